@@ -1,0 +1,32 @@
+"""Tidegate: gated recurrent networks, each cell written once as its equations.
+
+Rooms are loaded when they are first asked for, so that ``import tidegate`` is quick and the
+compiler's rooms (``spec``, ``zoo``, ``passes``, ``emit``) work on a bare Python.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidegate import compare, data, emit, nn, report, spec, tasks, train, zoo
+    from tidegate.spec import Cell
+
+__version__ = "0.1.0"
+
+_ROOMS = frozenset({"compare", "data", "emit", "errors", "nn", "passes", "report", "spec", "tasks", "train", "zoo"})
+
+__all__ = ["Cell", "__version__", "compare", "data", "emit", "nn", "report", "spec", "tasks", "train", "zoo"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Cell":
+        return importlib.import_module("tidegate.spec").Cell
+    if name in _ROOMS:
+        return importlib.import_module(f"tidegate.{name}")
+    raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

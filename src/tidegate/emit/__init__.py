@@ -1,0 +1,1 @@
+"""Graph to text: one file per target, each a table of rules."""

@@ -1,0 +1,74 @@
+"""LaTeX, in the subset that TeX, MathJax, KaTeX and matplotlib's mathtext share."""
+
+from __future__ import annotations
+
+from tidegate.spec.equation import ATOM, SUM, TERM, Notation, Rule, equations, infix
+from tidegate.spec.graph import Graph, Node, Op
+
+_GREEK = frozenset(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split()
+)
+
+
+def _word(name: str) -> str:
+    """One part of a name: a letter as it is, a Greek name as the letter, anything longer upright."""
+    if name in _GREEK:
+        return rf"\{name}"
+    return name if len(name) == 1 else rf"\mathrm{{{name}}}"
+
+
+def _name(name: str, *below: str) -> str:
+    """``p_i`` as p with i below, and further subscripts behind it."""
+    head, *rest = name.split("_")
+    subscripts = [_word(part) for part in rest if part] + list(below)
+    return _word(head) + (rf"_{{{' '.join(subscripts)}}}" if subscripts else "")
+
+
+def _leaf(node: Node) -> str:
+    return "x_{t}" if node.op is Op.INPUT else _name(node.name)
+
+
+def _bias(matrix: str, block: str) -> str:
+    if matrix == "W":
+        return _name("b", _word(block))
+    prime = "'" if matrix == "U" else rf"^{{{_word(matrix.replace('_', ''))}}}"
+    return rf"b{prime}_{{{_word(block)}}}"
+
+
+def _function(name: str) -> Rule:
+    return Rule(name + r"\left({0}\right)", ATOM, (0,))
+
+
+NOTATION = Notation(
+    rules={
+        Op.ADD: infix(" + ", SUM),
+        Op.SUB: infix(" - ", SUM, right=TERM),
+        Op.MUL: infix(r" \odot ", TERM),
+        Op.DIV: Rule(r"\frac{{{0}}}{{{1}}}", ATOM, (0, 0)),
+        Op.NEG: Rule("-{0}", SUM, (TERM,)),
+        Op.SIGMOID: _function(r"\sigma"),
+        Op.TANH: _function(r"\tanh"),
+        Op.RELU: _function(r"\mathrm{{relu}}"),
+        Op.EXP: _function(r"\exp"),
+        Op.LOG: _function(r"\log"),
+        Op.MAXIMUM: Rule(r"\max\left({0}, {1}\right)", ATOM, (0, 0)),
+        Op.MINIMUM: Rule(r"\min\left({0}, {1}\right)", ATOM, (0, 0)),
+    },
+    parentheses=r"\left({}\right)",
+    now=lambda name: _name(name, "t"),
+    before=lambda name: _name(name, "t-1"),
+    leaf=_leaf,
+    matrix=lambda matrix, block: _name(matrix, _word(block)),
+    bias=_bias,
+)
+
+
+def lines(graph: Graph) -> list[str]:
+    """One equation a line, without any surrounding environment."""
+    return [f"{left} = {right}" for left, right in equations(graph, NOTATION)]
+
+
+def align(graph: Graph) -> str:
+    """All equations of a cell as an ``align*`` environment, to be pasted into a document."""
+    rows = [f"  {left} &= {right}" for left, right in equations(graph, NOTATION)]
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"

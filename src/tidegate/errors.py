@@ -1,0 +1,46 @@
+"""Every exception that Tidegate raises on purpose, as one tree.
+
+An error says what was expected, what came, and what to do about it. ``code`` is stable and
+meant for programs; the message is meant for people.
+"""
+
+from __future__ import annotations
+
+
+class TidegateError(Exception):
+    """Base of all errors raised by Tidegate.
+
+    Args:
+        code: a stable upper-case identifier, e.g. ``"SHAPE_INPUT"``.
+        message: what was expected and what came instead.
+        fix: what the reader can do about it.
+    """
+
+    def __init__(self, code: str, message: str, *, fix: str = "") -> None:
+        self.code = code
+        self.message = message
+        self.fix = fix
+        super().__init__(code, message, fix)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.fix})" if self.fix else self.message
+
+
+class SpecError(TidegateError):
+    """The definition of a cell says something that cannot be meant."""
+
+
+class InputError(TidegateError, ValueError):
+    """The caller passed something that cannot be used."""
+
+
+class EmitError(TidegateError):
+    """This target cannot express that cell."""
+
+
+class BackendError(TidegateError):
+    """A compiler, driver, device or worker process failed."""
+
+
+class InternalError(TidegateError):
+    """A bug in Tidegate: please report it with the program that the message prints."""

@@ -1,0 +1,112 @@
+"""The layers that have names of their own, with torch.nn's constructors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tidegate import zoo
+from tidegate.nn.recurrent import Recurrent
+
+
+class RNN(Recurrent, torch.nn.RNN):
+    """The simple recurrent network, as torch.nn.RNN. See ``Recurrent`` for arguments and shapes.
+
+    Args:
+        nonlinearity: ``"tanh"`` or ``"relu"``; the fourth argument, as in torch.nn.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        **options: Any,
+    ) -> None:
+        if nonlinearity not in zoo.RNN.options["nonlinearity"]:
+            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+        _refuse_projection(options)
+        cell = zoo.RNN.variant(nonlinearity=nonlinearity)
+        super().__init__(
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options
+        )
+        self.nonlinearity = nonlinearity
+        self.mode = f"RNN_{nonlinearity.upper()}"
+
+
+class LSTM(Recurrent, torch.nn.LSTM):
+    """Long short-term memory, as torch.nn.LSTM. See ``Recurrent`` for arguments and shapes."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            zoo.LSTM,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            **options,
+        )
+
+
+class PeepholeLSTM(Recurrent):
+    """LSTM whose gates see the cell state; arguments as ``LSTM``, whose weights fit."""
+
+    def __init__(self, input_size: int, hidden_size: int, *args: Any, **options: Any) -> None:
+        super().__init__(zoo.PeepholeLSTM, input_size, hidden_size, *args, **options)
+
+
+class GRU(Recurrent, torch.nn.GRU):
+    """Gated recurrent unit, as torch.nn.GRU. See ``Recurrent`` for arguments and shapes.
+
+    Args:
+        reset: ``"after"`` the recurrent product as torch.nn does, or ``"before"`` it as Cho et al. 2014 print it.
+        update: an open update gate ``"keep"``s the old state as in torch.nn, or ``"write"``s the new one.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        reset: str = "after",
+        update: str = "keep",
+        **options: Any,
+    ) -> None:
+        _refuse_projection(options)
+        cell = zoo.GRU.variant(reset=reset, update=update)
+        super().__init__(
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options
+        )
+        self.reset, self.update = reset, update
+        self.mode = "GRU"
+
+
+def _refuse_projection(options: dict[str, Any]) -> None:
+    if "proj_size" in options:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")

@@ -1,0 +1,256 @@
+"""``Recurrent``: any cell as a layer, with the face of torch.nn's recurrent modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn.functional import dropout as drop
+from torch.nn.utils.rnn import PackedSequence
+
+from tidegate.errors import InputError
+from tidegate.nn import contract
+from tidegate.nn.parameter import attribute, parameter_shapes
+from tidegate.nn.rows import Batch, Lengths, full, packed, padded
+from tidegate.passes import project
+from tidegate.runtime import Rows, run
+from tidegate.spec import Cell, Graph
+from tidegate.zoo import find
+
+States = tuple[torch.Tensor, ...]
+Observer = Callable[[str, torch.Tensor], None]
+
+
+class Recurrent(torch.nn.RNNBase):
+    """A stack of layers of one cell, applied to whole sequences.
+
+    Args:
+        cell: a ``Cell`` class, a traced graph, or the name of a cell of the zoo.
+        input_size: features of x at each step (I).
+        hidden_size: units of each layer (H).
+        num_layers: layers stacked on each other (L).
+        bias: False drops every bias of the cell.
+        batch_first: x and the output are [B, T, ...] instead of [T, B, ...]; states never are.
+        dropout: probability of zeroing each output of all layers but the last, in training.
+        bidirectional: a second set of parameters runs each layer from the end (D = 2).
+        proj_size: width of the output (P), made from h by a further matrix; 0 for none.
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Shapes:
+        - input: [T, B, I], or [T, I] for one sequence without a batch, or a PackedSequence.
+        - hx: for each state of the cell [L*D, B, H] (the output state [L*D, B, P] where projected): a tensor
+          for a cell with one state, else a tuple in the cell's order. Zeros unless given.
+        - lengths: B integers from 0 to T.
+        - output: [T, B, D*H], zero behind the end of each sequence.
+        - final states: shaped as hx, each row's at its own last step.
+
+    Parameters:
+        ``weight_ih_l{k}`` and ``bias_ih_l{k}`` (W), ``weight_hh_l{k}`` and ``bias_hh_l{k}`` (U), ``weight_M_l{k}``
+        for any other matrix M of the cell, its vectors as ``p_i_l{k}``, ``weight_hr_l{k}`` for the
+        projection; ``_reverse`` follows for the second direction. Row blocks stand in the order
+        that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
+
+    Raises:
+        ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
+        InputError: no such cell, lengths that do not fit, a state that is not what the cell carries.
+        SpecError: ``proj_size`` for a cell that cannot be projected.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> layer = tg.nn.Recurrent("mgu", 8, 16)
+        >>> y, h = layer(torch.zeros(5, 3, 8), lengths=[5, 2, 0])
+        >>> y.shape, h.shape
+        (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
+    """
+
+    graph: Graph
+
+    def __init__(
+        self,
+        cell: type[Cell] | Graph | str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
+        contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
+        graph = _graph_of(cell)
+        self.mode = graph.name
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+        graph = graph if bias else graph.without_bias()
+        self.graph = project(graph) if proj_size else graph
+        self._flat_weight_refs = []
+        self._flat_weights_names = []
+        self._all_weights = []
+        for layer, reverse in self._passes():
+            shapes = parameter_shapes(self.graph, self._widths(layer))
+            names = [attribute(name, layer, reverse=reverse) for name in shapes]
+            for name, shape in zip(names, shapes.values(), strict=True):
+                setattr(self, name, torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+            self._flat_weights_names.extend(names)
+            self._all_weights.append(names)
+        self._init_flat_weights()
+        self.reset_parameters()
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: parameters stay where they are."""
+
+    @property
+    def output_size(self) -> int:
+        """Width of the output: D*H, or D*P where projected."""
+        return (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
+
+    def forward(
+        self, input: torch.Tensor | PackedSequence, hx: Any = None, *, lengths: Lengths | None = None
+    ) -> tuple[Any, Any]:
+        """Output and final states; see the class for shapes."""
+        return self._apply_cells(input, hx, lengths, None)
+
+    def trace(
+        self, input: torch.Tensor | PackedSequence, hx: Any = None, *, lengths: Lengths | None = None
+    ) -> dict[str, Any]:
+        """Every gate and every new state at every step.
+
+        Returns:
+            ``"f_l0"``, ``"c_l1_reverse"``, ... to values [T, B, H] in the layout of the output, NaN
+            behind the end of each sequence. Steps of a reverse direction stand where their input stands.
+        """
+        seen: dict[str, Any] = {}
+        self._apply_cells(input, hx, lengths, seen)
+        return seen
+
+    def _apply_cells(
+        self, x: torch.Tensor | PackedSequence, hx: Any, lengths: Lengths | None, seen: dict[str, Any] | None
+    ) -> tuple[Any, Any]:
+        batch, outside = self._entered(x, lengths)
+        states = self._initial_states(batch, hx, batched=outside.batched)
+        rows = batch.rows
+        final: list[States] = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for reverse in (False, True)[: 1 + self.bidirectional]:
+                k = len(final)
+                output, state = self._run(layer, reverse, rows, tuple(s[k] for s in states), batch, outside, seen)
+                outputs.append(output)
+                final.append(state)
+            data = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
+            if self.dropout and self.training and layer < self.num_layers - 1:
+                data = drop(data, self.dropout)
+            rows = Rows(data, rows.sizes)
+        stacked = tuple(torch.stack(parts) for parts in zip(*final, strict=True))
+        if batch.back is not None:
+            stacked = tuple(state.index_select(1, batch.back) for state in stacked)
+        if not outside.batched:
+            stacked = tuple(state.squeeze(1) for state in stacked)
+        return outside.leave(batch.restore(rows.data)), stacked if len(stacked) > 1 else stacked[0]
+
+    def _run(
+        self,
+        layer: int,
+        reverse: bool,
+        rows: Rows,
+        states: States,
+        batch: Batch,
+        outside: _Outside,
+        seen: dict[str, Any] | None,
+    ) -> tuple[torch.Tensor, States]:
+        """One layer in one direction; what a trace shows goes into ``seen``."""
+        widths = self._widths(layer)
+        names = parameter_shapes(self.graph, widths)
+        parameters = {name: getattr(self, attribute(name, layer, reverse=reverse)) for name in names}
+        reported = self.graph.reported if seen is not None else {}
+        wanted = [self.graph.updates[0], *reported.values()]
+        values, states = run(self.graph, parameters, widths, rows, states, reverse=reverse, wanted=wanted)
+        if seen is not None:
+            for name, value in zip(reported, values[1:], strict=True):
+                seen[attribute(name, layer, reverse=reverse)] = outside.leave(batch.restore(value, float("nan")))
+        return values[0], states
+
+    def _entered(self, x: torch.Tensor | PackedSequence, lengths: Lengths | None) -> tuple[Batch, _Outside]:
+        dtype = getattr(self, self._flat_weights_names[0]).dtype
+        if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise InputError("LENGTHS", "lengths= came with a PackedSequence, which has lengths", fix="drop lengths=")
+            contract.check_data(x.data, self.input_size, dtype)
+            return packed(x), _Outside(batched=True, batch_first=False)
+        contract.check_input(type(self).__name__, x, self.input_size, dtype)
+        outside = _Outside(batched=x.dim() == 3, batch_first=self.batch_first and x.dim() == 3)
+        x = outside.enter(x)
+        if x.shape[0] == 0:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        return (full(x) if lengths is None else padded(x, lengths)), outside
+
+    def _initial_states(self, batch: Batch, hx: Any, *, batched: bool) -> States:
+        """For each state of the cell [L*D, B, width], in the order of the rows."""
+        passes = len(list(self._passes()))
+        widths = self._widths(0)
+        expected = [(passes, batch.size, widths[state.axis]) for state in self.graph.states]
+        if hx is None:
+            return tuple(batch.rows.data.new_zeros(shape) for shape in expected)
+        states = _as_states(hx, [state.name for state in self.graph.states])
+        contract.check_state_rank(states, batched=batched)
+        if not batched:
+            states = tuple(state.unsqueeze(1) for state in states)
+        contract.check_state_shapes(states, expected)
+        if batch.order is not None:
+            states = tuple(state.index_select(1, batch.order) for state in states)
+        return states
+
+    def _passes(self) -> list[tuple[int, bool]]:
+        """Layer and direction of each pass, in the order in which torch.nn stacks states."""
+        directions = (False, True) if self.bidirectional else (False,)
+        return [(layer, reverse) for layer in range(self.num_layers) for reverse in directions]
+
+    def _widths(self, layer: int) -> dict[str, int]:
+        projected = {"P": self.proj_size} if self.proj_size else {}
+        return {"I": self.input_size if layer == 0 else self.output_size, "H": self.hidden_size, **projected}
+
+
+class _Outside:
+    """The caller's layout of a batch, against [T, B, ...] inside."""
+
+    def __init__(self, *, batched: bool, batch_first: bool) -> None:
+        self.batched, self.batch_first = batched, batch_first
+
+    def enter(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.batched:
+            return x.unsqueeze(1)
+        return x.transpose(0, 1) if self.batch_first else x
+
+    def leave(self, y: Any) -> Any:
+        if not self.batched:
+            return y.squeeze(1)
+        return y.transpose(0, 1) if self.batch_first else y
+
+
+def _graph_of(cell: type[Cell] | Graph | str) -> Graph:
+    if isinstance(cell, Graph):
+        return cell
+    if isinstance(cell, str):
+        return find(cell).graph
+    if isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "graph"):
+        return cell.graph
+    raise InputError(
+        "CELL", f"{cell!r:.80} is not a cell", fix="pass a subclass of tidegate.Cell with a step, or a name such as 'gru'"
+    )
+
+
+def _as_states(hx: Any, names: list[str]) -> States:
+    states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
+    if len(states) != len(names) or not all(isinstance(state, torch.Tensor) for state in states):
+        got = ", ".join(type(state).__name__ for state in states)
+        raise InputError(
+            "STATE", f"this cell carries {' '.join(names)}, but hx is ({got})", fix=f"pass {len(names)} tensor(s)"
+        )
+    return states

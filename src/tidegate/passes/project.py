@@ -1,0 +1,48 @@
+"""Give the output of a cell a width of its own, by a matrix behind it (Sak et al. 2014, arXiv 1402.1128)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tidegate.errors import SpecError
+from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
+from tidegate.spec.verify import verify
+
+MATRIX = "hr"  # as torch.nn names it: weight_hr_l0
+AXIS = "P"
+
+
+def project(graph: Graph) -> Graph:
+    """The same cell with output ``h = W_hr h'``, of axis P instead of H.
+
+    Raises:
+        SpecError: the cell uses its output other than through a matrix, so that widths would differ.
+    """
+    output = graph.output.name
+    nodes = tuple(
+        replace(node, axis=AXIS) if node.op is Op.STATE and node.name == output else node for node in graph.nodes
+    )
+    product = Node(Op.PRODUCT, (graph.updates[0],), output, MATRIX, axis=AXIS)
+    matrices = tuple(_narrowed(graph, nodes, matrix) for matrix in graph.matrices)
+    projected = replace(
+        graph,
+        matrices=(*matrices, Matrix(MATRIX, (Block(output, AXIS),), graph.output.axis)),
+        states=(State(output, AXIS), *graph.states[1:]),
+        nodes=(*nodes, product),
+        updates=(len(nodes), *graph.updates[1:]),
+        gates=tuple((name, index) for name, index in graph.gates if name != output),
+    )
+    try:
+        verify(projected)
+    except SpecError as error:
+        raise SpecError(
+            "PROJECTION",
+            f"{graph.name} cannot be projected: it uses {output} by itself, not only through a matrix",
+            fix="leave proj_size at 0",
+        ) from error
+    return projected
+
+
+def _narrowed(graph: Graph, nodes: tuple[Node, ...], matrix: Matrix) -> Matrix:
+    operands = [nodes[operand].axis for name, operand, _ in graph.products if name == matrix.name]
+    return replace(matrix, columns=AXIS) if AXIS in operands else matrix

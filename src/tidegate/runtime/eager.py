@@ -1,0 +1,158 @@
+"""The eager reference: a graph run step by step with torch operations.
+
+It works for every dtype and device that torch has, and everything torch can do to its own
+operations (double backward, vmap, forward mode) works through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import linear
+
+from tidegate.runtime.tensor import TENSORS
+from tidegate.spec.evaluate import evaluate
+from tidegate.spec.graph import Graph, Matrix, Node, Op
+
+Tensors = tuple[torch.Tensor, ...]
+Multiply = Callable[[torch.Tensor], dict[str, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Sequences of different lengths without padding, longest first.
+
+    Attributes:
+        data: the values of all steps, step by step, [sum(sizes), features].
+        sizes: how many rows are still running at each step; it never grows.
+    """
+
+    data: torch.Tensor
+    sizes: Sequence[int]
+
+
+def run(
+    graph: Graph,
+    parameters: Mapping[str, torch.Tensor],
+    widths: Mapping[str, int],
+    rows: Rows,
+    initial: Tensors,
+    *,
+    reverse: bool = False,
+    wanted: Sequence[int] | None = None,
+) -> tuple[list[torch.Tensor], Tensors]:
+    """Run a cell over sequences, in one direction.
+
+    Args:
+        graph: the cell.
+        parameters: ``weight_M`` and ``bias_M`` of each matrix M, and each vector, by their names in the graph.
+        widths: the width of each axis of the graph.
+        rows: the input sequences.
+        initial: the states before the first step in the order of the graph, each [B, width]. B may
+            exceed ``rows.sizes[0]``: the rows beyond it have length zero and keep their state.
+        reverse: from the last step of each sequence to its first.
+        wanted: nodes whose values are returned; the output alone unless given.
+
+    Returns:
+        For each wanted node its values, laid out as ``rows.data``, and the final states [B, width].
+    """
+    wanted = graph.updates[:1] if wanted is None else wanted
+    cell = _Cell(graph, parameters, widths)
+    inputs = cell.input_products(rows)
+    kept: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(rows.sizes))}
+    states, finished = initial, []
+    if reverse:
+        states = tuple(state[: rows.sizes[-1] if rows.sizes else 0] for state in initial)
+    for t in sorted(kept, reverse=reverse):
+        states = _resized(states, rows.sizes[t], initial, finished)
+        values = cell.step({index: steps[t] for index, steps in inputs.items()}, states)
+        kept[t] = [values[index] for index in wanted]
+        states = tuple(values[index] for index in graph.updates)
+    if finished:
+        states = tuple(torch.cat(parts) for parts in zip(states, *reversed(finished), strict=True))
+    states = _resized(states, len(initial[0]), initial, finished)
+    outputs = [
+        torch.cat([kept[t][k] for t in kept]) if kept else rows.data.new_zeros(0, widths[graph.nodes[index].axis])
+        for k, index in enumerate(wanted)
+    ]
+    return outputs, states
+
+
+def _resized(states: Tensors, size: int, initial: Tensors, finished: list[Tensors]) -> Tensors:
+    """Set aside the rows that end here, or take in those that begin."""
+    have = len(states[0])
+    if size < have:
+        finished.append(tuple(state[size:] for state in states))
+        return tuple(state[:size] for state in states)
+    if size > have:
+        return tuple(torch.cat([state, first[have:size]]) for state, first in zip(states, initial, strict=True))
+    return states
+
+
+class _Cell:
+    """A graph with the parameters of one layer and direction."""
+
+    def __init__(self, graph: Graph, parameters: Mapping[str, torch.Tensor], widths: Mapping[str, int]) -> None:
+        self.graph, self.parameters, self.widths = graph, parameters, widths
+        self.multiply = {
+            (name, operand): self._multiply(graph.matrix(name), [graph.nodes[index].name for index in group])
+            for name, operand, group in graph.products
+        }
+
+    def input_products(self, rows: Rows) -> dict[int, Sequence[torch.Tensor]]:
+        """The products that wait for no state, for all steps at once: node to values by step."""
+        found: dict[int, Sequence[torch.Tensor]] = {}
+        for name, operand, group in self.graph.products:
+            if self.graph.nodes[operand].op is Op.INPUT:
+                blocks = self.multiply[name, operand](rows.data)
+                found |= {i: blocks[self.graph.nodes[i].name].split(list(rows.sizes)) for i in group}
+        if any(node.op is Op.INPUT for node in self.graph.nodes):
+            index = next(i for i, node in enumerate(self.graph.nodes) if node.op is Op.INPUT)
+            found[index] = rows.data.split(list(rows.sizes))
+        return found
+
+    def step(self, given: Mapping[int, torch.Tensor], states: Tensors) -> list[torch.Tensor]:
+        """The value of every node in one step."""
+        named = {state.name: value for state, value in zip(self.graph.states, states, strict=True)}
+        products: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+
+        def leaf(node: Node) -> torch.Tensor | float:
+            if node.op is Op.CONST:
+                return node.value
+            return named[node.name] if node.op is Op.STATE else self.parameters[node.name]
+
+        def product(node: Node, operand: torch.Tensor) -> torch.Tensor:
+            key = (node.matrix, node.args[0])
+            if key not in products:
+                products[key] = self.multiply[key](operand)
+            return products[key][node.name]
+
+        return evaluate(self.graph, TENSORS, leaf, product, given)
+
+    def _multiply(self, matrix: Matrix, chosen: Sequence[str]) -> Multiply:
+        """Multiply by the chosen row blocks at once, and hand them out by name."""
+        weight, bias = self._rows(matrix, chosen)
+        widths = [self.widths[block.axis] for block in matrix.blocks if block.name in chosen]
+
+        def multiply(operand: torch.Tensor) -> dict[str, torch.Tensor]:
+            return dict(zip(chosen, linear(operand, weight, bias).split(widths, dim=-1), strict=True))
+
+        return multiply
+
+    def _rows(self, matrix: Matrix, chosen: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        weight = self.parameters[f"weight_{matrix.name}"]
+        bias = self.parameters[f"bias_{matrix.name}"] if matrix.has_bias else None
+        all_alike = len({block.bias for block in matrix.blocks}) == 1
+        if len(chosen) == len(matrix.blocks) and all_alike:
+            return weight, bias
+        weights = dict(zip(matrix.blocks, weight.split([self.widths[b.axis] for b in matrix.blocks]), strict=True))
+        taken = [block for block in matrix.blocks if block.name in chosen]
+        if bias is None:
+            return torch.cat([weights[block] for block in taken]), None
+        with_bias = [block for block in matrix.blocks if block.bias]
+        biases = dict(zip(with_bias, bias.split([self.widths[b.axis] for b in with_bias]), strict=True))
+        none = weight.new_zeros(max(self.widths.values()))
+        padded = [biases.get(block, none[: self.widths[block.axis]]) for block in taken]
+        return torch.cat([weights[block] for block in taken]), torch.cat(padded)

@@ -1,0 +1,87 @@
+"""Conventions that libraries differ in, read off the equations themselves.
+
+A cell may declare where its reset gate acts and what its update gate keeps. These functions
+derive the same facts from the graph, so that a declaration that the equations contradict is an
+error and not a comment.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from tidegate.errors import SpecError
+from tidegate.spec.evaluate import evaluate
+from tidegate.spec.function import NUMBERS
+from tidegate.spec.graph import Graph, Node, Op
+
+
+def reset_side(graph: Graph, gate: str = "r") -> str | None:
+    """``"before"`` if the reset gate acts before a recurrent product, ``"after"`` if behind one.
+
+    None if the cell has no such gate.
+    """
+    gates = dict(graph.gates)
+    if gate not in gates:
+        return None
+    operands = tuple(operand for _, operand, _ in graph.products)
+    return "before" if gates[gate] in graph.reaches(operands) else "after"
+
+
+def update_convention(graph: Graph, gate: str = "z") -> str | None:
+    """``"keep"`` if z = 1 keeps the old output, ``"write"`` if z = 0 does, None if neither."""
+    gates = dict(graph.gates)
+    if gate not in gates:
+        return None
+    for convention, open_gate in (("keep", 1.0), ("write", 0.0)):
+        if all(_output_with(graph, gates[gate], open_gate, seed) for seed in range(3)):
+            return convention
+    return None
+
+
+def _output_with(graph: Graph, gate: int, value: float, seed: int) -> bool:
+    """Whether the output state stays as it was when the gate has this value, at random numbers."""
+    draw = random.Random(seed)
+    leaves: dict[tuple[str, str], float] = {}
+
+    def leaf(node: Node) -> float:
+        return node.value if node.op is Op.CONST else leaves.setdefault((node.op, node.name), draw.uniform(0.1, 0.9))
+
+    def product(node: Node, operand: float) -> float:
+        weight = leaves.setdefault((node.matrix, node.name), draw.uniform(0.1, 0.9))
+        return weight * operand
+
+    values = evaluate(graph, NUMBERS, leaf, product, given={gate: value})
+    old = leaves.get((Op.STATE, graph.output.name))
+    return old is not None and abs(values[graph.updates[0]] - old) < 1e-12
+
+
+def output_gate_sees(graph: Graph, gate: str = "o", state: str = "c") -> str | None:
+    """Which cell state the output gate reads directly: ``"new"``, ``"old"``, or None for neither."""
+    gates = dict(graph.gates)
+    names = [s.name for s in graph.states]
+    if gate not in gates or state not in names:
+        return None
+    new = graph.updates[names.index(state)]
+    seen = graph.reaches((gates[gate],))
+    old = any(graph.nodes[index].op is Op.STATE and graph.nodes[index].name == state for index in seen)
+    return "new" if new in seen else "old" if old else None
+
+
+DERIVED = {"reset": reset_side, "update": update_convention}
+
+
+def check_conventions(graph: Graph, declared: Mapping[str, str]) -> None:
+    """Hold what a cell declares against its equations.
+
+    Raises:
+        SpecError: they disagree.
+    """
+    for name in declared.keys() & DERIVED.keys():
+        found = DERIVED[name](graph)
+        if found != declared[name]:
+            raise SpecError(
+                "CONVENTION",
+                f"{graph.name} declares {name} = {declared[name]!r}, but its equations say {found!r}",
+                fix="correct the declaration or the equations",
+            )

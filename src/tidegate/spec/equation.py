@@ -1,0 +1,124 @@
+"""Equations of a graph in any infix notation: one line for each gate and each new state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tidegate.spec.graph import Graph, Node, Op
+
+SUM, TERM, ATOM = 1, 2, 3  # how tightly a piece of text binds
+
+Piece = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an operation is written: a template, how tightly it binds, and what its arguments need."""
+
+    template: str
+    binds: int
+    needs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Notation:
+    """A way of writing equations.
+
+    Attributes:
+        rules: the pointwise operations.
+        parentheses: template around a piece that binds too loosely.
+        now: the name of a value of this step.
+        before: the name of a state before this step.
+        leaf: the name of a vector or the input.
+        matrix: the name of a row block of a matrix.
+        bias: the name of a row block of a bias.
+    """
+
+    rules: Mapping[Op, Rule]
+    parentheses: str
+    now: Callable[[str], str]
+    before: Callable[[str], str]
+    leaf: Callable[[Node], str]
+    matrix: Callable[[str, str], str]
+    bias: Callable[[str, str], str]
+
+
+def infix(sign: str, binds: int, right: int | None = None) -> Rule:
+    """A binary rule; ``right`` is what the second argument needs, where that is more than ``binds``."""
+    return Rule("{0}" + sign + "{1}", binds, (binds, binds if right is None else right))
+
+
+def equations(graph: Graph, notation: Notation) -> list[tuple[str, str]]:
+    """Pairs of left and right side, in the order of computation."""
+    lines = []
+    names: dict[int, str] = {}
+    for name, index in graph.reported.items():
+        known = names.get(index)
+        right = notation.now(known) if known else _Writer(graph, notation, names).write(index)[0]
+        lines.append((notation.now(name), right))
+        names.setdefault(index, name)
+    return lines
+
+
+@dataclass
+class _Writer:
+    graph: Graph
+    notation: Notation
+    names: Mapping[int, str]  # values that have a line of their own already
+
+    def write(self, index: int) -> Piece:
+        node = self.graph.nodes[index]
+        if index in self.names:
+            return self.notation.now(self.names[index]), ATOM
+        if node.op is Op.CONST:
+            return _number(node.value)
+        if node.op is Op.STATE:
+            return self.notation.before(node.name), ATOM
+        if node.op in (Op.INPUT, Op.VECTOR):
+            return self.notation.leaf(node), ATOM
+        if node.op is Op.PRODUCT:
+            return self._product(node)
+        rule = self.notation.rules[node.op]
+        parts = [self._at_least(need, self.write(arg)) for need, arg in zip(rule.needs, node.args, strict=True)]
+        return rule.template.format(*parts), rule.binds
+
+    def _product(self, node: Node) -> Piece:
+        block = next(b for b in self.graph.matrix(node.matrix).blocks if b.name == node.name)
+        text = f"{self.notation.matrix(node.matrix, node.name)} {self._at_least(ATOM, self.write(node.args[0]))}"
+        return (f"{text} + {self.notation.bias(node.matrix, node.name)}", SUM) if block.bias else (text, TERM)
+
+    def _at_least(self, need: int, piece: Piece) -> str:
+        text, binds = piece
+        return text if binds >= need else self.notation.parentheses.format(text)
+
+
+def _number(value: float) -> Piece:
+    text = f"{value:.12g}"
+    return text, (ATOM if value >= 0 else SUM)
+
+
+PLAIN = Notation(
+    rules={
+        Op.ADD: infix(" + ", SUM),
+        Op.SUB: infix(" - ", SUM, right=TERM),
+        Op.MUL: infix(" * ", TERM),
+        Op.DIV: infix(" / ", TERM, right=ATOM),
+        Op.NEG: Rule("-{0}", SUM, (TERM,)),
+        **{op: Rule(f"{op}({{0}})", ATOM, (0,)) for op in (Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG)},
+        **{op: Rule(f"{op}({{0}}, {{1}})", ATOM, (0, 0)) for op in (Op.MAXIMUM, Op.MINIMUM)},
+    },
+    parentheses="({})",
+    now=lambda name: f"{name}[t]",
+    before=lambda name: f"{name}[t-1]",
+    leaf=lambda node: "x[t]" if node.op is Op.INPUT else node.name,
+    matrix=lambda matrix, block: f"{matrix}_{block}",
+    bias=lambda matrix, block: f"b_{block}" if matrix == "W" else f"b{matrix}_{block}",
+)
+
+
+def plain(graph: Graph) -> str:
+    """The equations as plain text, one a line, for terminals and error messages."""
+    lines = equations(graph, PLAIN)
+    width = max(len(left) for left, _ in lines)
+    return "\n".join(f"{left:<{width}} = {right}" for left, right in lines)

@@ -1,0 +1,206 @@
+"""A cell as data: the graph that a definition is traced to.
+
+The graph is the only thing that the rest of the house knows about a cell. It is a straight
+list of nodes in which every argument stands before its user, plus the declarations that say
+how parameters are stored. It can be written to JSON and read back without running code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from tidegate.errors import SpecError
+
+FORMAT = 1
+
+
+class Op(StrEnum):
+    """What a node computes. Arguments are other nodes; leaves have none."""
+
+    INPUT = "input"  # x_t, all features
+    STATE = "state"  # a state before this step
+    VECTOR = "vector"  # a per-unit parameter
+    CONST = "const"  # a number
+    PRODUCT = "product"  # one row block of (matrix @ argument + bias)
+    ADD = "add"
+    SUB = "sub"
+    MUL = "mul"
+    DIV = "div"
+    NEG = "neg"
+    MAXIMUM = "maximum"
+    MINIMUM = "minimum"
+    SIGMOID = "sigmoid"
+    TANH = "tanh"
+    RELU = "relu"
+    EXP = "exp"
+    LOG = "log"
+
+
+LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.CONST})
+BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM})
+UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG})
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value. ``name`` says which leaf or which block; ``axis`` is the width ("" for numbers)."""
+
+    op: Op
+    args: tuple[int, ...] = ()
+    name: str = ""
+    matrix: str = ""
+    value: float = 0.0
+    axis: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of rows of a matrix: as many rows as ``axis`` is wide."""
+
+    name: str
+    axis: str = "H"
+    bias: bool = False
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix parameter: row blocks in storage order, and the axis of what it multiplies."""
+
+    name: str
+    blocks: tuple[Block, ...]
+    columns: str
+
+    @property
+    def has_bias(self) -> bool:
+        return any(block.bias for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a cell carries from step to step; the first state is the output."""
+
+    name: str
+    axis: str = "H"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A traced cell.
+
+    Attributes:
+        name: the display name of the cell.
+        matrices: ``W`` (applied to the input) first, then the recurrent ones.
+        states: the carried states; the first is the output.
+        vectors: per-unit parameters, each of shape [H].
+        nodes: the program.
+        updates: for each state, the node that holds its new value.
+        gates: reported values, as pairs of name and node.
+    """
+
+    name: str
+    matrices: tuple[Matrix, ...]
+    states: tuple[State, ...]
+    vectors: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    updates: tuple[int, ...]
+    gates: tuple[tuple[str, int], ...]
+
+    def matrix(self, name: str) -> Matrix:
+        return next(matrix for matrix in self.matrices if matrix.name == name)
+
+    @property
+    def reported(self) -> dict[str, int]:
+        """Gates and new states by name: what a trace shows, in the order of computation."""
+        named = dict(self.gates) | {s.name: n for s, n in zip(self.states, self.updates, strict=True)}
+        return dict(sorted(named.items(), key=lambda pair: pair[1]))
+
+    @property
+    def output(self) -> State:
+        return self.states[0]
+
+    @cached_property
+    def products(self) -> tuple[tuple[str, int, tuple[int, ...]], ...]:
+        """Products that share matrix and operand, so that each operand is multiplied once.
+
+        Returns triples of matrix name, operand node and product nodes in storage order.
+        """
+        groups: dict[tuple[str, int], list[int]] = {}
+        for index, node in enumerate(self.nodes):
+            if node.op is Op.PRODUCT:
+                groups.setdefault((node.matrix, node.args[0]), []).append(index)
+        return tuple(
+            (name, operand, tuple(sorted(group, key=lambda i: self._storage_position(self.nodes[i]))))
+            for (name, operand), group in groups.items()
+        )
+
+    def _storage_position(self, node: Node) -> int:
+        return [block.name for block in self.matrix(node.matrix).blocks].index(node.name)
+
+    def reaches(self, roots: tuple[int, ...]) -> frozenset[int]:
+        """Every node that the roots depend on, the roots themselves included."""
+        seen: set[int] = set()
+        stack = list(roots)
+        while stack:
+            index = stack.pop()
+            if index not in seen:
+                seen.add(index)
+                stack.extend(self.nodes[index].args)
+        return frozenset(seen)
+
+    def without_bias(self) -> Graph:
+        """The same cell with no bias anywhere (``bias=False`` of a layer)."""
+        plain = tuple(
+            replace(matrix, blocks=tuple(replace(block, bias=False) for block in matrix.blocks))
+            for matrix in self.matrices
+        )
+        return replace(self, matrices=plain)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that ``Graph.from_json`` reads back."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Graph:
+        """Build and verify a graph from plain data; nothing in it is run.
+
+        Raises:
+            SpecError: ``data`` is not a graph, or not a valid one.
+        """
+        from tidegate.spec.verify import verify  # the verifier imports this module
+
+        try:
+            if data["format"] != FORMAT:
+                raise SpecError("GRAPH_FORMAT", f"graph has format {data['format']!r}, expected {FORMAT}")
+            graph = Graph(
+                name=str(data["name"]),
+                matrices=tuple(_matrix(item) for item in data["matrices"]),
+                states=tuple(State(**item) for item in data["states"]),
+                vectors=tuple(data["vectors"]),
+                nodes=tuple(_node(item) for item in data["nodes"]),
+                updates=tuple(data["updates"]),
+                gates=tuple((str(name), int(index)) for name, index in data["gates"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecError("GRAPH_DATA", f"this is not a saved cell: {type(error).__name__} {error}") from error
+        verify(graph)
+        return graph
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash of everything but the display name."""
+        data = self.to_json()
+        del data["name"]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _matrix(item: dict[str, Any]) -> Matrix:
+    return Matrix(item["name"], tuple(Block(**block) for block in item["blocks"]), item["columns"])
+
+
+def _node(item: dict[str, Any]) -> Node:
+    return Node(**{**item, "op": Op(item["op"]), "args": tuple(item["args"])})

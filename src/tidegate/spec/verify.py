@@ -1,0 +1,142 @@
+"""The executable specification of a graph, run at both ends of every journey.
+
+Each rule is one function that yields complaints. A graph that breaks a rule is refused with
+all complaints and the printed program around them.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Iterator
+
+from tidegate.errors import SpecError
+from tidegate.spec.graph import BINARY, LEAVES, UNARY, Graph, Node, Op
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
+RESERVED = frozenset({"x", "raw", "self"})
+ARITY = {op: 0 for op in LEAVES} | {op: 1 for op in UNARY} | {op: 2 for op in BINARY} | {Op.PRODUCT: 1}
+
+
+def check_name(name: object) -> str | None:
+    """Say what is wrong with a declared name, or nothing.
+
+    Names reach parameter names, emitted C++ and file names, so they are whitelisted here.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        return f"{name!r} is not a name: use a letter, then letters, digits or underscores, at most 32"
+    if keyword.iskeyword(name) or name in RESERVED or name.startswith(("weight_", "bias_")):
+        return f"the name {name!r} is reserved"
+    return None
+
+
+def verify(graph: Graph) -> None:
+    """Check every rule.
+
+    Raises:
+        SpecError: with every broken rule and the program.
+    """
+    complaints = []
+    for rule in (_names, _order, _leaves, _axes, _products, _results):  # later rules rely on earlier ones
+        complaints = list(rule(graph))
+        if complaints:
+            break
+    if complaints:
+        listing = "\n".join(f"  %{i} = {node}" for i, node in enumerate(graph.nodes))
+        raise SpecError("GRAPH_INVALID", f"{graph.name!s:.80}: " + "; ".join(complaints) + "\n" + listing)
+
+
+def _names(graph: Graph) -> Iterator[str]:
+    if not CELL_NAME.fullmatch(graph.name):
+        yield f"{graph.name!r} is not a name for a cell"
+    groups: dict[str, list[str]] = {
+        "matrix": [m.name for m in graph.matrices],
+        "state": [s.name for s in graph.states],
+        "vector": list(graph.vectors),
+        "gate": [name for name, _ in graph.gates],
+    } | {f"block of {m.name}": [b.name for b in m.blocks] for m in graph.matrices}
+    for kind, names in groups.items():
+        yield from (f"{kind}: {wrong}" for name in names if (wrong := check_name(name)))
+        yield from (f"{kind} {name!r} is declared twice" for name in sorted(set(names)) if names.count(name) > 1)
+    if not graph.states:
+        yield "a cell needs at least one state"
+    if not graph.matrices or graph.matrices[0].name != "W" or graph.matrices[0].columns != "I":
+        yield "the first matrix must be W, applied to the input (axis I)"
+
+
+def _order(graph: Graph) -> Iterator[str]:
+    for index, node in enumerate(graph.nodes):
+        if len(node.args) != ARITY[node.op]:
+            yield f"%{index}: {node.op} takes {ARITY[node.op]} arguments, got {len(node.args)}"
+        if not all(isinstance(arg, int) and 0 <= arg < index for arg in node.args):
+            yield f"%{index}: arguments {node.args} do not all stand before it"
+
+
+def _leaves(graph: Graph) -> Iterator[str]:
+    states = {state.name: state.axis for state in graph.states}
+    for index, node in enumerate(graph.nodes):
+        if node.op is Op.STATE and states.get(node.name) != node.axis:
+            yield f"%{index}: no state {node.name!r} with axis {node.axis!r}"
+        if node.op is Op.VECTOR and (node.name not in graph.vectors or node.axis != "H"):
+            yield f"%{index}: no vector {node.name!r} with axis {node.axis!r}"
+        if node.op is Op.INPUT and node.axis != "I":
+            yield f"%{index}: the input has axis I, not {node.axis!r}"
+        if node.op is Op.CONST and (node.axis or not isinstance(node.value, float) or not math.isfinite(node.value)):
+            yield f"%{index}: a constant is a finite number without an axis"
+
+
+def _axes(graph: Graph) -> Iterator[str]:
+    for index, node in enumerate(graph.nodes):
+        if node.op in BINARY | UNARY:
+            axes = {graph.nodes[arg].axis for arg in node.args} - {""}
+            if len(axes) != 1 or node.axis not in axes:
+                yield f"%{index}: {node.op} of widths {sorted(axes)} gives {node.axis!r}"
+
+
+def _products(graph: Graph) -> Iterator[str]:
+    declared = {(m.name, b.name): (m, b) for m in graph.matrices for b in m.blocks}
+    operand: dict[tuple[str, str], int] = {}
+    for index, node in enumerate(graph.nodes):
+        if node.op is Op.PRODUCT:
+            yield from _product(graph, index, node, declared.keys())
+            if operand.setdefault((node.matrix, node.name), node.args[0]) != node.args[0]:
+                yield (
+                    f"%{index}: block {node.name} of {node.matrix} multiplies two different values; "
+                    "one block, one operand: declare a second matrix"
+                )
+    yield from (f"block {b} of {m} is declared but never used" for m, b in declared if (m, b) not in operand)
+
+
+def _product(graph: Graph, index: int, node: Node, declared: object) -> Iterator[str]:
+    if (node.matrix, node.name) not in declared:  # type: ignore[operator]
+        yield f"%{index}: no block {node.name!r} in a matrix {node.matrix!r}"
+        return
+    matrix = graph.matrix(node.matrix)
+    block = next(block for block in matrix.blocks if block.name == node.name)
+    if graph.nodes[node.args[0]].axis != matrix.columns:
+        yield f"%{index}: {matrix.name} has columns {matrix.columns}, its operand {graph.nodes[node.args[0]].axis!r}"
+    if node.axis != block.axis:
+        yield f"%{index}: block {block.name} has axis {block.axis}, the node {node.axis!r}"
+
+
+def _results(graph: Graph) -> Iterator[str]:
+    if len(graph.updates) != len(graph.states):
+        yield f"{len(graph.states)} states, but {len(graph.updates)} new values"
+        return
+    results = [*graph.updates, *(index for _, index in graph.gates)]
+    if not all(isinstance(index, int) and 0 <= index < len(graph.nodes) for index in results):
+        yield f"results {results} are not all nodes"
+        return
+    for state, index in zip(graph.states, graph.updates, strict=True):
+        if graph.nodes[index].axis != state.axis:
+            yield f"new value of state {state.name} has axis {graph.nodes[index].axis!r}, not {state.axis!r}"
+    used = graph.reaches(graph.updates)
+    used_vectors = {graph.nodes[i].name for i in used if graph.nodes[i].op is Op.VECTOR}
+    yield from (f"vector {name} is declared but never used" for name in graph.vectors if name not in used_vectors)
+    for name, index in graph.gates:
+        if index not in used:
+            yield f"gate {name} does not influence any state"
+        if name in (names := [s.name for s in graph.states]) and graph.updates[names.index(name)] != index:
+            yield f"gate {name} has the name of a state but not its value"

@@ -1,0 +1,45 @@
+"""The zoo: one file per published cell or family, and the way to find a cell by name."""
+
+from __future__ import annotations
+
+import difflib
+
+from tidegate.errors import InputError
+from tidegate.spec import Cell
+from tidegate.zoo.greff import CIFG, FGR, NFG, NIAF, NIG, NOAF, NOG, NP, V
+from tidegate.zoo.gru import GRU
+from tidegate.zoo.janet import JANET
+from tidegate.zoo.lstm import LSTM, LSTM1997, PeepholeLSTM
+from tidegate.zoo.mgu import MGU
+from tidegate.zoo.minimal import MinGRU, MinLSTM
+from tidegate.zoo.misprint import MisprintGRU, MisprintLSTM
+from tidegate.zoo.rnn import RNN
+
+FAMILIES: tuple[type[Cell], ...] = (
+    RNN,
+    LSTM,
+    PeepholeLSTM,
+    GRU,
+    LSTM1997,
+    *(V, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR),
+    *(MGU, JANET, MinGRU, MinLSTM),
+    *(MisprintLSTM, MisprintGRU),
+)
+CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
+
+
+def find(name: str) -> type[Cell]:
+    """The cell of that name, e.g. ``"lstm"``, ``"GRU/before"`` or ``"rnn/relu"``.
+
+    Raises:
+        InputError: there is none; the message names the nearest.
+    """
+    key = name.strip().lower()
+    if key not in CELLS:
+        near = difflib.get_close_matches(key, CELLS, n=3)
+        known = ", ".join(near) if near else ", ".join(CELLS)
+        raise InputError("CELL_UNKNOWN", f"there is no cell {name!r}", fix=f"did you mean: {known}?")
+    return CELLS[key]
+
+
+__all__ = ["CELLS", "FAMILIES", "find", *sorted(cell.__name__ for cell in FAMILIES)]
