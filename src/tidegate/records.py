@@ -28,10 +28,11 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One training run. ``run`` is the content hash of everything that determines it.
+    """One run of a cell with a seed. ``run`` is the content hash of everything that determines it.
 
-    ``status`` is ``"finished"`` or ``"diverged"`` (a loss that is not finite); of a diverged run
-    ``valid`` and ``test`` are None.
+    ``learning_rate`` and ``dropout`` are those of the tuning trial with the best validation score, and
+    ``curve`` is that trial's. ``status`` is ``"finished"`` or ``"diverged"`` (a loss that is not
+    finite, in every trial); of a diverged run ``valid`` and ``test`` are None.
     """
 
     run: str
@@ -43,6 +44,8 @@ class RunRecord:
     valid: float | None
     test: float | None
     best_epoch: int
+    learning_rate: float
+    dropout: float
     train_seconds: float
     curve: tuple[EpochRecord, ...]
 

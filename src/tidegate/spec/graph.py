@@ -162,7 +162,8 @@ class Graph:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that ``Graph.from_json`` reads back."""
-        return {"format": FORMAT, **asdict(self)}
+        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))  # tuples to lists
+        return plain
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Graph:

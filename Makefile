@@ -1,0 +1,39 @@
+# make compare: the main job on the bundled data.   make test: the whole suite.
+# Both make .venv and install what they need through constraints.txt; a second run is quick.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: compare test lint clean
+
+compare: .venv/installed
+	@$(BIN)/tidegate compare
+
+test: .venv/installed-test
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tidegate needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	@echo "installing Tidegate and what it needs into .venv (about a minute)"
+	@$(PIP) -e .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	@echo "installing what the tests need"
+	@$(PIP) -e '.[test]'
+	@touch $@
+
+.venv/installed-dev: .venv/installed-test
+	@$(PIP) -e '.[test,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache

@@ -1,0 +1,109 @@
+"""``tidegate cells``: the zoo as a table, or one cell's equations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from tidegate.cli.cell import load
+from tidegate.cli.console import console, table
+from tidegate.emit import latex
+from tidegate.spec import Cell, Graph
+from tidegate.spec.convention import output_gate_sees, reset_side, update_convention
+from tidegate.spec.equation import plain
+from tidegate.spec.measure import flops, parameters
+from tidegate.zoo import CELLS
+
+
+@dataclass(frozen=True)
+class Cells:
+    """List the cells, or show one: its equations, its parameters and where it comes from."""
+
+    cell: Annotated[str, tyro.conf.Positional] = ""
+    """A cell such as PeepholeLSTM, gru/before or my.py:MyCell; all of them unless given."""
+    input: int = 64
+    """Input features for which parameters and operations are counted."""
+    hidden: int = 64
+    """Hidden units for which they are counted."""
+
+    def run(self) -> None:
+        """Print."""
+        widths = {"I": self.input, "H": self.hidden}
+        if self.cell:
+            _show(load(self.cell), widths)
+        else:
+            _list(widths)
+
+
+def _list(widths: dict[str, int]) -> None:
+    listing = table("cell", "gates", "states", "parameters", "FLOPs per step", "")
+    listing.columns[1].justify = listing.columns[2].justify = listing.columns[5].justify = "left"
+    listing.columns[5].no_wrap = False
+    for cell in CELLS.values():
+        graph = cell.graph
+        listing.add_row(
+            cell.name,
+            " ".join(name for name, _ in graph.gates),
+            " ".join(state.name for state in graph.states),
+            f"{parameters(graph, widths):,}",
+            f"{flops(graph, widths):,}",
+            _summary(cell),
+        )
+    screen = console()
+    screen.print(listing)
+    screen.print(f"\nCounted for {widths['I']} inputs and {widths['H']} units. tidegate cells NAME shows the equations.")
+
+
+def _summary(cell: type[Cell]) -> str:
+    chosen = ", ".join(f"{option} {getattr(cell, option)}" for option in cell.options)
+    first_line = (cell.__doc__ or "").strip().splitlines()[0]
+    return f"{first_line} [{chosen}]".replace("[", r"\[") if chosen else first_line
+
+
+def _show(cell: type[Cell], widths: dict[str, int]) -> None:
+    screen = console()
+    graph = cell.graph
+    screen.print(f"[bold]{graph.name}[/]  {(cell.__doc__ or '').strip()}\n")
+    screen.print(plain(graph), markup=False)
+    screen.print()
+    screen.print(_parameter_table(graph, widths))
+    facts = [
+        ("parameters", f"{parameters(graph, widths):,} ({widths['I']} inputs, {widths['H']} units)"),
+        ("FLOPs per step", f"{flops(graph, widths):,} a row"),
+        ("reset gate", reset_side(graph) and f"acts {reset_side(graph)} the recurrent product"),
+        ("update gate", _update_words(graph)),
+        ("output gate", output_gate_sees(graph) and f"sees the {output_gate_sees(graph)} cell state"),
+        ("source", cell.source),
+        ("differs by", cell.differs),
+    ]
+    screen.print()
+    for name, fact in facts:
+        if fact:
+            screen.print(f"{name:<15} {fact}", markup=False, soft_wrap=True)
+    screen.print("\nLaTeX:", style="bold")
+    screen.print(latex.align(graph), markup=False, soft_wrap=True)
+
+
+def _update_words(graph: Graph) -> str | None:
+    convention = update_convention(graph)
+    return convention and {"keep": "z = 1 keeps the old state", "write": "z = 1 writes the new one"}[convention]
+
+
+def _parameter_table(graph: Graph, widths: dict[str, int]) -> object:
+    listing = table("parameter", "shape", "row blocks in storage order")
+    listing.columns[2].justify = "left"
+    for matrix in graph.matrices:
+        blocks = " ".join(block.name for block in matrix.blocks)
+        rows = sum(widths[block.axis] for block in matrix.blocks)
+        layer_name = TORCH_NAMES.get(matrix.name, matrix.name)
+        listing.add_row(f"{matrix.name}  (weight_{layer_name}_l0)", f"{rows} x {widths[matrix.columns]}", blocks)
+        biased = [block for block in matrix.blocks if block.bias]
+        if biased:
+            name = "b" if matrix.name == "W" else f"b{matrix.name}"
+            name += f"  (bias_{layer_name}_l0)"
+            listing.add_row(name, str(sum(widths[b.axis] for b in biased)), " ".join(b.name for b in biased))
+    for vector in graph.vectors:
+        listing.add_row(f"{vector}  ({vector}_l0)", str(widths["H"]), "")
+    return listing

@@ -1,0 +1,123 @@
+"""``tidegate compare``: which recurrent cell for my data?"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tidegate.cli.cell import load_all
+from tidegate.cli.console import console, table
+from tidegate.errors import InputError
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Which recurrent cell for my data?
+
+    Trains every cell with equally many parameters on the same data in the same order, several times,
+    and says which one is reliably better, or that none is. Writes report.html, report.json and
+    runs.csv. Interrupted, the same command goes on where it stopped.
+    """
+
+    data: Annotated[str, tyro.conf.Positional] = "jsb"
+    """A file (.csv, .txt, .json of piano rolls), or a bundled set: jsb, elnino, shakespeare."""
+    task: str | None = None
+    """forecast, language or music; told by the file's kind unless given."""
+    target: str | None = None
+    """The column of a CSV file that is to be forecast."""
+    cells: str = "rnn,lstm,peepholelstm,gru"
+    """Cells, separated by commas: names of the zoo, FILE.py:CLASS, or NAME=CELL to rename one."""
+    params: str | None = None
+    """Trainable parameters of each model, e.g. 50k; the task's own unless given."""
+    seeds: int = 5
+    """Runs of each cell; fewer than five are no evidence."""
+    trials: int = 1
+    """Settings of learning rate and dropout tried in each run; more cost as many times the time."""
+    epochs: int | None = None
+    """The cap on passes over the training data; the task's own unless given."""
+    workers: int = 2
+    """Processes; the result does not depend on how many."""
+    out: Path | None = None
+    """The folder of the results; tidegate-compare/DATA unless given."""
+
+    def run(self) -> None:
+        """Compare, write the report, print the answer last."""
+        cells = load_all(self.cells)  # before anything slow: most mistakes are made here
+        budget = parse_count(self.params)
+        from tidegate import compare, report, tasks  # slow to load: not for --help
+        from tidegate.cli.progress import LiveProgress
+
+        task = tasks.load(self.data, self.task, self.target)
+        out = self.out or Path("tidegate-compare") / (Path(self.data).stem or "data")
+        screen = console()
+        screen.print(f"Comparing [bold]{', '.join(cells)}[/] on {task.data.name} ({task.name}), results in {out}")
+        for warning in task.data.warnings:
+            screen.print(f"note: {warning}", style="yellow", markup=False)
+        with LiveProgress(screen, list(cells), self.seeds, task.metric) as progress:
+            record = compare.run(
+                task,
+                cells,
+                folder=out,
+                parameters=budget,
+                seeds=self.seeds,
+                trials=self.trials,
+                epochs=self.epochs,
+                workers=self.workers,
+                progress=progress,
+                command=shlex.join(["tidegate", *sys.argv[1:]]),
+            )
+        report.write_html(record, out / "report.html")
+        report.write_json(record, out / "report.json")
+        report.write_runs_csv(record.runs, out / "runs.csv")
+        screen.print(_scores(record))
+        screen.print(f"\nreport: {out / 'report.html'}   ({record.seconds:.0f} s)", markup=False)
+        screen.print(record.answer.headline, style="bold", markup=False, soft_wrap=True)
+
+
+def parse_count(text: str | None) -> int | None:
+    """``"50k"`` to 50000.
+
+    Raises:
+        InputError: not a positive number.
+    """
+    if text is None:
+        return None
+    factors = {"k": 1_000, "m": 1_000_000}
+    factor = factors.get(text[-1:].lower(), 1)
+    try:
+        count = round(float(text[:-1] if factor > 1 else text) * factor)
+    except (ValueError, OverflowError):
+        count = 0
+    if count < 1:
+        raise InputError("PARAMS", f"--params {text!r} is not a number of parameters", fix="write e.g. 50000, 50k or 1.5M")
+    return count
+
+
+def _scores(record: object) -> object:
+    from tidegate.records import ComparisonRecord
+
+    assert isinstance(record, ComparisonRecord)
+    listing = table(
+        "cell", record.metric, "95 % interval", "runs", "units", "parameters", "step", "training", title="\ntest scores"
+    )
+    for cell in sorted(record.cells, key=lambda cell: float("inf") if cell.mean is None else cell.mean):
+        span = "-" if cell.low is None else f"{cell.low:.4g} to {cell.high:.4g}"
+        runs = f"{cell.finished}" + (f" ({cell.diverged} diverged)" if cell.diverged else "")
+        listing.add_row(
+            cell.name,
+            "-" if cell.mean is None else f"{cell.mean:.4g}",
+            span,
+            runs,
+            str(cell.hidden_size),
+            f"{cell.parameters:,} ({cell.parameter_gap:+.1%})",
+            f"{cell.step_p50_us:.0f} us",
+            f"{cell.train_seconds:.1f} s",
+        )
+    for line in record.baselines:
+        listing.add_row(f"[dim]{line.name}[/]", f"{line.score:.4g}", "", "baseline")
+    return listing

@@ -1,0 +1,22 @@
+"""Where the commands print."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+WIDE = 160  # columns for a pipe or a file, where a terminal's width means nothing
+
+
+def console() -> Console:
+    """Standard output; plain and wide when it is not a terminal."""
+    screen = Console(highlight=False)
+    return screen if screen.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    made = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left", title_style="bold")
+    for k, column in enumerate(columns):
+        made.add_column(column, justify="left" if k == 0 else "right", no_wrap=True)
+    return made

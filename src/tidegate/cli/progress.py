@@ -1,0 +1,88 @@
+"""What a comparison shows while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from tidegate.cli.console import table
+from tidegate.compare import Progress
+from tidegate.compare.trial import TrialSpec
+from tidegate.records import EpochRecord, RunRecord
+
+
+class LiveProgress(Progress):
+    """A table that follows the runs; on anything but a terminal, one line per finished run."""
+
+    def __init__(self, screen: Console, cells: Sequence[str], seeds: int, metric: str) -> None:
+        self._screen, self._cells, self._seeds, self._metric = screen, cells, seeds, metric
+        self._done: dict[str, list[RunRecord]] = {cell: [] for cell in cells}
+        self._running: dict[tuple[str, int], EpochRecord] = {}
+        self._known = 0
+        self._start = time.monotonic()
+        self._live = Live(console=screen, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        if self._screen.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.stop()
+
+    def begin(self, done: Sequence[RunRecord], waiting: Sequence[TrialSpec]) -> None:
+        for record in done:
+            self._done[record.cell].append(record)
+        self._known = len(done)
+        self._start = time.monotonic()
+        if done:
+            self._screen.print(f"{len(done)} of {len(done) + len(waiting)} runs are finished already")
+        self._show()
+
+    def epoch(self, cell: str, seed: int, setting: int, record: EpochRecord) -> None:
+        self._running[cell, seed] = record
+        self._show()
+
+    def finish(self, record: RunRecord) -> None:
+        self._running.pop((record.cell, record.seed), None)
+        self._done[record.cell].append(record)
+        if not self._screen.is_terminal:
+            score = "diverged" if record.test is None else f"test {record.test:.4g}"
+            self._screen.print(
+                f"{self._counted()} {record.cell} seed {record.seed}: {score}, "
+                f"{len(record.curve)} epochs, {record.train_seconds:.1f} s; {self._left()}",
+                markup=False,
+            )
+        self._show()
+
+    def _counted(self) -> str:
+        return f"{sum(map(len, self._done.values()))}/{len(self._cells) * self._seeds}"
+
+    def _left(self) -> str:
+        finished = sum(map(len, self._done.values())) - self._known
+        missing = len(self._cells) * self._seeds - finished - self._known
+        elapsed = time.monotonic() - self._start
+        if not finished:
+            return f"{elapsed:.0f} s so far"
+        return f"{elapsed:.0f} s so far, about {elapsed / finished * missing:.0f} s left"
+
+    def _show(self) -> None:
+        if not self._screen.is_terminal:
+            return
+        shown = table("cell", "runs", f"test {self._metric}", "training now")
+        shown.columns[3].justify = "left"
+        for cell in self._cells:
+            tests = [record.test for record in self._done[cell] if record.test is not None]
+            mean = f"{sum(tests) / len(tests):.4g}" if tests else ""
+            now = "  ".join(
+                f"seed {seed}: epoch {record.epoch}, valid {record.valid:.4g}"
+                for (name, seed), record in self._running.items()
+                if name == cell
+            )
+            shown.add_row(cell, f"{len(self._done[cell])}/{self._seeds}", mean, now)
+        self._live.update(Group(shown, Text(f"{self._counted()} runs, {self._left()}", style="dim")), refresh=True)

@@ -1,0 +1,115 @@
+"""``tidegate trace``: a worked example, every gate and state of every step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from tidegate.cli.cell import load
+from tidegate.cli.console import console, table
+from tidegate.errors import InputError
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Run a cell by hand: print its weights, then every gate and every state of every step, in float64."""
+
+    cell: Annotated[str, tyro.conf.Positional]
+    """A cell such as LSTM, gru/before or my.py:MyCell."""
+    inputs: str = "1,0.5,-1,2"
+    """The steps, separated by commas; several features of one step by blanks: "1 0,0.5 2"."""
+    hidden: int = 1
+    """Hidden units."""
+    seed: int = 0
+    """Draws the weights from U(-1/sqrt(H), 1/sqrt(H)), as the layers do."""
+    weights: Path | None = None
+    """A JSON file of weights instead, as --save writes it."""
+    save: Path | None = None
+    """Write the weights there, to edit and read back."""
+    digits: int = 6
+    """Decimals."""
+
+    def run(self) -> None:
+        """Print."""
+        import torch  # slow to load: not for --help
+
+        from tidegate.nn import Recurrent
+
+        x = torch.tensor(_parse(self.inputs), dtype=torch.float64)
+        if self.hidden < 1:
+            raise InputError("HIDDEN", f"--hidden is {self.hidden}", fix="give at least 1")
+        torch.manual_seed(self.seed)
+        layer = Recurrent(load(self.cell), x.shape[1], self.hidden, dtype=torch.float64)
+        if self.weights:
+            _fill(layer, self.weights)
+        if self.save:
+            text = json.dumps({name: value.tolist() for name, value in layer.state_dict().items()}, indent=1)
+            self.save.write_text(text + "\n", encoding="utf-8")
+        with torch.inference_mode():
+            traced = {name.removesuffix("_l0"): value for name, value in layer.trace(x).items()}
+        self._print(layer, x, traced)
+
+    def _print(self, layer: Any, x: Any, traced: dict[str, Any]) -> None:
+        screen = console()
+        origin = f"from {self.weights}" if self.weights else f"seed {self.seed}"
+        weights = table("weight", "shape", "rows", title=f"{layer.mode}: weights ({origin})")
+        weights.columns[2].justify = "left"
+        labels = _row_labels(layer)
+        for name, value in layer.state_dict().items():
+            rows = (f"{label} {self._vector(row.reshape(-1))}" for label, row in zip(labels[name], value, strict=True))
+            weights.add_row(name, " x ".join(map(str, value.shape)), "\n".join(rows))
+        screen.print(weights)
+        states = {state.name for state in layer.graph.states}
+        steps = table("t", "x", *(f"{n} (state)" if n in states else n for n in traced), title="\nsteps")
+        for t in range(len(x)):
+            steps.add_row(str(t + 1), *(self._vector(value[t]) for value in (x, *traced.values())))
+        screen.print(steps)
+
+    def _vector(self, value: Any) -> str:
+        return " ".join(f"{number:.{self.digits}f}" for number in value.tolist())
+
+
+def _row_labels(layer: Any) -> dict[str, list[str]]:
+    """For each parameter, the gate that each of its rows belongs to."""
+    from tidegate.nn.parameter import attribute
+
+    labels = {attribute(name, 0, reverse=False): [""] * layer.hidden_size for name in layer.graph.vectors}
+    for matrix in layer.graph.matrices:
+        for kind, blocks in (("weight", matrix.blocks), ("bias", [block for block in matrix.blocks if block.bias])):
+            name = attribute(f"{kind}_{matrix.name}", 0, reverse=False)
+            labels[name] = [block.name for block in blocks for _ in range(layer.hidden_size)]
+    return labels
+
+
+def _parse(text: str) -> list[list[float]]:
+    try:
+        steps = [[float(number) for number in step.split()] for step in text.split(",")]
+    except ValueError as error:
+        raise InputError("INPUTS", f"--inputs {text!r}: {error}", fix="write numbers, e.g. --inputs 1,0.5,-1,2") from error
+    if len({len(step) for step in steps}) != 1 or not steps[0]:
+        counts = ", ".join(str(len(step)) for step in steps)
+        raise InputError("INPUTS", f"--inputs {text!r} has steps of {counts} features", fix="give each step equally many")
+    return steps
+
+
+def _fill(layer: Any, path: Path) -> None:
+    """Put the weights of a JSON file into a layer."""
+    import torch
+
+    wanted = {name: list(value.shape) for name, value in layer.state_dict().items()}
+    fix = "write a file to start from with --save"
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        found = {name: torch.tensor(value, dtype=torch.float64) for name, value in given.items()}
+    except FileNotFoundError as error:
+        raise InputError("WEIGHTS", f"there is no file {path}", fix=fix) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError("WEIGHTS", f"{path} is not a JSON object of weights: {error}", fix=fix) from error
+    shapes = {name: list(value.shape) for name, value in found.items()}
+    if shapes != wanted:
+        raise InputError("WEIGHTS", f"{path} has {shapes}, this cell needs {wanted}", fix=fix)
+    layer.load_state_dict(found)

@@ -1,0 +1,42 @@
+"""Equal budgets: the hidden size at which a cell has as many parameters as all the others."""
+
+from __future__ import annotations
+
+import torch
+
+from tidegate.errors import InputError
+from tidegate.nn import Recurrent
+from tidegate.spec import Graph
+from tidegate.tasks import Task
+
+LARGEST = 1 << 16
+
+
+def count_parameters(task: Task, graph: Graph, hidden_size: int) -> int:
+    """Trainable parameters of the whole model, encoder and head included; nothing is allocated."""
+    with torch.device("meta"):
+        model = task.model(lambda inputs: Recurrent(graph, inputs, hidden_size), 0.0)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def solve_hidden_size(task: Task, graph: Graph, budget: int) -> tuple[int, int]:
+    """The hidden size whose model comes nearest to the budget, and its parameters.
+
+    Raises:
+        InputError: even one unit needs more than the budget by half.
+    """
+    low, high = 1, 2
+    while count_parameters(task, graph, high) < budget and high < LARGEST:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count_parameters(task, graph, middle) < budget else (low, middle)
+    sizes = {size: count_parameters(task, graph, size) for size in (low, high)}
+    best = min(sizes, key=lambda size: abs(sizes[size] - budget))
+    if sizes[best] > 1.5 * budget:
+        raise InputError(
+            "BUDGET",
+            f"{graph.name} with one unit has {sizes[best]:,} parameters, the budget is {budget:,}",
+            fix=f"give a budget of at least {sizes[best]:,}",
+        )
+    return best, sizes[best]

@@ -1,0 +1,161 @@
+"""Runs trials in worker processes and keeps every finished one on disk.
+
+The folder is the memory of an experiment: a trial whose record lies there is not run again, one
+whose checkpoint lies there goes on from it.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from tidegate.compare.trial import TrialSpec, run_trial
+from tidegate.errors import BackendError, InputError
+from tidegate.records import EpochRecord, RunRecord, run_from_json, to_json
+
+POLL_SECONDS = 0.2
+
+
+class Progress:
+    """What a caller may watch; every method does nothing unless overridden."""
+
+    def begin(self, done: Sequence[RunRecord], waiting: Sequence[TrialSpec]) -> None:
+        """The experiment starts: these trials are known already, those will run."""
+
+    def epoch(self, cell: str, seed: int, setting: int, record: EpochRecord) -> None:
+        """A worker has finished an epoch."""
+
+    def finish(self, record: RunRecord) -> None:
+        """A trial is finished."""
+
+
+def run_all(trials: Sequence[TrialSpec], folder: Path, workers: int, progress: Progress) -> list[RunRecord]:
+    """The records of all trials, in their order; runs what is missing.
+
+    Raises:
+        InputError: another process is at work in this folder, or a record there is damaged.
+        BackendError: a worker process died.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder):
+        known = {trial.hash: record for trial in trials if (record := _load(folder, trial)) is not None}
+        waiting = [trial for trial in trials if trial.hash not in known]
+        progress.begin(list(known.values()), waiting)
+        for record in _run_waiting(waiting, folder, workers, progress):
+            known[record.run] = record
+            progress.finish(record)
+    return [known[trial.hash] for trial in trials]
+
+
+def _run_waiting(
+    waiting: Sequence[TrialSpec], folder: Path, workers: int, progress: Progress
+) -> Iterator[RunRecord]:
+    if not waiting:
+        return
+    context = multiprocessing.get_context("spawn")  # a forked torch inherits locked thread pools
+    epochs: multiprocessing.Queue[Any] = context.Queue()
+    pool = ProcessPoolExecutor(
+        min(workers, len(waiting)), mp_context=context, initializer=_start_worker, initargs=(epochs, os.getpid())
+    )
+    try:
+        running: set[Future[RunRecord]] = {pool.submit(_work, trial, folder) for trial in waiting}
+        while running:
+            done, running = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            _pass_on(epochs, progress)
+            for future in done:
+                yield future.result()
+    except BrokenProcessPool as error:
+        raise BackendError(
+            "WORKER_DIED",
+            "a worker process died, perhaps for want of memory",
+            fix="run the same command again to go on, with fewer --workers if it was memory",
+        ) from error
+    finally:
+        _stop(pool)
+
+
+def _pass_on(epochs: multiprocessing.Queue[Any], progress: Progress) -> None:
+    while True:
+        try:
+            progress.epoch(*epochs.get_nowait())
+        except queue.Empty:
+            return
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers now: on an error or an interruption nobody waits for their results."""
+    processes = list((pool._processes or {}).values())  # noqa: SLF001  the public way to do this came with 3.14
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+
+
+_epochs: multiprocessing.Queue[Any] | None = None
+
+
+def _start_worker(epochs: multiprocessing.Queue[Any], parent: int) -> None:
+    global _epochs  # noqa: PLW0603  a pool hands its workers their queue through an initializer only
+    _epochs = epochs
+    torch.set_num_threads(1)  # the workers share the cores, and results must not depend on threads
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A killed parent cannot stop its workers, so they watch it."""
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os._exit(1)
+
+
+def _work(trial: TrialSpec, folder: Path) -> RunRecord:
+    def on_epoch(setting: int, record: EpochRecord) -> None:
+        if _epochs is not None:
+            _epochs.put((trial.cell, trial.seed, setting, record))
+
+    record = run_trial(trial, folder, on_epoch)
+    _save(folder, record)
+    return record
+
+
+def _save(folder: Path, record: RunRecord) -> None:
+    path = folder / f"{record.run}.json"
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    draft.write_text(json.dumps(to_json(record)), encoding="utf-8")
+    draft.replace(path)
+
+
+def _load(folder: Path, trial: TrialSpec) -> RunRecord | None:
+    path = folder / f"{trial.hash}.json"
+    if not path.exists():
+        return None
+    try:
+        return run_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, InputError) as error:
+        raise InputError("RECORD_DAMAGED", f"{path} is not a run record: {error}", fix="delete it to run it again") from error
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the system lets go of it however the process ends."""
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(
+            "FOLDER_BUSY",
+            f"another comparison is at work in {folder.parent}",
+            fix="wait for it, or choose another folder with --out",
+        ) from error

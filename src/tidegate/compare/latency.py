@@ -1,0 +1,36 @@
+"""How long one step of each cell takes, measured side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from tidegate.nn import Recurrent
+
+ROUNDS = 300
+WARM_UP = 30
+
+
+def step_latency_us(layers: Mapping[str, Recurrent]) -> dict[str, tuple[float, float]]:
+    """Median and 99th percentile, in microseconds, of one step at batch 1 on one thread.
+
+    The layers take turns, so that a machine that slows down slows all of them.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    times: dict[str, list[float]] = {name: [] for name in layers}
+    try:
+        with torch.inference_mode():
+            inputs = {name: torch.zeros(1, 1, layer.input_size) for name, layer in layers.items()}
+            for round_ in range(WARM_UP + ROUNDS):
+                for name, layer in layers.items():
+                    start = time.perf_counter_ns()
+                    layer(inputs[name])
+                    if round_ >= WARM_UP:
+                        times[name].append((time.perf_counter_ns() - start) / 1000)
+    finally:
+        torch.set_num_threads(threads)
+    return {name: (float(np.median(t)), float(np.percentile(t, 99))) for name, t in times.items()}

@@ -1,0 +1,229 @@
+"""``tidegate.compare.run``: which recurrent cell for my data?"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import scipy
+import torch
+from scipy.stats import qmc
+
+import tidegate
+from tidegate import zoo
+from tidegate.compare.answer import answer
+from tidegate.compare.budget import solve_hidden_size
+from tidegate.compare.executor import Progress, run_all
+from tidegate.compare.latency import step_latency_us
+from tidegate.compare.statistic import interval, pairs
+from tidegate.compare.trial import Setting, TrialSpec
+from tidegate.errors import InputError
+from tidegate.nn import Recurrent
+from tidegate.records import CellRecord, ComparisonRecord, RunRecord
+from tidegate.spec import Cell
+from tidegate.spec.measure import flops
+from tidegate.tasks import Recipe, SequenceModel, Task
+
+DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
+CLOSE_ENOUGH = 0.02
+
+Cells = Mapping[str, type[Cell]]
+
+
+def named(cells: Sequence[str | type[Cell]]) -> dict[str, type[Cell]]:
+    """Cells by the name under which they take part; a zoo name may stand for its cell.
+
+    Raises:
+        InputError: an unknown name, the same name twice, or no cell at all.
+    """
+    found: dict[str, type[Cell]] = {}
+    for cell in cells:
+        kind = zoo.find(cell) if isinstance(cell, str) else cell
+        if kind.name in found:
+            raise InputError(
+                "CELL_TWICE", f"{kind.name} takes part twice", fix="give one of them another name: again=lstm"
+            )
+        found[kind.name] = kind
+    if not found:
+        raise InputError("NO_CELLS", "there are no cells to compare", fix="name some, e.g. lstm,gru")
+    return found
+
+
+def run(
+    task: Task,
+    cells: Cells | Sequence[str | type[Cell]] = DEFAULT_CELLS,
+    *,
+    folder: Path | str,
+    parameters: int | None = None,
+    seeds: int = 5,
+    trials: int = 1,
+    epochs: int | None = None,
+    workers: int = 2,
+    progress: Progress | None = None,
+    command: str = "",
+) -> ComparisonRecord:
+    """Compare cells at equal parameters on paired seeds.
+
+    Args:
+        task: what to learn, from ``tidegate.tasks``.
+        cells: names or classes, or a mapping that gives them names of its own.
+        folder: keeps finished runs and checkpoints; called again, the experiment goes on from there.
+        parameters: the budget of the whole model; the task's own unless given.
+        seeds: runs per cell; fewer than five are no evidence, and the answer says so.
+        trials: settings tried in each run; the first is the task's own, the others are drawn once
+            for all cells from a Sobol sequence over learning rate and dropout.
+        epochs: the cap; the task's own unless given.
+        workers: processes; the result does not depend on how many.
+        progress: told what happens.
+        command: how to repeat this, for the report.
+
+    Raises:
+        InputError: numbers out of range, an unknown cell, or a folder in use.
+    """
+    kinds = dict(cells) if isinstance(cells, Mapping) else named(cells)
+    _check(seeds=seeds, trials=trials, workers=workers, epochs=epochs, parameters=parameters)
+    start = time.monotonic()
+    recipe = task.recipe
+    budget = parameters or recipe.parameters
+    sizes = {name: solve_hidden_size(task, kind.graph, budget) for name, kind in kinds.items()}
+    plan = [
+        _trial(task, name, kind, sizes[name][0], seed, _settings(recipe, trials), epochs or recipe.epochs)
+        for seed in range(seeds)
+        for name, kind in kinds.items()
+    ]
+    records = run_all(plan, Path(folder) / "runs", workers, progress or Progress())
+    by_cell = {name: [record for record in records if record.cell == name] for name in kinds}
+    found = _cell_records(task, kinds, by_cell, budget)
+    scores = {name: {r.seed: r.test for r in runs if r.test is not None} for name, runs in by_cell.items()}
+    compared = pairs({name: of_cell for name, of_cell in scores.items() if of_cell})
+    baselines = tuple(task.baselines())
+    return ComparisonRecord(
+        command=command,
+        task=task.name,
+        metric=task.metric,
+        unit=task.unit,
+        data=task.data,
+        protocol=_protocol(recipe, seeds, trials, epochs or recipe.epochs, budget),
+        machine=_machine(workers),
+        seconds=time.monotonic() - start,
+        answer=answer(found, compared, baselines, task.data.name),
+        cells=tuple(found),
+        pairs=compared,
+        baselines=baselines,
+        runs=tuple(record for runs in by_cell.values() for record in runs),
+    )
+
+
+def _check(**numbers: int | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise InputError("NUMBER", f"{name} is {value}", fix=f"give at least 1 for {name}")
+
+
+def _trial(
+    task: Task, name: str, kind: type[Cell], hidden_size: int, seed: int, settings: tuple[Setting, ...], epochs: int
+) -> TrialSpec:
+    recipe = task.recipe
+    return TrialSpec(
+        task=task.to_json(),
+        cell=name,
+        graph=kind.graph.to_json(),
+        hidden_size=hidden_size,
+        seed=seed,
+        settings=settings,
+        epochs=epochs,
+        patience=recipe.patience,
+        patience_rate=recipe.patience_rate,
+        clip=recipe.clip,
+    )
+
+
+def _settings(recipe: Recipe, trials: int) -> tuple[Setting, ...]:
+    """The task's own setting, then points spread evenly over learning rate (x 1/4 to x 4) and dropout (0 to 0.5)."""
+    own = Setting(recipe.learning_rate, recipe.dropout)
+    if trials == 1:
+        return (own,)
+    sequence = qmc.Sobol(d=2, scramble=True, rng=np.random.default_rng(0))
+    points = sequence.random_base2(math.ceil(math.log2(trials)))[: trials - 1]
+    drawn = (Setting(recipe.learning_rate * 4.0 ** (2 * rate - 1), 0.5 * drop) for rate, drop in points.tolist())
+    return (own, *drawn)
+
+
+def _cell_records(
+    task: Task, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int
+) -> list[CellRecord]:
+    models = {name: _model(task, kind, by_cell[name][0].hidden_size) for name, kind in kinds.items()}
+    latency = step_latency_us({name: model.layer for name, model in models.items()})
+    return [
+        _cell_record(name, kind, models[name], by_cell[name], latency[name], budget) for name, kind in kinds.items()
+    ]
+
+
+def _model(task: Task, kind: type[Cell], hidden_size: int) -> SequenceModel:
+    with torch.random.fork_rng(devices=[]):
+        return task.model(lambda inputs: Recurrent(kind, inputs, hidden_size), 0.0)
+
+
+def _cell_record(
+    name: str,
+    kind: type[Cell],
+    model: SequenceModel,
+    runs: Sequence[RunRecord],
+    latency: tuple[float, float],
+    budget: int,
+) -> CellRecord:
+    tests = [record.test for record in runs if record.test is not None]
+    estimate = interval(tests) if tests else None
+    has_interval = estimate is not None and math.isfinite(estimate.low)
+    widths = {"I": model.layer.input_size, "H": model.layer.hidden_size}
+    return CellRecord(
+        name=name,
+        graph=kind.graph.to_json(),
+        source=kind.source,
+        hidden_size=model.layer.hidden_size,
+        parameters=runs[0].parameters,
+        parameter_gap=runs[0].parameters / budget - 1,
+        flops_per_step=flops(kind.graph, widths),
+        finished=len(tests),
+        diverged=len(runs) - len(tests),
+        mean=estimate.mean if estimate else None,
+        low=estimate.low if estimate and has_interval else None,
+        high=estimate.high if estimate and has_interval else None,
+        train_seconds=float(np.mean([record.train_seconds for record in runs])),
+        step_p50_us=latency[0],
+        step_p99_us=latency[1],
+        exported_bytes=len(safetensors.torch.save(model.state_dict())),
+    )
+
+
+def _protocol(recipe: Recipe, seeds: int, trials: int, epochs: int, budget: int) -> dict[str, str]:
+    tuning = "none: one setting for all cells" if trials == 1 else f"{trials} settings a run, the same for all cells"
+    return {
+        "budget": f"{budget:,} trainable parameters per model, hidden size solved for each cell",
+        "seeds": f"{seeds} paired: run k of every cell shares the order of the data, not the first parameters",
+        "tuning": tuning,
+        "training": f"Adam, rate {recipe.learning_rate:g} halved after {recipe.patience_rate} epochs without progress, "
+        f"dropout {recipe.dropout:g}, gradient norm clipped at {recipe.clip:g}, at most {epochs} epochs, "
+        f"stopped after {recipe.patience} without progress",
+        "test": "touched once, by the parameters of the epoch that validated best",
+        "decision": "paired t test, Holm's correction over all pairs, level 0.05",
+    }
+
+
+def _machine(workers: int) -> dict[str, str]:
+    return {
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "workers": f"{workers}, one thread each",
+        "python": platform.python_version(),
+        "tidegate": tidegate.__version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }

@@ -1,0 +1,99 @@
+"""What compare says, for each kind of outcome."""
+
+from dataclasses import replace
+
+import pytest
+
+from tidegate.compare.answer import answer
+from tidegate.compare.statistic import interval, pairs
+from tidegate.records import AnswerRecord, BaselineRecord, CellRecord
+
+NOISE = [0.00, 0.03, -0.02, 0.01, -0.03]
+
+
+def cell(name: str, tests: list[float], flops: int = 100, diverged: int = 0) -> CellRecord:
+    estimate = interval(tests) if tests else None
+    return CellRecord(
+        name=name,
+        graph={},
+        source="",
+        hidden_size=1,
+        parameters=flops,
+        parameter_gap=0.0,
+        flops_per_step=flops,
+        finished=len(tests),
+        diverged=diverged,
+        mean=estimate.mean if estimate else None,
+        low=estimate.low if estimate else None,
+        high=estimate.high if estimate else None,
+        train_seconds=1.0,
+        step_p50_us=1.0,
+        step_p99_us=1.0,
+        exported_bytes=1,
+    )
+
+
+def ask(tests: dict[str, list[float]], baselines: tuple[BaselineRecord, ...] = (), **flops: int) -> AnswerRecord:
+    cells = [cell(name, values, flops.get(name, 100)) for name, values in tests.items()]
+    return answer(cells, pairs({name: dict(enumerate(values)) for name, values in tests.items()}), baselines, "data")
+
+
+def around(mean: float, order: int = 0) -> list[float]:
+    return [mean + NOISE[(k + order) % 5] for k in range(5)]
+
+
+def test_a_clear_winner_is_named() -> None:
+    found = ask({"a": around(1.0), "b": around(2.0, 1), "c": around(3.0, 2)})
+    assert found.winner == found.recommended == "a"
+    assert found.headline.startswith("Take a: reliably better on data than b and c")
+
+
+def test_no_difference_recommends_the_cheapest() -> None:
+    found = ask({"a": around(1.0), "b": around(1.001, 2)}, a=200, b=100)
+    assert found.winner is None
+    assert found.recommended == "b"
+    assert "No reliable difference" in found.headline
+    assert any("would have gone unseen" in reason for reason in found.reasons)
+
+
+def test_the_loser_is_named_even_if_the_winner_is_not() -> None:
+    found = ask({"a": around(1.0), "b": around(1.001, 2), "c": around(3.0, 3)})
+    assert found.winner is None
+    assert "c is reliably worse" in found.headline
+
+
+def test_few_seeds_are_no_evidence() -> None:
+    found = ask({"a": around(1.0)[:3], "b": around(9.0)[:3]})
+    assert found.winner is None
+    assert found.recommended is None
+    assert "No evidence" in found.headline
+
+
+def test_a_baseline_as_good_comes_first() -> None:
+    found = ask({"a": around(1.0), "b": around(2.0)}, (BaselineRecord("naive", 1.001, ""),))
+    assert found.headline.startswith("A baseline without any network (naive) does as well")
+
+
+def test_a_baseline_that_is_worse_is_not_mentioned() -> None:
+    found = ask({"a": around(1.0), "b": around(2.0)}, (BaselineRecord("naive", 5.0, ""),))
+    assert "baseline" not in found.headline
+
+
+def test_a_cell_with_diverged_runs_wins_nothing() -> None:
+    good, bad = cell("a", around(1.0), diverged=1), cell("b", around(2.0))
+    compared = pairs({"a": dict(enumerate(around(1.0))), "b": dict(enumerate(around(2.0, 1)))})
+    found = answer([good, bad], compared, (), "data")
+    assert found.winner is None
+    assert any("diverged" in reason for reason in found.reasons)
+
+
+def test_nothing_finished() -> None:
+    found = answer([replace(cell("a", []), diverged=5)], (), (), "data")
+    assert found.recommended is None
+    assert "diverged" in found.headline
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_one_cell_is_no_comparison(count: int) -> None:
+    found = ask({"a": around(1.0)[:count]})
+    assert "nothing to compare" in found.headline

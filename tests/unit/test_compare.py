@@ -1,0 +1,149 @@
+"""The protocol: equal budgets, paired seeds, records, resume. Runs are tiny; the statistics have tests of their own."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tidegate import compare, report, tasks, zoo
+from tidegate.compare.budget import count_parameters, solve_hidden_size
+from tidegate.compare.executor import Progress, run_all
+from tidegate.compare.run import _settings
+from tidegate.compare.trial import Setting, TrialSpec, derive, run_trial
+from tidegate.errors import InputError
+from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.tasks import Recipe
+
+
+class Own(Cell):
+    """A user's cell: it exists in this process only, so workers must get it as data."""
+
+    gates = "z n"
+
+    def step(self, x, h, U):
+        z = sigmoid(x.z + U(h).z)
+        n = tanh(x.n + U(h).n)
+        return z * h + (1 - z) * n
+
+
+@pytest.fixture(scope="module")
+def task() -> tasks.Task:
+    return tasks.bundled("elnino")
+
+
+def spec(task, cell: str = "GRU", seed: int = 0, epochs: int = 2) -> TrialSpec:
+    graph = zoo.find(cell).graph.to_json()
+    return TrialSpec(task.to_json(), cell, graph, 4, seed, (Setting(4e-3, 0.0),), epochs, 5, 2, 1.0)
+
+
+@pytest.mark.parametrize("cell", list(zoo.CELLS.values()), ids=lambda cell: cell.name)
+def test_hidden_sizes_meet_the_budget(task, cell) -> None:
+    size, parameters = solve_hidden_size(task, cell.graph, 30_000)
+    assert parameters == count_parameters(task, cell.graph, size)
+    assert abs(parameters / 30_000 - 1) < 0.02
+    nearby = [count_parameters(task, cell.graph, size + step) for step in (-1, 1)]
+    assert all(abs(parameters - 30_000) <= abs(other - 30_000) for other in nearby)
+
+
+def test_a_budget_below_one_unit_is_refused(task) -> None:
+    with pytest.raises(InputError, match="with one unit has"):
+        solve_hidden_size(task, zoo.FGR.graph, 10)
+
+
+def test_order_is_shared_and_first_parameters_are_not(task) -> None:
+    lstm, again, gru = (spec(task, name).plans()[0] for name in ("LSTM", "LSTM", "GRU"))
+    assert lstm == again
+    assert lstm.order_seed == gru.order_seed
+    assert lstm.initial_seed != gru.initial_seed
+    twin = replace(spec(task, "LSTM"), cell="twin").plans()[0]
+    assert twin.initial_seed != lstm.initial_seed
+    assert len({derive(k, purpose) for k in range(50) for purpose in ("order", "initial")}) == 100
+
+
+def test_the_name_of_a_trial_depends_on_everything(task) -> None:
+    base = spec(task)
+    others = [replace(base, seed=1), replace(base, hidden_size=5), replace(base, epochs=3), replace(base, cell="x")]
+    assert len({trial.hash for trial in [base, *others]}) == 5
+    assert spec(task).hash == base.hash
+
+
+def test_a_trial_survives_json_and_runs_the_same(task, tmp_path) -> None:
+    trial = spec(task)
+    first = run_trial(trial, tmp_path, lambda *_: None)
+    second = run_trial(trial, tmp_path, lambda *_: None)
+    assert (first.valid, first.test) == (second.valid, second.test)
+    assert list(tmp_path.iterdir()) == []  # checkpoints of finished trials are removed
+    assert json.loads(json.dumps(trial.graph)) == trial.graph
+
+
+def test_settings_are_the_same_list_for_everyone() -> None:
+    recipe = Recipe(parameters=1)
+    assert _settings(recipe, 1) == (Setting(recipe.learning_rate, recipe.dropout),)
+    five = _settings(recipe, 5)
+    assert five == _settings(recipe, 5)
+    assert len(set(five)) == 5
+    assert all(recipe.learning_rate / 4 <= s.learning_rate <= recipe.learning_rate * 4 for s in five)
+    assert all(0 <= s.dropout <= 0.5 for s in five)
+
+
+class Watch(Progress):
+    def __init__(self) -> None:
+        self.known, self.finished, self.epochs = 0, [], 0
+
+    def begin(self, done, waiting) -> None:
+        self.known = len(done)
+
+    def epoch(self, cell, seed, setting, record) -> None:
+        self.epochs += 1
+
+    def finish(self, record) -> None:
+        self.finished.append((record.cell, record.seed))
+
+
+def test_compare_runs_records_and_goes_on(task, tmp_path) -> None:
+    """Two workers against one, whole against resumed: the same runs, none of them twice."""
+    cells = {"GRU": zoo.GRU, "own": Own}
+    watch = Watch()
+    whole = compare.run(task, cells, folder=tmp_path / "a", seeds=2, epochs=2, parameters=500, progress=watch)
+    assert sorted(watch.finished) == [("GRU", 0), ("GRU", 1), ("own", 0), ("own", 1)]
+    assert "No evidence" in whole.answer.headline
+    assert [cell.name for cell in whole.cells] == ["GRU", "own"]
+    assert len(whole.pairs) == 1
+
+    compare.run(task, cells, folder=tmp_path / "b", seeds=1, epochs=2, parameters=500, workers=1)
+    watch = Watch()
+    resumed = compare.run(
+        task, cells, folder=tmp_path / "b", seeds=2, epochs=2, parameters=500, workers=1, progress=watch
+    )
+    assert watch.known == 2
+    assert sorted(watch.finished) == [("GRU", 1), ("own", 1)]
+    for folder, record in (("a", whole), ("b", resumed)):
+        report.write_runs_csv(record.runs, tmp_path / f"{folder}.csv")
+    rows = [[line.rsplit(",", 1)[0] for line in (tmp_path / f"{f}.csv").read_text().splitlines()] for f in "ab"]
+    assert rows[0] == rows[1]
+
+
+def test_a_folder_in_use_is_refused(task, tmp_path) -> None:
+    from filelock import FileLock
+
+    with FileLock(tmp_path / "lock"), pytest.raises(InputError, match="another comparison is at work"):
+        run_all([spec(task)], tmp_path, 1, Progress())
+
+
+def test_a_damaged_record_is_one_clear_error(task, tmp_path) -> None:
+    trial = spec(task)
+    (tmp_path / f"{trial.hash}.json").write_text("{")
+    with pytest.raises(InputError, match="is not a run record"):
+        run_all([trial], tmp_path, 1, Progress())
+
+
+@pytest.mark.parametrize("wrong", [{"seeds": 0}, {"workers": 0}, {"epochs": 0}, {"trials": 0}, {"parameters": -5}])
+def test_numbers_out_of_range_are_refused(task, tmp_path, wrong) -> None:
+    with pytest.raises(InputError, match="give at least 1"):
+        compare.run(task, ["gru"], folder=tmp_path, **wrong)
+
+
+@pytest.mark.parametrize(("cells", "message"), [(["gru", "GRU"], "twice"), ([], "no cells"), (["gruu"], "did you mean")])
+def test_cells_that_cannot_take_part(cells, message) -> None:
+    with pytest.raises(InputError, match=message):
+        compare.named(cells)
