@@ -6,6 +6,9 @@ meant for programs; the message is meant for people.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 
 class TidegateError(Exception):
     """Base of all errors raised by Tidegate.
@@ -22,8 +25,16 @@ class TidegateError(Exception):
         self.fix = fix
         super().__init__(code, message, fix)
 
+    def __reduce__(self) -> tuple[Callable[..., TidegateError], tuple[Any, ...]]:
+        return _rebuild, (type(self), self.code, self.message, self.fix)
+
     def __str__(self) -> str:
         return f"{self.message} ({self.fix})" if self.fix else self.message
+
+
+def _rebuild(kind: type[TidegateError], code: str, message: str, fix: str) -> TidegateError:
+    """Unpickling: errors travel from worker processes."""
+    return kind(code, message, fix=fix)
 
 
 class SpecError(TidegateError):

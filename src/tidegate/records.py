@@ -13,7 +13,6 @@ from typing import Any
 from tidegate.errors import InputError
 
 
-
 @dataclass(frozen=True)
 class EpochRecord:
     """One pass over the training data. ``train`` is the loss that was minimised, ``valid`` the metric."""

@@ -143,7 +143,9 @@ def test_numbers_out_of_range_are_refused(task, tmp_path, wrong) -> None:
         compare.run(task, ["gru"], folder=tmp_path, **wrong)
 
 
-@pytest.mark.parametrize(("cells", "message"), [(["gru", "GRU"], "twice"), ([], "no cells"), (["gruu"], "did you mean")])
+@pytest.mark.parametrize(
+    ("cells", "message"), [(["gru", "GRU"], "twice"), ([], "no cells"), (["gruu"], "did you mean")]
+)
 def test_cells_that_cannot_take_part(cells, message) -> None:
     with pytest.raises(InputError, match=message):
         compare.named(cells)

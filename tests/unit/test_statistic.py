@@ -71,7 +71,9 @@ def test_probability_predicts_a_new_seed() -> None:
     """The predicted chance that a new difference lies below a sixth one drawn is uniform, as it must be."""
     draw = np.random.default_rng(0)
     differences = draw.normal(-0.5, 1.0, (2000, 6))
-    predicted = [pairs({"a": by_seed(row[:5] - row[5]), "b": by_seed(np.zeros(5))})[0].probability for row in differences]
+    predicted = [
+        pairs({"a": by_seed(row[:5] - row[5]), "b": by_seed(np.zeros(5))})[0].probability for row in differences
+    ]
     assert stats.kstest(predicted, "uniform").pvalue > 0.01
 
 

@@ -92,7 +92,7 @@ def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, monkeypatch) -> 
 def test_a_damaged_checkpoint_is_one_clear_error(tmp_path, content) -> None:
     path = tmp_path / "run.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="run.safetensors"):
+    with pytest.raises(InputError, match=r"run\.safetensors"):
         Checkpoint.load(path)
 
 

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"tidegate {__version__}")  # noqa: T201  this is the command line
         return 0
     command = tyro.cli(
-        Command,  # type: ignore[arg-type]
+        Command,
         prog="tidegate",
         description="Gated recurrent networks: each cell written once, as its equations.",
         args=arguments or ["--help"],

@@ -34,7 +34,9 @@ def load_all(text: str) -> dict[str, type[Cell]]:
         cell = load(cell_text if equals else part)
         name = alias.strip() if equals else cell.name
         if name in found:
-            raise InputError("CELL_TWICE", f"{name} takes part twice", fix="give one another name: --cells lstm,again=lstm")
+            raise InputError(
+                "CELL_TWICE", f"{name} takes part twice", fix="give one another name: --cells lstm,again=lstm"
+            )
         found[name] = cell
     if not found:
         raise InputError("NO_CELLS", f"--cells {text!r} names no cell", fix="name some, e.g. --cells lstm,gru")
@@ -54,10 +56,12 @@ def _from_file(path: Path, name: str) -> type[Cell]:
     except TidegateError:
         raise
     except Exception as error:
-        raise InputError("CELL_FILE", f"{path} failed: {type(error).__name__}: {error}", fix="correct the file") from error
+        raise InputError(
+            "CELL_FILE", f"{path} failed: {type(error).__name__}: {error}", fix="correct the file"
+        ) from error
     finally:
         sys.path.pop(0)
-    cells = {key: value for key, value in vars(module).items() if _is_cell(value)}
+    cells: dict[str, type[Cell]] = {key: value for key, value in vars(module).items() if _is_cell(value)}
     if name not in cells:
         has = ", ".join(sorted(cells)) or "none"
         raise InputError("CELL_CLASS", f"{path} defines no cell {name!r}", fix=f"cells there: {has}")

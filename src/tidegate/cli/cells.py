@@ -14,6 +14,7 @@ from tidegate.spec import Cell, Graph
 from tidegate.spec.convention import output_gate_sees, reset_side, update_convention
 from tidegate.spec.equation import plain
 from tidegate.spec.measure import flops, parameters
+from tidegate.spec.parameter import TORCH_NAMES
 from tidegate.zoo import CELLS
 
 
@@ -53,7 +54,9 @@ def _list(widths: dict[str, int]) -> None:
         )
     screen = console()
     screen.print(listing)
-    screen.print(f"\nCounted for {widths['I']} inputs and {widths['H']} units. tidegate cells NAME shows the equations.")
+    screen.print(
+        f"\nCounted for {widths['I']} inputs and {widths['H']} units. tidegate cells NAME shows the equations."
+    )
 
 
 def _summary(cell: type[Cell]) -> str:

@@ -94,7 +94,9 @@ def parse_count(text: str | None) -> int | None:
     except (ValueError, OverflowError):
         count = 0
     if count < 1:
-        raise InputError("PARAMS", f"--params {text!r} is not a number of parameters", fix="write e.g. 50000, 50k or 1.5M")
+        raise InputError(
+            "PARAMS", f"--params {text!r} is not a number of parameters", fix="write e.g. 50000, 50k or 1.5M"
+        )
     return count
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -27,12 +28,14 @@ class LiveProgress(Progress):
         self._start = time.monotonic()
         self._live = Live(console=screen, auto_refresh=False, transient=True)
 
-    def __enter__(self) -> LiveProgress:
+    def __enter__(self) -> Self:
         if self._screen.is_terminal:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._live.stop()
 
     def begin(self, done: Sequence[RunRecord], waiting: Sequence[TrialSpec]) -> None:
@@ -44,7 +47,7 @@ class LiveProgress(Progress):
             self._screen.print(f"{len(done)} of {len(done) + len(waiting)} runs are finished already")
         self._show()
 
-    def epoch(self, cell: str, seed: int, setting: int, record: EpochRecord) -> None:
+    def epoch(self, cell: str, seed: int, setting: int, record: EpochRecord) -> None:  # noqa: ARG002  shown by seed
         self._running[cell, seed] = record
         self._show()
 

@@ -12,6 +12,7 @@ import tyro
 from tidegate.cli.cell import load
 from tidegate.cli.console import console, table
 from tidegate.errors import InputError
+from tidegate.spec.parameter import attribute
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,6 @@ class Trace:
 
 def _row_labels(layer: Any) -> dict[str, list[str]]:
     """For each parameter, the gate that each of its rows belongs to."""
-    from tidegate.nn.parameter import attribute
-
     labels = {attribute(name, 0, reverse=False): [""] * layer.hidden_size for name in layer.graph.vectors}
     for matrix in layer.graph.matrices:
         for kind, blocks in (("weight", matrix.blocks), ("bias", [block for block in matrix.blocks if block.bias])):
@@ -89,10 +88,14 @@ def _parse(text: str) -> list[list[float]]:
     try:
         steps = [[float(number) for number in step.split()] for step in text.split(",")]
     except ValueError as error:
-        raise InputError("INPUTS", f"--inputs {text!r}: {error}", fix="write numbers, e.g. --inputs 1,0.5,-1,2") from error
+        raise InputError(
+            "INPUTS", f"--inputs {text!r}: {error}", fix="write numbers, e.g. --inputs 1,0.5,-1,2"
+        ) from error
     if len({len(step) for step in steps}) != 1 or not steps[0]:
         counts = ", ".join(str(len(step)) for step in steps)
-        raise InputError("INPUTS", f"--inputs {text!r} has steps of {counts} features", fix="give each step equally many")
+        raise InputError(
+            "INPUTS", f"--inputs {text!r} has steps of {counts} features", fix="give each step equally many"
+        )
     return steps
 
 

@@ -47,7 +47,7 @@ def answer(
     beating = _at_least_as_good(best, baselines)
     if beating:
         headline = f"A baseline without any network ({beating[0].name}) does as well as the best cell. {headline}"
-    return AnswerRecord(headline, tuple([*reasons, *_about_resolution(equals, pairs)]), winner, recommended)
+    return AnswerRecord(headline, (*reasons, *_about_resolution(equals, pairs)), winner, recommended)
 
 
 def _reliable(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> bool:
@@ -83,8 +83,10 @@ def _about_resolution(equals: Sequence[CellRecord], pairs: Sequence[PairRecord])
         return []
     finest = max(pair.detectable for pair in among)
     return [
-        f"Differences below {finest:.2g} among {_listed(equals)} would have gone unseen "
-        f"in more than a fifth of such experiments ({among[0].seeds} seeds)."
+        (
+            f"Differences below {finest:.2g} among {_listed(equals)} would have gone unseen "
+            f"in more than a fifth of such experiments ({among[0].seeds} seeds)."
+        )
     ]
 
 

@@ -60,9 +60,7 @@ def run_all(trials: Sequence[TrialSpec], folder: Path, workers: int, progress: P
     return [known[trial.hash] for trial in trials]
 
 
-def _run_waiting(
-    waiting: Sequence[TrialSpec], folder: Path, workers: int, progress: Progress
-) -> Iterator[RunRecord]:
+def _run_waiting(waiting: Sequence[TrialSpec], folder: Path, workers: int, progress: Progress) -> Iterator[RunRecord]:
     if not waiting:
         return
     context = multiprocessing.get_context("spawn")  # a forked torch inherits locked thread pools
@@ -144,7 +142,9 @@ def _load(folder: Path, trial: TrialSpec) -> RunRecord | None:
     try:
         return run_from_json(json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, UnicodeDecodeError, InputError) as error:
-        raise InputError("RECORD_DAMAGED", f"{path} is not a run record: {error}", fix="delete it to run it again") from error
+        raise InputError(
+            "RECORD_DAMAGED", f"{path} is not a run record: {error}", fix="delete it to run it again"
+        ) from error
 
 
 @contextmanager

@@ -61,8 +61,10 @@ class TrialSpec:
 
     @property
     def hash(self) -> str:
-        """The name of this trial: equal specifications, equal names."""
-        data = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """The name of this trial: equal specifications, equal names, wherever the data lie."""
+        spec = dataclasses.asdict(self)
+        del spec["task"]["source"]  # the content of the data is named by its hash
+        data = json.dumps(spec, sort_keys=True)
         return hashlib.sha256(data.encode()).hexdigest()[:20]
 
     def plans(self) -> list[Plan]:

@@ -6,7 +6,8 @@ from tidegate.spec.equation import ATOM, SUM, TERM, Notation, Rule, equations, i
 from tidegate.spec.graph import Graph, Node, Op
 
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split()
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi "  # noqa: SIM905  a list of words
+    "pi rho sigma tau phi chi psi omega".split()
 )
 
 
@@ -35,6 +36,15 @@ def _bias(matrix: str, block: str) -> str:
     return rf"b{prime}_{{{_word(block)}}}"
 
 
+def _number(value: float) -> str:
+    """``1e-05`` as a power of ten."""
+    digits, _, exponent = f"{value:.12g}".partition("e")
+    if not exponent:
+        return digits
+    power = f"10^{{{int(exponent)}}}"
+    return {"1": power, "-1": f"-{power}"}.get(digits, rf"{digits} \cdot {power}")
+
+
 def _function(name: str) -> Rule:
     return Rule(name + r"\left({0}\right)", ATOM, (0,))
 
@@ -60,6 +70,8 @@ NOTATION = Notation(
     leaf=_leaf,
     matrix=lambda matrix, block: _name(matrix, _word(block)),
     bias=_bias,
+    number=_number,
+    scale=infix(r" \, ", TERM),
 )
 
 

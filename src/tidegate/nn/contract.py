@@ -23,11 +23,11 @@ def check_constructor(
         ValueError: a number out of range.
         TypeError: a value of the wrong type.
     """
-    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
+    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= float(dropout) <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
         )
-    if dropout > 0 and num_layers == 1:
+    if float(dropout) > 0 and num_layers == 1:
         warnings.warn(
             "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
             f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}",
@@ -71,9 +71,7 @@ def check_data(x: torch.Tensor, input_size: int, dtype: torch.dtype) -> None:
             f"Convert input: input.to({dtype}), or convert model: model.to({x.dtype})"
         )
     if x.size(-1) != input_size:
-        raise RuntimeError(
-            f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.size(-1)}"
-        )
+        raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.size(-1)}")
 
 
 def check_state_rank(states: tuple[torch.Tensor, ...], *, batched: bool) -> None:

@@ -11,11 +11,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
 from tidegate.nn import contract
-from tidegate.nn.parameter import attribute, parameter_shapes
 from tidegate.nn.rows import Batch, Lengths, full, packed, padded
 from tidegate.passes import project
 from tidegate.runtime import Rows, run
 from tidegate.spec import Cell, Graph
+from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
 
 States = tuple[torch.Tensor, ...]
@@ -181,7 +181,9 @@ class Recurrent(torch.nn.RNNBase):
         dtype = getattr(self, self._flat_weights_names[0]).dtype
         if isinstance(x, PackedSequence):
             if lengths is not None:
-                raise InputError("LENGTHS", "lengths= came with a PackedSequence, which has lengths", fix="drop lengths=")
+                raise InputError(
+                    "LENGTHS", "lengths= came with a PackedSequence, which has lengths", fix="drop lengths="
+                )
             contract.check_data(x.data, self.input_size, dtype)
             return packed(x), _Outside(batched=True, batch_first=False)
         contract.check_input(type(self).__name__, x, self.input_size, dtype)
@@ -242,7 +244,9 @@ def _graph_of(cell: type[Cell] | Graph | str) -> Graph:
     if isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "graph"):
         return cell.graph
     raise InputError(
-        "CELL", f"{cell!r:.80} is not a cell", fix="pass a subclass of tidegate.Cell with a step, or a name such as 'gru'"
+        "CELL",
+        f"{cell!r:.80} is not a cell",
+        fix="pass a subclass of tidegate.Cell with a step, or a name such as 'gru'",
     )
 
 

@@ -72,7 +72,7 @@ def padded(x: torch.Tensor, lengths: Lengths) -> Batch:
 
 
 def packed(x: PackedSequence) -> Batch:
-    """torch's own packed sequences; values come back packed the same way."""
+    """PackedSequence as torch has it; values come back packed the same way."""
 
     def restore(values: torch.Tensor, fill: float = 0.0) -> PackedSequence:  # noqa: ARG001  nothing to fill
         return PackedSequence(values, x.batch_sizes, x.sorted_indices, x.unsorted_indices)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from tidegate.errors import SpecError
 from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
+from tidegate.spec.parameter import PROJECTION
 from tidegate.spec.verify import verify
 
-MATRIX = "hr"  # as torch.nn names it: weight_hr_l0
 AXIS = "P"
 
 
@@ -22,11 +22,11 @@ def project(graph: Graph) -> Graph:
     nodes = tuple(
         replace(node, axis=AXIS) if node.op is Op.STATE and node.name == output else node for node in graph.nodes
     )
-    product = Node(Op.PRODUCT, (graph.updates[0],), output, MATRIX, axis=AXIS)
+    product = Node(Op.PRODUCT, (graph.updates[0],), output, PROJECTION, axis=AXIS)
     matrices = tuple(_narrowed(graph, nodes, matrix) for matrix in graph.matrices)
     projected = replace(
         graph,
-        matrices=(*matrices, Matrix(MATRIX, (Block(output, AXIS),), graph.output.axis)),
+        matrices=(*matrices, Matrix(PROJECTION, (Block(output, AXIS),), graph.output.axis)),
         states=(State(output, AXIS), *graph.states[1:]),
         nodes=(*nodes, product),
         updates=(len(nodes), *graph.updates[1:]),

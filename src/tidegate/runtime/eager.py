@@ -62,7 +62,8 @@ def run(
     cell = _Cell(graph, parameters, widths)
     inputs = cell.input_products(rows)
     kept: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(rows.sizes))}
-    states, finished = initial, []
+    states = initial
+    finished: list[Tensors] = []
     if reverse:
         states = tuple(state[: rows.sizes[-1] if rows.sizes else 0] for state in initial)
     for t in sorted(kept, reverse=reverse):

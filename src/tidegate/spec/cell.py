@@ -123,7 +123,7 @@ def trace(cell: type[Cell]) -> Graph:
     with _located(cell):
         arguments = _bind(cell, layout, tracer)
         returned, values = _run_and_capture(cell, arguments)
-        updates = _as_updates(layout, returned)
+        updates = tuple(tracer.lift(update).index for update in _as_updates(layout, returned))
     gates = _reported(cell, layout, values)
     graph = Graph(
         name=cell.name,
@@ -131,7 +131,7 @@ def trace(cell: type[Cell]) -> Graph:
         states=layout.states,
         vectors=layout.vectors,
         nodes=tuple(tracer.nodes),
-        updates=tuple(tracer.lift(update).index for update in updates),
+        updates=updates,
         gates=tuple((name, symbol.index) for name, symbol in gates.items()),
     )
     graph = _prune(graph)
@@ -159,19 +159,30 @@ class _Layout:
         kinds = {"state": [s.name for s in self.states], "matrix": list(declared), "vector": list(self.vectors)}
         for kind, name in ((kind, name) for kind, names in kinds.items() for name in names):
             if name in taken:
-                raise SpecError("NAME_TWICE", f"{cell.__name__}: {name!r} is a {taken[name]} and a {kind}")
+                raise SpecError(
+                    "NAME_TWICE", f"{cell.__name__}: {name!r} is a {taken[name]} and a {kind}", fix="rename one of them"
+                )
             taken[name] = kind
 
     @staticmethod
     def _biased(cell: type[Cell], declared: Mapping[str, str]) -> dict[str, list[str]]:
+        """The blocks that carry a bias, for each matrix that has any."""
         if isinstance(cell.biases, str):
-            chosen = {name: declared[name] for name in cell.biases.split() if name in declared or name != "U"}
+            absent = {"U"} - declared.keys()  # the default names U, which not every cell has
+            chosen = {name: declared.get(name) for name in cell.biases.split() if name not in absent}
         else:
             chosen = dict(cell.biases)
-        unknown = set(chosen) - set(declared)
-        if unknown:
-            raise SpecError("BIASES", f"{cell.__name__}: biases name no matrix: {' '.join(sorted(unknown))}")
-        return {name: [block for block, _ in _axed(cell, "biases", blocks)] for name, blocks in chosen.items()}
+        found: dict[str, list[str]] = {}
+        for name, blocks in chosen.items():
+            has = _names(cell, name, declared[name]) if name in declared else []
+            found[name] = _names(cell, "biases", blocks) if blocks is not None else []
+            if unknown := ([name] if name not in declared else sorted(set(found[name]) - set(has))):
+                raise SpecError(
+                    "BIASES",
+                    f"{cell.__name__}.biases names {' '.join(unknown)}, which is not declared",
+                    fix=f"matrices and their blocks: {dict(declared)}",
+                )
+        return found
 
 
 def _names(cell: type[Cell], attribute: str, text: object) -> list[str]:
@@ -189,7 +200,7 @@ def _axed(cell: type[Cell], attribute: str, text: object) -> list[tuple[str, str
     parts = [tuple(part.split(":", 1)) if ":" in part else (part, "H") for part in text.split()]
     for wrong in (check_name(piece) for part in parts for piece in part):
         if wrong:
-            raise SpecError("NAME", f"{cell.__name__}.{attribute}: {wrong}")
+            raise SpecError("NAME", f"{cell.__name__}.{attribute}: {wrong}", fix="choose another name")
     return parts  # type: ignore[return-value]
 
 
@@ -253,7 +264,7 @@ def _codes_of(cell: type[Cell]) -> set[CodeType]:
 
 def _as_updates(layout: _Layout, returned: Any) -> tuple[Any, ...]:
     updates = returned if isinstance(returned, tuple) else (returned,)
-    if len(updates) != len(layout.states):
+    if returned is None or len(updates) != len(layout.states):
         names = " ".join(state.name for state in layout.states)
         got = "nothing" if returned is None else f"{len(updates)} values"
         raise SpecError("STEP_RESULT", f"step returns {got}", fix=f"return the new states, in this order: {names}")
@@ -283,9 +294,7 @@ def _prune(graph: Graph) -> Graph:
     moved = {old: new for new, old in enumerate(keep)}
     return replace(
         graph,
-        nodes=tuple(
-            replace(graph.nodes[old], args=tuple(moved[arg] for arg in graph.nodes[old].args)) for old in keep
-        ),
+        nodes=tuple(replace(graph.nodes[old], args=tuple(moved[arg] for arg in graph.nodes[old].args)) for old in keep),
         updates=tuple(moved[index] for index in graph.updates),
         gates=tuple((name, moved[index]) for name, index in graph.gates),
     )

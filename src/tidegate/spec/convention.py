@@ -15,6 +15,8 @@ from tidegate.spec.evaluate import evaluate
 from tidegate.spec.function import NUMBERS
 from tidegate.spec.graph import Graph, Node, Op
 
+TRIES = 64  # draws of numbers; some equations have a value at few of them
+
 
 def reset_side(graph: Graph, gate: str = "r") -> str | None:
     """``"before"`` if the reset gate acts before a recurrent product, ``"after"`` if behind one.
@@ -34,24 +36,30 @@ def update_convention(graph: Graph, gate: str = "z") -> str | None:
     if gate not in gates:
         return None
     for convention, open_gate in (("keep", 1.0), ("write", 0.0)):
-        if all(_output_with(graph, gates[gate], open_gate, seed) for seed in range(3)):
+        kept = {_keeps_state(graph, gates[gate], open_gate, seed) for seed in range(TRIES)}
+        if kept - {None} == {True}:
             return convention
     return None
 
 
-def _output_with(graph: Graph, gate: int, value: float, seed: int) -> bool:
-    """Whether the output state stays as it was when the gate has this value, at random numbers."""
-    draw = random.Random(seed)
+def _keeps_state(graph: Graph, gate: int, value: float, seed: int) -> bool | None:
+    """Whether the output stays as it was when the gate has this value, at random numbers.
+
+    None where the equations have no value at these numbers, e.g. the logarithm of a negative one.
+    """
+    draw = random.Random(seed)  # noqa: S311  not for secrets
     leaves: dict[tuple[str, str], float] = {}
 
     def leaf(node: Node) -> float:
-        return node.value if node.op is Op.CONST else leaves.setdefault((node.op, node.name), draw.uniform(0.1, 0.9))
+        return node.value if node.op is Op.CONST else leaves.setdefault((node.op, node.name), draw.uniform(0.1, 2.0))
 
     def product(node: Node, operand: float) -> float:
-        weight = leaves.setdefault((node.matrix, node.name), draw.uniform(0.1, 0.9))
-        return weight * operand
+        return leaves.setdefault((node.matrix, node.name), draw.uniform(-6.0, 6.0)) * operand
 
-    values = evaluate(graph, NUMBERS, leaf, product, given={gate: value})
+    try:
+        values = evaluate(graph, NUMBERS, leaf, product, given={gate: value})
+    except (ArithmeticError, ValueError):
+        return None
     old = leaves.get((Op.STATE, graph.output.name))
     return old is not None and abs(values[graph.updates[0]] - old) < 1e-12
 

@@ -33,6 +33,8 @@ class Notation:
         leaf: the name of a vector or the input.
         matrix: the name of a row block of a matrix.
         bias: the name of a row block of a bias.
+        number: a constant.
+        scale: a constant times a vector.
     """
 
     rules: Mapping[Op, Rule]
@@ -42,6 +44,8 @@ class Notation:
     leaf: Callable[[Node], str]
     matrix: Callable[[str, str], str]
     bias: Callable[[str, str], str]
+    number: Callable[[float], str]
+    scale: Rule
 
 
 def infix(sign: str, binds: int, right: int | None = None) -> Rule:
@@ -72,16 +76,19 @@ class _Writer:
         if index in self.names:
             return self.notation.now(self.names[index]), ATOM
         if node.op is Op.CONST:
-            return _number(node.value)
+            return self.notation.number(node.value), (ATOM if node.value >= 0 else SUM)
         if node.op is Op.STATE:
             return self.notation.before(node.name), ATOM
         if node.op in (Op.INPUT, Op.VECTOR):
             return self.notation.leaf(node), ATOM
         if node.op is Op.PRODUCT:
             return self._product(node)
-        rule = self.notation.rules[node.op]
+        rule = self.notation.scale if self._scales(node) else self.notation.rules[node.op]
         parts = [self._at_least(need, self.write(arg)) for need, arg in zip(rule.needs, node.args, strict=True)]
         return rule.template.format(*parts), rule.binds
+
+    def _scales(self, node: Node) -> bool:
+        return node.op is Op.MUL and self.graph.nodes[node.args[0]].op is Op.CONST
 
     def _product(self, node: Node) -> Piece:
         block = next(b for b in self.graph.matrix(node.matrix).blocks if b.name == node.name)
@@ -91,11 +98,6 @@ class _Writer:
     def _at_least(self, need: int, piece: Piece) -> str:
         text, binds = piece
         return text if binds >= need else self.notation.parentheses.format(text)
-
-
-def _number(value: float) -> Piece:
-    text = f"{value:.12g}"
-    return text, (ATOM if value >= 0 else SUM)
 
 
 PLAIN = Notation(
@@ -114,6 +116,8 @@ PLAIN = Notation(
     leaf=lambda node: "x[t]" if node.op is Op.INPUT else node.name,
     matrix=lambda matrix, block: f"{matrix}_{block}",
     bias=lambda matrix, block: f"b_{block}" if matrix == "W" else f"b{matrix}_{block}",
+    number=lambda value: f"{value:.12g}",
+    scale=infix(" * ", TERM),
 )
 
 

@@ -77,7 +77,7 @@ def relu(v: Any) -> Any:
 
 
 def exp(v: Any) -> Any:
-    """e to the power v, element by element."""
+    """Euler's number to the power v, element by element."""
     return _call(Op.EXP, v)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from tidegate.errors import SpecError
 
@@ -56,6 +56,13 @@ class Node:
     matrix: str = ""
     value: float = 0.0
     axis: str = ""
+
+    def __str__(self) -> str:
+        label = f"{self.matrix}.{self.name}" if self.matrix else self.name
+        if self.op is Op.CONST:
+            label = repr(self.value)
+        inside = ", ".join(filter(None, [label, *(f"%{arg}" for arg in self.args)]))
+        return f"{self.op}({inside}){f': {self.axis}' if self.axis else ''}"
 
 
 @dataclass(frozen=True)
@@ -178,13 +185,13 @@ class Graph:
             if data["format"] != FORMAT:
                 raise SpecError("GRAPH_FORMAT", f"graph has format {data['format']!r}, expected {FORMAT}")
             graph = Graph(
-                name=str(data["name"]),
-                matrices=tuple(_matrix(item) for item in data["matrices"]),
-                states=tuple(State(**item) for item in data["states"]),
-                vectors=tuple(data["vectors"]),
-                nodes=tuple(_node(item) for item in data["nodes"]),
-                updates=tuple(data["updates"]),
-                gates=tuple((str(name), int(index)) for name, index in data["gates"]),
+                name=_typed(data["name"], str),
+                matrices=tuple(_matrix(item) for item in _typed(data["matrices"], list)),
+                states=tuple(_built(State, item) for item in _typed(data["states"], list)),
+                vectors=tuple(_typed(name, str) for name in _typed(data["vectors"], list)),
+                nodes=tuple(_node(item) for item in _typed(data["nodes"], list)),
+                updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
+                gates=tuple((_typed(name, str), _typed(index, int)) for name, index in _typed(data["gates"], list)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SpecError("GRAPH_DATA", f"this is not a saved cell: {type(error).__name__} {error}") from error
@@ -199,9 +206,34 @@ class Graph:
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def _matrix(item: dict[str, Any]) -> Matrix:
-    return Matrix(item["name"], tuple(Block(**block) for block in item["blocks"]), item["columns"])
+T = TypeVar("T")
 
 
-def _node(item: dict[str, Any]) -> Node:
-    return Node(**{**item, "op": Op(item["op"]), "args": tuple(item["args"])})
+def _typed(value: Any, kind: type[T]) -> T:
+    """Exactly this type: True is no number here, and 7.5 no index."""
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__} {value!r:.40}")
+    return value
+
+
+def _built(kind: type[T], item: Any) -> T:
+    """A dataclass whose fields all have the types of their defaults or annotations."""
+    kinds = {"str": str, "float": float, "bool": bool}
+    wanted = {field.name: kinds[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: _typed(value, wanted[name]) for name, value in _typed(item, dict).items()})
+
+
+def _matrix(item: Any) -> Matrix:
+    blocks = tuple(_built(Block, block) for block in _typed(item["blocks"], list))
+    return Matrix(_typed(item["name"], str), blocks, _typed(item["columns"], str))
+
+
+def _node(item: Any) -> Node:
+    return Node(
+        op=Op(_typed(item["op"], str)),
+        args=tuple(_typed(arg, int) for arg in _typed(item["args"], list)),
+        name=_typed(item["name"], str),
+        matrix=_typed(item["matrix"], str),
+        value=_typed(item["value"], float),
+        axis=_typed(item["axis"], str),
+    )

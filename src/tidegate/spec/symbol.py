@@ -55,7 +55,7 @@ class Tracer:
 
 
 def _refuse(what: str, fix: str) -> Callable[..., NoReturn]:
-    def refuse(self: Symbol, *_: object, **__: object) -> NoReturn:
+    def refuse(*_: object, **__: object) -> NoReturn:
         raise SpecError("NOT_EXPRESSIBLE", f"a cell's equations cannot {what}", fix=fix)
 
     return refuse
@@ -90,8 +90,8 @@ class Symbol:
 
     __bool__ = _refuse("branch on a value", _CHOOSE)
     __lt__ = __le__ = __gt__ = __ge__ = _refuse("compare values", _CHOOSE)
-    __eq__ = _refuse("compare values", _CHOOSE)  # type: ignore[assignment]
-    __ne__ = _refuse("compare values", _CHOOSE)  # type: ignore[assignment]
+    __eq__ = _refuse("compare values", _CHOOSE)
+    __ne__ = _refuse("compare values", _CHOOSE)
     __hash__ = object.__hash__
     __iter__ = __len__ = __getitem__ = _refuse("take single elements of a value", "equations act on whole vectors")
     __float__ = __int__ = __array__ = _refuse("turn a value into a number", _USE_OURS)
@@ -113,7 +113,9 @@ class Namespace:
             raise AttributeError(name)
         if name not in self._parts:
             has = f"it has: {' '.join(self._parts) or 'none'}"
-            raise SpecError("NO_PART", f"{self._label} has no part {name!r}; {has}", fix="declare it or correct the name")
+            raise SpecError(
+                "NO_PART", f"{self._label} has no part {name!r}; {has}", fix="declare it or correct the name"
+            )
         return self._parts[name]()
 
 

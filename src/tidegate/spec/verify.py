@@ -17,7 +17,7 @@ from tidegate.spec.graph import BINARY, LEAVES, UNARY, Graph, Node, Op
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
 RESERVED = frozenset({"x", "raw", "self"})
-ARITY = {op: 0 for op in LEAVES} | {op: 1 for op in UNARY} | {op: 2 for op in BINARY} | {Op.PRODUCT: 1}
+ARITY = dict.fromkeys(LEAVES, 0) | dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | {Op.PRODUCT: 1}
 
 
 def check_name(name: object) -> str | None:
@@ -39,13 +39,30 @@ def verify(graph: Graph) -> None:
         SpecError: with every broken rule and the program.
     """
     complaints = []
-    for rule in (_names, _order, _leaves, _axes, _products, _results):  # later rules rely on earlier ones
+    for rule in (_fields, _names, _order, _leaves, _axes, _products, _results):  # later rules rely on earlier ones
         complaints = list(rule(graph))
         if complaints:
             break
     if complaints:
         listing = "\n".join(f"  %{i} = {node}" for i, node in enumerate(graph.nodes))
-        raise SpecError("GRAPH_INVALID", f"{graph.name!s:.80}: " + "; ".join(complaints) + "\n" + listing)
+        raise SpecError(
+            "GRAPH_INVALID",
+            f"{graph.name:.80}: {'; '.join(complaints)}",
+            fix=f"correct the declarations or step, which says\n{listing}",
+        )
+
+
+def _fields(graph: Graph) -> Iterator[str]:
+    """A field that a node does not use holds its default, so that equal programs have equal hashes."""
+    uses = {Op.STATE: {"name"}, Op.VECTOR: {"name"}, Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}}
+    plain = Node(Op.INPUT)
+    for index, node in enumerate(graph.nodes):
+        for field in {"name", "matrix", "value"} - uses.get(node.op, set()):
+            if getattr(node, field) != getattr(plain, field):
+                yield f"%{index}: {node.op} has no {field}"
+    axes = {state.axis for state in graph.states} | {block.axis for m in graph.matrices for block in m.blocks}
+    axes |= {matrix.columns for matrix in graph.matrices} | {node.axis for node in graph.nodes} - {""}
+    yield from (f"{axis!r:.40} is not a name for an axis" for axis in sorted(axes) if not NAME.fullmatch(axis))
 
 
 def _names(graph: Graph) -> Iterator[str]:

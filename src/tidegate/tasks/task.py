@@ -25,12 +25,21 @@ class Batch:
         lengths: [B] valid steps of each row, or None where all are full.
         starts: True for the first batch of a stream; False continues with the (detached) state
             of the batch before.
+        context: so many leading steps only inform the state: they are neither scored nor learnt from.
     """
 
     inputs: torch.Tensor
     targets: torch.Tensor
     lengths: torch.Tensor | None = None
     starts: bool = True
+    context: int = 0
+
+    def scored(self) -> torch.Tensor:
+        """[T, B] bool: the steps that count, neither context nor padding."""
+        steps, rows = self.inputs.shape[:2]
+        time = torch.arange(steps, device=self.inputs.device)[:, None]
+        ends = torch.full((rows,), steps) if self.lengths is None else self.lengths
+        return (time >= self.context) & (time < ends.to(time.device))
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,10 @@ class Task(ABC):
     unit: str
     recipe: Recipe
     data: DataRecord
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Plain data from which ``tasks.from_json`` makes the same task again, in another process too."""
 
     @abstractmethod
     def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:

@@ -42,4 +42,28 @@ def find(name: str) -> type[Cell]:
     return CELLS[key]
 
 
-__all__ = ["CELLS", "FAMILIES", "find", *sorted(cell.__name__ for cell in FAMILIES)]
+__all__ = [
+    "CELLS",
+    "CIFG",
+    "FAMILIES",
+    "FGR",
+    "GRU",
+    "JANET",
+    "LSTM",
+    "LSTM1997",
+    "MGU",
+    "NFG",
+    "NIAF",
+    "NIG",
+    "NOAF",
+    "NOG",
+    "NP",
+    "RNN",
+    "MinGRU",
+    "MinLSTM",
+    "MisprintGRU",
+    "MisprintLSTM",
+    "PeepholeLSTM",
+    "V",
+    "find",
+]

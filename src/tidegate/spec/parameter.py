@@ -1,13 +1,13 @@
-"""Names and shapes of a layer's parameters: torch.nn's where it has any."""
+"""Names and shapes of a layer's parameters: those of torch.nn where it has any."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tidegate.passes.project import MATRIX as PROJECTION
-from tidegate.spec import Graph
+from tidegate.spec.graph import Graph
 
 TORCH_NAMES = {"W": "ih", "U": "hh"}
+PROJECTION = "hr"  # the matrix behind a projected output: weight_hr_l0
 
 
 def parameter_shapes(graph: Graph, widths: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
@@ -22,8 +22,9 @@ def parameter_shapes(graph: Graph, widths: Mapping[str, int]) -> dict[str, tuple
         if matrix.has_bias:
             biased = [r for r, block in zip(rows, matrix.blocks, strict=True) if block.bias]
             biases[f"bias_{matrix.name}"] = (sum(biased),)
-    projection = {name: weights.pop(name) for name in (f"weight_{PROJECTION}",) if name in weights}
-    return {**weights, **biases, **{name: (widths["H"],) for name in graph.vectors}, **projection}
+    projection = {name: shape for name, shape in weights.items() if name == f"weight_{PROJECTION}"}
+    vectors = dict.fromkeys(graph.vectors, (widths["H"],))
+    return {**{name: weights[name] for name in weights if name not in projection}, **biases, **vectors, **projection}
 
 
 def attribute(name: str, layer: int, *, reverse: bool) -> str:

@@ -1,0 +1,50 @@
+"""The data sets that come with the package. Beside each lies a LICENSE with source and derivation."""
+
+from __future__ import annotations
+
+import lzma
+from dataclasses import dataclass
+from importlib import resources
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """One set: its file under ``data/bundled``, and what a report says about it."""
+
+    file: str
+    task: str
+    title: str
+    description: str
+    licence: str
+    target: str | None = None
+
+    def read(self) -> bytes:
+        """The uncompressed content."""
+        raw = resources.files("tidegate.data").joinpath("bundled", *self.file.split("/")).read_bytes()
+        return lzma.decompress(raw) if self.file.endswith(".xz") else raw
+
+
+BUNDLED = {
+    "jsb": Bundled(
+        file="jsb/chorales.json.xz",
+        task="music",
+        title="JSB chorales",
+        description="382 four-part chorales by J. S. Bach as piano rolls, one step a quarter note",
+        licence="music in the public domain, transcription MIT",
+    ),
+    "elnino": Bundled(
+        file="elnino/elnino.csv",
+        task="forecast",
+        title="El Niño",
+        description="monthly sea surface temperature of the eastern Pacific (Niño 1+2), 1950 to 2010, in °C",
+        licence="public domain",
+        target="temperature",
+    ),
+    "shakespeare": Bundled(
+        file="shakespeare/tinyshakespeare.txt.xz",
+        task="language",
+        title="tiny Shakespeare",
+        description="1.1 million characters of Shakespeare",
+        licence="public domain",
+    ),
+}

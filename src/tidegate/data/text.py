@@ -1,0 +1,49 @@
+"""Bytes to text: UTF-8, or an error that says where it is not."""
+
+from __future__ import annotations
+
+from tidegate.data.source import Source
+from tidegate.errors import InputError
+
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def decode(source: Source) -> str:
+    r"""The text of a source, without a byte order mark; line ends stay as they are.
+
+    Raises:
+        InputError: the content is UTF-16, binary, not UTF-8, or nothing but blanks.
+
+    Examples:
+        >>> decode(Source("a.txt", "a.txt", b"caf\xe9"))
+        Traceback (most recent call last):
+        ...
+        tidegate.errors.InputError: a.txt is not UTF-8: byte 0xe9 at position 3 (line 1) ...
+    """
+    raw, name = source.raw, source.title
+    if raw.startswith(UTF16_MARKS):
+        raise InputError("TEXT_UTF16", f"{name} is UTF-16 text, but UTF-8 is expected", fix="save the file as UTF-8")
+    if b"\0" in raw:
+        position = raw.index(b"\0")
+        raise InputError(
+            "TEXT_BINARY",
+            f"{name} is a binary file, not text: a zero byte stands at position {position}",
+            fix="pass a text file in UTF-8",
+        )
+    text = _utf8(raw, name)
+    if not text.strip():
+        raise InputError("FILE_EMPTY", f"{name} is empty", fix="pass a file that holds data")
+    return text
+
+
+def _utf8(raw: bytes, name: str) -> str:
+    try:
+        return raw.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        bad = error.start
+        line = raw.count(b"\n", 0, bad) + 1
+        raise InputError(
+            "TEXT_ENCODING",
+            f"{name} is not UTF-8: byte 0x{raw[bad]:02x} at position {bad} (line {line}) cannot be decoded",
+            fix="convert it, e.g. iconv -f latin1 -t utf-8",
+        ) from None

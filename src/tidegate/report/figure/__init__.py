@@ -1,0 +1,1 @@
+"""Figures: records to static SVG, one file per figure."""

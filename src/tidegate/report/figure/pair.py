@@ -1,0 +1,92 @@
+"""Paired differences: a dot per seed, the t interval that decides, the bootstrap that does not."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from tidegate.records import ComparisonRecord, PairRecord
+from tidegate.report.figure.svg import drawing, tag, to_svg
+from tidegate.report.group import best_cell, scores_of
+from tidegate.report.number import known, rounded
+from tidegate.report.palette import BAND, INK, MUTED, short_names
+
+WIDTH, ROW, FOOT = 760, 40, 62
+MOST = 15  # more rows than this cannot be read, so only pairs with the best cell are drawn
+RESAMPLES = 2000
+
+
+def pair_figure(record: ComparisonRecord) -> str:
+    """The figure, or nothing if there is no difference to draw."""
+    pairs = drawn_pairs(record)
+    if not pairs:
+        return ""
+    with drawing(WIDTH, ROW * len(pairs) + FOOT) as (figure, axes):
+        for row, pair in enumerate(pairs):
+            _row(axes, pair, differences(record, pair), row)
+        _frame(axes, record, pairs)
+        label = f"Differences per seed of {len(pairs)} pairs of cells with 95 % intervals; see the table of pairs"
+        return to_svg(figure, "pairs", label)
+
+
+def drawn_pairs(record: ComparisonRecord) -> list[PairRecord]:
+    """All pairs that have differences, or those with the best cell if there are too many."""
+    pairs = [pair for pair in record.pairs if differences(record, pair)]
+    best = best_cell(record)
+    if len(pairs) > MOST and best is not None:
+        return [pair for pair in pairs if best.name in (pair.a, pair.b)]
+    return pairs
+
+
+def differences(record: ComparisonRecord, pair: PairRecord) -> dict[int, float]:
+    """Score of a minus score of b, for every seed that both finished."""
+    first, second = scores_of(record, pair.a), scores_of(record, pair.b)
+    return {seed: first[seed] - second[seed] for seed in first if seed in second}
+
+
+def bootstrap(values: list[float]) -> tuple[float, float] | None:
+    """A percentile interval of the mean, from a fixed seed so that the page is always the same."""
+    if len(values) < 2:
+        return None
+    draws = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
+    low, high = np.quantile(np.asarray(values)[draws].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _row(axes: Axes, pair: PairRecord, by_seed: dict[int, float], row: int) -> None:
+    name = f"{pair.a} minus {pair.b}"
+    if known(pair.detectable):
+        band = Rectangle((-pair.detectable, row - 0.4), 2 * pair.detectable, 0.8, color=BAND, linewidth=0)
+        tag(band, title=f"{name}: differences up to {rounded(pair.detectable)} would often be missed")
+        axes.add_patch(band)
+    for seed, value in by_seed.items():
+        (dot,) = axes.plot(value, row + 0.2, "o", color=MUTED, alpha=0.6, markersize=5.5, markeredgewidth=0)
+        tag(dot, title=f"{name}, seed {seed}: {rounded(value, 4)}")
+    _intervals(axes, pair, list(by_seed.values()), row - 0.12)
+
+
+def _intervals(axes: Axes, pair: PairRecord, values: list[float], level: float) -> None:
+    name = f"{pair.a} minus {pair.b}"
+    if known(pair.low) and known(pair.high):
+        (line,) = axes.plot([pair.low, pair.high], [level] * 2, color=INK, linewidth=2.6)
+        tag(line, title=f"{name}: 95 % interval {rounded(pair.low, 4)} to {rounded(pair.high, 4)}")
+    if known(pair.difference):
+        decided = known(pair.p_holm) and pair.p_holm < 0.05
+        face = INK if decided else "white"
+        (mean,) = axes.plot(pair.difference, level, "D", color=INK, markersize=7.5, markerfacecolor=face)
+        tag(mean, title=f"{name}: mean {rounded(pair.difference, 4)}", part="" if decided else "hollow")
+    if (interval := bootstrap(values)) is not None:
+        (ends,) = axes.plot(interval, [level - 0.14] * 2, color=MUTED, linewidth=1, marker="|", markersize=6)
+        tag(ends, title=f"{name}: bootstrap {rounded(interval[0], 4)} to {rounded(interval[1], 4)}, drawn only")
+
+
+def _frame(axes: Axes, record: ComparisonRecord, pairs: list[PairRecord]) -> None:
+    names = dict(zip([c.name for c in record.cells], short_names([c.name for c in record.cells], 18), strict=True))
+    rows = [f"{names.get(pair.a, pair.a)} − {names.get(pair.b, pair.b)}" for pair in pairs]  # noqa: RUF001  (a minus sign)
+    axes.axvline(0, color=INK, linewidth=1)
+    axes.set_yticks(range(len(pairs)), rows, color=INK)
+    axes.set_ylim(len(pairs) - 0.45, -0.55)
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(f"difference in test {record.metric} ({record.unit})\nleft of zero, the cell named first is better")

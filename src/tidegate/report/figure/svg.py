@@ -1,0 +1,165 @@
+"""matplotlib's SVG made fit to stand inside a page.
+
+The page decides on fonts and colours, so both become CSS; ids are numbered anew, since they have
+to be unique on the whole page; and what no browser needs is dropped.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import matplotlib.style
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tidegate.report.palette import GRID, INK, MUTED, VARIABLES
+
+SVG = "{http://www.w3.org/2000/svg}"
+LINK = "{http://www.w3.org/1999/xlink}href"
+RULES: dict[str, Any] = {
+    "svg.fonttype": "none",  # text stays text: smaller, searchable, and set in the font of the page
+    "svg.hashsalt": "tidegate",
+    "text.parse_math": False,  # a dollar sign in the name of a cell is a dollar sign
+    "font.size": 12,
+    "font.family": "DejaVu Sans",  # ships with matplotlib and is wide, so text in the font of the page fits
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 12,
+    "axes.labelpad": 8,
+    "xtick.major.pad": 6,
+    "axes.edgecolor": GRID,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.unicode_minus": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.solid_capstyle": "round",
+}
+
+
+@contextmanager
+def drawing(width: int, height: int) -> Iterator[tuple[Figure, Axes]]:
+    """A figure of that many pixels with one axes, free of whatever style the user has set."""
+    with matplotlib.style.context(["default", RULES]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the browser's fonts have it
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
+        axes = figure.add_subplot()
+        figure.patch.set_visible(False)
+        axes.patch.set_visible(False)
+        yield figure, axes
+
+
+def tag(artist: Artist, *, title: str = "", series: int | None = None, part: str = "") -> None:
+    """Say what a mark is: ``title`` is shown on hover, ``series`` and ``part`` are for scripts and styles."""
+    known = {"title": title, "data-series": "" if series is None else str(series), "class": part}
+    artist.set_gid(json.dumps({name: text for name, text in known.items() if text}))
+
+
+def to_svg(figure: Figure, name: str, label: str) -> str:
+    """The figure as an ``<svg>`` element; ``name`` makes ids unique, ``label`` says what is seen."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    root = ET.fromstring(text.getvalue())  # noqa: S314  (drawn a line above, not read from anywhere)
+    _drop(root)
+    _apply_tags(root)
+    _renumber(root, name)
+    for element in root.iter():
+        _restyle(element)
+    _frame(root, label)
+    return _serialise(root)
+
+
+def _frame(root: ET.Element, label: str) -> None:
+    width = root.attrib["viewBox"].split()[2]
+    for attribute in ("width", "height", "version"):
+        root.attrib.pop(attribute, None)
+    root.attrib |= {"class": "figure", "role": "img", "aria-label": label, "style": f"--width:{width}px"}
+
+
+def _drop(root: ET.Element) -> None:
+    """Metadata, empty groups, and the style sheet that would apply to the whole page."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            hollow = child.tag == f"{SVG}g" and len(child) == 0
+            if hollow or child.tag == f"{SVG}metadata" or child.find(f"{SVG}style") is not None:
+                parent.remove(child)
+
+
+def _apply_tags(root: ET.Element) -> None:
+    for element in root.iter():
+        if not element.get("id", "").startswith("{"):
+            continue
+        known = json.loads(element.attrib.pop("id"))
+        title = known.pop("title", "")
+        element.attrib |= known
+        if title:
+            child = ET.Element(f"{SVG}title")
+            child.text = title
+            element.insert(0, child)
+
+
+def _renumber(root: ET.Element, name: str) -> None:
+    """Keep the ids that something refers to, and number them in order of appearance."""
+    used = set(re.findall(r"url\(#([^)]+)\)", " ".join(v for e in root.iter() for v in e.attrib.values())))
+    used |= {element.attrib[LINK][1:] for element in root.iter() if LINK in element.attrib}
+    found = [element.attrib["id"] for element in root.iter() if element.get("id") in used]
+    new = {old: f"{name}-{place}" for place, old in enumerate(found)}
+    for element in root.iter():
+        if (old := element.attrib.pop("id", "")) in new:
+            element.set("id", new[old])
+        if LINK in element.attrib:
+            element.set("href", "#" + new[element.attrib.pop(LINK)[1:]])
+        if "clip-path" in element.attrib:
+            element.set("clip-path", f"url(#{new[element.attrib['clip-path'][5:-1]]})")
+
+
+def _restyle(element: ET.Element) -> None:
+    """Fonts and colours from the page; coordinates to a tenth of a pixel."""
+    if "style" in element.attrib:
+        style = re.sub(r"font: (?:(\d+) )?([\d.]+px) [^;]*", _font, element.attrib["style"])
+        style = re.sub(r"font-family: [^;]*;? ?", "", style)
+        style = re.sub(r"#0[0-9a]0[0-9a]0[0-9a]", lambda hit: f"var(--{VARIABLES[hit[0]]})", style)
+        element.set("style", style.replace(": ", ":").replace("; ", ";"))
+    for attribute in ("d", "x", "y", "width", "height", "transform", "points"):
+        if attribute in element.attrib:
+            element.set(attribute, _coarse(element.attrib[attribute]))
+    for attribute, value in element.attrib.items():
+        element.set(attribute, value.strip())
+    if element.tag not in {f"{SVG}text", f"{SVG}title"}:
+        element.text = None
+    element.tail = None
+
+
+def _font(hit: re.Match[str]) -> str:
+    return f"font-size:{hit[2]}" + (f";font-weight:{hit[1]}" if hit[1] else "")
+
+
+def _coarse(text: str) -> str:
+    text = re.sub(r"-?\d+\.\d+", lambda hit: f"{round(float(hit[0]), 1) + 0:g}", text)
+    return re.sub(r"\s*\n\s*", "", re.sub(r"\s*([MLCQZz])\s*", r"\1", text)).strip()
+
+
+def _serialise(root: ET.Element) -> str:
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(SVG)
+    return ET.tostring(root, encoding="unicode", short_empty_elements=True)

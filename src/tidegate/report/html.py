@@ -1,0 +1,101 @@
+"""The report: one HTML file that needs nothing else, not even JavaScript."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from tidegate.records import CellRecord, ComparisonRecord
+from tidegate.report import number, palette
+from tidegate.report.curve import needs_thinning
+from tidegate.report.figure.cost import cost_figures, points_are_ranks
+from tidegate.report.figure.curve import curve_figures
+from tidegate.report.figure.equation import Typesetter
+from tidegate.report.figure.pair import drawn_pairs, pair_figure
+from tidegate.report.figure.score import score_figure
+from tidegate.report.file import replace_text
+from tidegate.report.group import best_cell, rivals
+from tidegate.report.table import baseline_rows, cell_rows, pair_rows, run_rows
+
+
+def write_html(record: ComparisonRecord, path: Path) -> None:
+    """Write the report of a comparison to ``path``, as a whole or not at all.
+
+    The same record gives the same bytes.
+    """
+    replace_text(Path(path), render(record))
+
+
+def render(record: ComparisonRecord) -> str:
+    """The report as text."""
+    page = _environment().get_template("report.html")
+    return page.render(record=record, **_answer(record), **_tables(record), **_figures(record), **_cells(record))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tidegate.report", "templates"),
+        autoescape=True,  # names, files, commands and warnings come from users
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": number.duration}
+    return environment
+
+
+def _answer(record: ComparisonRecord) -> dict[str, Any]:
+    """Reasons, with those about a baseline that reaches the best cell in front of everything."""
+    names = [baseline.name for baseline in rivals(record)]
+    first = [reason for reason in record.answer.reasons if any(name in reason for name in names)]
+    return {
+        "alerts": first,
+        "reasons": [reason for reason in record.answer.reasons if reason not in first],
+        "recommended": next((row for row in cell_rows(record) if row["name"] == record.answer.recommended), None),
+        "seeds": len({run.seed for run in record.runs}),
+    }
+
+
+def _tables(record: ComparisonRecord) -> dict[str, Any]:
+    return {
+        "cells": cell_rows(record),
+        "pairs": pair_rows(record),
+        "runs": run_rows(record),
+        "baselines": baseline_rows(record),
+        "lost": sum(cell.diverged for cell in record.cells),
+        "best": best_cell(record),
+    }
+
+
+def _figures(record: ComparisonRecord) -> dict[str, Any]:
+    panels = curve_figures(record)
+    return {
+        "scores_svg": score_figure(record),
+        "pairs_svg": pair_figure(record),
+        "pairs_drawn": len(drawn_pairs(record)),
+        "cost_svgs": cost_figures(record),
+        "ranks_in_costs": points_are_ranks(record),
+        "curve_panels": panels,
+        "curves_thinned": needs_thinning(record),
+        "curve_data": {panel.axis: panel.data for panel in panels},
+        "legend": [{"name": cell.name, "key": palette.key(i)} for i, cell in enumerate(record.cells)],
+    }
+
+
+def _cells(record: ComparisonRecord) -> dict[str, Any]:
+    typesetter = Typesetter()
+    cards = [_card(cell, row["rank"], typesetter) for cell, row in _ranked(record)]
+    return {"cards": cards, "glyphs": typesetter.defs()}
+
+
+def _ranked(record: ComparisonRecord) -> list[tuple[CellRecord, dict[str, Any]]]:
+    by_name = {cell.name: cell for cell in record.cells}
+    return [(by_name[str(row["name"])], row) for row in cell_rows(record)]
+
+
+def _card(cell: CellRecord, rank: Any, typesetter: Typesetter) -> dict[str, Any]:
+    return {"cell": cell, "rank": rank, "equations": typesetter.cell(cell.graph)}

@@ -1,0 +1,59 @@
+"""The same records for programs: JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tidegate.records import ComparisonRecord, RunRecord, to_json
+from tidegate.report.file import replace_text
+
+TIMING_COLUMNS = ("train_seconds",)
+COLUMNS = (
+    *("run", "cell", "seed", "hidden_size", "parameters"),
+    *("status", "valid", "test", "best_epoch", "epochs"),
+    *TIMING_COLUMNS,
+)
+
+
+def write_json(record: ComparisonRecord, path: Path) -> None:
+    """Write a comparison as JSON. Numbers that JSON cannot hold (NaN, infinity) become null."""
+    text = json.dumps(_finite(to_json(record)), indent=1, ensure_ascii=False, allow_nan=False)
+    replace_text(Path(path), text + "\n")
+
+
+def write_runs_csv(runs: Sequence[RunRecord], path: Path) -> None:
+    """Write one line per run, by cell in order of first appearance, then by seed.
+
+    Floats are written so that they read back to the same bits. ``TIMING_COLUMNS`` stand last: all
+    other columns are equal whenever the same experiment is repeated.
+    """
+    order = {cell: place for place, cell in enumerate(dict.fromkeys(run.cell for run in runs))}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in sorted(runs, key=lambda run: (order[run.cell], run.seed)):
+        writer.writerow([_field(run, column) for column in COLUMNS])
+    replace_text(Path(path), text.getvalue())
+
+
+def _field(run: RunRecord, column: str) -> str:
+    value = len(run.curve) if column == "epochs" else getattr(run, column)
+    if value is None:
+        return ""
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

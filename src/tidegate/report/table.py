@@ -1,0 +1,130 @@
+"""The rows of the tables: records as text, ready to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidegate.records import CellRecord, ComparisonRecord, PairRecord, RunRecord
+from tidegate.report import number
+from tidegate.report.figure.score import near_baselines
+from tidegate.report.group import all_runs, best_cell, ranking, rivals
+from tidegate.report.palette import key
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Decimals of scores and of differences, the same in every row so that columns can be compared."""
+
+    score: int
+    difference: int
+
+
+def precision(record: ComparisonRecord) -> Precision:
+    """As many digits as the intervals justify."""
+    widths = [(c.high - c.low) / 2 for c in record.cells if c.high is not None and c.low is not None]
+    score = number.decimals_for(widths, [cell.mean for cell in record.cells])
+    spans = [(pair.high - pair.low) / 2 for pair in record.pairs]
+    return Precision(score, max(score, min(score + 1, number.decimals_for(spans, []))))
+
+
+def cell_rows(record: ComparisonRecord) -> list[Row]:
+    """One row per cell, best first."""
+    digits = precision(record).score
+    return [_cell_row(record.cells[i], i, rank + 1, digits) for rank, i in enumerate(ranking(record))]
+
+
+def _cell_row(cell: CellRecord, index: int, rank: int, digits: int) -> Row:
+    return {
+        "rank": rank,
+        "name": cell.name,
+        "key": key(index),
+        "mean": number.fixed(cell.mean, digits),
+        "interval": interval(cell.low, cell.high, digits),
+        "finished": cell.finished,
+        "diverged": cell.diverged,
+        "hidden": number.count(cell.hidden_size),
+        "parameters": number.count(cell.parameters),
+        "gap": number.percent(cell.parameter_gap, sign=True),
+        "flops": number.rounded(cell.flops_per_step, 4),
+        "p50": number.rounded(cell.step_p50_us),
+        "p99": number.rounded(cell.step_p99_us),
+        "seconds": number.rounded(cell.train_seconds),
+        "bytes": number.size(cell.exported_bytes),
+    }
+
+
+def interval(low: float | None, high: float | None, digits: int) -> str:
+    """``low to high``, or a dash where there is none."""
+    if low is None or high is None or not (number.known(low) and number.known(high)):
+        return number.MISSING
+    return f"{number.fixed(low, digits)} to {number.fixed(high, digits)}"
+
+
+def pair_rows(record: ComparisonRecord) -> list[Row]:
+    """One row per pair, in the order of the record."""
+    digits = precision(record).difference
+    keys = {cell.name: key(index) for index, cell in enumerate(record.cells)}
+    return [{**_pair_row(pair, digits), "a_key": keys.get(pair.a), "b_key": keys.get(pair.b)} for pair in record.pairs]
+
+
+def _pair_row(pair: PairRecord, digits: int) -> Row:
+    reliable = number.known(pair.p_holm) and pair.p_holm < 0.05
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        "difference": number.fixed(pair.difference, digits, sign=True),
+        "interval": interval(pair.low, pair.high, digits),
+        "probability": number.probability(pair.probability),
+        "wins": f"{pair.wins} of {pair.seeds}",
+        "p": number.probability(pair.p),
+        "p_holm": number.probability(pair.p_holm),
+        "detectable": number.fixed(pair.detectable, digits),
+        "reliable": reliable,
+        "better": "first" if pair.difference < 0 else "second",
+    }
+
+
+def run_rows(record: ComparisonRecord) -> list[Row]:
+    """Every run, diverged ones included."""
+    digits = precision(record).score + 1
+    keys = {cell.name: key(index) for index, cell in enumerate(record.cells)}
+    return [{**_run_row(run, digits), "key": keys.get(run.cell)} for run in all_runs(record)]
+
+
+def _run_row(run: RunRecord, digits: int) -> Row:
+    return {
+        "cell": run.cell,
+        "seed": run.seed,
+        "status": run.status,
+        "lost": run.status != "finished",
+        "valid": number.fixed(run.valid, digits),
+        "test": number.fixed(run.test, digits),
+        "best_epoch": run.best_epoch,
+        "epochs": len(run.curve),
+        "rate": number.plain(run.learning_rate),
+        "dropout": number.plain(run.dropout),
+        "hidden": number.count(run.hidden_size),
+        "parameters": number.count(run.parameters),
+        "seconds": number.rounded(run.train_seconds),
+        "run": run.run,
+    }
+
+
+def baseline_rows(record: ComparisonRecord) -> list[Row]:
+    """Baselines, best first, and how they stand to the best cell."""
+    digits, ahead = precision(record).score, rivals(record)
+    drawn, best = near_baselines(record), best_cell(record)
+    ordered = sorted(record.baselines, key=lambda baseline: baseline.score)
+    return [
+        {
+            "name": baseline.name,
+            "score": number.fixed(baseline.score, digits),
+            "how": baseline.how,
+            "rival": baseline in ahead,
+            "beats": best is not None and best.mean is not None and baseline.score < best.mean,
+            "drawn": baseline in drawn,
+        }
+        for baseline in ordered
+    ]

@@ -1,0 +1,121 @@
+"""Random cells: source text of a ``step`` is drawn, compiled, and run both as a layer and by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tidegate import spec
+from tidegate.spec import Cell
+
+Tensors = dict[str, Tensor]
+FUNCTIONS = {name: getattr(spec, name) for name in ("sigmoid", "tanh", "relu", "exp", "log", "maximum", "minimum")}
+
+# Arguments of log, exp and / are held to where these are tame: overflow is not what is compared here.
+UNARY = ("sigmoid({})", "tanh({})", "relu({})", "-{}", "exp(tanh({}))", "log(2 + tanh({}))", "1 / (1.5 + sigmoid({}))")
+BINARY = ("({} + {})", "({} - {})", "({} * {})", "({} / (0.5 + sigmoid({})))", "maximum({}, {})", "minimum({}, {})")
+NUMBERS = ("1", "2.5", "(-0.5)", "0")
+
+
+def expressions(names: list[str]) -> st.SearchStrategy[str]:
+    """Text of random expressions of these names, at least one of them in each."""
+    named = st.sampled_from(names)
+
+    def grown(smaller: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        number = st.sampled_from(NUMBERS)
+        two = st.sampled_from(BINARY)
+        return st.one_of(
+            st.builds(str.format, st.sampled_from(UNARY), smaller),
+            st.builds(str.format, two, smaller, smaller),
+            st.builds(str.format, two, smaller, number),
+            st.builds(str.format, two, number, smaller),
+        )
+
+    return st.recursive(named, grown, max_leaves=5)
+
+
+@dataclass(frozen=True)
+class RandomCell:
+    """A drawn cell and the same step as a free function that also returns its gates."""
+
+    cell: type[Cell]
+    observed: Callable[..., tuple[tuple[Tensor, ...], Tensors]]
+    source: str
+
+    def run(self, params: Tensors, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...], Tensors]:
+        """Outputs, last states and gates, by calling ``step`` on tensors once for each x_t."""
+        outputs, seen = [], []
+        for x_t in x:
+            states, gates = self.observed(**self._arguments(params, x_t, states))
+            outputs.append(states[0])
+            seen.append(gates)
+        return torch.stack(outputs), states, {name: torch.stack([g[name] for g in seen]) for name in seen[0]}
+
+    def _arguments(self, params: Tensors, x_t: Tensor, states: tuple[Tensor, ...]) -> dict[str, Any]:
+        declared = self.cell.graph
+
+        def product(matrix: Any, suffix: str) -> Callable[[Tensor], SimpleNamespace]:
+            names = [block.name for block in matrix.blocks]
+            biased = [block.name for block in matrix.blocks if block.bias]
+            weights = dict(zip(names, params[f"weight_{suffix}_l0"].chunk(len(names)), strict=True))
+            biases = dict(zip(biased, params[f"bias_{suffix}_l0"].chunk(len(biased)), strict=True)) if biased else {}
+            return lambda v: SimpleNamespace(**{n: v @ w.T + biases.get(n, 0) for n, w in weights.items()})
+
+        suffixes = {"W": "ih", "U": "hh"}
+        products = {m.name: product(m, suffixes.get(m.name, m.name)) for m in declared.matrices}
+        vectors = {name: params[f"{name}_l0"] for name in declared.vectors}
+        own = {"p": SimpleNamespace(**{name.removeprefix("p_"): v for name, v in vectors.items()})} if vectors else {}
+        named = {s.name: value for s, value in zip(declared.states, states, strict=True)}
+        return {"x": products.pop("W")(x_t), **named, **products, **own}
+
+
+@st.composite
+def random_cells(draw: st.DrawFn) -> RandomCell:
+    """A cell of one to three states, one to three gates, perhaps a second matrix and vectors, perhaps biased."""
+    states = ["h", "c", "s"][: draw(st.integers(1, 3))]
+    gates = ["i", "f", "n"][: draw(st.integers(1, 3))]
+    extra = draw(st.lists(st.sampled_from(gates), unique=True).map(sorted))
+    vectors = draw(st.lists(st.sampled_from(["a", "b"]), unique=True).map(sorted))
+    lines = []
+    for k, gate in enumerate(gates):
+        known = [*states, *gates[:k], *(f"p.{v}" for v in vectors)]
+        terms = [f"x.{gate}", f"U({draw(expressions(known))}).{gate}"]
+        terms += [f"R({draw(expressions(states))}).{gate}"] * (gate in extra)
+        terms += [f"p.{v}" for v in vectors] * (k == 0)
+        lines.append(f"{gate} = {draw(st.sampled_from(['sigmoid', 'tanh', '']))}({' + '.join(terms)})")
+        lines.append(f"{gate} = {draw(expressions([gate, *known]))} + {gate}")
+    everything = " + ".join(gates)
+    new = [f"tanh({draw(expressions([*states, *gates]))} + {everything})"]
+    new += [
+        draw(st.one_of(st.sampled_from([*states, *gates]), expressions(gates).map("tanh({})".format)))
+        for _ in states[1:]
+    ]
+    result = ", ".join(new) + ","
+    parameters = ", ".join(["x", *states, "U", *["R"] * bool(extra), *["p"] * bool(vectors)])
+    body = "".join(f"    {line}\n" for line in lines)
+    shown = ", ".join(f"{gate}={gate}" for gate in gates)
+    source = (
+        f"def step(self, {parameters}):\n{body}    return ({result})\n\n"
+        f"def observed({parameters}):\n{body}    return ({result}), dict({shown})\n"
+    )
+    return compiled(
+        source,
+        gates=" ".join(gates),
+        state=" ".join(states),
+        vectors=" ".join(f"p_{v}" for v in vectors),
+        matrices={"U": " ".join(gates)} | ({"R": " ".join(extra)} if extra else {}),
+        biases=draw(st.sampled_from(["W U", "W", "U", "", *["W R"] * bool(extra)])),
+    )
+
+
+def compiled(source: str, **declared: Any) -> RandomCell:
+    """Make the cell, which traces it."""
+    made: dict[str, Any] = {}
+    exec(compile(source, "<random cell>", "exec"), dict(FUNCTIONS), made)
+    return RandomCell(type("Random", (Cell,), {**declared, "step": made["step"]}), made["observed"], source)

@@ -1,0 +1,145 @@
+"""Laws that hold for every cell, at numbers drawn by Hypothesis."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.property.random_cell import compiled, random_cells
+from tests.reference.compare import FEATURES, as_state, assert_equal, draw, from_state, layer_of
+from tidegate.nn import Recurrent
+from tidegate.spec import Graph
+from tidegate.zoo import CELLS
+
+few = settings(max_examples=6)
+every_cell = pytest.mark.parametrize("cell", CELLS)
+steps = st.integers(1, 6)
+sizes = st.integers(1, 4)
+
+
+def drawn(cell: str, T: int, B: int, H: int):
+    case = draw(cell, T, B, H, seed=T + 10 * B + 100 * H)
+    return layer_of(case), case.x, as_state(case.states)
+
+
+def outputs(y: Tensor, state: Tensor | tuple[Tensor, ...]) -> dict[str, Tensor]:
+    return {"y": y, **{f"last {k}": s for k, s in enumerate(from_state(state))}}
+
+
+def on_states(change, state):
+    """Apply a function to each state of a layer."""
+    return as_state(tuple(change(s) for s in from_state(state)))
+
+
+@every_cell
+@given(steps, steps, sizes, sizes)
+@few
+def test_a_run_can_be_cut_anywhere(cell, first, second, B, H):
+    layer, x, state = drawn(cell, first + second, B, H)
+    head, between = layer(x[:first], state)
+    tail, last = layer(x[first:], between)
+    assert_equal(outputs(torch.cat([head, tail]), last), outputs(*layer(x, state)))
+
+
+@every_cell
+@given(steps, st.permutations(range(4)), sizes)
+@few
+def test_permuting_the_batch_permutes_the_output(cell, T, order, H):
+    layer, x, state = drawn(cell, T, len(order), H)
+    y, last = layer(x, state)
+    got = outputs(*layer(x[:, order], on_states(lambda s: s[order], state)))
+    assert_equal(got, outputs(y[:, order], on_states(lambda s: s[order], last)))
+
+
+@every_cell
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=4), sizes)
+@few
+def test_each_sequence_of_a_ragged_batch_runs_as_if_alone(cell, lengths, H):
+    layer, x, state = drawn(cell, 5, len(lengths), H)
+    y, last = layer(x, state, lengths=lengths)
+    for b, length in enumerate(lengths):
+        one = on_states(lambda s, b=b: s[b : b + 1], state)
+        alone, end = layer(x[:length, b : b + 1], one) if length else (y[:0, b : b + 1], one)
+        assert not y[length:, b].any()
+        assert_equal(outputs(y[:length, b : b + 1], on_states(lambda s, b=b: s[b : b + 1], last)), outputs(alone, end))
+
+
+@every_cell
+@given(steps, sizes, sizes)
+@few
+def test_no_state_is_a_state_of_zeros(cell, T, B, H):
+    layer, x, state = drawn(cell, T, B, H)
+    assert_equal(outputs(*layer(x)), outputs(*layer(x, on_states(torch.zeros_like, state))))
+
+
+@every_cell
+@given(steps, sizes, sizes)
+@few
+def test_the_second_direction_is_a_layer_on_the_reversed_sequence(cell, T, B, H):
+    layer, x, _ = drawn(cell, T, B, H)
+    both = Recurrent(CELLS[cell], FEATURES, H, bidirectional=True, dtype=torch.float64)
+    params = layer.state_dict()
+    both.load_state_dict({**params, **{f"{name}_reverse": value for name, value in params.items()}})
+    y, _ = both(x)
+    want = torch.cat([layer(x)[0], layer(x.flip(0))[0].flip(0)], dim=-1)
+    assert_equal({"y": y}, {"y": want})
+
+
+@every_cell
+@given(steps, sizes, sizes)
+@few
+def test_a_saved_cell_runs_as_the_cell(cell, T, B, H):
+    layer, x, state = drawn(cell, T, B, H)
+    again = Recurrent(Graph.from_json(CELLS[cell].graph.to_json()), FEATURES, H, dtype=torch.float64)
+    again.load_state_dict(layer.state_dict())
+    assert_equal(outputs(*again(x, state)), outputs(*layer(x, state)), limit=0.0)
+
+
+def random_case(made, T, B, H):
+    """A layer of a random cell and leaves to run it on: parameters, input and states."""
+    torch.manual_seed(T + 10 * B + 100 * H)
+    layer = Recurrent(made.cell, 3, H, dtype=torch.float64)
+    states = tuple(torch.randn(B, H, dtype=torch.float64, requires_grad=True) for _ in made.cell.graph.states)
+    return layer, torch.randn(T, B, 3, dtype=torch.float64, requires_grad=True), states
+
+
+def with_gradients(found: dict[str, Tensor], leaves: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Results and the gradients of a weighted sum of them."""
+    weight = torch.Generator().manual_seed(4)
+    loss = sum((v * torch.randn(v.shape, generator=weight, dtype=v.dtype)).sum() for v in found.values())
+    grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True, allow_unused=True)
+    return found | {f"d {name}": grad for name, grad in zip(leaves, grads, strict=True)}
+
+
+def compare_with_its_step(made, T, B, H):
+    layer, x, states = random_case(made, T, B, H)
+    params = dict(layer.named_parameters())
+    leaves = {"x": x, **params, **{f"state{k}": s for k, s in enumerate(states)}}
+    y, last, gates = made.run(params, x, states)
+    got = with_gradients(outputs(*layer(x, as_state(states))), leaves)
+    want = with_gradients({"y": y, **{f"last {k}": s for k, s in enumerate(last)}}, leaves)
+    assert_equal(got, want)
+    seen = layer.trace(x, as_state(states))
+    assert_equal({name: seen[f"{name}_l0"] for name in gates}, gates)
+
+
+@given(random_cells(), st.integers(1, 4), sizes, sizes)
+@settings(max_examples=150)
+def test_a_random_cell_as_a_layer_equals_its_step_run_by_hand(made, T, B, H):
+    note(made.source)
+    compare_with_its_step(made, T, B, H)
+
+
+def test_the_comparison_finds_a_step_that_differs():
+    body = "i = sigmoid(x.i + U(h).i)\n    f = tanh(x.f + U(h).f)\n"
+    source = f"def step(self, x, h, U):\n    {body}    return i * h + f\n\n"
+    right, wrong = (
+        source + f"def observed(x, h, U):\n    {body}    return ({result},), dict(i=i, f=f)\n"
+        for result in ("i * h + f", "f * h + i")
+    )
+    compare_with_its_step(compiled(right, gates="i f"), 3, 2, 4)
+    with pytest.raises(AssertionError, match="y off by"):
+        compare_with_its_step(compiled(wrong, gates="i f"), 3, 2, 4)

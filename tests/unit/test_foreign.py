@@ -1,0 +1,44 @@
+"""A step that calls another library is refused when the cell is defined."""
+
+import numpy as np
+import pytest
+import torch
+
+from tidegate.errors import SpecError
+from tidegate.spec import Cell
+
+CALLS = {
+    "torch.tanh(v)": torch.tanh,
+    "torch.sigmoid(v)": torch.sigmoid,
+    "tensor * v": lambda v: torch.ones(3) * v,
+    "v * tensor": lambda v: v * torch.ones(3),
+    "torch.cat([v, v])": lambda v: torch.cat([v, v]),
+    "np.tanh(v)": np.tanh,
+    "np.asarray(v)": np.asarray,
+    "array * v": lambda v: np.ones(3) * v,
+    "v * array": lambda v: v * np.ones(3),
+    "np.float64(2) * v": lambda v: np.float64(2) * v,
+    "np.concatenate([v, v])": lambda v: np.concatenate([v, v]),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_it_is_refused_with_the_line(call):
+    def step(self, x, h, U):
+        n = CALLS[call](x.n + U(h).n)
+        return n  # noqa: RET504  a gate is a local name
+
+    with pytest.raises(SpecError) as caught:
+        type("Broken", (Cell,), {"gates": "n", "step": step})
+    assert "n = CALLS[call](x.n + U(h).n)" in caught.value.message
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_it_is_refused_with_a_remedy(call):
+    def step(self, x, h, U):
+        n = CALLS[call](x.n + U(h).n)
+        return n  # noqa: RET504  a gate is a local name
+
+    with pytest.raises(SpecError) as caught:
+        type("Broken", (Cell,), {"gates": "n", "step": step})
+    assert caught.value.fix

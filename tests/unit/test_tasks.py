@@ -1,0 +1,482 @@
+"""Tasks: batches, measures and baselines against computations written out by hand."""
+
+import itertools
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from tidegate import nn, tasks
+from tidegate.data import Source
+from tidegate.errors import InputError
+from tidegate.tasks import Batch, Forecast, Language, Music
+from tidegate.tasks.naive import naive_forecasts, season
+from tidegate.tasks.ngram import ngram
+
+NOTES = {
+    "train": [[[21], [21, 22], [22], []], [[21], [21]], [[22], [21, 22], [21]]],
+    "valid": [[[21], [22]]],
+    "test": [[[21], [22], [22]], [[], [21]]],
+}
+
+
+def source(content, name="a.csv"):
+    return Source(f"/nowhere/{name}", name, content.encode())
+
+
+def music(data=None):
+    return Music(source(json.dumps(data or NOTES), "a.json"))
+
+
+def forecast(values, *, extra=None):
+    rows = [f"{y!r},{x!r}" for y, x in zip(values, extra, strict=True)] if extra is not None else map(repr, values)
+    return Forecast(source("\n".join(["y,x" if extra is not None else "y", *rows]), "a.csv"), "y")
+
+
+def walk(rows=200, seed=0):
+    return np.random.default_rng(seed).normal(size=rows).cumsum().tolist()
+
+
+def prose(characters, seed=0, letters="abcdefgh "):
+    return "".join(np.random.default_rng(seed).choice(list(letters), characters))
+
+
+def language(text):
+    return Language(source(text, "a.txt"))
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def same(left, right):
+    left, right = list(left), list(right)
+    return len(left) == len(right) and all(
+        torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets) and a.starts == b.starts
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def example(name):
+    return {
+        "music": lambda: music(dict.fromkeys(NOTES, NOTES["train"] * 20)),
+        "forecast": lambda: forecast(walk(400)),
+        "language": lambda: language(prose(200_000)),
+    }[name]()
+
+
+class TestEveryTask:
+    @pytest.mark.parametrize("name", tasks.TASKS)
+    def test_training_order_follows_the_generator(self, name):
+        task = example(name)
+        assert same(task.batches("train", generator(0)), task.batches("train", generator(0)))
+        assert not same(task.batches("train", generator(0)), task.batches("train", generator(1)))
+        assert same(task.batches("test"), task.batches("test"))
+
+    @pytest.mark.parametrize("name", tasks.TASKS)
+    def test_a_generator_goes_on(self, name):
+        task, order = example(name), generator(0)
+        assert not same(task.batches("train", order), task.batches("train", order))
+
+    @pytest.mark.parametrize("name", tasks.TASKS)
+    @pytest.mark.parametrize("split", ["train", "valid", "test"])
+    def test_a_model_runs_and_learns_from_every_split(self, name, split):
+        task, state = example(name), None
+        model = task.model(lambda inputs: nn.GRU(inputs, 3), 0.5)
+        batches = task.batches(split, generator(0) if split == "train" else None)
+        for batch in itertools.islice(batches, 3):
+            outputs, state = model(batch, None if batch.starts else state.detach())
+            measure = task.measure(outputs, batch)
+            assert measure.count == int(batch.scored().sum()) > 0
+            assert measure.error > 0
+            assert math.isfinite(task.score(measure.error, measure.count))
+        measure.loss.backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
+
+    @pytest.mark.parametrize("name", tasks.TASKS)
+    def test_baselines_are_finite_and_explained(self, name):
+        for record in example(name).baselines():
+            assert math.isfinite(record.score)
+            assert record.how
+
+    def test_scored_steps(self):
+        batch = Batch(torch.zeros(4, 2, 1), torch.zeros(4, 2), torch.tensor([4, 2]), context=1)
+        assert batch.scored().T.tolist() == [[False, True, True, True], [False, True, False, False]]
+        assert Batch(torch.zeros(2, 3), torch.zeros(2, 3)).scored().all()
+
+
+class TestMusic:
+    def test_targets_are_the_inputs_one_step_later(self):
+        (batch,) = music().batches("train")
+        assert batch.lengths.tolist() == [1, 2, 3]
+        assert batch.inputs[:, 2, :2].tolist() == [[1, 0], [1, 1], [0, 1]]
+        assert batch.targets[:, 2, :2].tolist() == [[1, 1], [0, 1], [0, 0]]
+        assert batch.scored().sum(0).tolist() == [1, 2, 3]
+
+    def test_error_is_the_cross_entropy_written_out(self):
+        task = music()
+        (batch,) = task.batches("test")
+        outputs = torch.randn(*batch.targets.shape, generator=generator(0))
+        expected, steps = 0.0, 0
+        for row, piece in enumerate(sorted(NOTES["test"], key=len)):
+            for time, chord in enumerate(piece[1:]):
+                steps += 1
+                for key in range(88):
+                    p = 1 / (1 + math.exp(-outputs[time, row, key]))
+                    expected -= math.log(p if 21 + key in chord else 1 - p)
+        measure = task.measure(outputs, batch)
+        assert measure.count == steps == 3
+        assert measure.error == pytest.approx(expected, rel=1e-5)
+        assert measure.loss.item() == measure.error
+
+    def test_padding_does_not_count(self):
+        task = music()
+        (batch,) = task.batches("train")
+        outputs = torch.zeros_like(batch.targets)
+        padded = outputs.masked_fill(~batch.scored()[..., None], math.nan)
+        assert (
+            task.measure(padded, batch).error
+            == task.measure(outputs, batch).error
+            == pytest.approx(6 * 88 * math.log(2))
+        )
+
+    def test_every_piece_comes_once_an_epoch_with_little_padding(self):
+        rng = np.random.default_rng(0)
+        lengths = rng.integers(2, 100, 200)
+        data = {split: [[[21 + int(n)] for n in rng.integers(0, 88, steps)] for steps in lengths] for split in NOTES}
+        task = music(data)
+        batches = list(task.batches("train", generator(0)))
+        taken = sorted(int(length) + 1 for batch in batches for length in batch.lengths)
+        assert taken == sorted(lengths.tolist())
+        cells = sum(batch.inputs.shape[0] * batch.inputs.shape[1] for batch in batches)
+        assert cells < 1.2 * (lengths - 1).sum()
+
+    def test_key_frequency_by_hand(self):
+        record = music().baselines()[0]
+        # six scored training steps; key 21 sounds in 4 of them, key 22 in 3, no other ever
+        p, q, other = 4.5 / 7, 3.5 / 7, 0.5 / 7
+        steps = [(0, 1), (0, 1), (1, 0)]
+        cost = sum(
+            -math.log(p if a else 1 - p) - math.log(q if b else 1 - q) - 86 * math.log(1 - other) for a, b in steps
+        )
+        assert record.score == pytest.approx(cost / 3)
+
+    def test_repeat_last_chord_by_hand(self):
+        record = music().baselines()[1]
+        # before -> after in training. key 21: on->on 3, on->off 1, off->off 1, off->on 1. key 22: on->on 2, on->off 2,
+        # off->on 1, off->off 1. The others: 6 times off->off.
+        stay21, begin21 = 3.5 / 5, 1.5 / 3
+        stay22, begin22 = 2.5 / 5, 1.5 / 3
+        first = -math.log(1 - stay21) - math.log(begin22)
+        second = -math.log(1 - begin21) - math.log(stay22)
+        third = -math.log(begin21) - math.log(1 - begin22)
+        rest = -3 * 86 * math.log(1 - 0.5 / 7)
+        assert record.score == pytest.approx((first + second + third + rest) / 3)
+
+    def test_recipe_means_one_hundred_units(self):
+        model = music().model(lambda inputs: nn.LSTM(inputs, 100), 0.0)
+        assert sum(p.numel() for p in model.parameters()) == pytest.approx(Music.recipe.parameters, rel=0.01)
+
+    def test_hand_checked_counts(self):
+        (batch,) = music().batches("train")
+        before, after = (tensor[batch.scored()][:, :2] for tensor in (batch.inputs, batch.targets))
+        assert after.sum(0).tolist() == [4, 3]
+        assert ((before == 1) & (after == 1)).sum(0).tolist() == [3, 2]
+
+
+class TestForecast:
+    def test_statistics_are_of_training_only(self):
+        values = walk()
+        task = forecast(values)
+        shifted = forecast(values[:140] + [1000 + 50 * value for value in values[140:]])
+        train = np.array(values[:140])
+        assert torch.equal(task.inputs[:140], shifted.inputs[:140])
+        assert task.inputs[:140, 0].numpy() == pytest.approx((train - train.mean()) / train.std(), rel=1e-4, abs=1e-5)
+        assert task.scale == pytest.approx(np.diff(train).std() / train.std())
+
+    def test_targets_are_the_next_change(self):
+        values = walk()
+        task = forecast(values)
+        sd = np.std(values[:140])
+        change = task.targets.numpy() * task.scale * sd
+        assert change == pytest.approx(np.diff(values), rel=1e-3, abs=1e-4)
+        assert task.inputs[1:, 1].numpy() == pytest.approx(task.targets[:-1].numpy())
+
+    def test_inputs_do_not_know_the_future(self):
+        values, extra = walk(seed=1), walk(seed=2)
+        task = forecast(values, extra=extra)
+        for row in (150, 199):
+            changed = forecast(
+                [v + 5 * (at >= row) for at, v in enumerate(values)],
+                extra=[x - 7 * (at >= row) for at, x in enumerate(extra)],
+            )
+            assert torch.equal(task.inputs[:row], changed.inputs[:row])
+            assert not torch.equal(task.targets[row - 1 :], changed.targets[row - 1 :])
+
+    @pytest.mark.parametrize("rows", [40, 41, 200, 733, 5000, 60_000])
+    @pytest.mark.parametrize("split", ["train", "valid", "test"])
+    def test_every_row_of_a_split_is_scored_once_after_its_true_history(self, rows, split):
+        task = forecast(walk(rows))
+        task.inputs = torch.arange(rows - 1.0)[:, None]
+        task.targets = torch.arange(1.0, rows)
+        (batch,) = task.batches(split)
+        first, last = task.bounds[split]
+        assert sorted(batch.targets[batch.scored()].tolist()) == list(range(first, last))
+        valid = torch.arange(len(batch.inputs))[:, None] < batch.lengths
+        assert torch.equal(batch.inputs[..., 0][valid] + 1, batch.targets[valid])
+        assert torch.equal(batch.inputs[1:, :, 0][valid[1:]], batch.targets[:-1][valid[1:]])
+        assert batch.context == min(256, first - 1)
+        assert batch.inputs.shape[1] <= 64
+
+    @pytest.mark.parametrize("rows", [40, 200, 5000, 60_000])
+    def test_training_windows_stay_in_training(self, rows):
+        task = forecast(walk(rows))
+        task.targets = torch.arange(1.0, rows)
+        batches = list(task.batches("train", generator(0)))
+        assert batches
+        assert all(batch.starts and batch.lengths is None for batch in batches)
+        seen = torch.cat([batch.targets.flatten() for batch in batches]).unique()
+        last = task.bounds["train"][1] - 1
+        assert seen.min() >= 1
+        assert seen.max() <= last
+        assert len(seen) > 0.6 * last
+
+    def test_error_is_in_standard_deviations_of_training(self):
+        values = walk()
+        task = forecast(values)
+        (batch,) = task.batches("test")
+        measure = task.measure(torch.zeros(*batch.targets.shape, 1), batch)
+        expected = np.abs(np.diff(values))[169:].mean() / np.std(values[:140])
+        assert measure.count == 30
+        assert task.score(measure.error, measure.count) == pytest.approx(expected, rel=1e-5)
+        assert task.baselines()[0].score == pytest.approx(expected)
+
+    def test_columns_constant_in_training_are_left_out(self):
+        task = forecast(walk(), extra=[1.0] * 150 + [2.0] * 50)
+        assert task.inputs.shape == (199, 2)
+        assert task.data.warnings == ("column 'x' was left out: it is constant in training",)
+
+    def test_warnings_of_the_reader_arrive(self):
+        rows = "\n".join(f"2020,{value}" for value in walk())
+        assert Forecast(source("kind,y\n" + rows.replace("2020", "a")), "y").data.warnings == (
+            "column 'kind' was left out: it does not hold numbers",
+        )
+
+    def test_repeated_windows_are_reported(self):
+        values = walk()
+        assert "rows of validation and test repeat" in forecast(values[:140] + values[:60]).data.warnings[0]
+
+    @pytest.mark.parametrize(
+        ("values", "code"),
+        [
+            ([1.0] * 150 + [2.0] * 50, "SERIES_CONSTANT"),
+            ([float(row) for row in range(200)], "SERIES_LINE"),
+            (walk(39), "SERIES_SHORT"),
+        ],
+    )
+    def test_series_that_cannot_be_learnt(self, values, code):
+        with pytest.raises(InputError) as caught:
+            forecast(values)
+        assert caught.value.code == code
+
+    @pytest.mark.parametrize("period", [5, 12, 24])
+    def test_period_of_a_noisy_sine_on_a_slope(self, period):
+        time = np.arange(240)
+        noise = 0.1 * np.random.default_rng(0).normal(size=240)
+        assert season(np.sin(2 * np.pi * time / period) + 0.05 * time + noise)[0] == period
+
+    def test_noise_has_no_period(self):
+        assert season(np.random.default_rng(0).normal(size=400)) == (0, 0.0)
+        assert "seasonal naive" not in [record.name for record in forecast(walk()).baselines()]
+
+    def test_baselines_by_hand(self):
+        levels = np.tile([0.0, 1.0, 0.0, -1.0], 20)
+        levels[-1] = 3.0
+        found = {record.name: record.score for record in naive_forecasts(levels, 60, 76)}
+        assert found["persistence"] == pytest.approx((1 + 1 + 1 + 3) / 4)
+        slopes = [levels[row] / row for row in (75, 76, 77, 78)]
+        changes = [1, 1, -1, 3]
+        assert found["drift"] == pytest.approx(sum(abs(c - s) for c, s in zip(changes, slopes, strict=True)) / 4)
+        assert found["seasonal naive"] == pytest.approx(4 / 4)
+        assert found["linear autoregression"] == pytest.approx(1, abs=0.01)
+
+    def test_period_of_el_nino_is_a_year(self):
+        records = {record.name: record for record in tasks.bundled("elnino").baselines()}
+        assert records["seasonal naive"].how.startswith("the value 12 rows before")
+
+
+class TestLanguage:
+    @pytest.mark.parametrize("characters", [1000, 1013, 5000, 200_000, 2_100_000])
+    @pytest.mark.parametrize("split", ["train", "valid", "test"])
+    def test_every_character_is_scored_once(self, characters, split):
+        task = language("ab" * (characters // 2))
+        task.symbols = torch.arange(characters)
+        taken = []
+        for batch in task.batches(split):
+            assert batch.inputs.shape[1] <= 32
+            assert batch.lengths is None or batch.lengths.min() >= 1
+            taken.append(batch.targets[batch.scored()])
+            assert torch.equal(batch.inputs + 1, batch.targets)
+        first, last = task.bounds[split]
+        assert torch.cat(taken).sort().values.tolist() == list(range(first, last))
+
+    def test_streams_go_on_from_chunk_to_chunk(self):
+        task = language("ab" * 50_000)
+        task.symbols = torch.arange(100_000)
+        batches = list(task.batches("train", generator(0)))
+        assert [batch.starts for batch in batches] == [True] + [False] * (len(batches) - 1)
+        for before, after in itertools.pairwise(batches):
+            assert len(before.inputs) == 64
+            assert torch.equal(before.inputs[-1] + 1, after.inputs[0])
+
+    def test_an_epoch_learns_from_passages_drawn_from_a_long_text(self):
+        task = language(prose(400_000))
+        task.symbols = torch.arange(400_000)
+        starts = []
+        for seed in range(3):
+            batches = list(task.batches("train", generator(seed)))
+            rows = torch.cat([batch.targets for batch in batches])  # [T, B]
+            assert rows.shape == (8192, 16)
+            assert (rows.diff(dim=0) == 1).all()
+            assert rows.max() < 360_000
+            assert (rows[0, 1:] > rows[-1, :-1]).all()
+            starts.append(rows[0].tolist())
+        assert len(set(map(tuple, starts))) == 3
+        assert "16 passages of 8,192 characters" in task.data.split
+
+    @pytest.mark.parametrize("characters", [1000, 5000, 100_000])
+    def test_an_epoch_learns_from_most_of_a_short_text(self, characters):
+        task = language("ab" * (characters // 2))
+        task.symbols = torch.arange(characters)
+        seen = torch.cat([batch.targets.flatten() for batch in task.batches("train", generator(0))])
+        assert len(seen.unique()) == len(seen) > 0.8 * 0.9 * characters
+        assert seen.max() < 0.9 * characters
+
+    def test_unknown_symbol(self):
+        task = language("ab" * 500 + "ZY")
+        assert task.alphabet == ["a", "b"]
+        assert task.vocabulary == 3
+        assert task.symbols[998:].tolist() == [1, 2, 0, 0]
+        assert task.data.warnings[0] == "test: 2 characters never occur in training and count as one unknown symbol"
+
+    def test_characters_beyond_the_basic_plane(self):
+        task = language("a😀é" * 400)
+        assert task.alphabet == ["a", "é", "😀"]
+        assert task.symbols[:3].tolist() == [1, 3, 2]
+
+    def test_error_is_in_bits(self):
+        task = language("ab" * 600)
+        batch = next(task.batches("test"))
+        outputs = torch.randn(*batch.targets.shape, 3, generator=generator(0))
+        chances = outputs.softmax(-1).gather(-1, batch.targets[..., None])[..., 0]
+        expected = -chances[batch.scored()].log2().sum().item()
+        assert task.measure(outputs, batch).error == pytest.approx(expected, rel=1e-5)
+
+    def test_short_text(self):
+        with pytest.raises(InputError, match=r"a\.txt has 3 characters, but at least 1,000 are needed"):
+            language("abc")
+
+    def test_copies_are_reported(self):
+        text = prose(4000, letters="abcdefghijklmnop")
+        assert language(text).data.warnings == ()
+        assert "test: 200 of 200" in language(text[:3800] + text[:200]).data.warnings[0]
+
+    def test_unigram_by_hand(self):
+        symbols = np.array([1, 1, 2, 1, 2, 0])
+        # counts a 3, b 1 of 4 training symbols, two kinds: p = (count + 2 / 3) / (4 + 2)
+        p_b, p_unknown = (1 + 2 / 3) / 6, (2 / 3) / 6
+        record = ngram(symbols, 4, (4, 6), 3, 1)
+        assert record.score == pytest.approx(-(math.log2(p_b) + math.log2(p_unknown)) / 2)
+
+    @pytest.mark.parametrize("order", [2, 3])
+    def test_ngram_against_dictionaries(self, order):
+        rng = np.random.default_rng(0)
+        symbols, train, vocabulary = rng.integers(0, 4, 300), 200, 5
+
+        def chance(word, history):
+            below = chance(word, history[1:]) if history else 1 / vocabulary
+            width = len(history)
+            follow = [symbols[at] for at in range(width, train) if symbols[at - width : at].tolist() == list(history)]
+            kinds = len(set(follow))
+            total = len(follow) + kinds
+            return (follow.count(word) + kinds * below) / total if total else below
+
+        expected = -np.mean(
+            [math.log2(chance(symbols[at], tuple(symbols[at - order + 1 : at].tolist()))) for at in range(250, 300)]
+        )
+        assert ngram(symbols, train, (250, 300), vocabulary, order).score == pytest.approx(expected)
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        ("name", "content", "kind"),
+        [("a.json", json.dumps(NOTES), Music), ("a.txt", prose(1000), Language), ("A.CSV", None, Forecast)],
+    )
+    def test_the_ending_says_what_is_learnt(self, tmp_path, name, content, kind):
+        path = tmp_path / name
+        path.write_text(content or "y\n" + "\n".join(map(str, walk())))
+        target = "y" if kind is Forecast else None
+        assert type(tasks.from_file(path, target=target)) is kind
+
+    def test_the_task_may_be_named(self, tmp_path):
+        path = tmp_path / "novel.md"
+        path.write_text(prose(1000))
+        assert tasks.from_file(path, task="language").name == "language"
+
+    @pytest.mark.parametrize(
+        ("name", "options", "code", "part"),
+        [
+            ("a.xyz", {}, "TASK_SUFFIX", ".csv (forecast)"),
+            ("a.txt", {"task": "translation"}, "TASK_UNKNOWN", "language"),
+            ("a.txt", {"target": "y"}, "TASK_TARGET", "'y'"),
+            ("a.csv", {}, "SERIES_TARGET", "'first', 'second'"),
+        ],
+    )
+    def test_requests_that_cannot_be_met(self, tmp_path, name, options, code, part):
+        path = tmp_path / name
+        path.write_text("first,second\n" + "1,2\n" * 300)
+        with pytest.raises(InputError) as caught:
+            tasks.from_file(path, **options)
+        assert caught.value.code == code
+        assert part in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["jsb", "elnino", "shakespeare"])
+    def test_bundled_tasks_survive_json(self, name):
+        task = tasks.bundled(name)
+        again = tasks.from_json(json.loads(json.dumps(task.to_json())))
+        assert type(again) is type(task)
+        assert again.data == task.data
+        assert same(task.batches("valid"), again.batches("valid"))
+
+    def test_unknown_bundled_task(self):
+        with pytest.raises(InputError, match="did you mean 'elnino'"):
+            tasks.bundled("elnina")
+
+    def test_a_users_file_survives_json_unless_it_changes(self, tmp_path, monkeypatch):
+        path = tmp_path / "a.csv"
+        path.write_text("x,y\n" + "\n".join(f"{x},{y}" for x, y in zip(walk(seed=1), walk(), strict=True)))
+        monkeypatch.chdir(tmp_path)
+        data = json.loads(json.dumps(tasks.from_file("a.csv", target="y").to_json()))
+        monkeypatch.chdir("/")
+        assert tasks.from_json(data).to_json() == data
+        path.write_text(path.read_text() + "\n1,2\n")
+        with pytest.raises(InputError, match="has changed") as caught:
+            tasks.from_json(data)
+        assert caught.value.code == "DATA_CHANGED"
+
+    @pytest.mark.parametrize("data", [{}, {"task": "music"}, None])
+    def test_json_that_is_no_task(self, data):
+        with pytest.raises(InputError) as caught:
+            tasks.from_json(data)
+        assert caught.value.code == "TASK_RECORD"
+
+
+def test_no_warning_reaches_the_user(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("when,y\n" + "\n".join(f"May {1 + at % 28}?,{y}" for at, y in enumerate(walk())))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tasks.from_file(path, target="y").data.warnings
