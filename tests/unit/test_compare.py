@@ -76,14 +76,23 @@ def test_a_trial_survives_json_and_runs_the_same(task, tmp_path) -> None:
     assert json.loads(json.dumps(trial.graph)) == trial.graph
 
 
-def test_settings_are_the_same_list_for_everyone() -> None:
-    recipe = Recipe(parameters=1)
-    assert _settings(recipe, 1) == (Setting(recipe.learning_rate, recipe.dropout),)
-    five = _settings(recipe, 5)
-    assert five == _settings(recipe, 5)
-    assert len(set(five)) == 5
-    assert all(recipe.learning_rate / 4 <= s.learning_rate <= recipe.learning_rate * 4 for s in five)
-    assert all(0 <= s.dropout <= 0.5 for s in five)
+def test_learning_rates_begin_with_the_tasks_own() -> None:
+    recipe = Recipe(parameters=1, learning_rate=0.01, dropout=0.2)
+    rates = [setting.learning_rate for setting in _settings(recipe, 5)]
+    assert rates[:3] == pytest.approx([0.01, 0.01 / 3, 0.03])
+    assert len(set(rates)) == 5
+    assert all(0.01 / 9 <= rate <= 0.09 for rate in rates)
+    assert _settings(recipe, 1) == _settings(recipe, 5)[:1]
+
+
+def test_the_rate_that_validates_best_is_tested(task, tmp_path) -> None:
+    slow, good = Setting(1e-6, 0.0), Setting(4e-3, 0.0)
+    alone = run_trial(replace(spec(task), settings=(good,)), tmp_path, lambda *_: None)
+    seen = []
+    both = run_trial(replace(spec(task), settings=(good, slow)), tmp_path, lambda k, record: seen.append(k))
+    assert seen == [0, 0, 1, 1]
+    assert (both.learning_rate, both.valid, both.test) == (4e-3, alone.valid, alone.test)
+    assert both.train_seconds > sum(epoch.seconds for epoch in both.curve)
 
 
 class Watch(Progress):

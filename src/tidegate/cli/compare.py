@@ -36,8 +36,8 @@ class Compare:
     """Trainable parameters of each model, e.g. 50k; the task's own unless given."""
     seeds: int = 5
     """Runs of each cell; fewer than five are no evidence."""
-    trials: int = 1
-    """Settings of learning rate and dropout tried in each run; more cost as many times the time."""
+    trials: int | None = None
+    """Learning rates tried in each run, for every cell alike; the task's own number unless given."""
     epochs: int | None = None
     """The cap on passes over the training data; the task's own unless given."""
     workers: int = 2

@@ -62,7 +62,7 @@ def run(
     folder: Path | str,
     parameters: int | None = None,
     seeds: int = 5,
-    trials: int = 1,
+    trials: int | None = None,
     epochs: int | None = None,
     workers: int = 2,
     progress: Progress | None = None,
@@ -76,8 +76,8 @@ def run(
         folder: keeps finished runs and checkpoints; called again, the experiment goes on from there.
         parameters: the budget of the whole model; the task's own unless given.
         seeds: runs per cell; fewer than five are no evidence, and the answer says so.
-        trials: settings tried in each run; the first is the task's own, the others are drawn once
-            for all cells from a Sobol sequence over learning rate and dropout.
+        trials: learning rates tried in each run, the same list for every cell; the task's own
+            number unless given. The rate with the best validation score is tested.
         epochs: the cap; the task's own unless given.
         workers: processes; the result does not depend on how many.
         progress: told what happens.
@@ -91,9 +91,10 @@ def run(
     start = time.monotonic()
     recipe = task.recipe
     budget = parameters or recipe.parameters
+    settings = _settings(recipe, trials or recipe.trials)
     sizes = {name: solve_hidden_size(task, kind.graph, budget) for name, kind in kinds.items()}
     plan = [
-        _trial(task, name, kind, sizes[name][0], seed, _settings(recipe, trials), epochs or recipe.epochs)
+        _trial(task, name, kind, sizes[name][0], seed, settings, epochs or recipe.epochs)
         for seed in range(seeds)
         for name, kind in kinds.items()
     ]
@@ -109,7 +110,7 @@ def run(
         metric=task.metric,
         unit=task.unit,
         data=task.data,
-        protocol=_protocol(recipe, seeds, trials, epochs or recipe.epochs, budget),
+        protocol=_protocol(recipe, seeds, settings, epochs or recipe.epochs, budget),
         machine=_machine(workers),
         seconds=time.monotonic() - start,
         answer=answer(found, compared, baselines, task.data.name),
@@ -145,14 +146,9 @@ def _trial(
 
 
 def _settings(recipe: Recipe, trials: int) -> tuple[Setting, ...]:
-    """The task's own setting, then points spread evenly over learning rate (x 1/4 to x 4) and dropout (0 to 0.5)."""
-    own = Setting(recipe.learning_rate, recipe.dropout)
-    if trials == 1:
-        return (own,)
-    sequence = qmc.Sobol(d=2, scramble=True, rng=np.random.default_rng(0))
-    points = sequence.random_base2(math.ceil(math.log2(trials)))[: trials - 1]
-    drawn = (Setting(recipe.learning_rate * 4.0 ** (2 * rate - 1), 0.5 * drop) for rate, drop in points.tolist())
-    return (own, *drawn)
+    """The task's own learning rate, a third of it, three times it, and on evenly from a ninth to nine times."""
+    places = qmc.Halton(d=1, scramble=False).random(trials + 1)[1:, 0]  # 1/2, 1/4, 3/4, 1/8, ...
+    return tuple(Setting(recipe.learning_rate * 9.0 ** (2 * place - 1), recipe.dropout) for place in places.tolist())
 
 
 def _cell_records(
@@ -202,13 +198,18 @@ def _cell_record(
     )
 
 
-def _protocol(recipe: Recipe, seeds: int, trials: int, epochs: int, budget: int) -> dict[str, str]:
-    tuning = "none: one setting for all cells" if trials == 1 else f"{trials} settings a run, the same for all cells"
+def _protocol(recipe: Recipe, seeds: int, settings: tuple[Setting, ...], epochs: int, budget: int) -> dict[str, str]:
+    rates = ", ".join(f"{setting.learning_rate:.3g}" for setting in settings)
+    tuning = f"none: learning rate {rates} for all cells"
+    if len(settings) > 1:
+        tuning = (
+            f"each run tries the learning rates {rates} and keeps the one that validates best, for every cell alike"
+        )
     return {
         "budget": f"{budget:,} trainable parameters per model, hidden size solved for each cell",
         "seeds": f"{seeds} paired: run k of every cell shares the order of the data, not the first parameters",
         "tuning": tuning,
-        "training": f"Adam, rate {recipe.learning_rate:g} halved after {recipe.patience_rate} epochs without progress, "
+        "training": f"Adam, its rate halved after {recipe.patience_rate} epochs without progress, "
         f"dropout {recipe.dropout:g}, gradient norm clipped at {recipe.clip:g}, at most {epochs} epochs, "
         f"stopped after {recipe.patience} without progress",
         "test": "touched once, by the parameters of the epoch that validated best",

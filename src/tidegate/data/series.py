@@ -73,7 +73,11 @@ def read_series(source: Source, target: str | None, minimum: int, why: str) -> S
 def _check_target(table: Table, target: str | None) -> None:
     known = f"{table.name} has the columns {_listed(table.header)}{header_of_numbers(table.header)}"
     if target is None:
-        raise InputError("SERIES_TARGET", "forecasting needs the name of the column to forecast", fix=known)
+        raise InputError(
+            "SERIES_TARGET",
+            "forecasting needs the name of the column to forecast",
+            fix=f"pass target= or --target; {known}",
+        )
     if target not in table.header:
         near = did_you_mean(target, table.header)
         raise InputError("SERIES_COLUMN", f"{table.name} has no column {target!r}{near}", fix=known)

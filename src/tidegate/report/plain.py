@@ -15,7 +15,7 @@ from tidegate.report.file import replace_text
 
 TIMING_COLUMNS = ("train_seconds",)
 COLUMNS = (
-    *("run", "cell", "seed", "hidden_size", "parameters"),
+    *("run", "cell", "seed", "hidden_size", "parameters", "learning_rate", "dropout"),
     *("status", "valid", "test", "best_epoch", "epochs"),
     *TIMING_COLUMNS,
 )

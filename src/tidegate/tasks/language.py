@@ -74,7 +74,7 @@ class Language(Task):
             "test": (second, min(len(text), second + SCORED)),
         }
         self.recipe = Recipe(
-            parameters=80_000 + self.vocabulary * (EMBEDDING + 129), learning_rate=8e-3, epochs=30, patience=5
+            parameters=80_000 + self.vocabulary * (EMBEDDING + 129), trials=1, learning_rate=8e-3, epochs=30, patience=5
         )
         self.data = DataRecord(
             name=source.title,

@@ -44,7 +44,7 @@ class Music(Task):
     name = "music"
     metric = "NLL"
     unit = "nats per step"
-    recipe = Recipe(parameters=85_000, learning_rate=1.2e-2, dropout=0.1, patience=8)
+    recipe = Recipe(parameters=85_000, learning_rate=1.2e-2, dropout=0.1, epochs=60, patience=8)
 
     def __init__(self, source: Source) -> None:
         self.source = source

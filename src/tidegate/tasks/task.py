@@ -57,6 +57,7 @@ class Recipe:
 
     Attributes:
         parameters: the budget of trainable parameters that hidden sizes are solved for.
+        trials: learning rates that a comparison tries in each run; see ``compare.run``.
         learning_rate: of Adam; halved when validation has not improved for ``patience_rate`` epochs.
         dropout: on the outputs of the recurrent layer.
         epochs: the cap.
@@ -66,6 +67,7 @@ class Recipe:
     """
 
     parameters: int
+    trials: int = 2
     learning_rate: float = 4e-3
     dropout: float = 0.0
     epochs: int = 100

@@ -1,0 +1,218 @@
+"""The command line: what it prints, and that a user's mistake is one line and exit code 2."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tidegate.cli import main
+from tidegate.cli.cell import load, load_all
+from tidegate.cli.compare import parse_count
+from tidegate.errors import InputError, SpecError
+from tidegate.zoo import CELLS
+
+OTHER = """
+from tidegate.spec import Cell
+
+class Other(Cell):
+    gates = "n"
+
+    def step(self, x, h, U):
+        n = x.n + U(h).n
+        return n
+"""
+BROKEN = """
+from tidegate.spec import Cell
+
+class MyCell(Cell):
+    def step(self, x, h):
+        return x.q
+"""
+OWN = """
+from tidegate.spec import Cell, sigmoid, tanh
+
+class MyCell(Cell):
+    gates = "z n"
+
+    def step(self, x, h, U):
+        z = sigmoid(x.z + U(h).z)
+        n = tanh(x.n + U(z * h).n)
+        return (1 - z) * h + z * n
+"""
+
+
+def series(rows: int = 80, column: str = "units") -> str:
+    return f"month,{column}\n" + "".join(f"{t},{math.sin(t / 3) + t % 7 / 10:.4f}\n" for t in range(rows))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sales.csv").write_text(series())
+    (tmp_path / "my.py").write_text(OWN)
+    return tmp_path
+
+
+def fails(capsys, *arguments: str) -> str:
+    """Run a command that must fail on its input; returns its one line."""
+    code = main(list(arguments))
+    captured = capsys.readouterr()
+    assert code == 2
+    assert "Traceback" not in captured.err + captured.out
+    (line,) = captured.err.strip().splitlines()
+    assert line.startswith("tidegate: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "says"),
+    [
+        (None, ["none.csv", "--target", "units"], "none.csv"),
+        ("", ["bad.csv", "--target", "units"], "empty"),
+        (series(), ["bad.csv", "--target", "unit"], "units"),
+        (series(), ["bad.csv"], "target"),
+        (
+            series().replace("\n10,", "\n10,nan#", 1).replace("nan#", "nan\n999,", 1),
+            ["bad.csv", "--target", "units"],
+            "row",
+        ),
+        ("abc", ["bad.txt", "--task", "language"], "character"),
+        ("abc", ["bad.txt", "--task", "gardening"], "gardening"),
+        (series(), ["bad.csv", "--target", "units", "--cells", "lstm,gruu"], "did you mean: gru"),
+        (series(), ["bad.csv", "--target", "units", "--params", "many"], "many"),
+        (series(), ["bad.csv", "--target", "units", "--seeds", "0"], "seeds"),
+        (series(), ["bad.csv", "--target", "units", "--cells", "none.py:A"], "none.py"),
+    ],
+)
+def test_bad_input_to_compare_is_one_line(here, capsys, content, arguments, says) -> None:
+    if content is not None:
+        (here / arguments[0]).write_text(content)
+    assert says in fails(capsys, "compare", *arguments, "--out", "out")
+    assert not (here / "out" / "report.html").exists()
+
+
+def test_compare_runs_a_users_file_and_a_users_cell(here, capsys) -> None:
+    arguments = ["compare", "sales.csv", "--target", "units", "--cells", "gru,my.py:MyCell", "--seeds", "2"]
+    assert main([*arguments, "--epochs", "2", "--params", "1k", "--out", "out", "--workers", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "MyCell" in printed
+    assert "No evidence on sales.csv" in printed.strip().splitlines()[-1]
+    assert (here / "out" / "report.html").stat().st_size < 1_000_000
+    record = json.loads((here / "out" / "report.json").read_text())
+    assert [cell["name"] for cell in record["cells"]] == ["GRU", "MyCell"]
+    assert len((here / "out" / "runs.csv").read_text().splitlines()) == 5
+
+
+def test_a_cell_may_take_part_twice_under_another_name(here) -> None:
+    assert list(load_all("lstm,again=lstm, own=my.py:MyCell")) == ["LSTM", "again", "own"]
+    with pytest.raises(InputError, match="takes part twice"):
+        load_all("lstm,LSTM")
+    with pytest.raises(InputError, match="names no cell"):
+        load_all(" , ")
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "says"),
+    [
+        ("x = 1", InputError, "cells there: none"),
+        (OTHER, InputError, "Other"),
+        ("raise RuntimeError('boom')", InputError, "RuntimeError: boom"),
+        ("import", InputError, "SyntaxError"),
+        (BROKEN, SpecError, "no part 'q'"),
+    ],
+)
+def test_a_file_without_the_cell_is_one_clear_error(here, body, error, says) -> None:
+    (here / "my.py").write_text(body)
+    with pytest.raises(error, match=re.escape(says)):
+        load("my.py:MyCell")
+
+
+@pytest.mark.parametrize(("text", "count"), [("50k", 50_000), ("1.5M", 1_500_000), ("300", 300), (None, None)])
+def test_counts(text, count) -> None:
+    assert parse_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "k", "-3", "0", "nan", "inf", "1e400", "5 k k"])
+def test_what_is_no_count(text) -> None:
+    with pytest.raises(InputError, match="is not a number of parameters"):
+        parse_count(text)
+
+
+def test_the_zoo_is_listed(capsys) -> None:
+    assert main(["cells"]) == 0
+    printed = capsys.readouterr().out
+    assert all(cell.name in printed for cell in CELLS.values())
+    assert "33,280" in printed  # an LSTM of 64 inputs and 64 units has 4 * 64 * (64 + 64 + 2) parameters
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_shows_its_equations(capsys, name) -> None:
+    assert main(["cells", name]) == 0
+    printed = capsys.readouterr().out
+    assert r"\begin{align*}" in printed
+    assert "h[t] = " in printed
+
+
+def test_the_worked_example_by_hand(here, capsys) -> None:
+    """Four steps of an LSTM with one unit, in nothing but arithmetic."""
+    w, u, b, d = [0.5, -0.3, 0.8, 0.1], [0.2, 0.4, -0.6, 0.3], [0.0, 1.0, 0.1, -0.2], [0.1, 0.0, 0.0, 0.05]
+    weights = {"weight_ih_l0": [[v] for v in w], "weight_hh_l0": [[v] for v in u], "bias_ih_l0": b, "bias_hh_l0": d}
+    (here / "weights.json").write_text(json.dumps(weights))
+    assert main(["trace", "LSTM", "--inputs", "1,0.5,-1,2", "--weights", "weights.json", "--digits", "12"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    header = next(k for k, line in enumerate(lines) if line.startswith("t "))
+    printed = [[float(number) for number in line.split()] for line in lines[header + 1 : header + 5]]
+
+    h = c = 0.0
+    for t, x in enumerate([1.0, 0.5, -1.0, 2.0]):
+        i = 1 / (1 + math.exp(-(0.5 * x + 0.0 + 0.2 * h + 0.1)))
+        f = 1 / (1 + math.exp(-(-0.3 * x + 1.0 + 0.4 * h + 0.0)))
+        g = math.tanh(0.8 * x + 0.1 - 0.6 * h + 0.0)
+        o = 1 / (1 + math.exp(-(0.1 * x - 0.2 + 0.3 * h + 0.05)))
+        c = f * c + i * g
+        h = o * math.tanh(c)
+        assert printed[t] == pytest.approx([t + 1, x, i, f, g, o, c, h], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--inputs", "1,zwei"], "zwei"),
+        (["--inputs", "1,2 3"], "1, 2 features"),
+        (["--inputs", ""], "features"),
+        (["--hidden", "0"], "--hidden is 0"),
+        (["--weights", "none.json"], "no file"),
+        (["--weights", "sales.csv"], "JSON"),
+        (["--weights", "wrong.json"], "this cell needs"),
+    ],
+)
+def test_bad_input_to_trace_is_one_line(here, capsys, arguments, says) -> None:
+    (here / "wrong.json").write_text(json.dumps({"weight_ih_l0": [[1.0]]}))
+    assert says in fails(capsys, "trace", "LSTM", *arguments)
+
+
+def test_saved_weights_read_back(here, capsys) -> None:
+    assert main(["trace", "gru/before", "--hidden", "3", "--seed", "5", "--save", "w.json"]) == 0
+    first = capsys.readouterr().out.split()
+    assert main(["trace", "gru/before", "--hidden", "3", "--weights", "w.json"]) == 0
+    assert " ".join(capsys.readouterr().out.split()).replace("from w.json", "seed 5") == " ".join(first)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["cells", "--help"], ["trace", "--help"], []])
+def test_help_reads_and_loads_no_torch(arguments) -> None:
+    code = textwrap.dedent(f"""
+        import sys
+        from tidegate.cli import main
+        try:
+            main({arguments!r})
+        except SystemExit as stop:
+            assert not stop.code
+        assert "torch" not in sys.modules
+    """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage: tidegate" in done.stdout
