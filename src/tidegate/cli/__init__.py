@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from enum import IntEnum
 from typing import Annotated
 
 import tyro
@@ -21,13 +21,13 @@ Command = (
 )
 
 
-@dataclass(frozen=True)
-class Exit:
+class Exit(IntEnum):
     """Exit codes: what a script may rely on."""
 
-    wrong_input: int = 2
-    failure: int = 1
-    interrupted: int = 130
+    DONE = 0
+    FAILURE = 1
+    WRONG_INPUT = 2
+    INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments in (["--version"], ["-V"]):
         print(f"tidegate {__version__}")  # noqa: T201  this is the command line
-        return 0
+        return Exit.DONE
     command = tyro.cli(
         Command,
         prog="tidegate",
@@ -46,15 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command.run()
     except (InputError, SpecError) as error:
-        return _fail(error, Exit.wrong_input)
-    except TidegateError as error:
-        return _fail(error, Exit.failure)
+        return _fail(error, Exit.WRONG_INPUT)
+    except (TidegateError, OSError) as error:  # a full disk, a folder that may not be written
+        return _fail(error, Exit.FAILURE)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
-        return Exit.interrupted
-    return 0
+        return Exit.INTERRUPTED
+    return Exit.DONE
 
 
-def _fail(error: TidegateError, code: int) -> int:
+def _fail(error: Exception, code: int) -> int:
     print(f"tidegate: {error}", file=sys.stderr)  # noqa: T201
     return code

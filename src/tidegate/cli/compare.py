@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.markup import escape
 
 from tidegate.cli.cell import load_all
 from tidegate.cli.console import console, table
@@ -55,7 +56,7 @@ class Compare:
         task = tasks.load(self.data, self.task, self.target)
         out = self.out or Path("tidegate-compare") / (Path(self.data).stem or "data")
         screen = console()
-        screen.print(f"Comparing [bold]{', '.join(cells)}[/] on {task.data.name} ({task.name}), results in {out}")
+        screen.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}", markup=False)
         for warning in task.data.warnings:
             screen.print(f"note: {warning}", style="yellow", markup=False)
         with LiveProgress(screen, list(cells), self.seeds, task.metric) as progress:
@@ -111,7 +112,7 @@ def _scores(record: object) -> object:
         span = "-" if cell.low is None else f"{cell.low:.4g} to {cell.high:.4g}"
         runs = f"{cell.finished}" + (f" ({cell.diverged} diverged)" if cell.diverged else "")
         listing.add_row(
-            cell.name,
+            escape(cell.name),
             "-" if cell.mean is None else f"{cell.mean:.4g}",
             span,
             runs,

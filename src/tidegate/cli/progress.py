@@ -9,6 +9,7 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 
 from tidegate.cli.console import table
@@ -87,5 +88,5 @@ class LiveProgress(Progress):
                 for (name, seed), record in self._running.items()
                 if name == cell
             )
-            shown.add_row(cell, f"{len(self._done[cell])}/{self._seeds}", mean, now)
+            shown.add_row(escape(cell), f"{len(self._done[cell])}/{self._seeds}", mean, now)
         self._live.update(Group(shown, Text(f"{self._counted()} runs, {self._left()}", style="dim")), refresh=True)

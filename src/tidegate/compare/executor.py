@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -107,6 +108,7 @@ _epochs: multiprocessing.Queue[Any] | None = None
 def _start_worker(epochs: multiprocessing.Queue[Any], parent: int) -> None:
     global _epochs  # noqa: PLW0603  a pool hands its workers their queue through an initializer only
     _epochs = epochs
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the parent's to handle
     torch.set_num_threads(1)  # the workers share the cores, and results must not depend on threads
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -16,7 +16,7 @@ import torch
 from scipy.stats import qmc
 
 import tidegate
-from tidegate import zoo
+from tidegate import tasks, zoo
 from tidegate.compare.answer import answer
 from tidegate.compare.budget import solve_hidden_size
 from tidegate.compare.executor import Progress, run_all
@@ -56,7 +56,7 @@ def named(cells: Sequence[str | type[Cell]]) -> dict[str, type[Cell]]:
 
 
 def run(
-    task: Task,
+    data: Task | str | Path,
     cells: Cells | Sequence[str | type[Cell]] = DEFAULT_CELLS,
     *,
     folder: Path | str,
@@ -71,7 +71,7 @@ def run(
     """Compare cells at equal parameters on paired seeds.
 
     Args:
-        task: what to learn, from ``tidegate.tasks``.
+        data: a task from ``tidegate.tasks``, or what ``tasks.load`` takes: a file, or a bundled set.
         cells: names or classes, or a mapping that gives them names of its own.
         folder: keeps finished runs and checkpoints; called again, the experiment goes on from there.
         parameters: the budget of the whole model; the task's own unless given.
@@ -86,6 +86,7 @@ def run(
     Raises:
         InputError: numbers out of range, an unknown cell, or a folder in use.
     """
+    task = data if isinstance(data, Task) else tasks.load(data)
     kinds = dict(cells) if isinstance(cells, Mapping) else named(cells)
     _check(seeds=seeds, trials=trials, workers=workers, epochs=epochs, parameters=parameters)
     start = time.monotonic()

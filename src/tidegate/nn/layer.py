@@ -106,6 +106,12 @@ class GRU(Recurrent, torch.nn.GRU):
         self.reset, self.update = reset, update
         self.mode = "GRU"
 
+    def extra_repr(self) -> str:
+        """As torch.nn prints it, and what differs from torch.nn."""
+        reset = "" if self.reset == "after" else f", reset={self.reset}"
+        update = "" if self.update == "keep" else f", update={self.update}"
+        return super().extra_repr() + reset + update
+
 
 def _refuse_projection(options: dict[str, Any]) -> None:
     if "proj_size" in options:

@@ -106,6 +106,10 @@ class Recurrent(torch.nn.RNNBase):
     def flatten_parameters(self) -> None:
         """Nothing to do: parameters stay where they are."""
 
+    def extra_repr(self) -> str:
+        """As torch.nn prints it; a layer without a name of its own begins with its cell."""
+        return f"{self.mode}, {super().extra_repr()}" if type(self) is Recurrent else super().extra_repr()
+
     @property
     def output_size(self) -> int:
         """Width of the output: D*H, or D*P where projected."""

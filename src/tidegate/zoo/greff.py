@@ -4,27 +4,17 @@ Each class is named after its row in the study. One bias per gate, as printed th
 """
 
 from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.zoo.lstm import LSTM, PeepholeLSTM
 
 SOURCE = "Greff et al. 2017, LSTM: A Search Space Odyssey, IEEE TNNLS 28, arXiv 1503.04069"
 
 
-class V(Cell):
+class V(PeepholeLSTM):
     """Vanilla: three gates with peepholes, both squashing functions."""
 
     source = SOURCE
-    gates = "i f g o"
-    state = "h c"
-    vectors = "p_i p_f p_o"
+    differs = ""
     biases = "W"
-
-    def step(self, x, h, c, U, p):
-        i = sigmoid(x.i + U(h).i + p.i * c)
-        f = sigmoid(x.f + U(h).f + p.f * c)
-        g = tanh(x.g + U(h).g)
-        c = f * c + i * g
-        o = sigmoid(x.o + U(h).o + p.o * c)
-        h = o * tanh(c)
-        return h, c
 
 
 class NIG(Cell):
@@ -137,22 +127,12 @@ class CIFG(Cell):
         return h, c
 
 
-class NP(Cell):
+class NP(LSTM):
     """No peepholes."""
 
     source = SOURCE
-    gates = "i f g o"
-    state = "h c"
+    differs = ""
     biases = "W"
-
-    def step(self, x, h, c, U):
-        i = sigmoid(x.i + U(h).i)
-        f = sigmoid(x.f + U(h).f)
-        g = tanh(x.g + U(h).g)
-        o = sigmoid(x.o + U(h).o)
-        c = f * c + i * g
-        h = o * tanh(c)
-        return h, c
 
 
 class FGR(Cell):
