@@ -4,7 +4,7 @@
     python benchmarks/check_resume.py --kills 2 --seed 7
 
 Runs one comparison in peace. Then starts the same one in another folder, kills the whole command
-with SIGKILL at a random moment of what is left, and starts it again, until the kills are used up. Compares
+with SIGKILL at a random moment, and starts it again, until the kills are used up. Compares
 both runs.csv but for the timing columns, and checks that no finished run was written again.
 """
 
@@ -24,10 +24,10 @@ from tidegate.report import TIMING_COLUMNS
 COMMAND = ["compare", "elnino", "--cells", "rnn,gru,lstm", "--seeds", "3", "--params", "2k", "--epochs", "40"]
 
 
-def start(folder: Path) -> subprocess.Popen:
+def start(folder: Path, command: list[str]) -> subprocess.Popen:
     """The command, as a user starts it, in a process group of its own."""
     run = [sys.executable, "-c", "import sys; from tidegate.cli import main; sys.exit(main())"]
-    return subprocess.Popen([*run, *COMMAND, "--out", str(folder)], stdout=subprocess.DEVNULL)
+    return subprocess.Popen([*run, *command, "--out", str(folder)], stdout=subprocess.DEVNULL)
 
 
 def finished(folder: Path) -> dict[str, tuple[int, int]]:
@@ -35,12 +35,22 @@ def finished(folder: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in (folder / "runs").glob("*.json")}
 
 
-def left_behind(pid: int) -> list[int]:
-    """Processes of the killed command that are still alive."""
+def left_behind(kill: int, patience: float) -> list[int]:
+    """Processes of the killed command that outlive it for so many seconds.
+
+    Workers watch their parent several times a second, once they have loaded torch.
+    """
+    deadline = time.monotonic() + patience
+    while (alive := _marked(kill)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return alive
+
+
+def _marked(kill: int) -> list[int]:
     alive = []
     for status in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if f"TIDEGATE_CHECK={pid}".encode() in status.read_bytes():
+            if f"TIDEGATE_CHECK={kill}".encode() in status.read_bytes():
                 alive.append(int(status.parent.name))
         except OSError:  # it ended while we looked, or is not ours
             continue
@@ -53,24 +63,23 @@ def untimed(folder: Path) -> list[dict[str, str]]:
         return [{name: row[name] for name in row if name not in TIMING_COLUMNS} for row in csv.DictReader(file)]
 
 
-def check(kills: int, seed: int, folder: Path) -> bool:
+def check(kills: int, seed: int, folder: Path, command: list[str]) -> bool:
     """Run, kill, compare; prints what it sees."""
     draw = random.Random(seed)  # noqa: S311  not for secrets
     begin = time.monotonic()
-    assert start(folder / "whole").wait() == 0
+    assert start(folder / "whole", command).wait() == 0
     whole_seconds = time.monotonic() - begin
     print(f"uninterrupted: {len(untimed(folder / 'whole'))} runs in {whole_seconds:.0f} s")
     rewritten = 0
     for kill in range(kills):
         before = finished(folder / "killed")
         os.environ["TIDEGATE_CHECK"] = str(kill)
-        process = start(folder / "killed")
-        moment = draw.uniform(0.1, 1.0) * whole_seconds * (1 - len(before) / 9)
+        process = start(folder / "killed", command)
+        moment = draw.uniform(1.0, 1.0 + whole_seconds / 2)
         time.sleep(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        time.sleep(1.0)  # workers notice within a fraction of a second that their parent is gone
-        orphans = left_behind(kill)
+        orphans = left_behind(kill, patience=10.0)
         after = finished(folder / "killed")
         rewritten += sum(after.get(name) != stamp for name, stamp in before.items())
         partial = len(list((folder / "killed" / "runs").glob("*.safetensors")))
@@ -79,7 +88,7 @@ def check(kills: int, seed: int, folder: Path) -> bool:
             f"{partial} checkpoints, {len(orphans)} orphans"
         )
     before = finished(folder / "killed")
-    assert start(folder / "killed").wait() == 0
+    assert start(folder / "killed", command).wait() == 0
     rewritten += sum(finished(folder / "killed")[name] != stamp for name, stamp in before.items())
     same = untimed(folder / "killed") == untimed(folder / "whole")
     print(f"runs.csv equal but for {', '.join(TIMING_COLUMNS)}: {same}; finished runs computed again: {rewritten}")
@@ -93,7 +102,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        return 0 if check(options.kills, options.seed, Path(folder)) else 1
+        return 0 if check(options.kills, options.seed, Path(folder), COMMAND) else 1
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def test_no_difference_recommends_the_cheapest() -> None:
 def test_the_loser_is_named_even_if_the_winner_is_not() -> None:
     found = ask({"a": around(1.0), "b": around(1.001, 2), "c": around(3.0, 3)})
     assert found.winner is None
-    assert "c is reliably worse" in found.headline
+    assert "c is reliably worse than a" in found.headline
 
 
 def test_few_seeds_are_no_evidence() -> None:

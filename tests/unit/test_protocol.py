@@ -1,20 +1,12 @@
-"""The protocol held against itself, on runs stored in benchmarks/results (see benchmarks/check_compare.py)."""
-
-import importlib.util
-from pathlib import Path
+"""The protocol held against itself; benchmarks/ has the scripts and the stored runs."""
 
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "check_compare.py"
-
 
 @pytest.fixture(scope="module")
-def check():
-    module_spec = importlib.util.spec_from_file_location("check_compare", SCRIPT)
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    return module
+def check(benchmark_script):
+    return benchmark_script("check_compare")
 
 
 def test_a_cell_against_itself_wins_no_more_often_than_the_level_allows(check) -> None:
@@ -32,3 +24,9 @@ def test_the_check_notices_a_dishonest_protocol(check, monkeypatch) -> None:
     """Naming the lower mean the winner must fail the A/A check."""
     monkeypatch.setattr(check, "winner", lambda a, b: "a" if a.mean() < b.mean() else "b")
     assert check.false_winners(check.load()) > 66
+
+
+def test_a_killed_comparison_ends_as_an_uninterrupted_one(benchmark_script, tmp_path) -> None:
+    resume = benchmark_script("check_resume")
+    command = ["compare", "elnino", "--cells", "gru", "--seeds", "2", "--params", "2k", "--epochs", "60"]
+    assert resume.check(1, 0, tmp_path, command)

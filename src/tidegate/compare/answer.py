@@ -43,7 +43,7 @@ def answer(
         recommended = cheapest.name
         headline = f"No reliable difference on {where} between {_listed(equals)}: take {cheapest.name}, the cheapest."
         if worse:
-            headline += f" {_listed(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse."
+            headline += f" {_listed(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
     beating = _at_least_as_good(best, baselines)
     if beating:
         headline = f"A baseline without any network ({beating[0].name}) does as well as the best cell. {headline}"
