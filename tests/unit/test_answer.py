@@ -74,6 +74,11 @@ def test_a_baseline_as_good_comes_first() -> None:
     assert found.headline.startswith("A baseline without any network (naive) does as well")
 
 
+def test_a_baseline_that_is_better_than_all_says_so() -> None:
+    found = ask({"a": around(1.0), "b": around(2.0)}, (BaselineRecord("naive", 0.5, ""),))
+    assert found.headline.startswith("A baseline without any network (naive) beats every cell")
+
+
 def test_a_baseline_that_is_worse_is_not_mentioned() -> None:
     found = ask({"a": around(1.0), "b": around(2.0)}, (BaselineRecord("naive", 5.0, ""),))
     assert "baseline" not in found.headline

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from tidegate.cli.cell import load
-from tidegate.cli.console import console, table
+from tidegate.cli.console import console, shown_as, table
 from tidegate.emit import latex
 from tidegate.spec import Cell, Graph
 from tidegate.spec.convention import output_gate_sees, reset_side, update_convention
@@ -22,11 +22,11 @@ from tidegate.zoo import CELLS
 class Cells:
     """List the cells, or show one: its equations, its parameters and where it comes from."""
 
-    cell: Annotated[str, tyro.conf.Positional] = ""
+    cell: Annotated[str, tyro.conf.Positional, shown_as("[CELL]")] = ""
     """A cell such as PeepholeLSTM, gru/before or my.py:MyCell; all of them unless given."""
-    input: int = 64
+    input: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 64
     """Input features for which parameters and operations are counted."""
-    hidden: int = 64
+    hidden: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 64
     """Hidden units for which they are counted."""
 
     def run(self) -> None:

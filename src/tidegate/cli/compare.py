@@ -12,7 +12,7 @@ import tyro
 from rich.markup import escape
 
 from tidegate.cli.cell import load_all
-from tidegate.cli.console import console, table
+from tidegate.cli.console import console, shown_as, table
 from tidegate.errors import InputError
 
 
@@ -25,25 +25,25 @@ class Compare:
     runs.csv. Interrupted, the same command goes on where it stopped.
     """
 
-    data: Annotated[str, tyro.conf.Positional] = "jsb"
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "jsb"
     """A file (.csv, .txt, .json of piano rolls), or a bundled set: jsb, elnino, shakespeare."""
-    task: str | None = None
+    task: Annotated[str | None, shown_as("TASK")] = None
     """forecast, language or music; told by the file's kind unless given."""
-    target: str | None = None
+    target: Annotated[str | None, shown_as("COLUMN")] = None
     """The column of a CSV file that is to be forecast."""
-    cells: str = "rnn,lstm,peepholelstm,gru"
+    cells: Annotated[str, tyro.conf.arg(metavar="CELLS")] = "rnn,lstm,peepholelstm,gru"
     """Cells, separated by commas: names of the zoo, FILE.py:CLASS, or NAME=CELL to rename one."""
-    params: str | None = None
+    params: Annotated[str | None, shown_as("COUNT")] = None
     """Trainable parameters of each model, e.g. 50k; the task's own unless given."""
-    seeds: int = 5
+    seeds: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 5
     """Runs of each cell; fewer than five are no evidence."""
-    trials: int | None = None
+    trials: Annotated[int | None, shown_as("NUMBER")] = None
     """Learning rates tried in each run, for every cell alike; the task's own number unless given."""
-    epochs: int | None = None
+    epochs: Annotated[int | None, shown_as("NUMBER")] = None
     """The cap on passes over the training data; the task's own unless given."""
-    workers: int = 2
+    workers: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 2
     """Processes; the result does not depend on how many."""
-    out: Path | None = None
+    out: Annotated[Path | None, shown_as("FOLDER")] = None
     """The folder of the results; tidegate-compare/DATA unless given."""
 
     def run(self) -> None:

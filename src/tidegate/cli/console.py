@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import tyro
 from rich.console import Console
 from rich.table import Table
 
 WIDE = 160  # columns for a pipe or a file, where a terminal's width means nothing
+
+
+def shown_as(metavar: str) -> Any:
+    """How an argument without a fixed default reads in --help: its kind, and no "default: None"."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
 def console() -> Console:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from tidegate.cli.cell import load
-from tidegate.cli.console import console, table
+from tidegate.cli.console import console, shown_as, table
 from tidegate.errors import InputError
 from tidegate.spec.parameter import attribute
 
@@ -19,19 +19,19 @@ from tidegate.spec.parameter import attribute
 class Trace:
     """Run a cell by hand: print its weights, then every gate and every state of every step, in float64."""
 
-    cell: Annotated[str, tyro.conf.Positional]
+    cell: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CELL")]
     """A cell such as LSTM, gru/before or my.py:MyCell."""
-    inputs: str = "1,0.5,-1,2"
+    inputs: Annotated[str, tyro.conf.arg(metavar="STEPS")] = "1,0.5,-1,2"
     """The steps, separated by commas; several features of one step by blanks: "1 0,0.5 2"."""
-    hidden: int = 1
+    hidden: Annotated[int, tyro.conf.arg(metavar="UNITS")] = 1
     """Hidden units."""
-    seed: int = 0
+    seed: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 0
     """Draws the weights from U(-1/sqrt(H), 1/sqrt(H)), as the layers do."""
-    weights: Path | None = None
+    weights: Annotated[Path | None, shown_as("FILE")] = None
     """A JSON file of weights instead, as --save writes it."""
-    save: Path | None = None
+    save: Annotated[Path | None, shown_as("FILE")] = None
     """Write the weights there, to edit and read back."""
-    digits: int = 6
+    digits: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 6
     """Decimals."""
 
     def run(self) -> None:

@@ -46,7 +46,9 @@ def answer(
             headline += f" {_listed(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
     beating = _at_least_as_good(best, baselines)
     if beating:
-        headline = f"A baseline without any network ({beating[0].name}) does as well as the best cell. {headline}"
+        clearly = beating[0].score < (best.low if best.low is not None else best.mean or 0.0)
+        verdict = "beats every cell" if clearly else "does as well as the best cell"
+        headline = f"A baseline without any network ({beating[0].name}) {verdict}. {headline}"
     return AnswerRecord(headline, (*reasons, *_about_resolution(equals, pairs)), winner, recommended)
 
 
