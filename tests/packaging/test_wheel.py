@@ -1,7 +1,9 @@
 """The built wheel, not the source tree: everything is inside, and it works from where it is installed."""
 
+import os
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -42,9 +44,10 @@ def test_it_works_from_where_it_is_installed(wheel, tmp_path) -> None:
         "from tidegate import report, tasks\n"
         "assert all(tasks.bundled(name).data.hash for name in ('jsb', 'elnino', 'shakespeare'))\n"
     )
+    packages = sysconfig.get_path("purelib")
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env={"PYTHONPATH": str(tmp_path)},
+        [sys.executable, "-S", "-c", code, str(tmp_path)],  # -S: no hook of an editable install gets in the way
+        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), packages])},
         cwd=tmp_path,
         capture_output=True,
         text=True,
