@@ -1,7 +1,5 @@
 """What compare says, for each kind of outcome."""
 
-from dataclasses import replace
-
 import pytest
 
 from tidegate.compare.answer import answer
@@ -84,16 +82,31 @@ def test_a_baseline_that_is_worse_is_not_mentioned() -> None:
     assert "baseline" not in found.headline
 
 
-def test_a_cell_with_diverged_runs_wins_nothing() -> None:
-    good, bad = cell("a", around(1.0), diverged=1), cell("b", around(2.0))
-    compared = pairs({"a": dict(enumerate(around(1.0))), "b": dict(enumerate(around(2.0, 1)))})
-    found = answer([good, bad], compared, (), "data")
-    assert found.winner is None
-    assert any("diverged" in reason for reason in found.reasons)
+def ask_with_failures(*cells: CellRecord) -> AnswerRecord:
+    scores = {"a": around(1.0), "b": around(2.0, 1), "c": around(3.0, 2)}
+    return answer(cells, pairs({name: dict(enumerate(tests)) for name, tests in scores.items()}), (), "data")
+
+
+def test_a_cell_with_diverged_runs_wins_nothing_and_unsettles_the_rest() -> None:
+    found = ask_with_failures(cell("a", around(1.0)[:4], diverged=1), cell("b", around(2.0)), cell("c", around(3.0)))
+    assert (found.winner, found.recommended) == (None, "b")
+    assert "Runs of a diverged" in found.headline
+    assert any("1 of 5 runs of a diverged" in reason for reason in found.reasons)
+
+
+def test_a_bad_cell_that_diverges_does_not_spoil_the_answer() -> None:
+    found = ask_with_failures(cell("a", around(1.0)), cell("b", around(2.0)), cell("c", around(3.0)[:2], diverged=3))
+    assert found.winner == "a"
+    assert "Runs of c diverged" in found.headline
+
+
+def test_the_only_cell_that_trains_is_taken_but_has_won_nothing() -> None:
+    found = ask_with_failures(cell("a", around(1.0)), cell("b", [], diverged=5))
+    assert (found.winner, found.recommended) == (None, "a")
 
 
 def test_nothing_finished() -> None:
-    found = answer([replace(cell("a", []), diverged=5)], (), (), "data")
+    found = answer([cell("a", [], diverged=5)], (), (), "data")
     assert found.recommended is None
     assert "diverged" in found.headline
 

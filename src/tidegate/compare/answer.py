@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tidegate.compare.statistic import LEVEL
@@ -16,40 +17,68 @@ def answer(
     """Name a winner if the experiment found one; else say so and name the cheapest of the equals.
 
     A winner is a cell that is reliably better than every other one: paired t test, Holm's
-    correction over all pairs, level 0.05, at least five seeds, and no diverged run of its own.
+    correction over all pairs, level 0.05, at least five seeds. A cell of which a run diverged neither
+    wins nor is recommended; where its other runs are the best of all, nobody wins.
     """
-    scored = sorted((cell for cell in cells if cell.mean is not None), key=lambda cell: cell.mean or 0.0)
-    if not scored:
-        return AnswerRecord("Every run diverged: no answer. Lower the learning rate.", (), None, None)
-    best = scored[0]
-    worse = [cell for cell in scored[1:] if _reliable(best, cell, pairs)]
-    equals = [cell for cell in scored if cell not in worse]
-    cheapest = min(equals, key=lambda cell: (cell.flops_per_step, cell.parameters))
+    steady = sorted((cell for cell in cells if not cell.diverged), key=_mean)
+    if not steady:
+        advice = "Every cell diverged in some run: no answer. Lower the learning rate."
+        return AnswerRecord(advice, tuple(_about_runs(cells)), None, None)
+    best = steady[0]
+    worse = [cell for cell in steady[1:] if _reliable(best, cell, pairs)]
+    equals = [cell for cell in steady if cell not in worse]
+    headline, winner, recommended = _verdict(cells, steady, worse, equals, where)
     reasons = [*_about_baselines(best, baselines), *_about_runs(cells)]
     if worse:
         reasons.append(f"Reliably worse than {best.name}: {_listed(worse)}.")
-    winner = None
+    sentences = [*_baseline_first(best, baselines), headline, *_failures(cells)]
+    return AnswerRecord(" ".join(sentences), (*reasons, *_about_resolution(equals, pairs)), winner, recommended)
+
+
+def _verdict(
+    cells: Sequence[CellRecord],
+    steady: Sequence[CellRecord],
+    worse: Sequence[CellRecord],
+    equals: Sequence[CellRecord],
+    where: str,
+) -> tuple[str, str | None, str | None]:
+    """The sentence about the cells, the winner, and what to take."""
+    best, seeds = steady[0], min(cell.finished + cell.diverged for cell in cells)
+    cheapest = min(equals, key=lambda cell: (cell.flops_per_step, cell.parameters))
+    unsettled = any(cell.diverged and _mean(cell) < _mean(best) for cell in cells)
     if len(cells) == 1:
-        headline, recommended = f"{best.name} alone on {where}: nothing to compare it with.", best.name
-    elif min(cell.finished for cell in cells) < ENOUGH_SEEDS:
-        seeds = min(cell.finished for cell in cells)
-        runs = f"{seeds} finished run{'s' if seeds != 1 else ''} per cell"
-        headline = f"No evidence on {where}: {runs}, at least {ENOUGH_SEEDS} are needed; {best.name} looks best so far."
-        recommended = None
-    elif len(equals) == 1 and not best.diverged:
-        winner = recommended = best.name
-        headline = f"Take {best.name}: reliably better on {where} than {_listed(worse)}."
-    else:
-        recommended = cheapest.name
-        headline = f"No reliable difference on {where} between {_listed(equals)}: take {cheapest.name}, the cheapest."
-        if worse:
-            headline += f" {_listed(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
+        return f"{best.name} alone on {where}: nothing to compare it with.", None, best.name
+    if seeds < ENOUGH_SEEDS:
+        runs = f"{seeds} run{'s' if seeds != 1 else ''} per cell, at least {ENOUGH_SEEDS} are needed"
+        return f"No evidence on {where}: {runs}; {best.name} looks best so far.", None, None
+    if len(steady) == 1:
+        return f"Take {best.name}: the only cell on {where} of which no run diverged.", None, best.name
+    if len(equals) == 1 and not unsettled:
+        return f"Take {best.name}: reliably better on {where} than {_listed(worse)}.", best.name, best.name
+    if len(equals) == 1:
+        return f"Take {best.name}: of the cells that trained on {where} every time, the best.", None, best.name
+    headline = f"No reliable difference on {where} between {_listed(equals)}: take {cheapest.name}, the cheapest."
+    if worse:
+        headline += f" {_listed(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
+    return headline, None, cheapest.name
+
+
+def _mean(cell: CellRecord) -> float:
+    return math.inf if cell.mean is None else cell.mean
+
+
+def _baseline_first(best: CellRecord, baselines: Sequence[BaselineRecord]) -> list[str]:
     beating = _at_least_as_good(best, baselines)
-    if beating:
-        clearly = beating[0].score < (best.low if best.low is not None else best.mean or 0.0)
-        verdict = "beats every cell" if clearly else "does as well as the best cell"
-        headline = f"A baseline without any network ({beating[0].name}) {verdict}. {headline}"
-    return AnswerRecord(headline, (*reasons, *_about_resolution(equals, pairs)), winner, recommended)
+    if not beating:
+        return []
+    clearly = beating[0].score < (_mean(best) if best.low is None else best.low)
+    verdict = "beats every cell" if clearly else "does as well as the best cell"
+    return [f"A baseline without any network ({beating[0].name}) {verdict}."]
+
+
+def _failures(cells: Sequence[CellRecord]) -> list[str]:
+    failing = [cell for cell in cells if cell.diverged]
+    return [f"Runs of {_listed(failing)} diverged."] if failing else []
 
 
 def _reliable(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> bool:
@@ -58,8 +87,7 @@ def _reliable(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> bool
 
 def _at_least_as_good(best: CellRecord, baselines: Sequence[BaselineRecord]) -> list[BaselineRecord]:
     """Baselines that lie inside the interval of the best cell, or below it."""
-    bound = best.mean if best.high is None else best.high
-    assert bound is not None
+    bound = _mean(best) if best.high is None else best.high
     return sorted((line for line in baselines if line.score <= bound), key=lambda line: line.score)
 
 
