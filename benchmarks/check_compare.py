@@ -69,6 +69,7 @@ def _cell(name: str, tests: list[float]) -> CellRecord:
         name=name,
         graph={},
         source="",
+        differs="",
         hidden_size=1,
         parameters=1,
         parameter_gap=0.0,

@@ -29,7 +29,7 @@ class TidegateError(Exception):
         return _rebuild, (type(self), self.code, self.message, self.fix)
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.fix})" if self.fix else self.message
+        return f"{self.message} — {self.fix}" if self.fix else self.message
 
 
 def _rebuild(kind: type[TidegateError], code: str, message: str, fix: str) -> TidegateError:

@@ -30,8 +30,9 @@ class RunRecord:
     """One run of a cell with a seed. ``run`` is the content hash of everything that determines it.
 
     ``learning_rate`` and ``dropout`` are those of the tuning trial with the best validation score, and
-    ``curve`` is that trial's. ``status`` is ``"finished"`` or ``"diverged"`` (a loss that is not
-    finite, in every trial); of a diverged run ``valid`` and ``test`` are None.
+    ``curve`` is that trial's, while ``train_seconds`` counts all trials. ``status`` is ``"finished"`` or
+    ``"diverged"`` (a loss that is not finite, in every trial or in the test); of a diverged run ``valid``
+    and ``test`` are None.
     """
 
     run: str
@@ -51,11 +52,15 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class BaselineRecord:
-    """A score that needs no recurrent network, on the same test data and in the same unit."""
+    """A score that needs no recurrent network, on the same test data and in the same unit.
+
+    ``rival`` says that it lies inside the interval of the best cell, or below it.
+    """
 
     name: str
     score: float
     how: str
+    rival: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,14 @@ class CellRecord:
     """What a comparison found about one cell.
 
     ``mean``, ``low`` and ``high`` are the mean test score over seeds and its 95 % t interval, None
-    where fewer than one (two) runs finished. ``graph`` is the cell as data.
+    where fewer than one (two) runs finished. ``name`` is the name under which the cell took part, the
+    name of its definition stands in ``graph``, the cell as data.
     """
 
     name: str
     graph: dict[str, Any]
     source: str
+    differs: str
     hidden_size: int
     parameters: int
     parameter_gap: float
@@ -91,6 +98,7 @@ class PairRecord:
     ``probability`` is the predicted probability that a scores better than b on a new seed, ``wins``
     how often it did, ``p`` the paired t test, ``p_holm`` the same corrected for all pairs,
     ``detectable`` the smallest true difference that this many seeds find in 80 % of experiments.
+    ``reliable`` is the decision, taken here and nowhere else.
     """
 
     a: str
@@ -104,13 +112,18 @@ class PairRecord:
     p: float
     p_holm: float
     detectable: float
+    reliable: bool
 
 
 @dataclass(frozen=True)
 class AnswerRecord:
-    """What the comparison says: one line, its reasons, the winner if there is one, and what to take."""
+    """What the comparison says: one line, its reasons, the winner if there is one, and what to take.
+
+    ``alerts`` belong before everything else: baselines that no cell beats.
+    """
 
     headline: str
+    alerts: tuple[str, ...]
     reasons: tuple[str, ...]
     winner: str | None
     recommended: str | None
@@ -130,7 +143,10 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class ComparisonRecord:
-    """Everything a report needs. The metric is better when lower."""
+    """Everything a report needs. The metric is better when lower.
+
+    ``seconds`` is the time of the last session, in which all runs but ``reused`` of them were trained.
+    """
 
     command: str
     task: str
@@ -140,6 +156,7 @@ class ComparisonRecord:
     protocol: dict[str, str]
     machine: dict[str, str]
     seconds: float
+    reused: int
     answer: AnswerRecord
     cells: tuple[CellRecord, ...]
     pairs: tuple[PairRecord, ...]

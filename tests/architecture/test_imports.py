@@ -20,11 +20,12 @@ TABLE: dict[str, tuple[str, str]] = {
     "runtime": ("errors spec passes emit", "torch numpy"),
     "nn": ("errors spec zoo passes emit runtime", "torch"),
     "records": ("errors", ""),
+    "storage": ("", ""),
     "data": ("errors records", "numpy pandas"),
     "tasks": ("errors records nn data", "torch numpy"),
-    "train": ("errors nn data tasks records", "torch safetensors"),
-    "compare": ("errors spec zoo nn data tasks train records", "torch numpy scipy safetensors filelock"),
-    "report": ("errors spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),
+    "train": ("errors storage nn data tasks records", "torch safetensors"),
+    "compare": ("errors storage spec zoo nn data tasks train records", "torch numpy scipy safetensors filelock"),
+    "report": ("errors storage spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),
     "cli": ("errors spec zoo emit nn tasks compare records report", "tyro rich torch"),
 }
 

@@ -151,21 +151,20 @@ def no_states():
 def widths():
     class Broken(Cell):
         gates = "n"
-        state = "h:P c"
 
-        def step(self, x, h, c, U):
-            n = tanh(x.n + U(h).n)
-            return h + n, c
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n + x.raw)
+            return n
 
 
 def state_of_another_width():
     class Broken(Cell):
         gates = "n"
-        state = "h:P c"
+        state = "h c"
 
         def step(self, x, h, c, U):
-            n = tanh(x.n + U(h).n)
-            return n, c * n
+            n = tanh(x.n + U(h).n + c)
+            return n, x.raw
 
 
 def state_that_is_a_number():

@@ -22,7 +22,7 @@ IN_STEP = {  # the code, the line that the message must show, and a word of the 
     broken.namespace_as_value: ("OPERAND", "n = tanh(x + U(h).n)", "x.i"),
     broken.namespace_as_argument: ("FUNCTION_ARGUMENT", "n = tanh(U(h))", "U(h).i"),
     broken.product_with_a_number: ("OPERAND", "U(1).n", "vector"),
-    broken.widths: ("WIDTHS", "return h + n, c", "matrix"),
+    broken.widths: ("WIDTHS", "n = tanh(x.n + U(h).n + x.raw)", "matrix"),
 }
 ELSEWHERE = {  # the code and what the text must say
     broken.undeclared_parameter: ("STEP_PARAMETER", "asks for V .*declare what is missing"),
@@ -33,7 +33,7 @@ ELSEWHERE = {  # the code and what the text must say
     broken.unused_gate: ("GRAPH_INVALID", "gate z does not influence any state"),
     broken.too_few_states: ("STEP_RESULT", "1 values .*in this order: h c"),
     broken.no_states: ("STEP_RESULT", "returns nothing .*in this order: h"),
-    broken.state_of_another_width: ("GRAPH_INVALID", "new value of state h has axis 'H', not 'P'"),
+    broken.state_of_another_width: ("GRAPH_INVALID", "new value of state c has axis 'I', not 'H'"),
     broken.state_that_is_a_number: ("GRAPH_INVALID", "new value of state c has axis ''"),
     broken.wrong_reset: ("CONVENTION", "declares reset = 'before', but its equations say 'after' .*correct"),
     broken.wrong_update: ("CONVENTION", "declares update = 'keep', but its equations say 'write' .*correct"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.compare.answer import answer
+from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.statistic import interval, pairs
 from tidegate.records import AnswerRecord, BaselineRecord, CellRecord
 
@@ -15,6 +15,7 @@ def cell(name: str, tests: list[float], flops: int = 100, diverged: int = 0) -> 
         name=name,
         graph={},
         source="",
+        differs="",
         hidden_size=1,
         parameters=flops,
         parameter_gap=0.0,
@@ -33,7 +34,8 @@ def cell(name: str, tests: list[float], flops: int = 100, diverged: int = 0) -> 
 
 def ask(tests: dict[str, list[float]], baselines: tuple[BaselineRecord, ...] = (), **flops: int) -> AnswerRecord:
     cells = [cell(name, values, flops.get(name, 100)) for name, values in tests.items()]
-    return answer(cells, pairs({name: dict(enumerate(values)) for name, values in tests.items()}), baselines, "data")
+    compared = pairs({name: dict(enumerate(values)) for name, values in tests.items()})
+    return answer(cells, compared, with_rivals(cells, baselines), "data")
 
 
 def around(mean: float, order: int = 0) -> list[float]:
@@ -70,6 +72,7 @@ def test_few_seeds_are_no_evidence() -> None:
 def test_a_baseline_as_good_comes_first() -> None:
     found = ask({"a": around(1.0), "b": around(2.0)}, (BaselineRecord("naive", 1.001, ""),))
     assert found.headline.startswith("A baseline without any network (naive) does as well")
+    assert found.alerts == ("Baseline naive scores 1.001; a, the best cell, 0.998.",)
 
 
 def test_a_baseline_that_is_better_than_all_says_so() -> None:
@@ -80,6 +83,7 @@ def test_a_baseline_that_is_better_than_all_says_so() -> None:
 def test_a_baseline_that_is_worse_is_not_mentioned() -> None:
     found = ask({"a": around(1.0), "b": around(2.0)}, (BaselineRecord("naive", 5.0, ""),))
     assert "baseline" not in found.headline
+    assert found.alerts == ()
 
 
 def ask_with_failures(*cells: CellRecord) -> AnswerRecord:

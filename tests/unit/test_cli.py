@@ -9,10 +9,10 @@ import textwrap
 
 import pytest
 
-from tidegate.cli import main
+from tidegate.cli import cells, main
 from tidegate.cli.cell import load, load_all
-from tidegate.cli.compare import parse_count
-from tidegate.errors import InputError, SpecError
+from tidegate.cli.compare import Compare, folder_name, parse_count
+from tidegate.errors import InputError, SpecError, TidegateError
 from tidegate.zoo import CELLS
 
 OTHER = """
@@ -44,6 +44,15 @@ class MyCell(Cell):
         return (1 - z) * h + z * n
 """
 
+ANNOTATED = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass
+class Options:
+    size: int = 1
+"""
+
 
 def series(rows: int = 80, column: str = "units") -> str:
     return f"month,{column}\n" + "".join(f"{t},{math.sin(t / 3) + t % 7 / 10:.4f}\n" for t in range(rows))
@@ -62,7 +71,7 @@ def fails(capsys, *arguments: str) -> str:
     code = main(list(arguments))
     captured = capsys.readouterr()
     assert code == 2
-    assert "Traceback" not in captured.err + captured.out
+    assert not captured.out
     (line,) = captured.err.strip().splitlines()
     assert line.startswith("tidegate: ")
     return line
@@ -84,7 +93,12 @@ def fails(capsys, *arguments: str) -> str:
         ("abc", ["bad.txt", "--task", "gardening"], "gardening"),
         (series(), ["bad.csv", "--target", "units", "--cells", "lstm,gruu"], "did you mean: gru"),
         (series(), ["bad.csv", "--target", "units", "--params", "many"], "many"),
-        (series(), ["bad.csv", "--target", "units", "--seeds", "0"], "seeds"),
+        (series(), ["bad.csv", "--target", "units", "--seeds", "0"], "--seeds is 0"),
+        (series(), ["bad.csv", "--target", "units", "--trials", "0"], "--trials is 0"),
+        (series(), ["bad.csv", "--target", "units", "--epochs", "-1"], "--epochs is -1"),
+        (series(), ["bad.csv", "--target", "units", "--workers", "0"], "--workers is 0"),
+        (series(), ["bad.csv", "--target", "units", "--cells", "=lstm"], "'' cannot be the name"),
+        (None, ["bad\udcff.csv"], "not valid UTF-8"),
         (series(), ["bad.csv", "--target", "units", "--cells", "none.py:A"], "none.py"),
     ],
 )
@@ -100,11 +114,30 @@ def test_compare_runs_a_users_file_and_a_users_cell(here, capsys) -> None:
     assert main([*arguments, "--epochs", "2", "--params", "1k", "--out", "out", "--workers", "1"]) == 0
     printed = capsys.readouterr().out
     assert "MyCell" in printed
-    assert "No evidence on sales.csv" in printed.strip().splitlines()[-1]
+    assert "No evidence on sales.csv" in printed.splitlines()[-1]
+    assert "earlier" not in printed
     assert (here / "out" / "report.html").stat().st_size < 1_000_000
     record = json.loads((here / "out" / "report.json").read_text())
     assert [cell["name"] for cell in record["cells"]] == ["GRU", "MyCell"]
     assert len((here / "out" / "runs.csv").read_text().splitlines()) == 5
+    assert main([*arguments[:-1], "3", "--epochs", "2", "--params", "1k", "--out", "out", "--workers", "1"]) == 0
+    again = capsys.readouterr().out
+    assert re.search(r"report: out/report.html   \d+ s \(4 runs from earlier sessions\)\n", again)
+    assert "No evidence on sales.csv" in again.splitlines()[-1]
+
+
+def test_results_of_different_data_lie_apart() -> None:
+    assert folder_name("bundled:jsb", "music", None) == "jsb"
+    assert folder_name("/a/elnino.csv", "forecast", "temperature") == "elnino-forecast-temperature"
+    assert folder_name("/a/my book.v2.txt", "language", None) == "my_book.v2-language"
+    assert folder_name("/a/x.csv", "forecast", "/../°C é") == "x-forecast-_..__C_é"
+
+
+@pytest.mark.parametrize("out", ["sales.csv", "sales.csv/deeper", "a" * 300])
+def test_results_need_a_folder(here, capsys, out) -> None:
+    line = fails(capsys, "compare", "sales.csv", "--target", "units", "--out", out)
+    assert "the results cannot go to" in line
+    assert "--out" in line
 
 
 def test_a_cell_may_take_part_twice_under_another_name(here) -> None:
@@ -113,6 +146,14 @@ def test_a_cell_may_take_part_twice_under_another_name(here) -> None:
         load_all("lstm,LSTM")
     with pytest.raises(InputError, match="names no cell"):
         load_all(" , ")
+    assert list(load_all(f"{'x' * 60}=lstm, my model é=gru")) == ["x" * 60, "my model é"]
+
+
+@pytest.mark.parametrize("alias", ["", "x" * 61, "a\nb", "a\u2028b", "a\x1b[1m"])
+def test_an_alias_can_be_shown_in_one_line(alias) -> None:
+    with pytest.raises(InputError, match="cannot be the name of a cell") as caught:
+        load_all(f"{alias}=lstm")
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -122,13 +163,74 @@ def test_a_cell_may_take_part_twice_under_another_name(here) -> None:
         (OTHER, InputError, "Other"),
         ("raise RuntimeError('boom')", InputError, "RuntimeError: boom"),
         ("import", InputError, "SyntaxError"),
+        ("import sys; sys.exit(3)", InputError, "SystemExit: 3"),
+        ("raise ValueError('a\\nb')", InputError, "my.py failed: ValueError: a b"),
         (BROKEN, SpecError, "no part 'q'"),
     ],
 )
 def test_a_file_without_the_cell_is_one_clear_error(here, body, error, says) -> None:
     (here / "my.py").write_text(body)
-    with pytest.raises(error, match=re.escape(says)):
+    modules = set(sys.modules)
+    with pytest.raises(error, match=re.escape(says)) as caught:
         load("my.py:MyCell")
+    left = any(name.startswith("_tidegate_file") for name in set(sys.modules) - modules)
+    assert left == (caught.value.code == "CELL_CLASS")  # a file that failed leaves no module behind
+
+
+def test_a_file_may_define_dataclasses_and_change_the_path(here) -> None:
+    (here / "my.py").write_text(ANNOTATED + "import sys\nsys.path.clear()\n" + OWN)
+    path = list(sys.path)
+    try:
+        first, second = load("my.py:MyCell"), load("my.py:MyCell")
+    finally:
+        sys.path[:] = path
+    assert first is not second
+    assert "my" not in sys.modules
+
+
+def test_a_file_imports_its_neighbours(here) -> None:
+    (here / "own_neighbour.py").write_text(OWN)
+    (here / "my.py").write_text("from own_neighbour import MyCell")
+    path = list(sys.path)
+    assert load("my.py:MyCell").name == "MyCell"
+    assert sys.path == path
+
+
+@pytest.mark.parametrize("text", ["my.py", "my.py:", " my.py "])
+def test_a_file_without_a_class_lists_its_cells(here, text) -> None:
+    with pytest.raises(InputError, match=r"write my\.py:CLASS; cells there: MyCell$"):
+        load_all(text)
+
+
+@pytest.mark.parametrize("verb", ["cells", "trace"])
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("gru/", "did you mean: gru"),
+        ("/", "no cell"),
+        (":", "no file ''"),
+        (":X", "no file ''"),
+        ("gru:X", "no file 'gru'"),
+        ("ünï☃", "no cell"),
+        ("a\nb:X", "no file"),
+        ("folder.py:X", "is a folder"),
+        ("sales.csv:X", "not a Python file"),
+        ("my.py/x.py:X", "no file"),
+        ("my.py:[/b]", "cells there: MyCell"),
+        ("x" * 5000 + ".py:X", "cannot be read: File name too long"),
+    ],
+)
+def test_what_is_no_cell_is_one_line(here, capsys, verb, cell, says) -> None:
+    (here / "folder.py").mkdir()
+    assert says in fails(capsys, verb, cell)
+
+
+def test_an_unreadable_file_is_one_line(here, capsys, monkeypatch) -> None:
+    def deny(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tidegate.cli.cell.Path.open", deny)
+    assert "my.py cannot be read: Permission denied" in fails(capsys, "cells", "my.py:MyCell")
 
 
 @pytest.mark.parametrize(("text", "count"), [("50k", 50_000), ("1.5M", 1_500_000), ("300", 300), (None, None)])
@@ -155,6 +257,39 @@ def test_every_cell_shows_its_equations(capsys, name) -> None:
     printed = capsys.readouterr().out
     assert r"\begin{align*}" in printed
     assert "h[t] = " in printed
+
+
+def test_a_docstring_is_shown_as_it_was_written(here, capsys) -> None:
+    words = "Splits W [h, x] in two [bold] [/] :smile:"
+    (here / "my.py").write_text(OWN.replace("(Cell):", f"(Cell):\n    '{words}'"))
+    assert main(["cells", "my.py:MyCell"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"MyCell  {words}"
+
+
+@pytest.mark.parametrize("option", ["--hidden", "--input"])
+@pytest.mark.parametrize("number", ["0", "-3", "9" * 30])
+def test_cells_are_counted_for_sizes_that_exist(capsys, option, number) -> None:
+    line = fails(capsys, "cells", option, number)
+    assert f"{option} is {number}" in line
+    assert "at least 1" in line
+
+
+@pytest.mark.parametrize("verb", ["compare", "cells", "trace"])
+def test_only_a_comparison_goes_on_after_an_interruption(here, capsys, monkeypatch, verb) -> None:
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Compare, "run", interrupt)
+    monkeypatch.setattr(cells, "load", interrupt)
+    monkeypatch.setattr("tidegate.cli.trace.load", interrupt)
+    assert main([verb, *(["lstm"] if verb != "compare" else [])]) == 130
+    said = capsys.readouterr().err.strip()
+    assert said == ("interrupted; the same command goes on from here" if verb == "compare" else "interrupted")
+
+
+def test_an_error_is_its_message_and_its_remedy() -> None:
+    assert str(TidegateError("CODE", "it is (somehow) wrong", fix="mend it")) == "it is (somehow) wrong — mend it"
+    assert str(TidegateError("CODE", "it is wrong")) == "it is wrong"
 
 
 def test_the_worked_example_by_hand(here, capsys) -> None:
@@ -185,14 +320,36 @@ def test_the_worked_example_by_hand(here, capsys) -> None:
         (["--inputs", "1,2 3"], "1, 2 features"),
         (["--inputs", ""], "features"),
         (["--hidden", "0"], "--hidden is 0"),
+        (["--hidden", "1001"], "--hidden is 1001"),
+        (["--digits", "-1"], "--digits is -1"),
+        (["--digits", "18"], "--digits is 18"),
+        (["--seed", "99999999999999999999"], "--seed is 99999999999999999999"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--save", "none/w.json"], "--save none/w.json cannot be written"),
+        (["--save", "."], "--save . cannot be written"),
         (["--weights", "none.json"], "no file"),
         (["--weights", "sales.csv"], "JSON"),
         (["--weights", "wrong.json"], "this cell needs"),
+        (["--weights", "large.json"], "JSON"),
+        (["--weights", "deep.json"], "JSON"),
     ],
 )
 def test_bad_input_to_trace_is_one_line(here, capsys, arguments, says) -> None:
     (here / "wrong.json").write_text(json.dumps({"weight_ih_l0": [[1.0]]}))
+    (here / "large.json").write_text(json.dumps({"weight_ih_l0": [[10**400]]}))
+    (here / "deep.json").write_text("[" * 100_000)
     assert says in fails(capsys, "trace", "LSTM", *arguments)
+
+
+def test_bounds_themselves_are_fine(capsys) -> None:
+    for digits in ("0", "17"):
+        assert main(["trace", "LSTM", "--digits", digits, "--seed", str(2**63 - 1)]) == 0
+
+
+def test_a_weight_file_may_have_brackets_in_its_name(here, capsys) -> None:
+    assert main(["trace", "LSTM", "--save", "[x] [r].json"]) == 0
+    assert main(["trace", "LSTM", "--weights", "[x] [r].json"]) == 0
+    assert "[x] [r].json" in " ".join(capsys.readouterr().out.split())
 
 
 def test_saved_weights_read_back(here, capsys) -> None:
@@ -216,3 +373,5 @@ def test_help_reads_and_loads_no_torch(arguments) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage: tidegate" in done.stdout
+    top = arguments in ([], ["--help"])
+    assert ("tidegate --version prints the version" in " ".join(done.stdout.split())) == top

@@ -1,6 +1,8 @@
 """The protocol: equal budgets, paired seeds, records, resume. Runs are tiny; the statistics have tests of their own."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -46,8 +48,13 @@ def test_hidden_sizes_meet_the_budget(task, cell) -> None:
 
 
 def test_a_budget_below_one_unit_is_refused(task) -> None:
-    with pytest.raises(InputError, match="with one unit has"):
+    with pytest.raises(InputError, match="with 1 unit has"):
         solve_hidden_size(task, zoo.FGR.graph, 10)
+
+
+def test_a_budget_beyond_the_largest_cell_is_refused(task) -> None:
+    with pytest.raises(InputError, match="at most"):
+        solve_hidden_size(task, zoo.GRU.graph, 10**13)
 
 
 def test_order_is_shared_and_first_parameters_are_not(task) -> None:
@@ -130,6 +137,29 @@ def test_compare_runs_records_and_goes_on(task, tmp_path) -> None:
         report.write_runs_csv(record.runs, tmp_path / f"{folder}.csv")
     rows = [[line.rsplit(",", 1)[0] for line in (tmp_path / f"{f}.csv").read_text().splitlines()] for f in "ab"]
     assert rows[0] == rows[1]
+
+
+def test_a_test_score_that_is_not_finite_is_a_diverged_run(task, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tidegate.compare.trial.evaluate", lambda *_: float("nan"))
+    record = run_trial(spec(task), tmp_path, lambda *_: None)
+    assert (record.status, record.valid, record.test) == ("diverged", None, None)
+
+
+SCRIPT = """
+from tidegate import compare
+record = compare.run("elnino", "gru", folder="out", seeds=1, trials=1, epochs=1, parameters=500, workers=1)
+print(record.answer.headline)
+"""
+
+
+@pytest.mark.parametrize("way", ["file", "standard input"])
+def test_a_script_needs_no_main_guard(tmp_path, way) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    arguments, given = ([str(tmp_path / "script.py")], None) if way == "file" else (["-"], SCRIPT)
+    run = [sys.executable, *arguments]
+    done = subprocess.run(run, input=given, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "GRU alone on" in done.stdout
 
 
 def test_a_folder_in_use_is_refused(task, tmp_path) -> None:

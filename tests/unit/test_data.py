@@ -85,6 +85,15 @@ class TestLocate:
         (tmp_path / "sales.csv").write_text("a")
         refused("FILE_MISSING", lambda: locate(tmp_path / "sale.csv"), "sale.csv", "did you mean 'sales.csv'", "jsb")
 
+    def test_neighbours_are_compared_without_their_suffix(self, tmp_path):
+        for name in ("noheader.csv", "short.csv", "sales.csv", "sales.json"):
+            (tmp_path / name).write_text("a")
+        with pytest.raises(InputError) as caught:
+            locate(tmp_path / "nosuch.csv")
+        assert "did you mean" not in str(caught.value)
+        refused("FILE_MISSING", lambda: locate(tmp_path / "Sale.txt"), "did you mean 'sales.csv' or 'sales.json'?")
+        refused("FILE_MISSING", lambda: locate(tmp_path / "short"), "did you mean 'short.csv'?")
+
     def test_missing_folder(self, tmp_path):
         refused("FILE_MISSING", lambda: locate(tmp_path / "no" / "a.csv"), "folder", "does not exist")
 
@@ -209,7 +218,7 @@ class TestSeries:
         assert part in read.warnings[0]
 
     def test_no_target(self):
-        refused("SERIES_TARGET", lambda: series(table("a,b", "1,2"), None), "'a', 'b'")
+        refused("SERIES_TARGET", lambda: series(table("a,b", "1,2"), None), "--target COLUMN", "'a', 'b'")
 
     def test_unknown_column_names_the_nearest_and_all(self):
         content = table("units,price", "1,2", "2,3")

@@ -84,3 +84,22 @@ def test_detectable_effect_has_the_power_it_says(n: int) -> None:
     samples = draw.normal(effect, 1.0, (4000, n))
     found = stats.ttest_1samp(samples, 0.0, axis=1).pvalue < LEVEL
     assert np.mean(found) == pytest.approx(0.80, abs=0.02)
+
+
+def test_reliable_needs_the_level_and_enough_seeds() -> None:
+    def reliable(seeds: int, shift: float) -> bool:
+        noise = [0.01 * (-1) ** k for k in range(seeds)]
+        (pair,) = pairs({"a": by_seed(noise), "b": by_seed([shift] * seeds)})
+        return pair.reliable
+
+    assert reliable(5, 1.0)
+    assert not reliable(4, 1.0)
+    assert not reliable(5, 0.005)
+
+
+def test_holm_and_the_detectable_difference_count_the_same_pairs() -> None:
+    """Pairs without common seeds are neither tested nor corrected for."""
+    a, b = {0: 1.0, 1: 2.0, 2: 2.5}, {0: 1.2, 1: 2.1, 2: 2.9}
+    alone = pairs({"a": a, "b": b})
+    with_stranger = pairs({"a": a, "b": b, "c": {7: 1.0, 8: 2.0}})
+    assert with_stranger == alone

@@ -19,6 +19,9 @@ Command = (
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
 )
+DESCRIPTION = (
+    "Gated recurrent networks: each cell written once, as its equations. tidegate --version prints the version."
+)
 
 
 class Exit(IntEnum):
@@ -39,20 +42,29 @@ def main(arguments: list[str] | None = None) -> int:
     command = tyro.cli(
         Command,
         prog="tidegate",
-        description="Gated recurrent networks: each cell written once, as its equations.",
+        description=DESCRIPTION,
         args=arguments or ["--help"],
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
     )
     try:
+        _check_text(arguments)
         command.run()
     except (InputError, SpecError) as error:
         return _fail(error, Exit.WRONG_INPUT)
     except (TidegateError, OSError) as error:  # a full disk, a folder that may not be written
         return _fail(error, Exit.FAILURE)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        goes_on = "; the same command goes on from here" if isinstance(command, Compare) else ""
+        print(f"\ninterrupted{goes_on}", file=sys.stderr)  # noqa: T201
         return Exit.INTERRUPTED
     return Exit.DONE
+
+
+def _check_text(arguments: list[str]) -> None:
+    """A file name in another encoding could be neither printed nor written into a report."""
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            raise InputError("ENCODING", f"{argument!r} is not valid UTF-8", fix="rename the file")
 
 
 def _fail(error: Exception, code: int) -> int:

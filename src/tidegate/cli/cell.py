@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 
 from tidegate import zoo
 from tidegate.errors import InputError, TidegateError
 from tidegate.spec import Cell
+
+FORM = "name a cell as FILE.py:CLASS"
+LONGEST_NAME = 60
+
+_numbers = itertools.count(1)
 
 
 def load(text: str) -> type[Cell]:
@@ -18,21 +27,24 @@ def load(text: str) -> type[Cell]:
         InputError: no such cell, no such file, or a file that fails.
         SpecError: the file defines a cell that cannot be meant.
     """
-    path, colon, name = text.rpartition(":")
-    return _from_file(Path(path), name) if colon else zoo.find(text)
+    path, colon, name = text.strip().rpartition(":")
+    if colon:
+        return _from_file(path.strip(), name.strip())
+    return _from_file(name, "") if name.endswith(".py") else zoo.find(name)
 
 
 def load_all(text: str) -> dict[str, type[Cell]]:
     """Several cells, separated by commas; ``name=cell`` gives one another name.
 
     Raises:
-        InputError: as ``load``, or the same name twice.
+        InputError: as ``load``, the same name twice, or a name that cannot be shown.
     """
     found: dict[str, type[Cell]] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         alias, equals, cell_text = part.partition("=")
         cell = load(cell_text if equals else part)
-        name = alias.strip() if equals else cell.name
+        name = alias.strip() if equals else str(cell.name)
+        _check_name(name)
         if name in found:
             raise InputError(
                 "CELL_TWICE", f"{name} takes part twice", fix="give one another name: --cells lstm,again=lstm"
@@ -43,29 +55,71 @@ def load_all(text: str) -> dict[str, type[Cell]]:
     return found
 
 
-def _from_file(path: Path, name: str) -> type[Cell]:
-    if not path.is_file():
-        raise InputError("CELL_FILE", f"there is no file {path}", fix="name a cell as FILE.py:CLASS")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    if module_spec is None or module_spec.loader is None:
-        raise InputError("CELL_FILE", f"{path} is not a Python file", fix="name a cell as FILE.py:CLASS")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.path.insert(0, str(path.parent.resolve()))  # the file may import its neighbours
-    try:
-        module_spec.loader.exec_module(module)
-    except TidegateError:
-        raise
-    except Exception as error:
+def _check_name(name: str) -> None:
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
         raise InputError(
-            "CELL_FILE", f"{path} failed: {type(error).__name__}: {error}", fix="correct the file"
+            "CELL_NAME",
+            f"{name[: LONGEST_NAME + 1]!r} cannot be the name of a cell",
+            fix=f"take 1 to {LONGEST_NAME} printable characters: --cells NAME=CELL",
+        )
+
+
+def _from_file(text: str, name: str) -> type[Cell]:
+    path = Path(text)
+    _check_file(text, path)
+    cells: dict[str, type[Cell]] = {key: value for key, value in vars(_run(path)).items() if _is_cell(value)}
+    if name in cells:
+        return cells[name]
+    there = f"cells there: {', '.join(sorted(cells)) or 'none'}"
+    if not name:
+        raise InputError("CELL_CLASS", f"{path} is a file, not a cell", fix=f"write {path}:CLASS; {there}")
+    raise InputError("CELL_CLASS", f"{path} defines no cell {name!r}", fix=there)
+
+
+def _check_file(text: str, path: Path) -> None:
+    try:
+        if path.is_dir() and text:
+            raise InputError("CELL_FILE", f"{path} is a folder, not a file", fix=FORM)
+        if not path.is_file():
+            raise InputError("CELL_FILE", f"there is no file {text!r}", fix=FORM)
+        if path.suffix != ".py":
+            raise InputError("CELL_FILE", f"{path} is not a Python file", fix=FORM)
+        path.open("rb").close()
+    except OSError as error:
+        raise InputError(
+            "CELL_FILE", f"{path} cannot be read: {error.strerror}", fix="check its name and permissions"
         ) from error
+
+
+def _run(path: Path) -> ModuleType:
+    """Run a user's file under a name that no other module has."""
+    module_spec = importlib.util.spec_from_file_location(f"_tidegate_file_{next(_numbers)}", path)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    try:
+        with _neighbours_of(path):
+            module_spec.loader.exec_module(module)
+    except BaseException as error:
+        sys.modules.pop(module.__name__, None)
+        if isinstance(error, TidegateError) or not isinstance(error, (Exception, SystemExit)):
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError("CELL_FILE", f"{path} failed: {said}", fix="correct the file") from error
+    return module
+
+
+@contextmanager
+def _neighbours_of(path: Path) -> Iterator[None]:
+    """Let the file import what lies beside it."""
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)
+    try:
+        yield
     finally:
-        sys.path.pop(0)
-    cells: dict[str, type[Cell]] = {key: value for key, value in vars(module).items() if _is_cell(value)}
-    if name not in cells:
-        has = ", ".join(sorted(cells)) or "none"
-        raise InputError("CELL_CLASS", f"{path} defines no cell {name!r}", fix=f"cells there: {has}")
-    return cells[name]
+        with suppress(ValueError):  # the file may have changed the list
+            sys.path.remove(folder)
 
 
 def _is_cell(value: object) -> bool:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
+from rich.text import Text
 
 from tidegate.cli.cell import load
 from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.number import check_number
 from tidegate.emit import latex
 from tidegate.spec import Cell, Graph
 from tidegate.spec.convention import output_gate_sees, reset_side, update_convention
@@ -16,6 +18,8 @@ from tidegate.spec.equation import plain
 from tidegate.spec.measure import flops, parameters
 from tidegate.spec.parameter import TORCH_NAMES
 from tidegate.zoo import CELLS
+
+LARGEST = 10**9  # numbers beyond have no use and soon too many digits to print
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Cells:
 
     def run(self) -> None:
         """Print."""
+        check_number("input", self.input, high=LARGEST)
+        check_number("hidden", self.hidden, high=LARGEST)
         widths = {"I": self.input, "H": self.hidden}
         if self.cell:
             _show(load(self.cell), widths)
@@ -59,16 +65,16 @@ def _list(widths: dict[str, int]) -> None:
     )
 
 
-def _summary(cell: type[Cell]) -> str:
+def _summary(cell: type[Cell]) -> Text:
     chosen = ", ".join(f"{option} {getattr(cell, option)}" for option in cell.options)
     first_line = (cell.__doc__ or "").strip().splitlines()[0]
-    return f"{first_line} [{chosen}]".replace("[", r"\[") if chosen else first_line
+    return Text(f"{first_line} [{chosen}]" if chosen else first_line)
 
 
 def _show(cell: type[Cell], widths: dict[str, int]) -> None:
     screen = console()
     graph = cell.graph
-    screen.print(f"[bold]{graph.name}[/]  {(cell.__doc__ or '').strip()}\n")
+    screen.print(Text.assemble((graph.name, "bold"), "  ", (cell.__doc__ or "").strip(), "\n"))
     screen.print(plain(graph), markup=False)
     screen.print()
     screen.print(_parameter_table(graph, widths))

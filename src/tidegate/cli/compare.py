@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from typing import Annotated
 
 import tyro
 from rich.markup import escape
+from rich.table import Table
 
 from tidegate.cli.cell import load_all
 from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.number import check_number
 from tidegate.errors import InputError
+from tidegate.records import ComparisonRecord
 
 
 @dataclass(frozen=True)
@@ -44,17 +48,21 @@ class Compare:
     workers: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 2
     """Processes; the result does not depend on how many."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
-    """The folder of the results; tidegate-compare/DATA unless given."""
+    """The folder of the results; unless given, tidegate-compare/NAME for a bundled set and
+    tidegate-compare/FILE-TASK or tidegate-compare/FILE-TASK-COLUMN for a file."""
 
     def run(self) -> None:
         """Compare, write the report, print the answer last."""
+        for option in ("seeds", "trials", "epochs", "workers"):
+            check_number(option, getattr(self, option))
         cells = load_all(self.cells)  # before anything slow: most mistakes are made here
         budget = parse_count(self.params)
         from tidegate import compare, report, tasks  # slow to load: not for --help
         from tidegate.cli.progress import LiveProgress
 
         task = tasks.load(self.data, self.task, self.target)
-        out = self.out or Path("tidegate-compare") / (Path(self.data).stem or "data")
+        out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
+        _check_folder(out)
         screen = console()
         screen.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}", markup=False)
         for warning in task.data.warnings:
@@ -76,7 +84,7 @@ class Compare:
         report.write_json(record, out / "report.json")
         report.write_runs_csv(record.runs, out / "runs.csv")
         screen.print(_scores(record))
-        screen.print(f"\nreport: {out / 'report.html'}   ({record.seconds:.0f} s)", markup=False)
+        screen.print(f"\nreport: {out / 'report.html'}   {_time(record)}", markup=False, soft_wrap=True)
         screen.print(record.answer.headline, style="bold", markup=False, soft_wrap=True)
 
 
@@ -101,10 +109,31 @@ def parse_count(text: str | None) -> int | None:
     return count
 
 
-def _scores(record: object) -> object:
-    from tidegate.records import ComparisonRecord
+def folder_name(address: str, task: str, target: str | None) -> str:
+    """Where the results go unless the user says: different data, tasks and columns lie apart."""
+    if address.startswith("bundled:") and target is None:
+        return address.removeprefix("bundled:")
+    parts = [Path(address).stem, task] if target is None else [Path(address).stem, task, target]
+    return re.sub(r"[^\w.-]", "_", "-".join(parts))
 
-    assert isinstance(record, ComparisonRecord)
+
+def _check_folder(out: Path) -> None:
+    fix = "choose another folder with --out"
+    try:
+        nearest = next((path for path in (out, *out.parents) if path.exists()), out)
+        if not nearest.is_dir():
+            raise InputError("OUT", f"the results cannot go to {out}: {nearest} is not a folder", fix=fix)
+    except OSError as error:
+        raise InputError("OUT", f"the results cannot go to {out}: {error.strerror}", fix=fix) from error
+
+
+def _time(record: ComparisonRecord) -> str:
+    runs = "run" if record.reused == 1 else "runs"
+    earlier = f" ({record.reused} {runs} from earlier sessions)" if record.reused else ""
+    return f"{record.seconds:.0f} s{earlier}"
+
+
+def _scores(record: ComparisonRecord) -> Table:
     listing = table(
         "cell", record.metric, "95 % interval", "runs", "units", "parameters", "step", "training", title="\ntest scores"
     )
@@ -122,5 +151,5 @@ def _scores(record: object) -> object:
             f"{cell.train_seconds:.1f} s",
         )
     for line in record.baselines:
-        listing.add_row(f"[dim]{line.name}[/]", f"{line.score:.4g}", "", "baseline")
+        listing.add_row(f"[dim]{escape(line.name)}[/]", f"{line.score:.4g}", "", "baseline")
     return listing

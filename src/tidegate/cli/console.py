@@ -18,8 +18,8 @@ def shown_as(metavar: str) -> Any:
 
 def console() -> Console:
     """Standard output; plain and wide when it is not a terminal."""
-    screen = Console(highlight=False)
-    return screen if screen.is_terminal else Console(highlight=False, width=WIDE)
+    screen = Console(highlight=False, emoji=False)  # a user's ":x:" stays what it is
+    return screen if screen.is_terminal else Console(highlight=False, emoji=False, width=WIDE)
 
 
 def table(*columns: str, title: str | None = None) -> Table:

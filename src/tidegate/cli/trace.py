@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.markup import escape
 
 from tidegate.cli.cell import load
 from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.number import check_number
 from tidegate.errors import InputError
 from tidegate.spec.parameter import attribute
+
+MOST_UNITS = 1000  # more than anybody reads, and still quickly printed
+MOST_DIGITS = 17  # all that a float64 has
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Trace:
     inputs: Annotated[str, tyro.conf.arg(metavar="STEPS")] = "1,0.5,-1,2"
     """The steps, separated by commas; several features of one step by blanks: "1 0,0.5 2"."""
     hidden: Annotated[int, tyro.conf.arg(metavar="UNITS")] = 1
-    """Hidden units."""
+    """Hidden units, at most 1000."""
     seed: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 0
     """Draws the weights from U(-1/sqrt(H), 1/sqrt(H)), as the layers do."""
     weights: Annotated[Path | None, shown_as("FILE")] = None
@@ -32,24 +38,25 @@ class Trace:
     save: Annotated[Path | None, shown_as("FILE")] = None
     """Write the weights there, to edit and read back."""
     digits: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 6
-    """Decimals."""
+    """Decimals, at most 17."""
 
     def run(self) -> None:
         """Print."""
+        check_number("hidden", self.hidden, high=MOST_UNITS)
+        check_number("seed", self.seed, low=0, high=LARGEST_SEED)
+        check_number("digits", self.digits, low=0, high=MOST_DIGITS)
+        given = _parse(self.inputs)
         import torch  # slow to load: not for --help
 
         from tidegate.nn import Recurrent
 
-        x = torch.tensor(_parse(self.inputs), dtype=torch.float64)
-        if self.hidden < 1:
-            raise InputError("HIDDEN", f"--hidden is {self.hidden}", fix="give at least 1")
+        x = torch.tensor(given, dtype=torch.float64)
         torch.manual_seed(self.seed)
         layer = Recurrent(load(self.cell), x.shape[1], self.hidden, dtype=torch.float64)
         if self.weights:
             _fill(layer, self.weights)
         if self.save:
-            text = json.dumps({name: value.tolist() for name, value in layer.state_dict().items()}, indent=1)
-            self.save.write_text(text + "\n", encoding="utf-8")
+            _save(layer, self.save)
         with torch.inference_mode():
             traced = {name.removesuffix("_l0"): value for name, value in layer.trace(x).items()}
         self._print(layer, x, traced)
@@ -57,7 +64,7 @@ class Trace:
     def _print(self, layer: Any, x: Any, traced: dict[str, Any]) -> None:
         screen = console()
         origin = f"from {self.weights}" if self.weights else f"seed {self.seed}"
-        weights = table("weight", "shape", "rows", title=f"{layer.mode}: weights ({origin})")
+        weights = table("weight", "shape", "rows", title=escape(f"{layer.mode}: weights ({origin})"))
         weights.columns[2].justify = "left"
         labels = _row_labels(layer)
         for name, value in layer.state_dict().items():
@@ -99,6 +106,16 @@ def _parse(text: str) -> list[list[float]]:
     return steps
 
 
+def _save(layer: Any, path: Path) -> None:
+    text = json.dumps({name: value.tolist() for name, value in layer.state_dict().items()}, indent=1)
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            "SAVE", f"--save {path} cannot be written: {error.strerror}", fix="name a file in a folder that exists"
+        ) from error
+
+
 def _fill(layer: Any, path: Path) -> None:
     """Put the weights of a JSON file into a layer."""
     import torch
@@ -110,8 +127,9 @@ def _fill(layer: Any, path: Path) -> None:
         found = {name: torch.tensor(value, dtype=torch.float64) for name, value in given.items()}
     except FileNotFoundError as error:
         raise InputError("WEIGHTS", f"there is no file {path}", fix=fix) from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError("WEIGHTS", f"{path} is not a JSON object of weights: {error}", fix=fix) from error
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
+        said = " ".join(str(error).split())
+        raise InputError("WEIGHTS", f"{path} is not a JSON object of weights: {said}", fix=fix) from error
     shapes = {name: list(value.shape) for name, value in found.items()}
     if shapes != wanted:
         raise InputError("WEIGHTS", f"{path} has {shapes}, this cell needs {wanted}", fix=fix)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from tidegate.compare.statistic import LEVEL
+from tidegate.compare.statistic import ENOUGH_SEEDS
 from tidegate.records import AnswerRecord, BaselineRecord, CellRecord, PairRecord
-
-ENOUGH_SEEDS = 5
 
 
 def answer(
@@ -23,16 +22,30 @@ def answer(
     steady = sorted((cell for cell in cells if not cell.diverged), key=_mean)
     if not steady:
         advice = "Every cell diverged in some run: no answer. Lower the learning rate."
-        return AnswerRecord(advice, tuple(_about_runs(cells)), None, None)
+        return AnswerRecord(advice, (), tuple(_about_runs(cells)), None, None)
     best = steady[0]
     worse = [cell for cell in steady[1:] if _reliable(best, cell, pairs)]
     equals = [cell for cell in steady if cell not in worse]
     headline, winner, recommended = _verdict(cells, steady, worse, equals, where)
-    reasons = [*_about_baselines(best, baselines), *_about_runs(cells)]
+    rivals = sorted((line for line in baselines if line.rival), key=lambda line: line.score)
+    alerts = [
+        f"Baseline {line.name} scores {line.score:.4g}; {best.name}, the best cell, {best.mean:.4g}." for line in rivals
+    ]
+    reasons = _about_runs(cells)
     if worse:
         reasons.append(f"Reliably worse than {best.name}: {_listed(worse)}.")
-    sentences = [*_baseline_first(best, baselines), headline, *_failures(cells)]
-    return AnswerRecord(" ".join(sentences), (*reasons, *_about_resolution(equals, pairs)), winner, recommended)
+    reasons += _about_resolution(equals, pairs)
+    sentences = [*_rival_first(best, rivals), headline, *_failures(cells)]
+    return AnswerRecord(" ".join(sentences), tuple(alerts), tuple(reasons), winner, recommended)
+
+
+def with_rivals(cells: Sequence[CellRecord], baselines: Sequence[BaselineRecord]) -> tuple[BaselineRecord, ...]:
+    """Mark the baselines that lie inside the interval of the best steady cell, or below it."""
+    steady = sorted((cell for cell in cells if not cell.diverged), key=_mean)
+    if not steady:
+        return tuple(baselines)
+    bound = _mean(steady[0]) if steady[0].high is None else steady[0].high
+    return tuple(replace(line, rival=line.score <= bound) for line in baselines)
 
 
 def _verdict(
@@ -67,13 +80,12 @@ def _mean(cell: CellRecord) -> float:
     return math.inf if cell.mean is None else cell.mean
 
 
-def _baseline_first(best: CellRecord, baselines: Sequence[BaselineRecord]) -> list[str]:
-    beating = _at_least_as_good(best, baselines)
-    if not beating:
+def _rival_first(best: CellRecord, rivals: Sequence[BaselineRecord]) -> list[str]:
+    if not rivals:
         return []
-    clearly = beating[0].score < (_mean(best) if best.low is None else best.low)
+    clearly = rivals[0].score < (_mean(best) if best.low is None else best.low)
     verdict = "beats every cell" if clearly else "does as well as the best cell"
-    return [f"A baseline without any network ({beating[0].name}) {verdict}."]
+    return [f"A baseline without any network ({rivals[0].name}) {verdict}."]
 
 
 def _failures(cells: Sequence[CellRecord]) -> list[str]:
@@ -82,20 +94,7 @@ def _failures(cells: Sequence[CellRecord]) -> list[str]:
 
 
 def _reliable(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> bool:
-    return any({pair.a, pair.b} == {a.name, b.name} and pair.p_holm < LEVEL for pair in pairs)
-
-
-def _at_least_as_good(best: CellRecord, baselines: Sequence[BaselineRecord]) -> list[BaselineRecord]:
-    """Baselines that lie inside the interval of the best cell, or below it."""
-    bound = _mean(best) if best.high is None else best.high
-    return sorted((line for line in baselines if line.score <= bound), key=lambda line: line.score)
-
-
-def _about_baselines(best: CellRecord, baselines: Sequence[BaselineRecord]) -> list[str]:
-    return [
-        f"Baseline {line.name} scores {line.score:.4g}; the best cell, {best.name}, {best.mean:.4g}."
-        for line in _at_least_as_good(best, baselines)
-    ]
+    return any({pair.a, pair.b} == {a.name, b.name} and pair.reliable for pair in pairs)
 
 
 def _about_runs(cells: Sequence[CellRecord]) -> list[str]:

@@ -23,7 +23,7 @@ def solve_hidden_size(task: Task, graph: Graph, budget: int) -> tuple[int, int]:
     """The hidden size whose model comes nearest to the budget, and its parameters.
 
     Raises:
-        InputError: even one unit needs more than the budget by half.
+        InputError: one unit has too many parameters, or 65,536 have too few, by half of the budget.
     """
     low, high = 1, 2
     while count_parameters(task, graph, high) < budget and high < LARGEST:
@@ -33,10 +33,11 @@ def solve_hidden_size(task: Task, graph: Graph, budget: int) -> tuple[int, int]:
         low, high = (middle, high) if count_parameters(task, graph, middle) < budget else (low, middle)
     sizes = {size: count_parameters(task, graph, size) for size in (low, high)}
     best = min(sizes, key=lambda size: abs(sizes[size] - budget))
-    if sizes[best] > 1.5 * budget:
+    if not 0.5 * budget <= sizes[best] <= 1.5 * budget:
         raise InputError(
             "BUDGET",
-            f"{graph.name} with one unit has {sizes[best]:,} parameters, the budget is {budget:,}",
-            fix=f"give a budget of at least {sizes[best]:,}",
+            f"{graph.name} with {best:,} unit{'s' if best > 1 else ''} has {sizes[best]:,} parameters, "
+            f"as near as it comes to the budget of {budget:,}",
+            fix=f"give a budget of {'at least' if sizes[best] > budget else 'at most'} {sizes[best]:,}",
         )
     return best, sizes[best]

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from filelock import FileLock, Timeout
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.errors import BackendError, InputError
 from tidegate.records import EpochRecord, RunRecord, run_from_json, to_json
+from tidegate.storage import replace_file
 
 POLL_SECONDS = 0.2
 
@@ -70,7 +72,8 @@ def _run_waiting(waiting: Sequence[TrialSpec], folder: Path, workers: int, progr
         min(workers, len(waiting)), mp_context=context, initializer=_start_worker, initargs=(epochs, os.getpid())
     )
     try:
-        running: set[Future[RunRecord]] = {pool.submit(_work, trial, folder) for trial in waiting}
+        with _no_main_module():
+            running: set[Future[RunRecord]] = {pool.submit(_work, trial, folder) for trial in waiting}
         while running:
             done, running = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             _pass_on(epochs, progress)
@@ -131,10 +134,7 @@ def _work(trial: TrialSpec, folder: Path) -> RunRecord:
 
 
 def _save(folder: Path, record: RunRecord) -> None:
-    path = folder / f"{record.run}.json"
-    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-    draft.write_text(json.dumps(to_json(record)), encoding="utf-8")
-    draft.replace(path)
+    replace_file(folder / f"{record.run}.json", json.dumps(to_json(record)))
 
 
 def _load(folder: Path, trial: TrialSpec) -> RunRecord | None:
@@ -147,6 +147,25 @@ def _load(folder: Path, trial: TrialSpec) -> RunRecord | None:
         raise InputError(
             "RECORD_DAMAGED", f"{path} is not a run record: {error}", fix="delete it to run it again"
         ) from error
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Start workers that do not run the caller's script again.
+
+    A spawned process imports the main module of its parent, which a script without
+    ``if __name__ == "__main__"``, a notebook or standard input does not survive. Workers need
+    nothing of it: a trial is plain data.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    main.__spec__ = None
+    main.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from scipy.stats import qmc
 
 import tidegate
 from tidegate import tasks, zoo
-from tidegate.compare.answer import answer
+from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.budget import solve_hidden_size
 from tidegate.compare.executor import Progress, run_all
 from tidegate.compare.latency import step_latency_us
@@ -31,25 +31,31 @@ from tidegate.spec.measure import flops
 from tidegate.tasks import Recipe, SequenceModel, Task
 
 DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
-CLOSE_ENOUGH = 0.02
 
+CellLike = str | type[Cell]
 Cells = Mapping[str, type[Cell]]
 
 
-def named(cells: Sequence[str | type[Cell]]) -> dict[str, type[Cell]]:
-    """Cells by the name under which they take part; a zoo name may stand for its cell.
+def named(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> dict[str, type[Cell]]:
+    """Cells by the name under which they take part.
+
+    Args:
+        cells: names of the zoo (``"lstm,gru"`` or a list) or classes; a mapping gives them names of its own.
 
     Raises:
-        InputError: an unknown name, the same name twice, or no cell at all.
+        InputError: something that is no cell, the same name twice, or nothing at all.
     """
+    if isinstance(cells, str):
+        cells = [part.strip() for part in cells.split(",") if part.strip()]
+    given = cells.items() if isinstance(cells, Mapping) else ((None, cell) for cell in cells)
     found: dict[str, type[Cell]] = {}
-    for cell in cells:
+    for name, cell in given:
         kind = zoo.find(cell) if isinstance(cell, str) else cell
-        if kind.name in found:
-            raise InputError(
-                "CELL_TWICE", f"{kind.name} takes part twice", fix="give one of them another name: again=lstm"
-            )
-        found[kind.name] = kind
+        if not (isinstance(kind, type) and issubclass(kind, Cell) and hasattr(kind, "graph")):
+            raise InputError("CELL", f"{kind!r:.60} is not a cell", fix="pass a name of the zoo or a subclass of Cell")
+        if (label := name or kind.name) in found:
+            raise InputError("CELL_TWICE", f"{label} takes part twice", fix="pass a mapping from names to cells")
+        found[label] = kind
     if not found:
         raise InputError("NO_CELLS", "there are no cells to compare", fix="name some, e.g. lstm,gru")
     return found
@@ -57,7 +63,7 @@ def named(cells: Sequence[str | type[Cell]]) -> dict[str, type[Cell]]:
 
 def run(
     data: Task | str | Path,
-    cells: Cells | Sequence[str | type[Cell]] = DEFAULT_CELLS,
+    cells: str | Sequence[CellLike] | Mapping[str, CellLike] = DEFAULT_CELLS,
     *,
     folder: Path | str,
     parameters: int | None = None,
@@ -87,7 +93,7 @@ def run(
         InputError: numbers out of range, an unknown cell, or a folder in use.
     """
     task = data if isinstance(data, Task) else tasks.load(data)
-    kinds = dict(cells) if isinstance(cells, Mapping) else named(cells)
+    kinds = named(cells)
     _check(seeds=seeds, trials=trials, workers=workers, epochs=epochs, parameters=parameters)
     start = time.monotonic()
     recipe = task.recipe
@@ -99,12 +105,13 @@ def run(
         for seed in range(seeds)
         for name, kind in kinds.items()
     ]
+    reused = sum((Path(folder) / "runs" / f"{trial.hash}.json").exists() for trial in plan)
     records = run_all(plan, Path(folder) / "runs", workers, progress or Progress())
     by_cell = {name: [record for record in records if record.cell == name] for name in kinds}
     found = _cell_records(task, kinds, by_cell, budget)
     scores = {name: {r.seed: r.test for r in runs if r.test is not None} for name, runs in by_cell.items()}
     compared = pairs({name: of_cell for name, of_cell in scores.items() if of_cell})
-    baselines = tuple(task.baselines())
+    baselines = with_rivals(found, task.baselines())
     return ComparisonRecord(
         command=command,
         task=task.name,
@@ -114,6 +121,7 @@ def run(
         protocol=_protocol(recipe, seeds, settings, epochs or recipe.epochs, budget),
         machine=_machine(workers),
         seconds=time.monotonic() - start,
+        reused=reused,
         answer=answer(found, compared, baselines, task.data.name),
         cells=tuple(found),
         pairs=compared,
@@ -183,6 +191,7 @@ def _cell_record(
         name=name,
         graph=kind.graph.to_json(),
         source=kind.source,
+        differs=kind.differs,
         hidden_size=model.layer.hidden_size,
         parameters=runs[0].parameters,
         parameter_gap=runs[0].parameters / budget - 1,

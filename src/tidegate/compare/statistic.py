@@ -15,6 +15,7 @@ from tidegate.records import PairRecord
 
 LEVEL = 0.05
 POWER = 0.80
+ENOUGH_SEEDS = 5  # fewer are no evidence, whatever p says
 ROUNDING = 1e-12  # differences this small beside the scores are rounding
 
 Scores = Mapping[int, float]  # by seed
@@ -43,14 +44,13 @@ def pairs(scores: Mapping[str, Scores]) -> tuple[PairRecord, ...]:
 
     Pairs without two common seeds are left out.
     """
+    common = {(a, b): sorted(scores[a].keys() & scores[b].keys()) for a, b in itertools.combinations(scores, 2)}
+    tested = {names: seeds for names, seeds in common.items() if len(seeds) >= 2}
     found = []
-    combinations = list(itertools.combinations(scores, 2))
-    for a, b in combinations:
-        seeds = sorted(scores[a].keys() & scores[b].keys())
-        if len(seeds) >= 2:
-            both = np.array([[scores[a][seed], scores[b][seed]] for seed in seeds])
-            rounding = float(ROUNDING * np.abs(both).max())
-            found.append(_pair(a, b, both[:, 0] - both[:, 1], rounding, LEVEL / len(combinations)))
+    for (a, b), seeds in tested.items():
+        both = np.array([[scores[a][seed], scores[b][seed]] for seed in seeds])
+        rounding = float(ROUNDING * np.abs(both).max())
+        found.append(_pair(a, b, both[:, 0] - both[:, 1], rounding, LEVEL / len(tested)))
     return _holm(found)
 
 
@@ -78,17 +78,25 @@ def _pair(a: str, b: str, differences: np.ndarray, rounding: float, strictest: f
         p=p,
         p_holm=p,
         detectable=deviation * detectable_effect(n, strictest),
+        reliable=False,  # not before Holm's correction
     )
 
 
 def _holm(found: list[PairRecord]) -> tuple[PairRecord, ...]:
-    """Holm 1979: the k-th smallest p is multiplied by how many are not smaller, and never sinks."""
+    """Holm 1979: the k-th smallest p is multiplied by how many are not smaller, and never sinks.
+
+    The decision follows: reliable is what is below the level then, on enough seeds.
+    """
     corrected: dict[tuple[str, str], float] = {}
     running = 0.0
     for k, pair in enumerate(sorted(found, key=lambda pair: pair.p)):
         running = max(running, min(1.0, pair.p * (len(found) - k)))
         corrected[pair.a, pair.b] = running
-    return tuple(replace(pair, p_holm=corrected[pair.a, pair.b]) for pair in found)
+    return tuple(_decided(pair, corrected[pair.a, pair.b]) for pair in found)
+
+
+def _decided(pair: PairRecord, p_holm: float) -> PairRecord:
+    return replace(pair, p_holm=p_holm, reliable=p_holm < LEVEL and pair.seeds >= ENOUGH_SEEDS)
 
 
 @lru_cache(maxsize=64)

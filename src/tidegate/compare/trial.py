@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from tidegate import tasks
 from tidegate.nn import Recurrent
@@ -45,6 +48,7 @@ class TrialSpec:
         seed: k; data order derives from it alone, so it is shared by all cells.
         settings: what is tried; the one with the best validation score is tested.
         epochs, patience, patience_rate, clip: as in ``train.Plan``.
+        protocol, torch: versions; a run of another one is another run.
     """
 
     task: dict[str, Any]
@@ -58,6 +62,7 @@ class TrialSpec:
     patience_rate: int
     clip: float
     protocol: int = PROTOCOL
+    torch: str = str(torch.__version__)
 
     @property
     def hash(self) -> str:
@@ -120,15 +125,17 @@ def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecor
 
 
 def _record(spec: TrialSpec, best: Outcome, setting: Setting, task: Task, outcomes: list[Outcome]) -> RunRecord:
+    test = math.nan if best.diverged else evaluate(task, best.model, "test")
+    finished = math.isfinite(test)
     return RunRecord(
         run=spec.hash,
         cell=spec.cell,
         seed=spec.seed,
         hidden_size=spec.hidden_size,
         parameters=sum(parameter.numel() for parameter in best.model.parameters()),
-        status="diverged" if best.diverged else "finished",
-        valid=None if best.diverged else best.best_valid,
-        test=None if best.diverged else evaluate(task, best.model, "test"),
+        status="finished" if finished else "diverged",
+        valid=best.best_valid if finished else None,
+        test=test if finished else None,
         best_epoch=best.best_epoch,
         learning_rate=setting.learning_rate,
         dropout=setting.dropout,

@@ -76,7 +76,7 @@ def _check_target(table: Table, target: str | None) -> None:
         raise InputError(
             "SERIES_TARGET",
             "forecasting needs the name of the column to forecast",
-            fix=f"pass target= or --target; {known}",
+            fix=f"name it with --target COLUMN (target= in Python); {known}",
         )
     if target not in table.header:
         near = did_you_mean(target, table.header)

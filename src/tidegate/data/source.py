@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +13,7 @@ from tidegate.data.catalogue import BUNDLED
 from tidegate.errors import InputError
 
 PREFIX = "bundled:"
+CLOSE = 0.75  # of 1; at difflib's 0.6 half of the names in a folder resemble each other
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,20 @@ def _read(path: Path) -> bytes:
 
 def _neighbours(path: Path) -> str:
     try:
-        return did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
+        return did_you_mean(path.name, sorted(entry.name for entry in path.parent.iterdir()), _stem)
     except OSError:
         return f": the folder {path.parent} does not exist"
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
-    """``"; did you mean 'x' or 'y'?"`` with the nearest known names, or nothing."""
-    folded = {entry.casefold(): entry for entry in reversed(known)}
-    near = [folded[entry] for entry in get_close_matches(name.casefold(), folded, n=3)]
+def _stem(name: str) -> str:
+    return Path(name).stem
+
+
+def did_you_mean(name: str, known: list[str], part: Callable[[str], str] = str) -> str:
+    """``"; did you mean 'x' or 'y'?"`` with the nearest known names, or nothing; ``part`` is what is compared."""
+    parts: dict[str, list[str]] = {}
+    for entry in known:
+        parts.setdefault(part(entry).casefold(), []).append(entry)
+    close = get_close_matches(part(name).casefold(), parts, n=3, cutoff=CLOSE)
+    near = [entry for found in close for entry in parts[found]][:3]
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

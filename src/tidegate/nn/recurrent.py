@@ -89,7 +89,11 @@ class Recurrent(torch.nn.RNNBase):
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
         graph = graph if bias else graph.without_bias()
-        self.graph = project(graph) if proj_size else graph
+        self.graph = project(graph) if proj_size and graph.output.axis != "P" else graph
+        if self.graph.output.axis == "P" and not proj_size:
+            raise InputError(
+                "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
+            )
         self._flat_weight_refs = []
         self._flat_weights_names = []
         self._all_weights = []
@@ -129,6 +133,7 @@ class Recurrent(torch.nn.RNNBase):
         Returns:
             ``"f_l0"``, ``"c_l1_reverse"``, ... to values [T, B, H] in the layout of the output, NaN
             behind the end of each sequence. Steps of a reverse direction stand where their input stands.
+            Gradients flow through them: to read numbers only, call it under ``torch.no_grad()``.
         """
         seen: dict[str, Any] = {}
         self._apply_cells(input, hx, lengths, seen)

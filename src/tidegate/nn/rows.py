@@ -82,7 +82,12 @@ def packed(x: PackedSequence) -> Batch:
 
 
 def _checked(lengths: Lengths, steps: int, size: int) -> torch.Tensor:
-    counts = torch.as_tensor(lengths).detach().cpu()
+    try:
+        counts = torch.as_tensor(lengths).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError("LENGTHS", f"lengths {lengths!r:.60} are no numbers", fix=f"pass {size} integers") from error
+    if not counts.numel():
+        counts = counts.long()  # an empty list has no dtype of its own
     if counts.shape != (size,) or counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
         raise InputError(
             "LENGTHS",

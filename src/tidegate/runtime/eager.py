@@ -59,7 +59,7 @@ def run(
         For each wanted node its values, laid out as ``rows.data``, and the final states [B, width].
     """
     wanted = graph.updates[:1] if wanted is None else wanted
-    cell = _Cell(graph, parameters, widths)
+    cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates})
     inputs = cell.input_products(rows)
     kept: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(rows.sizes))}
     states = initial
@@ -92,11 +92,19 @@ def _resized(states: Tensors, size: int, initial: Tensors, finished: list[Tensor
     return states
 
 
+def _varies(graph: Graph, index: int) -> bool:
+    """Whether a value depends on the input or a state, and not on parameters alone."""
+    return any(graph.nodes[i].op in (Op.INPUT, Op.STATE) for i in graph.reaches((index,)))
+
+
 class _Cell:
     """A graph with the parameters of one layer and direction."""
 
-    def __init__(self, graph: Graph, parameters: Mapping[str, torch.Tensor], widths: Mapping[str, int]) -> None:
+    def __init__(
+        self, graph: Graph, parameters: Mapping[str, torch.Tensor], widths: Mapping[str, int], results: set[int]
+    ) -> None:
         self.graph, self.parameters, self.widths = graph, parameters, widths
+        self.same_for_all_rows = [index for index in sorted(results) if not _varies(graph, index)]
         self.multiply = {
             (name, operand): self._multiply(graph.matrix(name), [graph.nodes[index].name for index in group])
             for name, operand, group in graph.products
@@ -130,7 +138,10 @@ class _Cell:
                 products[key] = self.multiply[key](operand)
             return products[key][node.name]
 
-        return evaluate(self.graph, TENSORS, leaf, product, given)
+        values = evaluate(self.graph, TENSORS, leaf, product, given)
+        for index in self.same_for_all_rows:
+            values[index] = values[index].expand(len(states[0]), -1)
+        return values
 
     def _multiply(self, matrix: Matrix, chosen: Sequence[str]) -> Multiply:
         """Multiply by the chosen row blocks at once, and hand them out by name."""

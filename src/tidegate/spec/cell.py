@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 from tidegate.errors import SpecError
@@ -22,7 +23,7 @@ class Cell:
 
     Attributes:
         gates: the row blocks of ``W`` and ``U`` in storage order, and the values to report.
-        state: what is carried; the first is the output. ``"h:P c"`` gives h an axis of its own.
+        state: what is carried; the first is the output.
         inputs: the row blocks of ``W``, where they are not the gates.
         matrices: recurrent matrices and their row blocks; ``{"U": gates}`` unless given.
         vectors: per-unit parameters; ``"p_i p_f"`` reach ``step`` as ``p.i`` and ``p.f``, ``"u"`` as ``u``.
@@ -83,6 +84,7 @@ class Cell:
         cls.graph = trace(cls)
 
     @classmethod
+    @cache
     def variant(cls, **choices: str) -> type[Cell]:
         """The same cell with other options, e.g. ``GRU.variant(reset="before")``.
 

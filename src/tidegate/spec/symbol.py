@@ -95,7 +95,8 @@ class Symbol:
     __hash__ = object.__hash__
     __iter__ = __len__ = __getitem__ = _refuse("take single elements of a value", "equations act on whole vectors")
     __float__ = __int__ = __array__ = _refuse("turn a value into a number", _USE_OURS)
-    __torch_function__ = __array_ufunc__ = _refuse("call another library", _USE_OURS)
+    __array_ufunc__ = _refuse("call another library", _USE_OURS)
+    __torch_function__ = classmethod(_refuse("call another library", _USE_OURS))
     __pow__ = __rpow__ = _refuse("raise to a power", "multiply, or use exp and log")
     __matmul__ = __rmatmul__ = _refuse("multiply by a free matrix", "declare it: matrices = {'U': 'i f'}, then U(v).i")
 

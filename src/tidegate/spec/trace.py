@@ -7,6 +7,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from types import CodeType, FrameType
@@ -55,14 +56,14 @@ class _Layout:
 
     def __init__(self, cell: type[Cell]) -> None:
         self.gates = _names(cell, "gates", cell.gates)
-        self.states = tuple(State(*part) for part in _axed(cell, "state", cell.state))
+        self.states = tuple(State(name) for name in _names(cell, "state", cell.state))
         self.vectors = tuple(_names(cell, "vectors", cell.vectors))
         inputs = cell.gates if cell.inputs is None else cell.inputs
         recurrent = {"U": cell.gates} if cell.matrices is None else cell.matrices
         declared = {"W": inputs, **recurrent}
         biased = self._biased(cell, declared)
         self.matrices = tuple(
-            Matrix(name, tuple(Block(b, axis, b in biased.get(name, ())) for b, axis in _axed(cell, name, blocks)), "I")
+            Matrix(name, tuple(Block(b, bias=b in biased.get(name, ())) for b in _names(cell, name, blocks)), "I")
             for name, blocks in declared.items()
         )
         taken: dict[str, str] = {}
@@ -96,22 +97,18 @@ class _Layout:
 
 
 def _names(cell: type[Cell], attribute: str, text: object) -> list[str]:
-    return [name for name, _ in _axed(cell, attribute, text)]
-
-
-def _axed(cell: type[Cell], attribute: str, text: object) -> list[tuple[str, str]]:
-    """Parse ``"h:P c"`` to [("h", "P"), ("c", "H")]."""
+    """Parse and check a declaration of names separated by blanks."""
     if not isinstance(text, str):
         raise SpecError(
             "DECLARATION",
             f"{cell.__name__}.{attribute} is {text!r:.60}",
             fix='declare names separated by blanks, e.g. gates = "i f g o"',
         )
-    parts = [tuple(part.split(":", 1)) if ":" in part else (part, "H") for part in text.split()]
-    for wrong in (check_name(piece) for part in parts for piece in part):
+    names = text.split()
+    for wrong in map(check_name, names):
         if wrong:
             raise SpecError("NAME", f"{cell.__name__}.{attribute}: {wrong}", fix="choose another name")
-    return parts  # type: ignore[return-value]
+    return names
 
 
 def _bind(cell: type[Cell], layout: _Layout, tracer: Tracer) -> dict[str, Any]:
@@ -126,7 +123,11 @@ def _bind(cell: type[Cell], layout: _Layout, tracer: Tracer) -> dict[str, Any]:
     for prefix in {name.split("_", 1)[0] for name in vectors if "_" in name} - offered.keys():
         parts = {n.split("_", 1)[1]: (lambda n=n: vectors[n]) for n in vectors if n.startswith(prefix + "_")}
         offered[prefix] = Namespace(prefix, parts)
-    wanted = list(inspect.signature(cell.step).parameters)[1:]
+    first, *wanted = inspect.signature(cell.step).parameters or ("",)
+    if first != "self":
+        raise SpecError(
+            "STEP_SELF", f"{cell.__name__}.step begins with {first or 'nothing'}", fix="write def step(self, ...)"
+        )
     if unknown := [name for name in wanted if name not in offered]:
         raise SpecError(
             "STEP_PARAMETER",
@@ -151,7 +152,11 @@ def _product_of(matrix: Matrix, tracer: Tracer) -> Callable[[Any], Namespace]:
 
 
 def _run_and_capture(cell: type[Cell], arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Call ``step`` and read its local names at return, which is where gates get their names."""
+    """Call ``step`` and read its local names at return, which is where gates get their names.
+
+    In a thread of its own: a profile hook belongs to one thread, so no profiler or debugger of the
+    caller's is disturbed.
+    """
     codes = _codes_of(cell)
     values: dict[str, Any] = {}
 
@@ -159,17 +164,20 @@ def _run_and_capture(cell: type[Cell], arguments: dict[str, Any]) -> tuple[Any, 
         if event == "return" and frame.f_code in codes:
             values.update(frame.f_locals)
 
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        return cell().step(**arguments), values
-    finally:
-        sys.setprofile(before)
+    def run() -> Any:
+        sys.setprofile(profile)
+        try:
+            return cell().step(**arguments)
+        finally:
+            sys.setprofile(None)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result(), values
 
 
 def _codes_of(cell: type[Cell]) -> set[CodeType]:
     steps = (vars(base).get("step") for base in cell.__mro__)
-    return {step.__code__ for step in steps if inspect.isfunction(step)}
+    return {inspect.unwrap(step).__code__ for step in steps if inspect.isfunction(step)}
 
 
 def _as_updates(layout: _Layout, returned: Any) -> tuple[Any, ...]:
@@ -221,7 +229,8 @@ def _located(cell: type[Cell]) -> Iterator[None]:
         where = f"{cell.__name__}.step"
         if frames:
             file, line = frames[-1][0].f_code.co_filename, frames[-1][1]
-            where += f", {file}:{line}: {linecache.getline(file, line).strip()}"
+            source = linecache.getline(file, line).strip()
+            where += f", {file}:{line}" + (f", in `{source}`" if source else "")
         if isinstance(error, SpecError):
             raise SpecError(error.code, f"{where}: {error.message}", fix=error.fix) from error
         raise SpecError("STEP_FAILED", f"{where}: {type(error).__name__}: {error}") from error

@@ -9,14 +9,16 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from tidegate.errors import SpecError
-from tidegate.spec.graph import BINARY, LEAVES, UNARY, Graph, Node, Op
+from tidegate.spec.graph import BINARY, LEAVES, UNARY, Block, Graph, Node, Op
+from tidegate.spec.parameter import PROJECTION, TORCH_NAMES
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
-RESERVED = frozenset({"x", "raw", "self"})
+AXES = ("I", "H", "P")  # input features, units, projected output
+RESERVED = frozenset({"x", "raw", "self", "weight", "bias", *TORCH_NAMES.values(), PROJECTION})
 ARITY = dict.fromkeys(LEAVES, 0) | dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | {Op.PRODUCT: 1}
 
 
@@ -62,14 +64,14 @@ def _fields(graph: Graph) -> Iterator[str]:
                 yield f"%{index}: {node.op} has no {field}"
     axes = {state.axis for state in graph.states} | {block.axis for m in graph.matrices for block in m.blocks}
     axes |= {matrix.columns for matrix in graph.matrices} | {node.axis for node in graph.nodes} - {""}
-    yield from (f"{axis!r:.40} is not a name for an axis" for axis in sorted(axes) if not NAME.fullmatch(axis))
+    yield from (f"{axis!r:.40} is not an axis: {' '.join(AXES)}" for axis in sorted(axes) if axis not in AXES)
 
 
 def _names(graph: Graph) -> Iterator[str]:
     if not CELL_NAME.fullmatch(graph.name):
         yield f"{graph.name!r} is not a name for a cell"
     groups: dict[str, list[str]] = {
-        "matrix": [m.name for m in graph.matrices],
+        "matrix": [m.name for m in graph.matrices if (m.name, m.blocks[:1]) != _projection(graph)],
         "state": [s.name for s in graph.states],
         "vector": list(graph.vectors),
         "gate": [name for name, _ in graph.gates],
@@ -81,6 +83,11 @@ def _names(graph: Graph) -> Iterator[str]:
         yield "a cell needs at least one state"
     if not graph.matrices or graph.matrices[0].name != "W" or graph.matrices[0].columns != "I":
         yield "the first matrix must be W, applied to the input (axis I)"
+
+
+def _projection(graph: Graph) -> tuple[str, tuple[Block, ...]]:
+    """What ``passes.project`` adds: the one matrix that may bear its reserved name."""
+    return PROJECTION, (Block(graph.states[0].name, "P"),) if graph.states else ()
 
 
 def _order(graph: Graph) -> Iterator[str]:
@@ -126,8 +133,8 @@ def _products(graph: Graph) -> Iterator[str]:
     yield from (f"block {b} of {m} is declared but never used" for m, b in declared if (m, b) not in operand)
 
 
-def _product(graph: Graph, index: int, node: Node, declared: object) -> Iterator[str]:
-    if (node.matrix, node.name) not in declared:  # type: ignore[operator]
+def _product(graph: Graph, index: int, node: Node, declared: Container[tuple[str, str]]) -> Iterator[str]:
+    if (node.matrix, node.name) not in declared:
         yield f"%{index}: no block {node.name!r} in a matrix {node.matrix!r}"
         return
     matrix = graph.matrix(node.matrix)

@@ -84,8 +84,7 @@ class SequenceModel(torch.nn.Module):
         self.encoder = encoder
         self.layer = layer
         self.dropout = torch.nn.Dropout(dropout)
-        width = layer.proj_size or layer.hidden_size
-        self.head = torch.nn.Linear(width * (1 + layer.bidirectional), outputs)
+        self.head = torch.nn.Linear(layer.output_size, outputs)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, outputs] and the state after the last valid step."""

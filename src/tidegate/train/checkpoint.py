@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from tidegate.errors import InputError
+from tidegate.storage import replace_file
 
 FORMAT = "tidegate-checkpoint-1"
 
@@ -26,10 +26,8 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write the whole file or nothing: readers never see half of it, whenever the process dies."""
-        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}
-        save_file(tensors, draft, metadata={"format": FORMAT, "data": json.dumps(self.data)})
-        draft.replace(path)
+        replace_file(path, save(tensors, metadata={"format": FORMAT, "data": json.dumps(self.data)}))
 
     @staticmethod
     def load(path: Path) -> Checkpoint:

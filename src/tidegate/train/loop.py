@@ -107,7 +107,7 @@ def train(
         InputError: ``checkpoint`` belongs to another run, or is damaged.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.initial_seed)
+        torch.default_generator.manual_seed(plan.initial_seed)  # torch.manual_seed would seed every device
         run = _Run(task, layer, plan)
         if checkpoint is not None and checkpoint.exists():
             run.restore(Checkpoint.load(checkpoint), checkpoint)
