@@ -16,7 +16,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = frozenset(
-    {"compare", "data", "emit", "errors", "nn", "passes", "records", "report", "runtime", "spec", "tasks", "train", "zoo"}
+    {
+        "compare",
+        "data",
+        "emit",
+        "errors",
+        "nn",
+        "passes",
+        "records",
+        "report",
+        "runtime",
+        "spec",
+        "tasks",
+        "train",
+        "zoo",
+    }
 )
 
 __all__ = ["Cell", "__version__", "compare", "data", "emit", "nn", "report", "spec", "tasks", "train", "zoo"]

@@ -52,6 +52,7 @@ def comparison(
         },
         machine={"processor": "x86-64, 2 cores", "system": "Linux 6.1", "python": "3.11.9", "torch": "2.13.0"},
         seconds=131.4,
+        reused=0,
         answer=_answer(),
         cells=records,
         pairs=_pairs(records, runs),
@@ -79,6 +80,7 @@ def _data() -> DataRecord:
 def _answer() -> AnswerRecord:
     return AnswerRecord(
         headline="No reliable difference on JSB chorales between GRU, LSTM and PeepholeLSTM: take GRU, the cheapest.",
+        alerts=(),
         reasons=(
             "1 of 5 runs of RNN diverged; they count as failures.",
             "Reliably worse than GRU: RNN.",
@@ -150,6 +152,7 @@ def _cell(cell: str, runs: list[RunRecord]) -> CellRecord:
         name=CELLS[cell].name,
         graph=graph.to_json(),
         source=CELLS[cell].source,
+        differs=CELLS[cell].differs,
         hidden_size=_hidden(cell),
         parameters=_parameters(cell),
         parameter_gap=_parameters(cell) / 50_000 - 1,
@@ -177,7 +180,9 @@ def _pairs(cells: tuple[CellRecord, ...], runs: tuple[RunRecord, ...]) -> tuple[
         chance = 0.5 - 0.49 * math.tanh(3 * mean / (high - low)) if high > low else 0.5
         wins = sum(value < 0 for value in values)
         p = float(stats.ttest_1samp(values, 0).pvalue) if high > low else 1.0
-        pairs.append(PairRecord(a, b, len(values), wins, mean, low, high, chance, p, p, 0.6 * (high - low)))
+        pairs.append(
+            PairRecord(a, b, len(values), wins, mean, low, high, chance, p, p, 0.6 * (high - low), reliable=False)
+        )
     return _holm(pairs)
 
 
@@ -186,7 +191,8 @@ def _holm(pairs: list[PairRecord]) -> tuple[PairRecord, ...]:
     worst = 0.0
     for rank, place in enumerate(order):
         worst = min(1.0, max(worst, (len(pairs) - rank) * pairs[place].p))
-        pairs[place] = replace(pairs[place], p_holm=worst)
+        reliable = worst < 0.05 and pairs[place].seeds >= 5
+        pairs[place] = replace(pairs[place], p_holm=worst, reliable=reliable)
     return tuple(pairs)
 
 

@@ -167,24 +167,46 @@ def test_everything_from_users_is_escaped():
 
 def test_a_baseline_in_reach_comes_first():
     record = comparison(epochs=4)
-    reason = "Baseline note frequencies scores 8.39; the best cell, GRU, 8.404."
+    alert = "Baseline note frequencies scores 8.39; GRU, the best cell, 8.404."
     record = replace(
         record,
-        baselines=(replace(record.baselines[1], score=8.39), record.baselines[0]),
-        answer=replace(record.answer, reasons=(*record.answer.reasons, reason)),
+        baselines=(replace(record.baselines[1], score=8.39, rival=True), record.baselines[0]),
+        answer=replace(record.answer, alerts=(alert,)),
     )
     page = render(record)
-    assert page.count(reason) == 1
-    assert page.index(reason) < page.index("<h1")
+    assert page.count(alert) == 1
+    assert page.index(alert) < page.index("<h1")
     assert "<strong>better</strong> than the mean of GRU" in page
 
 
-def test_reliable_pairs_are_marked_in_words(page):
-    record = comparison()
-    expected = sum(pair.p_holm < 0.05 for pair in record.pairs)
+def test_reliable_pairs_are_marked_in_words():
+    record = comparison(seeds=7, epochs=4)
+    page = render(record)
+    expected = sum(pair.reliable for pair in record.pairs)
     assert 0 < expected < len(record.pairs)
     assert page.count("<strong>reliable</strong>") == expected
     assert page.count("no reliable difference") == len(record.pairs) - expected
+
+
+def test_what_is_reliable_is_decided_by_the_record_alone():
+    record = comparison(epochs=4)
+    record = replace(record, pairs=tuple(replace(pair, p_holm=1e-9, reliable=False) for pair in record.pairs))
+    assert "<strong>reliable</strong>" not in render(record)
+
+
+def test_a_renamed_cell_shows_its_definition_and_what_differs():
+    page = render(renamed(comparison(epochs=3), {"GRU": "again"}))
+    assert "definition: GRU" in page
+    assert "definition: LSTM" not in page
+    assert "Differs: reset after the product unless asked for" in page
+
+
+def test_a_resumed_comparison_says_so():
+    record = comparison(epochs=3)
+    assert "from earlier sessions" not in render(record)
+    page = render(replace(record, reused=7))
+    assert "7 from earlier sessions" in page
+    assert f"7 of {len(record.runs)} runs" in page
 
 
 @pytest.mark.parametrize(

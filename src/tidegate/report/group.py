@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.records import BaselineRecord, CellRecord, ComparisonRecord, RunRecord
+from tidegate.records import CellRecord, ComparisonRecord, RunRecord
 from tidegate.report.number import known
 
 
@@ -26,15 +26,6 @@ def best_cell(record: ComparisonRecord) -> CellRecord | None:
     """The cell with the best mean, None if no run finished."""
     order = ranking(record)
     return record.cells[order[0]] if order and known(record.cells[order[0]].mean) else None
-
-
-def rivals(record: ComparisonRecord) -> list[BaselineRecord]:
-    """Baselines that beat the best cell or lie inside its interval."""
-    best = best_cell(record)
-    if best is None:
-        return []
-    worst = best.high if known(best.high) else best.mean
-    return [baseline for baseline in record.baselines if worst is not None and baseline.score <= worst]
 
 
 def all_runs(record: ComparisonRecord) -> list[RunRecord]:

@@ -16,9 +16,9 @@ from tidegate.report.figure.curve import curve_figures
 from tidegate.report.figure.equation import Typesetter
 from tidegate.report.figure.pair import drawn_pairs, pair_figure
 from tidegate.report.figure.score import score_figure
-from tidegate.report.file import replace_text
-from tidegate.report.group import best_cell, rivals
-from tidegate.report.table import baseline_rows, cell_rows, pair_rows, run_rows
+from tidegate.report.group import best_cell
+from tidegate.report.table import baseline_rows, cell_rows, definition, pair_rows, run_rows
+from tidegate.storage import replace_file
 
 
 def write_html(record: ComparisonRecord, path: Path) -> None:
@@ -26,7 +26,7 @@ def write_html(record: ComparisonRecord, path: Path) -> None:
 
     The same record gives the same bytes.
     """
-    replace_text(Path(path), render(record))
+    replace_file(Path(path), render(record))
 
 
 def render(record: ComparisonRecord) -> str:
@@ -49,12 +49,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _answer(record: ComparisonRecord) -> dict[str, Any]:
-    """Reasons, with those about a baseline that reaches the best cell in front of everything."""
-    names = [baseline.name for baseline in rivals(record)]
-    first = [reason for reason in record.answer.reasons if any(name in reason for name in names)]
     return {
-        "alerts": first,
-        "reasons": [reason for reason in record.answer.reasons if reason not in first],
         "recommended": next((row for row in cell_rows(record) if row["name"] == record.answer.recommended), None),
         "seeds": len({run.seed for run in record.runs}),
     }
@@ -98,4 +93,4 @@ def _ranked(record: ComparisonRecord) -> list[tuple[CellRecord, dict[str, Any]]]
 
 
 def _card(cell: CellRecord, rank: Any, typesetter: Typesetter) -> dict[str, Any]:
-    return {"cell": cell, "rank": rank, "equations": typesetter.cell(cell.graph)}
+    return {"cell": cell, "definition": definition(cell), "rank": rank, "equations": typesetter.cell(cell.graph)}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.records import ComparisonRecord, RunRecord, to_json
-from tidegate.report.file import replace_text
+from tidegate.storage import replace_file
 
 TIMING_COLUMNS = ("train_seconds",)
 COLUMNS = (
@@ -24,7 +24,7 @@ COLUMNS = (
 def write_json(record: ComparisonRecord, path: Path) -> None:
     """Write a comparison as JSON. Numbers that JSON cannot hold (NaN, infinity) become null."""
     text = json.dumps(_finite(to_json(record)), indent=1, ensure_ascii=False, allow_nan=False)
-    replace_text(Path(path), text + "\n")
+    replace_file(Path(path), text + "\n")
 
 
 def write_runs_csv(runs: Sequence[RunRecord], path: Path) -> None:
@@ -39,7 +39,7 @@ def write_runs_csv(runs: Sequence[RunRecord], path: Path) -> None:
     writer.writerow(COLUMNS)
     for run in sorted(runs, key=lambda run: (order[run.cell], run.seed)):
         writer.writerow([_field(run, column) for column in COLUMNS])
-    replace_text(Path(path), text.getvalue())
+    replace_file(Path(path), text.getvalue())
 
 
 def _field(run: RunRecord, column: str) -> str:

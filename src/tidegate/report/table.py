@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tidegate.records import CellRecord, ComparisonRecord, PairRecord, RunRecord
 from tidegate.report import number
 from tidegate.report.figure.score import near_baselines
-from tidegate.report.group import all_runs, best_cell, ranking, rivals
+from tidegate.report.group import all_runs, best_cell, ranking
 from tidegate.report.palette import key
 
 Row = dict[str, object]
@@ -39,6 +39,7 @@ def _cell_row(cell: CellRecord, index: int, rank: int, digits: int) -> Row:
     return {
         "rank": rank,
         "name": cell.name,
+        "definition": definition(cell),
         "key": key(index),
         "mean": number.fixed(cell.mean, digits),
         "interval": interval(cell.low, cell.high, digits),
@@ -53,6 +54,12 @@ def _cell_row(cell: CellRecord, index: int, rank: int, digits: int) -> Row:
         "seconds": number.rounded(cell.train_seconds),
         "bytes": number.size(cell.exported_bytes),
     }
+
+
+def definition(cell: CellRecord) -> str:
+    """The name of a cell's definition, where it took part under another one."""
+    name = str(cell.graph.get("name", ""))
+    return "" if name == cell.name else name
 
 
 def interval(low: float | None, high: float | None, digits: int) -> str:
@@ -70,7 +77,6 @@ def pair_rows(record: ComparisonRecord) -> list[Row]:
 
 
 def _pair_row(pair: PairRecord, digits: int) -> Row:
-    reliable = number.known(pair.p_holm) and pair.p_holm < 0.05
     return {
         "a": pair.a,
         "b": pair.b,
@@ -81,7 +87,7 @@ def _pair_row(pair: PairRecord, digits: int) -> Row:
         "p": number.probability(pair.p),
         "p_holm": number.probability(pair.p_holm),
         "detectable": number.fixed(pair.detectable, digits),
-        "reliable": reliable,
+        "reliable": pair.reliable,
         "better": "first" if pair.difference < 0 else "second",
     }
 
@@ -114,7 +120,7 @@ def _run_row(run: RunRecord, digits: int) -> Row:
 
 def baseline_rows(record: ComparisonRecord) -> list[Row]:
     """Baselines, best first, and how they stand to the best cell."""
-    digits, ahead = precision(record).score, rivals(record)
+    digits = precision(record).score
     drawn, best = near_baselines(record), best_cell(record)
     ordered = sorted(record.baselines, key=lambda baseline: baseline.score)
     return [
@@ -122,7 +128,7 @@ def baseline_rows(record: ComparisonRecord) -> list[Row]:
             "name": baseline.name,
             "score": number.fixed(baseline.score, digits),
             "how": baseline.how,
-            "rival": baseline in ahead,
+            "rival": baseline.rival,
             "beats": best is not None and best.mean is not None and baseline.score < best.mean,
             "drawn": baseline in drawn,
         }

@@ -80,7 +80,7 @@ def _thick(axes: Axes, mean: Curve, index: int) -> None:
 
 def _frame(axes: Axes, record: ComparisonRecord, axis: str, drawn: tuple[float, float]) -> None:
     axes.set_xlabel("epoch" if axis == "epoch" else "training time (s)")
-    axes.set_ylabel(f"validation {record.metric} ({record.unit})")
+    axes.set_ylabel(f"validation {record.metric}")
     axes.set_ylim(drawn)
     low, high = axes.dataLim.intervalx
     if axis == "epoch" and low == high:

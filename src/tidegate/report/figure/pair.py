@@ -72,10 +72,9 @@ def _intervals(axes: Axes, pair: PairRecord, values: list[float], level: float) 
         (line,) = axes.plot([pair.low, pair.high], [level] * 2, color=INK, linewidth=2.6)
         tag(line, title=f"{name}: 95 % interval {rounded(pair.low, 4)} to {rounded(pair.high, 4)}")
     if known(pair.difference):
-        decided = known(pair.p_holm) and pair.p_holm < 0.05
-        face = INK if decided else "white"
+        face = INK if pair.reliable else "white"
         (mean,) = axes.plot(pair.difference, level, "D", color=INK, markersize=7.5, markerfacecolor=face)
-        tag(mean, title=f"{name}: mean {rounded(pair.difference, 4)}", part="" if decided else "hollow")
+        tag(mean, title=f"{name}: mean {rounded(pair.difference, 4)}", part="" if pair.reliable else "hollow")
     if (interval := bootstrap(values)) is not None:
         (ends,) = axes.plot(interval, [level - 0.14] * 2, color=MUTED, linewidth=1, marker="|", markersize=6)
         tag(ends, title=f"{name}: bootstrap {rounded(interval[0], 4)} to {rounded(interval[1], 4)}, drawn only")
