@@ -37,8 +37,8 @@ def find(name: str) -> type[Cell]:
     key = name.strip().lower()
     if key not in CELLS:
         near = difflib.get_close_matches(key, CELLS, n=3)
-        known = ", ".join(near) if near else ", ".join(CELLS)
-        raise InputError("CELL_UNKNOWN", f"there is no cell {name!r}", fix=f"did you mean: {known}?")
+        fix = f"did you mean: {', '.join(near)}?" if near else f"take one of {', '.join(CELLS)}"
+        raise InputError("CELL_UNKNOWN", f"there is no cell {name!r}", fix=fix)
     return CELLS[key]
 
 
