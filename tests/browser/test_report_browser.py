@@ -4,10 +4,11 @@ import shutil
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 
 import pytest
 
-from tests.unit.report_record import comparison
+from tests.unit.report_record import comparison, renamed
 from tidegate.report import write_html
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -23,6 +24,15 @@ addEventListener("load", () => {
   toggle.click();
   const lines = [...document.querySelectorAll(".panel [data-series='0']")];
   document.body.dataset.toggled = lines.length > 0 && lines.every((line) => line.style.display === "none");
+  const clipped = [...document.querySelectorAll("svg.figure")].flatMap((figure) => {
+    const frame = figure.getBoundingClientRect();
+    return [...figure.querySelectorAll("text")].filter((text) => {
+      const box = text.getBoundingClientRect();
+      const wide = Math.max(frame.left - box.left, box.right - frame.right);
+      return Math.max(wide, frame.top - box.top, box.bottom - frame.bottom) > 1;
+    });
+  });
+  document.body.dataset.clipped = clipped.map((text) => text.textContent).join("; ");
   document.body.dataset.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
 });
 </script></body>"""
@@ -68,6 +78,16 @@ def test_page_never_scrolls_sideways(page, tmp_path, width):
     probed.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
     dom = chromium(probed, tmp_path, "--dump-dom", f"--window-size={width},2000").stdout
     assert 'data-overflow="0"' in dom
+
+
+@pytest.mark.parametrize("metric", ["MAE/sd", "negative log-likelihood per frame of all voices"])
+def test_long_labels_are_not_cut_off(tmp_path, metric):
+    record = replace(comparison(epochs=4), metric=metric, unit="standard deviations of the training target yy")
+    record = renamed(record, {cell.name: f"{'a' * 40}{cell.name}" for cell in record.cells})
+    path = tmp_path / "long.html"
+    write_html(record, path)
+    path.write_text(path.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
+    assert 'data-clipped=""' in chromium(path, tmp_path, "--dump-dom", "--window-size=1280,2000").stdout
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

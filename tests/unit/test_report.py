@@ -13,6 +13,7 @@ import pytest
 from tests.unit.report_record import TWELVE, comparison, renamed
 from tidegate import report
 from tidegate.emit import latex
+from tidegate.records import BaselineRecord
 from tidegate.report import number
 from tidegate.report.figure.equation import Typesetter
 from tidegate.report.figure.pair import bootstrap
@@ -194,6 +195,35 @@ def test_what_is_reliable_is_decided_by_the_record_alone():
     assert "<strong>reliable</strong>" not in render(record)
 
 
+def test_three_seeds_are_never_reliable():
+    record = comparison(("gru", "rnn"), seeds=3, epochs=4, diverged=())
+    pair = replace(record.pairs[0], p=1e-9, p_holm=1e-9)
+    assert not pair.reliable
+    page = render(replace(record, pairs=(pair,)))
+    assert "no reliable difference" in page
+    assert "<strong>reliable</strong>" not in page
+    assert 'class="hollow"' in page
+
+
+def test_baselines_are_measured_against_the_best_steady_cell():
+    record = comparison(("gru", "rnn"), epochs=4, diverged=(("gru", 1),))
+    gru, rnn = record.cells
+    assert gru.mean < rnn.mean
+    page = render(replace(record, baselines=(BaselineRecord("near", rnn.mean, "made up", rival=True),)))
+    assert "<strong>inside</strong> the interval of RNN" in page
+    assert "among those of which no run diverged" in page
+
+
+@pytest.mark.parametrize(
+    "metric", ["MAE/sd", "negative log-likelihood", "negative log-likelihood per frame of all voices"]
+)
+def test_long_units_are_broken_into_lines(metric):
+    record = replace(comparison(epochs=3), metric=metric, unit="standard deviations of the training target yy")
+    labels = [label for label in re.findall(r"<text[^>]*>([^<]*)</text>", render(record)) if len(label) > 40]
+    assert labels
+    assert max(map(len, labels)) <= 77
+
+
 def test_a_renamed_cell_shows_its_definition_and_what_differs():
     page = render(renamed(comparison(epochs=3), {"GRU": "again"}))
     assert "definition: GRU" in page
@@ -205,7 +235,8 @@ def test_a_resumed_comparison_says_so():
     record = comparison(epochs=3)
     assert "from earlier sessions" not in render(record)
     page = render(replace(record, reused=7))
-    assert "7 from earlier sessions" in page
+    assert "7 runs from earlier sessions" in page
+    assert "2\N{NO-BREAK SPACE}min 11\N{NO-BREAK SPACE}s</p>" not in page
     assert f"7 of {len(record.runs)} runs" in page
 
 

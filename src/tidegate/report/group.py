@@ -28,6 +28,12 @@ def best_cell(record: ComparisonRecord) -> CellRecord | None:
     return record.cells[order[0]] if order and known(record.cells[order[0]].mean) else None
 
 
+def best_steady(record: ComparisonRecord) -> CellRecord | None:
+    """The best of the cells of which no run diverged: the one that baselines are measured against."""
+    cells = [record.cells[place] for place in ranking(record)]
+    return next((cell for cell in cells if known(cell.mean) and not cell.diverged), None)
+
+
 def all_runs(record: ComparisonRecord) -> list[RunRecord]:
     """Every run, cells in the order of the record, runs of unknown cells behind them."""
     names = dict.fromkeys([cell.name for cell in record.cells] + [run.cell for run in record.runs])

@@ -16,7 +16,7 @@ from tidegate.report.figure.curve import curve_figures
 from tidegate.report.figure.equation import Typesetter
 from tidegate.report.figure.pair import drawn_pairs, pair_figure
 from tidegate.report.figure.score import score_figure
-from tidegate.report.group import best_cell
+from tidegate.report.group import best_steady
 from tidegate.report.table import baseline_rows, cell_rows, definition, pair_rows, run_rows
 from tidegate.storage import replace_file
 
@@ -62,7 +62,7 @@ def _tables(record: ComparisonRecord) -> dict[str, Any]:
         "runs": run_rows(record),
         "baselines": baseline_rows(record),
         "lost": sum(cell.diverged for cell in record.cells),
-        "best": best_cell(record),
+        "best": best_steady(record),
     }
 
 

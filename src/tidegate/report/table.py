@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tidegate.records import CellRecord, ComparisonRecord, PairRecord, RunRecord
 from tidegate.report import number
 from tidegate.report.figure.score import near_baselines
-from tidegate.report.group import all_runs, best_cell, ranking
+from tidegate.report.group import all_runs, best_steady, ranking
 from tidegate.report.palette import key
 
 Row = dict[str, object]
@@ -119,9 +119,9 @@ def _run_row(run: RunRecord, digits: int) -> Row:
 
 
 def baseline_rows(record: ComparisonRecord) -> list[Row]:
-    """Baselines, best first, and how they stand to the best cell."""
+    """Baselines, best first, and how they stand to the best steady cell."""
     digits = precision(record).score
-    drawn, best = near_baselines(record), best_cell(record)
+    drawn, best = near_baselines(record), best_steady(record)
     ordered = sorted(record.baselines, key=lambda baseline: baseline.score)
     return [
         {

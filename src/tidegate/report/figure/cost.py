@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tidegate.records import CellRecord, ComparisonRecord
-from tidegate.report.figure.svg import drawing, tag, to_svg
+from tidegate.report.figure.svg import drawing, tag, to_svg, wrapped
 from tidegate.report.group import ranking
 from tidegate.report.number import known, plain, rounded, size
 from tidegate.report.palette import INK, MUTED, SURFACE, colour, mark, short_names
@@ -64,7 +64,7 @@ def _panel(record: ComparisonRecord, cost: Cost) -> str:
 
 def _scales(axes: Axes, record: ComparisonRecord, cost: Cost, values: list[float]) -> None:
     axes.set_xlabel(cost.label)
-    axes.set_ylabel(f"test {record.metric}")
+    axes.set_ylabel(wrapped(f"test {record.metric}", 260))
     if min(values) > 0 and max(values) / min(values) > 8:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))

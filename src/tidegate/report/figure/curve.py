@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tidegate.records import ComparisonRecord, RunRecord
 from tidegate.report.curve import Curve, limits, mean_curve, run_curve, thinned
-from tidegate.report.figure.svg import drawing, tag, to_svg
+from tidegate.report.figure.svg import drawing, tag, to_svg, wrapped
 from tidegate.report.group import all_runs
 from tidegate.report.palette import SURFACE, colour, dash, mark
 
@@ -80,7 +80,7 @@ def _thick(axes: Axes, mean: Curve, index: int) -> None:
 
 def _frame(axes: Axes, record: ComparisonRecord, axis: str, drawn: tuple[float, float]) -> None:
     axes.set_xlabel("epoch" if axis == "epoch" else "training time (s)")
-    axes.set_ylabel(f"validation {record.metric}")
+    axes.set_ylabel(wrapped(f"validation {record.metric}", 310))
     axes.set_ylim(drawn)
     low, high = axes.dataLim.intervalx
     if axis == "epoch" and low == high:

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from tidegate.records import ComparisonRecord, PairRecord
-from tidegate.report.figure.svg import drawing, tag, to_svg
+from tidegate.report.figure.svg import LINE, drawing, tag, to_svg, wrapped
 from tidegate.report.group import best_cell, scores_of
 from tidegate.report.number import known, rounded
 from tidegate.report.palette import BAND, INK, MUTED, short_names
 
-WIDTH, ROW, FOOT = 760, 40, 62
+WIDTH, LABEL, ROW, FOOT = 760, 440, 40, 62
 MOST = 15  # more rows than this cannot be read, so only pairs with the best cell are drawn
 RESAMPLES = 2000
 
@@ -22,7 +22,8 @@ def pair_figure(record: ComparisonRecord) -> str:
     pairs = drawn_pairs(record)
     if not pairs:
         return ""
-    with drawing(WIDTH, ROW * len(pairs) + FOOT) as (figure, axes):
+    height = ROW * len(pairs) + FOOT + LINE * (_label(record).count("\n") - 1)
+    with drawing(WIDTH, height) as (figure, axes):
         for row, pair in enumerate(pairs):
             _row(axes, pair, differences(record, pair), row)
         _frame(axes, record, pairs)
@@ -88,4 +89,9 @@ def _frame(axes: Axes, record: ComparisonRecord, pairs: list[PairRecord]) -> Non
     axes.set_ylim(len(pairs) - 0.45, -0.55)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"difference in test {record.metric} ({record.unit})\nleft of zero, the cell named first is better")
+    axes.set_xlabel(_label(record))
+
+
+def _label(record: ComparisonRecord) -> str:
+    what = wrapped(f"difference in test {record.metric} ({record.unit})", LABEL)
+    return f"{what}\nleft of zero, the cell named first is better"

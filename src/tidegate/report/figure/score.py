@@ -5,12 +5,12 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from tidegate.records import BaselineRecord, ComparisonRecord
-from tidegate.report.figure.svg import drawing, tag, to_svg
+from tidegate.report.figure.svg import LINE, drawing, tag, to_svg, wrapped
 from tidegate.report.group import ranking, scores_of
 from tidegate.report.number import known, rounded
 from tidegate.report.palette import INK, MUTED, SURFACE, colour, mark, short_names
 
-WIDTH, HEAD, FOOT = 760, 18, 60
+WIDTH, LABEL, HEAD, FOOT = 760, 570, 18, 60
 REACH = 0.75  # a baseline further away than this share of the drawn scores would squeeze them
 
 
@@ -20,7 +20,7 @@ def score_figure(record: ComparisonRecord) -> str:
     if span is None:
         return ""
     order, drawn, pixels = ranking(record), near_baselines(record), _row_height(record)
-    height = HEAD + pixels * len(order) + HEAD * len(drawn) + FOOT
+    height = HEAD + pixels * len(order) + HEAD * len(drawn) + FOOT + LINE * _label(record).count("\n")
     with drawing(WIDTH, height) as (figure, axes):
         for row, index in enumerate(order):
             _row(axes, record, index, row)
@@ -85,4 +85,8 @@ def _frame(axes: Axes, record: ComparisonRecord, order: list[int], head: float) 
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.03)
-    axes.set_xlabel(f"test {record.metric} ({record.unit}), lower is better")
+    axes.set_xlabel(_label(record))
+
+
+def _label(record: ComparisonRecord) -> str:
+    return wrapped(f"test {record.metric} ({record.unit}), lower is better", LABEL)

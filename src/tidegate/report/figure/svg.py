@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from tidegate.report.palette import GRID, INK, MUTED, VARIABLES
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
+LETTER, LINE = 7.4, 15  # pixels: a wide estimate of a letter in a label, and the height of a line
 RULES: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: smaller, searchable, and set in the font of the page
     "svg.hashsalt": "tidegate",
@@ -67,6 +69,11 @@ def drawing(width: int, height: int) -> Iterator[tuple[Figure, Axes]]:
         figure.patch.set_visible(False)
         axes.patch.set_visible(False)
         yield figure, axes
+
+
+def wrapped(text: str, pixels: int) -> str:
+    """A label on as many lines as it needs to fit into that many pixels; matplotlib would cut it off."""
+    return textwrap.fill(text, max(1, round(pixels / LETTER)))
 
 
 def tag(artist: Artist, *, title: str = "", series: int | None = None, part: str = "") -> None:
