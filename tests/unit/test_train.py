@@ -9,6 +9,7 @@ import torch
 from tidegate import tasks, train
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
+from tidegate.spec import Graph
 from tidegate.train import Checkpoint, Plan, loop
 from tidegate.train.checkpoint import compartment
 
@@ -86,6 +87,19 @@ def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, monkeypatch) -> 
     train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     with pytest.raises(InputError, match="other settings"):
         train.train(task, layer, PLAN, checkpoint=path)
+    with pytest.raises(InputError, match="another cell"):
+        train.train(task, lambda n: Recurrent("mgu", n, 6), replace(PLAN, epochs=1), checkpoint=path)
+
+
+def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    path = tmp_path / "run.safetensors"
+    train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+    saved = Checkpoint.load(path)
+    cell = saved.data["cell"]
+    again = Recurrent(Graph.from_json(cell["graph"]), cell["input_size"], cell["hidden_size"])
+    again.load_state_dict(compartment("model.layer", saved.tensors))
+    assert again.graph == layer(1).graph
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x08\0\0\0\0\0\0\0{}      ", b"\xff" * 64])

@@ -192,14 +192,19 @@ class _Run:
             "random.global": torch.get_rng_state(),
             "random.order": self.order.get_state(),
         }
-        data = {"plan": dataclasses.asdict(self.plan), "progress": dataclasses.asdict(self.progress)}
-        return Checkpoint(tensors, data)
+        return Checkpoint(tensors, {**self._identity(), "progress": dataclasses.asdict(self.progress)})
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree in to be this run's: its plan and its cell, as data."""
+        layer = self.model.layer
+        cell = {"graph": layer.graph.to_json(), "input_size": layer.input_size, "hidden_size": layer.hidden_size}
+        return {"plan": dataclasses.asdict(self.plan), "cell": cell}
 
     def restore(self, checkpoint: Checkpoint, path: Path) -> None:
-        if checkpoint.data["plan"] != dataclasses.asdict(self.plan):
+        if {name: checkpoint.data.get(name) for name in ("plan", "cell")} != self._identity():
             raise InputError(
                 "CHECKPOINT_OTHER_RUN",
-                f"{path} belongs to a run with other settings",
+                f"{path} belongs to a run with other settings or another cell",
                 fix="delete it, or choose another place for this run",
             )
         progress = dict(checkpoint.data["progress"])
