@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 
+from tidegate import compare
 from tidegate.cli import cells, main
 from tidegate.cli.cell import load, load_all
 from tidegate.cli.compare import Compare, folder_name, parse_count
@@ -231,6 +232,11 @@ def test_an_unreadable_file_is_one_line(here, capsys, monkeypatch) -> None:
 
     monkeypatch.setattr("tidegate.cli.cell.Path.open", deny)
     assert "my.py cannot be read: Permission denied" in fails(capsys, "cells", "my.py:MyCell")
+
+
+def test_the_default_cells_are_those_of_the_library() -> None:
+    """Written twice, since --help must not load the room that compares."""
+    assert tuple(Compare().cells.split(",")) == compare.DEFAULT_CELLS
 
 
 @pytest.mark.parametrize(("text", "count"), [("50k", 50_000), ("1.5M", 1_500_000), ("300", 300), (None, None)])

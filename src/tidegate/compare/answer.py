@@ -19,7 +19,7 @@ def answer(
     correction over all pairs, level 0.05, at least five seeds. A cell of which a run diverged neither
     wins nor is recommended; where its other runs are the best of all, nobody wins.
     """
-    steady = sorted((cell for cell in cells if not cell.diverged), key=_mean)
+    steady = _steady(cells)
     if not steady:
         advice = "Every cell diverged in some run: no answer. Lower the learning rate."
         return AnswerRecord(advice, (), tuple(_about_runs(cells)), None, None)
@@ -41,7 +41,7 @@ def answer(
 
 def with_rivals(cells: Sequence[CellRecord], baselines: Sequence[BaselineRecord]) -> tuple[BaselineRecord, ...]:
     """Mark the baselines that lie inside the interval of the best steady cell, or below it."""
-    steady = sorted((cell for cell in cells if not cell.diverged), key=_mean)
+    steady = _steady(cells)
     if not steady:
         return tuple(baselines)
     bound = _mean(steady[0]) if steady[0].high is None else steady[0].high
@@ -74,6 +74,11 @@ def _verdict(
     if worse:
         headline += f" {_listed(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
     return headline, None, cheapest.name
+
+
+def _steady(cells: Sequence[CellRecord]) -> list[CellRecord]:
+    """The cells of which no run diverged, best first: only these can be taken, or measured against a baseline."""
+    return sorted((cell for cell in cells if not cell.diverged), key=_mean)
 
 
 def _mean(cell: CellRecord) -> float:

@@ -63,6 +63,11 @@ def run_all(trials: Sequence[TrialSpec], folder: Path, workers: int, progress: P
     return [known[trial.hash] for trial in trials]
 
 
+def record_path(folder: Path, run: str) -> Path:
+    """Where the record of a finished trial lies; ``run`` is the trial's hash."""
+    return folder / f"{run}.json"
+
+
 def _run_waiting(waiting: Sequence[TrialSpec], folder: Path, workers: int, progress: Progress) -> Iterator[RunRecord]:
     if not waiting:
         return
@@ -134,11 +139,11 @@ def _work(trial: TrialSpec, folder: Path) -> RunRecord:
 
 
 def _save(folder: Path, record: RunRecord) -> None:
-    replace_file(folder / f"{record.run}.json", json.dumps(to_json(record)))
+    replace_file(record_path(folder, record.run), json.dumps(to_json(record)))
 
 
 def _load(folder: Path, trial: TrialSpec) -> RunRecord | None:
-    path = folder / f"{trial.hash}.json"
+    path = record_path(folder, trial.hash)
     if not path.exists():
         return None
     try:

@@ -19,7 +19,7 @@ import tidegate
 from tidegate import tasks, zoo
 from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.budget import solve_hidden_size
-from tidegate.compare.executor import Progress, run_all
+from tidegate.compare.executor import Progress, record_path, run_all
 from tidegate.compare.latency import step_latency_us
 from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.trial import Setting, TrialSpec
@@ -105,8 +105,9 @@ def run(
         for seed in range(seeds)
         for name, kind in kinds.items()
     ]
-    reused = sum((Path(folder) / "runs" / f"{trial.hash}.json").exists() for trial in plan)
-    records = run_all(plan, Path(folder) / "runs", workers, progress or Progress())
+    runs_folder = Path(folder) / "runs"
+    reused = sum(record_path(runs_folder, trial.hash).exists() for trial in plan)
+    records = run_all(plan, runs_folder, workers, progress or Progress())
     by_cell = {name: [record for record in records if record.cell == name] for name in kinds}
     found = _cell_records(task, kinds, by_cell, budget)
     scores = {name: {r.seed: r.test for r in runs if r.test is not None} for name, runs in by_cell.items()}

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class TrialSpec:
     protocol: int = PROTOCOL
     torch: str = str(torch.__version__)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The name of this trial: equal specifications, equal names, wherever the data lie."""
         spec = dataclasses.asdict(self)

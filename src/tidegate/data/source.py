@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 from tidegate.data.catalogue import BUNDLED
@@ -34,7 +35,7 @@ class Source:
     description: str = ""
     licence: str = ""
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of the content, in hexadecimal."""
         return hashlib.sha256(self.raw).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
 
 States = tuple[torch.Tensor, ...]
-Observer = Callable[[str, torch.Tensor], None]
 
 
 class Recurrent(torch.nn.RNNBase):
