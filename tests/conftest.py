@@ -1,11 +1,15 @@
 """Settings and fixtures that hold for every test."""
 
 import importlib.util
+import os
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Compiled cells are kept beside the build, not in the user's cache; workers of a parallel run share them.
+os.environ.setdefault("TIDEGATE_CACHE", str(Path(__file__).parents[1] / "build" / "test-cache"))
 
 # The same examples on every machine and no deadline: a shared runner can be slow at any moment.
 settings.register_profile(

@@ -16,7 +16,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "spec": ("errors", ""),
     "zoo": ("errors spec", ""),
     "passes": ("errors spec", ""),
-    "emit": ("errors spec", ""),
+    "emit": ("errors spec passes", ""),
     "runtime": ("errors spec passes emit", "torch numpy"),
     "nn": ("errors spec zoo passes emit runtime", "torch"),
     "records": ("errors", ""),

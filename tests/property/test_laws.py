@@ -11,6 +11,7 @@ from torch import Tensor
 from tests.property.random_cell import compiled, random_cells
 from tests.reference.compare import FEATURES, as_state, assert_equal, draw, from_state, layer_of
 from tidegate.nn import Recurrent
+from tidegate.runtime import eager_only
 from tidegate.spec import Graph
 from tidegate.zoo import CELLS
 
@@ -128,7 +129,15 @@ def compare_with_its_step(made, T, B, H):
 
 @given(random_cells(), st.integers(1, 4), sizes, sizes)
 @settings(max_examples=150)
-def test_a_random_cell_as_a_layer_equals_its_step_run_by_hand(made, T, B, H):
+def test_a_random_cell_as_an_eager_layer_equals_its_step_run_by_hand(made, T, B, H):
+    note(made.source)
+    with eager_only():
+        compare_with_its_step(made, T, B, H)
+
+
+@given(random_cells(), st.integers(1, 4), sizes, sizes)
+@settings(max_examples=20)  # each is compiled, which takes about a second
+def test_a_random_cell_as_a_fused_layer_equals_its_step_run_by_hand(made, T, B, H):
     note(made.source)
     compare_with_its_step(made, T, B, H)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,9 +11,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
 from tidegate.nn import contract
-from tidegate.nn.rows import Batch, Lengths, full, packed, padded
+from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import project
-from tidegate.runtime import Rows, run
+from tidegate.runtime import run, run_layer
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
@@ -41,6 +42,7 @@ class Recurrent(torch.nn.RNNBase):
         - hx: for each state of the cell [L*D, B, H] (the output state [L*D, B, P] where projected): a tensor
           for a cell with one state, else a tuple in the cell's order. Zeros unless given.
         - lengths: B integers from 0 to T.
+        - reset: booleans [T, B] (as the input without its features): all states are zeros before that step.
         - output: [T, B, D*H], zero behind the end of each sequence.
         - final states: shaped as hx, each row's at its own last step.
 
@@ -118,13 +120,39 @@ class Recurrent(torch.nn.RNNBase):
         return (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
 
     def forward(
-        self, input: torch.Tensor | PackedSequence, hx: Any = None, *, lengths: Lengths | None = None
+        self,
+        input: torch.Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Lengths | None = None,
+        reset: torch.Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Output and final states; see the class for shapes."""
-        return self._apply_cells(input, hx, lengths, None)
+        batch, outside = self._entered(input, lengths, reset)
+        states = self._initial_states(batch, hx, batched=outside.batched)
+        rows, final = batch.rows, []
+        directions = 1 + self.bidirectional
+        for layer in range(self.num_layers):
+            first = tuple(s[layer * directions : (layer + 1) * directions] for s in states)
+            output, *last = run_layer(self.graph, self._widths(layer), rows, first, self._parameters_of(layer))
+            final.append(last)
+            if self.dropout and self.training and layer < self.num_layers - 1:
+                output = drop(output, self.dropout)
+            rows = replace(rows, data=output)
+        stacked = tuple(torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*final, strict=True))
+        if batch.back is not None:
+            stacked = tuple(state.index_select(1, batch.back) for state in stacked)
+        if not outside.batched:
+            stacked = tuple(state.squeeze(1) for state in stacked)
+        return outside.leave(batch.restore(rows.data)), stacked if len(stacked) > 1 else stacked[0]
 
     def trace(
-        self, input: torch.Tensor | PackedSequence, hx: Any = None, *, lengths: Lengths | None = None
+        self,
+        input: torch.Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Lengths | None = None,
+        reset: torch.Tensor | None = None,
     ) -> dict[str, Any]:
         """Every gate and every new state at every step.
 
@@ -133,63 +161,45 @@ class Recurrent(torch.nn.RNNBase):
             behind the end of each sequence. Steps of a reverse direction stand where their input stands.
             Gradients flow through them: to read numbers only, call it under ``torch.no_grad()``.
         """
-        seen: dict[str, Any] = {}
-        self._apply_cells(input, hx, lengths, seen)
-        return seen
-
-    def _apply_cells(
-        self, x: torch.Tensor | PackedSequence, hx: Any, lengths: Lengths | None, seen: dict[str, Any] | None
-    ) -> tuple[Any, Any]:
-        batch, outside = self._entered(x, lengths)
+        batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(batch, hx, batched=outside.batched)
         rows = batch.rows
-        final: list[States] = []
+        reported = self.graph.reported
+        seen: dict[str, Any] = {}
         for layer in range(self.num_layers):
             outputs = []
-            for reverse in (False, True)[: 1 + self.bidirectional]:
-                k = len(final)
-                output, state = self._run(layer, reverse, rows, tuple(s[k] for s in states), batch, outside, seen)
-                outputs.append(output)
-                final.append(state)
-            data = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
+            for reverse, own in zip((False, True), self._parameters_of(layer), strict=False):
+                k = layer * (1 + self.bidirectional) + reverse
+                widths = self._widths(layer)
+                named = dict(zip(parameter_shapes(self.graph, widths), own, strict=True))
+                wanted = [self.graph.updates[0], *reported.values()]
+                first = tuple(s[k] for s in states)
+                values, _ = run(self.graph, named, widths, rows, first, reverse=reverse, wanted=wanted)
+                outputs.append(values[0])
+                for name, value in zip(reported, values[1:], strict=True):
+                    seen[attribute(name, layer, reverse=reverse)] = outside.leave(batch.restore(value, float("nan")))
+            data = torch.cat(outputs, dim=-1)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 data = drop(data, self.dropout)
-            rows = Rows(data, rows.sizes)
-        stacked = tuple(torch.stack(parts) for parts in zip(*final, strict=True))
-        if batch.back is not None:
-            stacked = tuple(state.index_select(1, batch.back) for state in stacked)
-        if not outside.batched:
-            stacked = tuple(state.squeeze(1) for state in stacked)
-        return outside.leave(batch.restore(rows.data)), stacked if len(stacked) > 1 else stacked[0]
+            rows = replace(rows, data=data)
+        return seen
 
-    def _run(
-        self,
-        layer: int,
-        reverse: bool,
-        rows: Rows,
-        states: States,
-        batch: Batch,
-        outside: _Outside,
-        seen: dict[str, Any] | None,
-    ) -> tuple[torch.Tensor, States]:
-        """One layer in one direction; what a trace shows goes into ``seen``."""
-        widths = self._widths(layer)
-        names = parameter_shapes(self.graph, widths)
-        parameters = {name: getattr(self, attribute(name, layer, reverse=reverse)) for name in names}
-        reported = self.graph.reported if seen is not None else {}
-        wanted = [self.graph.updates[0], *reported.values()]
-        values, states = run(self.graph, parameters, widths, rows, states, reverse=reverse, wanted=wanted)
-        if seen is not None:
-            for name, value in zip(reported, values[1:], strict=True):
-                seen[attribute(name, layer, reverse=reverse)] = outside.leave(batch.restore(value, float("nan")))
-        return values[0], states
+    def _parameters_of(self, layer: int) -> list[list[torch.Tensor]]:
+        """For each direction of a layer its parameters, in the order of ``parameter_shapes``."""
+        directions = 1 + self.bidirectional
+        names = self._all_weights[layer * directions : (layer + 1) * directions]
+        return [[getattr(self, name) for name in own] for own in names]
 
-    def _entered(self, x: torch.Tensor | PackedSequence, lengths: Lengths | None) -> tuple[Batch, _Outside]:
+    def _entered(
+        self, x: torch.Tensor | PackedSequence, lengths: Lengths | None, reset: torch.Tensor | None
+    ) -> tuple[Batch, _Outside]:
         dtype = getattr(self, self._flat_weights_names[0]).dtype
         if isinstance(x, PackedSequence):
-            if lengths is not None:
+            if lengths is not None or reset is not None:
                 raise InputError(
-                    "LENGTHS", "lengths= came with a PackedSequence, which has lengths", fix="drop lengths="
+                    "LENGTHS",
+                    "lengths= or reset= came with a PackedSequence, which has lengths and an order of its own",
+                    fix="drop lengths=; for reset= pass a padded batch and lengths=",
                 )
             contract.check_data(x.data, self.input_size, dtype)
             return packed(x), _Outside(batched=True, batch_first=False)
@@ -198,7 +208,8 @@ class Recurrent(torch.nn.RNNBase):
         x = outside.enter(x)
         if x.shape[0] == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        return (full(x) if lengths is None else padded(x, lengths)), outside
+        resets = None if reset is None else check_resets(outside.enter_mask(reset), x)
+        return (full(x, resets) if lengths is None else padded(x, lengths, resets)), outside
 
     def _initial_states(self, batch: Batch, hx: Any, *, batched: bool) -> States:
         """For each state of the cell [L*D, B, width], in the order of the rows."""
@@ -236,6 +247,11 @@ class _Outside:
         if not self.batched:
             return x.unsqueeze(1)
         return x.transpose(0, 1) if self.batch_first else x
+
+    def enter_mask(self, mask: torch.Tensor) -> torch.Tensor:
+        if not isinstance(mask, torch.Tensor) or mask.dim() != (2 if self.batched else 1):
+            return mask  # refused where its shape is checked
+        return self.enter(mask)
 
     def leave(self, y: Any) -> Any:
         if not self.batched:

@@ -38,17 +38,18 @@ class Batch:
     restore: Callable[..., torch.Tensor | PackedSequence]
 
 
-def full(x: torch.Tensor) -> Batch:
+def full(x: torch.Tensor, resets: torch.Tensor | None = None) -> Batch:
     """A batch [T, B, I] in which all sequences are equally long."""
     steps, size = x.shape[:2]
 
     def restore(values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:  # noqa: ARG001  nothing to fill
         return values.reshape(steps, size, values.shape[-1])
 
-    return Batch(Rows(x.reshape(steps * size, x.shape[-1]), [size] * steps), size, None, None, restore)
+    rows = Rows(x.reshape(steps * size, x.shape[-1]), [size] * steps, None if resets is None else resets.reshape(-1))
+    return Batch(rows, size, None, None, restore)
 
 
-def padded(x: torch.Tensor, lengths: Lengths) -> Batch:
+def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None) -> Batch:
     """A batch [T, B, I] of which sequence b has ``lengths[b]`` steps, possibly none.
 
     Raises:
@@ -68,7 +69,8 @@ def padded(x: torch.Tensor, lengths: Lengths) -> Batch:
 
     data = x.reshape(steps * size, x.shape[-1]).index_select(0, where)
     order = order.to(x.device)
-    return Batch(Rows(data, sizes), size, order, torch.argsort(order), restore)
+    resets = None if resets is None else resets.reshape(-1).index_select(0, where)
+    return Batch(Rows(data, sizes, resets), size, order, torch.argsort(order), restore)
 
 
 def packed(x: PackedSequence) -> Batch:
@@ -79,6 +81,22 @@ def packed(x: PackedSequence) -> Batch:
 
     sizes = x.batch_sizes.tolist()
     return Batch(Rows(x.data, sizes), sizes[0], x.sorted_indices, x.unsorted_indices, restore)
+
+
+def check_resets(resets: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """A mask [T, B] of the steps before which all states become zeros.
+
+    Raises:
+        InputError: it is not one boolean for each step of each sequence.
+    """
+    if not isinstance(resets, torch.Tensor) or resets.dtype != torch.bool or resets.shape != x.shape[:2]:
+        got = f"{list(resets.shape)} {resets.dtype}" if isinstance(resets, torch.Tensor) else type(resets).__name__
+        raise InputError(
+            "RESET",
+            f"reset is {got}, expected booleans for {x.shape[0]} steps of {x.shape[1]} sequences",
+            fix="pass a boolean tensor, shaped as the input without its features",
+        )
+    return resets.to(x.device)
 
 
 def _checked(lengths: Lengths, steps: int, size: int) -> torch.Tensor:

@@ -27,10 +27,12 @@ class Rows:
     Attributes:
         data: the values of all steps, step by step, [sum(sizes), features].
         sizes: how many rows are still running at each step; it never grows.
+        resets: for each row of ``data`` whether all states are zeros before it; None for nowhere.
     """
 
     data: torch.Tensor
     sizes: Sequence[int]
+    resets: torch.Tensor | None = None
 
 
 def run(
@@ -61,6 +63,7 @@ def run(
     wanted = graph.updates[:1] if wanted is None else wanted
     cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates})
     inputs = cell.input_products(rows)
+    resets = None if rows.resets is None else rows.resets.split(list(rows.sizes))
     kept: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(rows.sizes))}
     states = initial
     finished: list[Tensors] = []
@@ -68,6 +71,8 @@ def run(
         states = tuple(state[: rows.sizes[-1] if rows.sizes else 0] for state in initial)
     for t in sorted(kept, reverse=reverse):
         states = _resized(states, rows.sizes[t], initial, finished)
+        if resets is not None:
+            states = tuple(state.masked_fill(resets[t][:, None], 0) for state in states)
         values = cell.step({index: steps[t] for index, steps in inputs.items()}, states)
         kept[t] = [values[index] for index in wanted]
         states = tuple(values[index] for index in graph.updates)

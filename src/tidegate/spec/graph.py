@@ -39,8 +39,13 @@ class Op(StrEnum):
     RELU = "relu"
     EXP = "exp"
     LOG = "log"
+    # The following stand in programs that passes derive, never in a cell.
+    GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
+    TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
+    GREATER = "greater"  # 1 where the first argument is greater than the second, else 0
 
 
+DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER})
 LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.CONST})
 BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM})
 UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG})

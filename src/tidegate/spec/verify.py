@@ -12,7 +12,7 @@ import re
 from collections.abc import Container, Iterator
 
 from tidegate.errors import SpecError
-from tidegate.spec.graph import BINARY, LEAVES, UNARY, Block, Graph, Node, Op
+from tidegate.spec.graph import BINARY, DERIVED, LEAVES, UNARY, Block, Graph, Node, Op
 from tidegate.spec.parameter import PROJECTION, TORCH_NAMES
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
@@ -59,6 +59,8 @@ def _fields(graph: Graph) -> Iterator[str]:
     uses = {Op.STATE: {"name"}, Op.VECTOR: {"name"}, Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}}
     plain = Node(Op.INPUT)
     for index, node in enumerate(graph.nodes):
+        if node.op in DERIVED:
+            yield f"%{index}: {node.op} stands in derived programs only"
         for field in {"name", "matrix", "value"} - uses.get(node.op, set()):
             if getattr(node, field) != getattr(plain, field):
                 yield f"%{index}: {node.op} has no {field}"

@@ -1,0 +1,230 @@
+// The C interface of the engine; one library of it for each instruction set.
+#include <time.h>
+
+#include "cell.h"
+#include "run.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+namespace {
+
+constexpr int kMostCalls = 2;                // the two directions of a layer
+constexpr double kWorthAThread = 100e3;      // multiplications; waking a thread costs a few microseconds
+constexpr double kWorthMeeting = 60e3;       // multiplications of a member in one phase; so does a barrier
+constexpr int64_t kRowsEach = kTileRows;     // with so many sequences a member fills its tiles by itself
+
+// Denormal numbers cost hundreds of cycles each and mean nothing here; every thread treats them alike.
+class FlushDenormals {
+ public:
+#if defined(__SSE2__)
+  FlushDenormals() : before_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(before_ | 0x8040); }
+  ~FlushDenormals() { __builtin_ia32_ldmxcsr(before_); }
+
+ private:
+  unsigned before_;
+#endif
+};
+
+double multiplications(const tg_call& call) {
+  double weights = 0;
+  for (int i = 0; i < call.plan->matrices; ++i)
+    weights += static_cast<double>(call.plan->matrix[i].k) * static_cast<double>(call.plan->matrix[i].n);
+  for (int i = 0; i < call.plan->gradients; ++i)
+    weights += static_cast<double>(call.plan->gradient[i].rows) * static_cast<double>(call.plan->gradient[i].columns);
+  return weights * static_cast<double>(call.offsets[call.steps]);
+}
+
+// The largest phase: what its members do between two barriers, for one sequence.
+double multiplications_of_phase(const tg_plan& plan) {
+  double most = 0;
+  for (int p = 0; p < plan.phases; ++p) {
+    double sum = 0;
+    for (int i = 0; i < plan.phase[p].products; ++i) {
+      const tg_matrix& matrix = plan.matrix[plan.product[plan.phase[p].first_product + i].matrix];
+      sum += static_cast<double>(matrix.k) * static_cast<double>(matrix.n);
+    }
+    most = most < sum ? sum : most;
+  }
+  return most;
+}
+
+// The first sequence of member i, so that all have about equally many steps.
+int64_t first_sequence(const tg_call& call, int64_t member, int64_t members) {
+  const int64_t wanted = call.offsets[call.steps] * member / members;
+  int64_t low = 0, high = call.sequences;
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    int64_t steps = 0;
+    for (int64_t t = 0; t < call.steps; ++t) steps += call.sizes[t] < middle ? call.sizes[t] : middle;
+    if (steps < wanted)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+struct Division {
+  int members;
+  bool by_units;
+};
+
+Division divide(const tg_call& call, int members) {
+  const int worth = static_cast<int>(multiplications(call) / kWorthAThread);
+  if (worth < members) members = worth;
+  if (members <= 1) return {1, false};
+  const int64_t widest = call.sizes[0];
+  if (widest >= members * kRowsEach) return {members, false};
+  if (multiplications_of_phase(*call.plan) * static_cast<double>(widest) / members >= kWorthMeeting)
+    return {members, true};
+  if (widest >= members) return {members, false};
+  return {1, false};
+}
+
+template <class T>
+struct Job {
+  const tg_call* calls;
+  int count;
+  Run<T>* runs[kMostCalls];
+  Division divisions[kMostCalls];
+  Barrier* barriers[kMostCalls];
+};
+
+template <class T>
+void work_on(const Job<T>& job, int call, int member, Division division, Barrier* barrier) {
+  if (member >= division.members) return;
+  Share share = {member, division.members, division.by_units, 0, job.calls[call].sequences, barrier};
+  if (!division.by_units && division.members > 1) {
+    share.first_row = member ? first_sequence(job.calls[call], member, division.members) : 0;
+    if (member + 1 < division.members) share.last_row = first_sequence(job.calls[call], member + 1, division.members);
+  }
+  job.runs[call]->member(share);
+}
+
+// With two calls and more than one thread, the first half of the threads takes one, the rest the other.
+template <class T>
+void member_of_job(void* argument, int member, int members) {
+  const Job<T>& job = *static_cast<const Job<T>*>(argument);
+  FlushDenormals flush;
+  if (members == 1) {
+    for (int i = 0; i < job.count; ++i) {
+      Barrier alone(1);
+      work_on(job, i, 0, {1, false}, &alone);
+    }
+    return;
+  }
+  int first = 0;
+  for (int i = 0; i < job.count; ++i) {
+    if (member >= first && member < first + job.divisions[i].members)
+      work_on(job, i, member - first, job.divisions[i], job.barriers[i]);
+    first += job.divisions[i].members;
+  }
+}
+
+template <class T>
+void run(const tg_call* calls, int count, int threads) {
+  Division divisions[kMostCalls];
+  int members = 0;
+  for (int i = 0; i < count; ++i) {
+    const int each = count == 1 ? threads : i == 0 ? threads - threads / 2 : threads / 2;
+    divisions[i] = threads > 1 ? divide(calls[i], each < 1 ? 1 : each) : Division{1, false};
+    members += divisions[i].members;
+  }
+  if (threads == 1) members = 1;
+  double work = 0;
+  for (int i = 0; i < count; ++i) work += multiplications(calls[i]);
+  if (work < 2 * kWorthAThread) members = 1;
+  Run<T> first(calls[0], divisions[0].members), second(calls[count - 1], divisions[count - 1].members);
+  Barrier one(divisions[0].members), two(divisions[count - 1].members);
+  Job<T> job = {calls, count, {&first, &second}, {divisions[0], divisions[count - 1]}, {&one, &two}};
+  parallel(members, member_of_job<T>, &job);
+}
+
+template <class T>
+int64_t workspace(const tg_call& call, int threads) {
+  tg_call only_sizes = call;
+  only_sizes.workspace = reinterpret_cast<void*>(64);  // not null, so that parts may lie behind it
+  return Run<T>(only_sizes, threads).bytes();
+}
+
+template <class T>
+void pack(const tg_call& call) {
+  Barrier alone(1);
+  Run<T>(call, 1).pack({0, 1, false, 0, call.sequences, &alone});
+}
+
+// Independent multiply-adds, enough of them to hide their latency.
+template <class T>
+double multiply_adds(double seconds) {
+  constexpr int chains = 12;
+  Vector<T> sum[chains];
+  for (int i = 0; i < chains; ++i) sum[i] = splat(T(i));
+  const Vector<T> factor = splat(T(0.999)), term = splat(T(1e-3));
+  timespec start, now;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  double done = 0, elapsed = 0;
+  do {
+    for (int repeat = 0; repeat < 10000; ++repeat) {
+#pragma GCC unroll 12
+      for (int i = 0; i < chains; ++i) {
+        sum[i] = sum[i] * factor + term;
+        __asm__ volatile("" : "+x"(sum[i]));  // keeps the compiler from merging chains
+      }
+    }
+    done += 10000.0 * chains * 2 * kLanes<T>;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    elapsed = static_cast<double>(now.tv_sec - start.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - start.tv_nsec);
+  } while (elapsed < seconds);
+  return done / elapsed;
+}
+
+struct Peak {
+  double seconds;
+  double flops[64];
+};
+
+void peak_member(void* argument, int member, int) {
+  Peak& peak = *static_cast<Peak*>(argument);
+  if (member < 64) peak.flops[member] = multiply_adds<float>(peak.seconds);
+}
+
+}  // namespace
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate
+
+// Number types by size: 4 and 8 bytes.
+TIDEGATE_EXPORT int64_t tg_workspace(const tg_call* call, int size, int threads) {
+  return size == 4 ? tidegate::workspace<float>(*call, threads) : tidegate::workspace<double>(*call, threads);
+}
+
+TIDEGATE_EXPORT void tg_run(const tg_call* calls, int count, int size, int threads) {
+  if (size == 4)
+    tidegate::run<float>(calls, count, threads);
+  else
+    tidegate::run<double>(calls, count, threads);
+}
+
+// Packs matrices to the beginning of the workspace, where a later call may take them from.
+TIDEGATE_EXPORT void tg_pack(const tg_call* call, int size) {
+  if (size == 4)
+    tidegate::pack<float>(*call);
+  else
+    tidegate::pack<double>(*call);
+}
+
+// Sizes of the structures of plan.h in their order, so that the other side can check its own.
+TIDEGATE_EXPORT int64_t tg_size(int which) {
+  const int64_t sizes[] = {sizeof(tg_place),   sizeof(tg_matrix),   sizeof(tg_product), sizeof(tg_phase), sizeof(tg_carried),
+                           sizeof(tg_gradient), sizeof(tg_sum), sizeof(tg_plan),    sizeof(tg_call),
+                           tidegate::kMaxProducts, tidegate::kMaxPlaces};
+  return which >= 0 && which < static_cast<int>(sizeof(sizes) / sizeof(sizes[0])) ? sizes[which] : -1;
+}
+
+// Floating-point operations a second that this machine does at most, by `threads` threads for `seconds`.
+TIDEGATE_EXPORT double tg_peak_f32(int threads, double seconds) {
+  tidegate::Peak peak = {seconds, {}};
+  const int members = tidegate::parallel(threads < 64 ? threads : 64, tidegate::peak_member, &peak);
+  double sum = 0;
+  for (int i = 0; i < members; ++i) sum += peak.flops[i];
+  return sum;
+}

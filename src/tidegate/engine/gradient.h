@@ -1,0 +1,85 @@
+// Products over all steps: the gradients of matrices, and sums over rows.
+#pragma once
+
+#include "pack.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+constexpr int kMaxProducts = 256;
+constexpr int kMaxPlaces = 256;
+constexpr int64_t kGradientDepth = 256;  // rows summed before a sum is written: two packed operands fit the caches
+constexpr int64_t kGradientStrip = 96;   // rows of the gradient worked on together, a multiple of kTileRows
+
+TIDEGATE_INLINE int64_t gradient_depth(int64_t rows) { return rows < kGradientDepth ? rows : kGradientDepth; }
+template <class T>
+TIDEGATE_INLINE int64_t gradient_strip(int64_t depth) {
+  return depth * kGradientStrip;
+}
+
+// Row `row` of the operand [rows, columns], into the panels of a packed matrix with k = rows.
+template <class T>
+void pack_operand_row(const T* from, int64_t columns, int64_t rows, int64_t row, T* to) {
+  for (int64_t column = 0; column < columns; column += kPanel<T>) {
+    const int width = static_cast<int>(columns - column < kPanel<T> ? columns - column : kPanel<T>);
+    const int full = padded<T>(width);
+    T* panel = to + column * rows + row * full;
+    int j = 0;
+    if (from)
+      for (; j + kLanes<T> <= width; j += kLanes<T>) store(panel + j, load(from + column + j));
+    for (; j < full; j += kLanes<T>)
+      store(panel + j, from ? load(from + column + j, width - j) : Vector<T>{});
+  }
+}
+
+// to[r][:] (+)= sum over i of adjoint[i][r] * operand[i][:], for r from `low` to `high`.
+template <class T>
+void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t high, int64_t rows, const T* operand,
+                        int64_t columns, T* strip, T* to, bool fresh) {
+  for (int64_t block = low; block < high; block += kGradientStrip) {
+    const int64_t end = high - block < kGradientStrip ? high : block + kGradientStrip;
+    // Transposed into groups of kTileRows: [group][i][row]
+    for (int64_t i = 0; i < rows; ++i) {
+      const T* from = adjoint + i * stride;
+      for (int64_t r = block; r < end; ++r) {
+        const int64_t group = (r - block) / kTileRows, within = (r - block) % kTileRows;
+        strip[(group * rows + i) * kTileRows + within] = from[r];
+      }
+    }
+    for (int64_t column = 0; column < columns; column += kPanel<T>) {
+      TileArguments<T> tile;
+      tile.step = kTileRows;
+      tile.k = rows;
+      tile.panel = operand + column * rows;
+      tile.bias = nullptr;
+      tile.width = static_cast<int>(columns - column < kPanel<T> ? columns - column : kPanel<T>);
+      tile.start = fresh ? Start::kZero : Start::kAdd;
+      for (int64_t r = block; r < end; r += kTileRows) {
+        const int count = static_cast<int>(end - r < kTileRows ? end - r : kTileRows);
+        for (int c = 0; c < count; ++c) tile.a[c] = strip + (r - block) * rows + c;
+        for (int c = 0; c < count; ++c) tile.c[c] = to + (r + c) * columns + column;
+        multiply(count, tile);
+      }
+    }
+  }
+}
+
+// to[:] (+)= sum of rows; sums of sixteen rows are added up, so that errors do not grow with the number of rows.
+template <class T>
+void add_rows(const T* from, int64_t stride, int64_t rows, int64_t count, T* to, bool fresh) {
+  constexpr int64_t some = 16;
+  for (int64_t j = 0; j < count; j += kLanes<T>) {
+    const int width = static_cast<int>(count - j < kLanes<T> ? count - j : kLanes<T>);
+    Vector<T> total = fresh ? Vector<T>{} : load(to + j, width);
+    for (int64_t begin = 0; begin < rows; begin += some) {
+      const int64_t end = rows - begin < some ? rows : begin + some;
+      Vector<T> part = {};
+      for (int64_t i = begin; i < end; ++i) part += load(from + i * stride + j, width);
+      total += part;
+    }
+    store(to + j, total, width);
+  }
+}
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate

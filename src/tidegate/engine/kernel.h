@@ -1,0 +1,113 @@
+// The register tile: a few rows times a panel of a packed matrix.
+//
+// A panel holds kPanel columns of a matrix, row after row, so that the kernel reads it in one stream. Each row's sums
+// run over k in order, whatever the tile's height: results do not depend on how rows are shared out.
+#pragma once
+
+#include <stddef.h>
+
+#include "vector.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+constexpr int kTileRows = 6;
+constexpr int kTileVectors = kRegisters == 32 ? 4 : 2;
+template <class T>
+constexpr int kPanel = kTileVectors * kLanes<T>;
+
+enum class Start { kZero, kBias, kAdd };
+
+template <class T>
+struct TileArguments {
+  const T* a[kTileRows];  // rows of the operand
+  ptrdiff_t step;         // from element to element of such a row
+  int64_t k;
+  const T* panel;
+  const T* bias;  // padded to whole vectors
+  T* c[kTileRows];
+  int width;  // of the result; the panel is padded to whole vectors
+  Start start;
+};
+
+template <class T>
+using TileFunction = void (*)(const TileArguments<T>&);
+
+template <class T, int kRows, int kVectors>
+void multiply_tile(const TileArguments<T>& tile) {
+  constexpr int lanes = kLanes<T>;
+  const int tail = tile.width - (kVectors - 1) * lanes;  // valid lanes of the last vector
+  Vector<T> sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      sum[row][v] = Vector<T>{};
+      if (tile.start == Start::kBias) sum[row][v] = load(tile.bias + v * lanes);
+      if (tile.start == Start::kAdd)
+        sum[row][v] = v + 1 < kVectors || tail == lanes ? load(tile.c[row] + v * lanes) : load(tile.c[row] + v * lanes, tail);
+    }
+  }
+  const T* a[kRows];
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) a[row] = tile.a[row];
+  const T* panel = tile.panel;
+  for (int64_t i = 0; i < tile.k; ++i) {
+    Vector<T> b[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) b[v] = load(panel + v * lanes);
+#pragma GCC unroll 8
+    for (int row = 0; row < kRows; ++row) {
+      const Vector<T> element = splat(*a[row]);
+      a[row] += tile.step;
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[row][v] += element * b[v];
+    }
+    panel += kVectors * lanes;
+  }
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      if (v + 1 < kVectors || tail == lanes)
+        store(tile.c[row] + v * lanes, sum[row][v]);
+      else
+        store(tile.c[row] + v * lanes, sum[row][v], tail);
+    }
+  }
+}
+
+template <class T, int kVectors>
+TIDEGATE_INLINE void multiply_rows(int rows, const TileArguments<T>& tile) {
+  static constexpr TileFunction<T> functions[kTileRows] = {
+      multiply_tile<T, 1, kVectors>, multiply_tile<T, 2, kVectors>, multiply_tile<T, 3, kVectors>,
+      multiply_tile<T, 4, kVectors>, multiply_tile<T, 5, kVectors>, multiply_tile<T, 6, kVectors>};
+  functions[rows - 1](tile);
+}
+
+// rows: 1 to kTileRows; tile.width: 1 to kPanel.
+template <class T>
+TIDEGATE_INLINE void multiply(int rows, const TileArguments<T>& tile) {
+  const int vectors = (tile.width + kLanes<T> - 1) / kLanes<T>;
+  switch (vectors) {
+    case 1:
+      return multiply_rows<T, 1>(rows, tile);
+    case 2:
+      return multiply_rows<T, 2>(rows, tile);
+#if defined(__AVX512VL__)
+    case 3:
+      return multiply_rows<T, 3>(rows, tile);
+    case 4:
+      return multiply_rows<T, 4>(rows, tile);
+#endif
+  }
+}
+
+// Elements of a packed matrix [k, n].
+template <class T>
+TIDEGATE_INLINE int64_t packed_size(int64_t k, int64_t n) {
+  return k * ((n + kLanes<T> - 1) / kLanes<T>) * kLanes<T>;
+}
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate

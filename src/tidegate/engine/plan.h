@@ -1,0 +1,125 @@
+// What the engine is told, as plain data: the same bytes on both sides of the C interface.
+//
+// A plan says what one step does; it is made once for a cell, its widths and a number type. A call brings the tensors.
+// Offsets and strides count elements.
+#pragma once
+
+#include <stdint.h>
+
+extern "C" {
+
+// Where a row of values lies.
+enum tg_kind {
+  TG_ROWS = 0,      // of a tensor with one row for each sequence
+  TG_SERIES = 1,    // of a tensor with one row for each step of each sequence
+  TG_CHUNK = 2,     // of the workspace for the steps of the present chunk
+  TG_BEFORE = 3,    // of the carried values before the step
+  TG_AFTER = 4,     // of the carried values after the step
+  TG_SCRATCH = 5,   // of what earlier phases of the step left
+  TG_PRODUCT = 6,   // of this tile's products; the offset is the number of the product
+  TG_VECTOR = 7,    // of a tensor with one row for all
+  TG_PREVIOUS = 8,  // of a series one step earlier, or of the initial rows where there is none
+};
+
+typedef struct {
+  int32_t kind;
+  int32_t tensor;   // ROWS, SERIES, VECTOR, PREVIOUS: which tensor of the call
+  int64_t offset;   // first column
+  int32_t initial;  // PREVIOUS: the tensor of initial rows, or -1 for zeros
+  int32_t unused;
+} tg_place;
+
+// A matrix [k, n] to multiply rows by: block of a weight, as it is or transposed.
+typedef struct {
+  int32_t tensor;
+  int32_t across;  // 1: entry (i, j) is weight[row + i][j]; 0: weight[row + j][i]
+  int64_t row;
+  int64_t k, n;
+  int64_t columns;  // of the weight
+} tg_matrix;
+
+typedef struct {
+  tg_place operand;
+  int32_t matrix;
+  int32_t add;     // to what is there already
+  int64_t result;  // number of the product in its tile; for products of a chunk its column
+  int32_t bias;    // tensor, or -1
+  int32_t unused;
+  int64_t bias_offset;
+} tg_product;
+
+// One tile of pointwise work, as emitted code sees it.
+typedef struct {
+  void* const* rows;       // for each place, the first row
+  const int64_t* strides;  // for each place, from row to row
+  int32_t count;           // of rows
+  int32_t width;           // of rows, in elements
+} tg_tile;
+
+typedef void (*tg_pointwise)(const tg_tile*);
+
+typedef struct {
+  int64_t width;
+  tg_pointwise pointwise;
+  int32_t first_product, products;
+  int32_t first_place, places;
+} tg_phase;
+
+typedef struct {
+  int64_t width;
+  int64_t offset;   // in the row of carried values
+  int32_t initial;  // tensor of rows, or -1 for zeros
+  int32_t last;     // tensor of rows that takes the value after the last step, or -1
+} tg_carried;
+
+// weight[row ..][:] += sum over steps of adjoint times operand
+typedef struct {
+  int64_t adjoint;  // column of the chunk
+  int64_t rows, columns;
+  tg_place operand;
+  int32_t tensor;
+  int32_t unused;
+  int64_t row;
+} tg_gradient;
+
+// vector[offset ..] += sum over steps of adjoint
+typedef struct {
+  int64_t adjoint;
+  int64_t count;
+  int32_t tensor;
+  int32_t unused;
+  int64_t offset;
+} tg_sum;
+
+typedef struct {
+  int64_t carried_width, scratch_width, chunk_width;
+  int32_t matrices, products, places, phases, ending_phases, carried, gradients, sums;
+  int32_t before_chunk;    // products of the input that fill a chunk before its steps
+  int32_t behind_chunk;    // products of a chunk that give the gradient of the input
+  int32_t slots;           // products of one tile
+  int32_t input_gradient;  // tensor, or -1
+  int64_t input_width;
+  const tg_matrix* matrix;
+  const tg_product* product;  // those of phases, then before_chunk, then behind_chunk
+  const tg_place* place;
+  const tg_phase* phase;  // those of a step, then the ending ones
+  const tg_carried* carry;
+  const tg_gradient* gradient;
+  const tg_sum* sum;
+} tg_plan;
+
+typedef struct {
+  const tg_plan* plan;
+  int64_t steps, sequences;
+  const int64_t* sizes;    // of each step: how many sequences still run; never grows
+  const int64_t* offsets;  // of each step: its first row in a series; one more than steps
+  const uint8_t* resets;   // for each row of a series: the carried values are zeros before it; or null
+  void* const* tensors;
+  const int64_t* strides;  // of each tensor, from row to row
+  void* workspace;         // at least tg_workspace bytes, aligned to 64
+  const void* packed;      // matrices packed by tg_pack, or null: they are packed first
+  int32_t descending;      // from the last step to the first
+  int32_t resets_behind;   // the resets act behind the step: this is a backward run
+} tg_call;
+
+}  // extern "C"

@@ -1,0 +1,498 @@
+// One call: the steps of a plan over sequences, by several threads.
+//
+// Threads share the work in one of two ways. With enough sequences each takes some of them through all steps and never
+// waits. With few sequences and wide layers each takes some units, and all meet after every phase. Either way every
+// number is computed in the same order, so that results do not depend on the number of threads.
+#pragma once
+
+#include "gradient.h"
+#include "pack.h"
+#include "plan.h"
+#include "pool.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+// Rows and panels of one member, and how it meets the others.
+struct Share {
+  int member, members;
+  bool by_units;
+  int64_t first_row, last_row;  // of the sequences; all of them if shared by units
+  Barrier* barrier;
+
+  // The part of `count` things that falls to this member, where things are shared one by one.
+  TIDEGATE_INLINE int64_t first(int64_t count) const { return count * member / members; }
+  TIDEGATE_INLINE int64_t last(int64_t count) const { return count * (member + 1) / members; }
+};
+
+// The workspace, cut into its parts.
+template <class T>
+struct Workspace {
+  T* packed;    // matrices
+  T* biases;    // padded, one for each product
+  T* chunk;     // rows of the steps of a chunk
+  T* carried;   // two rows for each sequence: before and after the step
+  T* scratch;   // a row for each sequence
+  T* tiles;     // of each member
+  T* gradient;  // packed operands of gradients
+  T* strips;    // of each member, packed adjoints
+  int64_t carried_width, scratch_width, chunk_width, tile_size;
+  int64_t chunk_rows;
+  int64_t bytes;
+};
+
+constexpr int64_t kForwardChunkBytes = 256 << 10;  // so that a chunk stays in a core's second-level cache
+constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them
+
+TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
+
+template <class T>
+class Run {
+ public:
+  Run(const tg_call& call, int members) : call_(call), plan_(*call.plan) { lay_out(members); }
+
+  int64_t bytes() const { return space_.bytes; }
+
+  void member(Share share) {
+    if (call_.packed == nullptr) {
+      pack(share);
+      share.barrier->wait();
+    }
+    start_empty_sequences(share);
+    int64_t step = 0;
+    int64_t running = 0;  // sequences of the step before
+    while (step < call_.steps) {
+      const int64_t end = chunk_end(step);
+      const Chunk chunk = chunk_of(step, end);
+      multiply_input(chunk, share);
+      for (; step < end; ++step) running = one_step(step, running, chunk, share);
+      if (plan_.gradients || plan_.sums || plan_.behind_chunk) {
+        share.barrier->wait();
+        gradients(chunk, share);
+        share.barrier->wait();
+      }
+    }
+  }
+
+  void pack(const Share& share) {
+    T* to = space_.packed;
+    for (int i = 0; i < plan_.matrices; ++i) {
+      pack_matrix(plan_.matrix[i], to, share);
+      to += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    }
+    if (share.member) return;
+    T* bias = space_.biases;
+    for (int i = 0; i < plan_.products; ++i) {
+      const tg_product& product = plan_.product[i];
+      if (product.bias < 0) continue;
+      const int64_t n = plan_.matrix[product.matrix].n;
+      const T* from = tensor(product.bias) + product.bias_offset;
+      for (int64_t j = 0; j < rounded(n, kLanes<T>); ++j) bias[j] = j < n ? from[j] : T(0);
+      bias += rounded(n, kLanes<T>);
+    }
+  }
+
+ private:
+  struct Chunk {
+    int64_t first_row, last_row;  // in a series
+    int64_t first_step, last_step;
+  };
+
+  const tg_call& call_;
+  const tg_plan& plan_;
+  Workspace<T> space_;
+  const T* matrices_[kMaxProducts];
+  const T* biases_[kMaxProducts];
+
+  T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
+
+  // In the order of work, step n happens at this time.
+  int64_t time(int64_t step) const { return call_.descending ? call_.steps - 1 - step : step; }
+
+  int64_t chunk_end(int64_t step) const {
+    int64_t rows = call_.sizes[time(step)];
+    int64_t end = step + 1;
+    while (end < call_.steps && rows + call_.sizes[time(end)] <= space_.chunk_rows) rows += call_.sizes[time(end++)];
+    return end;
+  }
+
+  Chunk chunk_of(int64_t step, int64_t end) const {
+    const int64_t low = call_.descending ? time(end - 1) : step;
+    const int64_t high = call_.descending ? time(step) : end - 1;
+    return {call_.offsets[low], call_.offsets[high + 1], low, high + 1};
+  }
+
+  void lay_out(int members) {
+    char* at = static_cast<char*>(call_.workspace);
+    const char* begin = at;
+    auto take = [&at](int64_t count) {
+      T* part = reinterpret_cast<T*>(at);
+      at += rounded(count * static_cast<int64_t>(sizeof(T)), 64);
+      return part;
+    };
+    int64_t packed = 0, biases = 0, operand = 0;
+    for (int i = 0; i < plan_.matrices; ++i) packed += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    for (int i = 0; i < plan_.products; ++i)
+      if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
+    const bool kept = call_.packed != nullptr;
+    space_.packed = kept ? static_cast<T*>(const_cast<void*>(call_.packed)) : take(packed + biases);
+    space_.biases = space_.packed + packed;
+    space_.carried_width = rounded(plan_.carried_width, kLanes<T>);
+    space_.scratch_width = rounded(plan_.scratch_width, kLanes<T>);
+    space_.chunk_width = rounded(plan_.chunk_width, kLanes<T>);
+    const int64_t total = call_.offsets[call_.steps];
+    const int64_t widest = call_.steps ? call_.sizes[0] : 0;
+    const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
+    int64_t rows = backward ? kBackwardChunkRows
+                            : kForwardChunkBytes / static_cast<int64_t>(sizeof(T)) / (space_.chunk_width + 1);
+    rows = rows < widest ? widest : rows;
+    space_.chunk_rows = rows < total ? rows : total;
+    space_.chunk = take(space_.chunk_rows * space_.chunk_width);
+    space_.carried = take(2 * call_.sequences * space_.carried_width);
+    space_.scratch = take(call_.sequences * space_.scratch_width);
+    space_.tile_size = int64_t{plan_.slots} * kTileRows * kPanel<T>;
+    space_.tiles = take(space_.tile_size * members);
+    if (backward) {
+      for (int i = 0; i < plan_.gradients; ++i) {
+        const int64_t n = rounded(plan_.gradient[i].columns, kLanes<T>);
+        operand = operand < n ? n : operand;
+      }
+      const int64_t depth = gradient_depth(space_.chunk_rows);
+      space_.gradient = take(depth * operand);
+      space_.strips = take(members * gradient_strip<T>(depth));
+    }
+    space_.bytes = at - begin;
+    const T* matrix = space_.packed;
+    for (int i = 0; i < plan_.matrices; ++i) {
+      matrices_[i] = matrix;
+      matrix += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    }
+    const T* bias = space_.biases;
+    for (int i = 0; i < plan_.products; ++i) {
+      biases_[i] = nullptr;
+      if (plan_.product[i].bias < 0) continue;
+      biases_[i] = bias;
+      bias += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
+    }
+  }
+
+  void pack_matrix(const tg_matrix& matrix, T* to, const Share& share) {
+    const T* weight = tensor(matrix.tensor);
+    const int64_t panels = (matrix.n + kPanel<T> - 1) / kPanel<T>;
+    for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
+      const int64_t column = p * kPanel<T>;
+      const int width = static_cast<int>(matrix.n - column < kPanel<T> ? matrix.n - column : kPanel<T>);
+      T* panel = to + column * matrix.k;
+      if (matrix.across)
+        pack_across(weight + matrix.row * matrix.columns + column, matrix.columns, matrix.k, width, panel);
+      else
+        pack_along(weight + (matrix.row + column) * matrix.columns, matrix.columns, matrix.k, width, panel);
+    }
+  }
+
+  // Sequences without any step keep their first values.
+  void start_empty_sequences(const Share& share) {
+    const int64_t some = call_.steps ? call_.sizes[0] : 0;
+    if (share.member) return;
+    for (int i = 0; i < plan_.carried; ++i) {
+      const tg_carried& carried = plan_.carry[i];
+      const int last = carried.last;
+      if (last < 0) continue;
+      for (int64_t row = some; row < call_.sequences; ++row) {
+        T* to = tensor(last) + row * call_.strides[last];
+        copy_or_clear(to, initial_row(carried, row), carried.width);
+      }
+    }
+  }
+
+  const T* initial_row(const tg_carried& carried, int64_t row) const {
+    return carried.initial < 0 ? nullptr : tensor(carried.initial) + row * call_.strides[carried.initial];
+  }
+
+  static void copy_or_clear(T* to, const T* from, int64_t width) {
+    if (from)
+      memcpy(to, from, width * sizeof(T));
+    else
+      memset(to, 0, width * sizeof(T));
+  }
+
+  T* carried_rows(int64_t half) const { return space_.carried + half * call_.sequences * space_.carried_width; }
+
+  // Returns how many sequences this step had.
+  int64_t one_step(int64_t step, int64_t running, const Chunk& chunk, const Share& share) {
+    const int64_t t = time(step);
+    const int64_t size = call_.sizes[t];
+    const int64_t next = step + 1 < call_.steps ? call_.sizes[time(step + 1)] : 0;
+    const int64_t half = step & 1;
+    if (size > running) {
+      begin_rows(half, running, size, share);
+      meet_if_by_units(share);
+    }
+    if (call_.resets && !call_.resets_behind) {
+      reset_rows(half, t, size, share);
+      meet_if_by_units(share);
+    }
+    for (int i = 0; i < plan_.phases; ++i) {
+      run_phase(plan_.phase[i], {t, half, chunk.first_row}, 0, size, share);
+      meet_if_by_units(share);
+    }
+    if (call_.resets && call_.resets_behind) {
+      reset_rows(1 - half, t, size, share);
+      meet_if_by_units(share);
+    }
+    if (next < size) {
+      end_rows(1 - half, {t, 1 - half, chunk.first_row}, next, size, share);
+      meet_if_by_units(share);
+    }
+    return size;
+  }
+
+  static void meet_if_by_units(const Share& share) {
+    if (share.by_units) share.barrier->wait();
+  }
+
+  // Of the rows from `first` to `last`, those of this member; all of them to the first one if shared by units.
+  struct Range {
+    int64_t first, last;
+  };
+  static Range whole_rows(int64_t first, int64_t last, const Share& share) {
+    if (share.by_units) return {first, share.member ? first : last};
+    return {first < share.first_row ? share.first_row : first, last < share.last_row ? last : share.last_row};
+  }
+
+  void begin_rows(int64_t half, int64_t first, int64_t last, const Share& share) {
+    const Range range = whole_rows(first, last, share);
+    for (int i = 0; i < plan_.carried; ++i)
+      for (int64_t row = range.first; row < range.last; ++row)
+        copy_or_clear(carried_rows(half) + row * space_.carried_width + plan_.carry[i].offset,
+                      initial_row(plan_.carry[i], row), plan_.carry[i].width);
+  }
+
+  void reset_rows(int64_t half, int64_t t, int64_t size, const Share& share) {
+    const Range range = whole_rows(0, size, share);
+    for (int64_t row = range.first; row < range.last; ++row)
+      if (call_.resets[call_.offsets[t] + row])
+        memset(carried_rows(half) + row * space_.carried_width, 0, space_.carried_width * sizeof(T));
+  }
+
+  struct Moment {
+    int64_t time, half, chunk_row;
+  };
+
+  void end_rows(int64_t half, Moment moment, int64_t first, int64_t last, const Share& share) {
+    for (int i = 0; i < plan_.ending_phases; ++i)
+      run_phase(plan_.phase[plan_.phases + i], moment, first, last, share);
+    if (plan_.ending_phases) return;  // which wrote the last values
+    const Range range = whole_rows(first, last, share);
+    for (int i = 0; i < plan_.carried; ++i) {
+      const tg_carried& carried = plan_.carry[i];
+      if (carried.last < 0) continue;
+      for (int64_t row = range.first; row < range.last; ++row)
+        memcpy(tensor(carried.last) + row * call_.strides[carried.last],
+               carried_rows(half) + row * space_.carried_width + carried.offset, carried.width * sizeof(T));
+    }
+  }
+
+  // The row of sequence 0 at a place, and the way from row to row.
+  struct Rows {
+    T* first;
+    int64_t stride;
+  };
+  Rows rows_at(const tg_place& place, const Moment& moment) const {
+    const int64_t row = call_.offsets[moment.time];
+    switch (place.kind) {
+      case TG_ROWS:
+        return {tensor(place.tensor) + place.offset, call_.strides[place.tensor]};
+      case TG_SERIES: {
+        const int64_t stride = call_.strides[place.tensor];
+        return {tensor(place.tensor) + place.offset + row * stride, stride};
+      }
+      case TG_CHUNK:
+        return {space_.chunk + (row - moment.chunk_row) * space_.chunk_width + place.offset, space_.chunk_width};
+      case TG_BEFORE:
+        return {carried_rows(moment.half) + place.offset, space_.carried_width};
+      case TG_AFTER:
+        return {carried_rows(1 - moment.half) + place.offset, space_.carried_width};
+      case TG_SCRATCH:
+        return {space_.scratch + place.offset, space_.scratch_width};
+      default:
+        return {tensor(place.tensor) + place.offset, 0};
+    }
+  }
+
+  void run_phase(const tg_phase& phase, const Moment& moment, int64_t first, int64_t last, const Share& share) {
+    if (!share.by_units) {
+      first = first < share.first_row ? share.first_row : first;
+      last = last < share.last_row ? last : share.last_row;
+    }
+    if (first >= last) return;
+    Rows places[kMaxPlaces];
+    Rows operands[kMaxProducts];
+    const tg_place* place = plan_.place + phase.first_place;
+    const tg_product* product = plan_.product + phase.first_product;
+    T* tiles = space_.tiles + share.member * space_.tile_size;
+    for (int i = 0; i < phase.places; ++i)
+      places[i] = place[i].kind == TG_PRODUCT ? Rows{tiles + place[i].offset * kTileRows * kPanel<T>, kPanel<T>}
+                                              : rows_at(place[i], moment);
+    for (int i = 0; i < phase.products; ++i) operands[i] = rows_at(product[i].operand, moment);
+
+    void* rows[kMaxPlaces];
+    int64_t strides[kMaxPlaces];
+    for (int i = 0; i < phase.places; ++i) strides[i] = places[i].stride;
+    const int64_t panels = (phase.width + kPanel<T> - 1) / kPanel<T>;
+    const int64_t first_panel = share.by_units ? share.first(panels) : 0;
+    const int64_t last_panel = share.by_units ? share.last(panels) : panels;
+    const int64_t tiles_of_rows = (last - first + kTileRows - 1) / kTileRows;
+    for (int64_t p = first_panel; p < last_panel; ++p) {
+      const int64_t unit = p * kPanel<T>;
+      const int width = static_cast<int>(phase.width - unit < kPanel<T> ? phase.width - unit : kPanel<T>);
+      for (int64_t tile = 0; tile < tiles_of_rows; ++tile) {
+        const int64_t row = first + (last - first) * tile / tiles_of_rows;  // tiles of nearly equal height
+        const int count = static_cast<int>(first + (last - first) * (tile + 1) / tiles_of_rows - row);
+        for (int i = 0; i < phase.products; ++i)
+          multiply_into_tile(phase.first_product + i, operands[i], row, count, p, width, tiles);
+        for (int i = 0; i < phase.places; ++i) {
+          const bool local = place[i].kind == TG_PRODUCT;
+          rows[i] = places[i].first + (local ? 0 : row * places[i].stride + unit);
+        }
+        const tg_tile work = {rows, strides, count, width};
+        phase.pointwise(&work);
+      }
+    }
+  }
+
+  TIDEGATE_INLINE void multiply_into_tile(int index, const Rows& operand, int64_t row, int count, int64_t panel,
+                                          int width, T* tiles) {
+    const tg_product& product = plan_.product[index];
+    TileArguments<T> tile;
+    for (int r = 0; r < count; ++r) tile.a[r] = operand.first + (row + r) * operand.stride;
+    for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * kTileRows + r) * kPanel<T>;
+    tile.step = 1;
+    tile.k = plan_.matrix[product.matrix].k;
+    tile.panel = matrices_[product.matrix] + panel * kPanel<T> * tile.k;
+    tile.bias = biases_[index] ? biases_[index] + panel * kPanel<T> : nullptr;
+    tile.width = padded<T>(width);
+    tile.start = product.add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
+    multiply(count, tile);
+  }
+
+  // Products of the input for all steps of a chunk: they wait for no state.
+  void multiply_input(const Chunk& chunk, const Share& share) {
+    const int first = plan_.products - plan_.before_chunk - plan_.behind_chunk;
+    const T* a[kTileRows];
+    T* c[kTileRows];
+    for (int i = first; i < first + plan_.before_chunk; ++i) {
+      const tg_product& product = plan_.product[i];
+      const int64_t stride = call_.strides[product.operand.tensor];
+      const T* x = tensor(product.operand.tensor) + product.operand.offset;
+      const int64_t panels = (plan_.matrix[product.matrix].n + kPanel<T> - 1) / kPanel<T>;
+      const int64_t first_panel = share.by_units ? share.first(panels) : 0;
+      const int64_t last_panel = share.by_units ? share.last(panels) : panels;
+      for (int64_t p = first_panel; p < last_panel; ++p) {
+        int count = 0;
+        for (int64_t t = chunk.first_step; t < chunk.last_step; ++t) {
+          const Range range = share.by_units ? Range{0, call_.sizes[t]} : whole_rows(0, call_.sizes[t], share);
+          for (int64_t row = call_.offsets[t] + range.first; row < call_.offsets[t] + range.last; ++row) {
+            a[count] = x + row * stride;
+            c[count] = space_.chunk + (row - chunk.first_row) * space_.chunk_width + product.result;
+            if (++count == kTileRows) multiply_rows_of_chunk(i, a, c, count, p), count = 0;
+          }
+        }
+        if (count) multiply_rows_of_chunk(i, a, c, count, p);
+      }
+    }
+  }
+
+  TIDEGATE_INLINE void multiply_rows_of_chunk(int index, const T* const* a, T* const* c, int count, int64_t panel) {
+    const tg_product& product = plan_.product[index];
+    const tg_matrix& matrix = plan_.matrix[product.matrix];
+    const int64_t unit = panel * kPanel<T>;
+    TileArguments<T> tile;
+    for (int r = 0; r < count; ++r) tile.a[r] = a[r];
+    for (int r = 0; r < count; ++r) tile.c[r] = c[r] + unit;
+    tile.step = 1;
+    tile.k = matrix.k;
+    tile.panel = matrices_[product.matrix] + unit * tile.k;
+    tile.bias = biases_[index] ? biases_[index] + unit : nullptr;
+    tile.width = static_cast<int>(matrix.n - unit < kPanel<T> ? matrix.n - unit : kPanel<T>);
+    tile.start = product.add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
+    multiply(count, tile);
+  }
+
+  void gradients(const Chunk& chunk, const Share& share) {
+    const bool first = call_.descending ? chunk.last_step == call_.steps : chunk.first_step == 0;
+    const int64_t rows = chunk.last_row - chunk.first_row;
+    for (int i = 0; i < plan_.gradients; ++i) gradient_of_matrix(plan_.gradient[i], chunk, first, share);
+    for (int i = 0; i < plan_.sums; ++i) {
+      const tg_sum& sum = plan_.sum[i];
+      const int64_t begin = share.first(sum.count), end = share.last(sum.count);
+      add_rows(space_.chunk + sum.adjoint + begin, space_.chunk_width, rows, end - begin,
+               tensor(sum.tensor) + sum.offset + begin, first);
+    }
+    gradient_of_input(chunk, share);
+  }
+
+  void gradient_of_input(const Chunk& chunk, const Share& share) {
+    const int first = plan_.products - plan_.behind_chunk;
+    const int64_t rows = chunk.last_row - chunk.first_row;
+    const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+    const T* a[kTileRows];
+    T* c[kTileRows];
+    for (int i = first; i < plan_.products; ++i) {
+      const tg_product& product = plan_.product[i];
+      const int64_t panels = (plan_.matrix[product.matrix].n + kPanel<T> - 1) / kPanel<T>;
+      const int64_t stride = call_.strides[plan_.input_gradient];
+      for (int64_t p = 0; p < panels; ++p)
+        for (int64_t tile = share.first(tiles); tile < share.last(tiles); ++tile) {
+          const int64_t row = rows * tile / tiles;
+          const int count = static_cast<int>(rows * (tile + 1) / tiles - row);
+          for (int r = 0; r < count; ++r) {
+            a[r] = space_.chunk + (row + r) * space_.chunk_width + product.operand.offset;
+            c[r] = tensor(plan_.input_gradient) + (chunk.first_row + row + r) * stride + product.result;
+          }
+          multiply_rows_of_chunk(i, a, c, count, p);
+        }
+    }
+  }
+
+  // What a matrix was applied to in row `row` of a chunk; null for zeros.
+  const T* operand_row(const tg_place& place, int64_t t, int64_t sequence) const {
+    const int64_t stride = call_.strides[place.tensor];
+    const int64_t row = call_.offsets[t] + sequence;
+    const T* series = tensor(place.tensor) + place.offset;
+    if (place.kind == TG_SERIES) return series + row * stride;
+    if (call_.resets && call_.resets[row]) return nullptr;
+    const int64_t before = call_.descending ? t - 1 : t + 1;  // backward runs the other way
+    if (before >= 0 && before < call_.steps && sequence < call_.sizes[before])
+      return series + (call_.offsets[before] + sequence) * stride;
+    return place.initial < 0 ? nullptr : tensor(place.initial) + sequence * call_.strides[place.initial];
+  }
+
+  void gradient_of_matrix(const tg_gradient& gradient, const Chunk& chunk, bool fresh, const Share& share) {
+    const int64_t total = chunk.last_row - chunk.first_row;
+    const int64_t depth = gradient_depth(total);
+    for (int64_t begin = 0; begin < total; begin += depth) {
+      const int64_t rows = total - begin < depth ? total - begin : depth;
+      int64_t at = chunk.first_step;
+      for (int64_t row = share.first(rows); row < share.last(rows); ++row) {
+        const int64_t index = chunk.first_row + begin + row;
+        while (call_.offsets[at + 1] <= index) ++at;
+        const T* from = operand_row(gradient.operand, at, index - call_.offsets[at]);
+        pack_operand_row(from, gradient.columns, rows, row, space_.gradient);
+      }
+      share.barrier->wait();
+      T* strip = space_.strips + share.member * gradient_strip<T>(gradient_depth(space_.chunk_rows));
+      T* to = tensor(gradient.tensor) + gradient.row * gradient.columns;
+      const int64_t rows_of_matrix = (gradient.rows + kTileRows - 1) / kTileRows;
+      const int64_t low = share.first(rows_of_matrix) * kTileRows;
+      int64_t high = share.last(rows_of_matrix) * kTileRows;
+      high = high < gradient.rows ? high : gradient.rows;
+      multiply_over_rows(space_.chunk + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
+                         rows, space_.gradient, gradient.columns, strip, to, fresh && begin == 0);
+      share.barrier->wait();
+    }
+  }
+};
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate

@@ -1,0 +1,122 @@
+// One register full of numbers, in the language's own vectors: + - * / < ?: work on them as on numbers.
+//
+// Everything here lies in a namespace named after the instruction set, so that two libraries of different instruction
+// sets in one process can never share a function. No code of the C++ standard library is used for the same reason.
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+#define TIDEGATE_ISA x86_64_v4
+#elif defined(__AVX2__) && defined(__FMA__)
+#define TIDEGATE_ISA x86_64_v3
+#else
+#define TIDEGATE_ISA baseline
+#endif
+
+#define TIDEGATE_INLINE inline __attribute__((always_inline))
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+#if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+constexpr int kVectorBytes = 64;
+constexpr int kRegisters = 32;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int kVectorBytes = 32;
+constexpr int kRegisters = 16;
+#else
+constexpr int kVectorBytes = 16;
+constexpr int kRegisters = 16;
+#endif
+
+template <class T>
+struct VectorOf;
+
+template <>
+struct VectorOf<float> {
+  typedef float Type __attribute__((vector_size(kVectorBytes)));
+  typedef float Unaligned __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t Bits __attribute__((vector_size(kVectorBytes)));
+};
+
+template <>
+struct VectorOf<double> {
+  typedef double Type __attribute__((vector_size(kVectorBytes)));
+  typedef double Unaligned __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  typedef int64_t Bits __attribute__((vector_size(kVectorBytes)));
+};
+
+template <class T>
+using Vector = typename VectorOf<T>::Type;
+template <class T>
+using Bits = typename VectorOf<T>::Bits;
+
+template <class T>
+constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <class T>
+TIDEGATE_INLINE Vector<T> splat(T value) {
+  return value - Vector<T>{};  // x - 0 is x for every x, so nothing but the broadcast is left
+}
+
+template <class T>
+TIDEGATE_INLINE Vector<T> load(const T* from) {
+  return *reinterpret_cast<const typename VectorOf<T>::Unaligned*>(from);
+}
+
+template <class T>
+TIDEGATE_INLINE void store(T* to, Vector<T> value) {
+  *reinterpret_cast<typename VectorOf<T>::Unaligned*>(to) = value;
+}
+
+// The first `count` lanes, zeros behind them; memory behind them is not touched.
+#if defined(__AVX512VL__)
+TIDEGATE_INLINE Vector<float> load(const float* from, int count) {
+  return (Vector<float>)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+}
+TIDEGATE_INLINE Vector<double> load(const double* from, int count) {
+  return (Vector<double>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), from);
+}
+TIDEGATE_INLINE void store(float* to, Vector<float> value, int count) {
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), (__m512)value);
+}
+TIDEGATE_INLINE void store(double* to, Vector<double> value, int count) {
+  _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1), (__m512d)value);
+}
+#else
+template <class T>
+TIDEGATE_INLINE Vector<T> load(const T* from, int count) {
+  Vector<T> value = {};
+  for (int lane = 0; lane < count; ++lane) value[lane] = from[lane];
+  return value;
+}
+template <class T>
+TIDEGATE_INLINE void store(T* to, Vector<T> value, int count) {
+  for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
+}
+#endif
+
+// As std::fmax would be wrong here: a NaN in either argument comes through.
+template <class V>
+TIDEGATE_INLINE V maximum(V a, V b) {
+  return (a > b) | (a != a) ? a : b;
+}
+template <class V>
+TIDEGATE_INLINE V minimum(V a, V b) {
+  return (a < b) | (a != a) ? a : b;
+}
+
+// 1 where a > b, else 0.
+template <class V>
+TIDEGATE_INLINE V greater(V a, V b) {
+  return a > b ? V{} + 1 : V{};
+}
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate

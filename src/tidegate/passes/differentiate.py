@@ -1,0 +1,116 @@
+"""Reverse-mode differentiation of one step: given the adjoints of its new states, those of all it depends on.
+
+Rules are a table, written in terms of results where that spares saving an argument. Matrices are left to the
+caller: the adjoint of an operand is a ``TRANSPOSE`` node, the adjoint of a matrix a product over all steps.
+
+References:
+    Werbos 1990, Backpropagation Through Time, Proceedings of the IEEE 78.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tidegate.errors import InternalError
+from tidegate.passes.simplify import Simplifier
+from tidegate.spec.graph import Graph, Node, Op
+from tidegate.spec.symbol import Symbol
+
+Rule = Callable[..., tuple[Symbol, ...]]
+DEFERRED = frozenset({Op.STATE, Op.INPUT})  # operands whose adjoint waits for the next step, or for the end
+
+
+def _greater(v: Symbol, w: Symbol | float) -> Symbol:
+    return v.tracer.pointwise(Op.GREATER, v, w)
+
+
+def _share(v: Symbol, w: Symbol) -> Symbol:
+    """What of an adjoint goes to v where v is chosen over w: all, nothing, or half where they are equal."""
+    return 0.5 * (1 + _greater(v, w) - _greater(w, v))
+
+
+RULES: Mapping[Op, Rule] = {
+    Op.ADD: lambda grad, out, v, w: (grad, grad),  # noqa: ARG005  every rule takes the same arguments
+    Op.SUB: lambda grad, out, v, w: (grad, -grad),  # noqa: ARG005
+    Op.MUL: lambda grad, out, v, w: (grad * w, grad * v),  # noqa: ARG005
+    Op.DIV: lambda grad, out, v, w: (grad / w, -(grad * out) / w),  # noqa: ARG005
+    Op.NEG: lambda grad, out, v: (-grad,),  # noqa: ARG005
+    Op.MAXIMUM: lambda grad, out, v, w: (grad * _share(v, w), grad * _share(w, v)),  # noqa: ARG005
+    Op.MINIMUM: lambda grad, out, v, w: (grad * _share(w, v), grad * _share(v, w)),  # noqa: ARG005
+    Op.SIGMOID: lambda grad, out, v: (grad * (out * (1 - out)),),  # noqa: ARG005
+    Op.TANH: lambda grad, out, v: (grad * (1 - out * out),),  # noqa: ARG005
+    Op.RELU: lambda grad, out, v: (grad * _greater(out, 0.0),),  # noqa: ARG005
+    Op.EXP: lambda grad, out, v: (grad * out,),  # noqa: ARG005
+    Op.LOG: lambda grad, out, v: (grad / v,),  # noqa: ARG005
+}
+
+
+@dataclass(frozen=True)
+class Adjoints:
+    """What a step's derivative consists of, as indices into the tracer.
+
+    Attributes:
+        products: product node of the graph to its adjoint.
+        leaves: leaf node of the graph to its adjoint. A state or the input as operand of a matrix is not
+            counted: its share is made of the adjoints of the products.
+    """
+
+    products: Mapping[int, int]
+    leaves: Mapping[int, int]
+
+
+def differentiate(
+    graph: Graph, tracer: Simplifier, primal: Sequence[Symbol], upstream: Mapping[int, Symbol]
+) -> Adjoints:
+    """Adjoints of every product and leaf, as new nodes of ``tracer``.
+
+    Args:
+        graph: the step.
+        tracer: where nodes are added.
+        primal: for each node of the graph its value in ``tracer``.
+        upstream: for each new state's node the sum of the adjoints of the states that take its value.
+    """
+    found = dict(upstream)
+
+    def add(index: int, grad: Symbol | None) -> None:
+        if grad is not None:
+            found[index] = found[index] + grad if index in found else grad
+
+    for index in reversed(range(len(graph.nodes))):  # every user of a value stands behind it
+        node = graph.nodes[index]
+        if node.op not in DEFERRED:
+            for matrix, operand, group in graph.products:
+                if operand == index:
+                    add(index, transposed(tracer, graph, matrix, group, found))
+        if index in found and node.op is not Op.PRODUCT:
+            for arg, grad in zip(node.args, _propagated(graph, node, found[index], primal, index), strict=True):
+                add(arg, grad)
+    return Adjoints(
+        {i: s.index for i, s in found.items() if graph.nodes[i].op is Op.PRODUCT},
+        {i: s.index for i, s in found.items() if not graph.nodes[i].args},
+    )
+
+
+def transposed(
+    tracer: Simplifier, graph: Graph, matrix: str, group: Sequence[int], adjoints: Mapping[int, Symbol]
+) -> Symbol | None:
+    """The adjoint of an operand: each block of rows, transposed, times the adjoint of its product."""
+    reached = [index for index in group if index in adjoints]
+    if not reached:
+        return None
+    blocks = " ".join(graph.nodes[index].name for index in reached)
+    args = tuple(adjoints[index].index for index in reached)
+    return tracer.add(Node(Op.TRANSPOSE, args, blocks, matrix, axis=graph.matrix(matrix).columns))
+
+
+def _propagated(
+    graph: Graph, node: Node, grad: Symbol, primal: Sequence[Symbol], index: int
+) -> tuple[Symbol | None, ...]:
+    """The adjoint of each argument, None for numbers."""
+    if not node.args:
+        return ()
+    if node.op not in RULES:
+        raise InternalError("NO_DERIVATIVE", f"there is no rule for the derivative of {node}", fix="please report this")
+    grads = RULES[node.op](grad, primal[index], *(primal[arg] for arg in node.args))
+    return tuple(g if graph.nodes[arg].axis else None for arg, g in zip(node.args, grads, strict=True))

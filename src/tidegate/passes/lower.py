@@ -1,0 +1,200 @@
+"""From the graph of a cell to the steps that the engine runs: forward, backward, and the end of backward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.passes.differentiate import differentiate, transposed
+from tidegate.passes.program import Carried, Series, Step
+from tidegate.passes.remember import remember
+from tidegate.passes.simplify import Simplifier
+from tidegate.spec.graph import Graph, Node, Op
+from tidegate.spec.symbol import Symbol
+
+INPUT = "x"  # the input, as far as a step reads it itself
+OUTPUT = "y"  # the output state after each step
+PREVIOUS = "y[t-1]"  # the same before it
+UPSTREAM = "dy"  # the adjoint of the output from outside
+
+
+@dataclass(frozen=True)
+class MatrixGradient:
+    """The gradient of some blocks of a matrix: a product over all steps.
+
+    Attributes:
+        matrix: its name.
+        blocks: pairs of a block and the series that holds the adjoint of its product.
+        operand: what the matrix was applied to: ``INPUT``, ``PREVIOUS``, or a saved series.
+    """
+
+    matrix: str
+    blocks: tuple[tuple[str, str], ...]
+    operand: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A cell as the engine takes it.
+
+    Attributes:
+        graph: the cell.
+        forward: carries the states, writes ``OUTPUT`` and what is saved.
+        backward: run from the last step; carries ``d h`` and so on: adjoints of states as far as they pass
+            pointwise, and ``d U.i``: adjoints of products whose operand is a state. Writes the adjoints of products.
+        ending: run once where backward ends: the series ``d h`` it writes are the adjoints of the first states.
+        matrices: how to make the gradients of matrices (and of their biases, the sums of the same series).
+        vectors: for each vector the series whose sum over all steps is its gradient.
+        input: the series to add to the gradient of the input, which is otherwise made from the adjoints of W.
+    """
+
+    graph: Graph
+    forward: Step
+    backward: Step
+    ending: Step
+    matrices: tuple[MatrixGradient, ...]
+    vectors: Mapping[str, str]
+    input: str | None
+
+
+def lower(graph: Graph) -> Lowered:
+    """Differentiate a cell and decide what to save."""
+    tracer = Simplifier()
+    primal: list[Symbol] = []
+    for node in graph.nodes:
+        primal.append(tracer.copy(node, tuple(primal[arg] for arg in node.args)))
+    count = len(tracer.nodes)
+    ends = _adjoints_of_states(graph, tracer)
+    upstream: dict[int, Symbol] = {}
+    for state, update in zip(graph.states, graph.updates, strict=True):
+        total = ends[state.name]
+        if state is graph.output:
+            total = total + tracer.add(Node(Op.GIVEN, name=UPSTREAM, axis=state.axis))
+        upstream[update] = upstream[update] + total if update in upstream else total
+    adjoints = differentiate(graph, tracer, primal, upstream)
+
+    carried, alias = _carried(graph, tracer, adjoints.products, adjoints.leaves)
+    series = {index: f"g.{k}" for k, index in enumerate(dict.fromkeys(adjoints.products.values()))}
+    own = {graph.nodes[i].name: a for i, a in adjoints.leaves.items() if graph.nodes[i].op is Op.VECTOR}
+    of_input = next((a for i, a in adjoints.leaves.items() if graph.nodes[i].op is Op.INPUT), None)
+    for index in [*own.values(), *([] if of_input is None else [of_input])]:
+        series.setdefault(index, f"g.{len(series)}")
+
+    roots = [*(c.after for c in carried), *series]
+    operands = {operand: primal[operand].index for _, operand, _ in graph.products}
+    plain = {o for o in operands if graph.nodes[o].op is Op.INPUT or o == _output_leaf(graph)}
+    forced = {index for operand, index in operands.items() if operand not in plain}
+    read = _read(tracer.nodes, roots, count)
+    output = primal[graph.updates[0]].index  # which is written down anyway
+    saved = {i: OUTPUT if i == output else f"s.{i}" for i in remember(tracer.nodes, read, forced)}
+
+    def place(operand: int) -> str:
+        if graph.nodes[operand].op is Op.INPUT:
+            return INPUT
+        return PREVIOUS if operand in plain else saved[operands[operand]]
+
+    given = {i: Node(Op.GIVEN, name=name, axis=tracer.nodes[i].axis) for i, name in saved.items()}
+    return Lowered(
+        graph,
+        _forward(graph, tracer.nodes[:count], [primal[u].index for u in graph.updates], saved),
+        _step(tracer.nodes, carried, [Series(n, tracer.nodes[i].axis, i) for i, n in series.items()], given | alias),
+        _step(tracer.nodes, [], [Series(f"d {n}", s.axis, s.index) for n, s in ends.items()], alias),
+        tuple(
+            MatrixGradient(m, tuple((graph.nodes[i].name, series[adjoints.products[i]]) for i in group), place(operand))
+            for m, operand, group in graph.products
+        ),
+        {name: series[index] for name, index in own.items()},
+        None if of_input is None else series[of_input],
+    )
+
+
+def _output_leaf(graph: Graph) -> int | None:
+    leaves = (i for i, node in enumerate(graph.nodes) if node.op is Op.STATE and node.name == graph.output.name)
+    return next(leaves, None)
+
+
+def _adjoints_of_states(graph: Graph, tracer: Simplifier) -> dict[str, Symbol]:
+    """What the step behind this one hands back: a part that came pointwise, and one through each matrix."""
+    found = {s.name: tracer.add(Node(Op.STATE, name=f"d {s.name}", axis=s.axis)) for s in graph.states}
+    for matrix, operand, group in graph.products:
+        node = graph.nodes[operand]
+        if node.op is Op.STATE:
+            leaves = {i: tracer.add(_carried_leaf(graph.nodes[i])) for i in group}
+            through = transposed(tracer, graph, matrix, group, leaves)
+            assert through is not None
+            found[node.name] = found[node.name] + through
+    return found
+
+
+def _carried_leaf(product: Node) -> Node:
+    return Node(Op.STATE, name=f"d {product.matrix}.{product.name}", axis=product.axis)
+
+
+def _carried(
+    graph: Graph, tracer: Simplifier, products: Mapping[int, int], leaves: Mapping[int, int]
+) -> tuple[list[Carried], dict[int, Node]]:
+    """What backward carries, and which of its leaves are the same value under another name."""
+    zero = tracer.lift(0.0).index
+    parts = {graph.nodes[i].name: a for i, a in leaves.items() if graph.nodes[i].op is Op.STATE}
+    carried = {f"d {s.name}": Carried(f"d {s.name}", s.axis, parts.get(s.name, zero)) for s in graph.states}
+    alias: dict[int, Node] = {}
+    first: dict[int, Node] = {}
+    for _, operand, group in graph.products:
+        if graph.nodes[operand].op is Op.STATE:
+            for index in group:
+                leaf = _carried_leaf(graph.nodes[index])
+                adjoint = products[index]
+                alias[tracer.add(leaf).index] = first.setdefault(adjoint, leaf)
+                carried.setdefault(first[adjoint].name, Carried(first[adjoint].name, leaf.axis, adjoint))
+    return list(carried.values()), alias
+
+
+def _read(nodes: Sequence[Node], roots: Iterable[int], count: int) -> set[int]:
+    """The nodes before ``count`` that those behind it read directly."""
+    read: set[int] = set()
+    seen: set[int] = set()
+    stack = list(roots)
+    while stack:
+        index = stack.pop()
+        if index < count:
+            read.add(index)
+        elif index not in seen:
+            seen.add(index)
+            stack.extend(nodes[index].args)
+    return read
+
+
+def _forward(graph: Graph, nodes: Sequence[Node], updates: Sequence[int], saved: Mapping[int, str]) -> Step:
+    """Products of the input come from outside: they are made for all steps at once."""
+    given = {
+        i: Node(Op.GIVEN, name=f"{node.matrix}.{node.name}", axis=node.axis)
+        for i, node in enumerate(nodes)
+        if node.op is Op.PRODUCT and nodes[node.args[0]].op is Op.INPUT
+    } | {i: Node(Op.GIVEN, name=INPUT, axis=node.axis) for i, node in enumerate(nodes) if node.op is Op.INPUT}
+    carried = [Carried(s.name, s.axis, u) for s, u in zip(graph.states, updates, strict=True)]
+    output = Series(OUTPUT, graph.output.axis, updates[0])
+    kept = [Series(name, nodes[i].axis, i, saved=True) for i, name in saved.items() if name != OUTPUT]
+    return _step(nodes, carried, [output, *kept], given)
+
+
+def _step(
+    nodes: Sequence[Node], carried: Sequence[Carried], series: Sequence[Series], replaced: Mapping[int, Node]
+) -> Step:
+    """The part of a program that its results need, with some nodes replaced by leaves."""
+    needed: set[int] = set()
+    stack = [*(c.after for c in carried), *(s.node for s in series)]
+    while stack:
+        index = stack.pop()
+        if index not in needed:
+            needed.add(index)
+            stack.extend(() if index in replaced else nodes[index].args)
+    moved: dict[int, int] = {}
+    known: dict[Node, int] = {}
+    for index in sorted(needed):
+        node = replaced.get(index) or replace(nodes[index], args=tuple(moved[arg] for arg in nodes[index].args))
+        moved[index] = known.setdefault(node, len(known))
+    return Step(
+        tuple(known),
+        tuple(replace(c, after=moved[c.after]) for c in carried),
+        tuple(replace(s, node=moved[s.node]) for s in series),
+    )

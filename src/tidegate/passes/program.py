@@ -1,0 +1,143 @@
+"""One step as a program: what the engine runs at every step of a sequence, forward or backward.
+
+The derivative of a step is again a step, run from the last to the first: it carries adjoints where
+the step carries states. So both are the same kind of program, and one engine runs both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegate.errors import InternalError
+from tidegate.spec import Node, Op
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A value that one step hands to the next. Inside the step, its old value is ``Op.STATE``.
+
+    Attributes:
+        name: of the value.
+        axis: its width.
+        after: the node of its new value.
+    """
+
+    name: str
+    axis: str
+    after: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """A value that is written down at every step.
+
+    Attributes:
+        name: of the series.
+        axis: its width.
+        node: the value.
+        saved: written only where a backward run will follow.
+    """
+
+    name: str
+    axis: str
+    node: int
+    saved: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """The program of one step, before it is scheduled."""
+
+    nodes: tuple[Node, ...]
+    carried: tuple[Carried, ...]
+    series: tuple[Series, ...]
+
+
+class Use(StrEnum):
+    """What a phase does with a row of values."""
+
+    LOAD = "load"  # a node
+    KEEP = "keep"  # a node
+    CARRY = "carry"  # a position in Step.carried
+    WRITE = "write"  # a position in Step.series
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Products, then pointwise work on values of one width, tile by tile.
+
+    Attributes:
+        axis: the width.
+        products: the nodes (``PRODUCT`` or ``TRANSPOSE``) that are multiplied first.
+        loads: nodes whose values lie in memory: leaves, results of earlier phases, ``products``.
+        body: the nodes that are computed here.
+        keeps: nodes that later phases of the same step read.
+        carries: positions in ``Step.carried`` whose new value is written here.
+        writes: positions in ``Step.series`` that are written here.
+    """
+
+    axis: str
+    products: tuple[int, ...]
+    loads: tuple[int, ...]
+    body: tuple[int, ...]
+    keeps: tuple[int, ...]
+    carries: tuple[int, ...]
+    writes: tuple[int, ...]
+
+    @property
+    def places(self) -> tuple[tuple[Use, int], ...]:
+        """Every row that the phase reads or writes, in the order in which emitted code knows them."""
+        groups = ((Use.LOAD, self.loads), (Use.KEEP, self.keeps), (Use.CARRY, self.carries), (Use.WRITE, self.writes))
+        return tuple((use, item) for use, items in groups for item in items)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A step and its phases, in order."""
+
+    step: Step
+    phases: tuple[Phase, ...]
+
+
+def verify_program(program: Program) -> None:
+    """The executable specification of a scheduled program.
+
+    Raises:
+        InternalError: a value is read before it is there, in the wrong width, or a result is never written.
+    """
+    nodes = program.step.nodes
+    leaves = {i for i, node in enumerate(nodes) if node.op in (Op.STATE, Op.GIVEN, Op.VECTOR)}
+    kept: set[int] = set()
+    complaints = []
+    for number, phase in enumerate(program.phases):
+        for product in phase.products:
+            complaints += [
+                f"phase {number}: operand %{a} of %{product} is not in memory"
+                for a in nodes[product].args
+                if a not in kept | leaves
+            ]
+        known = leaves | kept | set(phase.products)
+        complaints += [f"phase {number}: %{i} is not in memory" for i in phase.loads if i not in known]
+        known = set(phase.loads)
+        for index in phase.body:
+            free = [a for a in nodes[index].args if a not in known and nodes[a].op is not Op.CONST]
+            complaints += [f"phase {number}: %{index} reads %{a} before it is there" for a in free]
+            if nodes[index].axis != phase.axis:
+                complaints.append(f"phase {number}: %{index} has another width than {phase.axis}")
+            known.add(index)
+        results = [*phase.keeps]
+        results += [program.step.carried[k].after for k in phase.carries]
+        results += [program.step.series[k].node for k in phase.writes]
+        constants = {i for i in results if nodes[i].op is Op.CONST}
+        complaints += [f"phase {number}: result %{i} is not there" for i in results if i not in known | constants]
+        kept |= set(phase.keeps)
+    for what, count, done in (
+        ("carried value", len(program.step.carried), [k for p in program.phases for k in p.carries]),
+        ("series", len(program.step.series), [k for p in program.phases for k in p.writes]),
+    ):
+        if sorted(done) != list(range(count)):
+            complaints.append(f"{what}s written: {sorted(done)} of {count}")
+    if complaints:
+        listing = "\n".join(f"  %{i} = {node}" for i, node in enumerate(nodes))
+        raise InternalError("PROGRAM_INVALID", f"{'; '.join(complaints)}\n{listing}", fix="please report this")

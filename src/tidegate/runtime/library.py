@@ -1,0 +1,292 @@
+"""Native libraries: found beside the package or built by the system's compiler, and loaded.
+
+The engine and the cells of the zoo come ready in the wheel, one library for each instruction set. Whatever is not
+there, such as a user's own cell, is compiled at first use and kept in a cache, by the hash of all it is made of.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tidegate.emit.cpp import Source
+from tidegate.errors import BackendError, InputError
+from tidegate.runtime.plan import MOST_PLACES, MOST_PRODUCTS, STRUCTURES
+
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-fPIC",
+    "-shared",
+    "-fvisibility=hidden",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Wl,-z,nodelete",
+    "-pthread",
+]
+ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), "baseline": ()}
+V3 = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"]
+V4 = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
+SLOW_SECONDS = 1.0  # a longer wait is announced
+
+
+@cache
+def isa() -> str:
+    """The widest instruction set of this processor that there is a library for; ``TIDEGATE_ISA`` forces one.
+
+    Raises:
+        InputError: ``TIDEGATE_ISA`` names none, or one that this processor has not.
+    """
+    can = _available_isas()
+    wanted = os.environ.get("TIDEGATE_ISA", "")
+    if wanted and wanted not in can:
+        raise InputError(
+            "ISA", f"TIDEGATE_ISA is {wanted!r}, but this processor runs {', '.join(can)}", fix="unset it or name one"
+        )
+    return wanted or can[0]
+
+
+@cache
+def _available_isas() -> tuple[str, ...]:
+    flags = _processor_flags()
+    v3 = all(flag in flags for flag in V3)
+    v4 = v3 and all(flag in flags for flag in V4)
+    return tuple(name for name, there in (("x86-64-v4", v4), ("x86-64-v3", v3), ("baseline", True)) if there)
+
+
+def _processor_flags() -> set[str]:
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return set()
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return set()
+    lines = [line for line in text.splitlines() if line.startswith("flags")]
+    return set(lines[0].split(":", 1)[1].split()) if lines else set()
+
+
+def engine_folder() -> Path:
+    """Where the engine's sources and prebuilt libraries lie."""
+    return Path(str(files("tidegate") / "engine"))
+
+
+@cache
+def sources_hash() -> str:
+    """The hash of the engine's sources, which a library must have been built from."""
+    digest = hashlib.sha256()
+    for path in sorted(engine_folder().glob("*.h")) + sorted(engine_folder().glob("*.cpp")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Library:
+    """The loaded engine and the cells loaded so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.engine = ctypes.CDLL(str(path))
+        self._declare()
+        self._check(path)
+        self._cells: dict[str, ctypes.CDLL] = {}
+
+    def _declare(self) -> None:
+        self.engine.tg_workspace.restype = ctypes.c_int64
+        self.engine.tg_workspace.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
+        self.engine.tg_run.restype = None
+        self.engine.tg_run.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int)
+        self.engine.tg_pack.restype = None
+        self.engine.tg_pack.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        self.engine.tg_size.restype = ctypes.c_int64
+        self.engine.tg_size.argtypes = (ctypes.c_int,)
+        self.engine.tg_peak_f32.restype = ctypes.c_double
+        self.engine.tg_peak_f32.argtypes = (ctypes.c_int, ctypes.c_double)
+
+    def _check(self, path: Path) -> None:
+        expected = [*map(ctypes.sizeof, STRUCTURES), MOST_PRODUCTS, MOST_PLACES]
+        found = [self.engine.tg_size(k) for k in range(len(expected))]
+        if found != expected:
+            raise BackendError(
+                "LIBRARY_LAYOUT", f"{path} has structures of {found} bytes, expected {expected}", fix="reinstall"
+            )
+
+    def function(self, source: Source) -> Callable[[str], int]:
+        """How to find the functions of a cell; compiles it if it is nowhere."""
+        library = self._cells.get(source.key) or self._load(source)
+
+        def address(name: str) -> int:
+            found = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+            assert found is not None
+            return found
+
+        return address
+
+    def _load(self, source: Source) -> ctypes.CDLL:
+        library = self.engine if hasattr(self.engine, _a_function(source)) else ctypes.CDLL(str(build(source)))
+        self._cells[source.key] = library
+        return library
+
+
+def _a_function(source: Source) -> str:
+    return source.function("forward", 0, saving=False, dtype="f32")
+
+
+@cache
+def load() -> Library:
+    """The engine for this processor.
+
+    Raises:
+        BackendError: there is no library for it, and no compiler to build one.
+    """
+    return Library(_prebuilt() or build(None))
+
+
+def _prebuilt() -> Path | None:
+    """The library of the wheel, unless the sources have changed since."""
+    folder = engine_folder() / "lib"
+    stamp = folder / "sources.txt"
+    path = folder / f"tidegate-{isa()}.so"
+    if path.exists() and stamp.exists() and stamp.read_text(encoding="ascii").strip() == sources_hash():
+        return path
+    return None
+
+
+def compiler() -> list[str]:
+    """The command of the system's C++ compiler; ``CXX`` names another.
+
+    Raises:
+        BackendError: there is none.
+    """
+    chosen = shlex.split(os.environ.get("CXX", "")) or next(
+        ([n] for n in ("c++", "g++", "clang++") if shutil.which(n)), []
+    )
+    if not chosen or not shutil.which(chosen[0]):
+        raise BackendError(
+            "NO_COMPILER",
+            f"no C++ compiler was found ({' '.join(chosen) or 'c++, g++, clang++'})",
+            fix="install one (Debian: apt install g++), or set CXX",
+        )
+    return chosen
+
+
+@cache
+def _compiler_version(command: tuple[str, ...]) -> str:
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout
+
+
+def build(source: Source | None) -> Path:
+    """Compile a cell, or the engine itself, unless the cache has it.
+
+    Raises:
+        BackendError: there is no compiler, or it failed.
+    """
+    command = [*compiler(), *FLAGS, *ISAS[isa()], f"-I{engine_folder()}"]
+    text = source.text if source else (engine_folder() / "engine.cpp").read_text(encoding="utf-8")
+    version = _compiler_version(tuple(compiler()))
+    parts = (text, sources_hash(), version, *FLAGS, isa())
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    path = cache_folder() / f"{'cell' if source else 'engine'}-{key}.so"
+    if not path.exists():
+        with _alone(path.with_suffix(".lock")):
+            if not path.exists():  # another process may have built it meanwhile
+                _compile(command, text, path, "the engine" if source is None else _title(source))
+    return path
+
+
+def _title(source: Source) -> str:
+    return source.text.split("\n", 1)[0].removeprefix("// Pointwise part of ").split(";")[0]
+
+
+def _compile(command: Sequence[str], text: str, path: Path, what: str) -> None:
+    start = time.monotonic()
+    announced = False
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        file, made = Path(folder) / "source.cpp", Path(folder) / "made.so"
+        file.write_text(text, encoding="utf-8")
+        with subprocess.Popen(  # noqa: S603  the compiler of this system
+            [*command, str(file), "-o", str(made)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            while True:
+                try:
+                    output, _ = process.communicate(timeout=SLOW_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    if not announced:
+                        _say(f"tidegate: compiling {what} for this processor, once ...")
+                    announced = True
+        if process.returncode:
+            raise BackendError(
+                "COMPILER_FAILED",
+                f"the compiler could not build {what}: {output.strip()[:2000]}",
+                fix="check that CXX names a C++17 compiler; without one, layers run eagerly",
+            )
+        made.replace(path)
+    if announced:
+        _say(f"tidegate: compiled {what} in {time.monotonic() - start:.1f} s")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  progress of something that takes seconds
+
+
+def cache_folder() -> Path:
+    """``TIDEGATE_CACHE``, or ``tidegate`` in the user's cache folder; nobody else may write there."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(os.environ.get("TIDEGATE_CACHE") or Path(base) / "tidegate")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_private(folder)
+    except OSError as error:
+        raise BackendError(
+            "CACHE", f"the cache {folder} cannot be used: {error}", fix="set TIDEGATE_CACHE to a folder of yours"
+        ) from error
+    return folder
+
+
+def _check_private(folder: Path) -> None:
+    """Code is loaded from here, so others must not be able to write it."""
+    status = folder.stat()
+    if hasattr(os, "getuid") and status.st_uid not in (os.getuid(), 0):
+        raise BackendError("CACHE", f"the cache {folder} belongs to another user", fix="set TIDEGATE_CACHE to your own")
+    if status.st_mode & 0o022:
+        raise BackendError("CACHE", f"others may write to the cache {folder}", fix=f"chmod 700 {folder}")
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One process builds, others wait; the system lets go of the lock however a process ends."""
+    try:
+        import fcntl
+    except ImportError:  # not a Unix: two processes may build the same file, and the last one's stays
+        yield
+        return
+    with lock.open("w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def peak_flops(threads: int, seconds: float = 0.2) -> float:
+    """Floating-point operations a second that this machine does at most in float32, measured now."""
+    return float(load().engine.tg_peak_f32(threads, seconds))
+
+
+def call(library: Library, calls: Any, count: int, size: int, threads: int) -> None:
+    """Run one or two calls; blocks, without holding Python's lock."""
+    library.engine.tg_run(calls, count, size, threads)
