@@ -19,6 +19,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "emit": ("errors spec passes", ""),
     "runtime": ("errors spec passes emit", "torch numpy"),
     "nn": ("errors spec zoo passes emit runtime", "torch"),
+    "bench": ("errors spec zoo nn runtime", "torch numpy jax onnx onnxruntime torchrecurrent"),
     "records": ("errors", ""),
     "storage": ("", ""),
     "data": ("errors records", "numpy pandas"),
@@ -26,7 +27,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "train": ("errors storage nn data tasks records", "torch safetensors"),
     "compare": ("errors storage spec zoo nn data tasks train records", "torch numpy scipy safetensors filelock"),
     "report": ("errors storage spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),
-    "cli": ("errors spec zoo emit nn tasks compare records report", "tyro rich torch"),
+    "cli": ("errors spec zoo emit nn bench tasks compare records report", "tyro rich torch"),
 }
 
 

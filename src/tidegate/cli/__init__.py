@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from tidegate import __version__
+from tidegate.cli.bench import Bench
 from tidegate.cli.cells import Cells
 from tidegate.cli.compare import Compare
 from tidegate.cli.trace import Trace
@@ -18,6 +19,7 @@ Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 DESCRIPTION = (
     "Gated recurrent networks: each cell written once, as its equations. tidegate --version prints the version."
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="tidegate",
         description=DESCRIPTION,
         args=arguments or ["--help"],
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
     try:
         _check_text(arguments)

@@ -2,7 +2,7 @@
 
 from tidegate.runtime.eager import Rows, run
 from tidegate.runtime.layer import eager_only, run_layer
-from tidegate.runtime.library import isa, peak_flops
+from tidegate.runtime.library import fma_peak, isa
 from tidegate.runtime.tensor import TENSORS
 
-__all__ = ["TENSORS", "Rows", "eager_only", "isa", "peak_flops", "run", "run_layer"]
+__all__ = ["TENSORS", "Rows", "eager_only", "fma_peak", "isa", "run", "run_layer"]
