@@ -9,13 +9,9 @@ inline namespace TIDEGATE_ISA {
 constexpr int kMaxProducts = 256;
 constexpr int kMaxPlaces = 256;
 constexpr int64_t kGradientDepth = 256;  // rows summed before a sum is written: two packed operands fit the caches
-constexpr int64_t kGradientStrip = 96;   // rows of the gradient worked on together, a multiple of kTileRows
+constexpr int64_t kGradientBlock = 16 * kTileRows;  // rows of the gradient whose adjoints are packed together
 
 TIDEGATE_INLINE int64_t gradient_depth(int64_t rows) { return rows < kGradientDepth ? rows : kGradientDepth; }
-template <class T>
-TIDEGATE_INLINE int64_t gradient_strip(int64_t depth) {
-  return depth * kGradientStrip;
-}
 
 // Row `row` of the operand [rows, columns], into the panels of a packed matrix with k = rows.
 template <class T>
@@ -32,31 +28,45 @@ void pack_operand_row(const T* from, int64_t columns, int64_t rows, int64_t row,
   }
 }
 
+// Adjoints in the order in which the kernel reads them, [group of kTileRows][i][row], and room between the groups: a whole
+// vector is written for each few rows, and the next one puts right what it wrote too much.
+template <class T>
+TIDEGATE_INLINE int64_t group_size(int64_t rows) {
+  return rows * kTileRows + kLanes<T>;
+}
+template <class T>
+TIDEGATE_INLINE int64_t adjoints_size(int64_t rows) {
+  return kGradientBlock / kTileRows * group_size<T>(rows);
+}
+template <class T>
+void pack_adjoints(const T* from, int64_t stride, int64_t count, int64_t rows, T* to) {
+  constexpr int vectors = (kTileRows + kLanes<T> - 1) / kLanes<T>;
+  for (int64_t i = 0; i < rows; ++i, from += stride)
+    for (int64_t group = 0; group * kTileRows < count; ++group)
+      for (int v = 0; v < vectors; ++v)
+        store(to + group * group_size<T>(rows) + i * kTileRows + v * kLanes<T>,
+              load(from + group * kTileRows + v * kLanes<T>));
+}
+
 // to[r][:] (+)= sum over i of adjoint[i][r] * operand[i][:], for r from `low` to `high`.
 template <class T>
 void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t high, int64_t rows, const T* operand,
-                        int64_t columns, T* strip, T* to, bool fresh) {
-  for (int64_t block = low; block < high; block += kGradientStrip) {
-    const int64_t end = high - block < kGradientStrip ? high : block + kGradientStrip;
-    // Transposed into groups of kTileRows: [group][i][row]
-    for (int64_t i = 0; i < rows; ++i) {
-      const T* from = adjoint + i * stride;
-      for (int64_t r = block; r < end; ++r) {
-        const int64_t group = (r - block) / kTileRows, within = (r - block) % kTileRows;
-        strip[(group * rows + i) * kTileRows + within] = from[r];
-      }
-    }
+                        int64_t columns, T* packed, T* to, bool fresh) {
+  TileArguments<T> tile;
+  tile.step = kTileRows;
+  tile.k = rows;
+  tile.bias = nullptr;
+  tile.start = fresh ? Start::kZero : Start::kAdd;
+  for (int64_t block = low; block < high; block += kGradientBlock) {
+    const int64_t end = high - block < kGradientBlock ? high : block + kGradientBlock;
+    pack_adjoints(adjoint + block, stride, end - block, rows, packed);
     for (int64_t column = 0; column < columns; column += kPanel<T>) {
-      TileArguments<T> tile;
-      tile.step = kTileRows;
-      tile.k = rows;
       tile.panel = operand + column * rows;
-      tile.bias = nullptr;
       tile.width = static_cast<int>(columns - column < kPanel<T> ? columns - column : kPanel<T>);
-      tile.start = fresh ? Start::kZero : Start::kAdd;
-      for (int64_t r = block; r < end; r += kTileRows) {
+      const T* group = packed;
+      for (int64_t r = block; r < end; r += kTileRows, group += group_size<T>(rows)) {
         const int count = static_cast<int>(end - r < kTileRows ? end - r : kTileRows);
-        for (int c = 0; c < count; ++c) tile.a[c] = strip + (r - block) * rows + c;
+        for (int c = 0; c < count; ++c) tile.a[c] = group + c;
         for (int c = 0; c < count; ++c) tile.c[c] = to + (r + c) * columns + column;
         multiply(count, tile);
       }

@@ -52,14 +52,15 @@ void multiply_tile(const TileArguments<T>& tile) {
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) a[row] = tile.a[row];
   const T* panel = tile.panel;
-  for (int64_t i = 0; i < tile.k; ++i) {
+  const ptrdiff_t step = tile.step;
+  ptrdiff_t at = 0;  // one count for all rows, not a pointer to move in each
+  for (int64_t i = 0; i < tile.k; ++i, at += step) {
     Vector<T> b[kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) b[v] = load(panel + v * lanes);
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
-      const Vector<T> element = splat(*a[row]);
-      a[row] += tile.step;
+      const Vector<T> element = splat(a[row][at]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[row][v] += element * b[v];
     }
@@ -100,6 +101,105 @@ TIDEGATE_INLINE void multiply(int rows, const TileArguments<T>& tile) {
     case 4:
       return multiply_rows<T, 4>(rows, tile);
 #endif
+  }
+}
+
+// One row of an operand times panels of up to kTileVectors matrices at once: enough sums to hide the time that each takes.
+template <class T>
+struct RowArguments {
+  const T* a;
+  int64_t k;
+  const T* panel[kTileVectors];
+  const T* bias[kTileVectors];  // or null
+  T* c[kTileVectors];
+};
+
+template <class T, int kMatrices, int kVectors>
+void multiply_row(const RowArguments<T>& row) {
+  constexpr int lanes = kLanes<T>;
+  Vector<T> sum[kMatrices][kVectors];
+  const T* panel[kMatrices];
+#pragma GCC unroll 4
+  for (int m = 0; m < kMatrices; ++m) {
+    panel[m] = row.panel[m];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) sum[m][v] = row.bias[m] ? load(row.bias[m] + v * lanes) : Vector<T>{};
+  }
+  int64_t at = 0;
+  for (int64_t i = 0; i < row.k; ++i, at += kVectors * lanes) {
+    const Vector<T> element = splat(row.a[i]);
+#pragma GCC unroll 4
+    for (int m = 0; m < kMatrices; ++m) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[m][v] += element * load(panel[m] + at + v * lanes);
+    }
+  }
+#pragma GCC unroll 4
+  for (int m = 0; m < kMatrices; ++m) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) store(row.c[m] + v * lanes, sum[m][v]);
+  }
+}
+
+template <class T, int kMatrices>
+TIDEGATE_INLINE void multiply_row_by(int vectors, const RowArguments<T>& row) {
+  switch (vectors) {
+    case 1:
+      return multiply_row<T, kMatrices, 1>(row);
+    case 2:
+      return multiply_row<T, kMatrices, 2>(row);
+#if defined(__AVX512VL__)
+    case 3:
+      return multiply_row<T, kMatrices, 3>(row);
+    case 4:
+      return multiply_row<T, kMatrices, 4>(row);
+#endif
+  }
+}
+
+// matrices: 1 to kTileVectors; width: of the panels, 1 to kPanel. Whole vectors are written.
+template <class T>
+TIDEGATE_INLINE void multiply_one_row(int matrices, int width, const RowArguments<T>& row) {
+  const int vectors = (width + kLanes<T> - 1) / kLanes<T>;
+  switch (matrices) {
+    case 1:
+      return multiply_row_by<T, 1>(vectors, row);
+    case 2:
+      return multiply_row_by<T, 2>(vectors, row);
+#if defined(__AVX512VL__)
+    case 3:
+      return multiply_row_by<T, 3>(vectors, row);
+    case 4:
+      return multiply_row_by<T, 4>(vectors, row);
+#endif
+  }
+}
+
+// One row of an operand times rows of a matrix as it is stored: for so few rows that packing would cost more.
+// c[j] = bias[j] + sum over i of a[i] * matrix[j * stride + i]
+template <class T>
+void multiply_unpacked(const T* a, int64_t k, const T* matrix, int64_t stride, const T* bias, int width, T* c) {
+  constexpr int some = 4;
+  for (int j = 0; j < width; j += some) {
+    const int count = width - j < some ? width - j : some;
+    Vector<T> sum[some] = {};
+    const T* row[some];
+    for (int r = 0; r < some; ++r) row[r] = matrix + (j + (r < count ? r : 0)) * stride;
+    int64_t i = 0;
+    for (; i + kLanes<T> <= k; i += kLanes<T>) {
+      const Vector<T> part = load(a + i);
+#pragma GCC unroll 4
+      for (int r = 0; r < some; ++r) sum[r] += part * load(row[r] + i);
+    }
+    if (i < k) {
+      const Vector<T> part = load(a + i, static_cast<int>(k - i));
+      for (int r = 0; r < some; ++r) sum[r] += part * load(row[r] + i, static_cast<int>(k - i));
+    }
+    for (int r = 0; r < count; ++r) {
+      T total = bias ? bias[j + r] : T(0);
+      for (int lane = 0; lane < kLanes<T>; ++lane) total += sum[r][lane];
+      c[j + r] = total;
+    }
   }
 }
 

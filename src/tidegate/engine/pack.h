@@ -22,21 +22,80 @@ void pack_across(const T* from, int64_t stride, int64_t k, int width, T* to) {
   }
 }
 
-// Entry (i, j) of the panel is from[j * stride + i]: blocks of 8 by 8, so that both sides are touched line by line.
+// A square of numbers as eight or four vectors of 32 bytes, whatever the registers are.
+template <class T>
+struct Square;
+template <>
+struct Square<float> {
+  static constexpr int kSide = 8;
+  typedef float Row __attribute__((vector_size(32)));
+  typedef float Unaligned __attribute__((vector_size(32), aligned(4), may_alias));
+};
+template <>
+struct Square<double> {
+  static constexpr int kSide = 4;
+  typedef double Row __attribute__((vector_size(32)));
+  typedef double Unaligned __attribute__((vector_size(32), aligned(8), may_alias));
+};
+
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define TIDEGATE_SHUFFLES
+#endif
+#endif
+
+#ifdef TIDEGATE_SHUFFLES
+// Pairs, then pairs of pairs, ... trade places.
+TIDEGATE_INLINE void transpose(Square<double>::Row (&r)[4]) {
+  Square<double>::Row s[4];
+  for (int i = 0; i < 4; i += 2) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 4, 2, 6);
+    s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 5, 3, 7);
+  }
+  for (int i = 0; i < 2; ++i) {
+    r[i] = __builtin_shufflevector(s[i], s[i + 2], 0, 1, 4, 5);
+    r[i + 2] = __builtin_shufflevector(s[i], s[i + 2], 2, 3, 6, 7);
+  }
+}
+TIDEGATE_INLINE void transpose(Square<float>::Row (&r)[8]) {
+  Square<float>::Row s[8];
+  for (int i = 0; i < 8; i += 2) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = i; j < i + 2; ++j) {
+      r[j] = __builtin_shufflevector(s[j], s[j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      r[j + 2] = __builtin_shufflevector(s[j], s[j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int i = 0; i < 4; ++i) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  for (int i = 0; i < 8; ++i) r[i] = s[i];
+}
+#endif
+
+// Entry (i, j) of the panel is from[j * stride + i]. Squares, so that both sides are touched line by line.
 template <class T>
 void pack_along(const T* from, int64_t stride, int64_t k, int width, T* to) {
-  constexpr int block = 8;
+  using S = Square<T>;
   const int full = padded<T>(width);
-  for (int j = 0; j < full; j += block) {
-    const int columns = width - j < block ? width - j : block;
-    for (int64_t i = 0; i < k; ++i) {
-      T* row = to + i * full + j;
-      if (columns == block) {
-        for (int c = 0; c < block; ++c) row[c] = from[(j + c) * stride + i];
-      } else {
-        for (int c = 0; c < block && j + c < full; ++c) row[c] = c < columns ? from[(j + c) * stride + i] : T(0);
+  for (int j = 0; j < full; j += S::kSide) {
+    int64_t i = 0;
+#ifdef TIDEGATE_SHUFFLES
+    if (j + S::kSide <= width)
+      for (; i + S::kSide <= k; i += S::kSide) {
+        typename S::Row rows[S::kSide];
+        for (int c = 0; c < S::kSide; ++c)
+          rows[c] = *reinterpret_cast<const typename S::Unaligned*>(from + (j + c) * stride + i);
+        transpose(rows);
+        for (int c = 0; c < S::kSide; ++c)
+          *reinterpret_cast<typename S::Unaligned*>(to + (i + c) * full + j) = rows[c];
       }
-    }
+#endif
+    for (; i < k; ++i)
+      for (int c = j; c < j + S::kSide && c < full; ++c) to[i * full + c] = c < width ? from[c * stride + i] : T(0);
   }
 }
 

@@ -1,6 +1,7 @@
 // What the engine is told, as plain data: the same bytes on both sides of the C interface.
 //
-// A plan says what one step does; it is made once for a cell, its widths and a number type. A call brings the tensors.
+// A plan says what one step does; it is made once for a cell, its widths and a number type. A call brings the tensors;
+// all its fields have eight bytes, so that it can be written as an array.
 // Offsets and strides count elements.
 #pragma once
 
@@ -114,12 +115,12 @@ typedef struct {
   const int64_t* sizes;    // of each step: how many sequences still run; never grows
   const int64_t* offsets;  // of each step: its first row in a series; one more than steps
   const uint8_t* resets;   // for each row of a series: the carried values are zeros before it; or null
-  void* const* tensors;
+  void* const* tensors;    // null where there is none: initial rows are then zeros
   const int64_t* strides;  // of each tensor, from row to row
   void* workspace;         // at least tg_workspace bytes, aligned to 64
   const void* packed;      // matrices packed by tg_pack, or null: they are packed first
-  int32_t descending;      // from the last step to the first
-  int32_t resets_behind;   // the resets act behind the step: this is a backward run
+  int64_t descending;      // from the last step to the first
+  int64_t resets_behind;   // the resets act behind the step: this is a backward run
 } tg_call;
 
 }  // extern "C"

@@ -35,7 +35,7 @@ struct Workspace {
   T* scratch;   // a row for each sequence
   T* tiles;     // of each member
   T* gradient;  // packed operands of gradients
-  T* strips;    // of each member, packed adjoints
+  T* adjoints;  // of each member, packed too
   int64_t carried_width, scratch_width, chunk_width, tile_size;
   int64_t chunk_rows;
   int64_t bytes;
@@ -58,6 +58,8 @@ class Run {
       pack(share);
       share.barrier->wait();
     }
+    Places places;
+    resolve(share.member, places);
     start_empty_sequences(share);
     int64_t step = 0;
     int64_t running = 0;  // sequences of the step before
@@ -65,7 +67,7 @@ class Run {
       const int64_t end = chunk_end(step);
       const Chunk chunk = chunk_of(step, end);
       multiply_input(chunk, share);
-      for (; step < end; ++step) running = one_step(step, running, chunk, share);
+      for (; step < end; ++step) running = one_step(step, running, chunk, places, share);
       if (plan_.gradients || plan_.sums || plan_.behind_chunk) {
         share.barrier->wait();
         gradients(chunk, share);
@@ -76,7 +78,7 @@ class Run {
 
   void pack(const Share& share) {
     T* to = space_.packed;
-    for (int i = 0; i < plan_.matrices; ++i) {
+    for (int i = 0; i < plan_.matrices && !unpacked_; ++i) {
       pack_matrix(plan_.matrix[i], to, share);
       to += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
     }
@@ -98,11 +100,25 @@ class Run {
     int64_t first_step, last_step;
   };
 
+  // A place as far as it does not depend on the step: its row of sequence 0 is base[half] + stride * rows[counts].
+  enum Counts { kNone, kSeries, kChunk };
+  struct Resolved {
+    T* base[2];
+    int64_t stride;
+    Counts counts;
+  };
+  // Every place and operand of the plan, resolved once for a member.
+  struct Places {
+    Resolved place[kMaxPlaces];
+    Resolved operand[kMaxProducts];
+  };
+
   const tg_call& call_;
   const tg_plan& plan_;
   Workspace<T> space_;
   const T* matrices_[kMaxProducts];
   const T* biases_[kMaxProducts];
+  bool unpacked_;  // so few rows that matrices are read as they are
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
 
@@ -122,7 +138,15 @@ class Run {
     return {call_.offsets[low], call_.offsets[high + 1], low, high + 1};
   }
 
+  // Packing reads a matrix and writes it; that pays from the third row on.
+  bool better_unpacked() const {
+    bool along = call_.packed == nullptr && call_.offsets[call_.steps] <= 2;
+    for (int i = 0; i < plan_.matrices; ++i) along = along && !plan_.matrix[i].across;
+    return along;
+  }
+
   void lay_out(int members) {
+    unpacked_ = better_unpacked();
     char* at = static_cast<char*>(call_.workspace);
     const char* begin = at;
     auto take = [&at](int64_t count) {
@@ -139,7 +163,8 @@ class Run {
     space_.biases = space_.packed + packed;
     space_.carried_width = rounded(plan_.carried_width, kLanes<T>);
     space_.scratch_width = rounded(plan_.scratch_width, kLanes<T>);
-    space_.chunk_width = rounded(plan_.chunk_width, kLanes<T>);
+    // Columns of a chunk are read as streams: an odd number of cache lines spreads them over all sets of a cache.
+    space_.chunk_width = (rounded(plan_.chunk_width * sizeof(T), 64) / 64 | 1) * 64 / static_cast<int64_t>(sizeof(T));
     const int64_t total = call_.offsets[call_.steps];
     const int64_t widest = call_.steps ? call_.sizes[0] : 0;
     const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
@@ -147,7 +172,7 @@ class Run {
                             : kForwardChunkBytes / static_cast<int64_t>(sizeof(T)) / (space_.chunk_width + 1);
     rows = rows < widest ? widest : rows;
     space_.chunk_rows = rows < total ? rows : total;
-    space_.chunk = take(space_.chunk_rows * space_.chunk_width);
+    space_.chunk = take(space_.chunk_rows * space_.chunk_width + 2 * kLanes<T>);  // vectors are read past its end
     space_.carried = take(2 * call_.sequences * space_.carried_width);
     space_.scratch = take(call_.sequences * space_.scratch_width);
     space_.tile_size = int64_t{plan_.slots} * kTileRows * kPanel<T>;
@@ -159,7 +184,7 @@ class Run {
       }
       const int64_t depth = gradient_depth(space_.chunk_rows);
       space_.gradient = take(depth * operand);
-      space_.strips = take(members * gradient_strip<T>(depth));
+      space_.adjoints = take(members * adjoints_size<T>(depth));
     }
     space_.bytes = at - begin;
     const T* matrix = space_.packed;
@@ -206,7 +231,12 @@ class Run {
   }
 
   const T* initial_row(const tg_carried& carried, int64_t row) const {
-    return carried.initial < 0 ? nullptr : tensor(carried.initial) + row * call_.strides[carried.initial];
+    return row_of(carried.initial, row);
+  }
+
+  // Null where there is no such tensor.
+  const T* row_of(int index, int64_t row) const {
+    return index < 0 || tensor(index) == nullptr ? nullptr : tensor(index) + row * call_.strides[index];
   }
 
   static void copy_or_clear(T* to, const T* from, int64_t width) {
@@ -219,7 +249,7 @@ class Run {
   T* carried_rows(int64_t half) const { return space_.carried + half * call_.sequences * space_.carried_width; }
 
   // Returns how many sequences this step had.
-  int64_t one_step(int64_t step, int64_t running, const Chunk& chunk, const Share& share) {
+  int64_t one_step(int64_t step, int64_t running, const Chunk& chunk, const Places& places, const Share& share) {
     const int64_t t = time(step);
     const int64_t size = call_.sizes[t];
     const int64_t next = step + 1 < call_.steps ? call_.sizes[time(step + 1)] : 0;
@@ -233,7 +263,7 @@ class Run {
       meet_if_by_units(share);
     }
     for (int i = 0; i < plan_.phases; ++i) {
-      run_phase(plan_.phase[i], {t, half, chunk.first_row}, 0, size, share);
+      run_phase(plan_.phase[i], moment_of(t, half, chunk), 0, size, places, share);
       meet_if_by_units(share);
     }
     if (call_.resets && call_.resets_behind) {
@@ -241,10 +271,18 @@ class Run {
       meet_if_by_units(share);
     }
     if (next < size) {
-      end_rows(1 - half, {t, 1 - half, chunk.first_row}, next, size, share);
+      end_rows(1 - half, moment_of(t, 1 - half, chunk), next, size, places, share);
       meet_if_by_units(share);
     }
     return size;
+  }
+
+  struct Moment {
+    int64_t half;
+    int64_t rows[3];  // by Counts: of a series and of a chunk that lie before this step
+  };
+  Moment moment_of(int64_t t, int64_t half, const Chunk& chunk) const {
+    return {half, {0, call_.offsets[t], call_.offsets[t] - chunk.first_row}};
   }
 
   static void meet_if_by_units(const Share& share) {
@@ -275,13 +313,10 @@ class Run {
         memset(carried_rows(half) + row * space_.carried_width, 0, space_.carried_width * sizeof(T));
   }
 
-  struct Moment {
-    int64_t time, half, chunk_row;
-  };
-
-  void end_rows(int64_t half, Moment moment, int64_t first, int64_t last, const Share& share) {
+  void end_rows(int64_t half, const Moment& moment, int64_t first, int64_t last, const Places& places,
+                const Share& share) {
     for (int i = 0; i < plan_.ending_phases; ++i)
-      run_phase(plan_.phase[plan_.phases + i], moment, first, last, share);
+      run_phase(plan_.phase[plan_.phases + i], moment, first, last, places, share);
     if (plan_.ending_phases) return;  // which wrote the last values
     const Range range = whole_rows(first, last, share);
     for (int i = 0; i < plan_.carried; ++i) {
@@ -298,47 +333,61 @@ class Run {
     T* first;
     int64_t stride;
   };
-  Rows rows_at(const tg_place& place, const Moment& moment) const {
-    const int64_t row = call_.offsets[moment.time];
+
+  Resolved resolved(const tg_place& place, int member) const {
+    const int64_t half = call_.sequences * space_.carried_width;
+    T* const carried = space_.carried + place.offset;
+    T* const tile = space_.tiles + member * space_.tile_size;
     switch (place.kind) {
-      case TG_ROWS:
-        return {tensor(place.tensor) + place.offset, call_.strides[place.tensor]};
-      case TG_SERIES: {
-        const int64_t stride = call_.strides[place.tensor];
-        return {tensor(place.tensor) + place.offset + row * stride, stride};
+      case TG_CHUNK: {
+        T* const chunk = space_.chunk + place.offset;
+        return {{chunk, chunk}, space_.chunk_width, kChunk};
       }
-      case TG_CHUNK:
-        return {space_.chunk + (row - moment.chunk_row) * space_.chunk_width + place.offset, space_.chunk_width};
       case TG_BEFORE:
-        return {carried_rows(moment.half) + place.offset, space_.carried_width};
+        return {{carried, carried + half}, space_.carried_width, kNone};
       case TG_AFTER:
-        return {carried_rows(1 - moment.half) + place.offset, space_.carried_width};
+        return {{carried + half, carried}, space_.carried_width, kNone};
       case TG_SCRATCH:
-        return {space_.scratch + place.offset, space_.scratch_width};
-      default:
-        return {tensor(place.tensor) + place.offset, 0};
+        return {{space_.scratch + place.offset, space_.scratch + place.offset}, space_.scratch_width, kNone};
+      case TG_PRODUCT: {
+        T* const product = tile + place.offset * kTileRows * kPanel<T>;
+        return {{product, product}, kPanel<T>, kNone};
+      }
+      default: {
+        T* const first = tensor(place.tensor) + place.offset;
+        const int64_t stride = place.kind == TG_VECTOR ? 0 : call_.strides[place.tensor];
+        return {{first, first}, stride, place.kind == TG_SERIES ? kSeries : kNone};
+      }
     }
   }
 
-  void run_phase(const tg_phase& phase, const Moment& moment, int64_t first, int64_t last, const Share& share) {
+  void resolve(int member, Places& places) const {
+    for (int i = 0; i < plan_.places; ++i) places.place[i] = resolved(plan_.place[i], member);
+    for (int i = 0; i < plan_.products; ++i) places.operand[i] = resolved(plan_.product[i].operand, member);
+  }
+
+  TIDEGATE_INLINE static Rows rows_at(const Resolved& place, const Moment& moment) {
+    return {place.base[moment.half] + place.stride * moment.rows[place.counts], place.stride};
+  }
+
+  void run_phase(const tg_phase& phase, const Moment& moment, int64_t first, int64_t last, const Places& places,
+                 const Share& share) {
     if (!share.by_units) {
       first = first < share.first_row ? share.first_row : first;
       last = last < share.last_row ? last : share.last_row;
     }
     if (first >= last) return;
-    Rows places[kMaxPlaces];
+    Rows place[kMaxPlaces];
     Rows operands[kMaxProducts];
-    const tg_place* place = plan_.place + phase.first_place;
-    const tg_product* product = plan_.product + phase.first_product;
-    T* tiles = space_.tiles + share.member * space_.tile_size;
-    for (int i = 0; i < phase.places; ++i)
-      places[i] = place[i].kind == TG_PRODUCT ? Rows{tiles + place[i].offset * kTileRows * kPanel<T>, kPanel<T>}
-                                              : rows_at(place[i], moment);
-    for (int i = 0; i < phase.products; ++i) operands[i] = rows_at(product[i].operand, moment);
-
     void* rows[kMaxPlaces];
     int64_t strides[kMaxPlaces];
-    for (int i = 0; i < phase.places; ++i) strides[i] = places[i].stride;
+    for (int i = 0; i < phase.places; ++i) {
+      place[i] = rows_at(places.place[phase.first_place + i], moment);
+      strides[i] = place[i].stride;
+    }
+    for (int i = 0; i < phase.products; ++i) operands[i] = rows_at(places.operand[phase.first_product + i], moment);
+
+    T* const tiles = space_.tiles + share.member * space_.tile_size;
     const int64_t panels = (phase.width + kPanel<T> - 1) / kPanel<T>;
     const int64_t first_panel = share.by_units ? share.first(panels) : 0;
     const int64_t last_panel = share.by_units ? share.last(panels) : panels;
@@ -349,11 +398,14 @@ class Run {
       for (int64_t tile = 0; tile < tiles_of_rows; ++tile) {
         const int64_t row = first + (last - first) * tile / tiles_of_rows;  // tiles of nearly equal height
         const int count = static_cast<int>(first + (last - first) * (tile + 1) / tiles_of_rows - row);
-        for (int i = 0; i < phase.products; ++i)
-          multiply_into_tile(phase.first_product + i, operands[i], row, count, p, width, tiles);
+        if (count == 1)
+          multiply_row_into_tile(phase, operands, row, p, width, tiles);
+        else
+          for (int i = 0; i < phase.products; ++i)
+            multiply_into_tile(phase.first_product + i, operands[i], row, count, p, width, tiles);
         for (int i = 0; i < phase.places; ++i) {
-          const bool local = place[i].kind == TG_PRODUCT;
-          rows[i] = places[i].first + (local ? 0 : row * places[i].stride + unit);
+          const bool local = plan_.place[phase.first_place + i].kind == TG_PRODUCT;
+          rows[i] = place[i].first + (local ? 0 : row * place[i].stride + unit);
         }
         const tg_tile work = {rows, strides, count, width};
         phase.pointwise(&work);
@@ -361,9 +413,46 @@ class Run {
     }
   }
 
+  // Products of the same row are made together, up to kTileVectors of them.
+  void multiply_row_into_tile(const tg_phase& phase, const Rows* operands, int64_t row, int64_t panel, int width,
+                              T* tiles) {
+    int i = 0;
+    while (i < phase.products) {
+      RowArguments<T> work;
+      const T* const a = operands[i].first + row * operands[i].stride;
+      const tg_matrix& matrix = plan_.matrix[plan_.product[phase.first_product + i].matrix];
+      work.a = a;
+      work.k = matrix.k;
+      int count = 0;
+      bool together = true;
+      while (together) {
+        const int index = phase.first_product + i;
+        const tg_product& product = plan_.product[index];
+        if (unpacked_ || product.add) break;
+        work.panel[count] = matrices_[product.matrix] + panel * kPanel<T> * work.k;
+        work.bias[count] = biases_[index] ? biases_[index] + panel * kPanel<T> : nullptr;
+        work.c[count] = tiles + product.result * kTileRows * kPanel<T>;
+        ++count, ++i;
+        together = count < kTileVectors && i < phase.products &&
+                   operands[i].first + row * operands[i].stride == a &&
+                   plan_.matrix[plan_.product[phase.first_product + i].matrix].k == work.k;
+      }
+      if (count)
+        multiply_one_row(count, width, work);
+      else
+        multiply_into_tile(phase.first_product + i, operands[i], row, 1, panel, width, tiles), ++i;
+    }
+  }
+
   TIDEGATE_INLINE void multiply_into_tile(int index, const Rows& operand, int64_t row, int count, int64_t panel,
                                           int width, T* tiles) {
     const tg_product& product = plan_.product[index];
+    if (unpacked_) {
+      for (int r = 0; r < count; ++r)
+        multiply_as_stored(index, operand.first + (row + r) * operand.stride, panel * kPanel<T>, width,
+                           tiles + (product.result * kTileRows + r) * kPanel<T>);
+      return;
+    }
     TileArguments<T> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = operand.first + (row + r) * operand.stride;
     for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * kTileRows + r) * kPanel<T>;
@@ -374,6 +463,12 @@ class Run {
     tile.width = padded<T>(width);
     tile.start = product.add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
     multiply(count, tile);
+  }
+
+  void multiply_as_stored(int index, const T* a, int64_t unit, int width, T* c) {
+    const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
+    const T* weight = tensor(matrix.tensor) + (matrix.row + unit) * matrix.columns;
+    multiply_unpacked(a, matrix.k, weight, matrix.columns, biases_[index] ? biases_[index] + unit : nullptr, width, c);
   }
 
   // Products of the input for all steps of a chunk: they wait for no state.
@@ -407,6 +502,11 @@ class Run {
     const tg_product& product = plan_.product[index];
     const tg_matrix& matrix = plan_.matrix[product.matrix];
     const int64_t unit = panel * kPanel<T>;
+    const int width = static_cast<int>(matrix.n - unit < kPanel<T> ? matrix.n - unit : kPanel<T>);
+    if (unpacked_) {
+      for (int r = 0; r < count; ++r) multiply_as_stored(index, a[r], unit, width, c[r] + unit);
+      return;
+    }
     TileArguments<T> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = a[r];
     for (int r = 0; r < count; ++r) tile.c[r] = c[r] + unit;
@@ -414,7 +514,7 @@ class Run {
     tile.k = matrix.k;
     tile.panel = matrices_[product.matrix] + unit * tile.k;
     tile.bias = biases_[index] ? biases_[index] + unit : nullptr;
-    tile.width = static_cast<int>(matrix.n - unit < kPanel<T> ? matrix.n - unit : kPanel<T>);
+    tile.width = width;
     tile.start = product.add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
     multiply(count, tile);
   }
@@ -465,7 +565,7 @@ class Run {
     const int64_t before = call_.descending ? t - 1 : t + 1;  // backward runs the other way
     if (before >= 0 && before < call_.steps && sequence < call_.sizes[before])
       return series + (call_.offsets[before] + sequence) * stride;
-    return place.initial < 0 ? nullptr : tensor(place.initial) + sequence * call_.strides[place.initial];
+    return row_of(place.initial, sequence);
   }
 
   void gradient_of_matrix(const tg_gradient& gradient, const Chunk& chunk, bool fresh, const Share& share) {
@@ -481,14 +581,14 @@ class Run {
         pack_operand_row(from, gradient.columns, rows, row, space_.gradient);
       }
       share.barrier->wait();
-      T* strip = space_.strips + share.member * gradient_strip<T>(gradient_depth(space_.chunk_rows));
       T* to = tensor(gradient.tensor) + gradient.row * gradient.columns;
       const int64_t rows_of_matrix = (gradient.rows + kTileRows - 1) / kTileRows;
       const int64_t low = share.first(rows_of_matrix) * kTileRows;
       int64_t high = share.last(rows_of_matrix) * kTileRows;
       high = high < gradient.rows ? high : gradient.rows;
       multiply_over_rows(space_.chunk + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
-                         rows, space_.gradient, gradient.columns, strip, to, fresh && begin == 0);
+                         rows, space_.gradient, gradient.columns,
+                         space_.adjoints + share.member * adjoints_size<T>(gradient_depth(space_.chunk_rows)), to, fresh && begin == 0);
       share.barrier->wait();
     }
   }

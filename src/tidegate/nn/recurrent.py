@@ -133,8 +133,9 @@ class Recurrent(torch.nn.RNNBase):
         rows, final = batch.rows, []
         directions = 1 + self.bidirectional
         for layer in range(self.num_layers):
-            first = tuple(s[layer * directions : (layer + 1) * directions] for s in states)
-            output, *last = run_layer(self.graph, self._widths(layer), rows, first, self._parameters_of(layer))
+            first = states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
+            parameters = [self._parameter(name) for own in self._names_of(layer) for name in own]
+            output, *last = run_layer(self.graph, self._widths(layer), rows, batch.size, first, parameters)
             final.append(last)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 output = drop(output, self.dropout)
@@ -162,16 +163,19 @@ class Recurrent(torch.nn.RNNBase):
             Gradients flow through them: to read numbers only, call it under ``torch.no_grad()``.
         """
         batch, outside = self._entered(input, lengths, reset)
-        states = self._initial_states(batch, hx, batched=outside.batched)
+        states = self._initial_states(batch, hx, batched=outside.batched) or self._zero_states(batch)
         rows = batch.rows
         reported = self.graph.reported
         seen: dict[str, Any] = {}
         for layer in range(self.num_layers):
             outputs = []
-            for reverse, own in zip((False, True), self._parameters_of(layer), strict=False):
+            for reverse, own in zip((False, True), self._names_of(layer), strict=False):
                 k = layer * (1 + self.bidirectional) + reverse
                 widths = self._widths(layer)
-                named = dict(zip(parameter_shapes(self.graph, widths), own, strict=True))
+                named = {
+                    name: self._parameter(mine)
+                    for name, mine in zip(parameter_shapes(self.graph, widths), own, strict=True)
+                }
                 wanted = [self.graph.updates[0], *reported.values()]
                 first = tuple(s[k] for s in states)
                 values, _ = run(self.graph, named, widths, rows, first, reverse=reverse, wanted=wanted)
@@ -184,11 +188,14 @@ class Recurrent(torch.nn.RNNBase):
             rows = replace(rows, data=data)
         return seen
 
-    def _parameters_of(self, layer: int) -> list[list[torch.Tensor]]:
-        """For each direction of a layer its parameters, in the order of ``parameter_shapes``."""
+    def _names_of(self, layer: int) -> list[list[str]]:
+        """For each direction of a layer the names of its parameters, in the order of ``parameter_shapes``."""
         directions = 1 + self.bidirectional
-        names = self._all_weights[layer * directions : (layer + 1) * directions]
-        return [[getattr(self, name) for name in own] for own in names]
+        return self._all_weights[layer * directions : (layer + 1) * directions]
+
+    def _parameter(self, name: str) -> torch.Tensor:
+        parameter = self._parameters.get(name)  # much quicker than the attribute, which a parametrization replaces
+        return getattr(self, name) if parameter is None else parameter
 
     def _entered(
         self, x: torch.Tensor | PackedSequence, lengths: Lengths | None, reset: torch.Tensor | None
@@ -211,18 +218,22 @@ class Recurrent(torch.nn.RNNBase):
         resets = None if reset is None else check_resets(outside.enter_mask(reset), x)
         return (full(x, resets) if lengths is None else padded(x, lengths, resets)), outside
 
-    def _initial_states(self, batch: Batch, hx: Any, *, batched: bool) -> States:
-        """For each state of the cell [L*D, B, width], in the order of the rows."""
-        passes = len(list(self._passes()))
-        widths = self._widths(0)
-        expected = [(passes, batch.size, widths[state.axis]) for state in self.graph.states]
+    def _state_shapes(self, batch: Batch) -> list[tuple[int, int, int]]:
+        passes, widths = self.num_layers * (1 + self.bidirectional), self._widths(0)
+        return [(passes, batch.size, widths[state.axis]) for state in self.graph.states]
+
+    def _zero_states(self, batch: Batch) -> States:
+        return tuple(batch.rows.data.new_zeros(shape) for shape in self._state_shapes(batch))
+
+    def _initial_states(self, batch: Batch, hx: Any, *, batched: bool) -> States | None:
+        """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""
         if hx is None:
-            return tuple(batch.rows.data.new_zeros(shape) for shape in expected)
+            return None
         states = _as_states(hx, [state.name for state in self.graph.states])
         contract.check_state_rank(states, batched=batched)
         if not batched:
             states = tuple(state.unsqueeze(1) for state in states)
-        contract.check_state_shapes(states, expected)
+        contract.check_state_shapes(states, self._state_shapes(batch))
         if batch.order is not None:
             states = tuple(state.index_select(1, batch.order) for state in states)
         return states

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 import torch
 
 from tidegate.runtime import fused
+from tidegate.runtime.call import Task, parameter_names, steps_of
 from tidegate.runtime.eager import Rows, Tensors
 from tidegate.spec import Graph
 
@@ -26,7 +27,12 @@ def eager_only() -> Iterator[None]:
 
 
 def run_layer(
-    graph: Graph, widths: Mapping[str, int], rows: Rows, first: Tensors, parameters: Sequence[Sequence[torch.Tensor]]
+    graph: Graph,
+    widths: Mapping[str, int],
+    rows: Rows,
+    sequences: int,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
 ) -> Tensors:
     """Run a cell over sequences, forward and perhaps also backward in time.
 
@@ -37,18 +43,19 @@ def run_layer(
         graph: the cell.
         widths: the width of each axis of the graph.
         rows: the input sequences.
-        first: for each state [directions, B, width].
-        parameters: for each direction the parameters, as ``spec.parameter.parameter_shapes`` orders them.
+        sequences: how many there are, those of length zero included (B).
+        first: for each state [directions, B, width]; None for zeros.
+        parameters: as ``spec.parameter.parameter_shapes`` orders them, those of the second direction, if there
+            is one, behind those of the first.
 
     Returns:
         The output laid out as ``rows.data``, directions side by side, and for each state its last
         values [directions, B, width].
     """
+    axes = tuple(widths.items())
+    directions = len(parameters) // len(parameter_names(graph, axes))
     resets = None if rows.resets is None else rows.resets.to(torch.uint8)
-    task = fused.Task(
-        graph, tuple(widths.items()), fused.steps_of(rows.sizes), first[0].shape[1], len(parameters), resets
-    )
-    tensors = [parameter for own in parameters for parameter in own]
-    if not _eager_only.get() and fused.applies(task, (rows.data, *first, *tensors)):
-        return fused.run(task, rows.data, first, tensors)
-    return fused.run_eagerly(task, rows.data, [*first, *tensors])
+    task = Task(graph, axes, steps_of(rows.sizes), sequences, directions, resets)
+    if not _eager_only.get() and fused.applies(task, rows.data, first, parameters):
+        return fused.run(task, rows.data, first, parameters)
+    return fused.run_eagerly(task, rows.data, first, parameters)

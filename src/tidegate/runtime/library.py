@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError
-from tidegate.runtime.plan import MOST_PLACES, MOST_PRODUCTS, STRUCTURES
+from tidegate.runtime.plan import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
 
 FLAGS = (
     "-std=c++17",
@@ -118,7 +118,7 @@ class Library:
         self.engine.tg_peak_f32.argtypes = (ctypes.c_int, ctypes.c_double)
 
     def _check(self, path: Path) -> None:
-        expected = [*map(ctypes.sizeof, STRUCTURES), MOST_PRODUCTS, MOST_PLACES]
+        expected = [*map(ctypes.sizeof, STRUCTURES), 8 * CALL_FIELDS, MOST_PRODUCTS, MOST_PLACES]
         found = [self.engine.tg_size(k) for k in range(len(expected))]
         if found != expected:
             raise BackendError(
@@ -287,4 +287,3 @@ def _alone(lock: Path) -> Iterator[None]:
 def fma_peak(threads: int, seconds: float = 0.2) -> float:
     """Floating-point operations a second that this machine does at most in float32, measured now."""
     return float(load().engine.tg_peak_f32(threads, seconds))
-

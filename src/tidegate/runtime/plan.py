@@ -29,6 +29,7 @@ from tidegate.passes import (
     schedule,
 )
 from tidegate.spec import Graph, Matrix, Op
+from tidegate.spec.parameter import parameter_shapes
 
 Name = Literal["forward", "backward", "ending"]
 SAVED = "saved"  # the tensor that holds all saved series side by side
@@ -114,21 +115,7 @@ PlanStruct = _structure(
     gradient=c_void_p,
     sum=c_void_p,
 )
-CallStruct = _structure(
-    "tg_call",
-    plan=c_void_p,
-    steps=c_int64,
-    sequences=c_int64,
-    sizes=c_void_p,
-    offsets=c_void_p,
-    resets=c_void_p,
-    tensors=c_void_p,
-    strides=c_void_p,
-    workspace=c_void_p,
-    packed=c_void_p,
-    descending=c_int32,
-    resets_behind=c_int32,
-)
+CALL_FIELDS = 12  # of tg_call, eight bytes each
 STRUCTURES = (
     PlaceStruct,
     MatrixStruct,
@@ -138,7 +125,6 @@ STRUCTURES = (
     GradientStruct,
     SumStruct,
     PlanStruct,
-    CallStruct,
 )
 
 
@@ -167,15 +153,20 @@ class Plan:
     """A plan and the memory that it points into.
 
     Attributes:
-        tensors: names of the tensors of a call, in order.
         saved_width: width of the saved series, side by side.
         struct: what the engine gets.
+        keep: the arrays that it points to.
+        workspaces: bytes of workspace by steps, sequences and threads, as far as they are known.
     """
 
-    tensors: list[str]
     saved_width: int
     struct: ctypes.Structure
-    keep: list[Any] = field(default_factory=list)
+    keep: list[Any]
+    workspaces: dict[tuple[int, int, int], int] = field(default_factory=dict)
+
+    @cached_property
+    def address(self) -> int:
+        return ctypes.addressof(self.struct)
 
 
 def forward_plan(
@@ -183,7 +174,8 @@ def forward_plan(
 ) -> Plan:
     """The plan of a forward run.
 
-    Tensors: ``x``, ``y``, ``saved`` if saving, ``first s`` and ``last s`` for each state s, the parameters.
+    A call brings the tensors x, y, saved (if saving), the first and then the last values of each state, and
+    the parameters, in this order.
 
     Raises:
         EmitError: the cell has more products or values than the engine holds.
@@ -197,8 +189,8 @@ def backward_plan(
 ) -> Plan:
     """The plan of a backward run.
 
-    Tensors: ``x``, ``y``, ``saved``, ``dy``, ``dx`` if asked for, ``first s``, ``d last s`` and ``d first s`` for each
-    state s, the parameters, and ``d p`` for each parameter p.
+    A call brings the tensors x, y, saved, dy, dx (if asked for), for each state its first values, the adjoints of
+    its last values, then for each state the adjoints of its first values, the parameters, and their gradients.
     """
     builder = _Builder(compiled, widths, dtype, function, saving=True)
     return builder.backward(input_gradient=input_gradient)
@@ -211,7 +203,7 @@ class _Builder:
         self.compiled, self.widths, self.dtype, self.function = compiled, widths, dtype, function
         self.saving = saving
         self.graph, self.lowered = compiled.graph, compiled.lowered
-        self.names: dict[str, int] = {}
+        self.names: dict[str, int] = {}  # of tensors, in the order in which a call brings them
         self.matrices: list[Any] = []
         self.products: list[Any] = []
         self.places: list[Any] = []
@@ -227,6 +219,9 @@ class _Builder:
 
     def forward(self) -> Plan:
         """Products of the input before a chunk, then the phases of each step."""
+        self._bring(INPUT, OUTPUT, SAVED)
+        self._bring(*(f"{which} {s.name}" for which in ("first", "last") for s in self.graph.states))
+        self._bring(*parameter_shapes(self.graph, self.widths))
         program = self.compiled.programs["forward"]
         self._lay_out_carried(program)
         inputs = [(m, group) for m, operand, group in self.graph.products if self._is_input(operand)]
@@ -258,6 +253,10 @@ class _Builder:
 
     def backward(self, *, input_gradient: bool) -> Plan:
         """The phases of each step, then products over the steps of a chunk; the ending phases at the first step."""
+        self._bring(INPUT, OUTPUT, SAVED, UPSTREAM, "dx")
+        self._bring(*(f"{which} {s.name}" for which in ("first", "d last", "d first") for s in self.graph.states))
+        parameters = parameter_shapes(self.graph, self.widths)
+        self._bring(*parameters, *(f"d {name}" for name in parameters))
         self._lay_out_carried(self.compiled.programs["backward"])
         order = [series for gradient in self.lowered.matrices for _, series in gradient.blocks]
         axes = {s.name: s.axis for s in self.lowered.backward.series}
@@ -281,7 +280,6 @@ class _Builder:
             phases=phases, ending=ending, carried=carried, behind=behind, gradients=gradients, sums=self._sums()
         )
         plan.struct.input_gradient = self._index("dx") if input_gradient else -1
-        plan.tensors[:] = list(self.names)
         return plan
 
     # Layout
@@ -299,8 +297,12 @@ class _Builder:
             [(c.name, self.widths[c.axis]) for c in program.step.carried]
         )
 
+    def _bring(self, *tensors: str) -> None:
+        for tensor in tensors:
+            self.names[tensor] = len(self.names)
+
     def _index(self, tensor: str) -> int:
-        return self.names.setdefault(tensor, len(self.names))
+        return self.names[tensor]
 
     def _tensor_place(self, kind: Kind, tensor: str, offset: int = 0, initial: int = -1) -> Any:
         return PlaceStruct(kind, self._index(tensor), offset, initial, 0)
@@ -534,4 +536,4 @@ class _Builder:
             gradient=array(GradientStruct, gradients),
             sum=array(SumStruct, sums),
         )
-        return Plan(list(self.names), self.saved_width, struct, keep)
+        return Plan(self.saved_width, struct, keep)

@@ -122,6 +122,13 @@ class Graph:
     updates: tuple[int, ...]
     gates: tuple[tuple[str, int], ...]
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:  # computed once: graphs are keys of caches that every call of a layer looks into
+        return hash((self.name, self.matrices, self.states, self.vectors, self.nodes, self.updates, self.gates))
+
     def matrix(self, name: str) -> Matrix:
         return next(matrix for matrix in self.matrices if matrix.name == name)
 
