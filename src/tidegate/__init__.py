@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidegate import compare, data, emit, nn, report, spec, tasks, train, zoo
+    from tidegate.nn import Session
     from tidegate.spec import Cell
 
 __version__ = "0.1.0"
@@ -34,12 +35,14 @@ _ROOMS = frozenset(
     }
 )
 
-__all__ = ["Cell", "__version__", "compare", "data", "emit", "nn", "report", "spec", "tasks", "train", "zoo"]
+_NAMES = {"Cell": "tidegate.spec", "Session": "tidegate.nn"}
+
+__all__ = ["Cell", "Session", "__version__", "compare", "data", "emit", "nn", "report", "spec", "tasks", "train", "zoo"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Cell":
-        return importlib.import_module("tidegate.spec").Cell
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
     if name in _ROOMS:
         return importlib.import_module(f"tidegate.{name}")
     raise AttributeError(f"module 'tidegate' has no attribute {name!r}")

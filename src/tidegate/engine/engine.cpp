@@ -81,17 +81,17 @@ Division divide(const tg_call& call, int members) {
   return {1, false};
 }
 
-template <class T>
+template <class T, class P>
 struct Job {
   const tg_call* calls;
   int count;
-  Run<T>* runs[kMostCalls];
+  Run<T, P>* runs[kMostCalls];
   Division divisions[kMostCalls];
   Barrier* barriers[kMostCalls];
 };
 
-template <class T>
-void work_on(const Job<T>& job, int call, int member, Division division, Barrier* barrier) {
+template <class T, class P>
+void work_on(const Job<T, P>& job, int call, int member, Division division, Barrier* barrier) {
   if (member >= division.members) return;
   Share share = {member, division.members, division.by_units, 0, job.calls[call].sequences, barrier};
   if (!division.by_units && division.members > 1) {
@@ -102,9 +102,9 @@ void work_on(const Job<T>& job, int call, int member, Division division, Barrier
 }
 
 // With two calls and more than one thread, the first half of the threads takes one, the rest the other.
-template <class T>
+template <class T, class P>
 void member_of_job(void* argument, int member, int members) {
-  const Job<T>& job = *static_cast<const Job<T>*>(argument);
+  const Job<T, P>& job = *static_cast<const Job<T, P>*>(argument);
   FlushDenormals flush;
   if (members == 1) {
     for (int i = 0; i < job.count; ++i) {
@@ -121,7 +121,7 @@ void member_of_job(void* argument, int member, int members) {
   }
 }
 
-template <class T>
+template <class T, class P>
 void run(const tg_call* calls, int count, int threads) {
   Division divisions[kMostCalls];
   int members = 0;
@@ -134,23 +134,31 @@ void run(const tg_call* calls, int count, int threads) {
   double work = 0;
   for (int i = 0; i < count; ++i) work += multiplications(calls[i]);
   if (work < 2 * kWorthAThread) members = 1;
-  Run<T> first(calls[0], divisions[0].members), second(calls[count - 1], divisions[count - 1].members);
+  Run<T, P> first(calls[0], divisions[0].members), second(calls[count - 1], divisions[count - 1].members);
   Barrier one(divisions[0].members), two(divisions[count - 1].members);
-  Job<T> job = {calls, count, {&first, &second}, {divisions[0], divisions[count - 1]}, {&one, &two}};
-  parallel(members, member_of_job<T>, &job);
+  Job<T, P> job = {calls, count, {&first, &second}, {divisions[0], divisions[count - 1]}, {&one, &two}};
+  parallel(members, member_of_job<T, P>, &job);
 }
 
-template <class T>
+template <class T, class P>
 int64_t workspace(const tg_call& call, int threads) {
   tg_call only_sizes = call;
   only_sizes.workspace = reinterpret_cast<void*>(64);  // not null, so that parts may lie behind it
-  return Run<T>(only_sizes, threads).bytes();
+  return Run<T, P>(only_sizes, threads).bytes();
 }
 
-template <class T>
+template <class T, class P>
+int64_t packed_bytes(const tg_call& call) {
+  tg_call only_sizes = call;
+  only_sizes.workspace = reinterpret_cast<void*>(64);
+  return Run<T, P>(only_sizes, 1).packed_bytes();
+}
+
+template <class T, class P>
 void pack(const tg_call& call) {
   Barrier alone(1);
-  Run<T>(call, 1).pack({0, 1, false, 0, call.sequences, &alone});
+  Run<T, P> run(call, 1);
+  run.pack({0, 1, false, 0, call.sequences, &alone});
 }
 
 // Independent multiply-adds, enough of them to hide their latency.
@@ -192,25 +200,27 @@ void peak_member(void* argument, int member, int) {
 }  // namespace TIDEGATE_ISA
 }  // namespace tidegate
 
-// Number types by size: 4 and 8 bytes.
-TIDEGATE_EXPORT int64_t tg_workspace(const tg_call* call, int size, int threads) {
-  return size == 4 ? tidegate::workspace<float>(*call, threads) : tidegate::workspace<double>(*call, threads);
+// Number types by a number: 4 float32, 8 float64, 2 float32 with matrices packed as bfloat16.
+#define TIDEGATE_BY_TYPE(type, function, ...)                                                     \
+  (type == 4   ? tidegate::function<float, float>(__VA_ARGS__)                                    \
+   : type == 8 ? tidegate::function<double, double>(__VA_ARGS__)                                  \
+               : tidegate::function<float, tidegate::BFloat16>(__VA_ARGS__))
+
+// Bytes of workspace that a call needs.
+TIDEGATE_EXPORT int64_t tg_workspace(const tg_call* call, int type, int threads) {
+  return TIDEGATE_BY_TYPE(type, workspace, *call, threads);
 }
 
-TIDEGATE_EXPORT void tg_run(const tg_call* calls, int count, int size, int threads) {
-  if (size == 4)
-    tidegate::run<float>(calls, count, threads);
-  else
-    tidegate::run<double>(calls, count, threads);
+// One call, or the two directions of a layer.
+TIDEGATE_EXPORT void tg_run(const tg_call* calls, int count, int type, int threads) {
+  TIDEGATE_BY_TYPE(type, run, calls, count, threads);
 }
 
-// Packs matrices to the beginning of the workspace, where a later call may take them from.
-TIDEGATE_EXPORT void tg_pack(const tg_call* call, int size) {
-  if (size == 4)
-    tidegate::pack<float>(*call);
-  else
-    tidegate::pack<double>(*call);
-}
+// Bytes of the packed matrices of a call.
+TIDEGATE_EXPORT int64_t tg_packed(const tg_call* call, int type) { return TIDEGATE_BY_TYPE(type, packed_bytes, *call); }
+
+// Packs the matrices of a call to the beginning of its workspace, where later calls may take them from.
+TIDEGATE_EXPORT void tg_pack(const tg_call* call, int type) { TIDEGATE_BY_TYPE(type, pack, *call); }
 
 // Sizes of the structures of plan.h in their order, so that the other side can check its own.
 TIDEGATE_EXPORT int64_t tg_size(int which) {

@@ -18,23 +18,24 @@ constexpr int kPanel = kTileVectors * kLanes<T>;
 
 enum class Start { kZero, kBias, kAdd };
 
-template <class T>
+// T: the type of numbers and sums; P: the type in which a matrix is packed.
+template <class T, class P = T>
 struct TileArguments {
   const T* a[kTileRows];  // rows of the operand
   ptrdiff_t step;         // from element to element of such a row
   int64_t k;
-  const T* panel;
+  const P* panel;
   const T* bias;  // padded to whole vectors
   T* c[kTileRows];
   int width;  // of the result; the panel is padded to whole vectors
   Start start;
 };
 
-template <class T>
-using TileFunction = void (*)(const TileArguments<T>&);
+template <class T, class P>
+using TileFunction = void (*)(const TileArguments<T, P>&);
 
-template <class T, int kRows, int kVectors>
-void multiply_tile(const TileArguments<T>& tile) {
+template <class T, class P, int kRows, int kVectors>
+void multiply_tile(const TileArguments<T, P>& tile) {
   constexpr int lanes = kLanes<T>;
   const int tail = tile.width - (kVectors - 1) * lanes;  // valid lanes of the last vector
   Vector<T> sum[kRows][kVectors];
@@ -51,7 +52,7 @@ void multiply_tile(const TileArguments<T>& tile) {
   const T* a[kRows];
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) a[row] = tile.a[row];
-  const T* panel = tile.panel;
+  const P* panel = tile.panel;
   const ptrdiff_t step = tile.step;
   ptrdiff_t at = 0;  // one count for all rows, not a pointer to move in each
   for (int64_t i = 0; i < tile.k; ++i, at += step) {
@@ -78,47 +79,47 @@ void multiply_tile(const TileArguments<T>& tile) {
   }
 }
 
-template <class T, int kVectors>
-TIDEGATE_INLINE void multiply_rows(int rows, const TileArguments<T>& tile) {
-  static constexpr TileFunction<T> functions[kTileRows] = {
-      multiply_tile<T, 1, kVectors>, multiply_tile<T, 2, kVectors>, multiply_tile<T, 3, kVectors>,
-      multiply_tile<T, 4, kVectors>, multiply_tile<T, 5, kVectors>, multiply_tile<T, 6, kVectors>};
+template <class T, class P, int kVectors>
+TIDEGATE_INLINE void multiply_rows(int rows, const TileArguments<T, P>& tile) {
+  static constexpr TileFunction<T, P> functions[kTileRows] = {
+      multiply_tile<T, P, 1, kVectors>, multiply_tile<T, P, 2, kVectors>, multiply_tile<T, P, 3, kVectors>,
+      multiply_tile<T, P, 4, kVectors>, multiply_tile<T, P, 5, kVectors>, multiply_tile<T, P, 6, kVectors>};
   functions[rows - 1](tile);
 }
 
 // rows: 1 to kTileRows; tile.width: 1 to kPanel.
-template <class T>
-TIDEGATE_INLINE void multiply(int rows, const TileArguments<T>& tile) {
+template <class T, class P>
+TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
   const int vectors = (tile.width + kLanes<T> - 1) / kLanes<T>;
   switch (vectors) {
     case 1:
-      return multiply_rows<T, 1>(rows, tile);
+      return multiply_rows<T, P, 1>(rows, tile);
     case 2:
-      return multiply_rows<T, 2>(rows, tile);
+      return multiply_rows<T, P, 2>(rows, tile);
 #if defined(__AVX512VL__)
     case 3:
-      return multiply_rows<T, 3>(rows, tile);
+      return multiply_rows<T, P, 3>(rows, tile);
     case 4:
-      return multiply_rows<T, 4>(rows, tile);
+      return multiply_rows<T, P, 4>(rows, tile);
 #endif
   }
 }
 
 // One row of an operand times panels of up to kTileVectors matrices at once: enough sums to hide the time that each takes.
-template <class T>
+template <class T, class P>
 struct RowArguments {
   const T* a;
   int64_t k;
-  const T* panel[kTileVectors];
+  const P* panel[kTileVectors];
   const T* bias[kTileVectors];  // or null
   T* c[kTileVectors];
 };
 
-template <class T, int kMatrices, int kVectors>
-void multiply_row(const RowArguments<T>& row) {
+template <class T, class P, int kMatrices, int kVectors>
+void multiply_row(const RowArguments<T, P>& row) {
   constexpr int lanes = kLanes<T>;
   Vector<T> sum[kMatrices][kVectors];
-  const T* panel[kMatrices];
+  const P* panel[kMatrices];
 #pragma GCC unroll 4
   for (int m = 0; m < kMatrices; ++m) {
     panel[m] = row.panel[m];
@@ -141,36 +142,36 @@ void multiply_row(const RowArguments<T>& row) {
   }
 }
 
-template <class T, int kMatrices>
-TIDEGATE_INLINE void multiply_row_by(int vectors, const RowArguments<T>& row) {
+template <class T, class P, int kMatrices>
+TIDEGATE_INLINE void multiply_row_by(int vectors, const RowArguments<T, P>& row) {
   switch (vectors) {
     case 1:
-      return multiply_row<T, kMatrices, 1>(row);
+      return multiply_row<T, P, kMatrices, 1>(row);
     case 2:
-      return multiply_row<T, kMatrices, 2>(row);
+      return multiply_row<T, P, kMatrices, 2>(row);
 #if defined(__AVX512VL__)
     case 3:
-      return multiply_row<T, kMatrices, 3>(row);
+      return multiply_row<T, P, kMatrices, 3>(row);
     case 4:
-      return multiply_row<T, kMatrices, 4>(row);
+      return multiply_row<T, P, kMatrices, 4>(row);
 #endif
   }
 }
 
 // matrices: 1 to kTileVectors; width: of the panels, 1 to kPanel. Whole vectors are written.
-template <class T>
-TIDEGATE_INLINE void multiply_one_row(int matrices, int width, const RowArguments<T>& row) {
+template <class T, class P>
+TIDEGATE_INLINE void multiply_one_row(int matrices, int width, const RowArguments<T, P>& row) {
   const int vectors = (width + kLanes<T> - 1) / kLanes<T>;
   switch (matrices) {
     case 1:
-      return multiply_row_by<T, 1>(vectors, row);
+      return multiply_row_by<T, P, 1>(vectors, row);
     case 2:
-      return multiply_row_by<T, 2>(vectors, row);
+      return multiply_row_by<T, P, 2>(vectors, row);
 #if defined(__AVX512VL__)
     case 3:
-      return multiply_row_by<T, 3>(vectors, row);
+      return multiply_row_by<T, P, 3>(vectors, row);
     case 4:
-      return multiply_row_by<T, 4>(vectors, row);
+      return multiply_row_by<T, P, 4>(vectors, row);
 #endif
   }
 }

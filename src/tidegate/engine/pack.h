@@ -22,6 +22,14 @@ void pack_across(const T* from, int64_t stride, int64_t k, int width, T* to) {
   }
 }
 
+// The same for a matrix that is stored in fewer bits; not quick, since it is done once for many runs.
+template <class T, class P>
+void pack_slowly(const T* from, int64_t row, int64_t column, int64_t k, int width, P* to) {
+  const int full = padded<T>(width);
+  for (int64_t i = 0; i < k; ++i)
+    for (int j = 0; j < full; ++j) put(to + i * full + j, j < width ? from[i * row + j * column] : T(0));
+}
+
 // A square of numbers as eight or four vectors of 32 bytes, whatever the registers are.
 template <class T>
 struct Square;

@@ -26,9 +26,9 @@ struct Share {
 };
 
 // The workspace, cut into its parts.
-template <class T>
+template <class T, class P>
 struct Workspace {
-  T* packed;    // matrices
+  P* packed;    // matrices
   T* biases;    // padded, one for each product
   T* chunk;     // rows of the steps of a chunk
   T* carried;   // two rows for each sequence: before and after the step
@@ -46,7 +46,8 @@ constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one produ
 
 TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
-template <class T>
+// T: the type of numbers and sums; P: the type in which matrices are packed.
+template <class T, class P = T>
 class Run {
  public:
   Run(const tg_call& call, int members) : call_(call), plan_(*call.plan) { lay_out(members); }
@@ -54,7 +55,10 @@ class Run {
   int64_t bytes() const { return space_.bytes; }
 
   void member(Share share) {
-    if (call_.packed == nullptr) {
+    if (unpacked_) {
+      if (!share.member) pad_biases();
+      share.barrier->wait();
+    } else if (call_.packed == nullptr) {
       pack(share);
       share.barrier->wait();
     }
@@ -76,22 +80,19 @@ class Run {
     }
   }
 
+  int64_t packed_bytes() const {
+    int64_t matrices = 0, biases = 0;
+    count_packed(matrices, biases);
+    return rounded(matrices * sizeof(P), 64) + rounded(biases * sizeof(T), 64);
+  }
+
   void pack(const Share& share) {
-    T* to = space_.packed;
-    for (int i = 0; i < plan_.matrices && !unpacked_; ++i) {
+    P* to = space_.packed;
+    for (int i = 0; i < plan_.matrices; ++i) {
       pack_matrix(plan_.matrix[i], to, share);
       to += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
     }
-    if (share.member) return;
-    T* bias = space_.biases;
-    for (int i = 0; i < plan_.products; ++i) {
-      const tg_product& product = plan_.product[i];
-      if (product.bias < 0) continue;
-      const int64_t n = plan_.matrix[product.matrix].n;
-      const T* from = tensor(product.bias) + product.bias_offset;
-      for (int64_t j = 0; j < rounded(n, kLanes<T>); ++j) bias[j] = j < n ? from[j] : T(0);
-      bias += rounded(n, kLanes<T>);
-    }
+    if (!share.member) pad_biases();
   }
 
  private:
@@ -115,8 +116,8 @@ class Run {
 
   const tg_call& call_;
   const tg_plan& plan_;
-  Workspace<T> space_;
-  const T* matrices_[kMaxProducts];
+  Workspace<T, P> space_;
+  const P* matrices_[kMaxProducts];
   const T* biases_[kMaxProducts];
   bool unpacked_;  // so few rows that matrices are read as they are
 
@@ -145,6 +146,12 @@ class Run {
     return along;
   }
 
+  void count_packed(int64_t& matrices, int64_t& biases) const {
+    for (int i = 0; i < plan_.matrices; ++i) matrices += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    for (int i = 0; i < plan_.products; ++i)
+      if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
+  }
+
   void lay_out(int members) {
     unpacked_ = better_unpacked();
     char* at = static_cast<char*>(call_.workspace);
@@ -155,12 +162,12 @@ class Run {
       return part;
     };
     int64_t packed = 0, biases = 0, operand = 0;
-    for (int i = 0; i < plan_.matrices; ++i) packed += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
-    for (int i = 0; i < plan_.products; ++i)
-      if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
-    const bool kept = call_.packed != nullptr;
-    space_.packed = kept ? static_cast<T*>(const_cast<void*>(call_.packed)) : take(packed + biases);
-    space_.biases = space_.packed + packed;
+    count_packed(packed, biases);
+    char* const kept = static_cast<char*>(const_cast<void*>(call_.packed));
+    char* const matrices = kept ? kept : at;
+    space_.packed = reinterpret_cast<P*>(matrices);
+    space_.biases = reinterpret_cast<T*>(matrices + rounded(packed * static_cast<int64_t>(sizeof(P)), 64));
+    if (!kept) at += packed_bytes();
     space_.carried_width = rounded(plan_.carried_width, kLanes<T>);
     space_.scratch_width = rounded(plan_.scratch_width, kLanes<T>);
     // Columns of a chunk are read as streams: an odd number of cache lines spreads them over all sets of a cache.
@@ -187,7 +194,7 @@ class Run {
       space_.adjoints = take(members * adjoints_size<T>(depth));
     }
     space_.bytes = at - begin;
-    const T* matrix = space_.packed;
+    const P* matrix = space_.packed;
     for (int i = 0; i < plan_.matrices; ++i) {
       matrices_[i] = matrix;
       matrix += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
@@ -201,18 +208,42 @@ class Run {
     }
   }
 
-  void pack_matrix(const tg_matrix& matrix, T* to, const Share& share) {
+  void pack_matrix(const tg_matrix& matrix, P* to, const Share& share) {
     const T* weight = tensor(matrix.tensor);
     const int64_t panels = (matrix.n + kPanel<T> - 1) / kPanel<T>;
     for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
       const int64_t column = p * kPanel<T>;
       const int width = static_cast<int>(matrix.n - column < kPanel<T> ? matrix.n - column : kPanel<T>);
-      T* panel = to + column * matrix.k;
-      if (matrix.across)
-        pack_across(weight + matrix.row * matrix.columns + column, matrix.columns, matrix.k, width, panel);
-      else
-        pack_along(weight + (matrix.row + column) * matrix.columns, matrix.columns, matrix.k, width, panel);
+      P* panel = to + column * matrix.k;
+      const T* from = weight + (matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns);
+      pack_panel(from, matrix, width, panel);
     }
+  }
+
+  void pad_biases() {
+    T* bias = space_.biases;
+    for (int i = 0; i < plan_.products; ++i) {
+      const tg_product& product = plan_.product[i];
+      if (product.bias < 0) continue;
+      const int64_t n = plan_.matrix[product.matrix].n;
+      const T* from = tensor(product.bias) + product.bias_offset;
+      for (int64_t j = 0; j < rounded(n, kLanes<T>); ++j) bias[j] = j < n ? from[j] : T(0);
+      bias += rounded(n, kLanes<T>);
+    }
+  }
+
+  template <class Q>
+  static void pack_panel(const T* from, const tg_matrix& matrix, int width, Q* panel) {
+    if (matrix.across)
+      pack_slowly(from, matrix.columns, 1, matrix.k, width, panel);
+    else
+      pack_slowly(from, 1, matrix.columns, matrix.k, width, panel);
+  }
+  static void pack_panel(const T* from, const tg_matrix& matrix, int width, T* panel) {
+    if (matrix.across)
+      pack_across(from, matrix.columns, matrix.k, width, panel);
+    else
+      pack_along(from, matrix.columns, matrix.k, width, panel);
   }
 
   // Sequences without any step keep their first values.
@@ -418,7 +449,7 @@ class Run {
                               T* tiles) {
     int i = 0;
     while (i < phase.products) {
-      RowArguments<T> work;
+      RowArguments<T, P> work;
       const T* const a = operands[i].first + row * operands[i].stride;
       const tg_matrix& matrix = plan_.matrix[plan_.product[phase.first_product + i].matrix];
       work.a = a;
@@ -453,7 +484,7 @@ class Run {
                            tiles + (product.result * kTileRows + r) * kPanel<T>);
       return;
     }
-    TileArguments<T> tile;
+    TileArguments<T, P> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = operand.first + (row + r) * operand.stride;
     for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * kTileRows + r) * kPanel<T>;
     tile.step = 1;
@@ -507,7 +538,7 @@ class Run {
       for (int r = 0; r < count; ++r) multiply_as_stored(index, a[r], unit, width, c[r] + unit);
       return;
     }
-    TileArguments<T> tile;
+    TileArguments<T, P> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = a[r];
     for (int r = 0; r < count; ++r) tile.c[r] = c[r] + unit;
     tile.step = 1;

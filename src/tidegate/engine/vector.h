@@ -102,6 +102,26 @@ TIDEGATE_INLINE void store(T* to, Vector<T> value, int count) {
 }
 #endif
 
+// The upper half of a float32: as many values, seven bits behind the point. Matrices may be stored so; sums never are.
+struct BFloat16 {
+  uint16_t bits;
+};
+TIDEGATE_INLINE Vector<float> load(const BFloat16* from) {
+  typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+  typedef uint32_t Words __attribute__((vector_size(kVectorBytes)));
+  return (Vector<float>)(__builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words) << 16);
+}
+
+// A number as it is stored.
+TIDEGATE_INLINE void put(float* to, float value) { *to = value; }
+TIDEGATE_INLINE void put(double* to, double value) { *to = value; }
+TIDEGATE_INLINE void put(BFloat16* to, float value) {
+  uint32_t word;
+  memcpy(&word, &value, sizeof word);
+  const uint32_t rounded = word + 0x7fffu + (word >> 16 & 1u);  // to nearest, ties to even
+  to->bits = static_cast<uint16_t>((value != value ? word | 0x400000u : rounded) >> 16);
+}
+
 // As std::fmax would be wrong here: a NaN in either argument comes through.
 template <class V>
 TIDEGATE_INLINE V maximum(V a, V b) {

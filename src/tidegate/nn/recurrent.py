@@ -98,7 +98,7 @@ class Recurrent(torch.nn.RNNBase):
         self._flat_weights_names = []
         self._all_weights = []
         for layer, reverse in self._passes():
-            shapes = parameter_shapes(self.graph, self._widths(layer))
+            shapes = parameter_shapes(self.graph, self.layer_widths(layer))
             names = [attribute(name, layer, reverse=reverse) for name in shapes]
             for name, shape in zip(names, shapes.values(), strict=True):
                 setattr(self, name, torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
@@ -134,8 +134,8 @@ class Recurrent(torch.nn.RNNBase):
         directions = 1 + self.bidirectional
         for layer in range(self.num_layers):
             first = states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
-            parameters = [self._parameter(name) for own in self._names_of(layer) for name in own]
-            output, *last = run_layer(self.graph, self._widths(layer), rows, batch.size, first, parameters)
+            parameters = self.layer_parameters(layer)
+            output, *last = run_layer(self.graph, self.layer_widths(layer), rows, batch.size, first, parameters)
             final.append(last)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 output = drop(output, self.dropout)
@@ -171,7 +171,7 @@ class Recurrent(torch.nn.RNNBase):
             outputs = []
             for reverse, own in zip((False, True), self._names_of(layer), strict=False):
                 k = layer * (1 + self.bidirectional) + reverse
-                widths = self._widths(layer)
+                widths = self.layer_widths(layer)
                 named = {
                     name: self._parameter(mine)
                     for name, mine in zip(parameter_shapes(self.graph, widths), own, strict=True)
@@ -219,7 +219,7 @@ class Recurrent(torch.nn.RNNBase):
         return (full(x, resets) if lengths is None else padded(x, lengths, resets)), outside
 
     def _state_shapes(self, batch: Batch) -> list[tuple[int, int, int]]:
-        passes, widths = self.num_layers * (1 + self.bidirectional), self._widths(0)
+        passes, widths = self.num_layers * (1 + self.bidirectional), self.layer_widths(0)
         return [(passes, batch.size, widths[state.axis]) for state in self.graph.states]
 
     def _zero_states(self, batch: Batch) -> States:
@@ -243,7 +243,12 @@ class Recurrent(torch.nn.RNNBase):
         directions = (False, True) if self.bidirectional else (False,)
         return [(layer, reverse) for layer in range(self.num_layers) for reverse in directions]
 
-    def _widths(self, layer: int) -> dict[str, int]:
+    def layer_parameters(self, layer: int) -> list[torch.Tensor]:
+        """The parameters of a layer, in the order of ``parameter_shapes``; a second direction's behind the first's."""
+        return [self._parameter(name) for own in self._names_of(layer) for name in own]
+
+    def layer_widths(self, layer: int) -> dict[str, int]:
+        """The width of each axis of the cell in a layer."""
         projected = {"P": self.proj_size} if self.proj_size else {}
         return {"I": self.input_size if layer == 0 else self.output_size, "H": self.hidden_size, **projected}
 

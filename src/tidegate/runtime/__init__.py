@@ -3,6 +3,7 @@
 from tidegate.runtime.eager import Rows, run
 from tidegate.runtime.layer import eager_only, run_layer
 from tidegate.runtime.library import fma_peak, isa
+from tidegate.runtime.stream import Stream
 from tidegate.runtime.tensor import TENSORS
 
-__all__ = ["TENSORS", "Rows", "eager_only", "fma_peak", "isa", "run", "run_layer"]
+__all__ = ["TENSORS", "Rows", "Stream", "eager_only", "fma_peak", "isa", "run", "run_layer"]

@@ -18,6 +18,7 @@ from tidegate.spec.parameter import parameter_shapes
 
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 ALIGNMENT = 64
+WORKSPACE = 8  # its place among the fields of a call
 NOTHING = (0, 0)  # address and stride of a tensor that is not there
 
 Tensors = tuple[torch.Tensor, ...]
@@ -96,6 +97,11 @@ class Task(NamedTuple):
         return dict(self.widths)[self.graph.output.axis]
 
 
+def forward_plan_of(task: Task, dtype: torch.dtype, *, saving: bool) -> Plan:
+    """Made once for a cell, its widths and a dtype."""
+    return _forward_plan(task.graph, task.widths, dtype, saving)
+
+
 @lru_cache(maxsize=256)
 def parameter_names(graph: Graph, widths: Widths) -> tuple[str, ...]:
     """Of one direction of a layer."""
@@ -122,36 +128,49 @@ def _whole(tensor: torch.Tensor) -> tuple[int, int]:
     return tensor.data_ptr(), 0
 
 
+def call_fields(
+    task: Task,
+    plan: Plan,
+    addresses: array[int],
+    strides: array[int],
+    *,
+    workspace: int = 0,
+    packed: int = 0,
+    descending: bool = False,
+    backward: bool = False,
+) -> tuple[int, ...]:
+    """One ``tg_call``."""
+    return (
+        plan.address,
+        task.steps.count,
+        task.sequences,
+        *task.steps.addresses,
+        0 if task.resets is None else task.resets.data_ptr(),
+        addresses.buffer_info()[0],
+        strides.buffer_info()[0],
+        workspace,
+        packed,
+        descending,
+        backward,
+    )
+
+
 def _run(task: Task, plan: Plan, bound: Sequence[Bound], dtype: torch.dtype, *, backward: bool) -> None:
     """Run all directions in one call of the engine."""
     engine, threads, size = load().engine, torch.get_num_threads(), DTYPES[dtype][1]
-    steps = task.steps
     calls = array("q")
     alive: list[object] = []
     for direction, tensors in enumerate(bound):
         addresses = array("q", [address for address, _ in tensors])
         strides = array("q", [stride for _, stride in tensors])
-        calls.extend(
-            (
-                plan.address,
-                steps.count,
-                task.sequences,
-                *steps.addresses,
-                0 if task.resets is None else task.resets.data_ptr(),
-                addresses.buffer_info()[0],
-                strides.buffer_info()[0],
-                0,  # the workspace, below
-                0,
-                (direction == 1) != backward,
-                backward,
-            )
-        )
+        descending = (direction == 1) != backward
+        calls.extend(call_fields(task, plan, addresses, strides, descending=descending, backward=backward))
         alive += (addresses, strides)
     address = calls.buffer_info()[0]
     need = _workspace(task, plan, address, size, threads)
     for direction in range(len(bound)):
         room = torch.empty(need + ALIGNMENT, dtype=torch.uint8)
-        calls[direction * CALL_FIELDS + 8] = -(-room.data_ptr() // ALIGNMENT) * ALIGNMENT
+        calls[direction * CALL_FIELDS + WORKSPACE] = -(-room.data_ptr() // ALIGNMENT) * ALIGNMENT
         alive.append(room)
     engine.tg_run(address, len(bound), size, threads)
 
@@ -192,7 +211,7 @@ def forward(
         parameters: those of the first direction, then those of the second.
         saving: keep what a backward run needs.
     """
-    plan = _forward_plan(task.graph, task.widths, x.dtype, saving)
+    plan = forward_plan_of(task, x.dtype, saving=saving)
     output = x.new_empty(len(x), task.directions * task.output_width)
     last = tuple(x.new_empty(task.directions, task.sequences, width) for width in state_widths(task.graph, task.widths))
     saved = x.new_empty(task.directions, len(x), plan.saved_width) if saving else None

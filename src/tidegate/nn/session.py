@@ -1,0 +1,131 @@
+"""``Session``: a trained layer that answers step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from tidegate.errors import InputError
+from tidegate.nn.recurrent import Recurrent
+from tidegate.runtime import Stream
+
+States = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The states of a session at one moment, by name, each [L, B, width]."""
+
+    states: Mapping[str, torch.Tensor]
+
+
+class Session:
+    """A layer for inference that remembers its state from call to call.
+
+    It holds a copy of the weights, packed once for the engine; later changes of the layer do not reach it.
+    What it computes is what the layer computes, dropout aside, without any gradient.
+
+    Args:
+        layer: any recurrent layer in one direction, on the CPU, float32 or float64.
+        batch_size: how many sequences it follows at once (B).
+        weights: ``"float32"`` (``"float64"`` for such a layer), or ``"bfloat16"``: matrices in half the memory and up
+            to twice as quick where they do not fit the caches; sums, biases and states stay float32.
+
+    Shapes:
+        - step: x [B, I] to y [B, H], or [I] to [H] where B is 1.
+        - run: x [T, B, I] to y [T, B, H].
+        - state: each [L, B, width].
+
+    Raises:
+        InputError: a layer in two directions, not on the CPU, or of another dtype; an input of another shape.
+        BackendError: the engine is not available here.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> session = tg.Session(tg.nn.GRU(8, 16))
+        >>> y = session.step(torch.zeros(8))
+        >>> before = session.snapshot()
+        >>> y = session.run(torch.zeros(100, 1, 8))
+        >>> session.restore(before)
+        >>> y.shape, session.state["h"].shape
+        (torch.Size([100, 1, 16]), torch.Size([1, 1, 16]))
+    """
+
+    def __init__(self, layer: Recurrent, batch_size: int = 1, *, weights: str | None = None) -> None:
+        if not isinstance(layer, Recurrent):
+            raise InputError(
+                "SESSION_LAYER", f"{type(layer).__name__} is not a layer of tidegate.nn", fix="pass one of those"
+            )
+        if layer.bidirectional:
+            raise InputError(
+                "SESSION_DIRECTIONS",
+                "a layer in two directions reads its input from the end, which a session does not know yet",
+                fix="use a layer with bidirectional=False, or call the layer on whole sequences",
+            )
+        if batch_size < 1:
+            raise InputError("SESSION_BATCH", f"batch_size is {batch_size}", fix="pass 1 or more")
+        self.graph, self.batch_size, self.input_size = layer.graph, batch_size, layer.input_size
+        self._stream = Stream(
+            layer.graph,
+            [layer.layer_widths(k) for k in range(layer.num_layers)],
+            [layer.layer_parameters(k) for k in range(layer.num_layers)],
+            batch_size,
+            weights,
+        )
+
+    @property
+    def state(self) -> States:
+        """The present states by name; copies, so that later steps do not change them."""
+        return {s.name: value.clone() for s, value in zip(self.graph.states, self._stream.states, strict=True)}
+
+    def step(self, x: torch.Tensor) -> torch.Tensor:
+        """One step of all sequences."""
+        if x.shape == (self.batch_size, self.input_size):
+            return self._stream.step(x)
+        if self.batch_size == 1 and x.shape == (self.input_size,):
+            return self._stream.step(x)[0]
+        raise self._wrong(x, f"[{self.batch_size}, {self.input_size}]")
+
+    def run(self, x: torch.Tensor) -> torch.Tensor:
+        """Several steps at once; the same as calling ``step`` for each, and quicker."""
+        if x.dim() != 3 or x.shape[1:] != (self.batch_size, self.input_size):
+            raise self._wrong(x, f"[T, {self.batch_size}, {self.input_size}]")
+        return self._stream.run(x)
+
+    def reset(self, rows: torch.Tensor | None = None) -> None:
+        """Set all states to zero, or those of the sequences that a boolean mask [B] chooses."""
+        if rows is not None and (rows.dtype != torch.bool or rows.shape != (self.batch_size,)):
+            raise InputError(
+                "SESSION_ROWS",
+                f"rows is {list(rows.shape)} {rows.dtype}, expected {self.batch_size} booleans",
+                fix="pass a boolean tensor with one element for each sequence",
+            )
+        for state in self._stream.states:
+            if rows is None:
+                state.zero_()
+            else:
+                state[:, rows] = 0
+
+    def snapshot(self) -> Snapshot:
+        """The present states, to come back to."""
+        return Snapshot(self.state)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this session, or of another one of the same cell and sizes."""
+        for declared, state in zip(self.graph.states, self._stream.states, strict=True):
+            value = snapshot.states.get(declared.name)
+            if value is None or value.shape != state.shape:
+                got = "nothing" if value is None else list(value.shape)
+                raise InputError(
+                    "SESSION_SNAPSHOT",
+                    f"the snapshot has {got} for {declared.name}, expected {list(state.shape)}",
+                    fix="restore snapshots of a session of the same cell and sizes",
+                )
+            state.copy_(value)
+
+    def _wrong(self, x: torch.Tensor, expected: str) -> InputError:
+        return InputError(
+            "SESSION_INPUT", f"the input has shape {list(x.shape)}, expected {expected}", fix="pass that shape"
+        )

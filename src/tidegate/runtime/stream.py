@@ -1,0 +1,172 @@
+"""A stack of layers that goes on from where it was: weights packed once, states in place."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+
+from tidegate.errors import InputError
+from tidegate.runtime.call import (
+    ALIGNMENT,
+    DTYPES,
+    NOTHING,
+    WORKSPACE,
+    Task,
+    call_fields,
+    forward_plan_of,
+    state_widths,
+    steps_of,
+)
+from tidegate.runtime.library import load
+from tidegate.spec import Graph
+
+BFLOAT16 = 2  # the engine's number for float32 with matrices packed as bfloat16
+X, Y = 0, 1  # places among the tensors of a call
+
+
+class Stream:
+    """Runs a stack of layers of one cell in one direction, on one thread for single steps.
+
+    Args:
+        graph: the cell.
+        widths: for each layer the width of each axis.
+        parameters: for each layer, as ``spec.parameter.parameter_shapes`` orders them.
+        sequences: how many sequences it follows (B).
+        weights: ``"bfloat16"`` for matrices in half the memory; None for the layer's own type.
+
+    Attributes:
+        states: for each state [L, B, width]; the engine reads and writes them in place.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        widths: Sequence[Mapping[str, int]],
+        parameters: Sequence[Sequence[torch.Tensor]],
+        sequences: int,
+        weights: str | None = None,
+    ) -> None:
+        like = parameters[0][0]
+        self.dtype = like.dtype
+        self._type = _engine_type(like, weights)
+        self._engine = load().engine
+        axes = [tuple(own.items()) for own in widths]
+        self.states = tuple(
+            torch.zeros(len(widths), sequences, width, dtype=self.dtype) for width in state_widths(graph, axes[0])
+        )
+        self._layers = [
+            _Layer(Task(graph, own, steps_of([sequences]), sequences, 1, None), tensors, self.states, k, self._type)
+            for k, (own, tensors) in enumerate(zip(axes, parameters, strict=True))
+        ]
+
+    def step(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, I] to [B, width]."""
+        return self._through(x, 1)
+
+    def run(self, x: torch.Tensor) -> torch.Tensor:
+        """[T, B, I] to [T, B, width]."""
+        steps, sequences = x.shape[:2]
+        if not steps:
+            return x.new_zeros(0, sequences, self._layers[-1].width)
+        return self._through(x.reshape(steps * sequences, -1), steps).view(steps, sequences, -1)
+
+    def _through(self, rows: torch.Tensor, steps: int) -> torch.Tensor:
+        if rows.dtype != self.dtype or not rows.is_cpu:
+            raise InputError(
+                "SESSION_DTYPE",
+                f"the input is {rows.dtype} on {rows.device}, the session {self.dtype} on cpu",
+                fix=f"pass x.to('cpu', {self.dtype})",
+            )
+        rows = rows if rows.is_contiguous() else rows.contiguous()
+        for layer in self._layers:
+            out = torch.empty(len(rows), layer.width, dtype=self.dtype)
+            layer.run(rows, out, steps)
+            rows = out
+        return rows
+
+
+def _engine_type(like: torch.Tensor, weights: str | None) -> int:
+    if like.dtype not in DTYPES or not like.is_cpu:
+        raise InputError(
+            "SESSION_LAYER",
+            f"the layer is {like.dtype} on {like.device}; a session runs float32 and float64 on the CPU",
+            fix="convert it: layer.float().cpu()",
+        )
+    own = str(like.dtype).removeprefix("torch.")
+    if weights in (None, own):
+        return DTYPES[like.dtype][1]
+    if weights == "bfloat16" and like.dtype == torch.float32:
+        return BFLOAT16
+    allowed = "'float32' or 'bfloat16'" if own == "float32" else f"'{own}'"
+    raise InputError("SESSION_WEIGHTS", f"weights={weights!r} for a layer of {own}", fix=f"pass {allowed}")
+
+
+class _Layer:
+    """One layer, bound to its packed weights and its states."""
+
+    def __init__(
+        self, task: Task, parameters: Sequence[torch.Tensor], states: Sequence[torch.Tensor], index: int, kind: int
+    ) -> None:
+        self._engine, self._type, self._task = load().engine, kind, task
+        self.width = task.output_width
+        self._plan = forward_plan_of(task, parameters[0].dtype, saving=False)
+        self._own = [parameter.detach().clone().contiguous() for parameter in parameters]
+        self._input_width = dict(task.widths)["I"]
+        places = [(state[index].data_ptr(), state.stride(1)) for state in states]
+        bound = [(0, self._input_width), (0, self.width), NOTHING, *places, *places]
+        bound += [(parameter.data_ptr(), 0) for parameter in self._own]
+        self._addresses = array("q", [address for address, _ in bound])
+        self._strides = array("q", [stride for _, stride in bound])
+        self._single: _Bound | None = None  # the last call of one step, and that of several
+        self._several: _Bound | None = None
+        self._packed = self._pack()
+
+    def _pack(self) -> torch.Tensor:
+        bound = self._bind(1, 1, packed=0)
+        address = bound.fields.buffer_info()[0]
+        self._engine.tg_pack(address, self._type)
+        size = int(self._engine.tg_packed(address, self._type))
+        packed = _room(size)
+        at, to = _aligned(bound.workspace) - bound.workspace.data_ptr(), _aligned(packed) - packed.data_ptr()
+        packed[to : to + size] = bound.workspace[at : at + size]
+        return packed
+
+    def _bind(self, steps: int, threads: int, *, packed: int) -> _Bound:
+        task = self._task._replace(steps=steps_of([self._task.sequences] * steps))
+        fields = array("q", call_fields(task, self._plan, self._addresses, self._strides, packed=packed))
+        room = _room(self._engine.tg_workspace(fields.buffer_info()[0], self._type, threads))
+        fields[WORKSPACE] = _aligned(room)
+        return _Bound(fields, threads, room, task)
+
+    def run(self, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
+        threads = 1 if steps == 1 and self._task.sequences == 1 else torch.get_num_threads()
+        bound = self._single if steps == 1 else self._several
+        if bound is None or bound.threads != threads or bound.task.steps.count != steps:
+            bound = self._bind(steps, threads, packed=_aligned(self._packed))
+            if steps == 1:
+                self._single = bound
+            else:
+                self._several = bound
+        self._addresses[X] = x.data_ptr()
+        self._addresses[Y] = y.data_ptr()
+        self._engine.tg_run(bound.fields.buffer_info()[0], 1, self._type, threads)
+
+
+class _Bound(NamedTuple):
+    """A call and what it points to."""
+
+    fields: array[int]
+    threads: int
+    workspace: torch.Tensor
+    task: Task
+
+
+def _room(size: int) -> torch.Tensor:
+    return torch.empty(int(size) + ALIGNMENT, dtype=torch.uint8)
+
+
+def _aligned(room: torch.Tensor) -> int:
+    return -(-room.data_ptr() // ALIGNMENT) * ALIGNMENT

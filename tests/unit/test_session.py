@@ -1,0 +1,106 @@
+"""Sessions: what a layer computes, step by step, with states that stay."""
+
+import pytest
+import torch
+
+import tidegate as tg
+from tidegate.errors import InputError
+
+CELLS = ("lstm", "gru", "gru/before", "rnn", "peepholelstm", "fgr")
+
+
+def layer_of(cell: str, **options) -> tg.nn.Recurrent:
+    torch.manual_seed(0)
+    return tg.nn.Recurrent(cell, 5, 17, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_steps_and_runs_equal_the_layer(cell, batch, dtype):
+    layer = layer_of(cell, num_layers=2, dtype=dtype)
+    x = torch.randn(9, batch, 5, dtype=dtype)
+    with torch.no_grad():
+        y, last = layer(x)
+    last = last if isinstance(last, tuple) else (last,)
+    session = tg.Session(layer, batch)
+    head = torch.stack([session.step(x[t]) for t in range(4)])
+    tail = session.run(x[4:])
+    limit = 1e-6 if dtype == torch.float32 else 1e-14
+    torch.testing.assert_close(torch.cat([head, tail]), y, atol=limit, rtol=0)
+    for state, value in zip(session.state.values(), last, strict=True):
+        torch.testing.assert_close(state, value, atol=limit, rtol=0)
+
+
+def test_a_projected_layer():
+    layer = tg.nn.LSTM(5, 17, proj_size=4)
+    x = torch.randn(6, 2, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(tg.Session(layer, 2).run(x), layer(x)[0])
+
+
+def test_bfloat16_weights_are_near():
+    layer = tg.nn.LSTM(64, 100)
+    x = torch.randn(20, 1, 64)
+    with torch.no_grad():
+        y, _ = layer(x)
+    error = (tg.Session(layer, weights="bfloat16").run(x) - y).abs().max().item()
+    assert 0 < error < 2e-2  # seven bits behind the point
+
+
+def test_weights_are_a_copy():
+    layer = layer_of("gru")
+    session = tg.Session(layer)
+    x = torch.randn(1, 5)
+    before = session.snapshot()
+    y = session.step(x)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+    session.restore(before)
+    assert torch.equal(session.step(x), y)
+
+
+def test_reset_of_some_rows():
+    session = tg.Session(layer_of("lstm"), 3)
+    session.run(torch.randn(4, 3, 5))
+    session.reset(torch.tensor([True, False, True]))
+    state = session.state
+    assert not state["h"][:, [0, 2]].any()
+    assert state["c"][:, 1].any()
+    session.reset()
+    assert not any(value.any() for value in session.state.values())
+
+
+def test_a_snapshot_is_not_changed_by_later_steps():
+    session = tg.Session(layer_of("gru"))
+    session.step(torch.randn(5))
+    kept = session.snapshot()
+    value = kept.states["h"].clone()
+    session.step(torch.randn(5))
+    assert torch.equal(kept.states["h"], value)
+
+
+def test_no_steps_at_all():
+    assert tg.Session(layer_of("gru"), 2).run(torch.empty(0, 2, 5)).shape == (0, 2, 17)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: tg.Session(torch.nn.GRU(3, 4)), "GRU is not a layer of tidegate.nn"),
+        (lambda: tg.Session(layer_of("gru", bidirectional=True)), "two directions"),
+        (lambda: tg.Session(layer_of("gru"), 0), "batch_size is 0"),
+        (lambda: tg.Session(layer_of("gru"), weights="int3"), "weights='int3'"),
+        (lambda: tg.Session(layer_of("gru", dtype=torch.float64), weights="bfloat16"), "for a layer of float64"),
+        (lambda: tg.Session(layer_of("gru", dtype=torch.float16)), "float16"),
+        (lambda: tg.Session(layer_of("gru")).step(torch.zeros(1, 4)), r"\[1, 4\], expected \[1, 5\]"),
+        (lambda: tg.Session(layer_of("gru")).run(torch.zeros(7, 5)), r"expected \[T, 1, 5\]"),
+        (lambda: tg.Session(layer_of("gru")).step(torch.zeros(1, 5).double()), "float64 on cpu"),
+        (lambda: tg.Session(layer_of("gru")).reset(torch.zeros(2)), "expected 1 booleans"),
+        (lambda: tg.Session(layer_of("gru")).restore(tg.nn.Snapshot({})), "nothing for h"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
