@@ -100,7 +100,7 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.engine = ctypes.CDLL(str(path))
+        self.engine = _opened(path)
         self._declare()
         self._check(path)
         self._cells: dict[str, ctypes.CDLL] = {}
@@ -139,9 +139,18 @@ class Library:
         return address
 
     def _load(self, source: Source) -> ctypes.CDLL:
-        library = self.engine if hasattr(self.engine, _a_function(source)) else ctypes.CDLL(str(build(source)))
+        library = self.engine if hasattr(self.engine, _a_function(source)) else _opened(build(source))
         self._cells[source.key] = library
         return library
+
+
+def _opened(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise BackendError(
+            "LIBRARY_LOAD", f"{path} cannot be loaded: {error}", fix="delete it, so that it is compiled here"
+        ) from error
 
 
 def _a_function(source: Source) -> str:
@@ -155,7 +164,13 @@ def load() -> Library:
     Raises:
         BackendError: there is no library for it, and no compiler to build one.
     """
-    return Library(_prebuilt() or build(None))
+    prebuilt = _prebuilt()
+    if prebuilt is not None:
+        try:
+            return Library(prebuilt)
+        except BackendError:  # made for a newer system than this one
+            pass
+    return Library(build(None))
 
 
 def _prebuilt() -> Path | None:
