@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kMostCalls = 2;                // the two directions of a layer
 constexpr double kWorthAThread = 100e3;      // multiplications; waking a thread costs a few microseconds
-constexpr double kWorthMeeting = 60e3;       // multiplications of a member in one phase; so does a barrier
+constexpr double kWorthMeeting = 250e3;     // multiplications of a member between two meetings: several microseconds
 constexpr int64_t kRowsEach = kTileRows;     // with so many sequences a member fills its tiles by itself
 
 // Denormal numbers cost hundreds of cycles each and mean nothing here; every thread treats them alike.
