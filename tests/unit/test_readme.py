@@ -20,7 +20,7 @@ def test_the_commands_exist() -> None:
     from tidegate.cli import main  # noqa: F401  the verbs below are its subcommands
 
     verbs = set(re.findall(r"bin/tidegate (\w+)", README))
-    assert verbs == {"compare", "cells", "trace"}
+    assert verbs == {"compare", "cells", "trace", "bench"}
 
 
 def test_links_lead_somewhere() -> None:

@@ -1,5 +1,8 @@
 // The C interface of the engine; one library of it for each instruction set.
 #include <time.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "cell.h"
 #include "run.h"
@@ -221,6 +224,18 @@ TIDEGATE_EXPORT int64_t tg_packed(const tg_call* call, int type) { return TIDEGA
 
 // Packs the matrices of a call to the beginning of its workspace, where later calls may take them from.
 TIDEGATE_EXPORT void tg_pack(const tg_call* call, int type) { TIDEGATE_BY_TYPE(type, pack, *call); }
+
+// Asks for large pages where memory that was never touched begins: filling many small ones takes as long as a step.
+TIDEGATE_EXPORT void tg_large_pages(void* memory, int64_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t page = 2 << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + page - 1) & ~(page - 1);
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + static_cast<uintptr_t>(bytes)) & ~(page - 1);
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // a wish; it may be denied
+#else
+  (void)memory, (void)bytes;
+#endif
+}
 
 // Sizes of the structures of plan.h in their order, so that the other side can check its own.
 TIDEGATE_EXPORT int64_t tg_size(int which) {

@@ -40,12 +40,15 @@ TIDEGATE_INLINE int64_t adjoints_size(int64_t rows) {
 }
 template <class T>
 void pack_adjoints(const T* from, int64_t stride, int64_t count, int64_t rows, T* to) {
-  constexpr int vectors = (kTileRows + kLanes<T> - 1) / kLanes<T>;
+  using S = Square<T>;
+  constexpr int squares = (kTileRows + S::kSide - 1) / S::kSide;
   for (int64_t i = 0; i < rows; ++i, from += stride)
-    for (int64_t group = 0; group * kTileRows < count; ++group)
-      for (int v = 0; v < vectors; ++v)
-        store(to + group * group_size<T>(rows) + i * kTileRows + v * kLanes<T>,
-              load(from + group * kTileRows + v * kLanes<T>));
+    for (int64_t group = 0; group * kTileRows < count; ++group) {
+      T* const row = to + group * group_size<T>(rows) + i * kTileRows;
+      for (int s = 0; s < squares; ++s)
+        *reinterpret_cast<typename S::Unaligned*>(row + s * S::kSide) =
+            *reinterpret_cast<const typename S::Unaligned*>(from + group * kTileRows + s * S::kSide);
+    }
 }
 
 // to[r][:] (+)= sum over i of adjoint[i][r] * operand[i][:], for r from `low` to `high`.

@@ -45,8 +45,7 @@ void multiply_tile(const TileArguments<T, P>& tile) {
     for (int v = 0; v < kVectors; ++v) {
       sum[row][v] = Vector<T>{};
       if (tile.start == Start::kBias) sum[row][v] = load(tile.bias + v * lanes);
-      if (tile.start == Start::kAdd)
-        sum[row][v] = v + 1 < kVectors || tail == lanes ? load(tile.c[row] + v * lanes) : load(tile.c[row] + v * lanes, tail);
+      if (tile.start == Start::kAdd) __builtin_prefetch(tile.c[row] + v * lanes, 1);  // needed when the sums are done
     }
   }
   const T* a[kRows];
@@ -71,10 +70,13 @@ void multiply_tile(const TileArguments<T, P>& tile) {
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      if (v + 1 < kVectors || tail == lanes)
-        store(tile.c[row] + v * lanes, sum[row][v]);
+      T* const to = tile.c[row] + v * lanes;
+      const bool whole = v + 1 < kVectors || tail == lanes;
+      if (tile.start == Start::kAdd) sum[row][v] += whole ? load(to) : load(to, tail);
+      if (whole)
+        store(to, sum[row][v]);
       else
-        store(tile.c[row] + v * lanes, sum[row][v], tail);
+        store(to, sum[row][v], tail);
     }
   }
 }

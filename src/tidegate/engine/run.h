@@ -41,7 +41,7 @@ struct Workspace {
   int64_t bytes;
 };
 
-constexpr int64_t kForwardChunkBytes = 256 << 10;  // so that a chunk stays in a core's second-level cache
+constexpr int64_t kForwardChunkBytes = 512 << 10;  // so that a chunk stays in a core's second-level cache
 constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them
 
 TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }

@@ -18,6 +18,7 @@ from tidegate.spec.parameter import parameter_shapes
 
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 ALIGNMENT = 64
+LARGE_BYTES = 8 << 20
 WORKSPACE = 8  # its place among the fields of a call
 NOTHING = (0, 0)  # address and stride of a tensor that is not there
 
@@ -185,6 +186,13 @@ def _workspace(task: Task, plan: Plan, call: int, size: int, threads: int) -> in
     return plan.workspaces[key]
 
 
+def _large(tensor: torch.Tensor) -> torch.Tensor:
+    """The same tensor, with its memory in large pages where it is large and fresh."""
+    if tensor.nbytes >= LARGE_BYTES:
+        load().engine.tg_large_pages(tensor.data_ptr(), tensor.nbytes)
+    return tensor
+
+
 class Forward(NamedTuple):
     """What a forward run leaves.
 
@@ -214,7 +222,7 @@ def forward(
     plan = forward_plan_of(task, x.dtype, saving=saving)
     output = x.new_empty(len(x), task.directions * task.output_width)
     last = tuple(x.new_empty(task.directions, task.sequences, width) for width in state_widths(task.graph, task.widths))
-    saved = x.new_empty(task.directions, len(x), plan.saved_width) if saving else None
+    saved = _large(x.new_empty(task.directions, len(x), plan.saved_width)) if saving else None
     count = len(parameters) // task.directions
     bound = []
     for d in range(task.directions):

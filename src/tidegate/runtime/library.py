@@ -114,6 +114,8 @@ class Library:
         self.engine.tg_packed.argtypes = (ctypes.c_void_p, ctypes.c_int)
         self.engine.tg_pack.restype = None
         self.engine.tg_pack.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        self.engine.tg_large_pages.restype = None
+        self.engine.tg_large_pages.argtypes = (ctypes.c_void_p, ctypes.c_int64)
         self.engine.tg_size.restype = ctypes.c_int64
         self.engine.tg_size.argtypes = (ctypes.c_int,)
         self.engine.tg_peak_f32.restype = ctypes.c_double
