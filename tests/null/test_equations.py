@@ -46,7 +46,8 @@ def test_golden(cell, kind):
 
 
 def test_no_golden_file_is_left_over():
-    assert {path.name for path in GOLDEN.iterdir()} == {golden(c, k).name for c in CHOSEN for k in PRINTED}
+    left = {path.name for path in GOLDEN.iterdir() if path.suffix != ".cpp"}  # those are held by test_passes
+    assert left == {golden(c, k).name for c in CHOSEN for k in PRINTED}
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -68,6 +68,8 @@ class Run {
     int64_t step = 0;
     int64_t running = 0;  // sequences of the step before
     while (step < call_.steps) {
+      // The rows of a chunk lie elsewhere than those of the one before, unless all steps have equally many.
+      if (step && call_.sizes[0] != call_.sizes[call_.steps - 1]) share.barrier->wait();
       const int64_t end = chunk_end(step);
       const Chunk chunk = chunk_of(step, end);
       multiply_input(chunk, share);

@@ -61,7 +61,7 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
     time = torch.arange(steps)
     running = time[:, None] < sorted_counts[None, :]  # [T, B]
     where = (time[:, None] * size + order[None, :])[running].to(x.device)  # each value's place in the caller's layout
-    sizes = [int(n) for n in running.sum(1) if n > 0]
+    sizes = [size for size in running.sum(1).tolist() if size]
 
     def restore(values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:
         flat = values.new_full((steps * size, values.shape[-1]), fill).index_copy(0, where, values)

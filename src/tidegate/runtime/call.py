@@ -257,7 +257,7 @@ def backward(
     """The gradients of a run, given those of its output and last states (None for zeros)."""
     assert done.saved is not None
     plan = _backward_plan(task.graph, task.widths, x.dtype, input_gradient)
-    fresh = torch.zeros_like if task.steps.count == 0 else torch.empty_like  # without steps nothing is written
+    fresh = torch.zeros_like if len(x) == 0 else torch.empty_like  # without rows nothing is written
     d_x = [fresh(x) if input_gradient else None for _ in range(task.directions)]
     d_first = tuple(
         x.new_empty(task.directions, task.sequences, width) for width in state_widths(task.graph, task.widths)
