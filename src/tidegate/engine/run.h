@@ -34,9 +34,9 @@ struct Workspace {
   T* carried;   // two rows for each sequence: before and after the step
   T* scratch;   // a row for each sequence
   T* tiles;     // of each member
-  T* gradient;  // packed operands of gradients
+  T* gradient;  // packed operands of gradients, two of them
   T* adjoints;  // of each member, packed too
-  int64_t carried_width, scratch_width, chunk_width, tile_size;
+  int64_t carried_width, scratch_width, chunk_width, tile_size, gradient_size;
   int64_t chunk_rows;
   int64_t bytes;
 };
@@ -192,7 +192,8 @@ class Run {
         operand = operand < n ? n : operand;
       }
       const int64_t depth = gradient_depth(space_.chunk_rows);
-      space_.gradient = take(depth * operand);
+      space_.gradient_size = depth * operand;
+      space_.gradient = take(2 * space_.gradient_size);
       space_.adjoints = take(members * adjoints_size<T>(depth));
     }
     space_.bytes = at - begin;
@@ -555,7 +556,8 @@ class Run {
   void gradients(const Chunk& chunk, const Share& share) {
     const bool first = call_.descending ? chunk.last_step == call_.steps : chunk.first_step == 0;
     const int64_t rows = chunk.last_row - chunk.first_row;
-    for (int i = 0; i < plan_.gradients; ++i) gradient_of_matrix(plan_.gradient[i], chunk, first, share);
+    int64_t turn = 0;
+    for (int i = 0; i < plan_.gradients; ++i) gradient_of_matrix(plan_.gradient[i], chunk, first, turn, share);
     for (int i = 0; i < plan_.sums; ++i) {
       const tg_sum& sum = plan_.sum[i];
       const int64_t begin = share.first(sum.count), end = share.last(sum.count);
@@ -601,17 +603,20 @@ class Run {
     return row_of(place.initial, sequence);
   }
 
-  void gradient_of_matrix(const tg_gradient& gradient, const Chunk& chunk, bool fresh, const Share& share) {
+  // Operands are packed in turns to two places: who is done with one may begin the next, and one meeting is enough.
+  void gradient_of_matrix(const tg_gradient& gradient, const Chunk& chunk, bool fresh, int64_t& turn,
+                          const Share& share) {
     const int64_t total = chunk.last_row - chunk.first_row;
     const int64_t depth = gradient_depth(total);
-    for (int64_t begin = 0; begin < total; begin += depth) {
+    for (int64_t begin = 0; begin < total; begin += depth, ++turn) {
+      T* const packed = space_.gradient + (turn & 1) * space_.gradient_size;
       const int64_t rows = total - begin < depth ? total - begin : depth;
       int64_t at = chunk.first_step;
       for (int64_t row = share.first(rows); row < share.last(rows); ++row) {
         const int64_t index = chunk.first_row + begin + row;
         while (call_.offsets[at + 1] <= index) ++at;
         const T* from = operand_row(gradient.operand, at, index - call_.offsets[at]);
-        pack_operand_row(from, gradient.columns, rows, row, space_.gradient);
+        pack_operand_row(from, gradient.columns, rows, row, packed);
       }
       share.barrier->wait();
       T* to = tensor(gradient.tensor) + gradient.row * gradient.columns;
@@ -620,9 +625,8 @@ class Run {
       int64_t high = share.last(rows_of_matrix) * kTileRows;
       high = high < gradient.rows ? high : gradient.rows;
       multiply_over_rows(space_.chunk + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
-                         rows, space_.gradient, gradient.columns,
+                         rows, packed, gradient.columns,
                          space_.adjoints + share.member * adjoints_size<T>(gradient_depth(space_.chunk_rows)), to, fresh && begin == 0);
-      share.barrier->wait();
     }
   }
 };
