@@ -26,3 +26,18 @@ def test_the_commands_exist() -> None:
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (Path(__file__).parents[2] / target).exists(), target
+
+
+def test_the_example_of_a_cell_of_ones_own_is_fused_and_right(capsys) -> None:
+    import runpy
+    import warnings
+
+    from tidegate.zoo import CELLS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as the one that says a layer runs eagerly
+        example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "own_cell.py"))
+        assert example["Leaky"].graph.hash not in {cell.graph.hash for cell in CELLS.values()}
+        example["main"]()
+    printed = capsys.readouterr().out
+    assert float(re.search(r"eager layer: (\S+)", printed)[1]) < 1e-5

@@ -147,21 +147,20 @@ template <class T, class P>
 int64_t workspace(const tg_call& call, int threads) {
   tg_call only_sizes = call;
   only_sizes.workspace = reinterpret_cast<void*>(64);  // not null, so that parts may lie behind it
-  return Run<T, P>(only_sizes, threads).bytes();
+  return Workspace<T, P>(only_sizes, threads).bytes;
 }
 
 template <class T, class P>
 int64_t packed_bytes(const tg_call& call) {
   tg_call only_sizes = call;
   only_sizes.workspace = reinterpret_cast<void*>(64);
-  return Run<T, P>(only_sizes, 1).packed_bytes();
+  return Workspace<T, P>(only_sizes, 1).packed_bytes();
 }
 
 template <class T, class P>
 void pack(const tg_call& call) {
   Barrier alone(1);
-  Run<T, P> run(call, 1);
-  run.pack({0, 1, false, 0, call.sequences, &alone});
+  Workspace<T, P>(call, 1).pack({0, 1, false, 0, call.sequences, &alone});
 }
 
 // Independent multiply-adds, enough of them to hide their latency.
@@ -239,9 +238,9 @@ TIDEGATE_EXPORT void tg_large_pages(void* memory, int64_t bytes) {
 
 // Sizes of the structures of plan.h in their order, so that the other side can check its own.
 TIDEGATE_EXPORT int64_t tg_size(int which) {
-  const int64_t sizes[] = {sizeof(tg_place),   sizeof(tg_matrix),   sizeof(tg_product), sizeof(tg_phase), sizeof(tg_carried),
-                           sizeof(tg_gradient), sizeof(tg_sum), sizeof(tg_plan),    sizeof(tg_call),
-                           tidegate::kMaxProducts, tidegate::kMaxPlaces};
+  const int64_t sizes[] = {sizeof(tg_place),       sizeof(tg_matrix),    sizeof(tg_product), sizeof(tg_phase),
+                           sizeof(tg_carried),     sizeof(tg_gradient),  sizeof(tg_sum),     sizeof(tg_plan),
+                           sizeof(tg_call),        tidegate::kMaxProducts, tidegate::kMaxPlaces};
   return which >= 0 && which < static_cast<int>(sizeof(sizes) / sizeof(sizes[0])) ? sizes[which] : -1;
 }
 

@@ -28,8 +28,8 @@ void pack_operand_row(const T* from, int64_t columns, int64_t rows, int64_t row,
   }
 }
 
-// Adjoints in the order in which the kernel reads them, [group of kTileRows][i][row], and room between the groups: a whole
-// vector is written for each few rows, and the next one puts right what it wrote too much.
+// Adjoints in the order in which the kernel reads them, [group of kTileRows][i][row], and room between the groups: whole
+// vectors are written, and the next one puts right what they wrote too much.
 template <class T>
 TIDEGATE_INLINE int64_t group_size(int64_t rows) {
   return rows * kTileRows + kLanes<T>;

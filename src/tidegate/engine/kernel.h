@@ -107,7 +107,7 @@ TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
   }
 }
 
-// One row of an operand times panels of up to kTileVectors matrices at once: enough sums to hide the time that each takes.
+// One row of an operand times panels of up to kTileVectors matrices at once: enough sums to hide how long each takes.
 template <class T, class P>
 struct RowArguments {
   const T* a;

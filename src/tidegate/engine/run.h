@@ -6,60 +6,23 @@
 #pragma once
 
 #include "gradient.h"
-#include "pack.h"
-#include "plan.h"
-#include "pool.h"
+#include "workspace.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
-
-// Rows and panels of one member, and how it meets the others.
-struct Share {
-  int member, members;
-  bool by_units;
-  int64_t first_row, last_row;  // of the sequences; all of them if shared by units
-  Barrier* barrier;
-
-  // The part of `count` things that falls to this member, where things are shared one by one.
-  TIDEGATE_INLINE int64_t first(int64_t count) const { return count * member / members; }
-  TIDEGATE_INLINE int64_t last(int64_t count) const { return count * (member + 1) / members; }
-};
-
-// The workspace, cut into its parts.
-template <class T, class P>
-struct Workspace {
-  P* packed;    // matrices
-  T* biases;    // padded, one for each product
-  T* chunk;     // rows of the steps of a chunk
-  T* carried;   // two rows for each sequence: before and after the step
-  T* scratch;   // a row for each sequence
-  T* tiles;     // of each member
-  T* gradient;  // packed operands of gradients, two of them
-  T* adjoints;  // of each member, packed too
-  int64_t carried_width, scratch_width, chunk_width, tile_size, gradient_size;
-  int64_t chunk_rows;
-  int64_t bytes;
-};
-
-constexpr int64_t kForwardChunkBytes = 512 << 10;  // so that a chunk stays in a core's second-level cache
-constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them
-
-TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
 // T: the type of numbers and sums; P: the type in which matrices are packed.
 template <class T, class P = T>
 class Run {
  public:
-  Run(const tg_call& call, int members) : call_(call), plan_(*call.plan) { lay_out(members); }
-
-  int64_t bytes() const { return space_.bytes; }
+  Run(const tg_call& call, int members) : call_(call), plan_(*call.plan), space_(call, members) {}
 
   void member(Share share) {
-    if (unpacked_) {
-      if (!share.member) pad_biases();
+    if (space_.unpacked) {
+      if (!share.member) space_.pad_biases();
       share.barrier->wait();
     } else if (call_.packed == nullptr) {
-      pack(share);
+      space_.pack(share);
       share.barrier->wait();
     }
     Places places;
@@ -80,21 +43,6 @@ class Run {
         share.barrier->wait();
       }
     }
-  }
-
-  int64_t packed_bytes() const {
-    int64_t matrices = 0, biases = 0;
-    count_packed(matrices, biases);
-    return rounded(matrices * sizeof(P), 64) + rounded(biases * sizeof(T), 64);
-  }
-
-  void pack(const Share& share) {
-    P* to = space_.packed;
-    for (int i = 0; i < plan_.matrices; ++i) {
-      pack_matrix(plan_.matrix[i], to, share);
-      to += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
-    }
-    if (!share.member) pad_biases();
   }
 
  private:
@@ -119,9 +67,6 @@ class Run {
   const tg_call& call_;
   const tg_plan& plan_;
   Workspace<T, P> space_;
-  const P* matrices_[kMaxProducts];
-  const T* biases_[kMaxProducts];
-  bool unpacked_;  // so few rows that matrices are read as they are
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
 
@@ -139,114 +84,6 @@ class Run {
     const int64_t low = call_.descending ? time(end - 1) : step;
     const int64_t high = call_.descending ? time(step) : end - 1;
     return {call_.offsets[low], call_.offsets[high + 1], low, high + 1};
-  }
-
-  // Packing reads a matrix and writes it; that pays from the third row on.
-  bool better_unpacked() const {
-    bool along = call_.packed == nullptr && call_.offsets[call_.steps] <= 2;
-    for (int i = 0; i < plan_.matrices; ++i) along = along && !plan_.matrix[i].across;
-    return along;
-  }
-
-  void count_packed(int64_t& matrices, int64_t& biases) const {
-    for (int i = 0; i < plan_.matrices; ++i) matrices += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
-    for (int i = 0; i < plan_.products; ++i)
-      if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
-  }
-
-  void lay_out(int members) {
-    unpacked_ = better_unpacked();
-    char* at = static_cast<char*>(call_.workspace);
-    const char* begin = at;
-    auto take = [&at](int64_t count) {
-      T* part = reinterpret_cast<T*>(at);
-      at += rounded(count * static_cast<int64_t>(sizeof(T)), 64);
-      return part;
-    };
-    int64_t packed = 0, biases = 0, operand = 0;
-    count_packed(packed, biases);
-    char* const kept = static_cast<char*>(const_cast<void*>(call_.packed));
-    char* const matrices = kept ? kept : at;
-    space_.packed = reinterpret_cast<P*>(matrices);
-    space_.biases = reinterpret_cast<T*>(matrices + rounded(packed * static_cast<int64_t>(sizeof(P)), 64));
-    if (!kept) at += packed_bytes();
-    space_.carried_width = rounded(plan_.carried_width, kLanes<T>);
-    space_.scratch_width = rounded(plan_.scratch_width, kLanes<T>);
-    // Columns of a chunk are read as streams: an odd number of cache lines spreads them over all sets of a cache.
-    space_.chunk_width = (rounded(plan_.chunk_width * sizeof(T), 64) / 64 | 1) * 64 / static_cast<int64_t>(sizeof(T));
-    const int64_t total = call_.offsets[call_.steps];
-    const int64_t widest = call_.steps ? call_.sizes[0] : 0;
-    const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
-    int64_t rows = backward ? kBackwardChunkRows
-                            : kForwardChunkBytes / static_cast<int64_t>(sizeof(T)) / (space_.chunk_width + 1);
-    rows = rows < widest ? widest : rows;
-    space_.chunk_rows = rows < total ? rows : total;
-    space_.chunk = take(space_.chunk_rows * space_.chunk_width + 2 * kLanes<T>);  // vectors are read past its end
-    space_.carried = take(2 * call_.sequences * space_.carried_width);
-    space_.scratch = take(call_.sequences * space_.scratch_width);
-    space_.tile_size = int64_t{plan_.slots} * kTileRows * kPanel<T>;
-    space_.tiles = take(space_.tile_size * members);
-    if (backward) {
-      for (int i = 0; i < plan_.gradients; ++i) {
-        const int64_t n = rounded(plan_.gradient[i].columns, kLanes<T>);
-        operand = operand < n ? n : operand;
-      }
-      const int64_t depth = gradient_depth(space_.chunk_rows);
-      space_.gradient_size = depth * operand;
-      space_.gradient = take(2 * space_.gradient_size);
-      space_.adjoints = take(members * adjoints_size<T>(depth));
-    }
-    space_.bytes = at - begin;
-    const P* matrix = space_.packed;
-    for (int i = 0; i < plan_.matrices; ++i) {
-      matrices_[i] = matrix;
-      matrix += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
-    }
-    const T* bias = space_.biases;
-    for (int i = 0; i < plan_.products; ++i) {
-      biases_[i] = nullptr;
-      if (plan_.product[i].bias < 0) continue;
-      biases_[i] = bias;
-      bias += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
-    }
-  }
-
-  void pack_matrix(const tg_matrix& matrix, P* to, const Share& share) {
-    const T* weight = tensor(matrix.tensor);
-    const int64_t panels = (matrix.n + kPanel<T> - 1) / kPanel<T>;
-    for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
-      const int64_t column = p * kPanel<T>;
-      const int width = static_cast<int>(matrix.n - column < kPanel<T> ? matrix.n - column : kPanel<T>);
-      P* panel = to + column * matrix.k;
-      const T* from = weight + (matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns);
-      pack_panel(from, matrix, width, panel);
-    }
-  }
-
-  void pad_biases() {
-    T* bias = space_.biases;
-    for (int i = 0; i < plan_.products; ++i) {
-      const tg_product& product = plan_.product[i];
-      if (product.bias < 0) continue;
-      const int64_t n = plan_.matrix[product.matrix].n;
-      const T* from = tensor(product.bias) + product.bias_offset;
-      for (int64_t j = 0; j < rounded(n, kLanes<T>); ++j) bias[j] = j < n ? from[j] : T(0);
-      bias += rounded(n, kLanes<T>);
-    }
-  }
-
-  template <class Q>
-  static void pack_panel(const T* from, const tg_matrix& matrix, int width, Q* panel) {
-    if (matrix.across)
-      pack_slowly(from, matrix.columns, 1, matrix.k, width, panel);
-    else
-      pack_slowly(from, 1, matrix.columns, matrix.k, width, panel);
-  }
-  static void pack_panel(const T* from, const tg_matrix& matrix, int width, T* panel) {
-    if (matrix.across)
-      pack_across(from, matrix.columns, matrix.k, width, panel);
-    else
-      pack_along(from, matrix.columns, matrix.k, width, panel);
   }
 
   // Sequences without any step keep their first values.
@@ -462,9 +299,9 @@ class Run {
       while (together) {
         const int index = phase.first_product + i;
         const tg_product& product = plan_.product[index];
-        if (unpacked_ || product.add) break;
-        work.panel[count] = matrices_[product.matrix] + panel * kPanel<T> * work.k;
-        work.bias[count] = biases_[index] ? biases_[index] + panel * kPanel<T> : nullptr;
+        if (space_.unpacked || product.add) break;
+        work.panel[count] = space_.matrices[product.matrix] + panel * kPanel<T> * work.k;
+        work.bias[count] = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
         work.c[count] = tiles + product.result * kTileRows * kPanel<T>;
         ++count, ++i;
         together = count < kTileVectors && i < phase.products &&
@@ -481,7 +318,7 @@ class Run {
   TIDEGATE_INLINE void multiply_into_tile(int index, const Rows& operand, int64_t row, int count, int64_t panel,
                                           int width, T* tiles) {
     const tg_product& product = plan_.product[index];
-    if (unpacked_) {
+    if (space_.unpacked) {
       for (int r = 0; r < count; ++r)
         multiply_as_stored(index, operand.first + (row + r) * operand.stride, panel * kPanel<T>, width,
                            tiles + (product.result * kTileRows + r) * kPanel<T>);
@@ -492,8 +329,8 @@ class Run {
     for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * kTileRows + r) * kPanel<T>;
     tile.step = 1;
     tile.k = plan_.matrix[product.matrix].k;
-    tile.panel = matrices_[product.matrix] + panel * kPanel<T> * tile.k;
-    tile.bias = biases_[index] ? biases_[index] + panel * kPanel<T> : nullptr;
+    tile.panel = space_.matrices[product.matrix] + panel * kPanel<T> * tile.k;
+    tile.bias = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
     tile.width = padded<T>(width);
     tile.start = product.add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
     multiply(count, tile);
@@ -502,7 +339,7 @@ class Run {
   void multiply_as_stored(int index, const T* a, int64_t unit, int width, T* c) {
     const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
     const T* weight = tensor(matrix.tensor) + (matrix.row + unit) * matrix.columns;
-    multiply_unpacked(a, matrix.k, weight, matrix.columns, biases_[index] ? biases_[index] + unit : nullptr, width, c);
+    multiply_unpacked(a, matrix.k, weight, matrix.columns, space_.padded_biases[index] ? space_.padded_biases[index] + unit : nullptr, width, c);
   }
 
   // Products of the input for all steps of a chunk: they wait for no state.
@@ -537,7 +374,7 @@ class Run {
     const tg_matrix& matrix = plan_.matrix[product.matrix];
     const int64_t unit = panel * kPanel<T>;
     const int width = static_cast<int>(matrix.n - unit < kPanel<T> ? matrix.n - unit : kPanel<T>);
-    if (unpacked_) {
+    if (space_.unpacked) {
       for (int r = 0; r < count; ++r) multiply_as_stored(index, a[r], unit, width, c[r] + unit);
       return;
     }
@@ -546,8 +383,8 @@ class Run {
     for (int r = 0; r < count; ++r) tile.c[r] = c[r] + unit;
     tile.step = 1;
     tile.k = matrix.k;
-    tile.panel = matrices_[product.matrix] + unit * tile.k;
-    tile.bias = biases_[index] ? biases_[index] + unit : nullptr;
+    tile.panel = space_.matrices[product.matrix] + unit * tile.k;
+    tile.bias = space_.padded_biases[index] ? space_.padded_biases[index] + unit : nullptr;
     tile.width = width;
     tile.start = product.add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
     multiply(count, tile);
@@ -624,9 +461,9 @@ class Run {
       const int64_t low = share.first(rows_of_matrix) * kTileRows;
       int64_t high = share.last(rows_of_matrix) * kTileRows;
       high = high < gradient.rows ? high : gradient.rows;
+      T* const adjoints = space_.adjoints + share.member * adjoints_size<T>(gradient_depth(space_.chunk_rows));
       multiply_over_rows(space_.chunk + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
-                         rows, packed, gradient.columns,
-                         space_.adjoints + share.member * adjoints_size<T>(gradient_depth(space_.chunk_rows)), to, fresh && begin == 0);
+                         rows, packed, gradient.columns, adjoints, to, fresh && begin == 0);
     }
   }
 };

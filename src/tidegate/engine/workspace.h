@@ -1,0 +1,182 @@
+// The memory of one call: packed matrices, chunks, carried values, tiles.
+#pragma once
+
+#include "gradient.h"
+#include "pack.h"
+#include "plan.h"
+#include "pool.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+// Rows and panels of one member, and how it meets the others.
+struct Share {
+  int member, members;
+  bool by_units;
+  int64_t first_row, last_row;  // of the sequences; all of them if shared by units
+  Barrier* barrier;
+
+  // The part of `count` things that falls to this member, where things are shared one by one.
+  TIDEGATE_INLINE int64_t first(int64_t count) const { return count * member / members; }
+  TIDEGATE_INLINE int64_t last(int64_t count) const { return count * (member + 1) / members; }
+};
+
+constexpr int64_t kForwardChunkBytes = 512 << 10;  // so that a chunk stays in a core's second-level cache
+constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them
+
+TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
+
+// T: the type of numbers and sums; P: the type in which matrices are packed.
+template <class T, class P>
+class Workspace {
+ public:
+  P* packed;    // matrices
+  T* biases;    // padded, one for each product
+  T* chunk;     // rows of the steps of a chunk
+  T* carried;   // two rows for each sequence: before and after the step
+  T* scratch;   // a row for each sequence
+  T* tiles;     // of each member
+  T* gradient;  // packed operands of gradients, two of them
+  T* adjoints;  // of each member, packed too
+  int64_t carried_width, scratch_width, chunk_width, tile_size, gradient_size;
+  int64_t chunk_rows;
+  int64_t bytes;
+  bool unpacked;  // so few rows that matrices are read as they are
+  const P* matrices[kMaxProducts];
+  const T* padded_biases[kMaxProducts];  // of each product, or null
+
+  Workspace(const tg_call& call, int members) : call_(call), plan_(*call.plan) { lay_out(members); }
+
+  int64_t packed_bytes() const {
+    int64_t matrices = 0, biases = 0;
+    count_packed(matrices, biases);
+    return rounded(matrices * sizeof(P), 64) + rounded(biases * sizeof(T), 64);
+  }
+
+  void pack(const Share& share) {
+    P* to = packed;
+    for (int i = 0; i < plan_.matrices; ++i) {
+      pack_matrix(plan_.matrix[i], to, share);
+      to += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    }
+    if (!share.member) pad_biases();
+  }
+
+  void pad_biases() {
+    T* bias = biases;
+    for (int i = 0; i < plan_.products; ++i) {
+      const tg_product& product = plan_.product[i];
+      if (product.bias < 0) continue;
+      const int64_t n = plan_.matrix[product.matrix].n;
+      const T* from = tensor(product.bias) + product.bias_offset;
+      for (int64_t j = 0; j < rounded(n, kLanes<T>); ++j) bias[j] = j < n ? from[j] : T(0);
+      bias += rounded(n, kLanes<T>);
+    }
+  }
+
+ private:
+  const tg_call& call_;
+  const tg_plan& plan_;
+
+  T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
+
+  // Packing reads a matrix and writes it; that pays from the third row on.
+  bool better_unpacked() const {
+    bool along = call_.packed == nullptr && call_.offsets[call_.steps] <= 2;
+    for (int i = 0; i < plan_.matrices; ++i) along = along && !plan_.matrix[i].across;
+    return along;
+  }
+
+  void count_packed(int64_t& matrices, int64_t& biases) const {
+    for (int i = 0; i < plan_.matrices; ++i) matrices += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    for (int i = 0; i < plan_.products; ++i)
+      if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
+  }
+
+  void lay_out(int members) {
+    unpacked = better_unpacked();
+    char* at = static_cast<char*>(call_.workspace);
+    const char* begin = at;
+    auto take = [&at](int64_t count) {
+      T* part = reinterpret_cast<T*>(at);
+      at += rounded(count * static_cast<int64_t>(sizeof(T)), 64);
+      return part;
+    };
+    int64_t matrix_elements = 0, bias_elements = 0, operand = 0;
+    count_packed(matrix_elements, bias_elements);
+    char* const kept = static_cast<char*>(const_cast<void*>(call_.packed));
+    char* const first = kept ? kept : at;
+    packed = reinterpret_cast<P*>(first);
+    biases = reinterpret_cast<T*>(first + rounded(matrix_elements * static_cast<int64_t>(sizeof(P)), 64));
+    if (!kept) at += packed_bytes();
+    carried_width = rounded(plan_.carried_width, kLanes<T>);
+    scratch_width = rounded(plan_.scratch_width, kLanes<T>);
+    // Columns of a chunk are read as streams: an odd number of cache lines spreads them over all sets of a cache.
+    chunk_width = (rounded(plan_.chunk_width * sizeof(T), 64) / 64 | 1) * 64 / static_cast<int64_t>(sizeof(T));
+    const int64_t total = call_.offsets[call_.steps];
+    const int64_t widest = call_.steps ? call_.sizes[0] : 0;
+    const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
+    int64_t rows = backward ? kBackwardChunkRows
+                            : kForwardChunkBytes / static_cast<int64_t>(sizeof(T)) / (chunk_width + 1);
+    rows = rows < widest ? widest : rows;
+    chunk_rows = rows < total ? rows : total;
+    chunk = take(chunk_rows * chunk_width + 2 * kLanes<T>);  // vectors are read past its end
+    carried = take(2 * call_.sequences * carried_width);
+    scratch = take(call_.sequences * scratch_width);
+    tile_size = int64_t{plan_.slots} * kTileRows * kPanel<T>;
+    tiles = take(tile_size * members);
+    if (backward) {
+      for (int i = 0; i < plan_.gradients; ++i) {
+        const int64_t n = rounded(plan_.gradient[i].columns, kLanes<T>);
+        operand = operand < n ? n : operand;
+      }
+      const int64_t depth = gradient_depth(chunk_rows);
+      gradient_size = depth * operand;
+      gradient = take(2 * gradient_size);
+      adjoints = take(members * adjoints_size<T>(depth));
+    }
+    bytes = at - begin;
+    const P* matrix = packed;
+    for (int i = 0; i < plan_.matrices; ++i) {
+      matrices[i] = matrix;
+      matrix += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    }
+    const T* bias = biases;
+    for (int i = 0; i < plan_.products; ++i) {
+      padded_biases[i] = nullptr;
+      if (plan_.product[i].bias < 0) continue;
+      padded_biases[i] = bias;
+      bias += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
+    }
+  }
+
+  void pack_matrix(const tg_matrix& matrix, P* to, const Share& share) {
+    const T* weight = tensor(matrix.tensor);
+    const int64_t panels = (matrix.n + kPanel<T> - 1) / kPanel<T>;
+    for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
+      const int64_t column = p * kPanel<T>;
+      const int width = static_cast<int>(matrix.n - column < kPanel<T> ? matrix.n - column : kPanel<T>);
+      P* panel = to + column * matrix.k;
+      const int64_t begin = matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns;
+      const T* from = weight + begin;
+      pack_panel(from, matrix, width, panel);
+    }
+  }
+
+  template <class Q>
+  static void pack_panel(const T* from, const tg_matrix& matrix, int width, Q* panel) {
+    if (matrix.across)
+      pack_slowly(from, matrix.columns, 1, matrix.k, width, panel);
+    else
+      pack_slowly(from, 1, matrix.columns, matrix.k, width, panel);
+  }
+  static void pack_panel(const T* from, const tg_matrix& matrix, int width, T* panel) {
+    if (matrix.across)
+      pack_across(from, matrix.columns, matrix.k, width, panel);
+    else
+      pack_along(from, matrix.columns, matrix.k, width, panel);
+  }
+};
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate
