@@ -107,14 +107,16 @@ TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
   }
 }
 
-// One row of an operand times panels of up to kTileVectors matrices at once: enough sums to hide how long each takes.
+// One row of an operand times panels of up to kRowMatrices matrices at once: enough sums to hide how long each takes.
+constexpr int kRowMatrices = 2;
+
 template <class T, class P>
 struct RowArguments {
   const T* a;
   int64_t k;
-  const P* panel[kTileVectors];
-  const T* bias[kTileVectors];  // or null
-  T* c[kTileVectors];
+  const P* panel[kRowMatrices];
+  const T* bias[kRowMatrices];  // or null
+  T* c[kRowMatrices];
 };
 
 template <class T, class P, int kMatrices, int kVectors>
@@ -160,22 +162,12 @@ TIDEGATE_INLINE void multiply_row_by(int vectors, const RowArguments<T, P>& row)
   }
 }
 
-// matrices: 1 to kTileVectors; width: of the panels, 1 to kPanel. Whole vectors are written.
+// matrices: 1 to kRowMatrices; width: of the panels, 1 to kPanel. Whole vectors are written.
 template <class T, class P>
 TIDEGATE_INLINE void multiply_one_row(int matrices, int width, const RowArguments<T, P>& row) {
   const int vectors = (width + kLanes<T> - 1) / kLanes<T>;
-  switch (matrices) {
-    case 1:
-      return multiply_row_by<T, P, 1>(vectors, row);
-    case 2:
-      return multiply_row_by<T, P, 2>(vectors, row);
-#if defined(__AVX512VL__)
-    case 3:
-      return multiply_row_by<T, P, 3>(vectors, row);
-    case 4:
-      return multiply_row_by<T, P, 4>(vectors, row);
-#endif
-  }
+  if (matrices == 1) return multiply_row_by<T, P, 1>(vectors, row);
+  multiply_row_by<T, P, 2>(vectors, row);
 }
 
 // One row of an operand times rows of a matrix as it is stored: for so few rows that packing would cost more.

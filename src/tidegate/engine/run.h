@@ -263,14 +263,18 @@ class Run {
     const int64_t first_panel = share.by_units ? share.first(panels) : 0;
     const int64_t last_panel = share.by_units ? share.last(panels) : panels;
     const int64_t tiles_of_rows = (last - first + kTileRows - 1) / kTileRows;
-    for (int64_t p = first_panel; p < last_panel; ++p) {
+    for (int64_t turn = first_panel; turn < last_panel; ++turn) {
+      // Every other step goes through the matrices the other way: what was read last is still in a cache.
+      const int64_t p = moment.half ? last_panel - 1 - (turn - first_panel) : turn;
       const int64_t unit = p * kPanel<T>;
       const int width = static_cast<int>(phase.width - unit < kPanel<T> ? phase.width - unit : kPanel<T>);
       for (int64_t tile = 0; tile < tiles_of_rows; ++tile) {
-        const int64_t row = first + (last - first) * tile / tiles_of_rows;  // tiles of nearly equal height
-        const int count = static_cast<int>(first + (last - first) * (tile + 1) / tiles_of_rows - row);
+        const bool only = tiles_of_rows == 1;  // spares divisions, which count where a step is short
+        const int64_t row = only ? first : first + (last - first) * tile / tiles_of_rows;  // nearly equal heights
+        const int64_t end = only ? last : first + (last - first) * (tile + 1) / tiles_of_rows;
+        const int count = static_cast<int>(end - row);
         if (count == 1)
-          multiply_row_into_tile(phase, operands, row, p, width, tiles);
+          multiply_row_into_tile(phase, operands, row, p, width, tiles, moment.half);
         else
           for (int i = 0; i < phase.products; ++i)
             multiply_into_tile(phase.first_product + i, operands[i], row, count, p, width, tiles);
@@ -284,35 +288,40 @@ class Run {
     }
   }
 
-  // Products of the same row are made together, up to kTileVectors of them.
+  // Products of the same row are made two at a time; in every other step the last ones first, as with panels.
   void multiply_row_into_tile(const tg_phase& phase, const Rows* operands, int64_t row, int64_t panel, int width,
-                              T* tiles) {
-    int i = 0;
-    while (i < phase.products) {
-      RowArguments<T, P> work;
-      const T* const a = operands[i].first + row * operands[i].stride;
-      const tg_matrix& matrix = plan_.matrix[plan_.product[phase.first_product + i].matrix];
-      work.a = a;
-      work.k = matrix.k;
-      int count = 0;
-      bool together = true;
-      while (together) {
-        const int index = phase.first_product + i;
-        const tg_product& product = plan_.product[index];
-        if (space_.unpacked || product.add) break;
-        work.panel[count] = space_.matrices[product.matrix] + panel * kPanel<T> * work.k;
-        work.bias[count] = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
-        work.c[count] = tiles + product.result * kTileRows * kPanel<T>;
-        ++count, ++i;
-        together = count < kTileVectors && i < phase.products &&
-                   operands[i].first + row * operands[i].stride == a &&
-                   plan_.matrix[plan_.product[phase.first_product + i].matrix].k == work.k;
-      }
-      if (count)
-        multiply_one_row(count, width, work);
-      else
-        multiply_into_tile(phase.first_product + i, operands[i], row, 1, panel, width, tiles), ++i;
+                              T* tiles, bool last_first) {
+    const int pairs = (phase.products + kRowMatrices - 1) / kRowMatrices;
+    bool in_order = space_.unpacked;
+    for (int i = 0; i < phase.products; ++i) in_order = in_order || plan_.product[phase.first_product + i].add;
+    for (int turn = 0; turn < pairs; ++turn) {
+      const int pair = last_first && !in_order ? pairs - 1 - turn : turn;
+      const int first = pair * kRowMatrices;
+      const int last = first + kRowMatrices < phase.products ? first + kRowMatrices : phase.products;
+      multiply_pair(phase, operands, first, last, row, panel, width, tiles, in_order);
     }
+  }
+
+  void multiply_pair(const tg_phase& phase, const Rows* operands, int first, int last, int64_t row, int64_t panel,
+                     int width, T* tiles, bool in_order) {
+    RowArguments<T, P> work;
+    work.a = operands[first].first + row * operands[first].stride;
+    work.k = plan_.matrix[plan_.product[phase.first_product + first].matrix].k;
+    bool together = !in_order;
+    for (int i = first; i < last; ++i) {
+      const int index = phase.first_product + i;
+      const tg_product& product = plan_.product[index];
+      together = together && operands[i].first + row * operands[i].stride == work.a &&
+                 plan_.matrix[product.matrix].k == work.k;
+      work.panel[i - first] = space_.matrices[product.matrix] + panel * kPanel<T> * plan_.matrix[product.matrix].k;
+      work.bias[i - first] = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
+      work.c[i - first] = tiles + product.result * kTileRows * kPanel<T>;
+    }
+    if (together)
+      multiply_one_row(last - first, width, work);
+    else
+      for (int i = first; i < last; ++i)
+        multiply_into_tile(phase.first_product + i, operands[i], row, 1, panel, width, tiles);
   }
 
   TIDEGATE_INLINE void multiply_into_tile(int index, const Rows& operand, int64_t row, int count, int64_t panel,

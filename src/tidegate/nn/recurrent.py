@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -139,7 +138,7 @@ class Recurrent(torch.nn.RNNBase):
             final.append(last)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 output = drop(output, self.dropout)
-            rows = replace(rows, data=output)
+            rows = rows._replace(data=output)
         stacked = tuple(torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*final, strict=True))
         if batch.back is not None:
             stacked = tuple(state.index_select(1, batch.back) for state in stacked)
@@ -185,7 +184,7 @@ class Recurrent(torch.nn.RNNBase):
             data = torch.cat(outputs, dim=-1)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 data = drop(data, self.dropout)
-            rows = replace(rows, data=data)
+            rows = rows._replace(data=data)
         return seen
 
     def _names_of(self, layer: int) -> list[list[str]]:

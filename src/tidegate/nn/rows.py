@@ -7,7 +7,7 @@ A full batch, a padded batch with ``lengths=``, and torch's PackedSequence all b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
@@ -18,8 +18,7 @@ from tidegate.runtime import Rows
 Lengths = torch.Tensor | Sequence[int]
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Rows and the way back to the caller's layout.
 
     Attributes:

@@ -14,8 +14,8 @@ COMMUTATIVE = frozenset({Op.ADD, Op.MUL})
 class Simplifier(Tracer):
     """A tracer whose pointwise operations are simplified as they are made.
 
-    Only what changes no bit of a finite result is left out: ``x + 0``, ``x * 1``, ``--x``. ``x * 0`` stays, since x
-    may be infinite.
+    Only what changes no finite result is left out: ``x + 0`` (but for the sign of a zero), ``x * 1``, ``--x``.
+    ``x * 0`` stays, since x may be infinite.
     """
 
     def pointwise(self, op: Op, *args: Symbol | Number) -> Symbol:

@@ -95,7 +95,7 @@ class Task(NamedTuple):
 
     @property
     def output_width(self) -> int:
-        return dict(self.widths)[self.graph.output.axis]
+        return state_widths(self.graph, self.widths)[0]
 
 
 def forward_plan_of(task: Task, dtype: torch.dtype, *, saving: bool) -> Plan:

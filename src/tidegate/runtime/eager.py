@@ -7,7 +7,7 @@ operations (double backward, vmap, forward mode) works through it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import linear
@@ -20,8 +20,7 @@ Tensors = tuple[torch.Tensor, ...]
 Multiply = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """Sequences of different lengths without padding, longest first.
 
     Attributes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tidegate.errors import TidegateError
+from tidegate.errors import BackendError, EmitError
 from tidegate.runtime import eager
 from tidegate.runtime.call import DTYPES, Forward, Task, Tensors, backward, compiled, forward, state_widths
 from tidegate.runtime.eager import Rows
@@ -130,7 +130,7 @@ def _available(graph: Graph) -> bool:
     """Whether the cell could be compiled; says once why not."""
     try:
         load().function(compiled(graph).source)
-    except TidegateError as error:
+    except (BackendError, EmitError) as error:
         _warn_once(str(error))
         return False
     return True
