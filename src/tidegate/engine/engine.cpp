@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kMostCalls = 2;                // the two directions of a layer
 constexpr double kWorthAThread = 100e3;      // multiplications; waking a thread costs a few microseconds
-constexpr double kWorthMeeting = 250e3;     // multiplications of a member between two meetings: several microseconds
+constexpr double kWorthMeeting = 80e3;       // multiplications of a member between two meetings: several microseconds
 constexpr int64_t kRowsEach = kTileRows;     // with so many sequences a member fills its tiles by itself
 
 // Denormal numbers cost hundreds of cycles each and mean nothing here; every thread treats them alike.
@@ -166,8 +166,9 @@ void pack(const tg_call& call) {
 // Independent multiply-adds, enough of them to hide their latency.
 template <class T>
 double multiply_adds(double seconds) {
-  constexpr int chains = 12;
+  constexpr int chains = 16;
   Vector<T> sum[chains];
+#pragma GCC unroll 16
   for (int i = 0; i < chains; ++i) sum[i] = splat(T(i));
   const Vector<T> factor = splat(T(0.999)), term = splat(T(1e-3));
   timespec start, now;
@@ -175,16 +176,18 @@ double multiply_adds(double seconds) {
   double done = 0, elapsed = 0;
   do {
     for (int repeat = 0; repeat < 10000; ++repeat) {
-#pragma GCC unroll 12
+#pragma GCC unroll 16
       for (int i = 0; i < chains; ++i) {
         sum[i] = sum[i] * factor + term;
-        __asm__ volatile("" : "+x"(sum[i]));  // keeps the compiler from merging chains
+        __asm__("" : "+v"(sum[i]));  // keeps the compiler from folding the repetitions
       }
     }
     done += 10000.0 * chains * 2 * kLanes<T>;
     clock_gettime(CLOCK_MONOTONIC, &now);
     elapsed = static_cast<double>(now.tv_sec - start.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - start.tv_nsec);
   } while (elapsed < seconds);
+#pragma GCC unroll 16
+  for (int i = 0; i < chains; ++i) __asm__ volatile("" : : "v"(sum[i]));  // somebody wants the sums
   return done / elapsed;
 }
 

@@ -1,0 +1,210 @@
+"""Random configurations of a layer, each told by its seed: what the engine is compared with the definition at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from tidegate.nn import Recurrent
+from tidegate.zoo import CELLS, find
+
+AWKWARD = (1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 129)  # around the widths of vectors and panels
+MOST_PRODUCTS = 3e8  # multiplications of a forward run: half a second
+MOST_STEPS = 400  # of all layers and directions together, since the definition runs them one by one
+SATURATING = 30.0
+
+LAYOUTS = ("full", "full", "batch first", "batch first", "lengths", "lengths", "packed", "single")
+PLACES = ("whole", "whole", "transposed", "sliced", "expanded")  # how the input lies in memory
+LOSSES = ("all", "all", "output", "last", "one state", "sum", "end", "transposed")
+EXTRAS = ("threads", "retain", "data", "functional", "inference")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A layer and a way to call it. ``lengths`` is None where all sequences are equally long."""
+
+    seed: int
+    cell: str
+    projected: int
+    T: int
+    B: int
+    features: int
+    hidden: int
+    layers: int
+    bidirectional: bool
+    bias: bool
+    layout: str
+    lengths: tuple[int, ...] | None
+    resets: bool
+    given: bool
+    place: str
+    saturated: bool
+    dtype: torch.dtype
+    threads: int
+    loss: str
+    input_gradient: bool
+    frozen: float  # the share of parameters that are
+    extras: tuple[str, ...]
+
+    @property
+    def passes(self) -> int:
+        return self.layers * (1 + self.bidirectional)
+
+    @property
+    def batch_first(self) -> bool:
+        return self.layout == "batch first" or (self.lengths is not None and self.seed % 2 == 0)
+
+
+def draw(seed: int) -> Configuration:
+    """The configuration of that seed."""
+    random = Random(seed)
+    cell = random.choice([*CELLS, "lstm", "gru"])  # the two that most people run, twice as often
+    layers, bidirectional = random.choice((1, 1, 1, 2, 3)), random.random() < 0.4
+    layout = random.choice(LAYOUTS)
+    features, hidden = _width(random), _width(random)
+    T, B = _sizes(random, layers * (1 + bidirectional), features, hidden)
+    B = 1 if layout == "single" else max(B, layout == "packed")  # torch packs no empty batch
+    return Configuration(
+        seed=seed,
+        cell=cell,
+        projected=random.randint(1, hidden - 1) if cell == "lstm" and hidden > 1 and random.random() < 0.4 else 0,
+        T=T,
+        B=B,
+        features=features,
+        hidden=hidden,
+        layers=layers,
+        bidirectional=bidirectional,
+        bias=random.random() < 0.8,
+        layout=layout,
+        lengths=_lengths(random, layout, T, B),
+        resets=layout != "packed" and random.random() < 0.25,
+        given=random.random() < 0.5,
+        place=random.choice(PLACES),
+        saturated=random.random() < 0.1
+        and cell != "minlstm",  # both of its gates may underflow, and 0 / 0 is no number
+        dtype=random.choice((torch.float32, torch.float64)),
+        threads=random.choice((1, 2, 2, 3, 4)),
+        loss=random.choice(LOSSES),
+        input_gradient=random.random() < 0.8,
+        frozen=random.choice((0, 0, 0, 0.3, 1)),
+        extras=tuple(extra for extra in EXTRAS if random.random() < 0.2),
+    )
+
+
+def _width(random: Random) -> int:
+    return random.choice(AWKWARD) if random.random() < 0.6 else random.randint(1, 150)
+
+
+def _sizes(random: Random, passes: int, features: int, hidden: int) -> tuple[int, int]:
+    T, B = random.choice((1, 2, *[random.randint(1, 40)] * 6)), random.randint(1, 70)
+    rare = random.random()
+    if rare < 0.04:
+        T, B = random.randint(100, 500), random.randint(1, 4)
+    elif rare < 0.08:
+        T, B = random.randint(1, 6), random.randint(100, 600)
+    elif rare < 0.09:
+        B = 0
+    T = max(1, min(T, MOST_STEPS // passes))
+    while T * B * passes * 4 * hidden * (hidden + features) > MOST_PRODUCTS and B > 1:
+        B //= 2
+    return T, B
+
+
+def _lengths(random: Random, layout: str, T: int, B: int) -> tuple[int, ...] | None:
+    if layout not in ("lengths", "packed"):
+        return None
+    low = 1 if layout == "packed" else 0
+    kind = random.random()
+    if kind < 0.1:
+        return (random.choice((low, T)),) * B
+    return tuple(random.choice((low, T, *[random.randint(low, T)] * 4)) for _ in range(B))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The numbers of a configuration, in its number type."""
+
+    configuration: Configuration
+    parameters: dict[str, Tensor]
+    x: Tensor  # [T, B, features]
+    resets: Tensor | None  # [T, B]
+    states: tuple[Tensor, ...] | None  # each [passes, B, width]
+    seed: int
+
+
+def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
+    c = configuration
+    options = {"proj_size": c.projected} if c.projected else {}
+    return Recurrent(
+        find(c.cell),
+        c.features,
+        c.hidden,
+        c.layers,
+        c.bias,
+        c.batch_first,
+        0.0,
+        c.bidirectional,
+        dtype=dtype,
+        **options,
+    )
+
+
+def problem_of(configuration: Configuration) -> Problem:
+    """Random numbers: parameters as torch draws them, all else normal."""
+    c = configuration
+    torch.manual_seed(c.seed)
+    layer = layer_of(c, c.dtype)
+    widths = {"H": c.hidden, "P": c.projected}
+    states = tuple(torch.randn(c.passes, c.B, widths[s.axis], dtype=c.dtype) for s in layer.graph.states)
+    return Problem(
+        c,
+        {name: p.detach().clone() for name, p in layer.named_parameters()},
+        torch.randn(c.T, c.B, c.features, dtype=c.dtype) * (SATURATING if c.saturated else 1),
+        torch.rand(c.T, c.B) < 0.1 if c.resets else None,
+        states if c.given else None,
+        c.seed,
+    )
+
+
+def placed(x: Tensor, place: str) -> Tensor:
+    """The same values, laid out in memory in another way; ``expanded`` makes all sequences equal."""
+    if place == "transposed":
+        return x.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    if place == "sliced":  # at odd addresses, rows apart
+        wide = x.new_full((*x.shape[:-1], x.shape[-1] + 3), float("nan"))
+        wide[..., 1:-2] = x
+        return wide[..., 1:-2]
+    return x[:, :1].expand(x.shape) if place == "expanded" else x
+
+
+def arguments_of(problem: Problem, dtype: torch.dtype) -> tuple[tuple, dict, dict[str, Tensor]]:
+    """Positional and named arguments of a call, and the leaves among them."""
+    c = problem.configuration
+    leaf = placed(problem.x.to(dtype), c.place).detach().requires_grad_(c.input_gradient)
+    states = problem.states and tuple(_stacked(s.to(dtype), c.place).requires_grad_() for s in problem.states)
+    leaves = ({"x": leaf} if c.input_gradient else {}) | {f"state {k}": s for k, s in enumerate(states or ())}
+    if c.layout == "single":
+        x, resets = leaf[:, 0], None if problem.resets is None else problem.resets[:, 0]
+        hx = states and tuple(s[:, 0] for s in states)
+    else:
+        x, resets, hx = leaf, problem.resets, states
+    if c.batch_first and c.layout != "single":
+        x, resets = x.transpose(0, 1), None if resets is None else resets.transpose(0, 1)
+    named: dict = {"reset": resets} if resets is not None else {}
+    if c.layout == "packed":
+        x = pack_padded_sequence(x, list(c.lengths or ()), c.batch_first, enforce_sorted=False)
+    elif c.lengths is not None:
+        named["lengths"] = c.lengths
+    return (x, hx[0] if hx and len(hx) == 1 else hx), named, leaves
+
+
+def _stacked(state: Tensor, place: str) -> Tensor:
+    return (torch.stack([state, state], dim=-1)[..., 0] if place == "transposed" else state.clone()).detach()
+
+
+def flat(y: Tensor | PackedSequence) -> Tensor:
+    return y.data if isinstance(y, PackedSequence) else y

@@ -1,0 +1,65 @@
+"""A few configurations with the engine built for the sanitizers; tests/backend/sanitize.py runs many."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.backend import sanitize
+from tidegate.errors import BackendError
+
+CELLS, COUNT = ["lstm", "gru/before"], 8  # each cell takes seconds to compile
+ISA = "baseline"  # AVX-512 reads parts of vectors by instructions that compilers do not watch
+
+OVERRUN = """
+import ctypes, torch
+from tidegate.runtime.call import compiled
+from tidegate.runtime.library import load
+from tidegate.zoo import LSTM
+
+source = compiled(LSTM.graph).source
+address = load().function(source)(source.function("forward", 0, saving=False, dtype="f32"))
+rows = [torch.zeros(64) for _ in range(32)]
+places = (ctypes.c_void_p * 32)(*[row.data_ptr() for row in rows])
+strides = (ctypes.c_int64 * 32)()
+
+class Tile(ctypes.Structure):
+    _fields_ = [("rows", ctypes.c_void_p), ("strides", ctypes.c_void_p), ("counts", ctypes.c_int32 * 2)]
+
+tile = Tile(ctypes.addressof(places), ctypes.addressof(strides), (1, WIDTH))
+ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(ctypes.addressof(tile))
+print("ran")
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sanitizers():
+    try:
+        found = sanitize.runtimes("address")
+    except BackendError as error:
+        pytest.skip(str(error))
+    if not found:
+        pytest.skip("the compiler has no sanitizers")
+    done = python("import torch")
+    if done.returncode:
+        pytest.skip(f"Python does not start under the sanitizer here: {done.stderr[-500:]}")
+
+
+def python(program: str) -> subprocess.CompletedProcess[str]:
+    settings = sanitize.environment("address", ISA) | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    return subprocess.run([sys.executable, "-c", program], env=settings, capture_output=True, text=True, check=False)
+
+
+def test_no_configuration_leaves_its_memory_or_the_language():
+    outcome = sanitize.run(sanitize.seeds_of(CELLS, COUNT), "address", ISA)
+    assert outcome.complaints == [], outcome.said[-sanitize.REPORT :]
+    assert len(outcome.seeds) == COUNT
+
+
+def test_the_sanitizer_watches_what_torch_allocates():
+    """A planted bug: a row that is shorter than the engine is told."""
+    assert python(OVERRUN.replace("WIDTH", "64")).stdout == "ran\n"
+    done = python(OVERRUN.replace("WIDTH", "65"))
+    assert done.returncode
+    assert "heap-buffer-overflow" in done.stderr
