@@ -136,9 +136,7 @@ class Recurrent(torch.nn.RNNBase):
             parameters = self.layer_parameters(layer)
             output, *last = run_layer(self.graph, self.layer_widths(layer), rows, batch.size, first, parameters)
             final.append(last)
-            if self.dropout and self.training and layer < self.num_layers - 1:
-                output = drop(output, self.dropout)
-            rows = rows._replace(data=output)
+            rows = rows._replace(data=self._between_layers(output, layer))
         stacked = tuple(torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*final, strict=True))
         if batch.back is not None:
             stacked = tuple(state.index_select(1, batch.back) for state in stacked)
@@ -181,11 +179,13 @@ class Recurrent(torch.nn.RNNBase):
                 outputs.append(values[0])
                 for name, value in zip(reported, values[1:], strict=True):
                     seen[attribute(name, layer, reverse=reverse)] = outside.leave(batch.restore(value, float("nan")))
-            data = torch.cat(outputs, dim=-1)
-            if self.dropout and self.training and layer < self.num_layers - 1:
-                data = drop(data, self.dropout)
-            rows = rows._replace(data=data)
+            rows = rows._replace(data=self._between_layers(torch.cat(outputs, dim=-1), layer))
         return seen
+
+    def _between_layers(self, output: torch.Tensor, layer: int) -> torch.Tensor:
+        """What the layer above this one reads."""
+        dropped = self.dropout and self.training and layer < self.num_layers - 1
+        return drop(output, self.dropout) if dropped else output
 
     def _names_of(self, layer: int) -> list[list[str]]:
         """For each direction of a layer the names of its parameters, in the order of ``parameter_shapes``."""

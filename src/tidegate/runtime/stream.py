@@ -52,7 +52,6 @@ class Stream:
         like = parameters[0][0]
         self.dtype = like.dtype
         self._type = _engine_type(like, weights)
-        self._engine = load().engine
         axes = [tuple(own.items()) for own in widths]
         self.states = tuple(
             torch.zeros(len(widths), sequences, width, dtype=self.dtype) for width in state_widths(graph, axes[0])
