@@ -86,7 +86,7 @@ static void compute(void* argument, int member, int members) {
 // Runs a region and compares it with the same computation in a loop. Returns how many members it had.
 static int run(int asked, int phases, unsigned seed) {
   Region region(asked, phases, seed);
-  const int members = parallel(asked, compute, &region);
+  const int members = parallel(asked, asked < kMost ? asked + 1 : kMost, compute, &region);
   CHECK(members == asked || members == 1);
   unsigned now[kMost], after[kMost];
   for (int member = 0; member < members; ++member) now[member] = seed + static_cast<unsigned>(member);
@@ -146,9 +146,9 @@ static void call_inside(void* argument, int member, int) {
 
 static void check_nested() {
   int members_inside[kMost] = {};
-  CHECK(parallel(4, call_inside, members_inside) == 4);
+  CHECK(parallel(4, 4, call_inside, members_inside) == 4);
   for (int member = 0; member < kMost; ++member) CHECK(members_inside[member] == (member < 4));
-  CHECK(parallel(1, call_inside, members_inside) == 1);  // nobody has the pool, and still the inner one gets no workers
+  CHECK(parallel(1, 1, call_inside, members_inside) == 1);  // nobody has the pool, and still the inner one gets no workers
   CHECK(members_inside[0] == 1);
   CHECK(run(4, 2, 5) == 4);
 }
@@ -163,14 +163,14 @@ static void look_at_signals(void* argument, int member, int) {
 
 static void check_signals() {
   bool all_blocked[kMost] = {};
-  CHECK(parallel(kMost, look_at_signals, all_blocked) == kMost);
+  CHECK(parallel(kMost, kMost, look_at_signals, all_blocked) == kMost);
   for (int member = 0; member < kMost; ++member) CHECK(all_blocked[member] == (member > 0));
 }
 
 static void check_too_many() {
   Region region(1, 1, 0);
-  CHECK(parallel(tidegate::kMostMembers + 1, compute, &region) == 1);
-  CHECK(parallel(-1, compute, &region) == 1);
+  CHECK(parallel(tidegate::kMostMembers + 1, tidegate::kMostMembers + 1, compute, &region) == 1);
+  CHECK(parallel(-1, 1, compute, &region) == 1);
   CHECK(region.ran[0] == 2);
 }
 
@@ -234,6 +234,32 @@ static void check_forks(int rounds) {
   CHECK(run(4, 5, 6) == 4);
 }
 
+#if defined(_OPENMP)
+extern "C" void GOMP_parallel(void (*)(void*), void*, unsigned, unsigned);
+extern "C" int omp_get_thread_num();
+extern "C" int omp_get_num_threads();
+
+static void check_openmp(int rounds) {
+  tidegate::openmp = {GOMP_parallel, omp_get_thread_num, omp_get_num_threads};
+  const int made = threads_made;
+  Random random{1};
+  for (int round = 0; round < rounds; ++round) {
+    const int asked = 1 + static_cast<int>(random() % kMost);
+    CHECK(run(asked, static_cast<int>(random() % 20), random()) == asked);
+  }
+  int members_inside[kMost] = {};
+  CHECK(parallel(4, kMost, call_inside, members_inside) == 4);
+  for (int member = 0; member < kMost; ++member) CHECK(members_inside[member] == (member < 4));
+#pragma omp parallel num_threads(3)
+  CHECK(run(3, 5, 1) == 1);  // somebody else's region
+  CHECK(threads_made == made);
+  in_child([] {  // which has none of the runtime's workers
+    CHECK(run(3, 5, 4) == 3);
+    CHECK(threads_made == 2);
+  });
+}
+#endif
+
 int main(int count, char** arguments) {
   const int rounds = count == 2 ? atoi(arguments[1]) : 0;
   if (rounds <= 0) {
@@ -250,5 +276,8 @@ int main(int count, char** arguments) {
   Barrier alone(1);
   for (int round = 0; round < rounds; ++round) alone.wait();
   CHECK(run(kMost, 3, 7) == kMost);
+#if defined(_OPENMP)
+  check_openmp(rounds);
+#endif
   return 0;  // while the workers still look for the next region
 }

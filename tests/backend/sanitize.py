@@ -63,6 +63,7 @@ def environment(kind: str, isa: str) -> dict[str, str]:
         # Python and torch leave memory to the end of the process.
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
+        "TIDEGATE_THREADS": "own",  # those of torch's OpenMP would meet where the race detector does not look
         "TSAN_OPTIONS": f"exitcode=66 suppressions={Path(__file__).with_name('thread_sanitizer.txt')}",
     }
 

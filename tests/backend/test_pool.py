@@ -12,6 +12,7 @@ BUILDS = {
     "plain": ["-O2"],
     "thread": ["-O1", "-fsanitize=thread"],
     "address": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "openmp": ["-O2", "-fopenmp"],  # on the threads of an OpenMP runtime
     "portable": ["-O2", "-U__linux__"],  # how threads sleep where there is no futex
 }
 ROUNDS = "300"  # enough for each mistake that was planted to be found, in about a second

@@ -51,20 +51,12 @@ double multiplications_of_phase(const tg_plan& plan) {
   return most;
 }
 
-// The first sequence of member i, so that all have about equally many steps.
-int64_t first_sequence(const tg_call& call, int64_t member, int64_t members) {
-  const int64_t wanted = call.offsets[call.steps] * member / members;
-  int64_t low = 0, high = call.sequences;
-  while (low < high) {
-    const int64_t middle = (low + high) / 2;
-    int64_t steps = 0;
-    for (int64_t t = 0; t < call.steps; ++t) steps += call.sizes[t] < middle ? call.sizes[t] : middle;
-    if (steps < wanted)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
+// The sequences of a member that shares them with others. Of uneven ones every so many, so that all have about equally
+// many to run at every step and nobody waits long where they meet.
+Share share_of_rows(const tg_call& call, int member, int members, Barrier* barrier) {
+  const int64_t count = call.sequences;
+  if (call.steps && call.sizes[0] != call.sizes[call.steps - 1]) return {member, members, false, member, count, members, barrier};
+  return {member, members, false, count * member / members, count * (member + 1) / members, 1, barrier};
 }
 
 struct Division {
@@ -96,12 +88,8 @@ struct Job {
 template <class T, class P>
 void work_on(const Job<T, P>& job, int call, int member, Division division, Barrier* barrier) {
   if (member >= division.members) return;
-  Share share = {member, division.members, division.by_units, 0, job.calls[call].sequences, barrier};
-  if (!division.by_units && division.members > 1) {
-    share.first_row = member ? first_sequence(job.calls[call], member, division.members) : 0;
-    if (member + 1 < division.members) share.last_row = first_sequence(job.calls[call], member + 1, division.members);
-  }
-  job.runs[call]->member(share);
+  const Share whole = {member, division.members, true, 0, job.calls[call].sequences, 1, barrier};
+  job.runs[call]->member(division.by_units ? whole : share_of_rows(job.calls[call], member, division.members, barrier));
 }
 
 // With two calls and more than one thread, the first half of the threads takes one, the rest the other.
@@ -140,7 +128,7 @@ void run(const tg_call* calls, int count, int threads) {
   Run<T, P> first(calls[0], divisions[0].members), second(calls[count - 1], divisions[count - 1].members);
   Barrier one(divisions[0].members), two(divisions[count - 1].members);
   Job<T, P> job = {calls, count, {&first, &second}, {divisions[0], divisions[count - 1]}, {&one, &two}};
-  parallel(members, member_of_job<T, P>, &job);
+  parallel(members, threads, member_of_job<T, P>, &job);
 }
 
 template <class T, class P>
@@ -160,7 +148,7 @@ int64_t packed_bytes(const tg_call& call) {
 template <class T, class P>
 void pack(const tg_call& call) {
   Barrier alone(1);
-  Workspace<T, P>(call, 1).pack({0, 1, false, 0, call.sequences, &alone});
+  Workspace<T, P>(call, 1).pack({0, 1, false, 0, call.sequences, 1, &alone});
 }
 
 // Independent multiply-adds, enough of them to hide their latency.
@@ -239,6 +227,12 @@ TIDEGATE_EXPORT void tg_large_pages(void* memory, int64_t bytes) {
 #endif
 }
 
+// The threads of an OpenMP runtime to run on, by the addresses of its functions; null for threads of one's own.
+TIDEGATE_EXPORT void tg_threads(void* parallel, void* thread, void* threads) {
+  tidegate::openmp = {reinterpret_cast<void (*)(void (*)(void*), void*, unsigned, unsigned)>(parallel),
+                      reinterpret_cast<int (*)()>(thread), reinterpret_cast<int (*)()>(threads)};
+}
+
 // Sizes of the structures of plan.h in their order, so that the other side can check its own.
 TIDEGATE_EXPORT int64_t tg_size(int which) {
   const int64_t sizes[] = {sizeof(tg_place),       sizeof(tg_matrix),    sizeof(tg_product), sizeof(tg_phase),
@@ -250,7 +244,7 @@ TIDEGATE_EXPORT int64_t tg_size(int which) {
 // Floating-point operations a second that this machine does at most, by `threads` threads for `seconds`.
 TIDEGATE_EXPORT double tg_peak_f32(int threads, double seconds) {
   tidegate::Peak peak = {seconds, {}};
-  const int members = tidegate::parallel(threads < 64 ? threads : 64, tidegate::peak_member, &peak);
+  const int members = tidegate::parallel(threads < 64 ? threads : 64, threads, tidegate::peak_member, &peak);
   double sum = 0;
   for (int i = 0; i < members; ++i) sum += peak.flops[i];
   return sum;

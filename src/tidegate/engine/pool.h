@@ -12,6 +12,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 
@@ -30,6 +31,12 @@ inline namespace TIDEGATE_ISA {
 // short wait costs no system call, a long one at most twice what sleeping at once would have cost, and one for a thread
 // that has no core to run on, as on a machine shared with others, gives it this core long before the time slice ends.
 constexpr int kLooks = 500;
+
+// Members of a region meet again within microseconds, unless one was interrupted. If the others slept at once, they
+// would come late to the next meeting, he would sleep there, and all would wake each other from then on, at twenty
+// times the price. So before they sleep they go on looking for longer than waking takes, and offer their core in between.
+constexpr int kOffers = 100;
+constexpr int kLooksAfterOffer = 50;
 
 constexpr int kMostMembers = 1024;  // places for workers are static, and untouched ones cost nothing
 
@@ -76,10 +83,11 @@ class Bell {
   uint32_t rings() const { return __atomic_load_n(&word_, __ATOMIC_RELAXED) & ~1u; }
 
   // Returns once rings() is no longer `heard`.
-  void wait(uint32_t heard) {
-    for (int look = 0; look < kLooks; ++look) {
-      if ((__atomic_load_n(&word_, __ATOMIC_ACQUIRE) & ~1u) != heard) return;
-      pause_briefly();
+  void wait(uint32_t heard, int offers = 0) {
+    if (rings_within(kLooks, heard)) return;
+    for (int offer = 0; offer < offers; ++offer) {
+      sched_yield();
+      if (rings_within(kLooksAfterOffer, heard)) return;
     }
     while (announce_sleep(heard)) sleep_while(&word_, heard | 1u);
   }
@@ -90,6 +98,14 @@ class Bell {
   }
 
  private:
+  bool rings_within(int looks, uint32_t heard) const {
+    for (int look = 0; look < looks; ++look) {
+      if ((__atomic_load_n(&word_, __ATOMIC_ACQUIRE) & ~1u) != heard) return true;
+      pause_briefly();
+    }
+    return false;
+  }
+
   bool announce_sleep(uint32_t heard) {
     uint32_t found = heard;
     __atomic_compare_exchange_n(&word_, &found, heard | 1u, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE);
@@ -108,7 +124,7 @@ class Barrier {
   void wait() {
     if (members_ == 1) return;
     const uint32_t heard = all_here_.rings();  // before arriving: the bell may ring at once
-    if (__atomic_add_fetch(&arrived_, 1, __ATOMIC_ACQ_REL) < members_) return all_here_.wait(heard);
+    if (__atomic_add_fetch(&arrived_, 1, __ATOMIC_ACQ_REL) < members_) return all_here_.wait(heard, kOffers);
     __atomic_store_n(&arrived_, 0, __ATOMIC_RELAXED);  // nobody arrives again before the bell
     all_here_.ring();
   }
@@ -141,12 +157,22 @@ inline Pool pool __attribute__((visibility("hidden")));
 // The pool alone could not tell: a task that runs alone does so because somebody else has it, and might give it back.
 inline __thread bool inside_task __attribute__((visibility("hidden"))) = false;
 
+// The threads of an OpenMP runtime that this process has anyway, as torch's: its workers go on spinning for milliseconds
+// after each of their regions, and a pool beside them would have to compete for their cores.
+struct OpenMP {
+  void (*parallel)(void (*)(void*), void*, unsigned threads, unsigned flags);  // GOMP_parallel, or null for none
+  int (*thread)();                                                             // omp_get_thread_num
+  int (*threads)();                                                            // omp_get_num_threads
+};
+inline OpenMP openmp __attribute__((visibility("hidden"))) = {};
+
 // The child of a fork has only the thread that forked: no workers, and nobody to unlock what others had locked. The
 // bells may stay as they are, for a count has no wrong value, and a worker's is cleared when it is hired.
 inline void start_again_after_fork() {
   pool.hired = 0;
   __atomic_store_n(&pool.busy, 0, __ATOMIC_RELAXED);
   forget_sleepers();
+  openmp = {};  // it would wait for workers that it has no more
 }
 
 // When the library is loaded, because later a fork might come between the lock and this. False if there is no memory.
@@ -204,15 +230,42 @@ inline void lead(int members, Task task, void* argument) {
   const uint32_t heard = pool.finished.rings();
   for (int worker = 0; worker < members - 1; ++worker) pool.workers[worker].call.ring();
   task(argument, 0, members);
-  pool.finished.wait(heard);
+  pool.finished.wait(heard, kOffers);
+}
+
+struct Region {
+  int members;
+  Task task;
+  void* argument;
+  bool together;
+};
+
+inline void join_region(void* place) {
+  Region& region = *static_cast<Region*>(place);
+  const int member = openmp.thread();
+  const bool nested = inside_task;
+  inside_task = true;
+  if (openmp.threads() < region.members) {  // within another region it gives no more than one
+    if (member == 0) region.together = false, region.task(region.argument, 0, 1);
+  } else if (member < region.members) {
+    region.task(region.argument, member, region.members);
+  }
+  inside_task = nested;
 }
 
 // Runs task(argument, 0..members - 1, members) in as many threads at the same time, the caller being member 0, and
 // returns how many there were when all are done. That is `members`, or 1, in which case the caller ran alone, as
 // task(argument, 0, 1): inside a task, while another thread has the pool, and where threads cannot be made. So a task
 // must go by the members it is told, and with one of them must not wait at a barrier that was made for more.
-inline int parallel(int members, Task task, void* argument) {
+// `threads`, at least as many, is how many the caller's program uses elsewhere: an OpenMP runtime that is asked for fewer
+// lets the others go, and makes them anew for whoever comes next.
+inline int parallel(int members, int threads, Task task, void* argument) {
   const bool nested = inside_task;
+  if (members > 1 && !nested && openmp.parallel) {
+    Region region = {members, task, argument, true};
+    openmp.parallel(join_region, &region, static_cast<unsigned>(threads), 0);
+    return region.together ? members : 1;
+  }
   const bool together = members > 1 && !nested && take_pool(members);
   inside_task = true;
   if (together) {

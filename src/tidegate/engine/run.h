@@ -52,7 +52,7 @@ class Run {
   };
 
   // A place as far as it does not depend on the step: its row of sequence 0 is base[half] + stride * rows[counts].
-  enum Counts { kNone, kSeries, kChunk };
+  enum Counts { kNone, kSeries, kChunk, kTile };
   struct Resolved {
     T* base[2];
     int64_t stride;
@@ -150,7 +150,7 @@ class Run {
 
   struct Moment {
     int64_t half;
-    int64_t rows[3];  // by Counts: of a series and of a chunk that lie before this step
+    int64_t rows[kTile];  // by Counts: of a series and of a chunk that lie before this step
   };
   Moment moment_of(int64_t t, int64_t half, const Chunk& chunk) const {
     return {half, {0, call_.offsets[t], call_.offsets[t] - chunk.first_row}};
@@ -160,26 +160,34 @@ class Run {
     if (share.by_units) share.barrier->wait();
   }
 
-  // Of the rows from `first` to `last`, those of this member; all of them to the first one if shared by units.
+  // Every `step`-th row from `first` on, before `last`.
   struct Range {
-    int64_t first, last;
+    int64_t first, last, step;
+
+    TIDEGATE_INLINE int64_t count() const { return first < last ? (last - first + step - 1) / step : 0; }
   };
+  // Of the rows from `first` to `last`, those of this member if shared by rows.
+  TIDEGATE_INLINE static Range own_rows(int64_t first, int64_t last, const Share& share) {
+    const int64_t skipped = first > share.first_row ? (first - share.first_row + share.row_step - 1) / share.row_step : 0;
+    return {share.first_row + skipped * share.row_step, last < share.last_row ? last : share.last_row, share.row_step};
+  }
+  // The same for work on whole rows, which is the first one's if shared by units.
   static Range whole_rows(int64_t first, int64_t last, const Share& share) {
-    if (share.by_units) return {first, share.member ? first : last};
-    return {first < share.first_row ? share.first_row : first, last < share.last_row ? last : share.last_row};
+    if (share.by_units) return {first, share.member ? first : last, 1};
+    return own_rows(first, last, share);
   }
 
   void begin_rows(int64_t half, int64_t first, int64_t last, const Share& share) {
     const Range range = whole_rows(first, last, share);
     for (int i = 0; i < plan_.carried; ++i)
-      for (int64_t row = range.first; row < range.last; ++row)
+      for (int64_t row = range.first; row < range.last; row += range.step)
         copy_or_clear(carried_rows(half) + row * space_.carried_width + plan_.carry[i].offset,
                       initial_row(plan_.carry[i], row), plan_.carry[i].width);
   }
 
   void reset_rows(int64_t half, int64_t t, int64_t size, const Share& share) {
     const Range range = whole_rows(0, size, share);
-    for (int64_t row = range.first; row < range.last; ++row)
+    for (int64_t row = range.first; row < range.last; row += range.step)
       if (call_.resets[call_.offsets[t] + row])
         memset(carried_rows(half) + row * space_.carried_width, 0, space_.carried_width * sizeof(T));
   }
@@ -193,7 +201,7 @@ class Run {
     for (int i = 0; i < plan_.carried; ++i) {
       const tg_carried& carried = plan_.carry[i];
       if (carried.last < 0) continue;
-      for (int64_t row = range.first; row < range.last; ++row)
+      for (int64_t row = range.first; row < range.last; row += range.step)
         memcpy(tensor(carried.last) + row * call_.strides[carried.last],
                carried_rows(half) + row * space_.carried_width + carried.offset, carried.width * sizeof(T));
     }
@@ -222,7 +230,7 @@ class Run {
         return {{space_.scratch + place.offset, space_.scratch + place.offset}, space_.scratch_width, kNone};
       case TG_PRODUCT: {
         T* const product = tile + place.offset * kTileRows * kPanel<T>;
-        return {{product, product}, kPanel<T>, kNone};
+        return {{product, product}, kPanel<T>, kTile};
       }
       default: {
         T* const first = tensor(place.tensor) + place.offset;
@@ -237,32 +245,32 @@ class Run {
     for (int i = 0; i < plan_.products; ++i) places.operand[i] = resolved(plan_.product[i].operand, member);
   }
 
-  TIDEGATE_INLINE static Rows rows_at(const Resolved& place, const Moment& moment) {
-    return {place.base[moment.half] + place.stride * moment.rows[place.counts], place.stride};
+  TIDEGATE_INLINE static Rows rows_at(const Resolved& place, const Moment& moment, const Range& range) {
+    T* const base = place.base[moment.half];
+    if (place.counts == kTile) return {base, place.stride};  // the same rows for every tile
+    return {base + place.stride * (moment.rows[place.counts] + range.first), place.stride * range.step};
   }
 
   void run_phase(const tg_phase& phase, const Moment& moment, int64_t first, int64_t last, const Places& places,
                  const Share& share) {
-    if (!share.by_units) {
-      first = first < share.first_row ? share.first_row : first;
-      last = last < share.last_row ? last : share.last_row;
-    }
-    if (first >= last) return;
+    const Range range = own_rows(first, last, share);
+    const int64_t own = range.count();
+    if (!own) return;
     Rows place[kMaxPlaces];
     Rows operands[kMaxProducts];
     void* rows[kMaxPlaces];
     int64_t strides[kMaxPlaces];
     for (int i = 0; i < phase.places; ++i) {
-      place[i] = rows_at(places.place[phase.first_place + i], moment);
+      place[i] = rows_at(places.place[phase.first_place + i], moment, range);
       strides[i] = place[i].stride;
     }
-    for (int i = 0; i < phase.products; ++i) operands[i] = rows_at(places.operand[phase.first_product + i], moment);
+    for (int i = 0; i < phase.products; ++i) operands[i] = rows_at(places.operand[phase.first_product + i], moment, range);
 
     T* const tiles = space_.tiles + share.member * space_.tile_size;
     const int64_t panels = (phase.width + kPanel<T> - 1) / kPanel<T>;
     const int64_t first_panel = share.by_units ? share.first(panels) : 0;
     const int64_t last_panel = share.by_units ? share.last(panels) : panels;
-    const int64_t tiles_of_rows = (last - first + kTileRows - 1) / kTileRows;
+    const int64_t tiles_of_rows = (own + kTileRows - 1) / kTileRows;
     for (int64_t turn = first_panel; turn < last_panel; ++turn) {
       // Every other step goes through the matrices the other way: what was read last is still in a cache.
       const int64_t p = moment.half ? last_panel - 1 - (turn - first_panel) : turn;
@@ -270,22 +278,31 @@ class Run {
       const int width = static_cast<int>(phase.width - unit < kPanel<T> ? phase.width - unit : kPanel<T>);
       for (int64_t tile = 0; tile < tiles_of_rows; ++tile) {
         const bool only = tiles_of_rows == 1;  // spares divisions, which count where a step is short
-        const int64_t row = only ? first : first + (last - first) * tile / tiles_of_rows;  // nearly equal heights
-        const int64_t end = only ? last : first + (last - first) * (tile + 1) / tiles_of_rows;
+        const int64_t row = only ? 0 : own * tile / tiles_of_rows;  // nearly equal heights
+        const int64_t end = only ? own : own * (tile + 1) / tiles_of_rows;
         const int count = static_cast<int>(end - row);
+        for (int i = 0; i < phase.places; ++i)
+          if (places.place[phase.first_place + i].counts == kSeries) fetch(place[i], row, end, unit, width);
         if (count == 1)
           multiply_row_into_tile(phase, operands, row, p, width, tiles, moment.half);
         else
           for (int i = 0; i < phase.products; ++i)
             multiply_into_tile(phase.first_product + i, operands[i], row, count, p, width, tiles);
         for (int i = 0; i < phase.places; ++i) {
-          const bool local = plan_.place[phase.first_place + i].kind == TG_PRODUCT;
+          const bool local = places.place[phase.first_place + i].counts == kTile;
           rows[i] = place[i].first + (local ? 0 : row * place[i].stride + unit);
         }
         const tg_tile work = {rows, strides, count, width};
         phase.pointwise(&work);
       }
     }
+  }
+
+  // Series are too long for the caches: what the pointwise work reads and writes of them is on its way meanwhile.
+  TIDEGATE_INLINE static void fetch(const Rows& place, int64_t row, int64_t end, int64_t unit, int width) {
+    constexpr int line = 64 / static_cast<int>(sizeof(T));
+    for (; row < end; ++row)
+      for (int j = 0; j < width; j += line) __builtin_prefetch(place.first + row * place.stride + unit + j);
   }
 
   // Products of the same row are made two at a time; in every other step the last ones first, as with panels.
@@ -366,8 +383,9 @@ class Run {
       for (int64_t p = first_panel; p < last_panel; ++p) {
         int count = 0;
         for (int64_t t = chunk.first_step; t < chunk.last_step; ++t) {
-          const Range range = share.by_units ? Range{0, call_.sizes[t]} : whole_rows(0, call_.sizes[t], share);
-          for (int64_t row = call_.offsets[t] + range.first; row < call_.offsets[t] + range.last; ++row) {
+          const Range range = own_rows(0, call_.sizes[t], share);
+          for (int64_t own = range.first; own < range.last; own += range.step) {
+            const int64_t row = call_.offsets[t] + own;
             a[count] = x + row * stride;
             c[count] = space_.chunk + (row - chunk.first_row) * space_.chunk_width + product.result;
             if (++count == kTileRows) multiply_rows_of_chunk(i, a, c, count, p), count = 0;

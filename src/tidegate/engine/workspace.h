@@ -13,7 +13,7 @@ inline namespace TIDEGATE_ISA {
 struct Share {
   int member, members;
   bool by_units;
-  int64_t first_row, last_row;  // of the sequences; all of them if shared by units
+  int64_t first_row, last_row, row_step;  // every row_step-th of the sequences; all of them if shared by units
   Barrier* barrier;
 
   // The part of `count` things that falls to this member, where things are shared one by one.

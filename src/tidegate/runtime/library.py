@@ -43,6 +43,7 @@ FLAGS = (
 ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), "baseline": ()}
 V3 = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"]
 V4 = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
+OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")  # LLVM's and Intel's runtimes have them too
 SLOW_SECONDS = 1.0  # a longer wait is announced
 
 
@@ -103,6 +104,7 @@ class Library:
         self.engine = _opened(path)
         self._declare()
         self._check(path)
+        self._share_threads()
         self._cells: dict[str, ctypes.CDLL] = {}
 
     def _declare(self) -> None:
@@ -116,6 +118,8 @@ class Library:
         self.engine.tg_pack.argtypes = (ctypes.c_void_p, ctypes.c_int)
         self.engine.tg_large_pages.restype = None
         self.engine.tg_large_pages.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+        self.engine.tg_threads.restype = None
+        self.engine.tg_threads.argtypes = (ctypes.c_void_p,) * 3
         self.engine.tg_size.restype = ctypes.c_int64
         self.engine.tg_size.argtypes = (ctypes.c_int,)
         self.engine.tg_peak_f32.restype = ctypes.c_double
@@ -128,6 +132,12 @@ class Library:
             raise BackendError(
                 "LIBRARY_LAYOUT", f"{path} has structures of {found} bytes, expected {expected}", fix="reinstall"
             )
+
+    def _share_threads(self) -> None:
+        """Run on the threads of torch's OpenMP, which is in this process anyway; see ``engine/pool.h``."""
+        process = ctypes.CDLL(None)
+        if os.environ.get("TIDEGATE_THREADS") != "own" and all(hasattr(process, name) for name in OPENMP):
+            self.engine.tg_threads(*(ctypes.cast(getattr(process, name), ctypes.c_void_p) for name in OPENMP))
 
     def function(self, source: Source) -> Callable[[str], int]:
         """How to find the functions of a cell; compiles it if it is nowhere."""
