@@ -14,7 +14,7 @@ ISA = "baseline"  # AVX-512 reads parts of vectors by instructions that compiler
 
 OVERRUN = """
 import ctypes, torch
-from tidegate.runtime.call import compiled
+from tidegate.runtime.sized import compiled
 from tidegate.runtime.library import load
 from tidegate.zoo import LSTM
 

@@ -28,7 +28,7 @@ class FlushDenormals {
 #endif
 };
 
-double multiplications(const tg_call& call) {
+double multiplications(const Call& call) {
   double weights = 0;
   for (int i = 0; i < call.plan->matrices; ++i)
     weights += static_cast<double>(call.plan->matrix[i].k) * static_cast<double>(call.plan->matrix[i].n);
@@ -53,7 +53,7 @@ double multiplications_of_phase(const tg_plan& plan) {
 
 // The sequences of a member that shares them with others. Of uneven ones every so many, so that all have about equally
 // many to run at every step and nobody waits long where they meet.
-Share share_of_rows(const tg_call& call, int member, int members, Barrier* barrier) {
+Share share_of_rows(const Call& call, int member, int members, Barrier* barrier) {
   const int64_t count = call.sequences;
   if (call.steps && call.sizes[0] != call.sizes[call.steps - 1]) return {member, members, false, member, count, members, barrier};
   return {member, members, false, count * member / members, count * (member + 1) / members, 1, barrier};
@@ -64,7 +64,7 @@ struct Division {
   bool by_units;
 };
 
-Division divide(const tg_call& call, int members) {
+Division divide(const Call& call, int members) {
   const int worth = static_cast<int>(multiplications(call) / kWorthAThread);
   if (worth < members) members = worth;
   if (members <= 1) return {1, false};
@@ -78,7 +78,7 @@ Division divide(const tg_call& call, int members) {
 
 template <class T, class P>
 struct Job {
-  const tg_call* calls;
+  const Call* calls;
   int count;
   Run<T, P>* runs[kMostCalls];
   Division divisions[kMostCalls];
@@ -113,7 +113,9 @@ void member_of_job(void* argument, int member, int members) {
 }
 
 template <class T, class P>
-void run(const tg_call* calls, int count, int threads) {
+void run(const int64_t* words, int count, int threads) {
+  const Call one_call(words), other(count == 2 ? one_call.end() : words);
+  const Call calls[kMostCalls] = {one_call, other};
   Division divisions[kMostCalls];
   int members = 0;
   for (int i = 0; i < count; ++i) {
@@ -132,21 +134,21 @@ void run(const tg_call* calls, int count, int threads) {
 }
 
 template <class T, class P>
-int64_t workspace(const tg_call& call, int threads) {
-  tg_call only_sizes = call;
+int64_t workspace(const Call& call, int threads) {
+  Call only_sizes = call;
   only_sizes.workspace = reinterpret_cast<void*>(64);  // not null, so that parts may lie behind it
   return Workspace<T, P>(only_sizes, threads).bytes;
 }
 
 template <class T, class P>
-int64_t packed_bytes(const tg_call& call) {
-  tg_call only_sizes = call;
+int64_t packed_bytes(const Call& call) {
+  Call only_sizes = call;
   only_sizes.workspace = reinterpret_cast<void*>(64);
   return Workspace<T, P>(only_sizes, 1).packed_bytes();
 }
 
 template <class T, class P>
-void pack(const tg_call& call) {
+void pack(const Call& call) {
   Barrier alone(1);
   Workspace<T, P>(call, 1).pack({0, 1, false, 0, call.sequences, 1, &alone});
 }
@@ -200,20 +202,24 @@ void peak_member(void* argument, int member, int) {
                : tidegate::function<float, tidegate::BFloat16>(__VA_ARGS__))
 
 // Bytes of workspace that a call needs.
-TIDEGATE_EXPORT int64_t tg_workspace(const tg_call* call, int type, int threads) {
-  return TIDEGATE_BY_TYPE(type, workspace, *call, threads);
+TIDEGATE_EXPORT int64_t tg_workspace(const int64_t* call, int type, int threads) {
+  return TIDEGATE_BY_TYPE(type, workspace, tidegate::Call(call), threads);
 }
 
-// One call, or the two directions of a layer.
-TIDEGATE_EXPORT void tg_run(const tg_call* calls, int count, int type, int threads) {
+// One call, or the two directions of a layer, one behind the other.
+TIDEGATE_EXPORT void tg_run(const int64_t* calls, int count, int type, int threads) {
   TIDEGATE_BY_TYPE(type, run, calls, count, threads);
 }
 
 // Bytes of the packed matrices of a call.
-TIDEGATE_EXPORT int64_t tg_packed(const tg_call* call, int type) { return TIDEGATE_BY_TYPE(type, packed_bytes, *call); }
+TIDEGATE_EXPORT int64_t tg_packed(const int64_t* call, int type) {
+  return TIDEGATE_BY_TYPE(type, packed_bytes, tidegate::Call(call));
+}
 
 // Packs the matrices of a call to the beginning of its workspace, where later calls may take them from.
-TIDEGATE_EXPORT void tg_pack(const tg_call* call, int type) { TIDEGATE_BY_TYPE(type, pack, *call); }
+TIDEGATE_EXPORT void tg_pack(const int64_t* call, int type) {
+  TIDEGATE_BY_TYPE(type, pack, tidegate::Call(call));
+}
 
 // Asks for large pages where memory that was never touched begins: filling many small ones takes as long as a step.
 TIDEGATE_EXPORT void tg_large_pages(void* memory, int64_t bytes) {

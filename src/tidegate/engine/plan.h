@@ -1,7 +1,8 @@
 // What the engine is told, as plain data: the same bytes on both sides of the C interface.
 //
-// A plan says what one step does; it is made once for a cell, its widths and a number type. A call brings the tensors;
-// all its fields have eight bytes, so that it can be written as an array.
+// A plan says what one step does; it is made once for a cell, its widths and a number type. A call brings the tensors. It
+// is words of eight bytes: a tg_call, the address of each tensor of the plan (null where there is none), and then of each
+// the stride from row to row.
 // Offsets and strides count elements.
 #pragma once
 
@@ -99,7 +100,7 @@ typedef struct {
   int32_t behind_chunk;    // products of a chunk that give the gradient of the input
   int32_t slots;           // products of one tile
   int32_t input_gradient;  // tensor, or -1
-  int64_t input_width;
+  int64_t tensors;  // that a call brings
   const tg_matrix* matrix;
   const tg_product* product;  // those of phases, then before_chunk, then behind_chunk
   const tg_place* place;
@@ -115,8 +116,6 @@ typedef struct {
   const int64_t* sizes;    // of each step: how many sequences still run; never grows
   const int64_t* offsets;  // of each step: its first row in a series; one more than steps
   const uint8_t* resets;   // for each row of a series: the carried values are zeros before it; or null
-  void* const* tensors;    // null where there is none: initial rows are then zeros
-  const int64_t* strides;  // of each tensor, from row to row
   void* workspace;         // at least tg_workspace bytes, aligned to 64
   const void* packed;      // matrices packed by tg_pack, or null: they are packed first
   int64_t descending;      // from the last step to the first

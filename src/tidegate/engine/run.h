@@ -15,7 +15,7 @@ inline namespace TIDEGATE_ISA {
 template <class T, class P = T>
 class Run {
  public:
-  Run(const tg_call& call, int members) : call_(call), plan_(*call.plan), space_(call, members) {}
+  Run(const Call& call, int members) : call_(call), plan_(*call.plan), space_(call, members) {}
 
   void member(Share share) {
     if (space_.unpacked) {
@@ -64,7 +64,7 @@ class Run {
     Resolved operand[kMaxProducts];
   };
 
-  const tg_call& call_;
+  const Call& call_;
   const tg_plan& plan_;
   Workspace<T, P> space_;
 
@@ -93,7 +93,7 @@ class Run {
     for (int i = 0; i < plan_.carried; ++i) {
       const tg_carried& carried = plan_.carry[i];
       const int last = carried.last;
-      if (last < 0) continue;
+      if (!wanted(carried)) continue;
       for (int64_t row = some; row < call_.sequences; ++row) {
         T* to = tensor(last) + row * call_.strides[last];
         copy_or_clear(to, initial_row(carried, row), carried.width);
@@ -104,6 +104,9 @@ class Run {
   const T* initial_row(const tg_carried& carried, int64_t row) const {
     return row_of(carried.initial, row);
   }
+
+  // Whether somebody wants the values after the last step: of all states or of none.
+  bool wanted(const tg_carried& carried) const { return carried.last >= 0 && tensor(carried.last) != nullptr; }
 
   // Null where there is no such tensor.
   const T* row_of(int index, int64_t row) const {
@@ -194,13 +197,16 @@ class Run {
 
   void end_rows(int64_t half, const Moment& moment, int64_t first, int64_t last, const Places& places,
                 const Share& share) {
+    bool any = false;
+    for (int i = 0; i < plan_.carried; ++i) any = any || wanted(plan_.carry[i]);
+    if (!any) return;
     for (int i = 0; i < plan_.ending_phases; ++i)
       run_phase(plan_.phase[plan_.phases + i], moment, first, last, places, share);
     if (plan_.ending_phases) return;  // which wrote the last values
     const Range range = whole_rows(first, last, share);
     for (int i = 0; i < plan_.carried; ++i) {
       const tg_carried& carried = plan_.carry[i];
-      if (carried.last < 0) continue;
+      if (!wanted(carried)) continue;
       for (int64_t row = range.first; row < range.last; row += range.step)
         memcpy(tensor(carried.last) + row * call_.strides[carried.last],
                carried_rows(half) + row * space_.carried_width + carried.offset, carried.width * sizeof(T));

@@ -9,6 +9,19 @@
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
+// A call and where its tensors are.
+struct Call : tg_call {
+  void* const* tensors;    // null where there is none: initial rows are then zeros
+  const int64_t* strides;
+
+  explicit Call(const int64_t* words)
+      : tg_call(*reinterpret_cast<const tg_call*>(words)),
+        tensors(reinterpret_cast<void* const*>(words + sizeof(tg_call) / 8)),
+        strides(words + sizeof(tg_call) / 8 + plan->tensors) {}
+
+  const int64_t* end() const { return strides + plan->tensors; }
+};
+
 // Rows and panels of one member, and how it meets the others.
 struct Share {
   int member, members;
@@ -45,7 +58,7 @@ class Workspace {
   const P* matrices[kMaxProducts];
   const T* padded_biases[kMaxProducts];  // of each product, or null
 
-  Workspace(const tg_call& call, int members) : call_(call), plan_(*call.plan) { lay_out(members); }
+  Workspace(const Call& call, int members) : call_(call), plan_(*call.plan) { lay_out(members); }
 
   int64_t packed_bytes() const {
     int64_t matrices = 0, biases = 0;
@@ -75,7 +88,7 @@ class Workspace {
   }
 
  private:
-  const tg_call& call_;
+  const Call& call_;
   const tg_plan& plan_;
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }

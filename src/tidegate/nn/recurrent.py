@@ -12,7 +12,7 @@ from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import project
-from tidegate.runtime import run, run_layer
+from tidegate.runtime import SizedCell, run, run_layer, sized
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
@@ -65,6 +65,7 @@ class Recurrent(torch.nn.RNNBase):
     """
 
     graph: Graph
+    cells: list[SizedCell]  # of each layer
 
     def __init__(
         self,
@@ -93,11 +94,12 @@ class Recurrent(torch.nn.RNNBase):
             raise InputError(
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
             )
+        self.cells = [sized(self.graph, tuple(self._widths(layer).items())) for layer in range(num_layers)]
         self._flat_weight_refs = []
         self._flat_weights_names = []
         self._all_weights = []
         for layer, reverse in self._passes():
-            shapes = parameter_shapes(self.graph, self.layer_widths(layer))
+            shapes = parameter_shapes(self.graph, self.cells[layer].widths)
             names = [attribute(name, layer, reverse=reverse) for name in shapes]
             for name, shape in zip(names, shapes.values(), strict=True):
                 setattr(self, name, torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
@@ -134,7 +136,7 @@ class Recurrent(torch.nn.RNNBase):
         for layer in range(self.num_layers):
             first = states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
             parameters = self.layer_parameters(layer)
-            output, *last = run_layer(self.graph, self.layer_widths(layer), rows, batch.size, first, parameters)
+            output, *last = run_layer(self.cells[layer], rows, batch.size, first, parameters)
             final.append(last)
             rows = rows._replace(data=self._between_layers(output, layer))
         stacked = tuple(torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*final, strict=True))
@@ -161,24 +163,24 @@ class Recurrent(torch.nn.RNNBase):
         """
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(batch, hx, batched=outside.batched) or self._zero_states(batch)
-        rows = batch.rows
+        outer = batch.rows.data.shape[:-1]
+        rows = batch.rows._replace(data=batch.rows.data.flatten(0, -2))
         reported = self.graph.reported
         seen: dict[str, Any] = {}
         for layer in range(self.num_layers):
             outputs = []
             for reverse, own in zip((False, True), self._names_of(layer), strict=False):
                 k = layer * (1 + self.bidirectional) + reverse
-                widths = self.layer_widths(layer)
-                named = {
-                    name: self._parameter(mine)
-                    for name, mine in zip(parameter_shapes(self.graph, widths), own, strict=True)
-                }
+                cell = self.cells[layer]
+                named = {name: self._parameter(mine) for name, mine in zip(cell.names, own, strict=True)}
                 wanted = [self.graph.updates[0], *reported.values()]
                 first = tuple(s[k] for s in states)
-                values, _ = run(self.graph, named, widths, rows, first, reverse=reverse, wanted=wanted)
+                values, _ = run(self.graph, named, cell.widths, rows, first, reverse=reverse, wanted=wanted)
                 outputs.append(values[0])
                 for name, value in zip(reported, values[1:], strict=True):
-                    seen[attribute(name, layer, reverse=reverse)] = outside.leave(batch.restore(value, float("nan")))
+                    seen[attribute(name, layer, reverse=reverse)] = outside.leave(
+                        batch.restore(value.unflatten(0, outer), float("nan"))
+                    )
             rows = rows._replace(data=self._between_layers(torch.cat(outputs, dim=-1), layer))
         return seen
 
@@ -218,8 +220,8 @@ class Recurrent(torch.nn.RNNBase):
         return (full(x, resets) if lengths is None else padded(x, lengths, resets)), outside
 
     def _state_shapes(self, batch: Batch) -> list[tuple[int, int, int]]:
-        passes, widths = self.num_layers * (1 + self.bidirectional), self.layer_widths(0)
-        return [(passes, batch.size, widths[state.axis]) for state in self.graph.states]
+        passes = self.num_layers * (1 + self.bidirectional)
+        return [(passes, batch.size, width) for width in self.cells[0].state_widths]
 
     def _zero_states(self, batch: Batch) -> States:
         return tuple(batch.rows.data.new_zeros(shape) for shape in self._state_shapes(batch))
@@ -246,8 +248,7 @@ class Recurrent(torch.nn.RNNBase):
         """The parameters of a layer, in the order of ``parameter_shapes``; a second direction's behind the first's."""
         return [self._parameter(name) for own in self._names_of(layer) for name in own]
 
-    def layer_widths(self, layer: int) -> dict[str, int]:
-        """The width of each axis of the cell in a layer."""
+    def _widths(self, layer: int) -> dict[str, int]:
         projected = {"P": self.proj_size} if self.proj_size else {}
         return {"I": self.input_size if layer == 0 else self.output_size, "H": self.hidden_size, **projected}
 

@@ -13,7 +13,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
-from tidegate.runtime import Rows
+from tidegate.runtime import Rows, Steps
 
 Lengths = torch.Tensor | Sequence[int]
 
@@ -41,11 +41,8 @@ def full(x: torch.Tensor, resets: torch.Tensor | None = None) -> Batch:
     """A batch [T, B, I] in which all sequences are equally long."""
     steps, size = x.shape[:2]
 
-    def restore(values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:  # noqa: ARG001  nothing to fill
-        return values.reshape(steps, size, values.shape[-1])
-
-    rows = Rows(x.reshape(steps * size, x.shape[-1]), [size] * steps, None if resets is None else resets.reshape(-1))
-    return Batch(rows, size, None, None, restore)
+    rows = Rows(x, Steps.even_ones(steps, size), None if resets is None else resets.reshape(-1))
+    return Batch(rows, size, None, None, lambda values, _fill=0.0: values)
 
 
 def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None) -> Batch:
@@ -60,7 +57,7 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
     time = torch.arange(steps)
     running = time[:, None] < sorted_counts[None, :]  # [T, B]
     where = (time[:, None] * size + order[None, :])[running].to(x.device)  # each value's place in the caller's layout
-    sizes = [size for size in running.sum(1).tolist() if size]
+    sizes = running.sum(1)
 
     def restore(values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:
         flat = values.new_full((steps * size, values.shape[-1]), fill).index_copy(0, where, values)
@@ -69,7 +66,7 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
     data = x.reshape(steps * size, x.shape[-1]).index_select(0, where)
     order = order.to(x.device)
     resets = None if resets is None else resets.reshape(-1).index_select(0, where)
-    return Batch(Rows(data, sizes, resets), size, order, torch.argsort(order), restore)
+    return Batch(Rows(data, Steps(sizes[sizes > 0].numpy()), resets), size, order, torch.argsort(order), restore)
 
 
 def packed(x: PackedSequence) -> Batch:
@@ -78,8 +75,8 @@ def packed(x: PackedSequence) -> Batch:
     def restore(values: torch.Tensor, fill: float = 0.0) -> PackedSequence:  # noqa: ARG001  nothing to fill
         return PackedSequence(values, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
 
-    sizes = x.batch_sizes.tolist()
-    return Batch(Rows(x.data, sizes), sizes[0], x.sorted_indices, x.unsorted_indices, restore)
+    steps = Steps(x.batch_sizes.numpy())
+    return Batch(Rows(x.data, steps), int(steps.sizes[0]), x.sorted_indices, x.unsorted_indices, restore)
 
 
 def check_resets(resets: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

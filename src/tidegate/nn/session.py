@@ -68,8 +68,7 @@ class Session:
             raise InputError("SESSION_BATCH", f"batch_size is {batch_size}", fix="pass 1 or more")
         self.graph, self.batch_size, self.input_size = layer.graph, batch_size, layer.input_size
         self._stream = Stream(
-            layer.graph,
-            [layer.layer_widths(k) for k in range(layer.num_layers)],
+            layer.cells,
             [layer.layer_parameters(k) for k in range(layer.num_layers)],
             batch_size,
             weights,

@@ -1,9 +1,23 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
-from tidegate.runtime.eager import Rows, run
+from tidegate.runtime.eager import run
 from tidegate.runtime.layer import eager_only, run_layer
 from tidegate.runtime.library import fma_peak, isa
+from tidegate.runtime.rows import Rows, Steps
+from tidegate.runtime.sized import SizedCell, sized
 from tidegate.runtime.stream import Stream
 from tidegate.runtime.tensor import TENSORS
 
-__all__ = ["TENSORS", "Rows", "Stream", "eager_only", "fma_peak", "isa", "run", "run_layer"]
+__all__ = [
+    "TENSORS",
+    "Rows",
+    "SizedCell",
+    "Steps",
+    "Stream",
+    "eager_only",
+    "fma_peak",
+    "isa",
+    "run",
+    "run_layer",
+    "sized",
+]

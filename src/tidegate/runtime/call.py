@@ -2,188 +2,91 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
-from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tidegate.runtime.library import load
-from tidegate.runtime.plan import CALL_FIELDS, Compiled, Plan, backward_plan, forward_plan
-from tidegate.spec import Graph
-from tidegate.spec.parameter import parameter_shapes
+from tidegate.runtime.plan import Plan
+from tidegate.runtime.rows import Steps
+from tidegate.runtime.sized import SizedCell
 
-DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 ALIGNMENT = 64
 LARGE_BYTES = 8 << 20
-WORKSPACE = 8  # its place among the fields of a call
-NOTHING = (0, 0)  # address and stride of a tensor that is not there
 
 Tensors = tuple[torch.Tensor, ...]
-Widths = tuple[tuple[str, int], ...]
-Bound = list[tuple[int, int]]  # address and stride from row to row of each tensor
-
-
-@lru_cache(maxsize=256)
-def compiled(graph: Graph) -> Compiled:
-    """The programs of a cell."""
-    return Compiled(graph)
-
-
-@lru_cache(maxsize=512)
-def _forward_plan(graph: Graph, widths: Widths, dtype: torch.dtype, saving: bool) -> Plan:
-    cell = compiled(graph)
-    return forward_plan(cell, dict(widths), DTYPES[dtype][0], load().function(cell.source), saving=saving)
-
-
-@lru_cache(maxsize=512)
-def _backward_plan(graph: Graph, widths: Widths, dtype: torch.dtype, input_gradient: bool) -> Plan:
-    cell = compiled(graph)
-    function = load().function(cell.source)
-    return backward_plan(cell, dict(widths), DTYPES[dtype][0], function, input_gradient=input_gradient)
-
-
-class Steps:
-    """How many sequences run at each step, as the engine reads it."""
-
-    def __init__(self, sizes: NDArray[np.int64]) -> None:
-        self.sizes = sizes
-        self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-        self.count = len(sizes)
-        self.even = not len(sizes) or bool(sizes[0] == sizes[-1])  # they never grow
-        self.addresses = (self.sizes.ctypes.data, self.offsets.ctypes.data)
-
-
-@lru_cache(maxsize=64)
-def _even_steps(steps: int, size: int) -> Steps:
-    return Steps(np.full(steps, size, np.int64))
-
-
-def steps_of(sizes: Sequence[int]) -> Steps:
-    """``sizes`` holds for each step how many sequences still run."""
-    if not sizes or sizes[0] == sizes[-1]:
-        return _even_steps(len(sizes), sizes[0] if sizes else 0)
-    return Steps(np.asarray(sizes, np.int64))
 
 
 class Task(NamedTuple):
     """One layer in one or two directions, apart from its tensors.
 
     Attributes:
-        graph: the cell.
-        widths: pairs of axis and width.
+        cell: with its widths.
         steps: of the sequences.
         sequences: how many there are, those of no steps included.
         directions: 1, or 2 where a second set of parameters runs from the end.
         resets: for each row 1 where all states are zeros before it, uint8; or None.
     """
 
-    graph: Graph
-    widths: Widths
+    cell: SizedCell
     steps: Steps
     sequences: int
     directions: int
     resets: torch.Tensor | None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the parameters of one direction."""
-        return parameter_names(self.graph, self.widths)
 
-    @property
-    def output_width(self) -> int:
-        return state_widths(self.graph, self.widths)[0]
-
-
-def forward_plan_of(task: Task, dtype: torch.dtype, *, saving: bool) -> Plan:
-    """Made once for a cell, its widths and a dtype."""
-    return _forward_plan(task.graph, task.widths, dtype, saving)
-
-
-@lru_cache(maxsize=256)
-def parameter_names(graph: Graph, widths: Widths) -> tuple[str, ...]:
-    """Of one direction of a layer."""
-    return tuple(parameter_shapes(graph, dict(widths)))
-
-
-@lru_cache(maxsize=256)
-def state_widths(graph: Graph, widths: Widths) -> tuple[int, ...]:
-    """The width of each state."""
-    return tuple(dict(widths)[state.axis] for state in graph.states)
-
-
-def _matrix(tensor: torch.Tensor, column: int = 0) -> tuple[int, int]:
-    """A matrix from a column on."""
-    return tensor.data_ptr() + column * tensor.element_size(), tensor.stride(0)
-
-
-def _part(tensor: torch.Tensor, index: int) -> tuple[int, int]:
-    """One of the matrices that lie behind each other in a tensor [n, rows, width]."""
-    return tensor.data_ptr() + index * tensor.stride(0) * tensor.element_size(), tensor.stride(1)
-
-
-def _whole(tensor: torch.Tensor) -> tuple[int, int]:
-    return tensor.data_ptr(), 0
-
-
-def call_fields(
+def written(
     task: Task,
     plan: Plan,
-    addresses: array[int],
-    strides: array[int],
+    addresses: Sequence[int],
+    strides: Sequence[int],
     *,
     workspace: int = 0,
     packed: int = 0,
     descending: bool = False,
     backward: bool = False,
-) -> tuple[int, ...]:
-    """One ``tg_call``."""
-    return (
-        plan.address,
-        task.steps.count,
-        task.sequences,
-        *task.steps.addresses,
-        0 if task.resets is None else task.resets.data_ptr(),
-        addresses.buffer_info()[0],
-        strides.buffer_info()[0],
-        workspace,
-        packed,
-        descending,
-        backward,
-    )
+) -> bytes:
+    """A call, as the engine reads it; see ``engine/plan.h``."""
+    resets = 0 if task.resets is None else task.resets.data_ptr()
+    steps = task.steps
+    words: bytes = plan.call.pack(
+        plan.address, steps.count, task.sequences, *steps.addresses, resets, workspace, packed, descending, backward,
+        *addresses, *strides,
+    )  # fmt: skip
+    return words
 
 
-def _run(task: Task, plan: Plan, bound: Sequence[Bound], dtype: torch.dtype, *, backward: bool) -> None:
-    """Run all directions in one call of the engine."""
-    engine, threads, size = load().engine, torch.get_num_threads(), DTYPES[dtype][1]
-    calls = array("q")
-    alive: list[object] = []
-    for direction, tensors in enumerate(bound):
-        addresses = array("q", [address for address, _ in tensors])
-        strides = array("q", [stride for _, stride in tensors])
-        descending = (direction == 1) != backward
-        calls.extend(call_fields(task, plan, addresses, strides, descending=descending, backward=backward))
-        alive += (addresses, strides)
-    address = calls.buffer_info()[0]
-    need = _workspace(task, plan, address, size, threads)
-    for direction in range(len(bound)):
-        room = torch.empty(need + ALIGNMENT, dtype=torch.uint8)
-        calls[direction * CALL_FIELDS + WORKSPACE] = -(-room.data_ptr() // ALIGNMENT) * ALIGNMENT
-        alive.append(room)
-    engine.tg_run(address, len(bound), size, threads)
+def _run(
+    task: Task, plan: Plan, bound: Sequence[Sequence[int]], strides: Sequence[int], size: int, *, backward: bool
+) -> None:
+    """Run all directions, each with the addresses of its tensors, in one call of the engine."""
+    engine, threads = load().engine, torch.get_num_threads()
+    need = _workspace(task, plan, bound[0], strides, size, threads)
+    room = torch.empty(len(bound) * need + ALIGNMENT, dtype=torch.uint8)
+    at = -(-room.data_ptr() // ALIGNMENT) * ALIGNMENT
+    calls = [
+        written(
+            task, plan, own, strides, workspace=at + d * need, descending=(d == 1) != backward, backward=backward
+        )
+        for d, own in enumerate(bound)
+    ]  # fmt: skip
+    engine.tg_run(b"".join(calls), len(bound), size, threads)
 
 
-def _workspace(task: Task, plan: Plan, call: int, size: int, threads: int) -> int:
-    """Bytes; the same for all calls of even length, which are remembered."""
-    if not task.steps.even:
-        return int(load().engine.tg_workspace(call, size, threads))
+def _workspace(
+    task: Task, plan: Plan, addresses: Sequence[int], strides: Sequence[int], size: int, threads: int
+) -> int:
+    """Bytes of a direction; the same for all calls of even length, which are remembered."""
     key = (task.steps.count, task.sequences, threads)
-    if key not in plan.workspaces:
-        plan.workspaces[key] = int(load().engine.tg_workspace(call, size, threads))
-    return plan.workspaces[key]
+    found = plan.workspaces.get(key) if task.steps.even else None
+    if found is None:
+        need = load().engine.tg_workspace(written(task, plan, addresses, strides), size, threads)
+        found = -(-int(need) // ALIGNMENT) * ALIGNMENT
+        if task.steps.even:
+            plan.workspaces[key] = found
+    return found
 
 
 def _large(tensor: torch.Tensor) -> torch.Tensor:
@@ -193,11 +96,38 @@ def _large(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def row_stride(tensor: torch.Tensor) -> int:
+    """From row to row of a tensor [..., width] as ``in_rows`` leaves it."""
+    shape = tensor.shape
+    if tensor.is_contiguous():
+        return shape[-1]  # strides of axes that have one element mean nothing
+    return next(stride for size, stride in zip(shape[-2::-1], tensor.stride()[-2::-1], strict=True) if size != 1)
+
+
+def in_rows(tensor: torch.Tensor) -> torch.Tensor:
+    """The same values such that each row is in one piece and one stride leads from row to row."""
+    if tensor.is_contiguous():
+        return tensor
+    strides = tensor.stride()
+    outer = [pair for pair in zip(tensor.shape[:-1], strides, strict=False) if pair[0] != 1]
+    even = all(before == size * stride for (_, before), (size, stride) in pairwise(outer))
+    return tensor if even and outer and strides[-1] == 1 else tensor.contiguous()
+
+
+def _parts(direction: int, tensors: Sequence[torch.Tensor | None]) -> list[int]:
+    """The addresses of what a direction has of contiguous tensors [directions, ...]; 0 for None."""
+    return [0 if t is None else t.data_ptr() + (direction and t.nbytes // 2) for t in tensors]
+
+
+def _addresses(tensors: Sequence[torch.Tensor]) -> list[int]:
+    return [tensor.data_ptr() for tensor in tensors]
+
+
 class Forward(NamedTuple):
     """What a forward run leaves.
 
     Attributes:
-        output: [rows, directions * width].
+        output: [..., directions * width], its rows as the input's.
         last: for each state [directions, B, width].
         saved: [directions, rows, saved width], if it was asked for.
     """
@@ -214,24 +144,27 @@ def forward(
 
     Args:
         task: the layer.
-        x: the input, rows without padding.
-        first: for each state [directions, B, width]; None for zeros.
-        parameters: those of the first direction, then those of the second.
+        x: the input [..., I], rows without padding; as ``in_rows`` leaves it.
+        first: for each state [directions, B, width], contiguous; None for zeros.
+        parameters: those of the first direction, then those of the second, contiguous.
         saving: keep what a backward run needs.
     """
-    plan = forward_plan_of(task, x.dtype, saving=saving)
-    output = x.new_empty(len(x), task.directions * task.output_width)
-    last = tuple(x.new_empty(task.directions, task.sequences, width) for width in state_widths(task.graph, task.widths))
-    saved = _large(x.new_empty(task.directions, len(x), plan.saved_width)) if saving else None
-    count = len(parameters) // task.directions
+    cell, directions, size, outer = task.cell, task.directions, x.element_size(), x.shape[:-1]
+    plan = cell.forward_plan(x.dtype, saving=saving)
+    output = x.new_empty(*outer, directions * cell.output_width)
+    last = tuple([x.new_empty(directions, task.sequences, width) for width in cell.state_widths])
+    saved = _large(x.new_empty(directions, task.steps.rows, plan.saved_width)) if saving else None
+    given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
+    count = len(cell.names)
     bound = []
-    for d in range(task.directions):
-        tensors = [_matrix(x), _matrix(output, d * task.output_width), NOTHING if saved is None else _part(saved, d)]
-        tensors += [NOTHING] * len(last) if first is None else [_part(state, d) for state in first]
-        tensors += [_part(state, d) for state in last]
-        tensors += [_whole(parameter) for parameter in parameters[d * count : (d + 1) * count]]
-        bound.append(tensors)
-    _run(task, plan, bound, x.dtype, backward=False)
+    for d in range(directions):
+        series = [x.data_ptr(), output.data_ptr() + d * cell.output_width * size]
+        bound.append(
+            [*series, *_parts(d, (saved, *given, *last)), *_addresses(parameters[d * count : (d + 1) * count])]
+        )
+    states = cell.state_widths
+    strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *states, *states, *[0] * count]
+    _run(task, plan, bound, strides, size, backward=False)
     return Forward(output, last, saved)
 
 
@@ -256,30 +189,26 @@ def backward(
 ) -> Gradients:
     """The gradients of a run, given those of its output and last states (None for zeros)."""
     assert done.saved is not None
-    plan = _backward_plan(task.graph, task.widths, x.dtype, input_gradient)
-    fresh = torch.zeros_like if len(x) == 0 else torch.empty_like  # without rows nothing is written
-    d_x = [fresh(x) if input_gradient else None for _ in range(task.directions)]
-    d_first = tuple(
-        x.new_empty(task.directions, task.sequences, width) for width in state_widths(task.graph, task.widths)
-    )
-    d_parameters = tuple(fresh(parameter) for parameter in parameters)
-    d_output = x.new_zeros(1, done.output.shape[1]).expand_as(done.output) if d_output is None else d_output
-    d_output = d_output if d_output.stride(1) == 1 else d_output.contiguous()
-    d_ends = [None if d is None else d.contiguous() for d in d_last]
-    count = len(parameters) // task.directions
+    cell, directions, size, output = task.cell, task.directions, x.element_size(), done.output
+    plan = cell.backward_plan(x.dtype, input_gradient=input_gradient)
+    fresh = torch.empty_like if task.steps.rows else torch.zeros_like  # without rows nothing is written
+    d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
+    d_other = fresh(d_x) if d_x is not None and directions == 2 else None
+    d_first = None if first is None else tuple([torch.empty_like(state) for state in first])
+    d_parameters = tuple([fresh(parameter) for parameter in parameters])
+    d_output = output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else in_rows(d_output)
+    nothing = (None,) * len(d_last)
+    states = (*(first or nothing), *[None if d is None else d.contiguous() for d in d_last], *(d_first or nothing))
+    count = len(cell.names)
     bound = []
-    for d in range(task.directions):
-        at, of_input = d * task.output_width, d_x[d]
-        tensors = [_matrix(x), _matrix(done.output, at), _part(done.saved, d), _matrix(d_output, at)]
-        tensors.append(NOTHING if of_input is None else _matrix(of_input))
-        tensors += [NOTHING] * len(d_first) if first is None else [_part(state, d) for state in first]
-        tensors += [NOTHING if end is None else _part(end, d) for end in d_ends]
-        tensors += [_part(state, d) for state in d_first]
+    for d, of_input in zip(range(directions), (d_x, d_other), strict=False):
+        at = d * cell.output_width * size
+        series = [x.data_ptr(), output.data_ptr() + at, *_parts(d, (done.saved,)), d_output.data_ptr() + at]
+        series.append(0 if of_input is None else of_input.data_ptr())
         own = slice(d * count, (d + 1) * count)
-        tensors += [_whole(p) for p in parameters[own]] + [_whole(p) for p in d_parameters[own]]
-        bound.append(tensors)
-    _run(task, plan, bound, x.dtype, backward=True)
-    total = d_x[0]
-    if total is not None and task.directions == 2 and (other := d_x[1]) is not None:
-        total = total.add_(other)
-    return Gradients(total, None if first is None else d_first, d_parameters)
+        bound.append([*series, *_parts(d, states), *_addresses(parameters[own]), *_addresses(d_parameters[own])])
+    wide = directions * cell.output_width
+    strides = [row_stride(x), wide, plan.saved_width, row_stride(d_output), x.shape[-1]]
+    strides += [*cell.state_widths * 3, *[0] * (2 * count)]
+    _run(task, plan, bound, strides, size, backward=True)
+    return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters)

@@ -7,31 +7,17 @@ operations (double backward, vmap, forward mode) works through it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch.nn.functional import linear
 
+from tidegate.runtime.rows import Rows
 from tidegate.runtime.tensor import TENSORS
 from tidegate.spec.evaluate import evaluate
 from tidegate.spec.graph import Graph, Matrix, Node, Op
 
 Tensors = tuple[torch.Tensor, ...]
 Multiply = Callable[[torch.Tensor], dict[str, torch.Tensor]]
-
-
-class Rows(NamedTuple):
-    """Sequences of different lengths without padding, longest first.
-
-    Attributes:
-        data: the values of all steps, step by step, [sum(sizes), features].
-        sizes: how many rows are still running at each step; it never grows.
-        resets: for each row of ``data`` whether all states are zeros before it; None for nowhere.
-    """
-
-    data: torch.Tensor
-    sizes: Sequence[int]
-    resets: torch.Tensor | None = None
 
 
 def run(
@@ -52,7 +38,7 @@ def run(
         widths: the width of each axis of the graph.
         rows: the input sequences.
         initial: the states before the first step in the order of the graph, each [B, width]. B may
-            exceed ``rows.sizes[0]``: the rows beyond it have length zero and keep their state.
+            exceed ``rows.steps.sizes[0]``: the rows beyond it have length zero and keep their state.
         reverse: from the last step of each sequence to its first.
         wanted: nodes whose values are returned; the output alone unless given.
 
@@ -62,14 +48,15 @@ def run(
     wanted = graph.updates[:1] if wanted is None else wanted
     cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates})
     inputs = cell.input_products(rows)
-    resets = None if rows.resets is None else rows.resets.split(list(rows.sizes))
-    kept: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(rows.sizes))}
+    sizes = rows.steps.counts
+    resets = None if rows.resets is None else rows.resets.split(sizes)
+    kept: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(sizes))}
     states = initial
     finished: list[Tensors] = []
     if reverse:
-        states = tuple(state[: rows.sizes[-1] if rows.sizes else 0] for state in initial)
+        states = tuple(state[: sizes[-1] if sizes else 0] for state in initial)
     for t in sorted(kept, reverse=reverse):
-        states = _resized(states, rows.sizes[t], initial, finished)
+        states = _resized(states, sizes[t], initial, finished)
         if resets is not None:
             states = tuple(state.masked_fill(resets[t][:, None], 0) for state in states)
         values = cell.step({index: steps[t] for index, steps in inputs.items()}, states)
@@ -120,10 +107,10 @@ class _Cell:
         for name, operand, group in self.graph.products:
             if self.graph.nodes[operand].op is Op.INPUT:
                 blocks = self.multiply[name, operand](rows.data)
-                found |= {i: blocks[self.graph.nodes[i].name].split(list(rows.sizes)) for i in group}
+                found |= {i: blocks[self.graph.nodes[i].name].split(rows.steps.counts) for i in group}
         if any(node.op is Op.INPUT for node in self.graph.nodes):
             index = next(i for i, node in enumerate(self.graph.nodes) if node.op is Op.INPUT)
-            found[index] = rows.data.split(list(rows.sizes))
+            found[index] = rows.data.split(rows.steps.counts)
         return found
 
     def step(self, given: Mapping[int, torch.Tensor], states: Tensors) -> list[torch.Tensor]:

@@ -11,9 +11,10 @@ import torch
 
 from tidegate.errors import BackendError, EmitError
 from tidegate.runtime import eager
-from tidegate.runtime.call import DTYPES, Forward, Task, Tensors, backward, compiled, forward, state_widths
-from tidegate.runtime.eager import Rows
+from tidegate.runtime.call import Forward, Task, Tensors, backward, forward, in_rows
 from tidegate.runtime.library import load
+from tidegate.runtime.rows import Rows
+from tidegate.runtime.sized import DTYPES, compiled
 from tidegate.spec import Graph
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -27,7 +28,7 @@ def applies(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequ
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
             return False
-    return not _transformed() and _available(task.graph)
+    return not _transformed() and _available(task.cell.graph)
 
 
 def _transformed() -> bool:
@@ -45,8 +46,8 @@ def _transformed() -> bool:
 
 def run(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """Output and last states by the engine, recorded for autograd where that is wanted."""
-    x = _with_rows_in_one_piece(x)
-    first = None if first is None else tuple(_with_rows_in_one_piece(state) for state in first)
+    x = in_rows(x)
+    first = None if first is None else tuple(state.contiguous() for state in first)
     parameters = [parameter.contiguous() for parameter in parameters]
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
@@ -56,26 +57,22 @@ def run(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence
     return done.output, *done.last
 
 
-def _with_rows_in_one_piece(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
-
-
 def run_eagerly(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """The same layer by its definition."""
     if first is None:
-        shapes = [(task.directions, task.sequences, width) for width in state_widths(task.graph, task.widths)]
+        shapes = [(task.directions, task.sequences, width) for width in task.cell.state_widths]
         first = tuple(x.new_zeros(shape) for shape in shapes)
-    count, names = len(task.names), task.names
-    rows = Rows(x, task.steps.sizes.tolist(), None if task.resets is None else task.resets.bool())
+    count, names = len(task.cell.names), task.cell.names
+    rows = Rows(x.flatten(0, -2), task.steps, None if task.resets is None else task.resets.bool())
     outputs, lasts = [], []
     for d in range(task.directions):
         own = dict(zip(names, parameters[d * count : (d + 1) * count], strict=True))
         states = tuple(state[d] for state in first)
-        values, last = eager.run(task.graph, own, dict(task.widths), rows, states, reverse=bool(d))
+        values, last = eager.run(task.cell.graph, own, task.cell.widths, rows, states, reverse=bool(d))
         outputs.append(values[0])
         lasts.append(last)
     output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-    return output, *(torch.stack(parts) for parts in zip(*lasts, strict=True))
+    return output.unflatten(0, x.shape[:-1]), *(torch.stack(parts) for parts in zip(*lasts, strict=True))
 
 
 class _Layer(torch.autograd.Function):
@@ -105,7 +102,7 @@ class _Layer(torch.autograd.Function):
 
 def _split(task: Task, tensors: Sequence[torch.Tensor]) -> tuple[Tensors | None, Sequence[torch.Tensor]]:
     """First states, if they were given, and parameters."""
-    count = len(tensors) - task.directions * len(task.names)
+    count = len(tensors) - task.directions * len(task.cell.names)
     return (tuple(tensors[:count]) or None), tensors[count:]
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch
 
 from tidegate.runtime import fused
-from tidegate.runtime.call import Task, parameter_names, steps_of
-from tidegate.runtime.eager import Rows, Tensors
-from tidegate.spec import Graph
+from tidegate.runtime.call import Task, Tensors
+from tidegate.runtime.rows import Rows
+from tidegate.runtime.sized import SizedCell
 
 _eager_only: ContextVar[bool] = ContextVar("eager_only", default=False)
 
@@ -27,12 +27,7 @@ def eager_only() -> Iterator[None]:
 
 
 def run_layer(
-    graph: Graph,
-    widths: Mapping[str, int],
-    rows: Rows,
-    sequences: int,
-    first: Tensors | None,
-    parameters: Sequence[torch.Tensor],
+    cell: SizedCell, rows: Rows, sequences: int, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Tensors:
     """Run a cell over sequences, forward and perhaps also backward in time.
 
@@ -40,22 +35,19 @@ def run_layer(
     autocast. Everything else runs eagerly, with the same results.
 
     Args:
-        graph: the cell.
-        widths: the width of each axis of the graph.
+        cell: with its widths.
         rows: the input sequences.
         sequences: how many there are, those of length zero included (B).
         first: for each state [directions, B, width]; None for zeros.
-        parameters: as ``spec.parameter.parameter_shapes`` orders them, those of the second direction, if there
-            is one, behind those of the first.
+        parameters: as ``cell.names`` orders them, those of the second direction, if there is one, behind those of
+            the first.
 
     Returns:
         The output laid out as ``rows.data``, directions side by side, and for each state its last
         values [directions, B, width].
     """
-    axes = tuple(widths.items())
-    directions = len(parameters) // len(parameter_names(graph, axes))
     resets = None if rows.resets is None else rows.resets.to(torch.uint8)
-    task = Task(graph, axes, steps_of(rows.sizes), sequences, directions, resets)
+    task = Task(cell, rows.steps, sequences, len(parameters) // len(cell.names), resets)
     if not _eager_only.get() and fused.applies(task, rows.data, first, parameters):
         return fused.run(task, rows.data, first, parameters)
     return fused.run_eagerly(task, rows.data, first, parameters)

@@ -11,6 +11,7 @@ from ctypes import c_int32, c_int64, c_void_p
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from struct import Struct
 from typing import Any, Literal
 
 from tidegate.emit.cpp import Source, emit
@@ -106,7 +107,7 @@ PlanStruct = _structure(
     behind_chunk=c_int32,
     slots=c_int32,
     input_gradient=c_int32,
-    input_width=c_int64,
+    tensors=c_int64,
     matrix=c_void_p,
     product=c_void_p,
     place=c_void_p,
@@ -115,7 +116,7 @@ PlanStruct = _structure(
     gradient=c_void_p,
     sum=c_void_p,
 )
-CALL_FIELDS = 12  # of tg_call, eight bytes each
+CALL_FIELDS = 10  # of tg_call, eight bytes each
 STRUCTURES = (
     PlaceStruct,
     MatrixStruct,
@@ -167,6 +168,11 @@ class Plan:
     @cached_property
     def address(self) -> int:
         return ctypes.addressof(self.struct)
+
+    @cached_property
+    def call(self) -> Struct:
+        """How a call is written: its fields, then address and stride of each tensor."""
+        return Struct(f"{CALL_FIELDS + 2 * self.struct.tensors}q")
 
 
 def forward_plan(
@@ -511,7 +517,7 @@ class _Builder:
             keep.append(made)
             return ctypes.addressof(made)
 
-        struct = PlanStruct(
+        plan = PlanStruct(
             carried_width=self.carried_width,
             scratch_width=self.scratch_width,
             chunk_width=self.chunk_width,
@@ -527,7 +533,7 @@ class _Builder:
             behind_chunk=len(behind),
             slots=self.slots,
             input_gradient=-1,
-            input_width=self.widths["I"],
+            tensors=len(self.names),
             matrix=array(MatrixStruct, self.matrices),
             product=array(ProductStruct, products),
             place=array(PlaceStruct, self.places),
@@ -536,4 +542,4 @@ class _Builder:
             gradient=array(GradientStruct, gradients),
             sum=array(SumStruct, sums),
         )
-        return Plan(self.saved_width, struct, keep)
+        return Plan(self.saved_width, plan, keep)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,29 +11,24 @@ import torch
 from tidegate.errors import InputError
 from tidegate.runtime.call import (
     ALIGNMENT,
-    DTYPES,
-    NOTHING,
-    WORKSPACE,
     Task,
-    call_fields,
-    forward_plan_of,
-    state_widths,
-    steps_of,
+    written,
 )
 from tidegate.runtime.library import load
-from tidegate.spec import Graph
+from tidegate.runtime.plan import CALL_FIELDS
+from tidegate.runtime.rows import Steps
+from tidegate.runtime.sized import DTYPES, SizedCell
 
 BFLOAT16 = 2  # the engine's number for float32 with matrices packed as bfloat16
-X, Y = 0, 1  # places among the tensors of a call
+X, Y = CALL_FIELDS, CALL_FIELDS + 1  # places of their addresses in a call
 
 
 class Stream:
     """Runs a stack of layers of one cell in one direction, on one thread for single steps.
 
     Args:
-        graph: the cell.
-        widths: for each layer the width of each axis.
-        parameters: for each layer, as ``spec.parameter.parameter_shapes`` orders them.
+        cells: for each layer the cell with its widths.
+        parameters: for each layer, as the cell names them.
         sequences: how many sequences it follows (B).
         weights: ``"bfloat16"`` for matrices in half the memory; None for the layer's own type.
 
@@ -43,8 +38,7 @@ class Stream:
 
     def __init__(
         self,
-        graph: Graph,
-        widths: Sequence[Mapping[str, int]],
+        cells: Sequence[SizedCell],
         parameters: Sequence[Sequence[torch.Tensor]],
         sequences: int,
         weights: str | None = None,
@@ -52,13 +46,13 @@ class Stream:
         like = parameters[0][0]
         self.dtype = like.dtype
         self._type = _engine_type(like, weights)
-        axes = [tuple(own.items()) for own in widths]
         self.states = tuple(
-            torch.zeros(len(widths), sequences, width, dtype=self.dtype) for width in state_widths(graph, axes[0])
+            torch.zeros(len(cells), sequences, width, dtype=self.dtype) for width in cells[0].state_widths
         )
+        once = Steps.even_ones(1, sequences)
         self._layers = [
-            _Layer(Task(graph, own, steps_of([sequences]), sequences, 1, None), tensors, self.states, k, self._type)
-            for k, (own, tensors) in enumerate(zip(axes, parameters, strict=True))
+            _Layer(Task(cell, once, sequences, 1, None), tensors, self.states, k, self._type)
+            for k, (cell, tensors) in enumerate(zip(cells, parameters, strict=True))
         ]
 
     def step(self, x: torch.Tensor) -> torch.Tensor:
@@ -110,22 +104,22 @@ class _Layer:
         self, task: Task, parameters: Sequence[torch.Tensor], states: Sequence[torch.Tensor], index: int, kind: int
     ) -> None:
         self._engine, self._type, self._task = load().engine, kind, task
-        self.width = task.output_width
-        self._plan = forward_plan_of(task, parameters[0].dtype, saving=False)
+        self.width = task.cell.output_width
+        self._plan = task.cell.forward_plan(parameters[0].dtype, saving=False)
         self._own = [parameter.detach().clone().contiguous() for parameter in parameters]
-        self._input_width = dict(task.widths)["I"]
+        self._input_width = task.cell.widths["I"]
         places = [(state[index].data_ptr(), state.stride(1)) for state in states]
-        bound = [(0, self._input_width), (0, self.width), NOTHING, *places, *places]
+        bound = [(0, self._input_width), (0, self.width), (0, 0), *places, *places]
         bound += [(parameter.data_ptr(), 0) for parameter in self._own]
-        self._addresses = array("q", [address for address, _ in bound])
-        self._strides = array("q", [stride for _, stride in bound])
+        self._addresses = [address for address, _ in bound]
+        self._strides = [stride for _, stride in bound]
         self._single: _Bound | None = None  # the last call of one step, and that of several
         self._several: _Bound | None = None
         self._packed = self._pack()
 
     def _pack(self) -> torch.Tensor:
         bound = self._bind(1, 1, packed=0)
-        address = bound.fields.buffer_info()[0]
+        address = bound.words.buffer_info()[0]
         self._engine.tg_pack(address, self._type)
         size = int(self._engine.tg_packed(address, self._type))
         packed = _room(size)
@@ -134,11 +128,11 @@ class _Layer:
         return packed
 
     def _bind(self, steps: int, threads: int, *, packed: int) -> _Bound:
-        task = self._task._replace(steps=steps_of([self._task.sequences] * steps))
-        fields = array("q", call_fields(task, self._plan, self._addresses, self._strides, packed=packed))
-        room = _room(self._engine.tg_workspace(fields.buffer_info()[0], self._type, threads))
-        fields[WORKSPACE] = _aligned(room)
-        return _Bound(fields, threads, room, task)
+        task = self._task._replace(steps=Steps.even_ones(steps, self._task.sequences))
+        call = (task, self._plan, self._addresses, self._strides)
+        room = _room(self._engine.tg_workspace(written(*call, packed=packed), self._type, threads))
+        words = array("q", written(*call, packed=packed, workspace=_aligned(room)))
+        return _Bound(words, threads, room, task)
 
     def run(self, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
         threads = 1 if steps == 1 and self._task.sequences == 1 else torch.get_num_threads()
@@ -149,15 +143,15 @@ class _Layer:
                 self._single = bound
             else:
                 self._several = bound
-        self._addresses[X] = x.data_ptr()
-        self._addresses[Y] = y.data_ptr()
-        self._engine.tg_run(bound.fields.buffer_info()[0], 1, self._type, threads)
+        bound.words[X] = x.data_ptr()
+        bound.words[Y] = y.data_ptr()
+        self._engine.tg_run(bound.words.buffer_info()[0], 1, self._type, threads)
 
 
 class _Bound(NamedTuple):
     """A call and what it points to."""
 
-    fields: array[int]
+    words: array[int]
     threads: int
     workspace: torch.Tensor
     task: Task

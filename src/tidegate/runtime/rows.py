@@ -1,0 +1,52 @@
+"""Sequences of different lengths without padding, and how many of them run at each step."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+class Steps:
+    """How many sequences run at each step, as the engine reads it.
+
+    Args:
+        sizes: for each step how many sequences still run; it never grows.
+    """
+
+    def __init__(self, sizes: NDArray[np.int64]) -> None:
+        self.sizes = sizes
+        self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        self.count = len(sizes)
+        self.rows = int(self.offsets[-1])
+        self.even = not len(sizes) or bool(sizes[0] == sizes[-1])
+        self.addresses = (self.sizes.ctypes.data, self.offsets.ctypes.data)
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """The sizes as plain numbers."""
+        return [int(size) for size in self.sizes]
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def even_ones(count: int, size: int) -> Steps:
+        """So many steps of equally many sequences."""
+        return Steps(np.full(count, size, np.int64))
+
+
+class Rows(NamedTuple):
+    """Sequences of different lengths without padding, longest first.
+
+    Attributes:
+        data: the values of all steps, step by step, [sum of sizes, features], or [T, B, features] where all
+            sequences are equally long.
+        steps: how many rows are still running at each step.
+        resets: for each row, [sum of sizes], whether all states are zeros before it; None for nowhere.
+    """
+
+    data: torch.Tensor
+    steps: Steps
+    resets: torch.Tensor | None = None

@@ -1,0 +1,68 @@
+"""A cell at certain widths: what all runs of a layer have in common, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import torch
+
+from tidegate.runtime.library import load
+from tidegate.runtime.plan import Compiled, Plan, backward_plan, forward_plan
+from tidegate.spec import Graph
+from tidegate.spec.parameter import parameter_shapes
+
+DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
+
+
+@lru_cache(maxsize=256)
+def compiled(graph: Graph) -> Compiled:
+    """The programs of a cell."""
+    return Compiled(graph)
+
+
+class SizedCell:
+    """A cell whose axes have widths. ``sized`` makes it; it is pickled and copied as the graph and the widths.
+
+    Attributes:
+        graph: the cell.
+        widths: of each axis.
+        names: of the parameters of one direction, as ``spec.parameter.parameter_shapes`` orders them.
+        state_widths: the width of each state.
+    """
+
+    def __init__(self, graph: Graph, widths: Mapping[str, int]) -> None:
+        self.graph, self.widths = graph, dict(widths)
+        self.names = tuple(parameter_shapes(graph, widths))
+        self.state_widths = tuple(widths[state.axis] for state in graph.states)
+        self.output_width = self.state_widths[0]
+        self._forward: dict[tuple[torch.dtype, bool], Plan] = {}
+        self._backward: dict[tuple[torch.dtype, bool], Plan] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return sized, (self.graph, tuple(self.widths.items()))
+
+    def forward_plan(self, dtype: torch.dtype, *, saving: bool) -> Plan:
+        """The plan of forward runs, with or without what a backward run needs."""
+        found = self._forward.get((dtype, saving))
+        if found is None:
+            cell = compiled(self.graph)
+            found = forward_plan(cell, self.widths, DTYPES[dtype][0], load().function(cell.source), saving=saving)
+            self._forward[dtype, saving] = found
+        return found
+
+    def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool) -> Plan:
+        """The plan of backward runs."""
+        found = self._backward.get((dtype, input_gradient))
+        if found is None:
+            cell = compiled(self.graph)
+            function = load().function(cell.source)
+            found = backward_plan(cell, self.widths, DTYPES[dtype][0], function, input_gradient=input_gradient)
+            self._backward[dtype, input_gradient] = found
+        return found
+
+
+@lru_cache(maxsize=512)
+def sized(graph: Graph, widths: tuple[tuple[str, int], ...]) -> SizedCell:
+    """The cell at these widths, given as pairs of axis and width; the same object for the same cell and widths."""
+    return SizedCell(graph, dict(widths))
