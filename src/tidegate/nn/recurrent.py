@@ -139,7 +139,7 @@ class Recurrent(torch.nn.RNNBase):
             output, *last = run_layer(self.cells[layer], rows, batch.size, first, parameters)
             final.append(last)
             rows = rows._replace(data=self._between_layers(output, layer))
-        stacked = tuple(torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*final, strict=True))
+        stacked = tuple(final[0] if len(final) == 1 else map(torch.cat, zip(*final, strict=True)))
         if batch.back is not None:
             stacked = tuple(state.index_select(1, batch.back) for state in stacked)
         if not outside.batched:
@@ -201,7 +201,7 @@ class Recurrent(torch.nn.RNNBase):
     def _entered(
         self, x: torch.Tensor | PackedSequence, lengths: Lengths | None, reset: torch.Tensor | None
     ) -> tuple[Batch, _Outside]:
-        dtype = getattr(self, self._flat_weights_names[0]).dtype
+        dtype = self._parameter(self._flat_weights_names[0]).dtype
         if isinstance(x, PackedSequence):
             if lengths is not None or reset is not None:
                 raise InputError(

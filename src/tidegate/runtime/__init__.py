@@ -1,6 +1,7 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
 from tidegate.runtime.eager import run
+from tidegate.runtime.fused import transformed
 from tidegate.runtime.layer import eager_only, run_layer
 from tidegate.runtime.library import fma_peak, isa
 from tidegate.runtime.rows import Rows, Steps
@@ -20,4 +21,5 @@ __all__ = [
     "run",
     "run_layer",
     "sized",
+    "transformed",
 ]

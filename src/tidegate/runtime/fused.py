@@ -28,10 +28,10 @@ def applies(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequ
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
             return False
-    return not _transformed() and _available(task.cell.graph)
+    return not transformed() and _available(task.cell.graph)
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Whether torch is compiling, tracing, vectorising, casting or differentiating forward."""
     c = torch._C  # noqa: SLF001  torch offers no other way to ask
     return bool(
