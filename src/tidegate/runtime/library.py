@@ -22,6 +22,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError
 from tidegate.runtime.plan import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
@@ -44,6 +46,10 @@ ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), 
 V3 = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"]
 V4 = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")  # LLVM's and Intel's runtimes have them too
+# What training needs at every step it also frees at every step. glibc returns freed memory to the system above a limit,
+# and the next step pays for each page anew, up to half of its time. The limit is twice the largest block that was ever
+# freed, but only for blocks of less than 32 MiB.
+KEPT_BYTES = (32 << 20) - (64 << 10)
 SLOW_SECONDS = 1.0  # a longer wait is announced
 
 
@@ -105,6 +111,7 @@ class Library:
         self._declare()
         self._check(path)
         self._share_threads()
+        np.empty(KEPT_BYTES, np.uint8)  # glibc learns from the block that it need not return smaller ones to the system
         self._cells: dict[str, ctypes.CDLL] = {}
 
     def _declare(self) -> None:

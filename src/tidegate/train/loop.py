@@ -136,7 +136,7 @@ class _Run:
     def __init__(self, task: Task, layer: Callable[[int], Recurrent], plan: Plan) -> None:
         self.task, self.plan = task, plan
         self.model = task.model(layer, plan.dropout)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=plan.learning_rate)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=plan.learning_rate, fused=True)
         self.order = torch.Generator().manual_seed(plan.order_seed)
         self.progress = _Progress(rate=plan.learning_rate)
         self.best = _copied(self.model.state_dict())
