@@ -308,7 +308,7 @@ class Run {
   TIDEGATE_INLINE static void fetch(const Rows& place, int64_t row, int64_t end, int64_t unit, int width) {
     constexpr int line = 64 / static_cast<int>(sizeof(T));
     for (; row < end; ++row)
-      for (int j = 0; j < width; j += line) __builtin_prefetch(place.first + row * place.stride + unit + j);
+      for (int j = 0; j < width; j += line) __builtin_prefetch(place.first + row * place.stride + unit + j, 0, 2);
   }
 
   // Products of the same row are made two at a time; in every other step the last ones first, as with panels.
