@@ -6,8 +6,6 @@
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
-constexpr int kMaxProducts = 256;
-constexpr int kMaxPlaces = 256;
 constexpr int64_t kGradientDepth = 256;  // rows summed before a sum is written: two packed operands fit the caches
 constexpr int64_t kGradientBlock = 16 * kTileRows;  // rows of the gradient whose adjoints are packed together
 

@@ -28,7 +28,6 @@ typedef struct {
   int32_t tensor;   // ROWS, SERIES, VECTOR, PREVIOUS: which tensor of the call
   int64_t offset;   // first column
   int32_t initial;  // PREVIOUS: the tensor of initial rows, or -1 for zeros
-  int32_t unused;
 } tg_place;
 
 // A matrix [k, n] to multiply rows by: block of a weight, as it is or transposed.
@@ -46,7 +45,6 @@ typedef struct {
   int32_t add;     // to what is there already
   int64_t result;  // number of the product in its tile; for products of a chunk its column
   int32_t bias;    // tensor, or -1
-  int32_t unused;
   int64_t bias_offset;
 } tg_product;
 
@@ -80,7 +78,6 @@ typedef struct {
   int64_t rows, columns;
   tg_place operand;
   int32_t tensor;
-  int32_t unused;
   int64_t row;
 } tg_gradient;
 
@@ -89,7 +86,6 @@ typedef struct {
   int64_t adjoint;
   int64_t count;
   int32_t tensor;
-  int32_t unused;
   int64_t offset;
 } tg_sum;
 

@@ -34,6 +34,8 @@ struct Share {
   TIDEGATE_INLINE int64_t last(int64_t count) const { return count * (member + 1) / members; }
 };
 
+constexpr int kMaxProducts = 256;  // of a plan
+constexpr int kMaxPlaces = 256;
 constexpr int64_t kForwardChunkBytes = 512 << 10;  // so that a chunk stays in a core's second-level cache
 constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them
 

@@ -12,7 +12,7 @@ from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import project
-from tidegate.runtime import SizedCell, run, run_layer, sized
+from tidegate.runtime import SizedCell, run_layer, sized, trace_layer
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
@@ -132,10 +132,8 @@ class Recurrent(torch.nn.RNNBase):
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(batch, hx, batched=outside.batched)
         rows, final = batch.rows, []
-        directions = 1 + self.bidirectional
         for layer in range(self.num_layers):
-            first = states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
-            parameters = self.layer_parameters(layer)
+            first, parameters = self._first_of(layer, states), self.layer_parameters(layer)
             output, *last = run_layer(self.cells[layer], rows, batch.size, first, parameters)
             final.append(last)
             rows = rows._replace(data=self._between_layers(output, layer))
@@ -162,27 +160,18 @@ class Recurrent(torch.nn.RNNBase):
             Gradients flow through them: to read numbers only, call it under ``torch.no_grad()``.
         """
         batch, outside = self._entered(input, lengths, reset)
-        states = self._initial_states(batch, hx, batched=outside.batched) or self._zero_states(batch)
-        outer = batch.rows.data.shape[:-1]
-        rows = batch.rows._replace(data=batch.rows.data.flatten(0, -2))
-        reported = self.graph.reported
-        seen: dict[str, Any] = {}
+        states = self._initial_states(batch, hx, batched=outside.batched)
+        rows, reported = batch.rows, self.graph.reported
+        traced: dict[str, Any] = {}
         for layer in range(self.num_layers):
-            outputs = []
-            for reverse, own in zip((False, True), self._names_of(layer), strict=False):
-                k = layer * (1 + self.bidirectional) + reverse
-                cell = self.cells[layer]
-                named = {name: self._parameter(mine) for name, mine in zip(cell.names, own, strict=True)}
-                wanted = [self.graph.updates[0], *reported.values()]
-                first = tuple(s[k] for s in states)
-                values, _ = run(self.graph, named, cell.widths, rows, first, reverse=reverse, wanted=wanted)
-                outputs.append(values[0])
-                for name, value in zip(reported, values[1:], strict=True):
-                    seen[attribute(name, layer, reverse=reverse)] = outside.leave(
-                        batch.restore(value.unflatten(0, outer), float("nan"))
-                    )
-            rows = rows._replace(data=self._between_layers(torch.cat(outputs, dim=-1), layer))
-        return seen
+            first, parameters = self._first_of(layer, states), self.layer_parameters(layer)
+            output, seen = trace_layer(self.cells[layer], rows, batch.size, first, parameters, [*reported.values()])
+            for reverse, values in zip((False, True), seen, strict=False):
+                for name, value in zip(reported, values, strict=True):
+                    there = outside.leave(batch.restore(value, float("nan")))
+                    traced[attribute(name, layer, reverse=reverse)] = there
+            rows = rows._replace(data=self._between_layers(output, layer))
+        return traced
 
     def _between_layers(self, output: torch.Tensor, layer: int) -> torch.Tensor:
         """What the layer above this one reads."""
@@ -223,8 +212,10 @@ class Recurrent(torch.nn.RNNBase):
         passes = self.num_layers * (1 + self.bidirectional)
         return [(passes, batch.size, width) for width in self.cells[0].state_widths]
 
-    def _zero_states(self, batch: Batch) -> States:
-        return tuple(batch.rows.data.new_zeros(shape) for shape in self._state_shapes(batch))
+    def _first_of(self, layer: int, states: States | None) -> States | None:
+        """The part of the first states that belongs to a layer."""
+        directions = 1 + self.bidirectional
+        return states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
 
     def _initial_states(self, batch: Batch, hx: Any, *, batched: bool) -> States | None:
         """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""

@@ -1,8 +1,7 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
-from tidegate.runtime.eager import run
 from tidegate.runtime.fused import transformed
-from tidegate.runtime.layer import eager_only, run_layer
+from tidegate.runtime.layer import eager_only, run_layer, trace_layer
 from tidegate.runtime.library import fma_peak, isa
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.sized import SizedCell, sized
@@ -18,8 +17,8 @@ __all__ = [
     "eager_only",
     "fma_peak",
     "isa",
-    "run",
     "run_layer",
     "sized",
+    "trace_layer",
     "transformed",
 ]

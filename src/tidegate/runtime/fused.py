@@ -59,20 +59,27 @@ def run(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence
 
 def run_eagerly(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """The same layer by its definition."""
+    seen = trace(task, x, first, parameters, task.cell.graph.updates[:1])
+    output = torch.cat([values[0] for values, _ in seen], -1)
+    return output, *(torch.stack(parts) for parts in zip(*(last for _, last in seen), strict=True))
+
+
+def trace(
+    task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor], wanted: Sequence[int]
+) -> list[tuple[list[torch.Tensor], Tensors]]:
+    """For each direction the values of these nodes at every step, laid out as ``x``, and the last states."""
     if first is None:
         shapes = [(task.directions, task.sequences, width) for width in task.cell.state_widths]
         first = tuple(x.new_zeros(shape) for shape in shapes)
     count, names = len(task.cell.names), task.cell.names
     rows = Rows(x.flatten(0, -2), task.steps, None if task.resets is None else task.resets.bool())
-    outputs, lasts = [], []
+    seen = []
     for d in range(task.directions):
         own = dict(zip(names, parameters[d * count : (d + 1) * count], strict=True))
         states = tuple(state[d] for state in first)
-        values, last = eager.run(task.cell.graph, own, task.cell.widths, rows, states, reverse=bool(d))
-        outputs.append(values[0])
-        lasts.append(last)
-    output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-    return output.unflatten(0, x.shape[:-1]), *(torch.stack(parts) for parts in zip(*lasts, strict=True))
+        values, last = eager.run(task.cell.graph, own, task.cell.widths, rows, states, reverse=bool(d), wanted=wanted)
+        seen.append(([value.unflatten(0, x.shape[:-1]) for value in values], last))
+    return seen
 
 
 class _Layer(torch.autograd.Function):

@@ -46,8 +46,26 @@ def run_layer(
         The output laid out as ``rows.data``, directions side by side, and for each state its last
         values [directions, B, width].
     """
-    resets = None if rows.resets is None else rows.resets.to(torch.uint8)
-    task = Task(cell, rows.steps, sequences, len(parameters) // len(cell.names), resets)
+    task = _task(cell, rows, sequences, parameters)
     if not _eager_only.get() and fused.applies(task, rows.data, first, parameters):
         return fused.run(task, rows.data, first, parameters)
     return fused.run_eagerly(task, rows.data, first, parameters)
+
+
+def trace_layer(
+    cell: SizedCell,
+    rows: Rows,
+    sequences: int,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    wanted: Sequence[int],
+) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
+    """As ``run_layer``, eagerly; returns the output, and for each direction the values of these nodes at every step."""
+    nodes = [cell.graph.updates[0], *wanted]
+    seen = fused.trace(_task(cell, rows, sequences, parameters), rows.data, first, parameters, nodes)
+    return torch.cat([values[0] for values, _ in seen], -1), [values[1:] for values, _ in seen]
+
+
+def _task(cell: SizedCell, rows: Rows, sequences: int, parameters: Sequence[torch.Tensor]) -> Task:
+    resets = None if rows.resets is None else rows.resets.to(torch.uint8)
+    return Task(cell, rows.steps, sequences, len(parameters) // len(cell.names), resets)

@@ -22,11 +22,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
-
 from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError
-from tidegate.runtime.plan import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
+from tidegate.runtime.structure import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
 
 FLAGS = (
     "-std=c++17",
@@ -46,10 +44,7 @@ ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), 
 V3 = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"]
 V4 = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")  # LLVM's and Intel's runtimes have them too
-# What training needs at every step it also frees at every step. glibc returns freed memory to the system above a limit,
-# and the next step pays for each page anew, up to half of its time. The limit is twice the largest block that was ever
-# freed, but only for blocks of less than 32 MiB.
-KEPT_BYTES = (32 << 20) - (64 << 10)
+KEPT_BYTES = (32 << 20) - (64 << 10)  # the largest block that glibc learns from is a little less than 32 MiB
 SLOW_SECONDS = 1.0  # a longer wait is announced
 
 
@@ -111,7 +106,7 @@ class Library:
         self._declare()
         self._check(path)
         self._share_threads()
-        np.empty(KEPT_BYTES, np.uint8)  # glibc learns from the block that it need not return smaller ones to the system
+        _keep_freed_memory()
         self._cells: dict[str, ctypes.CDLL] = {}
 
     def _declare(self) -> None:
@@ -161,6 +156,19 @@ class Library:
         library = self.engine if hasattr(self.engine, _a_function(source)) else _opened(build(source))
         self._cells[source.key] = library
         return library
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what training frees at every step and needs again at the next.
+
+    It returns freed memory to the system above a limit, twice the largest block that it saw freed so far. Each page must
+    then be had anew, which can take half of a step's time. So it is shown a large block, which nobody touches.
+    """
+    process = ctypes.CDLL(None)
+    if hasattr(process, "gnu_get_libc_version"):
+        process.malloc.restype, process.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+        process.free.restype, process.free.argtypes = None, (ctypes.c_void_p,)
+        process.free(process.malloc(KEPT_BYTES))
 
 
 def _opened(path: Path) -> ctypes.CDLL:

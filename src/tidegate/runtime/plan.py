@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from ctypes import c_int32, c_int64, c_void_p
 from dataclasses import dataclass, field
-from enum import IntEnum
 from functools import cached_property
 from struct import Struct
 from typing import Any, Literal
@@ -29,104 +27,25 @@ from tidegate.passes import (
     lower,
     schedule,
 )
+from tidegate.runtime.structure import (
+    CALL_FIELDS,
+    MOST_PLACES,
+    MOST_PRODUCTS,
+    CarriedStruct,
+    GradientStruct,
+    Kind,
+    MatrixStruct,
+    PhaseStruct,
+    PlaceStruct,
+    PlanStruct,
+    ProductStruct,
+    SumStruct,
+)
 from tidegate.spec import Graph, Matrix, Op
 from tidegate.spec.parameter import parameter_shapes
 
 Name = Literal["forward", "backward", "ending"]
 SAVED = "saved"  # the tensor that holds all saved series side by side
-MOST_PRODUCTS = MOST_PLACES = 256
-
-
-class Kind(IntEnum):
-    """Where a row of values lies; see ``tg_kind``."""
-
-    ROWS = 0
-    SERIES = 1
-    CHUNK = 2
-    BEFORE = 3
-    AFTER = 4
-    SCRATCH = 5
-    PRODUCT = 6
-    VECTOR = 7
-    PREVIOUS = 8
-
-
-def _structure(name: str, **fields: Any) -> type[ctypes.Structure]:
-    return type(name, (ctypes.Structure,), {"_fields_": list(fields.items())})
-
-
-PlaceStruct = _structure("tg_place", kind=c_int32, tensor=c_int32, offset=c_int64, initial=c_int32, unused=c_int32)
-MatrixStruct = _structure(
-    "tg_matrix", tensor=c_int32, across=c_int32, row=c_int64, k=c_int64, n=c_int64, columns=c_int64
-)
-ProductStruct = _structure(
-    "tg_product",
-    operand=PlaceStruct,
-    matrix=c_int32,
-    add=c_int32,
-    result=c_int64,
-    bias=c_int32,
-    unused=c_int32,
-    bias_offset=c_int64,
-)
-PhaseStruct = _structure(
-    "tg_phase",
-    width=c_int64,
-    pointwise=c_void_p,
-    first_product=c_int32,
-    products=c_int32,
-    first_place=c_int32,
-    places=c_int32,
-)
-CarriedStruct = _structure("tg_carried", width=c_int64, offset=c_int64, initial=c_int32, last=c_int32)
-GradientStruct = _structure(
-    "tg_gradient",
-    adjoint=c_int64,
-    rows=c_int64,
-    columns=c_int64,
-    operand=PlaceStruct,
-    tensor=c_int32,
-    unused=c_int32,
-    row=c_int64,
-)
-SumStruct = _structure("tg_sum", adjoint=c_int64, count=c_int64, tensor=c_int32, unused=c_int32, offset=c_int64)
-PlanStruct = _structure(
-    "tg_plan",
-    carried_width=c_int64,
-    scratch_width=c_int64,
-    chunk_width=c_int64,
-    matrices=c_int32,
-    products=c_int32,
-    places=c_int32,
-    phases=c_int32,
-    ending_phases=c_int32,
-    carried=c_int32,
-    gradients=c_int32,
-    sums=c_int32,
-    before_chunk=c_int32,
-    behind_chunk=c_int32,
-    slots=c_int32,
-    input_gradient=c_int32,
-    tensors=c_int64,
-    matrix=c_void_p,
-    product=c_void_p,
-    place=c_void_p,
-    phase=c_void_p,
-    carry=c_void_p,
-    gradient=c_void_p,
-    sum=c_void_p,
-)
-CALL_FIELDS = 10  # of tg_call, eight bytes each
-STRUCTURES = (
-    PlaceStruct,
-    MatrixStruct,
-    ProductStruct,
-    PhaseStruct,
-    CarriedStruct,
-    GradientStruct,
-    SumStruct,
-    PlanStruct,
-)
 
 
 class Compiled:
@@ -311,7 +230,7 @@ class _Builder:
         return self.names[tensor]
 
     def _tensor_place(self, kind: Kind, tensor: str, offset: int = 0, initial: int = -1) -> Any:
-        return PlaceStruct(kind, self._index(tensor), offset, initial, 0)
+        return PlaceStruct(kind, self._index(tensor), offset, initial)
 
     def _is_input(self, operand: int) -> bool:
         return self.graph.nodes[operand].op is Op.INPUT
@@ -347,29 +266,29 @@ class _Builder:
 
     def _place(self, program: Program, phase: Phase, use: Use, item: int, scratch: Mapping[int, int]) -> Any:
         if use is Use.KEEP:
-            return PlaceStruct(Kind.SCRATCH, -1, scratch[item], -1, 0)
+            return PlaceStruct(Kind.SCRATCH, -1, scratch[item], -1)
         if use is Use.CARRY:
-            return PlaceStruct(Kind.AFTER, -1, self.carried_at[program.step.carried[item].name], -1, 0)
+            return PlaceStruct(Kind.AFTER, -1, self.carried_at[program.step.carried[item].name], -1)
         if use is Use.WRITE:
             return self._series_place(program.step.series[item].name)
         if item in phase.products:
-            return PlaceStruct(Kind.PRODUCT, -1, phase.products.index(item), -1, 0)
+            return PlaceStruct(Kind.PRODUCT, -1, phase.products.index(item), -1)
         return self._node_place(program, item, scratch)
 
     def _node_place(self, program: Program, index: int, scratch: Mapping[int, int]) -> Any:
         """Where the value of a node lies that is not computed in the phase that reads it."""
         node = program.step.nodes[index]
         if index in scratch:
-            return PlaceStruct(Kind.SCRATCH, -1, scratch[index], -1, 0)
+            return PlaceStruct(Kind.SCRATCH, -1, scratch[index], -1)
         if node.op is Op.STATE:
-            return PlaceStruct(Kind.BEFORE, -1, self.carried_at[node.name], -1, 0)
+            return PlaceStruct(Kind.BEFORE, -1, self.carried_at[node.name], -1)
         if node.op is Op.VECTOR:
             return self._tensor_place(Kind.VECTOR, node.name)
         return self._series_place(node.name)
 
     def _series_place(self, name: str) -> Any:
         if name in self.chunk_at:
-            return PlaceStruct(Kind.CHUNK, -1, self.chunk_at[name], -1, 0)
+            return PlaceStruct(Kind.CHUNK, -1, self.chunk_at[name], -1)
         if name in self.saved_at:
             if not self.saving:  # never touched, but it must lie somewhere
                 return self._tensor_place(Kind.VECTOR, OUTPUT)
@@ -396,7 +315,7 @@ class _Builder:
         weight = self._index(f"weight_{matrix}")
         self.matrices.append(MatrixStruct(weight, 0, row, columns, rows, columns))
         bias, offset = self._bias(declared, block)
-        return ProductStruct(operand, len(self.matrices) - 1, 0, result, bias, 0, offset)
+        return ProductStruct(operand, len(self.matrices) - 1, 0, result, bias, offset)
 
     def _transposed(
         self, matrix: str, blocks: Sequence[str], places: Sequence[Any], result: int, *, add: bool = False
@@ -418,7 +337,7 @@ class _Builder:
         products = []
         for number, (row, rows, place) in enumerate(runs):
             self.matrices.append(MatrixStruct(weight, 1, row, rows, columns, columns))
-            products.append(ProductStruct(place, len(self.matrices) - 1, int(add or number > 0), result, -1, 0, 0))
+            products.append(ProductStruct(place, len(self.matrices) - 1, int(add or number > 0), result, -1, 0))
         return products
 
     def _rows(self, matrix: Matrix, block: str) -> tuple[int, int]:
@@ -456,7 +375,7 @@ class _Builder:
             else:
                 runs.append((row, rows, adjoint))
         columns = self.widths[declared.columns]
-        return [GradientStruct(adjoint, rows, columns, place, tensor, 0, row) for row, rows, adjoint in runs]
+        return [GradientStruct(adjoint, rows, columns, place, tensor, row) for row, rows, adjoint in runs]
 
     def _operand_place(self, operand: str) -> Any:
         if operand == PREVIOUS:
@@ -472,9 +391,9 @@ class _Builder:
                 if bias >= 0:
                     count = self._rows(declared, block)[1]
                     tensor = self._index(f"d bias_{gradient.matrix}")
-                    sums.append(SumStruct(self.chunk_at[series], count, tensor, 0, offset))
+                    sums.append(SumStruct(self.chunk_at[series], count, tensor, offset))
         for vector, series in self.lowered.vectors.items():
-            sums.append(SumStruct(self.chunk_at[series], self.widths["H"], self._index(f"d {vector}"), 0, 0))
+            sums.append(SumStruct(self.chunk_at[series], self.widths["H"], self._index(f"d {vector}"), 0))
         return sums
 
     def _input_gradient(self) -> list[Any]:
@@ -483,7 +402,7 @@ class _Builder:
         for gradient in self.lowered.matrices:
             if gradient.operand == INPUT:
                 blocks = [block for block, _ in gradient.blocks]
-                places = [PlaceStruct(Kind.CHUNK, -1, self.chunk_at[series], -1, 0) for _, series in gradient.blocks]
+                places = [PlaceStruct(Kind.CHUNK, -1, self.chunk_at[series], -1) for _, series in gradient.blocks]
                 add = bool(products) or self.lowered.input is not None
                 products += self._transposed(gradient.matrix, blocks, places, 0, add=add)
         return products

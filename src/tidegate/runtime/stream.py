@@ -15,9 +15,9 @@ from tidegate.runtime.call import (
     written,
 )
 from tidegate.runtime.library import load
-from tidegate.runtime.plan import CALL_FIELDS
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.sized import DTYPES, SizedCell
+from tidegate.runtime.structure import CALL_FIELDS
 
 BFLOAT16 = 2  # the engine's number for float32 with matrices packed as bfloat16
 X, Y = CALL_FIELDS, CALL_FIELDS + 1  # places of their addresses in a call
