@@ -173,6 +173,29 @@ assert torch.equal(got, wanted)
 """
 
 
+THREADS = """
+import os, sys, torch
+from tidegate.nn import LSTM
+
+torch.set_num_threads(2)
+layer, x = LSTM(64, 64), torch.randn(50, 32, 64)
+x.exp().sum()  # torch makes its threads
+torch.randn(1000, 1000) @ torch.randn(1000, 1000)
+before = len(os.listdir("/proc/self/task"))
+layer(x)[0].sum().backward()
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_the_engine_runs_on_the_threads_that_torch_has():
+    """A pool of its own would compete with them; ``TIDEGATE_THREADS`` asks for one, as race detectors need."""
+    shared, own = run("-c", THREADS), run("-c", THREADS, TIDEGATE_THREADS="own")
+    if not torch.backends.openmp.is_available():
+        pytest.skip("this torch has no OpenMP")
+    assert (shared.stdout.strip(), own.stdout.strip()) == ("0", "1"), shared.stderr + own.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 @pytest.mark.parametrize("program", [FORK, LOADER], ids=["fork", "data loader"])
 def test_a_child_of_a_fork_computes_the_same(program):

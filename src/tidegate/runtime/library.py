@@ -161,8 +161,8 @@ class Library:
 def _keep_freed_memory() -> None:
     """Let glibc keep what training frees at every step and needs again at the next.
 
-    It returns freed memory to the system above a limit, twice the largest block that it saw freed so far. Each page must
-    then be had anew, which can take half of a step's time. So it is shown a large block, which nobody touches.
+    It returns freed memory to the system above a limit, twice the largest block that it saw freed so far. Each page
+    must then be had anew, up to half of a step's time. So it is shown a large block, which nobody touches.
     """
     process = ctypes.CDLL(None)
     if hasattr(process, "gnu_get_libc_version"):
