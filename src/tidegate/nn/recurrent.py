@@ -12,7 +12,7 @@ from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import project
-from tidegate.runtime import SizedCell, run_layer, sized, trace_layer
+from tidegate.runtime import Rows, SizedCell, run_layer, sized, trace_layer
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
@@ -136,7 +136,7 @@ class Recurrent(torch.nn.RNNBase):
             first, parameters = self._first_of(layer, states), self.layer_parameters(layer)
             output, *last = run_layer(self.cells[layer], rows, batch.size, first, parameters)
             final.append(last)
-            rows = rows._replace(data=self._between_layers(output, layer))
+            rows = Rows(self._between_layers(output, layer), rows.steps, rows.resets)
         stacked = tuple(final[0] if len(final) == 1 else map(torch.cat, zip(*final, strict=True)))
         if batch.back is not None:
             stacked = tuple(state.index_select(1, batch.back) for state in stacked)
@@ -170,7 +170,7 @@ class Recurrent(torch.nn.RNNBase):
                 for name, value in zip(reported, values, strict=True):
                     there = outside.leave(batch.restore(value, float("nan")))
                     traced[attribute(name, layer, reverse=reverse)] = there
-            rows = rows._replace(data=self._between_layers(output, layer))
+            rows = Rows(self._between_layers(output, layer), rows.steps, rows.resets)
         return traced
 
     def _between_layers(self, output: torch.Tensor, layer: int) -> torch.Tensor:
