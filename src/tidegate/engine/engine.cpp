@@ -55,7 +55,8 @@ double multiplications_of_phase(const tg_plan& plan) {
 // many to run at every step and nobody waits long where they meet.
 Share share_of_rows(const Call& call, int member, int members, Barrier* barrier) {
   const int64_t count = call.sequences;
-  if (call.steps && call.sizes[0] != call.sizes[call.steps - 1]) return {member, members, false, member, count, members, barrier};
+  const bool uneven = call.steps && call.sizes[0] != call.sizes[call.steps - 1];
+  if (uneven) return {member, members, false, member, count, members, barrier};
   return {member, members, false, count * member / members, count * (member + 1) / members, 1, barrier};
 }
 

@@ -33,7 +33,7 @@ inline namespace TIDEGATE_ISA {
 constexpr int kLooks = 500;
 
 // Members of a region meet again within microseconds, unless one was interrupted. If the others slept at once, they
-// would come late to the next meeting, he would sleep there, and all would wake each other from then on, at twenty
+// would come late to the next meeting, that one would sleep there, and all would wake each other from then on, at twenty
 // times the price. So before they sleep they go on looking for longer than waking takes, and offer their core in between.
 constexpr int kOffers = 100;
 constexpr int kLooksAfterOffer = 50;

@@ -171,8 +171,9 @@ class Run {
   };
   // Of the rows from `first` to `last`, those of this member if shared by rows.
   TIDEGATE_INLINE static Range own_rows(int64_t first, int64_t last, const Share& share) {
-    const int64_t skipped = first > share.first_row ? (first - share.first_row + share.row_step - 1) / share.row_step : 0;
-    return {share.first_row + skipped * share.row_step, last < share.last_row ? last : share.last_row, share.row_step};
+    const int64_t step = share.row_step;
+    const int64_t skipped = first > share.first_row ? (first - share.first_row + step - 1) / step : 0;
+    return {share.first_row + skipped * step, last < share.last_row ? last : share.last_row, step};
   }
   // The same for work on whole rows, which is the first one's if shared by units.
   static Range whole_rows(int64_t first, int64_t last, const Share& share) {
@@ -270,7 +271,8 @@ class Run {
       place[i] = rows_at(places.place[phase.first_place + i], moment, range);
       strides[i] = place[i].stride;
     }
-    for (int i = 0; i < phase.products; ++i) operands[i] = rows_at(places.operand[phase.first_product + i], moment, range);
+    for (int i = 0; i < phase.products; ++i)
+      operands[i] = rows_at(places.operand[phase.first_product + i], moment, range);
 
     T* const tiles = space_.tiles + share.member * space_.tile_size;
     const int64_t panels = (phase.width + kPanel<T> - 1) / kPanel<T>;

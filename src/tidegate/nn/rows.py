@@ -76,7 +76,7 @@ def packed(x: PackedSequence) -> Batch:
     def restore(values: torch.Tensor, fill: float = 0.0) -> PackedSequence:  # noqa: ARG001  nothing to fill
         return PackedSequence(values, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
 
-    steps = Steps(x.batch_sizes.numpy())
+    steps = Steps(x.batch_sizes.numpy().copy())  # theirs may change before the backward run
     return Batch(Rows(x.data, steps), int(steps.sizes[0]), x.sorted_indices, x.unsorted_indices, restore)
 
 
