@@ -101,3 +101,48 @@ def check_state_shapes(states: tuple[torch.Tensor, ...], expected: list[tuple[in
         if tuple(state.shape) != shape:
             which = "hidden" if len(states) == 1 else f"hidden[{k}]"
             raise RuntimeError(f"Expected {which} size {shape}, got {list(state.shape)}")
+
+
+def check_step_rank(module: str, role: str, value: torch.Tensor) -> None:
+    """Refuse the input or a state of a single step that is neither one row nor a batch of them.
+
+    Raises:
+        ValueError: as torch.nn's cells do.
+    """
+    if value.dim() not in (1, 2):
+        raise ValueError(f"{module}: Expected {role} to be 1D or 2D, got {value.dim()}D instead")
+
+
+def check_lstm_states(hx: object, *, batched: bool) -> None:
+    """Refuse states that torch.nn.LSTMCell cannot take apart; without a batch it takes the rows of a tensor too.
+
+    Raises:
+        TypeError: no sequence of tensors.
+        RuntimeError: not two of them.
+    """
+    if isinstance(hx, torch.Tensor) and not batched:
+        return
+    if not isinstance(hx, (tuple, list)):
+        raise TypeError(f"lstm_cell(): argument 'hx' (position 2) must be tuple of Tensors, not {type(hx).__name__}")
+    if len(hx) != 2 and batched:
+        raise RuntimeError("lstm_cell expects two hidden states")
+
+
+def check_step_sizes(
+    x: torch.Tensor, states: tuple[torch.Tensor, ...] | None, input_size: int, widths: tuple[int, ...]
+) -> None:
+    """Refuse a single step whose input and states do not fit each other or the module.
+
+    Raises:
+        RuntimeError: as torch.nn's cells do.
+    """
+    if x.size(1) != input_size:
+        raise RuntimeError(f"input has inconsistent input_size: got {x.size(1)} expected {input_size}")
+    for k, (state, width) in enumerate(zip(states or (), widths, strict=False)):
+        if state.size(0) != x.size(0):
+            raise RuntimeError(f"Input batch size {x.size(0)} doesn't match hidden{k} batch size {state.size(0)}")
+        if state.size(1) != width:
+            raise RuntimeError(f"hidden{k} has inconsistent hidden_size: got {state.size(1)}, expected {width}")
+        if state.dim() != 2:
+            # torch.nn.RNNCell broadcasts here, if there are as many states as units, and the others fail in doing so
+            raise RuntimeError(f"For unbatched 1-D input, hidden{k} should also be 1-D but got 2-D tensor")

@@ -83,7 +83,7 @@ class Recurrent(torch.nn.RNNBase):
     ) -> None:
         torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
         contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
-        graph = _graph_of(cell)
+        graph = graph_of(cell)
         self.mode = graph.name
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
@@ -221,7 +221,7 @@ class Recurrent(torch.nn.RNNBase):
         """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""
         if hx is None:
             return None
-        states = _as_states(hx, [state.name for state in self.graph.states])
+        states = as_states(hx, [state.name for state in self.graph.states])
         contract.check_state_rank(states, batched=batched)
         if not batched:
             states = tuple(state.unsqueeze(1) for state in states)
@@ -266,7 +266,12 @@ class _Outside:
         return y.transpose(0, 1) if self.batch_first else y
 
 
-def _graph_of(cell: type[Cell] | Graph | str) -> Graph:
+def graph_of(cell: type[Cell] | Graph | str) -> Graph:
+    """The graph of what a caller names as a cell.
+
+    Raises:
+        InputError: it is none.
+    """
     if isinstance(cell, Graph):
         return cell
     if isinstance(cell, str):
@@ -280,7 +285,12 @@ def _graph_of(cell: type[Cell] | Graph | str) -> Graph:
     )
 
 
-def _as_states(hx: Any, names: list[str]) -> States:
+def as_states(hx: Any, names: list[str]) -> States:
+    """The states as a caller passes them: a tensor for a cell with one state, else a tuple or a list.
+
+    Raises:
+        InputError: they are not one tensor for each name.
+    """
     states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
     if len(states) != len(names) or not all(isinstance(state, torch.Tensor) for state in states):
         got = ", ".join(type(state).__name__ for state in states)

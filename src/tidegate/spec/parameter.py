@@ -27,9 +27,12 @@ def parameter_shapes(graph: Graph, widths: Mapping[str, int]) -> dict[str, tuple
     return {**{name: weights[name] for name in weights if name not in projection}, **biases, **vectors, **projection}
 
 
-def attribute(name: str, layer: int, *, reverse: bool) -> str:
-    """The name of a parameter on the module, e.g. ``weight_U`` to ``weight_hh_l0_reverse``."""
+def step_attribute(name: str) -> str:
+    """The name of a parameter on a module of one step, e.g. ``weight_U`` to ``weight_hh``."""
     kind, _, matrix = name.partition("_")
-    if kind in ("weight", "bias"):
-        name = f"{kind}_{TORCH_NAMES.get(matrix, matrix)}"
-    return f"{name}_l{layer}{'_reverse' if reverse else ''}"
+    return f"{kind}_{TORCH_NAMES.get(matrix, matrix)}" if kind in ("weight", "bias") else name
+
+
+def attribute(name: str, layer: int, *, reverse: bool) -> str:
+    """The name of a parameter on a layer, e.g. ``weight_U`` to ``weight_hh_l0_reverse``."""
+    return f"{step_attribute(name)}_l{layer}{'_reverse' if reverse else ''}"

@@ -1,0 +1,262 @@
+"""Single steps: any cell as a module, with the face of torch.nn's cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tidegate import zoo
+from tidegate.errors import InputError
+from tidegate.nn import contract
+from tidegate.nn.recurrent import States, as_states, graph_of
+from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
+from tidegate.spec import Cell, Graph
+from tidegate.spec.parameter import parameter_shapes, step_attribute
+
+
+class RecurrentCell(torch.nn.RNNCellBase):
+    """One step of a cell, for loops that are the caller's own.
+
+    Its equations are those of the cell: ``tidegate cells NAME`` prints them with their source. It computes
+    what ``Recurrent`` computes for a sequence of one step, by the same kernels.
+
+    Args:
+        cell: a ``Cell`` class, a traced graph, or the name of a cell of the zoo.
+        input_size: features of x (I).
+        hidden_size: units (H).
+        bias: False drops every bias of the cell; those parameters are then None.
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Shapes:
+        - input: [B, I], or [I] for one row without a batch.
+        - hx: for each state of the cell [B, H], or [H] without a batch: a tensor for a cell with one state,
+          else a tuple in the cell's order. Zeros unless given.
+        - new states: shaped and grouped as hx.
+
+    Parameters:
+        ``weight_ih`` and ``bias_ih`` (W), ``weight_hh`` and ``bias_hh`` (U), ``weight_M`` for any other matrix M
+        of the cell, its vectors by their own names, as ``p_i``. Row blocks stand in the order that the cell
+        declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
+
+    Raises:
+        ValueError, TypeError, RuntimeError: with the texts of torch.nn's cells where those raise.
+        InputError: no such cell, a projected one, a vector whose name a module needs for itself, or a state
+            that is not what the cell carries.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> cell = tg.nn.RecurrentCell("mgu", 8, 16)
+        >>> h = None
+        >>> for x in torch.zeros(5, 3, 8):
+        ...     h = cell(x, h)
+        >>> h.shape
+        torch.Size([3, 16])
+    """
+
+    def __init__(
+        self,
+        cell: type[Cell] | Graph | str,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        torch.nn.Module.__init__(self)  # RNNCellBase's own constructor knows cells of two matrices only
+        graph = graph_of(cell)
+        if graph.output.axis == "P":
+            raise InputError(
+                "PROJECTION", f"{graph.name} is a projected cell", fix="pass the cell itself, or use Recurrent"
+            )
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        widths = {"I": input_size, "H": hidden_size}
+        chosen = graph if bias else graph.without_bias()
+        present = parameter_shapes(chosen, widths)
+        for name in parameter_shapes(graph, widths):
+            shape = present.get(name)
+            empty = None if shape is None else torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+            self._register(step_attribute(name), empty)
+        # after torch has refused sizes that are no integers: 4.0 would be found as 4 among the cells made before
+        self._sized = sized(chosen, tuple(widths.items()))
+        self._names = [step_attribute(name) for name in self._sized.names]
+        self.reset_parameters()
+
+    @property
+    def graph(self) -> Graph:
+        """The cell, without its biases if the module has none."""
+        return self._definition().graph
+
+    def extra_repr(self) -> str:
+        """As torch.nn prints it; a module without a name of its own begins with its cell."""
+        return f"{self.graph.name}, {super().extra_repr()}" if type(self) is RecurrentCell else super().extra_repr()
+
+    def forward(self, input: torch.Tensor, hx: Any = None) -> Any:
+        """The new states; see the class for shapes."""
+        contract.check_step_rank(type(self).__name__, "input", input)
+        batched = input.dim() == 2
+        states = None if hx is None else self._states_of(hx, batched=batched)
+        x, cell = input if batched else input.unsqueeze(0), self._definition()
+        if states and not batched:
+            states = tuple(state.unsqueeze(0) for state in states)
+        contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
+        first = states and tuple(state.unsqueeze(0) for state in states)
+        rows = Rows(x.unsqueeze(0), Steps.even_ones(1, len(x)))
+        _, *last = run_layer(cell, rows, len(x), first, [self._parameter(name) for name in self._names])
+        new = tuple(state[0] if batched else state[0, 0] for state in last)
+        return new if len(new) > 1 else new[0]
+
+    def _definition(self) -> SizedCell:
+        """The cell that this step runs."""
+        return self._sized
+
+    def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  LSTMCell asks for it
+        """The given states, each of one or two axes."""
+        names = [state.name for state in self.graph.states]
+        states = as_states(hx, names)
+        for k, state in enumerate(states):
+            contract.check_step_rank(type(self).__name__, f"hx[{k}]" if len(states) > 1 else "hidden", state)
+        return states
+
+    def _register(self, name: str, parameter: torch.nn.Parameter | None) -> None:
+        if hasattr(type(self), name) or hasattr(self, name):  # a property may not work yet
+            raise InputError("CELL_NAME", f"a module has something else named {name!r}", fix="rename that vector")
+        self.register_parameter(name, parameter)
+
+    def _parameter(self, name: str) -> torch.Tensor:
+        parameter = self._parameters.get(name)  # much quicker than the attribute, which a parametrization replaces
+        return getattr(self, name) if parameter is None else parameter
+
+
+class RNNCell(RecurrentCell, torch.nn.RNNCell):
+    """One step of the simple recurrent network, as torch.nn.RNNCell. See ``RecurrentCell`` for shapes.
+
+    Args:
+        nonlinearity: ``"tanh"`` or ``"relu"``; as in torch.nn it is read, and refused, when the module is called.
+
+    References:
+        Elman, "Finding structure in time", 1990; the equations are those of ``tidegate.zoo.RNN``.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> tg.nn.RNNCell(3, 4, nonlinearity="relu")(torch.zeros(2, 3)).shape
+        torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(zoo.RNN, input_size, hidden_size, bias, device, dtype)
+        self.nonlinearity = nonlinearity
+        self._by_nonlinearity = {name: self._variant(name) for name in zoo.RNN.options["nonlinearity"]}
+
+    def _variant(self, nonlinearity: str) -> SizedCell:
+        graph = zoo.RNN.variant(nonlinearity=nonlinearity).graph
+        return sized(graph if self.bias else graph.without_bias(), tuple(self._sized.widths.items()))
+
+    def _definition(self) -> SizedCell:
+        if self.nonlinearity not in self._by_nonlinearity:
+            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
+        return self._by_nonlinearity[self.nonlinearity]
+
+    def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  one state reads the same either way
+        contract.check_step_rank(type(self).__name__, "hidden", hx)
+        return (hx,)
+
+
+class LSTMCell(RecurrentCell, torch.nn.LSTMCell):
+    """One step of long short-term memory, as torch.nn.LSTMCell. See ``RecurrentCell`` for shapes.
+
+    References:
+        Gers, Schmidhuber and Cummins, "Learning to forget", 2000; the equations are those of ``tidegate.zoo.LSTM``.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> h, c = tg.nn.LSTMCell(3, 4)(torch.zeros(2, 3))
+        >>> h.shape, c.shape
+        (torch.Size([2, 4]), torch.Size([2, 4]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(zoo.LSTM, input_size, hidden_size, bias, device, dtype)
+
+    def _states_of(self, hx: Any, *, batched: bool) -> States:
+        for k, state in enumerate(hx):
+            contract.check_step_rank(type(self).__name__, f"hx[{k}]", state)
+        contract.check_lstm_states(hx, batched=batched)
+        return hx[0], hx[1]
+
+
+class PeepholeLSTMCell(RecurrentCell):
+    """One step of the LSTM whose gates see the cell state; arguments as ``LSTMCell``, whose weights fit.
+
+    References:
+        Gers and Schmidhuber, "Recurrent nets that time and count", 2000; the equations are those of
+        ``tidegate.zoo.PeepholeLSTM``.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> cell = tg.nn.PeepholeLSTMCell(3, 4)
+        >>> [name for name, _ in cell.named_parameters()][-3:]
+        ['p_i', 'p_f', 'p_o']
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, *args: Any, **options: Any) -> None:
+        super().__init__(zoo.PeepholeLSTM, input_size, hidden_size, *args, **options)
+
+
+class GRUCell(RecurrentCell, torch.nn.GRUCell):
+    """One step of the gated recurrent unit, as torch.nn.GRUCell. See ``RecurrentCell`` for shapes.
+
+    Args:
+        reset: ``"after"`` the recurrent product as torch.nn does, or ``"before"`` it as Cho et al. 2014 print it.
+        update: an open update gate ``"keep"``s the old state as in torch.nn, or ``"write"``s the new one.
+
+    References:
+        Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014; the equations are those
+        of ``tidegate.zoo.GRU``.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> tg.nn.GRUCell(3, 4, reset="before")
+        GRUCell(3, 4, reset=before)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset: str = "after",
+        update: str = "keep",
+    ) -> None:
+        cell = zoo.GRU.variant(reset=reset, update=update)
+        super().__init__(cell, input_size, hidden_size, bias, device, dtype)
+        self.reset, self.update = reset, update
+
+    def extra_repr(self) -> str:
+        """As torch.nn prints it, and what differs from torch.nn."""
+        reset = "" if self.reset == "after" else f", reset={self.reset}"
+        update = "" if self.update == "keep" else f", update={self.update}"
+        return super().extra_repr() + reset + update
+
+    def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  one state reads the same either way
+        contract.check_step_rank(type(self).__name__, "hidden", hx)
+        return (hx,)
