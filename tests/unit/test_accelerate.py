@@ -287,6 +287,43 @@ def test_a_layer_can_change_its_dtype_and_weights_afterwards() -> None:
     check_equal(results(model, inputs), results(twin, inputs))
 
 
+def test_an_accelerated_layer_is_what_the_constructor_makes() -> None:
+    for ours, theirs, options in [
+        (tg.nn.LSTM, nn.LSTM, {"proj_size": 2, "bias": False}),
+        (tg.nn.GRU, nn.GRU, {"num_layers": 2}),
+        (tg.nn.RNN, nn.RNN, {"nonlinearity": "relu"}),
+    ]:
+        wanted, found = ours(3, 4, **options), tg.accelerate(theirs(3, 4, **options)).model
+        assert found.graph == wanted.graph
+        assert found.cells == wanted.cells
+        assert vars(found).keys() == vars(wanted).keys()
+
+
+def test_hooks_that_hold_the_layer_still_hold_it() -> None:
+    layer, seen = nn.LSTM(3, 4), []
+    layer.register_load_state_dict_pre_hook(lambda module, *_: seen.append(module))
+    layer.register_full_backward_hook(lambda module, *_: seen.append(module))
+    tg.accelerate(layer)
+    layer.load_state_dict(layer.state_dict())
+    layer(torch.randn(2, 1, 3, requires_grad=True))[0].sum().backward()
+    assert len(seen) == 2
+    assert all(module is layer for module in seen)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_a_restored_model_can_be_scripted() -> None:
+    model, x = nn.Sequential(nn.LSTM(3, 4)), torch.randn(5, 2, 3)
+    tg.accelerate(model)
+    wanted = model(x)[0]
+    torch.testing.assert_close(torch.jit.script(tg.restore(model))(x)[0], wanted)
+
+
+@needs_engine
+def test_a_session_of_an_accelerated_layer() -> None:
+    layer, x = tg.accelerate(nn.GRU(3, 4)).model, torch.randn(5, 1, 3)
+    torch.testing.assert_close(tg.Session(layer).run(x), layer(x)[0])
+
+
 def test_what_tidegate_adds_is_there() -> None:
     model = tg.accelerate(nn.LSTM(3, 4)).model
     x = torch.randn(5, 2, 3)
@@ -331,6 +368,7 @@ LEFT = {
     "an extra parameter": (lambda: changed(more=nn.Parameter(torch.ones(1))), r"torch's own \(more\)"),
     "another shape": (lambda: changed(weight_hh_l0=nn.Parameter(torch.ones(16, 3))), r"torch's own \(weight_hh_l0\)"),
     "a forward": (lambda: changed(forward=lambda x: x), "it has a forward of its own"),
+    "an attribute that ours have": (lambda: changed(cells=3), "it has a cells of its own"),
     "a submodule": (lambda: changed(norm=nn.Identity()), "it has a submodule, norm"),
     "a dtype": (lambda: nn.LSTM(3, 4, dtype=torch.bfloat16), "its parameters are bfloat16, the engine runs float32"),
     "a device": (lambda: nn.LSTM(3, 4, device="meta"), "its parameters are on meta, the engine runs on the CPU"),

@@ -17,12 +17,13 @@ from tidegate import zoo
 from tidegate.errors import InputError
 from tidegate.nn.layer import GRU, LSTM, RNN
 from tidegate.nn.recurrent import Recurrent
+from tidegate.runtime.sized import DTYPES
 from tidegate.spec import Graph
 
 OURS: dict[type[torch.nn.Module], type[Recurrent]] = {torch.nn.RNN: RNN, torch.nn.LSTM: LSTM, torch.nn.GRU: GRU}
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
+ADDED = ("graph", "cells", "last_path", "reset", "update")  # attributes that ours have and torch's do not
 ROOT = "(model)"  # the path of the model itself, where people read it
-ENGINE_DTYPES = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     Left as they are, with the reason in the report: subclasses of torch's layers; layers with methods of their
     own; layers whose parameters are not torch's own (parametrized, weight-normed, pruned, extra ones); and layers
     that the engine would not run, on another device or of another dtype, where torch's are quicker. Layers that
-    are Tidegate's already are not mentioned.
+    are Tidegate's already are not mentioned. What ``torch.compile`` compiles runs by the definition: ``last_path``
+    of a layer says so.
 
     Args:
         model: any module, also a recurrent layer itself.
@@ -151,7 +153,7 @@ def _become_ours(layer: torch.nn.RNNBase) -> None:
 
 
 def _become_theirs(layer: Recurrent) -> None:
-    for name in ("graph", "cells", "last_path", "reset", "update"):
+    for name in ADDED:
         vars(layer).pop(name, None)
     layer.__class__ = THEIRS[type(layer)]  # type: ignore[assignment]
     layer._init_flat_weights()  # noqa: SLF001  on a GPU torch wants them in one piece
@@ -159,8 +161,11 @@ def _become_theirs(layer: Recurrent) -> None:
 
 def _graph_of(layer: torch.nn.RNNBase) -> Graph:
     """The cell that torch's layer computes."""
-    options = {"RNN_TANH": {"nonlinearity": "tanh"}, "RNN_RELU": {"nonlinearity": "relu"}}
-    return {"LSTM": zoo.LSTM, "GRU": zoo.GRU}.get(layer.mode, zoo.RNN).variant(**options.get(layer.mode, {})).graph
+    if layer.mode == "LSTM":
+        return zoo.LSTM.graph
+    if layer.mode == "GRU":
+        return zoo.GRU.variant(reset="after", update="keep").graph
+    return zoo.RNN.variant(nonlinearity=layer.mode.removeprefix("RNN_").lower()).graph
 
 
 def _first_reason(layer: torch.nn.RNNBase, *questions: Callable[[torch.nn.RNNBase], str | None]) -> str | None:
@@ -170,7 +175,9 @@ def _first_reason(layer: torch.nn.RNNBase, *questions: Callable[[torch.nn.RNNBas
 def _why_not_plain(layer: torch.nn.RNNBase) -> str | None:
     if is_parametrized(layer):
         return "its parameters are parametrized"
-    return None if type(layer) in OURS else f"it is a subclass, {type(layer).__name__}"
+    if type(layer) not in OURS:
+        return f"it is a subclass, {type(layer).__name__}"
+    return next((f"it has a {name} of its own" for name in ADDED if name in vars(layer)), None)
 
 
 def _why_not_in_torch(layer: torch.nn.RNNBase) -> str | None:
@@ -203,7 +210,7 @@ def _why_not_quicker(layer: torch.nn.RNNBase) -> str | None:
         dtype = str(parameter.dtype).removeprefix("torch.")
         if not parameter.is_cpu:
             return f"its parameters are on {parameter.device.type}, the engine runs on the CPU"
-        if parameter.dtype not in ENGINE_DTYPES:
+        if parameter.dtype not in DTYPES:
             return f"its parameters are {dtype}, the engine runs float32 and float64"
         if type(parameter) is not torch.nn.Parameter:
             return f"its parameters are of a subclass, {type(parameter).__name__}"
