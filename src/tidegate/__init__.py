@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidegate import compare, data, emit, nn, report, spec, tasks, train, zoo
     from tidegate.nn import Session
+    from tidegate.nn.accelerate import accelerate, restore
+    from tidegate.runtime import strict
     from tidegate.spec import Cell
 
 __version__ = "0.1.0"
@@ -35,9 +37,31 @@ _ROOMS = frozenset(
     }
 )
 
-_NAMES = {"Cell": "tidegate.spec", "Session": "tidegate.nn"}
+_NAMES = {
+    "Cell": "tidegate.spec",
+    "Session": "tidegate.nn",
+    "accelerate": "tidegate.nn.accelerate",
+    "restore": "tidegate.nn.accelerate",
+    "strict": "tidegate.runtime",
+}
 
-__all__ = ["Cell", "Session", "__version__", "compare", "data", "emit", "nn", "report", "spec", "tasks", "train", "zoo"]
+__all__ = [
+    "Cell",
+    "Session",
+    "__version__",
+    "accelerate",
+    "compare",
+    "data",
+    "emit",
+    "nn",
+    "report",
+    "restore",
+    "spec",
+    "strict",
+    "tasks",
+    "train",
+    "zoo",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ from tests.backend.drawn import Configuration, draw
 from tidegate.errors import InputError
 from tidegate.nn import GRU, LSTM, Recurrent
 from tidegate.runtime import eager_only, fused, library
+from tidegate.runtime.path import Obstacle
 
 ROOT = Path(__file__).parents[2]
 FIRST, MANY, FEW = 1, 60, 15  # the first seed; how many in the instruction set of this machine, and in each other
@@ -93,7 +94,7 @@ def test_the_comparison_finds_a_wrong_engine():
 
     with mock.patch.object(fused, "run", wrong):
         assert "y is" in judge(replace(SMALL, dtype=torch.float64)).complaints[0]
-    with mock.patch.object(fused, "applies", return_value=False):
+    with mock.patch.object(fused, "obstacle", return_value=Obstacle("planted")):
         assert "ran by its definition" in judge(SMALL).complaints[0]
 
 

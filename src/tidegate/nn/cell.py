@@ -103,7 +103,7 @@ class RecurrentCell(torch.nn.RNNCellBase):
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
         first = states and tuple(state.unsqueeze(0) for state in states)
         rows = Rows(x.unsqueeze(0), Steps.even_ones(1, len(x)))
-        _, *last = run_layer(cell, rows, len(x), first, [self._parameter(name) for name in self._names])
+        _, (_, *last) = run_layer(cell, rows, len(x), first, [self._parameter(name) for name in self._names])
         new = tuple(state[0] if batched else state[0, 0] for state in last)
         return new if len(new) > 1 else new[0]
 

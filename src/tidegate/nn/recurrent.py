@@ -12,7 +12,7 @@ from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import project
-from tidegate.runtime import Rows, SizedCell, run_layer, sized, trace_layer
+from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, run_layer, sized, trace_layer
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
@@ -51,6 +51,10 @@ class Recurrent(torch.nn.RNNBase):
         projection; ``_reverse`` follows for the second direction. Row blocks stand in the order
         that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
 
+    Attributes:
+        last_path: how the last call ran, ``"fused"`` or ``"eager: "`` and the reason; None before the first. Where
+            several threads call one layer it is that of any of them.
+
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
         InputError: no such cell, lengths that do not fit, a state that is not what the cell carries.
@@ -66,6 +70,7 @@ class Recurrent(torch.nn.RNNBase):
 
     graph: Graph
     cells: list[SizedCell]  # of each layer
+    last_path: str | None = None
 
     def __init__(
         self,
@@ -88,13 +93,7 @@ class Recurrent(torch.nn.RNNBase):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
-        graph = graph if bias else graph.without_bias()
-        self.graph = project(graph) if proj_size and graph.output.axis != "P" else graph
-        if self.graph.output.axis == "P" and not proj_size:
-            raise InputError(
-                "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
-            )
-        self.cells = [sized(self.graph, tuple(self._widths(layer).items())) for layer in range(num_layers)]
+        self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
         self._all_weights = []
@@ -107,6 +106,16 @@ class Recurrent(torch.nn.RNNBase):
             self._all_weights.append(names)
         self._init_flat_weights()
         self.reset_parameters()
+
+    def carry(self, graph: Graph) -> None:
+        """Make this the cell, as sizes, bias and projection ask for it; parameters are none of its business."""
+        graph = graph if self.bias else graph.without_bias()
+        self.graph = project(graph) if self.proj_size and graph.output.axis != "P" else graph
+        if self.graph.output.axis == "P" and not self.proj_size:
+            raise InputError(
+                "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
+            )
+        self.cells = [sized(self.graph, tuple(self._widths(layer).items())) for layer in range(self.num_layers)]
 
     def flatten_parameters(self) -> None:
         """Nothing to do: parameters stay where they are."""
@@ -131,12 +140,14 @@ class Recurrent(torch.nn.RNNBase):
         """Output and final states; see the class for shapes."""
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(batch, hx, batched=outside.batched)
-        rows, final = batch.rows, []
+        rows, final, met = batch.rows, [], None
         for layer in range(self.num_layers):
             first, parameters = self._first_of(layer, states), self.layer_parameters(layer)
-            output, *last = run_layer(self.cells[layer], rows, batch.size, first, parameters)
+            obstacle, (output, *last) = run_layer(self.cells[layer], rows, batch.size, first, parameters)
+            met = met or obstacle
             final.append(last)
             rows = Rows(self._between_layers(output, layer), rows.steps, rows.resets)
+        self.__dict__["last_path"] = FUSED if met is None else met.path  # Module's own way costs microseconds
         stacked = tuple(final[0] if len(final) == 1 else map(torch.cat, zip(*final, strict=True)))
         if batch.back is not None:
             stacked = tuple(state.index_select(1, batch.back) for state in stacked)
@@ -162,6 +173,7 @@ class Recurrent(torch.nn.RNNBase):
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(batch, hx, batched=outside.batched)
         rows, reported = batch.rows, self.graph.reported
+        self.__dict__["last_path"] = TRACE.path
         traced: dict[str, Any] = {}
         for layer in range(self.num_layers):
             first, parameters = self._first_of(layer, states), self.layer_parameters(layer)

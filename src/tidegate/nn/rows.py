@@ -13,7 +13,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
-from tidegate.runtime import Rows, Steps, transformed
+from tidegate.runtime import Rows, Steps, transform
 
 Lengths = torch.Tensor | Sequence[int]
 
@@ -61,7 +61,7 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
 
     def restore(values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:
         flat = values.new_full((steps * size, values.shape[-1]), fill)
-        flat = flat.index_copy(0, where, values) if transformed() else flat.index_copy_(0, where, values)
+        flat = flat.index_copy(0, where, values) if transform() else flat.index_copy_(0, where, values)
         return flat.view(steps, size, values.shape[-1])
 
     data = x.reshape(steps * size, x.shape[-1]).index_select(0, where)

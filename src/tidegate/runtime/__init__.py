@@ -1,15 +1,18 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
-from tidegate.runtime.fused import transformed
-from tidegate.runtime.layer import eager_only, run_layer, trace_layer
+from tidegate.runtime.fused import transform
+from tidegate.runtime.layer import run_layer, trace_layer
 from tidegate.runtime.library import fma_peak, isa
+from tidegate.runtime.path import FUSED, TRACE, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.sized import SizedCell, sized
 from tidegate.runtime.stream import Stream
 from tidegate.runtime.tensor import TENSORS
 
 __all__ = [
+    "FUSED",
     "TENSORS",
+    "TRACE",
     "Rows",
     "SizedCell",
     "Steps",
@@ -19,6 +22,7 @@ __all__ = [
     "isa",
     "run_layer",
     "sized",
+    "strict",
     "trace_layer",
-    "transformed",
+    "transform",
 ]

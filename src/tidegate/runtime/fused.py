@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from tidegate.errors import BackendError, EmitError
+from tidegate.errors import BackendError, EmitError, InputError
 from tidegate.runtime import eager
 from tidegate.runtime.call import Forward, Task, Tensors, backward, forward, in_rows
 from tidegate.runtime.library import load
+from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.sized import DTYPES, compiled
 from tidegate.spec import Graph
@@ -20,28 +21,61 @@ from tidegate.spec import Graph
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-def applies(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> bool:
-    """Whether the engine can run this: plain CPU tensors of one type it knows, outside of torch's transforms."""
+COMPILER = Obstacle("torch.compile or torch.export", "call the layer outside of what is compiled", BackendError)
+TRACER = Obstacle("torch.jit.trace", "tidegate.restore(model) gives back torch's modules for it", BackendError)
+FUNCTORCH = Obstacle("a transform of torch.func", "call the layer outside of torch.func", BackendError)
+FORWARD_MODE = Obstacle("forward-mode differentiation", "use backward()", BackendError)
+DISPATCH_MODE = Obstacle("a torch dispatch mode is active", "leave the mode around the layer", BackendError)
+AUTOCAST = Obstacle("autocast is on", "call the layer under torch.autocast('cpu', enabled=False)", BackendError)
+TWICE = Obstacle("differentiated twice", "drop create_graph=True", BackendError)
+
+
+def obstacle(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Obstacle | None:
+    """Why the engine cannot run this; None if it can.
+
+    It runs plain CPU tensors of one type it knows, outside of torch's transforms.
+    """
+    if asked_for_eager():
+        return ASKED
     dtype = x.dtype
     if dtype not in DTYPES:
-        return False
+        return transform() or _of_tensor(x, dtype)
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
-            return False
-    return not transformed() and _available(task.cell.graph)
+            return transform() or _of_tensor(tensor, dtype)
+    return transform() or _unavailable(task.cell.graph)
 
 
-def transformed() -> bool:
-    """Whether torch is compiling, tracing, vectorising, casting or differentiating forward."""
+def transform() -> Obstacle | None:
+    """What torch is doing, if it compiles, traces, vectorises, casts or differentiates forward."""
     c = torch._C  # noqa: SLF001  torch offers no other way to ask
-    return bool(
-        c._are_functorch_transforms_active()  # noqa: SLF001
-        or torch.autograd.forward_ad._current_level >= 0  # noqa: SLF001
-        or c._len_torch_dispatch_stack()  # noqa: SLF001
-        or torch.is_autocast_enabled("cpu")
-        or torch.compiler.is_compiling()
-        or c._get_tracing_state() is not None  # noqa: SLF001
-    )
+    if c._are_functorch_transforms_active():  # noqa: SLF001
+        return FUNCTORCH
+    if torch.autograd.forward_ad._current_level >= 0:  # noqa: SLF001
+        return FORWARD_MODE
+    if c._len_torch_dispatch_stack():  # noqa: SLF001
+        return COMPILER if torch.compiler.is_compiling() else DISPATCH_MODE
+    if torch.is_autocast_enabled("cpu"):
+        return AUTOCAST
+    if torch.compiler.is_compiling():
+        return COMPILER
+    return None if c._get_tracing_state() is None else TRACER  # noqa: SLF001
+
+
+def _of_tensor(tensor: torch.Tensor, dtype: torch.dtype) -> Obstacle:
+    """What is wrong with a tensor of a call whose input has this dtype."""
+    if type(tensor) not in PLAIN:
+        return Obstacle(f"tensor subclass {type(tensor).__name__}", "pass plain tensors", InputError)
+    if not tensor.is_cpu:
+        return Obstacle(f"device is {tensor.device.type}", "move the layer and its input to the CPU", InputError)
+    if tensor.dtype != dtype:
+        reason = f"dtypes are {_name(dtype)} and {_name(tensor.dtype)}"
+        return Obstacle(reason, "use one dtype for input, states and parameters", InputError)
+    return Obstacle(f"dtype is {_name(dtype)}", "use float32 or float64", InputError)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def run(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
@@ -98,6 +132,7 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
         x, *tensors, output, saved = ctx.saved_tensors
         if torch.is_grad_enabled():
+            check_strict(TWICE)
             return (None, *_eager_gradients(ctx.task, ctx.needs_input_grad[1:], (x, *tensors), grads))
         first, parameters = _split(ctx.task, tensors)
         done = Forward(output, (), saved)
@@ -130,14 +165,14 @@ def _eager_gradients(
 
 
 @lru_cache(maxsize=256)
-def _available(graph: Graph) -> bool:
-    """Whether the cell could be compiled; says once why not."""
+def _unavailable(graph: Graph) -> Obstacle | None:
+    """Why the cell could not be compiled, which is said once; None if it could."""
     try:
         load().function(compiled(graph).source)
     except (BackendError, EmitError) as error:
         _warn_once(str(error))
-        return False
-    return True
+        return Obstacle(f"no library: {error.message}", error.fix, BackendError)
+    return None
 
 
 @lru_cache(maxsize=64)

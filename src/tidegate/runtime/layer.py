@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 
 import torch
 
 from tidegate.runtime import fused
 from tidegate.runtime.call import Task, Tensors
+from tidegate.runtime.path import Obstacle, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.sized import SizedCell
-
-_eager_only: ContextVar[bool] = ContextVar("eager_only", default=False)
-
-
-@contextmanager
-def eager_only() -> Iterator[None]:
-    """Run every layer by its definition inside this block, as a reference or for comparison."""
-    token = _eager_only.set(True)
-    try:
-        yield
-    finally:
-        _eager_only.reset(token)
 
 
 def run_layer(
     cell: SizedCell, rows: Rows, sequences: int, first: Tensors | None, parameters: Sequence[torch.Tensor]
-) -> Tensors:
+) -> tuple[Obstacle | None, Tensors]:
     """Run a cell over sequences, forward and perhaps also backward in time.
 
     The engine is used for plain CPU tensors of float32 or float64, outside of torch's transforms, compilers and
@@ -43,13 +30,18 @@ def run_layer(
             the first.
 
     Returns:
-        The output laid out as ``rows.data``, directions side by side, and for each state its last
-        values [directions, B, width].
+        What kept the layer from the engine, None for nothing; and the output laid out as ``rows.data``, directions
+        side by side, and for each state its last values [directions, B, width].
+
+    Raises:
+        InputError, BackendError: under ``strict``, where it would run eagerly.
     """
     task = _task(cell, rows, sequences, parameters)
-    if not _eager_only.get() and fused.applies(task, rows.data, first, parameters):
-        return fused.run(task, rows.data, first, parameters)
-    return fused.run_eagerly(task, rows.data, first, parameters)
+    obstacle = fused.obstacle(task, rows.data, first, parameters)
+    if obstacle is None:
+        return None, fused.run(task, rows.data, first, parameters)
+    check_strict(obstacle)
+    return obstacle, fused.run_eagerly(task, rows.data, first, parameters)
 
 
 def trace_layer(

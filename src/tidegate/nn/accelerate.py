@@ -1,0 +1,227 @@
+"""``accelerate`` and ``restore``: the recurrent layers of an existing model, torch's against ours and back.
+
+A layer changes its class and stays the same object. So nothing can be lost on the way: parameters, buffers, hooks and
+training mode are where they were, and whatever holds the layer, an optimizer, a second parent, a plain list or a
+compiled wrapper, holds what it has become.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch.nn.utils.parametrize import is_parametrized
+
+from tidegate import zoo
+from tidegate.errors import InputError
+from tidegate.nn.layer import GRU, LSTM, RNN
+from tidegate.nn.recurrent import Recurrent
+from tidegate.runtime.sized import DTYPES
+from tidegate.spec import Graph
+
+OURS: dict[type[torch.nn.Module], type[Recurrent]] = {torch.nn.RNN: RNN, torch.nn.LSTM: LSTM, torch.nn.GRU: GRU}
+THEIRS = {ours: theirs for theirs, ours in OURS.items()}
+ADDED = ("graph", "cells", "last_path", "reset", "update")  # attributes that ours have and torch's do not
+ROOT = "(model)"  # the path of the model itself, where people read it
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """What ``accelerate`` did to a model; as text it is a table.
+
+    Attributes:
+        model: the model, the very object that was passed.
+        swapped: by their path in the model, layers that are Tidegate's now. The path of the model itself is ``""``; a
+            layer with several paths stands under the first.
+        left: by their path, why other recurrent layers of torch stay as they are.
+    """
+
+    model: torch.nn.Module
+    swapped: Mapping[str, torch.nn.RNNBase]
+    left: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [(path, f"swapped: {layer}") for path, layer in self.swapped.items()]
+        lines += [(path, f"left: {reason}") for path, reason in self.left.items()]
+        width = max((len(path or ROOT) for path, _ in lines), default=0)
+        return "\n".join(f"{path or ROOT:{width}}  {what}" for path, what in lines) or "no recurrent layer of torch.nn"
+
+
+def accelerate(model: torch.nn.Module) -> Acceleration:
+    """Make every plain torch.nn.RNN, LSTM and GRU of a model Tidegate's layer of the same name.
+
+    The model is changed in place: each layer becomes an instance of ``tidegate.nn.RNN``, ``LSTM`` or ``GRU`` and stays
+    the same object with the same Parameters; nothing is copied. Optimizers, tied weights, hooks, buffers, training
+    mode and ``state_dict`` stay as they are, and so does every other holder of the layer. To keep the original, pass
+    ``copy.deepcopy(model)``.
+
+    Left as they are, with the reason in the report: subclasses of torch's layers; layers with methods of their
+    own; layers whose parameters are not torch's own (parametrized, weight-normed, pruned, extra ones); and layers
+    that the engine would not run, on another device or of another dtype, where torch's are quicker. Layers that
+    are Tidegate's already are not mentioned. What ``torch.compile`` compiles runs by the definition: ``last_path``
+    of a layer says so.
+
+    Args:
+        model: any module, also a recurrent layer itself.
+
+    Returns:
+        The model, what was swapped, and what was left and why.
+
+    Raises:
+        InputError: it is no module.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> model = torch.nn.ModuleDict({"encoder": torch.nn.LSTM(4, 8), "decoder": torch.nn.GRU(8, 8).bfloat16()})
+        >>> done = tg.accelerate(model)
+        >>> print(done)
+        encoder  swapped: LSTM(4, 8)
+        decoder  left: its parameters are bfloat16, the engine runs float32 and float64
+        >>> done.model["encoder"](torch.zeros(5, 3, 4))[0].shape, model["encoder"].last_path
+        (torch.Size([5, 3, 8]), 'fused')
+    """
+    swapped: dict[str, torch.nn.RNNBase] = {}
+    left: dict[str, str] = {}
+    for path, layer in _recurrent_layers(model):
+        if isinstance(layer, Recurrent):
+            continue
+        reason = _first_reason(layer, _why_not_plain, _why_not_whole, _why_not_quicker)
+        if reason is None:
+            swapped[path] = layer
+        else:
+            left[path] = reason
+    for layer in swapped.values():
+        _become_ours(layer)
+    return Acceleration(model, swapped, left)
+
+
+def restore(model: torch.nn.Module) -> torch.nn.Module:
+    """Make every layer of Tidegate's in a model torch's own again, as ``accelerate`` found it.
+
+    As there, layers stay the same objects with the same Parameters. Who restores a model wants to hand it to something
+    that knows torch's layers only, such as TorchScript; a model that still holds one of ours would fail there later and
+    less clearly. So a layer that torch does not have is an error rather than a report, and then nothing is changed.
+
+    Returns:
+        The model, the very object that was passed.
+
+    Raises:
+        InputError: it is no module, or it holds a layer that torch does not have: PeepholeLSTM, another ``Recurrent``,
+            a GRU with ``reset="before"`` or ``update="write"``, a subclass or a parametrized layer.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> model = torch.nn.Sequential(tg.nn.LSTM(4, 8))
+        >>> type(tg.restore(model)[0]) is torch.nn.LSTM
+        True
+    """
+    layers = [(path, layer) for path, layer in _recurrent_layers(model) if isinstance(layer, Recurrent)]
+    for path, layer in layers:
+        reason = _first_reason(layer, _why_not_in_torch, _why_not_whole)
+        if reason is not None:
+            raise InputError(
+                "RESTORE",
+                f"expected layers that torch.nn has, got {layer} at {path or ROOT}: {reason}",
+                fix="replace it by RNN, LSTM or GRU, or restore the parts of the model that hold none such",
+            )
+    for _, layer in layers:
+        _become_theirs(layer)
+    return model
+
+
+def _recurrent_layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.RNNBase]]:
+    """Each once, by its first path."""
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            "MODEL",
+            f"expected a torch.nn.Module, got {type(model).__name__}",
+            fix="pass the model that holds the layers",
+        )
+    for path, module in model.named_modules():
+        if isinstance(module, torch.nn.RNNBase):
+            yield path, module
+
+
+def _become_ours(layer: torch.nn.RNNBase) -> None:
+    kind, graph = OURS[type(layer)], _graph_of(layer)
+    layer.__class__ = kind
+    assert isinstance(layer, Recurrent)
+    layer.carry(graph)
+    if isinstance(layer, GRU):
+        layer.reset, layer.update = "after", "keep"
+
+
+def _become_theirs(layer: Recurrent) -> None:
+    for name in ADDED:
+        vars(layer).pop(name, None)
+    layer.__class__ = THEIRS[type(layer)]  # type: ignore[assignment]
+    layer._init_flat_weights()  # noqa: SLF001  on a GPU torch wants them in one piece
+
+
+def _graph_of(layer: torch.nn.RNNBase) -> Graph:
+    """The cell that torch's layer computes."""
+    if layer.mode == "LSTM":
+        return zoo.LSTM.graph
+    if layer.mode == "GRU":
+        return zoo.GRU.variant(reset="after", update="keep").graph
+    return zoo.RNN.variant(nonlinearity=layer.mode.removeprefix("RNN_").lower()).graph
+
+
+def _first_reason(layer: torch.nn.RNNBase, *questions: Callable[[torch.nn.RNNBase], str | None]) -> str | None:
+    return next((reason for question in questions if (reason := question(layer)) is not None), None)
+
+
+def _why_not_plain(layer: torch.nn.RNNBase) -> str | None:
+    if is_parametrized(layer):
+        return "its parameters are parametrized"
+    if type(layer) not in OURS:
+        return f"it is a subclass, {type(layer).__name__}"
+    return next((f"it has a {name} of its own" for name in ADDED if name in vars(layer)), None)
+
+
+def _why_not_in_torch(layer: torch.nn.RNNBase) -> str | None:
+    if is_parametrized(layer):
+        return "its parameters are parametrized"
+    if type(layer) not in THEIRS:
+        return "torch has no such layer"
+    if isinstance(layer, GRU) and (layer.reset, layer.update) != ("after", "keep"):
+        return 'torch has reset="after" and update="keep" only'
+    return None
+
+
+def _why_not_whole(layer: torch.nn.RNNBase) -> str | None:
+    """Whether the layer has anything of its own beside torch's parameters, which the other class would not know."""
+    replaced = [name for name in vars(layer) if callable(getattr(type(layer), name, None))]
+    if replaced:
+        return f"it has a {replaced[0]} of its own"
+    expected = _expected_shapes(layer)
+    found = {name: None if p is None else tuple(p.shape) for name, p in layer._parameters.items()}  # noqa: SLF001
+    wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    if wrong:
+        return f"its parameters are not torch's own ({', '.join(wrong)}), as weight norm or pruning leaves them"
+    submodules = [name for name, _ in layer.named_children()]
+    return f"it has a submodule, {submodules[0]}" if submodules else None
+
+
+def _why_not_quicker(layer: torch.nn.RNNBase) -> str | None:
+    """Whether the engine would run the layer where it stands now."""
+    for parameter in layer.parameters():
+        dtype = str(parameter.dtype).removeprefix("torch.")
+        if not parameter.is_cpu:
+            return f"its parameters are on {parameter.device.type}, the engine runs on the CPU"
+        if parameter.dtype not in DTYPES:
+            return f"its parameters are {dtype}, the engine runs float32 and float64"
+        if type(parameter) is not torch.nn.Parameter:
+            return f"its parameters are of a subclass, {type(parameter).__name__}"
+    return None
+
+
+def _expected_shapes(layer: torch.nn.RNNBase) -> dict[str, tuple[int, ...]]:
+    """Of the parameters that torch.nn gives to a layer of these sizes."""
+    with torch.device("meta"):
+        like = torch.nn.RNNBase(
+            layer.mode, layer.input_size, layer.hidden_size, layer.num_layers, layer.bias,
+            bidirectional=layer.bidirectional, proj_size=layer.proj_size,
+        )  # fmt: skip
+    return {name: tuple(parameter.shape) for name, parameter in like.named_parameters()}

@@ -1,0 +1,94 @@
+"""What keeps a layer from the engine, and what a caller may ask about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from tidegate.errors import BackendError, InputError
+
+FUSED = "fused"
+
+_eager_only: ContextVar[bool] = ContextVar("eager_only", default=False)
+_strict: ContextVar[bool] = ContextVar("strict", default=False)
+
+
+class Obstacle(NamedTuple):
+    """Why a layer runs by its definition.
+
+    Attributes:
+        reason: what came instead of what the engine runs.
+        fix: what the caller can do about it; nothing where the caller asked for the definition.
+        error: what ``strict`` raises; None where the caller asked for the definition.
+    """
+
+    reason: str
+    fix: str = ""
+    error: type[InputError | BackendError] | None = None
+
+    @property
+    def path(self) -> str:
+        """As ``last_path`` of a layer says it."""
+        return f"eager: {self.reason}"
+
+
+ASKED = Obstacle("eager_only is on")
+TRACE = Obstacle("trace")
+
+
+@contextmanager
+def eager_only() -> Iterator[None]:
+    """Run every layer by its definition inside this block, as a reference or for comparison."""
+    token = _eager_only.set(True)
+    try:
+        yield
+    finally:
+        _eager_only.reset(token)
+
+
+def asked_for_eager() -> bool:
+    """Whether ``eager_only`` is on."""
+    return _eager_only.get()
+
+
+@contextmanager
+def strict() -> Iterator[None]:
+    """Inside this block a layer that would silently run by its definition raises instead.
+
+    What was asked for is no silent fallback: ``layer.trace`` goes on working. The block holds for the thread or
+    task that entered it, and for no other. It watches calls of layers, and gradients that are to be differentiated
+    again.
+
+    Raises:
+        InputError: inside the block, for a dtype, device or type of tensor that the engine does not run.
+        BackendError: inside the block, for a transform, a compiler, autocast, or a machine without the engine.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> layer, x = tg.nn.GRU(4, 8, dtype=torch.bfloat16), torch.zeros(5, 3, 4, dtype=torch.bfloat16)
+        >>> y, h = layer(x)
+        >>> layer.last_path
+        'eager: dtype is bfloat16'
+        >>> with tg.strict():
+        ...     y, h = layer(x)
+        Traceback (most recent call last):
+        ...
+        tidegate.errors.InputError: expected the fused path, got eager: dtype is bfloat16 — use float32 or float64
+    """
+    token = _strict.set(True)
+    try:
+        yield
+    finally:
+        _strict.reset(token)
+
+
+def check_strict(obstacle: Obstacle) -> None:
+    """Refuse a fallback that nobody asked for, where ``strict`` is on.
+
+    Raises:
+        InputError, BackendError: as the obstacle says.
+    """
+    if obstacle.error is not None and _strict.get():
+        raise obstacle.error("STRICT", f"expected the fused path, got {obstacle.path}", fix=obstacle.fix)
