@@ -9,6 +9,7 @@ import torch
 from tidegate import zoo
 from tidegate.errors import InputError
 from tidegate.nn import contract
+from tidegate.nn.layer import unlike_torch
 from tidegate.nn.recurrent import States, as_states, graph_of
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
 from tidegate.spec import Cell, Graph
@@ -119,6 +120,11 @@ class RecurrentCell(torch.nn.RNNCellBase):
             contract.check_step_rank(type(self).__name__, f"hx[{k}]" if len(states) > 1 else "hidden", state)
         return states
 
+    def _only_state(self, hx: torch.Tensor) -> States:
+        """The state of a cell of torch's that has one: never a tuple, as torch reads it."""
+        contract.check_step_rank(type(self).__name__, "hidden", hx)
+        return (hx,)
+
     def _register(self, name: str, parameter: torch.nn.Parameter | None) -> None:
         if hasattr(type(self), name) or hasattr(self, name):  # a property may not work yet
             raise InputError("CELL_NAME", f"a module has something else named {name!r}", fix="rename that vector")
@@ -167,8 +173,7 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         return self._by_nonlinearity[self.nonlinearity]
 
     def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  one state reads the same either way
-        contract.check_step_rank(type(self).__name__, "hidden", hx)
-        return (hx,)
+        return self._only_state(hx)
 
 
 class LSTMCell(RecurrentCell, torch.nn.LSTMCell):
@@ -253,10 +258,7 @@ class GRUCell(RecurrentCell, torch.nn.GRUCell):
 
     def extra_repr(self) -> str:
         """As torch.nn prints it, and what differs from torch.nn."""
-        reset = "" if self.reset == "after" else f", reset={self.reset}"
-        update = "" if self.update == "keep" else f", update={self.update}"
-        return super().extra_repr() + reset + update
+        return super().extra_repr() + unlike_torch(self.reset, self.update)
 
     def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  one state reads the same either way
-        contract.check_step_rank(type(self).__name__, "hidden", hx)
-        return (hx,)
+        return self._only_state(hx)

@@ -108,9 +108,13 @@ class GRU(Recurrent, torch.nn.GRU):
 
     def extra_repr(self) -> str:
         """As torch.nn prints it, and what differs from torch.nn."""
-        reset = "" if self.reset == "after" else f", reset={self.reset}"
-        update = "" if self.update == "keep" else f", update={self.update}"
-        return super().extra_repr() + reset + update
+        return super().extra_repr() + unlike_torch(self.reset, self.update)
+
+
+def unlike_torch(reset: str, update: str) -> str:
+    """What a GRU prints of its options where they differ from torch.nn's."""
+    options = {"reset": (reset, "after"), "update": (update, "keep")}
+    return "".join(f", {name}={value}" for name, (value, torchs) in options.items() if value != torchs)
 
 
 def _refuse_projection(options: dict[str, Any]) -> None:
