@@ -410,7 +410,17 @@ def in_reverse(program: Program) -> Program:
     return replace(program, phases=program.phases[::-1])
 
 
+def of_a_node_that_is_not_there(program: Program) -> Program:
+    return changed(program, 0, loads=(*program.phases[0].loads, len(program.step.nodes)))
+
+
+def writing_a_series_that_is_not_there(program: Program) -> Program:
+    return changed(program, 0, writes=(len(program.step.series),))
+
+
 PLANTED = [
+    of_a_node_that_is_not_there,
+    writing_a_series_that_is_not_there,
     without_a_phase,
     without_a_load,
     without_what_a_later_phase_reads,

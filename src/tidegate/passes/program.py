@@ -107,6 +107,7 @@ def verify_program(program: Program) -> None:
         InternalError: a value is read before it is there, in the wrong width, or a result is never written.
     """
     nodes = program.step.nodes
+    _refuse(program, _out_of_range(program))  # before anything is looked up by them
     leaves = {i for i, node in enumerate(nodes) if node.op in (Op.STATE, Op.GIVEN, Op.VECTOR)}
     kept: set[int] = set()
     complaints = []
@@ -138,6 +139,27 @@ def verify_program(program: Program) -> None:
     ):
         if sorted(done) != list(range(count)):
             complaints.append(f"{what}s written: {sorted(done)} of {count}")
+    _refuse(program, complaints)
+
+
+def _out_of_range(program: Program) -> list[str]:
+    step, complaints = program.step, []
+    for number, phase in enumerate(program.phases):
+        groups = (
+            ("node", len(step.nodes), (*phase.products, *phase.loads, *phase.body, *phase.keeps)),
+            ("carried value", len(step.carried), phase.carries),
+            ("series", len(step.series), phase.writes),
+        )
+        complaints += [
+            f"phase {number}: there is no {what} {index}"
+            for what, count, indices in groups
+            for index in indices
+            if not 0 <= index < count
+        ]
+    return complaints
+
+
+def _refuse(program: Program, complaints: list[str]) -> None:
     if complaints:
-        listing = "\n".join(f"  %{i} = {node}" for i, node in enumerate(nodes))
+        listing = "\n".join(f"  %{i} = {node}" for i, node in enumerate(program.step.nodes))
         raise InternalError("PROGRAM_INVALID", f"{'; '.join(complaints)}\n{listing}", fix="please report this")
