@@ -1,8 +1,8 @@
 // What the engine is told, as plain data: the same bytes on both sides of the C interface.
 //
-// A plan says what one step does; it is made once for a cell, its widths and a number type. A call brings the tensors. It
-// is words of eight bytes: a tg_call, the address of each tensor of the plan (null where there is none), and then of each
-// the stride from row to row.
+// A plan says what one step does; it is made once for a cell, its widths and a number type. A call brings the tensors.
+// It is words of eight bytes: a tg_call, the address of each tensor of the plan (null where there is none), and then of
+// each the stride from row to row.
 // Offsets and strides count elements.
 #pragma once
 

@@ -33,8 +33,8 @@ inline namespace TIDEGATE_ISA {
 constexpr int kLooks = 500;
 
 // Members of a region meet again within microseconds, unless one was interrupted. If the others slept at once, they
-// would come late to the next meeting, that one would sleep there, and all would wake each other from then on, at twenty
-// times the price. So before they sleep they go on looking for longer than waking takes, and offer their core in between.
+// would come late to the next meeting, that one would sleep there, and all would wake each other from then on, at
+// twenty times the price. So before they sleep they look for longer than waking takes, and offer their core meanwhile.
 constexpr int kOffers = 100;
 constexpr int kLooksAfterOffer = 50;
 
@@ -257,8 +257,8 @@ inline void join_region(void* place) {
 // returns how many there were when all are done. That is `members`, or 1, in which case the caller ran alone, as
 // task(argument, 0, 1): inside a task, while another thread has the pool, and where threads cannot be made. So a task
 // must go by the members it is told, and with one of them must not wait at a barrier that was made for more.
-// `threads`, at least as many, is how many the caller's program uses elsewhere: an OpenMP runtime that is asked for fewer
-// lets the others go, and makes them anew for whoever comes next.
+// `threads`, at least as many, is how many the caller's program uses elsewhere: an OpenMP runtime that is asked for
+// fewer lets the others go, and makes them anew for whoever comes next.
 inline int parallel(int members, int threads, Task task, void* argument) {
   const bool nested = inside_task;
   if (members > 1 && !nested && openmp.parallel) {

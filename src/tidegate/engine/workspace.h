@@ -11,7 +11,7 @@ inline namespace TIDEGATE_ISA {
 
 // A call and where its tensors are.
 struct Call : tg_call {
-  void* const* tensors;    // null where there is none: initial rows are then zeros
+  void* const* tensors;  // null where there is none: initial rows are then zeros
   const int64_t* strides;
 
   explicit Call(const int64_t* words)

@@ -40,7 +40,6 @@ class Batch(NamedTuple):
 def full(x: torch.Tensor, resets: torch.Tensor | None = None) -> Batch:
     """A batch [T, B, I] in which all sequences are equally long."""
     steps, size = x.shape[:2]
-
     rows = Rows(x, Steps.even_ones(steps, size), None if resets is None else resets.reshape(-1))
     return Batch(rows, size, None, None, lambda values, _fill=0.0: values)
 

@@ -58,14 +58,24 @@ def written(
     return words
 
 
+def room_of(size: int) -> torch.Tensor:
+    """Memory of so many bytes from the first ``aligned`` address on."""
+    return torch.empty(size + ALIGNMENT, dtype=torch.uint8)
+
+
+def aligned(address: int) -> int:
+    """The next address, or size, that is a whole number of cache lines."""
+    return -(-address // ALIGNMENT) * ALIGNMENT
+
+
 def _run(
     task: Task, plan: Plan, bound: Sequence[Sequence[int]], strides: Sequence[int], size: int, *, backward: bool
 ) -> None:
     """Run all directions, each with the addresses of its tensors, in one call of the engine."""
     engine, threads = load().engine, torch.get_num_threads()
     need = _workspace(task, plan, bound[0], strides, size, threads)
-    room = torch.empty(len(bound) * need + ALIGNMENT, dtype=torch.uint8)
-    at = -(-room.data_ptr() // ALIGNMENT) * ALIGNMENT
+    room = room_of(len(bound) * need)
+    at = aligned(room.data_ptr())
     calls = [
         written(
             task, plan, own, strides, workspace=at + d * need, descending=(d == 1) != backward, backward=backward
@@ -83,7 +93,7 @@ def _workspace(
     found = plan.workspaces.get(key) if task.steps.even else None
     if found is None:
         need = load().engine.tg_workspace(written(task, plan, addresses, strides), size, threads)
-        found = -(-int(need) // ALIGNMENT) * ALIGNMENT
+        found = aligned(need)
         if task.steps.even:
             plan.workspaces[key] = found
     return found

@@ -9,11 +9,7 @@ from typing import NamedTuple
 import torch
 
 from tidegate.errors import InputError
-from tidegate.runtime.call import (
-    ALIGNMENT,
-    Task,
-    written,
-)
+from tidegate.runtime.call import Task, aligned, room_of, written
 from tidegate.runtime.library import load
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.sized import DTYPES, SizedCell
@@ -122,23 +118,23 @@ class _Layer:
         address = bound.words.buffer_info()[0]
         self._engine.tg_pack(address, self._type)
         size = int(self._engine.tg_packed(address, self._type))
-        packed = _room(size)
-        at, to = _aligned(bound.workspace) - bound.workspace.data_ptr(), _aligned(packed) - packed.data_ptr()
+        packed = room_of(size)
+        at, to = (aligned(room.data_ptr()) - room.data_ptr() for room in (bound.workspace, packed))
         packed[to : to + size] = bound.workspace[at : at + size]
         return packed
 
     def _bind(self, steps: int, threads: int, *, packed: int) -> _Bound:
         task = self._task._replace(steps=Steps.even_ones(steps, self._task.sequences))
         call = (task, self._plan, self._addresses, self._strides)
-        room = _room(self._engine.tg_workspace(written(*call, packed=packed), self._type, threads))
-        words = array("q", written(*call, packed=packed, workspace=_aligned(room)))
+        room = room_of(self._engine.tg_workspace(written(*call, packed=packed), self._type, threads))
+        words = array("q", written(*call, packed=packed, workspace=aligned(room.data_ptr())))
         return _Bound(words, threads, room, task)
 
     def run(self, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
         threads = 1 if steps == 1 and self._task.sequences == 1 else torch.get_num_threads()
         bound = self._single if steps == 1 else self._several
         if bound is None or bound.threads != threads or bound.task.steps.count != steps:
-            bound = self._bind(steps, threads, packed=_aligned(self._packed))
+            bound = self._bind(steps, threads, packed=aligned(self._packed.data_ptr()))
             if steps == 1:
                 self._single = bound
             else:
@@ -155,11 +151,3 @@ class _Bound(NamedTuple):
     threads: int
     workspace: torch.Tensor
     task: Task
-
-
-def _room(size: int) -> torch.Tensor:
-    return torch.empty(int(size) + ALIGNMENT, dtype=torch.uint8)
-
-
-def _aligned(room: torch.Tensor) -> int:
-    return -(-room.data_ptr() // ALIGNMENT) * ALIGNMENT
