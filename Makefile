@@ -28,11 +28,11 @@ lint: .venv/installed-dev
 
 .venv/installed-test: .venv/installed
 	@echo "installing what the tests need"
-	@$(PIP) -e '.[test]'
+	@$(PIP) -e '.[test,peer]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed-test
-	@$(PIP) -e '.[test,dev]'
+	@$(PIP) -e '.[test,peer,dev]'
 	@touch $@
 
 clean:
