@@ -84,6 +84,8 @@ class GRU(Recurrent, torch.nn.GRU):
         update: an open update gate ``"keep"``s the old state as in torch.nn, or ``"write"``s the new one.
     """
 
+    autocast_keeps_dtype = True
+
     def __init__(
         self,
         input_size: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
 from tidegate.nn import contract
+from tidegate.nn.operator import run_operator
+from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import project
-from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, run_layer, sized, trace_layer
+from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, run_layer, sized, trace_layer, traced
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
@@ -71,6 +74,7 @@ class Recurrent(torch.nn.RNNBase):
     graph: Graph
     cells: list[SizedCell]  # of each layer
     last_path: str | None = None
+    autocast_keeps_dtype = False  # whether results under autocast have the input's type instead of autocast's
 
     def __init__(
         self,
@@ -138,22 +142,60 @@ class Recurrent(torch.nn.RNNBase):
         reset: torch.Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Output and final states; see the class for shapes."""
+        data = input.data if isinstance(input, PackedSequence) else input
+        precision = Precision.of(data, kept=self.autocast_keeps_dtype)
+        run: Callable[..., tuple[Any, Any]] = self._run_operators if traced() and data is input else self._run_rows
+        if precision is None:
+            return run(input, hx, lengths, reset, None)
+        with torch.autocast("cpu", enabled=False):
+            return run(input, hx, lengths, reset, precision)
+
+    def _run_rows(
+        self, input: torch.Tensor | PackedSequence, hx: Any, lengths: Any, reset: Any, precision: Precision | None
+    ) -> tuple[Any, Any]:
+        """By the fastest path that applies."""
         batch, outside = self._entered(input, lengths, reset)
-        states = self._initial_states(batch, hx, batched=outside.batched)
+        states = self._initial_states(hx, batch.size, batch.order, batched=outside.batched)
         rows, final, met = batch.rows, [], None
+        if precision is not None:
+            rows = rows._replace(data=rows.data.to(precision.work))
         for layer in range(self.num_layers):
-            first, parameters = self._first_of(layer, states), self.layer_parameters(layer)
+            first, parameters = self._given(layer, states, precision)
             obstacle, (output, *last) = run_layer(self.cells[layer], rows, batch.size, first, parameters)
             met = met or obstacle
             final.append(last)
             rows = Rows(self._between_layers(output, layer), rows.steps, rows.resets)
         self.__dict__["last_path"] = FUSED if met is None else met.path  # Module's own way costs microseconds
+        return self._left(batch.restore(rows.data), final, batch.back, outside, precision)
+
+    def _run_operators(
+        self, input: torch.Tensor, hx: Any, lengths: Any, reset: Any, precision: Precision | None
+    ) -> tuple[Any, Any]:
+        """By operations that torch's compilers and transforms know."""
+        x, resets, outside = self._checked(input, reset)
+        states = self._initial_states(hx, x.shape[1], None, batched=outside.batched)
+        final = []
+        if precision is not None:
+            x = x.to(precision.work)
+        for layer in range(self.num_layers):
+            first, parameters = self._given(layer, states, precision)
+            x, *last = run_operator(self.cells[layer], x, lengths, resets, first, parameters)
+            final.append(last)
+            x = self._between_layers(x, layer)
+        return self._left(x, final, None, outside, precision)
+
+    def _left(
+        self, output: Any, final: list[Any], back: torch.Tensor | None, outside: _Outside, precision: Precision | None
+    ) -> tuple[Any, Any]:
+        """Output and final states as the caller gets them, given those of each layer."""
         stacked = tuple(final[0] if len(final) == 1 else map(torch.cat, zip(*final, strict=True)))
-        if batch.back is not None:
-            stacked = tuple(state.index_select(1, batch.back) for state in stacked)
+        if back is not None:
+            stacked = tuple(state.index_select(1, back) for state in stacked)
         if not outside.batched:
             stacked = tuple(state.squeeze(1) for state in stacked)
-        return outside.leave(batch.restore(rows.data)), stacked if len(stacked) > 1 else stacked[0]
+        if precision is not None:
+            output, stacked = output.to(precision.result), tuple(precision.results(stacked))
+        return outside.leave(output), stacked if len(stacked) > 1 else stacked[0]
 
     def trace(
         self,
@@ -171,12 +213,12 @@ class Recurrent(torch.nn.RNNBase):
             Gradients flow through them: to read numbers only, call it under ``torch.no_grad()``.
         """
         batch, outside = self._entered(input, lengths, reset)
-        states = self._initial_states(batch, hx, batched=outside.batched)
+        states = self._initial_states(hx, batch.size, batch.order, batched=outside.batched)
         rows, reported = batch.rows, self.graph.reported
         self.__dict__["last_path"] = TRACE.path
         traced: dict[str, Any] = {}
         for layer in range(self.num_layers):
-            first, parameters = self._first_of(layer, states), self.layer_parameters(layer)
+            first, parameters = self._given(layer, states, None)
             output, seen = trace_layer(self.cells[layer], rows, batch.size, first, parameters, [*reported.values()])
             for reverse, values in zip((False, True), seen, strict=False):
                 for name, value in zip(reported, values, strict=True):
@@ -202,7 +244,6 @@ class Recurrent(torch.nn.RNNBase):
     def _entered(
         self, x: torch.Tensor | PackedSequence, lengths: Lengths | None, reset: torch.Tensor | None
     ) -> tuple[Batch, _Outside]:
-        dtype = self._parameter(self._flat_weights_names[0]).dtype
         if isinstance(x, PackedSequence):
             if lengths is not None or reset is not None:
                 raise InputError(
@@ -210,26 +251,37 @@ class Recurrent(torch.nn.RNNBase):
                     "lengths= or reset= came with a PackedSequence, which has lengths and an order of its own",
                     fix="drop lengths=; for reset= pass a padded batch and lengths=",
                 )
-            contract.check_data(x.data, self.input_size, dtype)
+            contract.check_data(x.data, self.input_size, self._dtype)
             return packed(x), _Outside(batched=True, batch_first=False)
-        contract.check_input(type(self).__name__, x, self.input_size, dtype)
+        x, resets, outside = self._checked(x, reset)
+        return (full(x, resets) if lengths is None else padded(x, lengths, resets)), outside
+
+    def _checked(
+        self, x: torch.Tensor, reset: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None, _Outside]:
+        """A padded batch as [T, B, I], its resets, and the caller's layout."""
+        contract.check_input(type(self).__name__, x, self.input_size, self._dtype)
         outside = _Outside(batched=x.dim() == 3, batch_first=self.batch_first and x.dim() == 3)
         x = outside.enter(x)
         if x.shape[0] == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        resets = None if reset is None else check_resets(outside.enter_mask(reset), x)
-        return (full(x, resets) if lengths is None else padded(x, lengths, resets)), outside
+        return x, None if reset is None else check_resets(outside.enter_mask(reset), x), outside
 
-    def _state_shapes(self, batch: Batch) -> list[tuple[int, int, int]]:
-        passes = self.num_layers * (1 + self.bidirectional)
-        return [(passes, batch.size, width) for width in self.cells[0].state_widths]
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self._parameter(self._flat_weights_names[0]).dtype
 
-    def _first_of(self, layer: int, states: States | None) -> States | None:
-        """The part of the first states that belongs to a layer."""
-        directions = 1 + self.bidirectional
-        return states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
+    def _given(
+        self, layer: int, states: States | None, precision: Precision | None
+    ) -> tuple[States | None, list[torch.Tensor]]:
+        """The first states of a layer, if there are any, and its parameters."""
+        directions, parameters = 1 + self.bidirectional, self.layer_parameters(layer)
+        first = states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
+        if precision is None:
+            return first, parameters
+        return first and tuple(precision.working(first)), precision.working(parameters)
 
-    def _initial_states(self, batch: Batch, hx: Any, *, batched: bool) -> States | None:
+    def _initial_states(self, hx: Any, size: int, order: torch.Tensor | None, *, batched: bool) -> States | None:
         """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""
         if hx is None:
             return None
@@ -237,10 +289,9 @@ class Recurrent(torch.nn.RNNBase):
         contract.check_state_rank(states, batched=batched)
         if not batched:
             states = tuple(state.unsqueeze(1) for state in states)
-        contract.check_state_shapes(states, self._state_shapes(batch))
-        if batch.order is not None:
-            states = tuple(state.index_select(1, batch.order) for state in states)
-        return states
+        passes = self.num_layers * (1 + self.bidirectional)
+        contract.check_state_shapes(states, [(passes, size, width) for width in self.cells[0].state_widths])
+        return states if order is None else tuple(state.index_select(1, order) for state in states)
 
     def _passes(self) -> list[tuple[int, bool]]:
         """Layer and direction of each pass, in the order in which torch.nn stacks states."""

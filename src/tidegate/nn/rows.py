@@ -7,9 +7,11 @@ A full batch, a padded batch with ``lengths=``, and torch's PackedSequence all b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
@@ -28,20 +30,22 @@ class Batch(NamedTuple):
         back: the inverse of ``order``.
         restore: brings values laid out as the rows into the caller's layout, [T, B, ...] or
             packed; its second argument fills what lies behind the end of a sequence.
+        take: its inverse.
     """
 
     rows: Rows
     size: int
     order: torch.Tensor | None
     back: torch.Tensor | None
-    restore: Callable[..., torch.Tensor | PackedSequence]
+    restore: Callable[..., Any]
+    take: Callable[[torch.Tensor], torch.Tensor]
 
 
 def full(x: torch.Tensor, resets: torch.Tensor | None = None) -> Batch:
     """A batch [T, B, I] in which all sequences are equally long."""
     steps, size = x.shape[:2]
     rows = Rows(x, Steps.even_ones(steps, size), None if resets is None else resets.reshape(-1))
-    return Batch(rows, size, None, None, lambda values, _fill=0.0: values)
+    return Batch(rows, size, None, None, lambda values, _fill=0.0: values, lambda values: values)
 
 
 def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None) -> Batch:
@@ -52,21 +56,23 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
     """
     steps, size = x.shape[:2]
     counts = _checked(lengths, steps, size)
-    sorted_counts, order = torch.sort(counts, descending=True, stable=True)
-    time = torch.arange(steps)
-    running = time[:, None] < sorted_counts[None, :]  # [T, B]
-    where = (time[:, None] * size + order[None, :])[running].to(x.device)  # each value's place in the caller's layout
+    order = np.argsort(-counts, kind="stable")
+    running = np.arange(steps)[:, None] < counts[order]  # [T, B]
     sizes = running.sum(1)
+    # each value's place in the caller's layout
+    where = torch.from_numpy((np.arange(steps)[:, None] * size + order)[running]).to(x.device)
 
     def restore(values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:
         flat = values.new_full((steps * size, values.shape[-1]), fill)
         flat = flat.index_copy(0, where, values) if transform() else flat.index_copy_(0, where, values)
         return flat.view(steps, size, values.shape[-1])
 
-    data = x.reshape(steps * size, x.shape[-1]).index_select(0, where)
-    order = order.to(x.device)
-    resets = None if resets is None else resets.reshape(-1).index_select(0, where)
-    return Batch(Rows(data, Steps(sizes[sizes > 0].numpy()), resets), size, order, torch.argsort(order), restore)
+    def take(values: torch.Tensor) -> torch.Tensor:
+        return values.flatten(0, 1).index_select(0, where)
+
+    rows = Rows(take(x), Steps(sizes[sizes > 0]), None if resets is None else take(resets))
+    there, back = (torch.from_numpy(index).to(x.device) for index in (order, np.argsort(order)))
+    return Batch(rows, size, there, back, restore, take)
 
 
 def packed(x: PackedSequence) -> Batch:
@@ -76,7 +82,8 @@ def packed(x: PackedSequence) -> Batch:
         return PackedSequence(values, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
 
     steps = Steps(x.batch_sizes.numpy().copy())  # theirs may change before the backward run
-    return Batch(Rows(x.data, steps), int(steps.sizes[0]), x.sorted_indices, x.unsorted_indices, restore)
+    rows = Rows(x.data, steps)
+    return Batch(rows, int(steps.sizes[0]), x.sorted_indices, x.unsorted_indices, restore, lambda values: values)
 
 
 def check_resets(resets: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -95,14 +102,14 @@ def check_resets(resets: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return resets.to(x.device)
 
 
-def _checked(lengths: Lengths, steps: int, size: int) -> torch.Tensor:
+def _checked(lengths: Lengths, steps: int, size: int) -> NDArray[np.int64]:
     try:
-        counts = torch.as_tensor(lengths).detach().cpu()
+        counts = np.asarray(lengths.tolist() if isinstance(lengths, torch.Tensor) else lengths)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError("LENGTHS", f"lengths {lengths!r:.60} are no numbers", fix=f"pass {size} integers") from error
-    if not counts.numel():
-        counts = counts.long()  # an empty list has no dtype of its own
-    if counts.shape != (size,) or counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
+    if not counts.size:
+        counts = counts.astype(np.int64)  # an empty list has no dtype of its own
+    if counts.shape != (size,) or counts.dtype.kind not in "iu":
         raise InputError(
             "LENGTHS",
             f"lengths has shape {list(counts.shape)} and dtype {counts.dtype}, expected {size} integers",
@@ -114,4 +121,4 @@ def _checked(lengths: Lengths, steps: int, size: int) -> torch.Tensor:
             f"lengths go from {int(counts.min())} to {int(counts.max())}, but the input has {steps} steps",
             fix=f"every length must lie between 0 and {steps}",
         )
-    return counts.long()
+    return counts.astype(np.int64)

@@ -1,11 +1,12 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
-from tidegate.runtime.fused import transform
-from tidegate.runtime.layer import run_layer, trace_layer
+from tidegate.runtime.call import Forward
+from tidegate.runtime.fused import traced, transform
+from tidegate.runtime.layer import run_layer, run_layer_backward, run_layer_saving, trace_layer
 from tidegate.runtime.library import fma_peak, isa
 from tidegate.runtime.path import FUSED, TRACE, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
-from tidegate.runtime.sized import SizedCell, sized
+from tidegate.runtime.sized import SizedCell, described, sized
 from tidegate.runtime.stream import Stream
 from tidegate.runtime.tensor import TENSORS
 
@@ -13,16 +14,21 @@ __all__ = [
     "FUSED",
     "TENSORS",
     "TRACE",
+    "Forward",
     "Rows",
     "SizedCell",
     "Steps",
     "Stream",
+    "described",
     "eager_only",
     "fma_peak",
     "isa",
     "run_layer",
+    "run_layer_backward",
+    "run_layer_saving",
     "sized",
     "strict",
     "trace_layer",
+    "traced",
     "transform",
 ]

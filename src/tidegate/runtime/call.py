@@ -148,7 +148,13 @@ class Forward(NamedTuple):
 
 
 def forward(
-    task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor], *, saving: bool
+    task: Task,
+    x: torch.Tensor,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    *,
+    saving: bool,
+    room: int = 0,
 ) -> Forward:
     """Run a layer.
 
@@ -158,12 +164,14 @@ def forward(
         first: for each state [directions, B, width], contiguous; None for zeros.
         parameters: those of the first direction, then those of the second, contiguous.
         saving: keep what a backward run needs.
+        room: rows for what is kept, where there are to be more of them than the input has.
     """
     cell, directions, size, outer = task.cell, task.directions, x.element_size(), x.shape[:-1]
     plan = cell.forward_plan(x.dtype, saving=saving)
     output = x.new_empty(*outer, directions * cell.output_width)
     last = tuple([x.new_empty(directions, task.sequences, width) for width in cell.state_widths])
-    saved = _large(x.new_empty(directions, task.steps.rows, plan.saved_width)) if saving else None
+    kept = (directions, max(room, task.steps.rows), plan.saved_width)
+    saved = _large(x.new_empty(kept)) if saving else None
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     count = len(cell.names)
     bound = []

@@ -62,6 +62,20 @@ def transform() -> Obstacle | None:
     return None if c._get_tracing_state() is None else TRACER  # noqa: SLF001
 
 
+def traced() -> bool:
+    """Whether torch compiles, exports, vectorises or differentiates by functions, and wants one operation to look at.
+
+    In forward mode it wants to look at all of them.
+    """
+    c = torch._C  # noqa: SLF001
+    if torch.compiler.is_compiling():
+        return True
+    if not c._are_functorch_transforms_active():  # noqa: SLF001
+        return False
+    kinds = {level.key() for level in c._functorch.get_interpreter_stack()}  # noqa: SLF001
+    return c._functorch.TransformType.Jvp not in kinds  # noqa: SLF001
+
+
 def _of_tensor(tensor: torch.Tensor, dtype: torch.dtype) -> Obstacle:
     """What is wrong with a tensor of a call whose input has this dtype."""
     if type(tensor) not in PLAIN:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from tidegate.runtime import fused
-from tidegate.runtime.call import Task, Tensors
+from tidegate.runtime.call import Forward, Gradients, Task, Tensors, backward, forward, in_rows
 from tidegate.runtime.path import Obstacle, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.sized import SizedCell
@@ -42,6 +42,69 @@ def run_layer(
         return None, fused.run(task, rows.data, first, parameters)
     check_strict(obstacle)
     return obstacle, fused.run_eagerly(task, rows.data, first, parameters)
+
+
+def run_layer_saving(
+    cell: SizedCell,
+    rows: Rows,
+    sequences: int,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    *,
+    room: int,
+) -> Forward | None:
+    """As ``run_layer``, by the engine and recorded by nobody; None where the engine cannot run it.
+
+    Args:
+        cell: and the next ones, as ``run_layer`` has them.
+        rows: the input sequences.
+        sequences: how many there are.
+        first: states before the first step.
+        parameters: of all directions.
+        room: rows to make for what a backward run needs; 0 if there will be none.
+
+    Raises:
+        InputError, BackendError: under ``strict``, where the engine cannot run it.
+    """
+    task = _task(cell, rows, sequences, parameters)
+    if not _by_engine(task, rows.data, first, parameters):
+        return None
+    first, parameters = _contiguous(first), _contiguous(parameters) or ()
+    return forward(task, in_rows(rows.data), first, parameters, saving=room > 0, room=room)
+
+
+def run_layer_backward(
+    cell: SizedCell,
+    rows: Rows,
+    sequences: int,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    done: Forward,
+    d_output: torch.Tensor,
+    d_last: Sequence[torch.Tensor],
+) -> Gradients | None:
+    """The gradients of what ``run_layer_saving`` ran, as its engine computes them; None where it cannot.
+
+    What ``done`` has not saved is computed again.
+    """
+    task = _task(cell, rows, sequences, parameters)
+    if not _by_engine(task, rows.data, first, parameters):
+        return None
+    x, first, parameters = in_rows(rows.data), _contiguous(first), _contiguous(parameters) or ()
+    if done.saved is None:
+        done = forward(task, x, first, parameters, saving=True)
+    return backward(task, x, first, parameters, done, d_output, d_last, input_gradient=True)
+
+
+def _by_engine(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> bool:
+    obstacle = fused.obstacle(task, x, first, parameters)
+    if obstacle is not None:
+        check_strict(obstacle)
+    return obstacle is None
+
+
+def _contiguous(tensors: Sequence[torch.Tensor] | None) -> Tensors | None:
+    return None if tensors is None else tuple([tensor.contiguous() for tensor in tensors])
 
 
 def trace_layer(

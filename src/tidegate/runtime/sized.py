@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 
@@ -29,6 +30,7 @@ class SizedCell:
         widths: of each axis.
         names: of the parameters of one direction, as ``spec.parameter.parameter_shapes`` orders them.
         state_widths: the width of each state.
+        text: the graph and the widths as text, from which ``described`` brings them back without running code.
     """
 
     def __init__(self, graph: Graph, widths: Mapping[str, int]) -> None:
@@ -36,11 +38,17 @@ class SizedCell:
         self.names = tuple(parameter_shapes(graph, widths))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
+        self.text = json.dumps({"widths": self.widths, "graph": graph.to_json()})
         self._forward: dict[tuple[torch.dtype, bool], Plan] = {}
         self._backward: dict[tuple[torch.dtype, bool], Plan] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         return sized, (self.graph, tuple(self.widths.items()))
+
+    @cached_property
+    def saved_width(self) -> int:
+        """Width of what a forward run keeps for each step, for a backward run."""
+        return sum(self.widths[s.axis] for s in compiled(self.graph).lowered.forward.series if s.saved)
 
     def forward_plan(self, dtype: torch.dtype, *, saving: bool) -> Plan:
         """The plan of forward runs, with or without what a backward run needs."""
@@ -66,3 +74,14 @@ class SizedCell:
 def sized(graph: Graph, widths: tuple[tuple[str, int], ...]) -> SizedCell:
     """The cell at these widths, given as pairs of axis and width; the same object for the same cell and widths."""
     return SizedCell(graph, dict(widths))
+
+
+@lru_cache(maxsize=512)
+def described(text: str) -> SizedCell:
+    """The cell that ``SizedCell.text`` describes.
+
+    Raises:
+        SpecError: the graph is not a valid one.
+    """
+    data = json.loads(text)
+    return sized(Graph.from_json(data["graph"]), tuple(data["widths"].items()))
