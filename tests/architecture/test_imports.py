@@ -18,7 +18,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "passes": ("errors spec", ""),
     "emit": ("errors spec passes", ""),
     "runtime": ("errors spec passes emit", "torch numpy"),
-    "nn": ("errors spec zoo passes emit runtime", "torch"),
+    "nn": ("errors spec zoo passes emit runtime", "torch numpy"),
     "bench": ("errors spec zoo nn runtime", "torch numpy jax onnx onnxruntime torchrecurrent"),
     "records": ("errors", ""),
     "storage": ("", ""),

@@ -24,8 +24,10 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from tidegate.nn.rows import Batch, Lengths, full, padded
 from tidegate.runtime import (
+    TWICE,
     Forward,
     SizedCell,
+    check_strict,
     described,
     eager_only,
     run_layer,
@@ -247,6 +249,7 @@ def _run_second(
     cell: str,
 ) -> list[Tensor]:
     """Gradients of x, the first states, the parameters, ``d_output`` and ``d_last`` through ``layer_backward``."""
+    check_strict(TWICE)
     task = _Task.of(cell, lengths, resets, first, parameters)
     back = torch.func.vjp(task.gradients, x, *first, *parameters, d_output, *d_last)[1]
     return [gradient.contiguous() for gradient in back(tuple(grads))]

@@ -32,13 +32,12 @@ class Precision(NamedTuple):
             x: the input.
             kept: results under autocast keep the input's type, as torch.nn.GRU's do on a CPU; others get autocast's.
         """
-        if x.dtype not in HALF and not torch.is_autocast_enabled("cpu"):
+        cast = torch.is_autocast_enabled("cpu")
+        if not (cast or x.dtype in HALF) or not x.is_cpu:
             return None
-        if not x.is_cpu or x.dtype not in (*HALF, torch.float32):
-            return None
-        if not torch.is_autocast_enabled("cpu"):
-            return Precision(torch.float32, x.dtype)
-        return Precision(torch.float32, x.dtype if kept else torch.get_autocast_dtype("cpu"))
+        if x.dtype == torch.float64:  # which autocast leaves alone
+            return Precision(torch.float64, torch.float64)
+        return Precision(torch.float32, torch.get_autocast_dtype("cpu") if cast and not kept else x.dtype)
 
     def working(self, tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
         """The same values in the type of the work."""

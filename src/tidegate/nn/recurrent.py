@@ -11,11 +11,12 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
 from tidegate.nn import contract
+from tidegate.nn.dynamo import admit
 from tidegate.nn.operator import run_operator
 from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import project
-from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, run_layer, sized, trace_layer, traced
+from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, obstacle_of, run_layer, sized, trace_layer, traced
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.zoo import find
@@ -56,7 +57,7 @@ class Recurrent(torch.nn.RNNBase):
 
     Attributes:
         last_path: how the last call ran, ``"fused"`` or ``"eager: "`` and the reason; None before the first. Where
-            several threads call one layer it is that of any of them.
+            several threads call one layer it is that of any of them. What is compiled does not set it.
 
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
@@ -147,6 +148,8 @@ class Recurrent(torch.nn.RNNBase):
         run: Callable[..., tuple[Any, Any]] = self._run_operators if traced() and data is input else self._run_rows
         if precision is None:
             return run(input, hx, lengths, reset, None)
+        if torch.is_autocast_enabled("cpu"):
+            input = input.to(self._dtype)  # which nobody needs to have done before
         with torch.autocast("cpu", enabled=False):
             return run(input, hx, lengths, reset, precision)
 
@@ -174,11 +177,14 @@ class Recurrent(torch.nn.RNNBase):
         """By operations that torch's compilers and transforms know."""
         x, resets, outside = self._checked(input, reset)
         states = self._initial_states(hx, x.shape[1], None, batched=outside.batched)
-        final = []
+        final, met = [], None
         if precision is not None:
             x = x.to(precision.work)
         for layer in range(self.num_layers):
             first, parameters = self._given(layer, states, precision)
+            if not torch.compiler.is_compiling():  # what is compiled now runs later, perhaps elsewhere
+                met = met or obstacle_of(self.cells[layer], x, first, parameters)
+                self.__dict__["last_path"] = FUSED if met is None else met.path
             x, *last = run_operator(self.cells[layer], x, lengths, resets, first, parameters)
             final.append(last)
             x = self._between_layers(x, layer)
@@ -361,3 +367,6 @@ def as_states(hx: Any, names: list[str]) -> States:
             "STATE", f"this cell carries {' '.join(names)}, but hx is ({got})", fix=f"pass {len(names)} tensor(s)"
         )
     return states
+
+
+admit(Recurrent)

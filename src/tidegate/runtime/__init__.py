@@ -2,9 +2,9 @@
 
 from tidegate.runtime.call import Forward
 from tidegate.runtime.fused import traced, transform
-from tidegate.runtime.layer import run_layer, run_layer_backward, run_layer_saving, trace_layer
+from tidegate.runtime.layer import obstacle_of, run_layer, run_layer_backward, run_layer_saving, trace_layer
 from tidegate.runtime.library import fma_peak, isa
-from tidegate.runtime.path import FUSED, TRACE, eager_only, strict
+from tidegate.runtime.path import FUSED, TRACE, TWICE, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.sized import SizedCell, described, sized
 from tidegate.runtime.stream import Stream
@@ -14,15 +14,18 @@ __all__ = [
     "FUSED",
     "TENSORS",
     "TRACE",
+    "TWICE",
     "Forward",
     "Rows",
     "SizedCell",
     "Steps",
     "Stream",
+    "check_strict",
     "described",
     "eager_only",
     "fma_peak",
     "isa",
+    "obstacle_of",
     "run_layer",
     "run_layer_backward",
     "run_layer_saving",

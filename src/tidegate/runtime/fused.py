@@ -13,7 +13,7 @@ from tidegate.errors import BackendError, EmitError, InputError
 from tidegate.runtime import eager
 from tidegate.runtime.call import Forward, Task, Tensors, backward, forward, in_rows
 from tidegate.runtime.library import load
-from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
+from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.sized import DTYPES, compiled
 from tidegate.spec import Graph
@@ -27,7 +27,6 @@ FUNCTORCH = Obstacle("a transform of torch.func", "call the layer outside of tor
 FORWARD_MODE = Obstacle("forward-mode differentiation", "use backward()", BackendError)
 DISPATCH_MODE = Obstacle("a torch dispatch mode is active", "leave the mode around the layer", BackendError)
 AUTOCAST = Obstacle("autocast is on", "call the layer under torch.autocast('cpu', enabled=False)", BackendError)
-TWICE = Obstacle("differentiated twice", "drop create_graph=True", BackendError)
 
 
 def obstacle(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Obstacle | None:
@@ -37,13 +36,20 @@ def obstacle(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Seq
     """
     if asked_for_eager():
         return ASKED
+    return transform() or obstacle_of(task.cell.graph, x, first, parameters)
+
+
+def obstacle_of(
+    graph: Graph, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+) -> Obstacle | None:
+    """The same, whatever torch is doing."""
     dtype = x.dtype
     if dtype not in DTYPES:
-        return transform() or _of_tensor(x, dtype)
+        return _of_tensor(x, dtype)
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
-            return transform() or _of_tensor(tensor, dtype)
-    return transform() or _unavailable(task.cell.graph)
+            return _of_tensor(tensor, dtype)
+    return _unavailable(graph)
 
 
 def transform() -> Obstacle | None:

@@ -8,7 +8,7 @@ import torch
 
 from tidegate.runtime import fused
 from tidegate.runtime.call import Forward, Gradients, Task, Tensors, backward, forward, in_rows
-from tidegate.runtime.path import Obstacle, check_strict
+from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.sized import SizedCell
 
@@ -94,6 +94,13 @@ def run_layer_backward(
     if done.saved is None:
         done = forward(task, x, first, parameters, saving=True)
     return backward(task, x, first, parameters, done, d_output, d_last, input_gradient=True)
+
+
+def obstacle_of(
+    cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+) -> Obstacle | None:
+    """What keeps an operation from the engine that is one step to torch's transforms; None for nothing."""
+    return ASKED if asked_for_eager() else fused.obstacle_of(cell.graph, x, first, parameters)
 
 
 def _by_engine(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> bool:

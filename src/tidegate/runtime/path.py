@@ -36,6 +36,7 @@ class Obstacle(NamedTuple):
 
 ASKED = Obstacle("eager_only is on")
 TRACE = Obstacle("trace")
+TWICE = Obstacle("differentiated twice", "drop create_graph=True", BackendError)
 
 
 @contextmanager
@@ -63,19 +64,20 @@ def strict() -> Iterator[None]:
 
     Raises:
         InputError: inside the block, for a dtype, device or type of tensor that the engine does not run.
-        BackendError: inside the block, for a transform, a compiler, autocast, or a machine without the engine.
+        BackendError: inside the block, for forward-mode or repeated differentiation, a tracer or dispatch mode of
+            torch, or a machine without the engine.
 
     Example:
         >>> import torch, tidegate as tg
-        >>> layer, x = tg.nn.GRU(4, 8, dtype=torch.bfloat16), torch.zeros(5, 3, 4, dtype=torch.bfloat16)
+        >>> layer, x = tg.nn.RNN(4, 8, dtype=torch.complex64), torch.zeros(5, 3, 4, dtype=torch.complex64)
         >>> y, h = layer(x)
         >>> layer.last_path
-        'eager: dtype is bfloat16'
+        'eager: dtype is complex64'
         >>> with tg.strict():
         ...     y, h = layer(x)
         Traceback (most recent call last):
         ...
-        tidegate.errors.InputError: expected the fused path, got eager: dtype is bfloat16 — use float32 or float64
+        tidegate.errors.InputError: expected the fused path, got eager: dtype is complex64 — use float32 or float64
     """
     token = _strict.set(True)
     try:
