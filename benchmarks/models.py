@@ -182,13 +182,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--steps", type=int, default=3, help="of training in each round")
     arguments = parser.parse_args()
-    how = f"{arguments.rounds} paired rounds of {arguments.steps} steps, alternating; outputs and gradients compared first"
+    how = f"{arguments.rounds} alternating rounds of {arguments.steps} steps, behind a check of outputs and gradients"
     lines = [
         "# Whole models, trained",
         "",
         f"torch {torch.__version__}, {torch.get_num_threads()} threads; {how}.",
         "",
-        "| model | torch, ms a step | ours, ms a step | ratio (range) | torch's last loss | ours differs by (relative) |",
+        "| model | torch, ms a step | ours, ms a step | ratio (range) | torch's last loss | ours differs by |",
         "|---|---|---|---|---|---|",
     ]
     for pair in pairs():
