@@ -28,6 +28,7 @@ CHOSEN = [
     "gru/before",
     "mgu",
     "janet",
+    "indrnn",
     "minlstm",
     "lstm1997",
     "fgr",

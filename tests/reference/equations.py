@@ -286,6 +286,22 @@ def janet(p, x, h):
     return (sigma(s) * h + (1 - sigma(s - 1)) * n,)
 
 
+def li_gru(p, x, h):
+    z = sigma(p.W(0, x) + p.b(0) + p.U(0, h))
+    n = torch.clamp_min(p.W(1, x) + p.b(1) + p.U(1, h), 0)
+    return (z * h + (1 - z) * n,)
+
+
+def ugrnn(p, x, h):
+    g = sigma(p.U(0, h) + p.W(0, x) + p.b(0))
+    c = tanh(p.U(1, h) + p.W(1, x) + p.b(1))
+    return (g * h + (1 - g) * c,)
+
+
+def ind_rnn(p, x, h):
+    return (torch.clamp_min(p.W(0, x) + p.vector("u") * h + p.b(0), 0),)
+
+
 def min_gru(p, x, h):
     z = sigma(p.W(0, x) + p.b(0))
     n = p.W(1, x) + p.b(1)
@@ -396,6 +412,13 @@ REFERENCES: dict[str, Reference] = {
         back=mgu_back,
     ),
     "janet": _one_biased("van der Westhuizen & Lasenby 2018: beta = 1, as in its experiments; h is c", janet, 1, 2),
+    "ligru": _one_biased(
+        "Ravanelli et al. 2018, without the batch norm of W x: a bias is what is left of it", li_gru, 1, 2
+    ),
+    "ugrnn": _one_biased("Collins et al. 2017: tanh for s; the candidate c is stored as n", ugrnn, 1, 2),
+    "indrnn": Reference(
+        "Li et al. 2018: the recurrent matrix is a vector; relu", ind_rnn, 1, {"ih": 1}, {"ih": 1}, ("u",)
+    ),
     "mingru": Reference("Feng et al. 2024, sequential mode, not in log space", min_gru, 1, {"ih": 2}, {"ih": 2}),
     "minlstm": Reference(
         "Feng et al. 2024, sequential mode, not in log space; f and i divided by their sum",

@@ -8,12 +8,15 @@ from tidegate.errors import InputError
 from tidegate.spec import Cell
 from tidegate.zoo.greff import CIFG, FGR, NFG, NIAF, NIG, NOAF, NOG, NP, V
 from tidegate.zoo.gru import GRU
+from tidegate.zoo.indrnn import IndRNN
 from tidegate.zoo.janet import JANET
+from tidegate.zoo.ligru import LiGRU
 from tidegate.zoo.lstm import LSTM, LSTM1997, PeepholeLSTM
 from tidegate.zoo.mgu import MGU
 from tidegate.zoo.minimal import MinGRU, MinLSTM
 from tidegate.zoo.misprint import MisprintGRU, MisprintLSTM
 from tidegate.zoo.rnn import RNN
+from tidegate.zoo.ugrnn import UGRNN
 
 FAMILIES: tuple[type[Cell], ...] = (
     RNN,
@@ -22,7 +25,7 @@ FAMILIES: tuple[type[Cell], ...] = (
     GRU,
     LSTM1997,
     *(V, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR),
-    *(MGU, JANET, MinGRU, MinLSTM),
+    *(MGU, JANET, LiGRU, UGRNN, IndRNN, MinGRU, MinLSTM),
     *(MisprintLSTM, MisprintGRU),
 )
 CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
@@ -59,6 +62,9 @@ __all__ = [
     "NOG",
     "NP",
     "RNN",
+    "UGRNN",
+    "IndRNN",
+    "LiGRU",
     "MinGRU",
     "MinLSTM",
     "MisprintGRU",
