@@ -30,6 +30,7 @@ CHOSEN = [
     "janet",
     "indrnn",
     "minlstm",
+    "slstm",
     "lstm1997",
     "fgr",
     "misprintlstm",

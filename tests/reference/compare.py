@@ -61,7 +61,7 @@ def draw(
         return (2 * torch.rand(*shape, generator=generator, dtype=torch.float64) - 1) / H**0.5
 
     params = {name: uniform(shape) for name, shape in reference.shapes(features, H).items()}
-    states = tuple(normal(B, H) for _ in range(reference.states))
+    states = reference.reachable(*(normal(B, H) for _ in range(reference.states)))
     dlast = tuple(normal(B, H) for _ in range(reference.states))
     return Case(cell, params, scale * normal(T, B, features), states if given else None, normal(T, B, H), dlast)
 

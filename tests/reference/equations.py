@@ -315,6 +315,30 @@ def min_lstm(p, x, h):
     return (f / (f + i) * h + i / (f + i) * n,)
 
 
+def slstm(*, forget: str) -> Step:
+    def step(p, x, h, c, n, m):
+        i_raw = p.W(0, x) + p.U(0, h) + p.b(0)
+        f_raw = p.W(1, x) + p.U(1, h) + p.b(1)
+        z = tanh(p.W(2, x) + p.U(2, h) + p.b(2))
+        o = sigma(p.W(3, x) + p.U(3, h) + p.b(3))
+        log_f = f_raw if forget == "exp" else -torch.logaddexp(torch.zeros_like(f_raw), -f_raw)
+        m_new = torch.where(n == 0, i_raw, torch.maximum(log_f + m, i_raw))
+        i = torch.exp(i_raw - m_new)
+        f = torch.where(n == 0, 0, torch.exp(log_f + m - m_new))
+        c_new = f * c + i * z
+        n_new = f * n + i
+        return o * c_new / n_new, c_new, n_new, m_new
+
+    return step
+
+
+class Stabilised(Reference):
+    """A cell that divides by its third state, which no step leaves below 1."""
+
+    def reachable(self, h, c, n, m):
+        return h, c, 1 + n.abs(), m
+
+
 def misprint_lstm(p, x, h, c):
     def concatenated(k):
         return p.W(k, x) + p.U(k, h)
@@ -427,6 +451,16 @@ REFERENCES: dict[str, Reference] = {
         {"ih": 3},
         {"ih": 3},
     ),
+    **{
+        name: Stabilised(
+            f"Beck et al. 2024: stabilised form, c and n start at 0, m with the first input gate; f is {forget}",
+            slstm(forget=forget),
+            4,
+            {"ih": 4, "hh": 4},
+            {"ih": 4},
+        )
+        for name, forget in (("slstm", "sigmoid"), ("slstm/exp", "exp"))
+    },
     "misprintlstm": Reference(
         "as printed: only the gates have a bias; W [h, x] is U h + W x, U and V of the print are R and later rows of W",
         misprint_lstm,

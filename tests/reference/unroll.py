@@ -73,6 +73,10 @@ class Reference:
         shapes |= {f"bias_{matrix}_l0": (blocks * H,) for matrix, blocks in self.biases.items()}
         return shapes | {f"{name}_l0": (H,) for name in self.vectors}
 
+    def reachable(self, *states: Tensor) -> tuple[Tensor, ...]:
+        """Random states, moved to where a run of the cell can lead."""
+        return states
+
 
 def forward(ref: Reference, params: Mapping[str, Tensor], x: Tensor, states: tuple[Tensor, ...]) -> Any:
     """All outputs [T, B, H] and the last states, each [B, H]."""

@@ -39,6 +39,7 @@ class Op(StrEnum):
     RELU = "relu"
     EXP = "exp"
     LOG = "log"
+    LOG_SIGMOID = "log_sigmoid"
     # The following stand in programs that passes derive, never in a cell.
     GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
     TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
@@ -48,7 +49,7 @@ class Op(StrEnum):
 DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER})
 LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.CONST})
 BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM})
-UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG})
+UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.LOG_SIGMOID})
 
 
 @dataclass(frozen=True)

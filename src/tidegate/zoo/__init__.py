@@ -16,6 +16,7 @@ from tidegate.zoo.mgu import MGU
 from tidegate.zoo.minimal import MinGRU, MinLSTM
 from tidegate.zoo.misprint import MisprintGRU, MisprintLSTM
 from tidegate.zoo.rnn import RNN
+from tidegate.zoo.slstm import SLSTM
 from tidegate.zoo.ugrnn import UGRNN
 
 FAMILIES: tuple[type[Cell], ...] = (
@@ -25,7 +26,7 @@ FAMILIES: tuple[type[Cell], ...] = (
     GRU,
     LSTM1997,
     *(V, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR),
-    *(MGU, JANET, LiGRU, UGRNN, IndRNN, MinGRU, MinLSTM),
+    *(MGU, JANET, LiGRU, UGRNN, IndRNN, MinGRU, MinLSTM, SLSTM),
     *(MisprintLSTM, MisprintGRU),
 )
 CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
@@ -62,6 +63,7 @@ __all__ = [
     "NOG",
     "NP",
     "RNN",
+    "SLSTM",
     "UGRNN",
     "IndRNN",
     "LiGRU",
