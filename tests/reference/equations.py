@@ -298,6 +298,60 @@ def ugrnn(p, x, h):
     return (g * h + (1 - g) * c,)
 
 
+def mut1(p, x, h):
+    z = sigma(p.W(0, x) + p.b(0))
+    r = sigma(p.W(1, x) + p.U(0, h) + p.b(1))
+    return (tanh(p.U(1, r * h) + tanh(x) + p.d(0)) * z + h * (1 - z),)
+
+
+def mut2(p, x, h):
+    z = sigma(p.W(0, x) + p.U(0, h) + p.b(0))
+    r = sigma(x + p.U(1, h) + p.d(0))
+    return (tanh(p.U(2, r * h) + p.W(1, x) + p.b(1)) * z + h * (1 - z),)
+
+
+def mut3(p, x, h):
+    z = sigma(p.W(0, x) + p.U(0, tanh(h)) + p.b(0))
+    r = sigma(p.W(1, x) + p.U(1, h) + p.b(1))
+    return (tanh(p.U(2, r * h) + p.W(2, x) + p.b(2)) * z + h * (1 - z),)
+
+
+class WideInput(Reference):
+    """A cell whose input is added to what its units hold."""
+
+    def features(self, H, wanted):
+        return H
+
+
+def scrn(p, x, h, s):
+    return _scrn(p, x, h, s, 0.95)
+
+
+def adaptive_scrn(p, x, h, s):
+    return _scrn(p, x, h, s, sigma(p.vector("beta")))
+
+
+def _scrn(p, x, h, s, alpha):
+    A, B = p.tensors["weight_ih_l0"].split([p.H, s.shape[-1]])
+    s_new = (1 - alpha) * (x @ B.T) + alpha * s
+    return sigma(s_new @ p.tensors["weight_P_l0"].T + x @ A.T + p.U(0, h)), s_new
+
+
+class Context(Reference):
+    """A cell whose second state has a width of its own, S."""
+
+    def further(self, H):
+        return {"S": H // 2 + 1}
+
+    def state_widths(self, H):
+        return H, self.further(H)["S"]
+
+    def shapes(self, I, H):
+        S = self.further(H)["S"]
+        shapes = {"weight_ih_l0": (H + S, I), "weight_hh_l0": (H, H), "weight_P_l0": (H, S)}
+        return shapes | {f"{name}_l0": (S,) for name in self.vectors}
+
+
 def ind_rnn(p, x, h):
     return (torch.clamp_min(p.W(0, x) + p.vector("u") * h + p.b(0), 0),)
 
@@ -365,6 +419,7 @@ PEEPHOLES = ("p_i", "p_f", "p_o")
 ODYSSEY = "Greff et al. 2017: block input z is stored as g, y is h, one bias a gate, tanh for both g(.) and h(.)"
 CHO = "Cho et al. 2014: h = z h + (1-z) n"
 CHUNG = "Chung et al. 2014: h = (1-z) h + z n"
+MUTATED = "Jozefowicz et al. 2015: z writes; b_h where W or else U has its rows"
 INSIDE = "U (r h); the papers print no bias, so each side has one"
 OUTSIDE = "r (U h + b'), the form of cuDNN, whose recurrent bias is inside the reset"
 
@@ -440,6 +495,15 @@ REFERENCES: dict[str, Reference] = {
         "Ravanelli et al. 2018, without the batch norm of W x: a bias is what is left of it", li_gru, 1, 2
     ),
     "ugrnn": _one_biased("Collins et al. 2017: tanh for s; the candidate c is stored as n", ugrnn, 1, 2),
+    "mut1": WideInput(
+        f"{MUTATED}; tanh(x) as it is, so x has H features", mut1, 1, {"ih": 2, "hh": 2}, {"ih": 2, "hh": 1}
+    ),
+    "mut2": WideInput(f"{MUTATED}; x as it is in r", mut2, 1, {"ih": 2, "hh": 3}, {"ih": 2, "hh": 1}),
+    "mut3": _one_biased(MUTATED, mut3, 1, 3),
+    "scrn": Context("Mikolov et al. 2014: alpha 0.95; h above, s below in W; no bias", scrn, 2, {}, {}),
+    "adaptivescrn": Context(
+        "Mikolov et al. 2014, section 3.3: Q is the logistic function of beta", adaptive_scrn, 2, {}, {}, ("beta",)
+    ),
     "indrnn": Reference(
         "Li et al. 2018: the recurrent matrix is a vector; relu", ind_rnn, 1, {"ih": 1}, {"ih": 1}, ("u",)
     ),

@@ -15,7 +15,9 @@ from tidegate.zoo.lstm import LSTM, LSTM1997, PeepholeLSTM
 from tidegate.zoo.mgu import MGU
 from tidegate.zoo.minimal import MinGRU, MinLSTM
 from tidegate.zoo.misprint import MisprintGRU, MisprintLSTM
+from tidegate.zoo.mut import MUT1, MUT2, MUT3
 from tidegate.zoo.rnn import RNN
+from tidegate.zoo.scrn import SCRN, AdaptiveSCRN
 from tidegate.zoo.slstm import SLSTM
 from tidegate.zoo.ugrnn import UGRNN
 
@@ -26,7 +28,8 @@ FAMILIES: tuple[type[Cell], ...] = (
     GRU,
     LSTM1997,
     *(V, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR),
-    *(MGU, JANET, LiGRU, UGRNN, IndRNN, MinGRU, MinLSTM, SLSTM),
+    *(MGU, JANET, LiGRU, UGRNN, MUT1, MUT2, MUT3),
+    *(IndRNN, SCRN, AdaptiveSCRN, MinGRU, MinLSTM, SLSTM),
     *(MisprintLSTM, MisprintGRU),
 )
 CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
@@ -56,6 +59,9 @@ __all__ = [
     "LSTM",
     "LSTM1997",
     "MGU",
+    "MUT1",
+    "MUT2",
+    "MUT3",
     "NFG",
     "NIAF",
     "NIG",
@@ -63,8 +69,10 @@ __all__ = [
     "NOG",
     "NP",
     "RNN",
+    "SCRN",
     "SLSTM",
     "UGRNN",
+    "AdaptiveSCRN",
     "IndRNN",
     "LiGRU",
     "MinGRU",

@@ -6,7 +6,7 @@ NOTHING = 1e30  # how far below every gate the scale of an empty memory lies
 
 
 class SLSTM(Cell):
-    """An LSTM whose gates are exponential: n counts what the cell state c was written with, and m keeps both small.
+    """An LSTM with exponential gates: n counts what c was written with, m keeps both small.
 
     ``forget`` says whether the forget gate is logistic or exponential too. The gates i and f are reported
     as they act, divided by exp(m).
