@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import torch
@@ -101,7 +102,8 @@ class Recurrent(torch.nn.RNNBase):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
-        self.own_widths = dict(widths) if widths else None
+        if widths is not None:
+            self.own_widths = copy(widths)
         self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
@@ -123,6 +125,13 @@ class Recurrent(torch.nn.RNNBase):
         if self.graph.output.axis == "P" and not self.proj_size:
             raise InputError(
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
+            )
+        if graph.input_axis == "H" and self.bidirectional and self.num_layers > 1:
+            raise InputError(
+                "INPUT_WIDTH",
+                f"{graph.name} takes {self.hidden_size} features, but its second layer would get both directions, "
+                f"{self.output_size}",
+                fix=f"stack layers yourself, with torch.nn.Linear({self.output_size}, {self.hidden_size}) between them",
             )
         self.cells = [sized(self.graph, tuple(self._widths(layer).items())) for layer in range(self.num_layers)]
 

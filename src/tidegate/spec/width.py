@@ -22,20 +22,25 @@ def axis_widths(
     Raises:
         InputError: no such axis, a width that is no positive integer, or an input that is not as wide as it must be.
     """
-    own = own or {}
-    for axis, width in own.items():
-        if axis not in graph.own_axes:
-            has = f"it has {' '.join(graph.own_axes)}" if graph.own_axes else "all of it is as wide as its units"
-            size = {"I": "input_size", "H": "hidden_size", "P": "proj_size"}.get(axis, "")
-            raise InputError(
-                "WIDTHS", f"{graph.name} has no axis {axis!r:.40} of its own: {has}", fix=f"pass {size or 'no other'}"
-            )
-        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-            raise InputError("WIDTHS", f"the width of {axis} is {width!r:.40}", fix="pass an integer of at least 1")
+    own = {} if own is None else own
+    _check_own(graph, own)
     if graph.input_axis == "H" and input_size != hidden_size:
         raise InputError(
             "INPUT_WIDTH",
-            f"{graph.name} adds its input to values of its units, so it takes {hidden_size} features, not {input_size}",
+            f"{graph.name} takes as many features as it has units, since equations mix both: expected {hidden_size}, "
+            f"got {input_size}",
             fix=f"put torch.nn.Linear({input_size}, {hidden_size}) in front, or make both sizes equal",
         )
     return {"I": input_size, "H": hidden_size} | {axis: own.get(axis, hidden_size) for axis in graph.own_axes}
+
+
+def _check_own(graph: Graph, own: object) -> None:
+    has = " ".join(graph.own_axes)
+    fix = f"pass a mapping from some of {has} to integers" if has else "leave out widths: all is as wide as the units"
+    if not isinstance(own, Mapping):
+        raise InputError("WIDTHS", f"widths is {own!r:.60}, expected a mapping from axes to integers", fix=fix)
+    for axis, width in own.items():
+        if axis not in graph.own_axes:
+            raise InputError("WIDTHS", f"{graph.name} has no axis {axis!r:.40} of its own", fix=fix)
+        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+            raise InputError("WIDTHS", f"the width of {axis} is {width!r:.40}, expected at least 1", fix=fix)
