@@ -1,4 +1,4 @@
-"""How exact are the engine's exp, log, sigmoid, tanh and relu, and how exact are torch's on the same points?
+"""How exact are the engine's exp, log, sigmoid, tanh, relu and log_sigmoid, and torch's on the same points?
 
     python benchmarks/activation_sweep.py            # every float32 that matters: two minutes on two idle cores
     python benchmarks/activation_sweep.py --quick    # every 97th, and no files written
@@ -32,16 +32,16 @@ RESULTS = ROOT / "benchmarks" / "results"
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
 MARCH = {"x86_64_v4": "x86-64-v4", "x86_64_v3": "x86-64-v3", "baseline": "x86-64"}
 CAPABILITIES = ("AVX512", "AVX2", "DEFAULT")  # torch's names of what a CPU can do, in the same order
-FUNCTIONS = ("exp", "log", "sigmoid", "tanh", "relu")  # in the order of the C interface
+FUNCTIONS = ("exp", "log", "sigmoid", "tanh", "relu", "log_sigmoid")  # in the order of the C interface
 CHUNK = 1 << 15  # so that what is computed of it stays in the cache
 STEP = 97  # where not every float32 counts
 MPMATH_POINTS = 20_000
 INTRODUCTION = """# How exact the engine's functions are
 
 Written by `benchmarks/activation_sweep.py`. Errors against the exact result, in units of its last place and absolute.
-float32: every bit pattern, but only every 97th for relu, and below 2^-39, where exp is 1, sigmoid 1/2 and tanh its
-argument. float64: four million points, random and where such functions go wrong. Subnormal results count for the
-engine and not for torch, whose sigmoid is 0 there.
+float32: every bit pattern, but only every 97th for relu, and below 2^-39, where exp is 1, sigmoid 1/2, log_sigmoid
+log(1/2) and tanh its argument. float64: four million points, random and where such functions go wrong. Subnormal
+results count for the engine and not for torch, whose sigmoid is 0 there.
 {conditions}.
 
 """
@@ -90,7 +90,9 @@ def open_library(path: Path) -> Function:
 
 
 def by_torch(which: int, x: Array) -> Array:
-    return getattr(torch, FUNCTIONS[which])(torch.from_numpy(x)).numpy()
+    name = FUNCTIONS[which]
+    function = torch.nn.functional.logsigmoid if name == "log_sigmoid" else getattr(torch, name)
+    return function(torch.from_numpy(x)).numpy()
 
 
 def ask(name: str, function: Function, which: int, x: Array, wanted: Array) -> Array:
@@ -105,12 +107,15 @@ def exact(which: int, x: Array) -> Array:
     """numpy's own function at the precision of ``x``."""
     if FUNCTIONS[which] == "sigmoid":
         return 1 / (1 + np.exp(-x))
+    if FUNCTIONS[which] == "log_sigmoid":
+        return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
     return np.maximum(x, 0) if FUNCTIONS[which] == "relu" else getattr(np, FUNCTIONS[which])(x)
 
 
 def by_mpmath(which: int, x: Array) -> Array:
     """The same from 40 digits, rounded to x87's 64 bits."""
     one = {"exp": mpmath.exp, "log": mpmath.log, "tanh": mpmath.tanh, "sigmoid": lambda v: 1 / (1 + mpmath.exp(-v))}
+    one["log_sigmoid"] = lambda v: -mpmath.log1p(mpmath.exp(-v))
     with mpmath.workdps(40):
         return np.array([_rounded(one[FUNCTIONS[which]](mpmath.mpf(float(v)))) for v in x])
 

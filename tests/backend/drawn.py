@@ -34,6 +34,7 @@ class Configuration:
     B: int
     features: int
     hidden: int
+    own: dict[str, int]  # widths of axes of the cell's own
     layers: int
     bidirectional: bool
     bias: bool
@@ -64,8 +65,11 @@ def draw(seed: int) -> Configuration:
     random = Random(seed)
     cell = random.choice([*CELLS, "lstm", "gru"])  # the two that most people run, twice as often
     layers, bidirectional = random.choice((1, 1, 1, 2, 3)), random.random() < 0.4
+    graph = find(cell).graph
     layout = random.choice(LAYOUTS)
     features, hidden = _width(random), _width(random)
+    if graph.input_axis == "H":  # which two directions below another layer are not
+        features, bidirectional = hidden, bidirectional and layers == 1
     T, B = _sizes(random, layers * (1 + bidirectional), features, hidden)
     B = 1 if layout == "single" else max(B, layout == "packed")  # torch packs no empty batch
     return Configuration(
@@ -76,6 +80,7 @@ def draw(seed: int) -> Configuration:
         B=B,
         features=features,
         hidden=hidden,
+        own={axis: _width(random) for axis in graph.own_axes},
         layers=layers,
         bidirectional=bidirectional,
         bias=random.random() < 0.8,
@@ -84,8 +89,7 @@ def draw(seed: int) -> Configuration:
         resets=layout != "packed" and random.random() < 0.25,
         given=random.random() < 0.5,
         place=random.choice(PLACES),
-        saturated=random.random() < 0.1
-        and cell != "minlstm",  # both of its gates may underflow, and 0 / 0 is no number
+        saturated=random.random() < 0.1,
         dtype=random.choice((torch.float32, torch.float64)),
         threads=random.choice((1, 2, 2, 3, 4)),
         loss=random.choice(LOSSES),
@@ -138,7 +142,7 @@ class Problem:
 
 def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
     c = configuration
-    options = {"proj_size": c.projected} if c.projected else {}
+    options: dict = {"proj_size": c.projected} if c.projected else {}
     return Recurrent(
         find(c.cell),
         c.features,
@@ -149,6 +153,7 @@ def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
         0.0,
         c.bidirectional,
         dtype=dtype,
+        widths=c.own,
         **options,
     )
 
@@ -158,8 +163,8 @@ def problem_of(configuration: Configuration) -> Problem:
     c = configuration
     torch.manual_seed(c.seed)
     layer = layer_of(c, c.dtype)
-    widths = {"H": c.hidden, "P": c.projected}
-    states = tuple(torch.randn(c.passes, c.B, widths[s.axis], dtype=c.dtype) for s in layer.graph.states)
+    widths = layer.cells[0].state_widths
+    states = tuple(torch.randn(c.passes, c.B, width, dtype=c.dtype) for width in widths)
     return Problem(
         c,
         {name: p.detach().clone() for name, p in layer.named_parameters()},

@@ -347,3 +347,74 @@ def gates_as_a_list():
         def step(self, x, h, U):
             n = tanh(x.n + U(h).n)
             return n
+
+
+def axis_without_a_name():
+    class Broken(Cell):
+        gates = "n"
+        state = "h s:"
+
+        def step(self, x, h, s, U):
+            n = tanh(x.n + U(h).n)
+            return n, s
+
+
+def axis_in_lower_case():
+    class Broken(Cell):
+        gates = "n"
+        state = "h s:s"
+
+        def step(self, x, h, s, U):
+            n = tanh(x.n + U(h).n)
+            return n, s
+
+
+def axis_of_the_input():
+    class Broken(Cell):
+        gates = "n"
+        state = "h s:I"
+
+        def step(self, x, h, s, U):
+            n = tanh(x.n + U(h).n)
+            return n, x.raw
+
+
+def output_of_another_axis():
+    class Broken(Cell):
+        gates = "n:S"
+        state = "h:S"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n)
+            return n
+
+
+def sum_of_two_axes():
+    class Broken(Cell):
+        gates = "n"
+        state = "h s:S"
+
+        def step(self, x, h, s, U):
+            n = tanh(x.n + U(h).n + s)
+            return n, s
+
+
+def matrix_on_two_axes():
+    class Broken(Cell):
+        gates = "n"
+        state = "h s:S"
+        matrices = {"U": "n m"}
+
+        def step(self, x, h, s, U):
+            n = tanh(x.n + U(h).n + U(s).m)
+            return n, s
+
+
+def input_of_another_axis():
+    class Broken(Cell):
+        gates = "n"
+        input = "S"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n)
+            return n

@@ -1,10 +1,15 @@
 """Every mistake in a definition is found when the class is made, with its line and a remedy."""
 
+import math
+
 import pytest
 
 from tests.null import broken
-from tidegate.errors import SpecError
+from tidegate.errors import InputError, SpecError
 from tidegate.spec import Cell, log, sigmoid, tanh
+from tidegate.spec.measure import parameters
+from tidegate.spec.parameter import parameter_shapes
+from tidegate.spec.width import axis_widths
 from tidegate.zoo import GRU, RNN
 
 IN_STEP = {  # the code, the line that the message must show, and a word of the remedy
@@ -22,6 +27,7 @@ IN_STEP = {  # the code, the line that the message must show, and a word of the 
     broken.namespace_as_value: ("OPERAND", "n = tanh(x + U(h).n)", "x.i"),
     broken.namespace_as_argument: ("FUNCTION_ARGUMENT", "n = tanh(U(h))", "U(h).i"),
     broken.product_with_a_number: ("OPERAND", "U(1).n", "vector"),
+    broken.sum_of_two_axes: ("WIDTHS", "n = tanh(x.n + U(h).n + s)", "matrix"),
     broken.widths: ("WIDTHS", "n = tanh(x.n + U(h).n + x.raw)", "matrix"),
 }
 ELSEWHERE = {  # the code and what the text must say
@@ -44,6 +50,12 @@ ELSEWHERE = {  # the code and what the text must say
     broken.name_twice: ("NAME_TWICE", "'h' is a state and a vector"),
     broken.block_twice: ("GRAPH_INVALID", "block of W 'n' is declared twice"),
     broken.unknown_bias: ("BIASES", "V"),
+    broken.axis_without_a_name: ("NAME", "state: '' is not an axis"),
+    broken.axis_in_lower_case: ("NAME", "state: 's' is not an axis: use a capital"),
+    broken.axis_of_the_input: ("NAME", "state: the axis 'I' is reserved"),
+    broken.output_of_another_axis: ("GRAPH_INVALID", "first state, which is the output, has axis S, not H"),
+    broken.matrix_on_two_axes: ("GRAPH_INVALID", "U has columns H, its operand 'S'"),
+    broken.input_of_another_axis: ("DECLARATION", "input is 'S' .*as wide as h"),
     broken.gates_as_a_list: ("DECLARATION", "names separated by blanks"),
 }
 
@@ -125,6 +137,53 @@ def test_an_unknown_option_or_choice_is_refused():
         GRU.variant(reset="sideways")
     with pytest.raises(SpecError, match="RNN has no reset"):
         RNN.variant(reset="after")
+
+
+def test_an_axis_of_a_cells_own_reaches_all_that_has_it():
+    class Context(Cell):
+        gates = "h g:S"
+        state = "h s:S"
+        matrices = {"U": "h", "P": "h", "R": "g:S"}
+        vectors = "a:S b"
+        biases = "W R"
+
+        def step(self, x, h, s, U, P, R, a, b):
+            g = sigmoid(x.g + R(h).g + a * s)
+            s = g * s
+            h = tanh(x.h + U(h).h + P(s).h + b)
+            return h, s
+
+    graph = Context.graph
+    assert graph.own_axes == ("S",)
+    assert graph.vector_axes == {"a": "S", "b": "H"}
+    assert [(m.name, m.columns, [b.axis for b in m.blocks]) for m in graph.matrices] == [
+        ("W", "I", ["H", "S"]), ("U", "H", ["H"]), ("P", "S", ["H"]), ("R", "H", ["S"]),
+    ]  # fmt: skip
+    widths = axis_widths(graph, 5, 7, {"S": 3})
+    assert widths == {"I": 5, "H": 7, "S": 3}
+    assert axis_widths(graph, 5, 7) == {"I": 5, "H": 7, "S": 7}
+    shapes = parameter_shapes(graph, widths)
+    assert shapes == {
+        "weight_W": (10, 5), "weight_U": (7, 7), "weight_P": (7, 3), "weight_R": (3, 7),
+        "bias_W": (10,), "bias_R": (3,), "a": (3,), "b": (7,),
+    }  # fmt: skip
+    assert parameters(graph, widths) == sum(math.prod(shape) for shape in shapes.values())
+
+
+def test_an_input_as_wide_as_the_units_is_added_to_them():
+    class Residual(Cell):
+        gates = "n"
+        input = "H"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n)
+            h = n + x.raw
+            return h  # noqa: RET504  a state is a local name
+
+    assert Residual.graph.input_axis == "H"
+    assert axis_widths(Residual.graph, 7, 7) == {"I": 7, "H": 7}
+    with pytest.raises(InputError, match=r"expected 7, got 5 .*Linear\(5, 7\)"):
+        axis_widths(Residual.graph, 5, 7)
 
 
 def test_a_right_definition_is_accepted():

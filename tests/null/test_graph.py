@@ -171,7 +171,24 @@ BREAKAGES = {
     "no W first": (lambda g: replace(g, matrices=g.matrices[::-1]), "first matrix must be W"),
     "W on a state": (
         lambda g: replace(g, matrices=(replace(g.matrices[0], columns="H"), *g.matrices[1:])),
+        "the input has axis H, not 'I'",
+    ),
+    "W on an axis of its own": (
+        lambda g: replace(g, matrices=(replace(g.matrices[0], columns="S"), *g.matrices[1:])),
         "first matrix must be W",
+    ),
+    "W on what is no input": (
+        lambda g: with_node(g, first(g, Op.PRODUCT), args=(first(g, Op.STATE),)),
+        "W multiplies state(",
+    ),
+    "output of an axis of its own": (
+        lambda g: replace(g, states=(State("h", "S"), *g.states[1:])),
+        "the first state, which is the output, has axis S, not H",
+    ),
+    "axis that is no name": (lambda g: replace(g, states=(*g.states[:1], State("c", "s"))), "'s' is not an axis"),
+    "vector of two axes": (
+        lambda g: extended(g, Node(Op.VECTOR, name="p_i", axis="S")),
+        "vector 'p_i' has axis H elsewhere, not 'S'",
     ),
     "too many arguments": (
         lambda g: with_node(g, first(g, Op.SIGMOID), args=(0, 1)),

@@ -29,8 +29,8 @@ from tidegate import nn, zoo
 
 def check(cell):
     torch.manual_seed(0)
-    layer = nn.LSTM(7, 19) if cell is zoo.LSTM else nn.Recurrent(cell, 7, 19)
-    x = torch.randn(5, 3, 7, requires_grad=True)
+    layer = nn.LSTM(7, 19) if cell is zoo.LSTM else nn.Recurrent(cell, 19 if cell.graph.input_axis == "H" else 7, 19)
+    x = torch.randn(5, 3, layer.input_size, requires_grad=True)
     y, _ = layer(x)
     y.sum().backward()
     found = [y, x.grad, *(p.grad for p in layer.parameters())]

@@ -15,10 +15,21 @@ from tidegate import spec
 from tidegate.spec import Cell
 
 Tensors = dict[str, Tensor]
-FUNCTIONS = {name: getattr(spec, name) for name in ("sigmoid", "tanh", "relu", "exp", "log", "maximum", "minimum")}
+FUNCTIONS = {
+    name: getattr(spec, name) for name in ("sigmoid", "tanh", "relu", "exp", "log", "log_sigmoid", "maximum", "minimum")
+}
 
 # Arguments of log, exp and / are held to where these are tame: overflow is not what is compared here.
-UNARY = ("sigmoid({})", "tanh({})", "relu({})", "-{}", "exp(tanh({}))", "log(2 + tanh({}))", "1 / (1.5 + sigmoid({}))")
+UNARY = (
+    "sigmoid({})",
+    "log_sigmoid({})",
+    "tanh({})",
+    "relu({})",
+    "-{}",
+    "exp(tanh({}))",
+    "log(2 + tanh({}))",
+    "1 / (1.5 + sigmoid({}))",
+)
 BINARY = ("({} + {})", "({} - {})", "({} * {})", "({} / (0.5 + sigmoid({})))", "maximum({}, {})", "minimum({}, {})")
 NUMBERS = ("1", "2.5", "(-0.5)", "0")
 

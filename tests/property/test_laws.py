@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.property.random_cell import compiled, random_cells
-from tests.reference.compare import FEATURES, as_state, assert_equal, draw, from_state, layer_of
+from tests.reference.compare import as_state, assert_equal, draw, from_state, layer_of
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
 from tidegate.spec import Graph
@@ -24,6 +24,12 @@ sizes = st.integers(1, 4)
 def drawn(cell: str, T: int, B: int, H: int):
     case = draw(cell, T, B, H, seed=T + 10 * B + 100 * H)
     return layer_of(case), case.x, as_state(case.states)
+
+
+def like(layer: Recurrent, *, cell: Graph | None = None, bidirectional: bool = False) -> Recurrent:
+    """Another layer of these sizes."""
+    own, sizes = layer.own_widths, (layer.input_size, layer.hidden_size)
+    return Recurrent(cell or layer.graph, *sizes, bidirectional=bidirectional, dtype=torch.float64, widths=own)
 
 
 def outputs(y: Tensor, state: Tensor | tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -81,7 +87,7 @@ def test_no_state_is_a_state_of_zeros(cell, T, B, H):
 @few
 def test_the_second_direction_is_a_layer_on_the_reversed_sequence(cell, T, B, H):
     layer, x, _ = drawn(cell, T, B, H)
-    both = Recurrent(CELLS[cell], FEATURES, H, bidirectional=True, dtype=torch.float64)
+    both = like(layer, bidirectional=True)
     params = layer.state_dict()
     both.load_state_dict({**params, **{f"{name}_reverse": value for name, value in params.items()}})
     y, _ = both(x)
@@ -94,7 +100,7 @@ def test_the_second_direction_is_a_layer_on_the_reversed_sequence(cell, T, B, H)
 @few
 def test_a_saved_cell_runs_as_the_cell(cell, T, B, H):
     layer, x, state = drawn(cell, T, B, H)
-    again = Recurrent(Graph.from_json(CELLS[cell].graph.to_json()), FEATURES, H, dtype=torch.float64)
+    again = like(layer, cell=Graph.from_json(CELLS[cell].graph.to_json()))
     again.load_state_dict(layer.state_dict())
     assert_equal(outputs(*again(x, state)), outputs(*layer(x, state)), limit=0.0)
 

@@ -26,9 +26,9 @@ class Case:
     cell: str
     params: Tensors
     x: Tensor  # [T, B, I]
-    states: tuple[Tensor, ...] | None  # each [B, H]
+    states: tuple[Tensor, ...] | None  # each [B, width]
     dy: Tensor  # [T, B, H], the gradient of the loss by the outputs
-    dlast: tuple[Tensor, ...]  # each [B, H], the same by the last states
+    dlast: tuple[Tensor, ...]  # each [B, width], the same by the last states
 
     @property
     def reference(self) -> Reference:
@@ -52,6 +52,7 @@ def draw(
 ) -> Case:
     """A random case; parameters spread as in torch.nn, inputs, states and upstream gradients normal."""
     reference = REFERENCES[cell]
+    features = reference.features(H, features)
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -61,8 +62,8 @@ def draw(
         return (2 * torch.rand(*shape, generator=generator, dtype=torch.float64) - 1) / H**0.5
 
     params = {name: uniform(shape) for name, shape in reference.shapes(features, H).items()}
-    states = tuple(normal(B, H) for _ in range(reference.states))
-    dlast = tuple(normal(B, H) for _ in range(reference.states))
+    states = reference.reachable(*(normal(B, width) for width in reference.state_widths(H)))
+    dlast = tuple(normal(B, width) for width in reference.state_widths(H))
     return Case(cell, params, scale * normal(T, B, features), states if given else None, normal(T, B, H), dlast)
 
 
@@ -119,7 +120,8 @@ def layer_of(case: Case) -> torch.nn.Module:
     from tidegate.nn import Recurrent
     from tidegate.zoo import CELLS
 
-    layer = Recurrent(CELLS[case.cell], case.x.shape[-1], case.hidden, dtype=torch.float64)
+    widths = case.reference.further(case.hidden)
+    layer = Recurrent(CELLS[case.cell], case.x.shape[-1], case.hidden, dtype=torch.float64, widths=widths)
     layer.load_state_dict(case.params)  # strict: names and shapes are the reference's
     return layer
 

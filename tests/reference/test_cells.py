@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.reference import measure, tolerance
-from tests.reference.compare import FEATURES, assert_equal, by_layer, by_reference, draw, errors, layer_of
+from tests.reference.compare import assert_equal, by_layer, by_reference, draw, errors, layer_of
 from tests.reference.equations import REFERENCES
 from tests.reference.unroll import gradients_by_autograd, gradients_by_hand
 from tidegate.zoo import CELLS
@@ -34,7 +34,7 @@ def test_gradients_by_hand_equal_autograd_of_the_same_equations(cell):
 def test_parameters(cell):
     case = draw(cell, 1, 1, 3)
     found = {name: tuple(value.shape) for name, value in layer_of(case).named_parameters()}
-    assert found == REFERENCES[cell].shapes(FEATURES, 3)
+    assert found == REFERENCES[cell].shapes(case.x.shape[-1], 3)
 
 
 @every_cell
@@ -75,7 +75,9 @@ def test_a_trace_ends_in_the_states_and_shows_every_gate(cell):
         seen = layer.trace(case.x, None)
     graph = CELLS[cell].graph
     assert set(seen) == {f"{name}_l0" for name in graph.reported}
-    assert all(value.shape == (4, 3, 5) for value in seen.values())
+    widths = {"H": 5} | case.reference.further(5)
+    for name, index in graph.reported.items():
+        assert seen[f"{name}_l0"].shape == (4, 3, widths[graph.nodes[index].axis])
     assert_equal({"y": seen[f"{graph.output.name}_l0"]}, {"y": y})
 
 
@@ -86,7 +88,7 @@ def test_without_bias_equals_bias_zero(cell):
     case = draw(cell, 5, 2, 3)
     params = {k: torch.zeros_like(v) if k.startswith("bias") else v for k, v in case.params.items()}
     zero = type(case)(case.cell, params, case.x, case.states, case.dy, case.dlast)
-    bare = Recurrent(CELLS[cell], FEATURES, 3, bias=False, dtype=torch.float64)
+    bare = Recurrent(CELLS[cell], case.x.shape[-1], 3, bias=False, dtype=torch.float64)
     bare.load_state_dict({k: v for k, v in params.items() if not k.startswith("bias")})
     assert_equal({"y": bare(case.x)[0]}, {"y": layer_of(zero)(case.x)[0]})
 

@@ -73,6 +73,21 @@ class Reference:
         shapes |= {f"bias_{matrix}_l0": (blocks * H,) for matrix, blocks in self.biases.items()}
         return shapes | {f"{name}_l0": (H,) for name in self.vectors}
 
+    def features(self, H: int, wanted: int) -> int:
+        """How many of the input a layer of H units takes, where a test wants so many."""
+        return wanted
+
+    def further(self, H: int) -> dict[str, int]:
+        """The widths of axes that the cell has of its own, in a layer of H units."""
+        return {}
+
+    def state_widths(self, H: int) -> tuple[int, ...]:
+        return (H,) * self.states
+
+    def reachable(self, *states: Tensor) -> tuple[Tensor, ...]:
+        """Random states, moved to where a run of the cell can lead."""
+        return states
+
 
 def forward(ref: Reference, params: Mapping[str, Tensor], x: Tensor, states: tuple[Tensor, ...]) -> Any:
     """All outputs [T, B, H] and the last states, each [B, H]."""

@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from tidegate import nn as ours
 from tidegate.errors import InputError
 from tidegate.passes import project
 from tidegate.runtime import eager_only, fused
-from tidegate.spec import Cell, sigmoid, tanh
-from tidegate.zoo import CELLS, LSTM
+from tidegate.spec import Cell, Op, sigmoid, tanh
+from tidegate.zoo import CELLS, LSTM, IndRNN
 
 B, I, H = 3, 5, 4
 KINDS = {
@@ -426,17 +427,21 @@ def test_copies(kind, copied):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_is_a_layer_of_one_step(name, bias):
-    cell = ours.RecurrentCell(name, I, H, bias, dtype=torch.float64)
-    layer = ours.Recurrent(name, I, H, bias=bias, dtype=torch.float64)
+    graph = CELLS[name].graph
+    features = H if graph.input_axis == "H" else I
+    own = dict.fromkeys(graph.own_axes, H - 1)
+    cell = ours.RecurrentCell(name, features, H, bias, dtype=torch.float64, widths=own)
+    layer = ours.Recurrent(name, features, H, bias=bias, dtype=torch.float64, widths=own)
     layer.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})
-    count = len(cell.graph.states)
-    state = [normal(B, H, seed=2 + k) for k in range(count)]
-    hx = tuple(state) if count > 1 else state[0]
-    _, last = layer(normal(1, B, I), grouped(hx, [s[None] for s in state]))
-    assert_equal(dict(enumerate(parts(cell(normal(B, I), hx)))), {k: s[0] for k, s in enumerate(parts(last))})
-    assert [s.shape for s in parts(cell(normal(I)))] == [(H,)] * count
+    widths = [({"H": H} | own)[state.axis] for state in graph.states]
+    state = [normal(B, width, seed=2 + k) for k, width in enumerate(widths)]
+    hx = tuple(state) if len(state) > 1 else state[0]
+    x = normal(B, features)
+    _, last = layer(x[None], grouped(hx, [s[None] for s in state]))
+    assert_equal(dict(enumerate(parts(cell(x, hx)))), {k: s[0] for k, s in enumerate(parts(last))})
+    assert [s.shape for s in parts(cell(x[0]))] == [(width,) for width in widths]
     loaded = copy.deepcopy(pickle.loads(pickle.dumps(cell)))
-    assert_equal(results(loaded, normal(B, I), hx), results(cell, normal(B, I), hx), limit=0)
+    assert_equal(results(loaded, x, hx), results(cell, x, hx), limit=0)
 
 
 @pytest.mark.parametrize("reset", ["after", "before"])
@@ -493,8 +498,8 @@ def test_a_cell_of_ones_own():
 
 @pytest.mark.parametrize("name", ["forward", "training", "graph", "input_size"])
 def test_a_vector_may_not_take_the_name_of_something_else(name):
-    graph = copy.deepcopy(Leaky.graph)
-    object.__setattr__(graph, "vectors", (name,))
+    nodes = (replace(node, name=name) if node.op is Op.VECTOR else node for node in IndRNN.graph.nodes)
+    graph = replace(IndRNN.graph, vectors=(name,), nodes=tuple(nodes))
     with pytest.raises(InputError, match=name):
         ours.RecurrentCell(graph, I, H)
 

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.mathtext import MathTextParser
 
 from tidegate.emit import latex
-from tidegate.spec import Cell, exp, log, maximum, minimum, relu, sigmoid, tanh
+from tidegate.spec import Cell, exp, log, log_sigmoid, maximum, minimum, relu, sigmoid, tanh
 from tidegate.zoo import CELLS
 
 parser = MathTextParser("path")
@@ -31,7 +31,7 @@ def test_every_operation_can_be_drawn():
             i = sigmoid(x.i + U(h).i + R_i(c).i / 2) / (1 + exp(-p.i * c))
             alpha = maximum(minimum(relu(x.alpha + U(h).alpha), 3), p.alpha)
             long_name_1 = log(2 + tanh(x.long_name_1 + U(h).long_name_1)) * 1e-5
-            return i * alpha, -(c - (i - long_name_1)) * (h + c)
+            return i * alpha, -(c - (log_sigmoid(i) - long_name_1)) * (h + c)
 
     for line in latex.lines(Everything.graph):
         assert drawable(line)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tidegate.errors import InputError, SpecError
-from tidegate.nn import Recurrent
+from tidegate.nn import Recurrent, RecurrentCell
 from tidegate.passes import project
+from tidegate.runtime import strict
 from tidegate.spec import Cell, sigmoid, tanh
 from tidegate.zoo import GRU, LSTM
 
@@ -64,6 +65,56 @@ def test_a_projected_graph_keeps_its_projection() -> None:
 def test_a_cell_that_uses_its_output_itself_is_not_projected() -> None:
     with pytest.raises(SpecError, match="cannot be projected"):
         Recurrent(GRU, 4, 6, proj_size=3)
+
+
+@pytest.mark.parametrize("layer", [Recurrent, RecurrentCell])
+@pytest.mark.parametrize(
+    ("cell", "widths", "complaint"),
+    [
+        ("scrn", {"Q": 3}, "SCRN has no axis 'Q' of its own .*some of S"),
+        ("scrn", {"H": 3}, "SCRN has no axis 'H' of its own"),
+        ("lstm", {"S": 3}, "LSTM has no axis 'S' of its own .*leave out"),
+        ("scrn", {"S": 0}, "the width of S is 0, expected at least 1"),
+        ("scrn", {"S": 2.0}, "the width of S is 2.0"),
+        ("scrn", {"S": True}, "the width of S is True"),
+        ("scrn", 3, "widths is 3, expected a mapping"),
+        ("mut1", None, r"MUT1 takes as many features as it has units.* expected 6, got 4 .*Linear\(4, 6\)"),
+    ],
+)
+def test_widths_that_cannot_be_meant_are_one_clear_error(layer, cell, widths, complaint) -> None:
+    with pytest.raises(InputError, match=complaint):
+        layer(cell, 4, 6, widths=widths)
+
+
+def test_a_layer_above_two_directions_is_not_as_wide_as_its_units() -> None:
+    with pytest.raises(InputError, match=r"second layer would get both directions, 12 .*Linear\(12, 6\)"):
+        Recurrent("mut1", 6, 6, num_layers=2, bidirectional=True)
+    assert Recurrent("mut1", 6, 6, num_layers=2)(torch.zeros(3, 2, 6))[0].shape == (3, 2, 6)
+    assert Recurrent("mut1", 6, 6, bidirectional=True)(torch.zeros(3, 2, 6))[0].shape == (3, 2, 12)
+
+
+def test_widths_are_the_layers_own_and_shown() -> None:
+    widths = {"S": 3}
+    layer = Recurrent("scrn", 4, 6, 2, bidirectional=True, widths=widths)
+    widths["S"] = 5
+    assert repr(layer) == "Recurrent(SCRN, 4, 6, num_layers=2, bidirectional=True, widths={'S': 3})"
+    y, (h, s) = layer(torch.zeros(5, 2, 4))
+    assert (y.shape, h.shape, s.shape) == ((5, 2, 12), (4, 2, 6), (4, 2, 3))
+    with pytest.raises(RuntimeError, match=r"Expected hidden\[1\] size \(4, 2, 3\)"):
+        layer(torch.zeros(5, 2, 4), (h, torch.zeros(4, 2, 6)))
+
+
+@pytest.mark.parametrize("cell", ["mut1", "mut2"])
+def test_an_input_that_needs_no_gradient_may_still_be_read_by_itself(cell) -> None:
+    torch.manual_seed(0)
+    layer, x = Recurrent(cell, 6, 6), torch.randn(5, 2, 6)
+    found = []
+    for needs in (False, True):
+        with strict():
+            y, _ = layer(x.requires_grad_(needs))
+        found.append(torch.autograd.grad(y.sum(), list(layer.parameters())))
+    for without, beside in zip(*found, strict=True):
+        torch.testing.assert_close(without, beside)
 
 
 @pytest.mark.parametrize("lengths", [[5, 3], [5, 3, 6], [5, -1, 2], [5.0, 3.0, 2.0], [None, 1, 2], "abc", [[1, 2, 3]]])

@@ -6,12 +6,14 @@ import torch
 import tidegate as tg
 from tidegate.errors import InputError
 
-CELLS = ("lstm", "gru", "gru/before", "rnn", "peepholelstm", "fgr")
+CELLS = ("lstm", "gru", "gru/before", "rnn", "peepholelstm", "fgr", "scrn", "mut1", "slstm", "indrnn")
 
 
 def layer_of(cell: str, **options) -> tg.nn.Recurrent:
     torch.manual_seed(0)
-    return tg.nn.Recurrent(cell, 5, 17, **options)
+    graph = tg.zoo.find(cell).graph
+    features = 17 if graph.input_axis == "H" else 5
+    return tg.nn.Recurrent(cell, features, 17, widths=dict.fromkeys(graph.own_axes, 6), **options)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -19,7 +21,7 @@ def layer_of(cell: str, **options) -> tg.nn.Recurrent:
 @pytest.mark.parametrize("cell", CELLS)
 def test_steps_and_runs_equal_the_layer(cell, batch, dtype):
     layer = layer_of(cell, num_layers=2, dtype=dtype)
-    x = torch.randn(9, batch, 5, dtype=dtype)
+    x = torch.randn(9, batch, layer.input_size, dtype=dtype)
     with torch.no_grad():
         y, last = layer(x)
     last = last if isinstance(last, tuple) else (last,)

@@ -11,6 +11,7 @@ from tidegate.bench.own_cell import OwnCell
 from tidegate.nn import Recurrent
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import parameter_shapes
+from tidegate.spec.width import axis_widths
 
 Mode = Literal["inference", "training"]
 OWN = "own cell"
@@ -52,7 +53,7 @@ class Item:
 
     @property
     def widths(self) -> dict[str, int]:
-        return {"I": self.I, "H": self.H, **({"P": self.proj} if self.proj else {})}
+        return axis_widths(self.graph, self.I, self.H) | ({"P": self.proj} if self.proj else {})
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

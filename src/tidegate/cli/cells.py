@@ -17,6 +17,7 @@ from tidegate.spec.convention import output_gate_sees, reset_side, update_conven
 from tidegate.spec.equation import plain
 from tidegate.spec.measure import flops, parameters
 from tidegate.spec.parameter import TORCH_NAMES
+from tidegate.spec.width import axis_widths
 from tidegate.zoo import CELLS
 
 LARGEST = 10**9  # numbers beyond have no use and soon too many digits to print
@@ -37,19 +38,24 @@ class Cells:
         """Print."""
         check_number("input", self.input, high=LARGEST)
         check_number("hidden", self.hidden, high=LARGEST)
-        widths = {"I": self.input, "H": self.hidden}
         if self.cell:
-            _show(load(self.cell), widths)
+            _show(load(self.cell), self.input, self.hidden)
         else:
-            _list(widths)
+            _list(self.input, self.hidden)
 
 
-def _list(widths: dict[str, int]) -> None:
+def _widths(graph: Graph, inputs: int, units: int) -> dict[str, int]:
+    """An input that must be as wide as the units is."""
+    return axis_widths(graph, units if graph.input_axis == "H" else inputs, units)
+
+
+def _list(inputs: int, units: int) -> None:
     listing = table("cell", "gates", "states", "parameters", "FLOPs per step", "")
     listing.columns[1].justify = listing.columns[2].justify = listing.columns[5].justify = "left"
     listing.columns[5].no_wrap = False
     for cell in CELLS.values():
         graph = cell.graph
+        widths = _widths(graph, inputs, units)
         listing.add_row(
             cell.name,
             " ".join(name for name, _ in graph.gates),
@@ -60,9 +66,7 @@ def _list(widths: dict[str, int]) -> None:
         )
     screen = console()
     screen.print(listing)
-    screen.print(
-        f"\nCounted for {widths['I']} inputs and {widths['H']} units. tidegate cells NAME shows the equations."
-    )
+    screen.print(f"\nCounted for {inputs} inputs and {units} units. tidegate cells NAME shows the equations.")
 
 
 def _summary(cell: type[Cell]) -> Text:
@@ -71,15 +75,17 @@ def _summary(cell: type[Cell]) -> Text:
     return Text(f"{first_line} [{chosen}]" if chosen else first_line)
 
 
-def _show(cell: type[Cell], widths: dict[str, int]) -> None:
+def _show(cell: type[Cell], inputs: int, units: int) -> None:
     screen = console()
     graph = cell.graph
+    widths = _widths(graph, inputs, units)
+    sizes = [f"{widths['I']} inputs", f"{units} units", *(f"{axis} = {widths[axis]}" for axis in graph.own_axes)]
     screen.print(Text.assemble((graph.name, "bold"), "  ", (cell.__doc__ or "").strip(), "\n"))
     screen.print(plain(graph), markup=False)
     screen.print()
     screen.print(_parameter_table(graph, widths))
     facts = [
-        ("parameters", f"{parameters(graph, widths):,} ({widths['I']} inputs, {widths['H']} units)"),
+        ("parameters", f"{parameters(graph, widths):,} ({', '.join(sizes)})"),
         ("FLOPs per step", f"{flops(graph, widths):,} a row"),
         ("reset gate", reset_side(graph) and f"acts {reset_side(graph)} the recurrent product"),
         ("update gate", _update_words(graph)),
@@ -114,5 +120,5 @@ def _parameter_table(graph: Graph, widths: dict[str, int]) -> object:
             name += f"  (bias_{layer_name}_l0)"
             listing.add_row(name, str(sum(widths[b.axis] for b in biased)), " ".join(b.name for b in biased))
     for vector in graph.vectors:
-        listing.add_row(f"{vector}  ({vector}_l0)", str(widths["H"]), "")
+        listing.add_row(f"{vector}  ({vector}_l0)", str(widths[graph.vector_axes[vector]]), "")
     return listing

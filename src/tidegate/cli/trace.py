@@ -83,11 +83,12 @@ class Trace:
 
 def _row_labels(layer: Any) -> dict[str, list[str]]:
     """For each parameter, the gate that each of its rows belongs to."""
-    labels = {attribute(name, 0, reverse=False): [""] * layer.hidden_size for name in layer.graph.vectors}
+    widths, axes = layer.cells[0].widths, layer.graph.vector_axes
+    labels = {attribute(name, 0, reverse=False): [""] * widths[axis] for name, axis in axes.items()}
     for matrix in layer.graph.matrices:
         for kind, blocks in (("weight", matrix.blocks), ("bias", [block for block in matrix.blocks if block.bias])):
             name = attribute(f"{kind}_{matrix.name}", 0, reverse=False)
-            labels[name] = [block.name for block in blocks for _ in range(layer.hidden_size)]
+            labels[name] = [block.name for block in blocks for _ in range(widths[block.axis])]
     return labels
 
 

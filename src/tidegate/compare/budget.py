@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from tidegate.compare.layer import layer_of
 from tidegate.errors import InputError
-from tidegate.nn import Recurrent
 from tidegate.spec import Graph
 from tidegate.tasks import Task
 
@@ -15,7 +15,7 @@ LARGEST = 1 << 16
 def count_parameters(task: Task, graph: Graph, hidden_size: int) -> int:
     """Trainable parameters of the whole model, encoder and head included; nothing is allocated."""
     with torch.device("meta"):
-        model = task.model(lambda inputs: Recurrent(graph, inputs, hidden_size), 0.0)
+        model = task.model(layer_of(graph, hidden_size), 0.0)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

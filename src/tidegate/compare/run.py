@@ -21,13 +21,14 @@ from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.budget import solve_hidden_size
 from tidegate.compare.executor import Progress, record_path, run_all
 from tidegate.compare.latency import step_latency_us
+from tidegate.compare.layer import layer_of
 from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.trial import Setting, TrialSpec
 from tidegate.errors import InputError
-from tidegate.nn import Recurrent
 from tidegate.records import CellRecord, ComparisonRecord, RunRecord
 from tidegate.spec import Cell
 from tidegate.spec.measure import flops
+from tidegate.spec.width import axis_widths
 from tidegate.tasks import Recipe, SequenceModel, Task
 
 DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
@@ -173,7 +174,7 @@ def _cell_records(
 
 def _model(task: Task, kind: type[Cell], hidden_size: int) -> SequenceModel:
     with torch.random.fork_rng(devices=[]):
-        return task.model(lambda inputs: Recurrent(kind, inputs, hidden_size), 0.0)
+        return task.model(layer_of(kind.graph, hidden_size), 0.0)
 
 
 def _cell_record(
@@ -187,7 +188,7 @@ def _cell_record(
     tests = [record.test for record in runs if record.test is not None]
     estimate = interval(tests) if tests else None
     has_interval = estimate is not None and math.isfinite(estimate.low)
-    widths = {"I": model.layer.input_size, "H": model.layer.hidden_size}
+    widths = axis_widths(kind.graph, model.layer.input_size, model.layer.hidden_size)
     return CellRecord(
         name=name,
         graph=kind.graph.to_json(),

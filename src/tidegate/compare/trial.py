@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from tidegate import tasks
-from tidegate.nn import Recurrent
+from tidegate.compare.layer import layer_of
 from tidegate.records import EpochRecord, RunRecord
 from tidegate.spec import Graph
 from tidegate.tasks import Task
@@ -111,7 +111,7 @@ def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecor
         outcomes.append(
             train(
                 task,
-                lambda inputs: Recurrent(graph, inputs, spec.hidden_size),
+                layer_of(graph, spec.hidden_size),
                 plan,
                 checkpoint=checkpoints[k],
                 on_epoch=lambda record, k=k: on_epoch(k, record),  # type: ignore[misc]

@@ -24,6 +24,7 @@ RULES: Mapping[Op, str] = {
     Op.RELU: "relu({0})",
     Op.EXP: "exp({0})",
     Op.LOG: "log({0})",
+    Op.LOG_SIGMOID: "log_sigmoid({0})",
 }
 PREFIX = "tg_"
 

@@ -61,6 +61,7 @@ NOTATION = Notation(
         Op.RELU: _function(r"\mathrm{{relu}}"),
         Op.EXP: _function(r"\exp"),
         Op.LOG: _function(r"\log"),
+        Op.LOG_SIGMOID: _function(r"\log \, \sigma"),
         Op.MAXIMUM: Rule(r"\max\left({0}, {1}\right)", ATOM, (0, 0)),
         Op.MINIMUM: Rule(r"\min\left({0}, {1}\right)", ATOM, (0, 0)),
     },

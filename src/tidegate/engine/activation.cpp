@@ -21,6 +21,7 @@ void apply(int which, const T* in, T* out, int64_t n) {
     case 2: return map<T, sigmoid<T>>(in, out, n);
     case 3: return map<T, tanh<T>>(in, out, n);
     case 4: return map<T, relu<T>>(in, out, n);
+    case 5: return map<T, log_sigmoid<T>>(in, out, n);
   }
 }
 

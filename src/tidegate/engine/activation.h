@@ -206,8 +206,18 @@ TIDEGATE_INLINE Vector<T> tanh(Vector<T> v) {
   return (Vector<T>)((Words<T>)(h / (h + T{1})) | sign);
 }
 
-// v = 2^n (1 + f) with 1 + f between the roots of 1/2 and 2; log(1 + f) = log((1 + s) / (1 - s)) with s = f / (2 + f).
+// log(2^n (1 + f)) with 1 + f between the roots of 1/2 and 2; log(1 + f) = log((1 + s) / (1 - s)) with s = f / (2 + f).
 // The first terms come from f, which is exact, and not from s: the idea is fdlibm's.
+template <class T>
+TIDEGATE_INLINE Vector<T> log_of_parts(Vector<T> n, Vector<T> f) {
+  using C = Numbers<T>;
+  const Vector<T> s = f / (f + T{2});
+  const Vector<T> square = s * s;
+  const Vector<T> half = f * f * T{0.5};
+  const Vector<T> tail = square * polynomial(C::kLog, square, square * square);
+  return n * C::kLn2High - ((half - (s * (half + tail) + n * C::kLn2Low)) - f);
+}
+
 template <class T>
 TIDEGATE_INLINE Vector<T> log(Vector<T> v) {
   using C = Numbers<T>;
@@ -218,13 +228,19 @@ TIDEGATE_INLINE Vector<T> log(Vector<T> v) {
   const Vector<T> exponent = (Vector<T>)((word >> C::kFraction) | C::kWhole);
   const Vector<T> n = exponent - (subnormal ? splat(whole + lifted) : splat(whole));
   const Vector<T> f = (Vector<T>)((word & C::kFractionMask) + C::kRootHalf) - T{1};
-  const Vector<T> s = f / (f + T{2});
-  const Vector<T> square = s * s;
-  const Vector<T> half = f * f * T{0.5};
-  const Vector<T> tail = square * polynomial(C::kLog, square, square * square);
-  const Vector<T> finite = n * C::kLn2High - ((half - (s * (half + tail) + n * C::kLn2Low)) - f);
+  const Vector<T> finite = log_of_parts<T>(n, f);
   const Vector<T> outside = v == T{0} ? splat(-C::kInfinity) : splat(C::kNaN);
   return v > T{0} ? (v < C::kInfinity ? finite : v) : outside;
+}
+
+// min(v, 0) - log(1 + e) with e = exp(-|v|), of which 1 + e is 2 (1 + f) where it exceeds the root of 2.
+template <class T>
+TIDEGATE_INLINE Vector<T> log_sigmoid(Vector<T> v) {
+  const Vector<T> e = exp<T>((Vector<T>)((Words<T>)v | Numbers<T>::kSign));
+  const auto large = e > T(0.41421356237309505);
+  const Vector<T> n = large ? splat(T{1}) : splat(T{0});
+  const Vector<T> f = large ? (e - T{1}) * T{0.5} : e;
+  return at_most(T{0}, v) - log_of_parts<T>(n, f);
 }
 
 template <class T>

@@ -14,6 +14,7 @@ inline namespace TIDEGATE_ISA {
   TIDEGATE_INLINE Vector<double> name(Vector<double> v) { return tidegate::name<double>(v); }
 TIDEGATE_FUNCTION(exp)
 TIDEGATE_FUNCTION(log)
+TIDEGATE_FUNCTION(log_sigmoid)
 TIDEGATE_FUNCTION(sigmoid)
 TIDEGATE_FUNCTION(tanh)
 TIDEGATE_FUNCTION(relu)

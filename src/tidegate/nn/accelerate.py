@@ -22,7 +22,7 @@ from tidegate.spec import Graph
 
 OURS: dict[type[torch.nn.Module], type[Recurrent]] = {torch.nn.RNN: RNN, torch.nn.LSTM: LSTM, torch.nn.GRU: GRU}
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
-ADDED = ("graph", "cells", "last_path", "reset", "update")  # attributes that ours have and torch's do not
+ADDED = ("graph", "cells", "last_path", "own_widths", "reset", "update")  # attributes that ours have and torch's do not
 ROOT = "(model)"  # the path of the model itself, where people read it
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from tidegate.nn.recurrent import States, as_states, graph_of
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import parameter_shapes, step_attribute
+from tidegate.spec.width import axis_widths
 
 
 class RecurrentCell(torch.nn.RNNCellBase):
@@ -29,11 +31,12 @@ class RecurrentCell(torch.nn.RNNCellBase):
         bias: False drops every bias of the cell; those parameters are then None.
         device: of the parameters.
         dtype: of the parameters.
+        widths: of axes that a cell has of its own, as ``{"S": 16}`` for SCRN; each is H unless given.
 
     Shapes:
         - input: [B, I], or [I] for one row without a batch.
-        - hx: for each state of the cell [B, H], or [H] without a batch: a tensor for a cell with one state,
-          else a tuple in the cell's order. Zeros unless given.
+        - hx: for each state of the cell [B, H] (or as wide as its own axis), or [H] without a batch: a tensor for a
+          cell with one state, else a tuple in the cell's order. Zeros unless given.
         - new states: shaped and grouped as hx.
 
     Parameters:
@@ -43,8 +46,8 @@ class RecurrentCell(torch.nn.RNNCellBase):
 
     Raises:
         ValueError, TypeError, RuntimeError: with the texts of torch.nn's cells where those raise.
-        InputError: no such cell, a projected one, a vector whose name a module needs for itself, or a state
-            that is not what the cell carries.
+        InputError: no such cell, a projected one, a vector whose name a module needs for itself, a state that is not
+            what the cell carries, widths of axes that it has not, or an input that is not as wide as it must be.
 
     Example:
         >>> import torch, tidegate as tg
@@ -64,6 +67,8 @@ class RecurrentCell(torch.nn.RNNCellBase):
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        widths: Mapping[str, int] | None = None,
     ) -> None:
         torch.nn.Module.__init__(self)  # RNNCellBase's own constructor knows cells of two matrices only
         graph = graph_of(cell)
@@ -72,15 +77,15 @@ class RecurrentCell(torch.nn.RNNCellBase):
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass the cell itself, or use Recurrent"
             )
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        widths = {"I": input_size, "H": hidden_size}
+        sizes = axis_widths(graph, input_size, hidden_size, widths)
         chosen = graph if bias else graph.without_bias()
-        present = parameter_shapes(chosen, widths)
-        for name in parameter_shapes(graph, widths):
+        present = parameter_shapes(chosen, sizes)
+        for name in parameter_shapes(graph, sizes):
             shape = present.get(name)
             empty = None if shape is None else torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self._register(step_attribute(name), empty)
         # after torch has refused sizes that are no integers: 4.0 would be found as 4 among the cells made before
-        self._sized = sized(chosen, tuple(widths.items()))
+        self._sized = sized(chosen, tuple(sizes.items()))
         self._names = [step_attribute(name) for name in self._sized.names]
         self.reset_parameters()
 

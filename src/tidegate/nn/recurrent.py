@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from tidegate.passes import project
 from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, obstacle_of, run_layer, sized, trace_layer, traced
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
+from tidegate.spec.width import axis_widths
 from tidegate.zoo import find
 
 States = tuple[torch.Tensor, ...]
@@ -39,11 +41,13 @@ class Recurrent(torch.nn.RNNBase):
         proj_size: width of the output (P), made from h by a further matrix; 0 for none.
         device: of the parameters.
         dtype: of the parameters.
+        widths: of axes that a cell has of its own, as ``{"S": 16}`` for SCRN; each is H unless given.
 
     Shapes:
         - input: [T, B, I], or [T, I] for one sequence without a batch, or a PackedSequence.
-        - hx: for each state of the cell [L*D, B, H] (the output state [L*D, B, P] where projected): a tensor
-          for a cell with one state, else a tuple in the cell's order. Zeros unless given.
+        - hx: for each state of the cell [L*D, B, H] (the output state [L*D, B, P] where projected, a state of another
+          axis as wide as that is): a tensor for a cell with one state, else a tuple in the cell's order. Zeros
+          unless given.
         - lengths: B integers from 0 to T.
         - reset: booleans [T, B] (as the input without its features): all states are zeros before that step.
         - output: [T, B, D*H], zero behind the end of each sequence.
@@ -61,7 +65,8 @@ class Recurrent(torch.nn.RNNBase):
 
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
-        InputError: no such cell, lengths that do not fit, a state that is not what the cell carries.
+        InputError: no such cell, lengths that do not fit, a state that is not what the cell carries, widths of axes
+            that it has not, or an input that is not as wide as it must be.
         SpecError: ``proj_size`` for a cell that cannot be projected.
 
     Example:
@@ -76,6 +81,7 @@ class Recurrent(torch.nn.RNNBase):
     cells: list[SizedCell]  # of each layer
     last_path: str | None = None
     autocast_keeps_dtype = False  # whether results under autocast have the input's type instead of autocast's
+    own_widths: Mapping[str, int] | None = None
 
     def __init__(
         self,
@@ -90,6 +96,8 @@ class Recurrent(torch.nn.RNNBase):
         proj_size: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        widths: Mapping[str, int] | None = None,
     ) -> None:
         torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
         contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
@@ -98,6 +106,8 @@ class Recurrent(torch.nn.RNNBase):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
+        if widths is not None:
+            self.own_widths = copy(widths)
         self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
@@ -120,6 +130,13 @@ class Recurrent(torch.nn.RNNBase):
             raise InputError(
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
             )
+        if graph.input_axis == "H" and self.bidirectional and self.num_layers > 1:
+            raise InputError(
+                "INPUT_WIDTH",
+                f"{graph.name} takes {self.hidden_size} features, but its second layer would get both directions, "
+                f"{self.output_size}",
+                fix=f"stack layers yourself, with torch.nn.Linear({self.output_size}, {self.hidden_size}) between them",
+            )
         self.cells = [sized(self.graph, tuple(self._widths(layer).items())) for layer in range(self.num_layers)]
 
     def flatten_parameters(self) -> None:
@@ -127,7 +144,10 @@ class Recurrent(torch.nn.RNNBase):
 
     def extra_repr(self) -> str:
         """As torch.nn prints it; a layer without a name of its own begins with its cell."""
-        return f"{self.mode}, {super().extra_repr()}" if type(self) is Recurrent else super().extra_repr()
+        if type(self) is not Recurrent:
+            return super().extra_repr()
+        own = f", widths={self.own_widths}" if self.own_widths else ""
+        return f"{self.mode}, {super().extra_repr()}{own}"
 
     @property
     def output_size(self) -> int:
@@ -310,7 +330,8 @@ class Recurrent(torch.nn.RNNBase):
 
     def _widths(self, layer: int) -> dict[str, int]:
         projected = {"P": self.proj_size} if self.proj_size else {}
-        return {"I": self.input_size if layer == 0 else self.output_size, "H": self.hidden_size, **projected}
+        features = self.input_size if layer == 0 else self.output_size
+        return axis_widths(self.graph, features, self.hidden_size, self.own_widths) | projected
 
 
 class _Outside:

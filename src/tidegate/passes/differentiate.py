@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from tidegate.errors import InternalError
 from tidegate.passes.simplify import Simplifier
+from tidegate.spec.function import sigmoid
 from tidegate.spec.graph import Graph, Node, Op
 from tidegate.spec.symbol import Symbol
 
@@ -43,6 +44,7 @@ RULES: Mapping[Op, Rule] = {
     Op.RELU: lambda grad, out, v: (grad * _greater(out, 0.0),),  # noqa: ARG005
     Op.EXP: lambda grad, out, v: (grad * out,),  # noqa: ARG005
     Op.LOG: lambda grad, out, v: (grad / v,),  # noqa: ARG005
+    Op.LOG_SIGMOID: lambda grad, out, v: (grad * sigmoid(-v),),  # noqa: ARG005
 }
 
 

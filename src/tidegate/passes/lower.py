@@ -16,6 +16,7 @@ INPUT = "x"  # the input, as far as a step reads it itself
 OUTPUT = "y"  # the output state after each step
 PREVIOUS = "y[t-1]"  # the same before it
 UPSTREAM = "dy"  # the adjoint of the output from outside
+OF_INPUT = "dx"  # the adjoint of the input, as far as a step reads it itself
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,13 @@ def lower(graph: Graph) -> Lowered:
     series = {index: f"g.{k}" for k, index in enumerate(dict.fromkeys(adjoints.products.values()))}
     own = {graph.nodes[i].name: a for i, a in adjoints.leaves.items() if graph.nodes[i].op is Op.VECTOR}
     of_input = next((a for i, a in adjoints.leaves.items() if graph.nodes[i].op is Op.INPUT), None)
-    for index in [*own.values(), *([] if of_input is None else [of_input])]:
+    for index in own.values():
         series.setdefault(index, f"g.{len(series)}")
+    written = [Series(name, tracer.nodes[i].axis, i) for i, name in series.items()]
+    if of_input is not None:  # in a place of its own, even where it equals the adjoint of a product
+        written.append(Series(OF_INPUT, tracer.nodes[of_input].axis, of_input))
 
-    roots = [*(c.after for c in carried), *series]
+    roots = [*(c.after for c in carried), *(s.node for s in written)]
     operands = {operand: primal[operand].index for _, operand, _ in graph.products}
     plain = {o for o in operands if graph.nodes[o].op is Op.INPUT or o == _output_leaf(graph)}
     forced = {index for operand, index in operands.items() if operand not in plain}
@@ -97,14 +101,14 @@ def lower(graph: Graph) -> Lowered:
     return Lowered(
         graph,
         _forward(graph, tracer.nodes[:count], [primal[u].index for u in graph.updates], saved),
-        _step(tracer.nodes, carried, [Series(n, tracer.nodes[i].axis, i) for i, n in series.items()], given | alias),
+        _step(tracer.nodes, carried, written, given | alias),
         _step(tracer.nodes, [], [Series(f"d {n}", s.axis, s.index) for n, s in ends.items()], alias),
         tuple(
             MatrixGradient(m, tuple((graph.nodes[i].name, series[adjoints.products[i]]) for i in group), place(operand))
             for m, operand, group in graph.products
         ),
         {name: series[index] for name, index in own.items()},
-        None if of_input is None else series[of_input],
+        None if of_input is None else OF_INPUT,
     )
 
 

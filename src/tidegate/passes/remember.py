@@ -13,7 +13,7 @@ from tidegate.spec.graph import Node, Op
 
 FREE = frozenset({Op.CONST, Op.VECTOR})
 CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.RELU, Op.GREATER})
-FUNCTIONS = frozenset({Op.SIGMOID, Op.TANH, Op.EXP, Op.LOG, Op.DIV})
+FUNCTIONS = frozenset({Op.SIGMOID, Op.TANH, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.DIV})
 
 
 def remember(nodes: Sequence[Node], needed: Iterable[int], forced: Iterable[int]) -> tuple[int, ...]:

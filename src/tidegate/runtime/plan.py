@@ -185,7 +185,7 @@ class _Builder:
         self._lay_out_carried(self.compiled.programs["backward"])
         order = [series for gradient in self.lowered.matrices for _, series in gradient.blocks]
         axes = {s.name: s.axis for s in self.lowered.backward.series}
-        chunked = [s for s in dict.fromkeys([*order, *axes]) if s != self.lowered.input]
+        chunked = [s for s in dict.fromkeys([*order, *axes]) if s != self.lowered.input or not input_gradient]
         self.chunk_at, self.chunk_width = self._side_by_side([(s, self.widths[axes[s]]) for s in chunked])
         phases = self._phases("backward")
         ending = self._phases("ending")
@@ -393,7 +393,8 @@ class _Builder:
                     tensor = self._index(f"d bias_{gradient.matrix}")
                     sums.append(SumStruct(self.chunk_at[series], count, tensor, offset))
         for vector, series in self.lowered.vectors.items():
-            sums.append(SumStruct(self.chunk_at[series], self.widths["H"], self._index(f"d {vector}"), 0))
+            width = self.widths[self.graph.vector_axes[vector]]
+            sums.append(SumStruct(self.chunk_at[series], width, self._index(f"d {vector}"), 0))
         return sums
 
     def _input_gradient(self) -> list[Any]:

@@ -32,5 +32,6 @@ TENSORS: Table = {
     Op.RELU: torch.relu,
     Op.EXP: torch.exp,
     Op.LOG: torch.log,
+    Op.LOG_SIGMOID: torch.nn.functional.logsigmoid,
 }
 register(torch.Tensor, TENSORS)

@@ -19,11 +19,13 @@ from tidegate.spec.trace import trace
 class Cell:
     """Base of all cells. See the zoo for examples; ``zoo/mgu.py`` is the shortest gated one.
 
-    A subclass declares, as strings of names separated by blanks:
+    A subclass declares, as strings of names separated by blanks. A state (but the first), a row block or a vector may
+    have a width of its own, named by a capital behind its name: ``"h s:S"``. A layer is told how wide S is.
 
     Attributes:
         gates: the row blocks of ``W`` and ``U`` in storage order, and the values to report.
         state: what is carried; the first is the output.
+        input: ``"H"`` where ``x.raw`` meets values of the units, so that the input must be as wide as they are.
         inputs: the row blocks of ``W``, where they are not the gates.
         matrices: recurrent matrices and their row blocks; ``{"U": gates}`` unless given.
         vectors: per-unit parameters; ``"p_i p_f"`` reach ``step`` as ``p.i`` and ``p.f``, ``"u"`` as ``u``.
@@ -61,6 +63,7 @@ class Cell:
 
     gates: ClassVar[str] = ""
     state: ClassVar[str] = "h"
+    input: ClassVar[str] = "I"
     inputs: ClassVar[str | None] = None
     matrices: ClassVar[Mapping[str, str] | None] = None
     vectors: ClassVar[str] = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tidegate.spec.graph import Graph, Node, Op
+from tidegate.spec.graph import UNARY, Graph, Node, Op
 
 SUM, TERM, ATOM = 1, 2, 3  # how tightly a piece of text binds
 
@@ -107,7 +107,7 @@ PLAIN = Notation(
         Op.MUL: infix(" * ", TERM),
         Op.DIV: infix(" / ", TERM, right=ATOM),
         Op.NEG: Rule("-{0}", SUM, (TERM,)),
-        **{op: Rule(f"{op}({{0}})", ATOM, (0,)) for op in (Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG)},
+        **{op: Rule(f"{op}({{0}})", ATOM, (0,)) for op in UNARY - {Op.NEG}},
         **{op: Rule(f"{op}({{0}}, {{1}})", ATOM, (0, 0)) for op in (Op.MAXIMUM, Op.MINIMUM)},
     },
     parentheses="({})",

@@ -27,6 +27,10 @@ def _sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
 
 
+def _log_sigmoid(value: float) -> float:
+    return min(value, 0.0) - math.log1p(math.exp(-abs(value)))
+
+
 ARITHMETIC: Table = {
     Op.ADD: operator.add,
     Op.SUB: operator.sub,
@@ -43,6 +47,7 @@ NUMBERS: Table = {
     Op.RELU: lambda value: max(value, 0.0),
     Op.EXP: math.exp,
     Op.LOG: math.log,
+    Op.LOG_SIGMOID: _log_sigmoid,
 }
 register(float, NUMBERS)
 register(int, NUMBERS)
@@ -84,6 +89,11 @@ def exp(v: Any) -> Any:
 def log(v: Any) -> Any:
     """Natural logarithm, element by element."""
     return _call(Op.LOG, v)
+
+
+def log_sigmoid(v: Any) -> Any:
+    """log(sigmoid(v)), element by element; finite where sigmoid(v) is too small to be a number."""
+    return _call(Op.LOG_SIGMOID, v)
 
 
 def maximum(v: Any, w: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from tidegate.errors import SpecError
 
 FORMAT = 1
+AXES = ("I", "H", "P")  # input features, units, projected output; a cell may have more of its own
 
 
 class Op(StrEnum):
@@ -39,6 +40,7 @@ class Op(StrEnum):
     RELU = "relu"
     EXP = "exp"
     LOG = "log"
+    LOG_SIGMOID = "log_sigmoid"
     # The following stand in programs that passes derive, never in a cell.
     GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
     TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
@@ -48,7 +50,7 @@ class Op(StrEnum):
 DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER})
 LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.CONST})
 BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM})
-UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG})
+UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.LOG_SIGMOID})
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Graph:
         name: the display name of the cell.
         matrices: ``W`` (applied to the input) first, then the recurrent ones.
         states: the carried states; the first is the output.
-        vectors: per-unit parameters, each of shape [H].
+        vectors: per-unit parameters, each as wide as its node.
         nodes: the program.
         updates: for each state, the node that holds its new value.
         gates: reported values, as pairs of name and node.
@@ -141,6 +143,23 @@ class Graph:
     @property
     def output(self) -> State:
         return self.states[0]
+
+    @property
+    def input_axis(self) -> str:
+        """``"I"``, or ``"H"`` where the input must be as wide as the units."""
+        return self.matrices[0].columns
+
+    @cached_property
+    def vector_axes(self) -> dict[str, str]:
+        """The axis of each vector."""
+        found = {node.name: node.axis for node in self.nodes if node.op is Op.VECTOR}
+        return {name: found[name] for name in self.vectors}
+
+    @cached_property
+    def own_axes(self) -> tuple[str, ...]:
+        """The axes beside input, units and projected output, whose widths a layer of this cell is free to choose."""
+        axes = [state.axis for state in self.states] + [block.axis for m in self.matrices for block in m.blocks]
+        return tuple(dict.fromkeys(axis for axis in [*axes, *self.vector_axes.values()] if axis not in AXES))
 
     @cached_property
     def products(self) -> tuple[tuple[str, int, tuple[int, ...]], ...]:

@@ -8,8 +8,8 @@ from tidegate.spec.graph import BINARY, UNARY, Graph
 
 
 def parameters(graph: Graph, axes: Mapping[str, int]) -> int:
-    """Parameters of one layer and direction, given the width of each axis, e.g. {"I": 8, "H": 16}."""
-    total = len(graph.vectors) * axes["H"]
+    """Parameters of one layer and direction, given the width of each axis; see ``spec.width``."""
+    total = sum(axes[axis] for axis in graph.vector_axes.values())
     for matrix in graph.matrices:
         for block in matrix.blocks:
             total += axes[block.axis] * (axes[matrix.columns] + block.bias)

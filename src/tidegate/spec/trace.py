@@ -17,7 +17,7 @@ from tidegate.errors import SpecError
 from tidegate.spec.convention import check_conventions
 from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
 from tidegate.spec.symbol import Namespace, Symbol, Tracer
-from tidegate.spec.verify import check_name, verify
+from tidegate.spec.verify import check_axis, check_name, verify
 
 if TYPE_CHECKING:
     from tidegate.spec.cell import Cell  # which traces each subclass when it is defined
@@ -40,7 +40,7 @@ def trace(cell: type[Cell]) -> Graph:
         name=cell.name,
         matrices=_with_columns(layout.matrices, tracer.nodes),
         states=layout.states,
-        vectors=layout.vectors,
+        vectors=tuple(layout.vectors),
         nodes=tuple(tracer.nodes),
         updates=updates,
         gates=tuple((name, symbol.index) for name, symbol in gates.items()),
@@ -56,14 +56,19 @@ class _Layout:
 
     def __init__(self, cell: type[Cell]) -> None:
         self.gates = _names(cell, "gates", cell.gates)
-        self.states = tuple(State(name) for name in _names(cell, "state", cell.state))
-        self.vectors = tuple(_names(cell, "vectors", cell.vectors))
+        self.input_axis = _input_axis(cell)
+        self.states = tuple(State(name, axis) for name, axis in _declared(cell, "state", cell.state))
+        self.vectors = dict(_declared(cell, "vectors", cell.vectors))
         inputs = cell.gates if cell.inputs is None else cell.inputs
         recurrent = {"U": cell.gates} if cell.matrices is None else cell.matrices
         declared = {"W": inputs, **recurrent}
         biased = self._biased(cell, declared)
         self.matrices = tuple(
-            Matrix(name, tuple(Block(b, bias=b in biased.get(name, ())) for b in _names(cell, name, blocks)), "I")
+            Matrix(
+                name,
+                tuple(Block(b, a, b in biased.get(name, ())) for b, a in _declared(cell, name, blocks)),
+                self.input_axis,
+            )
             for name, blocks in declared.items()
         )
         taken: dict[str, str] = {}
@@ -97,25 +102,40 @@ class _Layout:
 
 
 def _names(cell: type[Cell], attribute: str, text: object) -> list[str]:
-    """Parse and check a declaration of names separated by blanks."""
+    return [name for name, _ in _declared(cell, attribute, text)]
+
+
+def _declared(cell: type[Cell], attribute: str, text: object) -> list[tuple[str, str]]:
+    """Parse and check a declaration of names separated by blanks, each perhaps with its axis, as ``h s:S``."""
     if not isinstance(text, str):
         raise SpecError(
             "DECLARATION",
             f"{cell.__name__}.{attribute} is {text!r:.60}",
             fix='declare names separated by blanks, e.g. gates = "i f g o"',
         )
-    names = text.split()
-    for wrong in map(check_name, names):
+    parts = [word.partition(":") for word in text.split()]
+    pairs = [(name, axis if colon else "H") for name, colon, axis in parts]
+    for wrong in (check_name(name) or check_axis(axis) for name, axis in pairs):
         if wrong:
             raise SpecError("NAME", f"{cell.__name__}.{attribute}: {wrong}", fix="choose another name")
-    return names
+    return pairs
+
+
+def _input_axis(cell: type[Cell]) -> str:
+    if cell.input not in ("I", "H"):
+        raise SpecError(
+            "DECLARATION",
+            f"{cell.__name__}.input is {cell.input!r:.60}",
+            fix='declare "I", or "H" for one as wide as h',
+        )
+    return cell.input
 
 
 def _bind(cell: type[Cell], layout: _Layout, tracer: Tracer) -> dict[str, Any]:
     """What ``step`` asks for, by the names of its parameters."""
     states = {s.name: tracer.add(Node(Op.STATE, name=s.name, axis=s.axis)) for s in layout.states}
-    vectors = {name: tracer.add(Node(Op.VECTOR, name=name, axis="H")) for name in layout.vectors}
-    x_t = tracer.add(Node(Op.INPUT, axis="I"))
+    vectors = {name: tracer.add(Node(Op.VECTOR, name=name, axis=axis)) for name, axis in layout.vectors.items()}
+    x_t = tracer.add(Node(Op.INPUT, axis=layout.input_axis))
     matrices = {matrix.name: _product_of(matrix, tracer) for matrix in layout.matrices}
     blocks = {block.name: (lambda n=block.name: getattr(matrices["W"](x_t), n)) for block in layout.matrices[0].blocks}
     offered: dict[str, Any] = {"x": Namespace("x", {**blocks, "raw": lambda: x_t}), **states, **vectors}

@@ -12,12 +12,12 @@ import re
 from collections.abc import Container, Iterator
 
 from tidegate.errors import SpecError
-from tidegate.spec.graph import BINARY, DERIVED, LEAVES, UNARY, Block, Graph, Node, Op
+from tidegate.spec.graph import AXES, BINARY, DERIVED, LEAVES, UNARY, Block, Graph, Node, Op
 from tidegate.spec.parameter import PROJECTION, TORCH_NAMES
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
-AXES = ("I", "H", "P")  # input features, units, projected output
+AXIS = re.compile(r"[A-Z][A-Za-z0-9_]{0,31}")
 RESERVED = frozenset({"x", "raw", "self", "weight", "bias", *TORCH_NAMES.values(), PROJECTION})
 ARITY = dict.fromkeys(LEAVES, 0) | dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | {Op.PRODUCT: 1}
 
@@ -31,6 +31,15 @@ def check_name(name: object) -> str | None:
         return f"{name!r} is not a name: use a letter, then letters, digits or underscores, at most 32"
     if keyword.iskeyword(name) or name in RESERVED or name.startswith(("weight_", "bias_")):
         return f"the name {name!r} is reserved"
+    return None
+
+
+def check_axis(axis: str) -> str | None:
+    """Say what is wrong with the axis of a declared name, or nothing."""
+    if not AXIS.fullmatch(axis):
+        return f"{axis!r} is not an axis: use a capital letter, then letters, digits or underscores, at most 32"
+    if axis != "H" and axis in AXES:
+        return f"the axis {axis!r} is reserved"
     return None
 
 
@@ -66,7 +75,9 @@ def _fields(graph: Graph) -> Iterator[str]:
                 yield f"%{index}: {node.op} has no {field}"
     axes = {state.axis for state in graph.states} | {block.axis for m in graph.matrices for block in m.blocks}
     axes |= {matrix.columns for matrix in graph.matrices} | {node.axis for node in graph.nodes} - {""}
-    yield from (f"{axis!r:.40} is not an axis: {' '.join(AXES)}" for axis in sorted(axes) if axis not in AXES)
+    yield from (
+        f"{axis!r:.40} is not an axis: begin with a capital" for axis in sorted(axes) if not AXIS.fullmatch(axis)
+    )
 
 
 def _names(graph: Graph) -> Iterator[str]:
@@ -83,8 +94,10 @@ def _names(graph: Graph) -> Iterator[str]:
         yield from (f"{kind} {name!r} is declared twice" for name in sorted(set(names)) if names.count(name) > 1)
     if not graph.states:
         yield "a cell needs at least one state"
-    if not graph.matrices or graph.matrices[0].name != "W" or graph.matrices[0].columns != "I":
-        yield "the first matrix must be W, applied to the input (axis I)"
+    elif graph.output.axis not in ("H", "P"):
+        yield f"the first state, which is the output, has axis {graph.output.axis}, not H"
+    if not graph.matrices or graph.matrices[0].name != "W" or graph.input_axis not in ("I", "H"):
+        yield "the first matrix must be W, applied to the input (axis I, or H where it is as wide as the units)"
 
 
 def _projection(graph: Graph) -> tuple[str, tuple[Block, ...]]:
@@ -102,13 +115,16 @@ def _order(graph: Graph) -> Iterator[str]:
 
 def _leaves(graph: Graph) -> Iterator[str]:
     states = {state.name: state.axis for state in graph.states}
+    vectors: dict[str, str] = {}
     for index, node in enumerate(graph.nodes):
         if node.op is Op.STATE and states.get(node.name) != node.axis:
             yield f"%{index}: no state {node.name!r} with axis {node.axis!r}"
-        if node.op is Op.VECTOR and (node.name not in graph.vectors or node.axis != "H"):
+        if node.op is Op.VECTOR and (node.name not in graph.vectors or check_axis(node.axis)):
             yield f"%{index}: no vector {node.name!r} with axis {node.axis!r}"
-        if node.op is Op.INPUT and node.axis != "I":
-            yield f"%{index}: the input has axis I, not {node.axis!r}"
+        if node.op is Op.VECTOR and vectors.setdefault(node.name, node.axis) != node.axis:
+            yield f"%{index}: vector {node.name!r} has axis {vectors[node.name]} elsewhere, not {node.axis!r}"
+        if node.op is Op.INPUT and node.axis != graph.input_axis:
+            yield f"%{index}: the input has axis {graph.input_axis}, not {node.axis!r}"
         if node.op is Op.CONST and (node.axis or not isinstance(node.value, float) or not math.isfinite(node.value)):
             yield f"%{index}: a constant is a finite number without an axis"
 
@@ -139,6 +155,8 @@ def _product(graph: Graph, index: int, node: Node, declared: Container[tuple[str
     if (node.matrix, node.name) not in declared:
         yield f"%{index}: no block {node.name!r} in a matrix {node.matrix!r}"
         return
+    if node.matrix == "W" and graph.nodes[node.args[0]].op is not Op.INPUT:
+        yield f"%{index}: W multiplies {graph.nodes[node.args[0]]}, not the input"
     matrix = graph.matrix(node.matrix)
     block = next(block for block in matrix.blocks if block.name == node.name)
     if graph.nodes[node.args[0]].axis != matrix.columns:

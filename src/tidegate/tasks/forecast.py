@@ -85,7 +85,7 @@ class Forecast(Task):
         return {"task": self.name, "source": self.source.address, "hash": self.source.hash, "target": self.target}
 
     def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:
-        return SequenceModel(torch.nn.Identity(), layer(self.inputs.shape[1]), dropout, 1)
+        return SequenceModel(torch.nn.Identity(), self.inputs.shape[1], layer, dropout, 1)
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
         """With ``order``, training windows; without, the whole split with its history."""

@@ -95,7 +95,7 @@ class Language(Task):
 
     def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:
         encoder = torch.nn.Embedding(self.vocabulary, EMBEDDING)
-        return SequenceModel(encoder, layer(EMBEDDING), dropout, self.vocabulary)
+        return SequenceModel(encoder, EMBEDDING, layer, dropout, self.vocabulary)
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
         """Chunks of parallel streams; with ``order``, over passages of the training text that it draws."""

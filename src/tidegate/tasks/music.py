@@ -67,7 +67,7 @@ class Music(Task):
         return {"task": self.name, "source": self.source.address, "hash": self.source.hash}
 
     def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:
-        return SequenceModel(torch.nn.Identity(), layer(KEYS), dropout, KEYS)
+        return SequenceModel(torch.nn.Identity(), KEYS, layer, dropout, KEYS)
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
         """Batches of up to 16 pieces of similar length; with ``order``, both are shuffled."""

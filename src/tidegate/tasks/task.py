@@ -77,14 +77,26 @@ class Recipe:
 
 
 class SequenceModel(torch.nn.Module):
-    """Encoder, recurrent layer, dropout, linear head: the shape of every model that answers at each step."""
+    """Encoder, recurrent layer, dropout, linear head: the shape of every model that answers at each step.
 
-    def __init__(self, encoder: torch.nn.Module, layer: Recurrent, dropout: float, outputs: int) -> None:
+    Where the layer takes another number of features than the encoder gives, a linear map stands between them.
+    """
+
+    def __init__(
+        self,
+        encoder: torch.nn.Module,
+        features: int,
+        layer: Callable[[int], Recurrent],
+        dropout: float,
+        outputs: int,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.layer = layer
+        self.layer = layer(features)
+        if self.layer.input_size != features:
+            self.encoder = torch.nn.Sequential(encoder, torch.nn.Linear(features, self.layer.input_size))
         self.dropout = dropout
-        self.head = torch.nn.Linear(layer.output_size, outputs)
+        self.head = torch.nn.Linear(self.layer.output_size, outputs)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, outputs] and the state after the last valid step."""
@@ -113,7 +125,7 @@ class Task(ABC):
 
     @abstractmethod
     def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:
-        """A fresh model; ``layer`` makes the recurrent layer from its input size."""
+        """A fresh model; ``layer`` makes the recurrent layer from the number of features, which it may not heed."""
 
     @abstractmethod
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:

@@ -8,12 +8,18 @@ from tidegate.errors import InputError
 from tidegate.spec import Cell
 from tidegate.zoo.greff import CIFG, FGR, NFG, NIAF, NIG, NOAF, NOG, NP, V
 from tidegate.zoo.gru import GRU
+from tidegate.zoo.indrnn import IndRNN
 from tidegate.zoo.janet import JANET
+from tidegate.zoo.ligru import LiGRU
 from tidegate.zoo.lstm import LSTM, LSTM1997, PeepholeLSTM
 from tidegate.zoo.mgu import MGU
 from tidegate.zoo.minimal import MinGRU, MinLSTM
 from tidegate.zoo.misprint import MisprintGRU, MisprintLSTM
+from tidegate.zoo.mut import MUT1, MUT2, MUT3
 from tidegate.zoo.rnn import RNN
+from tidegate.zoo.scrn import SCRN, AdaptiveSCRN
+from tidegate.zoo.slstm import SLSTM
+from tidegate.zoo.ugrnn import UGRNN
 
 FAMILIES: tuple[type[Cell], ...] = (
     RNN,
@@ -22,7 +28,8 @@ FAMILIES: tuple[type[Cell], ...] = (
     GRU,
     LSTM1997,
     *(V, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR),
-    *(MGU, JANET, MinGRU, MinLSTM),
+    *(MGU, JANET, LiGRU, UGRNN, MUT1, MUT2, MUT3),
+    *(IndRNN, SCRN, AdaptiveSCRN, MinGRU, MinLSTM, SLSTM),
     *(MisprintLSTM, MisprintGRU),
 )
 CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
@@ -52,6 +59,9 @@ __all__ = [
     "LSTM",
     "LSTM1997",
     "MGU",
+    "MUT1",
+    "MUT2",
+    "MUT3",
     "NFG",
     "NIAF",
     "NIG",
@@ -59,6 +69,12 @@ __all__ = [
     "NOG",
     "NP",
     "RNN",
+    "SCRN",
+    "SLSTM",
+    "UGRNN",
+    "AdaptiveSCRN",
+    "IndRNN",
+    "LiGRU",
     "MinGRU",
     "MinLSTM",
     "MisprintGRU",

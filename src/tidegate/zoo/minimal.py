@@ -1,6 +1,6 @@
 """Cells whose gates see the input alone: linear in the state, so that time can be scanned in parallel."""
 
-from tidegate.spec import Cell, sigmoid
+from tidegate.spec import Cell, log_sigmoid, sigmoid
 
 
 class MinGRU(Cell):
@@ -23,14 +23,18 @@ class MinLSTM(Cell):
     """An LSTM without any recurrent matrix, with its two gates normalised to sum to one."""
 
     source = "Feng et al. 2024, Were RNNs All We Needed?, arXiv 2410.01201"
-    differs = "the plain form, not the one in log space, which keeps the candidate positive"
+    differs = (
+        "the candidate as in the plain form, not kept positive; the shares f / (f + i) and i / (f + i) are made of the "
+        "logarithms of the gates, since both gates may be too small to be divided"
+    )
     gates = "f i n"
     matrices: dict[str, str] = {}
     biases = "W"
 
     def step(self, x, h):
-        f = sigmoid(x.f)
-        i = sigmoid(x.i)
+        log_f, log_i = log_sigmoid(x.f), log_sigmoid(x.i)
+        f = sigmoid(log_f - log_i)
+        i = sigmoid(log_i - log_f)
         n = x.n
-        h = f / (f + i) * h + i / (f + i) * n
+        h = f * h + i * n
         return h
