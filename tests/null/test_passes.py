@@ -18,15 +18,15 @@ from tidegate.passes import INPUT, OUTPUT, PREVIOUS, UPSTREAM, Lowered, Program,
 from tidegate.passes.differentiate import RULES, differentiate
 from tidegate.passes.program import verify_program
 from tidegate.passes.simplify import Simplifier
-from tidegate.spec import Graph, Matrix, Node, Op, State
+from tidegate.spec import Graph, Matrix, Node, Op, State, layer_norm, maximum, mean, tanh, variance
 from tidegate.spec.function import NUMBERS
-from tidegate.spec.graph import BINARY, UNARY
-from tidegate.spec.symbol import Tracer
+from tidegate.spec.graph import BINARY, REDUCTIONS, UNARY, is_narrow
+from tidegate.spec.symbol import Symbol, Tracer
 from tidegate.zoo import CELLS, GRU, LSTM, PeepholeLSTM
 
 GOLDEN = Path(__file__).parent / "golden"
 CHOSEN = ["rnn", "lstm", "gru", "gru/before", "peepholelstm"]
-FUNCTIONS = {**NUMBERS, Op.GREATER: lambda v, w: float(v > w)}
+FUNCTIONS = {**NUMBERS, Op.GREATER: lambda v, w: float(v > w), Op.SPREAD: float}
 
 every_op = pytest.mark.parametrize("op", sorted(UNARY | BINARY))
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -79,7 +79,7 @@ def differences(op: Op, *point: float, eps: float = 1e-6) -> list[float]:
 def test_a_derivative_is_the_limit_of_differences(op):
     for first, second in [(0.7, 1.9), (1.9, 0.7), (2.5, 0.3), (0.1, 0.2)]:
         points = [(first,)] if op in UNARY else [(first, second), (first, -second), (-first, second)]
-        points += [] if op is Op.LOG or op not in UNARY else [(-first,)]
+        points += [] if op in (Op.LOG, Op.SQRT) or op not in UNARY else [(-first,)]
         for point in points:
             assert slopes(op, *point) == pytest.approx(differences(op, *point), rel=1e-7, abs=1e-8)
 
@@ -95,9 +95,9 @@ def test_relu_is_flat_where_it_is_zero():
 
 
 def test_every_operation_has_a_rule_in_every_table():
-    assert set(RULES) == UNARY | BINARY
-    assert set(NUMBERS) == UNARY | BINARY
-    assert set(cpp.RULES) == UNARY | BINARY | {Op.GREATER}
+    assert set(RULES) == UNARY | BINARY | REDUCTIONS
+    assert set(NUMBERS) == UNARY | BINARY | REDUCTIONS
+    assert set(cpp.RULES) == UNARY | BINARY | {Op.GREATER, Op.SPREAD}
 
 
 def test_an_operation_without_a_rule_is_named(monkeypatch):
@@ -107,6 +107,77 @@ def test_an_operation_without_a_rule_is_named(monkeypatch):
     monkeypatch.delitem(cpp.RULES, Op.SIGMOID)
     with pytest.raises(EmitError, match="no rule for sigmoid"):
         cpp.emit(GRU.graph, {"forward": schedule(lower(CELLS["mingru"].graph).forward)})
+
+
+# Reductions, of rows of several units
+
+
+def on_rows(nodes: Sequence[Node], leaves: Mapping[str, list[float]]) -> list[list[float]]:
+    """Every value as a row: one number a row, and any other number, is a row of one unit."""
+    rows: list[list[float]] = []
+    for node in nodes:
+        args = [rows[arg] for arg in node.args]
+        if not node.args:
+            rows.append([node.value] if node.op is Op.CONST else leaves[node.name])
+        elif node.op in REDUCTIONS:
+            rows.append([FUNCTIONS[node.op](*(unit for row in args for unit in row))])
+        else:
+            units = range(max(len(leaf) for leaf in leaves.values()) if not is_narrow(node.axis) else 1)
+            rows.append([FUNCTIONS[node.op](*(row[k % len(row)] for row in args)) for k in units])
+    return rows
+
+
+def normal_of(tracer: Tracer, a: Symbol, b: Symbol) -> Symbol:
+    first, second = layer_norm(a, b)
+    return first * layer_norm(a) + second * second
+
+
+REDUCING = {
+    "mean": lambda tracer, a, b: mean(a, b, b) * a,
+    "variance": lambda tracer, a, b: variance(b, a) + a,
+    "number among numbers": lambda tracer, a, b: tanh(mean(a) * variance(b) - mean(b) / 3) * b,
+    "spread alone": lambda tracer, a, b: maximum(mean(a * b), 0.1) + 0 * a,
+    "of a mean": lambda tracer, a, b: a * mean(b * mean(a)),
+    "layer norm": normal_of,
+}
+
+
+@pytest.mark.parametrize("name", REDUCING)
+def test_a_derivative_through_rows_is_the_limit_of_differences(name):
+    random, tracer = Random(5), Tracer()
+    a, b = (tracer.add(Node(Op.STATE, name=n, axis="H")) for n in "ab")
+    update = REDUCING[name](tracer, a, b)
+    graph = Graph(
+        "Rows", (Matrix("W", (), "I"),), (State("a"), State("b")), (), tuple(tracer.nodes), (update.index, b.index), ()
+    )
+    rows = {n: [random.gauss(0, 1) for _ in range(4)] for n in ("a", "b", UPSTREAM)}
+    simple, primal = Simplifier(), []
+    for node in graph.nodes:
+        primal.append(simple.copy(node, tuple(primal[arg] for arg in node.args)))
+    upstream = simple.add(Node(Op.GIVEN, name=UPSTREAM, axis="H"))
+    found = differentiate(graph, simple, primal, {update.index: upstream}).leaves
+    values = on_rows(simple.nodes, rows)
+
+    def loss() -> float:
+        result = on_rows(graph.nodes, rows)[update.index]
+        return sum(unit * weight for unit, weight in zip(result, rows[UPSTREAM], strict=True))
+
+    for leaf in (a, b):
+        row = rows[graph.nodes[leaf.index].name]
+        for unit in range(4):
+            ends = []
+            for step in (1e-5, -2e-5):
+                row[unit] += step
+                ends.append(loss())
+            row[unit] += 1e-5
+            wanted = (ends[0] - ends[1]) / 2e-5
+            assert values[found[leaf.index]][unit] == pytest.approx(wanted, rel=1e-6, abs=1e-8)
+
+
+def test_and_finds_a_rule_that_forgets_the_mean(monkeypatch):
+    monkeypatch.setitem(RULES, Op.VARIANCE, lambda grad, out, *v: tuple(each * grad for each in v))
+    with pytest.raises(AssertionError):
+        test_a_derivative_through_rows_is_the_limit_of_differences("variance")
 
 
 # Whole cells, one unit wide
@@ -304,7 +375,7 @@ def test_nothing_is_saved_that_backward_does_not_read(cell):
 # Simplification
 
 LEAVES = ("a", "b")
-SAFE = sorted((UNARY | BINARY) - {Op.EXP, Op.LOG, Op.DIV})  # without those whose results leave their range
+SAFE = sorted((UNARY | BINARY) - {Op.EXP, Op.LOG, Op.SQRT, Op.DIV})  # without those whose results leave their range
 TERMS = st.lists(st.tuples(st.sampled_from(SAFE), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=25)
 
 

@@ -61,8 +61,13 @@ NOTATION = Notation(
         Op.RELU: _function(r"\mathrm{{relu}}"),
         Op.EXP: _function(r"\exp"),
         Op.LOG: _function(r"\log"),
+        Op.SQRT: Rule(r"\sqrt{{{0}}}", ATOM, (0,)),
         Op.MAXIMUM: Rule(r"\max\left({0}, {1}\right)", ATOM, (0, 0)),
         Op.MINIMUM: Rule(r"\min\left({0}, {1}\right)", ATOM, (0, 0)),
+    },
+    reductions={
+        Op.MEAN: r"\mathrm{{mean}}\left({}\right)",
+        Op.VARIANCE: r"\mathrm{{var}}\left({}\right)",
     },
     parentheses=r"\left({}\right)",
     now=lambda name: _name(name, "t"),

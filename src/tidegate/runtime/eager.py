@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.tensor import TENSORS
 from tidegate.spec.evaluate import evaluate
-from tidegate.spec.graph import Graph, Matrix, Node, Op
+from tidegate.spec.graph import Graph, Matrix, Node, Op, all_widths
 
 Tensors = tuple[torch.Tensor, ...]
 Multiply = Callable[[torch.Tensor], dict[str, torch.Tensor]]
@@ -46,6 +46,7 @@ def run(
         For each wanted node its values, laid out as ``rows.data``, and the final states [B, width].
     """
     wanted = graph.updates[:1] if wanted is None else wanted
+    widths = all_widths(widths)
     cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates})
     inputs = cell.input_products(rows)
     sizes = rows.steps.counts

@@ -1,8 +1,9 @@
 """What a cell is: its definition, the graph it is traced to, and what can be read off that graph."""
 
 from tidegate.spec.cell import Cell
-from tidegate.spec.function import exp, log, maximum, minimum, relu, sigmoid, tanh
+from tidegate.spec.function import exp, log, maximum, mean, minimum, relu, sigmoid, sqrt, tanh, variance
 from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
+from tidegate.spec.norm import layer_norm
 from tidegate.spec.trace import trace
 from tidegate.spec.verify import verify
 
@@ -15,12 +16,16 @@ __all__ = [
     "Op",
     "State",
     "exp",
+    "layer_norm",
     "log",
     "maximum",
+    "mean",
     "minimum",
     "relu",
     "sigmoid",
+    "sqrt",
     "tanh",
     "trace",
+    "variance",
     "verify",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tidegate.spec.graph import Graph, Node, Op
+from tidegate.spec.graph import REDUCTIONS, Graph, Node, Op
 
 SUM, TERM, ATOM = 1, 2, 3  # how tightly a piece of text binds
 
@@ -27,6 +27,7 @@ class Notation:
 
     Attributes:
         rules: the pointwise operations.
+        reductions: templates of those that take any number of arguments.
         parentheses: template around a piece that binds too loosely.
         now: the name of a value of this step.
         before: the name of a state before this step.
@@ -38,6 +39,7 @@ class Notation:
     """
 
     rules: Mapping[Op, Rule]
+    reductions: Mapping[Op, str]
     parentheses: str
     now: Callable[[str], str]
     before: Callable[[str], str]
@@ -83,6 +85,9 @@ class _Writer:
             return self.notation.leaf(node), ATOM
         if node.op is Op.PRODUCT:
             return self._product(node)
+        if node.op in REDUCTIONS:
+            inside = ", ".join(self.write(arg)[0] for arg in node.args)
+            return self.notation.reductions[node.op].format(inside), ATOM
         rule = self.notation.scale if self._scales(node) else self.notation.rules[node.op]
         parts = [self._at_least(need, self.write(arg)) for need, arg in zip(rule.needs, node.args, strict=True)]
         return rule.template.format(*parts), rule.binds
@@ -107,9 +112,10 @@ PLAIN = Notation(
         Op.MUL: infix(" * ", TERM),
         Op.DIV: infix(" / ", TERM, right=ATOM),
         Op.NEG: Rule("-{0}", SUM, (TERM,)),
-        **{op: Rule(f"{op}({{0}})", ATOM, (0,)) for op in (Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG)},
+        **{op: Rule(f"{op}({{0}})", ATOM, (0,)) for op in (Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.SQRT)},
         **{op: Rule(f"{op}({{0}}, {{1}})", ATOM, (0, 0)) for op in (Op.MAXIMUM, Op.MINIMUM)},
     },
+    reductions={op: f"{op}({{}})" for op in REDUCTIONS},
     parentheses="({})",
     now=lambda name: f"{name}[t]",
     before=lambda name: f"{name}[t-1]",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
@@ -39,21 +40,51 @@ class Op(StrEnum):
     RELU = "relu"
     EXP = "exp"
     LOG = "log"
+    SQRT = "sqrt"
+    MEAN = "mean"  # of all units of its arguments: one number for each row
+    VARIANCE = "variance"  # of the same, around their mean, over their number
     # The following stand in programs that passes derive, never in a cell.
     GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
     TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
     GREATER = "greater"  # 1 where the first argument is greater than the second, else 0
+    SPREAD = "spread"  # the number of each row, for every unit of it
 
 
-DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER})
+DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER, Op.SPREAD})
 LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.CONST})
 BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM})
-UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG})
+UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.SQRT})
+REDUCTIONS = frozenset({Op.MEAN, Op.VARIANCE})
+ONE = "1"
+
+
+def narrow(axis: str) -> str:
+    """The axis of one number for each row of ``axis``: H1 for H."""
+    return axis + ONE
+
+
+def is_narrow(axis: str) -> bool:
+    return axis.endswith(ONE)
+
+
+def common_axis(axes: Iterable[str]) -> str | None:
+    """The axis of what pointwise work makes of values of these axes, or None if they do not fit.
+
+    Numbers ("") fit everything, one number a row (H1) its own axis (H).
+    """
+    given = set(axes) - {""}
+    left = given - {narrow(axis) for axis in given}
+    return None if len(left) > 1 else "".join(left)
+
+
+def all_widths(widths: Mapping[str, int]) -> dict[str, int]:
+    """The widths of axes, and of one number for each row of them."""
+    return {**widths, **{narrow(axis): 1 for axis in widths}}
 
 
 @dataclass(frozen=True)
 class Node:
-    """One value. ``name`` says which leaf or which block; ``axis`` is the width ("" for numbers)."""
+    """One value. ``name`` says which leaf or which block; ``axis`` is the width ("" for numbers, H1 for one a row)."""
 
     op: Op
     args: tuple[int, ...] = ()

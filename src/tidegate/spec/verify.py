@@ -12,7 +12,21 @@ import re
 from collections.abc import Container, Iterator
 
 from tidegate.errors import SpecError
-from tidegate.spec.graph import BINARY, DERIVED, LEAVES, UNARY, Block, Graph, Node, Op
+from tidegate.spec.graph import (
+    BINARY,
+    DERIVED,
+    LEAVES,
+    ONE,
+    REDUCTIONS,
+    UNARY,
+    Block,
+    Graph,
+    Node,
+    Op,
+    common_axis,
+    is_narrow,
+    narrow,
+)
 from tidegate.spec.parameter import PROJECTION, TORCH_NAMES
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
@@ -65,7 +79,8 @@ def _fields(graph: Graph) -> Iterator[str]:
             if getattr(node, field) != getattr(plain, field):
                 yield f"%{index}: {node.op} has no {field}"
     axes = {state.axis for state in graph.states} | {block.axis for m in graph.matrices for block in m.blocks}
-    axes |= {matrix.columns for matrix in graph.matrices} | {node.axis for node in graph.nodes} - {""}
+    axes |= {matrix.columns for matrix in graph.matrices}
+    axes |= {node.axis.removesuffix(ONE) for node in graph.nodes} - {""}
     yield from (f"{axis!r:.40} is not an axis: {' '.join(AXES)}" for axis in sorted(axes) if axis not in AXES)
 
 
@@ -94,7 +109,9 @@ def _projection(graph: Graph) -> tuple[str, tuple[Block, ...]]:
 
 def _order(graph: Graph) -> Iterator[str]:
     for index, node in enumerate(graph.nodes):
-        if len(node.args) != ARITY[node.op]:
+        if node.op in REDUCTIONS and not node.args:
+            yield f"%{index}: {node.op} of nothing"
+        if node.op not in REDUCTIONS and len(node.args) != ARITY[node.op]:
             yield f"%{index}: {node.op} takes {ARITY[node.op]} arguments, got {len(node.args)}"
         if not all(isinstance(arg, int) and 0 <= arg < index for arg in node.args):
             yield f"%{index}: arguments {node.args} do not all stand before it"
@@ -115,10 +132,14 @@ def _leaves(graph: Graph) -> Iterator[str]:
 
 def _axes(graph: Graph) -> Iterator[str]:
     for index, node in enumerate(graph.nodes):
+        axes = {graph.nodes[arg].axis for arg in node.args}
+        fits = True
         if node.op in BINARY | UNARY:
-            axes = {graph.nodes[arg].axis for arg in node.args} - {""}
-            if len(axes) != 1 or node.axis not in axes:
-                yield f"%{index}: {node.op} of widths {sorted(axes)} gives {node.axis!r}"
+            fits = bool(axes - {""}) and node.axis == common_axis(axes)
+        if node.op in REDUCTIONS:
+            fits = len(axes) == 1 and not is_narrow(*axes) and axes != {""} and {node.axis} == set(map(narrow, axes))
+        if not fits:
+            yield f"%{index}: {node.op} of widths {sorted(axes - {''})} gives {node.axis!r}"
 
 
 def _products(graph: Graph) -> Iterator[str]:
