@@ -15,11 +15,29 @@ from tidegate import spec
 from tidegate.spec import Cell
 
 Tensors = dict[str, Tensor]
-FUNCTIONS = {name: getattr(spec, name) for name in ("sigmoid", "tanh", "relu", "exp", "log", "maximum", "minimum")}
+NAMES = "sigmoid tanh relu exp log sqrt maximum minimum mean variance layer_norm"
+FUNCTIONS = {name: getattr(spec, name) for name in NAMES.split()}
 
-# Arguments of log, exp and / are held to where these are tame: overflow is not what is compared here.
-UNARY = ("sigmoid({})", "tanh({})", "relu({})", "-{}", "exp(tanh({}))", "log(2 + tanh({}))", "1 / (1.5 + sigmoid({}))")
+# Arguments of log, sqrt, exp and / are held to where these are tame: overflow is not what is compared here.
+UNARY = (
+    "sigmoid({})",
+    "tanh({})",
+    "relu({})",
+    "-{}",
+    "exp(tanh({}))",
+    "log(2 + tanh({}))",
+    "1 / (1.5 + sigmoid({}))",
+    "sqrt(1.5 + tanh({}))",
+)
 BINARY = ("({} + {})", "({} - {})", "({} * {})", "({} / (0.5 + sigmoid({})))", "maximum({}, {})", "minimum({}, {})")
+# Means and variances are one number a row, but each of these is a vector, as matrices need them.
+ROWS = (
+    "({0} - mean({1}))",
+    "({0} / sqrt(0.5 + variance({0}, {1})))",
+    "({1} * mean({0}, {1}) - variance({0}))",
+    "maximum({0}, mean({0}) * sigmoid(mean({1})))",
+    "layer_norm({0} + 3 * {1} * {1})",
+)
 NUMBERS = ("1", "2.5", "(-0.5)", "0")
 
 
@@ -33,6 +51,7 @@ def expressions(names: list[str]) -> st.SearchStrategy[str]:
         return st.one_of(
             st.builds(str.format, st.sampled_from(UNARY), smaller),
             st.builds(str.format, two, smaller, smaller),
+            st.builds(str.format, st.sampled_from(ROWS), smaller, smaller),
             st.builds(str.format, two, smaller, number),
             st.builds(str.format, two, number, smaller),
         )
