@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidegate.emit import latex
 from tidegate.errors import SpecError
-from tidegate.spec import Block, Graph, Node, Op, State, verify
+from tidegate.spec import Block, Graph, Node, Op, State, Vector, verify
 from tidegate.spec.equation import plain
 from tidegate.zoo import CELLS, GRU, LSTM, MGU, PeepholeLSTM
 
@@ -166,7 +166,10 @@ BREAKAGES = {
     "name of the cell": (lambda g: replace(g, name="a b"), "not a name for a cell"),
     "reserved name": (lambda g: replace(g, states=(State("x"), *g.states[1:])), "state: the name 'x' is reserved"),
     "name of a block": (lambda g: with_block(g, name="i-j"), "block of W: 'i-j' is not a name"),
-    "name twice": (lambda g: replace(g, vectors=(*g.vectors, "p_i")), "vector 'p_i' is declared twice"),
+    "name twice": (
+        lambda g: replace(g, vectors=(*g.vectors, Vector.of_units("p_i"))),
+        "vector 'p_i' is declared twice",
+    ),
     "no state": (lambda g: replace(g, states=(), updates=()), "at least one state"),
     "no W first": (lambda g: replace(g, matrices=g.matrices[::-1]), "first matrix must be W"),
     "W on a state": (
@@ -215,7 +218,10 @@ BREAKAGES = {
         lambda g: replace(g, updates=(first(g, Op.INPUT), g.updates[1])),
         "has axis 'I', not 'H'",
     ),
-    "unused vector": (lambda g: replace(g, vectors=(*g.vectors, "q")), "vector q is declared but never used"),
+    "unused vector": (
+        lambda g: replace(g, vectors=(*g.vectors, Vector.of_units("q"))),
+        "vector q is declared but never used",
+    ),
     "unused gate": (
         lambda g: replace(extended(g, Node(Op.NEG, (g.updates[0],), axis="H")), gates=(*g.gates, ("q", len(g.nodes)))),
         "gate q does not influence any state",

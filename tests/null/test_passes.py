@@ -214,7 +214,7 @@ class Machine:
 
     def _leaf(self, node: Node, carried: Numbers, series: Numbers) -> float:
         tables = {Op.STATE: carried, Op.GIVEN: series, Op.VECTOR: self.parameters}
-        return node.value if node.op is Op.CONST else tables[node.op][node.name]
+        return node.value if node.op is Op.CONST else tables[node.op][node.label]
 
     def _product(self, node: Node, memory: Mapping[int, float]) -> float:
         if node.op is Op.PRODUCT:
@@ -263,7 +263,7 @@ class Run:
         blocks = [(m.name, block) for m in graph.matrices for block in m.blocks]
         parameters = {f"{m}.{b.name}": random.uniform(-1, 1) for m, b in blocks}
         parameters |= {f"b {m}.{b.name}": random.uniform(-1, 1) for m, b in blocks if b.bias}
-        parameters |= {name: random.uniform(-1, 1) for name in graph.vectors}
+        parameters |= {node.label: random.uniform(-1, 1) for node in graph.nodes if node.op is Op.VECTOR}
         machine = Machine(lowered, programs_of(lowered), parameters)
         names = [state.name for state in graph.states]
         normal = [[random.gauss(0, 1) for _ in range(steps)] for _ in range(2)]
@@ -291,7 +291,10 @@ class Run:
         *rows, ending = self.machine.backward(written, self.dys, self.dlast)
         of_inputs = [row[lowered.input] if lowered.input else 0.0 for row in rows]
         of_parameters = dict.fromkeys(parameters, 0.0)
-        of_parameters |= {name: sum(row[series] for row in rows) for name, series in lowered.vectors.items()}
+        of_parameters |= {
+            Node(Op.VECTOR, name=block, matrix=vector).label: sum(row[series] for row in rows)
+            for (vector, block), series in lowered.vectors.items()
+        }
         for gradient in lowered.matrices:
             for block, series in gradient.blocks:
                 name = f"{gradient.matrix}.{block}"

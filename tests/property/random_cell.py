@@ -88,7 +88,7 @@ class RandomCell:
 
         suffixes = {"W": "ih", "U": "hh"}
         products = {m.name: product(m, suffixes.get(m.name, m.name)) for m in declared.matrices}
-        vectors = {name: params[f"{name}_l0"] for name in declared.vectors}
+        vectors = {vector.name: params[f"{vector.name}_l0"] for vector in declared.vectors}
         own = {"p": SimpleNamespace(**{name.removeprefix("p_"): v for name, v in vectors.items()})} if vectors else {}
         named = {s.name: value for s, value in zip(declared.states, states, strict=True)}
         return {"x": products.pop("W")(x_t), **named, **products, **own}

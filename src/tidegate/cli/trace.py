@@ -83,7 +83,10 @@ class Trace:
 
 def _row_labels(layer: Any) -> dict[str, list[str]]:
     """For each parameter, the gate that each of its rows belongs to."""
-    labels = {attribute(name, 0, reverse=False): [""] * layer.hidden_size for name in layer.graph.vectors}
+    labels = {}
+    for vector in layer.graph.vectors:
+        names = [block.name for block in vector.blocks] if len(vector.blocks) > 1 else [""]
+        labels[attribute(vector.name, 0, reverse=False)] = [name for name in names for _ in range(layer.hidden_size)]
     for matrix in layer.graph.matrices:
         for kind, blocks in (("weight", matrix.blocks), ("bias", [block for block in matrix.blocks if block.bias])):
             name = attribute(f"{kind}_{matrix.name}", 0, reverse=False)

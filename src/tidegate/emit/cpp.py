@@ -118,9 +118,8 @@ def _value(nodes: Sequence[Node], index: int) -> str:
 
 
 def _comment(node: Node) -> str:
-    name = f"{node.matrix}.{node.name}" if node.matrix else node.name
     return {
-        Op.STATE: f"{name} before the step",
+        Op.STATE: f"{node.label} before the step",
         Op.TRANSPOSE: f"{node.matrix} transposed, rows {node.name}",
         **{op: f"{op} of {' '.join(f'v{arg}' for arg in node.args)}" for op in REDUCTIONS},
-    }.get(node.op, name)
+    }.get(node.op, node.label)

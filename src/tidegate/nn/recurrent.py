@@ -9,9 +9,9 @@ from torch.nn.functional import dropout as drop
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
-from tidegate.nn import contract
+from tidegate.nn import contract, norm
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
-from tidegate.passes import project
+from tidegate.passes import Over, normalise, project
 from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, run_layer, sized, trace_layer
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
@@ -35,6 +35,9 @@ class Recurrent(torch.nn.RNNBase):
         proj_size: width of the output (P), made from h by a further matrix; 0 for none.
         device: of the parameters.
         dtype: of the parameters.
+        layer_norm: True or ``"all"`` normalises each product of the cell over all its row blocks together, ``"each"``
+            every block by itself; either way also the cell state of an LSTM, as the output sees it.
+            ``tidegate.passes.normalise`` has the equations.
 
     Shapes:
         - input: [T, B, I], or [T, I] for one sequence without a batch, or a PackedSequence.
@@ -49,7 +52,8 @@ class Recurrent(torch.nn.RNNBase):
         ``weight_ih_l{k}`` and ``bias_ih_l{k}`` (W), ``weight_hh_l{k}`` and ``bias_hh_l{k}`` (U), ``weight_M_l{k}``
         for any other matrix M of the cell, its vectors as ``p_i_l{k}``, ``weight_hr_l{k}`` for the
         projection; ``_reverse`` follows for the second direction. Row blocks stand in the order
-        that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
+        that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)), but behind a layer norm: there
+        gains ``norm_ih_l{k}``, ``norm_hh_l{k}`` and ``norm_c_l{k}`` begin at 1, biases at 0.
 
     Attributes:
         last_path: how the last call ran, ``"fused"`` or ``"eager: "`` and the reason; None before the first. Where
@@ -71,6 +75,7 @@ class Recurrent(torch.nn.RNNBase):
     graph: Graph
     cells: list[SizedCell]  # of each layer
     last_path: str | None = None
+    layer_norm: Over | None = None  # a layer that was torch's has none
 
     def __init__(
         self,
@@ -85,6 +90,8 @@ class Recurrent(torch.nn.RNNBase):
         proj_size: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        layer_norm: bool | str = False,
     ) -> None:
         torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
         contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
@@ -93,6 +100,7 @@ class Recurrent(torch.nn.RNNBase):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
+        self.layer_norm = norm.checked(layer_norm)
         self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
@@ -108,8 +116,9 @@ class Recurrent(torch.nn.RNNBase):
         self.reset_parameters()
 
     def carry(self, graph: Graph) -> None:
-        """Make this the cell, as sizes, bias and projection ask for it; parameters are none of its business."""
+        """Make this the cell, as sizes, bias, norm and projection ask for it; parameters are none of its business."""
         graph = graph if self.bias else graph.without_bias()
+        graph = normalise(graph, self.layer_norm) if self.layer_norm else graph
         self.graph = project(graph) if self.proj_size and graph.output.axis != "P" else graph
         if self.graph.output.axis == "P" and not self.proj_size:
             raise InputError(
@@ -122,7 +131,14 @@ class Recurrent(torch.nn.RNNBase):
 
     def extra_repr(self) -> str:
         """As torch.nn prints it; a layer without a name of its own begins with its cell."""
-        return f"{self.mode}, {super().extra_repr()}" if type(self) is Recurrent else super().extra_repr()
+        text = f"{self.mode}, {super().extra_repr()}" if type(self) is Recurrent else super().extra_repr()
+        return f"{text}, layer_norm={self.layer_norm}" if self.layer_norm else text
+
+    def reset_parameters(self) -> None:
+        """As torch.nn draws them; behind a layer norm gains are 1 and biases 0."""
+        super().reset_parameters()
+        for name, number in norm.beginnings(self.graph, self._passes()):
+            torch.nn.init.constant_(getattr(self, name), number)
 
     @property
     def output_size(self) -> int:

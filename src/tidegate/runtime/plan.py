@@ -42,7 +42,7 @@ from tidegate.runtime.structure import (
     ReductionStruct,
     SumStruct,
 )
-from tidegate.spec import Graph, Matrix, Op
+from tidegate.spec import Graph, Matrix, Op, Vector
 from tidegate.spec.graph import all_widths, is_narrow
 from tidegate.spec.parameter import parameter_shapes
 
@@ -316,7 +316,7 @@ class _Builder:
         if node.op is Op.STATE:
             return PlaceStruct(Kind.BEFORE, -1, self.carried_at[node.name], -1)
         if node.op is Op.VECTOR:
-            return self._tensor_place(Kind.VECTOR, node.name)
+            return self._tensor_place(Kind.VECTOR, node.matrix, self._block_of(node.matrix, node.name)[0])
         return self._series_place(node.name)
 
     def _series_place(self, name: str) -> Any:
@@ -373,10 +373,13 @@ class _Builder:
             products.append(ProductStruct(place, len(self.matrices) - 1, int(add or number > 0), result, -1, 0))
         return products
 
-    def _rows(self, matrix: Matrix, block: str) -> tuple[int, int]:
+    def _block_of(self, vector: str, block: str) -> tuple[int, int]:
+        return self._rows(self.graph.vector(vector), block)
+
+    def _rows(self, parameter: Matrix | Vector, block: str) -> tuple[int, int]:
         """First row and number of rows of a block."""
         first = 0
-        for declared in matrix.blocks:
+        for declared in parameter.blocks:
             rows = self.widths[declared.axis]
             if declared.name == block:
                 return first, rows
@@ -425,8 +428,9 @@ class _Builder:
                     count = self._rows(declared, block)[1]
                     tensor = self._index(f"d bias_{gradient.matrix}")
                     sums.append(SumStruct(self.chunk_at[series], count, tensor, offset))
-        for vector, series in self.lowered.vectors.items():
-            sums.append(SumStruct(self.chunk_at[series], self.widths["H"], self._index(f"d {vector}"), 0))
+        for (vector, block), series in self.lowered.vectors.items():
+            first, count = self._block_of(vector, block)
+            sums.append(SumStruct(self.chunk_at[series], count, self._index(f"d {vector}"), first))
         return sums
 
     def _input_gradient(self) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from tidegate.spec.cell import Cell
 from tidegate.spec.function import exp, log, maximum, mean, minimum, relu, sigmoid, sqrt, tanh, variance
-from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
+from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State, Vector
 from tidegate.spec.norm import layer_norm
 from tidegate.spec.trace import trace
 from tidegate.spec.verify import verify
@@ -15,6 +15,7 @@ __all__ = [
     "Node",
     "Op",
     "State",
+    "Vector",
     "exp",
     "layer_norm",
     "log",

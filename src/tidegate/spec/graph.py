@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from tidegate.errors import SpecError
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Op(StrEnum):
@@ -25,7 +25,7 @@ class Op(StrEnum):
 
     INPUT = "input"  # x_t, all features
     STATE = "state"  # a state before this step
-    VECTOR = "vector"  # a per-unit parameter
+    VECTOR = "vector"  # one block of a vector parameter
     CONST = "const"  # a number
     PRODUCT = "product"  # one row block of (matrix @ argument + bias)
     ADD = "add"
@@ -84,7 +84,11 @@ def all_widths(widths: Mapping[str, int]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Node:
-    """One value. ``name`` says which leaf or which block; ``axis`` is the width ("" for numbers, H1 for one a row)."""
+    """One value.
+
+    ``name`` says which leaf or which block, ``matrix`` of which matrix or vector the block is; ``axis`` is the width
+    ("" for numbers, H1 for one a row).
+    """
 
     op: Op
     args: tuple[int, ...] = ()
@@ -93,10 +97,13 @@ class Node:
     value: float = 0.0
     axis: str = ""
 
+    @property
+    def label(self) -> str:
+        """What it is called: of a parameter with blocks, which one."""
+        return f"{self.matrix}.{self.name}" if self.matrix not in ("", self.name) else self.name
+
     def __str__(self) -> str:
-        label = f"{self.matrix}.{self.name}" if self.matrix else self.name
-        if self.op is Op.CONST:
-            label = repr(self.value)
+        label = repr(self.value) if self.op is Op.CONST else self.label
         inside = ", ".join(filter(None, [label, *(f"%{arg}" for arg in self.args)]))
         return f"{self.op}({inside}){f': {self.axis}' if self.axis else ''}"
 
@@ -124,6 +131,19 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Vector:
+    """A vector parameter: blocks in storage order. One number for each unit is a single block."""
+
+    name: str
+    blocks: tuple[Block, ...]
+
+    @staticmethod
+    def of_units(name: str, axis: str = "H") -> Vector:
+        """One number for each unit."""
+        return Vector(name, (Block(name, axis),))
+
+
+@dataclass(frozen=True)
 class State:
     """What a cell carries from step to step; the first state is the output."""
 
@@ -139,7 +159,7 @@ class Graph:
         name: the display name of the cell.
         matrices: ``W`` (applied to the input) first, then the recurrent ones.
         states: the carried states; the first is the output.
-        vectors: per-unit parameters, each of shape [H].
+        vectors: vector parameters.
         nodes: the program.
         updates: for each state, the node that holds its new value.
         gates: reported values, as pairs of name and node.
@@ -148,7 +168,7 @@ class Graph:
     name: str
     matrices: tuple[Matrix, ...]
     states: tuple[State, ...]
-    vectors: tuple[str, ...]
+    vectors: tuple[Vector, ...]
     nodes: tuple[Node, ...]
     updates: tuple[int, ...]
     gates: tuple[tuple[str, int], ...]
@@ -162,6 +182,13 @@ class Graph:
 
     def matrix(self, name: str) -> Matrix:
         return next(matrix for matrix in self.matrices if matrix.name == name)
+
+    @property
+    def parameters(self) -> tuple[Matrix | Vector, ...]:
+        return (*self.matrices, *self.vectors)
+
+    def vector(self, name: str) -> Vector:
+        return next(vector for vector in self.vectors if vector.name == name)
 
     @property
     def reported(self) -> dict[str, int]:
@@ -231,7 +258,7 @@ class Graph:
                 name=_typed(data["name"], str),
                 matrices=tuple(_matrix(item) for item in _typed(data["matrices"], list)),
                 states=tuple(_built(State, item) for item in _typed(data["states"], list)),
-                vectors=tuple(_typed(name, str) for name in _typed(data["vectors"], list)),
+                vectors=tuple(_vector(item) for item in _typed(data["vectors"], list)),
                 nodes=tuple(_node(item) for item in _typed(data["nodes"], list)),
                 updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
                 gates=tuple((_typed(name, str), _typed(index, int)) for name, index in _typed(data["gates"], list)),
@@ -266,9 +293,16 @@ def _built(kind: type[T], item: Any) -> T:
     return kind(**{name: _typed(value, wanted[name]) for name, value in _typed(item, dict).items()})
 
 
+def _blocks(item: Any) -> tuple[Block, ...]:
+    return tuple(_built(Block, block) for block in _typed(item["blocks"], list))
+
+
 def _matrix(item: Any) -> Matrix:
-    blocks = tuple(_built(Block, block) for block in _typed(item["blocks"], list))
-    return Matrix(_typed(item["name"], str), blocks, _typed(item["columns"], str))
+    return Matrix(_typed(item["name"], str), _blocks(item), _typed(item["columns"], str))
+
+
+def _vector(item: Any) -> Vector:
+    return Vector(_typed(item["name"], str), _blocks(item))
 
 
 def _node(item: Any) -> Node:

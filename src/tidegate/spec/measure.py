@@ -9,7 +9,7 @@ from tidegate.spec.graph import BINARY, REDUCTIONS, UNARY, Graph, Op, all_widths
 
 def parameters(graph: Graph, axes: Mapping[str, int]) -> int:
     """Parameters of one layer and direction, given the width of each axis, e.g. {"I": 8, "H": 16}."""
-    total = len(graph.vectors) * axes["H"]
+    total = sum(axes[block.axis] for vector in graph.vectors for block in vector.blocks)
     for matrix in graph.matrices:
         for block in matrix.blocks:
             total += axes[block.axis] * (axes[matrix.columns] + block.bias)

@@ -1,11 +1,13 @@
-"""Layer normalisation, written with the functions that a definition has."""
+"""Layer normalisation, written with the functions that a definition has, and found again in its graph."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from tidegate.spec.function import mean, sqrt, variance
+from tidegate.spec.graph import Graph, Op
 from tidegate.spec.symbol import Namespace
 
 EPSILON = 1e-5  # added to the variance, as in torch.nn.LayerNorm
@@ -49,3 +51,31 @@ def _itself(value: Any) -> Any:
 def _normal(*v: Any) -> tuple[Any, ...]:
     middle, scale = mean(*v), 1 / sqrt(variance(*v) + EPSILON)
     return tuple((value - middle) * scale for value in v)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """What ``layer_norm`` left in a graph: one of the values that it normalised together."""
+
+    values: tuple[int, ...]
+    chosen: int
+
+
+def normal_at(graph: Graph, index: int) -> Normal | None:
+    """The layer norm whose result this node is; None if it is something else."""
+
+    def args(at: int, op: Op) -> tuple[int, ...]:
+        return graph.nodes[at].args if graph.nodes[at].op is op else ()
+
+    try:
+        centred, scale = args(index, Op.MUL)
+        value, middle = args(centred, Op.SUB)
+        one, deviation = args(scale, Op.DIV)
+        (inside,) = args(deviation, Op.SQRT)
+        squares, epsilon = args(inside, Op.ADD)
+    except ValueError:
+        return None
+    values = args(middle, Op.MEAN)
+    numbers = graph.nodes[one].value, graph.nodes[epsilon].value
+    same = value in values and values == args(squares, Op.VARIANCE) and numbers == (1.0, EPSILON)
+    return Normal(values, value) if same else None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import SpecError
 from tidegate.spec.convention import check_conventions
-from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
+from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State, Vector
 from tidegate.spec.symbol import Namespace, Symbol, Tracer
 from tidegate.spec.verify import check_name, verify
 
@@ -40,7 +40,7 @@ def trace(cell: type[Cell]) -> Graph:
         name=cell.name,
         matrices=_with_columns(layout.matrices, tracer.nodes),
         states=layout.states,
-        vectors=layout.vectors,
+        vectors=tuple(map(Vector.of_units, layout.vectors)),
         nodes=tuple(tracer.nodes),
         updates=updates,
         gates=tuple((name, symbol.index) for name, symbol in gates.items()),
@@ -114,7 +114,7 @@ def _names(cell: type[Cell], attribute: str, text: object) -> list[str]:
 def _bind(cell: type[Cell], layout: _Layout, tracer: Tracer) -> dict[str, Any]:
     """What ``step`` asks for, by the names of its parameters."""
     states = {s.name: tracer.add(Node(Op.STATE, name=s.name, axis=s.axis)) for s in layout.states}
-    vectors = {name: tracer.add(Node(Op.VECTOR, name=name, axis="H")) for name in layout.vectors}
+    vectors = {name: tracer.add(Node(Op.VECTOR, name=name, matrix=name, axis="H")) for name in layout.vectors}
     x_t = tracer.add(Node(Op.INPUT, axis="I"))
     matrices = {matrix.name: _product_of(matrix, tracer) for matrix in layout.matrices}
     blocks = {block.name: (lambda n=block.name: getattr(matrices["W"](x_t), n)) for block in layout.matrices[0].blocks}
