@@ -22,6 +22,13 @@ IN_STEP = {  # the code, the line that the message must show, and a word of the 
     broken.namespace_as_value: ("OPERAND", "n = tanh(x + U(h).n)", "x.i"),
     broken.namespace_as_argument: ("FUNCTION_ARGUMENT", "n = tanh(U(h))", "U(h).i"),
     broken.product_with_a_number: ("OPERAND", "U(1).n", "vector"),
+    broken.mean_of_a_number: ("WIDTHS", "mean(h, 2)", "vectors of one width"),
+    broken.mean_of_a_mean: ("WIDTHS", "mean(variance(h))", "vectors of one width"),
+    broken.mean_of_nothing: ("FUNCTION_ARGUMENT", "mean()", "block"),
+    broken.mean_of_another_width: ("WIDTHS", "mean(x.raw)", "matrix"),
+    broken.means_of_two_widths: ("WIDTHS", "mean(x.raw) + mean(n)", "matrix"),
+    broken.product_with_a_mean: ("OPERAND", "U(mean(h)).n", "vector"),
+    broken.norm_of_a_namespace_of_vectors_and_more: ("WIDTHS", "layer_norm(x.raw)", "matrix"),
     broken.widths: ("WIDTHS", "n = tanh(x.n + U(h).n + x.raw)", "matrix"),
 }
 ELSEWHERE = {  # the code and what the text must say
@@ -44,6 +51,8 @@ ELSEWHERE = {  # the code and what the text must say
     broken.name_twice: ("NAME_TWICE", "'h' is a state and a vector"),
     broken.block_twice: ("GRAPH_INVALID", "block of W 'n' is declared twice"),
     broken.unknown_bias: ("BIASES", "V"),
+    broken.state_that_is_a_mean: ("GRAPH_INVALID", "new value of state c has axis 'H1', not 'H'"),
+    broken.reserved_norm: ("NAME", "the name 'norm_W' is reserved"),
     broken.gates_as_a_list: ("DECLARATION", "names separated by blanks"),
 }
 

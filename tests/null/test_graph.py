@@ -188,8 +188,43 @@ BREAKAGES = {
     "a negative argument": (lambda g: with_node(g, first(g, Op.SIGMOID), args=(-1,)), "do not all stand before it"),
     "unknown state": (lambda g: with_node(g, first(g, Op.STATE), name="q"), "no state 'q'"),
     "state of another axis": (lambda g: with_node(g, first(g, Op.STATE), axis="P"), "with axis 'P'"),
-    "unknown vector": (lambda g: with_node(g, first(g, Op.VECTOR), name="q"), "no vector 'q'"),
+    "unknown vector": (lambda g: with_node(g, first(g, Op.VECTOR), name="q"), "no vector 'p_i.q'"),
     "vector of another axis": (lambda g: with_node(g, first(g, Op.VECTOR), axis="I"), "no vector 'p_i' with axis 'I'"),
+    "vector without blocks": (lambda g: replace(g, vectors=(*g.vectors, Vector("q", ()))), "vector q is declared but"),
+    "vector with a bias": (
+        lambda g: replace(g, vectors=(Vector("p_i", (Block("p_i", bias=True),)), *g.vectors[1:])),
+        "vector p_i has a bias",
+    ),
+    "vector of a norm of nothing": (
+        lambda g: replace(g, vectors=(*g.vectors, Vector.of_units("norm_q"))),
+        "vector: the name 'norm_q' is reserved",
+    ),
+    "vector that is a bias": (
+        lambda g: replace(g, vectors=(*g.vectors, Vector.of_units("bias_W"))),
+        "vector 'bias_W' is the bias of a matrix",
+    ),
+    "a mean of nothing": (lambda g: extended(g, Node(Op.MEAN, (), axis="H1")), "mean of nothing"),
+    "a mean of a number": (lambda g: extended(g, Node(Op.CONST), Node(Op.MEAN, (len(g.nodes),))), "mean of widths []"),
+    "a mean of two widths": (lambda g: extended(g, Node(Op.MEAN, _input_and_state(g), axis="H1")), "mean of widths"),
+    "a mean that is a vector": (lambda g: extended(g, Node(Op.MEAN, (first(g, Op.STATE),), axis="H")), "gives 'H'"),
+    "a mean of a mean": (
+        lambda g: extended(
+            g, Node(Op.MEAN, (first(g, Op.STATE),), axis="H1"), Node(Op.MEAN, (len(g.nodes),), axis="H1")
+        ),
+        "mean of widths ['H1']",
+    ),
+    "a mean for rows of another width": (
+        lambda g: extended(
+            g,
+            Node(Op.MEAN, (first(g, Op.INPUT),), axis="I1"),
+            Node(Op.ADD, (first(g, Op.STATE), len(g.nodes)), axis="H"),
+        ),
+        "add of widths ['H', 'I1']",
+    ),
+    "a matrix times one number a row": (
+        lambda g: replace(g, matrices=(*g.matrices[:1], replace(g.matrices[1], columns="H1"))),
+        "'H1' is not an axis",
+    ),
     "input of another axis": (lambda g: with_node(g, first(g, Op.INPUT), axis="H"), "the input has axis I"),
     "a constant that is not finite": (lambda g: extended(g, Node(Op.CONST, value=math.nan)), "a finite number"),
     "a constant with an axis": (lambda g: extended(g, Node(Op.CONST, value=1.0, axis="H")), "without an axis"),

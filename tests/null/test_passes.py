@@ -14,18 +14,30 @@ from hypothesis import strategies as st
 
 from tidegate.emit import cpp
 from tidegate.errors import EmitError, InternalError
-from tidegate.passes import INPUT, OUTPUT, PREVIOUS, UPSTREAM, Lowered, Program, Step, lower, project, schedule
+from tidegate.passes import (
+    INPUT,
+    OUTPUT,
+    PREVIOUS,
+    UPSTREAM,
+    Lowered,
+    Program,
+    Step,
+    lower,
+    normalise,
+    project,
+    schedule,
+)
 from tidegate.passes.differentiate import RULES, differentiate
 from tidegate.passes.program import verify_program
 from tidegate.passes.simplify import Simplifier
-from tidegate.spec import Graph, Matrix, Node, Op, State, layer_norm, maximum, mean, tanh, variance
+from tidegate.spec import Cell, Graph, Matrix, Node, Op, State, layer_norm, maximum, mean, sigmoid, tanh, variance
 from tidegate.spec.function import NUMBERS
 from tidegate.spec.graph import BINARY, REDUCTIONS, UNARY, is_narrow
 from tidegate.spec.symbol import Symbol, Tracer
 from tidegate.zoo import CELLS, GRU, LSTM, PeepholeLSTM
 
 GOLDEN = Path(__file__).parent / "golden"
-CHOSEN = ["rnn", "lstm", "gru", "gru/before", "peepholelstm"]
+CHOSEN = ["rnn", "lstm", "gru", "gru/before", "peepholelstm", "normalised lstm"]
 FUNCTIONS = {**NUMBERS, Op.GREATER: lambda v, w: float(v > w), Op.SPREAD: float}
 
 every_op = pytest.mark.parametrize("op", sorted(UNARY | BINARY))
@@ -202,6 +214,7 @@ class Machine:
         }
         after, written = {}, {}
         for phase in program.phases:
+            memory |= {i: FUNCTIONS[nodes[i].op](*(memory[arg] for arg in nodes[i].args)) for i in phase.joins}
             local = {i: self._product(nodes[i], memory) for i in phase.products}
             known = {i: (memory | local)[i] for i in phase.loads}
             known |= {i: node.value for i, node in enumerate(nodes) if node.op is Op.CONST}
@@ -336,6 +349,20 @@ def test_and_without_biases(cell):
 @pytest.mark.parametrize("cell", ["lstm", "np"])
 def test_and_projected(cell):
     check(project(CELLS[cell].graph))
+
+
+def test_and_with_means_of_rows_of_one_unit():
+    class Means(Cell):
+        gates = "i n"
+        vectors = "p_n"
+        state = "h c"
+
+        def step(self, x, h, c, U, p):
+            i = sigmoid(x.i + mean(U(h).i, c) * c)
+            n = tanh(mean(x.n, h) - mean(i * p.n) + U(i * h).n)
+            return n + mean(i * n), mean(h) * c - i
+
+    check(Means.graph)
 
 
 def test_the_comparison_finds_a_wrong_derivative(monkeypatch):
@@ -509,6 +536,35 @@ PLANTED = [
 ]
 
 
+def without_reducing(program: Program) -> Program:
+    """Something is joined of which no tile was reduced."""
+    return replace(program, phases=tuple(replace(phase, reduces=()) for phase in program.phases))
+
+
+def without_joining(program: Program) -> Program:
+    return replace(program, phases=tuple(replace(phase, joins=()) for phase in program.phases))
+
+
+def reducing_too_early(program: Program) -> Program:
+    late = next(phase for phase in reversed(program.phases) if phase.reduces)
+    return changed(program, 0, reduces=(*program.phases[0].reduces, *late.reduces))
+
+
+@pytest.mark.parametrize("planted", [without_reducing, without_joining, reducing_too_early])
+def test_a_broken_reduction_is_refused(planted):
+    program = scheduled(normalise(LSTM.graph))
+    verify_program(program)
+    with pytest.raises(InternalError, match=r"phase \d: "):
+        verify_program(planted(program))
+
+
+def test_a_layer_norm_lstm_has_three_phases_on_vectors_and_two_on_numbers():
+    lowered = lower(normalise(LSTM.graph))
+    for step in (lowered.forward, lowered.backward):
+        assert [phase.axis for phase in schedule(step).phases] == ["H", "H1", "H", "H1", "H"]
+    assert [len(phase.reduces) for phase in schedule(lowered.forward).phases] == [4, 0, 2, 0, 0]
+
+
 def scheduled(graph: Graph) -> Program:
     """The forward program of GRU/before has two phases that depend on each other."""
     return schedule(lower(graph).forward)
@@ -543,12 +599,12 @@ def test_a_product_of_what_is_not_in_memory_begins_a_phase():
 
 
 def emitted(cell: str) -> str:
-    graph = CELLS[cell].graph
+    graph = normalise(LSTM.graph) if cell == "normalised lstm" else CELLS[cell].graph
     return cpp.emit(graph, programs_of(lower(graph))).text
 
 
 def golden(cell: str) -> Path:
-    return GOLDEN / f"{cell.replace('/', '_')}.cpp"
+    return GOLDEN / f"{cell.replace('/', '_').replace(' ', '_')}.cpp"
 
 
 @pytest.mark.parametrize("cell", CHOSEN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from tidegate.errors import SpecError
 from tidegate.spec.graph import Block, Graph, Node, Op, Vector
 from tidegate.spec.norm import layer_norm
 from tidegate.spec.parameter import PROJECTION, bias_of, gain_of
@@ -38,6 +39,8 @@ def normalise(graph: Graph, over: Over = "all") -> Graph:
     Raises:
         SpecError: the cell is normalised already.
     """
+    if any(vector.name == gain_of(matrix.name) for vector in graph.vectors for matrix in graph.matrices):
+        raise SpecError("NORMALISED", f"{graph.name} is normalised already", fix="drop layer_norm=")
     normal = _Normaliser(graph, over).graph_of()
     verify(normal)
     return normal
@@ -85,11 +88,11 @@ class _Normaliser:
 
     def _scaled(self, value: Symbol, name: str, block: Block) -> Symbol:
         """Times a gain, and plus a bias if the block has one."""
-        gain, bias = (
-            self.tracer.add(Node(Op.VECTOR, name=block.name, matrix=vector, axis=block.axis))
-            for vector in (gain_of(name), bias_of(name))
-        )
-        return gain * value + bias if block.bias else gain * value
+        scaled = self._block(gain_of(name), block) * value
+        return scaled + self._block(bias_of(name), block) if block.bias else scaled
+
+    def _block(self, vector: str, block: Block) -> Symbol:
+        return self.tracer.add(Node(Op.VECTOR, name=block.name, matrix=vector, axis=block.axis))
 
     def _behind(self, index: int) -> Symbol:
         if self.inner is None or index != self.graph.updates[1]:

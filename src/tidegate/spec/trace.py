@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import SpecError
 from tidegate.spec.convention import check_conventions
-from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State, Vector
+from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State, Vector, is_narrow
 from tidegate.spec.symbol import Namespace, Symbol, Tracer
 from tidegate.spec.verify import check_name, verify
 
@@ -140,8 +140,9 @@ def _bind(cell: type[Cell], layout: _Layout, tracer: Tracer) -> dict[str, Any]:
 def _product_of(matrix: Matrix, tracer: Tracer) -> Callable[[Any], Namespace]:
     def product(operand: Any) -> Namespace:
         symbol = tracer.lift(operand)
-        if not symbol.axis:
-            raise SpecError("OPERAND", f"{matrix.name}(...) got the number {operand!r}", fix="apply it to a vector")
+        if not symbol.axis or is_narrow(symbol.axis):
+            what = "one number a row" if symbol.axis else f"the number {operand!r}"
+            raise SpecError("OPERAND", f"{matrix.name}(...) got {what}", fix="apply it to a vector")
         parts = {
             b.name: (lambda b=b: tracer.add(Node(Op.PRODUCT, (symbol.index,), b.name, matrix.name, axis=b.axis)))
             for b in matrix.blocks
