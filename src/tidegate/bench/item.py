@@ -22,7 +22,7 @@ class Item:
     """A layer of one cell over a batch.
 
     Attributes:
-        cell: its name in the zoo, ``OWN`` for the user's cell of ``own_cell.py``, or ``NORMED`` for an LSTM with layer norm.
+        cell: its name in the zoo, ``OWN`` for the user's cell of ``own_cell.py``, or ``NORMED`` for a normalised LSTM.
         T, B, I, H: steps, rows, input features, hidden units.
         mode: "inference" is the forward pass alone; "training" is the forward pass and the gradients of
             ``sum(y * upstream)`` for every weight and for the input.

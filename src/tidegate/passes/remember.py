@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from tidegate.spec.graph import Node, Op, is_narrow
 
 FREE = frozenset({Op.CONST, Op.VECTOR})
-CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.RELU, Op.GREATER})
+CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.RELU, Op.GREATER, Op.SPREAD})
 FUNCTIONS = frozenset({Op.SIGMOID, Op.TANH, Op.EXP, Op.LOG, Op.SQRT, Op.DIV})
 
 

@@ -178,7 +178,7 @@ struct forward_4 {
 };
 
 struct backward_0 {
-  static constexpr int kPlaces = 73;
+  static constexpr int kPlaces = 50;
   template <class At>
   static TIDEGATE_INLINE void run(const At& at) {
     const auto v0 = at.load(0);  // s.1
@@ -215,9 +215,8 @@ struct backward_0 {
     const auto v80 = at.load(31);  // norm_c.c
     const auto v82 = at.load(32);  // bias_c.c
     const auto v85 = at.load(33);  // d h before the step
-    const auto v86 = at.load(34);  // d c before the step
-    const auto v91 = at.load(35);  // U transposed, rows i f g o
-    const auto v93 = at.load(36);  // dy
+    const auto v91 = at.load(34);  // U transposed, rows i f g o
+    const auto v93 = at.load(35);  // dy
     const auto v9 = v1 - v5;
     const auto v10 = v8 * v9;
     const auto v11 = v2 - v5;
@@ -278,62 +277,25 @@ struct backward_0 {
     const auto v102 = v77 * v101;
     const auto v103 = v78 * v101;
     const auto v104 = -v102;
-    const auto v105 = v86 + v102;
     const auto v124 = at.number(1.0) - v71;
     const auto v125 = v71 * v124;
     const auto v126 = v95 * v125;
-    const auto v127 = v69 * v69;
-    const auto v128 = at.number(1.0) - v127;
-    const auto v130 = at.number(1.0) - v67;
-    const auto v131 = v67 * v130;
-    const auto v133 = at.number(1.0) - v65;
-    const auto v134 = v65 * v133;
     const auto v136 = v47 * v126;
-    const auto v137 = v60 * v126;
-    const auto v144 = v39 * v137;
-    const auto v145 = v46 * v137;
-    const auto v146 = -v144;
     const auto v185 = v16 * v126;
-    const auto v186 = v29 * v126;
-    const auto v193 = v8 * v186;
-    const auto v194 = v15 * v186;
-    const auto v195 = -v193;
-    at.store(37, v9);  // for the next phase
-    at.store(38, v10);  // for the next phase
-    at.store(39, v11);  // for the next phase
-    at.store(40, v12);  // for the next phase
-    at.store(41, v13);  // for the next phase
-    at.store(42, v14);  // for the next phase
-    at.store(43, v15);  // for the next phase
-    at.store(44, v40);  // for the next phase
-    at.store(45, v41);  // for the next phase
-    at.store(46, v42);  // for the next phase
-    at.store(47, v43);  // for the next phase
-    at.store(48, v44);  // for the next phase
-    at.store(49, v45);  // for the next phase
-    at.store(50, v46);  // for the next phase
-    at.store(51, v65);  // for the next phase
-    at.store(52, v67);  // for the next phase
-    at.store(53, v69);  // for the next phase
-    at.store(54, v78);  // for the next phase
-    at.store(55, v103);  // for the next phase
-    at.store(56, v104);  // for the next phase
-    at.store(57, v105);  // for the next phase
-    at.store(58, v128);  // for the next phase
-    at.store(59, v131);  // for the next phase
-    at.store(60, v134);  // for the next phase
-    at.store(61, v144);  // for the next phase
-    at.store(62, v145);  // for the next phase
-    at.store(63, v146);  // for the next phase
-    at.store(64, v193);  // for the next phase
-    at.store(65, v194);  // for the next phase
-    at.store(66, v195);  // for the next phase
-    at.store(67, at.number(0.0));  // d h after the step
-    at.store(68, v99);  // g.8
-    at.store(69, v100);  // g.9
-    at.store(70, v126);  // g.10
-    at.store(71, v136);  // g.11
-    at.store(72, v185);  // g.18
+    at.store(36, v65);  // for the next phase
+    at.store(37, v67);  // for the next phase
+    at.store(38, v69);  // for the next phase
+    at.store(39, v74);  // for the next phase
+    at.store(40, v99);  // for the next phase
+    at.store(41, v103);  // for the next phase
+    at.store(42, v104);  // for the next phase
+    at.store(43, v126);  // for the next phase
+    at.store(44, at.number(0.0));  // d h after the step
+    at.store(45, v99);  // g.8
+    at.store(46, v100);  // g.9
+    at.store(47, v126);  // g.10
+    at.store(48, v136);  // g.11
+    at.store(49, v185);  // g.18
   }
 };
 
@@ -355,44 +317,60 @@ struct backward_1 {
 };
 
 struct backward_2 {
-  static constexpr int kPlaces = 55;
+  static constexpr int kPlaces = 50;
   template <class At>
   static TIDEGATE_INLINE void run(const At& at) {
     const auto v0 = at.load(0);  // s.1
-    const auto v8 = at.spread(1);  // s.13
-    const auto v9 = at.load(2);  // 
-    const auto v10 = at.load(3);  // 
-    const auto v11 = at.load(4);  // 
-    const auto v12 = at.load(5);  // 
-    const auto v13 = at.load(6);  // 
-    const auto v14 = at.load(7);  // 
-    const auto v17 = at.load(8);  // norm_W.i
-    const auto v21 = at.load(9);  // norm_W.f
-    const auto v25 = at.load(10);  // norm_W.g
-    const auto v39 = at.spread(11);  // s.46
-    const auto v40 = at.load(12);  // 
-    const auto v41 = at.load(13);  // 
-    const auto v42 = at.load(14);  // 
-    const auto v43 = at.load(15);  // 
-    const auto v44 = at.load(16);  // 
-    const auto v45 = at.load(17);  // 
-    const auto v48 = at.load(18);  // norm_U.i
-    const auto v52 = at.load(19);  // norm_U.f
-    const auto v56 = at.load(20);  // norm_U.g
+    const auto v1 = at.load(1);  // s.3
+    const auto v2 = at.load(2);  // s.4
+    const auto v3 = at.load(3);  // s.5
+    const auto v4 = at.load(4);  // s.6
+    const auto v5 = at.spread(5);  // s.7
+    const auto v8 = at.spread(6);  // s.13
+    const auto v17 = at.load(7);  // norm_W.i
+    const auto v21 = at.load(8);  // norm_W.f
+    const auto v25 = at.load(9);  // norm_W.g
+    const auto v29 = at.load(10);  // norm_W.o
+    const auto v33 = at.load(11);  // s.38
+    const auto v34 = at.load(12);  // s.39
+    const auto v35 = at.load(13);  // s.40
+    const auto v36 = at.load(14);  // s.41
+    const auto v37 = at.spread(15);  // s.42
+    const auto v39 = at.spread(16);  // s.46
+    const auto v48 = at.load(17);  // norm_U.i
+    const auto v52 = at.load(18);  // norm_U.f
+    const auto v56 = at.load(19);  // norm_U.g
+    const auto v60 = at.load(20);  // norm_U.o
     const auto v65 = at.load(21);  // 
     const auto v67 = at.load(22);  // 
     const auto v69 = at.load(23);  // 
-    const auto v78 = at.load(24);  // 
-    const auto v105 = at.load(25);  // 
-    const auto v114 = at.spread(26);  // 
-    const auto v117 = at.spread(27);  // mean of v104
-    const auto v128 = at.load(28);  // 
-    const auto v131 = at.load(29);  // 
-    const auto v134 = at.load(30);  // 
-    const auto v145 = at.load(31);  // 
-    const auto v146 = at.load(32);  // 
-    const auto v194 = at.load(33);  // 
-    const auto v195 = at.load(34);  // 
+    const auto v74 = at.load(24);  // 
+    const auto v75 = at.spread(25);  // s.82
+    const auto v77 = at.spread(26);  // s.86
+    const auto v80 = at.load(27);  // norm_c.c
+    const auto v86 = at.load(28);  // d c before the step
+    const auto v99 = at.load(29);  // 
+    const auto v114 = at.spread(30);  // 
+    const auto v117 = at.spread(31);  // mean of v104
+    const auto v126 = at.load(32);  // 
+    const auto v9 = v1 - v5;
+    const auto v10 = v8 * v9;
+    const auto v11 = v2 - v5;
+    const auto v12 = v8 * v11;
+    const auto v13 = v3 - v5;
+    const auto v14 = v8 * v13;
+    const auto v15 = v4 - v5;
+    const auto v40 = v33 - v37;
+    const auto v41 = v39 * v40;
+    const auto v42 = v34 - v37;
+    const auto v43 = v39 * v42;
+    const auto v44 = v35 - v37;
+    const auto v45 = v39 * v44;
+    const auto v46 = v36 - v37;
+    const auto v78 = v74 - v75;
+    const auto v101 = v80 * v99;
+    const auto v102 = v77 * v101;
+    const auto v105 = v86 + v102;
     const auto v115 = v78 * v114;
     const auto v116 = v105 + v115;
     const auto v118 = v117;
@@ -401,15 +379,25 @@ struct backward_2 {
     const auto v121 = v65 * v119;
     const auto v122 = v0 * v119;
     const auto v123 = v67 * v119;
+    const auto v127 = v69 * v69;
+    const auto v128 = at.number(1.0) - v127;
     const auto v129 = v121 * v128;
+    const auto v130 = at.number(1.0) - v67;
+    const auto v131 = v67 * v130;
     const auto v132 = v122 * v131;
+    const auto v133 = at.number(1.0) - v65;
+    const auto v134 = v65 * v133;
     const auto v135 = v120 * v134;
+    const auto v137 = v60 * v126;
     const auto v138 = v45 * v129;
     const auto v139 = v56 * v129;
     const auto v140 = v43 * v132;
     const auto v141 = v52 * v132;
     const auto v142 = v41 * v135;
     const auto v143 = v48 * v135;
+    const auto v144 = v39 * v137;
+    const auto v145 = v46 * v137;
+    const auto v146 = -v144;
     const auto v147 = v39 * v139;
     const auto v148 = v44 * v139;
     const auto v149 = v145 + v148;
@@ -425,12 +413,16 @@ struct backward_2 {
     const auto v159 = v154 + v158;
     const auto v160 = -v157;
     const auto v161 = v156 + v160;
+    const auto v186 = v29 * v126;
     const auto v187 = v14 * v129;
     const auto v188 = v25 * v129;
     const auto v189 = v12 * v132;
     const auto v190 = v21 * v132;
     const auto v191 = v10 * v135;
     const auto v192 = v17 * v135;
+    const auto v193 = v8 * v186;
+    const auto v194 = v15 * v186;
+    const auto v195 = -v193;
     const auto v196 = v8 * v188;
     const auto v197 = v13 * v188;
     const auto v198 = v194 + v197;
@@ -446,26 +438,23 @@ struct backward_2 {
     const auto v208 = v203 + v207;
     const auto v209 = -v206;
     const auto v210 = v205 + v209;
-    at.store(35, v147);  // for the next phase
-    at.store(36, v152);  // for the next phase
-    at.store(37, v157);  // for the next phase
-    at.store(38, v159);  // for the next phase
-    at.store(39, v161);  // for the next phase
-    at.store(40, v196);  // for the next phase
-    at.store(41, v201);  // for the next phase
-    at.store(42, v206);  // for the next phase
-    at.store(43, v208);  // for the next phase
-    at.store(44, v210);  // for the next phase
-    at.store(45, v123);  // d c after the step
-    at.store(46, v129);  // g.12
-    at.store(47, v138);  // g.13
-    at.store(48, v132);  // g.14
-    at.store(49, v140);  // g.15
-    at.store(50, v135);  // g.16
-    at.store(51, v142);  // g.17
-    at.store(52, v187);  // g.19
-    at.store(53, v189);  // g.20
-    at.store(54, v191);  // g.21
+    at.store(33, v129);  // for the next phase
+    at.store(34, v132);  // for the next phase
+    at.store(35, v135);  // for the next phase
+    at.store(36, v159);  // for the next phase
+    at.store(37, v161);  // for the next phase
+    at.store(38, v208);  // for the next phase
+    at.store(39, v210);  // for the next phase
+    at.store(40, v123);  // d c after the step
+    at.store(41, v129);  // g.12
+    at.store(42, v138);  // g.13
+    at.store(43, v132);  // g.14
+    at.store(44, v140);  // g.15
+    at.store(45, v135);  // g.16
+    at.store(46, v142);  // g.17
+    at.store(47, v187);  // g.19
+    at.store(48, v189);  // g.20
+    at.store(49, v191);  // g.21
   }
 };
 
@@ -503,29 +492,53 @@ struct backward_3 {
 };
 
 struct backward_4 {
-  static constexpr int kPlaces = 32;
+  static constexpr int kPlaces = 40;
   template <class At>
   static TIDEGATE_INLINE void run(const At& at) {
-    const auto v9 = at.load(0);  // 
-    const auto v11 = at.load(1);  // 
-    const auto v13 = at.load(2);  // 
-    const auto v15 = at.load(3);  // 
-    const auto v40 = at.load(4);  // 
-    const auto v42 = at.load(5);  // 
-    const auto v44 = at.load(6);  // 
-    const auto v46 = at.load(7);  // 
-    const auto v144 = at.load(8);  // 
-    const auto v147 = at.load(9);  // 
-    const auto v152 = at.load(10);  // 
-    const auto v157 = at.load(11);  // 
-    const auto v168 = at.spread(12);  // 
-    const auto v179 = at.spread(13);  // 
-    const auto v193 = at.load(14);  // 
-    const auto v196 = at.load(15);  // 
-    const auto v201 = at.load(16);  // 
-    const auto v206 = at.load(17);  // 
-    const auto v217 = at.spread(18);  // 
-    const auto v227 = at.spread(19);  // 
+    const auto v1 = at.load(0);  // s.3
+    const auto v2 = at.load(1);  // s.4
+    const auto v3 = at.load(2);  // s.5
+    const auto v4 = at.load(3);  // s.6
+    const auto v5 = at.spread(4);  // s.7
+    const auto v8 = at.spread(5);  // s.13
+    const auto v17 = at.load(6);  // norm_W.i
+    const auto v21 = at.load(7);  // norm_W.f
+    const auto v25 = at.load(8);  // norm_W.g
+    const auto v29 = at.load(9);  // norm_W.o
+    const auto v33 = at.load(10);  // s.38
+    const auto v34 = at.load(11);  // s.39
+    const auto v35 = at.load(12);  // s.40
+    const auto v36 = at.load(13);  // s.41
+    const auto v37 = at.spread(14);  // s.42
+    const auto v39 = at.spread(15);  // s.46
+    const auto v48 = at.load(16);  // norm_U.i
+    const auto v52 = at.load(17);  // norm_U.f
+    const auto v56 = at.load(18);  // norm_U.g
+    const auto v60 = at.load(19);  // norm_U.o
+    const auto v126 = at.load(20);  // 
+    const auto v129 = at.load(21);  // 
+    const auto v132 = at.load(22);  // 
+    const auto v135 = at.load(23);  // 
+    const auto v168 = at.spread(24);  // 
+    const auto v179 = at.spread(25);  // 
+    const auto v217 = at.spread(26);  // 
+    const auto v227 = at.spread(27);  // 
+    const auto v9 = v1 - v5;
+    const auto v11 = v2 - v5;
+    const auto v13 = v3 - v5;
+    const auto v15 = v4 - v5;
+    const auto v40 = v33 - v37;
+    const auto v42 = v34 - v37;
+    const auto v44 = v35 - v37;
+    const auto v46 = v36 - v37;
+    const auto v137 = v60 * v126;
+    const auto v139 = v56 * v129;
+    const auto v141 = v52 * v132;
+    const auto v143 = v48 * v135;
+    const auto v144 = v39 * v137;
+    const auto v147 = v39 * v139;
+    const auto v152 = v39 * v141;
+    const auto v157 = v39 * v143;
     const auto v169 = v40 * v168;
     const auto v170 = v42 * v168;
     const auto v171 = v44 * v168;
@@ -539,6 +552,14 @@ struct backward_4 {
     const auto v182 = v174 + v180;
     const auto v183 = v175 + v180;
     const auto v184 = v176 + v180;
+    const auto v186 = v29 * v126;
+    const auto v188 = v25 * v129;
+    const auto v190 = v21 * v132;
+    const auto v192 = v17 * v135;
+    const auto v193 = v8 * v186;
+    const auto v196 = v8 * v188;
+    const auto v201 = v8 * v190;
+    const auto v206 = v8 * v192;
     const auto v218 = v9 * v217;
     const auto v219 = v11 * v217;
     const auto v220 = v13 * v217;
@@ -552,18 +573,18 @@ struct backward_4 {
     const auto v230 = v223 + v228;
     const auto v231 = v224 + v228;
     const auto v232 = v225 + v228;
-    at.store(20, v181);  // d U.i after the step
-    at.store(21, v182);  // d U.f after the step
-    at.store(22, v183);  // d U.g after the step
-    at.store(23, v184);  // d U.o after the step
-    at.store(24, v184);  // g.0
-    at.store(25, v183);  // g.1
-    at.store(26, v182);  // g.2
-    at.store(27, v181);  // g.3
-    at.store(28, v232);  // g.4
-    at.store(29, v231);  // g.5
-    at.store(30, v230);  // g.6
-    at.store(31, v229);  // g.7
+    at.store(28, v181);  // d U.i after the step
+    at.store(29, v182);  // d U.f after the step
+    at.store(30, v183);  // d U.g after the step
+    at.store(31, v184);  // d U.o after the step
+    at.store(32, v184);  // g.0
+    at.store(33, v183);  // g.1
+    at.store(34, v182);  // g.2
+    at.store(35, v181);  // g.3
+    at.store(36, v232);  // g.4
+    at.store(37, v231);  // g.5
+    at.store(38, v230);  // g.6
+    at.store(39, v229);  // g.7
   }
 };
 
@@ -582,19 +603,19 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_0_saving, forward_0, true)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_1, forward_1, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_1_saving, forward_1, true)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_2, forward_2, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_2_saving, forward_2, true)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_3, forward_3, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_3_saving, forward_3, true)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_4, forward_4, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_forward_4_saving, forward_4, true)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_backward_1, backward_1, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_backward_2, backward_2, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_backward_3, backward_3, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_backward_4, backward_4, false)
-TIDEGATE_POINTWISE(tg_57c2fb3e9d00eb58_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_0_saving, forward_0, true)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_1, forward_1, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_1_saving, forward_1, true)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_2, forward_2, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_2_saving, forward_2, true)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_3, forward_3, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_3_saving, forward_3, true)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_4, forward_4, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_forward_4_saving, forward_4, true)
+TIDEGATE_POINTWISE(tg_7139827367098e84_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_backward_1, backward_1, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_backward_2, backward_2, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_backward_3, backward_3, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_backward_4, backward_4, false)
+TIDEGATE_POINTWISE(tg_7139827367098e84_ending_0, ending_0, false)
