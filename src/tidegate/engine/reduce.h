@@ -32,11 +32,18 @@ TIDEGATE_INLINE T sum_of_lanes(Vector<T> v) {
 template <class T, class Change>
 TIDEGATE_INLINE T sum_over_units(const T* const* rows, int count, int width, Change change) {
   Vector<T> sum[kTileVectors] = {};
-  const int whole = width / kLanes<T>, rest = width % kLanes<T>;
-  for (int i = 0; i < count; ++i) {
-    for (int v = 0; v < whole; ++v) sum[v] += change(load(rows[i] + v * kLanes<T>), kLanes<T>);
-    if (rest) sum[whole] += change(load(rows[i] + whole * kLanes<T>, rest), rest);
+  if (width == kPanel<T>) {
+    for (int i = 0; i < count; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) sum[v] += change(load(rows[i] + v * kLanes<T>), kLanes<T>);
+  } else {
+    for (int i = 0; i < count; ++i) {
+      int unit = 0;
+      for (; unit + kLanes<T> <= width; unit += kLanes<T>) sum[0] += change(load(rows[i] + unit), kLanes<T>);
+      if (unit < width) sum[1] += change(load(rows[i] + unit, width - unit), width - unit);
+    }
   }
+#pragma GCC unroll 4
   for (int v = 1; v < kTileVectors; ++v) sum[0] += sum[v];
   return sum_of_lanes<T>(sum[0]);
 }

@@ -298,7 +298,7 @@ class Run {
         const int64_t row = only ? 0 : own * tile / tiles_of_rows;  // nearly equal heights
         const int64_t end = only ? own : own * (tile + 1) / tiles_of_rows;
         const int count = static_cast<int>(end - row);
-        for (int i = 0; i < phase.places; ++i) {
+        for (int i = 0; phase.products && i < phase.places; ++i) {
           const Resolved& at = places.place[phase.first_place + i];
           if (at.counts == kSeries) fetch(place[i], row, end, at.one ? 0 : unit, at.one ? 1 : width);
         }
