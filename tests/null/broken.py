@@ -5,7 +5,7 @@ from __future__ import annotations
 # ruff: noqa: RET504, F841, FURB110, FURB136  a gate is a local name, and the other mistakes are the point
 import math
 
-from tidegate.spec import Cell, exp, sigmoid, tanh
+from tidegate.spec import Cell, exp, layer_norm, mean, sigmoid, tanh, variance
 
 
 def branch():
@@ -417,4 +417,87 @@ def input_of_another_axis():
 
         def step(self, x, h, U):
             n = tanh(x.n + U(h).n)
+            return n
+
+
+def mean_of_a_number():
+    class Broken(Cell):
+        gates = "n"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n) * mean(h, 2)
+            return n
+
+
+def mean_of_a_mean():
+    class Broken(Cell):
+        gates = "n"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n) * mean(variance(h))
+            return n
+
+
+def mean_of_nothing():
+    class Broken(Cell):
+        gates = "n"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n) * mean()
+            return n
+
+
+def mean_of_another_width():
+    class Broken(Cell):
+        gates = "n"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n) * mean(x.raw)
+            return n
+
+
+def means_of_two_widths():
+    class Broken(Cell):
+        gates = "n"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n)
+            return n * (mean(x.raw) + mean(n))
+
+
+def product_with_a_mean():
+    class Broken(Cell):
+        gates = "n"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(mean(h)).n)
+            return n
+
+
+def state_that_is_a_mean():
+    class Broken(Cell):
+        gates = "n"
+        state = "h c"
+
+        def step(self, x, h, c, U):
+            n = tanh(x.n + U(h).n + c)
+            return n, mean(n)
+
+
+def norm_of_a_namespace_of_vectors_and_more():
+    class Broken(Cell):
+        gates = "n"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n + layer_norm(x.raw))
+            return n
+
+
+def reserved_norm():
+    class Broken(Cell):
+        gates = "n"
+        vectors = "norm_W"
+
+        def step(self, x, h, U, norm):
+            n = tanh(norm.W * x.n + U(h).n)
             return n

@@ -28,6 +28,13 @@ IN_STEP = {  # the code, the line that the message must show, and a word of the 
     broken.namespace_as_argument: ("FUNCTION_ARGUMENT", "n = tanh(U(h))", "U(h).i"),
     broken.product_with_a_number: ("OPERAND", "U(1).n", "vector"),
     broken.sum_of_two_axes: ("WIDTHS", "n = tanh(x.n + U(h).n + s)", "matrix"),
+    broken.mean_of_a_number: ("WIDTHS", "mean(h, 2)", "vectors of one width"),
+    broken.mean_of_a_mean: ("WIDTHS", "mean(variance(h))", "vectors of one width"),
+    broken.mean_of_nothing: ("FUNCTION_ARGUMENT", "mean()", "block"),
+    broken.mean_of_another_width: ("WIDTHS", "mean(x.raw)", "matrix"),
+    broken.means_of_two_widths: ("WIDTHS", "mean(x.raw) + mean(n)", "matrix"),
+    broken.product_with_a_mean: ("OPERAND", "U(mean(h)).n", "vector"),
+    broken.norm_of_a_namespace_of_vectors_and_more: ("WIDTHS", "layer_norm(x.raw)", "matrix"),
     broken.widths: ("WIDTHS", "n = tanh(x.n + U(h).n + x.raw)", "matrix"),
 }
 ELSEWHERE = {  # the code and what the text must say
@@ -56,6 +63,8 @@ ELSEWHERE = {  # the code and what the text must say
     broken.output_of_another_axis: ("GRAPH_INVALID", "first state, which is the output, has axis S, not H"),
     broken.matrix_on_two_axes: ("GRAPH_INVALID", "U has columns H, its operand 'S'"),
     broken.input_of_another_axis: ("DECLARATION", "input is 'S' .*as wide as h"),
+    broken.state_that_is_a_mean: ("GRAPH_INVALID", "new value of state c has axis 'H1', not 'H'"),
+    broken.reserved_norm: ("NAME", "the name 'norm_W' is reserved"),
     broken.gates_as_a_list: ("DECLARATION", "names separated by blanks"),
 }
 
@@ -155,7 +164,7 @@ def test_an_axis_of_a_cells_own_reaches_all_that_has_it():
 
     graph = Context.graph
     assert graph.own_axes == ("S",)
-    assert graph.vector_axes == {"a": "S", "b": "H"}
+    assert [(v.name, v.blocks[0].axis) for v in graph.vectors] == [("a", "S"), ("b", "H")]
     assert [(m.name, m.columns, [b.axis for b in m.blocks]) for m in graph.matrices] == [
         ("W", "I", ["H", "S"]), ("U", "H", ["H"]), ("P", "S", ["H"]), ("R", "H", ["S"]),
     ]  # fmt: skip

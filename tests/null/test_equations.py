@@ -12,7 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.emit import latex
-from tidegate.spec import Block, Graph, Matrix, Node, Op, State, verify
+from tidegate.passes import normalise
+from tidegate.spec import (
+    Block,
+    Cell,
+    Graph,
+    Matrix,
+    Node,
+    Op,
+    State,
+    Vector,
+    layer_norm,
+    mean,
+    sigmoid,
+    sqrt,
+    tanh,
+    variance,
+    verify,
+)
 from tidegate.spec.equation import PLAIN, SUM, equations, infix, plain
 from tidegate.spec.evaluate import evaluate
 from tidegate.spec.function import NUMBERS
@@ -21,6 +38,7 @@ from tidegate.zoo import CELLS
 GOLDEN = Path(__file__).parent / "golden"
 PRINTED = {"tex": latex.align, "txt": plain}
 CHOSEN = [
+    "normalised lstm",
     "rnn",
     "lstm",
     "peepholelstm",
@@ -37,14 +55,18 @@ CHOSEN = [
 ]
 
 
+def chosen(cell: str) -> Graph:
+    return normalise(CELLS["lstm"].graph) if cell == "normalised lstm" else CELLS[cell].graph
+
+
 def golden(cell: str, kind: str) -> Path:
-    return GOLDEN / f"{cell.replace('/', '_')}.{kind}"
+    return GOLDEN / f"{cell.replace('/', '_').replace(' ', '_')}.{kind}"
 
 
 @pytest.mark.parametrize("kind", PRINTED)
 @pytest.mark.parametrize("cell", CHOSEN)
 def test_golden(cell, kind):
-    assert PRINTED[kind](CELLS[cell].graph) + "\n" == golden(cell, kind).read_text()
+    assert PRINTED[kind](chosen(cell)) + "\n" == golden(cell, kind).read_text()
 
 
 def test_no_golden_file_is_left_over():
@@ -70,7 +92,7 @@ def programs(draw):
         Node(Op.STATE, name="h", axis="H"),
         Node(Op.INPUT, axis="I"),
         Node(Op.PRODUCT, (1,), "n", "W", axis="H"),
-        Node(Op.VECTOR, name="a", axis="H"),
+        Node(Op.VECTOR, name="a", matrix="a", axis="H"),
         Node(Op.CONST, value=draw(st.sampled_from([2.0, 0.5, -1.5, -3.0]))),
         Node(Op.CONST, value=2.0),
     ]
@@ -107,7 +129,7 @@ def as_python(text: str) -> str:
 def test_plain_text_means_what_the_graph_computes(program, first, second):
     nodes, whole, bias = program
     matrix = Matrix("W", (Block("n", bias=bias),), "I")
-    graph = Graph("Random", (matrix,), (State("h"),), ("a",), tuple(nodes), (whole,), ())
+    graph = Graph("Random", (matrix,), (State("h"),), (Vector.of_units("a"),), tuple(nodes), (whole,), ())
     verify(graph)
     names = {"h": first / 10, "a": second / 10, "x": 0.3, "W_n": -0.7, "b_n": 0.4}
 
@@ -127,11 +149,11 @@ def test_the_text_is_wrong_where_a_parenthesis_is_lost():
     """A planted bug: h - (h - a) and h - h - a are different numbers and must be different text."""
     nodes = (
         Node(Op.STATE, name="h", axis="H"),
-        Node(Op.VECTOR, name="a", axis="H"),
+        Node(Op.VECTOR, name="a", matrix="a", axis="H"),
         Node(Op.SUB, (0, 1), axis="H"),
         Node(Op.SUB, (0, 2), axis="H"),
     )
-    graph = Graph("Minus", (Matrix("W", (), "I"),), (State("h"),), ("a",), nodes, (3,), ())
+    graph = Graph("Minus", (Matrix("W", (), "I"),), (State("h"),), (Vector.of_units("a"),), nodes, (3,), ())
     careless = replace(PLAIN, rules={**PLAIN.rules, Op.SUB: infix(" - ", SUM)})
     values = {"h": 3.0, "a": 5.0}
     assert eval(as_python(plain(graph).split(" = ")[1]), {}, values) == 5
@@ -141,10 +163,43 @@ def test_the_text_is_wrong_where_a_parenthesis_is_lost():
 @given(programs())
 def test_latex_has_matching_braces_and_delimiters(program):
     nodes, whole, _ = program
-    graph = Graph("Random", (Matrix("W", (Block("n"),), "I"),), (State("h"),), ("a",), tuple(nodes), (whole,), ())
+    graph = Graph(
+        "Random", (Matrix("W", (Block("n"),), "I"),), (State("h"),), (Vector.of_units("a"),), tuple(nodes), (whole,), ()
+    )
     text = latex.align(graph)
     assert text.count("{") == text.count("}")
     assert text.count(r"\left(") == text.count(r"\right)")
+
+
+def test_a_layer_norm_is_printed_as_it_is_written():
+    class Normed(Cell):
+        gates = "z n"
+        biases = "W"
+
+        def step(self, x, h, U):
+            u = layer_norm(U(h))
+            z = sigmoid(x.z + u.z)
+            first, _ = layer_norm(x.n, z)
+            n = tanh(first + mean(h, z) * layer_norm(u.n))
+            return n * sqrt(variance(z))
+
+    assert plain(Normed.graph).splitlines() == [
+        "z[t] = sigmoid(W_z x[t] + b_z + layer_norm(U h[t-1]).z)",
+        "n[t] = tanh(layer_norm(W_n x[t] + b_n, z[t]).1 + mean(h[t-1], z[t]) * layer_norm(layer_norm(U h[t-1]).n))",
+        "h[t] = n[t] * sqrt(variance(z[t]))",
+    ]
+    assert r"\mathrm{LN}\left(U h_{t-1}\right)_{z}" in latex.align(Normed.graph)
+
+
+def test_what_only_looks_like_a_layer_norm_is_not_printed_as_one():
+    class Nearly(Cell):
+        gates = "n"
+
+        def step(self, x, h, U):
+            n = tanh(x.n + U(h).n)
+            return (n - mean(n)) * (1 / sqrt(variance(n, h) + 1e-5)) + (n - mean(n)) * (1 / sqrt(variance(n) + 1e-3))
+
+    assert "layer_norm" not in plain(Nearly.graph)
 
 
 def constant(value: float) -> Graph:
@@ -172,7 +227,7 @@ def write() -> None:
     """Write every golden file."""
     for cell in CHOSEN:
         for kind, printed in PRINTED.items():
-            golden(cell, kind).write_text(printed(CELLS[cell].graph) + "\n")
+            golden(cell, kind).write_text(printed(chosen(cell)) + "\n")
 
 
 if __name__ == "__main__":

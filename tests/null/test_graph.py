@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidegate.emit import latex
 from tidegate.errors import SpecError
-from tidegate.spec import Block, Graph, Node, Op, State, verify
+from tidegate.spec import Block, Graph, Node, Op, State, Vector, verify
 from tidegate.spec.equation import plain
 from tidegate.zoo import CELLS, GRU, LSTM, MGU, PeepholeLSTM
 
@@ -166,7 +166,10 @@ BREAKAGES = {
     "name of the cell": (lambda g: replace(g, name="a b"), "not a name for a cell"),
     "reserved name": (lambda g: replace(g, states=(State("x"), *g.states[1:])), "state: the name 'x' is reserved"),
     "name of a block": (lambda g: with_block(g, name="i-j"), "block of W: 'i-j' is not a name"),
-    "name twice": (lambda g: replace(g, vectors=(*g.vectors, "p_i")), "vector 'p_i' is declared twice"),
+    "name twice": (
+        lambda g: replace(g, vectors=(*g.vectors, Vector.of_units("p_i"))),
+        "vector 'p_i' is declared twice",
+    ),
     "no state": (lambda g: replace(g, states=(), updates=()), "at least one state"),
     "no W first": (lambda g: replace(g, matrices=g.matrices[::-1]), "first matrix must be W"),
     "W on a state": (
@@ -188,7 +191,7 @@ BREAKAGES = {
     "axis that is no name": (lambda g: replace(g, states=(*g.states[:1], State("c", "s"))), "'s' is not an axis"),
     "vector of two axes": (
         lambda g: extended(g, Node(Op.VECTOR, name="p_i", axis="S")),
-        "vector 'p_i' has axis H elsewhere, not 'S'",
+        "no vector 'p_i' with axis 'S'",
     ),
     "too many arguments": (
         lambda g: with_node(g, first(g, Op.SIGMOID), args=(0, 1)),
@@ -202,8 +205,43 @@ BREAKAGES = {
     "a negative argument": (lambda g: with_node(g, first(g, Op.SIGMOID), args=(-1,)), "do not all stand before it"),
     "unknown state": (lambda g: with_node(g, first(g, Op.STATE), name="q"), "no state 'q'"),
     "state of another axis": (lambda g: with_node(g, first(g, Op.STATE), axis="P"), "with axis 'P'"),
-    "unknown vector": (lambda g: with_node(g, first(g, Op.VECTOR), name="q"), "no vector 'q'"),
+    "unknown vector": (lambda g: with_node(g, first(g, Op.VECTOR), name="q"), "no vector 'p_i.q'"),
     "vector of another axis": (lambda g: with_node(g, first(g, Op.VECTOR), axis="I"), "no vector 'p_i' with axis 'I'"),
+    "vector without blocks": (lambda g: replace(g, vectors=(*g.vectors, Vector("q", ()))), "vector q is declared but"),
+    "vector with a bias": (
+        lambda g: replace(g, vectors=(Vector("p_i", (Block("p_i", bias=True),)), *g.vectors[1:])),
+        "vector p_i has a bias",
+    ),
+    "vector of a norm of nothing": (
+        lambda g: replace(g, vectors=(*g.vectors, Vector.of_units("norm_q"))),
+        "vector: the name 'norm_q' is reserved",
+    ),
+    "vector that is a bias": (
+        lambda g: replace(g, vectors=(*g.vectors, Vector.of_units("bias_W"))),
+        "vector 'bias_W' is the bias of a matrix",
+    ),
+    "a mean of nothing": (lambda g: extended(g, Node(Op.MEAN, (), axis="H1")), "mean of nothing"),
+    "a mean of a number": (lambda g: extended(g, Node(Op.CONST), Node(Op.MEAN, (len(g.nodes),))), "mean of widths []"),
+    "a mean of two widths": (lambda g: extended(g, Node(Op.MEAN, _input_and_state(g), axis="H1")), "mean of widths"),
+    "a mean that is a vector": (lambda g: extended(g, Node(Op.MEAN, (first(g, Op.STATE),), axis="H")), "gives 'H'"),
+    "a mean of a mean": (
+        lambda g: extended(
+            g, Node(Op.MEAN, (first(g, Op.STATE),), axis="H1"), Node(Op.MEAN, (len(g.nodes),), axis="H1")
+        ),
+        "mean of widths ['H1']",
+    ),
+    "a mean for rows of another width": (
+        lambda g: extended(
+            g,
+            Node(Op.MEAN, (first(g, Op.INPUT),), axis="I1"),
+            Node(Op.ADD, (first(g, Op.STATE), len(g.nodes)), axis="H"),
+        ),
+        "add of widths ['H', 'I1']",
+    ),
+    "a matrix times one number a row": (
+        lambda g: replace(g, matrices=(*g.matrices[:1], replace(g.matrices[1], columns="H1"))),
+        "'H1' is not an axis",
+    ),
     "input of another axis": (lambda g: with_node(g, first(g, Op.INPUT), axis="H"), "the input has axis I"),
     "a constant that is not finite": (lambda g: extended(g, Node(Op.CONST, value=math.nan)), "a finite number"),
     "a constant with an axis": (lambda g: extended(g, Node(Op.CONST, value=1.0, axis="H")), "without an axis"),
@@ -232,7 +270,10 @@ BREAKAGES = {
         lambda g: replace(g, updates=(first(g, Op.INPUT), g.updates[1])),
         "has axis 'I', not 'H'",
     ),
-    "unused vector": (lambda g: replace(g, vectors=(*g.vectors, "q")), "vector q is declared but never used"),
+    "unused vector": (
+        lambda g: replace(g, vectors=(*g.vectors, Vector.of_units("q"))),
+        "vector q is declared but never used",
+    ),
     "unused gate": (
         lambda g: replace(extended(g, Node(Op.NEG, (g.updates[0],), axis="H")), gates=(*g.gates, ("q", len(g.nodes)))),
         "gate q does not influence any state",

@@ -14,19 +14,31 @@ from hypothesis import strategies as st
 
 from tidegate.emit import cpp
 from tidegate.errors import EmitError, InternalError
-from tidegate.passes import INPUT, OUTPUT, PREVIOUS, UPSTREAM, Lowered, Program, Step, lower, project, schedule
+from tidegate.passes import (
+    INPUT,
+    OUTPUT,
+    PREVIOUS,
+    UPSTREAM,
+    Lowered,
+    Program,
+    Step,
+    lower,
+    normalise,
+    project,
+    schedule,
+)
 from tidegate.passes.differentiate import RULES, differentiate
 from tidegate.passes.program import verify_program
 from tidegate.passes.simplify import Simplifier
-from tidegate.spec import Graph, Matrix, Node, Op, State
+from tidegate.spec import Cell, Graph, Matrix, Node, Op, State, layer_norm, maximum, mean, sigmoid, tanh, variance
 from tidegate.spec.function import NUMBERS
-from tidegate.spec.graph import BINARY, UNARY
-from tidegate.spec.symbol import Tracer
+from tidegate.spec.graph import BINARY, REDUCTIONS, UNARY, is_narrow
+from tidegate.spec.symbol import Symbol, Tracer
 from tidegate.zoo import CELLS, GRU, LSTM, PeepholeLSTM
 
 GOLDEN = Path(__file__).parent / "golden"
-CHOSEN = ["rnn", "lstm", "gru", "gru/before", "peepholelstm"]
-FUNCTIONS = {**NUMBERS, Op.GREATER: lambda v, w: float(v > w)}
+CHOSEN = ["rnn", "lstm", "gru", "gru/before", "peepholelstm", "normalised lstm"]
+FUNCTIONS = {**NUMBERS, Op.GREATER: lambda v, w: float(v > w), Op.SPREAD: float}
 
 every_op = pytest.mark.parametrize("op", sorted(UNARY | BINARY))
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -79,7 +91,7 @@ def differences(op: Op, *point: float, eps: float = 1e-6) -> list[float]:
 def test_a_derivative_is_the_limit_of_differences(op):
     for first, second in [(0.7, 1.9), (1.9, 0.7), (2.5, 0.3), (0.1, 0.2)]:
         points = [(first,)] if op in UNARY else [(first, second), (first, -second), (-first, second)]
-        points += [] if op is Op.LOG or op not in UNARY else [(-first,)]
+        points += [] if op in (Op.LOG, Op.SQRT) or op not in UNARY else [(-first,)]
         for point in points:
             assert slopes(op, *point) == pytest.approx(differences(op, *point), rel=1e-7, abs=1e-8)
 
@@ -95,9 +107,9 @@ def test_relu_is_flat_where_it_is_zero():
 
 
 def test_every_operation_has_a_rule_in_every_table():
-    assert set(RULES) == UNARY | BINARY
-    assert set(NUMBERS) == UNARY | BINARY
-    assert set(cpp.RULES) == UNARY | BINARY | {Op.GREATER}
+    assert set(RULES) == UNARY | BINARY | REDUCTIONS
+    assert set(NUMBERS) == UNARY | BINARY | REDUCTIONS
+    assert set(cpp.RULES) == UNARY | BINARY | {Op.GREATER, Op.SPREAD}
 
 
 def test_an_operation_without_a_rule_is_named(monkeypatch):
@@ -107,6 +119,77 @@ def test_an_operation_without_a_rule_is_named(monkeypatch):
     monkeypatch.delitem(cpp.RULES, Op.SIGMOID)
     with pytest.raises(EmitError, match="no rule for sigmoid"):
         cpp.emit(GRU.graph, {"forward": schedule(lower(CELLS["mingru"].graph).forward)})
+
+
+# Reductions, of rows of several units
+
+
+def on_rows(nodes: Sequence[Node], leaves: Mapping[str, list[float]]) -> list[list[float]]:
+    """Every value as a row: one number a row, and any other number, is a row of one unit."""
+    rows: list[list[float]] = []
+    for node in nodes:
+        args = [rows[arg] for arg in node.args]
+        if not node.args:
+            rows.append([node.value] if node.op is Op.CONST else leaves[node.name])
+        elif node.op in REDUCTIONS:
+            rows.append([FUNCTIONS[node.op](*(unit for row in args for unit in row))])
+        else:
+            units = range(max(len(leaf) for leaf in leaves.values()) if not is_narrow(node.axis) else 1)
+            rows.append([FUNCTIONS[node.op](*(row[k % len(row)] for row in args)) for k in units])
+    return rows
+
+
+def normal_of(tracer: Tracer, a: Symbol, b: Symbol) -> Symbol:
+    first, second = layer_norm(a, b)
+    return first * layer_norm(a) + second * second
+
+
+REDUCING = {
+    "mean": lambda tracer, a, b: mean(a, b, b) * a,
+    "variance": lambda tracer, a, b: variance(b, a) + a,
+    "number among numbers": lambda tracer, a, b: tanh(mean(a) * variance(b) - mean(b) / 3) * b,
+    "spread alone": lambda tracer, a, b: maximum(mean(a * b), 0.1) + 0 * a,
+    "of a mean": lambda tracer, a, b: a * mean(b * mean(a)),
+    "layer norm": normal_of,
+}
+
+
+@pytest.mark.parametrize("name", REDUCING)
+def test_a_derivative_through_rows_is_the_limit_of_differences(name):
+    random, tracer = Random(5), Tracer()
+    a, b = (tracer.add(Node(Op.STATE, name=n, axis="H")) for n in "ab")
+    update = REDUCING[name](tracer, a, b)
+    graph = Graph(
+        "Rows", (Matrix("W", (), "I"),), (State("a"), State("b")), (), tuple(tracer.nodes), (update.index, b.index), ()
+    )
+    rows = {n: [random.gauss(0, 1) for _ in range(4)] for n in ("a", "b", UPSTREAM)}
+    simple, primal = Simplifier(), []
+    for node in graph.nodes:
+        primal.append(simple.copy(node, tuple(primal[arg] for arg in node.args)))
+    upstream = simple.add(Node(Op.GIVEN, name=UPSTREAM, axis="H"))
+    found = differentiate(graph, simple, primal, {update.index: upstream}).leaves
+    values = on_rows(simple.nodes, rows)
+
+    def loss() -> float:
+        result = on_rows(graph.nodes, rows)[update.index]
+        return sum(unit * weight for unit, weight in zip(result, rows[UPSTREAM], strict=True))
+
+    for leaf in (a, b):
+        row = rows[graph.nodes[leaf.index].name]
+        for unit in range(4):
+            ends = []
+            for step in (1e-5, -2e-5):
+                row[unit] += step
+                ends.append(loss())
+            row[unit] += 1e-5
+            wanted = (ends[0] - ends[1]) / 2e-5
+            assert values[found[leaf.index]][unit] == pytest.approx(wanted, rel=1e-6, abs=1e-8)
+
+
+def test_and_finds_a_rule_that_forgets_the_mean(monkeypatch):
+    monkeypatch.setitem(RULES, Op.VARIANCE, lambda grad, out, *v: tuple(each * grad for each in v))
+    with pytest.raises(AssertionError):
+        test_a_derivative_through_rows_is_the_limit_of_differences("variance")
 
 
 # Whole cells, one unit wide
@@ -131,6 +214,7 @@ class Machine:
         }
         after, written = {}, {}
         for phase in program.phases:
+            memory |= {i: FUNCTIONS[nodes[i].op](*(memory[arg] for arg in nodes[i].args)) for i in phase.joins}
             local = {i: self._product(nodes[i], memory) for i in phase.products}
             known = {i: (memory | local)[i] for i in phase.loads}
             known |= {i: node.value for i, node in enumerate(nodes) if node.op is Op.CONST}
@@ -143,7 +227,7 @@ class Machine:
 
     def _leaf(self, node: Node, carried: Numbers, series: Numbers) -> float:
         tables = {Op.STATE: carried, Op.GIVEN: series, Op.VECTOR: self.parameters}
-        return node.value if node.op is Op.CONST else tables[node.op][node.name]
+        return node.value if node.op is Op.CONST else tables[node.op][node.label]
 
     def _product(self, node: Node, memory: Mapping[int, float]) -> float:
         if node.op is Op.PRODUCT:
@@ -192,7 +276,7 @@ class Run:
         blocks = [(m.name, block) for m in graph.matrices for block in m.blocks]
         parameters = {f"{m}.{b.name}": random.uniform(-1, 1) for m, b in blocks}
         parameters |= {f"b {m}.{b.name}": random.uniform(-1, 1) for m, b in blocks if b.bias}
-        parameters |= {name: random.uniform(-1, 1) for name in graph.vectors}
+        parameters |= {node.label: random.uniform(-1, 1) for node in graph.nodes if node.op is Op.VECTOR}
         machine = Machine(lowered, programs_of(lowered), parameters)
         names = [state.name for state in graph.states]
         normal = [[random.gauss(0, 1) for _ in range(steps)] for _ in range(2)]
@@ -220,7 +304,10 @@ class Run:
         *rows, ending = self.machine.backward(written, self.dys, self.dlast)
         of_inputs = [row[lowered.input] if lowered.input else 0.0 for row in rows]
         of_parameters = dict.fromkeys(parameters, 0.0)
-        of_parameters |= {name: sum(row[series] for row in rows) for name, series in lowered.vectors.items()}
+        of_parameters |= {
+            Node(Op.VECTOR, name=block, matrix=vector).label: sum(row[series] for row in rows)
+            for (vector, block), series in lowered.vectors.items()
+        }
         for gradient in lowered.matrices:
             for block, series in gradient.blocks:
                 name = f"{gradient.matrix}.{block}"
@@ -264,6 +351,20 @@ def test_and_projected(cell):
     check(project(CELLS[cell].graph))
 
 
+def test_and_with_means_of_rows_of_one_unit():
+    class Means(Cell):
+        gates = "i n"
+        vectors = "p_n"
+        state = "h c"
+
+        def step(self, x, h, c, U, p):
+            i = sigmoid(x.i + mean(U(h).i, c) * c)
+            n = tanh(mean(x.n, h) - mean(i * p.n) + U(i * h).n)
+            return n + mean(i * n), mean(h) * c - i
+
+    check(Means.graph)
+
+
 def test_the_comparison_finds_a_wrong_derivative(monkeypatch):
     monkeypatch.setitem(RULES, Op.TANH, lambda grad, out, v: (grad * (1 - out),))
     with pytest.raises(AssertionError):
@@ -304,7 +405,7 @@ def test_nothing_is_saved_that_backward_does_not_read(cell):
 # Simplification
 
 LEAVES = ("a", "b")
-SAFE = sorted((UNARY | BINARY) - {Op.EXP, Op.LOG, Op.DIV})  # without those whose results leave their range
+SAFE = sorted((UNARY | BINARY) - {Op.EXP, Op.LOG, Op.SQRT, Op.DIV})  # without those whose results leave their range
 TERMS = st.lists(st.tuples(st.sampled_from(SAFE), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=25)
 
 
@@ -435,6 +536,35 @@ PLANTED = [
 ]
 
 
+def without_reducing(program: Program) -> Program:
+    """Something is joined of which no tile was reduced."""
+    return replace(program, phases=tuple(replace(phase, reduces=()) for phase in program.phases))
+
+
+def without_joining(program: Program) -> Program:
+    return replace(program, phases=tuple(replace(phase, joins=()) for phase in program.phases))
+
+
+def reducing_too_early(program: Program) -> Program:
+    late = next(phase for phase in reversed(program.phases) if phase.reduces)
+    return changed(program, 0, reduces=(*program.phases[0].reduces, *late.reduces))
+
+
+@pytest.mark.parametrize("planted", [without_reducing, without_joining, reducing_too_early])
+def test_a_broken_reduction_is_refused(planted):
+    program = scheduled(normalise(LSTM.graph))
+    verify_program(program)
+    with pytest.raises(InternalError, match=r"phase \d: "):
+        verify_program(planted(program))
+
+
+def test_a_layer_norm_lstm_has_three_phases_on_vectors_and_two_on_numbers():
+    lowered = lower(normalise(LSTM.graph))
+    for step in (lowered.forward, lowered.backward):
+        assert [phase.axis for phase in schedule(step).phases] == ["H", "H1", "H", "H1", "H"]
+    assert [len(phase.reduces) for phase in schedule(lowered.forward).phases] == [4, 0, 2, 0, 0]
+
+
 def scheduled(graph: Graph) -> Program:
     """The forward program of GRU/before has two phases that depend on each other."""
     return schedule(lower(graph).forward)
@@ -469,12 +599,12 @@ def test_a_product_of_what_is_not_in_memory_begins_a_phase():
 
 
 def emitted(cell: str) -> str:
-    graph = CELLS[cell].graph
+    graph = normalise(LSTM.graph) if cell == "normalised lstm" else CELLS[cell].graph
     return cpp.emit(graph, programs_of(lower(graph))).text
 
 
 def golden(cell: str) -> Path:
-    return GOLDEN / f"{cell.replace('/', '_')}.cpp"
+    return GOLDEN / f"{cell.replace('/', '_').replace(' ', '_')}.cpp"
 
 
 @pytest.mark.parametrize("cell", CHOSEN)

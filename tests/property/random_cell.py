@@ -15,11 +15,10 @@ from tidegate import spec
 from tidegate.spec import Cell
 
 Tensors = dict[str, Tensor]
-FUNCTIONS = {
-    name: getattr(spec, name) for name in ("sigmoid", "tanh", "relu", "exp", "log", "log_sigmoid", "maximum", "minimum")
-}
+NAMES = "sigmoid tanh relu exp log log_sigmoid sqrt maximum minimum mean variance layer_norm"
+FUNCTIONS = {name: getattr(spec, name) for name in NAMES.split()}
 
-# Arguments of log, exp and / are held to where these are tame: overflow is not what is compared here.
+# Arguments of log, sqrt, exp and / are held to where these are tame: overflow is not what is compared here.
 UNARY = (
     "sigmoid({})",
     "log_sigmoid({})",
@@ -29,8 +28,17 @@ UNARY = (
     "exp(tanh({}))",
     "log(2 + tanh({}))",
     "1 / (1.5 + sigmoid({}))",
+    "sqrt(1.5 + tanh({}))",
 )
 BINARY = ("({} + {})", "({} - {})", "({} * {})", "({} / (0.5 + sigmoid({})))", "maximum({}, {})", "minimum({}, {})")
+# Means and variances are one number a row, but each of these is a vector, as matrices need them.
+ROWS = (
+    "({0} - mean({1}))",
+    "({0} / sqrt(0.5 + variance({0}, {1})))",
+    "({1} * mean({0}, {1}) - variance({0}))",
+    "maximum({0}, mean({0}) * sigmoid(mean({1})))",
+    "layer_norm({0} + 3 * {1} * {1})",
+)
 NUMBERS = ("1", "2.5", "(-0.5)", "0")
 
 
@@ -44,6 +52,7 @@ def expressions(names: list[str]) -> st.SearchStrategy[str]:
         return st.one_of(
             st.builds(str.format, st.sampled_from(UNARY), smaller),
             st.builds(str.format, two, smaller, smaller),
+            st.builds(str.format, st.sampled_from(ROWS), smaller, smaller),
             st.builds(str.format, two, smaller, number),
             st.builds(str.format, two, number, smaller),
         )
@@ -80,7 +89,7 @@ class RandomCell:
 
         suffixes = {"W": "ih", "U": "hh"}
         products = {m.name: product(m, suffixes.get(m.name, m.name)) for m in declared.matrices}
-        vectors = {name: params[f"{name}_l0"] for name in declared.vectors}
+        vectors = {vector.name: params[f"{vector.name}_l0"] for vector in declared.vectors}
         own = {"p": SimpleNamespace(**{name.removeprefix("p_"): v for name, v in vectors.items()})} if vectors else {}
         named = {s.name: value for s, value in zip(declared.states, states, strict=True)}
         return {"x": products.pop("W")(x_t), **named, **products, **own}

@@ -16,7 +16,7 @@ from tidegate import bench
 from tidegate.bench import grid, measure, page
 from tidegate.bench.gate import needed, reference, verdict, worst_error
 from tidegate.bench.host import Crew
-from tidegate.bench.item import OWN, Item
+from tidegate.bench.item import NORMED, OWN, Item
 from tidegate.bench.memory import kept_floats
 from tidegate.bench.peer import PEERS, own
 from tidegate.bench.peer.onnx_session import NODES
@@ -41,6 +41,7 @@ CELLS = [
     ("gru/before", 0),
     ("lstm", 3),
     (OWN, 0),
+    (NORMED, 0),
 ]
 MODES = ["inference", "training"]
 
@@ -408,7 +409,7 @@ def test_the_targets_are_judged() -> None:
     assert met["a user's own cell", "time over the zoo's twin"] is True
     assert met["derived cells", "time per FLOP over our LSTM's"] is False
     assert met["one step (c)", "session"] is True
-    assert met["layer norm", "as the derived cells"] is None
+    assert met["layer norm", "our eager path"] is None
     assert [v.met for v in made_up().verdicts if "share of" in v.target or v.work.startswith("memory")] == [True, True]
 
 

@@ -17,7 +17,7 @@ from tidegate import nn as ours
 from tidegate.errors import InputError
 from tidegate.passes import project
 from tidegate.runtime import eager_only, fused
-from tidegate.spec import Cell, Op, sigmoid, tanh
+from tidegate.spec import Cell, Op, Vector, sigmoid, tanh
 from tidegate.zoo import CELLS, LSTM, IndRNN
 
 B, I, H = 3, 5, 4
@@ -498,8 +498,8 @@ def test_a_cell_of_ones_own():
 
 @pytest.mark.parametrize("name", ["forward", "training", "graph", "input_size"])
 def test_a_vector_may_not_take_the_name_of_something_else(name):
-    nodes = (replace(node, name=name) if node.op is Op.VECTOR else node for node in IndRNN.graph.nodes)
-    graph = replace(IndRNN.graph, vectors=(name,), nodes=tuple(nodes))
+    nodes = (replace(node, name=name, matrix=name) if node.op is Op.VECTOR else node for node in IndRNN.graph.nodes)
+    graph = replace(IndRNN.graph, vectors=(Vector.of_units(name),), nodes=tuple(nodes))
     with pytest.raises(InputError, match=name):
         ours.RecurrentCell(graph, I, H)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from tidegate.bench.item import OWN, Item, Mode
+from tidegate.bench.item import NORMED, OWN, Item, Mode
 from tidegate.bench.own_cell import TWIN
 from tidegate.bench.peer import PEERS
 from tidegate.bench.peer.ceiling import Peak
@@ -36,6 +36,7 @@ def full(threads: int, *, compiled: bool = False) -> list[Row]:
         _derived(Item(cell, *shape, mode, threads=threads, proj=proj))
         for (cell, proj), mode, shape in product(DERIVED, MODES, shapes)
     ]
+    derived += [_normed(Item(NORMED, *shape, mode, threads=threads)) for mode, shape in product(MODES, shapes)]
     own = [_own(Item(OWN, *MIDDLE, mode, threads=threads)) for mode in MODES]
     ragged = [_ragged(Item(cell, *LARGE, mode, threads=threads, ragged=True)) for cell, mode in _gated()]
     return [*core, *derived, *own, *ragged, *(_once() if threads == 1 else [])]
@@ -53,6 +54,7 @@ def quick(threads: int, *, compiled: bool = False) -> list[Row]:
     return [
         *core,
         _derived(Item("peepholelstm", *MIDDLE, "training")),
+        _normed(Item(NORMED, *MIDDLE, "training")),
         _own(Item(OWN, *MIDDLE, "training")),
         _ragged(Item("lstm", *MIDDLE, "inference", ragged=True)),
         _double(Item("lstm", *MIDDLE, "training", dtype="float64")),
@@ -97,6 +99,10 @@ def _derived(item: Item) -> Row:
         *(_entrant(name, item, "peer") for name in (*LIBRARIES, "torchrecurrent")),
     ]
     return Row("derived cells", item, _able(entrants), "flop")
+
+
+def _normed(item: Item) -> Row:
+    return replace(_derived(item), group="layer norm")
 
 
 def _own(item: Item) -> Row:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from tidegate import zoo
 from tidegate.bench.own_cell import OwnCell
 from tidegate.nn import Recurrent
-from tidegate.spec import Cell, Graph
+from tidegate.spec import Graph
 from tidegate.spec.parameter import parameter_shapes
 from tidegate.spec.width import axis_widths
 
 Mode = Literal["inference", "training"]
 OWN = "own cell"
+NORMED = "layer norm lstm"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Item:
     """A layer of one cell over a batch.
 
     Attributes:
-        cell: its name in the zoo, or ``OWN`` for the user's cell of ``own_cell.py``.
+        cell: its name in the zoo, ``OWN`` for the user's cell of ``own_cell.py``, or ``NORMED`` for a normalised LSTM.
         T, B, I, H: steps, rows, input features, hidden units.
         mode: "inference" is the forward pass alone; "training" is the forward pass and the gradients of
             ``sum(y * upstream)`` for every weight and for the input.
@@ -43,13 +44,15 @@ class Item:
     proj: int = 0
     ragged: bool = False
 
-    @property
-    def definition(self) -> type[Cell]:
-        return OwnCell if self.cell == OWN else zoo.find(self.cell)
+    def layer(self, **options: Any) -> Recurrent:
+        """The public layer, with weights of its own."""
+        cell = {OWN: OwnCell, NORMED: zoo.LSTM}.get(self.cell) or zoo.find(self.cell)
+        normed = self.cell == NORMED
+        return Recurrent(cell, self.I, self.H, proj_size=self.proj, layer_norm=normed, **options)
 
     @cached_property
     def graph(self) -> Graph:
-        return Recurrent(self.definition, self.I, self.H, proj_size=self.proj, device="meta").graph
+        return self.layer(device="meta").graph
 
     @property
     def widths(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from tidegate.spec import Cell, Graph
 from tidegate.spec.convention import output_gate_sees, reset_side, update_convention
 from tidegate.spec.equation import plain
 from tidegate.spec.measure import flops, parameters
-from tidegate.spec.parameter import TORCH_NAMES
+from tidegate.spec.parameter import TORCH_NAMES, attribute
 from tidegate.spec.width import axis_widths
 from tidegate.zoo import CELLS
 
@@ -120,5 +120,9 @@ def _parameter_table(graph: Graph, widths: dict[str, int]) -> object:
             name += f"  (bias_{layer_name}_l0)"
             listing.add_row(name, str(sum(widths[b.axis] for b in biased)), " ".join(b.name for b in biased))
     for vector in graph.vectors:
-        listing.add_row(f"{vector}  ({vector}_l0)", str(widths[graph.vector_axes[vector]]), "")
+        name, several = attribute(vector.name, 0, reverse=False), vector.blocks[1:]
+        rows = sum(widths[block.axis] for block in vector.blocks)
+        listing.add_row(
+            f"{vector.name}  ({name})", str(rows), " ".join(b.name for b in vector.blocks) if several else ""
+        )
     return listing

@@ -83,8 +83,11 @@ class Trace:
 
 def _row_labels(layer: Any) -> dict[str, list[str]]:
     """For each parameter, the gate that each of its rows belongs to."""
-    widths, axes = layer.cells[0].widths, layer.graph.vector_axes
-    labels = {attribute(name, 0, reverse=False): [""] * widths[axis] for name, axis in axes.items()}
+    widths, labels = layer.cells[0].widths, {}
+    for vector in layer.graph.vectors:
+        several = len(vector.blocks) > 1
+        rows = [block.name if several else "" for block in vector.blocks for _ in range(widths[block.axis])]
+        labels[attribute(vector.name, 0, reverse=False)] = rows
     for matrix in layer.graph.matrices:
         for kind, blocks in (("weight", matrix.blocks), ("bias", [block for block in matrix.blocks if block.bias])):
             name = attribute(f"{kind}_{matrix.name}", 0, reverse=False)

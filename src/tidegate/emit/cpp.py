@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tidegate.errors import EmitError
 from tidegate.passes import Phase, Program, Use
 from tidegate.spec import Graph, Node, Op
+from tidegate.spec.graph import REDUCTIONS
 
 RULES: Mapping[Op, str] = {
     Op.ADD: "{0} + {1}",
@@ -25,6 +26,8 @@ RULES: Mapping[Op, str] = {
     Op.EXP: "exp({0})",
     Op.LOG: "log({0})",
     Op.LOG_SIGMOID: "log_sigmoid({0})",
+    Op.SQRT: "sqrt({0})",
+    Op.SPREAD: "{0}",
 }
 PREFIX = "tg_"
 
@@ -79,7 +82,8 @@ def _phase(name: str, number: int, phase: Phase, program: Program) -> str:
     lines = []
     for place, (use, item) in enumerate(phase.places):
         if use is Use.LOAD:
-            lines.append(f"const auto v{item} = at.load({place});  // {_comment(nodes[item])}")
+            load = "load" if nodes[item].axis == phase.axis else "spread"
+            lines.append(f"const auto v{item} = at.{load}({place});  // {_comment(nodes[item])}")
     lines += [f"const auto v{i} = {_expression(nodes, nodes[i])};" for i in phase.body]
     for place, (use, item) in enumerate(phase.places):
         if use is Use.KEEP:
@@ -115,8 +119,8 @@ def _value(nodes: Sequence[Node], index: int) -> str:
 
 
 def _comment(node: Node) -> str:
-    name = f"{node.matrix}.{node.name}" if node.matrix else node.name
     return {
-        Op.STATE: f"{name} before the step",
+        Op.STATE: f"{node.label} before the step",
         Op.TRANSPOSE: f"{node.matrix} transposed, rows {node.name}",
-    }.get(node.op, name)
+        **{op: f"{op} of {' '.join(f'v{arg}' for arg in node.args)}" for op in REDUCTIONS},
+    }.get(node.op, node.label)

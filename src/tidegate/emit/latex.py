@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidegate.spec.equation import ATOM, SUM, TERM, Notation, Rule, equations, infix
-from tidegate.spec.graph import Graph, Node, Op
+from tidegate.spec.graph import Graph, Op
 
 _GREEK = frozenset(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi "  # noqa: SIM905  a list of words
@@ -23,10 +23,6 @@ def _name(name: str, *below: str) -> str:
     head, *rest = name.split("_")
     subscripts = [_word(part) for part in rest if part] + list(below)
     return _word(head) + (rf"_{{{' '.join(subscripts)}}}" if subscripts else "")
-
-
-def _leaf(node: Node) -> str:
-    return "x_{t}" if node.op is Op.INPUT else _name(node.name)
 
 
 def _bias(matrix: str, block: str) -> str:
@@ -62,13 +58,20 @@ NOTATION = Notation(
         Op.EXP: _function(r"\exp"),
         Op.LOG: _function(r"\log"),
         Op.LOG_SIGMOID: _function(r"\log \, \sigma"),
+        Op.SQRT: Rule(r"\sqrt{{{0}}}", ATOM, (0,)),
         Op.MAXIMUM: Rule(r"\max\left({0}, {1}\right)", ATOM, (0, 0)),
         Op.MINIMUM: Rule(r"\min\left({0}, {1}\right)", ATOM, (0, 0)),
+    },
+    norm=(r"\mathrm{{LN}}\left({0}\right)", r"\mathrm{{LN}}\left({0}\right)_{{{1}}}"),
+    reductions={
+        Op.MEAN: r"\mathrm{{mean}}\left({}\right)",
+        Op.VARIANCE: r"\mathrm{{var}}\left({}\right)",
     },
     parentheses=r"\left({}\right)",
     now=lambda name: _name(name, "t"),
     before=lambda name: _name(name, "t-1"),
-    leaf=_leaf,
+    input="x_{t}",
+    leaf=_name,
     matrix=lambda matrix, block: _name(matrix, _word(block)),
     bias=_bias,
     number=_number,

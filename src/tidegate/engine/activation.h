@@ -248,5 +248,15 @@ TIDEGATE_INLINE Vector<T> relu(Vector<T> v) {
   return at_least(T{0}, v);
 }
 
+// One instruction; the loop becomes it.
+TIDEGATE_INLINE float root(float v) { return __builtin_sqrtf(v); }
+TIDEGATE_INLINE double root(double v) { return __builtin_sqrt(v); }
+template <class T>
+TIDEGATE_INLINE Vector<T> sqrt(Vector<T> v) {
+  Vector<T> result;
+  for (int lane = 0; lane < kLanes<T>; ++lane) result[lane] = root(v[lane]);
+  return result;
+}
+
 }  // namespace TIDEGATE_ISA
 }  // namespace tidegate

@@ -18,6 +18,7 @@ TIDEGATE_FUNCTION(log_sigmoid)
 TIDEGATE_FUNCTION(sigmoid)
 TIDEGATE_FUNCTION(tanh)
 TIDEGATE_FUNCTION(relu)
+TIDEGATE_FUNCTION(sqrt)
 #undef TIDEGATE_FUNCTION
 
 template <class T, bool kSaves, bool kWhole>
@@ -29,6 +30,7 @@ struct At {
   TIDEGATE_INLINE Vector<T> load(int place) const {
     return kWhole ? tidegate::load(rows[place] + unit) : tidegate::load(rows[place] + unit, count);
   }
+  TIDEGATE_INLINE Vector<T> spread(int place) const { return splat(*rows[place]); }  // one number for all units
   TIDEGATE_INLINE void store(int place, Vector<T> value) const {
     if (kWhole)
       tidegate::store(rows[place] + unit, value);

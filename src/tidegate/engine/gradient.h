@@ -79,7 +79,25 @@ void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t h
 template <class T>
 void add_rows(const T* from, int64_t stride, int64_t rows, int64_t count, T* to, bool fresh) {
   constexpr int64_t some = 16;
-  for (int64_t j = 0; j < count; j += kLanes<T>) {
+  constexpr int64_t wide = 4 * kLanes<T>;  // rows lie far apart: whole pieces of them are read at a time
+  int64_t j = 0;
+  for (; j + wide <= count; j += wide) {
+    Vector<T> total[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) total[v] = fresh ? Vector<T>{} : load(to + j + v * kLanes<T>);
+    for (int64_t begin = 0; begin < rows; begin += some) {
+      const int64_t end = rows - begin < some ? rows : begin + some;
+      Vector<T> part[4] = {};
+      for (int64_t i = begin; i < end; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; ++v) part[v] += load(from + i * stride + j + v * kLanes<T>);
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) total[v] += part[v];
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) store(to + j + v * kLanes<T>, total[v]);
+  }
+  for (; j < count; j += kLanes<T>) {
     const int width = static_cast<int>(count - j < kLanes<T> ? count - j : kLanes<T>);
     Vector<T> total = fresh ? Vector<T>{} : load(to + j, width);
     for (int64_t begin = 0; begin < rows; begin += some) {

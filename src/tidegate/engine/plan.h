@@ -28,6 +28,7 @@ typedef struct {
   int32_t tensor;   // ROWS, SERIES, VECTOR, PREVIOUS: which tensor of the call
   int64_t offset;   // first column
   int32_t initial;  // PREVIOUS: the tensor of initial rows, or -1 for zeros
+  int32_t one;      // 1: one number a row, the same for all units
 } tg_place;
 
 // A matrix [k, n] to multiply rows by: block of a weight, as it is or transposed.
@@ -58,11 +59,20 @@ typedef struct {
 
 typedef void (*tg_pointwise)(const tg_tile*);
 
+// Mean and variance of each row, over all units of some places together.
+typedef struct {
+  int64_t width;
+  int32_t first_place, places;
+  int64_t mean, variance;  // where they go in the row of scratch; -1 where nobody asks
+} tg_reduction;
+
 typedef struct {
   int64_t width;
   tg_pointwise pointwise;
   int32_t first_product, products;
-  int32_t first_place, places;
+  int32_t first_place, places;          // of the pointwise work
+  int32_t first_reduction, reductions;  // of each tile when its pointwise work is done
+  int32_t first_join, joins;            // reductions that are finished before anything else
 } tg_phase;
 
 typedef struct {
@@ -91,7 +101,7 @@ typedef struct {
 
 typedef struct {
   int64_t carried_width, scratch_width, chunk_width;
-  int32_t matrices, products, places, phases, ending_phases, carried, gradients, sums;
+  int32_t matrices, products, places, reductions, phases, ending_phases, carried, gradients, sums;
   int32_t before_chunk;    // products of the input that fill a chunk before its steps
   int32_t behind_chunk;    // products of a chunk that give the gradient of the input
   int32_t slots;           // products of one tile
@@ -100,6 +110,7 @@ typedef struct {
   const tg_matrix* matrix;
   const tg_product* product;  // those of phases, then before_chunk, then behind_chunk
   const tg_place* place;
+  const tg_reduction* reduction;
   const tg_phase* phase;  // those of a step, then the ending ones
   const tg_carried* carry;
   const tg_gradient* gradient;

@@ -57,6 +57,7 @@ class Run {
     T* base[2];
     int64_t stride;
     Counts counts;
+    bool one = false;
   };
   // Every place and operand of the plan, resolved once for a member.
   struct Places {
@@ -221,6 +222,12 @@ class Run {
   };
 
   Resolved resolved(const tg_place& place, int member) const {
+    Resolved found = located(place, member);
+    found.one = place.one;
+    return found;
+  }
+
+  Resolved located(const tg_place& place, int member) const {
     const int64_t half = call_.sequences * space_.carried_width;
     T* const carried = space_.carried + place.offset;
     T* const tile = space_.tiles + member * space_.tile_size;
@@ -263,11 +270,12 @@ class Run {
     const Range range = own_rows(first, last, share);
     const int64_t own = range.count();
     if (!own) return;
-    Rows place[kMaxPlaces];
+    Rows place[kMaxPlaces];  // of the pointwise work, and of what is reduced behind it
     Rows operands[kMaxProducts];
     void* rows[kMaxPlaces];
     int64_t strides[kMaxPlaces];
-    for (int i = 0; i < phase.places; ++i) {
+    const int all_places = phase.places + reduced_places(phase);
+    for (int i = 0; i < all_places; ++i) {
       place[i] = rows_at(places.place[phase.first_place + i], moment, range);
       strides[i] = place[i].stride;
     }
@@ -279,6 +287,7 @@ class Run {
     const int64_t first_panel = share.by_units ? share.first(panels) : 0;
     const int64_t last_panel = share.by_units ? share.last(panels) : panels;
     const int64_t tiles_of_rows = (own + kTileRows - 1) / kTileRows;
+    if (phase.joins && first_panel < last_panel) join(phase, range);
     for (int64_t turn = first_panel; turn < last_panel; ++turn) {
       // Every other step goes through the matrices the other way: what was read last is still in a cache.
       const int64_t p = moment.half ? last_panel - 1 - (turn - first_panel) : turn;
@@ -289,19 +298,58 @@ class Run {
         const int64_t row = only ? 0 : own * tile / tiles_of_rows;  // nearly equal heights
         const int64_t end = only ? own : own * (tile + 1) / tiles_of_rows;
         const int count = static_cast<int>(end - row);
-        for (int i = 0; i < phase.places; ++i)
-          if (places.place[phase.first_place + i].counts == kSeries) fetch(place[i], row, end, unit, width);
+        for (int i = 0; phase.products && i < phase.places; ++i) {
+          const Resolved& at = places.place[phase.first_place + i];
+          if (at.counts == kSeries) fetch(place[i], row, end, at.one ? 0 : unit, at.one ? 1 : width);
+        }
         if (count == 1)
           multiply_row_into_tile(phase, operands, row, p, width, tiles, moment.half);
         else
           for (int i = 0; i < phase.products; ++i)
             multiply_into_tile(phase.first_product + i, operands[i], row, count, p, width, tiles);
-        for (int i = 0; i < phase.places; ++i) {
-          const bool local = places.place[phase.first_place + i].counts == kTile;
-          rows[i] = place[i].first + (local ? 0 : row * place[i].stride + unit);
+        for (int i = 0; i < all_places; ++i) {
+          const Resolved& at = places.place[phase.first_place + i];
+          rows[i] = place[i].first + (at.counts == kTile ? 0 : row * place[i].stride + (at.one ? 0 : unit));
         }
         const tg_tile work = {rows, strides, count, width};
         phase.pointwise(&work);
+        if (phase.reductions) reduce(phase, work, range.first + row * range.step, range.step, p);
+      }
+    }
+  }
+
+  int reduced_places(const tg_phase& phase) const {
+    int count = 0;
+    for (int i = 0; i < phase.reductions; ++i) count += plan_.reduction[phase.first_reduction + i].places;
+    return count;
+  }
+
+  Part<T>* parts_of(int reduction, int64_t row) const {
+    return space_.parts + row * space_.parts_width + reduction * space_.part_panels;
+  }
+
+  // What a tile adds to the reductions of its rows.
+  void reduce(const tg_phase& phase, const tg_tile& tile, int64_t first_row, int64_t step, int64_t panel) const {
+    for (int i = phase.first_reduction; i < phase.first_reduction + phase.reductions; ++i) {
+      const tg_reduction& reduction = plan_.reduction[i];
+      const int first = reduction.first_place - phase.first_place;
+      const T* rows[kMaxPlaces];
+      for (int r = 0; r < tile.count; ++r) {
+        for (int j = 0; j < reduction.places; ++j)
+          rows[j] = static_cast<const T*>(tile.rows[first + j]) + r * tile.strides[first + j];
+        reduce_panel(rows, reduction.places, tile.width, reduction.variance >= 0,
+                     parts_of(i, first_row + r * step) + panel);
+      }
+    }
+  }
+
+  void join(const tg_phase& phase, const Range& range) const {
+    for (int i = phase.first_join; i < phase.first_join + phase.joins; ++i) {
+      const tg_reduction& reduction = plan_.reduction[i];
+      for (int64_t row = range.first; row < range.last; row += range.step) {
+        T* const to = space_.scratch + row * space_.scratch_width;
+        join_parts(parts_of(i, row), reduction.width, reduction.places, reduction.mean < 0 ? nullptr : to + reduction.mean,
+                   reduction.variance < 0 ? nullptr : to + reduction.variance);
       }
     }
   }

@@ -5,6 +5,7 @@
 #include "pack.h"
 #include "plan.h"
 #include "pool.h"
+#include "reduce.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
@@ -35,7 +36,7 @@ struct Share {
 };
 
 constexpr int kMaxProducts = 256;  // of a plan
-constexpr int kMaxPlaces = 256;
+constexpr int kMaxPlaces = 512;
 constexpr int64_t kForwardChunkBytes = 512 << 10;  // so that a chunk stays in a core's second-level cache
 constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them
 
@@ -50,10 +51,12 @@ class Workspace {
   T* chunk;     // rows of the steps of a chunk
   T* carried;   // two rows for each sequence: before and after the step
   T* scratch;   // a row for each sequence
+  Part<T>* parts;  // of the reductions of a phase, for each sequence
   T* tiles;     // of each member
   T* gradient;  // packed operands of gradients, two of them
   T* adjoints;  // of each member, packed too
   int64_t carried_width, scratch_width, chunk_width, tile_size, gradient_size;
+  int64_t part_panels, parts_width;  // of a reduction, and of all in a row
   int64_t chunk_rows;
   int64_t bytes;
   bool unpacked;  // so few rows that matrices are read as they are
@@ -138,6 +141,13 @@ class Workspace {
     chunk = take(chunk_rows * chunk_width + 2 * kLanes<T>);  // vectors are read past its end
     carried = take(2 * call_.sequences * carried_width);
     scratch = take(call_.sequences * scratch_width);
+    part_panels = 0;
+    for (int i = 0; i < plan_.reductions; ++i) {
+      const int64_t panels = (plan_.reduction[i].width + kPanel<T> - 1) / kPanel<T>;
+      part_panels = part_panels < panels ? panels : part_panels;
+    }
+    parts_width = part_panels * plan_.reductions;
+    parts = reinterpret_cast<Part<T>*>(take(2 * call_.sequences * parts_width));
     tile_size = int64_t{plan_.slots} * kTileRows * kPanel<T>;
     tiles = take(tile_size * members);
     if (backward) {

@@ -11,12 +11,12 @@ from torch.nn.functional import dropout as drop
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
-from tidegate.nn import contract
+from tidegate.nn import contract, norm
 from tidegate.nn.dynamo import admit
 from tidegate.nn.operator import run_operator
 from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
-from tidegate.passes import project
+from tidegate.passes import Over, normalise, project
 from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, obstacle_of, run_layer, sized, trace_layer, traced
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
@@ -42,6 +42,9 @@ class Recurrent(torch.nn.RNNBase):
         device: of the parameters.
         dtype: of the parameters.
         widths: of axes that a cell has of its own, as ``{"S": 16}`` for SCRN; each is H unless given.
+        layer_norm: True or ``"all"`` normalises each product of the cell over all its row blocks together, ``"each"``
+            every block by itself; either way also the cell state of an LSTM, as the output sees it.
+            ``tidegate.passes.normalise`` has the equations.
 
     Shapes:
         - input: [T, B, I], or [T, I] for one sequence without a batch, or a PackedSequence.
@@ -57,7 +60,8 @@ class Recurrent(torch.nn.RNNBase):
         ``weight_ih_l{k}`` and ``bias_ih_l{k}`` (W), ``weight_hh_l{k}`` and ``bias_hh_l{k}`` (U), ``weight_M_l{k}``
         for any other matrix M of the cell, its vectors as ``p_i_l{k}``, ``weight_hr_l{k}`` for the
         projection; ``_reverse`` follows for the second direction. Row blocks stand in the order
-        that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
+        that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)), but behind a layer norm: there
+        gains ``norm_ih_l{k}``, ``norm_hh_l{k}`` and ``norm_c_l{k}`` begin at 1, biases at 0.
 
     Attributes:
         last_path: how the last call ran, ``"fused"`` or ``"eager: "`` and the reason; None before the first. Where
@@ -82,6 +86,7 @@ class Recurrent(torch.nn.RNNBase):
     last_path: str | None = None
     autocast_keeps_dtype = False  # whether results under autocast have the input's type instead of autocast's
     own_widths: Mapping[str, int] | None = None
+    layer_norm: Over | None = None  # a layer that was torch's has none
 
     def __init__(
         self,
@@ -98,6 +103,7 @@ class Recurrent(torch.nn.RNNBase):
         dtype: torch.dtype | None = None,
         *,
         widths: Mapping[str, int] | None = None,
+        layer_norm: bool | str = False,
     ) -> None:
         torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
         contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
@@ -108,6 +114,7 @@ class Recurrent(torch.nn.RNNBase):
         self.bidirectional, self.proj_size = bidirectional, proj_size
         if widths is not None:
             self.own_widths = copy(widths)
+        self.layer_norm = norm.checked(layer_norm)
         self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
@@ -123,8 +130,9 @@ class Recurrent(torch.nn.RNNBase):
         self.reset_parameters()
 
     def carry(self, graph: Graph) -> None:
-        """Make this the cell, as sizes, bias and projection ask for it; parameters are none of its business."""
+        """Make this the cell, as sizes, bias, norm and projection ask for it; parameters are none of its business."""
         graph = graph if self.bias else graph.without_bias()
+        graph = normalise(graph, self.layer_norm) if self.layer_norm else graph
         self.graph = project(graph) if self.proj_size and graph.output.axis != "P" else graph
         if self.graph.output.axis == "P" and not self.proj_size:
             raise InputError(
@@ -144,10 +152,16 @@ class Recurrent(torch.nn.RNNBase):
 
     def extra_repr(self) -> str:
         """As torch.nn prints it; a layer without a name of its own begins with its cell."""
-        if type(self) is not Recurrent:
-            return super().extra_repr()
-        own = f", widths={self.own_widths}" if self.own_widths else ""
-        return f"{self.mode}, {super().extra_repr()}{own}"
+        text = super().extra_repr()
+        if type(self) is Recurrent:
+            text = f"{self.mode}, {text}" + (f", widths={self.own_widths}" if self.own_widths else "")
+        return f"{text}, layer_norm={self.layer_norm}" if self.layer_norm else text
+
+    def reset_parameters(self) -> None:
+        """As torch.nn draws them; behind a layer norm gains are 1 and biases 0."""
+        super().reset_parameters()
+        for name, number in norm.beginnings(self.graph, self._passes()):
+            torch.nn.init.constant_(getattr(self, name), number)
 
     @property
     def output_size(self) -> int:
@@ -168,10 +182,9 @@ class Recurrent(torch.nn.RNNBase):
         run: Callable[..., tuple[Any, Any]] = self._run_operators if traced() and data is input else self._run_rows
         if precision is None:
             return run(input, hx, lengths, reset, None)
-        if torch.is_autocast_enabled("cpu"):
-            input = input.to(self._dtype)  # which nobody needs to have done before
+        cast = input.to(self._dtype) if torch.is_autocast_enabled("cpu") else input  # which nobody did before
         with torch.autocast("cpu", enabled=False):
-            return run(input, hx, lengths, reset, precision)
+            return run(cast, hx, lengths, reset, precision)
 
     def _run_rows(
         self, input: torch.Tensor | PackedSequence, hx: Any, lengths: Any, reset: Any, precision: Precision | None

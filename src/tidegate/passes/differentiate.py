@@ -3,6 +3,10 @@
 Rules are a table, written in terms of results where that spares saving an argument. Matrices are left to the
 caller: the adjoint of an operand is a ``TRANSPOSE`` node, the adjoint of a matrix a product over all steps.
 
+The adjoint of one number a row is kept divided by the length N of the row, which nobody knows when a cell is traced.
+Where such a number meets a vector, its adjoint is the sum over N units, so what is kept is a ``MEAN``. A mean over k
+vectors has the derivative 1 / (k N), so what is kept is right for each of them once divided by k. N never appears.
+
 References:
     Werbos 1990, Backpropagation Through Time, Proceedings of the IEEE 78.
 """
@@ -15,7 +19,7 @@ from dataclasses import dataclass
 from tidegate.errors import InternalError
 from tidegate.passes.simplify import Simplifier
 from tidegate.spec.function import sigmoid
-from tidegate.spec.graph import Graph, Node, Op
+from tidegate.spec.graph import Graph, Node, Op, is_narrow
 from tidegate.spec.symbol import Symbol
 
 Rule = Callable[..., tuple[Symbol, ...]]
@@ -29,6 +33,16 @@ def _greater(v: Symbol, w: Symbol | float) -> Symbol:
 def _share(v: Symbol, w: Symbol) -> Symbol:
     """What of an adjoint goes to v where v is chosen over w: all, nothing, or half where they are equal."""
     return 0.5 * (1 + _greater(v, w) - _greater(w, v))
+
+
+def _of_mean(grad: Symbol, out: Symbol, *vectors: Symbol) -> tuple[Symbol, ...]:  # noqa: ARG001  as every rule
+    each = grad * (1 / len(vectors))
+    return tuple(each.tracer.add(Node(Op.SPREAD, (each.index,), axis=vector.axis)) for vector in vectors)
+
+
+def _of_variance(grad: Symbol, out: Symbol, *vectors: Symbol) -> tuple[Symbol, ...]:  # noqa: ARG001
+    middle, each = grad.tracer.reduce(Op.MEAN, *vectors), grad * (2 / len(vectors))
+    return tuple((vector - middle) * each for vector in vectors)
 
 
 RULES: Mapping[Op, Rule] = {
@@ -45,6 +59,9 @@ RULES: Mapping[Op, Rule] = {
     Op.EXP: lambda grad, out, v: (grad * out,),  # noqa: ARG005
     Op.LOG: lambda grad, out, v: (grad / v,),  # noqa: ARG005
     Op.LOG_SIGMOID: lambda grad, out, v: (grad * sigmoid(-v),),  # noqa: ARG005
+    Op.SQRT: lambda grad, out, v: (0.5 * grad / out,),  # noqa: ARG005
+    Op.MEAN: _of_mean,
+    Op.VARIANCE: _of_variance,
 }
 
 
@@ -74,10 +91,14 @@ def differentiate(
         upstream: for each new state's node the sum of the adjoints of the states that take its value.
     """
     found = dict(upstream)
+    by_units: dict[
+        int, Symbol
+    ] = {}  # adjoints of one number a row where it met vectors, summed before the mean is taken
 
     def add(index: int, grad: Symbol | None) -> None:
         if grad is not None:
-            found[index] = found[index] + grad if index in found else grad
+            table = by_units if is_narrow(graph.nodes[index].axis) and not is_narrow(grad.axis) else found
+            table[index] = table[index] + grad if index in table else grad
 
     for index in reversed(range(len(graph.nodes))):  # every user of a value stands behind it
         node = graph.nodes[index]
@@ -85,6 +106,8 @@ def differentiate(
             for matrix, operand, group in graph.products:
                 if operand == index:
                     add(index, transposed(tracer, graph, matrix, group, found))
+        if index in by_units:
+            add(index, tracer.reduce(Op.MEAN, by_units[index]))
         if index in found and node.op is not Op.PRODUCT:
             for arg, grad in zip(node.args, _propagated(graph, node, found[index], primal, index), strict=True):
                 add(arg, grad)

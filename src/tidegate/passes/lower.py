@@ -45,7 +45,7 @@ class Lowered:
             pointwise, and ``d U.i``: adjoints of products whose operand is a state. Writes the adjoints of products.
         ending: run once where backward ends: the series ``d h`` it writes are the adjoints of the first states.
         matrices: how to make the gradients of matrices (and of their biases, the sums of the same series).
-        vectors: for each vector the series whose sum over all steps is its gradient.
+        vectors: for each block of a vector, by both names, the series whose sum over all steps is its gradient.
         input: the series to add to the gradient of the input, which is otherwise made from the adjoints of W.
     """
 
@@ -54,7 +54,7 @@ class Lowered:
     backward: Step
     ending: Step
     matrices: tuple[MatrixGradient, ...]
-    vectors: Mapping[str, str]
+    vectors: Mapping[tuple[str, str], str]
     input: str | None
 
 
@@ -76,7 +76,8 @@ def lower(graph: Graph) -> Lowered:
 
     carried, alias = _carried(graph, tracer, adjoints.products, adjoints.leaves)
     series = {index: f"g.{k}" for k, index in enumerate(dict.fromkeys(adjoints.products.values()))}
-    own = {graph.nodes[i].name: a for i, a in adjoints.leaves.items() if graph.nodes[i].op is Op.VECTOR}
+    leaves = {graph.nodes[i]: a for i, a in adjoints.leaves.items()}
+    own = {(node.matrix, node.name): a for node, a in leaves.items() if node.op is Op.VECTOR}
     of_input = next((a for i, a in adjoints.leaves.items() if graph.nodes[i].op is Op.INPUT), None)
     for index in own.values():
         series.setdefault(index, f"g.{len(series)}")

@@ -69,21 +69,25 @@ class Phase:
 
     Attributes:
         axis: the width.
+        joins: the reductions that are finished first, from what an earlier phase found of its tiles.
         products: the nodes (``PRODUCT`` or ``TRANSPOSE``) that are multiplied first.
         loads: nodes whose values lie in memory: leaves, results of earlier phases, ``products``.
         body: the nodes that are computed here.
         keeps: nodes that later phases of the same step read.
         carries: positions in ``Step.carried`` whose new value is written here.
         writes: positions in ``Step.series`` that are written here.
+        reduces: the reductions whose operands are now in memory: each tile is reduced when its pointwise work is done.
     """
 
     axis: str
+    joins: tuple[int, ...]
     products: tuple[int, ...]
     loads: tuple[int, ...]
     body: tuple[int, ...]
     keeps: tuple[int, ...]
     carries: tuple[int, ...]
     writes: tuple[int, ...]
+    reduces: tuple[int, ...]
 
     @property
     def places(self) -> tuple[tuple[Use, int], ...]:
@@ -108,17 +112,19 @@ def verify_program(program: Program) -> None:
     """
     nodes = program.step.nodes
     _refuse(program, _out_of_range(program))  # before anything is looked up by them
-    leaves = {i for i, node in enumerate(nodes) if node.op in (Op.STATE, Op.GIVEN, Op.VECTOR)}
-    kept: set[int] = set()
+    memory = {i for i, node in enumerate(nodes) if node.op in (Op.STATE, Op.GIVEN, Op.VECTOR)}
+    begun: set[int] = set()
     complaints = []
     for number, phase in enumerate(program.phases):
+        complaints += [f"phase {number}: nothing of %{i} was reduced" for i in phase.joins if i not in begun]
+        memory |= set(phase.joins)
         for product in phase.products:
             complaints += [
                 f"phase {number}: operand %{a} of %{product} is not in memory"
                 for a in nodes[product].args
-                if a not in kept | leaves
+                if a not in memory
             ]
-        known = leaves | kept | set(phase.products)
+        known = memory | set(phase.products)
         complaints += [f"phase {number}: %{i} is not in memory" for i in phase.loads if i not in known]
         known = set(phase.loads)
         for index in phase.body:
@@ -132,7 +138,14 @@ def verify_program(program: Program) -> None:
         results += [program.step.series[k].node for k in phase.writes]
         constants = {i for i in results if nodes[i].op is Op.CONST}
         complaints += [f"phase {number}: result %{i} is not there" for i in results if i not in known | constants]
-        kept |= set(phase.keeps)
+        memory |= set(phase.keeps)
+        begun |= set(phase.reduces)
+        complaints += [
+            f"phase {number}: %{a} of %{i} is not in memory"
+            for i in phase.reduces
+            for a in nodes[i].args
+            if a not in memory
+        ]
     for what, count, done in (
         ("carried value", len(program.step.carried), [k for p in program.phases for k in p.carries]),
         ("series", len(program.step.series), [k for p in program.phases for k in p.writes]),
@@ -146,7 +159,11 @@ def _out_of_range(program: Program) -> list[str]:
     step, complaints = program.step, []
     for number, phase in enumerate(program.phases):
         groups = (
-            ("node", len(step.nodes), (*phase.products, *phase.loads, *phase.body, *phase.keeps)),
+            (
+                "node",
+                len(step.nodes),
+                (*phase.joins, *phase.products, *phase.loads, *phase.body, *phase.keeps, *phase.reduces),
+            ),
             ("carried value", len(step.carried), phase.carries),
             ("series", len(step.series), phase.writes),
         )

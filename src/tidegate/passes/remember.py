@@ -2,18 +2,18 @@
 
 Saved are results of functions (they cost time) and what no arithmetic can bring back. Computed again is arithmetic
 on saved values, and a function of them: of an LSTM the four gates and the old cell state are saved, the new cell state
-and its tanh are not.
+and its tanh are not. One number a row costs nothing to save, and a mean or a variance much to compute again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tidegate.spec.graph import Node, Op
+from tidegate.spec.graph import Node, Op, is_narrow
 
 FREE = frozenset({Op.CONST, Op.VECTOR})
-CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.RELU, Op.GREATER})
-FUNCTIONS = frozenset({Op.SIGMOID, Op.TANH, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.DIV})
+CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.RELU, Op.GREATER, Op.SPREAD})
+FUNCTIONS = frozenset({Op.SIGMOID, Op.TANH, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.SQRT, Op.DIV})
 
 
 def remember(nodes: Sequence[Node], needed: Iterable[int], forced: Iterable[int]) -> tuple[int, ...]:
@@ -26,13 +26,16 @@ def remember(nodes: Sequence[Node], needed: Iterable[int], forced: Iterable[int]
     """
     needed = sorted(needed)
     saved = set(forced)
-    saved |= {i for i in needed if nodes[i].op not in FREE | CHEAP}
+    saved |= {i for i in needed if nodes[i].op not in FREE | CHEAP or is_narrow(nodes[i].axis)}
     for index in needed:
         if nodes[index].op in CHEAP:
             missing = _sources(nodes, index, saved) - saved
-            saved |= missing if len(missing) <= 1 else {index}
+            vectors = [i for i in missing if not is_narrow(nodes[i].axis)]
+            saved |= missing if len(vectors) <= 1 else {index}
     for index in sorted(saved - set(forced), reverse=True):
         node, rest = nodes[index], saved - {index}
+        if is_narrow(node.axis):
+            continue
         again = set().union(*(_sources(nodes, arg, rest) for arg in node.args)) if node.args else {index}
         if node.op in CHEAP | FUNCTIONS and again <= rest:
             saved = rest
@@ -44,6 +47,6 @@ def _sources(nodes: Sequence[Node], index: int, saved: set[int]) -> set[int]:
     node = nodes[index]
     if node.op in FREE:
         return set()
-    if index in saved or node.op not in CHEAP:
+    if index in saved or node.op not in CHEAP or is_narrow(node.axis):
         return {index}
     return set().union(*(_sources(nodes, arg, saved) for arg in node.args))

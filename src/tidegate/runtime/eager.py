@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.tensor import TENSORS
 from tidegate.spec.evaluate import evaluate
-from tidegate.spec.graph import Graph, Matrix, Node, Op
+from tidegate.spec.graph import Graph, Matrix, Node, Op, Vector, all_widths
 
 Tensors = tuple[torch.Tensor, ...]
 Multiply = Callable[[torch.Tensor], dict[str, torch.Tensor]]
@@ -46,6 +46,7 @@ def run(
         For each wanted node its values, laid out as ``rows.data``, and the final states [B, width].
     """
     wanted = graph.updates[:1] if wanted is None else wanted
+    widths = all_widths(widths)
     cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates})
     inputs = cell.input_products(rows)
     sizes = rows.steps.counts
@@ -95,6 +96,11 @@ class _Cell:
         self, graph: Graph, parameters: Mapping[str, torch.Tensor], widths: Mapping[str, int], results: set[int]
     ) -> None:
         self.graph, self.parameters, self.widths = graph, parameters, widths
+        self.vectors = {
+            (vector.name, block.name): part
+            for vector in graph.vectors
+            for block, part in zip(vector.blocks, self._parts(vector), strict=True)
+        }
         self.same_for_all_rows = [index for index in sorted(results) if not _varies(graph, index)]
         self.multiply = {
             (name, operand): self._multiply(graph.matrix(name), [graph.nodes[index].name for index in group])
@@ -121,7 +127,7 @@ class _Cell:
         def leaf(node: Node) -> torch.Tensor | float:
             if node.op is Op.CONST:
                 return node.value
-            return named[node.name] if node.op is Op.STATE else self.parameters[node.name]
+            return named[node.name] if node.op is Op.STATE else self.vectors[node.matrix, node.name]
 
         def product(node: Node, operand: torch.Tensor) -> torch.Tensor:
             key = (node.matrix, node.args[0])
@@ -133,6 +139,11 @@ class _Cell:
         for index in self.same_for_all_rows:
             values[index] = values[index].expand(len(states[0]), -1)
         return values
+
+    def _parts(self, vector: Vector) -> Sequence[torch.Tensor]:
+        widths = [self.widths[block.axis] for block in vector.blocks]
+        parts: Sequence[torch.Tensor] = self.parameters[vector.name].split(widths)
+        return parts
 
     def _multiply(self, matrix: Matrix, chosen: Sequence[str]) -> Multiply:
         """Multiply by the chosen row blocks at once, and hand them out by name."""

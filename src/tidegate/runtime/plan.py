@@ -39,9 +39,11 @@ from tidegate.runtime.structure import (
     PlaceStruct,
     PlanStruct,
     ProductStruct,
+    ReductionStruct,
     SumStruct,
 )
-from tidegate.spec import Graph, Matrix, Op
+from tidegate.spec import Graph, Matrix, Op, Vector
+from tidegate.spec.graph import all_widths, is_narrow
 from tidegate.spec.parameter import parameter_shapes
 
 Name = Literal["forward", "backward", "ending"]
@@ -125,13 +127,15 @@ class _Builder:
     def __init__(
         self, compiled: Compiled, widths: Mapping[str, int], dtype: str, function: Function, *, saving: bool
     ) -> None:
-        self.compiled, self.widths, self.dtype, self.function = compiled, widths, dtype, function
+        self.compiled, self.widths, self.dtype, self.function = compiled, all_widths(widths), dtype, function
         self.saving = saving
         self.graph, self.lowered = compiled.graph, compiled.lowered
         self.names: dict[str, int] = {}  # of tensors, in the order in which a call brings them
         self.matrices: list[Any] = []
         self.products: list[Any] = []
         self.places: list[Any] = []
+        self.reductions: list[Any] = []
+        self.reduction_at: dict[tuple[int, ...], int] = {}  # operands in the present program to position
         self.phases: list[Any] = []
         self.slots = 0
         self.scratch_width = 0
@@ -240,10 +244,12 @@ class _Builder:
     def _phases(self, name: Name) -> list[Any]:
         program = self.compiled.programs[name]
         nodes = program.step.nodes
-        kept = [(i, self.widths[nodes[i].axis]) for phase in program.phases for i in phase.keeps]
-        offsets, width = self._side_by_side([(str(i), w) for i, w in kept])
+        kept = [i for phase in program.phases for i in (*phase.keeps, *phase.joins)]
+        kept.sort(key=lambda i: is_narrow(nodes[i].axis))  # vectors first, so that they keep their alignment
+        offsets, width = self._side_by_side([(str(i), self.widths[nodes[i].axis]) for i in kept])
         self.scratch_width = max(self.scratch_width, width)
         scratch = {int(i): at for i, at in offsets.items()}
+        self.reduction_at = {}
         return [self._phase(name, k, phase, program, scratch) for k, phase in enumerate(program.phases)]
 
     def _phase(self, name: Name, number: int, phase: Phase, program: Program, scratch: Mapping[int, int]) -> Any:
@@ -253,6 +259,9 @@ class _Builder:
         self.slots = max(self.slots, len(phase.products))
         for use, item in phase.places:
             self.places.append(self._place(program, phase, use, item, scratch))
+        places = len(self.places) - first_place
+        reductions = self._reductions(program, phase, scratch)
+        joins = sorted({self.reduction_at[program.step.nodes[i].args] for i in phase.joins})
         saving = self.saving and name == "forward" and any(s.saved for s in program.step.series)
         address = self.function(self.compiled.source.function(name, number, saving=saving, dtype=self.dtype))
         return PhaseStruct(
@@ -261,10 +270,34 @@ class _Builder:
             first_product,
             len(self.products) - first_product,
             first_place,
-            len(self.places) - first_place,
+            places,
+            *reductions,
+            *(joins[0] if joins else 0, len(joins)),
         )
 
+    def _reductions(self, program: Program, phase: Phase, scratch: Mapping[int, int]) -> tuple[int, int]:
+        """First and number of what a phase reduces: mean and variance of the same operands together."""
+        nodes, first = program.step.nodes, len(self.reductions)
+        wanted: dict[tuple[int, ...], dict[Op, int]] = {}
+        for index in phase.reduces:
+            wanted.setdefault(nodes[index].args, {})[nodes[index].op] = scratch[index]
+        for operands, results in wanted.items():
+            self.reduction_at[operands] = len(self.reductions)
+            mean, variance = (results.get(op, -1) for op in (Op.MEAN, Op.VARIANCE))
+            width = self.widths[phase.axis]
+            self.reductions.append(ReductionStruct(width, len(self.places), len(operands), mean, variance))
+            self.places += [self._node_place(program, operand, scratch) for operand in operands]
+        return first, len(wanted)
+
     def _place(self, program: Program, phase: Phase, use: Use, item: int, scratch: Mapping[int, int]) -> Any:
+        """Where a value of the pointwise work of a phase lies."""
+        place = self._located(program, phase, use, item, scratch)
+        axis = program.step.series[item].axis if use is Use.WRITE else ""
+        axis = program.step.nodes[item].axis if use in (Use.LOAD, Use.KEEP) else axis
+        place.one = is_narrow(axis)
+        return place
+
+    def _located(self, program: Program, phase: Phase, use: Use, item: int, scratch: Mapping[int, int]) -> Any:
         if use is Use.KEEP:
             return PlaceStruct(Kind.SCRATCH, -1, scratch[item], -1)
         if use is Use.CARRY:
@@ -283,7 +316,7 @@ class _Builder:
         if node.op is Op.STATE:
             return PlaceStruct(Kind.BEFORE, -1, self.carried_at[node.name], -1)
         if node.op is Op.VECTOR:
-            return self._tensor_place(Kind.VECTOR, node.name)
+            return self._tensor_place(Kind.VECTOR, node.matrix, self._block_of(node.matrix, node.name)[0])
         return self._series_place(node.name)
 
     def _series_place(self, name: str) -> Any:
@@ -340,10 +373,13 @@ class _Builder:
             products.append(ProductStruct(place, len(self.matrices) - 1, int(add or number > 0), result, -1, 0))
         return products
 
-    def _rows(self, matrix: Matrix, block: str) -> tuple[int, int]:
+    def _block_of(self, vector: str, block: str) -> tuple[int, int]:
+        return self._rows(self.graph.vector(vector), block)
+
+    def _rows(self, parameter: Matrix | Vector, block: str) -> tuple[int, int]:
         """First row and number of rows of a block."""
         first = 0
-        for declared in matrix.blocks:
+        for declared in parameter.blocks:
             rows = self.widths[declared.axis]
             if declared.name == block:
                 return first, rows
@@ -392,9 +428,9 @@ class _Builder:
                     count = self._rows(declared, block)[1]
                     tensor = self._index(f"d bias_{gradient.matrix}")
                     sums.append(SumStruct(self.chunk_at[series], count, tensor, offset))
-        for vector, series in self.lowered.vectors.items():
-            width = self.widths[self.graph.vector_axes[vector]]
-            sums.append(SumStruct(self.chunk_at[series], width, self._index(f"d {vector}"), 0))
+        for (vector, block), series in self.lowered.vectors.items():
+            first, count = self._block_of(vector, block)
+            sums.append(SumStruct(self.chunk_at[series], count, self._index(f"d {vector}"), first))
         return sums
 
     def _input_gradient(self) -> list[Any]:
@@ -422,11 +458,10 @@ class _Builder:
         sums: Sequence[Any] = (),
     ) -> Plan:
         products = [*self.products, *before, *behind]
-        most_places = max((phase.places for phase in (*phases, *ending)), default=0)
-        if max(len(products), len(self.matrices)) > MOST_PRODUCTS or most_places > MOST_PLACES:
+        if max(len(products), len(self.matrices)) > MOST_PRODUCTS or len(self.places) > MOST_PLACES:
             raise EmitError(
                 "ENGINE_SIZE",
-                f"{self.graph.name} has {len(products)} products and phases of up to {most_places} values; "
+                f"{self.graph.name} has {len(products)} products and {len(self.places)} values; "
                 f"the engine holds {MOST_PRODUCTS} and {MOST_PLACES}",
                 fix="this cell runs eagerly",
             )
@@ -444,6 +479,7 @@ class _Builder:
             matrices=len(self.matrices),
             products=len(products),
             places=len(self.places),
+            reductions=len(self.reductions),
             phases=len(phases),
             ending_phases=len(ending),
             carried=len(carried),
@@ -457,6 +493,7 @@ class _Builder:
             matrix=array(MatrixStruct, self.matrices),
             product=array(ProductStruct, products),
             place=array(PlaceStruct, self.places),
+            reduction=array(ReductionStruct, self.reductions),
             phase=array(PhaseStruct, [*phases, *ending]),
             carry=array(CarriedStruct, carried),
             gradient=array(GradientStruct, gradients),

@@ -7,7 +7,7 @@ from ctypes import c_int32, c_int64, c_void_p
 from enum import IntEnum
 from typing import Any
 
-MOST_PRODUCTS = MOST_PLACES = 256  # of a plan
+MOST_PRODUCTS, MOST_PLACES = 256, 512  # of a plan
 
 
 class Kind(IntEnum):
@@ -28,7 +28,7 @@ def _structure(name: str, **fields: Any) -> type[ctypes.Structure]:
     return type(name, (ctypes.Structure,), {"_fields_": list(fields.items())})
 
 
-PlaceStruct = _structure("tg_place", kind=c_int32, tensor=c_int32, offset=c_int64, initial=c_int32)
+PlaceStruct = _structure("tg_place", kind=c_int32, tensor=c_int32, offset=c_int64, initial=c_int32, one=c_int32)
 MatrixStruct = _structure(
     "tg_matrix", tensor=c_int32, across=c_int32, row=c_int64, k=c_int64, n=c_int64, columns=c_int64
 )
@@ -41,6 +41,9 @@ ProductStruct = _structure(
     bias=c_int32,
     bias_offset=c_int64,
 )
+ReductionStruct = _structure(
+    "tg_reduction", width=c_int64, first_place=c_int32, places=c_int32, mean=c_int64, variance=c_int64
+)
 PhaseStruct = _structure(
     "tg_phase",
     width=c_int64,
@@ -49,6 +52,10 @@ PhaseStruct = _structure(
     products=c_int32,
     first_place=c_int32,
     places=c_int32,
+    first_reduction=c_int32,
+    reductions=c_int32,
+    first_join=c_int32,
+    joins=c_int32,
 )
 CarriedStruct = _structure("tg_carried", width=c_int64, offset=c_int64, initial=c_int32, last=c_int32)
 GradientStruct = _structure(
@@ -69,6 +76,7 @@ PlanStruct = _structure(
     matrices=c_int32,
     products=c_int32,
     places=c_int32,
+    reductions=c_int32,
     phases=c_int32,
     ending_phases=c_int32,
     carried=c_int32,
@@ -82,6 +90,7 @@ PlanStruct = _structure(
     matrix=c_void_p,
     product=c_void_p,
     place=c_void_p,
+    reduction=c_void_p,
     phase=c_void_p,
     carry=c_void_p,
     gradient=c_void_p,
@@ -92,6 +101,7 @@ STRUCTURES = (
     PlaceStruct,
     MatrixStruct,
     ProductStruct,
+    ReductionStruct,
     PhaseStruct,
     CarriedStruct,
     GradientStruct,

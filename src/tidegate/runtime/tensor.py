@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 
@@ -23,6 +25,16 @@ def _with_numbers(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     return call
 
 
+def _mean(*values: torch.Tensor) -> torch.Tensor:
+    means = [value.mean(-1, keepdim=True) for value in values]
+    return reduce(operator.add, means) / len(means)
+
+
+def _variance(*values: torch.Tensor) -> torch.Tensor:
+    middle = _mean(*values)
+    return _mean(*((value - middle).square() for value in values))
+
+
 TENSORS: Table = {
     **ARITHMETIC,
     Op.MAXIMUM: _with_numbers(torch.maximum),
@@ -33,5 +45,8 @@ TENSORS: Table = {
     Op.EXP: torch.exp,
     Op.LOG: torch.log,
     Op.LOG_SIGMOID: torch.nn.functional.logsigmoid,
+    Op.SQRT: torch.sqrt,
+    Op.MEAN: _mean,
+    Op.VARIANCE: _variance,
 }
 register(torch.Tensor, TENSORS)

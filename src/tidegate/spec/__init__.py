@@ -1,8 +1,9 @@
 """What a cell is: its definition, the graph it is traced to, and what can be read off that graph."""
 
 from tidegate.spec.cell import Cell
-from tidegate.spec.function import exp, log, log_sigmoid, maximum, minimum, relu, sigmoid, tanh
-from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
+from tidegate.spec.function import exp, log, log_sigmoid, maximum, mean, minimum, relu, sigmoid, sqrt, tanh, variance
+from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State, Vector
+from tidegate.spec.norm import layer_norm
 from tidegate.spec.trace import trace
 from tidegate.spec.verify import verify
 
@@ -14,14 +15,19 @@ __all__ = [
     "Node",
     "Op",
     "State",
+    "Vector",
     "exp",
+    "layer_norm",
     "log",
     "log_sigmoid",
     "maximum",
+    "mean",
     "minimum",
     "relu",
     "sigmoid",
+    "sqrt",
     "tanh",
     "trace",
+    "variance",
     "verify",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tidegate.spec.graph import UNARY, Graph, Node, Op
+from tidegate.spec.graph import REDUCTIONS, UNARY, Graph, Node, Op
+from tidegate.spec.norm import Normal, normal_at
 
 SUM, TERM, ATOM = 1, 2, 3  # how tightly a piece of text binds
 
@@ -27,10 +28,13 @@ class Notation:
 
     Attributes:
         rules: the pointwise operations.
+        norm: templates of a layer norm, of one value and of several: those, and which one is meant.
+        reductions: templates of those that take any number of arguments.
         parentheses: template around a piece that binds too loosely.
         now: the name of a value of this step.
         before: the name of a state before this step.
-        leaf: the name of a vector or the input.
+        input: the input.
+        leaf: the name of a vector.
         matrix: the name of a row block of a matrix.
         bias: the name of a row block of a bias.
         number: a constant.
@@ -38,10 +42,13 @@ class Notation:
     """
 
     rules: Mapping[Op, Rule]
+    norm: tuple[str, str]
+    reductions: Mapping[Op, str]
     parentheses: str
     now: Callable[[str], str]
     before: Callable[[str], str]
-    leaf: Callable[[Node], str]
+    input: str
+    leaf: Callable[[str], str]
     matrix: Callable[[str, str], str]
     bias: Callable[[str, str], str]
     number: Callable[[float], str]
@@ -79,13 +86,39 @@ class _Writer:
             return self.notation.number(node.value), (ATOM if node.value >= 0 else SUM)
         if node.op is Op.STATE:
             return self.notation.before(node.name), ATOM
-        if node.op in (Op.INPUT, Op.VECTOR):
-            return self.notation.leaf(node), ATOM
+        if node.op is Op.INPUT:
+            return self.notation.input, ATOM
+        if node.op is Op.VECTOR:
+            return self._vector(node), ATOM
         if node.op is Op.PRODUCT:
             return self._product(node)
+        if normal := normal_at(self.graph, index):
+            return self._normal(normal)
+        if node.op in REDUCTIONS:
+            inside = ", ".join(self.write(arg)[0] for arg in node.args)
+            return self.notation.reductions[node.op].format(inside), ATOM
         rule = self.notation.scale if self._scales(node) else self.notation.rules[node.op]
         parts = [self._at_least(need, self.write(arg)) for need, arg in zip(rule.needs, node.args, strict=True)]
         return rule.template.format(*parts), rule.binds
+
+    def _vector(self, node: Node) -> str:
+        kind, _, matrix = node.matrix.partition("_")
+        if kind == "bias" and matrix in {m.name for m in self.graph.matrices}:
+            return self.notation.bias(matrix, node.name)
+        blocks = self.graph.vector(node.matrix).blocks
+        return self.notation.leaf(node.matrix if len(blocks) == 1 else f"{node.matrix}_{node.name}")
+
+    def _normal(self, normal: Normal) -> Piece:
+        """``layer_norm(v)``, and of several values which one: ``layer_norm(U h[t-1]).i``."""
+        first = self.graph.nodes[normal.values[0]]
+        group = {(matrix, operand): nodes for matrix, operand, nodes in self.graph.products}
+        if first.op is Op.PRODUCT and group[first.matrix, first.args[0]] == normal.values and len(normal.values) > 1:
+            text = f"{self.notation.leaf(first.matrix)} {self._at_least(ATOM, self.write(first.args[0]))}"
+            return self.notation.norm[1].format(text, self.graph.nodes[normal.chosen].name), ATOM
+        text = ", ".join(self.write(value)[0] for value in normal.values)
+        if len(normal.values) == 1:
+            return self.notation.norm[0].format(text), ATOM
+        return self.notation.norm[1].format(text, normal.values.index(normal.chosen) + 1), ATOM
 
     def _scales(self, node: Node) -> bool:
         return node.op is Op.MUL and self.graph.nodes[node.args[0]].op is Op.CONST
@@ -110,10 +143,13 @@ PLAIN = Notation(
         **{op: Rule(f"{op}({{0}})", ATOM, (0,)) for op in UNARY - {Op.NEG}},
         **{op: Rule(f"{op}({{0}}, {{1}})", ATOM, (0, 0)) for op in (Op.MAXIMUM, Op.MINIMUM)},
     },
+    norm=("layer_norm({0})", "layer_norm({0}).{1}"),
+    reductions={op: f"{op}({{}})" for op in REDUCTIONS},
     parentheses="({})",
     now=lambda name: f"{name}[t]",
     before=lambda name: f"{name}[t-1]",
-    leaf=lambda node: "x[t]" if node.op is Op.INPUT else node.name,
+    input="x[t]",
+    leaf=lambda name: name,
     matrix=lambda matrix, block: f"{matrix}_{block}",
     bias=lambda matrix, block: f"b_{block}" if matrix == "W" else f"b{matrix}_{block}",
     number=lambda value: f"{value:.12g}",

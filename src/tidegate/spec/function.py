@@ -31,6 +31,15 @@ def _log_sigmoid(value: float) -> float:
     return min(value, 0.0) - math.log1p(math.exp(-abs(value)))
 
 
+def _mean(*values: float) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _variance(*values: float) -> float:
+    middle = _mean(*values)
+    return _mean(*((value - middle) ** 2 for value in values))
+
+
 ARITHMETIC: Table = {
     Op.ADD: operator.add,
     Op.SUB: operator.sub,
@@ -48,6 +57,9 @@ NUMBERS: Table = {
     Op.EXP: math.exp,
     Op.LOG: math.log,
     Op.LOG_SIGMOID: _log_sigmoid,
+    Op.SQRT: math.sqrt,
+    Op.MEAN: _mean,
+    Op.VARIANCE: _variance,
 }
 register(float, NUMBERS)
 register(int, NUMBERS)
@@ -57,11 +69,11 @@ def _call(op: Op, *args: Any) -> Any:
     for kind in (kind for arg in args for kind in type(arg).__mro__):
         if kind in _tables and kind not in (float, int):
             return _tables[kind][op](*args)
-    if all(isinstance(arg, (int, float)) for arg in args):
+    if args and all(isinstance(arg, (int, float)) for arg in args):
         return NUMBERS[op](*args)
     raise SpecError(
         "FUNCTION_ARGUMENT",
-        f"{op}() got {', '.join(type(arg).__name__ for arg in args)}",
+        f"{op}() got {', '.join(type(arg).__name__ for arg in args) or 'nothing'}",
         fix="take one block of a namespace (x.i, U(h).i) or one vector (p.i)",
     )
 
@@ -94,6 +106,21 @@ def log(v: Any) -> Any:
 def log_sigmoid(v: Any) -> Any:
     """log(sigmoid(v)), element by element; finite where sigmoid(v) is too small to be a number."""
     return _call(Op.LOG_SIGMOID, v)
+
+
+def sqrt(v: Any) -> Any:
+    """Square root, element by element."""
+    return _call(Op.SQRT, v)
+
+
+def mean(*v: Any) -> Any:
+    """The mean over all units of all arguments together: one number for each row."""
+    return _call(Op.MEAN, *v)
+
+
+def variance(*v: Any) -> Any:
+    """The mean square distance from the mean, over all units of all arguments together: one number for each row."""
+    return _call(Op.VARIANCE, *v)
 
 
 def maximum(v: Any, w: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 from tidegate.errors import SpecError
 
-FORMAT = 1
+FORMAT = 2
 AXES = ("I", "H", "P")  # input features, units, projected output; a cell may have more of its own
 
 
@@ -25,7 +26,7 @@ class Op(StrEnum):
 
     INPUT = "input"  # x_t, all features
     STATE = "state"  # a state before this step
-    VECTOR = "vector"  # a per-unit parameter
+    VECTOR = "vector"  # one block of a vector parameter
     CONST = "const"  # a number
     PRODUCT = "product"  # one row block of (matrix @ argument + bias)
     ADD = "add"
@@ -41,21 +42,55 @@ class Op(StrEnum):
     EXP = "exp"
     LOG = "log"
     LOG_SIGMOID = "log_sigmoid"
+    SQRT = "sqrt"
+    MEAN = "mean"  # of all units of its arguments: one number for each row
+    VARIANCE = "variance"  # of the same, around their mean, over their number
     # The following stand in programs that passes derive, never in a cell.
     GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
     TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
     GREATER = "greater"  # 1 where the first argument is greater than the second, else 0
+    SPREAD = "spread"  # the number of each row, for every unit of it
 
 
-DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER})
+DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER, Op.SPREAD})
 LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.CONST})
 BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM})
-UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.LOG_SIGMOID})
+UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.SQRT})
+REDUCTIONS = frozenset({Op.MEAN, Op.VARIANCE})
+ONE = "1"
+
+
+def narrow(axis: str) -> str:
+    """The axis of one number for each row of ``axis``: H1 for H."""
+    return axis + ONE
+
+
+def is_narrow(axis: str) -> bool:
+    return axis.endswith(ONE)
+
+
+def common_axis(axes: Iterable[str]) -> str | None:
+    """The axis of what pointwise work makes of values of these axes, or None if they do not fit.
+
+    Numbers ("") fit everything, one number a row (H1) its own axis (H).
+    """
+    given = set(axes) - {""}
+    left = given - {narrow(axis) for axis in given}
+    return None if len(left) > 1 else "".join(left)
+
+
+def all_widths(widths: Mapping[str, int]) -> dict[str, int]:
+    """The widths of axes, and of one number for each row of them."""
+    return {**widths, **{narrow(axis): 1 for axis in widths}}
 
 
 @dataclass(frozen=True)
 class Node:
-    """One value. ``name`` says which leaf or which block; ``axis`` is the width ("" for numbers)."""
+    """One value.
+
+    ``name`` says which leaf or which block, ``matrix`` of which matrix or vector the block is; ``axis`` is the width
+    ("" for numbers, H1 for one a row).
+    """
 
     op: Op
     args: tuple[int, ...] = ()
@@ -64,10 +99,13 @@ class Node:
     value: float = 0.0
     axis: str = ""
 
+    @property
+    def label(self) -> str:
+        """What it is called: of a parameter with blocks, which one."""
+        return f"{self.matrix}.{self.name}" if self.matrix not in ("", self.name) else self.name
+
     def __str__(self) -> str:
-        label = f"{self.matrix}.{self.name}" if self.matrix else self.name
-        if self.op is Op.CONST:
-            label = repr(self.value)
+        label = repr(self.value) if self.op is Op.CONST else self.label
         inside = ", ".join(filter(None, [label, *(f"%{arg}" for arg in self.args)]))
         return f"{self.op}({inside}){f': {self.axis}' if self.axis else ''}"
 
@@ -95,6 +133,19 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Vector:
+    """A vector parameter: blocks in storage order. One number for each unit is a single block."""
+
+    name: str
+    blocks: tuple[Block, ...]
+
+    @staticmethod
+    def of_units(name: str, axis: str = "H") -> Vector:
+        """One number for each unit."""
+        return Vector(name, (Block(name, axis),))
+
+
+@dataclass(frozen=True)
 class State:
     """What a cell carries from step to step; the first state is the output."""
 
@@ -110,7 +161,7 @@ class Graph:
         name: the display name of the cell.
         matrices: ``W`` (applied to the input) first, then the recurrent ones.
         states: the carried states; the first is the output.
-        vectors: per-unit parameters, each as wide as its node.
+        vectors: vector parameters.
         nodes: the program.
         updates: for each state, the node that holds its new value.
         gates: reported values, as pairs of name and node.
@@ -119,7 +170,7 @@ class Graph:
     name: str
     matrices: tuple[Matrix, ...]
     states: tuple[State, ...]
-    vectors: tuple[str, ...]
+    vectors: tuple[Vector, ...]
     nodes: tuple[Node, ...]
     updates: tuple[int, ...]
     gates: tuple[tuple[str, int], ...]
@@ -133,6 +184,13 @@ class Graph:
 
     def matrix(self, name: str) -> Matrix:
         return next(matrix for matrix in self.matrices if matrix.name == name)
+
+    @property
+    def parameters(self) -> tuple[Matrix | Vector, ...]:
+        return (*self.matrices, *self.vectors)
+
+    def vector(self, name: str) -> Vector:
+        return next(vector for vector in self.vectors if vector.name == name)
 
     @property
     def reported(self) -> dict[str, int]:
@@ -150,16 +208,10 @@ class Graph:
         return self.matrices[0].columns
 
     @cached_property
-    def vector_axes(self) -> dict[str, str]:
-        """The axis of each vector."""
-        found = {node.name: node.axis for node in self.nodes if node.op is Op.VECTOR}
-        return {name: found[name] for name in self.vectors}
-
-    @cached_property
     def own_axes(self) -> tuple[str, ...]:
         """The axes beside input, units and projected output, whose widths a layer of this cell is free to choose."""
-        axes = [state.axis for state in self.states] + [block.axis for m in self.matrices for block in m.blocks]
-        return tuple(dict.fromkeys(axis for axis in [*axes, *self.vector_axes.values()] if axis not in AXES))
+        axes = [state.axis for state in self.states] + [b.axis for p in self.parameters for b in p.blocks]
+        return tuple(dict.fromkeys(axis for axis in axes if axis not in AXES))
 
     @cached_property
     def products(self) -> tuple[tuple[str, int, tuple[int, ...]], ...]:
@@ -219,7 +271,7 @@ class Graph:
                 name=_typed(data["name"], str),
                 matrices=tuple(_matrix(item) for item in _typed(data["matrices"], list)),
                 states=tuple(_built(State, item) for item in _typed(data["states"], list)),
-                vectors=tuple(_typed(name, str) for name in _typed(data["vectors"], list)),
+                vectors=tuple(_vector(item) for item in _typed(data["vectors"], list)),
                 nodes=tuple(_node(item) for item in _typed(data["nodes"], list)),
                 updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
                 gates=tuple((_typed(name, str), _typed(index, int)) for name, index in _typed(data["gates"], list)),
@@ -254,9 +306,16 @@ def _built(kind: type[T], item: Any) -> T:
     return kind(**{name: _typed(value, wanted[name]) for name, value in _typed(item, dict).items()})
 
 
+def _blocks(item: Any) -> tuple[Block, ...]:
+    return tuple(_built(Block, block) for block in _typed(item["blocks"], list))
+
+
 def _matrix(item: Any) -> Matrix:
-    blocks = tuple(_built(Block, block) for block in _typed(item["blocks"], list))
-    return Matrix(_typed(item["name"], str), blocks, _typed(item["columns"], str))
+    return Matrix(_typed(item["name"], str), _blocks(item), _typed(item["columns"], str))
+
+
+def _vector(item: Any) -> Vector:
+    return Vector(_typed(item["name"], str), _blocks(item))
 
 
 def _node(item: Any) -> Node:

@@ -7,12 +7,12 @@ here, with the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from tidegate.errors import SpecError
 from tidegate.spec.function import register
-from tidegate.spec.graph import BINARY, UNARY, Node, Op
+from tidegate.spec.graph import BINARY, REDUCTIONS, UNARY, Node, Op, common_axis, is_narrow, narrow
 
 Number = int | float
 
@@ -32,15 +32,19 @@ class Tracer:
 
     def pointwise(self, op: Op, *args: Symbol | Number) -> Symbol:
         symbols = [self.lift(arg) for arg in args]
-        axes = {symbol.axis for symbol in symbols} - {""}
-        if len(axes) > 1:
-            raise SpecError(
-                "WIDTHS",
-                f"{op} of values of different widths: {' and '.join(sorted(axes))}",
-                fix="bring one of them to the other's width with a matrix",
-            )
-        axis = axes.pop() if axes else ""
+        axis = common_axis(symbol.axis for symbol in symbols)
+        if axis is None:
+            raise _widths(op, symbols, "bring one of them to the other's width with a matrix")
         return self.add(Node(op, tuple(symbol.index for symbol in symbols), axis=axis))
+
+    def reduce(self, op: Op, *args: Symbol | Number) -> Symbol:
+        """One number for each row, of all units of the arguments."""
+        symbols = [self.lift(arg) for arg in args]
+        axes = {symbol.axis for symbol in symbols}
+        axis = axes.pop()
+        if axes or not axis or is_narrow(axis):
+            raise _widths(op, symbols, "pass vectors of one width: it is taken over their units")
+        return self.add(Node(op, tuple(symbol.index for symbol in symbols), axis=narrow(axis)))
 
     def lift(self, value: object) -> Symbol:
         if isinstance(value, Symbol):
@@ -52,6 +56,11 @@ class Tracer:
             f"cannot compute with {type(value).__name__} {value!r:.60}",
             fix="use symbols and numbers; of a namespace take one block, e.g. x.i or U(h).i",
         )
+
+
+def _widths(op: Op, symbols: Sequence[Symbol], fix: str) -> SpecError:
+    axes = sorted({symbol.axis or "a number" for symbol in symbols})
+    return SpecError("WIDTHS", f"{op} of values of the widths {' and '.join(axes)}", fix=fix)
 
 
 def _refuse(what: str, fix: str) -> Callable[..., NoReturn]:
@@ -69,7 +78,10 @@ def _binary(op: Op, swapped: bool = False) -> Callable[[Symbol, Any], Symbol]:
 
 
 _CHOOSE = "write the choice with sigmoid, relu, maximum or minimum; step must be the same for every value"
-_USE_OURS = "use the functions of tidegate.spec: sigmoid, tanh, relu, exp, log, log_sigmoid, maximum, minimum"
+_USE_OURS = (
+    "use the functions of tidegate.spec: sigmoid, tanh, relu, exp, log, log_sigmoid, sqrt, maximum, minimum, mean and "
+    "variance"
+)
 
 
 class Symbol:
@@ -119,8 +131,19 @@ class Namespace:
             )
         return self._parts[name]()
 
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Names and values of the blocks."""
+        return ((name, part()) for name, part in self._parts.items() if name != "raw")
 
-register(Symbol, {op: (lambda *args, op=op: _tracer_of(args).pointwise(op, *args)) for op in UNARY | BINARY})
+    def __str__(self) -> str:
+        return self._label
+
+
+register(
+    Symbol,
+    {op: (lambda *args, op=op: _tracer_of(args).pointwise(op, *args)) for op in UNARY | BINARY}
+    | {op: (lambda *args, op=op: _tracer_of(args).reduce(op, *args)) for op in REDUCTIONS},
+)
 
 
 def _tracer_of(args: tuple[Any, ...]) -> Tracer:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import SpecError
 from tidegate.spec.convention import check_conventions
-from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
+from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State, Vector, is_narrow
 from tidegate.spec.symbol import Namespace, Symbol, Tracer
 from tidegate.spec.verify import check_axis, check_name, verify
 
@@ -40,7 +40,7 @@ def trace(cell: type[Cell]) -> Graph:
         name=cell.name,
         matrices=_with_columns(layout.matrices, tracer.nodes),
         states=layout.states,
-        vectors=tuple(layout.vectors),
+        vectors=tuple(Vector.of_units(name, axis) for name, axis in layout.vectors.items()),
         nodes=tuple(tracer.nodes),
         updates=updates,
         gates=tuple((name, symbol.index) for name, symbol in gates.items()),
@@ -134,7 +134,7 @@ def _input_axis(cell: type[Cell]) -> str:
 def _bind(cell: type[Cell], layout: _Layout, tracer: Tracer) -> dict[str, Any]:
     """What ``step`` asks for, by the names of its parameters."""
     states = {s.name: tracer.add(Node(Op.STATE, name=s.name, axis=s.axis)) for s in layout.states}
-    vectors = {name: tracer.add(Node(Op.VECTOR, name=name, axis=axis)) for name, axis in layout.vectors.items()}
+    vectors = {n: tracer.add(Node(Op.VECTOR, name=n, matrix=n, axis=axis)) for n, axis in layout.vectors.items()}
     x_t = tracer.add(Node(Op.INPUT, axis=layout.input_axis))
     matrices = {matrix.name: _product_of(matrix, tracer) for matrix in layout.matrices}
     blocks = {block.name: (lambda n=block.name: getattr(matrices["W"](x_t), n)) for block in layout.matrices[0].blocks}
@@ -160,8 +160,9 @@ def _bind(cell: type[Cell], layout: _Layout, tracer: Tracer) -> dict[str, Any]:
 def _product_of(matrix: Matrix, tracer: Tracer) -> Callable[[Any], Namespace]:
     def product(operand: Any) -> Namespace:
         symbol = tracer.lift(operand)
-        if not symbol.axis:
-            raise SpecError("OPERAND", f"{matrix.name}(...) got the number {operand!r}", fix="apply it to a vector")
+        if not symbol.axis or is_narrow(symbol.axis):
+            what = "one number a row" if symbol.axis else f"the number {operand!r}"
+            raise SpecError("OPERAND", f"{matrix.name}(...) got {what}", fix="apply it to a vector")
         parts = {
             b.name: (lambda b=b: tracer.add(Node(Op.PRODUCT, (symbol.index,), b.name, matrix.name, axis=b.axis)))
             for b in matrix.blocks

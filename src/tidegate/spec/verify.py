@@ -12,12 +12,28 @@ import re
 from collections.abc import Container, Iterator
 
 from tidegate.errors import SpecError
-from tidegate.spec.graph import AXES, BINARY, DERIVED, LEAVES, UNARY, Block, Graph, Node, Op
-from tidegate.spec.parameter import PROJECTION, TORCH_NAMES
+from tidegate.spec.graph import (
+    AXES,
+    BINARY,
+    DERIVED,
+    LEAVES,
+    ONE,
+    REDUCTIONS,
+    UNARY,
+    Block,
+    Graph,
+    Node,
+    Op,
+    common_axis,
+    is_narrow,
+    narrow,
+)
+from tidegate.spec.parameter import KINDS, PROJECTION, TORCH_NAMES, bias_of, gain_of
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
-AXIS = re.compile(r"[A-Z][A-Za-z0-9_]{0,31}")
+AXIS = re.compile(r"[A-Z][A-Za-z]{0,31}")
+PREFIXES = tuple(f"{kind}_" for kind in KINDS)
 RESERVED = frozenset({"x", "raw", "self", "weight", "bias", *TORCH_NAMES.values(), PROJECTION})
 ARITY = dict.fromkeys(LEAVES, 0) | dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | {Op.PRODUCT: 1}
 
@@ -29,7 +45,7 @@ def check_name(name: object) -> str | None:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return f"{name!r} is not a name: use a letter, then letters, digits or underscores, at most 32"
-    if keyword.iskeyword(name) or name in RESERVED or name.startswith(("weight_", "bias_")):
+    if keyword.iskeyword(name) or name in RESERVED or name.startswith(PREFIXES):
         return f"the name {name!r} is reserved"
     return None
 
@@ -37,7 +53,7 @@ def check_name(name: object) -> str | None:
 def check_axis(axis: str) -> str | None:
     """Say what is wrong with the axis of a declared name, or nothing."""
     if not AXIS.fullmatch(axis):
-        return f"{axis!r} is not an axis: use a capital letter, then letters, digits or underscores, at most 32"
+        return f"{axis!r} is not an axis: use a capital letter, then letters, at most 32"
     if axis != "H" and axis in AXES:
         return f"the axis {axis!r} is reserved"
     return None
@@ -65,7 +81,7 @@ def verify(graph: Graph) -> None:
 
 def _fields(graph: Graph) -> Iterator[str]:
     """A field that a node does not use holds its default, so that equal programs have equal hashes."""
-    uses = {Op.STATE: {"name"}, Op.VECTOR: {"name"}, Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}}
+    uses = {Op.STATE: {"name"}, Op.VECTOR: {"name", "matrix"}, Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}}
     plain = Node(Op.INPUT)
     for index, node in enumerate(graph.nodes):
         if node.op in DERIVED:
@@ -73,8 +89,10 @@ def _fields(graph: Graph) -> Iterator[str]:
         for field in {"name", "matrix", "value"} - uses.get(node.op, set()):
             if getattr(node, field) != getattr(plain, field):
                 yield f"%{index}: {node.op} has no {field}"
-    axes = {state.axis for state in graph.states} | {block.axis for m in graph.matrices for block in m.blocks}
-    axes |= {matrix.columns for matrix in graph.matrices} | {node.axis for node in graph.nodes} - {""}
+    blocks = [block for parameter in graph.parameters for block in parameter.blocks]
+    axes = {state.axis for state in graph.states} | {block.axis for block in blocks}
+    axes |= {matrix.columns for matrix in graph.matrices}
+    axes |= {node.axis.removesuffix(ONE) for node in graph.nodes} - {""}
     yield from (
         f"{axis!r:.40} is not an axis: begin with a capital" for axis in sorted(axes) if not AXIS.fullmatch(axis)
     )
@@ -86,18 +104,27 @@ def _names(graph: Graph) -> Iterator[str]:
     groups: dict[str, list[str]] = {
         "matrix": [m.name for m in graph.matrices if (m.name, m.blocks[:1]) != _projection(graph)],
         "state": [s.name for s in graph.states],
-        "vector": list(graph.vectors),
+        "vector": [vector.name for vector in graph.vectors],
         "gate": [name for name, _ in graph.gates],
-    } | {f"block of {m.name}": [b.name for b in m.blocks] for m in graph.matrices}
+    } | {f"block of {p.name}": [block.name for block in p.blocks] for p in graph.parameters}
+    derived = _of_norms(graph)
     for kind, names in groups.items():
-        yield from (f"{kind}: {wrong}" for name in names if (wrong := check_name(name)))
+        yield from (f"{kind}: {wrong}" for name in names if name not in derived and (wrong := check_name(name)))
         yield from (f"{kind} {name!r} is declared twice" for name in sorted(set(names)) if names.count(name) > 1)
+    biased = {bias_of(matrix.name) for matrix in graph.matrices if matrix.has_bias}
+    yield from (f"vector {v.name!r} is the bias of a matrix" for v in graph.vectors if v.name in biased)
     if not graph.states:
         yield "a cell needs at least one state"
     elif graph.output.axis not in ("H", "P"):
         yield f"the first state, which is the output, has axis {graph.output.axis}, not H"
     if not graph.matrices or graph.matrices[0].name != "W" or graph.input_axis not in ("I", "H"):
         yield "the first matrix must be W, applied to the input (axis I, or H where it is as wide as the units)"
+
+
+def _of_norms(graph: Graph) -> set[str]:
+    """What ``passes.normalise`` adds: the vectors that may bear its reserved names."""
+    names = [matrix.name for matrix in graph.matrices] + [state.name for state in graph.states]
+    return {vector for name in names for vector in (gain_of(name), bias_of(name))}
 
 
 def _projection(graph: Graph) -> tuple[str, tuple[Block, ...]]:
@@ -107,7 +134,9 @@ def _projection(graph: Graph) -> tuple[str, tuple[Block, ...]]:
 
 def _order(graph: Graph) -> Iterator[str]:
     for index, node in enumerate(graph.nodes):
-        if len(node.args) != ARITY[node.op]:
+        if node.op in REDUCTIONS and not node.args:
+            yield f"%{index}: {node.op} of nothing"
+        if node.op not in REDUCTIONS and len(node.args) != ARITY[node.op]:
             yield f"%{index}: {node.op} takes {ARITY[node.op]} arguments, got {len(node.args)}"
         if not all(isinstance(arg, int) and 0 <= arg < index for arg in node.args):
             yield f"%{index}: arguments {node.args} do not all stand before it"
@@ -115,14 +144,12 @@ def _order(graph: Graph) -> Iterator[str]:
 
 def _leaves(graph: Graph) -> Iterator[str]:
     states = {state.name: state.axis for state in graph.states}
-    vectors: dict[str, str] = {}
+    blocks = {(vector.name, block.name): block.axis for vector in graph.vectors for block in vector.blocks}
     for index, node in enumerate(graph.nodes):
         if node.op is Op.STATE and states.get(node.name) != node.axis:
             yield f"%{index}: no state {node.name!r} with axis {node.axis!r}"
-        if node.op is Op.VECTOR and (node.name not in graph.vectors or check_axis(node.axis)):
-            yield f"%{index}: no vector {node.name!r} with axis {node.axis!r}"
-        if node.op is Op.VECTOR and vectors.setdefault(node.name, node.axis) != node.axis:
-            yield f"%{index}: vector {node.name!r} has axis {vectors[node.name]} elsewhere, not {node.axis!r}"
+        if node.op is Op.VECTOR and blocks.get((node.matrix, node.name)) != node.axis:
+            yield f"%{index}: no vector {node.label!r} with axis {node.axis!r}"
         if node.op is Op.INPUT and node.axis != graph.input_axis:
             yield f"%{index}: the input has axis {graph.input_axis}, not {node.axis!r}"
         if node.op is Op.CONST and (node.axis or not isinstance(node.value, float) or not math.isfinite(node.value)):
@@ -131,10 +158,14 @@ def _leaves(graph: Graph) -> Iterator[str]:
 
 def _axes(graph: Graph) -> Iterator[str]:
     for index, node in enumerate(graph.nodes):
+        axes = {graph.nodes[arg].axis for arg in node.args}
+        fits = True
         if node.op in BINARY | UNARY:
-            axes = {graph.nodes[arg].axis for arg in node.args} - {""}
-            if len(axes) != 1 or node.axis not in axes:
-                yield f"%{index}: {node.op} of widths {sorted(axes)} gives {node.axis!r}"
+            fits = bool(axes - {""}) and node.axis == common_axis(axes)
+        if node.op in REDUCTIONS:
+            fits = len(axes) == 1 and not is_narrow(*axes) and axes != {""} and {node.axis} == set(map(narrow, axes))
+        if not fits:
+            yield f"%{index}: {node.op} of widths {sorted(axes - {''})} gives {node.axis!r}"
 
 
 def _products(graph: Graph) -> Iterator[str]:
@@ -177,8 +208,12 @@ def _results(graph: Graph) -> Iterator[str]:
         if graph.nodes[index].axis != state.axis:
             yield f"new value of state {state.name} has axis {graph.nodes[index].axis!r}, not {state.axis!r}"
     used = graph.reaches(graph.updates)
-    used_vectors = {graph.nodes[i].name for i in used if graph.nodes[i].op is Op.VECTOR}
-    yield from (f"vector {name} is declared but never used" for name in graph.vectors if name not in used_vectors)
+    read = {(graph.nodes[i].matrix, graph.nodes[i].name) for i in used if graph.nodes[i].op is Op.VECTOR}
+    for vector in graph.vectors:
+        if not vector.blocks or any((vector.name, block.name) not in read for block in vector.blocks):
+            yield f"vector {vector.name} is declared but never used"
+        if any(block.bias for block in vector.blocks):
+            yield f"vector {vector.name} has a bias, which only matrices have"
     for name, index in graph.gates:
         if index not in used:
             yield f"gate {name} does not influence any state"

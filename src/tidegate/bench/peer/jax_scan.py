@@ -71,6 +71,9 @@ def _layer(item: Item, weights: Any, x: Any) -> tuple[Any, Any]:
 
 
 def _table(jax: Any, jnp: Any) -> Table:
+    def joined(values: tuple[Any, ...]) -> Any:
+        return jnp.concatenate(jnp.broadcast_arrays(*values), -1)
+
     return {
         **ARITHMETIC,
         Op.MAXIMUM: jnp.maximum,
@@ -80,4 +83,7 @@ def _table(jax: Any, jnp: Any) -> Table:
         Op.RELU: jax.nn.relu,
         Op.EXP: jnp.exp,
         Op.LOG: jnp.log,
+        Op.SQRT: jnp.sqrt,
+        Op.MEAN: lambda *values: joined(values).mean(-1, keepdims=True),
+        Op.VARIANCE: lambda *values: joined(values).var(-1, keepdims=True),
     }

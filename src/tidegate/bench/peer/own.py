@@ -20,8 +20,7 @@ from tidegate.nn import Recurrent
 
 def layer_of(item: Item) -> Recurrent:
     """The public layer for an item, with weights of its own."""
-    dtype = getattr(torch, item.dtype)
-    return Recurrent(item.definition, item.I, item.H, proj_size=item.proj, dtype=dtype)
+    return item.layer(dtype=getattr(torch, item.dtype))
 
 
 class Layer(Peer):
