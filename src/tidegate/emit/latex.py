@@ -63,6 +63,7 @@ NOTATION = Notation(
         Op.LOG: _function(r"\log"),
         Op.MAXIMUM: Rule(r"\max\left({0}, {1}\right)", ATOM, (0, 0)),
         Op.MINIMUM: Rule(r"\min\left({0}, {1}\right)", ATOM, (0, 0)),
+        Op.CLAMP: Rule(r"\mathrm{{clamp}}\left({0}, {1}\right)", ATOM, (0, 0)),
     },
     parentheses=r"\left({}\right)",
     now=lambda name: _name(name, "t"),

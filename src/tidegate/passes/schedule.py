@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tidegate.passes.program import Phase, Program, Step, verify_program
+from tidegate.passes.program import MEMORY, Phase, Program, Step, verify_program
 from tidegate.spec.graph import Node, Op
 
 PRODUCTS = frozenset({Op.PRODUCT, Op.TRANSPOSE})
-MEMORY = frozenset({Op.STATE, Op.GIVEN, Op.VECTOR})  # leaves that lie in memory before the step begins
 
 Key = tuple[int, str]
 

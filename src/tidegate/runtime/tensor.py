@@ -27,6 +27,7 @@ TENSORS: Table = {
     **ARITHMETIC,
     Op.MAXIMUM: _with_numbers(torch.maximum),
     Op.MINIMUM: _with_numbers(torch.minimum),
+    Op.CLAMP: _with_numbers(lambda v, bound: torch.clamp(v, -bound, bound)),
     Op.SIGMOID: torch.sigmoid,
     Op.TANH: torch.tanh,
     Op.RELU: torch.relu,

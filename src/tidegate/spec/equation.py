@@ -30,7 +30,7 @@ class Notation:
         parentheses: template around a piece that binds too loosely.
         now: the name of a value of this step.
         before: the name of a state before this step.
-        leaf: the name of a vector or the input.
+        leaf: the name of a vector, a mask or the input.
         matrix: the name of a row block of a matrix.
         bias: the name of a row block of a bias.
         number: a constant.
@@ -79,7 +79,7 @@ class _Writer:
             return self.notation.number(node.value), (ATOM if node.value >= 0 else SUM)
         if node.op is Op.STATE:
             return self.notation.before(node.name), ATOM
-        if node.op in (Op.INPUT, Op.VECTOR):
+        if node.op in (Op.INPUT, Op.VECTOR, Op.MASK):
             return self.notation.leaf(node), ATOM
         if node.op is Op.PRODUCT:
             return self._product(node)
@@ -108,7 +108,7 @@ PLAIN = Notation(
         Op.DIV: infix(" / ", TERM, right=ATOM),
         Op.NEG: Rule("-{0}", SUM, (TERM,)),
         **{op: Rule(f"{op}({{0}})", ATOM, (0,)) for op in (Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG)},
-        **{op: Rule(f"{op}({{0}}, {{1}})", ATOM, (0, 0)) for op in (Op.MAXIMUM, Op.MINIMUM)},
+        **{op: Rule(f"{op}({{0}}, {{1}})", ATOM, (0, 0)) for op in (Op.MAXIMUM, Op.MINIMUM, Op.CLAMP)},
     },
     parentheses="({})",
     now=lambda name: f"{name}[t]",

@@ -25,6 +25,7 @@ class Op(StrEnum):
     INPUT = "input"  # x_t, all features
     STATE = "state"  # a state before this step
     VECTOR = "vector"  # a per-unit parameter
+    MASK = "mask"  # numbers that whoever runs the cell draws
     CONST = "const"  # a number
     PRODUCT = "product"  # one row block of (matrix @ argument + bias)
     ADD = "add"
@@ -34,6 +35,7 @@ class Op(StrEnum):
     NEG = "neg"
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
+    CLAMP = "clamp"  # the first argument, no further from zero than the second
     SIGMOID = "sigmoid"
     TANH = "tanh"
     RELU = "relu"
@@ -46,8 +48,8 @@ class Op(StrEnum):
 
 
 DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER})
-LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.CONST})
-BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM})
+LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.MASK, Op.CONST})
+BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP})
 UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG})
 
 
@@ -101,6 +103,21 @@ class State:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """Numbers that come from outside and have no derivative, such as those of dropout.
+
+    Attributes:
+        name: of the mask.
+        axis: its width.
+        each: ``"step"`` where they are others at every step of a sequence, ``"sequence"`` where they stay.
+    """
+
+    name: str
+    axis: str = "H"
+    each: str = "step"
+
+
+@dataclass(frozen=True)
 class Graph:
     """A traced cell.
 
@@ -108,10 +125,11 @@ class Graph:
         name: the display name of the cell.
         matrices: ``W`` (applied to the input) first, then the recurrent ones.
         states: the carried states; the first is the output.
-        vectors: per-unit parameters, each of shape [H].
+        vectors: per-unit parameters, as wide as the nodes that stand for them.
         nodes: the program.
         updates: for each state, the node that holds its new value.
         gates: reported values, as pairs of name and node.
+        masks: what whoever runs the cell brings beside input, states and parameters.
     """
 
     name: str
@@ -121,13 +139,21 @@ class Graph:
     nodes: tuple[Node, ...]
     updates: tuple[int, ...]
     gates: tuple[tuple[str, int], ...]
+    masks: tuple[Mask, ...] = ()
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:  # computed once: graphs are keys of caches that every call of a layer looks into
-        return hash((self.name, self.matrices, self.states, self.vectors, self.nodes, self.updates, self.gates))
+        declared = (self.name, self.matrices, self.states, self.vectors, self.masks)
+        return hash((declared, self.nodes, self.updates, self.gates))
+
+    @cached_property
+    def vector_axes(self) -> dict[str, str]:
+        """The width of each vector, which is that of its node."""
+        found = {node.name: node.axis for node in self.nodes if node.op is Op.VECTOR}
+        return {name: found[name] for name in self.vectors}
 
     def matrix(self, name: str) -> Matrix:
         return next(matrix for matrix in self.matrices if matrix.name == name)
@@ -204,6 +230,7 @@ class Graph:
                 nodes=tuple(_node(item) for item in _typed(data["nodes"], list)),
                 updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
                 gates=tuple((_typed(name, str), _typed(index, int)) for name, index in _typed(data["gates"], list)),
+                masks=tuple(_built(Mask, item) for item in _typed(data.get("masks", []), list)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SpecError("GRAPH_DATA", f"this is not a saved cell: {type(error).__name__} {error}") from error

@@ -23,7 +23,7 @@ def parameter_shapes(graph: Graph, widths: Mapping[str, int]) -> dict[str, tuple
             biased = [r for r, block in zip(rows, matrix.blocks, strict=True) if block.bias]
             biases[f"bias_{matrix.name}"] = (sum(biased),)
     projection = {name: shape for name, shape in weights.items() if name == f"weight_{PROJECTION}"}
-    vectors = dict.fromkeys(graph.vectors, (widths["H"],))
+    vectors = {name: (widths[axis],) for name, axis in graph.vector_axes.items()}
     return {**{name: weights[name] for name in weights if name not in projection}, **biases, **vectors, **projection}
 
 

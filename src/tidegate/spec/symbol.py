@@ -69,7 +69,7 @@ def _binary(op: Op, swapped: bool = False) -> Callable[[Symbol, Any], Symbol]:
 
 
 _CHOOSE = "write the choice with sigmoid, relu, maximum or minimum; step must be the same for every value"
-_USE_OURS = "use the functions of tidegate.spec: sigmoid, tanh, relu, exp, log, maximum, minimum"
+_USE_OURS = "use the functions of tidegate.spec: sigmoid, tanh, relu, exp, log, maximum, minimum, clamp"
 
 
 class Symbol:

@@ -18,6 +18,7 @@ from tidegate.spec.parameter import PROJECTION, TORCH_NAMES
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
 AXES = ("I", "H", "P")  # input features, units, projected output
+EACH = ("step", "sequence")  # how long a mask stays the same
 RESERVED = frozenset({"x", "raw", "self", "weight", "bias", *TORCH_NAMES.values(), PROJECTION})
 ARITY = dict.fromkeys(LEAVES, 0) | dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | {Op.PRODUCT: 1}
 
@@ -56,7 +57,8 @@ def verify(graph: Graph) -> None:
 
 def _fields(graph: Graph) -> Iterator[str]:
     """A field that a node does not use holds its default, so that equal programs have equal hashes."""
-    uses = {Op.STATE: {"name"}, Op.VECTOR: {"name"}, Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}}
+    uses = {op: {"name"} for op in (Op.STATE, Op.VECTOR, Op.MASK)}
+    uses |= {Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}}
     plain = Node(Op.INPUT)
     for index, node in enumerate(graph.nodes):
         if node.op in DERIVED:
@@ -65,7 +67,8 @@ def _fields(graph: Graph) -> Iterator[str]:
             if getattr(node, field) != getattr(plain, field):
                 yield f"%{index}: {node.op} has no {field}"
     axes = {state.axis for state in graph.states} | {block.axis for m in graph.matrices for block in m.blocks}
-    axes |= {matrix.columns for matrix in graph.matrices} | {node.axis for node in graph.nodes} - {""}
+    axes |= {matrix.columns for matrix in graph.matrices} | {mask.axis for mask in graph.masks}
+    axes |= {node.axis for node in graph.nodes} - {""}
     yield from (f"{axis!r:.40} is not an axis: {' '.join(AXES)}" for axis in sorted(axes) if axis not in AXES)
 
 
@@ -76,6 +79,7 @@ def _names(graph: Graph) -> Iterator[str]:
         "matrix": [m.name for m in graph.matrices if (m.name, m.blocks[:1]) != _projection(graph)],
         "state": [s.name for s in graph.states],
         "vector": list(graph.vectors),
+        "mask": [mask.name for mask in graph.masks],
         "gate": [name for name, _ in graph.gates],
     } | {f"block of {m.name}": [b.name for b in m.blocks] for m in graph.matrices}
     for kind, names in groups.items():
@@ -102,11 +106,19 @@ def _order(graph: Graph) -> Iterator[str]:
 
 def _leaves(graph: Graph) -> Iterator[str]:
     states = {state.name: state.axis for state in graph.states}
+    masks = {mask.name: mask.axis for mask in graph.masks}
+    yield from (f"{name!r} is a vector and a mask" for name in graph.vectors if name in masks)
+    vectors: dict[str, str] = {}
+    yield from (f"mask {m.name} is one each {m.each!r}: {' '.join(EACH)}" for m in graph.masks if m.each not in EACH)
     for index, node in enumerate(graph.nodes):
         if node.op is Op.STATE and states.get(node.name) != node.axis:
             yield f"%{index}: no state {node.name!r} with axis {node.axis!r}"
-        if node.op is Op.VECTOR and (node.name not in graph.vectors or node.axis != "H"):
-            yield f"%{index}: no vector {node.name!r} with axis {node.axis!r}"
+        if node.op is Op.VECTOR:
+            width = vectors.setdefault(node.name, node.axis)
+            if node.name not in graph.vectors or node.axis not in ("H", "P") or node.axis != width:
+                yield f"%{index}: no vector {node.name!r} with axis {node.axis!r}"
+        if node.op is Op.MASK and masks.get(node.name) != node.axis:
+            yield f"%{index}: no mask {node.name!r} with axis {node.axis!r}"
         if node.op is Op.INPUT and node.axis != "I":
             yield f"%{index}: the input has axis I, not {node.axis!r}"
         if node.op is Op.CONST and (node.axis or not isinstance(node.value, float) or not math.isfinite(node.value)):
@@ -159,8 +171,9 @@ def _results(graph: Graph) -> Iterator[str]:
         if graph.nodes[index].axis != state.axis:
             yield f"new value of state {state.name} has axis {graph.nodes[index].axis!r}, not {state.axis!r}"
     used = graph.reaches(graph.updates)
-    used_vectors = {graph.nodes[i].name for i in used if graph.nodes[i].op is Op.VECTOR}
-    yield from (f"vector {name} is declared but never used" for name in graph.vectors if name not in used_vectors)
+    for kind, op, names in (("vector", Op.VECTOR, graph.vectors), ("mask", Op.MASK, [m.name for m in graph.masks])):
+        found = {graph.nodes[i].name for i in used if graph.nodes[i].op is op}
+        yield from (f"{kind} {name} is declared but never used" for name in names if name not in found)
     for name, index in graph.gates:
         if index not in used:
             yield f"gate {name} does not influence any state"
