@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -10,8 +12,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
 from tidegate.nn import contract
+from tidegate.nn.initialise import initialise
+from tidegate.nn.option import Options, kept, with_options
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import project
+from tidegate.passes.restart import INITIAL
 from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, run_layer, sized, trace_layer
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
@@ -35,13 +40,22 @@ class Recurrent(torch.nn.RNNBase):
         proj_size: width of the output (P), made from h by a further matrix; 0 for none.
         device: of the parameters.
         dtype: of the parameters.
+        zoneout: probability that a unit keeps its state in a step, for all states or as ``{"h": 0.05, "c": 0.5}``.
+        recurrent_dropout: probability that the recurrent matrices do not see a unit, for a whole sequence.
+        state_clip: new states are clipped to [-s, s], all of them or those that a mapping names.
+        learn_initial_state: states that are not given begin as parameters, and ``reset`` returns to them.
+        forget_bias: bias of the gate that keeps the state.
+        chrono: longest dependency in steps; the biases of that gate and of the input gate are drawn for it.
+        orthogonal: each gate's block of the recurrent matrices begins as an orthogonal matrix. ``nn.Options``
+            says more about each of these seven, with their papers.
 
     Shapes:
         - input: [T, B, I], or [T, I] for one sequence without a batch, or a PackedSequence.
         - hx: for each state of the cell [L*D, B, H] (the output state [L*D, B, P] where projected): a tensor
           for a cell with one state, else a tuple in the cell's order. Zeros unless given.
         - lengths: B integers from 0 to T.
-        - reset: booleans [T, B] (as the input without its features): all states are zeros before that step.
+        - reset: booleans [T, B] (as the input without its features): all states are zeros, or what was learned,
+          before that step.
         - output: [T, B, D*H], zero behind the end of each sequence.
         - final states: shaped as hx, each row's at its own last step.
 
@@ -49,7 +63,8 @@ class Recurrent(torch.nn.RNNBase):
         ``weight_ih_l{k}`` and ``bias_ih_l{k}`` (W), ``weight_hh_l{k}`` and ``bias_hh_l{k}`` (U), ``weight_M_l{k}``
         for any other matrix M of the cell, its vectors as ``p_i_l{k}``, ``weight_hr_l{k}`` for the
         projection; ``_reverse`` follows for the second direction. Row blocks stand in the order
-        that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
+        that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)). Behind them, where they
+        are learned, ``initial_h_l{k}`` and so on for each state: zeros.
 
     Attributes:
         last_path: how the last call ran, ``"fused"`` or ``"eager: "`` and the reason; None before the first. Where
@@ -57,7 +72,8 @@ class Recurrent(torch.nn.RNNBase):
 
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
-        InputError: no such cell, lengths that do not fit, a state that is not what the cell carries.
+        InputError: no such cell, lengths that do not fit, a state that is not what the cell carries, an option that
+            cannot be meant or that the cell has no gate for.
         SpecError: ``proj_size`` for a cell that cannot be projected.
 
     Example:
@@ -66,10 +82,13 @@ class Recurrent(torch.nn.RNNBase):
         >>> y, h = layer(torch.zeros(5, 3, 8), lengths=[5, 2, 0])
         >>> y.shape, h.shape
         (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
+        >>> tg.nn.GRU(8, 16, zoneout=0.1, learn_initial_state=True)
+        GRU(8, 16, zoneout=0.1, learn_initial_state=True)
     """
 
     graph: Graph
-    cells: list[SizedCell]  # of each layer
+    cells: list[SizedCell]  # of each layer, as it runs in evaluation
+    options: Options = Options()
     last_path: str | None = None
 
     def __init__(
@@ -85,6 +104,14 @@ class Recurrent(torch.nn.RNNBase):
         proj_size: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        zoneout: float | Mapping[str, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        state_clip: float | Mapping[str, float] | None = None,
+        learn_initial_state: bool = False,
+        forget_bias: float | None = None,
+        chrono: float | None = None,
+        orthogonal: bool = False,
     ) -> None:
         torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
         contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
@@ -93,6 +120,9 @@ class Recurrent(torch.nn.RNNBase):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
+        self.options = Options(
+            zoneout, recurrent_dropout, state_clip, learn_initial_state, forget_bias, chrono, orthogonal
+        )
         self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
@@ -104,6 +134,10 @@ class Recurrent(torch.nn.RNNBase):
                 setattr(self, name, torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
             self._flat_weights_names.extend(names)
             self._all_weights.append(names)
+        if learn_initial_state:  # behind the parameters that torch.nn has, so that those are drawn as by torch.nn
+            for width, names in zip(self.cells[0].state_widths, self._initial_names(), strict=True):
+                for name in names:
+                    setattr(self, name, torch.nn.Parameter(torch.empty(width, device=device, dtype=dtype)))
         self._init_flat_weights()
         self.reset_parameters()
 
@@ -115,14 +149,25 @@ class Recurrent(torch.nn.RNNBase):
             raise InputError(
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
             )
-        self.cells = [sized(self.graph, tuple(self._widths(layer).items())) for layer in range(self.num_layers)]
+        self.options.check(self.graph)
+        self.cells = self._sized(with_options(self.graph, self.options, training=False, restarts=False))
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters as torch.nn does, and then what options ask for."""
+        super().reset_parameters()
+        for layer, reverse in self._passes():
+            own = {name: self._parameter(attribute(name, layer, reverse=reverse)) for name in self.cells[layer].names}
+            initialise(self.graph, self.cells[layer].widths, own, self.options)
+        for name in chain(*self._initial_names()):
+            torch.nn.init.zeros_(self._parameter(name))
 
     def flatten_parameters(self) -> None:
         """Nothing to do: parameters stay where they are."""
 
     def extra_repr(self) -> str:
         """As torch.nn prints it; a layer without a name of its own begins with its cell."""
-        return f"{self.mode}, {super().extra_repr()}" if type(self) is Recurrent else super().extra_repr()
+        text = super().extra_repr() + str(self.options)
+        return f"{self.mode}, {text}" if type(self) is Recurrent else text
 
     @property
     def output_size(self) -> int:
@@ -136,17 +181,18 @@ class Recurrent(torch.nn.RNNBase):
         *,
         lengths: Lengths | None = None,
         reset: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> tuple[Any, Any]:
-        """Output and final states; see the class for shapes."""
+        """Output and final states; see the class for shapes. Masks and dropout are drawn by ``generator``."""
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(batch, hx, batched=outside.batched)
         rows, final, met = batch.rows, [], None
-        for layer in range(self.num_layers):
-            first, parameters = self._first_of(layer, states), self.layer_parameters(layer)
-            obstacle, (output, *last) = run_layer(self.cells[layer], rows, batch.size, first, parameters)
+        for layer, cell in enumerate(self._running_cells(rows)):
+            first, brought = self._first_of(layer, states), self._brought(layer, cell, batch, generator)
+            obstacle, (output, *last) = run_layer(cell, rows, batch.size, first, brought)
             met = met or obstacle
             final.append(last)
-            rows = Rows(self._between_layers(output, layer), rows.steps, rows.resets)
+            rows = Rows(self._between_layers(output, layer, generator), rows.steps, rows.resets)
         self.__dict__["last_path"] = FUSED if met is None else met.path  # Module's own way costs microseconds
         stacked = tuple(final[0] if len(final) == 1 else map(torch.cat, zip(*final, strict=True)))
         if batch.back is not None:
@@ -162,6 +208,7 @@ class Recurrent(torch.nn.RNNBase):
         *,
         lengths: Lengths | None = None,
         reset: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> dict[str, Any]:
         """Every gate and every new state at every step.
 
@@ -172,23 +219,51 @@ class Recurrent(torch.nn.RNNBase):
         """
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(batch, hx, batched=outside.batched)
-        rows, reported = batch.rows, self.graph.reported
+        rows = batch.rows
         self.__dict__["last_path"] = TRACE.path
         traced: dict[str, Any] = {}
-        for layer in range(self.num_layers):
-            first, parameters = self._first_of(layer, states), self.layer_parameters(layer)
-            output, seen = trace_layer(self.cells[layer], rows, batch.size, first, parameters, [*reported.values()])
+        for layer, cell in enumerate(self._running_cells(rows)):
+            first, brought = self._first_of(layer, states), self._brought(layer, cell, batch, generator)
+            reported = cell.graph.reported
+            output, seen = trace_layer(cell, rows, batch.size, first, brought, [*reported.values()])
             for reverse, values in zip((False, True), seen, strict=False):
                 for name, value in zip(reported, values, strict=True):
                     there = outside.leave(batch.restore(value, float("nan")))
                     traced[attribute(name, layer, reverse=reverse)] = there
-            rows = Rows(self._between_layers(output, layer), rows.steps, rows.resets)
+            rows = Rows(self._between_layers(output, layer, generator), rows.steps, rows.resets)
         return traced
 
-    def _between_layers(self, output: torch.Tensor, layer: int) -> torch.Tensor:
+    def _running_cells(self, rows: Rows) -> list[SizedCell]:
+        """The cell of each layer as it runs now: in training masks are drawn, with resets learned states come back."""
+        training = self.training and self.options.drawn
+        restarts = self.options.learn_initial_state and rows.resets is not None
+        if not (training or restarts):
+            return self.cells
+        return self._sized(with_options(self.graph, self.options, training=training, restarts=restarts))
+
+    def _sized(self, graph: Graph) -> list[SizedCell]:
+        return [sized(graph, tuple(self._widths(layer).items())) for layer in range(self.num_layers)]
+
+    def _brought(
+        self, layer: int, cell: SizedCell, batch: Batch, generator: torch.Generator | None
+    ) -> list[torch.Tensor]:
+        """The parameters and masks that a layer runs with, those of a second direction behind those of the first."""
+        if cell is self.cells[layer]:
+            return self.layer_parameters(layer)
+        brought: list[torch.Tensor] = []
+        for reverse in range(1 + self.bidirectional):
+            names = (attribute(name, layer, reverse=bool(reverse)) for name in cell.parameters)
+            brought += map(self._parameter, names)
+            brought += self.options.masks(cell, batch.rows, batch.size, generator)
+        return brought
+
+    def _between_layers(self, output: torch.Tensor, layer: int, generator: torch.Generator | None) -> torch.Tensor:
         """What the layer above this one reads."""
-        dropped = self.dropout and self.training and layer < self.num_layers - 1
-        return drop(output, self.dropout) if dropped else output
+        if not (self.dropout and self.training and layer < self.num_layers - 1):
+            return output
+        if generator is None:
+            return drop(output, self.dropout)  # the masks that torch.nn draws
+        return output * kept(output.shape, output, self.dropout, generator)
 
     def _names_of(self, layer: int) -> list[list[str]]:
         """For each direction of a layer the names of its parameters, in the order of ``parameter_shapes``."""
@@ -232,7 +307,7 @@ class Recurrent(torch.nn.RNNBase):
     def _initial_states(self, batch: Batch, hx: Any, *, batched: bool) -> States | None:
         """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""
         if hx is None:
-            return None
+            return self.learned_states(batch.size)
         states = as_states(hx, [state.name for state in self.graph.states])
         contract.check_state_rank(states, batched=batched)
         if not batched:
@@ -246,6 +321,19 @@ class Recurrent(torch.nn.RNNBase):
         """Layer and direction of each pass, in the order in which torch.nn stacks states."""
         directions = (False, True) if self.bidirectional else (False,)
         return [(layer, reverse) for layer in range(self.num_layers) for reverse in directions]
+
+    def learned_states(self, sequences: int) -> States | None:
+        """For each state what it begins as, [L*D, B, width]; None where that is not learned, but zeros."""
+        if not self.options.learn_initial_state:
+            return None
+        values = [torch.stack([self._parameter(name) for name in names]) for names in self._initial_names()]
+        return tuple(value.unsqueeze(1).expand(-1, sequences, -1) for value in values)
+
+    def _initial_names(self) -> list[list[str]]:
+        """For each state the parameters that it begins as, pass by pass; none where they are not learned."""
+        states = self.graph.states if self.options.learn_initial_state else ()
+        names = [INITIAL.format(state.name) for state in states]
+        return [[attribute(name, layer, reverse=reverse) for layer, reverse in self._passes()] for name in names]
 
     def layer_parameters(self, layer: int) -> list[torch.Tensor]:
         """The parameters of a layer, in the order of ``parameter_shapes``; a second direction's behind the first's."""
@@ -285,6 +373,12 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
         InputError: it is none.
     """
     if isinstance(cell, Graph):
+        if cell.masks:
+            names = " ".join(mask.name for mask in cell.masks)
+            raise InputError(
+                "CELL_MASKS", f"{cell.name} has masks ({names}), which a layer draws itself",
+                fix="pass the cell without them, and zoneout= or recurrent_dropout= to the layer",
+            )  # fmt: skip
         return cell
     if isinstance(cell, str):
         return find(cell).graph
