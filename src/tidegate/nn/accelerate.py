@@ -149,6 +149,7 @@ def _become_ours(layer: torch.nn.RNNBase) -> None:
     kind, graph = OURS[type(layer)], _graph_of(layer)
     layer.__class__ = kind
     assert isinstance(layer, Recurrent)
+    layer.options = Options()
     layer.carry(graph)
     if isinstance(layer, GRU):
         layer.reset, layer.update = "after", "keep"

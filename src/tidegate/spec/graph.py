@@ -149,11 +149,11 @@ class Graph:
         declared = (self.name, self.matrices, self.states, self.vectors, self.masks)
         return hash((declared, self.nodes, self.updates, self.gates))
 
-    @cached_property
+    @property
     def vector_axes(self) -> dict[str, str]:
-        """The width of each vector, which is that of its node."""
+        """The axis of each vector: H unless its node has another one."""
         found = {node.name: node.axis for node in self.nodes if node.op is Op.VECTOR}
-        return {name: found[name] for name in self.vectors}
+        return {name: found.get(name, "H") for name in self.vectors}
 
     def matrix(self, name: str) -> Matrix:
         return next(matrix for matrix in self.matrices if matrix.name == name)
