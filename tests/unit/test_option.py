@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -265,6 +266,16 @@ def test_a_reset_leads_to_the_learned_state_and_not_to_the_given_one():
     torch.testing.assert_close(y[2:], layer(x[2:])[0])
     torch.testing.assert_close(y[:2], layer(x[:2], hx)[0])
     assert layer.last_path == "fused"
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_what_was_infinite_before_a_reset_does_not_survive_it(eagerly):
+    layer = GRU(3, 4, learn_initial_state=True)
+    x = torch.randn(4, 2, 3)
+    reset = torch.tensor([[True, True], [False, False], [False, False], [False, False]])
+    with eager_only() if eagerly else nullcontext():
+        y, _ = layer(x, torch.full((1, 2, 4), math.inf), reset=reset)
+    torch.testing.assert_close(y, layer(x)[0])
 
 
 # How parameters begin
