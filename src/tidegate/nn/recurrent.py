@@ -156,7 +156,9 @@ class Recurrent(torch.nn.RNNBase):
         """Draw all parameters as torch.nn does, and then what options ask for."""
         super().reset_parameters()
         for layer, reverse in self._passes():
-            own = {name: self._parameter(attribute(name, layer, reverse=reverse)) for name in self.cells[layer].parameters}
+            own = {
+                name: self._parameter(attribute(name, layer, reverse=reverse)) for name in self.cells[layer].parameters
+            }
             initialise(self.graph, self.cells[layer].widths, own, self.options)
         for name in chain(*self._initial_names()):
             torch.nn.init.zeros_(self._parameter(name))
