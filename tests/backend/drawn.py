@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from random import Random
 
 import torch
@@ -20,6 +21,7 @@ SATURATING = 30.0
 LAYOUTS = ("full", "full", "batch first", "batch first", "lengths", "lengths", "packed", "single")
 PLACES = ("whole", "whole", "transposed", "sliced", "expanded")  # how the input lies in memory
 LOSSES = ("all", "all", "output", "last", "one state", "sum", "end", "transposed")
+ALL_OPTIONS = {"zoneout": 0.2, "recurrent_dropout": 0.3, "state_clip": 0.5, "learn_initial_state": True}
 EXTRAS = ("threads", "retain", "data", "functional", "inference")
 
 
@@ -50,6 +52,7 @@ class Configuration:
     input_gradient: bool
     frozen: float  # the share of parameters that are
     extras: tuple[str, ...]
+    options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def passes(self) -> int:
@@ -96,7 +99,14 @@ def draw(seed: int) -> Configuration:
         input_gradient=random.random() < 0.8,
         frozen=random.choice((0, 0, 0, 0.3, 1)),
         extras=tuple(extra for extra in EXTRAS if random.random() < 0.2),
+        options=_options(random) if seed % 16 == 0 else {},  # seldom: each takes seconds to compile
     )
+
+
+def _options(random: Random) -> dict[str, object]:
+    """One option or all of them: no more combinations than that, so that few are compiled."""
+    chosen = random.choice([*ALL_OPTIONS, None])
+    return {name: value for name, value in ALL_OPTIONS.items() if chosen in (name, None)}
 
 
 def _width(random: Random) -> int:
@@ -142,7 +152,7 @@ class Problem:
 
 def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
     c = configuration
-    options: dict = {"proj_size": c.projected} if c.projected else {}
+    options = dict(c.options) | ({"proj_size": c.projected} if c.projected else {})
     return Recurrent(
         find(c.cell),
         c.features,
@@ -163,6 +173,10 @@ def problem_of(configuration: Configuration) -> Problem:
     c = configuration
     torch.manual_seed(c.seed)
     layer = layer_of(c, c.dtype)
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if name.startswith("initial_"):
+                parameter.normal_()
     widths = layer.cells[0].state_widths
     states = tuple(torch.randn(c.passes, c.B, width, dtype=c.dtype) for width in widths)
     return Problem(
@@ -200,6 +214,8 @@ def arguments_of(problem: Problem, dtype: torch.dtype) -> tuple[tuple, dict, dic
     if c.batch_first and c.layout != "single":
         x, resets = x.transpose(0, 1), None if resets is None else resets.transpose(0, 1)
     named: dict = {"reset": resets} if resets is not None else {}
+    if c.options:
+        named["generator"] = torch.Generator().manual_seed(c.seed)  # the same masks in every run
     if c.layout == "packed":
         x = pack_padded_sequence(x, list(c.lengths or ()), c.batch_first, enforce_sorted=False)
     elif c.lengths is not None:

@@ -22,13 +22,17 @@ from tidegate.passes import (
     Lowered,
     Program,
     Step,
+    clip,
+    drop_recurrent,
     lower,
     normalise,
     project,
+    restart,
     schedule,
+    zoneout,
 )
 from tidegate.passes.differentiate import RULES, differentiate
-from tidegate.passes.program import verify_program
+from tidegate.passes.program import MEMORY, verify_program
 from tidegate.passes.simplify import Simplifier
 from tidegate.spec import Cell, Graph, Matrix, Node, Op, State, layer_norm, maximum, mean, sigmoid, tanh, variance
 from tidegate.spec.function import NUMBERS
@@ -100,6 +104,10 @@ def test_a_derivative_is_the_limit_of_differences(op):
 def test_equal_values_share_an_adjoint(op):
     assert slopes(op, 1.5, 1.5) == [0.5, 0.5]
     assert differences(op, 1.5, 1.5) == pytest.approx([0.5, 0.5])
+
+
+def test_clamping_lets_an_adjoint_through_at_its_bounds_and_not_beyond():
+    assert [slopes(Op.CLAMP, v, 1.5)[0] for v in (-1.6, -1.5, 1.5, 1.6)] == [0.0, 1.0, 1.0, 0.0]
 
 
 def test_relu_is_flat_where_it_is_zero():
@@ -202,15 +210,14 @@ class Machine:
     lowered: Lowered
     programs: Mapping[str, Program]
     parameters: Numbers  # "W.i" a weight, "b W.i" its bias, "p_i" a vector
+    masks: Sequence[Numbers]  # of each step
 
     def run(self, name: str, carried: Numbers, series: Numbers) -> tuple[Numbers, Numbers]:
         """New carried values and what is written down."""
         program = self.programs[name]
         nodes, step = program.step.nodes, program.step
         memory = {
-            i: self._leaf(node, carried, series)
-            for i, node in enumerate(nodes)
-            if node.op in (Op.STATE, Op.GIVEN, Op.VECTOR, Op.CONST)
+            i: self._leaf(node, carried, series) for i, node in enumerate(nodes) if node.op in MEMORY | {Op.CONST}
         }
         after, written = {}, {}
         for phase in program.phases:
@@ -226,7 +233,7 @@ class Machine:
         return after, written
 
     def _leaf(self, node: Node, carried: Numbers, series: Numbers) -> float:
-        tables = {Op.STATE: carried, Op.GIVEN: series, Op.VECTOR: self.parameters}
+        tables = {Op.STATE: carried, Op.GIVEN: series, Op.MASK: series, Op.VECTOR: self.parameters}
         return node.value if node.op is Op.CONST else tables[node.op][node.label]
 
     def _product(self, node: Node, memory: Mapping[int, float]) -> float:
@@ -242,8 +249,8 @@ class Machine:
         """Last states, and the series of every step."""
         blocks = [block.name for block in self.lowered.graph.matrix("W").blocks]
         states, written = first, []
-        for x in xs:
-            series = {INPUT: x} | {f"W.{block}": self.product("W", block, x) for block in blocks}
+        for x, masks in zip(xs, self.masks, strict=True):
+            series = masks | {INPUT: x} | {f"W.{block}": self.product("W", block, x) for block in blocks}
             states, row = self.run("forward", states, series)
             written.append(row)
         return states, written
@@ -253,10 +260,20 @@ class Machine:
         names = [c.name for c in self.lowered.backward.carried]
         carried = {name: dlast.get(name, 0.0) for name in names}
         rows = []
-        for row, dy in zip(reversed(written), reversed(dys), strict=True):
-            carried, adjoints = self.run("backward", carried, row | {UPSTREAM: dy})
+        for row, dy, masks in zip(reversed(written), reversed(dys), reversed(self.masks), strict=True):
+            carried, adjoints = self.run("backward", carried, masks | row | {UPSTREAM: dy})
             rows.append(adjoints)
         return [*reversed(rows), self.run("ending", carried, {})[1]]
+
+
+def drawn(graph: Graph, steps: int) -> list[Numbers]:
+    """A value for each mask at every step."""
+    random = Random(7)
+    same = {mask.name: random.uniform(0, 2) for mask in graph.masks}
+    return [
+        {m.name: same[m.name] if m.each == "sequence" else float(random.random() < 0.5) for m in graph.masks}
+        for _ in range(steps)
+    ]
 
 
 @dataclass
@@ -277,7 +294,7 @@ class Run:
         parameters = {f"{m}.{b.name}": random.uniform(-1, 1) for m, b in blocks}
         parameters |= {f"b {m}.{b.name}": random.uniform(-1, 1) for m, b in blocks if b.bias}
         parameters |= {node.label: random.uniform(-1, 1) for node in graph.nodes if node.op is Op.VECTOR}
-        machine = Machine(lowered, programs_of(lowered), parameters)
+        machine = Machine(lowered, programs_of(lowered), parameters, drawn(graph, steps))
         names = [state.name for state in graph.states]
         normal = [[random.gauss(0, 1) for _ in range(steps)] for _ in range(2)]
         first, last = ({name: random.gauss(0, 1) for name in names} for _ in range(2))
@@ -363,6 +380,16 @@ def test_and_with_means_of_rows_of_one_unit():
             return n + mean(i * n), mean(h) * c - i
 
     check(Means.graph)
+
+
+@every_cell
+@pytest.mark.parametrize("each_gate", [False, True])
+def test_and_with_every_option(cell, each_gate):
+    graph = CELLS[cell].graph
+    numbers = {state.name: 0.4 for state in graph.states}
+    graph = restart(drop_recurrent(zoneout(clip(graph, numbers), numbers, drawn=True), each_gate=each_gate))
+    assert len(graph.masks) > len(graph.states)
+    check(graph)
 
 
 def test_the_comparison_finds_a_wrong_derivative(monkeypatch):

@@ -61,22 +61,22 @@ def problem(request):
     if request.param == "ragged":
         lengths, resets = torch.tensor([6, 2, 0, 3]), draw(6, 4) < -0.8
     x = draw(6, 4, 3).requires_grad_()
-    return x, first, parameters, lengths, resets, cell.text, request.param != "no gradients"
+    return x, first, parameters, [], lengths, resets, cell.text, request.param != "no gradients"
 
 
 def test_opcheck_passes(problem) -> None:
     torch.library.opcheck(operator.layer, problem)
     output, *last, saved = (result.detach() for result in operator.layer(*problem))
     ends = [torch.ones_like(value).requires_grad_() for value in (output, *last)]
-    torch.library.opcheck(operator.layer_backward, (*problem[:5], output, saved, ends[0], ends[1:], problem[5]))
+    torch.library.opcheck(operator.layer_backward, (*problem[:6], output, saved, ends[0], ends[1:], problem[6]))
 
 
 def test_gradients_of_the_operation_are_right_twice(problem) -> None:
-    x, first, parameters, lengths, resets, text, saving = problem
+    x, first, parameters, masks, lengths, resets, text, saving = problem
 
     def run(x, *tensors):
         states, weights = [*tensors[: len(first)]], [*tensors[len(first) :]]
-        return tuple(operator.layer(x, states, weights, lengths, resets, text, saving)[:-1])
+        return tuple(operator.layer(x, states, weights, masks, lengths, resets, text, saving)[:-1])
 
     inputs = (x[:2, :, :], *first, *parameters) if lengths is None else (x, *first, *parameters)
     assert torch.autograd.gradcheck(run, inputs, fast_mode=True)

@@ -19,6 +19,7 @@ RULES: Mapping[Op, str] = {
     Op.NEG: "-{0}",
     Op.MAXIMUM: "maximum({0}, {1})",
     Op.MINIMUM: "minimum({0}, {1})",
+    Op.CLAMP: "minimum(maximum({0}, -{1}), {1})",
     Op.GREATER: "greater({0}, {1})",
     Op.SIGMOID: "sigmoid({0})",
     Op.TANH: "tanh({0})",

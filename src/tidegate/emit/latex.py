@@ -61,6 +61,7 @@ NOTATION = Notation(
         Op.SQRT: Rule(r"\sqrt{{{0}}}", ATOM, (0,)),
         Op.MAXIMUM: Rule(r"\max\left({0}, {1}\right)", ATOM, (0, 0)),
         Op.MINIMUM: Rule(r"\min\left({0}, {1}\right)", ATOM, (0, 0)),
+        Op.CLAMP: Rule(r"\mathrm{{clamp}}\left({0}, {1}\right)", ATOM, (0, 0)),
     },
     norm=(r"\mathrm{{LN}}\left({0}\right)", r"\mathrm{{LN}}\left({0}\right)_{{{1}}}"),
     reductions={

@@ -2,6 +2,7 @@
 
 from tidegate.nn.cell import GRUCell, LSTMCell, PeepholeLSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import GRU, LSTM, RNN, PeepholeLSTM
+from tidegate.nn.option import Options
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.session import Session, Snapshot
 
@@ -11,6 +12,7 @@ __all__ = [
     "RNN",
     "GRUCell",
     "LSTMCell",
+    "Options",
     "PeepholeLSTM",
     "PeepholeLSTMCell",
     "RNNCell",

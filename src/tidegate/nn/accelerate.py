@@ -16,13 +16,14 @@ from torch.nn.utils.parametrize import is_parametrized
 from tidegate import zoo
 from tidegate.errors import InputError
 from tidegate.nn.layer import GRU, LSTM, RNN
+from tidegate.nn.option import Options
 from tidegate.nn.recurrent import Recurrent
 from tidegate.runtime.sized import DTYPES
 from tidegate.spec import Graph
 
 OURS: dict[type[torch.nn.Module], type[Recurrent]] = {torch.nn.RNN: RNN, torch.nn.LSTM: LSTM, torch.nn.GRU: GRU}
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
-ADDED = ("graph", "cells", "last_path", "own_widths", "reset", "update")  # attributes that ours have and torch's do not
+ADDED = ("graph", "cells", "options", "last_path", "own_widths", "reset", "update")  # what ours have and torch's do not
 ROOT = "(model)"  # the path of the model itself, where people read it
 
 
@@ -108,7 +109,8 @@ def restore(model: torch.nn.Module) -> torch.nn.Module:
 
     Raises:
         InputError: it is no module, or it holds a layer that torch does not have: PeepholeLSTM, another ``Recurrent``,
-            a GRU with ``reset="before"`` or ``update="write"``, a subclass or a parametrized layer.
+            a GRU with ``reset="before"`` or ``update="write"``, one with zoneout or other options that change how it
+            runs, a subclass or a parametrized layer.
 
     Example:
         >>> import torch, tidegate as tg
@@ -147,6 +149,7 @@ def _become_ours(layer: torch.nn.RNNBase) -> None:
     kind, graph = OURS[type(layer)], _graph_of(layer)
     layer.__class__ = kind
     assert isinstance(layer, Recurrent)
+    layer.options = Options()
     layer.carry(graph)
     if isinstance(layer, GRU):
         layer.reset, layer.update = "after", "keep"
@@ -185,6 +188,9 @@ def _why_not_in_torch(layer: torch.nn.RNNBase) -> str | None:
         return "its parameters are parametrized"
     if type(layer) not in THEIRS:
         return "torch has no such layer"
+    options = vars(layer).get("options")
+    if isinstance(options, Options) and options.run_differently:
+        return f"torch has no{str(options).removeprefix(',')}"
     if isinstance(layer, GRU) and (layer.reset, layer.update) != ("after", "keep"):
         return 'torch has reset="after" and update="keep" only'
     return None

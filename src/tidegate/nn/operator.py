@@ -46,7 +46,7 @@ def run_operator(
     lengths: Lengths | None,
     resets: Tensor | None,
     first: Tensors | None,
-    parameters: Sequence[Tensor],
+    brought: Sequence[Tensor],
 ) -> Tensors:
     """As ``runtime.run_layer``, on a padded batch, as an operation that torch's transforms know.
 
@@ -56,14 +56,19 @@ def run_operator(
         lengths: of the B sequences; None where all have T steps.
         resets: booleans [T, B], or None.
         first: for each state [directions, B, width]; None for zeros.
-        parameters: as ``cell.names`` orders them, a second direction's behind those of the first.
+        brought: parameters and masks as ``cell.names`` orders them, a second direction's behind those of the first; a
+            mask of each step is [T * B, width].
 
     Returns:
         The output [T, B, directions * width], zeros behind the end of a sequence, and for each state its last values.
     """
     operation = layer if torch.compiler.is_compiling() else _layer_function
     counts = None if lengths is None else torch.as_tensor(lengths)
-    output, *rest = operation(x, [*(first or ())], [*parameters], counts, resets, cell.text, torch.is_grad_enabled())
+    each, own = len(cell.names), len(cell.parameters)
+    weights = [tensor for k, tensor in enumerate(brought) if k % each < own]
+    masks = [tensor for k, tensor in enumerate(brought) if k % each >= own]
+    saving = torch.is_grad_enabled()
+    output, *rest = operation(x, [*(first or ())], weights, masks, counts, resets, cell.text, saving)
     return output, *rest[:-1]
 
 
@@ -71,16 +76,18 @@ def _run(
     x: Tensor,
     first: list[Tensor],
     parameters: list[Tensor],
+    masks: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
     cell: str,
     saving: bool,
 ) -> list[Tensor]:
     """Output, last values of each state, and what the gradients need: [directions, T, B, width], or nothing."""
-    task = _Task.of(cell, lengths, resets, first, parameters)
+    task = _Task.of(cell, first, parameters, masks, lengths, resets)
     batch = task.batch(x)
     states, room = _moved(first, batch.order), x[..., 0].numel()
-    done = run_layer_saving(task.cell, batch.rows, batch.size, states, parameters, room=room if saving else 0)
+    brought = task.brought(parameters, batch, x.shape)
+    done = run_layer_saving(task.cell, batch.rows, batch.size, states, brought, room=room if saving else 0)
     if done is None:
         output, *last = task.by_definition(x, *first, *parameters)
         return [output, *last, task.empty_saved(x, saving=saving)]
@@ -95,12 +102,13 @@ def _shapes(
     x: Tensor,
     first: list[Tensor],
     parameters: list[Tensor],
+    masks: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
     cell: str,
     saving: bool,
 ) -> list[Tensor]:
-    task = _Task.of(cell, lengths, resets, first, parameters)
+    task = _Task.of(cell, first, parameters, masks, lengths, resets)
     output = x.new_empty(*x.shape[:2], task.directions * task.cell.output_width)
     last = [x.new_empty(task.directions, x.shape[1], width) for width in task.cell.state_widths]
     return [output, *last, task.empty_saved(x, saving=saving)]
@@ -110,6 +118,7 @@ def _run_backward(
     x: Tensor,
     first: list[Tensor],
     parameters: list[Tensor],
+    masks: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
     output: Tensor,
@@ -122,27 +131,30 @@ def _run_backward(
 
     What was saved may be empty: it is computed again.
     """
-    task = _Task.of(cell, lengths, resets, first, parameters)
+    task = _Task.of(cell, first, parameters, masks, lengths, resets)
     batch = task.batch(x)
     states = _moved(first, batch.order)
     done = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
     ends = [*(_moved(d_last, batch.order) or ())]
-    found = run_layer_backward(task.cell, batch.rows, batch.size, states, parameters, done, batch.take(d_output), ends)
+    brought, d_rows = task.brought(parameters, batch, x.shape), batch.take(d_output)
+    found = run_layer_backward(task.cell, batch.rows, batch.size, states, brought, done, d_rows, ends)
     if found is None:
         return [gradient.contiguous() for gradient in task.gradients(x, *first, *parameters, d_output, *d_last)]
-    return [batch.restore(found.x), *(_moved(found.first, batch.back) or ()), *found.parameters]
+    own = [gradient for gradient in found.parameters if gradient is not None]  # masks have none
+    return [batch.restore(found.x), *(_moved(found.first, batch.back) or ()), *own]
 
 
 def _shapes_of_second(
     x: Tensor,
     first: list[Tensor],
     parameters: list[Tensor],
-    lengths: Tensor | None,  # noqa: ARG001
-    resets: Tensor | None,  # noqa: ARG001
+    masks: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
     d_output: Tensor,
     d_last: list[Tensor],
-    grads: list[Tensor],  # noqa: ARG001
-    cell: str,  # noqa: ARG001
+    grads: list[Tensor],
+    cell: str,
 ) -> list[Tensor]:
     return _alike(x, *first, *parameters, d_output, *d_last)
 
@@ -155,21 +167,23 @@ def _shapes_of_backward(
     x: Tensor,
     first: list[Tensor],
     parameters: list[Tensor],
-    lengths: Tensor | None,  # noqa: ARG001  the signature is the operation's
-    resets: Tensor | None,  # noqa: ARG001
-    output: Tensor,  # noqa: ARG001
-    saved: Tensor,  # noqa: ARG001
-    d_output: Tensor,  # noqa: ARG001
-    d_last: list[Tensor],  # noqa: ARG001
-    cell: str,  # noqa: ARG001
+    masks: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    output: Tensor,
+    saved: Tensor,
+    d_output: Tensor,
+    d_last: list[Tensor],
+    cell: str,
 ) -> list[Tensor]:
     return _alike(x, *first, *parameters)
 
 
 class _Task(NamedTuple):
-    """What both operations are told beside the tensors that they differentiate."""
+    """What the operations are told beside the tensors that they differentiate."""
 
     cell: SizedCell
+    masks: Sequence[Tensor]
     lengths: Tensor | None
     resets: Tensor | None
     firsts: int
@@ -177,13 +191,33 @@ class _Task(NamedTuple):
 
     @staticmethod
     def of(
-        text: str, lengths: Tensor | None, resets: Tensor | None, first: Sequence[Tensor], parameters: Sequence[Tensor]
+        text: str,
+        first: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        masks: Sequence[Tensor],
+        lengths: Tensor | None,
+        resets: Tensor | None,
     ) -> _Task:
         cell = described(text)
-        return _Task(cell, lengths, resets, len(first), len(parameters) // len(cell.names))
+        return _Task(cell, masks, lengths, resets, len(first), len(parameters) // len(cell.parameters))
 
     def batch(self, x: Tensor) -> Batch:
         return full(x, self.resets) if self.lengths is None else padded(x, self.lengths, self.resets)
+
+    def brought(self, parameters: Sequence[Tensor], batch: Batch, shape: Sequence[int]) -> list[Tensor]:
+        """Parameters and masks as the runtime wants them: direction by direction, masks in the order of the rows."""
+        kinds, own = self.cell.graph.masks, len(self.cell.parameters)
+        found: list[Tensor] = []
+        for d in range(self.directions):
+            found += parameters[d * own : (d + 1) * own]
+            for kind, mask in zip(kinds, self.masks[d * len(kinds) :], strict=False):
+                if batch.order is None:
+                    found.append(mask)
+                elif kind.each == "step":
+                    found.append(batch.take(mask.unflatten(0, tuple(shape[:2]))))
+                else:
+                    found.append(mask.index_select(0, batch.order))
+        return found
 
     def empty_saved(self, x: Tensor, *, saving: bool) -> Tensor:
         if not saving:
@@ -193,9 +227,12 @@ class _Task(NamedTuple):
     def by_definition(self, x: Tensor, *tensors: Tensor) -> Tensors:
         """Output and last values, given x, the first states and the parameters."""
         batch = self.batch(x)
-        first = _moved(tensors[: self.firsts], batch.order)
+        first, brought = (
+            _moved(tensors[: self.firsts], batch.order),
+            self.brought(tensors[self.firsts :], batch, x.shape),
+        )
         with eager_only():
-            _, (output, *last) = run_layer(self.cell, batch.rows, batch.size, first, tensors[self.firsts :])
+            _, (output, *last) = run_layer(self.cell, batch.rows, batch.size, first, brought)
         return batch.restore(output), *(_moved(last, batch.back) or ())
 
     def gradients(self, *tensors: Tensor) -> Tensors:
@@ -217,30 +254,31 @@ def _moved(states: Sequence[Tensor] | None, order: Tensor | None) -> Tensors | N
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
-    x, first, parameters, lengths, resets, ctx.cell, _ = inputs
-    ctx.firsts = len(first)
+    x, first, parameters, masks, lengths, resets, ctx.cell, _ = inputs
+    ctx.counts = len(first), len(parameters)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(lengths, resets, output[0], output[-1], x, *first, *parameters)
+    ctx.save_for_backward(lengths, resets, output[0], output[-1], x, *first, *parameters, *masks)
 
 
 def _differentiate(backward: Operation, ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     lengths, resets, output, saved, x, *tensors = ctx.saved_tensors
-    first, parameters = tensors[: ctx.firsts], tensors[ctx.firsts :]
+    first, parameters, masks = _cut(tensors, ctx.counts)
     d_output, *d_last = grads[:-1]
     widths = described(ctx.cell).state_widths
     directions = output.shape[-1] // widths[0]
     zeros = [output.new_zeros(()).expand(directions, x.shape[1], width) for width in widths]
     d_output = output.new_zeros(()).expand(output.shape) if d_output is None else d_output
     d_last = [zero if d is None else d for d, zero in zip(d_last, zeros, strict=True)]
-    found = backward(x, first, parameters, lengths, resets, output, saved, d_output, d_last, ctx.cell)
-    d_x, d_tensors = found[0], found[1:]
-    return d_x, d_tensors[: ctx.firsts], d_tensors[ctx.firsts :], None, None, None, None
+    found = backward(x, first, parameters, masks, lengths, resets, output, saved, d_output, d_last, ctx.cell)
+    d_first, d_parameters, _ = _cut(found[1:], ctx.counts)
+    return found[0], d_first, d_parameters, [None] * len(masks), None, None, None, None
 
 
 def _run_second(
     x: Tensor,
     first: list[Tensor],
     parameters: list[Tensor],
+    masks: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
     d_output: Tensor,
@@ -250,40 +288,49 @@ def _run_second(
 ) -> list[Tensor]:
     """Gradients of x, the first states, the parameters, ``d_output`` and ``d_last`` through ``layer_backward``."""
     check_strict(TWICE)
-    task = _Task.of(cell, lengths, resets, first, parameters)
+    task = _Task.of(cell, first, parameters, masks, lengths, resets)
     back = torch.func.vjp(task.gradients, x, *first, *parameters, d_output, *d_last)[1]
     return [gradient.contiguous() for gradient in back(tuple(grads))]
 
 
-def _save_again(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:  # noqa: ARG001
-    x, first, parameters, lengths, resets, _, _, d_output, d_last, ctx.cell = inputs
-    ctx.counts = len(first), len(parameters)
-    ctx.save_for_backward(lengths, resets, x, d_output, *first, *parameters, *d_last)
+def _save_again(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
+    x, first, parameters, masks, lengths, resets, _, _, d_output, d_last, ctx.cell = inputs
+    ctx.counts = len(first), len(parameters), len(masks)
+    ctx.save_for_backward(lengths, resets, x, d_output, *first, *parameters, *masks, *d_last)
 
 
 def _differentiate_again(second: Operation, ctx: Any, grads: Sequence[Tensor]) -> tuple[Any, ...]:
     lengths, resets, x, d_output, *tensors = ctx.saved_tensors
-    firsts, count = ctx.counts[0], sum(ctx.counts)
-    first, parameters, d_last = tensors[:firsts], tensors[firsts:count], tensors[count:]
-    found = second(x, first, parameters, lengths, resets, d_output, d_last, [*grads], ctx.cell)
-    own, ends = found[1 : 1 + count], found[1 + count :]
-    return found[0], own[:firsts], own[firsts:], None, None, None, None, ends[0], ends[1:], None
+    first, parameters, masks, d_last = _cut(tensors, ctx.counts)
+    found = second(x, first, parameters, masks, lengths, resets, d_output, d_last, [*grads], ctx.cell)
+    d_first, d_parameters, ends = _cut(found[1:], ctx.counts[:2])
+    rest = (None, None, None, None, ends[0], ends[1:], None)
+    return found[0], d_first, d_parameters, [None] * len(masks), *rest
+
+
+def _cut(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
+    """Lists of so many tensors each, and one of the rest."""
+    found, at = [], 0
+    for count in counts:
+        found.append([*tensors[at : at + count]])
+        at += count
+    return [*found, [*tensors[at:]]]
 
 
 # Vectorisation
 
 
 def _vectorise(operation: Operation, info: Any, in_dims: tuple[Any, ...], *args: Any) -> Batched:
-    x, first, parameters, lengths, resets, cell, saving = args
-    if any(dim is not None for dim in in_dims[2]):
+    x, first, parameters, masks, lengths, resets, cell, saving = args
+    if any(dim is not None for dim in in_dims[2]) or masks:
         return _one_by_one(operation, info, in_dims, *args)
     size = info.batch_size
     x, lengths, resets = (
         None if value is None else _joined(value, dim, axis, size)
-        for value, dim, axis in ((x, in_dims[0], 1), (lengths, in_dims[3], 0), (resets, in_dims[4], 1))
+        for value, dim, axis in ((x, in_dims[0], 1), (lengths, in_dims[4], 0), (resets, in_dims[5], 1))
     )
     first = [_joined(state, dim, 1, size) for state, dim in zip(first, in_dims[1], strict=True)]
-    *results, saved = operation(x, first, parameters, lengths, resets, cell, saving and lengths is None)
+    *results, saved = operation(x, first, parameters, masks, lengths, resets, cell, saving and lengths is None)
     dims: list[int | None] = [1] * len(results)
     parts = [result.unflatten(1, (size, -1)) for result in results]
     if not saved.numel():  # of a ragged batch it could not be taken apart

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,10 +15,13 @@ from torch.nn.utils.rnn import PackedSequence
 from tidegate.errors import InputError
 from tidegate.nn import contract, norm
 from tidegate.nn.dynamo import admit
+from tidegate.nn.initialise import initialise
 from tidegate.nn.operator import run_operator
+from tidegate.nn.option import Options, kept, with_options
 from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.passes import Over, normalise, project
+from tidegate.passes.restart import INITIAL
 from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, obstacle_of, run_layer, sized, trace_layer, traced
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
@@ -45,6 +50,14 @@ class Recurrent(torch.nn.RNNBase):
         layer_norm: True or ``"all"`` normalises each product of the cell over all its row blocks together, ``"each"``
             every block by itself; either way also the cell state of an LSTM, as the output sees it.
             ``tidegate.passes.normalise`` has the equations.
+        zoneout: probability that a unit keeps its state in a step, for all states or as ``{"h": 0.05, "c": 0.5}``.
+        recurrent_dropout: probability that the recurrent matrices do not see a unit, for a whole sequence.
+        state_clip: new states are clipped to [-s, s], all of them or those that a mapping names.
+        learn_initial_state: states that are not given begin as parameters, and ``reset`` returns to them.
+        forget_bias: bias of the gate that keeps the state.
+        chrono: longest dependency in steps; the biases of that gate and of the input gate are drawn for it.
+        orthogonal: each gate's block of the recurrent matrices begins as an orthogonal matrix. ``nn.Options``
+            says more about each of these seven, with their papers.
 
     Shapes:
         - input: [T, B, I], or [T, I] for one sequence without a batch, or a PackedSequence.
@@ -52,7 +65,8 @@ class Recurrent(torch.nn.RNNBase):
           axis as wide as that is): a tensor for a cell with one state, else a tuple in the cell's order. Zeros
           unless given.
         - lengths: B integers from 0 to T.
-        - reset: booleans [T, B] (as the input without its features): all states are zeros before that step.
+        - reset: booleans [T, B] (as the input without its features): all states are zeros, or what was learned,
+          before that step.
         - output: [T, B, D*H], zero behind the end of each sequence.
         - final states: shaped as hx, each row's at its own last step.
 
@@ -61,7 +75,8 @@ class Recurrent(torch.nn.RNNBase):
         for any other matrix M of the cell, its vectors as ``p_i_l{k}``, ``weight_hr_l{k}`` for the
         projection; ``_reverse`` follows for the second direction. Row blocks stand in the order
         that the cell declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)), but behind a layer norm: there
-        gains ``norm_ih_l{k}``, ``norm_hh_l{k}`` and ``norm_c_l{k}`` begin at 1, biases at 0.
+        gains ``norm_ih_l{k}``, ``norm_hh_l{k}`` and ``norm_c_l{k}`` begin at 1, biases at 0. Behind
+        all, where they are learned, ``initial_h_l{k}`` and so on for each state: zeros.
 
     Attributes:
         last_path: how the last call ran, ``"fused"`` or ``"eager: "`` and the reason; None before the first. Where
@@ -70,7 +85,8 @@ class Recurrent(torch.nn.RNNBase):
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
         InputError: no such cell, lengths that do not fit, a state that is not what the cell carries, widths of axes
-            that it has not, or an input that is not as wide as it must be.
+            that it has not, an input that is not as wide as it must be, an option that cannot be meant or that the
+            cell has no gate for.
         SpecError: ``proj_size`` for a cell that cannot be projected.
 
     Example:
@@ -79,10 +95,13 @@ class Recurrent(torch.nn.RNNBase):
         >>> y, h = layer(torch.zeros(5, 3, 8), lengths=[5, 2, 0])
         >>> y.shape, h.shape
         (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
+        >>> tg.nn.GRU(8, 16, zoneout=0.1, learn_initial_state=True)
+        GRU(8, 16, zoneout=0.1, learn_initial_state=True)
     """
 
     graph: Graph
-    cells: list[SizedCell]  # of each layer
+    cells: list[SizedCell]  # of each layer, as it runs in evaluation
+    options: Options = Options()
     last_path: str | None = None
     autocast_keeps_dtype = False  # whether results under autocast have the input's type instead of autocast's
     own_widths: Mapping[str, int] | None = None
@@ -104,6 +123,13 @@ class Recurrent(torch.nn.RNNBase):
         *,
         widths: Mapping[str, int] | None = None,
         layer_norm: bool | str = False,
+        zoneout: float | Mapping[str, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        state_clip: float | Mapping[str, float] | None = None,
+        learn_initial_state: bool = False,
+        forget_bias: float | None = None,
+        chrono: float | None = None,
+        orthogonal: bool = False,
     ) -> None:
         torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
         contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
@@ -115,6 +141,9 @@ class Recurrent(torch.nn.RNNBase):
         if widths is not None:
             self.own_widths = copy(widths)
         self.layer_norm = norm.checked(layer_norm)
+        self.options = Options(
+            zoneout, recurrent_dropout, state_clip, learn_initial_state, forget_bias, chrono, orthogonal
+        )
         self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
@@ -126,6 +155,10 @@ class Recurrent(torch.nn.RNNBase):
                 setattr(self, name, torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
             self._flat_weights_names.extend(names)
             self._all_weights.append(names)
+        if learn_initial_state:  # behind the parameters that torch.nn has, so that those are drawn as by torch.nn
+            for width, names in zip(self.cells[0].state_widths, self._initial_names(), strict=True):
+                for name in names:
+                    setattr(self, name, torch.nn.Parameter(torch.empty(width, device=device, dtype=dtype)))
         self._init_flat_weights()
         self.reset_parameters()
 
@@ -145,7 +178,22 @@ class Recurrent(torch.nn.RNNBase):
                 f"{self.output_size}",
                 fix=f"stack layers yourself, with torch.nn.Linear({self.output_size}, {self.hidden_size}) between them",
             )
-        self.cells = [sized(self.graph, tuple(self._widths(layer).items())) for layer in range(self.num_layers)]
+        self.options.check(self.graph)
+        self._variants = self._sized_variants()
+        self.cells = self._variants[False, False]
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters as torch.nn does, and then what options ask for."""
+        super().reset_parameters()
+        for layer, reverse in self._passes():
+            own = {
+                name: self._parameter(attribute(name, layer, reverse=reverse)) for name in self.cells[layer].parameters
+            }
+            initialise(self.graph, self.cells[layer].widths, own, self.options)
+        for name, number in norm.beginnings(self.graph, self._passes()):
+            torch.nn.init.constant_(self._parameter(name), number)
+        for name in chain(*self._initial_names()):
+            torch.nn.init.zeros_(self._parameter(name))
 
     def flatten_parameters(self) -> None:
         """Nothing to do: parameters stay where they are."""
@@ -155,13 +203,7 @@ class Recurrent(torch.nn.RNNBase):
         text = super().extra_repr()
         if type(self) is Recurrent:
             text = f"{self.mode}, {text}" + (f", widths={self.own_widths}" if self.own_widths else "")
-        return f"{text}, layer_norm={self.layer_norm}" if self.layer_norm else text
-
-    def reset_parameters(self) -> None:
-        """As torch.nn draws them; behind a layer norm gains are 1 and biases 0."""
-        super().reset_parameters()
-        for name, number in norm.beginnings(self.graph, self._passes()):
-            torch.nn.init.constant_(getattr(self, name), number)
+        return text + (f", layer_norm={self.layer_norm}" if self.layer_norm else "") + str(self.options)
 
     @property
     def output_size(self) -> int:
@@ -175,19 +217,26 @@ class Recurrent(torch.nn.RNNBase):
         *,
         lengths: Lengths | None = None,
         reset: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> tuple[Any, Any]:
-        """Output and final states; see the class for shapes."""
+        """Output and final states; see the class for shapes. Masks and dropout are drawn by ``generator``."""
         data = input.data if isinstance(input, PackedSequence) else input
         precision = Precision.of(data, kept=self.autocast_keeps_dtype)
         run: Callable[..., tuple[Any, Any]] = self._run_operators if traced() and data is input else self._run_rows
         if precision is None:
-            return run(input, hx, lengths, reset, None)
+            return run(input, hx, lengths, reset, generator, None)
         cast = input.to(self._dtype) if torch.is_autocast_enabled("cpu") else input  # which nobody did before
         with torch.autocast("cpu", enabled=False):
-            return run(cast, hx, lengths, reset, precision)
+            return run(cast, hx, lengths, reset, generator, precision)
 
     def _run_rows(
-        self, input: torch.Tensor | PackedSequence, hx: Any, lengths: Any, reset: Any, precision: Precision | None
+        self,
+        input: torch.Tensor | PackedSequence,
+        hx: Any,
+        lengths: Lengths | None,
+        reset: torch.Tensor | None,
+        generator: torch.Generator | None,
+        precision: Precision | None,
     ) -> tuple[Any, Any]:
         """By the fastest path that applies."""
         batch, outside = self._entered(input, lengths, reset)
@@ -195,32 +244,42 @@ class Recurrent(torch.nn.RNNBase):
         rows, final, met = batch.rows, [], None
         if precision is not None:
             rows = rows._replace(data=rows.data.to(precision.work))
-        for layer in range(self.num_layers):
-            first, parameters = self._given(layer, states, precision)
-            obstacle, (output, *last) = run_layer(self.cells[layer], rows, batch.size, first, parameters)
+        draw = partial(self.options.masks, rows.data, rows.steps.rows, batch.size, rows.resets, generator)
+        for layer, cell in enumerate(self._running_cells(rows.resets)):
+            first, brought = self._given(layer, cell, states, draw, precision)
+            obstacle, (output, *last) = run_layer(cell, rows, batch.size, first, brought)
             met = met or obstacle
             final.append(last)
-            rows = Rows(self._between_layers(output, layer), rows.steps, rows.resets)
+            rows = Rows(self._between_layers(output, layer, generator), rows.steps, rows.resets)
         self.__dict__["last_path"] = FUSED if met is None else met.path  # Module's own way costs microseconds
         return self._left(batch.restore(rows.data), final, batch.back, outside, precision)
 
     def _run_operators(
-        self, input: torch.Tensor, hx: Any, lengths: Any, reset: Any, precision: Precision | None
+        self,
+        input: torch.Tensor,
+        hx: Any,
+        lengths: Lengths | None,
+        reset: torch.Tensor | None,
+        generator: torch.Generator | None,
+        precision: Precision | None,
     ) -> tuple[Any, Any]:
         """By operations that torch's compilers and transforms know."""
         x, resets, outside = self._checked(input, reset)
-        states = self._initial_states(hx, x.shape[1], None, batched=outside.batched)
+        size = x.shape[1]
+        states = self._initial_states(hx, size, None, batched=outside.batched)
         final, met = [], None
         if precision is not None:
             x = x.to(precision.work)
-        for layer in range(self.num_layers):
-            first, parameters = self._given(layer, states, precision)
+        begins = None if resets is None else resets.reshape(-1)
+        draw = partial(self.options.masks, x, x.shape[0] * size, size, begins, generator)
+        for layer, cell in enumerate(self._running_cells(resets)):
+            first, brought = self._given(layer, cell, states, draw, precision)
             if not torch.compiler.is_compiling():  # what is compiled now runs later, perhaps elsewhere
-                met = met or obstacle_of(self.cells[layer], x, first, parameters)
+                met = met or obstacle_of(cell, x, first, brought)
                 self.__dict__["last_path"] = FUSED if met is None else met.path
-            x, *last = run_operator(self.cells[layer], x, lengths, resets, first, parameters)
+            x, *last = run_operator(cell, x, lengths, resets, first, brought)
             final.append(last)
-            x = self._between_layers(x, layer)
+            x = self._between_layers(x, layer, generator)
         return self._left(x, final, None, outside, precision)
 
     def _left(
@@ -243,6 +302,7 @@ class Recurrent(torch.nn.RNNBase):
         *,
         lengths: Lengths | None = None,
         reset: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> dict[str, Any]:
         """Every gate and every new state at every step.
 
@@ -253,23 +313,45 @@ class Recurrent(torch.nn.RNNBase):
         """
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(hx, batch.size, batch.order, batched=outside.batched)
-        rows, reported = batch.rows, self.graph.reported
+        rows = batch.rows
         self.__dict__["last_path"] = TRACE.path
         traced: dict[str, Any] = {}
-        for layer in range(self.num_layers):
-            first, parameters = self._given(layer, states, None)
-            output, seen = trace_layer(self.cells[layer], rows, batch.size, first, parameters, [*reported.values()])
+        draw = partial(self.options.masks, rows.data, rows.steps.rows, batch.size, rows.resets, generator)
+        for layer, cell in enumerate(self._running_cells(rows.resets)):
+            first, brought = self._given(layer, cell, states, draw, None)
+            reported = cell.graph.reported
+            output, seen = trace_layer(cell, rows, batch.size, first, brought, [*reported.values()])
             for reverse, values in zip((False, True), seen, strict=False):
                 for name, value in zip(reported, values, strict=True):
                     there = outside.leave(batch.restore(value, float("nan")))
                     traced[attribute(name, layer, reverse=reverse)] = there
-            rows = Rows(self._between_layers(output, layer), rows.steps, rows.resets)
+            rows = Rows(self._between_layers(output, layer, generator), rows.steps, rows.resets)
         return traced
 
-    def _between_layers(self, output: torch.Tensor, layer: int) -> torch.Tensor:
+    def _running_cells(self, resets: torch.Tensor | None) -> list[SizedCell]:
+        """The cell of each layer as it runs now: in training masks are drawn, with resets learned states come back."""
+        if not self.options.run_differently:
+            return self.cells
+        restarts = self.options.learn_initial_state and resets is not None
+        return self._variants[self.training and self.options.drawn, restarts]
+
+    def _sized_variants(self) -> dict[tuple[bool, bool], list[SizedCell]]:
+        """The cells of all layers, in evaluation and in training (where that differs), without and with restarts."""
+        found = {}
+        for training in {False, self.options.drawn}:
+            for restarts in {False, self.options.learn_initial_state}:
+                graph = with_options(self.graph, self.options, training=training, restarts=restarts)
+                widths = [tuple(self._widths(layer).items()) for layer in range(self.num_layers)]
+                found[training, restarts] = [sized(graph, own) for own in widths]
+        return found
+
+    def _between_layers(self, output: torch.Tensor, layer: int, generator: torch.Generator | None) -> torch.Tensor:
         """What the layer above this one reads."""
-        dropped = self.dropout and self.training and layer < self.num_layers - 1
-        return drop(output, self.dropout) if dropped else output
+        if not (self.dropout and self.training and layer < self.num_layers - 1):
+            return output
+        if generator is None:
+            return drop(output, self.dropout)  # the masks that torch.nn draws
+        return output * kept(output.shape, output, self.dropout, generator)
 
     def _names_of(self, layer: int) -> list[list[str]]:
         """For each direction of a layer the names of its parameters, in the order of ``parameter_shapes``."""
@@ -311,19 +393,34 @@ class Recurrent(torch.nn.RNNBase):
         return self._parameter(self._flat_weights_names[0]).dtype
 
     def _given(
-        self, layer: int, states: States | None, precision: Precision | None
+        self,
+        layer: int,
+        cell: SizedCell,
+        states: States | None,
+        draw: Callable[[SizedCell], list[torch.Tensor]],
+        precision: Precision | None,
     ) -> tuple[States | None, list[torch.Tensor]]:
-        """The first states of a layer, if there are any, and its parameters."""
-        directions, parameters = 1 + self.bidirectional, self.layer_parameters(layer)
+        """The first states of a layer, if there are any, and its parameters and masks."""
+        directions = 1 + self.bidirectional
         first = states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
+        brought = self.layer_parameters(layer) if cell is self.cells[layer] else self._with_masks(layer, cell, draw)
         if precision is None:
-            return first, parameters
-        return first and tuple(precision.working(first)), precision.working(parameters)
+            return first, brought
+        return first and tuple(precision.working(first)), precision.working(brought)
+
+    def _with_masks(
+        self, layer: int, cell: SizedCell, draw: Callable[[SizedCell], list[torch.Tensor]]
+    ) -> list[torch.Tensor]:
+        brought: list[torch.Tensor] = []
+        for reverse in range(1 + self.bidirectional):
+            names = [attribute(name, layer, reverse=bool(reverse)) for name in cell.parameters]
+            brought += [*map(self._parameter, names), *draw(cell)]
+        return brought
 
     def _initial_states(self, hx: Any, size: int, order: torch.Tensor | None, *, batched: bool) -> States | None:
         """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""
         if hx is None:
-            return None
+            return self.learned_states(size)
         states = as_states(hx, [state.name for state in self.graph.states])
         contract.check_state_rank(states, batched=batched)
         if not batched:
@@ -336,6 +433,19 @@ class Recurrent(torch.nn.RNNBase):
         """Layer and direction of each pass, in the order in which torch.nn stacks states."""
         directions = (False, True) if self.bidirectional else (False,)
         return [(layer, reverse) for layer in range(self.num_layers) for reverse in directions]
+
+    def learned_states(self, sequences: int) -> States | None:
+        """For each state what it begins as, [L*D, B, width]; None where that is not learned, but zeros."""
+        if not self.options.learn_initial_state:
+            return None
+        values = [torch.stack([self._parameter(name) for name in names]) for names in self._initial_names()]
+        return tuple(value.unsqueeze(1).expand(-1, sequences, -1) for value in values)
+
+    def _initial_names(self) -> list[list[str]]:
+        """For each state the parameters that it begins as, pass by pass; none where they are not learned."""
+        states = self.graph.states if self.options.learn_initial_state else ()
+        names = [INITIAL.format(state.name) for state in states]
+        return [[attribute(name, layer, reverse=reverse) for layer, reverse in self._passes()] for name in names]
 
     def layer_parameters(self, layer: int) -> list[torch.Tensor]:
         """The parameters of a layer, in the order of ``parameter_shapes``; a second direction's behind the first's."""
@@ -376,6 +486,12 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
         InputError: it is none.
     """
     if isinstance(cell, Graph):
+        if cell.masks:
+            names = " ".join(mask.name for mask in cell.masks)
+            raise InputError(
+                "CELL_MASKS", f"{cell.name} has masks ({names}), which a layer draws itself",
+                fix="pass the cell without them, and zoneout= or recurrent_dropout= to the layer",
+            )  # fmt: skip
         return cell
     if isinstance(cell, str):
         return find(cell).graph

@@ -25,7 +25,8 @@ class Session:
     """A layer for inference that remembers its state from call to call.
 
     It holds a copy of the weights, packed once for the engine; later changes of the layer do not reach it.
-    What it computes is what the layer computes, dropout aside, without any gradient.
+    What it computes is what the layer computes in evaluation, without any gradient. It begins with zeros, or with
+    what the layer has learned to begin with.
 
     Args:
         layer: any recurrent layer in one direction, on the CPU, float32 or float64.
@@ -73,6 +74,10 @@ class Session:
             batch_size,
             weights,
         )
+        with torch.no_grad():
+            learned = layer.learned_states(batch_size)
+        self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
+        self.reset()
 
     @property
     def state(self) -> States:
@@ -94,18 +99,18 @@ class Session:
         return self._stream.run(x)
 
     def reset(self, rows: torch.Tensor | None = None) -> None:
-        """Set all states to zero, or those of the sequences that a boolean mask [B] chooses."""
+        """Set all states to what they began with, or those of the sequences that a boolean mask [B] chooses."""
         if rows is not None and (rows.dtype != torch.bool or rows.shape != (self.batch_size,)):
             raise InputError(
                 "SESSION_ROWS",
                 f"rows is {list(rows.shape)} {rows.dtype}, expected {self.batch_size} booleans",
                 fix="pass a boolean tensor with one element for each sequence",
             )
-        for state in self._stream.states:
+        for state, first in zip(self._stream.states, self._first, strict=True):
             if rows is None:
-                state.zero_()
+                state.copy_(first)
             else:
-                state[:, rows] = 0
+                state[:, rows] = first[:, rows]
 
     def snapshot(self) -> Snapshot:
         """The present states, to come back to."""

@@ -1,10 +1,14 @@
 """Graph to graph, one verb a file; ``program`` holds what they lead to."""
 
+from tidegate.passes.clip import clip
+from tidegate.passes.drop import drop_recurrent
 from tidegate.passes.lower import INPUT, OUTPUT, PREVIOUS, UPSTREAM, Lowered, MatrixGradient, lower
 from tidegate.passes.normalise import Over, normalise
 from tidegate.passes.program import Carried, Phase, Program, Series, Step, Use
 from tidegate.passes.project import project
+from tidegate.passes.restart import restart
 from tidegate.passes.schedule import schedule
+from tidegate.passes.zoneout import zoneout
 
 __all__ = [
     "INPUT",
@@ -20,8 +24,12 @@ __all__ = [
     "Series",
     "Step",
     "Use",
+    "clip",
+    "drop_recurrent",
     "lower",
     "normalise",
     "project",
+    "restart",
     "schedule",
+    "zoneout",
 ]

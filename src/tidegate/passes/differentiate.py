@@ -45,6 +45,17 @@ def _of_variance(grad: Symbol, out: Symbol, *vectors: Symbol) -> tuple[Symbol, .
     return tuple((vector - middle) * each for vector in vectors)
 
 
+def _within(v: Symbol, bound: Symbol) -> Symbol:
+    """1 where clamping changes nothing, the ends included; else 0."""
+    return (1 - _greater(v, bound)) * (1 - _greater(-v, bound))
+
+
+def _at_bound(v: Symbol, bound: Symbol) -> Symbol:
+    """The slope by the bound: 1 or -1 at the ends, 1 everywhere if it is negative, since then it is the value."""
+    negative = _greater(-bound, bound)
+    return negative + (1 - negative) * (_greater(v, bound) - _greater(-v, bound))
+
+
 RULES: Mapping[Op, Rule] = {
     Op.ADD: lambda grad, out, v, w: (grad, grad),  # noqa: ARG005  every rule takes the same arguments
     Op.SUB: lambda grad, out, v, w: (grad, -grad),  # noqa: ARG005
@@ -53,6 +64,7 @@ RULES: Mapping[Op, Rule] = {
     Op.NEG: lambda grad, out, v: (-grad,),  # noqa: ARG005
     Op.MAXIMUM: lambda grad, out, v, w: (grad * _share(v, w), grad * _share(w, v)),  # noqa: ARG005
     Op.MINIMUM: lambda grad, out, v, w: (grad * _share(w, v), grad * _share(v, w)),  # noqa: ARG005
+    Op.CLAMP: lambda grad, out, v, w: (grad * _within(v, w), grad * _at_bound(v, w)),  # noqa: ARG005
     Op.SIGMOID: lambda grad, out, v: (grad * (out * (1 - out)),),  # noqa: ARG005
     Op.TANH: lambda grad, out, v: (grad * (1 - out * out),),  # noqa: ARG005
     Op.RELU: lambda grad, out, v: (grad * _greater(out, 0.0),),  # noqa: ARG005

@@ -12,6 +12,8 @@ from enum import StrEnum
 from tidegate.errors import InternalError
 from tidegate.spec import Node, Op
 
+MEMORY = frozenset({Op.STATE, Op.GIVEN, Op.VECTOR, Op.MASK})  # leaves that lie in memory before a step begins
+
 
 @dataclass(frozen=True)
 class Carried:
@@ -112,7 +114,7 @@ def verify_program(program: Program) -> None:
     """
     nodes = program.step.nodes
     _refuse(program, _out_of_range(program))  # before anything is looked up by them
-    memory = {i for i, node in enumerate(nodes) if node.op in (Op.STATE, Op.GIVEN, Op.VECTOR)}
+    memory = {i for i, node in enumerate(nodes) if node.op in MEMORY}
     begun: set[int] = set()
     complaints = []
     for number, phase in enumerate(program.phases):

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tidegate.passes.program import Phase, Program, Step, verify_program
+from tidegate.passes.program import MEMORY, Phase, Program, Step, verify_program
 from tidegate.passes.remember import CHEAP
 from tidegate.spec.graph import REDUCTIONS, Node, Op, is_narrow
 
 PRODUCTS = frozenset({Op.PRODUCT, Op.TRANSPOSE})
-MEMORY = frozenset({Op.STATE, Op.GIVEN, Op.VECTOR})  # leaves that lie in memory before the step begins
 MOST_SOURCES = 3  # vectors that a value is made of again from; one of them at most is not a leaf
 
 Key = tuple[int, str]

@@ -162,7 +162,8 @@ def forward(
         task: the layer.
         x: the input [..., I], rows without padding; as ``in_rows`` leaves it.
         first: for each state [directions, B, width], contiguous; None for zeros.
-        parameters: those of the first direction, then those of the second, contiguous.
+        parameters: those of the first direction, then those of the second, contiguous. Those of a cell with masks end
+            with them: rows as the input's for a mask of each step, one for each sequence for the others.
         saving: keep what a backward run needs.
         room: rows for what is kept, where there are to be more of them than the input has.
     """
@@ -181,17 +182,17 @@ def forward(
             [*series, *_parts(d, (saved, *given, *last)), *_addresses(parameters[d * count : (d + 1) * count])]
         )
     states = cell.state_widths
-    strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *states, *states, *[0] * count]
+    strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *states, *states, *cell.strides]
     _run(task, plan, bound, strides, size, backward=False)
     return Forward(output, last, saved)
 
 
 class Gradients(NamedTuple):
-    """Of the input (if asked for), of the first states (if there were any) and of the parameters."""
+    """Of the input (if asked for), of the first states (if there were any) and of the parameters; None for masks."""
 
     x: torch.Tensor | None
     first: Tensors | None
-    parameters: Tensors
+    parameters: tuple[torch.Tensor | None, ...]
 
 
 def backward(
@@ -213,20 +214,21 @@ def backward(
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
     d_first = None if first is None else tuple([torch.empty_like(state) for state in first])
-    d_parameters = tuple([fresh(parameter) for parameter in parameters])
+    count, own = len(cell.names), len(cell.parameters)
+    d_parameters = tuple([fresh(p) if k % count < own else None for k, p in enumerate(parameters)])
     d_output = output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else in_rows(d_output)
     nothing = (None,) * len(d_last)
     states = (*(first or nothing), *[None if d is None else d.contiguous() for d in d_last], *(d_first or nothing))
-    count = len(cell.names)
     bound = []
     for d, of_input in zip(range(directions), (d_x, d_other), strict=False):
         at = d * cell.output_width * size
         series = [x.data_ptr(), output.data_ptr() + at, *_parts(d, (done.saved,)), d_output.data_ptr() + at]
         series.append(0 if of_input is None else of_input.data_ptr())
-        own = slice(d * count, (d + 1) * count)
-        bound.append([*series, *_parts(d, states), *_addresses(parameters[own]), *_addresses(d_parameters[own])])
+        brought = _addresses(parameters[d * count : (d + 1) * count])
+        gradients = [g.data_ptr() for g in d_parameters[d * count : (d + 1) * count] if g is not None]
+        bound.append([*series, *_parts(d, states), *brought, *gradients])
     wide = directions * cell.output_width
     strides = [row_stride(x), wide, plan.saved_width, row_stride(d_output), x.shape[-1]]
-    strides += [*cell.state_widths * 3, *[0] * (2 * count)]
+    strides += [*cell.state_widths * 3, *cell.strides, *[0] * len(cell.parameters)]
     _run(task, plan, bound, strides, size, backward=True)
     return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters)

@@ -34,7 +34,8 @@ def run(
 
     Args:
         graph: the cell.
-        parameters: ``weight_M`` and ``bias_M`` of each matrix M, and each vector, by their names in the graph.
+        parameters: ``weight_M`` and ``bias_M`` of each matrix M, each vector and each mask, by their names in the
+            graph. A mask of each step is laid out as ``rows.data``, others have a row for each sequence.
         widths: the width of each axis of the graph.
         rows: the input sequences.
         initial: the states before the first step in the order of the graph, each [B, width]. B may
@@ -48,7 +49,7 @@ def run(
     wanted = graph.updates[:1] if wanted is None else wanted
     widths = all_widths(widths)
     cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates})
-    inputs = cell.input_products(rows)
+    inputs = cell.input_products(rows) | cell.masks(rows.steps.counts)
     sizes = rows.steps.counts
     resets = None if rows.resets is None else rows.resets.split(sizes)
     kept: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(sizes))}
@@ -86,7 +87,7 @@ def _resized(states: Tensors, size: int, initial: Tensors, finished: list[Tensor
 
 def _varies(graph: Graph, index: int) -> bool:
     """Whether a value depends on the input or a state, and not on parameters alone."""
-    return any(graph.nodes[i].op in (Op.INPUT, Op.STATE) for i in graph.reaches((index,)))
+    return any(graph.nodes[i].op in (Op.INPUT, Op.STATE, Op.MASK) for i in graph.reaches((index,)))
 
 
 class _Cell:
@@ -118,6 +119,17 @@ class _Cell:
             index = next(i for i, node in enumerate(self.graph.nodes) if node.op is Op.INPUT)
             found[index] = rows.data.split(rows.steps.counts)
         return found
+
+    def masks(self, sizes: Sequence[int]) -> dict[int, Sequence[torch.Tensor]]:
+        """The values of masks: node to values by step."""
+        each = {mask.name: mask.each for mask in self.graph.masks}
+        named = {index: node.name for index, node in enumerate(self.graph.nodes) if node.op is Op.MASK}
+        return {
+            index: self.parameters[name].split(sizes)
+            if each[name] == "step"
+            else [self.parameters[name][:size] for size in sizes]
+            for index, name in named.items()
+        }
 
     def step(self, given: Mapping[int, torch.Tensor], states: Tensors) -> list[torch.Tensor]:
         """The value of every node in one step."""

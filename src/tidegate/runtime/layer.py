@@ -26,8 +26,8 @@ def run_layer(
         rows: the input sequences.
         sequences: how many there are, those of length zero included (B).
         first: for each state [directions, B, width]; None for zeros.
-        parameters: as ``cell.names`` orders them, those of the second direction, if there is one, behind those of
-            the first.
+        parameters: and masks, as ``cell.names`` orders them; those of the second direction, if there is one, behind
+            those of the first. A mask of each step is laid out as ``rows.data``, others have a row for each sequence.
 
     Returns:
         What kept the layer from the engine, None for nothing; and the output laid out as ``rows.data``, directions

@@ -102,7 +102,7 @@ def forward_plan(
     """The plan of a forward run.
 
     A call brings the tensors x, y, saved (if saving), the first and then the last values of each state, and
-    the parameters, in this order.
+    the parameters and masks, in this order.
 
     Raises:
         EmitError: the cell has more products or values than the engine holds.
@@ -117,10 +117,16 @@ def backward_plan(
     """The plan of a backward run.
 
     A call brings the tensors x, y, saved, dy, dx (if asked for), for each state its first values, the adjoints of
-    its last values, then for each state the adjoints of its first values, the parameters, and their gradients.
+    its last values, then for each state the adjoints of its first values, the parameters, masks, and the
+    gradients of the parameters.
     """
     builder = _Builder(compiled, widths, dtype, function, saving=True)
     return builder.backward(input_gradient=input_gradient)
+
+
+def _mask(name: str) -> str:
+    """A mask among the tensors of a call, where a parameter may have the same name."""
+    return f"mask {name}"
 
 
 class _Builder:
@@ -130,6 +136,7 @@ class _Builder:
         self.compiled, self.widths, self.dtype, self.function = compiled, all_widths(widths), dtype, function
         self.saving = saving
         self.graph, self.lowered = compiled.graph, compiled.lowered
+        self._masks = {_mask(mask.name): mask for mask in self.graph.masks}
         self.names: dict[str, int] = {}  # of tensors, in the order in which a call brings them
         self.matrices: list[Any] = []
         self.products: list[Any] = []
@@ -150,7 +157,7 @@ class _Builder:
         """Products of the input before a chunk, then the phases of each step."""
         self._bring(INPUT, OUTPUT, SAVED)
         self._bring(*(f"{which} {s.name}" for which in ("first", "last") for s in self.graph.states))
-        self._bring(*parameter_shapes(self.graph, self.widths))
+        self._bring(*parameter_shapes(self.graph, self.widths), *self._masks)
         program = self.compiled.programs["forward"]
         self._lay_out_carried(program)
         inputs = [(m, group) for m, operand, group in self.graph.products if self._is_input(operand)]
@@ -185,7 +192,7 @@ class _Builder:
         self._bring(INPUT, OUTPUT, SAVED, UPSTREAM, "dx")
         self._bring(*(f"{which} {s.name}" for which in ("first", "d last", "d first") for s in self.graph.states))
         parameters = parameter_shapes(self.graph, self.widths)
-        self._bring(*parameters, *(f"d {name}" for name in parameters))
+        self._bring(*parameters, *self._masks, *(f"d {name}" for name in parameters))
         self._lay_out_carried(self.compiled.programs["backward"])
         order = [series for gradient in self.lowered.matrices for _, series in gradient.blocks]
         axes = {s.name: s.axis for s in self.lowered.backward.series}
@@ -317,6 +324,9 @@ class _Builder:
             return PlaceStruct(Kind.BEFORE, -1, self.carried_at[node.name], -1)
         if node.op is Op.VECTOR:
             return self._tensor_place(Kind.VECTOR, node.matrix, self._block_of(node.matrix, node.name)[0])
+        if node.op is Op.MASK:
+            mask = self._masks[_mask(node.name)]
+            return self._tensor_place(Kind.SERIES if mask.each == "step" else Kind.ROWS, _mask(node.name))
         return self._series_place(node.name)
 
     def _series_place(self, name: str) -> Any:

@@ -28,14 +28,18 @@ class SizedCell:
     Attributes:
         graph: the cell.
         widths: of each axis.
-        names: of the parameters of one direction, as ``spec.parameter.parameter_shapes`` orders them.
+        parameters: the names of those of one direction, as ``spec.parameter.parameter_shapes`` orders them.
+        names: of the tensors that one direction reads beside input and states: its parameters, then its masks.
+        strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
         text: the graph and the widths as text, from which ``described`` brings them back without running code.
     """
 
     def __init__(self, graph: Graph, widths: Mapping[str, int]) -> None:
         self.graph, self.widths = graph, dict(widths)
-        self.names = tuple(parameter_shapes(graph, widths))
+        self.parameters = tuple(parameter_shapes(graph, widths))
+        self.names = (*self.parameters, *(mask.name for mask in graph.masks))
+        self.strides = (*(0 for _ in self.parameters), *(widths[mask.axis] for mask in graph.masks))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
         self.text = json.dumps({"widths": self.widths, "graph": graph.to_json()})

@@ -14,13 +14,18 @@ from tidegate.spec.graph import Op
 Value = torch.Tensor | float
 
 
+def _number(value: float, like: torch.Tensor) -> torch.Tensor:
+    """In the type of ``like`` at once: by way of torch's default type it would lose digits."""
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device)
+
+
 def _with_numbers(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[[Value, Value], Value]:
     """Let a function of two tensors take a number in either place."""
 
     def call(v: Value, w: Value) -> Value:
         kind = v if isinstance(v, torch.Tensor) else w
         assert isinstance(kind, torch.Tensor)
-        return function(torch.as_tensor(v).to(kind), torch.as_tensor(w).to(kind))
+        return function(*(x.to(kind) if isinstance(x, torch.Tensor) else _number(x, kind) for x in (v, w)))
 
     return call
 
@@ -39,6 +44,7 @@ TENSORS: Table = {
     **ARITHMETIC,
     Op.MAXIMUM: _with_numbers(torch.maximum),
     Op.MINIMUM: _with_numbers(torch.minimum),
+    Op.CLAMP: _with_numbers(lambda v, bound: torch.clamp(v, -bound, bound)),
     Op.SIGMOID: torch.sigmoid,
     Op.TANH: torch.tanh,
     Op.RELU: torch.relu,

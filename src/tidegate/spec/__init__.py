@@ -1,8 +1,21 @@
 """What a cell is: its definition, the graph it is traced to, and what can be read off that graph."""
 
 from tidegate.spec.cell import Cell
-from tidegate.spec.function import exp, log, log_sigmoid, maximum, mean, minimum, relu, sigmoid, sqrt, tanh, variance
-from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State, Vector
+from tidegate.spec.function import (
+    clamp,
+    exp,
+    log,
+    log_sigmoid,
+    maximum,
+    mean,
+    minimum,
+    relu,
+    sigmoid,
+    sqrt,
+    tanh,
+    variance,
+)
+from tidegate.spec.graph import Block, Graph, Mask, Matrix, Node, Op, State, Vector
 from tidegate.spec.norm import layer_norm
 from tidegate.spec.trace import trace
 from tidegate.spec.verify import verify
@@ -11,11 +24,13 @@ __all__ = [
     "Block",
     "Cell",
     "Graph",
+    "Mask",
     "Matrix",
     "Node",
     "Op",
     "State",
     "Vector",
+    "clamp",
     "exp",
     "layer_norm",
     "log",

@@ -64,6 +64,19 @@ def _keeps_state(graph: Graph, gate: int, value: float, seed: int) -> bool | Non
     return old is not None and abs(values[graph.updates[0]] - old) < 1e-12
 
 
+def forget_gate(graph: Graph) -> tuple[str, int] | None:
+    """The gate that says how much of the old state stays, and the sign of a bias that makes it stay.
+
+    It is the gate f; in a cell without one the update gate z, where its convention is known. None if there is neither.
+    """
+    gates = [name for name, _ in graph.gates]
+    name = "f" if "f" in gates else "z"
+    convention = update_convention(graph, name)
+    if name == "z" and convention is None:
+        return None
+    return name, -1 if convention == "write" else 1
+
+
 def output_gate_sees(graph: Graph, gate: str = "o", state: str = "c") -> str | None:
     """Which cell state the output gate reads directly: ``"new"``, ``"old"``, or None for neither."""
     gates = dict(graph.gates)

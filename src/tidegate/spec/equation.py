@@ -34,7 +34,7 @@ class Notation:
         now: the name of a value of this step.
         before: the name of a state before this step.
         input: the input.
-        leaf: the name of a vector.
+        leaf: the name of a vector or a mask.
         matrix: the name of a row block of a matrix.
         bias: the name of a row block of a bias.
         number: a constant.
@@ -90,6 +90,8 @@ class _Writer:
             return self.notation.input, ATOM
         if node.op is Op.VECTOR:
             return self._vector(node), ATOM
+        if node.op is Op.MASK:
+            return self.notation.leaf(node.name), ATOM
         if node.op is Op.PRODUCT:
             return self._product(node)
         if normal := normal_at(self.graph, index):
@@ -141,7 +143,7 @@ PLAIN = Notation(
         Op.DIV: infix(" / ", TERM, right=ATOM),
         Op.NEG: Rule("-{0}", SUM, (TERM,)),
         **{op: Rule(f"{op}({{0}})", ATOM, (0,)) for op in UNARY - {Op.NEG}},
-        **{op: Rule(f"{op}({{0}}, {{1}})", ATOM, (0, 0)) for op in (Op.MAXIMUM, Op.MINIMUM)},
+        **{op: Rule(f"{op}({{0}}, {{1}})", ATOM, (0, 0)) for op in (Op.MAXIMUM, Op.MINIMUM, Op.CLAMP)},
     },
     norm=("layer_norm({0})", "layer_norm({0}).{1}"),
     reductions={op: f"{op}({{}})" for op in REDUCTIONS},

@@ -20,7 +20,7 @@ def evaluate(
     Args:
         graph: the program.
         table: what each pointwise operation does.
-        leaf: the value of an input, state, vector or constant node.
+        leaf: the value of an input, state, vector, mask or constant node.
         product: the value of a product node, from the node and the value of its operand.
         given: values that replace those of some nodes.
     """

@@ -51,6 +51,7 @@ NUMBERS: Table = {
     **ARITHMETIC,
     Op.MAXIMUM: max,
     Op.MINIMUM: min,
+    Op.CLAMP: lambda value, bound: min(max(value, -bound), bound),
     Op.SIGMOID: _sigmoid,
     Op.TANH: math.tanh,
     Op.RELU: lambda value: max(value, 0.0),
@@ -131,3 +132,8 @@ def maximum(v: Any, w: Any) -> Any:
 def minimum(v: Any, w: Any) -> Any:
     """The smaller of two values, element by element."""
     return _call(Op.MINIMUM, v, w)
+
+
+def clamp(v: Any, bound: Any) -> Any:
+    """``v``, no further from zero than ``bound``, element by element; flat beyond it."""
+    return _call(Op.CLAMP, v, bound)

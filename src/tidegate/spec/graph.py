@@ -27,6 +27,7 @@ class Op(StrEnum):
     INPUT = "input"  # x_t, all features
     STATE = "state"  # a state before this step
     VECTOR = "vector"  # one block of a vector parameter
+    MASK = "mask"  # numbers that whoever runs the cell draws
     CONST = "const"  # a number
     PRODUCT = "product"  # one row block of (matrix @ argument + bias)
     ADD = "add"
@@ -36,6 +37,7 @@ class Op(StrEnum):
     NEG = "neg"
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
+    CLAMP = "clamp"  # the first argument, no further from zero than the second
     SIGMOID = "sigmoid"
     TANH = "tanh"
     RELU = "relu"
@@ -53,8 +55,8 @@ class Op(StrEnum):
 
 
 DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER, Op.SPREAD})
-LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.CONST})
-BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM})
+LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.MASK, Op.CONST})
+BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP})
 UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.SQRT})
 REDUCTIONS = frozenset({Op.MEAN, Op.VARIANCE})
 ONE = "1"
@@ -154,6 +156,21 @@ class State:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """Numbers that come from outside and have no derivative, such as those of dropout.
+
+    Attributes:
+        name: of the mask.
+        axis: its width.
+        each: ``"step"`` where they are others at every step of a sequence, ``"sequence"`` where they stay.
+    """
+
+    name: str
+    axis: str = "H"
+    each: str = "step"
+
+
+@dataclass(frozen=True)
 class Graph:
     """A traced cell.
 
@@ -165,6 +182,7 @@ class Graph:
         nodes: the program.
         updates: for each state, the node that holds its new value.
         gates: reported values, as pairs of name and node.
+        masks: what whoever runs the cell brings beside input, states and parameters.
     """
 
     name: str
@@ -174,13 +192,15 @@ class Graph:
     nodes: tuple[Node, ...]
     updates: tuple[int, ...]
     gates: tuple[tuple[str, int], ...]
+    masks: tuple[Mask, ...] = ()
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:  # computed once: graphs are keys of caches that every call of a layer looks into
-        return hash((self.name, self.matrices, self.states, self.vectors, self.nodes, self.updates, self.gates))
+        declared = (self.name, self.matrices, self.states, self.vectors, self.masks)
+        return hash((declared, self.nodes, self.updates, self.gates))
 
     def matrix(self, name: str) -> Matrix:
         return next(matrix for matrix in self.matrices if matrix.name == name)
@@ -275,6 +295,7 @@ class Graph:
                 nodes=tuple(_node(item) for item in _typed(data["nodes"], list)),
                 updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
                 gates=tuple((_typed(name, str), _typed(index, int)) for name, index in _typed(data["gates"], list)),
+                masks=tuple(_built(Mask, item) for item in _typed(data.get("masks", []), list)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SpecError("GRAPH_DATA", f"this is not a saved cell: {type(error).__name__} {error}") from error

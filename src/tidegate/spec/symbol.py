@@ -79,8 +79,8 @@ def _binary(op: Op, swapped: bool = False) -> Callable[[Symbol, Any], Symbol]:
 
 _CHOOSE = "write the choice with sigmoid, relu, maximum or minimum; step must be the same for every value"
 _USE_OURS = (
-    "use the functions of tidegate.spec: sigmoid, tanh, relu, exp, log, log_sigmoid, sqrt, maximum, minimum, mean and "
-    "variance"
+    "use the functions of tidegate.spec: sigmoid, tanh, relu, exp, log, log_sigmoid, sqrt, maximum, minimum, clamp, "
+    "mean, variance"
 )
 
 

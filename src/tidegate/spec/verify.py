@@ -34,6 +34,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
 AXIS = re.compile(r"[A-Z][A-Za-z]{0,31}")
 PREFIXES = tuple(f"{kind}_" for kind in KINDS)
+EACH = ("step", "sequence")  # how long a mask stays the same
 RESERVED = frozenset({"x", "raw", "self", "weight", "bias", *TORCH_NAMES.values(), PROJECTION})
 ARITY = dict.fromkeys(LEAVES, 0) | dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | {Op.PRODUCT: 1}
 
@@ -81,7 +82,8 @@ def verify(graph: Graph) -> None:
 
 def _fields(graph: Graph) -> Iterator[str]:
     """A field that a node does not use holds its default, so that equal programs have equal hashes."""
-    uses = {Op.STATE: {"name"}, Op.VECTOR: {"name", "matrix"}, Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}}
+    uses = {op: {"name"} for op in (Op.STATE, Op.MASK)}
+    uses |= {Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}, Op.VECTOR: {"name", "matrix"}}
     plain = Node(Op.INPUT)
     for index, node in enumerate(graph.nodes):
         if node.op in DERIVED:
@@ -91,7 +93,7 @@ def _fields(graph: Graph) -> Iterator[str]:
                 yield f"%{index}: {node.op} has no {field}"
     blocks = [block for parameter in graph.parameters for block in parameter.blocks]
     axes = {state.axis for state in graph.states} | {block.axis for block in blocks}
-    axes |= {matrix.columns for matrix in graph.matrices}
+    axes |= {matrix.columns for matrix in graph.matrices} | {mask.axis for mask in graph.masks}
     axes |= {node.axis.removesuffix(ONE) for node in graph.nodes} - {""}
     yield from (
         f"{axis!r:.40} is not an axis: begin with a capital" for axis in sorted(axes) if not AXIS.fullmatch(axis)
@@ -105,6 +107,7 @@ def _names(graph: Graph) -> Iterator[str]:
         "matrix": [m.name for m in graph.matrices if (m.name, m.blocks[:1]) != _projection(graph)],
         "state": [s.name for s in graph.states],
         "vector": [vector.name for vector in graph.vectors],
+        "mask": [mask.name for mask in graph.masks],
         "gate": [name for name, _ in graph.gates],
     } | {f"block of {p.name}": [block.name for block in p.blocks] for p in graph.parameters}
     derived = _of_norms(graph)
@@ -144,12 +147,17 @@ def _order(graph: Graph) -> Iterator[str]:
 
 def _leaves(graph: Graph) -> Iterator[str]:
     states = {state.name: state.axis for state in graph.states}
+    masks = {mask.name: mask.axis for mask in graph.masks}
+    yield from (f"{v.name!r} is a vector and a mask" for v in graph.vectors if v.name in masks)
+    yield from (f"mask {m.name} is one each {m.each!r}: {' '.join(EACH)}" for m in graph.masks if m.each not in EACH)
     blocks = {(vector.name, block.name): block.axis for vector in graph.vectors for block in vector.blocks}
     for index, node in enumerate(graph.nodes):
         if node.op is Op.STATE and states.get(node.name) != node.axis:
             yield f"%{index}: no state {node.name!r} with axis {node.axis!r}"
         if node.op is Op.VECTOR and blocks.get((node.matrix, node.name)) != node.axis:
             yield f"%{index}: no vector {node.label!r} with axis {node.axis!r}"
+        if node.op is Op.MASK and masks.get(node.name) != node.axis:
+            yield f"%{index}: no mask {node.name!r} with axis {node.axis!r}"
         if node.op is Op.INPUT and node.axis != graph.input_axis:
             yield f"%{index}: the input has axis {graph.input_axis}, not {node.axis!r}"
         if node.op is Op.CONST and (node.axis or not isinstance(node.value, float) or not math.isfinite(node.value)):
@@ -214,6 +222,8 @@ def _results(graph: Graph) -> Iterator[str]:
             yield f"vector {vector.name} is declared but never used"
         if any(block.bias for block in vector.blocks):
             yield f"vector {vector.name} has a bias, which only matrices have"
+    drawn = {graph.nodes[i].name for i in used if graph.nodes[i].op is Op.MASK}
+    yield from (f"mask {m.name} is declared but never used" for m in graph.masks if m.name not in drawn)
     for name, index in graph.gates:
         if index not in used:
             yield f"gate {name} does not influence any state"

@@ -1,0 +1,32 @@
+"""Keep the states of a cell within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tidegate.passes.rewrite import Rewriter
+from tidegate.spec.function import clamp
+from tidegate.spec.graph import Graph
+from tidegate.spec.symbol import Symbol
+
+
+def clip(graph: Graph, bounds: Mapping[str, float]) -> Graph:
+    """The same cell with new states in [-s, s], for the states that have a bound s.
+
+    What a step computes from a new state, as an LSTM its h from c, it computes from the clipped one. The gradient is
+    that of torch.clamp: all within the bounds, the bounds included, and none beyond. First states are as they come.
+    """
+    limits = {n: bounds[s.name] for s, n in zip(graph.states, graph.updates, strict=True) if s.name in bounds}
+
+    def change(rewriter: Rewriter, index: int, args: Sequence[Symbol]) -> Symbol | None:
+        if index not in limits or not args:  # a leaf may also be what the step began with
+            return None
+        clipped: Symbol = clamp(rewriter.copy(graph.nodes[index], args), limits[index])
+        return clipped
+
+    rewriter = Rewriter(graph, change)
+    updates = [rewriter.values[index] for index in graph.updates]
+    for k, index in enumerate(graph.updates):
+        if index in limits and not graph.nodes[index].args:
+            updates[k] = clamp(updates[k], limits[index])
+    return rewriter.finished(updates)

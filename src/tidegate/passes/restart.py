@@ -1,0 +1,29 @@
+"""Resets that lead to learned states: what the engine and the eager path do with zeros, as equations of the cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidegate.passes.rewrite import Rewriter
+from tidegate.spec.graph import Graph, Op
+from tidegate.spec.symbol import Symbol
+
+INITIAL = "initial_{}"  # the vector of a state
+MASK = "reset_{}"  # by an axis
+
+
+def restart(graph: Graph) -> Graph:
+    """The same cell, which sees ``(1 - r) s + r initial_s`` for each state s.
+
+    The mask r is 1 at steps that begin anew and 0 elsewhere; the vectors ``initial_s`` get their gradients from it.
+    """
+
+    def change(rewriter: Rewriter, index: int, args: Sequence[Symbol]) -> Symbol | None:
+        node = graph.nodes[index]
+        if node.op is not Op.STATE:
+            return None
+        begins = rewriter.mask(MASK.format(node.axis), node.axis, "step")
+        first = rewriter.vector(INITIAL.format(node.name), node.axis)
+        return (1 - begins) * rewriter.copy(node, args) + begins * first
+
+    return Rewriter(graph, change).finished()

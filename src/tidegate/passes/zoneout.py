@@ -1,0 +1,33 @@
+"""Zoneout: states that keep their old value at random (Krueger et al. 2017, arXiv 1606.01305)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tidegate.passes.rewrite import Rewriter
+from tidegate.spec.graph import Graph, Node, Op
+
+MASK = "zoneout_{}"  # by the name of a state
+
+
+def zoneout(graph: Graph, rates: Mapping[str, float], *, drawn: bool) -> Graph:
+    """The same cell with ``s' = m s + (1 - m) new`` for some of its states.
+
+    They are mixed behind the step, as the paper prints it: whatever a step computes from a new state, as an LSTM its h
+    from c, it computes from the unmixed one. The output of the step is the mixed h.
+
+    Args:
+        graph: the cell.
+        rates: for each of the states the probability that a unit keeps its value.
+        drawn: m is a mask of zeros and ones, for training; else it is the rate, which is the mask's expectation.
+    """
+    rewriter = Rewriter(graph)
+    updates = []
+    for state, index in zip(graph.states, graph.updates, strict=True):
+        new = rewriter.values[index]
+        if rates.get(state.name):
+            old = rewriter.add(Node(Op.STATE, name=state.name, axis=state.axis))
+            keeps = rewriter.mask(MASK.format(state.name), state.axis, "step") if drawn else rates[state.name]
+            new = keeps * old + (1 - keeps) * new
+        updates.append(new)
+    return rewriter.finished(updates)

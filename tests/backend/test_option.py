@@ -1,0 +1,45 @@
+"""Options by the engine and by the definition, with the same masks, for every cell."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.backend.agreement import judge
+from tests.backend.drawn import ALL_OPTIONS, draw
+from tidegate.zoo import CELLS
+
+SMALL = replace(
+    draw(1), projected=0, T=5, B=7, features=3, hidden=19, layers=1, bidirectional=True, bias=True, layout="lengths",
+    lengths=(5, 0, 3, 5, 1, 2, 4), resets=True, given=False, place="whole", saturated=False, dtype=torch.float64,
+    threads=2, loss="all", input_gradient=True, frozen=0.0, extras=(), options=ALL_OPTIONS,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_agrees_with_its_definition(cell):
+    assert judge(replace(SMALL, cell=cell)).complaints == []
+
+
+SHAPES = {
+    "given states": replace(SMALL, given=True),
+    "a stack": replace(SMALL, layers=2, bidirectional=False),
+    "a full batch": replace(SMALL, layout="full", lengths=None),
+    "batch first": replace(SMALL, layout="batch first", lengths=None),
+    "packed": replace(SMALL, layout="packed", lengths=(5, 1, 3, 5, 1, 2, 4), resets=False),
+    "one sequence": replace(SMALL, layout="single", lengths=None, B=1),
+    "one step of one sequence": replace(SMALL, layout="full", lengths=None, T=1, B=1),
+    "no steps at all": replace(SMALL, lengths=(0,) * 7),
+    "no sequences": replace(SMALL, layout="full", lengths=None, B=0),
+    "shared by units": replace(SMALL, layout="full", lengths=None, B=3, hidden=150, threads=4),
+    "many sequences": replace(SMALL, layout="lengths", lengths=tuple(k % 6 for k in range(300)), B=300),
+    "projected": replace(SMALL, projected=4),
+    "in float32": replace(SMALL, dtype=torch.float32),
+    "whatever the threads": replace(SMALL, extras=("threads",)),
+    "back twice, and without gradients": replace(SMALL, extras=("retain", "inference", "functional", "data")),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_other_shapes_and_calls_agree(shape):
+    assert judge(replace(SHAPES[shape], cell="lstm")).complaints == []
