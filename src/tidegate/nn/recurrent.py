@@ -142,8 +142,7 @@ class Recurrent(torch.nn.RNNBase):
         """As torch.nn prints it; a layer without a name of its own begins with its cell."""
         if type(self) is not Recurrent:
             return super().extra_repr()
-        own = f", widths={self.own_widths}" if self.own_widths else ""
-        return f"{self.mode}, {super().extra_repr()}{own}"
+        return f"{self.mode}, {super().extra_repr()}{shown_widths(self.cells[0])}"
 
     @property
     def output_size(self) -> int:
@@ -298,6 +297,12 @@ class _Outside:
         if not self.batched:
             return y.squeeze(1)
         return y.transpose(0, 1) if self.batch_first else y
+
+
+def shown_widths(cell: SizedCell) -> str:
+    """What a module prints of the axes that its cell has of its own."""
+    own = {axis: cell.widths[axis] for axis in cell.graph.own_axes}
+    return f", widths={own}" if own else ""
 
 
 def graph_of(cell: type[Cell] | Graph | str) -> Graph:
