@@ -126,7 +126,7 @@ FURTHER: dict[str, Reference] = {
     "mut3": _one_biased(MUTATED, mut3, 3),
     "scrn": Context("Mikolov et al. 2014: alpha 0.95; h above, s below in W; no bias", scrn, 2, {}, {}),
     "adaptivescrn": Context(
-        "Mikolov et al. 2014, adaptive context features: Q is the logistic function of beta",
+        "Mikolov et al. 2014, adaptive context: Q is the logistic function of beta",
         adaptive_scrn,
         2,
         {},
