@@ -378,7 +378,7 @@ def test_other_types_run_by_the_definition():
 # Numbers that are none
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn/relu", "minlstm", "lstm1997", "misprintgru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn/relu", "minlstm", "lstm1997", "misprintgru", "slstm"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e38])
 def test_what_is_not_finite_stays_with_its_sequence_and_looks_as_by_the_definition(cell, value):
     torch.manual_seed(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tidegate import spec
-from tidegate.spec import Cell
+from tidegate.spec import Block, Cell
 
 Tensors = dict[str, Tensor]
 NAMES = "sigmoid tanh relu exp log log_sigmoid sqrt maximum minimum mean variance layer_norm"
@@ -80,34 +80,58 @@ class RandomCell:
     def _arguments(self, params: Tensors, x_t: Tensor, states: tuple[Tensor, ...]) -> dict[str, Any]:
         declared = self.cell.graph
 
+        widths = {s.axis: value.shape[-1] for s, value in zip(declared.states, states, strict=True)}
+
         def product(matrix: Any, suffix: str) -> Callable[[Tensor], SimpleNamespace]:
-            names = [block.name for block in matrix.blocks]
-            biased = [block.name for block in matrix.blocks if block.bias]
-            weights = dict(zip(names, params[f"weight_{suffix}_l0"].chunk(len(names)), strict=True))
-            biases = dict(zip(biased, params[f"bias_{suffix}_l0"].chunk(len(biased)), strict=True)) if biased else {}
-            return lambda v: SimpleNamespace(**{n: v @ w.T + biases.get(n, 0) for n, w in weights.items()})
+            biased = [block for block in matrix.blocks if block.bias]
+            weights = cut(params[f"weight_{suffix}_l0"], matrix.blocks, widths)
+            biases = cut(params[f"bias_{suffix}_l0"], biased, widths) if biased else {}
+
+            def multiply(v: Tensor) -> SimpleNamespace:  # of a square matrix some blocks may be meant for another width
+                fits = {n: w for n, w in weights.items() if w.shape[1] == v.shape[-1]}
+                return SimpleNamespace(**{n: v @ w.T + biases.get(n, 0) for n, w in fits.items()})
+
+            return multiply
 
         suffixes = {"W": "ih", "U": "hh"}
         products = {m.name: product(m, suffixes.get(m.name, m.name)) for m in declared.matrices}
         vectors = {vector.name: params[f"{vector.name}_l0"] for vector in declared.vectors}
         own = {"p": SimpleNamespace(**{name.removeprefix("p_"): v for name, v in vectors.items()})} if vectors else {}
         named = {s.name: value for s, value in zip(declared.states, states, strict=True)}
-        return {"x": products.pop("W")(x_t), **named, **products, **own}
+        x = products.pop("W")(x_t)
+        x.raw = x_t
+        return {"x": x, **named, **products, **own}
+
+
+def cut(rows: Tensor, blocks: Sequence[Block], widths: Mapping[str, int]) -> Tensors:
+    """The rows of each block by its name."""
+    parts = rows.split([widths[block.axis] for block in blocks])
+    return dict(zip([block.name for block in blocks], parts, strict=True))
 
 
 @st.composite
 def random_cells(draw: st.DrawFn) -> RandomCell:
-    """A cell of one to three states, one to three gates, perhaps a second matrix and vectors, perhaps biased."""
+    """A cell of one to three states, one to three gates, perhaps a second matrix and vectors, perhaps biased.
+
+    It may have a further state of another width, which then has a gate of that width too, and may read its input raw.
+    """
     states = ["h", "c", "s"][: draw(st.integers(1, 3))]
     gates = ["i", "f", "n"][: draw(st.integers(1, 3))]
     extra = draw(st.lists(st.sampled_from(gates), unique=True).map(sorted))
     vectors = draw(st.lists(st.sampled_from(["a", "b"]), unique=True).map(sorted))
+    raw, context = draw(st.booleans()), draw(st.booleans())
+    leaves = [*states, *["x.raw"] * raw]
     lines = []
+    if context:
+        lines.append(f"k = sigmoid(x.k + Q({draw(expressions(leaves))}).k + {draw(expressions(['q']))})")
+        lines.append(f"q = tanh({draw(expressions(['q', 'k']))} + k)")
     for k, gate in enumerate(gates):
-        known = [*states, *gates[:k], *(f"p.{v}" for v in vectors)]
+        known = [*leaves, *gates[:k], *(f"p.{v}" for v in vectors)]
         terms = [f"x.{gate}", f"U({draw(expressions(known))}).{gate}"]
         terms += [f"R({draw(expressions(states))}).{gate}"] * (gate in extra)
         terms += [f"p.{v}" for v in vectors] * (k == 0)
+        if context and k == 0:
+            terms.append(f"P({draw(expressions(['q', 'k']))}).{gate}")
         lines.append(f"{gate} = {draw(st.sampled_from(['sigmoid', 'tanh', '']))}({' + '.join(terms)})")
         lines.append(f"{gate} = {draw(expressions([gate, *known]))} + {gate}")
     everything = " + ".join(gates)
@@ -116,8 +140,10 @@ def random_cells(draw: st.DrawFn) -> RandomCell:
         draw(st.one_of(st.sampled_from([*states, *gates]), expressions(gates).map("tanh({})".format)))
         for _ in states[1:]
     ]
-    result = ", ".join(new) + ","
-    parameters = ", ".join(["x", *states, "U", *["R"] * bool(extra), *["p"] * bool(vectors)])
+    result = ", ".join([*new, *["q"] * context]) + ","
+    matrices = {"U": " ".join(gates)} | ({"R": " ".join(extra)} if extra else {})
+    matrices |= {"P": gates[0], "Q": "k:S"} if context else {}
+    parameters = ", ".join(["x", *states, *["q"] * context, *matrices, *["p"] * bool(vectors)])
     body = "".join(f"    {line}\n" for line in lines)
     shown = ", ".join(f"{gate}={gate}" for gate in gates)
     source = (
@@ -127,10 +153,12 @@ def random_cells(draw: st.DrawFn) -> RandomCell:
     return compiled(
         source,
         gates=" ".join(gates),
-        state=" ".join(states),
+        input="H" if raw else "I",
+        inputs=" ".join([*gates, *["k:S"] * context]),
+        state=" ".join([*states, *["q:S"] * context]),
         vectors=" ".join(f"p_{v}" for v in vectors),
-        matrices={"U": " ".join(gates)} | ({"R": " ".join(extra)} if extra else {}),
-        biases=draw(st.sampled_from(["W U", "W", "U", "", *["W R"] * bool(extra)])),
+        matrices=matrices,
+        biases=draw(st.sampled_from(["W U", "W", "U", "", *["W R"] * bool(extra), *["W U P Q"] * context])),
     )
 
 

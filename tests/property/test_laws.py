@@ -108,9 +108,12 @@ def test_a_saved_cell_runs_as_the_cell(cell, T, B, H):
 def random_case(made, T, B, H):
     """A layer of a random cell and leaves to run it on: parameters, input and states."""
     torch.manual_seed(T + 10 * B + 100 * H)
-    layer = Recurrent(made.cell, 3, H, dtype=torch.float64)
-    states = tuple(torch.randn(B, H, dtype=torch.float64, requires_grad=True) for _ in made.cell.graph.states)
-    return layer, torch.randn(T, B, 3, dtype=torch.float64, requires_grad=True), states
+    graph = made.cell.graph
+    features = H if graph.input_axis == "H" else 3
+    layer = Recurrent(graph, features, H, dtype=torch.float64, widths=dict.fromkeys(graph.own_axes, H // 2 + 1))
+    widths = layer.cells[0].state_widths
+    states = tuple(torch.randn(B, width, dtype=torch.float64, requires_grad=True) for width in widths)
+    return layer, torch.randn(T, B, features, dtype=torch.float64, requires_grad=True), states
 
 
 def with_gradients(found: dict[str, Tensor], leaves: dict[str, Tensor]) -> dict[str, Tensor]:

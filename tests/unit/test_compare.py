@@ -10,10 +10,11 @@ import pytest
 from tidegate import compare, report, tasks, zoo
 from tidegate.compare.budget import count_parameters, solve_hidden_size
 from tidegate.compare.executor import Progress, run_all
+from tidegate.compare.layer import flops_per_step, layer_of
 from tidegate.compare.run import _settings
 from tidegate.compare.trial import Setting, TrialSpec, derive, run_trial
 from tidegate.errors import InputError
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.spec import Cell, measure, sigmoid, tanh
 from tidegate.tasks import Recipe
 
 
@@ -45,6 +46,25 @@ def test_hidden_sizes_meet_the_budget(task, cell) -> None:
     assert abs(parameters / 30_000 - 1) < 0.02
     nearby = [count_parameters(task, cell.graph, size + step) for step in (-1, 1)]
     assert all(abs(parameters - 30_000) <= abs(other - 30_000) for other in nearby)
+
+
+def test_a_cell_that_takes_as_many_features_as_units_gets_a_map_in_front(task) -> None:
+    graph = zoo.MUT1.graph
+    model = task.model(layer_of(graph, 7), 0.0)
+    features = task.inputs.shape[1]
+    assert [tuple(p.shape) for p in model.encoder.parameters()] == [(7, features), (7,)]
+    assert flops_per_step(model) == 7 * (2 * features + 1) + measure.flops(graph, {"H": 7})
+    plain = task.model(layer_of(zoo.GRU.graph, 7), 0.0)
+    assert not list(plain.encoder.parameters())
+    assert flops_per_step(plain) == measure.flops(zoo.GRU.graph, {"I": features, "H": 7})
+    outputs, _ = model(next(iter(task.batches("valid"))))
+    assert outputs.isfinite().all()
+
+
+@pytest.mark.parametrize("cell", ["MUT2", "SCRN", "SLSTM"])
+def test_cells_with_widths_of_their_own_are_trained_and_tested(task, tmp_path, cell) -> None:
+    record = run_trial(spec(task, cell), tmp_path, lambda *_: None)
+    assert record.status == "finished"
 
 
 def test_a_budget_below_one_unit_is_refused(task) -> None:

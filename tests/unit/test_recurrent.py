@@ -98,6 +98,7 @@ def test_widths_are_the_layers_own_and_shown() -> None:
     layer = Recurrent("scrn", 4, 6, 2, bidirectional=True, widths=widths)
     widths["S"] = 5
     assert repr(layer) == "Recurrent(SCRN, 4, 6, num_layers=2, bidirectional=True, widths={'S': 3})"
+    assert repr(RecurrentCell("scrn", 4, 6, widths={"S": 3})) == "RecurrentCell(SCRN, 4, 6, widths={'S': 3})"
     y, (h, s) = layer(torch.zeros(5, 2, 4))
     assert (y.shape, h.shape, s.shape) == ((5, 2, 12), (4, 2, 6), (4, 2, 3))
     with pytest.raises(RuntimeError, match=r"Expected hidden\[1\] size \(4, 2, 3\)"):

@@ -21,14 +21,12 @@ from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.budget import solve_hidden_size
 from tidegate.compare.executor import Progress, record_path, run_all
 from tidegate.compare.latency import step_latency_us
-from tidegate.compare.layer import layer_of
+from tidegate.compare.layer import flops_per_step, layer_of
 from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.trial import Setting, TrialSpec
 from tidegate.errors import InputError
 from tidegate.records import CellRecord, ComparisonRecord, RunRecord
 from tidegate.spec import Cell
-from tidegate.spec.measure import flops
-from tidegate.spec.width import axis_widths
 from tidegate.tasks import Recipe, SequenceModel, Task
 
 DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
@@ -188,7 +186,6 @@ def _cell_record(
     tests = [record.test for record in runs if record.test is not None]
     estimate = interval(tests) if tests else None
     has_interval = estimate is not None and math.isfinite(estimate.low)
-    widths = axis_widths(kind.graph, model.layer.input_size, model.layer.hidden_size)
     return CellRecord(
         name=name,
         graph=kind.graph.to_json(),
@@ -197,7 +194,7 @@ def _cell_record(
         hidden_size=model.layer.hidden_size,
         parameters=runs[0].parameters,
         parameter_gap=runs[0].parameters / budget - 1,
-        flops_per_step=flops(kind.graph, widths),
+        flops_per_step=flops_per_step(model),
         finished=len(tests),
         diverged=len(runs) - len(tests),
         mean=estimate.mean if estimate else None,

@@ -11,7 +11,7 @@ from tidegate import zoo
 from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.layer import unlike_torch
-from tidegate.nn.recurrent import States, as_states, graph_of
+from tidegate.nn.recurrent import States, as_states, graph_of, shown_widths
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import parameter_shapes, step_attribute
@@ -96,7 +96,9 @@ class RecurrentCell(torch.nn.RNNCellBase):
 
     def extra_repr(self) -> str:
         """As torch.nn prints it; a module without a name of its own begins with its cell."""
-        return f"{self.graph.name}, {super().extra_repr()}" if type(self) is RecurrentCell else super().extra_repr()
+        if type(self) is not RecurrentCell:
+            return super().extra_repr()
+        return f"{self.graph.name}, {super().extra_repr()}{shown_widths(self._sized)}"
 
     def forward(self, input: torch.Tensor, hx: Any = None) -> Any:
         """The new states; see the class for shapes."""

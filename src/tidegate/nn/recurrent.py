@@ -202,7 +202,7 @@ class Recurrent(torch.nn.RNNBase):
         """As torch.nn prints it; a layer without a name of its own begins with its cell."""
         text = super().extra_repr()
         if type(self) is Recurrent:
-            text = f"{self.mode}, {text}" + (f", widths={self.own_widths}" if self.own_widths else "")
+            text = f"{self.mode}, {text}{shown_widths(self.cells[0])}"
         return text + (f", layer_norm={self.layer_norm}" if self.layer_norm else "") + str(self.options)
 
     @property
@@ -477,6 +477,12 @@ class _Outside:
         if not self.batched:
             return y.squeeze(1)
         return y.transpose(0, 1) if self.batch_first else y
+
+
+def shown_widths(cell: SizedCell) -> str:
+    """What a module prints of the axes that its cell has of its own."""
+    own = {axis: cell.widths[axis] for axis in cell.graph.own_axes}
+    return f", widths={own}" if own else ""
 
 
 def graph_of(cell: type[Cell] | Graph | str) -> Graph:
