@@ -189,7 +189,8 @@ class _Builder:
         self._lay_out_carried(self.compiled.programs["backward"])
         order = [series for gradient in self.lowered.matrices for _, series in gradient.blocks]
         axes = {s.name: s.axis for s in self.lowered.backward.series}
-        chunked = [s for s in dict.fromkeys([*order, *axes]) if s != self.lowered.input]
+        # what a step adds to the gradient of the input lies there, or in the chunk where nobody asks for it
+        chunked = [s for s in dict.fromkeys([*order, *axes]) if s != self.lowered.input or not input_gradient]
         self.chunk_at, self.chunk_width = self._side_by_side([(s, self.widths[axes[s]]) for s in chunked])
         phases = self._phases("backward")
         ending = self._phases("ending")
@@ -317,7 +318,12 @@ class _Builder:
             return PlaceStruct(Kind.BEFORE, -1, self.carried_at[node.name], -1)
         if node.op is Op.VECTOR:
             return self._tensor_place(Kind.VECTOR, node.matrix, self._block_of(node.matrix, node.name)[0])
-        return self._series_place(node.name)
+        if node.op is Op.GIVEN:
+            return self._series_place(node.name)
+        carried = next((c for c in program.step.carried if c.after == index), None)
+        if carried:
+            return PlaceStruct(Kind.AFTER, -1, self.carried_at[carried.name], -1)
+        return self._series_place(next(s.name for s in program.step.series if s.node == index and not s.saved))
 
     def _series_place(self, name: str) -> Any:
         if name in self.chunk_at:
