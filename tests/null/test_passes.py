@@ -227,7 +227,7 @@ class Machine:
             known |= {i: node.value for i, node in enumerate(nodes) if node.op is Op.CONST}
             for index in phase.body:
                 known[index] = FUNCTIONS[nodes[index].op](*(known[arg] for arg in nodes[index].args))
-            memory |= {i: known[i] for i in phase.keeps}
+            memory |= {i: known[i] for i in (*phase.keeps, *step.written) if i in known}
             after |= {step.carried[k].name: known[step.carried[k].after] for k in phase.carries}
             written |= {step.series[k].name: known[step.series[k].node] for k in phase.writes}
         return after, written

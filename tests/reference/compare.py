@@ -13,9 +13,11 @@ from torch import Tensor
 
 from tests.reference import tolerance
 from tests.reference.equations import REFERENCES
+from tests.reference.normalised import NORMALISED
 from tests.reference.unroll import Reference, forward, gradients
 
 Tensors = dict[str, Tensor]
+EVERY = {**REFERENCES, **NORMALISED}
 FEATURES = 5  # unlike every width, so that a transposed matrix cannot fit
 
 
@@ -32,7 +34,7 @@ class Case:
 
     @property
     def reference(self) -> Reference:
-        return REFERENCES[self.cell]
+        return EVERY[self.cell]
 
     @property
     def hidden(self) -> int:
@@ -51,7 +53,7 @@ def draw(
     seed: int = 0,
 ) -> Case:
     """A random case; parameters spread as in torch.nn, inputs, states and upstream gradients normal."""
-    reference = REFERENCES[cell]
+    reference = EVERY[cell]
     features = reference.features(H, features)
     generator = torch.Generator().manual_seed(seed)
 
@@ -120,8 +122,15 @@ def layer_of(case: Case) -> torch.nn.Module:
     from tidegate.nn import Recurrent
     from tidegate.zoo import CELLS
 
-    widths = case.reference.further(case.hidden)
-    layer = Recurrent(CELLS[case.cell], case.x.shape[-1], case.hidden, dtype=torch.float64, widths=widths)
+    cell, _, over = case.cell.partition("|")
+    layer = Recurrent(
+        CELLS[cell],
+        case.x.shape[-1],
+        case.hidden,
+        dtype=case.x.dtype,
+        widths=case.reference.further(case.hidden),
+        layer_norm=over or False,
+    )
     layer.load_state_dict(case.params)  # strict: names and shapes are the reference's
     return layer
 

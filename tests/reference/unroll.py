@@ -53,6 +53,7 @@ class Reference:
         weights: matrices and how many blocks of H rows each has.
         biases: the same for biases.
         vectors: names of the per-unit parameters.
+        gains: vectors that have blocks as a matrix, and how many.
         back: the step's vector-Jacobian product by hand: (parameters, x, states, gradients of the new states) to
             (gradient of x, gradients of the states, gradients of the parameters).
     """
@@ -64,6 +65,7 @@ class Reference:
     biases: Mapping[str, int]
     vectors: tuple[str, ...] = ()
     back: Callable[..., tuple[Tensor, tuple[Tensor, ...], Tensors]] | None = field(default=None)
+    gains: Mapping[str, int] = field(default_factory=dict)
 
     def shapes(self, I: int, H: int) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter of one layer."""
@@ -71,6 +73,7 @@ class Reference:
         for matrix, blocks in self.weights.items():
             shapes[f"weight_{matrix}_l0"] = (blocks * H, I if matrix == "ih" else H)
         shapes |= {f"bias_{matrix}_l0": (blocks * H,) for matrix, blocks in self.biases.items()}
+        shapes |= {f"{name}_l0": (blocks * H,) for name, blocks in self.gains.items()}
         return shapes | {f"{name}_l0": (H,) for name in self.vectors}
 
     def features(self, H: int, wanted: int) -> int:

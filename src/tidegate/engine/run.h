@@ -300,7 +300,7 @@ class Run {
         const int count = static_cast<int>(end - row);
         for (int i = 0; phase.products && i < phase.places; ++i) {
           const Resolved& at = places.place[phase.first_place + i];
-          if (at.counts == kSeries) fetch(place[i], row, end, at.one ? 0 : unit, at.one ? 1 : width);
+          if (at.counts == kSeries && !at.one) fetch(place[i], row, end, unit, width);
         }
         if (count == 1)
           multiply_row_into_tile(phase, operands, row, p, width, tiles, moment.half);

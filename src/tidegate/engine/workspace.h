@@ -38,7 +38,9 @@ struct Share {
 constexpr int kMaxProducts = 256;  // of a plan
 constexpr int kMaxPlaces = 512;
 constexpr int64_t kForwardChunkBytes = 512 << 10;  // so that a chunk stays in a core's second-level cache
-constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them
+constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them,
+constexpr int64_t kBackwardChunkBytes = 2 << 20;   // fewer where rows are so long that they would leave the caches,
+constexpr int64_t kFewestChunkRows = 128;          // but not so few that a product is made of little
 
 TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
@@ -134,8 +136,8 @@ class Workspace {
     const int64_t total = call_.offsets[call_.steps];
     const int64_t widest = call_.steps ? call_.sizes[0] : 0;
     const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
-    int64_t rows = backward ? kBackwardChunkRows
-                            : kForwardChunkBytes / static_cast<int64_t>(sizeof(T)) / (chunk_width + 1);
+    int64_t rows = (backward ? kBackwardChunkBytes : kForwardChunkBytes) / static_cast<int64_t>(sizeof(T)) / (chunk_width + 1);
+    if (backward) rows = rows < kFewestChunkRows ? kFewestChunkRows : rows > kBackwardChunkRows ? kBackwardChunkRows : rows;
     rows = rows < widest ? widest : rows;
     chunk_rows = rows < total ? rows : total;
     chunk = take(chunk_rows * chunk_width + 2 * kLanes<T>);  // vectors are read past its end

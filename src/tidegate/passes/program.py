@@ -55,6 +55,11 @@ class Step:
     carried: tuple[Carried, ...]
     series: tuple[Series, ...]
 
+    @property
+    def written(self) -> frozenset[int]:
+        """Nodes that lie in memory as results, from the phase on that computes them."""
+        return frozenset([c.after for c in self.carried] + [s.node for s in self.series if not s.saved])
+
 
 class Use(StrEnum):
     """What a phase does with a row of values."""
@@ -75,7 +80,7 @@ class Phase:
         products: the nodes (``PRODUCT`` or ``TRANSPOSE``) that are multiplied first.
         loads: nodes whose values lie in memory: leaves, results of earlier phases, ``products``.
         body: the nodes that are computed here.
-        keeps: nodes that later phases of the same step read.
+        keeps: nodes that later phases of the same step read, unless they are results, which are in memory anyway.
         carries: positions in ``Step.carried`` whose new value is written here.
         writes: positions in ``Step.series`` that are written here.
         reduces: the reductions whose operands are now in memory: each tile is reduced when its pointwise work is done.
@@ -140,7 +145,7 @@ def verify_program(program: Program) -> None:
         results += [program.step.series[k].node for k in phase.writes]
         constants = {i for i in results if nodes[i].op is Op.CONST}
         complaints += [f"phase {number}: result %{i} is not there" for i in results if i not in known | constants]
-        memory |= set(phase.keeps)
+        memory |= {*phase.keeps, *(i for i in results if i in program.step.written)}
         begun |= set(phase.reduces)
         complaints += [
             f"phase {number}: %{a} of %{i} is not in memory"

@@ -39,8 +39,8 @@ def schedule(step: Step) -> Program:
         writes = tuple(k - count for k in range(count, len(at)) if at[k] == key)
         joins = tuple(i for i in begins if where[i] == key)
         reduces = tuple(i for i in begins if begins[i] == key)
-        keeps = tuple(sorted(i for i in kept if where[i] == key and i not in begins))
         handed = [step.carried[k].after for k in carries] + [step.series[k].node for k in writes]
+        keeps = tuple(sorted(i for i in kept - step.written if where[i] == key and i not in begins))
         loads, body = _work(nodes, where, key, again, {*handed, *keeps})
         kept.update(i for i in loads if where[i] and i not in products)
         phases.append(Phase(key[1], joins, products, loads, body, keeps, carries, writes, reduces))

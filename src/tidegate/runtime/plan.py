@@ -196,6 +196,7 @@ class _Builder:
         self._lay_out_carried(self.compiled.programs["backward"])
         order = [series for gradient in self.lowered.matrices for _, series in gradient.blocks]
         axes = {s.name: s.axis for s in self.lowered.backward.series}
+        # what a step adds to the gradient of the input lies there, or in the chunk where nobody asks for it
         chunked = [s for s in dict.fromkeys([*order, *axes]) if s != self.lowered.input or not input_gradient]
         self.chunk_at, self.chunk_width = self._side_by_side([(s, self.widths[axes[s]]) for s in chunked])
         phases = self._phases("backward")
@@ -327,7 +328,12 @@ class _Builder:
         if node.op is Op.MASK:
             mask = self._masks[_mask(node.name)]
             return self._tensor_place(Kind.SERIES if mask.each == "step" else Kind.ROWS, _mask(node.name))
-        return self._series_place(node.name)
+        if node.op is Op.GIVEN:
+            return self._series_place(node.name)
+        carried = next((c for c in program.step.carried if c.after == index), None)
+        if carried:
+            return PlaceStruct(Kind.AFTER, -1, self.carried_at[carried.name], -1)
+        return self._series_place(next(s.name for s in program.step.series if s.node == index and not s.saved))
 
     def _series_place(self, name: str) -> Any:
         if name in self.chunk_at:

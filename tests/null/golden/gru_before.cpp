@@ -48,7 +48,7 @@ struct forward_1 {
 };
 
 struct backward_0 {
-  static constexpr int kPlaces = 11;
+  static constexpr int kPlaces = 10;
   template <class At>
   static TIDEGATE_INLINE void run(const At& at) {
     const auto v0 = at.load(0);  // s.0
@@ -72,10 +72,9 @@ struct backward_0 {
     const auto v26 = v2 * v5;
     const auto v27 = v18 * v26;
     at.store(6, v17);  // for the next phase
-    at.store(7, v21);  // for the next phase
-    at.store(8, v27);  // d U.z after the step
-    at.store(9, v21);  // g.0
-    at.store(10, v27);  // g.1
+    at.store(7, v27);  // d U.z after the step
+    at.store(8, v21);  // g.0
+    at.store(9, v27);  // g.1
   }
 };
 
@@ -112,10 +111,10 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_f297ac9e6675b990_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_f297ac9e6675b990_forward_0_saving, forward_0, true)
-TIDEGATE_POINTWISE(tg_f297ac9e6675b990_forward_1, forward_1, false)
-TIDEGATE_POINTWISE(tg_f297ac9e6675b990_forward_1_saving, forward_1, true)
-TIDEGATE_POINTWISE(tg_f297ac9e6675b990_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_f297ac9e6675b990_backward_1, backward_1, false)
-TIDEGATE_POINTWISE(tg_f297ac9e6675b990_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_forward_0_saving, forward_0, true)
+TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_forward_1, forward_1, false)
+TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_forward_1_saving, forward_1, true)
+TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_backward_1, backward_1, false)
+TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_ending_0, ending_0, false)

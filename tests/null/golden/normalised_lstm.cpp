@@ -59,7 +59,7 @@ struct forward_1 {
 };
 
 struct forward_2 {
-  static constexpr int kPlaces = 32;
+  static constexpr int kPlaces = 31;
   template <class At>
   static TIDEGATE_INLINE void run(const At& at) {
     const auto v1 = at.load(0);  // c before the step
@@ -135,8 +135,7 @@ struct forward_2 {
     const auto v79 = v71 * v75;
     const auto v80 = v78 + v79;
     at.store(29, v77);  // for the next phase
-    at.store(30, v80);  // for the next phase
-    at.store(31, v80);  // c after the step
+    at.store(30, v80);  // c after the step
   }
 };
 
@@ -178,7 +177,7 @@ struct forward_4 {
 };
 
 struct backward_0 {
-  static constexpr int kPlaces = 50;
+  static constexpr int kPlaces = 48;
   template <class At>
   static TIDEGATE_INLINE void run(const At& at) {
     const auto v0 = at.load(0);  // s.1
@@ -286,16 +285,14 @@ struct backward_0 {
     at.store(37, v67);  // for the next phase
     at.store(38, v69);  // for the next phase
     at.store(39, v74);  // for the next phase
-    at.store(40, v99);  // for the next phase
-    at.store(41, v103);  // for the next phase
-    at.store(42, v104);  // for the next phase
-    at.store(43, v126);  // for the next phase
-    at.store(44, at.number(0.0));  // d h after the step
-    at.store(45, v99);  // g.8
-    at.store(46, v100);  // g.9
-    at.store(47, v126);  // g.10
-    at.store(48, v136);  // g.11
-    at.store(49, v185);  // g.18
+    at.store(40, v103);  // for the next phase
+    at.store(41, v104);  // for the next phase
+    at.store(42, at.number(0.0));  // d h after the step
+    at.store(43, v99);  // g.8
+    at.store(44, v100);  // g.9
+    at.store(45, v126);  // g.10
+    at.store(46, v136);  // g.11
+    at.store(47, v185);  // g.18
   }
 };
 
@@ -317,7 +314,7 @@ struct backward_1 {
 };
 
 struct backward_2 {
-  static constexpr int kPlaces = 50;
+  static constexpr int kPlaces = 47;
   template <class At>
   static TIDEGATE_INLINE void run(const At& at) {
     const auto v0 = at.load(0);  // s.1
@@ -438,23 +435,20 @@ struct backward_2 {
     const auto v208 = v203 + v207;
     const auto v209 = -v206;
     const auto v210 = v205 + v209;
-    at.store(33, v129);  // for the next phase
-    at.store(34, v132);  // for the next phase
-    at.store(35, v135);  // for the next phase
-    at.store(36, v159);  // for the next phase
-    at.store(37, v161);  // for the next phase
-    at.store(38, v208);  // for the next phase
-    at.store(39, v210);  // for the next phase
-    at.store(40, v123);  // d c after the step
-    at.store(41, v129);  // g.12
-    at.store(42, v138);  // g.13
-    at.store(43, v132);  // g.14
-    at.store(44, v140);  // g.15
-    at.store(45, v135);  // g.16
-    at.store(46, v142);  // g.17
-    at.store(47, v187);  // g.19
-    at.store(48, v189);  // g.20
-    at.store(49, v191);  // g.21
+    at.store(33, v159);  // for the next phase
+    at.store(34, v161);  // for the next phase
+    at.store(35, v208);  // for the next phase
+    at.store(36, v210);  // for the next phase
+    at.store(37, v123);  // d c after the step
+    at.store(38, v129);  // g.12
+    at.store(39, v138);  // g.13
+    at.store(40, v132);  // g.14
+    at.store(41, v140);  // g.15
+    at.store(42, v135);  // g.16
+    at.store(43, v142);  // g.17
+    at.store(44, v187);  // g.19
+    at.store(45, v189);  // g.20
+    at.store(46, v191);  // g.21
   }
 };
 
@@ -603,19 +597,19 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_0_saving, forward_0, true)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_1, forward_1, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_1_saving, forward_1, true)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_2, forward_2, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_2_saving, forward_2, true)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_3, forward_3, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_3_saving, forward_3, true)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_4, forward_4, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_forward_4_saving, forward_4, true)
-TIDEGATE_POINTWISE(tg_7139827367098e84_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_backward_1, backward_1, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_backward_2, backward_2, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_backward_3, backward_3, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_backward_4, backward_4, false)
-TIDEGATE_POINTWISE(tg_7139827367098e84_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_0_saving, forward_0, true)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_1, forward_1, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_1_saving, forward_1, true)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_2, forward_2, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_2_saving, forward_2, true)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_3, forward_3, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_3_saving, forward_3, true)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_4, forward_4, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_4_saving, forward_4, true)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_1, backward_1, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_2, backward_2, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_3, backward_3, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_4, backward_4, false)
+TIDEGATE_POINTWISE(tg_d670b558647efcb5_ending_0, ending_0, false)
