@@ -136,7 +136,7 @@ ZONED = zoneout(GRU.graph, {"h": 0.1}, drawn=True)
         (replace(ZONED, masks=(*ZONED.masks, Mask("other"))), "mask other is declared but never used"),
         (replace(ZONED, masks=(*ZONED.masks, *ZONED.masks)), "declared twice"),
         (replace(ZONED, masks=(Mask("zoneout_h", "H", "epoch"),)), "each 'epoch': step sequence"),
-        (replace(ZONED, masks=(Mask("zoneout_h", "Z"),)), "not an axis"),
+        (replace(ZONED, masks=(Mask("zoneout_h", "z"),)), "not an axis"),
         (replace(ZONED, masks=(Mask("zoneout_h;"),)), "not a name"),
         (replace(ZONED, vectors=("zoneout_h",)), "is a vector and a mask"),
         (replace(LSTM.graph, masks=(Mask("m"),)), "mask m is declared but never used"),
