@@ -8,7 +8,7 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.nn.option import Options
-from tidegate.spec import Graph
+from tidegate.spec import Graph, Op
 from tidegate.spec.convention import forget_gate
 from tidegate.spec.parameter import PROJECTION
 
@@ -78,8 +78,9 @@ def _set(biases: list[torch.Tensor], value: torch.Tensor) -> None:
 
 def _make_orthogonal(graph: Graph, widths: Mapping[str, int], parameters: Parameters) -> None:
     """Every block of rows of the recurrent matrices, each on its own."""
-    for matrix in graph.matrices[1:]:
-        if matrix.name != PROJECTION:
+    recurrent = {name for name, operand, _ in graph.products if graph.nodes[operand].op is not Op.INPUT}
+    for matrix in graph.matrices:
+        if matrix.name in recurrent - {PROJECTION}:
             rows = [widths[block.axis] for block in matrix.blocks]
             for block in parameters[f"weight_{matrix.name}"].split(rows):
                 torch.nn.init.orthogonal_(block)
