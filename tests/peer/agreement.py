@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.peer.case import H, I, P, Case, Draw, Side, inputs
+from tests.peer.case import Case, Draw, H, I, P, Side, inputs
 from tests.reference.compare import relative_error
 from tidegate import convert
 from tidegate.nn import Recurrent
@@ -85,23 +85,22 @@ def error_of_dump(case: Case) -> float:
     return _error(theirs, our_output(layer, x))
 
 
+@cache
+def drawn(case: Case) -> tuple[Any, np.ndarray]:
+    """Their layers with weights of their own, and their output."""
+    return side(case.target).drawn(case, inputs(case))
+
+
+def loaded(case: Case) -> Recurrent:
+    """Ours with the weights of theirs; it starts from others, which must all be replaced."""
+    layer = our_layer(case)
+    convert.load(layer, format_of(case), drawn(case)[0])
+    return layer
+
+
 def error_of_load(case: Case) -> float:
-    """Theirs, loaded, and run by us; ours starts from other weights, which must all be replaced."""
-    layer, x = our_layer(case), inputs(case)
-    weights, theirs = side(case.target).drawn(case, x)
-    convert.load(layer, format_of(case), weights)
-    return _error(our_output(layer, x), theirs)
-
-
-def leaves(weights: Any) -> list[np.ndarray]:
-    """Every array of what ``dump`` returns, in a fixed order."""
-    if isinstance(weights, convert.Node):
-        weights = weights.weights
-    if isinstance(weights, dict):
-        return [leaf for name in sorted(weights) for leaf in leaves(weights[name])]
-    if isinstance(weights, list):
-        return [leaf for part in weights for leaf in leaves(part)]
-    return [np.asarray(weights.numpy() if isinstance(weights, torch.Tensor) else weights)]
+    """Theirs, loaded, and run by us."""
+    return _error(our_output(loaded(case), inputs(case)), drawn(case)[1])
 
 
 def _error(got: np.ndarray, expected: np.ndarray) -> float:

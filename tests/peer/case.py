@@ -74,14 +74,20 @@ class Draw:
 
 
 STACKS = ((1, False), (2, False), (1, True), (2, True))
-COMPILED = ("linen", "linen/optimized", "nnx", "nnx/optimized")  # a second for each case, so those have fewer
+COMPILED = ("linen", "linen/optimized", "nnx", "nnx/optimized")  # a second for each case, so tests take fewer
 
 
 def stacks(target: str, cell: str) -> Iterator[Case]:
-    """Every size in float64, in float32 too where that is cheap; the largest without biases."""
+    """Every size in both dtypes."""
     for layers, bidirectional in STACKS:
-        yield Case(target, cell, layers, bidirectional)
-        if target not in COMPILED or (layers, bidirectional) == STACKS[-1]:
-            yield Case(target, cell, layers, bidirectional, dtype="float32")
+        for dtype in ("float32", "float64"):
+            yield Case(target, cell, layers, bidirectional, dtype=dtype)
+
+
+def tested(target: str, cell: str) -> Iterator[Case]:
+    """Those that tests run: all but a few that take long, and one without biases."""
+    for case in stacks(target, cell):
+        if target not in COMPILED or (case.layers, case.bidirectional) == STACKS[-1] or case == Case(target, cell):
+            yield case
     if target not in COMPILED:
         yield Case(target, cell, 2, bidirectional=True, bias=False, dtype="float32")

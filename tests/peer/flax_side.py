@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from flax import linen, nnx
 
-from tests.peer.case import H, Case, Draw
+from tests.peer.case import Case, Draw, H
 
 
 class LinenSide:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.peer.case import H, Case, Draw
+from tests.peer.case import Case, Draw, H
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # read when it is imported
 

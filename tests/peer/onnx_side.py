@@ -10,7 +10,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from tests.peer.case import H, Case, Draw
+from tests.peer.case import Case, Draw, H
 from tidegate.convert import Node
 
 OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peepholelstm": "LSTM", "cifg": "LSTM", "gru": "GRU"}

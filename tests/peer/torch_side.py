@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.peer.case import H, I, P, Case, Draw
+from tests.peer.case import Case, Draw, H, I, P
 
 KINDS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 
