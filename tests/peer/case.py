@@ -84,7 +84,7 @@ def stacks(target: str, cell: str) -> Iterator[Case]:
             yield Case(target, cell, layers, bidirectional, dtype=dtype)
 
 
-def tested(target: str, cell: str) -> Iterator[Case]:
+def chosen(target: str, cell: str) -> Iterator[Case]:
     """Those that tests run: all but a few that take long, and one without biases."""
     for case in stacks(target, cell):
         if target not in COMPILED or (case.layers, case.bidirectional) == STACKS[-1] or case == Case(target, cell):

@@ -18,8 +18,9 @@ KINDS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.
 
 class KerasSide:
     def why_not(self, case: Case) -> str | None:
-        if case.dtype == "float64" and case.cell not in ("lstm", "gru") and keras.backend.backend() != "tensorflow":
-            return "its products of float64 are computed in float32, but for the layers that torch runs"
+        there = {"tensorflow": (case.cell,), "torch": ("lstm", "gru")}.get(keras.backend.backend(), ())
+        if case.dtype == "float64" and case.cell not in there:
+            return "it computes products of float64 in float32, but on TensorFlow and where torch's own layers run"
         return None
 
     def run(self, case: Case, weights: Any, x: np.ndarray) -> np.ndarray:

@@ -75,10 +75,8 @@ class WeightLists:
     def _of_layer(self, theirs: Any, layout: Layout, directions: int) -> list[Arrays]:
         if hasattr(theirs, "get_config"):
             agree(layout, _keras_settings(theirs), theirs.name)
-            directions_of_it = [getattr(theirs, name) for name in _KERAS_DIRECTIONS if hasattr(theirs, name)] or [
-                theirs
-            ]
-            theirs = [variable.value for layer in directions_of_it for variable in layer.cell.weights]
+            halves = [getattr(theirs, name) for name in _KERAS_DIRECTIONS if hasattr(theirs, name)]
+            theirs = [variable.value for half in halves or [theirs] for variable in half.cell.weights]
         if not isinstance(theirs, Sequence):
             raise _not_that(theirs, "a Keras layer or the list that its get_weights gives")
         count = len(theirs) // directions
@@ -163,6 +161,8 @@ def agree(layout: Layout, said: Mapping[str, Any], where: str) -> None:
 def _keras_settings(layer: Any) -> dict[str, Any]:
     """Settings as a layer says them; those of a Bidirectional with how it merges."""
     forward = getattr(layer, "forward_layer", layer)
+    if not hasattr(forward, "cell"):
+        raise _not_that(layer, "a recurrent layer of Keras, or a Bidirectional of one")
     config = forward.get_config()
     config = config["cell"]["config"] if "cell" in config else config
     merged = getattr(layer, "merge_mode", "concat")
