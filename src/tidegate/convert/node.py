@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,34 @@ class Node:
     attributes: Mapping[str, Any]
     weights: Mapping[str, Array]
 
+    @staticmethod
+    def read(proto: Any, initializers: Iterable[Any]) -> Node:
+        """A node of a model, for models of which only some nodes are wanted.
+
+        Args:
+            proto: the ``onnx.NodeProto``.
+            initializers: the ``onnx.TensorProto`` of the weights, e.g. ``model.graph.initializer``.
+
+        Raises:
+            BackendError: the package onnx is not installed.
+            InputError: a weight is computed or passed in instead of held.
+        """
+        try:
+            from onnx import helper, numpy_helper  # optional, and only models need it
+        except ImportError as error:
+            raise BackendError("CONVERT_ONNX", "reading a model needs the package onnx", fix="install it") from error
+        held = {tensor.name: tensor for tensor in initializers}
+        named = {name: given for name, given in zip(INPUTS, proto.input, strict=False) if given and name in WEIGHTS}
+        if missing := sorted(set(named.values()) - held.keys()):
+            raise InputError(
+                "CONVERT_INPUT",
+                f"weights of {proto.name or proto.op_type} are not initializers of the model: {', '.join(missing)}",
+                fix="fold its constants first",
+            )
+        weights = {name: numpy_helper.to_array(held[given]) for name, given in named.items()}
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in proto.attribute}
+        return Node(proto.op_type, attributes, weights)
+
 
 class Nodes:
     """For each layer a ``Node``; also read from a model, whose recurrent nodes must then be as many."""
@@ -63,7 +91,7 @@ class Nodes:
 
     def unwrap(self, theirs: Any, layout: Layout, layers: int, directions: int) -> Passes:
         if hasattr(theirs, "graph"):
-            theirs = read_nodes(theirs)
+            theirs = [Node.read(one, theirs.graph.initializer) for one in theirs.graph.node if one.op_type in DEFAULTS]
         return [self._of_layer(node, layout, directions) for node in one_each(theirs, layers)]
 
     def _of_layer(self, node: Any, layout: Layout, directions: int) -> list[Arrays]:
@@ -79,35 +107,6 @@ class Nodes:
             {name: as_array(value)[direction] for name, value in node.weights.items()}
             for direction in range(directions)
         ]
-
-
-def read_nodes(model: Any) -> list[Node]:
-    """The recurrent nodes of an ``onnx.ModelProto`` in its order, with the weights that it holds.
-
-    Raises:
-        BackendError: the package onnx is not installed.
-        InputError: a weight is computed or passed in instead of held.
-    """
-    try:
-        from onnx import helper, numpy_helper  # optional, and only models need it
-    except ImportError as error:
-        raise BackendError("CONVERT_ONNX", "reading a model needs the package onnx", fix="pip install onnx") from error
-    held = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = []
-    for proto in model.graph.node:
-        if proto.op_type in DEFAULTS:
-            named = {name: given for name, given in zip(INPUTS, proto.input, strict=False) if given and name in WEIGHTS}
-            if not held.keys() >= set(named.values()):
-                raise InputError(
-                    "CONVERT_INPUT",
-                    f"weights of {proto.name or proto.op_type} are not initializers of the model: "
-                    f"{', '.join(sorted(set(named.values()) - held.keys()))}",
-                    fix="fold its constants first",
-                )
-            weights = {name: numpy_helper.to_array(held[given]) for name, given in named.items()}
-            attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in proto.attribute}
-            nodes.append(Node(proto.op_type, attributes, weights))
-    return nodes
 
 
 def _settings(node: Node, directions: int) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def load(layer: Recurrent, source: str, weights: Any) -> None:
             - keras: a list with, for each layer, the built layer or what its ``get_weights`` gives;
             - linen: a list with, for each layer, what ``init`` of an RNN, a Bidirectional or a cell gives;
             - nnx: the same with ``nnx.state(module, nnx.Param)``;
-            - onnx: an ``onnx.ModelProto``, or a list with a ``Node`` for each layer.
+            - onnx: an ``onnx.ModelProto``, or a list with a ``Node`` for each layer (``Node.read`` makes them).
 
             Another layer of ours is dumped first: between GRUs whose update gate keeps and writes, between an
             LSTM and a PeepholeLSTM. Numbers are rounded to the layer's dtype.
