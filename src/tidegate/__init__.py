@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate import compare, data, emit, nn, report, spec, tasks, train, zoo
+    from tidegate import compare, convert, data, emit, nn, report, spec, tasks, train, zoo
     from tidegate.nn import Session
     from tidegate.nn.accelerate import accelerate, restore
     from tidegate.runtime import strict
@@ -22,6 +22,7 @@ _ROOMS = frozenset(
     {
         "bench",
         "compare",
+        "convert",
         "data",
         "emit",
         "errors",
@@ -51,6 +52,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "compare",
+    "convert",
     "data",
     "emit",
     "nn",

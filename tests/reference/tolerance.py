@@ -26,3 +26,7 @@ rounding: 1e-10 for values of size 1. Two orders of magnitude are left for large
 
 GRADCHECK_RTOL = 1e-5
 """Relative part of the same."""
+
+CONVERT_FLOAT32 = 2e-6
+"""Two programs that compute the same layers in float32, each with roundings of its own: 2^-24 times about 30, which
+add up over 7 steps of two layers. Weights are below 0.7 and gates squash, so that little is amplified."""

@@ -1,0 +1,181 @@
+"""How arrays hold a cell, as data, and the two verbs that read it: apart into pieces, and together again.
+
+A piece is what belongs to one gate, named by its source and its gate as ``"W.i"``, in our orientation:
+
+- ``W`` [H, I] multiplies the input, ``U`` [H, H] the output of the step before, [H, P] where projected;
+- ``b`` [H] is added beside W, ``d`` [H] beside U;
+- ``p`` [H] are peepholes;
+- ``hr`` [P, H] is the projection.
+
+To convert is to take pieces apart by one layout and to put them together by another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.errors import InputError
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+Pieces = dict[str, Array]
+Widths = Mapping[str, int]  # I, H, and P where projected
+
+UNUSED = "_"  # the gate of rows that are there and that nobody reads
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of an array: one piece, or the sum of the same gate's pieces of several sources."""
+
+    sources: tuple[str, ...]
+    gate: str
+    negated: bool = False
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        return tuple(f"{source}.{self.gate}" for source in self.sources)
+
+
+def each(source: str, gates: str) -> tuple[Block, ...]:
+    """Blocks of a source for several gates, in order.
+
+    Args:
+        source: one of the module's, or a sum as ``"b+d"``.
+        gates: their names; ``"-z"`` is stored with the opposite sign, ``"_"`` is there and unused.
+
+    Example:
+        >>> [block.pieces for block in each("b+d", "i f")]
+        [('b.i', 'd.i'), ('b.f', 'd.f')]
+    """
+    sources = tuple(source.split("+"))
+    return tuple(Block(sources, gate.removeprefix("-"), gate.startswith("-")) for gate in gates.split())
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One array.
+
+    Attributes:
+        name: as the other side calls it.
+        blocks: its rows, in order.
+        optional: it is left out where the cell has none of its pieces; else it is zeros there.
+        stacked: for a bias the number of rows that its blocks are spread over.
+    """
+
+    name: str
+    blocks: tuple[Block, ...]
+    optional: bool = False
+    stacked: int = 0
+
+    @property
+    def pieces(self) -> Iterator[str]:
+        return (piece for block in self.blocks for piece in block.pieces)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The arrays of one cell in one direction.
+
+    Attributes:
+        kind: what the other side calls the cell.
+        arrays: in the other side's order.
+        transposed: matrices are stored (in, out) instead of (out, in).
+        settings: what the other side must be told, and must say when it is asked.
+    """
+
+    kind: str
+    arrays: tuple[Stored, ...]
+    transposed: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def homeless(self, pieces: Pieces) -> list[str]:
+        """Pieces that no array has a place for and that are not zero."""
+        homes = {piece for stored in self.arrays for piece in stored.pieces}
+        return [piece for piece, value in pieces.items() if piece not in homes and value.any()]
+
+
+def apart(layout: Layout, arrays: Arrays) -> Pieces:
+    """The pieces that arrays hold. A sum counts as its first piece."""
+    pieces = {}
+    for stored in layout.arrays:
+        if stored.name in arrays:
+            rows = _upright(layout, stored, arrays[stored.name])
+            for block, part in zip(stored.blocks, np.split(rows, len(stored.blocks)), strict=True):
+                if block.gate != UNUSED:
+                    pieces[block.pieces[0]] = -part if block.negated else part
+    return pieces
+
+
+def together(layout: Layout, pieces: Pieces, widths: Widths) -> Arrays:
+    """The arrays that hold these pieces; what is not among the pieces is zero."""
+    arrays = {}
+    for stored in layout.arrays:
+        if not stored.optional or any(piece in pieces for piece in stored.pieces):
+            rows = np.concatenate([_rows(block, pieces, widths) for block in stored.blocks])
+            arrays[stored.name] = _as_stored(layout, stored, rows)
+    return arrays
+
+
+def check(layout: Layout, arrays: Arrays, widths: Widths, where: str) -> None:
+    """Refuse arrays that are not those of a layout.
+
+    Raises:
+        InputError: one is missing, unknown or of another shape.
+    """
+    required = {stored.name for stored in layout.arrays if not stored.optional}
+    missing, unknown = required - arrays.keys(), arrays.keys() - {stored.name for stored in layout.arrays}
+    if missing or unknown:
+        found = [f"without {', '.join(sorted(missing))}"] if missing else []
+        found += [f"with unknown {', '.join(sorted(unknown))}"] if unknown else []
+        raise InputError(
+            "CONVERT_NAMES",
+            f"{where} is no {layout.kind}: it comes {' and '.join(found)}",
+            fix=f"pass {', '.join(stored.name for stored in layout.arrays)}",
+        )
+    for stored in layout.arrays:
+        expected = _stored_shape(layout, stored, widths)
+        if stored.name in arrays and arrays[stored.name].shape != expected:
+            raise InputError(
+                "CONVERT_SHAPE",
+                f"{where}: expected {stored.name} of shape {expected}, got {arrays[stored.name].shape}",
+                fix="make the layer with the sizes and the cell of the other side",
+            )
+
+
+def _rows(block: Block, pieces: Pieces, widths: Widths) -> Array:
+    present = [pieces[piece] for piece in block.pieces if piece in pieces]
+    if not present:
+        return np.zeros(_shape(block, widths), next(iter(pieces.values())).dtype)
+    total = present[0] if len(present) == 1 else np.add(*present)
+    return np.negative(total) if block.negated else total
+
+
+def _shape(block: Block, widths: Widths) -> tuple[int, ...]:
+    H, output = widths["H"], widths.get("P", widths["H"])
+    return {"W": (H, widths["I"]), "U": (H, output), "hr": (output, H)}.get(block.sources[0], (H,))
+
+
+def _stored_shape(layout: Layout, stored: Stored, widths: Widths) -> tuple[int, ...]:
+    rows, *columns = _shape(stored.blocks[0], widths)
+    rows *= len(stored.blocks)
+    if stored.stacked:
+        return stored.stacked, rows // stored.stacked
+    return (*columns, rows) if layout.transposed else (rows, *columns)
+
+
+def _as_stored(layout: Layout, stored: Stored, rows: Array) -> Array:
+    if stored.stacked:
+        return rows.reshape(stored.stacked, -1)
+    return np.ascontiguousarray(rows.T) if layout.transposed else rows
+
+
+def _upright(layout: Layout, stored: Stored, array: Array) -> Array:
+    if stored.stacked:
+        return array.reshape(-1)
+    return array.T if layout.transposed else array
