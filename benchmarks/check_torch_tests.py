@@ -37,7 +37,7 @@ FILES = (
     "nn/test_pruning.py",
     "nn/test_lazy_modules.py",
 )
-CONCERNED = re.compile(r"rnn|lstm|gru|pack_|packed", re.IGNORECASE)
+CONCERNED = re.compile(r"rnn|lstm|gru|(?<!un)pack(ed|_)", re.IGNORECASE)
 LIBRARIES = ("torch", "ours")
 # What older checkouts import from torch's own helpers and the installed torch no longer has.
 GONE: dict[str, dict[str, Any]] = {

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
+from tidegate.nn.twin import PLAIN, Twin
 from tidegate.passes import project
 from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, run_layer, sized, trace_layer
 from tidegate.spec import Cell, Graph
@@ -20,7 +21,7 @@ from tidegate.zoo import find
 States = tuple[torch.Tensor, ...]
 
 
-class Recurrent(torch.nn.RNNBase):
+class Recurrent(Twin, torch.nn.RNNBase):
     """A stack of layers of one cell, applied to whole sequences.
 
     Args:
@@ -70,7 +71,6 @@ class Recurrent(torch.nn.RNNBase):
 
     graph: Graph
     cells: list[SizedCell]  # of each layer
-    last_path: str | None = None
 
     def __init__(
         self,
@@ -138,6 +138,10 @@ class Recurrent(torch.nn.RNNBase):
         reset: torch.Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Output and final states; see the class for shapes."""
+        if not PLAIN.issuperset(map(type, self._parameters.values())) and lengths is reset is None:
+            done = self._by_torch(input, hx)
+            if done is not None:
+                return done
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(batch, hx, batched=outside.batched)
         rows, final, met = batch.rows, [], None
