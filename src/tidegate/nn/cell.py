@@ -11,12 +11,13 @@ from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.layer import unlike_torch
 from tidegate.nn.recurrent import States, as_states, graph_of
-from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
+from tidegate.nn.twin import Twin
+from tidegate.runtime import FUSED, Rows, SizedCell, Steps, run_layer, sized
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import parameter_shapes, step_attribute
 
 
-class RecurrentCell(torch.nn.RNNCellBase):
+class RecurrentCell(Twin, torch.nn.RNNCellBase):
     """One step of a cell, for loops that are the caller's own.
 
     Its equations are those of the cell: ``tidegate cells NAME`` prints them with their source. It computes
@@ -40,6 +41,9 @@ class RecurrentCell(torch.nn.RNNCellBase):
         ``weight_ih`` and ``bias_ih`` (W), ``weight_hh`` and ``bias_hh`` (U), ``weight_M`` for any other matrix M
         of the cell, its vectors by their own names, as ``p_i``. Row blocks stand in the order that the cell
         declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
+
+    Attributes:
+        last_path: how the last call ran, as for ``Recurrent``.
 
     Raises:
         ValueError, TypeError, RuntimeError: with the texts of torch.nn's cells where those raise.
@@ -73,16 +77,23 @@ class RecurrentCell(torch.nn.RNNCellBase):
             )
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         widths = {"I": input_size, "H": hidden_size}
-        chosen = graph if bias else graph.without_bias()
-        present = parameter_shapes(chosen, widths)
+        present = parameter_shapes(graph if bias else graph.without_bias(), widths)
         for name in parameter_shapes(graph, widths):
             shape = present.get(name)
             empty = None if shape is None else torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self._register(step_attribute(name), empty)
         # after torch has refused sizes that are no integers: 4.0 would be found as 4 among the cells made before
-        self._sized = sized(chosen, tuple(widths.items()))
-        self._names = [step_attribute(name) for name in self._sized.names]
+        self.carry(graph)
         self.reset_parameters()
+
+    def carry(self, graph: Graph) -> None:
+        """Make this the cell, without its biases if the module has none; parameters are none of its business."""
+        self._sized = self._sized_as(graph)
+        self._names = [step_attribute(name) for name in self._sized.names]
+
+    def _sized_as(self, graph: Graph) -> SizedCell:
+        widths = (("I", self.input_size), ("H", self.hidden_size))
+        return sized(graph if self.bias else graph.without_bias(), widths)
 
     @property
     def graph(self) -> Graph:
@@ -95,18 +106,25 @@ class RecurrentCell(torch.nn.RNNCellBase):
 
     def forward(self, input: torch.Tensor, hx: Any = None) -> Any:
         """The new states; see the class for shapes."""
-        contract.check_step_rank(type(self).__name__, "input", input)
         batched = input.dim() == 2
+        if not batched:
+            contract.check_step_rank(type(self).__name__, "input", input)
         states = None if hx is None else self._states_of(hx, batched=batched)
         x, cell = input if batched else input.unsqueeze(0), self._definition()
         if states and not batched:
-            states = tuple(state.unsqueeze(0) for state in states)
+            states = tuple([state.unsqueeze(0) for state in states])
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
-        first = states and tuple(state.unsqueeze(0) for state in states)
-        rows = Rows(x.unsqueeze(0), Steps.even_ones(1, len(x)))
-        _, (_, *last) = run_layer(cell, rows, len(x), first, [self._parameter(name) for name in self._names])
-        new = tuple(state[0] if batched else state[0, 0] for state in last)
-        return new if len(new) > 1 else new[0]
+        first = states and tuple([state.unsqueeze(0) for state in states])
+        own, size = self._parameters, x.shape[0]
+        # those that a parametrization replaces are attributes; the others are found sooner here
+        parameters = [own[name] if name in own else getattr(self, name) for name in self._names]
+        rows = Rows(x, Steps.even_ones(1, size))
+        obstacle, (output, _, *others) = run_layer(cell, rows, size, first, parameters)
+        self.__dict__["last_path"] = FUSED if obstacle is None else obstacle.path
+        if others:  # after one step the output is the first state
+            new = (output, *[state.squeeze(0) for state in others])
+            return new if batched else tuple([state.squeeze(0) for state in new])
+        return output if batched else output.squeeze(0)
 
     def _definition(self) -> SizedCell:
         """The cell that this step runs."""
@@ -130,10 +148,6 @@ class RecurrentCell(torch.nn.RNNCellBase):
             raise InputError("CELL_NAME", f"a module has something else named {name!r}", fix="rename that vector")
         self.register_parameter(name, parameter)
 
-    def _parameter(self, name: str) -> torch.Tensor:
-        parameter = self._parameters.get(name)  # much quicker than the attribute, which a parametrization replaces
-        return getattr(self, name) if parameter is None else parameter
-
 
 class RNNCell(RecurrentCell, torch.nn.RNNCell):
     """One step of the simple recurrent network, as torch.nn.RNNCell. See ``RecurrentCell`` for shapes.
@@ -150,6 +164,8 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         torch.Size([2, 4])
     """
 
+    theirs = torch.nn.RNNCell
+
     def __init__(
         self,
         input_size: int,
@@ -161,11 +177,12 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
     ) -> None:
         super().__init__(zoo.RNN, input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
-        self._by_nonlinearity = {name: self._variant(name) for name in zoo.RNN.options["nonlinearity"]}
 
-    def _variant(self, nonlinearity: str) -> SizedCell:
-        graph = zoo.RNN.variant(nonlinearity=nonlinearity).graph
-        return sized(graph if self.bias else graph.without_bias(), tuple(self._sized.widths.items()))
+    def carry(self, graph: Graph) -> None:
+        """Make this the cell, in all its nonlinearities."""
+        super().carry(graph)
+        variants = {name: zoo.RNN.variant(nonlinearity=name) for name in zoo.RNN.options["nonlinearity"]}
+        self._by_nonlinearity = {name: self._sized_as(cell.graph) for name, cell in variants.items()}
 
     def _definition(self) -> SizedCell:
         if self.nonlinearity not in self._by_nonlinearity:
@@ -188,6 +205,8 @@ class LSTMCell(RecurrentCell, torch.nn.LSTMCell):
         >>> h.shape, c.shape
         (torch.Size([2, 4]), torch.Size([2, 4]))
     """
+
+    theirs = torch.nn.LSTMCell
 
     def __init__(
         self,
@@ -241,6 +260,8 @@ class GRUCell(RecurrentCell, torch.nn.GRUCell):
         GRUCell(3, 4, reset=before)
     """
 
+    theirs = torch.nn.GRUCell
+
     def __init__(
         self,
         input_size: int,
@@ -259,6 +280,10 @@ class GRUCell(RecurrentCell, torch.nn.GRUCell):
     def extra_repr(self) -> str:
         """As torch.nn prints it, and what differs from torch.nn."""
         return super().extra_repr() + unlike_torch(self.reset, self.update)
+
+    def is_torchs(self) -> bool:
+        """Whether torch's class computes the same: not with options that torch does not have."""
+        return super().is_torchs() and not unlike_torch(self.reset, self.update)
 
     def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  one state reads the same either way
         return self._only_state(hx)

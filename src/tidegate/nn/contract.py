@@ -136,11 +136,14 @@ def check_step_sizes(
     Raises:
         RuntimeError: as torch.nn's cells do.
     """
-    if x.size(1) != input_size:
-        raise RuntimeError(f"input has inconsistent input_size: got {x.size(1)} expected {input_size}")
+    rows, features = x.shape
+    if features != input_size:
+        raise RuntimeError(f"input has inconsistent input_size: got {features} expected {input_size}")
     for k, (state, width) in enumerate(zip(states or (), widths, strict=False)):
-        if state.size(0) != x.size(0):
-            raise RuntimeError(f"Input batch size {x.size(0)} doesn't match hidden{k} batch size {state.size(0)}")
+        if state.shape == (rows, width):
+            continue
+        if state.size(0) != rows:
+            raise RuntimeError(f"Input batch size {rows} doesn't match hidden{k} batch size {state.size(0)}")
         if state.size(1) != width:
             raise RuntimeError(f"hidden{k} has inconsistent hidden_size: got {state.size(1)}, expected {width}")
         if state.dim() != 2:

@@ -10,7 +10,8 @@ from tidegate.errors import InputError
 from tidegate.runtime.path import Obstacle, check_strict
 
 PLAIN = frozenset({torch.nn.Parameter, torch.Tensor, type(None)})
-ADDED = ("graph", "cells", "last_path", "reset", "update")  # attributes that ours have and torch's do not
+# Attributes that ours have and torch's do not.
+ADDED = ("graph", "cells", "last_path", "reset", "update", "_sized", "_names", "_by_nonlinearity")
 
 
 class Twin(torch.nn.Module):
