@@ -4,10 +4,10 @@
     python benchmarks/check_torch_tests.py --tests DIR --only test_nn.py -k LSTM
     python benchmarks/check_torch_tests.py --tests DIR --output benchmarks/results/torch_tests.md
 
-Every test whose name or text speaks of recurrent modules runs twice on the CPU, in processes of its own: with torch's six
-classes, and with ours as attributes of torch.nn, put there before anything of torch's tests is imported. Ends with 1 if
-a test fails with ours that passes with torch's. A checkout of another version than the installed torch has
-tests that fail with torch's classes too; they are listed and not counted.
+Every test whose name or text speaks of recurrent modules runs twice on the CPU, in processes of its own: with torch's
+six classes, and with ours as attributes of torch.nn, put there before anything of torch's tests is imported. Ends
+with 1 if a test fails with ours that passes with torch's. A checkout of another version than the installed torch may
+have tests that fail with torch's classes too; they are listed and not counted.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def prepare(library: str) -> Counter[str]:
 
 
 def without_clashes(instantiate: Callable[..., None]) -> Callable[..., None]:
-    """Leave out a test whose name on the CPU another test has: torch 2.1 has one, of activations, and 2.13 refuses it."""
+    """Leave out a test whose name on the CPU another test has: torch 2.1 has one, and 2.13 refuses it."""
 
     def wrapped(kind: type, *arguments: Any, **options: Any) -> None:
         for name in [name for name in vars(kind) if f"{name}_cpu" in vars(kind)]:

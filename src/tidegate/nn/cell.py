@@ -115,11 +115,12 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
             states = tuple([state.unsqueeze(0) for state in states])
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
         first = states and tuple([state.unsqueeze(0) for state in states])
-        own, size = self._parameters, x.shape[0]
+        own: dict[str, Any] = self._parameters
         # those that a parametrization replaces are attributes; the others are found sooner here
         parameters = [own[name] if name in own else getattr(self, name) for name in self._names]
-        rows = Rows(x, Steps.even_ones(1, size))
-        obstacle, (output, _, *others) = run_layer(cell, rows, size, first, parameters)
+        size = x.shape[0]
+        obstacle, results = run_layer(cell, Rows(x, Steps.even_ones(1, size)), size, first, parameters)
+        output, _, *others = results
         self.__dict__["last_path"] = FUSED if obstacle is None else obstacle.path
         if others:  # after one step the output is the first state
             new = (output, *[state.squeeze(0) for state in others])

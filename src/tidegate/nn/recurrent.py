@@ -139,7 +139,7 @@ class Recurrent(Twin, torch.nn.RNNBase):
     ) -> tuple[Any, Any]:
         """Output and final states; see the class for shapes."""
         if not PLAIN.issuperset(map(type, self._parameters.values())) and lengths is reset is None:
-            done = self._by_torch(input, hx)
+            done: tuple[Any, Any] | None = self._by_torch(input, hx)
             if done is not None:
                 return done
         batch, outside = self._entered(input, lengths, reset)

@@ -33,7 +33,7 @@ class Twin(torch.nn.Module):
         """The attributes of the twin: all but those that torch's classes do not have."""
         return {name: value for name, value in vars(self).items() if name not in ADDED}
 
-    def __prepare_scriptable__(self) -> torch.nn.Module:  # noqa: PLW3201  the name is torch's
+    def __prepare_scriptable__(self) -> torch.nn.Module:
         """What torch.jit.script compiles, and leaves in the model: the twin, with the same Parameters.
 
         TorchScript cannot read a forward that calls the engine.
@@ -47,8 +47,8 @@ class Twin(torch.nn.Module):
     def _by_torch(self, input: Any, hx: Any) -> Any:
         """What torch's own forward makes of parameters whose type asks for it; None if none does.
 
-        To the weights of ``call_for_per_sample_grads``, for one, torch.lstm means something else than to plain ones. Such
-        a type knows torch's functions and not ours.
+        To the weights of ``call_for_per_sample_grads``, for one, torch.lstm means something else than to plain ones.
+        Such a type knows torch's functions and not ours.
         """
         kind = next(filter(_overrides, map(type, self._parameters.values())), None)
         if kind is None or self.theirs is None or not self.is_torchs():
