@@ -567,6 +567,12 @@ def by_dispatch_mode():
     return layer
 
 
+def by_weights_with_functions_of_their_own():
+    layer, x = tg.nn.GRU(3, 4), torch.randn(5, 2, 3)
+    torch.nn.utils._per_sample_grad.call_for_per_sample_grads(layer, batch_size=2, batch_first=False)(x)
+    return layer
+
+
 def without_library():
     layer, x = pair()
     broken = mock.patch.object(fused, "load", side_effect=BackendError("ENGINE", "no compiler", fix="install one"))
@@ -603,6 +609,7 @@ EAGER = {
     by_export: ("torch.compile or torch.export", BackendError),
     by_tracer: ("torch.jit.trace", BackendError),
     by_dispatch_mode: ("a torch dispatch mode is active", BackendError),
+    by_weights_with_functions_of_their_own: ("torch.nn's own function, for ExpandedWeight", InputError),
     without_library: ("no library: no compiler", BackendError),
 }
 ASKED = {by_request: "eager_only is on", by_trace: "trace"}
@@ -674,6 +681,14 @@ def test_strict_refuses_a_second_derivative() -> None:
         torch.autograd.grad(y.sum(), [layer.weight_hh_l0], retain_graph=True)
         with pytest.raises(BackendError, match="differentiated twice"):
             torch.autograd.grad(y.sum(), [layer.weight_hh_l0], create_graph=True)
+
+
+@needs_engine
+def test_strict_refuses_many_gradients_at_once() -> None:
+    layer, x = pair()
+    y, _ = layer(x)
+    with tg.strict(), pytest.raises(BackendError, match=r"torch\.func"):
+        torch.autograd.grad(y, [layer.weight_hh_l0], torch.stack([y, y]), is_grads_batched=True)
 
 
 @needs_engine

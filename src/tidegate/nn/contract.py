@@ -23,11 +23,12 @@ def check_constructor(
         ValueError: a number out of range.
         TypeError: a value of the wrong type.
     """
-    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= float(dropout) <= 1:
+    rate = float(dropout)  # type: ignore[arg-type]  # torch reads it first, and lets Python refuse what is no number
+    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= rate <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
         )
-    if float(dropout) > 0 and num_layers == 1:
+    if rate > 0 and num_layers == 1:
         warnings.warn(
             "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
             f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}",

@@ -302,12 +302,13 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
 
 
 def as_states(hx: Any, names: list[str]) -> States:
-    """The states as a caller passes them: a tensor for a cell with one state, else a tuple or a list.
+    """The states as a caller passes them: a tensor for a cell with one state, else a tuple, a list or a stack of them.
 
     Raises:
         InputError: they are not one tensor for each name.
     """
-    states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
+    several = isinstance(hx, torch.Tensor) and hx.dim() > 0 and len(hx) == len(names) > 1  # torch takes these apart too
+    states = tuple(hx) if several or isinstance(hx, (tuple, list)) else (hx,)
     if len(states) != len(names) or not all(isinstance(state, torch.Tensor) for state in states):
         got = ", ".join(type(state).__name__ for state in states)
         raise InputError(

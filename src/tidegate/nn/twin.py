@@ -37,9 +37,16 @@ class Twin(torch.nn.Module):
         """What torch.jit.script compiles, and leaves in the model: the twin, with the same Parameters.
 
         TorchScript cannot read a forward that calls the engine.
+
+        Raises:
+            InputError: there is no twin.
         """
         if self.theirs is None or not self.is_torchs():
-            return self
+            raise InputError(
+                "TORCHSCRIPT",
+                f"TorchScript runs what torch.nn has, got {self}",
+                fix="script the rest of the model, or hand the layer on by torch.export",
+            )
         twin = self.theirs.__new__(self.theirs)
         vars(twin).update(self.torchs(), _parameters=self._parameters.copy())
         return twin
