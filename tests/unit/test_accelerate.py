@@ -77,6 +77,19 @@ class Policy(nn.Module):
         return torch.cat(logits), torch.cat(values)
 
 
+class Stepper(nn.Module):
+    """A loop of its own over the steps of a cell."""
+
+    def __init__(self, cell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x, state=None):
+        for step in x:
+            state = self.cell(step, state)
+        return state
+
+
 def tagger() -> tuple[nn.Module, tuple]:
     return Tagger(), (torch.randint(11, (4, 6)), torch.tensor([3, 6, 1, 5]))
 
@@ -98,6 +111,15 @@ def lone(kind, *sizes, **options):
     return make
 
 
+def stepped(kind, **options):
+    """A cell, called step by step."""
+
+    def make() -> tuple[nn.Module, tuple]:
+        return Stepper(kind(4, 6, **options)), (torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True),)
+
+    return make
+
+
 MODELS = {
     "tagger": tagger,
     "forecaster": forecaster,
@@ -106,6 +128,11 @@ MODELS = {
     "relu": lone(nn.RNN, 4, 6, nonlinearity="relu", bias=False),
     "gru": lone(nn.GRU, 4, 6, bidirectional=True),
     "lstm without bias": lone(nn.LSTM, 4, 6, bias=False, bidirectional=True),
+    "rnn cell": stepped(nn.RNNCell),
+    "relu cell without bias": stepped(nn.RNNCell, nonlinearity="relu", bias=False),
+    "lstm cell": stepped(nn.LSTMCell),
+    "lstm cell without bias": stepped(nn.LSTMCell, bias=False),
+    "gru cell": stepped(nn.GRUCell),
     "projected": lone(nn.LSTM, 4, 6, num_layers=2, proj_size=3, bidirectional=True),
     "projected without bias": lone(nn.LSTM, 4, 6, proj_size=2, bias=False, batch_first=True),
 }
@@ -159,7 +186,7 @@ def test_a_model_computes_the_same(name, training) -> None:
     assert len(done.swapped) == 1
     assert not done.left
     (layer,) = done.swapped.values()
-    assert isinstance(layer, tg.nn.Recurrent)
+    assert isinstance(layer, (tg.nn.Recurrent, tg.nn.RecurrentCell))
     assert layer.training is training
     check_equal(results(model, inputs), wanted)
     assert layer.last_path == "fused" or not ENGINE
@@ -174,8 +201,9 @@ def test_the_comparison_finds_exchanged_weights(name) -> None:
     model, inputs = made(name)
     wanted = results(model, inputs)
     (layer,) = tg.accelerate(model).swapped.values()
+    matrix = next(p for name, p in layer.named_parameters() if name.startswith("weight_hh"))
     with torch.no_grad():
-        layer.weight_hh_l0.copy_(layer.weight_hh_l0.roll(1, 0))
+        matrix.copy_(matrix.roll(1, 0))
     with pytest.raises(AssertionError, match="not close"):
         check_equal(results(model, inputs), wanted)
 
@@ -287,6 +315,19 @@ def test_a_layer_can_change_its_dtype_and_weights_afterwards() -> None:
     check_equal(results(model, inputs), results(twin, inputs))
 
 
+def test_an_accelerated_cell_is_what_the_constructor_makes() -> None:
+    for ours, theirs, options in [
+        (tg.nn.LSTMCell, nn.LSTMCell, {"bias": False}),
+        (tg.nn.GRUCell, nn.GRUCell, {}),
+        (tg.nn.RNNCell, nn.RNNCell, {"nonlinearity": "relu"}),
+    ]:
+        wanted, found = ours(3, 4, **options), tg.accelerate(theirs(3, 4, **options)).model
+        assert type(found) is ours
+        assert found.graph == wanted.graph
+        assert vars(found).keys() == vars(wanted).keys()
+        assert repr(found) == repr(wanted)
+
+
 def test_an_accelerated_layer_is_what_the_constructor_makes() -> None:
     for ours, theirs, options in [
         (tg.nn.LSTM, nn.LSTM, {"proj_size": 2, "bias": False}),
@@ -335,6 +376,10 @@ def test_what_tidegate_adds_is_there() -> None:
 # What is left alone
 
 
+class OwnCell(nn.GRUCell):
+    pass
+
+
 class Own(nn.LSTM):
     def forward(self, x, hx=None):
         return super().forward(2 * x, hx)
@@ -353,6 +398,11 @@ def pruned():
     return prune.l1_unstructured(nn.GRU(3, 4), "weight_hh_l0", 0.5)
 
 
+def resized(cell):
+    cell.weight_hh = nn.Parameter(torch.ones(16, 3))
+    return cell
+
+
 def changed(**attributes):
     layer = nn.LSTM(3, 4)
     for name, value in attributes.items():
@@ -361,6 +411,13 @@ def changed(**attributes):
 
 
 LEFT = {
+    "a subclass of a cell": (lambda: OwnCell(3, 4), "it is a subclass, OwnCell"),
+    "a parametrized cell": (
+        lambda: parametrizations.weight_norm(nn.GRUCell(3, 4), "weight_hh"),
+        "its parameters are parametrized",
+    ),
+    "a cell of another shape": (lambda: resized(nn.LSTMCell(3, 4)), r"torch's own \(weight_hh\)"),
+    "a cell's dtype": (lambda: nn.GRUCell(3, 4, dtype=torch.bfloat16), "its parameters are bfloat16"),
     "subclass": (lambda: Own(3, 4), "it is a subclass, Own"),
     "parametrized": (parametrized, "its parameters are parametrized"),
     "weight norm": (weight_normed, r"torch's own \(weight_hh_l0, weight_hh_l0_g, weight_hh_l0_v\)"),
@@ -412,6 +469,8 @@ class OurOwn(tg.nn.LSTM):
         (lambda: tg.nn.PeepholeLSTM(3, 4), "torch has no such layer"),
         (lambda: tg.nn.Recurrent("mgu", 3, 4), "torch has no such layer"),
         (lambda: OurOwn(3, 4), "torch has no such layer"),
+        (lambda: tg.nn.RecurrentCell("mgu", 3, 4), "torch has no such layer"),
+        (lambda: tg.nn.GRUCell(3, 4, reset="before"), "torch has reset"),
         (lambda: tg.nn.GRU(3, 4, reset="before"), "torch has reset"),
         (lambda: tg.nn.GRU(3, 4, update="write"), "torch has reset"),
         (lambda: parametrizations.weight_norm(tg.nn.LSTM(3, 4), "weight_hh_l0"), "parametrized"),
@@ -489,6 +548,12 @@ def by_dispatch_mode():
     return layer
 
 
+def by_weights_with_functions_of_their_own():
+    layer, x = tg.nn.GRU(3, 4), torch.randn(5, 2, 3)
+    torch.nn.utils._per_sample_grad.call_for_per_sample_grads(layer, batch_size=2, batch_first=False)(x)
+    return layer
+
+
 def without_library():
     layer, x = pair()
     broken = mock.patch.object(fused, "load", side_effect=BackendError("ENGINE", "no compiler", fix="install one"))
@@ -522,6 +587,7 @@ EAGER = {
     by_forward_mode: ("forward-mode differentiation", BackendError),
     by_tracer: ("torch.jit.trace", BackendError),
     by_dispatch_mode: ("a torch dispatch mode is active", BackendError),
+    by_weights_with_functions_of_their_own: ("torch.nn's own function, for ExpandedWeight", InputError),
     without_library: ("no library: no compiler", BackendError),
 }
 ASKED = {by_request: "eager_only is on", by_trace: "trace"}
@@ -557,6 +623,18 @@ def test_what_was_asked_for_is_no_silent_fallback(call) -> None:
 
 
 @needs_engine
+def test_a_cell_says_how_it_ran() -> None:
+    cell, x = tg.nn.GRUCell(3, 4), torch.randn(2, 3)
+    assert cell.last_path is None
+    with tg.strict():
+        cell(x)
+    assert cell.last_path == "fused"
+    with eager_only():
+        cell(x)
+    assert cell.last_path == "eager: eager_only is on"
+
+
+@needs_engine
 def test_the_last_call_counts() -> None:
     layer, x = pair()
     layer(x.as_subclass(Marked))
@@ -581,6 +659,14 @@ def test_strict_refuses_a_second_derivative() -> None:
         torch.autograd.grad(y.sum(), [layer.weight_hh_l0], retain_graph=True)
         with pytest.raises(BackendError, match="differentiated twice"):
             torch.autograd.grad(y.sum(), [layer.weight_hh_l0], create_graph=True)
+
+
+@needs_engine
+def test_strict_refuses_many_gradients_at_once() -> None:
+    layer, x = pair()
+    y, _ = layer(x)
+    with tg.strict(), pytest.raises(BackendError, match=r"torch\.func"):
+        torch.autograd.grad(y, [layer.weight_hh_l0], torch.stack([y, y]), is_grads_batched=True)
 
 
 @needs_engine

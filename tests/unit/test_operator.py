@@ -243,6 +243,23 @@ def test_compiled_with_everything(kind: str) -> None:
     assert_equal(compiled(module)(x[:, 0]), module(x[:, 0]), limit=0)  # without a batch
 
 
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell", "PeepholeLSTMCell"])
+def test_steps_of_cells_are_compiled_and_vectorised(kind: str) -> None:
+    module, x = layer(kind), draw(6, 4, 3)
+
+    def run(x):
+        state = None
+        for step in x.unbind(0):
+            state = module(step, state)
+        return state
+
+    assert_equal(compiled(run)(x), run(x), limit=0)
+    with tg.strict():
+        got = vmap(run, 1)(x)  # each sequence without a batch
+    assert module.last_path == "fused"
+    assert_equal(got, run(x))
+
+
 def test_torchs_own_layers_are_refused_as_before() -> None:
     with pytest.raises(torch._dynamo.exc.Unsupported, match="RNN, GRU, or LSTM"):
         compiled(torch.nn.LSTM(3, 5))(torch.zeros(2, 1, 3))

@@ -1,4 +1,4 @@
-"""``accelerate`` and ``restore``: the recurrent layers of an existing model, torch's against ours and back.
+"""``accelerate`` and ``restore``: the recurrent layers and cells of an existing model, torch's against ours and back.
 
 A layer changes its class and stays the same object. So nothing can be lost on the way: parameters, buffers, hooks and
 training mode are where they were, and whatever holds the layer, an optimizer, a second parent, a plain list or a
@@ -15,15 +15,17 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from tidegate import zoo
 from tidegate.errors import InputError
+from tidegate.nn.cell import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import GRU, LSTM, RNN
-from tidegate.nn.option import Options
 from tidegate.nn.recurrent import Recurrent
+from tidegate.nn.twin import ADDED
 from tidegate.runtime.sized import DTYPES
 from tidegate.spec import Graph
 
-OURS: dict[type[torch.nn.Module], type[Recurrent]] = {torch.nn.RNN: RNN, torch.nn.LSTM: LSTM, torch.nn.GRU: GRU}
-THEIRS = {ours: theirs for theirs, ours in OURS.items()}
-ADDED = ("graph", "cells", "options", "last_path", "own_widths", "reset", "update")  # what ours have and torch's do not
+Layer = torch.nn.RNNBase | torch.nn.RNNCellBase  # a cell is a layer of one step
+OURS: dict[type[torch.nn.Module] | None, type[Recurrent | RecurrentCell]] = {
+    kind.theirs: kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell)
+}
 ROOT = "(model)"  # the path of the model itself, where people read it
 
 
@@ -39,7 +41,7 @@ class Acceleration:
     """
 
     model: torch.nn.Module
-    swapped: Mapping[str, torch.nn.RNNBase]
+    swapped: Mapping[str, Layer]
     left: Mapping[str, str]
 
     def __str__(self) -> str:
@@ -50,15 +52,15 @@ class Acceleration:
 
 
 def accelerate(model: torch.nn.Module) -> Acceleration:
-    """Make every plain torch.nn.RNN, LSTM and GRU of a model Tidegate's layer of the same name.
+    """Make every plain torch.nn.RNN, LSTM and GRU of a model, and every cell, Tidegate's of the same name.
 
-    The model is changed in place: each layer becomes an instance of ``tidegate.nn.RNN``, ``LSTM`` or ``GRU`` and stays
-    the same object with the same Parameters; nothing is copied. Optimizers, tied weights, hooks, buffers, training
-    mode and ``state_dict`` stay as they are, and so does every other holder of the layer. To keep the original, pass
-    ``copy.deepcopy(model)``.
+    The model is changed in place: each layer becomes an instance of ``tidegate.nn.RNN``, ``LSTM`` or ``GRU``, each cell
+    one of ``RNNCell``, ``LSTMCell`` or ``GRUCell``, and stays the same object with the same Parameters; nothing is
+    copied. Optimizers, tied weights, hooks, buffers, training mode and ``state_dict`` stay as they are, and so does
+    every other holder of the layer. To keep the original, pass ``copy.deepcopy(model)``.
 
-    Left as they are, with the reason in the report: subclasses of torch's layers; layers with methods of their
-    own; layers whose parameters are not torch's own (parametrized, weight-normed, pruned, extra ones); and layers
+    Left as they are, with the reason in the report: subclasses of torch's layers and cells; layers with methods of
+    their own; layers whose parameters are not torch's own (parametrized, weight-normed, pruned, extra ones); and layers
     that the engine would not run, on another device or of another dtype, where torch's are quicker. Layers that
     are Tidegate's already are not mentioned. What ``torch.compile`` compiles runs by the definition: ``last_path``
     of a layer says so.
@@ -82,10 +84,10 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
         >>> done.model["encoder"](torch.zeros(5, 3, 4))[0].shape, model["encoder"].last_path
         (torch.Size([5, 3, 8]), 'fused')
     """
-    swapped: dict[str, torch.nn.RNNBase] = {}
+    swapped: dict[str, Layer] = {}
     left: dict[str, str] = {}
     for path, layer in _recurrent_layers(model):
-        if isinstance(layer, Recurrent):
+        if isinstance(layer, (Recurrent, RecurrentCell)):
             continue
         reason = _first_reason(layer, _why_not_plain, _why_not_whole, _why_not_quicker)
         if reason is None:
@@ -98,11 +100,11 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
 
 
 def restore(model: torch.nn.Module) -> torch.nn.Module:
-    """Make every layer of Tidegate's in a model torch's own again, as ``accelerate`` found it.
+    """Make every layer and cell of Tidegate's in a model torch's own again, as ``accelerate`` found it.
 
-    As there, layers stay the same objects with the same Parameters. Who restores a model wants to hand it to something
-    that knows torch's layers only, such as TorchScript; a model that still holds one of ours would fail there later and
-    less clearly. So a layer that torch does not have is an error rather than a report, and then nothing is changed.
+    As there, they stay the same objects with the same Parameters. Who restores a model wants to hand it to something
+    that knows torch's layers only, such as torch.jit.trace; a model that still holds one of ours would fail there later
+    and less clearly. So a layer that torch does not have is an error rather than a report, and then nothing is changed.
 
     Returns:
         The model, the very object that was passed.
@@ -110,7 +112,7 @@ def restore(model: torch.nn.Module) -> torch.nn.Module:
     Raises:
         InputError: it is no module, or it holds a layer that torch does not have: PeepholeLSTM, another ``Recurrent``,
             a GRU with ``reset="before"`` or ``update="write"``, one with zoneout or other options that change how it
-            runs, a subclass or a parametrized layer.
+            runs, a subclass or a parametrized layer, or such a cell.
 
     Example:
         >>> import torch, tidegate as tg
@@ -118,21 +120,23 @@ def restore(model: torch.nn.Module) -> torch.nn.Module:
         >>> type(tg.restore(model)[0]) is torch.nn.LSTM
         True
     """
-    layers = [(path, layer) for path, layer in _recurrent_layers(model) if isinstance(layer, Recurrent)]
+    layers = [
+        (path, layer) for path, layer in _recurrent_layers(model) if isinstance(layer, (Recurrent, RecurrentCell))
+    ]
     for path, layer in layers:
         reason = _first_reason(layer, _why_not_in_torch, _why_not_whole)
         if reason is not None:
             raise InputError(
                 "RESTORE",
                 f"expected layers that torch.nn has, got {layer} at {path or ROOT}: {reason}",
-                fix="replace it by RNN, LSTM or GRU, or restore the parts of the model that hold none such",
+                fix="replace it by RNN, LSTM, GRU or a cell, or restore the parts of the model that hold none such",
             )
     for _, layer in layers:
         _become_theirs(layer)
     return model
 
 
-def _recurrent_layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.RNNBase]]:
+def _recurrent_layers(model: torch.nn.Module) -> Iterator[tuple[str, Layer]]:
     """Each once, by its first path."""
     if not isinstance(model, torch.nn.Module):
         raise InputError(
@@ -141,41 +145,44 @@ def _recurrent_layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.RN
             fix="pass the model that holds the layers",
         )
     for path, module in model.named_modules():
-        if isinstance(module, torch.nn.RNNBase):
+        if isinstance(module, (torch.nn.RNNBase, torch.nn.RNNCellBase)):
             yield path, module
 
 
-def _become_ours(layer: torch.nn.RNNBase) -> None:
+def _become_ours(layer: Layer) -> None:
     kind, graph = OURS[type(layer)], _graph_of(layer)
     layer.__class__ = kind
-    assert isinstance(layer, Recurrent)
-    layer.options = Options()
+    assert isinstance(layer, (Recurrent, RecurrentCell))
     layer.carry(graph)
-    if isinstance(layer, GRU):
+    if isinstance(layer, (GRU, GRUCell)):
         layer.reset, layer.update = "after", "keep"
 
 
-def _become_theirs(layer: Recurrent) -> None:
+def _become_theirs(layer: Recurrent | RecurrentCell) -> None:
+    theirs = layer.theirs
     for name in ADDED:
         vars(layer).pop(name, None)
-    layer.__class__ = THEIRS[type(layer)]  # type: ignore[assignment]
-    layer._init_flat_weights()  # noqa: SLF001  on a GPU torch wants them in one piece
+    layer.__class__ = theirs  # type: ignore[assignment]
+    if isinstance(layer, torch.nn.RNNBase):
+        layer._init_flat_weights()  # noqa: SLF001  on a GPU torch wants them in one piece
 
 
-def _graph_of(layer: torch.nn.RNNBase) -> Graph:
-    """The cell that torch's layer computes."""
-    if layer.mode == "LSTM":
+def _graph_of(layer: Layer) -> Graph:
+    """The cell that torch's layer computes. An RNNCell reads its nonlinearity when it is called."""
+    if isinstance(layer, (torch.nn.LSTM, torch.nn.LSTMCell)):
         return zoo.LSTM.graph
-    if layer.mode == "GRU":
+    if isinstance(layer, (torch.nn.GRU, torch.nn.GRUCell)):
         return zoo.GRU.variant(reset="after", update="keep").graph
-    return zoo.RNN.variant(nonlinearity=layer.mode.removeprefix("RNN_").lower()).graph
+    if isinstance(layer, torch.nn.RNNBase):
+        return zoo.RNN.variant(nonlinearity=layer.mode.removeprefix("RNN_").lower()).graph
+    return zoo.RNN.graph
 
 
-def _first_reason(layer: torch.nn.RNNBase, *questions: Callable[[torch.nn.RNNBase], str | None]) -> str | None:
+def _first_reason(layer: Layer, *questions: Callable[[Layer], str | None]) -> str | None:
     return next((reason for question in questions if (reason := question(layer)) is not None), None)
 
 
-def _why_not_plain(layer: torch.nn.RNNBase) -> str | None:
+def _why_not_plain(layer: Layer) -> str | None:
     if is_parametrized(layer):
         return "its parameters are parametrized"
     if type(layer) not in OURS:
@@ -183,20 +190,20 @@ def _why_not_plain(layer: torch.nn.RNNBase) -> str | None:
     return next((f"it has a {name} of its own" for name in ADDED if name in vars(layer)), None)
 
 
-def _why_not_in_torch(layer: torch.nn.RNNBase) -> str | None:
+def _why_not_in_torch(layer: Layer) -> str | None:
     if is_parametrized(layer):
         return "its parameters are parametrized"
-    if type(layer) not in THEIRS:
-        return "torch has no such layer"
-    options = vars(layer).get("options")
-    if isinstance(options, Options) and options.run_differently:
-        return f"torch has no{str(options).removeprefix(',')}"
-    if isinstance(layer, GRU) and (layer.reset, layer.update) != ("after", "keep"):
+    assert isinstance(layer, (Recurrent, RecurrentCell))
+    if layer.is_torchs():
+        return None
+    if isinstance(layer, Recurrent) and type(layer) in OURS.values() and (options := layer.options_text()):
+        return f"torch has no{options.removeprefix(',')}"
+    if isinstance(layer, (GRU, GRUCell)) and type(layer) in OURS.values():
         return 'torch has reset="after" and update="keep" only'
-    return None
+    return "torch has no such layer"
 
 
-def _why_not_whole(layer: torch.nn.RNNBase) -> str | None:
+def _why_not_whole(layer: Layer) -> str | None:
     """Whether the layer has anything of its own beside torch's parameters, which the other class would not know."""
     replaced = [name for name in vars(layer) if callable(getattr(type(layer), name, None))]
     if replaced:
@@ -210,7 +217,7 @@ def _why_not_whole(layer: torch.nn.RNNBase) -> str | None:
     return f"it has a submodule, {submodules[0]}" if submodules else None
 
 
-def _why_not_quicker(layer: torch.nn.RNNBase) -> str | None:
+def _why_not_quicker(layer: Layer) -> str | None:
     """Whether the engine would run the layer where it stands now."""
     for parameter in layer.parameters():
         dtype = str(parameter.dtype).removeprefix("torch.")
@@ -223,11 +230,17 @@ def _why_not_quicker(layer: torch.nn.RNNBase) -> str | None:
     return None
 
 
-def _expected_shapes(layer: torch.nn.RNNBase) -> dict[str, tuple[int, ...]]:
+def _expected_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
     """Of the parameters that torch.nn gives to a layer of these sizes."""
+    like: torch.nn.Module
     with torch.device("meta"):
-        like = torch.nn.RNNBase(
-            layer.mode, layer.input_size, layer.hidden_size, layer.num_layers, layer.bias,
-            bidirectional=layer.bidirectional, proj_size=layer.proj_size,
-        )  # fmt: skip
+        if isinstance(layer, torch.nn.RNNBase):
+            like = torch.nn.RNNBase(
+                layer.mode, layer.input_size, layer.hidden_size, layer.num_layers, layer.bias,
+                bidirectional=layer.bidirectional, proj_size=layer.proj_size,
+            )  # fmt: skip
+        else:
+            gates = {torch.nn.LSTMCell: 4, torch.nn.GRUCell: 3, torch.nn.RNNCell: 1}
+            chunks = next(count for kind, count in gates.items() if isinstance(layer, kind))
+            like = torch.nn.RNNCellBase(layer.input_size, layer.hidden_size, layer.bias, chunks)
     return {name: tuple(parameter.shape) for name, parameter in like.named_parameters()}

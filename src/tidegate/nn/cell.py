@@ -11,14 +11,16 @@ from tidegate import zoo
 from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.layer import unlike_torch
+from tidegate.nn.operator import run_operator
 from tidegate.nn.recurrent import States, as_states, graph_of, shown_widths
-from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
+from tidegate.nn.twin import Twin
+from tidegate.runtime import Rows, SizedCell, Steps, obstacle_of, run_layer, sized, traced
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import parameter_shapes, step_attribute
 from tidegate.spec.width import axis_widths
 
 
-class RecurrentCell(torch.nn.RNNCellBase):
+class RecurrentCell(Twin, torch.nn.RNNCellBase):
     """One step of a cell, for loops that are the caller's own.
 
     Its equations are those of the cell: ``tidegate cells NAME`` prints them with their source. It computes
@@ -44,6 +46,9 @@ class RecurrentCell(torch.nn.RNNCellBase):
         of the cell, its vectors by their own names, as ``p_i``. Row blocks stand in the order that the cell
         declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
 
+    Attributes:
+        last_path: how the last call ran, as for ``Recurrent``.
+
     Raises:
         ValueError, TypeError, RuntimeError: with the texts of torch.nn's cells where those raise.
         InputError: no such cell, a projected one, a vector whose name a module needs for itself, a state that is not
@@ -58,6 +63,8 @@ class RecurrentCell(torch.nn.RNNCellBase):
         >>> h.shape
         torch.Size([3, 16])
     """
+
+    own_widths: Mapping[str, int] | None = None
 
     def __init__(
         self,
@@ -77,17 +84,25 @@ class RecurrentCell(torch.nn.RNNCellBase):
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass the cell itself, or use Recurrent"
             )
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        self.own_widths = widths
         sizes = axis_widths(graph, input_size, hidden_size, widths)
-        chosen = graph if bias else graph.without_bias()
-        present = parameter_shapes(chosen, sizes)
+        present = parameter_shapes(graph if bias else graph.without_bias(), sizes)
         for name in parameter_shapes(graph, sizes):
             shape = present.get(name)
             empty = None if shape is None else torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self._register(step_attribute(name), empty)
         # after torch has refused sizes that are no integers: 4.0 would be found as 4 among the cells made before
-        self._sized = sized(chosen, tuple(sizes.items()))
-        self._names = [step_attribute(name) for name in self._sized.names]
+        self.carry(graph)
         self.reset_parameters()
+
+    def carry(self, graph: Graph) -> None:
+        """Make this the cell, without its biases if the module has none; parameters are none of its business."""
+        self._sized = self._sized_as(graph)
+        self._names = [step_attribute(name) for name in self._sized.names]
+
+    def _sized_as(self, graph: Graph) -> SizedCell:
+        widths = axis_widths(graph, self.input_size, self.hidden_size, self.own_widths)
+        return sized(graph if self.bias else graph.without_bias(), tuple(widths.items()))
 
     @property
     def graph(self) -> Graph:
@@ -102,18 +117,35 @@ class RecurrentCell(torch.nn.RNNCellBase):
 
     def forward(self, input: torch.Tensor, hx: Any = None) -> Any:
         """The new states; see the class for shapes."""
-        contract.check_step_rank(type(self).__name__, "input", input)
         batched = input.dim() == 2
+        if not batched:
+            contract.check_step_rank(type(self).__name__, "input", input)
         states = None if hx is None else self._states_of(hx, batched=batched)
         x, cell = input if batched else input.unsqueeze(0), self._definition()
         if states and not batched:
-            states = tuple(state.unsqueeze(0) for state in states)
+            states = tuple([state.unsqueeze(0) for state in states])
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
-        first = states and tuple(state.unsqueeze(0) for state in states)
-        rows = Rows(x.unsqueeze(0), Steps.even_ones(1, len(x)))
-        _, (_, *last) = run_layer(cell, rows, len(x), first, [self._parameter(name) for name in self._names])
-        new = tuple(state[0] if batched else state[0, 0] for state in last)
-        return new if len(new) > 1 else new[0]
+        first = states and tuple([state.unsqueeze(0) for state in states])
+        own: dict[str, Any] = self._parameters
+        # those that a parametrization replaces are attributes; the others are found sooner here
+        parameters = [own[name] if name in own else getattr(self, name) for name in self._names]
+        output, _, *others = self._run(cell, x, first, parameters)
+        if others:  # after one step the output is the first state
+            new = (output, *[state.squeeze(0) for state in others])
+            return new if batched else tuple([state.squeeze(0) for state in new])
+        return output if batched else output.squeeze(0)
+
+    def _run(self, cell: SizedCell, x: torch.Tensor, first: States | None, parameters: list[torch.Tensor]) -> States:
+        """As a layer of one step: the output [B, H], and the last value of each state [1, B, H]."""
+        if traced():
+            output, *last = run_operator(cell, x.unsqueeze(0), None, None, first, parameters)
+            if not torch.compiler.is_compiling():
+                self._note(obstacle_of(cell, x, first, parameters))
+            return output.squeeze(0), *last
+        size = x.shape[0]
+        obstacle, results = run_layer(cell, Rows(x, Steps.even_ones(1, size)), size, first, parameters)
+        self._note(obstacle)
+        return results
 
     def _definition(self) -> SizedCell:
         """The cell that this step runs."""
@@ -137,10 +169,6 @@ class RecurrentCell(torch.nn.RNNCellBase):
             raise InputError("CELL_NAME", f"a module has something else named {name!r}", fix="rename that vector")
         self.register_parameter(name, parameter)
 
-    def _parameter(self, name: str) -> torch.Tensor:
-        parameter = self._parameters.get(name)  # much quicker than the attribute, which a parametrization replaces
-        return getattr(self, name) if parameter is None else parameter
-
 
 class RNNCell(RecurrentCell, torch.nn.RNNCell):
     """One step of the simple recurrent network, as torch.nn.RNNCell. See ``RecurrentCell`` for shapes.
@@ -157,6 +185,8 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         torch.Size([2, 4])
     """
 
+    theirs = torch.nn.RNNCell
+
     def __init__(
         self,
         input_size: int,
@@ -168,11 +198,12 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
     ) -> None:
         super().__init__(zoo.RNN, input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
-        self._by_nonlinearity = {name: self._variant(name) for name in zoo.RNN.options["nonlinearity"]}
 
-    def _variant(self, nonlinearity: str) -> SizedCell:
-        graph = zoo.RNN.variant(nonlinearity=nonlinearity).graph
-        return sized(graph if self.bias else graph.without_bias(), tuple(self._sized.widths.items()))
+    def carry(self, graph: Graph) -> None:
+        """Make this the cell, in all its nonlinearities."""
+        super().carry(graph)
+        variants = {name: zoo.RNN.variant(nonlinearity=name) for name in zoo.RNN.options["nonlinearity"]}
+        self._by_nonlinearity = {name: self._sized_as(cell.graph) for name, cell in variants.items()}
 
     def _definition(self) -> SizedCell:
         if self.nonlinearity not in self._by_nonlinearity:
@@ -195,6 +226,8 @@ class LSTMCell(RecurrentCell, torch.nn.LSTMCell):
         >>> h.shape, c.shape
         (torch.Size([2, 4]), torch.Size([2, 4]))
     """
+
+    theirs = torch.nn.LSTMCell
 
     def __init__(
         self,
@@ -248,6 +281,8 @@ class GRUCell(RecurrentCell, torch.nn.GRUCell):
         GRUCell(3, 4, reset=before)
     """
 
+    theirs = torch.nn.GRUCell
+
     def __init__(
         self,
         input_size: int,
@@ -266,6 +301,10 @@ class GRUCell(RecurrentCell, torch.nn.GRUCell):
     def extra_repr(self) -> str:
         """As torch.nn prints it, and what differs from torch.nn."""
         return super().extra_repr() + unlike_torch(self.reset, self.update)
+
+    def is_torchs(self) -> bool:
+        """Whether torch's class computes the same: not with options that torch does not have."""
+        return super().is_torchs() and not unlike_torch(self.reset, self.update)
 
     def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  one state reads the same either way
         return self._only_state(hx)

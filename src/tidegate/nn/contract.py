@@ -23,11 +23,12 @@ def check_constructor(
         ValueError: a number out of range.
         TypeError: a value of the wrong type.
     """
-    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= float(dropout) <= 1:
+    rate = float(dropout)  # type: ignore[arg-type]  # torch reads it first, and lets Python refuse what is no number
+    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= rate <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
         )
-    if float(dropout) > 0 and num_layers == 1:
+    if rate > 0 and num_layers == 1:
         warnings.warn(
             "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
             f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}",
@@ -136,11 +137,14 @@ def check_step_sizes(
     Raises:
         RuntimeError: as torch.nn's cells do.
     """
-    if x.size(1) != input_size:
-        raise RuntimeError(f"input has inconsistent input_size: got {x.size(1)} expected {input_size}")
+    rows, features = x.shape
+    if features != input_size:
+        raise RuntimeError(f"input has inconsistent input_size: got {features} expected {input_size}")
     for k, (state, width) in enumerate(zip(states or (), widths, strict=False)):
-        if state.size(0) != x.size(0):
-            raise RuntimeError(f"Input batch size {x.size(0)} doesn't match hidden{k} batch size {state.size(0)}")
+        if state.shape == (rows, width):
+            continue
+        if state.size(0) != rows:
+            raise RuntimeError(f"Input batch size {rows} doesn't match hidden{k} batch size {state.size(0)}")
         if state.size(1) != width:
             raise RuntimeError(f"hidden{k} has inconsistent hidden_size: got {state.size(1)}, expected {width}")
         if state.dim() != 2:

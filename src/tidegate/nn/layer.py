@@ -17,6 +17,8 @@ class RNN(Recurrent, torch.nn.RNN):
         nonlinearity: ``"tanh"`` or ``"relu"``; the fourth argument, as in torch.nn.
     """
 
+    theirs = torch.nn.RNN
+
     def __init__(
         self,
         input_size: int,
@@ -27,21 +29,26 @@ class RNN(Recurrent, torch.nn.RNN):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         **options: Any,
     ) -> None:
+        _refuse_projection(options)
         if nonlinearity not in zoo.RNN.options["nonlinearity"]:
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
-        _refuse_projection(options)
         cell = zoo.RNN.variant(nonlinearity=nonlinearity)
         super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options
-        )
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype,
+            **options,
+        )  # fmt: skip
         self.nonlinearity = nonlinearity
         self.mode = f"RNN_{nonlinearity.upper()}"
 
 
 class LSTM(Recurrent, torch.nn.LSTM):
     """Long short-term memory, as torch.nn.LSTM. See ``Recurrent`` for arguments and shapes."""
+
+    theirs = torch.nn.LSTM
 
     def __init__(
         self,
@@ -53,20 +60,14 @@ class LSTM(Recurrent, torch.nn.LSTM):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
-            zoo.LSTM,
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            proj_size,
-            **options,
-        )
+            zoo.LSTM, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+            device, dtype, **options,
+        )  # fmt: skip
 
 
 class PeepholeLSTM(Recurrent):
@@ -84,6 +85,7 @@ class GRU(Recurrent, torch.nn.GRU):
         update: an open update gate ``"keep"``s the old state as in torch.nn, or ``"write"``s the new one.
     """
 
+    theirs = torch.nn.GRU
     autocast_keeps_dtype = True
 
     def __init__(
@@ -95,6 +97,8 @@ class GRU(Recurrent, torch.nn.GRU):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
         reset: str = "after",
         update: str = "keep",
@@ -103,14 +107,19 @@ class GRU(Recurrent, torch.nn.GRU):
         _refuse_projection(options)
         cell = zoo.GRU.variant(reset=reset, update=update)
         super().__init__(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options
-        )
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype,
+            **options,
+        )  # fmt: skip
         self.reset, self.update = reset, update
         self.mode = "GRU"
 
     def extra_repr(self) -> str:
         """As torch.nn prints it, and what differs from torch.nn."""
         return super().extra_repr() + unlike_torch(self.reset, self.update)
+
+    def is_torchs(self) -> bool:
+        """Whether torch's class computes the same: not with options that torch does not have."""
+        return super().is_torchs() and not unlike_torch(self.reset, self.update)
 
 
 def unlike_torch(reset: str, update: str) -> str:

@@ -20,9 +20,10 @@ from tidegate.nn.operator import run_operator
 from tidegate.nn.option import Options, kept, with_options
 from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
+from tidegate.nn.twin import PLAIN, Twin
 from tidegate.passes import Over, normalise, project
 from tidegate.passes.restart import INITIAL
-from tidegate.runtime import FUSED, TRACE, Rows, SizedCell, obstacle_of, run_layer, sized, trace_layer, traced
+from tidegate.runtime import TRACE, Rows, SizedCell, obstacle_of, run_layer, sized, trace_layer, traced
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.spec.width import axis_widths
@@ -31,7 +32,7 @@ from tidegate.zoo import find
 States = tuple[torch.Tensor, ...]
 
 
-class Recurrent(torch.nn.RNNBase):
+class Recurrent(Twin, torch.nn.RNNBase):
     """A stack of layers of one cell, applied to whole sequences.
 
     Args:
@@ -102,7 +103,6 @@ class Recurrent(torch.nn.RNNBase):
     graph: Graph
     cells: list[SizedCell]  # of each layer, as it runs in evaluation
     options: Options = Options()
-    last_path: str | None = None
     autocast_keeps_dtype = False  # whether results under autocast have the input's type instead of autocast's
     own_widths: Mapping[str, int] | None = None
     layer_norm: Over | None = None  # a layer that was torch's has none
@@ -138,12 +138,10 @@ class Recurrent(torch.nn.RNNBase):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
-        if widths is not None:
-            self.own_widths = copy(widths)
-        self.layer_norm = norm.checked(layer_norm)
-        self.options = Options(
-            zoneout, recurrent_dropout, state_clip, learn_initial_state, forget_bias, chrono, orthogonal
-        )
+        options = Options(zoneout, recurrent_dropout, state_clip, learn_initial_state, forget_bias, chrono, orthogonal)
+        chosen = {"own_widths": copy(widths), "layer_norm": norm.checked(layer_norm), "options": options}
+        # a layer that torch also has looks as torch's does
+        vars(self).update({name: value for name, value in chosen.items() if value != getattr(type(self), name)})
         self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
@@ -203,7 +201,15 @@ class Recurrent(torch.nn.RNNBase):
         text = super().extra_repr()
         if type(self) is Recurrent:
             text = f"{self.mode}, {text}{shown_widths(self.cells[0])}"
-        return text + (f", layer_norm={self.layer_norm}" if self.layer_norm else "") + str(self.options)
+        return text + self.options_text()
+
+    def options_text(self) -> str:
+        """What a layer prints of its options, none of which torch.nn has."""
+        return (f", layer_norm={self.layer_norm}" if self.layer_norm else "") + str(self.options)
+
+    def is_torchs(self) -> bool:
+        """Whether torch's class computes the same: not with options that torch does not have."""
+        return super().is_torchs() and not self.layer_norm and not self.options.run_differently
 
     @property
     def output_size(self) -> int:
@@ -220,6 +226,10 @@ class Recurrent(torch.nn.RNNBase):
         generator: torch.Generator | None = None,
     ) -> tuple[Any, Any]:
         """Output and final states; see the class for shapes. Masks and dropout are drawn by ``generator``."""
+        if not PLAIN.issuperset(map(type, self._parameters.values())) and lengths is reset is None:
+            done: tuple[Any, Any] | None = self._by_torch(input, hx)
+            if done is not None:
+                return done
         data = input.data if isinstance(input, PackedSequence) else input
         precision = Precision.of(data, kept=self.autocast_keeps_dtype)
         run: Callable[..., tuple[Any, Any]] = self._run_operators if traced() and data is input else self._run_rows
@@ -251,7 +261,7 @@ class Recurrent(torch.nn.RNNBase):
             met = met or obstacle
             final.append(last)
             rows = Rows(self._between_layers(output, layer, generator), rows.steps, rows.resets)
-        self.__dict__["last_path"] = FUSED if met is None else met.path  # Module's own way costs microseconds
+        self._note(met)
         return self._left(batch.restore(rows.data), final, batch.back, outside, precision)
 
     def _run_operators(
@@ -276,7 +286,7 @@ class Recurrent(torch.nn.RNNBase):
             first, brought = self._given(layer, cell, states, draw, precision)
             if not torch.compiler.is_compiling():  # what is compiled now runs later, perhaps elsewhere
                 met = met or obstacle_of(cell, x, first, brought)
-                self.__dict__["last_path"] = FUSED if met is None else met.path
+                self._note(met)
             x, *last = run_operator(cell, x, lengths, resets, first, brought)
             final.append(last)
             x = self._between_layers(x, layer, generator)
@@ -314,7 +324,7 @@ class Recurrent(torch.nn.RNNBase):
         batch, outside = self._entered(input, lengths, reset)
         states = self._initial_states(hx, batch.size, batch.order, batched=outside.batched)
         rows = batch.rows
-        self.__dict__["last_path"] = TRACE.path
+        self._note(TRACE)
         traced: dict[str, Any] = {}
         draw = partial(self.options.masks, rows.data, rows.steps.rows, batch.size, rows.resets, generator)
         for layer, cell in enumerate(self._running_cells(rows.resets)):
@@ -511,12 +521,13 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
 
 
 def as_states(hx: Any, names: list[str]) -> States:
-    """The states as a caller passes them: a tensor for a cell with one state, else a tuple or a list.
+    """The states as a caller passes them: a tensor for a cell with one state, else a tuple, a list or a stack of them.
 
     Raises:
         InputError: they are not one tensor for each name.
     """
-    states = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
+    several = isinstance(hx, torch.Tensor) and hx.dim() > 0 and len(hx) == len(names) > 1  # torch takes these apart too
+    states = tuple(hx) if several or isinstance(hx, (tuple, list)) else (hx,)
     if len(states) != len(names) or not all(isinstance(state, torch.Tensor) for state in states):
         got = ", ".join(type(state).__name__ for state in states)
         raise InputError(

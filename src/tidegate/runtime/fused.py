@@ -151,8 +151,10 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
         x, *tensors, output, saved = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            check_strict(TWICE)
+        # Many gradients at once, as torch's vmap passes them, have no memory that the engine could read.
+        batched = not all(grad is None or torch._C._has_storage(grad) for grad in grads)  # noqa: SLF001
+        if batched or torch.is_grad_enabled():
+            check_strict(FUNCTORCH if batched else TWICE)
             return (None, *_eager_gradients(ctx.task, ctx.needs_input_grad[1:], (x, *tensors), grads))
         first, parameters = _split(ctx.task, tensors)
         done = Forward(output, (), saved)
@@ -171,14 +173,16 @@ def _split(task: Task, tensors: Sequence[torch.Tensor]) -> tuple[Tensors | None,
 def _eager_gradients(
     task: Task, needed: Sequence[bool], inputs: Sequence[torch.Tensor], grads: Sequence[torch.Tensor | None]
 ) -> list[torch.Tensor | None]:
-    """Gradients that can be differentiated again."""
+    """Gradients that can be differentiated again, and of many directions at once."""
     first, parameters = _split(task, inputs[1:])
-    results = run_eagerly(task, inputs[0], first, parameters)
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        results = run_eagerly(task, inputs[0], first, parameters)
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
     chosen = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
     found = iter(
         torch.autograd.grad(
-            [result for result, _ in pairs], chosen, [grad for _, grad in pairs], create_graph=True, allow_unused=True
+            [result for result, _ in pairs], chosen, [grad for _, grad in pairs], create_graph=again, allow_unused=True
         )
     )
     return [next(found) if need else None for need in needed]
