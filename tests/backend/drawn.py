@@ -20,6 +20,8 @@ SATURATING = 30.0
 LAYOUTS = ("full", "full", "batch first", "batch first", "lengths", "lengths", "packed", "single")
 PLACES = ("whole", "whole", "transposed", "sliced", "expanded")  # how the input lies in memory
 LOSSES = ("all", "all", "output", "last", "one state", "sum", "end", "transposed")
+NORMED = ("lstm", "lstm", "gru", "mgu")
+FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
 EXTRAS = ("threads", "retain", "data", "functional", "inference")
 
 
@@ -49,6 +51,7 @@ class Configuration:
     input_gradient: bool
     frozen: float  # the share of parameters that are
     extras: tuple[str, ...]
+    norm: str | bool = False
 
     @property
     def passes(self) -> int:
@@ -61,11 +64,14 @@ class Configuration:
 
 def draw(seed: int) -> Configuration:
     """The configuration of that seed."""
-    random = Random(seed)
+    random, other = Random(seed), Random(-seed)
+    norm = other.choice(("all", "all", "each")) if other.random() < 0.1 else False
     cell = random.choice([*CELLS, "lstm", "gru"])  # the two that most people run, twice as often
+    cell = other.choice(NORMED) if norm else cell
     layers, bidirectional = random.choice((1, 1, 1, 2, 3)), random.random() < 0.4
     layout = random.choice(LAYOUTS)
     features, hidden = _width(random), _width(random)
+    hidden = max(hidden, FEWEST_NORMED) if norm else hidden
     T, B = _sizes(random, layers * (1 + bidirectional), features, hidden)
     B = 1 if layout == "single" else max(B, layout == "packed")  # torch packs no empty batch
     return Configuration(
@@ -92,6 +98,7 @@ def draw(seed: int) -> Configuration:
         input_gradient=random.random() < 0.8,
         frozen=random.choice((0, 0, 0, 0.3, 1)),
         extras=tuple(extra for extra in EXTRAS if random.random() < 0.2),
+        norm=norm,
     )
 
 
@@ -149,6 +156,7 @@ def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
         0.0,
         c.bidirectional,
         dtype=dtype,
+        layer_norm=c.norm,
         **options,
     )
 
