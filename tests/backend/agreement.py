@@ -206,7 +206,7 @@ class Judge:
 
     def _allowed(self, name: str, rough: float) -> float:
         if self.rough is None:
-            return tolerance.FLOAT64
+            return tolerance.FLOAT64 * (tolerance.NORMALISED_FACTOR if self.problem.configuration.norm else 1)
         return rough + (MATRIX_EPS if name.startswith("d weight") else tolerance.FLOAT32_EPS)
 
     def _largest_error_nearby(self, name: str) -> float:

@@ -22,6 +22,8 @@ LAYOUTS = ("full", "full", "batch first", "batch first", "lengths", "lengths", "
 PLACES = ("whole", "whole", "transposed", "sliced", "expanded")  # how the input lies in memory
 LOSSES = ("all", "all", "output", "last", "one state", "sum", "end", "transposed")
 ALL_OPTIONS = {"zoneout": 0.2, "recurrent_dropout": 0.3, "state_clip": 0.5, "learn_initial_state": True}
+NORMED = ("lstm", "lstm", "gru", "mgu")
+FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
 EXTRAS = ("threads", "retain", "data", "functional", "inference")
 
 
@@ -53,6 +55,7 @@ class Configuration:
     frozen: float  # the share of parameters that are
     extras: tuple[str, ...]
     options: Mapping[str, object] = field(default_factory=dict)
+    norm: str | bool = False
 
     @property
     def passes(self) -> int:
@@ -65,12 +68,15 @@ class Configuration:
 
 def draw(seed: int) -> Configuration:
     """The configuration of that seed."""
-    random = Random(seed)
+    random, other = Random(seed), Random(-seed)
+    norm = other.choice(("all", "all", "each")) if other.random() < 0.1 else False
     cell = random.choice([*CELLS, "lstm", "gru"])  # the two that most people run, twice as often
+    cell = other.choice(NORMED) if norm else cell
     layers, bidirectional = random.choice((1, 1, 1, 2, 3)), random.random() < 0.4
     graph = find(cell).graph
     layout = random.choice(LAYOUTS)
     features, hidden = _width(random), _width(random)
+    hidden = max(hidden, FEWEST_NORMED) if norm else hidden
     if graph.input_axis == "H":  # which two directions below another layer are not
         features, bidirectional = hidden, bidirectional and layers == 1
     T, B = _sizes(random, layers * (1 + bidirectional), features, hidden)
@@ -100,6 +106,7 @@ def draw(seed: int) -> Configuration:
         frozen=random.choice((0, 0, 0, 0.3, 1)),
         extras=tuple(extra for extra in EXTRAS if random.random() < 0.2),
         options=_options(random) if seed % 16 == 0 else {},  # seldom: each takes seconds to compile
+        norm=norm,
     )
 
 
@@ -164,6 +171,7 @@ def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
         c.bidirectional,
         dtype=dtype,
         widths=c.own,
+        layer_norm=c.norm,
         **options,
     )
 

@@ -61,6 +61,7 @@ def test_drawn_configurations_agree_with_the_definition(isa):
 SMALL = replace(
     draw(1), cell="lstm", projected=0, T=3, B=2, features=3, hidden=5, layers=1, bidirectional=False, layout="full",
     lengths=None, resets=False, place="whole", saturated=False, loss="all", input_gradient=True, frozen=0.0, extras=(),
+    norm=False,
 )  # fmt: skip
 RAGGED = tuple((7 * k) % 24 for k in range(57))
 SHAPES = {
@@ -75,6 +76,14 @@ SHAPES = {
     "no steps at all": replace(SMALL, layout="lengths", lengths=(0, 0)),
     "a chunk for each few steps": replace(SMALL, T=24, B=57, features=64, hidden=64, layout="lengths", lengths=RAGGED),
     "few sequences, shared by units": replace(SMALL, T=6, B=5, hidden=150, bidirectional=True, threads=4),
+    "normalised": replace(SMALL, hidden=9, norm="all"),
+    "normalised, shared by units": replace(SMALL, T=6, B=5, hidden=150, bidirectional=True, threads=4, norm="all"),
+    "normalised, a wide layer in one step": replace(SMALL, T=1, B=1, features=300, hidden=1500, threads=2, norm="all"),
+    "each normalised, with resets": replace(SMALL, T=24, B=19, hidden=65, resets=True, norm="each"),
+    "normalised, projected": replace(SMALL, T=5, B=9, hidden=70, projected=20, norm="all"),
+    "normalised, a chunk for each few steps": replace(
+        SMALL, T=24, B=57, features=64, hidden=64, layout="lengths", lengths=RAGGED, norm="all"
+    ),
 }
 
 
@@ -107,12 +116,12 @@ SHARED_BY = {
 }
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru/before", "fgr"])
+@pytest.mark.parametrize(("cell", "norm"), [("lstm", False), ("gru/before", False), ("fgr", False), ("lstm", "all")])
 @pytest.mark.parametrize("shared", SHARED_BY)
-def test_every_number_of_threads_gives_the_same_bits(shared, cell):
+def test_every_number_of_threads_gives_the_same_bits(shared, cell, norm):
     for repeat in range(3):  # a race need not show at once
         configuration: Configuration = replace(
-            SHARED_BY[shared], cell=cell, seed=repeat, extras=("threads",), threads=2
+            SHARED_BY[shared], cell=cell, norm=norm, seed=repeat, extras=("threads",), threads=2
         )
         assert judge(configuration).complaints == []
 

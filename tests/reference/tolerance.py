@@ -8,6 +8,11 @@ FLOAT64 = 1e-12
 """Two orders of summation over at most 63 steps of 64 products, each rounded to 1.1e-16: about 4e3 roundings,
 which add up like a random walk to 7e-15, times up to a hundred for the products along the steps."""
 
+NORMALISED_FACTOR = 10.0
+"""Times as much in deep stacks with layer norm, over many steps: behind a norm a product has the deviation of its gain,
+which begins at 1, however small the weights are. A step then passes errors on at about their size or enlarges them,
+where those of a plain layer, whose weights are drawn below 1 / sqrt(H), shrink."""
+
 SATURATED_FLOOR = 1.0
 """Saturated gates have the slope s (1 - s) with s next to 1, where one rounding of s changes the slope by any
 factor. Its absolute size is what float64 can hold; upstream gradients are of size 1, so errors are measured

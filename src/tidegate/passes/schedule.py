@@ -4,7 +4,7 @@ So does a mean or a variance: the phase that computes its operands reduces each 
 the tiles found. Work on one number a row is a phase of its own, before that of its level on vectors.
 
 What one phase computes and another reads is kept in memory, unless a little arithmetic makes it again from what is
-there anyway: between the phases of a layer norm's derivative that leaves 15 rows of 40.
+there anyway: between the phases of a layer norm's derivative that leaves 10 rows of 40.
 """
 
 from __future__ import annotations
