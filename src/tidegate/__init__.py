@@ -25,6 +25,7 @@ _ROOMS = frozenset(
         "data",
         "emit",
         "errors",
+        "keras",
         "nn",
         "passes",
         "records",

@@ -19,6 +19,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "emit": ("errors spec passes", ""),
     "runtime": ("errors spec passes emit", "torch numpy"),
     "nn": ("errors spec zoo passes emit runtime", "torch"),
+    "keras": ("errors spec zoo runtime nn", "torch keras"),
     "bench": ("errors spec zoo nn runtime", "torch numpy jax onnx onnxruntime torchrecurrent"),
     "records": ("errors", ""),
     "storage": ("", ""),

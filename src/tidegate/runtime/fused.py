@@ -15,7 +15,7 @@ from tidegate.runtime.call import Forward, Task, Tensors, backward, forward, in_
 from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
-from tidegate.runtime.sized import DTYPES, compiled
+from tidegate.runtime.sized import DTYPES, SizedCell, compiled
 from tidegate.spec import Graph
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -30,8 +30,10 @@ AUTOCAST = Obstacle("autocast is on", "call the layer under torch.autocast('cpu'
 TWICE = Obstacle("differentiated twice", "drop create_graph=True", BackendError)
 
 
-def obstacle(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Obstacle | None:
-    """Why the engine cannot run this; None if it can.
+def obstacle(
+    cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+) -> Obstacle | None:
+    """Why the engine cannot run a layer of this cell on these tensors; None if it can.
 
     It runs plain CPU tensors of one type it knows, outside of torch's transforms.
     """
@@ -43,7 +45,7 @@ def obstacle(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Seq
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
             return transform() or _of_tensor(tensor, dtype)
-    return transform() or _unavailable(task.cell.graph)
+    return transform() or _unavailable(cell.graph)
 
 
 def transform() -> Obstacle | None:

@@ -37,7 +37,7 @@ def run_layer(
         InputError, BackendError: under ``strict``, where it would run eagerly.
     """
     task = _task(cell, rows, sequences, parameters)
-    obstacle = fused.obstacle(task, rows.data, first, parameters)
+    obstacle = fused.obstacle(cell, rows.data, first, parameters)
     if obstacle is None:
         return None, fused.run(task, rows.data, first, parameters)
     check_strict(obstacle)
