@@ -55,6 +55,8 @@ class OnEngine:
         """
         if _is_symbolic(sequences):  # Keras asks for shapes alone
             return super().inner_loop(sequences, initial_state, mask, training=training)  # type: ignore[misc]
+        if isinstance(sequences, torch.Tensor) and not sequences.is_floating_point():
+            sequences = keras.ops.cast(sequences, self.cell.compute_dtype)
         found = self._stages(sequences, initial_state, mask, training=training)
         if isinstance(found, Obstacle):
             check_strict(found)
