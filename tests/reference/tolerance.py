@@ -26,3 +26,6 @@ rounding: 1e-10 for values of size 1. Two orders of magnitude are left for large
 
 GRADCHECK_RTOL = 1e-5
 """Relative part of the same."""
+
+KERAS_FLOAT32 = 2e-5
+"""Two orders of summation in float32, over half a dozen steps of a few products: some hundred roundings of 6e-8."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from tidegate.errors import BackendError
+from tidegate.errors import BackendError, TidegateError
 
 
 def require_torch() -> None:
@@ -24,3 +26,17 @@ def require_torch() -> None:
 
 
 _FIX = "set the environment variable KERAS_BACKEND=torch before Keras is first imported"
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Let our errors leave a call of a layer as they are.
+
+    Keras raises errors again, with the arguments of the call, and those that it cannot make from one string as
+    RuntimeError; it leaves alone what is marked as done.
+    """
+    try:
+        yield
+    except TidegateError as error:
+        error._keras_call_info_injected = True  # type: ignore[attr-defined]  # noqa: SLF001
+        raise

@@ -9,6 +9,7 @@ import torch
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # a base of each cell of Keras, though not exported
 
 from tidegate.errors import InputError
+from tidegate.keras.backend import own_errors
 from tidegate.nn.recurrent import graph_of
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
 from tidegate.spec import Cell, Graph
@@ -124,7 +125,8 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
             inputs = inputs * self.get_dropout_mask(inputs)
         rows = Rows(inputs.unsqueeze(0), Steps.even_ones(1, len(inputs)))
         first = tuple(state.unsqueeze(0) for state in states)
-        _, (output, *last) = run_layer(self.sized, rows, len(inputs), first, self.values())
+        with own_errors():
+            _, (output, *last) = run_layer(self.sized, rows, len(inputs), first, self.values())
         return output[0], [state[0] for state in last]
 
     def get_initial_state(self, batch_size: int | None = None) -> list[torch.Tensor]:

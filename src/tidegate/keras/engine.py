@@ -8,6 +8,7 @@ import keras
 import torch
 
 from tidegate.errors import InputError
+from tidegate.keras.backend import own_errors
 from tidegate.keras.form import Form, form_of
 from tidegate.keras.rows import Batch, full, masked
 from tidegate.runtime import FUSED, Obstacle, Rows, check_strict, obstacle, run_layer
@@ -46,6 +47,7 @@ class OnEngine:
     go_backwards: bool
     return_sequences: bool
     zero_output_for_mask: bool
+    compute_dtype: str
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """As ``keras.layers.RNN`` has it: the last output, all outputs, and the last states.
@@ -55,15 +57,15 @@ class OnEngine:
         """
         if _is_symbolic(sequences):  # Keras asks for shapes alone
             return super().inner_loop(sequences, initial_state, mask, training=training)  # type: ignore[misc]
-        if isinstance(sequences, torch.Tensor) and not sequences.is_floating_point():
-            sequences = keras.ops.cast(sequences, self.cell.compute_dtype)
-        found = self._stages(sequences, initial_state, mask, training=training)
+        x = keras.ops.cast(sequences, self.compute_dtype) if _is_integer(sequences) else sequences
+        found = self._stages(x, initial_state, mask, training=training)
         if isinstance(found, Obstacle):
-            check_strict(found)
+            with own_errors():
+                check_strict(found)
             self.__dict__["last_path"] = found.path
             return super().inner_loop(sequences, initial_state, mask, training=training)  # type: ignore[misc]
         self.__dict__["last_path"] = FUSED
-        return self._run(found, self._batch(sequences, mask))
+        return self._run(found, self._batch(x, mask))
 
     def _stages(self, x: Any, states: Any, mask: Any, *, training: bool) -> list[Stage] | Obstacle:
         """The cells that run one after the other over the sequence, or why the engine cannot."""
@@ -120,6 +122,10 @@ class OnEngine:
 
 def _is_symbolic(x: Any) -> bool:
     return isinstance(x, torch.Tensor) and x.is_meta
+
+
+def _is_integer(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and not x.is_floating_point()
 
 
 def _only(mask: Any) -> Any:
