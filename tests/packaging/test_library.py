@@ -52,6 +52,7 @@ import re
 from tidegate import passes
 from tidegate.runtime import library
 from tidegate.runtime.plan import Compiled
+from tidegate.zoo.keras import STORED
 
 warnings.simplefilter("error")
 check(zoo.LSTM)
@@ -60,7 +61,6 @@ assert library.load.cache_info().currsize == 1  # the engine was asked
 loaded = library.load()
 assert str(loaded.path).startswith(sys.argv[1]), loaded.path
 assert loaded.path.with_name("sources.txt").read_text().strip() == library.sources_hash()
-from tidegate.zoo.keras import STORED
 graphs = [cell.graph for cell in (*zoo.CELLS.values(), *STORED)]
 for graph in (*graphs, passes.project(zoo.LSTM.graph)):
     functions = re.findall(r"TIDEGATE_POINTWISE\\((tg_\\w+)", Compiled(graph).source.text)
