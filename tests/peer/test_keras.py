@@ -260,6 +260,32 @@ def test_what_is_no_cell_is_refused():
         tk.Recurrent("mgu", 0)
 
 
+OTHER_SHAPES = [((B, T, I + 1), (B, H)), ((B, T, I), (1, H)), ((B, T, I), (B, H + 1))]
+
+
+def answer_to(layer, shapes):
+    """The shape of the result of a second call with other shapes, or the type of the error."""
+    layer(x_of(torch.float32))
+    x, state = map(torch.zeros, shapes)
+    try:
+        return layer(x, initial_state=[state]).shape
+    except Exception as error:  # noqa: BLE001  whatever Keras raises
+        return type(error)
+
+
+@pytest.mark.parametrize("shapes", OTHER_SHAPES)
+def test_other_shapes_than_at_the_first_call_are_for_keras_to_judge(shapes):
+    layer = tk.GRU(H)
+    assert answer_to(layer, shapes) == answer_to(keras.layers.GRU(H), shapes)
+    assert layer.last_path.startswith("eager: ")
+
+
+@pytest.mark.parametrize("shapes", OTHER_SHAPES)
+def test_a_cell_of_ours_refuses_other_shapes(shapes):
+    assert answer_to(tk.Recurrent("gru", H), shapes) is InputError
+    assert answer_to(keras.layers.RNN(tk.RecurrentCell("gru", H)), shapes) is InputError
+
+
 def model_of(layers):
     return keras.Sequential([keras.Input((T, I)), keras.layers.Masking(), *layers, keras.layers.Dense(1)])
 

@@ -120,7 +120,12 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
     def call(
         self, inputs: torch.Tensor, states: Any, training: bool = False
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The output and the new states."""
+        """The output and the new states.
+
+        Raises:
+            InputError: inputs or states of another shape than the cell was built for.
+        """
+        self._check_shapes(inputs, states)
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
         rows = Rows(inputs.unsqueeze(0), Steps.even_ones(1, len(inputs)))
@@ -141,6 +146,14 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
             config[f"{kind}_regularizer"] = keras.regularizers.serialize(self.regularizers[k])
             config[f"{kind}_constraint"] = keras.constraints.serialize(self.constraints[k])
         return {**super().get_config(), **config, "dropout": self.dropout, "seed": self.seed}
+
+    def _check_shapes(self, inputs: torch.Tensor, states: Any) -> None:
+        got = [tuple(tensor.shape) for tensor in (inputs, *states)]
+        rows = len(inputs)
+        wanted = [(rows, self.sized.widths["I"]), *((rows, width) for width in self.sized.state_widths)]
+        if got != wanted:
+            with own_errors():
+                raise InputError("SHAPE_STEP", f"inputs and states are {got}", fix=f"pass tensors of shapes {wanted}")
 
     def _made(self, name: str, shape: tuple[int, ...]) -> Any:
         """A new weight for a parameter of the graph."""

@@ -15,6 +15,7 @@ from tidegate.runtime import FUSED, Obstacle, Rows, check_strict, obstacle, run_
 
 Tensors = tuple[torch.Tensor, ...]
 RECURRENT_DROPOUT = Obstacle("recurrent_dropout in training", "use dropout, or recurrent_dropout=0", InputError)
+OTHER_STATES = Obstacle("initial states of other shapes", "pass one [B, units] for each state", InputError)
 GATE_DROPOUT = Obstacle("one dropout mask for each gate", "use implementation=2", InputError)
 
 
@@ -70,29 +71,33 @@ class OnEngine:
     def _stages(self, x: Any, states: Any, mask: Any, *, training: bool) -> list[Stage] | Obstacle:
         """The cells that run one after the other over the sequence, or why the engine cannot."""
         stacked = type(self.cell) is keras.layers.StackedRNNCells
-        wrong = _of_shapes(x, mask)
+        cells, given = (self.cell.cells, states) if stacked else ([self.cell], [states])
+        wrong = _of_shapes(x, mask) or (None if len(cells) == len(given) else OTHER_STATES)
         if wrong is not None:
             return wrong
-        stages = []
-        for each, given in zip(self.cell.cells, states, strict=True) if stacked else [(self.cell, states)]:
-            stage = self._stage(each, given, x, training=training)
+        stages: list[Stage] = []
+        for cell, first in zip(cells, given, strict=True):
+            width = stages[-1].form.cell.output_width if stages else x.shape[-1]
+            stage = self._stage(cell, first, x, width, training=training)
             if isinstance(stage, Obstacle):
                 return stage
             stages.append(stage)
         return stages
 
-    def _stage(self, cell: Any, states: Any, x: torch.Tensor, *, training: bool) -> Stage | Obstacle:
+    def _stage(self, cell: Any, states: Any, x: torch.Tensor, width: int, *, training: bool) -> Stage | Obstacle:
         form = form_of(cell)
         if isinstance(form, Obstacle):
             return form
+        if width != form.cell.widths["I"]:
+            return Obstacle(f"{width} features", f"pass {form.cell.widths['I']}, as at the first call", InputError)
         if training and cell.recurrent_dropout:
             return RECURRENT_DROPOUT
         if training and cell.dropout and getattr(cell, "dropout_mask_count", None):
             return GATE_DROPOUT
         listed = keras.tree.is_nested(states)
         first = tuple(states) if listed else (states,)
-        if [tuple(state.shape) for state in first] != [(len(x), width) for width in form.cell.state_widths]:
-            return Obstacle("initial states of other shapes", "pass one [B, units] for each state", InputError)
+        if [tuple(state.shape) for state in first] != [(len(x), units) for units in form.cell.state_widths]:
+            return OTHER_STATES
         if self.stateful:
             first = tuple(state.clone() for state in first)  # Keras overwrites its own before a backward run
         kept = cell.get_dropout_mask(x.new_empty(len(x), form.cell.widths["I"])) if training else None
