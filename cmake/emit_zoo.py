@@ -19,11 +19,12 @@ sys.modules["tidegate.runtime"] = runtime
 from tidegate import passes, zoo  # noqa: E402
 from tidegate.runtime.library import FLAGS, ISAS, sources_hash  # noqa: E402
 from tidegate.runtime.plan import Compiled  # noqa: E402
+from tidegate.zoo.keras import STORED  # noqa: E402
 
 
 def cells() -> dict[str, str]:
     """Emitted text by key; cells that differ only in their conventions share one."""
-    graphs = [cell.graph for cell in zoo.CELLS.values()]
+    graphs = [cell.graph for cell in (*zoo.CELLS.values(), *STORED)]
     sources = [Compiled(graph).source for graph in (*graphs, passes.project(zoo.LSTM.graph))]
     return {source.key: source.text for source in sources}
 

@@ -26,6 +26,7 @@ _ROOMS = frozenset(
         "data",
         "emit",
         "errors",
+        "keras",
         "nn",
         "passes",
         "records",

@@ -15,6 +15,7 @@ from tidegate import zoo
 from tidegate.passes import project
 from tidegate.runtime import library
 from tidegate.runtime.plan import Compiled
+from tidegate.zoo.keras import STORED
 
 pytestmark = pytest.mark.timeout(900)  # the build shares its processors with the rest of the run
 
@@ -51,6 +52,7 @@ import re
 from tidegate import passes
 from tidegate.runtime import library
 from tidegate.runtime.plan import Compiled
+from tidegate.zoo.keras import STORED
 
 warnings.simplefilter("error")
 check(zoo.LSTM)
@@ -59,7 +61,7 @@ assert library.load.cache_info().currsize == 1  # the engine was asked
 loaded = library.load()
 assert str(loaded.path).startswith(sys.argv[1]), loaded.path
 assert loaded.path.with_name("sources.txt").read_text().strip() == library.sources_hash()
-graphs = [cell.graph for cell in zoo.CELLS.values()]
+graphs = [cell.graph for cell in (*zoo.CELLS.values(), *STORED)]
 for graph in (*graphs, passes.project(zoo.LSTM.graph)):
     functions = re.findall(r"TIDEGATE_POINTWISE\\((tg_\\w+)", Compiled(graph).source.text)
     assert functions, graph.name
@@ -140,7 +142,8 @@ def test_cells_are_emitted_by_a_bare_python(tmp_path) -> None:
     subprocess.run([sys.executable, "-I", "-S", "-B", str(ROOT / "cmake/emit_zoo.py"), str(tmp_path)], check=True)
     assert (tmp_path / "sources.txt").read_text().strip() == library.sources_hash.__wrapped__()
     text = "".join(path.read_text() for path in tmp_path.glob("*.cpp"))
-    keys = {Compiled(graph).source.key for graph in (*(c.graph for c in zoo.CELLS.values()), project(zoo.LSTM.graph))}
+    graphs = [cell.graph for cell in (*zoo.CELLS.values(), *STORED)]
+    keys = {Compiled(graph).source.key for graph in (*graphs, project(zoo.LSTM.graph))}
     assert set(re.findall(r"namespace cell_(\w+)", text)) == keys
     flags = re.findall(r'FLAGS_(\S+) "(.*)"', (tmp_path / "settings.cmake").read_text())
     assert {isa: tuple(text.split()) for isa, text in flags} == library.ISAS

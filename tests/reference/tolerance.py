@@ -35,3 +35,6 @@ GRADCHECK_RTOL = 1e-5
 CONVERT_FLOAT32 = 2e-6
 """Two programs that compute the same layers in float32, each with roundings of its own: 2^-24 times about 30, which
 add up over 7 steps of two layers. Weights are below 0.7 and gates squash, so that little is amplified."""
+
+KERAS_FLOAT32 = 2e-5
+"""Two orders of summation in float32, over half a dozen steps of a few products: some hundred roundings of 6e-8."""

@@ -1,10 +1,10 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
 from tidegate.runtime.call import Forward
-from tidegate.runtime.fused import traced, transform
+from tidegate.runtime.fused import obstacle, traced, transform
 from tidegate.runtime.layer import obstacle_of, run_layer, run_layer_backward, run_layer_saving, trace_layer
 from tidegate.runtime.library import fma_peak, isa
-from tidegate.runtime.path import FUSED, TRACE, TWICE, check_strict, eager_only, strict
+from tidegate.runtime.path import FUSED, TRACE, TWICE, Obstacle, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.sized import SizedCell, described, sized
 from tidegate.runtime.stream import Stream
@@ -16,6 +16,7 @@ __all__ = [
     "TRACE",
     "TWICE",
     "Forward",
+    "Obstacle",
     "Rows",
     "SizedCell",
     "Steps",
@@ -25,6 +26,7 @@ __all__ = [
     "eager_only",
     "fma_peak",
     "isa",
+    "obstacle",
     "obstacle_of",
     "run_layer",
     "run_layer_backward",

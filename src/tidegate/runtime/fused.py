@@ -15,7 +15,7 @@ from tidegate.runtime.call import Forward, Task, Tensors, backward, forward, in_
 from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
-from tidegate.runtime.sized import DTYPES, compiled
+from tidegate.runtime.sized import DTYPES, SizedCell, compiled
 from tidegate.spec import Graph
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -29,14 +29,16 @@ DISPATCH_MODE = Obstacle("a torch dispatch mode is active", "leave the mode arou
 AUTOCAST = Obstacle("autocast is on", "call the layer under torch.autocast('cpu', enabled=False)", BackendError)
 
 
-def obstacle(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Obstacle | None:
-    """Why the engine cannot run this; None if it can.
+def obstacle(
+    cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+) -> Obstacle | None:
+    """Why the engine cannot run a layer of this cell on these tensors; None if it can.
 
     It runs plain CPU tensors of one type it knows, outside of torch's transforms.
     """
     if asked_for_eager():
         return ASKED
-    return transform() or obstacle_of(task.cell.graph, x, first, parameters)
+    return transform() or obstacle_of(cell.graph, x, first, parameters)
 
 
 def obstacle_of(

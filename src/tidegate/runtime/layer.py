@@ -37,7 +37,7 @@ def run_layer(
         InputError, BackendError: under ``strict``, where it would run eagerly.
     """
     task = _task(cell, rows, sequences, parameters)
-    obstacle = fused.obstacle(task, rows.data, first, parameters)
+    obstacle = fused.obstacle(cell, rows.data, first, parameters)
     if obstacle is None:
         return None, fused.run(task, rows.data, first, parameters)
     check_strict(obstacle)
@@ -104,7 +104,7 @@ def obstacle_of(
 
 
 def _by_engine(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> bool:
-    obstacle = fused.obstacle(task, x, first, parameters)
+    obstacle = fused.obstacle(task.cell, x, first, parameters)
     if obstacle is not None:
         check_strict(obstacle)
     return obstacle is None
