@@ -236,9 +236,10 @@ def test_a_stack_of_cells_is_fused():
 @pytest.mark.parametrize("cell", tg.zoo.CELLS)
 def test_a_layer_of_any_cell_has_the_numbers_of_ours_in_torch(cell):
     layer = tk.Recurrent(cell, H, dtype="float64", return_sequences=True, bias_initializer="uniform")
-    x = x_of()
+    features = H if tg.zoo.CELLS[cell].graph.input_axis == "H" else I
+    x = torch.randn(B, T, features, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     layer.build(x.shape)
-    own = tg.nn.Recurrent(cell, I, H, batch_first=True, dtype=torch.float64)
+    own = tg.nn.Recurrent(cell, features, H, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
         for parameter, weight in zip(own.parameters(), layer.weights, strict=True):
             parameter.copy_(weight.value.T if parameter.dim() == 2 else weight.value)
@@ -249,13 +250,23 @@ def test_a_layer_of_any_cell_has_the_numbers_of_ours_in_torch(cell):
     assert layer.last_path == "fused"
 
 
+def test_a_cell_with_a_width_of_its_own():
+    layer = tk.Recurrent("scrn", H, widths={"S": 2}, return_state=True)
+    y, h, s = layer(x_of(torch.float32))
+    assert (tuple(y.shape), tuple(h.shape), tuple(s.shape)) == ((B, H), (B, H), (B, 2))
+    again = tk.Recurrent.from_config(layer.get_config())
+    assert again.cell.widths == {"S": 2}
+    with pytest.raises(InputError, match="has no axis 'Z'"):
+        tk.Recurrent("scrn", H, widths={"Z": 2})(x_of(torch.float32))
+
+
 def test_what_is_no_cell_is_refused():
     with pytest.raises(InputError, match="is not a cell"):
         tk.Recurrent(3, H)
     with pytest.raises(InputError, match="is a projected cell"):
         tk.Recurrent(tg.passes.project(tg.zoo.LSTM.graph), H)
     with pytest.raises(SpecError, match="not a saved cell"):
-        tk.Recurrent.from_config({**tk.Recurrent("mgu", 3).get_config(), "cell": {"format": 1}})
+        tk.Recurrent.from_config({**tk.Recurrent("mgu", 3).get_config(), "cell": {"format": 2}})
     with pytest.raises(ValueError, match="Received an invalid value for argument `units`"):
         tk.Recurrent("mgu", 0)
 

@@ -549,8 +549,10 @@ def by_dispatch_mode():
 
 
 def by_weights_with_functions_of_their_own():
+    from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
+
     layer, x = tg.nn.GRU(3, 4), torch.randn(5, 2, 3)
-    torch.nn.utils._per_sample_grad.call_for_per_sample_grads(layer, batch_size=2, batch_first=False)(x)
+    call_for_per_sample_grads(layer, batch_size=2, batch_first=False)(x)
     return layer
 
 

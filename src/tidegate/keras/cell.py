@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from tidegate.nn.recurrent import graph_of
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import parameter_shapes
+from tidegate.spec.width import axis_widths
 
 KINDS = ("kernel", "recurrent", "bias")  # of weights, as Keras's arguments name them
 
@@ -39,6 +41,7 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         kernel_constraint, recurrent_constraint, bias_constraint: of the same weights.
         dropout: share of the inputs that are zeroed in training, the same ones at every step.
         seed: of the dropout.
+        widths: of axes that a cell has of its own, as ``{"S": 16}`` for SCRN; each is H unless given.
         kwargs: ``name``, ``dtype`` and ``trainable``, as every layer of Keras takes them.
 
     Weights:
@@ -80,6 +83,7 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         bias_constraint: Any = None,
         dropout: float = 0.0,
         seed: int | None = None,
+        widths: Mapping[str, int] | None = None,
         **kwargs: Any,
     ) -> None:
         given = graph_of(cell)
@@ -102,12 +106,14 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         self.dropout = min(1.0, max(0.0, dropout))
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed=seed)
-        self.state_size = [units] * len(self.graph.states)
+        self.widths = dict(widths or {})
+        self.state_size = [self.widths.get(state.axis, units) for state in self.graph.states]
         self.output_size = units
 
     def build(self, input_shape: Any) -> None:
         """Make the weights."""
-        widths = {"I": input_shape[-1], "H": self.units}
+        with own_errors():
+            widths = axis_widths(self.graph, input_shape[-1], self.units, self.widths)
         self.sized: SizedCell = sized(self.graph, tuple(widths.items()))
         shapes = parameter_shapes(self.graph, widths)
         self.held = [self._made(name, shape[::-1]) for name, shape in shapes.items()]
@@ -145,7 +151,9 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
             config[f"{kind}_initializer"] = keras.initializers.serialize(self.initializers[k])
             config[f"{kind}_regularizer"] = keras.regularizers.serialize(self.regularizers[k])
             config[f"{kind}_constraint"] = keras.constraints.serialize(self.constraints[k])
-        return {**super().get_config(), **config, "dropout": self.dropout, "seed": self.seed}
+        return {
+            **super().get_config(), **config, "dropout": self.dropout, "seed": self.seed, "widths": self.widths or None,
+        }  # fmt: skip
 
     def _check_shapes(self, inputs: torch.Tensor, states: Any) -> None:
         got = [tuple(tensor.shape) for tensor in (inputs, *states)]

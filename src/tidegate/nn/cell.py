@@ -84,7 +84,8 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass the cell itself, or use Recurrent"
             )
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        self.own_widths = widths
+        if widths is not None:
+            self.own_widths = dict(widths)
         sizes = axis_widths(graph, input_size, hidden_size, widths)
         present = parameter_shapes(graph if bias else graph.without_bias(), sizes)
         for name in parameter_shapes(graph, sizes):
