@@ -260,6 +260,40 @@ def test_steps_of_cells_are_compiled_and_vectorised(kind: str) -> None:
     assert_equal(got, run(x))
 
 
+OPTIONS = {"zoneout": 0.2, "recurrent_dropout": 0.3, "state_clip": 0.5, "learn_initial_state": True}
+
+
+@pytest.mark.parametrize("options", [{"layer_norm": True}, OPTIONS], ids=["layer norm", "masks"])
+def test_options_go_with_compilers_and_transforms(options) -> None:
+    module, x, lengths, resets = layer("LSTM", 2, **options), draw(6, 4, 3), [6, 0, 2, 1], draw(6, 4) < -0.8
+
+    def run(x):
+        return module(x, lengths=lengths, reset=resets)
+
+    def gradients(run):
+        torch.manual_seed(1)
+        y, last = run(x)
+        return y, last, torch.autograd.grad(y.sin().sum(), [*module.parameters()])
+
+    with tg.strict(), mock.patch.object(recurrent, "traced", return_value=True):  # the registered operation itself
+        operated = gradients(run)
+        assert module.last_path == "fused"
+    torch.manual_seed(1)
+    module.eval()
+    assert_equal(compiled(run)(x), run(x), limit=0)
+    many = draw(3, 6, 4, 3)
+    assert_equal(vmap(run)(many)[0], torch.stack([run(x)[0] for x in many]))
+    module.train()
+    assert operated[0].shape == (6, 4, 5)
+    if "layer_norm" in options:
+        assert_equal(operated, gradients(run))
+    else:  # masks are drawn for padding too, so only even batches agree
+        lengths = None
+        with mock.patch.object(recurrent, "traced", return_value=True):
+            operated = gradients(run)
+        assert_equal(operated, gradients(run))
+
+
 def test_torchs_own_layers_are_refused_as_before() -> None:
     with pytest.raises(torch._dynamo.exc.Unsupported, match="RNN, GRU, or LSTM"):
         compiled(torch.nn.LSTM(3, 5))(torch.zeros(2, 1, 3))

@@ -300,6 +300,28 @@ def test_a_forget_bias_is_the_sum_of_both_biases():
         assert int((~same).sum()) == (6 if name.startswith("bias") else 0)
 
 
+@pytest.mark.parametrize("over", ["all", "each"])
+def test_a_forget_bias_behind_a_layer_norm(over):
+    layer = LSTM(3, 6, layer_norm=over, forget_bias=1.5)
+    assert torch.equal(block(layer, "bias_ih_l0", "f"), torch.full((6,), 1.5))
+    assert torch.equal(block(layer, "bias_ih_l0", "i"), torch.zeros(6))
+    with pytest.raises(InputError, match="sets a bias of gate f, but it has none here"):
+        LSTM(3, 6, bias=False, layer_norm=over, forget_bias=1.5)
+
+
+def test_every_option_at_once_with_a_layer_norm():
+    options = {"zoneout": 0.2, "recurrent_dropout": 0.3, "state_clip": 0.5, "learn_initial_state": True}
+    layer = LSTM(3, 6, 2, dropout=0.1, layer_norm=True, **options)
+    x, resets = torch.randn(5, 3, 3), torch.rand(5, 3) < 0.3
+    results = []
+    for context in (nullcontext, eager_only):
+        with context():
+            y, state = layer(x, reset=resets, generator=torch.Generator().manual_seed(1))
+        results.append((y, *state, *torch.autograd.grad(y.sum(), [*layer.parameters()])))
+    for got, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("update", "sign"), [("keep", 1), ("write", -1)])
 def test_the_update_gate_of_a_gru_is_opened_for_keeping(update, sign):
     layer = GRU(3, 6, update=update, forget_bias=2.0)

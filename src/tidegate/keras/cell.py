@@ -11,7 +11,7 @@ from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # a base of ea
 
 from tidegate.errors import InputError
 from tidegate.keras.backend import own_errors
-from tidegate.nn.recurrent import graph_of
+from tidegate.nn.argument import graph_of
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import parameter_shapes

@@ -10,9 +10,9 @@ import torch
 from tidegate import zoo
 from tidegate.errors import InputError
 from tidegate.nn import contract
+from tidegate.nn.argument import States, as_states, graph_of, shown_widths
 from tidegate.nn.layer import unlike_torch
 from tidegate.nn.operator import run_operator
-from tidegate.nn.recurrent import States, as_states, graph_of, shown_widths
 from tidegate.nn.twin import Twin
 from tidegate.runtime import Rows, SizedCell, Steps, obstacle_of, run_layer, sized, traced
 from tidegate.spec import Cell, Graph

@@ -8,9 +8,9 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.nn.option import Options
-from tidegate.spec import Graph, Op
+from tidegate.spec import Block, Graph, Op
 from tidegate.spec.convention import forget_gate
-from tidegate.spec.parameter import PROJECTION
+from tidegate.spec.parameter import PROJECTION, bias_of
 
 Parameters = Mapping[str, torch.Tensor]  # by their names in the graph
 
@@ -52,7 +52,7 @@ def _forget_gate(graph: Graph, option: str) -> tuple[str, int]:
             "OPTION_GATE", f"{option} needs a gate that keeps the state; {graph.name} has the gates {has}",
             fix=f"leave {option} out",
         )  # fmt: skip
-    if not any(b.bias and b.name == found[0] for matrix in graph.matrices for b in matrix.blocks):
+    if not any(block.name == found[0] for blocks in _biased(graph).values() for block in blocks):
         raise InputError(
             "OPTION_BIAS", f"{option} sets a bias of gate {found[0]}, but it has none here", fix="pass bias=True"
         )
@@ -62,12 +62,18 @@ def _forget_gate(graph: Graph, option: str) -> tuple[str, int]:
 def _biases(graph: Graph, widths: Mapping[str, int], parameters: Parameters, gate: str) -> list[torch.Tensor]:
     """The biases of a gate, that of the input side first; views, so that they can be written to."""
     found = []
-    for matrix in graph.matrices:
-        biased = [block for block in matrix.blocks if block.bias]
-        if biased:
-            parts = parameters[f"bias_{matrix.name}"].split([widths[block.axis] for block in biased])
-            found += [part for block, part in zip(biased, parts, strict=True) if block.name == gate]
+    for name, biased in _biased(graph).items():
+        parts = parameters[name].split([widths[block.axis] for block in biased])
+        found += [part for block, part in zip(biased, parts, strict=True) if block.name == gate]
     return found
+
+
+def _biased(graph: Graph) -> dict[str, list[Block]]:
+    """The blocks of each bias of a matrix, by its name, also where a layer norm stands between them."""
+    own = {bias_of(m.name): [block for block in m.blocks if block.bias] for m in graph.matrices if m.has_bias}
+    behind = {vector.name: [*vector.blocks] for vector in graph.vectors}
+    names = [bias_of(matrix.name) for matrix in graph.matrices]
+    return own | {name: behind[name] for name in names if name in behind}
 
 
 def _set(biases: list[torch.Tensor], value: torch.Tensor) -> None:

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
 from tidegate.nn import contract, norm
+from tidegate.nn.argument import Outside, States, as_states, graph_of, shown_widths
 from tidegate.nn.dynamo import admit
 from tidegate.nn.initialise import initialise
 from tidegate.nn.operator import run_operator
@@ -27,9 +28,6 @@ from tidegate.runtime import TRACE, Rows, SizedCell, obstacle_of, run_layer, siz
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import attribute, parameter_shapes
 from tidegate.spec.width import axis_widths
-from tidegate.zoo import find
-
-States = tuple[torch.Tensor, ...]
 
 
 class Recurrent(Twin, torch.nn.RNNBase):
@@ -183,13 +181,13 @@ class Recurrent(Twin, torch.nn.RNNBase):
     def reset_parameters(self) -> None:
         """Draw all parameters as torch.nn does, and then what options ask for."""
         super().reset_parameters()
+        for name, number in norm.beginnings(self.graph, self._passes()):
+            torch.nn.init.constant_(self._parameter(name), number)
         for layer, reverse in self._passes():
             own = {
                 name: self._parameter(attribute(name, layer, reverse=reverse)) for name in self.cells[layer].parameters
             }
             initialise(self.graph, self.cells[layer].widths, own, self.options)
-        for name, number in norm.beginnings(self.graph, self._passes()):
-            torch.nn.init.constant_(self._parameter(name), number)
         for name in chain(*self._initial_names()):
             torch.nn.init.zeros_(self._parameter(name))
 
@@ -293,7 +291,7 @@ class Recurrent(Twin, torch.nn.RNNBase):
         return self._left(x, final, None, outside, precision)
 
     def _left(
-        self, output: Any, final: list[Any], back: torch.Tensor | None, outside: _Outside, precision: Precision | None
+        self, output: Any, final: list[Any], back: torch.Tensor | None, outside: Outside, precision: Precision | None
     ) -> tuple[Any, Any]:
         """Output and final states as the caller gets them, given those of each layer."""
         stacked = tuple(final[0] if len(final) == 1 else map(torch.cat, zip(*final, strict=True)))
@@ -374,7 +372,7 @@ class Recurrent(Twin, torch.nn.RNNBase):
 
     def _entered(
         self, x: torch.Tensor | PackedSequence, lengths: Lengths | None, reset: torch.Tensor | None
-    ) -> tuple[Batch, _Outside]:
+    ) -> tuple[Batch, Outside]:
         if isinstance(x, PackedSequence):
             if lengths is not None or reset is not None:
                 raise InputError(
@@ -383,16 +381,16 @@ class Recurrent(Twin, torch.nn.RNNBase):
                     fix="drop lengths=; for reset= pass a padded batch and lengths=",
                 )
             contract.check_data(x.data, self.input_size, self._dtype)
-            return packed(x), _Outside(batched=True, batch_first=False)
+            return packed(x), Outside(batched=True, batch_first=False)
         x, resets, outside = self._checked(x, reset)
         return (full(x, resets) if lengths is None else padded(x, lengths, resets)), outside
 
     def _checked(
         self, x: torch.Tensor, reset: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor | None, _Outside]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, Outside]:
         """A padded batch as [T, B, I], its resets, and the caller's layout."""
         contract.check_input(type(self).__name__, x, self.input_size, self._dtype)
-        outside = _Outside(batched=x.dim() == 3, batch_first=self.batch_first and x.dim() == 3)
+        outside = Outside(batched=x.dim() == 3, batch_first=self.batch_first and x.dim() == 3)
         x = outside.enter(x)
         if x.shape[0] == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
@@ -465,75 +463,6 @@ class Recurrent(Twin, torch.nn.RNNBase):
         projected = {"P": self.proj_size} if self.proj_size else {}
         features = self.input_size if layer == 0 else self.output_size
         return axis_widths(self.graph, features, self.hidden_size, self.own_widths) | projected
-
-
-class _Outside:
-    """The caller's layout of a batch, against [T, B, ...] inside."""
-
-    def __init__(self, *, batched: bool, batch_first: bool) -> None:
-        self.batched, self.batch_first = batched, batch_first
-
-    def enter(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.batched:
-            return x.unsqueeze(1)
-        return x.transpose(0, 1) if self.batch_first else x
-
-    def enter_mask(self, mask: torch.Tensor) -> torch.Tensor:
-        if not isinstance(mask, torch.Tensor) or mask.dim() != (2 if self.batched else 1):
-            return mask  # refused where its shape is checked
-        return self.enter(mask)
-
-    def leave(self, y: Any) -> Any:
-        if not self.batched:
-            return y.squeeze(1)
-        return y.transpose(0, 1) if self.batch_first else y
-
-
-def shown_widths(cell: SizedCell) -> str:
-    """What a module prints of the axes that its cell has of its own."""
-    own = {axis: cell.widths[axis] for axis in cell.graph.own_axes}
-    return f", widths={own}" if own else ""
-
-
-def graph_of(cell: type[Cell] | Graph | str) -> Graph:
-    """The graph of what a caller names as a cell.
-
-    Raises:
-        InputError: it is none.
-    """
-    if isinstance(cell, Graph):
-        if cell.masks:
-            names = " ".join(mask.name for mask in cell.masks)
-            raise InputError(
-                "CELL_MASKS", f"{cell.name} has masks ({names}), which a layer draws itself",
-                fix="pass the cell without them, and zoneout= or recurrent_dropout= to the layer",
-            )  # fmt: skip
-        return cell
-    if isinstance(cell, str):
-        return find(cell).graph
-    if isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "graph"):
-        return cell.graph
-    raise InputError(
-        "CELL",
-        f"{cell!r:.80} is not a cell",
-        fix="pass a subclass of tidegate.Cell with a step, or a name such as 'gru'",
-    )
-
-
-def as_states(hx: Any, names: list[str]) -> States:
-    """The states as a caller passes them: a tensor for a cell with one state, else a tuple, a list or a stack of them.
-
-    Raises:
-        InputError: they are not one tensor for each name.
-    """
-    several = isinstance(hx, torch.Tensor) and hx.dim() > 0 and len(hx) == len(names) > 1  # torch takes these apart too
-    states = tuple(hx) if several or isinstance(hx, (tuple, list)) else (hx,)
-    if len(states) != len(names) or not all(isinstance(state, torch.Tensor) for state in states):
-        got = ", ".join(type(state).__name__ for state in states)
-        raise InputError(
-            "STATE", f"this cell carries {' '.join(names)}, but hx is ({got})", fix=f"pass {len(names)} tensor(s)"
-        )
-    return states
 
 
 admit(Recurrent)

@@ -11,6 +11,7 @@ import torch
 from tidegate.runtime.library import load
 from tidegate.runtime.plan import Compiled, Plan, backward_plan, forward_plan
 from tidegate.spec import Graph
+from tidegate.spec.graph import all_widths
 from tidegate.spec.parameter import parameter_shapes
 
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
@@ -42,7 +43,7 @@ class SizedCell:
         self.strides = (*(0 for _ in self.parameters), *(widths[mask.axis] for mask in graph.masks))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
-        self.text = json.dumps({"widths": self.widths, "graph": graph.to_json()})
+        self.text = json.dumps({"widths": self.widths, "graph": graph.to_json()}, separators=(",", ":"))
         self._forward: dict[tuple[torch.dtype, bool], Plan] = {}
         self._backward: dict[tuple[torch.dtype, bool], Plan] = {}
 
@@ -52,7 +53,7 @@ class SizedCell:
     @cached_property
     def saved_width(self) -> int:
         """Width of what a forward run keeps for each step, for a backward run."""
-        return sum(self.widths[s.axis] for s in compiled(self.graph).lowered.forward.series if s.saved)
+        return sum(all_widths(self.widths)[s.axis] for s in compiled(self.graph).lowered.forward.series if s.saved)
 
     def forward_plan(self, dtype: torch.dtype, *, saving: bool) -> Plan:
         """The plan of forward runs, with or without what a backward run needs."""
