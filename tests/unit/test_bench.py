@@ -183,7 +183,14 @@ def test_the_step_for_compiled_scans_is_the_cell(cell: str, proj: int) -> None:
     """What JAX and torch.compile are given, run on numpy."""
     item = tiny(cell, dtype="float64", proj=proj)
     given = problem(item)
-    table = {**ARITHMETIC, Op.TANH: np.tanh, Op.SIGMOID: lambda v: 1 / (1 + np.exp(-v))}
+    table = {
+        **ARITHMETIC,
+        Op.TANH: np.tanh,
+        Op.SIGMOID: lambda v: 1 / (1 + np.exp(-v)),
+        Op.SQRT: np.sqrt,
+        Op.MEAN: lambda *v: np.concatenate(v, -1).mean(-1, keepdims=True),
+        Op.VARIANCE: lambda *v: np.concatenate(v, -1).var(-1, keepdims=True),
+    }
     step = Step(item.graph, given.weights, item.widths, table, np)
     states, y = tuple(np.zeros((item.B, item.widths[s.axis])) for s in item.graph.states), []
     for inputs in zip(*step.inputs(given.x), strict=True):

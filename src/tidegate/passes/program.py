@@ -6,6 +6,7 @@ the step carries states. So both are the same kind of program, and one engine ru
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -121,38 +122,18 @@ def verify_program(program: Program) -> None:
     _refuse(program, _out_of_range(program))  # before anything is looked up by them
     memory = {i for i, node in enumerate(nodes) if node.op in MEMORY}
     begun: set[int] = set()
-    complaints = []
+    complaints: list[str] = []
     for number, phase in enumerate(program.phases):
-        complaints += [f"phase {number}: nothing of %{i} was reduced" for i in phase.joins if i not in begun]
-        memory |= set(phase.joins)
-        for product in phase.products:
-            complaints += [
-                f"phase {number}: operand %{a} of %{product} is not in memory"
-                for a in nodes[product].args
-                if a not in memory
-            ]
-        known = memory | set(phase.products)
-        complaints += [f"phase {number}: %{i} is not in memory" for i in phase.loads if i not in known]
-        known = set(phase.loads)
-        for index in phase.body:
-            free = [a for a in nodes[index].args if a not in known and nodes[a].op is not Op.CONST]
-            complaints += [f"phase {number}: %{index} reads %{a} before it is there" for a in free]
-            if nodes[index].axis != phase.axis:
-                complaints.append(f"phase {number}: %{index} has another width than {phase.axis}")
-            known.add(index)
+        before = {*memory, *phase.joins}
         results = [*phase.keeps]
         results += [program.step.carried[k].after for k in phase.carries]
         results += [program.step.series[k].node for k in phase.writes]
-        constants = {i for i in results if nodes[i].op is Op.CONST}
-        complaints += [f"phase {number}: result %{i} is not there" for i in results if i not in known | constants]
-        memory |= {*phase.keeps, *(i for i in results if i in program.step.written)}
+        memory = before | {*phase.keeps, *(i for i in results if i in program.step.written)}
+        found = [f"nothing of %{i} was reduced" for i in phase.joins if i not in begun]
+        found += _of_work(program, phase, before, results)
+        found += [f"%{a} of %{i} is not in memory" for i in phase.reduces for a in nodes[i].args if a not in memory]
+        complaints += [f"phase {number}: {complaint}" for complaint in found]
         begun |= set(phase.reduces)
-        complaints += [
-            f"phase {number}: %{a} of %{i} is not in memory"
-            for i in phase.reduces
-            for a in nodes[i].args
-            if a not in memory
-        ]
     for what, count, done in (
         ("carried value", len(program.step.carried), [k for p in program.phases for k in p.carries]),
         ("series", len(program.step.series), [k for p in program.phases for k in p.writes]),
@@ -160,6 +141,22 @@ def verify_program(program: Program) -> None:
         if sorted(done) != list(range(count)):
             complaints.append(f"{what}s written: {sorted(done)} of {count}")
     _refuse(program, complaints)
+
+
+def _of_work(program: Program, phase: Phase, memory: set[int], results: Sequence[int]) -> Iterator[str]:
+    """What is wrong with the products and the pointwise work of a phase, given what lies in memory."""
+    nodes = program.step.nodes
+    for product in phase.products:
+        free = [a for a in nodes[product].args if a not in memory]
+        yield from (f"operand %{a} of %{product} is not in memory" for a in free)
+    yield from (f"%{i} is not in memory" for i in phase.loads if i not in memory | set(phase.products))
+    known = set(phase.loads) | {i for i, node in enumerate(nodes) if node.op is Op.CONST}
+    for index in phase.body:
+        yield from (f"%{index} reads %{a} before it is there" for a in nodes[index].args if a not in known)
+        if nodes[index].axis != phase.axis:
+            yield f"%{index} has another width than {phase.axis}"
+        known.add(index)
+    yield from (f"result %{i} is not there" for i in results if i not in known)
 
 
 def _out_of_range(program: Program) -> list[str]:

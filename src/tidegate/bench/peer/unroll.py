@@ -30,12 +30,8 @@ class Step:
         self, graph: Graph, weights: Mapping[str, Any], widths: Mapping[str, int], table: Table, library: Any
     ) -> None:
         weights = _with_early_biases(graph, weights, widths, library)
-        self._graph, self._table = graph, table
-        self._vectors = {
-            (vector.name, block): weights[vector.name][place]
-            for vector in graph.vectors
-            for block, place in _places(vector.blocks, widths).items()
-        }
+        self._graph, self._weights, self._table = graph, weights, table
+        self._blocks = {vector.name: _places(vector.blocks, widths) for vector in graph.vectors}
         self._products = {
             (name, operand): _Product(
                 graph.matrix(name), [graph.nodes[index].name for index in group], weights, widths, library
@@ -56,7 +52,9 @@ class Step:
         def leaf(node: Node) -> Any:
             if node.op is Op.CONST:
                 return node.value
-            return self._vectors[node.matrix, node.name] if node.op is Op.VECTOR else named.get(node.name)
+            if node.op is Op.VECTOR:
+                return self._weights[node.matrix][self._blocks[node.matrix][node.name]]
+            return named.get(node.name)
 
         def product(node: Node, operand: Any) -> Any:
             key = (node.matrix, node.args[0])
