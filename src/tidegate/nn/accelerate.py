@@ -62,8 +62,7 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     Left as they are, with the reason in the report: subclasses of torch's layers and cells; layers with methods of
     their own; layers whose parameters are not torch's own (parametrized, weight-normed, pruned, extra ones); and layers
     that the engine would not run, on another device or of another dtype, where torch's are quicker. Layers that
-    are Tidegate's already are not mentioned. What ``torch.compile`` compiles runs by the definition: ``last_path``
-    of a layer says so.
+    are Tidegate's already are not mentioned.
 
     Args:
         model: any module, also a recurrent layer itself.
