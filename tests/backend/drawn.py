@@ -20,7 +20,7 @@ SATURATING = 30.0
 LAYOUTS = ("full", "full", "batch first", "batch first", "lengths", "lengths", "packed", "single")
 PLACES = ("whole", "whole", "transposed", "sliced", "expanded")  # how the input lies in memory
 LOSSES = ("all", "all", "output", "last", "one state", "sum", "end", "transposed")
-NORMED = ("lstm", "lstm", "gru", "mgu")
+NORMED = ("lstm", "lstm", "gru", "mgu", "rnn")
 FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
 EXTRAS = ("threads", "retain", "data", "functional", "inference")
 
