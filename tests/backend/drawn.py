@@ -22,7 +22,7 @@ LAYOUTS = ("full", "full", "batch first", "batch first", "lengths", "lengths", "
 PLACES = ("whole", "whole", "transposed", "sliced", "expanded")  # how the input lies in memory
 LOSSES = ("all", "all", "output", "last", "one state", "sum", "end", "transposed")
 ALL_OPTIONS = {"zoneout": 0.2, "recurrent_dropout": 0.3, "state_clip": 0.5, "learn_initial_state": True}
-NORMED = ("lstm", "lstm", "gru", "mgu")
+NORMED = ("lstm", "lstm", "gru", "mgu", "rnn")
 FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
 EXTRAS = ("threads", "retain", "data", "functional", "inference")
 

@@ -85,16 +85,20 @@ def run(seeds: Sequence[int], kind: str, isa: str) -> Outcome:
 
 
 def seeds_of(cells: Sequence[str], count: int, first: int = 1) -> list[int]:
-    """The first so many seeds that draw one of these cells, as each must be compiled; any cell if none is named."""
+    """The first so many seeds that draw one of these cells, as each must be compiled; any cell if none is named.
 
-    def drawn() -> Iterator[int]:
+    A cell with layer norm is named with it, as ``rnn|all``.
+    """
+
+    def seeds() -> Iterator[int]:
         seed = first
         while True:
-            if not cells or draw(seed).cell in cells:
+            drawn = draw(seed)
+            if not cells or (f"{drawn.cell}|{drawn.norm}" if drawn.norm else drawn.cell) in cells:
                 yield seed
             seed += 1
 
-    return [seed for seed, _ in zip(drawn(), range(count), strict=False)]
+    return [seed for seed, _ in zip(seeds(), range(count), strict=False)]
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,9 @@ SMALL = replace(
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_agrees_with_its_definition(cell):
-    assert judge(replace(SMALL, cell=cell)).complaints == []
+    wide = CELLS[cell].graph.input_axis == "H"  # and so are two directions below another layer not
+    fitting = {"features": SMALL.hidden, "layers": 1} if wide else {}
+    assert judge(replace(SMALL, cell=cell, **fitting)).complaints == []
 
 
 SHAPES = {

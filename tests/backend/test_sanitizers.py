@@ -10,6 +10,7 @@ from tests.backend import sanitize
 from tidegate.errors import BackendError
 
 CELLS, COUNT = ["lstm", "gru/before"], 8  # each cell takes seconds to compile
+NORMED, NORMED_COUNT = ["rnn|all"], 2  # an LSTM with layer norm takes minutes, with sanitizers
 ISA = "baseline"  # AVX-512 reads parts of vectors by instructions that compilers do not watch
 
 OVERRUN = """
@@ -52,9 +53,10 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_no_configuration_leaves_its_memory_or_the_language():
-    outcome = sanitize.run(sanitize.seeds_of(CELLS, COUNT), "address", ISA)
+    seeds = sanitize.seeds_of(CELLS, COUNT) + sanitize.seeds_of(NORMED, NORMED_COUNT)
+    outcome = sanitize.run(seeds, "address", ISA)
     assert outcome.complaints == [], outcome.said[-sanitize.REPORT :]
-    assert len(outcome.seeds) == COUNT
+    assert len(outcome.seeds) == COUNT + NORMED_COUNT
 
 
 def test_the_sanitizer_watches_what_torch_allocates():

@@ -284,14 +284,7 @@ def test_options_go_with_compilers_and_transforms(options) -> None:
     many = draw(3, 6, 4, 3)
     assert_equal(vmap(run)(many)[0], torch.stack([run(x)[0] for x in many]))
     module.train()
-    assert operated[0].shape == (6, 4, 5)
-    if "layer_norm" in options:
-        assert_equal(operated, gradients(run))
-    else:  # masks are drawn for padding too, so only even batches agree
-        lengths = None
-        with mock.patch.object(recurrent, "traced", return_value=True):
-            operated = gradients(run)
-        assert_equal(operated, gradients(run))
+    assert_equal(operated, gradients(run))
 
 
 def test_torchs_own_layers_are_refused_as_before() -> None:

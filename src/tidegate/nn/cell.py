@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
             )
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         if widths is not None:
-            self.own_widths = dict(widths)
+            self.own_widths = copy(widths)
         sizes = axis_widths(graph, input_size, hidden_size, widths)
         present = parameter_shapes(graph if bias else graph.without_bias(), sizes)
         for name in parameter_shapes(graph, sizes):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from tidegate.errors import InputError
+from tidegate.nn.rows import Batch
 from tidegate.passes import clip, drop_recurrent, restart, zoneout
 from tidegate.passes.drop import MASK as DROPOUT
 from tidegate.passes.restart import MASK as RESET
@@ -76,8 +77,8 @@ class Options:
 
     Random numbers:
         Layer by layer, and for each direction, the masks of zoneout in the order of the states, then that of recurrent
-        dropout; then the dropout of what the layer above reads. Rows of masks stand in the order in which they run,
-        longest sequence first. All are drawn by the ``generator`` of the call, or else by torch's own.
+        dropout; then the dropout of what the layer above reads. Masks are drawn for all steps of all sequences in the
+        caller's order, whatever the lengths. All are drawn by the ``generator`` of the call, or else by torch's own.
 
     References:
         Krueger et al. 2017, Zoneout, arXiv 1606.01305; Gal & Ghahramani 2016, A Theoretically Grounded Application of
@@ -149,37 +150,56 @@ class Options:
         """Whether a layer computes something else than a plain one, once it is initialised."""
         return self.drawn or self.learn_initial_state or self.state_clip is not None
 
-    def masks(
-        self,
-        like: torch.Tensor,
-        rows: int,
-        sequences: int,
-        resets: torch.Tensor | None,
-        generator: torch.Generator | None,
-        cell: SizedCell,
-    ) -> list[torch.Tensor]:
-        """The masks of one direction of a layer, drawn in the order in which its graph declares them.
-
-        Args:
-            like: of this dtype, on this device.
-            rows: for a mask that is drawn at each step.
-            sequences: for a mask that stays the same for a sequence.
-            resets: for each row whether it begins anew.
-            generator: that draws them; torch's own unless given.
-            cell: as it runs.
-        """
+    def masks(self, draw: Draw, cell: SizedCell) -> list[torch.Tensor]:
+        """The masks of one direction of a layer, drawn in the order in which its graph declares them."""
         found = []
         for mask in cell.graph.masks:
-            shape = (rows if mask.each == "step" else sequences, cell.widths[mask.axis])
+            width = cell.widths[mask.axis]
             if mask.name.startswith(RESET.format("")):
-                assert resets is not None
-                found.append(resets[:, None].to(like.dtype).expand(shape))
+                assert draw.resets is not None
+                found.append(draw.resets[:, None].to(draw.like.dtype).expand(-1, width))
             elif mask.name.startswith(DROPOUT.format("")):
-                found.append(kept(shape, like, self.recurrent_dropout, generator))
+                shape = (draw.sequences, width)
+                found.append(draw.by_sequence(kept(shape, draw.like, self.recurrent_dropout, draw.generator)))
             else:
                 rate = _by_state(self.zoneout, cell.graph)[mask.name.removeprefix(ZONEOUT.format(""))]
-                found.append(ones(shape, like, rate, generator))
+                shape = (draw.steps * draw.sequences, width)
+                found.append(draw.by_step(ones(shape, draw.like, rate, draw.generator)))
         return found
+
+
+class Draw(NamedTuple):
+    """How a call draws masks: for all steps of all sequences in the caller's order, so that no length changes them.
+
+    Attributes:
+        like: masks are of its dtype, on its device.
+        steps: of the caller's layout.
+        sequences: those of length zero included.
+        resets: for each row whether it begins anew.
+        generator: that draws; torch's own unless given.
+        take: brings values [T, B, ...] to the rows; None where they lie so already.
+        order: for each sequence of the rows the caller's index; None if that is the same.
+    """
+
+    like: torch.Tensor
+    steps: int
+    sequences: int
+    resets: torch.Tensor | None
+    generator: torch.Generator | None
+    take: Callable[[torch.Tensor], torch.Tensor] | None = None
+    order: torch.Tensor | None = None
+
+    @staticmethod
+    def of_rows(batch: Batch, like: torch.Tensor, generator: torch.Generator | None) -> Draw:
+        """For masks that lie as the rows of a batch."""
+        take = None if batch.order is None and batch.rows.steps.even else batch.take
+        return Draw(like, batch.steps, batch.size, batch.rows.resets, generator, take, batch.order)
+
+    def by_step(self, mask: torch.Tensor) -> torch.Tensor:
+        return mask if self.take is None else self.take(mask.unflatten(0, (self.steps, self.sequences)))
+
+    def by_sequence(self, mask: torch.Tensor) -> torch.Tensor:
+        return mask if self.order is None else mask.index_select(0, self.order)
 
 
 def _shown(value: object) -> str:

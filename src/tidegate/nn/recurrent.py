@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -18,7 +17,7 @@ from tidegate.nn.argument import Outside, States, as_states, graph_of, shown_wid
 from tidegate.nn.dynamo import admit
 from tidegate.nn.initialise import initialise
 from tidegate.nn.operator import run_operator
-from tidegate.nn.option import Options, kept, with_options
+from tidegate.nn.option import Draw, Options, kept, with_options
 from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
 from tidegate.nn.twin import PLAIN, Twin
@@ -252,7 +251,7 @@ class Recurrent(Twin, torch.nn.RNNBase):
         rows, final, met = batch.rows, [], None
         if precision is not None:
             rows = rows._replace(data=rows.data.to(precision.work))
-        draw = partial(self.options.masks, rows.data, rows.steps.rows, batch.size, rows.resets, generator)
+        draw = Draw.of_rows(batch, rows.data, generator) if self.options.run_differently else None
         for layer, cell in enumerate(self._running_cells(rows.resets)):
             first, brought = self._given(layer, cell, states, draw, precision)
             obstacle, (output, *last) = run_layer(cell, rows, batch.size, first, brought)
@@ -278,8 +277,7 @@ class Recurrent(Twin, torch.nn.RNNBase):
         final, met = [], None
         if precision is not None:
             x = x.to(precision.work)
-        begins = None if resets is None else resets.reshape(-1)
-        draw = partial(self.options.masks, x, x.shape[0] * size, size, begins, generator)
+        draw = Draw(x, x.shape[0], size, None if resets is None else resets.reshape(-1), generator)
         for layer, cell in enumerate(self._running_cells(resets)):
             first, brought = self._given(layer, cell, states, draw, precision)
             if not torch.compiler.is_compiling():  # what is compiled now runs later, perhaps elsewhere
@@ -324,7 +322,7 @@ class Recurrent(Twin, torch.nn.RNNBase):
         rows = batch.rows
         self._note(TRACE)
         traced: dict[str, Any] = {}
-        draw = partial(self.options.masks, rows.data, rows.steps.rows, batch.size, rows.resets, generator)
+        draw = Draw.of_rows(batch, rows.data, generator) if self.options.run_differently else None
         for layer, cell in enumerate(self._running_cells(rows.resets)):
             first, brought = self._given(layer, cell, states, draw, None)
             reported = cell.graph.reported
@@ -405,24 +403,25 @@ class Recurrent(Twin, torch.nn.RNNBase):
         layer: int,
         cell: SizedCell,
         states: States | None,
-        draw: Callable[[SizedCell], list[torch.Tensor]],
+        draw: Draw | None,
         precision: Precision | None,
     ) -> tuple[States | None, list[torch.Tensor]]:
         """The first states of a layer, if there are any, and its parameters and masks."""
         directions = 1 + self.bidirectional
         first = states and tuple(s[layer * directions : (layer + 1) * directions] for s in states)
-        brought = self.layer_parameters(layer) if cell is self.cells[layer] else self._with_masks(layer, cell, draw)
+        if draw is None or cell is self.cells[layer]:
+            brought = self.layer_parameters(layer)
+        else:
+            brought = self._with_masks(layer, cell, draw)
         if precision is None:
             return first, brought
         return first and tuple(precision.working(first)), precision.working(brought)
 
-    def _with_masks(
-        self, layer: int, cell: SizedCell, draw: Callable[[SizedCell], list[torch.Tensor]]
-    ) -> list[torch.Tensor]:
+    def _with_masks(self, layer: int, cell: SizedCell, draw: Draw) -> list[torch.Tensor]:
         brought: list[torch.Tensor] = []
         for reverse in range(1 + self.bidirectional):
             names = [attribute(name, layer, reverse=bool(reverse)) for name in cell.parameters]
-            brought += [*map(self._parameter, names), *draw(cell)]
+            brought += [*map(self._parameter, names), *self.options.masks(draw, cell)]
         return brought
 
     def _initial_states(self, hx: Any, size: int, order: torch.Tensor | None, *, batched: bool) -> States | None:

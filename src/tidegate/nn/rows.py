@@ -26,15 +26,17 @@ class Batch(NamedTuple):
     Attributes:
         rows: the sequences, longest first.
         size: how many sequences there are, those of length zero included.
+        steps: of the caller's layout.
         order: for each row, the caller's index of its sequence; None if that is the same.
         back: the inverse of ``order``.
         restore: brings values laid out as the rows into the caller's layout, [T, B, ...] or
             packed; its second argument fills what lies behind the end of a sequence.
-        take: its inverse.
+        take: brings values [T, B, ...] in the caller's order to the rows.
     """
 
     rows: Rows
     size: int
+    steps: int
     order: torch.Tensor | None
     back: torch.Tensor | None
     restore: Callable[..., Any]
@@ -45,7 +47,7 @@ def full(x: torch.Tensor, resets: torch.Tensor | None = None) -> Batch:
     """A batch [T, B, I] in which all sequences are equally long."""
     steps, size = x.shape[:2]
     rows = Rows(x, Steps.even_ones(steps, size), None if resets is None else resets.reshape(-1))
-    return Batch(rows, size, None, None, lambda values, _fill=0.0: values, lambda values: values)
+    return Batch(rows, size, steps, None, None, lambda values, _fill=0.0: values, lambda values: values)
 
 
 def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None) -> Batch:
@@ -72,7 +74,7 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
 
     rows = Rows(take(x), Steps(sizes[sizes > 0]), None if resets is None else take(resets))
     there, back = (torch.from_numpy(index).to(x.device) for index in (order, np.argsort(order)))
-    return Batch(rows, size, there, back, restore, take)
+    return Batch(rows, size, steps, there, back, restore, take)
 
 
 def packed(x: PackedSequence) -> Batch:
@@ -82,8 +84,14 @@ def packed(x: PackedSequence) -> Batch:
         return PackedSequence(values, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
 
     steps = Steps(x.batch_sizes.numpy().copy())  # theirs may change before the backward run
-    rows = Rows(x.data, steps)
-    return Batch(rows, int(steps.sizes[0]), x.sorted_indices, x.unsorted_indices, restore, lambda values: values)
+    size, order = int(steps.sizes[0]), x.sorted_indices
+
+    def take(values: torch.Tensor) -> torch.Tensor:
+        sequences = np.arange(size) if order is None else order.numpy(force=True)
+        where = np.concatenate([t * size + sequences[:count] for t, count in enumerate(steps.sizes)])
+        return values.flatten(0, 1).index_select(0, torch.from_numpy(where).to(values.device))
+
+    return Batch(Rows(x.data, steps), size, steps.count, order, x.unsorted_indices, restore, take)
 
 
 def check_resets(resets: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
