@@ -16,7 +16,7 @@ from tidegate import nn as ours
 from tidegate.errors import InputError
 from tidegate.passes import project
 from tidegate.runtime import eager_only, fused
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.spec import Cell, Vector, sigmoid, tanh
 from tidegate.zoo import CELLS, LSTM
 
 B, I, H = 3, 5, 4
@@ -494,7 +494,7 @@ def test_a_cell_of_ones_own():
 @pytest.mark.parametrize("name", ["forward", "training", "graph", "input_size"])
 def test_a_vector_may_not_take_the_name_of_something_else(name):
     graph = copy.deepcopy(Leaky.graph)
-    object.__setattr__(graph, "vectors", (name,))
+    object.__setattr__(graph, "vectors", (Vector.of_units(name),))
     with pytest.raises(InputError, match=name):
         ours.RecurrentCell(graph, I, H)
 

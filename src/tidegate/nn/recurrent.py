@@ -100,7 +100,8 @@ class Recurrent(torch.nn.RNNBase):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
-        self.layer_norm = norm.checked(layer_norm)
+        if over := norm.checked(layer_norm):
+            self.layer_norm = over
         self.carry(graph)
         self._flat_weight_refs = []
         self._flat_weights_names = []
