@@ -5,6 +5,7 @@ Results are dictionaries from a name ("y", "last h", "d x", "d weight_ih_l0") to
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from tests.reference.normalised import NORMALISED
 from tests.reference.unroll import Reference, forward, gradients
 
 Tensors = dict[str, Tensor]
-EVERY = {**REFERENCES, **NORMALISED}
+EVERY = ChainMap(REFERENCES, NORMALISED)
 FEATURES = 5  # unlike every width, so that a transposed matrix cannot fit
 
 

@@ -50,9 +50,9 @@ def differentiable(cell: str, *, steps: int = 2, batch: int = 1, width: int = 2)
     return function, [v.clone().requires_grad_() for v in (case.x, *case.states, *case.params.values())]
 
 
-def gradients_check(cell: str, width: int = 2) -> bool:
+def gradients_check(cell: str, **size: int) -> bool:
     """First and second derivatives against central differences."""
-    function, point = differentiable(cell, width=width)
+    function, point = differentiable(cell, **size)
     limits = {"eps": tolerance.GRADCHECK_EPS, "atol": tolerance.GRADCHECK_ATOL, "rtol": tolerance.GRADCHECK_RTOL}
     first = torch.autograd.gradcheck(function, point, **limits)
     return first and torch.autograd.gradgradcheck(function, point, **limits)
