@@ -20,7 +20,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "runtime": ("errors spec passes emit", "torch numpy"),
     "nn": ("errors spec zoo passes emit runtime", "torch numpy"),
     "convert": ("errors spec zoo passes nn", "torch numpy onnx"),
-    "keras": ("errors spec zoo runtime nn", "torch keras"),
+    "keras": ("errors spec zoo passes runtime nn", "torch keras"),
     "bench": ("errors spec zoo nn runtime", "torch numpy jax onnx onnxruntime torchrecurrent"),
     "records": ("errors", ""),
     "storage": ("", ""),

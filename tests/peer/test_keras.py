@@ -150,10 +150,25 @@ def test_the_numbers_of_keras_are_ours(name, training, dtype, mask):
     assert ours.last_path == "fused"
 
 
+@pytest.mark.parametrize("mask", ["none", "holes"])
+@pytest.mark.parametrize("rate", [0.3, 1.0])
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in THEIRS), ("GRU", {"reset_after": False})])
+def test_recurrent_dropout_is_fused(name, options, rate, mask):
+    options = {"return_sequences": True, "return_state": True, "recurrent_dropout": rate, "seed": 11, **options}
+    ours, theirs = made(getattr(tk, name), "float32", **options), made(THEIRS[name], "float32", **options)
+    ours.set_weights(theirs.get_weights())
+    x, states = x_of(torch.float32), states_of(ours, torch.float32)
+    for training in (True, False, True):  # the last call drops others
+        with tg.strict():
+            found = by_layer(ours, x, states, MASKS[mask], training)
+        assert_equal(found, by_layer(theirs, x, states, MASKS[mask], training), tolerance.KERAS_FLOAT32)
+    assert ours.last_path == "fused"
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"recurrent_dropout": 0.3, "dropout": 0.2, "seed": 1}, "recurrent_dropout in training"),
+        ({"recurrent_dropout": 0.3, "dropout": 0.2, "seed": 1}, "one dropout mask for each gate"),
         ({"implementation": 1, "dropout": 0.2, "seed": 1, "use_cudnn": False}, "one dropout mask for each gate"),
         ({"activation": "gelu"}, "activation is gelu"),
         ({"dtype": "mixed_bfloat16"}, "dtype is bfloat16"),

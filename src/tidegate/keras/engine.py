@@ -9,12 +9,11 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.keras.backend import own_errors
-from tidegate.keras.form import Form, form_of
+from tidegate.keras.form import Form, dropped, form_of
 from tidegate.keras.rows import Batch, full, masked
 from tidegate.runtime import FUSED, Obstacle, Rows, check_strict, obstacle, run_layer
 
 Tensors = tuple[torch.Tensor, ...]
-RECURRENT_DROPOUT = Obstacle("recurrent_dropout in training", "use dropout, or recurrent_dropout=0", InputError)
 OTHER_STATES = Obstacle("initial states of other shapes", "pass one [B, units] for each state", InputError)
 GATE_DROPOUT = Obstacle("one dropout mask for each gate", "use implementation=2", InputError)
 
@@ -26,12 +25,14 @@ class Stage(NamedTuple):
         form: the cell and its parameters.
         first: the states before the first step.
         kept: factors [B, I] that drop inputs, the same at every step; None in inference.
+        masks: factors [B, H] that drop what each gate reads of a state, likewise; none in inference.
         listed: whether the caller's states came as a list, and so return as one.
     """
 
     form: Form
     first: Tensors
     kept: torch.Tensor | None
+    masks: list[torch.Tensor]
     listed: bool
 
 
@@ -90,8 +91,6 @@ class OnEngine:
             return form
         if width != form.cell.widths["I"]:
             return Obstacle(f"{width} features", f"pass {form.cell.widths['I']}, as at the first call", InputError)
-        if training and cell.recurrent_dropout:
-            return RECURRENT_DROPOUT
         if training and cell.dropout and getattr(cell, "dropout_mask_count", None):
             return GATE_DROPOUT
         listed = keras.tree.is_nested(states)
@@ -101,7 +100,9 @@ class OnEngine:
         if self.stateful:
             first = tuple(state.clone() for state in first)  # Keras overwrites its own before a backward run
         kept = cell.get_dropout_mask(x.new_empty(len(x), form.cell.widths["I"])) if training else None
-        return obstacle(form.cell, x, first, form.parameters) or Stage(form, first, kept, listed)
+        masks = _masks(cell, first[0]) if training else []
+        form = dropped(form) if masks else form
+        return obstacle(form.cell, x, first, form.parameters) or Stage(form, first, kept, masks, listed)
 
     def _batch(self, x: torch.Tensor, mask: Any) -> Batch:
         mask = _only(mask)
@@ -116,13 +117,23 @@ class OnEngine:
             data = rows.data if stage.kept is None else rows.data * batch.of_rows(stage.kept)
             first = tuple(batch.enter(state) for state in stage.first)
             read = Rows(data, rows.steps)
-            _, (output, *final) = run_layer(stage.form.cell, read, batch.shape[0], first, stage.form.parameters)
+            brought = [*stage.form.parameters, *(batch.enter(mask)[0] for mask in stage.masks)]
+            _, (output, *final) = run_layer(stage.form.cell, read, batch.shape[0], first, brought)
             rows = Rows(output, rows.steps)
             left = [batch.leave(state) for state in final]
             last.append(left if stage.listed else left[0])
         last_output = batch.last_output(left[0])
         every = batch.outputs(rows.data) if self.return_sequences else last_output.unsqueeze(1)
         return last_output, every, last if len(last) > 1 else last[0]
+
+
+def _masks(cell: Any, state: torch.Tensor) -> list[torch.Tensor]:
+    """What drops units of a state, for each gate in Keras's order; nothing if nothing is dropped."""
+    gated = getattr(cell, "dropout_mask_count", None) is not None
+    if not cell.recurrent_dropout or (gated and cell.recurrent_dropout == 1):  # then Keras's gates drop nothing
+        return []
+    drawn = cell.get_recurrent_dropout_mask(state)
+    return drawn if gated else [drawn]
 
 
 def _is_symbolic(x: Any) -> bool:

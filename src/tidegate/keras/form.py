@@ -11,6 +11,7 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.keras.cell import PeepholeLSTMCell, RecurrentCell, value_of
+from tidegate.passes import drop_recurrent
 from tidegate.runtime import Obstacle, SizedCell, sized
 from tidegate.spec import Graph
 from tidegate.zoo import keras as stored
@@ -42,6 +43,17 @@ def form_of(cell: Any) -> Form | Obstacle:
         return make(cell)
     except _UnknownFunctionError as error:
         return Obstacle(f"activation is {error}", f"use one of {', '.join(stored.FUNCTIONS)}", InputError)
+
+
+def dropped(form: Form) -> Form:
+    """The same cell, of which each gate reads the state through a mask of its own; parameters do not count masks."""
+    widths = tuple(form.cell.widths.items())
+    return Form(sized(_dropped(form.cell.graph), widths), form.parameters)
+
+
+@lru_cache(maxsize=256)
+def _dropped(graph: Graph) -> Graph:
+    return drop_recurrent(graph, each_gate=True)
 
 
 def _simple_rnn(cell: Any) -> Form:
