@@ -22,8 +22,9 @@ from tests.backend.agreement import engine, judge, poisoned, threads
 from tests.backend.drawn import Configuration, draw
 from tidegate.errors import InputError
 from tidegate.nn import GRU, LSTM, RNN, Recurrent
-from tidegate.runtime import eager_only, fused, library
+from tidegate.runtime import eager_only, fused, library, strict
 from tidegate.runtime.path import Obstacle
+from tidegate.spec import Cell, tanh
 
 ROOT = Path(__file__).parents[2]
 FIRST, MANY, FEW = 1, 60, 15  # the first seed; how many in the instruction set of this machine, and in each other
@@ -382,6 +383,30 @@ def engine_ran(function) -> bool:
 def test_other_types_run_by_the_definition():
     layer, x = RNN(3, 5, dtype=torch.complex64), torch.randn(4, 2, 3, dtype=torch.complex64)
     assert not engine_ran(lambda: layer(x))
+
+
+class Named(Cell):
+    """Its vectors have the names of what else a run reads and writes."""
+
+    gates = "n"
+    vectors = "y dy dx saved"
+
+    def step(self, x, h, U, y, dy, dx, saved):
+        n = tanh(x.n + U(h).n * y + dy * saved)
+        return n + dx
+
+
+def test_vectors_may_have_any_name():
+    layer, x = Recurrent(Named, 3, 5, dtype=torch.float64), torch.randn(4, 2, 3, dtype=torch.float64)
+
+    def results():
+        y, h = layer(x)
+        return y, h, *torch.autograd.grad(y.sum(), [*layer.parameters()])
+
+    with strict():
+        got = results()
+    with eager_only():
+        torch.testing.assert_close(got, results())
 
 
 # Numbers that are none

@@ -2,7 +2,7 @@
 
 from tidegate.passes.clip import clip
 from tidegate.passes.drop import drop_recurrent
-from tidegate.passes.lower import INPUT, OUTPUT, PREVIOUS, UPSTREAM, Lowered, MatrixGradient, lower
+from tidegate.passes.lower import INPUT, OF_INPUT, OUTPUT, PREVIOUS, UPSTREAM, Lowered, MatrixGradient, lower
 from tidegate.passes.normalise import Over, normalise
 from tidegate.passes.program import Carried, Phase, Program, Series, Step, Use
 from tidegate.passes.project import project
@@ -12,6 +12,7 @@ from tidegate.passes.zoneout import zoneout
 
 __all__ = [
     "INPUT",
+    "OF_INPUT",
     "OUTPUT",
     "PREVIOUS",
     "UPSTREAM",

@@ -12,11 +12,12 @@ from tidegate.passes.simplify import Simplifier
 from tidegate.spec.graph import Graph, Node, Op
 from tidegate.spec.symbol import Symbol
 
-INPUT = "x"  # the input, as far as a step reads it itself
-OUTPUT = "y"  # the output state after each step
+# Names that no parameter can have.
+INPUT = "x[t]"  # the input, as far as a step reads it itself
+OUTPUT = "y[t]"  # the output state after each step
 PREVIOUS = "y[t-1]"  # the same before it
-UPSTREAM = "dy"  # the adjoint of the output from outside
-OF_INPUT = "dx"  # the adjoint of the input, as far as a step reads it itself
+UPSTREAM = "dy[t]"  # the adjoint of the output from outside
+OF_INPUT = "dx[t]"  # the adjoint of the input, as far as a step reads it itself
 
 
 @dataclass(frozen=True)

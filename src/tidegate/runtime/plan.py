@@ -16,6 +16,7 @@ from tidegate.emit.cpp import Source, emit
 from tidegate.errors import EmitError
 from tidegate.passes import (
     INPUT,
+    OF_INPUT,
     OUTPUT,
     PREVIOUS,
     UPSTREAM,
@@ -47,7 +48,7 @@ from tidegate.spec.graph import all_widths, is_narrow
 from tidegate.spec.parameter import parameter_shapes
 
 Name = Literal["forward", "backward", "ending"]
-SAVED = "saved"  # the tensor that holds all saved series side by side
+SAVED = "saved[t]"  # the tensor that holds all saved series side by side
 
 
 class Compiled:
@@ -189,7 +190,7 @@ class _Builder:
 
     def backward(self, *, input_gradient: bool) -> Plan:
         """The phases of each step, then products over the steps of a chunk; the ending phases at the first step."""
-        self._bring(INPUT, OUTPUT, SAVED, UPSTREAM, "dx")
+        self._bring(INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT)
         self._bring(*(f"{which} {s.name}" for which in ("first", "d last", "d first") for s in self.graph.states))
         parameters = parameter_shapes(self.graph, self.widths)
         self._bring(*parameters, *self._masks, *(f"d {name}" for name in parameters))
@@ -216,7 +217,7 @@ class _Builder:
         plan = self._plan(
             phases=phases, ending=ending, carried=carried, behind=behind, gradients=gradients, sums=self._sums()
         )
-        plan.struct.input_gradient = self._index("dx") if input_gradient else -1
+        plan.struct.input_gradient = self._index(OF_INPUT) if input_gradient else -1
         return plan
 
     # Layout
@@ -343,7 +344,7 @@ class _Builder:
                 return self._tensor_place(Kind.VECTOR, OUTPUT)
             return self._tensor_place(Kind.SERIES, SAVED, self.saved_at[name])
         if name == self.lowered.input:
-            return self._tensor_place(Kind.SERIES, "dx")
+            return self._tensor_place(Kind.SERIES, OF_INPUT)
         kind = Kind.SERIES if name in (INPUT, OUTPUT, UPSTREAM) else Kind.ROWS
         return self._tensor_place(kind, f"d first {name[2:]}" if kind is Kind.ROWS else name)
 

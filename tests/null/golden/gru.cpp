@@ -27,7 +27,7 @@ struct forward_0 {
     const auto v17 = v13 * v16;
     const auto v18 = v14 + v17;
     at.store(7, v18);  // h after the step
-    at.store(8, v18);  // y
+    at.store(8, v18);  // y[t]
     at.save(9, v0);  // s.0
     at.save(10, v4);  // s.5
     at.save(11, v8);  // s.9
@@ -47,7 +47,7 @@ struct backward_0 {
     const auto v4 = at.load(4);  // s.14
     const auto v7 = at.load(5);  // d h before the step
     const auto v11 = at.load(6);  // U transposed, rows r z n
-    const auto v13 = at.load(7);  // dy
+    const auto v13 = at.load(7);  // dy[t]
     const auto v6 = at.number(1.0) - v2;
     const auto v12 = v7 + v11;
     const auto v14 = v12 + v13;
@@ -91,7 +91,7 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_0e7f1907e3b24a47_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_0e7f1907e3b24a47_forward_0_saving, forward_0, true)
-TIDEGATE_POINTWISE(tg_0e7f1907e3b24a47_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_0e7f1907e3b24a47_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_30077162d8cf1b35_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_30077162d8cf1b35_forward_0_saving, forward_0, true)
+TIDEGATE_POINTWISE(tg_30077162d8cf1b35_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_30077162d8cf1b35_ending_0, ending_0, false)

@@ -42,7 +42,7 @@ struct forward_1 {
     const auto v17 = v13 * v16;
     const auto v18 = v14 + v17;
     at.store(4, v18);  // h after the step
-    at.store(5, v18);  // y
+    at.store(5, v18);  // y[t]
     at.save(6, v13);  // s.14
   }
 };
@@ -56,7 +56,7 @@ struct backward_0 {
     const auto v3 = at.load(2);  // s.14
     const auto v6 = at.load(3);  // d h before the step
     const auto v9 = at.load(4);  // U transposed, rows r z
-    const auto v11 = at.load(5);  // dy
+    const auto v11 = at.load(5);  // dy[t]
     const auto v5 = at.number(1.0) - v2;
     const auto v10 = v6 + v9;
     const auto v12 = v10 + v11;
@@ -111,10 +111,10 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_forward_0_saving, forward_0, true)
-TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_forward_1, forward_1, false)
-TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_forward_1_saving, forward_1, true)
-TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_backward_1, backward_1, false)
-TIDEGATE_POINTWISE(tg_a7a88cb23d323b03_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_2a60fd8e61f8182b_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_2a60fd8e61f8182b_forward_0_saving, forward_0, true)
+TIDEGATE_POINTWISE(tg_2a60fd8e61f8182b_forward_1, forward_1, false)
+TIDEGATE_POINTWISE(tg_2a60fd8e61f8182b_forward_1_saving, forward_1, true)
+TIDEGATE_POINTWISE(tg_2a60fd8e61f8182b_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_2a60fd8e61f8182b_backward_1, backward_1, false)
+TIDEGATE_POINTWISE(tg_2a60fd8e61f8182b_ending_0, ending_0, false)

@@ -32,7 +32,7 @@ struct forward_0 {
     const auto v22 = v17 * v21;
     at.store(9, v22);  // h after the step
     at.store(10, v20);  // c after the step
-    at.store(11, v22);  // y
+    at.store(11, v22);  // y[t]
     at.save(12, v1);  // s.1
     at.save(13, v5);  // s.6
     at.save(14, v9);  // s.10
@@ -53,7 +53,7 @@ struct backward_0 {
     const auto v9 = at.load(5);  // d h before the step
     const auto v10 = at.load(6);  // d c before the step
     const auto v15 = at.load(7);  // U transposed, rows i f g o
-    const auto v17 = at.load(8);  // dy
+    const auto v17 = at.load(8);  // dy[t]
     const auto v5 = v0 * v2;
     const auto v6 = v1 * v3;
     const auto v7 = v5 + v6;
@@ -110,7 +110,7 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_124e4a15d9800089_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_124e4a15d9800089_forward_0_saving, forward_0, true)
-TIDEGATE_POINTWISE(tg_124e4a15d9800089_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_124e4a15d9800089_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_a4504c5508cc5c0c_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_a4504c5508cc5c0c_forward_0_saving, forward_0, true)
+TIDEGATE_POINTWISE(tg_a4504c5508cc5c0c_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_a4504c5508cc5c0c_ending_0, ending_0, false)

@@ -172,7 +172,7 @@ struct forward_4 {
     const auto v92 = tanh(v91);
     const auto v93 = v77 * v92;
     at.store(6, v93);  // h after the step
-    at.store(7, v93);  // y
+    at.store(7, v93);  // y[t]
   }
 };
 
@@ -215,7 +215,7 @@ struct backward_0 {
     const auto v82 = at.load(32);  // bias_c.c
     const auto v85 = at.load(33);  // d h before the step
     const auto v91 = at.load(34);  // U transposed, rows i f g o
-    const auto v93 = at.load(35);  // dy
+    const auto v93 = at.load(35);  // dy[t]
     const auto v9 = v1 - v5;
     const auto v10 = v8 * v9;
     const auto v11 = v2 - v5;
@@ -597,19 +597,19 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_0_saving, forward_0, true)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_1, forward_1, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_1_saving, forward_1, true)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_2, forward_2, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_2_saving, forward_2, true)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_3, forward_3, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_3_saving, forward_3, true)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_4, forward_4, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_forward_4_saving, forward_4, true)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_1, backward_1, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_2, backward_2, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_3, backward_3, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_backward_4, backward_4, false)
-TIDEGATE_POINTWISE(tg_d670b558647efcb5_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_0_saving, forward_0, true)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_1, forward_1, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_1_saving, forward_1, true)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_2, forward_2, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_2_saving, forward_2, true)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_3, forward_3, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_3_saving, forward_3, true)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_4, forward_4, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_forward_4_saving, forward_4, true)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_backward_1, backward_1, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_backward_2, backward_2, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_backward_3, backward_3, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_backward_4, backward_4, false)
+TIDEGATE_POINTWISE(tg_5773c790b1290f45_ending_0, ending_0, false)

@@ -41,7 +41,7 @@ struct forward_0 {
     const auto v31 = v29 * v30;
     at.store(12, v31);  // h after the step
     at.store(13, v23);  // c after the step
-    at.store(14, v31);  // y
+    at.store(14, v31);  // y[t]
     at.save(15, v1);  // s.1
     at.save(16, v10);  // s.11
     at.save(17, v16);  // s.17
@@ -65,7 +65,7 @@ struct backward_0 {
     const auto v12 = at.load(8);  // d h before the step
     const auto v13 = at.load(9);  // d c before the step
     const auto v18 = at.load(10);  // U transposed, rows i f g o
-    const auto v20 = at.load(11);  // dy
+    const auto v20 = at.load(11);  // dy[t]
     const auto v7 = v0 * v5;
     const auto v8 = v4 * v6;
     const auto v9 = v7 + v8;
@@ -134,7 +134,7 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_4f117fb8db4c10cf_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_4f117fb8db4c10cf_forward_0_saving, forward_0, true)
-TIDEGATE_POINTWISE(tg_4f117fb8db4c10cf_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_4f117fb8db4c10cf_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_d95eadb590b0cc39_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_d95eadb590b0cc39_forward_0_saving, forward_0, true)
+TIDEGATE_POINTWISE(tg_d95eadb590b0cc39_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_d95eadb590b0cc39_ending_0, ending_0, false)

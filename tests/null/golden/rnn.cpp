@@ -13,7 +13,7 @@ struct forward_0 {
     const auto v3 = v1 + v2;
     const auto v4 = tanh(v3);
     at.store(2, v4);  // h after the step
-    at.store(3, v4);  // y
+    at.store(3, v4);  // y[t]
   }
 };
 
@@ -21,10 +21,10 @@ struct backward_0 {
   static constexpr int kPlaces = 7;
   template <class At>
   static TIDEGATE_INLINE void run(const At& at) {
-    const auto v0 = at.load(0);  // y
+    const auto v0 = at.load(0);  // y[t]
     const auto v1 = at.load(1);  // d h before the step
     const auto v3 = at.load(2);  // U transposed, rows h
-    const auto v5 = at.load(3);  // dy
+    const auto v5 = at.load(3);  // dy[t]
     const auto v4 = v1 + v3;
     const auto v6 = v4 + v5;
     const auto v7 = v0 * v0;
@@ -49,6 +49,6 @@ struct ending_0 {
 
 }  // namespace
 
-TIDEGATE_POINTWISE(tg_3c8f495963c0dcb4_forward_0, forward_0, false)
-TIDEGATE_POINTWISE(tg_3c8f495963c0dcb4_backward_0, backward_0, false)
-TIDEGATE_POINTWISE(tg_3c8f495963c0dcb4_ending_0, ending_0, false)
+TIDEGATE_POINTWISE(tg_2bb4a674c4463ff4_forward_0, forward_0, false)
+TIDEGATE_POINTWISE(tg_2bb4a674c4463ff4_backward_0, backward_0, false)
+TIDEGATE_POINTWISE(tg_2bb4a674c4463ff4_ending_0, ending_0, false)
