@@ -147,7 +147,7 @@ def compare_with_its_step(made, T, B, H):
     near, _, _ = by_hand(made, {n: nudged(p) for n, p in params.items()}, nudged(x), tuple(map(nudged, states)))
     found, spread = errors(got, want), errors(near, want)
     wrong = {name: error for name, error in found.items() if not error <= max(tolerance.FLOAT64, spread[name])}
-    assert not wrong, wrong
+    assert not wrong, "; ".join(f"{name} off by {error:.1e}" for name, error in wrong.items())
     seen = layer.trace(x, as_state(states))
     assert_equal({name: seen[f"{name}_l0"] for name in gates}, gates)
 
