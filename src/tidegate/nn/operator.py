@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from tidegate.nn.rows import Batch, Lengths, full, padded
+from tidegate.nn.rows import Batch, Lengths, full, moved, padded
 from tidegate.runtime import (
     TWICE,
     Forward,
@@ -85,13 +85,13 @@ def _run(
     """Output, last values of each state, and what the gradients need: [directions, T, B, width], or nothing."""
     task = _Task.of(cell, first, parameters, masks, lengths, resets)
     batch = task.batch(x)
-    states, room = _moved(first, batch.order), x[..., 0].numel()
-    brought = task.brought(parameters, batch, x.shape)
+    states, room = moved(first, batch.order) or None, x[..., 0].numel()
+    brought = task.brought(parameters, batch)
     done = run_layer_saving(task.cell, batch.rows, batch.size, states, brought, room=room if saving else 0)
     if done is None:
         output, *last = task.by_definition(x, *first, *parameters)
         return [output, *last, task.empty_saved(x, saving=saving)]
-    results = [batch.restore(done.output), *(_moved(done.last, batch.back) or ())]
+    results = [batch.restore(done.output), *moved(done.last, batch.back)]
     if done.saved is None:
         return [*results, x.new_empty(0)]
     done.saved[:, batch.rows.steps.rows :].zero_()  # what a ragged batch leaves free
@@ -133,15 +133,14 @@ def _run_backward(
     """
     task = _Task.of(cell, first, parameters, masks, lengths, resets)
     batch = task.batch(x)
-    states = _moved(first, batch.order)
+    states = moved(first, batch.order) or None
     done = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
-    ends = [*(_moved(d_last, batch.order) or ())]
-    brought, d_rows = task.brought(parameters, batch, x.shape), batch.take(d_output)
-    found = run_layer_backward(task.cell, batch.rows, batch.size, states, brought, done, d_rows, ends)
+    brought, d_rows, d_ends = task.brought(parameters, batch), batch.take(d_output), moved(d_last, batch.order)
+    found = run_layer_backward(task.cell, batch.rows, batch.size, states, brought, done, d_rows, d_ends)
     if found is None:
         return [gradient.contiguous() for gradient in task.gradients(x, *first, *parameters, d_output, *d_last)]
     own = [gradient for gradient in found.parameters if gradient is not None]  # masks have none
-    return [batch.restore(found.x), *(_moved(found.first, batch.back) or ()), *own]
+    return [batch.restore(found.x), *moved(found.first or (), batch.back), *own]
 
 
 def _shapes_of_second(
@@ -204,19 +203,14 @@ class _Task(NamedTuple):
     def batch(self, x: Tensor) -> Batch:
         return full(x, self.resets) if self.lengths is None else padded(x, self.lengths, self.resets)
 
-    def brought(self, parameters: Sequence[Tensor], batch: Batch, shape: Sequence[int]) -> list[Tensor]:
+    def brought(self, parameters: Sequence[Tensor], batch: Batch) -> list[Tensor]:
         """Parameters and masks as the runtime wants them: direction by direction, masks in the order of the rows."""
         kinds, own = self.cell.graph.masks, len(self.cell.parameters)
         found: list[Tensor] = []
         for d in range(self.directions):
             found += parameters[d * own : (d + 1) * own]
-            for kind, mask in zip(kinds, self.masks[d * len(kinds) :], strict=False):
-                if batch.order is None:
-                    found.append(mask)
-                elif kind.each == "step":
-                    found.append(batch.take(mask.unflatten(0, tuple(shape[:2]))))
-                else:
-                    found.append(mask.index_select(0, batch.order))
+            masks = self.masks[d * len(kinds) : (d + 1) * len(kinds)]
+            found += [batch.placed(mask, kind.each) for kind, mask in zip(kinds, masks, strict=True)]
         return found
 
     def empty_saved(self, x: Tensor, *, saving: bool) -> Tensor:
@@ -227,13 +221,11 @@ class _Task(NamedTuple):
     def by_definition(self, x: Tensor, *tensors: Tensor) -> Tensors:
         """Output and last values, given x, the first states and the parameters."""
         batch = self.batch(x)
-        first, brought = (
-            _moved(tensors[: self.firsts], batch.order),
-            self.brought(tensors[self.firsts :], batch, x.shape),
-        )
+        first = moved(tensors[: self.firsts], batch.order) or None
+        brought = self.brought(tensors[self.firsts :], batch)
         with eager_only():
             _, (output, *last) = run_layer(self.cell, batch.rows, batch.size, first, brought)
-        return batch.restore(output), *(_moved(last, batch.back) or ())
+        return batch.restore(output), *moved(last, batch.back)
 
     def gradients(self, *tensors: Tensor) -> Tensors:
         """Those of ``by_definition``, given its arguments and then the gradients of its results; torch can go on."""
@@ -241,13 +233,6 @@ class _Task(NamedTuple):
         back = torch.func.vjp(self.by_definition, *tensors[:-count])[1]
         found: Tensors = back(tensors[-count:])
         return found
-
-
-def _moved(states: Sequence[Tensor] | None, order: Tensor | None) -> Tensors | None:
-    """States [directions, B, width] in another order of the sequences; None for no states."""
-    if not states:
-        return None
-    return tuple(states) if order is None else tuple(state.index_select(1, order) for state in states)
 
 
 # Differentiation

@@ -160,11 +160,11 @@ class Options:
                 found.append(draw.resets[:, None].to(draw.like.dtype).expand(-1, width))
             elif mask.name.startswith(DROPOUT.format("")):
                 shape = (draw.sequences, width)
-                found.append(draw.by_sequence(kept(shape, draw.like, self.recurrent_dropout, draw.generator)))
+                found.append(draw.placed(kept(shape, draw.like, self.recurrent_dropout, draw.generator), mask.each))
             else:
                 rate = _by_state(self.zoneout, cell.graph)[mask.name.removeprefix(ZONEOUT.format(""))]
                 shape = (draw.steps * draw.sequences, width)
-                found.append(draw.by_step(ones(shape, draw.like, rate, draw.generator)))
+                found.append(draw.placed(ones(shape, draw.like, rate, draw.generator), mask.each))
         return found
 
 
@@ -177,8 +177,7 @@ class Draw(NamedTuple):
         sequences: those of length zero included.
         resets: for each row whether it begins anew.
         generator: that draws; torch's own unless given.
-        take: brings values [T, B, ...] to the rows; None where they lie so already.
-        order: for each sequence of the rows the caller's index; None if that is the same.
+        batch: as whose rows the masks are to lie; None to leave them in the caller's order.
     """
 
     like: torch.Tensor
@@ -186,20 +185,15 @@ class Draw(NamedTuple):
     sequences: int
     resets: torch.Tensor | None
     generator: torch.Generator | None
-    take: Callable[[torch.Tensor], torch.Tensor] | None = None
-    order: torch.Tensor | None = None
+    batch: Batch | None = None
 
     @staticmethod
     def of_rows(batch: Batch, like: torch.Tensor, generator: torch.Generator | None) -> Draw:
         """For masks that lie as the rows of a batch."""
-        take = None if batch.order is None and batch.rows.steps.even else batch.take
-        return Draw(like, batch.steps, batch.size, batch.rows.resets, generator, take, batch.order)
+        return Draw(like, batch.steps, batch.size, batch.rows.resets, generator, batch)
 
-    def by_step(self, mask: torch.Tensor) -> torch.Tensor:
-        return mask if self.take is None else self.take(mask.unflatten(0, (self.steps, self.sequences)))
-
-    def by_sequence(self, mask: torch.Tensor) -> torch.Tensor:
-        return mask if self.order is None else mask.index_select(0, self.order)
+    def placed(self, mask: torch.Tensor, each: str) -> torch.Tensor:
+        return mask if self.batch is None else self.batch.placed(mask, each)
 
 
 def _shown(value: object) -> str:

@@ -19,7 +19,7 @@ from tidegate.nn.initialise import initialise
 from tidegate.nn.operator import run_operator
 from tidegate.nn.option import Draw, Options, kept, with_options
 from tidegate.nn.precision import Precision
-from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded
+from tidegate.nn.rows import Batch, Lengths, check_resets, full, moved, packed, padded
 from tidegate.nn.twin import PLAIN, Twin
 from tidegate.passes import Over, normalise, project
 from tidegate.passes.restart import INITIAL
@@ -293,8 +293,7 @@ class Recurrent(Twin, torch.nn.RNNBase):
     ) -> tuple[Any, Any]:
         """Output and final states as the caller gets them, given those of each layer."""
         stacked = tuple(final[0] if len(final) == 1 else map(torch.cat, zip(*final, strict=True)))
-        if back is not None:
-            stacked = tuple(state.index_select(1, back) for state in stacked)
+        stacked = moved(stacked, back)
         if not outside.batched:
             stacked = tuple(state.squeeze(1) for state in stacked)
         if precision is not None:
@@ -434,7 +433,7 @@ class Recurrent(Twin, torch.nn.RNNBase):
             states = tuple(state.unsqueeze(1) for state in states)
         passes = self.num_layers * (1 + self.bidirectional)
         contract.check_state_shapes(states, [(passes, size, width) for width in self.cells[0].state_widths])
-        return states if order is None else tuple(state.index_select(1, order) for state in states)
+        return moved(states, order)
 
     def _passes(self) -> list[tuple[int, bool]]:
         """Layer and direction of each pass, in the order in which torch.nn stacks states."""

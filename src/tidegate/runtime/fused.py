@@ -102,15 +102,21 @@ def _name(dtype: torch.dtype) -> str:
 
 def run(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """Output and last states by the engine, recorded for autograd where that is wanted."""
-    x = in_rows(x)
-    first = None if first is None else tuple(state.contiguous() for state in first)
-    parameters = [parameter.contiguous() for parameter in parameters]
+    x, first, parameters = laid_out(x, first, parameters)
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         result: Tensors = _Layer.apply(task, *inputs)  # type: ignore[no-untyped-call]
         return result
     done = forward(task, x, first, parameters, saving=False)
     return done.output, *done.last
+
+
+def laid_out(
+    x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, Tensors | None, list[torch.Tensor]]:
+    """Input, first states and parameters as the engine can read them."""
+    first = None if first is None else tuple([state.contiguous() for state in first])
+    return in_rows(x), first, [parameter.contiguous() for parameter in parameters]
 
 
 def run_eagerly(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:

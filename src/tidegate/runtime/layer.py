@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from tidegate.runtime import fused
-from tidegate.runtime.call import Forward, Gradients, Task, Tensors, backward, forward, in_rows
+from tidegate.runtime.call import Forward, Gradients, Task, Tensors, backward, forward
 from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.sized import SizedCell
@@ -69,8 +69,8 @@ def run_layer_saving(
     task = _task(cell, rows, sequences, parameters)
     if not _by_engine(task, rows.data, first, parameters):
         return None
-    first, parameters = _contiguous(first), _contiguous(parameters) or ()
-    return forward(task, in_rows(rows.data), first, parameters, saving=room > 0, room=room)
+    x, first, parameters = fused.laid_out(rows.data, first, parameters)
+    return forward(task, x, first, parameters, saving=room > 0, room=room)
 
 
 def run_layer_backward(
@@ -90,7 +90,7 @@ def run_layer_backward(
     task = _task(cell, rows, sequences, parameters)
     if not _by_engine(task, rows.data, first, parameters):
         return None
-    x, first, parameters = in_rows(rows.data), _contiguous(first), _contiguous(parameters) or ()
+    x, first, parameters = fused.laid_out(rows.data, first, parameters)
     if done.saved is None:
         done = forward(task, x, first, parameters, saving=True)
     return backward(task, x, first, parameters, done, d_output, d_last, input_gradient=True)
@@ -108,10 +108,6 @@ def _by_engine(task: Task, x: torch.Tensor, first: Tensors | None, parameters: S
     if obstacle is not None:
         check_strict(obstacle)
     return obstacle is None
-
-
-def _contiguous(tensors: Sequence[torch.Tensor] | None) -> Tensors | None:
-    return None if tensors is None else tuple([tensor.contiguous() for tensor in tensors])
 
 
 def trace_layer(
