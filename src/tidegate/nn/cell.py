@@ -12,9 +12,8 @@ from tidegate import zoo
 from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of, shown_widths
-from tidegate.nn.layer import unlike_torch
 from tidegate.nn.operator import run_operator
-from tidegate.nn.twin import Twin
+from tidegate.nn.twin import Conventions, Twin
 from tidegate.runtime import Rows, SizedCell, Steps, obstacle_of, run_layer, sized, traced
 from tidegate.spec import Cell, Graph
 from tidegate.spec.parameter import parameter_shapes, step_attribute
@@ -266,7 +265,7 @@ class PeepholeLSTMCell(RecurrentCell):
         super().__init__(zoo.PeepholeLSTM, input_size, hidden_size, *args, **options)
 
 
-class GRUCell(RecurrentCell, torch.nn.GRUCell):
+class GRUCell(Conventions, RecurrentCell, torch.nn.GRUCell):
     """One step of the gated recurrent unit, as torch.nn.GRUCell. See ``RecurrentCell`` for shapes.
 
     Args:
@@ -299,14 +298,6 @@ class GRUCell(RecurrentCell, torch.nn.GRUCell):
         cell = zoo.GRU.variant(reset=reset, update=update)
         super().__init__(cell, input_size, hidden_size, bias, device, dtype)
         self.reset, self.update = reset, update
-
-    def extra_repr(self) -> str:
-        """As torch.nn prints it, and what differs from torch.nn."""
-        return super().extra_repr() + unlike_torch(self.reset, self.update)
-
-    def is_torchs(self) -> bool:
-        """Whether torch's class computes the same: not with options that torch does not have."""
-        return super().is_torchs() and not unlike_torch(self.reset, self.update)
 
     def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  one state reads the same either way
         return self._only_state(hx)

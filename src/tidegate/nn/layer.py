@@ -8,6 +8,7 @@ import torch
 
 from tidegate import zoo
 from tidegate.nn.recurrent import Recurrent
+from tidegate.nn.twin import Conventions
 
 
 class RNN(Recurrent, torch.nn.RNN):
@@ -77,7 +78,7 @@ class PeepholeLSTM(Recurrent):
         super().__init__(zoo.PeepholeLSTM, input_size, hidden_size, *args, **options)
 
 
-class GRU(Recurrent, torch.nn.GRU):
+class GRU(Conventions, Recurrent, torch.nn.GRU):
     """Gated recurrent unit, as torch.nn.GRU. See ``Recurrent`` for arguments and shapes.
 
     Args:
@@ -112,20 +113,6 @@ class GRU(Recurrent, torch.nn.GRU):
         )  # fmt: skip
         self.reset, self.update = reset, update
         self.mode = "GRU"
-
-    def extra_repr(self) -> str:
-        """As torch.nn prints it, and what differs from torch.nn."""
-        return super().extra_repr() + unlike_torch(self.reset, self.update)
-
-    def is_torchs(self) -> bool:
-        """Whether torch's class computes the same: not with options that torch does not have."""
-        return super().is_torchs() and not unlike_torch(self.reset, self.update)
-
-
-def unlike_torch(reset: str, update: str) -> str:
-    """What a GRU prints of its options where they differ from torch.nn's."""
-    options = {"reset": (reset, "after"), "update": (update, "keep")}
-    return "".join(f", {name}={value}" for name, (value, torchs) in options.items() if value != torchs)
 
 
 def _refuse_projection(options: dict[str, Any]) -> None:

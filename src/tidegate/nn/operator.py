@@ -152,8 +152,7 @@ def _shapes_of_second(
     resets: Tensor | None,
     d_output: Tensor,
     d_last: list[Tensor],
-    grads: list[Tensor],
-    cell: str,
+    *_: Any,
 ) -> list[Tensor]:
     return _alike(x, *first, *parameters, d_output, *d_last)
 
@@ -162,19 +161,7 @@ def _alike(*tensors: Tensor) -> list[Tensor]:
     return [torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors]
 
 
-def _shapes_of_backward(
-    x: Tensor,
-    first: list[Tensor],
-    parameters: list[Tensor],
-    masks: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    output: Tensor,
-    saved: Tensor,
-    d_output: Tensor,
-    d_last: list[Tensor],
-    cell: str,
-) -> list[Tensor]:
+def _shapes_of_backward(x: Tensor, first: list[Tensor], parameters: list[Tensor], *_: Any) -> list[Tensor]:
     return _alike(x, *first, *parameters)
 
 

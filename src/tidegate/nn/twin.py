@@ -73,6 +73,25 @@ class Twin(torch.nn.Module):
         return self.theirs.forward(self, input, hx)
 
 
+class Conventions(Twin):
+    """A GRU, layer or cell: where it resets and what its update gate keeps, of which torch.nn has one choice."""
+
+    reset: str
+    update: str
+
+    def extra_repr(self) -> str:
+        """As torch.nn prints it, and what differs from torch.nn."""
+        return super().extra_repr() + self._unlike_torch()
+
+    def is_torchs(self) -> bool:
+        """Whether torch's class computes the same: not with options that torch does not have."""
+        return super().is_torchs() and not self._unlike_torch()
+
+    def _unlike_torch(self) -> str:
+        options = {"reset": (self.reset, "after"), "update": (self.update, "keep")}
+        return "".join(f", {name}={value}" for name, (value, torchs) in options.items() if value != torchs)
+
+
 def _overrides(kind: type) -> bool:
     """Whether torch's functions mean something of their own to this type of tensor."""
     function = getattr(getattr(kind, "__torch_function__", None), "__func__", None)
