@@ -35,7 +35,7 @@ def train() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         record = compare.run(
-            tasks.bundled("elnino"),
+            tasks.load("elnino"),
             {"lstm": zoo.LSTM, "twin": zoo.LSTM},
             folder=folder,
             seeds=SEEDS,

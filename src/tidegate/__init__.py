@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate import compare, convert, data, emit, nn, report, spec, tasks, train, zoo
+    from tidegate import compare, convert, data, emit, estimator, nn, report, setting, spec, tasks, train, zoo
     from tidegate.nn import Session
     from tidegate.nn.accelerate import accelerate, restore
     from tidegate.runtime import strict
@@ -26,12 +26,14 @@ _ROOMS = frozenset(
         "data",
         "emit",
         "errors",
+        "estimator",
         "keras",
         "nn",
         "passes",
         "records",
         "report",
         "runtime",
+        "setting",
         "spec",
         "tasks",
         "train",
@@ -56,9 +58,11 @@ __all__ = [
     "convert",
     "data",
     "emit",
+    "estimator",
     "nn",
     "report",
     "restore",
+    "setting",
     "spec",
     "strict",
     "tasks",

@@ -64,6 +64,33 @@ class BaselineRecord:
 
 
 @dataclass(frozen=True)
+class StepRecord:
+    """One step of training: where it stands in its epoch, and what it cost.
+
+    ``items`` counts the scored terms of this step (characters, tokens, values), ``seconds`` is its time.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    gradient_norm: float
+    items: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """One score of a trained model on the test split, and the same score of each naive baseline."""
+
+    name: str
+    value: float
+    unit: str = ""
+    better: str = "lower"
+    baselines: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CellRecord:
     """What a comparison found about one cell.
 

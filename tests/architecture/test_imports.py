@@ -24,12 +24,21 @@ TABLE: dict[str, tuple[str, str]] = {
     "bench": ("errors spec zoo nn runtime", "torch numpy jax onnx onnxruntime torchrecurrent"),
     "records": ("errors", ""),
     "storage": ("", ""),
-    "data": ("errors records", "numpy pandas"),
-    "tasks": ("errors records nn data", "torch numpy"),
-    "train": ("errors storage nn data tasks records", "torch safetensors"),
+    "setting": ("errors", "tomli_w"),
+    "data": ("errors records", "numpy pandas soundfile mido"),
+    "tasks": ("errors records setting nn data", "torch numpy sklearn sacrebleu jiwer sentencepiece"),
+    "train": ("errors storage setting nn data tasks records", "torch safetensors"),
+    "estimator": (
+        "errors storage spec zoo setting nn data tasks train records",
+        "torch numpy pandas safetensors sklearn",
+    ),
     "compare": ("errors storage spec zoo nn data tasks train records", "torch numpy scipy safetensors filelock"),
     "report": ("errors storage spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),
-    "cli": ("errors spec zoo emit nn bench tasks compare records report", "tyro rich torch"),
+    "__main__": ("cli", ""),
+    "cli": (
+        "errors spec zoo emit setting nn bench data tasks train estimator compare records report",
+        "tyro rich torch",
+    ),
 }
 
 

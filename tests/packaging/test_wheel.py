@@ -52,5 +52,5 @@ def test_it_works_from_where_it_is_installed(wheel, run_installed) -> None:
         wheel,
         "import tidegate, sys; assert tidegate.__file__.startswith(sys.argv[1]), tidegate.__file__\n"
         "from tidegate import report, tasks\n"
-        "assert all(tasks.bundled(name).data.hash for name in ('jsb', 'elnino', 'shakespeare'))\n",
+        "assert all(tasks.load(name).data.hash for name in ('jsb', 'elnino', 'shakespeare'))\n",
     )

@@ -31,7 +31,7 @@ class Own(Cell):
 
 @pytest.fixture(scope="module")
 def task() -> tasks.Task:
-    return tasks.bundled("elnino")
+    return tasks.load("elnino")
 
 
 def spec(task, cell: str = "GRU", seed: int = 0, epochs: int = 2) -> TrialSpec:

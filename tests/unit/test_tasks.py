@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tidegate import nn, tasks
+from tidegate import nn, setting, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.tasks import Batch, Forecast, Language, Music
@@ -33,7 +33,9 @@ def music(data=None):
 
 def forecast(values, *, extra=None):
     rows = [f"{y!r},{x!r}" for y, x in zip(values, extra, strict=True)] if extra is not None else map(repr, values)
-    return Forecast(source("\n".join(["y,x" if extra is not None else "y", *rows]), "a.csv"), "y")
+    return Forecast(
+        source("\n".join(["y,x" if extra is not None else "y", *rows]), "a.csv"), setting.Forecast(target="y")
+    )
 
 
 def walk(rows=200, seed=0):
@@ -261,7 +263,7 @@ class TestForecast:
 
     def test_warnings_of_the_reader_arrive(self):
         rows = "\n".join(f"2020,{value}" for value in walk())
-        assert Forecast(source("kind,y\n" + rows.replace("2020", "a")), "y").data.warnings == (
+        assert Forecast(source("kind,y\n" + rows.replace("2020", "a")), setting.Forecast(target="y")).data.warnings == (
             "column 'kind' was left out: it does not hold numbers",
         )
 
@@ -304,7 +306,7 @@ class TestForecast:
         assert found["linear autoregression"] == pytest.approx(1, abs=0.01)
 
     def test_period_of_el_nino_is_a_year(self):
-        records = {record.name: record for record in tasks.bundled("elnino").baselines()}
+        records = {record.name: record for record in tasks.load("elnino").baselines()}
         assert records["seasonal naive"].how.startswith("the value 12 rows before")
 
 
@@ -357,14 +359,14 @@ class TestLanguage:
 
     def test_unknown_symbol(self):
         task = language("ab" * 500 + "ZY")
-        assert task.alphabet == ["a", "b"]
-        assert task.vocabulary == 3
+        assert task.encoding.alphabet == ("a", "b")
+        assert task.encoding.vocabulary == 3
         assert task.symbols[998:].tolist() == [1, 2, 0, 0]
         assert task.data.warnings[0] == "test: 2 characters never occur in training and count as one unknown symbol"
 
     def test_characters_beyond_the_basic_plane(self):
         task = language("a😀é" * 400)
-        assert task.alphabet == ["a", "é", "😀"]
+        assert task.encoding.alphabet == ("a", "é", "😀")
         assert task.symbols[:3].tolist() == [1, 3, 2]
 
     def test_error_is_in_bits(self):
@@ -419,12 +421,12 @@ class TestFiles:
         path = tmp_path / name
         path.write_text(content or "y\n" + "\n".join(map(str, walk())))
         target = "y" if kind is Forecast else None
-        assert type(tasks.from_file(path, target=target)) is kind
+        assert type(tasks.load(path, target=target)) is kind
 
     def test_the_task_may_be_named(self, tmp_path):
         path = tmp_path / "novel.md"
         path.write_text(prose(1000))
-        assert tasks.from_file(path, task="language").name == "language"
+        assert tasks.load(path, task="language").name == "language"
 
     @pytest.mark.parametrize(
         ("name", "options", "code", "part"),
@@ -439,13 +441,13 @@ class TestFiles:
         path = tmp_path / name
         path.write_text("first,second\n" + "1,2\n" * 300)
         with pytest.raises(InputError) as caught:
-            tasks.from_file(path, **options)
+            tasks.load(path, **options)
         assert caught.value.code == code
         assert part in str(caught.value)
 
     @pytest.mark.parametrize("name", ["jsb", "elnino", "shakespeare"])
     def test_bundled_tasks_survive_json(self, name):
-        task = tasks.bundled(name)
+        task = tasks.load(name)
         again = tasks.from_json(json.loads(json.dumps(task.to_json())))
         assert type(again) is type(task)
         assert again.data == task.data
@@ -453,13 +455,13 @@ class TestFiles:
 
     def test_unknown_bundled_task(self):
         with pytest.raises(InputError, match="did you mean 'elnino'"):
-            tasks.bundled("elnina")
+            tasks.load("elnina")
 
     def test_a_users_file_survives_json_unless_it_changes(self, tmp_path, monkeypatch):
         path = tmp_path / "a.csv"
         path.write_text("x,y\n" + "\n".join(f"{x},{y}" for x, y in zip(walk(seed=1), walk(), strict=True)))
         monkeypatch.chdir(tmp_path)
-        data = json.loads(json.dumps(tasks.from_file("a.csv", target="y").to_json()))
+        data = json.loads(json.dumps(tasks.load("a.csv", target="y").to_json()))
         monkeypatch.chdir("/")
         assert tasks.from_json(data).to_json() == data
         path.write_text(path.read_text() + "\n1,2\n")
@@ -479,4 +481,4 @@ def test_no_warning_reaches_the_user(tmp_path):
     path.write_text("when,y\n" + "\n".join(f"May {1 + at % 28}?,{y}" for at, y in enumerate(walk())))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert tasks.from_file(path, target="y").data.warnings
+        assert tasks.load(path, target="y").data.warnings

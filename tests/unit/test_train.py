@@ -27,7 +27,7 @@ PLAN = Plan(
 
 @pytest.fixture(scope="module")
 def task() -> tasks.Task:
-    return tasks.bundled("elnino")
+    return tasks.load("elnino")
 
 
 def layer(inputs: int) -> Recurrent:
@@ -87,7 +87,7 @@ def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, monkeypatch) -> 
     train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     with pytest.raises(InputError, match="other settings"):
         train.train(task, layer, PLAN, checkpoint=path)
-    with pytest.raises(InputError, match="another cell"):
+    with pytest.raises(InputError, match="other layers"):
         train.train(task, lambda n: Recurrent("mgu", n, 6), replace(PLAN, epochs=1), checkpoint=path)
 
 
@@ -96,8 +96,8 @@ def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, monkeypatch) -> Non
     path = tmp_path / "run.safetensors"
     train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     saved = Checkpoint.load(path)
-    cell = saved.data["cell"]
-    again = Recurrent(Graph.from_json(cell["graph"]), cell["input_size"], cell["hidden_size"])
+    (cell,) = saved.data["layers"]
+    again = Recurrent(Graph.from_json(cell["graph"]), task.inputs.shape[1], 6)
     again.load_state_dict(compartment("model.layer", saved.tensors))
     assert again.graph == layer(1).graph
 

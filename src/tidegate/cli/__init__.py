@@ -12,11 +12,15 @@ from tidegate import __version__
 from tidegate.cli.bench import Bench
 from tidegate.cli.cells import Cells
 from tidegate.cli.compare import Compare
+from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.trace import Trace
+from tidegate.cli.train import Train, expanded
 from tidegate.errors import InputError, SpecError, TidegateError
 
 Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
@@ -41,12 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments in (["--version"], ["-V"]):
         print(f"tidegate {__version__}")  # noqa: T201  this is the command line
         return Exit.DONE
+    try:
+        arguments = expanded(arguments)
+    except InputError as error:
+        return _fail(error, Exit.WRONG_INPUT)
     command = tyro.cli(
         Command,
         prog="tidegate",
         description=DESCRIPTION,
         args=arguments or ["--help"],
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )
     try:
         _check_text(arguments)
@@ -56,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (TidegateError, OSError) as error:  # a full disk, a folder that may not be written
         return _fail(error, Exit.FAILURE)
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on from here" if isinstance(command, Compare) else ""
+        goes_on = "; the same command goes on from here" if isinstance(command, (Compare, Train)) else ""
         print(f"\ninterrupted{goes_on}", file=sys.stderr)  # noqa: T201
         return Exit.INTERRUPTED
     return Exit.DONE

@@ -60,7 +60,7 @@ class Compare:
         from tidegate import compare, report, tasks  # slow to load: not for --help
         from tidegate.cli.progress import LiveProgress
 
-        task = tasks.load(self.data, self.task, self.target)
+        task = tasks.load(self.data, self.task, target=self.target)
         out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
         _check_folder(out)
         screen = console()

@@ -16,10 +16,10 @@ def shown_as(metavar: str) -> Any:
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
-def console() -> Console:
-    """Standard output; plain and wide when it is not a terminal."""
-    screen = Console(highlight=False, emoji=False)  # a user's ":x:" stays what it is
-    return screen if screen.is_terminal else Console(highlight=False, emoji=False, width=WIDE)
+def console(*, quiet: bool = False) -> Console:
+    """Standard output; plain and wide when it is not a terminal. A quiet one prints nothing."""
+    screen = Console(highlight=False, emoji=False, quiet=quiet)  # a user's ":x:" stays what it is
+    return screen if screen.is_terminal else Console(highlight=False, emoji=False, width=WIDE, quiet=quiet)
 
 
 def table(*columns: str, title: str | None = None) -> Table:

@@ -7,19 +7,19 @@ import torch
 from tidegate.compare.layer import layer_of
 from tidegate.errors import InputError
 from tidegate.spec import Graph
-from tidegate.tasks import Task
+from tidegate.tasks import AnyTask
 
 LARGEST = 1 << 16
 
 
-def count_parameters(task: Task, graph: Graph, hidden_size: int) -> int:
+def count_parameters(task: AnyTask, graph: Graph, hidden_size: int) -> int:
     """Trainable parameters of the whole model, encoder and head included; nothing is allocated."""
     with torch.device("meta"):
         model = task.model(layer_of(graph, hidden_size), 0.0)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def solve_hidden_size(task: Task, graph: Graph, budget: int) -> tuple[int, int]:
+def solve_hidden_size(task: AnyTask, graph: Graph, budget: int) -> tuple[int, int]:
     """The hidden size whose model comes nearest to the budget, and its parameters.
 
     Raises:

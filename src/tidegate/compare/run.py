@@ -27,7 +27,7 @@ from tidegate.compare.trial import Setting, TrialSpec
 from tidegate.errors import InputError
 from tidegate.records import CellRecord, ComparisonRecord, RunRecord
 from tidegate.spec import Cell
-from tidegate.tasks import Recipe, SequenceModel, Task
+from tidegate.tasks import AnyTask, Recipe, SequenceModel, Task
 
 DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
 
@@ -61,7 +61,7 @@ def named(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> dict[str,
 
 
 def run(
-    data: Task | str | Path,
+    data: AnyTask | str | Path,
     cells: str | Sequence[CellLike] | Mapping[str, CellLike] = DEFAULT_CELLS,
     *,
     folder: Path | str,
@@ -137,7 +137,7 @@ def _check(**numbers: int | None) -> None:
 
 
 def _trial(
-    task: Task, name: str, kind: type[Cell], hidden_size: int, seed: int, settings: tuple[Setting, ...], epochs: int
+    task: AnyTask, name: str, kind: type[Cell], hidden_size: int, seed: int, settings: tuple[Setting, ...], epochs: int
 ) -> TrialSpec:
     recipe = task.recipe
     return TrialSpec(
@@ -161,7 +161,7 @@ def _settings(recipe: Recipe, trials: int) -> tuple[Setting, ...]:
 
 
 def _cell_records(
-    task: Task, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int
+    task: AnyTask, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int
 ) -> list[CellRecord]:
     models = {name: _model(task, kind, by_cell[name][0].hidden_size) for name, kind in kinds.items()}
     latency = step_latency_us({name: model.layer for name, model in models.items()})
@@ -170,9 +170,10 @@ def _cell_records(
     ]
 
 
-def _model(task: Task, kind: type[Cell], hidden_size: int) -> SequenceModel:
+def _model(task: AnyTask, kind: type[Cell], hidden_size: int) -> SequenceModel:
     with torch.random.fork_rng(devices=[]):
-        return task.model(layer_of(kind.graph, hidden_size), 0.0)
+        made: SequenceModel = task.model(layer_of(kind.graph, hidden_size), 0.0)
+        return made
 
 
 def _cell_record(

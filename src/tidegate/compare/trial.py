@@ -22,7 +22,7 @@ from tidegate import tasks
 from tidegate.compare.layer import layer_of
 from tidegate.records import EpochRecord, RunRecord
 from tidegate.spec import Graph
-from tidegate.tasks import Task
+from tidegate.tasks import AnyTask
 from tidegate.train import Outcome, Plan, evaluate, train
 
 PROTOCOL = 2  # raise it whenever the meaning of a trial changes: old results then stop counting
@@ -124,7 +124,7 @@ def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecor
     return record
 
 
-def _record(spec: TrialSpec, best: Outcome, setting: Setting, task: Task, outcomes: list[Outcome]) -> RunRecord:
+def _record(spec: TrialSpec, best: Outcome, setting: Setting, task: AnyTask, outcomes: list[Outcome]) -> RunRecord:
     test = math.nan if best.diverged else evaluate(task, best.model, "test")
     finished = math.isfinite(test)
     return RunRecord(
@@ -145,6 +145,6 @@ def _record(spec: TrialSpec, best: Outcome, setting: Setting, task: Task, outcom
 
 
 @lru_cache(maxsize=4)
-def _task(data: str) -> Task:
+def _task(data: str) -> AnyTask:
     """Tasks are read once per worker, not once per run."""
     return tasks.from_json(json.loads(data))

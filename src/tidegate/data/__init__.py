@@ -4,12 +4,13 @@ from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
 from tidegate.data.music import KEYS, PianoRolls, read_music
 from tidegate.data.series import Series, read_series
-from tidegate.data.source import Source, locate
+from tidegate.data.source import PREFIX, Source, locate
 from tidegate.data.text import decode
 
 __all__ = [
     "BUNDLED",
     "KEYS",
+    "PREFIX",
     "Bundled",
     "PianoRolls",
     "Series",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from tidegate.data.catalogue import BUNDLED
 from tidegate.errors import InputError
@@ -22,11 +23,15 @@ class Source:
     """The bytes of one data set.
 
     Attributes:
-        address: an absolute path or ``"bundled:<name>"``; enough to read the same data elsewhere.
+        address: an absolute path, ``"bundled:<name>"`` or ``"memory"``; the first two are enough to read the same
+            data elsewhere.
         title: what people call it.
-        raw: the (uncompressed) content.
+        raw: the (uncompressed) content; empty for a folder.
         description: one line about the content; empty for a user's file.
         licence: under which terms it comes; empty for a user's file.
+        members: of a folder, the files in it and below, as relative paths in order; ``read`` reads one.
+        valid, test: where validation and test come from, if they have files of their own; else they are parts of
+            this one.
     """
 
     address: str
@@ -34,21 +39,76 @@ class Source:
     raw: bytes
     description: str = ""
     licence: str = ""
+    members: tuple[str, ...] = ()
+    valid: Source | None = None
+    test: Source | None = None
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the content, in hexadecimal."""
-        return hashlib.sha256(self.raw).hexdigest()
+        """SHA-256 of the content, in hexadecimal; of a folder, of the names and hashes of its files."""
+        digest = hashlib.sha256(self.raw)
+        for member in self.members:
+            digest.update(f"{member}\0{hashlib.sha256(self.read(member)).hexdigest()}\n".encode())
+        for name, part in (("valid", self.valid), ("test", self.test)):
+            if part is not None:
+                digest.update(f"{name} {part.hash}\n".encode())
+        return digest.hexdigest()
+
+    def read(self, member: str) -> bytes:
+        """The content of one file of a folder.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return _read(Path(self.address) / member)
+
+    def to_json(self) -> dict[str, str]:
+        """Where the data lie and what they are; ``Source.from_json`` reads them again."""
+        parts = {"source": self, "valid": self.valid, "test": self.test}
+        return {name: part.address for name, part in parts.items() if part is not None} | {"hash": self.hash}
+
+    @staticmethod
+    def from_json(data: dict[str, str]) -> Source:
+        """Read the data again.
+
+        Raises:
+            KeyError: ``data`` does not name any.
+            InputError: they are gone, or have changed since.
+        """
+        expected = data["hash"]
+        source = locate(data["source"], valid=data.get("valid"), test=data.get("test"), folders=True)
+        if source.hash != expected:
+            raise InputError(
+                "DATA_CHANGED",
+                f"{source.address} has changed: its SHA-256 was {expected[:12]}... and is {source.hash[:12]}...",
+                fix="restore the file, or start anew with the changed one",
+            )
+        return source
 
 
-def locate(address: str | os.PathLike[str]) -> Source:
+Address = str | os.PathLike[str]
+
+
+def locate(
+    address: Address, *, valid: Address | None = None, test: Address | None = None, folders: bool = False
+) -> Source:
     """Read a file, or the bundled set that ``"bundled:<name>"`` names.
+
+    Args:
+        address: where the data lie.
+        valid: a file of its own for validation.
+        test: the same for the test.
+        folders: whether a folder will do, too.
 
     Raises:
         InputError: there is no such set or file, it cannot be read, or it is empty.
     """
     address = os.fspath(address)
-    return _bundled(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else _file(address)
+    source = _bundled(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else _file(address, folders=folders)
+    parts: dict[str, Any] = {
+        name: locate(part, folders=folders) for name, part in (("valid", valid), ("test", test)) if part is not None
+    }
+    return replace(source, **parts)
 
 
 def _bundled(name: str) -> Source:
@@ -62,20 +122,31 @@ def _bundled(name: str) -> Source:
     return Source(PREFIX + name, entry.title, entry.read(), entry.description, entry.licence)
 
 
-def _file(address: str) -> Source:
+def _file(address: str, *, folders: bool) -> Source:
     path = Path(address).expanduser().absolute()
+    if folders and path.is_dir():
+        return _folder(path)
     raw = _read(path)
     if not raw.strip():
         raise InputError("FILE_EMPTY", f"{path} is empty", fix="pass a file that holds data")
     return Source(str(path), path.name, raw)
 
 
+def _folder(path: Path) -> Source:
+    visible = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    members = sorted(str(file) for file in visible if not any(part.startswith(".") for part in file.parts))
+    if not members:
+        raise InputError("FILE_EMPTY", f"the folder {path} holds no files", fix="pass a folder that holds data")
+    return Source(str(path), path.name, b"", members=tuple(members))
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
+        near = _neighbours(path) or did_you_mean(path.name, list(BUNDLED))
         fix = f"check the path; bundled sets are {', '.join(BUNDLED)}"
-        raise InputError("FILE_MISSING", f"there is no file {path}{_neighbours(path)}", fix=fix) from None
+        raise InputError("FILE_MISSING", f"there is no file {path}{near}", fix=fix) from None
     except IsADirectoryError:
         raise InputError("FILE_DIRECTORY", f"{path} is a folder, not a file", fix="pass one file in it") from None
     except PermissionError:

@@ -2,105 +2,117 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tidegate.data import BUNDLED, Source, locate
+from tidegate.data import BUNDLED, PREFIX, Source, locate
 from tidegate.errors import InputError
+from tidegate.setting import Training
 from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.music import Music
-from tidegate.tasks.task import Batch, Measure, Recipe, SequenceModel, Split, Task
+from tidegate.tasks.task import AnyTask, Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 
 __all__ = [
     "TASKS",
+    "AnyTask",
     "Batch",
+    "Encoding",
     "Forecast",
     "Language",
+    "MakeLayer",
     "Measure",
     "Music",
     "Recipe",
     "SequenceModel",
     "Split",
     "Task",
-    "bundled",
-    "from_file",
     "from_json",
     "load",
 ]
 
-TASKS: dict[str, Callable[..., Task]] = {"music": Music, "forecast": Forecast, "language": Language}
+TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language}
 SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language"}
 
 
-def bundled(name: str) -> Task:
-    """The task of a data set that comes with the package: ``"jsb"``, ``"elnino"`` or ``"shakespeare"``.
-
-    Raises:
-        InputError: there is no such data set.
-    """
-    source = locate(f"bundled:{name}")
-    entry = BUNDLED[name]
-    return _make(entry.task, source, entry.target)
-
-
-def from_file(path: str | os.PathLike[str], task: str | None = None, target: str | None = None) -> Task:
-    """A task on a user's file; its suffix says which, unless ``task`` does.
+def load(
+    data: str | os.PathLike[str] | Source,
+    task: str | None = None,
+    setting: Training | None = None,
+    *,
+    target: str | None = None,
+    encoding: Encoding[Any] | None = None,
+    valid: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+) -> AnyTask:
+    """The task of a bundled set or of a file of the user's.
 
     Args:
-        path: ``.json`` piano rolls (music), ``.csv`` or ``.tsv`` (forecast), ``.txt`` (language).
-        task: ``"music"``, ``"forecast"`` or ``"language"``.
-        target: the column to forecast; forecasting needs it, the others refuse it.
+        data: the name of a bundled set, the path of a file, or a source read already.
+        task: the name of a task; told by a file's suffix unless given: ``.json`` piano rolls (music), ``.csv`` or
+            ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
+        setting: of that task; its defaults unless given.
+        target: the column to forecast, as ``Forecast(target=...)`` says it.
+        encoding: of a trained model that the data are for.
+        valid: a file of its own for validation, where the task reads such.
+        test: the same for the test.
 
     Raises:
-        InputError: the file cannot be used, the task is unknown, or ``target`` is absent or of no use.
+        InputError: the data cannot be used, the task is unknown or another one than that of a bundled set, or
+            ``target`` is absent or of no use.
     """
-    source = locate(path)
-    return _make(task or _guessed(Path(source.address)), source, target)
-
-
-def load(data: str | os.PathLike[str], task: str | None = None, target: str | None = None) -> Task:
-    """The task of a bundled set or of a user's file, whichever ``data`` names; arguments as ``from_file``.
-
-    Raises:
-        InputError: as ``from_file``, or a task or target for a bundled set, which has its own.
-    """
-    if str(data) not in BUNDLED:
-        return from_file(data, task, target)
-    made = bundled(str(data))
-    if task not in (None, made.name) or target is not None:
+    address = (
+        data.address if isinstance(data, Source) else f"{PREFIX}{data}" if str(data) in BUNDLED else os.fspath(data)
+    )
+    entry = BUNDLED.get(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else None
+    name = task or (setting.task if setting else None) or (entry.task if entry else _guessed(Path(address)))
+    if name not in TASKS:
+        raise InputError("TASK_UNKNOWN", f"there is no task {name!r}", fix=f"take one of {', '.join(TASKS)}")
+    kind = TASKS[name]
+    source = data if isinstance(data, Source) else locate(address, valid=valid, test=test, folders=kind.reads_folders)
+    if entry and (name != entry.task or target is not None):
         raise InputError(
             "BUNDLED_TASK",
-            f"the bundled set {data} has its own task ({made.name}) and target",
+            f"the bundled set {source.title} has its own task ({entry.task}) and target",
             fix="leave --task and --target out, or pass a file of yours",
         )
-    return made
+    setting = setting or kind.setting_type()
+    return kind(source, _aimed(setting, target or (entry.target if entry else None)), encoding)
 
 
-def from_json(data: dict[str, Any]) -> Task:
+def _aimed(setting: Training, target: str | None) -> Training:
+    """The settings with the column that stands apart from them."""
+    if target is None:
+        return setting
+    if "target" not in {field.name for field in dataclasses.fields(setting)}:
+        raise InputError(
+            "TASK_TARGET",
+            f"the task {setting.task!r} has no target column, but {target!r} was given",
+            fix="leave the target out, or name the task forecast",
+        )
+    values: dict[str, Any] = {"target": target}
+    return dataclasses.replace(setting, **values)
+
+
+def from_json(data: dict[str, Any]) -> AnyTask:
     """The task that ``Task.to_json`` described, if its data are still the same.
 
     Raises:
         InputError: ``data`` describes no task, or the file is gone or has changed since.
     """
     try:
-        name, address, expected = data["task"], data["source"], data["hash"]
+        kind = TASKS[data["task"]]
+        return kind(Source.from_json(data), kind.setting_type(**data["setting"]))
     except (KeyError, TypeError) as error:
         raise InputError("TASK_RECORD", f"this does not describe a task: {error}") from error
-    source = locate(address)
-    if source.hash != expected:
-        raise InputError(
-            "DATA_CHANGED",
-            f"{source.address} has changed: its SHA-256 was {expected[:12]}... and is {source.hash[:12]}...",
-            fix="restore the file, or start anew with the changed one",
-        )
-    return _make(name, source, data.get("target"))
 
 
 def _guessed(path: Path) -> str:
     suffix = path.suffix.casefold()
+    if not path.exists():
+        locate(path)  # says so, and what was meant perhaps
     if suffix not in SUFFIXES:
         known = ", ".join(f"{ending} ({name})" for ending, name in SUFFIXES.items())
         raise InputError(
@@ -109,17 +121,3 @@ def _guessed(path: Path) -> str:
             fix=f"name the task: {', '.join(TASKS)}",
         )
     return SUFFIXES[suffix]
-
-
-def _make(name: str, source: Source, target: str | None) -> Task:
-    if name not in TASKS:
-        raise InputError("TASK_UNKNOWN", f"there is no task {name!r}", fix=f"take one of {', '.join(TASKS)}")
-    if name == "forecast":
-        return Forecast(source, target)
-    if target is not None:
-        raise InputError(
-            "TASK_TARGET",
-            f"the task {name!r} has no target column, but {target!r} was given",
-            fix="leave the target out, or name the task forecast",
-        )
-    return TASKS[name](source)

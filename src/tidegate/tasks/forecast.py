@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tidegate import setting as settings
 from tidegate.data import Series, Source, read_series, shared_rows
 from tidegate.errors import InputError
-from tidegate.nn import Recurrent
 from tidegate.records import BaselineRecord, DataRecord
 from tidegate.tasks.naive import naive_forecasts
-from tidegate.tasks.task import Batch, Measure, Recipe, SequenceModel, Split, Task
+from tidegate.tasks.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 
 ROWS = 40
 SHARES = (0.70, 0.85)
@@ -25,7 +27,28 @@ SEGMENT = 128  # the least number of scored steps worth a row of an evaluation b
 STRAIGHT = 1e-9  # standard deviations; smaller changes of slope are rounding
 
 
-class Forecast(Task):
+@dataclass(frozen=True)
+class ForecastEncoding(Encoding[settings.Forecast]):
+    """The columns that are read, the target first, and their scale in the training rows."""
+
+    columns: tuple[str, ...]
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    change: float  # standard deviation of the target's change, in its own standard deviations
+
+    def model(self, layer: MakeLayer, setting: settings.Forecast) -> SequenceModel:
+        return SequenceModel(torch.nn.Identity(), len(self.columns) + 1, layer, setting.dropout, 1)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        lists = {name: tuple(data[name]) for name in ("columns", "mean", "sd")}
+        return cls(**lists, change=data["change"])
+
+
+class Forecast(Task[settings.Forecast, ForecastEncoding]):
     """One-step-ahead forecast of a column from all columns up to now.
 
     Equations:
@@ -54,13 +77,25 @@ class Forecast(Task):
     unit = "standard deviations of the training target"
     recipe = Recipe(parameters=10_000)
 
-    def __init__(self, source: Source, target: str | None) -> None:
+    setting_type = settings.Forecast
+    encoding_type = ForecastEncoding
+
+    def __init__(
+        self,
+        source: Source,
+        setting: settings.Forecast | None = None,
+        encoding: ForecastEncoding | None = None,
+    ) -> None:
+        self.setting = setting or settings.Forecast()
+        target = self.setting.target
         series = read_series(source, target, ROWS, "15 % of the rows are kept for validation and 15 % for the test")
         rows = len(series.values)
         first, second = (int(share * rows) for share in SHARES)
         columns, values, warnings = _varying(series, first)
         mean, sd = values[:first].mean(0), values[:first].std(0)
         levels = (values - mean) / sd
+        change = _change_scale(levels[:first, 0], series.target)
+        self.encoding = encoding or ForecastEncoding(tuple(columns), tuple(mean), tuple(sd), change)
         self.source, self.target = source, series.target
         self.bounds: dict[Split, tuple[int, int]] = {
             "train": (1, first),
@@ -68,7 +103,7 @@ class Forecast(Task):
             "test": (second, rows),
         }
         self.levels = levels[:, 0]
-        self.scale = _change_scale(self.levels[:first], self.target)
+        self.scale = self.encoding.change
         changes = np.diff(self.levels) / self.scale
         self.inputs = torch.tensor(np.column_stack([levels, [0.0, *changes]])[:-1], dtype=torch.float32)
         self.targets = torch.tensor(changes, dtype=torch.float32)
@@ -80,12 +115,6 @@ class Forecast(Task):
             split=f"in time: train rows 1 to {first}, valid to {second}, test to {rows}",
             warnings=series.warnings + warnings + shared_rows(self.levels, first),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        return {"task": self.name, "source": self.source.address, "hash": self.source.hash, "target": self.target}
-
-    def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:
-        return SequenceModel(torch.nn.Identity(), self.inputs.shape[1], layer, dropout, 1)
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
         """With ``order``, training windows; without, the whole split with its history."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from tidegate import setting as settings
 from tidegate.data import Source, decode, shared_text
 from tidegate.errors import InputError
-from tidegate.nn import Recurrent
 from tidegate.records import BaselineRecord, DataRecord
 from tidegate.tasks.ngram import ngram
-from tidegate.tasks.task import Batch, Measure, Recipe, SequenceModel, Split, Task
+from tidegate.tasks.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 
 CHARACTERS = 1000
 SHARES = (0.90, 0.95)
@@ -26,10 +27,37 @@ LEARNT = 16  # streams in training: fewer than in scoring, for twice the updates
 EPOCH = 131_072  # characters learnt from in an epoch: a few seconds on two cores
 SCORED = 100_000  # characters scored of a split, for the same reason
 UNKNOWN = 0
-EMBEDDING = 32
+EMBEDDING = settings.Language.embedding_size
 
 
-class Language(Task):
+@dataclass(frozen=True)
+class LanguageEncoding(Encoding[settings.Language]):
+    """The characters of the training part, sorted; symbol 0 stands for all others."""
+
+    alphabet: tuple[str, ...]
+
+    @property
+    def vocabulary(self) -> int:
+        """How many symbols there are, the unknown one included."""
+        return len(self.alphabet) + 1
+
+    def encode(self, text: str) -> torch.Tensor:
+        """The symbols of a text, [characters] int64."""
+        return torch.from_numpy(_encode(text, self.alphabet))
+
+    def model(self, layer: MakeLayer, setting: settings.Language) -> SequenceModel:
+        encoder = torch.nn.Embedding(self.vocabulary, setting.embedding_size)
+        return SequenceModel(encoder, setting.embedding_size, layer, setting.dropout, self.vocabulary)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"alphabet": "".join(self.alphabet)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(tuple(data["alphabet"]))
+
+
+class Language(Task[settings.Language, LanguageEncoding]):
     """Next-character prediction over one text, cut 90 / 5 / 5 in order.
 
     Equations:
@@ -54,9 +82,16 @@ class Language(Task):
     name = "language"
     metric = "bits per character"
     unit = "bits per character"
+    setting_type = settings.Language
+    encoding_type = LanguageEncoding
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(
+        self,
+        source: Source,
+        setting: settings.Language | None = None,
+        encoding: LanguageEncoding | None = None,
+    ) -> None:
+        self.source, self.setting = source, setting or settings.Language()
         text = decode(source)
         if len(text) < CHARACTERS:
             raise InputError(
@@ -65,37 +100,30 @@ class Language(Task):
                 "5 % are kept for validation and 5 % for the test",
                 fix="pass a longer text",
             )
-        first, second = (int(share * len(text)) for share in SHARES)
-        self.alphabet = sorted(set(text[:first]))
-        self.symbols = torch.from_numpy(_encode(text, self.alphabet))
+        first, second = (int(share * len(text)) for share in SHARES) if encoding is None else (1, 1)
+        self.encoding = encoding or LanguageEncoding(tuple(sorted(set(text[:first]))))
+        self.symbols = self.encoding.encode(text)
         self.bounds: dict[Split, tuple[int, int]] = {
             "train": (1, first),
             "valid": (first, min(second, first + SCORED)),
             "test": (second, min(len(text), second + SCORED)),
         }
         self.recipe = Recipe(
-            parameters=80_000 + self.vocabulary * (EMBEDDING + 129), trials=1, learning_rate=8e-3, epochs=30, patience=5
+            parameters=80_000 + self.encoding.vocabulary * (EMBEDDING + 129),
+            trials=1,
+            learning_rate=8e-3,
+            epochs=30,
+            patience=5,
         )
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
-            description=source.description or f"{len(text):,} characters, {len(self.alphabet)} different ones",
+            description=source.description
+            or f"{len(text):,} characters, {self.encoding.vocabulary - 1} different ones",
             licence=source.licence,
             split=self._split(),
             warnings=self._warnings(text),
         )
-
-    @property
-    def vocabulary(self) -> int:
-        """How many symbols there are, the unknown one included."""
-        return len(self.alphabet) + 1
-
-    def to_json(self) -> dict[str, Any]:
-        return {"task": self.name, "source": self.source.address, "hash": self.source.hash}
-
-    def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:
-        encoder = torch.nn.Embedding(self.vocabulary, EMBEDDING)
-        return SequenceModel(encoder, EMBEDDING, layer, dropout, self.vocabulary)
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
         """Chunks of parallel streams; with ``order``, over passages of the training text that it draws."""
@@ -111,7 +139,8 @@ class Language(Task):
     def baselines(self) -> list[BaselineRecord]:
         symbols = self.symbols.numpy()
         return [
-            ngram(symbols, self.bounds["train"][1], self.bounds["test"], self.vocabulary, order) for order in (1, 3, 5)
+            ngram(symbols, self.bounds["train"][1], self.bounds["test"], self.encoding.vocabulary, order)
+            for order in (1, 3, 5)
         ]
 
     def _split(self) -> str:
@@ -133,7 +162,7 @@ class Language(Task):
         return tuple(warnings)
 
 
-def _encode(text: str, alphabet: list[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _encode(text: str, alphabet: tuple[str, ...]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     known = np.array([ord(character) for character in alphabet], dtype=np.uint32)
     place = np.searchsorted(known, points).clip(max=len(known) - 1)

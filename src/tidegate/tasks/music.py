@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from tidegate import setting as settings
 from tidegate.data import KEYS, Source, read_music, shared_passages
-from tidegate.nn import Recurrent
 from tidegate.records import BaselineRecord, DataRecord
 from tidegate.tasks.keywise import key_frequency, key_persistence
-from tidegate.tasks.task import Batch, Measure, Recipe, SequenceModel, Split, Task
+from tidegate.tasks.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 
 BATCH = 16
 SPREAD = 8  # steps of length by which pieces of one training batch may differ more than they must
 
 
-class Music(Task):
+@dataclass(frozen=True)
+class MusicEncoding(Encoding[settings.Music]):
+    """Nothing is learnt from the data: the keys of a piano are always 88."""
+
+    def model(self, layer: MakeLayer, setting: settings.Music) -> SequenceModel:
+        return SequenceModel(torch.nn.Identity(), KEYS, layer, setting.dropout, KEYS)
+
+    def to_json(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(**data)
+
+
+class Music(Task[settings.Music, MusicEncoding]):
     """Next-step prediction of piano rolls.
 
     Equations:
@@ -46,8 +62,14 @@ class Music(Task):
     unit = "nats per step"
     recipe = Recipe(parameters=85_000, learning_rate=1.2e-2, dropout=0.1, epochs=60, patience=8)
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    setting_type = settings.Music
+    encoding_type = MusicEncoding
+
+    def __init__(
+        self, source: Source, setting: settings.Music | None = None, encoding: MusicEncoding | None = None
+    ) -> None:
+        self.source, self.setting = source, setting or settings.Music()
+        self.encoding = encoding or MusicEncoding()
         rolls = read_music(source)
         self.pieces: dict[Split, list[torch.Tensor]] = {
             "train": [torch.from_numpy(roll).float() for roll in rolls.train],
@@ -62,12 +84,6 @@ class Music(Task):
             split="as in the file: " + ", ".join(f"{split} {_size(pieces)}" for split, pieces in self.pieces.items()),
             warnings=rolls.warnings + shared_passages(rolls),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        return {"task": self.name, "source": self.source.address, "hash": self.source.hash}
-
-    def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:
-        return SequenceModel(torch.nn.Identity(), KEYS, layer, dropout, KEYS)
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
         """Batches of up to 16 pieces of similar length; with ``order``, both are shuffled."""

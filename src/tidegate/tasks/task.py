@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import torch
 
+from tidegate.data import Source
 from tidegate.nn import Recurrent
-from tidegate.records import BaselineRecord, DataRecord
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.setting import Training
 
 Split = Literal["train", "valid", "test"]
+
+
+class MakeLayer(Protocol):
+    """Makes a recurrent layer from the number of features that it shall read, which it may not heed.
+
+    Options, such as ``bidirectional``, are those of ``nn.Recurrent``.
+    """
+
+    def __call__(self, features: int, /, **options: Any) -> Recurrent: ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,15 @@ class Batch:
     lengths: torch.Tensor | None = None
     starts: bool = True
     context: int = 0
+
+    def share(self, rank: int, size: int) -> Self:
+        """Every size-th row, from row ``rank`` on: what one of several processes works on."""
+        rows: dict[str, Any] = {
+            field.name: value[:, rank::size] if value.dim() > 1 else value[rank::size]
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
+        }
+        return replace(self, **rows)
 
     def scored(self) -> torch.Tensor:
         """[T, B] bool: the steps that count, neither context nor padding."""
@@ -86,7 +107,7 @@ class SequenceModel(torch.nn.Module):
         self,
         encoder: torch.nn.Module,
         features: int,
-        layer: Callable[[int], Recurrent],
+        layer: MakeLayer,
         dropout: float,
         outputs: int,
     ) -> None:
@@ -110,35 +131,91 @@ class SequenceModel(torch.nn.Module):
         return hidden * torch.rand_like(hidden).ge_(self.dropout).div_(1 - self.dropout)
 
 
-class Task(ABC):
-    """One thing to be learnt from one data set."""
+S = TypeVar("S", bound=Training)
 
-    name: str
-    metric: str  # better when lower
-    unit: str
+
+class Encoding(ABC, Generic[S]):
+    """What a task learns from its training data beside weights: a vocabulary, a scale, the names of classes.
+
+    With it, the weights and the settings a model can be made again and read new data. It is plain data.
+    """
+
+    @abstractmethod
+    def model(self, layer: MakeLayer, setting: S) -> torch.nn.Module:
+        """A fresh model; calling it with a batch and a state gives outputs and the next state."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """What ``from_json`` makes an equal one of."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read it back.
+
+        Raises:
+            KeyError, TypeError, ValueError: ``data`` is no such encoding.
+        """
+
+
+E = TypeVar("E", bound=Encoding[Any])
+
+
+class Task(ABC, Generic[S, E]):
+    """One thing to be learnt from one data set.
+
+    Args:
+        source: the data.
+        setting: how they are read and modelled; the defaults of the task unless given.
+        encoding: of a trained model. Nothing is learnt from the data then, and all of them are the test split.
+    """
+
+    name: ClassVar[str]
+    metric: ClassVar[str]  # what training validates by; better when lower
+    unit: ClassVar[str]
+    setting_type: ClassVar[type[Any]]  # the class of ``setting``
+    encoding_type: ClassVar[type[Any]]  # the class of ``encoding``
+    reads_folders: ClassVar[bool] = False
+    source: Source
+    setting: S
+    encoding: E
     recipe: Recipe
     data: DataRecord
 
     @abstractmethod
+    def __init__(self, source: Source, setting: S | None = None, encoding: E | None = None) -> None: ...
+
     def to_json(self) -> dict[str, Any]:
         """Plain data from which ``tasks.from_json`` makes the same task again, in another process too."""
+        setting = dataclasses.asdict(self.setting)
+        return {"task": self.name, "setting": setting, **self.source.to_json()}
 
-    @abstractmethod
-    def model(self, layer: Callable[[int], Recurrent], dropout: float) -> SequenceModel:
-        """A fresh model; ``layer`` makes the recurrent layer from the number of features, which it may not heed."""
+    def model(self, layer: MakeLayer, dropout: float | None = None) -> Any:
+        """A fresh model around recurrent layers that ``layer`` makes; ``dropout`` in place of the setting's."""
+        setting = self.setting if dropout is None else replace(self.setting, dropout=dropout)
+        return self.encoding.model(layer, setting)
 
     @abstractmethod
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
         """The batches of one pass; training passes draw their order from ``order``."""
 
     @abstractmethod
-    def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
+    def measure(self, outputs: Any, batch: Batch) -> Measure:
         """Loss and error of a model's outputs."""
 
     @abstractmethod
     def baselines(self) -> list[BaselineRecord]:
-        """Scores on the test split that need no recurrent network."""
+        """Scores on the test split, by the metric, that need no recurrent network."""
 
     def score(self, error: float, count: int) -> float:
         """The metric from summed errors; their mean unless a task says otherwise."""
         return error / count
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        """What people want to know of a trained model, on the test split; ``metric`` is what ``evaluate`` gave."""
+        del model
+        baselines = {line.name: line.score for line in self.baselines()}
+        return [ScoreRecord(self.metric, metric, self.unit, "lower", baselines)]
+
+
+AnyTask = Task[Any, Any]

@@ -1,6 +1,9 @@
-"""The training loop: clipping, early stopping on validation, checkpoints, exact resume."""
+"""The training loop: clipping, schedules, early stopping, exact resume, several processes, logs."""
 
 from tidegate.train.checkpoint import Checkpoint
-from tidegate.train.loop import Outcome, Plan, evaluate, train
+from tidegate.train.log import Log
+from tidegate.train.loop import Outcome, evaluate, train
+from tidegate.train.plan import Plan
+from tidegate.train.world import World, launched
 
-__all__ = ["Checkpoint", "Outcome", "Plan", "evaluate", "train"]
+__all__ = ["Checkpoint", "Log", "Outcome", "Plan", "World", "evaluate", "launched", "train"]

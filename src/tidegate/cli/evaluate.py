@@ -1,0 +1,32 @@
+"""``tidegate evaluate``: what a trained model scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tidegate.cli.console import console, shown_as
+from tidegate.cli.score import score_table
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a trained model, beside naive baselines.
+
+    On new data all of them are the test; without data, the scores on the test split of its training data are shown.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """The folder that tidegate train wrote."""
+    data: Annotated[str | None, tyro.conf.Positional, shown_as("[DATA]")] = None
+    """A file of the kind that the model was trained on."""
+
+    def run(self) -> None:
+        """Score and print."""
+        from tidegate.estimator import from_pretrained  # slow to load: not for --help
+
+        model = from_pretrained(self.model)
+        console().print(score_table(model.evaluate(self.data), self.data or model.data_.name))

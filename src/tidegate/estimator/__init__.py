@@ -1,0 +1,31 @@
+"""One estimator a task, in the manner of scikit-learn: settings, ``fit``, verbs, ``save_pretrained``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tidegate.errors import InputError
+from tidegate.estimator.composer import Composer
+from tidegate.estimator.estimator import Estimator, Watch, read_card
+from tidegate.estimator.forecaster import Forecaster
+from tidegate.estimator.language_model import LanguageModel
+
+ESTIMATORS: dict[str, type[Estimator[Any]]] = {kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer)}
+
+__all__ = ["ESTIMATORS", "Composer", "Estimator", "Forecaster", "LanguageModel", "Watch", "from_pretrained"]
+
+
+def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:
+    """A saved model of whatever task.
+
+    Raises:
+        InputError: no such folder, no model in it, or a damaged one.
+    """
+    task = read_card(Path(folder))["task"]
+    if task not in ESTIMATORS:
+        raise InputError(
+            "MODEL_TASK", f"{folder} holds a model of the task {task!r}, which is unknown here", fix="update Tidegate"
+        )
+    return ESTIMATORS[task].from_pretrained(folder)

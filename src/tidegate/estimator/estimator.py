@@ -1,0 +1,289 @@
+"""What every estimator does: fit, evaluate, save and load, in the manner of scikit-learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from sklearn.base import BaseEstimator
+
+from tidegate import tasks, zoo
+from tidegate.data import Source
+from tidegate.errors import InputError, SpecError
+from tidegate.nn import Recurrent
+from tidegate.records import DataRecord, EpochRecord, ScoreRecord, StepRecord
+from tidegate.setting import Training, from_toml, to_toml
+from tidegate.spec import Cell, Graph
+from tidegate.storage import replace_file
+from tidegate.tasks import AnyTask, Encoding, MakeLayer
+from tidegate.train import Log, Plan, World, evaluate, train
+
+FORMAT = 1
+CONFIG, CARD, WEIGHTS, CHECKPOINT = "config.toml", "model.json", "model.safetensors", "checkpoint.safetensors"
+
+S = TypeVar("S", bound=Training)
+
+
+@dataclass
+class Watch:
+    """Who wants to know how a training goes on."""
+
+    on_data: Callable[[DataRecord], None] = lambda _: None
+    on_step: Callable[[StepRecord], None] | None = None
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None
+
+
+class Estimator(BaseEstimator, Generic[S]):
+    """A task, its settings and, once fitted, its model.
+
+    The settings are the arguments of the constructor, so ``get_params``, ``set_params`` and
+    ``sklearn.base.clone`` work as for any estimator of scikit-learn.
+
+    Attributes:
+        model_: the trained model.
+        encoding_: what it learnt from the training data beside weights.
+        curve_: its epochs.
+        scores_: what it scores on the test split of its training data, beside naive baselines.
+        data_: the data it was trained on: name, hash, split, warnings.
+    """
+
+    kind: ClassVar[type[AnyTask]]
+    cell: Any
+    model_: Any
+    encoding_: Any
+    graph_: Graph
+    curve_: tuple[EpochRecord, ...]
+    scores_: list[ScoreRecord]
+    data_: DataRecord
+
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        valid: str | os.PathLike[str] | None = None,
+        test: str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        watch: Watch | None = None,
+        tensorboard: bool = False,
+    ) -> Self:
+        """Train on data, validate on a part of them, score another part.
+
+        Args:
+            data: the path of a file, the name of a bundled set, or data in memory as the class says.
+            y: labels, where the class has any.
+            valid: a file of its own for validation; else it is a part of the data.
+            test: the same for the test.
+            folder: where checkpoints and logs go, and the finished model. A fit that was interrupted goes on
+                from there exactly.
+            watch: who wants to know how it goes on.
+            tensorboard: write TensorBoard's files there too.
+
+        Raises:
+            InputError: settings or data that cannot be used, a folder that holds another model, or a training
+                whose loss is no longer finite.
+        """
+        watch = watch or Watch()
+        setting = self.setting()
+        setting.check()
+        self.graph_ = graph_of(self.cell)
+        task = tasks.load(self.source(data, y), self.kind.name, setting, valid=valid, test=test)
+        watch.on_data(task.data)
+        home = Path(folder) if folder is not None and World().first else None
+        log = Log(home, tensorboard=tensorboard) if home else None
+
+        def on_epoch(record: EpochRecord) -> None:
+            if log:
+                log.epoch(record)
+            watch.on_epoch(record)
+
+        def on_step(record: StepRecord) -> None:
+            if log:
+                log.step(record)
+            if watch.on_step:
+                watch.on_step(record)
+
+        outcome = train(
+            task,
+            make_layer(self.graph_, setting),
+            Plan.of(setting),
+            checkpoint=Path(folder) / CHECKPOINT if folder is not None else None,
+            on_epoch=on_epoch,
+            on_step=on_step if tensorboard or watch.on_step else None,
+        )
+        if outcome.diverged:
+            raise InputError(
+                "DIVERGED",
+                f"training diverged in epoch {len(outcome.curve)}: the loss is no longer a finite number",
+                fix=f"give a smaller learning rate than {setting.learning_rate:g}",
+            )
+        self.model_, self.encoding_, self.data_ = outcome.model.eval(), task.encoding, task.data
+        self.curve_ = outcome.curve
+        self.scores_ = self._scores(task)
+        if home:
+            self.save_pretrained(home)
+            (home / CHECKPOINT).unlink(missing_ok=True)
+        return self
+
+    def evaluate(self, data: Any = None, y: Any = None) -> list[ScoreRecord]:
+        """Scores on new data, all of them a test; without data, those of the test split of the training data.
+
+        Raises:
+            InputError: not fitted yet, or data that cannot be used.
+        """
+        self._check_fitted()
+        if data is None:
+            return self.scores_
+        return self._scores(tasks.load(self.source(data, y), self.kind.name, self.setting(), encoding=self.encoding_))
+
+    def _scores(self, task: AnyTask) -> list[ScoreRecord]:
+        metric = evaluate(task, self.model_, "test")
+        with torch.inference_mode():
+            return task.scores(self.model_, metric)
+
+    def source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
+        """Where ``tasks.load`` shall read; data in memory as the file that would hold them."""
+        if y is None and isinstance(data, (str, os.PathLike, Source)):
+            return data
+        raise InputError(
+            "FIT_DATA", f"data is {type(data).__name__}", fix="pass the path of a file, or the name of a bundled set"
+        )
+
+    def setting(self) -> S:
+        """The settings alone, as the plain dataclass that they come from."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self.kind.setting_type)}
+        values["cell"] = cell_name(self.cell)
+        made: S = self.kind.setting_type(**values)
+        return made
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``config.toml``, ``model.json`` and ``model.safetensors``: settings, what else is known, weights.
+
+        Raises:
+            InputError: not fitted yet.
+        """
+        self._check_fitted()
+        home = Path(folder)
+        card = {
+            "format": FORMAT,
+            "task": self.kind.name,
+            "cell": self.graph_.to_json(),
+            "encoding": self.encoding_.to_json(),
+            "data": dataclasses.asdict(self.data_),
+            "scores": [dataclasses.asdict(score) for score in self.scores_],
+            "curve": [dataclasses.asdict(epoch) for epoch in self.curve_],
+        }
+        weights = {name: tensor.detach().contiguous() for name, tensor in self.model_.state_dict().items()}
+        replace_file(home / WEIGHTS, save(weights))
+        replace_file(home / CONFIG, to_toml(self.setting()))
+        replace_file(home / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")  # last: it makes a model of it
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> Self:
+        """Read a model back; nothing in its folder is run.
+
+        Raises:
+            InputError: no such folder, no model in it, a model of another task, or a damaged one.
+        """
+        home = Path(folder)
+        card = read_card(home)
+        if card["task"] != cls.kind.name:
+            raise InputError(
+                "MODEL_TASK",
+                f"{home} holds a model of the task {card['task']!r}, expected {cls.kind.name!r}",
+                fix="name the folder of another model",
+            )
+        setting = from_toml(_text(home / CONFIG), cls.kind.setting_type, str(home / CONFIG))
+        made = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
+        try:
+            made._restore(card, setting, load_file(home / WEIGHTS))
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, SpecError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise InputError(
+                "MODEL_DAMAGED", f"{home} is not a readable model: {said}", fix="train it again"
+            ) from error
+        return made
+
+    def _restore(self, card: dict[str, Any], setting: Training, weights: dict[str, torch.Tensor]) -> None:
+        self.graph_ = Graph.from_json(card["cell"])
+        self.encoding_ = _encoding(self.kind, card["encoding"])
+        self.model_ = self.encoding_.model(make_layer(self.graph_, setting), setting)
+        self.model_.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+        self.model_.eval()
+        self.data_ = DataRecord(**{**card["data"], "warnings": tuple(card["data"]["warnings"])})
+        self.scores_ = [ScoreRecord(**score) for score in card["scores"]]
+        self.curve_ = tuple(EpochRecord(**epoch) for epoch in card["curve"])
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "model_"):
+            raise InputError("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
+
+
+def read_card(home: Path) -> dict[str, Any]:
+    """What ``model.json`` of a saved model says.
+
+    Raises:
+        InputError: no such folder, no model in it, or a damaged one.
+    """
+    if not (home / CARD).is_file():
+        unfinished = (home / CHECKPOINT).exists()
+        what = "a training that is not finished yet" if unfinished else "no trained model"
+        fix = "give the train command again: it goes on" if unfinished else "make one with tidegate train"
+        there = "there is no folder" if not home.is_dir() else f"{what}: no {CARD} in"
+        raise InputError("MODEL_MISSING", f"{there} {home}", fix=fix)
+    try:
+        card = json.loads(_text(home / CARD))
+        if card["format"] == FORMAT and isinstance(card["task"], str):
+            return dict(card)
+        wrong = f"format {card['format']!r}, expected {FORMAT}"
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        wrong = f"{type(error).__name__}: {error}"
+    raise InputError("MODEL_DAMAGED", f"{home / CARD} is not a model's: {wrong}", fix="train it again")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("MODEL_DAMAGED", f"{path} cannot be read: {error}", fix="train it again") from error
+
+
+def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:
+    made: Encoding[Any] = kind.encoding_type.from_json(data)
+    return made
+
+
+def graph_of(cell: str | type[Cell] | Graph) -> Graph:
+    """The cell as data, however it was named."""
+    if isinstance(cell, Graph):
+        return cell
+    return (zoo.find(cell) if isinstance(cell, str) else cell).graph
+
+
+def cell_name(cell: str | type[Cell] | Graph) -> str:
+    """How a configuration names a cell."""
+    return cell if isinstance(cell, str) else graph_of(cell).name
+
+
+def make_layer(graph: Graph, setting: Training) -> MakeLayer:
+    """What makes the recurrent layers of a model, as the settings ask for them."""
+
+    def make(features: int, /, **options: Any) -> Recurrent:
+        asked = {
+            "num_layers": setting.layers,
+            "dropout": setting.dropout if setting.layers > 1 else 0.0,
+            "recurrent_dropout": setting.recurrent_dropout,
+            "layer_norm": setting.layer_norm,
+        }
+        width = setting.hidden_size if graph.input_axis == "H" else features
+        return Recurrent(graph, width, setting.hidden_size, **{**asked, **options})
+
+    return make

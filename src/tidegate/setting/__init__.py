@@ -1,0 +1,15 @@
+"""How a model is made and trained, as plain dataclasses that print, save and reload as TOML.
+
+They are the flags of ``tidegate train``, the arguments of the estimators and the ``config.toml`` of a saved
+model at once, so that each setting has one name, one default and one explanation.
+"""
+
+from tidegate.setting.forecast import Forecast
+from tidegate.setting.language import Language
+from tidegate.setting.music import Music
+from tidegate.setting.toml import from_toml, to_toml
+from tidegate.setting.training import Training
+
+SETTINGS: dict[str, type[Training]] = {"forecast": Forecast, "language": Language, "music": Music}
+
+__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]

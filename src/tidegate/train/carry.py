@@ -1,0 +1,36 @@
+"""States that a model carries from batch to batch: tensors, or tuples of such."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def detached(state: Any) -> Any:
+    """The same values, through which no gradient flows back."""
+    if state is None:
+        return None
+    return tuple(map(detached, state)) if isinstance(state, tuple) else state.detach()
+
+
+def flattened(state: Any, path: str = "s") -> dict[str, torch.Tensor]:
+    """Its tensors, by the way to each: ``s.0.1`` is the second part of the first.
+
+    Examples:
+        >>> list(flattened((torch.zeros(1), (torch.zeros(2), None))))
+        ['s.0', 's.1.0']
+    """
+    if state is None:
+        return {}
+    if not isinstance(state, tuple):
+        return {path: state}
+    return {name: tensor for k, part in enumerate(state) for name, tensor in flattened(part, f"{path}.{k}").items()}
+
+
+def unflattened(tensors: dict[str, torch.Tensor], path: str = "s") -> Any:
+    """The state of which ``flattened`` made these; None where there are none."""
+    if path in tensors:
+        return tensors[path]
+    parts = {int(name.removeprefix(f"{path}.").split(".")[0]) for name in tensors if name.startswith(f"{path}.")}
+    return tuple(unflattened(tensors, f"{path}.{k}") for k in range(max(parts) + 1)) if parts else None

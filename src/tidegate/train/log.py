@@ -1,0 +1,64 @@
+"""What a run writes down while it goes on: a CSV file, and TensorBoard's own files if asked for."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+from tidegate.errors import InputError
+from tidegate.records import EpochRecord, StepRecord
+from tidegate.storage import replace_file
+
+
+class Log:
+    """Writes ``log.csv``, a line for each epoch, into a folder; with ``tensorboard`` also events beside it.
+
+    A run that goes on from a checkpoint replaces the lines of epochs that it trains again.
+
+    Raises:
+        InputError: ``tensorboard`` is wanted and not installed.
+    """
+
+    def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
+        self._path = folder / "log.csv"
+        self._writer = _tensorboard(folder / "tensorboard") if tensorboard else None
+        self._steps = 0
+
+    def step(self, record: StepRecord) -> None:
+        """Note a step."""
+        self._steps += 1
+        if self._writer is not None:
+            self._writer.add_scalar("step/loss", record.loss, self._steps)
+            self._writer.add_scalar("step/gradient norm", record.gradient_norm, self._steps)
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Note an epoch."""
+        names = [field.name for field in dataclasses.fields(record)]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for row in self._earlier() if int(row["epoch"]) < record.epoch)
+        writer.writerow(dataclasses.asdict(record))
+        replace_file(self._path, text.getvalue())
+        if self._writer is not None:
+            for name in ("train", "valid", "gradient_norm", "learning_rate", "seconds"):
+                self._writer.add_scalar(f"epoch/{name}", getattr(record, name), record.epoch)
+            self._writer.flush()
+
+    def _earlier(self) -> list[dict[str, str]]:
+        if not self._path.exists():
+            return []
+        return list(csv.DictReader(io.StringIO(self._path.read_text(encoding="utf-8"))))
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # an optional package, slow to load
+    except ImportError:
+        raise InputError(
+            "TENSORBOARD", "TensorBoard is not installed", fix="pip install 'tidegate[log]', or leave it out"
+        ) from None
+    return SummaryWriter(str(folder))

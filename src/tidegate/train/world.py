@@ -1,0 +1,74 @@
+"""One process, or several that torchrun started: each works on its share of every batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from tidegate.tasks import Batch
+
+
+class World:
+    """The processes that train together.
+
+    Attributes:
+        rank: the number of this one.
+        size: how many there are.
+    """
+
+    def __init__(self) -> None:
+        together = distributed.is_available() and distributed.is_initialized()
+        self.rank = distributed.get_rank() if together else 0
+        self.size = distributed.get_world_size() if together else 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes files and speaks."""
+        return self.rank == 0
+
+    def joined(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model with the same parameters everywhere, whose gradients become the mean over all processes."""
+        return model if self.size == 1 else DistributedDataParallel(model)
+
+    def share(self, batch: Batch) -> tuple[Batch, bool]:
+        """This process's rows, and whether they count: where there are too few rows, the first stands in."""
+        if self.size == 1:
+            return batch, True
+        rows = batch.inputs.shape[1]
+        return (batch.share(self.rank, self.size), True) if self.rank < rows else (batch.share(0, rows), False)
+
+    def total(self, *numbers: float) -> list[float]:
+        """Sums over all processes, the same number in each of them."""
+        if self.size == 1:
+            return list(numbers)
+        summed = torch.tensor(numbers, dtype=torch.float64)
+        distributed.all_reduce(summed)
+        found: list[float] = summed.tolist()
+        return found
+
+    def gathered(self, own: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        """What every process has of its own, in the order of ranks; empty for all but the first."""
+        if self.size == 1:
+            return [own]
+        everything: list[Any] | None = [None] * self.size if self.first else None
+        distributed.gather_object(own, everything)
+        return everything or []
+
+
+@contextmanager
+def launched() -> Iterator[World]:
+    """Join the other processes if torchrun started this one, and leave them at the end."""
+    if "WORLD_SIZE" not in os.environ or "RANK" not in os.environ:
+        yield World()
+        return
+    distributed.init_process_group("gloo")
+    try:
+        yield World()
+    finally:
+        distributed.destroy_process_group()
