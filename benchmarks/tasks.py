@@ -1,0 +1,117 @@
+"""Each task on its data set, by the shell command a user would give: ``python benchmarks/tasks.py``.
+
+A model that is there already (in the work folder) is read instead of trained again, so that the table can be
+completed in pieces. Data that are not bundled lie in ``../shared/data``; what is not there is left out, and said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row: the arguments of ``tidegate train``; ``published`` is a figure of others with its source."""
+
+    name: str
+    arguments: str
+    published: str = ""
+
+    @property
+    def missing(self) -> str:
+        paths = [word for word in shlex.split(self.arguments) if word.startswith("shared/")]
+        return next((path for path in paths if not (SHARED / path.removeprefix("shared/")).exists()), "")
+
+    def command(self, out: Path) -> list[str]:
+        words = [
+            str(SHARED / word.removeprefix("shared/")) if word.startswith("shared/") else word
+            for word in shlex.split(self.arguments)
+        ]
+        return [sys.executable, "-m", "tidegate", "train", *words, "--out", str(out)]
+
+
+NOTE = """\
+`python benchmarks/tasks.py`: the command as a user gives it, one run with seed 0, all scores on the test split.
+Paths that begin with `shared/` are data that may not be redistributed."""
+
+RUNS = [
+    Run("characters", "language shakespeare"),
+    Run("chorales", "music jsb", "LSTM 8.45, GRU 8.43 (arXiv 1803.01271, Table 1)"),
+    Run("El Niño", "forecast elnino"),
+]
+
+
+def ran(run: Run, work: Path) -> dict:
+    """The scores of a run, trained now unless they are there."""
+    out = work / run.name.replace(" ", "-")
+    record = out / "minutes.json"
+    if not record.exists():
+        start = time.monotonic()
+        subprocess.run(run.command(out), check=True)
+        record.write_text(json.dumps({"minutes": (time.monotonic() - start) / 60}))
+    card = json.loads((out / "model.json").read_text())
+    return {
+        "name": run.name,
+        "command": f"tidegate train {run.arguments}",
+        "published": run.published,
+        "data": card["data"]["name"],
+        "scores": card["scores"],
+        "epochs": len(card["curve"]),
+        **json.loads(record.read_text()),
+    }
+
+
+def table(rows: list[dict], left_out: list[str]) -> str:
+    lines = [
+        "# Each task, on its data set",
+        "",
+        NOTE,
+        "",
+        "| data | score | model | baselines | better | published | minutes | command |",
+        "|---|---|---:|---|---|---|---:|---|",
+    ]
+    for row in rows:
+        for k, score in enumerate(row["scores"]):
+            rivals = ", ".join(f"{name} {value:.4g}" for name, value in score["baselines"].items())
+            first = (row["published"], f"{row['minutes']:.1f}", f"`{row['command']}`") if k == 0 else ("", "", "")
+            unit = f" ({score['unit']})" if score["unit"] not in ("", score["name"]) else ""
+            cells = (
+                row["data"] if k == 0 else "",
+                score["name"] + unit,
+                f"{score['value']:.4g}",
+                rivals,
+                score["better"],
+            )
+            lines.append("| " + " | ".join([*cells, *first]) + " |")
+    lines += [""] + [f"Left out, since the data are not here: {name}." for name in left_out]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="rows whose name holds this text")
+    parser.add_argument("--work", type=Path, default=Path("tidegate-tasks"), help="folder of the models")
+    options = parser.parse_args()
+    chosen = [run for run in RUNS if options.only in run.name]
+    rows = [ran(run, options.work) for run in chosen if not run.missing]
+    text = table(rows, [run.name for run in chosen if run.missing])
+    print(text)
+    if not options.only:
+        (ROOT / "benchmarks" / "results" / "tasks.md").write_text(text)
+        (ROOT / "benchmarks" / "results" / "tasks.json").write_text(
+            json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
