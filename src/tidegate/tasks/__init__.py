@@ -53,7 +53,7 @@ def load(
         data: the name of a bundled set, the path of a file, or a source read already.
         task: the name of a task; told by a file's suffix unless given: ``.json`` piano rolls (music), ``.csv`` or
             ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
-        setting: of that task; its defaults unless given.
+        setting: of that task; ``Task.standard`` unless given.
         target: the column to forecast, as ``Forecast(target=...)`` says it.
         encoding: of a trained model that the data are for.
         valid: a file of its own for validation, where the task reads such.
@@ -78,7 +78,7 @@ def load(
             f"the bundled set {source.title} has its own task ({entry.task}) and target",
             fix="leave --task and --target out, or pass a file of yours",
         )
-    setting = setting or kind.setting_type()
+    setting = setting or kind.standard()
     return kind(source, _aimed(setting, target or (entry.target if entry else None)), encoding)
 
 
