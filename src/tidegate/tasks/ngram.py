@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import count, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,31 +70,41 @@ def strongest(
     before h w. D discounts counts of one, two and more, by how many n-grams have them.
 
     Args:
-        symbols, train, test, vocabulary, density: as for ``ngram``.
+        symbols: [symbols] int, below ``vocabulary``.
+        train: counts come from the symbols before this place, the last five million of them.
         valid: first place and one past the last of what chooses the order.
+        test: the same of what is scored.
+        vocabulary: how many symbols there are.
+        density: symbols per character.
 
     References:
         Chen and Goodman 1999, doi 10.1006/csla.1999.0128.
     """
     start = max(0, train - LEARNT)
     text = symbols[start : test[1]]
-    learnt = np.arange(len(text)) < train - start
+    places = [slice(first - start, last - start) for first, last in (valid, test)]
+    found: list[tuple[float, ...]] = []
+    for chance in islice(_kneser_ney(text, np.arange(len(text)) < train - start, vocabulary), LONGEST):
+        found.append(tuple(float(-np.log2(chance[place]).mean()) for place in places))
+        if found[-1][0] > min(found)[0]:
+            break
+    bits = min(found)[1]
+    order = found.index(min(found)) + 1
+    how = f"counts of up to {order} symbols in training, modified Kneser-Ney smoothing, the order that validates best"
+    return BaselineRecord(f"Kneser-Ney {order}-gram", density * bits, how)
+
+
+def _kneser_ney(text: Symbols, learnt: NDArray[np.bool_], vocabulary: int) -> Iterator[Numbers]:
+    """The probability of every symbol of the text, by models of order 1, 2, ..."""
     below = np.full(len(text), 1 / vocabulary)
     history = np.zeros(len(text), dtype=np.int64)
     level = _Level(history, text, learnt, vocabulary)
-    bits: list[tuple[float, float]] = []
-    for width in range(1, LONGEST + 1):
-        chance = level.smoothed(level.counts, below)
-        bits.append(tuple(float(-np.log2(chance[a - start : b - start]).mean()) for a, b in (valid, test)))
-        if width == LONGEST or (width > 2 and bits[-1][0] > bits[-2][0]):
-            break
+    for width in count(1):
+        yield level.smoothed(level.counts, below)
         history = _longer(history, text, width, vocabulary)
-        above = _Level(history, text, learnt, vocabulary)
-        below = level.smoothed(np.bincount(level.pair[above.first[above.counts > 0]], minlength=len(level.counts)), below)
-        level = above
-    order = min(range(len(bits)), key=lambda width: bits[width][0]) + 1
-    how = f"counts of up to {order} symbols in training, modified Kneser-Ney smoothing, the order that validates best"
-    return BaselineRecord(f"Kneser-Ney {order}-gram", density * bits[order - 1][1], how)
+        longer = _Level(history, text, learnt, vocabulary)
+        places = np.bincount(level.pair[longer.first[longer.counts > 0]], minlength=len(level.counts))
+        below, level = level.smoothed(places, below), longer
 
 
 class _Level:
@@ -116,7 +128,7 @@ class _Level:
 
 def _discounts(counts: Symbols) -> Numbers:
     """D of counts 0, 1, 2 and more; a half of each where too few n-grams have such counts to tell."""
-    one, two, three, four = (int((counts == count).sum()) for count in (1, 2, 3, 4))
+    one, two, three, four = (int((counts == times).sum()) for times in (1, 2, 3, 4))
     if not (one and two and three):
         return np.array([0.0, 0.5, 0.5, 0.5])
     share = one / (one + 2 * two)
@@ -139,10 +151,10 @@ def _interpolated(
     pairs, first, inverse = np.unique(history * vocabulary + text, return_index=True, return_inverse=True)
     count_pair = np.bincount(inverse[learnt], minlength=len(pairs))
     size = int(history.max()) + 1
-    count = np.bincount(history[learnt], minlength=size)
+    total = np.bincount(history[learnt], minlength=size)
     kinds = np.bincount(history[first[count_pair > 0]], minlength=size)
     scored = slice(len(text) - len(below), None)
     before = history[scored]
-    total = count[before] + kinds[before]
-    mixed = (count_pair[inverse[scored]] + kinds[before] * below) / np.maximum(total, 1)
-    return np.where(total > 0, mixed, below)
+    seen = total[before] + kinds[before]
+    mixed = (count_pair[inverse[scored]] + kinds[before] * below) / np.maximum(seen, 1)
+    return np.where(seen > 0, mixed, below)

@@ -38,7 +38,7 @@ class SymbolModel(SequenceModel):
             torch.nn.init.normal_(embedding.weight, std=setting.embedding_size**-0.5)  # logits of about the size of h
             self.bias = torch.nn.Parameter(torch.zeros(vocabulary))
             if self.layer.output_size == setting.embedding_size:
-                self.head = torch.nn.Identity()
+                self.head = torch.nn.Identity()  # type: ignore[assignment]
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Logits, and the state after the last valid step."""

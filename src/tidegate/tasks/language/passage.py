@@ -24,9 +24,7 @@ class Window(Batch):
     density: float = 1.0
 
 
-def drawn(
-    first: int, last: int, streams: int, window: int, epoch_size: int | None, order: torch.Generator
-) -> Passages:
+def drawn(first: int, last: int, streams: int, window: int, epoch_size: int | None, order: torch.Generator) -> Passages:
     """Passages to learn from, one at a drawn place in each of as many equal parts.
 
     Always some room is left, so that no two epochs are alike: a window in each part, or an eighth of it.

@@ -60,7 +60,7 @@ class Language(Task[settings.Language, LanguageEncoding]):
         encoding: LanguageEncoding | None = None,
     ) -> None:
         self.source, self.setting = source, setting or self.standard()
-        texts = _cut(source) if encoding is None else {"train": "", "valid": "", "test": _text(source, 2)}
+        texts = _cut(source) if encoding is None else _all_test(source)
         self.encoding = encoding or LanguageEncoding.learn(texts["train"], self.setting)
         parts = {split: self.encoding.encode(texts[split]) for split in SPLITS}
         self.symbols = torch.cat([parts[split] for split in SPLITS])
@@ -188,6 +188,10 @@ def _cut(source: Source) -> dict[Split, str]:
     return {"train": text[: edges[0]], **cut, **own}
 
 
+def _all_test(source: Source) -> dict[Split, str]:
+    return {"train": "", "valid": "", "test": _text(source, 2)}
+
+
 def _text(source: Source, least: int) -> str:
     text = decode(source)
     if len(text) < least:
@@ -202,7 +206,9 @@ def _text(source: Source, least: int) -> str:
 
 def _perplexity(name: str, bits: float, baselines: dict[str, float], characters: float) -> ScoreRecord:
     """2 to the bits of so many characters."""
-    return ScoreRecord(name, _power(bits * characters), "", "lower", {k: _power(v * characters) for k, v in baselines.items()})
+    return ScoreRecord(
+        name, _power(bits * characters), "", "lower", {k: _power(v * characters) for k, v in baselines.items()}
+    )
 
 
 def _power(bits: float) -> float:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import sentencepiece
-import torch
 from numpy.typing import NDArray
 
 from tidegate.errors import InputError
@@ -50,7 +49,7 @@ class Unit(ABC):
 
     def decode(self, symbols: NDArray[np.int64]) -> str:
         """The text of symbols; what is no text becomes the replacement character U+FFFD."""
-        content = (*([b"\xef\xbf\xbd"]), *self.content[1:])
+        content = ("\ufffd".encode(), *self.content[1:])
         return b"".join(content[symbol] for symbol in symbols.tolist()).decode("utf-8", "replace")
 
 
