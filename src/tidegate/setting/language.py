@@ -27,9 +27,11 @@ class Language(Training):
     """Symbols learnt from in an epoch, at places drawn anew; the whole text if None."""
     scored_size: int | None = None
     """Symbols scored at most in validation and in the test; all if None."""
-    hidden_size: int = 512
+    hidden_size: int = 256
     dropout: float = 0.3
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
+    schedule: Literal["plateau", "cosine", "constant"] = "cosine"
+    epochs: int = 12
 
     task: ClassVar[str] = "language"
     RANGES: ClassVar[Mapping[str, Range]] = {

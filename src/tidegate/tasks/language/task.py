@@ -65,7 +65,7 @@ class Language(Task[settings.Language, LanguageEncoding]):
         parts = {split: self.encoding.encode(texts[split]) for split in SPLITS}
         self.symbols = torch.cat([parts[split] for split in SPLITS])
         self.bounds = self._bounds(parts)
-        self.density = {split: self._density(split) for split in SPLITS}
+        self.characters = {split: self._characters(split) for split in SPLITS}
         self.recipe = Recipe(
             parameters=80_000 + self.encoding.vocabulary * (self.setting.embedding_size + 129),
             trials=1,
@@ -95,11 +95,11 @@ class Language(Task[settings.Language, LanguageEncoding]):
         """Windows of parallel streams; with ``order``, over passages of the training text that it draws."""
         first, last = self.bounds[split]
         if order is None or split != "train":
-            yield from windows(self.symbols, whole(first, last, STREAMS, STEPS), STEPS, self.density[split])
+            yield from windows(self.symbols, whole(first, last, STREAMS, STEPS), STEPS, self._density(split))
             return
         setting = self.setting
         passages = drawn(first, last, setting.batch_size, setting.window, setting.epoch_size, order)
-        yield from windows(self.symbols, passages, setting.window, self.density[split])
+        yield from windows(self.symbols, passages, setting.window, self._density(split))
 
     def measure(self, outputs: torch.Tensor, batch: Window) -> Measure:  # type: ignore[override]
         """The loss is in bits per symbol, the error in bits per character."""
@@ -110,7 +110,7 @@ class Language(Task[settings.Language, LanguageEncoding]):
     def baselines(self) -> list[BaselineRecord]:
         """n-gram models over the same symbols; for new data, from which nothing is learnt, uniform guesses."""
         symbols, bounds = self.symbols.numpy(), self.bounds
-        density, vocabulary = self.density["test"], self.encoding.vocabulary
+        density, vocabulary = self._density("test"), self.encoding.vocabulary
         if bounds["train"][1] < 2:
             return [uniform(vocabulary, density)]
         train, test = bounds["train"][1], bounds["test"]
@@ -122,12 +122,11 @@ class Language(Task[settings.Language, LanguageEncoding]):
         del model
         first, last = self.bounds["test"]
         words = max(1, len(self.encoding.unit.decode(self.symbols[first:last].numpy()).split()))
-        characters = (last - first) / self.density["test"]
         bits = {line.name: line.score for line in self.baselines()}
         return [
             ScoreRecord(self.metric, metric, self.unit, "lower", bits),
-            _perplexity(f"perplexity per {self.setting.unit}", metric, bits, 1 / self.density["test"]),
-            _perplexity("perplexity per word", metric, bits, characters / words),
+            _perplexity(f"perplexity per {self.setting.unit}", metric, bits, 1 / self._density("test")),
+            _perplexity("perplexity per word", metric, bits, self.characters["test"] / words),
         ]
 
     @property
@@ -148,10 +147,15 @@ class Language(Task[settings.Language, LanguageEncoding]):
             at = end
         return bounds
 
-    def _density(self, split: Split) -> float:
+    def _characters(self, split: Split) -> int:
+        """How many characters the targets of a split are."""
         first, last = self.bounds[split]
-        characters = int(self.encoding.unit.begun[self.symbols[first:last].numpy()].sum())
-        return (last - first) / max(1, characters)
+        return int(self.encoding.unit.begun[self.symbols[first:last].numpy()].sum())
+
+    def _density(self, split: Split) -> float:
+        """Symbols per character."""
+        first, last = self.bounds[split]
+        return (last - first) / max(1, self.characters[split])
 
     def _split(self) -> str:
         parts = ", ".join(f"{split} {last - first:,}" for split, (first, last) in self.bounds.items() if last > first)
@@ -170,8 +174,7 @@ class Language(Task[settings.Language, LanguageEncoding]):
                 warnings.append(
                     f"{split}: {unknown} characters never occur in training and count as one unknown symbol"
                 )
-            scored = texts[split][: round((last - first) / self.density[split])]
-            warnings += shared_text(texts["train"], scored, split)
+            warnings += shared_text(texts["train"], texts[split][: self.characters[split]], split)
         return tuple(warnings)
 
 
