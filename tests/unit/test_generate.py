@@ -264,6 +264,11 @@ class TestLanguageModel:
             abs=1e-2,  # a search leaves the unknown symbol out
         )
 
+    def test_text_in_memory_with_a_test_file(self, tmp_path):
+        (tmp_path / "test.txt").write_text("the tide\n")
+        made = LanguageModel(hidden_size=4, embedding_size=4, epochs=1).fit(text=TEXT, test=tmp_path / "test.txt")
+        assert made.data_.split.endswith("test 8")
+
     def test_new_text_is_evaluated(self, model):
         found = model[0].evaluate(text=TEXT[:500])
         assert found[0].value < found[0].baselines["uniform"]

@@ -35,9 +35,9 @@ class Language(Training):
 
     task: ClassVar[str] = "language"
     RANGES: ClassVar[Mapping[str, Range]] = {
-        "pieces": (300, 1 << 20),
+        "pieces": (300, 100_000),
         "embedding_size": (1, 1 << 16),
-        "window": (1, 1 << 20),
+        "window": (1, 100_000),
         "epoch_size": (1, INFINITY),
         "scored_size": (1, INFINITY),
     }

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tidegate.data import BUNDLED, PREFIX, Source, locate
+from tidegate.data import BUNDLED, PREFIX, Source, locate, with_parts
 from tidegate.errors import InputError
 from tidegate.setting import Training
 from tidegate.tasks.forecast import Forecast
@@ -71,7 +71,8 @@ def load(
     if name not in TASKS:
         raise InputError("TASK_UNKNOWN", f"there is no task {name!r}", fix=f"take one of {', '.join(TASKS)}")
     kind = TASKS[name]
-    source = data if isinstance(data, Source) else locate(address, valid=valid, test=test, folders=kind.reads_folders)
+    source = data if isinstance(data, Source) else locate(address, folders=kind.reads_folders)
+    source = with_parts(source, valid=valid, test=test, folders=kind.reads_folders)
     if entry and (name != entry.task or target is not None):
         raise InputError(
             "BUNDLED_TASK",

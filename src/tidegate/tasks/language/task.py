@@ -65,6 +65,7 @@ class Language(Task[settings.Language, LanguageEncoding]):
         parts = {split: self.encoding.encode(texts[split]) for split in SPLITS}
         self.symbols = torch.cat([parts[split] for split in SPLITS])
         self.bounds = self._bounds(parts)
+        self._check_bounds(parts)
         self.characters = {split: self._characters(split) for split in SPLITS}
         self.recipe = Recipe(
             parameters=80_000 + self.encoding.vocabulary * (self.setting.embedding_size + 129),
@@ -146,6 +147,16 @@ class Language(Task[settings.Language, LanguageEncoding]):
             bounds[split] = (first, end if most is None else min(end, first + most))
             at = end
         return bounds
+
+    def _check_bounds(self, parts: dict[Split, torch.Tensor]) -> None:
+        """A split needs a symbol to predict, behind one that is given."""
+        for split, (first, last) in self.bounds.items():
+            if len(parts[split]) and first >= last:
+                raise InputError(
+                    "LANGUAGE_SHORT",
+                    f"the {split} text of {self.source.title} has one symbol, which leaves none to predict",
+                    fix="pass a longer text",
+                )
 
     def _characters(self, split: Split) -> int:
         """How many characters the targets of a split are."""

@@ -108,7 +108,7 @@ class Pieces(Unit):
         """The most useful pieces of a text; fewer where it does not have so many.
 
         Raises:
-            InputError: ``pieces`` is too small a number for its characters.
+            InputError: ``pieces`` is too small a number for its characters, or there is nothing but line ends.
         """
         model = io.BytesIO()
         try:
@@ -130,10 +130,13 @@ class Pieces(Unit):
                 minloglevel=2,
             )
         except RuntimeError as error:
+            few = "required_chars" in str(error)
             raise InputError(
                 "LANGUAGE_PIECES",
-                f"--pieces {pieces} is too small for the characters of this text",
-                fix="give more pieces, or take --unit character",
+                f"--pieces {pieces} is too small for the characters of this text"
+                if few
+                else "the training text has nothing to learn pieces from",
+                fix="give more pieces, or take --unit character" if few else "take --unit character",
             ) from error
         return cls(model.getvalue())
 
