@@ -19,7 +19,7 @@ for text in model.generate("ROMEO:\n", length=300, temperature=0.7, seed=1):
 
 print("\n\nthe likeliest words that begin with bro, by a beam of 16:\n")
 for found in model.search("O my bro", length=12, width=16, best=4, until=" "):
-    print(f"{2**-found.bits:6.1%}  bro{found.text}")
+    print(f"{2**-found.bits:6.1%}  {'bro' + found.text!r}")
 
 print("\nbits per character of sentences that it has not seen:\n")
 for sentence in (

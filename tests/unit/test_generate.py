@@ -227,7 +227,7 @@ TEXT = "the tide comes in, the tide goes out.\n" * 60
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    made = LanguageModel(hidden_size=24, embedding_size=8, epochs=20, learning_rate=0.02, dropout=0.0, batch_size=4)
+    made = LanguageModel(hidden_size=24, embedding_size=8, epochs=2, learning_rate=0.02, dropout=0.0, batch_size=4)
     return made.fit(text=TEXT, folder=folder / "m"), folder / "m"
 
 
@@ -266,7 +266,9 @@ class TestLanguageModel:
 
     def test_text_in_memory_with_a_test_file(self, tmp_path):
         (tmp_path / "test.txt").write_text("the tide\n")
-        made = LanguageModel(hidden_size=4, embedding_size=4, epochs=1).fit(text=TEXT, test=tmp_path / "test.txt")
+        made = LanguageModel(hidden_size=4, embedding_size=4, epochs=1, epoch_size=64).fit(
+            text=TEXT, test=tmp_path / "test.txt"
+        )
         assert made.data_.split.endswith("test 8")
 
     def test_new_text_is_evaluated(self, model):
@@ -310,7 +312,14 @@ class TestLanguageModel:
     @pytest.mark.parametrize("tied", [False, True])
     def test_a_model_of_pieces_learns_and_survives(self, tmp_path, tied):
         made = LanguageModel(
-            unit="piece", pieces=300, tied=tied, hidden_size=16, embedding_size=8, epochs=3, learning_rate=0.02
+            unit="piece",
+            pieces=300,
+            tied=tied,
+            hidden_size=16,
+            embedding_size=8,
+            epochs=1,
+            epoch_size=2000,
+            learning_rate=0.02,
         )
         made.fit(text=TEXT).save_pretrained(tmp_path / "m")
         again = LanguageModel.from_pretrained(tmp_path / "m")

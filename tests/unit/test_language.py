@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def source(text, name="a.txt", **parts):
 
 
 def settings(**changes):
-    return setting.Language(**{"hidden_size": 5, "embedding_size": 3, "dropout": 0.0, **changes})
+    return setting.Language(**{"hidden_size": 5, "embedding_size": 3, "dropout": 0.0, "epoch_size": 1 << 20, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +129,17 @@ class TestSplits:
     def test_comparisons_and_estimators_have_defaults_of_their_own(self):
         assert tasks.load("shakespeare").setting == Language.standard()
         assert Language(source("ab" * 600)).setting == Language.standard()
+
+    def test_an_epoch_is_the_whole_text_or_a_short_one_several_times(self):
         task = Language(source(prose(20_000)), setting.Language())
-        order = torch.Generator().manual_seed(0)
-        learnt = torch.cat([batch.targets.flatten() for batch in task.batches("train", order)])
-        assert len(learnt) > 0.85 * 18_000
+        batches = list(task.batches("train", torch.Generator().manual_seed(0)))
+        begins = [at for at, batch in enumerate(batches) if batch.starts]
+        assert len(begins) == 200 // 8
+        for begin, end in pairwise([*begins, len(batches)]):
+            learnt = torch.cat([batch.targets.flatten() for batch in batches[begin:end]])
+            assert len(learnt) > 0.85 * 18_000
+        long = Language(source(prose(500_000)), setting.Language())
+        assert sum(batch.starts for batch in long.batches("train", torch.Generator().manual_seed(0))) == 1
 
     def test_streams_and_windows_are_those_of_the_settings(self):
         task = Language(source(prose(20_000)), settings(window=50, batch_size=7, epoch_size=3500))
@@ -200,9 +208,9 @@ def worst(left, right):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 class TestGradientsThroughTime:
     def test_a_window_over_the_whole_sequence_is_full_backpropagation(self, cell):
-        found, parameters, inputs, targets = gradients_of_the_loop(cell, settings(window=1000))
+        found, parameters, inputs, targets = gradients_of_the_loop(cell, settings(window=1000, epoch_size=300))
         assert len(found) == 1
-        assert len(inputs) > 700
+        assert len(inputs) == 300
         assert set(found[0]) == set(parameters)
         assert worst(found, gradients_by_hand(cell, parameters, inputs, targets, None)) < 1e-13
 

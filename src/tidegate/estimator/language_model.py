@@ -25,7 +25,7 @@ class LanguageModel(Estimator[setting.Language], setting.Language):
     Example:
         >>> from tidegate.estimator import LanguageModel
         >>> text = "the tide comes in. " * 60
-        >>> model = LanguageModel(cell="gru", hidden_size=16, batch_size=4, learning_rate=0.02).fit(text=text)
+        >>> model = LanguageModel(cell="gru", hidden_size=16, epochs=1, learning_rate=0.02).fit(text=text)
         >>> "".join(model.generate("the tide", length=6, temperature=0))
         ' comes'
     """

@@ -21,6 +21,7 @@ from tidegate.tasks.task import Measure, Recipe, Split, Task
 
 CHARACTERS = 1000
 STREAMS, STEPS = 32, 64  # in scoring; neither changes what is scored, and 32 streams are quick
+UPDATES = 200  # in an epoch, about and at least
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
@@ -33,8 +34,9 @@ class Language(Task[settings.Language, LanguageEncoding]):
     The symbols are those of the training part; one more stands for every character that only occurs
     later. A text is read as ``batch_size`` parallel streams in windows of ``window`` steps, and the state is
     carried from window to window. An epoch learns from one contiguous passage in each of as many equal parts, at a
-    place that ``order`` draws anew. Validation and test score each symbol once. The error is in bits per
-    character whatever a symbol is, so that models of characters and of pieces can be compared.
+    place that ``order`` draws anew; unless its size is given, it reads a short text several times. Validation and
+    test score each symbol once. The error is in bits per character whatever a symbol is, so that models of
+    characters and of pieces can be compared.
 
     Args:
         source: UTF-8 text of at least 1,000 characters; validation and test may have files of their own.
@@ -99,8 +101,9 @@ class Language(Task[settings.Language, LanguageEncoding]):
             yield from windows(self.symbols, whole(first, last, STREAMS, STEPS), STEPS, self._density(split))
             return
         setting = self.setting
-        passages = drawn(first, last, setting.batch_size, setting.window, setting.epoch_size, order)
-        yield from windows(self.symbols, passages, setting.window, self._density(split))
+        for _ in range(self._passes()):
+            passages = drawn(first, last, setting.batch_size, setting.window, setting.epoch_size, order)
+            yield from windows(self.symbols, passages, setting.window, self._density(split))
 
     def measure(self, outputs: torch.Tensor, batch: Window) -> Measure:  # type: ignore[override]
         """The loss is in bits per symbol, the error in bits per character."""
@@ -133,6 +136,12 @@ class Language(Task[settings.Language, LanguageEncoding]):
     @property
     def _plural(self) -> str:
         return f"{self.setting.unit}s"
+
+    def _passes(self) -> int:
+        """How often an epoch reads the training text: twelve epochs of a few steps each would teach nothing."""
+        first, last = self.bounds["train"]
+        steps = (last - first) // (self.setting.batch_size * self.setting.window)
+        return 1 if self.setting.epoch_size is not None else max(1, UPDATES // max(1, steps))
 
     def _bounds(self, parts: dict[Split, torch.Tensor]) -> dict[Split, tuple[int, int]]:
         """First place and one past the last of the symbols that are targets; a file's first symbol is given."""
