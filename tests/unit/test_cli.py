@@ -365,7 +365,10 @@ def test_saved_weights_read_back(here, capsys) -> None:
     assert " ".join(capsys.readouterr().out.split()).replace("from w.json", "seed 5") == " ".join(first)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["cells", "--help"], ["trace", "--help"], []])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["compare", "--help"], ["generate", "--help"], ["cells", "--help"], ["trace", "--help"], []],
+)
 def test_help_reads_and_loads_no_torch(arguments) -> None:
     code = textwrap.dedent(f"""
         import sys

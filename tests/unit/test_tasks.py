@@ -359,14 +359,14 @@ class TestLanguage:
 
     def test_unknown_symbol(self):
         task = language("ab" * 500 + "ZY")
-        assert task.encoding.alphabet == ("a", "b")
+        assert task.encoding.unit.alphabet == "ab"
         assert task.encoding.vocabulary == 3
         assert task.symbols[998:].tolist() == [1, 2, 0, 0]
         assert task.data.warnings[0] == "test: 2 characters never occur in training and count as one unknown symbol"
 
     def test_characters_beyond_the_basic_plane(self):
         task = language("a😀é" * 400)
-        assert task.encoding.alphabet == ("a", "é", "😀")
+        assert task.encoding.unit.alphabet == "aé😀"
         assert task.symbols[:3].tolist() == [1, 3, 2]
 
     def test_error_is_in_bits(self):

@@ -4,7 +4,7 @@ from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
 from tidegate.data.music import KEYS, PianoRolls, read_music
 from tidegate.data.series import Series, read_series
-from tidegate.data.source import PREFIX, Source, locate
+from tidegate.data.source import PREFIX, Source, locate, with_parts
 from tidegate.data.text import decode
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "shared_passages",
     "shared_rows",
     "shared_text",
+    "with_parts",
 ]

@@ -105,10 +105,21 @@ def locate(
     """
     address = os.fspath(address)
     source = _bundled(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else _file(address, folders=folders)
+    return with_parts(source, valid=valid, test=test, folders=folders)
+
+
+def with_parts(
+    source: Source, *, valid: Address | None = None, test: Address | None = None, folders: bool = False
+) -> Source:
+    """The same data, validated and tested on files of their own, where such are given.
+
+    Raises:
+        InputError: as ``locate``.
+    """
     parts: dict[str, Any] = {
         name: locate(part, folders=folders) for name, part in (("valid", valid), ("test", test)) if part is not None
     }
-    return replace(source, **parts)
+    return replace(source, **parts) if parts else source
 
 
 def _bundled(name: str) -> Source:

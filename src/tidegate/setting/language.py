@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tidegate.setting.training import INFINITY, Range, Training
 
@@ -13,11 +13,31 @@ from tidegate.setting.training import INFINITY, Range, Training
 class Language(Training):
     """A language model: the next symbol of a text."""
 
-    embedding_size: int = 32
+    unit: Literal["character", "piece"] = "character"
+    """What a symbol is: a character, or a piece of a word, found by merging frequent pairs of the training text."""
+    pieces: int = 1000
+    """With --unit piece: how many there are at most, 256 of them single bytes."""
+    embedding_size: int = 64
     """Features by which a symbol enters the recurrent layers."""
+    tied: bool = False
+    """The output matrix is the embedding's."""
     window: int = 64
     """Steps through which gradients flow back; the state itself is carried on without end."""
-    learning_rate: float = 8e-3
+    epoch_size: int | None = None
+    """Symbols learnt from in an epoch, at places drawn anew; if None the whole text, a short one several times."""
+    scored_size: int | None = None
+    """Symbols scored at most in validation and in the test; all if None."""
+    hidden_size: int = 256
+    dropout: float = 0.3
+    learning_rate: float = 4e-3
+    schedule: Literal["plateau", "cosine", "constant"] = "cosine"
+    epochs: int = 12
 
     task: ClassVar[str] = "language"
-    RANGES: ClassVar[Mapping[str, Range]] = {"embedding_size": (1, 1 << 16), "window": (1, INFINITY)}
+    RANGES: ClassVar[Mapping[str, Range]] = {
+        "pieces": (300, 100_000),
+        "embedding_size": (1, 1 << 16),
+        "window": (1, 100_000),
+        "epoch_size": (1, INFINITY),
+        "scored_size": (1, INFINITY),
+    }

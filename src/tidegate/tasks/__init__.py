@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tidegate.data import BUNDLED, PREFIX, Source, locate
+from tidegate.data import BUNDLED, PREFIX, Source, locate, with_parts
 from tidegate.errors import InputError
 from tidegate.setting import Training
 from tidegate.tasks.forecast import Forecast
@@ -53,7 +53,7 @@ def load(
         data: the name of a bundled set, the path of a file, or a source read already.
         task: the name of a task; told by a file's suffix unless given: ``.json`` piano rolls (music), ``.csv`` or
             ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
-        setting: of that task; its defaults unless given.
+        setting: of that task; ``Task.standard`` unless given.
         target: the column to forecast, as ``Forecast(target=...)`` says it.
         encoding: of a trained model that the data are for.
         valid: a file of its own for validation, where the task reads such.
@@ -71,14 +71,15 @@ def load(
     if name not in TASKS:
         raise InputError("TASK_UNKNOWN", f"there is no task {name!r}", fix=f"take one of {', '.join(TASKS)}")
     kind = TASKS[name]
-    source = data if isinstance(data, Source) else locate(address, valid=valid, test=test, folders=kind.reads_folders)
+    source = data if isinstance(data, Source) else locate(address, folders=kind.reads_folders)
+    source = with_parts(source, valid=valid, test=test, folders=kind.reads_folders)
     if entry and (name != entry.task or target is not None):
         raise InputError(
             "BUNDLED_TASK",
             f"the bundled set {source.title} has its own task ({entry.task}) and target",
             fix="leave --task and --target out, or pass a file of yours",
         )
-    setting = setting or kind.setting_type()
+    setting = setting or kind.standard()
     return kind(source, _aimed(setting, target or (entry.target if entry else None)), encoding)
 
 

@@ -1,6 +1,10 @@
-"""Character n-gram models: language scores without a network."""
+"""n-gram models over symbols: language scores without a network."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import count, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +12,20 @@ from numpy.typing import NDArray
 from tidegate.records import BaselineRecord
 
 Symbols = NDArray[np.int64]
-LEARNT = 5_000_000  # characters; more would take gigabytes
+Numbers = NDArray[np.float64]
+LEARNT = 5_000_000  # symbols; more would take gigabytes
+LONGEST = 8  # symbols of the longest n-gram that ``strongest`` tries
 
 
-def ngram(symbols: Symbols, train: int, test: tuple[int, int], vocabulary: int, order: int) -> BaselineRecord:
+def uniform(vocabulary: int, density: float) -> BaselineRecord:
+    """Bits per character of a model that knows nothing but its symbols."""
+    how = f"all {vocabulary - 1:,} symbols are equally likely"
+    return BaselineRecord("uniform", density * math.log2(max(2, vocabulary - 1)), how)
+
+
+def ngram(
+    symbols: Symbols, train: int, test: tuple[int, int], vocabulary: int, order: int, density: float = 1.0
+) -> BaselineRecord:
     """Bits per character of an interpolated n-gram model on ``symbols[test[0]:test[1]]``.
 
     Equations:
@@ -21,11 +35,12 @@ def ngram(symbols: Symbols, train: int, test: tuple[int, int], vocabulary: int, 
     h are the n - 1 symbols before, h' without the oldest, and kinds(h) is how many different symbols followed h.
 
     Args:
-        symbols: [characters] int, below ``vocabulary``.
+        symbols: [symbols] int, below ``vocabulary``.
         train: counts come from the symbols before this place, the last five million of them.
         test: first place and one past the last.
         vocabulary: how many symbols there are.
         order: n.
+        density: symbols per character.
 
     References:
         Witten and Bell 1991, doi 10.1109/18.87000; here interpolated down to the uniform distribution.
@@ -36,29 +51,110 @@ def ngram(symbols: Symbols, train: int, test: tuple[int, int], vocabulary: int, 
     chance = np.full(test[1] - test[0], 1 / vocabulary)
     history = np.zeros(len(text), dtype=np.int64)  # a number for the symbols before each place
     for width in range(order):
-        if width:
-            before = np.concatenate([np.full(width, vocabulary), text[:-width]])  # vocabulary: before the text
-            history = _rank(history * (vocabulary + 1) + before)
+        history = _longer(history, text, width, vocabulary)
         chance = _interpolated(history, text, learnt, vocabulary, chance)
-    how = f"counts of {order} characters in training, Witten-Bell interpolation down to the uniform distribution"
-    return BaselineRecord(f"{order}-gram", float(-np.log2(chance).mean()), how)
+    how = f"counts of {order} symbols in training, Witten-Bell interpolation down to the uniform distribution"
+    return BaselineRecord(f"{order}-gram", density * float(-np.log2(chance).mean()), how)
 
 
-def _rank(codes: Symbols) -> Symbols:
+def strongest(
+    symbols: Symbols, train: int, valid: tuple[int, int], test: tuple[int, int], vocabulary: int, density: float = 1.0
+) -> BaselineRecord:
+    """Bits per character of modified Kneser-Ney smoothing, of the order that validates best.
+
+    Equations:
+        p_0(w) = 1 / vocabulary
+        p_n(w | h) = (c(h w) - D(c(h w)) + Σ_v D(c(h v)) p_{n-1}(w | h')) / Σ_v c(h v)
+
+    c is the count at the highest order; below it, in how many different places it stood: how many symbols came
+    before h w. D discounts counts of one, two and more, by how many n-grams have them.
+
+    Args:
+        symbols: [symbols] int, below ``vocabulary``.
+        train: counts come from the symbols before this place, the last five million of them.
+        valid: first place and one past the last of what chooses the order.
+        test: the same of what is scored.
+        vocabulary: how many symbols there are.
+        density: symbols per character.
+
+    References:
+        Chen and Goodman 1999, doi 10.1006/csla.1999.0128.
+    """
+    start = max(0, train - LEARNT)
+    text = symbols[start : test[1]]
+    places = [slice(first - start, last - start) for first, last in (valid, test)]
+    found: list[tuple[float, ...]] = []
+    for chance in islice(_kneser_ney(text, np.arange(len(text)) < train - start, vocabulary), LONGEST):
+        found.append(tuple(float(-np.log2(chance[place]).mean()) for place in places))
+        if found[-1][0] > min(found)[0]:
+            break
+    bits = min(found)[1]
+    order = found.index(min(found)) + 1
+    how = f"counts of up to {order} symbols in training, modified Kneser-Ney smoothing, the order that validates best"
+    return BaselineRecord(f"Kneser-Ney {order}-gram", density * bits, how)
+
+
+def _kneser_ney(text: Symbols, learnt: NDArray[np.bool_], vocabulary: int) -> Iterator[Numbers]:
+    """The probability of every symbol of the text, by models of order 1, 2, ..."""
+    below = np.full(len(text), 1 / vocabulary)
+    history = np.zeros(len(text), dtype=np.int64)
+    level = _Level(history, text, learnt, vocabulary)
+    for width in count(1):
+        yield level.smoothed(level.counts, below)
+        history = _longer(history, text, width, vocabulary)
+        longer = _Level(history, text, learnt, vocabulary)
+        places = np.bincount(level.pair[longer.first[longer.counts > 0]], minlength=len(level.counts))
+        below, level = level.smoothed(places, below), longer
+
+
+class _Level:
+    """The n-grams of one order: every symbol of a text behind its history."""
+
+    def __init__(self, history: Symbols, text: Symbols, learnt: NDArray[np.bool_], vocabulary: int) -> None:
+        kinds, self.first, self.pair = np.unique(history * vocabulary + text, return_index=True, return_inverse=True)
+        self.counts = np.bincount(self.pair[learnt], minlength=len(kinds))
+        self.history = history[self.first]  # of each n-gram
+
+    def smoothed(self, counts: Symbols, below: Numbers) -> Numbers:
+        """The probability of every symbol of the text, from counts of n-grams and the next lower order's."""
+        discount = np.minimum(_discounts(counts)[counts.clip(max=3)], counts)
+        total = np.bincount(self.history, counts)
+        spared = np.bincount(self.history, discount)
+        history = self.history[self.pair]
+        seen = np.maximum(total[history], 1)
+        mixed = ((counts - discount)[self.pair] + spared[history] * below) / seen
+        return np.where(total[history] > 0, mixed, below)
+
+
+def _discounts(counts: Symbols) -> Numbers:
+    """D of counts 0, 1, 2 and more; a half of each where too few n-grams have such counts to tell."""
+    one, two, three, four = (int((counts == times).sum()) for times in (1, 2, 3, 4))
+    if not (one and two and three):
+        return np.array([0.0, 0.5, 0.5, 0.5])
+    share = one / (one + 2 * two)
+    found = np.array([0.0, 1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three])
+    return found.clip(0.0, [0.0, 1.0, 2.0, 3.0])
+
+
+def _longer(history: Symbols, text: Symbols, width: int, vocabulary: int) -> Symbols:
+    """Numbers for histories of ``width`` symbols from those that are one shorter."""
+    if not width:
+        return history
+    before = np.concatenate([np.full(width, vocabulary), text[:-width]])  # vocabulary: before the text
     # Ranks stay below the length of the text, so codes of longer histories cannot overflow.
-    return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+    return np.unique(history * (vocabulary + 1) + before, return_inverse=True)[1].astype(np.int64)
 
 
 def _interpolated(
-    history: Symbols, text: Symbols, learnt: NDArray[np.bool_], vocabulary: int, below: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    history: Symbols, text: Symbols, learnt: NDArray[np.bool_], vocabulary: int, below: Numbers
+) -> Numbers:
     pairs, first, inverse = np.unique(history * vocabulary + text, return_index=True, return_inverse=True)
     count_pair = np.bincount(inverse[learnt], minlength=len(pairs))
     size = int(history.max()) + 1
-    count = np.bincount(history[learnt], minlength=size)
+    total = np.bincount(history[learnt], minlength=size)
     kinds = np.bincount(history[first[count_pair > 0]], minlength=size)
     scored = slice(len(text) - len(below), None)
     before = history[scored]
-    total = count[before] + kinds[before]
-    mixed = (count_pair[inverse[scored]] + kinds[before] * below) / np.maximum(total, 1)
-    return np.where(total > 0, mixed, below)
+    seen = total[before] + kinds[before]
+    mixed = (count_pair[inverse[scored]] + kinds[before] * below) / np.maximum(seen, 1)
+    return np.where(seen > 0, mixed, below)

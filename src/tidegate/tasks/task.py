@@ -166,7 +166,7 @@ class Task(ABC, Generic[S, E]):
 
     Args:
         source: the data.
-        setting: how they are read and modelled; the defaults of the task unless given.
+        setting: how they are read and modelled; ``standard()`` unless given.
         encoding: of a trained model. Nothing is learnt from the data then, and all of them are the test split.
     """
 
@@ -184,6 +184,12 @@ class Task(ABC, Generic[S, E]):
 
     @abstractmethod
     def __init__(self, source: Source, setting: S | None = None, encoding: E | None = None) -> None: ...
+
+    @classmethod
+    def standard(cls) -> S:
+        """Settings where none are given, as in comparisons of cells; the defaults unless a task says otherwise."""
+        made: S = cls.setting_type()
+        return made
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which ``tasks.from_json`` makes the same task again, in another process too."""

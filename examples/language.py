@@ -1,0 +1,30 @@
+"""A language model of Shakespeare, trained for some seconds: what it scores, what it writes, what surprises it.
+
+python examples/language.py
+
+`tidegate train language shakespeare` trains a better one, in some minutes.
+"""
+
+from tidegate.estimator import LanguageModel
+
+model = LanguageModel(hidden_size=128, epochs=4, epoch_size=200_000, learning_rate=1e-2, dropout=0.0)
+model.fit("shakespeare")
+
+bits = model.scores_[0]
+print(f"bits per character: {bits.value:.2f}; " + ", ".join(f"{name} {b:.2f}" for name, b in bits.baselines.items()))
+
+print("\nwhat it writes, a little more careful than it is (temperature 0.7):\n\nROMEO:")
+for text in model.generate("ROMEO:\n", length=300, temperature=0.7, seed=1):
+    print(text, end="", flush=True)
+
+print("\n\nthe likeliest words that begin with bro, by a beam of 16:\n")
+for found in model.search("O my bro", length=12, width=16, best=4, until=" "):
+    print(f"{2**-found.bits:6.1%}  {'bro' + found.text!r}")
+
+print("\nbits per character of sentences that it has not seen:\n")
+for sentence in (
+    "The king is dead, my gentle lord.",
+    "The train is late, my gentle friend.",
+    "gentle The dead, lord is king my.",
+):
+    print(f"{model.bits_per_character(sentence):6.2f}  {sentence}")

@@ -1,0 +1,238 @@
+"""The task of a language model: the next symbol of a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from tidegate import setting as settings
+from tidegate.data import Source, decode, shared_text
+from tidegate.errors import InputError
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.language.encoding import LanguageEncoding
+from tidegate.tasks.language.passage import Window, drawn, whole, windows
+from tidegate.tasks.language.unit import UNKNOWN
+from tidegate.tasks.ngram import ngram, strongest, uniform
+from tidegate.tasks.task import Measure, Recipe, Split, Task
+
+CHARACTERS = 1000
+STREAMS, STEPS = 32, 64  # in scoring; neither changes what is scored, and 32 streams are quick
+UPDATES = 200  # in an epoch, about and at least
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+class Language(Task[settings.Language, LanguageEncoding]):
+    """Prediction of the next symbol over one text, cut 90 / 5 / 5 in order.
+
+    Equations:
+        error = -log2 p(symbol[t+1] | symbol[0..t]) * symbols / characters
+
+    The symbols are those of the training part; one more stands for every character that only occurs
+    later. A text is read as ``batch_size`` parallel streams in windows of ``window`` steps, and the state is
+    carried from window to window. An epoch learns from one contiguous passage in each of as many equal parts, at a
+    place that ``order`` draws anew; unless its size is given, it reads a short text several times. Validation and
+    test score each symbol once. The error is in bits per character whatever a symbol is, so that models of
+    characters and of pieces can be compared.
+
+    Args:
+        source: UTF-8 text of at least 1,000 characters; validation and test may have files of their own.
+        setting: unless given, those of ``standard``.
+
+    Shapes:
+        inputs: [T, B] int64 symbols; targets [T, B] the symbols one step later.
+
+    Raises:
+        InputError: the source is not text, or too short.
+    """
+
+    name = "language"
+    metric = "bits per character"
+    unit = "bits per character"
+    setting_type = settings.Language
+    encoding_type = LanguageEncoding
+
+    def __init__(
+        self,
+        source: Source,
+        setting: settings.Language | None = None,
+        encoding: LanguageEncoding | None = None,
+    ) -> None:
+        self.source, self.setting = source, setting or self.standard()
+        texts = _cut(source) if encoding is None else _all_test(source)
+        self.encoding = encoding or LanguageEncoding.learn(texts["train"], self.setting)
+        parts = {split: self.encoding.encode(texts[split]) for split in SPLITS}
+        self.symbols = torch.cat([parts[split] for split in SPLITS])
+        self.bounds = self._bounds(parts)
+        self._check_bounds(parts)
+        self.characters = {split: self._characters(split) for split in SPLITS}
+        self.recipe = Recipe(
+            parameters=80_000 + self.encoding.vocabulary * (self.setting.embedding_size + 129),
+            trials=1,
+            learning_rate=8e-3,
+            epochs=30,
+            patience=5,
+        )
+        characters = sum(map(len, texts.values()))
+        self.data = DataRecord(
+            name=source.title,
+            hash=source.hash,
+            description=source.description
+            or f"{characters:,} characters, {self.encoding.vocabulary - 1:,} different {self._plural}",
+            licence=source.licence,
+            split=self._split(),
+            warnings=self._warnings(texts),
+        )
+
+    @classmethod
+    def standard(cls) -> settings.Language:
+        """Small and quick, for comparisons of cells: a few seconds an epoch on two cores."""
+        return settings.Language(
+            embedding_size=32, window=64, batch_size=16, epoch_size=131_072, scored_size=100_000, learning_rate=8e-3
+        )
+
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Window]:
+        """Windows of parallel streams; with ``order``, over passages of the training text that it draws."""
+        first, last = self.bounds[split]
+        if order is None or split != "train":
+            yield from windows(self.symbols, whole(first, last, STREAMS, STEPS), STEPS, self._density(split))
+            return
+        setting = self.setting
+        for _ in range(self._passes()):
+            passages = drawn(first, last, setting.batch_size, setting.window, setting.epoch_size, order)
+            yield from windows(self.symbols, passages, setting.window, self._density(split))
+
+    def measure(self, outputs: torch.Tensor, batch: Window) -> Measure:  # type: ignore[override]
+        """The loss is in bits per symbol, the error in bits per character."""
+        scored = batch.scored()
+        loss = cross_entropy(outputs[scored], batch.targets[scored], reduction="sum") / math.log(2)
+        return Measure(loss, loss.item() * batch.density, int(scored.sum()))
+
+    def baselines(self) -> list[BaselineRecord]:
+        """n-gram models over the same symbols; for new data, from which nothing is learnt, uniform guesses."""
+        symbols, bounds = self.symbols.numpy(), self.bounds
+        density, vocabulary = self._density("test"), self.encoding.vocabulary
+        if bounds["train"][1] < 2:
+            return [uniform(vocabulary, density)]
+        train, test = bounds["train"][1], bounds["test"]
+        simple = [ngram(symbols, train, test, vocabulary, order, density) for order in (1, 3, 5)]
+        return [*simple, strongest(symbols, train, bounds["valid"], test, vocabulary, density)]
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        """Bits per character, and the perplexities of a symbol and of a word between blanks that it amounts to."""
+        del model
+        first, last = self.bounds["test"]
+        words = max(1, len(self.encoding.unit.decode(self.symbols[first:last].numpy()).split()))
+        bits = {line.name: line.score for line in self.baselines()}
+        return [
+            ScoreRecord(self.metric, metric, self.unit, "lower", bits),
+            _perplexity(f"perplexity per {self.setting.unit}", metric, bits, 1 / self._density("test")),
+            _perplexity("perplexity per word", metric, bits, self.characters["test"] / words),
+        ]
+
+    @property
+    def _plural(self) -> str:
+        return f"{self.setting.unit}s"
+
+    def _passes(self) -> int:
+        """How often an epoch reads the training text: twelve epochs of a few steps each would teach nothing."""
+        first, last = self.bounds["train"]
+        steps = (last - first) // (self.setting.batch_size * self.setting.window)
+        return 1 if self.setting.epoch_size is not None else max(1, UPDATES // max(1, steps))
+
+    def _bounds(self, parts: dict[Split, torch.Tensor]) -> dict[Split, tuple[int, int]]:
+        """First place and one past the last of the symbols that are targets; a file's first symbol is given."""
+        own = {"train": True, "valid": self.source.valid is not None, "test": self.source.test is not None}
+        bounds: dict[Split, tuple[int, int]] = {}
+        at = 0
+        for split in SPLITS:
+            begin, end = at, at + len(parts[split])
+            given = own[split] or not begin
+            most = None if split == "train" else self.setting.scored_size
+            first = begin + given if end > begin else begin
+            bounds[split] = (first, end if most is None else min(end, first + most))
+            at = end
+        return bounds
+
+    def _check_bounds(self, parts: dict[Split, torch.Tensor]) -> None:
+        """A split needs a symbol to predict, behind one that is given."""
+        for split, (first, last) in self.bounds.items():
+            if len(parts[split]) and first >= last:
+                raise InputError(
+                    "LANGUAGE_SHORT",
+                    f"the {split} text of {self.source.title} has one symbol, which leaves none to predict",
+                    fix="pass a longer text",
+                )
+
+    def _characters(self, split: Split) -> int:
+        """How many characters the targets of a split are."""
+        first, last = self.bounds[split]
+        return int(self.encoding.unit.begun[self.symbols[first:last].numpy()].sum())
+
+    def _density(self, split: Split) -> float:
+        """Symbols per character."""
+        first, last = self.bounds[split]
+        return (last - first) / max(1, self.characters[split])
+
+    def _split(self) -> str:
+        parts = ", ".join(f"{split} {last - first:,}" for split, (first, last) in self.bounds.items() if last > first)
+        first, last = self.bounds["train"]
+        size, streams = self.setting.epoch_size, self.setting.batch_size
+        passages = f"{streams} passages of {size // streams:,} {self._plural}" if size else ""
+        drawn = f"; each epoch learns from {passages} at places drawn anew"
+        return f"in order, {self._plural}: {parts}" + (drawn if size and last - first + 1 > size else "")
+
+    def _warnings(self, texts: dict[Split, str]) -> tuple[str, ...]:
+        warnings: list[str] = []
+        for split in ("valid", "test"):
+            first, last = self.bounds[split]
+            unknown = int((self.symbols[first:last] == UNKNOWN).sum())
+            if unknown:
+                warnings.append(
+                    f"{split}: {unknown} characters never occur in training and count as one unknown symbol"
+                )
+            warnings += shared_text(texts["train"], texts[split][: self.characters[split]], split)
+        return tuple(warnings)
+
+
+def _cut(source: Source) -> dict[Split, str]:
+    """The texts of the splits: files of their own, or the last twentieths of the one that there is."""
+    own: dict[Split, str] = {}
+    for split, part in (("valid", source.valid), ("test", source.test)):
+        if part is not None:
+            own[split] = _text(part, 2)  # type: ignore[index]
+    text = _text(source, CHARACTERS)
+    left = [split for split in SPLITS[1:] if split not in own]
+    edges = [int((1 - 0.05 * count) * len(text)) for count in range(len(left), -1, -1)]
+    cut = {split: text[a:b] for split, a, b in zip(left, edges, edges[1:], strict=False)}
+    return {"train": text[: edges[0]], **cut, **own}
+
+
+def _all_test(source: Source) -> dict[Split, str]:
+    return {"train": "", "valid": "", "test": _text(source, 2)}
+
+
+def _text(source: Source, least: int) -> str:
+    text = decode(source)
+    if len(text) < least:
+        why = ": 5 % are kept for validation and 5 % for the test" if least == CHARACTERS else ""
+        raise InputError(
+            "LANGUAGE_SHORT",
+            f"{source.title} has {len(text)} characters, but at least {least:,} are needed{why}",
+            fix="pass a longer text",
+        )
+    return text
+
+
+def _perplexity(name: str, bits: float, baselines: dict[str, float], characters: float) -> ScoreRecord:
+    """2 to the bits of so many characters."""
+    return ScoreRecord(
+        name, _power(bits * characters), "", "lower", {k: _power(v * characters) for k, v in baselines.items()}
+    )
+
+
+def _power(bits: float) -> float:
+    return float(np.exp2(min(bits, 1023.0)))

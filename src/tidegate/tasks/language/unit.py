@@ -1,0 +1,179 @@
+"""What a symbol of a text is: a character, or a piece of a word."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import sentencepiece
+from numpy.typing import NDArray
+
+from tidegate.errors import InputError
+
+UNKNOWN = 0
+LINE = 4000  # characters of one sentence from which pieces are learnt: sentencepiece skips long ones
+BYTE = re.compile("<0x([0-9A-F]{2})>")
+SPACE = "\u2581"  # as which sentencepiece writes a space
+
+
+class Unit(ABC):
+    """The symbols of a text, numbered from 1; 0 is the unknown one."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def content(self) -> tuple[bytes, ...]:
+        """The UTF-8 of each symbol, or a part of it; nothing for the unknown one."""
+
+    @abstractmethod
+    def encode(self, text: str) -> NDArray[np.int64]:
+        """The symbols of a text."""
+
+    @abstractmethod
+    def to_json(self) -> str:
+        """All that there is to know about it."""
+
+    @cached_property
+    def begun(self) -> NDArray[np.int64]:
+        """[vocabulary]: how many characters begin in each symbol, so that sums count characters exactly."""
+        counts = [sum(byte & 0xC0 != 0x80 for byte in content) for content in self.content]
+        counts[UNKNOWN] = 1
+        return np.array(counts)
+
+    def decode(self, symbols: NDArray[np.int64]) -> str:
+        """The text of symbols; what is no text becomes the replacement character U+FFFD."""
+        content = ("\ufffd".encode(), *self.content[1:])
+        return b"".join(content[symbol] for symbol in symbols.tolist()).decode("utf-8", "replace")
+
+
+class Characters(Unit):
+    """The characters of a training text, sorted.
+
+    Args:
+        alphabet: all of them.
+    """
+
+    name = "character"
+
+    def __init__(self, alphabet: str) -> None:
+        self.alphabet = alphabet
+        self._known = np.array([ord(character) for character in alphabet], dtype=np.uint32)
+
+    @classmethod
+    def learn(cls, text: str) -> Self:
+        """Those of a text."""
+        return cls("".join(sorted(set(text))))
+
+    @cached_property
+    def content(self) -> tuple[bytes, ...]:
+        return (b"", *(character.encode() for character in self.alphabet))
+
+    def encode(self, text: str) -> NDArray[np.int64]:
+        points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+        place = np.searchsorted(self._known, points).clip(max=len(self._known) - 1)
+        return np.where(self._known[place] == points, place + 1, UNKNOWN)
+
+    def to_json(self) -> str:
+        return self.alphabet
+
+
+class Pieces(Unit):
+    """Byte-pair pieces, and the 256 bytes for whatever they cannot spell.
+
+    A piece never reaches across a line's end, and no text is changed on its way, but for the character
+    U+2581, which sentencepiece takes for a space.
+
+    Args:
+        model: as sentencepiece keeps it.
+
+    References:
+        Sennrich et al. 2016, arXiv 1508.07909; Kudo and Richardson 2018, arXiv 1808.06226.
+    """
+
+    name = "piece"
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+
+    @classmethod
+    def learn(cls, text: str, pieces: int) -> Self:
+        """The most useful pieces of a text; fewer where it does not have so many.
+
+        Raises:
+            InputError: ``pieces`` is too small a number for its characters, or there is nothing but line ends.
+        """
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_sentences(text),
+                model_writer=model,
+                model_type="bpe",
+                vocab_size=pieces,
+                hard_vocab_limit=False,
+                byte_fallback=True,
+                character_coverage=0.9995,
+                normalization_rule_name="identity",
+                add_dummy_prefix=False,
+                remove_extra_whitespaces=False,
+                max_sentence_length=4 * LINE,
+                bos_id=-1,
+                eos_id=-1,
+                num_threads=1,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            few = "required_chars" in str(error)
+            raise InputError(
+                "LANGUAGE_PIECES",
+                f"--pieces {pieces} is too small for the characters of this text"
+                if few
+                else "the training text has nothing to learn pieces from",
+                fix="give more pieces, or take --unit character" if few else "take --unit character",
+            ) from error
+        return cls(model.getvalue())
+
+    @cached_property
+    def content(self) -> tuple[bytes, ...]:
+        names = [self._processor.id_to_piece(symbol) for symbol in range(self._processor.get_piece_size())]
+        return (b"", *(_content(name) for name in names[1:]))
+
+    def encode(self, text: str) -> NDArray[np.int64]:
+        lines = self._processor.encode(text.splitlines(keepends=True))
+        return np.array([symbol for line in lines for symbol in line], dtype=np.int64)
+
+    def to_json(self) -> str:
+        return base64.b64encode(self.model).decode("ascii")
+
+
+def learnt(unit: str, text: str, pieces: int) -> Unit:
+    """The symbols of a training text."""
+    return Characters.learn(text) if unit == Characters.name else Pieces.learn(text, pieces)
+
+
+def from_json(data: dict[str, Any]) -> Unit:
+    """The unit that ``{name: to_json()}`` describes.
+
+    Raises:
+        KeyError, RuntimeError, TypeError, ValueError: it describes none.
+    """
+    if Characters.name in data:
+        return Characters(data[Characters.name])
+    return Pieces(base64.b64decode(data[Pieces.name], validate=True))
+
+
+def _sentences(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        yield from (line[at : at + LINE] for at in range(0, len(line), LINE))
+
+
+def _content(name: str) -> bytes:
+    byte = BYTE.fullmatch(name)
+    return bytes([int(byte[1], 16)]) if byte else name.replace(SPACE, " ").encode()
