@@ -65,9 +65,10 @@ class BaselineRecord:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step of training: where it stands in its epoch, and what it cost.
+    """One step of training: where it stands in its epoch, and what it cost; over all processes together.
 
-    ``items`` counts the scored terms of this step (characters, tokens, values), ``seconds`` is its time.
+    ``steps`` is how many the first epoch has, ``items`` counts the scored terms of this step (characters,
+    tokens, values), ``seconds`` is its time.
     """
 
     epoch: int

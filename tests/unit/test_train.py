@@ -9,9 +9,11 @@ import torch
 from tidegate import tasks, train
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
+from tidegate.records import EpochRecord
 from tidegate.spec import Graph
 from tidegate.train import Checkpoint, Plan, loop
 from tidegate.train.checkpoint import compartment
+from tidegate.train.progress import Progress
 
 PLAN = Plan(
     initial_seed=1,
@@ -28,6 +30,13 @@ PLAN = Plan(
 @pytest.fixture(scope="module")
 def task() -> tasks.Task:
     return tasks.load("elnino")
+
+
+@pytest.fixture
+def saved_always(monkeypatch) -> None:
+    """A checkpoint after every step."""
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "SAVE_SHARE", math.inf)
 
 
 def layer(inputs: int) -> Recurrent:
@@ -62,8 +71,7 @@ def test_another_order_or_first_parameters_give_another_run(task) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 3, 5])
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, monkeypatch, stop) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_always, stop) -> None:
     whole = train.train(task, layer, PLAN)
     path = tmp_path / "run.safetensors"
 
@@ -81,8 +89,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, monkeyp
         assert torch.equal(tensor, resumed.model.state_dict()[name])
 
 
-def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, saved_always) -> None:
     path = tmp_path / "run.safetensors"
     train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     with pytest.raises(InputError, match="other settings"):
@@ -91,8 +98,7 @@ def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, monkeypatch) -> 
         train.train(task, lambda n: Recurrent("mgu", n, 6), replace(PLAN, epochs=1), checkpoint=path)
 
 
-def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, saved_always) -> None:
     path = tmp_path / "run.safetensors"
     train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     saved = Checkpoint.load(path)
@@ -133,11 +139,11 @@ def test_divergence_ends_the_run_and_is_said(task) -> None:
 
 
 def test_patience_and_rate() -> None:
-    progress = loop._Progress(rate=1.0)
+    progress = Progress(rate=1.0)
     plan = replace(PLAN, epochs=100, patience=4, patience_rate=2)
     for epoch, valid in enumerate([3.0, 2.0, 2.5, 2.5, 2.5, 2.5], start=1):
         assert not progress.finished(plan)
-        record = train.loop.EpochRecord(epoch, 0.0, valid, 0.0, progress.rate, 0.0)
+        record = EpochRecord(epoch, 0.0, valid, 0.0, progress.rate, 0.0)
         assert progress.take(record, plan) == (epoch <= 2)
     assert progress.finished(plan)
     assert [epoch.learning_rate for epoch in progress.curve] == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]

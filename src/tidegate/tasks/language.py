@@ -82,6 +82,7 @@ class Language(Task[settings.Language, LanguageEncoding]):
     name = "language"
     metric = "bits per character"
     unit = "bits per character"
+    items = "characters"
     setting_type = settings.Language
     encoding_type = LanguageEncoding
 
