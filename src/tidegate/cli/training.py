@@ -66,6 +66,7 @@ class TrainingProgress:
         if not self._epoch and (record.epoch, record.step) != (1, 1):
             self._say(f"goes on from epoch {record.epoch}, step {record.step}")
         self._epoch, self._begin, self._items, self._steps = record.epoch, now, 0, 0
+        self._spoken = now
 
     def _draw(self, record: StepRecord, now: float) -> None:
         self._drawn = now
