@@ -23,8 +23,8 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results" / "resume.md"
 SHARED = ["--dropout", "0.2", "--recurrent-dropout", "0.1", "--patience", "100"]
 COMMANDS = {
-    "language": ["language", "shakespeare", "--hidden-size", "192", "--layers", "2", "--epochs", "7", *SHARED],
-    "music": ["music", "jsb", "--hidden-size", "256", "--layers", "2", "--epochs", "30", *SHARED],
+    "language": ["language", "shakespeare", "--hidden-size", "96", "--layers", "2", "--epochs", "5", *SHARED],
+    "music": ["music", "jsb", "--hidden-size", "192", "--layers", "2", "--epochs", "30", *SHARED],
 }
 
 
@@ -116,9 +116,9 @@ def write(found: list[Found]) -> None:
     lines = [
         "# A training that is killed",
         "",
-        "`python benchmarks/check_train_resume.py`: the same command, killed with SIGKILL and started again, against one",
-        "that ran in peace. Dropout and recurrent dropout are on, two layers; the language model carries its state from batch to",
-        "batch. Weights must be the same bytes, model.json and log.csv equal but for seconds.",
+        "`python benchmarks/check_train_resume.py`: the same command, killed with SIGKILL and started again, against",
+        "one that ran in peace. Dropout and recurrent dropout are on, two layers; the language model carries its state",
+        "from batch to batch. Weights must be the same bytes, model.json and log.csv equal but for seconds.",
         "",
         "| task | kills | within an epoch | epochs | weights | model.json | log.csv |",
         "|---|---|---|---|---|---|---|",

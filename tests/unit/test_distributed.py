@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import tests.unit.together as together
+from tests.unit import together
 from tests.unit.process import start
 from tidegate.cli import main
 from tidegate.train import Checkpoint
@@ -75,7 +75,19 @@ def test_two_processes_go_on_exactly(folder, name) -> None:
 
 
 def test_the_command_writes_the_same_files_and_speaks_once(tmp_path, capfd) -> None:
-    command = ["train", "music", "jsb", "--hidden-size", "6", "--epochs", "2", "--dropout", "0", "--precision", "float64"]
+    command = [
+        "train",
+        "music",
+        "jsb",
+        "--hidden-size",
+        "6",
+        "--epochs",
+        "2",
+        "--dropout",
+        "0",
+        "--precision",
+        "float64",
+    ]
     done = torchrun("-m", "tidegate", *command, "--out", str(tmp_path / "two"))
     assert done.returncode == 0, done.stderr
     assert main([*command, "--out", str(tmp_path / "one")]) == 0

@@ -232,9 +232,9 @@ class Estimator(BaseEstimator, Generic[S]):
                 fix="name the folder of another model",
             )
         config, weights = (content_of(home, name, card) for name in (CONFIG, WEIGHTS))
-        setting = from_toml(config.decode(), cls.kind.setting_type, str(home / CONFIG))
-        made = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
         try:
+            setting = from_toml(config.decode(), cls.kind.setting_type, CONFIG)
+            made = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
             made._restore(card, setting, load(weights))
         except (*MALFORMED, SafetensorError, TidegateError) as error:
             raise damaged(f"{home} holds no readable model: {type(error).__name__}: {error}") from error
