@@ -67,8 +67,8 @@ class BaselineRecord:
 class StepRecord:
     """One step of training: where it stands in its epoch, and what it cost; over all processes together.
 
-    ``steps`` is how many the first epoch has, ``items`` counts the scored terms of this step (characters,
-    tokens, values), ``seconds`` is its time.
+    ``steps`` is how many the first epoch of this session has, ``total`` how many there were in all epochs, ``items``
+    counts the scored terms of this step (characters, tokens, values), ``seconds`` is its time.
     """
 
     epoch: int
@@ -78,6 +78,7 @@ class StepRecord:
     gradient_norm: float
     items: int
     seconds: float
+    total: int
 
 
 @dataclass(frozen=True)

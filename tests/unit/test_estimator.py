@@ -278,12 +278,16 @@ def test_an_unknown_task_is_refused(folder) -> None:
         LanguageModel.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("part", ["cell", "encoding", "data", "scores", "curve", "sha256"])
-@pytest.mark.parametrize("value", [None, 3, "text", [], {}, [[[]]], {"a": {"b": 1}}])
-def test_a_card_with_a_damaged_part_is_one_line(fitted, folder, part, value) -> None:
+PARTS = ["cell", "encoding", "data", "scores", "curve", "sha256"]
+OTHER = [None, 3, "text", [], {}, [[[]]], {"a": {"b": 1}}]
+SOUND = [("encoding", {}), ("scores", []), ("scores", {}), ("curve", []), ("curve", {})]  # empty parts of this model
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [(part, value) for part in PARTS for value in OTHER if (part, value) not in SOUND]
+)
+def test_a_card_with_a_damaged_part_is_one_line(folder, part, value) -> None:
     card = json.loads((folder / "model.json").read_text())
-    if value == card[part] or (part in ("scores", "curve") and value in ([], {}, "")):
-        pytest.skip("that is what an empty part looks like")
     (folder / "model.json").write_text(json.dumps({**card, part: value}))
     refused(folder, "m")
 

@@ -31,7 +31,7 @@ class Log:
 
     def step(self, record: StepRecord) -> None:
         """Note a step."""
-        self._steps = (record.epoch - 1) * record.steps + record.step
+        self._steps = record.total
         if self._make is not None:
             self._writer = self._writer or self._make(str(self._events), purge_step=self._steps)
             self._writer.add_scalar("step/loss", record.loss, self._steps)

@@ -187,10 +187,9 @@ class _Run:
         return loss, int(count), norm, bool(due)
 
     def _record(self, loss: float, count: int, norm: float, seconds: float) -> StepRecord:
-        now = self.progress.now
-        return StepRecord(
-            len(self.progress.curve) + 1, now.steps, self.steps, loss / max(1, count), norm, count, seconds
-        )
+        epoch, step = len(self.progress.curve) + 1, self.progress.now.steps
+        mean = loss / max(1, count)
+        return StepRecord(epoch, step, self.steps, mean, norm, count, seconds, self.progress.steps)
 
     def outcome(self) -> Outcome:
         self.model.load_state_dict(self.best)
@@ -264,12 +263,15 @@ class _Run:
 
     def _take(self, checkpoint: Checkpoint) -> None:
         self.progress = Progress.from_json(checkpoint.data["progress"])
-        self.model.load_state_dict(compartment("model", checkpoint.tensors))
         self.best = compartment("best", checkpoint.tensors)
+        for part in (self.best, compartment("model", checkpoint.tensors)):
+            self.model.load_state_dict(part)
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for key, tensor in compartment("adam", checkpoint.tensors).items():
             k, name = key.split(".")
             moments.setdefault(int(k), {})[name] = tensor
+        if len({frozenset(moment) for moment in moments.values()}) != min(1, self.progress.steps):
+            raise ValueError("moments of some parameters are missing")  # the optimizer would not notice
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         own = compartment(f"process{self.world.rank}", checkpoint.tensors)
         self.carry = unflattened(compartment("carry", own))
