@@ -65,9 +65,10 @@ class BaselineRecord:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step of training: where it stands in its epoch, and what it cost.
+    """One step of training: where it stands in its epoch, and what it cost; over all processes together.
 
-    ``items`` counts the scored terms of this step (characters, tokens, values), ``seconds`` is its time.
+    ``steps`` is how many the first epoch of this session has, ``total`` how many there were in all epochs, ``items``
+    counts the scored terms of this step (characters, tokens, values), ``seconds`` is its time.
     """
 
     epoch: int
@@ -77,6 +78,7 @@ class StepRecord:
     gradient_norm: float
     items: int
     seconds: float
+    total: int
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "train": ("errors storage setting nn data tasks records", "torch safetensors"),
     "estimator": (
         "errors storage spec zoo setting nn data tasks train records",
-        "torch numpy pandas safetensors sklearn",
+        "torch numpy pandas safetensors sklearn filelock",
     ),
     "compare": ("errors storage spec zoo nn data tasks train records", "torch numpy scipy safetensors filelock"),
     "report": ("errors storage spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),

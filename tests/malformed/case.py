@@ -1,10 +1,15 @@
-"""One file that cannot be used, and what must be said about it."""
+"""One malformed input, and what the error must say."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Case:
+    """Files of a folder, the command that reads them, and words that its one-line error must have.
+
+    ``data`` and every option that names one of ``files`` stand for the path of that file.
+    """
+
     name: str
     task: str
     files: dict[str, bytes]

@@ -9,9 +9,12 @@ import torch
 from tidegate import tasks, train
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
+from tidegate.records import EpochRecord
 from tidegate.spec import Graph
+from tidegate.tasks import Batch
 from tidegate.train import Checkpoint, Plan, loop
 from tidegate.train.checkpoint import compartment
+from tidegate.train.progress import Progress
 
 PLAN = Plan(
     initial_seed=1,
@@ -28,6 +31,13 @@ PLAN = Plan(
 @pytest.fixture(scope="module")
 def task() -> tasks.Task:
     return tasks.load("elnino")
+
+
+@pytest.fixture
+def saved_always(monkeypatch) -> None:
+    """A checkpoint after every step."""
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "SAVE_SHARE", math.inf)
 
 
 def layer(inputs: int) -> Recurrent:
@@ -62,8 +72,7 @@ def test_another_order_or_first_parameters_give_another_run(task) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 3, 5])
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, monkeypatch, stop) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_always, stop) -> None:
     whole = train.train(task, layer, PLAN)
     path = tmp_path / "run.safetensors"
 
@@ -81,8 +90,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, monkeyp
         assert torch.equal(tensor, resumed.model.state_dict()[name])
 
 
-def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, saved_always) -> None:
     path = tmp_path / "run.safetensors"
     train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     with pytest.raises(InputError, match="other settings"):
@@ -91,8 +99,7 @@ def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, monkeypatch) -> 
         train.train(task, lambda n: Recurrent("mgu", n, 6), replace(PLAN, epochs=1), checkpoint=path)
 
 
-def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, saved_always) -> None:
     path = tmp_path / "run.safetensors"
     train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     saved = Checkpoint.load(path)
@@ -133,17 +140,160 @@ def test_divergence_ends_the_run_and_is_said(task) -> None:
 
 
 def test_patience_and_rate() -> None:
-    progress = loop._Progress(rate=1.0)
+    progress = Progress(rate=1.0)
     plan = replace(PLAN, epochs=100, patience=4, patience_rate=2)
     for epoch, valid in enumerate([3.0, 2.0, 2.5, 2.5, 2.5, 2.5], start=1):
         assert not progress.finished(plan)
-        record = train.loop.EpochRecord(epoch, 0.0, valid, 0.0, progress.rate, 0.0)
+        record = EpochRecord(epoch, 0.0, valid, 0.0, progress.rate, 0.0)
         assert progress.take(record, plan) == (epoch <= 2)
     assert progress.finished(plan)
     assert [epoch.learning_rate for epoch in progress.curve] == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
 
 
-def test_gradients_are_clipped(task) -> None:
-    """With a tiny clip the first step of Adam is the same size, but the recorded norm is the raw one."""
-    outcome = train.train(task, layer, replace(PLAN, epochs=1, clip=1e-6))
-    assert outcome.curve[0].gradient_norm > 1e-3
+def run_with(monkeypatch, task, plan, steps):
+    """Train; gradients as ``clip_grad_norm_`` is given them, the norms it tells, and the rates of the optimizer."""
+    seen = []
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def watched(parameters, most):
+        parameters = list(parameters)
+        raw = torch.cat([parameter.grad.flatten() for parameter in parameters])
+        norm = clip(parameters, most)
+        seen.append((raw, torch.cat([parameter.grad.flatten() for parameter in parameters]), norm))
+        return norm
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", watched)
+    outcome = train.train(task, layer, plan, on_step=steps.append)
+    return outcome, seen
+
+
+def test_gradients_are_clipped_and_the_raw_norm_is_told(task, monkeypatch) -> None:
+    steps = []
+    outcome, seen = run_with(monkeypatch, task, replace(PLAN, epochs=1, clip=0.05), steps)
+    norms = [float(raw.square().sum().sqrt()) for raw, _, _ in seen]
+    assert [step.gradient_norm for step in steps] == pytest.approx(norms, rel=1e-5)
+    assert outcome.curve[0].gradient_norm == pytest.approx(sum(norms) / len(norms), rel=1e-5)
+    for (raw, clipped, _), norm in zip(seen, norms, strict=True):
+        torch.testing.assert_close(clipped, raw * min(1.0, 0.05 / norm), rtol=1e-4, atol=0)
+    assert max(norms) > 0.05
+
+
+class TestSchedules:
+    def rates(self, task, **change) -> tuple[list[float], list[float]]:
+        """The rates of all steps as the optimizer had them, and of all epochs as the curve has them."""
+        taken = []
+        step = torch.optim.Adam.step
+
+        def watched(optimizer, *arguments):
+            taken.append(optimizer.param_groups[0]["lr"])
+            return step(optimizer, *arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.optim.Adam, "step", watched)
+            outcome = train.train(task, layer, replace(PLAN, learning_rate=0.01, **change))
+        return taken, [epoch.learning_rate for epoch in outcome.curve]
+
+    def test_constant(self, task) -> None:
+        steps, epochs = self.rates(task, schedule="constant", epochs=3, patience=3, patience_rate=1)
+        assert set(steps) == set(epochs) == {0.01}
+
+    def test_cosine(self, task) -> None:
+        steps, epochs = self.rates(task, schedule="cosine", epochs=4, patience=4)
+        a_quarter = 0.01 * (1 + 2**-0.5) / 2
+        assert epochs == pytest.approx([0.01, a_quarter, 0.005, 0.01 - a_quarter])
+        assert list(dict.fromkeys(steps)) == pytest.approx(epochs)
+
+    def test_warm_up(self, task) -> None:
+        steps, _ = self.rates(task, schedule="constant", warmup=5, epochs=2)
+        assert steps[:7] == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01, 0.01, 0.01])
+        assert set(steps[7:]) <= {0.01}
+
+    def test_warm_up_goes_on_over_epochs_and_times_the_cosine(self, task) -> None:
+        steps, epochs = self.rates(task, schedule="cosine", warmup=1000, epochs=2, patience=2)
+        assert steps[:2] == pytest.approx([1e-5, 2e-5])
+        assert steps[-1] == epochs[-1] == pytest.approx(1e-5 * len(steps) * 0.5)
+        assert epochs[0] == max(steps)
+
+    def test_plateau(self) -> None:
+        progress, plan = Progress(rate=0.8), replace(PLAN, epochs=9, patience=9, patience_rate=2)
+        rates = []
+        for epoch, valid in enumerate([5.0, 5.0, 5.0, 4.0, 4.5, 4.5, 4.5, 4.5], start=1):
+            rates.append(progress.step_rate(plan, 100))
+            progress.take(EpochRecord(epoch, 0.0, valid, 0.0, 0.0, 0.0), plan)
+        assert rates == pytest.approx([0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2])
+        assert progress.rate == pytest.approx(0.1)
+
+
+def test_weight_decay_is_decoupled(task) -> None:
+    """Without clipping, AdamW's first step is Adam's and -rate * decay * parameter."""
+    made = {}
+    for decay in (0.0, 0.5):
+        steps = []
+
+        def stop(record, steps=steps) -> None:
+            steps.append(record)
+            raise KeyboardInterrupt
+
+        run = loop._Run(task, layer, replace(PLAN, weight_decay=decay, dropout=0.0), None, stop)
+        torch.manual_seed(0)
+        for parameter in run.model.parameters():
+            torch.nn.init.normal_(parameter)
+        first = [parameter.detach().clone() for parameter in run.model.parameters()]
+        with pytest.raises(KeyboardInterrupt):
+            run.epoch()
+        made[decay] = [parameter.detach() for parameter in run.model.parameters()]
+    for start, plain, decayed in zip(first, made[0.0], made[0.5], strict=True):
+        torch.testing.assert_close(decayed, plain - 4e-3 * 0.5 * start, rtol=1e-5, atol=1e-7)
+
+
+def test_training_stops_when_validation_no_longer_improves(task, monkeypatch) -> None:
+    scores = iter([3.0, 2.0, 2.5, 2.0, 2.1, 1.0])
+    weights = []
+
+    def scored(task, model, split):
+        weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        return next(scores)
+
+    monkeypatch.setattr(loop, "evaluate", scored)
+    outcome = train.train(task, layer, replace(PLAN, epochs=50, patience=3))
+    assert [epoch.valid for epoch in outcome.curve] == [3.0, 2.0, 2.5, 2.0, 2.1]
+    assert (outcome.best_epoch, outcome.best_valid) == (2, 2.0)
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in outcome.model.state_dict().items())
+
+
+def test_checkpoints_take_a_small_share_of_the_time(task, tmp_path, monkeypatch) -> None:
+    """A checkpoint that takes a second is followed by fifty without one."""
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    run = loop._Run(task, layer, PLAN, tmp_path / "c", None)
+    monkeypatch.setattr(Checkpoint, "save", lambda *_: now.__setitem__(0, now[0] + 1.0))
+    now[0] += 1.9
+    assert not run._due()
+    now[0] += 0.2
+    assert run._due()
+    run.save()
+    now[0] += 49.0
+    assert not run._due()
+    now[0] += 2.0
+    assert run._due()
+
+
+@pytest.mark.parametrize("part", ["model.head.bias", "best.head.bias", "adam.0.exp_avg", "process0.random", "order"])
+def test_a_checkpoint_that_lacks_a_part_is_one_clear_error(task, tmp_path, saved_always, part) -> None:
+    path = tmp_path / "run.safetensors"
+    train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+    saved = Checkpoint.load(path)
+    assert part in saved.tensors
+    Checkpoint({name: tensor for name, tensor in saved.tensors.items() if name != part}, saved.data).save(path)
+    with pytest.raises(InputError, match=r"run\.safetensors"):
+        train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+
+
+def test_a_batch_in_another_precision_is_the_same_batch() -> None:
+    batch = Batch(
+        torch.rand(3, 2, 1), torch.ones(3, 2, dtype=torch.int64), torch.tensor([3, 2]), starts=False, context=1
+    )
+    other = batch.to(torch.float64)
+    assert (other.inputs.dtype, other.targets.dtype, other.lengths.dtype) == (torch.float64, torch.int64, torch.int64)
+    assert (other.starts, other.context) == (False, 1)
+    assert torch.equal(other.inputs.float(), batch.inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import IntEnum
 from typing import Annotated
@@ -15,7 +16,7 @@ from tidegate.cli.compare import Compare
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.generate import Generate
 from tidegate.cli.trace import Trace
-from tidegate.cli.train import Train, expanded
+from tidegate.cli.train import Train, parsed
 from tidegate.errors import InputError, SpecError, TidegateError
 
 Command = (
@@ -30,6 +31,7 @@ Command = (
 DESCRIPTION = (
     "Gated recurrent networks: each cell written once, as its equations. tidegate --version prints the version."
 )
+STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
 
 
 class Exit(IntEnum):
@@ -47,19 +49,20 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments in (["--version"], ["-V"]):
         print(f"tidegate {__version__}")  # noqa: T201  this is the command line
         return Exit.DONE
-    try:
-        arguments = expanded(arguments)
-    except InputError as error:
-        return _fail(error, Exit.WRONG_INPUT)
-    command = tyro.cli(
-        Command,
-        prog="tidegate",
-        description=DESCRIPTION,
-        args=arguments or ["--help"],
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
+    speaks = os.environ.get("RANK", "0") == "0"  # of several processes that read the same command line
     try:
         _check_text(arguments)
+        command = parsed(arguments, STYLE, speaks=speaks) or tyro.cli(
+            Command,
+            prog="tidegate",
+            description=DESCRIPTION,
+            args=arguments or ["--help"],
+            console_outputs=speaks,
+            config=(*STYLE, tyro.conf.FlagCreatePairsOff),
+        )
+    except InputError as error:
+        return _fail(error, Exit.WRONG_INPUT) if speaks else Exit.WRONG_INPUT
+    try:
         command.run()
     except (InputError, SpecError) as error:
         return _fail(error, Exit.WRONG_INPUT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from tidegate.cli.cell import load_all
 from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.folder import check_folder, folder_name
 from tidegate.cli.number import check_number
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
@@ -62,7 +62,7 @@ class Compare:
 
         task = tasks.load(self.data, self.task, target=self.target)
         out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
-        _check_folder(out)
+        check_folder(out, "the results")
         screen = console()
         screen.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}", markup=False)
         for warning in task.data.warnings:
@@ -107,24 +107,6 @@ def parse_count(text: str | None) -> int | None:
             "PARAMS", f"--params {text!r} is not a number of parameters", fix="write e.g. 50000, 50k or 1.5M"
         )
     return count
-
-
-def folder_name(address: str, task: str, target: str | None) -> str:
-    """Where the results go unless the user says: different data, tasks and columns lie apart."""
-    if address.startswith("bundled:") and target is None:
-        return address.removeprefix("bundled:")
-    parts = [Path(address).stem, task] if target is None else [Path(address).stem, task, target]
-    return re.sub(r"[^\w.-]", "_", "-".join(parts))
-
-
-def _check_folder(out: Path) -> None:
-    fix = "choose another folder with --out"
-    try:
-        nearest = next((path for path in (out, *out.parents) if path.exists()), out)
-        if not nearest.is_dir():
-            raise InputError("OUT", f"the results cannot go to {out}: {nearest} is not a folder", fix=fix)
-    except OSError as error:
-        raise InputError("OUT", f"the results cannot go to {out}: {error.strerror}", fix=fix) from error
 
 
 def _time(record: ComparisonRecord) -> str:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
 from dataclasses import dataclass, field
-from itertools import pairwise
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from types import NoneType
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
 import tyro
 
 from tidegate import setting as settings
 from tidegate.cli.cell import load as load_cell
-from tidegate.cli.compare import folder_name
 from tidegate.cli.console import console, shown_as
+from tidegate.cli.folder import check_folder, folder_name
 from tidegate.cli.score import score_table
 from tidegate.errors import InputError
 from tidegate.setting import SETTINGS, Training, from_toml
 
 S = TypeVar("S", bound=Training)
+HELP = ("-h", "--help")
+WORDS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
+OWN_WORDS = {"cell": "CELL", "target": "COLUMN"}
 
 
 @dataclass(frozen=True)
 class Order(Generic[S]):
     """What to train, on what, and where the model goes."""
 
-    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """A file or folder, or the name of a bundled set."""
     setting: S
+    data: Annotated[str | None, tyro.conf.Positional, shown_as("DATA")] = None
+    """A file or folder, or the name of a bundled set."""
     valid: Annotated[Path | None, shown_as("FILE")] = None
     """A file of its own for validation; else a part of DATA."""
     test: Annotated[Path | None, shown_as("FILE")] = None
@@ -36,15 +40,34 @@ class Order(Generic[S]):
     """The folder of the model; tidegate-models/NAME-TASK unless given."""
     config: Annotated[Path | None, shown_as("FILE")] = None
     """Settings as TOML; options that are given here stand above it."""
-    tensorboard: bool = False
+    tensorboard: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
     """Write TensorBoard's files into the folder too."""
-    print_config: bool = False
+    print_config: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
     """Print the settings as TOML, and train nothing."""
 
 
+def _shown(kind: type[Training]) -> type[Training]:
+    """The settings as options: the task's own first, with the words of the other commands for their values."""
+    hints = {name: _named(name, hint) for name, hint in get_type_hints(kind).items() if name in kind.names()}
+    fields = {name: kind.__dataclass_fields__[name] for name in kind.names()}
+    members = {"__dataclass_fields__": fields, "__annotations__": hints, "__doc__": kind.__doc__}
+    return type(kind.__name__, (kind,), members)
+
+
+def _named(name: str, hint: Any) -> Any:
+    """The type of an option with the word that --help has for its value."""
+    options = [option for option in get_args(hint) if option is not NoneType] or [hint]
+    if len(options) > 1 or options[0] not in WORDS:
+        return hint
+    word = OWN_WORDS.get(name, WORDS[options[0]])
+    return Annotated[hint, tyro.conf.arg(metavar=word) if options == [hint] else shown_as(word)]
+
+
+OPTIONS = {name: _shown(kind) for name, kind in SETTINGS.items()}
+ORDERS: dict[str, Any] = {name: Order[kind] for name, kind in OPTIONS.items()}  # type: ignore[valid-type]
 TrainOrder: Any = None
-for _name, _kind in SETTINGS.items():
-    _one = Annotated[Order[_kind], tyro.conf.subcommand(_name, description=_kind.__doc__)]  # type: ignore[valid-type]
+for _name, _kind in ORDERS.items():
+    _one = Annotated[_kind, tyro.conf.subcommand(_name, description=SETTINGS[_name].__doc__)]  # type: ignore[valid-type]
     TrainOrder = _one if TrainOrder is None else TrainOrder | _one
 
 
@@ -61,70 +84,107 @@ class Train:
 
     def run(self) -> None:
         """Train, save, print the scores last."""
+        if "RANK" not in os.environ:
+            return self._run()
+        from tidegate.train import launched  # slow to load: not for --help
+
+        with launched():
+            return self._run()
+
+    def _run(self) -> None:
         order, setting = self.order, self.order.setting
         setting.check()
         if order.print_config:
             console().print(settings.to_toml(setting), markup=False, end="", soft_wrap=True)
             return
+        out = _out(order)
         cell = load_cell(setting.cell)  # before anything slow: most mistakes are made here
-        from tidegate.cli.training import TrainingProgress, fresh_or_same  # slow to load: not for --help
-        from tidegate.estimator import ESTIMATORS
-        from tidegate.train import launched
+        from tidegate.cli.training import TrainingProgress  # slow to load: not for --help
+        from tidegate.estimator import ESTIMATORS, holds_model
+        from tidegate.train import World
 
-        out = order.out or Path("tidegate-models") / folder_name(_address(order.data), setting.task, None)
-        values = {one.name: getattr(setting, one.name) for one in dataclasses.fields(setting)}
+        values = {name: getattr(setting, name) for name in setting.names()}
         estimator = ESTIMATORS[setting.task](**{**values, "cell": cell if ":" in setting.cell else setting.cell})
-        with launched() as world:
-            screen = console(quiet=not world.first)
-            fresh_or_same(out, setting, screen)
-            with TrainingProgress(screen, setting, out) as progress:
-                estimator.fit(
-                    order.data,
-                    valid=order.valid,
-                    test=order.test,
-                    folder=out,
-                    watch=progress.watch,
-                    tensorboard=order.tensorboard,
-                )
-            screen.print(score_table(estimator.scores_, estimator.data_.name))
-            screen.print(f"\nmodel: {out}", markup=False, soft_wrap=True)
+        screen, there = console(quiet=not World().first), holds_model(out)
+        with TrainingProgress(screen, setting) as progress:
+            estimator.fit(
+                order.data,
+                valid=order.valid,
+                test=order.test,
+                folder=out,
+                watch=progress.watch,
+                tensorboard=order.tensorboard,
+            )
+        screen.print(score_table(estimator.scores_, estimator.data_.name))
+        what = "this model was trained already" if there else "model"
+        screen.print(f"\n{what}: {out}", markup=False, soft_wrap=True)
+
+
+def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Train | None:
+    """The command that begins with ``train TASK``; None if it is another, or asks for the list of tasks.
+
+    Options that are given stand above the file that ``--config`` names.
+
+    Raises:
+        InputError: no task, one that does not exist, or a configuration that cannot be used.
+    """
+    if arguments[:1] != ["train"] or (arguments[1:2] and arguments[1] in HELP):
+        return None
+    task = _task(arguments[1:])
+
+    def read(default: Any) -> Any:
+        return tyro.cli(
+            ORDERS[task],
+            prog=f"tidegate train {task}",
+            description=SETTINGS[task].__doc__,
+            args=arguments[2:],
+            default=default,
+            console_outputs=speaks,
+            config=config,
+        )
+
+    order = read(tyro.MISSING_NONPROP)
+    if order.config is not None:
+        order = read(Order(from_toml(_read(order.config), OPTIONS[task], str(order.config))))
+    return Train(order)
+
+
+def _task(arguments: list[str]) -> str:
+    names = ", ".join(SETTINGS)
+    if not arguments:
+        raise InputError("TRAIN_TASK", "train wants a task and data", fix=f"tidegate train TASK DATA; tasks: {names}")
+    given = arguments[0]
+    if given not in SETTINGS:
+        near = get_close_matches(given.lower(), SETTINGS, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            "TASK_UNKNOWN", f"there is no task {given!r}{meant}", fix=f"tidegate train TASK DATA; tasks: {names}"
+        )
+    return given
+
+
+def _out(order: Order[Any]) -> Path:
+    """Where the model goes, if data are named and it can."""
+    task = order.setting.task
+    if order.data is None:
+        raise InputError(
+            "TRAIN_DATA",
+            f"train {task} wants DATA",
+            fix=f"name a file or a bundled set; tidegate train {task} --help says more",
+        )
+    out = order.out or Path("tidegate-models") / folder_name(_address(order.data), task, None)
+    check_folder(out, "the model")
+    return out
 
 
 def _address(data: str) -> str:
-    from tidegate.data import BUNDLED
+    from tidegate.data import BUNDLED  # slow to load
 
     return f"bundled:{data}" if data in BUNDLED else data
-
-
-def expanded(arguments: list[str]) -> list[str]:
-    """The arguments of ``train`` with those that ``--config`` stands for, unless they are given beside it.
-
-    Raises:
-        InputError: there is no such file, or its settings cannot be used.
-    """
-    if arguments[:1] != ["train"] or len(arguments) < 2 or arguments[1] not in SETTINGS:
-        return arguments
-    path = next((b for a, b in pairwise(arguments) if a == "--config"), None)
-    path = path or next((a.split("=", 1)[1] for a in arguments if a.startswith("--config=")), None)
-    if path is None:
-        return arguments
-    setting = from_toml(_read(Path(path)), SETTINGS[arguments[1]], path)
-    given = {argument.split("=", 1)[0].removeprefix("--no-") for argument in arguments if argument.startswith("--")}
-    given |= {name.removeprefix("--") for name in given}
-    added: list[str] = []
-    for one in dataclasses.fields(setting):
-        name, value = one.name.replace("_", "-"), getattr(setting, one.name)
-        if name in given or value is None:
-            continue
-        if isinstance(value, bool):
-            added += [f"--{name}"] if value else []
-        else:
-            added += [f"--{name}", *(map(str, value) if isinstance(value, (tuple, list)) else [str(value)])]
-    return [*arguments[:2], *added, *arguments[2:]]
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("CONFIG", f"--config {path} cannot be read: {error}", fix="check the path") from error
+        raise InputError("CONFIG", f"--config {path} cannot be read: {error}", fix="check the file") from error

@@ -8,13 +8,23 @@ from typing import Any
 
 from tidegate.errors import InputError
 from tidegate.estimator.composer import Composer
-from tidegate.estimator.estimator import Estimator, Watch, read_card
+from tidegate.estimator.estimator import Estimator, Watch
+from tidegate.estimator.folder import holds_model, read_card
 from tidegate.estimator.forecaster import Forecaster
 from tidegate.estimator.language_model import LanguageModel
 
 ESTIMATORS: dict[str, type[Estimator[Any]]] = {kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer)}
 
-__all__ = ["ESTIMATORS", "Composer", "Estimator", "Forecaster", "LanguageModel", "Watch", "from_pretrained"]
+__all__ = [
+    "ESTIMATORS",
+    "Composer",
+    "Estimator",
+    "Forecaster",
+    "LanguageModel",
+    "Watch",
+    "from_pretrained",
+    "holds_model",
+]
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:

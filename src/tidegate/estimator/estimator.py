@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from sklearn.base import BaseEstimator
 
 from tidegate import tasks, zoo
 from tidegate.data import Source
-from tidegate.errors import InputError, SpecError
+from tidegate.errors import InputError, TidegateError
+from tidegate.estimator.folder import (
+    CARD,
+    CHECKPOINT,
+    CONFIG,
+    FORMAT,
+    WEIGHTS,
+    content_of,
+    damaged,
+    held,
+    holds_model,
+    read_card,
+    with_weights,
+)
 from tidegate.nn import Recurrent
 from tidegate.records import DataRecord, EpochRecord, ScoreRecord, StepRecord
 from tidegate.setting import Training, from_toml, to_toml
@@ -26,8 +41,7 @@ from tidegate.storage import replace_file
 from tidegate.tasks import AnyTask, Encoding, MakeLayer
 from tidegate.train import Log, Plan, World, evaluate, train
 
-FORMAT = 1
-CONFIG, CARD, WEIGHTS, CHECKPOINT = "config.toml", "model.json", "model.safetensors", "checkpoint.safetensors"
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)  # a card's content
 
 S = TypeVar("S", bound=Training)
 
@@ -83,13 +97,13 @@ class Estimator(BaseEstimator, Generic[S]):
             valid: a file of its own for validation; else it is a part of the data.
             test: the same for the test.
             folder: where checkpoints and logs go, and the finished model. A fit that was interrupted goes on
-                from there exactly.
+                from there exactly; one that was finished is read back.
             watch: who wants to know how it goes on.
             tensorboard: write TensorBoard's files there too.
 
         Raises:
-            InputError: settings or data that cannot be used, a folder that holds another model, or a training
-                whose loss is no longer finite.
+            InputError: settings or data that cannot be used, a folder that holds another model or is being
+                written by another fit, or a training whose loss is no longer finite.
         """
         watch = watch or Watch()
         setting = self.setting()
@@ -97,29 +111,21 @@ class Estimator(BaseEstimator, Generic[S]):
         self.graph_ = graph_of(self.cell)
         task = tasks.load(self.source(data, y), self.kind.name, setting, valid=valid, test=test)
         watch.on_data(task.data)
-        home = Path(folder) if folder is not None and World().first else None
-        log = Log(home, tensorboard=tensorboard) if home else None
+        if folder is None:
+            return self._fit(task, None, watch, tensorboard=tensorboard)
+        with held(Path(folder)):
+            if holds_model(Path(folder)):
+                return self._take(self.from_pretrained(folder), task, Path(folder))
+            return self._fit(task, Path(folder), watch, tensorboard=tensorboard)
 
-        def on_epoch(record: EpochRecord) -> None:
-            if log:
-                log.epoch(record)
-            watch.on_epoch(record)
-
-        def on_step(record: StepRecord) -> None:
-            if log:
-                log.step(record)
-            if watch.on_step:
-                watch.on_step(record)
-
-        outcome = train(
-            task,
-            make_layer(self.graph_, setting),
-            Plan.of(setting),
-            checkpoint=Path(folder) / CHECKPOINT if folder is not None else None,
-            on_epoch=on_epoch,
-            on_step=on_step if tensorboard or watch.on_step else None,
-        )
+    def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
+        setting, checkpoint = task.setting, home and home / CHECKPOINT
+        with _logged(home, watch, tensorboard=tensorboard) as (on_step, on_epoch):
+            layer = make_layer(self.graph_, setting)
+            outcome = train(task, layer, Plan.of(setting), checkpoint=checkpoint, on_epoch=on_epoch, on_step=on_step)
         if outcome.diverged:
+            if checkpoint and World().first:
+                checkpoint.unlink(missing_ok=True)  # so that the same folder can be tried with another rate
             raise InputError(
                 "DIVERGED",
                 f"training diverged in epoch {len(outcome.curve)}: the loss is no longer a finite number",
@@ -128,9 +134,31 @@ class Estimator(BaseEstimator, Generic[S]):
         self.model_, self.encoding_, self.data_ = outcome.model.eval(), task.encoding, task.data
         self.curve_ = outcome.curve
         self.scores_ = self._scores(task)
-        if home:
+        if home and checkpoint and World().first:
             self.save_pretrained(home)
-            (home / CHECKPOINT).unlink(missing_ok=True)
+            checkpoint.unlink(missing_ok=True)
+        return self
+
+    def _take(self, other: Self, task: AnyTask, home: Path) -> Self:
+        """Be what was trained already, if it is what would be trained now."""
+        mine, theirs = (dataclasses.asdict(one.setting()) for one in (self, other))
+        differing = [name for name in mine if mine[name] != theirs[name] and name != "cell"]
+        said = ", ".join(f"{name} {theirs[name]!r} and not {mine[name]!r}" for name in differing)
+        if self.graph_ != other.graph_:
+            said = ", ".join(filter(None, [_other_cell(self.graph_, other.graph_), said]))
+        if not said and other.data_.hash != task.data.hash:
+            said = (
+                f"data {other.data_.name} whose SHA-256 is {other.data_.hash[:12]}... and not {task.data.hash[:12]}..."
+            )
+        if said:
+            raise InputError(
+                "OUT_TAKEN",
+                f"{home} holds a model that was trained with {said}",
+                fix="choose another folder, or delete that one",
+            )
+        for name, value in vars(other).items():
+            if name.endswith("_"):  # what fitting leaves, as in scikit-learn
+                setattr(self, name, value)
         return self
 
     def evaluate(self, data: Any = None, y: Any = None) -> list[ScoreRecord]:
@@ -172,18 +200,20 @@ class Estimator(BaseEstimator, Generic[S]):
         """
         self._check_fitted()
         home = Path(folder)
+        tensors = {name: tensor.detach().contiguous() for name, tensor in self.model_.state_dict().items()}
+        files = {WEIGHTS: save(tensors), CONFIG: to_toml(self.setting()).encode()}
         card = {
             "format": FORMAT,
             "task": self.kind.name,
+            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
             "cell": self.graph_.to_json(),
             "encoding": self.encoding_.to_json(),
             "data": dataclasses.asdict(self.data_),
             "scores": [dataclasses.asdict(score) for score in self.scores_],
             "curve": [dataclasses.asdict(epoch) for epoch in self.curve_],
         }
-        weights = {name: tensor.detach().contiguous() for name, tensor in self.model_.state_dict().items()}
-        replace_file(home / WEIGHTS, save(weights))
-        replace_file(home / CONFIG, to_toml(self.setting()))
+        for name, content in files.items():
+            replace_file(home / name, content)
         replace_file(home / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")  # last: it makes a model of it
 
     @classmethod
@@ -201,23 +231,20 @@ class Estimator(BaseEstimator, Generic[S]):
                 f"{home} holds a model of the task {card['task']!r}, expected {cls.kind.name!r}",
                 fix="name the folder of another model",
             )
-        setting = from_toml(_text(home / CONFIG), cls.kind.setting_type, str(home / CONFIG))
-        made = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
+        config, weights = (content_of(home, name, card) for name in (CONFIG, WEIGHTS))
         try:
-            made._restore(card, setting, load_file(home / WEIGHTS))
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, SpecError) as error:
-            said = " ".join(str(error).split())[:200]
-            raise InputError(
-                "MODEL_DAMAGED", f"{home} is not a readable model: {said}", fix="train it again"
-            ) from error
+            setting = from_toml(config.decode(), cls.kind.setting_type, CONFIG)
+            made = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
+            made._restore(card, setting, load(weights))
+        except (*MALFORMED, SafetensorError, TidegateError) as error:
+            raise damaged(f"{home} holds no readable model: {type(error).__name__}: {error}") from error
         return made
 
     def _restore(self, card: dict[str, Any], setting: Training, weights: dict[str, torch.Tensor]) -> None:
         self.graph_ = Graph.from_json(card["cell"])
+        self.cell = _shortest(self.cell, self.graph_)
         self.encoding_ = _encoding(self.kind, card["encoding"])
-        self.model_ = self.encoding_.model(make_layer(self.graph_, setting), setting)
-        self.model_.to(next(iter(weights.values())).dtype).load_state_dict(weights)
-        self.model_.eval()
+        self.model_ = with_weights(lambda: self.encoding_.model(make_layer(self.graph_, setting), setting), weights)
         self.data_ = DataRecord(**{**card["data"], "warnings": tuple(card["data"]["warnings"])})
         self.scores_ = [ScoreRecord(**score) for score in card["scores"]]
         self.curve_ = tuple(EpochRecord(**epoch) for epoch in card["curve"])
@@ -227,33 +254,32 @@ class Estimator(BaseEstimator, Generic[S]):
             raise InputError("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
 
 
-def read_card(home: Path) -> dict[str, Any]:
-    """What ``model.json`` of a saved model says.
+@contextmanager
+def _logged(
+    home: Path | None, watch: Watch, *, tensorboard: bool
+) -> Iterator[tuple[Callable[[StepRecord], None] | None, Callable[[EpochRecord], None]]]:
+    """Whom a training tells about steps and epochs: the log, and those who watch; in the first process only."""
+    if not World().first:
+        yield None, lambda _: None
+        return
+    log = Log(home, tensorboard=tensorboard) if home else None
 
-    Raises:
-        InputError: no such folder, no model in it, or a damaged one.
-    """
-    if not (home / CARD).is_file():
-        unfinished = (home / CHECKPOINT).exists()
-        what = "a training that is not finished yet" if unfinished else "no trained model"
-        fix = "give the train command again: it goes on" if unfinished else "make one with tidegate train"
-        there = "there is no folder" if not home.is_dir() else f"{what}: no {CARD} in"
-        raise InputError("MODEL_MISSING", f"{there} {home}", fix=fix)
+    def on_epoch(record: EpochRecord) -> None:
+        if log:
+            log.epoch(record)
+        watch.on_epoch(record)
+
+    def on_step(record: StepRecord) -> None:
+        if log:
+            log.step(record)
+        if watch.on_step:
+            watch.on_step(record)
+
     try:
-        card = json.loads(_text(home / CARD))
-        if card["format"] == FORMAT and isinstance(card["task"], str):
-            return dict(card)
-        wrong = f"format {card['format']!r}, expected {FORMAT}"
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        wrong = f"{type(error).__name__}: {error}"
-    raise InputError("MODEL_DAMAGED", f"{home / CARD} is not a model's: {wrong}", fix="train it again")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("MODEL_DAMAGED", f"{path} cannot be read: {error}", fix="train it again") from error
+        yield (on_step if tensorboard or watch.on_step else None), on_epoch
+    finally:
+        if log:
+            log.close()
 
 
 def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:
@@ -271,6 +297,15 @@ def graph_of(cell: str | type[Cell] | Graph) -> Graph:
 def cell_name(cell: str | type[Cell] | Graph) -> str:
     """How a configuration names a cell."""
     return cell if isinstance(cell, str) else graph_of(cell).name
+
+
+def _other_cell(mine: Graph, theirs: Graph) -> str:
+    return f"another {theirs.name} cell" if mine.name == theirs.name else f"cell {theirs.name} and not {mine.name}"
+
+
+def _shortest(name: str, graph: Graph) -> str | Graph:
+    """The name, if the zoo has that very cell under it; else the cell itself, of a file that is not needed any more."""
+    return name if name.strip().lower() in zoo.CELLS and graph_of(name) == graph else graph
 
 
 def make_layer(graph: Graph, setting: Training) -> MakeLayer:

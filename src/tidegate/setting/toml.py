@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import reprlib
 import tomllib
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -17,14 +17,14 @@ S = TypeVar("S", bound=Training)
 
 
 def to_toml(setting: Training) -> str:
-    """The settings as TOML, the task first; what is None is left out.
+    """The settings as TOML: the task, its own settings, the model's, the training's; what is None is left out.
 
     Examples:
         >>> from tidegate.setting import Music
         >>> print(to_toml(Music(cell="gru", epochs=3)).splitlines()[0:3])
         ['task = "music"', 'cell = "gru"', 'hidden_size = 128']
     """
-    values = {field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)}
+    values = {name: getattr(setting, name) for name in setting.names()}
     return tomli_w.dumps({"task": setting.task, **{name: value for name, value in values.items() if value is not None}})
 
 
@@ -40,23 +40,22 @@ def from_toml(text: str, kind: type[S], name: str = "the configuration") -> S:
         InputError: not TOML, a key that is no setting, a value of another kind or out of range, or
             the settings of another task.
     """
-    try:
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError("TOML", f"{name} is not TOML: {error}", fix="write lines such as hidden_size = 128") from None
+    values = _read(text, name)
     task = values.pop("task", kind.task)
     if task != kind.task:
+        said = reprlib.repr(task)
         raise InputError(
-            "TOML_TASK", f"{name} has settings of the task {task!r}, expected {kind.task!r}", fix="take another file"
+            "TOML_TASK", f"{name} has settings of the task {said}, expected {kind.task!r}", fix="take another file"
         )
-    hints = get_type_hints(kind)
-    known = [field.name for field in dataclasses.fields(kind)]
+    hints, known = get_type_hints(kind), kind.names()
     for key, value in values.items():
         if key not in known:
             near = get_close_matches(key, known, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(
-                "TOML_KEY", f"{name} sets {key!r}, which {kind.task} does not have{meant}", fix="correct or remove it"
+                "TOML_KEY",
+                f"{name} sets {reprlib.repr(key)}, which {kind.task} does not have{meant}",
+                fix="correct or remove it",
             )
         values[key] = _fitted(value, hints[key], key, name)
     setting = kind(**values)
@@ -64,15 +63,55 @@ def from_toml(text: str, kind: type[S], name: str = "the configuration") -> S:
     return setting
 
 
+def _read(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
+        said = " ".join(str(error).split())[:200]
+        raise InputError("TOML", f"{name} is not TOML: {said}", fix="write lines such as hidden_size = 128") from None
+
+
 def _fitted(value: Any, hint: Any, key: str, name: str) -> Any:
-    for option in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
-        if get_origin(option) is Literal and value in get_args(option):
-            return value
-        if option is float and type(value) is int:
-            return float(value)
-        if option is not NoneType and get_origin(option) is None and type(value) is option:
-            return value
-        if get_origin(option) in (tuple, list) and isinstance(value, list):
-            return get_origin(option)(value)
-    wanted = getattr(hint, "__name__", str(hint).replace("typing.", ""))
-    raise InputError("TOML_VALUE", f"{name} sets {key} to {value!r}, expected {wanted}", fix="correct it")
+    """The value, an integer as a float and a list as a tuple where such are wanted."""
+    for option in _options(hint):
+        found = _converted(value, option)
+        if found is not None:
+            return found
+    wanted = " or ".join(_said(option) for option in _options(hint))
+    raise InputError("TOML_VALUE", f"{name} sets {key} to {reprlib.repr(value)}, expected {wanted}", fix="correct it")
+
+
+def _options(hint: Any) -> list[Any]:
+    """What a setting may be; None cannot be written in TOML."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return [option for option in options if option is not NoneType]
+
+
+def _converted(value: Any, option: Any) -> Any:
+    """The value as that type, or None where it is not."""
+    origin, arguments = get_origin(option), get_args(option)
+    if origin is Literal:
+        return value if any(type(value) is type(one) and value == one for one in arguments) else None
+    if origin in (tuple, list):
+        items = [_converted(item, arguments[0]) for item in value] if isinstance(value, list) else [None]
+        fits = all(item is not None for item in items) and _long_enough(items, arguments)
+        return origin(items) if fits else None
+    if option is float and type(value) is int:
+        return float(value) if abs(value) < 1 << 53 else None
+    return value if type(value) is option else None
+
+
+def _long_enough(items: list[Any], arguments: tuple[Any, ...]) -> bool:
+    """Whether a list has as many items as the type says; one type stands for all."""
+    return len(arguments) < 2 or arguments[1] is Ellipsis or len(items) == len(arguments)
+
+
+def _said(option: Any) -> str:
+    """A type in words."""
+    origin, arguments = get_origin(option), get_args(option)
+    if origin is Literal:
+        return " or ".join(f'"{one}"' for one in arguments)
+    if origin in (tuple, list):
+        return f"a list, each item {_said(arguments[0])}"
+    words = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
+    return words.get(option, str(option))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from tidegate.errors import InputError
@@ -70,6 +71,12 @@ class Training:
     }
 
     @classmethod
+    def names(cls) -> list[str]:
+        """All settings: those of the task alone first, then those of the model, then those of its training."""
+        every, shared = ([field.name for field in fields(kind)] for kind in (cls, Training))
+        return [name for name in every if name not in shared] + shared
+
+    @classmethod
     def ranges(cls) -> dict[str, Range]:
         """The least and the largest value of each number, those of the base classes included."""
         found: dict[str, Range] = {}
@@ -87,7 +94,8 @@ class Training:
             value: Any = getattr(self, name)
             if value is not None and not low <= value <= high:
                 most = f" and at most {high:g}" if math.isfinite(high) else ""
-                raise InputError("SETTING_RANGE", f"{flag(name)} is {value}", fix=f"give at least {low:g}{most}")
+                said = reprlib.repr(value)
+                raise InputError("SETTING_RANGE", f"{flag(name)} is {said}", fix=f"give at least {low:g}{most}")
 
 
 def flag(name: str) -> str:

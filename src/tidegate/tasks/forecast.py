@@ -75,6 +75,7 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
     name = "forecast"
     metric = "MAE/sd"
     unit = "standard deviations of the training target"
+    items = "rows"
     recipe = Recipe(parameters=10_000)
 
     setting_type = settings.Forecast

@@ -55,6 +55,15 @@ class Batch:
         }
         return replace(self, **rows)
 
+    def to(self, dtype: torch.dtype) -> Self:
+        """The same with all floating-point tensors in another precision."""
+        floats: dict[str, Any] = {
+            field.name: value.to(dtype)
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor) and value.is_floating_point()
+        }
+        return replace(self, **floats)
+
     def scored(self) -> torch.Tensor:
         """[T, B] bool: the steps that count, neither context nor padding."""
         steps, rows = self.inputs.shape[:2]
@@ -173,6 +182,7 @@ class Task(ABC, Generic[S, E]):
     name: ClassVar[str]
     metric: ClassVar[str]  # what training validates by; better when lower
     unit: ClassVar[str]
+    items: ClassVar[str] = "steps"  # what ``Measure.count`` counts, for people who watch a training
     setting_type: ClassVar[type[Any]]  # the class of ``setting``
     encoding_type: ClassVar[type[Any]]  # the class of ``encoding``
     reads_folders: ClassVar[bool] = False

@@ -16,21 +16,24 @@ from tidegate.storage import replace_file
 class Log:
     """Writes ``log.csv``, a line for each epoch, into a folder; with ``tensorboard`` also events beside it.
 
-    A run that goes on from a checkpoint replaces the lines of epochs that it trains again.
+    A run that goes on from a checkpoint replaces the lines of epochs that it trains again, and hides its earlier
+    events from its first step on. Events of steps and epochs alike stand at the number of steps so far.
 
     Raises:
         InputError: ``tensorboard`` is wanted and not installed.
     """
 
     def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
-        self._path = folder / "log.csv"
-        self._writer = _tensorboard(folder / "tensorboard") if tensorboard else None
+        self._path, self._events = folder / "log.csv", folder / "tensorboard"
+        self._make = _summary_writer() if tensorboard else None
+        self._writer: Any = None
         self._steps = 0
 
     def step(self, record: StepRecord) -> None:
         """Note a step."""
-        self._steps += 1
-        if self._writer is not None:
+        self._steps = record.total
+        if self._make is not None:
+            self._writer = self._writer or self._make(str(self._events), purge_step=self._steps)
             self._writer.add_scalar("step/loss", record.loss, self._steps)
             self._writer.add_scalar("step/gradient norm", record.gradient_norm, self._steps)
 
@@ -45,8 +48,13 @@ class Log:
         replace_file(self._path, text.getvalue())
         if self._writer is not None:
             for name in ("train", "valid", "gradient_norm", "learning_rate", "seconds"):
-                self._writer.add_scalar(f"epoch/{name}", getattr(record, name), record.epoch)
+                self._writer.add_scalar(f"epoch/{name}", getattr(record, name), self._steps)
             self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is waiting to be written."""
+        if self._writer is not None:
+            self._writer.close()
 
     def _earlier(self) -> list[dict[str, str]]:
         if not self._path.exists():
@@ -54,11 +62,11 @@ class Log:
         return list(csv.DictReader(io.StringIO(self._path.read_text(encoding="utf-8"))))
 
 
-def _tensorboard(folder: Path) -> Any:
+def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter  # an optional package, slow to load
     except ImportError:
         raise InputError(
             "TENSORBOARD", "TensorBoard is not installed", fix="pip install 'tidegate[log]', or leave it out"
         ) from None
-    return SummaryWriter(str(folder))
+    return SummaryWriter

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from tidegate.tasks import Batch
@@ -61,14 +62,28 @@ class World:
         return everything or []
 
 
+def started_by_torchrun() -> bool:
+    """Whether this is one of several processes."""
+    return "WORLD_SIZE" in os.environ and "RANK" in os.environ
+
+
 @contextmanager
 def launched() -> Iterator[World]:
-    """Join the other processes if torchrun started this one, and leave them at the end."""
-    if "WORLD_SIZE" not in os.environ or "RANK" not in os.environ:
+    """Join the other processes if torchrun started this one, and leave them at the end.
+
+    Where several fail, or one after the other because it waits for it in vain, the first one raises its error and
+    the others end in silence.
+    """
+    if not started_by_torchrun():
         yield World()
         return
-    distributed.init_process_group("gloo")
+    store, rank, size = next(rendezvous("env://"))
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
     try:
         yield World()
+    except BaseException:
+        if store.add("tidegate failures", 1) > 1:
+            raise SystemExit(1) from None
+        raise
     finally:
         distributed.destroy_process_group()

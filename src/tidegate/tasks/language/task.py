@@ -52,6 +52,7 @@ class Language(Task[settings.Language, LanguageEncoding]):
     name = "language"
     metric = "bits per character"
     unit = "bits per character"
+    items = "symbols"
     setting_type = settings.Language
     encoding_type = LanguageEncoding
 

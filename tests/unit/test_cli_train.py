@@ -1,0 +1,242 @@
+"""``tidegate train``: its options, what it says while it runs, and what becomes of a training that is stopped."""
+
+import io
+import os
+import re
+import signal
+import time
+
+import pytest
+from rich.console import Console
+
+from tests.unit.process import start
+from tidegate.cli import main, training
+from tidegate.cli.training import TrainingProgress
+from tidegate.records import DataRecord, EpochRecord, StepRecord
+from tidegate.setting import SETTINGS, Forecast, Language, Music, from_toml, to_toml
+from tidegate.train import Checkpoint
+
+QUICK = ["--hidden-size", "4", "--epochs", "1"]
+
+
+def fails(capsys, *arguments: str) -> str:
+    """Run a command that must fail on its input; returns its one line."""
+    assert main(["train", *arguments]) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("tidegate: ")
+    return line
+
+
+def printed(capsys, *arguments: str) -> str:
+    assert main(["train", *arguments, "--print-config"]) == 0
+    return capsys.readouterr().out
+
+
+class TestOptions:
+    def test_no_task(self, capsys) -> None:
+        assert "tidegate train TASK DATA; tasks: " in fails(capsys)
+
+    @pytest.mark.parametrize(("task", "says"), [("lnguage", "did you mean 'language'"), ("jsb", "no task 'jsb'")])
+    def test_an_unknown_task(self, capsys, task, says) -> None:
+        assert says in fails(capsys, task, "x.txt")
+
+    def test_options_before_the_task(self, capsys) -> None:
+        assert "tidegate train TASK DATA" in fails(capsys, "--out", "x", "music", "jsb")
+
+    @pytest.mark.parametrize("task", SETTINGS)
+    def test_no_data(self, capsys, task) -> None:
+        assert f"train {task} wants DATA" in fails(capsys, task)
+
+    def test_an_unknown_option_is_answered_with_the_nearest_once(self, capsys) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(["train", "music", "jsb", "--hiden-size", "3"])
+        assert ended.value.code == 2
+        error = capsys.readouterr().err
+        assert error.count("--hidden-size") == 1
+        assert "forecast" not in error
+
+    @pytest.mark.parametrize("task", SETTINGS)
+    def test_help_has_every_setting_the_tasks_own_first(self, capsys, task) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(["train", task, "--help"])
+        assert not ended.value.code
+        text = capsys.readouterr().out
+        flags = [f"--{name.replace('_', '-')}" for name in SETTINGS[task].names()]
+        places = [re.search(rf"^\W* {flag}[ ,]", text, re.MULTILINE).start() for flag in flags]
+        assert places == sorted(places)
+        assert "NUMBER" in text
+        assert not re.search(r"\b(INT|FLOAT|STR|None)\b", text)
+
+    def test_help_lists_the_tasks(self, capsys) -> None:
+        with pytest.raises(SystemExit):
+            main(["train", "--help"])
+        text = capsys.readouterr().out
+        assert all(f"• {task}" in text for task in SETTINGS)
+
+    @pytest.mark.parametrize("task", SETTINGS)
+    def test_what_is_printed_is_a_configuration(self, capsys, task) -> None:
+        kind = SETTINGS[task]
+        assert from_toml(printed(capsys, task), kind) == kind()
+        given = printed(capsys, task, "any.data", "--cell", "gru", "--hidden_size=7", "--layer-norm")
+        assert from_toml(given, kind) == kind(cell="gru", hidden_size=7, layer_norm=True)
+
+
+class TestConfig:
+    @pytest.fixture
+    def file(self, tmp_path):
+        path = tmp_path / "my settings =é.toml"
+        path.write_text(to_toml(Music(cell="gru", hidden_size=9, layer_norm=True, schedule="cosine", clip=2.5)))
+        return path
+
+    @pytest.mark.parametrize("form", ["two", "one"])
+    def test_a_file_stands_for_its_options(self, capsys, file, form) -> None:
+        given = ["--config", str(file)] if form == "two" else [f"--config={file}"]
+        assert printed(capsys, "music", "jsb", *given) == file.read_text()
+
+    @pytest.mark.parametrize(
+        ("given", "change"),
+        [
+            (["--hidden-size", "3"], {"hidden_size": 3}),
+            (["--hidden_size", "3"], {"hidden_size": 3}),
+            (["--hidden-size=3", "--cell=mgu"], {"hidden_size": 3, "cell": "mgu"}),
+            (["--no-layer-norm"], {"layer_norm": False}),
+            (["--no_layer_norm"], {"layer_norm": False}),
+            (["--layer-norm"], {}),
+            (["--clip", "1.0"], {"clip": 1.0}),  # the default, said aloud
+            (["--schedule", "plateau"], {"schedule": "plateau"}),
+        ],
+    )
+    @pytest.mark.parametrize("first", [True, False])
+    def test_options_stand_above_it_on_either_side(self, capsys, file, given, change, first) -> None:
+        config = ["--config", str(file)]
+        arguments = [*given, *config] if first else [*config, *given]
+        found = from_toml(printed(capsys, "music", *arguments, "jsb"), Music)
+        expected = {"cell": "gru", "hidden_size": 9, "layer_norm": True, "schedule": "cosine", "clip": 2.5, **change}
+        assert found == Music(**expected)
+
+    def test_none_stays_none_unless_given(self, capsys, tmp_path) -> None:
+        path = tmp_path / "f.toml"
+        path.write_text("epochs = 2\n")
+        assert from_toml(printed(capsys, "forecast", "--config", str(path)), Forecast).target is None
+        path.write_text('target = "two words"\n')
+        assert from_toml(printed(capsys, "forecast", "--config", str(path)), Forecast).target == "two words"
+        given = printed(capsys, "forecast", "--config", str(path), "--target=-odd")
+        assert from_toml(given, Forecast).target == "-odd"
+
+    def test_a_file_of_another_task(self, capsys, file) -> None:
+        assert "'music', expected 'language'" in fails(capsys, "language", "shakespeare", "--config", str(file))
+
+
+class TestFolder:
+    def test_a_finished_model_is_not_trained_again(self, capsys, tmp_path) -> None:
+        command = ["train", "music", "jsb", *QUICK, "--out", str(tmp_path / "m")]
+        assert main(command) == 0
+        first = capsys.readouterr().out
+        weights = (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns
+        assert main(command) == 0
+        second = capsys.readouterr().out
+        assert "epoch 1: train" in first
+        assert "epoch 1" not in second
+        assert "this model was trained already" in second
+        assert [line for line in first.splitlines() if "NLL" in line] == [
+            line for line in second.splitlines() if "NLL" in line
+        ]
+        assert (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns == weights
+        line = fails(capsys, "music", "jsb", *QUICK, "--seed", "1", "--out", str(tmp_path / "m"))
+        assert "seed 0 and not 1" in line
+        assert main(["evaluate", str(tmp_path / "m")]) == 0
+        assert "NLL" in capsys.readouterr().out
+
+    def test_models_go_where_their_names_say(self, tmp_path, monkeypatch, capsys) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert main(["train", "music", "jsb", *QUICK]) == 0
+        assert "model: tidegate-models/jsb" in capsys.readouterr().out
+        assert (tmp_path / "tidegate-models" / "jsb" / "model.json").exists()
+
+
+class TestProgress:
+    DATA = DataRecord("a.txt", "0", "prose", "", "in order", ("odd",))
+
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        now = [100.0]
+        monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+        return now
+
+    def epoch(self, progress: TrainingProgress, clock: list[float], number: int, first: int = 1) -> None:
+        """Forty steps of 3 s and 500 characters each; the very first takes a minute longer, as one that compiles."""
+        for step in range(first, 41):
+            clock[0] += 63.0 if step == first else 3.0
+            progress.watch.on_step(StepRecord(number, step, 40, 2.0, 0.1, 500, 3.0, step))
+        progress.watch.on_epoch(EpochRecord(number, 2.0, 2.5, 0.1, 8e-3, 130.0))
+
+    def lines(self, clock, first: int = 1) -> list[str]:
+        text = io.StringIO()
+        with TrainingProgress(Console(file=text, width=200), Language(epochs=3)) as progress:
+            progress.watch.on_data(self.DATA)
+            self.epoch(progress, clock, 1, first)
+        return text.getvalue().splitlines()
+
+    def test_a_pipe_gets_a_line_each_ten_seconds(self, clock) -> None:
+        data, split, note, *steps, epoch = self.lines(clock)
+        assert data == "language: a.txt, prose"
+        assert split == "split in order"
+        assert note == "note: odd"
+        places = [int(re.search(r"step (\d+)/40", line)[1]) for line in steps]
+        assert places == list(range(5, 41, 4))  # 12 s apart
+        assert steps[0] == "epoch 1: step 5/40, loss 2, 167 characters/s, 2 min left in this epoch"
+        assert steps[-1].endswith("9.0 s left in this epoch")
+        assert epoch == "epoch 1: train 2, valid 2.5, gradient 0.1, rate 0.008, 2 min; at most 4 min left"
+
+    def test_a_training_that_goes_on_says_where(self, clock) -> None:
+        lines = self.lines(clock, first=31)
+        assert lines[3] == "goes on from epoch 1, step 31"
+        assert "step 35/40, loss 2, 167 characters/s, 15 s left in this epoch" in lines[4]
+
+    def test_a_terminal_gets_a_bar(self, clock) -> None:
+        text = io.StringIO()
+        screen = Console(file=text, force_terminal=True, width=140, color_system=None, legacy_windows=False)
+        with TrainingProgress(screen, Language(epochs=3)) as progress:
+            self.epoch(progress, clock, 1)
+        drawn = text.getvalue()
+        assert "━" in drawn
+        assert "step 20/40, loss 2, 167 characters/s, 60 s left in this epoch" in drawn
+        assert "at most 4 min left" in drawn
+
+
+class TestStopping:
+    COMMAND = ("train", "language", "shakespeare", "--hidden-size", "24", "--epochs", "2", "--dropout", "0.2")
+
+    def wait(self, process, path, steps: int) -> int:
+        """Until a checkpoint is beyond so many steps; returns how many."""
+        deadline = time.monotonic() + 200
+        while time.monotonic() < deadline:
+            assert process.is_alive(), "it ended before it could be stopped"
+            if path.exists() and (found := Checkpoint.load(path).data["progress"]["steps"]) > steps:
+                return found
+            time.sleep(0.02)
+        raise AssertionError("no checkpoint came")
+
+    def test_killed_and_interrupted_it_ends_with_the_same_bytes(self, tmp_path) -> None:
+        whole = start([*self.COMMAND, "--out", str(tmp_path / "whole")], tmp_path / "whole.out")
+        command, path, steps = (
+            [*self.COMMAND, "--out", str(tmp_path / "cut")],
+            tmp_path / "cut" / "checkpoint.safetensors",
+            0,
+        )
+        for sign, code in ((signal.SIGKILL, -9), (signal.SIGKILL, -9), (signal.SIGINT, 130)):
+            process = start(command, tmp_path / "cut.out")
+            steps = self.wait(process, path, steps)
+            os.kill(process.pid, sign)
+            process.join(60)
+            assert process.exitcode == code
+        said = (tmp_path / "cut.err").read_text().split("\n")
+        assert said == ["", "interrupted; the same command goes on from here", ""]
+        last = start(command, tmp_path / "cut.out")
+        for process in (whole, last):
+            process.join(200)
+            assert process.exitcode == 0
+        assert "goes on from epoch" in (tmp_path / "cut.out").read_text()
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
+        assert weights[0] == weights[1]

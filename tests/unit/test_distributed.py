@@ -1,0 +1,124 @@
+"""Two processes that torchrun starts are one training: the same numbers, one voice, one set of files."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.unit import together
+from tests.unit.process import start
+from tidegate.cli import main
+from tidegate.train import Checkpoint
+
+ROOT = Path(__file__).parents[2]
+TOLERANCE = 1e-10  # float64; sums are taken in another order
+CELL = """
+import os
+if os.environ.get("RANK") == "1":
+    raise ValueError("not on this machine")
+from tidegate.zoo import GRU as Mine
+"""
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess:
+    """Two processes on this machine."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("together")
+    done = torchrun(together.__file__, str(made))
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def difference(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
+    assert left.keys() == right.keys()
+    return max(float((left[name] - right[name]).abs().max()) for name in left)
+
+
+def spoken(text: str) -> list[str]:
+    """What the command says of epochs and of the test, but for the clock."""
+    lines = [line.split(", gradient")[0] for line in text.splitlines()]
+    return [line for line in lines if line.startswith(("epoch", "NLL")) and " step " not in line]
+
+
+@pytest.mark.parametrize("name", ["shakespeare", "jsb"])
+def test_two_processes_train_as_one(folder, name) -> None:
+    one = together.run(name, together.PLAN)
+    first, second = (Checkpoint.load(folder / f"{name}-{rank}") for rank in range(2))
+    assert first.data == second.data
+    assert difference(first.tensors, second.tensors) == 0
+    assert next(iter(one.tensors.values())).dtype == torch.float64
+    assert difference(first.tensors, one.tensors) < TOLERANCE
+    assert len(one.data["curve"]) == together.PLAN.epochs
+    for mine, theirs in zip(one.data["curve"], first.data["curve"], strict=True):
+        assert mine == pytest.approx(theirs, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["shakespeare", "jsb"])
+def test_two_processes_go_on_exactly(folder, name) -> None:
+    whole, again = (Checkpoint.load(folder / f"{name}-{kind}-0") for kind in ("whole", "again"))
+    assert difference(whole.tensors, again.tensors) == 0
+    assert whole.data == again.data
+    assert difference(whole.tensors, Checkpoint.load(folder / f"{name}-0").tensors) > TOLERANCE  # dropout was on
+
+
+def test_the_command_writes_the_same_files_and_speaks_once(tmp_path, capfd) -> None:
+    command = [
+        "train",
+        "music",
+        "jsb",
+        "--hidden-size",
+        "6",
+        "--epochs",
+        "2",
+        "--dropout",
+        "0",
+        "--precision",
+        "float64",
+    ]
+    done = torchrun("-m", "tidegate", *command, "--out", str(tmp_path / "two"))
+    assert done.returncode == 0, done.stderr
+    assert main([*command, "--out", str(tmp_path / "one")]) == 0
+    one, two = map(spoken, (capfd.readouterr().out, done.stdout))
+    assert one == two
+    assert len(one) == 3
+    assert not done.stderr
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(
+        path.name for path in (tmp_path / "two").iterdir()
+    )
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    assert difference(*weights) < TOLERANCE
+    scores = [json.loads((tmp_path / name / "model.json").read_text())["scores"][0]["value"] for name in ("one", "two")]
+    assert scores[0] == pytest.approx(scores[1], rel=TOLERANCE)
+
+
+def test_an_error_of_one_process_ends_all_with_one_message(tmp_path) -> None:
+    """Processes as torchrun starts them, but nobody kills the other one here: it must end by itself."""
+    (tmp_path / "cell.py").write_text(CELL)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = ["train", "music", "jsb", "--cell", f"{tmp_path}/cell.py:Mine", "--out", str(tmp_path / "m")]
+    processes = []
+    for rank in range(2):
+        world = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+        processes.append(start(command, tmp_path / f"{rank}.out", {name: str(value) for name, value in world.items()}))
+    for process in processes:
+        process.join(120)
+        assert process.exitcode
+    (said,) = [line for rank in range(2) for line in (tmp_path / f"{rank}.err").read_text().splitlines()]
+    assert said.startswith("tidegate: ")
+    assert "not on this machine" in said
+    assert not (tmp_path / "m" / "model.json").exists()

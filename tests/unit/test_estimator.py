@@ -1,0 +1,356 @@
+"""Estimators: as scikit-learn has them, and folders that come back exactly or say what is wrong with them."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.base import clone
+
+from tidegate import zoo
+from tidegate.errors import InputError
+from tidegate.estimator import ESTIMATORS, Composer, LanguageModel, Watch, from_pretrained
+from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.tasks import Music
+from tidegate.train import loop
+
+SMALL = {"hidden_size": 4, "epochs": 1}
+FILES = ["config.toml", "model.json", "model.safetensors"]
+
+
+class Own(Cell):
+    gates = "z n"
+
+    def step(self, x, h, U):
+        z = sigmoid(x.z + U(h).z)
+        n = tanh(x.n + U(z * h).n)
+        return (1 - z) * h + z * n
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory) -> tuple[Composer, Path]:
+    folder = tmp_path_factory.mktemp("model") / "m"
+    return Composer(**SMALL).fit("jsb", folder=folder), folder
+
+
+@pytest.fixture
+def folder(fitted, tmp_path) -> Path:
+    """A copy that may be damaged."""
+    shutil.copytree(fitted[1], tmp_path / "m")
+    return tmp_path / "m"
+
+
+def answer(model: Composer) -> torch.Tensor:
+    inputs = (torch.rand(7, 2, 88, generator=torch.Generator().manual_seed(0)) < 0.1).float()
+    batch = next(iter(Music(_jsb()).batches("test")))
+    with torch.no_grad():
+        return model.model_(dataclasses.replace(batch, inputs=inputs, targets=inputs, lengths=None))[0]
+
+
+def _jsb():
+    from tidegate.data import locate
+
+    return locate("bundled:jsb")
+
+
+def sign(folder: Path) -> None:
+    """Make model.json vouch for what lies there now, as somebody could who means harm."""
+    card = json.loads((folder / "model.json").read_text())
+    card["sha256"] = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in card["sha256"]}
+    (folder / "model.json").write_text(json.dumps(card))
+
+
+def refused(folder: Path, *says: str) -> None:
+    with pytest.raises(InputError) as error:
+        from_pretrained(folder)
+    line = str(error.value)
+    assert len(line.splitlines()) == 1
+    assert len(line) < 600
+    assert all(part in line for part in says), line
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS.values(), ids=ESTIMATORS)
+def test_parameters_are_the_settings(kind) -> None:
+    made = kind(hidden_size=7)
+    assert set(made.get_params()) == {field.name for field in dataclasses.fields(kind.kind.setting_type)}
+    assert made.set_params(cell="gru", layers=2) is made
+    copy = clone(made)
+    assert copy is not made
+    assert copy.get_params() == made.get_params()
+    assert (copy.hidden_size, copy.cell, copy.layers) == (7, "gru", 2)
+    assert copy.setting() == made.setting()
+    with pytest.raises(ValueError, match="hiden_size"):
+        made.set_params(hiden_size=3)
+
+
+def test_what_is_not_fitted_says_so() -> None:
+    with pytest.raises(InputError, match="call fit first"):
+        Composer().evaluate()
+    with pytest.raises(InputError, match="call fit first"):
+        Composer().save_pretrained("/nowhere")
+
+
+def test_settings_are_checked_before_the_data_are_read() -> None:
+    with pytest.raises(InputError, match="--hidden-size is 0"):
+        Composer(hidden_size=0).fit("/nowhere/a.json")
+    with pytest.raises(InputError, match="did you mean: lstm"):
+        Composer(cell="lstn").fit("/nowhere/a.json")
+    with pytest.raises(InputError, match="there is no file"):
+        Composer().fit("/nowhere/a.json")
+
+
+def test_a_model_comes_back_exactly_and_leaves_the_random_state(fitted) -> None:
+    model, folder = fitted
+    state = torch.get_rng_state()
+    back = from_pretrained(folder)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert type(back) is Composer
+    assert torch.equal(answer(back), answer(model))
+    assert back.get_params() == model.get_params()
+    assert (back.scores_, back.curve_, back.data_) == (model.scores_, model.curve_, model.data_)
+    assert back.evaluate() == model.scores_
+    assert not back.model_.training
+
+
+def test_what_comes_back_is_saved_as_the_same_bytes(fitted, tmp_path) -> None:
+    from_pretrained(fitted[1]).save_pretrained(tmp_path / "again")
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (fitted[1] / name).read_bytes()
+
+
+def test_float64_goes_through(tmp_path) -> None:
+    model = Composer(**SMALL, precision="float64").fit("jsb", folder=tmp_path)
+    back = Composer.from_pretrained(tmp_path)
+    assert all(tensor.dtype == torch.float64 for tensor in back.model_.state_dict().values())
+    assert answer(back).dtype == torch.float64
+    assert torch.equal(answer(back), answer(model))
+    assert back.evaluate("jsb")[0].value > 0
+
+
+def test_a_cell_of_ones_own_comes_back_without_its_file(tmp_path) -> None:
+    model = Composer(**SMALL, cell=Own).fit("jsb", folder=tmp_path)
+    back = from_pretrained(tmp_path)
+    assert back.graph_ == Own.graph
+    assert torch.equal(answer(back), answer(model))
+    assert clone(back).fit("jsb").scores_ == model.scores_
+
+
+def test_a_finished_fit_is_read_back(fitted) -> None:
+    model, folder = fitted
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    epochs = []
+    again = Composer(**SMALL).fit("jsb", folder=folder, watch=Watch(on_epoch=epochs.append))
+    assert not epochs
+    assert torch.equal(answer(again), answer(model))
+    assert again.scores_ == model.scores_
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"} == {
+        name: time for name, time in before.items() if name != ".lock"
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"hidden_size": 5}, "hidden_size 4 and not 5"),
+        ({"seed": 1, "clip": 2.0}, "clip 1.0 and not 2.0, seed 0 and not 1"),
+        ({"cell": "gru"}, "cell LSTM and not GRU"),
+        ({"cell": type("LSTM", (Own,), {})}, "another LSTM cell"),
+    ],
+)
+def test_a_folder_with_another_model_is_refused(fitted, change, says) -> None:
+    with pytest.raises(InputError, match=says):
+        Composer(**{**SMALL, **change}).fit("jsb", folder=fitted[1])
+
+
+def test_a_folder_with_a_model_of_other_data_is_refused(fitted, tmp_path) -> None:
+    roll = [[60], [62], [60, 64]] * 3
+    (tmp_path / "a.json").write_text(json.dumps(dict.fromkeys(("train", "valid", "test"), [roll] * 3)))
+    with pytest.raises(InputError, match="with data JSB chorales"):
+        Composer(**SMALL).fit(tmp_path / "a.json", folder=fitted[1])
+    with pytest.raises(InputError, match="task 'music'"):
+        LanguageModel().fit("shakespeare", folder=fitted[1])
+
+
+def test_two_fits_do_not_write_into_one_folder(tmp_path) -> None:
+    def second(_) -> None:
+        Composer(**SMALL).fit("jsb", folder=tmp_path)
+
+    with pytest.raises(InputError, match="another training writes into"):
+        Composer(**SMALL).fit("jsb", folder=tmp_path, watch=Watch(on_epoch=second))
+
+
+def test_an_interrupted_fit_goes_on_and_its_log_has_each_epoch_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", -1.0)
+    settings = {"hidden_size": 4, "epochs": 4, "dropout": 0.3}
+    whole = Composer(**settings).fit("jsb", folder=tmp_path / "whole")
+
+    def stop(record) -> None:
+        if (record.epoch, record.step) == (3, 9):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Composer(**settings).fit("jsb", folder=tmp_path / "cut", watch=Watch(on_step=stop), tensorboard=True)
+    assert not (tmp_path / "cut" / "model.json").exists()
+    with pytest.raises(InputError, match="not finished yet"):
+        from_pretrained(tmp_path / "cut")
+    again = Composer(**settings).fit("jsb", folder=tmp_path / "cut", tensorboard=True)
+    assert torch.equal(answer(again), answer(whole))
+    rows = [
+        [line.rsplit(",", 1)[0] for line in (tmp_path / name / "log.csv").read_text().splitlines()]
+        for name in ("whole", "cut")
+    ]
+    assert rows[0] == rows[1]
+    assert [row.split(",")[0] for row in rows[0]] == ["epoch", "1", "2", "3", "4"]
+    assert not (tmp_path / "cut" / "checkpoint.safetensors").exists()
+    _check_events(tmp_path / "cut" / "tensorboard", again)
+
+
+def _check_events(folder: Path, model: Composer) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder)).Reload()
+    steps = [event.step for event in events.Scalars("step/loss")]
+    assert steps == list(range(1, 61))  # 15 batches of 229 pieces, four epochs, none twice
+    valid = events.Scalars("epoch/valid")
+    assert [event.step for event in valid] == [15, 30, 45, 60]
+    assert [event.value for event in valid] == pytest.approx([epoch.valid for epoch in model.curve_])
+
+
+def test_a_diverged_fit_says_so_and_leaves_the_folder_for_another_rate(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"diverged in epoch 1.*smaller learning rate than 100"):
+        Composer(**SMALL, cell="rnn/relu", learning_rate=100.0, clip=1e30).fit("jsb", folder=tmp_path)
+    assert Composer(**SMALL, cell="rnn/relu").fit("jsb", folder=tmp_path).scores_
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_is_needed(folder, name) -> None:
+    (folder / name).unlink()
+    refused(folder, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("left", [0, 7, -1])
+def test_a_truncated_file_is_refused(folder, name, left) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:left] if name != "model.json" or left >= 0 else content[:-3])
+    refused(folder, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("content", [b"\xff\xfe" * 50, b"[" * 100_000, b"{}", b"[]", b"null", b'{"format": 1}'])
+def test_other_content_is_refused(folder, name, content) -> None:
+    (folder / name).write_bytes(content)
+    refused(folder, name)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "model.safetensors"])
+def test_a_file_of_another_model_is_refused(folder, tmp_path, name) -> None:
+    Composer(**SMALL, seed=1).fit("jsb", folder=tmp_path / "other")  # the same shapes
+    shutil.copy(tmp_path / "other" / name, folder / name)
+    refused(folder, name, "of another model")
+
+
+def test_a_folder_and_a_file_that_are_none(tmp_path) -> None:
+    refused(tmp_path / "none", "there is no folder", "none")
+    refused(tmp_path, "no trained model", "model.json")
+    (tmp_path / "file").write_text("x")
+    refused(tmp_path / "file", "file")
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"format": "x" * 10**5}, {"format": None}, {"task": 3}])
+def test_another_format_is_refused(folder, change) -> None:
+    card = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**card, **change}))
+    refused(folder, "model.json", "format")
+
+
+def test_an_unknown_task_is_refused(folder) -> None:
+    card = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**card, "task": "poetry"}))
+    refused(folder, "poetry")
+    with pytest.raises(InputError, match="expected 'language'"):
+        LanguageModel.from_pretrained(folder)
+
+
+PARTS = ["cell", "encoding", "data", "scores", "curve", "sha256"]
+OTHER = [None, 3, "text", [], {}, [[[]]], {"a": {"b": 1}}]
+SOUND = [("encoding", {}), ("scores", []), ("scores", {}), ("curve", []), ("curve", {})]  # empty parts of this model
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [(part, value) for part in PARTS for value in OTHER if (part, value) not in SOUND]
+)
+def test_a_card_with_a_damaged_part_is_one_line(folder, part, value) -> None:
+    card = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**card, part: value}))
+    refused(folder, "m")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(folder, value) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["head.bias"][3] = value
+    save_file(weights, folder / "model.safetensors")
+    sign(folder)
+    refused(folder, "head.bias", "not finite")
+
+
+@pytest.mark.parametrize("line", ["hidden_size = 5", "hidden_size = 65536", "layers = 64", 'precision = "int8"'])
+def test_settings_of_another_size_ask_for_no_memory(folder, line) -> None:
+    key = line.split(" = ", maxsplit=1)[0]
+    text = (folder / "config.toml").read_text().splitlines()
+    (folder / "config.toml").write_text("\n".join(line if row.startswith(key) else row for row in text))
+    sign(folder)
+    refused(folder, "shape" if key != "precision" else "precision")
+
+
+@pytest.mark.parametrize("drop", ["head.weight", None])
+def test_weights_that_are_missing_or_too_many_are_named(folder, drop) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights = {name: tensor for name, tensor in weights.items() if name != drop} | (
+        {} if drop else {"extra": torch.ones(1)}
+    )
+    save_file(weights, folder / "model.safetensors")
+    sign(folder)
+    refused(folder, drop or "extra")
+
+
+def test_the_cell_of_the_card_is_what_is_run(folder) -> None:
+    card = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**card, "cell": zoo.find("gru").graph.to_json()}))
+    refused(folder, "layer.")
+
+
+class Bomb:
+    """What a pickle would run."""
+
+    def __reduce__(self):
+        return os.mkdir, ("run",)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_pickle_is_read(folder, name, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder / name).write_bytes(pickle.dumps(Bomb()))
+    refused(folder, name)
+    torch.save(Bomb(), folder / name)
+    refused(folder, name)
+    if name != "model.json":
+        sign(folder)
+        refused(folder, "m")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_sound_folder_is_read_without_pickle(fitted, monkeypatch) -> None:
+    def refuse(*_, **__):
+        raise AssertionError("a pickle was read")
+
+    for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
+        monkeypatch.setattr(module, name, refuse)
+    from_pretrained(fitted[1])

@@ -1,0 +1,161 @@
+"""Settings: TOML and back, and every mistake by name."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.errors import InputError
+from tidegate.setting import SETTINGS, Language, Music, Training, from_toml, to_toml
+from tidegate.setting.training import flag
+
+
+@dataclass(kw_only=True)
+class Wide(Training):
+    """Settings of every type that a task may have."""
+
+    bands: tuple[int, ...] = (1, 2)
+    lags: list[float] = dataclasses.field(default_factory=list)
+    span: tuple[int, int] | None = None
+    column: str | None = None
+    side: Literal["left", "right"] | None = None
+    share: float | None = 0.5
+
+    task: ClassVar[str] = "wide"
+
+
+def values_of(kind: type[Training]) -> st.SearchStrategy[Training]:
+    """Settings of that kind with any values that are in range."""
+    hints, ranges = get_type_hints(kind), kind.ranges()
+    drawn = {}
+    for name in kind.names():
+        hint = hints[name]
+        low, high = ranges.get(name, (0, 100))
+        high = min(high, 10**6)
+        if hint is int:
+            drawn[name] = st.integers(math.ceil(low), int(high))
+        elif hint is float:
+            drawn[name] = st.floats(low, high)
+        elif hint is bool:
+            drawn[name] = st.booleans()
+        elif get_origin(hint) is Literal:
+            drawn[name] = st.sampled_from(get_args(hint))
+        elif hint == (str | None):
+            drawn[name] = st.none() | st.text()
+        elif hint is str:
+            drawn[name] = st.text()
+    return st.fixed_dictionaries(drawn).map(lambda values: kind(**values))
+
+
+@pytest.mark.parametrize("kind", SETTINGS.values(), ids=SETTINGS)
+def test_defaults_are_in_range_and_return_from_toml(kind) -> None:
+    kind().check()
+    assert from_toml(to_toml(kind()), kind) == kind()
+    assert from_toml("", kind) == kind()
+
+
+@hypothesis.settings(max_examples=30)
+@given(st.sampled_from(sorted(SETTINGS)).flatmap(lambda name: values_of(SETTINGS[name])))
+def test_any_settings_return_from_toml(setting) -> None:
+    assert from_toml(to_toml(setting), type(setting)) == setting
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        Wide(),
+        Wide(bands=(), lags=[0.5, 1.0], span=(3, 4), column='ä = "b"\n', side="left", share=None),
+    ],
+)
+def test_every_type_returns_from_toml(setting) -> None:
+    """What is None is left out, so it comes back as the default."""
+    expected = dataclasses.replace(setting, share=setting.share if setting.share is not None else 0.5)
+    back = from_toml(to_toml(setting), Wide)
+    assert back == expected
+    assert type(back.bands) is tuple
+    assert type(back.lags) is list
+
+
+def test_own_settings_come_first_in_toml() -> None:
+    keys = [line.split(" = ")[0] for line in to_toml(Language()).splitlines()]
+    assert keys[0] == "task"
+    assert set(keys[1:]) == {field.name for field in dataclasses.fields(Language)}
+    own = [key for key in keys[1:] if key not in {field.name for field in dataclasses.fields(Training)}]
+    assert keys[1 : len(own) + 1] == own
+    assert own
+
+
+def test_an_integer_is_a_number_and_a_mark_at_the_begin_is_skipped() -> None:
+    assert from_toml("\ufeffclip = 2", Music).clip == 2.0
+    assert type(from_toml("clip = 2", Music).clip) is float
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("hidden_size", ["a.toml", "TOML"]),
+        ("hidden_size = ", ["a.toml", "TOML"]),
+        ("a = " + "[" * 5000, ["a.toml", "TOML"]),
+        ("seed = " + "9" * 5000, ["a.toml", "TOML"]),
+        ("hiden_size = 3", ["a.toml", "hiden_size", "did you mean 'hidden_size'"]),
+        ("zzzz = 3", ["a.toml", "zzzz", "music does not have"]),
+        ('"new\\nline" = 3', ["a.toml", "new\\nline"]),
+        ("x" * 5000 + " = 3", ["a.toml", "xxx"]),
+        ("[model]\nhidden_size = 3", ["a.toml", "model"]),
+        ("hidden_size.deep = 3", ["a.toml", "hidden_size", "an integer"]),
+        ("hidden_size = 1.0", ["a.toml", "hidden_size", "1.0", "an integer"]),
+        ("hidden_size = true", ["a.toml", "hidden_size", "True", "an integer"]),
+        ('hidden_size = "3"', ["a.toml", "hidden_size", "an integer"]),
+        ("hidden_size = [3]", ["a.toml", "hidden_size", "an integer"]),
+        ("hidden_size = 2026-01-01", ["a.toml", "hidden_size", "an integer"]),
+        ("layer_norm = 1", ["a.toml", "layer_norm", "true or false"]),
+        ("cell = 3", ["a.toml", "cell", "a string"]),
+        ('schedule = "step"', ["a.toml", "schedule", "step", "plateau"]),
+        ("schedule = 1", ["a.toml", "schedule"]),
+        ("clip = " + "9" * 400, ["a.toml", "clip", "a number"]),
+        ('task = "language"', ["a.toml", "'language'", "'music'"]),
+        ("task = 3", ["a.toml", "task 3", "'music'"]),
+        ("hidden_size = 0", ["--hidden-size is 0", "at least 1"]),
+        ("hidden_size = 9" + "0" * 300, ["--hidden-size is 9000", "at most 65536"]),
+        ("dropout = 1.0", ["--dropout is 1.0", "0.99"]),
+        ("dropout = nan", ["--dropout is nan"]),
+        ("learning_rate = inf", ["--learning-rate is inf"]),
+        ("learning_rate = -1", ["--learning-rate is -1"]),
+        ("seed = -1", ["--seed is -1"]),
+    ],
+)
+def test_what_does_not_fit_is_one_short_line(text, says) -> None:
+    with pytest.raises(InputError) as error:
+        from_toml(text, Music, "a.toml")
+    line = str(error.value)
+    assert len(line.splitlines()) == 1
+    assert len(line) < 400
+    assert all(part in line for part in says), line
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["bands = 3", "bands = [1, 2.5]", 'lags = ["a"]', "span = [1]", "span = [1, 2, 3]", 'side = "up"', "column = 1"],
+)
+def test_lists_and_choices_are_checked_through(text) -> None:
+    with pytest.raises(InputError, match=text.split(" ", maxsplit=1)[0]):
+        from_toml(text, Wide)
+
+
+@pytest.mark.parametrize("kind", SETTINGS.values(), ids=SETTINGS)
+def test_every_bound_is_held(kind) -> None:
+    for name, (low, high) in kind.ranges().items():
+        for value in (low - 1, high + 1 if math.isfinite(high) else math.nan, math.nan):
+            with pytest.raises(InputError, match=flag(name)):
+                dataclasses.replace(kind(), **{name: value}).check()
+
+
+@pytest.mark.parametrize("kind", SETTINGS.values(), ids=SETTINGS)
+def test_every_number_has_a_range(kind) -> None:
+    numbers = {name for name, hint in get_type_hints(kind).items() if hint in (int, float) and name in kind.names()}
+    assert numbers <= kind.ranges().keys()

@@ -1,0 +1,88 @@
+"""What ``torchrun`` starts in test_distributed.py, and what one process does for comparison."""
+
+import dataclasses
+import math
+import sys
+from pathlib import Path
+
+import torch
+
+from tidegate import tasks, train
+from tidegate.nn import Recurrent
+from tidegate.train import Checkpoint, Plan, World, launched, loop
+
+PLAN = Plan(
+    initial_seed=1,
+    order_seed=2,
+    learning_rate=1e-2,
+    dropout=0.0,
+    epochs=2,
+    patience=9,
+    patience_rate=1,
+    clip=0.5,
+    precision="float64",
+)
+
+
+class Few:
+    """A task with ten batches of five rows, which two processes cannot halve, then of one, which only one can have."""
+
+    def __init__(self, task: tasks.Task) -> None:
+        self._task = task
+
+    def __getattr__(self, name: str):
+        return getattr(self._task, name)
+
+    def batches(self, split, order=None):
+        for index, batch in zip(range(10), self._task.batches(split, order), strict=False):
+            rows = 5 if index < 5 else 1
+            lengths = batch.lengths if batch.lengths is None else batch.lengths[:rows]
+            yield dataclasses.replace(
+                batch,
+                inputs=batch.inputs[:, :rows],
+                targets=batch.targets[:, :rows],
+                lengths=lengths,
+                starts=batch.starts or index == 5,
+            )
+
+
+def layer(features: int) -> Recurrent:
+    return Recurrent("lstm", features, 5)
+
+
+def run(name: str, plan: Plan, **options) -> Checkpoint:
+    """Train; the weights and the curve without its seconds."""
+    outcome = train.train(Few(tasks.load(name)), layer, plan, **options)
+    curve = [dataclasses.replace(epoch, seconds=0.0) for epoch in outcome.curve]
+    return Checkpoint(outcome.model.state_dict(), {"curve": [dataclasses.asdict(epoch) for epoch in curve]})
+
+
+def interrupted(name: str, plan: Plan, path: Path) -> Checkpoint:
+    """The same, stopped in the middle of the second epoch and taken up again."""
+
+    def stop(record) -> None:
+        if (record.epoch, record.step) == (2, 3):
+            raise KeyboardInterrupt
+
+    try:
+        run(name, plan, checkpoint=path, on_step=stop)
+    except KeyboardInterrupt:
+        assert Checkpoint.load(path).data["progress"]["now"]["steps"] == 2
+        return run(name, plan, checkpoint=path)
+    raise AssertionError("nothing was interrupted")
+
+
+def main(folder: Path) -> None:
+    loop.SAVE_EVERY_SECONDS, loop.SAVE_SHARE = -1.0, math.inf  # after every step
+    torch.set_num_threads(1)
+    with launched() as world:
+        assert world.size == World().size == 2
+        dropped = dataclasses.replace(PLAN, dropout=0.3)
+        for name in ("shakespeare", "jsb"):
+            run(name, PLAN).save(folder / f"{name}-{world.rank}")
+            run(name, dropped).save(folder / f"{name}-whole-{world.rank}")
+            interrupted(name, dropped, folder / f"{name}-checkpoint").save(folder / f"{name}-again-{world.rank}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
