@@ -202,10 +202,11 @@ def _cut(source: Source, found: dict[str, Pairs], drawn: list[str]) -> dict[str,
     """The parts; those that have no file of their own are drawn from the training pairs."""
     whole = found["train"]
     groups = [group_of(text) for text in whole.sources]
-    if drawn and len(set(groups)) < LEAST:
+    count = len(set(groups))
+    if drawn and count < LEAST:
         raise InputError(
             "PAIR_SHORT",
-            f"{source.title} has {len(set(groups))} different sources, but at least {LEAST} are needed: "
+            f"{source.title} has {count} different source{'s' * (count > 1)}, but at least {LEAST} are needed: "
             f"5 % are kept for validation and 10 % for the test",
             fix="pass more pairs, or files of their own with --valid and --test",
         )

@@ -15,6 +15,8 @@ from typing import Any, Literal, Self, get_args
 import sentencepiece
 import torch
 
+from tidegate.errors import InputError
+
 UNKNOWN, BEGIN, END = range(3)
 SPECIAL = 3  # numbers below it are no units of a text
 BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a blank
@@ -107,15 +109,32 @@ class Vocabulary:
 def _pieces(texts: Sequence[str], most: int) -> str:
     """A unigram model of sentencepiece, in base 64; fewer pieces where the texts have no more."""
     written = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=written,
-        model_type="unigram",
-        vocab_size=most,
-        hard_vocab_limit=False,
-        character_coverage=1.0,
-        normalization_rule_name="identity",
-        num_threads=1,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=written,
+            model_type="unigram",
+            vocab_size=most,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            max_sentence_length=1 << 20,
+            num_threads=1,
+            minloglevel=3,
+        )
+    except RuntimeError as error:
+        characters = len(set(chain.from_iterable(texts)))
+        raise InputError(
+            "PAIR_PIECES",
+            f"{most} pieces cannot be learnt from {len(texts)} texts with {characters} different characters"
+            f"{_reason(error)}",
+            fix="give another number with --source-vocabulary and --target-vocabulary, or take words or characters "
+            "with --source-unit and --target-unit",
+        ) from None
     return base64.b64encode(written.getvalue()).decode()
+
+
+def _reason(error: RuntimeError) -> str:
+    """What sentencepiece says, without its source line."""
+    said = str(error).splitlines()[0].rsplit("] ", 1)[-1].strip()
+    return f": {said}" if said else ""
