@@ -10,7 +10,7 @@ from tidegate.data.source import Source
 from tidegate.data.text import decode
 from tidegate.errors import InputError
 
-FILE = re.compile(r"(train|val|valid|dev|test)(?:[^a-z/][^/]*?)?\.([A-Za-z_-]{2,12})(\.gz)?")
+FILE = re.compile(r"(train|val|valid|dev|test)(?:[^a-z/][^/]*?)?\.(?!gz$)([A-Za-z_-]{2,12})(?:\.gz)?")
 SPLITS = {"train": "train", "val": "valid", "valid": "valid", "dev": "valid", "test": "test"}
 LAYOUT = "train.en, train.de, valid.en, valid.de, test.en and test.de, or the same with .gz"
 
