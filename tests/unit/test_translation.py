@@ -24,7 +24,7 @@ from tidegate.tasks.translation.search import Found
 from tidegate.tasks.translation.translate import _written
 from tidegate.tasks.translation.vocabulary import BEGIN, END, SPECIAL, UNKNOWN
 
-TEXTS = ["I don't know.", "It's 5 o'clock!", "l’homme  est là", "a (b) c--d", "Don't go, Tom."]
+TEXTS = ["I don't know.", "It's 5 o'clock!", "l\u2019homme  est là", "a (b) c--d", "Don't go, Tom."]
 CELLS = ["lstm", "gru", "rnn", "slstm", "scrn", "indrnn", "mgu"]
 
 
@@ -142,11 +142,10 @@ class TestModel:
             assert weights[t, b, lengths[b] :].eq(0).all()
             assert torch.allclose(context[t, b], sum(a * values[s, b] for s, a in enumerate(alpha)))
 
-    @pytest.mark.parametrize("cell", CELLS)
-    @pytest.mark.parametrize("attention", ["general", "dot", "additive"])
+    @pytest.mark.parametrize(
+        ("cell", "attention"), [*((cell, "general") for cell in CELLS), ("lstm", "dot"), ("gru", "additive")]
+    )
     def test_step_by_step_as_all_at_once(self, cell, attention):
-        if cell != "lstm" and attention != "general":
-            pytest.skip("one cell is enough for each attention")
         options = {"num_layers": 1} if cell == "indrnn" else {}
         made, pairs = model(cell, attention, **options).double(), batch()
         whole, _ = made(pairs)
@@ -213,9 +212,9 @@ class TestSearch:
     @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
     @pytest.mark.parametrize("cell", ["lstm", "gru"])
     def test_a_wide_beam_is_exhaustive(self, cell, length_penalty):
-        made, pairs, longest = model(cell, seed=3).double(), batch(seed=3), 4
+        made, pairs, longest = model(cell, seed=3).double(), batch(seed=3), 3
         found = beam_search(
-            made, pairs.sources, pairs.source_lengths, beam=400, longest=longest, length_penalty=length_penalty
+            made, pairs.sources, pairs.source_lengths, beam=100, longest=longest, length_penalty=length_penalty
         )
         for b, S in enumerate(pairs.source_lengths):
             scored = {
@@ -399,7 +398,8 @@ class TestTask:
         from tidegate.data import locate, read_splits
 
         found = read_splits(locate(folder, folders=True), ("en", "de"))
-        assert [len(found[split].sources) for split in ("train", "valid", "test")] == [29_000, 1014, 1000]
+        assert found["train"].warnings == ("train: 3 of 29000 pairs repeat another one exactly and count once",)
+        assert [len(found[split].sources) for split in ("train", "valid", "test")] == [28_997, 1014, 1000]
         assert found["train"].targets[2] == "Ein kleines Mädchen klettert in ein Spielhaus aus Holz."
 
 
