@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch.nn.functional import dropout
 
 from tidegate.tasks.task import Batch, MakeLayer
 
@@ -105,7 +104,7 @@ class SequenceToSequence(torch.nn.Module):
         dropped: probability of zeroing embeddings and what the head reads.
 
     Shapes:
-        outputs: [T, B, units of the target], logits.
+        outputs: [scored steps, units of the target], logits.
 
     References:
         Luong et al. 2015, arXiv 1508.04025, without input feeding; Press and Wolf 2017, arXiv 1608.05859 (E is
@@ -136,9 +135,10 @@ class SequenceToSequence(torch.nn.Module):
         self.bias = torch.nn.Parameter(torch.zeros(sizes[1]))
 
     def forward(self, batch: PairBatch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """Logits of every target unit given those before it; nothing is carried on to the next batch."""
+        """Logits of the scored steps alone, the widest part of the model; nothing is carried on to the next batch."""
         memory, state = self.read(batch.sources, batch.source_lengths)
-        return self.write(batch.inputs, memory, state, batch.lengths)[0], None
+        combined = self._attended(batch.inputs, memory, state, batch.lengths)[0]
+        return self._head(combined[batch.scored()]), None
 
     def read(self, sources: torch.Tensor, lengths: torch.Tensor) -> tuple[Memory, Any]:
         """What the decoder looks at, and the state that it begins with."""
@@ -149,17 +149,27 @@ class SequenceToSequence(torch.nn.Module):
         self, inputs: torch.Tensor, memory: Memory, state: Any, lengths: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, Any]:
         """Logits [T, B, units] behind the units [T, B], weights of attention [T, B, S], and the next state."""
+        combined, weights, state = self._attended(inputs, memory, state, lengths)
+        return self._head(combined), weights, state
+
+    def _attended(
+        self, inputs: torch.Tensor, memory: Memory, state: Any, lengths: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
+        """What the head reads [T, B, width], weights of attention, and the next state."""
         hidden, state = self.layer(self.enter(self._embedded(self.target, inputs)), state, lengths=lengths)
         context, weights = self.attention(hidden, memory)
-        combined = torch.tanh(self.combine(torch.cat([hidden, context], -1)))
-        logits = torch.nn.functional.linear(self._zeroed(combined), self.target.weight, self.bias)
-        return logits, weights, state
+        return torch.tanh(self.combine(torch.cat([hidden, context], -1))), weights, state
+
+    def _head(self, combined: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(self._zeroed(combined), self.target.weight, self.bias)
 
     def _embedded(self, embedding: torch.nn.Embedding, units: torch.Tensor) -> torch.Tensor:
         return self._zeroed(self.scale * embedding(units))
 
     def _zeroed(self, values: torch.Tensor) -> torch.Tensor:
-        return dropout(values, self.dropped, self.training)
+        if not (self.training and self.dropped):
+            return values
+        return values * torch.rand_like(values).ge_(self.dropped).div_(1 - self.dropped)
 
     def _bridged(self, state: Any) -> Any:
         """The decoder's first state: [L*D, B, H] averaged over the D directions."""

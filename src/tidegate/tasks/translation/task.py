@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch.nn.functional import nll_loss
 from torch.nn.utils.rnn import pad_sequence
 
 from tidegate import setting as settings
@@ -103,12 +104,12 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
             yield _batch([coded[index] for index in group])
 
     def measure(self, outputs: torch.Tensor, batch: PairBatch) -> Measure:  # type: ignore[override]
-        scored = batch.scored()
-        chances = outputs[scored].float().log_softmax(-1) / math.log(2)
-        error = -chances.gather(1, batch.targets[scored][:, None]).sum()
+        chances = outputs.log_softmax(-1)
+        error = nll_loss(chances, batch.targets[batch.scored()], reduction="sum") / math.log(2)
         smoothing = self.setting.label_smoothing
-        loss = (1 - smoothing) * error - smoothing * chances.mean(-1).sum() if smoothing else error
-        return Measure(loss, error.item(), int(scored.sum()))
+        everywhere = chances.sum() / (math.log(2) * chances.shape[-1])
+        loss = (1 - smoothing) * error - smoothing * everywhere if smoothing else error
+        return Measure(loss, error.item(), len(outputs))
 
     def baselines(self) -> list[BaselineRecord]:
         """Of the target alone: what precedes a unit, whatever the source says."""
