@@ -20,8 +20,8 @@ def main() -> None:
         print(f"{score.name}: {score.value:.1f} {score.unit}; nearest word: {score.baselines['nearest source']:.1f}")
     for found in speaker.align(NEW):
         letters = [found.source[looked.argmax()] for looked in found.attention]
-        pairs = zip(found.target, letters, strict=True)
-        print(f"{''.join(found.source):11}", " ".join(f"{phoneme}({letter})" for phoneme, letter in pairs))
+        said = [f"{phoneme}({letter})" for phoneme, letter in zip(found.target, letters, strict=True)]
+        print(f"{''.join(found.source):11}", " ".join(said))
 
 
 if __name__ == "__main__":

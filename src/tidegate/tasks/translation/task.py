@@ -104,7 +104,7 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
             yield _batch([coded[index] for index in group])
 
     def measure(self, outputs: torch.Tensor, batch: PairBatch) -> Measure:  # type: ignore[override]
-        chances = outputs.log_softmax(-1)
+        chances = outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
         error = nll_loss(chances, batch.targets[batch.scored()], reduction="sum") / math.log(2)
         smoothing = self.setting.label_smoothing
         everywhere = chances.sum() / (math.log(2) * chances.shape[-1])
