@@ -33,8 +33,13 @@ def read_splits(source: Source, names: Names = (None, None), *, stress: bool = F
     found = _folder(source, names) if source.members else {"train": read_pairs(source, names, stress=stress)}
     for split, part in (("valid", source.valid), ("test", source.test)):
         if part is not None:
-            found[split] = read_pairs(part, names, stress=stress)
+            found[split] = _marked(read_pairs(part, names, stress=stress), split)
     return found
+
+
+def _marked(pairs: Pairs, split: str) -> Pairs:
+    """The pairs, whose warnings say of which split they are."""
+    return replace(pairs, warnings=tuple(f"{split}: {warning}" for warning in pairs.warnings))
 
 
 def _folder(source: Source, names: Names) -> dict[str, Pairs]:
@@ -97,8 +102,7 @@ def _aligned(source: Source, split: str, members: list[str]) -> Pairs:
         )
     text = "".join(f"{one}\t{other}\n" for one, other in zip(*sides, strict=True))
     joined = Source(source.address, f"{' and '.join(members)}.tsv", text.encode())
-    found = read_pairs(joined)
-    return replace(found, warnings=tuple(f"{split}: {warning}" for warning in found.warnings))
+    return _marked(read_pairs(joined), split)
 
 
 def _lines(source: Source, member: str) -> list[str]:

@@ -20,7 +20,7 @@ class Translation(Training):
     target_column: str | None = None
     """The column to translate into, or the language."""
     source_unit: Unit = "auto"
-    """What a source is read as: words, characters, byte-pair-like pieces, or symbols between blanks (phonemes).
+    """What a source is read as: words, characters, pieces of words, or symbols between blanks such as phonemes.
     auto: pieces; characters where DATA is a pronouncing dictionary (.dict)."""
     target_unit: Unit = "auto"
     """The same for a target. auto: pieces; symbols where DATA is a pronouncing dictionary."""

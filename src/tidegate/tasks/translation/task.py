@@ -25,6 +25,7 @@ from tidegate.tasks.translation.translate import Translated, translate
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
 
 SHARES = {"valid": 0.05, "test": 0.10}
+HELD: tuple[Split, ...] = ("valid", "test")
 LEAST = 20  # different sources, so that each part has one
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 EMPTY = Pairs((), ())
@@ -72,12 +73,12 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
         self.source, self.setting = source, setting or settings.Translation()
         names = (self.setting.source_column, self.setting.target_column)
         found = read_splits(source, names, stress=self.setting.stress)
-        drawn = [] if encoding else [split for split in SHARES if split not in found]
+        drawn = [] if encoding else [split for split in HELD if split not in found]
         parts = {"test": found.get("test", found["train"])} if encoding else _cut(source, found, drawn)
         self.pairs: dict[Split, Pairs] = {split: parts.get(split, EMPTY) for split in SPLITS}
         self.encoding = encoding or TranslationEncoding.learn(self.pairs["train"], self.setting)
         self.coded = {split: self._coded(pairs) for split, pairs in self.pairs.items()}
-        warnings = [*found["train"].warnings, *self._leaks(), *self._lengths()]
+        read = [warning for part in found.values() for warning in part.warnings]
         self.recipe = Recipe(
             parameters=UNITS
             + sum(map(len, (self.encoding.source, self.encoding.target))) * self.setting.embedding_size,
@@ -93,7 +94,7 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
             description=source.description or self._description(),
             licence=source.licence,
             split=self._split(drawn),
-            warnings=tuple(warnings),
+            warnings=(*read, *self._leaks(), *self._lengths()),
         )
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[PairBatch]:
@@ -128,21 +129,15 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
         references: dict[str, list[str]] = {}
         for source, target in zip(self.pairs["test"].sources, self.pairs["test"].targets, strict=True):
             references.setdefault(source, []).append(target)
+        asked, right = list(references), list(references.values())
         symbols = self.encoding.target.unit == "symbol"
-        judge = symbol_scores if symbols else text_scores
-        found = [one.text for one in self.translate(model, list(references))]
+        judge, better = (symbol_scores, "lower") if symbols else (text_scores, "higher")
+        found = judge([one.text for one in self.translate(model, asked)], right)
         train = self.pairs["train"]
-        near = nearest(train.sources, train.targets, list(references)) if train.sources else None
-        rivals = judge(near, [*references.values()]) if near else {}
+        rivals = judge(nearest(train.sources, train.targets, asked), right) if train.sources else {}
+        baselines = {name: {"nearest source": value} for name, (value, _) in rivals.items()}
         return super().scores(model, metric) + [
-            ScoreRecord(
-                name,
-                value,
-                unit,
-                "lower" if symbols else "higher",
-                {"nearest source": rivals[name][0]} if rivals else {},
-            )
-            for name, (value, unit) in judge(found, [*references.values()]).items()
+            ScoreRecord(name, value, unit, better, baselines.get(name, {})) for name, (value, unit) in found.items()
         ]
 
     def translate(self, model: SequenceToSequence, texts: list[str]) -> list[Translated]:
@@ -159,14 +154,21 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
         coded = [(source.encode(source.cut(one)), target.encode(target.cut(other))) for one, other in sides]
         if pairs is not self.pairs["train"]:
             return coded
-        return [pair for pair in coded if max(map(len, pair)) <= self.setting.longest + 1]
+        kept = [pair for pair in coded if max(map(len, pair)) <= self.setting.longest + 1]
+        if coded and not kept:
+            raise InputError(
+                "PAIR_LONGEST",
+                f"all {len(coded)} training pairs of {self.source.title} are longer than {self.setting.longest} units",
+                fix="raise --longest",
+            )
+        return kept
 
     def _description(self) -> str:
         one, other = self.encoding.source, self.encoding.target
         count = sum(len(pairs.sources) for pairs in self.pairs.values())
         return f"{count:,} pairs, {len(one.units):,} {one.unit}s to {len(other.units):,} {other.unit}s"
 
-    def _split(self, drawn: list[str]) -> str:
+    def _split(self, drawn: list[Split]) -> str:
         sizes = ", ".join(
             f"{split} {len(pairs.sources):,} ({len(set(pairs.sources)):,})" for split, pairs in self.pairs.items()
         )
@@ -175,8 +177,8 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
 
     def _leaks(self) -> Iterator[str]:
         learnt = set(map(group_of, self.pairs["train"].sources))
-        for split in SHARES:
-            sources = self.pairs[split].sources  # type: ignore[index]
+        for split in HELD:
+            sources = self.pairs[split].sources
             count = sum(group_of(source) in learnt for source in sources)
             if count:
                 yield f"{split}: {count} of {len(sources)} pairs have a source that stands in training, too"
@@ -185,21 +187,15 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
         count, kept = len(self.pairs["train"].sources), len(self.coded["train"])
         if kept < count:
             yield f"{count - kept} of {count} training pairs are not learnt from: over {self.setting.longest} units"
-        for split in SHARES:
-            targets = [target for _, target in self.coded[split]]  # type: ignore[index]
+        for split in HELD:
+            targets = [target for _, target in self.coded[split]]
             unknown = sum(int((target == UNKNOWN).sum()) for target in targets)
             if unknown:
                 total = sum(map(len, targets))
                 yield f"{split}: {unknown} of {total:,} units of targets never occur in training"
-        if not kept and count:
-            raise InputError(
-                "PAIR_LONGEST",
-                f"all {count} training pairs of {self.source.title} are longer than {self.setting.longest} units",
-                fix="raise --longest",
-            )
 
 
-def _cut(source: Source, found: dict[str, Pairs], drawn: list[str]) -> dict[str, Pairs]:
+def _cut(source: Source, found: dict[str, Pairs], drawn: list[Split]) -> dict[str, Pairs]:
     """The parts; those that have no file of their own are drawn from the training pairs."""
     whole = found["train"]
     groups = [group_of(text) for text in whole.sources]
