@@ -120,9 +120,10 @@ class TestFolder:
             read_splits(self.folder(tmp_path, **named), ("en", "de"))
 
     def test_files_of_their_own(self):
-        part = Source("/b", "b.tsv", b"c\td\n")
+        part = Source("/b", "b.tsv", b"c\td\n\te\n")
         found = read_splits(Source("/a", "a.tsv", b"a\tb\n", test=part))
         assert {split: one.sources for split, one in found.items()} == {"train": ("a",), "test": ("c",)}
+        assert found["test"].warnings == ("test: 1 of 2 pairs were left out: a side is empty, first in line 2",)
 
 
 class TestGroups:

@@ -441,7 +441,7 @@ class TestFiles:
         ("name", "options", "code", "part"),
         [
             ("a.xyz", {}, "TASK_SUFFIX", ".csv (forecast)"),
-            ("a.txt", {"task": "translation"}, "TASK_UNKNOWN", "language"),
+            ("a.txt", {"task": "telepathy"}, "TASK_UNKNOWN", "language"),
             ("a.txt", {"target": "y"}, "TASK_TARGET", "'y'"),
             ("a.csv", {}, "SERIES_TARGET", "'first', 'second'"),
         ],
