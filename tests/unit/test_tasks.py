@@ -12,7 +12,7 @@ import torch
 from tidegate import nn, setting, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
-from tidegate.tasks import Batch, Forecast, Language, Music
+from tidegate.tasks import Batch, Forecast, Language, Music, Translation
 from tidegate.tasks.naive import naive_forecasts, season
 from tidegate.tasks.ngram import ngram
 
@@ -50,6 +50,14 @@ def language(text):
     return Language(source(text, "a.txt"))
 
 
+def translation(pairs, seed=0):
+    texts = [
+        prose(int(n), seed + k, "abcdefgh") for k, n in enumerate(np.random.default_rng(seed).integers(3, 9, pairs))
+    ]
+    lines = "".join(f"{text}\t{' '.join(reversed(text))}\n" for text in texts)
+    return Translation(source(lines, "a.tsv"), setting.Translation(source_unit="character", target_unit="symbol"))
+
+
 def generator(seed):
     return torch.Generator().manual_seed(seed)
 
@@ -67,6 +75,7 @@ def example(name):
         "music": lambda: music(dict.fromkeys(NOTES, NOTES["train"] * 20)),
         "forecast": lambda: forecast(walk(400)),
         "language": lambda: language(prose(200_000)),
+        "translation": lambda: translation(400),
     }[name]()
 
 
@@ -87,7 +96,7 @@ class TestEveryTask:
     @pytest.mark.parametrize("split", ["train", "valid", "test"])
     def test_a_model_runs_and_learns_from_every_split(self, name, split):
         task, state = example(name), None
-        model = task.model(lambda inputs: nn.GRU(inputs, 3), 0.5)
+        model = task.model(lambda inputs, **options: nn.GRU(inputs, 3, **options), 0.5)
         batches = task.batches(split, generator(0) if split == "train" else None)
         for batch in itertools.islice(batches, 3):
             outputs, state = model(batch, None if batch.starts else state.detach())
@@ -432,7 +441,7 @@ class TestFiles:
         ("name", "options", "code", "part"),
         [
             ("a.xyz", {}, "TASK_SUFFIX", ".csv (forecast)"),
-            ("a.txt", {"task": "translation"}, "TASK_UNKNOWN", "language"),
+            ("a.txt", {"task": "telepathy"}, "TASK_UNKNOWN", "language"),
             ("a.txt", {"target": "y"}, "TASK_TARGET", "'y'"),
             ("a.csv", {}, "SERIES_TARGET", "'first', 'second'"),
         ],

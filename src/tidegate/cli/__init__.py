@@ -17,6 +17,7 @@ from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.generate import Generate
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
+from tidegate.cli.translate import Translate
 from tidegate.errors import InputError, SpecError, TidegateError
 
 Command = (
@@ -24,6 +25,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[Translate, tyro.conf.subcommand("translate")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

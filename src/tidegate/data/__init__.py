@@ -2,7 +2,10 @@
 
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
+from tidegate.data.group import cut_by_group, group_of
 from tidegate.data.music import KEYS, PianoRolls, read_music
+from tidegate.data.pair import Pairs, cleaned, read_pairs
+from tidegate.data.parallel import read_splits
 from tidegate.data.series import Series, read_series
 from tidegate.data.source import PREFIX, Source, locate, with_parts
 from tidegate.data.text import decode
@@ -12,13 +15,19 @@ __all__ = [
     "KEYS",
     "PREFIX",
     "Bundled",
+    "Pairs",
     "PianoRolls",
     "Series",
     "Source",
+    "cleaned",
+    "cut_by_group",
     "decode",
+    "group_of",
     "locate",
     "read_music",
+    "read_pairs",
     "read_series",
+    "read_splits",
     "shared_passages",
     "shared_rows",
     "shared_text",

@@ -47,4 +47,18 @@ BUNDLED = {
         description="1.1 million characters of Shakespeare",
         licence="public domain",
     ),
+    "tatoeba": Bundled(
+        file="tatoeba/eng-fra.tsv.xz",
+        task="translation",
+        title="Tatoeba English-French",
+        description="5,000 short English sentences and their French translations",
+        licence="CC BY 2.0 FR",
+    ),
+    "cmudict": Bundled(
+        file="cmudict/cmudict.dict.xz",
+        task="translation",
+        title="CMUdict, every sixth word",
+        description="21,009 English words and their phonemes",
+        licence="BSD (two clauses)",
+    ),
 }

@@ -12,8 +12,11 @@ from tidegate.estimator.estimator import Estimator, Watch
 from tidegate.estimator.folder import holds_model, read_card
 from tidegate.estimator.forecaster import Forecaster
 from tidegate.estimator.language_model import LanguageModel
+from tidegate.estimator.translator import Translator
 
-ESTIMATORS: dict[str, type[Estimator[Any]]] = {kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer)}
+ESTIMATORS: dict[str, type[Estimator[Any]]] = {
+    kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, Translator)
+}
 
 __all__ = [
     "ESTIMATORS",
@@ -24,6 +27,7 @@ __all__ = [
     "Watch",
     "from_pretrained",
     "holds_model",
+    "Translator",
 ]
 
 

@@ -9,7 +9,13 @@ from tidegate.setting.language import Language
 from tidegate.setting.music import Music
 from tidegate.setting.toml import from_toml, to_toml
 from tidegate.setting.training import Training
+from tidegate.setting.translation import Translation
 
-SETTINGS: dict[str, type[Training]] = {"forecast": Forecast, "language": Language, "music": Music}
+SETTINGS: dict[str, type[Training]] = {
+    "forecast": Forecast,
+    "language": Language,
+    "music": Music,
+    "translation": Translation,
+}
 
-__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]
+__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Training", "Translation", "from_toml", "to_toml"]

@@ -1,4 +1,4 @@
-"""What can be learnt: language, forecasting and music, each with its head, loss, metric and baselines."""
+"""What can be learnt: language, forecasting, music and translation, each with its head, loss, metric and baselines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.music import Music
 from tidegate.tasks.task import AnyTask, Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
+from tidegate.tasks.translation import Translation
 
 __all__ = [
     "TASKS",
@@ -29,12 +30,18 @@ __all__ = [
     "SequenceModel",
     "Split",
     "Task",
+    "Translation",
     "from_json",
     "load",
 ]
 
-TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language}
-SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language"}
+TASKS: dict[str, type[AnyTask]] = {
+    "music": Music,
+    "forecast": Forecast,
+    "language": Language,
+    "translation": Translation,
+}
+SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language", ".dict": "translation"}
 
 
 def load(

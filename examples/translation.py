@@ -1,0 +1,28 @@
+"""How is a word pronounced? Learnt from a dictionary, asked about words that are not in it.
+
+python examples/translation.py
+"""
+
+from tidegate.data import locate, read_pairs
+from tidegate.estimator import Translator
+
+NEW = ["tidegate", "recurrents", "unbundled", "wordle"]
+
+
+def main() -> None:
+    """Learn 4,500 pronunciations, pronounce new words, say which letter each phoneme looked at."""
+    words = read_pairs(locate("bundled:cmudict"))
+    pairs = list(zip(words.sources, words.targets, strict=True))[::5]
+    speaker = Translator(source_unit="character", target_unit="symbol", hidden_size=64, embedding_size=32, dropout=0.1)
+    speaker.set_params(learning_rate=1e-2, epochs=7)
+    speaker.fit(pairs)
+    for score in speaker.scores_[1:]:
+        print(f"{score.name}: {score.value:.1f} {score.unit}; nearest word: {score.baselines['nearest source']:.1f}")
+    for found in speaker.align(NEW):
+        letters = [found.source[looked.argmax()] for looked in found.attention]
+        said = [f"{phoneme}({letter})" for phoneme, letter in zip(found.target, letters, strict=True)]
+        print(f"{''.join(found.source):11}", " ".join(said))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""``tidegate translate``: sentences into another language, words into phonemes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tidegate.cli.console import console, shown_as
+from tidegate.errors import InputError
+
+
+@dataclass(frozen=True)
+class Translate:
+    """Translate with a trained model: one line for each text.
+
+    Texts are arguments, lines of --file, or lines of standard input.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """The folder that tidegate train translation wrote."""
+    texts: Annotated[tuple[str, ...], tyro.conf.Positional, shown_as("[TEXT ...]")] = ()
+    """What to translate."""
+    file: Annotated[Path | None, shown_as("FILE")] = None
+    """A text file in UTF-8, a text a line."""
+    beam: Annotated[int | None, shown_as("NUMBER")] = None
+    """Translations that are followed side by side; as the model was trained unless given, 1 is greedy."""
+
+    def run(self) -> None:
+        """Translate and print."""
+        from tidegate.estimator import Translator  # slow to load: not for --help
+
+        if self.texts and self.file:
+            raise InputError("TEXTS", "both texts and --file were given", fix="give one of them")
+        model = Translator.from_pretrained(self.model)
+        screen = console()
+        for line in model.translate(self.texts or self._lines(), beam=self.beam):
+            screen.print(line, markup=False, soft_wrap=True)
+
+    def _lines(self) -> list[str]:
+        from tidegate.data import Source, decode, locate
+
+        standard = Source("memory", "standard input", b"" if self.file else sys.stdin.buffer.read())
+        return decode(locate(self.file) if self.file else standard).removesuffix("\n").split("\n")

@@ -1,0 +1,252 @@
+"""Pairs of texts: sentences and their translations, words and their pronunciations."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tidegate.data.catalogue import BUNDLED
+from tidegate.data.source import PREFIX, Source, did_you_mean
+from tidegate.data.table import read_table
+from tidegate.data.text import decode
+from tidegate.errors import InputError
+
+NAMES = ("source", "target")
+LONGEST = 10_000  # characters on one side: what is longer is no sentence
+FORMATS = "a tab between source and target (.tsv, .txt), JSON lines, CSV, Parquet or a pronouncing dictionary (.dict)"
+
+Names = tuple[str | None, str | None]
+Row = tuple[str, str, str]  # the place, the source, the target
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sources and what each becomes; a source may stand in several pairs.
+
+    Attributes:
+        lexicon: whether they are words and their phonemes, as a pronouncing dictionary says.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    lexicon: bool = False
+
+
+def read_pairs(source: Source, names: Names = (None, None), *, stress: bool = False) -> Pairs:
+    r"""Read pairs from a file, whose ending says how they are written; ``.gz`` may follow it.
+
+    ``.tsv`` and ``.txt`` have source and target before and behind the first tab, and whatever follows a second one,
+    an attribution for instance, is not read; where the first line names the columns they are taken by name.
+    ``.jsonl`` has an object a line, ``.csv`` and ``.parquet`` have named columns. ``.dict`` is CMUdict's format,
+    ``word  P H O N E S``, a further pronunciation as ``word(2)``. Texts come in Unicode's form C, with single blanks.
+
+    Args:
+        source: the file.
+        names: of the columns; ``source`` and ``target`` unless given.
+        stress: whether phonemes keep their stress digits.
+
+    Raises:
+        InputError: the content is none of these, a side is absurdly long, or nothing is left.
+
+    Examples:
+        >>> read_pairs(Source("a.tsv", "a.tsv", "Hi.\tSalut !\tCC-BY\n".encode())).targets
+        ('Salut !',)
+    """
+    source = unpacked(source)
+    ending = Path(source.title).suffix.casefold()
+    if ending not in READERS:
+        raise InputError(
+            "PAIR_FORMAT", f"the ending of {source.title} does not say how pairs stand in it", fix=f"pass {FORMATS}"
+        )
+    lexicon = ending == ".dict"
+    rows = _lexicon(source, stress=stress) if lexicon else READERS[ending](source, names)
+    return replace(_checked(source, rows), lexicon=lexicon)
+
+
+def unpacked(source: Source) -> Source:
+    """The source under the name of its file, without ``.gz``."""
+    if source.address.startswith(PREFIX):
+        file = BUNDLED[source.address.removeprefix(PREFIX)].file
+        return replace(source, title=Path(file).name.removesuffix(".xz"))
+    if not source.title.casefold().endswith(".gz"):
+        return source
+    try:
+        return replace(source, title=source.title[:-3], raw=gzip.decompress(source.raw))
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            "PAIR_GZIP", f"{source.title} cannot be unpacked: {error}", fix="pass a complete gzip file"
+        ) from None
+
+
+def _checked(source: Source, rows: Iterator[Row]) -> Pairs:
+    """Cleaned pairs; those with an empty side are left out and counted."""
+    kept: dict[tuple[str, str], None] = {}
+    count, empty, where = 0, 0, ""
+    for place, *sides in rows:
+        one, other = (_cleaned(source, place, side) for side in sides)
+        count += 1
+        if one and other:
+            kept[one, other] = None
+        else:
+            empty, where = empty + 1, where or place
+    if not kept:
+        raise InputError(
+            "PAIR_EMPTY", f"{source.title} holds no pair with text on both sides ({count} rows)", fix=f"pass {FORMATS}"
+        )
+    warnings = [f"{empty} of {count} pairs were left out: a side is empty, first in {where}"] if empty else []
+    twice = count - empty - len(kept)
+    warnings += [f"{twice} of {count} pairs repeat another one exactly and count once"] if twice else []
+    return Pairs(tuple(one for one, _ in kept), tuple(other for _, other in kept), tuple(warnings))
+
+
+def _cleaned(source: Source, place: str, text: str) -> str:
+    if len(text) > LONGEST:
+        raise InputError(
+            "PAIR_LONG",
+            f"{place} of {source.title} has {len(text):,} characters on one side, at most {LONGEST:,} are expected",
+            fix="pass sentences or words, not documents; check that no line break is missing",
+        )
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InputError(
+            "PAIR_SURROGATE", f"{place} of {source.title} holds half of a character", fix="correct its \\ud8.. escape"
+        )
+    return cleaned(text)
+
+
+def cleaned(text: str) -> str:
+    """The text in Unicode's form C, words separated by single blanks."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _lines(source: Source) -> Iterator[tuple[str, str]]:
+    """Places and contents of the lines that are not blank."""
+    for number, line in enumerate(decode(source).split("\n"), 1):
+        if line.strip():
+            yield f"line {number}", line.rstrip("\r")
+
+
+def _tabbed(source: Source, names: Names) -> Iterator[Row]:
+    wanted = _named(names)
+    places = (0, 1)
+    for k, (place, line) in enumerate(_lines(source)):
+        cells = line.split("\t")
+        if k == 0 and (any(names) or set(wanted) <= set(cells)):
+            _check_columns(source, wanted, cells)
+            places = (cells.index(wanted[0]), cells.index(wanted[1]))
+        elif len(cells) <= max(places):
+            raise InputError(
+                "PAIR_COLUMNS",
+                f"{place} of {source.title} has {len(cells)} column{'s' * (len(cells) > 1)}, expected a source, "
+                f"a tab and a target: {line[:40]!r}",
+                fix="put one tab between the two",
+            )
+        else:
+            yield place, cells[places[0]], cells[places[1]]
+
+
+def _json_lines(source: Source, names: Names) -> Iterator[Row]:
+    wanted = _named(names)
+    for place, line in _lines(source):
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _json_error(source, place, f"is not JSON ({error})", wanted) from None
+        if not isinstance(data, dict) or not all(isinstance(data.get(name), str) for name in wanted):
+            raise _json_error(source, place, f"is {line[:60]}", wanted)
+        yield place, data[wanted[0]], data[wanted[1]]
+
+
+def _json_error(source: Source, place: str, came: str, wanted: tuple[str, str]) -> InputError:
+    form = "{" + ", ".join(f'"{name}": "text"' for name in wanted) + "}"
+    return InputError("PAIR_JSON", f"{place} of {source.title} {came}, expected {form}", fix="correct that line")
+
+
+def _csv(source: Source, names: Names) -> Iterator[Row]:
+    table = read_table(source)
+    wanted = _named(names)
+    _check_columns(source, wanted, table.header)
+    columns = (table.cells[name] for name in wanted)
+    for row, (one, other) in enumerate(zip(*columns, strict=True), 1):
+        yield f"row {row}", one, other
+
+
+def _parquet(source: Source, names: Names) -> Iterator[Row]:
+    wanted = _named(names)
+    table = _read_parquet(source)
+    _check_columns(source, wanted, [str(name) for name in table.columns])
+    columns = (table[name].tolist() for name in wanted)
+    for row, cells in enumerate(zip(*columns, strict=True), 1):
+        for name, cell in zip(wanted, cells, strict=True):
+            if not isinstance(cell, str) and not pd.isna(cell):
+                raise InputError(
+                    "PAIR_PARQUET",
+                    f"row {row} of {source.title} holds {str(cell)[:40]} in {name!r}, expected text",
+                    fix="name a column of text",
+                )
+        one, other = ("" if pd.isna(cell) else cell for cell in cells)
+        yield f"row {row}", one, other
+
+
+def _read_parquet(source: Source) -> Any:
+    try:
+        return pd.read_parquet(io.BytesIO(source.raw))
+    except ImportError:
+        raise InputError(
+            "PAIR_PARQUET", f"{source.title} needs pyarrow, which is not installed", fix="pip install tidegate[parquet]"
+        ) from None
+    except (ValueError, OSError) as error:
+        said = " ".join(str(error).split())[:100]
+        raise InputError(
+            "PAIR_PARQUET", f"{source.title} is not a readable Parquet file: {said}", fix="write it again"
+        ) from None
+
+
+def _named(names: Names) -> tuple[str, str]:
+    return names[0] or NAMES[0], names[1] or NAMES[1]
+
+
+def _check_columns(source: Source, wanted: tuple[str, str], header: list[str]) -> None:
+    for name, option in zip(wanted, NAMES, strict=True):
+        if name not in header:
+            raise InputError(
+                "PAIR_COLUMNS",
+                f"{source.title} has no column {name!r}{did_you_mean(name, header)}",
+                fix=f"name it with --{option}-column COLUMN; columns are {', '.join(map(repr, header[:30]))}",
+            )
+
+
+def _lexicon(source: Source, *, stress: bool) -> Iterator[Row]:
+    for place, line in _lines(source):
+        entry = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].split()  # a remark follows the phonemes
+        if line.startswith(";;;") or not entry:
+            continue
+        if len(entry) == 1:
+            raise InputError(
+                "PAIR_LEXICON",
+                f"{place} of {source.title} has a word and no phonemes: {line[:40]!r}",
+                fix="write lines such as: hello HH AH0 L OW1",
+            )
+        word = re.sub(r"(?<=.)\(\d+\)$", "", entry[0])
+        phonemes = entry[1:] if stress else [re.sub(r"(?<=[A-Z])[012]$", "", phoneme) for phoneme in entry[1:]]
+        yield place, word, " ".join(phonemes)
+
+
+READERS: dict[str, Callable[[Source, Names], Iterator[Row]]] = {
+    ".tsv": _tabbed,
+    ".txt": _tabbed,
+    ".jsonl": _json_lines,
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".dict": lambda source, _: _lexicon(source, stress=False),
+}

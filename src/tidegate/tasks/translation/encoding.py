@@ -1,0 +1,48 @@
+"""What translation learns beside weights: the vocabularies of both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tidegate import setting as settings
+from tidegate.data import Pairs
+from tidegate.tasks.task import Encoding, MakeLayer
+from tidegate.tasks.translation.model import SequenceToSequence
+from tidegate.tasks.translation.vocabulary import Unit, Vocabulary
+
+
+@dataclass(frozen=True)
+class TranslationEncoding(Encoding[settings.Translation]):
+    """Vocabularies of sources and targets, each of the training part."""
+
+    source: Vocabulary
+    target: Vocabulary
+
+    @classmethod
+    def learn(cls, pairs: Pairs, setting: settings.Translation) -> Self:
+        """From training pairs, as the settings ask for them."""
+        usual: tuple[Unit, Unit] = ("character", "symbol") if pairs.lexicon else ("piece", "piece")
+        source = usual[0] if setting.source_unit == "auto" else setting.source_unit
+        target = usual[1] if setting.target_unit == "auto" else setting.target_unit
+        return cls(
+            Vocabulary.learn(pairs.sources, source, setting.source_vocabulary),
+            Vocabulary.learn(pairs.targets, target, setting.target_vocabulary),
+        )
+
+    def model(self, layer: MakeLayer, setting: settings.Translation) -> SequenceToSequence:
+        return SequenceToSequence(
+            (len(self.source), len(self.target)),
+            setting.embedding_size,
+            layer,
+            setting.attention,
+            bidirectional=setting.bidirectional,
+            dropped=setting.dropout,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"source": self.source.to_json(), "target": self.target.to_json()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(**{side: Vocabulary.from_json(value) for side, value in data.items()})

@@ -1,0 +1,183 @@
+"""Encoder, decoder, attention between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from tidegate.tasks.task import Batch, MakeLayer
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairBatch(Batch):
+    """Pairs that are run together: inputs and targets are those of the decoder.
+
+    Attributes:
+        sources: [S, B] numbers of the source's units.
+        source_lengths: [B] how many of them each pair has.
+    """
+
+    sources: torch.Tensor
+    source_lengths: torch.Tensor
+
+
+class Memory(NamedTuple):
+    """What the decoder looks at.
+
+    Shapes:
+        values [B, S, M]; keys [B, S, H] as attention compares them; there [B, 1, S] bool, False at padding.
+    """
+
+    values: torch.Tensor
+    keys: torch.Tensor
+    there: torch.Tensor
+
+    def repeated(self, times: int) -> Memory:
+        """Every row ``times`` times, one behind the other."""
+        return Memory(*(part.repeat_interleave(times, 0) for part in self))
+
+
+class Attention(torch.nn.Module):
+    """Where in the source a step of the decoder looks.
+
+    Equations:
+        score(h, v_s) = h · (W v_s)  (general),  h · Σ_directions v_s  (dot),  a · tanh(U h + W v_s)  (additive)
+        α = softmax_s(score);  context = Σ_s α_s v_s
+
+    Args:
+        kind: which score.
+        width: of h.
+        values: of v, a multiple of ``width`` for ``"dot"``.
+
+    References:
+        Bahdanau et al. 2015, arXiv 1409.0473 (additive, there before the decoder's step, here behind it);
+        Luong et al. 2015, arXiv 1508.04025 (dot, general, global attention).
+    """
+
+    def __init__(self, kind: Literal["general", "dot", "additive"], width: int, values: int) -> None:
+        super().__init__()
+        self.kind, self.width = kind, width
+        if kind != "dot":
+            self.key = torch.nn.Linear(values, width, bias=False)
+        if kind == "additive":
+            self.query = torch.nn.Linear(width, width)
+            self.score = torch.nn.Linear(width, 1, bias=False)
+
+    def memory(self, values: torch.Tensor, lengths: torch.Tensor) -> Memory:
+        """What the encoder's outputs [S, B, M] are to the decoder; computed once for all of its steps."""
+        there = torch.arange(len(values), device=values.device) < lengths[:, None].to(values.device)
+        values = values.transpose(0, 1)
+        keys = values.unflatten(-1, (-1, self.width)).sum(-2) if self.kind == "dot" else self.key(values)
+        return Memory(values, keys, there[:, None])
+
+    def forward(self, hidden: torch.Tensor, memory: Memory) -> tuple[torch.Tensor, torch.Tensor]:
+        """Contexts [T, B, M] and weights [T, B, S] of the decoder's outputs [T, B, H]."""
+        hidden = hidden.transpose(0, 1)
+        if self.kind == "additive":
+            both = self.query(hidden)[:, :, None] + memory.keys[:, None]  # [B, T, S, H]
+            scores = self.score(torch.tanh(both)).squeeze(-1)
+        else:
+            scores = hidden @ memory.keys.mT
+        weights = scores.masked_fill(~memory.there, -torch.inf).softmax(-1)
+        return (weights.to(memory.values.dtype) @ memory.values).transpose(0, 1), weights.transpose(0, 1)
+
+
+class SequenceToSequence(torch.nn.Module):
+    """An encoder over the source, a decoder that attends to it.
+
+    Equations:
+        v = encoder(source);  s_0 = mean over directions of the encoder's last states
+        h_t, s_t = decoder(y_{t-1}, s_{t-1});  c_t = attention(h_t, v)
+        p(y_t) = softmax(E tanh(C [h_t, c_t]) + b), E the embeddings of the target's units
+
+    Attention stands behind the recurrent layer, so all steps of a known target are one call of it. States are
+    averaged, not mapped, so that they stay what the cell makes of them, whatever states it has.
+
+    Args:
+        sizes: of the vocabularies, source and target.
+        width: of embeddings.
+        layer: makes recurrent layers.
+        attention: its score.
+        bidirectional: whether the encoder reads from both ends.
+        dropped: probability of zeroing embeddings and what the head reads.
+
+    Shapes:
+        outputs: [scored steps, units of the target], logits.
+
+    References:
+        Luong et al. 2015, arXiv 1508.04025, without input feeding; Press and Wolf 2017, arXiv 1608.05859 (E is
+        also the decoder's embedding).
+    """
+
+    def __init__(
+        self,
+        sizes: tuple[int, int],
+        width: int,
+        layer: MakeLayer,
+        attention: Literal["general", "dot", "additive"],
+        *,
+        bidirectional: bool,
+        dropped: float,
+    ) -> None:
+        super().__init__()
+        self.dropped = dropped
+        self.source, self.target = torch.nn.Embedding(sizes[0], width), torch.nn.Embedding(sizes[1], width)
+        for embedding in (self.source, self.target):
+            torch.nn.init.normal_(embedding.weight, std=width**-0.5)
+        self.reader = layer(width, bidirectional=bidirectional)
+        self.layer = layer(width)
+        self.scale = width**0.5  # of embeddings that enter layers: the head wants them small
+        self.encoder, self.enter = _fitting(width, self.reader.input_size), _fitting(width, self.layer.input_size)
+        self.attention = Attention(attention, self.layer.output_size, self.reader.output_size)
+        self.combine = torch.nn.Linear(self.layer.output_size + self.reader.output_size, width)
+        self.bias = torch.nn.Parameter(torch.zeros(sizes[1]))
+
+    def forward(self, batch: PairBatch, state: Any = None) -> tuple[torch.Tensor, None]:
+        """Logits of the scored steps alone, the widest part of the model; nothing is carried on to the next batch."""
+        memory, state = self.read(batch.sources, batch.source_lengths)
+        combined = self._attended(batch.inputs, memory, state, batch.lengths)[0]
+        return self._head(combined[batch.scored()]), None
+
+    def read(self, sources: torch.Tensor, lengths: torch.Tensor) -> tuple[Memory, Any]:
+        """What the decoder looks at, and the state that it begins with."""
+        values, state = self.reader(self.encoder(self._embedded(self.source, sources)), lengths=lengths)
+        return self.attention.memory(self._zeroed(values), lengths), self._bridged(state)
+
+    def write(
+        self, inputs: torch.Tensor, memory: Memory, state: Any, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
+        """Logits [T, B, units] behind the units [T, B], weights of attention [T, B, S], and the next state."""
+        combined, weights, state = self._attended(inputs, memory, state, lengths)
+        return self._head(combined), weights, state
+
+    def _attended(
+        self, inputs: torch.Tensor, memory: Memory, state: Any, lengths: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
+        """What the head reads [T, B, width], weights of attention, and the next state."""
+        hidden, state = self.layer(self.enter(self._embedded(self.target, inputs)), state, lengths=lengths)
+        context, weights = self.attention(hidden, memory)
+        return torch.tanh(self.combine(torch.cat([hidden, context], -1))), weights, state
+
+    def _head(self, combined: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(self._zeroed(combined), self.target.weight, self.bias)
+
+    def _embedded(self, embedding: torch.nn.Embedding, units: torch.Tensor) -> torch.Tensor:
+        return self._zeroed(self.scale * embedding(units))
+
+    def _zeroed(self, values: torch.Tensor) -> torch.Tensor:
+        if not (self.training and self.dropped):
+            return values
+        return values * torch.rand_like(values).ge_(self.dropped).div_(1 - self.dropped)
+
+    def _bridged(self, state: Any) -> Any:
+        """The decoder's first state: [L*D, B, H] averaged over the D directions."""
+        if isinstance(state, tuple):
+            return tuple(map(self._bridged, state))
+        return state.unflatten(0, (self.reader.num_layers, -1)).mean(1)
+
+
+def _fitting(features: int, wanted: int) -> torch.nn.Module:
+    """What stands before a layer whose cell takes as many features as it has units."""
+    return torch.nn.Identity() if features == wanted else torch.nn.Linear(features, wanted)

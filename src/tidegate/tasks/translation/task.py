@@ -1,0 +1,231 @@
+"""Sequence to sequence: one text in, another one out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn.functional import nll_loss
+from torch.nn.utils.rnn import pad_sequence
+
+from tidegate import setting as settings
+from tidegate.data import Pairs, Source, cut_by_group, group_of, read_splits
+from tidegate.errors import InputError
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.bucket import bucketed
+from tidegate.tasks.ngram import ngram
+from tidegate.tasks.task import Measure, Recipe, Split, Task
+from tidegate.tasks.translation.encoding import TranslationEncoding
+from tidegate.tasks.translation.model import PairBatch, SequenceToSequence
+from tidegate.tasks.translation.score import nearest, symbol_scores, text_scores
+from tidegate.tasks.translation.translate import Translated, translate
+from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
+
+SHARES = {"valid": 0.05, "test": 0.10}
+HELD: tuple[Split, ...] = ("valid", "test")
+LEAST = 20  # different sources, so that each part has one
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+EMPTY = Pairs((), ())
+UNITS = 480_000  # parameters beside embeddings, of 128 units
+
+Coded = tuple[torch.Tensor, torch.Tensor]
+
+
+class Translation(Task[settings.Translation, TranslationEncoding]):
+    """Translation of sentences, pronunciation of words: whatever pairs of sequences say.
+
+    Equations:
+        error = -log2 p(target[t] | source, target[0..t-1]), the end included
+        loss = (1 - ε) error - ε mean over units of log2 p, ε the label smoothing
+
+    Pairs that share a source, but for capitals and punctuation, fall into one part: 85 / 5 / 10 of the different
+    sources, drawn by hash, unless validation or test have files of their own.
+
+    Args:
+        source: pairs as ``data.read_splits`` reads them.
+
+    Shapes:
+        inputs: [T, B] int64, the target one step late; targets [T, B]; sources [S, B].
+
+    Raises:
+        InputError: the source holds no pairs, or too few.
+
+    References:
+        Label smoothing: Szegedy et al. 2016, arXiv 1512.00567.
+    """
+
+    name = "translation"
+    metric = "bits per unit"
+    unit = "bits per unit of the target"
+    setting_type = settings.Translation
+    encoding_type = TranslationEncoding
+    reads_folders = True
+
+    def __init__(
+        self,
+        source: Source,
+        setting: settings.Translation | None = None,
+        encoding: TranslationEncoding | None = None,
+    ) -> None:
+        self.source, self.setting = source, setting or settings.Translation()
+        names = (self.setting.source_column, self.setting.target_column)
+        found = read_splits(source, names, stress=self.setting.stress)
+        drawn = [] if encoding else [split for split in HELD if split not in found]
+        parts = {"test": found.get("test", found["train"])} if encoding else _cut(source, found, drawn)
+        self.pairs: dict[Split, Pairs] = {split: parts.get(split, EMPTY) for split in SPLITS}
+        self.encoding = encoding or TranslationEncoding.learn(self.pairs["train"], self.setting)
+        self.coded = {split: self._coded(pairs) for split, pairs in self.pairs.items()}
+        read = [warning for part in found.values() for warning in part.warnings]
+        self.recipe = Recipe(
+            parameters=UNITS
+            + sum(map(len, (self.encoding.source, self.encoding.target))) * self.setting.embedding_size,
+            trials=1,
+            learning_rate=self.setting.learning_rate,
+            dropout=self.setting.dropout,
+            epochs=self.setting.epochs,
+            patience=self.setting.patience,
+        )
+        self.data = DataRecord(
+            name=source.title,
+            hash=source.hash,
+            description=source.description or self._description(),
+            licence=source.licence,
+            split=self._split(drawn),
+            warnings=(*read, *self._leaks(), *self._lengths()),
+        )
+
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[PairBatch]:
+        """Pairs of similar length; with ``order``, who meets whom and the order of batches are drawn."""
+        coded = self.coded[split]
+        lengths = torch.tensor([len(source) + len(target) for source, target in coded])
+        for group in bucketed(lengths, self.setting.batch_size, order):
+            yield _batch([coded[index] for index in group])
+
+    def measure(self, outputs: torch.Tensor, batch: PairBatch) -> Measure:  # type: ignore[override]
+        chances = outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
+        error = nll_loss(chances, batch.targets[batch.scored()], reduction="sum") / math.log(2)
+        smoothing = self.setting.label_smoothing
+        everywhere = chances.sum() / (math.log(2) * chances.shape[-1])
+        loss = (1 - smoothing) * error - smoothing * everywhere if smoothing else error
+        return Measure(loss, error.item(), len(outputs))
+
+    def baselines(self) -> list[BaselineRecord]:
+        """Of the target alone: what precedes a unit, whatever the source says."""
+        train, test = ([target for _, target in self.coded[split]] for split in ("train", "test"))
+        if not train:
+            return []
+        units = torch.cat([*train, *test]).numpy().astype(np.int64)
+        first = sum(map(len, train))
+        how = "Witten-Bell interpolation of counts in the training targets; the source is not looked at"
+        found = [ngram(units, first, (first, len(units)), len(self.encoding.target), order) for order in (1, 3)]
+        return [replace(record, how=how) for record in found]
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        """The metric, then BLEU and chrF of beam search; for symbols the error rates instead."""
+        assert isinstance(model, SequenceToSequence)
+        references: dict[str, list[str]] = {}
+        for source, target in zip(self.pairs["test"].sources, self.pairs["test"].targets, strict=True):
+            references.setdefault(source, []).append(target)
+        asked, right = list(references), list(references.values())
+        symbols = self.encoding.target.unit == "symbol"
+        judge, better = (symbol_scores, "lower") if symbols else (text_scores, "higher")
+        found = judge([one.text for one in self.translate(model, asked)], right)
+        train = self.pairs["train"]
+        rivals = judge(nearest(train.sources, train.targets, asked), right) if train.sources else {}
+        baselines = {name: {"nearest source": value} for name, (value, _) in rivals.items()}
+        return super().scores(model, metric) + [
+            ScoreRecord(name, value, unit, better, baselines.get(name, {})) for name, (value, unit) in found.items()
+        ]
+
+    def translate(self, model: SequenceToSequence, texts: list[str]) -> list[Translated]:
+        """What the model makes of new texts, by the settings' beam search."""
+        setting = self.setting
+        both = (self.encoding.source, self.encoding.target)
+        return translate(
+            model, both, texts, beam=setting.beam, longest=setting.longest, length_penalty=setting.length_penalty
+        )
+
+    def _coded(self, pairs: Pairs) -> list[Coded]:
+        source, target = self.encoding.source, self.encoding.target
+        sides = zip(pairs.sources, pairs.targets, strict=True)
+        coded = [(source.encode(source.cut(one)), target.encode(target.cut(other))) for one, other in sides]
+        if pairs is not self.pairs["train"]:
+            return coded
+        kept = [pair for pair in coded if max(map(len, pair)) <= self.setting.longest + 1]
+        if coded and not kept:
+            raise InputError(
+                "PAIR_LONGEST",
+                f"all {len(coded)} training pairs of {self.source.title} are longer than {self.setting.longest} units",
+                fix="raise --longest",
+            )
+        return kept
+
+    def _description(self) -> str:
+        one, other = self.encoding.source, self.encoding.target
+        count = sum(len(pairs.sources) for pairs in self.pairs.values())
+        return f"{count:,} pairs, {len(one.units):,} {one.unit}s to {len(other.units):,} {other.unit}s"
+
+    def _split(self, drawn: list[Split]) -> str:
+        sizes = ", ".join(
+            f"{split} {len(pairs.sources):,} ({len(set(pairs.sources)):,})" for split, pairs in self.pairs.items()
+        )
+        how = f"{' and '.join(drawn)} drawn by source" if drawn else "as in the files"
+        return f"{how}, pairs (different sources): {sizes}"
+
+    def _leaks(self) -> Iterator[str]:
+        learnt = set(map(group_of, self.pairs["train"].sources))
+        for split in HELD:
+            sources = self.pairs[split].sources
+            count = sum(group_of(source) in learnt for source in sources)
+            if count:
+                yield f"{split}: {count} of {len(sources)} pairs have a source that stands in training, too"
+
+    def _lengths(self) -> Iterator[str]:
+        count, kept = len(self.pairs["train"].sources), len(self.coded["train"])
+        if kept < count:
+            yield f"{count - kept} of {count} training pairs are not learnt from: over {self.setting.longest} units"
+        for split in HELD:
+            targets = [target for _, target in self.coded[split]]
+            unknown = sum(int((target == UNKNOWN).sum()) for target in targets)
+            if unknown:
+                total = sum(map(len, targets))
+                yield f"{split}: {unknown} of {total:,} units of targets never occur in training"
+
+
+def _cut(source: Source, found: dict[str, Pairs], drawn: list[Split]) -> dict[str, Pairs]:
+    """The parts; those that have no file of their own are drawn from the training pairs."""
+    whole = found["train"]
+    groups = [group_of(text) for text in whole.sources]
+    count = len(set(groups))
+    if drawn and count < LEAST:
+        raise InputError(
+            "PAIR_SHORT",
+            f"{source.title} has {count} different source{'s' * (count > 1)}, but at least {LEAST} are needed: "
+            f"5 % are kept for validation and 10 % for the test",
+            fix="pass more pairs, or files of their own with --valid and --test",
+        )
+    places = cut_by_group(groups, {split: SHARES[split] for split in drawn})
+    return found | {
+        split: replace(
+            whole,
+            sources=tuple(whole.sources[place] for place in chosen),
+            targets=tuple(whole.targets[place] for place in chosen),
+        )
+        for split, chosen in places.items()
+    }
+
+
+def _batch(pairs: list[Coded]) -> PairBatch:
+    sources, targets = zip(*pairs, strict=True)
+    padded = pad_sequence(list(targets))
+    inputs = torch.cat([torch.full_like(padded[:1], BEGIN), padded[:-1]])
+    return PairBatch(
+        inputs,
+        padded,
+        torch.tensor([len(target) for target in targets]),
+        sources=pad_sequence(list(sources)),
+        source_lengths=torch.tensor([len(source) for source in sources]),
+    )

@@ -1,0 +1,140 @@
+"""Texts as numbered units: words, characters, pieces or symbols, and back."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, Literal, Self, get_args
+
+import sentencepiece
+import torch
+
+from tidegate.errors import InputError
+
+UNKNOWN, BEGIN, END = range(3)
+SPECIAL = 3  # numbers below it are no units of a text
+BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a blank
+WORD = re.compile(r" ?\w+['\N{RIGHT SINGLE QUOTATION MARK}]?| ?[^\w\s]")
+
+Unit = Literal["word", "character", "piece", "symbol"]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The units of one side of the training pairs.
+
+    Words carry the blank in front of them, so that a text comes back as it was. A word that occurs once in
+    training counts as unknown, so that something is known about unknown ones.
+
+    Attributes:
+        unit: what a text is cut into.
+        units: those with a number, the first of which is ``SPECIAL``.
+        folded: texts are put into lower case, because no training text has a capital.
+        model: sentencepiece's, in base 64; empty unless the unit is ``"piece"``.
+    """
+
+    unit: Unit
+    units: tuple[str, ...]
+    folded: bool
+    model: str = ""
+
+    @classmethod
+    def learn(cls, texts: Sequence[str], unit: Unit, most: int) -> Self:
+        """The units of the texts; words and pieces are at most ``most``."""
+        folded = all(text == text.lower() for text in texts)
+        model = _pieces(texts, most) if unit == "piece" else ""
+        empty = cls(unit, (), folded, model)
+        counts = Counter(chain.from_iterable(empty.cut(text) for text in texts))
+        if unit == "word":
+            often = {word: count for word, count in counts.items() if count > 1}
+            counts = Counter(often or counts)
+        ranked = sorted(counts, key=lambda one: (-counts[one], one))
+        return cls(unit, tuple(ranked[:most] if unit == "word" else ranked), folded, model)
+
+    def __len__(self) -> int:
+        return SPECIAL + len(self.units)
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Of each unit."""
+        return {unit: number for number, unit in enumerate(self.units, SPECIAL)}
+
+    def cut(self, text: str) -> list[str]:
+        """The units of a text, known or not."""
+        return self._cut(text.lower() if self.folded else text)
+
+    @cached_property
+    def _cut(self) -> Callable[[str], list[str]]:
+        if self.unit == "piece":
+            processor = sentencepiece.SentencePieceProcessor(model_proto=base64.b64decode(self.model, validate=True))
+            return lambda text: list(processor.encode(text, out_type=str))
+        return {"word": lambda text: WORD.findall(f" {text}"), "character": list, "symbol": str.split}[self.unit]
+
+    def encode(self, units: Iterable[str]) -> torch.Tensor:
+        """Numbers of units, ``END`` behind them: [units + 1] int64."""
+        return torch.tensor([*(self.numbers.get(unit, UNKNOWN) for unit in units), END])
+
+    def unit_of(self, number: int) -> str:
+        """The unit of a number."""
+        return self.units[number - SPECIAL]
+
+    def join(self, units: Iterable[str]) -> str:
+        """The text of which these are the units."""
+        text = (" " if self.unit == "symbol" else "").join(units)
+        return (text.replace(BLANK, " ") if self.unit == "piece" else text).strip()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"unit": self.unit, "units": list(self.units), "folded": self.folded, "model": self.model}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read it back.
+
+        Raises:
+            KeyError, TypeError, ValueError: ``data`` is no such vocabulary.
+        """
+        made = cls(**{**data, "units": tuple(data["units"])})
+        if made.unit not in get_args(Unit) or not all(isinstance(unit, str) for unit in made.units):
+            raise ValueError(f"unit is {made.unit!r}")
+        made.cut("")  # a damaged model shows here
+        return made
+
+
+def _pieces(texts: Sequence[str], most: int) -> str:
+    """A unigram model of sentencepiece, in base 64; fewer pieces where the texts have no more."""
+    written = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=written,
+            model_type="unigram",
+            vocab_size=most,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            max_sentence_length=1 << 20,
+            num_threads=1,
+            minloglevel=3,
+        )
+    except RuntimeError as error:
+        characters = len(set(chain.from_iterable(texts)))
+        raise InputError(
+            "PAIR_PIECES",
+            f"{most} pieces cannot be learnt from {len(texts)} texts with {characters} different characters"
+            f"{_reason(error)}",
+            fix="give another number with --source-vocabulary and --target-vocabulary, or take words or characters "
+            "with --source-unit and --target-unit",
+        ) from None
+    return base64.b64encode(written.getvalue()).decode()
+
+
+def _reason(error: RuntimeError) -> str:
+    """What sentencepiece says, without its source line."""
+    said = str(error).splitlines()[0].rsplit("] ", 1)[-1].strip()
+    return f": {said}" if said else ""
