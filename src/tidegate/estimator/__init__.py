@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.errors import InputError
+from tidegate.estimator.classifier import SequenceClassifier
 from tidegate.estimator.composer import Composer
 from tidegate.estimator.estimator import Estimator, Watch, read_card
 from tidegate.estimator.forecaster import Forecaster
 from tidegate.estimator.language_model import LanguageModel
 
-ESTIMATORS: dict[str, type[Estimator[Any]]] = {kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer)}
+ESTIMATORS: dict[str, type[Estimator[Any]]] = {kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, SequenceClassifier)}
 
-__all__ = ["ESTIMATORS", "Composer", "Estimator", "Forecaster", "LanguageModel", "Watch", "from_pretrained"]
+__all__ = ["ESTIMATORS", "Composer", "Estimator", "Forecaster", "LanguageModel", "SequenceClassifier", "Watch", "from_pretrained"]
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:

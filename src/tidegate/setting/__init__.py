@@ -4,12 +4,16 @@ They are the flags of ``tidegate train``, the arguments of the estimators and th
 model at once, so that each setting has one name, one default and one explanation.
 """
 
+from tidegate.setting.classification import Classification
 from tidegate.setting.forecast import Forecast
 from tidegate.setting.language import Language
 from tidegate.setting.music import Music
 from tidegate.setting.toml import from_toml, to_toml
 from tidegate.setting.training import Training
 
-SETTINGS: dict[str, type[Training]] = {"forecast": Forecast, "language": Language, "music": Music}
+SETTINGS: dict[str, type[Training]] = {
+    "classification": Classification,
+    "forecast": Forecast, "language": Language, "music": Music,
+}
 
-__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]
+__all__ = ["SETTINGS", "Classification", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]

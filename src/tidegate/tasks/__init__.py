@@ -1,4 +1,4 @@
-"""What can be learnt: language, forecasting and music, each with its head, loss, metric and baselines."""
+"""What can be learnt: language, forecasting, classification and music, each with its head, loss, metric and baselines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from tidegate.data import BUNDLED, PREFIX, Source, locate
 from tidegate.errors import InputError
 from tidegate.setting import Training
+from tidegate.tasks.classification import Classification
 from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.music import Music
@@ -19,6 +20,7 @@ __all__ = [
     "TASKS",
     "AnyTask",
     "Batch",
+    "Classification",
     "Encoding",
     "Forecast",
     "Language",
@@ -33,8 +35,8 @@ __all__ = [
     "load",
 ]
 
-TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language}
-SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language"}
+TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language, "classification": Classification}
+SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language", ".ts": "classification", ".npz": "classification"}
 
 
 def load(
@@ -52,7 +54,7 @@ def load(
     Args:
         data: the name of a bundled set, the path of a file, or a source read already.
         task: the name of a task; told by a file's suffix unless given: ``.json`` piano rolls (music), ``.csv`` or
-            ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
+            ``.tsv`` (forecast), ``.txt`` (language), ``.ts`` or ``.npz`` (classification). A bundled set has its own.
         setting: of that task; its defaults unless given.
         target: the column to forecast, as ``Forecast(target=...)`` says it.
         encoding: of a trained model that the data are for.
