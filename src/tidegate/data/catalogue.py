@@ -47,4 +47,11 @@ BUNDLED = {
         description="1.1 million characters of Shakespeare",
         licence="public domain",
     ),
+    "names": Bundled(
+        file="names/names.tsv.xz",
+        task="classification",
+        title="names by nationality",
+        description="20,050 surnames of 18 nationalities",
+        licence="MIT",
+    ),
 }

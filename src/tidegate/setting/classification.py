@@ -23,6 +23,8 @@ class Classification(Training):
     """How text files are written."""
     flat: bool = False
     """Read an array [N, H, W] value by value: H*W steps of one channel instead of H steps of W."""
+    frame: int = 0
+    """Steps of a series that are read together, as one step; 0 for so many that the longest has 40 such."""
     unit: Literal["auto", "character", "word"] = "auto"
     """What a step of a text is; characters where texts are names, words elsewhere."""
     vocabulary: int = 20_000
@@ -51,6 +53,7 @@ class Classification(Training):
 
     task: ClassVar[str] = "classification"
     RANGES: ClassVar[Mapping[str, Range]] = {
+        "frame": (0, 1 << 16),
         "vocabulary": (1, 1 << 24),
         "longest": (1, INFINITY),
         "valid_share": (0.01, 0.4),

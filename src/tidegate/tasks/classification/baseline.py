@@ -77,7 +77,7 @@ def _grams(units: list[str], most: int) -> list[str]:
 
 def series_rivals(reading: Scale, train: Part, valid: Part, test: Part) -> list[Rival]:
     """Logistic regression and nearest neighbours on series that are resampled to 64 steps."""
-    even = [np.stack([_resampled(reading.encode(one).numpy()) for one in part.items]) for part in (train, valid, test)]
+    even = [np.stack([_resampled(reading.scaled(one)) for one in part.items]) for part in (train, valid, test)]
     flat = [one.reshape(len(one), -1) for one in even]
     level = StandardScaler().fit(flat[0])
     how = f"logistic regression on the values, resampled to {STEPS} steps"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -22,13 +23,12 @@ from tidegate.tasks.task import Encoding, MakeLayer
 
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
+FRAMES = 40  # steps of the longest series, where --frame does not say
 NAMES = 2.5  # words; texts that are shorter on average are read by character
 
 
 class Reading(ABC):
     """How sequences become tensors, and what a model begins with to read them."""
-
-    features: int  # per step, or units that are told apart
 
     @abstractmethod
     def encode(self, item: Any) -> torch.Tensor:
@@ -59,7 +59,8 @@ class Vocabulary(Reading):
         object.__setattr__(self, "_index", {unit: k for k, unit in enumerate(self.units, 1)})
 
     @property
-    def features(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
+        """How many units there are, the unknown one included."""
         return len(self.units) + 1
 
     def encode(self, item: str) -> torch.Tensor:
@@ -67,7 +68,7 @@ class Vocabulary(Reading):
         return torch.tensor([index.get(one, UNKNOWN) for one in cut(item, self.unit)[: self.longest]] or [UNKNOWN])
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
-        return UnitEmbedding(self.features, setting.embedding_size, setting.unit_dropout), setting.embedding_size
+        return UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout), setting.embedding_size
 
 
 def cut(text: str, unit: str) -> list[str]:
@@ -86,32 +87,44 @@ def _names(texts: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class Scale(Reading):
-    """Mean and standard deviation of each channel over all steps of the training series."""
+    """Mean and standard deviation of each channel over all steps of the training series, and steps in a frame.
+
+    Equations:
+        z = (x - mean) / sd;  step k of a model reads z[k F .. (k+1) F - 1] of all channels; the last value fills up
+    """
 
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+    frame: int
 
     @classmethod
     def of(cls, series: Sequence[Values], setting: settings.Classification) -> Self:
         """That of the training series; a channel that does not vary keeps its unit."""
-        del setting
+        frame = setting.frame or math.ceil(max(map(len, series)) / FRAMES)
         steps = np.concatenate([np.asarray(one, dtype=np.float64) for one in series])
         there = np.isfinite(steps)
         count = np.maximum(there.sum(0), 1)
         mean = np.where(there, steps, 0).sum(0) / count
-        sd = np.sqrt(np.where(there, steps - mean, 0).__pow__(2).sum(0) / count)
-        return cls(tuple(mean.tolist()), tuple(np.where(sd > 0, sd, 1.0).tolist()))
+        sd = np.sqrt((np.where(there, steps - mean, 0) ** 2).sum(0) / count)
+        return cls(tuple(mean.tolist()), tuple(np.where(sd > 0, sd, 1.0).tolist()), frame)
 
     @property
-    def features(self) -> int:  # type: ignore[override]
+    def channels(self) -> int:
+        """Of a series."""
         return len(self.mean)
 
-    def encode(self, item: Values) -> torch.Tensor:
+    def scaled(self, item: Values) -> NDArray[np.float32]:
+        """[T, C] in standard deviations from the mean, which stands where a channel is absent."""
         scaled = (np.asarray(item, dtype=np.float64) - self.mean) / self.sd
-        return torch.from_numpy(np.nan_to_num(scaled, nan=0.0).astype(np.float32))
+        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+
+    def encode(self, item: Values) -> torch.Tensor:
+        values = torch.from_numpy(self.scaled(item))
+        rest = -len(values) % self.frame
+        return torch.cat([values, values[-1:].expand(rest, -1)]).reshape(-1, self.frame * self.channels)
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
-        return torch.nn.Identity(), self.features
+        return torch.nn.Identity(), self.frame * self.channels
 
 
 @dataclass(frozen=True)
@@ -157,7 +170,7 @@ class ClassificationEncoding(Encoding[settings.Classification]):
             InputError: texts for series, series for texts, or another number of channels.
         """
         channels = None if rows.textual else rows.items[0].shape[1]  # type: ignore[union-attr]
-        wanted = None if isinstance(self.reading, Vocabulary) else self.reading.features
+        wanted = None if isinstance(self.reading, Vocabulary) else self.reading.channels
         if channels != wanted:
             came, want = ("texts" if n is None else f"series of {n} channels" for n in (channels, wanted))
             raise InputError(

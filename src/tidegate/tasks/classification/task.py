@@ -153,7 +153,7 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
     def _description(self) -> str:
         reading, kinds = self.encoding.reading, len(self.encoding.classes)
         lengths = [len(one) for sequences in self.sequences.values() for one in sequences]
-        what = f"texts read by {reading.unit}" if isinstance(reading, Vocabulary) else f"series of {reading.features} channels"
+        what = f"texts read by {reading.unit}" if isinstance(reading, Vocabulary) else f"series of {reading.channels} channels"
         span = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(min(lengths))
         return f"{len(lengths):,} {what}, {span} steps, {kinds} classes"
 
@@ -175,8 +175,8 @@ def layout(setting: settings.Classification, **changes: Any) -> Layout:
 
 
 def _recipe(encoding: ClassificationEncoding, setting: settings.Classification) -> Recipe:
-    read = isinstance(encoding.reading, Vocabulary)
-    fixed = encoding.reading.features * setting.embedding_size if read else 0
+    reading = encoding.reading
+    fixed = reading.size * setting.embedding_size if isinstance(reading, Vocabulary) else 0
     return Recipe(
         parameters=fixed + 70_000,
         trials=1,
