@@ -36,7 +36,9 @@ class Predict:
         if (self.data is None) == (not self.text):
             raise InputError("PREDICT", "predict needs DATA or --text, one of them", fix='write e.g. --text "Tanaka"')
         if self.out is not None and self.out.suffix not in SUFFIXES:
-            raise InputError("OUT", f"--out {self.out} is neither a table nor JSON lines", fix="end it in .csv or .jsonl")
+            raise InputError(
+                "OUT", f"--out {self.out} is neither a table nor JSON lines", fix="end it in .csv or .jsonl"
+            )
         from tidegate.estimator import SequenceClassifier  # slow to load: not for --help
 
         model = SequenceClassifier.from_pretrained(self.model)

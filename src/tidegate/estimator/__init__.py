@@ -13,9 +13,20 @@ from tidegate.estimator.estimator import Estimator, Watch, read_card
 from tidegate.estimator.forecaster import Forecaster
 from tidegate.estimator.language_model import LanguageModel
 
-ESTIMATORS: dict[str, type[Estimator[Any]]] = {kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, SequenceClassifier)}
+ESTIMATORS: dict[str, type[Estimator[Any]]] = {
+    kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, SequenceClassifier)
+}
 
-__all__ = ["ESTIMATORS", "Composer", "Estimator", "Forecaster", "LanguageModel", "SequenceClassifier", "Watch", "from_pretrained"]
+__all__ = [
+    "ESTIMATORS",
+    "Composer",
+    "Estimator",
+    "Forecaster",
+    "LanguageModel",
+    "SequenceClassifier",
+    "Watch",
+    "from_pretrained",
+]
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:

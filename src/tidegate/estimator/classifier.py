@@ -95,4 +95,4 @@ class SequenceClassifier(ClassifierMixin, Estimator[setting.Classification], set
         return found
 
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:
-        return super()._scores(task) if task.sequences["test"] else []
+        return super()._scores(task) if next(iter(task.batches("test")), None) else []

@@ -13,7 +13,9 @@ from tidegate.setting.training import Training
 
 SETTINGS: dict[str, type[Training]] = {
     "classification": Classification,
-    "forecast": Forecast, "language": Language, "music": Music,
+    "forecast": Forecast,
+    "language": Language,
+    "music": Music,
 }
 
 __all__ = ["SETTINGS", "Classification", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]

@@ -1,4 +1,4 @@
-"""What can be learnt: language, forecasting, classification and music, each with its head, loss, metric and baselines."""
+"""What can be learnt, each thing with its head, loss, metric and baselines."""
 
 from __future__ import annotations
 
@@ -35,8 +35,20 @@ __all__ = [
     "load",
 ]
 
-TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language, "classification": Classification}
-SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language", ".ts": "classification", ".npz": "classification"}
+TASKS: dict[str, type[AnyTask]] = {
+    "music": Music,
+    "forecast": Forecast,
+    "language": Language,
+    "classification": Classification,
+}
+SUFFIXES = {
+    ".json": "music",
+    ".csv": "forecast",
+    ".tsv": "forecast",
+    ".txt": "language",
+    ".ts": "classification",
+    ".npz": "classification",
+}
 
 
 def load(

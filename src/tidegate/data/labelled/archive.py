@@ -92,7 +92,9 @@ def _series(source: Source, arrays: Arrays, layout: Layout) -> list[Values]:
     if x.dtype.kind == "f" and (np.abs(x) > LARGEST).any():
         row = int(np.argwhere(np.abs(x) > LARGEST)[0][0]) + 1
         raise InputError(
-            "ARCHIVE_VALUE", f"row {row} of the series of {source.title} holds an infinite or too large number", fix="correct it"
+            "ARCHIVE_VALUE",
+            f"row {row} of the series of {source.title} holds an infinite or too large number",
+            fix="correct it",
         )
     if "lengths" in arrays:
         return _ragged(source, x, arrays["lengths"])

@@ -61,7 +61,7 @@ def read_folder(source: Source, layout: Layout) -> Labelled:
     if len(depths) > 1 or max(depths) > 2:
         raise InputError(
             "LABELLED_FOLDER",
-            f"{source.title} holds {' and '.join(sorted(depths.values()))}: one file or one folder for each class was expected",
+            f"{source.title} holds {' and '.join(sorted(depths.values()))}, expected a file or a folder for each class",
             fix="keep CLASS.txt files (a text on each line), or CLASS/ folders (a text in each file)",
         )
     read = _whole if 2 in depths else _by_line

@@ -27,9 +27,15 @@ def in_memory(items: Any, labels: Any = None) -> Source:
         InputError: something else.
     """
     rows = _listed(items, "the data")
-    answers = None if labels is None else [one.item() if isinstance(one, np.generic) else one for one in _listed(labels, "the classes")]
+    answers = (
+        None
+        if labels is None
+        else [one.item() if isinstance(one, np.generic) else one for one in _listed(labels, "the classes")]
+    )
     if answers is not None and len(answers) != len(rows):
-        raise InputError("FIT_LABELS", f"{len(rows)} sequences came with {len(answers)} classes", fix="pass one for each")
+        raise InputError(
+            "FIT_LABELS", f"{len(rows)} sequences came with {len(answers)} classes", fix="pass one for each"
+        )
     texts = sum(isinstance(row, str) for row in rows)
     if texts not in (0, len(rows)):
         raise InputError("FIT_DATA", f"{texts} of {len(rows)} sequences are texts, the others are not", fix=FORMS)

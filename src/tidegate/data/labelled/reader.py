@@ -31,7 +31,9 @@ def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
     for part, own in (("valid", source.valid), ("test", source.test)):
         if own is not None:
             found[part] = read_labelled(replace(own, valid=None, test=None), layout)["train"]
-    kinds = {(part.textual, None if isinstance(part.items[0], str) else part.items[0].shape[1]) for part in found.values()}
+    kinds = {
+        (part.textual, None if isinstance(part.items[0], str) else part.items[0].shape[1]) for part in found.values()
+    }
     if len(kinds) > 1:
         raise InputError(
             "LABELLED_PARTS",

@@ -43,7 +43,7 @@ class Labelled:
         warnings: what was filled, left out or cut.
     """
 
-    items: tuple[str, ...] | tuple[Values, ...]
+    items: tuple[Any, ...]
     labels: tuple[Label, ...]
     warnings: tuple[str, ...] = ()
 

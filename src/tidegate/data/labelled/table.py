@@ -97,7 +97,11 @@ def _labelled(source: Source, columns: Columns, layout: Layout, where: str) -> L
                 f"{text!r} in {place} of {source.title} must be a text, came {_shown(cell)}",
                 fix="correct that row, or name another column with --text",
             )
-    labels = () if label is None else tuple(_checked(source, cell, where.format(k + 1), label) for k, cell in enumerate(columns[label]))
+    labels = (
+        ()
+        if label is None
+        else tuple(_checked(source, cell, where.format(k + 1), label) for k, cell in enumerate(columns[label]))
+    )
     return Labelled(tuple(columns[text]), labels)
 
 

@@ -59,15 +59,15 @@ def majority(shares: Sequence[float], rows: int) -> Rival:
 def text_rivals(reading: Vocabulary, train: Part, valid: Part, test: Part) -> list[Rival]:
     """Logistic regression on n-grams of the units that the model reads."""
     most = 4 if reading.unit == "character" else 2
-    counted = TfidfVectorizer(
-        analyzer=lambda text: _grams(cut(text, reading.unit), most), sublinear_tf=True, min_df=1
-    )
+    counted = TfidfVectorizer(analyzer=lambda text: _grams(cut(text, reading.unit), most), sublinear_tf=True, min_df=1)
     try:
         features = counted.fit_transform(train.items)
     except ValueError:  # training texts without a single unit
         return []
     how = f"logistic regression on TF-IDF of 1 to {most} {reading.unit}s in a row"
-    return [_logistic("n-grams", how, [features, *(counted.transform(part.items) for part in (valid, test))], train, valid)]
+    return [
+        _logistic("n-grams", how, [features, *(counted.transform(part.items) for part in (valid, test))], train, valid)
+    ]
 
 
 def _grams(units: list[str], most: int) -> list[str]:
@@ -102,9 +102,7 @@ def _resampled(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _logistic(name: str, how: str, features: list[Any], train: Part, valid: Part) -> Rival:
     """The penalty that validates best."""
-    fits = [
-        LogisticRegression(C=penalty, max_iter=ITERATIONS).fit(features[0], train.classes) for penalty in PENALTIES
-    ]
+    fits = [LogisticRegression(C=penalty, max_iter=ITERATIONS).fit(features[0], train.classes) for penalty in PENALTIES]
     best = min(fits, key=lambda fit: log_loss(fit.predict_proba(features[1]), valid.classes))
     return Rival(name, best.predict_proba(features[2]), f"{how}; penalty chosen on validation")
 

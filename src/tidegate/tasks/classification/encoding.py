@@ -68,7 +68,8 @@ class Vocabulary(Reading):
         return torch.tensor([index.get(one, UNKNOWN) for one in cut(item, self.unit)[: self.longest]] or [UNKNOWN])
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
-        return UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout), setting.embedding_size
+        made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
+        return made, setting.embedding_size
 
 
 def cut(text: str, unit: str) -> list[str]:
@@ -124,6 +125,7 @@ class Scale(Reading):
         return torch.cat([values, values[-1:].expand(rest, -1)]).reshape(-1, self.frame * self.channels)
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
+        del setting
         return torch.nn.Identity(), self.frame * self.channels
 
 
@@ -169,7 +171,7 @@ class ClassificationEncoding(Encoding[settings.Classification]):
         Raises:
             InputError: texts for series, series for texts, or another number of channels.
         """
-        channels = None if rows.textual else rows.items[0].shape[1]  # type: ignore[union-attr]
+        channels = None if rows.textual else rows.items[0].shape[1]
         wanted = None if isinstance(self.reading, Vocabulary) else self.reading.channels
         if channels != wanted:
             came, want = ("texts" if n is None else f"series of {n} channels" for n in (channels, wanted))
@@ -191,4 +193,4 @@ class ClassificationEncoding(Encoding[settings.Classification]):
 
 def _sorted(labels: set[Label]) -> tuple[Label, ...]:
     alike = len({isinstance(label, str) for label in labels}) == 1
-    return tuple(sorted(labels, key=None if alike else str))  # type: ignore[type-var, arg-type]
+    return tuple(sorted(labels, key=None if alike else str))

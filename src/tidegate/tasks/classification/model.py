@@ -9,19 +9,24 @@ import torch
 from tidegate import setting as settings
 from tidegate.tasks.task import Batch, MakeLayer
 
+DEVIATION = 0.1  # of embeddings at first; at 1, rare units would stay noise
 
-class UnitEmbedding(torch.nn.Embedding):
-    """An embedding that reads some units as the unknown one, in training."""
 
-    def __init__(self, units: int, features: int, dropout: float) -> None:
-        super().__init__(units, features)
-        self.dropout = dropout
+class UnitEmbedding(torch.nn.Module):
+    """An embedding that takes some units for the unknown one, and drops some features, in training."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
+    def __init__(self, units: int, features: int, hidden: float, dropout: float) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(units, features)
+        torch.nn.init.normal_(self.table.weight, std=DEVIATION)
+        self.hidden, self.dropout = hidden, torch.nn.Dropout(dropout)
+
+    def forward(self, units: torch.Tensor) -> torch.Tensor:
         """[T, B] units to [T, B, features]."""
-        if self.training and self.dropout:
-            input = input * (torch.rand(input.shape) >= self.dropout)
-        return super().forward(input)
+        if self.training and self.hidden:
+            units = units * (torch.rand(units.shape) >= self.hidden)
+        embedded: torch.Tensor = self.dropout(self.table(units))
+        return embedded
 
 
 class Classifier(torch.nn.Module):
@@ -68,14 +73,12 @@ class Classifier(torch.nn.Module):
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
         """Logits; no state is carried on."""
         del state
-        inputs = batch.inputs.to(self.head.weight.dtype) if batch.inputs.is_floating_point() else batch.inputs
-        hidden, _ = self.layer(self._hidden_features(inputs), lengths=batch.lengths)
+        assert batch.lengths is not None
+        series = batch.inputs.is_floating_point()
+        inputs = batch.inputs.to(self.head.weight.dtype) if series else batch.inputs
+        hidden, _ = self.layer(self.encoder(inputs), lengths=batch.lengths)
         pooled = self._pooled(hidden, batch.lengths)
         return self.head(self.dropout(pooled)) / self.temperature, None
-
-    def _hidden_features(self, inputs):
-        x = self.encoder(inputs)
-        return self.dropout(x) if not inputs.is_floating_point() else x
 
     def _pooled(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """[T, B, width] to [B, width]; hidden is zero behind the end of each sequence."""
@@ -86,7 +89,7 @@ class Classifier(torch.nn.Module):
         padding = (torch.arange(len(hidden))[:, None] >= lengths)[..., None]  # [T, B, 1]
         if self.pooling == "max":
             return hidden.masked_fill(padding, -torch.inf).amax(0)
-        weight = self.attention(hidden).masked_fill(padding, -torch.inf).softmax(0)
+        weight: torch.Tensor = self.attention(hidden).masked_fill(padding, -torch.inf).softmax(0)
         return (weight * hidden).sum(0)
 
     def _last(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
