@@ -12,7 +12,7 @@ import torch
 from tidegate import nn, setting, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
-from tidegate.tasks import Batch, Forecast, Language, Music
+from tidegate.tasks import Batch, Classification, Forecast, Language, Music
 from tidegate.tasks.naive import naive_forecasts, season
 from tidegate.tasks.ngram import ngram
 
@@ -67,6 +67,9 @@ def example(name):
         "music": lambda: music(dict.fromkeys(NOTES, NOTES["train"] * 20)),
         "forecast": lambda: forecast(walk(400)),
         "language": lambda: language(prose(200_000)),
+        "classification": lambda: Classification(
+            source("".join(f"{n % 2} a text no {n}\n" for n in range(99)), "a.txt")
+        ),
     }[name]()
 
 
@@ -87,7 +90,7 @@ class TestEveryTask:
     @pytest.mark.parametrize("split", ["train", "valid", "test"])
     def test_a_model_runs_and_learns_from_every_split(self, name, split):
         task, state = example(name), None
-        model = task.model(lambda inputs: nn.GRU(inputs, 3), 0.5)
+        model = task.model(lambda inputs, **options: nn.GRU(inputs, 3, **options), 0.5)
         batches = task.batches(split, generator(0) if split == "train" else None)
         for batch in itertools.islice(batches, 3):
             outputs, state = model(batch, None if batch.starts else state.detach())

@@ -144,7 +144,9 @@ def _chosen(source: Source, names: list[str], layout: Layout) -> tuple[str, str 
             fix=f"name it with --{missing} COLUMN: {_listed(names)}",
         )
     if text == label:
-        raise InputError("LABELLED_COLUMN", f"{text!r} cannot be both text and label", fix="name two columns")
+        raise InputError(
+            "LABELLED_COLUMN", f"{text!r} of {source.title} cannot be both text and label", fix="name two columns"
+        )
     return text, label
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -18,8 +20,8 @@ from tidegate.tasks.classification.score import log_loss
 from tidegate.tasks.classification.warp import warped_neighbours
 
 STEPS = 64  # to which series are resampled
-PENALTIES = (0.1, 1.0, 10.0, 100.0)
-ITERATIONS = 2000
+STRENGTHS = {"text": (1.0, 10.0, 100.0), "series": (0.01, 0.1, 1.0, 10.0)}  # C of logistic regression
+ITERATIONS = 300
 WARPED = 3_000_000_000  # cells of dynamic time warping, about a minute
 PAIRS = 1_000_000_000  # of test and training series
 
@@ -65,9 +67,9 @@ def text_rivals(reading: Vocabulary, train: Part, valid: Part, test: Part) -> li
     except ValueError:  # training texts without a single unit
         return []
     how = f"logistic regression on TF-IDF of 1 to {most} {reading.unit}s in a row"
-    return [
-        _logistic("n-grams", how, [features, *(counted.transform(part.items) for part in (valid, test))], train, valid)
-    ]
+    rest = [counted.transform(part.items) for part in (valid, test)]
+    chances, chosen = _logistic("text", [features, *rest], train, valid)
+    return [Rival("n-grams", chances, f"{how}; {chosen}")]
 
 
 def _grams(units: list[str], most: int) -> list[str]:
@@ -81,7 +83,8 @@ def series_rivals(reading: Scale, train: Part, valid: Part, test: Part) -> list[
     flat = [one.reshape(len(one), -1) for one in even]
     level = StandardScaler().fit(flat[0])
     how = f"logistic regression on the values, resampled to {STEPS} steps"
-    found = [_logistic("linear", how, [level.transform(one) for one in flat], train, valid)]
+    chances, chosen = _logistic("series", [level.transform(one) for one in flat], train, valid)
+    found = [Rival("linear", chances, f"{how}; {chosen}")]
     classes = int(max(part.classes.max() for part in (train, valid, test))) + 1
     pairs = len(flat[0]) * len(flat[2])
     if pairs <= PAIRS:
@@ -100,11 +103,16 @@ def _resampled(values: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.stack([np.interp(at, np.arange(len(values)), channel) for channel in values.T], axis=1)
 
 
-def _logistic(name: str, how: str, features: list[Any], train: Part, valid: Part) -> Rival:
-    """The penalty that validates best."""
-    fits = [LogisticRegression(C=penalty, max_iter=ITERATIONS).fit(features[0], train.classes) for penalty in PENALTIES]
+def _logistic(kind: str, features: list[Any], train: Part, valid: Part) -> tuple[Chances, str]:
+    """Probabilities on the test part at the penalty that validates best, and what to say of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges where it stopped
+        fits = [
+            LogisticRegression(C=strength, max_iter=ITERATIONS).fit(features[0], train.classes)
+            for strength in STRENGTHS[kind]
+        ]
     best = min(fits, key=lambda fit: log_loss(fit.predict_proba(features[1]), valid.classes))
-    return Rival(name, best.predict_proba(features[2]), f"{how}; penalty chosen on validation")
+    return best.predict_proba(features[2]), f"penalty chosen on validation (C = {best.C:g})"
 
 
 def _answered(name: str, answers: Classes, classes: int, how: str) -> Rival:

@@ -37,7 +37,7 @@ def scored(chances: Chances, truth: Classes) -> dict[str, float]:
     answers = chances.argmax(1)
     return {
         "accuracy": float(accuracy_score(truth, answers)),
-        "macro F1": float(f1_score(truth, answers, average="macro")),
+        "macro F1": float(f1_score(truth, answers, average="macro", zero_division=0)),
         "NLL": log_loss(chances, truth),
         "ECE": calibration_error(chances, truth),
         "Brier": brier(chances, truth),

@@ -83,16 +83,18 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Sequences]:
         """Sequences of similar length together; with ``order``, training batches are drawn."""
-        sequences, targets = self.sequences.get(split, []), torch.from_numpy(self.parts[split].classes)
-        lengths = [len(one) for one in sequences]
-        if order is None or split != "train":
-            groups = in_order(lengths, SCORED)
-        else:
-            size = min(self.setting.batch_size, max(4, len(lengths) // 4))
-            passes = math.ceil(STEPS / math.ceil(len(lengths) / size))
-            groups = [group for _ in range(passes) for group in drawn(lengths, size, order)]
-        for rows in groups:
+        sequences, targets = self.sequences[split], torch.from_numpy(self.parts[split].classes)
+        for rows in self._groups(split, order if split == "train" else None):
             yield padded([sequences[row] for row in rows], targets[rows])
+
+    def _groups(self, split: Split, order: torch.Generator | None) -> list[list[int]]:
+        """The rows of each batch."""
+        lengths = [len(one) for one in self.sequences[split]]
+        if order is None:
+            return in_order(lengths, SCORED)
+        size = min(self.setting.batch_size, max(4, len(lengths) // 4))
+        passes = math.ceil(STEPS / math.ceil(len(lengths) / size))
+        return [group for _ in range(passes) for group in drawn(lengths, size, order)]
 
     def measure(self, outputs: torch.Tensor, batch: Any) -> Measure:
         loss = cross_entropy(outputs.float(), batch.targets, reduction="sum")
@@ -108,9 +110,9 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         del metric  # among those below
-        logits, truth = self._answers(model, "test")
-        own = scored(logits.double().softmax(1).numpy(), truth.numpy())
-        others = {rival.name: scored(rival.chances, truth.numpy()) for rival in self._rivals}
+        truth = self.parts["test"].classes
+        own = scored(self._logits(model, "test").softmax(1).numpy(), truth)
+        others = {rival.name: scored(rival.chances, truth) for rival in self._rivals}
         judged = {rival.name for rival in self._rivals if rival.probable}
         return [
             ScoreRecord(
@@ -130,23 +132,21 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
     def settle(self, model: torch.nn.Module) -> None:
         if self.setting.calibrate:
             with torch.no_grad():
-                model.temperature.fill_(temperature(*self._answers(model, "valid")))  # type: ignore[operator]
+                truth = torch.from_numpy(self.parts["valid"].classes)
+                model.temperature.fill_(temperature(self._logits(model, "valid"), truth))  # type: ignore[operator]
 
-    def _answers(self, model: torch.nn.Module, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [N, classes] and classes [N] of a split."""
+    def _logits(self, model: torch.nn.Module, split: Split) -> torch.Tensor:
+        """[N, classes] float64, in the order of the rows."""
         model.eval()
         with torch.inference_mode():
-            pairs = [(model(batch)[0], batch.targets) for batch in self.batches(split)]
-        return torch.cat([logits for logits, _ in pairs]), torch.cat([targets for _, targets in pairs])
+            found = [model(batch)[0].double() for batch in self.batches(split)]
+        order = torch.tensor([row for rows in self._groups(split, None) for row in rows])
+        return torch.cat(found)[order.argsort()]
 
     @cached_property
     def _rivals(self) -> list[Rival]:
-        """In the order of ``_answers``."""
         test = self.parts["test"]
-        groups = in_order([len(one) for one in self.sequences["test"]], SCORED)
-        rows = [row for group in groups for row in group]
-        test = Part([test.items[row] for row in rows], test.classes[rows])
-        found = [majority(self.encoding.shares, len(rows))]
+        found = [majority(self.encoding.shares, len(test.classes))]
         if "train" in self.parts:
             reading = self.encoding.reading
             others: Any = text_rivals if isinstance(reading, Vocabulary) else series_rivals
