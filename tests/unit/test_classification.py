@@ -194,15 +194,13 @@ class TestModel:
                     pooled = {"mean": h.mean(0), "max": h.max(0).values}[pooling]
                 assert torch.allclose(model.head(pooled), answer, atol=1e-6)
 
-    def test_hidden_words_are_unknown_in_training_only(self):
-        made = task(words(), word_dropout=0.5, dropout=0.0)
+    def test_hidden_units_are_unknown_in_training_only(self):
+        made = task(words(), unit_dropout=0.5, dropout=0.0)
         encoder, _ = made.encoding.reading.encoder(made.setting)
         units = torch.randint(1, made.encoding.reading.size, (50, 40))
         hidden = (encoder(units) == encoder.table.weight[0]).all(-1).float().mean()
         assert hidden == pytest.approx(0.5, abs=0.05)
         assert torch.equal(encoder.eval()(units), encoder.table(units))
-        characters, _ = task(words(), unit="character").encoding.reading.encoder(made.setting)
-        assert torch.equal(characters(units[:9]), characters.table(units[:9]))
 
     def test_cells_that_take_as_many_features_as_units(self):
         model = task(waves()).model(lambda n, **options: nn.Recurrent("indrnn", 5, 5, **options))

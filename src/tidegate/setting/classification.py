@@ -39,17 +39,19 @@ class Classification(Training):
     """Of which rows are kept."""
     embedding_size: int = 64
     """Features by which a unit of a text enters the recurrent layers."""
-    word_dropout: float = 0.2
-    """Share of the words of a text that are hidden, in training; characters are not."""
+    unit_dropout: float = 0.1
+    """Share of the units of a text that are hidden, in training."""
     bidirectional: bool = True
     """Read each sequence from its end, too; --no-bidirectional for not."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """How the outputs of all steps become one vector."""
     calibrate: bool = False
     """Divide the logits by a temperature that fits the validation part best."""
+    batch_size: int = 64
     learning_rate: float = 2e-3
     hidden_size: int = 64
     dropout: float = 0.5
+    epochs: int = 60
 
     task: ClassVar[str] = "classification"
     RANGES: ClassVar[Mapping[str, Range]] = {
@@ -60,5 +62,5 @@ class Classification(Training):
         "test_share": (0, 0.4),
         "split_seed": (0, 2**53),
         "embedding_size": (1, 1 << 16),
-        "word_dropout": (0, 0.99),
+        "unit_dropout": (0, 0.99),
     }

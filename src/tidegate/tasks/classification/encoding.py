@@ -68,9 +68,8 @@ class Vocabulary(Reading):
         return torch.tensor([index.get(one, UNKNOWN) for one in cut(item, self.unit)[: self.longest]] or [UNKNOWN])
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
-        words = self.unit == "word"  # of the few characters of a name none can be spared
-        hidden, dropout = (setting.word_dropout, setting.dropout) if words else (0.0, 0.0)
-        return UnitEmbedding(self.size, setting.embedding_size, hidden, dropout), setting.embedding_size
+        made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
+        return made, setting.embedding_size
 
 
 def cut(text: str, unit: str) -> list[str]:

@@ -17,6 +17,7 @@ HOTTEST = 20.0
 Chances = NDArray[np.float64]
 Classes = NDArray[np.int64]
 
+OF_ANSWERS = ("accuracy", "macro F1")  # scores that need no probabilities
 # name: (unit, which is better)
 SCORES = {
     "accuracy": ("", "higher"),

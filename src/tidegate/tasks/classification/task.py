@@ -17,7 +17,7 @@ from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.baseline import Part, Rival, majority, series_rivals, text_rivals
 from tidegate.tasks.classification.batch import Sequences, drawn, in_order, padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
-from tidegate.tasks.classification.score import SCORES, log_loss, scored, temperature
+from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, scored, temperature
 from tidegate.tasks.classification.split import described, parted, shared
 from tidegate.tasks.task import Measure, Recipe, Split, Task
 
@@ -113,18 +113,14 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
         truth = self.parts["test"].classes
         own = scored(self._logits(model, "test").softmax(1).numpy(), truth)
         others = {rival.name: scored(rival.chances, truth) for rival in self._rivals}
-        judged = {rival.name for rival in self._rivals if rival.probable}
+        sure = {rival.name for rival in self._rivals if not rival.probable}
         return [
             ScoreRecord(
                 name,
                 own[name],
                 unit,
                 better,
-                {
-                    rival: values[name]
-                    for rival, values in others.items()
-                    if name in ("accuracy", "macro F1") or rival in judged
-                },
+                {rival: values[name] for rival, values in others.items() if rival not in sure or name in OF_ANSWERS},
             )
             for name, (unit, better) in SCORES.items()
         ]
@@ -170,12 +166,10 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
         if isinstance(reading, Vocabulary):
             lengths = [len(cut(text, reading.unit)) for part in parts.values() for text in part.items]
             long, empty = sum(n > reading.longest for n in lengths), lengths.count(0)
-            warnings += (
-                [f"{long} texts were cut off after {reading.longest} {reading.unit}s (--longest)"] if long else []
-            )
-            warnings += (
-                [f"{empty} texts hold nothing to read; each counts as one unknown {reading.unit}"] if empty else []
-            )
+            if long:
+                warnings.append(f"{long} texts were cut off after {reading.longest} {reading.unit}s (--longest)")
+            if empty:
+                warnings.append(f"{empty} texts hold nothing to read; each counts as one unknown {reading.unit}")
         return (*warnings, *shared(parts))
 
 
