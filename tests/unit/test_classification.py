@@ -346,6 +346,12 @@ class TestEstimator:
         first, again = (SequenceClassifier(**QUICK).fit(series, labels).predict_proba(series) for _ in range(2))
         assert np.array_equal(first, again)
 
+    def test_data_in_memory_with_a_file_for_the_test(self, tmp_path):
+        (tmp_path / "b.txt").write_text("0 good not\n1 not good\n")
+        model = SequenceClassifier(**QUICK).fit(*words(), test=tmp_path / "b.txt")
+        assert "test 2; test as given" in model.data_.split
+        assert model.scores_[0].baselines["majority class"] == 0.5
+
     def test_not_fitted(self):
         with pytest.raises(InputError, match="not fitted"):
             SequenceClassifier().predict(["a"])

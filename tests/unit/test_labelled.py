@@ -198,6 +198,8 @@ class TestMemory:
         [
             ([], [], "empty"),
             ("text", None, "str"),
+            ({"a": 1}, None, "dict"),
+            (3, None, "int"),
             (["a", "b"], [1], "2 sequences came with 1 classes"),
             (["a", 3], [1, 2], "1 of 2 sequences are texts"),
             ([[1], [[1, 2]]], [1, 2], "1 to 2 channels"),
@@ -210,6 +212,10 @@ class TestMemory:
     def test_what_cannot_be_meant(self, items, labels, says):
         with pytest.raises(InputError, match=says):
             in_memory(items, labels)
+
+    def test_a_frame_is_its_rows(self):
+        found = read_labelled(in_memory(pd.DataFrame({"a": [1, 2], "b": [3, 4]}), pd.Series([0, 1])), Layout())["train"]
+        assert [one.tolist() for one in found.items] == [[[1], [3]], [[2], [4]]]
 
     @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1))
     def test_any_text_survives(self, texts):

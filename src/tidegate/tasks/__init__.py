@@ -85,7 +85,14 @@ def load(
     if name not in TASKS:
         raise InputError("TASK_UNKNOWN", f"there is no task {name!r}", fix=f"take one of {', '.join(TASKS)}")
     kind = TASKS[name]
-    source = data if isinstance(data, Source) else locate(address, valid=valid, test=test, folders=kind.reads_folders)
+    if isinstance(data, Source):
+        parts = {"valid": valid, "test": test}
+        own: dict[str, Any] = {
+            part: locate(path, folders=kind.reads_folders) for part, path in parts.items() if path is not None
+        }
+        source = dataclasses.replace(data, **own)
+    else:
+        source = locate(address, valid=valid, test=test, folders=kind.reads_folders)
     if entry and (name != entry.task or target is not None):
         raise InputError(
             "BUNDLED_TASK",

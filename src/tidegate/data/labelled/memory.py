@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,14 @@ def in_memory(items: Any, labels: Any = None) -> Source:
 
 
 def _listed(values: Any, what: str) -> list[Any]:
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
-        raise InputError("FIT_DATA", f"{what} came as {type(values).__name__}", fix=FORMS)
-    rows = list(values)
+    kind = type(values).__name__
+    values = values.to_numpy() if hasattr(values, "to_numpy") else values  # of pandas
+    try:
+        rows = None if isinstance(values, (str, bytes, Mapping)) else list(values)
+    except TypeError:
+        rows = None
+    if rows is None:
+        raise InputError("FIT_DATA", f"{what} came as {kind}", fix=FORMS)
     if not rows:
         raise InputError("FIT_DATA", f"{what} are empty", fix=FORMS)
     return rows

@@ -7,7 +7,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -138,12 +138,12 @@ class ClassificationEncoding(Encoding[settings.Classification]):
     reading: Vocabulary | Scale
 
     @classmethod
-    def of(cls, items: Sequence[Any], labels: Iterable[Label], setting: settings.Classification) -> Self:
+    def of(cls, items: Sequence[Any], labels: Collection[Label], setting: settings.Classification) -> Self:
         """That of the training part."""
         kind: Any = Vocabulary if isinstance(items[0], str) else Scale
-        count = Counter(labels)
-        classes = _sorted(set(count))
-        return cls(classes, tuple(count[one] / len(items) for one in classes), kind.of(items, setting))
+        same = {str(label): label for label in labels}
+        count, classes = Counter(map(str, labels)), _sorted(same.values())
+        return cls(classes, tuple(count[str(one)] / len(items) for one in classes), kind.of(items, setting))
 
     def indices(self, labels: Iterable[Label], name: str) -> NDArray[np.int64]:
         """The places of labels among the classes; 1 and "1" are the same.
@@ -191,6 +191,6 @@ class ClassificationEncoding(Encoding[settings.Classification]):
         return cls(tuple(data["classes"]), tuple(data["shares"]), reading)
 
 
-def _sorted(labels: set[Label]) -> tuple[Label, ...]:
+def _sorted(labels: Collection[Label]) -> tuple[Label, ...]:
     alike = len({isinstance(label, str) for label in labels}) == 1
     return tuple(sorted(labels, key=None if alike else str))
