@@ -13,6 +13,7 @@ from tidegate import nn, setting, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.tasks import Batch, Forecast, Language, Music, Translation
+from tidegate.tasks import Batch, Classification, Forecast, Language, Music
 from tidegate.tasks.naive import naive_forecasts, season
 from tidegate.tasks.ngram import ngram
 
@@ -76,6 +77,9 @@ def example(name):
         "forecast": lambda: forecast(walk(400)),
         "language": lambda: language(prose(200_000)),
         "translation": lambda: translation(400),
+        "classification": lambda: Classification(
+            source("".join(f"{n % 2} a text no {n}\n" for n in range(99)), "a.txt")
+        ),
     }[name]()
 
 

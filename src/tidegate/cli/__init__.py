@@ -15,6 +15,7 @@ from tidegate.cli.cells import Cells
 from tidegate.cli.compare import Compare
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.generate import Generate
+from tidegate.cli.predict import Predict
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
 from tidegate.cli.translate import Translate
@@ -26,6 +27,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Translate, tyro.conf.subcommand("translate")]
+    | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

@@ -56,7 +56,7 @@ def read_table(source: Source) -> Table:
         raise InputError(
             "SERIES_EMPTY",
             f"{source.title} has a header ({', '.join(header)}) but no rows",
-            fix="add one row of numbers for each time step",
+            fix="add the rows below it",
         )
     columns = zip(*rows, strict=True)
     return Table(source.title, header, {name: list(cells) for name, cells in zip(header, columns, strict=True)})

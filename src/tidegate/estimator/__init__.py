@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.errors import InputError
+from tidegate.estimator.classifier import SequenceClassifier
 from tidegate.estimator.composer import Composer
 from tidegate.estimator.estimator import Estimator, Watch
 from tidegate.estimator.folder import holds_model, read_card
@@ -16,6 +17,7 @@ from tidegate.estimator.translator import Translator
 
 ESTIMATORS: dict[str, type[Estimator[Any]]] = {
     kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, Translator)
+    kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, SequenceClassifier)
 }
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "from_pretrained",
     "holds_model",
     "Translator",
+    "SequenceClassifier",
 ]
 
 

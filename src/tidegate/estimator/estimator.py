@@ -131,6 +131,7 @@ class Estimator(BaseEstimator, Generic[S]):
                 f"training diverged in epoch {len(outcome.curve)}: the loss is no longer a finite number",
                 fix=f"give a smaller learning rate than {setting.learning_rate:g}",
             )
+        task.settle(outcome.model)
         self.model_, self.encoding_, self.data_ = outcome.model.eval(), task.encoding, task.data
         self.curve_ = outcome.curve
         self.scores_ = self._scores(task)

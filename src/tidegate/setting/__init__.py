@@ -4,6 +4,7 @@ They are the flags of ``tidegate train``, the arguments of the estimators and th
 model at once, so that each setting has one name, one default and one explanation.
 """
 
+from tidegate.setting.classification import Classification
 from tidegate.setting.forecast import Forecast
 from tidegate.setting.language import Language
 from tidegate.setting.music import Music
@@ -19,3 +20,5 @@ SETTINGS: dict[str, type[Training]] = {
 }
 
 __all__ = ["SETTINGS", "Forecast", "Language", "Music", "Training", "Translation", "from_toml", "to_toml"]
+    "classification": Classification,
+__all__ = ["SETTINGS", "Classification", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]

@@ -1,4 +1,5 @@
 """What can be learnt: language, forecasting, music and translation, each with its head, loss, metric and baselines."""
+"""What can be learnt, each thing with its head, loss, metric and baselines."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 from tidegate.data import BUNDLED, PREFIX, Source, locate, with_parts
 from tidegate.errors import InputError
 from tidegate.setting import Training
+from tidegate.tasks.classification import Classification
 from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.music import Music
@@ -20,6 +22,7 @@ __all__ = [
     "TASKS",
     "AnyTask",
     "Batch",
+    "Classification",
     "Encoding",
     "Forecast",
     "Language",
@@ -42,6 +45,14 @@ TASKS: dict[str, type[AnyTask]] = {
     "translation": Translation,
 }
 SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language", ".dict": "translation"}
+    "classification": Classification,
+SUFFIXES = {
+    ".json": "music",
+    ".csv": "forecast",
+    ".tsv": "forecast",
+    ".txt": "language",
+    ".ts": "classification",
+    ".npz": "classification",
 
 
 def load(
@@ -61,6 +72,7 @@ def load(
         task: the name of a task; told by a file's suffix unless given: ``.json`` piano rolls (music), ``.csv`` or
             ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
         setting: of that task; ``Task.standard`` unless given.
+            ``.tsv`` (forecast), ``.txt`` (language), ``.ts`` or ``.npz`` (classification). A bundled set has its own.
         target: the column to forecast, as ``Forecast(target=...)`` says it.
         encoding: of a trained model that the data are for.
         valid: a file of its own for validation, where the task reads such.
@@ -80,6 +92,14 @@ def load(
     kind = TASKS[name]
     source = data if isinstance(data, Source) else locate(address, folders=kind.reads_folders)
     source = with_parts(source, valid=valid, test=test, folders=kind.reads_folders)
+    if isinstance(data, Source):
+        parts = {"valid": valid, "test": test}
+        own: dict[str, Any] = {
+            part: locate(path, folders=kind.reads_folders) for part, path in parts.items() if path is not None
+        }
+        source = dataclasses.replace(data, **own)
+    else:
+        source = locate(address, valid=valid, test=test, folders=kind.reads_folders)
     if entry and (name != entry.task or target is not None):
         raise InputError(
             "BUNDLED_TASK",

@@ -219,6 +219,9 @@ class Task(ABC, Generic[S, E]):
     def measure(self, outputs: Any, batch: Batch) -> Measure:
         """Loss and error of a model's outputs."""
 
+    def settle(self, model: torch.nn.Module) -> None:
+        """Set what a trained model takes from the validation part beside weights; nothing unless a task says."""
+
     @abstractmethod
     def baselines(self) -> list[BaselineRecord]:
         """Scores on the test split, by the metric, that need no recurrent network."""

@@ -1,0 +1,113 @@
+"""Series and their classes from ``.npz`` archives of arrays."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.data.labelled.gap import filled
+from tidegate.data.labelled.record import Label, Labelled, Layout, Values
+from tidegate.data.labelled.ts import LARGEST
+from tidegate.data.source import Source
+from tidegate.errors import InputError
+
+FORMAT = "save arrays as x [N, T] or [N, T, C] and y [N]; for ragged ones x [all steps, C] and lengths [N]"
+PARTS = ("train", "valid", "test")
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def read_archive(source: Source, layout: Layout) -> dict[str, Labelled]:
+    """Arrays ``x`` and ``y``, or ``train_x``, ``train_y``, ``test_x``, ... with a split of their own; by part.
+
+    Shapes:
+        x: [N, T] or [N, T, C] numbers, or [all steps, C] with ``lengths`` [N] of each series; y: [N].
+
+    Raises:
+        InputError: no such archive, other arrays, or values that are not finite; NaN is a missing value.
+    """
+    arrays = _arrays(source)
+    named = {part: _part(arrays, part) for part in PARTS}
+    if "x" in arrays:
+        named = {"train": arrays}
+    found = {part: _labelled(source, own, layout) for part, own in named.items() if "x" in own}
+    if "train" not in found:
+        names = ", ".join(map(repr, arrays)) or "nothing"
+        raise InputError("ARCHIVE_NAMES", f"{source.title} holds {names}, but no 'x' or 'train_x'", fix=FORMAT)
+    return found
+
+
+def _arrays(source: Source) -> Arrays:
+    try:
+        with np.load(io.BytesIO(source.raw), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise InputError("ARCHIVE", f"{source.title} is not a readable .npz archive: {said}", fix=FORMAT) from None
+
+
+def _part(arrays: Arrays, part: str) -> Arrays:
+    return {
+        name: arrays[key]
+        for name in ("x", "y", "lengths")
+        for key in (f"{part}_{name}", f"{name}_{part}")
+        if key in arrays
+    }
+
+
+def _labelled(source: Source, arrays: Arrays, layout: Layout) -> Labelled:
+    items, warnings = filled(_series(source, arrays, layout))
+    if not layout.labelled:
+        return Labelled(items, (), warnings)
+    if "y" not in arrays:
+        raise InputError("ARCHIVE_NAMES", f"{source.title} holds series, but no classes y", fix=FORMAT)
+    labels = arrays["y"]
+    if labels.ndim != 1 or labels.dtype.kind not in "iufbU" or len(labels) != len(items):
+        raise InputError(
+            "ARCHIVE_SHAPE",
+            f"the classes of {source.title} are {labels.dtype} {list(labels.shape)}, expected [{len(items)}]",
+            fix=FORMAT,
+        )
+    return Labelled(items, _labels(source, labels), warnings)
+
+
+def _labels(source: Source, labels: NDArray[Any]) -> tuple[Label, ...]:
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        row = int(np.argmin(np.isfinite(labels)))
+        raise InputError(
+            "LABELLED_LABEL", f"the class in row {row + 1} of {source.title} is {labels[row]}", fix="give it a class"
+        )
+    return tuple(labels.tolist())
+
+
+def _series(source: Source, arrays: Arrays, layout: Layout) -> list[Values]:
+    x = arrays["x"]
+    if x.dtype.kind not in "iufb" or x.ndim not in (2, 3) or not x.size:
+        raise InputError("ARCHIVE_SHAPE", f"the series of {source.title} are {x.dtype} {list(x.shape)}", fix=FORMAT)
+    x = x.astype(np.uint8) if x.dtype.kind == "b" else x
+    if x.dtype.kind == "f" and (np.abs(x) > LARGEST).any():
+        row = int(np.argwhere(np.abs(x) > LARGEST)[0][0]) + 1
+        raise InputError(
+            "ARCHIVE_VALUE",
+            f"row {row} of the series of {source.title} holds an infinite or too large number",
+            fix="correct it",
+        )
+    if "lengths" in arrays:
+        return _ragged(source, x, arrays["lengths"])
+    shape = (len(x), -1, 1) if layout.flat or x.ndim == 2 else x.shape
+    return list(x.reshape(shape))
+
+
+def _ragged(source: Source, x: NDArray[Any], lengths: NDArray[Any]) -> list[Values]:
+    good = lengths.ndim == 1 and lengths.dtype.kind in "iu" and len(lengths) and lengths.min() > 0 and x.ndim == 2
+    if not good or int(lengths.sum()) != len(x):
+        raise InputError(
+            "ARCHIVE_SHAPE",
+            f"the lengths of {source.title} do not add up to the {len(x)} steps of its series",
+            fix=FORMAT,
+        )
+    return np.split(x, np.cumsum(lengths)[:-1])

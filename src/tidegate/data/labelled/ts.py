@@ -1,0 +1,130 @@
+"""Series and their classes from ``.ts`` files, as the UCR and UEA archives come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.data.labelled.gap import filled
+from tidegate.data.labelled.record import Labelled, Layout
+from tidegate.data.source import Source
+from tidegate.data.text import decode
+from tidegate.errors import InputError
+
+MISSING = frozenset({"?", "nan", ""})
+LARGEST = 1e30  # squares of larger numbers overflow float32
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class _Header:
+    """What the lines with ``@`` say; None where nothing is said."""
+
+    classes: list[str] = field(default_factory=list)
+    labelled: bool | None = None
+    dimensions: int | None = None
+    steps: int | None = None
+
+
+def read_ts(source: Source, layout: Layout) -> Labelled:
+    """A header of ``@`` lines, ``@data``, then a series on each line.
+
+    Channels are separated by ``:``, steps by ``,``, the class comes last; ``?`` is a missing value. Series
+    may differ in length; steps at the end that no channel has are padding.
+
+    Raises:
+        InputError: the header or a line cannot be meant; the message names the line.
+    """
+    lines = decode(source).splitlines()
+    header, first = _header(source, lines, layout)
+    numbered = [(n, line.strip()) for n, line in enumerate(lines[first:], first + 1) if line.strip()]
+    rows = [_row(source, number, line, header) for number, line in numbered if not line.startswith("#")]
+    if not rows:
+        raise InputError("TS_EMPTY", f"{source.title} has no series below @data", fix="add a line for each series")
+    items, warnings = filled([values for values, _ in rows])
+    labels = tuple(label for _, label in rows if label is not None)
+    return Labelled(items, labels if layout.labelled else (), warnings)
+
+
+def _header(source: Source, lines: list[str], layout: Layout) -> tuple[_Header, int]:
+    """What the header says, and the index of the first line below ``@data``."""
+    header = _Header()
+    for number, line in enumerate(map(str.strip, lines), 1):
+        key, *values = line.split() or [""]
+        match key.casefold():
+            case "@data":
+                _check_labelled(source, header, layout)
+                return header, number
+            case "@classlabel":
+                header.labelled, header.classes = values[:1] == ["true"], values[1:]
+            case "@timestamps" if values == ["true"]:
+                raise _error(source, number, "has time stamps", "take them out: series at regular steps are read")
+            case "@targetlabel" if values[:1] == ["true"]:
+                raise _error(source, number, "says that the targets are numbers", "pass a file with @classLabel true")
+            case "@univariate" if values == ["true"]:
+                header.dimensions = 1
+            case "@dimensions" | "@dimension":
+                header.dimensions = _count(source, number, values)
+            case "@serieslength":
+                header.steps = _count(source, number, values)
+            case _ if line and line[0] not in "#@":
+                raise _error(source, number, f"holds {line[:30]!r} above @data", "begin it with # or @")
+    raise InputError("TS_HEADER", f"{source.title} has no line @data", fix="write @data above the first series")
+
+
+def _check_labelled(source: Source, header: _Header, layout: Layout) -> None:
+    if layout.labelled and not header.labelled:
+        said = "says @classLabel false" if header.labelled is False else "has no line @classLabel"
+        raise InputError("TS_HEADER", f"{source.title} {said}", fix="write @classLabel true and the classes")
+
+
+def _count(source: Source, number: int, values: list[str]) -> int:
+    if len(values) == 1 and values[0].isascii() and values[0].isdigit() and 0 < int(values[0]) < 1 << 31:
+        return int(values[0])
+    raise _error(source, number, "does not end in a count", "write a whole number above 0")
+
+
+def _row(source: Source, number: int, line: str, header: _Header) -> tuple[Floats, str | None]:
+    channels = line.split(":")
+    label = channels.pop().strip() if header.labelled else None
+    if label is not None and header.classes and label not in header.classes:
+        known = ", ".join(header.classes[:20])
+        raise _error(source, number, f"ends in the class {label[:30]!r}", f"end it in one of @classLabel: {known}")
+    if len(channels) != (header.dimensions or len(channels)) or not channels:
+        said = f"has {len(channels)} channels, the header says {header.dimensions or 'at least 1'}"
+        raise _error(source, number, said, "separate channels by colons, the class last")
+    values = [_channel(source, number, index, text) for index, text in enumerate(channels, 1)]
+    steps = {len(channel) for channel in values}
+    if len(steps) > 1:
+        raise _error(source, number, f"has channels of {min(steps)} to {max(steps)} steps", "make them equally long")
+    if header.steps is not None and steps != {header.steps}:
+        raise _error(source, number, f"has {steps.pop()} steps, the header says {header.steps}", "correct either")
+    return np.stack(values, axis=1), label
+
+
+def _channel(source: Source, number: int, index: int, text: str) -> Floats:
+    cells = [cell.strip() for cell in text.split(",")]
+    try:
+        values = np.array([np.nan if cell.casefold() in MISSING else float(cell) for cell in cells])
+    except ValueError:
+        bad = next(cell for cell in cells if cell.casefold() not in MISSING and not _number(cell))
+        what = f"holds {bad[:30]!r} in channel {index}, which is not a number"
+        raise _error(source, number, what, "write numbers, or ? where one is missing") from None
+    if (np.abs(values) > LARGEST).any():
+        raise _error(source, number, f"holds an infinite or too large number in channel {index}", "correct it")
+    return values
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _error(source: Source, number: int, what: str, fix: str) -> InputError:
+    return InputError("TS_FORMAT", f"line {number} of {source.title} {what}", fix=fix)

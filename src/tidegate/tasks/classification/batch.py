@@ -1,0 +1,48 @@
+"""Sequences of similar length, padded together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tidegate.tasks.task import Batch
+
+SPREAD = 8  # steps by which lengths in a training batch may differ more than they must
+CELLS = 1 << 16  # steps of a batch that is only scored, padding included
+
+
+@dataclass(frozen=True)
+class Sequences(Batch):
+    """Sequences with one answer each; targets are [B] int64 classes."""
+
+    def scored(self) -> torch.Tensor:
+        """[T, B] bool: the last step of each, at which its answer is known."""
+        assert self.lengths is not None
+        return torch.arange(len(self.inputs))[:, None] == self.lengths - 1
+
+
+def padded(sequences: Sequence[torch.Tensor], targets: torch.Tensor) -> Sequences:
+    """A batch of these."""
+    lengths = torch.tensor([len(one) for one in sequences])
+    return Sequences(torch.nn.utils.rnn.pad_sequence(list(sequences)), targets, lengths)
+
+
+def drawn(lengths: Sequence[int], size: int, order: torch.Generator) -> list[list[int]]:
+    """Rows in batches of similar length, both drawn anew."""
+    jitter = SPREAD * torch.rand(len(lengths), generator=order)
+    ranking = torch.argsort(torch.tensor(lengths) + jitter, stable=True).tolist()
+    groups = [ranking[at : at + size] for at in range(0, len(ranking), size)]
+    return [groups[turn] for turn in torch.randperm(len(groups), generator=order).tolist()]
+
+
+def in_order(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Rows in batches of similar length, the shortest first; long ones in smaller batches."""
+    ranking = sorted(range(len(lengths)), key=lengths.__getitem__)
+    groups: list[list[int]] = []
+    for row in ranking:
+        if not groups or len(groups[-1]) >= size or (len(groups[-1]) + 1) * lengths[row] > CELLS:
+            groups.append([])
+        groups[-1].append(row)
+    return groups

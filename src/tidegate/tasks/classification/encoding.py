@@ -1,0 +1,196 @@
+"""What a classifier learns from its training data beside weights: its classes, and a vocabulary or a scale."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tidegate import setting as settings
+from tidegate.data.labelled import Label, Labelled, Values
+from tidegate.errors import InputError
+from tidegate.tasks.classification.model import Classifier, UnitEmbedding
+from tidegate.tasks.task import Encoding, MakeLayer
+
+UNKNOWN = 0
+WORD = re.compile(r"\w+|[^\w\s]")
+FRAMES = 40  # steps of the longest series, where --frame does not say
+NAMES = 2.5  # words; texts that are shorter on average are read by character
+
+
+class Reading(ABC):
+    """How sequences become tensors, and what a model begins with to read them."""
+
+    @abstractmethod
+    def encode(self, item: Any) -> torch.Tensor:
+        """The steps of a sequence: [T] int64, or [T, C] float32."""
+
+    @abstractmethod
+    def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
+        """What the recurrent layers read through, and how many features it gives."""
+
+
+@dataclass(frozen=True)
+class Vocabulary(Reading):
+    """The units of the training texts, most frequent first; unit 0 stands for all others."""
+
+    unit: str
+    units: tuple[str, ...]
+    longest: int
+
+    @classmethod
+    def of(cls, texts: Sequence[str], setting: settings.Classification) -> Self:
+        """That of the training texts."""
+        unit = setting.unit if setting.unit != "auto" else "character" if _names(texts) else "word"
+        count = Counter(found for text in texts for found in cut(text, unit)[: setting.longest])
+        ranked = sorted(count, key=lambda one: (-count[one], one))
+        return cls(unit, tuple(ranked[: setting.vocabulary]), setting.longest)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {unit: k for k, unit in enumerate(self.units, 1)})
+
+    @property
+    def size(self) -> int:
+        """How many units there are, the unknown one included."""
+        return len(self.units) + 1
+
+    def encode(self, item: str) -> torch.Tensor:
+        index: dict[str, int] = vars(self)["_index"]
+        return torch.tensor([index.get(one, UNKNOWN) for one in cut(item, self.unit)[: self.longest]] or [UNKNOWN])
+
+    def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
+        made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
+        return made, setting.embedding_size
+
+
+def cut(text: str, unit: str) -> list[str]:
+    """The units of a text: characters as they are, or words and marks in lower case.
+
+    Examples:
+        >>> cut("Who's there?", "word")
+        ['who', "'", 's', 'there', '?']
+    """
+    return list(text) if unit == "character" else WORD.findall(text.casefold())
+
+
+def _names(texts: Sequence[str]) -> bool:
+    return sum(len(text.split()) for text in texts) < NAMES * len(texts)
+
+
+@dataclass(frozen=True)
+class Scale(Reading):
+    """Mean and standard deviation of each channel over all steps of the training series, and steps in a frame.
+
+    Equations:
+        z = (x - mean) / sd;  step k of a model reads z[k F .. (k+1) F - 1] of all channels; the last value fills up
+    """
+
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    frame: int
+
+    @classmethod
+    def of(cls, series: Sequence[Values], setting: settings.Classification) -> Self:
+        """That of the training series; a channel that does not vary keeps its unit."""
+        frame = setting.frame or math.ceil(max(map(len, series)) / FRAMES)
+        steps = np.concatenate([np.asarray(one, dtype=np.float64) for one in series])
+        there = np.isfinite(steps)
+        count = np.maximum(there.sum(0), 1)
+        mean = np.where(there, steps, 0).sum(0) / count
+        sd = np.sqrt((np.where(there, steps - mean, 0) ** 2).sum(0) / count)
+        return cls(tuple(mean.tolist()), tuple(np.where(sd > 0, sd, 1.0).tolist()), frame)
+
+    @property
+    def channels(self) -> int:
+        """Of a series."""
+        return len(self.mean)
+
+    def scaled(self, item: Values) -> NDArray[np.float32]:
+        """[T, C] in standard deviations from the mean, which stands where a channel is absent."""
+        scaled = (np.asarray(item, dtype=np.float64) - self.mean) / self.sd
+        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+
+    def encode(self, item: Values) -> torch.Tensor:
+        values = torch.from_numpy(self.scaled(item))
+        rest = -len(values) % self.frame
+        return torch.cat([values, values[-1:].expand(rest, -1)]).reshape(-1, self.frame * self.channels)
+
+    def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
+        del setting
+        return torch.nn.Identity(), self.frame * self.channels
+
+
+@dataclass(frozen=True)
+class ClassificationEncoding(Encoding[settings.Classification]):
+    """The classes in order, and how sequences are read."""
+
+    classes: tuple[Label, ...]
+    shares: tuple[float, ...]  # of the classes in training
+    reading: Vocabulary | Scale
+
+    @classmethod
+    def of(cls, items: Sequence[Any], labels: Collection[Label], setting: settings.Classification) -> Self:
+        """That of the training part."""
+        kind: Any = Vocabulary if isinstance(items[0], str) else Scale
+        same = {str(label): label for label in labels}
+        count, classes = Counter(map(str, labels)), _sorted(same.values())
+        return cls(classes, tuple(count[str(one)] / len(items) for one in classes), kind.of(items, setting))
+
+    def indices(self, labels: Iterable[Label], name: str) -> NDArray[np.int64]:
+        """The places of labels among the classes; 1 and "1" are the same.
+
+        Raises:
+            InputError: a label that is none of them.
+        """
+        place = {str(label): index for index, label in enumerate(self.classes)}
+        strange = next((label for label in labels if str(label) not in place), None)
+        if strange is not None:
+            raise InputError(
+                "CLASSIFICATION_STRANGE",
+                f"{name} holds the class {strange!r}, which training lacks",
+                fix=f"correct it; the classes are {', '.join(list(place)[:20])}",
+            )
+        return np.array([place[str(label)] for label in labels], dtype=np.int64)
+
+    def model(self, layer: MakeLayer, setting: settings.Classification) -> Classifier:
+        encoder, features = self.reading.encoder(setting)
+        return Classifier(encoder, features, layer, setting, len(self.classes))
+
+    def check(self, rows: Labelled, name: str) -> None:
+        """Refuse sequences that the model cannot read.
+
+        Raises:
+            InputError: texts for series, series for texts, or another number of channels.
+        """
+        channels = None if rows.textual else rows.items[0].shape[1]
+        wanted = None if isinstance(self.reading, Vocabulary) else self.reading.channels
+        if channels != wanted:
+            came, want = ("texts" if n is None else f"series of {n} channels" for n in (channels, wanted))
+            raise InputError(
+                "CLASSIFICATION_KIND", f"{name} holds {came}, the model was trained on {want}", fix="pass such"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        kind = "vocabulary" if isinstance(self.reading, Vocabulary) else "scale"
+        return {"classes": list(self.classes), "shares": list(self.shares), kind: dataclasses.asdict(self.reading)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        kind: Any = Vocabulary if "vocabulary" in data else Scale
+        values = data["vocabulary" if "vocabulary" in data else "scale"]
+        reading = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        return cls(tuple(data["classes"]), tuple(data["shares"]), reading)
+
+
+def _sorted(labels: Collection[Label]) -> tuple[Label, ...]:
+    alike = len({isinstance(label, str) for label in labels}) == 1
+    return tuple(sorted(labels, key=None if alike else str))

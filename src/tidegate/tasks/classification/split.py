@@ -1,0 +1,134 @@
+"""Which rows train, which validate and which are kept for the test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate import setting as settings
+from tidegate.data import Source
+from tidegate.data.labelled import Labelled
+from tidegate.errors import InputError
+
+ROWS = 10
+
+Rows = NDArray[np.int64]
+
+
+def stratified(keys: Sequence[Hashable], classes: Sequence[int], shares: Sequence[float], seed: int) -> list[Rows]:
+    """Rows drawn in the given shares, and last the rows that are left, each class in proportion.
+
+    Rows with the same key stay together, so that no part holds a copy of another part's row. Of a class with one
+    key only all rows are left to the last part, which is for training.
+
+    Args:
+        keys: of each row.
+        classes: of each row.
+        shares: of each part but the last; together at most 1/2.
+        seed: of the draw.
+
+    Examples:
+        >>> parts = stratified("aabcdefghi", [0] * 10, [0.2], seed=0)
+        >>> sorted(map(len, parts)), sorted(np.concatenate(parts).tolist()) == list(range(10))
+        ([2, 8], True)
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        groups.setdefault(key, []).append(row)
+    members = list(groups.values())
+    place = _places(np.array([classes[rows[0]] for rows in members]), np.random.default_rng(seed))
+    order = np.argsort(place, kind="stable")
+    before = np.cumsum([0, *(len(members[group]) for group in order)])[:-1]  # rows that come first
+    edges = np.cumsum(shares) * len(keys) - 0.5
+    part = np.where(place[order] < 1, np.searchsorted(edges, before, side="right"), len(shares))
+    return [
+        np.sort([row for group in order[part == k] for row in members[group]]).astype(np.int64)
+        for k in range(len(shares) + 1)
+    ]
+
+
+def _places(classes: Rows, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A number in [0, 1) for each group, evenly spread within each class; 1 for a class's only group."""
+    place = np.ones(len(classes))
+    for kind in np.unique(classes):
+        rows = rng.permutation(np.flatnonzero(classes == kind))
+        if len(rows) > 1:
+            place[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
+    return place
+
+
+def _key(item: Any) -> Any:
+    """What makes two sequences the same: letters but not their case and spacing, or all values."""
+    return " ".join(item.split()).casefold() if isinstance(item, str) else (item.shape, item.tobytes())
+
+
+def parted(source: Source, found: dict[str, Labelled], setting: settings.Classification) -> dict[str, Labelled]:
+    """Training, validation and test, drawn from the data where they have no files of their own.
+
+    Raises:
+        InputError: too few rows, or too few or too many classes.
+    """
+    rows = found["train"]
+    _check(source, rows)
+    shares = {"test": setting.test_share, "valid": setting.valid_share}
+    shares = {part: share for part, share in shares.items() if part not in found}
+    names = {label: index for index, label in enumerate(dict.fromkeys(rows.labels))}
+    classes = [names[label] for label in rows.labels]
+    drawn_rows = stratified([_key(item) for item in rows.items], classes, list(shares.values()), setting.split_seed)
+    own = {part: _taken(rows, taken) for part, taken in zip((*shares, "train"), drawn_rows, strict=True)}
+    parts = {**found, **own}
+    empty = next((part for part in ("train", "valid") if not parts[part].items), None)
+    if empty:
+        kinds = len(set(map(_key, rows.items)))
+        raise InputError(
+            "CLASSIFICATION_SPLIT",
+            f"{source.title} leaves no rows for {empty}: {kinds} of its {len(rows.items)} differ",
+            fix="pass more data, or larger shares",
+        )
+    return {part: parts[part] for part in ("train", "valid", "test")}
+
+
+def _taken(rows: Labelled, taken: Rows) -> Labelled:
+    return Labelled(tuple(rows.items[row] for row in taken), tuple(rows.labels[row] for row in taken))
+
+
+def _check(source: Source, rows: Labelled) -> None:
+    count = Counter(map(str, rows.labels))
+    if len(count) < 2:
+        raise InputError(
+            "CLASSIFICATION_ONE",
+            f"every row of {source.title} has the class {next(iter(count))!r}",
+            fix="pass two or more classes",
+        )
+    if len(rows.items) < ROWS:
+        raise InputError(
+            "CLASSIFICATION_SHORT",
+            f"{source.title} has {len(rows.items)} rows, but at least {ROWS} are needed: a part is kept for validation",
+            fix="pass more",
+        )
+    if len(count) > len(rows.items) // 2:
+        raise InputError(
+            "CLASSIFICATION_CLASSES",
+            f"{source.title} has {len(count)} different classes in {len(rows.items)} rows",
+            fix="name the column with the classes (--label), or end them early (--label-end)",
+        )
+
+
+def described(found: dict[str, Labelled], parts: dict[str, Labelled], setting: settings.Classification) -> str:
+    sizes = ", ".join(f"{part} {len(rows.items):,}" for part, rows in parts.items())
+    own = " and ".join(part for part in ("valid", "test") if part in found)
+    how = f"drawn class by class (seed {setting.split_seed})" if "train" in parts else "all rows"
+    return f"{how}: {sizes}" + (f"; {own} as given" if own else "")
+
+
+def shared(parts: dict[str, Labelled]) -> Iterator[str]:
+    train = set(map(_key, parts["train"].items)) if "train" in parts else set()
+    for split in ("valid", "test"):
+        rows = parts[split].items if split in parts else ()
+        shared = sum(_key(item) in train for item in rows) if train else 0
+        if shared:
+            yield f"{split}: {shared} of {len(rows)} rows stand in training, too"

@@ -1,0 +1,193 @@
+"""Classification: the class of a text or of a series."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from tidegate import setting as settings
+from tidegate.data import Source
+from tidegate.data.labelled import Labelled, Layout, read_labelled
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.classification.baseline import Part, Rival, majority, series_rivals, text_rivals
+from tidegate.tasks.classification.batch import Sequences, drawn, in_order, padded
+from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
+from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, scored, temperature
+from tidegate.tasks.classification.split import described, parted, shared
+from tidegate.tasks.task import Measure, Recipe, Split, Task
+
+STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
+SCORED = 256  # sequences of a batch that is only scored
+
+
+class Classification(Task[settings.Classification, ClassificationEncoding]):
+    """The class of each sequence: of texts by character or word, or of series of one or more channels.
+
+    Equations:
+        error = -log p(class | x[0..T-1])
+
+    Training is a part of the data, and so are validation and test unless they have files of their own. Parts
+    are drawn class by class; rows with the same content stay in one part. An epoch has at least 24 batches.
+
+    Args:
+        source: what ``data.labelled.read_labelled`` reads.
+
+    Shapes:
+        inputs: [T, B] int64 units or [T, B, C] float; targets [B] int64.
+
+    Raises:
+        InputError: the source holds no sequences with classes, fewer than 10 of them, one class only, or one that
+            training lacks.
+    """
+
+    name = "classification"
+    metric = "NLL"
+    unit = "nats"
+    setting_type = settings.Classification
+    encoding_type = ClassificationEncoding
+    reads_folders = True
+
+    def __init__(
+        self,
+        source: Source,
+        setting: settings.Classification | None = None,
+        encoding: ClassificationEncoding | None = None,
+    ) -> None:
+        self.source, self.setting = source, setting or settings.Classification()
+        found = read_labelled(source, layout(self.setting))
+        parts = {"test": found["train"]} if encoding else parted(source, found, self.setting)
+        if encoding is None:
+            train = parts["train"]
+            encoding = ClassificationEncoding.of(train.items, train.labels, self.setting)
+        encoding.check(found["train"], source.title)
+        self.encoding = encoding
+        self.parts: dict[str, Part] = {
+            split: Part(part.items, encoding.indices(part.labels, f"{source.title} ({split})"))
+            for split, part in parts.items()
+        }
+        self.sequences = {split: [encoding.reading.encode(one) for one in part.items] for split, part in parts.items()}
+        self.recipe = _recipe(encoding, self.setting)
+        self.data = DataRecord(
+            name=source.title,
+            hash=source.hash,
+            description=source.description or self._description(),
+            licence=source.licence,
+            split=described(found, parts, self.setting),
+            warnings=self._warnings(found, parts),
+        )
+
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Sequences]:
+        """Sequences of similar length together; with ``order``, training batches are drawn."""
+        sequences, targets = self.sequences[split], torch.from_numpy(self.parts[split].classes)
+        for rows in self._groups(split, order if split == "train" else None):
+            yield padded([sequences[row] for row in rows], targets[rows])
+
+    def _groups(self, split: Split, order: torch.Generator | None) -> list[list[int]]:
+        """The rows of each batch."""
+        lengths = [len(one) for one in self.sequences[split]]
+        if order is None:
+            return in_order(lengths, SCORED)
+        size = min(self.setting.batch_size, max(4, len(lengths) // 4))
+        passes = math.ceil(STEPS / math.ceil(len(lengths) / size))
+        return [group for _ in range(passes) for group in drawn(lengths, size, order)]
+
+    def measure(self, outputs: torch.Tensor, batch: Any) -> Measure:
+        loss = cross_entropy(outputs.float(), batch.targets, reduction="sum")
+        return Measure(loss, loss.item(), len(batch.targets))
+
+    def baselines(self) -> list[BaselineRecord]:
+        truth = self.parts["test"].classes
+        return [
+            BaselineRecord(rival.name, log_loss(rival.chances, truth), rival.how)
+            for rival in self._rivals
+            if rival.probable
+        ]
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        del metric  # among those below
+        truth = self.parts["test"].classes
+        own = scored(self._logits(model, "test").softmax(1).numpy(), truth)
+        others = {rival.name: scored(rival.chances, truth) for rival in self._rivals}
+        sure = {rival.name for rival in self._rivals if not rival.probable}
+        return [
+            ScoreRecord(
+                name,
+                own[name],
+                unit,
+                better,
+                {rival: values[name] for rival, values in others.items() if rival not in sure or name in OF_ANSWERS},
+            )
+            for name, (unit, better) in SCORES.items()
+        ]
+
+    def settle(self, model: torch.nn.Module) -> None:
+        if self.setting.calibrate:
+            with torch.no_grad():
+                truth = torch.from_numpy(self.parts["valid"].classes)
+                model.temperature.fill_(temperature(self._logits(model, "valid"), truth))  # type: ignore[operator]
+
+    def _logits(self, model: torch.nn.Module, split: Split) -> torch.Tensor:
+        """[N, classes] float64, in the order of the rows."""
+        model.eval()
+        with torch.inference_mode():
+            found = [model(batch)[0].double() for batch in self.batches(split)]
+        order = torch.tensor([row for rows in self._groups(split, None) for row in rows])
+        return torch.cat(found)[order.argsort()]
+
+    @cached_property
+    def _rivals(self) -> list[Rival]:
+        test = self.parts["test"]
+        found = [majority(self.encoding.shares, len(test.classes))]
+        if "train" in self.parts:
+            reading = self.encoding.reading
+            others: Any = text_rivals if isinstance(reading, Vocabulary) else series_rivals
+            found += others(reading, self.parts["train"], self.parts["valid"], test)
+        return found
+
+    def _description(self) -> str:
+        reading, kinds = self.encoding.reading, len(self.encoding.classes)
+        lengths = [len(one) for sequences in self.sequences.values() for one in sequences]
+        what = (
+            f"texts read by {reading.unit}"
+            if isinstance(reading, Vocabulary)
+            else f"series of {reading.channels} channels"
+        )
+        span = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(min(lengths))
+        return f"{len(lengths):,} {what}, {span} steps, {kinds} classes"
+
+    def _warnings(self, found: dict[str, Labelled], parts: dict[str, Labelled]) -> tuple[str, ...]:
+        warnings = [text for part in found.values() for text in part.warnings]
+        reading = self.encoding.reading
+        if isinstance(reading, Vocabulary):
+            lengths = [len(cut(text, reading.unit)) for part in parts.values() for text in part.items]
+            long, empty = sum(n > reading.longest for n in lengths), lengths.count(0)
+            if long:
+                warnings.append(f"{long} texts were cut off after {reading.longest} {reading.unit}s (--longest)")
+            if empty:
+                warnings.append(f"{empty} texts hold nothing to read; each counts as one unknown {reading.unit}")
+        return (*warnings, *shared(parts))
+
+
+def layout(setting: settings.Classification, **changes: Any) -> Layout:
+    """How files are read under these settings."""
+    names = ("text", "label", "label_end", "encoding", "flat")
+    return Layout(**{**{name: getattr(setting, name) for name in names}, **changes})
+
+
+def _recipe(encoding: ClassificationEncoding, setting: settings.Classification) -> Recipe:
+    reading = encoding.reading
+    fixed = reading.size * setting.embedding_size if isinstance(reading, Vocabulary) else 0
+    return Recipe(
+        parameters=fixed + 70_000,
+        trials=1,
+        learning_rate=setting.learning_rate,
+        dropout=setting.dropout,
+        epochs=setting.epochs,
+        patience=setting.patience,
+        patience_rate=setting.patience_rate,
+    )
