@@ -25,7 +25,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "records": ("errors", ""),
     "storage": ("", ""),
     "setting": ("errors", "tomli_w"),
-    "data": ("errors records", "numpy pandas soundfile mido"),
+    "data": ("errors records", "numpy pandas scipy soundfile mido"),
     "tasks": ("errors records setting nn data", "torch numpy sklearn sacrebleu jiwer sentencepiece"),
     "train": ("errors storage setting nn data tasks records", "torch safetensors"),
     "estimator": (

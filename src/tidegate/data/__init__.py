@@ -1,24 +1,32 @@
 """Readers of real files, and the data sets that come with the package."""
 
+from tidegate.data.audio import SUFFIXES, read_sound, resample
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
 from tidegate.data.music import KEYS, PianoRolls, read_music
 from tidegate.data.series import Series, read_series
 from tidegate.data.source import PREFIX, Source, locate
+from tidegate.data.speech import Corpus, Recording, read_speech
 from tidegate.data.text import decode
 
 __all__ = [
     "BUNDLED",
     "KEYS",
     "PREFIX",
+    "SUFFIXES",
     "Bundled",
+    "Corpus",
     "PianoRolls",
+    "Recording",
     "Series",
     "Source",
     "decode",
     "locate",
     "read_music",
     "read_series",
+    "read_sound",
+    "read_speech",
+    "resample",
     "shared_passages",
     "shared_rows",
     "shared_text",

@@ -47,4 +47,11 @@ BUNDLED = {
         description="1.1 million characters of Shakespeare",
         licence="public domain",
     ),
+    "fsdd": Bundled(
+        file="fsdd/logmel16.npz",
+        task="speech",
+        title="Free Spoken Digit Dataset",
+        description="3,000 spoken English digits of 6 speakers as log-mel spectra of 16 bands in 8 bits",
+        licence="CC BY-SA 4.0",
+    ),
 }

@@ -11,10 +11,22 @@ from tidegate.estimator.composer import Composer
 from tidegate.estimator.estimator import Estimator, Watch, read_card
 from tidegate.estimator.forecaster import Forecaster
 from tidegate.estimator.language_model import LanguageModel
+from tidegate.estimator.transcriber import Transcriber
 
-ESTIMATORS: dict[str, type[Estimator[Any]]] = {kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer)}
+ESTIMATORS: dict[str, type[Estimator[Any]]] = {
+    kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, Transcriber)
+}
 
-__all__ = ["ESTIMATORS", "Composer", "Estimator", "Forecaster", "LanguageModel", "Watch", "from_pretrained"]
+__all__ = [
+    "ESTIMATORS",
+    "Composer",
+    "Estimator",
+    "Forecaster",
+    "LanguageModel",
+    "Transcriber",
+    "Watch",
+    "from_pretrained",
+]
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:

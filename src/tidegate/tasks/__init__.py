@@ -1,4 +1,4 @@
-"""What can be learnt: language, forecasting and music, each with its head, loss, metric and baselines."""
+"""What can be learnt: language, forecasting, music and speech, each with its head, loss, metric and baselines."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tidegate.setting import Training
 from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.music import Music
+from tidegate.tasks.speech import Speech
 from tidegate.tasks.task import AnyTask, Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 
 __all__ = [
@@ -27,13 +28,14 @@ __all__ = [
     "Music",
     "Recipe",
     "SequenceModel",
+    "Speech",
     "Split",
     "Task",
     "from_json",
     "load",
 ]
 
-TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language}
+TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language, "speech": Speech}
 SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language"}
 
 
