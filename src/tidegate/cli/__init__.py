@@ -15,12 +15,14 @@ from tidegate.cli.compare import Compare
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, expanded
+from tidegate.cli.transcribe import Transcribe
 from tidegate.errors import InputError, SpecError, TidegateError
 
 Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Transcribe, tyro.conf.subcommand("transcribe")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

@@ -11,7 +11,7 @@ from tidegate.estimator.composer import Composer
 from tidegate.estimator.estimator import Estimator, Watch, read_card
 from tidegate.estimator.forecaster import Forecaster
 from tidegate.estimator.language_model import LanguageModel
-from tidegate.estimator.transcriber import Transcriber
+from tidegate.estimator.transcriber import Transcriber, Transcript
 
 ESTIMATORS: dict[str, type[Estimator[Any]]] = {
     kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, Transcriber)
@@ -24,6 +24,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "Transcriber",
+    "Transcript",
     "Watch",
     "from_pretrained",
 ]

@@ -129,25 +129,28 @@ class Transcriber(Estimator[setting.Speech], setting.Speech):
         return Transcript(name, encoding.text(first.symbols), first.log_probability, others, spoken)
 
 
-def _sounds(recordings: Sequence[Any], rate: int | None) -> Iterator[tuple[str, Any, int]]:
+def _sounds(recordings: Any, rate: int | None) -> Iterator[tuple[str, Any, int]]:
     for k, one in enumerate(recordings):
         if isinstance(one, (str, os.PathLike)):
-            for path in _files(one):
-                samples, own, _ = read_sound(locate(path).raw, path.name)
-                yield str(path), samples, own
+            for path, name in _files(one):
+                samples, own, _ = read_sound(locate(path).raw, name)
+                yield name, samples, own
         else:
             yield str(k), _array(k, one, rate), rate or 0
 
 
-def _files(path: str | os.PathLike[str]) -> list[Path]:
-    if str(path) in BUNDLED and not Path(path).exists():
-        path = Path(str(resources.files("tidegate.data"))) / "bundled" / str(path) / "recordings"
-    if not Path(path).is_dir():
-        return [Path(path)]
-    found = sorted(file for file in Path(path).rglob("*") if file.suffix.lower() in SUFFIXES)
+def _files(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
+    """Sound files, and what people call them: as they were named, or by their name alone where they are bundled."""
+    bundled = str(path) in BUNDLED and not Path(path).exists()
+    folder = (
+        Path(str(resources.files("tidegate.data"))) / "bundled" / str(path) / "recordings" if bundled else Path(path)
+    )
+    if not folder.is_dir() and not bundled:
+        return [(folder, str(path))]
+    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     if not found:
         raise InputError("SPEECH_NONE", f"the folder {path} holds no recordings", fix="pass sound files")
-    return found
+    return [(file, file.name if bundled else str(file)) for file in found]
 
 
 def _array(number: int, samples: Any, rate: int | None) -> Any:

@@ -17,7 +17,7 @@ class Speech(Training):
     """Where the texts stand: in a table (CSV, TSV, JSONL) with the columns path and text, in a .txt file beside each
     recording, in the names of the folders, or in names such as 7_george_12.wav; told by what is there unless given."""
     hold_out: str | None = None
-    """The speaker whose recordings are the test, all of them; no other is trained on less."""
+    """The speaker whose recordings are the test, and are in no other part."""
     symbols: Literal["auto", "characters", "words"] = "auto"
     """What is written down step by step; auto takes words where each of them is heard 10 times in training."""
     streaming: bool = False
