@@ -31,7 +31,7 @@ def read_sound(raw: bytes, name: str) -> tuple[Samples, int, int]:
         with soundfile.SoundFile(io.BytesIO(raw)) as file:
             sound, rate, said = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
-        said = " ".join(str(error).rsplit("Error", 1)[-1].split()).lstrip(": ")
+        said = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
         raise InputError(
             "AUDIO_FORMAT",
             f"{name} is not a sound file that can be read ({len(raw):,} bytes): {said}",
