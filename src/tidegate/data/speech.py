@@ -215,18 +215,22 @@ def _json_rows(source: Source) -> Iterator[tuple[str, dict[str, str]]]:
         place = f"line {k + 1} of {source.title}"
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            said = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
-            row = said
-        if not isinstance(row, dict) or not all(isinstance(row.get(key, ""), str) for key in ("path", "text")):
+        row = _object(line)
+        if row is None or not all(isinstance(row.get(key, ""), str) for key in ("path", "text")):
             raise InputError(
                 "SPEECH_JSON",
-                f"{place} is not an object with texts" + (f": {row}" if isinstance(row, str) else ""),
+                f"{place} is not a JSON object with the texts path and text, but {line.strip()[:40]!r}",
                 fix='write {"path": "a.wav", "text": "what is said"}',
             )
         yield place, {key: str(value) for key, value in row.items()}
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _entry(place: str, row: dict[str, str]) -> Recording:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import torch
 from torch.nn.functional import ctc_loss
@@ -17,13 +17,13 @@ from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.speech.decode import BLANK, best_path
 from tidegate.tasks.speech.encoding import SpeechEncoding, clean
 from tidegate.tasks.speech.error import character_error_rate, edits, word_error_rate
-from tidegate.tasks.speech.feature import FLOOR, Filterbank
+from tidegate.tasks.speech.feature import Filterbank
 from tidegate.tasks.speech.split import Parts, shared_sounds, split
 from tidegate.tasks.speech.template import nearest
+from tidegate.tasks.speech.utterance import Utterance, joined
 from tidegate.tasks.task import Batch, Measure, Recipe, Split, Task
 
 SPREAD = 8  # steps of length by which recordings of one training batch may differ more than they must
-PAUSE = 10  # frames of silence at most between recordings that are joined
 JOINED_SEED = 1  # of the strings of recordings that validate and test
 
 
@@ -40,15 +40,6 @@ class SpeechBatch(Batch):
     def scored(self) -> torch.Tensor:
         """[L, B] bool: the symbols of the transcripts."""
         return torch.arange(len(self.targets))[:, None] < self.symbols
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """A recording as the task sees it: log-mel spectra [T, bands], and what is said."""
-
-    frames: torch.Tensor
-    text: str
-    speaker: str
 
 
 class Speech(Task[settings.Speech, SpeechEncoding]):
@@ -154,7 +145,7 @@ class Speech(Task[settings.Speech, SpeechEncoding]):
         if self.setting.join > 1:
             order = torch.Generator().manual_seed(JOINED_SEED)
             for name in ("valid", "test"):
-                self.utterances[name] = _joined(self.utterances[name], self.setting.join, order)
+                self.utterances[name] = joined(self.utterances[name], self.setting.join, order)
 
     def _fits(self, one: Utterance) -> bool:
         symbols = self.encoding.encode(one.text)
@@ -176,7 +167,7 @@ class Speech(Task[settings.Speech, SpeechEncoding]):
         said = self.utterances[split]
         training = order is not None and split == "train"
         if order is not None and training and self.setting.join > 1:
-            said = _joined(said, self.setting.join, order)
+            said = joined(said, self.setting.join, order)
         lengths = torch.tensor([len(one.frames) for one in said])
         jitter = torch.zeros(len(said)) if order is None else SPREAD * torch.rand(len(said), generator=order)
         ranking = torch.argsort(lengths + jitter, stable=True).tolist()
@@ -208,7 +199,7 @@ class Speech(Task[settings.Speech, SpeechEncoding]):
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
         assert isinstance(batch, SpeechBatch)
         assert batch.lengths is not None
-        chances = outputs.float().log_softmax(-1) if outputs.dtype != torch.float64 else outputs.log_softmax(-1)
+        chances = outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
         # Where a test recording has fewer steps than symbols, no alignment exists and the loss would be infinite.
         loss = ctc_loss(
             chances, batch.targets.T, batch.lengths, batch.symbols, BLANK, reduction="sum", zero_infinity=True
@@ -256,7 +247,7 @@ class Speech(Task[settings.Speech, SpeechEncoding]):
         """Transcripts of the test, and what the nearest training recordings say."""
         train, test = self.utterances["train"], self.utterances["test"]
         if self.setting.join > 1:
-            train = _joined(train, self.setting.join, torch.Generator().manual_seed(JOINED_SEED))
+            train = joined(train, self.setting.join, torch.Generator().manual_seed(JOINED_SEED))
         places = nearest([one.frames for one in train], [one.frames for one in test])
         return [one.text for one in test], [train[place].text for place in places]
 
@@ -304,24 +295,3 @@ def _seconds(one: Recording, bank: Filterbank, corpus: Corpus) -> float:
 
 def _learnt(setting: settings.Speech, bank: Filterbank, train: Sequence[Utterance]) -> SpeechEncoding:
     return SpeechEncoding.learnt(setting, bank, torch.cat([one.frames for one in train]), [one.text for one in train])
-
-
-def _joined(said: Sequence[Utterance], most: int, order: torch.Generator) -> list[Utterance]:
-    """All utterances, those of a speaker strung together in chance order, 1 to ``most`` in each string."""
-    mixed = [said[place] for place in torch.randperm(len(said), generator=order).tolist()]
-    found = []
-    for speaker, group in groupby(sorted(mixed, key=lambda one: one.speaker), key=lambda one: one.speaker):
-        left = list(group)
-        while left:
-            count = 1 + int(torch.randint(most, (1,), generator=order))
-            found.append(_string(left[:count], speaker, order))
-            left = left[count:]
-    return found
-
-
-def _string(said: Sequence[Utterance], speaker: str, order: torch.Generator) -> Utterance:
-    pieces = [said[0].frames]
-    for one in said[1:]:
-        pause = int(torch.randint(PAUSE + 1, (1,), generator=order))
-        pieces += [torch.full((pause, one.frames.shape[1]), FLOOR).log(), one.frames]
-    return Utterance(torch.cat(pieces), " ".join(one.text for one in said), speaker)
