@@ -16,7 +16,7 @@ WARM_UP = 30
 
 
 def _stepper(layer: Recurrent) -> Callable[[torch.Tensor], object]:
-    """One step of a session, or of the layer where there is no engine or two directions."""
+    """One step of a session, or of the layer where there is no engine, or where it runs in two directions."""
     if layer.bidirectional:
         return layer
     try:
@@ -35,10 +35,7 @@ def step_latency_us(layers: Mapping[str, Recurrent]) -> dict[str, tuple[float, f
     times: dict[str, list[float]] = {name: [] for name in layers}
     try:
         with torch.inference_mode():
-            inputs = {
-                name: torch.zeros(1, 1, layer.input_size) if layer.bidirectional else torch.zeros(1, layer.input_size)
-                for name, layer in layers.items()
-            }
+            inputs = {name: torch.zeros(1, layer.input_size) for name, layer in layers.items()}
             steps = {name: _stepper(layer) for name, layer in layers.items()}
             for round_ in range(WARM_UP + ROUNDS):
                 for name, step in steps.items():

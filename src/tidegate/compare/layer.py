@@ -25,5 +25,5 @@ def flops_per_step(model: Any) -> int:
     """Of its layer in all its directions, and of the map that such a cell needs in front of it."""
     maps = [module for module in model.encoder.modules() if isinstance(module, torch.nn.Linear)]
     in_front = sum(one.out_features * (2 * one.in_features + 1) for one in maps)
-    directions = 1 + model.layer.bidirectional
+    directions: int = 1 + model.layer.bidirectional
     return in_front + directions * flops(model.layer.graph, model.layer.cells[0].widths)
