@@ -67,6 +67,7 @@ def example(name):
         "music": lambda: music(dict.fromkeys(NOTES, NOTES["train"] * 20)),
         "forecast": lambda: forecast(walk(400)),
         "language": lambda: language(prose(200_000)),
+        "speech": lambda: tasks.load("fsdd"),
     }[name]()
 
 

@@ -42,15 +42,19 @@ class Speech(Training):
     """Bands are scaled by mean and deviation of all training recordings, or of the recording itself."""
     stack: int = 1
     """Steps of the spectrum that become one step of the network; 2 or 3 make long recordings cheaper."""
-    mask_frames: int = 0
+    mask_frames: int = 4
     """In training a stretch of up to so many steps is hidden in each recording."""
-    mask_bands: int = 0
+    mask_bands: int = 3
     """In training up to so many neighbouring bands are hidden in each recording."""
     longest: float = 30.0
     """Seconds; longer recordings are left out, with a note."""
     keep_case: bool = False
     """Tell capitals from small letters."""
     hidden_size: int = 96
+    dropout: float = 0.3
+    schedule: Literal["plateau", "cosine", "constant"] = "cosine"
+    epochs: int = 30
+    patience: int = 30
 
     task: ClassVar[str] = "speech"
     RANGES: ClassVar[Mapping[str, Range]] = {

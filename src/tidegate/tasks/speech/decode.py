@@ -75,7 +75,8 @@ def _extended(beam: dict[Symbols, tuple[float, float]], step: list[float]) -> di
 
 
 def _kept(beam: dict[Symbols, tuple[float, float]], width: int) -> dict[Symbols, tuple[float, float]]:
-    order = sorted(beam, key=lambda prefix: (-_total(beam[prefix]), prefix))[:width]
+    possible = [prefix for prefix in beam if _total(beam[prefix]) > NEVER]  # not so: a a without room for a blank
+    order = sorted(possible, key=lambda prefix: (-_total(beam[prefix]), prefix))[:width]
     return {prefix: beam[prefix] for prefix in order}
 
 
