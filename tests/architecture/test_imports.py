@@ -36,7 +36,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "report": ("errors storage spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),
     "__main__": ("cli", ""),
     "cli": (
-        "errors spec zoo emit setting nn bench data tasks train estimator compare records report",
+        "errors storage spec zoo emit setting nn bench data tasks train estimator compare records report",
         "tyro rich torch",
     ),
 }

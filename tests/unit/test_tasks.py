@@ -88,7 +88,7 @@ class TestEveryTask:
     @pytest.mark.parametrize("split", ["train", "valid", "test"])
     def test_a_model_runs_and_learns_from_every_split(self, name, split):
         task, state = example(name), None
-        model = task.model(lambda inputs: nn.GRU(inputs, 3), 0.5)
+        model = task.model(lambda inputs, **options: nn.GRU(inputs, 3, **options), 0.5)
         batches = task.batches(split, generator(0) if split == "train" else None)
         for batch in itertools.islice(batches, 3):
             outputs, state = model(batch, None if batch.starts else state.detach())
