@@ -1,32 +1,27 @@
-"""Spoken digits to text: train on spectra, transcribe WAV files, one after the other and as one sound.
+"""Spoken digits to text: train on spectra, save, then transcribe WAV files that the training has not heard.
 
 python examples/speech.py
 """
 
-from importlib import resources
-from pathlib import Path
+import math
+import tempfile
 
-import numpy as np
-
-from tidegate.data import read_sound
 from tidegate.estimator import Transcriber
-
-RECORDINGS = Path(str(resources.files("tidegate.data"))) / "bundled" / "fsdd" / "recordings"
 
 
 def main() -> None:
-    """Train for some seconds, then listen to recordings that the training has not heard."""
-    model = Transcriber(join=4, hidden_size=64, epochs=5, schedule="cosine").fit("fsdd")
+    """Train for some seconds, listen to the twelve bundled recordings, and doubt the least certain of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        Transcriber(cell="gru", hidden_size=64, epochs=12).fit("fsdd", folder=folder)
+        model = Transcriber.from_pretrained(folder)
     for score in model.evaluate():
         print(f"{score.name} {score.value:.1%}, nearest template {score.baselines['nearest template']:.1%}")
-    for found in model.transcribe("fsdd", beam=4):
-        print(f"{found.name:17} {found.text}")
-    files = sorted(RECORDINGS.glob("*_theo_*.wav"))
-    sounds = [read_sound(file.read_bytes(), file.name)[0] for file in files]
-    (found,) = model.transcribe(np.concatenate(sounds), rate=8000)
-    print(" + ".join(file.name for file in files), "as one sound:", found.text)
-    for part in found.spoken:
-        print(f"  {part.start:.2f} s to {part.end:.2f} s  {part.symbol}")
+    found = list(model.transcribe("fsdd", beam=8, best=3))
+    for one in found:
+        print(f"{one.name:17} {one.text:6} {math.exp(one.log_probability):.1%}")
+    doubted = min(found, key=lambda one: one.log_probability)
+    others = ", ".join(f"{text or 'nothing'} {math.exp(chance):.1%}" for text, chance in doubted.others)
+    print(f"{doubted.name} might also be {others}")
 
 
 if __name__ == "__main__":
