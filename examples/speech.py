@@ -12,7 +12,7 @@ from tidegate.estimator import Transcriber
 def main() -> None:
     """Train for some seconds, listen to the twelve bundled recordings, and doubt the least certain of them."""
     with tempfile.TemporaryDirectory() as folder:
-        Transcriber(cell="gru", hidden_size=64, epochs=12).fit("fsdd", folder=folder)
+        Transcriber(cell="gru", hidden_size=64, epochs=10).fit("fsdd", folder=folder)
         model = Transcriber.from_pretrained(folder)
     for score in model.evaluate():
         print(f"{score.name} {score.value:.1%}, nearest template {score.baselines['nearest template']:.1%}")

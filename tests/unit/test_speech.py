@@ -28,7 +28,7 @@ from tidegate.tasks.speech.error import character_error_rate, edits, word_error_
 from tidegate.tasks.speech.feature import stacked
 from tidegate.tasks.speech.split import shared_sounds, split
 from tidegate.tasks.speech.template import nearest
-from tidegate.tasks.speech.utterance import Utterance, joined, softer
+from tidegate.tasks.speech.utterance import Utterance, joined
 
 RATE = 8000
 BUNDLED = Path(str(resources.files("tidegate.data"))) / "bundled" / "fsdd" / "recordings"
@@ -465,7 +465,7 @@ class TestTask:
 
     @pytest.mark.parametrize("most", [2, 5])
     def test_joined_recordings(self, most):
-        said = [Utterance(torch.full((3, 2), 1.5 * k), f"w{k}", "ab"[k % 2]) for k in range(31)]
+        said = [Utterance(torch.full((3, 2), float(k)), f"w{k}", "ab"[k % 2]) for k in range(31)]
         found = joined(said, most, torch.Generator().manual_seed(0))
         words = [word for one in found for word in one.text.split()]
         assert sorted(words) == sorted(one.text for one in said)
@@ -473,14 +473,8 @@ class TestTask:
         for one in found:
             numbers = [int(word[1:]) for word in one.text.split()]
             assert {"ab"[k % 2] for k in numbers} == {one.speaker}
-            levels = one.frames[one.frames[:, 0] > -2, 0]  # 1.5 k less at most log 4: half the amplitude is the softest
-            assert [k for k, _ in itertools.groupby(((levels + 0.69) / 1.5).round().int().tolist())] == numbers
-
-    @pytest.mark.parametrize("gain", [0.5, 0.9, 1.0])
-    def test_a_softer_sound_has_the_spectra_of_softer_samples(self, gain):
-        bank = Filterbank(RATE, 16, 256, 160, 60.0, 3800.0, peak=False)
-        sound = noise(2000)
-        assert torch.allclose(softer(bank(sound), gain), bank(gain * sound), atol=1e-4)
+            heard = [k for k, _ in itertools.groupby(one.frames[one.frames[:, 0] >= 0, 0].int().tolist())]
+            assert heard == numbers
 
     def test_joined_tests_are_the_same_in_every_pass_and_made_of_the_test(self, tones):
         task = tasks.load(tones, "speech", setting.Speech(join=3))

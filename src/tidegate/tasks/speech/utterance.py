@@ -36,15 +36,8 @@ def joined(said: Sequence[Utterance], most: int, order: torch.Generator) -> list
 
 
 def _string(said: Sequence[Utterance], speaker: str, order: torch.Generator) -> Utterance:
-    """One after the other, with pauses; the softest at half of the loudest's amplitude or above."""
-    gains = 1 - torch.rand(len(said), generator=order) / 2
-    pieces: list[torch.Tensor] = []
-    for one, gain in zip(said, (gains / gains.max()).tolist(), strict=True):
-        pause = int(torch.randint(PAUSE + 1, (1,), generator=order)) if pieces else 0
-        pieces += [torch.full((pause, one.frames.shape[1]), FLOOR).log(), softer(one.frames, gain)]
+    pieces = [said[0].frames]
+    for one in said[1:]:
+        pause = int(torch.randint(PAUSE + 1, (1,), generator=order))
+        pieces += [torch.full((pause, one.frames.shape[1]), FLOOR).log(), one.frames]
     return Utterance(torch.cat(pieces), " ".join(one.text for one in said), speaker)
-
-
-def softer(frames: torch.Tensor, gain: float) -> torch.Tensor:
-    """The log-mel spectra of the same sound at another amplitude."""
-    return ((frames.exp() - FLOOR).clamp_min(0) * gain**2 + FLOOR).log()
