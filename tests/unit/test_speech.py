@@ -367,6 +367,11 @@ class TestReaders:
         assert (rate, channels, found.dtype) == (RATE, 1, np.float32)
         assert found == pytest.approx(sound, abs={"PCM_U8": 0.01, "ULAW": 0.02}.get(subtype, 1e-4))
 
+    def test_a_pipe_does_not_know_how_much_comes(self):
+        whole = wav(noise(300))
+        piped = whole[:40] + b"\xff\xff\xff\xff" + whole[44:]
+        assert np.array_equal(read_sound(piped, "a.wav")[0], read_sound(whole, "a.wav")[0])
+
     def test_channels_are_averaged_with_a_note(self, tmp_path):
         pair = np.stack([noise(500, 1), noise(500, 2)], 1)
         corpus = read_speech(folder(tmp_path, {"a.wav": wav(pair), "a.txt": b"x"}))
@@ -475,6 +480,10 @@ class TestTask:
             assert {"ab"[k % 2] for k in numbers} == {one.speaker}
             heard = [k for k, _ in itertools.groupby(one.frames[one.frames[:, 0] >= 0, 0].int().tolist())]
             assert heard == numbers
+
+    def test_a_speaker_and_a_file_cannot_both_be_the_test(self, tones):
+        with pytest.raises(InputError, match="leave --hold-out out"):
+            tasks.load(tones, "speech", setting.Speech(hold_out="a"), test=tones)
 
     def test_joined_tests_are_the_same_in_every_pass_and_made_of_the_test(self, tones):
         task = tasks.load(tones, "speech", setting.Speech(join=3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from math import gcd
 
 import numpy as np
@@ -13,6 +14,8 @@ from scipy.signal import resample_poly
 from tidegate.errors import InputError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".au")
+
+UNKNOWN = 0xFFFFFFFF  # bytes of sound, in the header of what was written to a pipe
 
 Samples = NDArray[np.float32]
 
@@ -38,8 +41,8 @@ def read_sound(raw: bytes, name: str) -> tuple[Samples, int, int]:
             fix="pass WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav",
         ) from None
     cut = next((line for line in said.splitlines() if line.startswith("data") and "(should be" in line), "")
-    if cut:
-        promised, there = (int(word) for word in cut.replace("(should be", "").replace(")", "").split()[-2:])
+    promised, there = (int(word) for word in re.findall(r"\d+", cut)) if cut else (0, 0)
+    if there < promised != UNKNOWN:
         raise InputError(
             "AUDIO_CUT",
             f"{name} is cut off: its header promises {promised:,} bytes of sound, but {there:,} are there",

@@ -68,7 +68,7 @@ class Speech(Task[settings.Speech, SpeechEncoding]):
     name = "speech"
     metric = "symbol error rate"
     unit = "edits per symbol of the transcripts"
-    recipe = Recipe(parameters=100_000, trials=1, dropout=0.1, epochs=30, patience=8)
+    recipe = Recipe(parameters=100_000, trials=1, dropout=0.3, epochs=30, patience=8)
     setting_type = settings.Speech
     encoding_type = SpeechEncoding
     reads_folders = True
@@ -254,6 +254,12 @@ class Speech(Task[settings.Speech, SpeechEncoding]):
 
 def _read(source: Source, setting: settings.Speech, rate: int | None) -> Corpus:
     """All recordings; those of a source of its own belong to its part."""
+    if setting.hold_out is not None and (source.valid or source.test):
+        raise InputError(
+            "SPEECH_PARTS",
+            f"the speaker {setting.hold_out} is the test, but files of their own are given for validation or test",
+            fix="leave --hold-out out, or --valid and --test",
+        )
     whole = read_speech(source, setting.transcripts, rate)
     own: list[tuple[Split, Source | None]] = [("valid", source.valid), ("test", source.test)]
     found, warnings = list(whole.recordings), list(whole.warnings)
