@@ -25,7 +25,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "records": ("errors", ""),
     "storage": ("", ""),
     "setting": ("errors", "tomli_w"),
-    "data": ("errors records", "numpy pandas soundfile mido"),
+    "data": ("errors records", "numpy pandas scipy soundfile mido"),
     "tasks": ("errors records setting nn data", "torch numpy sklearn sacrebleu jiwer sentencepiece"),
     "train": ("errors storage setting nn data tasks records", "torch safetensors"),
     "estimator": (
@@ -36,7 +36,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "report": ("errors storage spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),
     "__main__": ("cli", ""),
     "cli": (
-        "errors spec zoo emit setting nn bench data tasks train estimator compare records report",
+        "errors storage spec zoo emit setting nn bench data tasks train estimator compare records report",
         "tyro rich torch",
     ),
 }

@@ -80,6 +80,7 @@ def example(name):
         "classification": lambda: Classification(
             source("".join(f"{n % 2} a text no {n}\n" for n in range(99)), "a.txt")
         ),
+        "speech": lambda: tasks.load("fsdd"),
     }[name]()
 
 

@@ -19,6 +19,7 @@ from tidegate.cli.predict import Predict
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
 from tidegate.cli.translate import Translate
+from tidegate.cli.transcribe import Transcribe
 from tidegate.errors import InputError, SpecError, TidegateError
 
 Command = (
@@ -28,6 +29,7 @@ Command = (
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Translate, tyro.conf.subcommand("translate")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Transcribe, tyro.conf.subcommand("transcribe")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

@@ -17,6 +17,7 @@ WARM_UP = 30
 
 def _stepper(layer: Recurrent) -> Callable[[torch.Tensor], object]:
     """One step of a session, or of the layer where there is no engine or two directions."""
+    """One step of a session, or of the layer where there is no engine, or where it runs in two directions."""
     if layer.bidirectional:
         return layer
     try:

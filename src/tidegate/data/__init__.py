@@ -1,5 +1,6 @@
 """Readers of real files, and the data sets that come with the package."""
 
+from tidegate.data.audio import SUFFIXES, read_sound, resample
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
 from tidegate.data.group import cut_by_group, group_of
@@ -8,15 +9,19 @@ from tidegate.data.pair import Pairs, cleaned, read_pairs
 from tidegate.data.parallel import read_splits
 from tidegate.data.series import Series, read_series
 from tidegate.data.source import PREFIX, Source, locate, with_parts
+from tidegate.data.speech import Corpus, Recording, read_speech
 from tidegate.data.text import decode
 
 __all__ = [
     "BUNDLED",
     "KEYS",
     "PREFIX",
+    "SUFFIXES",
     "Bundled",
     "Pairs",
+    "Corpus",
     "PianoRolls",
+    "Recording",
     "Series",
     "Source",
     "cleaned",
@@ -28,6 +33,9 @@ __all__ = [
     "read_pairs",
     "read_series",
     "read_splits",
+    "read_sound",
+    "read_speech",
+    "resample",
     "shared_passages",
     "shared_rows",
     "shared_text",

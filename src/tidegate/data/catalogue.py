@@ -66,5 +66,11 @@ BUNDLED = {
         title="names by nationality",
         description="20,050 surnames of 18 nationalities",
         licence="MIT",
+    "fsdd": Bundled(
+        file="fsdd/logmel16.npz",
+        task="speech",
+        title="Free Spoken Digit Dataset",
+        description="3,000 spoken English digits of 6 speakers as log-mel spectra of 16 bands in 8 bits",
+        licence="CC BY-SA 4.0",
     ),
 }

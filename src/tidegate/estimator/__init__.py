@@ -18,6 +18,8 @@ from tidegate.estimator.translator import Translator
 ESTIMATORS: dict[str, type[Estimator[Any]]] = {
     kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, Translator)
     kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, SequenceClassifier)
+from tidegate.estimator.transcriber import Transcriber, Transcript
+    kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, Transcriber)
 }
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "holds_model",
     "Translator",
     "SequenceClassifier",
+    "Transcriber",
+    "Transcript",
 ]
 
 

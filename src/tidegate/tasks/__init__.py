@@ -1,5 +1,6 @@
 """What can be learnt: language, forecasting, music and translation, each with its head, loss, metric and baselines."""
 """What can be learnt, each thing with its head, loss, metric and baselines."""
+"""What can be learnt: language, forecasting, music and speech, each with its head, loss, metric and baselines."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from tidegate.tasks.classification import Classification
 from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.music import Music
+from tidegate.tasks.speech import Speech
 from tidegate.tasks.task import AnyTask, Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 from tidegate.tasks.translation import Translation
 
@@ -31,6 +33,7 @@ __all__ = [
     "Music",
     "Recipe",
     "SequenceModel",
+    "Speech",
     "Split",
     "Task",
     "Translation",
@@ -53,6 +56,7 @@ SUFFIXES = {
     ".txt": "language",
     ".ts": "classification",
     ".npz": "classification",
+TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language, "speech": Speech}
 
 
 def load(

@@ -1,0 +1,108 @@
+"""What speech recognition learns from its training part beside weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+
+from tidegate import setting as settings
+from tidegate.tasks.speech.decode import BLANK
+from tidegate.tasks.speech.feature import Filterbank, stacked
+from tidegate.tasks.task import Encoding, MakeLayer, SequenceModel
+
+OFTEN = 10  # times that a word is heard in training before it is a symbol of its own
+
+
+@dataclass(frozen=True)
+class SpeechEncoding(Encoding[settings.Speech]):
+    """The front end, its scale, and the symbols of the training transcripts; number 0 is the blank.
+
+    Attributes:
+        filterbank: the front end.
+        mean, sd: of each band in the training recordings.
+        per_recording: whether each recording is scaled by its own mean and deviation instead.
+        stack: frames in one step of the network.
+        words: whether symbols are words, else characters.
+        symbols: in order; the first is number 1.
+        keep_case: whether capitals differ from small letters.
+    """
+
+    filterbank: Filterbank
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    per_recording: bool
+    stack: int
+    words: bool
+    symbols: tuple[str, ...]
+    keep_case: bool
+
+    @classmethod
+    def learnt(cls, setting: settings.Speech, bank: Filterbank, frames: torch.Tensor, texts: Sequence[str]) -> Self:
+        """From the frames [T, bands] and the (clean) transcripts of the training recordings."""
+        heard = Counter(word for text in texts for word in text.split())
+        often = min(heard.values(), default=0) >= OFTEN
+        words = setting.symbols == "words" or (setting.symbols == "auto" and often)
+        symbols = sorted(heard if words else set("".join(texts)))
+        mean, sd = frames.mean(0).tolist(), frames.std(0).clamp_min(1e-3).tolist()
+        own = setting.normalise == "recording"
+        return cls(bank, tuple(mean), tuple(sd), own, setting.stack, words, tuple(symbols), setting.keep_case)
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each symbol."""
+        return {symbol: k for k, symbol in enumerate(self.symbols, BLANK + 1)}
+
+    def clean(self, text: str) -> str:
+        """A transcript without needless blanks, in small letters unless case counts."""
+        return clean(text, keep_case=self.keep_case)
+
+    def encode(self, text: str) -> list[int]:
+        """The numbers of a transcript's symbols; those that training never saw are left out."""
+        parts: Iterable[str] = self.clean(text).split() if self.words else self.clean(text)
+        return [self.numbers[part] for part in parts if part in self.numbers]
+
+    def text(self, numbers: Sequence[int]) -> str:
+        """What numbers of symbols say."""
+        parts = [self.symbols[number - 1] for number in numbers]
+        return " ".join(parts) if self.words else "".join(parts).strip()
+
+    def steps(self, frames: torch.Tensor) -> torch.Tensor:
+        """What the network reads of log-mel spectra [T, bands]: scaled and stacked, [steps, features]."""
+        if self.per_recording:
+            mean, sd = frames.mean(0), frames.std(0, correction=0).clamp_min(1e-3)
+        else:
+            mean, sd = torch.tensor(self.mean), torch.tensor(self.sd)
+        return stacked((frames - mean) / sd, self.stack)
+
+    @property
+    def seconds(self) -> float:
+        """Between steps of the network."""
+        return self.stack * self.filterbank.hop / self.filterbank.rate
+
+    def model(self, layer: MakeLayer, setting: settings.Speech) -> SequenceModel:
+        features = self.filterbank.bands * self.stack
+
+        def both(features: int, /, **options: Any) -> Any:
+            return layer(features, **{"bidirectional": not setting.streaming, **options})
+
+        return SequenceModel(torch.nn.Identity(), features, both, setting.dropout, len(self.symbols) + 1)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        lists = {name: tuple(data[name]) for name in ("mean", "sd", "symbols")}
+        return cls(**{**data, **lists, "filterbank": Filterbank(**data["filterbank"])})
+
+
+def clean(text: str, *, keep_case: bool) -> str:
+    """A transcript without needless blanks, in small letters unless case counts."""
+    joined = " ".join(text.split())
+    return joined if keep_case else joined.lower()

@@ -1,0 +1,303 @@
+"""Speech: what is said in recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch.nn.functional import ctc_loss
+from torch.nn.utils.rnn import pad_sequence
+
+from tidegate import setting as settings
+from tidegate.data import Corpus, Recording, Source, read_speech
+from tidegate.errors import InputError
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.speech.decode import BLANK, best_path
+from tidegate.tasks.speech.encoding import SpeechEncoding, clean
+from tidegate.tasks.speech.error import character_error_rate, edits, word_error_rate
+from tidegate.tasks.speech.feature import Filterbank
+from tidegate.tasks.speech.split import Parts, shared_sounds, split
+from tidegate.tasks.speech.template import nearest
+from tidegate.tasks.speech.utterance import Utterance, joined
+from tidegate.tasks.task import Batch, Measure, Recipe, Split, Task
+
+SPREAD = 8  # steps of length by which recordings of one training batch may differ more than they must
+JOINED_SEED = 1  # of the strings of recordings that validate and test
+
+
+@dataclass(frozen=True)
+class SpeechBatch(Batch):
+    """Recordings and their transcripts.
+
+    Attributes:
+        symbols: [B] how many symbols of ``targets`` [L, B] count.
+    """
+
+    symbols: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+
+    def scored(self) -> torch.Tensor:
+        """[L, B] bool: the symbols of the transcripts."""
+        return torch.arange(len(self.targets))[:, None] < self.symbols
+
+
+class Speech(Task[settings.Speech, SpeechEncoding]):
+    """Recordings to text, without being told when which symbol is said.
+
+    Equations:
+        loss = -log Σ_a Π_t p[t](a[t])  over all alignments a that read as the transcript once repeats are merged and
+        blanks removed; error = edits from the transcript to the best path, per symbol of the transcript
+
+    Symbols are characters or words of the training transcripts. With ``join``, each epoch strings the training
+    recordings of every speaker together anew, each once; those of validation and test are strung once and for all.
+
+    Args:
+        source: recordings and transcripts as ``data.read_speech`` reads them.
+
+    Shapes:
+        inputs: [T, B, bands * stack] float; targets [L, B] int64 symbols, 0 where a transcript has ended.
+
+    Raises:
+        InputError: the data cannot be used, or no recording is long enough for its transcript.
+
+    References:
+        Graves et al. 2006, doi 10.1145/1143844.1143891.
+    """
+
+    name = "speech"
+    metric = "symbol error rate"
+    unit = "edits per symbol of the transcripts"
+    recipe = Recipe(parameters=100_000, trials=1, dropout=0.3, epochs=30, patience=8)
+    setting_type = settings.Speech
+    encoding_type = SpeechEncoding
+    reads_folders = True
+
+    def __init__(
+        self, source: Source, setting: settings.Speech | None = None, encoding: SpeechEncoding | None = None
+    ) -> None:
+        self.source, self.setting = source, setting or settings.Speech()
+        rate = encoding.filterbank.rate if encoding else self.setting.rate
+        corpus = _read(source, self.setting, rate)
+        bank = _filterbank(corpus, self.setting, encoding, source.title)
+        parts, how = split(corpus, self.setting.hold_out) if encoding is None else _all_test(corpus)
+        warnings = [*corpus.warnings, *shared_sounds(parts)]
+        said = {name: self._utterances(name, part, bank, corpus, warnings) for name, part in parts.items()}
+        self.encoding = encoding or _learnt(self.setting, bank, said["train"])
+        self.utterances: dict[Split, list[Utterance]] = {
+            "train": said["train"],
+            "valid": said["valid"],
+            "test": said["test"],
+        }
+        if encoding is None:
+            self._prepare(warnings)
+        warnings += self._unknown()
+        seconds = sum(len(one.frames) for part in said.values() for one in part) * bank.hop / bank.rate
+        kind = "words" if self.encoding.words else "characters"
+        about = f"{sum(map(len, said.values())):,} recordings, {seconds / 60:.1f} minutes"
+        self.data = DataRecord(
+            name=source.title,
+            hash=source.hash,
+            description=f"{source.description or about}; {len(self.encoding.symbols)} {kind} as symbols",
+            licence=source.licence,
+            split=f"{how}: " + ", ".join(f"{name} {len(part):,}" for name, part in self.utterances.items()),
+            warnings=tuple(warnings),
+        )
+
+    def _utterances(
+        self, name: str, part: Sequence[Recording], bank: Filterbank, corpus: Corpus, warnings: list[str]
+    ) -> list[Utterance]:
+        """Spectra of recordings; those that are too short or too long are left out and counted."""
+        seconds = {one.name: _seconds(one, bank, corpus) for one in part}
+        least = bank.window / bank.rate
+        for wrong, what in (
+            ([one for one in part if seconds[one.name] < least], f"shorter than one window, {1000 * least:g} ms"),
+            ([one for one in part if seconds[one.name] > self.setting.longest], f"over {self.setting.longest:g} s"),
+        ):
+            if wrong:
+                warnings.append(f"{name}: {len(wrong)} recordings are left out, {what}; the first is {wrong[0].name}")
+        kept = [one for one in part if least <= seconds[one.name] <= self.setting.longest]
+        if part and not kept:
+            raise InputError(
+                "SPEECH_LENGTH",
+                f"all {len(part)} recordings of the part {name!r} are too short or too long, the first is "
+                f"{part[0].name} with {seconds[part[0].name]:.3f} s",
+                fix="correct --window-ms or --longest, or pass other recordings",
+            )
+        spectra = (torch.from_numpy(one.sound) if corpus.spectra else bank(one.sound) for one in kept)
+        texts = (clean(one.text, keep_case=self.setting.keep_case) for one in kept)
+        return [Utterance(*row) for row in zip(spectra, texts, (one.speaker for one in kept), strict=True)]
+
+    def _prepare(self, warnings: list[str]) -> None:
+        """Leave out what nothing can be learnt from, and join what validates and tests."""
+        fits = [one for one in self.utterances["train"] if self._fits(one)]
+        missing = len(self.utterances["train"]) - len(fits)
+        if not fits:
+            raise InputError(
+                "SPEECH_FIT",
+                f"no training recording has as many steps as its transcript has symbols, e.g. "
+                f"{self.utterances['train'][0].text[:40]!r}",
+                fix="give a shorter --hop-ms, a smaller --stack, or --symbols words",
+            )
+        if missing:
+            warnings.append(f"train: {missing} recordings are left out, with fewer steps than symbols")
+        self.utterances["train"] = fits
+        if self.setting.join > 1:
+            order = torch.Generator().manual_seed(JOINED_SEED)
+            for name in ("valid", "test"):
+                self.utterances[name] = joined(self.utterances[name], self.setting.join, order)
+
+    def _fits(self, one: Utterance) -> bool:
+        symbols = self.encoding.encode(one.text)
+        repeats = sum(a == b for a, b in pairwise(symbols))  # a blank must stand between
+        return -(-len(one.frames) // self.encoding.stack) >= len(symbols) + repeats
+
+    def _unknown(self) -> list[str]:
+        known, words = self.encoding.numbers, self.encoding.words
+        found = {
+            name: sum(
+                part not in known for one in self.utterances[name] for part in (one.text.split() if words else one.text)
+            )
+            for name in ("valid", "test")
+        }
+        return [f"{name}: {count} symbols never occur in training" for name, count in found.items() if count]
+
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[SpeechBatch]:
+        """Batches of recordings of similar length; with ``order`` shuffled, joined and masked as the settings say."""
+        said = self.utterances[split]
+        training = order is not None and split == "train"
+        if order is not None and training and self.setting.join > 1:
+            said = joined(said, self.setting.join, order)
+        lengths = torch.tensor([len(one.frames) for one in said])
+        jitter = torch.zeros(len(said)) if order is None else SPREAD * torch.rand(len(said), generator=order)
+        ranking = torch.argsort(lengths + jitter, stable=True).tolist()
+        size = self.setting.batch_size
+        groups = [ranking[at : at + size] for at in range(0, len(ranking), size)]
+        turns = range(len(groups)) if order is None else torch.randperm(len(groups), generator=order).tolist()
+        for turn in turns:
+            yield self._batch([said[place] for place in groups[turn]], order if training else None)
+
+    def _batch(self, said: Sequence[Utterance], order: torch.Generator | None) -> SpeechBatch:
+        steps = [self.encoding.steps(self._masked(one.frames, order)) for one in said]
+        symbols = [torch.tensor(self.encoding.encode(one.text), dtype=torch.int64) for one in said]
+        counts = torch.tensor([len(row) for row in symbols])
+        lengths = torch.tensor([len(row) for row in steps])
+        return SpeechBatch(pad_sequence(steps), pad_sequence(symbols), lengths, symbols=counts)
+
+    def _masked(self, frames: torch.Tensor, order: torch.Generator | None) -> torch.Tensor:
+        """Some steps and some bands at their mean, after SpecAugment (Park et al. 2019, arXiv 1904.08779)."""
+        if order is None or not (self.setting.mask_frames or self.setting.mask_bands):
+            return frames
+        hidden, mean = frames.clone(), frames.mean(0)
+        for axis, most in ((0, self.setting.mask_frames), (1, self.setting.mask_bands)):
+            width = min(int(torch.randint(most + 1, (1,), generator=order)), frames.shape[axis] // 2)
+            start = int(torch.randint(frames.shape[axis] - width + 1, (1,), generator=order))
+            place = slice(start, start + width)
+            hidden[place if axis == 0 else (slice(None), place)] = mean if axis == 0 else mean[place]
+        return hidden
+
+    def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
+        assert isinstance(batch, SpeechBatch)
+        assert batch.lengths is not None
+        chances = outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
+        # Where a test recording has fewer steps than symbols, no alignment exists and the loss would be infinite.
+        loss = ctc_loss(
+            chances, batch.targets.T, batch.lengths, batch.symbols, BLANK, reduction="sum", zero_infinity=True
+        )
+        found = [best_path(outputs[:length, row]) for row, length in enumerate(batch.lengths.tolist())]
+        truth = [batch.targets[:count, row].tolist() for row, count in enumerate(batch.symbols.tolist())]
+        return Measure(loss, float(edits(truth, found)), int(batch.symbols.sum()))
+
+    def baselines(self) -> list[BaselineRecord]:
+        if not self.utterances["train"]:
+            return []
+        truth, guess = ([self.encoding.encode(text) for text in texts] for texts in self._templates())
+        rate = edits(truth, guess) / max(1, sum(map(len, truth)))
+        how = "the transcript of the training recording whose log-mel spectra, stretched to 20 steps, are nearest"
+        return [BaselineRecord("nearest template", rate, how)]
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        """Word and character error rates, by the best path."""
+        del metric  # the rate of symbols, which are one of the two
+        truth, found = [], []
+        for said, batch in self._test_batches():
+            assert batch.lengths is not None
+            outputs, _ = model(batch)
+            truth += [one.text for one in said]
+            found += [
+                self.encoding.text(best_path(outputs[:length, row]))
+                for row, length in enumerate(batch.lengths.tolist())
+            ]
+        texts, guess = self._templates() if self.utterances["train"] else ([], [])
+        named = (("WER", word_error_rate, "word errors per word"), ("CER", character_error_rate, "per character"))
+        return [
+            ScoreRecord(
+                name, rate(truth, found), unit, "lower", {"nearest template": rate(texts, guess)} if texts else {}
+            )
+            for name, rate, unit in named
+        ]
+
+    def _test_batches(self) -> Iterator[tuple[list[Utterance], SpeechBatch]]:
+        said = sorted(self.utterances["test"], key=lambda one: len(one.frames))
+        for at in range(0, len(said), self.setting.batch_size):
+            some = said[at : at + self.setting.batch_size]
+            yield some, self._batch(some, None)
+
+    def _templates(self) -> tuple[list[str], list[str]]:
+        """Transcripts of the test, and what the nearest training recordings say."""
+        train, test = self.utterances["train"], self.utterances["test"]
+        if self.setting.join > 1:
+            train = joined(train, self.setting.join, torch.Generator().manual_seed(JOINED_SEED))
+        places = nearest([one.frames for one in train], [one.frames for one in test])
+        return [one.text for one in test], [train[place].text for place in places]
+
+
+def _read(source: Source, setting: settings.Speech, rate: int | None) -> Corpus:
+    """All recordings; those of a source of its own belong to its part."""
+    if setting.hold_out is not None and (source.valid or source.test):
+        raise InputError(
+            "SPEECH_PARTS",
+            f"the speaker {setting.hold_out} is the test, but files of their own are given for validation or test",
+            fix="leave --hold-out out, or --valid and --test",
+        )
+    whole = read_speech(source, setting.transcripts, rate)
+    own: list[tuple[Split, Source | None]] = [("valid", source.valid), ("test", source.test)]
+    found, warnings = list(whole.recordings), list(whole.warnings)
+    for name, part in own:
+        if part is not None:
+            corpus = read_speech(part, setting.transcripts, rate or whole.rate)
+            if (corpus.spectra is None) != (whole.spectra is None):
+                raise InputError(
+                    "SPEECH_PARTS", f"{part.title} must hold what {source.title} holds", fix="pass the same kind"
+                )
+            warnings += corpus.warnings
+            found = [one for one in found if one.split != name]
+            found += [Recording(one.name, one.text, one.speaker, name, one.sound) for one in corpus.recordings]
+    return Corpus(tuple(found), whole.rate, whole.spectra, tuple(warnings))
+
+
+def _all_test(corpus: Corpus) -> tuple[Parts, str]:
+    return {"train": [], "valid": [], "test": list(corpus.recordings)}, "all are the test"
+
+
+def _filterbank(corpus: Corpus, setting: settings.Speech, encoding: SpeechEncoding | None, title: str) -> Filterbank:
+    """The front end; spectra that are ready must have been made by the same."""
+    bank = encoding.filterbank if encoding else Filterbank.of(setting, corpus.rate)
+    if corpus.spectra is not None and (made := Filterbank(**corpus.spectra)) != bank:
+        wrong = [name for name in corpus.spectra if getattr(made, name) != getattr(bank, name)]
+        came = ", ".join(f"{name} {getattr(made, name)} (asked: {getattr(bank, name)})" for name in wrong)
+        raise InputError(
+            "SPECTRA_OTHER",
+            f"{title} holds spectra that were made with {came}",
+            fix="leave the settings of the spectrum out, or pass recordings",
+        )
+    return bank
+
+
+def _seconds(one: Recording, bank: Filterbank, corpus: Corpus) -> float:
+    samples = bank.window + (len(one.sound) - 1) * bank.hop if corpus.spectra else len(one.sound)
+    return samples / bank.rate
+
+
+def _learnt(setting: settings.Speech, bank: Filterbank, train: Sequence[Utterance]) -> SpeechEncoding:
+    return SpeechEncoding.learnt(setting, bank, torch.cat([one.frames for one in train]), [one.text for one in train])
