@@ -2,8 +2,9 @@
 
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
+from tidegate.data.calendar import Clock, cycles, later
 from tidegate.data.music import KEYS, PianoRolls, read_music
-from tidegate.data.series import Series, read_series
+from tidegate.data.panel import Layout, Panel, csv_of, read_panel
 from tidegate.data.source import PREFIX, Source, locate
 from tidegate.data.text import decode
 
@@ -12,13 +13,18 @@ __all__ = [
     "KEYS",
     "PREFIX",
     "Bundled",
+    "Clock",
+    "Layout",
+    "Panel",
     "PianoRolls",
-    "Series",
     "Source",
+    "csv_of",
+    "cycles",
     "decode",
+    "later",
     "locate",
     "read_music",
-    "read_series",
+    "read_panel",
     "shared_passages",
     "shared_rows",
     "shared_text",
