@@ -39,6 +39,15 @@ class Clock:
         """Whether the times are dates."""
         return isinstance(self.times, pd.DatetimeIndex)
 
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """Rows in a day, a week and a year, as far as these are more than three."""
+        if not self.dated:
+            return ()
+        start = pd.Timestamp("2024-01-01")
+        rows = (len(pd.date_range(start, start + length, freq=self.step)) - 1 for length in (DAY, WEEK, YEAR))
+        return tuple(count for count in rows if count > 3)
+
 
 def later(last: Any, step: str, count: int) -> pd.Index[Any]:
     """The times of the next ``count`` rows after ``last``.

@@ -28,8 +28,9 @@ class Forecast(Training):
     """direct answers all rows ahead at once; recursive one, reads its own answer, and so on."""
     quantiles: tuple[float, ...] = ()
     """Levels between 0 and 1 to forecast beside the median, such as 0.1 0.9."""
-    difference: Literal["last", "season", "none"] = "last"
-    """Forecast the change from the last value, from the value a season before, or the value itself."""
+    difference: Literal["last", "season", "linear", "none"] = "last"
+    """Forecast the change from the last value, from the value a season before, or from a linear autoregression, or
+    the value itself."""
     season: int | None = None
     """Rows in a season, 1 for none; found in the training rows unless given."""
     window: int = 64

@@ -67,21 +67,56 @@ def _drift(levels: Values, origin: Rows, horizon: int) -> Values:
     return levels[origin][:, None] + slope[:, None] * np.arange(1, horizon + 1)
 
 
-def _autoregression(series: Sequence[Values], spans: Sequence[Span], horizon: int, *, recursive: bool) -> Naive:
-    """Linear in the last values, by least squares; the order is chosen on validation."""
-    reach = 1 if recursive else horizon
+@dataclass(frozen=True)
+class Linear:
+    """A linear autoregression: the change by so many steps from the last values and a one.
+
+    Attributes:
+        weights: [order + 1, steps]; with fewer steps than are asked for, it is fed with its own forecasts.
+    """
+
+    weights: Values
+
+    @property
+    def order(self) -> int:
+        """How many values it reads."""
+        return len(self.weights) - 1
+
+    def forecast(self, levels: Values, origin: Rows, horizon: int) -> Values:
+        """[rows, horizon] forecasts of a series from these rows."""
+        past = _features(levels, origin, self.order)
+        if self.weights.shape[1] >= horizon:
+            return levels[origin][:, None] + past @ self.weights[:, :horizon]
+        for _ in range(horizon):
+            value = past[:, -2] + past[:, -self.order - 1 :] @ self.weights[:, 0]
+            past = np.column_stack([past[:, :-1], value, past[:, -1]])
+        return past[:, self.order : -1]
+
+
+def linear(series: Sequence[Values], spans: Sequence[Span], horizon: int, *, steps: int, most: int) -> Linear:
+    """The linear autoregression by least squares in training, of the order that validation prefers.
+
+    Args:
+        series: the levels of each, from its first row on.
+        spans: of each, counted from its first row.
+        horizon: steps ahead that validation looks at.
+        steps: how many of them are fitted: all, or one.
+        most: the largest order.
+    """
     shortest = min(span.first for span in spans)
-    wanted = sorted({*ORDERS, horizon, 2 * horizon})
-    orders = [order for order in wanted if order == 1 or 4 * order <= shortest + 3 - 3 * reach]
-    fits = {order: _fitted(series, spans, order, reach) for order in orders}
-    errors = {
-        order: _error(fit, series, [np.arange(span.first - 1, span.second - horizon) for span in spans], horizon)
-        for order, fit in fits.items()
-    }
-    order = min(errors, key=errors.__getitem__)
+    wanted = {order for order in (*ORDERS, horizon, 2 * horizon) if 4 * order <= shortest + 3 - 3 * steps}
+    orders = sorted(order for order in wanted if order <= most) or [1]
+    fits = [Linear(_least_squares(series, spans, order, steps)) for order in orders]
+    origins = [np.arange(span.first - 1, span.second - horizon) for span in spans]
+    return min(fits, key=lambda fit: _error(fit.forecast, series, origins, horizon))
+
+
+def _autoregression(series: Sequence[Values], spans: Sequence[Span], horizon: int, *, recursive: bool) -> Naive:
+    steps = 1 if recursive else horizon
+    found = linear(series, spans, horizon, steps=steps, most=max(*ORDERS, 2 * horizon))
     kind = "recursive linear autoregression" if recursive else "linear autoregression"
-    how = f"linear in the last {order} values, least squares on training, order chosen on validation"
-    return Naive(kind, how + (", fed with its own forecasts" if recursive else ""), fits[order])
+    how = f"linear in the last {found.order} values, least squares on training, order chosen on validation"
+    return Naive(kind, how + (", fed with its own forecasts" if recursive else ""), found.forecast)
 
 
 def _error(forecast: Forecast, series: Sequence[Values], origins: Sequence[Rows], horizon: int) -> float:
@@ -97,26 +132,16 @@ def ahead_of(levels: Values, origin: Rows, horizon: int) -> Values:
     return levels[origin[:, None] + np.arange(1, horizon + 1)]
 
 
-def _fitted(series: Sequence[Values], spans: Sequence[Span], order: int, reach: int) -> Forecast:
+def _least_squares(series: Sequence[Values], spans: Sequence[Span], order: int, steps: int) -> Values:
     features, changes = [], []
     for levels, span in zip(series, spans, strict=True):
-        origin = np.arange(order - 1, span.first - reach)
+        origin = np.arange(order - 1, span.first - steps)
         features.append(_features(levels, origin, order))
-        changes.append(ahead_of(levels, origin, reach) - levels[origin][:, None])
+        changes.append(ahead_of(levels, origin, steps) - levels[origin][:, None])
     known, wanted = np.concatenate(features), np.concatenate(changes)
     ridge = 1e-2 * np.eye(order + 1)  # keeps repeated or unmoving values solvable
-    weights = np.linalg.solve(known.T @ known + ridge, known.T @ wanted)
-
-    def forecast(levels: Values, origin: Rows, horizon: int) -> Values:
-        if reach == horizon:
-            return levels[origin][:, None] + _features(levels, origin, order) @ weights
-        past = _features(levels, origin, order)
-        for _ in range(horizon):
-            value = past[:, -2] + (past[:, -order - 1 :] @ weights)[:, 0]
-            past = np.column_stack([past[:, :-1], value, past[:, -1]])
-        return past[:, order:-1]
-
-    return forecast
+    weights: Values = np.linalg.solve(known.T @ known + ridge, known.T @ wanted)
+    return weights
 
 
 def _features(levels: Values, origin: Rows, order: int) -> Values:

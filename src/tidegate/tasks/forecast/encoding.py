@@ -12,14 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from tidegate import setting as settings
-from tidegate.data import Panel, cycles
+from tidegate.data import Clock, Panel, cycles
 from tidegate.errors import InputError
+from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel
 from tidegate.tasks.forecast.season import season as found_season
 from tidegate.tasks.forecast.split import Span
 from tidegate.tasks.task import Encoding, MakeLayer
 
 STRAIGHT = 1e-9  # standard deviations; smaller changes of slope are rounding
+NEAR = 0.05  # a period found so close to a day, a week or a year is one
 LEAST = 1e-3  # of the largest scale of changes; at whole seasons some series hardly change
 
 Values = NDArray[np.float64]
@@ -37,6 +39,7 @@ class ForecastEncoding(Encoding[settings.Forecast]):
         mean, sd: of all columns but the target, over all series.
         scales: mean and standard deviation of the target in each series.
         difference: what forecasts are the difference from.
+        linear: [order + 1, horizon] of the linear autoregression, where forecasts are the difference from it.
         season: rows in a season; 1 for none.
         pace: standard deviation of the target's change from row to row, in its own standard deviations.
         change: [horizon] the same for what is forecast, for each step ahead.
@@ -51,6 +54,7 @@ class ForecastEncoding(Encoding[settings.Forecast]):
     sd: tuple[float, ...]
     scales: dict[str, tuple[float, float]]
     difference: str
+    linear: tuple[tuple[float, ...], ...]
     season: int
     pace: float
     change: tuple[float, ...]
@@ -69,16 +73,30 @@ class ForecastEncoding(Encoding[settings.Forecast]):
     def model(self, layer: MakeLayer, setting: settings.Forecast) -> DirectModel | RecursiveModel:
         if setting.strategy == "direct":
             return DirectModel(self.features, self.ahead, layer, setting)
-        season = self.season if self.difference == "season" else 1
-        return RecursiveModel(self.features, layer, setting, self.base, season, self.pace, self.change)
+        return RecursiveModel(self.features, layer, setting, self.base, self.reach, self.pace, self.change)
 
     def base(self, levels: torch.Tensor, time: torch.Tensor, steps: int) -> torch.Tensor:
         """[..., steps] what forecasts made at these rows are the difference from."""
         if self.difference == "none":
             return levels.new_zeros(*time.shape, steps, *levels.shape[1:])
+        if self.difference == "linear":
+            return self._linear(levels, time, steps)
         ahead = torch.arange(1, steps + 1)
         back = 0 * ahead if self.difference == "last" else ahead - self.season * -(-ahead // self.season)
         return levels[(time[..., None] + back).clamp(min=0)]
+
+    def _linear(self, levels: torch.Tensor, time: torch.Tensor, steps: int) -> torch.Tensor:
+        weights = torch.tensor(self.linear, dtype=levels.dtype)  # [order + 1, horizon]
+        weights = weights[:, torch.arange(steps).clamp(max=weights.shape[1] - 1)]
+        past = levels[(time[..., None] + torch.arange(2 - len(weights), 1)).clamp(min=0)]  # [..., order, (B)]
+        change = torch.einsum("...ob,os->...sb" if levels.dim() > 1 else "...o,os->...s", past, weights[:-1])
+        last = levels[time][..., None] if levels.dim() == 1 else levels[time][..., None, :]
+        return last + change + (weights[-1] if levels.dim() == 1 else weights[-1][:, None])
+
+    @property
+    def reach(self) -> int:
+        """So many rows before the present one stand in what forecasts are the difference from."""
+        return {"season": self.season, "linear": len(self.linear) - 2}.get(self.difference, 0)
 
     def scale(self, name: str, history: Values) -> tuple[float, float]:
         """Mean and standard deviation of a series, by its history if training did not know it."""
@@ -115,8 +133,9 @@ def learn(panel: Panel, spans: Sequence[Span], setting: settings.Forecast) -> tu
     series = [panel.values[span.start : span.first, 0] for span in spans]
     scales = dict(zip(panel.names, map(_scale, series), strict=True))
     levels = [(values - mean) / sd for values, (mean, sd) in zip(series, scales.values(), strict=True)]
-    period = _season(levels, setting)
-    change = _changes(levels, panel.target, setting, period)
+    period = _season(levels, setting, panel.clock)
+    weights = _linear(panel, spans, scales, setting) if setting.difference == "linear" else ()
+    change = _changes(levels, panel.target, setting, period, np.array(weights))
     encoding = ForecastEncoding(
         columns=tuple(panel.columns[k] for k in kept if k < border),
         known=tuple(panel.columns[k] for k in kept if k >= border),
@@ -126,6 +145,7 @@ def learn(panel: Panel, spans: Sequence[Span], setting: settings.Forecast) -> tu
         sd=tuple(others.std(0).tolist()),
         scales=scales,
         difference=setting.difference,
+        linear=weights,
         season=period,
         pace=float(np.concatenate([np.diff(part) for part in levels]).std()),
         change=change,
@@ -144,8 +164,13 @@ def _naive(values: Values, period: int) -> float:
     return float(np.abs(late - values[: len(late)]).mean())
 
 
-def _season(levels: Sequence[Values], setting: settings.Forecast) -> int:
-    period = setting.season or found_season(max(levels, key=len))[0] or 1
+def _season(levels: Sequence[Values], setting: settings.Forecast, clock: Clock | None) -> int:
+    """Rows in a season: those that are given, or found, or usual for the step of the calendar."""
+    found = found_season(max(levels, key=len))[0]
+    usual = clock.periods if clock else ()
+    near = min(usual, key=lambda period: abs(period - found), default=0)
+    found = near if abs(near - found) <= NEAR * found else found
+    period = setting.season or found or next(iter(usual), 1)
     if setting.difference != "season":
         return period
     shortest = min(map(len, levels))
@@ -159,13 +184,34 @@ def _season(levels: Sequence[Values], setting: settings.Forecast) -> int:
     return period
 
 
-def _changes(levels: Sequence[Values], target: str, setting: settings.Forecast, period: int) -> tuple[float, ...]:
+def _linear(
+    panel: Panel, spans: Sequence[Span], scales: dict[str, tuple[float, float]], setting: settings.Forecast
+) -> tuple[tuple[float, ...], ...]:
+    """The linear autoregression of the training rows, its order chosen on validation."""
+    pairs = list(zip(spans, scales.values(), strict=True))
+    levels = [(panel.values[span.start : span.second, 0] - mean) / sd for span, (mean, sd) in pairs]
+    own = [span.local for span in spans]
+    steps = 1 if setting.strategy == "recursive" else setting.horizon
+    weights = linear(levels, own, setting.horizon, steps=steps, most=setting.context).weights
+    return tuple(tuple(float(f"{weight:.7g}") for weight in row) for row in weights)
+
+
+def _changes(
+    levels: Sequence[Values], target: str, setting: settings.Forecast, period: int, weights: Values
+) -> tuple[float, ...]:
     """The standard deviation of what is forecast, for each step ahead."""
     found = []
+    fit = Linear(weights) if len(weights) else None
     for ahead in range(1, setting.horizon + 1):
         back = period * -(-ahead // period) if setting.difference == "season" else ahead
         parts = [part[back:] - part[:-back] if setting.difference != "none" else part[back:] for part in levels]
         found.append(float(np.concatenate(parts).std()))
+    if fit:
+        misses = []
+        for part in levels:
+            origin = np.arange(min(fit.order - 1, len(part) - setting.horizon - 2), len(part) - setting.horizon)
+            misses.append(ahead_of(part, origin, setting.horizon) - fit.forecast(part, origin, setting.horizon))
+        found = np.concatenate(misses).std(0).tolist()
     if max(found) < STRAIGHT:
         raise InputError(
             "SERIES_LINE",

@@ -1,4 +1,4 @@
-"""Series as flat tensors, each followed by rows to come: one index finds a row, and those ahead of it."""
+"""Series as flat tensors, each with room before and behind: one index finds a row, and those around it."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
         spans: of each series; of one that training did not know, rows before ``second`` give the scale.
         horizon: the room.
     """
+    early = encoding.reach
     columns = [panel.columns.index(name) for name in (*encoding.columns, *encoding.known)]
     observed = len(encoding.columns)
     parts: list[tuple[Values, Values, Values, Values]] = []
@@ -101,23 +102,21 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
         past = scaled[:rows, :observed]
         change = np.diff(past[:, 0], prepend=past[0, 0]) / encoding.pace
         times = _times(panel, span.start, stop, rows + room, encoding.step)
-        padding = ((0, rows + room - len(given)), (0, 0))
-        known = np.column_stack([np.pad(scaled[:, observed:], padding), _calendar(times, encoding)])
-        empty = np.zeros(room)
+        known = np.pad(scaled[:, observed:], ((0, rows + room - len(given)), (0, 0)))
         parts.append(
             (
-                np.append(past[:, 0], empty),
-                np.pad(np.column_stack([past, change]), ((0, room), (0, 0))),
-                known,
-                np.append(given[:rows, 0], np.nan * empty),
+                np.pad(past[:, 0], (early, room), constant_values=(past[0, 0], 0.0)),
+                np.pad(np.column_stack([past, change]), ((early, room), (0, 0))),
+                np.pad(np.column_stack([known, _calendar(times, encoding)]), ((early, 0), (0, 0))),
+                np.pad(given[:rows, 0], (early, room), constant_values=np.nan),
             )
         )
-        shift = at - span.start
-        placed.append(Span(at, span.first + shift, span.second + shift, span.end + shift))
-        covered.append(at + len(given) if encoding.known else at + rows + room)
+        shift = at + early - span.start
+        placed.append(span.moved(shift))
+        covered.append(at + early + len(given) if encoding.known else at + early + rows + room)
         scales.append((mean, sd))
         clocks.append(times)
-        at += rows + room
+        at += early + rows + room
     levels, inputs, ahead, truth = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Grid(
         encoding,

@@ -100,12 +100,12 @@ class RecursiveModel(SequenceModel):
         layer: MakeLayer,
         setting: Forecast,
         base: Base,
-        season: int,
+        reach: int,
         pace: float,
         change: Sequence[float],
     ) -> None:
         super().__init__(torch.nn.Identity(), features, layer, setting.dropout, len(trained_levels(setting)))
-        self.setting, self.base, self.season = setting, base, season
+        self.setting, self.base, self.reach = setting, base, reach
         self.pace, self.change = pace, change
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
@@ -135,10 +135,10 @@ class RecursiveModel(SequenceModel):
         hidden, state = self.layer(self.encoder(batch.inputs))
         hidden, state = hidden[-1].repeat_interleave(paths, 0), _repeated(state, paths)
         ahead = batch.ahead.repeat_interleave(paths, 1)
-        path = list(history[-max(2, self.season) :].repeat_interleave(paths, 1))
+        path = list(history[-max(2, self.reach + 1) :].repeat_interleave(paths, 1))
         for step in range(1, steps + 1):
             answer = self.head(self._dropped(hidden)).sort(-1).values
-            window = torch.stack(path[-self.season :])
+            window = torch.stack(path[-self.reach - 1 :])
             base = self.base(window, torch.tensor(len(window) - 1), 1)[0]
             path.append(base + self.change[0] * choose(answer))
             if step < steps:

@@ -25,6 +25,15 @@ class Span:
     second: int
     end: int
 
+    def moved(self, by: int) -> Span:
+        """The same rows where the first of all stands so many rows later."""
+        return Span(self.start + by, self.first + by, self.second + by, self.end + by)
+
+    @property
+    def local(self) -> Span:
+        """The same counted from its first row."""
+        return self.moved(-self.start)
+
     def bounds(self, split: Split) -> tuple[int, int]:
         """The first row of a split, and the one behind its last. The first row of all is never forecast."""
         return {

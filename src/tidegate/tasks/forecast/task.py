@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,17 +9,17 @@ import torch
 
 from tidegate import setting as settings
 from tidegate.data import Layout, Panel, Source, read_panel, shared_rows
+from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.forecast.baseline import Naive, ahead_of, naive_forecasts, unfitted
 from tidegate.tasks.forecast.encoding import ForecastEncoding, learn
 from tidegate.tasks.forecast.grid import Grid, Values, make_grid
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
+from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
 from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantile_scores
 from tidegate.tasks.forecast.split import Span, all_test, in_time, least_rows
 from tidegate.tasks.task import Batch, Measure, Recipe, Split, Task
 
-SEGMENT = 128  # the least number of scored steps worth a row of an evaluation batch
-PARALLEL = 64  # rows of an evaluation batch
 VALIDATED = 512  # origins at which a recursive model is validated; each costs a whole context
 
 
@@ -65,12 +63,15 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         encoding: ForecastEncoding | None = None,
     ) -> None:
         self.source, self.setting = source, setting or settings.Forecast()
-        minimum = 2 + self.setting.horizon if encoding else least_rows(self.setting)
-        panel = read_panel(source, layout(self.setting, encoding), minimum, "each split needs rows of its own")
+        panel = (
+            read_for(source, self.setting, encoding, 2 + self.setting.horizon)
+            if encoding
+            else read_panel(source, layout(self.setting), least_rows(self.setting), "each split needs rows of its own")
+        )
         spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
         self.encoding, warnings = (encoding, ()) if encoding else learn(panel, spans, self.setting)
         self.fitted = encoding is None
-        self.target, self.horizon = panel.target, self.setting.horizon
+        self.panel, self.target, self.horizon = panel, panel.target, self.setting.horizon
         self.levels = trained_levels(self.setting)
         self.grid = make_grid(panel, self.encoding, spans, self.horizon)
         self.change = torch.tensor(self.encoding.change, dtype=torch.float32)
@@ -80,7 +81,7 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
             description=source.description or self._described(panel),
             licence=source.licence,
             split=_split(spans, fitted=self.fitted),
-            warnings=panel.warnings + warnings + self._left_out(source) + self._copies(),
+            warnings=panel.warnings + warnings + self._left_out() + self._copies(),
         )
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Window]:
@@ -88,9 +89,10 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         if order is not None and split == "train":
             return self._windows(order)
         if self.setting.strategy == "direct" or self.horizon == 1:
-            return self._segments(split)
-        origins = [_thinned(*self._origins(span, split), VALIDATED // len(self.grid.spans)) for span in self.grid.spans]
-        return self._histories(origins)
+            return segments(self.grid, self._bounds(split), self.setting.context, self.horizon)
+        most = VALIDATED // len(self.grid.spans)
+        origins = [thinned(*bounds, most) for bounds in self._bounds(split)]
+        return histories(self.grid, origins, self.setting.context, self.horizon)
 
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
         scored = batch.scored()[-len(outputs) :]
@@ -102,7 +104,7 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
 
     def baselines(self) -> list[BaselineRecord]:
         """Scored by the metric: in standard deviations of each series."""
-        origins = [np.arange(*self._origins(span, "test")) for span in self.grid.spans]
+        origins = [np.arange(*bounds) for bounds in self._bounds("test")]
         return [BaselineRecord(naive.name, self._error(naive, origins), naive.how) for naive in self.naive()]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
@@ -133,34 +135,20 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
     def forecasts(self, model: torch.nn.Module, split: Split, stride: int = 1) -> Forecasts:
         """Forecasts from every row of a split, or every so many, with their quantiles."""
         assert isinstance(model, (DirectModel, RecursiveModel))
+        context, bounds = self.setting.context, self._bounds(split)
         if isinstance(model, RecursiveModel) or stride > 1:
-            origins = [np.arange(*self._origins(span, split), stride) for span in self.grid.spans]
-            return self.answered(model, self._histories(origins), self.horizon)
-        return self.answered(model, self._segments(split), self.horizon)
-
-    def answered(self, model: DirectModel | RecursiveModel, batches: Iterator[Window], steps: int) -> Forecasts:
-        """What a model answers to batches, in the target's unit, in the order of series and rows."""
-        series, origin, values = [], [], []
-        with torch.inference_mode():
-            for batch in batches:
-                answers = model.answers(batch, steps)
-                scored = batch.scored()[-len(answers) :]
-                rows = torch.arange(len(batch.inputs))[:, None] + batch.first
-                origin.append(rows[-len(answers) :][scored])
-                series.append(batch.series.expand(len(answers), -1)[scored])
-                values.append(self.grid.in_units(answers[scored], series[-1], origin[-1]))
-        starts = torch.cat(origin).numpy()
-        order = np.argsort(starts, kind="stable")
-        return Forecasts(
-            torch.cat(series).numpy()[order], starts[order], np.concatenate(values)[order], self.setting.levels
-        )
+            origins = [np.arange(first, last, stride) for first, last in bounds]
+            batches = histories(self.grid, origins, context, self.horizon)
+        else:
+            batches = segments(self.grid, bounds, context, self.horizon)
+        return answered(model, self.grid, batches, self.horizon, self.setting.levels)
 
     def naive(self) -> list[Naive]:
         """The baselines; those that are fitted only where there are training rows."""
         if not self.fitted:
             return unfitted(self.encoding.season)
         levels = [self._levels(span) for span in self.grid.spans]
-        return naive_forecasts(levels, [_local(span) for span in self.grid.spans], self.horizon, self.encoding.season)
+        return naive_forecasts(levels, [span.local for span in self.grid.spans], self.horizon, self.encoding.season)
 
     def naive_forecasts(self, naive: Naive, like: Forecasts) -> Forecasts:
         """What a baseline forecasts at the same rows; its quantiles are those of its errors in training."""
@@ -178,10 +166,6 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         spread[:, like.levels.index(0.5)] = 0  # the point forecast is the same with and without quantiles
         return Forecasts(like.series, like.origin, mean + sd * np.sort(point + spread), like.levels)
 
-    def ending(self, rows: Sequence[int], steps: int) -> Iterator[Window]:
-        """The histories from which to forecast: of each series up to one row."""
-        return self._histories([np.array([row]) for row in rows], steps)
-
     def _windows(self, order: torch.Generator) -> Iterator[Window]:
         found = [self._starts(series, order) for series in range(len(self.grid.spans))]
         starts, lengths, series = (torch.cat(part) for part in zip(*found, strict=True))
@@ -197,7 +181,7 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
     def _starts(self, series: int, order: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Where the training windows of a series start, their lengths, and the series."""
         span = self.grid.spans[series]
-        early = self.encoding.season if self.encoding.difference == "season" else 0
+        early = self.encoding.reach
         steps = span.first - span.start - self.horizon - early
         window = min(self.setting.window, max(1, steps // 2))
         least = (steps - window) * len(self.grid.spans) // 16  # short series: at least some steps an epoch
@@ -206,40 +190,10 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         starts = span.start + early + torch.arange(offset, steps - window + 1, stride)
         return starts, torch.full_like(starts, window), torch.full_like(starts, series)
 
-    def _origins(self, span: Span, split: Split) -> tuple[int, int]:
-        """The first row from which a forecast lies in the split, and the one behind the last."""
-        first, last = span.bounds(split)
-        return first - 1, last - self.horizon
-
-    def _segments(self, split: Split) -> Iterator[Window]:
-        # Long splits are cut into parallel segments, each after its own true history: a single row of
-        # 15,000 steps would take minutes.
-        found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)  # by context: start, rows, series
-        most = max(1, PARALLEL // len(self.grid.spans))
-        for series, span in enumerate(self.grid.spans):
-            first, last = self._origins(span, split)
-            context = min(first - span.start, self.setting.context)
-            length = math.ceil((last - first) / min(most, max(1, (last - first) // SEGMENT)))
-            found[context] += [(at, min(length, last - at), series) for at in range(first, last, length)]
-        for context, segments in found.items():
-            for at in range(0, len(segments), PARALLEL):
-                first, rows, series = torch.tensor(segments[at : at + PARALLEL]).T
-                total = context + int(rows.max())
-                yield self.grid.window(
-                    series, first - context, total, self.horizon, lengths=rows + context, context=context
-                )
-
-    def _histories(self, origins: Sequence[Rows], steps: int | None = None) -> Iterator[Window]:
-        """Windows that end at given rows of each series, with as much history as there is."""
-        found: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by context: start, series
-        for series, (span, rows) in enumerate(zip(self.grid.spans, origins, strict=True)):
-            for row in rows.tolist():
-                length = min(row - span.start + 1, self.setting.context)
-                found[length].append((row - length + 1, series))
-        for length, places in found.items():
-            for at in range(0, len(places), PARALLEL):
-                first, series = torch.tensor(places[at : at + PARALLEL]).T
-                yield self.grid.window(series, first, length, steps or self.horizon, context=length - 1, last=True)
+    def _bounds(self, split: Split) -> list[tuple[int, int]]:
+        """Of each series the first row from which a forecast lies in the split, and the one behind the last."""
+        bounds = [span.bounds(split) for span in self.grid.spans]
+        return [(first - 1, last - self.horizon) for first, last in bounds]
 
     def _levels(self, span: Span) -> Values:
         levels: Values = self.grid.levels[span.start : span.end].numpy()
@@ -268,10 +222,9 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         series = f"{len(panel.names)} series, " if len(panel.names) > 1 else ""
         return f"{self.target} from {read}; {series}{len(panel.values):,} rows"
 
-    def _left_out(self, source: Source) -> tuple[str, ...]:
+    def _left_out(self) -> tuple[str, ...]:
         if not self.fitted or self.setting.strategy == "direct" or self.horizon == 1:
             return ()
-        del source
         return ("recursive forecasts read the target and columns known ahead alone; --strategy direct reads all",)
 
     def _copies(self) -> tuple[str, ...]:
@@ -281,21 +234,27 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         return tuple(warning for warnings in found for warning in warnings)[:3]
 
 
-def layout(setting: settings.Forecast, encoding: ForecastEncoding | None) -> Layout:
-    """Which columns of a file are read; of a trained model, the ones that it learnt from."""
+def layout(setting: settings.Forecast) -> Layout:
+    """Which columns of a file are read in training."""
     alone = setting.strategy == "recursive" and setting.horizon > 1
-    inputs = encoding.columns[1:] if encoding else () if alone else None
-    known = encoding.known if encoding else tuple(setting.known)
-    return Layout(setting.target, setting.series, setting.time, known, inputs)
+    return Layout(setting.target, setting.series, setting.time, tuple(setting.known), () if alone else None)
 
 
-def _local(span: Span) -> Span:
-    return Span(0, span.first - span.start, span.second - span.start, span.end - span.start)
+def read_for(source: Source, setting: settings.Forecast, encoding: ForecastEncoding, minimum: int) -> Panel:
+    """New data with the columns that a trained model learnt from.
 
-
-def _thinned(first: int, last: int, most: int) -> Rows:
-    """Rows from first to last - 1, or at most so many of them, evenly spaced."""
-    return np.arange(first, last, math.ceil((last - first) / max(1, most)))
+    Raises:
+        InputError: the file, a column or its values cannot be used, or its rows have another step.
+    """
+    columns = Layout(setting.target, setting.series, setting.time, encoding.known, encoding.columns[1:])
+    panel = read_panel(source, columns, minimum, f"the model forecasts {setting.horizon} rows ahead")
+    if panel.clock and len(panel.values) > 2 and panel.clock.step != encoding.step:
+        raise InputError(
+            "SERIES_OTHER_STEP",
+            f"the rows of {source.title} are of the step {panel.clock.step!r}, but the model learnt {encoding.step!r}",
+            fix="resample them, or train on rows of this step",
+        )
+    return panel
 
 
 def _titled(name: str, value: float, levels: Sequence[float]) -> tuple[str, float, str, str]:
