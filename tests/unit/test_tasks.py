@@ -13,7 +13,6 @@ from tidegate import nn, setting, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.tasks import Batch, Forecast, Language, Music
-from tidegate.tasks.naive import naive_forecasts, season
 from tidegate.tasks.ngram import ngram
 
 NOTES = {
@@ -187,127 +186,6 @@ class TestMusic:
         before, after = (tensor[batch.scored()][:, :2] for tensor in (batch.inputs, batch.targets))
         assert after.sum(0).tolist() == [4, 3]
         assert ((before == 1) & (after == 1)).sum(0).tolist() == [3, 2]
-
-
-class TestForecast:
-    def test_statistics_are_of_training_only(self):
-        values = walk()
-        task = forecast(values)
-        shifted = forecast(values[:140] + [1000 + 50 * value for value in values[140:]])
-        train = np.array(values[:140])
-        assert torch.equal(task.inputs[:140], shifted.inputs[:140])
-        assert task.inputs[:140, 0].numpy() == pytest.approx((train - train.mean()) / train.std(), rel=1e-4, abs=1e-5)
-        assert task.scale == pytest.approx(np.diff(train).std() / train.std())
-
-    def test_targets_are_the_next_change(self):
-        values = walk()
-        task = forecast(values)
-        sd = np.std(values[:140])
-        change = task.targets.numpy() * task.scale * sd
-        assert change == pytest.approx(np.diff(values), rel=1e-3, abs=1e-4)
-        assert task.inputs[1:, 1].numpy() == pytest.approx(task.targets[:-1].numpy())
-
-    def test_inputs_do_not_know_the_future(self):
-        values, extra = walk(seed=1), walk(seed=2)
-        task = forecast(values, extra=extra)
-        for row in (150, 199):
-            changed = forecast(
-                [v + 5 * (at >= row) for at, v in enumerate(values)],
-                extra=[x - 7 * (at >= row) for at, x in enumerate(extra)],
-            )
-            assert torch.equal(task.inputs[:row], changed.inputs[:row])
-            assert not torch.equal(task.targets[row - 1 :], changed.targets[row - 1 :])
-
-    @pytest.mark.parametrize("rows", [40, 41, 200, 733, 5000, 60_000])
-    @pytest.mark.parametrize("split", ["train", "valid", "test"])
-    def test_every_row_of_a_split_is_scored_once_after_its_true_history(self, rows, split):
-        task = forecast(walk(rows))
-        task.inputs = torch.arange(rows - 1.0)[:, None]
-        task.targets = torch.arange(1.0, rows)
-        (batch,) = task.batches(split)
-        first, last = task.bounds[split]
-        assert sorted(batch.targets[batch.scored()].tolist()) == list(range(first, last))
-        valid = torch.arange(len(batch.inputs))[:, None] < batch.lengths
-        assert torch.equal(batch.inputs[..., 0][valid] + 1, batch.targets[valid])
-        assert torch.equal(batch.inputs[1:, :, 0][valid[1:]], batch.targets[:-1][valid[1:]])
-        assert batch.context == min(256, first - 1)
-        assert batch.inputs.shape[1] <= 64
-
-    @pytest.mark.parametrize("rows", [40, 200, 5000, 60_000])
-    def test_training_windows_stay_in_training(self, rows):
-        task = forecast(walk(rows))
-        task.targets = torch.arange(1.0, rows)
-        batches = list(task.batches("train", generator(0)))
-        assert batches
-        assert all(batch.starts and batch.lengths is None for batch in batches)
-        seen = torch.cat([batch.targets.flatten() for batch in batches]).unique()
-        last = task.bounds["train"][1] - 1
-        assert seen.min() >= 1
-        assert seen.max() <= last
-        assert len(seen) > 0.6 * last
-
-    def test_error_is_in_standard_deviations_of_training(self):
-        values = walk()
-        task = forecast(values)
-        (batch,) = task.batches("test")
-        measure = task.measure(torch.zeros(*batch.targets.shape, 1), batch)
-        expected = np.abs(np.diff(values))[169:].mean() / np.std(values[:140])
-        assert measure.count == 30
-        assert task.score(measure.error, measure.count) == pytest.approx(expected, rel=1e-5)
-        assert task.baselines()[0].score == pytest.approx(expected)
-
-    def test_columns_constant_in_training_are_left_out(self):
-        task = forecast(walk(), extra=[1.0] * 150 + [2.0] * 50)
-        assert task.inputs.shape == (199, 2)
-        assert task.data.warnings == ("column 'x' was left out: it is constant in training",)
-
-    def test_warnings_of_the_reader_arrive(self):
-        rows = "\n".join(f"2020,{value}" for value in walk())
-        assert Forecast(source("kind,y\n" + rows.replace("2020", "a")), setting.Forecast(target="y")).data.warnings == (
-            "column 'kind' was left out: it does not hold numbers",
-        )
-
-    def test_repeated_windows_are_reported(self):
-        values = walk()
-        assert "rows of validation and test repeat" in forecast(values[:140] + values[:60]).data.warnings[0]
-
-    @pytest.mark.parametrize(
-        ("values", "code"),
-        [
-            ([1.0] * 150 + [2.0] * 50, "SERIES_CONSTANT"),
-            ([float(row) for row in range(200)], "SERIES_LINE"),
-            (walk(39), "SERIES_SHORT"),
-        ],
-    )
-    def test_series_that_cannot_be_learnt(self, values, code):
-        with pytest.raises(InputError) as caught:
-            forecast(values)
-        assert caught.value.code == code
-
-    @pytest.mark.parametrize("period", [5, 12, 24])
-    def test_period_of_a_noisy_sine_on_a_slope(self, period):
-        time = np.arange(240)
-        noise = 0.1 * np.random.default_rng(0).normal(size=240)
-        assert season(np.sin(2 * np.pi * time / period) + 0.05 * time + noise)[0] == period
-
-    def test_noise_has_no_period(self):
-        assert season(np.random.default_rng(0).normal(size=400)) == (0, 0.0)
-        assert "seasonal naive" not in [record.name for record in forecast(walk()).baselines()]
-
-    def test_baselines_by_hand(self):
-        levels = np.tile([0.0, 1.0, 0.0, -1.0], 20)
-        levels[-1] = 3.0
-        found = {record.name: record.score for record in naive_forecasts(levels, 60, 76)}
-        assert found["persistence"] == pytest.approx((1 + 1 + 1 + 3) / 4)
-        slopes = [levels[row] / row for row in (75, 76, 77, 78)]
-        changes = [1, 1, -1, 3]
-        assert found["drift"] == pytest.approx(sum(abs(c - s) for c, s in zip(changes, slopes, strict=True)) / 4)
-        assert found["seasonal naive"] == pytest.approx(4 / 4)
-        assert found["linear autoregression"] == pytest.approx(1, abs=0.01)
-
-    def test_period_of_el_nino_is_a_year(self):
-        records = {record.name: record for record in tasks.load("elnino").baselines()}
-        assert records["seasonal naive"].how.startswith("the value 12 rows before")
 
 
 class TestLanguage:

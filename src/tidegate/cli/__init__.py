@@ -13,6 +13,7 @@ from tidegate.cli.bench import Bench
 from tidegate.cli.cells import Cells
 from tidegate.cli.compare import Compare
 from tidegate.cli.evaluate import Evaluate
+from tidegate.cli.forecast import Forecast
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, expanded
 from tidegate.errors import InputError, SpecError, TidegateError
@@ -21,6 +22,7 @@ Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Forecast, tyro.conf.subcommand("forecast")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

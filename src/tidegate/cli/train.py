@@ -114,7 +114,7 @@ def expanded(arguments: list[str]) -> list[str]:
     added: list[str] = []
     for one in dataclasses.fields(setting):
         name, value = one.name.replace("_", "-"), getattr(setting, one.name)
-        if name in given or value is None:
+        if name in given or value is None or value == ():
             continue
         if isinstance(value, bool):
             added += [f"--{name}"] if value else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from pandas.tseries.api import guess_datetime_format
 from tidegate.data.table import Table, numbers
 from tidegate.errors import InputError
 
+RUN, RUNS = 6, 200  # rows that show a step, and how many such runs are looked at where rows are missing
 REGULAR = 0.9  # the least share of steps that must be alike
 DAY, WEEK, YEAR = np.timedelta64(1, "D"), np.timedelta64(7, "D"), np.timedelta64(365, "D")
 
@@ -49,7 +51,7 @@ class Clock:
         return tuple(count for count in rows if count > 3)
 
 
-def later(last: Any, step: str, count: int) -> pd.Index[Any]:
+def later(last: Any, step: str, count: int) -> Any:
     """The times of the next ``count`` rows after ``last``.
 
     Examples:
@@ -59,7 +61,8 @@ def later(last: Any, step: str, count: int) -> pd.Index[Any]:
         [1971.0, 1972.0]
     """
     if isinstance(last, pd.Timestamp):
-        return pd.date_range(last, periods=count + 1, freq=step)[-count:]
+        dates: pd.DatetimeIndex = pd.date_range(last, periods=count + 1, freq=step)
+        return dates[1:]
     return pd.Index(float(last) + float(step) * np.arange(1, count + 1))
 
 
@@ -72,8 +75,8 @@ def cycles(times: pd.Index[Any], span: np.timedelta64, step: np.timedelta64) -> 
     day = np.asarray(dates.hour * 3600 + dates.minute * 60 + dates.second) / 86400
     angles = {
         "day": (DAY, day),
-        "week": (WEEK, (np.asarray(dates.dayofweek) + day) / 7),
-        "year": (YEAR, (np.asarray(dates.dayofyear) - 1) / 366),
+        "week": (WEEK, (np.asarray(dates.day_of_week) + day) / 7),
+        "year": (YEAR, (np.asarray(dates.day_of_year) - 1) / 366),
     }
     return {name: angle for name, (length, angle) in angles.items() if 2 * length <= span and 2 * step < length}
 
@@ -99,6 +102,7 @@ def read_clock(table: Table, column: str, groups: Groups) -> Clock:
 
 def _times(table: Table, column: str, cells: list[str]) -> pd.Index[Any]:
     form = guess_datetime_format(cells[0])
+    found: pd.Index[Any]
     if form is not None:
         dates = pd.to_datetime(pd.Series(cells, dtype=object), format=form, errors="coerce", utc=True)
         bad = np.asarray(dates.isna())
@@ -138,7 +142,9 @@ def _check_rising(
         "SERIES_ORDER",
         f"the rows of {table.name} must be in time order, oldest first, but {column!r}{of} goes from {before} "
         f"back to {here} at row {rows[at + 1] + 1}",
-        fix=f"sort the file by {column!r}" if name else f"sort the file by {column!r}, or name the series with --series",
+        fix=f"sort the file by {column!r}"
+        if name
+        else f"sort the file by {column!r}, or name the series with --series",
     )
 
 
@@ -146,11 +152,10 @@ def _step(times: pd.Index[Any]) -> str:
     """The step of most rows."""
     if not isinstance(times, pd.DatetimeIndex):
         return str(float(np.median(np.diff(times.to_numpy())))) if len(times) > 1 else "1.0"
-    found = pd.infer_freq(times) if len(times) > 2 else None
-    if found is None and len(times) > 1:
-        steps, counts = np.unique(np.diff(times.to_numpy()), return_counts=True)
-        found = pd.tseries.frequencies.to_offset(pd.Timedelta(steps[np.argmax(counts)])).freqstr
-    return found or "D"
+    parts = [times] + [times[at : at + RUN] for at in range(0, len(times) - RUN + 1, RUN)][:RUNS]
+    found = [pd.DatetimeIndex(part, freq="infer").freqstr for part in parts if len(part) > 2]
+    told = Counter(freq for freq in found if freq).most_common(1)
+    return found[0] if found and found[0] else told[0][0] if told else "D"
 
 
 def _regular(table: Table, column: str, times: pd.Index[Any], step: str, name: str, model: str) -> str:
@@ -168,8 +173,8 @@ def _regular(table: Table, column: str, times: pd.Index[Any], step: str, name: s
         against = f", as in {model!r}" if name and name != model else ""
         raise InputError(
             "SERIES_STEP",
-            f"the rows of {table.name} must follow each other at equal steps, but {int((~alike).sum())} of {len(alike)} "
-            f"in {column!r}{of} are not of the step {step!r}{against}, first from {times[at]} to {times[at + 1]}",
+            f"the rows of {table.name} must follow each other at equal steps, but {int((~alike).sum())} of "
+            f"{len(alike)} in {column!r}{of} are not of the step {step!r}{against}, first after {times[at]}",
             fix="resample to one step, or leave --time out to count rows only",
         )
     gaps = int((~alike).sum())

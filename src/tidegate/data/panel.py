@@ -216,9 +216,10 @@ def _check_named(table: Table, flag: str, name: str, target: str) -> None:
         raise InputError("SERIES_TWICE", f"{name!r} is the target and --{flag} as well", fix="name another column")
     if name not in table.header:
         near = did_you_mean(name, table.header)
+        who = "the model reads" if flag == "inputs" else f"--{flag} names"
         raise InputError(
             "SERIES_COLUMN",
-            f"{table.name} has no column {name!r}, which {'the model reads' if flag == 'inputs' else f'--{flag} names'}{near}",
+            f"{table.name} has no column {name!r}, which {who}{near}",
             fix=f"{table.name} has the columns {_listed(table.header)}",
         )
 

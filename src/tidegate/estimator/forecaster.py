@@ -26,7 +26,7 @@ class Forecaster(Estimator[setting.Forecast], setting.Forecast):
         >>> from tidegate.estimator import Forecaster
         >>> model = Forecaster(target="temperature", time="month", horizon=12, quantiles=(0.1, 0.9))
         >>> model.fit("elnino").predict()  # doctest: +SKIP
-                month  step  forecast  0.1  0.5  0.9
+                month  step  forecast  0.1  0.9
         ...
 
     Frames of pandas are data too: an index of dates, or one that has a name, is a column.
@@ -92,7 +92,7 @@ class Forecaster(Estimator[setting.Forecast], setting.Forecast):
             (at,) = np.flatnonzero(forecasts.series == series)
             now = span.end - (steps if held_out else 0)
             count = now - span.start
-            values = forecasts.values[at].T
+            values = forecasts.quantiles[at].T
             fans.append(
                 Fan(
                     name=grid.names[series],
@@ -104,7 +104,7 @@ class Forecaster(Estimator[setting.Forecast], setting.Forecast):
                     truth=grid.truth[now : span.end].tolist(),
                 )
             )
-        return fan_figure(fans, str(self.target))
+        return fan_figure(fans, self.encoding_.columns[0])
 
     def source(self, data: Any, y: Any) -> Any:
         if y is None and isinstance(data, pd.Series):
@@ -157,26 +157,25 @@ class Forecaster(Estimator[setting.Forecast], setting.Forecast):
         return grid, answered(self.model_, grid, batches, steps, self.setting().levels)
 
     def _frame(self, grid: Grid, forecasts: Forecasts, *, truth: bool) -> pd.DataFrame:
-        steps = forecasts.values.shape[1]
-        rows = [(series, row) for series, row in zip(forecasts.series, forecasts.origin, strict=True)]
-        place = np.array([row - grid.spans[series].start for series, row in rows])
-        step = np.tile(np.arange(1, steps + 1), len(rows))
+        steps = forecasts.quantiles.shape[1]
+        place = forecasts.origin - np.array([span.start for span in grid.spans])[forecasts.series]
         columns: dict[str, Any] = {}
         if self.series is not None:
-            columns[self.series] = np.repeat([grid.names[series] for series, _ in rows], steps)
+            columns[self.series] = np.repeat(np.array(grid.names)[forecasts.series], steps)
         if truth:
             columns["origin"] = np.repeat(_at(grid, forecasts, place), steps)
         if self.time is not None:
             columns[self.time] = np.concatenate(
                 [_at(grid, forecasts, place + ahead)[:, None] for ahead in range(1, steps + 1)], axis=1
             ).ravel()
-        columns["step"] = step
+        columns["step"] = np.tile(np.arange(1, steps + 1), len(place))
         if truth:
             ahead = forecasts.origin[:, None] + np.arange(1, steps + 1)
             columns["truth"] = grid.truth[ahead].ravel()
         columns["forecast"] = forecasts.point.ravel()
         if self.quantiles:
-            columns |= {f"{level:g}": forecasts.values[..., k].ravel() for k, level in enumerate(forecasts.levels)}
+            asked = [k for k, level in enumerate(forecasts.levels) if level in self.quantiles]
+            columns |= {f"{forecasts.levels[k]:g}": forecasts.quantiles[..., k].ravel() for k in asked}
         return pd.DataFrame(columns)
 
 
@@ -196,7 +195,7 @@ def _tail(panel: Panel, setting: setting.Forecast, rows: int) -> str:
         for start, stop, future in zip(panel.starts[:-1], panel.starts[1:], panel.future, strict=True)
     ]
     order = np.concatenate(kept)
-    frame = pd.DataFrame(panel.values[order], columns=list(panel.columns))
+    frame = pd.DataFrame(panel.values[order], columns=list(panel.columns))  # noqa: PD011  (not pandas' values)
     if panel.clock is not None:
         frame.insert(0, str(setting.time), panel.clock.times[order])
     if setting.series is not None:

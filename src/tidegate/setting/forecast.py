@@ -24,13 +24,16 @@ class Forecast(Training):
     """Columns known ahead, such as prices or holidays. All other numbers are inputs known up to the present row."""
     horizon: int = 1
     """How many rows ahead to forecast."""
-    strategy: Literal["direct", "recursive"] = "direct"
-    """direct answers all rows ahead at once; recursive one, reads its own answer, and so on."""
+    strategy: Literal["recursive", "direct"] = "recursive"
+    """recursive answers one row, reads its own answer, and so on; direct answers all rows ahead at once."""
     quantiles: tuple[float, ...] = ()
     """Levels between 0 and 1 to forecast beside the median, such as 0.1 0.9."""
     difference: Literal["last", "season", "linear", "none"] = "last"
     """Forecast the change from the last value, from the value a season before, or from a linear autoregression, or
     the value itself."""
+    centre: int = 0
+    """Read the target less the mean of so many last rows, so that a series may leave the range of its training rows;
+    0 reads it as it is."""
     season: int | None = None
     """Rows in a season, 1 for none; found in the training rows unless given."""
     window: int = 64
@@ -48,6 +51,7 @@ class Forecast(Training):
     RANGES: ClassVar[Mapping[str, Range]] = {
         "horizon": (1, 1 << 16),
         "season": (1, INFINITY),
+        "centre": (0, INFINITY),
         "window": (8, INFINITY),
         "context": (8, INFINITY),
         "valid_share": (0.01, 0.49),

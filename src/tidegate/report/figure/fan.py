@@ -59,24 +59,30 @@ def _draw(axes: Axes, fan: Fan, target: str) -> None:
     time = [past_time[-1], *fan.time]  # from the last known value, so that no gap is left
     for low, high in _bands(fan.quantiles):
         lower, upper = ([past[-1], *fan.quantiles[level]] for level in (low, high))
-        label = f"{100 * (high - low):.4g} % interval" if math.isclose(low + high, 1) else f"{low:g} to {high:g}"
+        label = (
+            f"{100 * (high - low):.4g} % interval" if math.isclose(low + high, 1) else f"{low:g} to {high:g} interval"
+        )
         axes.fill_between(time, lower, upper, color=blue, alpha=0.18, linewidth=0, label=label)
     axes.plot(past_time, past, color=ink, linewidth=1.2, label="history")
     if len(fan.truth):
-        axes.plot(time[: len(fan.truth) + 1], [past[-1], *fan.truth], color=ink, linewidth=1.2, dashes=(3, 2), label="truth")
+        axes.plot(
+            time[: len(fan.truth) + 1], [past[-1], *fan.truth], color=ink, linewidth=1.2, dashes=(3, 2), label="truth"
+        )
     axes.plot(time, [past[-1], *fan.point], color=blue, linewidth=2, label="forecast")
     axes.set_ylabel(target)
     axes.margins(x=0.01)
     axes.grid(axis="x", visible=False)
     if hasattr(fan.time[0], "year"):
-        locator = matplotlib.dates.AutoDateLocator(minticks=4, maxticks=9)
+        locator = matplotlib.dates.AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(locator))
+        axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     if fan.name:
         axes.set_title(fan.name, loc="left", fontsize=10.5, color=ink)
-    handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda k: ["history", "truth", "forecast"].index(labels[k]) if labels[k] in {"history", "truth", "forecast"} else 3 + k)
-    axes.legend([handles[k] for k in order], [labels[k] for k in order], frameon=False, ncols=len(order), loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    drawn = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda pair: pair[1].endswith("interval"))
+    handles, labels = zip(*drawn, strict=True)
+    axes.legend(
+        handles, labels, frameon=False, ncols=len(labels), loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2
+    )
 
 
 def _bands(quantiles: dict[float, Sequence[float]]) -> list[tuple[float, float]]:

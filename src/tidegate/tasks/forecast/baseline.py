@@ -51,7 +51,8 @@ def unfitted(period: int) -> list[Naive]:
 
         def seasonal(levels: Values, origin: Rows, horizon: int) -> Values:
             ahead = np.arange(1, horizon + 1)
-            return levels[np.maximum(origin[:, None] + ahead - period * -(-ahead // period), 0)]
+            found: Values = levels[np.maximum(origin[:, None] + ahead - period * -(-ahead // period), 0)]
+            return found
 
         how = f"the value {period} rows before, a peak of the autocorrelation of the training rows unless given"
         found.append(Naive("seasonal naive", how, seasonal))
@@ -63,8 +64,9 @@ def _persistence(levels: Values, origin: Rows, horizon: int) -> Values:
 
 
 def _drift(levels: Values, origin: Rows, horizon: int) -> Values:
-    slope = (levels[origin] - levels[0]) / np.maximum(origin, 1)
-    return levels[origin][:, None] + slope[:, None] * np.arange(1, horizon + 1)
+    slope: Values = (levels[origin] - levels[0]) / np.maximum(origin, 1)
+    found: Values = levels[origin][:, None] + slope[:, None] * np.arange(1, horizon + 1)
+    return found
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Linear:
         """[rows, horizon] forecasts of a series from these rows."""
         past = _features(levels, origin, self.order)
         if self.weights.shape[1] >= horizon:
-            return levels[origin][:, None] + past @ self.weights[:, :horizon]
+            found: Values = levels[origin][:, None] + past @ self.weights[:, :horizon]
+            return found
         for _ in range(horizon):
             value = past[:, -2] + past[:, -self.order - 1 :] @ self.weights[:, 0]
             past = np.column_stack([past[:, :-1], value, past[:, -1]])
@@ -129,7 +132,8 @@ def _error(forecast: Forecast, series: Sequence[Values], origins: Sequence[Rows]
 
 def ahead_of(levels: Values, origin: Rows, horizon: int) -> Values:
     """[rows, steps] the values that follow each row."""
-    return levels[origin[:, None] + np.arange(1, horizon + 1)]
+    found: Values = levels[origin[:, None] + np.arange(1, horizon + 1)]
+    return found
 
 
 def _least_squares(series: Sequence[Values], spans: Sequence[Span], order: int, steps: int) -> Values:
@@ -140,8 +144,7 @@ def _least_squares(series: Sequence[Values], spans: Sequence[Span], order: int, 
         changes.append(ahead_of(levels, origin, steps) - levels[origin][:, None])
     known, wanted = np.concatenate(features), np.concatenate(changes)
     ridge = 1e-2 * np.eye(order + 1)  # keeps repeated or unmoving values solvable
-    weights: Values = np.linalg.solve(known.T @ known + ridge, known.T @ wanted)
-    return weights
+    return np.asarray(np.linalg.solve(known.T @ known + ridge, known.T @ wanted), dtype=np.float64)
 
 
 def _features(levels: Values, origin: Rows, order: int) -> Values:

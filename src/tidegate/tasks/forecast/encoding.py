@@ -39,6 +39,7 @@ class ForecastEncoding(Encoding[settings.Forecast]):
         mean, sd: of all columns but the target, over all series.
         scales: mean and standard deviation of the target in each series.
         difference: what forecasts are the difference from.
+        centre: the target is read less the mean of so many last rows.
         linear: [order + 1, horizon] of the linear autoregression, where forecasts are the difference from it.
         season: rows in a season; 1 for none.
         pace: standard deviation of the target's change from row to row, in its own standard deviations.
@@ -54,6 +55,7 @@ class ForecastEncoding(Encoding[settings.Forecast]):
     sd: tuple[float, ...]
     scales: dict[str, tuple[float, float]]
     difference: str
+    centre: int
     linear: tuple[tuple[float, ...], ...]
     season: int
     pace: float
@@ -145,6 +147,7 @@ def learn(panel: Panel, spans: Sequence[Span], setting: settings.Forecast) -> tu
         sd=tuple(others.std(0).tolist()),
         scales=scales,
         difference=setting.difference,
+        centre=setting.centre,
         linear=weights,
         season=period,
         pace=float(np.concatenate([np.diff(part) for part in levels]).std()),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -44,7 +43,7 @@ class Grid:
     truth: Values
     scales: Values
     covered: tuple[int, ...]
-    times: tuple[pd.Index[Any], ...]
+    times: tuple[Any, ...]
 
     def window(
         self,
@@ -65,9 +64,16 @@ class Grid:
         truth = self.levels[scored[..., None] + torch.arange(1, steps + 1)]
         base = self.encoding.base(self.levels, scored, steps)
         targets = (truth - base) / per_step(self.encoding.change, steps)
-        inputs = torch.cat([self.inputs[time], self.ahead[time + 1]], -1)
         return Window(
-            inputs, targets.float(), lengths, True, context, self.ahead[onward], series, first, last  # noqa: FBT003
+            inputs=torch.cat([self.inputs[time], self.ahead[time + 1]], -1),
+            targets=targets.float(),
+            lengths=lengths,
+            context=context,
+            levels=self.levels[time].float(),
+            ahead=self.ahead[onward],
+            series=series,
+            first=first,
+            last=last,
         )
 
     def in_units(self, answers: torch.Tensor, series: torch.Tensor, origin: torch.Tensor) -> Values:
@@ -100,13 +106,16 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
         mean, sd = encoding.scale(name, panel.values[span.start : span.second, 0])
         scaled = (given - [mean, *encoding.mean]) / [sd, *(spread or 1.0 for spread in encoding.sd)]
         past = scaled[:rows, :observed]
-        change = np.diff(past[:, 0], prepend=past[0, 0]) / encoding.pace
+        own = past[:, 0]
+        change = np.diff(own, prepend=own[0]) / encoding.pace
         times = _times(panel, span.start, stop, rows + room, encoding.step)
         known = np.pad(scaled[:, observed:], ((0, rows + room - len(given)), (0, 0)))
         parts.append(
             (
-                np.pad(past[:, 0], (early, room), constant_values=(past[0, 0], 0.0)),
-                np.pad(np.column_stack([past, change]), ((early, room), (0, 0))),
+                np.pad(own, (early, room), constant_values=(own[0], 0.0)),
+                np.pad(
+                    np.column_stack([own - _mean(own, encoding.centre), past[:, 1:], change]), ((early, room), (0, 0))
+                ),
                 np.pad(np.column_stack([known, _calendar(times, encoding)]), ((early, 0), (0, 0))),
                 np.pad(given[:rows, 0], (early, room), constant_values=np.nan),
             )
@@ -132,18 +141,30 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
     )
 
 
-def _times(panel: Panel, start: int, stop: int, rows: int, step: str) -> pd.Index[Any]:
+def _mean(values: Values, rows: int) -> Values | float:
+    """[rows] the mean of so many last values, or of those that there are."""
+    if not rows:
+        return 0.0
+    sums = np.cumsum(np.insert(values, 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - rows, 0)
+    found: Values = (sums[ends] - sums[starts]) / (ends - starts)
+    return found
+
+
+def _times(panel: Panel, start: int, stop: int, rows: int, step: str) -> Any:
     if panel.clock is None:
-        return pd.RangeIndex(1, rows + 1)
+        return np.arange(1, rows + 1)
     own = panel.clock.times[start:stop]
     more = rows - len(own)
     return own.append(later(own[-1], step, more)) if more else own
 
 
-def _calendar(times: pd.Index[Any], encoding: ForecastEncoding) -> Values:
+def _calendar(times: Any, encoding: ForecastEncoding) -> Values:
     """[rows, 2 x cycles] where each row stands in the day, the week and the year."""
     if not encoding.cycles:
         return np.empty((len(times), 0))
     found = cycles(times, np.timedelta64(1 << 20, "D"), np.timedelta64(0, "D"))
     angles = 2 * np.pi * np.column_stack([found[name] for name in encoding.cycles])
-    return np.sqrt(2) * np.column_stack([np.sin(angles), np.cos(angles)])
+    waves: Values = 2**0.5 * np.column_stack([np.sin(angles), np.cos(angles)])  # of variance 1, as other inputs
+    return waves

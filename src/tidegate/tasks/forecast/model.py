@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -23,15 +23,17 @@ class Window(Batch):
     """Rows of series; ``targets`` are [T, B, steps ahead], in units of their usual change.
 
     Attributes:
+        levels: [T, B] the target in standard deviations of its series.
         ahead: [T + steps, B, known] what is known of each row before it comes.
         series: [B] of which series each is.
         first: [B] where its first row stands among all rows.
         last: forecasts are made at the last row alone; ``targets`` are [1, B, steps] then.
     """
 
-    ahead: torch.Tensor = torch.empty(0)
-    series: torch.Tensor = torch.empty(0)
-    first: torch.Tensor = torch.empty(0)
+    levels: torch.Tensor = field(kw_only=True)
+    ahead: torch.Tensor = field(kw_only=True)
+    series: torch.Tensor = field(kw_only=True)
+    first: torch.Tensor = field(kw_only=True)
     last: bool = False
 
 
@@ -62,6 +64,7 @@ class DirectModel(SequenceModel):
         levels = len(setting.levels)
         super().__init__(torch.nn.Identity(), features, layer, setting.dropout, setting.horizon * levels)
         self.horizon = setting.horizon
+        _begin(self.head, setting)
         self.mix: torch.nn.Linear | None = None
         if ahead and setting.horizon > 1:
             self.mix = torch.nn.Linear(self.layer.output_size, LOCAL)
@@ -83,7 +86,8 @@ class DirectModel(SequenceModel):
 
     def answers(self, batch: Window, steps: int) -> torch.Tensor:
         """[T, B, steps, quantiles] in order, so that no quantile crosses another."""
-        return self(batch)[0][:, :, :steps].sort(-1).values
+        outputs: torch.Tensor = self(batch)[0]
+        return outputs[:, :, :steps].sort(-1).values
 
 
 class RecursiveModel(SequenceModel):
@@ -106,6 +110,7 @@ class RecursiveModel(SequenceModel):
     ) -> None:
         super().__init__(torch.nn.Identity(), features, layer, setting.dropout, len(trained_levels(setting)))
         self.setting, self.base, self.reach = setting, base, reach
+        _begin(self.head, setting)
         self.pace, self.change = pace, change
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
@@ -131,29 +136,39 @@ class RecursiveModel(SequenceModel):
 
     def _rolled(self, batch: Window, steps: int, paths: int, choose: Choose) -> torch.Tensor:
         """[steps, B, paths] levels of the target."""
-        history = batch.inputs[..., 0]  # [T, B]
         hidden, state = self.layer(self.encoder(batch.inputs))
         hidden, state = hidden[-1].repeat_interleave(paths, 0), _repeated(state, paths)
         ahead = batch.ahead.repeat_interleave(paths, 1)
-        path = list(history[-max(2, self.reach + 1) :].repeat_interleave(paths, 1))
+        path = list(batch.levels[-max(2, self.reach + 1, self.setting.centre) :].repeat_interleave(paths, 1))
         for step in range(1, steps + 1):
             answer = self.head(self._dropped(hidden)).sort(-1).values
             window = torch.stack(path[-self.reach - 1 :])
             base = self.base(window, torch.tensor(len(window) - 1), 1)[0]
             path.append(base + self.change[0] * choose(answer))
             if step < steps:
-                change = (path[-1] - path[-2]) / self.pace
-                row = torch.cat([torch.stack([path[-1], change], -1), ahead[len(history) + step]], -1)
+                row = torch.cat([self._read(path), ahead[len(batch.inputs) + step]], -1)
                 hidden, state = self.layer(self.encoder(row[None]), state)
                 hidden = hidden[0]
-        return torch.stack(path[-steps:]).unflatten(1, (-1, paths))
+        levels: torch.Tensor = torch.stack(path[-steps:]).unflatten(1, (-1, paths))
+        return levels
+
+    def _read(self, path: list[torch.Tensor]) -> torch.Tensor:
+        """[B, 2] what the model reads of the target at the end of a path."""
+        centre = torch.stack(path[-self.setting.centre :]).mean(0) if self.setting.centre else 0.0
+        return torch.stack([path[-1] - centre, (path[-1] - path[-2]) / self.pace], -1)
 
     def _normal(self, batch: Window, levels: torch.Tensor) -> torch.Tensor:
         """[1, B, steps, paths] levels as differences in units of their usual change."""
-        history = batch.inputs[..., 0]
-        base = self.base(history, torch.tensor(len(history) - 1), len(levels))[..., None]
+        base = self.base(batch.levels, torch.tensor(len(batch.levels) - 1), len(levels))[..., None]
         change = per_step(self.change, len(levels)).to(levels.dtype)
         return ((levels - base) / change[:, None, None]).transpose(0, 1)[None]
+
+
+def _begin(head: torch.nn.Linear, setting: Forecast) -> None:
+    """Where a good forecast is given, begin as it; elsewhere training is faster from random answers."""
+    if setting.difference == "linear":
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
 
 
 def _median(answer: torch.Tensor) -> torch.Tensor:

@@ -55,9 +55,7 @@ def histories(grid: Grid, origins: Sequence[Rows], context: int, steps: int) -> 
             yield grid.window(series, first, length, steps, context=length - 1, last=True)
 
 
-def answered(
-    model: Model, grid: Grid, batches: Iterable[Window], steps: int, levels: tuple[float, ...]
-) -> Forecasts:
+def answered(model: Model, grid: Grid, batches: Iterable[Window], steps: int, levels: tuple[float, ...]) -> Forecasts:
     """What a model answers to batches, in the target's unit, in the order of series and rows."""
     series, origin, values = [], [], []
     with torch.inference_mode():

@@ -19,19 +19,19 @@ class Forecasts:
     Attributes:
         series: [N] of which series each is.
         origin: [N] the last row that was known.
-        values: [N, steps, quantiles] in order of their levels.
-        levels: [quantiles]; the median is the point forecast.
+        quantiles: [N, steps, levels] in order.
+        levels: of the quantiles; the median is the point forecast.
     """
 
     series: Rows
     origin: Rows
-    values: Values
+    quantiles: Values
     levels: tuple[float, ...]
 
     @property
     def point(self) -> Values:
         """[N, steps] the medians."""
-        found: Values = self.values[..., self.levels.index(0.5)]
+        found: Values = self.quantiles[..., self.levels.index(0.5)]
         return found
 
 

@@ -18,7 +18,7 @@ TRAIN = 28  # the least number of rows to learn from, beside those of one foreca
 
 @dataclass(frozen=True)
 class Span:
-    """One series: its rows are start to end - 1 of the panel, those from ``first`` on validate, from ``second`` test."""
+    """One series: rows start to end - 1 of the panel, those from ``first`` on validate, from ``second`` on test."""
 
     start: int
     first: int

@@ -13,7 +13,7 @@ from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.forecast.baseline import Naive, ahead_of, naive_forecasts, unfitted
 from tidegate.tasks.forecast.encoding import ForecastEncoding, learn
-from tidegate.tasks.forecast.grid import Grid, Values, make_grid
+from tidegate.tasks.forecast.grid import Values, make_grid
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
 from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
 from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantile_scores
@@ -27,12 +27,12 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
     """Forecasts of a column, one or more rows ahead, from all columns up to now.
 
     Equations:
-        z = (x - mean) / sd of the series, d[t] = (z[t] - z[t-1]) / c  (mean, sd, c = sd of z[t] - z[t-1]: training rows)
-        the model reads z[0..t] of all columns, d[0..t] of the target and what is known of row t + 1, and answers o[t, k]
+        z = (x - mean) / sd of the series, d[t] = (z[t] - z[t-1]) / c  (mean, sd, c = sd of the change: training rows)
+        the model reads z[0..t] of all columns, d[0..t] of the target and what is known of row t + 1; it answers o[t, k]
         forecast of z[t+k] = b[t, k] + c[k] o[t, k], c[k] = sd of z[t+k] - b[t, k];  error = |z[t+k] - forecast|
-        b[t, k] = z[t], or the value a season before t + k, or 0
+        b[t, k] = z[t], or the value a season before t + k, or a linear autoregression, or 0
 
-    A model that answers 0 is the persistence forecast (the seasonal naive one), so that a series which leaves the
+    A model that answers 0 is the persistence forecast (or the seasonal naive one), so that a series which leaves the
     range of its training rows can still be followed. Rows are split in time, 70 / 15 / 15. Validation and test run
     over up to 256 rows of true history first and forecast from each row from which all targets lie in their split.
     Training cuts windows of up to 64 rows at an offset that ``order`` draws anew each epoch.
@@ -125,12 +125,12 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         naive = np.array([self._mase_scale(series) for series in range(len(self.grid.names))])
         found = point_scores(forecasts.point, truth, naive[forecasts.series])
         if len(forecasts.levels) > 1:
-            found |= quantile_scores(forecasts.values, truth, forecasts.levels)
+            found |= quantile_scores(forecasts.quantiles, truth, forecasts.levels)
         return found
 
     def truth(self, forecasts: Forecasts) -> Values:
         """[N, steps] what came."""
-        return ahead_of(self.grid.truth, forecasts.origin, forecasts.values.shape[1])
+        return ahead_of(self.grid.truth, forecasts.origin, forecasts.quantiles.shape[1])
 
     def forecasts(self, model: torch.nn.Module, split: Split, stride: int = 1) -> Forecasts:
         """Forecasts from every row of a split, or every so many, with their quantiles."""
@@ -246,7 +246,8 @@ def read_for(source: Source, setting: settings.Forecast, encoding: ForecastEncod
     Raises:
         InputError: the file, a column or its values cannot be used, or its rows have another step.
     """
-    columns = Layout(setting.target, setting.series, setting.time, encoding.known, encoding.columns[1:])
+    target, *inputs = encoding.columns
+    columns = Layout(target, setting.series, setting.time, encoding.known, tuple(inputs))
     panel = read_panel(source, columns, minimum, f"the model forecasts {setting.horizon} rows ahead")
     if panel.clock and len(panel.values) > 2 and panel.clock.step != encoding.step:
         raise InputError(
@@ -261,7 +262,7 @@ def _titled(name: str, value: float, levels: Sequence[float]) -> tuple[str, floa
     if name == "coverage":
         nominal = f"{100 * (levels[-1] - levels[0]):.4g}"
         return f"coverage of {levels[0]:g} to {levels[-1]:g}", value, "%", f"near {nominal}"
-    return name, value, {"sMAPE": "%", "MASE": "of the seasonal naive error in training"}.get(name, ""), "lower"
+    return name, value, "%" if name == "sMAPE" else "", "lower"
 
 
 def _split(spans: Sequence[Span], *, fitted: bool) -> str:
