@@ -87,7 +87,7 @@ CASES = [
     ),
     case(
         "what is known ends before the target",
-        table("y,price", Y, Y[:58] + ["", ""]),
+        table("y,price", Y, [*Y[:58], "", ""]),
         ["'price'", "row 59", "missing"],
         "--known",
         "price",

@@ -22,6 +22,7 @@ from tidegate.tasks.forecast.season import season
 from tidegate.tasks.forecast.split import Span
 
 DIFFERENCES = ["last", "season", "linear", "none"]
+DIRECT = {"strategy": "direct"}
 QUICK = {"hidden_size": 8, "epochs": 2}
 
 
@@ -40,7 +41,7 @@ def wave(rows=200, seed=0, period=12):
 def forecast(values, *, extra=None, **options):
     rows = [f"{y!r},{x!r}" for y, x in zip(values, extra, strict=True)] if extra is not None else map(repr, values)
     header = "y,x" if extra is not None else "y"
-    return Forecast(source("\n".join([header, *rows])), setting.Forecast(target="y", **options))
+    return Forecast(source("\n".join([header, *rows])), setting.Forecast(target="y", **{**DIRECT, **options}))
 
 
 def table(series, *, start="2020-01-01", freq="D"):
@@ -53,7 +54,7 @@ def table(series, *, start="2020-01-01", freq="D"):
 
 
 def of_frame(frame, encoding=None, **options):
-    return Forecast(source(frame.to_csv(index=False)), setting.Forecast(target="y", **options), encoding)
+    return Forecast(source(frame.to_csv(index=False)), setting.Forecast(target="y", **{**DIRECT, **options}), encoding)
 
 
 def generator(seed):
@@ -428,7 +429,7 @@ class TestScores:
         assert season(np.random.default_rng(0).normal(size=400)) == (0, 0.0)
         assert "seasonal naive" not in [record.name for record in forecast(walk()).baselines()]
 
-    @pytest.mark.parametrize(("freq", "expected"), [("MS", 12), ("D", 7), ("h", 24)])
+    @pytest.mark.parametrize(("freq", "expected"), [("MS", 12), ("ME", 12), ("D", 7), ("h", 24)])
     def test_dates_tell_a_usual_season(self, freq, expected):
         noise = np.random.default_rng(0).normal(size=1200)
         assert of_frame(table({"a": noise}, freq=freq), series="shop", time="day").encoding.season == expected
@@ -490,7 +491,9 @@ def shops():
 
 @pytest.fixture(scope="module")
 def fitted(shops):
-    made = Forecaster(target="y", series="shop", time="day", known=("price",), horizon=4, quantiles=(0.1, 0.9), **QUICK)
+    made = Forecaster(
+        target="y", series="shop", time="day", known=("price",), horizon=4, quantiles=(0.1, 0.9), **DIRECT, **QUICK
+    )
     return made.fit(open_end(shops, 6))
 
 

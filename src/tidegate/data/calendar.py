@@ -46,8 +46,10 @@ class Clock:
         """Rows in a day, a week and a year, as far as these are more than three."""
         if not self.dated:
             return ()
-        start = pd.Timestamp("2024-01-01")
-        rows = (len(pd.date_range(start, start + length, freq=self.step)) - 1 for length in (DAY, WEEK, YEAR))
+        start = pd.Timestamp("2023-01-01")
+        rows = (
+            round((len(pd.date_range(start, start + 8 * span, freq=self.step)) - 1) / 8) for span in (DAY, WEEK, YEAR)
+        )
         return tuple(count for count in rows if count > 3)
 
 
@@ -152,7 +154,7 @@ def _step(times: pd.Index[Any]) -> str:
     """The step of most rows."""
     if not isinstance(times, pd.DatetimeIndex):
         return str(float(np.median(np.diff(times.to_numpy())))) if len(times) > 1 else "1.0"
-    parts = [times] + [times[at : at + RUN] for at in range(0, len(times) - RUN + 1, RUN)][:RUNS]
+    parts = [times, *(times[at : at + RUN] for at in range(0, len(times) - RUN + 1, RUN)[:RUNS])]
     found = [pd.DatetimeIndex(part, freq="infer").freqstr for part in parts if len(part) > 2]
     told = Counter(freq for freq in found if freq).most_common(1)
     return found[0] if found and found[0] else told[0][0] if told else "D"
