@@ -12,7 +12,7 @@ from tidegate.setting import Forecast
 from tidegate.tasks.task import Batch, MakeLayer, SequenceModel
 
 LADDER = tuple((step + 0.5) / 21 for step in range(21))  # equally likely quantiles, of which a sample path takes one
-PATHS = 200
+PATHS, DRAWN = 200, 2000  # sample paths of a series at least, and of all series of a batch
 LOCAL = 16  # units by which what is known of a row ahead meets the state
 
 Choose = Callable[[torch.Tensor], torch.Tensor]
@@ -130,7 +130,8 @@ class RecursiveModel(SequenceModel):
             picks = torch.randint(answer.shape[-1], (len(answer), 1), generator=generator)
             return answer.gather(-1, picks)[:, 0]
 
-        paths = self._normal(batch, self._rolled(batch, steps, PATHS, draw))
+        count = max(PATHS, DRAWN // len(batch.series))
+        paths = self._normal(batch, self._rolled(batch, steps, count, draw))
         levels = torch.tensor(self.setting.levels, dtype=paths.dtype)
         return torch.quantile(paths, levels, dim=-1).movedim(0, -1)
 

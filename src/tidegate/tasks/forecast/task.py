@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantil
 from tidegate.tasks.forecast.split import Span, all_test, in_time, least_rows
 from tidegate.tasks.task import Batch, Measure, Recipe, Split, Task
 
+DRAWN = 100_000  # steps ahead of all origins for which sample paths are drawn to score quantiles
 VALIDATED = 512  # origins at which a recursive model is validated; each costs a whole context
 
 
@@ -80,7 +82,8 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
             hash=source.hash,
             description=source.description or self._described(panel),
             licence=source.licence,
-            split=_split(spans, fitted=self.fitted),
+            split=_split(spans, fitted=self.fitted)
+            + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
             warnings=panel.warnings + warnings + self._left_out() + self._copies(),
         )
 
@@ -90,8 +93,8 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
             return self._windows(order)
         if self.setting.strategy == "direct" or self.horizon == 1:
             return segments(self.grid, self._bounds(split), self.setting.context, self.horizon)
-        most = VALIDATED // len(self.grid.spans)
-        origins = [thinned(*bounds, most) for bounds in self._bounds(split)]
+        each = {"valid": max(1, VALIDATED // len(self.grid.spans))}
+        origins = [thinned(first, last, each.get(split, last - first)) for first, last in self._bounds(split)]
         return histories(self.grid, origins, self.setting.context, self.horizon)
 
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
@@ -108,16 +111,26 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         return [BaselineRecord(naive.name, self._error(naive, origins), naive.how) for naive in self.naive()]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
-        """Errors over all origins of the test split, and of quantiles their CRPS and coverage."""
+        """Errors over the origins of the test split, and of quantiles their CRPS and coverage.
+
+        The metric is of all origins; where sample paths would take too long, the others are of every so many.
+        """
         lines = {line.name: line.score for line in self.baselines()}
         records = [ScoreRecord(self.metric, metric, self.unit, "lower", lines)]
-        forecasts = self.forecasts(model, "test")
+        forecasts = self.forecasts(model, "test", self.stride)
         own = self.score_values(forecasts)
         others = {naive.name: self.score_values(self.naive_forecasts(naive, forecasts)) for naive in self.naive()}
         for name, value in own.items():
             beside = {other: found[name] for other, found in others.items() if name in found}
             records.append(ScoreRecord(*_titled(name, value, self.setting.levels), beside))
         return records
+
+    @property
+    def stride(self) -> int:
+        """From one origin of the scores to the next: 1, unless sample paths would take too long."""
+        paths = self.setting.strategy == "recursive" and bool(self.setting.quantiles)
+        origins = sum(last - first for first, last in self._bounds("test"))
+        return math.ceil(origins * self.horizon / DRAWN) if paths else 1
 
     def score_values(self, forecasts: Forecasts) -> dict[str, float]:
         """Every score of forecasts by its name."""
