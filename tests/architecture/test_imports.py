@@ -31,6 +31,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "estimator": (
         "errors storage spec zoo setting nn data tasks train records",
         "torch numpy pandas safetensors sklearn filelock",
+        "errors storage spec zoo setting nn data tasks train records report",
+        "torch numpy pandas safetensors sklearn matplotlib",
     ),
     "compare": ("errors storage spec zoo nn data tasks train records", "torch numpy scipy safetensors filelock"),
     "report": ("errors storage spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),
@@ -38,6 +40,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "cli": (
         "errors storage spec zoo emit setting nn bench data tasks train estimator compare records report",
         "tyro rich torch",
+        "tyro rich torch pandas",
     ),
 }
 

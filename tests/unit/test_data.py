@@ -9,12 +9,13 @@ import pytest
 
 from tidegate.data import (
     BUNDLED,
+    Layout,
     PianoRolls,
     Source,
     decode,
     locate,
     read_music,
-    read_series,
+    read_panel,
     shared_passages,
     shared_rows,
     shared_text,
@@ -35,7 +36,7 @@ def table(header, *rows):
 
 
 def series(content, target="y", minimum=2):
-    return read_series(content, target, minimum, "the split keeps 15 %")
+    return read_panel(content, Layout(target), minimum, "the split keeps 15 %")
 
 
 def refused(code, call, *parts):

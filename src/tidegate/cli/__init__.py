@@ -16,6 +16,7 @@ from tidegate.cli.compare import Compare
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.generate import Generate
 from tidegate.cli.predict import Predict
+from tidegate.cli.forecast import Forecast
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
 from tidegate.cli.translate import Translate
@@ -30,6 +31,7 @@ Command = (
     | Annotated[Translate, tyro.conf.subcommand("translate")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Transcribe, tyro.conf.subcommand("transcribe")]
+    | Annotated[Forecast, tyro.conf.subcommand("forecast")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

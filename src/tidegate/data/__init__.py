@@ -1,6 +1,7 @@
 """Readers of real files, and the data sets that come with the package."""
 
 from tidegate.data.audio import SUFFIXES, read_sound, resample
+from tidegate.data.calendar import Clock, cycles, later
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
 from tidegate.data.group import cut_by_group, group_of
@@ -10,6 +11,7 @@ from tidegate.data.parallel import read_splits
 from tidegate.data.series import Series, read_series
 from tidegate.data.source import PREFIX, Source, locate, with_parts
 from tidegate.data.speech import Corpus, Recording, read_speech
+from tidegate.data.panel import Layout, Panel, csv_of, read_panel
 from tidegate.data.text import decode
 
 __all__ = [
@@ -36,6 +38,13 @@ __all__ = [
     "read_sound",
     "read_speech",
     "resample",
+    "Clock",
+    "Layout",
+    "Panel",
+    "csv_of",
+    "cycles",
+    "later",
+    "read_panel",
     "shared_passages",
     "shared_rows",
     "shared_text",

@@ -67,6 +67,7 @@ class Estimator(BaseEstimator, Generic[S]):
         curve_: its epochs.
         scores_: what it scores on the test split of its training data, beside naive baselines.
         data_: the data it was trained on: name, hash, split, warnings.
+        memory_: what else the verbs of the class need of the training data, as plain data.
     """
 
     kind: ClassVar[type[AnyTask]]
@@ -77,6 +78,7 @@ class Estimator(BaseEstimator, Generic[S]):
     curve_: tuple[EpochRecord, ...]
     scores_: list[ScoreRecord]
     data_: DataRecord
+    memory_: dict[str, Any]
 
     def fit(
         self,
@@ -136,6 +138,7 @@ class Estimator(BaseEstimator, Generic[S]):
         self.curve_ = outcome.curve
         self.scores_ = self._scores(task)
         if home and checkpoint and World().first:
+        self.scores_, self.memory_ = self._scores(task), self._memory(task)
             self.save_pretrained(home)
             checkpoint.unlink(missing_ok=True)
         return self
@@ -178,6 +181,11 @@ class Estimator(BaseEstimator, Generic[S]):
         with torch.inference_mode():
             return task.scores(self.model_, metric)
 
+    def _memory(self, task: AnyTask) -> dict[str, Any]:
+        """What the verbs of the class need of the training data beside model and encoding; saved with them."""
+        del task
+        return {}
+
     def source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
         """Where ``tasks.load`` shall read; data in memory as the file that would hold them."""
         if y is None and isinstance(data, (str, os.PathLike, Source)):
@@ -212,6 +220,7 @@ class Estimator(BaseEstimator, Generic[S]):
             "data": dataclasses.asdict(self.data_),
             "scores": [dataclasses.asdict(score) for score in self.scores_],
             "curve": [dataclasses.asdict(epoch) for epoch in self.curve_],
+            "memory": self.memory_,
         }
         for name, content in files.items():
             replace_file(home / name, content)
@@ -249,6 +258,7 @@ class Estimator(BaseEstimator, Generic[S]):
         self.data_ = DataRecord(**{**card["data"], "warnings": tuple(card["data"]["warnings"])})
         self.scores_ = [ScoreRecord(**score) for score in card["scores"]]
         self.curve_ = tuple(EpochRecord(**epoch) for epoch in card["curve"])
+        self.memory_ = dict(card["memory"])
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "model_"):

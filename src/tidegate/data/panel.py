@@ -1,0 +1,357 @@
+"""Tables of numbers over time: the column to forecast, and what else is known at each row."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.tseries.api import guess_datetime_format
+
+from tidegate.data.calendar import Clock, read_clock
+from tidegate.data.source import Source, did_you_mean
+from tidegate.data.table import Table, header_of_numbers, numbers, read_table
+from tidegate.errors import InputError
+
+MISSING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "?"})
+LARGEST = 1e150  # squares of larger numbers overflow
+PARQUET = b"PAR1"
+
+Values = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One or more series in time order, below each other.
+
+    Attributes:
+        columns: the target's name, then the inputs', those known ahead last.
+        values: [rows, columns] float64 in the file's units; NaN only in columns not known ahead, in future rows.
+        known: how many columns are known ahead.
+        names: of the series; one empty name where no column says them.
+        starts: [series + 1] the first row of each series, and the number of rows.
+        future: [series] so many rows at the end of each are still to come.
+        parts: [rows] 0 for rows of the file itself, 1 and 2 for those of its files for validation and test.
+        clock: the time of each row, if a column says it.
+        warnings: what was left out, and why.
+    """
+
+    columns: tuple[str, ...]
+    values: Values
+    known: int = 0
+    names: tuple[str, ...] = ("",)
+    starts: tuple[int, ...] = ()
+    future: tuple[int, ...] = (0,)
+    parts: NDArray[np.intp] | None = None
+    clock: Clock | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The name of the column to forecast."""
+        return self.columns[0]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column of a table is what.
+
+    Attributes:
+        target: the column to forecast.
+        series: the column that names the series of a row.
+        time: the column of dates or numbers that say when.
+        known: columns that are known ahead; the last rows of a series may have them alone.
+        inputs: the other columns to read, each complete, as a trained model needs them; all that are of use
+            unless given.
+    """
+
+    target: str | None
+    series: str | None = None
+    time: str | None = None
+    known: tuple[str, ...] = ()
+    inputs: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The rows of one series in the file, from 0 on below the header; the last ``future`` have no target yet."""
+
+    name: str
+    rows: Rows
+    future: int = 0
+
+    @property
+    def past(self) -> Rows:
+        return self.rows[: len(self.rows) - self.future]
+
+
+def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
+    """Read a CSV or Parquet file whose rows are in time order, oldest first.
+
+    The other columns of numbers become further inputs. A column that holds no numbers, lacks cells
+    or only rises or falls (a date, a year, a row number) is left out with a warning.
+
+    Args:
+        source: comma, semicolon or tab separated, where the first line names the columns; or Parquet.
+        layout: which column is what.
+        minimum: how many rows each series needs.
+        why: what they are needed for.
+
+    Raises:
+        InputError: the file is no such table, a column that was named is absent or of no use, there are too
+            few rows, or dates are out of order, repeated or of no regular step.
+    """
+    table, parts = _joined(source)
+    _check_target(table, layout.target)
+    named = [("series", layout.series), ("time", layout.time), *(("known", name) for name in layout.known)]
+    for flag, name in named:
+        if name is not None:
+            _check_named(table, flag, name, str(layout.target))
+    groups = _groups(table, layout)
+    for group in groups:
+        _check_rows(table, group, minimum, why)
+    clock = read_clock(table, layout.time, [(group.name, group.rows) for group in groups]) if layout.time else None
+    values, warnings = _values(table, layout, groups)
+    order = np.concatenate([group.rows for group in groups])
+    return Panel(
+        tuple(values),
+        np.stack(list(values.values()), axis=1)[order],
+        known=len(layout.known),
+        names=tuple(group.name for group in groups),
+        starts=(0, *np.cumsum([len(group.rows) for group in groups]).tolist()),
+        future=tuple(group.future for group in groups),
+        parts=parts[order],
+        clock=clock,
+        warnings=(clock.warnings if clock else ()) + tuple(warnings),
+    )
+
+
+def _joined(source: Source) -> tuple[Table, NDArray[np.intp]]:
+    """The files of all splits below each other, and of which each row is."""
+    sources = {0: source, 1: source.valid, 2: source.test}
+    tables = {part: read_table(as_csv(one)) for part, one in sources.items() if one is not None}
+    first = tables[0]
+    for table in tables.values():
+        if sorted(table.header) != sorted(first.header):
+            raise InputError(
+                "SERIES_FILES",
+                f"{table.name} has the columns {_listed(table.header)}, but {first.name} has {_listed(first.header)}",
+                fix="give all files the same columns",
+            )
+    counts = {part: len(table.cells[table.header[0]]) for part, table in tables.items()}
+    cells = {name: [cell for table in tables.values() for cell in table.cells[name]] for name in first.header}
+    title = " and ".join(table.name for table in tables.values())
+    return Table(title, first.header, cells), np.repeat(list(counts), list(counts.values()))
+
+
+def _values(table: Table, layout: Layout, groups: list[_Group]) -> tuple[dict[str, Values], list[str]]:
+    """The columns in the order of a panel, and what was left out."""
+    past = np.concatenate([group.past for group in groups])
+    target = str(layout.target)
+    values = {target: _complete(table, target, "target", past)}
+    warnings: list[str] = []
+    if layout.inputs is None:
+        _check_varies(values[target][past], target)
+        for column in table.header:
+            if column not in {target, layout.series, layout.time, *layout.known}:
+                found, problem = _input(table, column, groups, past)
+                warnings += [problem] if problem else []
+                values |= {} if found is None else {column: found}
+    for column in layout.inputs or ():
+        _check_named(table, "inputs", column, target)
+        values[column] = _complete(table, column, "column", past)
+    every = np.arange(len(values[target]))
+    return values | {column: _complete(table, column, "known column", every) for column in layout.known}, warnings
+
+
+def as_csv(source: Source) -> Source:
+    """A Parquet file as the CSV file of the same cells; others as they are.
+
+    Raises:
+        InputError: a damaged file, or nothing installed that reads it.
+    """
+    if not source.raw.startswith(PARQUET):
+        return source
+    try:
+        frame = pd.read_parquet(io.BytesIO(source.raw))
+    except ImportError:
+        raise InputError(
+            "PARQUET", f"{source.title} is a Parquet file, which needs pyarrow", fix="pip install tidegate[parquet]"
+        ) from None
+    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
+        said = " ".join(str(error).split())[:200]
+        raise InputError("PARQUET", f"{source.title} is a damaged Parquet file: {said}", fix="write it again") from None
+    return replace(source, raw=csv_of(frame))
+
+
+def csv_of(frame: pd.DataFrame) -> bytes:
+    """A frame as the CSV file that would hold it; an index that has a name or holds dates is a column."""
+    dated = isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex))
+    named = frame.index.names != [None]
+    if dated and not named:
+        frame = frame.rename_axis(index="time")
+    return frame.to_csv(index=bool(dated or named)).encode()
+
+
+def _check_target(table: Table, target: str | None) -> None:
+    known = f"{table.name} has the columns {_listed(table.header)}{header_of_numbers(table.header)}"
+    if target is None:
+        raise InputError(
+            "SERIES_TARGET",
+            "forecasting needs the name of the column to forecast",
+            fix=f"name it with --target COLUMN (target= in Python); {known}",
+        )
+    if target not in table.header:
+        near = did_you_mean(target, table.header)
+        raise InputError("SERIES_COLUMN", f"{table.name} has no column {target!r}{near}", fix=known)
+
+
+def _check_named(table: Table, flag: str, name: str, target: str) -> None:
+    if name == target:
+        raise InputError("SERIES_TWICE", f"{name!r} is the target and --{flag} as well", fix="name another column")
+    if name not in table.header:
+        near = did_you_mean(name, table.header)
+        who = "the model reads" if flag == "inputs" else f"--{flag} names"
+        raise InputError(
+            "SERIES_COLUMN",
+            f"{table.name} has no column {name!r}, which {who}{near}",
+            fix=f"{table.name} has the columns {_listed(table.header)}",
+        )
+
+
+def _groups(table: Table, layout: Layout) -> list[_Group]:
+    """The rows of each series in the order of the file, series in the order of their names."""
+    count = len(table.cells[table.header[0]])
+    if layout.series is None:
+        parts = {"": np.arange(count)}
+    else:
+        names = np.array([cell.strip() for cell in table.cells[layout.series]])
+        if "" in names:
+            raise InputError(
+                "SERIES_NAME",
+                f"row {int(np.argmax(names == '')) + 1} below the header of {table.name} names no series in "
+                f"{layout.series!r}",
+                fix="fill that cell, or remove the row",
+            )
+        parts = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+    open_ended = layout.target is not None and bool(layout.known)
+    missing = _missing(table.cells[str(layout.target)]) if open_ended else np.zeros(count, bool)
+    return [_Group(name, rows, _trailing(missing[rows])) for name, rows in parts.items()]
+
+
+def _trailing(missing: NDArray[np.bool_]) -> int:
+    """How many cells at the end are missing."""
+    return int(np.argmin(missing[::-1])) if not missing.all() else 0
+
+
+def _listed(names: Sequence[str], most: int = 30) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
+
+
+def _check_rows(table: Table, group: _Group, minimum: int, why: str) -> None:
+    rows = len(group.past)
+    if rows < minimum:
+        whose = f"the series {group.name!r} of {table.name}" if group.name else table.name
+        raise InputError(
+            "SERIES_SHORT",
+            f"{whose} has {rows} rows, but at least {minimum} are needed: {why}",
+            fix="leave that series out, or pass a longer one" if group.name else "pass a longer series",
+        )
+
+
+def _missing(cells: list[str]) -> NDArray[np.bool_]:
+    return np.array([cell.strip().casefold() in MISSING for cell in cells])
+
+
+def _check_varies(values: Values, target: str) -> None:
+    if np.all(values == values[0]):
+        raise InputError(
+            "SERIES_CONSTANT",
+            f"the target {target!r} is {values[0]:g} in all {len(values)} rows: there is nothing to forecast",
+            fix="name another column",
+        )
+
+
+def _complete(table: Table, column: str, role: str, rows: Rows) -> Values:
+    """The numbers of a column that must have one in all of these rows."""
+    cells = table.cells[column]
+    values, missing = numbers(cells), _missing(cells)
+    due = np.zeros(len(cells), bool)
+    due[rows] = True
+    problems: list[tuple[NDArray[np.bool_], str, str]] = [
+        (missing, "is missing", "fill the gaps, or cut the series to a part without any"),
+        (np.isnan(values) & ~missing, "is not a number", "write numbers like 1234.5, without units"),
+        (np.abs(values) > LARGEST, "is infinite or too large", "correct it, or rescale the column"),
+    ]
+    for bad, what, fix in sorted(problems, key=lambda problem: problem[0].sum(), reverse=True):
+        if (bad & due).any():
+            raise _bad_cell(table, column, role, bad & due, what, fix)
+    return values
+
+
+def _bad_cell(table: Table, column: str, role: str, bad: NDArray[np.bool_], what: str, fix: str) -> InputError:
+    row, count = int(np.argmax(bad)), int(bad.sum())
+    cell = table.cells[column][row].strip()
+    held = f" holds {cell[:40]!r}, which {what}" if cell else f" {what}"
+    return InputError(
+        "SERIES_VALUE",
+        f"the {role} {column!r} of {table.name} must be a finite number in every row, but row {row + 1} "
+        f"below the header{held} ({count} such of {len(bad)} rows)",
+        fix=fix,
+    )
+
+
+def _input(table: Table, column: str, groups: list[_Group], past: Rows) -> tuple[Values | None, str]:
+    """The numbers of a further column, or why it is left out."""
+    cells = table.cells[column]
+    label = f"column {column!r} was left out: " if column else "the column without a name was left out: "
+    if not column:
+        return None, label + "name it to use it"
+    values, missing = numbers(cells), _missing(cells)
+    if missing.all() or np.isnan(values[~missing]).any():
+        for group in groups:
+            _check_order(table, column, group)
+        return None, label + ("it holds dates" if _dates(cells) is not None else "it does not hold numbers")
+    bad = ~(np.abs(values) <= LARGEST)
+    bad[np.setdiff1d(np.arange(len(bad)), past)] = False
+    if bad.any():
+        problem = f"{int(bad.sum())} cells are missing or infinite, the first in row {int(np.argmax(bad)) + 1}"
+        return None, label + problem
+    problem = _clockwork([np.diff(values[group.past]) for group in groups])
+    return (None, label + problem) if problem else (values, "")
+
+
+def _clockwork(steps: list[Values]) -> str:
+    if all((part > 0).all() for part in steps):
+        return "it rises in every row like a date or a row number, so later values say nothing that training saw"
+    if all((part < 0).all() for part in steps):
+        return "it falls in every row; if it is the time, sort the rows oldest first"
+    return ""
+
+
+def _dates(cells: list[str]) -> Any:
+    form = guess_datetime_format(cells[0].strip())
+    if form is None:
+        return None
+    dates = pd.to_datetime(pd.Series(cells, dtype=object).str.strip(), format=form, errors="coerce", utc=True)
+    return None if dates.isna().any() else dates
+
+
+def _check_order(table: Table, column: str, group: _Group) -> None:
+    cells = [table.cells[column][row] for row in group.rows]
+    dates = _dates(cells)
+    if dates is None or dates.is_monotonic_increasing:
+        return
+    row = int(np.argmax(dates.diff().to_numpy() < np.timedelta64(0, "ns")))
+    raise InputError(
+        "SERIES_ORDER",
+        f"the rows of {table.name} must be in time order, oldest first, but {column!r} goes from "
+        f"{cells[row - 1]} back to {cells[row]} at row {int(group.rows[row]) + 1}",
+        fix=f"sort the file by {column!r}, keep one series only, or remove that column if it is not the time",
+    )

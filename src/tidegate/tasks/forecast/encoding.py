@@ -1,0 +1,235 @@
+"""What forecasts learn from training rows beside weights: columns, scales, the season."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tidegate import setting as settings
+from tidegate.data import Clock, Panel, cycles
+from tidegate.errors import InputError
+from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
+from tidegate.tasks.forecast.model import DirectModel, RecursiveModel
+from tidegate.tasks.forecast.season import season as found_season
+from tidegate.tasks.forecast.split import Span
+from tidegate.tasks.task import Encoding, MakeLayer
+
+STRAIGHT = 1e-9  # standard deviations; smaller changes of slope are rounding
+NEAR = 0.05  # a period found so close to a day, a week or a year is one
+LEAST = 1e-3  # of the largest scale of changes; at whole seasons some series hardly change
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ForecastEncoding(Encoding[settings.Forecast]):
+    """The columns that are read, the target first, and their scale in the training rows.
+
+    Attributes:
+        columns: the target, and the columns known up to the present row.
+        known: columns known ahead.
+        cycles: of the calendar, which is known ahead too.
+        step: from one row to the next, where a column says the time.
+        mean, sd: of all columns but the target, over all series.
+        scales: mean and standard deviation of the target in each series.
+        difference: what forecasts are the difference from.
+        centre: the target is read less the mean of so many last rows.
+        linear: [order + 1, horizon] of the linear autoregression, where forecasts are the difference from it.
+        season: rows in a season; 1 for none.
+        pace: standard deviation of the target's change from row to row, in its own standard deviations.
+        change: [horizon] the same for what is forecast, for each step ahead.
+        naive: of each series the mean absolute error in training of the value a season before, in its own unit.
+    """
+
+    columns: tuple[str, ...]
+    known: tuple[str, ...]
+    cycles: tuple[str, ...]
+    step: str
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    scales: dict[str, tuple[float, float]]
+    difference: str
+    centre: int
+    linear: tuple[tuple[float, ...], ...]
+    season: int
+    pace: float
+    change: tuple[float, ...]
+    naive: dict[str, float]
+
+    @property
+    def features(self) -> int:
+        """Numbers that enter the model at each step: the columns, the target's change, what is known of the next."""
+        return len(self.columns) + 1 + self.ahead
+
+    @property
+    def ahead(self) -> int:
+        """Numbers known of each row ahead."""
+        return len(self.known) + 2 * len(self.cycles)
+
+    def model(self, layer: MakeLayer, setting: settings.Forecast) -> DirectModel | RecursiveModel:
+        if setting.strategy == "direct":
+            return DirectModel(self.features, self.ahead, layer, setting)
+        return RecursiveModel(self.features, layer, setting, self.base, self.reach, self.pace, self.change)
+
+    def base(self, levels: torch.Tensor, time: torch.Tensor, steps: int) -> torch.Tensor:
+        """[..., steps] what forecasts made at these rows are the difference from."""
+        if self.difference == "none":
+            return levels.new_zeros(*time.shape, steps, *levels.shape[1:])
+        if self.difference == "linear":
+            return self._linear(levels, time, steps)
+        ahead = torch.arange(1, steps + 1)
+        back = 0 * ahead if self.difference == "last" else ahead - self.season * -(-ahead // self.season)
+        return levels[(time[..., None] + back).clamp(min=0)]
+
+    def _linear(self, levels: torch.Tensor, time: torch.Tensor, steps: int) -> torch.Tensor:
+        weights = torch.tensor(self.linear, dtype=levels.dtype)  # [order + 1, horizon]
+        weights = weights[:, torch.arange(steps).clamp(max=weights.shape[1] - 1)]
+        past = levels[(time[..., None] + torch.arange(2 - len(weights), 1)).clamp(min=0)]  # [..., order, (B)]
+        change = torch.einsum("...ob,os->...sb" if levels.dim() > 1 else "...o,os->...s", past, weights[:-1])
+        last = levels[time][..., None] if levels.dim() == 1 else levels[time][..., None, :]
+        return last + change + (weights[-1] if levels.dim() == 1 else weights[-1][:, None])
+
+    @property
+    def reach(self) -> int:
+        """So many rows before the present one stand in what forecasts are the difference from."""
+        return {"season": self.season, "linear": len(self.linear) - 2}.get(self.difference, 0)
+
+    def scale(self, name: str, history: Values) -> tuple[float, float]:
+        """Mean and standard deviation of a series, by its history if training did not know it."""
+        return self.scales.get(name) or _scale(history)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        lists = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
+        return cls(**{**data, **lists, "scales": {name: (mean, sd) for name, (mean, sd) in data["scales"].items()}})
+
+
+def learn(panel: Panel, spans: Sequence[Span], setting: settings.Forecast) -> tuple[ForecastEncoding, tuple[str, ...]]:
+    """An encoding of the training rows, and warnings about what was left out.
+
+    Raises:
+        InputError: the target does not vary in them, or changes by the same amount in every row, or there is
+            no season where one is needed.
+    """
+    train = np.concatenate([np.arange(span.start, span.first) for span in spans])
+    varies = np.ptp(panel.values[train], axis=0) > 0
+    if not varies[0]:
+        raise InputError(
+            "SERIES_CONSTANT",
+            f"the target {panel.target!r} is {panel.values[0, 0]:g} in all of the first {len(train)} rows, "
+            "which are for training",
+            fix="pass a longer series, or name another column",
+        )
+    border = len(panel.columns) - panel.known
+    kept = np.flatnonzero(varies)
+    others = panel.values[train][:, kept[1:]]
+    series = [panel.values[span.start : span.first, 0] for span in spans]
+    scales = dict(zip(panel.names, map(_scale, series), strict=True))
+    levels = [(values - mean) / sd for values, (mean, sd) in zip(series, scales.values(), strict=True)]
+    period = _season(levels, setting, panel.clock)
+    weights = _linear(panel, spans, scales, setting) if setting.difference == "linear" else ()
+    change = _changes(levels, panel.target, setting, period, np.array(weights))
+    encoding = ForecastEncoding(
+        columns=tuple(panel.columns[k] for k in kept if k < border),
+        known=tuple(panel.columns[k] for k in kept if k >= border),
+        cycles=_cycles(panel, spans),
+        step=panel.clock.step if panel.clock else "",
+        mean=tuple(others.mean(0).tolist()),
+        sd=tuple(others.std(0).tolist()),
+        scales=scales,
+        difference=setting.difference,
+        centre=setting.centre,
+        linear=weights,
+        season=period,
+        pace=float(np.concatenate([np.diff(part) for part in levels]).std()),
+        change=change,
+        naive={name: _naive(values, period) for name, values in zip(panel.names, series, strict=True)},
+    )
+    left = [name for name, keep in zip(panel.columns, varies, strict=True) if not keep]
+    return encoding, tuple(f"column {name!r} was left out: it is constant in training" for name in left)
+
+
+def _scale(values: Values) -> tuple[float, float]:
+    return float(values.mean()), float(values.std()) or 1.0
+
+
+def _naive(values: Values, period: int) -> float:
+    late = values[period:] if len(values) > period else values[1:]
+    return float(np.abs(late - values[: len(late)]).mean())
+
+
+def _season(levels: Sequence[Values], setting: settings.Forecast, clock: Clock | None) -> int:
+    """Rows in a season: those that are given, or found, or usual for the step of the calendar."""
+    found = found_season(max(levels, key=len))[0]
+    usual = clock.periods if clock else ()
+    near = min(usual, key=lambda period: abs(period - found), default=0)
+    found = near if abs(near - found) <= NEAR * found else found
+    period = setting.season or found or next(iter(usual), 1)
+    if setting.difference != "season":
+        return period
+    shortest = min(map(len, levels))
+    if period == 1 or shortest < 2 * period + setting.horizon:
+        what = "no season shows in training" if period == 1 else f"a season has {period} rows, training {shortest}"
+        raise InputError(
+            "SERIES_SEASON",
+            f"the difference from the season before cannot be taken: {what}",
+            fix="give --season ROWS, or another --difference",
+        )
+    return period
+
+
+def _linear(
+    panel: Panel, spans: Sequence[Span], scales: dict[str, tuple[float, float]], setting: settings.Forecast
+) -> tuple[tuple[float, ...], ...]:
+    """The linear autoregression of the training rows, its order chosen on validation."""
+    pairs = list(zip(spans, scales.values(), strict=True))
+    levels = [(panel.values[span.start : span.second, 0] - mean) / sd for span, (mean, sd) in pairs]
+    own = [span.local for span in spans]
+    steps = 1 if setting.strategy == "recursive" else setting.horizon
+    weights = linear(levels, own, setting.horizon, steps=steps, most=setting.context).weights
+    return tuple(tuple(float(f"{weight:.7g}") for weight in row) for row in weights)
+
+
+def _changes(
+    levels: Sequence[Values], target: str, setting: settings.Forecast, period: int, weights: Values
+) -> tuple[float, ...]:
+    """The standard deviation of what is forecast, for each step ahead."""
+    found = []
+    fit = Linear(weights) if len(weights) else None
+    for ahead in range(1, setting.horizon + 1):
+        back = period * -(-ahead // period) if setting.difference == "season" else ahead
+        parts = [part[back:] - part[:-back] if setting.difference != "none" else part[back:] for part in levels]
+        found.append(float(np.concatenate(parts).std()))
+    if fit:
+        misses = []
+        for part in levels:
+            origin = np.arange(min(fit.order - 1, len(part) - setting.horizon - 2), len(part) - setting.horizon)
+            misses.append(ahead_of(part, origin, setting.horizon) - fit.forecast(part, origin, setting.horizon))
+        found = np.concatenate(misses).std(0).tolist()
+    if max(found) < STRAIGHT:
+        raise InputError(
+            "SERIES_LINE",
+            f"the target {target!r} changes by the same amount in every training row: there is nothing to learn",
+            fix="name another column",
+        )
+    return tuple(max(scale, LEAST * max(found)) for scale in found)
+
+
+def _cycles(panel: Panel, spans: Sequence[Span]) -> tuple[str, ...]:
+    """The cycles of the calendar that the training rows saw often enough."""
+    if panel.clock is None or not panel.clock.dated:
+        return ()
+    times = panel.clock.times
+    longest = max(spans, key=lambda span: span.first - span.start)
+    own = times[longest.start : longest.first]
+    step = np.median(np.diff(own.to_numpy()))
+    return tuple(cycles(own, own[-1].to_numpy() - own[0].to_numpy(), step))

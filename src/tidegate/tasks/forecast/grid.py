@@ -1,0 +1,170 @@
+"""Series as flat tensors, each with room before and behind: one index finds a row, and those around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tidegate.data import Panel, cycles, later
+from tidegate.tasks.forecast.encoding import ForecastEncoding
+from tidegate.tasks.forecast.model import Window, per_step
+from tidegate.tasks.forecast.split import Span
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Prepared rows of all series.
+
+    Attributes:
+        spans: of each series here; rows from ``end`` on are still to come.
+        names: of the series.
+        levels: [rows] float64, the target in standard deviations of its series; 0 to come.
+        inputs: [rows, features] what a model reads of each row up to it.
+        ahead: [rows, known] what is known of each row before it comes.
+        truth: [rows] the target in its own unit; NaN to come.
+        scales: [series, 2] mean and standard deviation of the target.
+        covered: [series] the row behind the last of which all known columns are given.
+        times: of each series, those to come included; row numbers where no column says the time.
+    """
+
+    encoding: ForecastEncoding
+    spans: tuple[Span, ...]
+    names: tuple[str, ...]
+    levels: torch.Tensor
+    inputs: torch.Tensor
+    ahead: torch.Tensor
+    truth: Values
+    scales: Values
+    covered: tuple[int, ...]
+    times: tuple[Any, ...]
+
+    def window(
+        self,
+        series: torch.Tensor,
+        first: torch.Tensor,
+        rows: int,
+        steps: int,
+        *,
+        lengths: torch.Tensor | None = None,
+        context: int = 0,
+        last: bool = False,
+    ) -> Window:
+        """Rows from ``first`` [B] on; behind the length of a row they repeat its last."""
+        ends = first + (rows if lengths is None else lengths)
+        time = torch.minimum(first + torch.arange(rows)[:, None], ends - 1)  # [T, B]
+        onward = torch.minimum(first + torch.arange(rows + steps)[:, None], ends - 1 + steps)
+        scored = time[-1:] if last else time
+        truth = self.levels[scored[..., None] + torch.arange(1, steps + 1)]
+        base = self.encoding.base(self.levels, scored, steps)
+        targets = (truth - base) / per_step(self.encoding.change, steps)
+        return Window(
+            inputs=torch.cat([self.inputs[time], self.ahead[time + 1]], -1),
+            targets=targets.float(),
+            lengths=lengths,
+            context=context,
+            levels=self.levels[time].float(),
+            ahead=self.ahead[onward],
+            series=series,
+            first=first,
+            last=last,
+        )
+
+    def in_units(self, answers: torch.Tensor, series: torch.Tensor, origin: torch.Tensor) -> Values:
+        """[rows, steps, quantiles] forecasts in the target's unit from a model's answers."""
+        steps = answers.shape[1]
+        change = per_step(self.encoding.change, steps)
+        levels = self.encoding.base(self.levels, origin, steps)[..., None] + change[:, None] * answers.double()
+        mean, sd = self.scales[series.numpy()].T[..., None, None]
+        values: Values = mean + sd * levels.numpy()
+        return values
+
+
+def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], horizon: int) -> Grid:
+    """The rows of a panel as an encoding scales them, each series with room for a forecast behind its last row.
+
+    Args:
+        panel: with the columns of the encoding.
+        encoding: what was learnt in training.
+        spans: of each series; of one that training did not know, rows before ``second`` give the scale.
+        horizon: the room.
+    """
+    early = encoding.reach
+    columns = [panel.columns.index(name) for name in (*encoding.columns, *encoding.known)]
+    observed = len(encoding.columns)
+    parts: list[tuple[Values, Values, Values, Values]] = []
+    placed, scales, covered, clocks, at = [], [], [], [], 0
+    for name, span, stop in zip(panel.names, spans, panel.starts[1:], strict=True):
+        given = panel.values[span.start : stop][:, columns]
+        rows, room = span.end - span.start, max(horizon, stop - span.end)
+        mean, sd = encoding.scale(name, panel.values[span.start : span.second, 0])
+        scaled = (given - [mean, *encoding.mean]) / [sd, *(spread or 1.0 for spread in encoding.sd)]
+        past = scaled[:rows, :observed]
+        own = past[:, 0]
+        change = np.diff(own, prepend=own[0]) / encoding.pace
+        times = _times(panel, span.start, stop, rows + room, encoding.step)
+        known = np.pad(scaled[:, observed:], ((0, rows + room - len(given)), (0, 0)))
+        parts.append(
+            (
+                np.pad(own, (early, room), constant_values=(own[0], 0.0)),
+                np.pad(
+                    np.column_stack([own - _mean(own, encoding.centre), past[:, 1:], change]), ((early, room), (0, 0))
+                ),
+                np.pad(np.column_stack([known, _calendar(times, encoding)]), ((early, 0), (0, 0))),
+                np.pad(given[:rows, 0], (early, room), constant_values=np.nan),
+            )
+        )
+        shift = at + early - span.start
+        placed.append(span.moved(shift))
+        covered.append(at + early + len(given) if encoding.known else at + early + rows + room)
+        scales.append((mean, sd))
+        clocks.append(times)
+        at += early + rows + room
+    levels, inputs, ahead, truth = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Grid(
+        encoding,
+        tuple(placed),
+        panel.names,
+        torch.tensor(levels),
+        torch.tensor(inputs, dtype=torch.float32),
+        torch.tensor(ahead, dtype=torch.float32),
+        truth,
+        np.array(scales),
+        tuple(covered),
+        tuple(clocks),
+    )
+
+
+def _mean(values: Values, rows: int) -> Values | float:
+    """[rows] the mean of so many last values, or of those that there are."""
+    if not rows:
+        return 0.0
+    sums = np.cumsum(np.insert(values, 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - rows, 0)
+    found: Values = (sums[ends] - sums[starts]) / (ends - starts)
+    return found
+
+
+def _times(panel: Panel, start: int, stop: int, rows: int, step: str) -> Any:
+    if panel.clock is None:
+        return np.arange(1, rows + 1)
+    own = panel.clock.times[start:stop]
+    more = rows - len(own)
+    return own.append(later(own[-1], step, more)) if more else own
+
+
+def _calendar(times: Any, encoding: ForecastEncoding) -> Values:
+    """[rows, 2 x cycles] where each row stands in the day, the week and the year."""
+    if not encoding.cycles:
+        return np.empty((len(times), 0))
+    found = cycles(times, np.timedelta64(1 << 20, "D"), np.timedelta64(0, "D"))
+    angles = 2 * np.pi * np.column_stack([found[name] for name in encoding.cycles])
+    waves: Values = 2**0.5 * np.column_stack([np.sin(angles), np.cos(angles)])  # of variance 1, as other inputs
+    return waves

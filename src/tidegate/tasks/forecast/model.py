@@ -1,0 +1,198 @@
+"""Models of forecasts: one answers all rows ahead at once, one goes there step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from tidegate.setting import Forecast
+from tidegate.tasks.task import Batch, MakeLayer, SequenceModel
+
+LADDER = tuple((step + 0.5) / 21 for step in range(21))  # equally likely quantiles, of which a sample path takes one
+PATHS, DRAWN = 200, 2000  # sample paths of a series at least, and of all series of a batch
+LOCAL = 16  # units by which what is known of a row ahead meets the state
+
+Choose = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Window(Batch):
+    """Rows of series; ``targets`` are [T, B, steps ahead], in units of their usual change.
+
+    Attributes:
+        levels: [T, B] the target in standard deviations of its series.
+        ahead: [T + steps, B, known] what is known of each row before it comes.
+        series: [B] of which series each is.
+        first: [B] where its first row stands among all rows.
+        last: forecasts are made at the last row alone; ``targets`` are [1, B, steps] then.
+    """
+
+    levels: torch.Tensor = field(kw_only=True)
+    ahead: torch.Tensor = field(kw_only=True)
+    series: torch.Tensor = field(kw_only=True)
+    first: torch.Tensor = field(kw_only=True)
+    last: bool = False
+
+
+class Base(Protocol):
+    """What a forecast is the difference from; see ``ForecastEncoding.base``."""
+
+    def __call__(self, levels: torch.Tensor, time: torch.Tensor, steps: int, /) -> torch.Tensor: ...
+
+
+def trained_levels(setting: Forecast) -> tuple[float, ...]:
+    """The quantiles that the head answers: those asked for, or a ladder of which paths are drawn."""
+    return LADDER if setting.strategy == "recursive" and setting.quantiles else setting.levels
+
+
+class DirectModel(SequenceModel):
+    """All rows ahead at once, each with its quantiles.
+
+    Equations:
+        o[t] = W h[t] + b  (steps x quantiles)
+        o[t, k] += V tanh(U (M h[t], a[t + k]) + u) + v  where a, known ahead, has columns and there are several steps
+
+    References:
+        The shared map of state and known columns follows the local network of Wen et al. 2017, arXiv 1711.11053;
+        the map M is the same for all steps here, and there is no hidden layer before it.
+    """
+
+    def __init__(self, features: int, ahead: int, layer: MakeLayer, setting: Forecast) -> None:
+        levels = len(setting.levels)
+        super().__init__(torch.nn.Identity(), features, layer, setting.dropout, setting.horizon * levels)
+        self.horizon = setting.horizon
+        _begin(self.head, setting)
+        self.mix: torch.nn.Linear | None = None
+        if ahead and setting.horizon > 1:
+            self.mix = torch.nn.Linear(self.layer.output_size, LOCAL)
+            self.local = torch.nn.Sequential(
+                torch.nn.Linear(LOCAL + ahead, LOCAL), torch.nn.Tanh(), torch.nn.Linear(LOCAL, levels)
+            )
+
+    def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Outputs [T, B, steps, quantiles], or [1, ...] of the last row, and the state."""
+        hidden, state = self.layer(self.encoder(batch.inputs), state, lengths=batch.lengths)
+        hidden = self._dropped(hidden[-1:] if isinstance(batch, Window) and batch.last else hidden)
+        outputs = self.head(hidden).unflatten(-1, (self.horizon, -1))
+        if self.mix is not None:
+            assert isinstance(batch, Window)
+            ahead = batch.ahead[-(len(hidden) + self.horizon - 1) :].unfold(0, self.horizon, 1).movedim(-1, 2)
+            mixed = self.mix(hidden)[:, :, None].expand(-1, -1, self.horizon, -1)
+            outputs = outputs + self.local(torch.cat([mixed, ahead], -1))
+        return outputs, state
+
+    def answers(self, batch: Window, steps: int) -> torch.Tensor:
+        """[T, B, steps, quantiles] in order, so that no quantile crosses another."""
+        outputs: torch.Tensor = self(batch)[0]
+        return outputs[:, :, :steps].sort(-1).values
+
+
+class RecursiveModel(SequenceModel):
+    """One row ahead; further rows from its own answers.
+
+    In training it reads true rows. The point forecast reads its own median; quantiles are those of sample paths,
+    each step of which takes one of 21 equally likely quantiles. Their spread is that of the median's step but for
+    the outermost 2 % on either side.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        layer: MakeLayer,
+        setting: Forecast,
+        base: Base,
+        reach: int,
+        pace: float,
+        change: Sequence[float],
+    ) -> None:
+        super().__init__(torch.nn.Identity(), features, layer, setting.dropout, len(trained_levels(setting)))
+        self.setting, self.base, self.reach = setting, base, reach
+        _begin(self.head, setting)
+        self.pace, self.change = pace, change
+
+    def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Outputs [T, B, 1, quantiles] of the next row, or [1, B, steps, 1] of as many as the batch has targets."""
+        if isinstance(batch, Window) and batch.last:
+            return self._normal(batch, self._rolled(batch, batch.targets.shape[-1], 1, _median)), state
+        outputs, state = super().forward(batch, state)
+        return outputs[:, :, None], state
+
+    def answers(self, batch: Window, steps: int) -> torch.Tensor:
+        """[1, B, steps, quantiles] at the last row."""
+        if not self.setting.quantiles:
+            return self._normal(batch, self._rolled(batch, steps, 1, _median))
+        generator = torch.Generator().manual_seed(self.setting.seed)
+
+        def draw(answer: torch.Tensor) -> torch.Tensor:
+            picks = torch.randint(answer.shape[-1], (len(answer), 1), generator=generator)
+            return answer.gather(-1, picks)[:, 0]
+
+        count = max(PATHS, DRAWN // len(batch.series))
+        paths = self._normal(batch, self._rolled(batch, steps, count, draw))
+        levels = torch.tensor(self.setting.levels, dtype=paths.dtype)
+        return torch.quantile(paths, levels, dim=-1).movedim(0, -1)
+
+    def _rolled(self, batch: Window, steps: int, paths: int, choose: Choose) -> torch.Tensor:
+        """[steps, B, paths] levels of the target."""
+        hidden, state = self.layer(self.encoder(batch.inputs))
+        hidden, state = hidden[-1].repeat_interleave(paths, 0), _repeated(state, paths)
+        ahead = batch.ahead.repeat_interleave(paths, 1)
+        path = list(batch.levels[-max(2, self.reach + 1, self.setting.centre) :].repeat_interleave(paths, 1))
+        for step in range(1, steps + 1):
+            answer = self.head(self._dropped(hidden)).sort(-1).values
+            window = torch.stack(path[-self.reach - 1 :])
+            base = self.base(window, torch.tensor(len(window) - 1), 1)[0]
+            path.append(base + self.change[0] * choose(answer))
+            if step < steps:
+                row = torch.cat([self._read(path), ahead[len(batch.inputs) + step]], -1)
+                hidden, state = self.layer(self.encoder(row[None]), state)
+                hidden = hidden[0]
+        levels: torch.Tensor = torch.stack(path[-steps:]).unflatten(1, (-1, paths))
+        return levels
+
+    def _read(self, path: list[torch.Tensor]) -> torch.Tensor:
+        """[B, 2] what the model reads of the target at the end of a path."""
+        centre = torch.stack(path[-self.setting.centre :]).mean(0) if self.setting.centre else 0.0
+        return torch.stack([path[-1] - centre, (path[-1] - path[-2]) / self.pace], -1)
+
+    def _normal(self, batch: Window, levels: torch.Tensor) -> torch.Tensor:
+        """[1, B, steps, paths] levels as differences in units of their usual change."""
+        base = self.base(batch.levels, torch.tensor(len(batch.levels) - 1), len(levels))[..., None]
+        change = per_step(self.change, len(levels)).to(levels.dtype)
+        return ((levels - base) / change[:, None, None]).transpose(0, 1)[None]
+
+
+def _begin(head: torch.nn.Linear, setting: Forecast) -> None:
+    """Where a good forecast is given, begin as it; elsewhere training is faster from random answers."""
+    if setting.difference == "linear":
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+
+
+def _median(answer: torch.Tensor) -> torch.Tensor:
+    return answer[:, answer.shape[-1] // 2]
+
+
+def _repeated(state: Any, times: int) -> Any:
+    """Each row of a state so many times."""
+    if isinstance(state, torch.Tensor):
+        return state.repeat_interleave(times, 1)
+    return type(state)(_repeated(part, times) for part in state)
+
+
+def per_step(change: Sequence[float], steps: int) -> torch.Tensor:
+    """[steps] float64: how much the target usually changes by so many steps; the last holds for all further ones."""
+    return torch.tensor([*change, *[change[-1]] * (steps - len(change))][:steps], dtype=torch.float64)
+
+
+def pinball(miss: torch.Tensor, levels: Sequence[float]) -> torch.Tensor:
+    """Twice the quantile loss of truth less forecast [..., quantiles]: the absolute error at the median.
+
+    Equations:
+        2 max(q m, (q - 1) m),  m = truth - forecast
+    """
+    level = torch.tensor(levels, dtype=miss.dtype)
+    return 2 * torch.maximum(level * miss, (level - 1) * miss)

@@ -1,0 +1,81 @@
+"""How good forecasts are: over all origins of a split, every step ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts made at many rows, in the target's unit.
+
+    Attributes:
+        series: [N] of which series each is.
+        origin: [N] the last row that was known.
+        quantiles: [N, steps, levels] in order.
+        levels: of the quantiles; the median is the point forecast.
+    """
+
+    series: Rows
+    origin: Rows
+    quantiles: Values
+    levels: tuple[float, ...]
+
+    @property
+    def point(self) -> Values:
+        """[N, steps] the medians."""
+        found: Values = self.quantiles[..., self.levels.index(0.5)]
+        return found
+
+
+def point_scores(point: Values, truth: Values, naive: Values) -> dict[str, float]:
+    """Errors of point forecasts, means over all rows and steps.
+
+    Equations:
+        MASE = mean |e| / naive;  sMAPE = 200 mean |e| / (|y| + |f|)
+
+    Args:
+        point: [N, steps] the forecasts.
+        truth: [N, steps] what came.
+        naive: [N] the mean absolute error, in training, of the value a season before; series without one do
+            not count.
+
+    References:
+        Hyndman & Koehler 2006, doi 10.1016/j.ijforecast.2006.03.001.
+    """
+    error = np.abs(truth - point)
+    size = np.abs(truth) + np.abs(point)
+    counts = naive > 0
+    return {
+        "MASE": float((error[counts] / naive[counts, None]).mean()) if counts.any() else np.nan,
+        "sMAPE": float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean()),
+        "MAE": float(error.mean()),
+        "RMSE": float(np.sqrt((error**2).mean())),
+    }
+
+
+def quantile_scores(values: Values, truth: Values, levels: Sequence[float]) -> dict[str, float]:
+    """The mean of twice the quantile losses, and how often the widest interval holds the truth, in percent.
+
+    Equations:
+        CRPS = mean over levels q of 2 max(q m, (q - 1) m),  m = truth - forecast
+
+    It tends to the continuous ranked probability score as levels fill the unit interval.
+
+    References:
+        Gneiting & Raftery 2007, doi 10.1198/016214506000001437.
+    """
+    miss = truth[..., None] - values
+    level = np.array(levels)
+    inside = (values[..., 0] <= truth) & (truth <= values[..., -1])
+    return {
+        "CRPS": float(2 * np.maximum(level * miss, (level - 1) * miss).mean()),
+        "coverage": float(100 * inside.mean()),
+    }

@@ -1,0 +1,292 @@
+"""The task: rows to windows, loss, scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from tidegate import setting as settings
+from tidegate.data import Layout, Panel, Source, read_panel, shared_rows
+from tidegate.errors import InputError
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.forecast.baseline import Naive, ahead_of, naive_forecasts, unfitted
+from tidegate.tasks.forecast.encoding import ForecastEncoding, learn
+from tidegate.tasks.forecast.grid import Values, make_grid
+from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
+from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
+from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantile_scores
+from tidegate.tasks.forecast.split import Span, all_test, in_time, least_rows
+from tidegate.tasks.task import Batch, Measure, Recipe, Split, Task
+
+DRAWN = 100_000  # steps ahead of all origins for which sample paths are drawn to score quantiles
+VALIDATED = 512  # origins at which a recursive model is validated; each costs a whole context
+
+
+class Forecast(Task[settings.Forecast, ForecastEncoding]):
+    """Forecasts of a column, one or more rows ahead, from all columns up to now.
+
+    Equations:
+        z = (x - mean) / sd of the series, d[t] = (z[t] - z[t-1]) / c  (mean, sd, c = sd of the change: training rows)
+        the model reads z[0..t] of all columns, d[0..t] of the target and what is known of row t + 1; it answers o[t, k]
+        forecast of z[t+k] = b[t, k] + c[k] o[t, k], c[k] = sd of z[t+k] - b[t, k];  error = |z[t+k] - forecast|
+        b[t, k] = z[t], or the value a season before t + k, or a linear autoregression, or 0
+
+    A model that answers 0 is the persistence forecast (or the seasonal naive one), so that a series which leaves the
+    range of its training rows can still be followed. Rows are split in time, 70 / 15 / 15. Validation and test run
+    over up to 256 rows of true history first and forecast from each row from which all targets lie in their split.
+    Training cuts windows of up to 64 rows at an offset that ``order`` draws anew each epoch.
+
+    Args:
+        source: a CSV or Parquet file as ``data.read_panel`` reads it, oldest row first.
+        setting: the column to forecast, how far, and how.
+
+    Shapes:
+        inputs: [T, B, features] float; targets [T, B, steps] float, the target's change in units of c.
+
+    Raises:
+        InputError: the file, a column or its values cannot be used.
+    """
+
+    name = "forecast"
+    metric = "MAE/sd"
+    unit = "standard deviations of the training target"
+    recipe = Recipe(parameters=10_000)
+
+    setting_type = settings.Forecast
+    encoding_type = ForecastEncoding
+
+    def __init__(
+        self,
+        source: Source,
+        setting: settings.Forecast | None = None,
+        encoding: ForecastEncoding | None = None,
+    ) -> None:
+        self.source, self.setting = source, setting or settings.Forecast()
+        panel = (
+            read_for(source, self.setting, encoding, 2 + self.setting.horizon)
+            if encoding
+            else read_panel(source, layout(self.setting), least_rows(self.setting), "each split needs rows of its own")
+        )
+        spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
+        self.encoding, warnings = (encoding, ()) if encoding else learn(panel, spans, self.setting)
+        self.fitted = encoding is None
+        self.panel, self.target, self.horizon = panel, panel.target, self.setting.horizon
+        self.levels = trained_levels(self.setting)
+        self.grid = make_grid(panel, self.encoding, spans, self.horizon)
+        self.change = torch.tensor(self.encoding.change, dtype=torch.float32)
+        self.data = DataRecord(
+            name=source.title,
+            hash=source.hash,
+            description=source.description or self._described(panel),
+            licence=source.licence,
+            split=_split(spans, fitted=self.fitted)
+            + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
+            warnings=panel.warnings + warnings + self._left_out() + self._copies(),
+        )
+
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Window]:
+        """With ``order``, training windows; without, the whole split with its history."""
+        if order is not None and split == "train":
+            return self._windows(order)
+        if self.setting.strategy == "direct" or self.horizon == 1:
+            return segments(self.grid, self._bounds(split), self.setting.context, self.horizon)
+        each = {"valid": max(1, VALIDATED // len(self.grid.spans))}
+        origins = [thinned(first, last, each.get(split, last - first)) for first, last in self._bounds(split)]
+        return histories(self.grid, origins, self.setting.context, self.horizon)
+
+    def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
+        scored = batch.scored()[-len(outputs) :]
+        levels = self.levels if outputs.shape[-1] == len(self.levels) else (0.5,)
+        miss = (batch.targets[..., None] - outputs)[scored] * self.change[: outputs.shape[2], None]  # [N, steps, Q]
+        loss = pinball(miss, levels).mean((1, 2)).sum()
+        error = miss[..., len(levels) // 2 if len(levels) == 1 else levels.index(0.5)].abs().mean(1).sum()
+        return Measure(loss, error.item(), int(scored.sum()))
+
+    def baselines(self) -> list[BaselineRecord]:
+        """Scored by the metric: in standard deviations of each series."""
+        origins = [np.arange(*bounds) for bounds in self._bounds("test")]
+        return [BaselineRecord(naive.name, self._error(naive, origins), naive.how) for naive in self.naive()]
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        """Errors over the origins of the test split, and of quantiles their CRPS and coverage.
+
+        The metric is of all origins; where sample paths would take too long, the others are of every so many.
+        """
+        lines = {line.name: line.score for line in self.baselines()}
+        records = [ScoreRecord(self.metric, metric, self.unit, "lower", lines)]
+        forecasts = self.forecasts(model, "test", self.stride)
+        own = self.score_values(forecasts)
+        others = {naive.name: self.score_values(self.naive_forecasts(naive, forecasts)) for naive in self.naive()}
+        for name, value in own.items():
+            beside = {other: found[name] for other, found in others.items() if name in found}
+            records.append(ScoreRecord(*_titled(name, value, self.setting.levels), beside))
+        return records
+
+    @property
+    def stride(self) -> int:
+        """From one origin of the scores to the next: 1, unless sample paths would take too long."""
+        paths = self.setting.strategy == "recursive" and bool(self.setting.quantiles)
+        origins = sum(last - first for first, last in self._bounds("test"))
+        return math.ceil(origins * self.horizon / DRAWN) if paths else 1
+
+    def score_values(self, forecasts: Forecasts) -> dict[str, float]:
+        """Every score of forecasts by its name."""
+        truth = self.truth(forecasts)
+        naive = np.array([self._mase_scale(series) for series in range(len(self.grid.names))])
+        found = point_scores(forecasts.point, truth, naive[forecasts.series])
+        if len(forecasts.levels) > 1:
+            found |= quantile_scores(forecasts.quantiles, truth, forecasts.levels)
+        return found
+
+    def truth(self, forecasts: Forecasts) -> Values:
+        """[N, steps] what came."""
+        return ahead_of(self.grid.truth, forecasts.origin, forecasts.quantiles.shape[1])
+
+    def forecasts(self, model: torch.nn.Module, split: Split, stride: int = 1) -> Forecasts:
+        """Forecasts from every row of a split, or every so many, with their quantiles."""
+        assert isinstance(model, (DirectModel, RecursiveModel))
+        context, bounds = self.setting.context, self._bounds(split)
+        if isinstance(model, RecursiveModel) or stride > 1:
+            origins = [np.arange(first, last, stride) for first, last in bounds]
+            batches = histories(self.grid, origins, context, self.horizon)
+        else:
+            batches = segments(self.grid, bounds, context, self.horizon)
+        return answered(model, self.grid, batches, self.horizon, self.setting.levels)
+
+    def naive(self) -> list[Naive]:
+        """The baselines; those that are fitted only where there are training rows."""
+        if not self.fitted:
+            return unfitted(self.encoding.season)
+        levels = [self._levels(span) for span in self.grid.spans]
+        return naive_forecasts(levels, [span.local for span in self.grid.spans], self.horizon, self.encoding.season)
+
+    def naive_forecasts(self, naive: Naive, like: Forecasts) -> Forecasts:
+        """What a baseline forecasts at the same rows; its quantiles are those of its errors in training."""
+        points, misses = [], []
+        for series, span in enumerate(self.grid.spans):
+            levels, origin = self._levels(span), like.origin[like.series == series] - span.start
+            points.append(naive.forecast(levels, origin, self.horizon))
+            known = np.arange(self.encoding.season, span.first - span.start - self.horizon)
+            misses.append(ahead_of(levels, known, self.horizon) - naive.forecast(levels, known, self.horizon))
+        mean, sd = self.grid.scales[like.series].T[..., None, None]
+        point = np.concatenate(points)[..., None]
+        if not self.fitted or len(like.levels) == 1:
+            return Forecasts(like.series, like.origin, mean + sd * point, (0.5,))
+        spread = np.quantile(np.concatenate(misses), like.levels, axis=0).T  # [steps, quantiles]
+        spread[:, like.levels.index(0.5)] = 0  # the point forecast is the same with and without quantiles
+        return Forecasts(like.series, like.origin, mean + sd * np.sort(point + spread), like.levels)
+
+    def _windows(self, order: torch.Generator) -> Iterator[Window]:
+        found = [self._starts(series, order) for series in range(len(self.grid.spans))]
+        starts, lengths, series = (torch.cat(part) for part in zip(*found, strict=True))
+        shuffled = torch.randperm(len(starts), generator=order)
+        size = min(self.setting.batch_size, max(4, len(starts) // 8))
+        reach = 1 if self.setting.strategy == "recursive" else self.horizon
+        for at in range(0, len(starts), size):
+            rows = shuffled[at : at + size]
+            longest = int(lengths[rows].max())
+            ragged = lengths[rows] if (lengths[rows] < longest).any() else None
+            yield self.grid.window(series[rows], starts[rows], longest, reach, lengths=ragged)
+
+    def _starts(self, series: int, order: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Where the training windows of a series start, their lengths, and the series."""
+        span = self.grid.spans[series]
+        early = self.encoding.reach
+        steps = span.first - span.start - self.horizon - early
+        window = min(self.setting.window, max(1, steps // 2))
+        least = (steps - window) * len(self.grid.spans) // 16  # short series: at least some steps an epoch
+        stride = max(1, min(window // 2, least))
+        offset = int(torch.randint(stride, (1,), generator=order))
+        starts = span.start + early + torch.arange(offset, steps - window + 1, stride)
+        return starts, torch.full_like(starts, window), torch.full_like(starts, series)
+
+    def _bounds(self, split: Split) -> list[tuple[int, int]]:
+        """Of each series the first row from which a forecast lies in the split, and the one behind the last."""
+        bounds = [span.bounds(split) for span in self.grid.spans]
+        return [(first - 1, last - self.horizon) for first, last in bounds]
+
+    def _levels(self, span: Span) -> Values:
+        levels: Values = self.grid.levels[span.start : span.end].numpy()
+        return levels
+
+    def _error(self, naive: Naive, origins: Sequence[Rows]) -> float:
+        misses = [
+            np.abs(
+                ahead_of(self._levels(span), rows - span.start, self.horizon)
+                - naive.forecast(self._levels(span), rows - span.start, self.horizon)
+            )
+            for span, rows in zip(self.grid.spans, origins, strict=True)
+        ]
+        return float(np.concatenate(misses).mean())
+
+    def _mase_scale(self, series: int) -> float:
+        """The error that MASE divides by; of a series that training did not know, that of its history."""
+        name, span = self.grid.names[series], self.grid.spans[series]
+        if name in self.encoding.naive:
+            return self.encoding.naive[name]
+        past, period = self.grid.truth[span.start : span.second], self.encoding.season
+        return float(np.abs(past[period:] - past[:-period]).mean()) if len(past) > period else 0.0
+
+    def _described(self, panel: Panel) -> str:
+        read = ", ".join(self.encoding.columns + self.encoding.known)
+        series = f"{len(panel.names)} series, " if len(panel.names) > 1 else ""
+        return f"{self.target} from {read}; {series}{len(panel.values):,} rows"
+
+    def _left_out(self) -> tuple[str, ...]:
+        if not self.fitted or self.setting.strategy == "direct" or self.horizon == 1:
+            return ()
+        return ("recursive forecasts read the target and columns known ahead alone; --strategy direct reads all",)
+
+    def _copies(self) -> tuple[str, ...]:
+        if not self.fitted:
+            return ()
+        found = [shared_rows(self._levels(span), span.first - span.start) for span in self.grid.spans]
+        return tuple(warning for warnings in found for warning in warnings)[:3]
+
+
+def layout(setting: settings.Forecast) -> Layout:
+    """Which columns of a file are read in training."""
+    alone = setting.strategy == "recursive" and setting.horizon > 1
+    return Layout(setting.target, setting.series, setting.time, tuple(setting.known), () if alone else None)
+
+
+def read_for(source: Source, setting: settings.Forecast, encoding: ForecastEncoding, minimum: int) -> Panel:
+    """New data with the columns that a trained model learnt from.
+
+    Raises:
+        InputError: the file, a column or its values cannot be used, or its rows have another step.
+    """
+    target, *inputs = encoding.columns
+    columns = Layout(target, setting.series, setting.time, encoding.known, tuple(inputs))
+    panel = read_panel(source, columns, minimum, f"the model forecasts {setting.horizon} rows ahead")
+    if panel.clock and len(panel.values) > 2 and panel.clock.step != encoding.step:
+        raise InputError(
+            "SERIES_OTHER_STEP",
+            f"the rows of {source.title} are of the step {panel.clock.step!r}, but the model learnt {encoding.step!r}",
+            fix="resample them, or train on rows of this step",
+        )
+    return panel
+
+
+def _titled(name: str, value: float, levels: Sequence[float]) -> tuple[str, float, str, str]:
+    if name == "coverage":
+        nominal = f"{100 * (levels[-1] - levels[0]):.4g}"
+        return f"coverage of {levels[0]:g} to {levels[-1]:g}", value, "%", f"near {nominal}"
+    return name, value, "%" if name == "sMAPE" else "", "lower"
+
+
+def _split(spans: Sequence[Span], *, fitted: bool) -> str:
+    if not fitted:
+        return "all of it is the test, behind the first rows as history"
+    rows = {
+        "train": sum(span.first - span.start for span in spans),
+        "valid": sum(span.second - span.first for span in spans),
+        "test": sum(span.end - span.second for span in spans),
+    }
+    if len(spans) == 1:
+        (span,) = spans
+        return f"in time: train rows 1 to {span.first}, valid to {span.second}, test to {span.end}"
+    return "each series in time: " + ", ".join(f"{name} {count:,} rows" for name, count in rows.items())
