@@ -7,9 +7,10 @@ model at once, so that each setting has one name, one default and one explanatio
 from tidegate.setting.forecast import Forecast
 from tidegate.setting.language import Language
 from tidegate.setting.music import Music
+from tidegate.setting.synthetic import Synthetic
 from tidegate.setting.toml import from_toml, to_toml
 from tidegate.setting.training import Training
 
 SETTINGS: dict[str, type[Training]] = {"forecast": Forecast, "language": Language, "music": Music}
 
-__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]
+__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Synthetic", "Training", "from_toml", "to_toml"]

@@ -13,12 +13,15 @@ from tidegate.setting import Training
 from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.music import Music
+from tidegate.tasks.synthetic import Adding, CopyMemory, SelectiveCopy, TemporalOrder
 from tidegate.tasks.task import AnyTask, Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 
 __all__ = [
     "TASKS",
+    "Adding",
     "AnyTask",
     "Batch",
+    "CopyMemory",
     "Encoding",
     "Forecast",
     "Language",
@@ -26,14 +29,17 @@ __all__ = [
     "Measure",
     "Music",
     "Recipe",
+    "SelectiveCopy",
     "SequenceModel",
     "Split",
     "Task",
+    "TemporalOrder",
     "from_json",
     "load",
 ]
 
-TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language}
+KINDS: tuple[type[AnyTask], ...] = (Music, Forecast, Language, Adding, CopyMemory, SelectiveCopy, TemporalOrder)
+TASKS = {kind.name: kind for kind in KINDS}
 SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language"}
 
 

@@ -15,7 +15,6 @@ from tidegate.records import BaselineRecord, DataRecord
 from tidegate.tasks.keywise import key_frequency, key_persistence
 from tidegate.tasks.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 
-BATCH = 16
 SPREAD = 8  # steps of length by which pieces of one training batch may differ more than they must
 
 
@@ -86,12 +85,13 @@ class Music(Task[settings.Music, MusicEncoding]):
         )
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
-        """Batches of up to 16 pieces of similar length; with ``order``, both are shuffled."""
+        """Batches of pieces of similar length; with ``order``, both are shuffled."""
         pieces = self.pieces[split]
         lengths = torch.tensor([len(piece) for piece in pieces])
         jitter = torch.zeros(len(pieces)) if order is None else SPREAD * torch.rand(len(pieces), generator=order)
         ranking = torch.argsort(lengths + jitter, stable=True).tolist()
-        groups = [ranking[at : at + BATCH] for at in range(0, len(ranking), BATCH)]
+        size = self.setting.batch_size
+        groups = [ranking[at : at + size] for at in range(0, len(ranking), size)]
         turns = range(len(groups)) if order is None else torch.randperm(len(groups), generator=order).tolist()
         for turn in turns:
             yield _batch([pieces[index] for index in groups[turn]])

@@ -1,0 +1,23 @@
+"""Row 1: JSB chorales, Bai et al. 2018, Table 1."""
+
+from tidegate import tasks
+from tidegate.setting import Music
+
+from .case import Case
+
+SOURCE = "Bai et al. 2018, arXiv 1803.01271, Table 1"
+TITLE = "JSB chorales, NLL per step"
+
+
+def _case(name: str, published: str, cell: str, hidden_size: int, learning_rate: float = 4e-3) -> Case:
+    setting = Music(
+        cell=cell, hidden_size=hidden_size, dropout=0.2, learning_rate=learning_rate, batch_size=16, epochs=100
+    )
+    return Case(name, lambda setting: tasks.load("jsb", setting=setting), setting, published, SOURCE)
+
+
+CASES = [
+    _case("LSTM", "8.45", "lstm", 100),
+    _case("GRU", "8.43", "gru", 100),
+    _case("RNN", "8.91", "rnn", 200, 1e-3),
+]
