@@ -1,7 +1,7 @@
 """Run published rows again, or write down what was found.
 
-    python -m benchmarks.reproduce jsb adding200 --seeds 5   # finished seeds are not run again
-    python -m benchmarks.reproduce table
+python -m benchmarks.reproduce jsb adding200 --seeds 5   # finished seeds are not run again
+python -m benchmarks.reproduce table
 """
 
 import argparse

@@ -6,9 +6,6 @@ from tidegate.setting import Music
 from .case import Case
 
 SOURCE = "Bai et al. 2018, arXiv 1803.01271, Table 1"
-TITLE = "JSB chorales, NLL per step"
-
-
 
 
 def _case(name: str, published: str, cell: str, hidden_size: int, learning_rate: float) -> Case:

@@ -2,7 +2,8 @@
 
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
-from tidegate.data.music import KEYS, PianoRolls, read_music
+from tidegate.data.midi import KEYS, Roll, to_midi
+from tidegate.data.music import PianoRolls, read_music, read_piece
 from tidegate.data.series import Series, read_series
 from tidegate.data.source import PREFIX, Source, locate
 from tidegate.data.text import decode
@@ -13,13 +14,16 @@ __all__ = [
     "PREFIX",
     "Bundled",
     "PianoRolls",
+    "Roll",
     "Series",
     "Source",
     "decode",
     "locate",
     "read_music",
+    "read_piece",
     "read_series",
     "shared_passages",
     "shared_rows",
     "shared_text",
+    "to_midi",
 ]

@@ -26,8 +26,6 @@ class Bundled:
         return lzma.decompress(raw) if self.file.endswith(".xz") else raw
 
 
-
-
 def _generated(task: str, title: str, description: str) -> Bundled:
     return Bundled(None, task, title, description, "generated")
 

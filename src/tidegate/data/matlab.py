@@ -42,7 +42,7 @@ def read_cells(raw: bytes, names: tuple[str, ...]) -> dict[str, list[Numbers]]:
         ValueError: not such a file, or something else in its place; the message says what.
     """
     if raw[:10] != b"MATLAB 5.0" or raw[126:128] not in (b"IM", b"MI"):
-        raise ValueError("no MATLAB file of version 5 to 7 (save it with -v7)")
+        raise ValueError("no MATLAB file of version 5 to 7: save it with -v7")
     order = "<" if raw[126:128] == b"IM" else ">"
     found: dict[str, list[Numbers]] = {}
     for element in _elements(raw[HEADER:], order):
@@ -54,8 +54,8 @@ def read_cells(raw: bytes, names: tuple[str, ...]) -> dict[str, list[Numbers]]:
     return found
 
 
-def _elements(data: bytes, order: str) -> Iterator[_Element]:
-    """The elements of one level; compressed ones are unpacked."""
+def _elements(data: bytes, order: str, *, packed: bool = False) -> Iterator[_Element]:
+    """The elements of one level; compressed ones are unpacked, where they do not lie in a ``packed`` one."""
     at = 0
     while at + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}II", data, at)
@@ -67,8 +67,10 @@ def _elements(data: bytes, order: str) -> Iterator[_Element]:
         if start + size > len(data):
             raise ValueError(f"an element of {size:,} bytes, but only {len(data) - start:,} are left: it was cut off")
         content = data[start : start + size]
+        if kind == COMPRESSED and packed:
+            raise ValueError("a compressed part inside another one")
         if kind == COMPRESSED:
-            yield from _elements(_unpacked(content), order)
+            yield from _elements(_unpacked(content), order, packed=True)
         else:
             yield _Element(kind, content)
 
@@ -82,13 +84,11 @@ def _unpacked(data: bytes) -> bytes:
     if not machine.eof:
         what = f"is larger than {UNPACKED:,} bytes" if machine.unconsumed_tail else "was cut off"
         raise ValueError(f"a compressed part that {what}")
-    if len(content) >= 4 and int.from_bytes(content[:4], "little") == COMPRESSED:
-        raise ValueError("a compressed part inside another one")
     return content
 
 
 def _matrix(data: bytes, order: str) -> _Matrix:
-    parts = _elements(data, order)
+    parts = _elements(data, order, packed=True)
     try:
         flags, sizes, name = next(parts), next(parts), next(parts)
         kind = struct.unpack_from(f"{order}I", flags.data)[0] & 0xFF

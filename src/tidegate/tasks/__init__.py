@@ -40,7 +40,15 @@ __all__ = [
 
 KINDS: tuple[type[AnyTask], ...] = (Music, Forecast, Language, Adding, CopyMemory, SelectiveCopy, TemporalOrder)
 TASKS = {kind.name: kind for kind in KINDS}
-SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language"}
+SUFFIXES = {
+    ".json": "music",
+    ".mat": "music",
+    ".mid": "music",
+    ".midi": "music",
+    ".csv": "forecast",
+    ".tsv": "forecast",
+    ".txt": "language",
+}
 
 
 def load(
@@ -57,8 +65,8 @@ def load(
 
     Args:
         data: the name of a bundled set, the path of a file, or a source read already.
-        task: the name of a task; told by a file's suffix unless given: ``.json`` piano rolls (music), ``.csv`` or
-            ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
+        task: the name of a task; told by a file's suffix unless given: ``.json`` or ``.mat`` piano rolls and
+            ``.mid`` (music), ``.csv`` or ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
         setting: of that task; its defaults unless given.
         target: the column to forecast, as ``Forecast(target=...)`` says it.
         encoding: of a trained model that the data are for.
