@@ -12,6 +12,7 @@ from tidegate import __version__
 from tidegate.cli.bench import Bench
 from tidegate.cli.cells import Cells
 from tidegate.cli.compare import Compare
+from tidegate.cli.compose import Compose
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, expanded
@@ -21,6 +22,7 @@ Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Compose, tyro.conf.subcommand("compose")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

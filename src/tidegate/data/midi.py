@@ -90,9 +90,9 @@ def _parsed(source: Source) -> mido.MidiFile:
     raw, fix = source.raw, "write the file again from the program that made it, or leave it out"
     if not is_midi(raw):
         raise InputError("MIDI_FORMAT", f"{source.title} is not a MIDI file: it does not begin with MThd", fix=fix)
+    if re.search(rb"[\x80-\xff]{%d}" % RUN, raw):
+        raise InputError("MIDI_FORMAT", f"{source.title} is not a readable MIDI file: a number without end", fix=fix)
     try:
-        if re.search(rb"[\x80-\xff]{%d}" % RUN, raw):
-            raise ValueError("a number without end")
         file = mido.MidiFile(file=io.BytesIO(raw), clip=True)
     except EOFError:
         raise InputError("MIDI_CUT", f"{source.title} was cut off after {len(raw):,} bytes", fix=fix) from None

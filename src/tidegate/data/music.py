@@ -160,12 +160,15 @@ def _matlab(source: Source) -> tuple[Parts, tuple[str, ...]]:
     fix = f"expected are cells {', '.join(names)} of matrices of 0 and 1, T by {KEYS}"
     try:
         cells = read_cells(source.raw, names)
-        missing = [name for name in names if not cells.get(name)]
-        if missing:
-            raise ValueError(f"no cells {missing[0]!r}")
-        return {split: [_binary(piece) for piece in cells[f"{split}data"]] for split in SPLITS}, ()
+        return {split: _binary_cells(cells, f"{split}data") for split in SPLITS}, ()
     except ValueError as error:
         raise InputError("MUSIC_MATLAB", f"{source.title} is not a piano roll: {error}", fix=fix) from None
+
+
+def _binary_cells(cells: dict[str, list[NDArray[Any]]], name: str) -> list[Roll]:
+    if not cells.get(name):
+        raise ValueError(f"no cells {name!r}")
+    return [_binary(piece) for piece in cells[name]]
 
 
 def _binary(piece: NDArray[Any]) -> Roll:

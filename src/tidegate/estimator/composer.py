@@ -2,12 +2,125 @@
 
 from __future__ import annotations
 
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
 from tidegate import setting
+from tidegate.data import KEYS, Roll, locate, read_piece, to_midi
+from tidegate.errors import InputError
 from tidegate.estimator.estimator import Estimator
+from tidegate.storage import replace_file
+from tidegate.tasks import Batch
 from tidegate.tasks.music import Music
+
+TEMPOS = (4.0, 1000.0)  # what a MIDI file can say is 4 at least
 
 
 class Composer(Estimator[setting.Music], setting.Music):
-    """A model of polyphonic music."""
+    """A model of polyphonic music.
+
+    Example:
+        >>> from tidegate.estimator import Composer
+        >>> Composer(cell="gru", epochs=3).epochs
+        3
+    """
 
     kind = Music
+
+    def compose(
+        self,
+        steps: int = 128,
+        prompt: Roll | str | os.PathLike[str] | None = None,
+        *,
+        prompt_steps: int = 16,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Roll:
+        """A piece: the prompt, and so many steps that may follow it.
+
+        Equations:
+            P(key k at step t + 1) = sigmoid(logit[t, k] / temperature), drawn for every key by itself
+
+        Args:
+            steps: to be drawn.
+            prompt: how the piece begins: a roll, or a file of which the first piece is taken; silence unless given.
+            prompt_steps: of the prompt, so many first steps at most.
+            temperature: below 1 the likely becomes likelier; at 0 the keys sound that are likelier than not.
+            seed: of the draw.
+
+        Shapes:
+            prompt: [T, 88] bool, T at least 1.
+
+        Returns:
+            [prompt + steps, 88] bool.
+
+        Raises:
+            InputError: not fitted yet, numbers out of range, or a prompt that cannot be used.
+        """
+        self._check_fitted()
+        _check(steps=(steps, 1, math.inf), prompt_steps=(prompt_steps, 1, math.inf), seed=(seed, 0, 2**53))
+        _check(temperature=(temperature, 0, 100))
+        start = self._prompt(prompt)[:prompt_steps]
+        random = torch.Generator().manual_seed(seed)
+        heard = torch.from_numpy(start if len(start) else np.zeros((1, KEYS), bool))
+        played, state = [torch.from_numpy(start)], None
+        with torch.inference_mode():
+            for _ in range(steps):
+                logits, state = self._listen(heard, state)
+                heard = _draw(logits, temperature, random)[None]
+                played.append(heard)
+        return torch.cat(played).numpy()
+
+    def write_midi(
+        self, path: str | os.PathLike[str], roll: Roll, *, tempo: float = 120, steps_per_quarter: int | None = None
+    ) -> None:
+        """Write a roll as a MIDI file; a key that sounds at steps in a row is one held note, struck once.
+
+        Args:
+            path: where to.
+            roll: [T, 88] bool.
+            tempo: quarter notes in a minute.
+            steps_per_quarter: steps in a quarter note; as the training pieces have them unless given.
+
+        Raises:
+            InputError: not fitted yet, or numbers out of range.
+        """
+        self._check_fitted()
+        grid = steps_per_quarter or self.encoding_.steps_per_quarter
+        _check(tempo=(tempo, *TEMPOS), steps_per_quarter=(grid, *self.ranges()["steps_per_quarter"]))
+        replace_file(Path(path), to_midi(roll, steps_per_quarter=grid, tempo=tempo))
+
+    def _prompt(self, prompt: Roll | str | os.PathLike[str] | None) -> Roll:
+        if prompt is None:
+            return np.zeros((0, KEYS), bool)
+        if isinstance(prompt, np.ndarray):
+            if prompt.ndim == 2 and prompt.shape[1] == KEYS and len(prompt):
+                return prompt.astype(bool)
+            raise InputError("PROMPT", f"the prompt has shape {prompt.shape}", fix=f"pass [T, {KEYS}], T at least 1")
+        return read_piece(locate(prompt), self.encoding_.steps_per_quarter)
+
+    def _listen(self, heard: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        """Logits [88] of what follows the steps [T, 88] heard, and the state after them."""
+        inputs = heard.to(next(self.model_.parameters()).dtype)[:, None]
+        outputs, state = self.model_(Batch(inputs, inputs), state)
+        return outputs[-1, 0], state
+
+
+def _draw(logits: torch.Tensor, temperature: float, random: torch.Generator) -> torch.Tensor:
+    """[88] bool: the keys that sound."""
+    if temperature == 0:
+        return logits > 0
+    return torch.rand(KEYS, generator=random) < torch.sigmoid(logits / temperature)
+
+
+def _check(**numbers: tuple[float, float, float]) -> None:
+    for name, (value, low, high) in numbers.items():
+        if not low <= value <= high:
+            most = f" and at most {high:g}" if math.isfinite(high) else ""
+            flag = "--" + name.replace("_", "-")
+            raise InputError("COMPOSE_RANGE", f"{flag} is {value}", fix=f"give at least {low:g}{most}")
