@@ -32,7 +32,8 @@ class Compose:
     temperature: Annotated[float, tyro.conf.arg(metavar="NUMBER")] = 1.0
     """Below 1 the likely becomes likelier; at 0 nothing is drawn."""
     prompt: Annotated[str | None, shown_as("FILE")] = None
-    """How the piece begins: a MIDI file or piano rolls, of which the first piece is taken; silence unless given."""
+    """How the piece begins: a MIDI file or piano rolls, of which the first piece is taken;
+    else the first chord of a training piece."""
     prompt_steps: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 16
     """Of the prompt, so many first steps at most."""
     tempo: Annotated[float, tyro.conf.arg(metavar="NUMBER")] = 120.0
@@ -61,7 +62,7 @@ class Compose:
         given = len(roll) - self.steps
         screen = console()
         screen.print(
-            f"{self.out}: {given} steps of the prompt and {self.steps} composed ones, "
+            f"{self.out}: {given} steps to begin with and {self.steps} composed ones, "
             f"{roll.sum(1).mean():.1f} keys at once on average",
             markup=False,
             soft_wrap=True,

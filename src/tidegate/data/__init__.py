@@ -2,7 +2,7 @@
 
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
-from tidegate.data.midi import KEYS, Roll, to_midi
+from tidegate.data.midi import KEYS, LOWEST, Roll, to_midi
 from tidegate.data.music import PianoRolls, read_music, read_piece
 from tidegate.data.series import Series, read_series
 from tidegate.data.source import PREFIX, Source, locate
@@ -11,6 +11,7 @@ from tidegate.data.text import decode
 __all__ = [
     "BUNDLED",
     "KEYS",
+    "LOWEST",
     "PREFIX",
     "Bundled",
     "PianoRolls",

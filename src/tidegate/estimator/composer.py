@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tidegate import setting
-from tidegate.data import KEYS, Roll, locate, read_piece, to_midi
+from tidegate.data import KEYS, LOWEST, Roll, locate, read_piece, to_midi
 from tidegate.errors import InputError
 from tidegate.estimator.estimator import Estimator
 from tidegate.storage import replace_file
@@ -41,14 +41,15 @@ class Composer(Estimator[setting.Music], setting.Music):
         temperature: float = 1.0,
         seed: int = 0,
     ) -> Roll:
-        """A piece: the prompt, and so many steps that may follow it.
+        """A piece: a beginning, and so many steps that may follow it.
 
         Equations:
             P(key k at step t + 1) = sigmoid(logit[t, k] / temperature), drawn for every key by itself
 
         Args:
             steps: to be drawn.
-            prompt: how the piece begins: a roll, or a file of which the first piece is taken; silence unless given.
+            prompt: how the piece begins: a roll, or a file of which the first piece is taken; else a chord with which
+                a training piece begins.
             prompt_steps: of the prompt, so many first steps at most.
             temperature: below 1 the likely becomes likelier; at 0 the keys sound that are likelier than not.
             seed: of the draw.
@@ -57,7 +58,7 @@ class Composer(Estimator[setting.Music], setting.Music):
             prompt: [T, 88] bool, T at least 1.
 
         Returns:
-            [prompt + steps, 88] bool.
+            [T + steps, 88] bool, of which the first T are the beginning.
 
         Raises:
             InputError: not fitted yet, numbers out of range, or a prompt that cannot be used.
@@ -65,10 +66,10 @@ class Composer(Estimator[setting.Music], setting.Music):
         self._check_fitted()
         _check(steps=(steps, 1, math.inf), prompt_steps=(prompt_steps, 1, math.inf), seed=(seed, 0, 2**53))
         _check(temperature=(temperature, 0, 100))
-        start = self._prompt(prompt)[:prompt_steps]
         random = torch.Generator().manual_seed(seed)
-        heard = torch.from_numpy(start if len(start) else np.zeros((1, KEYS), bool))
-        played, state = [torch.from_numpy(start)], None
+        start = self._opening(random) if prompt is None else self._prompt(prompt)[:prompt_steps]
+        heard, state = torch.from_numpy(start), None
+        played = [heard]
         with torch.inference_mode():
             for _ in range(steps):
                 logits, state = self._listen(heard, state)
@@ -95,9 +96,13 @@ class Composer(Estimator[setting.Music], setting.Music):
         _check(tempo=(tempo, *TEMPOS), steps_per_quarter=(grid, *self.ranges()["steps_per_quarter"]))
         replace_file(Path(path), to_midi(roll, steps_per_quarter=grid, tempo=tempo))
 
-    def _prompt(self, prompt: Roll | str | os.PathLike[str] | None) -> Roll:
-        if prompt is None:
-            return np.zeros((0, KEYS), bool)
+    def _opening(self, random: torch.Generator) -> Roll:
+        openings = self.encoding_.openings
+        roll = np.zeros((1, KEYS), bool)
+        roll[0, np.array(openings[int(torch.randint(len(openings), (), generator=random))], int) - LOWEST] = True
+        return roll
+
+    def _prompt(self, prompt: Roll | str | os.PathLike[str]) -> Roll:
         if isinstance(prompt, np.ndarray):
             if prompt.ndim == 2 and prompt.shape[1] == KEYS and len(prompt):
                 return prompt.astype(bool)

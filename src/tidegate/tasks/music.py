@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tidegate import setting as settings
-from tidegate.data import KEYS, Source, read_music, shared_passages
+from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passages
 from tidegate.records import BaselineRecord, DataRecord
 from tidegate.tasks.keywise import Keywise, keywise
 from tidegate.tasks.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
@@ -27,10 +27,12 @@ class MusicEncoding(Encoding[settings.Music]):
     Attributes:
         steps_per_quarter: steps in a quarter note.
         keys: how often each sounds, stays and begins.
+        openings: MIDI notes of the chords with which training pieces begin, each once: how a composition begins.
     """
 
     steps_per_quarter: int
     keys: Keywise
+    openings: list[list[int]]
 
     def model(self, layer: MakeLayer, setting: settings.Music) -> SequenceModel:
         return SequenceModel(torch.nn.Identity(), KEYS, layer, setting.dropout, KEYS)
@@ -40,7 +42,7 @@ class MusicEncoding(Encoding[settings.Music]):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(data["steps_per_quarter"], Keywise(**data["keys"]))
+        return cls(data["steps_per_quarter"], Keywise(**data["keys"]), data["openings"])
 
 
 class Music(Task[settings.Music, MusicEncoding]):
@@ -87,7 +89,9 @@ class Music(Task[settings.Music, MusicEncoding]):
             "valid": [torch.from_numpy(roll).float() for roll in rolls.valid],
             "test": [torch.from_numpy(roll).float() for roll in rolls.test],
         }
-        self.encoding = encoding or MusicEncoding(rolls.steps_per_quarter, keywise(self.pieces["train"]))
+        self.encoding = encoding or MusicEncoding(
+            rolls.steps_per_quarter, keywise(self.pieces["train"]), _openings(rolls.train)
+        )
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
@@ -130,6 +134,11 @@ def _chunks(pieces: list[torch.Tensor], window: int) -> Iterator[Batch]:
         end = min(begin + window, steps)
         left = (lengths - begin).clamp(0, end - begin)
         yield Batch(padded[begin:end], padded[begin + 1 : end + 1], left, starts=begin == 0)
+
+
+def _openings(pieces: tuple[Roll, ...]) -> list[list[int]]:
+    chords = (piece[piece.any(1)][:1] for piece in pieces)  # the first step that is no silence
+    return [list(notes) for notes in sorted({tuple((LOWEST + chord.nonzero()[1]).tolist()) for chord in chords})]
 
 
 def _size(pieces: list[torch.Tensor]) -> str:
