@@ -58,7 +58,7 @@ def folder(path, count=30):
     return path
 
 
-ROLLS = arrays(bool, st.tuples(st.integers(1, 12), st.just(88)), elements=st.booleans(), fill=st.just(False))
+ROLLS = arrays(bool, st.tuples(st.integers(1, 12), st.just(88)), elements=st.booleans(), fill=st.just(value=False))
 
 
 class TestMidi:

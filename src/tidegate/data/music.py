@@ -81,9 +81,9 @@ def read_music(
     pieces = _pieces_of(source, steps_per_quarter)
     if score:
         own = "test" in pieces.parts
-        test = pieces.parts["test"] if own else pieces.joined()
+        scored = tuple(pieces.parts["test"] if own else pieces.joined())
         how = "the test part of the file" if own else "all of it a test"
-        return PianoRolls((), (), tuple(test), pieces.warnings, pieces.steps_per_quarter, how)
+        return PianoRolls((), (), scored, pieces.warnings, pieces.steps_per_quarter, how)
     given = {
         name: _pieces_of(part, pieces.steps_per_quarter)
         for name, part in (("valid", source.valid), ("test", source.test))
@@ -136,9 +136,8 @@ def _drawn(source: Source, pieces: list[Roll], wanted: list[str], seed: int) -> 
     """Whole pieces by split, in an order that follows from their content: equal ones stay together."""
     groups: dict[str, list[Roll]] = {}
     for piece in pieces:
-        groups.setdefault(hashlib.sha256(f"{seed}/".encode() + np.packbits(piece).tobytes()).hexdigest(), []).append(
-            piece
-        )
+        name = hashlib.sha256(f"{seed}/".encode() + np.packbits(piece).tobytes()).hexdigest()
+        groups.setdefault(name, []).append(piece)
     if len(groups) <= len(wanted):
         raise InputError(
             "MUSIC_FEW",
