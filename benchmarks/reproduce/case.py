@@ -33,7 +33,6 @@ class Case:
         source: who printed it.
         options: of the recurrent layers.
         score: which of the task's scores is compared; the metric unless named.
-        remark: how the case differs from the published one, or why it misses.
     """
 
     name: str
@@ -43,7 +42,6 @@ class Case:
     source: str
     options: dict[str, Any] = field(default_factory=dict)
     score: str | None = None
-    remark: str = ""
 
     def identity(self, seed: int) -> dict[str, Any]:
         """What a result depends on."""
@@ -101,9 +99,14 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def found(case: Case, seed: int, records: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The result of this case with exactly these settings, if there is one."""
+    """The result of this case with these settings, if there is one; what a record does not name was at its default."""
     wanted = json.loads(json.dumps(case.identity(seed)))
-    return next((one for one in records if all(one[key] == value for key, value in wanted.items())), None)
+    default = dataclasses.asdict(type(case.setting)())
+    for record in records:
+        setting = default | record["setting"]
+        if wanted == {**{name: record[name] for name in wanted}, "setting": setting}:
+            return record
+    return None
 
 
 def results_of(case: Case, records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

