@@ -14,11 +14,11 @@ NOTES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]
 
 
 def main() -> None:
-    """Train for some seconds, then compose twelve bars."""
-    model = Composer(cell="lstm", hidden_size=100, learning_rate=1e-2, epochs=20).fit("jsb")
+    """Train for some seconds, then compose eight bars."""
+    model = Composer(epochs=15).fit("jsb")
     (score,) = model.evaluate()
     print(f"{score.name} {score.value:.2f}, each key by itself {score.baselines['repeat last chord']:.2f}")
-    roll = model.compose(32, "bundled:jsb", prompt_steps=16, temperature=0.8, seed=1)
+    roll = model.compose(32, "bundled:jsb", prompt_steps=16, temperature=0.7, seed=1)
     for step, keys in enumerate(roll):
         names = " ".join(f"{NOTES[(key + 9) % 12]}{(key + 9) // 12}" for key in np.flatnonzero(keys))
         print(f"{step:3} {'given' if step < 16 else '':6}{names}")

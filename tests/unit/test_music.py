@@ -9,10 +9,12 @@ import mido
 import numpy as np
 import pytest
 import scipy.io
+import scipy.optimize
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import expit
 
 from tests.malformed.music import PIECE, matlab, midi, pieces
 from tidegate import nn, setting
@@ -21,6 +23,7 @@ from tidegate.data.matlab import read_cells
 from tidegate.data.midi import read_midi
 from tidegate.errors import InputError
 from tidegate.estimator import Composer, from_pretrained
+from tidegate.estimator.composer import _shift
 from tidegate.report import draw_piano_roll
 from tidegate.tasks import Music
 
@@ -286,21 +289,30 @@ class TestComposer:
 
     def test_the_draw_follows_the_logits(self, composer):
         prompt = np.eye(3, 88, 39, dtype=bool)
-        draws = np.mean([composer.compose(1, prompt, seed=seed, temperature=8.0)[-1] for seed in range(600)], axis=0)
+        draws = np.mean([composer.compose(1, prompt, seed=seed, temperature=0.2)[-1] for seed in range(600)], axis=0)
         inputs = torch.from_numpy(prompt).float()[:, None]
         with torch.no_grad():
             hidden, _ = composer.model_.layer(inputs)
-            chance = torch.sigmoid(composer.model_.head(hidden)[-1, 0] / 8.0).numpy()
+            logits = composer.model_.head(hidden)[-1, 0].double().numpy()
+        count = expit(logits).sum()
+        shift = scipy.optimize.brentq(lambda b: expit(logits / 0.2 + b).sum() - count, -50, 50)
+        chance = expit(logits / 0.2 + shift)
         assert np.abs(draws - chance).max() < 5 * math.sqrt(0.25 / 600)
-        assert 0.05 < chance.mean() < 0.6
+        assert abs(draws.sum(-1).mean() - count) < 1
+        assert np.ptp(chance) > 0.1
+
+    def test_at_temperature_one_the_chances_are_the_models_own(self):
+        logits = torch.randn(88, generator=torch.Generator().manual_seed(0)).double() * 5
+        assert _shift(logits, torch.sigmoid(logits).sum()) == pytest.approx(0, abs=1e-9)
 
     def test_state_is_carried_as_in_one_pass(self, composer):
         roll = composer.compose(12, np.eye(4, 88, 39, dtype=bool), seed=3, temperature=3.0)
         more = composer.compose(1, roll, prompt_steps=16, temperature=0)
         with torch.no_grad():
             hidden, _ = composer.model_.layer(torch.from_numpy(roll).float()[:, None])
-            expected = composer.model_.head(hidden)[-1, 0] > 0
-        assert np.array_equal(more[-1], expected.numpy())
+            logits = composer.model_.head(hidden)[-1, 0].numpy()
+        likeliest = np.argsort(-logits)[: round(expit(logits).sum())]
+        assert np.flatnonzero(more[-1]).tolist() == sorted(likeliest.tolist())
 
     def test_the_seed_decides_and_the_prompt_stays(self, composer):
         prompt = (np.random.default_rng(1).random((20, 88)) < 0.1).astype(bool)

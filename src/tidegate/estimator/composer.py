@@ -18,6 +18,8 @@ from tidegate.storage import replace_file
 from tidegate.tasks import Batch
 from tidegate.tasks.music import Music
 
+BOUND = 40.0  # a logit at which a key is certain
+HALVINGS = 60
 TEMPOS = (4.0, 1000.0)  # what a MIDI file can say is 4 at least
 
 
@@ -44,14 +46,15 @@ class Composer(Estimator[setting.Music], setting.Music):
         """A piece: a beginning, and so many steps that may follow it.
 
         Equations:
-            P(key k at step t + 1) = sigmoid(logit[t, k] / temperature), drawn for every key by itself
+            P(key k at step t + 1) = sigmoid(logit[t, k] / temperature + b[t]), drawn for every key by itself, with
+            b[t] such that as many keys are expected as at temperature 1: sharper chances alone would thin chords out
 
         Args:
             steps: to be drawn.
             prompt: how the piece begins: a roll, or a file of which the first piece is taken; else a chord with which
                 a training piece begins.
             prompt_steps: of the prompt, so many first steps at most.
-            temperature: below 1 the likely becomes likelier; at 0 the keys sound that are likelier than not.
+            temperature: below 1 the likely becomes likelier; at 0 the likeliest sound, and nothing is drawn.
             seed: of the draw.
 
         Shapes:
@@ -118,9 +121,21 @@ class Composer(Estimator[setting.Music], setting.Music):
 
 def _draw(logits: torch.Tensor, temperature: float, random: torch.Generator) -> torch.Tensor:
     """[88] bool: the keys that sound."""
+    logits = logits.double()
+    expected = torch.sigmoid(logits).sum()
     if temperature == 0:
-        return logits > 0
-    return torch.rand(KEYS, generator=random) < torch.sigmoid(logits / temperature)
+        return torch.zeros(KEYS, dtype=torch.bool).index_fill(0, logits.topk(int(expected.round())).indices, value=True)
+    sharpened = logits / temperature
+    return torch.rand(KEYS, generator=random) < torch.sigmoid(sharpened + _shift(sharpened, expected))
+
+
+def _shift(logits: torch.Tensor, expected: torch.Tensor) -> float:
+    """What all logits must rise by for so many keys to be expected; by bisection."""
+    low, high = -float(logits.max()) - BOUND, -float(logits.min()) + BOUND
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if torch.sigmoid(logits + middle).sum() > expected else (middle, high)
+    return (low + high) / 2
 
 
 def _check(**numbers: tuple[float, float, float]) -> None:

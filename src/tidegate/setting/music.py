@@ -19,10 +19,12 @@ class Music(Training):
     """Of the split by pieces, where the data have none of their own."""
     window: int = 200
     """Steps through which gradients flow back; the state of a longer piece is carried on."""
+    dropout: float = 0.2
     batch_size: int = 16
-    learning_rate: float = 1.2e-2
-    epochs: int = 60
-    patience: int = 8
+    learning_rate: float = 8e-3
+    epochs: int = 120
+    patience: int = 12
+    patience_rate: int = 4
 
     task: ClassVar[str] = "music"
     RANGES: ClassVar[Mapping[str, Range]] = {
