@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import ablation, adding, jsb, memory, nottingham, order
+from . import ablation, adding, jsb, memory, nottingham, order, pixels
 from .case import Case
 
 
@@ -38,6 +38,7 @@ ROWS = {
         "Nine LSTMs on JSB chorales, NLL per step", ablation.SOURCE, ablation.CASES, ablation.REMARK, ablation.reading
     ),
     "order": Row("Temporal order, accuracy", order.SOURCE, order.CASES, order.REMARK),
+    "pixels": Row("MNIST pixel by pixel, accuracy", pixels.SOURCE, pixels.CASES, pixels.REMARK),
     "copy": Row("Copy memory, T = 1000, cross-entropy per step", memory.COPY, memory.LONG, memory.COPY_REMARK),
     "selective": Row("Selective copying, T = 256, accuracy", memory.SELECTIVE, memory.SCALED, memory.SELECTIVE_REMARK),
 }

@@ -24,6 +24,7 @@ COLOURS = ("#28608f", "#b5481b", "#4b8b3b")
 def write_table(results: Path) -> None:
     """``reproduce.md`` and the learning curves of the adding problem, beside the folder of the results."""
     parts = [_section(name, row, read(results / f"{name}.jsonl")) for name, row in ROWS.items()]
+    parts += _further(read(results / "further.jsonl"))
     (results.parent / "reproduce.md").write_text("\n\n".join([INTRODUCTION, *parts]) + "\n", encoding="utf-8")
     _draw(ROWS["adding200"], read(results / "adding200.jsonl"), results.parent / "adding.svg")
 
@@ -45,6 +46,18 @@ def _line(case: Case, runs: list[dict[str, Any]]) -> str:
         f"| {case.name} | {statistics.mean(scores):.4g} | {spread} | {len(runs)} | {case.published} | "
         f"{runs[0]['parameters']:,} | {minutes:.1f} |"
     )
+
+
+def _further(records: list[dict[str, Any]]) -> list[str]:
+    """Rows that other benchmarks measured: a line each with title, case, ours, published, source and seeds."""
+    if not records:
+        return []
+    lines = [
+        f"| {one['title']} | {one['case']} | {one['ours']:.4g} | {one['seeds']} | {one['published']} | {one['source']} |"
+        for one in records
+    ]
+    head = "| row | case | ours | seeds | published | source |\n|---|---|---|---|---|---|"
+    return ["## Further rows\n\n" + head + "\n" + "\n".join(lines)]
 
 
 def _draw(row: Row, records: list[dict[str, Any]], path: Path) -> None:
