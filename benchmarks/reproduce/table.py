@@ -52,11 +52,9 @@ def _further(records: list[dict[str, Any]]) -> list[str]:
     """Rows that other benchmarks measured: a line each with title, case, ours, published, source and seeds."""
     if not records:
         return []
-    lines = [
-        f"| {one['title']} | {one['case']} | {one['ours']:.4g} | {one['seeds']} | {one['published']} | {one['source']} |"
-        for one in records
-    ]
-    head = "| row | case | ours | seeds | published | source |\n|---|---|---|---|---|---|"
+    columns = ("title", "case", "ours", "seeds", "published", "source")
+    lines = ["| " + " | ".join(str(one[column]) for column in columns) + " |" for one in records]
+    head = "| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|"
     return ["## Further rows\n\n" + head + "\n" + "\n".join(lines)]
 
 

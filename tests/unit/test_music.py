@@ -18,6 +18,7 @@ from scipy.special import expit
 
 from tests.malformed.music import PIECE, matlab, midi, pieces
 from tidegate import nn, setting
+from tidegate.cli import main
 from tidegate.data import Source, locate, read_music, to_midi
 from tidegate.data.matlab import read_cells
 from tidegate.data.midi import read_midi
@@ -357,3 +358,38 @@ class TestComposer:
     def test_tempo(self, composer):
         with pytest.raises(InputError, match="--tempo is 0"):
             composer.write_midi("a.mid", PIECE.astype(bool), tempo=0)
+
+
+class TestShell:
+    def run(self, *arguments):
+        return main([str(argument) for argument in arguments])
+
+    def test_compose_writes_midi_and_a_picture(self, composer, tmp_path, capsys):
+        composer.save_pretrained(tmp_path / "model")
+        tune, picture = tmp_path / "a.mid", tmp_path / "a.png"
+        arguments = ["--out", tune, "--steps", 6, "--temperature", 0, "--picture", picture, "--tempo", 90]
+        assert self.run("compose", tmp_path / "model", *arguments) == 0
+        assert "6 composed ones, 44.0 keys at once" in capsys.readouterr().out
+        assert np.array_equal(read_midi(source(tune.read_bytes()), 1)[0], composer.compose(6, temperature=0))
+        assert picture.exists()
+        again = tmp_path / "b.mid"
+        assert self.run("compose", tmp_path / "model", "--out", again, "--prompt", tune, "--prompt-steps", 2) == 0
+        assert np.array_equal(
+            read_midi(source(again.read_bytes()), 1)[0][:2], read_midi(source(tune.read_bytes()), 1)[0][:2]
+        )
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--picture", "a.xyz"], "no kind of picture"),
+            (["--steps", "0"], "--steps is 0"),
+            (["--prompt", "a.mid"], "there is no file"),
+            (["--tempo", "inf"], "--tempo is inf"),
+        ],
+    )
+    def test_mistakes(self, composer, tmp_path, capsys, monkeypatch, options, said):
+        monkeypatch.chdir(tmp_path)
+        composer.save_pretrained("model")
+        assert self.run("compose", "model", *options) == 2
+        assert said in capsys.readouterr().err
+        assert not Path("tune.mid").exists()
