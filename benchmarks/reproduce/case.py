@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -85,7 +86,8 @@ def run_row(row: str, cases: list[Case], seeds: int, results: Path) -> None:
     for seed in range(seeds):
         for case in cases:
             if found(case, seed, read(path)) is None:
-                checkpoint = results / f".{row}-{case.name.replace(' ', '_')}-{seed}.safetensors"
+                name = hashlib.sha256(json.dumps(case.identity(seed), sort_keys=True).encode()).hexdigest()[:12]
+                checkpoint = results / f".{row}-{name}.safetensors"
                 record = case.run(seed, checkpoint)
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(record) + "\n")
