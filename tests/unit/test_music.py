@@ -135,11 +135,11 @@ def rng():
 
 
 def damaged(raw, random):
-    """Some bytes changed, or the end gone."""
+    """Some bytes changed, and now and then the end gone."""
     content = bytearray(raw)
     for at in random.integers(0, len(raw), random.integers(1, 4)):
         content[at] = random.integers(256)
-    return bytes(content[: random.integers(len(raw) // 2, len(raw) + 1)])
+    return bytes(content[: random.integers(len(raw) // 2, 2 * len(raw))])
 
 
 def events(raw):
