@@ -13,6 +13,7 @@ from tidegate import __version__
 from tidegate.cli.bench import Bench
 from tidegate.cli.cells import Cells
 from tidegate.cli.compare import Compare
+from tidegate.cli.compose import Compose
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.generate import Generate
 from tidegate.cli.predict import Predict
@@ -32,6 +33,7 @@ Command = (
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Transcribe, tyro.conf.subcommand("transcribe")]
     | Annotated[Forecast, tyro.conf.subcommand("forecast")]
+    | Annotated[Compose, tyro.conf.subcommand("compose")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

@@ -30,7 +30,8 @@ class Compare:
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "jsb"
-    """A file (.csv, .txt, .json of piano rolls), or a bundled set: jsb, elnino, shakespeare."""
+    """A file (.csv, .txt, .mid, .mat or .json of piano rolls), a bundled set (jsb, elnino, shakespeare), or a
+    generated problem (adding, copy, selective, order)."""
     task: Annotated[str | None, shown_as("TASK")] = None
     """forecast, language or music; told by the file's kind unless given."""
     target: Annotated[str | None, shown_as("COLUMN")] = None

@@ -8,6 +8,8 @@ from tidegate.data.group import cut_by_group, group_of
 from tidegate.data.music import KEYS, PianoRolls, read_music
 from tidegate.data.pair import Pairs, cleaned, read_pairs
 from tidegate.data.parallel import read_splits
+from tidegate.data.midi import KEYS, LOWEST, Roll, to_midi
+from tidegate.data.music import PianoRolls, read_music, read_piece
 from tidegate.data.series import Series, read_series
 from tidegate.data.source import PREFIX, Source, locate, with_parts
 from tidegate.data.speech import Corpus, Recording, read_speech
@@ -17,6 +19,7 @@ from tidegate.data.text import decode
 __all__ = [
     "BUNDLED",
     "KEYS",
+    "LOWEST",
     "PREFIX",
     "SUFFIXES",
     "Bundled",
@@ -24,6 +27,7 @@ __all__ = [
     "Corpus",
     "PianoRolls",
     "Recording",
+    "Roll",
     "Series",
     "Source",
     "cleaned",
@@ -33,6 +37,7 @@ __all__ = [
     "locate",
     "read_music",
     "read_pairs",
+    "read_piece",
     "read_series",
     "read_splits",
     "read_sound",
@@ -49,4 +54,5 @@ __all__ = [
     "shared_rows",
     "shared_text",
     "with_parts",
+    "to_midi",
 ]

@@ -9,9 +9,9 @@ from importlib import resources
 
 @dataclass(frozen=True)
 class Bundled:
-    """One set: its file under ``data/bundled``, and what a report says about it."""
+    """One set: its file under ``data/bundled``, and what a report says about it; one without a file is generated."""
 
-    file: str
+    file: str | None
     task: str
     title: str
     description: str
@@ -19,9 +19,15 @@ class Bundled:
     target: str | None = None
 
     def read(self) -> bytes:
-        """The uncompressed content."""
+        """The uncompressed content; of a generated set, which one it is."""
+        if self.file is None:
+            return self.task.encode()
         raw = resources.files("tidegate.data").joinpath("bundled", *self.file.split("/")).read_bytes()
         return lzma.decompress(raw) if self.file.endswith(".xz") else raw
+
+
+def _generated(task: str, title: str, description: str) -> Bundled:
+    return Bundled(None, task, title, description, "generated")
 
 
 BUNDLED = {
@@ -73,4 +79,8 @@ BUNDLED = {
         description="3,000 spoken English digits of 6 speakers as log-mel spectra of 16 bands in 8 bits",
         licence="CC BY-SA 4.0",
     ),
+    "adding": _generated("adding", "adding problem", "the sum of two marked numbers among many"),
+    "copy": _generated("copy", "copy memory", "ten symbols to be said again after a wait"),
+    "selective": _generated("selective", "selective copying", "sixteen symbols among noise to be said again"),
+    "order": _generated("order", "temporal order", "in which order two signals came among distractors"),
 }

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.data.music import PianoRolls, Roll
+from tidegate.data.midi import Roll
+from tidegate.data.music import PianoRolls
 
 STEPS = 16
 ROWS = 24

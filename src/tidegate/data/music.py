@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,21 +11,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.matlab import read_cells
+from tidegate.data.midi import KEYS, LOWEST, Roll, is_midi, read_midi
 from tidegate.data.source import Source
 from tidegate.data.text import decode
 from tidegate.errors import InputError
 
-KEYS = 88
-LOWEST, HIGHEST = 21, 108  # MIDI numbers of a piano's first and last key
+HIGHEST = LOWEST + KEYS - 1
 SPLITS = ("train", "valid", "test")
+SHARE = 10  # one piece in so many goes to validation, and as many to the test, where the data have no split
+MIDI_GRID = 4  # steps in a quarter note, unless the settings say otherwise
+SUFFIXES = (".mid", ".midi")
 FORMAT = 'expected is {"train": [[[60, 64, 67], [62], ...], ...], "valid": ..., "test": ...}: pieces of steps of notes'
 
-Roll = NDArray[np.bool_]
+Parts = dict[str, list[Roll]]
 
 
 @dataclass(frozen=True)
 class PianoRolls:
     """Pieces by split.
+
+    Attributes:
+        steps_per_quarter: steps of the grid in a quarter note, as far as it is known.
+        split: how the pieces came to their splits.
 
     Shapes:
         each piece: [T, 88] bool, T at least 2; column k is MIDI note 21 + k.
@@ -34,23 +43,150 @@ class PianoRolls:
     valid: tuple[Roll, ...]
     test: tuple[Roll, ...]
     warnings: tuple[str, ...] = ()
+    steps_per_quarter: int = 1
+    split: str = "as in the file"
 
 
-def read_music(source: Source) -> PianoRolls:
-    """Read piano rolls from JSON, ``{"train": [piece], "valid": [piece], "test": [piece]}``.
+@dataclass(frozen=True)
+class _Pieces:
+    """Of one source: by split if it has one, else all under the name ``""``."""
 
-    A piece is a list of steps and a step a list of MIDI note numbers, 21 to 108; an empty step is silence.
+    parts: Parts
+    warnings: tuple[str, ...]
+    steps_per_quarter: int
+
+    def joined(self) -> list[Roll]:
+        return [piece for part in self.parts.values() for piece in part]
+
+
+def read_music(
+    source: Source, steps_per_quarter: int | None = None, *, split_seed: int = 0, score: bool = False
+) -> PianoRolls:
+    """Read piano rolls from JSON, from a MATLAB file, from a MIDI file or from a folder of MIDI files.
+
+    JSON is ``{"train": [piece], "valid": [piece], "test": [piece]}``, a piece a list of steps and a step a list of MIDI
+    note numbers, 21 to 108; an empty step is silence. A MATLAB file has cells ``traindata``, ``validdata`` and
+    ``testdata`` of 0 and 1, T by 88 each. Pieces of MIDI files are split by ``split_seed``, equal ones together.
+
+    Args:
+        source: the data; its ``valid`` and ``test`` replace these splits.
+        steps_per_quarter: the grid of MIDI files, 4 unless given; of other files, what a quarter note is, 1 unless
+            given.
+        split_seed: of the split of pieces that have none.
+        score: all pieces are the test; where the data have a split of their own, those of its test.
 
     Raises:
-        InputError: the content is not such JSON; the message names the first place that is not.
+        InputError: the content is nothing of these; the message names the first place that is not.
     """
+    pieces = _pieces_of(source, steps_per_quarter)
+    if score:
+        own = "test" in pieces.parts
+        scored = tuple(pieces.parts["test"] if own else pieces.joined())
+        how = "the test part of the file" if own else "all of it a test"
+        return PianoRolls((), (), scored, pieces.warnings, pieces.steps_per_quarter, how)
+    given = {
+        name: _pieces_of(part, pieces.steps_per_quarter)
+        for name, part in (("valid", source.valid), ("test", source.test))
+        if part is not None
+    }
+    wanted = [name for name in ("valid", "test") if name not in given]
+    drawn = "" in pieces.parts
+    parts = _drawn(source, pieces.parts[""], wanted, split_seed) if drawn else dict(pieces.parts)
+    parts |= {name: part.joined() for name, part in given.items()}
+    how = f"by pieces, seed {split_seed}" if drawn and wanted else "as in the file" + "s" * bool(given)
+    warnings = sum((part.warnings for part in given.values()), pieces.warnings)
+    train, valid, test = (tuple(parts[name]) for name in SPLITS)
+    return PianoRolls(train, valid, test, warnings, pieces.steps_per_quarter, how)
+
+
+def read_piece(source: Source, steps_per_quarter: int) -> Roll:
+    """The first piece of a source.
+
+    Raises:
+        InputError: as for ``read_music``.
+    """
+    return _pieces_of(source, steps_per_quarter).joined()[0]
+
+
+def _pieces_of(source: Source, steps_per_quarter: int | None) -> _Pieces:
+    if source.members or is_midi(source.raw):
+        return _midi_pieces(source, steps_per_quarter or MIDI_GRID)
+    parts, warnings = _matlab(source) if source.raw.startswith(b"MATLAB") else _json(source)
+    return _Pieces(parts, warnings, steps_per_quarter or 1)
+
+
+def _midi_pieces(source: Source, steps_per_quarter: int) -> _Pieces:
+    files = [source]
+    if source.members:
+        names = [name for name in source.members if name.casefold().endswith(SUFFIXES)]
+        files = [Source(name, name, source.read(name)) for name in names]
+    if not files:
+        raise InputError(
+            "MUSIC_FOLDER", f"the folder {source.title} holds no MIDI files", fix="pass one with .mid files in it"
+        )
+    read = [read_midi(file, steps_per_quarter) for file in files]
+    beyond = sum(left for _, left in read)
+    warnings = [f"{beyond} notes beyond the 88 keys of a piano were left out"] if beyond else []
+    if source.members and len(files) < len(source.members):
+        warnings.append(f"{len(source.members) - len(files)} files that are no .mid were left out")
+    return _Pieces({"": [roll for roll, _ in read]}, tuple(warnings), steps_per_quarter)
+
+
+def _drawn(source: Source, pieces: list[Roll], wanted: list[str], seed: int) -> Parts:
+    """Whole pieces by split, in an order that follows from their content: equal ones stay together."""
+    groups: dict[str, list[Roll]] = {}
+    for piece in pieces:
+        name = hashlib.sha256(f"{seed}/".encode() + np.packbits(piece).tobytes()).hexdigest()
+        groups.setdefault(name, []).append(piece)
+    if len(groups) <= len(wanted):
+        raise InputError(
+            "MUSIC_FEW",
+            f"{source.title} holds {len(groups)} different piece{'s' * (len(groups) > 1)}, but at least "
+            f"{len(wanted) + 1} are needed: for training{''.join(f' and {name}' for name in wanted)}",
+            fix="pass a folder with more .mid files, or --valid FILE and --test FILE",
+        )
+    ordered = [groups[key] for key in sorted(groups)]
+    parts: Parts = {}
+    for name in wanted:
+        count = max(1, len(groups) // SHARE)
+        parts[name] = [piece for group in ordered[:count] for piece in group]
+        ordered = ordered[count:]
+    return {**parts, "train": [piece for group in ordered for piece in group]}
+
+
+def _matlab(source: Source) -> tuple[Parts, tuple[str, ...]]:
+    names = tuple(f"{split}data" for split in SPLITS)
+    fix = f"expected are cells {', '.join(names)} of matrices of 0 and 1, T by {KEYS}"
+    try:
+        cells = read_cells(source.raw, names)
+        return {split: _binary_cells(cells, f"{split}data") for split in SPLITS}, ()
+    except ValueError as error:
+        raise InputError("MUSIC_MATLAB", f"{source.title} is not a piano roll: {error}", fix=fix) from None
+
+
+def _binary_cells(cells: dict[str, list[NDArray[Any]]], name: str) -> list[Roll]:
+    if not cells.get(name):
+        raise ValueError(f"no cells {name!r}")
+    return [_binary(piece) for piece in cells[name]]
+
+
+def _binary(piece: NDArray[Any]) -> Roll:
+    if piece.shape[1] != KEYS or len(piece) < 2:
+        raise ValueError(
+            f"a piece of {piece.shape[0]} x {piece.shape[1]}, but at least 2 steps of {KEYS} keys are read"
+        )
+    if not np.isin(piece, (0, 1)).all():
+        raise ValueError("a piece with other numbers than 0 and 1")
+    return piece.astype(bool)
+
+
+def _json(source: Source) -> tuple[Parts, tuple[str, ...]]:
     data = _parse(source)
     if not isinstance(data, dict) or any(split not in data for split in SPLITS):
         came = f"the keys {', '.join(map(repr, data)) or 'none'}" if isinstance(data, dict) else _kind(data)
         raise _error(source, f"came {came}")
     extra = tuple(f"key {key!r} is not a split and was not used" for key in data if key not in SPLITS)
-    train, valid, test = (tuple(_pieces(source, split, data[split])) for split in SPLITS)
-    return PianoRolls(train, valid, test, extra)
+    return {split: list(_pieces(source, split, data[split])) for split in SPLITS}, extra
 
 
 def _parse(source: Source) -> Any:

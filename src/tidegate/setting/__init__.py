@@ -9,6 +9,7 @@ from tidegate.setting.forecast import Forecast
 from tidegate.setting.language import Language
 from tidegate.setting.music import Music
 from tidegate.setting.speech import Speech
+from tidegate.setting.synthetic import Synthetic
 from tidegate.setting.toml import from_toml, to_toml
 from tidegate.setting.training import Training
 from tidegate.setting.translation import Translation
@@ -25,3 +26,4 @@ __all__ = ["SETTINGS", "Forecast", "Language", "Music", "Training", "Translation
 __all__ = ["SETTINGS", "Classification", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]
 SETTINGS: dict[str, type[Training]] = {"forecast": Forecast, "language": Language, "music": Music, "speech": Speech}
 __all__ = ["SETTINGS", "Forecast", "Language", "Music", "Speech", "Training", "from_toml", "to_toml"]
+__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Synthetic", "Training", "from_toml", "to_toml"]

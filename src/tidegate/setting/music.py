@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tidegate.setting.training import Training
+from tidegate.setting.training import INFINITY, Range, Training
 
 
 @dataclass(kw_only=True)
 class Music(Training):
     """Polyphonic music: which keys sound at the next step."""
 
+    steps_per_quarter: int | None = None
+    """Steps of the grid in a quarter note; 4 for MIDI files and 1 for piano rolls, unless given."""
+    split_seed: int = 0
+    """Of the split by pieces, where the data have none of their own."""
+    window: int = 200
+    """Steps through which gradients flow back; the state of a longer piece is carried on."""
+    dropout: float = 0.2
     batch_size: int = 16
-    learning_rate: float = 1.2e-2
-    epochs: int = 60
-    patience: int = 8
+    learning_rate: float = 8e-3
+    epochs: int = 120
+    patience: int = 12
+    patience_rate: int = 4
 
     task: ClassVar[str] = "music"
+    RANGES: ClassVar[Mapping[str, Range]] = {
+        "steps_per_quarter": (1, 48),
+        "split_seed": (0, 2**53),
+        "window": (1, INFINITY),
+    }

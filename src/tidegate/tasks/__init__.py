@@ -17,14 +17,17 @@ from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.music import Music
 from tidegate.tasks.speech import Speech
+from tidegate.tasks.synthetic import Adding, CopyMemory, SelectiveCopy, TemporalOrder
 from tidegate.tasks.task import AnyTask, Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
 from tidegate.tasks.translation import Translation
 
 __all__ = [
     "TASKS",
+    "Adding",
     "AnyTask",
     "Batch",
     "Classification",
+    "CopyMemory",
     "Encoding",
     "Forecast",
     "Language",
@@ -32,11 +35,13 @@ __all__ = [
     "Measure",
     "Music",
     "Recipe",
+    "SelectiveCopy",
     "SequenceModel",
     "Speech",
     "Split",
     "Task",
     "Translation",
+    "TemporalOrder",
     "from_json",
     "load",
 ]
@@ -57,6 +62,11 @@ SUFFIXES = {
     ".ts": "classification",
     ".npz": "classification",
 TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language, "speech": Speech}
+KINDS: tuple[type[AnyTask], ...] = (Music, Forecast, Language, Adding, CopyMemory, SelectiveCopy, TemporalOrder)
+TASKS = {kind.name: kind for kind in KINDS}
+    ".mat": "music",
+    ".mid": "music",
+    ".midi": "music",
 
 
 def load(
@@ -77,6 +87,8 @@ def load(
             ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
         setting: of that task; ``Task.standard`` unless given.
             ``.tsv`` (forecast), ``.txt`` (language), ``.ts`` or ``.npz`` (classification). A bundled set has its own.
+        task: the name of a task; told by a file's suffix unless given: ``.json`` or ``.mat`` piano rolls and
+            ``.mid`` (music), ``.csv`` or ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
         target: the column to forecast, as ``Forecast(target=...)`` says it.
         encoding: of a trained model that the data are for.
         valid: a file of its own for validation, where the task reads such.

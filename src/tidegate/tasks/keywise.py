@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch.special import xlog1py, xlogy
@@ -10,26 +10,39 @@ from torch.special import xlog1py, xlogy
 from tidegate.records import BaselineRecord
 
 
-def key_frequency(train: list[torch.Tensor], test: list[torch.Tensor]) -> BaselineRecord:
-    """Every key sounds with its frequency in the training pieces, whatever came before."""
-    after = torch.cat([piece[1:] for piece in train])
-    chance = (after.double().sum(0) + 0.5) / (len(after) + 1)
-    how = "constant probability per key: (steps with the key + 1/2) / (steps + 1) in the training pieces"
-    return BaselineRecord("key frequency", _score(chance.expand_as, test), how)
+@dataclass(frozen=True)
+class Keywise:
+    """How likely each of the 88 keys sounds at a step, stays when it sounds, and begins when it does not."""
+
+    sounds: list[float]
+    stays: list[float]
+    begins: list[float]
+
+    def baselines(self, test: list[torch.Tensor]) -> list[BaselineRecord]:
+        """Scores of pieces without a network: every key for itself, without and with a look at its last step."""
+        before = torch.cat([piece[:-1] for piece in test]).double()
+        after = torch.cat([piece[1:] for piece in test]).double()
+        chances = torch.tensor([self.sounds, self.stays, self.begins], dtype=torch.float64)
+        sounds, stays, begins = chances
+        how = "constant probability per key: (steps with the key + 1/2) / (steps + 1) in the training pieces"
+        repeats = (
+            "repeats the chord: per key, the chances to stay and to begin, (count + 1/2) / (steps + 1) in training"
+        )
+        return [
+            BaselineRecord("key frequency", _score(sounds.expand_as(after), after), how),
+            BaselineRecord("repeat last chord", _score(torch.where(before > 0, stays, begins), after), repeats),
+        ]
 
 
-def key_persistence(train: list[torch.Tensor], test: list[torch.Tensor]) -> BaselineRecord:
-    """Every key sounds with a probability that depends on whether it sounds now: a Markov chain per key."""
+def keywise(train: list[torch.Tensor]) -> Keywise:
+    """What keys do in the training pieces; the first step of a piece is given, not counted."""
     before = torch.cat([piece[:-1] for piece in train]).double()
     after = torch.cat([piece[1:] for piece in train]).double()
+    sounds = (after.sum(0) + 0.5) / (len(after) + 1)
     stays = ((before * after).sum(0) + 0.5) / (before.sum(0) + 1)
     begins = (((1 - before) * after).sum(0) + 0.5) / ((1 - before).sum(0) + 1)
-    how = "repeats the chord: per key, the chances to stay and to begin, (count + 1/2) / (steps + 1) in training"
-    return BaselineRecord("repeat last chord", _score(lambda now: torch.where(now > 0, stays, begins), test), how)
+    return Keywise(sounds.tolist(), stays.tolist(), begins.tolist())
 
 
-def _score(chance: Callable[[torch.Tensor], torch.Tensor], test: list[torch.Tensor]) -> float:
-    before = torch.cat([piece[:-1] for piece in test]).double()
-    after = torch.cat([piece[1:] for piece in test]).double()
-    p = chance(before)
-    return float(-(xlogy(after, p) + xlog1py(1 - after, -p)).sum() / len(after))
+def _score(chance: torch.Tensor, after: torch.Tensor) -> float:
+    return float(-(xlogy(after, chance) + xlog1py(1 - after, -chance)).sum() / len(after))

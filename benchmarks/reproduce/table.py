@@ -1,0 +1,73 @@
+"""What was found, as a table and as a figure."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .case import Case, read, results_of
+from .row import ROWS, Row
+
+INTRODUCTION = """# Published rows, run again
+
+Written by `python -m benchmarks.reproduce table` from `reproduce/*.jsonl`, which `python -m benchmarks.reproduce ROW
+--seeds N` makes. Ours is the mean over seeds of the test score of the epoch that validated best, the spread its
+standard deviation. Minutes are of one process with one thread on a machine busy with other work: an upper bound."""
+HEAD = "| case | ours | spread | seeds | published | parameters | minutes |\n|---|---|---|---|---|---|---|"
+COLOURS = ("#28608f", "#b5481b", "#4b8b3b")
+
+
+def write_table(results: Path) -> None:
+    """``reproduce.md`` and the learning curves of the adding problem, beside the folder of the results."""
+    parts = [_section(name, row, read(results / f"{name}.jsonl")) for name, row in ROWS.items()]
+    parts += _further(read(results / "further.jsonl"))
+    (results.parent / "reproduce.md").write_text("\n\n".join([INTRODUCTION, *parts]) + "\n", encoding="utf-8")
+    _draw(ROWS["adding200"], read(results / "adding200.jsonl"), results.parent / "adding.svg")
+
+
+def _section(name: str, row: Row, records: list[dict[str, Any]]) -> str:
+    lines = [_line(case, list(results_of(case, records))) for case in row.cases]
+    said = "" if not row.remark else f"\n\n{row.remark}"
+    extra = row.reading(records) if row.reading and records else ""
+    return f"## {row.title}\n\n`{name}`; published: {row.source}\n\n{HEAD}\n" + "\n".join(lines) + said + extra
+
+
+def _line(case: Case, runs: list[dict[str, Any]]) -> str:
+    if not runs:
+        return f"| {case.name} | not run yet | | 0 | {case.published} | | |"
+    scores = [run["scores"][case.score] if case.score else next(iter(run["scores"].values())) for run in runs]
+    spread = f"{statistics.stdev(scores):.2g}" if len(scores) > 1 else ""
+    minutes = statistics.mean(run["seconds"] for run in runs) / 60
+    return (
+        f"| {case.name} | {statistics.mean(scores):.4g} | {spread} | {len(runs)} | {case.published} | "
+        f"{runs[0]['parameters']:,} | {minutes:.1f} |"
+    )
+
+
+def _further(records: list[dict[str, Any]]) -> list[str]:
+    """Rows that other benchmarks measured: a line each with title, case, ours, published, source and seeds."""
+    if not records:
+        return []
+    columns = ("title", "case", "ours", "seeds", "published", "source")
+    lines = ["| " + " | ".join(str(one[column]) for column in columns) + " |" for one in records]
+    head = "| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|"
+    return ["## Further rows\n\n" + head + "\n" + "\n".join(lines)]
+
+
+def _draw(row: Row, records: list[dict[str, Any]], path: Path) -> None:
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for case, colour in zip(row.cases, COLOURS, strict=True):
+        for place, run in enumerate(results_of(case, records)):
+            batches = case.setting.steps * np.arange(1, len(run["curve"]) + 1)
+            axes.plot(batches, run["curve"], color=colour, label=case.name if place == 0 else None, linewidth=1)
+    axes.axhline(1 / 6, color="#888888", linestyle="--", linewidth=1)
+    axes.annotate("always 1", (0, 1 / 6), xytext=(2, -10), textcoords="offset points", color="#666666", fontsize=8)
+    axes.set(xlabel="batches of 32", ylabel="mean squared error, validation", yscale="log", title=row.title)
+    if records:
+        axes.legend()
+    figure.savefig(path, metadata={"Date": None})
