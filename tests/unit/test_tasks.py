@@ -12,9 +12,7 @@ import torch
 from tidegate import nn, setting, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
-from tidegate.tasks import Batch, Forecast, Language, Music, Translation
-from tidegate.tasks import Batch, Classification, Forecast, Language, Music
-from tidegate.tasks.naive import naive_forecasts, season
+from tidegate.tasks import Batch, Classification, Forecast, Language, Music, Translation
 from tidegate.tasks.ngram import ngram
 
 NOTES = {
@@ -81,7 +79,6 @@ def example(name):
             source("".join(f"{n % 2} a text no {n}\n" for n in range(99)), "a.txt")
         ),
         "speech": lambda: tasks.load("fsdd"),
-    }[name]()
     }
     return made[name]() if name in made else tasks.load(name)
 

@@ -15,13 +15,13 @@ from tidegate.cli.cells import Cells
 from tidegate.cli.compare import Compare
 from tidegate.cli.compose import Compose
 from tidegate.cli.evaluate import Evaluate
+from tidegate.cli.forecast import Forecast
 from tidegate.cli.generate import Generate
 from tidegate.cli.predict import Predict
-from tidegate.cli.forecast import Forecast
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
-from tidegate.cli.translate import Translate
 from tidegate.cli.transcribe import Transcribe
+from tidegate.cli.translate import Translate
 from tidegate.errors import InputError, SpecError, TidegateError
 
 Command = (

@@ -183,10 +183,6 @@ def _address(data: str) -> str:
     return f"bundled:{data}" if data in BUNDLED else data
 
 
-
-        if name in given or value is None or value == ():
-
-
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

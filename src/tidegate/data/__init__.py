@@ -5,15 +5,13 @@ from tidegate.data.calendar import Clock, cycles, later
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
 from tidegate.data.group import cut_by_group, group_of
-from tidegate.data.music import KEYS, PianoRolls, read_music
-from tidegate.data.pair import Pairs, cleaned, read_pairs
-from tidegate.data.parallel import read_splits
 from tidegate.data.midi import KEYS, LOWEST, Roll, to_midi
 from tidegate.data.music import PianoRolls, read_music, read_piece
-from tidegate.data.series import Series, read_series
+from tidegate.data.pair import Pairs, cleaned, read_pairs
+from tidegate.data.panel import Layout, Panel, csv_of, read_panel
+from tidegate.data.parallel import read_splits
 from tidegate.data.source import PREFIX, Source, locate, with_parts
 from tidegate.data.speech import Corpus, Recording, read_speech
-from tidegate.data.panel import Layout, Panel, csv_of, read_panel
 from tidegate.data.text import decode
 
 __all__ = [
@@ -23,36 +21,34 @@ __all__ = [
     "PREFIX",
     "SUFFIXES",
     "Bundled",
-    "Pairs",
+    "Clock",
     "Corpus",
+    "Layout",
+    "Pairs",
+    "Panel",
     "PianoRolls",
     "Recording",
     "Roll",
-    "Series",
     "Source",
     "cleaned",
+    "csv_of",
     "cut_by_group",
+    "cycles",
     "decode",
     "group_of",
+    "later",
     "locate",
     "read_music",
     "read_pairs",
+    "read_panel",
     "read_piece",
-    "read_series",
-    "read_splits",
     "read_sound",
     "read_speech",
+    "read_splits",
     "resample",
-    "Clock",
-    "Layout",
-    "Panel",
-    "csv_of",
-    "cycles",
-    "later",
-    "read_panel",
     "shared_passages",
     "shared_rows",
     "shared_text",
-    "with_parts",
     "to_midi",
+    "with_parts",
 ]

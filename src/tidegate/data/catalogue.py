@@ -66,12 +66,14 @@ BUNDLED = {
         title="CMUdict, every sixth word",
         description="21,009 English words and their phonemes",
         licence="BSD (two clauses)",
+    ),
     "names": Bundled(
         file="names/names.tsv.xz",
         task="classification",
         title="names by nationality",
         description="20,050 surnames of 18 nationalities",
         licence="MIT",
+    ),
     "fsdd": Bundled(
         file="fsdd/logmel16.npz",
         task="speech",

@@ -13,14 +13,18 @@ from tidegate.estimator.estimator import Estimator, Watch
 from tidegate.estimator.folder import holds_model, read_card
 from tidegate.estimator.forecaster import Forecaster
 from tidegate.estimator.language_model import LanguageModel
+from tidegate.estimator.transcriber import Transcriber, Transcript
 from tidegate.estimator.translator import Translator
 
-ESTIMATORS: dict[str, type[Estimator[Any]]] = {
-    kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, Translator)
-    kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, SequenceClassifier)
-from tidegate.estimator.transcriber import Transcriber, Transcript
-    kind.kind.name: kind for kind in (LanguageModel, Forecaster, Composer, Transcriber)
-}
+KINDS: tuple[type[Estimator[Any]], ...] = (
+    Composer,
+    Forecaster,
+    LanguageModel,
+    SequenceClassifier,
+    Transcriber,
+    Translator,
+)
+ESTIMATORS = {kind.kind.name: kind for kind in KINDS}
 
 __all__ = [
     "ESTIMATORS",
@@ -28,13 +32,13 @@ __all__ = [
     "Estimator",
     "Forecaster",
     "LanguageModel",
-    "Watch",
-    "from_pretrained",
-    "holds_model",
-    "Translator",
     "SequenceClassifier",
     "Transcriber",
     "Transcript",
+    "Translator",
+    "Watch",
+    "from_pretrained",
+    "holds_model",
 ]
 
 

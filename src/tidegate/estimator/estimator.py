@@ -136,9 +136,8 @@ class Estimator(BaseEstimator, Generic[S]):
         task.settle(outcome.model)
         self.model_, self.encoding_, self.data_ = outcome.model.eval(), task.encoding, task.data
         self.curve_ = outcome.curve
-        self.scores_ = self._scores(task)
-        if home and checkpoint and World().first:
         self.scores_, self.memory_ = self._scores(task), self._memory(task)
+        if home and checkpoint and World().first:
             self.save_pretrained(home)
             checkpoint.unlink(missing_ok=True)
         return self

@@ -15,15 +15,19 @@ from tidegate.setting.training import Training
 from tidegate.setting.translation import Translation
 
 SETTINGS: dict[str, type[Training]] = {
-    "forecast": Forecast,
-    "language": Language,
-    "music": Music,
-    "translation": Translation,
+    kind.task: kind for kind in (Classification, Forecast, Language, Music, Speech, Translation)
 }
 
-__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Training", "Translation", "from_toml", "to_toml"]
-    "classification": Classification,
-__all__ = ["SETTINGS", "Classification", "Forecast", "Language", "Music", "Training", "from_toml", "to_toml"]
-SETTINGS: dict[str, type[Training]] = {"forecast": Forecast, "language": Language, "music": Music, "speech": Speech}
-__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Speech", "Training", "from_toml", "to_toml"]
-__all__ = ["SETTINGS", "Forecast", "Language", "Music", "Synthetic", "Training", "from_toml", "to_toml"]
+__all__ = [
+    "SETTINGS",
+    "Classification",
+    "Forecast",
+    "Language",
+    "Music",
+    "Speech",
+    "Synthetic",
+    "Training",
+    "Translation",
+    "from_toml",
+    "to_toml",
+]

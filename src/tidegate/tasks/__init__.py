@@ -1,6 +1,4 @@
-"""What can be learnt: language, forecasting, music and translation, each with its head, loss, metric and baselines."""
 """What can be learnt, each thing with its head, loss, metric and baselines."""
-"""What can be learnt: language, forecasting, music and speech, each with its head, loss, metric and baselines."""
 
 from __future__ import annotations
 
@@ -40,33 +38,37 @@ __all__ = [
     "Speech",
     "Split",
     "Task",
-    "Translation",
     "TemporalOrder",
+    "Translation",
     "from_json",
     "load",
 ]
 
-TASKS: dict[str, type[AnyTask]] = {
-    "music": Music,
-    "forecast": Forecast,
-    "language": Language,
-    "translation": Translation,
-}
-SUFFIXES = {".json": "music", ".csv": "forecast", ".tsv": "forecast", ".txt": "language", ".dict": "translation"}
-    "classification": Classification,
+KINDS: tuple[type[AnyTask], ...] = (
+    Music,
+    Forecast,
+    Language,
+    Classification,
+    Speech,
+    Translation,
+    Adding,
+    CopyMemory,
+    SelectiveCopy,
+    TemporalOrder,
+)
+TASKS = {kind.name: kind for kind in KINDS}
 SUFFIXES = {
     ".json": "music",
+    ".mat": "music",
+    ".mid": "music",
+    ".midi": "music",
     ".csv": "forecast",
     ".tsv": "forecast",
     ".txt": "language",
     ".ts": "classification",
     ".npz": "classification",
-TASKS: dict[str, type[AnyTask]] = {"music": Music, "forecast": Forecast, "language": Language, "speech": Speech}
-KINDS: tuple[type[AnyTask], ...] = (Music, Forecast, Language, Adding, CopyMemory, SelectiveCopy, TemporalOrder)
-TASKS = {kind.name: kind for kind in KINDS}
-    ".mat": "music",
-    ".mid": "music",
-    ".midi": "music",
+    ".dict": "translation",
+}
 
 
 def load(
@@ -83,12 +85,10 @@ def load(
 
     Args:
         data: the name of a bundled set, the path of a file, or a source read already.
-        task: the name of a task; told by a file's suffix unless given: ``.json`` piano rolls (music), ``.csv`` or
-            ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
+        task: the name of a task; told by a file's suffix unless given: ``.json`` or ``.mat`` piano rolls and ``.mid``
+            (music), ``.csv`` or ``.tsv`` (forecast), ``.txt`` (language), ``.ts`` or ``.npz`` (classification),
+            ``.dict`` (translation). A bundled set has its own.
         setting: of that task; ``Task.standard`` unless given.
-            ``.tsv`` (forecast), ``.txt`` (language), ``.ts`` or ``.npz`` (classification). A bundled set has its own.
-        task: the name of a task; told by a file's suffix unless given: ``.json`` or ``.mat`` piano rolls and
-            ``.mid`` (music), ``.csv`` or ``.tsv`` (forecast), ``.txt`` (language). A bundled set has its own.
         target: the column to forecast, as ``Forecast(target=...)`` says it.
         encoding: of a trained model that the data are for.
         valid: a file of its own for validation, where the task reads such.
@@ -108,14 +108,6 @@ def load(
     kind = TASKS[name]
     source = data if isinstance(data, Source) else locate(address, folders=kind.reads_folders)
     source = with_parts(source, valid=valid, test=test, folders=kind.reads_folders)
-    if isinstance(data, Source):
-        parts = {"valid": valid, "test": test}
-        own: dict[str, Any] = {
-            part: locate(path, folders=kind.reads_folders) for part, path in parts.items() if path is not None
-        }
-        source = dataclasses.replace(data, **own)
-    else:
-        source = locate(address, valid=valid, test=test, folders=kind.reads_folders)
     if entry and (name != entry.task or target is not None):
         raise InputError(
             "BUNDLED_TASK",
