@@ -50,7 +50,7 @@ class Classification(Training):
     batch_size: int = 64
     learning_rate: float = 2e-3
     hidden_size: int = 64
-    dropout: float = 0.5
+    dropout: float = 0.3
     epochs: int = 60
 
     task: ClassVar[str] = "classification"
