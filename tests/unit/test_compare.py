@@ -51,7 +51,7 @@ def test_hidden_sizes_meet_the_budget(task, cell) -> None:
 def test_a_cell_that_takes_as_many_features_as_units_gets_a_map_in_front(task) -> None:
     graph = zoo.MUT1.graph
     model = task.model(layer_of(graph, 7), 0.0)
-    features = task.inputs.shape[1]
+    features = task.encoding.features
     assert [tuple(p.shape) for p in model.encoder.parameters()] == [(7, features), (7,)]
     assert flops_per_step(model) == 7 * (2 * features + 1) + measure.flops(graph, {"H": 7})
     plain = task.model(layer_of(zoo.GRU.graph, 7), 0.0)

@@ -104,7 +104,7 @@ def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, saved_always) -> No
     train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     saved = Checkpoint.load(path)
     (cell,) = saved.data["layers"]
-    again = Recurrent(Graph.from_json(cell["graph"]), task.inputs.shape[1], 6)
+    again = Recurrent(Graph.from_json(cell["graph"]), task.encoding.features, 6)
     again.load_state_dict(compartment("model.layer", saved.tensors))
     assert again.graph == layer(1).graph
 

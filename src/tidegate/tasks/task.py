@@ -203,7 +203,8 @@ class Task(ABC, Generic[S, E]):
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which ``tasks.from_json`` makes the same task again, in another process too."""
-        setting = dataclasses.asdict(self.setting)
+        values = dataclasses.asdict(self.setting)
+        setting = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         return {"task": self.name, "setting": setting, **self.source.to_json()}
 
     def model(self, layer: MakeLayer, dropout: float | None = None) -> Any:

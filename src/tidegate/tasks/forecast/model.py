@@ -166,10 +166,12 @@ class RecursiveModel(SequenceModel):
 
 
 def _begin(head: torch.nn.Linear, setting: Forecast) -> None:
-    """Where a good forecast is given, begin as it; elsewhere training is faster from random answers."""
+    """Where a good forecast is given, begin as it, with normal errors; elsewhere random answers train faster."""
     if setting.difference == "linear":
+        levels = torch.tensor(trained_levels(setting), dtype=head.bias.dtype)
+        spread = torch.distributions.Normal(0.0, 1.0).icdf(levels)
         torch.nn.init.zeros_(head.weight)
-        torch.nn.init.zeros_(head.bias)
+        head.bias.data.copy_(spread.repeat(len(head.bias) // len(levels)))
 
 
 def _median(answer: torch.Tensor) -> torch.Tensor:
