@@ -78,6 +78,7 @@ def unpacked(source: Source) -> Source:
     """The source under the name of its file, without ``.gz``."""
     if source.address.startswith(PREFIX):
         file = BUNDLED[source.address.removeprefix(PREFIX)].file
+        assert file is not None  # a generated set has a task of its own
         return replace(source, title=Path(file).name.removesuffix(".xz"))
     if not source.title.casefold().endswith(".gz"):
         return source
