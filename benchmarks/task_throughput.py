@@ -21,7 +21,6 @@ from tidegate import setting, tasks
 from tidegate.estimator.estimator import graph_of, make_layer
 from tidegate.train.carry import detached
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 BATCHES = 20
 TOLERANCE = 2e-3  # of the largest gradient: float32 sums in another order over some hundred steps
 
@@ -30,9 +29,13 @@ NOTE = """\
 [range] over pairs of rounds. Items are what the loss counts: symbols, values, frames or sequences."""
 
 WORK = {
-    "language": ("shakespeare", setting.Language(hidden_size=256)),
+    "language": ("shakespeare", setting.Language()),
+    "translation": ("tatoeba", setting.Translation()),
+    "pronunciation": ("cmudict", setting.Translation()),
+    "texts": ("names", setting.Classification()),
+    "forecast": ("elnino", setting.Forecast(horizon=12, quantiles=(0.1, 0.9))),
+    "speech": ("fsdd", setting.Speech()),
     "music": ("jsb", setting.Music()),
-    "forecast": ("elnino", setting.Forecast()),
 }
 
 
@@ -107,7 +110,7 @@ def check(ours, theirs, batch) -> None:
 
 def measure(name: str, rounds: int) -> dict:
     data, one = WORK[name]
-    task = tasks.load(data, name, one)
+    task = tasks.load(data, one.task, one)
     torch.manual_seed(0)
     ours = Contestant(task, task.model(make_layer(graph_of(one.cell), one)))
     theirs = Contestant(task, task.model(torch_layer(one)))

@@ -7,7 +7,8 @@ from pathlib import Path
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_code_runs() -> None:
+def test_the_code_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a model is saved
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 2
     names: dict = {"__name__": "readme"}
@@ -23,7 +24,10 @@ def test_the_commands_exist() -> None:
     from tidegate.cli import main  # noqa: F401  the verbs below are its subcommands
 
     verbs = set(re.findall(r"bin/tidegate (\w+)", README))
-    assert verbs == {"compare", "cells", "trace", "bench"}
+    assert verbs == {
+        *("compare", "train", "evaluate", "cells", "trace", "bench"),
+        *("generate", "translate", "predict", "forecast", "transcribe", "compose"),
+    }
 
 
 def test_links_lead_somewhere() -> None:

@@ -30,10 +30,10 @@ class Compare:
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "jsb"
-    """A file (.csv, .txt, .mid, .mat or .json of piano rolls), a bundled set (jsb, elnino, shakespeare), or a
-    generated problem (adding, copy, selective, order)."""
+    """A file or folder (.csv, .txt, .ts, .mid, .dict, ...), a bundled set (jsb, elnino, shakespeare, names, fsdd,
+    tatoeba, cmudict), or a generated problem (adding, copy, selective, order)."""
     task: Annotated[str | None, shown_as("TASK")] = None
-    """forecast, language or music; told by the file's kind unless given."""
+    """classification, forecast, language, music, speech or translation; told by the file's kind unless given."""
     target: Annotated[str | None, shown_as("COLUMN")] = None
     """The column of a CSV file that is to be forecast."""
     cells: Annotated[str, tyro.conf.arg(metavar="CELLS")] = "rnn,lstm,peepholelstm,gru"

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import gzip
-import io
-import json
 import re
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from tidegate.data.catalogue import BUNDLED
+from tidegate.data.json_lines import read_objects
+from tidegate.data.parquet import read_parquet
 from tidegate.data.source import PREFIX, Source, did_you_mean
 from tidegate.data.table import read_table
-from tidegate.data.text import decode
+from tidegate.data.text import lines
 from tidegate.errors import InputError
 
 NAMES = ("source", "target")
@@ -130,17 +129,10 @@ def cleaned(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _lines(source: Source) -> Iterator[tuple[str, str]]:
-    """Places and contents of the lines that are not blank."""
-    for number, line in enumerate(decode(source).split("\n"), 1):
-        if line.strip():
-            yield f"line {number}", line.rstrip("\r")
-
-
 def _tabbed(source: Source, names: Names) -> Iterator[Row]:
     wanted = _named(names)
     places = (0, 1)
-    for k, (place, line) in enumerate(_lines(source)):
+    for k, (place, line) in enumerate(lines(source)):
         cells = line.split("\t")
         if k == 0 and (any(names) or set(wanted) <= set(cells)):
             _check_columns(source, wanted, cells)
@@ -158,19 +150,13 @@ def _tabbed(source: Source, names: Names) -> Iterator[Row]:
 
 def _json_lines(source: Source, names: Names) -> Iterator[Row]:
     wanted = _named(names)
-    for place, line in _lines(source):
-        try:
-            data = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _json_error(source, place, f"is not JSON ({error})", wanted) from None
-        if not isinstance(data, dict) or not all(isinstance(data.get(name), str) for name in wanted):
-            raise _json_error(source, place, f"is {line[:60]}", wanted)
-        yield place, data[wanted[0]], data[wanted[1]]
-
-
-def _json_error(source: Source, place: str, came: str, wanted: tuple[str, str]) -> InputError:
     form = "{" + ", ".join(f'"{name}": "text"' for name in wanted) + "}"
-    return InputError("PAIR_JSON", f"{place} of {source.title} {came}, expected {form}", fix="correct that line")
+    for place, found in read_objects(source, form):
+        if not all(isinstance(found.get(name), str) for name in wanted):
+            raise InputError(
+                "PAIR_JSON", f"{place} of {source.title} is {str(found)[:60]}, expected {form}", fix="correct that line"
+            )
+        yield place, found[wanted[0]], found[wanted[1]]
 
 
 def _csv(source: Source, names: Names) -> Iterator[Row]:
@@ -184,8 +170,8 @@ def _csv(source: Source, names: Names) -> Iterator[Row]:
 
 def _parquet(source: Source, names: Names) -> Iterator[Row]:
     wanted = _named(names)
-    table = _read_parquet(source)
-    _check_columns(source, wanted, [str(name) for name in table.columns])
+    table = read_parquet(source)
+    _check_columns(source, wanted, list(table.columns))
     columns = (table[name].tolist() for name in wanted)
     for row, cells in enumerate(zip(*columns, strict=True), 1):
         for name, cell in zip(wanted, cells, strict=True):
@@ -197,20 +183,6 @@ def _parquet(source: Source, names: Names) -> Iterator[Row]:
                 )
         one, other = ("" if pd.isna(cell) else cell for cell in cells)
         yield f"row {row}", one, other
-
-
-def _read_parquet(source: Source) -> Any:
-    try:
-        return pd.read_parquet(io.BytesIO(source.raw))
-    except ImportError:
-        raise InputError(
-            "PAIR_PARQUET", f"{source.title} needs pyarrow, which is not installed", fix="pip install tidegate[parquet]"
-        ) from None
-    except (ValueError, OSError) as error:
-        said = " ".join(str(error).split())[:100]
-        raise InputError(
-            "PAIR_PARQUET", f"{source.title} is not a readable Parquet file: {said}", fix="write it again"
-        ) from None
 
 
 def _named(names: Names) -> tuple[str, str]:
@@ -228,7 +200,7 @@ def _check_columns(source: Source, wanted: tuple[str, str], header: list[str]) -
 
 
 def _lexicon(source: Source, *, stress: bool) -> Iterator[Row]:
-    for place, line in _lines(source):
+    for place, line in lines(source):
         entry = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].split()  # a remark follows the phonemes
         if line.startswith(";;;") or not entry:
             continue

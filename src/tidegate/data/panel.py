@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from pandas.tseries.api import guess_datetime_format
 
 from tidegate.data.calendar import Clock, read_clock
+from tidegate.data.parquet import MAGIC, read_parquet
 from tidegate.data.source import Source, did_you_mean
 from tidegate.data.table import Table, header_of_numbers, numbers, read_table
 from tidegate.errors import InputError
 
 MISSING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "?"})
 LARGEST = 1e150  # squares of larger numbers overflow
-PARQUET = b"PAR1"
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -175,18 +174,9 @@ def as_csv(source: Source) -> Source:
     Raises:
         InputError: a damaged file, or nothing installed that reads it.
     """
-    if not source.raw.startswith(PARQUET):
+    if not source.raw.startswith(MAGIC):
         return source
-    try:
-        frame = pd.read_parquet(io.BytesIO(source.raw))
-    except ImportError:
-        raise InputError(
-            "PARQUET", f"{source.title} is a Parquet file, which needs pyarrow", fix="pip install tidegate[parquet]"
-        ) from None
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
-        said = " ".join(str(error).split())[:200]
-        raise InputError("PARQUET", f"{source.title} is a damaged Parquet file: {said}", fix="write it again") from None
-    return replace(source, raw=csv_of(frame))
+    return replace(source, raw=csv_of(read_parquet(source)))
 
 
 def csv_of(frame: pd.DataFrame) -> bytes:

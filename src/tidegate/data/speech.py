@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data.audio import SUFFIXES, read_sound, resample
+from tidegate.data.json_lines import read_objects
 from tidegate.data.source import Source, did_you_mean
 from tidegate.data.table import read_table
 from tidegate.data.text import decode
@@ -25,6 +26,7 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 DIGIT_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")
 OFFICIAL = 5  # recordings 0 to 4 of each speaker and digit are the test set of that collection
 TABLES = (".csv", ".tsv", ".jsonl")
+FORM = '{"path": "a.wav", "text": "what is said"}'
 SPLITS = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "dev": "valid"}
 SPLITS |= {"test": "test", "testing": "test", "": ""}
 LAYOUTS = (
@@ -211,26 +213,11 @@ def _check_columns(source: Source, header: list[str]) -> None:
 
 
 def _json_rows(source: Source) -> Iterator[tuple[str, dict[str, str]]]:
-    for k, line in enumerate(decode(source).splitlines()):
-        place = f"line {k + 1} of {source.title}"
-        if not line.strip():
-            continue
-        row = _object(line)
-        if row is None or not all(isinstance(row.get(key, ""), str) for key in ("path", "text")):
-            raise InputError(
-                "SPEECH_JSON",
-                f"{place} is not a JSON object with the texts path and text, but {line.strip()[:40]!r}",
-                fix='write {"path": "a.wav", "text": "what is said"}',
-            )
+    for line, row in read_objects(source, FORM):
+        place = f"{line} of {source.title}"
+        if not all(isinstance(row.get(key, ""), str) for key in ("path", "text")):
+            raise InputError("SPEECH_JSON", f"{place} has no texts path and text: {str(row)[:40]}", fix=f"write {FORM}")
         yield place, {key: str(value) for key, value in row.items()}
-
-
-def _object(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
 
 
 def _entry(place: str, row: dict[str, str]) -> Recording:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tidegate.data.source import Source
 from tidegate.errors import InputError
 
@@ -34,6 +36,17 @@ def decode(source: Source) -> str:
     if not text.strip():
         raise InputError("FILE_EMPTY", f"{name} is empty", fix="pass a file that holds data")
     return text
+
+
+def lines(source: Source) -> Iterator[tuple[str, str]]:
+    """The place of each line that is not blank, as errors name it, and its text.
+
+    Raises:
+        InputError: as ``decode``.
+    """
+    for number, line in enumerate(decode(source).split("\n"), 1):
+        if line.strip():
+            yield f"line {number}", line.rstrip("\r")
 
 
 def _utf8(raw: bytes, name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from tidegate.data.labelled.archive import read_archive
 from tidegate.data.labelled.line import in_utf8, read_folder, read_lines
 from tidegate.data.labelled.record import Label, Labelled, Layout
-from tidegate.data.labelled.table import LABELS, TEXTS, read_csv, read_json_lines, read_parquet
+from tidegate.data.labelled.table import LABELS, TEXTS, read_columns, read_csv, read_json_lines
 from tidegate.data.labelled.ts import read_ts
 from tidegate.data.source import Source
 from tidegate.errors import InputError
@@ -47,7 +47,7 @@ def _read(source: Source, layout: Layout) -> Labelled:
     if source.members:
         return read_folder(source, layout)
     if source.raw.startswith(b"PAR1"):
-        return read_parquet(source, layout)
+        return read_columns(source, layout)
     source = in_utf8(source, layout.encoding)
     suffix, head = PurePath(source.title).suffix.casefold(), source.raw[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()
     if suffix == ".ts" or head.startswith(b"@") or (head.startswith(b"#") and b"\n@" in head):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
+from tidegate.data.json_lines import read_objects
 from tidegate.data.labelled.record import Label, Labelled, Layout
+from tidegate.data.parquet import read_parquet
 from tidegate.data.source import Source, did_you_mean
 from tidegate.data.table import read_table
-from tidegate.data.text import decode
 from tidegate.errors import InputError
 
 TEXTS = ("text", "sentence", "name", "title", "content", "review", "tweet", "question", "message", "comment")
 LABELS = ("label", "class", "category", "sentiment", "target", "intent", "topic", "language", "y")
 LISTED = 20
+FORM = '{"text": ..., "label": ...}'
 
 Columns = dict[str, Sequence[Any]]
 
@@ -34,57 +32,23 @@ def read_json_lines(source: Source, layout: Layout) -> Labelled:
     Raises:
         InputError: a line holds something else.
     """
-    numbered = [(n, line) for n, line in enumerate(decode(source).splitlines(), 1) if line.strip()]
-    rows = [_object(source, number, line) for number, line in numbered]
-    keys = list(rows[0])
-    for (number, _), row in zip(numbered, rows, strict=True):
+    placed = list(read_objects(source, FORM))
+    keys = list(placed[0][1])
+    for place, row in placed:
         absent = next((key for key in keys if key not in row), None)
         if absent is not None:
             raise InputError(
                 "JSONL_KEY",
-                f"line {number} of {source.title} has no {absent!r}, which the first line has",
+                f"{place} of {source.title} has no {absent!r}, which the first line has",
                 fix="give every line the same keys",
             )
-    return _labelled(source, {key: [row[key] for row in rows] for key in keys}, layout, "row {}")
+    return _labelled(source, {key: [row[key] for _, row in placed] for key in keys}, layout, "row {}")
 
 
-def _object(source: Source, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:  # absurdly long numbers, absurdly deep nesting
-        said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(
-            "JSONL", f"line {number} of {source.title} is not JSON: {said}", fix='write {"text": ..., "label": ...}'
-        ) from None
-    if not isinstance(row, dict) or not row:
-        raise InputError(
-            "JSONL",
-            f"line {number} of {source.title} is not a JSON object with keys",
-            fix='write {"text": ..., "label": ...} on each line',
-        )
-    return row
-
-
-def read_parquet(source: Source, layout: Layout) -> Labelled:
-    """A Parquet file.
-
-    Raises:
-        InputError: it cannot be read, or pyarrow is not installed.
-    """
-    try:
-        frame = pd.read_parquet(io.BytesIO(source.raw))
-    except ImportError:
-        raise InputError(
-            "PARQUET", f"{source.title} is a Parquet file", fix="pip install 'tidegate[parquet]', or convert it to CSV"
-        ) from None
-    except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(
-            "PARQUET", f"{source.title} is not a readable Parquet file: {said}", fix="write it again"
-        ) from None
-    if frame.empty:
-        raise InputError("PARQUET", f"{source.title} has no rows", fix="pass a file that holds data")
-    return _labelled(source, {str(name): frame[name].tolist() for name in frame.columns}, layout, "row {}")
+def read_columns(source: Source, layout: Layout) -> Labelled:
+    """A Parquet file."""
+    frame = read_parquet(source)
+    return _labelled(source, {name: frame[name].tolist() for name in frame.columns}, layout, "row {}")
 
 
 def _labelled(source: Source, columns: Columns, layout: Layout, where: str) -> Labelled:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,12 +13,11 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from tidegate.errors import InputError
+from tidegate.tasks.piece import BLANK, learn_pieces
 
 UNKNOWN = 0
 LINE = 4000  # characters of one sentence from which pieces are learnt: sentencepiece skips long ones
 BYTE = re.compile("<0x([0-9A-F]{2})>")
-SPACE = "\u2581"  # as which sentencepiece writes a space
 
 
 class Unit(ABC):
@@ -110,35 +108,21 @@ class Pieces(Unit):
         Raises:
             InputError: ``pieces`` is too small a number for its characters, or there is nothing but line ends.
         """
-        model = io.BytesIO()
-        try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=_sentences(text),
-                model_writer=model,
+        return cls(
+            learn_pieces(
+                _sentences(text),
+                pieces,
+                "give another number with --pieces, or take --unit character",
                 model_type="bpe",
-                vocab_size=pieces,
-                hard_vocab_limit=False,
                 byte_fallback=True,
                 character_coverage=0.9995,
-                normalization_rule_name="identity",
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,
                 max_sentence_length=4 * LINE,
                 bos_id=-1,
                 eos_id=-1,
-                num_threads=1,
-                minloglevel=2,
             )
-        except RuntimeError as error:
-            few = "required_chars" in str(error)
-            raise InputError(
-                "LANGUAGE_PIECES",
-                f"--pieces {pieces} is too small for the characters of this text"
-                if few
-                else "the training text has nothing to learn pieces from",
-                fix="give more pieces, or take --unit character" if few else "take --unit character",
-            ) from error
-        return cls(model.getvalue())
+        )
 
     @cached_property
     def content(self) -> tuple[bytes, ...]:
@@ -176,4 +160,4 @@ def _sentences(text: str) -> Iterator[str]:
 
 def _content(name: str) -> bytes:
     byte = BYTE.fullmatch(name)
-    return bytes([int(byte[1], 16)]) if byte else name.replace(SPACE, " ").encode()
+    return bytes([int(byte[1], 16)]) if byte else name.replace(BLANK, " ").encode()

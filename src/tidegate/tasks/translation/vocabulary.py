@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -15,11 +14,10 @@ from typing import Any, Literal, Self, get_args
 import sentencepiece
 import torch
 
-from tidegate.errors import InputError
+from tidegate.tasks.piece import BLANK, learn_pieces
 
 UNKNOWN, BEGIN, END = range(3)
 SPECIAL = 3  # numbers below it are no units of a text
-BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a blank
 WORD = re.compile(r" ?\w+['\N{RIGHT SINGLE QUOTATION MARK}]?| ?[^\w\s]")
 
 Unit = Literal["word", "character", "piece", "symbol"]
@@ -107,34 +105,14 @@ class Vocabulary:
 
 
 def _pieces(texts: Sequence[str], most: int) -> str:
-    """A unigram model of sentencepiece, in base 64; fewer pieces where the texts have no more."""
-    written = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=written,
-            model_type="unigram",
-            vocab_size=most,
-            hard_vocab_limit=False,
-            character_coverage=1.0,
-            normalization_rule_name="identity",
-            max_sentence_length=1 << 20,
-            num_threads=1,
-            minloglevel=3,
-        )
-    except RuntimeError as error:
-        characters = len(set(chain.from_iterable(texts)))
-        raise InputError(
-            "PAIR_PIECES",
-            f"{most} pieces cannot be learnt from {len(texts)} texts with {characters} different characters"
-            f"{_reason(error)}",
-            fix="give another number with --source-vocabulary and --target-vocabulary, or take words or characters "
-            "with --source-unit and --target-unit",
-        ) from None
-    return base64.b64encode(written.getvalue()).decode()
-
-
-def _reason(error: RuntimeError) -> str:
-    """What sentencepiece says, without its source line."""
-    said = str(error).splitlines()[0].rsplit("] ", 1)[-1].strip()
-    return f": {said}" if said else ""
+    """A unigram model of sentencepiece, in base 64."""
+    model = learn_pieces(
+        texts,
+        most,
+        "give another number with --source-vocabulary and --target-vocabulary, or take words or characters with "
+        "--source-unit and --target-unit",
+        model_type="unigram",
+        character_coverage=1.0,
+        max_sentence_length=1 << 20,
+    )
+    return base64.b64encode(model).decode()

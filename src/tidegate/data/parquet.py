@@ -1,0 +1,36 @@
+"""Parquet files, where pyarrow is installed."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+
+from tidegate.data.source import Source
+from tidegate.errors import InputError
+
+MAGIC = b"PAR1"
+
+
+def read_parquet(source: Source) -> pd.DataFrame:
+    """The columns of a Parquet file.
+
+    Raises:
+        InputError: it is damaged or holds no rows, or pyarrow is not installed.
+    """
+    try:
+        frame = pd.read_parquet(io.BytesIO(source.raw))
+    except ImportError:
+        raise InputError(
+            "PARQUET",
+            f"{source.title} is a Parquet file, which needs pyarrow",
+            fix="pip install 'tidegate[parquet]', or convert it to CSV",
+        ) from None
+    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
+        said = " ".join(str(error).split())[:200]
+        raise InputError(
+            "PARQUET", f"{source.title} is not a readable Parquet file: {said}", fix="write it again"
+        ) from None
+    if frame.empty:
+        raise InputError("PARQUET", f"{source.title} has no rows", fix="pass a file that holds data")
+    return frame.rename(columns=str)
