@@ -29,17 +29,14 @@ TABLE: dict[str, tuple[str, str]] = {
     "tasks": ("errors records setting nn data", "torch numpy sklearn sacrebleu jiwer sentencepiece"),
     "train": ("errors storage setting nn data tasks records", "torch safetensors"),
     "estimator": (
-        "errors storage spec zoo setting nn data tasks train records",
-        "torch numpy pandas safetensors sklearn filelock",
         "errors storage spec zoo setting nn data tasks train records report",
-        "torch numpy pandas safetensors sklearn matplotlib",
+        "torch numpy pandas safetensors sklearn filelock matplotlib",
     ),
     "compare": ("errors storage spec zoo nn data tasks train records", "torch numpy scipy safetensors filelock"),
     "report": ("errors storage spec zoo emit records", "matplotlib jinja2 numpy markupsafe"),
     "__main__": ("cli", ""),
     "cli": (
         "errors storage spec zoo emit setting nn bench data tasks train estimator compare records report",
-        "tyro rich torch",
         "tyro rich torch pandas",
     ),
 }

@@ -27,7 +27,7 @@ CASES = [
     case("test-latin-1", PROSE, "b.txt", "0xe9", options=["--test", "b.txt"], b="é".encode("latin-1")),
     case("test-empty", PROSE, "b.txt", "empty", options=["--test", "b.txt"], b=b"\n"),
     case("few-pieces", PROSE, "--pieces is 10", "at least 300", options=["--unit", "piece", "--pieces", "10"]),
-    case("pieces-for-many-letters", LETTERS, "--pieces 300", options=["--unit", "piece", "--pieces", "300"]),
+    case("pieces-for-many-letters", LETTERS, "300 pieces", "--pieces", options=["--unit", "piece", "--pieces", "300"]),
     case("no-word-for-pieces", b"\n" * 5000 + b"tide", "nothing to learn pieces", options=["--unit", "piece"]),
     case("valid-of-one-piece", PROSE, "one symbol", options=["--unit", "piece", "--valid", "b.txt"], b=b" tide"),
     case("no-window", PROSE, "--window is 0", "at least 1", options=["--window", "0"]),

@@ -36,7 +36,7 @@ CASES = [
     case("file missing", {"a.csv": TABLE}, "a.csv", ["there is no file", "a.wav"]),
     case("a path with NUL", {"a.jsonl": b'{"path": "a\\u0000.wav", "text": "a"}\n'}, "a.jsonl", ["line 1 of a.jsonl"]),
     case("a path twice", {"a.csv": TABLE + b"a.wav,two\n", "a.wav": wav()}, "a.csv", ["a.wav", "more than once"]),
-    case("not JSON", {"a.jsonl": b'{"path": "a.wav"\n'}, "a.jsonl", ["line 1 of a.jsonl", "JSON object"]),
+    case("not JSON", {"a.jsonl": b'{"path": "a.wav"\n'}, "a.jsonl", ["line 1 of a.jsonl", "not JSON"]),
     case("text is a number", {"a.jsonl": b'{"path": "a.wav", "text": 7}\n'}, "a.jsonl", ["line 1 of a.jsonl", "path"]),
     case("not a sound", {"a.csv": TABLE, "a.wav": b"hello world" * 9}, "a.csv", ["a.wav", "not a sound file"]),
     case("empty sound file", {"a.csv": TABLE, "a.wav": b""}, "a.csv", ["a.wav", "not a sound file"]),

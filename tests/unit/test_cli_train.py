@@ -12,6 +12,7 @@ from rich.console import Console
 from tests.unit.process import start
 from tidegate.cli import main, training
 from tidegate.cli.training import TrainingProgress
+from tidegate.data import locate
 from tidegate.records import DataRecord, EpochRecord, StepRecord
 from tidegate.setting import SETTINGS, Forecast, Language, Music, from_toml, to_toml
 from tidegate.train import Checkpoint
@@ -185,14 +186,14 @@ class TestProgress:
         assert note == "note: odd"
         places = [int(re.search(r"step (\d+)/40", line)[1]) for line in steps]
         assert places == list(range(5, 41, 4))  # 12 s apart
-        assert steps[0] == "epoch 1: step 5/40, loss 2, 167 characters/s, 2 min left in this epoch"
+        assert steps[0] == "epoch 1: step 5/40, loss 2, 167 symbols/s, 2 min left in this epoch"
         assert steps[-1].endswith("9.0 s left in this epoch")
         assert epoch == "epoch 1: train 2, valid 2.5, gradient 0.1, rate 0.008, 2 min; at most 4 min left"
 
     def test_a_training_that_goes_on_says_where(self, clock) -> None:
         lines = self.lines(clock, first=31)
         assert lines[3] == "goes on from epoch 1, step 31"
-        assert "step 35/40, loss 2, 167 characters/s, 15 s left in this epoch" in lines[4]
+        assert "step 35/40, loss 2, 167 symbols/s, 15 s left in this epoch" in lines[4]
 
     def test_a_terminal_gets_a_bar(self, clock) -> None:
         text = io.StringIO()
@@ -201,12 +202,12 @@ class TestProgress:
             self.epoch(progress, clock, 1)
         drawn = text.getvalue()
         assert "━" in drawn
-        assert "step 20/40, loss 2, 167 characters/s, 60 s left in this epoch" in drawn
+        assert "step 20/40, loss 2, 167 symbols/s, 60 s left in this epoch" in drawn
         assert "at most 4 min left" in drawn
 
 
 class TestStopping:
-    COMMAND = ("train", "language", "shakespeare", "--hidden-size", "24", "--epochs", "2", "--dropout", "0.2")
+    OPTIONS = ("--hidden-size", "24", "--epochs", "2", "--dropout", "0.2")
 
     def wait(self, process, path, steps: int) -> int:
         """Until a checkpoint is beyond so many steps; returns how many."""
@@ -219,12 +220,13 @@ class TestStopping:
         raise AssertionError("no checkpoint came")
 
     def test_killed_and_interrupted_it_ends_with_the_same_bytes(self, tmp_path) -> None:
-        whole = start([*self.COMMAND, "--out", str(tmp_path / "whole")], tmp_path / "whole.out")
-        command, path, steps = (
-            [*self.COMMAND, "--out", str(tmp_path / "cut")],
-            tmp_path / "cut" / "checkpoint.safetensors",
-            0,
+        book = tmp_path / "book.txt"
+        book.write_bytes(locate("bundled:shakespeare").raw[:150_000])
+        whole, command = (
+            ["train", "language", str(book), *self.OPTIONS, "--out", str(tmp_path / name)] for name in ("whole", "cut")
         )
+        path, steps = tmp_path / "cut" / "checkpoint.safetensors", 0
+        whole = start(whole, tmp_path / "whole.out")
         for sign, code in ((signal.SIGKILL, -9), (signal.SIGKILL, -9), (signal.SIGINT, 130)):
             process = start(command, tmp_path / "cut.out")
             steps = self.wait(process, path, steps)

@@ -69,7 +69,7 @@ class TestUnits:
 
     def test_too_few_pieces_for_many_letters(self):
         letters = "".join(chr(0x4E00 + k) for k in range(2000))
-        with pytest.raises(InputError, match="--pieces 300 is too small"):
+        with pytest.raises(InputError, match="300 pieces cannot be learnt"):
             Pieces.learn(letters, 300)
 
     def test_characters(self):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -22,7 +22,7 @@ from tidegate.setting import SETTINGS, Training, from_toml
 S = TypeVar("S", bound=Training)
 HELP = ("-h", "--help")
 WORDS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
-OWN_WORDS = {"cell": "CELL", "target": "COLUMN"}
+OWN_WORDS = {"cell": "CELL", "target": "COLUMN", "known": "COLUMN"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def _shown(kind: type[Training]) -> type[Training]:
 
 def _named(name: str, hint: Any) -> Any:
     """The type of an option with the word that --help has for its value."""
+    if get_origin(hint) is tuple:  # of any length
+        return Annotated[hint, shown_as(f"[{OWN_WORDS.get(name, WORDS[get_args(hint)[0]])} ...]")]
     options = [option for option in get_args(hint) if option is not NoneType] or [hint]
     if len(options) > 1 or options[0] not in WORDS:
         return hint

@@ -24,9 +24,9 @@ class Language(Training):
     window: int = 64
     """Steps through which gradients flow back; the state itself is carried on without end."""
     epoch_size: int | None = None
-    """Symbols learnt from in an epoch, at places drawn anew; if None the whole text, a short one several times."""
+    """Symbols learnt from in an epoch, at places drawn anew; unless given the whole text, a short one several times."""
     scored_size: int | None = None
-    """Symbols scored at most in validation and in the test; all if None."""
+    """Symbols scored at most in validation and in the test; unless given all."""
     hidden_size: int = 256
     dropout: float = 0.3
     learning_rate: float = 4e-3

@@ -38,7 +38,15 @@ def learn_pieces(texts: Iterable[str], most: int, fix: str, **options: Any) -> b
             **options,
         )
     except RuntimeError as error:
-        said = str(error).splitlines()[0].rsplit("] ", 1)[-1].strip()  # without its source line
-        reason = f": {said}" if said else ""
-        raise InputError("PIECES", f"{most} pieces cannot be learnt from these texts{reason}", fix=fix) from error
+        raise InputError(
+            "PIECES", f"{most} pieces cannot be learnt from these texts: {_reason(error)}", fix=fix
+        ) from error
     return model.getvalue()
+
+
+def _reason(error: RuntimeError) -> str:
+    """What sentencepiece says, in the words of its users."""
+    said = str(error).splitlines()[0].rsplit("] ", 1)[-1].strip()  # without its source line
+    if "required_chars" in said:
+        return "they have more different characters"
+    return said or "there is nothing to learn pieces from"

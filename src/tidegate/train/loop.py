@@ -280,8 +280,8 @@ class _Run:
 
 
 def _dtype(model: torch.nn.Module) -> torch.dtype:
-    """The precision of the parameters."""
-    return next(model.parameters()).dtype
+    """The precision of the parameters; single where there are none."""
+    return next((parameter.dtype for parameter in model.parameters()), torch.float32)
 
 
 def _optimizer(model: torch.nn.Module, plan: Plan) -> torch.optim.Optimizer:
