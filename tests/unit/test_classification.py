@@ -25,6 +25,7 @@ from tidegate.estimator import SequenceClassifier, from_pretrained
 from tidegate.estimator.estimator import graph_of
 from tidegate.tasks.classification import Classification, ClassificationEncoding
 from tidegate.tasks.classification.batch import drawn, in_order, padded
+from tidegate.tasks.classification.embedding import GAIN, UnitEmbedding, buckets
 from tidegate.tasks.classification.score import brier, calibration_error, log_loss, temperature
 from tidegate.tasks.classification.warp import warped, warped_neighbours
 
@@ -205,6 +206,73 @@ class TestModel:
     def test_cells_that_take_as_many_features_as_units(self):
         model = task(waves()).model(lambda n, **options: nn.Recurrent("indrnn", 5, 5, **options))
         assert model.layer.input_size == 5
+
+
+class TestNgrams:
+    def by_hand(self, units, end, n):
+        """The bucket of the n-gram that ends there, in whole numbers without end; None stands before the text."""
+        code = 0
+        for place in range(end - n + 1, end + 1):
+            code = (0x9E3779B1 * code + units[place] + 1) % 2**31 if place >= 0 else 0
+        return (0x85EBCA6B * code // 2**13) % 2**16
+
+    @given(st.lists(st.lists(st.integers(0, 2**31 - 2), min_size=1, max_size=6), min_size=1, max_size=4))
+    def test_buckets_of_ragged_rows_by_hand(self, rows):
+        batch = padded([torch.tensor(row) for row in rows], torch.zeros(len(rows), dtype=torch.int64))
+        for n, found in enumerate(buckets(batch.inputs, 4), 2):
+            for column, row in enumerate(rows):
+                assert found[: len(row), column].tolist() == [self.by_hand(row, end, n) for end in range(len(row))]
+
+    def test_buckets_stay_the_same(self):
+        """Saved models rely on these numbers, in every process and on every machine."""
+        pairs, triples = buckets(torch.tensor([[3], [5], [7]]), 3)
+        assert (pairs.flatten().tolist(), triples.flatten().tolist()) == ([48505, 21062, 52235], [48505, 21062, 25834])
+
+    def test_buckets_are_filled_as_well_as_by_chance(self):
+        units = torch.randint(0, 300, (400, 250), generator=generator(0))
+        (pairs,) = buckets(units, 2)
+        kinds = len(torch.unique(units[:-1] * 300 + units[1:])) + 300
+        filled = len(pairs.unique())
+        assert filled > 0.98 * 2**16 * (1 - math.exp(-kinds / 2**16))  # what chance would fill
+
+    def test_embedding_by_hand(self):
+        torch.manual_seed(0)
+        encoder = UnitEmbedding(9, 4, 0.2, 0.5, 3).eval()
+        assert not encoder.grams.weight.any()
+        torch.nn.init.normal_(encoder.grams.weight)
+        row = [4, 0, 8, 8]
+        got = encoder(torch.tensor(row)[:, None])[:, 0]
+        for end, unit in enumerate(row):
+            grams = sum(encoder.grams.weight[self.by_hand(row, end, n)] for n in (2, 3))
+            torch.testing.assert_close(got[end], encoder.table.weight[unit] + GAIN * grams)
+
+    def test_rows_do_not_depend_on_each_other_and_the_head_sees_a_bag(self):
+        made = task(words(), ngrams=3)
+        model = made.model(lambda n, **options: nn.GRU(n, 3, **options)).eval()
+        torch.nn.init.normal_(model.encoder.grams.weight)
+        rows = sorted(made.sequences["train"], key=len)[::8]
+        answers, _ = model(padded(rows, torch.zeros(len(rows), dtype=torch.int64)))
+        for row, answer in zip(rows, answers, strict=True):
+            features = model.encoder(row[:, None])
+            pooled = model.layer(features)[0][:, 0].max(0).values
+            bag = features[:, 0].sum(0) / math.sqrt(len(row))
+            assert torch.allclose(model.head(torch.cat([pooled, bag])), answer, atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("data", "read"), [(words(), True), (([f"anna{k}" for k in range(40)], [0, 1] * 20), False)]
+    )
+    def test_words_are_read_in_pairs_and_characters_alone(self, data, read):
+        model = task(data).model(lambda n, **options: nn.GRU(n, 3, **options))
+        assert hasattr(model.encoder, "grams") == model.direct == read
+
+    def test_saved_models_answer_the_same(self, tmp_path):
+        texts, labels = words()
+        model = SequenceClassifier(**QUICK, ngrams=3).fit(texts, labels)
+        model.save_pretrained(tmp_path)
+        assert np.array_equal(from_pretrained(tmp_path).predict_proba(texts), model.predict_proba(texts))
+
+    def test_cells_are_compared_without(self):
+        assert Classification.standard().ngrams == 1
 
 
 class TestScore:
@@ -428,13 +496,15 @@ class TestCommand:
 def test_comparison(tmp_path):
     texts, labels = words(120)
     (tmp_path / "a.jsonl").write_bytes(in_memory(texts, labels).raw)
-    made = tasks.load(tmp_path / "a.jsonl", "classification", setting.Classification(embedding_size=8))
+    made = tasks.load(tmp_path / "a.jsonl", "classification", setting.Classification(embedding_size=8, ngrams=1))
     graph = graph_of("gru")
     size, parameters = solve_hidden_size(made, graph, 5000)
     model = made.model(layer_of(graph, size))
     assert sum(one.numel() for one in model.parameters()) == parameters == pytest.approx(5000, rel=0.1)
     assert flops_per_step(model) == 2 * flops_per_step(
-        made.encoding.model(layer_of(graph, size), setting.Classification(embedding_size=8, bidirectional=False))
+        made.encoding.model(
+            layer_of(graph, size), setting.Classification(embedding_size=8, ngrams=1, bidirectional=False)
+        )
     )
     assert step_latency_us({"gru": model.layer})["gru"][0] > 0
     again = tasks.from_json(json.loads(json.dumps(made.to_json())))

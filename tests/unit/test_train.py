@@ -71,9 +71,10 @@ def test_another_order_or_first_parameters_give_another_run(task) -> None:
     assert curves[0] != curves[1] != curves[2] != curves[0]
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_always, stop) -> None:
-    whole = train.train(task, layer, PLAN)
+@pytest.mark.parametrize(("stop", "averaging"), [(1, 0.0), (3, 0.9), (5, 0.0)])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_always, stop, averaging) -> None:
+    plan = replace(PLAN, averaging=averaging)
+    whole = train.train(task, layer, plan)
     path = tmp_path / "run.safetensors"
 
     def interrupt(record) -> None:
@@ -81,9 +82,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_a
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train.train(task, layer, PLAN, checkpoint=path, on_epoch=interrupt)
+        train.train(task, layer, plan, checkpoint=path, on_epoch=interrupt)
     seen = []
-    resumed = train.train(task, layer, PLAN, checkpoint=path, on_epoch=lambda record: seen.append(record.epoch))
+    resumed = train.train(task, layer, plan, checkpoint=path, on_epoch=lambda record: seen.append(record.epoch))
     assert seen == list(range(stop + 1, PLAN.epochs + 1))
     assert without_seconds(resumed) == without_seconds(whole)
     for name, tensor in whole.model.state_dict().items():
@@ -246,6 +247,33 @@ def test_weight_decay_is_decoupled(task) -> None:
         torch.testing.assert_close(decayed, plain - 4e-3 * 0.5 * start, rtol=1e-5, atol=1e-7)
 
 
+def test_the_running_mean_by_hand(task, monkeypatch) -> None:
+    """It is validated and kept; the steps themselves go on from the parameters."""
+    plans = [replace(PLAN, epochs=2, averaging=averaging) for averaging in (0.0, 0.6)]
+    seen, scored = [], []
+    monkeypatch.setattr(loop, "evaluate", lambda task, model, split: scored.append(flat(model)) or 1 / len(scored))
+    for plan in plans:
+        torch.manual_seed(0)
+        run = loop._Run(task, layer, plan, None, lambda _: seen.append(flat(run.model)))  # noqa: B023
+        first = flat(run.model)
+        run.epoch()
+        run.epoch()
+        assert torch.equal(flat(run.outcome().model), scored[-1])
+    steps = len(seen) // 2
+    plain, own = seen[:steps], seen[steps:]
+    assert all(map(torch.equal, plain, own))
+    mean = first
+    for step, parameters in enumerate(own):
+        share = min(0.6, (step + 1) / (step + 10))
+        mean = share * mean + (1 - share) * parameters
+    torch.testing.assert_close(scored[-1], mean)
+    assert not torch.allclose(scored[-1], own[-1])
+
+
+def flat(model) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
 def test_training_stops_when_validation_no_longer_improves(task, monkeypatch) -> None:
     scores = iter([3.0, 2.0, 2.5, 2.0, 2.1, 1.0])
     weights = []
@@ -278,15 +306,17 @@ def test_checkpoints_take_a_small_share_of_the_time(task, tmp_path, monkeypatch)
     assert run._due()
 
 
-@pytest.mark.parametrize("part", ["model.head.bias", "best.head.bias", "adam.0.exp_avg", "process0.random", "order"])
+@pytest.mark.parametrize(
+    "part", ["model.head.bias", "best.head.bias", "mean.head.bias", "adam.0.exp_avg", "process0.random", "order"]
+)
 def test_a_checkpoint_that_lacks_a_part_is_one_clear_error(task, tmp_path, saved_always, part) -> None:
-    path = tmp_path / "run.safetensors"
-    train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+    path, plan = tmp_path / "run.safetensors", replace(PLAN, epochs=1, averaging=0.9)
+    train.train(task, layer, plan, checkpoint=path)
     saved = Checkpoint.load(path)
     assert part in saved.tensors
     Checkpoint({name: tensor for name, tensor in saved.tensors.items() if name != part}, saved.data).save(path)
     with pytest.raises(InputError, match=r"run\.safetensors"):
-        train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+        train.train(task, layer, plan, checkpoint=path)
 
 
 def test_a_batch_in_another_precision_is_the_same_batch() -> None:

@@ -39,8 +39,10 @@ class Classification(Training):
     """Of which rows are kept."""
     embedding_size: int = 64
     """Features by which a unit of a text enters the recurrent layers."""
-    unit_dropout: float = 0.1
-    """Share of the units of a text that are hidden, in training."""
+    ngrams: int = 0
+    """Units of the longest n-grams of a text that are read, too; 1 for none, 0 for 2 words or 1 character."""
+    unit_dropout: float = 0.2
+    """Share of the units and n-grams of a text that are hidden, in training."""
     bidirectional: bool = True
     """Read each sequence from its end, too; --no-bidirectional for not."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
@@ -49,8 +51,9 @@ class Classification(Training):
     """Divide the logits by a temperature that fits the validation part best."""
     batch_size: int = 64
     learning_rate: float = 2e-3
-    hidden_size: int = 64
-    dropout: float = 0.3
+    hidden_size: int = 128
+    dropout: float = 0.5
+    averaging: float = 0.99
     epochs: int = 60
 
     task: ClassVar[str] = "classification"
@@ -62,5 +65,6 @@ class Classification(Training):
         "test_share": (0, 0.4),
         "split_seed": (0, 2**53),
         "embedding_size": (1, 1 << 16),
+        "ngrams": (0, 16),
         "unit_dropout": (0, 0.99),
     }

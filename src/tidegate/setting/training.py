@@ -42,6 +42,8 @@ class Training:
     """Decoupled, as in AdamW."""
     clip: float = 1.0
     """The largest norm of a gradient."""
+    averaging: float = 0.0
+    """Of each step's running mean of the parameters, which is kept in their place, the share that stays; 0 for none."""
     epochs: int = 30
     """The cap on passes over the training data."""
     patience: int = 5
@@ -64,6 +66,7 @@ class Training:
         "warmup": (0, INFINITY),
         "weight_decay": (0, 10),
         "clip": (1e-9, INFINITY),
+        "averaging": (0, 0.99999),
         "epochs": (1, INFINITY),
         "patience": (1, INFINITY),
         "patience_rate": (1, INFINITY),

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ class _Run:
         self.order_state = self.order.get_state()  # as it was when the present epoch began
         self.progress = Progress(rate=plan.learning_rate)
         self.best = _copied(self.model.state_dict())
+        self.mean = _copied(dict(self.model.named_parameters())) if plan.averaging else {}
         self.carry: Any = None
         self.steps = 0  # of an epoch, once counted
         self.saved, self.pause = time.monotonic(), SAVE_EVERY_SECONDS
@@ -122,7 +124,9 @@ class _Run:
         finite = self._train_epoch(start - before)
         now = self.progress.now
         loss = now.loss / max(1, now.count) if finite else math.nan
-        valid = evaluate(self.task, self.model, "valid") if math.isfinite(loss) else math.nan
+        with self._averaged():
+            valid = evaluate(self.task, self.model, "valid") if math.isfinite(loss) else math.nan
+            reached = _copied(self.model.state_dict())
         record = EpochRecord(
             epoch=len(self.progress.curve) + 1,
             train=loss,
@@ -133,7 +137,7 @@ class _Run:
         )
         self.progress.diverged = not math.isfinite(valid)
         if self.progress.take(record, self.plan):
-            self.best = _copied(self.model.state_dict())
+            self.best = reached
         self.progress.now, self.carry, self.order_state = Epoch(), None, self.order.get_state()
         return record
 
@@ -184,7 +188,21 @@ class _Run:
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip))
         if math.isfinite(norm):
             self.optimizer.step()
+            self._average_in()
         return loss, int(count), norm, bool(due)
+
+    def _average_in(self) -> None:
+        share = 1 - self.plan.staying(self.progress.steps)
+        for name, parameter in self.model.named_parameters() if self.mean else ():
+            self.mean[name].lerp_(parameter.detach(), share)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The running mean of the parameters in their place, where one is kept."""
+        own = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters() if self.mean}
+        self.model.load_state_dict(self.mean, strict=False)
+        yield
+        self.model.load_state_dict(own, strict=False)
 
     def _record(self, loss: float, count: int, norm: float, seconds: float) -> StepRecord:
         epoch, step = len(self.progress.curve) + 1, self.progress.now.steps
@@ -224,6 +242,7 @@ class _Run:
         tensors = {
             **prefixed("model", self.model.state_dict()),
             **prefixed("best", self.best),
+            **prefixed("mean", self.mean),
             **prefixed("adam", moments),
             "order": self.order_state,
         }
@@ -266,6 +285,8 @@ class _Run:
         self.best = compartment("best", checkpoint.tensors)
         for part in (self.best, compartment("model", checkpoint.tensors)):
             self.model.load_state_dict(part)
+        mean = compartment("mean", checkpoint.tensors)
+        self.mean = {name: mean[name] for name in self.mean}
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for key, tensor in compartment("adam", checkpoint.tensors).items():
             k, name = key.split(".")

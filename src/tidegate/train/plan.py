@@ -25,6 +25,7 @@ class Plan:
         schedule: ``"plateau"``, ``"cosine"`` over all epochs, or ``"constant"``.
         warmup: steps over which the rate rises from zero.
         weight_decay: decoupled, as in AdamW.
+        averaging: the share of the running mean of the parameters that stays at each step; 0 for no mean.
         precision: ``"float32"``, ``"float64"``, or ``"bfloat16"`` for autocast.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
     warmup: int = 0
     weight_decay: float = 0.0
+    averaging: float = 0.0
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
 
     @classmethod
@@ -59,3 +61,11 @@ class Plan:
         """
         fallen = (1 + math.cos(math.pi * epoch / self.epochs)) / 2 if self.schedule == "cosine" else 1.0
         return fallen * min(1.0, (step + 1) / self.warmup) if self.warmup else fallen
+
+    def staying(self, step: int) -> float:
+        """The share of the running mean of the parameters that stays in a step; steps count from 0.
+
+        Equations:
+            min(averaging, (step + 1) / (step + 10)), so that the first parameters are soon forgotten
+        """
+        return min(self.averaging, (step + 1) / (step + 10))

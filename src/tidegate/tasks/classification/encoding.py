@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from tidegate import setting as settings
 from tidegate.data.labelled import Label, Labelled, Values
 from tidegate.errors import InputError
-from tidegate.tasks.classification.model import Classifier, UnitEmbedding
+from tidegate.tasks.classification.embedding import UnitEmbedding
+from tidegate.tasks.classification.model import Classifier
 from tidegate.tasks.task import Encoding, MakeLayer
 
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 FRAMES = 40  # steps of the longest series, where --frame does not say
+NGRAMS = {"character": 1, "word": 2}  # units of the longest, where --ngrams does not say
 NAMES = 2.5  # words; texts that are shorter on average are read by character
 
 
@@ -68,7 +70,8 @@ class Vocabulary(Reading):
         return torch.tensor([index.get(one, UNKNOWN) for one in cut(item, self.unit)[: self.longest]] or [UNKNOWN])
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
-        made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
+        ngrams = setting.ngrams or NGRAMS[self.unit]
+        made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout, ngrams)
         return made, setting.embedding_size
 
 

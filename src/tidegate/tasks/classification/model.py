@@ -7,26 +7,8 @@ from typing import Any
 import torch
 
 from tidegate import setting as settings
+from tidegate.tasks.classification.embedding import UnitEmbedding
 from tidegate.tasks.task import Batch, MakeLayer
-
-DEVIATION = 0.1  # of embeddings at first; at 1, rare units would stay noise
-
-
-class UnitEmbedding(torch.nn.Module):
-    """An embedding that takes some units for the unknown one, and drops some features, in training."""
-
-    def __init__(self, units: int, features: int, hidden: float, dropout: float) -> None:
-        super().__init__()
-        self.table = torch.nn.Embedding(units, features)
-        torch.nn.init.normal_(self.table.weight, std=DEVIATION)
-        self.hidden, self.dropout = hidden, torch.nn.Dropout(dropout)
-
-    def forward(self, units: torch.Tensor) -> torch.Tensor:
-        """[T, B] units to [T, B, features]."""
-        if self.training and self.hidden:
-            units = units * (torch.rand(units.shape) >= self.hidden)
-        embedded: torch.Tensor = self.dropout(self.table(units))
-        return embedded
 
 
 class Classifier(torch.nn.Module):
@@ -37,6 +19,7 @@ class Classifier(torch.nn.Module):
 
     Pooling sees valid steps only: the last one (of the direction from the end, the first), their mean, the
     largest value of each unit, or their mean weighted by softmax over time of v . tanh(V h[t]).
+    Where n-grams are read, the head also sees what the layers read, without order: sum_t encoder(x)[t] / sqrt(T).
 
     Shapes:
         inputs: [T, B] int64 units or [T, B, C] float; logits [B, classes].
@@ -67,7 +50,8 @@ class Classifier(torch.nn.Module):
                 torch.nn.Linear(width, width), torch.nn.Tanh(), torch.nn.Linear(width, 1, bias=False)
             )
         self.dropout = torch.nn.Dropout(setting.dropout)
-        self.head = torch.nn.Linear(width, classes)
+        self.direct = isinstance(encoder, UnitEmbedding) and encoder.ngrams > 1
+        self.head = torch.nn.Linear(width + self.direct * self.layer.input_size, classes)
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
@@ -76,9 +60,12 @@ class Classifier(torch.nn.Module):
         assert batch.lengths is not None
         series = batch.inputs.is_floating_point()
         inputs = batch.inputs.to(self.head.weight.dtype) if series else batch.inputs
-        hidden, _ = self.layer(self.encoder(inputs), lengths=batch.lengths)
-        pooled = self._pooled(hidden, batch.lengths)
-        return self.head(self.dropout(pooled)) / self.temperature, None
+        features = self.encoder(inputs)
+        hidden, _ = self.layer(features, lengths=batch.lengths)
+        seen = self.dropout(self._pooled(hidden, batch.lengths))
+        if self.direct:
+            seen = torch.cat([seen, _bag(features, batch.lengths)], dim=1)
+        return self.head(seen) / self.temperature, None
 
     def _pooled(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """[T, B, width] to [B, width]; hidden is zero behind the end of each sequence."""
@@ -86,7 +73,7 @@ class Classifier(torch.nn.Module):
             return self._last(hidden, lengths)
         if self.pooling == "mean":
             return hidden.sum(0) / lengths[:, None].to(hidden.dtype)
-        padding = (torch.arange(len(hidden))[:, None] >= lengths)[..., None]  # [T, B, 1]
+        padding = _padding(hidden, lengths)
         if self.pooling == "max":
             return hidden.masked_fill(padding, -torch.inf).amax(0)
         weight: torch.Tensor = self.attention(hidden).masked_fill(padding, -torch.inf).softmax(0)
@@ -98,3 +85,14 @@ class Classifier(torch.nn.Module):
             return ends
         width = hidden.shape[2] // 2
         return torch.cat([ends[:, :width], hidden[0, :, width:]], dim=1)
+
+
+def _bag(features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """[T, B, features] to [B, features]; long texts weigh more, but less than by their length."""
+    total = features.masked_fill(_padding(features, lengths), 0.0).sum(0)
+    return total / lengths[:, None].to(features.dtype).sqrt()
+
+
+def _padding(steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """[T, B, 1] bool: the steps behind the end of each sequence."""
+    return (torch.arange(len(steps))[:, None] >= lengths)[..., None]

@@ -81,6 +81,11 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
             warnings=self._warnings(found, parts),
         )
 
+    @classmethod
+    def standard(cls) -> settings.Classification:
+        """Without n-grams, whose table would outweigh the cells to be compared."""
+        return settings.Classification(ngrams=1)
+
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Sequences]:
         """Sequences of similar length together; with ``order``, training batches are drawn."""
         sequences, targets = self.sequences[split], torch.from_numpy(self.parts[split].classes)
@@ -180,8 +185,9 @@ def layout(setting: settings.Classification, **changes: Any) -> Layout:
 
 
 def _recipe(encoding: ClassificationEncoding, setting: settings.Classification) -> Recipe:
-    reading = encoding.reading
-    fixed = reading.size * setting.embedding_size if isinstance(reading, Vocabulary) else 0
+    with torch.device("meta"):
+        encoder, _ = encoding.reading.encoder(setting)
+    fixed = sum(parameter.numel() for parameter in encoder.parameters())
     return Recipe(
         parameters=fixed + 70_000,
         trials=1,
