@@ -61,14 +61,14 @@ RUNS = [
         "translation shared/g2p/cmudict.dict",
         "PER 5.45, WER 23.55: LSTM, another split (arXiv 1506.00196)",
     ),
-    Run("names", "classification names"),
+    *(Run(f"names, split {k}", f"classification names --seed {k}") for k in range(3)),
     Run(
         "sentiment",
         f"classification {TEXTS}/stsa.binary.train --valid {TEXTS}/stsa.binary.dev --test {TEXTS}/stsa.binary.test",
     ),
     Run(
         "questions",
-        f"classification {TEXTS}/TREC.train.all --test {TEXTS}/TREC.test.all --encoding latin-1",
+        f"classification {TEXTS}/TREC.train.all --test {TEXTS}/TREC.test.all --encoding latin-1 --label-end :",
     ),
     *(
         Run(name, f"classification {ARCHIVE}/{name}_TRAIN.ts --test {ARCHIVE}/{name}_TEST.ts")
