@@ -45,7 +45,7 @@ class Raw:
     def forward(self, input, hx=None, *, lengths=None):
         if lengths is None:
             return super().forward(input, hx)
-        packed = pack_padded_sequence(input, lengths.cpu(), enforce_sorted=False)
+        packed = pack_padded_sequence(input, lengths.cpu().clamp(min=1), enforce_sorted=False)
         output, state = super().forward(packed, hx)
         return pad_packed_sequence(output, total_length=len(input))[0], state
 

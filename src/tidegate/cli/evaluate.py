@@ -28,5 +28,5 @@ class Evaluate:
         """Score and print."""
         from tidegate.estimator import from_pretrained  # slow to load: not for --help
 
-        model = from_pretrained(self.model)
-        console().print(score_table(model.evaluate(self.data), self.data or model.data_.name))
+        model, screen = from_pretrained(self.model), console()
+        screen.print(score_table(screen, model.evaluate(self.data), self.data or model.data_.name))

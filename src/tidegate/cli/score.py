@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from tidegate.cli.console import table
 from tidegate.records import ScoreRecord
 
 
-def score_table(scores: Sequence[ScoreRecord], data: str) -> Table:
-    """A row for each score; beside the model's the same score of every baseline."""
-    names = list(dict.fromkeys(name for score in scores for name in score.baselines))
-    shown = table(
-        "score", "model", *map(escape, names), "better", title=escape(f"\nscores on the test split of {data}")
-    )
+def score_table(screen: Console, scores: Sequence[ScoreRecord], data: str) -> Table:
+    """A row for each score, the model's beside those of the baselines; or a column, where that is too wide."""
+    rivals = list(dict.fromkeys(name for score in scores for name in score.baselines))
+    wide = table("score", "model", *map(escape, rivals), "better", title=_title(data))
     for score in scores:
-        baselines = [f"{score.baselines[name]:.4g}" if name in score.baselines else "" for name in names]
         unit = f" ({score.unit})" if score.unit and score.unit != score.name else ""
-        shown.add_row(escape(score.name + unit), f"[bold]{score.value:.4g}[/]", *baselines, score.better)
-    return shown
+        wide.add_row(escape(score.name + unit), _bold(score), *(_of(score, name) for name in rivals), score.better)
+    if Measurement.get(screen, screen.options, wide).maximum < screen.width:
+        return wide
+    tall = table("", *(escape(score.name) for score in scores), title=_title(data))
+    tall.add_row("model", *map(_bold, scores))
+    for name in rivals:
+        tall.add_row(escape(name), *(_of(score, name) for score in scores))
+    tall.add_row("better", *(score.better for score in scores), style="dim")
+    return tall
+
+
+def _title(data: str) -> str:
+    return escape(f"\nscores on the test split of {data}")
+
+
+def _bold(score: ScoreRecord) -> str:
+    return f"[bold]{score.value:.4g}[/]"
+
+
+def _of(score: ScoreRecord, name: str) -> str:
+    return f"{score.baselines[name]:.4g}" if name in score.baselines else ""

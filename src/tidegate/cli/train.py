@@ -117,7 +117,7 @@ class Train:
                 watch=progress.watch,
                 tensorboard=order.tensorboard,
             )
-        screen.print(score_table(estimator.scores_, estimator.data_.name))
+        screen.print(score_table(screen, estimator.scores_, estimator.data_.name))
         what = "this model was trained already" if there else "model"
         screen.print(f"\n{what}: {out}", markup=False, soft_wrap=True)
 
