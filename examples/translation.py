@@ -14,7 +14,7 @@ def main() -> None:
     words = read_pairs(locate("bundled:cmudict"))
     pairs = list(zip(words.sources, words.targets, strict=True))[::5]
     speaker = Translator(source_unit="character", target_unit="symbol", hidden_size=64, embedding_size=32, dropout=0.1)
-    speaker.set_params(learning_rate=1e-2, epochs=7)
+    speaker.set_params(learning_rate=1e-2, schedule="plateau", epochs=7)
     speaker.fit(pairs)
     for score in speaker.scores_[1:]:
         print(f"{score.name}: {score.value:.1f} {score.unit}; nearest word: {score.baselines['nearest source']:.1f}")

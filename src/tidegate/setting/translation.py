@@ -46,7 +46,9 @@ class Translation(Training):
     """Units of a side: longer pairs are not learnt from, and longer translations are cut."""
     dropout: float = 0.3
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
+    schedule: Literal["plateau", "cosine", "constant"] = "cosine"
+    patience: int = 10
 
     task: ClassVar[str] = "translation"
     RANGES: ClassVar[Mapping[str, Range]] = {
