@@ -30,7 +30,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess:
     """Two processes on this machine."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
 
 
