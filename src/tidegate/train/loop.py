@@ -126,18 +126,17 @@ class _Run:
         loss = now.loss / max(1, now.count) if finite else math.nan
         with self._averaged():
             valid = evaluate(self.task, self.model, "valid") if math.isfinite(loss) else math.nan
-            reached = _copied(self.model.state_dict())
-        record = EpochRecord(
-            epoch=len(self.progress.curve) + 1,
-            train=loss,
-            valid=valid,
-            gradient_norm=now.norms / max(1, now.steps),
-            learning_rate=self.progress.step_rate(self.plan, self.progress.steps - 1),
-            seconds=before + time.perf_counter() - start,
-        )
-        self.progress.diverged = not math.isfinite(valid)
-        if self.progress.take(record, self.plan):
-            self.best = reached
+            record = EpochRecord(
+                epoch=len(self.progress.curve) + 1,
+                train=loss,
+                valid=valid,
+                gradient_norm=now.norms / max(1, now.steps),
+                learning_rate=self.progress.step_rate(self.plan, self.progress.steps - 1),
+                seconds=before + time.perf_counter() - start,
+            )
+            self.progress.diverged = not math.isfinite(valid)
+            if self.progress.take(record, self.plan):
+                self.best = _copied(self.model.state_dict())
         self.progress.now, self.carry, self.order_state = Epoch(), None, self.order.get_state()
         return record
 
@@ -199,7 +198,10 @@ class _Run:
     @contextmanager
     def _averaged(self) -> Iterator[None]:
         """The running mean of the parameters in their place, where one is kept."""
-        own = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters() if self.mean}
+        if not self.mean:
+            yield
+            return
+        own = _copied(dict(self.model.named_parameters()))
         self.model.load_state_dict(self.mean, strict=False)
         yield
         self.model.load_state_dict(own, strict=False)
