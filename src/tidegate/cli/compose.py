@@ -49,12 +49,12 @@ class Compose:
             raise InputError(
                 "PICTURE", f"--picture {self.picture} is no kind of picture", fix=f"end it in {', '.join(PICTURES)}"
             )
-        from tidegate.data import BUNDLED, PREFIX  # slow to load: not for --help
+        from tidegate.data import address_of  # slow to load: not for --help
         from tidegate.estimator import Composer
         from tidegate.report import draw_piano_roll
 
         composer = Composer.from_pretrained(self.model)
-        prompt = PREFIX + self.prompt if self.prompt in BUNDLED else self.prompt
+        prompt = None if self.prompt is None else address_of(self.prompt)
         roll = composer.compose(
             self.steps, prompt, prompt_steps=self.prompt_steps, temperature=self.temperature, seed=self.seed
         )

@@ -174,15 +174,11 @@ def _out(order: Order[Any]) -> Path:
             f"train {task} wants DATA",
             fix=f"name a file or a bundled set; tidegate train {task} --help says more",
         )
-    out = order.out or Path("tidegate-models") / folder_name(_address(order.data), task, None)
+    from tidegate.data import address_of  # slow to load: not for --help
+
+    out = order.out or Path("tidegate-models") / folder_name(address_of(order.data), task, None)
     check_folder(out, "the model")
     return out
-
-
-def _address(data: str) -> str:
-    from tidegate.data import BUNDLED  # slow to load
-
-    return f"bundled:{data}" if data in BUNDLED else data
 
 
 def _read(path: Path) -> str:

@@ -10,7 +10,7 @@ from tidegate.data.music import PianoRolls, read_music, read_piece
 from tidegate.data.pair import Pairs, cleaned, read_pairs
 from tidegate.data.panel import Layout, Panel, csv_of, read_panel
 from tidegate.data.parallel import read_splits
-from tidegate.data.source import PREFIX, Source, locate, with_parts
+from tidegate.data.source import PREFIX, Source, address_of, locate, with_parts
 from tidegate.data.speech import Corpus, Recording, read_speech
 from tidegate.data.text import decode
 
@@ -30,6 +30,7 @@ __all__ = [
     "Recording",
     "Roll",
     "Source",
+    "address_of",
     "cleaned",
     "csv_of",
     "cut_by_group",

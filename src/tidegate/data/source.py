@@ -89,6 +89,11 @@ class Source:
 Address = str | os.PathLike[str]
 
 
+def address_of(data: Address) -> str:
+    """The address of what people name: a bundled set by its name, all else by its path."""
+    return f"{PREFIX}{data}" if str(data) in BUNDLED else os.fspath(data)
+
+
 def locate(
     address: Address, *, valid: Address | None = None, test: Address | None = None, folders: bool = False
 ) -> Source:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tidegate.data import BUNDLED, PREFIX, Source, locate, with_parts
+from tidegate.data import BUNDLED, PREFIX, Source, address_of, locate, with_parts
 from tidegate.errors import InputError
 from tidegate.setting import Training
 from tidegate.tasks.classification import Classification
@@ -98,9 +98,7 @@ def load(
         InputError: the data cannot be used, the task is unknown or another one than that of a bundled set, or
             ``target`` is absent or of no use.
     """
-    address = (
-        data.address if isinstance(data, Source) else f"{PREFIX}{data}" if str(data) in BUNDLED else os.fspath(data)
-    )
+    address = data.address if isinstance(data, Source) else address_of(data)
     entry = BUNDLED.get(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else None
     name = task or (setting.task if setting else None) or (entry.task if entry else _guessed(Path(address)))
     if name not in TASKS:
