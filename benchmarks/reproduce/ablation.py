@@ -23,7 +23,8 @@ def _case(cell: str) -> Case:
     setting = Music(
         cell=cell.lower(),
         hidden_size=100,
-        dropout=0.2,
+        dropout=0.5,
+        recurrent_dropout=0.3,
         learning_rate=4e-3,
         batch_size=16,
         epochs=250,

@@ -39,7 +39,7 @@ SHORT = [
     _case("tanh RNN", "", "rnn", 200, 155, 60),
 ]
 LONG = [
-    _case("GRU", "5.3e-5", "gru", 600, 128, 60),
+    _case("GRU", "5.3e-5", "gru", 600, 128, 160),
     _case("LSTM", "0.164", "lstm", 600, 110, 100, 5e-3, forget_bias=1.0),
     _case("tanh RNN", "0.177", "rnn", 600, 220, 30),
 ]

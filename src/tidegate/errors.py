@@ -6,8 +6,11 @@ meant for programs; the message is meant for people.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import Any
+
+CLOSE = 0.75  # of 1; at difflib's 0.6 half of the names in a folder resemble each other
 
 
 class TidegateError(Exception):
@@ -55,3 +58,13 @@ class BackendError(TidegateError):
 
 class InternalError(TidegateError):
     """A bug in Tidegate: please report it with the program that the message prints."""
+
+
+def did_you_mean(name: str, known: Iterable[str], part: Callable[[str], str] = str) -> str:
+    """``"; did you mean 'x' or 'y'?"`` with the nearest known names, or nothing; ``part`` is what is compared."""
+    parts: dict[str, list[str]] = {}
+    for entry in known:
+        parts.setdefault(part(entry).casefold(), []).append(entry)
+    close = get_close_matches(part(name).casefold(), parts, n=3, cutoff=CLOSE)
+    near = [entry for found in close for entry in parts[found]][:3]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

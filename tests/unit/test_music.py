@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
 from tests.malformed.music import PIECE, matlab, midi, pieces
-from tidegate import nn, setting
+from tidegate import nn, setting, tasks
 from tidegate.cli import main
 from tidegate.data import Source, locate, read_music, to_midi
 from tidegate.data.matlab import read_cells
@@ -27,6 +27,7 @@ from tidegate.estimator import Composer, from_pretrained
 from tidegate.estimator.composer import _shift
 from tidegate.report import draw_piano_roll
 from tidegate.tasks import Music
+from tidegate.train import evaluate
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "music"
 SPLITS = ("train", "valid", "test")
@@ -266,6 +267,12 @@ class TestWindows:
             expected, _ = model(whole)
         scored = whole.scored()
         assert torch.allclose(torch.cat(outputs)[scored], expected[scored], atol=1e-6)
+
+    def test_a_fresh_model_answers_how_often_keys_sound(self):
+        task = tasks.load("jsb")
+        model = task.model(lambda inputs: nn.GRU(inputs, 5), 0.0)
+        torch.nn.init.zeros_(model.head.weight)
+        assert evaluate(task, model, "test") == pytest.approx(task.baselines()[0].score, rel=1e-5)
 
     def test_batch_size_and_window_are_heeded(self):
         task = Music(long_pieces([9] * 10), setting.Music(batch_size=3))

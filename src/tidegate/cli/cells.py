@@ -9,8 +9,8 @@ import tyro
 from rich.text import Text
 
 from tidegate.cli.cell import load
+from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
-from tidegate.cli.number import check_number
 from tidegate.emit import latex
 from tidegate.spec import Cell, Graph
 from tidegate.spec.convention import output_gate_sees, reset_side, update_convention

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidegate.cli.cell import load_all
+from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
 from tidegate.cli.folder import check_folder, folder_name
-from tidegate.cli.number import check_number
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
 

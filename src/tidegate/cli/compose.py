@@ -8,10 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from tidegate.cli.check import check_picture
 from tidegate.cli.console import console, shown_as
-from tidegate.errors import InputError
-
-PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,11 @@ class Compose:
     steps_per_quarter: Annotated[int | None, shown_as("NUMBER")] = None
     """Steps in a quarter note; as in the training pieces unless given."""
     picture: Annotated[Path | None, shown_as("FILE")] = None
-    """Draw the piano roll too, as .png, .svg or .pdf."""
+    """Draw the piano roll too, as .svg, .png or .pdf."""
 
     def run(self) -> None:
         """Compose, write, say where to."""
-        if self.picture is not None and self.picture.suffix.casefold() not in PICTURES:
-            raise InputError(
-                "PICTURE", f"--picture {self.picture} is no kind of picture", fix=f"end it in {', '.join(PICTURES)}"
-            )
+        check_picture("picture", self.picture)
         from tidegate.data import address_of  # slow to load: not for --help
         from tidegate.estimator import Composer
         from tidegate.report import draw_piano_roll

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.markup import escape
 
+from tidegate.cli.check import check_picture
 from tidegate.cli.console import console, shown_as, table
-from tidegate.errors import InputError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-PICTURES = (".svg", ".png", ".pdf")
 SHOWN = 100  # rows in the shell
 
 
@@ -41,8 +40,7 @@ class Forecast:
 
     def run(self) -> None:
         """Forecast, then print or write."""
-        if self.plot is not None and self.plot.suffix.casefold() not in PICTURES:
-            raise InputError("PLOT", f"--plot {self.plot} names no kind of picture", fix=f"end it in {PICTURES[0]}")
+        check_picture("plot", self.plot)
         from tidegate.estimator import Forecaster  # slow to load: not for --help
 
         model = Forecaster.from_pretrained(self.model)

@@ -27,23 +27,23 @@ class Generate:
     """The folder that tidegate train language wrote."""
     prompt: Annotated[str, shown_as("TEXT")] = ""
     """What stands before; - reads it from standard input."""
-    length: int = 400
+    length: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 400
     """Symbols (characters or pieces) at most."""
-    temperature: Annotated[float | None, shown_as("FLOAT")] = None
+    temperature: Annotated[float | None, shown_as("NUMBER")] = None
     """Below 1 for likelier symbols, above 1 for rarer ones, 0 for always the likeliest; 1 unless given."""
-    top_k: Annotated[int | None, shown_as("INT")] = None
+    top_k: Annotated[int | None, shown_as("NUMBER")] = None
     """Choose among so many of the likeliest symbols."""
-    top_p: Annotated[float | None, shown_as("FLOAT")] = None
+    top_p: Annotated[float | None, shown_as("NUMBER")] = None
     """Choose among the likeliest symbols that together have this probability."""
     until: Annotated[str | None, shown_as("TEXT")] = None
     """End with this text."""
-    seed: Annotated[int | None, shown_as("INT")] = None
+    seed: Annotated[int | None, shown_as("NUMBER")] = None
     """Of the random choices; 0 unless given."""
-    beam: Annotated[int | None, shown_as("INT")] = None
+    beam: Annotated[int | None, shown_as("NUMBER")] = None
     """Do not draw, but search for the likeliest continuation, keeping so many in each step."""
-    best: Annotated[int | None, shown_as("INT")] = None
+    best: Annotated[int | None, shown_as("NUMBER")] = None
     """With --beam: print so many, the best first; 1 unless given."""
-    penalty: Annotated[float | None, shown_as("FLOAT")] = None
+    penalty: Annotated[float | None, shown_as("NUMBER")] = None
     """With --beam: the power of the length by which log probabilities are divided; 0 favours short texts, 1 unless
     given."""
 

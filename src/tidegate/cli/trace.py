@@ -11,8 +11,8 @@ import tyro
 from rich.markup import escape
 
 from tidegate.cli.cell import load
+from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
-from tidegate.cli.number import check_number
 from tidegate.errors import InputError
 from tidegate.spec.parameter import attribute
 

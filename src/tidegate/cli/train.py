@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -16,7 +15,7 @@ from tidegate.cli.cell import load as load_cell
 from tidegate.cli.console import console, shown_as
 from tidegate.cli.folder import check_folder, folder_name
 from tidegate.cli.score import score_table
-from tidegate.errors import InputError
+from tidegate.errors import InputError, did_you_mean
 from tidegate.setting import SETTINGS, Training, from_toml
 
 S = TypeVar("S", bound=Training)
@@ -157,10 +156,9 @@ def _task(arguments: list[str]) -> str:
         raise InputError("TRAIN_TASK", "train wants a task and data", fix=f"tidegate train TASK DATA; tasks: {names}")
     given = arguments[0]
     if given not in SETTINGS:
-        near = get_close_matches(given.lower(), SETTINGS, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        near = did_you_mean(given, SETTINGS)
         raise InputError(
-            "TASK_UNKNOWN", f"there is no task {given!r}{meant}", fix=f"tidegate train TASK DATA; tasks: {names}"
+            "TASK_UNKNOWN", f"there is no task {given!r}{near}", fix=f"tidegate train TASK DATA; tasks: {names}"
         )
     return given
 

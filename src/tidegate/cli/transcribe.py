@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as
-from tidegate.cli.number import check_number
 from tidegate.errors import InputError
 
 if TYPE_CHECKING:

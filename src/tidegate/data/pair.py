@@ -15,10 +15,10 @@ import pandas as pd
 from tidegate.data.catalogue import BUNDLED
 from tidegate.data.json_lines import read_objects
 from tidegate.data.parquet import read_parquet
-from tidegate.data.source import PREFIX, Source, did_you_mean
+from tidegate.data.source import PREFIX, Source
 from tidegate.data.table import read_table
 from tidegate.data.text import lines
-from tidegate.errors import InputError
+from tidegate.errors import InputError, did_you_mean
 
 NAMES = ("source", "target")
 LONGEST = 10_000  # characters on one side: what is longer is no sentence

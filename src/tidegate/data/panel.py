@@ -13,9 +13,9 @@ from pandas.tseries.api import guess_datetime_format
 
 from tidegate.data.calendar import Clock, read_clock
 from tidegate.data.parquet import MAGIC, read_parquet
-from tidegate.data.source import Source, did_you_mean
+from tidegate.data.source import Source
 from tidegate.data.table import Table, header_of_numbers, numbers, read_table
-from tidegate.errors import InputError
+from tidegate.errors import InputError, did_you_mean
 
 MISSING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "?"})
 LARGEST = 1e150  # squares of larger numbers overflow

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tidegate.data.catalogue import BUNDLED
-from tidegate.errors import InputError
+from tidegate.errors import InputError, did_you_mean
 
 PREFIX = "bundled:"
-CLOSE = 0.75  # of 1; at difflib's 0.6 half of the names in a folder resemble each other
 
 
 @dataclass(frozen=True)
@@ -180,13 +177,3 @@ def _neighbours(path: Path) -> str:
 
 def _stem(name: str) -> str:
     return Path(name).stem
-
-
-def did_you_mean(name: str, known: list[str], part: Callable[[str], str] = str) -> str:
-    """``"; did you mean 'x' or 'y'?"`` with the nearest known names, or nothing; ``part`` is what is compared."""
-    parts: dict[str, list[str]] = {}
-    for entry in known:
-        parts.setdefault(part(entry).casefold(), []).append(entry)
-    close = get_close_matches(part(name).casefold(), parts, n=3, cutoff=CLOSE)
-    near = [entry for found in close for entry in parts[found]][:3]
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from tidegate.data.audio import SUFFIXES, read_sound, resample
 from tidegate.data.json_lines import read_objects
-from tidegate.data.source import Source, did_you_mean
+from tidegate.data.source import Source
 from tidegate.data.table import read_table
 from tidegate.data.text import decode
-from tidegate.errors import InputError
+from tidegate.errors import InputError, did_you_mean
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")

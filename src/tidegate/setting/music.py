@@ -19,7 +19,9 @@ class Music(Training):
     """Of the split by pieces, where the data have none of their own."""
     window: int = 200
     """Steps through which gradients flow back; the state of a longer piece is carried on."""
-    dropout: float = 0.2
+    hidden_size: int = 300
+    dropout: float = 0.5
+    recurrent_dropout: float = 0.5
     batch_size: int = 16
     learning_rate: float = 8e-3
     epochs: int = 120

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import reprlib
 import tomllib
-from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from tidegate.errors import InputError
+from tidegate.errors import InputError, did_you_mean
 from tidegate.setting.training import Training
 
 S = TypeVar("S", bound=Training)
@@ -50,11 +49,9 @@ def from_toml(text: str, kind: type[S], name: str = "the configuration") -> S:
     hints, known = get_type_hints(kind), kind.names()
     for key, value in values.items():
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(
                 "TOML_KEY",
-                f"{name} sets {reprlib.repr(key)}, which {kind.task} does not have{meant}",
+                f"{name} sets {reprlib.repr(key)}, which {kind.task} does not have{did_you_mean(key, known)}",
                 fix="correct or remove it",
             )
         values[key] = _fitted(value, hints[key], key, name)

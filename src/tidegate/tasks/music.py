@@ -35,7 +35,15 @@ class MusicEncoding(Encoding[settings.Music]):
     openings: list[list[int]]
 
     def model(self, layer: MakeLayer, setting: settings.Music) -> SequenceModel:
-        return SequenceModel(torch.nn.Identity(), KEYS, layer, setting.dropout, KEYS)
+        """One that begins by answering how often each key sounds.
+
+        Few keys sound at a time. From a bias of 0, which answers 1/2, the hidden units would first be driven to
+        their bounds to silence the others, and a GRU hardly comes back from there.
+        """
+        model = SequenceModel(torch.nn.Identity(), KEYS, layer, setting.dropout, KEYS)
+        with torch.no_grad():
+            model.head.bias.copy_(torch.tensor(self.keys.sounds, dtype=torch.float64).logit())
+        return model
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

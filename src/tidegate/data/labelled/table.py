@@ -8,9 +8,9 @@ from typing import Any
 from tidegate.data.json_lines import read_objects
 from tidegate.data.labelled.record import Label, Labelled, Layout
 from tidegate.data.parquet import read_parquet
-from tidegate.data.source import Source, did_you_mean
+from tidegate.data.source import Source
 from tidegate.data.table import read_table
-from tidegate.errors import InputError
+from tidegate.errors import InputError, did_you_mean
 
 TEXTS = ("text", "sentence", "name", "title", "content", "review", "tweet", "question", "message", "comment")
 LABELS = ("label", "class", "category", "sentiment", "target", "intent", "topic", "language", "y")

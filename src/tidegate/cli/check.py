@@ -1,8 +1,12 @@
-"""Numbers as users type them."""
+"""What users type, before it is used."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tidegate.errors import InputError
+
+PICTURES = (".svg", ".png", ".pdf")
 
 
 def check_number(option: str, value: int | None, low: int = 1, high: int | None = None) -> None:
@@ -15,3 +19,13 @@ def check_number(option: str, value: int | None, low: int = 1, high: int | None 
         return
     most = "" if high is None else f" and at most {high}"
     raise InputError("NUMBER", f"--{option} is {value}", fix=f"give at least {low}{most}")
+
+
+def check_picture(option: str, path: Path | None) -> None:
+    """Refuse the name of a picture that does not say its format; None stands for an option that was not given.
+
+    Raises:
+        InputError: ``path`` ends in none of SVG, PNG and PDF.
+    """
+    if path is not None and path.suffix.casefold() not in PICTURES:
+        raise InputError("PICTURE", f"--{option} {path} is no kind of picture", fix=f"end it in {', '.join(PICTURES)}")
