@@ -61,7 +61,7 @@ RUNS = [
         "translation shared/g2p/cmudict.dict",
         "PER 5.45, WER 23.55: LSTM, another split (arXiv 1506.00196)",
     ),
-    *(Run(f"names, seed {k}", f"classification names --seed {k}") for k in range(3)),
+    *(Run(f"names, split {k}", f"classification names --split-seed {k}") for k in range(3)),
     Run(
         "sentiment",
         f"classification {TEXTS}/stsa.binary.train --valid {TEXTS}/stsa.binary.dev --test {TEXTS}/stsa.binary.test",

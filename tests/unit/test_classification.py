@@ -25,7 +25,7 @@ from tidegate.estimator import SequenceClassifier, from_pretrained
 from tidegate.estimator.estimator import graph_of
 from tidegate.tasks.classification import Classification, ClassificationEncoding
 from tidegate.tasks.classification.batch import drawn, in_order, padded
-from tidegate.tasks.classification.embedding import GAIN, UnitEmbedding, buckets
+from tidegate.tasks.classification.embedding import GAIN, VOTE, NgramVotes, UnitEmbedding, buckets
 from tidegate.tasks.classification.score import brier, calibration_error, log_loss, temperature
 from tidegate.tasks.classification.warp import warped, warped_neighbours
 
@@ -258,12 +258,38 @@ class TestNgrams:
             bag = features[:, 0].sum(0) / math.sqrt(len(row))
             assert torch.allclose(model.head(torch.cat([pooled, bag])), answer, atol=1e-5)
 
+    def test_votes_by_hand(self):
+        torch.manual_seed(0)
+        votes = NgramVotes(5, 3).eval()
+        assert not votes.table.weight.any()
+        torch.nn.init.normal_(votes.table.weight)
+        rows = [[4, 0, 8, 8], [7]]
+        batch = padded([torch.tensor(row) for row in rows], torch.zeros(2, dtype=torch.int64))
+        for row, got in zip(rows, votes(batch.inputs, batch.lengths), strict=True):
+            edged = [0, *(unit + 1 for unit in row), 0]
+            total = sum(votes.table.weight[unit] for unit in edged)
+            for n in (2, 3):
+                total = total + sum(votes.table.weight[self.by_hand(edged, e, n)] for e in range(n - 1, len(edged)))
+            torch.testing.assert_close(got, VOTE * total / math.sqrt(3 * len(edged)))
+
+    def test_training_hides_half_of_the_votes_and_keeps_their_mean(self):
+        torch.manual_seed(0)
+        votes = NgramVotes(1, 2)
+        torch.nn.init.ones_(votes.table.weight)
+        units, lengths = torch.randint(9, (40, 2000)), torch.full((2000,), 40)
+        trained = votes(units, lengths)
+        assert trained.unique().numel() > 10
+        assert trained.mean().item() == pytest.approx(votes.eval()(units, lengths).mean().item(), rel=0.02)
+
     @pytest.mark.parametrize(
-        ("data", "read"), [(words(), True), (([f"anna{k}" for k in range(40)], [0, 1] * 20), False)]
+        ("data", "embedded"), [(words(), True), (([f"anna{k}" for k in range(40)], [0, 1] * 20), False)]
     )
-    def test_words_are_read_in_pairs_and_characters_alone(self, data, read):
+    def test_words_are_read_in_pairs_and_those_of_characters_vote(self, data, embedded):
         model = task(data).model(lambda n, **options: nn.GRU(n, 3, **options))
-        assert hasattr(model.encoder, "grams") == model.direct == read
+        assert hasattr(model.encoder, "grams") == model.direct == (model.votes is None) == embedded
+        alone = task(data, ngrams=1).model(lambda n, **options: nn.GRU(n, 3, **options))
+        assert not hasattr(alone.encoder, "grams")
+        assert alone.votes is None
 
     def test_saved_models_answer_the_same(self, tmp_path):
         texts, labels = words()

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from tidegate import setting as settings
 from tidegate.data.labelled import Label, Labelled, Values
 from tidegate.errors import InputError
-from tidegate.tasks.classification.embedding import UnitEmbedding
+from tidegate.tasks.classification.embedding import NgramVotes, UnitEmbedding
 from tidegate.tasks.classification.model import Classifier
 from tidegate.tasks.task import Encoding, MakeLayer
 
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 FRAMES = 40  # steps of the longest series, where --frame does not say
-NGRAMS = {"character": 1, "word": 2}  # units of the longest, where --ngrams does not say
+NGRAMS = {"character": 4, "word": 2}  # units of the longest, where --ngrams does not say
 NAMES = 2.5  # words; texts that are shorter on average are read by character
 
 
@@ -39,6 +39,11 @@ class Reading(ABC):
     @abstractmethod
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
         """What the recurrent layers read through, and how many features it gives."""
+
+    def votes(self, setting: settings.Classification, classes: int) -> NgramVotes | None:
+        """What is read beside the recurrent layers, if anything is."""
+        del setting, classes
+        return None
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,16 @@ class Vocabulary(Reading):
         return torch.tensor([index.get(one, UNKNOWN) for one in cut(item, self.unit)[: self.longest]] or [UNKNOWN])
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
-        ngrams = setting.ngrams or NGRAMS[self.unit]
+        ngrams = self._ngrams(setting) if self.unit == "word" else 1
         made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout, ngrams)
         return made, setting.embedding_size
+
+    def votes(self, setting: settings.Classification, classes: int) -> NgramVotes | None:
+        longest = self._ngrams(setting) if self.unit == "character" else 1
+        return NgramVotes(classes, longest) if longest > 1 else None
+
+    def _ngrams(self, setting: settings.Classification) -> int:
+        return setting.ngrams or NGRAMS[self.unit]
 
 
 def cut(text: str, unit: str) -> list[str]:
@@ -166,7 +178,8 @@ class ClassificationEncoding(Encoding[settings.Classification]):
 
     def model(self, layer: MakeLayer, setting: settings.Classification) -> Classifier:
         encoder, features = self.reading.encoder(setting)
-        return Classifier(encoder, features, layer, setting, len(self.classes))
+        votes = self.reading.votes(setting, len(self.classes))
+        return Classifier(encoder, features, layer, setting, len(self.classes), votes)
 
     def check(self, rows: Labelled, name: str) -> None:
         """Refuse sequences that the model cannot read.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tidegate import setting as settings
-from tidegate.tasks.classification.embedding import UnitEmbedding
+from tidegate.tasks.classification.embedding import NgramVotes, UnitEmbedding
 from tidegate.tasks.task import Batch, MakeLayer
 
 
@@ -19,7 +19,8 @@ class Classifier(torch.nn.Module):
 
     Pooling sees valid steps only: the last one (of the direction from the end, the first), their mean, the
     largest value of each unit, or their mean weighted by softmax over time of v . tanh(V h[t]).
-    Where n-grams are read, the head also sees what the layers read, without order: sum_t encoder(x)[t] / sqrt(T).
+    Where n-grams of words are read, the head also sees what the layers read, without order: sum_t encoder(x)[t] /
+    sqrt(T). Those of characters vote for classes, and their votes are added to W pool(h) + b.
 
     Shapes:
         inputs: [T, B] int64 units or [T, B, C] float; logits [B, classes].
@@ -38,6 +39,7 @@ class Classifier(torch.nn.Module):
         layer: MakeLayer,
         setting: settings.Classification,
         classes: int,
+        votes: NgramVotes | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -52,6 +54,7 @@ class Classifier(torch.nn.Module):
         self.dropout = torch.nn.Dropout(setting.dropout)
         self.direct = isinstance(encoder, UnitEmbedding) and encoder.ngrams > 1
         self.head = torch.nn.Linear(width + self.direct * self.layer.input_size, classes)
+        self.votes = votes
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
@@ -65,7 +68,10 @@ class Classifier(torch.nn.Module):
         seen = self.dropout(self._pooled(hidden, batch.lengths))
         if self.direct:
             seen = torch.cat([seen, _bag(features, batch.lengths)], dim=1)
-        return self.head(seen) / self.temperature, None
+        logits = self.head(seen)
+        if self.votes is not None:
+            logits = logits + self.votes(batch.inputs, batch.lengths)
+        return logits / self.temperature, None
 
     def _pooled(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """[T, B, width] to [B, width]; hidden is zero behind the end of each sequence."""
