@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,20 @@ Written by `python -m benchmarks.reproduce table` from `reproduce/*.jsonl`, whic
 --seeds N` makes. Ours is the mean over seeds of the test score of the epoch that validated best, the spread its
 standard deviation. Minutes are of one process with one thread on a machine busy with other work: an upper bound."""
 HEAD = "| case | ours | spread | seeds | published | parameters | minutes |\n|---|---|---|---|---|---|---|"
+COMMANDED = {
+    "pronunciation": ("PER", "WER"),
+    "English to German": ("BLEU", "chrF"),
+    "digits": ("WER",),
+    **dict.fromkeys(("sentiment", "questions", "JapaneseVowels", "BasicMotions"), ("accuracy",)),
+    "ETTh1": ("MAE/sd",),
+}
 COLOURS = ("#28608f", "#b5481b", "#4b8b3b")
 
 
 def write_table(results: Path) -> None:
     """``reproduce.md`` and the learning curves of the adding problem, beside the folder of the results."""
     parts = [_section(name, row, read(results / f"{name}.jsonl")) for name, row in ROWS.items()]
-    parts += _further(read(results / "further.jsonl"))
+    parts.append(_by_command(results.parent / "tasks.json"))
     (results.parent / "reproduce.md").write_text("\n\n".join([INTRODUCTION, *parts]) + "\n", encoding="utf-8")
     _draw(ROWS["adding200"], read(results / "adding200.jsonl"), results.parent / "adding.svg")
 
@@ -48,14 +56,28 @@ def _line(case: Case, runs: list[dict[str, Any]]) -> str:
     )
 
 
-def _further(records: list[dict[str, Any]]) -> list[str]:
-    """Rows that other benchmarks measured: a line each with title, case, ours, published, source and seeds."""
-    if not records:
-        return []
-    columns = ("title", "case", "ours", "seeds", "published", "source")
-    lines = ["| " + " | ".join(str(one[column]) for column in columns) + " |" for one in records]
-    head = "| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|"
-    return ["## Further rows\n\n" + head + "\n" + "\n".join(lines)]
+def _by_command(path: Path) -> str:
+    """Rows 7 and 8, which `benchmarks/tasks.py` measured by the commands that users give."""
+    head = "| data | score | ours | best baseline | seeds | published | minutes |\n|---|---|---|---|---|---|---|"
+    rows = {row["name"]: row for row in json.loads(path.read_text(encoding="utf-8"))}
+    lines = [line for name, scores in COMMANDED.items() for line in _scored(name, scores, rows.get(name))]
+    return "## By the commands of users\n\n`python benchmarks/tasks.py`, which has the commands.\n\n" + "\n".join(
+        [head, *lines]
+    )
+
+
+def _scored(name: str, scores: tuple[str, ...], row: dict[str, Any] | None) -> list[str]:
+    if row is None:
+        return [f"| {name} | not run yet | | | 0 | | |"]
+    lines = []
+    for score in (one for one in row["scores"] if one["name"] in scores):
+        pick = max if score["better"] == "higher" else min
+        rival = pick(score["baselines"], key=score["baselines"].get)
+        lines.append(
+            f"| {name} | {score['name']} | {score['value']:.4g} | {rival} {score['baselines'][rival]:.4g} | 1 | "
+            f"{row['published'] or '-'} | {row['processor_minutes']:.1f} |"
+        )
+    return lines
 
 
 def _draw(row: Row, records: list[dict[str, Any]], path: Path) -> None:
