@@ -51,8 +51,7 @@ ARCHIVE = "shared/series_classification"
 TEXTS = "shared/text_classification"
 RUNS = [
     Run("characters", "language shakespeare"),
-    Run("characters, 512 units", "language shakespeare --hidden-size 512 --dropout 0.5"),
-    Run("pieces", "language shakespeare --unit piece --tied --hidden-size 512 --dropout 0.5"),
+    Run("pieces", "language shakespeare --unit piece --tied"),
     Run("English to French", "translation tatoeba"),
     Run("English to German", "translation shared/translation --source-column en --target-column de"),
     Run("pronunciation, a sixth", "translation cmudict"),

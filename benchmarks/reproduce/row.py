@@ -37,7 +37,7 @@ ROWS = {
     "ablation": Row(
         "Nine LSTMs on JSB chorales, NLL per step", ablation.SOURCE, ablation.CASES, ablation.REMARK, ablation.reading
     ),
-    "order": Row("Temporal order, accuracy", order.SOURCE, order.CASES, order.REMARK),
+    "order": Row("Temporal order, accuracy", order.SOURCE, order.CASES, order.REMARK, order.reading),
     "pixels": Row("MNIST pixel by pixel, accuracy", pixels.SOURCE, pixels.CASES, pixels.REMARK),
     "copy": Row("Copy memory, T = 1000, cross-entropy per step", memory.COPY, memory.LONG, memory.COPY_REMARK),
     "selective": Row("Selective copying, T = 256, accuracy", memory.SELECTIVE, memory.SCALED, memory.SELECTIVE_REMARK),
