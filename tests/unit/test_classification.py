@@ -291,6 +291,11 @@ class TestNgrams:
         assert not hasattr(alone.encoder, "grams")
         assert alone.votes is None
 
+    def test_too_many_classes_for_votes(self):
+        names = [f"{k:05d}" for k in range(600)]
+        model = task((names, [k // 2 for k in range(600)]), embedding_size=4).model(lambda n, **o: nn.GRU(n, 3, **o))
+        assert model.votes is None
+
     def test_saved_models_answer_the_same(self, tmp_path):
         texts, labels = words()
         model = SequenceClassifier(**QUICK, ngrams=3).fit(texts, labels)

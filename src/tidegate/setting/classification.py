@@ -40,7 +40,8 @@ class Classification(Training):
     embedding_size: int = 64
     """Features by which a unit of a text enters the recurrent layers."""
     ngrams: int = 0
-    """Units of the longest n-grams of a text that are read, too; 1 for none, 0 for 2 words or 4 characters."""
+    """Units of the longest n-grams of a text that are read, too; 1 for none, 0 for 2 words or 4 characters (none
+    where there are more than 256 classes)."""
     unit_dropout: float = 0.2
     """Share of the units and n-grams of a text that are hidden, in training."""
     bidirectional: bool = True

@@ -25,7 +25,8 @@ from tidegate.tasks.task import Encoding, MakeLayer
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 FRAMES = 40  # steps of the longest series, where --frame does not say
-NGRAMS = {"character": 4, "word": 2}  # units of the longest, where --ngrams does not say
+PAIRS, VOTING = 2, 4  # words and characters of the longest n-grams, where --ngrams does not say
+CLASSES = 256  # for which n-grams vote then: each has 65,536 numbers
 NAMES = 2.5  # words; texts that are shorter on average are read by character
 
 
@@ -75,16 +76,13 @@ class Vocabulary(Reading):
         return torch.tensor([index.get(one, UNKNOWN) for one in cut(item, self.unit)[: self.longest]] or [UNKNOWN])
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
-        ngrams = self._ngrams(setting) if self.unit == "word" else 1
+        ngrams = (setting.ngrams or PAIRS) if self.unit == "word" else 1
         made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout, ngrams)
         return made, setting.embedding_size
 
     def votes(self, setting: settings.Classification, classes: int) -> NgramVotes | None:
-        longest = self._ngrams(setting) if self.unit == "character" else 1
-        return NgramVotes(classes, longest) if longest > 1 else None
-
-    def _ngrams(self, setting: settings.Classification) -> int:
-        return setting.ngrams or NGRAMS[self.unit]
+        longest = setting.ngrams or (VOTING if classes <= CLASSES else 1)
+        return NgramVotes(classes, longest) if self.unit == "character" and longest > 1 else None
 
 
 def cut(text: str, unit: str) -> list[str]:
