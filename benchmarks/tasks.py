@@ -51,13 +51,13 @@ ARCHIVE = "shared/series_classification"
 TEXTS = "shared/text_classification"
 RUNS = [
     Run("characters", "language shakespeare"),
-    Run("pieces", "language shakespeare --unit piece --tied"),
+    Run("pieces", "language shakespeare --unit piece --tied --embedding-size 256 --dropout 0.5 --epochs 20"),
     Run("English to French", "translation tatoeba"),
     Run("English to German", "translation shared/translation --source-column en --target-column de"),
     Run("pronunciation, a sixth", "translation cmudict"),
     Run(
         "pronunciation",
-        "translation shared/g2p/cmudict.dict",
+        "translation shared/g2p/cmudict.dict --hidden-size 256 --learning-rate 2e-3 --dropout 0.2 --epochs 8",
         "PER 5.45, WER 23.55: LSTM, another split (arXiv 1506.00196)",
     ),
     *(Run(f"names, split {k}", f"classification names --split-seed {k}") for k in range(3)),
