@@ -513,6 +513,7 @@ class TestCommand:
         [
             ([], "DATA or --text"),
             (["a.txt", "--text", "b"], "one of them"),
+            (["--text", "a", "--text", "b"], "--text is given twice"),
             (["--text", "b", "--out", "a.xml"], ".csv or .jsonl"),
             (["--text", "b", "--out", "/nowhere/at/all/a.csv"], "cannot be written"),
         ],

@@ -12,6 +12,7 @@ import tyro
 from tidegate import __version__
 from tidegate.cli.bench import Bench
 from tidegate.cli.cells import Cells
+from tidegate.cli.check import check_lists
 from tidegate.cli.compare import Compare
 from tidegate.cli.compose import Compose
 from tidegate.cli.evaluate import Evaluate
@@ -62,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     speaks = os.environ.get("RANK", "0") == "0"  # of several processes that read the same command line
     try:
         _check_text(arguments)
+        check_lists(arguments)
         command = parsed(arguments, STYLE, speaks=speaks) or tyro.cli(
             Command,
             prog="tidegate",

@@ -7,6 +7,18 @@ from pathlib import Path
 from tidegate.errors import InputError
 
 PICTURES = (".svg", ".png", ".pdf")
+LISTS = ("--text", "--known", "--quantiles")
+
+
+def check_lists(arguments: list[str]) -> None:
+    """Refuse an option for several values that stands there twice: only its last values would count.
+
+    Raises:
+        InputError: it does.
+    """
+    for option in LISTS:
+        if arguments.count(option) > 1:
+            raise InputError("REPEATED", f"{option} is given twice", fix=f"give all values at once: {option} A B")
 
 
 def check_number(option: str, value: int | None, low: int = 1, high: int | None = None) -> None:
