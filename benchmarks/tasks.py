@@ -119,7 +119,7 @@ def table(rows: list[dict], left_out: list[str]) -> str:
         "",
         NOTE,
         "",
-        "| data | score | model | baselines | better | published | minutes | command |",
+        "| task | score | model | baselines | better | published | minutes | command |",
         "|---|---|---:|---|---|---|---:|---|",
     ]
     for row in rows:
@@ -130,8 +130,8 @@ def table(rows: list[dict], left_out: list[str]) -> str:
             )
             unit = f" ({score['unit']})" if score["unit"] not in ("", score["name"]) else ""
             cells = (
-                row["data"] if k == 0 else "",
-                score["name"] + unit,
+                row["name"] if k == 0 else "",
+                (score["name"] + unit).replace("|", "\\|"),
                 f"{score['value']:.4g}",
                 rivals,
                 score["better"],
