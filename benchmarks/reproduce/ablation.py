@@ -15,8 +15,8 @@ REMARK = (
     "over all three sets of the study the forget gate and the output activation matter most. There 200 random "
     "settings a variant, here the same settings for all of them, 100 units each, and seeds that share the order "
     "of the data. With one setting for all, seeds differ so little that small differences count: without its forget "
-    "gate the LSTM is clearly worse, without output gate, with coupled gates or with full gate recurrence a little; the "
-    "output activation, of which the study says more, makes no difference here."
+    "gate the LSTM is clearly worse, without output gate, with coupled gates or with full gate recurrence a little; "
+    "the output activation, of which the study says more, makes no difference here."
 )
 VARIANTS = ("V", "NP", "CIFG", "NFG", "NOAF", "NIG", "NOG", "NIAF", "FGR")
 

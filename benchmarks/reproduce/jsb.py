@@ -8,8 +8,8 @@ from .case import Case
 SOURCE = "Bai et al. 2018, arXiv 1803.01271, Table 1"
 REMARK = (
     "One layer, and the mask of recurrent dropout, which the published models do without: with dropout of the outputs "
-    "alone an LSTM of 100 units scored 8.43, the GRU 8.52. The published sizes are not printed; units, dropout and rates "
-    "here are the best of six to nine on validation, with a seed that is not in the table."
+    "alone an LSTM of 100 units scored 8.43, the GRU 8.52. The published sizes are not printed; units, dropout and "
+    "rates here are the best of six to nine on validation, with a seed that is not in the table."
 )
 
 

