@@ -85,6 +85,8 @@ def test_the_command_writes_the_same_files_and_speaks_once(tmp_path, capfd) -> N
         "2",
         "--dropout",
         "0",
+        "--recurrent-dropout",
+        "0",
         "--precision",
         "float64",
     ]
