@@ -1,7 +1,7 @@
 """Every exception that Tidegate raises on purpose, as one tree.
 
-An error says what was expected, what came, and what to do about it. ``code`` is stable and
-meant for programs; the message is meant for people.
+An error says what was expected, what came, and what to do about it: of a name that is nearly right, which was
+meant. ``code`` is stable and meant for programs; the message is meant for people.
 """
 
 from __future__ import annotations
