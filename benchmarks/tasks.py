@@ -22,11 +22,15 @@ SHARED = ROOT.parent / "shared" / "data"
 
 @dataclass(frozen=True)
 class Run:
-    """One row: the arguments of ``tidegate train``; ``published`` is a figure of others with its source."""
+    """One row: the arguments of ``tidegate train``; ``published`` is a figure of others with its source.
+
+    Of more than one seed, the others stand in tasks.json only.
+    """
 
     name: str
     arguments: str
     published: str = ""
+    seeds: int = 1
 
     @property
     def missing(self) -> str:
@@ -65,13 +69,15 @@ RUNS = [
         "sentiment",
         f"classification {TEXTS}/stsa.binary.train --valid {TEXTS}/stsa.binary.dev --test {TEXTS}/stsa.binary.test",
         "0.863: two layers of LSTM, pretrained word vectors (arXiv 1503.00075)",
+        seeds=3,
     ),
     Run(
         "questions",
         f"classification {TEXTS}/TREC.train.all --test {TEXTS}/TREC.test.all --encoding latin-1 --label-end :",
+        seeds=3,
     ),
     *(
-        Run(name, f"classification {ARCHIVE}/{name}_TRAIN.ts --test {ARCHIVE}/{name}_TEST.ts")
+        Run(name, f"classification {ARCHIVE}/{name}_TRAIN.ts --test {ARCHIVE}/{name}_TEST.ts", seeds=3)
         for name in ("JapaneseVowels", "BasicMotions", "GunPoint", "ItalyPowerDemand", "ArrowHead")
     ),
     Run("El Niño", "forecast elnino --time month --horizon 12 --quantiles 0.1 0.5 0.9"),
@@ -79,8 +85,9 @@ RUNS = [
         "ETTh1",
         "forecast shared/series/ETTh1.csv --target OT --time date --horizon 96 --difference linear "
         "--quantiles 0.1 0.5 0.9 --valid-share 0.2 --test-share 0.2 --epochs 12 --patience 4",
+        seeds=3,
     ),
-    Run("digits", "speech fsdd"),
+    Run("digits", "speech fsdd", seeds=3),
     Run("strings of digits", "speech fsdd --join 7 --batch-size 8"),
     Run("chorales", "music jsb", f"LSTM 8.45, GRU 8.43 ({BAI})"),
     Run("folk tunes", "music shared/music/Nottingham.mat", f"LSTM 3.29, GRU 3.46 ({BAI})"),
@@ -88,12 +95,19 @@ RUNS = [
 
 
 def ran(run: Run, work: Path) -> dict:
-    """The scores of a run, trained now unless they are there."""
-    out = work / run.name.replace(" ", "-").replace(",", "")
+    """The scores of a run with all values of its seeds, trained now unless they are there."""
+    first, *others = (_trained(run, work, seed) for seed in range(run.seeds))
+    for k, score in enumerate(first["scores"]):
+        score["values"] = [score["value"], *(other["scores"][k]["value"] for other in others)]
+    return first
+
+
+def _trained(run: Run, work: Path, seed: int) -> dict:
+    out = work / (run.name.replace(" ", "-").replace(",", "") + (f"-seed-{seed}" if seed else ""))
     record = out / "minutes.json"
     if not record.exists():
         start, before = time.monotonic(), _processor_seconds()
-        subprocess.run(run.command(out), check=True)
+        subprocess.run([*run.command(out), *(["--seed", str(seed)] if seed else [])], check=True)
         spent = {"minutes": time.monotonic() - start, "processor_minutes": _processor_seconds() - before}
         record.write_text(json.dumps({name: seconds / 60 for name, seconds in spent.items()}))
     card = json.loads((out / "model.json").read_text())

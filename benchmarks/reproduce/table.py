@@ -58,7 +58,8 @@ def _line(case: Case, runs: list[dict[str, Any]]) -> str:
 
 def _by_command(path: Path) -> str:
     """Rows 7 and 8, which `benchmarks/tasks.py` measured by the commands that users give."""
-    head = "| data | score | ours | best baseline | seeds | published | minutes |\n|---|---|---|---|---|---|---|"
+    columns = ("data", "score", "ours", "spread", "seeds", "best baseline", "published", "minutes")
+    head = f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|"
     rows = {row["name"]: row for row in json.loads(path.read_text(encoding="utf-8"))}
     lines = [line for name, scores in COMMANDED.items() for line in _scored(name, scores, rows.get(name))]
     return "## By the commands of users\n\n`python benchmarks/tasks.py`, which has the commands.\n\n" + "\n".join(
@@ -68,14 +69,16 @@ def _by_command(path: Path) -> str:
 
 def _scored(name: str, scores: tuple[str, ...], row: dict[str, Any] | None) -> list[str]:
     if row is None:
-        return [f"| {name} | not run yet | | | 0 | | |"]
+        return [f"| {name} | not run yet | | | 0 | | | |"]
     lines = []
     for score in (one for one in row["scores"] if one["name"] in scores):
         pick = max if score["better"] == "higher" else min
         rival = pick(score["baselines"], key=score["baselines"].get)
+        values = score["values"]
+        spread = f"{statistics.stdev(values):.2g}" if len(values) > 1 else ""
         lines.append(
-            f"| {name} | {score['name']} | {score['value']:.4g} | {rival} {score['baselines'][rival]:.4g} | 1 | "
-            f"{row['published'] or '-'} | {row['processor_minutes']:.1f} |"
+            f"| {name} | {score['name']} | {statistics.mean(values):.4g} | {spread} | {len(values)} | "
+            f"{rival} {score['baselines'][rival]:.4g} | {row['published'] or '-'} | {row['processor_minutes']:.1f} |"
         )
     return lines
 
