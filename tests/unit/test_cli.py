@@ -99,6 +99,8 @@ def fails(capsys, *arguments: str) -> str:
         (series(), ["bad.csv", "--target", "units", "--epochs", "-1"], "--epochs is -1"),
         (series(), ["bad.csv", "--target", "units", "--workers", "0"], "--workers is 0"),
         (series(), ["bad.csv", "--target", "units", "--cells", "=lstm"], "'' cannot be the name"),
+        ('task = "music"', ["bad.toml", "--config", "bad.toml", "--task", "forecast"], "settings of the task 'music'"),
+        (series(), ["bad.csv", "--target", "units", "--config", "none.toml"], "none.toml"),
         (None, ["bad\udcff.csv"], "not valid UTF-8"),
         (series(), ["bad.csv", "--target", "units", "--cells", "none.py:A"], "none.py"),
     ],
@@ -125,6 +127,24 @@ def test_compare_runs_a_users_file_and_a_users_cell(here, capsys) -> None:
     again = capsys.readouterr().out
     assert re.search(r"report: out/report.html   \d+ s \(4 runs from earlier sessions\)\n", again)
     assert "No evidence on sales.csv" in again.splitlines()[-1]
+
+
+def test_compare_takes_the_settings_of_the_task_from_a_file(here, capsys) -> None:
+    rows = [
+        f"2024-{month:02}-{day:02},{shop},{day % 7 + day % 3}"
+        for shop in "ab"
+        for month in (7, 8)
+        for day in range(1, 32)
+    ]
+    (here / "shops.csv").write_text("\n".join(["day,shop,sold", *rows]) + "\n")
+    (here / "a.toml").write_text('time = "day"\nseries = "shop"\nhorizon = 2\nhidden_size = 3\n')
+    arguments = ["compare", "shops.csv", "--target", "sold", "--cells", "rnn", "--seeds", "1", "--epochs", "1"]
+    assert "shop" in fails(capsys, *arguments)  # no series of numbers
+    assert main([*arguments, "--params", "1k", "--out", "out", "--workers", "1", "--config", "a.toml"]) == 0
+    assert "the comparison decides on hidden_size by itself" in capsys.readouterr().out
+    record = json.loads((here / "out" / "report.json").read_text())
+    assert "series = 'shop', time = 'day', horizon = 2" in record["protocol"]["settings of the task"]
+    assert record["cells"][0]["hidden_size"] > 3
 
 
 def test_results_of_different_data_lie_apart() -> None:

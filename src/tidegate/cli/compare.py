@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +14,12 @@ from rich.table import Table
 
 from tidegate.cli.cell import load_all
 from tidegate.cli.check import check_number
+from tidegate.cli.config import read_config
 from tidegate.cli.console import console, shown_as, table
 from tidegate.cli.folder import check_folder, folder_name
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
+from tidegate.setting import Training, from_toml
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Compare:
     """classification, forecast, language, music, speech or translation; told by the file's kind unless given."""
     target: Annotated[str | None, shown_as("COLUMN")] = None
     """The column of a CSV file that is to be forecast."""
+    config: Annotated[Path | None, shown_as("FILE")] = None
+    """The task's own settings as TOML, such as the time and series columns of a table: tidegate train TASK
+    --print-config prints all. Those of model and training are the comparison's."""
     cells: Annotated[str, tyro.conf.arg(metavar="CELLS")] = "rnn,lstm,peepholelstm,gru"
     """Cells, separated by commas: names of the zoo, FILE.py:CLASS, or NAME=CELL to rename one."""
     params: Annotated[str | None, shown_as("COUNT")] = None
@@ -61,12 +66,14 @@ class Compare:
         from tidegate import compare, report, tasks  # slow to load: not for --help
         from tidegate.cli.progress import LiveProgress
 
-        task = tasks.load(self.data, self.task, target=self.target)
+        name = tasks.name_of(self.data, self.task)
+        setting, left = _told(self.config, tasks.TASKS[name].standard())
+        task = tasks.load(self.data, name, setting, target=self.target)
         out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
         check_folder(out, "the results")
         screen = console()
         screen.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}", markup=False)
-        for warning in task.data.warnings:
+        for warning in (*left, *task.data.warnings):
             screen.print(f"note: {warning}", style="yellow", markup=False)
         with LiveProgress(screen, list(cells), self.seeds, task.metric) as progress:
             record = compare.run(
@@ -108,6 +115,17 @@ def parse_count(text: str | None) -> int | None:
             "PARAMS", f"--params {text!r} is not a number of parameters", fix="write e.g. 50000, 50k or 1.5M"
         )
     return count
+
+
+def _told(path: Path | None, standard: Training) -> tuple[Training, list[str]]:
+    """The standard settings with those of the task alone as the file has them, and what to say of its others."""
+    if path is None:
+        return standard, []
+    told = from_toml(read_config(path), type(standard), str(path), standard)
+    own = told.own_names()
+    setting = replace(standard, **{name: getattr(told, name) for name in own})
+    left = [name for name in told.names() if name not in own and getattr(told, name) != getattr(standard, name)]
+    return setting, [f"the comparison decides on {', '.join(left)} by itself"] if left else []
 
 
 def _time(record: ComparisonRecord) -> str:

@@ -12,6 +12,7 @@ import tyro
 
 from tidegate import setting as settings
 from tidegate.cli.cell import load as load_cell
+from tidegate.cli.config import read_config
 from tidegate.cli.console import console, shown_as
 from tidegate.cli.folder import check_folder, folder_name
 from tidegate.cli.score import score_table
@@ -146,7 +147,7 @@ def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Tr
 
     order = read(tyro.MISSING_NONPROP)
     if order.config is not None:
-        order = read(Order(from_toml(_read(order.config), OPTIONS[task], str(order.config))))
+        order = read(Order(from_toml(read_config(order.config), OPTIONS[task], str(order.config))))
     return Train(order)
 
 
@@ -177,10 +178,3 @@ def _out(order: Order[Any]) -> Path:
     out = order.out or Path("tidegate-models") / folder_name(address_of(order.data), task, None)
     check_folder(out, "the model")
     return out
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("CONFIG", f"--config {path} cannot be read: {error}", fix="check the file") from error

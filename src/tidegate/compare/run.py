@@ -118,7 +118,10 @@ def run(
         metric=task.metric,
         unit=task.unit,
         data=task.data,
-        protocol=_protocol(recipe, seeds, settings, epochs or recipe.epochs, budget),
+        protocol={
+            **_protocol(recipe, seeds, settings, epochs or recipe.epochs, budget),
+            "settings of the task": _told(task),
+        },
         machine=_machine(workers),
         seconds=time.monotonic() - start,
         reused=reused,
@@ -225,6 +228,14 @@ def _protocol(recipe: Recipe, seeds: int, settings: tuple[Setting, ...], epochs:
         "test": "touched once, by the parameters of the epoch that validated best",
         "decision": "paired t test, Holm's correction over all pairs, level 0.05",
     }
+
+
+def _told(task: AnyTask) -> str:
+    """The task's own settings that are not those of every comparison of its kind."""
+    standard = task.standard()
+    values = {name: getattr(task.setting, name) for name in task.setting.own_names()}
+    changed = [f"{name} = {value!r}" for name, value in values.items() if value != getattr(standard, name)]
+    return ", ".join(changed) or "standard"
 
 
 def _machine(workers: int) -> dict[str, str]:

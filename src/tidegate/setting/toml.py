@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import tomllib
+from dataclasses import replace
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -27,13 +28,14 @@ def to_toml(setting: Training) -> str:
     return tomli_w.dumps({"task": setting.task, **{name: value for name, value in values.items() if value is not None}})
 
 
-def from_toml(text: str, kind: type[S], name: str = "the configuration") -> S:
-    """Settings from TOML; what the text does not name keeps its default.
+def from_toml(text: str, kind: type[S], name: str = "the configuration", base: S | None = None) -> S:
+    """Settings from TOML; what the text does not name keeps its default, or what it is in ``base``.
 
     Args:
         text: as ``to_toml`` writes it.
         kind: whose settings they are.
         name: what the text is called in errors.
+        base: settings in place of the defaults.
 
     Raises:
         InputError: not TOML, a key that is no setting, a value of another kind or out of range, or
@@ -55,7 +57,7 @@ def from_toml(text: str, kind: type[S], name: str = "the configuration") -> S:
                 fix="correct or remove it",
             )
         values[key] = _fitted(value, hints[key], key, name)
-    setting = kind(**values)
+    setting = replace(base or kind(), **values)
     setting.check()
     return setting
 

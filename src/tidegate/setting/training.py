@@ -76,8 +76,13 @@ class Training:
     @classmethod
     def names(cls) -> list[str]:
         """All settings: those of the task alone first, then those of the model, then those of its training."""
+        return cls.own_names() + [field.name for field in fields(Training)]
+
+    @classmethod
+    def own_names(cls) -> list[str]:
+        """The settings of the task alone."""
         every, shared = ([field.name for field in fields(kind)] for kind in (cls, Training))
-        return [name for name in every if name not in shared] + shared
+        return [name for name in every if name not in shared]
 
     @classmethod
     def ranges(cls) -> dict[str, Range]:

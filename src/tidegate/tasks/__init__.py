@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tidegate.data import BUNDLED, PREFIX, Source, address_of, locate, with_parts
+from tidegate.data import BUNDLED, PREFIX, Bundled, Source, address_of, locate, with_parts
 from tidegate.errors import InputError
 from tidegate.setting import Training
 from tidegate.tasks.classification import Classification
@@ -42,6 +42,7 @@ __all__ = [
     "Translation",
     "from_json",
     "load",
+    "name_of",
 ]
 
 KINDS: tuple[type[AnyTask], ...] = (
@@ -98,11 +99,9 @@ def load(
         InputError: the data cannot be used, the task is unknown or another one than that of a bundled set, or
             ``target`` is absent or of no use.
     """
-    address = data.address if isinstance(data, Source) else address_of(data)
-    entry = BUNDLED.get(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else None
-    name = task or (setting.task if setting else None) or (entry.task if entry else _guessed(Path(address)))
-    if name not in TASKS:
-        raise InputError("TASK_UNKNOWN", f"there is no task {name!r}", fix=f"take one of {', '.join(TASKS)}")
+    address, entry = _found(data)
+    told = setting.task if setting and setting.task in TASKS else None  # generated problems share their settings
+    name = name_of(data, task or told)
     kind = TASKS[name]
     source = data if isinstance(data, Source) else locate(address, folders=kind.reads_folders)
     source = with_parts(source, valid=valid, test=test, folders=kind.reads_folders)
@@ -114,6 +113,25 @@ def load(
         )
     setting = setting or kind.standard()
     return kind(source, _aimed(setting, target or (entry.target if entry else None)), encoding)
+
+
+def name_of(data: str | os.PathLike[str] | Source, task: str | None = None) -> str:
+    """The task that is named, or else that of a bundled set or of a file's suffix, as ``load`` takes them.
+
+    Raises:
+        InputError: the file is not there, its name does not say what is to be learnt, or the task is unknown.
+    """
+    address, entry = _found(data)
+    name = task or (entry.task if entry else _guessed(Path(address)))
+    if name not in TASKS:
+        raise InputError("TASK_UNKNOWN", f"there is no task {name!r}", fix=f"take one of {', '.join(TASKS)}")
+    return name
+
+
+def _found(data: str | os.PathLike[str] | Source) -> tuple[str, Bundled | None]:
+    """Where the data are, and what is known of them if they are bundled."""
+    address = data.address if isinstance(data, Source) else address_of(data)
+    return address, BUNDLED.get(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else None
 
 
 def _aimed(setting: Training, target: str | None) -> Training:
