@@ -7,7 +7,7 @@ from tidegate.compare.statistic import ENOUGH_SEEDS, pairs
 from tidegate.records import PairRecord
 from tidegate.setting import Music
 
-from .case import Case, results_of
+from .case import Case, listed, results_of
 
 SOURCE = "Greff et al. 2017, arXiv 1503.04069"
 REMARK = (
@@ -48,14 +48,13 @@ def reading(records: list[dict[str, Any]]) -> str:
     if not found:
         return ""
     columns = ("variant less vanilla", "difference", "95 % interval", "p", "p, Bonferroni", "common seeds")
-    head = f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|"
     few = f" Fewer than {ENOUGH_SEEDS} seeds are no evidence." if found[0].seeds < ENOUGH_SEEDS else ""
     lines = [
         f"| {pair.a} | {pair.difference:+.4f} | {pair.low:+.4f} to {pair.high:+.4f} | {pair.p:.2g} | "
         f"{min(1.0, 8 * pair.p):.2g} | {pair.seeds} |"
         for pair in found
     ]
-    return f"\n\nPaired t tests.{few}\n\n{head}\n" + "\n".join(lines)
+    return f"\n\nPaired t tests.{few}\n\n{listed(columns, lines)}"
 
 
 def _against_vanilla(name: str, scores: dict[str, dict[int, float]]) -> PairRecord:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -115,3 +115,9 @@ def results_of(case: Case, records: list[dict[str, Any]]) -> Iterator[dict[str, 
     """All results of a case, by seed."""
     seeds = sorted({record["seed"] for record in records})
     yield from (one for seed in seeds if (one := found(case, seed, records)))
+
+
+def listed(columns: Iterable[str], lines: Iterable[str]) -> str:
+    """A table with these columns."""
+    names = list(columns)
+    return "\n".join([f"| {' | '.join(names)} |", "|---" * len(names) + "|", *lines])

@@ -7,10 +7,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from .case import Case, read, results_of
+from .case import Case, listed, read, results_of
 from .row import ROWS, Row
 
 INTRODUCTION = """# Published rows, run again
@@ -18,7 +19,7 @@ INTRODUCTION = """# Published rows, run again
 Written by `python -m benchmarks.reproduce table` from `reproduce/*.jsonl`, which `python -m benchmarks.reproduce ROW
 --seeds N` makes. Ours is the mean over seeds of the test score of the epoch that validated best, the spread its
 standard deviation. Minutes are of one process with one thread on a machine busy with other work: an upper bound."""
-HEAD = "| case | ours | spread | seeds | published | parameters | minutes |\n|---|---|---|---|---|---|---|"
+COLUMNS = ("case", "ours", "spread", "seeds", "published", "parameters", "minutes")
 COMMANDED = {
     "pronunciation": ("PER", "WER"),
     "English to German": ("BLEU", "chrF"),
@@ -41,7 +42,7 @@ def _section(name: str, row: Row, records: list[dict[str, Any]]) -> str:
     lines = [_line(case, list(results_of(case, records))) for case in row.cases]
     said = "" if not row.remark else f"\n\n{row.remark}"
     extra = row.reading(records) if row.reading and records else ""
-    return f"## {row.title}\n\n`{name}`; published: {row.source}\n\n{HEAD}\n" + "\n".join(lines) + said + extra
+    return f"## {row.title}\n\n`{name}`; published: {row.source}\n\n{listed(COLUMNS, lines)}{said}{extra}"
 
 
 def _line(case: Case, runs: list[dict[str, Any]]) -> str:
@@ -59,12 +60,10 @@ def _line(case: Case, runs: list[dict[str, Any]]) -> str:
 def _by_command(path: Path) -> str:
     """Rows 7 and 8, which `benchmarks/tasks.py` measured by the commands that users give."""
     columns = ("data", "score", "ours", "spread", "seeds", "best baseline", "published", "minutes")
-    head = f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|"
     rows = {row["name"]: row for row in json.loads(path.read_text(encoding="utf-8"))}
     lines = [line for name, scores in COMMANDED.items() for line in _scored(name, scores, rows.get(name))]
-    return "## By the commands of users\n\n`python benchmarks/tasks.py`, which has the commands.\n\n" + "\n".join(
-        [head, *lines]
-    )
+    where = "`python benchmarks/tasks.py`, which has the commands."
+    return f"## By the commands of users\n\n{where}\n\n{listed(columns, lines)}"
 
 
 def _scored(name: str, scores: tuple[str, ...], row: dict[str, Any] | None) -> list[str]:
@@ -95,4 +94,5 @@ def _draw(row: Row, records: list[dict[str, Any]], path: Path) -> None:
     axes.set(xlabel="batches of 32", ylabel="mean squared error, validation", yscale="log", title=row.title)
     if records:
         axes.legend()
-    figure.savefig(path, metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": path.name}):  # the same figure is the same file
+        figure.savefig(path, metadata={"Date": None})
