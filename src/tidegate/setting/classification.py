@@ -40,10 +40,10 @@ class Classification(Training):
     embedding_size: int = 64
     """Features by which a unit of a text enters the recurrent layers."""
     ngrams: int = 0
-    """Units of the longest n-grams of a text that are read, too; 1 for none, 0 for 2 words or 4 characters (none
-    where there are more than 256 classes)."""
+    """Units of the longest n-grams of a text that vote beside the layers, those of words with 3 to 6 letters in a
+    row; 1 for none, 0 for 2 words or 4 characters (none where there are more than 256 classes)."""
     unit_dropout: float = 0.2
-    """Share of the units and n-grams of a text that are hidden, in training."""
+    """Share of the units of a text that are hidden from the layers, in training."""
     bidirectional: bool = True
     """Read each sequence from its end, too; --no-bidirectional for not."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"

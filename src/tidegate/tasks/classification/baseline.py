@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import hstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from tidegate.tasks.classification.encoding import Scale, Vocabulary, cut
+from tidegate.tasks.classification.encoding import VOTING, Scale, Vocabulary, cut
 from tidegate.tasks.classification.score import log_loss
+from tidegate.tasks.classification.vote import LETTERS
 from tidegate.tasks.classification.warp import warped_neighbours
 
 STEPS = 64  # to which series are resampled
 STRENGTHS = {"text": (1.0, 10.0, 100.0), "series": (0.01, 0.1, 1.0, 10.0)}  # C of logistic regression
 ITERATIONS = 300
+SPELT = 5_000_000  # letters of training texts, about half a minute
 WARPED = 3_000_000_000  # cells of dynamic time warping, about a minute
 PAIRS = 1_000_000_000  # of test and training series
 
@@ -59,22 +62,39 @@ def majority(shares: Sequence[float], rows: int) -> Rival:
 
 
 def text_rivals(reading: Vocabulary, train: Part, valid: Part, test: Part) -> list[Rival]:
-    """Logistic regression on n-grams of the units that the model reads."""
-    most = 4 if reading.unit == "character" else 2
-    counted = TfidfVectorizer(analyzer=lambda text: _grams(cut(text, reading.unit), most), sublinear_tf=True, min_df=1)
-    try:
-        features = counted.fit_transform(train.items)
-    except ValueError:  # training texts without a single unit
+    """Logistic regression on n-grams of the units that the model reads, and of the letters of words."""
+    most = VOTING[reading.unit]
+    counts = [_counted(lambda text: _grams(["", *cut(text, reading.unit), ""], 1, most), train, valid, test)]
+    if not counts[0]:  # training texts without a single unit
         return []
     how = f"logistic regression on TF-IDF of 1 to {most} {reading.unit}s in a row"
-    rest = [counted.transform(part.items) for part in (valid, test)]
-    chances, chosen = _logistic("text", [features, *rest], train, valid)
-    return [Rival("n-grams", chances, f"{how}; {chosen}")]
+    chances, chosen = _logistic("text", counts[0], train, valid)
+    found = [Rival("n-grams", chances, f"{how}; {chosen}")]
+    if reading.unit == "word" and sum(map(len, train.items)) <= SPELT:
+        counts.append(_counted(lambda text: _spelt(cut(text, "word")), train, valid, test))
+        both = [hstack(pair, format="csr") for pair in zip(*counts, strict=True)]
+        chances, chosen = _logistic("text", both, train, valid)
+        letters = f"and of {LETTERS[0]} to {LETTERS[1]} letters in a row within words"
+        found.append(Rival("n-grams and letters", chances, f"{how}, {letters}; {chosen}"))
+    return found
 
 
-def _grams(units: list[str], most: int) -> list[str]:
-    edged = ["", *units, ""]  # the ends of a text are worth knowing
-    return ["\0".join(edged[at : at + n]) for n in range(1, most + 1) for at in range(len(edged) - n + 1)]
+def _counted(analyzer: Callable[[str], list[str]], *parts: Part) -> list[Any]:
+    """TF-IDF of each part, weighed by the first one; nothing where that holds nothing."""
+    counter = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, min_df=1)
+    try:
+        return [counter.fit_transform(parts[0].items), *(counter.transform(part.items) for part in parts[1:])]
+    except ValueError:
+        return []
+
+
+def _spelt(words: list[str]) -> list[str]:
+    return [gram for word in words for gram in _grams(["", *word, ""], *LETTERS)]
+
+
+def _grams(units: list[str], least: int, most: int) -> list[str]:
+    """Of texts or words between their ends, which are worth knowing."""
+    return ["\0".join(units[at : at + n]) for n in range(least, most + 1) for at in range(len(units) - n + 1)]
 
 
 def series_rivals(reading: Scale, train: Part, valid: Part, test: Part) -> list[Rival]:

@@ -24,8 +24,11 @@ class Sequences(Batch):
 
 
 def padded(sequences: Sequence[torch.Tensor], targets: torch.Tensor) -> Sequences:
-    """A batch of these."""
+    """A batch of these; the letters of words are padded, too."""
     lengths = torch.tensor([len(one) for one in sequences])
+    if sequences[0].dim() == 2:
+        width = max(one.shape[1] for one in sequences)
+        sequences = [torch.nn.functional.pad(one, (0, width - one.shape[1])) for one in sequences]
     return Sequences(torch.nn.utils.rnn.pad_sequence(list(sequences)), targets, lengths)
 
 

@@ -18,15 +18,21 @@ from numpy.typing import NDArray
 from tidegate import setting as settings
 from tidegate.data.labelled import Label, Labelled, Values
 from tidegate.errors import InputError
-from tidegate.tasks.classification.embedding import NgramVotes, UnitEmbedding
+from tidegate.tasks.classification.embedding import UnitEmbedding
 from tidegate.tasks.classification.model import Classifier
+from tidegate.tasks.classification.vote import END, FIRST, TextVotes
 from tidegate.tasks.task import Encoding, MakeLayer
 
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 FRAMES = 40  # steps of the longest series, where --frame does not say
-PAIRS, VOTING = 2, 4  # words and characters of the longest n-grams, where --ngrams does not say
-CLASSES = 256  # for which n-grams vote then: each has 65,536 numbers
+VOTING = {"word": 2, "character": 4}  # units of the longest n-grams, where --ngrams does not say
+WEIGHTS = {
+    "word": 4.5,
+    "character": 3.0,
+}  # of their votes: at 1 rare ones learn too slowly, at 8 they are learnt by heart
+CLASSES = 256  # for which n-grams vote then: the more there are, the fewer rows has the table of votes
+LETTERS = 20  # of a word that are read
 NAMES = 2.5  # words; texts that are shorter on average are read by character
 
 
@@ -35,13 +41,13 @@ class Reading(ABC):
 
     @abstractmethod
     def encode(self, item: Any) -> torch.Tensor:
-        """The steps of a sequence: [T] int64, or [T, C] float32."""
+        """The steps of a sequence: [T] int64 units, [T, 1 + L] int32 units with their letters, or [T, C] float32."""
 
     @abstractmethod
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
         """What the recurrent layers read through, and how many features it gives."""
 
-    def votes(self, setting: settings.Classification, classes: int) -> NgramVotes | None:
+    def votes(self, setting: settings.Classification, classes: int) -> TextVotes | None:
         """What is read beside the recurrent layers, if anything is."""
         del setting, classes
         return None
@@ -73,16 +79,17 @@ class Vocabulary(Reading):
 
     def encode(self, item: str) -> torch.Tensor:
         index: dict[str, int] = vars(self)["_index"]
-        return torch.tensor([index.get(one, UNKNOWN) for one in cut(item, self.unit)[: self.longest]] or [UNKNOWN])
+        units = cut(item, self.unit)[: self.longest] or [""]
+        found = torch.tensor([index.get(one, UNKNOWN) for one in units])
+        return found if self.unit == "character" else torch.cat([found[:, None].int(), _letters(units)], dim=1)
 
     def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
-        ngrams = (setting.ngrams or PAIRS) if self.unit == "word" else 1
-        made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout, ngrams)
+        made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
         return made, setting.embedding_size
 
-    def votes(self, setting: settings.Classification, classes: int) -> NgramVotes | None:
-        longest = setting.ngrams or (VOTING if classes <= CLASSES else 1)
-        return NgramVotes(classes, longest) if self.unit == "character" and longest > 1 else None
+    def votes(self, setting: settings.Classification, classes: int) -> TextVotes | None:
+        longest = setting.ngrams or (VOTING[self.unit] if classes <= CLASSES else 1)
+        return TextVotes(classes, longest, WEIGHTS[self.unit], letters=self.unit == "word") if longest > 1 else None
 
 
 def cut(text: str, unit: str) -> list[str]:
@@ -93,6 +100,13 @@ def cut(text: str, unit: str) -> list[str]:
         ['who', "'", 's', 'there', '?']
     """
     return list(text) if unit == "character" else WORD.findall(text.casefold())
+
+
+def _letters(words: list[str]) -> torch.Tensor:
+    """[T, L] int32: the letters of each word between its ends, an unknown word's too."""
+    symbols = [[END, *(ord(letter) + FIRST for letter in word[:LETTERS]), END] for word in words]
+    width = max(map(len, symbols))
+    return torch.tensor([row + [0] * (width - len(row)) for row in symbols], dtype=torch.int32)
 
 
 def _names(texts: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tidegate import setting as settings
-from tidegate.tasks.classification.embedding import NgramVotes, UnitEmbedding
+from tidegate.tasks.classification.vote import TextVotes
 from tidegate.tasks.task import Batch, MakeLayer
 
 
@@ -15,15 +15,15 @@ class Classifier(torch.nn.Module):
     """One answer for each sequence.
 
     Equations:
-        h[0..T-1] = layer(encoder(x));  logits = (W pool(h) + b) / temperature
+        h[0..T-1] = layer(encoder(x));  logits = (W pool(h) + b + votes(x)) / temperature
 
     Pooling sees valid steps only: the last one (of the direction from the end, the first), their mean, the
     largest value of each unit, or their mean weighted by softmax over time of v . tanh(V h[t]).
-    Where n-grams of words are read, the head also sees what the layers read, without order: sum_t encoder(x)[t] /
-    sqrt(T). Those of characters vote for classes, and their votes are added to W pool(h) + b.
+    The n-grams of a text vote for the classes beside the layers; those of series do not.
 
     Shapes:
-        inputs: [T, B] int64 units or [T, B, C] float; logits [B, classes].
+        inputs: [T, B] units, [T, B, 1 + L] units each followed by its letters, or [T, B, C] float; logits
+        [B, classes].
 
     References:
         attention: Yang et al. 2016, doi 10.18653/v1/N16-1174. temperature: Guo et al. 2017, arXiv 1706.04599; it is
@@ -39,7 +39,7 @@ class Classifier(torch.nn.Module):
         layer: MakeLayer,
         setting: settings.Classification,
         classes: int,
-        votes: NgramVotes | None = None,
+        votes: TextVotes | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -52,8 +52,7 @@ class Classifier(torch.nn.Module):
                 torch.nn.Linear(width, width), torch.nn.Tanh(), torch.nn.Linear(width, 1, bias=False)
             )
         self.dropout = torch.nn.Dropout(setting.dropout)
-        self.direct = isinstance(encoder, UnitEmbedding) and encoder.ngrams > 1
-        self.head = torch.nn.Linear(width + self.direct * self.layer.input_size, classes)
+        self.head = torch.nn.Linear(width, classes)
         self.votes = votes
         self.register_buffer("temperature", torch.ones(()))
 
@@ -63,12 +62,8 @@ class Classifier(torch.nn.Module):
         assert batch.lengths is not None
         series = batch.inputs.is_floating_point()
         inputs = batch.inputs.to(self.head.weight.dtype) if series else batch.inputs
-        features = self.encoder(inputs)
-        hidden, _ = self.layer(features, lengths=batch.lengths)
-        seen = self.dropout(self._pooled(hidden, batch.lengths))
-        if self.direct:
-            seen = torch.cat([seen, _bag(features, batch.lengths)], dim=1)
-        logits = self.head(seen)
+        hidden, _ = self.layer(self.encoder(inputs), lengths=batch.lengths)
+        logits = self.head(self.dropout(self._pooled(hidden, batch.lengths)))
         if self.votes is not None:
             logits = logits + self.votes(batch.inputs, batch.lengths)
         return logits / self.temperature, None
@@ -91,12 +86,6 @@ class Classifier(torch.nn.Module):
             return ends
         width = hidden.shape[2] // 2
         return torch.cat([ends[:, :width], hidden[0, :, width:]], dim=1)
-
-
-def _bag(features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """[T, B, features] to [B, features]; long texts weigh more, but less than by their length."""
-    total = features.masked_fill(_padding(features, lengths), 0.0).sum(0)
-    return total / lengths[:, None].to(features.dtype).sqrt()
 
 
 def _padding(steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

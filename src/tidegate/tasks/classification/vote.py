@@ -1,0 +1,117 @@
+"""What n-grams say about the class of a text, each by itself: those of its units and those of its words' letters."""
+
+from __future__ import annotations
+
+import torch
+
+BUCKETS = 1 << 18  # rows of a table; with many classes fewer, so that it holds at most so many numbers:
+NUMBERS = 1 << 23
+HIDDEN = 0.5  # share of the n-grams that training does not see
+LETTERS = (3, 6)  # in a row: the shortest and the longest n-grams within a word
+NOTHING, END, FIRST = 0, 1, 2  # symbols: behind a text or word; at both its ends; those of its own, from here on
+MULTIPLIERS = (0x9E3779B1, 0x85EBCA6B)  # odd, below 2^32, so that products with 31 bits stay below 2^63
+LOWEST = (1 << 31) - 1
+
+
+class TextVotes(torch.nn.Module):
+    """The votes of a text's n-grams of units and, where its steps bring their letters, of those within words.
+
+    Args:
+        classes: how many there are.
+        longest: units of the longest n-gram.
+        weight: of a vote.
+        letters: whether steps bring them.
+
+    Shapes:
+        inputs [T, B] units, or [T, B, 1 + L] units each followed by its letters, and lengths [B], to [B, classes].
+    """
+
+    def __init__(self, classes: int, longest: int, weight: float, letters: bool) -> None:
+        super().__init__()
+        self.units = NgramVotes(classes, 1, longest, weight)
+        self.letters = NgramVotes(classes, *LETTERS, weight) if letters else None
+
+    def forward(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        units = inputs if self.letters is None else inputs[..., 0]
+        answer: torch.Tensor = self.units(_ended(units, lengths))
+        if self.letters is not None:
+            answer = answer + self.letters(inputs[..., 1:].permute(2, 0, 1))
+        return answer
+
+
+class NgramVotes(torch.nn.Module):
+    """What each n-gram of symbols says about the classes, by itself.
+
+    Equations:
+        logits = weight / sqrt(K) sum_k V[bucket(g_k)],  g_1 ... g_K all n-grams of ``shortest`` to ``longest`` symbols
+
+    Training hides each n-gram with probability 1/2, and the others count twice. V begins at zero. The weight says how
+    fast V takes effect: Adam's steps are of one size, and most n-grams are rare.
+
+    Args:
+        classes: how many there are.
+        shortest: symbols of the shortest n-gram.
+        longest: of the longest.
+        weight: of a vote.
+
+    Shapes:
+        symbols [S, ..., B] int, 0 behind the end of each sequence of them, to [B, classes]: all sequences that
+        share the last index vote together.
+
+    References:
+        A linear model beside a deep one: Cheng et al. 2016, arXiv 1606.07792. Letters in a row for rare words:
+        Bojanowski et al. 2017, arXiv 1607.04606.
+    """
+
+    def __init__(self, classes: int, shortest: int, longest: int, weight: float) -> None:
+        super().__init__()
+        self.shortest, self.longest, self.weight = shortest, longest, weight
+        self.table = torch.nn.Embedding(min(BUCKETS, NUMBERS // classes), classes)
+        torch.nn.init.zeros_(self.table.weight)
+
+    def forward(self, symbols: torch.Tensor) -> torch.Tensor:
+        texts = torch.arange(symbols.shape[-1]).expand(symbols.shape)
+        total = self.table.weight.new_zeros(symbols.shape[-1], self.table.embedding_dim)
+        count = total[:, 0].clone()
+        for n, rows in enumerate(self._rows(symbols), self.shortest):
+            there = symbols != NOTHING
+            there[: n - 1] = False
+            count += there.flatten(0, -2).sum(0)
+            if self.training:
+                there &= torch.rand(there.shape) >= HIDDEN
+            total = total.index_add(0, texts[there], self.table(rows[there]))
+        share = 1 - HIDDEN if self.training else 1.0
+        return self.weight / share * total / count.clamp(min=1).sqrt()[:, None]
+
+    def _rows(self, symbols: torch.Tensor) -> list[torch.Tensor]:
+        return buckets(symbols, self.longest, self.table.num_embeddings)[self.shortest - 1 :]
+
+
+def _ended(units: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """[T, B] units to [T + 2, B] symbols: both ends of a text are worth knowing."""
+    there = torch.arange(len(units))[:, None] < lengths
+    symbols = torch.nn.functional.pad(torch.where(there, units + FIRST, NOTHING), (0, 0, 1, 1))
+    symbols[0] = END
+    symbols[lengths + 1, torch.arange(len(lengths))] = END
+    return symbols
+
+
+def buckets(symbols: torch.Tensor, longest: int, rows: int) -> list[torch.Tensor]:
+    """The rows of a table in which the n-grams of 1, 2, ... ``longest`` symbols lie that end at each place.
+
+    Equations:
+        code_1[s] = x[s];  code_n[s] = (a code_{n-1}[s-1] + x[s]) mod 2^31, code_{n-1} 0 before the first place
+        bucket_1 = code_1 mod rows;  bucket_n = floor(b code_n / 2^13) mod rows
+
+    Args:
+        symbols: [S, ...] int. Nothing looks ahead, so that padding may stand behind.
+        longest: symbols of the longest.
+        rows: of the table.
+    """
+    first = code = symbols.long()
+    found = [code % rows]
+    for _ in range(1, longest):
+        before = torch.cat([torch.zeros_like(code[:1]), code[:-1]])
+        code = (MULTIPLIERS[0] * before + first) & LOWEST
+        found.append((MULTIPLIERS[1] * code >> 13) % rows)
+    return found
