@@ -343,5 +343,6 @@ def _check_order(table: Table, column: str, group: _Group) -> None:
         "SERIES_ORDER",
         f"the rows of {table.name} must be in time order, oldest first, but {column!r} goes from "
         f"{cells[row - 1]} back to {cells[row]} at row {int(group.rows[row]) + 1}",
-        fix=f"sort the file by {column!r}, keep one series only, or remove that column if it is not the time",
+        fix=f"sort the file by {column!r}, name the column that tells series apart with --series (in a --config file "
+        "of compare), or remove this one if it is not the time",
     )

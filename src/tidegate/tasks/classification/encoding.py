@@ -27,12 +27,9 @@ UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 FRAMES = 40  # steps of the longest series, where --frame does not say
 VOTING = {"word": 2, "character": 4}  # units of the longest n-grams, where --ngrams does not say
-WEIGHTS = {
-    "word": 4.5,
-    "character": 3.0,
-}  # of their votes: at 1 rare ones learn too slowly, at 8 they are learnt by heart
+WEIGHTS = {"word": 4.5, "character": 3.0}  # of their votes: at 1 they are learnt too slowly, at 8 by heart
 CLASSES = 256  # for which n-grams vote then: the more there are, the fewer rows has the table of votes
-LETTERS = 20  # of a word that are read
+SPELLING = 20  # letters of a word that are read
 NAMES = 2.5  # words; texts that are shorter on average are read by character
 
 
@@ -104,7 +101,7 @@ def cut(text: str, unit: str) -> list[str]:
 
 def _letters(words: list[str]) -> torch.Tensor:
     """[T, L] int32: the letters of each word between its ends, an unknown word's too."""
-    symbols = [[END, *(ord(letter) + FIRST for letter in word[:LETTERS]), END] for word in words]
+    symbols = [[END, *(ord(letter) + FIRST for letter in word[:SPELLING]), END] for word in words]
     width = max(map(len, symbols))
     return torch.tensor([row + [0] * (width - len(row)) for row in symbols], dtype=torch.int32)
 
