@@ -99,6 +99,23 @@ class TestTexts:
         assert read("text,other\na,1\n", "a.csv", labelled=False).items == ("a",)
         assert read("whatever\na\nb\n", "a.csv", labelled=False).items == ("a", "b")
 
+    @pytest.mark.parametrize(
+        ("content", "name"),
+        [
+            ("good\nbad\n", "a.txt"),
+            ("review\ngood\nbad\n", "a.txt"),
+            ("k,review\n1,good\n2,bad\n", "a.txt"),
+            ("k,review\n1,good\n2,bad\n", "a.csv"),
+            ("text\ngood\nbad\n", "a.csv"),
+        ],
+    )
+    def test_columns_of_training_are_looked_for_in_tables_alone(self, content, name):
+        assert read(content, name, text="review", label="stars", labelled=False).items == ("good", "bad")
+
+    def test_texts_in_memory_have_no_columns_to_be_named(self):
+        found = read_labelled(in_memory(["good", "bad"], [1, 0]), Layout(text="review", label="stars"))["train"]
+        assert (found.items, found.labels) == (("good", "bad"), (1, 0))
+
     def test_the_names(self):
         found = read_labelled(locate("bundled:names"), Layout())["train"]
         assert len(found.items) == 20_050

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -26,6 +27,8 @@ def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
     Raises:
         InputError: it is none of these, or a part of it cannot be used.
     """
+    if source.address == "memory":  # whose columns the user did not name
+        layout = replace(layout, text=None, label=None)
     archive = source.raw.startswith(b"PK\3\4")
     found = read_archive(source, layout) if archive else {"train": _read(source, layout)}
     for part, own in (("valid", source.valid), ("test", source.test)):
@@ -61,7 +64,10 @@ def _is_table(suffix: str, head: bytes, layout: Layout) -> bool:
     first = head.split(b"\n", 1)[0].decode("utf-8", errors="replace").strip().casefold()
     names = [name.strip() for name in first.split("\t")]
     named = len(names) > 1 and any(name in TEXTS or name in LABELS for name in names)
-    return suffix in (".csv", ".tsv") or named or layout.text is not None or layout.label is not None
+    told = [name for name in (layout.text, layout.label) if name is not None]
+    if not layout.labelled:  # a trained model's, which a file with a text on each line lacks
+        told = [name for name in told if name.strip().casefold() in map(str.strip, re.split(r"[\t,;]", first))]
+    return suffix in (".csv", ".tsv") or named or bool(told)
 
 
 def _shortened(part: Labelled, end: str | None) -> Labelled:

@@ -85,21 +85,23 @@ def _shown(value: Any) -> str:
 
 def _chosen(source: Source, names: list[str], layout: Layout) -> tuple[str, str | None]:
     """The columns with the texts and with the classes."""
+    if len(names) == 1 and not layout.labelled:
+        return names[0], None
     asked = {"text": layout.text, "label": layout.label if layout.labelled else None}
     for option, name in asked.items():
         if name is not None and name not in names:
             raise InputError(
                 "LABELLED_COLUMN",
                 f"{source.title} has no column {name!r}{did_you_mean(name, names)}",
-                fix=f"name one with --{option}: {_listed(names)}",
+                fix=f"name one with --{option}: {_listed(names)}"
+                if layout.labelled
+                else f"call the one with the texts {name!r}, as in training: {_listed(names)}",
             )
     text = asked["text"] or _known(names, TEXTS, asked["label"])
     label = asked["label"] or (_known(names, LABELS, text) if layout.labelled else None)
     if len(names) == 2 and layout.labelled:  # one known, the other is what is left
         text = text or next((name for name in names if label and name != label), None)
         label = label or next((name for name in names if text and name != text), None)
-    if len(names) == 1 and not layout.labelled:
-        text = names[0]
     missing = "text" if text is None else "label"
     if text is None or (label is None and layout.labelled):
         raise InputError(
