@@ -12,9 +12,9 @@ COPY_REMARK = (
     "learnt. 24 epochs of 100 batches of 32."
 )
 SELECTIVE_REMARK = (
-    "Scaled down: 256 steps in place of 4,096, 64 units in place of a model for a GPU, 3,000 batches of 64, and "
-    "layers stacked directly, without residual connections, convolutions or linear layers between them. So small and "
-    "so short nothing is learnt: chance is 1/14 = 0.071. A minGRU with 4,200 batches had learnt nothing either."
+    "Scaled down: 48 steps in place of 4,096, 15,000 batches of 64, and layers stacked directly, without residual "
+    "connections, convolutions or linear layers between them. Chance is 1/14 = 0.071. With 64 units a minGRU "
+    "reached 0.63 after 6,000 batches and 0.93 after 20,000; over 256 steps neither cell left chance in 3,000."
 )
 
 
@@ -34,13 +34,13 @@ def _copy(name: str, published: str, cell: str, hidden_size: int, **options: flo
 def _selective(name: str, published: str, cell: str) -> Case:
     setting = Synthetic(
         cell=cell,
-        length=256,
-        hidden_size=64,
+        length=48,
+        hidden_size=128,
         layers=3,
         learning_rate=3e-3,
         batch_size=64,
-        epochs=30,
-        patience=30,
+        epochs=150,
+        patience=150,
         schedule="cosine",
     )
     return Case(

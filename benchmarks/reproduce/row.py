@@ -40,5 +40,5 @@ ROWS = {
     "order": Row("Temporal order, accuracy", order.SOURCE, order.CASES, order.REMARK, order.reading),
     "pixels": Row("MNIST pixel by pixel, accuracy", pixels.SOURCE, pixels.CASES, pixels.REMARK),
     "copy": Row("Copy memory, T = 1000, cross-entropy per step", memory.COPY, memory.LONG, memory.COPY_REMARK),
-    "selective": Row("Selective copying, T = 256, accuracy", memory.SELECTIVE, memory.SCALED, memory.SELECTIVE_REMARK),
+    "selective": Row("Selective copying, T = 48, accuracy", memory.SELECTIVE, memory.SCALED, memory.SELECTIVE_REMARK),
 }
