@@ -315,11 +315,8 @@ class TestNgrams:
         assert model.votes is None
 
     def test_many_classes_have_fewer_rows_each(self):
-        assert [NgramVotes(classes, 1, 2, 3.0).table.num_embeddings for classes in (2, 32, 256)] == [
-            2**18,
-            2**18,
-            2**15,
-        ]
+        rows = [NgramVotes(classes, 1, 2, 3.0).table.num_embeddings for classes in (2, 32, 256)]
+        assert rows == [2**18, 2**16, 2**13]
 
     def test_saved_models_answer_the_same(self, tmp_path):
         texts, labels = words()
@@ -422,13 +419,6 @@ class TestEstimator:
         assert model.score(fresh, truth) == 1
         assert [model.predict([text])[0] for text in fresh[:9]] == truth[:9]
         assert {score.name: score.value for score in model.evaluate(fresh, truth)}["accuracy"] == 1
-
-    def test_many_classes_have_fewer_rows_each(self):
-        assert [NgramVotes(classes, 1, 2, 3.0).table.num_embeddings for classes in (2, 32, 256)] == [
-            2**18,
-            2**18,
-            2**15,
-        ]
 
     def test_saved_models_answer_the_same(self, tmp_path):
         series, labels = waves()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-BUCKETS = 1 << 18  # rows of a table; with many classes fewer, so that it holds at most so many numbers:
-NUMBERS = 1 << 23
+BUCKETS = 1 << 18  # rows of a table, if it then holds no more numbers than NUMBERS: each step of Adam visits all
+NUMBERS = 1 << 21
 HIDDEN = 0.5  # share of the n-grams that training does not see
 LETTERS = (3, 6)  # in a row: the shortest and the longest n-grams within a word
 NOTHING, END, FIRST = 0, 1, 2  # symbols: behind a text or word; at both its ends; those of its own, from here on
