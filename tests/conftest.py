@@ -11,6 +11,10 @@ from hypothesis import HealthCheck, settings
 # Compiled cells are kept beside the build, not in the user's cache; workers of a parallel run share them.
 os.environ.setdefault("TIDEGATE_CACHE", str(Path(__file__).parents[1] / "build" / "test-cache"))
 
+# A worker of a parallel run has one core: two threads in each would wait for the others' at every small step.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples on every machine and no deadline: a shared runner can be slow at any moment.
 settings.register_profile(
     "tidegate",

@@ -26,7 +26,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "storage": ("", ""),
     "setting": ("errors", "tomli_w"),
     "data": ("errors records", "numpy pandas scipy soundfile mido"),
-    "tasks": ("errors records setting nn data", "torch numpy sklearn sacrebleu jiwer sentencepiece"),
+    "tasks": ("errors records setting nn data", "torch numpy scipy sklearn sacrebleu jiwer sentencepiece"),
     "train": ("errors storage setting nn data tasks records", "torch safetensors"),
     "estimator": (
         "errors storage spec zoo setting nn data tasks train records report",

@@ -73,8 +73,12 @@ def with_weights(make: Callable[[], torch.nn.Module], weights: dict[str, torch.T
         wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(wanted.keys() | given.keys()):
-        if wanted.get(name) != given.get(name):
-            raise ValueError(f"{name} has shape {given.get(name)}, expected {wanted.get(name)}")
+        if name not in given or name not in wanted:
+            raise ValueError(
+                f"{name} of shape {wanted[name]} is missing" if name in wanted else f"{name} is no part of such a model"
+            )
+        if wanted[name] != given[name]:
+            raise ValueError(f"{name} has shape {given[name]}, expected {wanted[name]}")
         if weights[name].is_floating_point() and not weights[name].isfinite().all():
             raise ValueError(f"{name} holds numbers that are not finite")
     with torch.random.fork_rng(devices=[]):
