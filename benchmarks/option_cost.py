@@ -21,9 +21,9 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from benchmarks.engine.statistic import paired
 
 import tidegate as tg
-from tidegate.bench.statistic import paired
 from tidegate.nn import GRU, LSTM, Recurrent
 from tidegate.runtime import eager_only
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tidegate.data import locate, read_speech
-from tidegate.estimator import Transcriber
+from tidegate.tasks import Transcriber
 from tidegate.tasks.speech.error import word_error_rate
 
 RESULTS = Path(__file__).parent / "results" / "speech.csv"

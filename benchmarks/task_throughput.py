@@ -17,9 +17,15 @@ from pathlib import Path
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from tidegate import setting, tasks
-from tidegate.estimator.estimator import graph_of, make_layer
+from tidegate import tasks
+from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.language.setting import LanguageSetting
+from tidegate.tasks.music.setting import MusicSetting
+from tidegate.tasks.speech.setting import SpeechSetting
+from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.train.carry import detached
+from tidegate.train.estimator import graph_of, make_layer
 
 BATCHES = 20
 TOLERANCE = 2e-3  # of the largest gradient: float32 sums in another order over some hundred steps
@@ -29,13 +35,13 @@ NOTE = """\
 [range] over pairs of rounds. Items are what the loss counts: symbols, values, frames or sequences."""
 
 WORK = {
-    "language": ("shakespeare", setting.Language()),
-    "translation": ("tatoeba", setting.Translation()),
-    "pronunciation": ("cmudict", setting.Translation()),
-    "texts": ("names", setting.Classification()),
-    "forecast": ("elnino", setting.Forecast(horizon=12, quantiles=(0.1, 0.9))),
-    "speech": ("fsdd", setting.Speech()),
-    "music": ("jsb", setting.Music(recurrent_dropout=0.0)),  # torch.nn has none
+    "language": ("shakespeare", LanguageSetting()),
+    "translation": ("tatoeba", TranslationSetting()),
+    "pronunciation": ("cmudict", TranslationSetting()),
+    "texts": ("names", ClassificationSetting()),
+    "forecast": ("elnino", ForecastSetting(horizon=12, quantiles=(0.1, 0.9))),
+    "speech": ("fsdd", SpeechSetting()),
+    "music": ("jsb", MusicSetting(recurrent_dropout=0.0)),  # torch.nn has none
 }
 
 

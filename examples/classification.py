@@ -9,7 +9,7 @@ import numpy as np
 
 from tidegate.data import locate
 from tidegate.data.labelled import Layout, read_labelled
-from tidegate.estimator import SequenceClassifier
+from tidegate.tasks import SequenceClassifier
 
 found = read_labelled(locate("bundled:names"), Layout())["train"]
 some = {"Italian", "Japanese", "Greek", "Irish"}

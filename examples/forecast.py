@@ -1,6 +1,6 @@
 """A year of sea temperatures ahead, with how sure the forecast is: quantiles from sample paths."""
 
-from tidegate.estimator import Forecaster
+from tidegate.tasks import Forecaster
 
 model = Forecaster(
     target="temperature", time="month", horizon=12, strategy="recursive", quantiles=(0.1, 0.9), cell="gru"

@@ -5,7 +5,7 @@ python examples/language.py
 `tidegate train language shakespeare` trains a better one, in some minutes.
 """
 
-from tidegate.estimator import LanguageModel
+from tidegate.tasks import LanguageModel
 
 model = LanguageModel(hidden_size=128, epochs=4, epoch_size=200_000, learning_rate=1e-2, dropout=0.0)
 model.fit("shakespeare")

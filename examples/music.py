@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tidegate.estimator import Composer
 from tidegate.report import draw_piano_roll
+from tidegate.tasks import Composer
 
 NOTES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]
 

@@ -11,8 +11,8 @@ import time
 import torch
 
 import tidegate as tg
+from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.runtime import eager_only
-from tidegate.spec import Cell, sigmoid, tanh
 
 
 class Leaky(Cell):

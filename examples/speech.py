@@ -6,7 +6,7 @@ python examples/speech.py
 import math
 import tempfile
 
-from tidegate.estimator import Transcriber
+from tidegate.tasks import Transcriber
 
 
 def main() -> None:

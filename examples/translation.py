@@ -4,7 +4,7 @@ python examples/translation.py
 """
 
 from tidegate.data import locate, read_pairs
-from tidegate.estimator import Translator
+from tidegate.tasks import Translator
 
 NEW = ["tidegate", "recurrents", "unbundled", "wordle"]
 

@@ -5,7 +5,7 @@ from typing import Any
 from tidegate import tasks
 from tidegate.compare.statistic import ENOUGH_SEEDS, pairs
 from tidegate.records import PairRecord
-from tidegate.setting import Music
+from tidegate.tasks.music.setting import MusicSetting
 
 from .case import Case, listed, results_of
 
@@ -22,7 +22,7 @@ VARIANTS = ("V", "NP", "CIFG", "NFG", "NOAF", "NIG", "NOG", "NIAF", "FGR")
 
 
 def _case(cell: str) -> Case:
-    setting = Music(
+    setting = MusicSetting(
         cell=cell.lower(),
         hidden_size=100,
         dropout=0.5,

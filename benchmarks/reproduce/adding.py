@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tidegate import tasks
-from tidegate.setting import Synthetic
+from tidegate.tasks.synthetic.setting import SyntheticSetting
+from tidegate.tasks.synthetic.task import Adding
 
 from .case import Case
 
@@ -17,7 +17,7 @@ REMARK = (
 def _case(
     name: str, published: str, cell: str, length: int, hidden_size: int, epochs: int, rate: float = 2e-3, **options: Any
 ) -> Case:
-    setting = Synthetic(
+    setting = SyntheticSetting(
         cell=cell,
         length=length,
         hidden_size=hidden_size,
@@ -28,7 +28,7 @@ def _case(
         schedule="cosine",
     )
     source = SOURCE if length == 600 else ""
-    return Case(name, lambda setting: tasks.Adding(setting=setting), setting, published, source, options)
+    return Case(name, lambda setting: Adding(setting=setting), setting, published, source, options)
 
 
 # Equal parameters, about 25,000 and 50,000. The LSTM needs the higher rate: at 2e-3 with a forget bias of 5 it had

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 
-from tidegate.estimator.estimator import graph_of, make_layer
-from tidegate.setting import Training
-from tidegate.tasks import AnyTask
-from tidegate.train import Plan, evaluate, train
+from tidegate.train.estimator import graph_of, make_layer
+from tidegate.train.loop import evaluate, train
+from tidegate.train.plan import Plan
+from tidegate.train.setting import Training
+from tidegate.train.task import AnyTask
 
 RESULTS = Path(__file__).parents[1] / "results" / "reproduce"
 DATA = Path(__file__).parents[3] / "shared" / "data"  # what may not be bundled

@@ -1,7 +1,7 @@
 """Row 1: JSB chorales, Bai et al. 2018, Table 1."""
 
 from tidegate import tasks
-from tidegate.setting import Music
+from tidegate.tasks.music.setting import MusicSetting
 
 from .case import Case
 
@@ -14,7 +14,7 @@ REMARK = (
 
 
 def _case(name: str, published: str, cell: str, hidden_size: int, learning_rate: float, mask: float) -> Case:
-    setting = Music(
+    setting = MusicSetting(
         cell=cell,
         hidden_size=hidden_size,
         dropout=0.5,

@@ -1,7 +1,7 @@
 """Rows 9 and 10: copying after 1,000 steps (Bai et al. 2018), and selective copying (Feng et al. 2024), scaled down."""
 
-from tidegate import tasks
-from tidegate.setting import Synthetic
+from tidegate.tasks.synthetic.setting import SyntheticSetting
+from tidegate.tasks.synthetic.task import CopyMemory, SelectiveCopy
 
 from .case import Case
 
@@ -19,7 +19,7 @@ SELECTIVE_REMARK = (
 
 
 def _copy(name: str, published: str, cell: str, hidden_size: int, **options: float) -> Case:
-    setting = Synthetic(
+    setting = SyntheticSetting(
         cell=cell,
         length=1000,
         hidden_size=hidden_size,
@@ -28,11 +28,11 @@ def _copy(name: str, published: str, cell: str, hidden_size: int, **options: flo
         patience=24,
         schedule="cosine",
     )
-    return Case(name, lambda setting: tasks.CopyMemory(setting=setting), setting, published, COPY, dict(options))
+    return Case(name, lambda setting: CopyMemory(setting=setting), setting, published, COPY, dict(options))
 
 
 def _selective(name: str, published: str, cell: str) -> Case:
-    setting = Synthetic(
+    setting = SyntheticSetting(
         cell=cell,
         length=48,
         hidden_size=128,
@@ -43,9 +43,7 @@ def _selective(name: str, published: str, cell: str) -> Case:
         patience=150,
         schedule="cosine",
     )
-    return Case(
-        name, lambda setting: tasks.SelectiveCopy(setting=setting), setting, published, SELECTIVE, score="accuracy"
-    )
+    return Case(name, lambda setting: SelectiveCopy(setting=setting), setting, published, SELECTIVE, score="accuracy")
 
 
 LONG = [_copy("LSTM", "0.0204", "lstm", 128), _copy("GRU", "0.0197", "gru", 128)]

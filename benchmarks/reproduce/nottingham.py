@@ -3,7 +3,7 @@
 from typing import Any
 
 from tidegate import tasks
-from tidegate.setting import Music
+from tidegate.tasks.music.setting import MusicSetting
 
 from .case import DATA, Case
 
@@ -18,7 +18,7 @@ FILE = DATA / "music" / "Nottingham.mat"  # as the authors of the table have it 
 
 
 def _case(name: str, published: str, cell: str, hidden_size: int, epochs: int, **changes: Any) -> Case:
-    setting = Music(
+    setting = MusicSetting(
         cell=cell,
         hidden_size=hidden_size,
         batch_size=8,

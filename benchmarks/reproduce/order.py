@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tidegate import tasks
-from tidegate.setting import Synthetic
+from tidegate.tasks.synthetic.setting import SyntheticSetting
+from tidegate.tasks.synthetic.task import TemporalOrder
 
 from .case import Case, results_of
 
@@ -19,7 +19,7 @@ REMARK = (
 
 
 def _case(name: str, cell: str, hidden_size: int, **options: float) -> Case:
-    setting = Synthetic(
+    setting = SyntheticSetting(
         cell=cell,
         length=100,
         steps=1000,
@@ -31,7 +31,7 @@ def _case(name: str, cell: str, hidden_size: int, **options: float) -> Case:
         schedule="cosine",
     )
     return Case(
-        name, lambda setting: tasks.TemporalOrder(setting=setting), setting, "solved", SOURCE, dict(options), "accuracy"
+        name, lambda setting: TemporalOrder(setting=setting), setting, "solved", SOURCE, dict(options), "accuracy"
     )
 
 

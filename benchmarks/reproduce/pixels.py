@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source, locate
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
-from tidegate.setting import Training
-from tidegate.tasks import Batch, Measure, Split, Task
-from tidegate.tasks.synthetic import Final, SyntheticEncoding
+from tidegate.tasks.synthetic.task import Final, SyntheticEncoding
+from tidegate.train.setting import Training
+from tidegate.train.task import Batch, Measure, Split, Task
 
 from .case import DATA, Case
 

@@ -1,7 +1,7 @@
 """Tidegate: gated recurrent networks, each cell written once as its equations.
 
 Rooms are loaded when they are first asked for, so that ``import tidegate`` is quick and the
-compiler's rooms (``spec``, ``zoo``, ``passes``, ``emit``) work on a bare Python.
+compiler's rooms (``cell``, ``zoo``, ``passes``, ``emit``) work on a bare Python.
 """
 
 from __future__ import annotations
@@ -9,40 +9,55 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tidegate._version import __version__
+
 if TYPE_CHECKING:
-    from tidegate import compare, convert, data, emit, estimator, nn, report, setting, spec, tasks, train, zoo
+    from tidegate import cell, compare, convert, data, emit, nn, report, tasks, train, zoo
+    from tidegate.cell import (
+        Cell,
+        clamp,
+        exp,
+        layer_norm,
+        log,
+        log_sigmoid,
+        maximum,
+        mean,
+        minimum,
+        relu,
+        sigmoid,
+        sqrt,
+        tanh,
+        variance,
+    )
     from tidegate.nn import Session
     from tidegate.nn.accelerate import accelerate, restore
     from tidegate.runtime import strict
-    from tidegate.spec import Cell
-
-__version__ = "0.1.0"
 
 _ROOMS = frozenset(
     {
-        "bench",
+        "cell",
         "compare",
         "convert",
         "data",
         "emit",
         "errors",
-        "estimator",
         "keras",
         "nn",
         "passes",
         "records",
         "report",
         "runtime",
-        "setting",
-        "spec",
         "tasks",
         "train",
         "zoo",
     }
 )
 
+_FUNCTIONS = (
+    "clamp exp layer_norm log log_sigmoid maximum mean minimum relu sigmoid sqrt tanh variance"  # of a cell's step
+)
 _NAMES = {
-    "Cell": "tidegate.spec",
+    **dict.fromkeys(("Cell", *_FUNCTIONS.split()), "tidegate.cell"),
     "Session": "tidegate.nn",
     "accelerate": "tidegate.nn.accelerate",
     "restore": "tidegate.nn.accelerate",
@@ -54,19 +69,30 @@ __all__ = [
     "Session",
     "__version__",
     "accelerate",
+    "cell",
+    "clamp",
     "compare",
     "convert",
     "data",
     "emit",
-    "estimator",
+    "exp",
+    "layer_norm",
+    "log",
+    "log_sigmoid",
+    "maximum",
+    "mean",
+    "minimum",
     "nn",
+    "relu",
     "report",
     "restore",
-    "setting",
-    "spec",
+    "sigmoid",
+    "sqrt",
     "strict",
+    "tanh",
     "tasks",
     "train",
+    "variance",
     "zoo",
 ]
 

@@ -20,11 +20,11 @@ import torch
 
 from tests.backend.agreement import engine, judge, poisoned, threads
 from tests.backend.drawn import Configuration, draw
+from tidegate.cell import Cell, tanh
 from tidegate.errors import InputError
 from tidegate.nn import GRU, LSTM, RNN, Recurrent
 from tidegate.runtime import eager_only, fused, library, strict
 from tidegate.runtime.path import Obstacle
-from tidegate.spec import Cell, tanh
 
 ROOT = Path(__file__).parents[2]
 FIRST, MANY, FEW = 1, 60, 15  # the first seed; how many in the instruction set of this machine, and in each other
@@ -221,7 +221,7 @@ import json, sys, warnings
 import torch
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 class Own(Cell):
     gates = "z n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 # ruff: noqa: RET504, F841, FURB110, FURB136  a gate is a local name, and the other mistakes are the point
 import math
 
-from tidegate.spec import Cell, exp, layer_norm, mean, sigmoid, tanh, variance
+from tidegate.cell import Cell, exp, layer_norm, mean, sigmoid, tanh, variance
 
 
 def branch():

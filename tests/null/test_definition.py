@@ -5,11 +5,11 @@ import math
 import pytest
 
 from tests.null import broken
+from tidegate.cell import Cell, log, sigmoid, tanh
+from tidegate.cell.measure import parameters
+from tidegate.cell.parameter import parameter_shapes
+from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError, SpecError
-from tidegate.spec import Cell, log, sigmoid, tanh
-from tidegate.spec.measure import parameters
-from tidegate.spec.parameter import parameter_shapes
-from tidegate.spec.width import axis_widths
 from tidegate.zoo import GRU, RNN
 
 IN_STEP = {  # the code, the line that the message must show, and a word of the remedy
@@ -19,7 +19,7 @@ IN_STEP = {  # the code, the line that the message must show, and a word of the 
     broken.builtin_max: ("NOT_EXPRESSIBLE", "n = max(x.n, U(h).n)", "maximum"),
     broken.unknown_part: ("NO_PART", "n = tanh(x.m + U(h).n)", "declare it"),
     broken.unknown_vector_part: ("NO_PART", "p.m * h", "declare it"),
-    broken.foreign_function: ("NOT_EXPRESSIBLE", "math.tanh(x.n + U(h).n)", "tidegate.spec"),
+    broken.foreign_function: ("NOT_EXPRESSIBLE", "math.tanh(x.n + U(h).n)", "tidegate.cell"),
     broken.power: ("NOT_EXPRESSIBLE", "** 2", "multiply"),
     broken.free_matrix: ("NOT_EXPRESSIBLE", "@ h", "declare it"),
     broken.element: ("NOT_EXPRESSIBLE", "return n[0] * n", "whole vectors"),

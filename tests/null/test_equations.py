@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.emit import latex
-from tidegate.passes import normalise
-from tidegate.spec import (
+from tidegate.cell import (
     Block,
     Cell,
     Graph,
@@ -30,9 +28,11 @@ from tidegate.spec import (
     variance,
     verify,
 )
-from tidegate.spec.equation import PLAIN, SUM, equations, infix, plain
-from tidegate.spec.evaluate import evaluate
-from tidegate.spec.function import NUMBERS
+from tidegate.cell.evaluate import evaluate
+from tidegate.cell.function import NUMBERS
+from tidegate.emit import latex
+from tidegate.emit.equation import PLAIN, SUM, equations, infix, plain
+from tidegate.passes import normalise
 from tidegate.zoo import CELLS
 
 GOLDEN = Path(__file__).parent / "golden"

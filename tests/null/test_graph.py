@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate.cell import Block, Graph, Node, Op, State, Vector, verify
 from tidegate.emit import latex
+from tidegate.emit.equation import plain
 from tidegate.errors import SpecError
-from tidegate.spec import Block, Graph, Node, Op, State, Vector, verify
-from tidegate.spec.equation import plain
 from tidegate.zoo import CELLS, GRU, LSTM, MGU, PeepholeLSTM
 
 every_cell = pytest.mark.parametrize("cell", CELLS)

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
+from tidegate.cell import Cell, Graph, Op, sigmoid, tanh
+from tidegate.cell.measure import flops, parameters
+from tidegate.cell.parameter import parameter_shapes
+from tidegate.emit.equation import plain
 from tidegate.errors import SpecError
 from tidegate.passes import lower, normalise, project, schedule
 from tidegate.passes.lower import Lowered
-from tidegate.spec import Cell, Graph, Op, sigmoid, tanh
-from tidegate.spec.equation import plain
-from tidegate.spec.measure import flops, parameters
-from tidegate.spec.parameter import parameter_shapes
 from tidegate.zoo import CELLS, LSTM
 
 WIDTHS = {"I": 3, "H": 4, "P": 2, "S": 5}

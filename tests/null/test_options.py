@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from tidegate.cell import Cell, Graph, Mask, Op, Vector, sigmoid, tanh, verify
+from tidegate.cell.convention import forget_gate
+from tidegate.emit.equation import plain
 from tidegate.errors import SpecError
 from tidegate.passes import clip, drop_recurrent, lower, project, restart, zoneout
-from tidegate.spec import Cell, Graph, Mask, Op, Vector, sigmoid, tanh, verify
-from tidegate.spec.convention import forget_gate
-from tidegate.spec.equation import plain
 from tidegate.zoo import CELLS, FGR, GRU, LSTM, MGU
 
 every_cell = pytest.mark.parametrize("cell", CELLS)

@@ -12,6 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.cell import Cell, Graph, Matrix, Node, Op, State, layer_norm, maximum, mean, sigmoid, tanh, variance
+from tidegate.cell.function import NUMBERS
+from tidegate.cell.graph import BINARY, REDUCTIONS, UNARY, is_narrow
+from tidegate.cell.symbol import Symbol, Tracer
 from tidegate.emit import cpp
 from tidegate.errors import EmitError, InternalError
 from tidegate.passes import (
@@ -34,10 +38,6 @@ from tidegate.passes import (
 from tidegate.passes.differentiate import RULES, differentiate
 from tidegate.passes.program import MEMORY, verify_program
 from tidegate.passes.simplify import Simplifier
-from tidegate.spec import Cell, Graph, Matrix, Node, Op, State, layer_norm, maximum, mean, sigmoid, tanh, variance
-from tidegate.spec.function import NUMBERS
-from tidegate.spec.graph import BINARY, REDUCTIONS, UNARY, is_narrow
-from tidegate.spec.symbol import Symbol, Tracer
 from tidegate.zoo import CELLS, GRU, LSTM, PeepholeLSTM
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,12 +11,12 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tidegate import spec
-from tidegate.spec import Block, Cell
+from tidegate import cell
+from tidegate.cell import Block, Cell
 
 Tensors = dict[str, Tensor]
 NAMES = "sigmoid tanh relu exp log log_sigmoid sqrt maximum minimum mean variance layer_norm"
-FUNCTIONS = {name: getattr(spec, name) for name in NAMES.split()}
+FUNCTIONS = {name: getattr(cell, name) for name in NAMES.split()}
 
 # Arguments of log, sqrt, exp and / are held to where these are tame: overflow is not what is compared here.
 UNARY = (

@@ -11,9 +11,9 @@ from torch import Tensor
 from tests.property.random_cell import compiled, random_cells
 from tests.reference import tolerance
 from tests.reference.compare import as_state, assert_equal, draw, errors, from_state, layer_of
+from tidegate.cell import Graph
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
-from tidegate.spec import Graph
 from tidegate.zoo import CELLS
 
 few = settings(max_examples=6)

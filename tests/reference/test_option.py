@@ -12,11 +12,11 @@ import torch
 from tests.backend.agreement import engine, poisoned
 from tests.reference.compare import assert_equal
 from tests.reference.option import STEPS, Asked, Sequences, direction, recorded, unsorted
+from tidegate.cell import Node, Op
 from tidegate.nn import Recurrent, option
 from tidegate.passes import restart
 from tidegate.passes.rewrite import Rewriter
 from tidegate.runtime import eager_only
-from tidegate.spec import Node, Op
 
 T, I, H = 6, 3, 5
 RAGGED = (4, 0, 6, 6, 1)

@@ -9,7 +9,7 @@ from tidegate.cli import main
 from tidegate.train import loop
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tidegate.cli.training", "tidegate.estimator", "tests.unit.process"])
+_context.set_forkserver_preload(["tidegate.cli.training", "tidegate.train.estimator", "tests.unit.process"])
 
 
 def start(arguments: list[str], out: Path, environment: dict[str, str] | None = None) -> multiprocessing.Process:

@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 import numpy as np
 from scipy import stats
 
+from tidegate.cell.measure import flops, parameters
 from tidegate.records import (
     AnswerRecord,
     BaselineRecord,
@@ -20,7 +21,6 @@ from tidegate.records import (
     PairRecord,
     RunRecord,
 )
-from tidegate.spec import measure
 from tidegate.zoo import CELLS
 
 T975 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 7: 2.36, 9: 2.26, 19: 2.09}
@@ -128,11 +128,11 @@ def _run(cell: str, seed: int, epochs: int, diverged: bool, shift: float) -> Run
 
 def _hidden(cell: str) -> int:
     sizes = range(16, 400)
-    return min(sizes, key=lambda size: abs(measure.parameters(CELLS[cell].graph, {"I": 88, "H": size}) - 50_000))
+    return min(sizes, key=lambda size: abs(parameters(CELLS[cell].graph, {"I": 88, "H": size}) - 50_000))
 
 
 def _parameters(cell: str) -> int:
-    return measure.parameters(CELLS[cell].graph, {"I": 88, "H": _hidden(cell)})
+    return parameters(CELLS[cell].graph, {"I": 88, "H": _hidden(cell)})
 
 
 def _interval(values: list[float]) -> tuple[float | None, float | None, float | None]:
@@ -156,7 +156,7 @@ def _cell(cell: str, runs: list[RunRecord]) -> CellRecord:
         hidden_size=_hidden(cell),
         parameters=_parameters(cell),
         parameter_gap=_parameters(cell) / 50_000 - 1,
-        flops_per_step=measure.flops(graph, {"I": 88, "H": _hidden(cell)}),
+        flops_per_step=flops(graph, {"I": 88, "H": _hidden(cell)}),
         finished=len(runs) - lost,
         diverged=lost,
         mean=mean,

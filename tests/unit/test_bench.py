@@ -11,26 +11,28 @@ import numpy as np
 import pytest
 import torch
 import tyro
-
-from tidegate import bench
-from tidegate.bench import grid, measure, page
-from tidegate.bench.gate import needed, reference, verdict, worst_error
-from tidegate.bench.host import Crew
-from tidegate.bench.item import NORMED, OWN, Item
-from tidegate.bench.memory import kept_floats
-from tidegate.bench.peer import PEERS, own
-from tidegate.bench.peer.onnx_session import NODES
-from tidegate.bench.peer.unroll import Step
-from tidegate.bench.problem import problem
-from tidegate.bench.record import ABSENT, BenchRecord, EntrantRecord, FirstCallRecord, RowRecord
-from tidegate.bench.row import Entrant, Row
-from tidegate.bench.statistic import Ratio, geometric_mean, inverse, paired
-from tidegate.bench.target import Demand, verdicts
+from benchmarks import engine
+from benchmarks.engine import page
+from benchmarks.engine.gate import needed, reference, verdict, worst_error
+from benchmarks.engine.grid import full, quick
+from benchmarks.engine.host import Crew
+from benchmarks.engine.item import NORMED, OWN, Item
+from benchmarks.engine.measure import FEWEST_ROUNDS, measure
+from benchmarks.engine.memory import kept_floats
+from benchmarks.engine.peer import PEERS, own
+from benchmarks.engine.peer.onnx_session import NODES
+from benchmarks.engine.peer.unroll import Step
+from benchmarks.engine.problem import problem
+from benchmarks.engine.record import ABSENT, BenchRecord, EntrantRecord, FirstCallRecord, RowRecord
+from benchmarks.engine.row import Entrant, Row
+from benchmarks.engine.statistic import Ratio, geometric_mean, inverse, paired
+from benchmarks.engine.target import Demand, verdicts
 from tidegate.cli.bench import Bench, parse_threads
+
+from tidegate.cell.function import ARITHMETIC
+from tidegate.cell.graph import Op
+from tidegate.cell.measure import flops
 from tidegate.errors import BackendError, InputError
-from tidegate.spec.function import ARITHMETIC
-from tidegate.spec.graph import Op
-from tidegate.spec.measure import flops
 
 CELLS = [
     ("lstm", 0),
@@ -136,7 +138,7 @@ def test_the_numbers_are_the_same_in_every_process() -> None:
     assert np.array_equal(first.in_double().x, first.x)
 
 
-@pytest.mark.parametrize("make", [grid.full, grid.quick])
+@pytest.mark.parametrize("make", [full, quick])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_grid_names_known_contestants_and_begins_with_ours(make, threads: int) -> None:
     rows = make(threads, compiled=True)
@@ -318,14 +320,14 @@ def run_row(**stands) -> RowRecord:
     roles = {"ours": "ours", "torch": "peer", "eager": "eager"}
     entrants = tuple(Entrant(names[k], tiny(), roles[k], names[k]) for k in stands)
     stage = {names[k]: stand for k, stand in stands.items()}
-    return measure.measure(Row("lstm inference", tiny(), entrants), lambda peer, _threads: stage[peer], 0.0)
+    return measure(Row("lstm inference", tiny(), entrants), lambda peer, _threads: stage[peer], 0.0)
 
 
 def test_a_row_gives_ratios_after_seven_rounds() -> None:
     row = run_row(ours=Stand(1e-3), torch=Stand(2e-3))
     assert row.of("torch.nn").ratio.median == 2.0
     assert row.of("best") is row.of("torch.nn")
-    assert all(len(entrant.times) == measure.FEWEST_ROUNDS for entrant in row.entrants)
+    assert all(len(entrant.times) == FEWEST_ROUNDS for entrant in row.entrants)
     assert row.failure is None
 
 
@@ -355,7 +357,7 @@ def test_a_contestant_that_dies_leaves_the_others_alone() -> None:
 def test_ratios_are_taken_per_unit_of_work() -> None:
     half = replace(tiny(), T=14)
     entrants = (Entrant("tidegate", half, "ours", "ours"), Entrant("tidegate", tiny(), "yardstick", "half of it"))
-    row = measure.measure(Row("cost growth", half, entrants, "token"), lambda *_: Stand(1e-3), 0.0)
+    row = measure(Row("cost growth", half, entrants, "token"), lambda *_: Stand(1e-3), 0.0)
     assert row.of("yardstick").ratio.median == 2.0  # as long for half the tokens
 
 
@@ -493,11 +495,11 @@ def test_help_says_what_is_measured(capsys) -> None:
 def test_a_small_run_from_end_to_end(tmp_path, capsys, monkeypatch) -> None:
     item = tiny(mode="training")
     entrants = (Entrant("tidegate", item, "ours", "tidegate"), Entrant("torch.nn", item, "peer", "torch.nn"))
-    monkeypatch.setattr(bench, "rows_of", lambda **_: [Row("lstm", item, entrants)])
+    monkeypatch.setattr(engine, "rows_of", lambda **_: [Row("lstm", item, entrants)])
     Bench(seconds_per_row=0.0, out=tmp_path).run()
     (row,) = json.loads((tmp_path / "cpu.json").read_text(encoding="utf-8"))["rows"]
     assert row["base"] == "tidegate"
-    assert [len(entrant["times"]) for entrant in row["entrants"]] == [measure.FEWEST_ROUNDS] * 2
+    assert [len(entrant["times"]) for entrant in row["entrants"]] == [FEWEST_ROUNDS] * 2
     written = (tmp_path / "cpu.md").read_text(encoding="utf-8")
     assert "## lstm" in written
     assert str(tmp_path.parent) not in written

@@ -11,10 +11,10 @@ from torch.func import functional_call
 
 from tests.reference.compare import assert_as_exact, assert_equal
 from tidegate import nn as ours
+from tidegate.cell import Cell, Op, Vector, sigmoid, tanh
 from tidegate.errors import InputError
 from tidegate.passes import project
 from tidegate.runtime import eager_only, fused
-from tidegate.spec import Cell, Op, Vector, sigmoid, tanh
 from tidegate.zoo import CELLS, LSTM, IndRNN
 
 B, I, H = 3, 5, 4

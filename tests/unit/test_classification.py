@@ -14,21 +14,22 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from torch.nn.functional import cross_entropy
 
-from tidegate import nn, setting, tasks
+from tidegate import nn, tasks
 from tidegate.cli import main
 from tidegate.compare.budget import solve_hidden_size
 from tidegate.compare.latency import step_latency_us
 from tidegate.compare.layer import flops_per_step, layer_of
 from tidegate.data.labelled import in_memory
 from tidegate.errors import InputError
-from tidegate.estimator import SequenceClassifier, from_pretrained
-from tidegate.estimator.estimator import graph_of
-from tidegate.tasks.classification import Classification, ClassificationEncoding
+from tidegate.tasks import SequenceClassifier, from_pretrained
 from tidegate.tasks.classification.batch import drawn, in_order, padded
-from tidegate.tasks.classification.encoding import Vocabulary
+from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary
 from tidegate.tasks.classification.score import brier, calibration_error, log_loss, temperature
+from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.tasks.classification.task import ClassificationTask
 from tidegate.tasks.classification.vote import NgramVotes, TextVotes, buckets
 from tidegate.tasks.classification.warp import warped, warped_neighbours
+from tidegate.train.estimator import graph_of
 
 
 def generator(seed):
@@ -60,7 +61,7 @@ def words(rows=80, seed=0):
 
 
 def task(data, **settings):
-    return Classification(in_memory(*data), setting.Classification(**settings))
+    return ClassificationTask(in_memory(*data), ClassificationSetting(**settings))
 
 
 QUICK = {"hidden_size": 8, "embedding_size": 4, "epochs": 2, "test_share": 0}
@@ -146,14 +147,14 @@ class TestTask:
 
     def test_a_model_reads_new_data_as_it_learnt(self):
         made = task(words())
-        again = Classification(in_memory(["good not a", "not good"], ["1", 0]), made.setting, made.encoding)
+        again = ClassificationTask(in_memory(["good not a", "not good"], ["1", 0]), made.setting, made.encoding)
         assert again.parts["test"].classes.tolist() == [1, 0]
         assert "train" not in again.parts
         assert [line.name for line in again.baselines()] == ["majority class"]
         with pytest.raises(InputError, match="class 7, which training lacks"):
-            Classification(in_memory(["good"], [7]), made.setting, made.encoding)
+            ClassificationTask(in_memory(["good"], [7]), made.setting, made.encoding)
         with pytest.raises(InputError, match="series of 1 channels, the model was trained on texts"):
-            Classification(in_memory([[1.0]], [0]), made.setting, made.encoding)
+            ClassificationTask(in_memory([[1.0]], [0]), made.setting, made.encoding)
 
     @pytest.mark.parametrize("data", [words(), waves(), (waves()[0], [row % 2 for row in range(60)])])
     def test_encodings_survive_json(self, data):
@@ -325,7 +326,7 @@ class TestNgrams:
         assert np.array_equal(from_pretrained(tmp_path).predict_proba(texts), model.predict_proba(texts))
 
     def test_cells_are_compared_without(self):
-        assert Classification.standard().ngrams == 1
+        assert ClassificationTask.standard().ngrams == 1
 
 
 class TestScore:
@@ -550,14 +551,14 @@ class TestCommand:
 def test_comparison(tmp_path):
     texts, labels = words(120)
     (tmp_path / "a.jsonl").write_bytes(in_memory(texts, labels).raw)
-    made = tasks.load(tmp_path / "a.jsonl", "classification", setting.Classification(embedding_size=8, ngrams=1))
+    made = tasks.load(tmp_path / "a.jsonl", "classification", ClassificationSetting(embedding_size=8, ngrams=1))
     graph = graph_of("gru")
     size, parameters = solve_hidden_size(made, graph, 5000)
     model = made.model(layer_of(graph, size))
     assert sum(one.numel() for one in model.parameters()) == parameters == pytest.approx(5000, rel=0.1)
     assert flops_per_step(model) == 2 * flops_per_step(
         made.encoding.model(
-            layer_of(graph, size), setting.Classification(embedding_size=8, ngrams=1, bidirectional=False)
+            layer_of(graph, size), ClassificationSetting(embedding_size=8, ngrams=1, bidirectional=False)
         )
     )
     assert step_latency_us({"gru": model.layer})["gru"][0] > 0

@@ -17,7 +17,7 @@ from tidegate.errors import InputError, SpecError, TidegateError
 from tidegate.zoo import CELLS
 
 OTHER = """
-from tidegate.spec import Cell
+from tidegate.cell import Cell
 
 class Other(Cell):
     gates = "n"
@@ -27,14 +27,14 @@ class Other(Cell):
         return n
 """
 BROKEN = """
-from tidegate.spec import Cell
+from tidegate.cell import Cell
 
 class MyCell(Cell):
     def step(self, x, h):
         return x.q
 """
 OWN = """
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 class MyCell(Cell):
     gates = "z n"

@@ -11,11 +11,15 @@ from rich.console import Console
 
 from tests.unit.process import start
 from tidegate.cli import main, training
+from tidegate.cli.train import SETTINGS
 from tidegate.cli.training import TrainingProgress
 from tidegate.data import locate
 from tidegate.records import DataRecord, EpochRecord, StepRecord
-from tidegate.setting import SETTINGS, Forecast, Language, Music, from_toml, to_toml
-from tidegate.train import Checkpoint
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.language.setting import LanguageSetting
+from tidegate.tasks.music.setting import MusicSetting
+from tidegate.train.checkpoint import Checkpoint
+from tidegate.train.toml import from_toml, to_toml
 
 QUICK = ["--hidden-size", "4", "--epochs", "1"]
 
@@ -87,7 +91,7 @@ class TestConfig:
     @pytest.fixture
     def file(self, tmp_path):
         path = tmp_path / "my settings =é.toml"
-        path.write_text(to_toml(Music(cell="gru", hidden_size=9, layer_norm=True, schedule="cosine", clip=2.5)))
+        path.write_text(to_toml(MusicSetting(cell="gru", hidden_size=9, layer_norm=True, schedule="cosine", clip=2.5)))
         return path
 
     @pytest.mark.parametrize("form", ["two", "one"])
@@ -112,18 +116,18 @@ class TestConfig:
     def test_options_stand_above_it_on_either_side(self, capsys, file, given, change, first) -> None:
         config = ["--config", str(file)]
         arguments = [*given, *config] if first else [*config, *given]
-        found = from_toml(printed(capsys, "music", *arguments, "jsb"), Music)
+        found = from_toml(printed(capsys, "music", *arguments, "jsb"), MusicSetting)
         expected = {"cell": "gru", "hidden_size": 9, "layer_norm": True, "schedule": "cosine", "clip": 2.5, **change}
-        assert found == Music(**expected)
+        assert found == MusicSetting(**expected)
 
     def test_none_stays_none_unless_given(self, capsys, tmp_path) -> None:
         path = tmp_path / "f.toml"
         path.write_text("epochs = 2\n")
-        assert from_toml(printed(capsys, "forecast", "--config", str(path)), Forecast).target is None
+        assert from_toml(printed(capsys, "forecast", "--config", str(path)), ForecastSetting).target is None
         path.write_text('target = "two words"\n')
-        assert from_toml(printed(capsys, "forecast", "--config", str(path)), Forecast).target == "two words"
+        assert from_toml(printed(capsys, "forecast", "--config", str(path)), ForecastSetting).target == "two words"
         given = printed(capsys, "forecast", "--config", str(path), "--target=-odd")
-        assert from_toml(given, Forecast).target == "-odd"
+        assert from_toml(given, ForecastSetting).target == "-odd"
 
     def test_a_file_of_another_task(self, capsys, file) -> None:
         assert "'music', expected 'language'" in fails(capsys, "language", "shakespeare", "--config", str(file))
@@ -174,7 +178,7 @@ class TestProgress:
 
     def lines(self, clock, first: int = 1) -> list[str]:
         text = io.StringIO()
-        with TrainingProgress(Console(file=text, width=200), Language(epochs=3)) as progress:
+        with TrainingProgress(Console(file=text, width=200), LanguageSetting(epochs=3)) as progress:
             progress.watch.on_data(self.DATA)
             self.epoch(progress, clock, 1, first)
         return text.getvalue().splitlines()
@@ -198,7 +202,7 @@ class TestProgress:
     def test_a_terminal_gets_a_bar(self, clock) -> None:
         text = io.StringIO()
         screen = Console(file=text, force_terminal=True, width=140, color_system=None, legacy_windows=False)
-        with TrainingProgress(screen, Language(epochs=3)) as progress:
+        with TrainingProgress(screen, LanguageSetting(epochs=3)) as progress:
             self.epoch(progress, clock, 1)
         drawn = text.getvalue()
         assert "━" in drawn

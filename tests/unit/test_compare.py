@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 
 from tidegate import compare, report, tasks, zoo
+from tidegate.cell import Cell, sigmoid, tanh
+from tidegate.cell.measure import flops
 from tidegate.compare.budget import count_parameters, solve_hidden_size
 from tidegate.compare.executor import Progress, run_all
 from tidegate.compare.layer import flops_per_step, layer_of
 from tidegate.compare.run import _settings
 from tidegate.compare.trial import Setting, TrialSpec, derive, run_trial
 from tidegate.errors import InputError
-from tidegate.spec import Cell, measure, sigmoid, tanh
-from tidegate.tasks import Recipe
+from tidegate.train.task import Recipe, Task
 
 
 class Own(Cell):
@@ -30,7 +31,7 @@ class Own(Cell):
 
 
 @pytest.fixture(scope="module")
-def task() -> tasks.Task:
+def task() -> Task:
     return tasks.load("elnino")
 
 
@@ -53,10 +54,10 @@ def test_a_cell_that_takes_as_many_features_as_units_gets_a_map_in_front(task) -
     model = task.model(layer_of(graph, 7), 0.0)
     features = task.encoding.features
     assert [tuple(p.shape) for p in model.encoder.parameters()] == [(7, features), (7,)]
-    assert flops_per_step(model) == 7 * (2 * features + 1) + measure.flops(graph, {"H": 7})
+    assert flops_per_step(model) == 7 * (2 * features + 1) + flops(graph, {"H": 7})
     plain = task.model(layer_of(zoo.GRU.graph, 7), 0.0)
     assert not list(plain.encoder.parameters())
-    assert flops_per_step(plain) == measure.flops(zoo.GRU.graph, {"I": features, "H": 7})
+    assert flops_per_step(plain) == flops(zoo.GRU.graph, {"I": features, "H": 7})
     outputs, _ = model(next(iter(task.batches("valid"))))
     assert outputs.isfinite().all()
 

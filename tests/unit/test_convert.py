@@ -183,10 +183,10 @@ def test_a_cell_is_known_by_its_equations_and_not_by_its_name():
         state = "h c"
 
         def step(self, x, h, c, U):
-            i = tg.spec.sigmoid(x.i + U(h).i)
-            f = tg.spec.sigmoid(x.f + U(h).f)
-            g = tg.spec.tanh(x.g + U(h).g)
-            o = tg.spec.sigmoid(x.o + U(h).o)
+            i = tg.cell.sigmoid(x.i + U(h).i)
+            f = tg.cell.sigmoid(x.f + U(h).f)
+            g = tg.cell.tanh(x.g + U(h).g)
+            o = tg.cell.sigmoid(x.o + U(h).o)
             c = f * c + i * g
             h = o * c
             return h, c

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.unit import together
 from tests.unit.process import start
 from tidegate.cli import main
-from tidegate.train import Checkpoint
+from tidegate.train.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-10  # float64; sums are taken in another order

@@ -14,11 +14,12 @@ from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 
 from tidegate import zoo
+from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.errors import InputError
-from tidegate.estimator import ESTIMATORS, Composer, LanguageModel, Watch, from_pretrained
-from tidegate.spec import Cell, sigmoid, tanh
-from tidegate.tasks import Music
+from tidegate.tasks import ESTIMATORS, Composer, LanguageModel, from_pretrained
+from tidegate.tasks.music.task import MusicTask
 from tidegate.train import loop
+from tidegate.train.estimator import Watch
 
 SMALL = {"hidden_size": 4, "epochs": 1}
 FILES = ["config.toml", "model.json", "model.safetensors"]
@@ -48,7 +49,7 @@ def folder(fitted, tmp_path) -> Path:
 
 def answer(model: Composer) -> torch.Tensor:
     inputs = (torch.rand(7, 2, 88, generator=torch.Generator().manual_seed(0)) < 0.1).float()
-    batch = next(iter(Music(_jsb()).batches("test")))
+    batch = next(iter(MusicTask(_jsb()).batches("test")))
     with torch.no_grad():
         return model.model_(dataclasses.replace(batch, inputs=inputs, targets=inputs, lengths=None))[0]
 
@@ -75,7 +76,7 @@ def refused(folder: Path, *says: str) -> None:
     assert all(part in line for part in says), line
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS.values(), ids=ESTIMATORS)
+@pytest.mark.parametrize("kind", [row.estimator for row in ESTIMATORS.values()], ids=ESTIMATORS)
 def test_parameters_are_the_settings(kind) -> None:
     made = kind(hidden_size=7)
     assert set(made.get_params()) == {field.name for field in dataclasses.fields(kind.kind.setting_type)}
@@ -99,7 +100,7 @@ def test_what_is_not_fitted_says_so() -> None:
 def test_settings_are_checked_before_the_data_are_read() -> None:
     with pytest.raises(InputError, match="--hidden-size is 0"):
         Composer(hidden_size=0).fit("/nowhere/a.json")
-    with pytest.raises(InputError, match="did you mean: lstm"):
+    with pytest.raises(InputError, match="did you mean 'lstm'"):
         Composer(cell="lstn").fit("/nowhere/a.json")
     with pytest.raises(InputError, match="there is no file"):
         Composer().fit("/nowhere/a.json")

@@ -10,16 +10,18 @@ import pandas as pd
 import pytest
 import torch
 
-from tidegate import cli, nn, setting, tasks
+from tidegate import cli, nn, tasks
 from tidegate.data import Layout, Source, later, read_panel
 from tidegate.errors import InputError
-from tidegate.estimator import Forecaster, from_pretrained
-from tidegate.tasks import Forecast
-from tidegate.tasks.forecast import histories, model
+from tidegate.tasks import Forecaster, from_pretrained
+from tidegate.tasks.forecast import model
 from tidegate.tasks.forecast.baseline import linear, naive_forecasts
+from tidegate.tasks.forecast.origin import histories
 from tidegate.tasks.forecast.score import point_scores, quantile_scores
 from tidegate.tasks.forecast.season import season
+from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.forecast.split import Span
+from tidegate.tasks.forecast.task import ForecastTask
 
 DIFFERENCES = ["last", "season", "linear", "none"]
 DIRECT = {"strategy": "direct"}
@@ -41,7 +43,7 @@ def wave(rows=200, seed=0, period=12):
 def forecast(values, *, extra=None, **options):
     rows = [f"{y!r},{x!r}" for y, x in zip(values, extra, strict=True)] if extra is not None else map(repr, values)
     header = "y,x" if extra is not None else "y"
-    return Forecast(source("\n".join([header, *rows])), setting.Forecast(target="y", **{**DIRECT, **options}))
+    return ForecastTask(source("\n".join([header, *rows])), ForecastSetting(target="y", **{**DIRECT, **options}))
 
 
 def table(series, *, start="2020-01-01", freq="D"):
@@ -54,7 +56,9 @@ def table(series, *, start="2020-01-01", freq="D"):
 
 
 def of_frame(frame, encoding=None, **options):
-    return Forecast(source(frame.to_csv(index=False)), setting.Forecast(target="y", **{**DIRECT, **options}), encoding)
+    return ForecastTask(
+        source(frame.to_csv(index=False)), ForecastSetting(target="y", **{**DIRECT, **options}), encoding
+    )
 
 
 def generator(seed):
@@ -125,7 +129,7 @@ class TestOneStep:
 
     def test_warnings_of_the_reader_arrive(self):
         rows = "\n".join(f"a,{value}" for value in walk())
-        assert Forecast(source("kind,y\n" + rows), setting.Forecast(target="y")).data.warnings == (
+        assert ForecastTask(source("kind,y\n" + rows), ForecastSetting(target="y")).data.warnings == (
             "column 'kind' was left out: it does not hold numbers",
         )
 
@@ -272,7 +276,7 @@ class TestRows:
         parts = {"train": frame[place < 60], "valid": frame[(place >= 60) & (place < 75)], "test": frame[place >= 75]}
         for name, part in parts.items():
             part.to_csv(tmp_path / f"{name}.csv", index=False)
-        options = setting.Forecast(target="y", series="shop", time="day", horizon=3)
+        options = ForecastSetting(target="y", series="shop", time="day", horizon=3)
         paths = {name: tmp_path / f"{name}.csv" for name in ("valid", "test")}
         task = tasks.load(tmp_path / "train.csv", setting=options, **paths)
         sizes = [(span.first - span.start, span.second - span.start, span.end - span.start) for span in task.grid.spans]
@@ -301,9 +305,9 @@ class TestModels:
         forecasts = task.forecasts(made, "test")
         grown = frame.copy()
         origin = int(forecasts.origin[3]) - task.grid.spans[0].start
-        one = setting.Forecast(target="y", horizon=1, strategy="recursive", **options)
+        one = ForecastSetting(target="y", horizon=1, strategy="recursive", **options)
         for step in range(1, 6):
-            again = Forecast(source(grown.to_csv(index=False)), one, task.encoding)
+            again = ForecastTask(source(grown.to_csv(index=False)), one, task.encoding)
             (window,) = histories(again.grid, [np.array([origin + step - 1 + again.grid.spans[0].start])], 999, 1)
             plain = model.Window(**{**vars(window), "last": False, "context": 0})
             answer = made(plain)[0][-1:][0]  # [1, 1, 1]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from tidegate.cell import Cell
 from tidegate.errors import SpecError
-from tidegate.spec import Cell
 
 CALLS = {
     "torch.tanh(v)": torch.tanh,

@@ -10,13 +10,17 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from tidegate import nn, setting
+from tidegate import nn
 from tidegate.cli import main
 from tidegate.errors import InputError
-from tidegate.estimator import LanguageModel
-from tidegate.tasks.language import Beam, Choice, LanguageEncoding, Reader, drawn, opening, spelled
+from tidegate.tasks import LanguageModel
+from tidegate.tasks.language.choice import Choice
+from tidegate.tasks.language.encoding import LanguageEncoding
+from tidegate.tasks.language.generate import Beam, drawn, opening, spelled
+from tidegate.tasks.language.reader import Reader
+from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.unit import Characters, Pieces
-from tidegate.tasks.task import Batch
+from tidegate.train.task import Batch
 
 LETTERS = "abc"
 ENCODING = LanguageEncoding(Characters(LETTERS), start=1)
@@ -30,7 +34,7 @@ def tiny(layer=nn.GRU, seed=0, **options):
     """A model of three letters with decided opinions."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = ENCODING.model(lambda n: layer(n, 6, **options), setting.Language(embedding_size=4)).double().eval()
+        model = ENCODING.model(lambda n: layer(n, 6, **options), LanguageSetting(embedding_size=4)).double().eval()
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.8)
     return model

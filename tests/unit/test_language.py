@@ -11,17 +11,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate import nn, setting, tasks
+from tidegate import nn, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
-from tidegate.estimator.estimator import graph_of, make_layer
-from tidegate.tasks import Language
-from tidegate.tasks.language import LanguageEncoding, surprise
+from tidegate.tasks.language.encoding import LanguageEncoding
+from tidegate.tasks.language.likelihood import surprise
+from tidegate.tasks.language.ngram import _kneser_ney, strongest, uniform
+from tidegate.tasks.language.setting import LanguageSetting
+from tidegate.tasks.language.task import LanguageTask
 from tidegate.tasks.language.unit import Characters, Pieces
-from tidegate.tasks.ngram import _kneser_ney, strongest, uniform
-from tidegate.tasks.task import Batch
-from tidegate.train import Plan, evaluate
-from tidegate.train.loop import _Run
+from tidegate.train.estimator import graph_of, make_layer
+from tidegate.train.loop import _Run, evaluate
+from tidegate.train.plan import Plan
+from tidegate.train.task import Batch
 
 WORDS = ("tide", "gate", "river", "the", "of", "naïve", "ebb", "and", "flow", "sea")
 
@@ -38,7 +40,7 @@ def source(text, name="a.txt", **parts):
 
 
 def settings(**changes):
-    return setting.Language(**{"hidden_size": 5, "embedding_size": 3, "dropout": 0.0, "epoch_size": 1 << 20, **changes})
+    return LanguageSetting(**{"hidden_size": 5, "embedding_size": 3, "dropout": 0.0, "epoch_size": 1 << 20, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -101,48 +103,48 @@ class TestUnits:
     def test_nothing_is_learnt_from_validation_and_test(self, unit):
         text = prose(4000)
         made = settings(unit=unit, pieces=320)
-        one = Language(source(text), made).encoding
-        other = Language(source(text[:3600] + "Ωmega " * 66 + "Ωμεγ"), made).encoding
+        one = LanguageTask(source(text), made).encoding
+        other = LanguageTask(source(text[:3600] + "Ωmega " * 66 + "Ωμεγ"), made).encoding
         assert json.dumps(one.to_json()) == json.dumps(other.to_json())
 
 
 class TestSplits:
     def test_files_of_their_own(self):
-        task = Language(source("ab" * 600, valid=source("ba" * 20), test=source("aab" * 5)), settings())
+        task = LanguageTask(source("ab" * 600, valid=source("ba" * 20), test=source("aab" * 5)), settings())
         parts = {split: task.symbols[first:last].tolist() for split, (first, last) in task.bounds.items()}
         assert parts["train"] == ([1, 2] * 600)[1:]
         assert parts["valid"] == ([2, 1] * 20)[1:]
         assert parts["test"] == ([1, 1, 2] * 5)[1:]
 
     def test_one_file_of_its_own(self):
-        task = Language(source("ab" * 600, test=source("aab" * 5)), settings())
+        task = LanguageTask(source("ab" * 600, test=source("aab" * 5)), settings())
         assert task.bounds == {"train": (1, 1140), "valid": (1140, 1200), "test": (1201, 1215)}
 
     def test_all_of_new_data_is_the_test(self):
-        learnt = Language(source("ab" * 600))
-        task = Language(source("abc"), settings(), learnt.encoding)
+        learnt = LanguageTask(source("ab" * 600))
+        task = LanguageTask(source("abc"), settings(), learnt.encoding)
         assert task.bounds["test"] == (1, 3)
         assert task.bounds["train"] == task.bounds["valid"] == (0, 0)
         assert [record.name for record in task.baselines()] == ["uniform"]
         assert task.data.warnings == ("test: 1 characters never occur in training and count as one unknown symbol",)
 
     def test_comparisons_and_estimators_have_defaults_of_their_own(self):
-        assert tasks.load("shakespeare").setting == Language.standard()
-        assert Language(source("ab" * 600)).setting == Language.standard()
+        assert tasks.load("shakespeare").setting == LanguageTask.standard()
+        assert LanguageTask(source("ab" * 600)).setting == LanguageTask.standard()
 
     def test_an_epoch_is_the_whole_text_or_a_short_one_several_times(self):
-        task = Language(source(prose(20_000)), setting.Language())
+        task = LanguageTask(source(prose(20_000)), LanguageSetting())
         batches = list(task.batches("train", torch.Generator().manual_seed(0)))
         begins = [at for at, batch in enumerate(batches) if batch.starts]
         assert len(begins) == 200 // 8
         for begin, end in pairwise([*begins, len(batches)]):
             learnt = torch.cat([batch.targets.flatten() for batch in batches[begin:end]])
             assert len(learnt) > 0.85 * 18_000
-        long = Language(source(prose(500_000)), setting.Language())
+        long = LanguageTask(source(prose(500_000)), LanguageSetting())
         assert sum(batch.starts for batch in long.batches("train", torch.Generator().manual_seed(0))) == 1
 
     def test_streams_and_windows_are_those_of_the_settings(self):
-        task = Language(source(prose(20_000)), settings(window=50, batch_size=7, epoch_size=3500))
+        task = LanguageTask(source(prose(20_000)), settings(window=50, batch_size=7, epoch_size=3500))
         batches = list(task.batches("train", torch.Generator().manual_seed(0)))
         assert [batch.inputs.shape for batch in batches] == [(50, 7)] * 10
 
@@ -187,7 +189,7 @@ def gradients_by_hand(cell, parameters, inputs, targets, window):
 
 def gradients_of_the_loop(cell, made):
     """Those of every step of an epoch, through the training loop; its rate is 0, so that nothing moves."""
-    task = Language(source(prose(1000)), made)
+    task = LanguageTask(source(prose(1000)), made)
     plan = Plan(
         0, 0, learning_rate=0.0, dropout=0.0, epochs=1, patience=1, patience_rate=1, clip=1e9, precision="float64"
     )
@@ -236,7 +238,7 @@ class TestModels:
     @pytest.mark.parametrize("width", [5, 3])
     def test_tied_logits_by_hand(self, width):
         made = settings(tied=True, embedding_size=width)
-        task = Language(source(prose(1000)), made)
+        task = LanguageTask(source(prose(1000)), made)
         model = task.model(make_layer(graph_of("gru"), made)).double().eval()
         torch.nn.init.normal_(model.bias)
         inputs = torch.randint(1, 9, (6, 2))
@@ -250,7 +252,7 @@ class TestModels:
 
     def test_a_tied_model_learns_in_both_places(self):
         made = settings(tied=True)
-        task = Language(source(prose(1000)), made)
+        task = LanguageTask(source(prose(1000)), made)
         model = task.model(make_layer(graph_of("lstm"), made))
         batch = next(task.batches("train", torch.Generator().manual_seed(0)))
         task.measure(model(batch)[0], batch).loss.backward()
@@ -258,7 +260,7 @@ class TestModels:
         assert (model.embedding.weight.grad.abs().sum(1) > 0).all()  # symbols that are no input, too
 
     def test_surprise_does_not_depend_on_how_it_is_cut(self, monkeypatch):
-        task = Language(source(prose(1000)), settings())
+        task = LanguageTask(source(prose(1000)), settings())
         model = task.model(make_layer(graph_of("lstm"), settings())).double()
         whole = surprise(model, task.symbols[:200])
         logits, _ = model.eval()(Batch(task.symbols[:199, None], task.symbols[:199, None]))
@@ -273,7 +275,7 @@ class TestScores:
     def test_bits_perplexities_and_characters_by_hand(self, unit):
         made = settings(unit=unit, pieces=300)
         text = prose(6000)
-        task = Language(source(text), made)
+        task = LanguageTask(source(text), made)
         model = task.model(make_layer(graph_of("gru"), made))
         bits, symbols, state, characters = 0.0, 0, None, len(text) - int(0.95 * 6000)
         for batch in task.batches("test"):
@@ -357,7 +359,7 @@ class TestKneserNey:
 
 def test_a_layer_of_its_own_width_is_read_through_a_map():
     made = settings(tied=True, embedding_size=3)
-    task = Language(source(prose(1000)), made)
+    task = LanguageTask(source(prose(1000)), made)
     model = task.model(lambda features: nn.Recurrent("indrnn", 5, 5))
     assert model.embedding.weight.shape[1] == 3
     batch = next(task.batches("test"))

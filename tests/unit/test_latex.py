@@ -3,8 +3,8 @@
 import pytest
 from matplotlib.mathtext import MathTextParser
 
+from tidegate.cell import Cell, exp, log, log_sigmoid, maximum, minimum, relu, sigmoid, tanh
 from tidegate.emit import latex
-from tidegate.spec import Cell, exp, log, log_sigmoid, maximum, minimum, relu, sigmoid, tanh
 from tidegate.zoo import CELLS
 
 parser = MathTextParser("path")

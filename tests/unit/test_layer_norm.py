@@ -11,9 +11,9 @@ from torch import Tensor
 
 import tidegate as tg
 from tests.reference.compare import assert_equal
+from tidegate.cell import Cell, layer_norm, mean, sigmoid, sqrt, tanh, variance
 from tidegate.errors import InputError, SpecError
 from tidegate.runtime import eager_only
-from tidegate.spec import Cell, layer_norm, mean, sigmoid, sqrt, tanh, variance
 
 MAKERS = {
     "rnn": tg.nn.RNN,

@@ -17,17 +17,18 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
 from tests.malformed.music import PIECE, matlab, midi, pieces
-from tidegate import nn, setting, tasks
+from tidegate import nn, tasks
 from tidegate.cli import main
 from tidegate.data import Source, locate, read_music, to_midi
 from tidegate.data.matlab import read_cells
 from tidegate.data.midi import read_midi
 from tidegate.errors import InputError
-from tidegate.estimator import Composer, from_pretrained
-from tidegate.estimator.composer import _shift
-from tidegate.report import draw_piano_roll
-from tidegate.tasks import Music
-from tidegate.train import evaluate
+from tidegate.tasks import Composer, from_pretrained
+from tidegate.tasks.music.estimator import _shift
+from tidegate.tasks.music.plot import draw_piano_roll
+from tidegate.tasks.music.setting import MusicSetting
+from tidegate.tasks.music.task import MusicTask
+from tidegate.train.loop import evaluate
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "music"
 SPLITS = ("train", "valid", "test")
@@ -247,7 +248,7 @@ def long_pieces(lengths, seed=0):
 
 class TestWindows:
     def test_windows_hold_every_step_once_in_order(self):
-        task = Music(long_pieces([50, 23, 47, 20]), setting.Music(window=20, batch_size=4))
+        task = MusicTask(long_pieces([50, 23, 47, 20]), MusicSetting(window=20, batch_size=4))
         batches = list(task.batches("train", torch.Generator().manual_seed(0)))
         assert [batch.starts for batch in batches] == [True, False, False]
         assert [batch.lengths.tolist() for batch in batches] == [[19, 20, 20, 20], [0, 2, 20, 20], [0, 0, 6, 9]]
@@ -256,7 +257,7 @@ class TestWindows:
         assert torch.equal(torch.cat([batch.targets for batch in batches]), whole.targets)
 
     def test_carried_states_give_the_outputs_of_whole_pieces(self):
-        task = Music(long_pieces([50, 23, 47, 20]), setting.Music(window=20, batch_size=4))
+        task = MusicTask(long_pieces([50, 23, 47, 20]), MusicSetting(window=20, batch_size=4))
         model = task.model(lambda inputs: nn.LSTM(inputs, 5), 0.0).eval()
         outputs, state = [], None
         with torch.no_grad():
@@ -275,7 +276,7 @@ class TestWindows:
         assert evaluate(task, model, "test") == pytest.approx(task.baselines()[0].score, rel=1e-5)
 
     def test_batch_size_and_window_are_heeded(self):
-        task = Music(long_pieces([9] * 10), setting.Music(batch_size=3))
+        task = MusicTask(long_pieces([9] * 10), MusicSetting(batch_size=3))
         assert [batch.inputs.shape[1] for batch in task.batches("test")] == [3, 3, 3, 1]
         assert all(batch.starts for batch in task.batches("train"))
 

@@ -11,11 +11,11 @@ import torch
 import tidegate as tg
 from tests.reference import tolerance
 from tests.reference.option import recorded
+from tidegate.cell import Op
 from tidegate.errors import InputError
 from tidegate.nn import GRU, LSTM, RNN, Options, PeepholeLSTM, Recurrent
 from tidegate.nn.option import with_options
 from tidegate.runtime import eager_only
-from tidegate.spec import Op
 from tidegate.zoo import CELLS
 
 ALL = {"zoneout": 0.3, "recurrent_dropout": 0.3, "state_clip": 0.9, "learn_initial_state": True}

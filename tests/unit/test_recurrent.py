@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
+from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.errors import InputError, SpecError
 from tidegate.nn import Recurrent, RecurrentCell
 from tidegate.passes import project
 from tidegate.runtime import strict
-from tidegate.spec import Cell, sigmoid, tanh
 from tidegate.zoo import GRU, LSTM
 
 

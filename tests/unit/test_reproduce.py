@@ -8,15 +8,15 @@ from benchmarks.reproduce.case import Case, found, read, results_of, run_row
 from benchmarks.reproduce.row import ROWS, Row
 from benchmarks.reproduce.table import _section
 
-from tidegate import tasks
-from tidegate.setting import Synthetic
+from tidegate.tasks.synthetic.setting import SyntheticSetting
+from tidegate.tasks.synthetic.task import Adding
 
-SETTING = Synthetic(cell="gru", length=10, steps=2, hidden_size=3, batch_size=100, epochs=2, patience=2)
+SETTING = SyntheticSetting(cell="gru", length=10, steps=2, hidden_size=3, batch_size=100, epochs=2, patience=2)
 
 
 def case(**changed):
     setting = dataclasses.replace(SETTING, **changed)
-    return Case("GRU", lambda setting: tasks.Adding(setting=setting), setting, "0.5", "somewhere")
+    return Case("GRU", lambda setting: Adding(setting=setting), setting, "0.5", "somewhere")
 
 
 def test_finished_seeds_are_not_run_again_and_changed_settings_are(tmp_path):

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.cli.train import SETTINGS
 from tidegate.errors import InputError
-from tidegate.setting import SETTINGS, Language, Music, Training, from_toml, to_toml
-from tidegate.setting.training import flag
+from tidegate.tasks.language.setting import LanguageSetting
+from tidegate.tasks.music.setting import MusicSetting
+from tidegate.train.setting import Training, flag
+from tidegate.train.toml import from_toml, to_toml
 
 
 @dataclass(kw_only=True)
@@ -82,9 +85,9 @@ def test_every_type_returns_from_toml(setting) -> None:
 
 
 def test_own_settings_come_first_in_toml() -> None:
-    keys = [line.split(" = ")[0] for line in to_toml(Language()).splitlines()]
+    keys = [line.split(" = ")[0] for line in to_toml(LanguageSetting()).splitlines()]
     assert keys[0] == "task"
-    given = {field.name for field in dataclasses.fields(Language) if field.default is not None}
+    given = {field.name for field in dataclasses.fields(LanguageSetting) if field.default is not None}
     assert set(keys[1:]) == given
     own = [key for key in keys[1:] if key not in {field.name for field in dataclasses.fields(Training)}]
     assert keys[1 : len(own) + 1] == own
@@ -92,8 +95,8 @@ def test_own_settings_come_first_in_toml() -> None:
 
 
 def test_an_integer_is_a_number_and_a_mark_at_the_begin_is_skipped() -> None:
-    assert from_toml("\ufeffclip = 2", Music).clip == 2.0
-    assert type(from_toml("clip = 2", Music).clip) is float
+    assert from_toml("\ufeffclip = 2", MusicSetting).clip == 2.0
+    assert type(from_toml("clip = 2", MusicSetting).clip) is float
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,7 @@ def test_an_integer_is_a_number_and_a_mark_at_the_begin_is_skipped() -> None:
 )
 def test_what_does_not_fit_is_one_short_line(text, says) -> None:
     with pytest.raises(InputError) as error:
-        from_toml(text, Music, "a.toml")
+        from_toml(text, MusicSetting, "a.toml")
     line = str(error.value)
     assert len(line.splitlines()) == 1
     assert len(line) < 400

@@ -17,18 +17,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate import setting, tasks
+from tidegate import tasks
 from tidegate.cli import main
 from tidegate.data import Corpus, Recording, Source, locate, read_sound, read_speech
 from tidegate.errors import InputError
-from tidegate.estimator import Transcriber, from_pretrained
-from tidegate.setting import from_toml, to_toml
-from tidegate.tasks.speech import Filterbank, Speech, align, beam_search, best_path
+from tidegate.tasks import Transcriber, from_pretrained
+from tidegate.tasks.speech.decode import align, beam_search, best_path
+from tidegate.tasks.speech.encoding import SpeechEncoding
 from tidegate.tasks.speech.error import character_error_rate, edits, word_error_rate
-from tidegate.tasks.speech.feature import stacked
+from tidegate.tasks.speech.feature import Filterbank, stacked
+from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.split import shared_sounds, split
+from tidegate.tasks.speech.task import SpeechBatch, SpeechTask
 from tidegate.tasks.speech.template import nearest
 from tidegate.tasks.speech.utterance import Utterance, joined
+from tidegate.train.toml import from_toml, to_toml
 
 RATE = 8000
 BUNDLED = Path(str(resources.files("tidegate.data"))) / "bundled" / "fsdd" / "recordings"
@@ -413,13 +416,13 @@ class TestTask:
 
     def test_characters_and_words(self):
         for symbols, expected in (("words", ["bye", "good"]), ("characters", [" ", *"bdegoy"])):
-            learnt = tasks.speech.SpeechEncoding.learnt(
-                setting.Speech(symbols=symbols), BANK, torch.randn(9, 16), ["good bye", "bye"]
+            learnt = SpeechEncoding.learnt(
+                SpeechSetting(symbols=symbols), BANK, torch.randn(9, 16), ["good bye", "bye"]
             )
             assert list(learnt.symbols) == expected
             assert learnt.text(learnt.encode("Good  BYE")) == "good bye"
             assert learnt.encode("new bye")[-1] == learnt.encode("bye")[-1]
-            assert tasks.speech.SpeechEncoding.from_json(json.loads(json.dumps(learnt.to_json()))) == learnt
+            assert SpeechEncoding.from_json(json.loads(json.dumps(learnt.to_json()))) == learnt
 
     def test_the_loss_is_torchs_and_padding_does_not_count(self, tones):
         task = tasks.load(tones, "speech")
@@ -439,7 +442,7 @@ class TestTask:
         assert task.measure(noisy, batch).error == measure.error
 
     def test_masks_are_for_training_alone(self, tones):
-        plain, masked = (tasks.load(tones, "speech", setting.Speech(mask_frames=n, mask_bands=n)) for n in (0, 6))
+        plain, masked = (tasks.load(tones, "speech", SpeechSetting(mask_frames=n, mask_bands=n)) for n in (0, 6))
         for part in ("valid", "test"):
             for a, b in zip(plain.batches(part), masked.batches(part), strict=True):
                 assert torch.equal(a.inputs, b.inputs)
@@ -456,7 +459,7 @@ class TestTask:
         ]
         files = {f"{k}.wav": wav(noise(1600, k)) for k in range(14)}
         folder(tmp_path, {**files, "m.csv": "\n".join(["path,text,speaker,split", *lines]).encode()})
-        task = tasks.load(tmp_path, "speech", setting.Speech(symbols="characters"))
+        task = tasks.load(tmp_path, "speech", SpeechSetting(symbols="characters"))
         assert len(task.utterances["train"]) == 11
         assert task.data.warnings == ("train: 1 recordings are left out, with fewer steps than symbols",)
 
@@ -483,10 +486,10 @@ class TestTask:
 
     def test_a_speaker_and_a_file_cannot_both_be_the_test(self, tones):
         with pytest.raises(InputError, match="leave --hold-out out"):
-            tasks.load(tones, "speech", setting.Speech(hold_out="a"), test=tones)
+            tasks.load(tones, "speech", SpeechSetting(hold_out="a"), test=tones)
 
     def test_joined_tests_are_the_same_in_every_pass_and_made_of_the_test(self, tones):
-        task = tasks.load(tones, "speech", setting.Speech(join=3))
+        task = tasks.load(tones, "speech", SpeechSetting(join=3))
         alone = tasks.load(tones, "speech")
         words = [word for one in task.utterances["test"] for word in one.text.split()]
         assert sorted(words) == sorted(one.text for one in alone.utterances["test"])
@@ -500,12 +503,12 @@ class TestTask:
         assert nearest(train, test) == expected
 
     def test_settings_survive_toml(self):
-        made = setting.Speech(hold_out="ann", rate=16000, high_hz=7000.0, symbols="words", streaming=True)
-        assert from_toml(to_toml(made), setting.Speech) == made
+        made = SpeechSetting(hold_out="ann", rate=16000, high_hz=7000.0, symbols="words", streaming=True)
+        assert from_toml(to_toml(made), SpeechSetting) == made
 
     def test_spectra_of_other_settings_are_refused(self):
         with pytest.raises(InputError, match=r"bands 16 \(asked: 20\)"):
-            tasks.load("fsdd", None, setting.Speech(bands=20))
+            tasks.load("fsdd", None, SpeechSetting(bands=20))
 
 
 class TestTranscriber:
@@ -536,7 +539,7 @@ class TestTranscriber:
         before = {name: value.clone() for name, value in made.model_.state_dict().items()}
         assert made.evaluate(tmp_path)[0].value == 0
         assert all(torch.equal(before[name], value) for name, value in made.model_.state_dict().items())
-        task = Speech(locate(tmp_path, folders=True), made.setting(), made.encoding_)
+        task = SpeechTask(locate(tmp_path, folders=True), made.setting(), made.encoding_)
         assert len(task.utterances["test"]) == 4
         assert not task.utterances["train"]
         assert task.baselines() == []
@@ -565,10 +568,7 @@ class TestTranscriber:
         made = Transcriber(**setting_).fit(tones)
         sound = tone("fall", 3)
         whole, early = (made.encoding_.steps(made.encoding_.filterbank(one)) for one in (sound, sound[:1000]))
-        batches = [
-            tasks.speech.SpeechBatch(one[:, None], torch.zeros(0, 1), torch.tensor([len(one)]))
-            for one in (whole, early)
-        ]
+        batches = [SpeechBatch(one[:, None], torch.zeros(0, 1), torch.tensor([len(one)])) for one in (whole, early)]
         with torch.inference_mode():
             outputs = [made.model_(batch)[0] for batch in batches]
         assert torch.allclose(outputs[0][: len(outputs[1])], outputs[1], atol=1e-5)

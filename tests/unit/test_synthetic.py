@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from tidegate import nn, setting, tasks
-from tidegate.tasks import Adding, CopyMemory, SelectiveCopy, TemporalOrder
-from tidegate.train import evaluate
+from tidegate import nn, tasks
+from tidegate.tasks.synthetic.setting import SyntheticSetting
+from tidegate.tasks.synthetic.task import Adding, CopyMemory, Final, SelectiveCopy, TemporalOrder
+from tidegate.train.loop import evaluate
 
 KINDS = (Adding, CopyMemory, SelectiveCopy, TemporalOrder)
 
 
 def made(kind, length=60, rows=8):
-    return kind(setting=setting.Synthetic(length=length, batch_size=rows, steps=5))
+    return kind(setting=SyntheticSetting(length=length, batch_size=rows, steps=5))
 
 
 def drawn(task, seed=0, split="train"):
@@ -106,9 +107,7 @@ class TestCopy:
 
         cost = evaluate(task, Oracle(answer), "test")
         assert cost == pytest.approx(task.baselines()[0].score) == pytest.approx(10 * math.log(8) / 80)
-        assert tasks.CopyMemory(setting=setting.Synthetic(length=1000)).baselines()[0].score == pytest.approx(
-            0.0204, abs=5e-5
-        )
+        assert CopyMemory(setting=SyntheticSetting(length=1000)).baselines()[0].score == pytest.approx(0.0204, abs=5e-5)
 
     def test_accuracy_counts_the_copies_alone(self):
         task = made(CopyMemory)
@@ -163,6 +162,6 @@ class TestOrder:
         changed = batch.inputs.clone()
         changed[batch.lengths.min() :] = 7.0
         row = int(batch.lengths.argmin())
-        other, _ = model(tasks.synthetic.Final(changed, batch.targets, batch.lengths))
+        other, _ = model(Final(changed, batch.targets, batch.lengths))
         assert torch.equal(outputs[batch.lengths.min() - 1, row], other[batch.lengths.min() - 1, row])
         assert task.measure(outputs, batch).count == 8

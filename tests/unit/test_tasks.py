@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from tidegate import nn, setting, tasks
+from tidegate import nn, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
-from tidegate.tasks import Batch, Classification, Forecast, Language, Music, Translation
-from tidegate.tasks.ngram import ngram
+from tidegate.tasks.classification.task import ClassificationTask
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.forecast.task import ForecastTask
+from tidegate.tasks.language.ngram import ngram
+from tidegate.tasks.language.task import LanguageTask
+from tidegate.tasks.music.task import MusicTask
+from tidegate.tasks.translation.setting import TranslationSetting
+from tidegate.tasks.translation.task import TranslationTask
+from tidegate.train.task import Batch
 
 NOTES = {
     "train": [[[21], [21, 22], [22], []], [[21], [21]], [[22], [21, 22], [21]]],
@@ -27,13 +34,13 @@ def source(content, name="a.csv"):
 
 
 def music(data=None):
-    return Music(source(json.dumps(data or NOTES), "a.json"))
+    return MusicTask(source(json.dumps(data or NOTES), "a.json"))
 
 
 def forecast(values, *, extra=None):
     rows = [f"{y!r},{x!r}" for y, x in zip(values, extra, strict=True)] if extra is not None else map(repr, values)
-    return Forecast(
-        source("\n".join(["y,x" if extra is not None else "y", *rows]), "a.csv"), setting.Forecast(target="y")
+    return ForecastTask(
+        source("\n".join(["y,x" if extra is not None else "y", *rows]), "a.csv"), ForecastSetting(target="y")
     )
 
 
@@ -46,7 +53,7 @@ def prose(characters, seed=0, letters="abcdefgh "):
 
 
 def language(text):
-    return Language(source(text, "a.txt"))
+    return LanguageTask(source(text, "a.txt"))
 
 
 def translation(pairs, seed=0):
@@ -54,7 +61,7 @@ def translation(pairs, seed=0):
         prose(int(n), seed + k, "abcdefgh") for k, n in enumerate(np.random.default_rng(seed).integers(3, 9, pairs))
     ]
     lines = "".join(f"{text}\t{' '.join(reversed(text))}\n" for text in texts)
-    return Translation(source(lines, "a.tsv"), setting.Translation(source_unit="character", target_unit="symbol"))
+    return TranslationTask(source(lines, "a.tsv"), TranslationSetting(source_unit="character", target_unit="symbol"))
 
 
 def generator(seed):
@@ -75,7 +82,7 @@ def example(name):
         "forecast": lambda: forecast(walk(400)),
         "language": lambda: language(prose(200_000)),
         "translation": lambda: translation(400),
-        "classification": lambda: Classification(
+        "classification": lambda: ClassificationTask(
             source("".join(f"{n % 2} a text no {n}\n" for n in range(99)), "a.txt")
         ),
         "speech": lambda: tasks.load("fsdd"),
@@ -84,19 +91,19 @@ def example(name):
 
 
 class TestEveryTask:
-    @pytest.mark.parametrize("name", tasks.TASKS)
+    @pytest.mark.parametrize("name", tasks.TABLE)
     def test_training_order_follows_the_generator(self, name):
         task = example(name)
         assert same(task.batches("train", generator(0)), task.batches("train", generator(0)))
         assert not same(task.batches("train", generator(0)), task.batches("train", generator(1)))
         assert same(task.batches("test"), task.batches("test"))
 
-    @pytest.mark.parametrize("name", tasks.TASKS)
+    @pytest.mark.parametrize("name", tasks.TABLE)
     def test_a_generator_goes_on(self, name):
         task, order = example(name), generator(0)
         assert not same(task.batches("train", order), task.batches("train", order))
 
-    @pytest.mark.parametrize("name", tasks.TASKS)
+    @pytest.mark.parametrize("name", tasks.TABLE)
     @pytest.mark.parametrize("split", ["train", "valid", "test"])
     def test_a_model_runs_and_learns_from_every_split(self, name, split):
         task, state = example(name), None
@@ -111,7 +118,7 @@ class TestEveryTask:
         measure.loss.backward()
         assert all(parameter.grad is not None for parameter in model.parameters())
 
-    @pytest.mark.parametrize("name", tasks.TASKS)
+    @pytest.mark.parametrize("name", tasks.TABLE)
     def test_baselines_are_finite_and_explained(self, name):
         for record in example(name).baselines():
             assert math.isfinite(record.score)
@@ -193,7 +200,7 @@ class TestMusic:
 
     def test_recipe_means_one_hundred_units(self):
         model = music().model(lambda inputs: nn.LSTM(inputs, 100), 0.0)
-        assert sum(p.numel() for p in model.parameters()) == pytest.approx(Music.recipe.parameters, rel=0.01)
+        assert sum(p.numel() for p in model.parameters()) == pytest.approx(MusicTask.recipe.parameters, rel=0.01)
 
     def test_hand_checked_counts(self):
         (batch,) = music().batches("train")
@@ -307,12 +314,12 @@ class TestLanguage:
 class TestFiles:
     @pytest.mark.parametrize(
         ("name", "content", "kind"),
-        [("a.json", json.dumps(NOTES), Music), ("a.txt", prose(1000), Language), ("A.CSV", None, Forecast)],
+        [("a.json", json.dumps(NOTES), MusicTask), ("a.txt", prose(1000), LanguageTask), ("A.CSV", None, ForecastTask)],
     )
     def test_the_ending_says_what_is_learnt(self, tmp_path, name, content, kind):
         path = tmp_path / name
         path.write_text(content or "y\n" + "\n".join(map(str, walk())))
-        target = "y" if kind is Forecast else None
+        target = "y" if kind is ForecastTask else None
         assert type(tasks.load(path, target=target)) is kind
 
     def test_the_task_may_be_named(self, tmp_path):

@@ -6,15 +6,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tidegate import tasks, train
+from tidegate import tasks
+from tidegate.cell import Graph
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.records import EpochRecord
-from tidegate.spec import Graph
-from tidegate.tasks import Batch
-from tidegate.train import Checkpoint, Plan, loop
-from tidegate.train.checkpoint import compartment
+from tidegate.train import loop
+from tidegate.train.checkpoint import Checkpoint, compartment
+from tidegate.train.loop import Outcome, evaluate, train
+from tidegate.train.plan import Plan
 from tidegate.train.progress import Progress
+from tidegate.train.task import Batch, Task
 
 PLAN = Plan(
     initial_seed=1,
@@ -29,7 +31,7 @@ PLAN = Plan(
 
 
 @pytest.fixture(scope="module")
-def task() -> tasks.Task:
+def task() -> Task:
     return tasks.load("elnino")
 
 
@@ -44,28 +46,28 @@ def layer(inputs: int) -> Recurrent:
     return Recurrent("gru", inputs, 6)
 
 
-def without_seconds(outcome: train.Outcome) -> list:
+def without_seconds(outcome: Outcome) -> list:
     return [replace(epoch, seconds=0.0) for epoch in outcome.curve]
 
 
 def test_training_improves_on_the_first_epoch(task) -> None:
-    outcome = train.train(task, layer, replace(PLAN, epochs=25, patience=25))
+    outcome = train(task, layer, replace(PLAN, epochs=25, patience=25))
     assert outcome.best_valid < 0.9 * outcome.curve[0].valid
-    assert train.evaluate(task, outcome.model, "valid") == pytest.approx(outcome.best_valid, rel=1e-6)
+    assert evaluate(task, outcome.model, "valid") == pytest.approx(outcome.best_valid, rel=1e-6)
 
 
 def test_the_same_plan_gives_the_same_run_and_leaves_the_global_state(task) -> None:
     state = torch.get_rng_state()
-    first = train.train(task, layer, PLAN)
+    first = train(task, layer, PLAN)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(99)
-    second = train.train(task, layer, PLAN)
+    second = train(task, layer, PLAN)
     assert without_seconds(first) == without_seconds(second)
 
 
 def test_another_order_or_first_parameters_give_another_run(task) -> None:
     curves = [
-        without_seconds(train.train(task, layer, plan))
+        without_seconds(train(task, layer, plan))
         for plan in (PLAN, replace(PLAN, order_seed=3), replace(PLAN, initial_seed=3))
     ]
     assert curves[0] != curves[1] != curves[2] != curves[0]
@@ -74,7 +76,7 @@ def test_another_order_or_first_parameters_give_another_run(task) -> None:
 @pytest.mark.parametrize(("stop", "averaging"), [(1, 0.0), (3, 0.9), (5, 0.0)])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_always, stop, averaging) -> None:
     plan = replace(PLAN, averaging=averaging)
-    whole = train.train(task, layer, plan)
+    whole = train(task, layer, plan)
     path = tmp_path / "run.safetensors"
 
     def interrupt(record) -> None:
@@ -82,9 +84,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_a
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train.train(task, layer, plan, checkpoint=path, on_epoch=interrupt)
+        train(task, layer, plan, checkpoint=path, on_epoch=interrupt)
     seen = []
-    resumed = train.train(task, layer, plan, checkpoint=path, on_epoch=lambda record: seen.append(record.epoch))
+    resumed = train(task, layer, plan, checkpoint=path, on_epoch=lambda record: seen.append(record.epoch))
     assert seen == list(range(stop + 1, PLAN.epochs + 1))
     assert without_seconds(resumed) == without_seconds(whole)
     for name, tensor in whole.model.state_dict().items():
@@ -93,16 +95,16 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_a
 
 def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, saved_always) -> None:
     path = tmp_path / "run.safetensors"
-    train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+    train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     with pytest.raises(InputError, match="other settings"):
-        train.train(task, layer, PLAN, checkpoint=path)
+        train(task, layer, PLAN, checkpoint=path)
     with pytest.raises(InputError, match="other layers"):
-        train.train(task, lambda n: Recurrent("mgu", n, 6), replace(PLAN, epochs=1), checkpoint=path)
+        train(task, lambda n: Recurrent("mgu", n, 6), replace(PLAN, epochs=1), checkpoint=path)
 
 
 def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, saved_always) -> None:
     path = tmp_path / "run.safetensors"
-    train.train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+    train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
     saved = Checkpoint.load(path)
     (cell,) = saved.data["layers"]
     again = Recurrent(Graph.from_json(cell["graph"]), task.encoding.features, 6)
@@ -134,7 +136,7 @@ def test_checkpoints_keep_tensors_and_data(tmp_path) -> None:
 
 
 def test_divergence_ends_the_run_and_is_said(task) -> None:
-    outcome = train.train(task, lambda n: Recurrent("rnn/relu", n, 6), replace(PLAN, learning_rate=1e30))
+    outcome = train(task, lambda n: Recurrent("rnn/relu", n, 6), replace(PLAN, learning_rate=1e30))
     assert outcome.diverged
     assert not math.isfinite(outcome.curve[-1].valid)
     assert len(outcome.curve) < PLAN.epochs
@@ -164,7 +166,7 @@ def run_with(monkeypatch, task, plan, steps):
         return norm
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", watched)
-    outcome = train.train(task, layer, plan, on_step=steps.append)
+    outcome = train(task, layer, plan, on_step=steps.append)
     return outcome, seen
 
 
@@ -191,7 +193,7 @@ class TestSchedules:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch.optim.Adam, "step", watched)
-            outcome = train.train(task, layer, replace(PLAN, learning_rate=0.01, **change))
+            outcome = train(task, layer, replace(PLAN, learning_rate=0.01, **change))
         return taken, [epoch.learning_rate for epoch in outcome.curve]
 
     def test_constant(self, task) -> None:
@@ -283,7 +285,7 @@ def test_training_stops_when_validation_no_longer_improves(task, monkeypatch) ->
         return next(scores)
 
     monkeypatch.setattr(loop, "evaluate", scored)
-    outcome = train.train(task, layer, replace(PLAN, epochs=50, patience=3))
+    outcome = train(task, layer, replace(PLAN, epochs=50, patience=3))
     assert [epoch.valid for epoch in outcome.curve] == [3.0, 2.0, 2.5, 2.0, 2.1]
     assert (outcome.best_epoch, outcome.best_valid) == (2, 2.0)
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in outcome.model.state_dict().items())
@@ -311,12 +313,12 @@ def test_checkpoints_take_a_small_share_of_the_time(task, tmp_path, monkeypatch)
 )
 def test_a_checkpoint_that_lacks_a_part_is_one_clear_error(task, tmp_path, saved_always, part) -> None:
     path, plan = tmp_path / "run.safetensors", replace(PLAN, epochs=1, averaging=0.9)
-    train.train(task, layer, plan, checkpoint=path)
+    train(task, layer, plan, checkpoint=path)
     saved = Checkpoint.load(path)
     assert part in saved.tensors
     Checkpoint({name: tensor for name, tensor in saved.tensors.items() if name != part}, saved.data).save(path)
     with pytest.raises(InputError, match=r"run\.safetensors"):
-        train.train(task, layer, plan, checkpoint=path)
+        train(task, layer, plan, checkpoint=path)
 
 
 def test_a_batch_in_another_precision_is_the_same_batch() -> None:

@@ -11,18 +11,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate import nn, setting
+from tidegate import nn
 from tidegate.cli import main
 from tidegate.data import Source, cleaned, group_of
 from tidegate.errors import InputError
-from tidegate.estimator import Translator, from_pretrained
-from tidegate.tasks import Translation
-from tidegate.tasks.bucket import bucketed
-from tidegate.tasks.translation import Attention, PairBatch, SequenceToSequence, Vocabulary, beam_search
+from tidegate.tasks import Translator, from_pretrained
+from tidegate.tasks.translation.model import Attention, PairBatch, SequenceToSequence
 from tidegate.tasks.translation.score import nearest, symbol_scores, text_scores
-from tidegate.tasks.translation.search import Found
+from tidegate.tasks.translation.search import Found, beam_search
+from tidegate.tasks.translation.setting import TranslationSetting
+from tidegate.tasks.translation.task import TranslationTask
 from tidegate.tasks.translation.translate import _written
-from tidegate.tasks.translation.vocabulary import BEGIN, END, SPECIAL, UNKNOWN
+from tidegate.tasks.translation.vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
+from tidegate.train.bucket import bucketed
 
 TEXTS = ["I don't know.", "It's 5 o'clock!", "l\u2019homme  est là", "a (b) c--d", "Don't go, Tom."]
 CELLS = ["lstm", "gru", "rnn", "slstm", "scrn", "indrnn", "mgu"]
@@ -312,7 +313,7 @@ def lines(count=300, seed=0):
 def task(pairs=None, encoding=None, **options):
     chosen = {"source_unit": "character", "target_unit": "symbol", **options}
     text = "".join(f"{one}\t{other}\n" for one, other in pairs or lines())
-    return Translation(Source("/nowhere/a.tsv", "a.tsv", text.encode()), setting.Translation(**chosen), encoding)
+    return TranslationTask(Source("/nowhere/a.tsv", "a.tsv", text.encode()), TranslationSetting(**chosen), encoding)
 
 
 class TestTask:
@@ -390,8 +391,8 @@ class TestTask:
     def test_a_source_shared_with_training_is_said_of_official_splits(self):
         text = "".join(f"{one}\t{other}\n" for one, other in lines())
         part = Source("/b", "b.tsv", f"{lines()[0][0].upper()}\tX\nzzz\tZ\n".encode())
-        chosen = setting.Translation(source_unit="character", target_unit="symbol")
-        found = Translation(Source("/a", "a.tsv", text.encode(), test=part), chosen)
+        chosen = TranslationSetting(source_unit="character", target_unit="symbol")
+        found = TranslationTask(Source("/a", "a.tsv", text.encode(), test=part), chosen)
         assert "test: 1 of 2 pairs have a source that stands in training, too" in found.data.warnings
         assert found.data.split.startswith("valid drawn by source")
 

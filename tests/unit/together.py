@@ -7,9 +7,14 @@ from pathlib import Path
 
 import torch
 
-from tidegate import tasks, train
+from tidegate import tasks
 from tidegate.nn import Recurrent
-from tidegate.train import Checkpoint, Plan, World, launched, loop
+from tidegate.train import loop
+from tidegate.train.checkpoint import Checkpoint
+from tidegate.train.loop import train
+from tidegate.train.plan import Plan
+from tidegate.train.task import Task
+from tidegate.train.world import World, launched
 
 PLAN = Plan(
     initial_seed=1,
@@ -27,7 +32,7 @@ PLAN = Plan(
 class Few:
     """A task with ten batches of five rows, which two processes cannot halve, then of one, which only one can have."""
 
-    def __init__(self, task: tasks.Task) -> None:
+    def __init__(self, task: Task) -> None:
         self._task = task
 
     def __getattr__(self, name: str):
@@ -52,7 +57,7 @@ def layer(features: int) -> Recurrent:
 
 def run(name: str, plan: Plan, **options) -> Checkpoint:
     """Train; the weights and the curve without its seconds."""
-    outcome = train.train(Few(tasks.load(name)), layer, plan, **options)
+    outcome = train(Few(tasks.load(name)), layer, plan, **options)
     curve = [dataclasses.replace(epoch, seconds=0.0) for epoch in outcome.curve]
     return Checkpoint(outcome.model.state_dict(), {"curve": [dataclasses.asdict(epoch) for epoch in curve]})
 

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from tidegate import __version__
-from tidegate.cli.bench import Bench
+from tidegate._version import __version__
 from tidegate.cli.cells import Cells
 from tidegate.cli.check import check_lists
 from tidegate.cli.compare import Compare
@@ -37,7 +36,6 @@ Command = (
     | Annotated[Compose, tyro.conf.subcommand("compose")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
-    | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 DESCRIPTION = (
     "Gated recurrent networks: each cell written once, as its equations. tidegate --version prints the version."

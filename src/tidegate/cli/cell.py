@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from tidegate import zoo
+from tidegate.cell import Cell
 from tidegate.errors import InputError, TidegateError
-from tidegate.spec import Cell
 
 FORM = "name a cell as FILE.py:CLASS"
 LONGEST_NAME = 60

@@ -8,16 +8,16 @@ from typing import Annotated
 import tyro
 from rich.text import Text
 
+from tidegate.cell import Cell, Graph
+from tidegate.cell.convention import output_gate_sees, reset_side, update_convention
+from tidegate.cell.measure import flops, parameters
+from tidegate.cell.parameter import TORCH_NAMES, attribute
+from tidegate.cell.width import axis_widths
 from tidegate.cli.cell import load
 from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
 from tidegate.emit import latex
-from tidegate.spec import Cell, Graph
-from tidegate.spec.convention import output_gate_sees, reset_side, update_convention
-from tidegate.spec.equation import plain
-from tidegate.spec.measure import flops, parameters
-from tidegate.spec.parameter import TORCH_NAMES, attribute
-from tidegate.spec.width import axis_widths
+from tidegate.emit.equation import plain
 from tidegate.zoo import CELLS
 
 LARGEST = 10**9  # numbers beyond have no use and soon too many digits to print

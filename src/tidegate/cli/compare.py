@@ -19,7 +19,8 @@ from tidegate.cli.console import console, shown_as, table
 from tidegate.cli.folder import check_folder, folder_name
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
-from tidegate.setting import Training, from_toml
+from tidegate.train.setting import Training
+from tidegate.train.toml import from_toml
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,15 @@ class Compare:
             check_number(option, getattr(self, option))
         cells = load_all(self.cells)  # before anything slow: most mistakes are made here
         budget = parse_count(self.params)
-        from tidegate import compare, report, tasks  # slow to load: not for --help
+        from tidegate import (
+            compare,
+            report,
+            tasks,  # slow to load: not for --help
+        )
         from tidegate.cli.progress import LiveProgress
 
         name = tasks.name_of(self.data, self.task)
-        setting, left = _told(self.config, tasks.TASKS[name].standard())
+        setting, left = _told(self.config, tasks.TABLE[name].task.standard())
         task = tasks.load(self.data, name, setting, target=self.target)
         out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
         check_folder(out, "the results")

@@ -45,8 +45,8 @@ class Compose:
         """Compose, write, say where to."""
         check_picture("picture", self.picture)
         from tidegate.data import address_of  # slow to load: not for --help
-        from tidegate.estimator import Composer
-        from tidegate.report import draw_piano_roll
+        from tidegate.tasks.music.estimator import Composer
+        from tidegate.tasks.music.plot import draw_piano_roll
 
         composer = Composer.from_pretrained(self.model)
         prompt = None if self.prompt is None else address_of(self.prompt)

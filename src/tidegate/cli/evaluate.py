@@ -26,7 +26,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Score and print."""
-        from tidegate.estimator import from_pretrained  # slow to load: not for --help
+        from tidegate.tasks import from_pretrained  # slow to load: not for --help
 
         model, screen = from_pretrained(self.model), console()
         screen.print(score_table(screen, model.evaluate(self.data), self.data or model.data_.name))

@@ -41,7 +41,7 @@ class Forecast:
     def run(self) -> None:
         """Forecast, then print or write."""
         check_picture("plot", self.plot)
-        from tidegate.estimator import Forecaster  # slow to load: not for --help
+        from tidegate.tasks.forecast.estimator import Forecaster  # slow to load: not for --help
 
         model = Forecaster.from_pretrained(self.model)
         frame = model.predict(self.horizon, history=self.data)

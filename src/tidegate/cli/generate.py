@@ -13,7 +13,7 @@ from tidegate.cli.console import shown_as
 from tidegate.errors import InputError
 
 if TYPE_CHECKING:
-    from tidegate.estimator import LanguageModel
+    from tidegate.tasks.language.estimator import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Generate:
         """Load, write."""
         self._check()
         prompt = _standard_input() if self.prompt == "-" else self.prompt
-        from tidegate.estimator import LanguageModel  # slow to load: not for --help
+        from tidegate.tasks.language.estimator import LanguageModel  # slow to load: not for --help
 
         model = LanguageModel.from_pretrained(self.model)
         if self.beam is None:

@@ -39,7 +39,7 @@ class Predict:
             raise InputError(
                 "OUT", f"--out {self.out} is neither a table nor JSON lines", fix="end it in .csv or .jsonl"
             )
-        from tidegate.estimator import SequenceClassifier  # slow to load: not for --help
+        from tidegate.tasks.classification.estimator import SequenceClassifier  # slow to load: not for --help
 
         model = SequenceClassifier.from_pretrained(self.model)
         data = list(self.text) or self.data

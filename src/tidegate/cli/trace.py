@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import tyro
 from rich.markup import escape
 
+from tidegate.cell.parameter import attribute
 from tidegate.cli.cell import load
 from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
 from tidegate.errors import InputError
-from tidegate.spec.parameter import attribute
 
 MOST_UNITS = 1000  # more than anybody reads, and still quickly printed
 MOST_DIGITS = 17  # all that a float64 has

@@ -10,14 +10,15 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_t
 
 import tyro
 
-from tidegate import setting as settings
 from tidegate.cli.cell import load as load_cell
 from tidegate.cli.config import read_config
 from tidegate.cli.console import console, shown_as
 from tidegate.cli.folder import check_folder, folder_name
 from tidegate.cli.score import score_table
-from tidegate.errors import InputError, did_you_mean
-from tidegate.setting import SETTINGS, Training, from_toml
+from tidegate.errors import InputError
+from tidegate.tasks import ESTIMATORS, row_of
+from tidegate.train.setting import Training
+from tidegate.train.toml import from_toml, to_toml
 
 S = TypeVar("S", bound=Training)
 HELP = ("-h", "--help")
@@ -65,6 +66,7 @@ def _named(name: str, hint: Any) -> Any:
     return Annotated[hint, tyro.conf.arg(metavar=word) if options == [hint] else shown_as(word)]
 
 
+SETTINGS = {name: row.setting for name, row in ESTIMATORS.items()}
 OPTIONS = {name: _shown(kind) for name, kind in SETTINGS.items()}
 ORDERS: dict[str, Any] = {name: Order[kind] for name, kind in OPTIONS.items()}  # type: ignore[valid-type]
 TrainOrder: Any = None
@@ -88,7 +90,7 @@ class Train:
         """Train, save, print the scores last."""
         if "RANK" not in os.environ:
             return self._run()
-        from tidegate.train import launched  # slow to load: not for --help
+        from tidegate.train.world import launched  # slow to load: not for --help
 
         with launched():
             return self._run()
@@ -97,16 +99,18 @@ class Train:
         order, setting = self.order, self.order.setting
         setting.check()
         if order.print_config:
-            console().print(settings.to_toml(setting), markup=False, end="", soft_wrap=True)
+            console().print(to_toml(setting), markup=False, end="", soft_wrap=True)
             return
         out = _out(order)
         cell = load_cell(setting.cell)  # before anything slow: most mistakes are made here
         from tidegate.cli.training import TrainingProgress  # slow to load: not for --help
-        from tidegate.estimator import ESTIMATORS, holds_model
-        from tidegate.train import World
+        from tidegate.train.folder import holds_model
+        from tidegate.train.world import World
 
         values = {name: getattr(setting, name) for name in setting.names()}
-        estimator = ESTIMATORS[setting.task](**{**values, "cell": cell if ":" in setting.cell else setting.cell})
+        estimator = ESTIMATORS[setting.task].estimator(
+            **{**values, "cell": cell if ":" in setting.cell else setting.cell}
+        )
         screen, there = console(quiet=not World().first), holds_model(out)
         with TrainingProgress(screen, setting) as progress:
             estimator.fit(
@@ -153,15 +157,10 @@ def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Tr
 
 def _task(arguments: list[str]) -> str:
     names = ", ".join(SETTINGS)
-    if not arguments:
+    if not arguments or arguments[0].startswith("-"):
         raise InputError("TRAIN_TASK", "train wants a task and data", fix=f"tidegate train TASK DATA; tasks: {names}")
-    given = arguments[0]
-    if given not in SETTINGS:
-        near = did_you_mean(given, SETTINGS)
-        raise InputError(
-            "TASK_UNKNOWN", f"there is no task {given!r}{near}", fix=f"tidegate train TASK DATA; tasks: {names}"
-        )
-    return given
+    row_of(arguments[0], trained=True)
+    return arguments[0]
 
 
 def _out(order: Order[Any]) -> Path:

@@ -10,10 +10,10 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from tidegate.estimator import Watch
 from tidegate.records import DataRecord, EpochRecord, StepRecord
-from tidegate.setting import Training
-from tidegate.tasks import TASKS
+from tidegate.tasks import TABLE
+from tidegate.train.estimator import Watch
+from tidegate.train.setting import Training
 
 SPOKEN_SECONDS = 10.0  # between lines where there is no terminal
 DRAWN_SECONDS = 0.1  # between two states of the bar
@@ -23,7 +23,7 @@ class TrainingProgress:
     """A bar for the present epoch and a line for each finished one; lines alone where there is no terminal."""
 
     def __init__(self, screen: Console, setting: Training) -> None:
-        self._screen, self._setting, self._items_name = screen, setting, TASKS[setting.task].items
+        self._screen, self._setting, self._items_name = screen, setting, TABLE[setting.task].task.items
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
         self._bar = Progress(
             *columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal

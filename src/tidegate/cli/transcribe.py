@@ -15,7 +15,7 @@ from tidegate.cli.console import console, shown_as
 from tidegate.errors import InputError
 
 if TYPE_CHECKING:
-    from tidegate.estimator import Transcript
+    from tidegate.tasks.speech.estimator import Transcript
 
 HEADER = ("recording", "rank", "text", "log_probability")
 
@@ -45,8 +45,8 @@ class Transcribe:
         check_number("best", self.best, high=self.beam)
         if not self.recordings:
             raise InputError("TRANSCRIBE_NOTHING", "no recording was named", fix="tidegate transcribe MODEL a.wav")
-        from tidegate.estimator import Transcriber  # slow to load: not for --help
         from tidegate.storage import replace_file
+        from tidegate.tasks.speech.estimator import Transcriber  # slow to load: not for --help
 
         model, screen = Transcriber.from_pretrained(self.model), console()
         found = []

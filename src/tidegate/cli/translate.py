@@ -31,7 +31,7 @@ class Translate:
 
     def run(self) -> None:
         """Translate and print."""
-        from tidegate.estimator import Translator  # slow to load: not for --help
+        from tidegate.tasks.translation.estimator import Translator  # slow to load: not for --help
 
         if self.texts and self.file:
             raise InputError("TEXTS", "both texts and --file were given", fix="give one of them")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from tidegate.cell import Graph
 from tidegate.compare.layer import layer_of
 from tidegate.errors import InputError
-from tidegate.spec import Graph
-from tidegate.tasks import AnyTask
+from tidegate.train.task import AnyTask
 
 LARGEST = 1 << 16
 

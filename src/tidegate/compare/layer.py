@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
+from tidegate.cell import Graph
+from tidegate.cell.measure import flops
 from tidegate.nn import Recurrent
-from tidegate.spec import Graph
-from tidegate.spec.measure import flops
-from tidegate.tasks import MakeLayer
+from tidegate.train.task import MakeLayer
 
 
 def layer_of(graph: Graph, hidden_size: int) -> MakeLayer:

@@ -15,8 +15,9 @@ import scipy
 import torch
 from scipy.stats import qmc
 
-import tidegate
 from tidegate import tasks, zoo
+from tidegate._version import __version__
+from tidegate.cell import Cell
 from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.budget import solve_hidden_size
 from tidegate.compare.executor import Progress, record_path, run_all
@@ -26,8 +27,7 @@ from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.trial import Setting, TrialSpec
 from tidegate.errors import InputError
 from tidegate.records import CellRecord, ComparisonRecord, RunRecord
-from tidegate.spec import Cell
-from tidegate.tasks import AnyTask, Recipe, SequenceModel, Task
+from tidegate.train.task import AnyTask, Recipe, SequenceModel, Task
 
 DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
 
@@ -243,7 +243,7 @@ def _machine(workers: int) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
         "workers": f"{workers}, one thread each",
         "python": platform.python_version(),
-        "tidegate": tidegate.__version__,
+        "tidegate": __version__,
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "scipy": scipy.__version__,

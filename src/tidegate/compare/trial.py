@@ -19,11 +19,12 @@ from typing import Any
 import torch
 
 from tidegate import tasks
+from tidegate.cell import Graph
 from tidegate.compare.layer import layer_of
 from tidegate.records import EpochRecord, RunRecord
-from tidegate.spec import Graph
-from tidegate.tasks import AnyTask
-from tidegate.train import Outcome, Plan, evaluate, train
+from tidegate.train.loop import Outcome, evaluate, train
+from tidegate.train.plan import Plan
+from tidegate.train.task import AnyTask
 
 PROTOCOL = 2  # raise it whenever the meaning of a trial changes: old results then stop counting
 

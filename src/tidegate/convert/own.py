@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from tidegate import zoo
+from tidegate.cell import Graph
+from tidegate.cell.parameter import attribute, parameter_shapes
 from tidegate.convert.layout import Array, Arrays, Layout, Stored, Widths, each
 from tidegate.convert.table import ROWS
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.passes import project
-from tidegate.spec import Graph
-from tidegate.spec.parameter import attribute, parameter_shapes
 
 PROJECTED = ("lstm", "peepholelstm")  # rows of the table whose output may have a width of its own
 BIAS_OF = {"W": "b", "U": "d"}

@@ -10,7 +10,7 @@ from tidegate.data.music import PianoRolls, read_music, read_piece
 from tidegate.data.pair import Pairs, cleaned, read_pairs
 from tidegate.data.panel import Layout, Panel, csv_of, read_panel
 from tidegate.data.parallel import read_splits
-from tidegate.data.source import PREFIX, Source, address_of, locate, with_parts
+from tidegate.data.source import Source, address_of, bundled_at, locate, with_parts
 from tidegate.data.speech import Corpus, Recording, read_speech
 from tidegate.data.text import decode
 
@@ -18,7 +18,6 @@ __all__ = [
     "BUNDLED",
     "KEYS",
     "LOWEST",
-    "PREFIX",
     "SUFFIXES",
     "Bundled",
     "Clock",
@@ -31,6 +30,7 @@ __all__ = [
     "Roll",
     "Source",
     "address_of",
+    "bundled_at",
     "cleaned",
     "csv_of",
     "cut_by_group",

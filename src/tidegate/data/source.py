@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tidegate.data.catalogue import BUNDLED
+from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.errors import InputError, did_you_mean
 
 PREFIX = "bundled:"
@@ -89,6 +89,11 @@ Address = str | os.PathLike[str]
 def address_of(data: Address) -> str:
     """The address of what people name: a bundled set by its name, all else by its path."""
     return f"{PREFIX}{data}" if str(data) in BUNDLED else os.fspath(data)
+
+
+def bundled_at(address: str) -> Bundled | None:
+    """What is known of the bundled set at this address; None for a user's file."""
+    return BUNDLED.get(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else None
 
 
 def locate(

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tidegate.cell import Graph, Node, Op
+from tidegate.cell.graph import REDUCTIONS
 from tidegate.errors import EmitError
 from tidegate.passes import Phase, Program, Use
-from tidegate.spec import Graph, Node, Op
-from tidegate.spec.graph import REDUCTIONS
 
 RULES: Mapping[Op, str] = {
     Op.ADD: "{0} + {1}",

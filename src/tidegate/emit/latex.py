@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tidegate.spec.equation import ATOM, SUM, TERM, Notation, Rule, equations, infix
-from tidegate.spec.graph import Graph, Op
+from tidegate.cell.graph import Graph, Op
+from tidegate.emit.equation import ATOM, SUM, TERM, Notation, Rule, equations, infix
 
 _GREEK = frozenset(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi "  # noqa: SIM905  a list of words

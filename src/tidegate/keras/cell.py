@@ -9,13 +9,13 @@ import keras
 import torch
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # a base of each cell of Keras, though not exported
 
+from tidegate.cell import Cell, Graph
+from tidegate.cell.parameter import parameter_shapes
+from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError
 from tidegate.keras.backend import own_errors
 from tidegate.nn.argument import graph_of
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
-from tidegate.spec import Cell, Graph
-from tidegate.spec.parameter import parameter_shapes
-from tidegate.spec.width import axis_widths
 
 KINDS = ("kernel", "recurrent", "bias")  # of weights, as Keras's arguments name them
 

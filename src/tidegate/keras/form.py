@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import keras
 import torch
 
+from tidegate.cell import Graph
 from tidegate.errors import InputError
 from tidegate.keras.cell import PeepholeLSTMCell, RecurrentCell, value_of
 from tidegate.passes import drop_recurrent
 from tidegate.runtime import Obstacle, SizedCell, sized
-from tidegate.spec import Graph
 from tidegate.zoo import keras as stored
 
 NAMES = {id(getattr(keras.activations, name)): name for name in stored.FUNCTIONS}  # some callables cannot be hashed

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
+from tidegate.cell import Cell, Graph
 from tidegate.keras.cell import PeepholeLSTMCell, RecurrentCell, peephole_config
 from tidegate.keras.engine import OnEngine
-from tidegate.spec import Cell, Graph
 
 SHARED = ("dtype", "trainable")  # arguments that a layer and its cell both take
 OF_LAYERS = (

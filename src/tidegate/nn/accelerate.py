@@ -14,13 +14,13 @@ import torch
 from torch.nn.utils.parametrize import is_parametrized
 
 from tidegate import zoo
+from tidegate.cell import Graph
 from tidegate.errors import InputError
 from tidegate.nn.cell import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import GRU, LSTM, RNN
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.twin import ADDED
 from tidegate.runtime.sized import DTYPES
-from tidegate.spec import Graph
 
 Layer = torch.nn.RNNBase | torch.nn.RNNCellBase  # a cell is a layer of one step
 OURS: dict[type[torch.nn.Module] | None, type[Recurrent | RecurrentCell]] = {

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from tidegate.cell import Cell, Graph
 from tidegate.errors import InputError
 from tidegate.runtime import SizedCell
-from tidegate.spec import Cell, Graph
 from tidegate.zoo import find
 
 States = tuple[torch.Tensor, ...]

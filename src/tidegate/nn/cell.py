@@ -9,15 +9,15 @@ from typing import Any
 import torch
 
 from tidegate import zoo
+from tidegate.cell import Cell, Graph
+from tidegate.cell.parameter import parameter_shapes, step_attribute
+from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of, shown_widths
 from tidegate.nn.operator import run_operator
 from tidegate.nn.twin import Conventions, Twin
 from tidegate.runtime import Rows, SizedCell, Steps, obstacle_of, run_layer, sized, traced
-from tidegate.spec import Cell, Graph
-from tidegate.spec.parameter import parameter_shapes, step_attribute
-from tidegate.spec.width import axis_widths
 
 
 class RecurrentCell(Twin, torch.nn.RNNCellBase):

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import torch
 
+from tidegate.cell import Block, Graph, Op
+from tidegate.cell.convention import forget_gate
+from tidegate.cell.parameter import PROJECTION, bias_of
 from tidegate.errors import InputError
 from tidegate.nn.option import Options
-from tidegate.spec import Block, Graph, Op
-from tidegate.spec.convention import forget_gate
-from tidegate.spec.parameter import PROJECTION, bias_of
 
 Parameters = Mapping[str, torch.Tensor]  # by their names in the graph
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
+from tidegate.cell import Graph
+from tidegate.cell.parameter import attribute
 from tidegate.errors import InputError
 from tidegate.passes import Over
-from tidegate.spec import Graph
-from tidegate.spec.parameter import attribute
 
 NEUTRAL = {"norm": 1.0, "bias": 0.0}  # where the gain and the bias behind a norm begin
 

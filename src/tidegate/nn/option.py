@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from tidegate.cell import Graph
 from tidegate.errors import InputError
 from tidegate.nn.rows import Batch
 from tidegate.passes import clip, drop_recurrent, restart, zoneout
@@ -18,7 +19,6 @@ from tidegate.passes.drop import MASK as DROPOUT
 from tidegate.passes.restart import MASK as RESET
 from tidegate.passes.zoneout import MASK as ZONEOUT
 from tidegate.runtime import SizedCell
-from tidegate.spec import Graph
 
 ByState = float | tuple[tuple[str, float], ...]  # one number for all states, or pairs of a state and its number
 

@@ -11,6 +11,9 @@ import torch
 from torch.nn.functional import dropout as drop
 from torch.nn.utils.rnn import PackedSequence
 
+from tidegate.cell import Cell, Graph
+from tidegate.cell.parameter import attribute, parameter_shapes
+from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError
 from tidegate.nn import contract, norm
 from tidegate.nn.argument import Outside, States, as_states, graph_of, shown_widths
@@ -24,9 +27,6 @@ from tidegate.nn.twin import PLAIN, Twin
 from tidegate.passes import Over, normalise, project
 from tidegate.passes.restart import INITIAL
 from tidegate.runtime import TRACE, Rows, SizedCell, obstacle_of, run_layer, sized, trace_layer, traced
-from tidegate.spec import Cell, Graph
-from tidegate.spec.parameter import attribute, parameter_shapes
-from tidegate.spec.width import axis_widths
 
 
 class Recurrent(Twin, torch.nn.RNNBase):

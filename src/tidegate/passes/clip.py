@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tidegate.cell.function import clamp
+from tidegate.cell.graph import Graph
+from tidegate.cell.symbol import Symbol
 from tidegate.passes.rewrite import Rewriter
-from tidegate.spec.function import clamp
-from tidegate.spec.graph import Graph
-from tidegate.spec.symbol import Symbol
 
 
 def clip(graph: Graph, bounds: Mapping[str, float]) -> Graph:

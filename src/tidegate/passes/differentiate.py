@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tidegate.cell.function import sigmoid
+from tidegate.cell.graph import Graph, Node, Op, is_narrow
+from tidegate.cell.symbol import Symbol
 from tidegate.errors import InternalError
 from tidegate.passes.simplify import Simplifier
-from tidegate.spec.function import sigmoid
-from tidegate.spec.graph import Graph, Node, Op, is_narrow
-from tidegate.spec.symbol import Symbol
 
 Rule = Callable[..., tuple[Symbol, ...]]
 DEFERRED = frozenset({Op.STATE, Op.INPUT})  # operands whose adjoint waits for the next step, or for the end

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tidegate.cell.graph import Graph, Op
+from tidegate.cell.parameter import PROJECTION
+from tidegate.cell.symbol import Symbol
 from tidegate.passes.rewrite import Rewriter
-from tidegate.spec.graph import Graph, Op
-from tidegate.spec.parameter import PROJECTION
-from tidegate.spec.symbol import Symbol
 
 MASK = "dropout_{}"  # by an axis, or by matrix and block
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tidegate.cell.graph import Graph, Node, Op
+from tidegate.cell.symbol import Symbol
 from tidegate.passes.differentiate import differentiate, transposed
 from tidegate.passes.program import Carried, Series, Step
 from tidegate.passes.remember import remember
 from tidegate.passes.simplify import Simplifier
-from tidegate.spec.graph import Graph, Node, Op
-from tidegate.spec.symbol import Symbol
 
 # Names that no parameter can have.
 INPUT = "x[t]"  # the input, as far as a step reads it itself

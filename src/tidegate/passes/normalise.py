@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from tidegate.cell.graph import Block, Graph, Node, Op, Vector
+from tidegate.cell.norm import layer_norm
+from tidegate.cell.parameter import PROJECTION, bias_of, gain_of
+from tidegate.cell.symbol import Symbol, Tracer
+from tidegate.cell.verify import verify
 from tidegate.errors import SpecError
-from tidegate.spec.graph import Block, Graph, Node, Op, Vector
-from tidegate.spec.norm import layer_norm
-from tidegate.spec.parameter import PROJECTION, bias_of, gain_of
-from tidegate.spec.symbol import Symbol, Tracer
-from tidegate.spec.verify import verify
 
 Over = Literal["all", "each"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegate.cell import Node, Op
 from tidegate.errors import InternalError
-from tidegate.spec import Node, Op
 
 MEMORY = frozenset({Op.STATE, Op.GIVEN, Op.VECTOR, Op.MASK})  # leaves that lie in memory before a step begins
 

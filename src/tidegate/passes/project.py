@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tidegate.cell.graph import Block, Graph, Matrix, Node, Op, State
+from tidegate.cell.parameter import PROJECTION
+from tidegate.cell.verify import verify
 from tidegate.errors import SpecError
-from tidegate.spec.graph import Block, Graph, Matrix, Node, Op, State
-from tidegate.spec.parameter import PROJECTION
-from tidegate.spec.verify import verify
 
 AXIS = "P"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tidegate.spec.graph import Node, Op, is_narrow
+from tidegate.cell.graph import Node, Op, is_narrow
 
 FREE = frozenset({Op.CONST, Op.VECTOR, Op.MASK})  # there without being saved
 CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP, Op.RELU, Op.GREATER, Op.SPREAD})

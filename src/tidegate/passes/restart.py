@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tidegate.cell.graph import Graph, Op
+from tidegate.cell.symbol import Symbol
 from tidegate.passes.rewrite import Rewriter
-from tidegate.spec.graph import Graph, Op
-from tidegate.spec.symbol import Symbol
 
 INITIAL = "initial_{}"  # the vector of a state
 MASK = "reset_{}"  # by an axis

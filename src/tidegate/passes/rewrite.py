@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tidegate.spec.graph import Graph, Mask, Node, Op, Vector
-from tidegate.spec.symbol import Symbol, Tracer
-from tidegate.spec.verify import verify
+from tidegate.cell.graph import Graph, Mask, Node, Op, Vector
+from tidegate.cell.symbol import Symbol, Tracer
+from tidegate.cell.verify import verify
 
 Change = Callable[["Rewriter", int, Sequence[Symbol]], Symbol | None]
 

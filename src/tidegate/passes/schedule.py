@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tidegate.cell.graph import REDUCTIONS, Node, Op, is_narrow
 from tidegate.passes.program import MEMORY, Phase, Program, Step, verify_program
 from tidegate.passes.remember import CHEAP
-from tidegate.spec.graph import REDUCTIONS, Node, Op, is_narrow
 
 PRODUCTS = frozenset({Op.PRODUCT, Op.TRANSPOSE})
 MOST_SOURCES = 3  # vectors that a value is made of again from; one of them at most is not a leaf

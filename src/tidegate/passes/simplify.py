@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from tidegate.spec.function import NUMBERS
-from tidegate.spec.graph import BINARY, UNARY, Node, Op
-from tidegate.spec.symbol import Number, Symbol, Tracer
+from tidegate.cell.function import NUMBERS
+from tidegate.cell.graph import BINARY, UNARY, Node, Op
+from tidegate.cell.symbol import Number, Symbol, Tracer
 
 COMMUTATIVE = frozenset({Op.ADD, Op.MUL})
 

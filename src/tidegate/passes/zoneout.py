@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tidegate.cell.graph import Graph, Node, Op
 from tidegate.passes.rewrite import Rewriter
-from tidegate.spec.graph import Graph, Node, Op
 
 MASK = "zoneout_{}"  # by the name of a state
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch.nn.functional import linear
 
+from tidegate.cell.evaluate import evaluate
+from tidegate.cell.graph import Graph, Matrix, Node, Op, Vector, all_widths
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.tensor import TENSORS
-from tidegate.spec.evaluate import evaluate
-from tidegate.spec.graph import Graph, Matrix, Node, Op, Vector, all_widths
 
 Tensors = tuple[torch.Tensor, ...]
 Multiply = Callable[[torch.Tensor], dict[str, torch.Tensor]]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from tidegate.cell import Graph
 from tidegate.errors import BackendError, EmitError, InputError
 from tidegate.runtime import eager
 from tidegate.runtime.call import Forward, Task, Tensors, backward, forward, in_rows
@@ -16,7 +17,6 @@ from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.sized import DTYPES, SizedCell, compiled
-from tidegate.spec import Graph
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 

@@ -12,6 +12,9 @@ from functools import cached_property
 from struct import Struct
 from typing import Any, Literal
 
+from tidegate.cell import Graph, Matrix, Op, Vector
+from tidegate.cell.graph import all_widths, is_narrow
+from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.cpp import Source, emit
 from tidegate.errors import EmitError
 from tidegate.passes import (
@@ -43,9 +46,6 @@ from tidegate.runtime.structure import (
     ReductionStruct,
     SumStruct,
 )
-from tidegate.spec import Graph, Matrix, Op, Vector
-from tidegate.spec.graph import all_widths, is_narrow
-from tidegate.spec.parameter import parameter_shapes
 
 Name = Literal["forward", "backward", "ending"]
 SAVED = "saved[t]"  # the tensor that holds all saved series side by side

@@ -8,11 +8,11 @@ from functools import cached_property, lru_cache
 
 import torch
 
+from tidegate.cell import Graph
+from tidegate.cell.graph import all_widths
+from tidegate.cell.parameter import parameter_shapes
 from tidegate.runtime.library import load
 from tidegate.runtime.plan import Compiled, Plan, backward_plan, forward_plan
-from tidegate.spec import Graph
-from tidegate.spec.graph import all_widths
-from tidegate.spec.parameter import parameter_shapes
 
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 

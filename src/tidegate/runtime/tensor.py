@@ -8,8 +8,8 @@ from functools import reduce
 
 import torch
 
-from tidegate.spec.function import ARITHMETIC, Table, register
-from tidegate.spec.graph import Op
+from tidegate.cell.function import ARITHMETIC, Table, register
+from tidegate.cell.graph import Op
 
 Value = torch.Tensor | float
 

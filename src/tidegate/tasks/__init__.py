@@ -1,75 +1,136 @@
-"""What can be learnt, each thing with its head, loss, metric and baselines."""
+"""What can be learnt: one folder a task, and this table, which names them all and loads none.
+
+A task has its ``setting.py`` (loaded for ``--help``, so without torch), its ``task.py`` and its ``estimator.py``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidegate.data import BUNDLED, PREFIX, Bundled, Source, address_of, locate, with_parts
-from tidegate.errors import InputError
-from tidegate.setting import Training
-from tidegate.tasks.classification import Classification
-from tidegate.tasks.forecast import Forecast
-from tidegate.tasks.language import Language
-from tidegate.tasks.music import Music
-from tidegate.tasks.speech import Speech
-from tidegate.tasks.synthetic import Adding, CopyMemory, SelectiveCopy, TemporalOrder
-from tidegate.tasks.task import AnyTask, Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
-from tidegate.tasks.translation import Translation
+from tidegate.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from tidegate.data import Source
+    from tidegate.tasks.classification.estimator import SequenceClassifier
+    from tidegate.tasks.forecast.estimator import Forecaster
+    from tidegate.tasks.language.estimator import LanguageModel
+    from tidegate.tasks.music.estimator import Composer
+    from tidegate.tasks.speech.estimator import Transcriber
+    from tidegate.tasks.translation.estimator import Translator
+    from tidegate.train.estimator import Estimator
+    from tidegate.train.setting import Training
+    from tidegate.train.task import AnyTask, Encoding
+
+
+class Row(NamedTuple):
+    """A task in the table: where its classes are, and the endings of files that it learns from unless told.
+
+    A generated problem has no estimator: it is there for ``compare``.
+    """
+
+    setting_class: str
+    task_class: str
+    estimator_class: str = ""
+    suffixes: tuple[str, ...] = ()
+
+    @property
+    def setting(self) -> type[Training]:
+        """The class of its settings."""
+        return _load(self.setting_class)
+
+    @property
+    def task(self) -> type[AnyTask]:
+        """The class of the task."""
+        return _load(self.task_class)
+
+    @property
+    def estimator(self) -> type[Estimator[Any]]:
+        """The class that people use."""
+        return _load(self.estimator_class)
+
+
+def _load(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+TABLE: Mapping[str, Row] = {
+    "classification": Row(
+        "classification.setting:ClassificationSetting",
+        "classification.task:ClassificationTask",
+        "classification.estimator:SequenceClassifier",
+        (".ts", ".npz"),
+    ),
+    "forecast": Row(
+        "forecast.setting:ForecastSetting",
+        "forecast.task:ForecastTask",
+        "forecast.estimator:Forecaster",
+        (".csv", ".tsv"),
+    ),
+    "language": Row(
+        "language.setting:LanguageSetting", "language.task:LanguageTask", "language.estimator:LanguageModel", (".txt",)
+    ),
+    "music": Row(
+        "music.setting:MusicSetting",
+        "music.task:MusicTask",
+        "music.estimator:Composer",
+        (".json", ".mat", ".mid", ".midi"),
+    ),
+    "speech": Row("speech.setting:SpeechSetting", "speech.task:SpeechTask", "speech.estimator:Transcriber"),
+    "translation": Row(
+        "translation.setting:TranslationSetting",
+        "translation.task:TranslationTask",
+        "translation.estimator:Translator",
+        (".dict",),
+    ),
+    "adding": Row("synthetic.setting:SyntheticSetting", "synthetic.task:Adding"),
+    "copy": Row("synthetic.setting:SyntheticSetting", "synthetic.task:CopyMemory"),
+    "selective": Row("synthetic.setting:SyntheticSetting", "synthetic.task:SelectiveCopy"),
+    "order": Row("synthetic.setting:SyntheticSetting", "synthetic.task:TemporalOrder"),
+}
+ESTIMATORS = {name: row for name, row in TABLE.items() if row.estimator_class}  # what can be trained and kept
+SUFFIXES = {suffix: name for name, row in TABLE.items() for suffix in row.suffixes}
+_NAMES = {row.estimator_class.partition(":")[2]: row.estimator_class for row in ESTIMATORS.values()}
 
 __all__ = [
-    "TASKS",
-    "Adding",
-    "AnyTask",
-    "Batch",
-    "Classification",
-    "CopyMemory",
-    "Encoding",
-    "Forecast",
-    "Language",
-    "MakeLayer",
-    "Measure",
-    "Music",
-    "Recipe",
-    "SelectiveCopy",
-    "SequenceModel",
-    "Speech",
-    "Split",
-    "Task",
-    "TemporalOrder",
-    "Translation",
+    "ESTIMATORS",
+    "TABLE",
+    "Composer",
+    "Forecaster",
+    "LanguageModel",
+    "SequenceClassifier",
+    "Transcriber",
+    "Translator",
     "from_json",
+    "from_pretrained",
     "load",
     "name_of",
+    "row_of",
 ]
 
-KINDS: tuple[type[AnyTask], ...] = (
-    Music,
-    Forecast,
-    Language,
-    Classification,
-    Speech,
-    Translation,
-    Adding,
-    CopyMemory,
-    SelectiveCopy,
-    TemporalOrder,
-)
-TASKS = {kind.name: kind for kind in KINDS}
-SUFFIXES = {
-    ".json": "music",
-    ".mat": "music",
-    ".mid": "music",
-    ".midi": "music",
-    ".csv": "forecast",
-    ".tsv": "forecast",
-    ".txt": "language",
-    ".ts": "classification",
-    ".npz": "classification",
-    ".dict": "translation",
-}
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return _load(_NAMES[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def row_of(name: str, *, trained: bool = False) -> Row:
+    """The task of this name; with ``trained`` one that has an estimator.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = ESTIMATORS if trained else TABLE
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise InputError("TASK_UNKNOWN", f"there is no task {name!r}{near}", fix=f"choose one of {', '.join(known)}")
+    return known[name]
 
 
 def load(
@@ -90,7 +151,7 @@ def load(
             (music), ``.csv`` or ``.tsv`` (forecast), ``.txt`` (language), ``.ts`` or ``.npz`` (classification),
             ``.dict`` (translation). A bundled set has its own.
         setting: of that task; ``Task.standard`` unless given.
-        target: the column to forecast, as ``Forecast(target=...)`` says it.
+        target: the column to forecast, as ``ForecastSetting(target=...)`` says it.
         encoding: of a trained model that the data are for.
         valid: a file of its own for validation, where the task reads such.
         test: the same for the test.
@@ -99,20 +160,11 @@ def load(
         InputError: the data cannot be used, the task is unknown or another one than that of a bundled set, or
             ``target`` is absent or of no use.
     """
-    address, entry = _found(data)
-    told = setting.task if setting and setting.task in TASKS else None  # generated problems share their settings
-    name = name_of(data, task or told)
-    kind = TASKS[name]
-    source = data if isinstance(data, Source) else locate(address, folders=kind.reads_folders)
-    source = with_parts(source, valid=valid, test=test, folders=kind.reads_folders)
-    if entry and (name != entry.task or target is not None):
-        raise InputError(
-            "BUNDLED_TASK",
-            f"the bundled set {source.title} has its own task ({entry.task}) and target",
-            fix="leave --task and --target out, or pass a file of yours",
-        )
-    setting = setting or kind.standard()
-    return kind(source, _aimed(setting, target or (entry.target if entry else None)), encoding)
+    told = setting.task if setting and setting.task in TABLE else None  # generated problems share their settings
+    kind = TABLE[name_of(data, task or told)].task
+    if target is not None:
+        setting = _aimed(setting or kind.standard(), target)
+    return kind.load(data, setting, encoding=encoding, valid=valid, test=test)
 
 
 def name_of(data: str | os.PathLike[str] | Source, task: str | None = None) -> str:
@@ -121,17 +173,13 @@ def name_of(data: str | os.PathLike[str] | Source, task: str | None = None) -> s
     Raises:
         InputError: the file is not there, its name does not say what is to be learnt, or the task is unknown.
     """
-    address, entry = _found(data)
-    name = task or (entry.task if entry else _guessed(Path(address)))
-    if name not in TASKS:
-        raise InputError("TASK_UNKNOWN", f"there is no task {name!r}", fix=f"take one of {', '.join(TASKS)}")
-    return name
+    from tidegate.data import Source, address_of, bundled_at  # slow to load: not for --help
 
-
-def _found(data: str | os.PathLike[str] | Source) -> tuple[str, Bundled | None]:
-    """Where the data are, and what is known of them if they are bundled."""
     address = data.address if isinstance(data, Source) else address_of(data)
-    return address, BUNDLED.get(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else None
+    bundled = bundled_at(address)
+    name = task or (bundled.task if bundled else _guessed(Path(address)))
+    row_of(name)
+    return name
 
 
 def _aimed(setting: Training, target: str | None) -> Training:
@@ -154,14 +202,34 @@ def from_json(data: dict[str, Any]) -> AnyTask:
     Raises:
         InputError: ``data`` describes no task, or the file is gone or has changed since.
     """
+    from tidegate.data import Source  # slow to load: not for --help
+
     try:
-        kind = TASKS[data["task"]]
-        return kind(Source.from_json(data), kind.setting_type(**data["setting"]))
+        row = TABLE[data["task"]]
+        return row.task(Source.from_json(data), row.setting(**data["setting"]))
     except (KeyError, TypeError) as error:
         raise InputError("TASK_RECORD", f"this does not describe a task: {error}") from error
 
 
+def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:
+    """A saved model of whatever task.
+
+    Raises:
+        InputError: no such folder, no model in it, or a damaged one.
+    """
+    from tidegate.train.folder import read_card  # slow to load: not for --help
+
+    task = read_card(Path(folder))["task"]
+    if task not in ESTIMATORS:
+        raise InputError(
+            "MODEL_TASK", f"{folder} holds a model of the task {task!r}, which is unknown here", fix="update Tidegate"
+        )
+    return ESTIMATORS[task].estimator.from_pretrained(folder)
+
+
 def _guessed(path: Path) -> str:
+    from tidegate.data import locate  # slow to load: not for --help
+
     suffix = path.suffix.casefold()
     if not path.exists():
         locate(path)  # says so, and what was meant perhaps
@@ -170,6 +238,6 @@ def _guessed(path: Path) -> str:
         raise InputError(
             "TASK_SUFFIX",
             f"the name {path.name} does not say what is to be learnt: known endings are {known}",
-            fix=f"name the task: {', '.join(TASKS)}",
+            fix=f"name the task: {', '.join(TABLE)}",
         )
     return SUFFIXES[suffix]

@@ -17,12 +17,12 @@ import torch
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.records import EpochRecord, StepRecord
-from tidegate.tasks.task import AnyTask, Batch, MakeLayer, Split
 from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.plan import Plan
 from tidegate.train.precision import doubled
 from tidegate.train.progress import Epoch, Progress
+from tidegate.train.task import AnyTask, Batch, MakeLayer, Split
 from tidegate.train.world import World
 
 SAVE_EVERY_SECONDS = 2.0  # short steps need no checkpoint each; resuming is exact from any of them

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from tidegate.setting import Training
+from tidegate.train.setting import Training
 
 
 @dataclass(frozen=True)

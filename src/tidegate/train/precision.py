@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tidegate.tasks import Batch
+from tidegate.train.task import Batch
 
 
 def doubled(model: torch.nn.Module) -> torch.nn.Module:

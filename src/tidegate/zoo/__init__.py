@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
-from tidegate.errors import InputError
-from tidegate.spec import Cell
+from tidegate.cell import Cell, Graph
+from tidegate.errors import InputError, did_you_mean
 from tidegate.zoo.greff import CIFG, FGR, NFG, NIAF, NIG, NOAF, NOG, NP, V
 from tidegate.zoo.gru import GRU
 from tidegate.zoo.indrnn import IndRNN
@@ -43,10 +41,29 @@ def find(name: str) -> type[Cell]:
     """
     key = name.strip().lower()
     if key not in CELLS:
-        near = difflib.get_close_matches(key, CELLS, n=3)
-        fix = f"did you mean: {', '.join(near)}?" if near else f"take one of {', '.join(CELLS)}"
-        raise InputError("CELL_UNKNOWN", f"there is no cell {name!r}", fix=fix)
+        near = did_you_mean(key, CELLS)
+        fix = "tidegate.zoo.CELLS has them all" if near else f"choose one of {', '.join(CELLS)}"
+        raise InputError("CELL_UNKNOWN", f"there is no cell {name!r}{near}", fix=fix)
     return CELLS[key]
+
+
+def graph_of(cell: type[Cell] | Graph | str) -> Graph:
+    """The graph of a cell, however the caller names it: by a class, a name of the zoo, or the graph itself.
+
+    Raises:
+        InputError: it is no cell.
+    """
+    if isinstance(cell, Graph):
+        return cell
+    if isinstance(cell, str):
+        return find(cell).graph
+    if isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "graph"):
+        return cell.graph
+    raise InputError(
+        "CELL",
+        f"{cell!r:.80} is not a cell",
+        fix="pass a subclass of tidegate.Cell with a step, or a name such as 'gru'",
+    )
 
 
 __all__ = [
@@ -82,4 +99,5 @@ __all__ = [
     "PeepholeLSTM",
     "V",
     "find",
+    "graph_of",
 ]

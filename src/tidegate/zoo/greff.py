@@ -3,7 +3,7 @@
 Each class is named after its row in the study. One bias per gate, as printed there.
 """
 
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.zoo.lstm import LSTM, PeepholeLSTM
 
 SOURCE = "Greff et al. 2017, LSTM: A Search Space Odyssey, IEEE TNNLS 28, arXiv 1503.04069"

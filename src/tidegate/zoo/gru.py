@@ -1,6 +1,6 @@
 """The gated recurrent unit in its four published readings."""
 
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 
 class GRU(Cell):

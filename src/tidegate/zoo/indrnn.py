@@ -1,6 +1,6 @@
 """The independently recurrent network."""
 
-from tidegate.spec import Cell, relu
+from tidegate.cell import Cell, relu
 
 
 class IndRNN(Cell):

@@ -1,6 +1,6 @@
 """JANET: just another network."""
 
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 
 class JANET(Cell):

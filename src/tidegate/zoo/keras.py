@@ -7,7 +7,7 @@ weight of Keras's fits after a transposition.
 from collections.abc import Callable
 from typing import Any
 
-from tidegate.spec import Cell, exp, maximum, minimum, relu, sigmoid, tanh
+from tidegate.cell import Cell, exp, maximum, minimum, relu, sigmoid, tanh
 
 SOURCE = "Keras 3.15, keras.layers"
 

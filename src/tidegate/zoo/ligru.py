@@ -1,6 +1,6 @@
 """The light gated recurrent unit."""
 
-from tidegate.spec import Cell, relu, sigmoid
+from tidegate.cell import Cell, relu, sigmoid
 
 
 class LiGRU(Cell):

@@ -1,6 +1,6 @@
 """Long short-term memory: with forget gate, with peepholes, and as it was in 1997."""
 
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 
 class LSTM(Cell):

@@ -1,6 +1,6 @@
 """The minimal gated unit."""
 
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 
 class MGU(Cell):

@@ -1,6 +1,6 @@
 """Cells whose gates see the input alone: linear in the state, so that time can be scanned in parallel."""
 
-from tidegate.spec import Cell, log_sigmoid, sigmoid
+from tidegate.cell import Cell, log_sigmoid, sigmoid
 
 
 class MinGRU(Cell):

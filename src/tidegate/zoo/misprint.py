@@ -4,7 +4,7 @@ They are here to be run, measured and compared with what was meant, and because 
 cells that cannot hold a misprint is too narrow.
 """
 
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 
 class MisprintLSTM(Cell):

@@ -1,6 +1,6 @@
 """The three best architectures of an evolutionary search."""
 
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 SOURCE = "Jozefowicz, Zaremba & Sutskever 2015, An Empirical Exploration of Recurrent Network Architectures, ICML"
 

@@ -1,6 +1,6 @@
 """The simple recurrent network."""
 
-from tidegate.spec import Cell, relu, tanh
+from tidegate.cell import Cell, relu, tanh
 
 
 class RNN(Cell):

@@ -1,6 +1,6 @@
 """The structurally constrained recurrent network."""
 
-from tidegate.spec import Cell, sigmoid
+from tidegate.cell import Cell, sigmoid
 
 
 class SCRN(Cell):

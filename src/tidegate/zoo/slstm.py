@@ -1,6 +1,6 @@
 """The LSTM with exponential gates and a scalar memory."""
 
-from tidegate.spec import Cell, exp, log_sigmoid, maximum, relu, sigmoid, tanh
+from tidegate.cell import Cell, exp, log_sigmoid, maximum, relu, sigmoid, tanh
 
 NOTHING = 1e30  # how far below every gate the scale of an empty memory lies
 

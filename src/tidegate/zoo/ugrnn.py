@@ -1,6 +1,6 @@
 """The update gate RNN."""
 
-from tidegate.spec import Cell, sigmoid, tanh
+from tidegate.cell import Cell, sigmoid, tanh
 
 
 class UGRNN(Cell):

@@ -11,10 +11,10 @@ import matplotlib.style
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
+from tidegate.cell.graph import Graph
 from tidegate.emit import latex
+from tidegate.emit.equation import plain
 from tidegate.errors import SpecError
-from tidegate.spec.equation import plain
-from tidegate.spec.graph import Graph
 
 SIZE = 0.17  # pixels of the page per unit of a glyph
 LEAD, GAP, PAD = 27, 5, 6  # between lines, behind the equals sign and around all, in pixels

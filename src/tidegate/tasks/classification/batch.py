@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tidegate.tasks.task import Batch
+from tidegate.train.task import Batch
 
 SPREAD = 8  # steps by which lengths in a training batch may differ more than they must
 CELLS = 1 << 16  # steps of a batch that is only scored, padding included

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tidegate import setting as settings
 from tidegate.data.labelled import Label, Labelled, Values
 from tidegate.errors import InputError
 from tidegate.tasks.classification.embedding import UnitEmbedding
 from tidegate.tasks.classification.model import Classifier
+from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.vote import END, FIRST, TextVotes
-from tidegate.tasks.task import Encoding, MakeLayer
+from tidegate.train.task import Encoding, MakeLayer
 
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -41,10 +41,10 @@ class Reading(ABC):
         """The steps of a sequence: [T] int64 units, [T, 1 + L] int32 units with their letters, or [T, C] float32."""
 
     @abstractmethod
-    def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
+    def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
         """What the recurrent layers read through, and how many features it gives."""
 
-    def votes(self, setting: settings.Classification, classes: int) -> TextVotes | None:
+    def votes(self, setting: ClassificationSetting, classes: int) -> TextVotes | None:
         """What is read beside the recurrent layers, if anything is."""
         del setting, classes
         return None
@@ -59,7 +59,7 @@ class Vocabulary(Reading):
     longest: int
 
     @classmethod
-    def of(cls, texts: Sequence[str], setting: settings.Classification) -> Self:
+    def of(cls, texts: Sequence[str], setting: ClassificationSetting) -> Self:
         """That of the training texts."""
         unit = setting.unit if setting.unit != "auto" else "character" if _names(texts) else "word"
         count = Counter(found for text in texts for found in cut(text, unit)[: setting.longest])
@@ -80,11 +80,11 @@ class Vocabulary(Reading):
         found = torch.tensor([index.get(one, UNKNOWN) for one in units])
         return found if self.unit == "character" else torch.cat([found[:, None].int(), _letters(units)], dim=1)
 
-    def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
+    def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
         made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
         return made, setting.embedding_size
 
-    def votes(self, setting: settings.Classification, classes: int) -> TextVotes | None:
+    def votes(self, setting: ClassificationSetting, classes: int) -> TextVotes | None:
         longest = setting.ngrams or (VOTING[self.unit] if classes <= CLASSES else 1)
         return TextVotes(classes, longest, WEIGHTS[self.unit], letters=self.unit == "word") if longest > 1 else None
 
@@ -123,7 +123,7 @@ class Scale(Reading):
     frame: int
 
     @classmethod
-    def of(cls, series: Sequence[Values], setting: settings.Classification) -> Self:
+    def of(cls, series: Sequence[Values], setting: ClassificationSetting) -> Self:
         """That of the training series; a channel that does not vary keeps its unit."""
         frame = setting.frame or math.ceil(max(map(len, series)) / FRAMES)
         steps = np.concatenate([np.asarray(one, dtype=np.float64) for one in series])
@@ -148,13 +148,13 @@ class Scale(Reading):
         rest = -len(values) % self.frame
         return torch.cat([values, values[-1:].expand(rest, -1)]).reshape(-1, self.frame * self.channels)
 
-    def encoder(self, setting: settings.Classification) -> tuple[torch.nn.Module, int]:
+    def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
         del setting
         return torch.nn.Identity(), self.frame * self.channels
 
 
 @dataclass(frozen=True)
-class ClassificationEncoding(Encoding[settings.Classification]):
+class ClassificationEncoding(Encoding[ClassificationSetting]):
     """The classes in order, and how sequences are read."""
 
     classes: tuple[Label, ...]
@@ -162,7 +162,7 @@ class ClassificationEncoding(Encoding[settings.Classification]):
     reading: Vocabulary | Scale
 
     @classmethod
-    def of(cls, items: Sequence[Any], labels: Collection[Label], setting: settings.Classification) -> Self:
+    def of(cls, items: Sequence[Any], labels: Collection[Label], setting: ClassificationSetting) -> Self:
         """That of the training part."""
         kind: Any = Vocabulary if isinstance(items[0], str) else Scale
         same = {str(label): label for label in labels}
@@ -185,7 +185,7 @@ class ClassificationEncoding(Encoding[settings.Classification]):
             )
         return np.array([place[str(label)] for label in labels], dtype=np.int64)
 
-    def model(self, layer: MakeLayer, setting: settings.Classification) -> Classifier:
+    def model(self, layer: MakeLayer, setting: ClassificationSetting) -> Classifier:
         encoder, features = self.reading.encoder(setting)
         votes = self.reading.votes(setting, len(self.classes))
         return Classifier(encoder, features, layer, setting, len(self.classes), votes)

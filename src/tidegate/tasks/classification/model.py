@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from tidegate import setting as settings
+from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.vote import TextVotes
-from tidegate.tasks.task import Batch, MakeLayer
+from tidegate.train.task import Batch, MakeLayer
 
 
 class Classifier(torch.nn.Module):
@@ -37,7 +37,7 @@ class Classifier(torch.nn.Module):
         encoder: torch.nn.Module,
         features: int,
         layer: MakeLayer,
-        setting: settings.Classification,
+        setting: ClassificationSetting,
         classes: int,
         votes: TextVotes | None = None,
     ) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate import setting as settings
 from tidegate.data import Source
 from tidegate.data.labelled import Labelled
 from tidegate.errors import InputError
+from tidegate.tasks.classification.setting import ClassificationSetting
 
 ROWS = 10
 
@@ -66,7 +66,7 @@ def _key(item: Any) -> Any:
     return " ".join(item.split()).casefold() if isinstance(item, str) else (item.shape, item.tobytes())
 
 
-def parted(source: Source, found: dict[str, Labelled], setting: settings.Classification) -> dict[str, Labelled]:
+def parted(source: Source, found: dict[str, Labelled], setting: ClassificationSetting) -> dict[str, Labelled]:
     """Training, validation and test, drawn from the data where they have no files of their own.
 
     Raises:
@@ -118,7 +118,7 @@ def _check(source: Source, rows: Labelled) -> None:
         )
 
 
-def described(found: dict[str, Labelled], parts: dict[str, Labelled], setting: settings.Classification) -> str:
+def described(found: dict[str, Labelled], parts: dict[str, Labelled], setting: ClassificationSetting) -> str:
     sizes = ", ".join(f"{part} {len(rows.items):,}" for part, rows in parts.items())
     own = " and ".join(part for part in ("valid", "test") if part in found)
     how = f"drawn class by class (seed {setting.split_seed})" if "train" in parts else "all rows"

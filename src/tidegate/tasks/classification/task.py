@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from tidegate import setting as settings
 from tidegate.data import Source
 from tidegate.data.labelled import Labelled, Layout, read_labelled
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
@@ -18,14 +17,15 @@ from tidegate.tasks.classification.baseline import Part, Rival, majority, series
 from tidegate.tasks.classification.batch import Sequences, drawn, in_order, padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
 from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, scored, temperature
+from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.split import described, parted, shared
-from tidegate.tasks.task import Measure, Recipe, Split, Task
+from tidegate.train.task import Measure, Recipe, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
 SCORED = 256  # sequences of a batch that is only scored
 
 
-class Classification(Task[settings.Classification, ClassificationEncoding]):
+class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     """The class of each sequence: of texts by character or word, or of series of one or more channels.
 
     Equations:
@@ -48,17 +48,17 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
     name = "classification"
     metric = "NLL"
     unit = "nats"
-    setting_type = settings.Classification
+    setting_type = ClassificationSetting
     encoding_type = ClassificationEncoding
     reads_folders = True
 
     def __init__(
         self,
         source: Source,
-        setting: settings.Classification | None = None,
+        setting: ClassificationSetting | None = None,
         encoding: ClassificationEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or settings.Classification()
+        self.source, self.setting = source, setting or ClassificationSetting()
         found = read_labelled(source, layout(self.setting))
         parts = {"test": found["train"]} if encoding else parted(source, found, self.setting)
         if encoding is None:
@@ -82,9 +82,9 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
         )
 
     @classmethod
-    def standard(cls) -> settings.Classification:
+    def standard(cls) -> ClassificationSetting:
         """Without n-grams, whose table would outweigh the cells to be compared."""
-        return settings.Classification(ngrams=1)
+        return ClassificationSetting(ngrams=1)
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Sequences]:
         """Sequences of similar length together; with ``order``, training batches are drawn."""
@@ -178,13 +178,13 @@ class Classification(Task[settings.Classification, ClassificationEncoding]):
         return (*warnings, *shared(parts))
 
 
-def layout(setting: settings.Classification, **changes: Any) -> Layout:
+def layout(setting: ClassificationSetting, **changes: Any) -> Layout:
     """How files are read under these settings."""
     names = ("text", "label", "label_end", "encoding", "flat")
     return Layout(**{**{name: getattr(setting, name) for name in names}, **changes})
 
 
-def _recipe(encoding: ClassificationEncoding, setting: settings.Classification) -> Recipe:
+def _recipe(encoding: ClassificationEncoding, setting: ClassificationSetting) -> Recipe:
     with torch.device("meta"):
         encoder, _ = encoding.reading.encoder(setting)
     fixed = sum(parameter.numel() for parameter in encoder.parameters())

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tidegate import setting as settings
 from tidegate.data import Clock, Panel, cycles
 from tidegate.errors import InputError
 from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel
 from tidegate.tasks.forecast.season import season as found_season
+from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.forecast.split import Span
-from tidegate.tasks.task import Encoding, MakeLayer
+from tidegate.train.task import Encoding, MakeLayer
 
 STRAIGHT = 1e-9  # standard deviations; smaller changes of slope are rounding
 NEAR = 0.05  # a period found so close to a day, a week or a year is one
@@ -28,7 +28,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ForecastEncoding(Encoding[settings.Forecast]):
+class ForecastEncoding(Encoding[ForecastSetting]):
     """The columns that are read, the target first, and their scale in the training rows.
 
     Attributes:
@@ -72,7 +72,7 @@ class ForecastEncoding(Encoding[settings.Forecast]):
         """Numbers known of each row ahead."""
         return len(self.known) + 2 * len(self.cycles)
 
-    def model(self, layer: MakeLayer, setting: settings.Forecast) -> DirectModel | RecursiveModel:
+    def model(self, layer: MakeLayer, setting: ForecastSetting) -> DirectModel | RecursiveModel:
         if setting.strategy == "direct":
             return DirectModel(self.features, self.ahead, layer, setting)
         return RecursiveModel(self.features, layer, setting, self.base, self.reach, self.pace, self.change)
@@ -113,7 +113,7 @@ class ForecastEncoding(Encoding[settings.Forecast]):
         return cls(**{**data, **lists, "scales": {name: (mean, sd) for name, (mean, sd) in data["scales"].items()}})
 
 
-def learn(panel: Panel, spans: Sequence[Span], setting: settings.Forecast) -> tuple[ForecastEncoding, tuple[str, ...]]:
+def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tuple[ForecastEncoding, tuple[str, ...]]:
     """An encoding of the training rows, and warnings about what was left out.
 
     Raises:
@@ -167,7 +167,7 @@ def _naive(values: Values, period: int) -> float:
     return float(np.abs(late - values[: len(late)]).mean())
 
 
-def _season(levels: Sequence[Values], setting: settings.Forecast, clock: Clock | None) -> int:
+def _season(levels: Sequence[Values], setting: ForecastSetting, clock: Clock | None) -> int:
     """Rows in a season: those that are given, or found, or usual for the step of the calendar."""
     found = found_season(max(levels, key=len))[0]
     usual = clock.periods if clock else ()
@@ -188,7 +188,7 @@ def _season(levels: Sequence[Values], setting: settings.Forecast, clock: Clock |
 
 
 def _linear(
-    panel: Panel, spans: Sequence[Span], scales: dict[str, tuple[float, float]], setting: settings.Forecast
+    panel: Panel, spans: Sequence[Span], scales: dict[str, tuple[float, float]], setting: ForecastSetting
 ) -> tuple[tuple[float, ...], ...]:
     """The linear autoregression of the training rows, its order chosen on validation."""
     pairs = list(zip(spans, scales.values(), strict=True))
@@ -200,7 +200,7 @@ def _linear(
 
 
 def _changes(
-    levels: Sequence[Values], target: str, setting: settings.Forecast, period: int, weights: Values
+    levels: Sequence[Values], target: str, setting: ForecastSetting, period: int, weights: Values
 ) -> tuple[float, ...]:
     """The standard deviation of what is forecast, for each step ahead."""
     found = []

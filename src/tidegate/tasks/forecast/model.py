@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import torch
 
-from tidegate.setting import Forecast
-from tidegate.tasks.task import Batch, MakeLayer, SequenceModel
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.train.task import Batch, MakeLayer, SequenceModel
 
 LADDER = tuple((step + 0.5) / 21 for step in range(21))  # equally likely quantiles, of which a sample path takes one
 PATHS, DRAWN = 200, 2000  # sample paths of a series at least, and of all series of a batch
@@ -43,7 +43,7 @@ class Base(Protocol):
     def __call__(self, levels: torch.Tensor, time: torch.Tensor, steps: int, /) -> torch.Tensor: ...
 
 
-def trained_levels(setting: Forecast) -> tuple[float, ...]:
+def trained_levels(setting: ForecastSetting) -> tuple[float, ...]:
     """The quantiles that the head answers: those asked for, or a ladder of which paths are drawn."""
     return LADDER if setting.strategy == "recursive" and setting.quantiles else setting.levels
 
@@ -60,7 +60,7 @@ class DirectModel(SequenceModel):
         the map M is the same for all steps here, and there is no hidden layer before it.
     """
 
-    def __init__(self, features: int, ahead: int, layer: MakeLayer, setting: Forecast) -> None:
+    def __init__(self, features: int, ahead: int, layer: MakeLayer, setting: ForecastSetting) -> None:
         levels = len(setting.levels)
         super().__init__(torch.nn.Identity(), features, layer, setting.dropout, setting.horizon * levels)
         self.horizon = setting.horizon
@@ -102,7 +102,7 @@ class RecursiveModel(SequenceModel):
         self,
         features: int,
         layer: MakeLayer,
-        setting: Forecast,
+        setting: ForecastSetting,
         base: Base,
         reach: int,
         pace: float,
@@ -165,7 +165,7 @@ class RecursiveModel(SequenceModel):
         return ((levels - base) / change[:, None, None]).transpose(0, 1)[None]
 
 
-def _begin(head: torch.nn.Linear, setting: Forecast) -> None:
+def _begin(head: torch.nn.Linear, setting: ForecastSetting) -> None:
     """Where a good forecast is given, begin as it, with normal errors; elsewhere random answers train faster."""
     if setting.difference == "linear":
         levels = torch.tensor(trained_levels(setting), dtype=head.bias.dtype)

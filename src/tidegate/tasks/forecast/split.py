@@ -9,8 +9,8 @@ import numpy as np
 
 from tidegate.data import Panel
 from tidegate.errors import InputError
-from tidegate.setting import Forecast
-from tidegate.tasks.task import Split
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.train.task import Split
 
 ROWS = 40
 TRAIN = 28  # the least number of rows to learn from, beside those of one forecast
@@ -43,12 +43,12 @@ class Span:
         }[split]
 
 
-def least_rows(setting: Forecast) -> int:
+def least_rows(setting: ForecastSetting) -> int:
     """How many rows a series needs so that each split holds a forecast."""
     return max(ROWS, TRAIN + 3 * setting.horizon)
 
 
-def in_time(panel: Panel, setting: Forecast) -> list[Span]:
+def in_time(panel: Panel, setting: ForecastSetting) -> list[Span]:
     """Each series cut in time: by shares, or as its files say.
 
     Raises:
@@ -77,7 +77,7 @@ def in_time(panel: Panel, setting: Forecast) -> list[Span]:
     return spans
 
 
-def _shares(rows: int, setting: Forecast, *, with_test: bool) -> tuple[int, int]:
+def _shares(rows: int, setting: ForecastSetting, *, with_test: bool) -> tuple[int, int]:
     """Where the test and validation begin in so many rows; each holds one forecast at least."""
     test, valid = setting.test_share, setting.valid_share
     if not with_test:
@@ -90,7 +90,7 @@ def _part(rows: int, share: float) -> int:
     return int(round(share * rows, 6))  # 0.7 of 730 rows are 510.99999999999994 in binary
 
 
-def all_test(panel: Panel, setting: Forecast) -> list[Span]:
+def all_test(panel: Panel, setting: ForecastSetting) -> list[Span]:
     """Each series as a test, behind rows that are history only: the context, or half of the rows."""
     spans = []
     for start, end, _ in _series(panel):

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from tidegate import setting as settings
 from tidegate.data import Layout, Panel, Source, read_panel, shared_rows
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
@@ -18,14 +17,15 @@ from tidegate.tasks.forecast.grid import Values, make_grid
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
 from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
 from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantile_scores
+from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.forecast.split import Span, all_test, in_time, least_rows
-from tidegate.tasks.task import Batch, Measure, Recipe, Split, Task
+from tidegate.train.task import Batch, Measure, Recipe, Split, Task
 
 DRAWN = 100_000  # steps ahead of all origins for which sample paths are drawn to score quantiles
 VALIDATED = 512  # origins at which a recursive model is validated; each costs a whole context
 
 
-class Forecast(Task[settings.Forecast, ForecastEncoding]):
+class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     """Forecasts of a column, one or more rows ahead, from all columns up to now.
 
     Equations:
@@ -55,16 +55,16 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
     unit = "standard deviations of the training target"
     recipe = Recipe(parameters=10_000)
 
-    setting_type = settings.Forecast
+    setting_type = ForecastSetting
     encoding_type = ForecastEncoding
 
     def __init__(
         self,
         source: Source,
-        setting: settings.Forecast | None = None,
+        setting: ForecastSetting | None = None,
         encoding: ForecastEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or settings.Forecast()
+        self.source, self.setting = source, setting or ForecastSetting()
         panel = (
             read_for(source, self.setting, encoding, 2 + self.setting.horizon)
             if encoding
@@ -247,13 +247,13 @@ class Forecast(Task[settings.Forecast, ForecastEncoding]):
         return tuple(warning for warnings in found for warning in warnings)[:3]
 
 
-def layout(setting: settings.Forecast) -> Layout:
+def layout(setting: ForecastSetting) -> Layout:
     """Which columns of a file are read in training."""
     alone = setting.strategy == "recursive" and setting.horizon > 1
     return Layout(setting.target, setting.series, setting.time, tuple(setting.known), () if alone else None)
 
 
-def read_for(source: Source, setting: settings.Forecast, encoding: ForecastEncoding, minimum: int) -> Panel:
+def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncoding, minimum: int) -> Panel:
     """New data with the columns that a trained model learnt from.
 
     Raises:

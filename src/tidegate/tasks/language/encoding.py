@@ -8,14 +8,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tidegate import setting as settings
 from tidegate.tasks.language.model import SymbolModel
+from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.unit import Unit, from_json, learnt
-from tidegate.tasks.task import Encoding, MakeLayer
+from tidegate.train.task import Encoding, MakeLayer
 
 
 @dataclass(frozen=True)
-class LanguageEncoding(Encoding[settings.Language]):
+class LanguageEncoding(Encoding[LanguageSetting]):
     """The symbols of the training part; symbol 0 stands for all others.
 
     Attributes:
@@ -28,7 +28,7 @@ class LanguageEncoding(Encoding[settings.Language]):
     start: int
 
     @classmethod
-    def learn(cls, text: str, setting: settings.Language) -> Self:
+    def learn(cls, text: str, setting: LanguageSetting) -> Self:
         """The encoding of a training text."""
         unit = learnt(setting.unit, text, setting.pieces)
         symbols = unit.encode(text)
@@ -45,7 +45,7 @@ class LanguageEncoding(Encoding[settings.Language]):
         """The symbols of a text, [symbols] int64."""
         return torch.from_numpy(self.unit.encode(text))
 
-    def model(self, layer: MakeLayer, setting: settings.Language) -> SymbolModel:
+    def model(self, layer: MakeLayer, setting: LanguageSetting) -> SymbolModel:
         return SymbolModel(self.vocabulary, layer, setting)
 
     def to_json(self) -> dict[str, Any]:

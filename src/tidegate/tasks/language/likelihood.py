@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tidegate.tasks.language.model import SymbolModel
-from tidegate.tasks.task import Batch
+from tidegate.train.task import Batch
 
 STEPS = 1024  # at once: the numbers do not depend on it
 

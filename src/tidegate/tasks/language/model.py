@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
-from tidegate import setting as settings
-from tidegate.tasks.task import Batch, MakeLayer, SequenceModel
+from tidegate.tasks.language.setting import LanguageSetting
+from tidegate.train.task import Batch, MakeLayer, SequenceModel
 
 
 class SymbolModel(SequenceModel):
@@ -29,7 +29,7 @@ class SymbolModel(SequenceModel):
         Press and Wolf 2017, arXiv 1608.05859; Inan et al. 2017, arXiv 1611.01462.
     """
 
-    def __init__(self, vocabulary: int, layer: MakeLayer, setting: settings.Language) -> None:
+    def __init__(self, vocabulary: int, layer: MakeLayer, setting: LanguageSetting) -> None:
         embedding = torch.nn.Embedding(vocabulary, setting.embedding_size)
         outputs = setting.embedding_size if setting.tied else vocabulary
         super().__init__(embedding, setting.embedding_size, layer, setting.dropout, outputs)

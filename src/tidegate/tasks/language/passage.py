@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 
-from tidegate.tasks.task import Batch
+from tidegate.train.task import Batch
 
 Passages = tuple[torch.Tensor, torch.Tensor]  # starts and lengths, [B] each
 

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from tidegate import setting as settings
 from tidegate.data import Source, decode, shared_text
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.encoding import LanguageEncoding
+from tidegate.tasks.language.ngram import ngram, strongest, uniform
 from tidegate.tasks.language.passage import Window, drawn, whole, windows
+from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.unit import UNKNOWN
-from tidegate.tasks.ngram import ngram, strongest, uniform
-from tidegate.tasks.task import Measure, Recipe, Split, Task
+from tidegate.train.task import Measure, Recipe, Split, Task
 
 CHARACTERS = 1000
 STREAMS, STEPS = 32, 64  # in scoring; neither changes what is scored, and 32 streams are quick
@@ -25,7 +25,7 @@ UPDATES = 200  # in an epoch, about and at least
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
-class Language(Task[settings.Language, LanguageEncoding]):
+class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     """Prediction of the next symbol over one text, cut 90 / 5 / 5 in order.
 
     Equations:
@@ -53,13 +53,13 @@ class Language(Task[settings.Language, LanguageEncoding]):
     metric = "bits per character"
     unit = "bits per character"
     items = "symbols"
-    setting_type = settings.Language
+    setting_type = LanguageSetting
     encoding_type = LanguageEncoding
 
     def __init__(
         self,
         source: Source,
-        setting: settings.Language | None = None,
+        setting: LanguageSetting | None = None,
         encoding: LanguageEncoding | None = None,
     ) -> None:
         self.source, self.setting = source, setting or self.standard()
@@ -89,9 +89,9 @@ class Language(Task[settings.Language, LanguageEncoding]):
         )
 
     @classmethod
-    def standard(cls) -> settings.Language:
+    def standard(cls) -> LanguageSetting:
         """Small and quick, for comparisons of cells: a few seconds an epoch on two cores."""
-        return settings.Language(
+        return LanguageSetting(
             embedding_size=32, window=64, batch_size=16, epoch_size=131_072, scored_size=100_000, learning_rate=8e-3
         )
 

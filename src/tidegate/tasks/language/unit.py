@@ -13,7 +13,7 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from tidegate.tasks.piece import BLANK, learn_pieces
+from tidegate.data.piece import BLANK, learn_pieces
 
 UNKNOWN = 0
 LINE = 4000  # characters of one sentence from which pieces are learnt: sentencepiece skips long ones

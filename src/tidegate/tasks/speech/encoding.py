@@ -11,16 +11,16 @@ from typing import Any, Self
 
 import torch
 
-from tidegate import setting as settings
 from tidegate.tasks.speech.decode import BLANK
 from tidegate.tasks.speech.feature import Filterbank, stacked
-from tidegate.tasks.task import Encoding, MakeLayer, SequenceModel
+from tidegate.tasks.speech.setting import SpeechSetting
+from tidegate.train.task import Encoding, MakeLayer, SequenceModel
 
 OFTEN = 10  # times that a word is heard in training before it is a symbol of its own
 
 
 @dataclass(frozen=True)
-class SpeechEncoding(Encoding[settings.Speech]):
+class SpeechEncoding(Encoding[SpeechSetting]):
     """The front end, its scale, and the symbols of the training transcripts; number 0 is the blank.
 
     Attributes:
@@ -43,7 +43,7 @@ class SpeechEncoding(Encoding[settings.Speech]):
     keep_case: bool
 
     @classmethod
-    def learnt(cls, setting: settings.Speech, bank: Filterbank, frames: torch.Tensor, texts: Sequence[str]) -> Self:
+    def learnt(cls, setting: SpeechSetting, bank: Filterbank, frames: torch.Tensor, texts: Sequence[str]) -> Self:
         """From the frames [T, bands] and the (clean) transcripts of the training recordings."""
         heard = Counter(word for text in texts for word in text.split())
         often = min(heard.values(), default=0) >= OFTEN
@@ -85,7 +85,7 @@ class SpeechEncoding(Encoding[settings.Speech]):
         """Between steps of the network."""
         return self.stack * self.filterbank.hop / self.filterbank.rate
 
-    def model(self, layer: MakeLayer, setting: settings.Speech) -> SequenceModel:
+    def model(self, layer: MakeLayer, setting: SpeechSetting) -> SequenceModel:
         features = self.filterbank.bands * self.stack
 
         def both(features: int, /, **options: Any) -> Any:

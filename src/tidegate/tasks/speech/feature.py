@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tidegate import setting as settings
 from tidegate.errors import InputError
+from tidegate.tasks.speech.setting import SpeechSetting
 
 FLOOR = 1e-4  # of a band's power, for a recording whose loudest sample is 1
 
@@ -67,7 +67,7 @@ class Filterbank:
             )
 
     @classmethod
-    def of(cls, setting: settings.Speech, rate: int) -> Self:
+    def of(cls, setting: SpeechSetting, rate: int) -> Self:
         """The front end that the settings ask for, for sounds of a rate."""
         window, hop = (round(rate * ms / 1000) for ms in (setting.window_ms, setting.hop_ms))
         high = setting.high_hz if setting.high_hz is not None else 0.475 * rate

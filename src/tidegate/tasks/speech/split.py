@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tidegate.data import Corpus, Recording
 from tidegate.errors import InputError
-from tidegate.tasks.task import Split
+from tidegate.train.task import Split
 
 TENTH = 10
 Parts = dict[Split, list[Recording]]

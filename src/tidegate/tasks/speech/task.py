@@ -10,7 +10,6 @@ import torch
 from torch.nn.functional import ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 
-from tidegate import setting as settings
 from tidegate.data import Corpus, Recording, Source, read_speech
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
@@ -18,10 +17,11 @@ from tidegate.tasks.speech.decode import BLANK, best_path
 from tidegate.tasks.speech.encoding import SpeechEncoding, clean
 from tidegate.tasks.speech.error import character_error_rate, edits, word_error_rate
 from tidegate.tasks.speech.feature import Filterbank
+from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.split import Parts, shared_sounds, split
 from tidegate.tasks.speech.template import nearest
 from tidegate.tasks.speech.utterance import Utterance, joined
-from tidegate.tasks.task import Batch, Measure, Recipe, Split, Task
+from tidegate.train.task import Batch, Measure, Recipe, Split, Task
 
 SPREAD = 8  # steps of length by which recordings of one training batch may differ more than they must
 JOINED_SEED = 1  # of the strings of recordings that validate and test
@@ -42,7 +42,7 @@ class SpeechBatch(Batch):
         return torch.arange(len(self.targets))[:, None] < self.symbols
 
 
-class Speech(Task[settings.Speech, SpeechEncoding]):
+class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     """Recordings to text, without being told when which symbol is said.
 
     Equations:
@@ -69,14 +69,14 @@ class Speech(Task[settings.Speech, SpeechEncoding]):
     metric = "symbol error rate"
     unit = "edits per symbol of the transcripts"
     recipe = Recipe(parameters=100_000, trials=1, dropout=0.3, epochs=30, patience=8)
-    setting_type = settings.Speech
+    setting_type = SpeechSetting
     encoding_type = SpeechEncoding
     reads_folders = True
 
     def __init__(
-        self, source: Source, setting: settings.Speech | None = None, encoding: SpeechEncoding | None = None
+        self, source: Source, setting: SpeechSetting | None = None, encoding: SpeechEncoding | None = None
     ) -> None:
-        self.source, self.setting = source, setting or settings.Speech()
+        self.source, self.setting = source, setting or SpeechSetting()
         rate = encoding.filterbank.rate if encoding else self.setting.rate
         corpus = _read(source, self.setting, rate)
         bank = _filterbank(corpus, self.setting, encoding, source.title)
@@ -252,7 +252,7 @@ class Speech(Task[settings.Speech, SpeechEncoding]):
         return [one.text for one in test], [train[place].text for place in places]
 
 
-def _read(source: Source, setting: settings.Speech, rate: int | None) -> Corpus:
+def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
     """All recordings; those of a source of its own belong to its part."""
     if setting.hold_out is not None and (source.valid or source.test):
         raise InputError(
@@ -280,7 +280,7 @@ def _all_test(corpus: Corpus) -> tuple[Parts, str]:
     return {"train": [], "valid": [], "test": list(corpus.recordings)}, "all are the test"
 
 
-def _filterbank(corpus: Corpus, setting: settings.Speech, encoding: SpeechEncoding | None, title: str) -> Filterbank:
+def _filterbank(corpus: Corpus, setting: SpeechSetting, encoding: SpeechEncoding | None, title: str) -> Filterbank:
     """The front end; spectra that are ready must have been made by the same."""
     bank = encoding.filterbank if encoding else Filterbank.of(setting, corpus.rate)
     if corpus.spectra is not None and (made := Filterbank(**corpus.spectra)) != bank:
@@ -299,5 +299,5 @@ def _seconds(one: Recording, bank: Filterbank, corpus: Corpus) -> float:
     return samples / bank.rate
 
 
-def _learnt(setting: settings.Speech, bank: Filterbank, train: Sequence[Utterance]) -> SpeechEncoding:
+def _learnt(setting: SpeechSetting, bank: Filterbank, train: Sequence[Utterance]) -> SpeechEncoding:
     return SpeechEncoding.learnt(setting, bank, torch.cat([one.frames for one in train]), [one.text for one in train])

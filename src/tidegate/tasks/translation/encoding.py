@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tidegate import setting as settings
 from tidegate.data import Pairs
-from tidegate.tasks.task import Encoding, MakeLayer
 from tidegate.tasks.translation.model import SequenceToSequence
+from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.tasks.translation.vocabulary import Unit, Vocabulary
+from tidegate.train.task import Encoding, MakeLayer
 
 
 @dataclass(frozen=True)
-class TranslationEncoding(Encoding[settings.Translation]):
+class TranslationEncoding(Encoding[TranslationSetting]):
     """Vocabularies of sources and targets, each of the training part."""
 
     source: Vocabulary
     target: Vocabulary
 
     @classmethod
-    def learn(cls, pairs: Pairs, setting: settings.Translation) -> Self:
+    def learn(cls, pairs: Pairs, setting: TranslationSetting) -> Self:
         """From training pairs, as the settings ask for them."""
         usual: tuple[Unit, Unit] = ("character", "symbol") if pairs.lexicon else ("piece", "piece")
         source = usual[0] if setting.source_unit == "auto" else setting.source_unit
@@ -30,7 +30,7 @@ class TranslationEncoding(Encoding[settings.Translation]):
             Vocabulary.learn(pairs.targets, target, setting.target_vocabulary),
         )
 
-    def model(self, layer: MakeLayer, setting: settings.Translation) -> SequenceToSequence:
+    def model(self, layer: MakeLayer, setting: TranslationSetting) -> SequenceToSequence:
         return SequenceToSequence(
             (len(self.source), len(self.target)),
             setting.embedding_size,

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from tidegate.tasks.task import Batch, MakeLayer
+from tidegate.train.task import Batch, MakeLayer
 
 
 @dataclass(frozen=True, kw_only=True)

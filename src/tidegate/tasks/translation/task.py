@@ -11,18 +11,18 @@ import torch
 from torch.nn.functional import nll_loss
 from torch.nn.utils.rnn import pad_sequence
 
-from tidegate import setting as settings
 from tidegate.data import Pairs, Source, cut_by_group, group_of, read_splits
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
-from tidegate.tasks.bucket import bucketed
-from tidegate.tasks.ngram import ngram
-from tidegate.tasks.task import Measure, Recipe, Split, Task
+from tidegate.tasks.language.ngram import ngram
 from tidegate.tasks.translation.encoding import TranslationEncoding
 from tidegate.tasks.translation.model import PairBatch, SequenceToSequence
 from tidegate.tasks.translation.score import nearest, symbol_scores, text_scores
+from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.tasks.translation.translate import Translated, translate
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
+from tidegate.train.bucket import bucketed
+from tidegate.train.task import Measure, Recipe, Split, Task
 
 SHARES = {"valid": 0.05, "test": 0.10}
 HELD: tuple[Split, ...] = ("valid", "test")
@@ -34,7 +34,7 @@ UNITS = 480_000  # parameters beside embeddings, of 128 units
 Coded = tuple[torch.Tensor, torch.Tensor]
 
 
-class Translation(Task[settings.Translation, TranslationEncoding]):
+class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
     """Translation of sentences, pronunciation of words: whatever pairs of sequences say.
 
     Equations:
@@ -60,17 +60,17 @@ class Translation(Task[settings.Translation, TranslationEncoding]):
     name = "translation"
     metric = "bits per unit"
     unit = "bits per unit of the target"
-    setting_type = settings.Translation
+    setting_type = TranslationSetting
     encoding_type = TranslationEncoding
     reads_folders = True
 
     def __init__(
         self,
         source: Source,
-        setting: settings.Translation | None = None,
+        setting: TranslationSetting | None = None,
         encoding: TranslationEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or settings.Translation()
+        self.source, self.setting = source, setting or TranslationSetting()
         names = (self.setting.source_column, self.setting.target_column)
         found = read_splits(source, names, stress=self.setting.stress)
         drawn = [] if encoding else [split for split in HELD if split not in found]

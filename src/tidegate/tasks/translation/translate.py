@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from tidegate.data import cleaned
-from tidegate.tasks.bucket import bucketed
 from tidegate.tasks.translation.model import SequenceToSequence
 from tidegate.tasks.translation.search import Found, beam_search
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN, Vocabulary
+from tidegate.train.bucket import bucketed
 
 ROWS = 320  # targets that are followed at once, over all beams
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, get_args
 import sentencepiece
 import torch
 
-from tidegate.tasks.piece import BLANK, learn_pieces
+from tidegate.data.piece import BLANK, learn_pieces
 
 UNKNOWN, BEGIN, END = range(3)
 SPECIAL = 3  # numbers below it are no units of a text

@@ -1,0 +1,160 @@
+"""``python -m benchmarks.engine``: our layers against other libraries, on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
+
+import tyro
+from benchmarks.engine import cores, page, rows_of
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
+
+from tidegate.cli.console import console, shown_as, table
+from tidegate.errors import InputError, InternalError
+
+if TYPE_CHECKING:
+    from benchmarks.engine import BenchRecord, RowRecord
+
+
+@dataclass(frozen=True)
+class Bench:
+    """How fast are the layers here, against torch.nn, onnxruntime and JAX?
+
+    Every contestant's results and gradients are checked before it is timed, then all take turns. Writes
+    cpu.md and cpu.json. What is not installed is left out: pip install 'tidegate[bench]' brings all.
+    """
+
+    quick: bool = False
+    """A small subset, one or two minutes instead of a quarter of an hour."""
+    only: Annotated[str, shown_as("TEXT")] = ""
+    """Only rows with this text in their table or title, e.g. "lstm training" or "128,32,256,256"."""
+    threads: Annotated[str, tyro.conf.arg(metavar="NUMBERS")] = "1,2"
+    """Numbers of threads, separated by commas."""
+    seconds_per_row: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 2.5
+    """How long the rounds of a row go on; there are seven in any case."""
+    compiled: bool = False
+    """Let torch.compile's scan take part in some rows; each costs about a minute of compilation."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("tidegate-bench")
+    """The folder of the results."""
+
+    def run(self) -> None:
+        """Measure, write the results, print what the targets say."""
+        counts = parse_threads(self.threads)
+        if self.seconds_per_row < 0:
+            raise InputError("SECONDS", f"--seconds-per-row is {self.seconds_per_row}", fix="give at least 0")
+        if os.name != "posix":
+            raise InputError("BENCH_SYSTEM", "the bench stops and wakes processes by signals", fix="run it on Linux")
+        from benchmarks import engine  # slow to load: not for --help
+
+        available = cores()
+        possible = [count for count in counts if count <= available]
+        rows = rows_of(threads=possible, quick=self.quick, compiled=self.compiled, only=self.only)
+        if not rows:
+            raise InputError(
+                "BENCH_ROWS",
+                f"no row with {self.only!r} for {self.threads} threads on {available} cores",
+                fix="leave out --only, or ask for fewer --threads",
+            )
+        self.out.mkdir(parents=True, exist_ok=True)  # before a quarter of an hour is spent
+        with _Watch(len(rows)) as watch:
+            if possible != counts:
+                watch.note(f"note: no rows for more than the {available} cores that are here")
+            record = engine.run(rows, self.seconds_per_row, watch.show, command=self.command, quick=self.quick)
+        self._write(page(record), record)
+        screen = console()
+        screen.print(_verdicts(record))
+        screen.print(f"\nresults: {self.out / 'cpu.md'}, {self.out / 'cpu.json'}", markup=False, soft_wrap=True)
+        _refuse_failures(record)
+
+    @property
+    def command(self) -> str:
+        """How to run it again; folders are left out, as results may be published."""
+        chosen = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "out"}
+        given = [(name, value) for name, value in chosen.items() if value != getattr(Bench(), name)]
+        options = [[f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])] for name, value in given]
+        return shlex.join(["tidegate", "bench", *(word for option in options for word in option)])
+
+    def _write(self, page: str, record: BenchRecord) -> None:
+        (self.out / "cpu.md").write_text(page, encoding="utf-8")
+        (self.out / "cpu.json").write_text(record.to_json(), encoding="utf-8")
+
+
+class _Watch:
+    """A line for each finished row on standard error; on a terminal a bar below them."""
+
+    def __init__(self, total: int) -> None:
+        screen = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(
+            *columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal
+        )
+        self._task = self._bar.add_task("rows", total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """Say something above the bar."""
+        self._bar.console.print(text, markup=False)
+
+    def show(self, row: RowRecord) -> None:
+        """A row is finished."""
+        best = row.of("best") or row.of("yardstick")
+        outcome = "not timed"
+        if row.failure:
+            outcome = row.failure
+        elif best and best.ratio:
+            outcome = f"{best.ratio.median:.2f} [{best.ratio.low:.2f}, {best.ratio.high:.2f}] against {best.label}"
+        self.note(f"{row.group}: {row.title}: {outcome}")
+        self._bar.update(self._task, advance=1, refresh=True)
+
+
+def parse_threads(text: str) -> list[int]:
+    """``"1,2"`` to [1, 2].
+
+    Raises:
+        InputError: not positive numbers.
+    """
+    try:
+        counts = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        counts = []
+    if not counts or counts[0] < 1:
+        raise InputError("THREADS", f"--threads {text!r} is not a list of positive numbers", fix="write e.g. 1,2")
+    return counts
+
+
+def _verdicts(record: BenchRecord) -> Table:
+    shown = table("work", "target", "met", "measured", title="what it must reach")
+    for k in (1, 2, 3):
+        shown.columns[k].justify = "left"
+    shown.columns[3].no_wrap = False
+    for verdict in record.verdicts:
+        met = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[verdict.met]
+        shown.add_row(escape(verdict.work), escape(verdict.target), met, escape(verdict.measured))
+    return shown
+
+
+def _refuse_failures(record: BenchRecord) -> None:
+    """Wrong numbers of our own are an error, after the results have been written."""
+    failures = [f"{row.title}: {row.failure}" for row in record.rows if row.failure]
+    if failures:
+        raise InternalError(
+            "BENCH_FAILED",
+            f"{len(failures)} rows failed, the first: {failures[0]}",
+            fix="please report it with cpu.json",
+        )

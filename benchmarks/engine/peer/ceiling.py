@@ -1,0 +1,60 @@
+"""What the machine allows: its multiply-add peak, and one matrix-vector product."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from benchmarks.engine.item import Item
+from benchmarks.engine.peer.peer import Peer, Prepared
+from benchmarks.engine.problem import Problem
+
+from tidegate import runtime
+
+SIZE = 1024  # of the stand-in's matrices
+
+
+def _matmul_rate(_threads: int) -> float:
+    """FLOP/s of a float32 matrix product of torch, which uses the threads that this process has."""
+    square = torch.ones(SIZE, SIZE)
+    start = time.perf_counter()
+    torch.mm(square, square)
+    return 2 * SIZE**3 / (time.perf_counter() - start)
+
+
+MEASURED: bool = hasattr(runtime, "fma_peak")
+PEAK: Callable[[int], float] = getattr(runtime, "fma_peak", _matmul_rate)
+
+
+class Peak(Peer):
+    """The time that the FLOPs of an item would take at the multiply-add peak of the machine.
+
+    ``tidegate.runtime.fma_peak(threads)`` measures that peak in FLOP/s. Until the engine has it, a matrix product
+    of torch stands in: it reaches less than the peak, and tables call it what it is.
+    """
+
+    name = "FMA peak" if MEASURED else "torch matmul (for want of the FMA peak)"
+
+    def supports(self, item: Item) -> str | None:
+        return None if item.dtype == "float32" else "measured in float32"
+
+    def prepare(self, problem: Problem) -> Prepared:
+        item = problem.item
+        return Prepared(lambda: PEAK(item.threads), None, clock=lambda: item.flops / PEAK(item.threads))
+
+
+class MatrixVector(Peer):
+    """The product of all weights with one vector by numpy's BLAS, its call included: what a step cannot do without."""
+
+    name = "matrix-vector"
+    packages = ("numpy",)
+
+    def supports(self, item: Item) -> str | None:
+        return None if item.tokens == 1 and item.mode == "inference" else "single steps of one row only"
+
+    def prepare(self, problem: Problem) -> Prepared:
+        weights = np.concatenate([problem.weights["weight_W"], problem.weights["weight_U"]], axis=1)
+        vector, made = np.ones(weights.shape[1], weights.dtype), np.empty(len(weights), weights.dtype)
+        return Prepared(lambda: np.dot(weights, vector, out=made), None)

@@ -1,0 +1,89 @@
+"""JAX: the cell's graph in a jitted ``lax.scan``; in training ``value_and_grad`` of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from benchmarks.engine.item import Item
+from benchmarks.engine.peer.peer import Peer, Prepared
+from benchmarks.engine.peer.unroll import Step
+from benchmarks.engine.problem import Arrays, Problem
+
+from tidegate.cell.function import ARITHMETIC, Table
+from tidegate.cell.graph import Op
+
+
+class Jax(Peer):
+    """Weights and input lie on the device before the clock starts; a call ends when its result is there."""
+
+    name = "JAX"
+    packages = ("jax", "jaxlib")
+
+    def supports(self, item: Item) -> str | None:
+        return "no ragged batches" if item.ragged else None
+
+    def prepare(self, problem: Problem) -> Prepared:
+        import jax
+
+        jax.config.update("jax_enable_x64", val=True)  # allows float64, float32 stays what it is
+        x, upstream = jax.device_put(problem.x), jax.device_put(problem.upstream)
+        weights = jax.device_put(dict(problem.weights))
+        states = [f"final {state.name}" for state in problem.item.graph.states]
+
+        def forward(weights: Any, x: Any) -> tuple[Any, Any]:
+            return _layer(problem.item, weights, x)
+
+        def loss(weights: Any, x: Any) -> tuple[Any, Any]:
+            y, final = forward(weights, x)
+            return (y * upstream).sum(), (y, final)
+
+        def outputs(y: Any, final: Any) -> Arrays:
+            named = zip(states, (np.asarray(state)[None] for state in final), strict=True)
+            return {"y": np.asarray(y), **dict(named)}
+
+        def read_gradients(result: Any) -> Arrays:
+            (_, (y, final)), (of_weights, of_x) = result
+            gradients = {name: np.asarray(value) for name, value in of_weights.items()}
+            return {**outputs(y, final), "x": np.asarray(of_x), **gradients}
+
+        if problem.item.mode == "inference":
+            run = jax.jit(forward)
+            return Prepared(lambda: jax.block_until_ready(run(weights, x)), lambda result: outputs(*result))
+        run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+        return Prepared(lambda: jax.block_until_ready(run(weights, x)), read_gradients)
+
+
+def _layer(item: Item, weights: Any, x: Any) -> tuple[Any, Any]:
+    """Output [T, B, ...] and final states."""
+    import jax
+    import jax.numpy as jnp
+
+    step = Step(item.graph, weights, item.widths, _table(jax, jnp), jnp)
+
+    def advance(states: Any, inputs: Any) -> tuple[Any, Any]:
+        new = step(states, inputs)
+        return new, new[0]
+
+    initial = tuple(jnp.zeros((item.B, item.widths[state.axis]), x.dtype) for state in item.graph.states)
+    final, y = jax.lax.scan(advance, initial, step.inputs(x))
+    return y, final
+
+
+def _table(jax: Any, jnp: Any) -> Table:
+    def joined(values: tuple[Any, ...]) -> Any:
+        return jnp.concatenate(jnp.broadcast_arrays(*values), -1)
+
+    return {
+        **ARITHMETIC,
+        Op.MAXIMUM: jnp.maximum,
+        Op.MINIMUM: jnp.minimum,
+        Op.SIGMOID: jax.nn.sigmoid,
+        Op.TANH: jnp.tanh,
+        Op.RELU: jax.nn.relu,
+        Op.EXP: jnp.exp,
+        Op.LOG: jnp.log,
+        Op.SQRT: jnp.sqrt,
+        Op.MEAN: lambda *values: joined(values).mean(-1, keepdims=True),
+        Op.VARIANCE: lambda *values: joined(values).var(-1, keepdims=True),
+    }

@@ -1,0 +1,56 @@
+"""The numbers of an item: every process draws the same ones from the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from benchmarks.engine.item import Item
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+SEED = 20260
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An item with its numbers.
+
+    Attributes:
+        item: the work.
+        weights: by their names in the graph, from U(-1/sqrt(H), 1/sqrt(H)) as layers draw them.
+        x: [T, B, I], standard normal.
+        upstream: the gradient that comes back to the output, [T, B, H or P], standard normal.
+        lengths: of each row where the item is ragged, else None.
+    """
+
+    item: Item
+    weights: Arrays
+    x: Array
+    upstream: Array
+    lengths: tuple[int, ...] | None
+
+    def in_double(self) -> Problem:
+        """The same numbers as float64, for the reference."""
+        weights = {name: value.astype(np.float64) for name, value in self.weights.items()}
+        item = replace(self.item, dtype="float64")
+        return replace(self, item=item, weights=weights, x=self.x.astype(float), upstream=self.upstream.astype(float))
+
+
+def problem(item: Item) -> Problem:
+    """Draw the numbers of an item."""
+    draw = np.random.default_rng(SEED)
+    bound = item.H**-0.5
+    weights = {name: draw.uniform(-bound, bound, shape).astype(item.dtype) for name, shape in item.shapes.items()}
+    x = draw.standard_normal((item.T, item.B, item.I)).astype(item.dtype)
+    upstream = draw.standard_normal((item.T, item.B, item.proj or item.H)).astype(item.dtype)
+    return Problem(item, weights, x, upstream, _lengths(item, draw) if item.ragged else None)
+
+
+def _lengths(item: Item, draw: np.random.Generator) -> tuple[int, ...]:
+    """Uniform lengths from 1 to T - 1 in pairs that sum to T, so that exactly half of the batch is padding."""
+    drawn = draw.integers(1, item.T, item.B // 2)
+    return tuple(int(n) for n in np.concatenate([drawn, item.T - drawn]))

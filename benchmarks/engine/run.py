@@ -1,0 +1,85 @@
+"""The whole bench: every row, the extra measurements, the verdicts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+
+from benchmarks.engine.first_call import first_call
+from benchmarks.engine.grid import full
+from benchmarks.engine.host import Crew
+from benchmarks.engine.item import Item
+from benchmarks.engine.machine import machine, versions
+from benchmarks.engine.measure import measure
+from benchmarks.engine.memory import kept_floats
+from benchmarks.engine.peer import PEERS
+from benchmarks.engine.record import BenchRecord, FirstCallRecord, RowRecord
+from benchmarks.engine.row import Row
+from benchmarks.engine.target import verdicts
+
+from tidegate.errors import BackendError
+
+KEPT = (Item("lstm", 100, 32, 128, 128, "training"), Item("lstm", 200, 64, 256, 256, "training"))
+Watch = Callable[[RowRecord], None]
+
+
+def rows_of(*, threads: Sequence[int], quick: bool, compiled: bool, only: str) -> list[Row]:
+    """The rows to run, those of one thread count together; ``only`` keeps those with this text in group or title."""
+    make = quick or full
+    rows = [row for count in threads for row in make(count, compiled=compiled)]
+    return [row for row in rows if only in f"{row.group}: {row.title}"]
+
+
+def run(rows: Sequence[Row], seconds_per_row: float, watch: Watch, *, command: str, quick: bool) -> BenchRecord:
+    """Measure the rows one after the other.
+
+    Args:
+        rows: as ``rows_of`` gives them.
+        seconds_per_row: for the rounds of a row; seven rounds are run in any case.
+        watch: is told of every finished row.
+        command: how the run was started, for the record.
+        quick: whether the rows are the small subset, for the record.
+    """
+    began, date, where = time.perf_counter(), datetime.now(UTC), machine()
+    found: list[RowRecord] = []
+    for threads, together in groupby(rows, key=lambda row: row.item.threads):
+        with Crew() as crew:
+            same_threads = list(together)
+            crew.start(_contestants(same_threads), threads)
+            for row in same_threads:
+                found.append(measure(row, crew.host, seconds_per_row))
+                crew.forget()
+                watch(found[-1])
+    first = _first_call() if any(row.group == "a user's own cell" for row in rows) else None
+    kept = {item.title: round(kept_floats(item), 3) for item in KEPT} if _trains_lstm(rows) else {}
+    return BenchRecord(
+        command=command,
+        date=f"{date:%Y-%m-%d %H:%M} UTC",
+        quick=quick,
+        seconds=round(time.perf_counter() - began, 1),
+        machine=where,
+        versions=versions({entrant.peer for row in rows for entrant in row.entrants}),
+        rows=tuple(found),
+        first_call=first,
+        memory=kept,
+        verdicts=verdicts(found, first, kept),
+    )
+
+
+def _contestants(rows: Sequence[Row]) -> set[str]:
+    """Who can do anything of this here."""
+    entrants = (entrant for row in rows for entrant in row.entrants)
+    return {entrant.peer for entrant in entrants if PEERS[entrant.peer].missing(entrant.item) is None}
+
+
+def _trains_lstm(rows: Sequence[Row]) -> bool:
+    return any(row.group == "lstm training" for row in rows)
+
+
+def _first_call() -> FirstCallRecord | None:
+    try:
+        return first_call()
+    except BackendError:
+        return None  # the row of this cell says what is wrong

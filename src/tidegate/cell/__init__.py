@@ -1,0 +1,48 @@
+"""What a cell is: its definition, the graph it is traced to, and what can be read off that graph."""
+
+from tidegate.cell.definition import Cell
+from tidegate.cell.function import (
+    clamp,
+    exp,
+    log,
+    log_sigmoid,
+    maximum,
+    mean,
+    minimum,
+    relu,
+    sigmoid,
+    sqrt,
+    tanh,
+    variance,
+)
+from tidegate.cell.graph import Block, Graph, Mask, Matrix, Node, Op, State, Vector
+from tidegate.cell.norm import layer_norm
+from tidegate.cell.trace import trace
+from tidegate.cell.verify import verify
+
+__all__ = [
+    "Block",
+    "Cell",
+    "Graph",
+    "Mask",
+    "Matrix",
+    "Node",
+    "Op",
+    "State",
+    "Vector",
+    "clamp",
+    "exp",
+    "layer_norm",
+    "log",
+    "log_sigmoid",
+    "maximum",
+    "mean",
+    "minimum",
+    "relu",
+    "sigmoid",
+    "sqrt",
+    "tanh",
+    "trace",
+    "variance",
+    "verify",
+]

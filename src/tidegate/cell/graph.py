@@ -1,0 +1,350 @@
+"""A cell as data: the graph that a definition is traced to.
+
+The graph is the only thing that the rest of the house knows about a cell. It is a straight
+list of nodes in which every argument stands before its user, plus the declarations that say
+how parameters are stored. It can be written to JSON and read back without running code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, TypeVar
+
+from tidegate.errors import SpecError
+
+FORMAT = 2
+AXES = ("I", "H", "P")  # input features, units, projected output; a cell may have more of its own
+
+
+class Op(StrEnum):
+    """What a node computes. Arguments are other nodes; leaves have none."""
+
+    INPUT = "input"  # x_t, all features
+    STATE = "state"  # a state before this step
+    VECTOR = "vector"  # one block of a vector parameter
+    MASK = "mask"  # numbers that whoever runs the cell draws
+    CONST = "const"  # a number
+    PRODUCT = "product"  # one row block of (matrix @ argument + bias)
+    ADD = "add"
+    SUB = "sub"
+    MUL = "mul"
+    DIV = "div"
+    NEG = "neg"
+    MAXIMUM = "maximum"
+    MINIMUM = "minimum"
+    CLAMP = "clamp"  # the first argument, no further from zero than the second
+    SIGMOID = "sigmoid"
+    TANH = "tanh"
+    RELU = "relu"
+    EXP = "exp"
+    LOG = "log"
+    LOG_SIGMOID = "log_sigmoid"
+    SQRT = "sqrt"
+    MEAN = "mean"  # of all units of its arguments: one number for each row
+    VARIANCE = "variance"  # of the same, around their mean, over their number
+    # The following stand in programs that passes derive, never in a cell.
+    GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
+    TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
+    GREATER = "greater"  # 1 where the first argument is greater than the second, else 0
+    SPREAD = "spread"  # the number of each row, for every unit of it
+
+
+DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER, Op.SPREAD})
+LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.MASK, Op.CONST})
+BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP})
+UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.SQRT})
+REDUCTIONS = frozenset({Op.MEAN, Op.VARIANCE})
+ONE = "1"
+
+
+def narrow(axis: str) -> str:
+    """The axis of one number for each row of ``axis``: H1 for H."""
+    return axis + ONE
+
+
+def is_narrow(axis: str) -> bool:
+    return axis.endswith(ONE)
+
+
+def common_axis(axes: Iterable[str]) -> str | None:
+    """The axis of what pointwise work makes of values of these axes, or None if they do not fit.
+
+    Numbers ("") fit everything, one number a row (H1) its own axis (H).
+    """
+    given = set(axes) - {""}
+    left = given - {narrow(axis) for axis in given}
+    return None if len(left) > 1 else "".join(left)
+
+
+def all_widths(widths: Mapping[str, int]) -> dict[str, int]:
+    """The widths of axes, and of one number for each row of them."""
+    return {**widths, **{narrow(axis): 1 for axis in widths}}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value.
+
+    ``name`` says which leaf or which block, ``matrix`` of which matrix or vector the block is; ``axis`` is the width
+    ("" for numbers, H1 for one a row).
+    """
+
+    op: Op
+    args: tuple[int, ...] = ()
+    name: str = ""
+    matrix: str = ""
+    value: float = 0.0
+    axis: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called: of a parameter with blocks, which one."""
+        return f"{self.matrix}.{self.name}" if self.matrix not in ("", self.name) else self.name
+
+    def __str__(self) -> str:
+        label = repr(self.value) if self.op is Op.CONST else self.label
+        inside = ", ".join(filter(None, [label, *(f"%{arg}" for arg in self.args)]))
+        return f"{self.op}({inside}){f': {self.axis}' if self.axis else ''}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of rows of a matrix: as many rows as ``axis`` is wide."""
+
+    name: str
+    axis: str = "H"
+    bias: bool = False
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix parameter: row blocks in storage order, and the axis of what it multiplies."""
+
+    name: str
+    blocks: tuple[Block, ...]
+    columns: str
+
+    @property
+    def has_bias(self) -> bool:
+        return any(block.bias for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A vector parameter: blocks in storage order. One number for each unit is a single block."""
+
+    name: str
+    blocks: tuple[Block, ...]
+
+    @staticmethod
+    def of_units(name: str, axis: str = "H") -> Vector:
+        """One number for each unit."""
+        return Vector(name, (Block(name, axis),))
+
+
+@dataclass(frozen=True)
+class State:
+    """What a cell carries from step to step; the first state is the output."""
+
+    name: str
+    axis: str = "H"
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Numbers that come from outside and have no derivative, such as those of dropout.
+
+    Attributes:
+        name: of the mask.
+        axis: its width.
+        each: ``"step"`` where they are others at every step of a sequence, ``"sequence"`` where they stay.
+    """
+
+    name: str
+    axis: str = "H"
+    each: str = "step"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A traced cell.
+
+    Attributes:
+        name: the display name of the cell.
+        matrices: ``W`` (applied to the input) first, then the recurrent ones.
+        states: the carried states; the first is the output.
+        vectors: vector parameters.
+        nodes: the program.
+        updates: for each state, the node that holds its new value.
+        gates: reported values, as pairs of name and node.
+        masks: what whoever runs the cell brings beside input, states and parameters.
+    """
+
+    name: str
+    matrices: tuple[Matrix, ...]
+    states: tuple[State, ...]
+    vectors: tuple[Vector, ...]
+    nodes: tuple[Node, ...]
+    updates: tuple[int, ...]
+    gates: tuple[tuple[str, int], ...]
+    masks: tuple[Mask, ...] = ()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:  # computed once: graphs are keys of caches that every call of a layer looks into
+        declared = (self.name, self.matrices, self.states, self.vectors, self.masks)
+        return hash((declared, self.nodes, self.updates, self.gates))
+
+    def matrix(self, name: str) -> Matrix:
+        return next(matrix for matrix in self.matrices if matrix.name == name)
+
+    @property
+    def parameters(self) -> tuple[Matrix | Vector, ...]:
+        return (*self.matrices, *self.vectors)
+
+    def vector(self, name: str) -> Vector:
+        return next(vector for vector in self.vectors if vector.name == name)
+
+    @property
+    def reported(self) -> dict[str, int]:
+        """Gates and new states by name: what a trace shows, in the order of computation."""
+        named = dict(self.gates) | {s.name: n for s, n in zip(self.states, self.updates, strict=True)}
+        return dict(sorted(named.items(), key=lambda pair: pair[1]))
+
+    @property
+    def output(self) -> State:
+        return self.states[0]
+
+    @property
+    def input_axis(self) -> str:
+        """``"I"``, or ``"H"`` where the input must be as wide as the units."""
+        return self.matrices[0].columns
+
+    @cached_property
+    def own_axes(self) -> tuple[str, ...]:
+        """The axes beside input, units and projected output, whose widths a layer of this cell is free to choose."""
+        axes = [state.axis for state in self.states] + [b.axis for p in self.parameters for b in p.blocks]
+        return tuple(dict.fromkeys(axis for axis in axes if axis not in AXES))
+
+    @cached_property
+    def products(self) -> tuple[tuple[str, int, tuple[int, ...]], ...]:
+        """Products that share matrix and operand, so that each operand is multiplied once.
+
+        Returns triples of matrix name, operand node and product nodes in storage order.
+        """
+        groups: dict[tuple[str, int], list[int]] = {}
+        for index, node in enumerate(self.nodes):
+            if node.op is Op.PRODUCT:
+                groups.setdefault((node.matrix, node.args[0]), []).append(index)
+        return tuple(
+            (name, operand, tuple(sorted(group, key=lambda i: self._storage_position(self.nodes[i]))))
+            for (name, operand), group in groups.items()
+        )
+
+    def _storage_position(self, node: Node) -> int:
+        return [block.name for block in self.matrix(node.matrix).blocks].index(node.name)
+
+    def reaches(self, roots: tuple[int, ...]) -> frozenset[int]:
+        """Every node that the roots depend on, the roots themselves included."""
+        seen: set[int] = set()
+        stack = list(roots)
+        while stack:
+            index = stack.pop()
+            if index not in seen:
+                seen.add(index)
+                stack.extend(self.nodes[index].args)
+        return frozenset(seen)
+
+    def without_bias(self) -> Graph:
+        """The same cell with no bias anywhere (``bias=False`` of a layer)."""
+        plain = tuple(
+            replace(matrix, blocks=tuple(replace(block, bias=False) for block in matrix.blocks))
+            for matrix in self.matrices
+        )
+        return replace(self, matrices=plain)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that ``Graph.from_json`` reads back."""
+        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))  # tuples to lists
+        return plain
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Graph:
+        """Build and verify a graph from plain data; nothing in it is run.
+
+        Raises:
+            SpecError: ``data`` is not a graph, or not a valid one.
+        """
+        from tidegate.cell.verify import verify  # the verifier imports this module
+
+        try:
+            if data["format"] != FORMAT:
+                raise SpecError("GRAPH_FORMAT", f"graph has format {data['format']!r}, expected {FORMAT}")
+            graph = Graph(
+                name=_typed(data["name"], str),
+                matrices=tuple(_matrix(item) for item in _typed(data["matrices"], list)),
+                states=tuple(_built(State, item) for item in _typed(data["states"], list)),
+                vectors=tuple(_vector(item) for item in _typed(data["vectors"], list)),
+                nodes=tuple(_node(item) for item in _typed(data["nodes"], list)),
+                updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
+                gates=tuple((_typed(name, str), _typed(index, int)) for name, index in _typed(data["gates"], list)),
+                masks=tuple(_built(Mask, item) for item in _typed(data.get("masks", []), list)),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecError("GRAPH_DATA", f"this is not a saved cell: {type(error).__name__} {error}") from error
+        verify(graph)
+        return graph
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash of everything but the display name."""
+        data = self.to_json()
+        del data["name"]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+T = TypeVar("T")
+
+
+def _typed(value: Any, kind: type[T]) -> T:
+    """Exactly this type: True is no number here, and 7.5 no index."""
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__} {value!r:.40}")
+    return value
+
+
+def _built(kind: type[T], item: Any) -> T:
+    """A dataclass whose fields all have the types of their defaults or annotations."""
+    kinds = {"str": str, "float": float, "bool": bool}
+    wanted = {field.name: kinds[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: _typed(value, wanted[name]) for name, value in _typed(item, dict).items()})
+
+
+def _blocks(item: Any) -> tuple[Block, ...]:
+    return tuple(_built(Block, block) for block in _typed(item["blocks"], list))
+
+
+def _matrix(item: Any) -> Matrix:
+    return Matrix(_typed(item["name"], str), _blocks(item), _typed(item["columns"], str))
+
+
+def _vector(item: Any) -> Vector:
+    return Vector(_typed(item["name"], str), _blocks(item))
+
+
+def _node(item: Any) -> Node:
+    return Node(
+        op=Op(_typed(item["op"], str)),
+        args=tuple(_typed(arg, int) for arg in _typed(item["args"], list)),
+        name=_typed(item["name"], str),
+        matrix=_typed(item["matrix"], str),
+        value=_typed(item["value"], float),
+        axis=_typed(item["axis"], str),
+    )

@@ -1,0 +1,49 @@
+"""Names and shapes of a layer's parameters: those of torch.nn where it has any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tidegate.cell.graph import Graph
+
+TORCH_NAMES = {"W": "ih", "U": "hh"}
+PROJECTION = "hr"  # the matrix behind a projected output: weight_hr_l0
+KINDS = ("weight", "bias", "norm")  # of what is named after a matrix or a state
+
+
+def parameter_shapes(graph: Graph, widths: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Shapes by the names that the runtime knows, in the order in which torch.nn registers them.
+
+    Weights, then biases, then the vectors of the cell, then the projection.
+    """
+    weights, biases = {}, {}
+    for matrix in graph.matrices:
+        rows = [widths[block.axis] for block in matrix.blocks]
+        weights[f"weight_{matrix.name}"] = (sum(rows), widths[matrix.columns])
+        if matrix.has_bias:
+            biased = [r for r, block in zip(rows, matrix.blocks, strict=True) if block.bias]
+            biases[f"bias_{matrix.name}"] = (sum(biased),)
+    projection = {name: shape for name, shape in weights.items() if name == f"weight_{PROJECTION}"}
+    vectors = {vector.name: (sum(widths[block.axis] for block in vector.blocks),) for vector in graph.vectors}
+    return {**{name: weights[name] for name in weights if name not in projection}, **biases, **vectors, **projection}
+
+
+def gain_of(name: str) -> str:
+    """The vector that a normalised matrix or state is multiplied by."""
+    return f"norm_{name}"
+
+
+def bias_of(name: str) -> str:
+    """The bias of a matrix, also where a norm stands between them, or that behind a normalised state."""
+    return f"bias_{name}"
+
+
+def step_attribute(name: str) -> str:
+    """The name of a parameter on a module of one step, e.g. ``weight_U`` to ``weight_hh``."""
+    kind, _, matrix = name.partition("_")
+    return f"{kind}_{TORCH_NAMES.get(matrix, matrix)}" if kind in KINDS else name
+
+
+def attribute(name: str, layer: int, *, reverse: bool) -> str:
+    """The name of a parameter on a layer, e.g. ``weight_U`` to ``weight_hh_l0_reverse``."""
+    return f"{step_attribute(name)}_l{layer}{'_reverse' if reverse else ''}"

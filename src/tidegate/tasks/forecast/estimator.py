@@ -1,0 +1,210 @@
+"""``Forecaster``: learns series, and says how they go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tidegate.data import Panel, Source, csv_of, locate
+from tidegate.errors import InputError
+from tidegate.tasks.forecast.grid import Grid, make_grid
+from tidegate.tasks.forecast.origin import answered, histories
+from tidegate.tasks.forecast.score import Forecasts
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.forecast.split import Span
+from tidegate.tasks.forecast.task import ForecastTask, read_for
+from tidegate.train.estimator import Estimator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANELS = 8  # series in one figure
+
+
+class Forecaster(Estimator[ForecastSetting], ForecastSetting):
+    """A forecaster of one series or many.
+
+    Example:
+        >>> from tidegate.tasks import Forecaster
+        >>> model = Forecaster(target="temperature", time="month", horizon=12, quantiles=(0.1, 0.9))
+        >>> model.fit("elnino").predict()  # doctest: +SKIP
+                month  step  forecast  0.1  0.9
+        ...
+
+    Frames of pandas are data too: an index of dates, or one that has a name, is a column.
+    """
+
+    kind = ForecastTask
+
+    def predict(self, h: int | None = None, *, history: Any = None) -> pd.DataFrame:
+        """How each series goes on behind its last row.
+
+        Args:
+            h: rows ahead; the horizon of the training unless given. A direct model answers no more than that.
+            history: rows up to the present, of series of the training or others, which are scaled by their own
+                past; the training data unless given. Columns known ahead go on behind the last row that has a
+                target, with their target left empty.
+
+        Returns:
+            A row for each series and step: the series, the time if a column said it, the step, the forecast, and
+            its quantiles if there are any.
+
+        Raises:
+            InputError: not fitted yet, history that cannot be used or ends before the known columns are needed, or
+                more rows than the model answers.
+        """
+        self._check_fitted()
+        steps = self._steps(h)
+        grid, forecasts = self._outlook(self._history(history), steps, held_out=0)
+        return self._frame(grid, forecasts, truth=False)
+
+    def backtest(self, data: Any = None, *, stride: int = 1) -> pd.DataFrame:
+        """Forecasts from every row of a test, beside what came.
+
+        Args:
+            data: all of it is the test, behind the first rows as history; the test split of the training data unless
+                given.
+            stride: rows from one origin to the next.
+
+        Raises:
+            InputError: not fitted yet, no data where this model was read from a folder, or data that cannot be used.
+        """
+        self._check_fitted()
+        if data is None and not hasattr(self, "_task"):
+            raise InputError("BACKTEST_DATA", "a model read from a folder has no test rows", fix="pass the data")
+        given = None if data is None else _source(self.source(data, None))
+        task = self._task if given is None else ForecastTask(given, self.setting(), self.encoding_)
+        return self._frame(task.grid, task.forecasts(self.model_, "test", stride), truth=True)
+
+    def plot(self, h: int | None = None, *, history: Any = None, held_out: bool = False) -> Figure:
+        """History, forecast and the fan of its quantiles, a panel for each of the first series.
+
+        Args:
+            h: rows ahead.
+            history: as ``predict`` takes it.
+            held_out: forecast the last rows of the history, which are shown as what came.
+        """
+        from tidegate.tasks.forecast.plot import (
+            Fan,
+            fan_figure,  # matplotlib is slow to load
+        )
+
+        self._check_fitted()
+        steps = self._steps(h)
+        grid, forecasts = self._outlook(self._history(history), steps, held_out=steps if held_out else 0)
+        fans = []
+        for series, (span, times) in enumerate(zip(grid.spans[:PANELS], grid.times, strict=False)):
+            (at,) = np.flatnonzero(forecasts.series == series)
+            now = span.end - (steps if held_out else 0)
+            count = now - span.start
+            values = forecasts.quantiles[at].T
+            fans.append(
+                Fan(
+                    name=grid.names[series],
+                    past_time=list(times[:count]),
+                    past=grid.truth[span.start : now].tolist(),
+                    time=list(times[count : count + steps]),
+                    point=forecasts.point[at].tolist(),
+                    quantiles={level: row.tolist() for level, row in zip(forecasts.levels, values, strict=True)},
+                    truth=grid.truth[now : span.end].tolist(),
+                )
+            )
+        return fan_figure(fans, self.encoding_.columns[0])
+
+    def source(self, data: Any, y: Any) -> Any:
+        if y is None and isinstance(data, pd.Series):
+            data = data.to_frame(self.target if data.name is None else str(data.name))
+        if y is None and isinstance(data, pd.DataFrame):
+            return Source("memory", "the frame", csv_of(data))
+        return super().source(data, y)
+
+    def _memory(self, task: Any) -> dict[str, Any]:
+        self._task: ForecastTask = task
+        panel, encoding = task.panel, task.encoding
+        return {"history": _tail(panel, self.setting(), self.context + encoding.reach + encoding.season)}
+
+    def _steps(self, h: int | None) -> int:
+        steps = self.horizon if h is None else h
+        if steps < 1:
+            raise InputError("HORIZON", f"the horizon is {steps}", fix="give at least 1 row ahead")
+        if self.strategy == "direct" and steps > self.horizon:
+            raise InputError(
+                "HORIZON",
+                f"this model answers {self.horizon} rows ahead, but {steps} were asked for",
+                fix=f"train it with --horizon {steps}, or with --strategy recursive",
+            )
+        return steps
+
+    def _history(self, history: Any) -> Source:
+        if history is None:
+            return Source("memory", "the history of the model", self.memory_["history"].encode())
+        return _source(self.source(history, None))
+
+    def _outlook(self, source: Source, steps: int, *, held_out: int) -> tuple[Grid, Forecasts]:
+        """The rows of a history, and one forecast for each series at its end."""
+        panel = read_for(source, self.setting(), self.encoding_, 1 + held_out)
+        ends = [stop - future for stop, future in zip(panel.starts[1:], panel.future, strict=True)]
+        spans = [
+            Span(start, end - held_out, end - held_out, end) for start, end in zip(panel.starts, ends, strict=False)
+        ]
+        grid = make_grid(panel, self.encoding_, spans, steps)
+        for name, span, covered in zip(grid.names, grid.spans, grid.covered, strict=True):
+            if span.second + steps > covered:
+                of = f" of the series {name!r}" if name else ""
+                raise InputError(
+                    "KNOWN_AHEAD",
+                    f"the columns known ahead{of} are given for {covered - span.end} rows behind the last target in "
+                    f"{source.title}, but {steps} are forecast",
+                    fix=f"add rows with {', '.join(map(repr, self.encoding_.known))}, their target left empty",
+                )
+        origins = [np.array([span.second - 1]) for span in grid.spans]
+        batches = histories(grid, origins, self.context, steps)
+        return grid, answered(self.model_, grid, batches, steps, self.setting().levels)
+
+    def _frame(self, grid: Grid, forecasts: Forecasts, *, truth: bool) -> pd.DataFrame:
+        steps = forecasts.quantiles.shape[1]
+        place = forecasts.origin - np.array([span.start for span in grid.spans])[forecasts.series]
+        columns: dict[str, Any] = {}
+        if self.series is not None:
+            columns[self.series] = np.repeat(np.array(grid.names)[forecasts.series], steps)
+        if truth:
+            columns["origin"] = np.repeat(_at(grid, forecasts, place), steps)
+        if self.time is not None:
+            columns[self.time] = np.concatenate(
+                [_at(grid, forecasts, place + ahead)[:, None] for ahead in range(1, steps + 1)], axis=1
+            ).ravel()
+        columns["step"] = np.tile(np.arange(1, steps + 1), len(place))
+        if truth:
+            ahead = forecasts.origin[:, None] + np.arange(1, steps + 1)
+            columns["truth"] = grid.truth[ahead].ravel()
+        columns["forecast"] = forecasts.point.ravel()
+        if self.quantiles:
+            asked = [k for k, level in enumerate(forecasts.levels) if level in self.quantiles]
+            columns |= {f"{forecasts.levels[k]:g}": forecasts.quantiles[..., k].ravel() for k in asked}
+        return pd.DataFrame(columns)
+
+
+def _at(grid: Grid, forecasts: Forecasts, place: Any) -> Any:
+    """The times of these rows, each counted from the first of its series."""
+    return np.array([grid.times[series][at] for series, at in zip(forecasts.series, place, strict=True)])
+
+
+def _source(data: Any) -> Source:
+    return data if isinstance(data, Source) else locate(data)
+
+
+def _tail(panel: Panel, setting: ForecastSetting, rows: int) -> str:
+    """The last rows of each series as CSV, rows to come included."""
+    kept = [
+        np.arange(max(start, stop - future - rows), stop)
+        for start, stop, future in zip(panel.starts[:-1], panel.starts[1:], panel.future, strict=True)
+    ]
+    order = np.concatenate(kept)
+    frame = pd.DataFrame(panel.values[order], columns=list(panel.columns))  # noqa: PD011  (not pandas' values)
+    if panel.clock is not None:
+        frame.insert(0, str(setting.time), panel.clock.times[order])
+    if setting.series is not None:
+        frame.insert(0, setting.series, np.repeat(panel.names, [len(part) for part in kept]))
+    return frame.to_csv(index=False)

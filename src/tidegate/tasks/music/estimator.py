@@ -1,0 +1,146 @@
+"""``Composer``: learns pieces for a keyboard, and plays on."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tidegate.data import KEYS, LOWEST, Roll, locate, read_piece, to_midi
+from tidegate.errors import InputError
+from tidegate.storage import replace_file
+from tidegate.tasks.music.setting import MusicSetting
+from tidegate.tasks.music.task import MusicTask
+from tidegate.train.estimator import Estimator
+from tidegate.train.task import Batch
+
+BOUND = 40.0  # a logit at which a key is certain
+HALVINGS = 60
+TEMPOS = (4.0, 1000.0)  # what a MIDI file can say is 4 at least
+
+
+class Composer(Estimator[MusicSetting], MusicSetting):
+    """A model of polyphonic music.
+
+    Example:
+        >>> from tidegate.tasks import Composer
+        >>> Composer(cell="gru", epochs=3).epochs
+        3
+    """
+
+    kind = MusicTask
+
+    def compose(
+        self,
+        steps: int = 128,
+        prompt: Roll | str | os.PathLike[str] | None = None,
+        *,
+        prompt_steps: int = 16,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Roll:
+        """A piece: a beginning, and so many steps that may follow it.
+
+        Equations:
+            P(key k at step t + 1) = sigmoid(logit[t, k] / temperature + b[t]), drawn for every key by itself, with
+            b[t] such that as many keys are expected as at temperature 1: sharper chances alone would thin chords out
+
+        Args:
+            steps: to be drawn.
+            prompt: how the piece begins: a roll, or a file of which the first piece is taken; else a chord with which
+                a training piece begins.
+            prompt_steps: of the prompt, so many first steps at most.
+            temperature: below 1 the likely becomes likelier; at 0 the likeliest sound, and nothing is drawn.
+            seed: of the draw.
+
+        Shapes:
+            prompt: [T, 88] bool, T at least 1.
+
+        Returns:
+            [T + steps, 88] bool, of which the first T are the beginning.
+
+        Raises:
+            InputError: not fitted yet, numbers out of range, or a prompt that cannot be used.
+        """
+        self._check_fitted()
+        _check(steps=(steps, 1, math.inf), prompt_steps=(prompt_steps, 1, math.inf), seed=(seed, 0, 2**53))
+        _check(temperature=(temperature, 0, 100))
+        random = torch.Generator().manual_seed(seed)
+        start = self._opening(random) if prompt is None else self._prompt(prompt)[:prompt_steps]
+        heard, state = torch.from_numpy(start), None
+        played = [heard]
+        with torch.inference_mode():
+            for _ in range(steps):
+                logits, state = self._listen(heard, state)
+                heard = _draw(logits, temperature, random)[None]
+                played.append(heard)
+        return torch.cat(played).numpy()
+
+    def write_midi(
+        self, path: str | os.PathLike[str], roll: Roll, *, tempo: float = 120, steps_per_quarter: int | None = None
+    ) -> None:
+        """Write a roll as a MIDI file; a key that sounds at steps in a row is one held note, struck once.
+
+        Args:
+            path: where to.
+            roll: [T, 88] bool.
+            tempo: quarter notes in a minute.
+            steps_per_quarter: steps in a quarter note; as the training pieces have them unless given.
+
+        Raises:
+            InputError: not fitted yet, or numbers out of range.
+        """
+        self._check_fitted()
+        grid = steps_per_quarter or self.encoding_.steps_per_quarter
+        _check(tempo=(tempo, *TEMPOS), steps_per_quarter=(grid, *self.ranges()["steps_per_quarter"]))
+        replace_file(Path(path), to_midi(roll, steps_per_quarter=grid, tempo=tempo))
+
+    def _opening(self, random: torch.Generator) -> Roll:
+        openings = self.encoding_.openings
+        roll = np.zeros((1, KEYS), bool)
+        roll[0, np.array(openings[int(torch.randint(len(openings), (), generator=random))], int) - LOWEST] = True
+        return roll
+
+    def _prompt(self, prompt: Roll | str | os.PathLike[str]) -> Roll:
+        if isinstance(prompt, np.ndarray):
+            if prompt.ndim == 2 and prompt.shape[1] == KEYS and len(prompt):
+                return prompt.astype(bool)
+            raise InputError("PROMPT", f"the prompt has shape {prompt.shape}", fix=f"pass [T, {KEYS}], T at least 1")
+        return read_piece(locate(prompt), self.encoding_.steps_per_quarter)
+
+    def _listen(self, heard: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        """Logits [88] of what follows the steps [T, 88] heard, and the state after them."""
+        inputs = heard.to(next(self.model_.parameters()).dtype)[:, None]
+        outputs, state = self.model_(Batch(inputs, inputs), state)
+        return outputs[-1, 0], state
+
+
+def _draw(logits: torch.Tensor, temperature: float, random: torch.Generator) -> torch.Tensor:
+    """[88] bool: the keys that sound."""
+    logits = logits.double()
+    expected = torch.sigmoid(logits).sum()
+    if temperature == 0:
+        return torch.zeros(KEYS, dtype=torch.bool).index_fill(0, logits.topk(int(expected.round())).indices, value=True)
+    sharpened = logits / temperature
+    return torch.rand(KEYS, generator=random) < torch.sigmoid(sharpened + _shift(sharpened, expected))
+
+
+def _shift(logits: torch.Tensor, expected: torch.Tensor) -> float:
+    """What all logits must rise by for so many keys to be expected; by bisection."""
+    low, high = -float(logits.max()) - BOUND, -float(logits.min()) + BOUND
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if torch.sigmoid(logits + middle).sum() > expected else (middle, high)
+    return (low + high) / 2
+
+
+def _check(**numbers: tuple[float, float, float]) -> None:
+    for name, (value, low, high) in numbers.items():
+        if not low <= value <= high:
+            most = f" and at most {high:g}" if math.isfinite(high) else ""
+            flag = "--" + name.replace("_", "-")
+            raise InputError("COMPOSE_RANGE", f"{flag} is {value}", fix=f"give at least {low:g}{most}")

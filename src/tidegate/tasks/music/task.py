@@ -1,0 +1,153 @@
+"""Polyphonic music: which of the 88 keys sound at the next step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passages
+from tidegate.records import BaselineRecord, DataRecord
+from tidegate.tasks.music.keywise import Keywise, keywise
+from tidegate.tasks.music.setting import MusicSetting
+from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
+
+LONGEST = 1 << 30  # steps of a chunk that is never full
+SPREAD = 8  # steps of length by which pieces of one training batch may differ more than they must
+
+
+@dataclass(frozen=True)
+class MusicEncoding(Encoding[MusicSetting]):
+    """The grid of the training pieces, and what each key does in them by itself, which baselines need.
+
+    Attributes:
+        steps_per_quarter: steps in a quarter note.
+        keys: how often each sounds, stays and begins.
+        openings: MIDI notes of the chords with which training pieces begin, each once: how a composition begins.
+    """
+
+    steps_per_quarter: int
+    keys: Keywise
+    openings: list[list[int]]
+
+    def model(self, layer: MakeLayer, setting: MusicSetting) -> SequenceModel:
+        """One that begins by answering how often each key sounds.
+
+        Few keys sound at a time. From a bias of 0, which answers 1/2, the hidden units would first be driven to
+        their bounds to silence the others, and a GRU hardly comes back from there.
+        """
+        model = SequenceModel(torch.nn.Identity(), KEYS, layer, setting.dropout, KEYS)
+        with torch.no_grad():
+            model.head.bias.copy_(torch.tensor(self.keys.sounds, dtype=torch.float64).logit())
+        return model
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(data["steps_per_quarter"], Keywise(**data["keys"]), data["openings"])
+
+
+class MusicTask(Task[MusicSetting, MusicEncoding]):
+    """Next-step prediction of piano rolls.
+
+    Equations:
+        error = -Σ_k x[t+1,k] log p[t,k] + (1 - x[t+1,k]) log(1 - p[t,k]), p[t] from x[0..t]
+
+    The score is the mean over all steps of all pieces of a split, in nats; the first step of a piece
+    is given, not scored. Training carries the detached state of a piece from one window of ``setting.window`` steps
+    to the next.
+
+    Args:
+        source: piano rolls or MIDI as ``data.read_music`` reads them.
+
+    Shapes:
+        inputs: [T, B, 88] float; targets [T, B, 88] float, the inputs one step later.
+
+    Raises:
+        InputError: the source holds no piano rolls.
+
+    References:
+        Boulanger-Lewandowski et al. 2012, arXiv 1206.6392; metric as in Bai et al. 2018,
+        arXiv 1803.01271, Table 1.
+    """
+
+    name = "music"
+    metric = "NLL"
+    unit = "nats per step"
+    recipe = Recipe(parameters=85_000, learning_rate=1.2e-2, dropout=0.1, epochs=60, patience=8)
+
+    setting_type = MusicSetting
+    encoding_type = MusicEncoding
+    reads_folders = True
+
+    def __init__(
+        self, source: Source, setting: MusicSetting | None = None, encoding: MusicEncoding | None = None
+    ) -> None:
+        self.source, self.setting = source, setting or MusicSetting()
+        grid = encoding.steps_per_quarter if encoding else self.setting.steps_per_quarter
+        rolls = read_music(source, grid, split_seed=self.setting.split_seed, score=encoding is not None)
+        self.pieces: dict[Split, list[torch.Tensor]] = {
+            "train": [torch.from_numpy(roll).float() for roll in rolls.train],
+            "valid": [torch.from_numpy(roll).float() for roll in rolls.valid],
+            "test": [torch.from_numpy(roll).float() for roll in rolls.test],
+        }
+        self.encoding = encoding or MusicEncoding(
+            rolls.steps_per_quarter, keywise(self.pieces["train"]), _openings(rolls.train)
+        )
+        self.data = DataRecord(
+            name=source.title,
+            hash=source.hash,
+            description=source.description or "piano rolls, 88 keys",
+            licence=source.licence,
+            split=f"{rolls.split}: "
+            + ", ".join(f"{split} {_size(pieces)}" for split, pieces in self.pieces.items() if pieces),
+            warnings=rolls.warnings + shared_passages(rolls),
+        )
+
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
+        """Batches of pieces of similar length; with ``order``, both are shuffled."""
+        pieces = self.pieces[split]
+        lengths = torch.tensor([len(piece) for piece in pieces])
+        jitter = torch.zeros(len(pieces)) if order is None else SPREAD * torch.rand(len(pieces), generator=order)
+        ranking = torch.argsort(lengths + jitter, stable=True).tolist()
+        size = self.setting.batch_size
+        groups = [ranking[at : at + size] for at in range(0, len(ranking), size)]
+        turns = range(len(groups)) if order is None else torch.randperm(len(groups), generator=order).tolist()
+        window = self.setting.window if split == "train" else LONGEST
+        for turn in turns:
+            yield from _chunks([pieces[index] for index in groups[turn]], window)
+
+    def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
+        terms = binary_cross_entropy_with_logits(outputs, batch.targets, reduction="none").sum(-1)  # [T, B]
+        scored = batch.scored()
+        loss = terms[scored].sum()
+        return Measure(loss, loss.item(), int(scored.sum()))
+
+    def baselines(self) -> list[BaselineRecord]:
+        return self.encoding.keys.baselines(self.pieces["test"])
+
+
+def _chunks(pieces: list[torch.Tensor], window: int) -> Iterator[Batch]:
+    """Pieces side by side, so many steps at a time; a piece that has ended waits for the longer ones."""
+    padded = torch.nn.utils.rnn.pad_sequence(pieces)  # [T + 1, B, 88]
+    lengths = torch.tensor([len(piece) - 1 for piece in pieces])
+    steps = len(padded) - 1
+    for begin in range(0, steps, window):
+        end = min(begin + window, steps)
+        left = (lengths - begin).clamp(0, end - begin)
+        yield Batch(padded[begin:end], padded[begin + 1 : end + 1], left, starts=begin == 0)
+
+
+def _openings(pieces: tuple[Roll, ...]) -> list[list[int]]:
+    chords = (piece[piece.any(1)][:1] for piece in pieces)  # the first step that is no silence
+    return [list(notes) for notes in sorted({tuple((LOWEST + chord.nonzero()[1]).tolist()) for chord in chords})]
+
+
+def _size(pieces: list[torch.Tensor]) -> str:
+    return f"{len(pieces)} pieces ({sum(map(len, pieces)):,} steps)"

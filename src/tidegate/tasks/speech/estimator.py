@@ -1,0 +1,167 @@
+"""``Transcriber``: learns from recordings what is said, and writes it down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tidegate.data import BUNDLED, SUFFIXES, locate, read_sound, resample
+from tidegate.errors import InputError
+from tidegate.tasks.speech.decode import Hypothesis, align, beam_search, best_path
+from tidegate.tasks.speech.setting import SpeechSetting
+from tidegate.tasks.speech.task import SpeechBatch, SpeechTask
+from tidegate.train.estimator import Estimator
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A symbol and when it is said, in seconds.
+
+    The network says a symbol when it is sure of it, which is seldom where the sound begins.
+    """
+
+    symbol: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What is said in a recording.
+
+    Attributes:
+        name: its file, or its number among arrays.
+        text: the best hypothesis.
+        log_probability: of all its alignments together with a beam, else of the best path.
+        others: further texts with their log probabilities, the better first.
+        spoken: the symbols of ``text`` in time.
+    """
+
+    name: str
+    text: str
+    log_probability: float
+    others: tuple[tuple[str, float], ...]
+    spoken: tuple[Spoken, ...]
+
+
+class Transcriber(Estimator[SpeechSetting], SpeechSetting):
+    """A recogniser of speech.
+
+    Example:
+        >>> from tidegate.tasks import Transcriber
+        >>> Transcriber(symbols="words", streaming=True).get_params()["symbols"]
+        'words'
+    """
+
+    kind = SpeechTask
+
+    def transcribe(
+        self,
+        recordings: str | os.PathLike[str] | Sequence[Any],
+        *,
+        rate: int | None = None,
+        beam: int = 1,
+        best: int = 1,
+        resampled: bool = False,
+    ) -> Iterator[Transcript]:
+        """Write down what is said.
+
+        Args:
+            recordings: files, folders of such, names of bundled sets with recordings, or arrays [n] of samples.
+            rate: samples per second of arrays.
+            beam: prefixes that a beam search keeps; with 1 the best path is taken.
+            best: how many hypotheses to tell; more than one need a beam as wide.
+            resampled: whether recordings of another rate than the model's are resampled; else they are refused.
+
+        Raises:
+            InputError: not fitted yet, or a recording that cannot be used.
+        """
+        self._check_fitted()
+        if beam < best or best < 1:
+            raise InputError("BEAM", f"{best} hypotheses need a beam at least as wide, came {beam}", fix="widen it")
+        if isinstance(recordings, (str, os.PathLike)) or getattr(recordings, "ndim", 0) == 1:
+            recordings = [recordings]
+        for name, samples, own in _sounds(recordings, rate):
+            yield self._transcript(name, self._frames(name, samples, own, resampled=resampled), beam, best)
+
+    def _frames(self, name: str, samples: Any, rate: int, *, resampled: bool) -> torch.Tensor:
+        bank = self.encoding_.filterbank
+        if rate != bank.rate and not resampled:
+            raise InputError(
+                "AUDIO_RATE",
+                f"{name} has {rate:,} samples per second, but the model was trained on {bank.rate:,}",
+                fix="resample it: --resample (resampled=True in Python)",
+            )
+        sound = samples if rate == bank.rate else resample(samples, rate, bank.rate)
+        if not bank.count(len(sound)):
+            least = 1000 * bank.window / bank.rate
+            raise InputError(
+                "AUDIO_SHORT",
+                f"{name} has {len(sound)} samples, less than one window of {least:g} ms",
+                fix="record more",
+            )
+        frames: torch.Tensor = bank(sound)
+        return frames
+
+    def _transcript(self, name: str, frames: torch.Tensor, beam: int, best: int) -> Transcript:
+        encoding = self.encoding_
+        steps = encoding.steps(frames)[:, None]
+        batch = SpeechBatch(steps, torch.zeros(0, 1, dtype=torch.int64), torch.tensor([len(steps)]))
+        with torch.inference_mode():
+            chances = self.model_(batch)[0][:, 0].float().log_softmax(-1)
+        if beam > 1:
+            found = beam_search(chances, beam, best)
+        else:
+            found = [Hypothesis(best_path(chances), float(chances.max(-1).values.sum()))]
+        first, *rest = found
+        places = align(chances, first.symbols)
+        spoken = tuple(
+            Spoken(encoding.text([symbol]) or " ", start * encoding.seconds, (end + 1) * encoding.seconds)
+            for symbol, (start, end) in zip(first.symbols, places, strict=True)
+        )
+        others = tuple((encoding.text(one.symbols), one.log_probability) for one in rest)
+        return Transcript(name, encoding.text(first.symbols), first.log_probability, others, spoken)
+
+
+def _sounds(recordings: Any, rate: int | None) -> Iterator[tuple[str, Any, int]]:
+    for k, one in enumerate(recordings):
+        if isinstance(one, (str, os.PathLike)):
+            for path, name in _files(one):
+                samples, own, _ = read_sound(locate(path).raw, name)
+                yield name, samples, own
+        else:
+            yield str(k), _array(k, one, rate), rate or 0
+
+
+def _files(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
+    """Sound files, and what people call them: as they were named, or by their name alone where they are bundled."""
+    bundled = str(path) in BUNDLED and not Path(path).exists()
+    folder = (
+        Path(str(resources.files("tidegate.data"))) / "bundled" / str(path) / "recordings" if bundled else Path(path)
+    )
+    if not folder.is_dir() and not bundled:
+        return [(folder, str(path))]
+    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError("SPEECH_NONE", f"the folder {path} holds no recordings", fix="pass sound files")
+    return [(file, file.name if bundled else str(file)) for file in found]
+
+
+def _array(number: int, samples: Any, rate: int | None) -> Any:
+    sound = np.asarray(samples, dtype=np.float32)
+    if rate is None:
+        raise InputError("AUDIO_RATE", "arrays do not say their rate", fix="pass rate=, in samples per second")
+    if sound.ndim != 1 or not np.isfinite(sound).all():
+        raise InputError(
+            "AUDIO_ARRAY",
+            f"array {number} must be finite numbers of shape [n], came shape {list(sound.shape)}",
+            fix="pass one channel, without NaN or infinity",
+        )
+    return sound

@@ -1,0 +1,243 @@
+"""Generated problems with a known answer: what a cell can remember, and for how long."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch.nn.functional import cross_entropy, one_hot
+
+from tidegate.data import Source, locate
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.synthetic.setting import SyntheticSetting
+from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
+
+HELD_OUT = 1000  # sequences of validation, and as many of the test
+SEEDS = {"train": 0, "valid": 1, "test": 2}
+COPIED = 10  # symbols to be copied; they are 1 to 8
+KINDS = 8
+
+
+@dataclass(frozen=True)
+class Final(Batch):
+    """A batch of which each row is scored at its last step alone."""
+
+    def scored(self) -> torch.Tensor:
+        steps, rows = self.inputs.shape[:2]
+        ends = torch.full((rows,), steps) if self.lengths is None else self.lengths
+        return torch.arange(steps)[:, None] == ends - 1
+
+
+@dataclass(frozen=True)
+class SyntheticEncoding(Encoding[SyntheticSetting]):
+    """How wide inputs and outputs are."""
+
+    features: int
+    outputs: int
+
+    def model(self, layer: MakeLayer, setting: SyntheticSetting) -> SequenceModel:
+        return SequenceModel(torch.nn.Identity(), self.features, layer, setting.dropout, self.outputs)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(**data)
+
+
+class SyntheticTask(Task[SyntheticSetting, SyntheticEncoding]):
+    """A problem whose sequences are drawn, in training anew for every batch.
+
+    Validation and test are 1,000 sequences each, always the same ones, from seeds of their own.
+    """
+
+    unit = ""
+    setting_type = SyntheticSetting
+    encoding_type = SyntheticEncoding
+    widths: ClassVar[tuple[int, int]]  # of inputs and outputs
+
+    def __init__(
+        self,
+        source: Source | None = None,
+        setting: SyntheticSetting | None = None,
+        encoding: SyntheticEncoding | None = None,
+    ) -> None:
+        self.source, self.setting = source or locate(f"bundled:{self.name}"), setting or SyntheticSetting()
+        self.encoding = encoding or SyntheticEncoding(*self.widths)
+        self.recipe = Recipe(parameters=40_000, trials=1, learning_rate=2e-3, epochs=40, patience=40, patience_rate=8)
+        self.data = DataRecord(
+            name=self.source.title,
+            hash=self.source.hash,
+            description=f"{self.source.description}, over {self.setting.length} steps",
+            licence=self.source.licence,
+            split=f"{self.setting.steps} batches drawn anew each epoch, {HELD_OUT:,} sequences for validation, "
+            f"{HELD_OUT:,} for the test",
+            warnings=(),
+        )
+
+    @abstractmethod
+    def draw(self, rows: int, random: torch.Generator) -> Batch:
+        """So many sequences."""
+
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
+        """Training: a fixed number of batches that ``order`` draws; else the same sequences in every pass."""
+        rows = self.setting.batch_size
+        random = torch.Generator().manual_seed(SEEDS[split]) if order is None else order
+        for _ in range(self.setting.steps if split == "train" else math.ceil(HELD_OUT / rows)):
+            yield self.draw(rows, random)
+
+
+class Adding(SyntheticTask):
+    """The sum of the two marked numbers among many.
+
+    Shapes:
+        inputs: [T, B, 2]: a number from 0 to 1, and 1 at two steps, one in each half; targets [T, B], of which
+        the last step is scored.
+
+    References:
+        Hochreiter & Schmidhuber 1997, Neural Computation 9, as Bai et al. 2018, arXiv 1803.01271, set it up.
+    """
+
+    name = "adding"
+    metric = "mean squared error"
+    widths = (2, 1)
+
+    def draw(self, rows: int, random: torch.Generator) -> Batch:
+        steps = self.setting.length
+        numbers = torch.rand(steps, rows, generator=random)
+        half, every = steps // 2, torch.arange(rows)
+        first = torch.randint(half, (rows,), generator=random)
+        second = torch.randint(half, steps, (rows,), generator=random)
+        marks = torch.zeros(steps, rows)
+        marks[first, every] = marks[second, every] = 1
+        total = numbers[first, every] + numbers[second, every]
+        return Final(torch.stack([numbers, marks], -1), total.expand(steps, rows))
+
+    def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
+        scored = batch.scored()
+        loss = (outputs[scored][:, 0] - batch.targets[scored]).square().sum()
+        return Measure(loss, loss.item(), int(scored.sum()))
+
+    def baselines(self) -> list[BaselineRecord]:
+        totals = torch.cat([batch.targets[-1] for batch in self.batches("test")])
+        return [BaselineRecord("predict 1", float((totals - 1).square().mean()), "the mean of all sums, always")]
+
+
+class Symbolic(SyntheticTask):
+    """A problem whose answers are symbols."""
+
+    metric = "cross-entropy"
+    unit = "nats"
+
+    def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
+        scored = batch.scored()
+        loss = cross_entropy(outputs[scored], batch.targets[scored], reduction="sum")
+        return Measure(loss, loss.item(), int(scored.sum()))
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        right = [model(batch)[0].argmax(-1)[at] == batch.targets[at] for batch, at in self._answers()]
+        accuracy = ScoreRecord("accuracy", float(torch.cat(right).float().mean()), "", "higher")
+        return [*super().scores(model, metric), accuracy]
+
+    def _answers(self) -> Iterator[tuple[Batch, torch.Tensor]]:
+        """The test, with the steps at which something has to be remembered."""
+        for batch in self.batches("test"):
+            yield batch, batch.scored()
+
+
+class CopyMemory(Symbolic):
+    """Ten symbols, a long wait, a signal: say them again.
+
+    Shapes:
+        inputs: [T + 20, B, 10] one-hot: 1 to 8 in the first ten steps, 9 in the last eleven, else 0; targets
+        [T + 20, B]: 0, and in the last ten steps the first ten symbols.
+
+    Every step is scored, as in the tables of the literature: answering 0 and then one of eight symbols at random
+    costs 10 ln 8 / (T + 20).
+
+    References:
+        Hochreiter & Schmidhuber 1997, Neural Computation 9; as in Arjovsky et al. 2016, arXiv 1511.06464, and Bai et
+        al. 2018, arXiv 1803.01271.
+    """
+
+    name = "copy"
+    widths = (KINDS + 2, KINDS + 1)
+
+    def draw(self, rows: int, random: torch.Generator) -> Batch:
+        steps = self.setting.length + 2 * COPIED
+        symbols = torch.randint(1, KINDS + 1, (COPIED, rows), generator=random)
+        seen, said = torch.zeros(2, steps, rows, dtype=torch.int64)
+        seen[:COPIED], seen[-COPIED - 1 :], said[-COPIED:] = symbols, KINDS + 1, symbols
+        return Batch(one_hot(seen, KINDS + 2).float(), said)
+
+    def baselines(self) -> list[BaselineRecord]:
+        chance = COPIED * math.log(KINDS) / (self.setting.length + 2 * COPIED)
+        return [BaselineRecord("memoryless", chance, "0 until the signal, then every symbol with the chance 1/8")]
+
+    def _answers(self) -> Iterator[tuple[Batch, torch.Tensor]]:
+        for batch in self.batches("test"):
+            yield batch, batch.targets > 0
+
+
+class SelectiveCopy(Symbolic):
+    """Sixteen symbols among noise: say them again in their order.
+
+    Shapes:
+        inputs: [T + 16, B, 16] one-hot: 16 symbols 1 to 14 at drawn places among noise 0, then 15 sixteen times;
+        targets [T + 16, B], of which the last 16 steps are scored.
+
+    References:
+        Gu & Dao 2023, arXiv 2312.00752, whose T is 4096.
+    """
+
+    name = "selective"
+    widths = (16, 16)
+    copied = 16
+
+    def draw(self, rows: int, random: torch.Generator) -> Batch:
+        steps, count = max(self.setting.length, self.copied), self.copied
+        symbols = torch.randint(1, 15, (count, rows), generator=random)
+        places = torch.rand(steps, rows, generator=random).argsort(0)[:count].sort(0).values
+        seen = torch.full((steps + count, rows), 15)
+        seen[:steps] = torch.zeros(steps, rows, dtype=torch.int64).scatter(0, places, symbols)
+        said = torch.cat([torch.zeros(steps, rows, dtype=torch.int64), symbols])
+        return Batch(one_hot(seen, 16).float(), said, context=steps)
+
+    def baselines(self) -> list[BaselineRecord]:
+        return [BaselineRecord("memoryless", math.log(14), "every symbol with the chance 1/14")]
+
+
+class TemporalOrder(Symbolic):
+    """Which of four orders had the two signals, X or Y, among distractors?
+
+    Shapes:
+        inputs: [T, B, 8] one-hot: E at the first step, B at the last, X or Y between 10 and 20 % of the way and again
+        between 50 and 60 %, else a, b, c or d; rows are 100 to 110 % of ``length`` long. Targets [T, B], 0 to 3 for
+        XX, XY, YX, YY; the last step of a row is scored.
+
+    References:
+        Hochreiter & Schmidhuber 1997, Neural Computation 9, task 6a, whose ``length`` is 100.
+    """
+
+    name = "order"
+    widths = (8, 4)
+
+    def draw(self, rows: int, random: torch.Generator) -> Batch:
+        tenth, every = self.setting.length // 10, torch.arange(rows)
+        lengths = torch.randint(10 * tenth, 11 * tenth + 1, (rows,), generator=random)
+        seen = torch.randint(4, (11 * tenth, rows), generator=random)
+        seen[0], seen[lengths - 1, every] = 4, 5
+        first, second = torch.randint(2, (2, rows), generator=random)
+        for start, signal in ((tenth, first), (5 * tenth, second)):
+            seen[torch.randint(start, start + tenth + 1, (rows,), generator=random), every] = 6 + signal
+        answer = (2 * first + second).expand(11 * tenth, rows)
+        return Final(one_hot(seen, 8).float(), answer, lengths)
+
+    def baselines(self) -> list[BaselineRecord]:
+        return [BaselineRecord("chance", math.log(4), "every order with the chance 1/4")]

@@ -1,0 +1,90 @@
+"""``Translator``: learns pairs of sequences, and makes one of the other."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from tidegate.data import Source
+from tidegate.errors import InputError
+from tidegate.tasks.translation.setting import TranslationSetting
+from tidegate.tasks.translation.task import TranslationTask
+from tidegate.tasks.translation.translate import Translated, translate
+from tidegate.train.estimator import Estimator
+
+EXPECTED = "pass (source, target) pairs of text, two lists of texts, a path, or the name of a bundled set"
+
+
+class Translator(Estimator[TranslationSetting], TranslationSetting):
+    """A translator of sentences, words or whatever comes in pairs.
+
+    ``fit`` takes a path, the name of a bundled set, a list of (source, target), or sources and targets:
+    ``fit(sources, targets)``.
+
+    Example:
+        >>> from tidegate.tasks import Translator
+        >>> Translator(cell="gru", attention="dot").beam
+        5
+    """
+
+    kind = TranslationTask
+
+    def translate(self, texts: str | Sequence[str], *, beam: int | None = None) -> list[str]:
+        """The translation of each text.
+
+        Args:
+            texts: one, or many.
+            beam: how many translations of a text are followed; the setting unless given.
+
+        Raises:
+            InputError: not fitted yet, or texts that are none.
+        """
+        return [found.text for found in self.align(texts, beam=beam)]
+
+    def align(self, texts: str | Sequence[str], *, beam: int | None = None) -> list[Translated]:
+        """Translations with their units, and how much each looked at those of the source.
+
+        Raises:
+            InputError: not fitted yet, or texts that are none.
+        """
+        self._check_fitted()
+        asked = [texts] if isinstance(texts, str) else list(texts)
+        if not all(isinstance(text, str) for text in asked):
+            raise InputError("TEXTS", f"texts are {texts!r:.60}", fix="pass a text, or a list of texts")
+        if beam is not None and beam < 1:
+            raise InputError("SETTING_RANGE", f"beam is {beam}", fix="give at least 1")
+        both = (self.encoding_.source, self.encoding_.target)
+        return translate(
+            self.model_,
+            both,
+            asked,
+            beam=beam or self.beam,
+            longest=self.longest,
+            length_penalty=self.length_penalty,
+        )
+
+    def source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
+        """Pairs in memory as JSON lines."""
+        if isinstance(data, (str, os.PathLike, Source)):
+            return super().source(data, y)
+        names = (self.source_column or "source", self.target_column or "target")
+        lines = [json.dumps(dict(zip(names, pair, strict=True))) for pair in _pairs(data, y)]
+        return Source("memory", "pairs.jsonl", "\n".join(lines).encode())
+
+
+def _pairs(data: Any, y: Any) -> list[tuple[str, str]]:
+    try:
+        if y is not None:
+            pairs = list(zip(data, y, strict=True))
+        elif isinstance(data, tuple) and len(data) == 2 and all(isinstance(side, list) for side in data):
+            pairs = list(zip(*data, strict=True))
+        else:
+            pairs = [tuple(pair) for pair in data]
+    except (TypeError, ValueError) as error:
+        raise InputError("FIT_DATA", f"data are no pairs: {error}", fix=EXPECTED) from None
+    for place, pair in enumerate(pairs):
+        if len(pair) != 2 or not all(isinstance(side, str) for side in pair):
+            raise InputError("FIT_DATA", f"pair {place} is {pair!r:.60}", fix=EXPECTED)
+    return pairs

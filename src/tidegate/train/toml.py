@@ -1,0 +1,116 @@
+"""Settings to TOML and back; whatever does not fit is refused by name."""
+
+from __future__ import annotations
+
+import reprlib
+import tomllib
+from dataclasses import replace
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from tidegate.errors import InputError, did_you_mean
+from tidegate.train.setting import Training
+
+S = TypeVar("S", bound=Training)
+
+
+def to_toml(setting: Training) -> str:
+    """The settings as TOML: the task, its own settings, the model's, the training's; what is None is left out.
+
+    Examples:
+        >>> from tidegate.tasks.language.setting import LanguageSetting
+        >>> to_toml(LanguageSetting(cell="gru")).splitlines()[:2]
+        ['task = "language"', 'unit = "character"']
+    """
+    values = {name: getattr(setting, name) for name in setting.names()}
+    return tomli_w.dumps({"task": setting.task, **{name: value for name, value in values.items() if value is not None}})
+
+
+def from_toml(text: str, kind: type[S], name: str = "the configuration", base: S | None = None) -> S:
+    """Settings from TOML; what the text does not name keeps its default, or what it is in ``base``.
+
+    Args:
+        text: as ``to_toml`` writes it.
+        kind: whose settings they are.
+        name: what the text is called in errors.
+        base: settings in place of the defaults.
+
+    Raises:
+        InputError: not TOML, a key that is no setting, a value of another kind or out of range, or
+            the settings of another task.
+    """
+    values = _read(text, name)
+    task = values.pop("task", kind.task)
+    if task != kind.task:
+        said = reprlib.repr(task)
+        raise InputError(
+            "TOML_TASK", f"{name} has settings of the task {said}, expected {kind.task!r}", fix="take another file"
+        )
+    hints, known = get_type_hints(kind), kind.names()
+    for key, value in values.items():
+        if key not in known:
+            raise InputError(
+                "TOML_KEY",
+                f"{name} sets {reprlib.repr(key)}, which {kind.task} does not have{did_you_mean(key, known)}",
+                fix="correct or remove it",
+            )
+        values[key] = _fitted(value, hints[key], key, name)
+    setting = replace(base or kind(), **values)
+    setting.check()
+    return setting
+
+
+def _read(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
+        said = " ".join(str(error).split())[:200]
+        raise InputError("TOML", f"{name} is not TOML: {said}", fix="write lines such as hidden_size = 128") from None
+
+
+def _fitted(value: Any, hint: Any, key: str, name: str) -> Any:
+    """The value, an integer as a float and a list as a tuple where such are wanted."""
+    for option in _options(hint):
+        found = _converted(value, option)
+        if found is not None:
+            return found
+    wanted = " or ".join(_said(option) for option in _options(hint))
+    raise InputError("TOML_VALUE", f"{name} sets {key} to {reprlib.repr(value)}, expected {wanted}", fix="correct it")
+
+
+def _options(hint: Any) -> list[Any]:
+    """What a setting may be; None cannot be written in TOML."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return [option for option in options if option is not NoneType]
+
+
+def _converted(value: Any, option: Any) -> Any:
+    """The value as that type, or None where it is not."""
+    origin, arguments = get_origin(option), get_args(option)
+    if origin is Literal:
+        return value if any(type(value) is type(one) and value == one for one in arguments) else None
+    if origin in (tuple, list):
+        items = [_converted(item, arguments[0]) for item in value] if isinstance(value, list) else [None]
+        fits = all(item is not None for item in items) and _long_enough(items, arguments)
+        return origin(items) if fits else None
+    if option is float and type(value) is int:
+        return float(value) if abs(value) < 1 << 53 else None
+    return value if type(value) is option else None
+
+
+def _long_enough(items: list[Any], arguments: tuple[Any, ...]) -> bool:
+    """Whether a list has as many items as the type says; one type stands for all."""
+    return len(arguments) < 2 or arguments[1] is Ellipsis or len(items) == len(arguments)
+
+
+def _said(option: Any) -> str:
+    """A type in words."""
+    origin, arguments = get_origin(option), get_args(option)
+    if origin is Literal:
+        return " or ".join(f'"{one}"' for one in arguments)
+    if origin in (tuple, list):
+        return f"a list, each item {_said(arguments[0])}"
+    words = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
+    return words.get(option, str(option))
