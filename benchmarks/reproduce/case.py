@@ -59,7 +59,7 @@ class Case:
         outcome = train(
             task,
             lambda features, /, **asked: made(features, **{**self.options, **asked}),
-            Plan.of(setting),
+            Plan.of(setting, graph_of(setting.cell).name),
             checkpoint=checkpoint,
             on_epoch=lambda epoch: print(f"{self.name} seed {seed} epoch {epoch.epoch}: {epoch.valid:.5g}", flush=True),
         )

@@ -17,8 +17,8 @@ import tidegate as tg  # noqa: E402
 import tidegate.keras as tk  # noqa: E402
 from tests.reference import keras_loop, tolerance  # noqa: E402
 from tests.reference.compare import assert_equal  # noqa: E402
-from tidegate.errors import InputError, SpecError  # noqa: E402
 from tidegate.cell import Cell, sigmoid, tanh  # noqa: E402
+from tidegate.errors import InputError, SpecError  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras's, at each get_weights

@@ -1,5 +1,6 @@
 """Classification against computations written out by hand."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -17,19 +18,20 @@ from torch.nn.functional import cross_entropy
 from tidegate import nn, tasks
 from tidegate.cli import main
 from tidegate.compare.budget import solve_hidden_size
-from tidegate.compare.latency import step_latency_us
-from tidegate.compare.layer import flops_per_step, layer_of
+from tidegate.compare.cost import flops_per_step, step_latency_us
 from tidegate.data.labelled import in_memory
 from tidegate.errors import InputError
 from tidegate.tasks import SequenceClassifier, from_pretrained
-from tidegate.tasks.classification.batch import drawn, in_order, padded
+from tidegate.tasks.classification.batch import in_order, padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary
 from tidegate.tasks.classification.score import brier, calibration_error, log_loss, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.task import ClassificationTask
 from tidegate.tasks.classification.vote import NgramVotes, TextVotes, buckets
 from tidegate.tasks.classification.warp import warped, warped_neighbours
+from tidegate.train.bucket import bucketed
 from tidegate.train.estimator import graph_of
+from tidegate.train.layer import make_layer
 
 
 def generator(seed):
@@ -135,7 +137,7 @@ class TestTask:
 
     def test_every_row_comes_once_a_pass(self):
         lengths = np.random.default_rng(0).integers(1, 50, 100).tolist()
-        for groups in (drawn(lengths, 16, generator(0)), in_order(lengths, 16)):
+        for groups in (list(bucketed(torch.tensor(lengths), 16, generator(0))), in_order(lengths, 16)):
             assert sorted(itertools.chain(*groups)) == list(range(100))
             assert max(map(len, groups)) == 16
         assert max(len(g) * max(lengths[r] * 5000 for r in g) for g in in_order([n * 5000 for n in lengths], 16)) < 1e6
@@ -324,9 +326,6 @@ class TestNgrams:
         model = SequenceClassifier(**QUICK, ngrams=3).fit(texts, labels)
         model.save_pretrained(tmp_path)
         assert np.array_equal(from_pretrained(tmp_path).predict_proba(texts), model.predict_proba(texts))
-
-    def test_cells_are_compared_without(self):
-        assert ClassificationTask.standard().ngrams == 1
 
 
 class TestScore:
@@ -551,15 +550,15 @@ class TestCommand:
 def test_comparison(tmp_path):
     texts, labels = words(120)
     (tmp_path / "a.jsonl").write_bytes(in_memory(texts, labels).raw)
-    made = tasks.load(tmp_path / "a.jsonl", "classification", ClassificationSetting(embedding_size=8, ngrams=1))
+    setting = ClassificationSetting(embedding_size=8, ngrams=1)
+    made = tasks.load(tmp_path / "a.jsonl", "classification", setting)
     graph = graph_of("gru")
     size, parameters = solve_hidden_size(made, graph, 5000)
-    model = made.model(layer_of(graph, size))
+    layer = make_layer(graph, dataclasses.replace(setting, hidden_size=size))
+    model = made.model(layer)
     assert sum(one.numel() for one in model.parameters()) == parameters == pytest.approx(5000, rel=0.1)
     assert flops_per_step(model) == 2 * flops_per_step(
-        made.encoding.model(
-            layer_of(graph, size), ClassificationSetting(embedding_size=8, ngrams=1, bidirectional=False)
-        )
+        made.encoding.model(layer, dataclasses.replace(setting, bidirectional=False))
     )
     assert step_latency_us({"gru": model.layer})["gru"][0] > 0
     again = tasks.from_json(json.loads(json.dumps(made.to_json())))

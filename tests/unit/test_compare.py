@@ -11,12 +11,15 @@ from tidegate import compare, report, tasks, zoo
 from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.cell.measure import flops
 from tidegate.compare.budget import count_parameters, solve_hidden_size
+from tidegate.compare.cost import flops_per_step
 from tidegate.compare.executor import Progress, run_all
-from tidegate.compare.layer import flops_per_step, layer_of
-from tidegate.compare.run import _settings
-from tidegate.compare.trial import Setting, TrialSpec, derive, run_trial
+from tidegate.compare.run import _rates
+from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.errors import InputError
-from tidegate.train.task import Recipe, Task
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.train.layer import make_layer
+from tidegate.train.plan import derive
+from tidegate.train.task import Task
 
 
 class Own(Cell):
@@ -32,12 +35,15 @@ class Own(Cell):
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return tasks.load("elnino")
+    return tasks.load("elnino", setting=ForecastSetting(epochs=2))
 
 
-def spec(task, cell: str = "GRU", seed: int = 0, epochs: int = 2) -> TrialSpec:
-    graph = zoo.find(cell).graph.to_json()
-    return TrialSpec(task.to_json(), cell, graph, 4, seed, (Setting(4e-3, 0.0),), epochs, 5, 2, 1.0)
+def spec(task, cell: str = "GRU", seed: int = 0) -> TrialSpec:
+    return TrialSpec(task.to_json(), cell, zoo.find(cell).graph.to_json(), 4, seed, (4e-3,))
+
+
+def layer_of(task, graph, hidden_size: int):
+    return make_layer(graph, replace(task.setting, hidden_size=hidden_size))
 
 
 @pytest.mark.parametrize("cell", list(zoo.CELLS.values()), ids=lambda cell: cell.name)
@@ -51,11 +57,11 @@ def test_hidden_sizes_meet_the_budget(task, cell) -> None:
 
 def test_a_cell_that_takes_as_many_features_as_units_gets_a_map_in_front(task) -> None:
     graph = zoo.MUT1.graph
-    model = task.model(layer_of(graph, 7), 0.0)
+    model = task.model(layer_of(task, graph, 7))
     features = task.encoding.features
     assert [tuple(p.shape) for p in model.encoder.parameters()] == [(7, features), (7,)]
     assert flops_per_step(model) == 7 * (2 * features + 1) + flops(graph, {"H": 7})
-    plain = task.model(layer_of(zoo.GRU.graph, 7), 0.0)
+    plain = task.model(layer_of(task, zoo.GRU.graph, 7))
     assert not list(plain.encoder.parameters())
     assert flops_per_step(plain) == flops(zoo.GRU.graph, {"I": features, "H": 7})
     outputs, _ = model(next(iter(task.batches("valid"))))
@@ -69,7 +75,7 @@ def test_cells_with_widths_of_their_own_are_trained_and_tested(task, tmp_path, c
 
 
 def test_a_budget_below_one_unit_is_refused(task) -> None:
-    with pytest.raises(InputError, match="with 1 unit has"):
+    with pytest.raises(InputError, match="with 1 unit"):
         solve_hidden_size(task, zoo.FGR.graph, 10)
 
 
@@ -79,19 +85,22 @@ def test_a_budget_beyond_the_largest_cell_is_refused(task) -> None:
 
 
 def test_order_is_shared_and_first_parameters_are_not(task) -> None:
-    lstm, again, gru = (spec(task, name).plans()[0] for name in ("LSTM", "LSTM", "GRU"))
+    lstm, again, gru = (spec(task, name).plans(task.setting)[0] for name in ("LSTM", "LSTM", "GRU"))
     assert lstm == again
     assert lstm.order_seed == gru.order_seed
     assert lstm.initial_seed != gru.initial_seed
-    twin = replace(spec(task, "LSTM"), cell="twin").plans()[0]
+    twin = replace(spec(task, "LSTM"), cell="twin").plans(task.setting)[0]
     assert twin.initial_seed != lstm.initial_seed
     assert len({derive(k, purpose) for k in range(50) for purpose in ("order", "initial")}) == 100
 
 
 def test_the_name_of_a_trial_depends_on_everything(task) -> None:
     base = spec(task)
-    others = [replace(base, seed=1), replace(base, hidden_size=5), replace(base, epochs=3), replace(base, cell="x")]
+    longer = replace(base, task={**base.task, "setting": {**base.task["setting"], "epochs": 3}})
+    others = [replace(base, seed=1), replace(base, hidden_size=5), longer, replace(base, cell="x")]
     assert len({trial.hash for trial in [base, *others]}) == 5
+    moved = replace(base, task={**base.task, "source": "elsewhere"})
+    assert moved.hash == base.hash
     assert spec(task).hash == base.hash
 
 
@@ -105,19 +114,19 @@ def test_a_trial_survives_json_and_runs_the_same(task, tmp_path) -> None:
 
 
 def test_learning_rates_begin_with_the_tasks_own() -> None:
-    recipe = Recipe(parameters=1, learning_rate=0.01, dropout=0.2)
-    rates = [setting.learning_rate for setting in _settings(recipe, 5)]
+    rates = _rates(0.01, 5)
+    assert rates[0] == 0.01  # to the bit, so that the first trial is what train does
     assert rates[:3] == pytest.approx([0.01, 0.01 / 3, 0.03])
     assert len(set(rates)) == 5
     assert all(0.01 / 9 <= rate <= 0.09 for rate in rates)
-    assert _settings(recipe, 1) == _settings(recipe, 5)[:1]
+    assert _rates(0.01, 1) == rates[:1]
 
 
 def test_the_rate_that_validates_best_is_tested(task, tmp_path) -> None:
-    slow, good = Setting(1e-6, 0.0), Setting(4e-3, 0.0)
-    alone = run_trial(replace(spec(task), settings=(good,)), tmp_path, lambda *_: None)
+    slow, good = 1e-6, 4e-3
+    alone = run_trial(replace(spec(task), rates=(good,)), tmp_path, lambda *_: None)
     seen = []
-    both = run_trial(replace(spec(task), settings=(good, slow)), tmp_path, lambda k, record: seen.append(k))
+    both = run_trial(replace(spec(task), rates=(good, slow)), tmp_path, lambda k, record: seen.append(k))
     assert seen == [0, 0, 1, 1]
     assert (both.learning_rate, both.valid, both.test) == (4e-3, alone.valid, alone.test)
     assert both.train_seconds > sum(epoch.seconds for epoch in both.curve)
@@ -199,7 +208,7 @@ def test_a_damaged_record_is_one_clear_error(task, tmp_path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"seeds": 0}, {"workers": 0}, {"epochs": 0}, {"trials": 0}, {"parameters": -5}])
 def test_numbers_out_of_range_are_refused(task, tmp_path, wrong) -> None:
-    with pytest.raises(InputError, match="give at least 1"):
+    with pytest.raises(InputError, match="use at least 1"):
         compare.run(task, ["gru"], folder=tmp_path, **wrong)
 
 

@@ -55,13 +55,13 @@ def spoken(text: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["shakespeare", "jsb"])
 def test_two_processes_train_as_one(folder, name) -> None:
-    one = together.run(name, together.PLAN)
+    one = together.run(name, together.plan_of(name))
     first, second = (Checkpoint.load(folder / f"{name}-{rank}") for rank in range(2))
     assert first.data == second.data
     assert difference(first.tensors, second.tensors) == 0
     assert next(iter(one.tensors.values())).dtype == torch.float64
     assert difference(first.tensors, one.tensors) < TOLERANCE
-    assert len(one.data["curve"]) == together.PLAN.epochs
+    assert len(one.data["curve"]) == together.RECIPE["epochs"]
     for mine, theirs in zip(one.data["curve"], first.data["curve"], strict=True):
         assert mine == pytest.approx(theirs, rel=TOLERANCE)
 

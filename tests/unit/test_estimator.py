@@ -19,7 +19,7 @@ from tidegate.errors import InputError
 from tidegate.tasks import ESTIMATORS, Composer, LanguageModel, from_pretrained
 from tidegate.tasks.music.task import MusicTask
 from tidegate.train import loop
-from tidegate.train.estimator import Watch
+from tidegate.train.watch import Watch
 
 SMALL = {"hidden_size": 4, "epochs": 1}
 FILES = ["config.toml", "model.json", "model.safetensors"]
@@ -79,13 +79,13 @@ def refused(folder: Path, *says: str) -> None:
 @pytest.mark.parametrize("kind", [row.estimator for row in ESTIMATORS.values()], ids=ESTIMATORS)
 def test_parameters_are_the_settings(kind) -> None:
     made = kind(hidden_size=7)
-    assert set(made.get_params()) == {field.name for field in dataclasses.fields(kind.kind.setting_type)}
+    assert set(made.get_params()) == {field.name for field in dataclasses.fields(kind._task_class.setting_type)}
     assert made.set_params(cell="gru", layers=2) is made
     copy = clone(made)
     assert copy is not made
     assert copy.get_params() == made.get_params()
     assert (copy.hidden_size, copy.cell, copy.layers) == (7, "gru", 2)
-    assert copy.setting() == made.setting()
+    assert copy._setting() == made._setting()
     with pytest.raises(ValueError, match="hiden_size"):
         made.set_params(hiden_size=3)
 

@@ -1,5 +1,6 @@
 """Language models: units, gradients through time, scores, against computations written out by hand."""
 
+import dataclasses
 import json
 import math
 from collections import Counter
@@ -128,9 +129,8 @@ class TestSplits:
         assert [record.name for record in task.baselines()] == ["uniform"]
         assert task.data.warnings == ("test: 1 characters never occur in training and count as one unknown symbol",)
 
-    def test_comparisons_and_estimators_have_defaults_of_their_own(self):
-        assert tasks.load("shakespeare").setting == LanguageTask.standard()
-        assert LanguageTask(source("ab" * 600)).setting == LanguageTask.standard()
+    def test_without_settings_the_recipe_is_that_of_train(self):
+        assert tasks.load("shakespeare").setting == LanguageTask(source("ab" * 600)).setting == LanguageSetting()
 
     def test_an_epoch_is_the_whole_text_or_a_short_one_several_times(self):
         task = LanguageTask(source(prose(20_000)), LanguageSetting())
@@ -190,9 +190,8 @@ def gradients_by_hand(cell, parameters, inputs, targets, window):
 def gradients_of_the_loop(cell, made):
     """Those of every step of an epoch, through the training loop; its rate is 0, so that nothing moves."""
     task = LanguageTask(source(prose(1000)), made)
-    plan = Plan(
-        0, 0, learning_rate=0.0, dropout=0.0, epochs=1, patience=1, patience_rate=1, clip=1e9, precision="float64"
-    )
+    recipe = {"learning_rate": 0.0, "dropout": 0.0, "epochs": 1, "clip": 1e9, "precision": "float64"}
+    plan = Plan(dataclasses.replace(made, **recipe), 0, 0)
     run = _Run(task, make_layer(graph_of(cell), made), plan, None, None)
     batches = list(task.batches("train", torch.Generator().manual_seed(0)))
     found = []

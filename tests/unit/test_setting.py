@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tidegate.cli.train import SETTINGS
 from tidegate.errors import InputError
+from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.music.setting import MusicSetting
-from tidegate.train.setting import Training, flag
+from tidegate.train.setting import Column, Level, Range, Training, check, descriptions, marks, names
 from tidegate.train.toml import from_toml, to_toml
 
 
@@ -29,14 +30,14 @@ class Wide(Training):
     side: Literal["left", "right"] | None = None
     share: float | None = 0.5
 
-    task: ClassVar[str] = "wide"
+    _task: ClassVar[str] = "wide"
 
 
 def values_of(kind: type[Training]) -> st.SearchStrategy[Training]:
     """Settings of that kind with any values that are in range."""
-    hints, ranges = get_type_hints(kind), kind.ranges()
+    hints, ranges = get_type_hints(kind), marks(kind, Range)
     drawn = {}
-    for name in kind.names():
+    for name in names(kind):
         hint = hints[name]
         low, high = ranges.get(name, (0, 100))
         high = min(high, 10**6)
@@ -57,7 +58,7 @@ def values_of(kind: type[Training]) -> st.SearchStrategy[Training]:
 
 @pytest.mark.parametrize("kind", SETTINGS.values(), ids=SETTINGS)
 def test_defaults_are_in_range_and_return_from_toml(kind) -> None:
-    kind().check()
+    check(kind())
     assert from_toml(to_toml(kind()), kind) == kind()
     assert from_toml("", kind) == kind()
 
@@ -124,13 +125,13 @@ def test_an_integer_is_a_number_and_a_mark_at_the_begin_is_skipped() -> None:
         ("clip = " + "9" * 400, ["a.toml", "clip", "a number"]),
         ('task = "language"', ["a.toml", "'language'", "'music'"]),
         ("task = 3", ["a.toml", "task 3", "'music'"]),
-        ("hidden_size = 0", ["--hidden-size is 0", "at least 1"]),
-        ("hidden_size = 9" + "0" * 300, ["--hidden-size is 9000", "at most 65536"]),
-        ("dropout = 1.0", ["--dropout is 1.0", "0.99"]),
-        ("dropout = nan", ["--dropout is nan"]),
-        ("learning_rate = inf", ["--learning-rate is inf"]),
-        ("learning_rate = -1", ["--learning-rate is -1"]),
-        ("seed = -1", ["--seed is -1"]),
+        ("hidden_size = 0", ["hidden_size=0 is out of range", "at least 1"]),
+        ("hidden_size = 9" + "0" * 300, ["hidden_size=9000", "at most 65536"]),
+        ("dropout = 1.0", ["dropout=1.0", "0.99"]),
+        ("dropout = nan", ["dropout=nan"]),
+        ("learning_rate = inf", ["learning_rate=inf"]),
+        ("learning_rate = -1", ["learning_rate=-1"]),
+        ("seed = -1", ["seed=-1"]),
     ],
 )
 def test_what_does_not_fit_is_one_short_line(text, says) -> None:
@@ -153,13 +154,37 @@ def test_lists_and_choices_are_checked_through(text) -> None:
 
 @pytest.mark.parametrize("kind", SETTINGS.values(), ids=SETTINGS)
 def test_every_bound_is_held(kind) -> None:
-    for name, (low, high) in kind.ranges().items():
+    for name, (low, high) in marks(kind, Range).items():
         for value in (low - 1, high + 1 if math.isfinite(high) else math.nan, math.nan):
-            with pytest.raises(InputError, match=flag(name)):
-                dataclasses.replace(kind(), **{name: value}).check()
+            with pytest.raises(InputError, match=name):
+                check(dataclasses.replace(kind(), **{name: value}))
 
 
 @pytest.mark.parametrize("kind", SETTINGS.values(), ids=SETTINGS)
 def test_every_number_has_a_range(kind) -> None:
-    numbers = {name for name, hint in get_type_hints(kind).items() if hint in (int, float) and name in kind.names()}
-    assert numbers <= kind.ranges().keys()
+    numbers = {name for name, hint in get_type_hints(kind).items() if hint in (int, float) and name in names(kind)}
+    assert numbers - {"forget_bias"} <= marks(kind, Range).keys()
+
+
+@pytest.mark.parametrize("kind", SETTINGS.values(), ids=SETTINGS)
+def test_every_setting_is_explained(kind) -> None:
+    assert descriptions(kind).keys() == set(names(kind))
+    assert all(text.endswith(".") for text in descriptions(kind).values())
+
+
+def test_a_number_of_another_type_is_named() -> None:
+    with pytest.raises(InputError, match="hidden_size='many' is not a number"):
+        check(MusicSetting(hidden_size="many"))
+
+
+def test_a_task_that_changes_a_default_keeps_the_range() -> None:
+    assert marks(MusicSetting, Range)["hidden_size"] == marks(Training, Range)["hidden_size"]
+
+
+def test_columns_and_levels_are_marked() -> None:
+    assert set(marks(ForecastSetting, Column)) == {"target", "series", "time", "known"}
+    assert set(marks(ForecastSetting, Level)) == {"quantiles"}
+    with pytest.raises(InputError, match="target= and known= both name the column 'a'"):
+        check(ForecastSetting(target="a", known=("b", "a")))
+    with pytest.raises(InputError, match=r"quantiles= has 2\.0"):
+        check(ForecastSetting(quantiles=(0.1, 2.0)))

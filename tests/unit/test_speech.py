@@ -539,7 +539,7 @@ class TestTranscriber:
         before = {name: value.clone() for name, value in made.model_.state_dict().items()}
         assert made.evaluate(tmp_path)[0].value == 0
         assert all(torch.equal(before[name], value) for name, value in made.model_.state_dict().items())
-        task = SpeechTask(locate(tmp_path, folders=True), made.setting(), made.encoding_)
+        task = SpeechTask(locate(tmp_path, folders=True), made._setting(), made.encoding_)
         assert len(task.utterances["test"]) == 4
         assert not task.utterances["train"]
         assert task.baselines() == []
@@ -549,7 +549,7 @@ class TestTranscriber:
         sound = np.repeat(tone("rise", 999), 2)  # at twice the rate, if roughly
         with pytest.raises(InputError, match="16,000"):
             list(made.transcribe(sound, rate=16000))
-        assert [one.text for one in made.transcribe(sound, rate=16000, resampled=True)] == ["rise"]
+        assert [one.text for one in made.transcribe(sound, rate=16000, resample=True)] == ["rise"]
 
     @pytest.mark.parametrize(
         ("sound", "rate", "says"),

@@ -11,23 +11,19 @@ from tidegate.cell import Graph
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.records import EpochRecord
+from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.train import loop
 from tidegate.train.checkpoint import Checkpoint, compartment
 from tidegate.train.loop import Outcome, evaluate, train
 from tidegate.train.plan import Plan
-from tidegate.train.progress import Progress
+from tidegate.train.state import RunState
 from tidegate.train.task import Batch, Task
 
-PLAN = Plan(
-    initial_seed=1,
-    order_seed=2,
-    learning_rate=4e-3,
-    dropout=0.1,
-    epochs=6,
-    patience=6,
-    patience_rate=2,
-    clip=1.0,
-)
+PLAN = Plan(ForecastSetting(learning_rate=4e-3, dropout=0.1, epochs=6, patience=6), initial_seed=1, order_seed=2)
+
+
+def plan_with(**changes) -> Plan:
+    return replace(PLAN, setting=replace(PLAN.setting, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +47,7 @@ def without_seconds(outcome: Outcome) -> list:
 
 
 def test_training_improves_on_the_first_epoch(task) -> None:
-    outcome = train(task, layer, replace(PLAN, epochs=25, patience=25))
+    outcome = train(task, layer, plan_with(epochs=25, patience=25))
     assert outcome.best_valid < 0.9 * outcome.curve[0].valid
     assert evaluate(task, outcome.model, "valid") == pytest.approx(outcome.best_valid, rel=1e-6)
 
@@ -75,7 +71,7 @@ def test_another_order_or_first_parameters_give_another_run(task) -> None:
 
 @pytest.mark.parametrize(("stop", "averaging"), [(1, 0.0), (3, 0.9), (5, 0.0)])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_always, stop, averaging) -> None:
-    plan = replace(PLAN, averaging=averaging)
+    plan = plan_with(averaging=averaging)
     whole = train(task, layer, plan)
     path = tmp_path / "run.safetensors"
 
@@ -87,7 +83,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_a
         train(task, layer, plan, checkpoint=path, on_epoch=interrupt)
     seen = []
     resumed = train(task, layer, plan, checkpoint=path, on_epoch=lambda record: seen.append(record.epoch))
-    assert seen == list(range(stop + 1, PLAN.epochs + 1))
+    assert seen == list(range(stop + 1, PLAN.setting.epochs + 1))
     assert without_seconds(resumed) == without_seconds(whole)
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name])
@@ -95,16 +91,16 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(task, tmp_path, saved_a
 
 def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, saved_always) -> None:
     path = tmp_path / "run.safetensors"
-    train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+    train(task, layer, plan_with(epochs=1), checkpoint=path)
     with pytest.raises(InputError, match="other settings"):
         train(task, layer, PLAN, checkpoint=path)
     with pytest.raises(InputError, match="other layers"):
-        train(task, lambda n: Recurrent("mgu", n, 6), replace(PLAN, epochs=1), checkpoint=path)
+        train(task, lambda n: Recurrent("mgu", n, 6), plan_with(epochs=1), checkpoint=path)
 
 
 def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, saved_always) -> None:
     path = tmp_path / "run.safetensors"
-    train(task, layer, replace(PLAN, epochs=1), checkpoint=path)
+    train(task, layer, plan_with(epochs=1), checkpoint=path)
     saved = Checkpoint.load(path)
     (cell,) = saved.data["layers"]
     again = Recurrent(Graph.from_json(cell["graph"]), task.encoding.features, 6)
@@ -136,21 +132,21 @@ def test_checkpoints_keep_tensors_and_data(tmp_path) -> None:
 
 
 def test_divergence_ends_the_run_and_is_said(task) -> None:
-    outcome = train(task, lambda n: Recurrent("rnn/relu", n, 6), replace(PLAN, learning_rate=1e30))
+    outcome = train(task, lambda n: Recurrent("rnn/relu", n, 6), plan_with(learning_rate=1e30))
     assert outcome.diverged
     assert not math.isfinite(outcome.curve[-1].valid)
-    assert len(outcome.curve) < PLAN.epochs
+    assert len(outcome.curve) < PLAN.setting.epochs
 
 
 def test_patience_and_rate() -> None:
-    progress = Progress(rate=1.0)
-    plan = replace(PLAN, epochs=100, patience=4, patience_rate=2)
+    state = RunState(rate=1.0)
+    plan = plan_with(epochs=100, patience=4, patience_rate=2)
     for epoch, valid in enumerate([3.0, 2.0, 2.5, 2.5, 2.5, 2.5], start=1):
-        assert not progress.finished(plan)
-        record = EpochRecord(epoch, 0.0, valid, 0.0, progress.rate, 0.0)
-        assert progress.take(record, plan) == (epoch <= 2)
-    assert progress.finished(plan)
-    assert [epoch.learning_rate for epoch in progress.curve] == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
+        assert not state.finished(plan.setting)
+        record = EpochRecord(epoch, 0.0, valid, 0.0, state.rate, 0.0)
+        assert state.take(record, plan.setting) == (epoch <= 2)
+    assert state.finished(plan.setting)
+    assert [epoch.learning_rate for epoch in state.curve] == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
 
 
 def run_with(monkeypatch, task, plan, steps):
@@ -172,7 +168,7 @@ def run_with(monkeypatch, task, plan, steps):
 
 def test_gradients_are_clipped_and_the_raw_norm_is_told(task, monkeypatch) -> None:
     steps = []
-    outcome, seen = run_with(monkeypatch, task, replace(PLAN, epochs=1, clip=0.05), steps)
+    outcome, seen = run_with(monkeypatch, task, plan_with(epochs=1, clip=0.05), steps)
     norms = [float(raw.square().sum().sqrt()) for raw, _, _ in seen]
     assert [step.gradient_norm for step in steps] == pytest.approx(norms, rel=1e-5)
     assert outcome.curve[0].gradient_norm == pytest.approx(sum(norms) / len(norms), rel=1e-5)
@@ -193,7 +189,7 @@ class TestSchedules:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch.optim.Adam, "step", watched)
-            outcome = train(task, layer, replace(PLAN, learning_rate=0.01, **change))
+            outcome = train(task, layer, plan_with(learning_rate=0.01, **change))
         return taken, [epoch.learning_rate for epoch in outcome.curve]
 
     def test_constant(self, task) -> None:
@@ -218,13 +214,13 @@ class TestSchedules:
         assert epochs[0] == max(steps)
 
     def test_plateau(self) -> None:
-        progress, plan = Progress(rate=0.8), replace(PLAN, epochs=9, patience=9, patience_rate=2)
+        state, plan = RunState(rate=0.8), plan_with(epochs=9, patience=9, patience_rate=2)
         rates = []
         for epoch, valid in enumerate([5.0, 5.0, 5.0, 4.0, 4.5, 4.5, 4.5, 4.5], start=1):
-            rates.append(progress.step_rate(plan, 100))
-            progress.take(EpochRecord(epoch, 0.0, valid, 0.0, 0.0, 0.0), plan)
+            rates.append(state.step_rate(plan.setting, 100))
+            state.take(EpochRecord(epoch, 0.0, valid, 0.0, 0.0, 0.0), plan.setting)
         assert rates == pytest.approx([0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2])
-        assert progress.rate == pytest.approx(0.1)
+        assert state.rate == pytest.approx(0.1)
 
 
 def test_weight_decay_is_decoupled(task) -> None:
@@ -237,7 +233,7 @@ def test_weight_decay_is_decoupled(task) -> None:
             steps.append(record)
             raise KeyboardInterrupt
 
-        run = loop._Run(task, layer, replace(PLAN, weight_decay=decay, dropout=0.0), None, stop)
+        run = loop._Run(task, layer, plan_with(weight_decay=decay, dropout=0.0), None, stop)
         torch.manual_seed(0)
         for parameter in run.model.parameters():
             torch.nn.init.normal_(parameter)
@@ -251,7 +247,7 @@ def test_weight_decay_is_decoupled(task) -> None:
 
 def test_the_running_mean_by_hand(task, monkeypatch) -> None:
     """It is validated and kept; the steps themselves go on from the parameters."""
-    plans = [replace(PLAN, epochs=2, averaging=averaging) for averaging in (0.0, 0.6)]
+    plans = [plan_with(epochs=2, averaging=averaging) for averaging in (0.0, 0.6)]
     seen, scored = [], []
     monkeypatch.setattr(loop, "evaluate", lambda task, model, split: scored.append(flat(model)) or 1 / len(scored))
     for plan in plans:
@@ -285,7 +281,7 @@ def test_training_stops_when_validation_no_longer_improves(task, monkeypatch) ->
         return next(scores)
 
     monkeypatch.setattr(loop, "evaluate", scored)
-    outcome = train(task, layer, replace(PLAN, epochs=50, patience=3))
+    outcome = train(task, layer, plan_with(epochs=50, patience=3))
     assert [epoch.valid for epoch in outcome.curve] == [3.0, 2.0, 2.5, 2.0, 2.1]
     assert (outcome.best_epoch, outcome.best_valid) == (2, 2.0)
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in outcome.model.state_dict().items())
@@ -312,7 +308,7 @@ def test_checkpoints_take_a_small_share_of_the_time(task, tmp_path, monkeypatch)
     "part", ["model.head.bias", "best.head.bias", "mean.head.bias", "adam.0.exp_avg", "process0.random", "order"]
 )
 def test_a_checkpoint_that_lacks_a_part_is_one_clear_error(task, tmp_path, saved_always, part) -> None:
-    path, plan = tmp_path / "run.safetensors", replace(PLAN, epochs=1, averaging=0.9)
+    path, plan = tmp_path / "run.safetensors", plan_with(epochs=1, averaging=0.9)
     train(task, layer, plan, checkpoint=path)
     saved = Checkpoint.load(path)
     assert part in saved.tensors

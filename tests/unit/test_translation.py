@@ -473,7 +473,7 @@ class TestTranslator:
         made, pairs = Translator(), lines(30)
         sources, targets = map(list, zip(*pairs, strict=True))
         raw = {
-            made.source(*given).raw
+            made._source(*given).raw
             for given in [(pairs, None), (sources, targets), ((sources, targets), None), (np.array(pairs), None)]
         }
         assert len(raw) == 1
@@ -483,7 +483,7 @@ class TestTranslator:
     )
     def test_what_are_no_pairs(self, given):
         with pytest.raises(InputError) as caught:
-            Translator().source(*given)
+            Translator()._source(*given)
         assert caught.value.code == "FIT_DATA"
 
     def test_wrong_questions(self, speller):

@@ -9,6 +9,8 @@ import torch
 
 from tidegate import tasks
 from tidegate.nn import Recurrent
+from tidegate.tasks.language.setting import LanguageSetting
+from tidegate.tasks.music.setting import MusicSetting
 from tidegate.train import loop
 from tidegate.train.checkpoint import Checkpoint
 from tidegate.train.loop import train
@@ -16,17 +18,25 @@ from tidegate.train.plan import Plan
 from tidegate.train.task import Task
 from tidegate.train.world import World, launched
 
-PLAN = Plan(
-    initial_seed=1,
-    order_seed=2,
-    learning_rate=1e-2,
-    dropout=0.0,
-    epochs=2,
-    patience=9,
-    patience_rate=1,
-    clip=0.5,
-    precision="float64",
-)
+RECIPE = {
+    "learning_rate": 1e-2,
+    "dropout": 0.0,
+    "schedule": "plateau",
+    "epochs": 2,
+    "patience": 9,
+    "patience_rate": 1,
+    "clip": 0.5,
+    "precision": "float64",
+    "recurrent_dropout": 0.0,
+}
+SETTINGS = {
+    "shakespeare": LanguageSetting(embedding_size=32, batch_size=16, scored_size=20_000, **RECIPE),
+    "jsb": MusicSetting(**RECIPE),
+}
+
+
+def plan_of(name: str, **changes) -> Plan:
+    return Plan(dataclasses.replace(SETTINGS[name], **changes), initial_seed=1, order_seed=2)
 
 
 class Few:
@@ -57,7 +67,7 @@ def layer(features: int) -> Recurrent:
 
 def run(name: str, plan: Plan, **options) -> Checkpoint:
     """Train; the weights and the curve without its seconds."""
-    outcome = train(Few(tasks.load(name)), layer, plan, **options)
+    outcome = train(Few(tasks.load(name, setting=plan.setting)), layer, plan, **options)
     curve = [dataclasses.replace(epoch, seconds=0.0) for epoch in outcome.curve]
     return Checkpoint(outcome.model.state_dict(), {"curve": [dataclasses.asdict(epoch) for epoch in curve]})
 
@@ -72,7 +82,7 @@ def interrupted(name: str, plan: Plan, path: Path) -> Checkpoint:
     try:
         run(name, plan, checkpoint=path, on_step=stop)
     except KeyboardInterrupt:
-        assert Checkpoint.load(path).data["progress"]["now"]["steps"] == 2
+        assert Checkpoint.load(path).data["state"]["now"]["steps"] == 2
         return run(name, plan, checkpoint=path)
     raise AssertionError("nothing was interrupted")
 
@@ -82,9 +92,9 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     with launched() as world:
         assert world.size == World().size == 2
-        dropped = dataclasses.replace(PLAN, dropout=0.3)
-        for name in ("shakespeare", "jsb"):
-            run(name, PLAN).save(folder / f"{name}-{world.rank}")
+        for name in SETTINGS:
+            plan, dropped = plan_of(name), plan_of(name, dropout=0.3)
+            run(name, plan).save(folder / f"{name}-{world.rank}")
             run(name, dropped).save(folder / f"{name}-whole-{world.rank}")
             interrupted(name, dropped, folder / f"{name}-checkpoint").save(folder / f"{name}-again-{world.rank}")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -22,6 +23,7 @@ from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
 from tidegate.cli.transcribe import Transcribe
 from tidegate.cli.translate import Translate
+from tidegate.cli.words import in_shell
 from tidegate.errors import InputError, SpecError, TidegateError
 
 Command = (
@@ -40,6 +42,7 @@ Command = (
 DESCRIPTION = (
     "Gated recurrent networks: each cell written once, as its equations. tidegate --version prints the version."
 )
+FILES = ("valid", "test", "out", "config")  # options that library texts mention
 STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
 
 
@@ -75,11 +78,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command.run()
     except (InputError, SpecError) as error:
-        return _fail(error, Exit.WRONG_INPUT)
+        return _fail(error, Exit.WRONG_INPUT, command)
     except (TidegateError, OSError) as error:  # a full disk, a folder that may not be written
-        return _fail(error, Exit.FAILURE)
+        return _fail(error, Exit.FAILURE, command)
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on from here" if isinstance(command, (Compare, Train)) else ""
+        goes_on = "; the same command resumes from here" if isinstance(command, (Compare, Train)) else ""
         print(f"\ninterrupted{goes_on}", file=sys.stderr)  # noqa: T201
         return Exit.INTERRUPTED
     return Exit.DONE
@@ -92,6 +95,8 @@ def _check_text(arguments: list[str]) -> None:
             raise InputError("ENCODING", f"{argument!r} is not valid UTF-8", fix="rename the file")
 
 
-def _fail(error: Exception, code: int) -> int:
-    print(f"tidegate: {error}", file=sys.stderr)  # noqa: T201
+def _fail(error: Exception, code: int, command: Any = None) -> int:
+    setting = getattr(getattr(command, "order", None), "setting", None)
+    options = [field.name for part in (command, setting) if part is not None for field in dataclasses.fields(part)]
+    print(f"tidegate: {in_shell(str(error), [*options, *FILES])}", file=sys.stderr)  # noqa: T201
     return code

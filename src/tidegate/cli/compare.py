@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +14,12 @@ from rich.table import Table
 
 from tidegate.cli.cell import load_all
 from tidegate.cli.check import check_number
-from tidegate.cli.config import read_config
 from tidegate.cli.console import console, shown_as, table
 from tidegate.cli.folder import check_folder, folder_name
+from tidegate.cli.words import in_shell, read_config
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
-from tidegate.train.setting import Training
+from tidegate.train.setting import Training, names
 from tidegate.train.toml import from_toml
 
 
@@ -27,9 +27,9 @@ from tidegate.train.toml import from_toml
 class Compare:
     """Which recurrent cell for my data?
 
-    Trains every cell with equally many parameters on the same data in the same order, several times,
-    and says which one is reliably better, or that none is. Writes report.html, report.json and
-    runs.csv. Interrupted, the same command goes on where it stopped.
+    Trains every cell by the recipe of tidegate train, with equally many parameters, on the same data in the same
+    order, several times. Says which cell is reliably better, or that none is. Writes report.html, report.json and
+    runs.csv. If it is interrupted, the same command resumes where it stopped.
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "jsb"
@@ -38,20 +38,20 @@ class Compare:
     task: Annotated[str | None, shown_as("TASK")] = None
     """classification, forecast, language, music, speech or translation; told by the file's kind unless given."""
     target: Annotated[str | None, shown_as("COLUMN")] = None
-    """The column of a CSV file that is to be forecast."""
+    """Column to forecast."""
     config: Annotated[Path | None, shown_as("FILE")] = None
-    """The task's own settings as TOML, such as the time and series columns of a table: tidegate train TASK
-    --print-config prints all. Those of model and training are the comparison's."""
+    """The recipe as TOML: how to read the data, the model, the training. tidegate train TASK --print-config prints
+    it. The cells come from --cells, and each cell's hidden size from the budget."""
     cells: Annotated[str, tyro.conf.arg(metavar="CELLS")] = "rnn,lstm,peepholelstm,gru"
-    """Cells, separated by commas: names of the zoo, FILE.py:CLASS, or NAME=CELL to rename one."""
-    params: Annotated[str | None, shown_as("COUNT")] = None
-    """Trainable parameters of each model, e.g. 50k; the task's own unless given."""
+    """Cells, separated by commas: names from the zoo, FILE.py:CLASS, or NAME=CELL to rename one."""
+    parameters: Annotated[str | None, shown_as("COUNT")] = None
+    """Trainable parameters of each model, e.g. 50k; unless given, what the recipe's hidden size costs with an LSTM."""
     seeds: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 5
     """Runs of each cell; fewer than five are no evidence."""
     trials: Annotated[int | None, shown_as("NUMBER")] = None
-    """Learning rates tried in each run, for every cell alike; the task's own number unless given."""
+    """Learning rates tried in each run, the same for every cell; the task's own number unless given."""
     epochs: Annotated[int | None, shown_as("NUMBER")] = None
-    """The cap on passes over the training data; the task's own unless given."""
+    """Largest number of passes over the training data; the recipe's unless given."""
     workers: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 2
     """Processes; the result does not depend on how many."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
@@ -63,23 +63,24 @@ class Compare:
         for option in ("seeds", "trials", "epochs", "workers"):
             check_number(option, getattr(self, option))
         cells = load_all(self.cells)  # before anything slow: most mistakes are made here
-        budget = parse_count(self.params)
+        budget = parse_count(self.parameters)
         from tidegate import (
             compare,
             report,
             tasks,  # slow to load: not for --help
         )
-        from tidegate.cli.progress import LiveProgress
+        from tidegate.cli.comparing import LiveProgress
 
         name = tasks.name_of(self.data, self.task)
-        setting, left = _told(self.config, tasks.TABLE[name].task.standard())
-        task = tasks.load(self.data, name, setting, target=self.target)
+        recipe, notes = _recipe(self.config, tasks.TABLE[name].setting())
+        task = tasks.load(self.data, name, recipe, target=self.target)
         out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
         check_folder(out, "the results")
         screen = console()
         screen.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}", markup=False)
-        for warning in (*left, *task.data.warnings):
-            screen.print(f"note: {warning}", style="yellow", markup=False)
+        for warning in (*notes, *task.data.warnings):
+            text = in_shell(warning, names(type(recipe)))
+            screen.print(f"note: {text}", style="yellow", markup=False)
         with LiveProgress(screen, list(cells), self.seeds, task.metric) as progress:
             record = compare.run(
                 task,
@@ -117,20 +118,18 @@ def parse_count(text: str | None) -> int | None:
         count = 0
     if count < 1:
         raise InputError(
-            "PARAMS", f"--params {text!r} is not a number of parameters", fix="write e.g. 50000, 50k or 1.5M"
+            "PARAMS", f"--parameters {text!r} is not a number of parameters", fix="write e.g. 50000, 50k or 1.5M"
         )
     return count
 
 
-def _told(path: Path | None, standard: Training) -> tuple[Training, list[str]]:
-    """The standard settings with those of the task alone as the file has them, and what to say of its others."""
+def _recipe(path: Path | None, standard: Training) -> tuple[Training, list[str]]:
+    """The recipe: the task's own, changed by the file; and what the comparison does not take from the file."""
     if path is None:
         return standard, []
-    told = from_toml(read_config(path), type(standard), str(path), standard)
-    own = told.own_names()
-    setting = replace(standard, **{name: getattr(told, name) for name in own})
-    left = [name for name in told.names() if name not in own and getattr(told, name) != getattr(standard, name)]
-    return setting, [f"the comparison decides on {', '.join(left)} by itself"] if left else []
+    recipe = from_toml(read_config(path), type(standard), str(path), standard)
+    named = recipe.cell != standard.cell
+    return recipe, [f"cell={recipe.cell!r} of {path} is not used: --cells names the cells"] if named else []
 
 
 def _time(record: ComparisonRecord) -> str:

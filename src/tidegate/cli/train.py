@@ -11,19 +11,18 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_t
 import tyro
 
 from tidegate.cli.cell import load as load_cell
-from tidegate.cli.config import read_config
 from tidegate.cli.console import console, shown_as
 from tidegate.cli.folder import check_folder, folder_name
 from tidegate.cli.score import score_table
+from tidegate.cli.words import in_shell, read_config
 from tidegate.errors import InputError
 from tidegate.tasks import ESTIMATORS, row_of
-from tidegate.train.setting import Training
+from tidegate.train.setting import Column, Training, check, descriptions, marks, names, task_of
 from tidegate.train.toml import from_toml, to_toml
 
 S = TypeVar("S", bound=Training)
 HELP = ("-h", "--help")
 WORDS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
-OWN_WORDS = {"cell": "CELL", "target": "COLUMN", "known": "COLUMN"}
 
 
 @dataclass(frozen=True)
@@ -34,36 +33,46 @@ class Order(Generic[S]):
     data: Annotated[str | None, tyro.conf.Positional, shown_as("DATA")] = None
     """A file or folder, or the name of a bundled set."""
     valid: Annotated[Path | None, shown_as("FILE")] = None
-    """A file of its own for validation; else a part of DATA."""
+    """File for validation; a part of DATA unless given."""
     test: Annotated[Path | None, shown_as("FILE")] = None
-    """A file of its own for the test; else a part of DATA."""
+    """File for the test; a part of DATA unless given."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
-    """The folder of the model; tidegate-models/NAME-TASK unless given."""
+    """Folder of the model; tidegate-models/NAME-TASK unless given."""
     config: Annotated[Path | None, shown_as("FILE")] = None
-    """Settings as TOML; options that are given here stand above it."""
+    """Settings as TOML; options on the command line override them."""
     tensorboard: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
-    """Write TensorBoard's files into the folder too."""
+    """Write TensorBoard's files into the folder, too."""
     print_config: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
-    """Print the settings as TOML, and train nothing."""
+    """Print the settings as TOML instead of training."""
 
 
 def _shown(kind: type[Training]) -> type[Training]:
-    """The settings as options: the task's own first, with the words of the other commands for their values."""
-    hints = {name: _named(name, hint) for name, hint in get_type_hints(kind).items() if name in kind.names()}
-    fields = {name: kind.__dataclass_fields__[name] for name in kind.names()}
-    members = {"__dataclass_fields__": fields, "__annotations__": hints, "__doc__": kind.__doc__}
+    """The settings as options: the task's own first, each with its explanation and a word for its value."""
+    hints = get_type_hints(kind)
+    words = {"cell": "CELL", **dict.fromkeys(marks(kind, Column), "COLUMN")}
+    shown = {
+        name: Annotated[
+            hints[name], tyro.conf.arg(help=in_shell(text, names(kind)), **_value(hints[name], words.get(name)))
+        ]
+        for name, text in descriptions(kind).items()
+    }
+    members = {
+        "__dataclass_fields__": {name: kind.__dataclass_fields__[name] for name in names(kind)},
+        "__annotations__": {name: shown[name] for name in names(kind)},
+        "__doc__": kind.__doc__,
+    }
     return type(kind.__name__, (kind,), members)
 
 
-def _named(name: str, hint: Any) -> Any:
-    """The type of an option with the word that --help has for its value."""
+def _value(hint: Any, word: str | None) -> dict[str, Any]:
+    """How --help shows the value of an option; nothing where tyro's own way is best."""
     if get_origin(hint) is tuple:  # of any length
-        return Annotated[hint, shown_as(f"[{OWN_WORDS.get(name, WORDS[get_args(hint)[0]])} ...]")]
+        return {"metavar": f"[{word or WORDS[get_args(hint)[0]]} ...]", "help_behavior_hint": ""}
     options = [option for option in get_args(hint) if option is not NoneType] or [hint]
     if len(options) > 1 or options[0] not in WORDS:
-        return hint
-    word = OWN_WORDS.get(name, WORDS[options[0]])
-    return Annotated[hint, tyro.conf.arg(metavar=word) if options == [hint] else shown_as(word)]
+        return {}
+    optional = {} if options == [hint] else {"help_behavior_hint": ""}
+    return {"metavar": word or WORDS[options[0]], **optional}
 
 
 SETTINGS = {name: row.setting for name, row in ESTIMATORS.items()}
@@ -77,11 +86,11 @@ for _name, _kind in ORDERS.items():
 
 @dataclass(frozen=True)
 class Train:
-    """Train a model: tidegate train TASK DATA. tidegate train TASK --help lists what a task can be told.
+    """Train a model: tidegate train TASK DATA. tidegate train TASK --help lists the settings of a task.
 
-    Writes config.toml, model.json, model.safetensors and log.csv into a folder, from which evaluate and the verbs
-    of the task work. Interrupted, the same command goes on exactly where it stopped. Under torchrun,
-    processes share every batch: torchrun --nproc-per-node 2 -m tidegate train TASK DATA.
+    Writes config.toml, model.json, model.safetensors and log.csv into a folder, which evaluate and the other commands
+    take. If it is interrupted, the same command resumes exactly where it stopped. Under torchrun, processes share
+    every batch: torchrun --nproc-per-node 2 -m tidegate train TASK DATA.
     """
 
     order: TrainOrder = field()
@@ -97,7 +106,7 @@ class Train:
 
     def _run(self) -> None:
         order, setting = self.order, self.order.setting
-        setting.check()
+        check(setting)
         if order.print_config:
             console().print(to_toml(setting), markup=False, end="", soft_wrap=True)
             return
@@ -107,8 +116,8 @@ class Train:
         from tidegate.train.folder import holds_model
         from tidegate.train.world import World
 
-        values = {name: getattr(setting, name) for name in setting.names()}
-        estimator = ESTIMATORS[setting.task].estimator(
+        values = {name: getattr(setting, name) for name in names(type(setting))}
+        estimator = ESTIMATORS[task_of(setting)].estimator(
             **{**values, "cell": cell if ":" in setting.cell else setting.cell}
         )
         screen, there = console(quiet=not World().first), holds_model(out)
@@ -122,14 +131,14 @@ class Train:
                 tensorboard=order.tensorboard,
             )
         screen.print(score_table(screen, estimator.scores_, estimator.data_.name))
-        what = "this model was trained already" if there else "model"
+        what = "this model is already trained" if there else "model"
         screen.print(f"\n{what}: {out}", markup=False, soft_wrap=True)
 
 
 def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Train | None:
-    """The command that begins with ``train TASK``; None if it is another, or asks for the list of tasks.
+    """The command, if it begins with ``train TASK``; None for any other, and for the list of tasks.
 
-    Options that are given stand above the file that ``--config`` names.
+    Options on the command line override the file that ``--config`` names.
 
     Raises:
         InputError: no task, one that does not exist, or a configuration that cannot be used.
@@ -156,21 +165,22 @@ def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Tr
 
 
 def _task(arguments: list[str]) -> str:
-    names = ", ".join(SETTINGS)
     if not arguments or arguments[0].startswith("-"):
-        raise InputError("TRAIN_TASK", "train wants a task and data", fix=f"tidegate train TASK DATA; tasks: {names}")
+        raise InputError(
+            "TRAIN_TASK", "train needs a task and data", fix=f"tidegate train TASK DATA; tasks: {', '.join(SETTINGS)}"
+        )
     row_of(arguments[0], trained=True)
     return arguments[0]
 
 
 def _out(order: Order[Any]) -> Path:
-    """Where the model goes, if data are named and it can."""
-    task = order.setting.task
+    """The folder of the model, once it is clear that a model can go there."""
+    task = task_of(order.setting)
     if order.data is None:
         raise InputError(
             "TRAIN_DATA",
-            f"train {task} wants DATA",
-            fix=f"name a file or a bundled set; tidegate train {task} --help says more",
+            f"train {task} needs DATA",
+            fix=f"name a file or a bundled data set; see tidegate train {task} --help",
         )
     from tidegate.data import address_of  # slow to load: not for --help
 

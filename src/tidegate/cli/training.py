@@ -10,10 +10,11 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from tidegate.cli.words import in_shell
 from tidegate.records import DataRecord, EpochRecord, StepRecord
 from tidegate.tasks import TABLE
-from tidegate.train.estimator import Watch
-from tidegate.train.setting import Training
+from tidegate.train.setting import Training, names, task_of
+from tidegate.train.watch import Watch
 
 SPOKEN_SECONDS = 10.0  # between lines where there is no terminal
 DRAWN_SECONDS = 0.1  # between two states of the bar
@@ -23,7 +24,7 @@ class TrainingProgress:
     """A bar for the present epoch and a line for each finished one; lines alone where there is no terminal."""
 
     def __init__(self, screen: Console, setting: Training) -> None:
-        self._screen, self._setting, self._items_name = screen, setting, TABLE[setting.task].task.items
+        self._screen, self._setting, self._items_name = screen, setting, TABLE[task_of(setting)].task.items
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
         self._bar = Progress(
             *columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal
@@ -44,10 +45,11 @@ class TrainingProgress:
         self._bar.stop()
 
     def _data(self, data: DataRecord) -> None:
-        self._say(f"{self._setting.task}: {data.name}, {data.description}")
+        self._say(f"{task_of(self._setting)}: {data.name}, {data.description}")
         self._say(f"split {data.split}")
         for warning in data.warnings:
-            self._bar.console.print(f"note: {warning}", style="yellow", markup=False, soft_wrap=True)
+            text = in_shell(warning, names(type(self._setting)))
+            self._bar.console.print(f"note: {text}", style="yellow", markup=False, soft_wrap=True)
 
     def _step(self, record: StepRecord) -> None:
         now = time.monotonic()

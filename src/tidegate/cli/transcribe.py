@@ -50,7 +50,7 @@ class Transcribe:
 
         model, screen = Transcriber.from_pretrained(self.model), console()
         found = []
-        for one in model.transcribe(self.recordings, beam=self.beam, best=self.best, resampled=self.resample):
+        for one in model.transcribe(self.recordings, beam=self.beam, best=self.best, resample=self.resample):
             found.append(one)
             for line in self._lines(one):
                 screen.print(line, markup=False, soft_wrap=True)

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from tidegate.cell import Graph
-from tidegate.compare.layer import layer_of
 from tidegate.errors import InputError
+from tidegate.train.layer import make_layer
 from tidegate.train.task import AnyTask
+from tidegate.zoo import LSTM
 
 LARGEST = 1 << 16
+
+
+def default_budget(task: AnyTask) -> int:
+    """The parameters of the model that ``tidegate train`` makes of these settings with an LSTM."""
+    return count_parameters(task, LSTM.graph, task.setting.hidden_size)
 
 
 def count_parameters(task: AnyTask, graph: Graph, hidden_size: int) -> int:
     """Trainable parameters of the whole model, encoder and head included; nothing is allocated."""
     with torch.device("meta"):
-        model = task.model(layer_of(graph, hidden_size), 0.0)
+        model = task.model(make_layer(graph, replace(task.setting, hidden_size=hidden_size)))
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def solve_hidden_size(task: AnyTask, graph: Graph, budget: int) -> tuple[int, int]:
-    """The hidden size whose model comes nearest to the budget, and its parameters.
+    """The hidden size whose model comes nearest to the budget, and the number of its parameters.
 
     Raises:
-        InputError: one unit has too many parameters, or 65,536 have too few, by half of the budget.
+        InputError: even one unit has too many parameters, or 65,536 units have too few, by half of the budget.
     """
     low, high = 1, 2
     while count_parameters(task, graph, high) < budget and high < LARGEST:
@@ -36,8 +44,8 @@ def solve_hidden_size(task: AnyTask, graph: Graph, budget: int) -> tuple[int, in
     if not 0.5 * budget <= sizes[best] <= 1.5 * budget:
         raise InputError(
             "BUDGET",
-            f"{graph.name} with {best:,} unit{'s' if best > 1 else ''} has {sizes[best]:,} parameters, "
-            f"as near as it comes to the budget of {budget:,}",
-            fix=f"give a budget of {'at least' if sizes[best] > budget else 'at most'} {sizes[best]:,}",
+            f"{graph.name} comes no nearer to the budget of {budget:,} parameters than {sizes[best]:,}, with {best:,} "
+            f"unit{'s' if best > 1 else ''}",
+            fix=f"set a budget of at {'least' if sizes[best] > budget else 'most'} {sizes[best]:,}",
         )
     return best, sizes[best]

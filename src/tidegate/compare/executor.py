@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.errors import BackendError, InputError
 from tidegate.records import EpochRecord, RunRecord, run_from_json, to_json
-from tidegate.storage import replace_file
+from tidegate.storage import alone, replace_file
 
 POLL_SECONDS = 0.2
 
@@ -52,8 +51,12 @@ def run_all(trials: Sequence[TrialSpec], folder: Path, workers: int, progress: P
         InputError: another process is at work in this folder, or a record there is damaged.
         BackendError: a worker process died.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder):
+    taken = InputError(
+        "FOLDER_BUSY",
+        f"another comparison is at work in {folder.parent}",
+        fix="wait for it, or choose another folder",
+    )
+    with alone(folder / "lock", taken):
         known = {trial.hash: record for trial in trials if (record := _load(folder, trial)) is not None}
         waiting = [trial for trial in trials if trial.hash not in known]
         progress.begin(list(known.values()), waiting)
@@ -87,8 +90,8 @@ def _run_waiting(waiting: Sequence[TrialSpec], folder: Path, workers: int, progr
     except BrokenProcessPool as error:
         raise BackendError(
             "WORKER_DIED",
-            "a worker process died, perhaps for want of memory",
-            fix="run the same command again to go on, with fewer --workers if it was memory",
+            "a worker process died, perhaps because memory ran out",
+            fix="run the same command again to resume, with fewer workers= if memory was short",
         ) from error
     finally:
         _stop(pool)
@@ -171,17 +174,3 @@ def _no_main_module() -> Iterator[None]:
     finally:
         for name, value in hidden.items():
             setattr(main, name, value)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go of it however the process ends."""
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise InputError(
-            "FOLDER_BUSY",
-            f"another comparison is at work in {folder.parent}",
-            fix="wait for it, or choose another folder with --out",
-        ) from error

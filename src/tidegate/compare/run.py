@@ -7,7 +7,9 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -15,49 +17,52 @@ import scipy
 import torch
 from scipy.stats import qmc
 
-from tidegate import tasks, zoo
+from tidegate import tasks
 from tidegate._version import __version__
 from tidegate.cell import Cell
 from tidegate.compare.answer import answer, with_rivals
-from tidegate.compare.budget import solve_hidden_size
+from tidegate.compare.budget import default_budget, solve_hidden_size
+from tidegate.compare.cost import flops_per_step, step_latency_us
 from tidegate.compare.executor import Progress, record_path, run_all
-from tidegate.compare.latency import step_latency_us
-from tidegate.compare.layer import flops_per_step, layer_of
 from tidegate.compare.statistic import interval, pairs
-from tidegate.compare.trial import Setting, TrialSpec
+from tidegate.compare.trial import TrialSpec
 from tidegate.errors import InputError
 from tidegate.records import CellRecord, ComparisonRecord, RunRecord
-from tidegate.train.task import AnyTask, Recipe, SequenceModel, Task
+from tidegate.train.layer import make_layer
+from tidegate.train.setting import Training, names, own_names
+from tidegate.train.task import AnyTask, SequenceModel, Task
+from tidegate.zoo import find, graph_of
 
 DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
+DECIDED = ("cell", "hidden_size", "learning_rate", "seed")  # by the protocol, run by run
 
 CellLike = str | type[Cell]
 Cells = Mapping[str, type[Cell]]
 
 
 def named(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> dict[str, type[Cell]]:
-    """Cells by the name under which they take part.
+    """Cells by the names under which they take part.
 
     Args:
-        cells: names of the zoo (``"lstm,gru"`` or a list) or classes; a mapping gives them names of its own.
+        cells: names from the zoo (``"lstm,gru"`` or a list) or classes; a mapping gives them names of its own.
 
     Raises:
-        InputError: something that is no cell, the same name twice, or nothing at all.
+        InputError: an entry that is no cell, a name that comes twice, or no cells at all.
     """
     if isinstance(cells, str):
         cells = [part.strip() for part in cells.split(",") if part.strip()]
     given = cells.items() if isinstance(cells, Mapping) else ((None, cell) for cell in cells)
-    found: dict[str, type[Cell]] = {}
+    taking_part: dict[str, type[Cell]] = {}
     for name, cell in given:
-        kind = zoo.find(cell) if isinstance(cell, str) else cell
-        if not (isinstance(kind, type) and issubclass(kind, Cell) and hasattr(kind, "graph")):
-            raise InputError("CELL", f"{kind!r:.60} is not a cell", fix="pass a name of the zoo or a subclass of Cell")
-        if (label := name or kind.name) in found:
+        graph_of(cell)  # refuses what is no cell
+        kind = find(cell) if isinstance(cell, str) else cell
+        label = name or kind.name
+        if label in taking_part:
             raise InputError("CELL_TWICE", f"{label} takes part twice", fix="pass a mapping from names to cells")
-        found[label] = kind
-    if not found:
+        taking_part[label] = kind
+    if not taking_part:
         raise InputError("NO_CELLS", "there are no cells to compare", fix="name some, e.g. lstm,gru")
-    return found
+    return taking_part
 
 
 def run(
@@ -73,17 +78,21 @@ def run(
     progress: Progress | None = None,
     command: str = "",
 ) -> ComparisonRecord:
-    """Compare cells at equal parameters on paired seeds.
+    """Compare cells at equal parameters on paired seeds, each trained by the task's own recipe.
+
+    Run k of a cell with the recipe's learning rate is the training that ``tidegate train`` does with ``seed=k``, the
+    same hidden size and one thread.
 
     Args:
-        data: a task from ``tidegate.tasks``, or what ``tasks.load`` takes: a file, or a bundled set.
+        data: a task from ``tidegate.tasks``, whose settings are the recipe, or what ``tasks.load`` takes: a file, or a
+            bundled set.
         cells: names or classes, or a mapping that gives them names of its own.
-        folder: keeps finished runs and checkpoints; called again, the experiment goes on from there.
-        parameters: the budget of the whole model; the task's own unless given.
+        folder: keeps finished runs and checkpoints; called again, the experiment resumes from there.
+        parameters: the budget of the whole model; unless given, what the recipe's hidden size costs with an LSTM.
         seeds: runs per cell; fewer than five are no evidence, and the answer says so.
-        trials: learning rates tried in each run, the same list for every cell; the task's own
-            number unless given. The rate with the best validation score is tested.
-        epochs: the cap; the task's own unless given.
+        trials: learning rates tried in each run, the same list for every cell; the task's own number unless given. The
+            rate with the best validation score is tested.
+        epochs: the largest number of passes over the training data; the recipe's unless given.
         workers: processes; the result does not depend on how many.
         progress: told what happens.
         command: how to repeat this, for the report.
@@ -95,13 +104,14 @@ def run(
     kinds = named(cells)
     _check(seeds=seeds, trials=trials, workers=workers, epochs=epochs, parameters=parameters)
     start = time.monotonic()
-    recipe = task.recipe
-    budget = parameters or recipe.parameters
-    settings = _settings(recipe, trials or recipe.trials)
-    sizes = {name: solve_hidden_size(task, kind.graph, budget) for name, kind in kinds.items()}
+    budget = parameters or default_budget(task)
+    rates = _rates(task.setting.learning_rate, trials or task.rates)
+    described = task.to_json()
+    described["setting"] |= {"epochs": epochs or task.setting.epochs}
+    sizes = {name: solve_hidden_size(task, kind.graph, budget)[0] for name, kind in kinds.items()}
     plan = [
-        _trial(task, name, kind, sizes[name][0], seed, settings, epochs or recipe.epochs)
-        for seed in range(seeds)
+        TrialSpec(described, name, kind.graph.to_json(), sizes[name], task.setting.seed + k, rates)
+        for k in range(seeds)
         for name, kind in kinds.items()
     ]
     runs_folder = Path(folder) / "runs"
@@ -118,10 +128,7 @@ def run(
         metric=task.metric,
         unit=task.unit,
         data=task.data,
-        protocol={
-            **_protocol(recipe, seeds, settings, epochs or recipe.epochs, budget),
-            "settings of the task": _told(task),
-        },
+        protocol=_protocol(task.setting, described["setting"], seeds, rates, budget),
         machine=_machine(workers),
         seconds=time.monotonic() - start,
         reused=reused,
@@ -136,31 +143,13 @@ def run(
 def _check(**numbers: int | None) -> None:
     for name, value in numbers.items():
         if value is not None and value < 1:
-            raise InputError("NUMBER", f"{name} is {value}", fix=f"give at least 1 for {name}")
+            raise InputError("NUMBER", f"{name}={value} is out of range", fix="use at least 1")
 
 
-def _trial(
-    task: AnyTask, name: str, kind: type[Cell], hidden_size: int, seed: int, settings: tuple[Setting, ...], epochs: int
-) -> TrialSpec:
-    recipe = task.recipe
-    return TrialSpec(
-        task=task.to_json(),
-        cell=name,
-        graph=kind.graph.to_json(),
-        hidden_size=hidden_size,
-        seed=seed,
-        settings=settings,
-        epochs=epochs,
-        patience=recipe.patience,
-        patience_rate=recipe.patience_rate,
-        clip=recipe.clip,
-    )
-
-
-def _settings(recipe: Recipe, trials: int) -> tuple[Setting, ...]:
-    """The task's own learning rate, a third of it, three times it, and on evenly from a ninth to nine times."""
-    places = qmc.Halton(d=1, scramble=False).random(trials + 1)[1:, 0]  # 1/2, 1/4, 3/4, 1/8, ...
-    return tuple(Setting(recipe.learning_rate * 9.0 ** (2 * place - 1), recipe.dropout) for place in places.tolist())
+def _rates(rate: float, count: int) -> tuple[float, ...]:
+    """The recipe's own learning rate, a third of it, three times it, and on evenly from a ninth to nine times."""
+    places = qmc.Halton(d=1, scramble=False).random(count + 1)[1:, 0]  # 1/2, 1/4, 3/4, 1/8, ...
+    return tuple(rate * 9.0 ** (2 * place - 1) for place in places.tolist())
 
 
 def _cell_records(
@@ -175,7 +164,7 @@ def _cell_records(
 
 def _model(task: AnyTask, kind: type[Cell], hidden_size: int) -> SequenceModel:
     with torch.random.fork_rng(devices=[]):
-        made: SequenceModel = task.model(layer_of(kind.graph, hidden_size), 0.0)
+        made: SequenceModel = task.model(make_layer(kind.graph, replace(task.setting, hidden_size=hidden_size)))
         return made
 
 
@@ -211,31 +200,26 @@ def _cell_record(
     )
 
 
-def _protocol(recipe: Recipe, seeds: int, settings: tuple[Setting, ...], epochs: int, budget: int) -> dict[str, str]:
-    rates = ", ".join(f"{setting.learning_rate:.3g}" for setting in settings)
-    tuning = f"none: learning rate {rates} for all cells"
-    if len(settings) > 1:
-        tuning = (
-            f"each run tries the learning rates {rates} and keeps the one that validates best, for every cell alike"
-        )
+def _protocol(
+    setting: Training, used: Mapping[str, Any], seeds: int, rates: tuple[float, ...], budget: int
+) -> dict[str, str]:
+    tried = ", ".join(f"{rate:.3g}" for rate in rates)
+    tuning = f"none: learning rate {tried} for every cell"
+    if len(rates) > 1:
+        tuning = f"each run tries the learning rates {tried} and keeps the one that validates best, for every cell"
+    recipe = [name for name in names(type(setting)) if name not in (*own_names(type(setting)), *DECIDED)]
+    own = {name: getattr(setting, name) for name in own_names(type(setting))}
+    defaults = type(setting)()
+    changed = [f"{name} {value!r}" for name, value in own.items() if value != getattr(defaults, name)]
     return {
-        "budget": f"{budget:,} trainable parameters per model, hidden size solved for each cell",
-        "seeds": f"{seeds} paired: run k of every cell shares the order of the data, not the first parameters",
+        "budget": f"{budget:,} trainable parameters per model; the hidden size is solved for each cell",
+        "seeds": f"{seeds} paired: run k of every cell shares the order of the data, but not the first weights",
         "tuning": tuning,
-        "training": f"Adam, its rate halved after {recipe.patience_rate} epochs without progress, "
-        f"dropout {recipe.dropout:g}, gradient norm clipped at {recipe.clip:g}, at most {epochs} epochs, "
-        f"stopped after {recipe.patience} without progress",
-        "test": "touched once, by the parameters of the epoch that validated best",
+        "recipe": ", ".join(f"{name} {used[name]}" for name in recipe if used[name] not in (None, False)),
+        "settings of the task": ", ".join(changed) or "standard",
+        "test": "touched once, by the weights of the epoch that validated best",
         "decision": "paired t test, Holm's correction over all pairs, level 0.05",
     }
-
-
-def _told(task: AnyTask) -> str:
-    """The task's own settings that are not those of every comparison of its kind."""
-    standard = task.standard()
-    values = {name: getattr(task.setting, name) for name in task.setting.own_names()}
-    changed = [f"{name} = {value!r}" for name, value in values.items() if value != getattr(standard, name)]
-    return ", ".join(changed) or "standard"
 
 
 def _machine(workers: int) -> dict[str, str]:

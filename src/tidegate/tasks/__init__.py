@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegate.errors import InputError, did_you_mean
+from tidegate.train.setting import Training, task_of
 
 if TYPE_CHECKING:
     from tidegate.data import Source
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tidegate.tasks.speech.estimator import Transcriber
     from tidegate.tasks.translation.estimator import Translator
     from tidegate.train.estimator import Estimator
-    from tidegate.train.setting import Training
     from tidegate.train.task import AnyTask, Encoding
 
 
@@ -160,10 +160,12 @@ def load(
         InputError: the data cannot be used, the task is unknown or another one than that of a bundled set, or
             ``target`` is absent or of no use.
     """
-    told = setting.task if setting and setting.task in TABLE else None  # generated problems share their settings
+    told = (
+        task_of(setting) if setting and task_of(setting) in TABLE else None
+    )  # generated problems share their settings
     kind = TABLE[name_of(data, task or told)].task
     if target is not None:
-        setting = _aimed(setting or kind.standard(), target)
+        setting = _aimed(setting or kind.setting_type(), target)
     return kind.load(data, setting, encoding=encoding, valid=valid, test=test)
 
 
@@ -189,7 +191,7 @@ def _aimed(setting: Training, target: str | None) -> Training:
     if "target" not in {field.name for field in dataclasses.fields(setting)}:
         raise InputError(
             "TASK_TARGET",
-            f"the task {setting.task!r} has no target column, but {target!r} was given",
+            f"the task {task_of(setting)!r} has no target column, but {target!r} was given",
             fix="leave the target out, or name the task forecast",
         )
     values: dict[str, Any] = {"target": target}

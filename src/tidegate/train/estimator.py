@@ -6,8 +6,8 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -16,12 +16,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 
 from tidegate import zoo
-from tidegate.cell import Cell, Graph
+from tidegate.cell import Graph
 from tidegate.data import Source
 from tidegate.errors import InputError, TidegateError
-from tidegate.records import DataRecord, EpochRecord, ScoreRecord, StepRecord
+from tidegate.records import DataRecord, EpochRecord, ScoreRecord
 from tidegate.storage import replace_file
 from tidegate.train.folder import (
     CARD,
@@ -37,12 +38,12 @@ from tidegate.train.folder import (
     with_weights,
 )
 from tidegate.train.layer import make_layer
-from tidegate.train.log import Log
 from tidegate.train.loop import evaluate, train
 from tidegate.train.plan import Plan
-from tidegate.train.setting import Training
+from tidegate.train.setting import Training, check, descriptions, names
 from tidegate.train.task import AnyTask, Encoding
 from tidegate.train.toml import from_toml, to_toml
+from tidegate.train.watch import Watch, logged
 from tidegate.train.world import World
 from tidegate.zoo import graph_of
 
@@ -51,31 +52,42 @@ MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 S = TypeVar("S", bound=Training)
 
 
-@dataclass
-class Watch:
-    """Who wants to know how a training goes on."""
+class NotFitted(InputError, NotFittedError):  # noqa: N818  after the exception of scikit-learn
+    """The model has not been trained yet. scikit-learn's ``NotFittedError`` catches it, too."""
 
-    on_data: Callable[[DataRecord], None] = lambda _: None
-    on_step: Callable[[StepRecord], None] | None = None
-    on_epoch: Callable[[EpochRecord], None] = lambda _: None
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says about one sequence.
+
+    Attributes:
+        text: the answer as a terminal shows it; it may have several lines.
+        rows: the answer as rows of a table.
+        record: the answer as one JSON object.
+    """
+
+    text: str
+    rows: list[dict[str, Any]]
+    record: dict[str, Any]
 
 
 class Estimator(BaseEstimator, Generic[S]):
     """A task, its settings and, once fitted, its model.
 
-    The settings are the arguments of the constructor, so ``get_params``, ``set_params`` and
-    ``sklearn.base.clone`` work as for any estimator of scikit-learn.
+    The settings are the arguments of the constructor, so ``get_params``, ``set_params``, ``clone`` and the searches
+    of scikit-learn work.
 
     Attributes:
-        model_: the trained model.
-        encoding_: what it learnt from the training data beside weights.
-        curve_: its epochs.
-        scores_: what it scores on the test split of its training data, beside naive baselines.
-        data_: the data it was trained on: name, hash, split, warnings.
-        memory_: what else the verbs of the class need of the training data, as plain data.
+        model_: the trained torch module.
+        encoding_: what the model learnt from the training data besides weights, such as a vocabulary.
+        graph_: the cell as data.
+        curve_: the epochs of the training.
+        scores_: scores on the test split of the training data, next to naive baselines.
+        data_: the training data: name, hash, split, warnings.
+        memory_: what else the methods need of the training data, as plain data.
     """
 
-    kind: ClassVar[type[AnyTask]]
+    _task_class: ClassVar[type[AnyTask]]
     cell: Any
     model_: Any
     encoding_: Any
@@ -84,6 +96,14 @@ class Estimator(BaseEstimator, Generic[S]):
     scores_: list[ScoreRecord]
     data_: DataRecord
     memory_: dict[str, Any]
+
+    __eq__ = object.__eq__  # an estimator is not equal to another with the same settings, which may be trained
+    __hash__ = object.__hash__
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if issubclass(cls, Training):
+            cls.__doc__ = _documented(cls)
 
     def fit(
         self,
@@ -96,27 +116,32 @@ class Estimator(BaseEstimator, Generic[S]):
         watch: Watch | None = None,
         tensorboard: bool = False,
     ) -> Self:
-        """Train on data, validate on a part of them, score another part.
+        """Train on one part of the data, validate on another, score a third.
 
         Args:
-            data: the path of a file, the name of a bundled set, or data in memory as the class says.
-            y: labels, where the class has any.
-            valid: a file of its own for validation; else it is a part of the data.
-            test: the same for the test.
-            folder: where checkpoints and logs go, and the finished model. A fit that was interrupted goes on
-                from there exactly; one that was finished is read back.
-            watch: who wants to know how it goes on.
-            tensorboard: write TensorBoard's files there too.
+            data: the path of a file, the name of a bundled set, or data in memory as the class describes them.
+            y: labels, for classes that take them.
+            valid: a file for validation; a part of ``data`` unless given.
+            test: a file for the test; a part of ``data`` unless given.
+            folder: where checkpoints, logs and the finished model go. An interrupted fit resumes from there exactly; a
+                finished one is read back.
+            watch: functions to be told how the training goes on.
+            tensorboard: whether TensorBoard's files are written into ``folder``, too.
+
+        Returns:
+            The estimator itself.
 
         Raises:
-            InputError: settings or data that cannot be used, a folder that holds another model or is being
-                written by another fit, or a training whose loss is no longer finite.
+            InputError: settings out of range, data that cannot be used, a folder that holds another model, or a
+                training that diverged.
         """
+        if tensorboard and folder is None:
+            raise InputError("TENSORBOARD_FOLDER", "TensorBoard's files need a folder", fix="pass folder=")
         watch = watch or Watch()
-        setting = self.setting()
-        setting.check()
+        setting = self._setting()
+        check(setting)
         self.graph_ = graph_of(self.cell)
-        task = self.kind.load(self.source(data, y), setting, valid=valid, test=test)
+        task = self._task_class.load(self._source(data, y), setting, valid=valid, test=test)
         watch.on_data(task.data)
         if folder is None:
             return self._fit(task, None, watch, tensorboard=tensorboard)
@@ -126,21 +151,21 @@ class Estimator(BaseEstimator, Generic[S]):
             return self._fit(task, Path(folder), watch, tensorboard=tensorboard)
 
     def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
-        setting, checkpoint = task.setting, home and home / CHECKPOINT
-        with _logged(home, watch, tensorboard=tensorboard) as (on_step, on_epoch):
-            layer = make_layer(self.graph_, setting)
-            outcome = train(task, layer, Plan.of(setting), checkpoint=checkpoint, on_epoch=on_epoch, on_step=on_step)
+        checkpoint, plan = home and home / CHECKPOINT, Plan.of(task.setting, self.graph_.name)
+        with logged(home, watch, tensorboard=tensorboard) as told:
+            layer = make_layer(self.graph_, task.setting)
+            outcome = train(task, layer, plan, checkpoint=checkpoint, on_epoch=told.on_epoch, on_step=told.on_step)
         if outcome.diverged:
             if checkpoint and World().first:
                 checkpoint.unlink(missing_ok=True)  # so that the same folder can be tried with another rate
             raise InputError(
                 "DIVERGED",
-                f"training diverged in epoch {len(outcome.curve)}: the loss is no longer a finite number",
-                fix=f"give a smaller learning rate than {setting.learning_rate:g}",
+                f"training diverged in epoch {len(outcome.curve)}: the loss is not a finite number",
+                fix=f"lower learning_rate={task.setting.learning_rate:g}",
             )
         task.settle(outcome.model)
         self.model_, self.encoding_, self.data_ = outcome.model.eval(), task.encoding, task.data
-        self.curve_ = outcome.curve
+        self.curve_, self._fitted_setting = outcome.curve, task.setting
         self.scores_, self.memory_ = self._scores(task), self._memory(task)
         if home and checkpoint and World().first:
             self.save_pretrained(home)
@@ -148,29 +173,35 @@ class Estimator(BaseEstimator, Generic[S]):
         return self
 
     def _take(self, other: Self, task: AnyTask, home: Path) -> Self:
-        """Be what was trained already, if it is what would be trained now."""
-        mine, theirs = (dataclasses.asdict(one.setting()) for one in (self, other))
-        differing = [name for name in mine if mine[name] != theirs[name] and name != "cell"]
-        said = ", ".join(f"{name} {theirs[name]!r} and not {mine[name]!r}" for name in differing)
+        """Become the trained model, if it is the one that this training would give."""
+        mine, its = task.setting, other._current()
+        differences = [
+            f"{name}={getattr(its, name)!r} instead of {getattr(mine, name)!r}"
+            for name in names(type(mine))
+            if name != "cell" and getattr(mine, name) != getattr(its, name)
+        ]
         if self.graph_ != other.graph_:
-            said = ", ".join(filter(None, [_other_cell(self.graph_, other.graph_), said]))
-        if not said and other.data_.hash != task.data.hash:
-            said = (
-                f"data {other.data_.name} whose SHA-256 is {other.data_.hash[:12]}... and not {task.data.hash[:12]}..."
-            )
-        if said:
+            differences.insert(0, _other_cell(self.graph_, other.graph_))
+        if not differences and other.data_.hash != task.data.hash:
+            differences = [
+                f"the data {other.data_.name} of SHA-256 {other.data_.hash[:12]}... instead of {task.data.hash[:12]}..."
+            ]
+        if differences:
             raise InputError(
                 "OUT_TAKEN",
-                f"{home} holds a model that was trained with {said}",
+                f"{home} holds a model that was trained with {', '.join(differences)}",
                 fix="choose another folder, or delete that one",
             )
-        for name, value in vars(other).items():
-            if name.endswith("_"):  # what fitting leaves, as in scikit-learn
-                setattr(self, name, value)
+        vars(self).update({name: value for name, value in vars(other).items() if name.endswith("_")})
+        self._fitted_setting = its
         return self
 
     def evaluate(self, data: Any = None, y: Any = None) -> list[ScoreRecord]:
-        """Scores on new data, all of them a test; without data, those of the test split of the training data.
+        """Score the model.
+
+        Args:
+            data: new data, all of which is the test; the test split of the training data unless given.
+            y: labels, for classes that take them.
 
         Raises:
             InputError: not fitted yet, or data that cannot be used.
@@ -178,7 +209,7 @@ class Estimator(BaseEstimator, Generic[S]):
         self._check_fitted()
         if data is None:
             return self.scores_
-        return self._scores(self.kind.load(self.source(data, y), self.setting(), encoding=self.encoding_))
+        return self._scores(self._task_class.load(self._source(data, y), self._current(), encoding=self.encoding_))
 
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:
         metric = evaluate(task, self.model_, "test")
@@ -186,27 +217,41 @@ class Estimator(BaseEstimator, Generic[S]):
             return task.scores(self.model_, metric)
 
     def _memory(self, task: AnyTask) -> dict[str, Any]:
-        """What the verbs of the class need of the training data beside model and encoding; saved with them."""
+        """What the methods need of the training data besides the model and its encoding; it is saved with them."""
         del task
         return {}
 
-    def source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
-        """Where the task shall read; data in memory as the file that would hold them."""
+    def _source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
+        """Where the task reads; data in memory become the file that would hold them."""
         if y is None and isinstance(data, (str, os.PathLike, Source)):
             return data
         raise InputError(
             "FIT_DATA", f"data is {type(data).__name__}", fix="pass the path of a file, or the name of a bundled set"
         )
 
-    def setting(self) -> S:
+    def _setting(self) -> S:
         """The settings alone, as the plain dataclass that they come from."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self.kind.setting_type)}
-        values["cell"] = cell_name(self.cell)
-        made: S = self.kind.setting_type(**values)
+        kind = self._task_class.setting_type
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(kind)}
+        values["cell"] = self.cell if isinstance(self.cell, str) else graph_of(self.cell).name
+        made: S = kind(**values)
         return made
 
+    def _current(self) -> S:
+        """The settings; where one is None, what it was trained with, such as the target of a bundled set."""
+        setting = self._setting()
+        chosen: dict[str, Any] = {
+            field.name: getattr(self._fitted_setting, field.name)
+            for field in dataclasses.fields(setting)
+            if getattr(setting, field.name) is None
+        }
+        return dataclasses.replace(setting, **chosen)
+
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``config.toml``, ``model.json`` and ``model.safetensors``: settings, what else is known, weights.
+        """Write ``config.toml`` (settings), ``model.safetensors`` (weights) and ``model.json`` (everything else).
+
+        Args:
+            folder: where to write them; it is made if it does not exist.
 
         Raises:
             InputError: not fitted yet.
@@ -214,10 +259,10 @@ class Estimator(BaseEstimator, Generic[S]):
         self._check_fitted()
         home = Path(folder)
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.model_.state_dict().items()}
-        files = {WEIGHTS: save(tensors), CONFIG: to_toml(self.setting()).encode()}
+        files = {WEIGHTS: save(tensors), CONFIG: to_toml(self._current()).encode()}
         card = {
             "format": FORMAT,
-            "task": self.kind.name,
+            "task": self._task_class.name,
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
             "cell": self.graph_.to_json(),
             "encoding": self.encoding_.to_json(),
@@ -232,22 +277,25 @@ class Estimator(BaseEstimator, Generic[S]):
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> Self:
-        """Read a model back; nothing in its folder is run.
+        """Read a saved model; no code in its folder is run.
+
+        Args:
+            folder: where ``save_pretrained`` or ``tidegate train`` wrote it.
 
         Raises:
-            InputError: no such folder, no model in it, a model of another task, or a damaged one.
+            InputError: there is no such folder, it holds no model, a model of another task, or a damaged one.
         """
-        home = Path(folder)
+        home, kind = Path(folder), cls._task_class
         card = read_card(home)
-        if card["task"] != cls.kind.name:
+        if card["task"] != kind.name:
             raise InputError(
                 "MODEL_TASK",
-                f"{home} holds a model of the task {card['task']!r}, expected {cls.kind.name!r}",
-                fix="name the folder of another model",
+                f"{home} holds a model of the task {card['task']!r}, expected {kind.name!r}",
+                fix="pass the folder of another model",
             )
         config, weights = (content_of(home, name, card) for name in (CONFIG, WEIGHTS))
         try:
-            setting = from_toml(config.decode(), cls.kind.setting_type, CONFIG)
+            setting = from_toml(config.decode(), kind.setting_type, CONFIG)
             made = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
             made._restore(card, setting, load(weights))
         except (*MALFORMED, SafetensorError, TidegateError) as error:
@@ -255,9 +303,9 @@ class Estimator(BaseEstimator, Generic[S]):
         return made
 
     def _restore(self, card: dict[str, Any], setting: Training, weights: dict[str, torch.Tensor]) -> None:
-        self.graph_ = Graph.from_json(card["cell"])
+        self.graph_, self._fitted_setting = Graph.from_json(card["cell"]), setting
         self.cell = _shortest(self.cell, self.graph_)
-        self.encoding_ = _encoding(self.kind, card["encoding"])
+        self.encoding_ = _encoding(self._task_class, card["encoding"])
         self.model_ = with_weights(lambda: self.encoding_.model(make_layer(self.graph_, setting), setting), weights)
         self.data_ = DataRecord(**{**card["data"], "warnings": tuple(card["data"]["warnings"])})
         self.scores_ = [ScoreRecord(**score) for score in card["scores"]]
@@ -265,36 +313,20 @@ class Estimator(BaseEstimator, Generic[S]):
         self.memory_ = dict(card["memory"])
 
     def _check_fitted(self) -> None:
-        if not hasattr(self, "model_"):
-            raise InputError("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
+        if "model_" not in vars(self):
+            raise NotFitted("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
 
 
-@contextmanager
-def _logged(
-    home: Path | None, watch: Watch, *, tensorboard: bool
-) -> Iterator[tuple[Callable[[StepRecord], None] | None, Callable[[EpochRecord], None]]]:
-    """Whom a training tells about steps and epochs: the log, and those who watch; in the first process only."""
-    if not World().first:
-        yield None, lambda _: None
-        return
-    log = Log(home, tensorboard=tensorboard) if home else None
-
-    def on_epoch(record: EpochRecord) -> None:
-        if log:
-            log.epoch(record)
-        watch.on_epoch(record)
-
-    def on_step(record: StepRecord) -> None:
-        if log:
-            log.step(record)
-        if watch.on_step:
-            watch.on_step(record)
-
-    try:
-        yield (on_step if tensorboard or watch.on_step else None), on_epoch
-    finally:
-        if log:
-            log.close()
+def _documented(kind: type[Estimator[Any]]) -> str:
+    """The text of a class with an entry for each setting, in front of its attributes and examples."""
+    text = textwrap.dedent("    " + (kind.__doc__ or "")).strip()
+    assert issubclass(kind, Training)
+    entries = [
+        textwrap.fill(f"{name}: {says}", 112) for name, says in descriptions(kind).items() if name in names(kind)
+    ]
+    arguments = "Args:\n" + textwrap.indent("\n".join(entry.replace("\n", "\n    ") for entry in entries), "    ")
+    head, *tail = re.split(r"(?m)^(?=(?:Attributes|Examples?):$)", text, maxsplit=1)
+    return "\n\n".join([head.strip(), arguments, *tail])
 
 
 def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:
@@ -302,15 +334,10 @@ def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:
     return made
 
 
-def cell_name(cell: str | type[Cell] | Graph) -> str:
-    """How a configuration names a cell."""
-    return cell if isinstance(cell, str) else graph_of(cell).name
-
-
-def _other_cell(mine: Graph, theirs: Graph) -> str:
-    return f"another {theirs.name} cell" if mine.name == theirs.name else f"cell {theirs.name} and not {mine.name}"
+def _other_cell(mine: Graph, its: Graph) -> str:
+    return f"another {its.name} cell" if mine.name == its.name else f"cell={its.name!r} instead of {mine.name!r}"
 
 
 def _shortest(name: str, graph: Graph) -> str | Graph:
-    """The name, if the zoo has that very cell under it; else the cell itself, of a file that is not needed any more."""
+    """The name, if the zoo has this very cell under it; otherwise the cell itself, whose file need not be there."""
     return name if name.strip().lower() in zoo.CELLS and graph_of(name) == graph else graph

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from tidegate.errors import InputError
-from tidegate.train.precision import doubled
+from tidegate.storage import alone
+from tidegate.train.task import doubled
 from tidegate.train.world import World
 
 FORMAT = 1
@@ -100,11 +100,8 @@ def held(home: Path) -> Iterator[None]:
     if not World().first:
         yield
         return
-    home.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(home / LOCK, timeout=0):
-            yield
-    except Timeout:
-        raise InputError(
-            "OUT_LOCKED", f"another training writes into {home}", fix="wait for it, or choose another folder"
-        ) from None
+    taken = InputError(
+        "OUT_LOCKED", f"another training writes into {home}", fix="wait for it, or choose another folder"
+    )
+    with alone(home / LOCK, taken):
+        yield

@@ -6,7 +6,7 @@ from typing import Any
 
 from tidegate.cell import Graph
 from tidegate.nn import Recurrent
-from tidegate.train.setting import Training
+from tidegate.train.setting import SETTING_OPTIONS, Training
 from tidegate.train.task import MakeLayer
 
 
@@ -20,8 +20,7 @@ def make_layer(graph: Graph, setting: Training) -> MakeLayer:
         asked = {
             "num_layers": setting.layers,
             "dropout": setting.dropout if setting.layers > 1 else 0.0,
-            "recurrent_dropout": setting.recurrent_dropout,
-            "layer_norm": setting.layer_norm,
+            **{option.name: getattr(setting, option.name) for option in SETTING_OPTIONS},
         }
         width = setting.hidden_size if graph.input_axis == "H" else features
         return Recurrent(graph, width, setting.hidden_size, **{**asked, **options})

@@ -20,9 +20,9 @@ from tidegate.records import EpochRecord, StepRecord
 from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.plan import Plan
-from tidegate.train.precision import doubled
-from tidegate.train.progress import Epoch, Progress
-from tidegate.train.task import AnyTask, Batch, MakeLayer, Split
+from tidegate.train.setting import Training
+from tidegate.train.state import EpochState, RunState, decay
+from tidegate.train.task import AnyTask, Batch, MakeLayer, Split, doubled
 from tidegate.train.world import World
 
 SAVE_EVERY_SECONDS = 2.0  # short steps need no checkpoint each; resuming is exact from any of them
@@ -61,7 +61,7 @@ def train(
     Args:
         task: data, model, loss and metric.
         layer: makes recurrent layers from the number of features that they read.
-        plan: seeds and settings.
+        plan: the recipe and its seeds.
         checkpoint: where to keep the state of the run; go on from it if it exists.
         on_epoch: told about every epoch that this call trains.
         on_step: told about every step.
@@ -74,7 +74,7 @@ def train(
         run = _Run(task, layer, plan, checkpoint, on_step)
         if checkpoint is not None and checkpoint.exists():
             run.restore(Checkpoint.load(checkpoint))
-        while not run.progress.finished(plan):
+        while not run.state.finished(plan.setting):
             on_epoch(run.epoch())
             run.save_if_due()  # behind on_epoch: an epoch that nobody was told about is trained again
         return run.outcome()
@@ -98,21 +98,21 @@ def evaluate(task: AnyTask, model: torch.nn.Module, split: Split) -> float:
 
 class _Run:
     def __init__(self, task: AnyTask, layer: MakeLayer, plan: Plan, path: Path | None, on_step: OnStep | None) -> None:
-        self.task, self.plan, self.path, self.on_step = task, plan, path, on_step
+        self.task, self.plan, self.setting, self.path, self.on_step = task, plan, plan.setting, path, on_step
         self.world = World()
-        self.model = task.model(layer, plan.dropout)
-        if plan.precision == "float64":
+        self.model = task.encoding.model(layer, self.setting)
+        if self.setting.precision == "float64":
             doubled(self.model)
         self.dtype = _dtype(self.model)
         self.joined = self.world.joined(self.model)
         if not self.world.first:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows
-        self.optimizer = _optimizer(self.model, plan)
+        self.optimizer = _optimizer(self.model, self.setting)
         self.order = torch.Generator().manual_seed(plan.order_seed)
         self.order_state = self.order.get_state()  # as it was when the present epoch began
-        self.progress = Progress(rate=plan.learning_rate)
+        self.state = RunState(rate=self.setting.learning_rate)
         self.best = _copied(self.model.state_dict())
-        self.mean = _copied(dict(self.model.named_parameters())) if plan.averaging else {}
+        self.mean = _copied(dict(self.model.named_parameters())) if self.setting.averaging else {}
         self.carry: Any = None
         self.steps = 0  # of an epoch, once counted
         self.saved, self.pause = time.monotonic(), SAVE_EVERY_SECONDS
@@ -120,24 +120,24 @@ class _Run:
     def epoch(self) -> EpochRecord:
         """Train on every batch once, or on those that are left, then validate."""
         start = time.perf_counter()
-        before = self.progress.now.seconds
+        before = self.state.now.seconds
         finite = self._train_epoch(start - before)
-        now = self.progress.now
+        now = self.state.now
         loss = now.loss / max(1, now.count) if finite else math.nan
         with self._averaged():
             valid = evaluate(self.task, self.model, "valid") if math.isfinite(loss) else math.nan
             record = EpochRecord(
-                epoch=len(self.progress.curve) + 1,
+                epoch=len(self.state.curve) + 1,
                 train=loss,
                 valid=valid,
                 gradient_norm=now.norms / max(1, now.steps),
-                learning_rate=self.progress.step_rate(self.plan, self.progress.steps - 1),
+                learning_rate=self.state.step_rate(self.setting, self.state.steps - 1),
                 seconds=before + time.perf_counter() - start,
             )
-            self.progress.diverged = not math.isfinite(valid)
-            if self.progress.take(record, self.plan):
+            self.state.diverged = not math.isfinite(valid)
+            if self.state.take(record, self.setting):
                 self.best = _copied(self.model.state_dict())
-        self.progress.now, self.carry, self.order_state = Epoch(), None, self.order.get_state()
+        self.state.now, self.carry, self.order_state = EpochState(), None, self.order.get_state()
         return record
 
     def _train_epoch(self, start: float) -> bool:
@@ -146,8 +146,8 @@ class _Run:
         for batch in self._left_batches():
             begun = time.perf_counter()
             loss, count, norm, due = self._step(batch)
-            now = self.progress.now
-            now.norms, now.steps, self.progress.steps = now.norms + norm, now.steps + 1, self.progress.steps + 1
+            now = self.state.now
+            now.norms, now.steps, self.state.steps = now.norms + norm, now.steps + 1, self.state.steps + 1
             if not math.isfinite(norm):
                 return False
             now.loss, now.count = now.loss + loss, now.count + count
@@ -164,7 +164,7 @@ class _Run:
             self.steps = self._count_steps()
         self.order.set_state(self.order_state)
         for index, batch in enumerate(self.task.batches("train", self.order)):
-            if index >= self.progress.now.steps:
+            if index >= self.state.now.steps:
                 yield batch
 
     def _count_steps(self) -> int:
@@ -176,22 +176,22 @@ class _Run:
         """Loss and count over all processes, the norm of the gradient, and whether a checkpoint is due."""
         batch, counts = self.world.share(whole.to(self.dtype))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.progress.step_rate(self.plan, self.progress.steps)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
+            group["lr"] = self.state.step_rate(self.setting, self.state.steps)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.setting.precision == "bfloat16"):
             outputs, self.carry = self.joined(batch, None if batch.starts else detached(self.carry))
             measure = self.task.measure(outputs, batch)
         share = measure.loss * float(counts)
         loss, count, due = self.world.total(float(share.detach()), counts * measure.count, self._due())
         self.optimizer.zero_grad(set_to_none=True)
         (share * (self.world.size / max(1, count))).backward()  # the mean over all terms of all processes
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip))
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.setting.clip))
         if math.isfinite(norm):
             self.optimizer.step()
             self._average_in()
         return loss, int(count), norm, bool(due)
 
     def _average_in(self) -> None:
-        share = 1 - self.plan.staying(self.progress.steps)
+        share = 1 - decay(self.setting, self.state.steps)
         for name, parameter in self.model.named_parameters() if self.mean else ():
             self.mean[name].lerp_(parameter.detach(), share)
 
@@ -207,14 +207,14 @@ class _Run:
         self.model.load_state_dict(own, strict=False)
 
     def _record(self, loss: float, count: int, norm: float, seconds: float) -> StepRecord:
-        epoch, step = len(self.progress.curve) + 1, self.progress.now.steps
+        epoch, step = len(self.state.curve) + 1, self.state.now.steps
         mean = loss / max(1, count)
-        return StepRecord(epoch, step, self.steps, mean, norm, count, seconds, self.progress.steps)
+        return StepRecord(epoch, step, self.steps, mean, norm, count, seconds, self.state.steps)
 
     def outcome(self) -> Outcome:
         self.model.load_state_dict(self.best)
-        done = self.progress
-        return Outcome(self.model, done.diverged, done.best_valid, done.best_epoch, tuple(done.curve))
+        state = self.state
+        return Outcome(self.model, state.diverged, state.best_valid, state.best_epoch, tuple(state.curve))
 
     def _due(self) -> bool:
         """Whether this process finds that it is time for a checkpoint: the first one's clock decides for all."""
@@ -250,7 +250,7 @@ class _Run:
         }
         for rank, one in enumerate(self.world.gathered(own)):
             tensors |= prefixed(f"process{rank}", one)
-        return Checkpoint(tensors, {**self._identity(), "progress": dataclasses.asdict(self.progress)})
+        return Checkpoint(tensors, {**self._identity(), "state": dataclasses.asdict(self.state)})
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must agree in to be this run's: its plan, its data and its cells, as data."""
@@ -283,7 +283,7 @@ class _Run:
             ) from error
 
     def _take(self, checkpoint: Checkpoint) -> None:
-        self.progress = Progress.from_json(checkpoint.data["progress"])
+        self.state = RunState.from_json(checkpoint.data["state"])
         self.best = compartment("best", checkpoint.tensors)
         for part in (self.best, compartment("model", checkpoint.tensors)):
             self.model.load_state_dict(part)
@@ -293,7 +293,7 @@ class _Run:
         for key, tensor in compartment("adam", checkpoint.tensors).items():
             k, name = key.split(".")
             moments.setdefault(int(k), {})[name] = tensor
-        if len({frozenset(moment) for moment in moments.values()}) != min(1, self.progress.steps):
+        if len({frozenset(moment) for moment in moments.values()}) != min(1, self.state.steps):
             raise ValueError("moments of some parameters are missing")  # the optimizer would not notice
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         own = compartment(f"process{self.world.rank}", checkpoint.tensors)
@@ -307,10 +307,12 @@ def _dtype(model: torch.nn.Module) -> torch.dtype:
     return next((parameter.dtype for parameter in model.parameters()), torch.float32)
 
 
-def _optimizer(model: torch.nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    if plan.weight_decay:
-        return torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
-    return torch.optim.Adam(model.parameters(), lr=plan.learning_rate, fused=True)
+def _optimizer(model: torch.nn.Module, setting: Training) -> torch.optim.Optimizer:
+    if setting.weight_decay:
+        return torch.optim.AdamW(
+            model.parameters(), lr=setting.learning_rate, weight_decay=setting.weight_decay, fused=True
+        )
+    return torch.optim.Adam(model.parameters(), lr=setting.learning_rate, fused=True)
 
 
 def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

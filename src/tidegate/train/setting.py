@@ -1,111 +1,188 @@
-"""What every task's settings share: the recurrent layers, the optimizer, when to stop."""
+"""The recipe of a training: one dataclass per task says how a model is made and trained.
+
+A setting has one name, one default and one explanation. It is a flag of ``tidegate train``, an argument of the
+estimator, and a line of ``config.toml``. ``compare`` trains with the same settings.
+"""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import math
 import reprlib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
+from numbers import Real
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args, get_type_hints
 
 from tidegate.errors import InputError
+from tidegate.option import OPTIONS, Option
 
-Range = tuple[float, float]
-INFINITY = math.inf
+
+class Range(NamedTuple):
+    """The smallest and the largest value of a number, both allowed."""
+
+    low: float
+    high: float = math.inf
+
+
+class Level:
+    """Marks a list of probabilities, each between 0 and 1."""
+
+
+class Column:
+    """Marks the name of a column, or a list of them. No column serves two purposes."""
 
 
 @dataclass(kw_only=True)
-class Training:
-    """Settings that every task has."""
+class Model:
+    """The recurrent layers of a model."""
 
     cell: str = "lstm"
-    """The recurrent cell: a name of the zoo, or FILE.py:CLASS."""
-    hidden_size: int = 128
+    """The recurrent cell: a name from the zoo, or FILE.py:CLASS."""
+    hidden_size: Annotated[int, Range(1, 1 << 16)] = 128
     """Units of each recurrent layer."""
-    layers: int = 1
-    """Recurrent layers stacked on each other."""
-    dropout: float = 0.1
-    """Share of outputs zeroed between layers and before the head, in training."""
-    recurrent_dropout: float = 0.0
-    """Share of units that the recurrent matrices do not see, for a whole sequence."""
-    layer_norm: bool = False
-    """Normalise each product of the cell."""
-    batch_size: int = 32
-    """Sequences in a batch, over all processes together."""
-    learning_rate: float = 4e-3
-    """Of Adam, at the start."""
+    layers: Annotated[int, Range(1, 64)] = 1
+    """Number of stacked recurrent layers."""
+    dropout: Annotated[float, Range(0, 0.99)] = 0.1
+    """Probability of zeroing an output, between layers and before the head, during training."""
+
+
+def _field(option: Option) -> tuple[str, Any, Any]:
+    """The field that an option of a layer becomes."""
+    low = -math.inf if option.low is None else option.low
+    high = math.inf if option.high is None else option.high
+    kind = Annotated[option.setting, Range(low, high)] if math.isfinite(low) else option.setting
+    return option.name, kind, field(default=option.default)
+
+
+# Every option of a layer is a setting, too. Its declaration in tidegate.option is the only one.
+SETTING_OPTIONS = [option for option in OPTIONS.values() if option.setting is not None]
+Layers: Any = make_dataclass("Layers", map(_field, SETTING_OPTIONS), bases=(Model,), kw_only=True)
+
+
+@dataclass(kw_only=True)
+class Training(Layers):  # type: ignore[misc]  # made above, from the table of options
+    """The settings that every task has."""
+
+    batch_size: Annotated[int, Range(1, 1 << 20)] = 32
+    """Sequences in a batch, counted over all processes."""
+    learning_rate: Annotated[float, Range(1e-9, 100)] = 4e-3
+    """Initial learning rate of Adam."""
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
-    """How the rate falls: halved when validation stalls, along a cosine over all epochs, or not at all."""
-    warmup: int = 0
-    """Steps over which the rate rises from zero."""
-    weight_decay: float = 0.0
-    """Decoupled, as in AdamW."""
-    clip: float = 1.0
-    """The largest norm of a gradient."""
-    averaging: float = 0.0
-    """Of each step's running mean of the parameters, which is kept in their place, the share that stays; 0 for none."""
-    epochs: int = 30
-    """The cap on passes over the training data."""
-    patience: int = 5
-    """Stop after so many epochs without a better validation score."""
-    patience_rate: int = 2
-    """With --schedule plateau: halve the rate after so many."""
-    seed: int = 0
-    """Of the first parameters, of dropout and of the order of the data."""
+    """Learning rate schedule: halve it when validation stalls, follow a cosine over all epochs, or keep it constant."""
+    warmup: Annotated[int, Range(0)] = 0
+    """Steps over which the learning rate rises from zero."""
+    weight_decay: Annotated[float, Range(0, 10)] = 0.0
+    """Decoupled weight decay, as in AdamW."""
+    clip: Annotated[float, Range(1e-9)] = 1.0
+    """Largest norm of the gradient; larger gradients are scaled down to it."""
+    averaging: Annotated[float, Range(0, 0.99999)] = 0.0
+    """Decay of the moving average of weights used for validation and saving; 0 disables it."""
+    epochs: Annotated[int, Range(1)] = 30
+    """Largest number of passes over the training data."""
+    patience: Annotated[int, Range(1)] = 5
+    """Stop after this many epochs without a better validation score."""
+    patience_rate: Annotated[int, Range(1)] = 2
+    """With schedule="plateau": halve the learning rate after this many epochs without a better score."""
+    seed: Annotated[int, Range(0, 2**53)] = 0
+    """Seed for initial weights, dropout and the order of the data."""
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
-    """Of the parameters; with bfloat16 they are float32, and matrix products outside the layers half as wide."""
+    """Type of the weights; bfloat16 keeps float32 weights and runs matrix products outside the recurrent layers in
+    bfloat16."""
 
-    task: ClassVar[str] = ""
-    RANGES: ClassVar[Mapping[str, Range]] = {
-        "hidden_size": (1, 1 << 16),
-        "layers": (1, 64),
-        "dropout": (0, 0.99),
-        "recurrent_dropout": (0, 0.99),
-        "batch_size": (1, 1 << 20),
-        "learning_rate": (1e-9, 100),
-        "warmup": (0, INFINITY),
-        "weight_decay": (0, 10),
-        "clip": (1e-9, INFINITY),
-        "averaging": (0, 0.99999),
-        "epochs": (1, INFINITY),
-        "patience": (1, INFINITY),
-        "patience_rate": (1, INFINITY),
-        "seed": (0, 2**53),
-    }
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """All settings: those of the task alone first, then those of the model, then those of its training."""
-        return cls.own_names() + [field.name for field in fields(Training)]
-
-    @classmethod
-    def own_names(cls) -> list[str]:
-        """The settings of the task alone."""
-        every, shared = ([field.name for field in fields(kind)] for kind in (cls, Training))
-        return [name for name in every if name not in shared]
-
-    @classmethod
-    def ranges(cls) -> dict[str, Range]:
-        """The least and the largest value of each number, those of the base classes included."""
-        found: dict[str, Range] = {}
-        for kind in reversed(cls.__mro__):
-            found |= vars(kind).get("RANGES", {})
-        return found
-
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            InputError: a number out of its range.
-        """
-        for name, (low, high) in self.ranges().items():
-            value: Any = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                most = f" and at most {high:g}" if math.isfinite(high) else ""
-                said = reprlib.repr(value)
-                raise InputError("SETTING_RANGE", f"{flag(name)} is {said}", fix=f"give at least {low:g}{most}")
+    _task: ClassVar[str] = ""
 
 
-def flag(name: str) -> str:
-    """How a setting is written in the shell."""
-    return "--" + name.replace("_", "-")
+def task_of(setting: Training | type[Training]) -> str:
+    """The name of the task that settings belong to."""
+    return setting._task  # noqa: SLF001  estimators inherit settings, and must not show this among them
+
+
+def names(kind: type[Training]) -> list[str]:
+    """The names of all settings: the task's own, then the model's, then the training's."""
+    return [*own_names(kind), *(shared.name for shared in fields(Training))]
+
+
+def own_names(kind: type[Training]) -> list[str]:
+    """The names of the settings that only this task has."""
+    shared = {shared.name for shared in fields(Training)}
+    return [own.name for own in fields(kind) if own.name not in shared]
+
+
+@cache
+def marks(kind: type[Training], mark: type) -> Mapping[str, Any]:
+    """The settings marked as ``Range``, ``Level`` or ``Column``, with their marks.
+
+    A task that only changes a default keeps the mark of its base class.
+    """
+    marked: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if "__annotations__" not in vars(base):
+            continue
+        for name, hint in get_type_hints(base, include_extras=True).items():
+            marked.update((name, one) for one in get_args(hint)[1:] if isinstance(one, mark))
+    return marked
+
+
+@cache
+def descriptions(kind: type[Training]) -> Mapping[str, str]:
+    """The explanation of each setting: the text below it in its class, or that of the layer option."""
+    texts = {option.name: option.doc for option in SETTING_OPTIONS}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Model) and base is not Layers:
+            texts |= _texts_below_fields(base)
+    return texts
+
+
+def _texts_below_fields(kind: type) -> Iterator[tuple[str, str]]:
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(definition, ast.ClassDef)
+    for above, below in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name) and isinstance(below, ast.Expr):
+            yield above.target.id, " ".join(ast.literal_eval(below.value).split())
+
+
+def check(setting: Training) -> None:
+    """Check every number and every column name.
+
+    Raises:
+        InputError: a number is out of range, a level is no probability, or a column is named twice.
+    """
+    kind = type(setting)
+    for name, bounds in marks(kind, Range).items():
+        _check_number(name, getattr(setting, name), *bounds)
+    for name in marks(kind, Level):
+        wrong = [level for level in getattr(setting, name) if not (isinstance(level, float) and 0 < level < 1)]
+        if wrong:
+            raise InputError(
+                "SETTING_LEVEL", f"{name}= has {wrong[0]!r}", fix="use levels between 0 and 1, such as 0.1 and 0.9"
+            )
+    _check_columns(setting)
+
+
+def _check_number(name: str, value: Any, low: float, high: float) -> None:
+    given = f"{name}={reprlib.repr(value)}"
+    if value is None:
+        return
+    if not isinstance(value, Real):
+        raise InputError("SETTING_NUMBER", f"{given} is not a number", fix=f"use a number such as {low:g}")
+    if not low <= value <= high:
+        most = f" and at most {high:g}" if math.isfinite(high) else ""
+        raise InputError("SETTING_RANGE", f"{given} is out of range", fix=f"use at least {low:g}{most}")
+
+
+def _check_columns(setting: Training) -> None:
+    columns: dict[str, str] = {}
+    for name in marks(type(setting), Column):
+        value = getattr(setting, name)
+        for column in (value,) if isinstance(value, str) else value or ():
+            if column in columns:
+                raise InputError(
+                    "SETTING_COLUMN",
+                    f"{columns[column]}= and {name}= both name the column {column!r}",
+                    fix="name another column, or leave one of them out",
+                )
+            columns[column] = name

@@ -83,31 +83,6 @@ class Measure:
     count: int
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a task trains by default; the same for every cell.
-
-    Attributes:
-        parameters: the budget of trainable parameters that hidden sizes are solved for.
-        trials: learning rates that a comparison tries in each run; see ``compare.run``.
-        learning_rate: of Adam; halved when validation has not improved for ``patience_rate`` epochs.
-        dropout: on the outputs of the recurrent layer.
-        epochs: the cap.
-        patience: early stopping after so many epochs without a better validation score.
-        patience_rate: epochs without a better validation score before the rate is halved.
-        clip: the largest norm of a gradient.
-    """
-
-    parameters: int
-    trials: int = 2
-    learning_rate: float = 4e-3
-    dropout: float = 0.0
-    epochs: int = 100
-    patience: int = 10
-    patience_rate: int = 3
-    clip: float = 1.0
-
-
 class SequenceModel(torch.nn.Module):
     """Encoder, recurrent layer, dropout, linear head: the shape of every model that answers at each step.
 
@@ -133,13 +108,17 @@ class SequenceModel(torch.nn.Module):
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, outputs] and the state after the last valid step."""
         hidden, state = self.layer(self.encoder(batch.inputs), state, lengths=batch.lengths)
-        return self.head(self._dropped(hidden)), state
+        return self.head(dropped(self, hidden, self.dropout)), state
 
-    def _dropped(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Dropout in half of the time that torch's takes, which draws Bernoulli numbers one by one."""
-        if not (self.training and self.dropout):
-            return hidden
-        return hidden * torch.rand_like(hidden).ge_(self.dropout).div_(1 - self.dropout)
+
+def dropped(model: torch.nn.Module, values: torch.Tensor, rate: float) -> torch.Tensor:
+    """Dropout of values, if the model is in training.
+
+    It takes half the time of torch's dropout, which draws its Bernoulli numbers one by one.
+    """
+    if not (model.training and rate):
+        return values
+    return values * torch.rand_like(values).ge_(rate).div_(1 - rate)
 
 
 S = TypeVar("S", bound=Training)
@@ -177,7 +156,7 @@ class Task(ABC, Generic[S, E]):
 
     Args:
         source: the data.
-        setting: how they are read and modelled; ``standard()`` unless given.
+        setting: how they are read and modelled; the defaults unless given.
         encoding: of a trained model. Nothing is learnt from the data then, and all of them are the test split.
     """
 
@@ -188,10 +167,10 @@ class Task(ABC, Generic[S, E]):
     setting_type: ClassVar[type[Any]]  # the class of ``setting``
     encoding_type: ClassVar[type[Any]]  # the class of ``encoding``
     reads_folders: ClassVar[bool] = False
+    rates: ClassVar[int] = 1  # learning rates that a comparison tries in each run, unless told
     source: Source
     setting: S
     encoding: E
-    recipe: Recipe
     data: DataRecord
 
     @abstractmethod
@@ -211,8 +190,8 @@ class Task(ABC, Generic[S, E]):
 
         Args:
             data: the name of a bundled set, the path of a file, or a source read already.
-            setting: how the data are read and modelled; the standard ones unless given. The target of a bundled set
-                is used where the settings name none.
+            setting: how the data are read, modelled and learnt; the task's defaults unless given. The target of a
+                bundled set is used where the settings name none.
             encoding: of a trained model that the data are for.
             valid: a file of its own for validation, where the task reads such.
             test: the same for the test.
@@ -223,7 +202,7 @@ class Task(ABC, Generic[S, E]):
         address = data.address if isinstance(data, Source) else address_of(data)
         source = data if isinstance(data, Source) else locate(address, folders=cls.reads_folders)
         source = with_parts(source, valid=valid, test=test, folders=cls.reads_folders)
-        setting, bundled = setting or cls.standard(), bundled_at(address)
+        setting, bundled = setting or cls.setting_type(), bundled_at(address)
         if bundled and bundled.task != cls.name:
             raise InputError(
                 "BUNDLED_TASK",
@@ -234,22 +213,15 @@ class Task(ABC, Generic[S, E]):
             setting = replace(setting, target=bundled.target)
         return cls(source, setting, encoding)
 
-    @classmethod
-    def standard(cls) -> S:
-        """Settings where none are given, as in comparisons of cells; the defaults unless a task says otherwise."""
-        made: S = cls.setting_type()
-        return made
-
     def to_json(self) -> dict[str, Any]:
         """Plain data from which ``tasks.from_json`` makes the same task again, in another process too."""
         values = dataclasses.asdict(self.setting)
         setting = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         return {"task": self.name, "setting": setting, **self.source.to_json()}
 
-    def model(self, layer: MakeLayer, dropout: float | None = None) -> Any:
-        """A fresh model around recurrent layers that ``layer`` makes; ``dropout`` in place of the setting's."""
-        setting = self.setting if dropout is None else replace(self.setting, dropout=dropout)
-        return self.encoding.model(layer, setting)
+    def model(self, layer: MakeLayer) -> Any:
+        """A fresh model around recurrent layers that ``layer`` makes."""
+        return self.encoding.model(layer, self.setting)
 
     @abstractmethod
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
@@ -278,3 +250,14 @@ class Task(ABC, Generic[S, E]):
 
 
 AnyTask = Task[Any, Any]
+
+
+def doubled(model: torch.nn.Module) -> torch.nn.Module:
+    """The model in float64. It casts batches of float32 itself, so that no caller needs to know its precision."""
+    model.double().register_forward_pre_hook(_cast)
+    return model
+
+
+def _cast(model: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    del model
+    return tuple(one.to(torch.float64) if isinstance(one, Batch) else one for one in arguments)

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import tomli_w
 
 from tidegate.errors import InputError, did_you_mean
-from tidegate.train.setting import Training
+from tidegate.train.setting import Training, check, names, task_of
 
 S = TypeVar("S", bound=Training)
 
@@ -24,8 +24,10 @@ def to_toml(setting: Training) -> str:
         >>> to_toml(LanguageSetting(cell="gru")).splitlines()[:2]
         ['task = "language"', 'unit = "character"']
     """
-    values = {name: getattr(setting, name) for name in setting.names()}
-    return tomli_w.dumps({"task": setting.task, **{name: value for name, value in values.items() if value is not None}})
+    values = {name: getattr(setting, name) for name in names(type(setting))}
+    return tomli_w.dumps(
+        {"task": task_of(setting), **{name: value for name, value in values.items() if value is not None}}
+    )
 
 
 def from_toml(text: str, kind: type[S], name: str = "the configuration", base: S | None = None) -> S:
@@ -42,23 +44,23 @@ def from_toml(text: str, kind: type[S], name: str = "the configuration", base: S
             the settings of another task.
     """
     values = _read(text, name)
-    task = values.pop("task", kind.task)
-    if task != kind.task:
+    task = values.pop("task", task_of(kind))
+    if task != task_of(kind):
         said = reprlib.repr(task)
         raise InputError(
-            "TOML_TASK", f"{name} has settings of the task {said}, expected {kind.task!r}", fix="take another file"
+            "TOML_TASK", f"{name} has settings of the task {said}, expected {task_of(kind)!r}", fix="pass another file"
         )
-    hints, known = get_type_hints(kind), kind.names()
+    hints, known = get_type_hints(kind), names(kind)
     for key, value in values.items():
         if key not in known:
             raise InputError(
                 "TOML_KEY",
-                f"{name} sets {reprlib.repr(key)}, which {kind.task} does not have{did_you_mean(key, known)}",
+                f"{name} sets {reprlib.repr(key)}, which {task_of(kind)} does not have{did_you_mean(key, known)}",
                 fix="correct or remove it",
             )
         values[key] = _fitted(value, hints[key], key, name)
     setting = replace(base or kind(), **values)
-    setting.check()
+    check(setting)
     return setting
 
 

@@ -9,7 +9,6 @@ import torch
 
 from tidegate.train.task import Batch
 
-SPREAD = 8  # steps by which lengths in a training batch may differ more than they must
 CELLS = 1 << 16  # steps of a batch that is only scored, padding included
 
 
@@ -30,14 +29,6 @@ def padded(sequences: Sequence[torch.Tensor], targets: torch.Tensor) -> Sequence
         width = max(one.shape[1] for one in sequences)
         sequences = [torch.nn.functional.pad(one, (0, width - one.shape[1])) for one in sequences]
     return Sequences(torch.nn.utils.rnn.pad_sequence(list(sequences)), targets, lengths)
-
-
-def drawn(lengths: Sequence[int], size: int, order: torch.Generator) -> list[list[int]]:
-    """Rows in batches of similar length, both drawn anew."""
-    jitter = SPREAD * torch.rand(len(lengths), generator=order)
-    ranking = torch.argsort(torch.tensor(lengths) + jitter, stable=True).tolist()
-    groups = [ranking[at : at + size] for at in range(0, len(ranking), size)]
-    return [groups[turn] for turn in torch.randperm(len(groups), generator=order).tolist()]
 
 
 def in_order(lengths: Sequence[int], size: int) -> list[list[int]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from tidegate.train.task import dropped
+
 DEVIATION = 0.1  # of embeddings at first; at 1, rare units would stay noise
 
 
@@ -21,12 +23,12 @@ class UnitEmbedding(torch.nn.Module):
         super().__init__()
         self.table = torch.nn.Embedding(units, features)
         torch.nn.init.normal_(self.table.weight, std=DEVIATION)
-        self.hidden, self.dropout = hidden, torch.nn.Dropout(dropout)
+        self.hidden, self.dropout = hidden, dropout
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """[T, B] units, or [T, B, 1 + L] units each followed by its letters, to [T, B, features]."""
         units = inputs if inputs.dim() == 2 else inputs[..., 0]
         if self.training and self.hidden:
             units = units * (torch.rand(units.shape) >= self.hidden)
-        embedded: torch.Tensor = self.dropout(self.table(units))
+        embedded: torch.Tensor = dropped(self, self.table(units), self.dropout)
         return embedded

@@ -26,7 +26,7 @@ from tidegate.train.task import Encoding, MakeLayer
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 FRAMES = 40  # steps of the longest series, where --frame does not say
-VOTING = {"word": 2, "character": 4}  # units of the longest n-grams, where --ngrams does not say
+VOTING = {"word": 2, "character": 4}  # units of the longest n-grams, unless ngrams says
 WEIGHTS = {"word": 4.5, "character": 3.0}  # of their votes: at 1 they are learnt too slowly, at 8 by heart
 CLASSES = 256  # for which n-grams vote then: the more there are, the fewer rows has the table of votes
 SPELLING = 20  # letters of a word that are read

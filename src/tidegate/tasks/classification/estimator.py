@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,18 +17,19 @@ from tidegate.records import ScoreRecord
 from tidegate.tasks.classification.batch import in_order, padded
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.task import ClassificationTask, layout
-from tidegate.train.estimator import Estimator
+from tidegate.train.estimator import Answer, Estimator
 from tidegate.train.task import AnyTask
 
 ROWS = 256
+LONGEST = 60  # characters of a text that a line of the terminal shows
 
 
 class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], ClassificationSetting):
-    """A classifier of texts or of series.
+    """Classifies texts or series.
 
-    ``fit(X, y)`` takes a list of texts, an array [N, T] or [N, T, C], or a list of arrays [T] or [T, C], and
-    works in scikit-learn's searches and cross-validation; give ``test_share=0`` there, since they keep a test of
-    their own. ``fit(data)`` takes a file, a folder or the name of a bundled set.
+    ``fit(X, y)`` takes a list of texts, an array [N, T] or [N, T, C], or a list of arrays [T] or [T, C]. It works in
+    scikit-learn's searches and cross-validation; set ``test_share=0`` there, since they hold out test rows
+    themselves. ``fit(data)`` takes a file, a folder or the name of a bundled set.
 
     Attributes:
         classes_: the classes, in the order of the columns of ``predict_proba``.
@@ -35,16 +37,16 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
     Examples:
         >>> from tidegate.tasks import SequenceClassifier
         >>> names = ["anna", "hannah", "otto", "bob", "ada", "aha"] * 4
-        >>> found = SequenceClassifier(epochs=1, test_share=0).fit(names, [name[0] in "ao" for name in names])
-        >>> found.classes_.tolist(), found.predict(["ava"]).shape
+        >>> model = SequenceClassifier(epochs=1, test_share=0).fit(names, [name[0] in "ao" for name in names])
+        >>> model.classes_.tolist(), model.predict(["ava"]).shape
         ([False, True], (1,))
     """
 
-    kind = ClassificationTask
+    _task_class = ClassificationTask
 
-    def source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
+    def _source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
         if isinstance(data, (str, os.PathLike, Source)):
-            return super().source(data, y)
+            return super()._source(data, y)
         return in_memory(data, y)
 
     @property
@@ -62,37 +64,71 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         Raises:
             InputError: not fitted yet, or data that cannot be used.
         """
-        found: NDArray[Any] = self.classes_[self.predict_proba(data).argmax(1)]
-        return found
+        predicted: NDArray[Any] = self.classes_[self.predict_proba(data).argmax(1)]
+        return predicted
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
-        """The probability [N, classes] of each class.
+        """The probability of each class.
+
+        Args:
+            data: as ``fit`` takes it, without classes.
+
+        Returns:
+            [N, classes], the columns in the order of ``classes_``.
 
         Raises:
             InputError: not fitted yet, or data that cannot be used.
         """
         self._check_fitted()
-        sequences = [self.encoding_.reading.encode(item) for item in self.read(data).items]
-        groups = in_order([len(one) for one in sequences], ROWS)
-        found = np.zeros((len(sequences), len(self.encoding_.classes)))
-        with torch.inference_mode():
-            for rows in groups:
-                batch = padded([sequences[row] for row in rows], torch.zeros(len(rows), dtype=torch.int64))
-                found[rows] = self.model_(batch)[0].double().softmax(1).numpy()
-        return found
+        return self._probabilities(self._read(data))
 
-    def read(self, data: Any) -> Labelled:
-        """Sequences to predict; of a file only they are read, not their classes.
+    def answers(self, data: Any) -> Iterator[Answer]:
+        """The class of each sequence with its probability, as ``tidegate predict`` shows it.
+
+        Args:
+            data: as ``fit`` takes it, without classes.
 
         Raises:
-            InputError: data that cannot be used, or of another kind than those the model was trained on.
+            InputError: not fitted yet, or data that cannot be used.
         """
-        source = self.source(data, None)
+        self._check_fitted()
+        sequences, classes = self._read(data), self.classes_.tolist()
+        for item, chances in zip(sequences.items, self._probabilities(sequences), strict=True):
+            yield _answer(item if isinstance(item, str) else None, chances, classes)
+
+    def _probabilities(self, data: Labelled) -> NDArray[np.float64]:
+        sequences = [self.encoding_.reading.encode(item) for item in data.items]
+        chances = np.zeros((len(sequences), len(self.encoding_.classes)))
+        with torch.inference_mode():
+            for rows in in_order([len(one) for one in sequences], ROWS):
+                batch = padded([sequences[row] for row in rows], torch.zeros(len(rows), dtype=torch.int64))
+                chances[rows] = self.model_(batch)[0].double().softmax(1).numpy()
+        return chances
+
+    def _read(self, data: Any) -> Labelled:
+        """Sequences to classify; a file's classes are not read."""
+        source = self._source(data, None)
         if not isinstance(source, Source):
             source = locate(source, folders=True)
-        found = read_labelled(source, layout(self.setting(), labelled=False, classes=self.encoding_.classes))["train"]
-        self.encoding_.check(found, source.title)
-        return found
+        options = layout(self._current(), labelled=False, classes=self.encoding_.classes)
+        sequences = read_labelled(source, options)["train"]
+        self.encoding_.check(sequences, source.title)
+        return sequences
 
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:
         return super()._scores(task) if next(iter(task.batches("test")), None) else []
+
+
+def _answer(text: str | None, chances: NDArray[np.float64], classes: list[Any]) -> Answer:
+    best = int(chances.argmax())
+    probabilities = {str(name): round(float(chance), 6) for name, chance in zip(classes, chances, strict=True)}
+    first = {} if text is None else {"text": text}
+    record = {**first, "label": classes[best], "probability": probabilities[str(classes[best])]}
+    row = {**record, **{f"p({name})": chance for name, chance in probabilities.items()}}
+    shown = [str(classes[best]), f"{record['probability']:.3f}", *([_shortened(text)] if text else [])]
+    return Answer("\t".join(shown), [row], {**record, "probabilities": probabilities})
+
+
+def _shortened(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= LONGEST else words[: LONGEST - 3] + "..."

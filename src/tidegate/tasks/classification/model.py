@@ -8,7 +8,7 @@ import torch
 
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.vote import TextVotes
-from tidegate.train.task import Batch, MakeLayer
+from tidegate.train.task import Batch, MakeLayer, dropped
 
 
 class Classifier(torch.nn.Module):
@@ -51,7 +51,7 @@ class Classifier(torch.nn.Module):
             self.attention = torch.nn.Sequential(
                 torch.nn.Linear(width, width), torch.nn.Tanh(), torch.nn.Linear(width, 1, bias=False)
             )
-        self.dropout = torch.nn.Dropout(setting.dropout)
+        self.dropout = setting.dropout
         self.head = torch.nn.Linear(width, classes)
         self.votes = votes
         self.register_buffer("temperature", torch.ones(()))
@@ -63,7 +63,7 @@ class Classifier(torch.nn.Module):
         series = batch.inputs.is_floating_point()
         inputs = batch.inputs.to(self.head.weight.dtype) if series else batch.inputs
         hidden, _ = self.layer(self.encoder(inputs), lengths=batch.lengths)
-        logits = self.head(self.dropout(self._pooled(hidden, batch.lengths)))
+        logits = self.head(dropped(self, self._pooled(hidden, batch.lengths), self.dropout))
         if self.votes is not None:
             logits = logits + self.votes(batch.inputs, batch.lengths)
         return logits / self.temperature, None

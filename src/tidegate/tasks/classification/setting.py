@@ -1,55 +1,55 @@
-"""Settings of classifiers of texts and of series."""
+"""Settings of the task ``classification``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from tidegate.train.setting import INFINITY, Range, Training
+from tidegate.train.setting import Column, Range, Training
 
 
 @dataclass(kw_only=True)
 class ClassificationSetting(Training):
-    """Classes of texts or of series: one answer for each sequence."""
+    """Classify texts or series: one class for each sequence."""
 
-    text: str | None = None
-    """The column with the texts; found by its name unless given."""
-    label: str | None = None
-    """The column with the classes; found by its name unless given."""
+    text: Annotated[str | None, Column()] = None
+    """Column that holds the texts; found by its usual names unless given."""
+    label: Annotated[str | None, Column()] = None
+    """Column that holds the classes; found by its usual names unless given."""
     label_end: str | None = None
-    """The class ends before this, as before the colon of ENTY:animal."""
+    """Cut each class off before this text: with ":" the class of ENTY:animal is ENTY."""
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
-    """How text files are written."""
+    """Character encoding of text files."""
     flat: bool = False
-    """Read an array [N, H, W] value by value: H*W steps of one channel instead of H steps of W."""
-    frame: int = 0
-    """Steps of a series that are read together, as one step; 0 for so many that the longest has 40 such."""
+    """Read an array [N, H, W] value by value, as H*W steps of one channel, instead of as H steps of W channels."""
+    frame: Annotated[int, Range(0, 1 << 16)] = 0
+    """Steps of a series that are read together as one step; 0 chooses so that the longest series has 40 steps."""
     unit: Literal["auto", "character", "word"] = "auto"
-    """What a step of a text is; characters where texts are names, words elsewhere."""
-    vocabulary: int = 20_000
-    """The most frequent units that are told apart."""
-    longest: int = 400
-    """Steps of a text that are read; what follows is cut off."""
-    valid_share: float = 0.1
-    """Share of the data kept for validation, where it has no file of its own."""
-    test_share: float = 0.1
-    """Share of the data kept for the test, where it has no file of its own; 0 for none."""
-    split_seed: int = 0
-    """Of which rows are kept."""
-    embedding_size: int = 64
-    """Features by which a unit of a text enters the recurrent layers."""
-    ngrams: int = 0
-    """Units of the longest n-grams of a text that vote beside the layers, those of words with 3 to 6 letters in a
-    row; 1 for none, 0 for 2 words or 4 characters (none where there are more than 256 classes)."""
-    unit_dropout: float = 0.2
-    """Share of the units of a text that are hidden from the layers, in training."""
+    """What one step of a text is; auto chooses characters for names and words for everything else."""
+    vocabulary: Annotated[int, Range(1, 1 << 24)] = 20_000
+    """Number of different units to keep, the most frequent first."""
+    longest: Annotated[int, Range(1)] = 400
+    """Longest text in steps; the rest is cut off."""
+    valid_share: Annotated[float, Range(0.01, 0.4)] = 0.1
+    """Share of the data used for validation, unless it has a file of its own."""
+    test_share: Annotated[float, Range(0, 0.4)] = 0.1
+    """Share of the data used for the test, unless it has a file of its own; 0 for no test."""
+    split_seed: Annotated[int, Range(0, 2**53)] = 0
+    """Seed that decides which rows go to validation and test."""
+    embedding_size: Annotated[int, Range(1, 1 << 16)] = 64
+    """Width of the embedding of each unit of a text."""
+    ngrams: Annotated[int, Range(0, 16)] = 0
+    """Length of the longest n-grams that vote for the classes next to the recurrent layers; n-grams of words vote with
+    their groups of 3 to 6 letters. 1 switches the votes off; 0 means 2 words or 4 characters, and no votes where there
+    are more than 256 classes."""
+    unit_dropout: Annotated[float, Range(0, 0.99)] = 0.2
+    """Share of the units of a text that are hidden from the recurrent layers during training."""
     bidirectional: bool = True
-    """Read each sequence from its end, too; --no-bidirectional for not."""
+    """Read each sequence in both directions."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """How the outputs of all steps become one vector."""
     calibrate: bool = False
-    """Divide the logits by a temperature that fits the validation part best."""
+    """Fit a temperature for the logits on the validation part."""
     batch_size: int = 64
     learning_rate: float = 2e-3
     hidden_size: int = 128
@@ -57,15 +57,4 @@ class ClassificationSetting(Training):
     averaging: float = 0.99
     epochs: int = 60
 
-    task: ClassVar[str] = "classification"
-    RANGES: ClassVar[Mapping[str, Range]] = {
-        "frame": (0, 1 << 16),
-        "vocabulary": (1, 1 << 24),
-        "longest": (1, INFINITY),
-        "valid_share": (0.01, 0.4),
-        "test_share": (0, 0.4),
-        "split_seed": (0, 2**53),
-        "embedding_size": (1, 1 << 16),
-        "ngrams": (0, 16),
-        "unit_dropout": (0, 0.99),
-    }
+    _task: ClassVar[str] = "classification"

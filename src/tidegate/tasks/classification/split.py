@@ -114,7 +114,7 @@ def _check(source: Source, rows: Labelled) -> None:
         raise InputError(
             "CLASSIFICATION_CLASSES",
             f"{source.title} has {len(count)} different classes in {len(rows.items)} rows",
-            fix="name the column with the classes (--label), or end them early (--label-end)",
+            fix="name the column with the classes with label=, or cut them off with label_end=",
         )
 
 

@@ -14,15 +14,17 @@ from tidegate.data import Source
 from tidegate.data.labelled import Labelled, Layout, read_labelled
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.baseline import Part, Rival, majority, series_rivals, text_rivals
-from tidegate.tasks.classification.batch import Sequences, drawn, in_order, padded
+from tidegate.tasks.classification.batch import Sequences, in_order, padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
 from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, scored, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.split import described, parted, shared
-from tidegate.train.task import Measure, Recipe, Split, Task
+from tidegate.train.bucket import bucketed
+from tidegate.train.task import Measure, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
 SCORED = 256  # sequences of a batch that is only scored
+SPREAD = 8  # how much more the lengths in a training batch may differ than they must, in steps
 
 
 class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
@@ -71,7 +73,6 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
             for split, part in parts.items()
         }
         self.sequences = {split: [encoding.reading.encode(one) for one in part.items] for split, part in parts.items()}
-        self.recipe = _recipe(encoding, self.setting)
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
@@ -80,11 +81,6 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
             split=described(found, parts, self.setting),
             warnings=self._warnings(found, parts),
         )
-
-    @classmethod
-    def standard(cls) -> ClassificationSetting:
-        """Without n-grams, whose table would outweigh the cells to be compared."""
-        return ClassificationSetting(ngrams=1)
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Sequences]:
         """Sequences of similar length together; with ``order``, training batches are drawn."""
@@ -99,7 +95,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
             return in_order(lengths, SCORED)
         size = min(self.setting.batch_size, max(4, len(lengths) // 4))
         passes = math.ceil(STEPS / math.ceil(len(lengths) / size))
-        return [group for _ in range(passes) for group in drawn(lengths, size, order)]
+        return [group for _ in range(passes) for group in bucketed(torch.tensor(lengths), size, order, spread=SPREAD)]
 
     def measure(self, outputs: torch.Tensor, batch: Any) -> Measure:
         loss = cross_entropy(outputs.float(), batch.targets, reduction="sum")
@@ -172,7 +168,9 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
             lengths = [len(cut(text, reading.unit)) for part in parts.values() for text in part.items]
             long, empty = sum(n > reading.longest for n in lengths), lengths.count(0)
             if long:
-                warnings.append(f"{long} texts were cut off after {reading.longest} {reading.unit}s (--longest)")
+                warnings.append(
+                    f"{long} texts were cut off after {reading.longest} {reading.unit}s (longest={reading.longest})"
+                )
             if empty:
                 warnings.append(f"{empty} texts hold nothing to read; each counts as one unknown {reading.unit}")
         return (*warnings, *shared(parts))
@@ -182,18 +180,3 @@ def layout(setting: ClassificationSetting, **changes: Any) -> Layout:
     """How files are read under these settings."""
     names = ("text", "label", "label_end", "encoding", "flat")
     return Layout(**{**{name: getattr(setting, name) for name in names}, **changes})
-
-
-def _recipe(encoding: ClassificationEncoding, setting: ClassificationSetting) -> Recipe:
-    with torch.device("meta"):
-        encoder, _ = encoding.reading.encoder(setting)
-    fixed = sum(parameter.numel() for parameter in encoder.parameters())
-    return Recipe(
-        parameters=fixed + 70_000,
-        trials=1,
-        learning_rate=setting.learning_rate,
-        dropout=setting.dropout,
-        epochs=setting.epochs,
-        patience=setting.patience,
-        patience_rate=setting.patience_rate,
-    )

@@ -182,7 +182,7 @@ def _season(levels: Sequence[Values], setting: ForecastSetting, clock: Clock | N
         raise InputError(
             "SERIES_SEASON",
             f"the difference from the season before cannot be taken: {what}",
-            fix="give --season ROWS, or another --difference",
+            fix="set season= to the number of rows, or choose another difference=",
         )
     return period
 

@@ -12,7 +12,7 @@ from tidegate.errors import InputError
 from tidegate.tasks.forecast.grid import Grid, make_grid
 from tidegate.tasks.forecast.origin import answered, histories
 from tidegate.tasks.forecast.score import Forecasts
-from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.split import Span
 from tidegate.tasks.forecast.task import ForecastTask, read_for
 from tidegate.train.estimator import Estimator
@@ -36,7 +36,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
     Frames of pandas are data too: an index of dates, or one that has a name, is a column.
     """
 
-    kind = ForecastTask
+    _task_class = ForecastTask
 
     def predict(self, h: int | None = None, *, history: Any = None) -> pd.DataFrame:
         """How each series goes on behind its last row.
@@ -72,10 +72,10 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             InputError: not fitted yet, no data where this model was read from a folder, or data that cannot be used.
         """
         self._check_fitted()
-        if data is None and not hasattr(self, "_task"):
+        if data is None and not hasattr(self, "_fitted_task"):
             raise InputError("BACKTEST_DATA", "a model read from a folder has no test rows", fix="pass the data")
-        given = None if data is None else _source(self.source(data, None))
-        task = self._task if given is None else ForecastTask(given, self.setting(), self.encoding_)
+        given = None if data is None else _located(self._source(data, None))
+        task = self._fitted_task if given is None else ForecastTask(given, self._current(), self.encoding_)
         return self._frame(task.grid, task.forecasts(self.model_, "test", stride), truth=True)
 
     def plot(self, h: int | None = None, *, history: Any = None, held_out: bool = False) -> Figure:
@@ -113,17 +113,17 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             )
         return fan_figure(fans, self.encoding_.columns[0])
 
-    def source(self, data: Any, y: Any) -> Any:
+    def _source(self, data: Any, y: Any) -> Any:
         if y is None and isinstance(data, pd.Series):
             data = data.to_frame(self.target if data.name is None else str(data.name))
         if y is None and isinstance(data, pd.DataFrame):
             return Source("memory", "the frame", csv_of(data))
-        return super().source(data, y)
+        return super()._source(data, y)
 
     def _memory(self, task: Any) -> dict[str, Any]:
-        self._task: ForecastTask = task
+        self._fitted_task: ForecastTask = task
         panel, encoding = task.panel, task.encoding
-        return {"history": _tail(panel, self.setting(), self.context + encoding.reach + encoding.season)}
+        return {"history": _tail(panel, self._current(), self.context + encoding.reach + encoding.season)}
 
     def _steps(self, h: int | None) -> int:
         steps = self.horizon if h is None else h
@@ -133,18 +133,18 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             raise InputError(
                 "HORIZON",
                 f"this model answers {self.horizon} rows ahead, but {steps} were asked for",
-                fix=f"train it with --horizon {steps}, or with --strategy recursive",
+                fix=f"train it with horizon={steps}, or with strategy='recursive'",
             )
         return steps
 
     def _history(self, history: Any) -> Source:
         if history is None:
             return Source("memory", "the history of the model", self.memory_["history"].encode())
-        return _source(self.source(history, None))
+        return _located(self._source(history, None))
 
     def _outlook(self, source: Source, steps: int, *, held_out: int) -> tuple[Grid, Forecasts]:
         """The rows of a history, and one forecast for each series at its end."""
-        panel = read_for(source, self.setting(), self.encoding_, 1 + held_out)
+        panel = read_for(source, self._current(), self.encoding_, 1 + held_out)
         ends = [stop - future for stop, future in zip(panel.starts[1:], panel.future, strict=True)]
         spans = [
             Span(start, end - held_out, end - held_out, end) for start, end in zip(panel.starts, ends, strict=False)
@@ -161,7 +161,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 )
         origins = [np.array([span.second - 1]) for span in grid.spans]
         batches = histories(grid, origins, self.context, steps)
-        return grid, answered(self.model_, grid, batches, steps, self.setting().levels)
+        return grid, answered(self.model_, grid, batches, steps, forecast_levels(self._current()))
 
     def _frame(self, grid: Grid, forecasts: Forecasts, *, truth: bool) -> pd.DataFrame:
         steps = forecasts.quantiles.shape[1]
@@ -191,7 +191,7 @@ def _at(grid: Grid, forecasts: Forecasts, place: Any) -> Any:
     return np.array([grid.times[series][at] for series, at in zip(forecasts.series, place, strict=True)])
 
 
-def _source(data: Any) -> Source:
+def _located(data: Any) -> Source:
     return data if isinstance(data, Source) else locate(data)
 
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import torch
 
-from tidegate.tasks.forecast.setting import ForecastSetting
-from tidegate.train.task import Batch, MakeLayer, SequenceModel
+from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
+from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
 
 LADDER = tuple((step + 0.5) / 21 for step in range(21))  # equally likely quantiles, of which a sample path takes one
 PATHS, DRAWN = 200, 2000  # sample paths of a series at least, and of all series of a batch
@@ -45,7 +45,7 @@ class Base(Protocol):
 
 def trained_levels(setting: ForecastSetting) -> tuple[float, ...]:
     """The quantiles that the head answers: those asked for, or a ladder of which paths are drawn."""
-    return LADDER if setting.strategy == "recursive" and setting.quantiles else setting.levels
+    return LADDER if setting.strategy == "recursive" and setting.quantiles else forecast_levels(setting)
 
 
 class DirectModel(SequenceModel):
@@ -61,21 +61,21 @@ class DirectModel(SequenceModel):
     """
 
     def __init__(self, features: int, ahead: int, layer: MakeLayer, setting: ForecastSetting) -> None:
-        levels = len(setting.levels)
-        super().__init__(torch.nn.Identity(), features, layer, setting.dropout, setting.horizon * levels)
+        count = len(forecast_levels(setting))
+        super().__init__(torch.nn.Identity(), features, layer, setting.dropout, setting.horizon * count)
         self.horizon = setting.horizon
         _begin(self.head, setting)
         self.mix: torch.nn.Linear | None = None
         if ahead and setting.horizon > 1:
             self.mix = torch.nn.Linear(self.layer.output_size, LOCAL)
             self.local = torch.nn.Sequential(
-                torch.nn.Linear(LOCAL + ahead, LOCAL), torch.nn.Tanh(), torch.nn.Linear(LOCAL, levels)
+                torch.nn.Linear(LOCAL + ahead, LOCAL), torch.nn.Tanh(), torch.nn.Linear(LOCAL, count)
             )
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, steps, quantiles], or [1, ...] of the last row, and the state."""
         hidden, state = self.layer(self.encoder(batch.inputs), state, lengths=batch.lengths)
-        hidden = self._dropped(hidden[-1:] if isinstance(batch, Window) and batch.last else hidden)
+        hidden = dropped(self, hidden[-1:] if isinstance(batch, Window) and batch.last else hidden, self.dropout)
         outputs = self.head(hidden).unflatten(-1, (self.horizon, -1))
         if self.mix is not None:
             assert isinstance(batch, Window)
@@ -132,8 +132,8 @@ class RecursiveModel(SequenceModel):
 
         count = max(PATHS, DRAWN // len(batch.series))
         paths = self._normal(batch, self._rolled(batch, steps, count, draw))
-        levels = torch.tensor(self.setting.levels, dtype=paths.dtype)
-        return torch.quantile(paths, levels, dim=-1).movedim(0, -1)
+        wanted = torch.tensor(forecast_levels(self.setting), dtype=paths.dtype)
+        return torch.quantile(paths, wanted, dim=-1).movedim(0, -1)
 
     def _rolled(self, batch: Window, steps: int, paths: int, choose: Choose) -> torch.Tensor:
         """[steps, B, paths] levels of the target."""
@@ -142,7 +142,7 @@ class RecursiveModel(SequenceModel):
         ahead = batch.ahead.repeat_interleave(paths, 1)
         path = list(batch.levels[-max(2, self.reach + 1, self.setting.centre) :].repeat_interleave(paths, 1))
         for step in range(1, steps + 1):
-            answer = self.head(self._dropped(hidden)).sort(-1).values
+            answer = self.head(dropped(self, hidden, self.dropout)).sort(-1).values
             window = torch.stack(path[-self.reach - 1 :])
             base = self.base(window, torch.tensor(len(window) - 1), 1)[0]
             path.append(base + self.change[0] * choose(answer))
@@ -168,10 +168,10 @@ class RecursiveModel(SequenceModel):
 def _begin(head: torch.nn.Linear, setting: ForecastSetting) -> None:
     """Where a good forecast is given, begin as it, with normal errors; elsewhere random answers train faster."""
     if setting.difference == "linear":
-        levels = torch.tensor(trained_levels(setting), dtype=head.bias.dtype)
-        spread = torch.distributions.Normal(0.0, 1.0).icdf(levels)
+        trained = torch.tensor(trained_levels(setting), dtype=head.bias.dtype)
+        spread = torch.distributions.Normal(0.0, 1.0).icdf(trained)
         torch.nn.init.zeros_(head.weight)
-        head.bias.data.copy_(spread.repeat(len(head.bias) // len(levels)))
+        head.bias.data.copy_(spread.repeat(len(head.bias) // len(trained)))
 
 
 def _median(answer: torch.Tensor) -> torch.Tensor:

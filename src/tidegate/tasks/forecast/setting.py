@@ -1,83 +1,52 @@
-"""Settings of forecasts."""
+"""Settings of the task ``forecast``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from tidegate.errors import InputError
-from tidegate.train.setting import INFINITY, Range, Training
+from tidegate.train.setting import Column, Level, Range, Training
 
 
 @dataclass(kw_only=True)
 class ForecastSetting(Training):
-    """A forecast of one column of a table, for one series or many below each other."""
+    """Forecast one column of a table, for one series or for many in the same table."""
 
-    target: str | None = None
-    """The column to forecast."""
-    series: str | None = None
-    """The column that names the series of each row, where a table holds several."""
-    time: str | None = None
-    """The column that says when, in dates or numbers: it is checked, and the cycles of a calendar become inputs."""
-    known: tuple[str, ...] = ()
-    """Columns known ahead, such as prices or holidays. All other numbers are inputs known up to the present row."""
-    horizon: int = 1
-    """How many rows ahead to forecast."""
+    target: Annotated[str | None, Column()] = None
+    """Column to forecast."""
+    series: Annotated[str | None, Column()] = None
+    """Column that names the series of each row, where a table holds several."""
+    time: Annotated[str | None, Column()] = None
+    """Column of dates or numbers that orders the rows. It is checked, and dates add calendar cycles as inputs."""
+    known: Annotated[tuple[str, ...], Column()] = ()
+    """Columns known ahead of time, such as prices or holidays. Every other number is known up to the present row."""
+    horizon: Annotated[int, Range(1, 1 << 16)] = 1
+    """Number of rows to forecast."""
     strategy: Literal["recursive", "direct"] = "recursive"
-    """recursive answers one row, reads its own answer, and so on; direct answers all rows ahead at once."""
-    quantiles: tuple[float, ...] = ()
-    """Levels between 0 and 1 to forecast beside the median, such as 0.1 0.9."""
+    """recursive forecasts one row, reads its own answer, and goes on; direct forecasts all rows at once."""
+    quantiles: Annotated[tuple[float, ...], Level()] = ()
+    """Levels between 0 and 1 to forecast in addition to the median, such as 0.1 0.9."""
     difference: Literal["last", "season", "linear", "none"] = "last"
-    """Forecast the change from the last value, from the value a season before, or from a linear autoregression, or
-    the value itself."""
-    centre: int = 0
-    """Read the target less the mean of so many last rows, so that a series may leave the range of its training rows;
-    0 reads it as it is."""
-    season: int | None = None
-    """Rows in a season, 1 for none; found in the training rows unless given."""
-    window: int = 64
+    """What the network corrects: the last value, the value one season earlier, a linear autoregression, or nothing."""
+    centre: Annotated[int, Range(0)] = 0
+    """Read the target relative to the mean of this many last rows, so that a series may leave the range it had in
+    training; 0 reads it as it is."""
+    season: Annotated[int | None, Range(1)] = None
+    """Rows in a season, 1 for none; estimated from the training rows unless given."""
+    window: Annotated[int, Range(8)] = 64
     """Rows of a training sequence."""
-    context: int = 256
-    """The most rows of history that a forecast needs."""
-    valid_share: float = 0.15
-    """Share of each series for validation, before the rows for the test."""
-    test_share: float = 0.15
-    """Share of each series for the test, at its end."""
+    context: Annotated[int, Range(8)] = 256
+    """Largest number of past rows that a forecast reads."""
+    valid_share: Annotated[float, Range(0.01, 0.49)] = 0.15
+    """Share of each series used for validation, right before the test rows."""
+    test_share: Annotated[float, Range(0.01, 0.49)] = 0.15
+    """Share of each series used for the test, at its end."""
     hidden_size: int = 32
     dropout: float = 0.0
 
-    task: ClassVar[str] = "forecast"
-    RANGES: ClassVar[Mapping[str, Range]] = {
-        "horizon": (1, 1 << 16),
-        "season": (1, INFINITY),
-        "centre": (0, INFINITY),
-        "window": (8, INFINITY),
-        "context": (8, INFINITY),
-        "valid_share": (0.01, 0.49),
-        "test_share": (0.01, 0.49),
-    }
+    _task: ClassVar[str] = "forecast"
 
-    @property
-    def levels(self) -> tuple[float, ...]:
-        """The quantiles to forecast, in order, the median among them."""
-        return tuple(sorted({0.5, *self.quantiles}))
 
-    def check(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            InputError: a number out of its range, a quantile that is none, a column named twice.
-        """
-        super().check()
-        wrong = [level for level in self.quantiles if not (isinstance(level, float) and 0 < level < 1)]
-        if wrong:
-            raise InputError(
-                "SETTING_QUANTILE", f"--quantiles has {wrong[0]!r}", fix="give levels between 0 and 1, such as 0.1 0.9"
-            )
-        named = [name for name in (self.target, self.series, self.time, *self.known) if name is not None]
-        twice = next((name for name in named if named.count(name) > 1), None)
-        if twice is not None:
-            raise InputError(
-                "SETTING_COLUMN", f"the column {twice!r} is named for two purposes", fix="name another column"
-            )
+def forecast_levels(setting: ForecastSetting) -> tuple[float, ...]:
+    """The quantiles to forecast in ascending order, the median among them."""
+    return tuple(sorted({0.5, *setting.quantiles}))

@@ -56,7 +56,7 @@ def in_time(panel: Panel, setting: ForecastSetting) -> list[Span]:
     """
     parts = panel.parts if panel.parts is not None else np.zeros(len(panel.values), int)
     if 1 in parts and 2 not in parts:
-        raise InputError("SPLIT", "there is a file for validation, but none for the test", fix="give --test FILE too")
+        raise InputError("SPLIT", "there is a file for validation, but none for the test", fix="pass test=, too")
     spans = []
     for start, end, name in _series(panel):
         own = parts[start:end]
@@ -71,7 +71,7 @@ def in_time(panel: Panel, setting: ForecastSetting) -> list[Span]:
                 raise InputError(
                     "SPLIT_SHORT",
                     f"{of} has {rows} rows for {what}, but forecasts of {setting.horizon} rows need {needed}",
-                    fix="give a longer series, or a smaller --horizon",
+                    fix="use a longer series, or a smaller horizon=",
                 )
         spans.append(Span(start, start + first, start + second, end))
     return spans

@@ -17,9 +17,9 @@ from tidegate.tasks.forecast.grid import Values, make_grid
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
 from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
 from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantile_scores
-from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.split import Span, all_test, in_time, least_rows
-from tidegate.train.task import Batch, Measure, Recipe, Split, Task
+from tidegate.train.task import Batch, Measure, Split, Task
 
 DRAWN = 100_000  # steps ahead of all origins for which sample paths are drawn to score quantiles
 VALIDATED = 512  # origins at which a recursive model is validated; each costs a whole context
@@ -53,8 +53,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     name = "forecast"
     metric = "MAE/sd"
     unit = "standard deviations of the training target"
-    recipe = Recipe(parameters=10_000)
-
+    rates = 2
     setting_type = ForecastSetting
     encoding_type = ForecastEncoding
 
@@ -122,7 +121,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         others = {naive.name: self.score_values(self.naive_forecasts(naive, forecasts)) for naive in self.naive()}
         for name, value in own.items():
             beside = {other: found[name] for other, found in others.items() if name in found}
-            records.append(ScoreRecord(*_titled(name, value, self.setting.levels), beside))
+            records.append(ScoreRecord(*_titled(name, value, forecast_levels(self.setting)), beside))
         return records
 
     @property
@@ -154,7 +153,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             batches = histories(self.grid, origins, context, self.horizon)
         else:
             batches = segments(self.grid, bounds, context, self.horizon)
-        return answered(model, self.grid, batches, self.horizon, self.setting.levels)
+        return answered(model, self.grid, batches, self.horizon, forecast_levels(self.setting))
 
     def naive(self) -> list[Naive]:
         """The baselines; those that are fitted only where there are training rows."""
@@ -238,7 +237,9 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     def _left_out(self) -> tuple[str, ...]:
         if not self.fitted or self.setting.strategy == "direct" or self.horizon == 1:
             return ()
-        return ("recursive forecasts read the target and columns known ahead alone; --strategy direct reads all",)
+        return (
+            "recursive forecasts read only the target and the columns known ahead; strategy='direct' reads all columns",
+        )
 
     def _copies(self) -> tuple[str, ...]:
         if not self.fitted:

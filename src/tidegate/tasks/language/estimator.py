@@ -34,7 +34,7 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         ' comes'
     """
 
-    kind = LanguageTask
+    _task_class = LanguageTask
 
     def fit(self, data: Any = None, y: Any = None, *, text: str | None = None, **options: Any) -> Self:
         """Train on a text.
@@ -60,7 +60,7 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         """
         return super().evaluate(data if text is None else _either(data, text), y)
 
-    def source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
+    def _source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
         """Where ``tasks.load`` shall read.
 
         Raises:
@@ -68,7 +68,7 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         """
         if isinstance(data, str) and ("\n" in data or len(data) > 1000):
             raise InputError("FIT_TEXT", f"data is a text of {len(data):,} characters", fix="pass it as text=...")
-        return super().source(data, y)
+        return super()._source(data, y)
 
     def generate(
         self,

@@ -33,7 +33,7 @@ def opening(encoding: LanguageEncoding, prompt: str) -> torch.Tensor:
         raise InputError(
             "PROMPT_UNKNOWN",
             f"the prompt has {prompt[place]!r} at position {place}, which is not in the text that the model learnt",
-            fix="leave it out, or train a model with --unit piece",
+            fix="leave it out, or train a model with unit='piece'",
         )
     return torch.cat([torch.tensor([encoding.start]), symbols])
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import linear
 
 from tidegate.tasks.language.setting import LanguageSetting
-from tidegate.train.task import Batch, MakeLayer, SequenceModel
+from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
 
 
 class SymbolModel(SequenceModel):
@@ -43,7 +43,7 @@ class SymbolModel(SequenceModel):
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Logits, and the state after the last valid step."""
         hidden, state = self.layer(self.encoder(batch.inputs), state, lengths=batch.lengths)
-        return self.logits(self._dropped(hidden)), state
+        return self.logits(dropped(self, hidden, self.dropout)), state
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[..., vocabulary] from the outputs of the recurrent layers [..., width]."""

@@ -1,43 +1,36 @@
-"""Settings of language models."""
+"""Settings of the task ``language``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from tidegate.train.setting import INFINITY, Range, Training
+from tidegate.train.setting import Range, Training
 
 
 @dataclass(kw_only=True)
 class LanguageSetting(Training):
-    """A language model: the next symbol of a text."""
+    """Model a language: predict the next symbol of a text."""
 
     unit: Literal["character", "piece"] = "character"
-    """What a symbol is: a character, or a piece of a word, found by merging frequent pairs of the training text."""
-    pieces: int = 1000
-    """With --unit piece: how many there are at most, 256 of them single bytes."""
-    embedding_size: int = 64
-    """Features by which a symbol enters the recurrent layers."""
+    """What a symbol is: a character, or a piece of a word found by byte-pair encoding of the training text."""
+    pieces: Annotated[int, Range(300, 100_000)] = 1000
+    """With unit="piece": largest number of pieces; 256 of them are single bytes."""
+    embedding_size: Annotated[int, Range(1, 1 << 16)] = 64
+    """Width of the embedding of each symbol."""
     tied: bool = False
-    """The output matrix is the embedding's."""
-    window: int = 64
-    """Steps through which gradients flow back; the state itself is carried on without end."""
-    epoch_size: int | None = None
-    """Symbols learnt from in an epoch, at places drawn anew; unless given the whole text, a short one several times."""
-    scored_size: int | None = None
-    """Symbols scored at most in validation and in the test; unless given all."""
+    """Use the embedding matrix as the output matrix, too."""
+    window: Annotated[int, Range(1, 100_000)] = 64
+    """Steps through which gradients flow back; the state is carried on from window to window."""
+    epoch_size: Annotated[int | None, Range(1)] = None
+    """Symbols in an epoch, taken from passages drawn anew each time. Unless given, an epoch is the whole text, and
+    several passes over a short one."""
+    scored_size: Annotated[int | None, Range(1)] = None
+    """Largest number of symbols scored in validation and in the test; all of them unless given."""
     hidden_size: int = 256
     dropout: float = 0.3
     learning_rate: float = 4e-3
     schedule: Literal["plateau", "cosine", "constant"] = "cosine"
     epochs: int = 12
 
-    task: ClassVar[str] = "language"
-    RANGES: ClassVar[Mapping[str, Range]] = {
-        "pieces": (300, 100_000),
-        "embedding_size": (1, 1 << 16),
-        "window": (1, 100_000),
-        "epoch_size": (1, INFINITY),
-        "scored_size": (1, INFINITY),
-    }
+    _task: ClassVar[str] = "language"

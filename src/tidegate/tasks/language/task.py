@@ -17,7 +17,7 @@ from tidegate.tasks.language.ngram import ngram, strongest, uniform
 from tidegate.tasks.language.passage import Window, drawn, whole, windows
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.unit import UNKNOWN
-from tidegate.train.task import Measure, Recipe, Split, Task
+from tidegate.train.task import Measure, Split, Task
 
 CHARACTERS = 1000
 STREAMS, STEPS = 32, 64  # in scoring; neither changes what is scored, and 32 streams are quick
@@ -40,7 +40,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
 
     Args:
         source: UTF-8 text of at least 1,000 characters; validation and test may have files of their own.
-        setting: unless given, those of ``standard``.
+        setting: how the text is read and modelled; the defaults unless given.
 
     Shapes:
         inputs: [T, B] int64 symbols; targets [T, B] the symbols one step later.
@@ -62,7 +62,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         setting: LanguageSetting | None = None,
         encoding: LanguageEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or self.standard()
+        self.source, self.setting = source, setting or LanguageSetting()
         texts = _cut(source) if encoding is None else _all_test(source)
         self.encoding = encoding or LanguageEncoding.learn(texts["train"], self.setting)
         parts = {split: self.encoding.encode(texts[split]) for split in SPLITS}
@@ -70,13 +70,6 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         self.bounds = self._bounds(parts)
         self._check_bounds(parts)
         self.characters = {split: self._characters(split) for split in SPLITS}
-        self.recipe = Recipe(
-            parameters=80_000 + self.encoding.vocabulary * (self.setting.embedding_size + 129),
-            trials=1,
-            learning_rate=8e-3,
-            epochs=30,
-            patience=5,
-        )
         characters = sum(map(len, texts.values()))
         self.data = DataRecord(
             name=source.title,
@@ -86,13 +79,6 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
             licence=source.licence,
             split=self._split(),
             warnings=self._warnings(texts),
-        )
-
-    @classmethod
-    def standard(cls) -> LanguageSetting:
-        """Small and quick, for comparisons of cells: a few seconds an epoch on two cores."""
-        return LanguageSetting(
-            embedding_size=32, window=64, batch_size=16, epoch_size=131_072, scored_size=100_000, learning_rate=8e-3
         )
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Window]:

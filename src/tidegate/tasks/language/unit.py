@@ -112,7 +112,7 @@ class Pieces(Unit):
             learn_pieces(
                 _sentences(text),
                 pieces,
-                "give another number with --pieces, or take --unit character",
+                "change pieces=, or choose unit='character'",
                 model_type="bpe",
                 byte_fallback=True,
                 character_coverage=0.9995,

@@ -16,6 +16,7 @@ from tidegate.storage import replace_file
 from tidegate.tasks.music.setting import MusicSetting
 from tidegate.tasks.music.task import MusicTask
 from tidegate.train.estimator import Estimator
+from tidegate.train.setting import Range, marks
 from tidegate.train.task import Batch
 
 BOUND = 40.0  # a logit at which a key is certain
@@ -32,7 +33,7 @@ class Composer(Estimator[MusicSetting], MusicSetting):
         3
     """
 
-    kind = MusicTask
+    _task_class = MusicTask
 
     def compose(
         self,
@@ -96,7 +97,7 @@ class Composer(Estimator[MusicSetting], MusicSetting):
         """
         self._check_fitted()
         grid = steps_per_quarter or self.encoding_.steps_per_quarter
-        _check(tempo=(tempo, *TEMPOS), steps_per_quarter=(grid, *self.ranges()["steps_per_quarter"]))
+        _check(tempo=(tempo, *TEMPOS), steps_per_quarter=(grid, *marks(MusicSetting, Range)["steps_per_quarter"]))
         replace_file(Path(path), to_midi(roll, steps_per_quarter=grid, tempo=tempo))
 
     def _opening(self, random: torch.Generator) -> Roll:
@@ -142,5 +143,4 @@ def _check(**numbers: tuple[float, float, float]) -> None:
     for name, (value, low, high) in numbers.items():
         if not low <= value <= high:
             most = f" and at most {high:g}" if math.isfinite(high) else ""
-            flag = "--" + name.replace("_", "-")
-            raise InputError("COMPOSE_RANGE", f"{flag} is {value}", fix=f"give at least {low:g}{most}")
+            raise InputError("COMPOSE_RANGE", f"{name}={value} is out of range", fix=f"use at least {low:g}{most}")

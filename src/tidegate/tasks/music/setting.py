@@ -1,24 +1,23 @@
-"""Settings of models of polyphonic music."""
+"""Settings of the task ``music``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from tidegate.train.setting import INFINITY, Range, Training
+from tidegate.train.setting import Range, Training
 
 
 @dataclass(kw_only=True)
 class MusicSetting(Training):
-    """Polyphonic music: which keys sound at the next step."""
+    """Model polyphonic music: predict which keys sound at the next step."""
 
-    steps_per_quarter: int | None = None
-    """Steps of the grid in a quarter note; 4 for MIDI files and 1 for piano rolls, unless given."""
-    split_seed: int = 0
-    """Of the split by pieces, where the data have none of their own."""
-    window: int = 200
-    """Steps through which gradients flow back; the state of a longer piece is carried on."""
+    steps_per_quarter: Annotated[int | None, Range(1, 48)] = None
+    """Steps of the grid in a quarter note; 4 for MIDI files and 1 for piano rolls unless given."""
+    split_seed: Annotated[int, Range(0, 2**53)] = 0
+    """Seed of the split into pieces, where the data have no split of their own."""
+    window: Annotated[int, Range(1)] = 200
+    """Steps through which gradients flow back; the state is carried on through a longer piece."""
     hidden_size: int = 300
     dropout: float = 0.5
     recurrent_dropout: float = 0.5
@@ -28,9 +27,4 @@ class MusicSetting(Training):
     patience: int = 12
     patience_rate: int = 4
 
-    task: ClassVar[str] = "music"
-    RANGES: ClassVar[Mapping[str, Range]] = {
-        "steps_per_quarter": (1, 48),
-        "split_seed": (0, 2**53),
-        "window": (1, INFINITY),
-    }
+    _task: ClassVar[str] = "music"

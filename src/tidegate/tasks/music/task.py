@@ -14,10 +14,11 @@ from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passage
 from tidegate.records import BaselineRecord, DataRecord
 from tidegate.tasks.music.keywise import Keywise, keywise
 from tidegate.tasks.music.setting import MusicSetting
-from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
+from tidegate.train.bucket import bucketed
+from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, SequenceModel, Split, Task
 
 LONGEST = 1 << 30  # steps of a chunk that is never full
-SPREAD = 8  # steps of length by which pieces of one training batch may differ more than they must
+SPREAD = 8  # how much more the lengths in a training batch may differ than they must, in steps
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,6 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
     name = "music"
     metric = "NLL"
     unit = "nats per step"
-    recipe = Recipe(parameters=85_000, learning_rate=1.2e-2, dropout=0.1, epochs=60, patience=8)
-
     setting_type = MusicSetting
     encoding_type = MusicEncoding
     reads_folders = True
@@ -114,14 +113,9 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
         """Batches of pieces of similar length; with ``order``, both are shuffled."""
         pieces = self.pieces[split]
         lengths = torch.tensor([len(piece) for piece in pieces])
-        jitter = torch.zeros(len(pieces)) if order is None else SPREAD * torch.rand(len(pieces), generator=order)
-        ranking = torch.argsort(lengths + jitter, stable=True).tolist()
-        size = self.setting.batch_size
-        groups = [ranking[at : at + size] for at in range(0, len(ranking), size)]
-        turns = range(len(groups)) if order is None else torch.randperm(len(groups), generator=order).tolist()
         window = self.setting.window if split == "train" else LONGEST
-        for turn in turns:
-            yield from _chunks([pieces[index] for index in groups[turn]], window)
+        for group in bucketed(lengths, self.setting.batch_size, order, spread=SPREAD):
+            yield from _chunks([pieces[index] for index in group], window)
 
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
         terms = binary_cross_entropy_with_logits(outputs, batch.targets, reduction="none").sum(-1)  # [T, B]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tidegate.data import BUNDLED, SUFFIXES, locate, read_sound, resample
+from tidegate.data import BUNDLED, SUFFIXES, audio, locate, read_sound
 from tidegate.errors import InputError
 from tidegate.tasks.speech.decode import Hypothesis, align, beam_search, best_path
 from tidegate.tasks.speech.setting import SpeechSetting
@@ -60,7 +60,7 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
         'words'
     """
 
-    kind = SpeechTask
+    _task_class = SpeechTask
 
     def transcribe(
         self,
@@ -69,7 +69,7 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
         rate: int | None = None,
         beam: int = 1,
         best: int = 1,
-        resampled: bool = False,
+        resample: bool = False,
     ) -> Iterator[Transcript]:
         """Write down what is said.
 
@@ -78,7 +78,7 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
             rate: samples per second of arrays.
             beam: prefixes that a beam search keeps; with 1 the best path is taken.
             best: how many hypotheses to tell; more than one need a beam as wide.
-            resampled: whether recordings of another rate than the model's are resampled; else they are refused.
+            resample: whether to resample recordings of another rate than the model's; otherwise they are refused.
 
         Raises:
             InputError: not fitted yet, or a recording that cannot be used.
@@ -89,17 +89,17 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
         if isinstance(recordings, (str, os.PathLike)) or getattr(recordings, "ndim", 0) == 1:
             recordings = [recordings]
         for name, samples, own in _sounds(recordings, rate):
-            yield self._transcript(name, self._frames(name, samples, own, resampled=resampled), beam, best)
+            yield self._transcript(name, self._frames(name, samples, own, resample=resample), beam, best)
 
-    def _frames(self, name: str, samples: Any, rate: int, *, resampled: bool) -> torch.Tensor:
+    def _frames(self, name: str, samples: Any, rate: int, *, resample: bool) -> torch.Tensor:
         bank = self.encoding_.filterbank
-        if rate != bank.rate and not resampled:
+        if rate != bank.rate and not resample:
             raise InputError(
                 "AUDIO_RATE",
                 f"{name} has {rate:,} samples per second, but the model was trained on {bank.rate:,}",
-                fix="resample it: --resample (resampled=True in Python)",
+                fix="resample it with resample=True",
             )
-        sound = samples if rate == bank.rate else resample(samples, rate, bank.rate)
+        sound = samples if rate == bank.rate else audio.resample(samples, rate, bank.rate)
         if not bank.count(len(sound)):
             least = 1000 * bank.window / bank.rate
             raise InputError(

@@ -55,15 +55,15 @@ class Filterbank:
             raise InputError(
                 "BANDS_RANGE",
                 f"the bands must lie between 0 and {self.rate / 2:g} Hz, came {self.low:g} to {self.high:g}",
-                fix="correct --low-hz and --high-hz",
+                fix="correct low_hz= and high_hz=",
             )
         if self.hop < 1 or self.window < 2:
-            raise InputError("WINDOW", f"a window of {self.window} samples is too short", fix="raise --window-ms")
+            raise InputError("WINDOW", f"a window of {self.window} samples is too short", fix="raise window_ms=")
         if (np.diff(self.edges) < 1).any():
             raise InputError(
                 "BANDS_NARROW",
                 f"{self.bands} bands are too narrow for a window of {self.window} samples: two edges fall on one bin",
-                fix="give fewer --bands, or a longer --window-ms",
+                fix="use fewer bands=, or a longer window_ms=",
             )
 
     @classmethod

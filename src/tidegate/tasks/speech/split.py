@@ -46,7 +46,7 @@ def _held_out(recordings: list[Recording], speaker: str) -> list[Recording]:
     known = sorted({one.speaker for one in recordings} - {""})
     if speaker not in known:
         came = f"the speakers are {', '.join(known)[:200]}" if known else "the data do not say who speaks"
-        raise InputError("SPEECH_SPEAKER", f"there is no speaker {speaker!r}: {came}", fix="correct --hold-out")
+        raise InputError("SPEECH_SPEAKER", f"there is no speaker {speaker!r}: {came}", fix="correct hold_out=")
     return [replace(one, split="test" if one.speaker == speaker else "") for one in recordings]
 
 

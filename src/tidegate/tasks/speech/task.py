@@ -21,7 +21,8 @@ from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.split import Parts, shared_sounds, split
 from tidegate.tasks.speech.template import nearest
 from tidegate.tasks.speech.utterance import Utterance, joined
-from tidegate.train.task import Batch, Measure, Recipe, Split, Task
+from tidegate.train.bucket import bucketed
+from tidegate.train.task import Batch, Measure, Split, Task
 
 SPREAD = 8  # steps of length by which recordings of one training batch may differ more than they must
 JOINED_SEED = 1  # of the strings of recordings that validate and test
@@ -68,7 +69,6 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     name = "speech"
     metric = "symbol error rate"
     unit = "edits per symbol of the transcripts"
-    recipe = Recipe(parameters=100_000, trials=1, dropout=0.3, epochs=30, patience=8)
     setting_type = SpeechSetting
     encoding_type = SpeechEncoding
     reads_folders = True
@@ -122,7 +122,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
                 "SPEECH_LENGTH",
                 f"all {len(part)} recordings of the part {name!r} are too short or too long, the first is "
                 f"{part[0].name} with {seconds[part[0].name]:.3f} s",
-                fix="correct --window-ms or --longest, or pass other recordings",
+                fix="correct window_ms= or longest=, or pass other recordings",
             )
         spectra = (torch.from_numpy(one.sound) if corpus.spectra else bank(one.sound) for one in kept)
         texts = (clean(one.text, keep_case=self.setting.keep_case) for one in kept)
@@ -137,7 +137,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
                 "SPEECH_FIT",
                 f"no training recording has as many steps as its transcript has symbols, e.g. "
                 f"{self.utterances['train'][0].text[:40]!r}",
-                fix="give a shorter --hop-ms, a smaller --stack, or --symbols words",
+                fix="use a shorter hop_ms=, a smaller stack=, or symbols='words'",
             )
         if missing:
             warnings.append(f"train: {missing} recordings are left out, with fewer steps than symbols")
@@ -169,13 +169,8 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         if order is not None and training and self.setting.join > 1:
             said = joined(said, self.setting.join, order)
         lengths = torch.tensor([len(one.frames) for one in said])
-        jitter = torch.zeros(len(said)) if order is None else SPREAD * torch.rand(len(said), generator=order)
-        ranking = torch.argsort(lengths + jitter, stable=True).tolist()
-        size = self.setting.batch_size
-        groups = [ranking[at : at + size] for at in range(0, len(ranking), size)]
-        turns = range(len(groups)) if order is None else torch.randperm(len(groups), generator=order).tolist()
-        for turn in turns:
-            yield self._batch([said[place] for place in groups[turn]], order if training else None)
+        for group in bucketed(lengths, self.setting.batch_size, order, spread=SPREAD):
+            yield self._batch([said[place] for place in group], order if training else None)
 
     def _batch(self, said: Sequence[Utterance], order: torch.Generator | None) -> SpeechBatch:
         steps = [self.encoding.steps(self._masked(one.frames, order)) for one in said]
@@ -258,7 +253,7 @@ def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
         raise InputError(
             "SPEECH_PARTS",
             f"the speaker {setting.hold_out} is the test, but files of their own are given for validation or test",
-            fix="leave --hold-out out, or --valid and --test",
+            fix="leave out either hold_out= or valid= and test=",
         )
     whole = read_speech(source, setting.transcripts, rate)
     own: list[tuple[Split, Source | None]] = [("valid", source.valid), ("test", source.test)]

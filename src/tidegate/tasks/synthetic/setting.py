@@ -1,10 +1,9 @@
-"""Settings of generated problems."""
+"""Settings of the generated problems."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from tidegate.train.setting import Range, Training
 
@@ -13,13 +12,15 @@ from tidegate.train.setting import Range, Training
 class SyntheticSetting(Training):
     """A generated problem: what can a cell remember, and for how long?"""
 
-    length: int = 200
+    length: Annotated[int, Range(10, 1 << 16)] = 200
     """Steps over which something has to be remembered."""
-    steps: int = 100
-    """Batches in an epoch; every one of them is drawn anew."""
+    steps: Annotated[int, Range(1, 1 << 20)] = 100
+    """Batches in an epoch; each is drawn anew."""
     hidden_size: int = 100
     dropout: float = 0.0
     learning_rate: float = 2e-3
+    epochs: int = 40
+    patience: int = 40
+    patience_rate: int = 8
 
-    task: ClassVar[str] = "synthetic"
-    RANGES: ClassVar[Mapping[str, Range]] = {"length": (10, 1 << 16), "steps": (1, 1 << 20)}
+    _task: ClassVar[str] = "synthetic"

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from tidegate.data import Source, locate
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.synthetic.setting import SyntheticSetting
-from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, Recipe, SequenceModel, Split, Task
+from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, SequenceModel, Split, Task
 
 HELD_OUT = 1000  # sequences of validation, and as many of the test
 SEEDS = {"train": 0, "valid": 1, "test": 2}
@@ -70,7 +70,6 @@ class SyntheticTask(Task[SyntheticSetting, SyntheticEncoding]):
     ) -> None:
         self.source, self.setting = source or locate(f"bundled:{self.name}"), setting or SyntheticSetting()
         self.encoding = encoding or SyntheticEncoding(*self.widths)
-        self.recipe = Recipe(parameters=40_000, trials=1, learning_rate=2e-3, epochs=40, patience=40, patience_rate=8)
         self.data = DataRecord(
             name=self.source.title,
             hash=self.source.hash,

@@ -37,7 +37,7 @@ class TranslationEncoding(Encoding[TranslationSetting]):
             layer,
             setting.attention,
             bidirectional=setting.bidirectional,
-            dropped=setting.dropout,
+            dropout=setting.dropout,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
         5
     """
 
-    kind = TranslationTask
+    _task_class = TranslationTask
 
     def translate(self, texts: str | Sequence[str], *, beam: int | None = None) -> list[str]:
         """The translation of each text.
@@ -65,10 +65,10 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
             length_penalty=self.length_penalty,
         )
 
-    def source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
+    def _source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
         """Pairs in memory as JSON lines."""
         if isinstance(data, (str, os.PathLike, Source)):
-            return super().source(data, y)
+            return super()._source(data, y)
         names = (self.source_column or "source", self.target_column or "target")
         lines = [json.dumps(dict(zip(names, pair, strict=True))) for pair in _pairs(data, y)]
         return Source("memory", "pairs.jsonl", "\n".join(lines).encode())

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from tidegate.train.task import Batch, MakeLayer
+from tidegate.train.task import Batch, MakeLayer, dropped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class SequenceToSequence(torch.nn.Module):
         layer: makes recurrent layers.
         attention: its score.
         bidirectional: whether the encoder reads from both ends.
-        dropped: probability of zeroing embeddings and what the head reads.
+        dropout: probability of zeroing embeddings and inputs of the head, in training.
 
     Shapes:
         outputs: [scored steps, units of the target], logits.
@@ -119,10 +119,10 @@ class SequenceToSequence(torch.nn.Module):
         attention: Literal["general", "dot", "additive"],
         *,
         bidirectional: bool,
-        dropped: float,
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.dropped = dropped
+        self.dropout = dropout
         self.source, self.target = torch.nn.Embedding(sizes[0], width), torch.nn.Embedding(sizes[1], width)
         for embedding in (self.source, self.target):
             torch.nn.init.normal_(embedding.weight, std=width**-0.5)
@@ -143,7 +143,7 @@ class SequenceToSequence(torch.nn.Module):
     def read(self, sources: torch.Tensor, lengths: torch.Tensor) -> tuple[Memory, Any]:
         """What the decoder looks at, and the state that it begins with."""
         values, state = self.reader(self.encoder(self._embedded(self.source, sources)), lengths=lengths)
-        return self.attention.memory(self._zeroed(values), lengths), self._bridged(state)
+        return self.attention.memory(dropped(self, values, self.dropout), lengths), self._bridged(state)
 
     def write(
         self, inputs: torch.Tensor, memory: Memory, state: Any, lengths: torch.Tensor | None = None
@@ -161,15 +161,10 @@ class SequenceToSequence(torch.nn.Module):
         return torch.tanh(self.combine(torch.cat([hidden, context], -1))), weights, state
 
     def _head(self, combined: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.linear(self._zeroed(combined), self.target.weight, self.bias)
+        return torch.nn.functional.linear(dropped(self, combined, self.dropout), self.target.weight, self.bias)
 
     def _embedded(self, embedding: torch.nn.Embedding, units: torch.Tensor) -> torch.Tensor:
-        return self._zeroed(self.scale * embedding(units))
-
-    def _zeroed(self, values: torch.Tensor) -> torch.Tensor:
-        if not (self.training and self.dropped):
-            return values
-        return values * torch.rand_like(values).ge_(self.dropped).div_(1 - self.dropped)
+        return dropped(self, self.scale * embedding(units), self.dropout)
 
     def _bridged(self, state: Any) -> Any:
         """The decoder's first state: [L*D, B, H] averaged over the D directions."""

@@ -22,14 +22,13 @@ from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.tasks.translation.translate import Translated, translate
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
 from tidegate.train.bucket import bucketed
-from tidegate.train.task import Measure, Recipe, Split, Task
+from tidegate.train.task import Measure, Split, Task
 
 SHARES = {"valid": 0.05, "test": 0.10}
 HELD: tuple[Split, ...] = ("valid", "test")
 LEAST = 20  # different sources, so that each part has one
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 EMPTY = Pairs((), ())
-UNITS = 480_000  # parameters beside embeddings, of 128 units
 
 Coded = tuple[torch.Tensor, torch.Tensor]
 
@@ -79,15 +78,6 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         self.encoding = encoding or TranslationEncoding.learn(self.pairs["train"], self.setting)
         self.coded = {split: self._coded(pairs) for split, pairs in self.pairs.items()}
         read = [warning for part in found.values() for warning in part.warnings]
-        self.recipe = Recipe(
-            parameters=UNITS
-            + sum(map(len, (self.encoding.source, self.encoding.target))) * self.setting.embedding_size,
-            trials=1,
-            learning_rate=self.setting.learning_rate,
-            dropout=self.setting.dropout,
-            epochs=self.setting.epochs,
-            patience=self.setting.patience,
-        )
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
@@ -159,7 +149,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
             raise InputError(
                 "PAIR_LONGEST",
                 f"all {len(coded)} training pairs of {self.source.title} are longer than {self.setting.longest} units",
-                fix="raise --longest",
+                fix="raise longest=",
             )
         return kept
 
@@ -205,7 +195,7 @@ def _cut(source: Source, found: dict[str, Pairs], drawn: list[Split]) -> dict[st
             "PAIR_SHORT",
             f"{source.title} has {count} different source{'s' * (count > 1)}, but at least {LEAST} are needed: "
             f"5 % are kept for validation and 10 % for the test",
-            fix="pass more pairs, or files of their own with --valid and --test",
+            fix="pass more pairs, or separate files with valid= and test=",
         )
     places = cut_by_group(groups, {split: SHARES[split] for split in drawn})
     return found | {

@@ -109,8 +109,8 @@ def _pieces(texts: Sequence[str], most: int) -> str:
     model = learn_pieces(
         texts,
         most,
-        "give another number with --source-vocabulary and --target-vocabulary, or take words or characters with "
-        "--source-unit and --target-unit",
+        "change source_vocabulary= and target_vocabulary=, or choose words or characters with source_unit= and "
+        "target_unit=",
         model_type="unigram",
         character_coverage=1.0,
         max_sentence_length=1 << 20,

@@ -1,13 +1,15 @@
-"""How long one step of each cell takes, measured side by side."""
+"""What one step of each cell costs: operations, counted; microseconds, measured side by side."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
+from tidegate.cell.measure import flops
 from tidegate.errors import BackendError
 from tidegate.nn import Recurrent, Session
 
@@ -15,19 +17,17 @@ ROUNDS = 300
 WARM_UP = 30
 
 
-def _stepper(layer: Recurrent) -> Callable[[torch.Tensor], object]:
-    """One step of a session, or of the layer where there is no engine or two directions."""
-    """One step of a session, or of the layer where there is no engine, or where it runs in two directions."""
-    if layer.bidirectional:
-        return layer
-    try:
-        return Session(layer).step
-    except BackendError:
-        return layer
+def flops_per_step(model: Any) -> int:
+    """Operations of the model's first layer in all its directions, and of the linear map before it, if there is one."""
+    maps = [module for module in model.encoder.modules() if isinstance(module, torch.nn.Linear)]
+    in_front = sum(one.out_features * (2 * one.in_features + 1) for one in maps)
+    directions: int = 1 + model.layer.bidirectional
+    layers = sum(flops(model.layer.graph, cell.widths) for cell in model.layer.cells)
+    return in_front + directions * layers
 
 
 def step_latency_us(layers: Mapping[str, Recurrent]) -> dict[str, tuple[float, float]]:
-    """Median and 99th percentile, in microseconds, of one step at batch 1 on one thread.
+    """Median and 99th percentile of one step at batch 1 on one thread, in microseconds.
 
     The layers take turns, so that a machine that slows down slows all of them.
     """
@@ -50,3 +50,13 @@ def step_latency_us(layers: Mapping[str, Recurrent]) -> dict[str, tuple[float, f
     finally:
         torch.set_num_threads(threads)
     return {name: (float(np.median(t)), float(np.percentile(t, 99))) for name, t in times.items()}
+
+
+def _stepper(layer: Recurrent) -> Callable[[torch.Tensor], object]:
+    """One step of a session, or of the layer itself where there is no engine, or where it runs in two directions."""
+    if layer.bidirectional:
+        return layer
+    try:
+        return Session(layer).step
+    except BackendError:
+        return layer

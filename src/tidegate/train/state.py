@@ -1,0 +1,91 @@
+"""Where a run stands, apart from its tensors: its epochs, its learning rate, when to stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from tidegate.records import EpochRecord
+from tidegate.train.setting import Training
+
+
+@dataclass
+class EpochState:
+    """Where a run stands inside an epoch; the sums cover its steps so far, in all processes."""
+
+    steps: int = 0
+    loss: float = 0.0
+    count: int = 0
+    norms: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class RunState:
+    """Where a run stands.
+
+    Attributes:
+        rate: the learning rate before warm-up and cosine.
+        curve: the finished epochs.
+        best_valid: the best validation score.
+        best_epoch: its epoch; 0 where there is none.
+        rate_epoch: the epoch from which ``patience_rate`` counts.
+        diverged: whether a loss or a gradient was not finite.
+        steps: steps in all epochs.
+        now: the current epoch.
+    """
+
+    rate: float
+    curve: list[EpochRecord] = field(default_factory=list)
+    best_valid: float = math.inf
+    best_epoch: int = 0
+    rate_epoch: int = 0
+    diverged: bool = False
+    steps: int = 0
+    now: EpochState = field(default_factory=EpochState)
+
+    def finished(self, setting: Training) -> bool:
+        """Whether there is nothing more to train."""
+        epoch = len(self.curve)
+        return self.diverged or epoch >= setting.epochs or epoch - self.best_epoch >= setting.patience
+
+    def step_rate(self, setting: Training, step: int) -> float:
+        """The learning rate of a step of the current epoch; ``step`` counts from 0 over all epochs.
+
+        Equations:
+            cosine: rate (1 + cos(pi epoch / epochs)) / 2;  warm-up: times (step + 1) / warmup, at most 1
+        """
+        rate = self.rate
+        if setting.schedule == "cosine":
+            rate *= (1 + math.cos(math.pi * len(self.curve) / setting.epochs)) / 2
+        return rate * min(1.0, (step + 1) / setting.warmup) if setting.warmup else rate
+
+    def take(self, record: EpochRecord, setting: Training) -> bool:
+        """Add an epoch; True if it is the best so far."""
+        self.curve.append(record)
+        if record.valid < self.best_valid:
+            self.best_valid, self.best_epoch, self.rate_epoch = record.valid, record.epoch, record.epoch
+            return True
+        if setting.schedule == "plateau" and record.epoch - self.rate_epoch >= setting.patience_rate:
+            self.rate, self.rate_epoch = self.rate / 2, record.epoch
+        return False
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read back what ``dataclasses.asdict`` gave.
+
+        Raises:
+            KeyError, TypeError: ``data`` has another form.
+        """
+        curve = [EpochRecord(**epoch) for epoch in data["curve"]]
+        return cls(**{**data, "curve": curve, "now": EpochState(**data["now"])})
+
+
+def decay(setting: Training, step: int) -> float:
+    """How much of the moving average of the weights stays in a step; steps count from 0.
+
+    Equations:
+        min(averaging, (step + 1) / (step + 10)), so that the first weights are soon forgotten
+    """
+    return min(setting.averaging, (step + 1) / (step + 10))

@@ -1,0 +1,53 @@
+"""Following a training: the log in its folder, and whoever wants to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.records import DataRecord, EpochRecord, StepRecord
+from tidegate.train.log import Log
+from tidegate.train.world import World
+
+
+@dataclass
+class Watch:
+    """Functions that are told how a training goes on.
+
+    Attributes:
+        on_data: called once the data are read.
+        on_step: called after each step; None spares the training the counting of its steps.
+        on_epoch: called after each epoch.
+    """
+
+    on_data: Callable[[DataRecord], None] = lambda _: None
+    on_step: Callable[[StepRecord], None] | None = None
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None
+
+
+@contextmanager
+def logged(home: Path | None, watch: Watch, *, tensorboard: bool) -> Iterator[Watch]:
+    """The watch with a log in its folder; only the first process logs and tells."""
+    if not World().first:
+        yield Watch()
+        return
+    log = Log(home, tensorboard=tensorboard) if home else None
+
+    def on_epoch(record: EpochRecord) -> None:
+        if log:
+            log.epoch(record)
+        watch.on_epoch(record)
+
+    def on_step(record: StepRecord) -> None:
+        if log:
+            log.step(record)
+        if watch.on_step:
+            watch.on_step(record)
+
+    try:
+        yield Watch(watch.on_data, on_step if tensorboard or watch.on_step else None, on_epoch)
+    finally:
+        if log:
+            log.close()
