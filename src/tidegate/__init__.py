@@ -43,6 +43,7 @@ _ROOMS = frozenset(
         "errors",
         "keras",
         "nn",
+        "option",
         "passes",
         "records",
         "report",

@@ -18,8 +18,9 @@ TABLE: dict[str, tuple[str, str]] = {
     "zoo": ("errors cell", ""),
     "passes": ("errors cell", ""),
     "emit": ("errors cell passes", ""),
+    "option": ("errors cell passes", "torch"),  # for types, and inside functions
     "runtime": ("errors cell passes emit", "torch numpy"),
-    "nn": ("errors cell zoo passes emit runtime", "torch numpy"),
+    "nn": ("errors cell zoo passes emit option runtime", "torch numpy"),
     "convert": ("errors cell zoo passes nn", "torch numpy onnx"),
     "keras": ("errors cell zoo passes runtime nn", "torch keras"),
     "records": ("errors", ""),

@@ -30,7 +30,10 @@ def run(module):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("room", ["errors", "cell", "zoo", "zoo.keras", "emit", "emit.latex", "passes", "records"])
+ROOMS = ["errors", "cell", "zoo", "zoo.keras", "emit", "emit.latex", "passes", "option", "records"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_without_any_third_party_package(room):
     done = run(f"tidegate.{room}")
     assert done.returncode == 0, done.stderr

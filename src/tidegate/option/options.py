@@ -1,0 +1,176 @@
+"""``Options``: what a layer was asked for, among the options of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tidegate.cell import Graph, Mask
+from tidegate.errors import InputError, did_you_mean
+from tidegate.option.kind import Draws, Initialisation, InputTransform, Option, ParameterTransform, Pass
+from tidegate.option.table import OPTIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Kind = TypeVar("Kind", bound=Option)
+
+
+class Options:
+    """The options of a layer; ``tidegate.option.OPTIONS`` has all of them. As text: what a layer prints of them.
+
+    Args:
+        **values: options by name; those left out are as in a plain layer.
+
+    Attributes:
+        drawn: the layer draws masks in training.
+        run_differently: the layer computes something else than a plain one with the same parameters.
+
+    Random numbers:
+        First the mask of the input; then, layer by layer and direction by direction, the masks of parameters and
+        those of the cell, in the order of the table; then the dropout of what the layer above reads. Masks are drawn
+        for all steps of all sequences in the caller's order, whatever the lengths. The ``generator`` of the call draws
+        all of them; torch's own does without one.
+
+    Raises:
+        TypeError: an unknown option.
+        InputError: a value that is not allowed, or two options that exclude each other.
+
+    Example:
+        >>> from tidegate.option import Options
+        >>> print(Options(zoneout={"h": 0.05, "c": 0.5}, learn_initial_state=True))
+        , zoneout={'h': 0.05, 'c': 0.5}, learn_initial_state=True
+    """
+
+    def __init__(self, **values: Any) -> None:
+        for name in values:
+            if name not in OPTIONS:
+                raise TypeError(f"there is no option {name!r}{did_you_mean(name, OPTIONS)}")
+        read = {name: option.read(values[name]) for name, option in OPTIONS.items() if name in values}
+        self.chosen = tuple((name, value) for name, value in read.items() if value != OPTIONS[name].default)
+        self._refuse_exclusive()
+        self._passes, self._initialisations = self._of(Pass), self._of(Initialisation)
+        self._parameter_transforms, self._input_transforms = self._of(ParameterTransform), self._of(InputTransform)
+        self.drawn = any(OPTIONS[name].random for name, _ in self.chosen)
+        self.run_differently = len(self._initialisations) < len(self.chosen)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Options) and self.chosen == other.chosen
+
+    def __hash__(self) -> int:
+        return hash(self.chosen)
+
+    def __reduce__(self) -> tuple[Callable[..., Options], tuple[Any, ...]]:
+        return _of_pairs, (self.chosen,)
+
+    def __getattr__(self, name: str) -> Any:
+        """The value of an option, as it is stored."""
+        if name not in OPTIONS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return dict(self.chosen).get(name, OPTIONS[name].default)
+
+    def __repr__(self) -> str:
+        return f"Options({str(self).removeprefix(', ')})"
+
+    def __str__(self) -> str:
+        shown = ((name, dict(value) if isinstance(value, tuple) else value) for name, value in self.chosen)
+        return "".join(f", {name}={value}" for name, value in shown)
+
+    def check(self, graph: Graph) -> None:
+        """Refuse options that name states which the cell does not have.
+
+        Raises:
+            InputError: with the states of the cell.
+        """
+        for name, value in self.chosen:
+            OPTIONS[name].check(value, graph)
+
+    def define(self, graph: Graph) -> Graph:
+        """The cell of the layer, before it is projected."""
+        for option, value in self._passes:
+            graph = option.define(graph, value)
+        return graph
+
+    def rewrite(self, graph: Graph, *, training: bool, resets: bool) -> Graph:
+        """The cell that runs.
+
+        Args:
+            graph: the cell of the layer, projected if it is to be.
+            training: masks are drawn.
+            resets: the call has resets.
+        """
+        return _rewritten(graph, self, training, resets)[0]
+
+    def first_states(self, graph: Graph) -> tuple[str, ...]:
+        """For each state the vector with which a sequence begins; nothing where that is zeros."""
+        return next((names for option, _ in self._passes if (names := option.first_states(graph))), ())
+
+    def masks(self, graph: Graph, draws: Draws, *, training: bool, resets: bool) -> list[Tensor]:
+        """The masks of the cell that ``rewrite`` gives, in its order."""
+        masks = _rewritten(graph, self, training, resets)[1]
+        return [option.draw(mask, value, draws) for mask, option, value in masks]
+
+    def transform_input(self, x: Tensor, draws: Draws) -> Tensor:
+        """The input that the first layer reads in training."""
+        for option, value in self._input_transforms:
+            x = option.transform(x, value, draws)
+        return x
+
+    def transform_parameters(self, graph: Graph, parameters: dict[str, Tensor], draws: Draws) -> dict[str, Tensor]:
+        """The parameters that one direction of a layer uses in training, by their names in the graph."""
+        for option, value in self._parameter_transforms:
+            parameters = parameters | option.transform(graph, parameters, value, draws)
+        return parameters
+
+    def initialise(self, graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor]) -> None:
+        """Set the initial parameters of one layer and direction, after torch's own draw.
+
+        Raises:
+            InputError: the cell does not have what an option initialises.
+        """
+        for option, value in self._initialisations:
+            option.initialise(graph, widths, parameters, value)
+
+    def _of(self, kind: type[Kind]) -> list[tuple[Kind, Any]]:
+        """The chosen options of a kind, with their values."""
+        options = [(OPTIONS[name], value) for name, value in self.chosen]
+        return [(option, value) for option, value in options if isinstance(option, kind)]
+
+    def _refuse_exclusive(self) -> None:
+        chosen = dict(self.chosen)
+        for name in chosen:
+            for other in OPTIONS[name].excludes:
+                if other in chosen:
+                    raise InputError("OPTION", f"{other} and {name} exclude each other", fix="leave one of them out")
+
+
+@lru_cache(maxsize=256)
+def _rewritten(
+    graph: Graph, options: Options, training: bool, resets: bool
+) -> tuple[Graph, tuple[tuple[Mask, Pass, Any], ...]]:
+    """The cell that runs, and its masks with the options that draw them."""
+    masks: list[tuple[Mask, Pass, Any]] = []
+    for name, value in options.chosen:
+        option = OPTIONS[name]
+        if isinstance(option, Pass):
+            graph = option.rewrite(graph, value, training=training, resets=resets)
+            masks += [(mask, option, value) for mask in graph.masks[len(masks) :]]
+    return graph, tuple(masks)
+
+
+def _of_pairs(chosen: tuple[tuple[str, Any], ...]) -> Options:
+    """Unpickling; pairs of a state and a number are read as the mapping that they were."""
+    return Options(**{name: dict(value) if isinstance(value, tuple) else value for name, value in chosen})
+
+
+def keywords() -> list[Parameter]:
+    """All options as keyword arguments of a signature."""
+    return [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=option.default, annotation=option.annotation)
+        for name, option in OPTIONS.items()
+    ]
+
+
+Options.__signature__ = Signature(keywords())  # type: ignore[attr-defined]
