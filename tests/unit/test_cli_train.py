@@ -19,6 +19,7 @@ from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.music.setting import MusicSetting
 from tidegate.train.checkpoint import Checkpoint
+from tidegate.train.setting import names
 from tidegate.train.toml import from_toml, to_toml
 
 QUICK = ["--hidden-size", "4", "--epochs", "1"]
@@ -51,7 +52,7 @@ class TestOptions:
 
     @pytest.mark.parametrize("task", SETTINGS)
     def test_no_data(self, capsys, task) -> None:
-        assert f"train {task} wants DATA" in fails(capsys, task)
+        assert f"train {task} needs DATA" in fails(capsys, task)
 
     def test_an_unknown_option_is_answered_with_the_nearest_once(self, capsys) -> None:
         with pytest.raises(SystemExit) as ended:
@@ -67,7 +68,7 @@ class TestOptions:
             main(["train", task, "--help"])
         assert not ended.value.code
         text = capsys.readouterr().out
-        flags = [f"--{name.replace('_', '-')}" for name in SETTINGS[task].names()]
+        flags = [f"--{name.replace('_', '-')}" for name in names(SETTINGS[task])]
         places = [re.search(rf"^\W* {flag}[ ,]", text, re.MULTILINE).start() for flag in flags]
         assert places == sorted(places)
         assert "NUMBER" in text
