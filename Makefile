@@ -23,7 +23,7 @@ lint: .venv/installed-dev
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "installing Tidegate and what it needs into .venv (about a minute)"
-	@$(PIP) -e .
+	@$(PIP) -e '.[tasks]'
 	@touch $@
 
 .venv/installed-test: .venv/installed

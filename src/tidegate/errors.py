@@ -6,10 +6,19 @@ meant. ``code`` is stable and meant for programs; the message is meant for peopl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
+EXTRAS = {  # module that the core does not install: the extra that does
+    **dict.fromkeys(("jinja2", "jiwer", "markupsafe", "matplotlib", "mido", "pandas", "sacrebleu"), "tasks"),
+    **dict.fromkeys(("scipy", "sentencepiece", "sklearn", "soundfile", "tomli_w"), "tasks"),
+    "keras": "keras",
+    "onnx": "onnx",
+    "pyarrow": "parquet",
+    "tensorboard": "log",
+}
 CLOSE = 0.75  # of 1; at difflib's 0.6 half of the names in a folder resemble each other
 
 
@@ -56,8 +65,29 @@ class BackendError(TidegateError):
     """A compiler, driver, device or worker process failed."""
 
 
+class MissingError(TidegateError, ImportError):
+    """An optional package is not installed; the message names the extra that installs it."""
+
+
 class InternalError(TidegateError):
     """A bug in Tidegate: please report it with the program that the message prints."""
+
+
+@contextmanager
+def explain_missing() -> Iterator[None]:
+    """Name the extra to install when an import in this block fails for want of an optional package.
+
+    Raises:
+        MissingError: the package belongs to one of ``EXTRAS``. Other errors pass unchanged.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        fix = f"pip install 'tidegate[{EXTRAS[module]}]'"
+        raise MissingError("MISSING", f"the package {module} is not installed", fix=fix) from error
 
 
 def did_you_mean(name: str, known: Iterable[str], part: Callable[[str], str] = str) -> str:

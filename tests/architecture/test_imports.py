@@ -24,9 +24,9 @@ TABLE: dict[str, tuple[str, str]] = {
     "convert": ("errors cell zoo passes nn", "torch numpy onnx"),
     "keras": ("errors cell zoo passes runtime nn", "torch keras"),
     "records": ("errors", ""),
-    "storage": ("", ""),
-    "data": ("errors records", "numpy pandas scipy soundfile mido sentencepiece"),
-    "train": ("errors storage cell zoo nn data records", "torch numpy safetensors sklearn filelock tomli_w"),
+    "storage": ("", "filelock"),
+    "data": ("errors records", "numpy pandas pyarrow scipy soundfile mido sentencepiece"),
+    "train": ("errors storage cell zoo option nn data records", "torch numpy safetensors sklearn filelock tomli_w"),
     "tasks": (
         "errors storage records cell nn data train report",
         "torch numpy pandas scipy sklearn sacrebleu jiwer sentencepiece matplotlib",

@@ -421,11 +421,8 @@ def test_tidegate_alone_does_not_import_keras():
 
 
 def test_without_keras_the_error_says_what_to_install():
-    program = "import sys; sys.modules['keras'] = None; sys.path_hooks.clear()\nimport tidegate.keras"
-    hide = (
-        "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n, *a: None if n == 'keras' else f(n, *a)\n"
-    )
-    assert "pip install 'tidegate[keras]'" in answer(hide + program.split("\n")[1])
+    printed = answer("import sys; sys.modules['keras'] = None; import tidegate.keras")
+    assert "pip install 'tidegate[keras]'" in printed
 
 
 def test_on_another_backend_the_error_says_what_to_set():

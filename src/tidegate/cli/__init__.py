@@ -24,7 +24,7 @@ from tidegate.cli.train import Train, parsed
 from tidegate.cli.transcribe import Transcribe
 from tidegate.cli.translate import Translate
 from tidegate.cli.words import in_shell
-from tidegate.errors import InputError, SpecError, TidegateError
+from tidegate.errors import InputError, SpecError, TidegateError, explain_missing
 
 Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
@@ -76,7 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         return _fail(error, Exit.WRONG_INPUT) if speaks else Exit.WRONG_INPUT
     try:
-        command.run()
+        with explain_missing():
+            command.run()
     except (InputError, SpecError) as error:
         return _fail(error, Exit.WRONG_INPUT, command)
     except (TidegateError, OSError) as error:  # a full disk, a folder that may not be written

@@ -11,7 +11,7 @@ import numpy as np
 from tidegate.convert.container import Passes, agree, one_each
 from tidegate.convert.layout import Array, Arrays, Layout
 from tidegate.convert.own import as_array
-from tidegate.errors import BackendError, InputError
+from tidegate.errors import InputError, explain_missing
 
 INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")  # of LSTM; RNN and GRU end before
 WEIGHTS = ("W", "R", "B", "P")
@@ -52,13 +52,11 @@ class Node:
             initializers: the ``onnx.TensorProto`` of the weights, e.g. ``model.graph.initializer``.
 
         Raises:
-            BackendError: the package onnx is not installed.
+            MissingError: the package onnx is not installed.
             InputError: a weight is computed or passed in instead of held.
         """
-        try:
+        with explain_missing():
             from onnx import helper, numpy_helper  # optional, and only models need it
-        except ImportError as error:
-            raise BackendError("CONVERT_ONNX", "reading a model needs the package onnx", fix="install it") from error
         held = {tensor.name: tensor for tensor in initializers}
         named = {name: given for name, given in zip(INPUTS, proto.input, strict=False) if given and name in WEIGHTS}
         if missing := sorted(set(named.values()) - held.keys()):

@@ -1,18 +1,21 @@
 """Readers of real files, and the data sets that come with the package."""
 
-from tidegate.data.audio import SUFFIXES, read_sound, resample
-from tidegate.data.calendar import Clock, cycles, later
-from tidegate.data.catalogue import BUNDLED, Bundled
-from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
-from tidegate.data.group import cut_by_group, group_of
-from tidegate.data.midi import KEYS, LOWEST, Roll, to_midi
-from tidegate.data.music import PianoRolls, read_music, read_piece
-from tidegate.data.pair import Pairs, cleaned, read_pairs
-from tidegate.data.panel import Layout, Panel, csv_of, read_panel
-from tidegate.data.parallel import read_splits
-from tidegate.data.source import Source, address_of, bundled_at, locate, with_parts
-from tidegate.data.speech import Corpus, Recording, read_speech
-from tidegate.data.text import decode
+from tidegate.errors import explain_missing
+
+with explain_missing():
+    from tidegate.data.audio import SUFFIXES, read_sound, resample
+    from tidegate.data.calendar import Clock, cycles, later
+    from tidegate.data.catalogue import BUNDLED, Bundled
+    from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
+    from tidegate.data.group import cut_by_group, group_of
+    from tidegate.data.midi import KEYS, LOWEST, Roll, to_midi
+    from tidegate.data.music import PianoRolls, read_music, read_piece
+    from tidegate.data.pair import Pairs, cleaned, read_pairs
+    from tidegate.data.panel import Layout, Panel, csv_of, read_panel
+    from tidegate.data.parallel import read_splits
+    from tidegate.data.source import Source, address_of, bundled_at, locate, with_parts
+    from tidegate.data.speech import Corpus, Recording, read_speech
+    from tidegate.data.text import decode
 
 __all__ = [
     "BUNDLED",

@@ -7,7 +7,7 @@ import io
 import pandas as pd
 
 from tidegate.data.source import Source
-from tidegate.errors import InputError
+from tidegate.errors import InputError, explain_missing
 
 MAGIC = b"PAR1"
 
@@ -16,16 +16,13 @@ def read_parquet(source: Source) -> pd.DataFrame:
     """The columns of a Parquet file.
 
     Raises:
-        InputError: it is damaged or holds no rows, or pyarrow is not installed.
+        InputError: it is damaged or holds no rows.
+        MissingError: pyarrow is not installed.
     """
+    with explain_missing():
+        import pyarrow as pa  # noqa: F401  pandas reads Parquet through it, and would hide that it is missing
     try:
-        frame = pd.read_parquet(io.BytesIO(source.raw))
-    except ImportError:
-        raise InputError(
-            "PARQUET",
-            f"{source.title} is a Parquet file, which needs pyarrow",
-            fix="pip install 'tidegate[parquet]', or convert it to CSV",
-        ) from None
+        frame = pd.read_parquet(io.BytesIO(source.raw), engine="pyarrow")
     except (OSError, ValueError) as error:  # pyarrow's own errors are among them
         said = " ".join(str(error).split())[:200]
         raise InputError(

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tidegate.errors import BackendError, TidegateError
+from tidegate.errors import BackendError, MissingError, TidegateError, explain_missing
 
 
 def require_torch() -> None:
     """Check that Keras is installed and computes with torch.
 
     Raises:
-        BackendError: it does not.
+        MissingError: Keras is not installed.
+        BackendError: it computes with something else.
     """
-    if importlib.util.find_spec("keras") is None:
-        raise BackendError("KERAS_MISSING", "tidegate.keras needs Keras 3", fix="pip install 'tidegate[keras]'")
     try:
-        import keras  # only here, so that whatever its backend raises is met below
+        with explain_missing():
+            import keras  # only here, so that whatever its backend raises is met below
+    except MissingError:
+        raise
     except ImportError as error:  # its default backend is TensorFlow
         raise BackendError("KERAS_BACKEND", f"Keras could not be imported: {error}", fix=_FIX) from error
     if keras.backend.backend() != "torch":

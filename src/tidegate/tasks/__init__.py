@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidegate.errors import InputError, did_you_mean
+from tidegate.errors import InputError, did_you_mean, explain_missing
 from tidegate.train.setting import Training, task_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Row(NamedTuple):
 
 def _load(path: str) -> Any:
     module, name = path.split(":")
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    with explain_missing():
+        return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 TABLE: Mapping[str, Row] = {

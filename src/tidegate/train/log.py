@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from tidegate.errors import InputError
+from tidegate.errors import explain_missing
 from tidegate.records import EpochRecord, StepRecord
 from tidegate.storage import replace_file
 
@@ -20,7 +20,7 @@ class Log:
     events from its first step on. Events of steps and epochs alike stand at the number of steps so far.
 
     Raises:
-        InputError: ``tensorboard`` is wanted and not installed.
+        MissingError: ``tensorboard`` is wanted and not installed.
     """
 
     def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
@@ -63,10 +63,6 @@ class Log:
 
 
 def _summary_writer() -> Any:
-    try:
+    with explain_missing():
         from torch.utils.tensorboard import SummaryWriter  # an optional package, slow to load
-    except ImportError:
-        raise InputError(
-            "TENSORBOARD", "TensorBoard is not installed", fix="pip install 'tidegate[log]', or leave it out"
-        ) from None
     return SummaryWriter

@@ -8,9 +8,7 @@ from dataclasses import replace
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import tomli_w
-
-from tidegate.errors import InputError, did_you_mean
+from tidegate.errors import InputError, did_you_mean, explain_missing
 from tidegate.train.setting import Training, check, names, task_of
 
 S = TypeVar("S", bound=Training)
@@ -24,6 +22,8 @@ def to_toml(setting: Training) -> str:
         >>> to_toml(LanguageSetting(cell="gru")).splitlines()[:2]
         ['task = "language"', 'unit = "character"']
     """
+    with explain_missing():
+        import tomli_w  # only what writes needs it: --help does not
     values = {name: getattr(setting, name) for name in names(type(setting))}
     return tomli_w.dumps(
         {"task": task_of(setting), **{name: value for name, value in values.items() if value is not None}}
