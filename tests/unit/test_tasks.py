@@ -86,6 +86,7 @@ def example(name):
             source("".join(f"{n % 2} a text no {n}\n" for n in range(99)), "a.txt")
         ),
         "speech": lambda: tasks.load("fsdd"),
+        "tagging": lambda: tasks.load("atis"),
     }
     return made[name]() if name in made else tasks.load(name)
 

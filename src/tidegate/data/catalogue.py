@@ -81,6 +81,13 @@ BUNDLED = {
         description="3,000 spoken English digits of 6 speakers as log-mel spectra of 16 bands in 8 bits",
         licence="CC BY-SA 4.0",
     ),
+    "atis": Bundled(
+        file="atis/atis.conll.xz",
+        task="tagging",
+        title="ATIS",
+        description="5,432 questions about flights, with the universal part of speech of each word",
+        licence="CC BY-SA 4.0",
+    ),
     "adding": _generated("adding", "adding problem", "the sum of two marked numbers among many"),
     "copy": _generated("copy", "copy memory", "ten symbols to be said again after a wait"),
     "selective": _generated("selective", "selective copying", "sixteen symbols among noise to be said again"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tidegate.tasks.language.estimator import LanguageModel
     from tidegate.tasks.music.estimator import Composer
     from tidegate.tasks.speech.estimator import Transcriber
+    from tidegate.tasks.tagging.estimator import SequenceTagger
     from tidegate.tasks.translation.estimator import Translator
     from tidegate.train.estimator import Estimator
     from tidegate.train.task import AnyTask, Encoding
@@ -83,6 +84,12 @@ TABLE: Mapping[str, Row] = {
         (".json", ".mat", ".mid", ".midi"),
     ),
     "speech": Row("speech.setting:SpeechSetting", "speech.task:SpeechTask", "speech.estimator:Transcriber"),
+    "tagging": Row(
+        "tagging.setting:TaggingSetting",
+        "tagging.task:TaggingTask",
+        "tagging.estimator:SequenceTagger",
+        (".conll", ".conllu", ".bio", ".iob"),
+    ),
     "translation": Row(
         "translation.setting:TranslationSetting",
         "translation.task:TranslationTask",
@@ -105,6 +112,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "SequenceClassifier",
+    "SequenceTagger",
     "Transcriber",
     "Translator",
     "from_json",
@@ -150,7 +158,7 @@ def load(
         data: the name of a bundled set, the path of a file, or a source read already.
         task: the name of a task; told by a file's suffix unless given: ``.json`` or ``.mat`` piano rolls and ``.mid``
             (music), ``.csv`` or ``.tsv`` (forecast), ``.txt`` (language), ``.ts`` or ``.npz`` (classification),
-            ``.dict`` (translation). A bundled set has its own.
+            ``.conll``, ``.conllu``, ``.bio`` or ``.iob`` (tagging), ``.dict`` (translation). A bundled set has its own.
         setting: of that task; ``Task.standard`` unless given.
         target: the column to forecast, as ``ForecastSetting(target=...)`` says it.
         encoding: of a trained model that the data are for.

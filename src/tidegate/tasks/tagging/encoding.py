@@ -1,0 +1,127 @@
+"""What a tagger learns from its training data besides weights: its words, their ends, and its tags."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import torch
+
+from tidegate.tasks.tagging.model import WordEncoder
+from tidegate.tasks.tagging.record import Sentence
+from tidegate.tasks.tagging.setting import TaggingSetting
+from tidegate.train.task import Encoding, MakeLayer, SequenceModel
+
+UNKNOWN = 0
+LETTERS = 4  # longest beginning and end of a word that are read
+ENDS = 50_000  # most of them that are kept
+STRANGE = -1  # target of a word whose tag training lacks, and of padding: neither is scored
+SHAPES = ("lower", "Title", "UPPER", "miXed", "digits", "digits and more", "no letters")
+
+
+def shape(word: str) -> int:
+    """Which of ``SHAPES`` a word has.
+
+    Examples:
+        >>> [SHAPES[shape(word)] for word in ("tide", "Tide", "USA", "iPad", "1984", "747s", "...")]
+        ['lower', 'Title', 'UPPER', 'miXed', 'digits', 'digits and more', 'no letters']
+    """
+    if any(letter.isdigit() for letter in word):
+        return 4 if all(letter.isdigit() for letter in word) else 5
+    if not any(letter.isalpha() for letter in word):
+        return 6
+    if word == word.lower():
+        return 0
+    if word[0].isupper() and word[1:] == word[1:].lower():
+        return 1
+    return 2 if word == word.upper() else 3
+
+
+def ends(word: str) -> Iterator[str]:
+    """The first and the last 1 to 4 letters of a word, without case; any digit is 0.
+
+    Examples:
+        >>> list(ends("Tide"))
+        ['t-', '-e', 'ti-', '-de', 'tid-', '-ide', 'tide-', '-tide']
+    """
+    plain = "".join("0" if letter.isdigit() else letter for letter in word.casefold())
+    for count in range(1, min(LETTERS, len(plain)) + 1):
+        yield f"{plain[:count]}-"
+        yield f"-{plain[-count:]}"
+
+
+@dataclass(frozen=True)
+class TaggingEncoding(Encoding[TaggingSetting]):
+    """Words without case, the most frequent first, their ends, and the tags.
+
+    Attributes:
+        words: number 0 stands for all others.
+        ends: those of two words at least.
+        tags: sorted.
+        shares: of the tags in training.
+        scheme: how tags mark spans, or ``"plain"``.
+    """
+
+    words: tuple[str, ...]
+    ends: tuple[str, ...]
+    tags: tuple[str, ...]
+    shares: tuple[float, ...]
+    scheme: str
+
+    def __post_init__(self) -> None:
+        for name in ("words", "ends", "tags"):
+            first = 0 if name == "tags" else 1
+            object.__setattr__(self, f"_{name}", {one: k for k, one in enumerate(getattr(self, name), first)})
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sentence], scheme: str, setting: TaggingSetting) -> Self:
+        """That of the training part."""
+        words = Counter(word.casefold() for sentence in sentences for word in sentence.words)
+        tags = Counter(tag for sentence in sentences for tag in sentence.tags)
+        pieces = Counter(end for word in words for end in set(ends(word))) if setting.ends_size else Counter[str]()
+        known = _ranked(words, setting.min_count)[: setting.vocabulary]
+        order = tuple(sorted(tags))
+        return cls(known, _ranked(pieces, 2)[:ENDS], order, tuple(tags[tag] / tags.total() for tag in order), scheme)
+
+    def knows(self, word: str) -> bool:
+        """Whether training has seen the word often enough to know it."""
+        return word.casefold() in vars(self)["_words"]
+
+    def encode(self, words: Sequence[str]) -> torch.Tensor:
+        """[T, 2 + 8] int64: word, shape, beginnings and ends; 0 for what is unknown or does not exist."""
+        return torch.tensor([self._row(word) for word in words]).reshape(len(words), 2 + 2 * LETTERS)
+
+    def _row(self, word: str) -> list[int]:
+        index, pieces = vars(self)["_words"], vars(self)["_ends"]
+        letters = [pieces.get(end, UNKNOWN) for end in ends(word)]
+        return [index.get(word.casefold(), UNKNOWN), shape(word), *letters, *[UNKNOWN] * (2 * LETTERS - len(letters))]
+
+    def targets(self, tags: Iterable[str]) -> torch.Tensor:
+        """[T] int64 places of tags; -1 for one that training lacks."""
+        place = vars(self)["_tags"]
+        return torch.tensor([place.get(tag, STRANGE) for tag in tags], dtype=torch.int64)
+
+    def model(self, layer: MakeLayer, setting: TaggingSetting) -> SequenceModel:
+        encoder = WordEncoder(len(self.words) + 1, len(self.ends) + 1, len(SHAPES), setting)
+        both = partial(layer, bidirectional=setting.bidirectional)
+        return SequenceModel(encoder, encoder.features, both, setting.dropout, len(self.tags))
+
+    def to_json(self) -> dict[str, Any]:
+        lists = {name: list(getattr(self, name)) for name in ("words", "ends", "tags", "shares")}
+        return {**lists, "scheme": self.scheme}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        words, pieces, tags = (tuple(map(str, data[name])) for name in ("words", "ends", "tags"))
+        shares = tuple(map(float, data["shares"]))
+        if len(shares) != len(tags) or not tags:
+            raise ValueError(f"there are {len(shares)} shares of {len(tags)} tags")
+        return cls(words, pieces, tags, shares, str(data["scheme"]))
+
+
+def _ranked(count: Counter[str], least: int) -> tuple[str, ...]:
+    kept = (one for one in count if count[one] >= least)
+    return tuple(sorted(kept, key=lambda one: (-count[one], one)))

@@ -1,0 +1,160 @@
+"""Which reader a source of tagged sentences needs, and the parts that it holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+from tidegate.data import Source, decode
+from tidegate.data.json_lines import read_objects
+from tidegate.errors import InputError
+from tidegate.tasks.tagging.column import SPLITS, read_columns
+from tidegate.tasks.tagging.record import Layout, Sentence, Tagged
+
+WORDS = ("words", "tokens")
+FORM = '{"words": [...], "tags": [...]}'
+LISTS = "pass lists of words, and as many lists of tags"
+COLUMNS = (".conll", ".conllu", ".bio", ".iob")
+
+
+def read_tagged(source: Source, layout: Layout) -> Tagged:
+    """Sentences with their tags: JSON lines, or columns.
+
+    Without tags, a file may also hold one word a line, or one sentence a line where its name does not promise columns.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    suffix = PurePath(source.title).suffix.casefold()
+    if suffix in (".jsonl", ".ndjson", ".json") or source.raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
+        return _read_json_lines(source, layout)
+    if not layout.labelled and suffix not in COLUMNS:
+        lines = decode(source).strip().split("\n")
+        if _prose(lines):
+            return Tagged(tuple(Sentence(tuple(line.split()), (), "") for line in lines if line.strip()))
+    return read_columns(source, layout)
+
+
+def _prose(lines: Sequence[str]) -> bool:
+    """Whether each line is a sentence: lines of several words, of different lengths or without a blank line between."""
+    counts = {len(line.split()) for line in lines}
+    return max(counts) > 1 and not any("\t" in line for line in lines) and (len(counts - {0}) > 1 or 0 not in counts)
+
+
+def _read_json_lines(source: Source, layout: Layout) -> Tagged:
+    return Tagged(tuple(_from_json(source, place, row, layout) for place, row in read_objects(source, FORM)))
+
+
+def _from_json(source: Source, place: str, row: Mapping[str, Any], layout: Layout) -> Sentence:
+    key = next((name for name in WORDS if name in row), None)
+    if key is None:
+        raise InputError("TAGGING_KEY", f"{place} of {source.title} has no 'words'", fix=f"write {FORM}")
+    words = _texts(source, place, key, row[key])
+    split = row.get("split", "")
+    if not isinstance(split, str) or (split and split not in SPLITS):
+        raise InputError(
+            "TAGGING_SPLIT", f"'split' in {place} of {source.title} is {split!r:.40}", fix="write train, valid or test"
+        )
+    if not layout.labelled:
+        return Sentence(words, (), place)
+    if "tags" not in row:
+        raise InputError("TAGGING_KEY", f"{place} of {source.title} has no 'tags'", fix=f"write {FORM}")
+    tags = _texts(source, place, "tags", row["tags"])
+    if len(words) != len(tags):
+        raise InputError(
+            "TAGGING_LENGTHS",
+            f"{place} of {source.title} has {len(words)} words, but {len(tags)} tags",
+            fix="give every word one tag",
+        )
+    return Sentence(words, tags, place, SPLITS.get(split, ""))
+
+
+def _texts(source: Source, place: str, key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise InputError(
+            "TAGGING_LIST", f"{key!r} in {place} of {source.title} is not a list: {value!r:.40}", fix=f"write {FORM}"
+        )
+    odd = next((one for one in value if not isinstance(one, str) or not _readable(one)), None)
+    if odd is not None:
+        raise InputError(
+            "TAGGING_TEXT",
+            f"{key!r} in {place} of {source.title} holds {odd!r:.40}, expected texts without tabs and line breaks",
+            fix="write every word and every tag as a text that is not empty",
+        )
+    return tuple(value)
+
+
+def _readable(text: str) -> bool:
+    """Whether a text can be written as a cell, in UTF-8."""
+    whole = text.strip() and not any(mark in text for mark in "\t\r\n")
+    return bool(whole) and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def read_parts(source: Source, layout: Layout) -> dict[str, Tagged]:
+    """The sentences by part: ``"train"``, and ``"valid"`` and ``"test"`` where the source has them.
+
+    Raises:
+        InputError: a file assigns some sentences to parts and leaves others out, or assigns none to training.
+    """
+    whole = read_tagged(source, layout)
+    parts = _assigned(source, whole)
+    for part, own in (("valid", source.valid), ("test", source.test)):
+        if own is not None:
+            parts[part] = read_tagged(own, layout)
+    return parts
+
+
+def _assigned(source: Source, whole: Tagged) -> dict[str, Tagged]:
+    named = {sentence.split for sentence in whole.sentences}
+    if named == {""}:
+        return {"train": whole}
+    if "" in named or "train" not in named:
+        lacks = "does not assign all sentences to a part" if "" in named else "assigns no sentence to training"
+        raise InputError("TAGGING_SPLIT", f"{source.title} {lacks}", fix="say split = train, valid or test for each")
+    notes = {"train": whole.notes}
+    return {
+        part: Tagged(tuple(one for one in whole.sentences if one.split == part), notes.get(part, ()))
+        for part in ("train", "valid", "test")
+        if part in named
+    }
+
+
+def in_memory(words: Any, tags: Any = None) -> Source:
+    """Lists of words, and of tags, as the file that would hold them, so that one set of checks serves both.
+
+    Raises:
+        InputError: something else.
+    """
+    sentences = _listed(words, "the sentences")
+    rows: list[dict[str, Any]] = [{"words": _listed(one, f"sentence {k}")} for k, one in enumerate(sentences, 1)]
+    if tags is not None:
+        answers = _listed(tags, "the tags")
+        if len(answers) != len(rows):
+            raise InputError("FIT_TAGS", f"{len(rows)} sentences came with {len(answers)} lists of tags", fix=LISTS)
+        rows = [
+            {**row, "tags": _listed(one, f"the tags of sentence {k}")}
+            for k, (row, one) in enumerate(zip(rows, answers, strict=True), 1)
+        ]
+    try:
+        return Source("memory", "data in memory", "\n".join(map(json.dumps, rows)).encode())
+    except TypeError as error:
+        raise InputError("FIT_DATA", f"words and tags must be strings: {error}", fix=LISTS) from None
+
+
+def _listed(values: Any, what: str) -> list[Any]:
+    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
+        raise InputError("FIT_DATA", f"{what} came as {type(values).__name__}", fix=LISTS)
+    return list(values)
+
+
+def merged(parts: Mapping[str, Tagged]) -> list[Sentence]:
+    """The sentences of all parts."""
+    return [sentence for part in parts.values() for sentence in part.sentences]
+
+
+def taken(whole: Tagged, rows: Sequence[int], *, notes: bool = False) -> Tagged:
+    """Some of the sentences."""
+    return replace(whole, sentences=tuple(whole.sentences[row] for row in rows), notes=whole.notes if notes else ())

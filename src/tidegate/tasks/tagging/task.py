@@ -1,0 +1,181 @@
+"""Tagging: the tag of each word of a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from tidegate.data import Source
+from tidegate.errors import InputError
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.tagging.baseline import Rival, majority, rivals
+from tidegate.tasks.tagging.batch import ROWS, Words, padded, pieces, probabilities
+from tidegate.tasks.tagging.encoding import STRANGE, TaggingEncoding
+from tidegate.tasks.tagging.reader import merged, read_parts
+from tidegate.tasks.tagging.record import Layout, Sentence, Tagged
+from tidegate.tasks.tagging.scheme import ABOUT, PLAIN, broken, scheme_of
+from tidegate.tasks.tagging.score import SCORES, Truth, log_loss, scored
+from tidegate.tasks.tagging.setting import TaggingSetting
+from tidegate.tasks.tagging.split import described, filled, parted, shared
+from tidegate.train.bucket import bucketed
+from tidegate.train.task import Measure, Split, Task
+
+STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
+SPREAD = 8  # how much more the lengths in a training batch may differ than they must, in words
+
+
+class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
+    """The tag of each word, from the whole sentence.
+
+    Equations:
+        error = -log p(tag[t] | word[0..T-1])
+
+    Training, validation and test are those that the data name, or files of their own, or drawn by sentence. A tag that
+    training lacks cannot be predicted: the error leaves such words out, accuracy and span F1 count them as wrong. An
+    epoch has at least 24 batches.
+
+    Args:
+        source: what ``reader.read_parts`` reads.
+
+    Shapes:
+        inputs: [T, B, 2 + 8] int64, as ``TaggingEncoding.encode`` gives them; targets [T, B] int64.
+
+    Raises:
+        InputError: the source holds no sentences with tags, fewer than 10 of them, one tag only, or mixed schemes.
+    """
+
+    name = "tagging"
+    metric = "NLL"
+    unit = "nats per word"
+    items = "words"
+    setting_type = TaggingSetting
+    encoding_type = TaggingEncoding
+
+    def __init__(
+        self, source: Source, setting: TaggingSetting | None = None, encoding: TaggingEncoding | None = None
+    ) -> None:
+        self.source, self.setting = source, setting or TaggingSetting()
+        read = {part: filled(own) for part, own in read_parts(source, layout(self.setting)).items()}
+        if encoding is None:
+            parts = parted(source, read, self.setting)
+            scheme = PLAIN if self.setting.plain else scheme_of(merged(parts), source.title)
+            encoding = TaggingEncoding.of(parts["train"].sentences, scheme, self.setting)
+        else:
+            parts = {"test": Tagged(tuple(merged(read)), read["train"].notes)}
+        self.encoding, self.parts = encoding, parts
+        self.inputs = {part: [encoding.encode(one.words) for one in own.sentences] for part, own in parts.items()}
+        self.targets = {part: [encoding.targets(one.tags) for one in own.sentences] for part, own in parts.items()}
+        self._check_known()
+        self.data = DataRecord(
+            name=source.title,
+            hash=source.hash,
+            description=source.description or self._description(),
+            licence=source.licence,
+            split=described(parts, read, self.setting),
+            warnings=tuple(self._warnings(read)),
+        )
+
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Words]:
+        """Sentences of similar length together; with ``order``, training batches are drawn."""
+        inputs, targets = self.inputs[split], self.targets[split]
+        cut = pieces([len(one) for one in inputs], self.setting.longest)
+        lengths = torch.tensor([piece.last - piece.first for piece in cut])
+        drawn = order if split == "train" else None
+        size = ROWS if drawn is None else self.setting.batch_size
+        passes = 1 if drawn is None else math.ceil(STEPS / math.ceil(len(cut) / size))
+        for _ in range(passes):
+            for rows in bucketed(lengths, size, drawn, spread=SPREAD):
+                own = [cut[row] for row in rows]
+                batch = padded(*([whole[k][a:b] for k, a, b in own] for whole in (inputs, targets)))
+                if batch.scored().any():
+                    yield batch
+
+    def measure(self, outputs: torch.Tensor, batch: Words) -> Measure:  # type: ignore[override]
+        known = batch.scored()
+        loss = cross_entropy(outputs.float()[known], batch.targets[known], reduction="sum")
+        return Measure(loss, loss.item(), int(known.sum()))
+
+    def baselines(self) -> list[BaselineRecord]:
+        targets = self._truth.targets
+        return [BaselineRecord(rival.name, log_loss(rival.chances, targets), rival.how) for rival in self._rivals]
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        del metric  # among those below
+        chances = np.concatenate(probabilities(model, self.inputs["test"], self.setting.longest))
+        own = scored(chances, self._truth)
+        others = {rival.name: scored(rival.chances, self._truth) for rival in self._rivals}
+        return [
+            ScoreRecord(name, own[name], unit, better, {rival: values[name] for rival, values in others.items()})
+            for name, (unit, better) in SCORES.items()
+            if name in own
+        ]
+
+    @cached_property
+    def _truth(self) -> Truth:
+        test, encoding = self.parts["test"].sentences, self.encoding
+        unknown = [not encoding.knows(word) for sentence in test for word in sentence.words]
+        tags = [sentence.tags for sentence in test]
+        targets = torch.cat(self.targets["test"]).numpy()
+        return Truth(tags, targets, np.array(unknown), encoding.tags, encoding.scheme != PLAIN)
+
+    @cached_property
+    def _rivals(self) -> list[Rival]:
+        if "train" not in self.parts:
+            return [majority(self.encoding, len(self._truth.targets))]
+        return rivals(self.encoding, *(self.parts[part].sentences for part in ("train", "valid", "test")))
+
+    def _check_known(self) -> None:
+        """A part without a single tag of training cannot be scored."""
+        for part, targets in self.targets.items():
+            if targets and not any((one != STRANGE).any() for one in targets):
+                tags = sorted({tag for one in self.parts[part].sentences for tag in one.tags})
+                raise InputError(
+                    "TAGGING_STRANGE",
+                    f"{self.source.title} ({part}) has the tags {_listed(tags)}, none of which training has",
+                    fix=f"correct them; the tags are {_listed(self.encoding.tags)}",
+                )
+
+    def _description(self) -> str:
+        sentences = merged(self.parts)
+        words, scheme = sum(len(sentence.words) for sentence in sentences), self.encoding.scheme
+        kinds = {tag.partition("-")[2] for tag in self.encoding.tags if tag != "O"}
+        tags = (
+            f"{len(self.encoding.tags)} tags"
+            if scheme == PLAIN
+            else f"spans of {len(kinds)} type{'s' * (len(kinds) != 1)} in {scheme} ({ABOUT[scheme]})"
+        )
+        return f"{len(sentences):,} sentences of {words:,} words, {tags}"
+
+    def _warnings(self, read: Mapping[str, Tagged]) -> Iterator[str]:
+        yield from (note for part in read.values() for note in part.notes)
+        scheme, sentences = self.encoding.scheme, merged(self.parts)
+        breaks = 0 if scheme == PLAIN else broken(sentences, scheme)
+        if breaks:
+            yield f"{breaks} tags break the scheme {scheme}; their spans are counted as conlleval counts them"
+        long = sum(len(sentence.words) > self.setting.longest for sentence in sentences)
+        if long:
+            yield f"{long} sentences have more than {self.setting.longest} words and are read in pieces (longest=)"
+        for part in ("valid", "test"):
+            strange = _strange(self.parts[part].sentences, self.encoding) if part in self.parts else []
+            if strange:
+                yield f"{part}: {len(strange)} words have a tag that training lacks ({_listed(sorted(set(strange)))})"
+        yield from shared(self.parts)
+
+
+def layout(setting: TaggingSetting, *, labelled: bool = True) -> Layout:
+    """How files are read under these settings."""
+    return Layout(setting.word_column, setting.tag_column, labelled)
+
+
+def _strange(sentences: Sequence[Sentence], encoding: TaggingEncoding) -> list[str]:
+    return [tag for sentence in sentences for tag in sentence.tags if tag not in encoding.tags]
+
+
+def _listed(tags: Sequence[str]) -> str:
+    more = f" and {len(tags) - 10} more" if len(tags) > 10 else ""
+    return ", ".join(tag[:40] for tag in tags[:10]) + more
