@@ -1,49 +1,52 @@
-"""``python -m benchmarks.engine``: our layers against other libraries, on this machine."""
+"""``python -m benchmarks.engine``, from the root of the repository: our layers against other libraries, here."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
 import tyro
-from benchmarks.engine import cores, page, rows_of
+from benchmarks.engine import BenchRecord, RowRecord, cores, page, processor, rows_of, run
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
 from tidegate.cli.console import console, shown_as, table
-from tidegate.errors import InputError, InternalError
+from tidegate.errors import InputError, InternalError, TidegateError
 
-if TYPE_CHECKING:
-    from benchmarks.engine import BenchRecord, RowRecord
+PROGRAM = "python -m benchmarks.engine"
+RESULTS = Path(__file__).parents[1] / "results" / "engine"
 
 
 @dataclass(frozen=True)
 class Bench:
-    """How fast are the layers here, against torch.nn, onnxruntime and JAX?
+    """How fast are the layers on this machine, against torch.nn, onnxruntime and JAX?
 
-    Every contestant's results and gradients are checked before it is timed, then all take turns. Writes
-    cpu.md and cpu.json. What is not installed is left out: pip install 'tidegate[bench]' brings all.
+    The results and gradients of every library are checked before it is timed; then all take turns. A page and its raw
+    figures are written to files that are named after the processor, so that results of other processors stay.
+    Libraries that are not installed are left out: pip install -e '.[bench]' installs them all.
     """
 
     quick: bool = False
-    """A small subset, one or two minutes instead of a quarter of an hour."""
+    """Measure a small subset: one or two minutes instead of a quarter of an hour."""
     only: Annotated[str, shown_as("TEXT")] = ""
-    """Only rows with this text in their table or title, e.g. "lstm training" or "128,32,256,256"."""
+    """Measure only rows with this text in their table or title, e.g. "lstm training" or "128,32,256,256"."""
     threads: Annotated[str, tyro.conf.arg(metavar="NUMBERS")] = "1,2"
     """Numbers of threads, separated by commas."""
     seconds_per_row: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 2.5
-    """How long the rounds of a row go on; there are seven in any case."""
+    """Seconds for the rounds of a row; there are at least seven rounds."""
     compiled: bool = False
-    """Let torch.compile's scan take part in some rows; each costs about a minute of compilation."""
-    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("tidegate-bench")
-    """The folder of the results."""
+    """Also measure torch.compile's scan in some rows; each compiles for about a minute."""
+    out: Annotated[Path | None, shown_as("FOLDER")] = None
+    """The folder of the results; benchmarks/results/engine unless given."""
 
     def run(self) -> None:
         """Measure, write the results, print what the targets say."""
@@ -52,8 +55,6 @@ class Bench:
             raise InputError("SECONDS", f"--seconds-per-row is {self.seconds_per_row}", fix="give at least 0")
         if os.name != "posix":
             raise InputError("BENCH_SYSTEM", "the bench stops and wakes processes by signals", fix="run it on Linux")
-        from benchmarks import engine  # slow to load: not for --help
-
         available = cores()
         possible = [count for count in counts if count <= available]
         rows = rows_of(threads=possible, quick=self.quick, compiled=self.compiled, only=self.only)
@@ -63,16 +64,25 @@ class Bench:
                 f"no row with {self.only!r} for {self.threads} threads on {available} cores",
                 fix="leave out --only, or ask for fewer --threads",
             )
-        self.out.mkdir(parents=True, exist_ok=True)  # before a quarter of an hour is spent
+        out = self.out or RESULTS
+        out.mkdir(parents=True, exist_ok=True)  # before a quarter of an hour is spent
         with _Watch(len(rows)) as watch:
             if possible != counts:
                 watch.note(f"note: no rows for more than the {available} cores that are here")
-            record = engine.run(rows, self.seconds_per_row, watch.show, command=self.command, quick=self.quick)
-        self._write(page(record), record)
+            record = run(rows, self.seconds_per_row, watch.show, command=self.command, quick=self.quick)
+        written, raw = out / f"{self.name}.md", out / f"{self.name}.json"
+        written.write_text(page(record), encoding="utf-8")
+        raw.write_text(record.to_json(), encoding="utf-8")
         screen = console()
         screen.print(_verdicts(record))
-        screen.print(f"\nresults: {self.out / 'cpu.md'}, {self.out / 'cpu.json'}", markup=False, soft_wrap=True)
+        screen.print(f"\nresults: {written}, {raw}", markup=False, soft_wrap=True)
         _refuse_failures(record)
+
+    @property
+    def name(self) -> str:
+        """The name of the files: the processor, and which rows, so that a few never replace the full grid."""
+        rows = ["quick"] * self.quick + re.findall(r"[a-z0-9]+", self.only.casefold())
+        return "-".join([processor().slug, *rows])
 
     @property
     def command(self) -> str:
@@ -80,11 +90,7 @@ class Bench:
         chosen = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "out"}
         given = [(name, value) for name, value in chosen.items() if value != getattr(Bench(), name)]
         options = [[f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])] for name, value in given]
-        return shlex.join(["tidegate", "bench", *(word for option in options for word in option)])
-
-    def _write(self, page: str, record: BenchRecord) -> None:
-        (self.out / "cpu.md").write_text(page, encoding="utf-8")
-        (self.out / "cpu.json").write_text(record.to_json(), encoding="utf-8")
+        return shlex.join([*PROGRAM.split(), *(word for option in options for word in option)])
 
 
 class _Watch:
@@ -156,5 +162,18 @@ def _refuse_failures(record: BenchRecord) -> None:
         raise InternalError(
             "BENCH_FAILED",
             f"{len(failures)} rows failed, the first: {failures[0]}",
-            fix="please report it with cpu.json",
+            fix="please report it with the JSON file",
         )
+
+
+def main() -> None:
+    """Run the bench as the command line says."""
+    bench = tyro.cli(Bench, prog=PROGRAM, config=(tyro.conf.FlagCreatePairsOff,))
+    try:
+        bench.run()
+    except TidegateError as error:
+        sys.exit(f"{PROGRAM}: {error}")
+
+
+if __name__ == "__main__":
+    main()

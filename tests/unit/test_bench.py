@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 import tyro
-from benchmarks import engine
+from benchmarks.engine import __main__ as bench
 from benchmarks.engine import page
+from benchmarks.engine.__main__ import Bench, parse_threads
 from benchmarks.engine.gate import needed, reference, verdict, worst_error
 from benchmarks.engine.grid import full, quick
 from benchmarks.engine.host import Crew
 from benchmarks.engine.item import NORMED, OWN, Item
+from benchmarks.engine.machine import Processor, processor
 from benchmarks.engine.measure import FEWEST_ROUNDS, measure
 from benchmarks.engine.memory import kept_floats
 from benchmarks.engine.peer import PEERS, own
@@ -27,7 +29,6 @@ from benchmarks.engine.record import ABSENT, BenchRecord, EntrantRecord, FirstCa
 from benchmarks.engine.row import Entrant, Row
 from benchmarks.engine.statistic import Ratio, geometric_mean, inverse, paired
 from benchmarks.engine.target import Demand, verdicts
-from tidegate.cli.bench import Bench, parse_threads
 
 from tidegate.cell.function import ARITHMETIC
 from tidegate.cell.graph import Op
@@ -405,7 +406,14 @@ def made_up() -> BenchRecord:
     )
     first, memory = FirstCallRecord(9.0, 0.1), {"lstm 5,6,7,8 training": 5.5}
     return BenchRecord(
-        *("tidegate bench", "2026-01-01 00:00 UTC", True, 60.0, {"processor": "Some", "cores": "2"}, {"torch": "2"}),
+        *(
+            "python -m benchmarks.engine",
+            "2026-01-01 00:00 UTC",
+            True,
+            60.0,
+            {"processor": "Some", "cores": "2"},
+            {"torch": "2"},
+        ),
         *(rows, first, memory, verdicts(rows, first, memory)),
     )
 
@@ -476,7 +484,52 @@ def test_threads_as_users_type_them() -> None:
 
 def test_the_command_is_repeated_without_folders(tmp_path) -> None:
     command = Bench(quick=True, only="lstm training", seconds_per_row=1.0, out=tmp_path).command
-    assert command == "tidegate bench --quick --only 'lstm training' --seconds-per-row 1.0"
+    assert command == "python -m benchmarks.engine --quick --only 'lstm training' --seconds-per-row 1.0"
+
+
+def cpuinfo(**facts):
+    return "".join(f"{name.replace('_', ' ')}\t: {value}\n" for name, value in facts.items())
+
+
+@pytest.mark.parametrize(
+    ("facts", "slug"),
+    [
+        (
+            {
+                "cpu_family": 6,
+                "model": 106,
+                "model_name": "Intel(R) Xeon(R) Processor @ 2.80GHz",
+                "flags": "avx2 avx512f",
+            },
+            "intel-xeon-6-106-avx512",
+        ),
+        (
+            {
+                "cpu_family": 6,
+                "model": 143,
+                "model_name": "Intel(R) Xeon(R) Platinum 8480C",
+                "flags": "avx512f amx_tile",
+            },
+            "intel-xeon-platinum-8480c-6-143-amx",
+        ),
+        (
+            {"cpu_family": 25, "model": 1, "model_name": "AMD EPYC 7763 64-Core Processor", "flags": "avx avx2"},
+            "amd-epyc-7763-25-1-avx2",
+        ),
+    ],
+)
+def test_results_are_named_after_the_processor(facts, slug) -> None:
+    assert Processor.read(cpuinfo(**facts)).slug == slug
+
+
+def test_a_processor_that_the_kernel_does_not_describe_has_a_name_too() -> None:
+    assert Processor.read("").slug
+
+
+def test_some_rows_never_replace_the_full_grid() -> None:
+    names = {Bench().name, Bench(quick=True).name, Bench(only="lstm 1,2").name, Bench(quick=True, only="gru").name}
+    assert len(names) == 4
+    assert Bench(only="lstm 1,2").name == f"{processor().slug}-lstm-1-2"
 
 
 def test_no_such_row_is_said(tmp_path) -> None:
@@ -495,12 +548,12 @@ def test_help_says_what_is_measured(capsys) -> None:
 def test_a_small_run_from_end_to_end(tmp_path, capsys, monkeypatch) -> None:
     item = tiny(mode="training")
     entrants = (Entrant("tidegate", item, "ours", "tidegate"), Entrant("torch.nn", item, "peer", "torch.nn"))
-    monkeypatch.setattr(engine, "rows_of", lambda **_: [Row("lstm", item, entrants)])
+    monkeypatch.setattr(bench, "rows_of", lambda **_: [Row("lstm", item, entrants)])
     Bench(seconds_per_row=0.0, out=tmp_path).run()
-    (row,) = json.loads((tmp_path / "cpu.json").read_text(encoding="utf-8"))["rows"]
+    (row,) = json.loads((tmp_path / f"{processor().slug}.json").read_text(encoding="utf-8"))["rows"]
     assert row["base"] == "tidegate"
     assert [len(entrant["times"]) for entrant in row["entrants"]] == [FEWEST_ROUNDS] * 2
-    written = (tmp_path / "cpu.md").read_text(encoding="utf-8")
+    written = (tmp_path / f"{processor().slug}.md").read_text(encoding="utf-8")
     assert "## lstm" in written
     assert str(tmp_path.parent) not in written
     streams = capsys.readouterr()
