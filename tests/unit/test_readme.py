@@ -1,49 +1,111 @@
-"""What the README shows runs as it stands there."""
+"""The README and the guides in docs/: their code runs, their commands are accepted, their links lead somewhere."""
 
 import importlib.util
 import re
+import runpy
+import shlex
+import tomllib
+import warnings
 from pathlib import Path
+from typing import get_args
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+import pytest
+
+from tidegate import cli
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.train.setting import check
+from tidegate.train.toml import to_toml
+from tidegate.zoo import CELLS
+
+ROOT = Path(__file__).parents[2]
+READMES = ("README.md", "README.zh-CN.md")
+PAGES = (*READMES, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
 
 
-def test_the_code_runs(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)  # a model is saved
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) >= 2
-    names: dict = {"__name__": "readme"}
-    for block in blocks:
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands(page: str) -> list[list[str]]:
+    lines = "".join(blocks(page, "console")).splitlines()
+    assert all(line.startswith("$ ") for line in lines), lines
+    return [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != READMES[1]])  # whose code is that of the other
+def test_the_code_runs(page, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where models are saved
+    names: dict = {"__name__": "page"}
+    code = blocks(page, "python")
+    assert code
+    for block in code:
         if "import keras" in block and importlib.util.find_spec("keras") is None:
             continue  # an extra, which tests/peer skips too
-        exec(compile(block, "README.md", "exec"), names)
-    assert names["gates"]["f_l0"].shape == (50, 3, 128)
-    assert names["layer"].mode == "MyCell"
+        exec(compile(block, page, "exec"), names)
 
 
-def test_the_commands_exist() -> None:
-    from tidegate.cli import main  # noqa: F401  the verbs below are its subcommands
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")])
+def test_the_commands_of_tidegate_are_accepted(page, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for config in ("sea/config.toml", "recipe.toml"):
+        Path(config).parent.mkdir(exist_ok=True)
+        Path(config).write_text(to_toml(ForecastSetting()), encoding="utf-8")
+    accepted: list = []
 
-    verbs = set(re.findall(r"bin/tidegate (\w+)", README))
-    assert verbs == {
-        *("compare", "train", "evaluate", "cells", "trace", "bench"),
-        *("generate", "translate", "predict", "forecast", "transcribe", "compose"),
-    }
+    def accept(command: object) -> None:
+        accepted.append(command)
+
+    for verb in get_args(cli.Command):
+        monkeypatch.setattr(get_args(verb)[0], "run", accept)
+    listed = [words[words.index("tidegate") + 1 :] for words in commands(page) if "tidegate" in words]
+    for arguments in listed:
+        assert cli.main(arguments) == 0, arguments
+        if arguments[0] == "train":
+            check(accepted[-1].order.setting)
+    assert len(accepted) == len(listed) > 0
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (Path(__file__).parents[2] / target).exists(), target
+@pytest.mark.parametrize("page", READMES)
+def test_the_commands_that_install_exist(page) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    extras = project["optional-dependencies"]
+    known = {*(f"make {target}" for target in targets), *(f"pip install .[{extra}]" for extra in extras)}
+    assert {" ".join(words) for words in commands(page) if "tidegate" not in words} <= known
+
+
+def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    for program, *arguments in commands("README.md"):
+        if program == "tidegate" and arguments[0] != "compare":  # one runs in docs/compare.md
+            short = ["--epochs", "1"] if arguments[0] == "train" else []
+            assert cli.main([*arguments, *short]) == 0, capfd.readouterr().err
+    assert Path("forecast.svg").stat().st_size > 0
+
+
+def test_the_chinese_readme_shows_the_same_code_and_commands() -> None:
+    def spoken_by_machines(page: str) -> list[object]:
+        code = [re.sub(r"  # .*", "", block) for block in blocks(page, "python")]
+        return [code, commands(page)]
+
+    assert spoken_by_machines(READMES[0]) == spoken_by_machines(READMES[1])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page) -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        path, _, heading = target.partition("#")
+        where = (ROOT / page).parent / path
+        assert where.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", where.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {line.lower().replace(" ", "-") for line in headings}, target
 
 
 def test_the_example_of_a_cell_of_ones_own_is_fused_and_right(capsys) -> None:
-    import runpy
-    import warnings
-
-    from tidegate.zoo import CELLS
-
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # such as the one that says a layer runs eagerly
-        example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "own_cell.py"))
+        example = runpy.run_path(str(ROOT / "examples" / "own_cell.py"))
         assert example["Leaky"].graph.hash not in {cell.graph.hash for cell in CELLS.values()}
         example["main"]()
     printed = capsys.readouterr().out
