@@ -56,7 +56,7 @@ def stand(folder: Path) -> dict:
     except FileNotFoundError:
         return {"steps": 0, "now": {"steps": 0}}
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    return json.loads(header["__metadata__"]["data"])["progress"]
+    return json.loads(header["__metadata__"]["data"])["state"]
 
 
 def wait_for_step(process: subprocess.Popen, folder: Path, step: int) -> bool:

@@ -92,8 +92,8 @@ def fails(capsys, *arguments: str) -> str:
         ),
         ("abc", ["bad.txt", "--task", "language"], "character"),
         ("abc", ["bad.txt", "--task", "gardening"], "gardening"),
-        (series(), ["bad.csv", "--target", "units", "--cells", "lstm,gruu"], "did you mean: gru"),
-        (series(), ["bad.csv", "--target", "units", "--params", "many"], "many"),
+        (series(), ["bad.csv", "--target", "units", "--cells", "lstm,gruu"], "did you mean 'gru'"),
+        (series(), ["bad.csv", "--target", "units", "--parameters", "many"], "many"),
         (series(), ["bad.csv", "--target", "units", "--seeds", "0"], "--seeds is 0"),
         (series(), ["bad.csv", "--target", "units", "--trials", "0"], "--trials is 0"),
         (series(), ["bad.csv", "--target", "units", "--epochs", "-1"], "--epochs is -1"),
@@ -114,7 +114,7 @@ def test_bad_input_to_compare_is_one_line(here, capsys, content, arguments, says
 
 def test_compare_runs_a_users_file_and_a_users_cell(here, capsys) -> None:
     arguments = ["compare", "sales.csv", "--target", "units", "--cells", "gru,my.py:MyCell", "--seeds", "2"]
-    assert main([*arguments, "--epochs", "2", "--params", "1k", "--out", "out", "--workers", "1"]) == 0
+    assert main([*arguments, "--epochs", "2", "--parameters", "1k", "--out", "out", "--workers", "1"]) == 0
     printed = capsys.readouterr().out
     assert "MyCell" in printed
     assert "No evidence on sales.csv" in printed.splitlines()[-1]
@@ -123,7 +123,7 @@ def test_compare_runs_a_users_file_and_a_users_cell(here, capsys) -> None:
     record = json.loads((here / "out" / "report.json").read_text())
     assert [cell["name"] for cell in record["cells"]] == ["GRU", "MyCell"]
     assert len((here / "out" / "runs.csv").read_text().splitlines()) == 5
-    assert main([*arguments[:-1], "3", "--epochs", "2", "--params", "1k", "--out", "out", "--workers", "1"]) == 0
+    assert main([*arguments[:-1], "3", "--epochs", "2", "--parameters", "1k", "--out", "out", "--workers", "1"]) == 0
     again = capsys.readouterr().out
     assert re.search(r"report: out/report.html   \d+ s \(4 runs from earlier sessions\)\n", again)
     assert "No evidence on sales.csv" in again.splitlines()[-1]
@@ -140,10 +140,10 @@ def test_compare_takes_the_settings_of_the_task_from_a_file(here, capsys) -> Non
     (here / "a.toml").write_text('time = "day"\nseries = "shop"\nhorizon = 2\nhidden_size = 3\n')
     arguments = ["compare", "shops.csv", "--target", "sold", "--cells", "rnn", "--seeds", "1", "--epochs", "1"]
     assert "shop" in fails(capsys, *arguments)  # no series of numbers
-    assert main([*arguments, "--params", "1k", "--out", "out", "--workers", "1", "--config", "a.toml"]) == 0
-    assert "the comparison decides on hidden_size by itself" in capsys.readouterr().out
+    assert main([*arguments, "--parameters", "1k", "--out", "out", "--workers", "1", "--config", "a.toml"]) == 0
+    assert "hidden_size = 3 of a.toml is not used: --parameters sets the size" in capsys.readouterr().out
     record = json.loads((here / "out" / "report.json").read_text())
-    assert "series = 'shop', time = 'day', horizon = 2" in record["protocol"]["settings of the task"]
+    assert "series 'shop', time 'day', horizon 2" in record["protocol"]["settings of the task"]
     assert record["cells"][0]["hidden_size"] > 3
 
 
@@ -227,7 +227,7 @@ def test_a_file_without_a_class_lists_its_cells(here, text) -> None:
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("gru/", "did you mean: gru"),
+        ("gru/", "did you mean 'gru'"),
         ("/", "no cell"),
         (":", "no file ''"),
         (":X", "no file ''"),
@@ -310,7 +310,7 @@ def test_only_a_comparison_goes_on_after_an_interruption(here, capsys, monkeypat
     monkeypatch.setattr("tidegate.cli.trace.load", interrupt)
     assert main([verb, *(["lstm"] if verb != "compare" else [])]) == 130
     said = capsys.readouterr().err.strip()
-    assert said == ("interrupted; the same command goes on from here" if verb == "compare" else "interrupted")
+    assert said == ("interrupted; the same command resumes from here" if verb == "compare" else "interrupted")
 
 
 def test_an_error_is_its_message_and_its_remedy() -> None:

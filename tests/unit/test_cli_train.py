@@ -144,13 +144,13 @@ class TestFolder:
         second = capsys.readouterr().out
         assert "epoch 1: train" in first
         assert "epoch 1" not in second
-        assert "this model was trained already" in second
+        assert "this model is already trained" in second
         assert [line for line in first.splitlines() if "NLL" in line] == [
             line for line in second.splitlines() if "NLL" in line
         ]
         assert (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns == weights
         line = fails(capsys, "music", "jsb", *QUICK, "--seed", "1", "--out", str(tmp_path / "m"))
-        assert "seed 0 and not 1" in line
+        assert "--seed 0 instead of 1" in line
         assert main(["evaluate", str(tmp_path / "m")]) == 0
         assert "NLL" in capsys.readouterr().out
 
@@ -219,7 +219,7 @@ class TestStopping:
         deadline = time.monotonic() + 200
         while time.monotonic() < deadline:
             assert process.is_alive(), "it ended before it could be stopped"
-            if path.exists() and (found := Checkpoint.load(path).data["progress"]["steps"]) > steps:
+            if path.exists() and (found := Checkpoint.load(path).data["state"]["steps"]) > steps:
                 return found
             time.sleep(0.02)
         raise AssertionError("no checkpoint came")
@@ -239,7 +239,7 @@ class TestStopping:
             process.join(60)
             assert process.exitcode == code
         said = (tmp_path / "cut.err").read_text().split("\n")
-        assert said == ["", "interrupted; the same command goes on from here", ""]
+        assert said == ["", "interrupted; the same command resumes from here", ""]
         last = start(command, tmp_path / "cut.out")
         for process in (whole, last):
             process.join(200)

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tidegate import compare, report, tasks, zoo
 from tidegate.cell import Cell, sigmoid, tanh
@@ -16,8 +17,10 @@ from tidegate.compare.executor import Progress, run_all
 from tidegate.compare.run import _rates
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.errors import InputError
+from tidegate.tasks import Forecaster
 from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.train.layer import make_layer
+from tidegate.train.loop import train
 from tidegate.train.plan import derive
 from tidegate.train.task import Task
 
@@ -111,6 +114,19 @@ def test_a_trial_survives_json_and_runs_the_same(task, tmp_path) -> None:
     assert (first.valid, first.test) == (second.valid, second.test)
     assert list(tmp_path.iterdir()) == []  # checkpoints of finished trials are removed
     assert json.loads(json.dumps(trial.graph)) == trial.graph
+
+
+def test_a_trial_is_what_train_does_with_the_same_seed(task, tmp_path) -> None:
+    trial = spec(task, seed=3)
+    record = run_trial(trial, tmp_path, lambda *_: None)
+    (plan,) = trial.plans(task.setting)
+    outcome = train(task, make_layer(zoo.GRU.graph, plan.setting), plan)
+    fitted = Forecaster(cell="gru", hidden_size=4, seed=3, epochs=2).fit("elnino")
+    assert [epoch.valid for epoch in record.curve] == [epoch.valid for epoch in fitted.curve_]
+    assert record.test == fitted.scores_[0].value
+    weights, own = outcome.model.state_dict(), fitted.model_.state_dict()
+    assert list(weights) == list(own)
+    assert all(torch.equal(weights[name], own[name]) for name in own)
 
 
 def test_learning_rates_begin_with_the_tasks_own() -> None:

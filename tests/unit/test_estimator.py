@@ -2,9 +2,12 @@
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import os
 import pickle
+import pydoc
+import re
 import shutil
 from pathlib import Path
 
@@ -12,13 +15,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from tidegate import zoo
 from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.errors import InputError
-from tidegate.tasks import ESTIMATORS, Composer, LanguageModel, from_pretrained
+from tidegate.tasks import ESTIMATORS, Composer, Forecaster, LanguageModel, from_pretrained
 from tidegate.tasks.music.task import MusicTask
 from tidegate.train import loop
+from tidegate.train.setting import names
 from tidegate.train.watch import Watch
 
 SMALL = {"hidden_size": 4, "epochs": 1}
@@ -97,13 +102,43 @@ def test_what_is_not_fitted_says_so() -> None:
         Composer().save_pretrained("/nowhere")
 
 
+@pytest.mark.parametrize("kind", [row.estimator for row in ESTIMATORS.values()], ids=ESTIMATORS)
+def test_what_is_not_fitted_can_be_asked_for_its_attributes(kind) -> None:
+    made = kind()
+    assert {name: getattr(made, name) for name in dir(made)}  # none of them raises
+    assert not hasattr(made, "classes_")
+    assert not hasattr(made, "model_")
+    with pytest.raises(NotFittedError) as error:
+        made.evaluate()
+    assert isinstance(error.value, InputError)
+
+
+@pytest.mark.parametrize("kind", [row.estimator for row in ESTIMATORS.values()], ids=ESTIMATORS)
+def test_every_setting_is_in_the_signature_and_in_help(kind) -> None:
+    settings = names(kind._task_class.setting_type)
+    assert set(inspect.signature(kind).parameters) == set(settings)
+    text = pydoc.plain(pydoc.render_doc(kind))
+    assert [name for name in settings if not re.search(rf"^ \|\s+{name}: \w", text, re.MULTILINE)] == []
+    assert [name for name in dir(kind()) if name.isupper()] == []
+    assert not {"names", "own_names", "check", "marks", "kind"} & set(dir(kind()))
+
+
 def test_settings_are_checked_before_the_data_are_read() -> None:
-    with pytest.raises(InputError, match="--hidden-size is 0"):
+    with pytest.raises(InputError, match="hidden_size=0 is out of range"):
         Composer(hidden_size=0).fit("/nowhere/a.json")
     with pytest.raises(InputError, match="did you mean 'lstm'"):
         Composer(cell="lstn").fit("/nowhere/a.json")
     with pytest.raises(InputError, match="there is no file"):
         Composer().fit("/nowhere/a.json")
+
+
+def test_a_caller_in_python_gets_pythons_words() -> None:
+    with pytest.raises(InputError) as error:
+        Forecaster(horizon=0).fit("elnino")
+    assert "horizon=0" in str(error.value)
+    assert "--" not in str(error.value)
+    with pytest.raises(InputError, match="El Niño.* no column 'nosuch'"):
+        Forecaster(target="nosuch").fit("elnino")
 
 
 def test_a_model_comes_back_exactly_and_leaves_the_random_state(fitted) -> None:
@@ -158,9 +193,9 @@ def test_a_finished_fit_is_read_back(fitted) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"hidden_size": 5}, "hidden_size 4 and not 5"),
-        ({"seed": 1, "clip": 2.0}, "clip 1.0 and not 2.0, seed 0 and not 1"),
-        ({"cell": "gru"}, "cell LSTM and not GRU"),
+        ({"hidden_size": 5}, "hidden_size=4 instead of 5"),
+        ({"seed": 1, "clip": 2.0}, "clip=1.0 instead of 2.0, seed=0 instead of 1"),
+        ({"cell": "gru"}, "cell='LSTM' instead of 'GRU'"),
         ({"cell": type("LSTM", (Own,), {})}, "another LSTM cell"),
     ],
 )
@@ -172,7 +207,7 @@ def test_a_folder_with_another_model_is_refused(fitted, change, says) -> None:
 def test_a_folder_with_a_model_of_other_data_is_refused(fitted, tmp_path) -> None:
     roll = [[60], [62], [60, 64]] * 3
     (tmp_path / "a.json").write_text(json.dumps(dict.fromkeys(("train", "valid", "test"), [roll] * 3)))
-    with pytest.raises(InputError, match="with data JSB chorales"):
+    with pytest.raises(InputError, match="with the data JSB chorales"):
         Composer(**SMALL).fit(tmp_path / "a.json", folder=fitted[1])
     with pytest.raises(InputError, match="task 'music'"):
         LanguageModel().fit("shakespeare", folder=fitted[1])
@@ -224,9 +259,9 @@ def _check_events(folder: Path, model: Composer) -> None:
 
 
 def test_a_diverged_fit_says_so_and_leaves_the_folder_for_another_rate(tmp_path) -> None:
-    with pytest.raises(InputError, match=r"diverged in epoch 1.*smaller learning rate than 100"):
-        Composer(**SMALL, cell="rnn/relu", learning_rate=100.0, clip=1e30).fit("jsb", folder=tmp_path)
-    assert Composer(**SMALL, cell="rnn/relu").fit("jsb", folder=tmp_path).scores_
+    with pytest.raises(InputError, match=r"diverged in epoch 1.*lower learning_rate=100"):
+        Composer(**SMALL, cell="rnn/relu", layers=8, learning_rate=100.0, clip=1e30).fit("jsb", folder=tmp_path)
+    assert Composer(**SMALL, cell="rnn/relu", layers=8).fit("jsb", folder=tmp_path).scores_
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -72,7 +72,7 @@ class Compare:
         from tidegate.cli.comparing import LiveProgress
 
         name = tasks.name_of(self.data, self.task)
-        recipe, notes = _recipe(self.config, tasks.TABLE[name].setting())
+        recipe, notes = _recipe(self.config, tasks.TABLE[name].setting(), sized=budget is not None)
         task = tasks.load(self.data, name, recipe, target=self.target)
         out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
         check_folder(out, "the results")
@@ -123,13 +123,17 @@ def parse_count(text: str | None) -> int | None:
     return count
 
 
-def _recipe(path: Path | None, standard: Training) -> tuple[Training, list[str]]:
-    """The recipe: the task's own, changed by the file; and what the comparison does not take from the file."""
+def _recipe(path: Path | None, standard: Training, *, sized: bool) -> tuple[Training, list[str]]:
+    """The recipe: the task's own, changed by the file; and a note for each line of the file that has no effect."""
     if path is None:
         return standard, []
     recipe = from_toml(read_config(path), type(standard), str(path), standard)
-    named = recipe.cell != standard.cell
-    return recipe, [f"cell={recipe.cell!r} of {path} is not used: --cells names the cells"] if named else []
+    overruled = {"cell": "--cells names the cells"} | ({"hidden_size": "--parameters sets the size"} if sized else {})
+    return recipe, [
+        f"{name} = {getattr(recipe, name)!r} of {path} is not used: {instead}"
+        for name, instead in overruled.items()
+        if getattr(recipe, name) != getattr(standard, name)
+    ]
 
 
 def _time(record: ComparisonRecord) -> str:
