@@ -137,7 +137,7 @@ def test_a_caller_in_python_gets_pythons_words() -> None:
         Forecaster(horizon=0).fit("elnino")
     assert "horizon=0" in str(error.value)
     assert "--" not in str(error.value)
-    with pytest.raises(InputError, match="El Niño.* no column 'nosuch'"):
+    with pytest.raises(InputError, match=r"El Niño.* no column 'nosuch'"):
         Forecaster(target="nosuch").fit("elnino")
 
 
