@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tidegate.report import TIMING_COLUMNS
 
-COMMAND = ["compare", "elnino", "--cells", "rnn,gru,lstm", "--seeds", "3", "--params", "2k", "--epochs", "40"]
+COMMAND = ["compare", "elnino", "--cells", "rnn,gru,lstm", "--seeds", "3", "--parameters", "2k", "--epochs", "40"]
 
 
 def start(folder: Path, command: list[str]) -> subprocess.Popen:

@@ -1,7 +1,7 @@
 """What do the options of a layer cost, against the plain layer and against the definition?
 
-    python benchmarks/option_cost.py                    # H 128, B 32, T 100, LSTM and GRU, forward and backward
-    python benchmarks/option_cost.py --rounds 40 --threads 2 --output benchmarks/results/option_cost.md
+    python -m benchmarks.option_cost                    # H 128, B 32, T 100, LSTM and GRU, forward and backward
+    python -m benchmarks.option_cost --rounds 40 --threads 2 --output benchmarks/results/option_cost.md
 
 Each option is timed in the same rounds as the plain layer and as the same option by its definition, in turns, so that
 what slows the machine for a while slows all alike. A ratio is the median over the rounds, with the least and the most

@@ -25,7 +25,9 @@ from tidegate.tasks.music.setting import MusicSetting
 from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.train.carry import detached
-from tidegate.train.estimator import graph_of, make_layer
+from tidegate.train.layer import make_layer
+from tidegate.train.setting import task_of
+from tidegate.zoo import graph_of
 
 BATCHES = 20
 TOLERANCE = 2e-3  # of the largest gradient: float32 sums in another order over some hundred steps
@@ -116,7 +118,7 @@ def check(ours, theirs, batch) -> None:
 
 def measure(name: str, rounds: int) -> dict:
     data, one = WORK[name]
-    task = tasks.load(data, one.task, one)
+    task = tasks.load(data, task_of(one), one)
     torch.manual_seed(0)
     ours = Contestant(task, task.model(make_layer(graph_of(one.cell), one)))
     theirs = Contestant(task, task.model(torch_layer(one)))

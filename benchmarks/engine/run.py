@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
+from benchmarks.engine import grid
 from benchmarks.engine.first_call import first_call
-from benchmarks.engine.grid import full
 from benchmarks.engine.host import Crew
 from benchmarks.engine.item import Item
 from benchmarks.engine.machine import machine, versions
@@ -27,7 +27,7 @@ Watch = Callable[[RowRecord], None]
 
 def rows_of(*, threads: Sequence[int], quick: bool, compiled: bool, only: str) -> list[Row]:
     """The rows to run, those of one thread count together; ``only`` keeps those with this text in group or title."""
-    make = quick or full
+    make = grid.quick if quick else grid.full
     rows = [row for count in threads for row in make(count, compiled=compiled)]
     return [row for row in rows if only in f"{row.group}: {row.title}"]
 

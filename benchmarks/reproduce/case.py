@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from tidegate.train.estimator import graph_of, make_layer
+from tidegate.train.layer import make_layer
 from tidegate.train.loop import evaluate, train
 from tidegate.train.plan import Plan
 from tidegate.train.setting import Training
 from tidegate.train.task import AnyTask
+from tidegate.zoo import graph_of
 
 RESULTS = Path(__file__).parents[1] / "results" / "reproduce"
 DATA = Path(__file__).parents[3] / "shared" / "data"  # what may not be bundled

@@ -34,7 +34,7 @@ class PixelSetting(Training):
     """Images, one pixel a step."""
 
     permuted: bool = False
-    task: ClassVar[str] = "pixels"
+    _task: ClassVar[str] = "pixels"
 
 
 @cache

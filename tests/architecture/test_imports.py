@@ -1,88 +1,79 @@
-"""The import table of docs/design/architecture.md, held by reading every import with ``ast``."""
-
-import ast
-import sys
-from pathlib import Path
+"""The table of rooms in docs/design/architecture.md, held to every import."""
 
 import pytest
 
-import tidegate
+from tests.architecture.house import House, read_table
 
-ROOT = Path(tidegate.__file__).parent
-
-# room: (rooms it may import, third-party packages it may import)
-TABLE: dict[str, tuple[str, str]] = {
-    "_version": ("", ""),
-    "errors": ("", ""),
-    "cell": ("errors", ""),
-    "zoo": ("errors cell", ""),
-    "passes": ("errors cell", ""),
-    "emit": ("errors cell passes", ""),
-    "option": ("errors cell passes", "torch"),  # for types, and inside functions
-    "runtime": ("errors cell passes emit", "torch numpy"),
-    "nn": ("errors cell zoo passes emit option runtime", "torch numpy"),
-    "convert": ("errors cell zoo passes nn", "torch numpy onnx"),
-    "keras": ("errors cell zoo passes runtime nn", "torch keras"),
-    "records": ("errors", ""),
-    "storage": ("", "filelock"),
-    "data": ("errors records", "numpy pandas pyarrow scipy soundfile mido sentencepiece"),
-    "train": ("errors storage cell zoo option nn data records", "torch numpy safetensors sklearn filelock tomli_w"),
-    "tasks": (
-        "errors storage records cell nn data train report",
-        "torch numpy pandas scipy sklearn sacrebleu jiwer sentencepiece matplotlib",
-    ),
-    "report": ("errors storage cell zoo emit records", "matplotlib jinja2 numpy markupsafe"),
-    "compare": (
-        "_version errors storage cell zoo nn data tasks train records",
-        "torch numpy scipy safetensors filelock",
-    ),
-    "cli": (
-        "_version errors storage cell zoo emit nn data tasks train compare records report",
-        "tyro rich torch pandas",
-    ),
-    "__main__": ("cli", ""),
-}
+HOUSE = House()
+TABLE = HOUSE.table
+NOTHING = frozenset()
 
 
-def imports(path: Path) -> set[str]:
-    """Absolute names of all modules that a file imports, inside functions too."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            assert node.module
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def excess(room: str, what: str) -> set[str]:
+    """Rooms or packages that a room imports and may not."""
+    return set(getattr(HOUSE.rooms[room], what) - getattr(TABLE[room], what))
 
 
-def room_of(path: Path) -> str:
-    part = path.relative_to(ROOT).parts[0]
-    return part.removesuffix(".py")
+def test_the_table_has_every_room_and_no_other() -> None:
+    assert set(TABLE) - {"engine"} == set(HOUSE.rooms)  # the engine is C++
+    assert (HOUSE.source / "engine").is_dir()
 
 
-FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+@pytest.mark.parametrize("room", HOUSE.rooms)
+def test_a_room_imports_what_the_table_allows(room: str) -> None:
+    assert not excess(room, "rooms")
+    assert not excess(room, "packages")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_follow_the_table(path: Path) -> None:
-    room = room_of(path)
-    assert room in TABLE, f"{room} is not a room: add it to the table and to docs/design/architecture.md"
-    rooms, packages = (set(part.split()) for part in TABLE[room])
-    for name in imports(path):
-        first, *rest = name.split(".")
-        if first == "tidegate":
-            target = rest[0] if rest else ""
-            assert target in rooms | {room}, name
-        elif first not in sys.stdlib_module_names:
-            assert first in packages, f"{room} may not import {first}"
+@pytest.mark.parametrize("room", HOUSE.rooms)
+def test_the_table_allows_no_more_than_a_room_imports(room: str) -> None:
+    row, used = TABLE[room], HOUSE.rooms[room]
+    assert not row.rooms - used.rooms, "take them out of the table"
+    assert not row.packages - used.packages, "take them out of the table"
 
 
-def test_every_room_of_the_table_exists() -> None:
-    assert set(TABLE) == {room_of(path) for path in FILES}
+def test_every_arrow_points_up_the_table() -> None:
+    assert not HOUSE.backward
+    assert not HOUSE.circles
 
 
 def test_there_is_no_drawer_for_leftovers() -> None:
-    names = {path.stem for path in FILES} | {path.parent.name for path in FILES}
+    names = {path.stem for path in HOUSE.trees} | {path.parent.name for path in HOUSE.trees}
     assert not names & {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+# --- the measures themselves ---
+
+
+def test_the_table_is_read_as_it_stands() -> None:
+    rows = (
+        "| room | purpose | may import | third-party |",
+        "|-|",
+        "| `a.py` | x | - | - |",
+        "| `b/` | y | a | torch, x |",
+    )
+    text = "\n".join(["# Rooms", *rows, "", "| `c/` | of another table | - | - |"])
+    assert read_table(text) == {"a": (NOTHING, NOTHING), "b": ({"a"}, {"torch", "x"})}
+
+
+@pytest.fixture
+def planted(tmp_path) -> House:
+    """A package of two rooms that import each other, with a function of 41 lines below its docstring."""
+    source = tmp_path / "src" / "planted"
+    design = tmp_path / "docs" / "design" / "architecture.md"
+    for folder in (source, design.parent):
+        folder.mkdir(parents=True)
+    design.write_text("| room | | | |\n|---|---|---|---|\n| `low.py` | | - | - |\n| `high.py` | | low | - |\n")
+    (source / "low.py").write_text("def f():\n    import planted.high\n")
+    body = "\n".join(["    x = 1"] * 40)
+    (source / "high.py").write_text(f'from planted.low import f\n\ndef g():\n    """Two\n    lines."""\n{body}\n')
+    return House(source)
+
+
+def test_an_arrow_down_the_table_and_a_circle_are_seen(planted) -> None:
+    assert planted.backward == [("low", "high")]
+    assert planted.circles == [{"low", "high"}]
+
+
+def test_a_long_function_is_seen_and_its_docstring_does_not_count(planted) -> None:
+    assert planted.over_budget == ["high.py:3 g: 41 lines"]

@@ -93,7 +93,7 @@ def test_each_optional_module_belongs_to_the_extra_that_its_error_names(module) 
 
 
 def test_every_third_party_module_is_the_cores_or_optional() -> None:
-    used = {module for _, modules in TABLE.values() for module in modules.split()}
+    used = set().union(*(row.packages for row in TABLE.values()))
     of_core = {module for module in used if {canonicalize_name(n) for n in DISTRIBUTIONS.get(module, ())} & CORE}
     assert used - of_core <= set(EXTRAS)
 

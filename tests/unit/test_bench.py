@@ -12,7 +12,7 @@ import pytest
 import torch
 import tyro
 from benchmarks.engine import __main__ as bench
-from benchmarks.engine import page
+from benchmarks.engine import page, rows_of
 from benchmarks.engine.__main__ import Bench, parse_threads
 from benchmarks.engine.gate import needed, reference, verdict, worst_error
 from benchmarks.engine.grid import full, quick
@@ -148,6 +148,14 @@ def test_the_grid_names_known_contestants_and_begins_with_ours(make, threads: in
         assert row.entrants[0].role == "ours"
         assert all(entrant.peer in PEERS and entrant.item.threads == threads for entrant in row.entrants)
         assert len({(entrant.role, entrant.label) for entrant in row.entrants}) == len(row.entrants)
+
+
+def test_rows_are_of_the_grid_that_is_asked_for() -> None:
+    few, all_rows = (rows_of(threads=[1], quick=asked, compiled=False, only="") for asked in (True, False))
+    assert 0 < len(few) < len(all_rows)
+    assert {row.group for row in rows_of(threads=[1, 2], quick=False, compiled=False, only="lstm training")} == {
+        "lstm training"
+    }
 
 
 # --- contestants ---

@@ -10,6 +10,7 @@ from benchmarks.reproduce.table import _section
 
 from tidegate.tasks.synthetic.setting import SyntheticSetting
 from tidegate.tasks.synthetic.task import Adding
+from tidegate.train.setting import check
 
 SETTING = SyntheticSetting(cell="gru", length=10, steps=2, hidden_size=3, batch_size=100, epochs=2, patience=2)
 
@@ -48,5 +49,5 @@ def test_rows_can_be_written_down_and_their_cases_have_names(row):
     names = [one.name for one in ROWS[row].cases]
     assert len(set(names)) == len(names)
     for one in ROWS[row].cases:
-        one.setting.check()
+        check(one.setting)
         json.dumps(one.identity(0))
