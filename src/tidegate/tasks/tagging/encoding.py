@@ -90,9 +90,13 @@ class TaggingEncoding(Encoding[TaggingSetting]):
         """Whether training has seen the word often enough to know it."""
         return word.casefold() in vars(self)["_words"]
 
-    def encode(self, words: Sequence[str]) -> torch.Tensor:
-        """[T, 2 + 8] int64: word, shape, beginnings and ends; 0 for what is unknown or does not exist."""
-        return torch.tensor([self._row(word) for word in words]).reshape(len(words), 2 + 2 * LETTERS)
+    def encode(self, sentences: Sequence[Sequence[str]]) -> list[torch.Tensor]:
+        """[T, 2 + 8] int64 of each: word, shape, beginnings and ends; 0 for what is unknown or does not exist."""
+        distinct = {word: k for k, word in enumerate({word: None for words in sentences for word in words})}
+        table = torch.tensor([self._row(word) for word in distinct], dtype=torch.int64).reshape(
+            len(distinct), 2 + 2 * LETTERS
+        )
+        return [table[[distinct[word] for word in words]] for words in sentences]
 
     def _row(self, word: str) -> list[int]:
         index, pieces = vars(self)["_words"], vars(self)["_ends"]

@@ -122,7 +122,7 @@ class SequenceTagger(Estimator[TaggingSetting], TaggingSetting):
         return read_tagged(source, layout(self._current(), labelled=False)).sentences
 
     def _probabilities(self, sentences: Sequence[Sentence]) -> list[NDArray[np.float64]]:
-        inputs = [self.encoding_.encode(sentence.words) for sentence in sentences]
+        inputs = self.encoding_.encode([sentence.words for sentence in sentences])
         read = probabilities(self.model_, inputs, self._current().longest)
         return [one.reshape(-1, len(self.tags_)) for one in read]
 

@@ -68,7 +68,7 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         else:
             parts = {"test": Tagged(tuple(merged(read)), read["train"].notes)}
         self.encoding, self.parts = encoding, parts
-        self.inputs = {part: [encoding.encode(one.words) for one in own.sentences] for part, own in parts.items()}
+        self.inputs = {part: encoding.encode([one.words for one in own.sentences]) for part, own in parts.items()}
         self.targets = {part: [encoding.targets(one.tags) for one in own.sentences] for part, own in parts.items()}
         self._check_known()
         self.data = DataRecord(
@@ -88,7 +88,7 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         drawn = order if split == "train" else None
         size = ROWS if drawn is None else self.setting.batch_size
         passes = 1 if drawn is None else math.ceil(STEPS / math.ceil(len(cut) / size))
-        for _ in range(passes):
+        for _ in range(passes if cut else 0):
             for rows in bucketed(lengths, size, drawn, spread=SPREAD):
                 own = [cut[row] for row in rows]
                 batch = padded(*([whole[k][a:b] for k, a, b in own] for whole in (inputs, targets)))
@@ -134,9 +134,10 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         for part, targets in self.targets.items():
             if targets and not any((one != STRANGE).any() for one in targets):
                 tags = sorted({tag for one in self.parts[part].sentences for tag in one.tags})
+                file = getattr(self.source, part, None) or self.source
                 raise InputError(
                     "TAGGING_STRANGE",
-                    f"{self.source.title} ({part}) has the tags {_listed(tags)}, none of which training has",
+                    f"{file.title} ({part}) has the tags {_listed(tags)}, none of which training has",
                     fix=f"correct them; the tags are {_listed(self.encoding.tags)}",
                 )
 
