@@ -91,7 +91,13 @@ def explain_missing() -> Iterator[None]:
 
 
 def did_you_mean(name: str, known: Iterable[str], part: Callable[[str], str] = str) -> str:
-    """``"; did you mean 'x' or 'y'?"`` with the nearest known names, or nothing; ``part`` is what is compared."""
+    """The end of an error message: ``"; did you mean 'x' or 'y'?"``, or nothing if no known name is near.
+
+    Args:
+        name: what the caller wrote.
+        known: the names that there are.
+        part: what to compare of a name.
+    """
     parts: dict[str, list[str]] = {}
     for entry in known:
         parts.setdefault(part(entry).casefold(), []).append(entry)

@@ -85,7 +85,7 @@ def sigmoid(v: Any) -> Any:
 
 
 def tanh(v: Any) -> Any:
-    """Hyperbolic tangent, element by element."""
+    """The hyperbolic tangent of v, element by element."""
     return _call(Op.TANH, v)
 
 
@@ -100,7 +100,7 @@ def exp(v: Any) -> Any:
 
 
 def log(v: Any) -> Any:
-    """Natural logarithm, element by element."""
+    """The natural logarithm of v, element by element."""
     return _call(Op.LOG, v)
 
 
@@ -110,7 +110,7 @@ def log_sigmoid(v: Any) -> Any:
 
 
 def sqrt(v: Any) -> Any:
-    """Square root, element by element."""
+    """The square root of v, element by element."""
     return _call(Op.SQRT, v)
 
 
@@ -125,12 +125,12 @@ def variance(*v: Any) -> Any:
 
 
 def maximum(v: Any, w: Any) -> Any:
-    """The larger of two values, element by element."""
+    """The larger of v and w, element by element."""
     return _call(Op.MAXIMUM, v, w)
 
 
 def minimum(v: Any, w: Any) -> Any:
-    """The smaller of two values, element by element."""
+    """The smaller of v and w, element by element."""
     return _call(Op.MINIMUM, v, w)
 
 

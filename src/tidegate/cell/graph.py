@@ -90,8 +90,13 @@ def all_widths(widths: Mapping[str, int]) -> dict[str, int]:
 class Node:
     """One value.
 
-    ``name`` says which leaf or which block, ``matrix`` of which matrix or vector the block is; ``axis`` is the width
-    ("" for numbers, H1 for one a row).
+    Attributes:
+        op: what it computes.
+        args: the nodes that it computes it from, by their places in the program.
+        name: of a leaf, or of the block of a matrix or vector.
+        matrix: the matrix or vector that the block belongs to.
+        value: of a constant.
+        axis: the width; "" for numbers, H1 for one number per row.
     """
 
     op: Op
@@ -114,7 +119,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of rows of a matrix: as many rows as ``axis`` is wide."""
+    """A block of rows of a matrix.
+
+    Attributes:
+        name: of the gate that reads it.
+        axis: the block has as many rows as this axis is wide.
+        bias: whether the rows have a bias.
+    """
 
     name: str
     axis: str = "H"
@@ -123,7 +134,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix parameter: row blocks in storage order, and the axis of what it multiplies."""
+    """A matrix parameter.
+
+    Attributes:
+        name: of the matrix.
+        blocks: its row blocks in storage order.
+        columns: the axis of what it multiplies.
+    """
 
     name: str
     blocks: tuple[Block, ...]
@@ -136,7 +153,12 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Vector:
-    """A vector parameter: blocks in storage order. One number for each unit is a single block."""
+    """A vector parameter. One number for each unit is a single block.
+
+    Attributes:
+        name: of the vector.
+        blocks: its blocks in storage order.
+    """
 
     name: str
     blocks: tuple[Block, ...]
@@ -149,7 +171,12 @@ class Vector:
 
 @dataclass(frozen=True)
 class State:
-    """What a cell carries from step to step; the first state is the output."""
+    """What a cell passes from step to step; the first state is the output.
+
+    Attributes:
+        name: of the state.
+        axis: its width.
+    """
 
     name: str
     axis: str = "H"

@@ -63,6 +63,9 @@ def check_axis(axis: str) -> str | None:
 def verify(graph: Graph) -> None:
     """Check every rule.
 
+    Args:
+        graph: of a cell.
+
     Raises:
         SpecError: with every broken rule and the program.
     """

@@ -22,7 +22,12 @@ COLUMNS = (
 
 
 def write_json(record: ComparisonRecord, path: Path) -> None:
-    """Write a comparison as JSON. Numbers that JSON cannot hold (NaN, infinity) become null."""
+    """Write a comparison as JSON. Numbers that JSON cannot hold (NaN, infinity) become null.
+
+    Args:
+        record: the comparison.
+        path: the file; it is replaced whole or not at all.
+    """
     text = json.dumps(_finite(to_json(record)), indent=1, ensure_ascii=False, allow_nan=False)
     replace_file(Path(path), text + "\n")
 
@@ -32,6 +37,10 @@ def write_runs_csv(runs: Sequence[RunRecord], path: Path) -> None:
 
     Floats are written so that they read back to the same bits. ``TIMING_COLUMNS`` stand last: all
     other columns are equal whenever the same experiment is repeated.
+
+    Args:
+        runs: of the comparison.
+        path: the file; it is replaced whole or not at all.
     """
     order = {cell: place for place, cell in enumerate(dict.fromkeys(run.cell for run in runs))}
     text = io.StringIO()

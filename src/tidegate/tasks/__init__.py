@@ -179,7 +179,11 @@ def load(
 
 
 def name_of(data: str | os.PathLike[str] | Source, task: str | None = None) -> str:
-    """The task that is named, or else that of a bundled set or of a file's suffix, as ``load`` takes them.
+    """The name of the task that ``load`` would make of the same arguments.
+
+    Args:
+        data: the name of a bundled set, the path of a file, or a source read already.
+        task: the name of a task; told by the bundled set or the file's suffix unless given.
 
     Raises:
         InputError: the file is not there, its name does not say what is to be learnt, or the task is unknown.
