@@ -67,6 +67,7 @@ RUNS = [
         "PER 5.45, WER 23.55: LSTM, another split (arXiv 1506.00196)",
         seeds=2,
     ),
+    Run("parts of speech", "tagging atis", seeds=3),
     *(Run(f"names, split {k}", f"classification names --split-seed {k}", seeds=3) for k in range(3)),
     Run(
         "sentiment",

@@ -34,9 +34,9 @@ class Compare:
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "jsb"
     """A file or folder (.csv, .txt, .ts, .mid, .dict, ...), a bundled set (jsb, elnino, shakespeare, names, fsdd,
-    tatoeba, cmudict), or a generated problem (adding, copy, selective, order)."""
+    tatoeba, cmudict, atis), or a generated problem (adding, copy, selective, order)."""
     task: Annotated[str | None, shown_as("TASK")] = None
-    """classification, forecast, language, music, speech or translation; told by the file's kind unless given."""
+    """classification, forecast, language, music, speech, tagging or translation; told by the file's kind unless given."""
     target: Annotated[str | None, shown_as("COLUMN")] = None
     """Column to forecast."""
     config: Annotated[Path | None, shown_as("FILE")] = None
