@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 
 from tidegate.runtime.library import load
-from tidegate.runtime.plan import Plan
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.sized import SizedCell
+from tidegate.runtime.structure import NativePlan
 
 ALIGNMENT = 64
 LARGE_BYTES = 8 << 20
@@ -39,7 +39,7 @@ class Task(NamedTuple):
 
 def written(
     task: Task,
-    plan: Plan,
+    plan: NativePlan,
     addresses: Sequence[int],
     strides: Sequence[int],
     *,
@@ -69,7 +69,7 @@ def aligned(address: int) -> int:
 
 
 def _run(
-    task: Task, plan: Plan, bound: Sequence[Sequence[int]], strides: Sequence[int], size: int, *, backward: bool
+    task: Task, plan: NativePlan, bound: Sequence[Sequence[int]], strides: Sequence[int], size: int, *, backward: bool
 ) -> None:
     """Run all directions, each with the addresses of its tensors, in one call of the engine."""
     engine, threads = load().engine, torch.get_num_threads()
@@ -86,7 +86,7 @@ def _run(
 
 
 def _workspace(
-    task: Task, plan: Plan, addresses: Sequence[int], strides: Sequence[int], size: int, threads: int
+    task: Task, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int, threads: int
 ) -> int:
     """Bytes of a direction; the same for all calls of even length, which are remembered."""
     key = (task.steps.count, task.sequences, threads)

@@ -11,8 +11,9 @@ import torch
 from tidegate.cell import Graph
 from tidegate.cell.graph import all_widths
 from tidegate.cell.parameter import parameter_shapes
+from tidegate.emit.planner import Compiled, backward_plan, forward_plan
 from tidegate.runtime.library import load
-from tidegate.runtime.plan import Compiled, Plan, backward_plan, forward_plan
+from tidegate.runtime.structure import NativePlan, native
 
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 
@@ -44,8 +45,8 @@ class SizedCell:
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
         self.text = json.dumps({"widths": self.widths, "graph": graph.to_json()}, separators=(",", ":"))
-        self._forward: dict[tuple[torch.dtype, bool], Plan] = {}
-        self._backward: dict[tuple[torch.dtype, bool], Plan] = {}
+        self._forward: dict[tuple[torch.dtype, bool], NativePlan] = {}
+        self._backward: dict[tuple[torch.dtype, bool], NativePlan] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         return sized, (self.graph, tuple(self.widths.items()))
@@ -55,24 +56,23 @@ class SizedCell:
         """Width of what a forward run keeps for each step, for a backward run."""
         return sum(all_widths(self.widths)[s.axis] for s in compiled(self.graph).lowered.forward.series if s.saved)
 
-    def forward_plan(self, dtype: torch.dtype, *, saving: bool) -> Plan:
+    def forward_plan(self, dtype: torch.dtype, *, saving: bool) -> NativePlan:
         """The plan of forward runs, with or without what a backward run needs."""
-        found = self._forward.get((dtype, saving))
-        if found is None:
+        known = self._forward.get((dtype, saving))
+        if known is None:
             cell = compiled(self.graph)
-            found = forward_plan(cell, self.widths, DTYPES[dtype][0], load().function(cell.source), saving=saving)
-            self._forward[dtype, saving] = found
-        return found
+            plan = forward_plan(cell, self.widths, DTYPES[dtype][0], saving=saving)
+            known = self._forward[dtype, saving] = native(plan, load().function(cell.source))
+        return known
 
-    def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool) -> Plan:
+    def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool) -> NativePlan:
         """The plan of backward runs."""
-        found = self._backward.get((dtype, input_gradient))
-        if found is None:
+        known = self._backward.get((dtype, input_gradient))
+        if known is None:
             cell = compiled(self.graph)
-            function = load().function(cell.source)
-            found = backward_plan(cell, self.widths, DTYPES[dtype][0], function, input_gradient=input_gradient)
-            self._backward[dtype, input_gradient] = found
-        return found
+            plan = backward_plan(cell, self.widths, DTYPES[dtype][0], input_gradient=input_gradient)
+            known = self._backward[dtype, input_gradient] = native(plan, load().function(cell.source))
+        return known
 
 
 @lru_cache(maxsize=512)

@@ -1,27 +1,20 @@
-"""The structures of ``engine/plan.h``, as ctypes; sizes are checked when a library is loaded."""
+"""Plans written into the structures of ``engine/plan.h``; their sizes are checked when a library is loaded."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterable, Mapping
 from ctypes import c_int32, c_int64, c_void_p
-from enum import IntEnum
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, starmap
+from struct import Struct
+from typing import Any, NamedTuple
+
+from tidegate.emit.plan import Gradient, Place, Plan, Product, Weight
+from tidegate.errors import EmitError
 
 MOST_PRODUCTS, MOST_PLACES = 256, 512  # of a plan
-
-
-class Kind(IntEnum):
-    """Where a row of values lies; see ``tg_kind``."""
-
-    ROWS = 0
-    SERIES = 1
-    CHUNK = 2
-    BEFORE = 3
-    AFTER = 4
-    SCRATCH = 5
-    PRODUCT = 6
-    VECTOR = 7
-    PREVIOUS = 8
 
 
 def _structure(name: str, **fields: Any) -> type[ctypes.Structure]:
@@ -108,3 +101,168 @@ STRUCTURES = (
     SumStruct,
     PlanStruct,
 )
+
+
+def _format(kind: Any) -> str:
+    """The fields as the module struct names them; none of these structures ends with padding."""
+    letters = {c_int32: "i", c_int64: "q", c_void_p: "P"}
+    return "".join(letters.get(field) or _format(field) for _, field in kind._fields_)
+
+
+PACKERS = {kind: Struct(_format(kind)) for kind in STRUCTURES}
+Function = Callable[[str], int]  # the address of a function of the loaded library, by its name
+Fields = tuple[Any, ...]  # of one structure
+Index = Mapping[str, int]  # of tensors in a call; -1 for none, which has the name ""
+
+
+@dataclass
+class NativePlan:
+    """A plan as the engine reads it, and the memory that it points into.
+
+    Attributes:
+        saved_width: width of the saved series, side by side.
+        struct: what the engine gets.
+        memory: the arrays that it points to.
+        workspaces: bytes of workspace by steps, sequences and threads, as far as they are known.
+    """
+
+    saved_width: int
+    struct: ctypes.Structure
+    memory: ctypes.Array[ctypes.c_char]
+    workspaces: dict[tuple[int, int, int], int] = field(default_factory=dict)
+
+    @cached_property
+    def address(self) -> int:
+        return ctypes.addressof(self.struct)
+
+    @cached_property
+    def call(self) -> Struct:
+        """How a call is written: its fields, then address and stride of each tensor."""
+        return Struct(f"{CALL_FIELDS + 2 * self.struct.tensors}q")
+
+
+def native(plan: Plan, function: Function) -> NativePlan:
+    """Write a plan into C structures.
+
+    Args:
+        plan: what to write.
+        function: gives the address of an emitted function.
+
+    Returns:
+        The structures, alive as long as the object.
+
+    Raises:
+        EmitError: the plan has more products or values than the engine holds.
+    """
+    index = {name: number for number, name in enumerate(("", *plan.tensors), -1)}
+    steps = _flat(plan, function)
+    products = [product for phase in (*plan.phases, *plan.ending) for product in phase.products]
+    products += [*plan.before, *plan.after]
+    _check_size(len(products), len(steps.places))
+    parts = _arrays(plan, index, steps, products)
+    memory = ctypes.create_string_buffer(b"".join(parts.values()))
+    ends = accumulate(map(len, parts.values()), initial=ctypes.addressof(memory))
+    struct = PlanStruct(
+        carried_width=plan.carried_width,
+        scratch_width=plan.scratch_width,
+        chunk_width=plan.chunk_width,
+        matrices=len(products),
+        products=len(products),
+        places=len(steps.places),
+        reductions=len(steps.reductions),
+        phases=len(plan.phases),
+        ending_phases=len(plan.ending),
+        carried=len(plan.carried),
+        gradients=len(plan.gradients),
+        sums=len(plan.sums),
+        before_chunk=len(plan.before),
+        behind_chunk=len(plan.after),
+        slots=plan.slots,
+        input_gradient=index[plan.input_gradient],
+        tensors=len(plan.tensors),
+        **dict(zip(parts, ends, strict=False)),
+    )
+    return NativePlan(plan.saved_width, struct, memory)
+
+
+def _check_size(products: int, places: int) -> None:
+    if products > MOST_PRODUCTS or places > MOST_PLACES:
+        raise EmitError(
+            "ENGINE_SIZE",
+            f"the cell needs {products} products and {places} values in a step; "
+            f"the engine has room for {MOST_PRODUCTS} and {MOST_PLACES}",
+            fix="call the layer under tidegate.runtime.eager_only()",
+        )
+
+
+class _Flat(NamedTuple):
+    """What the phases of a plan hold, each kind in one list."""
+
+    places: list[Place]
+    reductions: list[Fields]
+    phases: list[Fields]
+
+
+def _flat(plan: Plan, function: Function) -> _Flat:
+    places, reductions, phases = _Flat([], [], [])
+    first_product = 0
+    for program in (plan.phases, plan.ending):
+        first_of_program = len(reductions)
+        for phase in program:
+            first_place, first_reduction = len(places), len(reductions)
+            places += phase.places
+            for reduction in phase.reductions:
+                results = (reduction.mean, reduction.variance)
+                reductions.append((reduction.width, len(places), len(reduction.places), *results))
+                places += reduction.places
+            phases.append(
+                (
+                    phase.width,
+                    function(phase.function),
+                    *(first_product, len(phase.products)),
+                    *(first_place, len(phase.places)),
+                    *(first_reduction, len(phase.reductions)),
+                    *(first_of_program + phase.joins[0] if phase.joins else 0, len(phase.joins)),
+                )
+            )
+            first_product += len(phase.products)
+    return _Flat(places, reductions, phases)
+
+
+def _arrays(plan: Plan, index: Index, steps: _Flat, products: list[Product]) -> dict[str, bytes]:
+    """What a plan points to, by the names of its pointers."""
+    return {
+        "matrix": _packed(MatrixStruct, [_matrix(index, product.weight) for product in products]),
+        "product": _packed(ProductStruct, [_product(index, *numbered) for numbered in enumerate(products)]),
+        "place": _packed(PlaceStruct, [_place(index, place) for place in steps.places]),
+        "reduction": _packed(ReductionStruct, steps.reductions),
+        "phase": _packed(PhaseStruct, steps.phases),
+        "carry": _packed(CarriedStruct, [(c.width, c.offset, index[c.initial], index[c.last]) for c in plan.carried]),
+        "gradient": _packed(GradientStruct, [_gradient(index, gradient) for gradient in plan.gradients]),
+        "sum": _packed(SumStruct, [(s.adjoint, s.width, index[s.tensor], s.offset) for s in plan.sums]),
+    }
+
+
+def _packed(kind: type[ctypes.Structure], items: Iterable[Fields]) -> bytes:
+    """Structures in a row: ctypes would take five times as long to fill them."""
+    return b"".join(starmap(PACKERS[kind].pack, items))
+
+
+def _place(index: Index, place: Place) -> Fields:
+    kind, offset, tensor, initial, one = place
+    return kind, index[tensor], offset, index[initial], one
+
+
+def _matrix(index: Index, weight: Weight) -> Fields:
+    tensor, row, rows, columns, across = weight
+    return index[tensor], across, row, *((rows, columns) if across else (columns, rows)), columns
+
+
+def _product(index: Index, number: int, product: Product) -> Fields:
+    operand, _, result, add, bias, bias_offset = product
+    return *_place(index, operand), number, add, result, index[bias], bias_offset
+
+
+def _gradient(index: Index, gradient: Gradient) -> Fields:
+    adjoint, rows, columns, operand, tensor, row = gradient
+    return adjoint, rows, columns, *_place(index, operand), index[tensor], row

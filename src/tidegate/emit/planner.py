@@ -1,0 +1,408 @@
+"""From a cell, its widths and a number type to the plans of its forward and backward runs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from functools import cached_property
+from typing import Literal, NamedTuple, TypeVar
+
+from tidegate.cell import Graph, Node, Op
+from tidegate.cell.graph import all_widths, is_narrow
+from tidegate.cell.parameter import parameter_shapes
+from tidegate.emit.cpp import Source, emit
+from tidegate.emit.plan import CarriedRow, Gradient, Kind, PhasePlan, Place, Plan, Product, Reduction, Sum, Weight
+from tidegate.passes import (
+    INPUT,
+    OF_INPUT,
+    OUTPUT,
+    PREVIOUS,
+    UPSTREAM,
+    Lowered,
+    MatrixGradient,
+    Phase,
+    Program,
+    Step,
+    Use,
+    lower,
+    schedule,
+)
+
+Name = Literal["forward", "backward", "ending"]
+Key = TypeVar("Key", bound=Hashable)
+Offsets = dict[Key, int]  # first columns of values that lie side by side
+SAVED = "saved[t]"  # the tensor that holds all saved series side by side
+VECTOR_BYTES = 64  # of the widest register: the engine writes whole ones
+
+
+class Compiled:
+    """A cell as far as it does not depend on widths: its programs and their emitted text."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.lowered: Lowered = lower(graph)
+        self.programs: Mapping[str, Program] = {
+            "forward": schedule(self.lowered.forward),
+            "backward": schedule(self.lowered.backward),
+            "ending": schedule(self.lowered.ending),
+        }
+
+    @cached_property
+    def source(self) -> Source:
+        return emit(self.graph, self.programs)
+
+
+class _Span(NamedTuple):
+    """The rows of a block in its parameter, and the first element of its bias, if it has one."""
+
+    row: int
+    rows: int
+    bias: int | None
+
+
+class _Memory(NamedTuple):
+    """Where the values of a run lie: first columns by name."""
+
+    cell: Compiled
+    widths: Mapping[str, int]
+    dtype: str
+    saving: bool
+    saved: Offsets[str]
+    chunk: Offsets[str]
+    carried: Offsets[str]
+    blocks: Mapping[tuple[str, str], _Span]
+
+
+class _Inside(NamedTuple):
+    """One program of a run, and where in scratch its phases keep values for later ones."""
+
+    memory: _Memory
+    step: Step
+    scratch: Offsets[int]
+
+
+def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, saving: bool) -> Plan:
+    """The plan of a forward run: products of the input for a whole chunk, then the phases of each step.
+
+    A call brings the tensors x, y, saved (if saving), the first and then the last values of each state, and
+    the parameters and masks, in this order.
+
+    Args:
+        cell: its programs.
+        widths: of each axis of the cell.
+        dtype: ``"f32"`` or ``"f64"``.
+        saving: keep what a backward run needs.
+    """
+    graph, widths, step = cell.graph, all_widths(widths), cell.programs["forward"].step
+    hoisted = [i for _, arg, group in graph.products if graph.nodes[arg].op is Op.INPUT for i in group]
+    lanes = VECTOR_BYTES // (4 if dtype == "f32" else 8)
+    padded = [-(-widths[graph.nodes[i].axis] // lanes) * lanes for i in hoisted]
+    chunk, chunk_width = _side_by_side(zip(map(_block, (graph.nodes[i] for i in hoisted)), padded, strict=True))
+    saved, saved_width = _saved(cell, widths)
+    carried, carried_width = _carried(step, widths)
+    memory = _Memory(cell, widths, dtype, saving, saved, chunk, carried, _spans(graph, widths))
+    phases, scratch_width = _phases(memory, "forward")
+    x = Place(Kind.SERIES, tensor=INPUT)
+    return Plan(
+        _tensors(graph, [INPUT, OUTPUT, SAVED], ["first", "last"], parameter_shapes(graph, widths)),
+        carried_width,
+        scratch_width,
+        chunk_width,
+        saved_width,
+        tuple(CarriedRow(widths[c.axis], carried[c.name], f"first {c.name}", f"last {c.name}") for c in step.carried),
+        phases,
+        before=tuple(_product(memory, node, x, chunk[_block(node)]) for node in (graph.nodes[i] for i in hoisted)),
+    )
+
+
+def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, input_gradient: bool) -> Plan:
+    """The plan of a backward run: phases of each step, products over a chunk of steps, and the ending phases.
+
+    A call brings the tensors x, y, saved, dy, dx (if asked for), for each state its first values, the adjoints of
+    its last values, then for each state the adjoints of its first values, the parameters, masks, and the
+    gradients of the parameters.
+
+    Args:
+        cell: its programs.
+        widths: of each axis of the cell.
+        dtype: ``"f32"`` or ``"f64"``.
+        input_gradient: make the gradient of the input too.
+    """
+    graph, lowered, widths = cell.graph, cell.lowered, all_widths(widths)
+    order = [series for gradient in lowered.matrices for _, series in gradient.blocks]
+    axes = {s.name: s.axis for s in lowered.backward.series}
+    # what a step adds to the gradient of the input lies there, or in the chunk where nobody asks for it
+    chunked = [s for s in dict.fromkeys([*order, *axes]) if s != lowered.input or not input_gradient]
+    chunk, chunk_width = _side_by_side((s, widths[axes[s]]) for s in chunked)
+    saved, saved_width = _saved(cell, widths)
+    carried, carried_width = _carried(lowered.backward, widths)
+    memory = _Memory(cell, widths, dtype, True, saved, chunk, carried, _spans(graph, widths))  # noqa: FBT003
+    phases, scratch_width = _phases(memory, "backward")
+    ending, ending_width = _phases(memory, "ending")
+    series, parameters = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT], parameter_shapes(graph, widths)
+    tensors = _tensors(graph, series, ["first", "d last", "d first"], parameters)
+    return Plan(
+        (*tensors, *(f"d {name}" for name in parameters)),
+        carried_width,
+        max(scratch_width, ending_width),
+        chunk_width,
+        saved_width,
+        _carried_adjoints(memory),
+        phases,
+        ending,
+        after=_input_gradient(memory) if input_gradient else (),
+        gradients=tuple(g for gradient in lowered.matrices for g in _gradients(memory, gradient)),
+        sums=tuple(_sums(memory)),
+        input_gradient=OF_INPUT if input_gradient else "",
+    )
+
+
+# Layout
+
+
+def _side_by_side(parts: Iterable[tuple[Key, int]]) -> tuple[Offsets[Key], int]:
+    offsets: Offsets[Key] = {}
+    at = 0
+    for name, width in parts:
+        offsets[name] = at
+        at += width
+    return offsets, at
+
+
+def _saved(cell: Compiled, widths: Mapping[str, int]) -> tuple[Offsets[str], int]:
+    return _side_by_side((s.name, widths[s.axis]) for s in cell.lowered.forward.series if s.saved)
+
+
+def _carried(step: Step, widths: Mapping[str, int]) -> tuple[Offsets[str], int]:
+    return _side_by_side((c.name, widths[c.axis]) for c in step.carried)
+
+
+def _spans(graph: Graph, widths: Mapping[str, int]) -> dict[tuple[str, str], _Span]:
+    """Where each block of each parameter lies, by the names of both."""
+    spans = {}
+    for parameter in graph.parameters:
+        row = bias = 0
+        for block in parameter.blocks:
+            rows = widths[block.axis]
+            spans[parameter.name, block.name] = _Span(row, rows, bias if block.bias else None)
+            row += rows
+            bias += rows if block.bias else 0
+    return spans
+
+
+def _tensors(graph: Graph, series: list[str], states: list[str], parameters: Iterable[str]) -> tuple[str, ...]:
+    """The tensors of a call: series, rows of states, parameters, masks."""
+    rows = [f"{which} {state.name}" for which in states for state in graph.states]
+    return (*series, *rows, *parameters, *(_mask(mask.name) for mask in graph.masks))
+
+
+def _mask(name: str) -> str:
+    """A mask among the tensors of a call, where a parameter may have the same name."""
+    return f"mask {name}"
+
+
+def _block(product: Node) -> str:
+    """The name of a product of the input in its chunk."""
+    return f"{product.matrix}.{product.name}"
+
+
+def _carried_adjoints(memory: _Memory) -> tuple[CarriedRow, ...]:
+    """Adjoints of states begin with the caller's and end as those of the first states; others with zeros."""
+    states = {f"d {s.name}": s.name for s in memory.cell.graph.states}
+    rows = []
+    for carried in memory.cell.lowered.backward.carried:
+        state = states.get(carried.name)
+        ends = (f"d last {state}", f"d first {state}") if state else ("", "")
+        rows.append(CarriedRow(memory.widths[carried.axis], memory.carried[carried.name], *ends))
+    return tuple(rows)
+
+
+# Phases
+
+
+def _phases(memory: _Memory, name: Name) -> tuple[tuple[PhasePlan, ...], int]:
+    """The phases of a program, and how much scratch they need."""
+    program = memory.cell.programs[name]
+    nodes = program.step.nodes
+    kept = [i for phase in program.phases for i in (*phase.keeps, *phase.joins)]
+    kept.sort(key=lambda i: is_narrow(nodes[i].axis))  # vectors first, so that they keep their alignment
+    scratch, width = _side_by_side((i, memory.widths[nodes[i].axis]) for i in kept)
+    inside = _Inside(memory, program.step, scratch)
+    reduced = dict.fromkeys(nodes[i].args for phase in program.phases for i in phase.reduces)
+    numbers = {operands: number for number, operands in enumerate(reduced)}
+    saving = memory.saving and name == "forward" and any(s.saved for s in program.step.series)
+    phases = []
+    for number, phase in enumerate(program.phases):
+        function = memory.cell.source.function(name, number, saving=saving, dtype=memory.dtype)
+        joins = sorted({numbers[nodes[i].args] for i in phase.joins})
+        phases.append(_phase(inside, phase, function, tuple(joins)))
+    return tuple(phases), width
+
+
+def _phase(inside: _Inside, phase: Phase, function: str, joins: tuple[int, ...]) -> PhasePlan:
+    return PhasePlan(
+        inside.memory.widths[phase.axis],
+        function,
+        tuple(p for slot, index in enumerate(phase.products) for p in _products_of_node(inside, index, slot)),
+        tuple(_place(inside, phase, use, item) for use, item in phase.places),
+        _reductions(inside, phase),
+        joins,
+    )
+
+
+def _reductions(inside: _Inside, phase: Phase) -> tuple[Reduction, ...]:
+    """Mean and variance of the same operands are one reduction."""
+    nodes, width = inside.step.nodes, inside.memory.widths[phase.axis]
+    wanted: dict[tuple[int, ...], dict[Op, int]] = {}
+    for index in phase.reduces:
+        wanted.setdefault(nodes[index].args, {})[nodes[index].op] = inside.scratch[index]
+    return tuple(
+        Reduction(width, tuple(_node_place(inside, i) for i in args), at.get(Op.MEAN, -1), at.get(Op.VARIANCE, -1))
+        for args, at in wanted.items()
+    )
+
+
+def _place(inside: _Inside, phase: Phase, use: Use, item: int) -> Place:
+    """Where a value of the pointwise work of a phase lies."""
+    step = inside.step
+    if use is Use.CARRY:
+        return Place(Kind.AFTER, inside.memory.carried[step.carried[item].name])
+    if use is Use.WRITE:
+        series = step.series[item]
+        return _narrowed(_series_place(inside.memory, series.name), series.axis)
+    if use is Use.KEEP:
+        place = Place(Kind.SCRATCH, inside.scratch[item])
+    elif item in phase.products:
+        place = Place(Kind.PRODUCT, phase.products.index(item))
+    else:
+        place = _node_place(inside, item)
+    return _narrowed(place, step.nodes[item].axis)
+
+
+def _narrowed(place: Place, axis: str) -> Place:
+    return place._replace(one=True) if is_narrow(axis) else place
+
+
+def _node_place(inside: _Inside, index: int) -> Place:
+    """Where the value of a node lies that is not computed in the phase that reads it."""
+    memory, step = inside.memory, inside.step
+    node = step.nodes[index]
+    if index in inside.scratch:
+        return Place(Kind.SCRATCH, inside.scratch[index])
+    if node.op is Op.STATE:
+        return Place(Kind.BEFORE, memory.carried[node.name])
+    if node.op is Op.VECTOR:
+        return Place(Kind.VECTOR, memory.blocks[node.matrix, node.name].row, node.matrix)
+    if node.op is Op.MASK:
+        mask = next(mask for mask in memory.cell.graph.masks if mask.name == node.name)
+        return Place(Kind.SERIES if mask.each == "step" else Kind.ROWS, tensor=_mask(node.name))
+    if node.op is Op.GIVEN:
+        return _series_place(memory, node.name)
+    carried = next((c for c in step.carried if c.after == index), None)
+    if carried:
+        return Place(Kind.AFTER, memory.carried[carried.name])
+    return _series_place(memory, next(s.name for s in step.series if s.node == index and not s.saved))
+
+
+def _series_place(memory: _Memory, name: str) -> Place:
+    if name in memory.chunk:
+        return Place(Kind.CHUNK, memory.chunk[name])
+    if name in memory.saved:
+        if not memory.saving:  # never touched, but it must lie somewhere
+            return Place(Kind.VECTOR, tensor=OUTPUT)
+        return Place(Kind.SERIES, memory.saved[name], SAVED)
+    if name in (INPUT, OUTPUT, UPSTREAM, memory.cell.lowered.input):
+        return Place(Kind.SERIES, tensor=name)
+    return Place(Kind.ROWS, tensor=f"d first {name[2:]}")  # the ending program writes "d h"
+
+
+# Products
+
+
+def _products_of_node(inside: _Inside, index: int, slot: int) -> list[Product]:
+    node = inside.step.nodes[index]
+    places = [_node_place(inside, arg) for arg in node.args]
+    if node.op is Op.PRODUCT:
+        return [_product(inside.memory, node, places[0], slot)]
+    blocks = zip(node.name.split(), places, strict=True)
+    return _transposed(inside.memory, node.matrix, blocks, slot, add=False)
+
+
+def _product(memory: _Memory, node: Node, operand: Place, result: int) -> Product:
+    """Rows of an operand times a block of rows of a matrix."""
+    row, rows, bias = memory.blocks[node.matrix, node.name]
+    weight = Weight(f"weight_{node.matrix}", row, rows, _columns(memory, node.matrix))
+    if bias is None:
+        return Product(operand, weight, result)
+    return Product(operand, weight, result, bias=f"bias_{node.matrix}", bias_offset=bias)
+
+
+def _columns(memory: _Memory, matrix: str) -> int:
+    return memory.widths[memory.cell.graph.matrix(matrix).columns]
+
+
+def _transposed(
+    memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]], result: int, *, add: bool
+) -> list[Product]:
+    """The sum over blocks of rows of adjoints times the block."""
+    tensor, columns = f"weight_{matrix}", _columns(memory, matrix)
+    return [
+        Product(place, Weight(tensor, row, rows, columns, across=True), result, add=add or number > 0)
+        for number, (row, rows, place) in enumerate(_runs(memory, matrix, blocks))
+    ]
+
+
+def _runs(memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]]) -> list[tuple[int, int, Place]]:
+    """First row, number of rows and adjoint of blocks; those that are neighbours in both are one."""
+    runs: list[tuple[int, int, Place]] = []
+    for block, place in blocks:
+        row, rows, _ = memory.blocks[matrix, block]
+        first, count, at = runs[-1] if runs else (0, 0, place)
+        behind = (first + count, at.kind, at.tensor, at.offset + count)
+        if runs and behind == (row, place.kind, place.tensor, place.offset):
+            runs[-1] = (first, count + rows, at)
+        else:
+            runs.append((row, rows, place))
+    return runs
+
+
+# Gradients
+
+
+def _gradients(memory: _Memory, gradient: MatrixGradient) -> list[Gradient]:
+    """The gradient of some blocks of a matrix; neighbours are one product."""
+    operand, columns = _operand_place(memory, gradient.operand), _columns(memory, gradient.matrix)
+    return [
+        Gradient(adjoint.offset, rows, columns, operand, f"d weight_{gradient.matrix}", row)
+        for row, rows, adjoint in _runs(memory, gradient.matrix, _adjoints(memory, gradient))
+    ]
+
+
+def _adjoints(memory: _Memory, gradient: MatrixGradient) -> list[tuple[str, Place]]:
+    return [(block, Place(Kind.CHUNK, memory.chunk[series])) for block, series in gradient.blocks]
+
+
+def _operand_place(memory: _Memory, operand: str) -> Place:
+    if operand == PREVIOUS:
+        return Place(Kind.PREVIOUS, tensor=OUTPUT, initial=f"first {memory.cell.graph.output.name}")
+    return _series_place(memory, operand)
+
+
+def _sums(memory: _Memory) -> Iterable[Sum]:
+    for gradient in memory.cell.lowered.matrices:
+        for block, series in gradient.blocks:
+            _, rows, bias = memory.blocks[gradient.matrix, block]
+            if bias is not None:
+                yield Sum(memory.chunk[series], rows, f"d bias_{gradient.matrix}", bias)
+    for (vector, block), series in memory.cell.lowered.vectors.items():
+        row, rows, _ = memory.blocks[vector, block]
+        yield Sum(memory.chunk[series], rows, f"d {vector}", row)
+
+
+def _input_gradient(memory: _Memory) -> tuple[Product, ...]:
+    """The adjoint of the input: what each step wrote itself, and what comes through matrices."""
+    products: list[Product] = []
+    for gradient in memory.cell.lowered.matrices:
+        if gradient.operand == INPUT:
+            add = bool(products) or memory.cell.lowered.input is not None
+            products += _transposed(memory, gradient.matrix, _adjoints(memory, gradient), 0, add=add)
+    return tuple(products)
