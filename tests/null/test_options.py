@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from tidegate.cell import Cell, Graph, Mask, Op, Vector, sigmoid, tanh, verify
 from tidegate.cell.convention import forget_gate
 from tidegate.emit.equation import plain
-from tidegate.errors import SpecError
+from tidegate.errors import InternalError, SpecError
 from tidegate.passes import clip, drop_recurrent, lower, project, restart, zoneout
+from tidegate.passes.rewrite import Rewriter
 from tidegate.zoo import CELLS, FGR, GRU, LSTM, MGU
 
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -157,8 +159,46 @@ def test_a_vector_that_has_the_name_of_a_mask_is_refused():
             n = tanh(x.n + U(h).n + zoneout_h)
             return 2 * n
 
-    with pytest.raises(SpecError, match="a vector and a mask"):
+    with pytest.raises(SpecError, match="Clash declares zoneout_h, a name that zoneout needs"):
         zoneout(Clash.graph, {"h": 0.1}, drawn=True)
+
+
+def test_a_learned_state_does_not_share_the_authors_vector():
+    class Clash(Cell):
+        gates = "n"
+        vectors = "initial_h"
+
+        def step(self, x, h, U, initial_h):
+            n = tanh(x.n + U(h).n + initial_h)
+            return 2 * n
+
+    with pytest.raises(SpecError, match="Clash declares initial_h, a name that restart needs"):
+        restart(Clash.graph)
+
+
+def test_a_state_whose_name_leaves_no_room_for_a_prefix_is_the_authors_to_rename():
+    class Long(Cell):
+        gates = "n"
+        state = "h memory_of_everything_seen_so_far"
+
+        def step(self, x, h, memory_of_everything_seen_so_far, U):
+            n = tanh(x.n + U(h).n)
+            memory_of_everything_seen_so_far = memory_of_everything_seen_so_far + n
+            return n * memory_of_everything_seen_so_far, memory_of_everything_seen_so_far
+
+    with pytest.raises(SpecError, match=r"at most 32 .* shorten the name"):
+        restart(Long.graph)
+
+
+def test_an_invalid_graph_of_a_pass_is_our_bug_and_prints_the_program():
+    def change(rewriter, index, args):
+        node = LSTM.graph.nodes[index]
+        return rewriter.copy(node, args) * math.inf if node.op is Op.SIGMOID else None
+
+    with pytest.raises(InternalError, match=r"the pass broken made an invalid graph of LSTM: ") as caught:
+        Rewriter("broken", LSTM.graph, change).finished()
+    assert "%0 = state(h): H" in caught.value.message
+    assert "step" not in caught.value.fix
 
 
 def test_the_forget_gate_is_read_off_the_equations():

@@ -142,7 +142,7 @@ def mixing_before(graph, rates, *, drawn):
         keeps = rewriter.mask("zoneout_c", "H", "step")
         return keeps * old + (1 - keeps) * rewriter.copy(graph.nodes[index], args)
 
-    return Rewriter(graph, change).finished()
+    return Rewriter("reference", graph, change).finished()
 
 
 def dropping_for_gates_only(graph):
@@ -154,7 +154,7 @@ def dropping_for_gates_only(graph):
             return None
         return rewriter.copy(node, [args[0] * rewriter.mask("dropout_H", "H", "sequence")])
 
-    return Rewriter(graph, change).finished()
+    return Rewriter("reference", graph, change).finished()
 
 
 BUGS = {

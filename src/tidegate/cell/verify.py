@@ -28,7 +28,7 @@ from tidegate.cell.graph import (
     narrow,
 )
 from tidegate.cell.parameter import KINDS, PROJECTION, TORCH_NAMES, bias_of, gain_of
-from tidegate.errors import SpecError
+from tidegate.errors import InternalError, SpecError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
@@ -61,7 +61,10 @@ def check_axis(axis: str) -> str | None:
 
 
 def verify(graph: Graph) -> None:
-    """Check every rule.
+    """Check every rule on a graph that an author wrote or a file holds.
+
+    Args:
+        graph: the cell.
 
     Args:
         graph: of a cell.
@@ -69,18 +72,35 @@ def verify(graph: Graph) -> None:
     Raises:
         SpecError: with every broken rule and the program.
     """
-    complaints = []
+    if broken := _broken_rules(graph):
+        fix = f"correct the declarations or step, which says\n{_listing(graph)}"
+        raise SpecError("GRAPH_INVALID", f"{graph.name:.80}: {broken}", fix=fix)
+
+
+def verify_derived(graph: Graph, maker: str) -> None:
+    """Check every rule on a graph that a pass made of a valid one.
+
+    Args:
+        graph: the cell.
+        maker: the name of the pass.
+
+    Raises:
+        InternalError: with every broken rule and the program; no author could have prevented it.
+    """
+    if broken := _broken_rules(graph):
+        message = f"the pass {maker} made an invalid graph of {graph.name:.80}: {broken}\n{_listing(graph)}"
+        raise InternalError("PASS_INVALID", message, fix="please report this program")
+
+
+def _broken_rules(graph: Graph) -> str:
     for rule in (_fields, _names, _order, _leaves, _axes, _products, _results):  # later rules rely on earlier ones
-        complaints = list(rule(graph))
-        if complaints:
-            break
-    if complaints:
-        listing = "\n".join(f"  %{i} = {node}" for i, node in enumerate(graph.nodes))
-        raise SpecError(
-            "GRAPH_INVALID",
-            f"{graph.name:.80}: {'; '.join(complaints)}",
-            fix=f"correct the declarations or step, which says\n{listing}",
-        )
+        if complaints := list(rule(graph)):
+            return "; ".join(complaints)
+    return ""
+
+
+def _listing(graph: Graph) -> str:
+    return "\n".join(f"  %{i} = {node}" for i, node in enumerate(graph.nodes))
 
 
 def _fields(graph: Graph) -> Iterator[str]:

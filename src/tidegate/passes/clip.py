@@ -24,7 +24,7 @@ def clip(graph: Graph, bounds: Mapping[str, float]) -> Graph:
         clipped: Symbol = clamp(rewriter.copy(graph.nodes[index], args), limits[index])
         return clipped
 
-    rewriter = Rewriter(graph, change)
+    rewriter = Rewriter("clip", graph, change)
     updates = [rewriter.values[index] for index in graph.updates]
     for k, index in enumerate(graph.updates):
         if index in limits and not graph.nodes[index].args:

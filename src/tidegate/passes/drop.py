@@ -31,4 +31,4 @@ def drop_recurrent(graph: Graph, *, each_gate: bool = False) -> Graph:
         name = MASK.format(f"{node.matrix}_{node.name}" if each_gate else operand.axis)
         return rewriter.copy(node, [operand * rewriter.mask(name, operand.axis, "sequence")])
 
-    return Rewriter(graph, change).finished()
+    return Rewriter("drop_recurrent", graph, change).finished()

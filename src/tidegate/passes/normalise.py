@@ -9,7 +9,7 @@ from tidegate.cell.graph import Block, Graph, Node, Op, Vector
 from tidegate.cell.norm import layer_norm
 from tidegate.cell.parameter import PROJECTION, bias_of, gain_of
 from tidegate.cell.symbol import Symbol, Tracer
-from tidegate.cell.verify import verify
+from tidegate.cell.verify import verify_derived
 from tidegate.errors import SpecError
 
 Over = Literal["all", "each"]
@@ -42,7 +42,7 @@ def normalise(graph: Graph, over: Over = "all") -> Graph:
     if any(vector.name == gain_of(matrix.name) for vector in graph.vectors for matrix in graph.matrices):
         raise SpecError("NORMALISED", f"{graph.name} is normalised already", fix="drop layer_norm=")
     normal = _Normaliser(graph, over).graph_of()
-    verify(normal)
+    verify_derived(normal, "normalise")
     return normal
 
 

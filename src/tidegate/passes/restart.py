@@ -26,4 +26,4 @@ def restart(graph: Graph) -> Graph:
         first = rewriter.vector(INITIAL.format(node.name), node.axis)
         return (1 - begins) * rewriter.copy(node, args) + begins * first
 
-    return Rewriter(graph, change).finished()
+    return Rewriter("restart", graph, change).finished()

@@ -1,4 +1,4 @@
-"""What passes share that change some values of a cell: its nodes copied, one by one, into a new graph."""
+"""Copies a cell node by node into a new graph: the base of all passes that change some of its values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from tidegate.cell.graph import Graph, Mask, Node, Op, Vector
 from tidegate.cell.symbol import Symbol, Tracer
-from tidegate.cell.verify import verify
+from tidegate.cell.verify import check_name, verify_derived
+from tidegate.errors import SpecError
 
 Change = Callable[["Rewriter", int, Sequence[Symbol]], Symbol | None]
 
@@ -16,6 +17,7 @@ class Rewriter(Tracer):
     """A tracer that begins with the nodes of a graph.
 
     Args:
+        maker: the name of the pass, for the error if its graph is invalid.
         graph: what is copied.
         change: called with the rewriter, the position of a node and its arguments in the copy; returns what stands for
             the node, None for the node as it is.
@@ -24,8 +26,9 @@ class Rewriter(Tracer):
         values: for each node of the graph what stands for it.
     """
 
-    def __init__(self, graph: Graph, change: Change | None = None) -> None:
+    def __init__(self, maker: str, graph: Graph, change: Change | None = None) -> None:
         super().__init__()
+        self._maker = maker
         self.graph, self.values = graph, list[Symbol]()
         self._masks = {mask.name: mask for mask in graph.masks}
         self._vectors = {vector.name: vector for vector in graph.vectors}
@@ -39,26 +42,63 @@ class Rewriter(Tracer):
         return self.add(replace(node, args=tuple(arg.index for arg in args)))
 
     def mask(self, name: str, axis: str, each: str) -> Symbol:
-        """A mask, declared where it is not yet."""
+        """A mask, declared at its first use.
+
+        Args:
+            name: of the mask.
+            axis: its width.
+            each: ``"step"`` or ``"sequence"``; see ``cell.Mask``.
+
+        Raises:
+            SpecError: the definition of the cell uses this name, or it is too long.
+        """
+        self._check_free(name)
         self._masks.setdefault(name, Mask(name, axis, each))
         return self.add(Node(Op.MASK, name=name, axis=axis))
 
     def vector(self, name: str, axis: str) -> Symbol:
-        """A per-unit parameter, declared where it is not yet."""
+        """A vector parameter, declared at its first use.
+
+        Args:
+            name: of the parameter.
+            axis: its width.
+
+        Raises:
+            SpecError: the definition of the cell uses this name, or it is too long.
+        """
+        self._check_free(name)
         self._vectors.setdefault(name, Vector.of_units(name, axis))
         return self.add(Node(Op.VECTOR, name=name, matrix=name, axis=axis))
 
+    def _check_free(self, name: str) -> None:
+        """Refuse what only the author of the cell can change."""
+        if complaint := check_name(name):
+            fix = "give what it is named after a shorter name in the definition of the cell"
+            raise SpecError(
+                "NAME_DERIVED", f"{self._maker} needs a name in {self.graph.name}, but {complaint}", fix=fix
+            )
+        declared = [*self.graph.parameters, *self.graph.states]
+        if name in {item.name for item in declared} | {gate for gate, _ in self.graph.gates}:
+            raise SpecError(
+                "NAME_TAKEN",
+                f"{self.graph.name} declares {name}, a name that {self._maker} needs for itself",
+                fix="give it another name in the definition of the cell",
+            )
+
     def finished(self, updates: Sequence[Symbol] | None = None) -> Graph:
-        """The new graph, whose states take these values; unless given, what stands for the old ones.
+        """The new graph.
+
+        Args:
+            updates: the new values of the states; unless given, what stands for the old ones.
 
         Raises:
-            SpecError: it breaks a rule of ``spec.verify``.
+            InternalError: the pass broke a rule of ``cell.verify``.
         """
         graph, values = self.graph, self.values
         updates = [values[index] for index in graph.updates] if updates is None else updates
         of_state = {state.name: new for state, new in zip(graph.states, updates, strict=True)}
         gates = [(name, of_state.get(name, values[index]).index) for name, index in graph.gates]
-        done = replace(
+        rewritten = replace(
             graph,
             nodes=tuple(self.nodes),
             vectors=tuple(self._vectors.values()),
@@ -66,5 +106,5 @@ class Rewriter(Tracer):
             gates=tuple(gates),
             masks=tuple(self._masks.values()),
         )
-        verify(done)
-        return done
+        verify_derived(rewritten, self._maker)
+        return rewritten

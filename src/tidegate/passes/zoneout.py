@@ -21,7 +21,7 @@ def zoneout(graph: Graph, rates: Mapping[str, float], *, drawn: bool) -> Graph:
         rates: for each of the states the probability that a unit keeps its value.
         drawn: m is a mask of zeros and ones, for training; else it is the rate, which is the mask's expectation.
     """
-    rewriter = Rewriter(graph)
+    rewriter = Rewriter("zoneout", graph)
     updates = []
     for state, index in zip(graph.states, graph.updates, strict=True):
         new = rewriter.values[index]
