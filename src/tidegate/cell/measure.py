@@ -8,7 +8,7 @@ from tidegate.cell.graph import BINARY, REDUCTIONS, UNARY, Graph, Op, all_widths
 
 
 def parameters(graph: Graph, axes: Mapping[str, int]) -> int:
-    """Parameters of one layer and direction, given the width of each axis; see ``spec.width``."""
+    """Parameters of one layer and direction, given the width of each axis; see ``cell.width``."""
     total = sum(axes[block.axis] for vector in graph.vectors for block in vector.blocks)
     for matrix in graph.matrices:
         for block in matrix.blocks:

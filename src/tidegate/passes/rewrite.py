@@ -73,10 +73,8 @@ class Rewriter(Tracer):
     def _check_free(self, name: str) -> None:
         """Refuse what only the author of the cell can change."""
         if complaint := check_name(name):
-            fix = "give what it is named after a shorter name in the definition of the cell"
-            raise SpecError(
-                "NAME_DERIVED", f"{self._maker} needs a name in {self.graph.name}, but {complaint}", fix=fix
-            )
+            message = f"{self._maker} adds a name to {self.graph.name}, but {complaint}"
+            raise SpecError("NAME_DERIVED", message, fix="shorten the name in the cell that it is made from")
         declared = [*self.graph.parameters, *self.graph.states]
         if name in {item.name for item in declared} | {gate for gate, _ in self.graph.gates}:
             raise SpecError(

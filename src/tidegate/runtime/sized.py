@@ -30,7 +30,7 @@ class SizedCell:
     Attributes:
         graph: the cell.
         widths: of each axis.
-        parameters: the names of those of one direction, as ``spec.parameter.parameter_shapes`` orders them.
+        parameters: the names of those of one direction, as ``cell.parameter.parameter_shapes`` orders them.
         names: of the tensors that one direction reads beside input and states: its parameters, then its masks.
         strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
