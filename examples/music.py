@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tidegate.report import draw_piano_roll
+from tidegate.tasks.music.plot import draw_piano_roll
 from tidegate.tasks import Composer
 
 NOTES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]

@@ -109,7 +109,7 @@ CASES = [
     music("folder without MIDI", {"tunes/readme.txt": b"hello"}, ["tunes", "no MIDI files"], data="tunes"),
     music("folder of equal pieces", {f"tunes/{k}.mid": GOOD for k in range(5)}, ["1 different"], data="tunes"),
     music("a bad file in a folder", {"tunes/a.mid": GOOD, "tunes/b.mid": b"RIFF"}, ["b.mid", "MThd"], data="tunes"),
-    music("bad grid", GOOD, ["--steps-per-quarter is 0"], "--steps-per-quarter", "0", data="a.mid"),
+    music("bad grid", GOOD, ["--steps-per-quarter 0"], "--steps-per-quarter", "0", data="a.mid"),
     music("MATLAB without cells", cells(x=PIECE), ["a.mat", "'traindata'"], data="a.mat"),
     music("MATLAB cut off", matlab()[:-40], ["a.mat", "cut off"], data="a.mat"),
     music("MATLAB matrix", matlab(traindata=PIECE), ["a.mat", "no cell array"], data="a.mat"),

@@ -32,6 +32,6 @@ CASES = [
     Case("missing", "language", {"book.txt": PROSE}, "bok.txt", ["bok.txt", "did you mean 'book.txt'"]),
     Case("missing-folder", "language", {}, "none/bok.txt", ["none", "does not exist"]),
     Case("a-folder", "language", {"books/a.txt": PROSE}, "books", ["books", "folder"]),
-    Case("wrong-set", "language", {}, "jsb", ["JSB", "own task (music)"]),
+    Case("wrong-set", "language", {}, "jsb", ["JSB", "for the task music"]),
     Case("set-misspelt", "language", {}, "shakespear", ["shakespear", "did you mean 'shakespeare'"]),
 ]

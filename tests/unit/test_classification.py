@@ -168,7 +168,7 @@ class TestTask:
     def test_warnings_about_texts(self):
         texts, labels = words()
         made = task(([*texts, " ", "x " * 9], [*labels, 0, 1]), longest=5)
-        assert "texts were cut off after 5 words (--longest)" in made.data.warnings[0]
+        assert "texts were cut off after 5 words (longest=5)" in made.data.warnings[0]
         assert made.data.warnings[1] == "1 texts hold nothing to read; each counts as one unknown word"
 
     def test_characters_for_names_and_words_for_sentences(self):
@@ -534,7 +534,7 @@ class TestCommand:
         ("arguments", "says"),
         [
             ([], "DATA or --text"),
-            (["a.txt", "--text", "b"], "one of them"),
+            (["a.txt", "--text", "b"], "either DATA or --text"),
             (["--text", "a", "--text", "b"], "--text is given twice"),
             (["--text", "b", "--out", "a.xml"], ".csv or .jsonl"),
             (["--text", "b", "--out", "/nowhere/at/all/a.csv"], "cannot be written"),

@@ -68,7 +68,7 @@ def generator(seed):
 def fresh(task, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return task.model(lambda features: nn.GRU(features, 5), 0.0).eval()
+        return task.model(lambda features: nn.GRU(features, 5)).eval()
 
 
 def refused(code, call, *parts):
@@ -282,7 +282,7 @@ class TestRows:
         sizes = [(span.first - span.start, span.second - span.start, span.end - span.start) for span in task.grid.spans]
         assert sizes == [(60, 75, 90), (60, 75, 120)]
         refused(
-            "SPLIT", lambda: tasks.load(tmp_path / "train.csv", setting=options, valid=tmp_path / "valid.csv"), "--test"
+            "SPLIT", lambda: tasks.load(tmp_path / "train.csv", setting=options, valid=tmp_path / "valid.csv"), "test="
         )
         refused(
             "SERIES_ORDER",
@@ -548,7 +548,7 @@ class TestForecaster:
         assert both["forecast_x"].to_numpy() == pytest.approx(both["forecast_y"].to_numpy(), rel=1e-4)
 
     def test_what_cannot_be_forecast(self, fitted, shops):
-        refused("HORIZON", lambda: fitted.predict(5), "4 rows ahead, but 5", "--horizon 5")
+        refused("HORIZON", lambda: fitted.predict(5), "4 rows ahead, but 5", "horizon=5")
         refused("HORIZON", lambda: fitted.predict(0), "at least 1")
         refused("KNOWN_AHEAD", lambda: fitted.predict(history=open_end(shops, 2)), "for 2 rows", "'price'", "4")
         refused("SERIES_COLUMN", lambda: fitted.predict(history=shops.drop(columns="price")), "'price'")
@@ -598,10 +598,10 @@ class TestShell:
         ("options", "part"),
         [
             (["--quantiles", "1.5"], "--quantiles has 1.5"),
-            (["--known", "y"], "'y' is named for two purposes"),
-            (["--horizon", "0"], "--horizon is 0"),
+            (["--known", "y"], "both name the column 'y'"),
+            (["--horizon", "0"], "--horizon 0"),
             (["--horizon", "900"], "at least 2728 are needed"),
-            (["--difference", "season", "--season", "400"], "--season ROWS"),
+            (["--difference", "season", "--season", "400"], "set --season"),
         ],
     )
     def test_settings_that_cannot_be_meant(self, tmp_path, monkeypatch, capsys, options, part):

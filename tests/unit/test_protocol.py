@@ -28,5 +28,5 @@ def test_the_check_notices_a_dishonest_protocol(check, monkeypatch) -> None:
 
 def test_a_killed_comparison_ends_as_an_uninterrupted_one(benchmark_script, tmp_path) -> None:
     resume = benchmark_script("check_resume")
-    command = ["compare", "elnino", "--cells", "gru", "--seeds", "2", "--params", "2k", "--epochs", "60"]
+    command = ["compare", "elnino", "--cells", "gru", "--seeds", "2", "--parameters", "2k", "--epochs", "60"]
     assert resume.check(1, 0, tmp_path, command)

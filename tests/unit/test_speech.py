@@ -485,7 +485,7 @@ class TestTask:
             assert heard == numbers
 
     def test_a_speaker_and_a_file_cannot_both_be_the_test(self, tones):
-        with pytest.raises(InputError, match="leave --hold-out out"):
+        with pytest.raises(InputError, match="leave out either hold_out="):
             tasks.load(tones, "speech", SpeechSetting(hold_out="a"), test=tones)
 
     def test_joined_tests_are_the_same_in_every_pass_and_made_of_the_test(self, tones):

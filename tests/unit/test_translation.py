@@ -36,7 +36,7 @@ def model(cell="lstm", attention="general", *, sizes=(9, 6), width=5, hidden=4, 
         taken = hidden if nn.Recurrent(cell, hidden, hidden).graph.input_axis == "H" else features
         return nn.Recurrent(cell, taken, hidden, **{"num_layers": 2, **options, **asked})
 
-    made = SequenceToSequence(sizes, width, layer, attention, bidirectional=True, dropped=0.3)
+    made = SequenceToSequence(sizes, width, layer, attention, bidirectional=True, dropout=0.3)
     with torch.no_grad():
         made.bias.normal_()
         made.target.weight.mul_(4)  # so that what it says depends on what it reads

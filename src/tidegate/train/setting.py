@@ -170,8 +170,12 @@ def _check_number(name: str, value: Any, low: float, high: float) -> None:
     if not isinstance(value, Real):
         raise InputError("SETTING_NUMBER", f"{given} is not a number", fix=f"use a number such as {low:g}")
     if not low <= value <= high:
-        most = f" and at most {high:g}" if math.isfinite(high) else ""
-        raise InputError("SETTING_RANGE", f"{given} is out of range", fix=f"use at least {low:g}{most}")
+        most = f" and at most {_exactly(high)}" if math.isfinite(high) else ""
+        raise InputError("SETTING_RANGE", f"{given} is out of range", fix=f"use at least {_exactly(low)}{most}")
+
+
+def _exactly(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _check_columns(setting: Training) -> None:
