@@ -1,4 +1,7 @@
-"""A year of sea temperatures ahead, with how sure the forecast is: quantiles from sample paths."""
+"""Forecast sea temperatures a year ahead, with quantiles from sample paths.
+
+python examples/forecast.py
+"""
 
 from tidegate.tasks import Forecaster
 
@@ -7,18 +10,18 @@ model = Forecaster(
 )
 model.fit("elnino")
 
-print(f"{'over all origins of the test':30}  model  linear autoregression")
+print(f"{'all origins in the test':30}  model  linear autoregression")
 for score in model.scores_:
-    rival = score.baselines["linear autoregression"]
-    print(f"{score.name:30} {score.value:6.3g}  {rival:6.3g}")
+    baseline = score.baselines["linear autoregression"]
+    print(f"{score.name:30} {score.value:6.3g}  {baseline:6.3g}")
 
 ahead = model.predict()
-print("\noff Peru, in °C, the 80 % interval in brackets")
+print("\noff Peru, in °C, with the 80 % interval")
 for row in ahead.itertuples():
     low, high = ahead.loc[row.Index, ["0.1", "0.9"]]
     print(f"{row.month:%B %Y}".ljust(18), f"{row.forecast:.1f}  ({low:.1f} to {high:.1f})")
 
 july = model.backtest().query("month.dt.month == 7 and step == 6")
-print(f"\nJuly, half a year ahead: off by {(july.truth - july.forecast).abs().mean():.1f} °C in {len(july)} years")
+print(f"\nJuly, half a year ahead: wrong by {(july.truth - july.forecast).abs().mean():.1f} °C in {len(july)} years")
 model.plot(24, held_out=True).savefig("elnino.svg")
-print("wrote elnino.svg: the last two years, forecast and true")
+print("wrote elnino.svg: the last two years, forecast and observed")

@@ -1,8 +1,8 @@
-"""A language model of Shakespeare, trained for some seconds: what it scores, what it writes, what surprises it.
+"""A language model of Shakespeare, trained for half a minute: its score, its text, and what surprises it.
 
-python examples/language.py
+    python examples/language.py
 
-`tidegate train language shakespeare` trains a better one, in some minutes.
+``tidegate train language shakespeare`` trains a better one in a few minutes.
 """
 
 from tidegate.tasks import LanguageModel
@@ -13,15 +13,15 @@ model.fit("shakespeare")
 bits = model.scores_[0]
 print(f"bits per character: {bits.value:.2f}; " + ", ".join(f"{name} {b:.2f}" for name, b in bits.baselines.items()))
 
-print("\nwhat it writes, a little more careful than it is (temperature 0.7):\n\nROMEO:")
+print("\nwhat it writes at temperature 0.7:\n\nROMEO:")
 for text in model.generate("ROMEO:\n", length=300, temperature=0.7, seed=1):
     print(text, end="", flush=True)
 
-print("\n\nthe likeliest words that begin with bro, by a beam of 16:\n")
-for found in model.search("O my bro", length=12, width=16, best=4, until=" "):
-    print(f"{2**-found.bits:6.1%}  {'bro' + found.text!r}")
+print("\n\nthe most likely words that begin with bro, by beam search:\n")
+for word in model.search("O my bro", length=12, width=16, best=4, until=" "):
+    print(f"{2**-word.bits:6.1%}  {'bro' + word.text!r}")
 
-print("\nbits per character of sentences that it has not seen:\n")
+print("\nbits per character of new sentences:\n")
 for sentence in (
     "The king is dead, my gentle lord.",
     "The train is late, my gentle friend.",

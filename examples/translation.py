@@ -1,4 +1,4 @@
-"""How is a word pronounced? Learnt from a dictionary, asked about words that are not in it.
+"""How is a word pronounced? Train on a dictionary, then pronounce words that are not in it.
 
 python examples/translation.py
 """
@@ -10,7 +10,7 @@ NEW = ["tidegate", "recurrents", "unbundled", "wordle"]
 
 
 def main() -> None:
-    """Learn 4,500 pronunciations, pronounce new words, say which letter each phoneme looked at."""
+    """Learn 4,500 pronunciations, pronounce new words, and show the letter that each phoneme attends to most."""
     words = read_pairs(locate("bundled:cmudict"))
     pairs = list(zip(words.sources, words.targets, strict=True))[::5]
     speaker = Translator(source_unit="character", target_unit="symbol", hidden_size=64, embedding_size=32, dropout=0.1)
@@ -18,10 +18,10 @@ def main() -> None:
     speaker.fit(pairs)
     for score in speaker.scores_[1:]:
         print(f"{score.name}: {score.value:.1f} {score.unit}; nearest word: {score.baselines['nearest source']:.1f}")
-    for found in speaker.align(NEW):
-        letters = [found.source[looked.argmax()] for looked in found.attention]
-        said = [f"{phoneme}({letter})" for phoneme, letter in zip(found.target, letters, strict=True)]
-        print(f"{''.join(found.source):11}", " ".join(said))
+    for word in speaker.align(NEW):
+        letters = [word.source[weights.argmax()] for weights in word.attention]
+        phonemes = [f"{phoneme}({letter})" for phoneme, letter in zip(word.target, letters, strict=True)]
+        print(f"{''.join(word.source):11}", " ".join(phonemes))
 
 
 if __name__ == "__main__":

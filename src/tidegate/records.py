@@ -1,7 +1,6 @@
-"""The schema of what an experiment leaves behind.
+"""Records of training and comparison: plain data that survives JSON.
 
-``train`` and ``compare`` write these records; ``report`` reads them and never trains. Every
-record is plain data that survives JSON.
+``train`` and ``compare`` write them. ``report`` reads them, and imports neither.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from tidegate.errors import InputError
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One pass over the training data. ``train`` is the loss that was minimised, ``valid`` the metric."""
+    """One pass over the training data. ``train`` is the loss, ``valid`` the metric on the validation split."""
 
     epoch: int
     train: float
@@ -27,12 +26,14 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run of a cell with a seed. ``run`` is the content hash of everything that determines it.
+    """One run of a cell with a seed.
 
-    ``learning_rate`` and ``dropout`` are those of the tuning trial with the best validation score, and
-    ``curve`` is that trial's, while ``train_seconds`` counts all trials. ``status`` is ``"finished"`` or
-    ``"diverged"`` (a loss that is not finite, in every trial or in the test); of a diverged run ``valid``
-    and ``test`` are None.
+    Attributes:
+        run: a hash of everything that determines the run.
+        status: ``"finished"``, or ``"diverged"`` if the loss of every trial, or the test score, is not finite.
+        valid, test: scores of the best trial; None for a diverged run.
+        learning_rate, curve: of the trial with the best validation score.
+        train_seconds: of all trials.
     """
 
     run: str
@@ -45,16 +46,15 @@ class RunRecord:
     test: float | None
     best_epoch: int
     learning_rate: float
-    dropout: float
     train_seconds: float
     curve: tuple[EpochRecord, ...]
 
 
 @dataclass(frozen=True)
 class BaselineRecord:
-    """A score that needs no recurrent network, on the same test data and in the same unit.
+    """The score of a method without a recurrent network, on the same test data and in the same unit.
 
-    ``rival`` says that it lies inside the interval of the best cell, or below it.
+    ``rival`` is true if the score is inside the interval of the best cell, or better.
     """
 
     name: str
@@ -65,10 +65,12 @@ class BaselineRecord:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step of training: where it stands in its epoch, and what it cost; over all processes together.
+    """One step of training, summed over all processes.
 
-    ``steps`` is how many the first epoch of this session has, ``total`` how many there were in all epochs, ``items``
-    counts the scored terms of this step (characters, tokens, values), ``seconds`` is its time.
+    Attributes:
+        steps: in the first epoch of this session.
+        items: scored terms in this step: characters, tokens or values.
+        total: steps so far in all epochs.
     """
 
     epoch: int
@@ -83,7 +85,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """One score of a trained model on the test split, and the same score of each naive baseline."""
+    """One score of a trained model on the test split, and of each baseline."""
 
     name: str
     value: float
@@ -94,11 +96,18 @@ class ScoreRecord:
 
 @dataclass(frozen=True)
 class CellRecord:
-    """What a comparison found about one cell.
+    """The results of one cell in a comparison.
 
-    ``mean``, ``low`` and ``high`` are the mean test score over seeds and its 95 % t interval, None
-    where fewer than one (two) runs finished. ``name`` is the name under which the cell took part, the
-    name of its definition stands in ``graph``, the cell as data.
+    Attributes:
+        name: of the cell in this comparison; its definition has a name of its own in ``graph``.
+        graph: the cell as data.
+        differs: how it differs from the published cell.
+        parameter_gap: relative difference from the budget.
+        mean: test score, averaged over seeds; None if no run finished.
+        low, high: the 95 % t interval of the mean; None if fewer than two runs finished.
+        train_seconds: mean over runs.
+        step_p50_us, step_p99_us: latency of one step, median and 99th percentile.
+        exported_bytes: size of the exported layer.
     """
 
     name: str
@@ -122,12 +131,15 @@ class CellRecord:
 
 @dataclass(frozen=True)
 class PairRecord:
-    """Cell ``a`` against cell ``b`` on their common seeds; differences are a minus b.
+    """Cell ``a`` against cell ``b`` on their common seeds. Differences are the score of a minus that of b.
 
-    ``probability`` is the predicted probability that a scores better than b on a new seed, ``wins``
-    how often it did, ``p`` the paired t test, ``p_holm`` the same corrected for all pairs,
-    ``detectable`` the smallest true difference that this many seeds find in 80 % of experiments.
-    ``reliable`` is the decision, taken here and nowhere else.
+    Attributes:
+        wins: seeds on which a scored better.
+        probability: predicted probability that a scores better on a new seed.
+        p: p value of the paired t test.
+        p_holm: the same after Holm's correction for all pairs.
+        detectable: the smallest true difference that so many seeds detect in 80 % of experiments.
+        reliable: the decision, which is made once and stored.
     """
 
     a: str
@@ -146,9 +158,12 @@ class PairRecord:
 
 @dataclass(frozen=True)
 class AnswerRecord:
-    """What the comparison says: one line, its reasons, the winner if there is one, and what to take.
+    """The answer of a comparison.
 
-    ``alerts`` belong before everything else: baselines that no cell beats.
+    Attributes:
+        alerts: what to read first: baselines that no cell beats.
+        winner: the cell that is reliably better than all others, if any.
+        recommended: the cell to use.
     """
 
     headline: str
@@ -160,7 +175,7 @@ class AnswerRecord:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The data of a comparison: where it came from, its content hash and how it was split."""
+    """The data of a comparison: their origin, content hash and split."""
 
     name: str
     hash: str
@@ -172,9 +187,11 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class ComparisonRecord:
-    """Everything a report needs. The metric is better when lower.
+    """Everything that a report needs. Lower values of the metric are better.
 
-    ``seconds`` is the time of the last session, in which all runs but ``reused`` of them were trained.
+    Attributes:
+        seconds: duration of the last session.
+        reused: runs from earlier sessions.
     """
 
     command: str
@@ -194,12 +211,12 @@ class ComparisonRecord:
 
 
 def to_json(record: Any) -> dict[str, Any]:
-    """Plain data of a record, nested records included."""
+    """A record as plain data, with all nested records."""
     return dataclasses.asdict(record)
 
 
 def run_from_json(data: dict[str, Any]) -> RunRecord:
-    """Read back a run.
+    """A run from plain data.
 
     Raises:
         InputError: ``data`` is not a run record.
@@ -208,4 +225,4 @@ def run_from_json(data: dict[str, Any]) -> RunRecord:
         curve = tuple(EpochRecord(**epoch) for epoch in data["curve"])
         return RunRecord(**{**data, "curve": curve})
     except (KeyError, TypeError) as error:
-        raise InputError("RECORD", f"this is not a run record: {error}") from error
+        raise InputError("RECORD", f"this is not a record of a run: {error}") from error

@@ -60,13 +60,13 @@ CASES = [
     case(
         "days, then weeks",
         table("day,y", DAYS[:30] + [str(date(2020, 2, 6) + timedelta(7 * row)) for row in range(30)], Y),
-        ["a.csv", "equal steps", "'day'"],
+        ["a.csv", "equally far apart", "'day'"],
         *DATED,
     ),
     case(
         "one series of days, one of weeks",
         table("shop,day,y", NAMES, DAYS + [str(date(2020, 1, 1) + timedelta(7 * row)) for row in range(ROWS)], TWICE),
-        ["a.csv", "equal steps", "'b'", "'D'"],
+        ["a.csv", "equally far apart", "'b'", "'D'"],
         *SHOPS,
     ),
     case("a row of no series", table("shop,day,y", put(NAMES, 70, ""), DAYS * 2, TWICE), ["row 70", "'shop'"], *SHOPS),

@@ -1,4 +1,4 @@
-"""Texts that cannot be learnt from."""
+"""Texts that a language model cannot learn."""
 
 from tests.malformed.case import Case
 
@@ -26,12 +26,12 @@ CASES = [
     case("valid-of-one-character", PROSE, "b.txt", "1 characters", options=["--valid", "b.txt"], b=b"t"),
     case("test-latin-1", PROSE, "b.txt", "0xe9", options=["--test", "b.txt"], b="é".encode("latin-1")),
     case("test-empty", PROSE, "b.txt", "empty", options=["--test", "b.txt"], b=b"\n"),
-    case("few-pieces", PROSE, "--pieces 10", "at least 300", options=["--unit", "piece", "--pieces", "10"]),
+    case("few-pieces", PROSE, "--pieces 10 ", "at least 300", options=["--unit", "piece", "--pieces", "10"]),
     case("pieces-for-many-letters", LETTERS, "300 pieces", "--pieces", options=["--unit", "piece", "--pieces", "300"]),
     case("no-word-for-pieces", b"\n" * 5000 + b"tide", "nothing to learn pieces", options=["--unit", "piece"]),
     case("valid-of-one-piece", PROSE, "one symbol", options=["--unit", "piece", "--valid", "b.txt"], b=b" tide"),
-    case("no-window", PROSE, "--window 0", "at least 1", options=["--window", "0"]),
-    case("no-epoch", PROSE, "--epoch-size 0", "at least 1", options=["--epoch-size", "0"]),
+    case("no-window", PROSE, "--window 0 ", "at least 1", options=["--window", "0"]),
+    case("no-epoch", PROSE, "--epoch-size 0 ", "at least 1", options=["--epoch-size", "0"]),
     Case("missing", "language", {"novel.txt": PROSE}, "navel.txt", ["navel.txt", "did you mean 'novel.txt'"]),
     Case("folder", "language", {"d/a.txt": PROSE}, "d", ["is a folder"]),
 ]

@@ -33,7 +33,7 @@ CASES = [
     case("utf-16", "a.tsv", GOOD.decode().encode("utf-16"), ["UTF-16"]),
     case("zero bytes", "a.tsv", GOOD + b"a\0b\tc\n", ["binary"]),
     case("a document for a sentence", "a.tsv", GOOD + b"word " * 4000 + b"\tmot\n", ["line 41", "characters"]),
-    case("no such ending", "a.docx", GOOD, ["ending", ".tsv"]),
+    case("no such suffix", "a.docx", GOOD, ["suffix", ".tsv"]),
     case("cut gzip", "a.tsv.gz", gzip.compress(GOOD)[:-20], ["unpacked", "gzip"]),
     case("no gzip", "a.tsv.gz", GOOD, ["unpacked", "gzip"]),
     case("csv without the columns", "a.csv", b"en,de\nHi.,Hallo.\n", ["'source'", "--source-column", "'en', 'de'"]),
@@ -51,7 +51,10 @@ CASES = [
     case("json of numbers", "a.jsonl", b'{"source": 1, "target": NaN}\n', ["line 1", '"target": "text"']),
     case("json list", "a.jsonl", b'["a", "b"]\n', ["line 1", '"source": "text"']),
     case(
-        "json half character", "a.jsonl", b'{"source": "\\ud83d", "target": "b"}\n', ["line 1", "half of a character"]
+        "json half character",
+        "a.jsonl",
+        b'{"source": "\\ud83d", "target": "b"}\n',
+        ["line 1", "half of a surrogate pair"],
     ),
     case("no parquet", "a.parquet", b"PAR1 and no more", ["Parquet"]),
     case("parquet of numbers", "a.parquet", parquet(), ["row 1", "'target'", "text"]),
@@ -71,7 +74,7 @@ CASES = [
         "translation",
         {"d/train.en": b"a\nb\n", "d/train.de": b"a\n"},
         "d",
-        ["train.en has 2 lines", "train.de 1"],
+        ["train.en has 2 lines", "train.de has 1"],
         ["--source-column", "en", "--target-column", "de"],
     ),
     Case(

@@ -38,9 +38,9 @@ CASES = [
     case("a path twice", {"a.csv": TABLE + b"a.wav,two\n", "a.wav": wav()}, "a.csv", ["a.wav", "more than once"]),
     case("not JSON", {"a.jsonl": b'{"path": "a.wav"\n'}, "a.jsonl", ["line 1 of a.jsonl", "not JSON"]),
     case("text is a number", {"a.jsonl": b'{"path": "a.wav", "text": 7}\n'}, "a.jsonl", ["line 1 of a.jsonl", "path"]),
-    case("not a sound", {"a.csv": TABLE, "a.wav": b"hello world" * 9}, "a.csv", ["a.wav", "not a sound file"]),
-    case("empty sound file", {"a.csv": TABLE, "a.wav": b""}, "a.csv", ["a.wav", "not a sound file"]),
-    case("header cut off", {"a.csv": TABLE, "a.wav": wav()[:30]}, "a.csv", ["a.wav", "not a sound file"]),
+    case("not a sound", {"a.csv": TABLE, "a.wav": b"hello world" * 9}, "a.csv", ["a.wav", "not a readable sound file"]),
+    case("empty sound file", {"a.csv": TABLE, "a.wav": b""}, "a.csv", ["a.wav", "not a readable sound file"]),
+    case("header cut off", {"a.csv": TABLE, "a.wav": wav()[:30]}, "a.csv", ["a.wav", "not a readable sound file"]),
     case("sound cut off", {"a.csv": TABLE, "a.wav": wav()[:1000]}, "a.csv", ["a.wav", "cut off", "8,000 bytes"]),
     case("no samples", {"a.csv": TABLE, "a.wav": wav(0)}, "a.csv", ["20", "recordings"]),
     case("NaN", {"a.csv": TABLE, "a.wav": wav(subtype="FLOAT", value=np.nan)}, "a.csv", ["a.wav", "NaN", "2,000"]),
@@ -54,7 +54,12 @@ CASES = [
         ".",
         ["8,000", "16,000", "a/1.wav", "b/1.wav", "--rate 8000"],
     ),
-    case("no texts anywhere", {"a.wav": wav(), "b.wav": wav()}, ".", ["says what is said", "a.wav", ".jsonl"]),
+    case(
+        "no texts anywhere",
+        {"a.wav": wav(), "b.wav": wav()},
+        ".",
+        ["has no texts for its 2 recordings", "a.wav", ".jsonl"],
+    ),
     case("no recordings", {"a.md": b"nothing"}, ".", ["no recordings"]),
     case(
         "some texts beside", {"a.wav": wav(), "b.wav": wav(), "a.txt": b"one"}, ".", ["b.txt"], "--transcripts", "files"
@@ -74,7 +79,7 @@ CASES = [
     case(
         "bands too narrow", {f"{k % 2}_a_{k}.wav": wav(seed=k) for k in range(40)}, ".", ["--bands"], "--bands", "200"
     ),
-    case("bands out of range", MANY, ".", ["--bands 1", "at least 2"], "--bands", "1"),
-    case("another kind of file", {"a.txt": b"some text"}, "a.txt", ["a.txt", "folder of recordings"]),
-    case("not spectra", {"a.npz": b"PK\x03\x04 no archive"}, "a.npz", ["a.npz", "no spectra"]),
+    case("bands out of range", MANY, ".", ["--bands 1 ", "at least 2"], "--bands", "1"),
+    case("another kind of file", {"a.txt": b"some text"}, "a.txt", ["a.txt", "neither a folder nor a table"]),
+    case("not spectra", {"a.npz": b"PK\x03\x04 no archive"}, "a.npz", ["a.npz", "no readable spectra"]),
 ]

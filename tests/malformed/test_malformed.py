@@ -52,7 +52,7 @@ def test_bad_input_is_one_line(case: Case, tmp_path, monkeypatch, capsys) -> Non
     assert not (tmp_path / "out" / "model.json").exists()
 
 
-@pytest.mark.parametrize("case", CASES[:: max(1, len(CASES) // 3)][:3])
+@pytest.mark.parametrize("case", CASES[:1])
 def test_a_real_process_says_the_same(case: Case, tmp_path) -> None:
     run = [sys.executable, "-m", "tidegate", *command(case, tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}

@@ -38,7 +38,7 @@ def comparison(
     runs = tuple(_run(cell, seed, epochs, (cell, seed) in diverged, shift) for cell in cells for seed in range(seeds))
     records = tuple(_cell(cell, [run for run in runs if run.cell == CELLS[cell].name]) for cell in cells)
     return ComparisonRecord(
-        command="tidegate compare --cells " + ",".join(cells) + f" --params 50k --seeds {seeds}",
+        command="tidegate compare --cells " + ",".join(cells) + f" --parameters 50k --seeds {seeds}",
         task="music",
         metric="negative log-likelihood",
         unit="nats per frame",
@@ -120,7 +120,6 @@ def _run(cell: str, seed: int, epochs: int, diverged: bool, shift: float) -> Run
         test=None if diverged else float(level),
         best_epoch=best + 1,
         learning_rate=(0.003, 0.0047, 0.0019)[seed % 3],
-        dropout=(0.1, 0.0, 0.25)[seed % 3],
         train_seconds=sum(epoch.seconds for epoch in curve),
         curve=curve,
     )

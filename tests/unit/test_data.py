@@ -157,20 +157,20 @@ class TestMusic:
     @pytest.mark.parametrize(
         ("data", "part"),
         [
-            ([1, 2], "came a list of 2"),
-            ({"train": [STEP]}, "came the keys 'train'"),
+            ([1, 2], "it is a list of 2"),
+            ({"train": [STEP]}, "an object with the keys 'train'"),
             ({}, "none"),
             ({**ROLL, "valid": []}, "'valid' must be a list of at least one piece"),
-            ({**ROLL, "valid": None}, "came null"),
+            ({**ROLL, "valid": None}, "not null"),
             ({**ROLL, "test": [STEP, [[60]]]}, "piece 1 of 'test' must be a list of at least two steps"),
-            ({**ROLL, "test": [STEP, "ab"]}, "came text"),
-            ({**ROLL, "train": [[[60], 61]]}, "step 1 of piece 0 of 'train' must be a list of notes, came a number"),
-            ({**ROLL, "train": [[[60], [20]]]}, "holds 20, but notes are whole numbers 21 to 108"),
-            ({**ROLL, "train": [[[60], [109]]]}, "holds 109"),
-            ({**ROLL, "train": [[[60], [60.5]]]}, "holds 60.5"),
-            ({**ROLL, "train": [[[60], [True]]]}, "holds true"),
-            ({**ROLL, "train": [[[60], [float("nan")]]]}, "holds NaN"),
-            ({**ROLL, "train": [[[60], ["C4"]]]}, 'holds "C4"'),
+            ({**ROLL, "test": [STEP, "ab"]}, "not text"),
+            ({**ROLL, "train": [[[60], 61]]}, "step 1 of piece 0 of 'train' must be a list of notes, not a number"),
+            ({**ROLL, "train": [[[60], [20]]]}, "contains 20, but notes are whole numbers from 21 to 108"),
+            ({**ROLL, "train": [[[60], [109]]]}, "contains 109"),
+            ({**ROLL, "train": [[[60], [60.5]]]}, "contains 60.5"),
+            ({**ROLL, "train": [[[60], [True]]]}, "contains true"),
+            ({**ROLL, "train": [[[60], [float("nan")]]]}, "contains NaN"),
+            ({**ROLL, "train": [[[60], ["C4"]]]}, 'contains "C4"'),
         ],
     )
     def test_not_a_piano_roll(self, data, part):
@@ -219,12 +219,12 @@ class TestSeries:
         assert part in read.warnings[0]
 
     def test_no_target(self):
-        refused("SERIES_TARGET", lambda: series(table("a,b", "1,2"), None), "--target COLUMN", "'a', 'b'")
+        refused("SERIES_TARGET", lambda: series(table("a,b", "1,2"), None), "target=COLUMN", "'a', 'b'")
 
     def test_unknown_column_names_the_nearest_and_all(self):
         content = table("units,price", "1,2", "2,3")
         refused(
-            "SERIES_COLUMN",
+            "COLUMN",
             lambda: series(content, "Unit"),
             "no column 'Unit'",
             "did you mean 'units'",
@@ -237,18 +237,18 @@ class TestSeries:
             series(table(header, ",".join("1" * 200), ",".join("2" * 200)))
 
     def test_file_without_header(self):
-        refused("SERIES_COLUMN", lambda: series(table("1.5,2", "1,2", "2,3")), "first line must name the columns")
+        refused("COLUMN", lambda: series(table("1.5,2", "1,2", "2,3")), "first line must name the columns")
 
     @pytest.mark.parametrize(
         ("cells", "parts"),
         [
-            (["1", "", "3", ""], ["row 2", "is missing", "2 such of 4 rows"]),
-            (["1", "2", "NaN", "3"], ["row 3", "'NaN', which is missing", "1 such"]),
+            (["1", "", "3", ""], ["row 2", "is missing", "2 of 4 rows"]),
+            (["1", "2", "NaN", "3"], ["row 3", "'NaN', which is missing", "1 of 4 rows"]),
             (["1", "2", "3", "N/A"], ["row 4", "'N/A'"]),
             (["1", "2", "-inf", "3"], ["row 3", "'-inf', which is infinite"]),
             (["1", "2", "1e200", "3"], ["row 3", "too large"]),
             (["1", "2", "9" * 400, "3"], ["row 3", "too large"]),
-            (["1", "two", "3", "x"], ["row 2", "'two', which is not a number", "2 such"]),
+            (["1", "two", "3", "x"], ["row 2", "'two', which is not a number", "2 of 4 rows"]),
             (["1", "1 234", "3", "4"], ["row 2", "'1 234'"]),
         ],
     )

@@ -12,7 +12,7 @@ SAYS = {
     "classification": ["accuracy", "Miyazaki", "high or low"],
     "forecast": ["CRPS", "80 % interval", "wrote elnino.svg"],
     "language": ["bits per character", "ROMEO:"],
-    "music": ["NLL", "tune.mid and tune.png are written"],
+    "music": ["NLL", "wrote tune.mid and tune.png"],
     "speech": ["WER", "7_yweweler_0.wav"],
     "tagging": ["accuracy on unknown words", "zurich/PROPN", "paris/B-from"],
     "translation": ["PER", "tidegate"],

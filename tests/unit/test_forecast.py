@@ -472,7 +472,7 @@ class TestReader:
     def test_missing_rows_are_told(self, freq):
         frame = table({"a": walk(60)}, freq=freq).drop(index=30)
         assert (
-            f"1 steps in 'day' of the series 'a' are not of {freq!r}"
+            f"1 steps in 'day' of the series 'a' are not {freq!r}"
             in of_frame(frame, series="shop", time="day").data.warnings[0]
         )
 
@@ -551,7 +551,7 @@ class TestForecaster:
         refused("HORIZON", lambda: fitted.predict(5), "4 rows ahead, but 5", "horizon=5")
         refused("HORIZON", lambda: fitted.predict(0), "at least 1")
         refused("KNOWN_AHEAD", lambda: fitted.predict(history=open_end(shops, 2)), "for 2 rows", "'price'", "4")
-        refused("SERIES_COLUMN", lambda: fitted.predict(history=shops.drop(columns="price")), "'price'")
+        refused("COLUMN", lambda: fitted.predict(history=shops.drop(columns="price")), "'price'")
         weekly = shops.assign(day=shops["day"].iloc[0] + 7 * (shops["day"] - shops["day"].iloc[0]))
         refused("SERIES_OTHER_STEP", lambda: fitted.predict(history=weekly), "'W-WED'", "'D'")
 

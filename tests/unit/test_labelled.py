@@ -84,7 +84,7 @@ class TestTexts:
         (tmp_path / "readme.md").write_text("# not a class")
         found = read_labelled(locate(tmp_path, folders=True), Layout())["train"]
         assert pairs(found) == [("Leeds", "English"), ("Žižkov", "Česky"), ("Libeň", "Česky")]
-        assert found.warnings == ("1 files that do not end in .txt were left out",)
+        assert found.warnings == ("1 files without the suffix .txt were left out",)
 
     def test_a_folder_for_each_class(self, tmp_path):
         for name, content in {"neg/0.txt": "two\nlines\n", "pos/0.txt": "one", "pos/1.txt": "two"}.items():
@@ -133,7 +133,7 @@ class TestSeries:
         assert found.items[1].tolist() == [[4, 50], [5, 50], [6, 60], [7, 60]]
         assert np.isnan(found.items[2][:, 0]).all()  # an absent channel
         assert found.items[2][:, 1].tolist() == [1, 2]
-        assert found.warnings == ("5 missing values were filled from their neighbours in time",)
+        assert found.warnings == ("5 missing values were interpolated in time",)
 
     def test_padding_at_the_end_is_cut_off(self):
         found = read("@univariate true\n@classLabel true a\n@data\n1,2,?,NaN:a\n1,2,3,4:a\n")
@@ -217,7 +217,7 @@ class TestMemory:
             ("text", None, "str"),
             ({"a": 1}, None, "dict"),
             (3, None, "int"),
-            (["a", "b"], [1], "2 sequences came with 1 classes"),
+            (["a", "b"], [1], "2 sequences have 1 classes"),
             (["a", 3], [1, 2], "1 of 2 sequences are texts"),
             ([[1], [[1, 2]]], [1, 2], "1 to 2 channels"),
             ([[1], []], [1, 2], "series 1"),
@@ -226,7 +226,7 @@ class TestMemory:
             (["a", "b"], [{1}, {2}], "classes must be"),
         ],
     )
-    def test_what_cannot_be_meant(self, items, labels, says):
+    def test_unusable_data(self, items, labels, says):
         with pytest.raises(InputError, match=says):
             in_memory(items, labels)
 

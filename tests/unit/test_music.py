@@ -351,9 +351,9 @@ class TestComposer:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"steps": 0}, "steps=0"),
+            ({"steps": 0}, "steps=0 "),
             ({"temperature": math.nan}, "temperature=nan"),
-            ({"prompt_steps": 0}, "prompt_steps=0"),
+            ({"prompt_steps": 0}, "prompt_steps=0 "),
             ({"prompt": np.zeros((3, 87))}, r"shape \(3, 87\)"),
             ({"prompt": np.zeros((0, 88))}, "at least 1"),
             ({"prompt": "nowhere.mid"}, "no file"),
@@ -364,7 +364,7 @@ class TestComposer:
             composer.compose(**options)
 
     def test_tempo(self, composer):
-        with pytest.raises(InputError, match="tempo=0"):
+        with pytest.raises(InputError, match="tempo=0 "):
             composer.write_midi("a.mid", PIECE.astype(bool), tempo=0)
 
 
@@ -390,9 +390,9 @@ class TestShell:
         ("options", "said"),
         [
             (["--picture", "a.xyz"], "no kind of picture"),
-            (["--steps", "0"], "--steps 0"),
+            (["--steps", "0"], "--steps 0 "),
             (["--prompt", "a.mid"], "there is no file"),
-            (["--tempo", "inf"], "--tempo inf"),
+            (["--tempo", "inf"], "--tempo inf "),
         ],
     )
     def test_mistakes(self, composer, tmp_path, capsys, monkeypatch, options, said):

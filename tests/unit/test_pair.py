@@ -72,8 +72,8 @@ class TestFormats:
         found = read_pairs(Source("a", "a.tsv", b"a\tb\na\t \n\tb\na\tb\nc\td\n"))
         assert found.sources == ("a", "c")
         assert found.warnings == (
-            "2 of 5 pairs were left out: a side is empty, first in line 2",
-            "1 of 5 pairs repeat another one exactly and count once",
+            "2 of 5 pairs were left out because a side is empty, the first in line 2",
+            "1 of 5 pairs are exact copies of another and count once",
         )
 
     def test_missing_cells_of_parquet_are_empty_sides(self):
@@ -110,7 +110,9 @@ class TestFolder:
         assert found["train"].sources == ("a dog", "a cat")
         assert found["train"].targets == ("ein Hund", "eine Katze")
         assert found["valid"].targets == ("eine Kuh",)
-        assert found["valid"].warnings == ("valid: 1 of 2 pairs were left out: a side is empty, first in line 2",)
+        assert found["valid"].warnings == (
+            "valid: 1 of 2 pairs were left out because a side is empty, the first in line 2",
+        )
         assert found["test"].sources == ("a hen",)
         assert read_splits(source, ("de", "en"))["test"].sources == ("eine Henne",)
 
@@ -123,7 +125,9 @@ class TestFolder:
         part = Source("/b", "b.tsv", b"c\td\n\te\n")
         found = read_splits(Source("/a", "a.tsv", b"a\tb\n", test=part))
         assert {split: one.sources for split, one in found.items()} == {"train": ("a",), "test": ("c",)}
-        assert found["test"].warnings == ("test: 1 of 2 pairs were left out: a side is empty, first in line 2",)
+        assert found["test"].warnings == (
+            "test: 1 of 2 pairs were left out because a side is empty, the first in line 2",
+        )
 
 
 class TestGroups:

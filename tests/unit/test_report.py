@@ -1,4 +1,4 @@
-"""The report: complete, self-contained, escaped, the same every time, and standing in every awkward case."""
+"""The report: complete, self-contained, escaped, the same every time, and whole in every awkward case."""
 
 import csv
 import json
@@ -134,10 +134,6 @@ def _luminance(colour):
     )
 
 
-def test_same_record_gives_same_bytes(page):
-    assert render(comparison()) == page
-
-
 def test_size_of_a_large_report():
     lost = (("rnn", 3), ("nig", 1))
     assert len(render(comparison(TWELVE, 20, 100, lost)).encode()) < 1_000_000
@@ -181,7 +177,7 @@ def test_a_baseline_in_reach_comes_first():
 
 
 def test_reliable_pairs_are_marked_in_words():
-    record = comparison(seeds=7, epochs=4)
+    record = comparison(seeds=7, epochs=2)
     page = render(record)
     expected = sum(pair.reliable for pair in record.pairs)
     assert 0 < expected < len(record.pairs)
@@ -189,35 +185,27 @@ def test_reliable_pairs_are_marked_in_words():
     assert page.count("no reliable difference") == len(record.pairs) - expected
 
 
-def test_what_is_reliable_is_decided_by_the_record_alone():
-    record = comparison(epochs=4)
-    record = replace(record, pairs=tuple(replace(pair, p_holm=1e-9, reliable=False) for pair in record.pairs))
-    assert "<strong>reliable</strong>" not in render(record)
-
-
-def test_three_seeds_are_never_reliable():
+def test_the_record_alone_decides_what_is_reliable():
     record = comparison(("gru", "rnn"), seeds=3, epochs=4, diverged=())
     pair = replace(record.pairs[0], p=1e-9, p_holm=1e-9)
-    assert not pair.reliable
+    assert not pair.reliable  # three seeds never are
     page = render(replace(record, pairs=(pair,)))
     assert "no reliable difference" in page
     assert "<strong>reliable</strong>" not in page
     assert 'class="hollow"' in page
 
 
-def test_baselines_are_measured_against_the_best_steady_cell():
+def test_baselines_are_compared_with_the_best_cell_without_a_diverged_run():
     record = comparison(("gru", "rnn"), epochs=4, diverged=(("gru", 1),))
     gru, rnn = record.cells
     assert gru.mean < rnn.mean
     page = render(replace(record, baselines=(BaselineRecord("near", rnn.mean, "made up", rival=True),)))
     assert "<strong>inside</strong> the interval of RNN" in page
-    assert "among those of which no run diverged" in page
+    assert "among those without a diverged run" in page
 
 
-@pytest.mark.parametrize(
-    "metric", ["MAE/sd", "negative log-likelihood", "negative log-likelihood per frame of all voices"]
-)
-def test_long_units_are_broken_into_lines(metric):
+def test_long_units_are_broken_into_lines():
+    metric = "negative log-likelihood per frame of all voices"
     record = replace(comparison(epochs=3), metric=metric, unit="standard deviations of the training target yy")
     labels = [label for label in re.findall(r"<text[^>]*>([^<]*)</text>", render(record)) if len(label) > 40]
     assert labels
@@ -289,7 +277,7 @@ def test_a_cell_that_is_no_graph_is_said_to_be_so():
     assert "The equations cannot be shown: graph has format 99" in render(record)
 
 
-def test_style_of_the_user_does_not_matter(page):
+def test_the_same_record_gives_the_same_bytes_in_any_style_of_the_user(page):
     import matplotlib as mpl
 
     with mpl.rc_context({"axes.facecolor": "red", "svg.fonttype": "path", "font.size": 30}):

@@ -379,7 +379,7 @@ class TestReaders:
         pair = np.stack([noise(500, 1), noise(500, 2)], 1)
         corpus = read_speech(folder(tmp_path, {"a.wav": wav(pair), "a.txt": b"x"}))
         assert corpus.recordings[0].sound == pytest.approx(pair.mean(1), abs=1e-4)
-        assert corpus.warnings == ("1 recordings have several channels; their mean was taken",)
+        assert corpus.warnings == ("1 recordings have several channels, which were averaged",)
 
     def test_resampled_if_asked_for(self, tmp_path):
         time = np.arange(4000) / 16000

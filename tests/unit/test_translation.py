@@ -403,7 +403,7 @@ class TestTask:
         from tidegate.data import locate, read_splits
 
         found = read_splits(locate(folder, folders=True), ("en", "de"))
-        assert found["train"].warnings == ("train: 3 of 29000 pairs repeat another one exactly and count once",)
+        assert found["train"].warnings == ("train: 3 of 29000 pairs are exact copies of another and count once",)
         assert [len(found[split].sources) for split in ("train", "valid", "test")] == [28_997, 1014, 1000]
         assert found["train"].targets[2] == "Ein kleines Mädchen klettert in ein Spielhaus aus Holz."
 

@@ -118,7 +118,6 @@ def _record(spec: TrialSpec, best: Outcome, rate: float, task: AnyTask, outcomes
         test=test if finished else None,
         best_epoch=best.best_epoch,
         learning_rate=rate,
-        dropout=task.setting.dropout,
         train_seconds=sum(epoch.seconds for outcome in outcomes for epoch in outcome.curve),
         curve=best.curve,
     )

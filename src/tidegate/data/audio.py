@@ -15,42 +15,42 @@ from tidegate.errors import InputError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".au")
 
-UNKNOWN = 0xFFFFFFFF  # bytes of sound, in the header of what was written to a pipe
+UNKNOWN = 0xFFFFFFFF  # length in the header of a file that was written to a pipe
 
 Samples = NDArray[np.float32]
 
 
 def read_sound(raw: bytes, name: str) -> tuple[Samples, int, int]:
-    """Samples [n] in -1 to 1, their rate, and the number of channels, whose mean is returned.
+    """Samples [n] from -1 to 1 (the mean of all channels), their rate, and the number of channels.
 
     Args:
-        raw: the content of a WAV file (8, 16, 24 or 32 bits, float, mu-law) or of another kind in ``SUFFIXES``.
-        name: what the file is called in errors.
+        raw: the content of a WAV file (8, 16, 24 or 32 bits, float, mu-law) or of another format in ``SUFFIXES``.
+        name: of the file, for errors.
 
     Raises:
-        InputError: it is no such file, is cut off, or holds NaN or infinite samples.
+        InputError: the file is not readable sound, is truncated, or contains NaN or infinite samples.
     """
     try:
         with soundfile.SoundFile(io.BytesIO(raw)) as file:
-            sound, rate, said = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
+            sound, rate, notes = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
-        said = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
+        reason = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
         raise InputError(
             "AUDIO_FORMAT",
-            f"{name} is not a sound file that can be read ({len(raw):,} bytes): {said}",
+            f"{name} is not a readable sound file ({len(raw):,} bytes): {reason}",
             fix="pass WAV or FLAC, e.g. ffmpeg -i INPUT OUTPUT.wav",
         ) from None
-    cut = next((line for line in said.splitlines() if line.startswith("data") and "(should be" in line), "")
-    promised, there = (int(word) for word in re.findall(r"\d+", cut)) if cut else (0, 0)
-    if there < promised != UNKNOWN:
+    cut = next((line for line in notes.splitlines() if line.startswith("data") and "(should be" in line), "")
+    promised, present = (int(word) for word in re.findall(r"\d+", cut)) if cut else (0, 0)
+    if present < promised != UNKNOWN:
         raise InputError(
             "AUDIO_CUT",
-            f"{name} is cut off: its header promises {promised:,} bytes of sound, but {there:,} are there",
+            f"{name} is cut off: its header promises {promised:,} bytes of sound, but it has {present:,}",
             fix="copy or record it again",
         )
     if not np.isfinite(sound).all():
         place = int(np.argmin(np.isfinite(sound).all(1)))
-        raise InputError("AUDIO_NAN", f"{name} holds NaN or infinity at sample {place:,}", fix="record it again")
+        raise InputError("AUDIO_NAN", f"{name} contains NaN or infinity at sample {place:,}", fix="record it again")
     return sound.mean(1), rate, sound.shape[1]
 
 

@@ -1,4 +1,4 @@
-"""The time of each row: dates or numbers, their step, and what a calendar says about them."""
+"""The time of each row: dates or numbers, their step, and their place in the calendar."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pandas.tseries.api import guess_datetime_format
 from tidegate.data.table import Table, numbers
 from tidegate.errors import InputError
 
-RUN, RUNS = 6, 200  # rows that show a step, and how many such runs are looked at where rows are missing
-REGULAR = 0.9  # the least share of steps that must be alike
+RUN, RUNS = 6, 200  # where rows are missing, the step is inferred from up to 200 runs of 6 rows
+REGULAR = 0.9  # at least this share of the steps must be equal
+SERIES = "name the column that tells the series apart with series=COLUMN"
 DAY, WEEK, YEAR = np.timedelta64(1, "D"), np.timedelta64(7, "D"), np.timedelta64(365, "D")
 
 Groups = Sequence[tuple[str, NDArray[np.intp]]]  # the name of each series, and its rows in the file
@@ -27,9 +28,9 @@ class Clock:
     """When each row is.
 
     Attributes:
-        times: of all rows, the series below each other: dates, or numbers such as years.
-        step: a frequency of pandas such as ``"MS"``, or by how much a number rises; from one row to the next.
-        warnings: about rows that are missing.
+        times: dates or numbers (e.g. years), one for each row, series after series.
+        step: from one row to the next: a frequency of pandas such as ``"MS"``, or the difference of the numbers.
+        warnings: missing rows.
     """
 
     times: pd.Index[Any]
@@ -43,7 +44,7 @@ class Clock:
 
     @property
     def periods(self) -> tuple[int, ...]:
-        """Rows in a day, a week and a year, as far as these are more than three."""
+        """Rows in a day, a week and a year; those of three rows or fewer are left out."""
         if not self.dated:
             return ()
         start = pd.Timestamp("2023-01-01")
@@ -69,9 +70,9 @@ def later(last: Any, step: str, count: int) -> Any:
 
 
 def cycles(times: pd.Index[Any], span: np.timedelta64, step: np.timedelta64) -> dict[str, NDArray[np.float64]]:
-    """Where each time stands in the day, the week and the year, as angles from 0 to 1.
+    """The place of each time in the day, the week and the year, from 0 to 1.
 
-    A cycle is told only if the training rows, which last ``span``, saw it twice and it is longer than two steps.
+    A cycle is included if the training rows, which last ``span``, contain it twice and it is longer than two steps.
     """
     dates = pd.DatetimeIndex(times)
     day = np.asarray(dates.hour * 3600 + dates.minute * 60 + dates.second) / 86400
@@ -84,10 +85,10 @@ def cycles(times: pd.Index[Any], span: np.timedelta64, step: np.timedelta64) -> 
 
 
 def read_clock(table: Table, column: str, groups: Groups) -> Clock:
-    """The times that a column holds, each series checked by itself.
+    """The times in a column; each series is checked separately.
 
     Raises:
-        InputError: cells that are neither dates nor numbers, times out of order or repeated, or steps that differ.
+        InputError: cells that are neither dates nor numbers, times out of order or repeated, or unequal steps.
     """
     cells = [cell.strip() for cell in table.cells[column]]
     every = _times(table, column, cells)
@@ -96,32 +97,32 @@ def read_clock(table: Table, column: str, groups: Groups) -> Clock:
     order = np.concatenate([rows for _, rows in groups])
     longest = max(groups, key=lambda group: len(group[1]))
     step = _step(every[longest[1]])
-    warnings = [_regular(table, column, every[rows], step, name, longest[0]) for name, rows in groups]
-    said = tuple(warning for warning in warnings if warning)
-    more = (f"{len(said) - 3} more series lack rows",) if len(said) > 3 else ()
-    return Clock(every[order], step, said[:3] + more)
+    warnings = [_missing_rows(table, column, every[rows], step, name, longest[0]) for name, rows in groups]
+    given = tuple(warning for warning in warnings if warning)
+    more = (f"{len(given) - 3} more series lack rows",) if len(given) > 3 else ()
+    return Clock(every[order], step, given[:3] + more)
 
 
 def _times(table: Table, column: str, cells: list[str]) -> pd.Index[Any]:
     form = guess_datetime_format(cells[0])
-    found: pd.Index[Any]
+    times: pd.Index[Any]
     if form is not None:
         dates = pd.to_datetime(pd.Series(cells, dtype=object), format=form, errors="coerce", utc=True)
         bad = np.asarray(dates.isna())
-        what, found = f"a date like {cells[0]!r} of the first row", pd.DatetimeIndex(dates).tz_localize(None)
+        what, times = f"a date like {cells[0]!r} of the first row", pd.DatetimeIndex(dates).tz_localize(None)
     else:
         counts = numbers(cells)
         bad = ~np.isfinite(counts)
-        what, found = "a date or a number", pd.Index(counts)
+        what, times = "a date or a number", pd.Index(counts)
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
             "SERIES_TIME",
-            f"--time {column!r} of {table.name} must hold {what} in every row, but row {row + 1} below the header "
-            f"holds {cells[row][:40]!r}",
-            fix="write all dates in one way, such as 2024-01-31 or 2024-01-31 18:00",
+            f"the column {column!r} of {table.name} (time=) must hold {what} in every row, but row {row + 1} below "
+            f"the header holds {cells[row][:40]!r}",
+            fix="write all dates in the same format, such as 2024-01-31 or 2024-01-31 18:00",
         )
-    return found
+    return times
 
 
 def _check_rising(
@@ -137,16 +138,14 @@ def _check_rising(
     if steps[at] == steps.dtype.type(0):
         raise InputError(
             "SERIES_REPEATED",
-            f"{table.name} has the time {here} twice{of}, at row {rows[at + 1] + 1} below the header again",
-            fix="keep one row of each time" if name else "keep one row of each time, or name the series with --series",
+            f"{table.name} has the time {here} twice{of}; the second is in row {rows[at + 1] + 1} below the header",
+            fix="keep one row for each time" + ("" if name else f", or {SERIES}"),
         )
     raise InputError(
         "SERIES_ORDER",
         f"the rows of {table.name} must be in time order, oldest first, but {column!r}{of} goes from {before} "
         f"back to {here} at row {rows[at + 1] + 1}",
-        fix=f"sort the file by {column!r}"
-        if name
-        else f"sort the file by {column!r}, or name the series with --series",
+        fix=f"sort the file by {column!r}" + ("" if name else f", or {SERIES}"),
     )
 
 
@@ -155,13 +154,13 @@ def _step(times: pd.Index[Any]) -> str:
     if not isinstance(times, pd.DatetimeIndex):
         return str(float(np.median(np.diff(times.to_numpy())))) if len(times) > 1 else "1.0"
     parts = [times, *(times[at : at + RUN] for at in range(0, len(times) - RUN + 1, RUN)[:RUNS])]
-    found = [pd.DatetimeIndex(part, freq="infer").freqstr for part in parts if len(part) > 2]
-    told = Counter(freq for freq in found if freq).most_common(1)
-    return found[0] if found and found[0] else told[0][0] if told else "D"
+    inferred = [pd.DatetimeIndex(part, freq="infer").freqstr for part in parts if len(part) > 2]
+    commonest = Counter(freq for freq in inferred if freq).most_common(1)
+    return inferred[0] if inferred and inferred[0] else commonest[0][0] if commonest else "D"
 
 
-def _regular(table: Table, column: str, times: pd.Index[Any], step: str, name: str, model: str) -> str:
-    """A warning if rows are missing in between; an error if the step is another one."""
+def _missing_rows(table: Table, column: str, times: pd.Index[Any], step: str, name: str, model: str) -> str:
+    """A warning if some rows are missing; an error if most steps differ from ``step``."""
     if len(times) < 2:
         return ""
     if isinstance(times, pd.DatetimeIndex):
@@ -175,12 +174,12 @@ def _regular(table: Table, column: str, times: pd.Index[Any], step: str, name: s
         against = f", as in {model!r}" if name and name != model else ""
         raise InputError(
             "SERIES_STEP",
-            f"the rows of {table.name} must follow each other at equal steps, but {int((~alike).sum())} of "
-            f"{len(alike)} in {column!r}{of} are not of the step {step!r}{against}, first after {times[at]}",
-            fix="resample to one step, or leave --time out to count rows only",
+            f"the rows of {table.name} must be equally far apart, but {int((~alike).sum())} of {len(alike)} steps "
+            f"in {column!r}{of} are not {step!r}{against}, the first after {times[at]}",
+            fix="resample to one step, or leave out time= to count rows only",
         )
     gaps = int((~alike).sum())
     if not gaps:
         return ""
     at = int(np.argmin(alike))
-    return f"{gaps} steps in {column!r}{of} are not of {step!r}, first after {times[at]}: rows are counted as they come"
+    return f"{gaps} steps in {column!r}{of} are not {step!r}, the first after {times[at]}; missing rows are ignored"

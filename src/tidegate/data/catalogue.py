@@ -1,4 +1,4 @@
-"""The data sets that come with the package. Beside each lies a LICENSE with source and derivation."""
+"""The data sets that come with the package. The folder of each has a LICENSE with its source and derivation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import resources
 
 @dataclass(frozen=True)
 class Bundled:
-    """One set: its file under ``data/bundled``, and what a report says about it; one without a file is generated."""
+    """One set: its file in ``data/bundled``, None if it is generated, and what a report says about it."""
 
     file: str | None
     task: str
@@ -19,7 +19,7 @@ class Bundled:
     target: str | None = None
 
     def read(self) -> bytes:
-        """The uncompressed content; of a generated set, which one it is."""
+        """The uncompressed content; for a generated set, its task."""
         if self.file is None:
             return self.task.encode()
         raw = resources.files("tidegate.data").joinpath("bundled", *self.file.split("/")).read_bytes()
@@ -89,7 +89,7 @@ BUNDLED = {
         licence="CC BY-SA 4.0",
     ),
     "adding": _generated("adding", "adding problem", "the sum of two marked numbers among many"),
-    "copy": _generated("copy", "copy memory", "ten symbols to be said again after a wait"),
-    "selective": _generated("selective", "selective copying", "sixteen symbols among noise to be said again"),
-    "order": _generated("order", "temporal order", "in which order two signals came among distractors"),
+    "copy": _generated("copy", "copy memory", "ten symbols to repeat after a long wait"),
+    "selective": _generated("selective", "selective copying", "sixteen symbols among noise, to repeat in order"),
+    "order": _generated("order", "temporal order", "the order of two signals among distractors"),
 }

@@ -1,4 +1,4 @@
-"""Leak checks: parts of the validation and test data that the training data hold too."""
+"""Leak checks: passages of the validation and test data that also occur in the training data."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tidegate.data.music import PianoRolls
 STEPS = 16
 ROWS = 24
 CHARACTERS = 50
-DISTINCT = 8  # a ruled line or a run of blanks repeats without being a copy
+DISTINCT = 8  # different characters; ruled lines and runs of blanks are not copies
 
 
 def shared_passages(rolls: PianoRolls) -> tuple[str, ...]:
     """Warnings about validation and test pieces that repeat 16 steps of a training piece note for note.
 
-    A shorter piece counts if it is repeated whole; one held chord does not count.
+    A shorter piece counts if all of it is repeated. A single held chord does not count.
     """
     warnings: list[str] = []
     seen = {passage for roll in rolls.train for _, passage in _passages(roll)}
@@ -51,11 +51,11 @@ def _covered(roll: Roll, seen: set[bytes]) -> int:
 
 
 def shared_rows(values: NDArray[np.float64], first: int) -> tuple[str, ...]:
-    """A warning if 24 consecutive values from row ``first`` on stand in the rows before, too.
+    """A warning if 24 consecutive values from row ``first`` on also occur in earlier rows.
 
     Args:
         values: [rows] the target.
-        first: the first row that is not for training.
+        first: the first row after the training rows.
     """
     if min(first, len(values) - first) < ROWS:
         return ()
@@ -66,15 +66,15 @@ def shared_rows(values: NDArray[np.float64], first: int) -> tuple[str, ...]:
     for row in range(first, len(windows)):
         covered[row : row + ROWS] |= bool(moving[row]) and windows[row].tobytes() in seen
     count, total = int(covered.sum()), len(values) - first
-    text = f"{count} of {total} rows of validation and test repeat {ROWS} or more training values in a row, exactly"
+    text = f"{count} of {total} rows of validation and test repeat {ROWS} or more consecutive training values exactly"
     return (text,) if count else ()
 
 
 def shared_text(train: str, other: str, split: str) -> tuple[str, ...]:
     """A warning if a passage of ``other`` is a copy from ``train``.
 
-    Copies of at least 99 characters are found, shorter ones from 50 by luck: only every 50th
-    position of ``train`` is indexed.
+    Every copy of at least 99 characters is detected, and some of those from 50 on: only every 50th position of
+    ``train`` is indexed.
     """
     blocks = {train[at : at + CHARACTERS] for at in range(0, len(train) - CHARACTERS + 1, CHARACTERS)}
     covered = np.zeros(len(other), bool)
@@ -83,5 +83,5 @@ def shared_text(train: str, other: str, split: str) -> tuple[str, ...]:
         if block in blocks and len(set(block)) >= DISTINCT:
             covered[at : at + CHARACTERS] = True
     count = int(covered.sum())
-    text = f"{split}: {count} of {len(other)} characters stand in passages of {CHARACTERS} or more copied from training"
+    text = f"{split}: {count} of {len(other)} characters are in passages of {CHARACTERS} or more copied from training"
     return (text,) if count else ()

@@ -1,4 +1,4 @@
-"""Splits that do not leak: what belongs together falls into one part."""
+"""Splits that do not leak: all members of a group are in the same part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 
 def group_of(text: str) -> str:
-    """What texts have in common that say the same: their letters and digits, in lower case.
+    """The group of a text: its letters and digits in lower case, so that trivial variants share a group.
 
     Examples:
         >>> group_of("Go on!") == group_of("go  on...")
@@ -19,22 +19,22 @@ def group_of(text: str) -> str:
 
 
 def cut_by_group(groups: Sequence[str], shares: Mapping[str, float]) -> dict[str, list[int]]:
-    """Places of each part, and of the rest as ``"train"``; equal groups stay together.
+    """Split items into parts without separating a group; returns the indices in each part.
 
-    Groups are drawn by the hash of their name, so the cut depends on nothing but the data.
+    Groups are ordered by the hash of their name, so the split depends on the data alone.
 
     Args:
-        groups: the group of each place.
-        shares: of the groups that each part gets, at least one.
+        groups: the group of each item.
+        shares: the share of the groups in each part, rounded to at least one group; the rest is ``"train"``.
     """
-    drawn = sorted(set(groups), key=lambda group: hashlib.sha256(group.encode()).digest())
+    ordered = sorted(set(groups), key=lambda group: hashlib.sha256(group.encode()).digest())
     part_of: dict[str, str] = {}
     first = 0
     for part, share in shares.items():
-        last = first + max(1, round(share * len(drawn)))
-        part_of |= dict.fromkeys(drawn[first:last], part)
+        last = first + max(1, round(share * len(ordered)))
+        part_of |= dict.fromkeys(ordered[first:last], part)
         first = last
     parts: dict[str, list[int]] = {part: [] for part in ("train", *shares)}
-    for place, group in enumerate(groups):
-        parts[part_of.get(group, "train")].append(place)
+    for index, group in enumerate(groups):
+        parts[part_of.get(group, "train")].append(index)
     return parts

@@ -12,7 +12,7 @@ from tidegate.errors import InputError
 
 
 def read_objects(source: Source, form: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The place of each line that is not blank, as errors name it, and its object.
+    """Each line that is not blank: its place, as errors name it, and its object.
 
     Args:
         source: the file.
@@ -23,14 +23,14 @@ def read_objects(source: Source, form: str) -> Iterator[tuple[str, dict[str, Any
     """
     for place, line in lines(source):
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:  # absurdly long numbers, absurdly deep nesting
-            said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise InputError("JSONL", f"{place} of {source.title} is not JSON: {said}", fix=f"write {form}") from None
-        if not isinstance(found, dict) or not found:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:  # numbers with too many digits, too deep nesting
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            raise InputError("JSONL", f"{place} of {source.title} is not JSON: {reason}", fix=f"write {form}") from None
+        if not isinstance(value, dict) or not value:
             raise InputError(
                 "JSONL",
                 f"{place} of {source.title} is not a JSON object with keys: {line.strip()[:40]!r}",
                 fix=f"write {form}",
             )
-        yield place, found
+        yield place, value

@@ -18,19 +18,19 @@ from tidegate.data.source import Source
 from tidegate.errors import InputError
 
 KEYS = 88
-LOWEST = 21  # the MIDI number of a piano's first key
-DRUMS = 9  # the channel whose notes are no pitches, counted from 0
+LOWEST = 21  # MIDI number of the lowest key of a piano
+DRUMS = 9  # channel of percussion, counted from 0; its notes are not pitches
 LONGEST = 100_000  # steps of a piece: hours of music
-TICKS = 480  # of a quarter note in files that are written
+TICKS = 480  # in a quarter note, in files that we write
 VELOCITY = 80
-RUN = 4096  # bytes with the high bit set, as mido would add them up to one endless number
+RUN = 4096  # bytes with the high bit set, which mido would read as one endless number
 
 Roll = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Note:
-    """A key held from one moment to another, in steps of the grid."""
+    """A key that is held for some time, in steps of the grid."""
 
     pitch: int
     start: float
@@ -38,24 +38,24 @@ class Note:
 
 
 def is_midi(raw: bytes) -> bool:
-    """Whether the content says that it is a MIDI file."""
+    """Whether the content begins like a MIDI file."""
     return raw[:4] == b"MThd"
 
 
 def read_midi(source: Source, steps_per_quarter: int) -> tuple[Roll, int]:
-    """The piano roll of a MIDI file, and how many notes lie beyond the piano.
+    """The piano roll of a MIDI file, and the number of notes outside the range of a piano.
 
-    A note sounds from the nearest step to its start to the nearest to its end, and one step at least. All tracks and
-    channels play on one piano, but for drums; a pedal does not prolong notes. Silence behind the last note is cut.
+    Start and end of a note are rounded to the nearest step; each note sounds for at least one step. All tracks and
+    channels except drums play on one piano; the pedal is ignored. Silence after the last note is cut off.
 
     Raises:
-        InputError: no such file, a damaged one, or one without notes.
+        InputError: the file is not MIDI, is damaged, or has no notes.
     """
     notes = list(_notes(source, steps_per_quarter))
     played = [note for note in notes if LOWEST <= note.pitch < LOWEST + KEYS]
     if not played:
-        what = "notes beyond the 88 keys of a piano alone" if notes else "no notes but those of drums, if any"
-        raise InputError("MIDI_SILENT", f"{source.title} holds {what}", fix="leave this file out")
+        what = "only notes outside the 88 keys of a piano" if notes else "no notes except those of drums, if any"
+        raise InputError("MIDI_SILENT", f"{source.title} has {what}", fix="leave this file out")
     starts = [round(note.start) for note in played]
     ends = [max(start + 1, round(note.end)) for start, note in zip(starts, played, strict=True)]
     roll = np.zeros((max(2, *ends), KEYS), bool)
@@ -65,14 +65,14 @@ def read_midi(source: Source, steps_per_quarter: int) -> tuple[Roll, int]:
 
 
 def _notes(source: Source, steps_per_quarter: int) -> Iterator[Note]:
-    """In the order of their ends; a note that never ends lasts until the last event."""
+    """The notes, ordered by their end; a note that never ends lasts until the last event."""
     file = _parsed(source)
     sounding: dict[tuple[int, int], list[float]] = defaultdict(list)
     ticks, now = 0, 0.0
     for message in file.merged_track:
         ticks += message.time
         if ticks * steps_per_quarter > LONGEST * file.ticks_per_beat:
-            fix = "leave this file out, or give fewer --steps-per-quarter"
+            fix = "leave this file out, or pass a smaller steps_per_quarter="
             raise InputError("MIDI_LONG", f"{source.title} lasts more than {LONGEST:,} steps", fix=fix)
         now = ticks * steps_per_quarter / file.ticks_per_beat
         if message.type not in ("note_on", "note_off") or message.channel == DRUMS:
@@ -91,14 +91,16 @@ def _parsed(source: Source) -> mido.MidiFile:
     if not is_midi(raw):
         raise InputError("MIDI_FORMAT", f"{source.title} is not a MIDI file: it does not begin with MThd", fix=fix)
     if re.search(rb"[\x80-\xff]{%d}" % RUN, raw):
-        raise InputError("MIDI_FORMAT", f"{source.title} is not a readable MIDI file: a number without end", fix=fix)
+        raise InputError(
+            "MIDI_FORMAT", f"{source.title} is not a readable MIDI file: it has a number without an end", fix=fix
+        )
     try:
         file = mido.MidiFile(file=io.BytesIO(raw), clip=True)
     except EOFError:
         raise InputError("MIDI_CUT", f"{source.title} was cut off after {len(raw):,} bytes", fix=fix) from None
     except (OSError, ValueError, LookupError, TypeError, OverflowError, struct.error, KeySignatureError) as error:
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError("MIDI_FORMAT", f"{source.title} is not a readable MIDI file: {said}", fix=fix) from None
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError("MIDI_FORMAT", f"{source.title} is not a readable MIDI file: {reason}", fix=fix) from None
     if file.type == 2:
         raise InputError("MIDI_TYPE", f"{source.title} is of MIDI type 2: its tracks do not sound together", fix=fix)
     if file.ticks_per_beat <= 0:
@@ -109,18 +111,18 @@ def _parsed(source: Source) -> mido.MidiFile:
 def to_midi(roll: Roll, *, steps_per_quarter: int = 1, tempo: float = 120) -> bytes:
     """A piano roll as a MIDI file.
 
-    A roll does not say where a key is struck again: steps that follow each other with the same key are one held note.
+    A roll does not say where a key is struck again, so consecutive steps with the same key become one held note.
 
     Args:
         roll: [T, 88].
         steps_per_quarter: steps in a quarter note.
-        tempo: quarter notes in a minute.
+        tempo: quarter notes per minute.
     """
     track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo), time=0)])
     padded = np.pad(roll.astype(np.int8), ((1, 1), (0, 0)))
     before = 0
     for step, change in enumerate(np.diff(padded, axis=0)):
-        for key in sorted(np.flatnonzero(change), key=lambda key: change[key]):  # ends come before beginnings
+        for key in sorted(np.flatnonzero(change), key=lambda key: change[key]):  # releases before attacks
             tick = round(step * TICKS / steps_per_quarter)
             kind = "note_on" if change[key] > 0 else "note_off"
             track.append(mido.Message(kind, note=LOWEST + int(key), velocity=VELOCITY, time=tick - before))

@@ -19,10 +19,10 @@ from tidegate.errors import InputError
 
 HIGHEST = LOWEST + KEYS - 1
 SPLITS = ("train", "valid", "test")
-SHARE = 10  # one piece in so many goes to validation, and as many to the test, where the data have no split
+SHARE = 10  # without a split in the data, a tenth of the pieces is for validation and a tenth for the test
 MIDI_GRID = 4  # steps in a quarter note, unless the settings say otherwise
 SUFFIXES = (".mid", ".midi")
-FORMAT = 'expected is {"train": [[[60, 64, 67], [62], ...], ...], "valid": ..., "test": ...}: pieces of steps of notes'
+FORMAT = 'write {"train": [[[60, 64, 67], [62], ...], ...], "valid": ..., "test": ...}: pieces of steps of notes'
 
 Parts = dict[str, list[Roll]]
 
@@ -32,8 +32,8 @@ class PianoRolls:
     """Pieces by split.
 
     Attributes:
-        steps_per_quarter: steps of the grid in a quarter note, as far as it is known.
-        split: how the pieces came to their splits.
+        steps_per_quarter: steps of the grid in a quarter note, if known.
+        split: how the pieces were split.
 
     Shapes:
         each piece: [T, 88] bool, T at least 2; column k is MIDI note 21 + k.
@@ -49,7 +49,7 @@ class PianoRolls:
 
 @dataclass(frozen=True)
 class _Pieces:
-    """Of one source: by split if it has one, else all under the name ``""``."""
+    """The pieces of one source, by split; all under the name ``""`` if it has no split."""
 
     parts: Parts
     warnings: tuple[str, ...]
@@ -62,27 +62,27 @@ class _Pieces:
 def read_music(
     source: Source, steps_per_quarter: int | None = None, *, split_seed: int = 0, score: bool = False
 ) -> PianoRolls:
-    """Read piano rolls from JSON, from a MATLAB file, from a MIDI file or from a folder of MIDI files.
+    """Read piano rolls from a JSON, MATLAB or MIDI file, or from a folder of MIDI files.
 
-    JSON is ``{"train": [piece], "valid": [piece], "test": [piece]}``, a piece a list of steps and a step a list of MIDI
-    note numbers, 21 to 108; an empty step is silence. A MATLAB file has cells ``traindata``, ``validdata`` and
-    ``testdata`` of 0 and 1, T by 88 each. Pieces of MIDI files are split by ``split_seed``, equal ones together.
+    JSON is ``{"train": [piece], "valid": [piece], "test": [piece]}``, where a piece is a list of steps and a step a
+    list of MIDI note numbers from 21 to 108; an empty step is silence. A MATLAB file has the cell arrays ``traindata``,
+    ``validdata`` and ``testdata`` of T x 88 matrices of 0 and 1. MIDI files are split piece by piece with
+    ``split_seed``; identical pieces stay together.
 
     Args:
-        source: the data; its ``valid`` and ``test`` replace these splits.
-        steps_per_quarter: the grid of MIDI files, 4 unless given; of other files, what a quarter note is, 1 unless
-            given.
-        split_seed: of the split of pieces that have none.
-        score: all pieces are the test; where the data have a split of their own, those of its test.
+        source: the data; if it has ``valid`` and ``test``, they replace those splits.
+        steps_per_quarter: steps in a quarter note; unless given, 4 for MIDI files and 1 for others.
+        split_seed: seed of the split, for data without one.
+        score: only score a model: the test split if the data have one, all pieces otherwise.
 
     Raises:
-        InputError: the content is nothing of these; the message names the first place that is not.
+        InputError: the content has another format; the message names the first place.
     """
     pieces = _pieces_of(source, steps_per_quarter)
     if score:
         own = "test" in pieces.parts
         scored = tuple(pieces.parts["test"] if own else pieces.joined())
-        how = "the test part of the file" if own else "all of it a test"
+        how = "the test part of the file" if own else "all of it is the test"
         return PianoRolls((), (), scored, pieces.warnings, pieces.steps_per_quarter, how)
     given = {
         name: _pieces_of(part, pieces.steps_per_quarter)
@@ -90,10 +90,10 @@ def read_music(
         if part is not None
     }
     wanted = [name for name in ("valid", "test") if name not in given]
-    drawn = "" in pieces.parts
-    parts = _drawn(source, pieces.parts[""], wanted, split_seed) if drawn else dict(pieces.parts)
+    unsplit = "" in pieces.parts
+    parts = _split(source, pieces.parts[""], wanted, split_seed) if unsplit else dict(pieces.parts)
     parts |= {name: part.joined() for name, part in given.items()}
-    how = f"by pieces, seed {split_seed}" if drawn and wanted else "as in the file" + "s" * bool(given)
+    how = f"by pieces, seed {split_seed}" if unsplit and wanted else "as in the file" + "s" * bool(given)
     warnings = sum((part.warnings for part in given.values()), pieces.warnings)
     train, valid, test = (tuple(parts[name]) for name in SPLITS)
     return PianoRolls(train, valid, test, warnings, pieces.steps_per_quarter, how)
@@ -103,7 +103,7 @@ def read_piece(source: Source, steps_per_quarter: int) -> Roll:
     """The first piece of a source.
 
     Raises:
-        InputError: as for ``read_music``.
+        InputError: as ``read_music``.
     """
     return _pieces_of(source, steps_per_quarter).joined()[0]
 
@@ -122,18 +122,18 @@ def _midi_pieces(source: Source, steps_per_quarter: int) -> _Pieces:
         files = [Source(name, name, source.read(name)) for name in names]
     if not files:
         raise InputError(
-            "MUSIC_FOLDER", f"the folder {source.title} holds no MIDI files", fix="pass one with .mid files in it"
+            "MUSIC_FOLDER", f"the folder {source.title} has no MIDI files", fix="pass a folder with .mid files"
         )
     read = [read_midi(file, steps_per_quarter) for file in files]
     beyond = sum(left for _, left in read)
-    warnings = [f"{beyond} notes beyond the 88 keys of a piano were left out"] if beyond else []
+    warnings = [f"{beyond} notes outside the 88 keys of a piano were left out"] if beyond else []
     if source.members and len(files) < len(source.members):
-        warnings.append(f"{len(source.members) - len(files)} files that are no .mid were left out")
+        warnings.append(f"{len(source.members) - len(files)} files without the suffix .mid were left out")
     return _Pieces({"": [roll for roll, _ in read]}, tuple(warnings), steps_per_quarter)
 
 
-def _drawn(source: Source, pieces: list[Roll], wanted: list[str], seed: int) -> Parts:
-    """Whole pieces by split, in an order that follows from their content: equal ones stay together."""
+def _split(source: Source, pieces: list[Roll], wanted: list[str], seed: int) -> Parts:
+    """Whole pieces by split, drawn by a hash of their content, so that identical pieces stay together."""
     groups: dict[str, list[Roll]] = {}
     for piece in pieces:
         name = hashlib.sha256(f"{seed}/".encode() + np.packbits(piece).tobytes()).hexdigest()
@@ -141,9 +141,9 @@ def _drawn(source: Source, pieces: list[Roll], wanted: list[str], seed: int) -> 
     if len(groups) <= len(wanted):
         raise InputError(
             "MUSIC_FEW",
-            f"{source.title} holds {len(groups)} different piece{'s' * (len(groups) > 1)}, but at least "
+            f"{source.title} has {len(groups)} different piece{'s' * (len(groups) > 1)}, but at least "
             f"{len(wanted) + 1} are needed: for training{''.join(f' and {name}' for name in wanted)}",
-            fix="pass a folder with more .mid files, or --valid FILE and --test FILE",
+            fix="pass a folder with more .mid files, or valid=FILE and test=FILE",
         )
     ordered = [groups[key] for key in sorted(groups)]
     parts: Parts = {}
@@ -156,7 +156,7 @@ def _drawn(source: Source, pieces: list[Roll], wanted: list[str], seed: int) -> 
 
 def _matlab(source: Source) -> tuple[Parts, tuple[str, ...]]:
     names = tuple(f"{split}data" for split in SPLITS)
-    fix = f"expected are cells {', '.join(names)} of matrices of 0 and 1, T by {KEYS}"
+    fix = f"save cell arrays {', '.join(names)} of T x {KEYS} matrices of 0 and 1"
     try:
         cells = read_cells(source.raw, names)
         return {split: _binary_cells(cells, f"{split}data") for split in SPLITS}, ()
@@ -166,26 +166,26 @@ def _matlab(source: Source) -> tuple[Parts, tuple[str, ...]]:
 
 def _binary_cells(cells: dict[str, list[NDArray[Any]]], name: str) -> list[Roll]:
     if not cells.get(name):
-        raise ValueError(f"no cells {name!r}")
+        raise ValueError(f"it has no cells {name!r}")
     return [_binary(piece) for piece in cells[name]]
 
 
 def _binary(piece: NDArray[Any]) -> Roll:
     if piece.shape[1] != KEYS or len(piece) < 2:
-        raise ValueError(
-            f"a piece of {piece.shape[0]} x {piece.shape[1]}, but at least 2 steps of {KEYS} keys are read"
-        )
+        raise ValueError(f"a piece is {piece.shape[0]} x {piece.shape[1]}, not at least 2 steps of {KEYS} keys")
     if not np.isin(piece, (0, 1)).all():
-        raise ValueError("a piece with other numbers than 0 and 1")
+        raise ValueError("a piece has numbers other than 0 and 1")
     return piece.astype(bool)
 
 
 def _json(source: Source) -> tuple[Parts, tuple[str, ...]]:
     data = _parse(source)
     if not isinstance(data, dict) or any(split not in data for split in SPLITS):
-        came = f"the keys {', '.join(map(repr, data)) or 'none'}" if isinstance(data, dict) else _kind(data)
-        raise _error(source, f"came {came}")
-    extra = tuple(f"key {key!r} is not a split and was not used" for key in data if key not in SPLITS)
+        came = (
+            f"an object with the keys {', '.join(map(repr, data)) or 'none'}" if isinstance(data, dict) else _kind(data)
+        )
+        raise _error(source, f"it is {came}")
+    extra = tuple(f"key {key!r} is not a split and was ignored" for key in data if key not in SPLITS)
     return {split: list(_pieces(source, split, data[split])) for split in SPLITS}, extra
 
 
@@ -199,17 +199,17 @@ def _parse(source: Source) -> Any:
             f"{source.title} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
             fix=FORMAT,
         ) from None
-    except (ValueError, RecursionError) as error:  # absurdly long numbers, absurdly deep nesting
+    except (ValueError, RecursionError) as error:  # numbers with too many digits, too deep nesting
         raise InputError("MUSIC_JSON", f"{source.title} cannot be read as JSON: {error}", fix=FORMAT) from None
 
 
 def _pieces(source: Source, split: str, pieces: Any) -> Iterator[Roll]:
     if not isinstance(pieces, list) or not pieces:
-        raise _error(source, f"{split!r} must be a list of at least one piece, came {_kind(pieces)}")
+        raise _error(source, f"{split!r} must be a list of at least one piece, not {_kind(pieces)}")
     for index, piece in enumerate(pieces):
         where = f"piece {index} of {split!r}"
         if not isinstance(piece, list) or len(piece) < 2:
-            raise _error(source, f"{where} must be a list of at least two steps, came {_kind(piece)}")
+            raise _error(source, f"{where} must be a list of at least two steps, not {_kind(piece)}")
         yield _roll(source, where, piece)
 
 
@@ -217,11 +217,13 @@ def _roll(source: Source, where: str, piece: list[Any]) -> Roll:
     roll = np.zeros((len(piece), KEYS), bool)
     for time, step in enumerate(piece):
         if not isinstance(step, list):
-            raise _error(source, f"step {time} of {where} must be a list of notes, came {_kind(step)}")
+            raise _error(source, f"step {time} of {where} must be a list of notes, not {_kind(step)}")
         for note in step:
             if type(note) is not int or not LOWEST <= note <= HIGHEST:
                 came = json.dumps(note)[:40]
-                raise _error(source, f"step {time} of {where} holds {came}, but notes are whole numbers 21 to 108")
+                raise _error(
+                    source, f"step {time} of {where} contains {came}, but notes are whole numbers from 21 to 108"
+                )
             roll[time, note - LOWEST] = True
     return roll
 

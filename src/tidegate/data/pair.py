@@ -13,15 +13,16 @@ from pathlib import Path
 import pandas as pd
 
 from tidegate.data.catalogue import BUNDLED
+from tidegate.data.column import check_column
 from tidegate.data.json_lines import read_objects
 from tidegate.data.parquet import read_parquet
 from tidegate.data.source import PREFIX, Source
 from tidegate.data.table import read_table
 from tidegate.data.text import lines
-from tidegate.errors import InputError, did_you_mean
+from tidegate.errors import InputError
 
 NAMES = ("source", "target")
-LONGEST = 10_000  # characters on one side: what is longer is no sentence
+LONGEST = 10_000  # characters on one side; longer texts are documents
 FORMATS = "a tab between source and target (.tsv, .txt), JSON lines, CSV, Parquet or a pronouncing dictionary (.dict)"
 
 Names = tuple[str | None, str | None]
@@ -30,10 +31,10 @@ Row = tuple[str, str, str]  # the place, the source, the target
 
 @dataclass(frozen=True)
 class Pairs:
-    """Sources and what each becomes; a source may stand in several pairs.
+    """Source texts and their targets; a source may occur in several pairs.
 
     Attributes:
-        lexicon: whether they are words and their phonemes, as a pronouncing dictionary says.
+        lexicon: whether they are words and their phonemes, from a pronouncing dictionary.
     """
 
     sources: tuple[str, ...]
@@ -43,20 +44,20 @@ class Pairs:
 
 
 def read_pairs(source: Source, names: Names = (None, None), *, stress: bool = False) -> Pairs:
-    r"""Read pairs from a file, whose ending says how they are written; ``.gz`` may follow it.
+    r"""Read pairs from a file. Its suffix determines the format; ``.gz`` may follow it.
 
-    ``.tsv`` and ``.txt`` have source and target before and behind the first tab, and whatever follows a second one,
-    an attribution for instance, is not read; where the first line names the columns they are taken by name.
-    ``.jsonl`` has an object a line, ``.csv`` and ``.parquet`` have named columns. ``.dict`` is CMUdict's format,
-    ``word  P H O N E S``, a further pronunciation as ``word(2)``. Texts come in Unicode's form C, with single blanks.
+    ``.tsv`` and ``.txt`` have a source, a tab and a target on each line, and anything after a second tab (e.g. an
+    attribution) is ignored; if the first line names the columns, they are selected by name. ``.jsonl`` has an object
+    on each line, ``.csv`` and ``.parquet`` have named columns. ``.dict`` is CMUdict's format, ``word  P H O N E S``,
+    with further pronunciations as ``word(2)``. Texts are normalised to Unicode form C with single blanks.
 
     Args:
         source: the file.
-        names: of the columns; ``source`` and ``target`` unless given.
+        names: the columns; ``source`` and ``target`` unless given.
         stress: whether phonemes keep their stress digits.
 
     Raises:
-        InputError: the content is none of these, a side is absurdly long, or nothing is left.
+        InputError: another format, a text that is too long, or no pairs.
 
     Examples:
         >>> read_pairs(Source("a.tsv", "a.tsv", "Hi.\tSalut !\tCC-BY\n".encode())).targets
@@ -66,7 +67,7 @@ def read_pairs(source: Source, names: Names = (None, None), *, stress: bool = Fa
     ending = Path(source.title).suffix.casefold()
     if ending not in READERS:
         raise InputError(
-            "PAIR_FORMAT", f"the ending of {source.title} does not say how pairs stand in it", fix=f"pass {FORMATS}"
+            "PAIR_FORMAT", f"the suffix of {source.title} is not that of a format of pairs", fix=f"pass {FORMATS}"
         )
     lexicon = ending == ".dict"
     rows = _lexicon(source, stress=stress) if lexicon else READERS[ending](source, names)
@@ -74,10 +75,10 @@ def read_pairs(source: Source, names: Names = (None, None), *, stress: bool = Fa
 
 
 def unpacked(source: Source) -> Source:
-    """The source under the name of its file, without ``.gz``."""
+    """The unpacked source, titled by its file name without ``.gz``."""
     if source.address.startswith(PREFIX):
         file = BUNDLED[source.address.removeprefix(PREFIX)].file
-        assert file is not None  # a generated set has a task of its own
+        assert file is not None  # generated sets have tasks of their own
         return replace(source, title=Path(file).name.removesuffix(".xz"))
     if not source.title.casefold().endswith(".gz"):
         return source
@@ -90,7 +91,7 @@ def unpacked(source: Source) -> Source:
 
 
 def _checked(source: Source, rows: Iterator[Row]) -> Pairs:
-    """Cleaned pairs; those with an empty side are left out and counted."""
+    """Cleaned pairs; those with an empty side are dropped and counted in a warning."""
     kept: dict[tuple[str, str], None] = {}
     count, empty, where = 0, 0, ""
     for place, *sides in rows:
@@ -104,9 +105,11 @@ def _checked(source: Source, rows: Iterator[Row]) -> Pairs:
         raise InputError(
             "PAIR_EMPTY", f"{source.title} holds no pair with text on both sides ({count} rows)", fix=f"pass {FORMATS}"
         )
-    warnings = [f"{empty} of {count} pairs were left out: a side is empty, first in {where}"] if empty else []
-    twice = count - empty - len(kept)
-    warnings += [f"{twice} of {count} pairs repeat another one exactly and count once"] if twice else []
+    warnings = (
+        [f"{empty} of {count} pairs were left out because a side is empty, the first in {where}"] if empty else []
+    )
+    repeated = count - empty - len(kept)
+    warnings += [f"{repeated} of {count} pairs are exact copies of another and count once"] if repeated else []
     return Pairs(tuple(one for one, _ in kept), tuple(other for _, other in kept), tuple(warnings))
 
 
@@ -114,18 +117,20 @@ def _cleaned(source: Source, place: str, text: str) -> str:
     if len(text) > LONGEST:
         raise InputError(
             "PAIR_LONG",
-            f"{place} of {source.title} has {len(text):,} characters on one side, at most {LONGEST:,} are expected",
-            fix="pass sentences or words, not documents; check that no line break is missing",
+            f"{place} of {source.title} has {len(text):,} characters on one side; at most {LONGEST:,} are allowed",
+            fix="pass sentences or words, not documents; check for missing line breaks",
         )
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise InputError(
-            "PAIR_SURROGATE", f"{place} of {source.title} holds half of a character", fix="correct its \\ud8.. escape"
+            "PAIR_SURROGATE",
+            f"{place} of {source.title} contains half of a surrogate pair",
+            fix="correct its \\ud8.. escape",
         )
     return cleaned(text)
 
 
 def cleaned(text: str) -> str:
-    """The text in Unicode's form C, words separated by single blanks."""
+    """The text in Unicode form C, with single blanks between words."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -140,9 +145,9 @@ def _tabbed(source: Source, names: Names) -> Iterator[Row]:
         elif len(cells) <= max(places):
             raise InputError(
                 "PAIR_COLUMNS",
-                f"{place} of {source.title} has {len(cells)} column{'s' * (len(cells) > 1)}, expected a source, "
-                f"a tab and a target: {line[:40]!r}",
-                fix="put one tab between the two",
+                f"{place} of {source.title} has {len(cells)} column{'s' * (len(cells) > 1)}, not a source, a tab "
+                f"and a target: {line[:40]!r}",
+                fix="put a tab between source and target",
             )
         else:
             yield place, cells[places[0]], cells[places[1]]
@@ -151,12 +156,12 @@ def _tabbed(source: Source, names: Names) -> Iterator[Row]:
 def _json_lines(source: Source, names: Names) -> Iterator[Row]:
     wanted = _named(names)
     form = "{" + ", ".join(f'"{name}": "text"' for name in wanted) + "}"
-    for place, found in read_objects(source, form):
-        if not all(isinstance(found.get(name), str) for name in wanted):
+    for place, row in read_objects(source, form):
+        if not all(isinstance(row.get(name), str) for name in wanted):
             raise InputError(
-                "PAIR_JSON", f"{place} of {source.title} is {str(found)[:60]}, expected {form}", fix="correct that line"
+                "PAIR_JSON", f"{place} of {source.title} is {str(row)[:60]}, not {form}", fix="correct that line"
             )
-        yield place, found[wanted[0]], found[wanted[1]]
+        yield place, row[wanted[0]], row[wanted[1]]
 
 
 def _csv(source: Source, names: Names) -> Iterator[Row]:
@@ -178,8 +183,8 @@ def _parquet(source: Source, names: Names) -> Iterator[Row]:
             if not isinstance(cell, str) and not pd.isna(cell):
                 raise InputError(
                     "PAIR_PARQUET",
-                    f"row {row} of {source.title} holds {str(cell)[:40]} in {name!r}, expected text",
-                    fix="name a column of text",
+                    f"row {row} of {source.title} holds {str(cell)[:40]} in {name!r}, not text",
+                    fix="name a text column",
                 )
         one, other = ("" if pd.isna(cell) else cell for cell in cells)
         yield f"row {row}", one, other
@@ -191,23 +196,18 @@ def _named(names: Names) -> tuple[str, str]:
 
 def _check_columns(source: Source, wanted: tuple[str, str], header: list[str]) -> None:
     for name, option in zip(wanted, NAMES, strict=True):
-        if name not in header:
-            raise InputError(
-                "PAIR_COLUMNS",
-                f"{source.title} has no column {name!r}{did_you_mean(name, header)}",
-                fix=f"name it with --{option}-column COLUMN; columns are {', '.join(map(repr, header[:30]))}",
-            )
+        check_column(source.title, name, header, fix=f"name it with {option}_column=COLUMN")
 
 
 def _lexicon(source: Source, *, stress: bool) -> Iterator[Row]:
     for place, line in lines(source):
-        entry = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].split()  # a remark follows the phonemes
+        entry = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].split()  # a comment may follow the phonemes
         if line.startswith(";;;") or not entry:
             continue
         if len(entry) == 1:
             raise InputError(
                 "PAIR_LEXICON",
-                f"{place} of {source.title} has a word and no phonemes: {line[:40]!r}",
+                f"{place} of {source.title} has a word but no phonemes: {line[:40]!r}",
                 fix="write lines such as: hello HH AH0 L OW1",
             )
         word = re.sub(r"(?<=.)\(\d+\)$", "", entry[0])

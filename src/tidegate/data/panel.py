@@ -1,8 +1,7 @@
-"""Tables of numbers over time: the column to forecast, and what else is known at each row."""
+"""Tables of time series: the column to forecast, and what else is known in each row."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 from pandas.tseries.api import guess_datetime_format
 
 from tidegate.data.calendar import Clock, read_clock
+from tidegate.data.column import check_column, listed
 from tidegate.data.parquet import MAGIC, read_parquet
 from tidegate.data.source import Source
 from tidegate.data.table import Table, header_of_numbers, numbers, read_table
-from tidegate.errors import InputError, did_you_mean
+from tidegate.errors import InputError
 
 MISSING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "?"})
 LARGEST = 1e150  # squares of larger numbers overflow
@@ -26,18 +26,18 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Panel:
-    """One or more series in time order, below each other.
+    """One or more series in time order, one after another.
 
     Attributes:
-        columns: the target's name, then the inputs', those known ahead last.
-        values: [rows, columns] float64 in the file's units; NaN only in columns not known ahead, in future rows.
-        known: how many columns are known ahead.
-        names: of the series; one empty name where no column says them.
-        starts: [series + 1] the first row of each series, and the number of rows.
-        future: [series] so many rows at the end of each are still to come.
-        parts: [rows] 0 for rows of the file itself, 1 and 2 for those of its files for validation and test.
-        clock: the time of each row, if a column says it.
-        warnings: what was left out, and why.
+        columns: names: the target, the inputs, then the columns known ahead.
+        values: [rows, columns] float64 in the file's units. Future rows are NaN except in columns known ahead.
+        known: number of columns known ahead.
+        names: of the series; one empty name if no column names them.
+        starts: [series + 1] the first row of each series, then the number of rows.
+        future: [series] number of future rows at the end of each series.
+        parts: [rows] 0 for rows of the file itself, 1 and 2 for rows of its validation and test files.
+        clock: the time of each row, if a column holds it.
+        warnings: what was left out and why.
     """
 
     columns: tuple[str, ...]
@@ -58,15 +58,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column of a table is what.
+    """The role of each column of a table.
 
     Attributes:
         target: the column to forecast.
-        series: the column that names the series of a row.
-        time: the column of dates or numbers that say when.
-        known: columns that are known ahead; the last rows of a series may have them alone.
-        inputs: the other columns to read, each complete, as a trained model needs them; all that are of use
-            unless given.
+        series: the column that names the series of each row.
+        time: the column of times: dates or numbers.
+        known: columns known ahead; only these need values in the last rows of a series.
+        inputs: the other columns that a trained model reads, which must be complete; unless given, all usable ones.
     """
 
     target: str | None
@@ -78,7 +77,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Group:
-    """The rows of one series in the file, from 0 on below the header; the last ``future`` have no target yet."""
+    """The rows of one series, counted from 0 below the header; the last ``future`` have no target yet."""
 
     name: str
     rows: Rows
@@ -92,25 +91,25 @@ class _Group:
 def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     """Read a CSV or Parquet file whose rows are in time order, oldest first.
 
-    The other columns of numbers become further inputs. A column that holds no numbers, lacks cells
-    or only rises or falls (a date, a year, a row number) is left out with a warning.
+    The other numeric columns become inputs. A column that is not numeric, has gaps, or only rises or falls (a date, a
+    year, a row number) is left out with a warning.
 
     Args:
-        source: comma, semicolon or tab separated, where the first line names the columns; or Parquet.
-        layout: which column is what.
-        minimum: how many rows each series needs.
-        why: what they are needed for.
+        source: Parquet, or separated by commas, semicolons or tabs with the names of the columns in the first line.
+        layout: the role of each column.
+        minimum: the least number of rows in each series.
+        why: what so many rows are needed for, for the error.
 
     Raises:
-        InputError: the file is no such table, a column that was named is absent or of no use, there are too
-            few rows, or dates are out of order, repeated or of no regular step.
+        InputError: the file is not such a table, a named column is missing or unusable, there are too few rows, or
+            times are out of order, repeated or unequally far apart.
     """
     table, parts = _joined(source)
     _check_target(table, layout.target)
     named = [("series", layout.series), ("time", layout.time), *(("known", name) for name in layout.known)]
-    for flag, name in named:
+    for role, name in named:
         if name is not None:
-            _check_named(table, flag, name, str(layout.target))
+            _check_named(table, role, name, str(layout.target))
     groups = _groups(table, layout)
     for group in groups:
         _check_rows(table, group, minimum, why)
@@ -131,7 +130,7 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
 
 
 def _joined(source: Source) -> tuple[Table, NDArray[np.intp]]:
-    """The files of all splits below each other, and of which each row is."""
+    """The rows of all files, one file after another, and the file of each row."""
     sources = {0: source, 1: source.valid, 2: source.test}
     tables = {part: read_table(as_csv(one)) for part, one in sources.items() if one is not None}
     first = tables[0]
@@ -139,7 +138,7 @@ def _joined(source: Source) -> tuple[Table, NDArray[np.intp]]:
         if sorted(table.header) != sorted(first.header):
             raise InputError(
                 "SERIES_FILES",
-                f"{table.name} has the columns {_listed(table.header)}, but {first.name} has {_listed(first.header)}",
+                f"{table.name} has the columns {listed(table.header)}, but {first.name} has {listed(first.header)}",
                 fix="give all files the same columns",
             )
     counts = {part: len(table.cells[table.header[0]]) for part, table in tables.items()}
@@ -149,7 +148,7 @@ def _joined(source: Source) -> tuple[Table, NDArray[np.intp]]:
 
 
 def _values(table: Table, layout: Layout, groups: list[_Group]) -> tuple[dict[str, Values], list[str]]:
-    """The columns in the order of a panel, and what was left out."""
+    """The columns in the order of a panel, and warnings about those left out."""
     past = np.concatenate([group.past for group in groups])
     target = str(layout.target)
     values = {target: _complete(table, target, "target", past)}
@@ -158,9 +157,9 @@ def _values(table: Table, layout: Layout, groups: list[_Group]) -> tuple[dict[st
         _check_varies(values[target][past], target)
         for column in table.header:
             if column not in {target, layout.series, layout.time, *layout.known}:
-                found, problem = _input(table, column, groups, past)
+                read, problem = _input(table, column, groups, past)
                 warnings += [problem] if problem else []
-                values |= {} if found is None else {column: found}
+                values |= {} if read is None else {column: read}
     for column in layout.inputs or ():
         _check_named(table, "inputs", column, target)
         values[column] = _complete(table, column, "column", past)
@@ -169,10 +168,11 @@ def _values(table: Table, layout: Layout, groups: list[_Group]) -> tuple[dict[st
 
 
 def as_csv(source: Source) -> Source:
-    """A Parquet file as the CSV file of the same cells; others as they are.
+    """A Parquet file as the CSV file with the same cells; other files unchanged.
 
     Raises:
-        InputError: a damaged file, or nothing installed that reads it.
+        InputError: the Parquet file is damaged.
+        MissingError: pyarrow is not installed.
     """
     if not source.raw.startswith(MAGIC):
         return source
@@ -180,7 +180,7 @@ def as_csv(source: Source) -> Source:
 
 
 def csv_of(frame: pd.DataFrame) -> bytes:
-    """A frame as the CSV file that would hold it; an index that has a name or holds dates is a column."""
+    """A frame as a CSV file; an index that has a name or holds dates becomes a column."""
     dated = isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex))
     named = frame.index.names != [None]
     if dated and not named:
@@ -189,33 +189,27 @@ def csv_of(frame: pd.DataFrame) -> bytes:
 
 
 def _check_target(table: Table, target: str | None) -> None:
-    known = f"{table.name} has the columns {_listed(table.header)}{header_of_numbers(table.header)}"
+    fix = "name it with target=COLUMN" + header_of_numbers(table.header)
     if target is None:
         raise InputError(
             "SERIES_TARGET",
             "forecasting needs the name of the column to forecast",
-            fix=f"name it with --target COLUMN (target= in Python); {known}",
+            fix=f"{fix}; {table.name} has the columns {listed(table.header)}",
         )
-    if target not in table.header:
-        near = did_you_mean(target, table.header)
-        raise InputError("SERIES_COLUMN", f"{table.name} has no column {target!r}{near}", fix=known)
+    check_column(table.name, target, table.header, fix=fix)
 
 
-def _check_named(table: Table, flag: str, name: str, target: str) -> None:
+def _check_named(table: Table, role: str, name: str, target: str) -> None:
     if name == target:
-        raise InputError("SERIES_TWICE", f"{name!r} is the target and --{flag} as well", fix="name another column")
-    if name not in table.header:
-        near = did_you_mean(name, table.header)
-        who = "the model reads" if flag == "inputs" else f"--{flag} names"
-        raise InputError(
-            "SERIES_COLUMN",
-            f"{table.name} has no column {name!r}, which {who}{near}",
-            fix=f"{table.name} has the columns {_listed(table.header)}",
-        )
+        raise InputError("SERIES_TWICE", f"{name!r} is both target= and {role}=", fix="name another column")
+    if role == "inputs":
+        check_column(table.name, name, table.header, fix="add it, as in training", reader="the model")
+    else:
+        check_column(table.name, name, table.header, fix=f"name another with {role}=")
 
 
 def _groups(table: Table, layout: Layout) -> list[_Group]:
-    """The rows of each series in the order of the file, series in the order of their names."""
+    """The rows of each series in file order; the series are sorted by name."""
     count = len(table.cells[table.header[0]])
     if layout.series is None:
         parts = {"": np.arange(count)}
@@ -235,13 +229,8 @@ def _groups(table: Table, layout: Layout) -> list[_Group]:
 
 
 def _trailing(missing: NDArray[np.bool_]) -> int:
-    """How many cells at the end are missing."""
+    """The number of missing cells at the end."""
     return int(np.argmin(missing[::-1])) if not missing.all() else 0
-
-
-def _listed(names: Sequence[str], most: int = 30) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
 
 
 def _check_rows(table: Table, group: _Group, minimum: int, why: str) -> None:
@@ -263,25 +252,25 @@ def _check_varies(values: Values, target: str) -> None:
     if np.all(values == values[0]):
         raise InputError(
             "SERIES_CONSTANT",
-            f"the target {target!r} is {values[0]:g} in all {len(values)} rows: there is nothing to forecast",
+            f"the target {target!r} is {values[0]:g} in all {len(values)} rows, so there is nothing to forecast",
             fix="name another column",
         )
 
 
 def _complete(table: Table, column: str, role: str, rows: Rows) -> Values:
-    """The numbers of a column that must have one in all of these rows."""
+    """The numbers of a column, which must have one in each of these rows."""
     cells = table.cells[column]
     values, missing = numbers(cells), _missing(cells)
-    due = np.zeros(len(cells), bool)
-    due[rows] = True
+    needed = np.zeros(len(cells), bool)
+    needed[rows] = True
     problems: list[tuple[NDArray[np.bool_], str, str]] = [
-        (missing, "is missing", "fill the gaps, or cut the series to a part without any"),
+        (missing, "is missing", "fill the gaps, or pass a part of the series without gaps"),
         (np.isnan(values) & ~missing, "is not a number", "write numbers like 1234.5, without units"),
         (np.abs(values) > LARGEST, "is infinite or too large", "correct it, or rescale the column"),
     ]
     for bad, what, fix in sorted(problems, key=lambda problem: problem[0].sum(), reverse=True):
-        if (bad & due).any():
-            raise _bad_cell(table, column, role, bad & due, what, fix)
+        if (bad & needed).any():
+            raise _bad_cell(table, column, role, bad & needed, what, fix)
     return values
 
 
@@ -292,17 +281,17 @@ def _bad_cell(table: Table, column: str, role: str, bad: NDArray[np.bool_], what
     return InputError(
         "SERIES_VALUE",
         f"the {role} {column!r} of {table.name} must be a finite number in every row, but row {row + 1} "
-        f"below the header{held} ({count} such of {len(bad)} rows)",
+        f"below the header{held} ({count} of {len(bad)} rows are like this)",
         fix=fix,
     )
 
 
 def _input(table: Table, column: str, groups: list[_Group], past: Rows) -> tuple[Values | None, str]:
-    """The numbers of a further column, or why it is left out."""
+    """The numbers of an input column, or a warning why it is left out."""
     cells = table.cells[column]
     label = f"column {column!r} was left out: " if column else "the column without a name was left out: "
     if not column:
-        return None, label + "name it to use it"
+        return None, label + "give it a name to use it"
     values, missing = numbers(cells), _missing(cells)
     if missing.all() or np.isnan(values[~missing]).any():
         for group in groups:
@@ -313,13 +302,13 @@ def _input(table: Table, column: str, groups: list[_Group], past: Rows) -> tuple
     if bad.any():
         problem = f"{int(bad.sum())} cells are missing or infinite, the first in row {int(np.argmax(bad)) + 1}"
         return None, label + problem
-    problem = _clockwork([np.diff(values[group.past]) for group in groups])
+    problem = _monotonic([np.diff(values[group.past]) for group in groups])
     return (None, label + problem) if problem else (values, "")
 
 
-def _clockwork(steps: list[Values]) -> str:
+def _monotonic(steps: list[Values]) -> str:
     if all((part > 0).all() for part in steps):
-        return "it rises in every row like a date or a row number, so later values say nothing that training saw"
+        return "it rises in every row, like a date or a row number, so the test holds values that training has not seen"
     if all((part < 0).all() for part in steps):
         return "it falls in every row; if it is the time, sort the rows oldest first"
     return ""
@@ -343,6 +332,6 @@ def _check_order(table: Table, column: str, group: _Group) -> None:
         "SERIES_ORDER",
         f"the rows of {table.name} must be in time order, oldest first, but {column!r} goes from "
         f"{cells[row - 1]} back to {cells[row]} at row {int(group.rows[row]) + 1}",
-        fix=f"sort the file by {column!r}, name the column that tells series apart with --series (in a --config file "
-        "of compare), or remove this one if it is not the time",
+        fix=f"sort the file by {column!r}, name the column that tells the series apart with series=COLUMN, or remove "
+        f"{column!r} if it is not the time",
     )

@@ -1,4 +1,4 @@
-"""Folders of parallel files: ``train.en`` beside ``train.de``, line by line, with their own splits."""
+"""Folders of parallel files such as ``train.en`` and ``train.de``, which agree line by line and split by split."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Files = dict[str, dict[str, list[str]]]  # by split and language
 
 
 def read_splits(source: Source, names: Names = (None, None), *, stress: bool = False) -> dict[str, Pairs]:
-    """Pairs by split: all of a file's as ``train``, beside whatever has a file of its own.
+    """Pairs by split. A single file is ``train``; validation and test files, if given, are the other splits.
 
-    A folder holds a file for each split and language, such as ``train.en`` and ``test_2016.de.gz``.
+    A folder has a file for each split and language, such as ``train.en`` and ``test_2016.de.gz``.
 
     Args:
-        source: a file as ``read_pairs`` reads it, or such a folder.
-        names: columns, or the languages of a folder.
+        source: a file that ``read_pairs`` reads, or such a folder.
+        names: the columns of a file, or the languages of a folder.
         stress: whether phonemes keep their stress digits.
 
     Raises:
-        InputError: a part cannot be read, a folder lacks a file, or two files differ in their lines.
+        InputError: a file cannot be read or is missing, or two parallel files differ in their number of lines.
     """
-    found = _folder(source, names) if source.members else {"train": read_pairs(source, names, stress=stress)}
+    pairs = _folder(source, names) if source.members else {"train": read_pairs(source, names, stress=stress)}
     for split, part in (("valid", source.valid), ("test", source.test)):
         if part is not None:
-            found[split] = _marked(read_pairs(part, names, stress=stress), split)
-    return found
+            pairs[split] = _marked(read_pairs(part, names, stress=stress), split)
+    return pairs
 
 
 def _marked(pairs: Pairs, split: str) -> Pairs:
-    """The pairs, whose warnings say of which split they are."""
+    """The pairs, with the split at the front of each warning."""
     return replace(pairs, warnings=tuple(f"{split}: {warning}" for warning in pairs.warnings))
 
 
@@ -68,11 +68,11 @@ def _languages(source: Source, files: Files, names: Names) -> tuple[str, str]:
     known = sorted(files["train"])
     for name, option in zip(names, ("source", "target"), strict=True):
         if name is None or name not in known:
-            came = "which one to translate was not said" if name is None else f"{name!r} is not among them"
+            problem = f"no {option} language was named" if name is None else f"{name!r} is not one of them"
             raise InputError(
                 "PAIR_FOLDER",
-                f"the folder {source.title} has the languages {', '.join(known)}, and {came}",
-                fix=f"name one with --{option}-column LANGUAGE",
+                f"the folder {source.title} has the languages {', '.join(known)}, but {problem}",
+                fix=f"name one with {option}_column=LANGUAGE",
             )
     assert names[0] is not None
     assert names[1] is not None
@@ -85,20 +85,20 @@ def _one(source: Source, by_language: dict[str, list[str]], split: str, language
         came = f"{len(members)} {split} files for {language!r}: {', '.join(members[:5])}" if members else "none"
         raise InputError(
             "PAIR_FOLDER",
-            f"the folder {source.title} must have one {split} file for {language!r}, came {came}",
+            f"the folder {source.title} must have one {split} file for {language!r}, but has {came}",
             fix="keep one in the folder" if members else f"name {LAYOUT}",
         )
     return members[0]
 
 
 def _aligned(source: Source, split: str, members: list[str]) -> Pairs:
-    """The pairs of two files that agree line by line, read as one file with tabs."""
+    """The pairs of two parallel files, joined line by line into one file with tabs."""
     sides = [_lines(source, member) for member in members]
     if len(sides[0]) != len(sides[1]):
         raise InputError(
             "PAIR_LINES",
-            f"{members[0]} has {len(sides[0])} lines and {members[1]} {len(sides[1])}, expected as many",
-            fix="line by line one must be the translation of the other",
+            f"{members[0]} has {len(sides[0])} lines, but {members[1]} has {len(sides[1])}",
+            fix="each line of one file must translate the same line of the other",
         )
     text = "".join(f"{one}\t{other}\n" for one, other in zip(*sides, strict=True))
     joined = Source(source.address, f"{' and '.join(members)}.tsv", text.encode())

@@ -16,7 +16,7 @@ def read_parquet(source: Source) -> pd.DataFrame:
     """The columns of a Parquet file.
 
     Raises:
-        InputError: it is damaged or holds no rows.
+        InputError: it is damaged or has no rows.
         MissingError: pyarrow is not installed.
     """
     with explain_missing():
@@ -24,9 +24,9 @@ def read_parquet(source: Source) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(io.BytesIO(source.raw), engine="pyarrow")
     except (OSError, ValueError) as error:  # pyarrow's own errors are among them
-        said = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            "PARQUET", f"{source.title} is not a readable Parquet file: {said}", fix="write it again"
+            "PARQUET", f"{source.title} is not a readable Parquet file: {reason}", fix="write it again"
         ) from None
     if frame.empty:
         raise InputError("PARQUET", f"{source.title} has no rows", fix="pass a file that holds data")

@@ -1,4 +1,4 @@
-"""Pieces of words, learnt from texts by sentencepiece."""
+"""Subword pieces, learned from texts by sentencepiece."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import sentencepiece
 
 from tidegate.errors import InputError
 
-BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # as which sentencepiece writes a blank
+BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a blank
 
 
 def learn_pieces(texts: Iterable[str], most: int, fix: str, **options: Any) -> bytes:
-    """A model of at most so many pieces, as sentencepiece keeps it; fewer where the texts have no more.
+    """A sentencepiece model of at most ``most`` pieces; fewer if the texts do not have so many.
 
     Args:
         texts: sentences or lines; nothing in them is normalised.
-        most: how many pieces.
-        fix: what to do where so many cannot be learnt.
-        options: of sentencepiece's trainer, its kind of model among them.
+        most: the largest number of pieces.
+        fix: what the caller can do if so many cannot be learned.
+        **options: passed to sentencepiece's trainer.
 
     Raises:
-        InputError: the number does not fit the texts.
+        InputError: the texts do not have enough different pieces, or have more characters than that.
     """
     model = io.BytesIO()
     try:
@@ -39,14 +39,14 @@ def learn_pieces(texts: Iterable[str], most: int, fix: str, **options: Any) -> b
         )
     except RuntimeError as error:
         raise InputError(
-            "PIECES", f"{most} pieces cannot be learnt from these texts: {_reason(error)}", fix=fix
+            "PIECES", f"{most} pieces cannot be learned from these texts: {_reason(error)}", fix=fix
         ) from error
     return model.getvalue()
 
 
 def _reason(error: RuntimeError) -> str:
-    """What sentencepiece says, in the words of its users."""
-    said = str(error).splitlines()[0].rsplit("] ", 1)[-1].strip()  # without its source line
-    if "required_chars" in said:
+    """The message of sentencepiece, in words that its users know."""
+    reason = str(error).splitlines()[0].rsplit("] ", 1)[-1].strip()  # without its source line
+    if "required_chars" in reason:
         return "they have more different characters"
-    return said or "there is nothing to learn pieces from"
+    return reason or "there is nothing to learn pieces from"

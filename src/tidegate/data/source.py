@@ -1,4 +1,4 @@
-"""Where data comes from: a user's file or a bundled set, read whole and named by its content."""
+"""Where data come from: a user's file or folder, or a bundled set, identified by a hash of the content."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ class Source:
     """The bytes of one data set.
 
     Attributes:
-        address: an absolute path, ``"bundled:<name>"`` or ``"memory"``; the first two are enough to read the same
-            data elsewhere.
-        title: what people call it.
+        address: an absolute path, ``"bundled:<name>"`` or ``"memory"``; with one of the first two, another process
+            can read the data again.
+        title: its name in messages and reports.
         raw: the (uncompressed) content; empty for a folder.
         description: one line about the content; empty for a user's file.
-        licence: under which terms it comes; empty for a user's file.
-        members: of a folder, the files in it and below, as relative paths in order; ``read`` reads one.
-        valid, test: where validation and test come from, if they have files of their own; else they are parts of
-            this one.
+        licence: empty for a user's file.
+        members: of a folder, the relative paths of all files in it, sorted; ``read`` reads one.
+        valid, test: sources of their own for validation and test; None if both are split off from this one.
     """
 
     address: str
@@ -42,7 +41,7 @@ class Source:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the content, in hexadecimal; of a folder, of the names and hashes of its files."""
+        """SHA-256 of the content in hexadecimal; for a folder, of the names and hashes of its files."""
         digest = hashlib.sha256(self.raw)
         for member in self.members:
             digest.update(f"{member}\0{hashlib.sha256(self.read(member)).hexdigest()}\n".encode())
@@ -60,7 +59,7 @@ class Source:
         return _read(Path(self.address) / member)
 
     def to_json(self) -> dict[str, str]:
-        """Where the data lie and what they are; ``Source.from_json`` reads them again."""
+        """Addresses and hash; ``Source.from_json`` reads the data again."""
         parts = {"source": self, "valid": self.valid, "test": self.test}
         return {name: part.address for name, part in parts.items() if part is not None} | {"hash": self.hash}
 
@@ -69,8 +68,8 @@ class Source:
         """Read the data again.
 
         Raises:
-            KeyError: ``data`` does not name any.
-            InputError: they are gone, or have changed since.
+            KeyError: ``data`` lacks an address or the hash.
+            InputError: the data are gone or have changed.
         """
         expected = data["hash"]
         source = locate(data["source"], valid=data.get("valid"), test=data.get("test"), folders=True)
@@ -78,7 +77,7 @@ class Source:
             raise InputError(
                 "DATA_CHANGED",
                 f"{source.address} has changed: its SHA-256 was {expected[:12]}... and is {source.hash[:12]}...",
-                fix="restore the file, or start anew with the changed one",
+                fix="restore the file, or start again with the new one in another folder",
             )
         return source
 
@@ -87,12 +86,12 @@ Address = str | os.PathLike[str]
 
 
 def address_of(data: Address) -> str:
-    """The address of what people name: a bundled set by its name, all else by its path."""
+    """The address of a bundled set, given its name, or of a path."""
     return f"{PREFIX}{data}" if str(data) in BUNDLED else os.fspath(data)
 
 
 def bundled_at(address: str) -> Bundled | None:
-    """What is known of the bundled set at this address; None for a user's file."""
+    """The bundled set at this address; None for a user's file."""
     return BUNDLED.get(address.removeprefix(PREFIX)) if address.startswith(PREFIX) else None
 
 
@@ -102,10 +101,10 @@ def locate(
     """Read a file, or the bundled set that ``"bundled:<name>"`` names.
 
     Args:
-        address: where the data lie.
-        valid: a file of its own for validation.
-        test: the same for the test.
-        folders: whether a folder will do, too.
+        address: a path, or ``"bundled:<name>"``.
+        valid: a separate file for validation.
+        test: a separate file for the test.
+        folders: whether folders are accepted.
 
     Raises:
         InputError: there is no such set or file, it cannot be read, or it is empty.
@@ -118,7 +117,7 @@ def locate(
 def with_parts(
     source: Source, *, valid: Address | None = None, test: Address | None = None, folders: bool = False
 ) -> Source:
-    """The same data, validated and tested on files of their own, where such are given.
+    """The same data with separate files for validation and test, if given.
 
     Raises:
         InputError: as ``locate``.
@@ -134,7 +133,7 @@ def _bundled(name: str) -> Source:
         raise InputError(
             "BUNDLED_UNKNOWN",
             f"there is no bundled data set {name!r}{did_you_mean(name, list(BUNDLED))}",
-            fix=f"take one of {', '.join(BUNDLED)}",
+            fix=f"choose one of {', '.join(BUNDLED)}",
         )
     entry = BUNDLED[name]
     return Source(PREFIX + name, entry.title, entry.read(), entry.description, entry.licence)
@@ -151,8 +150,8 @@ def _file(address: str, *, folders: bool) -> Source:
 
 
 def _folder(path: Path) -> Source:
-    visible = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
-    members = sorted(str(file) for file in visible if not any(part.startswith(".") for part in file.parts))
+    files = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    members = sorted(str(file) for file in files if not any(part.startswith(".") for part in file.parts))
     if not members:
         raise InputError("FILE_EMPTY", f"the folder {path} holds no files", fix="pass a folder that holds data")
     return Source(str(path), path.name, b"", members=tuple(members))
@@ -169,7 +168,7 @@ def _read(path: Path) -> bytes:
         raise InputError("FILE_DIRECTORY", f"{path} is a folder, not a file", fix="pass one file in it") from None
     except PermissionError:
         raise InputError("FILE_DENIED", f"no permission to read {path}", fix="change the file's permissions") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL inside the path
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise InputError("FILE_UNREADABLE", f"{path} cannot be read: {error}", fix="check the path") from error
 
 

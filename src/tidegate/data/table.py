@@ -1,4 +1,4 @@
-"""CSV files as text cells, each row checked against the header."""
+"""CSV files as cells of text; each row is checked against the header."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Table:
 
 
 def numbers(cells: list[str]) -> NDArray[np.float64]:
-    """The cells as numbers, NaN where a cell is none."""
+    """The cells as numbers; NaN where a cell is not a number."""
     return np.asarray(pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce"), dtype=np.float64)
 
 
 def read_table(source: Source) -> Table:
-    """Read a comma, semicolon or tab separated file whose first line names the columns.
+    """Read a file separated by commas, semicolons or tabs, whose first line names the columns.
 
     Raises:
-        InputError: the file is not such text, has no rows, or a row does not fit the header.
+        InputError: the file is not CSV, has no rows, or has a row that does not fit the header.
     """
     text = decode(source).rstrip("\r\n")
     first = text.lstrip("\r\n").split("\n", 1)[0]
@@ -63,11 +63,11 @@ def read_table(source: Source) -> Table:
 
 
 def _check_header(source: Source, header: list[str]) -> None:
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    if repeated:
         raise InputError(
             "SERIES_HEADER",
-            f"{source.title} names the column {twice[0]!r} more than once in its first line",
+            f"{source.title} names the column {repeated[0]!r} more than once in its first line",
             fix="give every column a name of its own" + header_of_numbers(header),
         )
 
@@ -84,5 +84,5 @@ def _checked(source: Source, row: list[str], header: list[str], line: int) -> li
 
 
 def header_of_numbers(header: list[str]) -> str:
-    """What to say of a first line that looks like data, or nothing."""
+    """A hint for an error about the header, if the first line looks like data."""
     return "" if np.isnan(numbers(header)).all() else "; the first line must name the columns, but it holds numbers"

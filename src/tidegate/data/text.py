@@ -1,4 +1,4 @@
-"""Bytes to text: UTF-8, or an error that says where it is not."""
+"""Bytes to text: UTF-8, or an error that says where the decoding failed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def decode(source: Source) -> str:
-    r"""The text of a source, without a byte order mark; line ends stay as they are.
+    r"""The text of a source, without a byte order mark; line ends are unchanged.
 
     Raises:
-        InputError: the content is UTF-16, binary, not UTF-8, or nothing but blanks.
+        InputError: the content is UTF-16, binary, otherwise not UTF-8, or blank.
 
     Examples:
         >>> decode(Source("a.txt", "a.txt", b"caf\xe9"))
@@ -29,7 +29,7 @@ def decode(source: Source) -> str:
         position = raw.index(b"\0")
         raise InputError(
             "TEXT_BINARY",
-            f"{name} is a binary file, not text: a zero byte stands at position {position}",
+            f"{name} is a binary file, not text: there is a zero byte at position {position}",
             fix="pass a text file in UTF-8",
         )
     text = _utf8(raw, name)
@@ -39,7 +39,7 @@ def decode(source: Source) -> str:
 
 
 def lines(source: Source) -> Iterator[tuple[str, str]]:
-    """The place of each line that is not blank, as errors name it, and its text.
+    """Each line that is not blank: its place, as errors name it, and its text.
 
     Raises:
         InputError: as ``decode``.

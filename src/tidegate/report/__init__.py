@@ -1,4 +1,4 @@
-"""Records to a page that a person reads and to files that a program reads; nothing here trains."""
+"""Reports of comparisons: a page for people, JSON and CSV for programs. Nothing here trains."""
 
 from tidegate.errors import explain_missing
 

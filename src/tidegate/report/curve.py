@@ -1,4 +1,4 @@
-"""Learning curves as numbers: thinned runs, and means over the seeds of a cell."""
+"""Learning curves as numbers: thinned curves of runs, and the mean over the seeds of a cell."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tidegate.records import ComparisonRecord, RunRecord
 from tidegate.report.group import runs_of
 
 Array = NDArray[np.float64]
-POINTS = 6000  # of all thin curves of a figure together, to keep the page small
+POINTS = 6000  # in all thin curves of a figure together, to keep the page small
 GRID_POINTS = 60
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of one line; ``best`` is the place of the best epoch, or -1."""
+    """Points of one line; ``best`` is the index of the best epoch, or -1."""
 
     x: Array
     y: Array
@@ -25,7 +25,7 @@ class Curve:
 
 
 def run_curve(run: RunRecord, axis: str) -> Curve:
-    """The validation score of a run by ``"epoch"`` or by ``"second"``; numbers that are not finite are left out."""
+    """The validation score of a run by ``"epoch"`` or ``"second"``, without values that are not finite."""
     x = np.array([epoch.epoch for epoch in run.curve], dtype=float)
     if axis == "second":
         x = np.cumsum(np.nan_to_num(np.array([epoch.seconds for epoch in run.curve], dtype=float), posinf=0))
@@ -35,26 +35,26 @@ def run_curve(run: RunRecord, axis: str) -> Curve:
     return Curve(x[keep], y[keep], int(at_best[0]) if len(at_best) else -1)
 
 
-def _room(runs: int) -> int:
+def _points_per_run(runs: int) -> int:
     return max(8, POINTS // max(1, runs))
 
 
 def needs_thinning(record: ComparisonRecord) -> bool:
-    """Whether some run has more epochs than are drawn, which the page then says."""
-    return any(len(run.curve) > _room(len(record.runs)) for run in record.runs)
+    """Whether some run has more epochs than are drawn; the page says so."""
+    return any(len(run.curve) > _points_per_run(len(record.runs)) for run in record.runs)
 
 
 def thinned(curve: Curve, runs: int) -> Curve:
-    """The curve with as many points as each of that many runs may have; both ends and the best epoch stay."""
-    room = _room(runs)
-    if len(curve.x) <= room:
+    """The curve with at most the number of points that each of ``runs`` runs may have; ends and best epoch remain."""
+    points = _points_per_run(runs)
+    if len(curve.x) <= points:
         return curve
-    keep = np.unique(np.append(np.linspace(0, len(curve.x) - 1, room).round().astype(int), max(curve.best, 0)))
+    keep = np.unique(np.append(np.linspace(0, len(curve.x) - 1, points).round().astype(int), max(curve.best, 0)))
     return Curve(curve.x[keep], curve.y[keep], int(np.searchsorted(keep, curve.best)) if curve.best >= 0 else -1)
 
 
 def mean_curve(record: ComparisonRecord, cell: str, axis: str) -> Curve:
-    """The mean over finished seeds, as far as all of them ran: later means would be of survivors only."""
+    """The mean over finished seeds up to the first that ended, since later means would favour the survivors."""
     curves = [run_curve(run, axis) for run in runs_of(record, cell) if run.status == "finished"]
     curves = [curve for curve in curves if len(curve.x)]
     if not curves:
@@ -74,7 +74,7 @@ def _common_seconds(curves: list[Curve]) -> Array:
 
 
 def limits(curves: list[Curve]) -> tuple[float, float]:
-    """The range of scores to draw: all of them, unless a few far ones would flatten the rest."""
+    """The range of scores to draw: all of them, unless a few outliers would flatten the rest."""
     values = np.concatenate([curve.y for curve in curves]) if curves else np.empty(0)
     if not len(values):
         return 0.0, 1.0

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, not even JavaScript."""
+"""The report: one HTML file without external resources, which also works without JavaScript."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tidegate.report.figure.curve import curve_figures
 from tidegate.report.figure.equation import Typesetter
 from tidegate.report.figure.pair import drawn_pairs, pair_figure
 from tidegate.report.figure.score import score_figure
-from tidegate.report.group import best_steady
+from tidegate.report.group import best_undiverged
 from tidegate.report.table import baseline_rows, cell_rows, definition, pair_rows, run_rows
 from tidegate.storage import replace_file
 
 
 def write_html(record: ComparisonRecord, path: Path) -> None:
-    """Write the report of a comparison to ``path``, as a whole or not at all.
+    """Write the report of a comparison to ``path``, atomically.
 
     The same record gives the same bytes.
     """
@@ -62,7 +62,7 @@ def _tables(record: ComparisonRecord) -> dict[str, Any]:
         "runs": run_rows(record),
         "baselines": baseline_rows(record),
         "lost": sum(cell.diverged for cell in record.cells),
-        "best": best_steady(record),
+        "best": best_undiverged(record),
     }
 
 

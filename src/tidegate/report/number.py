@@ -1,22 +1,22 @@
-"""Numbers as a reader wants them: no more digits than the experiment can carry."""
+"""Numbers as text, with no more digits than the experiment justifies."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
-MISSING = "–"  # noqa: RUF001  (an en dash is what a typesetter puts into an empty cell)
-MINUS = "−"  # noqa: RUF001  (a hyphen is too short beside figures of equal width)
+MISSING = "–"  # noqa: RUF001  (an en dash marks an empty cell)
+MINUS = "−"  # noqa: RUF001  (a hyphen is narrower than tabular figures)
 SPACE = "\N{NO-BREAK SPACE}"
 
 
 def known(value: float | None) -> bool:
-    """Whether there is a number that can be drawn or printed."""
+    """Whether the value is a finite number."""
     return value is not None and math.isfinite(value)
 
 
 def decimals_for(widths: Iterable[float | None], values: Iterable[float | None]) -> int:
-    """Decimals that show two digits of the smallest uncertainty, or four of the smallest score."""
+    """Decimals for two digits of the smallest uncertainty, or for four of the smallest score."""
     known_widths = [abs(width) for width in widths if width is not None and math.isfinite(width) and width != 0]
     if known_widths:
         return _clamped(1 - _magnitude(min(known_widths)))
@@ -33,7 +33,7 @@ def _clamped(decimals: int) -> int:
 
 
 def fixed(value: float | None, decimals: int, *, sign: bool = False) -> str:
-    """A number with that many decimals, e.g. ``"−1.25"``."""
+    """A number with so many decimals, e.g. ``"−1.25"``."""
     if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):
@@ -43,7 +43,7 @@ def fixed(value: float | None, decimals: int, *, sign: bool = False) -> str:
 
 
 def rounded(value: float | None, digits: int = 3) -> str:
-    """A number with that many significant digits and no exponent where it can be avoided."""
+    """A number with so many significant digits, without an exponent unless it is very small or large."""
     if value is None or not math.isfinite(value) or value == 0:
         return fixed(value, 0)
     if not 1e-4 <= abs(value) < 1e12:
@@ -52,7 +52,7 @@ def rounded(value: float | None, digits: int = 3) -> str:
 
 
 def plain(value: float | None) -> str:
-    """A number that somebody chose, such as a setting or a tick: as short as it is."""
+    """A number that somebody chose, such as a setting or a tick, in its shortest form."""
     if value is None or not math.isfinite(value):
         return fixed(value, 0)
     text = f"{value:.6g}" if abs(value) < 1e4 else fixed(value, 0)
@@ -66,7 +66,7 @@ def percent(value: float | None, decimals: int = 1, *, sign: bool = False) -> st
 
 
 def probability(value: float | None) -> str:
-    """A p value or a probability: three decimals, and never a plain 0 or 1."""
+    """A p value or a probability with three decimals, never rounded to 0 or 1."""
     if value is None or not math.isfinite(value):
         return MISSING
     if 0 <= value < 0.001:

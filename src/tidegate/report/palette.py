@@ -1,19 +1,19 @@
-"""How a cell is recognised: a colour, a mark, a line style and a short name, the same in every figure.
+"""The colour, mark, line style and short name of each cell, the same in every figure.
 
-Figures are drawn in placeholder colours, which ``figure.svg`` turns into CSS variables, so that
-one drawing serves the light page, the dark page and paper.
+Figures are drawn in placeholder colours, which ``figure.svg`` turns into CSS variables, so that the same drawing
+works on a light page, on a dark page and on paper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-COLOURS = 8  # as many hues as stay apart for colour-blind readers; marks and dashes tell the rest apart
+COLOURS = 8  # hues that colour-blind readers can distinguish; marks and dashes distinguish further cells
 INK, MUTED, GRID, SURFACE, BAND = "#010101", "#020202", "#030303", "#040404", "#050505"
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", SURFACE: "surface", BAND: "band"}
 VARIABLES |= {f"#0a0a{index:02x}": f"series-{index}" for index in range(COLOURS)}
 
-MARKS = {  # matplotlib's mark, and the same mark as a path in a box of 12 by 12
+MARKS = {  # matplotlib's marker, and the same shape as a path in a box of 12 x 12
     "o": "M6 2a4 4 0 1 0 0 8a4 4 0 1 0 0-8z",
     "s": "M2.5 2.5h7v7h-7z",
     "^": "M6 1.7L10.3 9.6H1.7z",
@@ -27,32 +27,32 @@ DASHES: tuple[tuple[int, tuple[float, ...]] | str, ...] = ("-", (0, (5, 1.6)), (
 
 
 def colour(index: int) -> str:
-    """The placeholder colour of the cell at this place in the record."""
+    """The placeholder colour of the cell with this index in the record."""
     return f"#0a0a{index % COLOURS:02x}"
 
 
 def mark(index: int) -> str:
-    """Its mark; cells that share a colour have different ones."""
+    """The marker of this cell; cells with the same colour have different markers."""
     marks = list(MARKS)
     return marks[(index + 3 * (index // COLOURS)) % len(marks)]
 
 
 def dash(index: int) -> tuple[int, tuple[float, ...]] | str:
-    """Its line style; cells that share a colour have different ones."""
+    """The line style of this cell; cells with the same colour have different styles."""
     return DASHES[(index // COLOURS) % len(DASHES)]
 
 
 def key(index: int) -> dict[str, str | int]:
-    """What the page needs to draw the same mark beside a name."""
+    """What the page needs to draw the same mark next to a name."""
     return {"series": index, "colour": f"series-{index % COLOURS}", "path": MARKS[mark(index)]}
 
 
 def short_names(names: Sequence[str], width: int = 24) -> list[str]:
-    """Names that fit into a figure and are still different from each other."""
+    """Names that fit into a figure and remain distinct."""
     short = [_middle_cut(name, width) for name in names]
     return [
-        text if short.count(text) == 1 else f"{_middle_cut(name, width - 4)} #{place + 1}"
-        for place, (name, text) in enumerate(zip(names, short, strict=True))
+        text if short.count(text) == 1 else f"{_middle_cut(name, width - 4)} #{index + 1}"
+        for index, (name, text) in enumerate(zip(names, short, strict=True))
     ]
 
 

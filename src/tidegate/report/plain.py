@@ -1,4 +1,4 @@
-"""The same records for programs: JSON and CSV."""
+"""Records as JSON and CSV, for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidegate.storage import replace_file
 
 TIMING_COLUMNS = ("train_seconds",)
 COLUMNS = (
-    *("run", "cell", "seed", "hidden_size", "parameters", "learning_rate", "dropout"),
+    *("run", "cell", "seed", "hidden_size", "parameters", "learning_rate"),
     *("status", "valid", "test", "best_epoch", "epochs"),
     *TIMING_COLUMNS,
 )
@@ -33,14 +33,14 @@ def write_json(record: ComparisonRecord, path: Path) -> None:
 
 
 def write_runs_csv(runs: Sequence[RunRecord], path: Path) -> None:
-    """Write one line per run, by cell in order of first appearance, then by seed.
+    """Write one line per run, ordered by the first appearance of the cell, then by seed.
 
-    Floats are written so that they read back to the same bits. ``TIMING_COLUMNS`` stand last: all
-    other columns are equal whenever the same experiment is repeated.
+    Floats read back bit-identically. ``TIMING_COLUMNS`` come last; all other columns are the same whenever the
+    experiment is repeated.
 
     Args:
         runs: of the comparison.
-        path: the file; it is replaced whole or not at all.
+        path: the file, which is replaced atomically.
     """
     order = {cell: place for place, cell in enumerate(dict.fromkeys(run.cell for run in runs))}
     text = io.StringIO()

@@ -1,4 +1,4 @@
-"""The rows of the tables: records as text, ready to print."""
+"""Rows of the tables, as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tidegate.records import CellRecord, ComparisonRecord, PairRecord, RunRecord
 from tidegate.report import number
 from tidegate.report.figure.score import near_baselines
-from tidegate.report.group import all_runs, best_steady, ranking
+from tidegate.report.group import all_runs, best_undiverged, ranking
 from tidegate.report.palette import key
 
 Row = dict[str, object]
@@ -15,7 +15,7 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class Precision:
-    """Decimals of scores and of differences, the same in every row so that columns can be compared."""
+    """Decimals of scores and differences, the same in every row."""
 
     score: int
     difference: int
@@ -57,13 +57,13 @@ def _cell_row(cell: CellRecord, index: int, rank: int, digits: int) -> Row:
 
 
 def definition(cell: CellRecord) -> str:
-    """The name of a cell's definition, where it took part under another one."""
+    """The name of a cell's definition, if the comparison uses another name."""
     name = str(cell.graph.get("name", ""))
     return "" if name == cell.name else name
 
 
 def interval(low: float | None, high: float | None, digits: int) -> str:
-    """``low to high``, or a dash where there is none."""
+    """``low to high``, or a dash if there is no interval."""
     if low is None or high is None or not (number.known(low) and number.known(high)):
         return number.MISSING
     return f"{number.fixed(low, digits)} to {number.fixed(high, digits)}"
@@ -110,7 +110,6 @@ def _run_row(run: RunRecord, digits: int) -> Row:
         "best_epoch": run.best_epoch,
         "epochs": len(run.curve),
         "rate": number.plain(run.learning_rate),
-        "dropout": number.plain(run.dropout),
         "hidden": number.count(run.hidden_size),
         "parameters": number.count(run.parameters),
         "seconds": number.rounded(run.train_seconds),
@@ -119,9 +118,9 @@ def _run_row(run: RunRecord, digits: int) -> Row:
 
 
 def baseline_rows(record: ComparisonRecord) -> list[Row]:
-    """Baselines, best first, and how they stand to the best steady cell."""
+    """Baselines, best first, compared with the best cell of which no run diverged."""
     digits = precision(record).score
-    drawn, best = near_baselines(record), best_steady(record)
+    drawn, best = near_baselines(record), best_undiverged(record)
     ordered = sorted(record.baselines, key=lambda baseline: baseline.score)
     return [
         {

@@ -1,4 +1,4 @@
-"""Sequences that have a class each: texts, or series of numbers."""
+"""Sequences with one class each: texts, or series of numbers."""
 
 from tidegate.data.labelled.memory import in_memory
 from tidegate.data.labelled.reader import read_labelled

@@ -1,4 +1,4 @@
-"""Series and their classes from ``.npz`` archives of arrays."""
+"""Series and their classes from ``.npz`` archives."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def read_archive(source: Source, layout: Layout) -> dict[str, Labelled]:
-    """Arrays ``x`` and ``y``, or ``train_x``, ``train_y``, ``test_x``, ... with a split of their own; by part.
+    """Labelled series by part, from arrays ``x`` and ``y``, or ``train_x``, ``train_y``, ``test_x``, ... if split.
 
     Shapes:
-        x: [N, T] or [N, T, C] numbers, or [all steps, C] with ``lengths`` [N] of each series; y: [N].
+        x: numbers [N, T] or [N, T, C]; or [all steps, C] with ``lengths`` [N]. y: [N].
 
     Raises:
-        InputError: no such archive, other arrays, or values that are not finite; NaN is a missing value.
+        InputError: the archive is unreadable, has other arrays, or contains infinite values. NaN is a missing value.
     """
     arrays = _arrays(source)
     named = {part: _part(arrays, part) for part in PARTS}
     if "x" in arrays:
         named = {"train": arrays}
-    found = {part: _labelled(source, own, layout) for part, own in named.items() if "x" in own}
-    if "train" not in found:
+    parts = {part: _labelled(source, own, layout) for part, own in named.items() if "x" in own}
+    if "train" not in parts:
         names = ", ".join(map(repr, arrays)) or "nothing"
-        raise InputError("ARCHIVE_NAMES", f"{source.title} holds {names}, but no 'x' or 'train_x'", fix=FORMAT)
-    return found
+        raise InputError("ARCHIVE_NAMES", f"{source.title} has {names}, but no 'x' or 'train_x'", fix=FORMAT)
+    return parts
 
 
 def _arrays(source: Source) -> Arrays:
@@ -46,8 +46,8 @@ def _arrays(source: Source) -> Arrays:
         with np.load(io.BytesIO(source.raw), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError("ARCHIVE", f"{source.title} is not a readable .npz archive: {said}", fix=FORMAT) from None
+        reason = " ".join(str(error).split())[:200]
+        raise InputError("ARCHIVE", f"{source.title} is not a readable .npz archive: {reason}", fix=FORMAT) from None
 
 
 def _part(arrays: Arrays, part: str) -> Arrays:
@@ -64,12 +64,12 @@ def _labelled(source: Source, arrays: Arrays, layout: Layout) -> Labelled:
     if not layout.labelled:
         return Labelled(items, (), warnings)
     if "y" not in arrays:
-        raise InputError("ARCHIVE_NAMES", f"{source.title} holds series, but no classes y", fix=FORMAT)
+        raise InputError("ARCHIVE_NAMES", f"{source.title} has series, but no classes y", fix=FORMAT)
     labels = arrays["y"]
     if labels.ndim != 1 or labels.dtype.kind not in "iufbU" or len(labels) != len(items):
         raise InputError(
             "ARCHIVE_SHAPE",
-            f"the classes of {source.title} are {labels.dtype} {list(labels.shape)}, expected [{len(items)}]",
+            f"the classes of {source.title} are {labels.dtype} {list(labels.shape)}, not [{len(items)}]",
             fix=FORMAT,
         )
     return Labelled(items, _labels(source, labels), warnings)
@@ -93,7 +93,7 @@ def _series(source: Source, arrays: Arrays, layout: Layout) -> list[Values]:
         row = int(np.argwhere(np.abs(x) > LARGEST)[0][0]) + 1
         raise InputError(
             "ARCHIVE_VALUE",
-            f"row {row} of the series of {source.title} holds an infinite or too large number",
+            f"row {row} of the series of {source.title} has an infinite or too large number",
             fix="correct it",
         )
     if "lengths" in arrays:

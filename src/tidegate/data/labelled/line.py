@@ -1,4 +1,4 @@
-"""Texts and their classes from lines: the class first, or a file or folder for each class."""
+"""Texts and their classes from lines that begin with the class, or from a file or folder for each class."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def read_lines(source: Source, layout: Layout) -> Labelled:
     """A class, a blank and a text on each line; without classes, a text on each line.
 
     Raises:
-        InputError: a line has no blank, or the first words are hardly classes.
+        InputError: a line has no blank, or too many lines begin with different words.
     """
     numbered = [(n, line.strip()) for n, line in enumerate(decode(source).splitlines(), 1) if line.strip()]
     if not layout.labelled:
         known = {str(label) for label in layout.classes}
         parts = [line.split(maxsplit=1) for _, line in numbered]
-        begun = all(len(part) == 2 and _class(part[0], layout) in known for part in parts)
-        return Labelled(tuple(part[1] for part in parts) if begun else tuple(line for _, line in numbered), ())
+        prefixed = all(len(part) == 2 and _class(part[0], layout) in known for part in parts)
+        return Labelled(tuple(part[1] for part in parts) if prefixed else tuple(line for _, line in numbered), ())
     labels, texts = [], []
     for number, line in numbered:
         label, *text = line.split(maxsplit=1)
         if not text:
             raise InputError(
                 "LABELLED_LINE",
-                f"line {number} of {source.title} holds {line[:40]!r}: a class and a text were expected",
+                f"line {number} of {source.title} is {line[:40]!r}, not a class and a text",
                 fix=FORMAT,
             )
         labels.append(label)
@@ -40,7 +40,7 @@ def read_lines(source: Source, layout: Layout) -> Labelled:
     if kinds > max(2, len(labels) // 2):
         raise InputError(
             "LABELLED_LINE",
-            f"the {len(labels)} lines of {source.title} begin with {kinds} different words, which are hardly classes",
+            f"the {len(labels)} lines of {source.title} begin with {kinds} different words, too many to be classes",
             fix=FORMAT,
         )
     return Labelled(tuple(texts), tuple(labels))
@@ -54,20 +54,20 @@ def read_folder(source: Source, layout: Layout) -> Labelled:
     """``CLASS.txt`` with a text on each line, or ``CLASS/FILE`` with a text in each file.
 
     Raises:
-        InputError: files of both kinds, or deeper folders.
+        InputError: both kinds of files, or nested folders.
     """
     members = tuple(m for m in source.members if PurePath(m).suffix == ".txt") or source.members
     depths = {len(PurePath(member).parts): member for member in members}
     if len(depths) > 1 or max(depths) > 2:
         raise InputError(
             "LABELLED_FOLDER",
-            f"{source.title} holds {' and '.join(sorted(depths.values()))}, expected a file or a folder for each class",
+            f"{source.title} has {' and '.join(sorted(depths.values()))}, not a file or a folder for each class",
             fix="keep CLASS.txt files (a text on each line), or CLASS/ folders (a text in each file)",
         )
     read = _whole if 2 in depths else _by_line
     pairs = [(text, label) for member in members for text, label in read(source, member, layout)]
-    left = len(source.members) - len(members)
-    warnings = (f"{left} files that do not end in .txt were left out",) if left else ()
+    ignored = len(source.members) - len(members)
+    warnings = (f"{ignored} files without the suffix .txt were left out",) if ignored else ()
     return Labelled(tuple(text for text, _ in pairs), tuple(label for _, label in pairs), warnings)
 
 

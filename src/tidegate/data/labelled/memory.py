@@ -1,4 +1,4 @@
-"""Data in memory as the file that would hold them, so that one reader and one set of checks serve all."""
+"""Data in memory as a file, so that the same reader checks both."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def in_memory(items: Any, labels: Any = None) -> Source:
 
     Args:
         items: strings; an array [N, T] or [N, T, C]; or arrays [T] or [T, C] that may differ in T.
-        labels: as many classes, all strings or all numbers.
+        labels: a class for each item, all strings or all numbers.
 
     Raises:
-        InputError: something else.
+        InputError: data of another kind, or a different number of classes.
     """
     rows = _listed(items, "the data")
     answers = (
@@ -34,11 +34,11 @@ def in_memory(items: Any, labels: Any = None) -> Source:
     )
     if answers is not None and len(answers) != len(rows):
         raise InputError(
-            "FIT_LABELS", f"{len(rows)} sequences came with {len(answers)} classes", fix="pass one for each"
+            "FIT_LABELS", f"{len(rows)} sequences have {len(answers)} classes", fix="pass a class for each sequence"
         )
     texts = sum(isinstance(row, str) for row in rows)
     if texts not in (0, len(rows)):
-        raise InputError("FIT_DATA", f"{texts} of {len(rows)} sequences are texts, the others are not", fix=FORMS)
+        raise InputError("FIT_DATA", f"{texts} of {len(rows)} sequences are texts, but the others are not", fix=FORMS)
     raw = _json_lines(rows, answers) if texts else _archive(rows, answers)
     return Source("memory", "data in memory", raw)
 
@@ -51,7 +51,7 @@ def _listed(values: Any, what: str) -> list[Any]:
     except TypeError:
         rows = None
     if rows is None:
-        raise InputError("FIT_DATA", f"{what} came as {kind}", fix=FORMS)
+        raise InputError("FIT_DATA", f"{what} are of type {kind}", fix=FORMS)
     if not rows:
         raise InputError("FIT_DATA", f"{what} are empty", fix=FORMS)
     return rows
@@ -71,7 +71,9 @@ def _archive(rows: Sequence[Any], labels: list[Any] | None) -> bytes:
     series = [_steps(row, index) for index, row in enumerate(rows)]
     widths = {one.shape[1] for one in series}
     if len(widths) > 1:
-        raise InputError("FIT_DATA", f"series have {min(widths)} to {max(widths)} channels", fix="pass equally many")
+        raise InputError(
+            "FIT_DATA", f"series have {min(widths)} to {max(widths)} channels", fix="pass the same number in each"
+        )
     arrays = {"x": np.concatenate(series), "lengths": np.array([len(one) for one in series])}
     if labels is not None:
         arrays["y"] = np.array(labels)
@@ -88,5 +90,5 @@ def _steps(row: Any, index: int) -> NDArray[Any]:
     except ValueError:  # lists of lists of different lengths
         values = np.zeros(0)
     if values.ndim not in (1, 2) or not values.size:
-        raise InputError("FIT_DATA", f"series {index} is no array [T] or [T, C] of at least one step", fix=FORMS)
+        raise InputError("FIT_DATA", f"series {index} is not an array [T] or [T, C] with at least one step", fix=FORMS)
     return values.reshape(len(values), -1)

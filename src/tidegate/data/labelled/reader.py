@@ -1,4 +1,4 @@
-"""Which reader a source of labelled sequences needs."""
+"""Labelled sequences from a source, by the reader for its format."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ HEAD = 1 << 16
 
 
 def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
-    """Sequences and their classes, by part: ``"train"``, and what the source has apart for ``"valid"`` and ``"test"``.
+    """Sequences and their classes by part: ``"train"``, and ``"valid"`` and ``"test"`` if the source has them.
 
-    The content says what is read: an ``.npz`` archive of series; a Parquet file; a ``.ts`` file of series; JSON
-    lines; a CSV or TSV file whose first line names the columns; lines that begin with the class; a folder
-    of files or of folders, one for each class.
+    The format is detected from the content: an ``.npz`` archive of series; a Parquet file; a ``.ts`` file of series;
+    JSON lines; a CSV or TSV file whose first line names the columns; lines that begin with the class; or a folder with
+    a file or a folder for each class.
 
     Raises:
-        InputError: it is none of these, or a part of it cannot be used.
+        InputError: another format, or unusable content.
     """
-    if source.address == "memory":  # whose columns the user did not name
+    if source.address == "memory":  # its columns are ours
         layout = replace(layout, text=None, label=None)
     archive = source.raw.startswith(b"PK\3\4")
-    found = read_archive(source, layout) if archive else {"train": _read(source, layout)}
+    parts = read_archive(source, layout) if archive else {"train": _read(source, layout)}
     for part, own in (("valid", source.valid), ("test", source.test)):
         if own is not None:
-            found[part] = read_labelled(replace(own, valid=None, test=None), layout)["train"]
+            parts[part] = read_labelled(replace(own, valid=None, test=None), layout)["train"]
     kinds = {
-        (part.textual, None if isinstance(part.items[0], str) else part.items[0].shape[1]) for part in found.values()
+        (part.textual, None if isinstance(part.items[0], str) else part.items[0].shape[1]) for part in parts.values()
     }
     if len(kinds) > 1:
         raise InputError(
             "LABELLED_PARTS",
-            f"{source.title} and its files for validation and test hold different things",
-            fix="pass files of one kind, with equally many channels",
+            f"{source.title} and its files for validation and test hold different kinds of sequences",
+            fix="pass files of one kind, with the same number of channels",
         )
-    return {part: _shortened(own, layout.label_end) for part, own in found.items()}
+    return {part: _shortened(own, layout.label_end) for part, own in parts.items()}
 
 
 def _read(source: Source, layout: Layout) -> Labelled:
@@ -64,14 +64,14 @@ def _is_table(suffix: str, head: bytes, layout: Layout) -> bool:
     first = head.split(b"\n", 1)[0].decode("utf-8", errors="replace").strip().casefold()
     names = [name.strip() for name in first.split("\t")]
     named = len(names) > 1 and any(name in TEXTS or name in LABELS for name in names)
-    told = [name for name in (layout.text, layout.label) if name is not None]
-    if not layout.labelled:  # a trained model's, which a file with a text on each line lacks
-        told = [name for name in told if name.strip().casefold() in map(str.strip, re.split(r"[\t,;]", first))]
-    return suffix in (".csv", ".tsv") or named or bool(told)
+    columns = [name for name in (layout.text, layout.label) if name is not None]
+    if not layout.labelled:  # a trained model names columns that a file with a text on each line lacks
+        columns = [name for name in columns if name.strip().casefold() in map(str.strip, re.split(r"[\t,;]", first))]
+    return suffix in (".csv", ".tsv") or named or bool(columns)
 
 
 def _shortened(part: Labelled, end: str | None) -> Labelled:
-    """Classes up to where they end."""
+    """The part with each class cut off before ``end``."""
     if not end:
         return part
     labels: tuple[Label, ...] = tuple(l.split(end, 1)[0] if isinstance(l, str) else l for l in part.labels)

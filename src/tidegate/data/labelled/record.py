@@ -1,4 +1,4 @@
-"""What readers of labelled sequences give."""
+"""What readers of labelled sequences take and return."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is to be read.
+    """How to read a file.
 
     Attributes:
-        text, label: columns of a table; found by their names unless given.
-        label_end: a class ends before this.
+        text, label: columns of a table; unless given, recognised by common names.
+        label_end: a class ends before this string.
         encoding: of text files.
         flat: read [N, H, W] arrays as H * W steps.
         labelled: whether each sequence must have a class.
-        classes: of a trained model; lines that begin with one of them are not read as a part of the text.
+        classes: of a trained model, which are removed from the beginning of lines.
     """
 
     text: str | None = None
@@ -38,9 +38,9 @@ class Labelled:
     """Sequences and their classes.
 
     Attributes:
-        items: texts, or series as [T, C] numbers, NaN only where a series lacks a channel altogether.
-        labels: as many, or none.
-        warnings: what was filled, left out or cut.
+        items: texts, or series [T, C], where NaN marks a channel without any value.
+        labels: one for each item, or none.
+        warnings: what was filled, left out or cut off.
     """
 
     items: tuple[Any, ...]
@@ -49,5 +49,5 @@ class Labelled:
 
     @property
     def textual(self) -> bool:
-        """Whether these are texts."""
+        """Whether the items are texts."""
         return isinstance(self.items[0], str)

@@ -1,4 +1,4 @@
-"""Series and their classes from ``.ts`` files, as the UCR and UEA archives come."""
+"""Series and their classes from ``.ts`` files, the format of the UCR and UEA archives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class _Header:
-    """What the lines with ``@`` say; None where nothing is said."""
+    """The values of the ``@`` lines; None if there is no such line."""
 
     classes: list[str] = field(default_factory=list)
     labelled: bool | None = None
@@ -30,13 +30,13 @@ class _Header:
 
 
 def read_ts(source: Source, layout: Layout) -> Labelled:
-    """A header of ``@`` lines, ``@data``, then a series on each line.
+    """Read a header of ``@`` lines, ``@data``, then a series on each line.
 
-    Channels are separated by ``:``, steps by ``,``, the class comes last; ``?`` is a missing value. Series
-    may differ in length; steps at the end that no channel has are padding.
+    ``:`` separates channels, ``,`` steps; the class comes last; ``?`` is a missing value. Series may differ in length;
+    final steps without a value in any channel are padding.
 
     Raises:
-        InputError: the header or a line cannot be meant; the message names the line.
+        InputError: the header or a line is invalid; the message names the line.
     """
     lines = decode(source).splitlines()
     header, first = _header(source, lines, layout)
@@ -50,7 +50,7 @@ def read_ts(source: Source, layout: Layout) -> Labelled:
 
 
 def _header(source: Source, lines: list[str], layout: Layout) -> tuple[_Header, int]:
-    """What the header says, and the index of the first line below ``@data``."""
+    """The header, and the index of the first line below ``@data``."""
     header = _Header()
     for number, line in enumerate(map(str.strip, lines), 1):
         key, *values = line.split() or [""]
@@ -61,9 +61,9 @@ def _header(source: Source, lines: list[str], layout: Layout) -> tuple[_Header, 
             case "@classlabel":
                 header.labelled, header.classes = values[:1] == ["true"], values[1:]
             case "@timestamps" if values == ["true"]:
-                raise _error(source, number, "has time stamps", "take them out: series at regular steps are read")
+                raise _error(source, number, "has time stamps", "remove them; steps must be equally far apart")
             case "@targetlabel" if values[:1] == ["true"]:
-                raise _error(source, number, "says that the targets are numbers", "pass a file with @classLabel true")
+                raise _error(source, number, "declares numeric targets", "pass a file with @classLabel true")
             case "@univariate" if values == ["true"]:
                 header.dimensions = 1
             case "@dimensions" | "@dimension":
@@ -71,14 +71,14 @@ def _header(source: Source, lines: list[str], layout: Layout) -> tuple[_Header, 
             case "@serieslength":
                 header.steps = _count(source, number, values)
             case _ if line and line[0] not in "#@":
-                raise _error(source, number, f"holds {line[:30]!r} above @data", "begin it with # or @")
+                raise _error(source, number, f"is {line[:30]!r}, above @data", "begin it with # or @")
     raise InputError("TS_HEADER", f"{source.title} has no line @data", fix="write @data above the first series")
 
 
 def _check_labelled(source: Source, header: _Header, layout: Layout) -> None:
     if layout.labelled and not header.labelled:
-        said = "says @classLabel false" if header.labelled is False else "has no line @classLabel"
-        raise InputError("TS_HEADER", f"{source.title} {said}", fix="write @classLabel true and the classes")
+        problem = "declares @classLabel false" if header.labelled is False else "has no line @classLabel"
+        raise InputError("TS_HEADER", f"{source.title} {problem}", fix="write @classLabel true and the classes")
 
 
 def _count(source: Source, number: int, values: list[str]) -> int:
@@ -92,16 +92,18 @@ def _row(source: Source, number: int, line: str, header: _Header) -> tuple[Float
     label = channels.pop().strip() if header.labelled else None
     if label is not None and header.classes and label not in header.classes:
         known = ", ".join(header.classes[:20])
-        raise _error(source, number, f"ends in the class {label[:30]!r}", f"end it in one of @classLabel: {known}")
+        raise _error(source, number, f"has the undeclared class {label[:30]!r}", f"use one of @classLabel: {known}")
     if len(channels) != (header.dimensions or len(channels)) or not channels:
-        said = f"has {len(channels)} channels, the header says {header.dimensions or 'at least 1'}"
-        raise _error(source, number, said, "separate channels by colons, the class last")
+        problem = f"has {len(channels)} channels, but the header declares {header.dimensions or 'at least 1'}"
+        raise _error(source, number, problem, "separate channels by colons, the class last")
     values = [_channel(source, number, index, text) for index, text in enumerate(channels, 1)]
     steps = {len(channel) for channel in values}
     if len(steps) > 1:
         raise _error(source, number, f"has channels of {min(steps)} to {max(steps)} steps", "make them equally long")
     if header.steps is not None and steps != {header.steps}:
-        raise _error(source, number, f"has {steps.pop()} steps, the header says {header.steps}", "correct either")
+        raise _error(
+            source, number, f"has {steps.pop()} steps, but the header declares {header.steps}", "correct one of them"
+        )
     return np.stack(values, axis=1), label
 
 
@@ -111,10 +113,10 @@ def _channel(source: Source, number: int, index: int, text: str) -> Floats:
         values = np.array([np.nan if cell.casefold() in MISSING else float(cell) for cell in cells])
     except ValueError:
         bad = next(cell for cell in cells if cell.casefold() not in MISSING and not _number(cell))
-        what = f"holds {bad[:30]!r} in channel {index}, which is not a number"
+        what = f"has {bad[:30]!r} in channel {index}, which is not a number"
         raise _error(source, number, what, "write numbers, or ? where one is missing") from None
     if (np.abs(values) > LARGEST).any():
-        raise _error(source, number, f"holds an infinite or too large number in channel {index}", "correct it")
+        raise _error(source, number, f"has an infinite or too large number in channel {index}", "correct it")
     return values
 
 

@@ -1,4 +1,4 @@
-"""Pareto plots: the score against what it costs, one small panel per cost."""
+"""Pareto plots: score against cost, a small panel for each kind of cost."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tidegate.report.palette import INK, MUTED, SURFACE, colour, mark, short_nam
 
 WIDTH, HEIGHT = 470, 320
 Box = tuple[float, ...]  # left, bottom, right, top in pixels
-NAMED = 6  # with more cells than this, points carry their rank in the table of scores
+NAMED = 6  # with more cells than this, points are labelled by their rank in the table of scores
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost: what the panel is called, where the number comes from and how ticks are written."""
+    """A kind of cost: the name and label of its panel, its value and the format of ticks."""
 
     name: str
     label: str
@@ -39,12 +39,12 @@ COSTS = (
 
 
 def cost_figures(record: ComparisonRecord) -> list[str]:
-    """One figure per cost that has anything to show."""
+    """One figure for each cost, unless it is empty."""
     return [figure for cost in COSTS if (figure := _panel(record, cost))]
 
 
 def points_are_ranks(record: ComparisonRecord) -> bool:
-    """Whether points are labelled by rank, there being too many cells for names."""
+    """Whether points are labelled by rank because the names would not fit."""
     return len(record.cells) > NAMED or max((len(cell.name) for cell in record.cells), default=0) > 16
 
 
@@ -59,7 +59,9 @@ def _panel(record: ComparisonRecord, cost: Cost) -> str:
         _front(axes, points)
         figure.draw_without_rendering()
         _labels(axes, _texts(record, places), points, _obstacles(axes))
-        return to_svg(figure, f"cost-{cost.name}", f"Score against {cost.label}; numbers stand in the table of scores")
+        return to_svg(
+            figure, f"cost-{cost.name}", f"Score against {cost.label}; the numbers are in the table of scores"
+        )
 
 
 def _scales(axes: Axes, record: ComparisonRecord, cost: Cost, values: list[float]) -> None:
@@ -78,7 +80,7 @@ def _scales(axes: Axes, record: ComparisonRecord, cost: Cost, values: list[float
 
 
 def _at_least_a_tenth(axes: Axes, values: list[float]) -> None:
-    """Let costs that are nearly equal look nearly equal."""
+    """Let the axis span at least a tenth of the largest cost, so that nearly equal costs look nearly equal."""
     low, high = min(values), max(values)
     pad = 0.1 * (high - low)
     missing = max(0.0, 0.1 * abs(high) - (high - low)) / 2
@@ -97,7 +99,7 @@ def _point(axes: Axes, cell: CellRecord, index: int, cost: Cost) -> tuple[float,
 
 
 def _front(axes: Axes, points: list[tuple[float, float]]) -> None:
-    """Steps through the cells that no other cell beats in both respects."""
+    """Steps through the cells that no other cell beats in both score and cost."""
     front: list[tuple[float, float]] = []
     for x, y in sorted(points):
         if not front or y < front[-1][1]:
@@ -114,7 +116,7 @@ def _texts(record: ComparisonRecord, places: list[int]) -> list[str]:
 
 
 def _labels(axes: Axes, texts: list[str], points: list[tuple[float, float]], taken: list[Box]) -> None:
-    """Put every label where it touches no mark, line or other label, if there is such a place."""
+    """Place every label where it touches no mark, line or other label, if possible."""
     frame = tuple(axes.get_window_extent().extents)
     for text, point in zip(texts, points, strict=True):
         x, y = axes.transData.transform(point)
@@ -143,5 +145,5 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def _outside(box: Box, frame: Box) -> float:
-    """How far a box sticks out of a frame."""
+    """How far a box extends beyond a frame."""
     return float(max(0, frame[0] - box[0]) + max(0, box[2] - frame[2]) + max(0, frame[1] - box[1]))

@@ -1,4 +1,4 @@
-"""Learning curves: every seed thin, the mean of a cell thick, the best epoch of each run marked."""
+"""Learning curves: thin lines for seeds, thick lines for means, a mark at the best epoch of each run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AXES = ("epoch", "second")
 
 @dataclass(frozen=True)
 class Panel:
-    """A drawn figure, and the numbers from which a script reads values under the pointer."""
+    """A figure, and the numbers from which a script reads the values under the pointer."""
 
     axis: str
     svg: str
@@ -28,7 +28,7 @@ class Panel:
 
 
 def curve_figures(record: ComparisonRecord) -> list[Panel]:
-    """A panel by epoch and one by second; nothing if no run has a curve that can be drawn."""
+    """A panel by epoch and one by second; none if no run has a curve."""
     if not any(len(run_curve(run, "epoch").x) for run in record.runs):
         return []
     return [_panel(record, axis) for axis in AXES]
@@ -41,7 +41,7 @@ def _panel(record: ComparisonRecord, axis: str) -> Panel:
     with drawing(WIDTH, HEIGHT) as (figure, axes):
         places = {cell.name: index for index, cell in enumerate(record.cells)}
         for run, curve in zip(runs, curves, strict=True):
-            _thin(axes, run, curve, places.get(run.cell, 0), _faintness(len(places)))
+            _thin(axes, run, curve, places.get(run.cell, 0), _opacity(len(places)))
         for index, mean in enumerate(means):
             _thick(axes, mean, index)
         _frame(
@@ -55,8 +55,8 @@ def _panel(record: ComparisonRecord, axis: str) -> Panel:
         return Panel(axis, svg, _hover(record, axes, means))
 
 
-def _faintness(cells: int) -> float:
-    """The more lines there are, the less each may cover."""
+def _opacity(cells: int) -> float:
+    """The opacity of thin lines, lower if there are many."""
     return 0.45 if cells <= 4 else 0.25 if cells <= 8 else 0.14
 
 
@@ -84,7 +84,7 @@ def _frame(axes: Axes, record: ComparisonRecord, axis: str, drawn: tuple[float, 
     axes.set_ylim(drawn)
     low, high = axes.dataLim.intervalx
     if axis == "epoch" and low == high:
-        axes.set_xlim(low - 1, high + 1)  # one epoch: fractions of it mean nothing
+        axes.set_xlim(low - 1, high + 1)  # a single epoch has no fractions
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=axis == "epoch"))
     axes.grid(axis="x", visible=False)
 

@@ -1,4 +1,4 @@
-"""Equations of cells, set by matplotlib's mathtext; all cells share one copy of each glyph."""
+"""Equations of cells, typeset by matplotlib's mathtext; all cells share the glyphs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tidegate.emit.equation import plain
 from tidegate.errors import SpecError
 
 SIZE = 0.17  # pixels of the page per unit of a glyph
-LEAD, GAP, PAD = 27, 5, 6  # between lines, behind the equals sign and around all, in pixels
+LEAD, GAP, PAD = 27, 5, 6  # pixels between lines, after the equals sign and around the block
 COMMANDS = {1: "M", 2: "L", 3: "Q", 4: "C"}
 POINTS = {1: 1, 2: 1, 3: 2, 4: 3}
 CLOSE = 79
@@ -25,7 +25,7 @@ CLOSE = 79
 
 @dataclass(frozen=True)
 class Equations:
-    """The equations of one cell; ``svg`` is empty where they cannot be set."""
+    """The equations of one cell; ``svg`` is empty if mathtext cannot set them."""
 
     svg: str
     latex: str
@@ -34,13 +34,13 @@ class Equations:
 
 @dataclass
 class Typesetter:
-    """Sets equations and remembers the glyphs that it used."""
+    """Typesets equations and remembers the glyphs."""
 
     glyphs: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
     def cell(self, data: Mapping[str, Any]) -> Equations:
-        """The equations of a cell, given its graph as data."""
+        """The equations of a cell from its graph as data."""
         try:
             graph = Graph.from_json(dict(data))
             source = latex.align(graph)
@@ -52,7 +52,7 @@ class Typesetter:
             return Equations("", source, f"mathtext cannot set them: {error}")
 
     def defs(self) -> str:
-        """The glyphs, to stand once on the page before it ends."""
+        """The glyphs, which the page includes once."""
         used = {name: glyph for glyph, name in self.names.items()}
         paths = "".join(f'<path id="{name}" d="{_outline(*self.glyphs[glyph])}"/>' for name, glyph in used.items())
         return f'<svg class="glyphs" width="0" height="0" aria-hidden="true"><defs>{paths}</defs></svg>'
@@ -74,15 +74,15 @@ class Typesetter:
         )
 
     def _set(self, source: str) -> tuple[str, float]:
-        """One side of an equation and its width."""
+        """One side of an equation, and its width."""
         text = _plainer(source)
         with matplotlib.style.context(["default", {"mathtext.fontset": "cm"}]):
             setter = TextToPath()
             width, _, _ = setter.mathtext_parser.parse(f"${text}$", setter.DPI, FontProperties(size=setter.FONT_SCALE))[
                 :3
             ]
-            found, self.glyphs, bars = setter.get_glyphs_mathtext(FontProperties(), f"${text}$", self.glyphs)
-        uses = "".join(self._use(*glyph) for glyph in found)
+            placed, self.glyphs, bars = setter.get_glyphs_mathtext(FontProperties(), f"${text}$", self.glyphs)
+        uses = "".join(self._use(*glyph) for glyph in placed)
         return uses + "".join(f'<path d="{_outline(*bar, SIZE)}"/>' for bar in bars), float(width) * SIZE
 
     def _use(self, glyph: str, x: float, y: float, scale: float) -> str:

@@ -78,7 +78,7 @@ def _intervals(axes: Axes, pair: PairRecord, values: list[float], level: float) 
         tag(mean, title=f"{name}: mean {rounded(pair.difference, 4)}", part="" if pair.reliable else "hollow")
     if (interval := bootstrap(values)) is not None:
         (ends,) = axes.plot(interval, [level - 0.14] * 2, color=MUTED, linewidth=1, marker="|", markersize=6)
-        tag(ends, title=f"{name}: bootstrap {rounded(interval[0], 4)} to {rounded(interval[1], 4)}, drawn only")
+        tag(ends, title=f"{name}: bootstrap {rounded(interval[0], 4)} to {rounded(interval[1], 4)}, not used to decide")
 
 
 def _frame(axes: Axes, record: ComparisonRecord, pairs: list[PairRecord]) -> None:

@@ -1,4 +1,4 @@
-"""Scores: a dot per seed, the mean with its interval per cell, baselines as vertical lines."""
+"""Scores: a dot for each seed, mean and interval of each cell, baselines as vertical lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tidegate.report.number import known, rounded
 from tidegate.report.palette import INK, MUTED, SURFACE, colour, mark, short_names
 
 WIDTH, LABEL, HEAD, FOOT = 760, 570, 18, 60
-REACH = 0.75  # a baseline further away than this share of the drawn scores would squeeze them
+REACH = 0.75  # baselines are drawn up to this share of the range of scores away
 
 
 def score_figure(record: ComparisonRecord) -> str:

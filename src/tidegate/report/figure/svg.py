@@ -1,7 +1,7 @@
-"""matplotlib's SVG made fit to stand inside a page.
+"""matplotlib's SVG, adapted for inclusion in a page.
 
-The page decides on fonts and colours, so both become CSS; ids are numbered anew, since they have
-to be unique on the whole page; and what no browser needs is dropped.
+Fonts and colours become CSS of the page, ids are renumbered to be unique in the whole page, and anything that no
+browser needs is dropped.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 LETTER, LINE = 7.4, 15  # pixels: a wide estimate of a letter in a label, and the height of a line
 RULES: dict[str, Any] = {
-    "svg.fonttype": "none",  # text stays text: smaller, searchable, and set in the font of the page
+    "svg.fonttype": "none",  # text remains text: smaller, searchable, in the font of the page
     "svg.hashsalt": "tidegate",
     "text.parse_math": False,  # a dollar sign in the name of a cell is a dollar sign
     "font.size": 12,
-    "font.family": "DejaVu Sans",  # ships with matplotlib and is wide, so text in the font of the page fits
+    "font.family": "DejaVu Sans",  # ships with matplotlib and is wide, so that text in the font of the page fits
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.labelsize": 12,
@@ -61,7 +61,7 @@ RULES: dict[str, Any] = {
 
 @contextmanager
 def drawing(width: int, height: int) -> Iterator[tuple[Figure, Axes]]:
-    """A figure of that many pixels with one axes, free of whatever style the user has set."""
+    """A figure of this size in pixels with one axes, independent of the user's matplotlib style."""
     with matplotlib.style.context(["default", RULES]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the browser's fonts have it
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
@@ -72,21 +72,21 @@ def drawing(width: int, height: int) -> Iterator[tuple[Figure, Axes]]:
 
 
 def wrapped(text: str, pixels: int) -> str:
-    """A label on as many lines as it needs to fit into that many pixels; matplotlib would cut it off."""
+    """A label, wrapped to a width in pixels; matplotlib would cut it off."""
     return textwrap.fill(text, max(1, round(pixels / LETTER)))
 
 
 def tag(artist: Artist, *, title: str = "", series: int | None = None, part: str = "") -> None:
-    """Say what a mark is: ``title`` is shown on hover, ``series`` and ``part`` are for scripts and styles."""
+    """Describe a mark: ``title`` appears on hover, ``series`` and ``part`` are for scripts and styles."""
     known = {"title": title, "data-series": "" if series is None else str(series), "class": part}
     artist.set_gid(json.dumps({name: text for name, text in known.items() if text}))
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:
-    """The figure as an ``<svg>`` element; ``name`` makes ids unique, ``label`` says what is seen."""
+    """The figure as an ``<svg>`` element; ``name`` makes ids unique, ``label`` describes it."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    root = ET.fromstring(text.getvalue())  # noqa: S314  (drawn a line above, not read from anywhere)
+    root = ET.fromstring(text.getvalue())  # noqa: S314  (our own drawing)
     _drop(root)
     _apply_tags(root)
     _renumber(root, name)
@@ -104,7 +104,7 @@ def _frame(root: ET.Element, label: str) -> None:
 
 
 def _drop(root: ET.Element) -> None:
-    """Metadata, empty groups, and the style sheet that would apply to the whole page."""
+    """Remove metadata, empty groups, and the style sheet, which would apply to the whole page."""
     for parent in list(root.iter()):
         for child in list(parent):
             hollow = child.tag == f"{SVG}g" and len(child) == 0
@@ -126,11 +126,11 @@ def _apply_tags(root: ET.Element) -> None:
 
 
 def _renumber(root: ET.Element, name: str) -> None:
-    """Keep the ids that something refers to, and number them in order of appearance."""
+    """Keep only ids that something refers to, numbered in order of appearance."""
     used = set(re.findall(r"url\(#([^)]+)\)", " ".join(v for e in root.iter() for v in e.attrib.values())))
     used |= {element.attrib[LINK][1:] for element in root.iter() if LINK in element.attrib}
-    found = [element.attrib["id"] for element in root.iter() if element.get("id") in used]
-    new = {old: f"{name}-{place}" for place, old in enumerate(found)}
+    kept = [element.attrib["id"] for element in root.iter() if element.get("id") in used]
+    new = {old: f"{name}-{place}" for place, old in enumerate(kept)}
     for element in root.iter():
         if (old := element.attrib.pop("id", "")) in new:
             element.set("id", new[old])
