@@ -131,10 +131,11 @@ def recorded() -> Iterator[list[Tensors]]:
     drawn: list[Tensors] = []
     draw = Options.masks
 
-    def listening(self, *arguments):
-        found, cell = draw(self, *arguments), arguments[-1]
-        drawn.append({mask.name: value for mask, value in zip(cell.graph.masks, found, strict=True)})
-        return found
+    def listening(self, sources, draws):
+        masks = draw(self, sources, draws)
+        if sources:
+            drawn.append({source.mask.name: mask for source, mask in zip(sources, masks, strict=True)})
+        return masks
 
     with mock.patch.object(Options, "masks", listening):
         yield drawn

@@ -13,8 +13,9 @@ from tests.backend.agreement import engine, poisoned
 from tests.reference.compare import assert_equal
 from tests.reference.option import STEPS, Asked, Sequences, direction, recorded, unsorted
 from tidegate.cell import Node, Op
-from tidegate.nn import Recurrent, option
-from tidegate.passes import restart
+from tidegate.nn import Recurrent
+from tidegate.option import Options, options
+from tidegate.passes import clip, restart
 from tidegate.passes.rewrite import Rewriter
 from tidegate.runtime import eager_only
 
@@ -158,15 +159,19 @@ def dropping_for_gates_only(graph):
 
 
 BUGS = {
-    "h from the mixed c": ("zoneout", mixing_before, Case("lstm", {"zoneout": {"c": 0.5}})),
-    "not dropped for n": ("drop_recurrent", dropping_for_gates_only, Case("gru", OPTIONS["recurrent dropout"])),
+    "h from the mixed c": ("zoneout.zoneout", mixing_before, Case("lstm", {"zoneout": {"c": 0.5}})),
+    "not dropped for n": (
+        "recurrent_dropout.drop_recurrent",
+        dropping_for_gates_only,
+        Case("gru", OPTIONS["recurrent dropout"]),
+    ),
     "clipped a little later": (
-        "clip",
-        lambda graph, bounds, right=option.clip: right(graph, {n: b + 1e-9 for n, b in bounds.items()}),
+        "state_clip.clip",
+        lambda graph, bounds: clip(graph, {n: b + 1e-9 for n, b in bounds.items()}),
         Case("gru", OPTIONS["clipped"]),
     ),
     "a reset that forgets c": (
-        "restart",
+        "learn_initial_state.restart",
         lambda graph: replace(restart(graph), updates=(restart(graph).updates[0],) * 2),
         Case("lstm", OPTIONS["learned"]),
     ),
@@ -176,22 +181,22 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_comparison_finds_a_wrong_option(bug):
     name, wrong, case = BUGS[bug]
-    option.with_options.cache_clear()
+    options._rewritten.cache_clear()
     try:
-        with mock.patch.object(option, name, wrong), pytest.raises(AssertionError, match="off by"):
+        with mock.patch(f"tidegate.option.{name}", wrong), pytest.raises(AssertionError, match="off by"):
             assert_equal(*both(case, eagerly=True))
     finally:
-        option.with_options.cache_clear()
+        options._rewritten.cache_clear()
 
 
 def test_the_comparison_finds_a_mask_in_the_wrong_row():
-    draw = option.Options.masks
+    draw = Options.masks
 
-    def turned(self, *arguments):
-        return [mask.roll(1, 0) for mask in draw(self, *arguments)]
+    def turned(self, *arguments, **how):
+        return [mask.roll(1, 0) for mask in draw(self, *arguments, **how)]
 
     ours, _ = both(Case("gru", OPTIONS["zoneout"]), eagerly=True)
-    with mock.patch.object(option.Options, "masks", turned):
+    with mock.patch.object(Options, "masks", turned):
         theirs, _ = both(Case("gru", OPTIONS["zoneout"]), eagerly=True)
     with pytest.raises(AssertionError, match="y off by"):
         assert_equal(ours, theirs)

@@ -36,7 +36,7 @@ def assert_equal(got, wanted, limit: float = 1e-12) -> None:
 
 def by_definition(function):
     """What torch makes of the definition's own operations."""
-    with eager_only(), mock.patch.object(recurrent, "traced", return_value=False):
+    with eager_only(), mock.patch.object(recurrent, "wants_operator", return_value=False):
         return function()
 
 
@@ -275,7 +275,8 @@ def test_options_go_with_compilers_and_transforms(options) -> None:
         y, last = run(x)
         return y, last, torch.autograd.grad(y.sin().sum(), [*module.parameters()])
 
-    with tg.strict(), mock.patch.object(recurrent, "traced", return_value=True):  # the registered operation itself
+    # the registered operation itself
+    with tg.strict(), mock.patch.object(recurrent, "wants_operator", return_value=True):
         operated = gradients(run)
         assert module.last_path == "fused"
     torch.manual_seed(1)

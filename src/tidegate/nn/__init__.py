@@ -2,9 +2,9 @@
 
 from tidegate.nn.cell import GRUCell, LSTMCell, PeepholeLSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import GRU, LSTM, RNN, PeepholeLSTM
-from tidegate.nn.option import Options
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.session import Session, Snapshot
+from tidegate.option import Options
 
 __all__ = [
     "GRU",

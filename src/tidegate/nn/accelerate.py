@@ -24,7 +24,7 @@ from tidegate.runtime.sized import DTYPES
 
 Layer = torch.nn.RNNBase | torch.nn.RNNCellBase  # a cell is a layer of one step
 OURS: dict[type[torch.nn.Module] | None, type[Recurrent | RecurrentCell]] = {
-    kind.theirs: kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell)
+    kind.torch_class: kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell)
 }
 ROOT = "(model)"  # the path of the model itself, where people read it
 
@@ -131,7 +131,7 @@ def restore(model: torch.nn.Module) -> torch.nn.Module:
                 fix="replace it by RNN, LSTM, GRU or a cell, or restore the parts of the model that hold none such",
             )
     for _, layer in layers:
-        _become_theirs(layer)
+        _become_torchs(layer)
     return model
 
 
@@ -152,16 +152,16 @@ def _become_ours(layer: Layer) -> None:
     kind, graph = OURS[type(layer)], _graph_of(layer)
     layer.__class__ = kind
     assert isinstance(layer, (Recurrent, RecurrentCell))
-    layer.carry(graph)
+    layer.set_cell(graph)
     if isinstance(layer, (GRU, GRUCell)):
         layer.reset, layer.update = "after", "keep"
 
 
-def _become_theirs(layer: Recurrent | RecurrentCell) -> None:
-    theirs = layer.theirs
+def _become_torchs(layer: Recurrent | RecurrentCell) -> None:
+    torch_class = layer.torch_class
     for name in ADDED:
         vars(layer).pop(name, None)
-    layer.__class__ = theirs  # type: ignore[assignment]
+    layer.__class__ = torch_class  # type: ignore[assignment]
     if isinstance(layer, torch.nn.RNNBase):
         layer._init_flat_weights()  # noqa: SLF001  on a GPU torch wants them in one piece
 
@@ -193,9 +193,9 @@ def _why_not_in_torch(layer: Layer) -> str | None:
     if is_parametrized(layer):
         return "its parameters are parametrized"
     assert isinstance(layer, (Recurrent, RecurrentCell))
-    if layer.is_torchs():
+    if layer.matches_torch():
         return None
-    if isinstance(layer, Recurrent) and type(layer) in OURS.values() and (options := layer.options_text()):
+    if isinstance(layer, Recurrent) and type(layer) in OURS.values() and (options := str(layer.options)):
         return f"torch has no{options.removeprefix(',')}"
     if isinstance(layer, (GRU, GRUCell)) and type(layer) in OURS.values():
         return 'torch has reset="after" and update="keep" only'

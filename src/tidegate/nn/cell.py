@@ -17,7 +17,7 @@ from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of, shown_widths
 from tidegate.nn.operator import run_operator
 from tidegate.nn.twin import Conventions, Twin
-from tidegate.runtime import Rows, SizedCell, Steps, obstacle_of, run_layer, sized, traced
+from tidegate.runtime import Rows, SizedCell, Steps, operator_obstacle, run_layer, sized, wants_operator
 
 
 class RecurrentCell(Twin, torch.nn.RNNCellBase):
@@ -27,7 +27,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
     what ``Recurrent`` computes for a sequence of one step, by the same kernels.
 
     Args:
-        cell: a ``Cell`` class, a traced graph, or the name of a cell of the zoo.
+        cell: a ``Cell`` class, a wants_operator graph, or the name of a cell of the zoo.
         input_size: features of x (I).
         hidden_size: units (H).
         bias: False drops every bias of the cell; those parameters are then None.
@@ -93,10 +93,10 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
             empty = None if shape is None else torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self._register(step_attribute(name), empty)
         # after torch has refused sizes that are no integers: 4.0 would be found as 4 among the cells made before
-        self.carry(graph)
+        self.set_cell(graph)
         self.reset_parameters()
 
-    def carry(self, graph: Graph) -> None:
+    def set_cell(self, graph: Graph) -> None:
         """Make this the cell, without its biases if the module has none; parameters are none of its business."""
         self._sized = self._sized_as(graph)
         self._names = [step_attribute(name) for name in self._sized.names]
@@ -138,10 +138,10 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
 
     def _run(self, cell: SizedCell, x: torch.Tensor, first: States | None, parameters: list[torch.Tensor]) -> States:
         """As a layer of one step: the output [B, H], and the last value of each state [1, B, H]."""
-        if traced():
+        if wants_operator():
             output, *last = run_operator(cell, x.unsqueeze(0), None, None, first, parameters)
             if not torch.compiler.is_compiling():
-                self._note(obstacle_of(cell, x, first, parameters))
+                self._note(operator_obstacle(cell, x, first, parameters))
             return output.squeeze(0), *last
         size = x.shape[0]
         obstacle, results = run_layer(cell, Rows(x, Steps.even_ones(1, size)), size, first, parameters)
@@ -186,7 +186,7 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         torch.Size([2, 4])
     """
 
-    theirs = torch.nn.RNNCell
+    torch_class = torch.nn.RNNCell
 
     def __init__(
         self,
@@ -200,9 +200,9 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         super().__init__(zoo.RNN, input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
 
-    def carry(self, graph: Graph) -> None:
+    def set_cell(self, graph: Graph) -> None:
         """Make this the cell, in all its nonlinearities."""
-        super().carry(graph)
+        super().set_cell(graph)
         variants = {name: zoo.RNN.variant(nonlinearity=name) for name in zoo.RNN.options["nonlinearity"]}
         self._by_nonlinearity = {name: self._sized_as(cell.graph) for name, cell in variants.items()}
 
@@ -228,7 +228,7 @@ class LSTMCell(RecurrentCell, torch.nn.LSTMCell):
         (torch.Size([2, 4]), torch.Size([2, 4]))
     """
 
-    theirs = torch.nn.LSTMCell
+    torch_class = torch.nn.LSTMCell
 
     def __init__(
         self,
@@ -282,7 +282,7 @@ class GRUCell(Conventions, RecurrentCell, torch.nn.GRUCell):
         GRUCell(3, 4, reset=before)
     """
 
-    theirs = torch.nn.GRUCell
+    torch_class = torch.nn.GRUCell
 
     def __init__(
         self,

@@ -7,18 +7,23 @@ from typing import Any
 import torch
 
 from tidegate import zoo
+from tidegate.nn.document import documented
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.twin import Conventions
 
 
+@documented(zoo.RNN)
 class RNN(Recurrent, torch.nn.RNN):
-    """The simple recurrent network, as torch.nn.RNN. See ``Recurrent`` for arguments and shapes.
+    """Simple recurrent network, as torch.nn.RNN. See ``Recurrent`` for shapes and parameters.
+
+    Equations:
+        {equations}
 
     Args:
-        nonlinearity: ``"tanh"`` or ``"relu"``; the fourth argument, as in torch.nn.
+        {arguments}
     """
 
-    theirs = torch.nn.RNN
+    torch_class = torch.nn.RNN
 
     def __init__(
         self,
@@ -46,10 +51,18 @@ class RNN(Recurrent, torch.nn.RNN):
         self.mode = f"RNN_{nonlinearity.upper()}"
 
 
+@documented(zoo.LSTM)
 class LSTM(Recurrent, torch.nn.LSTM):
-    """Long short-term memory, as torch.nn.LSTM. See ``Recurrent`` for arguments and shapes."""
+    """Long short-term memory, as torch.nn.LSTM. See ``Recurrent`` for shapes and parameters.
 
-    theirs = torch.nn.LSTM
+    Equations:
+        {equations}
+
+    Args:
+        {arguments}
+    """
+
+    torch_class = torch.nn.LSTM
 
     def __init__(
         self,
@@ -71,22 +84,49 @@ class LSTM(Recurrent, torch.nn.LSTM):
         )  # fmt: skip
 
 
+@documented(zoo.PeepholeLSTM)
 class PeepholeLSTM(Recurrent):
-    """LSTM whose gates see the cell state; arguments as ``LSTM``, whose weights fit."""
+    """LSTM whose gates see the cell state. It reads the weights of an ``LSTM``, and has peepholes besides.
 
-    def __init__(self, input_size: int, hidden_size: int, *args: Any, **options: Any) -> None:
-        super().__init__(zoo.PeepholeLSTM, input_size, hidden_size, *args, **options)
-
-
-class GRU(Conventions, Recurrent, torch.nn.GRU):
-    """Gated recurrent unit, as torch.nn.GRU. See ``Recurrent`` for arguments and shapes.
+    Equations:
+        {equations}
 
     Args:
-        reset: ``"after"`` the recurrent product as torch.nn does, or ``"before"`` it as Cho et al. 2014 print it.
-        update: an open update gate ``"keep"``s the old state as in torch.nn, or ``"write"``s the new one.
+        {arguments}
     """
 
-    theirs = torch.nn.GRU
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            zoo.PeepholeLSTM, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+            device, dtype, **options,
+        )  # fmt: skip
+
+
+@documented(zoo.GRU)
+class GRU(Conventions, Recurrent, torch.nn.GRU):
+    """Gated recurrent unit, as torch.nn.GRU. See ``Recurrent`` for shapes and parameters.
+
+    Equations:
+        {equations}
+
+    Args:
+        {arguments}
+    """
+
+    torch_class = torch.nn.GRU
     autocast_keeps_dtype = True
 
     def __init__(

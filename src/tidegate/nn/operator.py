@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from tidegate.nn.rows import Batch, Lengths, full, moved, padded
+from tidegate.nn.rows import Batch, Lengths, full, padded, reorder
 from tidegate.runtime import (
     TWICE,
     Forward,
@@ -85,13 +85,13 @@ def _run(
     """Output, last values of each state, and what the gradients need: [directions, T, B, width], or nothing."""
     task = _Task.of(cell, first, parameters, masks, lengths, resets)
     batch = task.batch(x)
-    states, room = moved(first, batch.order) or None, x[..., 0].numel()
+    states, room = reorder(first, batch.order) or None, x[..., 0].numel()
     brought = task.brought(parameters, batch)
     done = run_layer_saving(task.cell, batch.rows, batch.size, states, brought, room=room if saving else 0)
     if done is None:
         output, *last = task.by_definition(x, *first, *parameters)
         return [output, *last, task.empty_saved(x, saving=saving)]
-    results = [batch.restore(done.output), *moved(done.last, batch.back)]
+    results = [batch.restore(done.output), *reorder(done.last, batch.back)]
     if done.saved is None:
         return [*results, x.new_empty(0)]
     done.saved[:, batch.rows.steps.rows :].zero_()  # what a ragged batch leaves free
@@ -133,14 +133,14 @@ def _run_backward(
     """
     task = _Task.of(cell, first, parameters, masks, lengths, resets)
     batch = task.batch(x)
-    states = moved(first, batch.order) or None
+    states = reorder(first, batch.order) or None
     done = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
-    brought, d_rows, d_ends = task.brought(parameters, batch), batch.take(d_output), moved(d_last, batch.order)
+    brought, d_rows, d_ends = task.brought(parameters, batch), batch.take(d_output), reorder(d_last, batch.order)
     found = run_layer_backward(task.cell, batch.rows, batch.size, states, brought, done, d_rows, d_ends)
     if found is None:
         return [gradient.contiguous() for gradient in task.gradients(x, *first, *parameters, d_output, *d_last)]
     own = [gradient for gradient in found.parameters if gradient is not None]  # masks have none
-    return [batch.restore(found.x), *moved(found.first or (), batch.back), *own]
+    return [batch.restore(found.x), *reorder(found.first or (), batch.back), *own]
 
 
 def _shapes_of_second(
@@ -197,7 +197,7 @@ class _Task(NamedTuple):
         for d in range(self.directions):
             found += parameters[d * own : (d + 1) * own]
             masks = self.masks[d * len(kinds) : (d + 1) * len(kinds)]
-            found += [batch.placed(mask, kind.each) for kind, mask in zip(kinds, masks, strict=True)]
+            found += [batch.place(mask, kind.each) for kind, mask in zip(kinds, masks, strict=True)]
         return found
 
     def empty_saved(self, x: Tensor, *, saving: bool) -> Tensor:
@@ -208,11 +208,11 @@ class _Task(NamedTuple):
     def by_definition(self, x: Tensor, *tensors: Tensor) -> Tensors:
         """Output and last values, given x, the first states and the parameters."""
         batch = self.batch(x)
-        first = moved(tensors[: self.firsts], batch.order) or None
+        first = reorder(tensors[: self.firsts], batch.order) or None
         brought = self.brought(tensors[self.firsts :], batch)
         with eager_only():
             _, (output, *last) = run_layer(self.cell, batch.rows, batch.size, first, brought)
-        return batch.restore(output), *moved(last, batch.back)
+        return batch.restore(output), *reorder(last, batch.back)
 
     def gradients(self, *tensors: Tensor) -> Tensors:
         """Those of ``by_definition``, given its arguments and then the gradients of its results; torch can go on."""

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     restore: Callable[..., Any]
     take: Callable[[torch.Tensor], torch.Tensor]
 
-    def placed(self, mask: torch.Tensor, each: str) -> torch.Tensor:
+    def place(self, mask: torch.Tensor, each: str) -> torch.Tensor:
         """A mask in the caller's order, [T * B, width] of each step or [B, width] of each sequence, as the rows lie."""
         if each == "sequence":
             return mask if self.order is None else mask.index_select(0, self.order)
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
         return mask if even else self.take(mask.unflatten(0, (self.steps, self.size)))
 
 
-def moved(states: Sequence[torch.Tensor], order: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+def reorder(states: Sequence[torch.Tensor], order: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
     """States [directions, B, width] in another order of the sequences; the same one for None."""
     return tuple(states) if order is None else tuple(state.index_select(1, order) for state in states)
 

@@ -12,7 +12,7 @@ from tidegate.runtime.path import FUSED, Obstacle, check_strict
 PLAIN = frozenset({torch.nn.Parameter, torch.Tensor, type(None)})
 # Attributes that ours have and torch's do not.
 ADDED = (
-    *("graph", "cells", "options", "layer_norm", "own_widths", "last_path", "reset", "update"),
+    *("graph", "cells", "options", "own_widths", "last_path", "reset", "update"),
     *("_variants", "_sized", "_names", "_by_nonlinearity"),
 )
 
@@ -21,22 +21,22 @@ class Twin(torch.nn.Module):
     """A layer or a cell of ours, which may have a twin in torch.nn.
 
     Attributes:
-        theirs: the class of torch.nn that this class is a drop-in for; None if there is none.
+        torch_class: the class of torch.nn that this class is a drop-in for; None if there is none.
         last_path: how the last call ran; see ``Recurrent``.
     """
 
-    theirs: ClassVar[type[torch.nn.Module] | None] = None
+    torch_class: ClassVar[type[torch.nn.Module] | None] = None
     last_path: str | None = None
 
     def _note(self, obstacle: Obstacle | None) -> None:
         """How a call ran. Module's own way to set an attribute costs microseconds."""
         self.__dict__["last_path"] = FUSED if obstacle is None else obstacle.path
 
-    def is_torchs(self) -> bool:
+    def matches_torch(self) -> bool:
         """Whether torch's class computes the same, options of ours considered. A subclass is something else."""
-        return vars(type(self)).get("theirs") is not None
+        return vars(type(self)).get("torch_class") is not None
 
-    def torchs(self) -> dict[str, Any]:
+    def torch_attributes(self) -> dict[str, Any]:
         """The attributes of the twin: all but those that torch's classes do not have."""
         return {name: value for name, value in vars(self).items() if name not in ADDED}
 
@@ -48,14 +48,14 @@ class Twin(torch.nn.Module):
         Raises:
             InputError: there is no twin.
         """
-        if self.theirs is None or not self.is_torchs():
+        if self.torch_class is None or not self.matches_torch():
             raise InputError(
                 "TORCHSCRIPT",
                 f"TorchScript runs what torch.nn has, got {self}",
                 fix="script the rest of the model, or hand the layer on by torch.export",
             )
-        twin = self.theirs.__new__(self.theirs)
-        vars(twin).update(self.torchs(), _parameters=self._parameters.copy())
+        twin = self.torch_class.__new__(self.torch_class)
+        vars(twin).update(self.torch_attributes(), _parameters=self._parameters.copy())
         return twin
 
     def _by_torch(self, input: Any, hx: Any) -> Any:
@@ -65,12 +65,12 @@ class Twin(torch.nn.Module):
         Such a type knows torch's functions and not ours.
         """
         kind = next(filter(_overrides, map(type, self._parameters.values())), None)
-        if kind is None or self.theirs is None or not self.is_torchs():
+        if kind is None or self.torch_class is None or not self.matches_torch():
             return None
         obstacle = Obstacle(f"torch.nn's own function, for {kind.__name__}", "use plain parameters", InputError)
         check_strict(obstacle)
         self._note(obstacle)
-        return self.theirs.forward(self, input, hx)
+        return self.torch_class.forward(self, input, hx)
 
 
 class Conventions(Twin):
@@ -83,13 +83,13 @@ class Conventions(Twin):
         """As torch.nn prints it, and what differs from torch.nn."""
         return super().extra_repr() + self._unlike_torch()
 
-    def is_torchs(self) -> bool:
+    def matches_torch(self) -> bool:
         """Whether torch's class computes the same: not with options that torch does not have."""
-        return super().is_torchs() and not self._unlike_torch()
+        return super().matches_torch() and not self._unlike_torch()
 
     def _unlike_torch(self) -> str:
         options = {"reset": (self.reset, "after"), "update": (self.update, "keep")}
-        return "".join(f", {name}={value}" for name, (value, torchs) in options.items() if value != torchs)
+        return "".join(f", {name}={value}" for name, (value, torch_value) in options.items() if value != torch_value)
 
 
 def _overrides(kind: type) -> bool:

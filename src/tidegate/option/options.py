@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tidegate.cell import Graph, Mask
 from tidegate.errors import InputError, did_you_mean
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = TypeVar("Kind", bound=Option)
+
+
+class Source(NamedTuple):
+    """A mask, the option that has added it, and the value of that option."""
+
+    mask: Mask
+    option: Pass
+    value: Any
 
 
 class Options:
@@ -107,10 +115,13 @@ class Options:
         """For each state the vector with which a sequence begins; nothing where that is zeros."""
         return next((names for option, _ in self._passes if (names := option.first_states(graph))), ())
 
-    def masks(self, graph: Graph, draws: Draws, *, training: bool, resets: bool) -> list[Tensor]:
-        """The masks of the cell that ``rewrite`` gives, in its order."""
-        masks = _rewritten(graph, self, training, resets)[1]
-        return [option.draw(mask, value, draws) for mask, option, value in masks]
+    def sources(self, graph: Graph, *, training: bool, resets: bool) -> tuple[Source, ...]:
+        """What draws each mask of the cell that ``rewrite`` returns, in its order."""
+        return _rewritten(graph, self, training, resets)[1]
+
+    def masks(self, sources: Sequence[Source], draws: Draws) -> list[Tensor]:
+        """The masks of one direction of a layer, in this order."""
+        return [source.option.draw(source.mask, source.value, draws) for source in sources]
 
     def transform_input(self, x: Tensor, draws: Draws) -> Tensor:
         """The input that the first layer reads in training."""
@@ -147,17 +158,15 @@ class Options:
 
 
 @lru_cache(maxsize=256)
-def _rewritten(
-    graph: Graph, options: Options, training: bool, resets: bool
-) -> tuple[Graph, tuple[tuple[Mask, Pass, Any], ...]]:
-    """The cell that runs, and its masks with the options that draw them."""
-    masks: list[tuple[Mask, Pass, Any]] = []
+def _rewritten(graph: Graph, options: Options, training: bool, resets: bool) -> tuple[Graph, tuple[Source, ...]]:
+    """The cell that runs, and what draws its masks."""
+    sources: list[Source] = []
     for name, value in options.chosen:
         option = OPTIONS[name]
         if isinstance(option, Pass):
             graph = option.rewrite(graph, value, training=training, resets=resets)
-            masks += [(mask, option, value) for mask in graph.masks[len(masks) :]]
-    return graph, tuple(masks)
+            sources += [Source(mask, option, value) for mask in graph.masks[len(sources) :]]
+    return graph, tuple(sources)
 
 
 def _of_pairs(chosen: tuple[tuple[str, Any], ...]) -> Options:

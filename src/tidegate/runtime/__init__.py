@@ -1,8 +1,8 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
 from tidegate.runtime.call import Forward
-from tidegate.runtime.fused import obstacle, traced, transform
-from tidegate.runtime.layer import obstacle_of, run_layer, run_layer_backward, run_layer_saving, trace_layer
+from tidegate.runtime.fused import obstacle, transform, wants_operator
+from tidegate.runtime.layer import operator_obstacle, run_layer, run_layer_backward, run_layer_saving, trace_layer
 from tidegate.runtime.library import fma_peak, isa
 from tidegate.runtime.path import FUSED, TRACE, TWICE, Obstacle, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
@@ -27,13 +27,13 @@ __all__ = [
     "fma_peak",
     "isa",
     "obstacle",
-    "obstacle_of",
+    "operator_obstacle",
     "run_layer",
     "run_layer_backward",
     "run_layer_saving",
     "sized",
     "strict",
     "trace_layer",
-    "traced",
     "transform",
+    "wants_operator",
 ]

@@ -38,10 +38,10 @@ def obstacle(
     """
     if asked_for_eager():
         return ASKED
-    return transform() or obstacle_of(cell.graph, x, first, parameters)
+    return transform() or tensor_obstacle(cell.graph, x, first, parameters)
 
 
-def obstacle_of(
+def tensor_obstacle(
     graph: Graph, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
     """The same, whatever torch is doing."""
@@ -70,7 +70,7 @@ def transform() -> Obstacle | None:
     return None if c._get_tracing_state() is None else TRACER  # noqa: SLF001
 
 
-def traced() -> bool:
+def wants_operator() -> bool:
     """Whether torch compiles, exports, vectorises or differentiates by functions, and wants one operation to look at.
 
     In forward mode it wants to look at all of them.

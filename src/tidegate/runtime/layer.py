@@ -96,11 +96,11 @@ def run_layer_backward(
     return backward(task, x, first, parameters, done, d_output, d_last, input_gradient=True)
 
 
-def obstacle_of(
+def operator_obstacle(
     cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
     """What keeps an operation from the engine that is one step to torch's transforms; None for nothing."""
-    return ASKED if asked_for_eager() else fused.obstacle_of(cell.graph, x, first, parameters)
+    return ASKED if asked_for_eager() else fused.tensor_obstacle(cell.graph, x, first, parameters)
 
 
 def _by_engine(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> bool:

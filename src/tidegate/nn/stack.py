@@ -1,0 +1,199 @@
+"""``Stack``: the parameters, cells and first states of stacked layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from itertools import chain, product
+from typing import Any, NamedTuple
+
+import torch
+
+from tidegate.cell import Cell, Graph
+from tidegate.cell.parameter import attribute, parameter_shapes
+from tidegate.cell.width import axis_widths
+from tidegate.errors import InputError
+from tidegate.nn import contract
+from tidegate.nn.argument import States, as_states, graph_of
+from tidegate.nn.rows import reorder
+from tidegate.nn.twin import Twin
+from tidegate.option import Options
+from tidegate.option.options import Source
+from tidegate.passes import project
+from tidegate.runtime import SizedCell, sized
+
+NORM_START = {"norm": 1.0, "bias": 0.0}  # initial gain and bias of a layer norm
+
+
+class Variant(NamedTuple):
+    """The cells of all layers as they run in some calls, and what draws the masks of each direction."""
+
+    cells: list[SizedCell]
+    sources: tuple[Source, ...]
+
+
+class Stack(Twin, torch.nn.RNNBase):
+    """Stacked layers of one cell, without the way to run them; ``Recurrent`` describes the arguments."""
+
+    graph: Graph
+    cells: list[SizedCell]  # of each layer, as it runs in evaluation
+    options: Options = Options()
+    own_widths: Mapping[str, int] | None = None
+
+    def __init__(
+        self,
+        cell: type[Cell] | Graph | str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        widths: Mapping[str, int] | None = None,
+        **options: Any,
+    ) -> None:
+        torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
+        contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
+        graph = graph_of(cell)
+        self.mode = graph.name
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+        # Attributes that torch's layers do not have are set where they differ from the class's only.
+        chosen = {"own_widths": copy(widths), "options": Options(**options)}
+        vars(self).update({name: value for name, value in chosen.items() if value != getattr(type(self), name)})
+        self.set_cell(graph)
+        self._flat_weight_refs = []
+        self._make_parameters(device, dtype)
+        self._init_flat_weights()
+        self.reset_parameters()
+
+    def set_cell(self, graph: Graph) -> None:
+        """Make this the cell, changed as bias, options and projection ask for. Parameters stay as they are."""
+        graph = self.options.define(graph if self.bias else graph.without_bias())
+        self.graph = project(graph) if self.proj_size and graph.output.axis != "P" else graph
+        if self.graph.output.axis == "P" and not self.proj_size:
+            raise InputError(
+                "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
+            )
+        if graph.input_axis == "H" and self.bidirectional and self.num_layers > 1:
+            raise InputError(
+                "INPUT_WIDTH",
+                f"{graph.name} takes {self.hidden_size} features, but its second layer would get both directions, "
+                f"{self.output_size}",
+                fix=f"stack layers yourself, with torch.nn.Linear({self.output_size}, {self.hidden_size}) between them",
+            )
+        self.options.check(self.graph)
+        self._variants = self._made_variants()
+        self.cells = self._variants[False, False].cells
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters as torch.nn does, and then what options ask for."""
+        super().reset_parameters()
+        for vector in self.graph.vectors:
+            start = NORM_START.get(vector.name.partition("_")[0])
+            if start is not None:
+                for name in self._attributes(vector.name):
+                    torch.nn.init.constant_(self._parameter(name), start)
+        with torch.no_grad():
+            for layer, reverse in self._directions():
+                cell = self.cells[layer]
+                own = {name: self._parameter(attribute(name, layer, reverse=reverse)) for name in cell.parameters}
+                self.options.initialise(self.graph, cell.widths, own)
+        for name in chain(*self._initial_names()):
+            torch.nn.init.zeros_(self._parameter(name))
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: parameters stay where they are."""
+
+    def matches_torch(self) -> bool:
+        """Whether torch's class computes the same: not with options that torch does not have."""
+        return super().matches_torch() and not self.options.run_differently
+
+    @property
+    def output_size(self) -> int:
+        """Width of the output: D*H, or D*P where projected."""
+        return (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
+
+    def layer_parameters(self, layer: int) -> list[torch.Tensor]:
+        """The parameters of a layer as ``parameter_shapes`` orders them; the second direction's follow the first's."""
+        directions = 1 + self.bidirectional
+        names = self._all_weights[layer * directions : (layer + 1) * directions]
+        return [self._parameter(name) for own in names for name in own]
+
+    def learned_states(self, sequences: int) -> States | None:
+        """The learned first states, each [L*D, B, width]; None if they are not learned, but zeros."""
+        names = self._initial_names()
+        if not names:
+            return None
+        values = [torch.stack([self._parameter(name) for name in own]) for own in names]
+        return tuple(value.unsqueeze(1).expand(-1, sequences, -1) for value in values)
+
+    def _make_parameters(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
+        """Register all parameters, those that torch.nn has first: so they are drawn as by torch.nn."""
+        self._flat_weights_names = []
+        shapes: dict[str, tuple[int, ...]] = {}
+        names: list[list[str]] = []
+        for layer, reverse in self._directions():
+            own = parameter_shapes(self.graph, self.cells[layer].widths)
+            named = {attribute(name, layer, reverse=reverse): shape for name, shape in own.items()}
+            shapes |= named
+            names.append([*named])
+        for width, initial in zip(self.cells[0].state_widths, self._initial_names(), strict=False):
+            shapes |= dict.fromkeys(initial, (width,))
+        for name, shape in shapes.items():
+            setattr(self, name, torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        self._flat_weights_names, self._all_weights = [*chain(*names)], names
+
+    def _made_variants(self) -> dict[tuple[bool, bool], Variant]:
+        """The cells that run, by whether the layer is training and whether the call has resets."""
+        widths = [tuple(self._widths(layer).items()) for layer in range(self.num_layers)]
+        variants = {}
+        for training, resets in product((False, True), repeat=2):
+            graph = self.options.rewrite(self.graph, training=training, resets=resets)
+            sources = self.options.sources(self.graph, training=training, resets=resets)
+            variants[training, resets] = Variant([sized(graph, own) for own in widths], sources)
+        return variants
+
+    def _widths(self, layer: int) -> dict[str, int]:
+        projected = {"P": self.proj_size} if self.proj_size else {}
+        features = self.input_size if layer == 0 else self.output_size
+        return axis_widths(self.graph, features, self.hidden_size, self.own_widths) | projected
+
+    def _parameter(self, name: str) -> torch.Tensor:
+        parameter = self._parameters.get(name)  # much faster than the attribute, which a parametrization replaces
+        return getattr(self, name) if parameter is None else parameter
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self._parameter(self._flat_weights_names[0]).dtype
+
+    def _directions(self) -> list[tuple[int, bool]]:
+        """Each layer and direction, in the order in which torch.nn stacks states."""
+        directions = (False, True) if self.bidirectional else (False,)
+        return [(layer, reverse) for layer in range(self.num_layers) for reverse in directions]
+
+    def _attributes(self, name: str) -> list[str]:
+        """The attributes of a parameter of the cell, one for each layer and direction."""
+        return [attribute(name, layer, reverse=reverse) for layer, reverse in self._directions()]
+
+    def _initial_names(self) -> list[list[str]]:
+        """For each state the parameters with which a sequence begins; nothing where those are zeros."""
+        return [self._attributes(name) for name in self.options.first_states(self.graph)]
+
+    def _first_states(self, hx: Any, size: int, order: torch.Tensor | None, *, batched: bool) -> States | None:
+        """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""
+        if hx is None:
+            return self.learned_states(size) if self.options.run_differently else None
+        states = as_states(hx, [state.name for state in self.graph.states])
+        contract.check_state_rank(states, batched=batched)
+        if not batched:
+            states = tuple(state.unsqueeze(1) for state in states)
+        runs = self.num_layers * (1 + self.bidirectional)
+        contract.check_state_shapes(states, [(runs, size, width) for width in self.cells[0].state_widths])
+        return reorder(states, order)
