@@ -1,5 +1,6 @@
 """The table of options: every module declares one, completely, and its checks follow from the declaration."""
 
+import ast
 import math
 import pkgutil
 import re
@@ -8,9 +9,11 @@ import sys
 from typing import get_args
 
 import pytest
+import torch
 
 import tidegate.option
 from tidegate.errors import InputError
+from tidegate.nn import LSTM
 from tidegate.option import OPTIONS, Option, Options
 from tidegate.option.table import SHARED
 
@@ -84,3 +87,26 @@ def test_options_are_values() -> None:
     assert repr(one) == "Options(zoneout={'h': 0.1})"
     with pytest.raises(AttributeError, match="no attribute 'zonein'"):
         one.zonein  # noqa: B018  the access raises
+
+
+def run(**options: object) -> tuple[list[torch.Tensor], dict[str, torch.Tensor], list[torch.Tensor]]:
+    """Results in training, initial parameters, and their gradients, of an LSTM whose states grow."""
+    torch.manual_seed(0)
+    layer, x = LSTM(3, 16, **options), (10 * torch.randn(1, 4, 3)).expand(40, 4, 3)
+    y, (h, c) = layer(x, reset=torch.arange(40)[:, None].expand(40, 4) == 20)
+    gradients = torch.autograd.grad(y.square().sum() + c.square().sum(), [*layer.parameters()])
+    return [y, h, c], {name: p.detach() for name, p in layer.named_parameters()}, [*gradients]
+
+
+@every_option
+def test_no_option_prints_itself_and_does_nothing(option: Option) -> None:
+    value = True if isinstance(option.default, bool) else ast.literal_eval(option.example.split(" or ")[0])
+    assert f"{option.name}=" in repr(LSTM(3, 16, **{option.name: value}))
+    plain, (results, parameters, gradients) = run(), run(**{option.name: value})
+    added = [gradient for name, gradient in zip(parameters, gradients, strict=True) if name not in plain[1]]
+    assert all(gradient.any() for gradient in added)
+    changed = any(not torch.equal(a, b) for a, b in zip(results, plain[0], strict=True))
+    begun = any(not torch.equal(parameters[name], value) for name, value in plain[1].items())
+    assert changed or begun or added
+    if not begun and not added:
+        assert any(not torch.equal(a, b) for a, b in zip(gradients, plain[2], strict=True))

@@ -1,14 +1,19 @@
 """Layers beyond what torch.nn has: values that no row changes, names, lengths, traces."""
 
+import inspect
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from tidegate import nn
 from tidegate.cell import Cell, sigmoid, tanh
+from tidegate.emit.equation import plain
 from tidegate.errors import InputError, SpecError
 from tidegate.nn import Recurrent, RecurrentCell
+from tidegate.option import OPTIONS
 from tidegate.passes import project
 from tidegate.runtime import strict
 from tidegate.zoo import GRU, LSTM
@@ -153,3 +158,47 @@ def test_defining_a_cell_disturbs_no_profiler() -> None:
 
 def test_a_variant_is_made_once() -> None:
     assert GRU.variant(reset="before") is GRU.variant(reset="before")
+
+
+@pytest.mark.parametrize("kind", ["GRU", "GRUCell"])
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"reset": "befor"}, "reset must be 'after' or 'before', got 'befor'; did you mean 'before'?"),
+        ({"update": "kepe"}, "update must be 'keep' or 'write', got 'kepe'; did you mean 'keep'?"),
+        ({"reset": None}, "reset must be 'after' or 'before', got None"),
+    ],
+)
+def test_a_reading_that_the_gru_does_not_have_is_refused_with_the_nearest(kind, choice, message) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        getattr(nn, kind)(4, 8, **choice)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.code == "OPTION"
+
+
+LAYERS = [nn.RNN, nn.LSTM, nn.PeepholeLSTM, nn.GRU, Recurrent]
+
+
+@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
+def test_the_signature_and_the_docstring_have_every_argument(kind) -> None:
+    signature, text = inspect.signature(kind), inspect.getdoc(kind)
+    assert set(OPTIONS) < set(signature.parameters)
+    for name in signature.parameters:
+        assert f"\n    {name}: " in text
+    assert "{" not in text.replace("{k}", "").replace("``{'S': 16}``", "")
+    for name, option in OPTIONS.items():
+        assert signature.parameters[name].default == option.default
+
+
+@pytest.mark.parametrize("kind", LAYERS[:-1], ids=lambda kind: kind.__name__)
+def test_the_docstring_has_the_equations_of_the_definition(kind) -> None:
+    text = inspect.getdoc(kind)
+    assert all(f"    {line}\n" in text for line in plain(kind(3, 4).graph).splitlines())
+
+
+def test_a_subclass_has_the_signature_of_its_own_constructor() -> None:
+    class Mine(nn.LSTM):
+        def __init__(self, size: int) -> None:
+            super().__init__(size, size)
+
+    assert [*inspect.signature(Mine).parameters] == ["size"]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tidegate.cell import Cell, Graph
-from tidegate.errors import InputError
+from tidegate.errors import InputError, did_you_mean
 from tidegate.runtime import SizedCell
 from tidegate.zoo import find
 
@@ -65,6 +65,24 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
         f"{cell!r:.80} is not a cell",
         fix="pass a subclass of tidegate.Cell with a step, or a name such as 'gru'",
     )
+
+
+def variant(family: type[Cell], **choices: str) -> type[Cell]:
+    """The cell of a family with these choices, e.g. ``variant(zoo.GRU, reset="before")``.
+
+    Raises:
+        InputError: a choice that the family does not have; the message names those that it has, and the nearest.
+    """
+    for name, choice in choices.items():
+        allowed = family.options[name]
+        if choice not in allowed:
+            near = did_you_mean(choice, allowed) if isinstance(choice, str) else ""
+            raise InputError(
+                "OPTION",
+                f"{name} must be {' or '.join(map(repr, allowed))}, got {choice!r:.40}{near}",
+                fix=f"pass {name}={allowed[0]!r} for the layer that torch.nn has",
+            )
+    return family.variant(**choices)
 
 
 def as_states(hx: Any, names: list[str]) -> States:

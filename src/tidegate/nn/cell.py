@@ -14,7 +14,7 @@ from tidegate.cell.parameter import parameter_shapes, step_attribute
 from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError
 from tidegate.nn import contract
-from tidegate.nn.argument import States, as_states, graph_of, shown_widths
+from tidegate.nn.argument import States, as_states, graph_of, shown_widths, variant
 from tidegate.nn.operator import run_operator
 from tidegate.nn.twin import Conventions, Twin
 from tidegate.runtime import Rows, SizedCell, Steps, operator_obstacle, run_layer, sized, wants_operator
@@ -295,7 +295,7 @@ class GRUCell(Conventions, RecurrentCell, torch.nn.GRUCell):
         reset: str = "after",
         update: str = "keep",
     ) -> None:
-        cell = zoo.GRU.variant(reset=reset, update=update)
+        cell = variant(zoo.GRU, reset=reset, update=update)
         super().__init__(cell, input_size, hidden_size, bias, device, dtype)
         self.reset, self.update = reset, update
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from tidegate import zoo
+from tidegate.nn.argument import variant
 from tidegate.nn.document import documented
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.twin import Conventions
@@ -146,7 +147,7 @@ class GRU(Conventions, Recurrent, torch.nn.GRU):
         **options: Any,
     ) -> None:
         _refuse_projection(options)
-        cell = zoo.GRU.variant(reset=reset, update=update)
+        cell = variant(zoo.GRU, reset=reset, update=update)
         super().__init__(
             cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype,
             **options,
