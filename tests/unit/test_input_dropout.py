@@ -1,0 +1,156 @@
+"""``input_dropout``: dropout of the input of the first layer, one mask for each sequence."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.func import functional_call, stack_module_state, vmap
+
+import tidegate as tg
+from tidegate.errors import InputError
+from tidegate.nn import GRU, LSTM, Recurrent
+from tidegate.runtime import eager_only, strict
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.train.loop import train
+from tidegate.train.plan import Plan
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def made(kind=LSTM, *sizes, **options):
+    torch.manual_seed(0)
+    return kind(*(sizes or (3, 6)), **options)
+
+
+def test_it_runs_on_the_fused_kernels_as_by_the_definition() -> None:
+    layer, x = made(LSTM, 3, 6, 2, bidirectional=True, input_dropout=0.4, dtype=torch.float64), torch.randn(5, 4, 3)
+    results = []
+    for context in (strict, eager_only):
+        with context():
+            y, _ = layer(x.double(), lengths=[5, 0, 3, 4], generator=seeded())
+            results.append([y, *torch.autograd.grad(y.square().sum(), [*layer.parameters()])])
+        assert layer.last_path == ("fused" if context is strict else "eager: eager_only is on")
+    torch.testing.assert_close(*results)
+
+
+def test_equal_generators_agree_and_different_ones_do_not() -> None:
+    layer, x = made(input_dropout=0.5), torch.randn(5, 4, 3)
+    first, same, other = (layer(x, generator=seeded(seed))[0] for seed in (1, 1, 2))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_evaluation_is_the_plain_layer() -> None:
+    layer, plain, x = made(input_dropout=0.5).eval(), made(), torch.randn(5, 4, 3)
+    assert layer.state_dict().keys() == plain.state_dict().keys()
+    assert torch.equal(layer(x)[0], plain(x)[0])
+
+
+def test_masked_features_have_no_gradient_and_others_a_scaled_one() -> None:
+    layer, plain = made(GRU, 3, 6, input_dropout=0.5), made(GRU, 3, 6)
+    x = torch.randn(5, 40, 3, requires_grad=True)
+    y, _ = layer(x, generator=seeded())
+    y.sum().backward()
+    dropped = (x.grad == 0).all(0)
+    assert 0 < dropped.sum() < dropped.numel()
+    assert x.grad[:, ~dropped].ne(0).all()
+    seen = (x.detach() * torch.where(dropped, 0.0, 2.0)).requires_grad_()  # the same call, by hand
+    expected, _ = plain(seen)
+    torch.testing.assert_close(y, expected)
+    expected.sum().backward()
+    torch.testing.assert_close(x.grad, torch.where(dropped, 0.0, 2.0 * seen.grad))
+
+
+def test_sequences_have_masks_of_their_own_and_lengths_change_none() -> None:
+    layer, x = made(GRU, 3, 6, input_dropout=0.5), torch.randn(5, 1, 3).expand(5, 8, 3).contiguous()
+    y, _ = layer(x, generator=seeded())
+    assert any(not torch.equal(y[:, 0], y[:, k]) for k in range(1, 8))
+    lengths = [5, 1, 0, 4, 5, 2, 3, 5]
+    ragged, _ = layer(x, lengths=lengths, generator=seeded())
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x[:, [0, 1, 3]], [5, 1, 4], enforce_sorted=False)
+    for b, length in enumerate(lengths):
+        torch.testing.assert_close(ragged[:length, b], y[:length, b])
+    z, _ = layer(packed, generator=seeded())
+    first = torch.nn.utils.rnn.pad_packed_sequence(z)[0]
+    torch.testing.assert_close(first, layer(x[:, [0, 1, 3]], lengths=[5, 1, 4], generator=seeded())[0])
+
+
+def test_only_the_first_layer_drops_its_input() -> None:
+    layer, x = made(GRU, 3, 6, 2, input_dropout=1.0), torch.randn(5, 4, 3)
+    torch.testing.assert_close(layer(x)[0], made(GRU, 3, 6, 2)(torch.zeros_like(x))[0])
+
+
+def test_the_mean_of_many_draws_is_the_plain_input() -> None:
+    rate, draws = 0.3, 2000
+    layer = made(Recurrent, "rnn/relu", 8, 1, bias=False, input_dropout=rate, dtype=torch.float64)
+    with torch.no_grad():  # relu of positive numbers is linear in the input
+        for parameter in layer.parameters():
+            parameter.abs_()
+    x = torch.ones(1, draws, 8, dtype=torch.float64)
+    with torch.no_grad():
+        values = layer(x, generator=seeded())[0].flatten()
+        expected = layer.eval()(x)[0][0, 0, 0]
+    assert abs(values.mean() - expected) < 3 * values.std() / math.sqrt(draws)
+    assert values.std() == pytest.approx(
+        float(layer.weight_ih_l0.detach().square().sum() * rate / (1 - rate)) ** 0.5, rel=0.1
+    )
+
+
+@pytest.mark.parametrize("randomness", ["same", "different"])
+def test_under_vmap_masks_follow_its_randomness(randomness) -> None:
+    layer, x = made(GRU, 3, 6, input_dropout=0.5), torch.randn(5, 2, 3).expand(4, 5, 2, 3)
+    y = vmap(lambda x: layer(x)[0], randomness=randomness)(x)
+    assert torch.equal(y[0], y[1]) == (randomness == "same")
+
+
+def test_an_ensemble_runs_by_functional_call() -> None:
+    layers, x = [made(GRU, 3, 6, input_dropout=0.5), GRU(3, 6, input_dropout=0.5)], torch.randn(5, 2, 3)
+    parameters, _ = stack_module_state(layers)
+    torch.manual_seed(1)
+    y = vmap(lambda own: functional_call(layers[0], own, (x,))[0], randomness="same")(parameters)
+    for layer, own in zip(layers, y, strict=True):
+        torch.manual_seed(1)
+        torch.testing.assert_close(layer(x)[0], own)
+
+
+def test_it_is_no_layer_of_torchs_and_prints_itself() -> None:
+    layer = made(input_dropout=0.5)
+    assert repr(layer) == "LSTM(3, 6, input_dropout=0.5)"
+    with pytest.raises(InputError, match="torch has no input_dropout="):
+        tg.restore(layer)
+
+
+def test_a_run_that_is_resumed_ends_with_the_same_bytes(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tidegate.train.loop.SAVE_EVERY_SECONDS", -1.0)
+    monkeypatch.setattr("tidegate.train.loop.SAVE_SHARE", math.inf)
+    task = tg.tasks.load("elnino")
+    plan = Plan(ForecastSetting(epochs=4, patience=4, input_dropout=0.3), initial_seed=1, order_seed=2)
+
+    def layer(inputs: int) -> Recurrent:
+        return Recurrent("gru", inputs, 6, input_dropout=0.3)
+
+    def interrupt(record) -> None:
+        if record.epoch == 3:
+            raise KeyboardInterrupt
+
+    whole = train(task, layer, plan)
+    with pytest.raises(KeyboardInterrupt):
+        train(task, layer, plan, checkpoint=tmp_path / "run.safetensors", on_epoch=interrupt)
+    resumed = train(task, layer, plan, checkpoint=tmp_path / "run.safetensors")
+    plain = train(task, lambda inputs: Recurrent("gru", inputs, 6), plan)
+    assert [replace(r, seconds=0.0) for r in resumed.curve] == [replace(r, seconds=0.0) for r in whole.curve]
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name])
+    assert whole.curve[-1].valid != plain.curve[-1].valid
+
+
+def test_it_is_a_setting_and_a_flag_of_train(capsys) -> None:
+    from tidegate.cli import main
+
+    assert ForecastSetting(input_dropout=0.5).input_dropout == 0.5
+    with pytest.raises(SystemExit):
+        main(["train", "forecast", "elnino", "--help"])
+    assert "--input-dropout" in capsys.readouterr().out
