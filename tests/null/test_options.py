@@ -216,3 +216,13 @@ def test_the_forget_gate_is_read_off_the_equations():
     assert forget_gate(MGU.graph) == ("f", -1)
     assert forget_gate(CELLS["rnn"].graph) is forget_gate(CELLS["cifg"].graph) is None
     assert forget_gate(Mixed.graph) is None
+
+
+def test_a_pass_that_masks_the_input_is_refused():
+    def change(rewriter, index, args):
+        if LSTM.graph.nodes[index].op is not Op.INPUT:
+            return None
+        return rewriter.copy(LSTM.graph.nodes[index], args) * rewriter.mask("dropout_I", "I", "sequence")
+
+    with pytest.raises(SpecError, match=r"W multiplies mul.*, not the input"):  # an InputTransform is the way
+        Rewriter(LSTM.graph, change).finished()
