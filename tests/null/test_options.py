@@ -224,5 +224,5 @@ def test_a_pass_that_masks_the_input_is_refused():
             return None
         return rewriter.copy(LSTM.graph.nodes[index], args) * rewriter.mask("dropout_I", "I", "sequence")
 
-    with pytest.raises(SpecError, match=r"W multiplies mul.*, not the input"):  # an InputTransform is the way
-        Rewriter(LSTM.graph, change).finished()
+    with pytest.raises(InternalError, match=r"W multiplies mul.*, not the input"):  # an InputTransform is the way
+        Rewriter("mask_input", LSTM.graph, change).finished()
