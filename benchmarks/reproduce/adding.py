@@ -26,6 +26,7 @@ def _case(
         epochs=epochs,
         patience=epochs,  # nothing improves for long before a cell finds the way
         schedule="cosine",
+        patience_rate=2,  # as in the stored runs; a cosine does not read it
     )
     source = SOURCE if length == 600 else ""
     return Case(name, lambda setting: Adding(setting=setting), setting, published, source, options)

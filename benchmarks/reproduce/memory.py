@@ -27,6 +27,7 @@ def _copy(name: str, published: str, cell: str, hidden_size: int, **options: flo
         epochs=24,
         patience=24,
         schedule="cosine",
+        patience_rate=2,  # as in the stored runs; a cosine does not read it
     )
     return Case(name, lambda setting: CopyMemory(setting=setting), setting, published, COPY, dict(options))
 
@@ -42,6 +43,7 @@ def _selective(name: str, published: str, cell: str) -> Case:
         epochs=150,
         patience=150,
         schedule="cosine",
+        patience_rate=2,  # as in the stored runs; a cosine does not read it
     )
     return Case(name, lambda setting: SelectiveCopy(setting=setting), setting, published, SELECTIVE, score="accuracy")
 

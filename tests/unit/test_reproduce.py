@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
-from benchmarks.reproduce.case import Case, found, read, results_of, run_row
+from benchmarks.reproduce.case import RESULTS, Case, found, read, results_of, run_row
 from benchmarks.reproduce.row import ROWS, Row
-from benchmarks.reproduce.table import _section
+from benchmarks.reproduce.table import _section, write_table
 
 from tidegate.tasks.synthetic.setting import SyntheticSetting
 from tidegate.tasks.synthetic.task import Adding
@@ -51,3 +52,9 @@ def test_rows_can_be_written_down_and_their_cases_have_names(row):
     for one in ROWS[row].cases:
         check(one.setting)
         json.dumps(one.identity(0))
+
+
+def test_the_published_table_is_what_the_stored_runs_say(tmp_path):
+    shutil.copytree(RESULTS.parent, tmp_path / "results")
+    write_table(tmp_path / "results" / RESULTS.name)
+    assert (tmp_path / "results" / "reproduce.md").read_text() == (RESULTS.parent / "reproduce.md").read_text()
