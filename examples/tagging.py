@@ -1,11 +1,11 @@
-"""The part of speech of each word in a question; and where a flight begins and ends.
+"""Which part of speech is each word of a question? And where does a flight begin, and where does it end?
 
     python examples/tagging.py
 
 Trains for some seconds on the bundled ATIS data, then on made-up trips whose tags mark spans of words.
 """
 
-import random
+import numpy as np
 
 from tidegate.tasks import SequenceTagger
 
@@ -16,12 +16,12 @@ for score in model.scores_:
 question = ["is", "there", "a", "flight", "from", "zurich", "to", "las", "vegas"]
 print(" ".join(f"{word}/{tag}" for word, tag in zip(question, model.predict([question])[0], strict=True)))
 
-towns, draw = ["rome", "new york", "oslo", "san jose", "lima", "fort worth"], random.Random(0)  # noqa: S311  (made-up trips)
+towns, draw = ["rome", "new york", "oslo", "san jose", "lima", "fort worth"], np.random.default_rng(0)
 words, tags = [], []
 for _ in range(200):
     one, its = ["a", "flight"], ["O", "O"]
-    for way in draw.sample(["from", "to"], 2):
-        town = draw.choice(towns).split()
+    for way in draw.permutation(["from", "to"]).tolist():
+        town = towns[draw.integers(len(towns))].split()
         one += [way, *town]
         its += ["O", f"B-{way}", *[f"I-{way}"] * (len(town) - 1)]
     words.append(one)

@@ -36,7 +36,8 @@ class Compare:
     """A file or folder (.csv, .txt, .ts, .mid, .dict, ...), a bundled set (jsb, elnino, shakespeare, names, fsdd,
     tatoeba, cmudict, atis), or a generated problem (adding, copy, selective, order)."""
     task: Annotated[str | None, shown_as("TASK")] = None
-    """classification, forecast, language, music, speech, tagging or translation; told by the file's kind unless given."""
+    """classification, forecast, language, music, speech, tagging or translation; told by the file's kind unless
+    given."""
     target: Annotated[str | None, shown_as("COLUMN")] = None
     """Column to forecast."""
     config: Annotated[Path | None, shown_as("FILE")] = None
