@@ -53,7 +53,7 @@ def test_no_difference_recommends_the_cheapest() -> None:
     assert found.winner is None
     assert found.recommended == "b"
     assert "No reliable difference" in found.headline
-    assert any("would have gone unseen" in reason for reason in found.reasons)
+    assert any("would miss a difference" in reason for reason in found.reasons)
 
 
 def test_the_loser_is_named_even_if_the_winner_is_not() -> None:

@@ -144,7 +144,7 @@ class TestFolder:
         second = capsys.readouterr().out
         assert "epoch 1: train" in first
         assert "epoch 1" not in second
-        assert "this model is already trained" in second
+        assert "this model was already trained" in second
         assert [line for line in first.splitlines() if "NLL" in line] == [
             line for line in second.splitlines() if "NLL" in line
         ]
@@ -197,7 +197,7 @@ class TestProgress:
 
     def test_a_training_that_goes_on_says_where(self, clock) -> None:
         lines = self.lines(clock, first=31)
-        assert lines[3] == "goes on from epoch 1, step 31"
+        assert lines[3] == "resuming at epoch 1, step 31"
         assert "step 35/40, loss 2, 167 symbols/s, 15 s left in this epoch" in lines[4]
 
     def test_a_terminal_gets_a_bar(self, clock) -> None:
@@ -244,6 +244,6 @@ class TestStopping:
         for process in (whole, last):
             process.join(200)
             assert process.exitcode == 0
-        assert "goes on from epoch" in (tmp_path / "cut.out").read_text()
+        assert "resuming at epoch" in (tmp_path / "cut.out").read_text()
         weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
         assert weights[0] == weights[1]

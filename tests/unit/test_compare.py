@@ -205,13 +205,13 @@ def test_a_script_needs_no_main_guard(tmp_path, way) -> None:
     run = [sys.executable, *arguments]
     done = subprocess.run(run, input=given, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "GRU alone on" in done.stdout
+    assert "GRU is the only cell on" in done.stdout
 
 
 def test_a_folder_in_use_is_refused(task, tmp_path) -> None:
     from filelock import FileLock
 
-    with FileLock(tmp_path / "lock"), pytest.raises(InputError, match="another comparison is at work"):
+    with FileLock(tmp_path / "lock"), pytest.raises(InputError, match="another comparison is using"):
         run_all([spec(task)], tmp_path, 1, Progress())
 
 

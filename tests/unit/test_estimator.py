@@ -217,7 +217,7 @@ def test_two_fits_do_not_write_into_one_folder(tmp_path) -> None:
     def second(_) -> None:
         Composer(**SMALL).fit("jsb", folder=tmp_path)
 
-    with pytest.raises(InputError, match="another training writes into"):
+    with pytest.raises(InputError, match="another training is using"):
         Composer(**SMALL).fit("jsb", folder=tmp_path, watch=Watch(on_epoch=second))
 
 
@@ -233,7 +233,7 @@ def test_an_interrupted_fit_goes_on_and_its_log_has_each_epoch_once(tmp_path, mo
     with pytest.raises(KeyboardInterrupt):
         Composer(**settings).fit("jsb", folder=tmp_path / "cut", watch=Watch(on_step=stop), tensorboard=True)
     assert not (tmp_path / "cut" / "model.json").exists()
-    with pytest.raises(InputError, match="not finished yet"):
+    with pytest.raises(InputError, match="not finished"):
         from_pretrained(tmp_path / "cut")
     again = Composer(**settings).fit("jsb", folder=tmp_path / "cut", tensorboard=True)
     assert torch.equal(answer(again), answer(whole))

@@ -598,8 +598,8 @@ class TestShell:
         ("options", "part"),
         [
             (["--quantiles", "1.5"], "--quantiles has 1.5"),
-            (["--known", "y"], "both name the column 'y'"),
-            (["--horizon", "0"], "--horizon 0"),
+            (["--known", "y"], "--target and --known both name the column 'y'"),
+            (["--horizon", "0"], "--horizon 0 is out of range"),
             (["--horizon", "900"], "at least 2728 are needed"),
             (["--difference", "season", "--season", "400"], "set --season"),
         ],

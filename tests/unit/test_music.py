@@ -351,9 +351,9 @@ class TestComposer:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"steps": 0}, "steps=0 "),
-            ({"temperature": math.nan}, "temperature=nan"),
-            ({"prompt_steps": 0}, "prompt_steps=0 "),
+            ({"steps": 0}, "steps=0 is out of range"),
+            ({"temperature": math.nan}, "temperature=nan is out of range"),
+            ({"prompt_steps": 0}, "prompt_steps=0 is out of range"),
             ({"prompt": np.zeros((3, 87))}, r"shape \(3, 87\)"),
             ({"prompt": np.zeros((0, 88))}, "at least 1"),
             ({"prompt": "nowhere.mid"}, "no file"),
@@ -364,7 +364,7 @@ class TestComposer:
             composer.compose(**options)
 
     def test_tempo(self, composer):
-        with pytest.raises(InputError, match="tempo=0 "):
+        with pytest.raises(InputError, match="tempo=0 is out of range"):
             composer.write_midi("a.mid", PIECE.astype(bool), tempo=0)
 
 
@@ -389,8 +389,8 @@ class TestShell:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (["--picture", "a.xyz"], "no kind of picture"),
-            (["--steps", "0"], "--steps 0 "),
+            (["--picture", "a.xyz"], "none of the suffixes"),
+            (["--steps", "0"], "--steps 0 is out of range"),
             (["--prompt", "a.mid"], "there is no file"),
             (["--tempo", "inf"], "--tempo inf "),
         ],

@@ -600,8 +600,8 @@ class TestCommand:
             (wav(noise(5))[:50], [], "cut off"),
             (wav(noise(5)), [], "less than one window"),
             (wav(noise(900), 44100), [], "--resample"),
-            (wav(noise(900)), ["--beam", "0"], "--beam is 0"),
-            (wav(noise(900)), ["--best", "2"], "--best is 2"),
+            (wav(noise(900)), ["--beam", "0"], "--beam must be at least 1, got 0"),
+            (wav(noise(900)), ["--best", "2"], "2 hypotheses need a beam of at least 2, got 1"),
         ],
     )
     def test_bad_input_is_one_line(self, model, tmp_path, capsys, content, arguments, says):

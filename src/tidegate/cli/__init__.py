@@ -1,4 +1,4 @@
-"""The command line: parsing and printing only. Every verb lives in its room."""
+"""The command line: it only parses and prints; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ Command = (
     | Annotated[Trace, tyro.conf.subcommand("trace")]
 )
 DESCRIPTION = (
-    "Gated recurrent networks: each cell written once, as its equations. tidegate --version prints the version."
+    "Train, compare and use gated recurrent networks. Each cell is written once, as its equations. "
+    "tidegate --version prints the version."
 )
-FILES = ("valid", "test", "out", "config")  # options that library texts mention
+FILES = ("valid", "test", "out", "config")  # options that the library's messages mention
 STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
 
 
 class Exit(IntEnum):
-    """Exit codes: what a script may rely on."""
+    """Exit codes that scripts may rely on."""
 
     DONE = 0
     FAILURE = 1
@@ -56,12 +57,19 @@ class Exit(IntEnum):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command.
+
+    Args:
+        arguments: the words after ``tidegate``; those of the process unless given.
+
+    Returns:
+        The exit code, one of ``Exit``.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments in (["--version"], ["-V"]):
         print(f"tidegate {__version__}")  # noqa: T201  this is the command line
         return Exit.DONE
-    speaks = os.environ.get("RANK", "0") == "0"  # of several processes that read the same command line
+    speaks = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes; only the first prints
     try:
         _check_text(arguments)
         check_lists(arguments)
@@ -83,14 +91,14 @@ def main(arguments: list[str] | None = None) -> int:
     except (TidegateError, OSError) as error:  # a full disk, a folder that may not be written
         return _fail(error, Exit.FAILURE, command)
     except KeyboardInterrupt:
-        goes_on = "; the same command resumes from here" if isinstance(command, (Compare, Train)) else ""
-        print(f"\ninterrupted{goes_on}", file=sys.stderr)  # noqa: T201
+        resumes = "; the same command resumes from here" if isinstance(command, (Compare, Train)) else ""
+        print(f"\ninterrupted{resumes}", file=sys.stderr)  # noqa: T201
         return Exit.INTERRUPTED
     return Exit.DONE
 
 
 def _check_text(arguments: list[str]) -> None:
-    """A file name in another encoding could be neither printed nor written into a report."""
+    """Reject file names in another encoding: they could be neither printed nor written into a report."""
     for argument in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
             raise InputError("ENCODING", f"{argument!r} is not valid UTF-8", fix="rename the file")

@@ -1,4 +1,4 @@
-"""Cells as users name them on the command line."""
+"""Loading cells that are named on the command line."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ _numbers = itertools.count(1)
 
 
 def load(text: str) -> type[Cell]:
-    """A cell of the zoo (``gru/before``) or of a file (``my.py:MyCell``); the file is run.
+    """Load a cell from the zoo (``gru/before``) or from a Python file (``my.py:MyCell``), which is run.
+
+    Args:
+        text: a name from the zoo, or FILE.py:CLASS.
+
+    Returns:
+        The class of the cell.
 
     Raises:
-        InputError: no such cell, no such file, or a file that fails.
-        SpecError: the file defines a cell that cannot be meant.
+        InputError: there is no such cell or file, or running the file fails.
+        SpecError: the file defines an invalid cell.
     """
     path, colon, name = text.strip().rpartition(":")
     if colon:
@@ -34,33 +40,37 @@ def load(text: str) -> type[Cell]:
 
 
 def load_all(text: str) -> dict[str, type[Cell]]:
-    """Several cells, separated by commas; ``name=cell`` gives one another name.
+    """Load several cells.
+
+    Args:
+        text: cells separated by commas; ``name=cell`` renames one.
+
+    Returns:
+        The classes by name.
 
     Raises:
-        InputError: as ``load``, the same name twice, or a name that cannot be shown.
+        InputError: as ``load``, or a name appears twice or cannot be printed.
     """
-    found: dict[str, type[Cell]] = {}
+    cells: dict[str, type[Cell]] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         alias, equals, cell_text = part.partition("=")
         cell = load(cell_text if equals else part)
         name = alias.strip() if equals else str(cell.name)
         _check_name(name)
-        if name in found:
-            raise InputError(
-                "CELL_TWICE", f"{name} takes part twice", fix="give one another name: --cells lstm,again=lstm"
-            )
-        found[name] = cell
-    if not found:
+        if name in cells:
+            raise InputError("CELL_TWICE", f"{name} is listed twice", fix="rename one: --cells lstm,again=lstm")
+        cells[name] = cell
+    if not cells:
         raise InputError("NO_CELLS", f"--cells {text!r} names no cell", fix="name some, e.g. --cells lstm,gru")
-    return found
+    return cells
 
 
 def _check_name(name: str) -> None:
     if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
         raise InputError(
             "CELL_NAME",
-            f"{name[: LONGEST_NAME + 1]!r} cannot be the name of a cell",
-            fix=f"take 1 to {LONGEST_NAME} printable characters: --cells NAME=CELL",
+            f"{name[: LONGEST_NAME + 1]!r} is not a valid name for a cell",
+            fix=f"use 1 to {LONGEST_NAME} printable characters: --cells NAME=CELL",
         )
 
 
@@ -70,10 +80,10 @@ def _from_file(text: str, name: str) -> type[Cell]:
     cells: dict[str, type[Cell]] = {key: value for key, value in vars(_run(path)).items() if _is_cell(value)}
     if name in cells:
         return cells[name]
-    there = f"cells there: {', '.join(sorted(cells)) or 'none'}"
+    defined = f"its cells: {', '.join(sorted(cells)) or 'none'}"
     if not name:
-        raise InputError("CELL_CLASS", f"{path} is a file, not a cell", fix=f"write {path}:CLASS; {there}")
-    raise InputError("CELL_CLASS", f"{path} defines no cell {name!r}", fix=there)
+        raise InputError("CELL_CLASS", f"{path} is a file, not a cell", fix=f"write {path}:CLASS; {defined}")
+    raise InputError("CELL_CLASS", f"{path} defines no cell {name!r}", fix=defined)
 
 
 def _check_file(text: str, path: Path) -> None:
@@ -92,27 +102,27 @@ def _check_file(text: str, path: Path) -> None:
 
 
 def _run(path: Path) -> ModuleType:
-    """Run a user's file under a name that no other module has."""
+    """Run a user's file as a module with a unique name."""
     module_spec = importlib.util.spec_from_file_location(f"_tidegate_file_{next(_numbers)}", path)
     assert module_spec is not None
     assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module.__name__] = module  # dataclasses look their module up there
     try:
-        with _neighbours_of(path):
+        with _importable_folder(path):
             module_spec.loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(module.__name__, None)
         if isinstance(error, TidegateError) or not isinstance(error, (Exception, SystemExit)):
             raise
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError("CELL_FILE", f"{path} failed: {said}", fix="correct the file") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError("CELL_FILE", f"{path} failed: {reason}", fix="correct the file") from error
     return module
 
 
 @contextmanager
-def _neighbours_of(path: Path) -> Iterator[None]:
-    """Let the file import what lies beside it."""
+def _importable_folder(path: Path) -> Iterator[None]:
+    """Let the file import modules from its own folder."""
     folder = str(path.parent.resolve())
     sys.path.insert(0, folder)
     try:

@@ -1,4 +1,4 @@
-"""``tidegate cells``: the zoo as a table, or one cell's equations."""
+"""``tidegate cells``: a table of all cells, or one cell's equations."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from tidegate.emit import latex
 from tidegate.emit.equation import plain
 from tidegate.zoo import CELLS
 
-LARGEST = 10**9  # numbers beyond have no use and soon too many digits to print
+LARGEST = 10**9  # larger sizes are useless, and their counts too long to print
 
 
 @dataclass(frozen=True)
 class Cells:
-    """List the cells, or show one: its equations, its parameters and where it comes from."""
+    """List all cells, or show one: its equations, its parameters and its source."""
 
     cell: Annotated[str, tyro.conf.Positional, shown_as("[CELL]")] = ""
-    """A cell such as PeepholeLSTM, gru/before or my.py:MyCell; all of them unless given."""
+    """Cell to show, such as PeepholeLSTM, gru/before or my.py:MyCell; all cells unless given."""
     input: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 64
-    """Input features for which parameters and operations are counted."""
+    """Input features assumed when counting parameters and operations."""
     hidden: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 64
-    """Hidden units for which they are counted."""
+    """Hidden units assumed when counting parameters and operations."""
 
     def run(self) -> None:
-        """Print."""
+        """Print the table or the cell."""
         check_number("input", self.input, high=LARGEST)
         check_number("hidden", self.hidden, high=LARGEST)
         if self.cell:
@@ -45,7 +45,7 @@ class Cells:
 
 
 def _widths(graph: Graph, inputs: int, units: int) -> dict[str, int]:
-    """An input that must be as wide as the units is."""
+    """The width of each axis; some cells read as many features as they have units."""
     return axis_widths(graph, units if graph.input_axis == "H" else inputs, units)
 
 
@@ -66,7 +66,7 @@ def _list(inputs: int, units: int) -> None:
         )
     screen = console()
     screen.print(listing)
-    screen.print(f"\nCounted for {inputs} inputs and {units} units. tidegate cells NAME shows the equations.")
+    screen.print(f"\nCounts assume {inputs} inputs and {units} units. tidegate cells NAME shows a cell's equations.")
 
 
 def _summary(cell: type[Cell]) -> Text:
@@ -86,7 +86,7 @@ def _show(cell: type[Cell], inputs: int, units: int) -> None:
     screen.print(_parameter_table(graph, widths))
     facts = [
         ("parameters", f"{parameters(graph, widths):,} ({', '.join(sizes)})"),
-        ("FLOPs per step", f"{flops(graph, widths):,} a row"),
+        ("FLOPs per step", f"{flops(graph, widths):,} per sequence"),
         ("reset gate", reset_side(graph) and f"acts {reset_side(graph)} the recurrent product"),
         ("update gate", _update_words(graph)),
         ("output gate", output_gate_sees(graph) and f"sees the {output_gate_sees(graph)} cell state"),

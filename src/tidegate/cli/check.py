@@ -1,7 +1,8 @@
-"""What users type, before it is used."""
+"""Checks of what users type, before anything slow begins."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tidegate.errors import InputError
@@ -11,10 +12,10 @@ LISTS = ("--text", "--known", "--quantiles")
 
 
 def check_lists(arguments: list[str]) -> None:
-    """Refuse an option for several values that stands there twice: only its last values would count.
+    """Reject a repeated option that takes several values: only the last values would count.
 
     Raises:
-        InputError: it does.
+        InputError: an option is repeated.
     """
     for option in LISTS:
         if arguments.count(option) > 1:
@@ -22,22 +23,68 @@ def check_lists(arguments: list[str]) -> None:
 
 
 def check_number(option: str, value: int | None, low: int = 1, high: int | None = None) -> None:
-    """Refuse a number out of range; None stands for an option that was not given.
+    """Reject a number out of range.
+
+    Args:
+        option: its name, without dashes.
+        value: None if the option was not given.
+        low: the smallest value allowed.
+        high: the largest value allowed; None for no limit.
 
     Raises:
         InputError: ``value`` is below ``low`` or above ``high``.
     """
     if value is None or (low <= value and (high is None or value <= high)):
         return
-    most = "" if high is None else f" and at most {high}"
-    raise InputError("NUMBER", f"--{option} is {value}", fix=f"give at least {low}{most}")
+    allowed = f"at least {low}" if high is None else f"between {low} and {high}"
+    raise InputError("NUMBER", f"--{option} must be {allowed}, got {value}", fix=f"change --{option}")
 
 
 def check_picture(option: str, path: Path | None) -> None:
-    """Refuse the name of a picture that does not say its format; None stands for an option that was not given.
+    """Reject a file name whose suffix is not that of a picture; None stands for an option that was not given.
 
     Raises:
-        InputError: ``path`` ends in none of SVG, PNG and PDF.
+        InputError: ``path`` ends in none of .svg, .png and .pdf.
     """
     if path is not None and path.suffix.casefold() not in PICTURES:
-        raise InputError("PICTURE", f"--{option} {path} is no kind of picture", fix=f"end it in {', '.join(PICTURES)}")
+        known = ", ".join(PICTURES)
+        raise InputError("PICTURE", f"--{option} {path} has none of the suffixes {known}", fix="use one of them")
+
+
+def check_folder(out: Path, what: str) -> None:
+    """Reject a path that is no folder and cannot become one.
+
+    Args:
+        out: the path.
+        what: what will be written there, for the error.
+
+    Raises:
+        InputError: the path is a file, lies inside a file, or is inaccessible.
+    """
+    fix = "choose another folder with --out"
+    try:
+        nearest = next((path for path in (out, *out.parents) if path.exists()), out)
+        if not nearest.is_dir():
+            raise InputError("OUT", f"cannot write {what} to {out}: {nearest} is not a folder", fix=fix)
+    except OSError as error:
+        raise InputError("OUT", f"cannot write {what} to {out}: {error.strerror}", fix=fix) from error
+
+
+def folder_name(address: str, task: str, target: str | None) -> str:
+    """The default folder for results, a different one for each combination of data, task and target column."""
+    if address.startswith("bundled:") and target is None:
+        return address.removeprefix("bundled:")
+    parts = [Path(address).stem, task] if target is None else [Path(address).stem, task, target]
+    return re.sub(r"[^\w.-]", "_", "-".join(parts))
+
+
+def read_config(path: Path) -> str:
+    """The text of the file that ``--config`` names.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("CONFIG", f"--config {path} cannot be read: {error}", fix="check the file") from error

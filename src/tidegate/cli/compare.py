@@ -1,4 +1,4 @@
-"""``tidegate compare``: which recurrent cell for my data?"""
+"""``tidegate compare``: find out which recurrent cell suits some data."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidegate.cli.cell import load_all
-from tidegate.cli.check import check_number
+from tidegate.cli.check import check_folder, check_number, folder_name, read_config
 from tidegate.cli.console import console, shown_as, table
-from tidegate.cli.folder import check_folder, folder_name
-from tidegate.cli.words import in_shell, read_config
+from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
 from tidegate.train.setting import Training, names
@@ -25,42 +24,42 @@ from tidegate.train.toml import from_toml
 
 @dataclass(frozen=True)
 class Compare:
-    """Which recurrent cell for my data?
+    """Find out which recurrent cell suits your data.
 
-    Trains every cell by the recipe of tidegate train, with equally many parameters, on the same data in the same
-    order, several times. Says which cell is reliably better, or that none is. Writes report.html, report.json and
-    runs.csv. If it is interrupted, the same command resumes where it stopped.
+    Trains every cell several times with the recipe of tidegate train, the same number of parameters, and the same data
+    in the same order. Says which cell is reliably better, or that none is. Writes report.html, report.json and
+    runs.csv. After an interruption, the same command resumes where it stopped.
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "jsb"
     """A file or folder (.csv, .txt, .ts, .mid, .dict, ...), a bundled set (jsb, elnino, shakespeare, names, fsdd,
     tatoeba, cmudict, atis), or a generated problem (adding, copy, selective, order)."""
     task: Annotated[str | None, shown_as("TASK")] = None
-    """classification, forecast, language, music, speech, tagging or translation; told by the file's kind unless
-    given."""
+    """classification, forecast, language, music, speech, tagging or translation; unless given, guessed from the file's
+    suffix."""
     target: Annotated[str | None, shown_as("COLUMN")] = None
     """Column to forecast."""
     config: Annotated[Path | None, shown_as("FILE")] = None
-    """The recipe as TOML: how to read the data, the model, the training. tidegate train TASK --print-config prints
-    it. The cells come from --cells, and each cell's hidden size from the budget."""
+    """Recipe as TOML: how to read the data, build the model and train it. tidegate train TASK --print-config prints
+    one. Its cell is not used, since --cells names the cells; its hidden size sets the default of --parameters."""
     cells: Annotated[str, tyro.conf.arg(metavar="CELLS")] = "rnn,lstm,peepholelstm,gru"
     """Cells, separated by commas: names from the zoo, FILE.py:CLASS, or NAME=CELL to rename one."""
     parameters: Annotated[str | None, shown_as("COUNT")] = None
-    """Trainable parameters of each model, e.g. 50k; unless given, what the recipe's hidden size costs with an LSTM."""
+    """Trainable parameters of each model, e.g. 50k; unless given, those of an LSTM with the recipe's hidden size."""
     seeds: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 5
-    """Runs of each cell; fewer than five are no evidence."""
+    """Runs per cell; fewer than five are not enough to decide."""
     trials: Annotated[int | None, shown_as("NUMBER")] = None
-    """Learning rates tried in each run, the same for every cell; the task's own number unless given."""
+    """Learning rates to try in each run, the same for every cell; the task's default unless given."""
     epochs: Annotated[int | None, shown_as("NUMBER")] = None
     """Largest number of passes over the training data; the recipe's unless given."""
     workers: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 2
-    """Processes; the result does not depend on how many."""
+    """Number of processes; it does not change the result."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
-    """The folder of the results; unless given, tidegate-compare/NAME for a bundled set and
+    """Folder for the results; unless given, tidegate-compare/NAME for a bundled set, and
     tidegate-compare/FILE-TASK or tidegate-compare/FILE-TASK-COLUMN for a file."""
 
     def run(self) -> None:
-        """Compare, write the report, print the answer last."""
+        """Compare, write the report, and print the answer last."""
         for option in ("seeds", "trials", "epochs", "workers"):
             check_number(option, getattr(self, option))
         cells = load_all(self.cells)  # before anything slow: most mistakes are made here
@@ -104,10 +103,16 @@ class Compare:
 
 
 def parse_count(text: str | None) -> int | None:
-    """``"50k"`` to 50000.
+    """Read a number of parameters such as ``"50k"``.
+
+    Args:
+        text: a number, or a number followed by k or M; None for none.
+
+    Returns:
+        The number, at least 1, or None.
 
     Raises:
-        InputError: not a positive number.
+        InputError: ``text`` is not a positive number.
     """
     if text is None:
         return None
@@ -124,16 +129,16 @@ def parse_count(text: str | None) -> int | None:
     return count
 
 
-def _recipe(path: Path | None, standard: Training, *, sized: bool) -> tuple[Training, list[str]]:
-    """The recipe: the task's own, changed by the file; and a note for each line of the file that has no effect."""
+def _recipe(path: Path | None, default: Training, *, sized: bool) -> tuple[Training, list[str]]:
+    """The task's recipe with the file's changes, and a note for each line of the file that has no effect."""
     if path is None:
-        return standard, []
-    recipe = from_toml(read_config(path), type(standard), str(path), standard)
+        return default, []
+    recipe = from_toml(read_config(path), type(default), str(path), default)
     overruled = {"cell": "--cells names the cells"} | ({"hidden_size": "--parameters sets the size"} if sized else {})
     return recipe, [
-        f"{name} = {getattr(recipe, name)!r} of {path} is not used: {instead}"
+        f"{name} = {getattr(recipe, name)!r} in {path} has no effect: {instead}"
         for name, instead in overruled.items()
-        if getattr(recipe, name) != getattr(standard, name)
+        if getattr(recipe, name) != getattr(default, name)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a comparison shows while it runs."""
+"""The display of a running comparison."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tidegate.records import EpochRecord, RunRecord
 
 
 class LiveProgress(Progress):
-    """A table that follows the runs; on anything but a terminal, one line per finished run."""
+    """A live table of the runs on a terminal; elsewhere, one line for each finished run."""
 
     def __init__(self, screen: Console, cells: Sequence[str], seeds: int, metric: str) -> None:
         self._screen, self._cells, self._seeds, self._metric = screen, cells, seeds, metric
@@ -45,7 +45,7 @@ class LiveProgress(Progress):
         self._known = len(done)
         self._start = time.monotonic()
         if done:
-            self._screen.print(f"{len(done)} of {len(done) + len(waiting)} runs are finished already")
+            self._screen.print(f"{len(done)} of {len(done) + len(waiting)} runs are already finished")
         self._show()
 
     def epoch(self, cell: str, seed: int, setting: int, record: EpochRecord) -> None:  # noqa: ARG002  shown by seed
@@ -59,7 +59,7 @@ class LiveProgress(Progress):
             score = "diverged" if record.test is None else f"test {record.test:.4g}"
             self._screen.print(
                 f"{self._counted()} {record.cell} seed {record.seed}: {score}, "
-                f"{len(record.curve)} epochs, {record.train_seconds:.1f} s; {self._left()}",
+                f"{len(record.curve)} epochs, {record.train_seconds:.1f} s; {self._clock()}",
                 markup=False,
             )
         self._show()
@@ -67,7 +67,8 @@ class LiveProgress(Progress):
     def _counted(self) -> str:
         return f"{sum(map(len, self._done.values()))}/{len(self._cells) * self._seeds}"
 
-    def _left(self) -> str:
+    def _clock(self) -> str:
+        """The time so far, and an estimate of what remains."""
         finished = sum(map(len, self._done.values())) - self._known
         missing = len(self._cells) * self._seeds - finished - self._known
         elapsed = time.monotonic() - self._start
@@ -89,4 +90,4 @@ class LiveProgress(Progress):
                 if name == cell
             )
             shown.add_row(escape(cell), f"{len(self._done[cell])}/{self._seeds}", mean, now)
-        self._live.update(Group(shown, Text(f"{self._counted()} runs, {self._left()}", style="dim")), refresh=True)
+        self._live.update(Group(shown, Text(f"{self._counted()} runs, {self._clock()}", style="dim")), refresh=True)

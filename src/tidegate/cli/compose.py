@@ -1,4 +1,4 @@
-"""``tidegate compose``: a trained model plays."""
+"""``tidegate compose``: music from a trained model."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from tidegate.cli.console import console, shown_as
 
 @dataclass(frozen=True)
 class Compose:
-    """Compose with a model of music, as a MIDI file.
+    """Compose music into a MIDI file.
 
-    A model says only which keys sound at a step: a key that sounds at steps in a row is one held note.
+    The model predicts which keys sound at each step; a key that sounds at several steps in a row becomes one held note.
     """
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The folder that tidegate train music wrote."""
+    """Folder that tidegate train music wrote."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")] = Path("tune.mid")
-    """The MIDI file."""
+    """MIDI file to write."""
     steps: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 128
-    """Steps to be drawn."""
+    """Number of steps to compose."""
     seed: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 0
-    """Of the draw."""
+    """Seed for sampling; the same seed gives the same piece."""
     temperature: Annotated[float, tyro.conf.arg(metavar="NUMBER")] = 1.0
-    """Below 1 the likely becomes likelier; at 0 nothing is drawn."""
+    """Below 1 favours probable keys; 0 always takes the most probable."""
     prompt: Annotated[str | None, shown_as("FILE")] = None
-    """How the piece begins: a MIDI file or piano rolls, of which the first piece is taken;
-    else the first chord of a training piece."""
+    """File whose first piece begins the composition: MIDI or piano rolls. Unless given, the first chord of a
+    randomly chosen training piece."""
     prompt_steps: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 16
-    """Of the prompt, so many first steps at most."""
+    """Largest number of steps to take from the prompt."""
     tempo: Annotated[float, tyro.conf.arg(metavar="NUMBER")] = 120.0
-    """Quarter notes in a minute."""
+    """Tempo in quarter notes per minute."""
     steps_per_quarter: Annotated[int | None, shown_as("NUMBER")] = None
-    """Steps in a quarter note; as in the training pieces unless given."""
+    """Steps per quarter note; as in the training pieces unless given."""
     picture: Annotated[Path | None, shown_as("FILE")] = None
-    """Draw the piano roll too, as .svg, .png or .pdf."""
+    """Also draw the piano roll into this .svg, .png or .pdf file."""
 
     def run(self) -> None:
-        """Compose, write, say where to."""
+        """Compose, write the file, and print its name."""
         check_picture("picture", self.picture)
         from tidegate.data import address_of  # slow to load: not for --help
         from tidegate.tasks.music.estimator import Composer
@@ -54,14 +54,14 @@ class Compose:
             self.steps, prompt, prompt_steps=self.prompt_steps, temperature=self.temperature, seed=self.seed
         )
         composer.write_midi(self.out, roll, tempo=self.tempo, steps_per_quarter=self.steps_per_quarter)
-        given = len(roll) - self.steps
+        opening = len(roll) - self.steps
         screen = console()
         screen.print(
-            f"{self.out}: {given} steps to begin with and {self.steps} composed ones, "
+            f"{self.out}: {opening} opening steps and {self.steps} composed ones, "
             f"{roll.sum(1).mean():.1f} keys at once on average",
             markup=False,
             soft_wrap=True,
         )
         if self.picture is not None:
-            draw_piano_roll(roll, self.picture, f"{self.model.name}, seed {self.seed}", given)
+            draw_piano_roll(roll, self.picture, f"{self.model.name}, seed {self.seed}", opening)
             screen.print(f"picture: {self.picture}", markup=False, soft_wrap=True)

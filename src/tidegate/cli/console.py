@@ -1,4 +1,4 @@
-"""Where the commands print."""
+"""Printing of the commands."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ WIDE = 160  # columns for a pipe or a file, where a terminal's width means nothi
 
 
 def shown_as(metavar: str) -> Any:
-    """How an argument without a fixed default reads in --help: its kind, and no "default: None"."""
+    """Show an argument without a fixed default as this word in --help, and no "default: None"."""
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
 def console(*, quiet: bool = False) -> Console:
-    """Standard output; plain and wide when it is not a terminal. A quiet one prints nothing."""
-    screen = Console(highlight=False, emoji=False, quiet=quiet)  # a user's ":x:" stays what it is
+    """Standard output; plain and wide when it is not a terminal. With ``quiet`` it prints nothing."""
+    screen = Console(highlight=False, emoji=False, quiet=quiet)  # prints a user's ":x:" as it is
     return screen if screen.is_terminal else Console(highlight=False, emoji=False, width=WIDE, quiet=quiet)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
     """A table whose first column is text and whose others are numbers."""
-    made = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left", title_style="bold")
+    listing = Table(
+        title=title, box=None, pad_edge=False, header_style="bold", title_justify="left", title_style="bold"
+    )
     for k, column in enumerate(columns):
-        made.add_column(column, justify="left" if k == 0 else "right", no_wrap=True)
-    return made
+        listing.add_column(column, justify="left" if k == 0 else "right", no_wrap=True)
+    return listing

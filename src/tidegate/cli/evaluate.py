@@ -1,4 +1,4 @@
-"""``tidegate evaluate``: what a trained model scores."""
+"""``tidegate evaluate``: the scores of a trained model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tidegate.cli.score import score_table
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a trained model, beside naive baselines.
+    """Score a trained model and compare it with naive baselines.
 
-    On new data all of them are the test; without data, the scores on the test split of its training data are shown.
+    Scores the model on all of DATA, or, without DATA, on the test split of its training data.
     """
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The folder that tidegate train wrote."""
+    """Folder that tidegate train wrote."""
     data: Annotated[str | None, tyro.conf.Positional, shown_as("[DATA]")] = None
-    """A file of the kind that the model was trained on."""
+    """File of the kind that the model was trained on."""
 
     def run(self) -> None:
         """Score and print."""

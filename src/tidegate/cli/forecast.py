@@ -1,4 +1,4 @@
-"""``tidegate forecast``: how series go on, as a table and a picture."""
+"""``tidegate forecast``: the next rows of series, as a table and a plot."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from tidegate.cli.console import console, shown_as, table
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SHOWN = 100  # rows in the shell
+SHOWN = 100  # rows printed
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Forecast how series go on, by a model that tidegate train forecast made.
+    """Forecast the next rows of one or more series.
 
-    Without DATA they go on behind the last rows of the training file.
+    Continues the training data, or DATA if given.
     """
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The folder that tidegate train wrote."""
+    """Folder that tidegate train forecast wrote."""
     data: Annotated[str | None, tyro.conf.Positional, shown_as("[DATA]")] = None
-    """A file with the columns of the training, up to the present; of columns known ahead the rows to come, too."""
+    """File with the columns of the training data, up to the present. Columns known ahead also need future rows, with
+    the target left empty."""
     horizon: Annotated[int | None, shown_as("ROWS")] = None
-    """How many rows ahead; that of the training unless given."""
+    """Number of rows to forecast; as in training unless given."""
     out: Annotated[Path | None, shown_as("FILE.csv")] = None
-    """Where the table goes, in place of the screen."""
+    """Write the table into this file instead of printing it."""
     plot: Annotated[Path | None, shown_as("FILE.svg")] = None
-    """Draw history, forecast and quantiles there, as SVG, PNG or PDF."""
+    """Plot history, forecast and quantiles into this SVG, PNG or PDF file."""
     held_out: bool = False
-    """In the picture, forecast the last rows of the data and show them beside."""
+    """Let the plot forecast the last known rows, next to their true values."""
 
     def run(self) -> None:
         """Forecast, then print or write."""

@@ -1,4 +1,4 @@
-"""``tidegate generate``: text that a trained model writes."""
+"""``tidegate generate``: write text with a trained model."""
 
 from __future__ import annotations
 
@@ -18,64 +18,64 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Generate:
-    """Write on: what may follow a prompt, symbol by symbol, as a language model has learnt it.
+    """Continue a prompt with a language model.
 
-    Without --beam each symbol is drawn at random; the same seed gives the same text.
+    Samples one symbol after another; the same seed gives the same text. With --beam, searches for the most probable
+    continuation instead.
     """
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The folder that tidegate train language wrote."""
+    """Folder that tidegate train language wrote."""
     prompt: Annotated[str, shown_as("TEXT")] = ""
-    """What stands before; - reads it from standard input."""
+    """Text to continue; - reads it from standard input."""
     length: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 400
-    """Symbols (characters or pieces) at most."""
+    """Largest number of symbols (characters or pieces) to write."""
     temperature: Annotated[float | None, shown_as("NUMBER")] = None
-    """Below 1 for likelier symbols, above 1 for rarer ones, 0 for always the likeliest; 1 unless given."""
+    """Below 1 favours probable symbols, above 1 rare ones; 0 always takes the most probable. 1 unless given."""
     top_k: Annotated[int | None, shown_as("NUMBER")] = None
-    """Choose among so many of the likeliest symbols."""
+    """Sample from this many of the most probable symbols."""
     top_p: Annotated[float | None, shown_as("NUMBER")] = None
-    """Choose among the likeliest symbols that together have this probability."""
+    """Sample from the most probable symbols that together have this probability."""
     until: Annotated[str | None, shown_as("TEXT")] = None
-    """End with this text."""
+    """Stop after this text."""
     seed: Annotated[int | None, shown_as("NUMBER")] = None
-    """Of the random choices; 0 unless given."""
+    """Seed for sampling; 0 unless given."""
     beam: Annotated[int | None, shown_as("NUMBER")] = None
-    """Do not draw, but search for the likeliest continuation, keeping so many in each step."""
+    """Width of a beam search for the most probable continuation, in place of sampling."""
     best: Annotated[int | None, shown_as("NUMBER")] = None
-    """With --beam: print so many, the best first; 1 unless given."""
+    """With --beam: number of continuations to print, best first; 1 unless given."""
     penalty: Annotated[float | None, shown_as("NUMBER")] = None
-    """With --beam: the power of the length by which log probabilities are divided; 0 favours short texts, 1 unless
-    given."""
+    """With --beam: rank continuations by log-probability / length ** this; 0 favours short ones. 1 unless given."""
 
     def run(self) -> None:
-        """Load, write."""
+        """Load the model and write."""
         self._check()
         prompt = _standard_input() if self.prompt == "-" else self.prompt
         from tidegate.tasks.language.estimator import LanguageModel  # slow to load: not for --help
 
         model = LanguageModel.from_pretrained(self.model)
         if self.beam is None:
-            self._draw(model, prompt)
+            self._sample(model, prompt)
         else:
             self._search(model, prompt)
 
     def _check(self) -> None:
-        """What only drawing or only searching heeds is refused where it would do nothing."""
-        drawing = {
+        """Reject options that would have no effect: sampling has its own, and so has the beam search."""
+        sampling = {
             "--temperature": self.temperature,
             "--top-k": self.top_k,
             "--top-p": self.top_p,
             "--seed": self.seed,
         }
         searching = {"--best": self.best, "--penalty": self.penalty}
-        idle = searching if self.beam is None else drawing
-        for flag, value in idle.items():
+        without_effect = searching if self.beam is None else sampling
+        for flag, value in without_effect.items():
             if value is not None:
-                how = "without --beam" if self.beam is None else "with --beam"
-                raise InputError("GENERATE", f"{flag} does nothing {how}", fix="leave one of them out")
+                how, fix = ("without", "add --beam") if self.beam is None else ("with", "leave out --beam")
+                raise InputError("GENERATE", f"{flag} has no effect {how} --beam", fix=f"{fix}, or leave out {flag}")
 
-    def _draw(self, model: LanguageModel, prompt: str) -> None:
-        written = model.generate(
+    def _sample(self, model: LanguageModel, prompt: str) -> None:
+        parts = model.generate(
             prompt,
             self.length,
             temperature=1.0 if self.temperature is None else self.temperature,
@@ -85,7 +85,7 @@ class Generate:
             seed=self.seed or 0,
         )
         sys.stdout.write(prompt)
-        for text in written:
+        for text in parts:
             sys.stdout.write(text)
             sys.stdout.flush()
         sys.stdout.write("\n")
@@ -93,11 +93,12 @@ class Generate:
     def _search(self, model: LanguageModel, prompt: str) -> None:
         assert self.beam is not None
         best, penalty = 1 if self.best is None else self.best, 1.0 if self.penalty is None else self.penalty
-        found = model.search(prompt, self.length, width=self.beam, best=best, penalty=penalty, until=self.until)
-        for one in found:
-            sys.stdout.write(f"{prompt}{one.text}\n")
+        for continuation in model.search(
+            prompt, self.length, width=self.beam, best=best, penalty=penalty, until=self.until
+        ):
+            sys.stdout.write(f"{prompt}{continuation.text}\n")
             if best > 1:
-                sys.stdout.write(f"[{one.bits:.2f} bits, score {one.score:.4f}]\n\n")
+                sys.stdout.write(f"[{continuation.bits:.2f} bits, score {continuation.score:.4f}]\n\n")
 
 
 def _standard_input() -> str:

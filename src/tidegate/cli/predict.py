@@ -1,4 +1,4 @@
-"""``tidegate predict``: what a trained model says about each sequence."""
+"""``tidegate predict``: classes of sequences, or tags of words."""
 
 from __future__ import annotations
 

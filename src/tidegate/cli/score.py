@@ -1,4 +1,4 @@
-"""Scores of a model as a table."""
+"""The table of a model's scores."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tidegate.records import ScoreRecord
 
 
 def score_table(screen: Console, scores: Sequence[ScoreRecord], data: str) -> Table:
-    """A row for each score, the model's beside those of the baselines; or a column, where that is too wide."""
+    """A row for each score, with a column for the model and each baseline; transposed where that is too wide."""
     rivals = list(dict.fromkeys(name for score in scores for name in score.baselines))
     wide = table("score", "model", *map(escape, rivals), "better", title=_title(data))
     for score in scores:
         unit = f" ({score.unit})" if score.unit and score.unit != score.name else ""
-        wide.add_row(escape(score.name + unit), _bold(score), *(_of(score, name) for name in rivals), score.better)
+        wide.add_row(escape(score.name + unit), _bold(score), *(_rival(score, name) for name in rivals), score.better)
     if Measurement.get(screen, screen.options, wide).maximum < screen.width:
         return wide
     tall = table("", *(escape(score.name) for score in scores), title=_title(data))
     tall.add_row("model", *map(_bold, scores))
     for name in rivals:
-        tall.add_row(escape(name), *(_of(score, name) for score in scores))
+        tall.add_row(escape(name), *(_rival(score, name) for score in scores))
     tall.add_row("better", *(score.better for score in scores), style="dim")
     return tall
 
@@ -38,5 +38,5 @@ def _bold(score: ScoreRecord) -> str:
     return f"[bold]{score.value:.4g}[/]"
 
 
-def _of(score: ScoreRecord, name: str) -> str:
+def _rival(score: ScoreRecord, name: str) -> str:
     return f"{score.baselines[name]:.4g}" if name in score.baselines else ""

@@ -1,4 +1,4 @@
-"""``tidegate trace``: a worked example, every gate and state of every step."""
+"""``tidegate trace``: a worked example with every gate and state of every step."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
 from tidegate.errors import InputError
 
-MOST_UNITS = 1000  # more than anybody reads, and still quickly printed
-MOST_DIGITS = 17  # all that a float64 has
+MOST_UNITS = 1000  # more than anybody reads, yet quick to print
+MOST_DIGITS = 17  # enough to tell any two float64 numbers apart
 LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Run a cell by hand: print its weights, then every gate and every state of every step, in float64."""
+    """Work through an example by hand: print a cell's weights, then every gate and state at every step, in float64."""
 
     cell: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CELL")]
-    """A cell such as LSTM, gru/before or my.py:MyCell."""
+    """Cell such as LSTM, gru/before or my.py:MyCell."""
     inputs: Annotated[str, tyro.conf.arg(metavar="STEPS")] = "1,0.5,-1,2"
-    """The steps, separated by commas; several features of one step by blanks: "1 0,0.5 2"."""
+    """Inputs, one step after another, separated by commas. Separate several features of a step by spaces:
+    "1 0,0.5 2"."""
     hidden: Annotated[int, tyro.conf.arg(metavar="UNITS")] = 1
     """Hidden units, at most 1000."""
     seed: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 0
-    """Draws the weights from U(-1/sqrt(H), 1/sqrt(H)), as the layers do."""
+    """Seed for the weights, which come from U(-1/sqrt(H), 1/sqrt(H)) as in the layers."""
     weights: Annotated[Path | None, shown_as("FILE")] = None
-    """A JSON file of weights instead, as --save writes it."""
+    """JSON file to read the weights from, as --save writes it."""
     save: Annotated[Path | None, shown_as("FILE")] = None
-    """Write the weights there, to edit and read back."""
+    """Write the weights into this JSON file, to edit and read back."""
     digits: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 6
-    """Decimals, at most 17."""
+    """Decimal places, at most 17."""
 
     def run(self) -> None:
-        """Print."""
+        """Print the weights and the steps."""
         check_number("hidden", self.hidden, high=MOST_UNITS)
         check_number("seed", self.seed, low=0, high=LARGEST_SEED)
         check_number("digits", self.digits, low=0, high=MOST_DIGITS)
-        given = _parse(self.inputs)
+        steps = _parse(self.inputs)
         import torch  # slow to load: not for --help
 
         from tidegate.nn import Recurrent
 
-        x = torch.tensor(given, dtype=torch.float64)
+        x = torch.tensor(steps, dtype=torch.float64)
         torch.manual_seed(self.seed)
         layer = Recurrent(load(self.cell), x.shape[1], self.hidden, dtype=torch.float64)
         if self.weights:
@@ -105,7 +106,7 @@ def _parse(text: str) -> list[list[float]]:
     if len({len(step) for step in steps}) != 1 or not steps[0]:
         counts = ", ".join(str(len(step)) for step in steps)
         raise InputError(
-            "INPUTS", f"--inputs {text!r} has steps of {counts} features", fix="give each step equally many"
+            "INPUTS", f"--inputs {text!r} has steps of {counts} features", fix="give every step the same number"
         )
     return steps
 
@@ -121,20 +122,20 @@ def _save(layer: Any, path: Path) -> None:
 
 
 def _fill(layer: Any, path: Path) -> None:
-    """Put the weights of a JSON file into a layer."""
+    """Load the weights of a JSON file into a layer."""
     import torch
 
     wanted = {name: list(value.shape) for name, value in layer.state_dict().items()}
     fix = "write a file to start from with --save"
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        found = {name: torch.tensor(value, dtype=torch.float64) for name, value in given.items()}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        weights = {name: torch.tensor(value, dtype=torch.float64) for name, value in content.items()}
     except FileNotFoundError as error:
         raise InputError("WEIGHTS", f"there is no file {path}", fix=fix) from error
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
-        said = " ".join(str(error).split())
-        raise InputError("WEIGHTS", f"{path} is not a JSON object of weights: {said}", fix=fix) from error
-    shapes = {name: list(value.shape) for name, value in found.items()}
+        reason = " ".join(str(error).split())
+        raise InputError("WEIGHTS", f"{path} is not a JSON object of weights: {reason}", fix=fix) from error
+    shapes = {name: list(value.shape) for name, value in weights.items()}
     if shapes != wanted:
-        raise InputError("WEIGHTS", f"{path} has {shapes}, this cell needs {wanted}", fix=fix)
-    layer.load_state_dict(found)
+        raise InputError("WEIGHTS", f"{path} has the shapes {shapes}, this cell needs {wanted}", fix=fix)
+    layer.load_state_dict(weights)

@@ -1,4 +1,4 @@
-"""``tidegate train TASK DATA``: from a file to a model that does its job."""
+"""``tidegate train TASK DATA``: from a file to a trained model."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_t
 import tyro
 
 from tidegate.cli.cell import load as load_cell
+from tidegate.cli.check import check_folder, folder_name, read_config
 from tidegate.cli.console import console, shown_as
-from tidegate.cli.folder import check_folder, folder_name
 from tidegate.cli.score import score_table
-from tidegate.cli.words import in_shell, read_config
+from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.tasks import ESTIMATORS, row_of
 from tidegate.train.setting import Column, Training, check, descriptions, marks, names, task_of
@@ -27,27 +27,27 @@ WORDS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
 
 @dataclass(frozen=True)
 class Order(Generic[S]):
-    """What to train, on what, and where the model goes."""
+    """The settings to train with, the data, and where the model goes."""
 
-    setting: S
+    setting: Annotated[S, tyro.conf.arg(name="model and training")]
     data: Annotated[str | None, tyro.conf.Positional, shown_as("DATA")] = None
     """A file or folder, or the name of a bundled set."""
     valid: Annotated[Path | None, shown_as("FILE")] = None
-    """File for validation; a part of DATA unless given."""
+    """File for validation; part of DATA unless given."""
     test: Annotated[Path | None, shown_as("FILE")] = None
-    """File for the test; a part of DATA unless given."""
+    """File for the test; part of DATA unless given."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
-    """Folder of the model; tidegate-models/NAME-TASK unless given."""
+    """Folder for the model; tidegate-models/NAME-TASK unless given."""
     config: Annotated[Path | None, shown_as("FILE")] = None
     """Settings as TOML; options on the command line override them."""
     tensorboard: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
-    """Write TensorBoard's files into the folder, too."""
+    """Also write TensorBoard logs into the folder."""
     print_config: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
     """Print the settings as TOML instead of training."""
 
 
 def _shown(kind: type[Training]) -> type[Training]:
-    """The settings as options: the task's own first, each with its explanation and a word for its value."""
+    """The settings as options, the task's own first, each with its explanation and a word for its value."""
     hints = get_type_hints(kind)
     words = {"cell": "CELL", **dict.fromkeys(marks(kind, Column), "COLUMN")}
     shown = {
@@ -59,7 +59,7 @@ def _shown(kind: type[Training]) -> type[Training]:
     members = {
         "__dataclass_fields__": {name: kind.__dataclass_fields__[name] for name in names(kind)},
         "__annotations__": {name: shown[name] for name in names(kind)},
-        "__doc__": kind.__doc__,
+        "__doc__": "Each is also a line of the TOML file for --config.",
     }
     return type(kind.__name__, (kind,), members)
 
@@ -89,14 +89,14 @@ class Train:
     """Train a model: tidegate train TASK DATA. tidegate train TASK --help lists the settings of a task.
 
     Writes config.toml, model.json, model.safetensors and log.csv into a folder, which evaluate and the other commands
-    take. If it is interrupted, the same command resumes exactly where it stopped. Under torchrun, processes share
-    every batch: torchrun --nproc-per-node 2 -m tidegate train TASK DATA.
+    read. After an interruption, the same command resumes exactly where it stopped. To share every batch among several
+    processes, run torchrun --nproc-per-node 2 -m tidegate train TASK DATA.
     """
 
     order: TrainOrder = field()
 
     def run(self) -> None:
-        """Train, save, print the scores last."""
+        """Train, save, and print the scores last."""
         if "RANK" not in os.environ:
             return self._run()
         from tidegate.train.world import launched  # slow to load: not for --help
@@ -120,7 +120,7 @@ class Train:
         estimator = ESTIMATORS[task_of(setting)].estimator(
             **{**values, "cell": cell if ":" in setting.cell else setting.cell}
         )
-        screen, there = console(quiet=not World().first), holds_model(out)
+        screen, trained = console(quiet=not World().first), holds_model(out)
         with TrainingProgress(screen, setting) as progress:
             estimator.fit(
                 order.data,
@@ -131,17 +131,23 @@ class Train:
                 tensorboard=order.tensorboard,
             )
         screen.print(score_table(screen, estimator.scores_, estimator.data_.name))
-        what = "this model is already trained" if there else "model"
+        what = "this model was already trained" if trained else "model"
         screen.print(f"\n{what}: {out}", markup=False, soft_wrap=True)
 
 
 def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Train | None:
-    """The command, if it begins with ``train TASK``; None for any other, and for the list of tasks.
+    """Parse ``train TASK ...``; options on the command line override the file that ``--config`` names.
 
-    Options on the command line override the file that ``--config`` names.
+    Args:
+        arguments: the words after ``tidegate``.
+        config: options of tyro.
+        speaks: whether this process prints help and errors.
+
+    Returns:
+        The command; None for any other verb, and for ``train --help``.
 
     Raises:
-        InputError: no task, one that does not exist, or a configuration that cannot be used.
+        InputError: the task is missing or unknown, or the configuration is invalid.
     """
     if arguments[:1] != ["train"] or (arguments[1:2] and arguments[1] in HELP):
         return None
@@ -174,7 +180,7 @@ def _task(arguments: list[str]) -> str:
 
 
 def _out(order: Order[Any]) -> Path:
-    """The folder of the model, once it is clear that a model can go there."""
+    """The folder for the model, after checking that it can be written."""
     task = task_of(order.setting)
     if order.data is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a training shows while it runs."""
+"""The display of a running training."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from tidegate.tasks import TABLE
 from tidegate.train.setting import Training, names, task_of
 from tidegate.train.watch import Watch
 
-SPOKEN_SECONDS = 10.0  # between lines where there is no terminal
-DRAWN_SECONDS = 0.1  # between two states of the bar
+LINE_SECONDS = 10.0  # between lines where there is no terminal
+BAR_SECONDS = 0.1  # between updates of the bar
 
 
 class TrainingProgress:
-    """A bar for the present epoch and a line for each finished one; lines alone where there is no terminal."""
+    """A bar for the current epoch and a line for each finished one; without a terminal, lines only."""
 
     def __init__(self, screen: Console, setting: Training) -> None:
         self._screen, self._setting, self._items_name = screen, setting, TABLE[task_of(setting)].task.items
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
         self._bar = Progress(
             *columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal
         )
-        self._task = self._bar.add_task("", said="")
-        self._spoken = self._drawn = time.monotonic()
-        self._epoch, self._begin, self._items, self._steps = 0, 0.0, 0, 0  # of the present epoch, in this session
-        self._seconds: list[float] = []  # of the epochs of this session
+        self._bar_id = self._bar.add_task("", text="")
+        self._printed = self._drawn = time.monotonic()
+        self._epoch, self._begin, self._items, self._steps = 0, 0.0, 0, 0  # the current epoch, since it was resumed
+        self._seconds: list[float] = []  # of each epoch finished in this session
         self.watch = Watch(self._data, self._step, self._finish)
 
     def __enter__(self) -> Self:
@@ -45,8 +45,8 @@ class TrainingProgress:
         self._bar.stop()
 
     def _data(self, data: DataRecord) -> None:
-        self._say(f"{task_of(self._setting)}: {data.name}, {data.description}")
-        self._say(f"split {data.split}")
+        self._print(f"{task_of(self._setting)}: {data.name}, {data.description}")
+        self._print(f"split {data.split}")
         for warning in data.warnings:
             text = in_shell(warning, names(type(self._setting)))
             self._bar.console.print(f"note: {text}", style="yellow", markup=False, soft_wrap=True)
@@ -57,52 +57,53 @@ class TrainingProgress:
             return self._begin_epoch(record, now)
         self._items, self._steps = self._items + record.items, self._steps + 1
         if self._screen.is_terminal:
-            if now - self._drawn > DRAWN_SECONDS:
+            if now - self._drawn > BAR_SECONDS:
                 self._draw(record, now)
-        elif now - self._spoken > SPOKEN_SECONDS:
-            self._say(f"epoch {record.epoch}: {self._said(record, now)}")
+        elif now - self._printed > LINE_SECONDS:
+            self._print(f"epoch {record.epoch}: {self._status(record, now)}")
         return None
 
     def _begin_epoch(self, record: StepRecord, now: float) -> None:
-        """Count from behind the first step, which may compile."""
+        """Start timing after the first step, which may include compilation."""
         if not self._epoch and (record.epoch, record.step) != (1, 1):
-            self._say(f"goes on from epoch {record.epoch}, step {record.step}")
+            self._print(f"resuming at epoch {record.epoch}, step {record.step}")
         self._epoch, self._begin, self._items, self._steps = record.epoch, now, 0, 0
-        self._spoken = now
+        self._printed = now
 
     def _draw(self, record: StepRecord, now: float) -> None:
         self._drawn = now
         self._bar.update(
-            self._task,
+            self._bar_id,
             description=f"epoch {record.epoch}",
             completed=record.step,
             total=record.steps,
-            said=self._said(record, now),
+            text=self._status(record, now),
             refresh=True,
         )
 
-    def _said(self, record: StepRecord, now: float) -> str:
+    def _status(self, record: StepRecord, now: float) -> str:
         elapsed = now - self._begin
-        left = max(0, record.steps - record.step) * elapsed / self._steps
+        remaining = max(0, record.steps - record.step) * elapsed / self._steps
         rate = f"{self._items / elapsed:,.0f} {self._items_name}/s"
-        return f"step {record.step}/{record.steps}, loss {record.loss:.4g}, {rate}, {clock(left)} left in this epoch"
+        done = f"step {record.step}/{record.steps}, loss {record.loss:.4g}, {rate}"
+        return f"{done}, {clock(remaining)} left in this epoch"
 
     def _finish(self, record: EpochRecord) -> None:
         self._seconds.append(record.seconds)
         most = (self._setting.epochs - record.epoch) * median(self._seconds)
-        self._say(
+        self._print(
             f"epoch {record.epoch}: train {record.train:.4g}, valid {record.valid:.4g}, "
             f"gradient {record.gradient_norm:.3g}, rate {record.learning_rate:.2g}, {clock(record.seconds)}; "
             f"at most {clock(most)} left"
         )
 
-    def _say(self, text: str) -> None:
-        self._spoken = time.monotonic()
+    def _print(self, text: str) -> None:
+        self._printed = time.monotonic()
         self._bar.console.print(text, markup=False, soft_wrap=True)
 
 
 def clock(seconds: float) -> str:
-    """A time as people say it.
+    """A time in seconds as readable text.
 
     Examples:
         >>> clock(0.25), clock(99), clock(3600), clock(36000)

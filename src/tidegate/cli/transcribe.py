@@ -1,9 +1,10 @@
-"""``tidegate transcribe``: what is said in recordings."""
+"""``tidegate transcribe``: turn recordings into text."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,55 +23,61 @@ HEADER = ("recording", "rank", "text", "log_probability")
 
 @dataclass(frozen=True)
 class Transcribe:
-    """Write down what is said in recordings, a line each."""
+    """Transcribe recordings, one line each."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The folder that tidegate train speech wrote."""
-    recordings: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RECORDING")]
-    """Sound files, folders of such, or fsdd for the twelve bundled recordings."""
+    """Folder that tidegate train speech wrote."""
+    recordings: Annotated[tuple[str, ...], tyro.conf.Positional, shown_as("RECORDING ...")]
+    """Sound files, folders of sound files, or fsdd for the twelve bundled recordings."""
     beam: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 1
-    """Prefixes that a beam search keeps; 1 takes the best path."""
+    """Width of the prefix beam search; 1 takes the best path instead."""
     best: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 1
-    """Hypotheses to show of each recording; no more than --beam."""
+    """Number of hypotheses to show for each recording; at most --beam."""
     timings: bool = False
-    """Show when each symbol is said, in seconds."""
+    """Show when each symbol is spoken, in seconds."""
     resample: bool = False
-    """Resample recordings of another rate than those of the training."""
+    """Resample recordings whose sample rate differs from the model's."""
     out: Annotated[Path | None, shown_as("FILE")] = None
-    """Write a CSV file, too."""
+    """Also write the transcripts into this CSV file."""
 
     def run(self) -> None:
-        """Transcribe and print; a CSV file is written once all is read."""
+        """Transcribe and print; write the CSV file at the end."""
         check_number("beam", self.beam)
-        check_number("best", self.best, high=self.beam)
+        check_number("best", self.best)
         if not self.recordings:
-            raise InputError("TRANSCRIBE_NOTHING", "no recording was named", fix="tidegate transcribe MODEL a.wav")
+            raise InputError("TRANSCRIBE_NOTHING", "no recording is named", fix="write tidegate transcribe MODEL a.wav")
         from tidegate.storage import replace_file
         from tidegate.tasks.speech.estimator import Transcriber  # slow to load: not for --help
 
         model, screen = Transcriber.from_pretrained(self.model), console()
-        found = []
-        for one in model.transcribe(self.recordings, beam=self.beam, best=self.best, resample=self.resample):
-            found.append(one)
-            for line in self._lines(one):
+        transcripts = []
+        for transcript in model.transcribe(self.recordings, beam=self.beam, best=self.best, resample=self.resample):
+            transcripts.append(transcript)
+            for line in self._lines(transcript):
                 screen.print(line, markup=False, soft_wrap=True)
         if self.out is not None:
-            replace_file(self.out, _table(found))
+            replace_file(self.out, _csv(transcripts))
 
-    def _lines(self, one: Transcript) -> list[str]:
-        timings = "".join(f"  {part.symbol} {part.start:.2f}-{part.end:.2f}" for part in one.spoken)
-        first = f"{one.name}: {one.text}" + (f"  [{timings.strip()}]" if self.timings and one.spoken else "")
+    def _lines(self, transcript: Transcript) -> list[str]:
+        timings = "  ".join(f"{part.symbol} {part.start:.2f}-{part.end:.2f}" for part in transcript.spoken)
+        first = f"{transcript.name}: {transcript.text}"
+        if self.timings and transcript.spoken:
+            first += f"  [{timings.strip()}]"
         if self.best == 1:
             return [first]
-        ranks = [(one.text, one.log_probability), *one.others]
-        return [first, *(f"  {number}. {text}  {chance:.3f}" for number, (text, chance) in enumerate(ranks, 1))]
+        return [first, *(f"  {rank}. {text}  {chance:.3f}" for rank, (text, chance) in _ranked(transcript))]
 
 
-def _table(found: list[Transcript]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+def _ranked(transcript: Transcript) -> Iterator[tuple[int, tuple[str, float]]]:
+    """The hypotheses with their log-probabilities, numbered from 1."""
+    return enumerate([(transcript.text, transcript.log_probability), *transcript.others], 1)
+
+
+def _csv(transcripts: list[Transcript]) -> str:
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
     writer.writerow(HEADER)
-    for one in found:
-        for rank, (said, chance) in enumerate([(one.text, one.log_probability), *one.others], 1):
-            writer.writerow([one.name, rank, said, f"{chance:.6g}"])
-    return text.getvalue()
+    for transcript in transcripts:
+        for rank, (text, chance) in _ranked(transcript):
+            writer.writerow([transcript.name, rank, text, f"{chance:.6g}"])
+    return content.getvalue()

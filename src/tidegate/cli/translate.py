@@ -1,4 +1,4 @@
-"""``tidegate translate``: sentences into another language, words into phonemes."""
+"""``tidegate translate``: translate sentences, or spell out the pronunciation of words."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from tidegate.errors import InputError
 
 @dataclass(frozen=True)
 class Translate:
-    """Translate with a trained model: one line for each text.
+    """Translate texts with a trained model, one line each.
 
     Texts are arguments, lines of --file, or lines of standard input.
     """
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The folder that tidegate train translation wrote."""
+    """Folder that tidegate train translation wrote."""
     texts: Annotated[tuple[str, ...], tyro.conf.Positional, shown_as("[TEXT ...]")] = ()
-    """What to translate."""
+    """Texts to translate."""
     file: Annotated[Path | None, shown_as("FILE")] = None
-    """A text file in UTF-8, a text a line."""
+    """UTF-8 file with one text a line."""
     beam: Annotated[int | None, shown_as("NUMBER")] = None
-    """Translations that are followed side by side; as the model was trained unless given, 1 is greedy."""
+    """Width of the beam search; 1 is greedy. The model's own setting unless given."""
 
     def run(self) -> None:
         """Translate and print."""
         from tidegate.tasks.translation.estimator import Translator  # slow to load: not for --help
 
         if self.texts and self.file:
-            raise InputError("TEXTS", "both texts and --file were given", fix="give one of them")
+            raise InputError("TEXTS", "both texts and --file are given", fix="leave out one of them")
         model = Translator.from_pretrained(self.model)
         screen = console()
         for line in model.translate(self.texts or self._lines(), beam=self.beam):

@@ -1,19 +1,23 @@
-"""The shell's words for what the library says in Python's."""
+"""Messages of the library, reworded for the command line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
-from tidegate.errors import InputError
-
-# "horizon=24", "strategy='recursive'", "known=" or "streaming=True", with nothing of a word before it
+# "horizon=24", "strategy='recursive'", "known=" or "streaming=True", not inside a longer word
 SETTING = re.compile(r"""(?<![\w.\-'"/])(?P<name>[a-z][a-z0-9_]*)=(?P<value>'[^']*'|"[^"]*"|[\w.+\-]*\w)?""")
 
 
 def in_shell(text: str, names: Iterable[str]) -> str:
-    """The text with these arguments of Python's written as options of the shell.
+    """Rewrite Python arguments in a message as command-line options.
+
+    Args:
+        text: a message such as "set horizon=24".
+        names: the arguments that are options, too.
+
+    Returns:
+        The message with "--horizon 24".
 
     Examples:
         >>> in_shell("train it with horizon=24, or with strategy='recursive'", ["horizon", "strategy"])
@@ -33,15 +37,3 @@ def in_shell(text: str, names: Iterable[str]) -> str:
         return f"--{flag}" if value is None else f"--{flag} {value.strip(chr(39) + chr(34))}"
 
     return SETTING.sub(option, text)
-
-
-def read_config(path: Path) -> str:
-    """The text of the file that ``--config`` names.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("CONFIG", f"--config {path} cannot be read: {error}", fix="check the file") from error

@@ -1,4 +1,4 @@
-"""The protocol that answers "which cell": equal budgets, paired seeds, honest statistics."""
+"""Comparison of recurrent cells: equal parameter budgets, paired seeds, corrected significance tests."""
 
 from tidegate.errors import explain_missing
 

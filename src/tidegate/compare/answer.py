@@ -1,4 +1,4 @@
-"""From numbers to an answer, which may be that there is none."""
+"""The answer of a comparison in words, which may be that there is no reliable difference."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ from tidegate.records import AnswerRecord, BaselineRecord, CellRecord, PairRecor
 def answer(
     cells: Sequence[CellRecord], pairs: Sequence[PairRecord], baselines: Sequence[BaselineRecord], where: str
 ) -> AnswerRecord:
-    """Name a winner if the experiment found one; else say so and name the cheapest of the equals.
+    """Name the winner if there is one; otherwise recommend the cheapest of the cells that cannot be told apart.
 
-    A winner is a cell that is reliably better than every other one: paired t test, Holm's
-    correction over all pairs, level 0.05, at least five seeds. A cell of which a run diverged neither
-    wins nor is recommended; where its other runs are the best of all, nobody wins.
+    A winner is reliably better than every other cell: paired t test, Holm's correction over all pairs, level 0.05, at
+    least five seeds. A cell with a diverged run neither wins nor is recommended; if its other runs are the best of
+    all, nobody wins.
+
+    Args:
+        cells: the results of each cell.
+        pairs: the comparison of each pair.
+        baselines: scores without a network, marked by ``with_rivals``.
+        where: the name of the data.
+
+    Returns:
+        The headline, alerts about baselines, the reasons, the winner and the recommended cell, if there are any.
     """
     steady = _steady(cells)
     if not steady:
-        advice = "Every cell diverged in some run: no answer. Lower the learning rate."
+        advice = "No answer: every cell diverged in at least one run. Lower the learning rate."
         return AnswerRecord(advice, (), tuple(_about_runs(cells)), None, None)
     best = steady[0]
     worse = [cell for cell in steady[1:] if _reliable(best, cell, pairs)]
@@ -40,7 +49,7 @@ def answer(
 
 
 def with_rivals(cells: Sequence[CellRecord], baselines: Sequence[BaselineRecord]) -> tuple[BaselineRecord, ...]:
-    """Mark the baselines that lie inside the interval of the best steady cell, or below it."""
+    """Mark the baselines that score as well as the best steady cell: inside its interval, or below it."""
     steady = _steady(cells)
     if not steady:
         return tuple(baselines)
@@ -60,16 +69,16 @@ def _verdict(
     cheapest = min(equals, key=lambda cell: (cell.flops_per_step, cell.parameters))
     unsettled = any(cell.diverged and _mean(cell) < _mean(best) for cell in cells)
     if len(cells) == 1:
-        return f"{best.name} alone on {where}: nothing to compare it with.", None, best.name
+        return f"{best.name} is the only cell on {where}: there is nothing to compare it with.", None, best.name
     if seeds < ENOUGH_SEEDS:
-        runs = f"{seeds} run{'s' if seeds != 1 else ''} per cell, at least {ENOUGH_SEEDS} are needed"
+        runs = f"{seeds} run{'s' if seeds != 1 else ''} per cell, but at least {ENOUGH_SEEDS} are needed"
         return f"No evidence on {where}: {runs}; {best.name} looks best so far.", None, None
     if len(steady) == 1:
-        return f"Take {best.name}: the only cell on {where} of which no run diverged.", None, best.name
+        return f"Take {best.name}: the only cell on {where} without a diverged run.", None, best.name
     if len(equals) == 1 and not unsettled:
         return f"Take {best.name}: reliably better on {where} than {_listed(worse)}.", best.name, best.name
     if len(equals) == 1:
-        return f"Take {best.name}: of the cells that trained on {where} every time, the best.", None, best.name
+        return f"Take {best.name}: the best of the cells without a diverged run on {where}.", None, best.name
     headline = f"No reliable difference on {where} between {_listed(equals)}: take {cheapest.name}, the cheapest."
     if worse:
         headline += f" {_listed(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
@@ -77,7 +86,7 @@ def _verdict(
 
 
 def _steady(cells: Sequence[CellRecord]) -> list[CellRecord]:
-    """The cells of which no run diverged, best first: only these can be taken, or measured against a baseline."""
+    """The cells without a diverged run, best first: only these are recommended or measured against a baseline."""
     return sorted((cell for cell in cells if not cell.diverged), key=_mean)
 
 
@@ -118,8 +127,8 @@ def _about_resolution(equals: Sequence[CellRecord], pairs: Sequence[PairRecord])
     finest = max(pair.detectable for pair in among)
     return [
         (
-            f"Differences below {finest:.2g} among {_listed(equals)} would have gone unseen "
-            f"in more than a fifth of such experiments ({among[0].seeds} seeds)."
+            f"With {among[0].seeds} seeds, more than a fifth of such experiments would miss a difference "
+            f"below {finest:.2g} among {_listed(equals)}."
         )
     ]
 

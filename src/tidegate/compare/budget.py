@@ -1,4 +1,4 @@
-"""Equal budgets: the hidden size at which a cell has as many parameters as all the others."""
+"""Equal budgets: the hidden size that gives every model about the same number of parameters."""
 
 from __future__ import annotations
 
@@ -16,22 +16,30 @@ LARGEST = 1 << 16
 
 
 def default_budget(task: AnyTask) -> int:
-    """The parameters of the model that ``tidegate train`` makes of these settings with an LSTM."""
+    """The number of parameters of the task's model with an LSTM of the recipe's hidden size."""
     return count_parameters(task, LSTM.graph, task.setting.hidden_size)
 
 
 def count_parameters(task: AnyTask, graph: Graph, hidden_size: int) -> int:
-    """Trainable parameters of the whole model, encoder and head included; nothing is allocated."""
+    """Count the trainable parameters of the whole model, encoder and head included, without allocating them."""
     with torch.device("meta"):
         model = task.model(make_layer(graph, replace(task.setting, hidden_size=hidden_size)))
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def solve_hidden_size(task: AnyTask, graph: Graph, budget: int) -> tuple[int, int]:
-    """The hidden size whose model comes nearest to the budget, and the number of its parameters.
+    """Find the hidden size whose model comes closest to the budget, by bisection.
+
+    Args:
+        task: makes the model.
+        graph: the cell.
+        budget: parameters of the whole model.
+
+    Returns:
+        The hidden size, and the parameters of its model.
 
     Raises:
-        InputError: even one unit has too many parameters, or 65,536 units have too few, by half of the budget.
+        InputError: no hidden size from 1 to 65,536 comes within half of the budget.
     """
     low, high = 1, 2
     while count_parameters(task, graph, high) < budget and high < LARGEST:
@@ -44,7 +52,7 @@ def solve_hidden_size(task: AnyTask, graph: Graph, budget: int) -> tuple[int, in
     if not 0.5 * budget <= sizes[best] <= 1.5 * budget:
         raise InputError(
             "BUDGET",
-            f"{graph.name} comes no nearer to the budget of {budget:,} parameters than {sizes[best]:,}, with {best:,} "
+            f"{graph.name} cannot have about {budget:,} parameters: the closest are {sizes[best]:,}, with {best:,} "
             f"unit{'s' if best > 1 else ''}",
             fix=f"set a budget of at {'least' if sizes[best] > budget else 'most'} {sizes[best]:,}",
         )

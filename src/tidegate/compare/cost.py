@@ -1,4 +1,4 @@
-"""What one step of each cell costs: operations, counted; microseconds, measured side by side."""
+"""The cost of one step of each cell: operations, counted, and microseconds, measured in turns."""
 
 from __future__ import annotations
 
@@ -18,18 +18,24 @@ WARM_UP = 30
 
 
 def flops_per_step(model: Any) -> int:
-    """Operations of the model's first layer in all its directions, and of the linear map before it, if there is one."""
+    """Operations of all recurrent layers in all directions, and of the linear map in front of them, if there is one."""
     maps = [module for module in model.encoder.modules() if isinstance(module, torch.nn.Linear)]
-    in_front = sum(one.out_features * (2 * one.in_features + 1) for one in maps)
+    projection = sum(linear.out_features * (2 * linear.in_features + 1) for linear in maps)
     directions: int = 1 + model.layer.bidirectional
     layers = sum(flops(model.layer.graph, cell.widths) for cell in model.layer.cells)
-    return in_front + directions * layers
+    return projection + directions * layers
 
 
 def step_latency_us(layers: Mapping[str, Recurrent]) -> dict[str, tuple[float, float]]:
-    """Median and 99th percentile of one step at batch 1 on one thread, in microseconds.
+    """Time one step at batch size 1 on one thread.
 
-    The layers take turns, so that a machine that slows down slows all of them.
+    The layers take turns, so that a slower machine slows all of them alike.
+
+    Args:
+        layers: the layers by name.
+
+    Returns:
+        The median and the 99th percentile of each, in microseconds.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -53,7 +59,7 @@ def step_latency_us(layers: Mapping[str, Recurrent]) -> dict[str, tuple[float, f
 
 
 def _stepper(layer: Recurrent) -> Callable[[torch.Tensor], object]:
-    """One step of a session, or of the layer itself where there is no engine, or where it runs in two directions."""
+    """One step of a session, or of the layer itself if it is bidirectional or the engine cannot run it."""
     if layer.bidirectional:
         return layer
     try:

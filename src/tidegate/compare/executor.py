@@ -1,7 +1,7 @@
-"""Runs trials in worker processes and keeps every finished one on disk.
+"""Runs trials in worker processes and stores every finished one.
 
-The folder is the memory of an experiment: a trial whose record lies there is not run again, one
-whose checkpoint lies there goes on from it.
+The folder makes an experiment resumable: a trial with a record there is not run again, and one with a checkpoint
+there resumes from it.
 """
 
 from __future__ import annotations
@@ -32,28 +32,53 @@ POLL_SECONDS = 0.2
 
 
 class Progress:
-    """What a caller may watch; every method does nothing unless overridden."""
+    """Callbacks of a comparison; override those that you need."""
 
     def begin(self, done: Sequence[RunRecord], waiting: Sequence[TrialSpec]) -> None:
-        """The experiment starts: these trials are known already, those will run."""
+        """The experiment starts.
+
+        Args:
+            done: records of trials that earlier sessions finished.
+            waiting: trials to run now.
+        """
 
     def epoch(self, cell: str, seed: int, setting: int, record: EpochRecord) -> None:
-        """A worker has finished an epoch."""
+        """A worker has finished an epoch.
+
+        Args:
+            cell: the name of the cell.
+            seed: the seed of the trial.
+            setting: the place of the learning rate among those to try.
+            record: the epoch.
+        """
 
     def finish(self, record: RunRecord) -> None:
-        """A trial is finished."""
+        """A trial has finished.
+
+        Args:
+            record: its result.
+        """
 
 
 def run_all(trials: Sequence[TrialSpec], folder: Path, workers: int, progress: Progress) -> list[RunRecord]:
-    """The records of all trials, in their order; runs what is missing.
+    """Run the trials that have no record yet.
+
+    Args:
+        trials: what to run.
+        folder: for records and checkpoints.
+        workers: the number of processes.
+        progress: told about every finished epoch and trial.
+
+    Returns:
+        The records of all trials, in their order.
 
     Raises:
-        InputError: another process is at work in this folder, or a record there is damaged.
+        InputError: another process is using this folder, or a record there is damaged.
         BackendError: a worker process died.
     """
     taken = InputError(
         "FOLDER_BUSY",
-        f"another comparison is at work in {folder.parent}",
+        f"another comparison is using {folder.parent}",
         fix="wait for it, or choose another folder",
     )
     with alone(folder / "lock", taken):
@@ -67,7 +92,7 @@ def run_all(trials: Sequence[TrialSpec], folder: Path, workers: int, progress: P
 
 
 def record_path(folder: Path, run: str) -> Path:
-    """Where the record of a finished trial lies; ``run`` is the trial's hash."""
+    """The file of a finished trial's record; ``run`` is the trial's hash."""
     return folder / f"{run}.json"
 
 
@@ -84,20 +109,20 @@ def _run_waiting(waiting: Sequence[TrialSpec], folder: Path, workers: int, progr
             running: set[Future[RunRecord]] = {pool.submit(_work, trial, folder) for trial in waiting}
         while running:
             done, running = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            _pass_on(epochs, progress)
+            _report_epochs(epochs, progress)
             for future in done:
                 yield future.result()
     except BrokenProcessPool as error:
         raise BackendError(
             "WORKER_DIED",
-            "a worker process died, perhaps because memory ran out",
-            fix="run the same command again to resume, with fewer workers= if memory was short",
+            "a worker process died, perhaps because it ran out of memory",
+            fix="run the same command again to resume, with fewer workers= if memory is short",
         ) from error
     finally:
         _stop(pool)
 
 
-def _pass_on(epochs: multiprocessing.Queue[Any], progress: Progress) -> None:
+def _report_epochs(epochs: multiprocessing.Queue[Any], progress: Progress) -> None:
     while True:
         try:
             progress.epoch(*epochs.get_nowait())
@@ -106,7 +131,7 @@ def _pass_on(epochs: multiprocessing.Queue[Any], progress: Progress) -> None:
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers now: on an error or an interruption nobody waits for their results."""
+    """End the workers at once: after an error or an interruption, their results are no longer needed."""
     processes = list((pool._processes or {}).values())  # noqa: SLF001  the public way to do this came with 3.14
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
@@ -121,11 +146,11 @@ def _start_worker(epochs: multiprocessing.Queue[Any], parent: int) -> None:
     _epochs = epochs
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the parent's to handle
     torch.set_num_threads(1)  # the workers share the cores, and results must not depend on threads
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    """A killed parent cannot stop its workers, so they watch it."""
+def _exit_with_parent(parent: int) -> None:
+    """End this worker once its parent is gone: a killed parent cannot stop its workers."""
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
     os._exit(1)
@@ -161,9 +186,8 @@ def _load(folder: Path, trial: TrialSpec) -> RunRecord | None:
 def _no_main_module() -> Iterator[None]:
     """Start workers that do not run the caller's script again.
 
-    A spawned process imports the main module of its parent, which a script without
-    ``if __name__ == "__main__"``, a notebook or standard input does not survive. Workers need
-    nothing of it: a trial is plain data.
+    A spawned process imports its parent's main module, which fails for a script without ``if __name__ == "__main__"``,
+    for a notebook, and for standard input. Workers do not need it: a trial is plain data.
     """
     main = sys.modules["__main__"]
     hidden = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}

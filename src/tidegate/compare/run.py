@@ -1,4 +1,4 @@
-"""``tidegate.compare.run``: which recurrent cell for my data?"""
+"""``tidegate.compare.run``: find out which recurrent cell suits some data."""
 
 from __future__ import annotations
 
@@ -34,35 +34,38 @@ from tidegate.train.task import AnyTask, SequenceModel, Task
 from tidegate.zoo import find, graph_of
 
 DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
-DECIDED = ("cell", "hidden_size", "learning_rate", "seed")  # by the protocol, run by run
+VARIED = ("cell", "hidden_size", "learning_rate", "seed")  # settings that differ between runs
 
 CellLike = str | type[Cell]
 Cells = Mapping[str, type[Cell]]
 
 
 def named(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> dict[str, type[Cell]]:
-    """Cells by the names under which they take part.
+    """Give every cell a name.
 
     Args:
         cells: names from the zoo (``"lstm,gru"`` or a list) or classes; a mapping gives them names of its own.
 
+    Returns:
+        The classes by name.
+
     Raises:
-        InputError: an entry that is no cell, a name that comes twice, or no cells at all.
+        InputError: an entry is no cell, a name appears twice, or there are no cells at all.
     """
     if isinstance(cells, str):
         cells = [part.strip() for part in cells.split(",") if part.strip()]
-    given = cells.items() if isinstance(cells, Mapping) else ((None, cell) for cell in cells)
-    taking_part: dict[str, type[Cell]] = {}
-    for name, cell in given:
-        graph_of(cell)  # refuses what is no cell
+    pairs = cells.items() if isinstance(cells, Mapping) else ((None, cell) for cell in cells)
+    classes: dict[str, type[Cell]] = {}
+    for name, cell in pairs:
+        graph_of(cell)  # raises if this is not a cell
         kind = find(cell) if isinstance(cell, str) else cell
         label = name or kind.name
-        if label in taking_part:
-            raise InputError("CELL_TWICE", f"{label} takes part twice", fix="pass a mapping from names to cells")
-        taking_part[label] = kind
-    if not taking_part:
+        if label in classes:
+            raise InputError("CELL_TWICE", f"{label} is listed twice", fix="pass a mapping from names to cells")
+        classes[label] = kind
+    if not classes:
         raise InputError("NO_CELLS", "there are no cells to compare", fix="name some, e.g. lstm,gru")
-    return taking_part
+    return classes
 
 
 def run(
@@ -78,27 +81,30 @@ def run(
     progress: Progress | None = None,
     command: str = "",
 ) -> ComparisonRecord:
-    """Compare cells at equal parameters on paired seeds, each trained by the task's own recipe.
+    """Compare cells with equal parameters on paired seeds, each trained with the task's own recipe.
 
     Run k of a cell with the recipe's learning rate is the training that ``tidegate train`` does with ``seed=k``, the
     same hidden size and one thread.
 
     Args:
-        data: a task from ``tidegate.tasks``, whose settings are the recipe, or what ``tasks.load`` takes: a file, or a
-            bundled set.
-        cells: names or classes, or a mapping that gives them names of its own.
-        folder: keeps finished runs and checkpoints; called again, the experiment resumes from there.
-        parameters: the budget of the whole model; unless given, what the recipe's hidden size costs with an LSTM.
-        seeds: runs per cell; fewer than five are no evidence, and the answer says so.
-        trials: learning rates tried in each run, the same list for every cell; the task's own number unless given. The
-            rate with the best validation score is tested.
+        data: a task from ``tidegate.tasks``, whose settings are the recipe; or a file, or the name of a bundled set.
+        cells: names from the zoo or classes, or a mapping that gives them names of its own.
+        folder: for finished runs and checkpoints; another call resumes from there.
+        parameters: trainable parameters of each model; unless given, those of an LSTM with the recipe's hidden size.
+        seeds: runs per cell; fewer than five are not enough to decide, and the answer says so.
+        trials: learning rates to try in each run, the same for every cell; the task's default unless given. The
+            one with the best validation score is tested.
         epochs: the largest number of passes over the training data; the recipe's unless given.
-        workers: processes; the result does not depend on how many.
-        progress: told what happens.
-        command: how to repeat this, for the report.
+        workers: the number of processes; it does not change the result.
+        progress: told about every finished epoch and trial.
+        command: the shell command that repeats the comparison, for the report.
+
+    Returns:
+        The answer and everything that it rests on; ``tidegate.report`` writes it as HTML, JSON and CSV.
 
     Raises:
-        InputError: numbers out of range, an unknown cell, or a folder in use.
+        InputError: a number is out of range, a cell is unknown, the data cannot be used, or the folder is in use.
+        BackendError: a worker process died.
     """
     task = data if isinstance(data, Task) else tasks.load(data)
     kinds = named(cells)
@@ -118,10 +124,10 @@ def run(
     reused = sum(record_path(runs_folder, trial.hash).exists() for trial in plan)
     records = run_all(plan, runs_folder, workers, progress or Progress())
     by_cell = {name: [record for record in records if record.cell == name] for name in kinds}
-    found = _cell_records(task, kinds, by_cell, budget)
+    cell_records = _cell_records(task, kinds, by_cell, budget)
     scores = {name: {r.seed: r.test for r in runs if r.test is not None} for name, runs in by_cell.items()}
     compared = pairs({name: of_cell for name, of_cell in scores.items() if of_cell})
-    baselines = with_rivals(found, task.baselines())
+    baselines = with_rivals(cell_records, task.baselines())
     return ComparisonRecord(
         command=command,
         task=task.name,
@@ -132,8 +138,8 @@ def run(
         machine=_machine(workers),
         seconds=time.monotonic() - start,
         reused=reused,
-        answer=answer(found, compared, baselines, task.data.name),
-        cells=tuple(found),
+        answer=answer(cell_records, compared, baselines, task.data.name),
+        cells=tuple(cell_records),
         pairs=compared,
         baselines=baselines,
         runs=tuple(record for runs in by_cell.values() for record in runs),
@@ -147,7 +153,7 @@ def _check(**numbers: int | None) -> None:
 
 
 def _rates(rate: float, count: int) -> tuple[float, ...]:
-    """The recipe's own learning rate, a third of it, three times it, and on evenly from a ninth to nine times."""
+    """The recipe's learning rate, a third of it, three times it, and more, spread over a ninth to nine times of it."""
     places = qmc.Halton(d=1, scramble=False).random(count + 1)[1:, 0]  # 1/2, 1/4, 3/4, 1/8, ...
     return tuple(rate * 9.0 ** (2 * place - 1) for place in places.tolist())
 
@@ -164,8 +170,8 @@ def _cell_records(
 
 def _model(task: AnyTask, kind: type[Cell], hidden_size: int) -> SequenceModel:
     with torch.random.fork_rng(devices=[]):
-        made: SequenceModel = task.model(make_layer(kind.graph, replace(task.setting, hidden_size=hidden_size)))
-        return made
+        model: SequenceModel = task.model(make_layer(kind.graph, replace(task.setting, hidden_size=hidden_size)))
+        return model
 
 
 def _cell_record(
@@ -207,7 +213,7 @@ def _protocol(
     tuning = f"none: learning rate {tried} for every cell"
     if len(rates) > 1:
         tuning = f"each run tries the learning rates {tried} and keeps the one that validates best, for every cell"
-    recipe = [name for name in names(type(setting)) if name not in (*own_names(type(setting)), *DECIDED)]
+    recipe = [name for name in names(type(setting)) if name not in (*own_names(type(setting)), *VARIED)]
     own = {name: getattr(setting, name) for name in own_names(type(setting))}
     defaults = type(setting)()
     changed = [f"{name} {value!r}" for name, value in own.items() if value != getattr(defaults, name)]

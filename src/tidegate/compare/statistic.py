@@ -15,8 +15,8 @@ from tidegate.records import PairRecord
 
 LEVEL = 0.05
 POWER = 0.80
-ENOUGH_SEEDS = 5  # fewer are no evidence, whatever p says
-ROUNDING = 1e-12  # differences this small beside the scores are rounding
+ENOUGH_SEEDS = 5  # with fewer, no difference counts as reliable, whatever p
+ROUNDING = 1e-12  # smaller differences, relative to the scores, are rounding errors
 
 Scores = Mapping[int, float]  # by seed
 
@@ -31,7 +31,7 @@ class Interval:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Mean and t interval; the interval of fewer than two values is not a number."""
+    """Mean and t interval; with fewer than two values, the bounds of the interval are NaN."""
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Interval(mean, math.nan, math.nan)
@@ -40,25 +40,29 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def pairs(scores: Mapping[str, Scores]) -> tuple[PairRecord, ...]:
-    """Every pair of cells on their common seeds, with Holm's correction over all pairs.
+    """Compare every pair of cells on their common seeds, with Holm's correction over all pairs.
 
-    Pairs without two common seeds are left out.
+    Args:
+        scores: of each cell, by seed.
+
+    Returns:
+        A record for each pair that has at least two common seeds.
     """
     common = {(a, b): sorted(scores[a].keys() & scores[b].keys()) for a, b in itertools.combinations(scores, 2)}
     tested = {names: seeds for names, seeds in common.items() if len(seeds) >= 2}
-    found = []
+    records = []
     for (a, b), seeds in tested.items():
         both = np.array([[scores[a][seed], scores[b][seed]] for seed in seeds])
         rounding = float(ROUNDING * np.abs(both).max())
-        found.append(_pair(a, b, both[:, 0] - both[:, 1], rounding, LEVEL / len(tested)))
-    return _holm(found)
+        records.append(_pair(a, b, both[:, 0] - both[:, 1], rounding, LEVEL / len(tested)))
+    return _holm(records)
 
 
 def _pair(a: str, b: str, differences: np.ndarray, rounding: float, strictest: float) -> PairRecord:
     n = len(differences)
     estimate = interval(differences.tolist())
     deviation = float(np.std(differences, ddof=1))
-    if deviation <= rounding:  # the same difference at every seed: certain, or none at all
+    if deviation <= rounding:  # the same difference at every seed: either certain, or zero
         same = abs(estimate.mean) <= rounding
         p = 1.0 if same else 0.0
         probability = 0.5 if same else float(estimate.mean < 0)
@@ -78,21 +82,25 @@ def _pair(a: str, b: str, differences: np.ndarray, rounding: float, strictest: f
         p=p,
         p_holm=p,
         detectable=deviation * detectable_effect(n, strictest),
-        reliable=False,  # not before Holm's correction
+        reliable=False,  # decided after Holm's correction
     )
 
 
-def _holm(found: list[PairRecord]) -> tuple[PairRecord, ...]:
-    """Holm 1979: the k-th smallest p is multiplied by how many are not smaller, and never sinks.
+def _holm(records: list[PairRecord]) -> tuple[PairRecord, ...]:
+    """Correct p values and decide: a pair is reliable if its corrected p is below the level, on enough seeds.
 
-    The decision follows: reliable is what is below the level then, on enough seeds.
+    Equations:
+        p_holm(k) = max(p_holm(k-1), min(1, (m - k + 1) p(k)))  for the k-th smallest of m values
+
+    References:
+        Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
     """
     corrected: dict[tuple[str, str], float] = {}
     running = 0.0
-    for k, pair in enumerate(sorted(found, key=lambda pair: pair.p)):
-        running = max(running, min(1.0, pair.p * (len(found) - k)))
+    for k, pair in enumerate(sorted(records, key=lambda pair: pair.p)):
+        running = max(running, min(1.0, pair.p * (len(records) - k)))
         corrected[pair.a, pair.b] = running
-    return tuple(_decided(pair, corrected[pair.a, pair.b]) for pair in found)
+    return tuple(_decided(pair, corrected[pair.a, pair.b]) for pair in records)
 
 
 def _decided(pair: PairRecord, p_holm: float) -> PairRecord:
@@ -101,16 +109,22 @@ def _decided(pair: PairRecord, p_holm: float) -> PairRecord:
 
 @lru_cache(maxsize=64)
 def detectable_effect(n: int, level: float, power: float = POWER) -> float:
-    """The smallest mean difference, in standard deviations, that a paired t test of n seeds finds with this power."""
+    """The smallest mean difference, in standard deviations, that a paired t test detects.
+
+    Args:
+        n: the number of pairs.
+        level: the two-sided significance level.
+        power: the probability of detecting it.
+    """
     critical = float(stats.t.ppf(1 - level / 2, n - 1))
-    # The estimated deviation over the true one, at the middle of 4,000 equally likely intervals: scipy's
-    # noncentral t gives no number for two or three seeds.
+    # The ratio of estimated to true deviation, at the middle of 4,000 equally likely intervals, since scipy's
+    # noncentral t returns NaN for two or three seeds.
     ratio = np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, n - 1) / (n - 1))
 
     def missing(effect: float) -> float:
         shift = effect * math.sqrt(n)
-        found = stats.norm.sf(critical * ratio - shift) + stats.norm.cdf(-critical * ratio - shift)
-        return float(np.mean(found)) - power
+        detected = stats.norm.sf(critical * ratio - shift) + stats.norm.cdf(-critical * ratio - shift)
+        return float(np.mean(detected)) - power
 
     upper = 1.0
     while missing(upper) < 0:

@@ -1,7 +1,7 @@
 """A trial: one cell, one seed, as plain data that any worker can run.
 
-A trial states everything that its result depends on and is named by the hash of that. Running it twice, on any worker,
-interrupted or not, gives the same result.
+A trial states everything that its result depends on, and its name is the hash of that. Run twice, on any worker,
+interrupted or not, it gives the same result.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from tidegate.train.plan import Plan
 from tidegate.train.setting import Training
 from tidegate.train.task import AnyTask
 
-PROTOCOL = 3  # raise it whenever the meaning of a trial changes: old results then do not count
+PROTOCOL = 3  # increase it whenever the meaning of a trial changes, so that old results are not reused
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """What a run depends on.
+    """Everything that a run depends on.
 
     Attributes:
-        task: the task as data: its settings, which are the recipe, and the hash of its data set.
-        cell: the name under which the cell takes part; the first weights derive from it.
-        graph: the cell as data, so that a worker needs no code of the user's.
-        hidden_size: solved for the budget.
-        seed: the order of the data derives from it alone, so all cells share it.
+        task: the task as plain data: its settings, which are the recipe, and the hash of its data set.
+        cell: the name of the cell in the comparison; initial weights depend on it.
+        graph: the cell as plain data, so that a worker needs no code of the user's.
+        hidden_size: the one that fits the budget.
+        seed: the order of the data depends on nothing else, so all cells share it.
         rates: the learning rates to try; the one with the best validation score is tested.
-        protocol: version of this protocol; a run under another one is another run.
-        torch: version of torch, likewise.
+        protocol: version of the protocol; another version is another run.
+        torch: version of torch; another version is another run.
     """
 
     task: dict[str, Any]
@@ -56,7 +56,7 @@ class TrialSpec:
 
     @cached_property
     def hash(self) -> str:
-        """The name of this trial: equal specifications have equal names, wherever the data are."""
+        """The name of this trial: equal specifications have equal names, wherever the data are stored."""
         spec = dataclasses.asdict(self)
         for address in ADDRESSES:  # the hash of the data is part of the task
             spec["task"].pop(address, None)
@@ -64,7 +64,11 @@ class TrialSpec:
         return hashlib.sha256(data.encode()).hexdigest()[:20]
 
     def plans(self, recipe: Training) -> list[Plan]:
-        """The recipe once for each learning rate, as ``tidegate train`` would run it."""
+        """A plan for each learning rate, as ``tidegate train`` would run it.
+
+        Args:
+            recipe: the settings of the task.
+        """
         return [
             Plan.of(
                 replace(recipe, hidden_size=self.hidden_size, seed=self.seed, learning_rate=rate), self.cell, attempt
@@ -74,12 +78,15 @@ class TrialSpec:
 
 
 def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecord], None]) -> RunRecord:
-    """Train with each learning rate, test the model that validated best.
+    """Train with each learning rate, and test the model with the best validation score.
 
     Args:
         spec: what to run.
-        folder: for checkpoints; those of an earlier attempt are used, and removed at the end.
-        on_epoch: called with the number of the learning rate and each new epoch.
+        folder: for checkpoints; the trial resumes from those there and removes them at the end.
+        on_epoch: called after each epoch with the place of the learning rate in ``spec.rates`` and the epoch.
+
+    Returns:
+        The record of the run with the best learning rate.
     """
     task = _task(json.dumps(spec.task, sort_keys=True))
     graph = Graph.from_json(spec.graph)
@@ -125,5 +132,5 @@ def _record(spec: TrialSpec, best: Outcome, rate: float, task: AnyTask, outcomes
 
 @lru_cache(maxsize=4)
 def _task(data: str) -> AnyTask:
-    """Tasks are read once per worker, not once per run."""
+    """Read a task; a worker reads it once, not once per run."""
     return tasks.from_json(json.loads(data))

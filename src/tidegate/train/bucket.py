@@ -10,13 +10,16 @@ import torch
 def bucketed(
     lengths: torch.Tensor, size: int, order: torch.Generator | None = None, *, spread: float = 2.0
 ) -> Iterator[list[int]]:
-    """Groups of up to ``size`` indices of similar lengths; each index comes once.
+    """Group the indices of sequences of similar length; each index appears once.
 
     Args:
-        lengths: [N] of the sequences.
-        size: of a group.
-        order: draws who meets whom and the order of the groups; without it shorter ones come first.
-        spread: lengths by which members of a drawn group may differ more than they must.
+        lengths: [N] length of each sequence.
+        size: the largest number of sequences in a group.
+        order: shuffles similar lengths and the groups; without it, the shortest sequences come first.
+        spread: how far shuffling may mix lengths, in steps.
+
+    Returns:
+        An iterator over the groups, as lists of indices.
     """
     jitter = torch.zeros(len(lengths)) if order is None else spread * torch.rand(len(lengths), generator=order)
     ranking = torch.argsort(lengths + jitter, stable=True)

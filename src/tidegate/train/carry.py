@@ -1,4 +1,4 @@
-"""States that a model carries from batch to batch: tensors, or tuples of such."""
+"""Recurrent states: None, a tensor, or a tuple of states."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 
 
 def detached(state: Any) -> Any:
-    """The same values, through which no gradient flows back."""
+    """The same state, cut off from the gradient."""
     if state is None:
         return None
     return tuple(map(detached, state)) if isinstance(state, tuple) else state.detach()
 
 
 def flattened(state: Any, path: str = "s") -> dict[str, torch.Tensor]:
-    """Its tensors, by the way to each: ``s.0.1`` is the second part of the first.
+    """The tensors of a state by their paths: ``s.0.1`` is the second part of the first part.
 
     Examples:
         >>> list(flattened((torch.zeros(1), (torch.zeros(2), None))))
@@ -29,7 +29,7 @@ def flattened(state: Any, path: str = "s") -> dict[str, torch.Tensor]:
 
 
 def unflattened(tensors: dict[str, torch.Tensor], path: str = "s") -> Any:
-    """The state of which ``flattened`` made these; None where there are none."""
+    """The inverse of ``flattened``; None if there are no tensors."""
     if path in tensors:
         return tensors[path]
     parts = {int(name.removeprefix(f"{path}.").split(".")[0]) for name in tensors if name.startswith(f"{path}.")}

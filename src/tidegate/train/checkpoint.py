@@ -1,4 +1,4 @@
-"""Checkpoints: tensors and plain data in one safetensors file. Loading one runs no code."""
+"""Checkpoints: tensors and plain data in one safetensors file. Loading a checkpoint runs no code."""
 
 from __future__ import annotations
 
@@ -19,22 +19,29 @@ FORMAT = "tidegate-checkpoint-1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Named tensors, and data that JSON can hold."""
+    """Named tensors and JSON data."""
 
     tensors: dict[str, torch.Tensor]
     data: dict[str, Any]
 
     def save(self, path: Path) -> None:
-        """Write the whole file or nothing: readers never see half of it, whenever the process dies."""
+        """Write the file at once: whenever the process dies, the file is either the old or the new one.
+
+        Args:
+            path: the file to replace.
+        """
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}
         replace_file(path, save(tensors, metadata={"format": FORMAT, "data": json.dumps(self.data)}))
 
     @staticmethod
     def load(path: Path) -> Checkpoint:
-        """Read a checkpoint back.
+        """Read a checkpoint.
+
+        Args:
+            path: the file.
 
         Raises:
-            InputError: no such file, or not a checkpoint.
+            InputError: the file does not exist or is not a checkpoint.
         """
         if not path.is_file():
             raise InputError("CHECKPOINT_MISSING", f"there is no checkpoint {path}")
@@ -44,8 +51,8 @@ class Checkpoint:
                 if header.get("format") != FORMAT:
                     raise InputError(
                         "CHECKPOINT_FORMAT",
-                        f"{path} says format {header.get('format')!r}, expected {FORMAT!r}",
-                        fix="pass a file that tidegate wrote",
+                        f"{path} has the format {header.get('format')!r}, expected {FORMAT!r}",
+                        fix="pass a checkpoint written by tidegate",
                     )
                 return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, json.loads(header["data"]))  # noqa: SIM118  not a mapping
         except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
@@ -55,11 +62,11 @@ class Checkpoint:
 
 
 def prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Put tensors into a named compartment of a checkpoint."""
+    """Put a prefix in front of the names of tensors."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def compartment(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Take them out again."""
+    """The tensors with this prefix, without it."""
     start = prefix + "."
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

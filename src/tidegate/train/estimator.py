@@ -1,4 +1,4 @@
-"""What every estimator does: fit, evaluate, save and load, in the manner of scikit-learn."""
+"""The base of all estimators: fit, evaluate, save and load, with the interface of scikit-learn."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from tidegate.train.folder import (
     WEIGHTS,
     content_of,
     damaged,
-    held,
     holds_model,
+    locked,
     read_card,
     with_weights,
 )
@@ -47,7 +47,7 @@ from tidegate.train.watch import Watch, logged
 from tidegate.train.world import World
 from tidegate.zoo import graph_of
 
-MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)  # a card's content
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)  # from a bad card
 
 S = TypeVar("S", bound=Training)
 
@@ -58,12 +58,12 @@ class NotFitted(InputError, NotFittedError):  # noqa: N818  after the exception 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says about one sequence.
+    """A model's prediction for one sequence.
 
     Attributes:
-        text: the answer as a terminal shows it; it may have several lines.
-        rows: the answer as rows of a table.
-        record: the answer as one JSON object.
+        text: the prediction as printed; it may have several lines.
+        rows: the prediction as rows of a table.
+        record: the prediction as one JSON object.
     """
 
     text: str
@@ -81,10 +81,10 @@ class Estimator(BaseEstimator, Generic[S]):
         model_: the trained torch module.
         encoding_: what the model learnt from the training data besides weights, such as a vocabulary.
         graph_: the cell as data.
-        curve_: the epochs of the training.
-        scores_: scores on the test split of the training data, next to naive baselines.
+        curve_: the record of each epoch.
+        scores_: scores on the test split of the training data, with those of naive baselines.
         data_: the training data: name, hash, split, warnings.
-        memory_: what else the methods need of the training data, as plain data.
+        memory_: other plain data from training that the methods need, such as the last rows of a series.
     """
 
     _task_class: ClassVar[type[AnyTask]]
@@ -116,27 +116,27 @@ class Estimator(BaseEstimator, Generic[S]):
         watch: Watch | None = None,
         tensorboard: bool = False,
     ) -> Self:
-        """Train on one part of the data, validate on another, score a third.
+        """Train on one part of the data, validate on another, and score a third.
 
         Args:
             data: the path of a file, the name of a bundled set, or data in memory as the class describes them.
             y: labels, for classes that take them.
-            valid: a file for validation; a part of ``data`` unless given.
-            test: a file for the test; a part of ``data`` unless given.
-            folder: where checkpoints, logs and the finished model go. An interrupted fit resumes from there exactly; a
-                finished one is read back.
-            watch: functions to be told how the training goes on.
-            tensorboard: whether TensorBoard's files are written into ``folder``, too.
+            valid: a file for validation; part of ``data`` unless given.
+            test: a file for the test; part of ``data`` unless given.
+            folder: for checkpoints, logs and the finished model. An interrupted fit resumes exactly from there, and a
+                finished one is loaded.
+            watch: callbacks for steps and epochs.
+            tensorboard: whether to write TensorBoard logs into ``folder``, too.
 
         Returns:
             The estimator itself.
 
         Raises:
-            InputError: settings out of range, data that cannot be used, a folder that holds another model, or a
-                training that diverged.
+            InputError: a setting is out of range, the data cannot be used, the folder holds another model or is in
+                use, or training diverged.
         """
         if tensorboard and folder is None:
-            raise InputError("TENSORBOARD_FOLDER", "TensorBoard's files need a folder", fix="pass folder=")
+            raise InputError("TENSORBOARD_FOLDER", "TensorBoard logs need a folder", fix="pass folder=")
         watch = watch or Watch()
         setting = self._setting()
         check(setting)
@@ -145,19 +145,21 @@ class Estimator(BaseEstimator, Generic[S]):
         watch.on_data(task.data)
         if folder is None:
             return self._fit(task, None, watch, tensorboard=tensorboard)
-        with held(Path(folder)):
+        with locked(Path(folder)):
             if holds_model(Path(folder)):
-                return self._take(self.from_pretrained(folder), task, Path(folder))
+                return self._become(self.from_pretrained(folder), task, Path(folder))
             return self._fit(task, Path(folder), watch, tensorboard=tensorboard)
 
     def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
         checkpoint, plan = home and home / CHECKPOINT, Plan.of(task.setting, self.graph_.name)
-        with logged(home, watch, tensorboard=tensorboard) as told:
+        with logged(home, watch, tensorboard=tensorboard) as watched:
             layer = make_layer(self.graph_, task.setting)
-            outcome = train(task, layer, plan, checkpoint=checkpoint, on_epoch=told.on_epoch, on_step=told.on_step)
+            outcome = train(
+                task, layer, plan, checkpoint=checkpoint, on_epoch=watched.on_epoch, on_step=watched.on_step
+            )
         if outcome.diverged:
             if checkpoint and World().first:
-                checkpoint.unlink(missing_ok=True)  # so that the same folder can be tried with another rate
+                checkpoint.unlink(missing_ok=True)  # so that the next fit may use another rate in this folder
             raise InputError(
                 "DIVERGED",
                 f"training diverged in epoch {len(outcome.curve)}: the loss is not a finite number",
@@ -172,19 +174,19 @@ class Estimator(BaseEstimator, Generic[S]):
             checkpoint.unlink(missing_ok=True)
         return self
 
-    def _take(self, other: Self, task: AnyTask, home: Path) -> Self:
-        """Become the trained model, if it is the one that this training would give."""
-        mine, its = task.setting, other._current()
+    def _become(self, other: Self, task: AnyTask, home: Path) -> Self:
+        """Become the model in the folder, if it is the one that this fit would produce."""
+        wanted, saved = task.setting, other._current()
         differences = [
-            f"{name}={getattr(its, name)!r} instead of {getattr(mine, name)!r}"
-            for name in names(type(mine))
-            if name != "cell" and getattr(mine, name) != getattr(its, name)
+            f"{name}={getattr(saved, name)!r} instead of {getattr(wanted, name)!r}"
+            for name in names(type(wanted))
+            if name != "cell" and getattr(wanted, name) != getattr(saved, name)
         ]
         if self.graph_ != other.graph_:
             differences.insert(0, _other_cell(self.graph_, other.graph_))
         if not differences and other.data_.hash != task.data.hash:
             differences = [
-                f"the data {other.data_.name} of SHA-256 {other.data_.hash[:12]}... instead of {task.data.hash[:12]}..."
+                f"{other.data_.name} with SHA-256 {other.data_.hash[:12]}... instead of {task.data.hash[:12]}..."
             ]
         if differences:
             raise InputError(
@@ -193,18 +195,21 @@ class Estimator(BaseEstimator, Generic[S]):
                 fix="choose another folder, or delete that one",
             )
         vars(self).update({name: value for name, value in vars(other).items() if name.endswith("_")})
-        self._fitted_setting = its
+        self._fitted_setting = saved
         return self
 
     def evaluate(self, data: Any = None, y: Any = None) -> list[ScoreRecord]:
         """Score the model.
 
         Args:
-            data: new data, all of which is the test; the test split of the training data unless given.
+            data: new data, all of which are scored; the test split of the training data unless given.
             y: labels, for classes that take them.
 
+        Returns:
+            A record for each score, with the scores of naive baselines.
+
         Raises:
-            InputError: not fitted yet, or data that cannot be used.
+            InputError: the model is not fitted, or the data cannot be used.
         """
         self._check_fitted()
         if data is None:
@@ -217,28 +222,30 @@ class Estimator(BaseEstimator, Generic[S]):
             return task.scores(self.model_, metric)
 
     def _memory(self, task: AnyTask) -> dict[str, Any]:
-        """What the methods need of the training data besides the model and its encoding; it is saved with them."""
+        """Other plain data from training that the methods need; saved with the model."""
         del task
         return {}
 
     def _source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
-        """Where the task reads; data in memory become the file that would hold them."""
+        """The source that the task reads; data in memory become the file that would hold them."""
         if y is None and isinstance(data, (str, os.PathLike, Source)):
             return data
         raise InputError(
-            "FIT_DATA", f"data is {type(data).__name__}", fix="pass the path of a file, or the name of a bundled set"
+            "FIT_DATA",
+            f"data must be a path or a name, got {type(data).__name__}",
+            fix="pass the path of a file, or the name of a bundled set",
         )
 
     def _setting(self) -> S:
-        """The settings alone, as the plain dataclass that they come from."""
+        """The settings alone, as the task's dataclass."""
         kind = self._task_class.setting_type
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(kind)}
         values["cell"] = self.cell if isinstance(self.cell, str) else graph_of(self.cell).name
-        made: S = kind(**values)
-        return made
+        setting: S = kind(**values)
+        return setting
 
     def _current(self) -> S:
-        """The settings; where one is None, what it was trained with, such as the target of a bundled set."""
+        """The settings; those that are None are as in training, such as the target of a bundled set."""
         setting = self._setting()
         chosen: dict[str, Any] = {
             field.name: getattr(self._fitted_setting, field.name)
@@ -251,10 +258,10 @@ class Estimator(BaseEstimator, Generic[S]):
         """Write ``config.toml`` (settings), ``model.safetensors`` (weights) and ``model.json`` (everything else).
 
         Args:
-            folder: where to write them; it is made if it does not exist.
+            folder: where to write them; created if it does not exist.
 
         Raises:
-            InputError: not fitted yet.
+            InputError: the model is not fitted.
         """
         self._check_fitted()
         home = Path(folder)
@@ -277,13 +284,16 @@ class Estimator(BaseEstimator, Generic[S]):
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> Self:
-        """Read a saved model; no code in its folder is run.
+        """Load a saved model. Loading runs no code from the folder.
 
         Args:
             folder: where ``save_pretrained`` or ``tidegate train`` wrote it.
 
+        Returns:
+            The fitted estimator.
+
         Raises:
-            InputError: there is no such folder, it holds no model, a model of another task, or a damaged one.
+            InputError: the folder does not exist, or holds no model, a model of another task, or a damaged one.
         """
         home, kind = Path(folder), cls._task_class
         card = read_card(home)
@@ -296,11 +306,11 @@ class Estimator(BaseEstimator, Generic[S]):
         config, weights = (content_of(home, name, card) for name in (CONFIG, WEIGHTS))
         try:
             setting = from_toml(config.decode(), kind.setting_type, CONFIG)
-            made = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
-            made._restore(card, setting, load(weights))
+            estimator = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
+            estimator._restore(card, setting, load(weights))
         except (*MALFORMED, SafetensorError, TidegateError) as error:
             raise damaged(f"{home} holds no readable model: {type(error).__name__}: {error}") from error
-        return made
+        return estimator
 
     def _restore(self, card: dict[str, Any], setting: Training, weights: dict[str, torch.Tensor]) -> None:
         self.graph_, self._fitted_setting = Graph.from_json(card["cell"]), setting
@@ -318,7 +328,7 @@ class Estimator(BaseEstimator, Generic[S]):
 
 
 def _documented(kind: type[Estimator[Any]]) -> str:
-    """The text of a class with an entry for each setting, in front of its attributes and examples."""
+    """The docstring of a class with an entry for each setting, in front of its attributes and examples."""
     text = textwrap.dedent("    " + (kind.__doc__ or "")).strip()
     assert issubclass(kind, Training)
     entries = [
@@ -330,14 +340,16 @@ def _documented(kind: type[Estimator[Any]]) -> str:
 
 
 def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:
-    made: Encoding[Any] = kind.encoding_type.from_json(data)
-    return made
+    encoding: Encoding[Any] = kind.encoding_type.from_json(data)
+    return encoding
 
 
-def _other_cell(mine: Graph, its: Graph) -> str:
-    return f"another {its.name} cell" if mine.name == its.name else f"cell={its.name!r} instead of {mine.name!r}"
+def _other_cell(wanted: Graph, saved: Graph) -> str:
+    if wanted.name == saved.name:
+        return f"another {saved.name} cell"
+    return f"cell={saved.name!r} instead of {wanted.name!r}"
 
 
 def _shortest(name: str, graph: Graph) -> str | Graph:
-    """The name, if the zoo has this very cell under it; otherwise the cell itself, whose file need not be there."""
+    """The name, if it is that of the same cell in the zoo; otherwise the graph, which needs no file of the user's."""
     return name if name.strip().lower() in zoo.CELLS and graph_of(name) == graph else graph

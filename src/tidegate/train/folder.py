@@ -1,4 +1,4 @@
-"""The folder of a saved model: what lies in it, and whether it is whole. Nothing in it is ever run."""
+"""The folder of a saved model: its files and their integrity. No code in it is ever run."""
 
 from __future__ import annotations
 
@@ -22,32 +22,38 @@ LOCK = ".lock"
 
 
 def holds_model(home: Path) -> bool:
-    """Whether there is a finished model."""
+    """Whether the folder holds a finished model."""
     return (home / CARD).is_file()
 
 
 def read_card(home: Path) -> dict[str, Any]:
-    """What ``model.json`` of a saved model says.
+    """Read ``model.json`` of a saved model.
+
+    Args:
+        home: the folder.
+
+    Returns:
+        Its content.
 
     Raises:
-        InputError: no such folder, no model in it, or a damaged one.
+        InputError: the folder does not exist, or holds no model or a damaged one.
     """
     if not (home / CARD).is_file():
         unfinished = (home / CHECKPOINT).exists()
-        what = "a training that is not finished yet" if unfinished else "no trained model"
-        fix = "give the train command again: it goes on" if unfinished else "make one with tidegate train"
-        there = "there is no folder" if not home.is_dir() else f"{what}: no {CARD} in"
-        raise InputError("MODEL_MISSING", f"{there} {home}", fix=fix)
+        what = "the training is not finished" if unfinished else "no trained model"
+        fix = "run the train command again to resume it" if unfinished else "train one with tidegate train"
+        missing = "there is no folder" if not home.is_dir() else f"{what}: no {CARD} in"
+        raise InputError("MODEL_MISSING", f"{missing} {home}", fix=fix)
     try:
         card = json.loads((home / CARD).read_bytes())
         version, task = card["format"], card["task"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise damaged(f"{home / CARD} is not a model's: {type(error).__name__}: {error}") from error
+        raise damaged(f"{home / CARD} does not describe a model: {type(error).__name__}: {error}") from error
     if version != FORMAT or not isinstance(task, str):
         raise InputError(
             "MODEL_FORMAT",
             f"{home / CARD} has format {str(version)[:20]}, expected {FORMAT}",
-            fix="read it with the version of Tidegate that wrote it, or train it again",
+            fix="load it with the version of Tidegate that wrote it, or train it again",
         )
     return dict(card)
 
@@ -57,31 +63,37 @@ def damaged(what: str) -> InputError:
 
 
 def content_of(home: Path, name: str, card: dict[str, Any]) -> bytes:
-    """A file of a model, if it is the one that was saved with its card."""
+    """The content of a model's file, after comparing it with the hash in the card."""
     try:
         content = (home / name).read_bytes()
         same = card["sha256"][name] == hashlib.sha256(content).hexdigest()
     except (OSError, KeyError, TypeError) as error:
         raise damaged(f"{home / name} cannot be read: {type(error).__name__}: {error}") from error
     if not same:
-        raise damaged(f"{home / name} is damaged, or of another model: its SHA-256 is not what {CARD} says")
+        raise damaged(f"{home / name} is damaged or belongs to another model: its SHA-256 differs from that in {CARD}")
     return content
 
 
 def with_weights(make: Callable[[], torch.nn.Module], weights: dict[str, torch.Tensor]) -> torch.nn.Module:
-    """The model with these weights, once their shapes fit; no random number is drawn from the caller's state."""
-    with torch.device("meta"):  # shapes alone: settings that do not belong here cannot ask for all memory
+    """Make a model with these weights.
+
+    Shapes are compared before anything is allocated, and the caller's random state stays as it is.
+
+    Raises:
+        ValueError: a tensor is missing, unexpected, of another shape, or not finite.
+    """
+    with torch.device("meta"):  # damaged settings must not be able to exhaust the memory
         wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    for name in sorted(wanted.keys() | given.keys()):
-        if name not in given or name not in wanted:
-            raise ValueError(
-                f"{name} of shape {wanted[name]} is missing" if name in wanted else f"{name} is no part of such a model"
-            )
-        if wanted[name] != given[name]:
-            raise ValueError(f"{name} has shape {given[name]}, expected {wanted[name]}")
+    saved = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(wanted.keys() | saved.keys()):
+        if name not in saved:
+            raise ValueError(f"{name} of shape {wanted[name]} is missing")
+        if name not in wanted:
+            raise ValueError(f"{name} does not belong to this model")
+        if wanted[name] != saved[name]:
+            raise ValueError(f"{name} has shape {saved[name]}, expected {wanted[name]}")
         if weights[name].is_floating_point() and not weights[name].isfinite().all():
-            raise ValueError(f"{name} holds numbers that are not finite")
+            raise ValueError(f"{name} has values that are not finite")
     with torch.random.fork_rng(devices=[]):
         model = make()
     if any(tensor.dtype == torch.float64 for tensor in weights.values()):
@@ -91,17 +103,15 @@ def with_weights(make: Callable[[], torch.nn.Module], weights: dict[str, torch.T
 
 
 @contextmanager
-def held(home: Path) -> Iterator[None]:
-    """The folder for this fit alone; processes that torchrun started are one fit.
+def locked(home: Path) -> Iterator[None]:
+    """Lock the folder for this fit; processes started by torchrun are one fit.
 
     Raises:
-        InputError: another fit writes there.
+        InputError: another fit is using the folder.
     """
     if not World().first:
         yield
         return
-    taken = InputError(
-        "OUT_LOCKED", f"another training writes into {home}", fix="wait for it, or choose another folder"
-    )
+    taken = InputError("OUT_LOCKED", f"another training is using {home}", fix="wait for it, or choose another folder")
     with alone(home / LOCK, taken):
         yield

@@ -1,4 +1,4 @@
-"""What a run writes down while it goes on: a CSV file, and TensorBoard's own files if asked for."""
+"""The log of a training: a CSV file and, on request, TensorBoard events."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from tidegate.storage import replace_file
 
 
 class Log:
-    """Writes ``log.csv``, a line for each epoch, into a folder; with ``tensorboard`` also events beside it.
+    """Writes ``log.csv`` with a line for each epoch into a folder and, with ``tensorboard``, events as well.
 
-    A run that goes on from a checkpoint replaces the lines of epochs that it trains again, and hides its earlier
-    events from its first step on. Events of steps and epochs alike stand at the number of steps so far.
+    A resumed run replaces the lines of epochs that it trains again, and purges earlier events from its first step on.
+    Events of both steps and epochs are filed under the number of steps so far.
+
+    Args:
+        folder: where to write.
+        tensorboard: whether to write events.
 
     Raises:
-        MissingError: ``tensorboard`` is wanted and not installed.
+        MissingError: TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
@@ -30,7 +34,7 @@ class Log:
         self._steps = 0
 
     def step(self, record: StepRecord) -> None:
-        """Note a step."""
+        """Log a step."""
         self._steps = record.total
         if self._make is not None:
             self._writer = self._writer or self._make(str(self._events), purge_step=self._steps)
@@ -38,7 +42,7 @@ class Log:
             self._writer.add_scalar("step/gradient norm", record.gradient_norm, self._steps)
 
     def epoch(self, record: EpochRecord) -> None:
-        """Note an epoch."""
+        """Log an epoch."""
         names = [field.name for field in dataclasses.fields(record)]
         text = io.StringIO()
         writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -52,7 +56,7 @@ class Log:
             self._writer.flush()
 
     def close(self) -> None:
-        """Write what is waiting to be written."""
+        """Write pending events."""
         if self._writer is not None:
             self._writer.close()
 

@@ -1,4 +1,4 @@
-"""One training run, the same for every cell and every task."""
+"""The training loop, the same for every cell and every task."""
 
 from __future__ import annotations
 
@@ -25,16 +25,24 @@ from tidegate.train.state import EpochState, RunState, decay
 from tidegate.train.task import AnyTask, Batch, MakeLayer, Split, doubled
 from tidegate.train.world import World
 
-SAVE_EVERY_SECONDS = 2.0  # short steps need no checkpoint each; resuming is exact from any of them
-SAVE_SHARE = 0.02  # of the time may go into checkpoints: those of large models come more rarely
-ADDRESSES = ("source", "valid", "test")  # data may move between two sessions: their hash tells
+SAVE_EVERY_SECONDS = 2.0  # at most one checkpoint in this time; resuming is exact from any of them
+SAVE_SHARE = 0.02  # the largest share of the time to spend on checkpoints, so those of large models are rarer
+ADDRESSES = ("source", "valid", "test")  # left out of the identity of the data, which may move: their hash counts
 
 OnStep = Callable[[StepRecord], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained model with the parameters of its best epoch, and how it got there."""
+    """The result of a run.
+
+    Attributes:
+        model: the trained model, with the weights of its best epoch.
+        diverged: whether a loss or a gradient was not finite.
+        best_valid: the best validation score.
+        best_epoch: its epoch; 0 if there is none.
+        curve: the record of each epoch.
+    """
 
     model: Any
     diverged: bool
@@ -52,22 +60,28 @@ def train(
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     on_step: OnStep | None = None,
 ) -> Outcome:
-    """Train until validation no longer improves.
+    """Train with Adam until validation no longer improves.
 
-    The result depends on the arguments alone: neither on the global random state, which is left as
-    it was, nor on interruptions, since a run goes on from ``checkpoint`` exactly where it was, in the middle of an
-    epoch too. Processes that torchrun started share the rows of every batch and end with the same model.
+    The result depends only on the arguments: not on the global random state, which stays as it is, and not on
+    interruptions, since a run resumes exactly from ``checkpoint``, even in the middle of an epoch. Processes started
+    by torchrun share the rows of every batch and end with the same model.
 
     Args:
         task: data, model, loss and metric.
-        layer: makes recurrent layers from the number of features that they read.
+        layer: makes the recurrent layers.
         plan: the recipe and its seeds.
-        checkpoint: where to keep the state of the run; go on from it if it exists.
-        on_epoch: told about every epoch that this call trains.
-        on_step: told about every step.
+        checkpoint: file for the state of the run, which resumes from it if it exists; None for no checkpoints.
+        on_epoch: called after every epoch that this call trains.
+        on_step: called after every step.
+
+    Returns:
+        The trained model and its history; a run that diverged returns, too.
 
     Raises:
         InputError: ``checkpoint`` belongs to another run, or is damaged.
+
+    References:
+        Kingma and Ba 2015, arXiv 1412.6980; with weight decay, Loshchilov and Hutter 2019, arXiv 1711.05101.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(plan.initial_seed)  # torch.manual_seed would seed every device
@@ -76,12 +90,21 @@ def train(
             run.restore(Checkpoint.load(checkpoint))
         while not run.state.finished(plan.setting):
             on_epoch(run.epoch())
-            run.save_if_due()  # behind on_epoch: an epoch that nobody was told about is trained again
+            run.save_if_due()  # after on_epoch, so that an epoch that was never reported is trained again
         return run.outcome()
 
 
 def evaluate(task: AnyTask, model: torch.nn.Module, split: Split) -> float:
-    """The task's metric on one split."""
+    """Score a model by the task's metric.
+
+    Args:
+        task: the data and the metric.
+        model: put into evaluation mode.
+        split: the part of the data.
+
+    Returns:
+        The score, in the unit of the task; lower is better.
+    """
     world, dtype = World(), _dtype(model)
     model.eval()
     error, count, state = 0.0, 0, None
@@ -109,16 +132,16 @@ class _Run:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows
         self.optimizer = _optimizer(self.model, self.setting)
         self.order = torch.Generator().manual_seed(plan.order_seed)
-        self.order_state = self.order.get_state()  # as it was when the present epoch began
+        self.order_state = self.order.get_state()  # at the beginning of the current epoch
         self.state = RunState(rate=self.setting.learning_rate)
         self.best = _copied(self.model.state_dict())
         self.mean = _copied(dict(self.model.named_parameters())) if self.setting.averaging else {}
         self.carry: Any = None
-        self.steps = 0  # of an epoch, once counted
+        self.steps = 0  # in an epoch; 0 until counted
         self.saved, self.pause = time.monotonic(), SAVE_EVERY_SECONDS
 
     def epoch(self) -> EpochRecord:
-        """Train on every batch once, or on those that are left, then validate."""
+        """Train on the remaining batches of the epoch, then validate."""
         start = time.perf_counter()
         before = self.state.now.seconds
         finite = self._train_epoch(start - before)
@@ -141,9 +164,9 @@ class _Run:
         return record
 
     def _train_epoch(self, start: float) -> bool:
-        """All steps that are left; False as soon as a gradient is not finite. The epoch began at ``start``."""
+        """Take the remaining steps of the epoch that began at ``start``; False as soon as a gradient is not finite."""
         self.model.train()
-        for batch in self._left_batches():
+        for batch in self._remaining_batches():
             begun = time.perf_counter()
             loss, count, norm, due = self._step(batch)
             now = self.state.now
@@ -158,8 +181,8 @@ class _Run:
                 self.save()
         return True
 
-    def _left_batches(self) -> Iterator[Batch]:
-        """The batches of the present epoch from the present step on."""
+    def _remaining_batches(self) -> Iterator[Batch]:
+        """The batches of the current epoch from the current step on."""
         if self.on_step and not self.steps:
             self.steps = self._count_steps()
         self.order.set_state(self.order_state)
@@ -173,7 +196,7 @@ class _Run:
         return sum(1 for _ in self.task.batches("train", order))
 
     def _step(self, whole: Batch) -> tuple[float, int, float, bool]:
-        """Loss and count over all processes, the norm of the gradient, and whether a checkpoint is due."""
+        """Take a step; returns loss and count over all processes, the gradient norm, and whether to save."""
         batch, counts = self.world.share(whole.to(self.dtype))
         for group in self.optimizer.param_groups:
             group["lr"] = self.state.step_rate(self.setting, self.state.steps)
@@ -197,7 +220,7 @@ class _Run:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The running mean of the parameters in their place, where one is kept."""
+        """Use the moving average of the weights, if there is one, in place of the weights."""
         if not self.mean:
             yield
             return
@@ -217,7 +240,7 @@ class _Run:
         return Outcome(self.model, state.diverged, state.best_valid, state.best_epoch, tuple(state.curve))
 
     def _due(self) -> bool:
-        """Whether this process finds that it is time for a checkpoint: the first one's clock decides for all."""
+        """Whether this process asks for a checkpoint: the first one's clock decides for all."""
         return self.path is not None and self.world.first and time.monotonic() - self.saved > self.pause
 
     def save_if_due(self) -> None:
@@ -226,7 +249,7 @@ class _Run:
             self.save()
 
     def save(self) -> None:
-        """Write a checkpoint; the first process does, the others hand it what is theirs."""
+        """Write a checkpoint; the first process writes it, the others contribute their states."""
         begun = time.monotonic()
         checkpoint = self.checkpoint()
         if self.path is not None and self.world.first:
@@ -248,12 +271,12 @@ class _Run:
             **prefixed("adam", moments),
             "order": self.order_state,
         }
-        for rank, one in enumerate(self.world.gathered(own)):
-            tensors |= prefixed(f"process{rank}", one)
+        for rank, process in enumerate(self.world.gathered(own)):
+            tensors |= prefixed(f"process{rank}", process)
         return Checkpoint(tensors, {**self._identity(), "state": dataclasses.asdict(self.state)})
 
     def _identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree in to be this run's: its plan, its data and its cells, as data."""
+        """What must be equal for a checkpoint to belong to this run: plan, data, layers, number of processes."""
         layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
         identity = {
             "plan": dataclasses.asdict(self.plan),
@@ -261,8 +284,8 @@ class _Run:
             "layers": [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers],
             "processes": self.world.size,
         }
-        made: dict[str, Any] = json.loads(json.dumps(identity))  # tuples are lists in what was read back
-        return made
+        comparable: dict[str, Any] = json.loads(json.dumps(identity))  # as in the file, where tuples are lists
+        return comparable
 
     def restore(self, checkpoint: Checkpoint) -> None:
         identity = self._identity()
@@ -272,17 +295,17 @@ class _Run:
             raise InputError(
                 "CHECKPOINT_OTHER_RUN",
                 f"{self.path} belongs to a run with other {what}",
-                fix="delete it, or choose another place for this run",
+                fix="delete it, or choose another folder for this run",
             )
         try:
-            self._take(checkpoint)
+            self._load(checkpoint)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise InputError(
-                "CHECKPOINT_DAMAGED", f"{self.path} lacks a part of its run: {said}", fix="delete it to start afresh"
+                "CHECKPOINT_DAMAGED", f"{self.path} is incomplete: {reason}", fix="delete it to start afresh"
             ) from error
 
-    def _take(self, checkpoint: Checkpoint) -> None:
+    def _load(self, checkpoint: Checkpoint) -> None:
         self.state = RunState.from_json(checkpoint.data["state"])
         self.best = compartment("best", checkpoint.tensors)
         for part in (self.best, compartment("model", checkpoint.tensors)):
@@ -303,7 +326,7 @@ class _Run:
 
 
 def _dtype(model: torch.nn.Module) -> torch.dtype:
-    """The precision of the parameters; single where there are none."""
+    """The type of the parameters; float32 if there are none."""
     return next((parameter.dtype for parameter in model.parameters()), torch.float32)
 
 

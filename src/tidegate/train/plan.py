@@ -1,4 +1,4 @@
-"""What determines a run: a recipe, and the seeds that it is run with."""
+"""The plan of a run: its recipe and its seeds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Plan:
 
     Attributes:
         setting: the recipe.
-        initial_seed: seed of the first weights and of dropout.
-        order_seed: seed of the order of the training data.
+        initial_seed: seed for initial weights and dropout.
+        order_seed: seed for the order of the training data.
     """
 
     setting: Training
@@ -25,21 +25,21 @@ class Plan:
 
     @classmethod
     def of(cls, setting: Training, cell: str, attempt: int = 0) -> Self:
-        """The plan of a training.
+        """Derive the seeds of a run.
 
-        All cells see the data in the same order, whereas each has first weights of its own: a cell that is compared
-        with itself must not train twice from the same ones.
+        All cells see the data in the same order, but each name has its own initial weights, so that comparing a cell
+        with itself does not repeat the same run.
 
         Args:
-            setting: the recipe with its seed.
+            setting: the recipe and its seed.
             cell: the name of the cell.
-            attempt: tells apart several trainings of one cell with one seed.
+            attempt: distinguishes several runs of one cell with one seed.
         """
         purpose = ("initial", cell, str(attempt)) if attempt else ("initial", cell)
         return cls(setting, derive(setting.seed, *purpose), derive(setting.seed, "order"))
 
 
 def derive(seed: int, *purpose: str) -> int:
-    """A seed for one purpose, unrelated to those for other purposes."""
+    """A seed for one purpose, independent of those for other purposes."""
     digest = hashlib.sha256("/".join([str(seed), *purpose]).encode()).digest()
     return int.from_bytes(digest[:7], "big")

@@ -123,7 +123,7 @@ def marks(kind: type[Training], mark: type) -> Mapping[str, Any]:
         if "__annotations__" not in vars(base):
             continue
         for name, hint in get_type_hints(base, include_extras=True).items():
-            marked.update((name, one) for one in get_args(hint)[1:] if isinstance(one, mark))
+            marked.update((name, extra) for extra in get_args(hint)[1:] if isinstance(extra, mark))
     return marked
 
 
@@ -164,14 +164,14 @@ def check(setting: Training) -> None:
 
 
 def _check_number(name: str, value: Any, low: float, high: float) -> None:
-    given = f"{name}={reprlib.repr(value)}"
+    argument = f"{name}={reprlib.repr(value)}"
     if value is None:
         return
     if not isinstance(value, Real):
-        raise InputError("SETTING_NUMBER", f"{given} is not a number", fix=f"use a number such as {low:g}")
+        raise InputError("SETTING_NUMBER", f"{argument} is not a number", fix=f"use a number such as {low:g}")
     if not low <= value <= high:
         most = f" and at most {_exactly(high)}" if math.isfinite(high) else ""
-        raise InputError("SETTING_RANGE", f"{given} is out of range", fix=f"use at least {_exactly(low)}{most}")
+        raise InputError("SETTING_RANGE", f"{argument} is out of range", fix=f"use at least {_exactly(low)}{most}")
 
 
 def _exactly(bound: float) -> str:

@@ -1,4 +1,4 @@
-"""Where a run stands, apart from its tensors: its epochs, its learning rate, when to stop."""
+"""The progress of a run, apart from its tensors: epochs, learning rate, early stopping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidegate.train.setting import Training
 
 @dataclass
 class EpochState:
-    """Where a run stands inside an epoch; the sums cover its steps so far, in all processes."""
+    """The progress of an epoch; its sums cover the steps so far, in all processes."""
 
     steps: int = 0
     loss: float = 0.0
@@ -23,13 +23,13 @@ class EpochState:
 
 @dataclass
 class RunState:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
         rate: the learning rate before warm-up and cosine.
         curve: the finished epochs.
         best_valid: the best validation score.
-        best_epoch: its epoch; 0 where there is none.
+        best_epoch: the epoch of the best validation score; 0 if there is none.
         rate_epoch: the epoch from which ``patience_rate`` counts.
         diverged: whether a loss or a gradient was not finite.
         steps: steps in all epochs.
@@ -46,12 +46,16 @@ class RunState:
     now: EpochState = field(default_factory=EpochState)
 
     def finished(self, setting: Training) -> bool:
-        """Whether there is nothing more to train."""
+        """Whether training ends here: all epochs done, patience exhausted, or diverged."""
         epoch = len(self.curve)
         return self.diverged or epoch >= setting.epochs or epoch - self.best_epoch >= setting.patience
 
     def step_rate(self, setting: Training, step: int) -> float:
-        """The learning rate of a step of the current epoch; ``step`` counts from 0 over all epochs.
+        """The learning rate of a step of the current epoch.
+
+        Args:
+            setting: the schedule and the warm-up.
+            step: its number, from 0, over all epochs.
 
         Equations:
             cosine: rate (1 + cos(pi epoch / epochs)) / 2;  warm-up: times (step + 1) / warmup, at most 1
@@ -73,19 +77,19 @@ class RunState:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read back what ``dataclasses.asdict`` gave.
+        """Restore what ``dataclasses.asdict`` gave.
 
         Raises:
-            KeyError, TypeError: ``data`` has another form.
+            KeyError, TypeError: ``data`` is not such a dictionary.
         """
         curve = [EpochRecord(**epoch) for epoch in data["curve"]]
         return cls(**{**data, "curve": curve, "now": EpochState(**data["now"])})
 
 
 def decay(setting: Training, step: int) -> float:
-    """How much of the moving average of the weights stays in a step; steps count from 0.
+    """The decay of the moving average of the weights at a step, which counts from 0.
 
     Equations:
-        min(averaging, (step + 1) / (step + 10)), so that the first weights are soon forgotten
+        min(averaging, (step + 1) / (step + 10)), so that the initial weights soon lose their influence
     """
     return min(setting.averaging, (step + 1) / (step + 10))

@@ -1,4 +1,4 @@
-"""What every task is: data cut into batches, a model around a recurrent layer, a loss, a metric, baselines."""
+"""The base of all tasks: data in batches, a model around recurrent layers, a loss, a metric, baselines."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ Split = Literal["train", "valid", "test"]
 
 
 class MakeLayer(Protocol):
-    """Makes a recurrent layer from the number of features that it shall read, which it may not heed.
+    """Makes recurrent layers.
 
-    Options, such as ``bidirectional``, are those of ``nn.Recurrent``.
+    Args:
+        features: the number of input features; a cell that needs as many as it has units ignores it.
+        options: those of ``nn.Recurrent``, such as ``bidirectional``.
     """
 
     def __call__(self, features: int, /, **options: Any) -> Recurrent: ...
@@ -35,11 +37,10 @@ class Batch:
 
     Attributes:
         inputs: [T, B, features] float, or [T, B] token ids.
-        targets: what the task's loss wants beside the outputs.
-        lengths: [B] valid steps of each row, or None where all are full.
-        starts: True for the first batch of a stream; False continues with the (detached) state
-            of the batch before.
-        context: so many leading steps only inform the state: they are neither scored nor learnt from.
+        targets: the targets of the loss.
+        lengths: [B] valid steps of each row, or None if all rows are full.
+        starts: True for the first batch of a stream; False continues from the (detached) state of the previous batch.
+        context: the number of leading steps that only warm up the state: they are neither scored nor learnt from.
     """
 
     inputs: torch.Tensor
@@ -49,7 +50,7 @@ class Batch:
     context: int = 0
 
     def share(self, rank: int, size: int) -> Self:
-        """Every size-th row, from row ``rank`` on: what one of several processes works on."""
+        """The rows of one of several processes: every size-th row, from row ``rank`` on."""
         rows: dict[str, Any] = {
             field.name: value[:, rank::size] if value.dim() > 1 else value[rank::size]
             for field in dataclasses.fields(self)
@@ -58,7 +59,7 @@ class Batch:
         return replace(self, **rows)
 
     def to(self, dtype: torch.dtype) -> Self:
-        """The same with all floating-point tensors in another precision."""
+        """The same batch with all floating-point tensors converted to ``dtype``."""
         floats: dict[str, Any] = {
             field.name: value.to(dtype)
             for field in dataclasses.fields(self)
@@ -76,7 +77,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Measure:
-    """Sums over one batch: the loss to minimise, the metric's error, and how many terms each sum has."""
+    """Sums over one batch.
+
+    Attributes:
+        loss: the loss to minimise.
+        error: the metric's error.
+        count: the number of terms in each sum.
+    """
 
     loss: torch.Tensor
     error: float
@@ -84,9 +91,16 @@ class Measure:
 
 
 class SequenceModel(torch.nn.Module):
-    """Encoder, recurrent layer, dropout, linear head: the shape of every model that answers at each step.
+    """A model that answers at each step: encoder, recurrent layers, dropout, linear head.
 
-    Where the layer takes another number of features than the encoder gives, a linear map stands between them.
+    If the layers need another number of features than the encoder gives, a linear map connects them.
+
+    Args:
+        encoder: maps inputs to features.
+        features: the number of features that the encoder gives.
+        layer: makes the recurrent layers.
+        dropout: probability of zeroing an input of the head during training.
+        outputs: the number of outputs at each step.
     """
 
     def __init__(
@@ -112,9 +126,14 @@ class SequenceModel(torch.nn.Module):
 
 
 def dropped(model: torch.nn.Module, values: torch.Tensor, rate: float) -> torch.Tensor:
-    """Dropout of values, if the model is in training.
+    """Apply dropout if the model is in training mode.
 
-    It takes half the time of torch's dropout, which draws its Bernoulli numbers one by one.
+    This takes half the time of torch's dropout, which draws its Bernoulli numbers one by one.
+
+    Args:
+        model: says whether it is in training mode.
+        values: a tensor of any shape.
+        rate: probability of zeroing a value.
     """
     if not (model.training and rate):
         return values
@@ -125,26 +144,37 @@ S = TypeVar("S", bound=Training)
 
 
 class Encoding(ABC, Generic[S]):
-    """What a task learns from its training data beside weights: a vocabulary, a scale, the names of classes.
+    """Everything but the weights that is learnt from training data: a vocabulary, a scale, the names of classes.
 
-    With it, the weights and the settings a model can be made again and read new data. It is plain data.
+    An encoding is plain data. Together with the weights and the settings, it restores a model that reads new data.
     """
 
     @abstractmethod
     def model(self, layer: MakeLayer, setting: S) -> torch.nn.Module:
-        """A fresh model; calling it with a batch and a state gives outputs and the next state."""
+        """Make an untrained model.
+
+        Args:
+            layer: makes the recurrent layers.
+            setting: the other settings of the model.
+
+        Returns:
+            A module that maps a batch and a state to outputs and the next state.
+        """
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """What ``from_json`` makes an equal one of."""
+        """The encoding as JSON data, for ``from_json``."""
 
     @classmethod
     @abstractmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read it back.
+        """Restore an encoding.
+
+        Args:
+            data: from ``to_json``.
 
         Raises:
-            KeyError, TypeError, ValueError: ``data`` is no such encoding.
+            KeyError, TypeError, ValueError: ``data`` does not describe such an encoding.
         """
 
 
@@ -152,22 +182,33 @@ E = TypeVar("E", bound=Encoding[Any])
 
 
 class Task(ABC, Generic[S, E]):
-    """One thing to be learnt from one data set.
+    """A learning problem: a data set, a model, a loss, a metric and baselines.
 
     Args:
         source: the data.
-        setting: how they are read and modelled; the defaults unless given.
-        encoding: of a trained model. Nothing is learnt from the data then, and all of them are the test split.
+        setting: how to read and model them; the defaults unless given.
+        encoding: that of a trained model; then nothing is learnt from the data, and all of them are the test split.
+
+    Attributes:
+        name: the task's name.
+        metric: the name of the score that validation minimises.
+        unit: the unit of the metric.
+        items: what ``Measure.count`` counts, as the progress display names it.
+        setting_type: the class of ``setting``.
+        encoding_type: the class of ``encoding``.
+        reads_folders: whether the data may be a folder.
+        rates: the default number of learning rates that a comparison tries in each run.
+        data: name, hash, split and warnings of the data.
     """
 
     name: ClassVar[str]
-    metric: ClassVar[str]  # what training validates by; better when lower
+    metric: ClassVar[str]
     unit: ClassVar[str]
-    items: ClassVar[str] = "steps"  # what ``Measure.count`` counts, for people who watch a training
-    setting_type: ClassVar[type[Any]]  # the class of ``setting``
-    encoding_type: ClassVar[type[Any]]  # the class of ``encoding``
+    items: ClassVar[str] = "steps"
+    setting_type: ClassVar[type[Any]]
+    encoding_type: ClassVar[type[Any]]
     reads_folders: ClassVar[bool] = False
-    rates: ClassVar[int] = 1  # learning rates that a comparison tries in each run, unless told
+    rates: ClassVar[int] = 1
     source: Source
     setting: S
     encoding: E
@@ -186,15 +227,18 @@ class Task(ABC, Generic[S, E]):
         valid: str | os.PathLike[str] | None = None,
         test: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """The task on a bundled set or a file.
+        """Load the data of a bundled set or a file.
 
         Args:
-            data: the name of a bundled set, the path of a file, or a source read already.
-            setting: how the data are read, modelled and learnt; the task's defaults unless given. The target of a
-                bundled set is used where the settings name none.
-            encoding: of a trained model that the data are for.
-            valid: a file of its own for validation, where the task reads such.
-            test: the same for the test.
+            data: the name of a bundled set, the path of a file, or a source.
+            setting: how to read, model and learn the data; the task's defaults unless given. If it names no target
+                column, that of the bundled set is used.
+            encoding: that of a trained model, to apply it to the data.
+            valid: a separate file for validation.
+            test: a separate file for the test.
+
+        Returns:
+            The task.
 
         Raises:
             InputError: the data cannot be used, or belong to another task.
@@ -207,43 +251,53 @@ class Task(ABC, Generic[S, E]):
             raise InputError(
                 "BUNDLED_TASK",
                 f"{source.title} is a data set for the task {bundled.task}, not for {cls.name}",
-                fix="leave the task out, or pass a file of your own",
+                fix=f"name the task {bundled.task}, or pass a file of your own",
             )
         if bundled and bundled.target and getattr(setting, "target", None) is None:
             setting = replace(setting, target=bundled.target)
         return cls(source, setting, encoding)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data from which ``tasks.from_json`` makes the same task again, in another process too."""
+        """The task as JSON data, from which ``tasks.from_json`` makes the same task, even in another process."""
         values = dataclasses.asdict(self.setting)
         setting = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         return {"task": self.name, "setting": setting, **self.source.to_json()}
 
     def model(self, layer: MakeLayer) -> Any:
-        """A fresh model around recurrent layers that ``layer`` makes."""
+        """Make an untrained model around recurrent layers that ``layer`` makes."""
         return self.encoding.model(layer, self.setting)
 
     @abstractmethod
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
-        """The batches of one pass; training passes draw their order from ``order``."""
+        """The batches of one pass.
+
+        Args:
+            split: the part of the data.
+            order: draws the order of a training pass; without it, the order is fixed.
+        """
 
     @abstractmethod
     def measure(self, outputs: Any, batch: Batch) -> Measure:
-        """Loss and error of a model's outputs."""
+        """Loss and error of a model's outputs on a batch, summed."""
 
     def settle(self, model: torch.nn.Module) -> None:
-        """Set what a trained model takes from the validation part beside weights; nothing unless a task says."""
+        """Fit whatever a trained model takes from the validation split besides its weights; by default nothing."""
 
     @abstractmethod
     def baselines(self) -> list[BaselineRecord]:
-        """Scores on the test split, by the metric, that need no recurrent network."""
+        """Scores of predictors without a recurrent network on the test split, by the metric."""
 
     def score(self, error: float, count: int) -> float:
-        """The metric from summed errors; their mean unless a task says otherwise."""
+        """The metric from summed errors; by default their mean."""
         return error / count
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
-        """What people want to know of a trained model, on the test split; ``metric`` is what ``evaluate`` gave."""
+        """All scores of a trained model on the test split, with those of the baselines.
+
+        Args:
+            model: the trained model.
+            metric: its score by ``train.loop.evaluate``.
+        """
         del model
         baselines = {line.name: line.score for line in self.baselines()}
         return [ScoreRecord(self.metric, metric, self.unit, "lower", baselines)]
@@ -253,11 +307,11 @@ AnyTask = Task[Any, Any]
 
 
 def doubled(model: torch.nn.Module) -> torch.nn.Module:
-    """The model in float64. It casts batches of float32 itself, so that no caller needs to know its precision."""
+    """Convert a model to float64. It converts its input batches itself, so callers need not know its precision."""
     model.double().register_forward_pre_hook(_cast)
     return model
 
 
 def _cast(model: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     del model
-    return tuple(one.to(torch.float64) if isinstance(one, Batch) else one for one in arguments)
+    return tuple(value.to(torch.float64) if isinstance(value, Batch) else value for value in arguments)

@@ -1,4 +1,4 @@
-"""Settings to TOML and back; whatever does not fit is refused by name."""
+"""Settings to TOML and back. Errors name the key that does not fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ S = TypeVar("S", bound=Training)
 
 
 def to_toml(setting: Training) -> str:
-    """The settings as TOML: the task, its own settings, the model's, the training's; what is None is left out.
+    """Write settings as TOML: the task, its own settings, the model's, the training's. None is left out.
 
     Examples:
         >>> from tidegate.tasks.language.setting import LanguageSetting
@@ -23,7 +23,7 @@ def to_toml(setting: Training) -> str:
         ['task = "language"', 'unit = "character"']
     """
     with explain_missing():
-        import tomli_w  # only what writes needs it: --help does not
+        import tomli_w  # only for writing: --help must work without it
     values = {name: getattr(setting, name) for name in names(type(setting))}
     return tomli_w.dumps(
         {"task": task_of(setting), **{name: value for name, value in values.items() if value is not None}}
@@ -31,24 +31,28 @@ def to_toml(setting: Training) -> str:
 
 
 def from_toml(text: str, kind: type[S], name: str = "the configuration", base: S | None = None) -> S:
-    """Settings from TOML; what the text does not name keeps its default, or what it is in ``base``.
+    """Read settings from TOML. A setting that the text leaves out keeps its value in ``base``.
 
     Args:
         text: as ``to_toml`` writes it.
-        kind: whose settings they are.
-        name: what the text is called in errors.
-        base: settings in place of the defaults.
+        kind: the class of the settings.
+        name: the name of the text in errors.
+        base: settings to start from; the defaults unless given.
+
+    Returns:
+        The settings.
 
     Raises:
-        InputError: not TOML, a key that is no setting, a value of another kind or out of range, or
-            the settings of another task.
+        InputError: the text is not TOML, belongs to another task, or has an unknown key or a value of the wrong type
+            or out of range.
     """
     values = _read(text, name)
     task = values.pop("task", task_of(kind))
     if task != task_of(kind):
-        said = reprlib.repr(task)
         raise InputError(
-            "TOML_TASK", f"{name} has settings of the task {said}, expected {task_of(kind)!r}", fix="pass another file"
+            "TOML_TASK",
+            f"{name} has settings of the task {reprlib.repr(task)}, expected {task_of(kind)!r}",
+            fix="pass another file",
         )
     hints, known = get_type_hints(kind), names(kind)
     for key, value in values.items():
@@ -68,28 +72,28 @@ def _read(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-        said = " ".join(str(error).split())[:200]
-        raise InputError("TOML", f"{name} is not TOML: {said}", fix="write lines such as hidden_size = 128") from None
+        reason = " ".join(str(error).split())[:200]
+        raise InputError("TOML", f"{name} is not TOML: {reason}", fix="write lines such as hidden_size = 128") from None
 
 
 def _fitted(value: Any, hint: Any, key: str, name: str) -> Any:
-    """The value, an integer as a float and a list as a tuple where such are wanted."""
+    """The value, converted from an integer to a float or from a list to a tuple if necessary."""
     for option in _options(hint):
-        found = _converted(value, option)
-        if found is not None:
-            return found
-    wanted = " or ".join(_said(option) for option in _options(hint))
+        converted = _converted(value, option)
+        if converted is not None:
+            return converted
+    wanted = " or ".join(_in_words(option) for option in _options(hint))
     raise InputError("TOML_VALUE", f"{name} sets {key} to {reprlib.repr(value)}, expected {wanted}", fix="correct it")
 
 
 def _options(hint: Any) -> list[Any]:
-    """What a setting may be; None cannot be written in TOML."""
+    """The types that a setting may have, without None, which TOML cannot express."""
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     return [option for option in options if option is not NoneType]
 
 
 def _converted(value: Any, option: Any) -> Any:
-    """The value as that type, or None where it is not."""
+    """The value as this type, or None if it does not fit."""
     origin, arguments = get_origin(option), get_args(option)
     if origin is Literal:
         return value if any(type(value) is type(one) and value == one for one in arguments) else None
@@ -103,16 +107,16 @@ def _converted(value: Any, option: Any) -> Any:
 
 
 def _long_enough(items: list[Any], arguments: tuple[Any, ...]) -> bool:
-    """Whether a list has as many items as the type says; one type stands for all."""
+    """Whether a list has as many items as the type has arguments; a single one stands for any number."""
     return len(arguments) < 2 or arguments[1] is Ellipsis or len(items) == len(arguments)
 
 
-def _said(option: Any) -> str:
+def _in_words(option: Any) -> str:
     """A type in words."""
     origin, arguments = get_origin(option), get_args(option)
     if origin is Literal:
         return " or ".join(f'"{one}"' for one in arguments)
     if origin in (tuple, list):
-        return f"a list, each item {_said(arguments[0])}"
+        return f"a list, each item {_in_words(arguments[0])}"
     words = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
     return words.get(option, str(option))

@@ -1,4 +1,4 @@
-"""Following a training: the log in its folder, and whoever wants to be told."""
+"""Callbacks of a training, and the log in its folder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tidegate.train.world import World
 
 @dataclass
 class Watch:
-    """Functions that are told how a training goes on.
+    """Callbacks of a training.
 
     Attributes:
-        on_data: called once the data are read.
-        on_step: called after each step; None spares the training the counting of its steps.
+        on_data: called once, when the data have been read.
+        on_step: called after each step; None also saves counting the steps of an epoch in advance.
         on_epoch: called after each epoch.
     """
 
@@ -29,7 +29,7 @@ class Watch:
 
 @contextmanager
 def logged(home: Path | None, watch: Watch, *, tensorboard: bool) -> Iterator[Watch]:
-    """The watch with a log in its folder; only the first process logs and tells."""
+    """Add the log in the folder to the callbacks; with several processes, only the first one logs and calls."""
     if not World().first:
         yield Watch()
         return

@@ -1,4 +1,4 @@
-"""One process, or several that torchrun started: each works on its share of every batch."""
+"""The processes of a training: one, or several started by torchrun, each with its share of every batch."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class World:
     """The processes that train together.
 
     Attributes:
-        rank: the number of this one.
-        size: how many there are.
+        rank: the number of this process, from 0.
+        size: the number of processes.
     """
 
     def __init__(self) -> None:
@@ -30,31 +30,31 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def joined(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with the same parameters everywhere, whose gradients become the mean over all processes."""
+        """Wrap the model so that all processes share its parameters and average its gradients."""
         return model if self.size == 1 else DistributedDataParallel(model)
 
     def share(self, batch: Batch) -> tuple[Batch, bool]:
-        """This process's rows, and whether they count: where there are too few rows, the first stands in."""
+        """The rows of this process, and whether they count: a process without rows runs the first one for nothing."""
         if self.size == 1:
             return batch, True
         rows = batch.inputs.shape[1]
         return (batch.share(self.rank, self.size), True) if self.rank < rows else (batch.share(0, rows), False)
 
     def total(self, *numbers: float) -> list[float]:
-        """Sums over all processes, the same number in each of them."""
+        """Sums over all processes, available in each of them."""
         if self.size == 1:
             return list(numbers)
         summed = torch.tensor(numbers, dtype=torch.float64)
         distributed.all_reduce(summed)
-        found: list[float] = summed.tolist()
-        return found
+        totals: list[float] = summed.tolist()
+        return totals
 
     def gathered(self, own: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-        """What every process has of its own, in the order of ranks; empty for all but the first."""
+        """The tensors of every process, by rank; empty for all processes but the first."""
         if self.size == 1:
             return [own]
         everything: list[Any] | None = [None] * self.size if self.first else None
@@ -63,7 +63,7 @@ class World:
 
 
 def started_by_torchrun() -> bool:
-    """Whether this is one of several processes."""
+    """Whether torchrun started this process."""
     return "WORLD_SIZE" in os.environ and "RANK" in os.environ
 
 
@@ -71,8 +71,7 @@ def started_by_torchrun() -> bool:
 def launched() -> Iterator[World]:
     """Join the other processes if torchrun started this one, and leave them at the end.
 
-    Where several fail, or one after the other because it waits for it in vain, the first one raises its error and
-    the others end in silence.
+    If several fail, the first one raises its error and the others exit silently.
     """
     if not started_by_torchrun():
         yield World()
@@ -81,7 +80,7 @@ def launched() -> Iterator[World]:
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
     try:
         yield World()
-        distributed.barrier()  # none tears its connections down while another still uses them
+        distributed.barrier()  # no process closes its connections while another still uses them
     except BaseException:
         if store.add("tidegate failures", 1) > 1:
             raise SystemExit(1) from None

@@ -21,10 +21,10 @@ class LanguageSetting(Training):
     tied: bool = False
     """Use the embedding matrix as the output matrix, too."""
     window: Annotated[int, Range(1, 100_000)] = 64
-    """Steps through which gradients flow back; the state is carried on from window to window."""
+    """Steps through which gradients flow back; the state is kept from window to window."""
     epoch_size: Annotated[int | None, Range(1)] = None
-    """Symbols in an epoch, taken from passages drawn anew each time. Unless given, an epoch is the whole text, and
-    several passes over a short one."""
+    """Symbols in an epoch, from passages drawn at random for each epoch. Unless given, an epoch is one pass over the
+    text, or several over a short one."""
     scored_size: Annotated[int | None, Range(1)] = None
     """Largest number of symbols scored in validation and in the test; all of them unless given."""
     hidden_size: int = 256

@@ -13,11 +13,11 @@ class MusicSetting(Training):
     """Model polyphonic music: predict which keys sound at the next step."""
 
     steps_per_quarter: Annotated[int | None, Range(1, 48)] = None
-    """Steps of the grid in a quarter note; 4 for MIDI files and 1 for piano rolls unless given."""
+    """Time steps per quarter note; unless given, 4 for MIDI files and 1 for piano rolls."""
     split_seed: Annotated[int, Range(0, 2**53)] = 0
-    """Seed of the split into pieces, where the data have no split of their own."""
+    """Seed for splitting the pieces into training, validation and test, unless the data say how."""
     window: Annotated[int, Range(1)] = 200
-    """Steps through which gradients flow back; the state is carried on through a longer piece."""
+    """Steps through which gradients flow back; a longer piece keeps its state from window to window."""
     hidden_size: int = 300
     dropout: float = 0.5
     recurrent_dropout: float = 0.5

@@ -84,8 +84,10 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
             InputError: not fitted yet, or a recording that cannot be used.
         """
         self._check_fitted()
-        if beam < best or best < 1:
-            raise InputError("BEAM", f"{best} hypotheses need a beam at least as wide, came {beam}", fix="widen it")
+        if best < 1:
+            raise InputError("BEAM", f"best={best} is out of range", fix="use at least 1")
+        if beam < best:
+            raise InputError("BEAM", f"{best} hypotheses need a beam of at least {best}, got {beam}", fix="widen it")
         if isinstance(recordings, (str, os.PathLike)) or getattr(recordings, "ndim", 0) == 1:
             recordings = [recordings]
         for name, samples, own in _sounds(recordings, rate):

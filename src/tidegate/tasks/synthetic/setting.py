@@ -13,9 +13,9 @@ class SyntheticSetting(Training):
     """A generated problem: what can a cell remember, and for how long?"""
 
     length: Annotated[int, Range(10, 1 << 16)] = 200
-    """Steps over which something has to be remembered."""
+    """Number of steps that a cell must bridge."""
     steps: Annotated[int, Range(1, 1 << 20)] = 100
-    """Batches in an epoch; each is drawn anew."""
+    """Freshly drawn batches in an epoch."""
     hidden_size: int = 100
     dropout: float = 0.0
     learning_rate: float = 2e-3
