@@ -71,7 +71,7 @@ def _entry(name: str) -> str:
 
 
 def _option_text(option: Option) -> str:
-    return f"{option.doc} {option.source}." if option.source else option.doc
+    return " ".join(filter(None, [option.doc, option.doc_in_python, option.source and f"{option.source}."]))
 
 
 def _fill(kind: type, placeholder: str, entries: list[str]) -> None:

@@ -17,8 +17,8 @@ class Chrono(Initialisation):
     name = "chrono"
     default = None
     doc = (
-        "Longest dependency in steps, T: the bias of the gate that keeps the state begins as log(u), u from U[1, T-1], "
-        "and the bias of an input gate next to a gate f as its negative."
+        "Longest dependency in steps, T. The bias of the gate that keeps the state begins as log(u), u drawn from "
+        "U[1, T-1]; that of an input gate next to a forget gate begins as -log(u)."
     )
     setting = float | None
     low = 2

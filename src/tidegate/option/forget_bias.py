@@ -17,8 +17,8 @@ class ForgetBias(Initialisation):
     name = "forget_bias"
     default = None
     doc = (
-        "Initial bias of the gate that keeps the state: f, or the update gate in a cell without f. Where an open gate "
-        "writes, as in a GRU with update='write', the bias is the negative."
+        "Initial bias of the gate that keeps the state: the forget gate, or the update gate in a cell without one. "
+        "Where an open gate writes, the bias is the negative."
     )
     setting = float | None
     example = "1.0"

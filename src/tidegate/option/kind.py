@@ -23,6 +23,7 @@ class Option:
         name: the keyword argument.
         default: the value of a plain layer.
         doc: one to three sentences, for docstrings and ``--help`` alike.
+        doc_in_python: a sentence about values that only a caller in Python can pass.
         setting: the type of the setting of ``tidegate train``; None if it cannot be one.
         low: the least number allowed; None for no bound.
         high: the greatest number allowed; None for no bound.
@@ -37,6 +38,7 @@ class Option:
     name: ClassVar[str]
     default: ClassVar[Any]
     doc: ClassVar[str]
+    doc_in_python: ClassVar[str] = ""
     setting: ClassVar[Any] = None
     low: ClassVar[float | None] = None
     high: ClassVar[float | None] = None

@@ -14,10 +14,10 @@ class LayerNorm(Pass):
     name = "layer_norm"
     default = False
     doc = (
-        "Normalises each product of the cell: True or 'all' over all its row blocks together, 'each' block by block. "
-        "The cell state of an LSTM is normalised too, where the output reads it; "
-        "``tidegate.passes.normalise`` has the equations."
+        "Layer normalisation of each matrix product of the cell, over all gates together, and of the cell state of an "
+        "LSTM where the output reads it."
     )
+    doc_in_python = "``'each'`` normalises gate by gate. ``tidegate.passes.normalise`` has the equations."
     setting = bool
     source = "Ba, Kiros & Hinton 2016, Layer Normalization, arXiv 1607.06450"
     order = 10

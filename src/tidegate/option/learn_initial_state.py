@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class LearnInitialState(Pass):
     name = "learn_initial_state"
     default = False
-    doc = (
-        "Learns the initial states: without ``hx`` a sequence begins with the parameters ``initial_h_l0`` and so on, "
-        "which are zeros at first, and ``reset=`` returns to them."
+    doc = "Learns the states with which a sequence begins. They are zeros at first."
+    doc_in_python = (
+        "Without ``hx`` a sequence begins with the parameters ``initial_h_l0`` and so on, and ``reset=`` returns to "
+        "them."
     )
     setting = bool
     order = 50

@@ -11,9 +11,10 @@ class StateClip(Pass):
     name = "state_clip"
     default = None
     doc = (
-        "Clips each new state to [-s, s]: one bound for all states, or a mapping from states to bounds. "
-        "What a step computes from a new state, such as h from c, sees the clipped value."
+        "Clips each new state to [-s, s]. What a step computes from a new state, such as h from c, sees the clipped "
+        "value."
     )
+    doc_in_python = "A mapping from states to bounds clips only those."
     setting = float | None
     low = 1e-9
     example = "3.0 or {'c': 3.0}"

@@ -17,9 +17,10 @@ class Zoneout(Pass):
     name = "zoneout"
     default = 0.0
     doc = (
-        "Probability that a unit keeps the old value of a state in a step, drawn at every step: one number for all "
-        "states, or a mapping from states to numbers. Evaluation uses the expectation."
+        "Probability that a unit keeps the old value of a state in a step, drawn at every step. Evaluation uses the "
+        "expectation."
     )
+    doc_in_python = "A mapping from states to probabilities applies to only those."
     setting = float
     low, high = 0, 1
     example = "0.05 or {'h': 0.05, 'c': 0.5}"
