@@ -18,7 +18,7 @@ import numpy as np
 
 from tidegate.data import locate, read_speech
 from tidegate.tasks import Transcriber
-from tidegate.tasks.speech.error import word_error_rate
+from tidegate.tasks.speech.score import word_error_rate
 
 RESULTS = Path(__file__).parent / "results" / "speech.csv"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")

@@ -45,7 +45,7 @@ CASES = [
     case("no samples", {"a.csv": TABLE, "a.wav": wav(0)}, "a.csv", ["20", "recordings"]),
     case("NaN", {"a.csv": TABLE, "a.wav": wav(subtype="FLOAT", value=np.nan)}, "a.csv", ["a.wav", "NaN", "2,000"]),
     case("infinity", {"a.csv": TABLE, "a.wav": wav(subtype="DOUBLE", value=np.inf)}, "a.csv", ["a.wav", "infinity"]),
-    case("one recording", {"a.csv": TABLE, "a.wav": wav()}, "a.csv", ["none is left", "at least 20"]),
+    case("one recording", {"a.csv": TABLE, "a.wav": wav()}, "a.csv", ["leave none", "at least 20"]),
     case("all too short", {f"{k % 2}_a_{k}.wav": wav(100, seed=k) for k in range(40)}, ".", ["too short", "0.013 s"]),
     case("all too long", {f"{k % 2}_a_{k}.wav": wav(seed=k) for k in range(40)}, ".", ["longest"], "--longest", "0.1"),
     case(
@@ -67,7 +67,7 @@ CASES = [
     case("empty text beside", {"a.wav": wav(), "a.txt": b" \n"}, ".", ["a.txt", "empty"]),
     case("no digit in a name", {"seven_a_1.wav": wav()}, ".", ["DIGIT_SPEAKER_NUMBER"], "--transcripts", "digits"),
     case("no such speaker", {f"{k % 2}_a_{k}.wav": wav(seed=k) for k in range(40)}, ".", ["'b'"], "--hold-out", "b"),
-    case("nobody is named", MANY, ".", ["do not say who speaks"], "--hold-out", "b"),
+    case("nobody is named", MANY, ".", ["do not name the speakers"], "--hold-out", "b"),
     case(
         "bands above the rate",
         {f"{k % 2}_a_{k}.wav": wav(seed=k) for k in range(40)},

@@ -97,8 +97,8 @@ class TestTask:
         (tmp_path / "b.txt").write_text("0 text 2\n1 Text  3\n1 other\n")
         made = tasks.load(tmp_path / "a.txt", "classification", valid=tmp_path / "b.txt", test=tmp_path / "b.txt")
         assert made.data.warnings == (
-            "valid: 2 of 3 rows stand in training, too",
-            "test: 2 of 3 rows stand in training, too",
+            "valid: 2 of 3 rows also occur in training",
+            "test: 2 of 3 rows also occur in training",
         )
         assert len(made.parts["train"].items) == 40
         assert "valid and test as given" in made.data.split
@@ -153,7 +153,7 @@ class TestTask:
         assert again.parts["test"].classes.tolist() == [1, 0]
         assert "train" not in again.parts
         assert [line.name for line in again.baselines()] == ["majority class"]
-        with pytest.raises(InputError, match="class 7, which training lacks"):
+        with pytest.raises(InputError, match="class 7, which does not occur in training"):
             ClassificationTask(in_memory(["good"], [7]), made.setting, made.encoding)
         with pytest.raises(InputError, match="series of 1 channels, the model was trained on texts"):
             ClassificationTask(in_memory([[1.0]], [0]), made.setting, made.encoding)
@@ -169,7 +169,7 @@ class TestTask:
         texts, labels = words()
         made = task(([*texts, " ", "x " * 9], [*labels, 0, 1]), longest=5)
         assert "texts were cut off after 5 words (longest=5)" in made.data.warnings[0]
-        assert made.data.warnings[1] == "1 texts hold nothing to read; each counts as one unknown word"
+        assert made.data.warnings[1] == "1 texts are empty; each counts as one unknown word"
 
     def test_characters_for_names_and_words_for_sentences(self):
         names = [f"{first} {last}" for first in ("anna", "otto", "bob") for last in ("a", "b", "cd", "de", "e")]

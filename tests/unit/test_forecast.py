@@ -548,7 +548,7 @@ class TestForecaster:
         assert both["forecast_x"].to_numpy() == pytest.approx(both["forecast_y"].to_numpy(), rel=1e-4)
 
     def test_what_cannot_be_forecast(self, fitted, shops):
-        refused("HORIZON", lambda: fitted.predict(5), "4 rows ahead, but 5", "horizon=5")
+        refused("HORIZON", lambda: fitted.predict(5), "4 rows ahead, not 5", "horizon=5")
         refused("HORIZON", lambda: fitted.predict(0), "at least 1")
         refused("KNOWN_AHEAD", lambda: fitted.predict(history=open_end(shops, 2)), "for 2 rows", "'price'", "4")
         refused("COLUMN", lambda: fitted.predict(history=shops.drop(columns="price")), "'price'")

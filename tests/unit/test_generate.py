@@ -14,9 +14,8 @@ from tidegate import nn
 from tidegate.cli import main
 from tidegate.errors import InputError
 from tidegate.tasks import LanguageModel
-from tidegate.tasks.language.choice import Choice
 from tidegate.tasks.language.encoding import LanguageEncoding
-from tidegate.tasks.language.generate import Beam, drawn, opening, spelled
+from tidegate.tasks.language.generate import Beam, Choice, drawn, opening, spelled
 from tidegate.tasks.language.reader import Reader
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.unit import Characters, Pieces
@@ -358,8 +357,8 @@ class TestCommand:
             (["--prompt", "Ω"], "'Ω' at position 0"),
             (["--beam", "2", "--temperature", "0.5"], "--temperature does nothing with --beam"),
             (["--best", "2"], "--best does nothing without --beam"),
-            (["--top-p", "2"], "top-p is 2.0"),
-            (["--length", "0"], "the length is 0"),
+            (["--top-p", "2"], "--top-p 2.0 is out of range"),
+            (["--length", "0"], "--length 0 is out of range"),
         ],
     )
     def test_errors_are_one_line(self, model, capsys, options, part):

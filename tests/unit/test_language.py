@@ -16,7 +16,7 @@ from tidegate import nn, tasks
 from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.tasks.language.encoding import LanguageEncoding
-from tidegate.tasks.language.likelihood import surprise
+from tidegate.tasks.language.model import surprise
 from tidegate.tasks.language.ngram import _kneser_ney, strongest, uniform
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.task import LanguageTask
@@ -127,7 +127,7 @@ class TestSplits:
         assert task.bounds["test"] == (1, 3)
         assert task.bounds["train"] == task.bounds["valid"] == (0, 0)
         assert [record.name for record in task.baselines()] == ["uniform"]
-        assert task.data.warnings == ("test: 1 characters never occur in training and count as one unknown symbol",)
+        assert task.data.warnings == ("test: 1 characters do not occur in training and count as one unknown symbol",)
 
     def test_without_settings_the_recipe_is_that_of_train(self):
         assert tasks.load("shakespeare").setting == LanguageTask(source("ab" * 600)).setting == LanguageSetting()
@@ -265,7 +265,7 @@ class TestModels:
         logits, _ = model.eval()(Batch(task.symbols[:199, None], task.symbols[:199, None]))
         chances = logits[:, 0].softmax(-1)[torch.arange(199), task.symbols[1:200]]
         torch.testing.assert_close(whole, -chances.log2(), rtol=1e-12, atol=1e-12)
-        monkeypatch.setattr("tidegate.tasks.language.likelihood.STEPS", 17)
+        monkeypatch.setattr("tidegate.tasks.language.model.STEPS", 17)
         torch.testing.assert_close(surprise(model, task.symbols[:200]), whole, rtol=1e-12, atol=1e-12)
 
 

@@ -24,12 +24,11 @@ from tidegate.errors import InputError
 from tidegate.tasks import Transcriber, from_pretrained
 from tidegate.tasks.speech.decode import align, beam_search, best_path
 from tidegate.tasks.speech.encoding import SpeechEncoding
-from tidegate.tasks.speech.error import character_error_rate, edits, word_error_rate
 from tidegate.tasks.speech.feature import Filterbank, stacked
+from tidegate.tasks.speech.score import character_error_rate, edits, nearest, word_error_rate
 from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.split import shared_sounds, split
 from tidegate.tasks.speech.task import SpeechBatch, SpeechTask
-from tidegate.tasks.speech.template import nearest
 from tidegate.tasks.speech.utterance import Utterance, joined
 from tidegate.train.toml import from_toml, to_toml
 
@@ -461,7 +460,7 @@ class TestTask:
         folder(tmp_path, {**files, "m.csv": "\n".join(["path,text,speaker,split", *lines]).encode()})
         task = tasks.load(tmp_path, "speech", SpeechSetting(symbols="characters"))
         assert len(task.utterances["train"]) == 11
-        assert task.data.warnings == ("train: 1 recordings are left out, with fewer steps than symbols",)
+        assert task.data.warnings == ("train: 1 recordings are left out: they have fewer steps than symbols",)
 
     def test_parts_of_their_own(self, tones, tmp_path):
         folder(

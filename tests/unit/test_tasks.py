@@ -262,7 +262,7 @@ class TestLanguage:
         assert task.encoding.unit.alphabet == "ab"
         assert task.encoding.vocabulary == 3
         assert task.symbols[998:].tolist() == [1, 2, 0, 0]
-        assert task.data.warnings[0] == "test: 2 characters never occur in training and count as one unknown symbol"
+        assert task.data.warnings[0] == "test: 2 characters do not occur in training and count as one unknown symbol"
 
     def test_characters_beyond_the_basic_plane(self):
         task = language("a😀é" * 400)

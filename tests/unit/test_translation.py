@@ -375,7 +375,7 @@ class TestTask:
         assert max(kept) == 4
         left = sum(len(source) > 4 for source in found.pairs["train"].sources)
         assert (
-            f"{left} of {len(found.pairs['train'].sources)} training pairs are not learnt from: over 4 units"
+            f"{left} of {len(found.pairs['train'].sources)} training pairs are left out: longer than 4 units"
             in found.data.warnings
         )
         assert len(found.coded["test"]) == len(found.pairs["test"].sources)
@@ -393,7 +393,7 @@ class TestTask:
         part = Source("/b", "b.tsv", f"{lines()[0][0].upper()}\tX\nzzz\tZ\n".encode())
         chosen = TranslationSetting(source_unit="character", target_unit="symbol")
         found = TranslationTask(Source("/a", "a.tsv", text.encode(), test=part), chosen)
-        assert "test: 1 of 2 pairs have a source that stands in training, too" in found.data.warnings
+        assert "test: 1 of 2 pairs have a source that also occurs in training" in found.data.warnings
         assert found.data.split.startswith("valid drawn by source")
 
     def test_multi30k_as_it_comes(self, request):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -97,9 +98,7 @@ class Compare:
         report.write_html(record, out / "report.html")
         report.write_json(record, out / "report.json")
         report.write_runs_csv(record.runs, out / "runs.csv")
-        screen.print(_scores(record))
-        screen.print(f"\nreport: {out / 'report.html'}   {_time(record)}", markup=False, soft_wrap=True)
-        screen.print(record.answer.headline, style="bold", markup=False, soft_wrap=True)
+        _print_answer(screen, record, out / "report.html")
 
 
 def parse_count(text: str | None) -> int | None:
@@ -140,6 +139,12 @@ def _recipe(path: Path | None, default: Training, *, sized: bool) -> tuple[Train
         for name, instead in overruled.items()
         if getattr(recipe, name) != getattr(default, name)
     ]
+
+
+def _print_answer(screen: Console, record: ComparisonRecord, page: Path) -> None:
+    screen.print(_scores(record))
+    screen.print(f"\nreport: {page}   {_time(record)}", markup=False, soft_wrap=True)
+    screen.print(record.answer.headline, style="bold", markup=False, soft_wrap=True)
 
 
 def _time(record: ComparisonRecord) -> str:

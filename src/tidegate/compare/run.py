@@ -27,7 +27,7 @@ from tidegate.compare.executor import Progress, record_path, run_all
 from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.trial import TrialSpec
 from tidegate.errors import InputError
-from tidegate.records import CellRecord, ComparisonRecord, RunRecord
+from tidegate.records import CellRecord, ComparisonRecord, PairRecord, RunRecord
 from tidegate.train.layer import make_layer
 from tidegate.train.setting import Training, names, own_names
 from tidegate.train.task import AnyTask, SequenceModel, Task
@@ -114,20 +114,12 @@ def run(
     rates = _rates(task.setting.learning_rate, trials or task.rates)
     described = task.to_json()
     described["setting"] |= {"epochs": epochs or task.setting.epochs}
-    sizes = {name: solve_hidden_size(task, kind.graph, budget)[0] for name, kind in kinds.items()}
-    plan = [
-        TrialSpec(described, name, kind.graph.to_json(), sizes[name], task.setting.seed + k, rates)
-        for k in range(seeds)
-        for name, kind in kinds.items()
-    ]
+    trials_to_run = _trials(task, described, kinds, seeds, rates, budget)
     runs_folder = Path(folder) / "runs"
-    reused = sum(record_path(runs_folder, trial.hash).exists() for trial in plan)
-    records = run_all(plan, runs_folder, workers, progress or Progress())
+    reused = sum(record_path(runs_folder, trial.hash).exists() for trial in trials_to_run)
+    records = run_all(trials_to_run, runs_folder, workers, progress or Progress())
     by_cell = {name: [record for record in records if record.cell == name] for name in kinds}
-    cell_records = _cell_records(task, kinds, by_cell, budget)
-    scores = {name: {r.seed: r.test for r in runs if r.test is not None} for name, runs in by_cell.items()}
-    compared = pairs({name: of_cell for name, of_cell in scores.items() if of_cell})
-    baselines = with_rivals(cell_records, task.baselines())
+    results = _results(task, kinds, by_cell, budget)
     return ComparisonRecord(
         command=command,
         task=task.name,
@@ -138,12 +130,42 @@ def run(
         machine=_machine(workers),
         seconds=time.monotonic() - start,
         reused=reused,
-        answer=answer(cell_records, compared, baselines, task.data.name),
-        cells=tuple(cell_records),
-        pairs=compared,
-        baselines=baselines,
-        runs=tuple(record for runs in by_cell.values() for record in runs),
+        **results,
     )
+
+
+def _trials(
+    task: AnyTask, described: dict[str, Any], kinds: Cells, seeds: int, rates: tuple[float, ...], budget: int
+) -> list[TrialSpec]:
+    """Every run of every cell, the first run of each cell first."""
+    sizes = {name: solve_hidden_size(task, kind.graph, budget)[0] for name, kind in kinds.items()}
+    return [
+        TrialSpec(described, name, kind.graph.to_json(), sizes[name], task.setting.seed + k, rates)
+        for k in range(seeds)
+        for name, kind in kinds.items()
+    ]
+
+
+def _results(task: AnyTask, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int) -> dict[str, Any]:
+    """The fields of the comparison's record that depend on the runs."""
+    cells, compared = _cell_records(task, kinds, by_cell, budget), _pairs(by_cell)
+    baselines = with_rivals(cells, task.baselines())
+    return {
+        "answer": answer(cells, compared, baselines, task.data.name),
+        "cells": tuple(cells),
+        "pairs": compared,
+        "baselines": baselines,
+        "runs": tuple(record for records in by_cell.values() for record in records),
+    }
+
+
+def _pairs(by_cell: Mapping[str, Sequence[RunRecord]]) -> tuple[PairRecord, ...]:
+    """Compare the cells that have at least one finished run."""
+    scores = {
+        name: {record.seed: record.test for record in records if record.test is not None}
+        for name, records in by_cell.items()
+    }
+    return pairs({name: by_seed for name, by_seed in scores.items() if by_seed})
 
 
 def _check(**numbers: int | None) -> None:

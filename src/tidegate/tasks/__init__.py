@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A task in the table: where its classes are, and the endings of files that it learns from unless told.
+    """A task in the table: its classes, and the suffixes of files that it reads by default.
 
-    A generated problem has no estimator: it is there for ``compare``.
+    A generated problem has no estimator: it serves ``compare`` only.
     """
 
     setting_class: str
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
     @property
     def estimator(self) -> type[Estimator[Any]]:
-        """The class that people use."""
+        """The class of the estimator."""
         return _load(self.estimator_class)
 
 
@@ -130,10 +130,14 @@ def __getattr__(name: str) -> Any:
 
 
 def row_of(name: str, *, trained: bool = False) -> Row:
-    """The task of this name; with ``trained`` one that has an estimator.
+    """Look a task up.
+
+    Args:
+        name: its name.
+        trained: whether it must have an estimator.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such task.
     """
     known = ESTIMATORS if trained else TABLE
     if name not in known:
@@ -159,34 +163,36 @@ def load(
         task: the name of a task; told by a file's suffix unless given: ``.json`` or ``.mat`` piano rolls and ``.mid``
             (music), ``.csv`` or ``.tsv`` (forecast), ``.txt`` (language), ``.ts`` or ``.npz`` (classification),
             ``.conll``, ``.conllu``, ``.bio`` or ``.iob`` (tagging), ``.dict`` (translation). A bundled set has its own.
-        setting: of that task; ``Task.standard`` unless given.
+        setting: of that task; its defaults unless given.
         target: the column to forecast, as ``ForecastSetting(target=...)`` says it.
-        encoding: of a trained model that the data are for.
-        valid: a file of its own for validation, where the task reads such.
-        test: the same for the test.
+        encoding: that of a trained model, to apply it to the data.
+        valid: a separate file for validation.
+        test: a separate file for the test.
+
+    Returns:
+        The task.
 
     Raises:
-        InputError: the data cannot be used, the task is unknown or another one than that of a bundled set, or
-            ``target`` is absent or of no use.
+        InputError: the data cannot be used, the task is unknown or does not fit the bundled set, or the task has no
+            target column.
     """
-    told = (
-        task_of(setting) if setting and task_of(setting) in TABLE else None
-    )  # generated problems share their settings
-    kind = TABLE[name_of(data, task or told)].task
+    named = task_of(setting) if setting else ""
+    implied = named if named in TABLE else None  # the settings of generated problems do not name one
+    kind = TABLE[name_of(data, task or implied)].task
     if target is not None:
         setting = _aimed(setting or kind.setting_type(), target)
     return kind.load(data, setting, encoding=encoding, valid=valid, test=test)
 
 
 def name_of(data: str | os.PathLike[str] | Source, task: str | None = None) -> str:
-    """The name of the task that ``load`` would make of the same arguments.
+    """The name of the task for some data, by the bundled set or by the suffix of the file.
 
     Args:
-        data: the name of a bundled set, the path of a file, or a source read already.
-        task: the name of a task; told by the bundled set or the file's suffix unless given.
+        data: as ``load`` takes it.
+        task: the name, if it is known already.
 
     Raises:
-        InputError: the file is not there, its name does not say what is to be learnt, or the task is unknown.
+        InputError: the file does not exist, its suffix is that of no task, or the task is unknown.
     """
     from tidegate.data import Source, address_of, bundled_at  # slow to load: not for --help
 
@@ -198,24 +204,27 @@ def name_of(data: str | os.PathLike[str] | Source, task: str | None = None) -> s
 
 
 def _aimed(setting: Training, target: str | None) -> Training:
-    """The settings with the column that stands apart from them."""
+    """The settings with this target column."""
     if target is None:
         return setting
     if "target" not in {field.name for field in dataclasses.fields(setting)}:
         raise InputError(
             "TASK_TARGET",
             f"the task {task_of(setting)!r} has no target column, but {target!r} was given",
-            fix="leave the target out, or name the task forecast",
+            fix="leave the target out, or use the task forecast",
         )
     values: dict[str, Any] = {"target": target}
     return dataclasses.replace(setting, **values)
 
 
 def from_json(data: dict[str, Any]) -> AnyTask:
-    """The task that ``Task.to_json`` described, if its data are still the same.
+    """Restore a task from JSON data.
+
+    Args:
+        data: from ``Task.to_json``.
 
     Raises:
-        InputError: ``data`` describes no task, or the file is gone or has changed since.
+        InputError: ``data`` does not describe a task, or the file is missing or has changed.
     """
     from tidegate.data import Source  # slow to load: not for --help
 
@@ -227,10 +236,16 @@ def from_json(data: dict[str, Any]) -> AnyTask:
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:
-    """A saved model of whatever task.
+    """Load a saved model of any task.
+
+    Args:
+        folder: where ``save_pretrained`` or ``tidegate train`` wrote it.
+
+    Returns:
+        A fitted estimator of the model's task.
 
     Raises:
-        InputError: no such folder, no model in it, or a damaged one.
+        InputError: the folder does not exist, or holds no model or a damaged one.
     """
     from tidegate.train.folder import read_card  # slow to load: not for --help
 
@@ -247,12 +262,12 @@ def _guessed(path: Path) -> str:
 
     suffix = path.suffix.casefold()
     if not path.exists():
-        locate(path)  # says so, and what was meant perhaps
+        locate(path)  # raises, with a suggestion
     if suffix not in SUFFIXES:
         known = ", ".join(f"{ending} ({name})" for ending, name in SUFFIXES.items())
         raise InputError(
             "TASK_SUFFIX",
-            f"the name {path.name} does not say what is to be learnt: known endings are {known}",
+            f"the suffix of {path.name} belongs to no task; known are {known}",
             fix=f"name the task: {', '.join(TABLE)}",
         )
     return SUFFIXES[suffix]

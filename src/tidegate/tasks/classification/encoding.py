@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from tidegate.data.labelled import Label, Labelled, Values
 from tidegate.errors import InputError
-from tidegate.tasks.classification.embedding import UnitEmbedding
-from tidegate.tasks.classification.model import Classifier
+from tidegate.tasks.classification.model import Classifier, UnitEmbedding
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.vote import END, FIRST, TextVotes
 from tidegate.train.task import Encoding, MakeLayer
@@ -180,7 +179,7 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
         if strange is not None:
             raise InputError(
                 "CLASSIFICATION_STRANGE",
-                f"{name} holds the class {strange!r}, which training lacks",
+                f"{name} has the class {strange!r}, which does not occur in training",
                 fix=f"correct it; the classes are {', '.join(list(place)[:20])}",
             )
         return np.array([place[str(label)] for label in labels], dtype=np.int64)
@@ -199,9 +198,9 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
         channels = None if rows.textual else rows.items[0].shape[1]
         wanted = None if isinstance(self.reading, Vocabulary) else self.reading.channels
         if channels != wanted:
-            came, want = ("texts" if n is None else f"series of {n} channels" for n in (channels, wanted))
+            got, want = ("texts" if n is None else f"series of {n} channels" for n in (channels, wanted))
             raise InputError(
-                "CLASSIFICATION_KIND", f"{name} holds {came}, the model was trained on {want}", fix="pass such"
+                "CLASSIFICATION_KIND", f"{name} holds {got}, but the model was trained on {want}", fix=f"pass {want}"
             )
 
     def to_json(self) -> dict[str, Any]:

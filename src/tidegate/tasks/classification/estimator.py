@@ -1,4 +1,4 @@
-"""``SequenceClassifier``: learns the classes of texts or series, and says them of new ones."""
+"""``SequenceClassifier``: classifies texts or series."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST = 60  # characters of a text that a line of the terminal shows
 
 
 class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], ClassificationSetting):
-    """Classifies texts or series.
+    """A classifier of texts or series.
 
     ``fit(X, y)`` takes a list of texts, an array [N, T] or [N, T, C], or a list of arrays [T] or [T, C]. It works in
     scikit-learn's searches and cross-validation; set ``test_share=0`` there, since they hold out test rows
@@ -56,19 +56,22 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         return np.array(self.encoding_.classes)
 
     def predict(self, data: Any) -> NDArray[Any]:
-        """The most probable class of each sequence.
+        """Predict the most probable class of each sequence.
 
         Args:
             data: as ``fit`` takes it, without classes.
 
+        Returns:
+            [N] classes.
+
         Raises:
-            InputError: not fitted yet, or data that cannot be used.
+            InputError: the model is not fitted, or the data cannot be used.
         """
         predicted: NDArray[Any] = self.classes_[self.predict_proba(data).argmax(1)]
         return predicted
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
-        """The probability of each class.
+        """Predict the probability of each class.
 
         Args:
             data: as ``fit`` takes it, without classes.
@@ -77,19 +80,22 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
             [N, classes], the columns in the order of ``classes_``.
 
         Raises:
-            InputError: not fitted yet, or data that cannot be used.
+            InputError: the model is not fitted, or the data cannot be used.
         """
         self._check_fitted()
         return self._probabilities(self._read(data))
 
     def answers(self, data: Any) -> Iterator[Answer]:
-        """The class of each sequence with its probability, as ``tidegate predict`` shows it.
+        """Predict the class of each sequence with its probability, as ``tidegate predict`` prints it.
 
         Args:
             data: as ``fit`` takes it, without classes.
 
+        Returns:
+            An iterator over the predictions.
+
         Raises:
-            InputError: not fitted yet, or data that cannot be used.
+            InputError: the model is not fitted, or the data cannot be used.
         """
         self._check_fitted()
         sequences, classes = self._read(data), self.classes_.tolist()
@@ -106,7 +112,7 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         return chances
 
     def _read(self, data: Any) -> Labelled:
-        """Sequences to classify; a file's classes are not read."""
+        """Read sequences to classify; the classes in a file are ignored."""
         source = self._source(data, None)
         if not isinstance(source, Source):
             source = locate(source, folders=True)

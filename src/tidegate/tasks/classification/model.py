@@ -10,6 +10,33 @@ from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.vote import TextVotes
 from tidegate.train.task import Batch, MakeLayer, dropped
 
+DEVIATION = 0.1  # of initial embeddings; with 1, those of rare units would remain noise
+
+
+class UnitEmbedding(torch.nn.Module):
+    """An embedding that, in training, replaces some units by the unknown one and drops some features.
+
+    Args:
+        units: the number of units.
+        features: the width of an embedding.
+        hidden: share of units hidden in training.
+        dropout: share of features zeroed in training.
+    """
+
+    def __init__(self, units: int, features: int, hidden: float, dropout: float) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(units, features)
+        torch.nn.init.normal_(self.table.weight, std=DEVIATION)
+        self.hidden, self.dropout = hidden, dropout
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """[T, B] units, or [T, B, 1 + L] units each followed by its letters, to [T, B, features]."""
+        units = inputs if inputs.dim() == 2 else inputs[..., 0]
+        if self.training and self.hidden:
+            units = units * (torch.rand(units.shape) >= self.hidden)
+        embedded: torch.Tensor = dropped(self, self.table(units), self.dropout)
+        return embedded
+
 
 class Classifier(torch.nn.Module):
     """One answer for each sequence.

@@ -86,7 +86,7 @@ def parted(source: Source, found: dict[str, Labelled], setting: ClassificationSe
         kinds = len(set(map(_key, rows.items)))
         raise InputError(
             "CLASSIFICATION_SPLIT",
-            f"{source.title} leaves no rows for {empty}: {kinds} of its {len(rows.items)} differ",
+            f"{source.title} leaves no rows for {empty}: only {kinds} of its {len(rows.items)} rows differ",
             fix="pass more data, or larger shares",
         )
     return {part: parts[part] for part in ("train", "valid", "test")}
@@ -107,8 +107,8 @@ def _check(source: Source, rows: Labelled) -> None:
     if len(rows.items) < ROWS:
         raise InputError(
             "CLASSIFICATION_SHORT",
-            f"{source.title} has {len(rows.items)} rows, but at least {ROWS} are needed: a part is kept for validation",
-            fix="pass more",
+            f"{source.title} has {len(rows.items)} rows, but at least {ROWS} are needed, since some are for validation",
+            fix="pass more data",
         )
     if len(count) > len(rows.items) // 2:
         raise InputError(
@@ -131,4 +131,4 @@ def shared(parts: dict[str, Labelled]) -> Iterator[str]:
         rows = parts[split].items if split in parts else ()
         shared = sum(_key(item) in train for item in rows) if train else 0
         if shared:
-            yield f"{split}: {shared} of {len(rows)} rows stand in training, too"
+            yield f"{split}: {shared} of {len(rows)} rows also occur in training"

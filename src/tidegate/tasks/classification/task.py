@@ -172,7 +172,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
                     f"{long} texts were cut off after {reading.longest} {reading.unit}s (longest={reading.longest})"
                 )
             if empty:
-                warnings.append(f"{empty} texts hold nothing to read; each counts as one unknown {reading.unit}")
+                warnings.append(f"{empty} texts are empty; each counts as one unknown {reading.unit}")
         return (*warnings, *shared(parts))
 
 

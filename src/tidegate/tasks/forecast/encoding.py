@@ -125,8 +125,7 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
     if not varies[0]:
         raise InputError(
             "SERIES_CONSTANT",
-            f"the target {panel.target!r} is {panel.values[0, 0]:g} in all of the first {len(train)} rows, "
-            "which are for training",
+            f"the target {panel.target!r} is {panel.values[0, 0]:g} in all {len(train)} training rows",
             fix="pass a longer series, or name another column",
         )
     border = len(panel.columns) - panel.known
@@ -178,10 +177,10 @@ def _season(levels: Sequence[Values], setting: ForecastSetting, clock: Clock | N
         return period
     shortest = min(map(len, levels))
     if period == 1 or shortest < 2 * period + setting.horizon:
-        what = "no season shows in training" if period == 1 else f"a season has {period} rows, training {shortest}"
+        what = "training shows no season" if period == 1 else f"a season has {period} rows, but training {shortest}"
         raise InputError(
             "SERIES_SEASON",
-            f"the difference from the season before cannot be taken: {what}",
+            f"difference='season' is not possible: {what}",
             fix="set season= to the number of rows, or choose another difference=",
         )
     return period

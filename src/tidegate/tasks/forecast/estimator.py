@@ -1,4 +1,4 @@
-"""``Forecaster``: learns series, and says how they go on."""
+"""``Forecaster``: forecasts series."""
 
 from __future__ import annotations
 
@@ -33,27 +33,26 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 month  step  forecast  0.1  0.9
         ...
 
-    Frames of pandas are data too: an index of dates, or one that has a name, is a column.
+    ``fit`` also takes pandas frames, in which an index that has dates or a name counts as a column.
     """
 
     _task_class = ForecastTask
 
     def predict(self, h: int | None = None, *, history: Any = None) -> pd.DataFrame:
-        """How each series goes on behind its last row.
+        """Forecast the rows after the last one of each series.
 
         Args:
-            h: rows ahead; the horizon of the training unless given. A direct model answers no more than that.
-            history: rows up to the present, of series of the training or others, which are scaled by their own
-                past; the training data unless given. Columns known ahead go on behind the last row that has a
-                target, with their target left empty.
+            h: the number of rows; the horizon of the training unless given. A direct model cannot forecast more.
+            history: rows up to the present; the training data unless given. Series that training did not have are
+                scaled by their own past. Columns known ahead also need the future rows, with the target left empty.
 
         Returns:
-            A row for each series and step: the series, the time if a column said it, the step, the forecast, and
-            its quantiles if there are any.
+            A row for each series and step: the series, the time if there is a time column, the step, the forecast,
+            and its quantiles if there are any. Forecasts are in the unit of the target.
 
         Raises:
-            InputError: not fitted yet, history that cannot be used or ends before the known columns are needed, or
-                more rows than the model answers.
+            InputError: the model is not fitted, the history cannot be used or lacks future values of columns known
+                ahead, or ``h`` is too large for the model.
         """
         self._check_fitted()
         steps = self._steps(h)
@@ -61,30 +60,39 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         return self._frame(grid, forecasts, truth=False)
 
     def backtest(self, data: Any = None, *, stride: int = 1) -> pd.DataFrame:
-        """Forecasts from every row of a test, beside what came.
+        """Forecast from every row of a test, to compare the forecasts with the true values.
 
         Args:
-            data: all of it is the test, behind the first rows as history; the test split of the training data unless
-                given.
+            data: the test, whose first rows serve as history; the test split of the training data unless given.
             stride: rows from one origin to the next.
 
+        Returns:
+            As ``predict``, with the origin of each forecast and the true value.
+
         Raises:
-            InputError: not fitted yet, no data where this model was read from a folder, or data that cannot be used.
+            InputError: the model is not fitted, was loaded from a folder and has no test data, or the data cannot be
+                used.
         """
         self._check_fitted()
         if data is None and not hasattr(self, "_fitted_task"):
-            raise InputError("BACKTEST_DATA", "a model read from a folder has no test rows", fix="pass the data")
+            raise InputError("BACKTEST_DATA", "a model loaded from a folder has no test rows", fix="pass the data")
         given = None if data is None else _located(self._source(data, None))
         task = self._fitted_task if given is None else ForecastTask(given, self._current(), self.encoding_)
         return self._frame(task.grid, task.forecasts(self.model_, "test", stride), truth=True)
 
     def plot(self, h: int | None = None, *, history: Any = None, held_out: bool = False) -> Figure:
-        """History, forecast and the fan of its quantiles, a panel for each of the first series.
+        """Plot history, forecast and quantiles, with a panel for each of the first eight series.
 
         Args:
-            h: rows ahead.
-            history: as ``predict`` takes it.
-            held_out: forecast the last rows of the history, which are shown as what came.
+            h: the number of rows to forecast, as in ``predict``.
+            history: rows up to the present, as in ``predict``.
+            held_out: whether to forecast the last rows of the history, and show their true values.
+
+        Returns:
+            A figure of matplotlib.
+
+        Raises:
+            InputError: as ``predict``.
         """
         from tidegate.tasks.forecast.plot import (
             Fan,
@@ -128,11 +136,11 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
     def _steps(self, h: int | None) -> int:
         steps = self.horizon if h is None else h
         if steps < 1:
-            raise InputError("HORIZON", f"the horizon is {steps}", fix="give at least 1 row ahead")
+            raise InputError("HORIZON", f"horizon={steps} is out of range", fix="use at least 1")
         if self.strategy == "direct" and steps > self.horizon:
             raise InputError(
                 "HORIZON",
-                f"this model answers {self.horizon} rows ahead, but {steps} were asked for",
+                f"this model forecasts at most {self.horizon} rows ahead, not {steps}",
                 fix=f"train it with horizon={steps}, or with strategy='recursive'",
             )
         return steps
@@ -155,9 +163,9 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 of = f" of the series {name!r}" if name else ""
                 raise InputError(
                     "KNOWN_AHEAD",
-                    f"the columns known ahead{of} are given for {covered - span.end} rows behind the last target in "
-                    f"{source.title}, but {steps} are forecast",
-                    fix=f"add rows with {', '.join(map(repr, self.encoding_.known))}, their target left empty",
+                    f"{source.title} has the columns known ahead{of} for {covered - span.end} future rows, but the "
+                    f"forecast needs {steps}",
+                    fix=f"add rows with {', '.join(map(repr, self.encoding_.known))}, and the target left empty",
                 )
         origins = [np.array([span.second - 1]) for span in grid.spans]
         batches = histories(grid, origins, self.context, steps)

@@ -87,43 +87,27 @@ class Grid:
 
 
 def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], horizon: int) -> Grid:
-    """The rows of a panel as an encoding scales them, each series with room for a forecast behind its last row.
+    """Scale the rows of a panel, with room for a forecast after the last row of each series.
 
     Args:
-        panel: with the columns of the encoding.
+        panel: has the columns of the encoding.
         encoding: what was learnt in training.
-        spans: of each series; of one that training did not know, rows before ``second`` give the scale.
-        horizon: the room.
+        spans: of each series. A series that training did not have is scaled by its rows before ``second``.
+        horizon: the number of rows of the room.
     """
     early = encoding.reach
     columns = [panel.columns.index(name) for name in (*encoding.columns, *encoding.known)]
-    observed = len(encoding.columns)
     parts: list[tuple[Values, Values, Values, Values]] = []
     placed, scales, covered, clocks, at = [], [], [], [], 0
     for name, span, stop in zip(panel.names, spans, panel.starts[1:], strict=True):
-        given = panel.values[span.start : stop][:, columns]
+        values = panel.values[span.start : stop][:, columns]
         rows, room = span.end - span.start, max(horizon, stop - span.end)
-        mean, sd = encoding.scale(name, panel.values[span.start : span.second, 0])
-        scaled = (given - [mean, *encoding.mean]) / [sd, *(spread or 1.0 for spread in encoding.sd)]
-        past = scaled[:rows, :observed]
-        own = past[:, 0]
-        change = np.diff(own, prepend=own[0]) / encoding.pace
+        scale = encoding.scale(name, panel.values[span.start : span.second, 0])
         times = _times(panel, span.start, stop, rows + room, encoding.step)
-        known = np.pad(scaled[:, observed:], ((0, rows + room - len(given)), (0, 0)))
-        parts.append(
-            (
-                np.pad(own, (early, room), constant_values=(own[0], 0.0)),
-                np.pad(
-                    np.column_stack([own - _mean(own, encoding.centre), past[:, 1:], change]), ((early, room), (0, 0))
-                ),
-                np.pad(np.column_stack([known, _calendar(times, encoding)]), ((early, 0), (0, 0))),
-                np.pad(given[:rows, 0], (early, room), constant_values=np.nan),
-            )
-        )
-        shift = at + early - span.start
-        placed.append(span.moved(shift))
-        covered.append(at + early + len(given) if encoding.known else at + early + rows + room)
-        scales.append((mean, sd))
+        parts.append(_padded(values, rows, room, scale, times, encoding))
+        placed.append(span.moved(at + early - span.start))
+        covered.append(at + early + len(values) if encoding.known else at + early + rows + room)
+        scales.append(scale)
         clocks.append(times)
         at += early + rows + room
     levels, inputs, ahead, truth = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -141,8 +125,28 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
     )
 
 
+def _padded(
+    values: Values, rows: int, room: int, scale: tuple[float, float], times: Any, encoding: ForecastEncoding
+) -> tuple[Values, Values, Values, Values]:
+    """Levels, inputs, what is known ahead, and truth of one series, with ``reach`` rows before it and room after it."""
+    early, observed = encoding.reach, len(encoding.columns)
+    mean, sd = scale
+    scaled = (values - [mean, *encoding.mean]) / [sd, *(spread or 1.0 for spread in encoding.sd)]
+    past = scaled[:rows, :observed]
+    own = past[:, 0]
+    change = np.diff(own, prepend=own[0]) / encoding.pace
+    known = np.pad(scaled[:, observed:], ((0, rows + room - len(values)), (0, 0)))
+    inputs = np.column_stack([own - _mean(own, encoding.centre), past[:, 1:], change])
+    return (
+        np.pad(own, (early, room), constant_values=(own[0], 0.0)),
+        np.pad(inputs, ((early, room), (0, 0))),
+        np.pad(np.column_stack([known, _calendar(times, encoding)]), ((early, 0), (0, 0))),
+        np.pad(values[:rows, 0], (early, room), constant_values=np.nan),
+    )
+
+
 def _mean(values: Values, rows: int) -> Values | float:
-    """[rows] the mean of so many last values, or of those that there are."""
+    """[rows] the mean of this many last values, or of all if there are fewer."""
     if not rows:
         return 0.0
     sums = np.cumsum(np.insert(values, 0, 0.0))

@@ -56,7 +56,7 @@ def in_time(panel: Panel, setting: ForecastSetting) -> list[Span]:
     """
     parts = panel.parts if panel.parts is not None else np.zeros(len(panel.values), int)
     if 1 in parts and 2 not in parts:
-        raise InputError("SPLIT", "there is a file for validation, but none for the test", fix="pass test=, too")
+        raise InputError("SPLIT", "there is a file for validation, but none for the test", fix="also pass test=")
     spans = []
     for start, end, name in _series(panel):
         own = parts[start:end]

@@ -266,8 +266,8 @@ def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncodin
     if panel.clock and len(panel.values) > 2 and panel.clock.step != encoding.step:
         raise InputError(
             "SERIES_OTHER_STEP",
-            f"the rows of {source.title} are of the step {panel.clock.step!r}, but the model learnt {encoding.step!r}",
-            fix="resample them, or train on rows of this step",
+            f"the time step of {source.title} is {panel.clock.step!r}, but the model learnt {encoding.step!r}",
+            fix="resample the data, or train on this time step",
         )
     return panel
 
@@ -281,7 +281,7 @@ def _titled(name: str, value: float, levels: Sequence[float]) -> tuple[str, floa
 
 def _split(spans: Sequence[Span], *, fitted: bool) -> str:
     if not fitted:
-        return "all of it is the test, behind the first rows as history"
+        return "all rows are the test, except the first ones, which are history"
     rows = {
         "train": sum(span.first - span.start for span in spans),
         "valid": sum(span.second - span.first for span in spans),

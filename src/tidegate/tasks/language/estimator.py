@@ -1,4 +1,4 @@
-"""``LanguageModel``: learns a text, and writes more of it."""
+"""``LanguageModel``: learns a text, scores others, and writes more."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import torch
 from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.records import ScoreRecord
-from tidegate.tasks.language.choice import Choice
-from tidegate.tasks.language.generate import Beam, Continuation, drawn, opening, spelled
-from tidegate.tasks.language.likelihood import surprise
+from tidegate.tasks.language.generate import Beam, Choice, Continuation, drawn, opening, spelled
+from tidegate.tasks.language.model import surprise
 from tidegate.tasks.language.reader import Reader
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.task import LanguageTask
@@ -21,10 +20,10 @@ from tidegate.train.estimator import Estimator
 
 
 class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
-    """A language model: it learns a text, tells how likely others are, and writes more.
+    """A language model, which learns a text, computes the probability of others, and writes more.
 
-    Every text begins behind a line's end (behind the most frequent symbol where training has none), which is
-    not counted.
+    Every text is preceded by a newline, which does not count, or by the most frequent symbol if the training text has
+    no newline.
 
     Example:
         >>> from tidegate.tasks import LanguageModel
@@ -40,10 +39,13 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         """Train on a text.
 
         Args:
-            data: the path of a file, or the name of a bundled set; a ``str`` is never text itself.
-            y: not for this task.
+            data: the path of a file, or the name of a bundled set; never the text itself.
+            y: unused.
             text: text in memory, in place of ``data``.
-            options: ``valid``, ``test``, ``folder``, ``watch``, ``tensorboard`` as in ``Estimator.fit``.
+            options: ``valid``, ``test``, ``folder``, ``watch`` and ``tensorboard`` as in ``Estimator.fit``.
+
+        Returns:
+            The estimator itself.
 
         Raises:
             InputError: as ``Estimator.fit``.
@@ -51,23 +53,33 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         return super().fit(_either(data, text), y, **options)
 
     def evaluate(self, data: Any = None, y: Any = None, *, text: str | None = None) -> list[ScoreRecord]:
-        """Scores on a new text, or without one those of the test split of the training text.
+        """Score the model.
 
-        A long text is read as 32 parallel streams, each of which begins without a memory.
+        A long text is read as 32 parallel streams, each from an initial state.
+
+        Args:
+            data: the path of a file, or the name of a bundled set; the test split of the training text unless given.
+            y: unused.
+            text: text in memory, in place of ``data``.
+
+        Returns:
+            Bits per character, and perplexities per symbol and per word, with those of n-gram models.
 
         Raises:
-            InputError: not fitted yet, or a text that cannot be used.
+            InputError: the model is not fitted, or the text cannot be used.
         """
         return super().evaluate(data if text is None else _either(data, text), y)
 
     def _source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
-        """Where ``tasks.load`` shall read.
+        """The source that the task reads.
 
         Raises:
-            InputError: ``data`` is text itself.
+            InputError: ``data`` is the text itself.
         """
         if isinstance(data, str) and ("\n" in data or len(data) > 1000):
-            raise InputError("FIT_TEXT", f"data is a text of {len(data):,} characters", fix="pass it as text=...")
+            raise InputError(
+                "FIT_TEXT", f"data is a text of {len(data):,} characters, not a path", fix="pass it as text=..."
+            )
         return super()._source(data, y)
 
     def generate(
@@ -81,19 +93,22 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         until: str | None = None,
         seed: int = 0,
     ) -> Iterator[str]:
-        """Text that may follow the prompt, as it is written: ``"".join(...)`` has all of it.
+        """Continue a prompt by sampling.
 
         Args:
-            prompt: what stands before; nothing is the beginning of a line.
-            length: symbols (characters or pieces) at most.
-            temperature: below 1 for likelier symbols, above 1 for rarer ones; 0 always takes the likeliest.
-            top_k: choose among so many of the likeliest.
-            top_p: choose among the likeliest that together have this probability.
-            until: the text with which to end.
-            seed: the same one gives the same text.
+            prompt: the text to continue; if empty, the beginning of a line.
+            length: the largest number of symbols (characters or pieces).
+            temperature: below 1 favours probable symbols, above 1 rare ones; 0 always takes the most probable.
+            top_k: sample from this many of the most probable symbols.
+            top_p: sample from the most probable symbols that together have this probability.
+            until: stop after this text.
+            seed: seed for sampling.
+
+        Returns:
+            An iterator over the parts of the text, as they are written; ``"".join(...)`` gives the whole text.
 
         Raises:
-            InputError: not fitted yet, a number out of its range, or a prompt that the model cannot read.
+            InputError: the model is not fitted, a number is out of range, or the prompt has an unknown character.
         """
         self._check_fitted()
         _check_length(length)
@@ -112,15 +127,18 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         penalty: float = 1.0,
         until: str | None = None,
     ) -> list[Continuation]:
-        """The likeliest continuations of the prompt that a beam search finds.
+        """Search for the most probable continuations of a prompt with a beam search.
 
         Args:
-            prompt: what stands before; nothing is the beginning of a line.
-            length: symbols at most.
-            width: how many continuations are kept in each step.
-            best: how many are returned, the best first.
-            penalty: the power of the length by which log probabilities are divided.
+            prompt: the text to continue; if empty, the beginning of a line.
+            length: the largest number of symbols.
+            width: the number of continuations to keep at each step.
+            best: the number of continuations to return.
+            penalty: rank continuations by log-probability / length ** this.
             until: the text that ends a continuation.
+
+        Returns:
+            The continuations, the best first.
 
         Raises:
             InputError: as ``generate``.
@@ -131,15 +149,21 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         return beam.search(Reader(self.model_, width), opening(self.encoding_, prompt), length, self.encoding_.unit)
 
     def bits_per_character(self, text: str) -> float:
-        """-log2 of the probability of a text, over its characters.
+        """-log2 of the probability of a text, divided by its number of characters.
+
+        Args:
+            text: at least one character.
 
         Raises:
-            InputError: not fitted yet, no text, or characters that the model cannot read.
+            InputError: the model is not fitted, or the text is empty or has an unknown character.
         """
         return float(self._surprise(text).sum()) / len(text)
 
     def perplexity(self, text: str) -> float:
-        """2 to the mean bits of a symbol: among so many equally likely ones it seems to choose.
+        """2 to the power of the mean bits per symbol of a text.
+
+        Args:
+            text: at least one character.
 
         Raises:
             InputError: as ``bits_per_character``.
@@ -147,7 +171,11 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         return float(torch.exp2(self._surprise(text).mean()))
 
     def score(self, text: str, y: Any = None) -> float:
-        """log2 of the probability of a text over its characters: better when higher, as scikit-learn has it.
+        """The negative of ``bits_per_character``, so that higher is better as in scikit-learn.
+
+        Args:
+            text: at least one character.
+            y: unused.
 
         Raises:
             InputError: as ``bits_per_character``.
@@ -167,7 +195,7 @@ def _either(data: Any, text: str | None) -> Any:
     if (data is None) == (text is None):
         raise InputError(
             "FIT_DATA",
-            "both data and text are given" if text is not None else "neither data nor text is given",
+            "got both data and text" if text is not None else "got neither data nor text",
             fix="pass the path of a file, the name of a bundled set, or text=...",
         )
     return data if text is None else Source("memory", "text", text.encode())
@@ -175,4 +203,4 @@ def _either(data: Any, text: str | None) -> Any:
 
 def _check_length(length: int) -> None:
     if length < 1:
-        raise InputError("LENGTH", f"the length is {length}", fix="give at least 1")
+        raise InputError("LENGTH", f"length={length} is out of range", fix="use at least 1")

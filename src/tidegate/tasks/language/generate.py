@@ -1,4 +1,4 @@
-"""Text that a model writes, by drawing symbol after symbol or by searching for the likeliest ones."""
+"""Writing text with a model: sampling one symbol after another, or a beam search."""
 
 from __future__ import annotations
 
@@ -10,10 +10,67 @@ from dataclasses import dataclass
 import torch
 
 from tidegate.errors import InputError
-from tidegate.tasks.language.choice import Choice
 from tidegate.tasks.language.encoding import LanguageEncoding
 from tidegate.tasks.language.reader import Reader
 from tidegate.tasks.language.unit import UNKNOWN, Unit
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A random choice, narrowed to what is likely.
+
+    Equations:
+        p = softmax(logits / temperature), of which the ``top_k`` likeliest stay, and of those the fewest that
+        hold ``top_p`` of their probability; what stays is scaled to sum to 1
+
+    Args:
+        temperature: below 1 favours probable symbols, above 1 rare ones; 0 takes the most probable.
+        top_k: sample from this many symbols.
+        top_p: sample from the most probable symbols that together have this probability.
+
+    Raises:
+        InputError: a number is out of range.
+
+    References:
+        Fan et al. 2018, arXiv 1805.04833 (top-k); Holtzman et al. 2020, arXiv 1904.09751 (top-p).
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 100:
+            raise InputError("TEMPERATURE", f"temperature={self.temperature} is out of range", fix="use 0 to 100")
+        if self.top_k is not None and self.top_k < 1:
+            raise InputError("TOP_K", f"top_k={self.top_k} is out of range", fix="use at least 1")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise InputError("TOP_P", f"top_p={self.top_p} is out of range", fix="use more than 0 and at most 1")
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """The probability of each symbol, [vocabulary] float64, from logits [vocabulary]."""
+        if not self.temperature:
+            return torch.nn.functional.one_hot(logits.argmax(), len(logits)).double()
+        chances = (logits.double() / self.temperature).softmax(-1)
+        if self.top_k is None and self.top_p is None:
+            return chances
+        ranked, order = chances.sort(descending=True, stable=True)
+        ranked[len(ranked) if self.top_k is None else self.top_k :] = 0
+        return torch.zeros_like(chances).scatter(0, order, self._nucleus(ranked))
+
+    def draw(self, logits: torch.Tensor, generator: torch.Generator) -> int:
+        """One symbol."""
+        if not self.temperature:
+            return int(logits.argmax())
+        return int(torch.multinomial(self.probabilities(logits), 1, generator=generator))
+
+    def _nucleus(self, ranked: torch.Tensor) -> torch.Tensor:
+        """Sorted probabilities without those behind which enough has been gathered, scaled to sum to 1."""
+        ranked = ranked / ranked.sum()
+        if self.top_p is not None:
+            before = ranked.cumsum(0) - ranked
+            ranked = torch.where(before < self.top_p, ranked, 0)
+        return ranked / ranked.sum()
 
 
 def opening(encoding: LanguageEncoding, prompt: str) -> torch.Tensor:
@@ -32,7 +89,7 @@ def opening(encoding: LanguageEncoding, prompt: str) -> torch.Tensor:
         place = int(unknown[0])
         raise InputError(
             "PROMPT_UNKNOWN",
-            f"the prompt has {prompt[place]!r} at position {place}, which is not in the text that the model learnt",
+            f"the prompt has {prompt[place]!r} at position {place}, which the training text does not have",
             fix="leave it out, or train a model with unit='piece'",
         )
     return torch.cat([torch.tensor([encoding.start]), symbols])
@@ -126,13 +183,15 @@ class Beam:
 
     def __post_init__(self) -> None:
         if not 1 <= self.width <= 4096:
-            raise InputError("BEAM", f"the beam keeps {self.width} continuations", fix="give 1 to 4096")
+            raise InputError("BEAM", f"a beam cannot have the width {self.width}", fix="use 1 to 4096")
         if not 1 <= self.best <= self.width:
             raise InputError(
-                "BEAM_BEST", f"{self.best} continuations of a beam of {self.width}", fix="give at most as many as kept"
+                "BEAM_BEST",
+                f"best={self.best} is out of range for a beam of {self.width}",
+                fix=f"use at least 1 and at most {self.width}",
             )
         if not 0 <= self.penalty <= 10:
-            raise InputError("BEAM_PENALTY", f"the length penalty is {self.penalty}", fix="give 0 to 10")
+            raise InputError("BEAM_PENALTY", f"penalty={self.penalty} is out of range", fix="use 0 to 10")
 
     def search(self, reader: Reader, opening: torch.Tensor, length: int, unit: Unit) -> list[Continuation]:
         """The best continuations, the best first; ``reader`` has ``width`` rows."""

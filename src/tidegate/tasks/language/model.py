@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
-from torch.nn.functional import linear
+from torch.nn.functional import cross_entropy, linear
 
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
+
+STEPS = 1024  # scored at once; the result does not depend on it
 
 
 class SymbolModel(SequenceModel):
@@ -57,3 +60,20 @@ class SymbolModel(SequenceModel):
         first = self.encoder[0] if isinstance(self.encoder, torch.nn.Sequential) else self.encoder
         assert isinstance(first, torch.nn.Embedding)
         return first
+
+
+@torch.inference_mode()
+def surprise(model: SymbolModel, symbols: torch.Tensor) -> torch.Tensor:
+    """-log2 of the probability of every symbol but the first, given all symbols before it.
+
+    Shapes:
+        symbols: [T + 1] int64; the answer [T] float64.
+    """
+    model.eval()
+    bits: list[torch.Tensor] = []
+    state = None
+    for at in range(0, len(symbols) - 1, STEPS):
+        inputs, targets = symbols[at : at + STEPS + 1][:-1], symbols[at + 1 : at + STEPS + 1]
+        logits, state = model(Batch(inputs[:, None], targets[:, None]), state)
+        bits.append(cross_entropy(logits[:, 0].double(), targets, reduction="none") / math.log(2))
+    return torch.cat(bits) if bits else torch.zeros(0, dtype=torch.float64)

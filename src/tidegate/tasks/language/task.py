@@ -150,7 +150,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
             if len(parts[split]) and first >= last:
                 raise InputError(
                     "LANGUAGE_SHORT",
-                    f"the {split} text of {self.source.title} has one symbol, which leaves none to predict",
+                    f"the {split} text of {self.source.title} has one symbol, but at least two are needed",
                     fix="pass a longer text",
                 )
 
@@ -179,7 +179,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
             unknown = int((self.symbols[first:last] == UNKNOWN).sum())
             if unknown:
                 warnings.append(
-                    f"{split}: {unknown} characters never occur in training and count as one unknown symbol"
+                    f"{split}: {unknown} characters do not occur in training and count as one unknown symbol"
                 )
             warnings += shared_text(texts["train"], texts[split][: self.characters[split]], split)
         return tuple(warnings)

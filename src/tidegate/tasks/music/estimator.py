@@ -1,4 +1,4 @@
-"""``Composer``: learns pieces for a keyboard, and plays on."""
+"""``Composer``: learns polyphonic music, and composes."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ class Composer(Estimator[MusicSetting], MusicSetting):
         temperature: float = 1.0,
         seed: int = 0,
     ) -> Roll:
-        """A piece: a beginning, and so many steps that may follow it.
+        """Compose a piece by sampling.
 
         Equations:
-            P(key k at step t + 1) = sigmoid(logit[t, k] / temperature + b[t]), drawn for every key by itself, with
-            b[t] such that as many keys are expected as at temperature 1: sharper chances alone would thin chords out
+            P(key k at step t + 1) = sigmoid(logit[t, k] / temperature + b[t]), independently for each key, where b[t]
+            keeps the expected number of keys at its value for temperature 1; otherwise chords would thin out
 
         Args:
-            steps: to be drawn.
-            prompt: how the piece begins: a roll, or a file of which the first piece is taken; else a chord with which
-                a training piece begins.
-            prompt_steps: of the prompt, so many first steps at most.
-            temperature: below 1 the likely becomes likelier; at 0 the likeliest sound, and nothing is drawn.
-            seed: of the draw.
+            steps: the number of steps to compose.
+            prompt: the beginning: a piano roll, or a file, whose first piece is used. Unless given, the first chord of
+                a randomly chosen training piece.
+            prompt_steps: the largest number of steps to take from the prompt.
+            temperature: below 1 favours probable keys; 0 always takes the most probable.
+            seed: seed for sampling.
 
         Shapes:
             prompt: [T, 88] bool, T at least 1.
 
         Returns:
-            [T + steps, 88] bool, of which the first T are the beginning.
+            [T + steps, 88] bool: the T steps of the beginning, then the composed ones.
 
         Raises:
-            InputError: not fitted yet, numbers out of range, or a prompt that cannot be used.
+            InputError: the model is not fitted, a number is out of range, or the prompt cannot be used.
         """
         self._check_fitted()
         _check(steps=(steps, 1, math.inf), prompt_steps=(prompt_steps, 1, math.inf), seed=(seed, 0, 2**53))
@@ -84,16 +84,16 @@ class Composer(Estimator[MusicSetting], MusicSetting):
     def write_midi(
         self, path: str | os.PathLike[str], roll: Roll, *, tempo: float = 120, steps_per_quarter: int | None = None
     ) -> None:
-        """Write a roll as a MIDI file; a key that sounds at steps in a row is one held note, struck once.
+        """Write a piano roll as a MIDI file; a key that sounds at several steps in a row becomes one held note.
 
         Args:
-            path: where to.
+            path: the file.
             roll: [T, 88] bool.
-            tempo: quarter notes in a minute.
-            steps_per_quarter: steps in a quarter note; as the training pieces have them unless given.
+            tempo: quarter notes per minute.
+            steps_per_quarter: steps per quarter note; as in the training pieces unless given.
 
         Raises:
-            InputError: not fitted yet, or numbers out of range.
+            InputError: the model is not fitted, or a number is out of range.
         """
         self._check_fitted()
         grid = steps_per_quarter or self.encoding_.steps_per_quarter

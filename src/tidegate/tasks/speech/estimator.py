@@ -1,4 +1,4 @@
-"""``Transcriber``: learns from recordings what is said, and writes it down."""
+"""``Transcriber``: transcribes speech."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ from tidegate.train.estimator import Estimator
 
 @dataclass(frozen=True)
 class Spoken:
-    """A symbol and when it is said, in seconds.
+    """A symbol and its time in a recording.
 
-    The network says a symbol when it is sure of it, which is seldom where the sound begins.
+    The network outputs a symbol when it is certain, which is usually after the sound begins.
+
+    Attributes:
+        symbol: a character or a word.
+        start: in seconds.
+        end: in seconds.
     """
 
     symbol: str
@@ -34,14 +39,14 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What is said in a recording.
+    """The transcript of a recording.
 
     Attributes:
-        name: its file, or its number among arrays.
+        name: the file, or the number of the array.
         text: the best hypothesis.
-        log_probability: of all its alignments together with a beam, else of the best path.
-        others: further texts with their log probabilities, the better first.
-        spoken: the symbols of ``text`` in time.
+        log_probability: of all alignments of the text with a beam search, otherwise of the best path.
+        others: further hypotheses with their log-probabilities, the best first.
+        spoken: the symbols of ``text`` with their times.
     """
 
     name: str
@@ -52,7 +57,7 @@ class Transcript:
 
 
 class Transcriber(Estimator[SpeechSetting], SpeechSetting):
-    """A recogniser of speech.
+    """A speech recogniser.
 
     Example:
         >>> from tidegate.tasks import Transcriber
@@ -71,17 +76,20 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
         best: int = 1,
         resample: bool = False,
     ) -> Iterator[Transcript]:
-        """Write down what is said.
+        """Transcribe recordings.
 
         Args:
-            recordings: files, folders of such, names of bundled sets with recordings, or arrays [n] of samples.
+            recordings: files, folders of files, names of bundled sets of recordings, or arrays [n] of samples.
             rate: samples per second of arrays.
-            beam: prefixes that a beam search keeps; with 1 the best path is taken.
-            best: how many hypotheses to tell; more than one need a beam as wide.
-            resample: whether to resample recordings of another rate than the model's; otherwise they are refused.
+            beam: width of the prefix beam search; 1 takes the best path instead.
+            best: the number of hypotheses for each recording; at most ``beam``.
+            resample: whether to resample recordings whose rate differs from the model's; otherwise they are an error.
+
+        Returns:
+            An iterator over the transcripts, in the order of the recordings.
 
         Raises:
-            InputError: not fitted yet, or a recording that cannot be used.
+            InputError: the model is not fitted, or a recording cannot be used.
         """
         self._check_fitted()
         if best < 1:
@@ -106,8 +114,8 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
             least = 1000 * bank.window / bank.rate
             raise InputError(
                 "AUDIO_SHORT",
-                f"{name} has {len(sound)} samples, less than one window of {least:g} ms",
-                fix="record more",
+                f"{name} has {len(sound)} samples, which is less than one window of {least:g} ms",
+                fix="pass a longer recording",
             )
         frames: torch.Tensor = bank(sound)
         return frames

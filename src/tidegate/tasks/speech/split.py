@@ -36,7 +36,7 @@ def split(corpus: Corpus, hold_out: str | None) -> tuple[Parts, str]:
     if empty:
         raise InputError(
             "SPEECH_PART",
-            f"of {len(recordings)} recordings none is left for the part {empty!r}",
+            f"{len(recordings)} recordings leave none for the part {empty!r}",
             fix="pass more recordings, at least 20, or name their split in a table",
         )
     return parts, how.removesuffix("; ")
@@ -45,8 +45,8 @@ def split(corpus: Corpus, hold_out: str | None) -> tuple[Parts, str]:
 def _held_out(recordings: list[Recording], speaker: str) -> list[Recording]:
     known = sorted({one.speaker for one in recordings} - {""})
     if speaker not in known:
-        came = f"the speakers are {', '.join(known)[:200]}" if known else "the data do not say who speaks"
-        raise InputError("SPEECH_SPEAKER", f"there is no speaker {speaker!r}: {came}", fix="correct hold_out=")
+        names = f"the speakers are {', '.join(known)[:200]}" if known else "the data do not name the speakers"
+        raise InputError("SPEECH_SPEAKER", f"there is no speaker {speaker!r}: {names}", fix="correct hold_out=")
     return [replace(one, split="test" if one.speaker == speaker else "") for one in recordings]
 
 

@@ -15,11 +15,10 @@ from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.speech.decode import BLANK, best_path
 from tidegate.tasks.speech.encoding import SpeechEncoding, clean
-from tidegate.tasks.speech.error import character_error_rate, edits, word_error_rate
 from tidegate.tasks.speech.feature import Filterbank
+from tidegate.tasks.speech.score import character_error_rate, edits, nearest, word_error_rate
 from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.split import Parts, shared_sounds, split
-from tidegate.tasks.speech.template import nearest
 from tidegate.tasks.speech.utterance import Utterance, joined
 from tidegate.train.bucket import bucketed
 from tidegate.train.task import Batch, Measure, Split, Task
@@ -140,7 +139,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
                 fix="use a shorter hop_ms=, a smaller stack=, or symbols='words'",
             )
         if missing:
-            warnings.append(f"train: {missing} recordings are left out, with fewer steps than symbols")
+            warnings.append(f"train: {missing} recordings are left out: they have fewer steps than symbols")
         self.utterances["train"] = fits
         if self.setting.join > 1:
             order = torch.Generator().manual_seed(JOINED_SEED)
@@ -160,7 +159,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
             )
             for name in ("valid", "test")
         }
-        return [f"{name}: {count} symbols never occur in training" for name, count in found.items() if count]
+        return [f"{name}: {count} symbols do not occur in training" for name, count in found.items() if count]
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[SpeechBatch]:
         """Batches of recordings of similar length; with ``order`` shuffled, joined and masked as the settings say."""
@@ -235,8 +234,8 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     def _test_batches(self) -> Iterator[tuple[list[Utterance], SpeechBatch]]:
         said = sorted(self.utterances["test"], key=lambda one: len(one.frames))
         for at in range(0, len(said), self.setting.batch_size):
-            some = said[at : at + self.setting.batch_size]
-            yield some, self._batch(some, None)
+            group = said[at : at + self.setting.batch_size]
+            yield group, self._batch(group, None)
 
     def _templates(self) -> tuple[list[str], list[str]]:
         """Transcripts of the test, and what the nearest training recordings say."""

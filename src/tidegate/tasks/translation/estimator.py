@@ -1,4 +1,4 @@
-"""``Translator``: learns pairs of sequences, and makes one of the other."""
+"""``Translator``: translates sequences into sequences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXPECTED = "pass (source, target) pairs of text, two lists of texts, a path, or 
 
 
 class Translator(Estimator[TranslationSetting], TranslationSetting):
-    """A translator of sentences, words or whatever comes in pairs.
+    """A translator of sequences: sentences into another language, words into their pronunciation.
 
     ``fit`` takes a path, the name of a bundled set, a list of (source, target), or sources and targets:
     ``fit(sources, targets)``.
@@ -32,29 +32,39 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
     _task_class = TranslationTask
 
     def translate(self, texts: str | Sequence[str], *, beam: int | None = None) -> list[str]:
-        """The translation of each text.
+        """Translate texts.
 
         Args:
-            texts: one, or many.
-            beam: how many translations of a text are followed; the setting unless given.
+            texts: one text, or several.
+            beam: width of the beam search; the setting unless given.
+
+        Returns:
+            The translation of each text.
 
         Raises:
-            InputError: not fitted yet, or texts that are none.
+            InputError: the model is not fitted, or an item is not a text.
         """
         return [found.text for found in self.align(texts, beam=beam)]
 
     def align(self, texts: str | Sequence[str], *, beam: int | None = None) -> list[Translated]:
-        """Translations with their units, and how much each looked at those of the source.
+        """Translate texts, with units and attention weights.
+
+        Args:
+            texts: one text, or several.
+            beam: width of the beam search; the setting unless given.
+
+        Returns:
+            Each translation with its units, and the attention of each to the units of the source.
 
         Raises:
-            InputError: not fitted yet, or texts that are none.
+            InputError: the model is not fitted, or an item is not a text.
         """
         self._check_fitted()
         asked = [texts] if isinstance(texts, str) else list(texts)
         if not all(isinstance(text, str) for text in asked):
             raise InputError("TEXTS", f"texts are {texts!r:.60}", fix="pass a text, or a list of texts")
         if beam is not None and beam < 1:
-            raise InputError("SETTING_RANGE", f"beam is {beam}", fix="give at least 1")
+            raise InputError("SETTING_RANGE", f"beam={beam} is out of range", fix="use at least 1")
         both = (self.encoding_.source, self.encoding_.target)
         return translate(
             self.model_,
@@ -83,7 +93,7 @@ def _pairs(data: Any, y: Any) -> list[tuple[str, str]]:
         else:
             pairs = [tuple(pair) for pair in data]
     except (TypeError, ValueError) as error:
-        raise InputError("FIT_DATA", f"data are no pairs: {error}", fix=EXPECTED) from None
+        raise InputError("FIT_DATA", f"data are not pairs: {error}", fix=EXPECTED) from None
     for place, pair in enumerate(pairs):
         if len(pair) != 2 or not all(isinstance(side, str) for side in pair):
             raise InputError("FIT_DATA", f"pair {place} is {pair!r:.60}", fix=EXPECTED)

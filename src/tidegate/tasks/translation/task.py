@@ -171,18 +171,18 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
             sources = self.pairs[split].sources
             count = sum(group_of(source) in learnt for source in sources)
             if count:
-                yield f"{split}: {count} of {len(sources)} pairs have a source that stands in training, too"
+                yield f"{split}: {count} of {len(sources)} pairs have a source that also occurs in training"
 
     def _lengths(self) -> Iterator[str]:
         count, kept = len(self.pairs["train"].sources), len(self.coded["train"])
         if kept < count:
-            yield f"{count - kept} of {count} training pairs are not learnt from: over {self.setting.longest} units"
+            yield f"{count - kept} of {count} training pairs are left out: longer than {self.setting.longest} units"
         for split in HELD:
             targets = [target for _, target in self.coded[split]]
             unknown = sum(int((target == UNKNOWN).sum()) for target in targets)
             if unknown:
                 total = sum(map(len, targets))
-                yield f"{split}: {unknown} of {total:,} units of targets never occur in training"
+                yield f"{split}: {unknown} of {total:,} target units do not occur in training"
 
 
 def _cut(source: Source, found: dict[str, Pairs], drawn: list[Split]) -> dict[str, Pairs]:
