@@ -355,8 +355,8 @@ class TestCommand:
         ("options", "part"),
         [
             (["--prompt", "Ω"], "'Ω' at position 0"),
-            (["--beam", "2", "--temperature", "0.5"], "--temperature does nothing with --beam"),
-            (["--best", "2"], "--best does nothing without --beam"),
+            (["--beam", "2", "--temperature", "0.5"], "--temperature has no effect with --beam"),
+            (["--best", "2"], "--best has no effect without --beam"),
             (["--top-p", "2"], "--top-p 2.0 is out of range"),
             (["--length", "0"], "--length 0 is out of range"),
         ],
