@@ -42,17 +42,20 @@ class Row(NamedTuple):
     @property
     def setting(self) -> type[Training]:
         """The class of its settings."""
-        return _load(self.setting_class)
+        kind: type[Training] = _load(self.setting_class)
+        return kind
 
     @property
     def task(self) -> type[AnyTask]:
         """The class of the task."""
-        return _load(self.task_class)
+        kind: type[AnyTask] = _load(self.task_class)
+        return kind
 
     @property
     def estimator(self) -> type[Estimator[Any]]:
         """The class of the estimator."""
-        return _load(self.estimator_class)
+        kind: type[Estimator[Any]] = _load(self.estimator_class)
+        return kind
 
 
 def _load(path: str) -> Any:

@@ -194,7 +194,7 @@ class Estimator(BaseEstimator, Generic[S]):
                 f"{home} holds a model that was trained with {', '.join(differences)}",
                 fix="choose another folder, or delete that one",
             )
-        vars(self).update({name: value for name, value in vars(other).items() if name.endswith("_")})
+        self.__dict__.update({name: value for name, value in vars(other).items() if name.endswith("_")})
         self._fitted_setting = saved
         return self
 

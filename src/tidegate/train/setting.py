@@ -11,11 +11,12 @@ import inspect
 import math
 import reprlib
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
+from itertools import pairwise
 from numbers import Real
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, get_args, get_type_hints
 
 from tidegate.errors import InputError
 from tidegate.option import OPTIONS, Option
@@ -60,11 +61,14 @@ def _field(option: Option) -> tuple[str, Any, Any]:
 
 # Every option of a layer is a setting, too. Its declaration in tidegate.option is the only one.
 SETTING_OPTIONS = [option for option in OPTIONS.values() if option.setting is not None]
-Layers: Any = make_dataclass("Layers", map(_field, SETTING_OPTIONS), bases=(Model,), kw_only=True)
+if TYPE_CHECKING:  # a type checker cannot read the table
+    Layers = Model
+else:
+    Layers = make_dataclass("Layers", map(_field, SETTING_OPTIONS), bases=(Model,), kw_only=True)
 
 
 @dataclass(kw_only=True)
-class Training(Layers):  # type: ignore[misc]  # made above, from the table of options
+class Training(Layers):
     """The settings that every task has."""
 
     batch_size: Annotated[int, Range(1, 1 << 20)] = 32
@@ -112,7 +116,6 @@ def own_names(kind: type[Training]) -> list[str]:
     return [own.name for own in fields(kind) if own.name not in shared]
 
 
-@cache
 def marks(kind: type[Training], mark: type) -> Mapping[str, Any]:
     """The settings marked as ``Range``, ``Level`` or ``Column``, with their marks.
 
@@ -127,22 +130,24 @@ def marks(kind: type[Training], mark: type) -> Mapping[str, Any]:
     return marked
 
 
-@cache
 def descriptions(kind: type[Training]) -> Mapping[str, str]:
     """The explanation of each setting: the text below it in its class, or that of the layer option."""
     texts = {option.name: option.doc for option in SETTING_OPTIONS}
-    for base in reversed(kind.__mro__):
-        if issubclass(base, Model) and base is not Layers:
-            texts |= _texts_below_fields(base)
+    written: list[type] = [base for base in reversed(kind.__mro__) if issubclass(base, Model) and base is not Layers]
+    for base in written:
+        texts |= _texts_below_fields(base)
     return texts
 
 
-def _texts_below_fields(kind: type) -> Iterator[tuple[str, str]]:
+@cache
+def _texts_below_fields(kind: type) -> dict[str, str]:
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(definition, ast.ClassDef)
-    for above, below in zip(definition.body, definition.body[1:], strict=False):
-        if isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name) and isinstance(below, ast.Expr):
-            yield above.target.id, " ".join(ast.literal_eval(below.value).split())
+    return {
+        above.target.id: " ".join(ast.literal_eval(below.value).split())
+        for above, below in pairwise(definition.body)
+        if isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name) and isinstance(below, ast.Expr)
+    }
 
 
 def check(setting: Training) -> None:
@@ -167,7 +172,8 @@ def _check_number(name: str, value: Any, low: float, high: float) -> None:
     argument = f"{name}={reprlib.repr(value)}"
     if value is None:
         return
-    if not isinstance(value, Real):
+    is_number = isinstance(value, Real)
+    if not is_number:
         raise InputError("SETTING_NUMBER", f"{argument} is not a number", fix=f"use a number such as {low:g}")
     if not low <= value <= high:
         most = f" and at most {_exactly(high)}" if math.isfinite(high) else ""
