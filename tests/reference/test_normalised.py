@@ -10,7 +10,7 @@ from tests.reference.compare import FEATURES, assert_as_exact, assert_equal, by_
 from tests.reference.normalised import NORMALISED, standard, standard_back
 
 every_cell = pytest.mark.parametrize("cell", NORMALISED)
-WIDTHS = (3, 17, 64)  # of two units a norm leaves their signs alone, and gradients of rounding errors
+FEWEST = 3  # of two units a norm leaves their signs alone, and gradients of rounding errors
 
 
 @every_cell
@@ -20,11 +20,9 @@ def test_parameters(cell):
 
 
 @every_cell
-@pytest.mark.parametrize("T", measure.STEPS)
-@pytest.mark.parametrize("B", measure.BATCHES)
-@pytest.mark.parametrize("H", WIDTHS)
+@pytest.mark.parametrize(("T", "B", "H"), measure.SOME)
 def test_forward_and_gradients(cell, T, B, H):
-    for case in measure.plain(cell, T, B, H):
+    for case in measure.plain(cell, T, B, max(H, FEWEST)):
         assert_equal(by_layer(case), by_reference(case))
 
 
@@ -36,7 +34,7 @@ def test_saturating_input_that_is_not_contiguous(cell):
 
 @every_cell
 def test_first_and_second_derivatives_equal_differences(cell):
-    assert measure.gradients_check(cell, width=3)
+    assert measure.gradients_check(cell, fast=True, width=3)
 
 
 @every_cell

@@ -194,16 +194,15 @@ def test_repr(kind, num_layers, switches):
 
 @every_kind
 @every_switch
-@pytest.mark.parametrize("dropout", [0.0, 0.4, 1.0])
-def test_dropout_in_evaluation(kind, switches, dropout):
-    mine, theirs = pair(kind, num_layers=3, dropout=dropout, **switches)
+def test_dropout_in_evaluation(kind, switches):
+    mine, theirs = pair(kind, num_layers=3, dropout=0.4, **switches)
     x = draw_input(mine, torch.float64)
     assert_equal(results(mine.eval(), x, None), results(theirs.eval(), x, None))
 
 
 @every_kind
 @every_switch
-@pytest.mark.parametrize("dropout", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("dropout", [0.4, 1.0])
 def test_dropout_in_training_draws_the_same_masks(kind, switches, dropout):
     mine, theirs = pair(kind, num_layers=3, dropout=dropout, **switches)
     x = draw_input(mine, torch.float64)
@@ -214,9 +213,12 @@ def test_dropout_in_training_draws_the_same_masks(kind, switches, dropout):
 
 
 @every_kind
-@every_depth
 @every_switch
-@pytest.mark.parametrize("lengths", [[7, 4, 1], [2, 7, 7], [3, 1, 2]], ids=["sorted", "unsorted", "all shorter"])
+@pytest.mark.parametrize(
+    ("num_layers", "lengths"),
+    [(1, [7, 4, 1]), (3, [2, 7, 7]), (3, [3, 1, 2])],
+    ids=["sorted", "unsorted", "all shorter"],
+)
 def test_lengths_equal_packing(kind, num_layers, switches, lengths):
     mine, theirs = pair(kind, num_layers=num_layers, **switches)
     x = draw_input(mine, torch.float64)
