@@ -1,12 +1,12 @@
 """A layer as registered operations of torch, for its compilers and transforms.
 
-``torch.ops.tidegate.layer`` runs one layer over a padded batch, ``torch.ops.tidegate.layer_backward`` gives its
+``torch.ops.tidegate.layer`` runs one layer over a padded batch, ``torch.ops.tidegate.layer_backward`` computes its
 gradients. To torch.compile, torch.export and torch.func each is one step, whatever the cell and however many steps
-in time; inside, the engine runs where it can, and the definition where it cannot, with the same numbers.
+in time. Inside, the engine runs where it can, and elsewhere the definition, with the same numbers.
 
-Under ``vmap``, inputs alone become one larger batch; where parameters differ too (ensembles), or each sample wants
-a gradient of its own, the members run one behind the other. The derivative of ``layer_backward`` is that of the
-definition, so that gradients can be differentiated as often as one likes.
+Under ``vmap``, inputs alone become one larger batch; where parameters differ too (ensembles), or each sample needs
+its own gradient, the members run one after the other. The derivative of ``layer_backward`` is that of the definition,
+so gradients can be differentiated any number of times.
 
 torch.func cannot yet nest its transforms around a registered operation that has a derivative. It sees the same four
 functions (run, save, differentiate, vectorise) as ``autograd.Function``s instead.
@@ -15,8 +15,8 @@ functions (run, save, differentiate, vectorise) as ``autograd.Function``s instea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,9 +35,19 @@ from tidegate.runtime import (
     run_layer_saving,
 )
 
+if TYPE_CHECKING:
+    from torch._library.custom_ops import CustomOpDef
+
 Tensors = tuple[Tensor, ...]
 Operation = Callable[..., list[Tensor]]
 Batched = tuple[list[Tensor], list[int | None]]  # results of a batch, and for each the axis along which it lies
+
+PROBLEM = "Tensor x, Tensor[] first, Tensor[] parameters, Tensor[] masks, Tensor? lengths, Tensor? resets, str cell"
+SCHEMAS = {
+    "layer": f"({PROBLEM}, bool saving) -> Tensor[]",
+    "layer_backward": f"({PROBLEM}, Tensor output, Tensor saved, Tensor d_output, Tensor[] d_last) -> Tensor[]",
+    "layer_second": f"({PROBLEM}, Tensor d_output, Tensor[] d_last, Tensor[] grads) -> Tensor[]",
+}
 
 
 def run_operator(
@@ -46,7 +56,7 @@ def run_operator(
     lengths: Lengths | None,
     resets: Tensor | None,
     first: Tensors | None,
-    brought: Sequence[Tensor],
+    tensors: Sequence[Tensor],
 ) -> Tensors:
     """As ``runtime.run_layer``, on a padded batch, as an operation that torch's transforms know.
 
@@ -56,237 +66,225 @@ def run_operator(
         lengths: of the B sequences; None where all have T steps.
         resets: booleans [T, B], or None.
         first: for each state [directions, B, width]; None for zeros.
-        brought: parameters and masks as ``cell.names`` orders them, a second direction's behind those of the first; a
-            mask of each step is [T * B, width].
+        tensors: parameters and masks as ``cell.names`` orders them, those of the second direction after those of the
+            first; a mask of each step is [T * B, width].
 
     Returns:
-        The output [T, B, directions * width], zeros behind the end of a sequence, and for each state its last values.
+        The output [T, B, directions * width], zeros after the end of a sequence, and for each state its last values.
     """
     operation = layer if torch.compiler.is_compiling() else _layer_function
     counts = None if lengths is None else torch.as_tensor(lengths)
     each, own = len(cell.names), len(cell.parameters)
-    weights = [tensor for k, tensor in enumerate(brought) if k % each < own]
-    masks = [tensor for k, tensor in enumerate(brought) if k % each >= own]
+    parameters = [tensor for k, tensor in enumerate(tensors) if k % each < own]
+    masks = [tensor for k, tensor in enumerate(tensors) if k % each >= own]
     saving = torch.is_grad_enabled()
-    output, *rest = operation(x, [*(first or ())], weights, masks, counts, resets, cell.text, saving)
+    output, *rest = operation(x, [*(first or ())], parameters, masks, counts, resets, cell.text, saving)
     return output, *rest[:-1]
 
 
-def _run(
-    x: Tensor,
-    first: list[Tensor],
-    parameters: list[Tensor],
-    masks: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    cell: str,
-    saving: bool,
-) -> list[Tensor]:
-    """Output, last values of each state, and what the gradients need: [directions, T, B, width], or nothing."""
-    task = _Task.of(cell, first, parameters, masks, lengths, resets)
-    batch = task.batch(x)
-    states, room = reorder(first, batch.order) or None, x[..., 0].numel()
-    brought = task.brought(parameters, batch)
-    done = run_layer_saving(task.cell, batch.rows, batch.size, states, brought, room=room if saving else 0)
-    if done is None:
-        output, *last = task.by_definition(x, *first, *parameters)
-        return [output, *last, task.empty_saved(x, saving=saving)]
-    results = [batch.restore(done.output), *reorder(done.last, batch.back)]
-    if done.saved is None:
+class Problem(NamedTuple):
+    """What every operation reads, in the order of ``PROBLEM``.
+
+    Attributes:
+        x: [T, B, I].
+        first: for each state [directions, B, width]; nothing for zeros.
+        parameters: of all directions.
+        masks: of all directions, in the caller's order.
+        lengths: of the sequences; None where all have T steps.
+        resets: booleans [T, B], or None.
+        cell: as text; see ``SizedCell.text``.
+    """
+
+    x: Tensor
+    first: Sequence[Tensor]
+    parameters: Sequence[Tensor]
+    masks: Sequence[Tensor]
+    lengths: Tensor | None
+    resets: Tensor | None
+    cell: str
+
+    @property
+    def sized(self) -> SizedCell:
+        """The cell with its widths."""
+        return described(self.cell)
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 where a second set of parameters runs backward in time."""
+        return len(self.parameters) // len(self.sized.parameters)
+
+    @property
+    def differentiable(self) -> Tensors:
+        """The tensors that have gradients."""
+        return self.x, *self.first, *self.parameters
+
+    def with_differentiable(self, x: Tensor, *tensors: Tensor) -> Problem:
+        """The same problem with these tensors in the place of ``differentiable``."""
+        count = len(self.first)
+        return self._replace(x=x, first=tensors[:count], parameters=tensors[count:])
+
+    def batch(self) -> Batch:
+        """The sequences as rows."""
+        return full(self.x, self.resets) if self.lengths is None else padded(self.x, self.lengths, self.resets)
+
+    def tensors(self, batch: Batch) -> list[Tensor]:
+        """Parameters and masks as the runtime expects them: direction by direction, masks in the order of the rows."""
+        kinds, own = self.sized.graph.masks, len(self.sized.parameters)
+        tensors: list[Tensor] = []
+        for d in range(self.directions):
+            tensors += self.parameters[d * own : (d + 1) * own]
+            masks = self.masks[d * len(kinds) : (d + 1) * len(kinds)]
+            tensors += [batch.place(mask, kind.each) for kind, mask in zip(kinds, masks, strict=True)]
+        return tensors
+
+    def empty_saved(self, *, saving: bool) -> Tensor:
+        """Room for what the gradients need, or an empty tensor."""
+        shape = (self.directions, *self.x.shape[:2], self.sized.saved_width) if saving else (0,)
+        return self.x.new_empty(shape)
+
+    def by_definition(self, *tensors: Tensor) -> Tensors:
+        """Output and last states, given the differentiable tensors."""
+        problem = self.with_differentiable(*tensors)
+        batch = problem.batch()
+        first = reorder(problem.first, batch.order) or None
+        with eager_only():
+            _, (output, *last) = run_layer(self.sized, batch.rows, batch.size, first, problem.tensors(batch))
+        return batch.restore(output), *reorder(last, batch.back)
+
+    def gradients(self, *tensors: Tensor) -> Tensors:
+        """Gradients of ``by_definition``, given its arguments, then those of its results. They are differentiable."""
+        count = 1 + len(self.sized.state_widths)
+        back = torch.func.vjp(self.by_definition, *tensors[:-count])[1]
+        gradients: Tensors = back(tensors[-count:])
+        return gradients
+
+
+SHARED = len(Problem._fields)  # arguments that all operations have, before their own
+
+
+# Running
+
+
+def _run(problem: Problem, saving: bool) -> list[Tensor]:
+    """Output, last states, and what the gradients need: [directions, T, B, width], or an empty tensor."""
+    x, batch = problem.x, problem.batch()
+    first, room = reorder(problem.first, batch.order) or None, x[..., 0].numel()
+    tensors = problem.tensors(batch)
+    run = run_layer_saving(problem.sized, batch.rows, batch.size, first, tensors, room=room if saving else 0)
+    if run is None:
+        return [*problem.by_definition(*problem.differentiable), problem.empty_saved(saving=saving)]
+    results = [batch.restore(run.output), *reorder(run.last, batch.back)]
+    if run.saved is None:
         return [*results, x.new_empty(0)]
-    done.saved[:, batch.rows.steps.rows :].zero_()  # what a ragged batch leaves free
-    return [*results, done.saved.unflatten(1, x.shape[:2])]
+    run.saved[:, batch.rows.steps.rows :].zero_()  # a ragged batch leaves these rows free
+    return [*results, run.saved.unflatten(1, x.shape[:2])]
 
 
-def _shapes(
-    x: Tensor,
-    first: list[Tensor],
-    parameters: list[Tensor],
-    masks: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    cell: str,
-    saving: bool,
-) -> list[Tensor]:
-    task = _Task.of(cell, first, parameters, masks, lengths, resets)
-    output = x.new_empty(*x.shape[:2], task.directions * task.cell.output_width)
-    last = [x.new_empty(task.directions, x.shape[1], width) for width in task.cell.state_widths]
-    return [output, *last, task.empty_saved(x, saving=saving)]
+def _shapes(problem: Problem, saving: bool) -> list[Tensor]:
+    x, cell, directions = problem.x, problem.sized, problem.directions
+    output = x.new_empty(*x.shape[:2], directions * cell.output_width)
+    last = [x.new_empty(directions, x.shape[1], width) for width in cell.state_widths]
+    return [output, *last, problem.empty_saved(saving=saving)]
 
 
 def _run_backward(
-    x: Tensor,
-    first: list[Tensor],
-    parameters: list[Tensor],
-    masks: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    output: Tensor,
-    saved: Tensor,
-    d_output: Tensor,
-    d_last: list[Tensor],
-    cell: str,
+    problem: Problem, output: Tensor, saved: Tensor, d_output: Tensor, d_last: list[Tensor]
 ) -> list[Tensor]:
-    """Gradients of x, the first states and the parameters, given those of the output and the last states.
+    """Gradients of the differentiable tensors, given those of the output and the last states.
 
-    What was saved may be empty: it is computed again.
+    ``saved`` may be empty: then it is computed again.
     """
-    task = _Task.of(cell, first, parameters, masks, lengths, resets)
-    batch = task.batch(x)
-    states = reorder(first, batch.order) or None
-    done = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
-    brought, d_rows, d_ends = task.brought(parameters, batch), batch.take(d_output), reorder(d_last, batch.order)
-    found = run_layer_backward(task.cell, batch.rows, batch.size, states, brought, done, d_rows, d_ends)
-    if found is None:
-        return [gradient.contiguous() for gradient in task.gradients(x, *first, *parameters, d_output, *d_last)]
-    own = [gradient for gradient in found.parameters if gradient is not None]  # masks have none
-    return [batch.restore(found.x), *reorder(found.first or (), batch.back), *own]
+    batch = problem.batch()
+    first = reorder(problem.first, batch.order) or None
+    run = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
+    tensors, d_rows, d_ends = problem.tensors(batch), batch.take(d_output), reorder(d_last, batch.order)
+    gradients = run_layer_backward(problem.sized, batch.rows, batch.size, first, tensors, run, d_rows, d_ends)
+    if gradients is None:
+        return _contiguous(problem.gradients(*problem.differentiable, d_output, *d_last))
+    d_parameters = [gradient for gradient in gradients.parameters if gradient is not None]  # masks have none
+    return [batch.restore(gradients.x), *reorder(gradients.first or (), batch.back), *d_parameters]
 
 
-def _shapes_of_second(
-    x: Tensor,
-    first: list[Tensor],
-    parameters: list[Tensor],
-    masks: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    d_output: Tensor,
-    d_last: list[Tensor],
-    *_: Any,
-) -> list[Tensor]:
-    return _alike(x, *first, *parameters, d_output, *d_last)
+def _shapes_of_backward(problem: Problem, *_: Any) -> list[Tensor]:
+    return _alike(*problem.differentiable)
+
+
+def _run_second(problem: Problem, d_output: Tensor, d_last: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
+    """Gradients of the differentiable tensors, ``d_output`` and ``d_last`` through ``layer_backward``."""
+    check_strict(TWICE)
+    back = torch.func.vjp(problem.gradients, *problem.differentiable, d_output, *d_last)[1]
+    return _contiguous(back(tuple(grads)))
+
+
+def _shapes_of_second(problem: Problem, d_output: Tensor, d_last: list[Tensor], *_: Any) -> list[Tensor]:
+    return _alike(*problem.differentiable, d_output, *d_last)
+
+
+def _contiguous(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor.contiguous() for tensor in tensors]
 
 
 def _alike(*tensors: Tensor) -> list[Tensor]:
     return [torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors]
 
 
-def _shapes_of_backward(x: Tensor, first: list[Tensor], parameters: list[Tensor], *_: Any) -> list[Tensor]:
-    return _alike(x, *first, *parameters)
+# Differentiation: what is saved begins with the tensors of the problem
 
 
-class _Task(NamedTuple):
-    """What the operations are told beside the tensors that they differentiate."""
-
-    cell: SizedCell
-    masks: Sequence[Tensor]
-    lengths: Tensor | None
-    resets: Tensor | None
-    firsts: int
-    directions: int
-
-    @staticmethod
-    def of(
-        text: str,
-        first: Sequence[Tensor],
-        parameters: Sequence[Tensor],
-        masks: Sequence[Tensor],
-        lengths: Tensor | None,
-        resets: Tensor | None,
-    ) -> _Task:
-        cell = described(text)
-        return _Task(cell, masks, lengths, resets, len(first), len(parameters) // len(cell.parameters))
-
-    def batch(self, x: Tensor) -> Batch:
-        return full(x, self.resets) if self.lengths is None else padded(x, self.lengths, self.resets)
-
-    def brought(self, parameters: Sequence[Tensor], batch: Batch) -> list[Tensor]:
-        """Parameters and masks as the runtime wants them: direction by direction, masks in the order of the rows."""
-        kinds, own = self.cell.graph.masks, len(self.cell.parameters)
-        found: list[Tensor] = []
-        for d in range(self.directions):
-            found += parameters[d * own : (d + 1) * own]
-            masks = self.masks[d * len(kinds) : (d + 1) * len(kinds)]
-            found += [batch.place(mask, kind.each) for kind, mask in zip(kinds, masks, strict=True)]
-        return found
-
-    def empty_saved(self, x: Tensor, *, saving: bool) -> Tensor:
-        if not saving:
-            return x.new_empty(0)
-        return x.new_empty(self.directions, *x.shape[:2], self.cell.saved_width)
-
-    def by_definition(self, x: Tensor, *tensors: Tensor) -> Tensors:
-        """Output and last values, given x, the first states and the parameters."""
-        batch = self.batch(x)
-        first = reorder(tensors[: self.firsts], batch.order) or None
-        brought = self.brought(tensors[self.firsts :], batch)
-        with eager_only():
-            _, (output, *last) = run_layer(self.cell, batch.rows, batch.size, first, brought)
-        return batch.restore(output), *reorder(last, batch.back)
-
-    def gradients(self, *tensors: Tensor) -> Tensors:
-        """Those of ``by_definition``, given its arguments and then the gradients of its results; torch can go on."""
-        count = 1 + len(self.cell.state_widths)
-        back = torch.func.vjp(self.by_definition, *tensors[:-count])[1]
-        found: Tensors = back(tensors[-count:])
-        return found
+def _save_problem(ctx: Any, problem: Problem, *others: Tensor) -> None:
+    ctx.cell, ctx.counts = problem.cell, (len(problem.first), len(problem.parameters), len(problem.masks))
+    lists = (*problem.first, *problem.parameters, *problem.masks)
+    ctx.save_for_backward(problem.lengths, problem.resets, problem.x, *lists, *others)
 
 
-# Differentiation
+def _saved_problem(ctx: Any) -> tuple[Problem, list[Tensor]]:
+    """The problem, and what was saved with it."""
+    lengths, resets, x, *tensors = ctx.saved_tensors
+    first, parameters, masks, others = _cut(tensors, ctx.counts)
+    return Problem(x, first, parameters, masks, lengths, resets, ctx.cell), others
+
+
+def _as_arguments(problem: Problem, d_x: Tensor, *gradients: Tensor) -> tuple[Any, ...]:
+    """The gradients of a problem in the order of its arguments."""
+    d_first, d_parameters, _ = _cut(gradients, (len(problem.first), len(problem.parameters)))
+    return d_x, d_first, d_parameters, [None] * len(problem.masks), None, None, None
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
-    x, first, parameters, masks, lengths, resets, ctx.cell, _ = inputs
-    ctx.counts = len(first), len(parameters)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(lengths, resets, output[0], output[-1], x, *first, *parameters, *masks)
+    _save_problem(ctx, Problem(*inputs[:SHARED]), output[0], output[-1])
 
 
 def _differentiate(backward: Operation, ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    lengths, resets, output, saved, x, *tensors = ctx.saved_tensors
-    first, parameters, masks = _cut(tensors, ctx.counts)
+    problem, (output, saved) = _saved_problem(ctx)
     d_output, *d_last = grads[:-1]
-    widths = described(ctx.cell).state_widths
-    directions = output.shape[-1] // widths[0]
-    zeros = [output.new_zeros(()).expand(directions, x.shape[1], width) for width in widths]
+    size, widths = problem.x.shape[1], problem.sized.state_widths
+    zeros = [output.new_zeros(()).expand(problem.directions, size, width) for width in widths]
     d_output = output.new_zeros(()).expand(output.shape) if d_output is None else d_output
     d_last = [zero if d is None else d for d, zero in zip(d_last, zeros, strict=True)]
-    found = backward(x, first, parameters, masks, lengths, resets, output, saved, d_output, d_last, ctx.cell)
-    d_first, d_parameters, _ = _cut(found[1:], ctx.counts)
-    return found[0], d_first, d_parameters, [None] * len(masks), None, None, None, None
-
-
-def _run_second(
-    x: Tensor,
-    first: list[Tensor],
-    parameters: list[Tensor],
-    masks: list[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    d_output: Tensor,
-    d_last: list[Tensor],
-    grads: list[Tensor],
-    cell: str,
-) -> list[Tensor]:
-    """Gradients of x, the first states, the parameters, ``d_output`` and ``d_last`` through ``layer_backward``."""
-    check_strict(TWICE)
-    task = _Task.of(cell, first, parameters, masks, lengths, resets)
-    back = torch.func.vjp(task.gradients, x, *first, *parameters, d_output, *d_last)[1]
-    return [gradient.contiguous() for gradient in back(tuple(grads))]
+    return *_as_arguments(problem, *backward(*problem, output, saved, d_output, d_last)), None
 
 
 def _save_again(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
-    x, first, parameters, masks, lengths, resets, _, _, d_output, d_last, ctx.cell = inputs
-    ctx.counts = len(first), len(parameters), len(masks)
-    ctx.save_for_backward(lengths, resets, x, d_output, *first, *parameters, *masks, *d_last)
+    del output
+    _, _, d_output, d_last = inputs[SHARED:]
+    _save_problem(ctx, Problem(*inputs[:SHARED]), d_output, *d_last)
 
 
 def _differentiate_again(second: Operation, ctx: Any, grads: Sequence[Tensor]) -> tuple[Any, ...]:
-    lengths, resets, x, d_output, *tensors = ctx.saved_tensors
-    first, parameters, masks, d_last = _cut(tensors, ctx.counts)
-    found = second(x, first, parameters, masks, lengths, resets, d_output, d_last, [*grads], ctx.cell)
-    d_first, d_parameters, ends = _cut(found[1:], ctx.counts[:2])
-    rest = (None, None, None, None, ends[0], ends[1:], None)
-    return found[0], d_first, d_parameters, [None] * len(masks), *rest
+    problem, (d_output, *d_last) = _saved_problem(ctx)
+    gradients = second(*problem, d_output, d_last, [*grads])
+    own = len(problem.differentiable)
+    return *_as_arguments(problem, *gradients[:own]), None, None, gradients[own], gradients[own + 1 :]
 
 
 def _cut(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
     """Lists of so many tensors each, and one of the rest."""
-    found, at = [], 0
+    lists, at = [], 0
     for count in counts:
-        found.append([*tensors[at : at + count]])
+        lists.append([*tensors[at : at + count]])
         at += count
-    return [*found, [*tensors[at:]]]
+    return [*lists, [*tensors[at:]]]
 
 
 # Vectorisation
@@ -305,7 +303,7 @@ def _vectorise(operation: Operation, info: Any, in_dims: tuple[Any, ...], *args:
     *results, saved = operation(x, first, parameters, masks, lengths, resets, cell, saving and lengths is None)
     dims: list[int | None] = [1] * len(results)
     parts = [result.unflatten(1, (size, -1)) for result in results]
-    if not saved.numel():  # of a ragged batch it could not be taken apart
+    if not saved.numel():  # that of a ragged batch cannot be split by members
         return [*parts, saved], [*dims, None]
     return [*parts, saved.unflatten(2, (size, -1))], [*dims, 2]
 
@@ -318,8 +316,8 @@ def _one_by_one(operation: Operation, info: Any, in_dims: tuple[Any, ...], *args
             return [member(part, of, k) for part, of in zip(value, dim, strict=True)]
         return value if dim is None else value.select(dim, k)
 
-    found = [operation(*member(args, in_dims, k)) for k in range(info.batch_size)]
-    return [torch.stack(parts) for parts in zip(*found, strict=True)], [0] * len(found[0])
+    results = [operation(*member(args, in_dims, k)) for k in range(info.batch_size)]
+    return [torch.stack(parts) for parts in zip(*results, strict=True)], [0] * len(results[0])
 
 
 def _joined(value: Tensor, dim: int | None, axis: int, size: int) -> Tensor:
@@ -332,6 +330,22 @@ def _joined(value: Tensor, dim: int | None, axis: int, size: int) -> Tensor:
 # Registration
 
 
+def _of_problem(function: Callable[..., list[Tensor]]) -> Operation:
+    """A function of a problem, called as torch does: with the fields of the problem one by one."""
+
+    @wraps(function)
+    def call(*args: Any) -> list[Tensor]:
+        return function(Problem(*args[:SHARED]), *args[SHARED:])
+
+    return call
+
+
+def _registered(name: str, run: Operation, shapes: Operation) -> CustomOpDef:
+    operation = torch.library.custom_op(f"tidegate::{name}", _of_problem(run), mutates_args=(), schema=SCHEMAS[name])
+    operation.register_fake(_of_problem(shapes))
+    return operation
+
+
 def _function(
     run: Operation, save: Callable[..., None], differentiate: Callable[..., Any], vectorise: Callable[..., Batched]
 ) -> Operation:
@@ -340,7 +354,7 @@ def _function(
     class Function(torch.autograd.Function):
         @staticmethod
         def forward(spec: Any, *leaves: Any) -> Tensors:
-            return tuple(run(*tree_unflatten(leaves, spec)))
+            return tuple(_of_problem(run)(*tree_unflatten(leaves, spec)))
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
@@ -353,8 +367,8 @@ def _function(
         @staticmethod
         def vmap(info: Any, in_dims: tuple[Any, ...], spec: Any, *leaves: Any) -> Any:
             dims = tree_unflatten(in_dims[1:], spec)
-            found, out_dims = vectorise(operation, info, dims, *tree_unflatten(leaves, spec))
-            return tuple(found), tuple(out_dims)
+            results, out_dims = vectorise(operation, info, dims, *tree_unflatten(leaves, spec))
+            return tuple(results), tuple(out_dims)
 
     def operation(*args: Any) -> list[Tensor]:
         leaves, spec = tree_flatten(args)
@@ -363,18 +377,16 @@ def _function(
     return operation
 
 
-_backward_function = _function(_run_backward, _save_again, partial(_differentiate_again, _run_second), _one_by_one)
+_second_function = _of_problem(_run_second)
+_backward_function = _function(_run_backward, _save_again, partial(_differentiate_again, _second_function), _one_by_one)
 _layer_function = _function(_run, _save, partial(_differentiate, _backward_function), _vectorise)
 
-layer_second = torch.library.custom_op("tidegate::layer_second", _run_second, mutates_args=())
-layer_second.register_fake(_shapes_of_second)
+layer_second = _registered("layer_second", _run_second, _shapes_of_second)
 layer_second.register_vmap(partial(_one_by_one, layer_second))
-layer_backward = torch.library.custom_op("tidegate::layer_backward", _run_backward, mutates_args=())
-layer_backward.register_fake(_shapes_of_backward)
+layer_backward = _registered("layer_backward", _run_backward, _shapes_of_backward)
 layer_backward.register_autograd(partial(_differentiate_again, layer_second), setup_context=_save_again)
 layer_backward.register_vmap(partial(_one_by_one, layer_backward))
-layer = torch.library.custom_op("tidegate::layer", _run, mutates_args=())
-layer.register_fake(_shapes)
+layer = _registered("layer", _run, _shapes)
 layer.register_autograd(partial(_differentiate, layer_backward), setup_context=_save)
 layer.register_vmap(partial(_vectorise, layer))
 for kind in ("cpu", "cuda"):

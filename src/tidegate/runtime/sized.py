@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 
 import torch
 
+from tidegate._version import __version__
 from tidegate.cell import Graph
 from tidegate.cell.graph import all_widths
 from tidegate.cell.parameter import parameter_shapes
@@ -34,7 +35,8 @@ class SizedCell:
         names: of the tensors that one direction reads beside input and states: its parameters, then its masks.
         strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
-        text: the graph and the widths as text, from which ``described`` brings them back without running code.
+        text: the graph and the widths as text, which ``described`` reads without running code. It names our version
+            too: torch keeps compiled calls on disk by this text, and another version may need other calls.
     """
 
     def __init__(self, graph: Graph, widths: Mapping[str, int]) -> None:
@@ -44,7 +46,8 @@ class SizedCell:
         self.strides = (*(0 for _ in self.parameters), *(widths[mask.axis] for mask in graph.masks))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
-        self.text = json.dumps({"widths": self.widths, "graph": graph.to_json()}, separators=(",", ":"))
+        description = {"tidegate": __version__, "widths": self.widths, "graph": graph.to_json()}
+        self.text = json.dumps(description, separators=(",", ":"))
         self._forward: dict[tuple[torch.dtype, bool], NativePlan] = {}
         self._backward: dict[tuple[torch.dtype, bool], NativePlan] = {}
 
