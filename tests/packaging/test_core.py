@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.architecture.test_imports import TABLE
-from tidegate.convert import Node
+from tidegate.convert import OnnxNode
 from tidegate.data import Source
 from tidegate.data.parquet import read_parquet
 from tidegate.errors import EXTRAS, MissingError, explain_missing
@@ -165,7 +165,7 @@ def test_commands_that_need_more_name_the_extra(python, arguments, tmp_path) -> 
     [
         ("pyarrow", lambda: read_parquet(Source(".", "x.parquet", b""))),
         ("tensorboard", _summary_writer),
-        ("onnx", lambda: Node.read(None, [])),
+        ("onnx", lambda: OnnxNode.read(None, [])),
     ],
 )
 def test_a_module_that_is_missing_when_it_is_first_used_is_named(module, call, monkeypatch) -> None:
@@ -189,7 +189,7 @@ STATEMENTS = {
     "tg.tasks.Forecaster": "tasks",
     "from tidegate.tasks import SequenceClassifier": "tasks",
     "tg.keras": "keras",
-    "tg.convert.Node.read(None, [])": "onnx",
+    "tg.convert.OnnxNode.read(None, [])": "onnx",
 }
 PROGRAM = f"""
 import tidegate as tg

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from tests.peer.case import Case, Draw, H
-from tidegate.convert import Node
+from tidegate.convert import OnnxNode
 
 OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peepholelstm": "LSTM", "cifg": "LSTM", "gru": "GRU"}
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
@@ -35,7 +35,7 @@ class OnnxSide:
                 weights["B"] = draw(D, 2 * gates * H)
             if case.family in ("peepholelstm", "cifg"):
                 weights["P"] = draw(D, 3 * H)
-            nodes.append(Node(kind, _attributes(case), weights))
+            nodes.append(OnnxNode(kind, _attributes(case), weights))
         made = model(case, nodes)
         return made, _run(case, made, x)
 
@@ -54,7 +54,7 @@ def _attributes(case: Case) -> dict[str, Any]:
     return attributes
 
 
-def model(case: Case, nodes: list[Node]) -> onnx.ModelProto:
+def model(case: Case, nodes: list[OnnxNode]) -> onnx.ModelProto:
     """The nodes on each other; [T, D, B, H] of one becomes [T, B, D*H] of the next."""
     operators, held, x = [], [numpy_helper.from_array(np.array([0, 0, -1]), "joined")], "x"
     for k, node in enumerate(nodes):

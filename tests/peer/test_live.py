@@ -102,7 +102,7 @@ def test_one_node_of_a_model_of_onnx():
     there, layer = tg.nn.GRU(H, H, num_layers=2), tg.nn.GRU(H, H)
     theirs = model(Case("onnx", "gru", layers=2), tg.convert.dump(there, "onnx"))
     second = [proto for proto in theirs.graph.node if proto.op_type == "GRU"][1]
-    tg.convert.load(layer, "onnx", [tg.convert.Node.read(second, theirs.graph.initializer)])
+    tg.convert.load(layer, "onnx", [tg.convert.OnnxNode.read(second, theirs.graph.initializer)])
     assert torch.equal(layer.weight_ih_l0, there.weight_ih_l1)
     assert torch.equal(layer.bias_hh_l0, there.bias_hh_l1)
 
@@ -117,4 +117,4 @@ def test_without_onnx_a_node_is_read_and_a_model_is_not(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not installed
     tg.convert.load(layer, "onnx", tg.convert.dump(layer, "onnx"))
     with pytest.raises(BackendError, match="needs the package onnx"):
-        tg.convert.Node.read(types.SimpleNamespace(op_type="GRU"), [])
+        tg.convert.OnnxNode.read(types.SimpleNamespace(op_type="GRU"), [])

@@ -6,7 +6,7 @@ import torch
 from torch.nn.utils import parametrizations
 
 import tidegate as tg
-from tidegate.convert import Node, dump, load
+from tidegate.convert import OnnxNode, dump, load
 from tidegate.convert.table import FORMATS, ROWS
 from tidegate.errors import EmitError, InputError, TidegateError
 
@@ -35,7 +35,7 @@ def same(one, other):
 
 
 def leaves(weights):
-    if isinstance(weights, Node):
+    if isinstance(weights, OnnxNode):
         weights = dict(weights.weights)
     if isinstance(weights, dict):
         return [leaf for name in sorted(weights) for leaf in leaves(weights[name])]
@@ -203,7 +203,7 @@ def test_who_asks_for_something_else():
 
 def onnx_node(**changes):
     (node,) = dump(layer_of("gru"), "onnx")
-    return Node(node.kind, {**node.attributes, **changes}, node.weights)
+    return OnnxNode(node.kind, {**node.attributes, **changes}, node.weights)
 
 
 def without(tree, name):

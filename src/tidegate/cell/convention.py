@@ -99,10 +99,10 @@ def check_conventions(graph: Graph, declared: Mapping[str, str]) -> None:
         SpecError: they disagree.
     """
     for name in declared.keys() & DERIVED.keys():
-        found = DERIVED[name](graph)
-        if found != declared[name]:
+        derived = DERIVED[name](graph)
+        if derived != declared[name]:
             raise SpecError(
                 "CONVENTION",
-                f"{graph.name} declares {name} = {declared[name]!r}, but its equations say {found!r}",
+                f"{graph.name} declares {name} = {declared[name]!r}, but its equations say {derived!r}",
                 fix="correct the declaration or the equations",
             )

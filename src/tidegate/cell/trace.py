@@ -29,18 +29,18 @@ def trace(cell: type[Cell]) -> Graph:
     Raises:
         SpecError: naming the line and the remedy.
     """
-    layout = _Layout(cell)
+    declared = _Declarations(cell)
     tracer = Tracer()
     with _located(cell):
-        arguments = _bind(cell, layout, tracer)
+        arguments = _bind(cell, declared, tracer)
         returned, values = _run_and_capture(cell, arguments)
-        updates = tuple(tracer.lift(update).index for update in _as_updates(layout, returned))
-    gates = _reported(cell, layout, values)
+        updates = tuple(tracer.lift(update).index for update in _as_updates(declared, returned))
+    gates = _reported(cell, declared, values)
     graph = Graph(
         name=cell.name,
-        matrices=_with_columns(layout.matrices, tracer.nodes),
-        states=layout.states,
-        vectors=tuple(Vector.of_units(name, axis) for name, axis in layout.vectors.items()),
+        matrices=_with_columns(declared.matrices, tracer.nodes),
+        states=declared.states,
+        vectors=tuple(Vector.of_units(name, axis) for name, axis in declared.vectors.items()),
         nodes=tuple(tracer.nodes),
         updates=updates,
         gates=tuple((name, symbol.index) for name, symbol in gates.items()),
@@ -51,7 +51,7 @@ def trace(cell: type[Cell]) -> Graph:
     return graph
 
 
-class _Layout:
+class _Declarations:
     """The declarations of a cell, parsed and checked."""
 
     def __init__(self, cell: type[Cell]) -> None:
@@ -88,17 +88,17 @@ class _Layout:
             chosen = {name: declared.get(name) for name in cell.biases.split() if name not in absent}
         else:
             chosen = dict(cell.biases)
-        found: dict[str, list[str]] = {}
+        biased: dict[str, list[str]] = {}
         for name, blocks in chosen.items():
             has = _names(cell, name, declared[name]) if name in declared else []
-            found[name] = _names(cell, "biases", blocks) if blocks is not None else []
-            if unknown := ([name] if name not in declared else sorted(set(found[name]) - set(has))):
+            biased[name] = _names(cell, "biases", blocks) if blocks is not None else []
+            if unknown := ([name] if name not in declared else sorted(set(biased[name]) - set(has))):
                 raise SpecError(
                     "BIASES",
                     f"{cell.__name__}.biases names {' '.join(unknown)}, which is not declared",
                     fix=f"matrices and their blocks: {dict(declared)}",
                 )
-        return found
+        return biased
 
 
 def _names(cell: type[Cell], attribute: str, text: object) -> list[str]:
@@ -131,13 +131,15 @@ def _input_axis(cell: type[Cell]) -> str:
     return cell.input
 
 
-def _bind(cell: type[Cell], layout: _Layout, tracer: Tracer) -> dict[str, Any]:
+def _bind(cell: type[Cell], declared: _Declarations, tracer: Tracer) -> dict[str, Any]:
     """What ``step`` asks for, by the names of its parameters."""
-    states = {s.name: tracer.add(Node(Op.STATE, name=s.name, axis=s.axis)) for s in layout.states}
-    vectors = {n: tracer.add(Node(Op.VECTOR, name=n, matrix=n, axis=axis)) for n, axis in layout.vectors.items()}
-    x_t = tracer.add(Node(Op.INPUT, axis=layout.input_axis))
-    matrices = {matrix.name: _product_of(matrix, tracer) for matrix in layout.matrices}
-    blocks = {block.name: (lambda n=block.name: getattr(matrices["W"](x_t), n)) for block in layout.matrices[0].blocks}
+    states = {s.name: tracer.add(Node(Op.STATE, name=s.name, axis=s.axis)) for s in declared.states}
+    vectors = {n: tracer.add(Node(Op.VECTOR, name=n, matrix=n, axis=axis)) for n, axis in declared.vectors.items()}
+    x_t = tracer.add(Node(Op.INPUT, axis=declared.input_axis))
+    matrices = {matrix.name: _product_of(matrix, tracer) for matrix in declared.matrices}
+    blocks = {
+        block.name: (lambda n=block.name: getattr(matrices["W"](x_t), n)) for block in declared.matrices[0].blocks
+    }
     offered: dict[str, Any] = {"x": Namespace("x", {**blocks, "raw": lambda: x_t}), **states, **vectors}
     offered |= {name: product for name, product in matrices.items() if name != "W"}
     for prefix in {name.split("_", 1)[0] for name in vectors if "_" in name} - offered.keys():
@@ -201,24 +203,24 @@ def _codes_of(cell: type[Cell]) -> set[CodeType]:
     return {inspect.unwrap(step).__code__ for step in steps if inspect.isfunction(step)}
 
 
-def _as_updates(layout: _Layout, returned: Any) -> tuple[Any, ...]:
+def _as_updates(declared: _Declarations, returned: Any) -> tuple[Any, ...]:
     updates = returned if isinstance(returned, tuple) else (returned,)
-    if returned is None or len(updates) != len(layout.states):
-        names = " ".join(state.name for state in layout.states)
+    if returned is None or len(updates) != len(declared.states):
+        names = " ".join(state.name for state in declared.states)
         got = "nothing" if returned is None else f"{len(updates)} values"
         raise SpecError("STEP_RESULT", f"step returns {got}", fix=f"return the new states, in this order: {names}")
     return updates
 
 
-def _reported(cell: type[Cell], layout: _Layout, values: dict[str, Any]) -> dict[str, Symbol]:
-    missing = [name for name in layout.gates if not isinstance(values.get(name), Symbol)]
+def _reported(cell: type[Cell], declared: _Declarations, values: dict[str, Any]) -> dict[str, Symbol]:
+    missing = [name for name in declared.gates if not isinstance(values.get(name), Symbol)]
     if missing:
         raise SpecError(
             "GATE_UNNAMED",
             f"{cell.__name__} declares the gates {' '.join(missing)}, but step ends without values of these names",
             fix=f"assign it a name: {missing[0]} = sigmoid(...)",
         )
-    return {name: values[name] for name in layout.gates}
+    return {name: values[name] for name in declared.gates}
 
 
 def _with_columns(matrices: tuple[Matrix, ...], nodes: list[Node]) -> tuple[Matrix, ...]:

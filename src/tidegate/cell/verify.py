@@ -133,7 +133,7 @@ def _names(graph: Graph) -> Iterator[str]:
         "mask": [mask.name for mask in graph.masks],
         "gate": [name for name, _ in graph.gates],
     } | {f"block of {p.name}": [block.name for block in p.blocks] for p in graph.parameters}
-    derived = _of_norms(graph)
+    derived = _norm_vectors(graph)
     for kind, names in groups.items():
         yield from (f"{kind}: {wrong}" for name in names if name not in derived and (wrong := check_name(name)))
         yield from (f"{kind} {name!r} is declared twice" for name in sorted(set(names)) if names.count(name) > 1)
@@ -147,7 +147,7 @@ def _names(graph: Graph) -> Iterator[str]:
         yield "the first matrix must be W, applied to the input (axis I, or H where it is as wide as the units)"
 
 
-def _of_norms(graph: Graph) -> set[str]:
+def _norm_vectors(graph: Graph) -> set[str]:
     """What ``passes.normalise`` adds: the vectors that may bear its reserved names."""
     names = [matrix.name for matrix in graph.matrices] + [state.name for state in graph.states]
     return {vector for name in names for vector in (gain_of(name), bias_of(name))}

@@ -23,7 +23,7 @@ class Container(Protocol):
     def wrap(self, passes: Passes, layout: Layout) -> Any:
         """What the other side takes."""
 
-    def unwrap(self, theirs: Any, layout: Layout, layers: int, directions: int) -> Passes:
+    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:
         """The arrays in what the other side gave.
 
         Raises:
@@ -43,13 +43,13 @@ class StateDict:
             if stored.name in arrays
         }
 
-    def unwrap(self, theirs: Any, layout: Layout, layers: int, directions: int) -> Passes:
-        if isinstance(theirs, torch.nn.Module):
-            agree(layout, {"mode": getattr(theirs, "mode", layout.settings["mode"])}, type(theirs).__name__)
-            theirs = theirs.state_dict()
-        if not isinstance(theirs, Mapping):
-            raise _not_that(theirs, "a torch module or its state_dict")
-        left = {name: as_array(value) for name, value in theirs.items()}
+    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:
+        if isinstance(foreign, torch.nn.Module):
+            check_settings(layout, {"mode": getattr(foreign, "mode", layout.settings["mode"])}, type(foreign).__name__)
+            foreign = foreign.state_dict()
+        if not isinstance(foreign, Mapping):
+            raise _wrong_input(foreign, "a torch module or its state_dict")
+        left = {name: as_array(value) for name, value in foreign.items()}
         passes: Passes = []
         for layer in range(layers):
             passes.append([_taken(left, _suffix(layer, direction), layout) for direction in range(directions)])
@@ -69,24 +69,24 @@ class WeightLists:
         names = [stored.name for stored in layout.arrays]
         return [[arrays[name] for arrays in of_layer for name in names if name in arrays] for of_layer in passes]
 
-    def unwrap(self, theirs: Any, layout: Layout, layers: int, directions: int) -> Passes:
-        return [self._of_layer(one, layout, directions) for one in one_each(theirs, layers)]
+    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:
+        return [self._of_layer(one, layout, directions) for one in one_per_layer(foreign, layers)]
 
-    def _of_layer(self, theirs: Any, layout: Layout, directions: int) -> list[Arrays]:
-        if hasattr(theirs, "get_config"):
-            agree(layout, _keras_settings(theirs), theirs.name)
-            halves = [getattr(theirs, name) for name in _KERAS_DIRECTIONS if hasattr(theirs, name)]
-            theirs = [variable.value for half in halves or [theirs] for variable in half.cell.weights]
-        if not isinstance(theirs, Sequence):
-            raise _not_that(theirs, "a Keras layer or the list that its get_weights gives")
-        count = len(theirs) // directions
-        if count * directions != len(theirs) or not len(layout.arrays) - 1 <= count <= len(layout.arrays):
+    def _of_layer(self, foreign: Any, layout: Layout, directions: int) -> list[Arrays]:
+        if hasattr(foreign, "get_config"):
+            check_settings(layout, _keras_settings(foreign), foreign.name)
+            halves = [getattr(foreign, name) for name in _KERAS_DIRECTIONS if hasattr(foreign, name)]
+            foreign = [variable.value for half in halves or [foreign] for variable in half.cell.weights]
+        if not isinstance(foreign, Sequence):
+            raise _wrong_input(foreign, "a Keras layer or the list that its get_weights gives")
+        count = len(foreign) // directions
+        if count * directions != len(foreign) or not len(layout.arrays) - 1 <= count <= len(layout.arrays):
             raise InputError(
                 "CONVERT_NAMES",
-                f"expected {len(layout.arrays)} arrays in each of {directions} direction(s), got {len(theirs)} in all",
+                f"expected {len(layout.arrays)} arrays in each of {directions} direction(s), got {len(foreign)} in all",
                 fix=f"pass what get_weights() of keras.layers.{layout.kind} gives, of a Bidirectional if ours is",
             )
-        arrays = [as_array(value) for value in theirs]
+        arrays = [as_array(value) for value in foreign]
         names = [stored.name for stored in layout.arrays[:count]]  # the bias is last
         return [dict(zip(names, arrays[k * count :], strict=False)) for k in range(directions)]
 
@@ -107,13 +107,15 @@ class Tree:
             trees.append(tree)
         return trees
 
-    def unwrap(self, theirs: Any, layout: Layout, layers: int, directions: int) -> Passes:  # noqa: ARG002
-        return [self._of_layer(one, directions) for one in one_each(theirs, layers)]
+    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:  # noqa: ARG002
+        return [self._of_layer(one, directions) for one in one_per_layer(foreign, layers)]
 
-    def _of_layer(self, theirs: Any, directions: int) -> list[Arrays]:
-        if not isinstance(theirs, Mapping):
-            raise _not_that(theirs, "a tree of variables: what init of linen gives, or nnx.state(module, nnx.Param)")
-        tree = _inside(theirs, *self.outer)
+    def _of_layer(self, foreign: Any, directions: int) -> list[Arrays]:
+        if not isinstance(foreign, Mapping):
+            raise _wrong_input(
+                foreign, "a tree of variables: what init of linen gives, or nnx.state(module, nnx.Param)"
+            )
+        tree = _inside(foreign, *self.outer)
         if (directions == 2) != (tree.keys() == set(_FLAX_DIRECTIONS)):
             raise InputError(
                 "CONVERT_NAMES",
@@ -128,32 +130,32 @@ _KERAS_DIRECTIONS = ("forward_layer", "backward_layer")
 _FLAX_DIRECTIONS = ("forward_rnn", "backward_rnn")
 
 
-def one_each(theirs: Any, layers: int) -> Sequence[Any]:
-    """One of theirs for each layer of ours.
+def one_per_layer(foreign: Any, layers: int) -> Sequence[Any]:
+    """One entry for each layer of ours.
 
     Raises:
         InputError: there are not as many.
     """
-    if not isinstance(theirs, Sequence) or len(theirs) != layers:
-        got = f"{len(theirs)} of them" if isinstance(theirs, Sequence) else type(theirs).__name__
+    if not isinstance(foreign, Sequence) or len(foreign) != layers:
+        got = f"{len(foreign)} of them" if isinstance(foreign, Sequence) else type(foreign).__name__
         raise InputError(
             "CONVERT_LAYERS", f"expected a list with one entry for each of {layers} layer(s), got {got}",
             fix="pass a list, also for a single layer",
         )  # fmt: skip
-    return theirs
+    return foreign
 
 
-def agree(layout: Layout, said: Mapping[str, Any], where: str) -> None:
+def check_settings(layout: Layout, stated: Mapping[str, Any], where: str) -> None:
     """Refuse another cell than the one that was converted to.
 
     Raises:
         InputError: a setting that the other side names differs from the table's.
     """
     for name, wanted in layout.settings.items():
-        if name in said and said[name] != wanted:
+        if name in stated and stated[name] != wanted:
             raise InputError(
                 "CONVERT_SETTING",
-                f"{where} has {name}={said[name]!r}, but for this layer it must be {wanted!r}",
+                f"{where} has {name}={stated[name]!r}, but for this layer it must be {wanted!r}",
                 fix="make our layer with the options of the other side",
             )
 
@@ -162,7 +164,7 @@ def _keras_settings(layer: Any) -> dict[str, Any]:
     """Settings as a layer says them; those of a Bidirectional with how it merges."""
     forward = getattr(layer, "forward_layer", layer)
     if not hasattr(forward, "cell"):
-        raise _not_that(layer, "a recurrent layer of Keras, or a Bidirectional of one")
+        raise _wrong_input(layer, "a recurrent layer of Keras, or a Bidirectional of one")
     config = forward.get_config()
     config = config["cell"]["config"] if "cell" in config else config
     merged = getattr(layer, "merge_mode", "concat")
@@ -201,12 +203,12 @@ def _nested(arrays: Arrays) -> dict[str, dict[str, Any]]:
 
 
 def _flat(tree: Mapping[str, Any]) -> Arrays:
-    found = {}
+    arrays = {}
     for module, inside in tree.items():
         for name, value in inside.items() if isinstance(inside, Mapping) else [("", inside)]:
-            found[f"{module}/{name}"] = as_array(value)
-    return found
+            arrays[f"{module}/{name}"] = as_array(value)
+    return arrays
 
 
-def _not_that(theirs: Any, wanted: str) -> InputError:
-    return InputError("CONVERT_INPUT", f"expected {wanted}, got {type(theirs).__name__}", fix="see tidegate.convert")
+def _wrong_input(foreign: Any, wanted: str) -> InputError:
+    return InputError("CONVERT_INPUT", f"expected {wanted}, got {type(foreign).__name__}", fix="see tidegate.convert")

@@ -94,13 +94,13 @@ class Layout:
     transposed: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def homeless(self, pieces: Pieces) -> list[str]:
+    def unplaced(self, pieces: Pieces) -> list[str]:
         """Pieces that no array has a place for and that are not zero."""
         homes = {piece for stored in self.arrays for piece in stored.pieces}
         return [piece for piece, value in pieces.items() if piece not in homes and value.any()]
 
 
-def apart(layout: Layout, arrays: Arrays) -> Pieces:
+def to_pieces(layout: Layout, arrays: Arrays) -> Pieces:
     """The pieces that arrays hold. A sum counts as its first piece."""
     pieces = {}
     for stored in layout.arrays:
@@ -112,12 +112,12 @@ def apart(layout: Layout, arrays: Arrays) -> Pieces:
     return pieces
 
 
-def together(layout: Layout, pieces: Pieces, widths: Widths) -> Arrays:
+def from_pieces(layout: Layout, pieces: Pieces, widths: Widths) -> Arrays:
     """The arrays that hold these pieces; what is not among the pieces is zero."""
     arrays = {}
     for stored in layout.arrays:
         if not stored.optional or any(piece in pieces for piece in stored.pieces):
-            rows = np.concatenate([_rows(block, pieces, widths) for block in stored.blocks])
+            rows = np.concatenate([_block_rows(block, pieces, widths) for block in stored.blocks])
             arrays[stored.name] = _as_stored(layout, stored, rows)
     return arrays
 
@@ -131,11 +131,11 @@ def check(layout: Layout, arrays: Arrays, widths: Widths, where: str) -> None:
     required = {stored.name for stored in layout.arrays if not stored.optional}
     missing, unknown = required - arrays.keys(), arrays.keys() - {stored.name for stored in layout.arrays}
     if missing or unknown:
-        found = [f"without {', '.join(sorted(missing))}"] if missing else []
-        found += [f"with unknown {', '.join(sorted(unknown))}"] if unknown else []
+        faults = [f"without {', '.join(sorted(missing))}"] if missing else []
+        faults += [f"with unknown {', '.join(sorted(unknown))}"] if unknown else []
         raise InputError(
             "CONVERT_NAMES",
-            f"{where} is no {layout.kind}: it comes {' and '.join(found)}",
+            f"{where} is no {layout.kind}: it comes {' and '.join(faults)}",
             fix=f"pass {', '.join(stored.name for stored in layout.arrays)}",
         )
     for stored in layout.arrays:
@@ -148,7 +148,7 @@ def check(layout: Layout, arrays: Arrays, widths: Widths, where: str) -> None:
             )
 
 
-def _rows(block: Block, pieces: Pieces, widths: Widths) -> Array:
+def _block_rows(block: Block, pieces: Pieces, widths: Widths) -> Array:
     present = [pieces[piece] for piece in block.pieces if piece in pieces]
     if not present:
         return np.zeros(_shape(block, widths), next(iter(pieces.values())).dtype)

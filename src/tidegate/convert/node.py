@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.convert.container import Passes, agree, one_each
+from tidegate.convert.container import Passes, check_settings, one_per_layer
 from tidegate.convert.layout import Array, Arrays, Layout
 from tidegate.convert.own import as_array
 from tidegate.errors import InputError, explain_missing
@@ -24,7 +24,7 @@ DIRECTIONS = ("forward", "bidirectional")  # by number of directions
 
 
 @dataclass(frozen=True)
-class Node:
+class OnnxNode:
     """One RNN, LSTM or GRU of ONNX.
 
     Attributes:
@@ -44,7 +44,7 @@ class Node:
     weights: Mapping[str, Array]
 
     @staticmethod
-    def read(proto: Any, initializers: Iterable[Any]) -> Node:
+    def read(proto: Any, initializers: Iterable[Any]) -> OnnxNode:
         """A node of a model, for models of which only some nodes are wanted.
 
         Args:
@@ -67,16 +67,16 @@ class Node:
             )
         weights = {name: numpy_helper.to_array(held[given]) for name, given in named.items()}
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in proto.attribute}
-        return Node(proto.op_type, attributes, weights)
+        return OnnxNode(proto.op_type, attributes, weights)
 
 
-class Nodes:
-    """For each layer a ``Node``; also read from a model, whose recurrent nodes must then be as many."""
+class OnnxNodes:
+    """For each layer an ``OnnxNode``; also read from a model, whose recurrent nodes must then be as many."""
 
-    def wrap(self, passes: Passes, layout: Layout) -> list[Node]:
+    def wrap(self, passes: Passes, layout: Layout) -> list[OnnxNode]:
         return [self._node(of_layer, layout) for of_layer in passes]
 
-    def _node(self, directions: list[Arrays], layout: Layout) -> Node:
+    def _node(self, directions: list[Arrays], layout: Layout) -> OnnxNode:
         weights = {name: np.stack([arrays[name] for arrays in directions]) for name in directions[0]}
         count = len(directions)
         attributes = {
@@ -85,29 +85,31 @@ class Nodes:
             "direction": DIRECTIONS[count - 1],
             "hidden_size": weights["R"].shape[-1],
         }
-        return Node(layout.kind, attributes, weights)
+        return OnnxNode(layout.kind, attributes, weights)
 
-    def unwrap(self, theirs: Any, layout: Layout, layers: int, directions: int) -> Passes:
-        if hasattr(theirs, "graph"):
-            theirs = [Node.read(one, theirs.graph.initializer) for one in theirs.graph.node if one.op_type in DEFAULTS]
-        return [self._of_layer(node, layout, directions) for node in one_each(theirs, layers)]
+    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:
+        if hasattr(foreign, "graph"):
+            foreign = [
+                OnnxNode.read(one, foreign.graph.initializer) for one in foreign.graph.node if one.op_type in DEFAULTS
+            ]
+        return [self._of_layer(node, layout, directions) for node in one_per_layer(foreign, layers)]
 
     def _of_layer(self, node: Any, layout: Layout, directions: int) -> list[Arrays]:
-        if not isinstance(node, Node) or node.kind != layout.kind:
-            got = node.kind if isinstance(node, Node) else type(node).__name__
+        if not isinstance(node, OnnxNode) or node.kind != layout.kind:
+            got = node.kind if isinstance(node, OnnxNode) else type(node).__name__
             raise InputError(
                 "CONVERT_INPUT",
                 f"expected {layout.kind} nodes, got {got}",
-                fix="pass a model, or a Node for each layer",
+                fix="pass a model, or an OnnxNode for each layer",
             )
-        agree(layout, _settings(node, directions), node.kind)
+        check_settings(layout, _settings(node, directions), node.kind)
         return [
             {name: as_array(value)[direction] for name, value in node.weights.items()}
             for direction in range(directions)
         ]
 
 
-def _settings(node: Node, directions: int) -> dict[str, Any]:
+def _settings(node: OnnxNode, directions: int) -> dict[str, Any]:
     """What the node says of the cell: activations of one direction, since ours has the same in both.
 
     Raises:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate.convert.container import Container, StateDict, Tree, WeightLists
-from tidegate.convert.layout import Layout, Pieces, apart, check, together
-from tidegate.convert.node import Nodes
+from tidegate.convert.layout import Layout, Pieces, check, from_pieces, to_pieces
+from tidegate.convert.node import OnnxNodes
 from tidegate.convert.own import Own
 from tidegate.convert.table import FORMATS
 from tidegate.errors import EmitError, InputError
@@ -19,7 +19,7 @@ CONTAINERS: Mapping[str, Container] = {
     "linen": Tree("params"),
     "nnx": Tree(),
     "nnx/optimized": Tree(),
-    "onnx": Nodes(),
+    "onnx": OnnxNodes(),
 }
 PLACES = {"b": "a bias", "d": "a bias", "p": "peepholes", "hr": "a projection"}
 
@@ -41,7 +41,7 @@ def dump(layer: Recurrent, target: str) -> Any:
         - keras: for each layer the list that ``set_weights`` takes, of a ``Bidirectional`` if ours is.
         - linen: for each layer the variables of ``nn.RNN(cell)``, or of a ``nn.Bidirectional`` of two.
         - nnx: the same as ``nnx.update`` takes them.
-        - onnx: for each layer a ``Node`` with operator, attributes, and W, R, B and P.
+        - onnx: for each layer an ``OnnxNode`` with operator, attributes, and W, R, B and P.
 
         Arrays are NumPy's, of the layer's dtype (bfloat16 as float32); torch's are tensors.
 
@@ -59,15 +59,15 @@ def dump(layer: Recurrent, target: str) -> Any:
     layout = _layout(own, target)
     passes: list[list[dict[str, Any]]] = [[] for _ in range(layer.num_layers)]
     for k, reverse, widths in own.passes():
-        pieces = apart(own.layout, own.read(k, reverse=reverse))
-        if homeless := layout.homeless(pieces):
+        pieces = to_pieces(own.layout, own.read(k, reverse=reverse))
+        if unplaced := layout.unplaced(pieces):
             raise EmitError(
                 "CONVERT_VALUE",
-                f"{layout.kind} of {target} has no place for {', '.join(homeless)} of layer {k} of {own.name}, "
+                f"{layout.kind} of {target} has no place for {', '.join(unplaced)} of layer {k} of {own.name}, "
                 "which are not zero",
                 fix=_alternatives(own, pieces),
             )
-        passes[k].append(together(layout, pieces, widths))
+        passes[k].append(from_pieces(layout, pieces, widths))
     return container.wrap(passes, layout)
 
 
@@ -86,7 +86,7 @@ def load(layer: Recurrent, source: str, weights: Any) -> None:
             - keras: a list with, for each layer, the built layer or what its ``get_weights`` gives;
             - linen: a list with, for each layer, what ``init`` of an RNN, a Bidirectional or a cell gives;
             - nnx: the same with ``nnx.state(module, nnx.Param)``;
-            - onnx: an ``onnx.ModelProto``, or a list with a ``Node`` for each layer (``Node.read`` makes them).
+            - onnx: an ``onnx.ModelProto``, or a list with an ``OnnxNode`` for each layer (see ``OnnxNode.read``).
 
             Another layer of ours is dumped first: between GRUs whose update gate keeps and writes, between an
             LSTM and a PeepholeLSTM. Numbers are rounded to the layer's dtype.
@@ -106,20 +106,20 @@ def load(layer: Recurrent, source: str, weights: Any) -> None:
     """
     own, container = Own(layer), _container(source)
     layout = _layout(own, source)
-    theirs = dump(weights, source) if isinstance(weights, Recurrent) else weights
-    found = container.unwrap(theirs, layout, layer.num_layers, len(own.directions))
+    foreign = dump(weights, source) if isinstance(weights, Recurrent) else weights
+    passes = container.unwrap(foreign, layout, layer.num_layers, len(own.directions))
     loaded = {}
     for k, reverse, widths in own.passes():
-        arrays = found[k][int(reverse)]
+        arrays = passes[k][int(reverse)]
         check(layout, arrays, widths, f"layer {k} of {source}")
-        pieces = apart(layout, arrays)
-        if homeless := own.layout.homeless(pieces):
+        pieces = to_pieces(layout, arrays)
+        if unplaced := own.layout.unplaced(pieces):
             raise InputError(
                 "CONVERT_VALUE",
-                f"{own.name} has no place for {', '.join(homeless)} in layer {k} of {source}, which are not zero",
-                fix=f"load into a layer with {_places(homeless)}",
+                f"{own.name} has no place for {', '.join(unplaced)} in layer {k} of {source}, which are not zero",
+                fix=f"load into a layer with {_places(unplaced)}",
             )
-        loaded[k, reverse] = together(own.layout, pieces, widths)
+        loaded[k, reverse] = from_pieces(own.layout, pieces, widths)
     own.write(loaded)
 
 
@@ -139,7 +139,7 @@ def _layout(own: Own, name: str) -> Layout:
 
 def _alternatives(own: Own, pieces: Pieces) -> str:
     """Who has the cell and a place for all of it."""
-    able = [name for name, rows in FORMATS.items() if own.row in rows and not rows[own.row].homeless(pieces)]
+    able = [name for name, rows in FORMATS.items() if own.row in rows and not rows[own.row].unplaced(pieces)]
     return f"{', '.join(able)} can hold it" if able else "no other framework has it: keep it as a state_dict of ours"
 
 

@@ -223,9 +223,9 @@ def _phases(memory: _Memory, name: Name) -> tuple[tuple[PhasePlan, ...], int]:
     """The phases of a program, and how much scratch they need."""
     program = memory.cell.programs[name]
     nodes = program.step.nodes
-    kept = [i for phase in program.phases for i in (*phase.keeps, *phase.joins)]
-    kept.sort(key=lambda i: is_narrow(nodes[i].axis))  # vectors first, so that they keep their alignment
-    scratch, width = _side_by_side((i, memory.widths[nodes[i].axis]) for i in kept)
+    scratch_nodes = [i for phase in program.phases for i in (*phase.keeps, *phase.joins)]
+    scratch_nodes.sort(key=lambda i: is_narrow(nodes[i].axis))  # vectors first, so that they keep their alignment
+    scratch, width = _side_by_side((i, memory.widths[nodes[i].axis]) for i in scratch_nodes)
     inside = _Inside(memory, program.step, scratch)
     reduced = dict.fromkeys(nodes[i].args for phase in program.phases for i in phase.reduces)
     numbers = {operands: number for number, operands in enumerate(reduced)}

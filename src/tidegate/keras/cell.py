@@ -134,7 +134,7 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         self._check_shapes(inputs, states)
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
-        rows = Rows(inputs.unsqueeze(0), Steps.even_ones(1, len(inputs)))
+        rows = Rows(inputs.unsqueeze(0), Steps.uniform(1, len(inputs)))
         first = tuple(state.unsqueeze(0) for state in states)
         with own_errors():
             _, (output, *last) = run_layer(self.sized, rows, len(inputs), first, self.values())

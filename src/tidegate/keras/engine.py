@@ -24,14 +24,14 @@ class Stage(NamedTuple):
     Attributes:
         form: the cell and its parameters.
         first: the states before the first step.
-        kept: factors [B, I] that drop inputs, the same at every step; None in inference.
+        input_mask: factors [B, I] that drop inputs, the same at every step; None in inference.
         masks: factors [B, H] that drop what each gate reads of a state, likewise; none in inference.
         listed: whether the caller's states came as a list, and so return as one.
     """
 
     form: Form
     first: Tensors
-    kept: torch.Tensor | None
+    input_mask: torch.Tensor | None
     masks: list[torch.Tensor]
     listed: bool
 
@@ -60,22 +60,22 @@ class OnEngine:
         if _is_symbolic(sequences):  # Keras asks for shapes alone
             return super().inner_loop(sequences, initial_state, mask, training=training)  # type: ignore[misc]
         x = keras.ops.cast(sequences, self.compute_dtype) if _is_integer(sequences) else sequences
-        found = self._stages(x, initial_state, mask, training=training)
-        if isinstance(found, Obstacle):
+        stages = self._stages(x, initial_state, mask, training=training)
+        if isinstance(stages, Obstacle):
             with own_errors():
-                check_strict(found)
-            self.__dict__["last_path"] = found.path
+                check_strict(stages)
+            self.__dict__["last_path"] = stages.path
             return super().inner_loop(sequences, initial_state, mask, training=training)  # type: ignore[misc]
         self.__dict__["last_path"] = FUSED
-        return self._run(found, self._batch(x, mask))
+        return self._run(stages, self._batch(x, mask))
 
     def _stages(self, x: Any, states: Any, mask: Any, *, training: bool) -> list[Stage] | Obstacle:
         """The cells that run one after the other over the sequence, or why the engine cannot."""
         stacked = type(self.cell) is keras.layers.StackedRNNCells
         cells, given = (self.cell.cells, states) if stacked else ([self.cell], [states])
-        wrong = _of_shapes(x, mask) or (None if len(cells) == len(given) else OTHER_STATES)
-        if wrong is not None:
-            return wrong
+        misfit = _shape_obstacle(x, mask) or (None if len(cells) == len(given) else OTHER_STATES)
+        if misfit is not None:
+            return misfit
         stages: list[Stage] = []
         for cell, first in zip(cells, given, strict=True):
             width = stages[-1].form.cell.output_width if stages else x.shape[-1]
@@ -99,10 +99,10 @@ class OnEngine:
             return OTHER_STATES
         if self.stateful:
             first = tuple(state.clone() for state in first)  # Keras overwrites its own before a backward run
-        kept = cell.get_dropout_mask(x.new_empty(len(x), form.cell.widths["I"])) if training else None
+        input_mask = cell.get_dropout_mask(x.new_empty(len(x), form.cell.widths["I"])) if training else None
         masks = _masks(cell, first[0]) if training else []
         form = dropped(form) if masks else form
-        return obstacle(form.cell, x, first, form.parameters) or Stage(form, first, kept, masks, listed)
+        return obstacle(form.cell, x, first, form.parameters) or Stage(form, first, input_mask, masks, listed)
 
     def _batch(self, x: torch.Tensor, mask: Any) -> Batch:
         mask = _only(mask)
@@ -114,15 +114,15 @@ class OnEngine:
     def _run(self, stages: list[Stage], batch: Batch) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
         rows, last = batch.rows, list[Any]()
         for stage in stages:
-            data = rows.data if stage.kept is None else rows.data * batch.of_rows(stage.kept)
+            data = rows.data if stage.input_mask is None else rows.data * batch.of_rows(stage.input_mask)
             first = tuple(batch.enter(state) for state in stage.first)
             read = Rows(data, rows.steps)
-            brought = [*stage.form.parameters, *(batch.enter(mask)[0] for mask in stage.masks)]
-            _, (output, *final) = run_layer(stage.form.cell, read, batch.shape[0], first, brought)
+            tensors = [*stage.form.parameters, *(batch.enter(mask)[0] for mask in stage.masks)]
+            _, (output, *final) = run_layer(stage.form.cell, read, batch.shape[0], first, tensors)
             rows = Rows(output, rows.steps)
-            left = [batch.leave(state) for state in final]
-            last.append(left if stage.listed else left[0])
-        last_output = batch.last_output(left[0])
+            states = [batch.leave(state) for state in final]
+            last.append(states if stage.listed else states[0])
+        last_output = batch.last_output(states[0])
         every = batch.outputs(rows.data) if self.return_sequences else last_output.unsqueeze(1)
         return last_output, every, last if len(last) > 1 else last[0]
 
@@ -149,7 +149,7 @@ def _only(mask: Any) -> Any:
     return keras.tree.flatten(mask)[0] if keras.tree.is_nested(mask) else mask
 
 
-def _of_shapes(x: Any, mask: Any) -> Obstacle | None:
+def _shape_obstacle(x: Any, mask: Any) -> Obstacle | None:
     """What is wrong with the layout of a call."""
     if not isinstance(x, torch.Tensor) or x.dim() != 3 or not x.shape[1]:
         return Obstacle("input that is not [B, T, features]", "pass one tensor of at least one step", InputError)

@@ -64,7 +64,7 @@ def full(x: torch.Tensor, *, backwards: bool) -> Batch:
     """
     size, steps = x.shape[:2]
     data = (x.flip(1) if backwards else x).transpose(0, 1)
-    return Batch(Rows(data, Steps.even_ones(steps, size)), (size, steps))
+    return Batch(Rows(data, Steps.uniform(steps, size)), (size, steps))
 
 
 def masked(x: torch.Tensor, mask: torch.Tensor, *, backwards: bool, zeros: bool) -> Batch:

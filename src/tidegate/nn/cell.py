@@ -27,7 +27,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
     what ``Recurrent`` computes for a sequence of one step, by the same kernels.
 
     Args:
-        cell: a ``Cell`` class, a wants_operator graph, or the name of a cell of the zoo.
+        cell: a ``Cell`` class, a traced graph, or the name of a cell of the zoo.
         input_size: features of x (I).
         hidden_size: units (H).
         bias: False drops every bias of the cell; those parameters are then None.
@@ -144,7 +144,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
                 self._note(operator_obstacle(cell, x, first, parameters))
             return output.squeeze(0), *last
         size = x.shape[0]
-        obstacle, results = run_layer(cell, Rows(x, Steps.even_ones(1, size)), size, first, parameters)
+        obstacle, results = run_layer(cell, Rows(x, Steps.uniform(1, size)), size, first, parameters)
         self._note(obstacle)
         return results
 

@@ -170,7 +170,7 @@ def _run(problem: Problem, saving: bool) -> list[Tensor]:
     x, batch = problem.x, problem.batch()
     first, room = reorder(problem.first, batch.order) or None, x[..., 0].numel()
     tensors = problem.tensors(batch)
-    run = run_layer_saving(problem.sized, batch.rows, batch.size, first, tensors, room=room if saving else 0)
+    run = run_layer_saving(problem.sized, batch.rows, batch.size, first, tensors, saved_rows=room if saving else 0)
     if run is None:
         return [*problem.by_definition(*problem.differentiable), problem.empty_saved(saving=saving)]
     results = [batch.restore(run.output), *reorder(run.last, batch.back)]

@@ -58,7 +58,7 @@ def reorder(states: Sequence[torch.Tensor], order: torch.Tensor | None) -> tuple
 def full(x: torch.Tensor, resets: torch.Tensor | None = None) -> Batch:
     """A batch [T, B, I] in which all sequences are equally long."""
     steps, size = x.shape[:2]
-    rows = Rows(x, Steps.even_ones(steps, size), None if resets is None else resets.reshape(-1))
+    rows = Rows(x, Steps.uniform(steps, size), None if resets is None else resets.reshape(-1))
     return Batch(rows, size, steps, None, None, lambda values, _fill=0.0: values, lambda values: values)
 
 

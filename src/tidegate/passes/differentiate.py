@@ -30,17 +30,17 @@ def _greater(v: Symbol, w: Symbol | float) -> Symbol:
     return v.tracer.pointwise(Op.GREATER, v, w)
 
 
-def _share(v: Symbol, w: Symbol) -> Symbol:
+def _chosen_share(v: Symbol, w: Symbol) -> Symbol:
     """What of an adjoint goes to v where v is chosen over w: all, nothing, or half where they are equal."""
     return 0.5 * (1 + _greater(v, w) - _greater(w, v))
 
 
-def _of_mean(grad: Symbol, out: Symbol, *vectors: Symbol) -> tuple[Symbol, ...]:  # noqa: ARG001  as every rule
+def _mean_rule(grad: Symbol, out: Symbol, *vectors: Symbol) -> tuple[Symbol, ...]:  # noqa: ARG001  as every rule
     each = grad * (1 / len(vectors))
     return tuple(each.tracer.add(Node(Op.SPREAD, (each.index,), axis=vector.axis)) for vector in vectors)
 
 
-def _of_variance(grad: Symbol, out: Symbol, *vectors: Symbol) -> tuple[Symbol, ...]:  # noqa: ARG001
+def _variance_rule(grad: Symbol, out: Symbol, *vectors: Symbol) -> tuple[Symbol, ...]:  # noqa: ARG001
     middle, each = grad.tracer.reduce(Op.MEAN, *vectors), grad * (2 / len(vectors))
     return tuple((vector - middle) * each for vector in vectors)
 
@@ -62,8 +62,8 @@ RULES: Mapping[Op, Rule] = {
     Op.MUL: lambda grad, out, v, w: (grad * w, grad * v),  # noqa: ARG005
     Op.DIV: lambda grad, out, v, w: (grad / w, -(grad * out) / w),  # noqa: ARG005
     Op.NEG: lambda grad, out, v: (-grad,),  # noqa: ARG005
-    Op.MAXIMUM: lambda grad, out, v, w: (grad * _share(v, w), grad * _share(w, v)),  # noqa: ARG005
-    Op.MINIMUM: lambda grad, out, v, w: (grad * _share(w, v), grad * _share(v, w)),  # noqa: ARG005
+    Op.MAXIMUM: lambda grad, out, v, w: (grad * _chosen_share(v, w), grad * _chosen_share(w, v)),  # noqa: ARG005
+    Op.MINIMUM: lambda grad, out, v, w: (grad * _chosen_share(w, v), grad * _chosen_share(v, w)),  # noqa: ARG005
     Op.CLAMP: lambda grad, out, v, w: (grad * _within(v, w), grad * _at_bound(v, w)),  # noqa: ARG005
     Op.SIGMOID: lambda grad, out, v: (grad * (out * (1 - out)),),  # noqa: ARG005
     Op.TANH: lambda grad, out, v: (grad * (1 - out * out),),  # noqa: ARG005
@@ -72,8 +72,8 @@ RULES: Mapping[Op, Rule] = {
     Op.LOG: lambda grad, out, v: (grad / v,),  # noqa: ARG005
     Op.LOG_SIGMOID: lambda grad, out, v: (grad * sigmoid(-v),),  # noqa: ARG005
     Op.SQRT: lambda grad, out, v: (0.5 * grad / out,),  # noqa: ARG005
-    Op.MEAN: _of_mean,
-    Op.VARIANCE: _of_variance,
+    Op.MEAN: _mean_rule,
+    Op.VARIANCE: _variance_rule,
 }
 
 
@@ -102,14 +102,14 @@ def differentiate(
         primal: for each node of the graph its value in ``tracer``.
         upstream: for each new state's node the sum of the adjoints of the states that take its value.
     """
-    found = dict(upstream)
+    adjoints = dict(upstream)
     by_units: dict[
         int, Symbol
     ] = {}  # adjoints of one number a row where it met vectors, summed before the mean is taken
 
     def add(index: int, grad: Symbol | None) -> None:
         if grad is not None:
-            table = by_units if is_narrow(graph.nodes[index].axis) and not is_narrow(grad.axis) else found
+            table = by_units if is_narrow(graph.nodes[index].axis) and not is_narrow(grad.axis) else adjoints
             table[index] = table[index] + grad if index in table else grad
 
     for index in reversed(range(len(graph.nodes))):  # every user of a value stands behind it
@@ -117,15 +117,15 @@ def differentiate(
         if node.op not in DEFERRED:
             for matrix, operand, group in graph.products:
                 if operand == index:
-                    add(index, transposed(tracer, graph, matrix, group, found))
+                    add(index, transposed(tracer, graph, matrix, group, adjoints))
         if index in by_units:
             add(index, tracer.reduce(Op.MEAN, by_units[index]))
-        if index in found and node.op is not Op.PRODUCT:
-            for arg, grad in zip(node.args, _propagated(graph, node, found[index], primal, index), strict=True):
+        if index in adjoints and node.op is not Op.PRODUCT:
+            for arg, grad in zip(node.args, _propagated(graph, node, adjoints[index], primal, index), strict=True):
                 add(arg, grad)
     return Adjoints(
-        {i: s.index for i, s in found.items() if graph.nodes[i].op is Op.PRODUCT},
-        {i: s.index for i, s in found.items() if not graph.nodes[i].args},
+        {i: s.index for i, s in adjoints.items() if graph.nodes[i].op is Op.PRODUCT},
+        {i: s.index for i, s in adjoints.items() if not graph.nodes[i].args},
     )
 
 

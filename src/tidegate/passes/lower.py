@@ -121,15 +121,15 @@ def _output_leaf(graph: Graph) -> int | None:
 
 def _adjoints_of_states(graph: Graph, tracer: Simplifier) -> dict[str, Symbol]:
     """What the step behind this one hands back: a part that came pointwise, and one through each matrix."""
-    found = {s.name: tracer.add(Node(Op.STATE, name=f"d {s.name}", axis=s.axis)) for s in graph.states}
+    adjoints = {s.name: tracer.add(Node(Op.STATE, name=f"d {s.name}", axis=s.axis)) for s in graph.states}
     for matrix, operand, group in graph.products:
         node = graph.nodes[operand]
         if node.op is Op.STATE:
             leaves = {i: tracer.add(_carried_leaf(graph.nodes[i])) for i in group}
             through = transposed(tracer, graph, matrix, group, leaves)
             assert through is not None
-            found[node.name] = found[node.name] + through
-    return found
+            adjoints[node.name] = adjoints[node.name] + through
+    return adjoints
 
 
 def _carried_leaf(product: Node) -> Node:

@@ -129,21 +129,21 @@ def verify_program(program: Program) -> None:
         results += [program.step.carried[k].after for k in phase.carries]
         results += [program.step.series[k].node for k in phase.writes]
         memory = before | {*phase.keeps, *(i for i in results if i in program.step.written)}
-        found = [f"nothing of %{i} was reduced" for i in phase.joins if i not in begun]
-        found += _of_work(program, phase, before, results)
-        found += [f"%{a} of %{i} is not in memory" for i in phase.reduces for a in nodes[i].args if a not in memory]
-        complaints += [f"phase {number}: {complaint}" for complaint in found]
+        faults = [f"nothing of %{i} was reduced" for i in phase.joins if i not in begun]
+        faults += _work_faults(program, phase, before, results)
+        faults += [f"%{a} of %{i} is not in memory" for i in phase.reduces for a in nodes[i].args if a not in memory]
+        complaints += [f"phase {number}: {complaint}" for complaint in faults]
         begun |= set(phase.reduces)
-    for what, count, done in (
+    for what, count, written in (
         ("carried value", len(program.step.carried), [k for p in program.phases for k in p.carries]),
         ("series", len(program.step.series), [k for p in program.phases for k in p.writes]),
     ):
-        if sorted(done) != list(range(count)):
-            complaints.append(f"{what}s written: {sorted(done)} of {count}")
+        if sorted(written) != list(range(count)):
+            complaints.append(f"{what}s written: {sorted(written)} of {count}")
     _refuse(program, complaints)
 
 
-def _of_work(program: Program, phase: Phase, memory: set[int], results: Sequence[int]) -> Iterator[str]:
+def _work_faults(program: Program, phase: Phase, memory: set[int], results: Sequence[int]) -> Iterator[str]:
     """What is wrong with the products and the pointwise work of a phase, given what lies in memory."""
     nodes = program.step.nodes
     for product in phase.products:

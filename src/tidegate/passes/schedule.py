@@ -30,7 +30,7 @@ def schedule(step: Step) -> Program:
     begins = {i: _begins(nodes, where, i) for i, node in enumerate(nodes) if node.op in REDUCTIONS}
     keys = sorted({key for key in where if key} | set(at) | set(begins.values()), key=_order)
     count = len(step.carried)
-    again = _again(nodes, {n for n, _ in results})
+    again = _recomputed(nodes, {n for n, _ in results})
     kept = {arg for node in nodes if node.op in PRODUCTS | REDUCTIONS for arg in node.args if where[arg]}
     phases = []
     for key in reversed(keys):  # what later phases read is kept by earlier ones
@@ -93,11 +93,11 @@ def _work(
     return tuple(sorted(loads)), tuple(sorted(body))
 
 
-def _again(nodes: Sequence[Node], results: Iterable[int]) -> set[int]:
+def _recomputed(nodes: Sequence[Node], results: Iterable[int]) -> set[int]:
     """Vectors that are computed again where they are read, since they take little and few others to do so."""
     in_memory = {arg for node in nodes if node.op in PRODUCTS | REDUCTIONS for arg in node.args} | set(results)
     sources: list[set[int]] = []
-    found = set()
+    recomputed = set()
     for index, node in enumerate(nodes):
         if node.op is Op.CONST or is_narrow(node.axis):
             sources.append(set())
@@ -108,6 +108,6 @@ def _again(nodes: Sequence[Node], results: Iterable[int]) -> set[int]:
         if index in in_memory or not easy:
             of = {index}
         else:
-            found.add(index)
+            recomputed.add(index)
         sources.append(of)
-    return found
+    return recomputed

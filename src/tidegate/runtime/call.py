@@ -19,7 +19,7 @@ LARGE_BYTES = 8 << 20
 Tensors = tuple[torch.Tensor, ...]
 
 
-class Task(NamedTuple):
+class Job(NamedTuple):
     """One layer in one or two directions, apart from its tensors.
 
     Attributes:
@@ -37,8 +37,8 @@ class Task(NamedTuple):
     resets: torch.Tensor | None
 
 
-def written(
-    task: Task,
+def packed_call(
+    job: Job,
     plan: NativePlan,
     addresses: Sequence[int],
     strides: Sequence[int],
@@ -49,16 +49,16 @@ def written(
     backward: bool = False,
 ) -> bytes:
     """A call, as the engine reads it; see ``engine/plan.h``."""
-    resets = 0 if task.resets is None else task.resets.data_ptr()
-    steps = task.steps
+    resets = 0 if job.resets is None else job.resets.data_ptr()
+    steps = job.steps
     words: bytes = plan.call.pack(
-        plan.address, steps.count, task.sequences, *steps.addresses, resets, workspace, packed, descending, backward,
+        plan.address, steps.count, job.sequences, *steps.addresses, resets, workspace, packed, descending, backward,
         *addresses, *strides,
     )  # fmt: skip
     return words
 
 
-def room_of(size: int) -> torch.Tensor:
+def buffer(size: int) -> torch.Tensor:
     """Memory of so many bytes from the first ``aligned`` address on."""
     return torch.empty(size + ALIGNMENT, dtype=torch.uint8)
 
@@ -69,16 +69,16 @@ def aligned(address: int) -> int:
 
 
 def _run(
-    task: Task, plan: NativePlan, bound: Sequence[Sequence[int]], strides: Sequence[int], size: int, *, backward: bool
+    job: Job, plan: NativePlan, bound: Sequence[Sequence[int]], strides: Sequence[int], size: int, *, backward: bool
 ) -> None:
     """Run all directions, each with the addresses of its tensors, in one call of the engine."""
     engine, threads = load().engine, torch.get_num_threads()
-    need = _workspace(task, plan, bound[0], strides, size, threads)
-    room = room_of(len(bound) * need)
-    at = aligned(room.data_ptr())
+    need = _workspace(job, plan, bound[0], strides, size, threads)
+    workspaces = buffer(len(bound) * need)
+    at = aligned(workspaces.data_ptr())
     calls = [
-        written(
-            task, plan, own, strides, workspace=at + d * need, descending=(d == 1) != backward, backward=backward
+        packed_call(
+            job, plan, own, strides, workspace=at + d * need, descending=(d == 1) != backward, backward=backward
         )
         for d, own in enumerate(bound)
     ]  # fmt: skip
@@ -86,17 +86,17 @@ def _run(
 
 
 def _workspace(
-    task: Task, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int, threads: int
+    job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int, threads: int
 ) -> int:
     """Bytes of a direction; the same for all calls of even length, which are remembered."""
-    key = (task.steps.count, task.sequences, threads)
-    found = plan.workspaces.get(key) if task.steps.even else None
-    if found is None:
-        need = load().engine.tg_workspace(written(task, plan, addresses, strides), size, threads)
-        found = aligned(need)
-        if task.steps.even:
-            plan.workspaces[key] = found
-    return found
+    key = (job.steps.count, job.sequences, threads)
+    known = plan.workspaces.get(key) if job.steps.even else None
+    if known is None:
+        need = load().engine.tg_workspace(packed_call(job, plan, addresses, strides), size, threads)
+        known = aligned(need)
+        if job.steps.even:
+            plan.workspaces[key] = known
+    return known
 
 
 def _large(tensor: torch.Tensor) -> torch.Tensor:
@@ -148,31 +148,31 @@ class Forward(NamedTuple):
 
 
 def forward(
-    task: Task,
+    job: Job,
     x: torch.Tensor,
     first: Tensors | None,
     parameters: Sequence[torch.Tensor],
     *,
     saving: bool,
-    room: int = 0,
+    saved_rows: int = 0,
 ) -> Forward:
     """Run a layer.
 
     Args:
-        task: the layer.
+        job: the layer.
         x: the input [..., I], rows without padding; as ``in_rows`` leaves it.
         first: for each state [directions, B, width], contiguous; None for zeros.
         parameters: those of the first direction, then those of the second, contiguous. Those of a cell with masks end
             with them: rows as the input's for a mask of each step, one for each sequence for the others.
         saving: keep what a backward run needs.
-        room: rows for what is kept, where there are to be more of them than the input has.
+        saved_rows: rows to make for the saved values, where there should be more than the input has.
     """
-    cell, directions, size, outer = task.cell, task.directions, x.element_size(), x.shape[:-1]
+    cell, directions, size, outer = job.cell, job.directions, x.element_size(), x.shape[:-1]
     plan = cell.forward_plan(x.dtype, saving=saving)
     output = x.new_empty(*outer, directions * cell.output_width)
-    last = tuple([x.new_empty(directions, task.sequences, width) for width in cell.state_widths])
-    kept = (directions, max(room, task.steps.rows), plan.saved_width)
-    saved = _large(x.new_empty(kept)) if saving else None
+    last = tuple([x.new_empty(directions, job.sequences, width) for width in cell.state_widths])
+    shape = (directions, max(saved_rows, job.steps.rows), plan.saved_width)
+    saved = _large(x.new_empty(shape)) if saving else None
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     count = len(cell.names)
     bound = []
@@ -183,7 +183,7 @@ def forward(
         )
     states = cell.state_widths
     strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *states, *states, *cell.strides]
-    _run(task, plan, bound, strides, size, backward=False)
+    _run(job, plan, bound, strides, size, backward=False)
     return Forward(output, last, saved)
 
 
@@ -196,21 +196,21 @@ class Gradients(NamedTuple):
 
 
 def backward(
-    task: Task,
+    job: Job,
     x: torch.Tensor,
     first: Tensors | None,
     parameters: Sequence[torch.Tensor],
-    done: Forward,
+    forward_run: Forward,
     d_output: torch.Tensor | None,
     d_last: Sequence[torch.Tensor | None],
     *,
     input_gradient: bool,
 ) -> Gradients:
     """The gradients of a run, given those of its output and last states (None for zeros)."""
-    assert done.saved is not None
-    cell, directions, size, output = task.cell, task.directions, x.element_size(), done.output
+    assert forward_run.saved is not None
+    cell, directions, size, output = job.cell, job.directions, x.element_size(), forward_run.output
     plan = cell.backward_plan(x.dtype, input_gradient=input_gradient)
-    fresh = torch.empty_like if task.steps.rows else torch.zeros_like  # without rows nothing is written
+    fresh = torch.empty_like if job.steps.rows else torch.zeros_like  # without rows nothing is written
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
     d_first = None if first is None else tuple([torch.empty_like(state) for state in first])
@@ -222,13 +222,13 @@ def backward(
     bound = []
     for d, of_input in zip(range(directions), (d_x, d_other), strict=False):
         at = d * cell.output_width * size
-        series = [x.data_ptr(), output.data_ptr() + at, *_parts(d, (done.saved,)), d_output.data_ptr() + at]
+        series = [x.data_ptr(), output.data_ptr() + at, *_parts(d, (forward_run.saved,)), d_output.data_ptr() + at]
         series.append(0 if of_input is None else of_input.data_ptr())
-        brought = _addresses(parameters[d * count : (d + 1) * count])
+        tensors = _addresses(parameters[d * count : (d + 1) * count])
         gradients = [g.data_ptr() for g in d_parameters[d * count : (d + 1) * count] if g is not None]
-        bound.append([*series, *_parts(d, states), *brought, *gradients])
+        bound.append([*series, *_parts(d, states), *tensors, *gradients])
     wide = directions * cell.output_width
     strides = [row_stride(x), wide, plan.saved_width, row_stride(d_output), x.shape[-1]]
     strides += [*cell.state_widths * 3, *cell.strides, *[0] * len(cell.parameters)]
-    _run(task, plan, bound, strides, size, backward=True)
+    _run(job, plan, bound, strides, size, backward=True)
     return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters)

@@ -52,23 +52,25 @@ def run(
     inputs = cell.input_products(rows) | cell.masks(rows.steps.counts)
     sizes = rows.steps.counts
     resets = None if rows.resets is None else rows.resets.split(sizes)
-    kept: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(sizes))}
+    values_of: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(sizes))}
     states = initial
     finished: list[Tensors] = []
     if reverse:
         states = tuple(state[: sizes[-1] if sizes else 0] for state in initial)
-    for t in sorted(kept, reverse=reverse):
+    for t in sorted(values_of, reverse=reverse):
         states = _resized(states, sizes[t], initial, finished)
         if resets is not None:
             states = tuple(state.masked_fill(resets[t][:, None], 0) for state in states)
         values = cell.step({index: steps[t] for index, steps in inputs.items()}, states)
-        kept[t] = [values[index] for index in wanted]
+        values_of[t] = [values[index] for index in wanted]
         states = tuple(values[index] for index in graph.updates)
     if finished:
         states = tuple(torch.cat(parts) for parts in zip(states, *reversed(finished), strict=True))
     states = _resized(states, len(initial[0]), initial, finished)
     outputs = [
-        torch.cat([kept[t][k] for t in kept]) if kept else rows.data.new_zeros(0, widths[graph.nodes[index].axis])
+        torch.cat([values_of[t][k] for t in values_of])
+        if values_of
+        else rows.data.new_zeros(0, widths[graph.nodes[index].axis])
         for k, index in enumerate(wanted)
     ]
     return outputs, states
@@ -110,15 +112,15 @@ class _Cell:
 
     def input_products(self, rows: Rows) -> dict[int, Sequence[torch.Tensor]]:
         """The products that wait for no state, for all steps at once: node to values by step."""
-        found: dict[int, Sequence[torch.Tensor]] = {}
+        products: dict[int, Sequence[torch.Tensor]] = {}
         for name, operand, group in self.graph.products:
             if self.graph.nodes[operand].op is Op.INPUT:
                 blocks = self.multiply[name, operand](rows.data)
-                found |= {i: blocks[self.graph.nodes[i].name].split(rows.steps.counts) for i in group}
+                products |= {i: blocks[self.graph.nodes[i].name].split(rows.steps.counts) for i in group}
         if any(node.op is Op.INPUT for node in self.graph.nodes):
             index = next(i for i, node in enumerate(self.graph.nodes) if node.op is Op.INPUT)
-            found[index] = rows.data.split(rows.steps.counts)
-        return found
+            products[index] = rows.data.split(rows.steps.counts)
+        return products
 
     def masks(self, sizes: Sequence[int]) -> dict[int, Sequence[torch.Tensor]]:
         """The values of masks: node to values by step."""
@@ -159,7 +161,7 @@ class _Cell:
 
     def _multiply(self, matrix: Matrix, chosen: Sequence[str]) -> Multiply:
         """Multiply by the chosen row blocks at once, and hand them out by name."""
-        weight, bias = self._rows(matrix, chosen)
+        weight, bias = self._row_blocks(matrix, chosen)
         widths = [self.widths[block.axis] for block in matrix.blocks if block.name in chosen]
 
         def multiply(operand: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -167,7 +169,7 @@ class _Cell:
 
         return multiply
 
-    def _rows(self, matrix: Matrix, chosen: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _row_blocks(self, matrix: Matrix, chosen: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor | None]:
         weight = self.parameters[f"weight_{matrix.name}"]
         bias = self.parameters[f"bias_{matrix.name}"] if matrix.has_bias else None
         all_alike = len({block.bias for block in matrix.blocks}) == 1

@@ -12,7 +12,7 @@ import torch
 from tidegate.cell import Graph
 from tidegate.errors import BackendError, EmitError, InputError
 from tidegate.runtime import eager
-from tidegate.runtime.call import Forward, Task, Tensors, backward, forward, in_rows
+from tidegate.runtime.call import Forward, Job, Tensors, backward, forward, in_rows
 from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
@@ -22,7 +22,7 @@ PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 COMPILER = Obstacle("torch.compile or torch.export", "call the layer outside of what is compiled", BackendError)
-TRACER = Obstacle("torch.jit.trace", "tidegate.restore(model) gives back torch's modules for it", BackendError)
+JIT_TRACE = Obstacle("torch.jit.trace", "tidegate.restore(model) gives back torch's modules for it", BackendError)
 FUNCTORCH = Obstacle("a transform of torch.func", "call the layer outside of torch.func", BackendError)
 FORWARD_MODE = Obstacle("forward-mode differentiation", "use backward()", BackendError)
 DISPATCH_MODE = Obstacle("a torch dispatch mode is active", "leave the mode around the layer", BackendError)
@@ -47,10 +47,10 @@ def tensor_obstacle(
     """The same, whatever torch is doing."""
     dtype = x.dtype
     if dtype not in DTYPES:
-        return _of_tensor(x, dtype)
+        return _reason(x, dtype)
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
-            return _of_tensor(tensor, dtype)
+            return _reason(tensor, dtype)
     return _unavailable(graph)
 
 
@@ -67,7 +67,7 @@ def transform() -> Obstacle | None:
         return AUTOCAST
     if torch.compiler.is_compiling():
         return COMPILER
-    return None if c._get_tracing_state() is None else TRACER  # noqa: SLF001
+    return None if c._get_tracing_state() is None else JIT_TRACE  # noqa: SLF001
 
 
 def wants_operator() -> bool:
@@ -84,7 +84,7 @@ def wants_operator() -> bool:
     return c._functorch.TransformType.Jvp not in kinds  # noqa: SLF001
 
 
-def _of_tensor(tensor: torch.Tensor, dtype: torch.dtype) -> Obstacle:
+def _reason(tensor: torch.Tensor, dtype: torch.dtype) -> Obstacle:
     """What is wrong with a tensor of a call whose input has this dtype."""
     if type(tensor) not in PLAIN:
         return Obstacle(f"tensor subclass {type(tensor).__name__}", "pass plain tensors", InputError)
@@ -100,15 +100,15 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def run(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
+def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """Output and last states by the engine, recorded for autograd where that is wanted."""
     x, first, parameters = laid_out(x, first, parameters)
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        result: Tensors = _Layer.apply(task, *inputs)  # type: ignore[no-untyped-call]
+        result: Tensors = _FusedLayer.apply(job, *inputs)  # type: ignore[no-untyped-call]
         return result
-    done = forward(task, x, first, parameters, saving=False)
-    return done.output, *done.last
+    forward_run = forward(job, x, first, parameters, saving=False)
+    return forward_run.output, *forward_run.last
 
 
 def laid_out(
@@ -119,42 +119,42 @@ def laid_out(
     return in_rows(x), first, [parameter.contiguous() for parameter in parameters]
 
 
-def run_eagerly(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
+def run_eagerly(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """The same layer by its definition."""
-    seen = trace(task, x, first, parameters, task.cell.graph.updates[:1])
-    output = torch.cat([values[0] for values, _ in seen], -1)
-    return output, *(torch.stack(parts) for parts in zip(*(last for _, last in seen), strict=True))
+    runs = node_values(job, x, first, parameters, job.cell.graph.updates[:1])
+    output = torch.cat([values[0] for values, _ in runs], -1)
+    return output, *(torch.stack(parts) for parts in zip(*(last for _, last in runs), strict=True))
 
 
-def trace(
-    task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor], wanted: Sequence[int]
+def node_values(
+    job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor], wanted: Sequence[int]
 ) -> list[tuple[list[torch.Tensor], Tensors]]:
     """For each direction the values of these nodes at every step, laid out as ``x``, and the last states."""
     if first is None:
-        shapes = [(task.directions, task.sequences, width) for width in task.cell.state_widths]
+        shapes = [(job.directions, job.sequences, width) for width in job.cell.state_widths]
         first = tuple(x.new_zeros(shape) for shape in shapes)
-    count, names = len(task.cell.names), task.cell.names
-    rows = Rows(x.flatten(0, -2), task.steps, None if task.resets is None else task.resets.bool())
-    seen = []
-    for d in range(task.directions):
+    count, names = len(job.cell.names), job.cell.names
+    rows = Rows(x.flatten(0, -2), job.steps, None if job.resets is None else job.resets.bool())
+    runs = []
+    for d in range(job.directions):
         own = dict(zip(names, parameters[d * count : (d + 1) * count], strict=True))
         states = tuple(state[d] for state in first)
-        values, last = eager.run(task.cell.graph, own, task.cell.widths, rows, states, reverse=bool(d), wanted=wanted)
-        seen.append(([value.unflatten(0, x.shape[:-1]) for value in values], last))
-    return seen
+        values, last = eager.run(job.cell.graph, own, job.cell.widths, rows, states, reverse=bool(d), wanted=wanted)
+        runs.append(([value.unflatten(0, x.shape[:-1]) for value in values], last))
+    return runs
 
 
-class _Layer(torch.autograd.Function):
+class _FusedLayer(torch.autograd.Function):
     """A layer as one operation. Differentiated twice, its first derivative is the eager one."""
 
     @staticmethod
-    def forward(ctx: Any, task: Task, x: torch.Tensor, *tensors: torch.Tensor) -> Any:
-        first, parameters = _split(task, tensors)
-        done = forward(task, x, first, parameters, saving=True)
-        ctx.task = task
-        ctx.save_for_backward(x, *tensors, done.output, done.saved)
+    def forward(ctx: Any, job: Job, x: torch.Tensor, *tensors: torch.Tensor) -> Any:
+        first, parameters = _split(job, tensors)
+        forward_run = forward(job, x, first, parameters, saving=True)
+        ctx.job = job
+        ctx.save_for_backward(x, *tensors, forward_run.output, forward_run.saved)
         ctx.set_materialize_grads(False)
-        return (done.output, *done.last)
+        return (forward_run.output, *forward_run.last)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
@@ -163,37 +163,37 @@ class _Layer(torch.autograd.Function):
         batched = not all(grad is None or torch._C._has_storage(grad) for grad in grads)  # noqa: SLF001
         if batched or torch.is_grad_enabled():
             check_strict(FUNCTORCH if batched else TWICE)
-            return (None, *_eager_gradients(ctx.task, ctx.needs_input_grad[1:], (x, *tensors), grads))
-        first, parameters = _split(ctx.task, tensors)
-        done = Forward(output, (), saved)
-        found = backward(
-            ctx.task, x, first, parameters, done, grads[0], grads[1:], input_gradient=ctx.needs_input_grad[1]
+            return (None, *_eager_gradients(ctx.job, ctx.needs_input_grad[1:], (x, *tensors), grads))
+        first, parameters = _split(ctx.job, tensors)
+        forward_run = Forward(output, (), saved)
+        gradients = backward(
+            ctx.job, x, first, parameters, forward_run, grads[0], grads[1:], input_gradient=ctx.needs_input_grad[1]
         )
-        return (None, found.x, *(found.first or ()), *found.parameters)
+        return (None, gradients.x, *(gradients.first or ()), *gradients.parameters)
 
 
-def _split(task: Task, tensors: Sequence[torch.Tensor]) -> tuple[Tensors | None, Sequence[torch.Tensor]]:
+def _split(job: Job, tensors: Sequence[torch.Tensor]) -> tuple[Tensors | None, Sequence[torch.Tensor]]:
     """First states, if they were given, and parameters."""
-    count = len(tensors) - task.directions * len(task.cell.names)
+    count = len(tensors) - job.directions * len(job.cell.names)
     return (tuple(tensors[:count]) or None), tensors[count:]
 
 
 def _eager_gradients(
-    task: Task, needed: Sequence[bool], inputs: Sequence[torch.Tensor], grads: Sequence[torch.Tensor | None]
+    job: Job, needed: Sequence[bool], inputs: Sequence[torch.Tensor], grads: Sequence[torch.Tensor | None]
 ) -> list[torch.Tensor | None]:
     """Gradients that can be differentiated again, and of many directions at once."""
-    first, parameters = _split(task, inputs[1:])
+    first, parameters = _split(job, inputs[1:])
     again = torch.is_grad_enabled()
     with torch.enable_grad():
-        results = run_eagerly(task, inputs[0], first, parameters)
+        results = run_eagerly(job, inputs[0], first, parameters)
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
     chosen = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
-    found = iter(
+    gradients = iter(
         torch.autograd.grad(
             [result for result, _ in pairs], chosen, [grad for _, grad in pairs], create_graph=again, allow_unused=True
         )
     )
-    return [next(found) if need else None for need in needed]
+    return [next(gradients) if need else None for need in needed]
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from tidegate.runtime import fused
-from tidegate.runtime.call import Forward, Gradients, Task, Tensors, backward, forward
+from tidegate.runtime.call import Forward, Gradients, Job, Tensors, backward, forward
 from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.sized import SizedCell
@@ -36,12 +36,12 @@ def run_layer(
     Raises:
         InputError, BackendError: under ``strict``, where it would run eagerly.
     """
-    task = _task(cell, rows, sequences, parameters)
+    job = _job(cell, rows, sequences, parameters)
     obstacle = fused.obstacle(cell, rows.data, first, parameters)
     if obstacle is None:
-        return None, fused.run(task, rows.data, first, parameters)
+        return None, fused.run(job, rows.data, first, parameters)
     check_strict(obstacle)
-    return obstacle, fused.run_eagerly(task, rows.data, first, parameters)
+    return obstacle, fused.run_eagerly(job, rows.data, first, parameters)
 
 
 def run_layer_saving(
@@ -51,7 +51,7 @@ def run_layer_saving(
     first: Tensors | None,
     parameters: Sequence[torch.Tensor],
     *,
-    room: int,
+    saved_rows: int,
 ) -> Forward | None:
     """As ``run_layer``, by the engine and recorded by nobody; None where the engine cannot run it.
 
@@ -61,16 +61,16 @@ def run_layer_saving(
         sequences: how many there are.
         first: states before the first step.
         parameters: of all directions.
-        room: rows to make for what a backward run needs; 0 if there will be none.
+        saved_rows: rows to make for what a backward run needs; 0 if there will be none.
 
     Raises:
         InputError, BackendError: under ``strict``, where the engine cannot run it.
     """
-    task = _task(cell, rows, sequences, parameters)
-    if not _by_engine(task, rows.data, first, parameters):
+    job = _job(cell, rows, sequences, parameters)
+    if not _by_engine(job, rows.data, first, parameters):
         return None
     x, first, parameters = fused.laid_out(rows.data, first, parameters)
-    return forward(task, x, first, parameters, saving=room > 0, room=room)
+    return forward(job, x, first, parameters, saving=saved_rows > 0, saved_rows=saved_rows)
 
 
 def run_layer_backward(
@@ -79,21 +79,21 @@ def run_layer_backward(
     sequences: int,
     first: Tensors | None,
     parameters: Sequence[torch.Tensor],
-    done: Forward,
+    forward_run: Forward,
     d_output: torch.Tensor,
     d_last: Sequence[torch.Tensor],
 ) -> Gradients | None:
     """The gradients of what ``run_layer_saving`` ran, as its engine computes them; None where it cannot.
 
-    What ``done`` has not saved is computed again.
+    What ``forward_run`` has not saved is computed again.
     """
-    task = _task(cell, rows, sequences, parameters)
-    if not _by_engine(task, rows.data, first, parameters):
+    job = _job(cell, rows, sequences, parameters)
+    if not _by_engine(job, rows.data, first, parameters):
         return None
     x, first, parameters = fused.laid_out(rows.data, first, parameters)
-    if done.saved is None:
-        done = forward(task, x, first, parameters, saving=True)
-    return backward(task, x, first, parameters, done, d_output, d_last, input_gradient=True)
+    if forward_run.saved is None:
+        forward_run = forward(job, x, first, parameters, saving=True)
+    return backward(job, x, first, parameters, forward_run, d_output, d_last, input_gradient=True)
 
 
 def operator_obstacle(
@@ -103,8 +103,8 @@ def operator_obstacle(
     return ASKED if asked_for_eager() else fused.tensor_obstacle(cell.graph, x, first, parameters)
 
 
-def _by_engine(task: Task, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> bool:
-    obstacle = fused.obstacle(task.cell, x, first, parameters)
+def _by_engine(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> bool:
+    obstacle = fused.obstacle(job.cell, x, first, parameters)
     if obstacle is not None:
         check_strict(obstacle)
     return obstacle is None
@@ -120,10 +120,10 @@ def trace_layer(
 ) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
     """As ``run_layer``, eagerly; returns the output, and for each direction the values of these nodes at every step."""
     nodes = [cell.graph.updates[0], *wanted]
-    seen = fused.trace(_task(cell, rows, sequences, parameters), rows.data, first, parameters, nodes)
-    return torch.cat([values[0] for values, _ in seen], -1), [values[1:] for values, _ in seen]
+    runs = fused.node_values(_job(cell, rows, sequences, parameters), rows.data, first, parameters, nodes)
+    return torch.cat([values[0] for values, _ in runs], -1), [values[1:] for values, _ in runs]
 
 
-def _task(cell: SizedCell, rows: Rows, sequences: int, parameters: Sequence[torch.Tensor]) -> Task:
+def _job(cell: SizedCell, rows: Rows, sequences: int, parameters: Sequence[torch.Tensor]) -> Job:
     resets = None if rows.resets is None else rows.resets.to(torch.uint8)
-    return Task(cell, rows.steps, sequences, len(parameters) // len(cell.names), resets)
+    return Job(cell, rows.steps, sequences, len(parameters) // len(cell.names), resets)

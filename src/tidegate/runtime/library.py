@@ -129,10 +129,10 @@ class Library:
 
     def _check(self, path: Path) -> None:
         expected = [*map(ctypes.sizeof, STRUCTURES), 8 * CALL_FIELDS, MOST_PRODUCTS, MOST_PLACES]
-        found = [self.engine.tg_size(k) for k in range(len(expected))]
-        if found != expected:
+        actual = [self.engine.tg_size(k) for k in range(len(expected))]
+        if actual != expected:
             raise BackendError(
-                "LIBRARY_LAYOUT", f"{path} has structures of {found} bytes, expected {expected}", fix="reinstall"
+                "LIBRARY_LAYOUT", f"{path} has structures of {actual} bytes, expected {expected}", fix="reinstall"
             )
 
     def _share_threads(self) -> None:
@@ -146,14 +146,14 @@ class Library:
         library = self._cells.get(source.key) or self._load(source)
 
         def address(name: str) -> int:
-            found = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
-            assert found is not None
-            return found
+            pointer = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+            assert pointer is not None
+            return pointer
 
         return address
 
     def _load(self, source: Source) -> ctypes.CDLL:
-        library = self.engine if hasattr(self.engine, _a_function(source)) else _opened(build(source))
+        library = self.engine if hasattr(self.engine, _first_function(source)) else _opened(build(source))
         self._cells[source.key] = library
         return library
 
@@ -180,7 +180,7 @@ def _opened(path: Path) -> ctypes.CDLL:
         ) from error
 
 
-def _a_function(source: Source) -> str:
+def _first_function(source: Source) -> str:
     return source.function("forward", 0, saving=False, dtype="f32")
 
 
@@ -232,8 +232,8 @@ def compiler() -> list[str]:
 
 @cache
 def _compiler_version(command: tuple[str, ...]) -> str:
-    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout
+    result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    return result.stdout
 
 
 def build(source: Source | None) -> Path:
@@ -250,7 +250,7 @@ def build(source: Source | None) -> Path:
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     path = cache_folder() / f"{'cell' if source else 'engine'}-{key}.so"
     if not path.exists():
-        with _alone(path.with_suffix(".lock")):
+        with _locked(path.with_suffix(".lock")):
             if not path.exists():  # another process may have built it meanwhile
                 _compile(command, text, path, "the engine" if source is None else _title(source))
     return path
@@ -275,7 +275,7 @@ def _compile(command: Sequence[str], text: str, path: Path, what: str) -> None:
                     break
                 except subprocess.TimeoutExpired:
                     if not announced:
-                        _say(f"tidegate: compiling {what} for this processor, once ...")
+                        _print(f"tidegate: compiling {what} for this processor, once ...")
                     announced = True
         if process.returncode:
             raise BackendError(
@@ -285,10 +285,10 @@ def _compile(command: Sequence[str], text: str, path: Path, what: str) -> None:
             )
         made.replace(path)
     if announced:
-        _say(f"tidegate: compiled {what} in {time.monotonic() - start:.1f} s")
+        _print(f"tidegate: compiled {what} in {time.monotonic() - start:.1f} s")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201  progress of something that takes seconds
 
 
@@ -316,7 +316,7 @@ def _check_private(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _locked(lock: Path) -> Iterator[None]:
     """One process builds, others wait; the system lets go of the lock however a process ends."""
     try:
         import fcntl

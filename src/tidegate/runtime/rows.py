@@ -32,7 +32,7 @@ class Steps:
 
     @staticmethod
     @lru_cache(maxsize=256)
-    def even_ones(count: int, size: int) -> Steps:
+    def uniform(count: int, size: int) -> Steps:
         """So many steps of equally many sequences."""
         return Steps(np.full(count, size, np.int64))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from tidegate.errors import InputError
-from tidegate.runtime.call import Task, aligned, room_of, written
+from tidegate.runtime.call import Job, aligned, buffer, packed_call
 from tidegate.runtime.library import load
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.sized import DTYPES, SizedCell
@@ -45,9 +45,9 @@ class Stream:
         self.states = tuple(
             torch.zeros(len(cells), sequences, width, dtype=self.dtype) for width in cells[0].state_widths
         )
-        once = Steps.even_ones(1, sequences)
+        once = Steps.uniform(1, sequences)
         self._layers = [
-            _Layer(Task(cell, once, sequences, 1, None), tensors, self.states, k, self._type)
+            _StreamLayer(Job(cell, once, sequences, 1, None), tensors, self.states, k, self._type)
             for k, (cell, tensors) in enumerate(zip(cells, parameters, strict=True))
         ]
 
@@ -93,17 +93,17 @@ def _engine_type(like: torch.Tensor, weights: str | None) -> int:
     raise InputError("SESSION_WEIGHTS", f"weights={weights!r} for a layer of {own}", fix=f"pass {allowed}")
 
 
-class _Layer:
+class _StreamLayer:
     """One layer, bound to its packed weights and its states."""
 
     def __init__(
-        self, task: Task, parameters: Sequence[torch.Tensor], states: Sequence[torch.Tensor], index: int, kind: int
+        self, job: Job, parameters: Sequence[torch.Tensor], states: Sequence[torch.Tensor], index: int, kind: int
     ) -> None:
-        self._engine, self._type, self._task = load().engine, kind, task
-        self.width = task.cell.output_width
-        self._plan = task.cell.forward_plan(parameters[0].dtype, saving=False)
+        self._engine, self._type, self._job = load().engine, kind, job
+        self.width = job.cell.output_width
+        self._plan = job.cell.forward_plan(parameters[0].dtype, saving=False)
         self._own = [parameter.detach().clone().contiguous() for parameter in parameters]
-        self._input_width = task.cell.widths["I"]
+        self._input_width = job.cell.widths["I"]
         places = [(state[index].data_ptr(), state.stride(1)) for state in states]
         bound = [(0, self._input_width), (0, self.width), (0, 0), *places, *places]
         bound += [(parameter.data_ptr(), 0) for parameter in self._own]
@@ -118,22 +118,22 @@ class _Layer:
         address = bound.words.buffer_info()[0]
         self._engine.tg_pack(address, self._type)
         size = int(self._engine.tg_packed(address, self._type))
-        packed = room_of(size)
-        at, to = (aligned(room.data_ptr()) - room.data_ptr() for room in (bound.workspace, packed))
+        packed = buffer(size)
+        at, to = (aligned(memory.data_ptr()) - memory.data_ptr() for memory in (bound.workspace, packed))
         packed[to : to + size] = bound.workspace[at : at + size]
         return packed
 
     def _bind(self, steps: int, threads: int, *, packed: int) -> _Bound:
-        task = self._task._replace(steps=Steps.even_ones(steps, self._task.sequences))
-        call = (task, self._plan, self._addresses, self._strides)
-        room = room_of(self._engine.tg_workspace(written(*call, packed=packed), self._type, threads))
-        words = array("q", written(*call, packed=packed, workspace=aligned(room.data_ptr())))
-        return _Bound(words, threads, room, task)
+        job = self._job._replace(steps=Steps.uniform(steps, self._job.sequences))
+        call = (job, self._plan, self._addresses, self._strides)
+        workspace = buffer(self._engine.tg_workspace(packed_call(*call, packed=packed), self._type, threads))
+        words = array("q", packed_call(*call, packed=packed, workspace=aligned(workspace.data_ptr())))
+        return _Bound(words, threads, workspace, job)
 
     def run(self, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
-        threads = 1 if steps == 1 and self._task.sequences == 1 else torch.get_num_threads()
+        threads = 1 if steps == 1 and self._job.sequences == 1 else torch.get_num_threads()
         bound = self._single if steps == 1 else self._several
-        if bound is None or bound.threads != threads or bound.task.steps.count != steps:
+        if bound is None or bound.threads != threads or bound.job.steps.count != steps:
             bound = self._bind(steps, threads, packed=aligned(self._packed.data_ptr()))
             if steps == 1:
                 self._single = bound
@@ -150,4 +150,4 @@ class _Bound(NamedTuple):
     words: array[int]
     threads: int
     workspace: torch.Tensor
-    task: Task
+    job: Job
