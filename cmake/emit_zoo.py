@@ -17,7 +17,7 @@ runtime.__path__ = [str(SOURCE / "tidegate" / "runtime")]
 sys.modules["tidegate.runtime"] = runtime
 
 from tidegate import passes, zoo  # noqa: E402
-from tidegate.emit.planner import Compiled  # noqa: E402
+from tidegate.emit.compiled import Compiled  # noqa: E402
 from tidegate.runtime.library import FLAGS, ISAS, sources_hash  # noqa: E402
 from tidegate.zoo.keras import STORED  # noqa: E402
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.cell import Graph
-from tidegate.emit.planner import Compiled, backward_plan, forward_plan
+from tidegate.emit.compiled import Compiled
+from tidegate.emit.planner import backward_plan, forward_plan
 from tidegate.passes import normalise, restart
 from tidegate.zoo import GRU, LSTM, PeepholeLSTM
 

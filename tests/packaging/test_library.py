@@ -12,7 +12,7 @@ import pytest
 from tests.packaging.conftest import ROOT, run
 from tests.packaging.test_wheel import LIBRARIES, expected_isas
 from tidegate import zoo
-from tidegate.emit.planner import Compiled
+from tidegate.emit.compiled import Compiled
 from tidegate.passes import project
 from tidegate.runtime import library
 from tidegate.zoo.keras import STORED
@@ -51,7 +51,7 @@ ENGINE = (
 import re
 from tidegate import passes
 from tidegate.runtime import library
-from tidegate.emit.planner import Compiled
+from tidegate.emit.compiled import Compiled
 from tidegate.zoo.keras import STORED
 
 warnings.simplefilter("error")

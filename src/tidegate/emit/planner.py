@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar
 
 from tidegate.cell import Graph, Node, Op
 from tidegate.cell.graph import all_widths, is_narrow
-from tidegate.cell.parameter import parameter_shapes
-from tidegate.emit.cpp import Source, emit
+from tidegate.emit.compiled import Compiled
 from tidegate.emit.plan import CarriedRow, Gradient, Kind, PhasePlan, Place, Plan, Product, Reduction, Sum, Weight
 from tidegate.passes import (
     INPUT,
@@ -17,14 +15,10 @@ from tidegate.passes import (
     OUTPUT,
     PREVIOUS,
     UPSTREAM,
-    Lowered,
     MatrixGradient,
     Phase,
-    Program,
     Step,
     Use,
-    lower,
-    schedule,
 )
 
 Name = Literal["forward", "backward", "ending"]
@@ -32,23 +26,6 @@ Key = TypeVar("Key", bound=Hashable)
 Offsets = dict[Key, int]  # first columns of values that lie side by side
 SAVED = "saved[t]"  # the tensor that holds all saved series side by side
 VECTOR_BYTES = 64  # of the widest register: the engine writes whole ones
-
-
-class Compiled:
-    """A cell as far as it does not depend on widths: its programs and their emitted text."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.lowered: Lowered = lower(graph)
-        self.programs: Mapping[str, Program] = {
-            "forward": schedule(self.lowered.forward),
-            "backward": schedule(self.lowered.backward),
-            "ending": schedule(self.lowered.ending),
-        }
-
-    @cached_property
-    def source(self) -> Source:
-        return emit(self.graph, self.programs)
 
 
 class _Span(NamedTuple):
@@ -103,7 +80,7 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
     phases, scratch_width = _phases(memory, "forward")
     x = Place(Kind.SERIES, tensor=INPUT)
     return Plan(
-        _tensors(graph, [INPUT, OUTPUT, SAVED], ["first", "last"], parameter_shapes(graph, widths)),
+        _tensors(cell, [INPUT, OUTPUT, SAVED], ["first", "last"]),
         carried_width,
         scratch_width,
         chunk_width,
@@ -138,10 +115,9 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
     memory = _Memory(cell, widths, dtype, True, saved, chunk, carried, _spans(graph, widths))  # noqa: FBT003
     phases, scratch_width = _phases(memory, "backward")
     ending, ending_width = _phases(memory, "ending")
-    series, parameters = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT], parameter_shapes(graph, widths)
-    tensors = _tensors(graph, series, ["first", "d last", "d first"], parameters)
+    tensors = _tensors(cell, [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT], ["first", "d last", "d first"])
     return Plan(
-        (*tensors, *(f"d {name}" for name in parameters)),
+        (*tensors, *(f"d {name}" for name in cell.parameters)),
         carried_width,
         max(scratch_width, ending_width),
         chunk_width,
@@ -189,10 +165,10 @@ def _spans(graph: Graph, widths: Mapping[str, int]) -> dict[tuple[str, str], _Sp
     return spans
 
 
-def _tensors(graph: Graph, series: list[str], states: list[str], parameters: Iterable[str]) -> tuple[str, ...]:
+def _tensors(cell: Compiled, series: list[str], states: list[str]) -> tuple[str, ...]:
     """The tensors of a call: series, rows of states, parameters, masks."""
-    rows = [f"{which} {state.name}" for which in states for state in graph.states]
-    return (*series, *rows, *parameters, *(_mask(mask.name) for mask in graph.masks))
+    rows = [f"{which} {state.name}" for which in states for state in cell.graph.states]
+    return (*series, *rows, *cell.parameters, *(_mask(mask.name) for mask in cell.graph.masks))
 
 
 def _mask(name: str) -> str:
@@ -264,18 +240,16 @@ def _reductions(inside: _Inside, phase: Phase) -> tuple[Reduction, ...]:
 def _place(inside: _Inside, phase: Phase, use: Use, item: int) -> Place:
     """Where a value of the pointwise work of a phase lies."""
     step = inside.step
+    if use is Use.LOAD:
+        product = item in phase.products
+        place = Place(Kind.PRODUCT, phase.products.index(item)) if product else _node_place(inside, item)
+        return _narrowed(place, step.nodes[item].axis)
+    if use is Use.KEEP:
+        return _narrowed(Place(Kind.SCRATCH, inside.scratch[item]), step.nodes[item].axis)
     if use is Use.CARRY:
         return Place(Kind.AFTER, inside.memory.carried[step.carried[item].name])
-    if use is Use.WRITE:
-        series = step.series[item]
-        return _narrowed(_series_place(inside.memory, series.name), series.axis)
-    if use is Use.KEEP:
-        place = Place(Kind.SCRATCH, inside.scratch[item])
-    elif item in phase.products:
-        place = Place(Kind.PRODUCT, phase.products.index(item))
-    else:
-        place = _node_place(inside, item)
-    return _narrowed(place, step.nodes[item].axis)
+    series = step.series[item]
+    return _narrowed(_series_place(inside.memory, series.name), series.axis)
 
 
 def _narrowed(place: Place, axis: str) -> Place:

@@ -12,7 +12,8 @@ from tidegate._version import __version__
 from tidegate.cell import Graph
 from tidegate.cell.graph import all_widths
 from tidegate.cell.parameter import parameter_shapes
-from tidegate.emit.planner import Compiled, backward_plan, forward_plan
+from tidegate.emit.compiled import Compiled
+from tidegate.emit.planner import backward_plan, forward_plan
 from tidegate.runtime.library import load
 from tidegate.runtime.structure import NativePlan, native
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ctypes import c_int32, c_int64, c_void_p
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, starmap
+from itertools import accumulate, islice, starmap
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -162,27 +162,19 @@ def native(plan: Plan, function: Function) -> NativePlan:
     parts = _arrays(plan, index, steps, products)
     memory = ctypes.create_string_buffer(b"".join(parts.values()))
     ends = accumulate(map(len, parts.values()), initial=ctypes.addressof(memory))
-    struct = PlanStruct(
-        carried_width=plan.carried_width,
-        scratch_width=plan.scratch_width,
-        chunk_width=plan.chunk_width,
-        matrices=len(products),
-        products=len(products),
-        places=len(steps.places),
-        reductions=len(steps.reductions),
-        phases=len(plan.phases),
-        ending_phases=len(plan.ending),
-        carried=len(plan.carried),
-        gradients=len(plan.gradients),
-        sums=len(plan.sums),
-        before_chunk=len(plan.before),
-        behind_chunk=len(plan.after),
-        slots=plan.slots,
-        input_gradient=index[plan.input_gradient],
-        tensors=len(plan.tensors),
-        **dict(zip(parts, ends, strict=False)),
-    )
+    header = _header(plan, index, steps, len(products))
+    struct = PlanStruct.from_buffer_copy(PACKERS[PlanStruct].pack(*header, *islice(ends, len(parts))))
     return NativePlan(plan.saved_width, struct, memory)
+
+
+def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
+    """The fields of ``PlanStruct`` before its pointers; each product has a matrix of its own."""
+    return (
+        *(plan.carried_width, plan.scratch_width, plan.chunk_width),
+        *(products, products, len(steps.places), len(steps.reductions)),
+        *(len(plan.phases), len(plan.ending), len(plan.carried), len(plan.gradients), len(plan.sums)),
+        *(len(plan.before), len(plan.after), plan.slots, index[plan.input_gradient], len(plan.tensors)),
+    )
 
 
 def _check_size(products: int, places: int) -> None:

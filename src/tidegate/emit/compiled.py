@@ -1,0 +1,43 @@
+"""What the engine runs of a cell, whatever its widths: three programs and their emitted text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cached_property
+
+from tidegate.cell import Graph
+from tidegate.cell.parameter import parameter_shapes
+from tidegate.emit.cpp import Source, emit
+from tidegate.passes import Lowered, Program, lower, schedule
+
+
+class Compiled:
+    """The programs of a cell and their emitted text; both are independent of its widths.
+
+    Args:
+        graph: the cell.
+
+    Attributes:
+        lowered: the steps that forward and backward runs take.
+        programs: the same steps, scheduled: ``forward``, ``backward`` and ``ending``.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.lowered: Lowered = lower(graph)
+        self.programs: Mapping[str, Program] = {
+            "forward": schedule(self.lowered.forward),
+            "backward": schedule(self.lowered.backward),
+            "ending": schedule(self.lowered.ending),
+        }
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters of one direction, in the order of ``cell.parameter.parameter_shapes``."""
+        return tuple(parameter_shapes(self.graph, defaultdict(int)))  # widths have no part in the names
+
+    @cached_property
+    def source(self) -> Source:
+        """The pointwise C++ of all programs."""
+        return emit(self.graph, self.programs)
