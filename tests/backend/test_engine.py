@@ -21,7 +21,7 @@ import torch
 from tests.backend.agreement import engine, judge, poisoned, threads
 from tests.backend.drawn import Configuration, draw
 from tidegate.cell import Cell, tanh
-from tidegate.errors import InputError
+from tidegate.errors import BackendError, InputError
 from tidegate.nn import GRU, LSTM, RNN, Recurrent
 from tidegate.runtime import eager_only, fused, library, strict
 from tidegate.runtime.path import Obstacle
@@ -430,3 +430,25 @@ def test_what_is_not_finite_stays_with_its_sequence_and_looks_as_by_the_definiti
     assert torch.equal(y[:2], clean[:2])
     (grad,) = torch.autograd.grad(layer(x)[0].sum(), [layer.weight_ih_l0])
     assert value == 1e38 or not grad.isfinite().all()
+
+
+class Wide(Cell):
+    """A cell with more products than the engine holds in a step."""
+
+    parts = tuple(f"a{k}" for k in range(150))
+    inputs = " ".join(parts)
+    matrices = {"U": inputs}
+
+    def step(self, x, h, U):
+        terms = [tanh(getattr(x, part) + getattr(U(h), part)) for part in self.parts]
+        return sum(terms[1:], terms[0])
+
+
+def test_a_cell_that_the_engine_has_no_room_for_runs_by_its_definition():
+    layer, x = Recurrent(Wide, 2, 3), torch.randn(4, 1, 2)
+    with pytest.warns(UserWarning, match="the engine holds 256 products"):
+        y, _ = layer(x)
+    assert layer.last_path.startswith("eager: the engine holds 256 products and 512 values a step, got ")
+    y.sum().backward()
+    with strict(), pytest.raises(BackendError, match="eager_only"):
+        layer(x)

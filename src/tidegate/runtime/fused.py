@@ -16,7 +16,7 @@ from tidegate.runtime.call import Forward, Job, Tensors, backward, forward, in_r
 from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
-from tidegate.runtime.sized import DTYPES, SizedCell, compiled
+from tidegate.runtime.sized import DTYPES, SizedCell, check_size, compiled
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -198,12 +198,14 @@ def _eager_gradients(
 
 @lru_cache(maxsize=256)
 def _unavailable(graph: Graph) -> Obstacle | None:
-    """Why the cell could not be compiled, which is said once; None if it could."""
+    """Why the engine cannot run this cell, with one warning; None if it can."""
     try:
+        check_size(graph)
         load().function(compiled(graph).source)
     except (BackendError, EmitError) as error:
         _warn_once(str(error))
-        return Obstacle(f"no library: {error.message}", error.fix, BackendError)
+        prefix = "no library: " if isinstance(error, BackendError) else ""
+        return Obstacle(f"{prefix}{error.message}", error.fix, BackendError)
     return None
 
 

@@ -10,7 +10,7 @@ import torch
 
 from tidegate._version import __version__
 from tidegate.cell import Graph
-from tidegate.cell.graph import all_widths
+from tidegate.cell.graph import AXES, all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
 from tidegate.emit.planner import backward_plan, forward_plan
@@ -24,6 +24,22 @@ DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 def compiled(graph: Graph) -> Compiled:
     """The programs of a cell."""
     return Compiled(graph)
+
+
+def check_size(graph: Graph) -> None:
+    """Refuse a cell that the engine has no room for, before anything of it is compiled.
+
+    Args:
+        graph: the cell.
+
+    Raises:
+        EmitError: a step has too many products or values, or an operation that cannot be emitted.
+    """
+    cell = compiled(graph)
+    widths = dict.fromkeys((*AXES, *graph.own_axes), 1)  # how much there is in a plan does not depend on widths
+    plans = forward_plan(cell, widths, "f32", saving=True), backward_plan(cell, widths, "f32", input_gradient=True)
+    for plan in plans:
+        native(plan, lambda _: 0)
 
 
 class SizedCell:

@@ -181,8 +181,7 @@ def _check_size(products: int, places: int) -> None:
     if products > MOST_PRODUCTS or places > MOST_PLACES:
         raise EmitError(
             "ENGINE_SIZE",
-            f"the cell needs {products} products and {places} values in a step; "
-            f"the engine has room for {MOST_PRODUCTS} and {MOST_PLACES}",
+            f"the engine holds {MOST_PRODUCTS} products and {MOST_PLACES} values a step, got {products} and {places}",
             fix="call the layer under tidegate.runtime.eager_only()",
         )
 
