@@ -11,10 +11,12 @@ from rich.console import Console
 
 from tests.unit.process import start
 from tidegate.cli import main, training
+from tidegate.cli.console import console
+from tidegate.cli.score import print_scores
 from tidegate.cli.train import SETTINGS
 from tidegate.cli.training import TrainingProgress
 from tidegate.data import locate
-from tidegate.records import DataRecord, EpochRecord, StepRecord
+from tidegate.records import DataRecord, EpochRecord, ScoreRecord, StepRecord
 from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.music.setting import MusicSetting
@@ -247,3 +249,23 @@ class TestStopping:
         assert "resuming at epoch" in (tmp_path / "cut.out").read_text()
         weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
         assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("score", "says"),
+    [
+        (
+            ScoreRecord("NLL", 0.5, "", "lower", {"a": 0.4, "b": 0.3}),
+            ["b beats the model in NLL: 0.3, the model has 0.5"],
+        ),
+        (ScoreRecord("accuracy", 0.5, "", "higher", {"a": 0.4, "b": 0.5}), []),
+        (ScoreRecord("accuracy", 0.5, "", "higher", {"a": 0.6, "b": 0.3}), ["a beats the model in accuracy"]),
+        (ScoreRecord("coverage", 0.5, "", "0.8", {"a": 0.8}), []),
+        (ScoreRecord("NLL", 0.5), []),
+    ],
+)
+def test_a_model_worse_than_a_baseline_says_so(capsys, score, says) -> None:
+    print_scores(console(), [score], "data")
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert len(notes) == len(says)
+    assert all(part in note for part, note in zip(says, notes, strict=True))

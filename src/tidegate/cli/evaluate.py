@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from tidegate.cli.console import console, shown_as
-from tidegate.cli.score import score_table
+from tidegate.cli.score import print_scores
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,4 @@ class Evaluate:
         from tidegate.tasks import from_pretrained  # slow to load: not for --help
 
         model, screen = from_pretrained(self.model), console()
-        screen.print(score_table(screen, model.evaluate(self.data), self.data or model.data_.name))
+        print_scores(screen, model.evaluate(self.data), self.data or model.data_.name)

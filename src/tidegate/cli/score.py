@@ -1,8 +1,9 @@
-"""The table of a model's scores."""
+"""What is shown of a model's scores."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +12,26 @@ from rich.table import Table
 
 from tidegate.cli.console import table
 from tidegate.records import ScoreRecord
+
+BEST: Mapping[str, Callable[..., Any]] = {"lower": min, "higher": max}
+
+
+def print_scores(screen: Console, scores: Sequence[ScoreRecord], data: str) -> None:
+    """Print the table of scores, and a note about each score in which a baseline is better than the model."""
+    screen.print(score_table(screen, scores, data))
+    for text in filter(None, map(_defeat, scores)):
+        screen.print(f"note: {text}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _defeat(score: ScoreRecord) -> str:
+    """Which baseline beats the model most clearly; empty if none does."""
+    if score.better not in BEST:  # such as a share that should be 0.8
+        return ""
+    best = BEST[score.better]
+    name, value = best(score.baselines.items(), key=lambda line: line[1], default=("", score.value))
+    if best(value, score.value) == score.value:
+        return ""
+    return f"{name} beats the model in {score.name}: {value:.4g}, the model has {score.value:.4g}"
 
 
 def score_table(screen: Console, scores: Sequence[ScoreRecord], data: str) -> Table:

@@ -13,7 +13,7 @@ import tyro
 from tidegate.cli.cell import load as load_cell
 from tidegate.cli.check import check_folder, folder_name, read_config
 from tidegate.cli.console import console, shown_as
-from tidegate.cli.score import score_table
+from tidegate.cli.score import print_scores
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.tasks import ESTIMATORS, row_of
@@ -130,7 +130,7 @@ class Train:
                 watch=progress.watch,
                 tensorboard=order.tensorboard,
             )
-        screen.print(score_table(screen, estimator.scores_, estimator.data_.name))
+        print_scores(screen, estimator.scores_, estimator.data_.name)
         what = "this model was already trained" if trained else "model"
         screen.print(f"\n{what}: {out}", markup=False, soft_wrap=True)
 
