@@ -1,4 +1,4 @@
-"""What a cell is: its definition, the graph it is traced to, and what can be read off that graph."""
+"""Cells: the definition, the graph that is traced from it, and the facts derived from that graph."""
 
 from tidegate.cell.definition import Cell
 from tidegate.cell.function import (

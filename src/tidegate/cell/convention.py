@@ -1,8 +1,7 @@
-"""Conventions that libraries differ in, read off the equations themselves.
+"""Conventions in which libraries differ, derived from the equations.
 
 A cell may declare where its reset gate acts and what its update gate keeps. These functions
-derive the same facts from the graph, so that a declaration that the equations contradict is an
-error and not a comment.
+derive the same facts from the graph, and a declaration that contradicts the equations is an error.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ TRIES = 64  # draws of numbers; some equations have a value at few of them
 
 
 def reset_side(graph: Graph, gate: str = "r") -> str | None:
-    """``"before"`` if the reset gate acts before a recurrent product, ``"after"`` if behind one.
+    """``"before"`` if the reset gate acts before a recurrent product, ``"after"`` if it acts after one.
 
     None if the cell has no such gate.
     """
@@ -93,7 +92,7 @@ DERIVED = {"reset": reset_side, "update": update_convention}
 
 
 def check_conventions(graph: Graph, declared: Mapping[str, str]) -> None:
-    """Hold what a cell declares against its equations.
+    """Check a cell's declared conventions against its equations.
 
     Raises:
         SpecError: they disagree.

@@ -1,7 +1,7 @@
 """``Cell``: a recurrent cell written once, as its equations.
 
 A subclass declares how its parameters are stored and writes one ``step``. The class is traced
-when it is defined, so that every mistake shows at that line and never at run time.
+when it is created: every mistake is reported at its line, never at run time.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class Cell:
     """Base of all cells. See the zoo for examples; ``zoo/mgu.py`` is the shortest gated one.
 
     A subclass declares, as strings of names separated by blanks. A state (but the first), a row block or a vector may
-    have a width of its own, named by a capital behind its name: ``"h s:S"``. A layer is told how wide S is.
+    have a width of its own, named by a capital letter: ``"h s:S"``. The layer sets the width of S.
 
     Attributes:
         gates: the row blocks of ``W`` and ``U`` in storage order, and the values to report.
-        state: what is carried; the first is the output.
+        state: the values passed from step to step; the first is the output.
         input: ``"H"`` where ``x.raw`` meets values of the units, so that the input must be as wide as they are.
         inputs: the row blocks of ``W``, where they are not the gates.
         matrices: recurrent matrices and their row blocks; ``{"U": gates}`` unless given.
         vectors: per-unit parameters; ``"p_i p_f"`` reach ``step`` as ``p.i`` and ``p.f``, ``"u"`` as ``u``.
-        biases: the matrices that carry a bias, ``"W U"`` unless given, or a mapping from matrix to
-            the blocks that carry one.
+        biases: the matrices with a bias, ``"W U"`` unless given, or a mapping from matrix to
+            the blocks with one.
         options: declared choices, e.g. ``{"reset": ("after", "before")}``; the first is the default, and
             ``step`` reads it as ``self.reset``.
         source: where the equations were published.
@@ -41,7 +41,7 @@ class Cell:
     new states in order.
 
     Raises:
-        SpecError: when the class is defined, if the declarations or ``step`` cannot be meant.
+        SpecError: the declarations or ``step`` are invalid; raised when the class is created, with the offending line.
 
     Example:
         >>> from tidegate.cell import Cell, sigmoid, tanh
@@ -90,6 +90,12 @@ class Cell:
     @cache
     def variant(cls, **choices: str) -> type[Cell]:
         """The same cell with other options, e.g. ``GRU.variant(reset="before")``.
+
+        Args:
+            choices: for each option to change, one of its declared choices.
+
+        Returns:
+            A subclass; the same class for the same choices.
 
         Raises:
             SpecError: no such option, or no such choice.

@@ -1,8 +1,8 @@
 """A cell as data: the graph that a definition is traced to.
 
-The graph is the only thing that the rest of the house knows about a cell. It is a straight
-list of nodes in which every argument stands before its user, plus the declarations that say
-how parameters are stored. It can be written to JSON and read back without running code.
+The rest of the package knows a cell only as its graph: a list of nodes, each after its
+arguments, and the declarations of how parameters are stored. A graph can be written to JSON
+and read back without running code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Op(StrEnum):
     INPUT = "input"  # x_t, all features
     STATE = "state"  # a state before this step
     VECTOR = "vector"  # one block of a vector parameter
-    MASK = "mask"  # numbers that whoever runs the cell draws
+    MASK = "mask"  # random factors that the caller draws
     CONST = "const"  # a number
     PRODUCT = "product"  # one row block of (matrix @ argument + bias)
     ADD = "add"
@@ -47,7 +47,7 @@ class Op(StrEnum):
     SQRT = "sqrt"
     MEAN = "mean"  # of all units of its arguments: one number for each row
     VARIANCE = "variance"  # of the same, around their mean, over their number
-    # The following stand in programs that passes derive, never in a cell.
+    # The following occur only in programs that passes derive, never in a cell.
     GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
     TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
     GREATER = "greater"  # 1 where the first argument is greater than the second, else 0
@@ -184,12 +184,12 @@ class State:
 
 @dataclass(frozen=True)
 class Mask:
-    """Numbers that come from outside and have no derivative, such as those of dropout.
+    """Factors from outside without a derivative, such as those of dropout.
 
     Attributes:
         name: of the mask.
         axis: its width.
-        each: ``"step"`` where they are others at every step of a sequence, ``"sequence"`` where they stay.
+        each: ``"step"`` if they change at every step of a sequence, ``"sequence"`` if they stay the same.
     """
 
     name: str
@@ -204,12 +204,12 @@ class Graph:
     Attributes:
         name: the display name of the cell.
         matrices: ``W`` (applied to the input) first, then the recurrent ones.
-        states: the carried states; the first is the output.
+        states: the values passed from step to step; the first is the output.
         vectors: vector parameters.
         nodes: the program.
         updates: for each state, the node that holds its new value.
         gates: reported values, as pairs of name and node.
-        masks: what whoever runs the cell brings beside input, states and parameters.
+        masks: random factors that the caller draws, in addition to input, states and parameters.
     """
 
     name: str
@@ -256,7 +256,7 @@ class Graph:
 
     @cached_property
     def own_axes(self) -> tuple[str, ...]:
-        """The axes beside input, units and projected output, whose widths a layer of this cell is free to choose."""
+        """The axes other than input, units and projected output; a layer may choose their widths."""
         axes = [state.axis for state in self.states] + [b.axis for p in self.parameters for b in p.blocks]
         return tuple(dict.fromkeys(axis for axis in axes if axis not in AXES))
 

@@ -1,4 +1,4 @@
-"""Layer normalisation, written with the functions that a definition has, and found again in its graph."""
+"""Layer normalisation as a function of the cell language, and its recognition in a graph."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ EPSILON = 1e-5  # added to the variance, as in torch.nn.LayerNorm
 def layer_norm(*v: Any) -> Any:
     """The arguments, normalised together: ``(v - mean) / sqrt(variance + 1e-5)`` over all units of all of them.
 
-    Gains and biases are the caller's. Of a namespace such as ``U(h)`` all blocks are normalised together, and
-    asked for by their names again: ``layer_norm(U(h)).i``.
+    Gains and biases are up to the caller. All blocks of a namespace such as ``U(h)`` are normalised together and
+    keep their names: ``layer_norm(U(h)).i``.
+
+    Args:
+        v: one or more values of one width, or one namespace.
 
     Returns:
         One value for one argument, a tuple for several, a namespace for a namespace.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tidegate.cell.graph import Graph
 
 TORCH_NAMES = {"W": "ih", "U": "hh"}
-PROJECTION = "hr"  # the matrix behind a projected output: weight_hr_l0
+PROJECTION = "hr"  # the matrix that projects the output: weight_hr_l0
 KINDS = ("weight", "bias", "norm")  # of what is named after a matrix or a state
 
 
@@ -34,7 +34,7 @@ def gain_of(name: str) -> str:
 
 
 def bias_of(name: str) -> str:
-    """The bias of a matrix, also where a norm stands between them, or that behind a normalised state."""
+    """The bias of a matrix, even with a norm in between, or of a normalised state."""
     return f"bias_{name}"
 
 

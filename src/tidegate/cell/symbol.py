@@ -1,8 +1,8 @@
 """Symbols: what a definition runs on when it is traced.
 
 Every operation on a symbol appends a node to its tracer, once per distinct value. Whatever a
-graph cannot hold (a branch on a value, a loop over one, a call of another library) is refused
-here, with the remedy.
+graph cannot express (a branch on a value, a loop over one, a call to another library) is rejected
+here, with a fix.
 """
 
 from __future__ import annotations

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 def trace(cell: type[Cell]) -> Graph:
     """Run a cell's ``step`` on symbols and return the verified graph.
 
+    Args:
+        cell: the class.
+
     Raises:
-        SpecError: naming the line and the remedy.
+        SpecError: the definition is invalid; the message names the line and a fix.
     """
     declared = _Declarations(cell)
     tracer = Tracer()
@@ -82,7 +85,7 @@ class _Declarations:
 
     @staticmethod
     def _biased(cell: type[Cell], declared: Mapping[str, str]) -> dict[str, list[str]]:
-        """The blocks that carry a bias, for each matrix that has any."""
+        """For each matrix with a bias, the blocks that have one."""
         if isinstance(cell.biases, str):
             absent = {"U"} - declared.keys()  # the default names U, which not every cell has
             chosen = {name: declared.get(name) for name in cell.biases.split() if name not in absent}
@@ -132,7 +135,7 @@ def _input_axis(cell: type[Cell]) -> str:
 
 
 def _bind(cell: type[Cell], declared: _Declarations, tracer: Tracer) -> dict[str, Any]:
-    """What ``step`` asks for, by the names of its parameters."""
+    """The arguments of ``step``, by parameter name."""
     states = {s.name: tracer.add(Node(Op.STATE, name=s.name, axis=s.axis)) for s in declared.states}
     vectors = {n: tracer.add(Node(Op.VECTOR, name=n, matrix=n, axis=axis)) for n, axis in declared.vectors.items()}
     x_t = tracer.add(Node(Op.INPUT, axis=declared.input_axis))
@@ -243,7 +246,7 @@ def _prune(graph: Graph) -> Graph:
 
 @contextmanager
 def _located(cell: type[Cell]) -> Iterator[None]:
-    """Turn whatever goes wrong inside ``step`` into a SpecError that names the line."""
+    """Turn any error inside ``step`` into a SpecError that names the line."""
     try:
         yield
     except Exception as error:

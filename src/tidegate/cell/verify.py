@@ -1,7 +1,7 @@
-"""The executable specification of a graph, run at both ends of every journey.
+"""The executable specification of a graph, checked wherever one is made or read.
 
-Each rule is one function that yields complaints. A graph that breaks a rule is refused with
-all complaints and the printed program around them.
+Each rule is one function that yields complaints. The error lists all of them with the printed
+program.
 """
 
 from __future__ import annotations
@@ -65,9 +65,6 @@ def verify(graph: Graph) -> None:
 
     Args:
         graph: the cell.
-
-    Args:
-        graph: of a cell.
 
     Raises:
         SpecError: with every broken rule and the program.

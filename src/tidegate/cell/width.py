@@ -11,16 +11,16 @@ from tidegate.errors import InputError
 def axis_widths(
     graph: Graph, input_size: int, hidden_size: int, own: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """The width of every axis but a projected output's.
+    """The width of every axis except a projected output's.
 
     Args:
         graph: the cell.
         input_size: of I, or of H where the cell's input is as wide as its units.
         hidden_size: of H.
-        own: of axes of the cell's own; as wide as H unless given.
+        own: of the cell's further axes; as wide as H unless given.
 
     Raises:
-        InputError: no such axis, a width that is no positive integer, or an input that is not as wide as it must be.
+        InputError: unknown axes in ``own``, a width that is not a positive integer, or an input of the wrong width.
     """
     own = {} if own is None else own
     _check_own(graph, own)

@@ -18,7 +18,7 @@ Passes = list[list[Arrays]]  # of each layer, of each direction
 
 
 class Container(Protocol):
-    """Two ways through the same door."""
+    """Writes and reads the arrays of one framework."""
 
     def wrap(self, passes: Passes, layout: Layout) -> Any:
         """What the other side takes."""

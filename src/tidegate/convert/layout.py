@@ -1,13 +1,13 @@
-"""How arrays hold a cell, as data, and the two verbs that read it: apart into pieces, and together again.
+"""How arrays store a cell, as data, and two functions that read it: to pieces, and back.
 
 A piece is what belongs to one gate, named by its source and its gate as ``"W.i"``, in our orientation:
 
 - ``W`` [H, I] multiplies the input, ``U`` [H, H] the output of the step before, [H, P] where projected;
-- ``b`` [H] is added beside W, ``d`` [H] beside U;
+- ``b`` [H] is the bias of W, ``d`` [H] that of U;
 - ``p`` [H] are peepholes;
 - ``hr`` [P, H] is the projection.
 
-To convert is to take pieces apart by one layout and to put them together by another.
+Conversion takes arrays to pieces by one layout, and pieces to arrays by another.
 """
 
 from __future__ import annotations

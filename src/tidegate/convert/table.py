@@ -37,7 +37,7 @@ def _by_gate(kind: str, kernels: Mapping[str, tuple[str, str]], biases: Mapping[
 
 
 def _flax_lstm(kind: str, forget: str) -> Layout:
-    """``forget`` is the name of the module that carries the input to the forget gate: "if" is a keyword."""
+    """``forget`` is the name of the module from the input to the forget gate: "if" is a keyword."""
     inputs = {"ii": ("W", "i"), forget: ("W", "f"), "ig": ("W", "g"), "io": ("W", "o")}
     hidden = {f"h{gate}": ("U", gate) for gate in LSTM.split()}
     return _by_gate(kind, {**inputs, **hidden}, {f"h{gate}": ("b+d", gate) for gate in LSTM.split()})
@@ -137,8 +137,8 @@ FORMATS: Mapping[str, Mapping[str, Layout]] = {
     "onnx": ONNX,
 }
 
-# Cells of the zoo: the row of the table, and gates that the others store with the opposite sign. Of a GRU whose
-# update gate writes, 1 - sigmoid(a) = sigmoid(-a) is the gate of one that keeps.
+# Cells of the zoo: the row of the table, and gates that the others store with the opposite sign. If the update gate
+# of a GRU writes, 1 - sigmoid(a) = sigmoid(-a) is the gate of one that keeps.
 ROWS: Mapping[str, tuple[str, str]] = {
     "rnn": ("rnn", ""),
     "rnn/relu": ("rnn/relu", ""),

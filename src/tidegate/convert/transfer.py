@@ -32,7 +32,7 @@ def dump(layer: Recurrent, target: str) -> Any:
     keeps. Peepholes that are zero are left out where there is no place for them.
 
     Args:
-        layer: a layer of ``tidegate.nn``; of one that others have no cell for, the error says so.
+        layer: a layer of ``tidegate.nn``, of a cell that the target has.
         target: ``"torch"``, ``"keras"``, ``"linen"`` or ``"nnx"`` (Flax), ``"nnx/optimized"`` for its
             OptimizedLSTMCell, or ``"onnx"``.
 
@@ -74,8 +74,8 @@ def dump(layer: Recurrent, target: str) -> Any:
 def load(layer: Recurrent, source: str, weights: Any) -> None:
     """Load into a layer the weights that another framework holds.
 
-    The layer must be the same cell with the same sizes, layers and directions. A single bias becomes the one
-    beside W, the other is zero. Nothing is changed if anything is refused.
+    The layer must be the same cell with the same sizes, layers and directions. A single bias becomes that of
+    W, the other is zero. On an error the layer is unchanged.
 
     Args:
         layer: a layer of ``tidegate.nn``.

@@ -19,7 +19,7 @@ def _word(name: str) -> str:
 
 
 def _name(name: str, *below: str) -> str:
-    """``p_i`` as p with i below, and further subscripts behind it."""
+    """``p_i`` as p with the subscript i, followed by further subscripts."""
     head, *rest = name.split("_")
     subscripts = [_word(part) for part in rest if part] + list(below)
     return _word(head) + (rf"_{{{' '.join(subscripts)}}}" if subscripts else "")

@@ -169,14 +169,14 @@ class Plan(NamedTuple):
     """A run of a cell at certain widths in one number type.
 
     Attributes:
-        tensors: those that a call brings, in its order.
+        tensors: those of a call, in its order.
         carried_width: of all carried values, side by side.
         scratch_width: of the values that phases of one step keep for later ones.
         chunk_width: of one row of the chunk.
         saved_width: of the saved series, side by side.
         carried: the values that one step hands to the next.
         phases: of every step.
-        ending: phases that run once, behind the last step of a backward run.
+        ending: phases that run once, after the last step of a backward run.
         before: products of the input that fill a chunk before its steps.
         after: products of a full chunk that give the gradient of the input.
         gradients: of matrices, made from a full chunk.

@@ -60,7 +60,7 @@ class _Inside(NamedTuple):
 def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, saving: bool) -> Plan:
     """The plan of a forward run: products of the input for a whole chunk, then the phases of each step.
 
-    A call brings the tensors x, y, saved (if saving), the first and then the last values of each state, and
+    A call passes the tensors x, y, saved (if saving), the first and then the last values of each state, and
     the parameters and masks, in this order.
 
     Args:
@@ -94,7 +94,7 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
 def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, input_gradient: bool) -> Plan:
     """The plan of a backward run: phases of each step, products over a chunk of steps, and the ending phases.
 
-    A call brings the tensors x, y, saved, dy, dx (if asked for), for each state its first values, the adjoints of
+    A call passes the tensors x, y, saved, dy, dx (if asked for), for each state its first values, the adjoints of
     its last values, then for each state the adjoints of its first values, the parameters, masks, and the
     gradients of the parameters.
 
@@ -331,8 +331,8 @@ def _runs(memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]]) -> 
     for block, place in blocks:
         row, rows, _ = memory.blocks[matrix, block]
         first, count, at = runs[-1] if runs else (0, 0, place)
-        behind = (first + count, at.kind, at.tensor, at.offset + count)
-        if runs and behind == (row, place.kind, place.tensor, place.offset):
+        following = (first + count, at.kind, at.tensor, at.offset + count)
+        if runs and following == (row, place.kind, place.tensor, place.offset):
             runs[-1] = (first, count + rows, at)
         else:
             runs.append((row, rows, place))

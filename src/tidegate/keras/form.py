@@ -46,7 +46,7 @@ def form_of(cell: Any) -> Form | Obstacle:
 
 
 def dropped(form: Form) -> Form:
-    """The same cell, of which each gate reads the state through a mask of its own; parameters do not count masks."""
+    """The same cell with a state mask for each gate; ``parameters`` leaves the masks out."""
     widths = tuple(form.cell.widths.items())
     return Form(sized(_dropped(form.cell.graph), widths), form.parameters)
 

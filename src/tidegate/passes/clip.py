@@ -13,8 +13,12 @@ from tidegate.passes.rewrite import Rewriter
 def clip(graph: Graph, bounds: Mapping[str, float]) -> Graph:
     """The same cell with new states in [-s, s], for the states that have a bound s.
 
-    What a step computes from a new state, as an LSTM its h from c, it computes from the clipped one. The gradient is
-    that of torch.clamp: all within the bounds, the bounds included, and none beyond. First states are as they come.
+    What a step computes from a new state, as an LSTM computes h from c, it computes from the clipped one. The gradient
+    is that of torch.clamp: 1 within the bounds, both included, and 0 beyond. First states are not clipped.
+
+    Args:
+        graph: the cell.
+        bounds: for each state to clip, its bound s.
     """
     limits = {n: bounds[s.name] for s, n in zip(graph.states, graph.updates, strict=True) if s.name in bounds}
 

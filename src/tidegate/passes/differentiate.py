@@ -112,7 +112,7 @@ def differentiate(
             table = by_units if is_narrow(graph.nodes[index].axis) and not is_narrow(grad.axis) else adjoints
             table[index] = table[index] + grad if index in table else grad
 
-    for index in reversed(range(len(graph.nodes))):  # every user of a value stands behind it
+    for index in reversed(range(len(graph.nodes))):  # every user of a value comes after it
         node = graph.nodes[index]
         if node.op not in DEFERRED:
             for matrix, operand, group in graph.products:

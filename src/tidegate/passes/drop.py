@@ -16,7 +16,7 @@ def drop_recurrent(graph: Graph, *, each_gate: bool = False) -> Graph:
     """The same cell with ``U(h * m)`` for ``U(h)``, in every matrix that is applied to something else than the input.
 
     A unit that is dropped is so for all of these matrices: ``U(r * h)`` becomes ``U(r * h * m)`` with the same m. The
-    projection behind an output is none of them.
+    projection of an output is not one of them.
 
     Args:
         graph: the cell.

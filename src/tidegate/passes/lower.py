@@ -1,4 +1,4 @@
-"""From the graph of a cell to the steps that the engine runs: forward, backward, and the end of backward."""
+"""Lower the graph of a cell to the steps that the engine runs: forward, backward, and the end of backward."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Lowered:
 
     Attributes:
         graph: the cell.
-        forward: carries the states, writes ``OUTPUT`` and what is saved.
+        forward: passes on the states, writes ``OUTPUT`` and the saved values.
         backward: run from the last step; carries ``d h`` and so on: adjoints of states as far as they pass
             pointwise, and ``d U.i``: adjoints of products whose operand is a state. Writes the adjoints of products.
         ending: run once where backward ends: the series ``d h`` it writes are the adjoints of the first states.
@@ -120,7 +120,7 @@ def _output_leaf(graph: Graph) -> int | None:
 
 
 def _adjoints_of_states(graph: Graph, tracer: Simplifier) -> dict[str, Symbol]:
-    """What the step behind this one hands back: a part that came pointwise, and one through each matrix."""
+    """What the next step returns: a part that passed pointwise, and one through each matrix."""
     adjoints = {s.name: tracer.add(Node(Op.STATE, name=f"d {s.name}", axis=s.axis)) for s in graph.states}
     for matrix, operand, group in graph.products:
         node = graph.nodes[operand]
@@ -139,7 +139,7 @@ def _carried_leaf(product: Node) -> Node:
 def _carried(
     graph: Graph, tracer: Simplifier, products: Mapping[int, int], leaves: Mapping[int, int]
 ) -> tuple[list[Carried], dict[int, Node]]:
-    """What backward carries, and which of its leaves are the same value under another name."""
+    """The values that backward passes on, and those of its leaves that are another name for one of them."""
     zero = tracer.lift(0.0).index
     parts = {graph.nodes[i].name: a for i, a in leaves.items() if graph.nodes[i].op is Op.STATE}
     carried = {f"d {s.name}": Carried(f"d {s.name}", s.axis, parts.get(s.name, zero)) for s in graph.states}
@@ -156,7 +156,7 @@ def _carried(
 
 
 def _read(nodes: Sequence[Node], roots: Iterable[int], count: int) -> set[int]:
-    """The nodes before ``count`` that those behind it read directly."""
+    """The nodes before ``count`` that later ones read directly."""
     read: set[int] = set()
     seen: set[int] = set()
     stack = list(roots)

@@ -23,13 +23,13 @@ def normalise(graph: Graph, over: Over = "all") -> Graph:
 
         ``W x + b`` becomes ``norm_W * layer_norm(W x) + b``
 
-    Where a cell carries one further state beside its output (c of an LSTM), whatever else a step makes of its new
-    value, the output above all, sees ``norm_c * layer_norm(c) + bias_c``. It is carried as it is.
+    Where a cell has one more state than its output (c of an LSTM), whatever else a step makes of its new
+    value, the output above all, sees ``norm_c * layer_norm(c) + bias_c``. The next step still gets c itself.
 
     For an LSTM this is what the paper prints: W x and U h each over four blocks, and the cell state before its tanh. Of
     the paper's three biases of a gate those of the two norms are kept; the third would add nothing. Elsewhere this
     differs from the paper, which normalises the sum W x + U h of an RNN at once, and of a GRU z and r together but n
-    by itself. A GRU is normalised as it is written: a reset gate behind the product acts on the normalised one. A
+    by itself. A GRU is normalised as it is written: a reset gate after the product acts on the normalised one. A
     gate that sees the new cell state through a peephole sees the normalised one, of which the paper says nothing.
 
     Args:
@@ -47,7 +47,7 @@ def normalise(graph: Graph, over: Over = "all") -> Graph:
 
 
 class _Normaliser:
-    """Copies a cell node by node, with what stands behind each value."""
+    """Copies a cell node by node and inserts the norms."""
 
     def __init__(self, graph: Graph, over: Over) -> None:
         self.graph, self.over = graph, over
@@ -55,10 +55,10 @@ class _Normaliser:
         self.inner = _inner_state(graph)
         self.products: dict[int, Symbol] = {}  # normalised, with gain and bias
         self.values: list[Symbol] = []  # of each node of the cell
-        self.seen: list[Symbol] = []  # what nodes behind it see
+        self.seen: list[Symbol] = []  # as later nodes see them
         for index, node in enumerate(graph.nodes):
             self.values.append(self._value(index, node))
-            self.seen.append(self._behind(index))
+            self.seen.append(self._as_seen(index))
 
     def _value(self, index: int, node: Node) -> Symbol:
         if node.op is not Op.PRODUCT or node.matrix == PROJECTION:
@@ -94,7 +94,7 @@ class _Normaliser:
     def _block(self, vector: str, block: Block) -> Symbol:
         return self.tracer.add(Node(Op.VECTOR, name=block.name, matrix=vector, axis=block.axis))
 
-    def _behind(self, index: int) -> Symbol:
+    def _as_seen(self, index: int) -> Symbol:
         if self.inner is None or index != self.graph.updates[1]:
             return self.values[index]
         return self._scaled(layer_norm(self.values[index]), self.inner.name, self.inner)

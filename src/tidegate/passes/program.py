@@ -1,7 +1,7 @@
 """One step as a program: what the engine runs at every step of a sequence, forward or backward.
 
-The derivative of a step is again a step, run from the last to the first: it carries adjoints where
-the step carries states. So both are the same kind of program, and one engine runs both.
+The derivative of a step is again a step, run from the last to the first: it passes on adjoints
+where the step passes on states. Both are the same kind of program, and one engine runs both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Give the output of a cell a width of its own, by a matrix behind it (Sak et al. 2014, arXiv 1402.1128)."""
+"""Give the output of a cell its own width by a projection matrix (Sak et al. 2014, arXiv 1402.1128)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ AXIS = "P"
 def project(graph: Graph) -> Graph:
     """The same cell with output ``h = W_hr h'``, of axis P instead of H.
 
+    Args:
+        graph: the cell.
+
     Raises:
-        SpecError: the cell uses its output other than through a matrix, so that widths would differ.
+        SpecError: the cell also uses its output without a matrix, where the widths would differ.
     """
     output = graph.output.name
     nodes = tuple(

@@ -1,4 +1,4 @@
-"""Resets that lead to learned states: what the engine and the eager path do with zeros, as equations of the cell."""
+"""Resets to learned states as equations of the cell; resets to zeros need none, the runtime does them."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def schedule(step: Step) -> Program:
 
 
 def _keys(nodes: Sequence[Node]) -> list[Key | None]:
-    """For each computed node how many products and reductions lie behind it and its width; None for leaves."""
+    """For each computed node, how many products and reductions precede it, and its width; None for leaves."""
     keys: list[Key | None] = []
     for node in nodes:
         if node.op in MEMORY or node.op is Op.CONST:
@@ -68,7 +68,7 @@ def _order(key: Key) -> tuple[int, bool, str]:
 
 
 def _begins(nodes: Sequence[Node], where: Sequence[Key | None], index: int) -> Key:
-    """The phase behind which all operands of a reduction are in memory."""
+    """The phase after which all operands of a reduction are in memory."""
     key = where[index]
     assert key is not None
     return key[0] - 1, nodes[nodes[index].args[0]].axis

@@ -13,8 +13,8 @@ MASK = "zoneout_{}"  # by the name of a state
 def zoneout(graph: Graph, rates: Mapping[str, float], *, drawn: bool) -> Graph:
     """The same cell with ``s' = m s + (1 - m) new`` for some of its states.
 
-    They are mixed behind the step, as the paper prints it: whatever a step computes from a new state, as an LSTM its h
-    from c, it computes from the unmixed one. The output of the step is the mixed h.
+    They are mixed after the step, as in the paper: what a step computes from a new state, as an LSTM computes h from
+    c, it computes from the unmixed one. The output of the step is the mixed h.
 
     Args:
         graph: the cell.

@@ -44,7 +44,7 @@ def obstacle(
 def tensor_obstacle(
     graph: Graph, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
-    """The same, whatever torch is doing."""
+    """The same, leaving torch's transforms aside."""
     dtype = x.dtype
     if dtype not in DTYPES:
         return _reason(x, dtype)
@@ -71,9 +71,9 @@ def transform() -> Obstacle | None:
 
 
 def wants_operator() -> bool:
-    """Whether torch compiles, exports, vectorises or differentiates by functions, and wants one operation to look at.
+    """Whether torch compiles, exports or applies torch.func, and a layer must be one registered operation.
 
-    In forward mode it wants to look at all of them.
+    Not in forward mode, which follows every operation of the definition.
     """
     c = torch._C  # noqa: SLF001
     if torch.compiler.is_compiling():

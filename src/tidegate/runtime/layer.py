@@ -18,7 +18,7 @@ def run_layer(
 ) -> tuple[Obstacle | None, Tensors]:
     """Run a cell over sequences, forward and perhaps also backward in time.
 
-    The engine is used for plain CPU tensors of float32 or float64, outside of torch's transforms, compilers and
+    The engine runs plain CPU tensors of float32 or float64, outside of torch's transforms, compilers and
     autocast. Everything else runs eagerly, with the same results.
 
     Args:
@@ -26,11 +26,12 @@ def run_layer(
         rows: the input sequences.
         sequences: how many there are, those of length zero included (B).
         first: for each state [directions, B, width]; None for zeros.
-        parameters: and masks, as ``cell.names`` orders them; those of the second direction, if there is one, behind
-            those of the first. A mask of each step is laid out as ``rows.data``, others have a row for each sequence.
+        parameters: and masks, as ``cell.names`` orders them; those of the first direction, then
+            those of the second if there is one. A mask of each step is laid out as ``rows.data``, others have a row
+            for each sequence.
 
     Returns:
-        What kept the layer from the engine, None for nothing; and the output laid out as ``rows.data``, directions
+        Why the engine could not run it, None if it did; and the output laid out as ``rows.data``, directions
         side by side, and for each state its last values [directions, B, width].
 
     Raises:
@@ -53,7 +54,7 @@ def run_layer_saving(
     *,
     saved_rows: int,
 ) -> Forward | None:
-    """As ``run_layer``, by the engine and recorded by nobody; None where the engine cannot run it.
+    """As ``run_layer``, by the engine and without recording for autograd; None where the engine cannot run it.
 
     Args:
         cell: and the next ones, as ``run_layer`` has them.
@@ -99,7 +100,7 @@ def run_layer_backward(
 def operator_obstacle(
     cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
-    """What keeps an operation from the engine that is one step to torch's transforms; None for nothing."""
+    """Why the engine cannot run a layer that torch's transforms see as one operation; None if it can."""
     return ASKED if asked_for_eager() else fused.tensor_obstacle(cell.graph, x, first, parameters)
 
 

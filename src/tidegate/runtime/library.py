@@ -1,4 +1,4 @@
-"""Native libraries: found beside the package or built by the system's compiler, and loaded.
+"""Native libraries: found in the package or built by the system's compiler, and loaded.
 
 The engine and the cells of the zoo come ready in the wheel, one library for each instruction set. Whatever is not
 there, such as a user's own cell, is compiled at first use and kept in a cache, by the hash of all it is made of.
@@ -53,7 +53,7 @@ def isa() -> str:
     """The widest instruction set of this processor that there is a library for; ``TIDEGATE_ISA`` forces one.
 
     Raises:
-        InputError: ``TIDEGATE_ISA`` names none, or one that this processor has not.
+        InputError: ``TIDEGATE_ISA`` names none, or one that this processor lacks.
     """
     can = _available_isas()
     wanted = os.environ.get("TIDEGATE_ISA", "")

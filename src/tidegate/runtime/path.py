@@ -1,4 +1,4 @@
-"""What keeps a layer from the engine, and what a caller may ask about it."""
+"""Why a layer does not run on the engine, and what a caller can do about it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def asked_for_eager() -> bool:
 def strict() -> Iterator[None]:
     """Inside this block a layer that would silently run by its definition raises instead.
 
-    What was asked for is no silent fallback: ``layer.trace`` goes on working. The block holds for the thread or
+    A fallback that was asked for is allowed: ``layer.trace`` still works. The block holds for the thread or
     task that entered it, and for no other. It watches calls of layers, and gradients that are to be differentiated
     again.
 

@@ -33,7 +33,7 @@ class Steps:
     @staticmethod
     @lru_cache(maxsize=256)
     def uniform(count: int, size: int) -> Steps:
-        """So many steps of equally many sequences."""
+        """``count`` steps of ``size`` sequences each."""
         return Steps(np.full(count, size, np.int64))
 
 

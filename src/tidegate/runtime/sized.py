@@ -49,7 +49,7 @@ class SizedCell:
         graph: the cell.
         widths: of each axis.
         parameters: the names of those of one direction, as ``cell.parameter.parameter_shapes`` orders them.
-        names: of the tensors that one direction reads beside input and states: its parameters, then its masks.
+        names: of the further tensors that one direction reads: its parameters, then its masks.
         strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
         text: the graph and the widths as text, which ``described`` reads without running code. It names our version

@@ -36,8 +36,11 @@ CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES f
 def find(name: str) -> type[Cell]:
     """The cell of that name, e.g. ``"lstm"``, ``"GRU/before"`` or ``"rnn/relu"``.
 
+    Args:
+        name: of the cell, in any case.
+
     Raises:
-        InputError: there is none; the message names the nearest.
+        InputError: there is none; the message suggests the nearest.
     """
     key = name.strip().lower()
     if key not in CELLS:
@@ -50,8 +53,11 @@ def find(name: str) -> type[Cell]:
 def graph_of(cell: type[Cell] | Graph | str) -> Graph:
     """The graph of a cell, however the caller names it: by a class, a name of the zoo, or the graph itself.
 
+    Args:
+        cell: any of the three.
+
     Raises:
-        InputError: it is no cell.
+        InputError: it is not a cell.
     """
     if isinstance(cell, Graph):
         return cell

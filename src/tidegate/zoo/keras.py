@@ -1,6 +1,6 @@
 """The recurrent cells of Keras: its order of storage, its biases, and its choice of activation functions.
 
-They are readings of cells that the zoo has, so they are not listed beside those. ``tidegate.keras`` runs them, and a
+They are readings of cells that the zoo has, so the zoo does not list them. ``tidegate.keras`` runs them, and a
 weight of Keras's fits after a transposition.
 """
 

@@ -4,7 +4,7 @@ from tidegate.cell import Cell, sigmoid
 
 
 class SCRN(Cell):
-    """A simple recurrent network beside a slow context s, which has a width of its own."""
+    """A simple recurrent network with a slow context s, which has its own width."""
 
     source = "Mikolov et al. 2014, Learning Longer Memory in Recurrent Neural Networks, arXiv 1412.7753"
     differs = (
