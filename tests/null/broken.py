@@ -1,4 +1,4 @@
-"""Definitions that cannot be meant. Each function defines one cell; none of them may succeed."""
+"""Invalid definitions. Each function defines one cell, and each must be rejected."""
 
 from __future__ import annotations
 
