@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -160,20 +161,22 @@ class Problem:
 def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
     c = configuration
     options = dict(c.options) | ({"proj_size": c.projected} if c.projected else {})
-    return Recurrent(
-        find(c.cell),
-        c.features,
-        c.hidden,
-        c.layers,
-        c.bias,
-        c.batch_first,
-        0.0,
-        c.bidirectional,
-        dtype=dtype,
-        widths=c.own,
-        layer_norm=c.norm,
-        **options,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* has no recurrent matrix")  # options are drawn for all cells alike
+        return Recurrent(
+            find(c.cell),
+            c.features,
+            c.hidden,
+            c.layers,
+            c.bias,
+            c.batch_first,
+            0.0,
+            c.bidirectional,
+            dtype=dtype,
+            widths=c.own,
+            layer_norm=c.norm,
+            **options,
+        )
 
 
 def problem_of(configuration: Configuration) -> Problem:

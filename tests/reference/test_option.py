@@ -19,6 +19,7 @@ from tidegate.passes import clip, restart
 from tidegate.passes.rewrite import Rewriter
 from tidegate.runtime import eager_only
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no recurrent matrix")  # every cell has every option here
 T, I, H = 6, 3, 5
 RAGGED = (4, 0, 6, 6, 1)
 OPTIONS = {

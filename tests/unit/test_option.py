@@ -360,6 +360,7 @@ def test_a_projected_layer_has_orthogonal_columns():
     assert not torch.allclose(layer.weight_hr_l0 @ layer.weight_hr_l0.T, torch.eye(4))
 
 
+@pytest.mark.filterwarnings("ignore:.* has no recurrent matrix")
 @pytest.mark.parametrize("cell", CELLS)
 def test_orthogonal_blocks_of_every_cell(cell):
     layer = Recurrent(cell, 5, 5, orthogonal=True)

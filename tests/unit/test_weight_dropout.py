@@ -1,6 +1,7 @@
 """``weight_dropout``: DropConnect on the recurrent matrices, one mask for each forward call."""
 
 import math
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -118,15 +119,17 @@ def test_it_is_no_layer_of_torchs_and_prints_itself() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_cell_without_recurrent_matrices_is_refused(cell) -> None:
+@pytest.mark.parametrize("option", [{"recurrent_dropout": 0.5}, {"weight_dropout": 0.5}, {"orthogonal": True}])
+def test_a_layer_warns_of_an_option_without_effect_on_its_cell(cell, option) -> None:
     recurrent = [
         name for name, operand, _ in CELLS[cell].graph.products if CELLS[cell].graph.nodes[operand].op != "input"
     ]
-    if recurrent:
-        Recurrent(cell, 4, 4, weight_dropout=0.5)
-    else:
-        with pytest.raises(InputError, match="weight_dropout needs a cell with a recurrent matrix"):
-            Recurrent(cell, 4, 4, weight_dropout=0.5)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Recurrent(cell, 4, 4, **option)
+    name, graph = next(iter(option)), CELLS[cell].graph
+    text = f"{graph.name} has no recurrent matrix, so {name} has no effect"
+    assert [(str(w.message), w.filename) for w in caught] == ([] if recurrent else [(text, __file__)])
 
 
 def test_a_run_that_is_resumed_ends_with_the_same_bytes(tmp_path, monkeypatch) -> None:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -145,6 +146,7 @@ def _start_worker(epochs: multiprocessing.Queue[Any], parent: int) -> None:
     global _epochs  # noqa: PLW0603  a pool hands its workers their queue through an initializer only
     _epochs = epochs
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the parent's to handle
+    warnings.filterwarnings("ignore", message=".* has no effect$")  # the parent has built each cell, and has warned
     torch.set_num_threads(1)  # the workers share the cores, and results must not depend on threads
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from copy import copy
 from itertools import chain, product
@@ -68,6 +69,8 @@ class Stack(Twin, torch.nn.RNNBase):
         chosen = {"own_widths": copy(widths), "options": Options(**options)}
         vars(self).update({name: value for name, value in chosen.items() if value != getattr(type(self), name)})
         self.set_cell(graph)
+        for text in self.options.without_effect(self.graph):
+            warnings.warn(text, stacklevel=3)
         self._flat_weight_refs = []
         self._make_parameters(device, dtype)
         self._init_flat_weights()

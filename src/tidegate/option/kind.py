@@ -33,6 +33,7 @@ class Option:
         by_state: a mapping from states to numbers is accepted too.
         random: the option draws random numbers in training.
         excludes: options that cannot be combined with this one.
+        on_recurrent_matrices: the option acts on recurrent matrices only, so it has no effect on a cell without one.
     """
 
     name: ClassVar[str]
@@ -48,6 +49,7 @@ class Option:
     by_state: ClassVar[bool] = False
     random: ClassVar[bool] = False
     excludes: ClassVar[tuple[str, ...]] = ()
+    on_recurrent_matrices: ClassVar[bool] = False
 
     def read(self, value: Any) -> Any:
         """The value as ``Options`` stores it: a mapping becomes pairs, which can be hashed and which nobody changes.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from tidegate.cell import Graph, Mask
 from tidegate.errors import InputError, did_you_mean
 from tidegate.option.kind import Draws, Initialisation, InputTransform, Option, ParameterTransform, Pass
+from tidegate.option.parameter import recurrent_matrices
 from tidegate.option.table import OPTIONS
 
 if TYPE_CHECKING:
@@ -94,6 +95,16 @@ class Options:
         """
         for name, value in self.chosen:
             OPTIONS[name].check(value, graph)
+
+    def without_effect(self, graph: Graph) -> list[str]:
+        """For each chosen option that does not change this cell, a sentence that says so."""
+        if recurrent_matrices(graph):
+            return []
+        return [
+            f"{graph.name} has no recurrent matrix, so {name} has no effect"
+            for name, _ in self.chosen
+            if OPTIONS[name].on_recurrent_matrices
+        ]
 
     def define(self, graph: Graph) -> Graph:
         """The cell of the layer, before it is projected."""

@@ -19,6 +19,7 @@ class Orthogonal(Initialisation):
     doc = "Initialises the block of each gate in the recurrent matrices as an orthogonal matrix of its own."
     setting = bool
     order = 60
+    on_recurrent_matrices = True
 
     def initialise(
         self, graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor], value: bool

@@ -28,6 +28,7 @@ class RecurrentDropout(Pass):
     )
     order = 40
     random = True
+    on_recurrent_matrices = True
 
     def rewrite(self, graph: Graph, value: float, *, training: bool, resets: bool) -> Graph:
         del value, resets

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidegate.cell import Graph
-from tidegate.errors import InputError
 from tidegate.option.kind import Draws, ParameterTransform
 from tidegate.option.parameter import recurrent_matrices
 
@@ -25,15 +24,7 @@ class WeightDropout(ParameterTransform):
     example = "0.5"
     source = "Merity, Keskar & Socher 2017, Regularizing and Optimizing LSTM Language Models, arXiv 1708.02182"
     order = 45
-
-    def check(self, value: float, graph: Graph) -> None:
-        del value
-        if not recurrent_matrices(graph):
-            raise InputError(
-                "OPTION",
-                f"weight_dropout needs a cell with a recurrent matrix; {graph.name} has none",
-                fix="leave weight_dropout out",
-            )
+    on_recurrent_matrices = True
 
     def transform(self, graph: Graph, parameters: dict[str, Tensor], value: float, draws: Draws) -> dict[str, Tensor]:
         matrices = {name: parameters[name] for name in (f"weight_{matrix}" for matrix in recurrent_matrices(graph))}
