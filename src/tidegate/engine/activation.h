@@ -7,10 +7,6 @@
 
 #include "vector.h"
 
-#if defined(__SSE2__) && !defined(__AVX2__)
-#include <emmintrin.h>
-#endif
-
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 

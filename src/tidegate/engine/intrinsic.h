@@ -1,0 +1,56 @@
+// The few instructions that the compiler's vectors cannot express, under the names of Intel's header.
+//
+// gcc takes half a second to read that header, a third of the time to compile a cell; so these are declared here.
+#pragma once
+
+#if defined(__clang__) || !defined(__GNUC__) || !defined(__AVX2__)
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#elif defined(__AVX512VL__)
+
+#define TIDEGATE_INTRINSIC inline __attribute__((always_inline))
+#define TIDEGATE_THIS_ROUNDING 4  // that of the control register
+
+typedef float __m512 __attribute__((vector_size(64), may_alias));
+typedef double __m512d __attribute__((vector_size(64), may_alias));
+typedef unsigned char __mmask8;
+typedef unsigned short __mmask16;
+
+TIDEGATE_INTRINSIC __m512 _mm512_maskz_max_ps(__mmask16 mask, __m512 a, __m512 b) {
+  return __builtin_ia32_maxps512_mask(a, b, __m512{}, mask, TIDEGATE_THIS_ROUNDING);
+}
+TIDEGATE_INTRINSIC __m512d _mm512_maskz_max_pd(__mmask8 mask, __m512d a, __m512d b) {
+  return __builtin_ia32_maxpd512_mask(a, b, __m512d{}, mask, TIDEGATE_THIS_ROUNDING);
+}
+TIDEGATE_INTRINSIC __m512 _mm512_maskz_min_ps(__mmask16 mask, __m512 a, __m512 b) {
+  return __builtin_ia32_minps512_mask(a, b, __m512{}, mask, TIDEGATE_THIS_ROUNDING);
+}
+TIDEGATE_INTRINSIC __m512d _mm512_maskz_min_pd(__mmask8 mask, __m512d a, __m512d b) {
+  return __builtin_ia32_minpd512_mask(a, b, __m512d{}, mask, TIDEGATE_THIS_ROUNDING);
+}
+TIDEGATE_INTRINSIC __m512 _mm512_maskz_loadu_ps(__mmask16 mask, const float* from) {
+  return __builtin_ia32_loadups512_mask(from, __m512{}, mask);
+}
+TIDEGATE_INTRINSIC __m512d _mm512_maskz_loadu_pd(__mmask8 mask, const double* from) {
+  return __builtin_ia32_loadupd512_mask(from, __m512d{}, mask);
+}
+TIDEGATE_INTRINSIC void _mm512_mask_storeu_ps(float* to, __mmask16 mask, __m512 value) {
+  __builtin_ia32_storeups512_mask(to, value, mask);
+}
+TIDEGATE_INTRINSIC void _mm512_mask_storeu_pd(double* to, __mmask8 mask, __m512d value) {
+  __builtin_ia32_storeupd512_mask(to, value, mask);
+}
+
+#else
+
+#define _mm256_max_ps __builtin_ia32_maxps256
+#define _mm256_max_pd __builtin_ia32_maxpd256
+#define _mm256_min_ps __builtin_ia32_minps256
+#define _mm256_min_pd __builtin_ia32_minpd256
+
+#endif
