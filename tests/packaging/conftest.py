@@ -63,13 +63,25 @@ def build_wheel(sdist: Path, into: Path, **variables: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(sdist, folder) -> Path:
-    """The wheel as it is published: made from the source distribution, with a compiler."""
+def compiled(folder) -> Path:
+    """Where the command of each compilation of the wheel is noted."""
+    return folder / "compiled.txt"
+
+
+@pytest.fixture(scope="session")
+def wheel(sdist, folder, compiled) -> Path:
+    """The wheel as it is published: made from the source distribution, with a compiler.
+
+    Only that it is compiled with little optimisation, which takes half the time: what is fast is tested elsewhere.
+    """
     try:
-        library.compiler()
+        compiler = " ".join(library.compiler())
     except BackendError as error:
         pytest.skip(str(error))
-    return build_wheel(sdist, folder / "wheel")
+    quick = folder / f"quick-{os.getpid()}"
+    quick.write_text(f'#!/bin/sh\necho "$@" >> {compiled}\nexec {compiler} "$@" -O1\n')
+    quick.chmod(0o700)
+    return build_wheel(sdist, folder / "wheel", CXX=str(quick))
 
 
 @pytest.fixture(scope="session")

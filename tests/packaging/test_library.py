@@ -137,6 +137,16 @@ def test_the_baseline_runs_on_every_processor(libraries) -> None:
     assert wide == {"x86-64-v4": True, "x86-64-v3": True, "baseline": False}
 
 
+def test_libraries_are_compiled_as_the_runtime_compiles(wheel, compiled) -> None:
+    flags = {flag for flag in library.FLAGS if flag != "-shared" and not flag.startswith("-Wl,")}
+    commands = [set(line.split()) for line in compiled.read_text().splitlines() if "engine.cpp" in line]
+    commands = [command for command in commands if "-c" in command]
+    assert len(commands) == len(expected_isas())
+    for own in (library.ISAS[isa] for isa in expected_isas()):
+        assert any({*flags, *own} <= command for command in commands), own
+    assert all(flags <= command for command in commands)
+
+
 def test_cells_are_emitted_by_a_bare_python(tmp_path) -> None:
     """Were it not so, a source install would go on without libraries, as it does without a compiler."""
     subprocess.run([sys.executable, "-I", "-S", "-B", str(ROOT / "cmake/emit_zoo.py"), str(tmp_path)], check=True)
