@@ -1,4 +1,4 @@
-"""``accelerate`` and ``restore``: the recurrent layers and cells of an existing model, torch's against ours and back.
+"""``accelerate`` and ``restore``: the swap the recurrent layers and cells of a model, from torch's to ours and back.
 
 A layer changes its class and stays the same object. So nothing can be lost on the way: parameters, buffers, hooks and
 training mode are where they were, and whatever holds the layer, an optimizer, a second parent, a plain list or a

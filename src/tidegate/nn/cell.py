@@ -1,4 +1,4 @@
-"""Single steps: any cell as a module, with the face of torch.nn's cells."""
+"""Single steps: any cell as a module, with the interface of torch.nn's cells."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tidegate.runtime import Rows, SizedCell, Steps, operator_obstacle, run_laye
 
 
 class RecurrentCell(Twin, torch.nn.RNNCellBase):
-    """One step of a cell, for loops that are the caller's own.
+    """One step of a cell, for callers who write the loop over time themselves.
 
-    Its equations are those of the cell: ``tidegate cells NAME`` prints them with their source. It computes
-    what ``Recurrent`` computes for a sequence of one step, by the same kernels.
+    ``tidegate cells NAME`` prints the equations of a cell and their source. A step computes what ``Recurrent`` computes
+    for a sequence of one step, with the same kernels.
 
     Args:
         cell: a ``Cell`` class, a traced graph, or the name of a cell of the zoo.
@@ -33,7 +33,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
         bias: False drops every bias of the cell; those parameters are then None.
         device: of the parameters.
         dtype: of the parameters.
-        widths: of axes that a cell has of its own, as ``{"S": 16}`` for SCRN; each is H unless given.
+        widths: widths of the cell's own axes, such as ``{"S": 16}`` for SCRN; H by default.
 
     Shapes:
         - input: [B, I], or [I] for one row without a batch.
@@ -51,8 +51,8 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
 
     Raises:
         ValueError, TypeError, RuntimeError: with the texts of torch.nn's cells where those raise.
-        InputError: no such cell, a projected one, a vector whose name a module needs for itself, a state that is not
-            what the cell carries, widths of axes that it has not, or an input that is not as wide as it must be.
+        InputError: an unknown or a projected cell, a vector with the name of an attribute of modules, a state that the
+            cell does not have, unknown axes in ``widths``, or an input of the wrong width.
 
     Example:
         >>> import torch, tidegate as tg
@@ -92,12 +92,12 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
             shape = present.get(name)
             empty = None if shape is None else torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self._register(step_attribute(name), empty)
-        # after torch has refused sizes that are no integers: 4.0 would be found as 4 among the cells made before
+        # torch has refused sizes such as 4.0 by now, which would be looked up as 4 among the cells made before
         self.set_cell(graph)
         self.reset_parameters()
 
     def set_cell(self, graph: Graph) -> None:
-        """Make this the cell, without its biases if the module has none; parameters are none of its business."""
+        """Make this the cell, without its biases if the module has none. Parameters stay as they are."""
         self._sized = self._sized_as(graph)
         self._names = [step_attribute(name) for name in self._sized.names]
 

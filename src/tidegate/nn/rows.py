@@ -1,7 +1,7 @@
-"""The three ways in which callers pass sequences, brought to one: rows without padding.
+"""Sequences as rows without padding, whichever way callers pass them.
 
-A full batch, a padded batch with ``lengths=``, and torch's PackedSequence all become
-``runtime.Rows``; a ``Batch`` remembers the way back.
+A full batch, a padded batch with ``lengths=`` and torch's PackedSequence all become ``runtime.Rows``. A ``Batch``
+knows how to restore the caller's layout.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Batch(NamedTuple):
         steps: of the caller's layout.
         order: for each row, the caller's index of its sequence; None if that is the same.
         back: the inverse of ``order``.
-        restore: brings values laid out as the rows into the caller's layout, [T, B, ...] or
-            packed; its second argument fills what lies behind the end of a sequence.
-        take: brings values [T, B, ...] in the caller's order to the rows.
+        restore: from rows to the caller's layout, [T, B, ...] or packed; its second argument fills the steps after
+            the end of a sequence.
+        take: from values [T, B, ...] in the caller's order to rows.
     """
 
     rows: Rows
@@ -63,7 +63,7 @@ def full(x: torch.Tensor, resets: torch.Tensor | None = None) -> Batch:
 
 
 def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None) -> Batch:
-    """A batch [T, B, I] of which sequence b has ``lengths[b]`` steps, possibly none.
+    """A batch [T, B, I] in which sequence b has ``lengths[b]`` steps, possibly none.
 
     Raises:
         InputError: lengths that are not B integers from 0 to T.
@@ -90,12 +90,12 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
 
 
 def packed(x: PackedSequence) -> Batch:
-    """PackedSequence as torch has it; values come back packed the same way."""
+    """A PackedSequence; results are packed in the same way."""
 
     def restore(values: torch.Tensor, fill: float = 0.0) -> PackedSequence:  # noqa: ARG001  nothing to fill
         return PackedSequence(values, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
 
-    steps = Steps(x.batch_sizes.numpy().copy())  # theirs may change before the backward run
+    steps = Steps(x.batch_sizes.numpy().copy())  # the caller may change them before the backward run
     size, order = int(steps.sizes[0]), x.sorted_indices
 
     def take(values: torch.Tensor) -> torch.Tensor:
@@ -126,7 +126,7 @@ def _checked(lengths: Lengths, steps: int, size: int) -> NDArray[np.int64]:
     try:
         counts = np.asarray(lengths.tolist() if isinstance(lengths, torch.Tensor) else lengths)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError("LENGTHS", f"lengths {lengths!r:.60} are no numbers", fix=f"pass {size} integers") from error
+        raise InputError("LENGTHS", f"lengths {lengths!r:.60} are not numbers", fix=f"pass {size} integers") from error
     if not counts.size:
         counts = counts.astype(np.int64)  # an empty list has no dtype of its own
     if counts.shape != (size,) or counts.dtype.kind not in "iu":

@@ -25,8 +25,8 @@ class Session:
     """A layer for inference that remembers its state from call to call.
 
     It holds a copy of the weights, packed once for the engine; later changes of the layer do not reach it.
-    What it computes is what the layer computes in evaluation, without any gradient. It begins with zeros, or with
-    what the layer has learned to begin with.
+    It computes what the layer computes in evaluation, without gradients. It starts from zeros, or from the learned
+    initial states of the layer.
 
     Args:
         layer: any recurrent layer in one direction, on the CPU, float32 or float64.
@@ -62,7 +62,7 @@ class Session:
         if layer.bidirectional:
             raise InputError(
                 "SESSION_DIRECTIONS",
-                "a layer in two directions reads its input from the end, which a session does not know yet",
+                "a layer in two directions reads its input from the end, which a session cannot do",
                 fix="use a layer with bidirectional=False, or call the layer on whole sequences",
             )
         if batch_size < 1:
@@ -113,7 +113,7 @@ class Session:
                 state[:, rows] = first[:, rows]
 
     def snapshot(self) -> Snapshot:
-        """The present states, to come back to."""
+        """A copy of the present states, for ``restore``."""
         return Snapshot(self.state)
 
     def restore(self, snapshot: Snapshot) -> None:
