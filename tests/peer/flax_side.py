@@ -10,6 +10,8 @@ from flax import linen, nnx
 
 from tests.peer.case import Case, Draw, H
 
+jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003  compiling takes most of the time
+
 
 class LinenSide:
     kinds = {"rnn": linen.SimpleCell, "lstm": linen.LSTMCell, "gru": linen.GRUCell}

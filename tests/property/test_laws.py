@@ -161,7 +161,7 @@ def test_a_random_cell_as_an_eager_layer_equals_its_step_run_by_hand(made, T, B,
 
 
 @given(random_cells(), st.integers(1, 4), sizes, sizes)
-@settings(max_examples=20)  # each is compiled, which takes about a second
+@settings(max_examples=10)  # each is compiled, which takes about two seconds
 def test_a_random_cell_as_a_fused_layer_equals_its_step_run_by_hand(made, T, B, H):
     note(made.source)
     compare_with_its_step(made, T, B, H)

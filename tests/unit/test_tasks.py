@@ -1,5 +1,6 @@
 """Tasks: batches, measures and baselines against computations written out by hand."""
 
+import functools
 import itertools
 import json
 import math
@@ -77,6 +78,7 @@ def same(left, right):
     )
 
 
+@functools.cache
 def example(name):
     made = {
         "music": lambda: music(dict.fromkeys(NOTES, NOTES["train"] * 20)),
