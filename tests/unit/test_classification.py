@@ -22,14 +22,14 @@ from tidegate.compare.cost import flops_per_step, step_latency_us
 from tidegate.data.labelled import in_memory
 from tidegate.errors import InputError
 from tidegate.tasks import SequenceClassifier, from_pretrained
-from tidegate.tasks.classification.batch import in_order, padded
+from tidegate.tasks.classification.batch import padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary
 from tidegate.tasks.classification.score import brier, calibration_error, log_loss, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.task import ClassificationTask
 from tidegate.tasks.classification.vote import NgramVotes, TextVotes, buckets
 from tidegate.tasks.classification.warp import warped, warped_neighbours
-from tidegate.train.bucket import bucketed
+from tidegate.train.bucket import bucketed, by_length
 from tidegate.train.estimator import graph_of
 from tidegate.train.layer import make_layer
 
@@ -137,10 +137,10 @@ class TestTask:
 
     def test_every_row_comes_once_a_pass(self):
         lengths = np.random.default_rng(0).integers(1, 50, 100).tolist()
-        for groups in (list(bucketed(torch.tensor(lengths), 16, generator(0))), in_order(lengths, 16)):
+        for groups in (list(bucketed(torch.tensor(lengths), 16, generator(0))), by_length(lengths, 16)):
             assert sorted(itertools.chain(*groups)) == list(range(100))
             assert max(map(len, groups)) == 16
-        assert max(len(g) * max(lengths[r] * 5000 for r in g) for g in in_order([n * 5000 for n in lengths], 16)) < 1e6
+        assert max(len(g) * max(lengths[r] * 5000 for r in g) for g in by_length([n * 5000 for n in lengths], 16)) < 1e6
 
     @pytest.mark.parametrize(("rows", "batches"), [(20, 24), (60, 24), (2000, 25)])
     def test_small_sets_are_passed_through_several_times(self, rows, batches):

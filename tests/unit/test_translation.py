@@ -18,7 +18,7 @@ from tidegate.errors import InputError
 from tidegate.tasks import Translator, from_pretrained
 from tidegate.tasks.translation.model import Attention, PairBatch, SequenceToSequence
 from tidegate.tasks.translation.score import nearest, symbol_scores, text_scores
-from tidegate.tasks.translation.search import Found, beam_search
+from tidegate.tasks.translation.search import Translations, beam_search
 from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.tasks.translation.task import TranslationTask
 from tidegate.tasks.translation.translate import _written
@@ -270,7 +270,7 @@ class TestSearch:
         weights[0, 0], weights[2, 0] = [0.1, 0.6, 0.3, 0], [0, 0.05, 0.05, 0.9]  # the last one is the source's end
         weights[2, 0, 0] = 0.04
         source = [" this", " Ulm", " is"]
-        found = _written(vocabulary, source, Found(units, torch.tensor([3]), torch.tensor([-0.5])), weights, 0)
+        found = _written(vocabulary, source, Translations(units, torch.tensor([3]), torch.tensor([-0.5])), weights, 0)
         assert found.target == (" Ulm", " ist", " Ulm")
         assert found.text == "Ulm ist Ulm"
         assert found.attention.shape == (3, 3)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
+
+PADDED_STEPS = 1 << 16  # the largest number of steps in a group of `by_length`, padding included
 
 
 def bucketed(
@@ -27,3 +29,19 @@ def bucketed(
     turns = range(len(groups)) if order is None else torch.randperm(len(groups), generator=order).tolist()
     for turn in turns:
         yield groups[turn].tolist()
+
+
+def by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Group the indices of sequences from the shortest to the longest; groups of long sequences are smaller.
+
+    Args:
+        lengths: length of each sequence.
+        size: the largest number of sequences in a group.
+    """
+    ranking = sorted(range(len(lengths)), key=lengths.__getitem__)
+    groups: list[list[int]] = []
+    for index in ranking:
+        if not groups or len(groups[-1]) >= size or (len(groups[-1]) + 1) * lengths[index] > PADDED_STEPS:
+            groups.append([])
+        groups[-1].append(index)
+    return groups

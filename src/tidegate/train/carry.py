@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 
-def detached(state: Any) -> Any:
-    """The same state, cut off from the gradient."""
+def mapped(state: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Apply a function to every tensor of a state.
+
+    Examples:
+        >>> mapped((torch.ones(1), None), torch.neg)
+        (tensor([-1.]), None)
+    """
     if state is None:
         return None
-    return tuple(map(detached, state)) if isinstance(state, tuple) else state.detach()
+    return tuple(mapped(part, change) for part in state) if isinstance(state, tuple) else change(state)
+
+
+def detached(state: Any) -> Any:
+    """The same state without its history of gradients."""
+    return mapped(state, torch.Tensor.detach)
 
 
 def flattened(state: Any, path: str = "s") -> dict[str, torch.Tensor]:

@@ -280,7 +280,8 @@ class Estimator(BaseEstimator, Generic[S]):
         }
         for name, content in files.items():
             replace_file(home / name, content)
-        replace_file(home / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")  # last: it makes a model of it
+        # The card comes last: it marks the model as complete.
+        replace_file(home / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> Self:
@@ -331,9 +332,7 @@ def _documented(kind: type[Estimator[Any]]) -> str:
     """The docstring of a class with an entry for each setting, in front of its attributes and examples."""
     text = textwrap.dedent("    " + (kind.__doc__ or "")).strip()
     assert issubclass(kind, Training)
-    entries = [
-        textwrap.fill(f"{name}: {says}", 112) for name, says in descriptions(kind).items() if name in names(kind)
-    ]
+    entries = [textwrap.fill(f"{name}: {doc}", 112) for name, doc in descriptions(kind).items() if name in names(kind)]
     arguments = "Args:\n" + textwrap.indent("\n".join(entry.replace("\n", "\n    ") for entry in entries), "    ")
     head, *tail = re.split(r"(?m)^(?=(?:Attributes|Examples?):$)", text, maxsplit=1)
     return "\n\n".join([head.strip(), arguments, *tail])

@@ -27,7 +27,7 @@ from tidegate.train.world import World
 
 SAVE_EVERY_SECONDS = 2.0  # at most one checkpoint in this time; resuming is exact from any of them
 SAVE_SHARE = 0.02  # the largest share of the time to spend on checkpoints, so those of large models are rarer
-ADDRESSES = ("source", "valid", "test")  # left out of the identity of the data, which may move: their hash counts
+ADDRESSES = ("source", "valid", "test")  # data may move: their hash identifies them, not their address
 
 OnStep = Callable[[StepRecord], None]
 
@@ -289,9 +289,9 @@ class _Run:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         identity = self._identity()
-        other = next((name for name in identity if checkpoint.data.get(name) != identity[name]), None)
-        if other:
-            what = {"plan": "settings", "task": "data", "layers": "layers", "processes": "number of processes"}[other]
+        part = next((name for name in identity if checkpoint.data.get(name) != identity[name]), None)
+        if part:
+            what = {"plan": "settings", "task": "data", "layers": "layers", "processes": "number of processes"}[part]
             raise InputError(
                 "CHECKPOINT_OTHER_RUN",
                 f"{self.path} belongs to a run with other {what}",

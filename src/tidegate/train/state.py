@@ -77,7 +77,7 @@ class RunState:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Restore what ``dataclasses.asdict`` gave.
+        """Restore the progress from ``dataclasses.asdict``.
 
         Raises:
             KeyError, TypeError: ``data`` is not such a dictionary.

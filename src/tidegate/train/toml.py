@@ -96,7 +96,7 @@ def _converted(value: Any, option: Any) -> Any:
     """The value as this type, or None if it does not fit."""
     origin, arguments = get_origin(option), get_args(option)
     if origin is Literal:
-        return value if any(type(value) is type(one) and value == one for one in arguments) else None
+        return value if any(type(value) is type(literal) and value == literal for literal in arguments) else None
     if origin in (tuple, list):
         items = [_converted(item, arguments[0]) for item in value] if isinstance(value, list) else [None]
         fits = all(item is not None for item in items) and _long_enough(items, arguments)
@@ -115,7 +115,7 @@ def _in_words(option: Any) -> str:
     """A type in words."""
     origin, arguments = get_origin(option), get_args(option)
     if origin is Literal:
-        return " or ".join(f'"{one}"' for one in arguments)
+        return " or ".join(f'"{literal}"' for literal in arguments)
     if origin in (tuple, list):
         return f"a list, each item {_in_words(arguments[0])}"
     words = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}

@@ -18,7 +18,7 @@ class Watch:
 
     Attributes:
         on_data: called once, when the data have been read.
-        on_step: called after each step; None also saves counting the steps of an epoch in advance.
+        on_step: called after each step; if None, the steps of an epoch are not counted in advance.
         on_epoch: called after each epoch.
     """
 

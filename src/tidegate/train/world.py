@@ -38,7 +38,7 @@ class World:
         return model if self.size == 1 else DistributedDataParallel(model)
 
     def share(self, batch: Batch) -> tuple[Batch, bool]:
-        """The rows of this process, and whether they count: a process without rows runs the first one for nothing."""
+        """The rows of this process, and whether they count: a process without rows runs the first row uncounted."""
         if self.size == 1:
             return batch, True
         rows = batch.inputs.shape[1]

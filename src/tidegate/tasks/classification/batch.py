@@ -9,8 +9,6 @@ import torch
 
 from tidegate.train.task import Batch
 
-CELLS = 1 << 16  # steps of a batch that is only scored, padding included
-
 
 @dataclass(frozen=True)
 class Sequences(Batch):
@@ -29,14 +27,3 @@ def padded(sequences: Sequence[torch.Tensor], targets: torch.Tensor) -> Sequence
         width = max(one.shape[1] for one in sequences)
         sequences = [torch.nn.functional.pad(one, (0, width - one.shape[1])) for one in sequences]
     return Sequences(torch.nn.utils.rnn.pad_sequence(list(sequences)), targets, lengths)
-
-
-def in_order(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Rows in batches of similar length, the shortest first; long ones in smaller batches."""
-    ranking = sorted(range(len(lengths)), key=lengths.__getitem__)
-    groups: list[list[int]] = []
-    for row in ranking:
-        if not groups or len(groups[-1]) >= size or (len(groups[-1]) + 1) * lengths[row] > CELLS:
-            groups.append([])
-        groups[-1].append(row)
-    return groups

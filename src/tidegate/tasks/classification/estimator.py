@@ -14,9 +14,10 @@ from sklearn.base import ClassifierMixin
 from tidegate.data import Source, locate
 from tidegate.data.labelled import Labelled, in_memory, read_labelled
 from tidegate.records import ScoreRecord
-from tidegate.tasks.classification.batch import in_order, padded
+from tidegate.tasks.classification.batch import padded
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.task import ClassificationTask, layout
+from tidegate.train.bucket import by_length
 from tidegate.train.estimator import Answer, Estimator
 from tidegate.train.task import AnyTask
 
@@ -106,7 +107,7 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         sequences = [self.encoding_.reading.encode(item) for item in data.items]
         chances = np.zeros((len(sequences), len(self.encoding_.classes)))
         with torch.inference_mode():
-            for rows in in_order([len(one) for one in sequences], ROWS):
+            for rows in by_length([len(one) for one in sequences], ROWS):
                 batch = padded([sequences[row] for row in rows], torch.zeros(len(rows), dtype=torch.int64))
                 chances[rows] = self.model_(batch)[0].double().softmax(1).numpy()
         return chances

@@ -14,12 +14,12 @@ from tidegate.data import Source
 from tidegate.data.labelled import Labelled, Layout, read_labelled
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.baseline import Part, Rival, majority, series_rivals, text_rivals
-from tidegate.tasks.classification.batch import Sequences, in_order, padded
+from tidegate.tasks.classification.batch import Sequences, padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
 from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, scored, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.split import described, parted, shared
-from tidegate.train.bucket import bucketed
+from tidegate.train.bucket import bucketed, by_length
 from tidegate.train.task import Measure, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
@@ -92,7 +92,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         """The rows of each batch."""
         lengths = [len(one) for one in self.sequences[split]]
         if order is None:
-            return in_order(lengths, SCORED)
+            return by_length(lengths, SCORED)
         size = min(self.setting.batch_size, max(4, len(lengths) // 4))
         passes = math.ceil(STEPS / math.ceil(len(lengths) / size))
         return [group for _ in range(passes) for group in bucketed(torch.tensor(lengths), size, order, spread=SPREAD)]

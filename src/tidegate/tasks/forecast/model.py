@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
+from tidegate.train.carry import mapped
 from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
 
 LADDER = tuple((step + 0.5) / 21 for step in range(21))  # equally likely quantiles, of which a sample path takes one
@@ -138,7 +139,10 @@ class RecursiveModel(SequenceModel):
     def _rolled(self, batch: Window, steps: int, paths: int, choose: Choose) -> torch.Tensor:
         """[steps, B, paths] levels of the target."""
         hidden, state = self.layer(self.encoder(batch.inputs))
-        hidden, state = hidden[-1].repeat_interleave(paths, 0), _repeated(state, paths)
+        hidden, state = (
+            hidden[-1].repeat_interleave(paths, 0),
+            mapped(state, lambda part: part.repeat_interleave(paths, 1)),
+        )
         ahead = batch.ahead.repeat_interleave(paths, 1)
         path = list(batch.levels[-max(2, self.reach + 1, self.setting.centre) :].repeat_interleave(paths, 1))
         for step in range(1, steps + 1):
@@ -176,13 +180,6 @@ def _begin(head: torch.nn.Linear, setting: ForecastSetting) -> None:
 
 def _median(answer: torch.Tensor) -> torch.Tensor:
     return answer[:, answer.shape[-1] // 2]
-
-
-def _repeated(state: Any, times: int) -> Any:
-    """Each row of a state so many times."""
-    if isinstance(state, torch.Tensor):
-        return state.repeat_interleave(times, 1)
-    return type(state)(_repeated(part, times) for part in state)
 
 
 def per_step(change: Sequence[float], steps: int) -> torch.Tensor:

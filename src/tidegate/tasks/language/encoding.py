@@ -1,4 +1,4 @@
-"""What a language model knows beside its weights: its symbols, and the one that a text begins behind."""
+"""What a language model learns besides weights: its symbols, and the one that precedes every text."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class LanguageEncoding(Encoding[LanguageSetting]):
 
     Attributes:
         unit: what a symbol is.
-        start: the symbol behind which a text begins that has nothing before it: the line's end, or where
-            training has none the most frequent symbol.
+        start: the symbol that precedes every text: the end of a line, or the most frequent symbol if training has no
+            line ends.
     """
 
     unit: Unit
@@ -38,7 +38,7 @@ class LanguageEncoding(Encoding[LanguageSetting]):
 
     @property
     def vocabulary(self) -> int:
-        """How many symbols there are, the unknown one included."""
+        """The number of symbols, including the unknown one."""
         return len(self.unit.content)
 
     def encode(self, text: str) -> torch.Tensor:
@@ -53,7 +53,7 @@ class LanguageEncoding(Encoding[LanguageSetting]):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        made = cls(from_json(data["unit"]), int(data["start"]))
-        if not 0 < made.start < made.vocabulary:
-            raise ValueError(f"start is {made.start}, outside of the {made.vocabulary} symbols")
-        return made
+        encoding = cls(from_json(data["unit"]), int(data["start"]))
+        if not 0 < encoding.start < encoding.vocabulary:
+            raise ValueError(f"start is {encoding.start}, outside of the {encoding.vocabulary} symbols")
+        return encoding

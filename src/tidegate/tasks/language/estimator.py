@@ -113,9 +113,9 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         self._check_fitted()
         _check_length(length)
         choice = Choice(temperature, top_k, top_p)
-        begun = opening(self.encoding_, prompt)
+        start = opening(self.encoding_, prompt)
         generator = torch.Generator().manual_seed(seed)
-        return spelled(drawn(Reader(self.model_), begun, length, choice, generator), self.encoding_.unit, until)
+        return spelled(drawn(Reader(self.model_), start, length, choice, generator), self.encoding_.unit, until)
 
     def search(
         self,

@@ -1,4 +1,4 @@
-"""Writing text with a model: sampling one symbol after another, or a beam search."""
+"""Generation of text: sampling symbol by symbol, or beam search."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tidegate.tasks.language.unit import UNKNOWN, Unit
 
 @dataclass(frozen=True)
 class Choice:
-    """A random choice, narrowed to what is likely.
+    """A random choice among likely symbols.
 
     Equations:
-        p = softmax(logits / temperature), of which the ``top_k`` likeliest stay, and of those the fewest that
-        hold ``top_p`` of their probability; what stays is scaled to sum to 1
+        p = softmax(logits / temperature), restricted to the ``top_k`` most probable symbols, then to the
+        fewest of those that hold ``top_p`` of their probability, and scaled to sum to 1
 
     Args:
         temperature: below 1 favours probable symbols, above 1 rare ones; 0 takes the most probable.
@@ -65,7 +65,7 @@ class Choice:
         return int(torch.multinomial(self.probabilities(logits), 1, generator=generator))
 
     def _nucleus(self, ranked: torch.Tensor) -> torch.Tensor:
-        """Sorted probabilities without those behind which enough has been gathered, scaled to sum to 1."""
+        """Keep the first of the sorted probabilities until they reach ``top_p``, and scale them to sum to 1."""
         ranked = ranked / ranked.sum()
         if self.top_p is not None:
             before = ranked.cumsum(0) - ranked
@@ -74,10 +74,10 @@ class Choice:
 
 
 def opening(encoding: LanguageEncoding, prompt: str) -> torch.Tensor:
-    """The symbols of a prompt behind the one with which a text begins, [T] int64.
+    """The start symbol, then the symbols of a prompt, [T] int64.
 
     Raises:
-        InputError: a character that the model has no symbol for.
+        InputError: the prompt has a character without a symbol.
     """
     try:
         prompt.encode()
@@ -85,7 +85,7 @@ def opening(encoding: LanguageEncoding, prompt: str) -> torch.Tensor:
         raise InputError("PROMPT", f"the prompt is not text: {error}", fix="pass valid Unicode") from error
     symbols = encoding.encode(prompt)
     unknown = (symbols == UNKNOWN).nonzero()
-    if len(unknown):  # of characters alone, which are symbols one by one: pieces spell everything
+    if len(unknown):  # only of characters, where places in the prompt are those in symbols: pieces spell everything
         place = int(unknown[0])
         raise InputError(
             "PROMPT_UNKNOWN",
@@ -98,14 +98,14 @@ def opening(encoding: LanguageEncoding, prompt: str) -> torch.Tensor:
 def drawn(
     reader: Reader, symbols: torch.Tensor, length: int, choice: Choice, generator: torch.Generator
 ) -> Iterator[int]:
-    """Symbol after symbol, each chosen behind all before it.
+    """Draw symbols one after another, each given all before it.
 
     Args:
-        reader: of one row.
-        symbols: [T] of the opening.
-        length: how many.
-        choice: how each is chosen.
-        generator: draws.
+        reader: a reader with one row.
+        symbols: [T] the opening.
+        length: the number of symbols to draw.
+        choice: the sampling.
+        generator: the random numbers.
     """
     for _ in range(length):
         symbol = choice.draw(reader.read(symbols[:, None])[0], generator)
@@ -114,9 +114,9 @@ def drawn(
 
 
 def spelled(symbols: Iterable[int], unit: Unit, until: str | None = None) -> Iterator[str]:
-    """The text of symbols as soon as it is whole characters, up to and with the text ``until``."""
+    """Decode symbols to text, in whole characters, up to and including the text ``until``."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    tail = ""  # as much of the text so far as may begin ``until``
+    tail = ""  # the end of the text so far, which may be the beginning of ``until``
     for symbol in symbols:
         text = decoder.decode(unit.content[symbol])
         if until and until in tail + text:
@@ -131,13 +131,13 @@ def spelled(symbols: Iterable[int], unit: Unit, until: str | None = None) -> Ite
 
 @dataclass(frozen=True)
 class Continuation:
-    """A text that may follow.
+    """A continuation of a prompt.
 
     Attributes:
-        text: without the prompt.
-        bits: -log2 of its probability behind the prompt.
-        score: by which it was chosen: log2 of its probability over its number of symbols to the power of the
-            length penalty.
+        text: the text without the prompt.
+        bits: -log2 of its probability given the prompt.
+        score: the rank criterion: log2 of its probability, divided by its number of symbols to the power of the length
+            penalty.
     """
 
     text: str
@@ -158,22 +158,22 @@ class _Path:
 
 @dataclass(frozen=True)
 class Beam:
-    """The search for the likeliest continuations.
+    """Beam search for the most probable continuations.
 
-    In each step every kept continuation is tried with every next symbol, and the ``width`` likeliest are kept.
-    Continuations that end with ``until`` are finished. The search is over when no kept one can overtake them.
+    Each step extends every continuation in the beam by every symbol, and keeps the ``width`` most probable.
+    Continuations that end with ``until`` are finished. The search ends when none in the beam can overtake them.
 
     Equations:
         score = log2 p(continuation | prompt) / symbols ** penalty
 
     Args:
-        width: how many are kept.
-        best: how many are returned.
-        penalty: 0 favours short ones, 1 compares them by their mean.
-        until: the text that ends a continuation; else each has the full length.
+        width: the number of continuations to keep.
+        best: the number of continuations to return.
+        penalty: 0 favours short continuations, 1 ranks by the mean over symbols.
+        until: the text that ends a continuation; without it, each has the full length.
 
     Raises:
-        InputError: a number out of its range.
+        InputError: a number is out of range.
     """
 
     width: int = 4
@@ -196,21 +196,21 @@ class Beam:
     def search(self, reader: Reader, opening: torch.Tensor, length: int, unit: Unit) -> list[Continuation]:
         """The best continuations, the best first; ``reader`` has ``width`` rows."""
         logits = reader.read(opening[:, None].expand(-1, self.width))
-        live, done = [_Path((), 0.0)], list[_Path]()
+        live, finished = [_Path((), 0.0)], list[_Path]()
         for step in range(length):
             rows, live, ended = self._extended(live, logits, unit)
-            done += ended
-            if step == length - 1 or self._settled(live, done, length):
+            finished += ended
+            if step == length - 1 or self._settled(live, finished, length):
                 break
             reader.select(rows)
             logits = reader.read(self._last(live))
-        ranked = sorted(done + live, key=lambda path: -path.score(self.penalty))
-        return [self._told(path, unit) for path in ranked[: self.best]]
+        ranked = sorted(finished + live, key=lambda path: -path.score(self.penalty))
+        return [self._continuation(path, unit) for path in ranked[: self.best]]
 
     def _extended(
         self, paths: list[_Path], logits: torch.Tensor, unit: Unit
     ) -> tuple[torch.Tensor, list[_Path], list[_Path]]:
-        """Where the kept paths come from, [B]; the paths; and those that ended before the last kept one."""
+        """The rows that the kept paths extend, [B]; the paths; and finished paths that rank above the last of them."""
         chances = torch.tensor([path.chance for path in paths], dtype=torch.float64)
         total = chances[:, None] + logits[: len(paths)].log_softmax(-1) / math.log(2)
         ranked, places = total.flatten().sort(descending=True, stable=True)
@@ -227,21 +227,21 @@ class Beam:
                 rows.append(row)
         return torch.tensor(rows + [0] * (self.width - len(rows))), live, ended
 
-    def _settled(self, live: list[_Path], done: list[_Path], length: int) -> bool:
-        """No kept path can overtake the best finished ones: each step lowers its probability."""
+    def _settled(self, live: list[_Path], finished: list[_Path], length: int) -> bool:
+        """Whether no path can overtake the best finished ones: each step lowers its probability."""
         if not live:
             return True
-        if len(done) < self.best:
+        if len(finished) < self.best:
             return False
-        worst = sorted((path.score(self.penalty) for path in done), reverse=True)[self.best - 1]
+        worst = sorted((path.score(self.penalty) for path in finished), reverse=True)[self.best - 1]
         return worst >= max(path.chance for path in live) / math.pow(length, self.penalty)
 
     def _last(self, live: list[_Path]) -> torch.Tensor:
-        """[1, B], the rows that follow no path filled up."""
+        """The last symbol of each path, [1, B]; unused rows repeat the first."""
         last = [path.symbols[-1] for path in live]
         return torch.tensor([last + last[:1] * (self.width - len(last))])
 
-    def _told(self, path: _Path, unit: Unit) -> Continuation:
+    def _continuation(self, path: _Path, unit: Unit) -> Continuation:
         return Continuation(
             "".join(spelled(path.symbols, unit, self.until)), 0.0 - path.chance, path.score(self.penalty)
         )

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, linear
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
 
-STEPS = 1024  # scored at once; the result does not depend on it
+STEPS = 1024  # scored in one call; the result does not depend on it
 
 
 class SymbolModel(SequenceModel):
@@ -21,7 +21,7 @@ class SymbolModel(SequenceModel):
         logits = V h + b, or tied: logits = E (P h + p) + b; P h + p is h itself where E is as wide as h
 
     Args:
-        vocabulary: how many symbols there are.
+        vocabulary: the number of symbols.
         layer: makes the recurrent layers.
         setting: the width of the embedding, dropout, and whether E is tied.
 
@@ -56,7 +56,7 @@ class SymbolModel(SequenceModel):
 
     @property
     def embedding(self) -> torch.nn.Embedding:
-        """E, whether or not a map stands behind it."""
+        """E, whether or not a linear map follows it."""
         first = self.encoder[0] if isinstance(self.encoder, torch.nn.Sequential) else self.encoder
         assert isinstance(first, torch.nn.Embedding)
         return first

@@ -1,4 +1,4 @@
-"""n-gram models over symbols: language scores without a network."""
+"""n-gram models of symbols, as baselines of language models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST = 8  # symbols of the longest n-gram that ``strongest`` tries
 
 
 def uniform(vocabulary: int, density: float) -> BaselineRecord:
-    """Bits per character of a model that knows nothing but its symbols."""
+    """Bits per character if all symbols are equally likely."""
     how = f"all {vocabulary - 1:,} symbols are equally likely"
     return BaselineRecord("uniform", density * math.log2(max(2, vocabulary - 1)), how)
 
@@ -38,7 +38,7 @@ def ngram(
         symbols: [symbols] int, below ``vocabulary``.
         train: counts come from the symbols before this place, the last five million of them.
         test: first place and one past the last.
-        vocabulary: how many symbols there are.
+        vocabulary: the number of symbols.
         order: n.
         density: symbols per character.
 
@@ -66,15 +66,15 @@ def strongest(
         p_0(w) = 1 / vocabulary
         p_n(w | h) = (c(h w) - D(c(h w)) + Σ_v D(c(h v)) p_{n-1}(w | h')) / Σ_v c(h v)
 
-    c is the count at the highest order; below it, in how many different places it stood: how many symbols came
-    before h w. D discounts counts of one, two and more, by how many n-grams have them.
+    c is the count at the highest order; at lower orders, the number of different symbols that precede
+    h w. D discounts counts of one, two and more, according to how many n-grams have them.
 
     Args:
         symbols: [symbols] int, below ``vocabulary``.
         train: counts come from the symbols before this place, the last five million of them.
-        valid: first place and one past the last of what chooses the order.
-        test: the same of what is scored.
-        vocabulary: how many symbols there are.
+        valid: first place of the validation part, and one past its last.
+        test: the same for the test part.
+        vocabulary: the number of symbols.
         density: symbols per character.
 
     References:
@@ -83,13 +83,13 @@ def strongest(
     start = max(0, train - LEARNT)
     text = symbols[start : test[1]]
     places = [slice(first - start, last - start) for first, last in (valid, test)]
-    found: list[tuple[float, ...]] = []
+    scores: list[tuple[float, ...]] = []  # bits on validation and test, by order
     for chance in islice(_kneser_ney(text, np.arange(len(text)) < train - start, vocabulary), LONGEST):
-        found.append(tuple(float(-np.log2(chance[place]).mean()) for place in places))
-        if found[-1][0] > min(found)[0]:
+        scores.append(tuple(float(-np.log2(chance[place]).mean()) for place in places))
+        if scores[-1][0] > min(scores)[0]:
             break
-    bits = min(found)[1]
-    order = found.index(min(found)) + 1
+    bits = min(scores)[1]
+    order = scores.index(min(scores)) + 1
     how = f"counts of up to {order} symbols in training, modified Kneser-Ney smoothing, the order that validates best"
     return BaselineRecord(f"Kneser-Ney {order}-gram", density * bits, how)
 
@@ -108,7 +108,7 @@ def _kneser_ney(text: Symbols, learnt: NDArray[np.bool_], vocabulary: int) -> It
 
 
 class _Level:
-    """The n-grams of one order: every symbol of a text behind its history."""
+    """The n-grams of one order: every symbol of a text with its history."""
 
     def __init__(self, history: Symbols, text: Symbols, learnt: NDArray[np.bool_], vocabulary: int) -> None:
         kinds, self.first, self.pair = np.unique(history * vocabulary + text, return_index=True, return_inverse=True)
@@ -128,12 +128,12 @@ class _Level:
 
 def _discounts(counts: Symbols) -> Numbers:
     """D of counts 0, 1, 2 and more; a half of each where too few n-grams have such counts to tell."""
-    one, two, three, four = (int((counts == times).sum()) for times in (1, 2, 3, 4))
-    if not (one and two and three):
+    n1, n2, n3, n4 = (int((counts == times).sum()) for times in (1, 2, 3, 4))
+    if not (n1 and n2 and n3):
         return np.array([0.0, 0.5, 0.5, 0.5])
-    share = one / (one + 2 * two)
-    found = np.array([0.0, 1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three])
-    return found.clip(0.0, [0.0, 1.0, 2.0, 3.0])
+    share = n1 / (n1 + 2 * n2)
+    discounts = np.array([0.0, 1 - 2 * share * n2 / n1, 2 - 3 * share * n3 / n2, 3 - 4 * share * n4 / n3])
+    return discounts.clip(0.0, [0.0, 1.0, 2.0, 3.0])
 
 
 def _longer(history: Symbols, text: Symbols, width: int, vocabulary: int) -> Symbols:

@@ -14,22 +14,22 @@ Passages = tuple[torch.Tensor, torch.Tensor]  # starts and lengths, [B] each
 
 
 @dataclass(frozen=True)
-class Window(Batch):
+class StreamBatch(Batch):
     """Some steps of parallel streams.
 
     Attributes:
-        density: symbols per character in the split that it is from.
+        density: symbols per character in the split.
     """
 
     density: float = 1.0
 
 
 def drawn(first: int, last: int, streams: int, window: int, epoch_size: int | None, order: torch.Generator) -> Passages:
-    """Passages to learn from, one at a drawn place in each of as many equal parts.
+    """Draw the passages of an epoch: one at a random place in each of several equal parts of the text.
 
-    Always some room is left, so that no two epochs are alike: a window in each part, or an eighth of it.
+    A passage is shorter than its part, by a window or an eighth of the part, so that epochs differ.
     """
-    rows = _rows(last - first, streams, window)
+    rows = _streams(last - first, streams, window)
     part = (last - first) // rows
     length = part - min(window, part // 8)
     if epoch_size is not None:
@@ -39,23 +39,23 @@ def drawn(first: int, last: int, streams: int, window: int, epoch_size: int | No
 
 
 def whole(first: int, last: int, streams: int, window: int) -> Passages:
-    """Passages that hold every symbol once; the longer ones come first."""
-    rows = _rows(last - first, streams, window)
+    """Passages that cover every symbol once; longer passages come first."""
+    rows = _streams(last - first, streams, window)
     length, longer = divmod(last - first, rows)
     lengths = torch.tensor([length + (row < longer) for row in range(rows)])
     return first + lengths.cumsum(0) - lengths, lengths
 
 
-def windows(symbols: torch.Tensor, passages: Passages, steps: int, density: float) -> Iterator[Window]:
-    """Parallel streams over passages whose lengths differ by at most one, in windows of so many steps."""
+def windows(symbols: torch.Tensor, passages: Passages, steps: int, density: float) -> Iterator[StreamBatch]:
+    """Read passages as parallel streams, ``steps`` at a time; their lengths differ by at most one."""
     starts, lengths = passages
     short, longest = int(lengths.min()), int(lengths.max())
     edges = [*range(0, short, steps), longest]  # an odd last step joins the last window, so that no row is ever empty
     for begin, end in pairwise(edges):
         time = (starts + torch.arange(begin, end)[:, None]).clamp(max=len(symbols) - 1)  # [T, B]
-        rest = (lengths - begin).clamp(max=end - begin) if end > short else None
-        yield Window(symbols[time - 1], symbols[time], rest, starts=begin == 0, density=density)
+        remaining = (lengths - begin).clamp(max=end - begin) if end > short else None
+        yield StreamBatch(symbols[time - 1], symbols[time], remaining, starts=begin == 0, density=density)
 
 
-def _rows(symbols: int, most: int, window: int) -> int:
+def _streams(symbols: int, most: int, window: int) -> int:
     return min(most, max(1, symbols // (4 * window)))

@@ -1,4 +1,4 @@
-"""A trained model that reads symbol by symbol, and says what it expects next."""
+"""A trained model that reads symbol by symbol and predicts the next one."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from tidegate.nn import Session
 from tidegate.nn.session import Snapshot
 from tidegate.tasks.language.model import SymbolModel
 from tidegate.tasks.language.unit import UNKNOWN
+from tidegate.train.carry import mapped
 
 
 class Reader:
-    """Reads the same text, or others, in several rows.
+    """Reads several texts at once, one in each row of a batch.
 
-    Its recurrent layers run as a ``Session``, quick in single steps, where there is one for them, else as they
-    are; the numbers are the same.
+    The recurrent layers run as a ``Session``, which is quick in single steps, if a session supports them; otherwise
+    they run as modules. The results are the same.
 
     Args:
         model: on the CPU.
-        rows: how many texts it follows (B).
-        session: False to run the layers as they are.
+        rows: the number of texts (B).
+        session: False to run the layers as modules.
 
     Attributes:
-        path: ``"session"``, or ``"layer"`` and why.
+        path: ``"session"``, or ``"layer"`` and the reason.
     """
 
     def __init__(self, model: SymbolModel, rows: int = 1, *, session: bool = True) -> None:
@@ -41,7 +42,7 @@ class Reader:
 
     @torch.inference_mode()
     def read(self, symbols: torch.Tensor) -> torch.Tensor:
-        """Logits behind the last of the symbols, [B, vocabulary] float64; that of the unknown one is -inf.
+        """Logits of the next symbol, [B, vocabulary] float64; that of the unknown symbol is -inf.
 
         Shapes:
             symbols: [T, B] int64.
@@ -58,14 +59,8 @@ class Reader:
 
     @torch.inference_mode()
     def select(self, rows: torch.Tensor) -> None:
-        """Go on in each row from where another one stands; ``rows`` [B] says from which."""
+        """Continue row ``b`` from the state of row ``rows[b]``; ``rows`` is [B]."""
         if self._session is not None:
             self._session.restore(Snapshot({name: value[:, rows] for name, value in self._session.state.items()}))
         else:
-            self._state = _selected(self._state, rows)
-
-
-def _selected(state: Any, rows: torch.Tensor) -> Any:
-    if isinstance(state, tuple):
-        return tuple(_selected(part, rows) for part in state)
-    return state[:, rows]
+            self._state = mapped(self._state, lambda part: part[:, rows])

@@ -14,14 +14,14 @@ from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.encoding import LanguageEncoding
 from tidegate.tasks.language.ngram import ngram, strongest, uniform
-from tidegate.tasks.language.passage import Window, drawn, whole, windows
+from tidegate.tasks.language.passage import StreamBatch, drawn, whole, windows
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.unit import UNKNOWN
 from tidegate.train.task import Measure, Split, Task
 
 CHARACTERS = 1000
-STREAMS, STEPS = 32, 64  # in scoring; neither changes what is scored, and 32 streams are quick
-UPDATES = 200  # in an epoch, about and at least
+STREAMS, STEPS = 32, 64  # for scoring; 32 streams are fast, and all symbols are scored whatever the number
+UPDATES = 200  # the smallest number of updates in an epoch, about
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
@@ -31,12 +31,12 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     Equations:
         error = -log2 p(symbol[t+1] | symbol[0..t]) * symbols / characters
 
-    The symbols are those of the training part; one more stands for every character that only occurs
-    later. A text is read as ``batch_size`` parallel streams in windows of ``window`` steps, and the state is
-    carried from window to window. An epoch learns from one contiguous passage in each of as many equal parts, at a
-    place that ``order`` draws anew; unless its size is given, it reads a short text several times. Validation and
-    test score each symbol once. The error is in bits per character whatever a symbol is, so that models of
-    characters and of pieces can be compared.
+    The symbols are those of the training part; one more stands for all characters that training lacks. A text is read
+    as ``batch_size`` parallel streams in windows of ``window`` steps, and each window continues from the state of the
+    one before. An epoch trains on one contiguous passage from each of ``batch_size`` equal parts, at a place that
+    ``order`` draws; unless its size is given, it reads a short text several times. Validation and test score each
+    symbol once. The error is in bits per character for every kind of symbol, so that models of characters and of
+    pieces can be compared.
 
     Args:
         source: UTF-8 text of at least 1,000 characters; validation and test may have files of their own.
@@ -81,7 +81,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
             warnings=self._warnings(texts),
         )
 
-    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Window]:
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[StreamBatch]:
         """Windows of parallel streams; with ``order``, over passages of the training text that it draws."""
         first, last = self.bounds[split]
         if order is None or split != "train":
@@ -92,14 +92,14 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
             passages = drawn(first, last, setting.batch_size, setting.window, setting.epoch_size, order)
             yield from windows(self.symbols, passages, setting.window, self._density(split))
 
-    def measure(self, outputs: torch.Tensor, batch: Window) -> Measure:  # type: ignore[override]
+    def measure(self, outputs: torch.Tensor, batch: StreamBatch) -> Measure:  # type: ignore[override]
         """The loss is in bits per symbol, the error in bits per character."""
         scored = batch.scored()
         loss = cross_entropy(outputs[scored], batch.targets[scored], reduction="sum") / math.log(2)
         return Measure(loss, loss.item() * batch.density, int(scored.sum()))
 
     def baselines(self) -> list[BaselineRecord]:
-        """n-gram models over the same symbols; for new data, from which nothing is learnt, uniform guesses."""
+        """n-gram models of the same symbols; for new data without a training part, a uniform guess."""
         symbols, bounds = self.symbols.numpy(), self.bounds
         density, vocabulary = self._density("test"), self.encoding.vocabulary
         if bounds["train"][1] < 2:
@@ -109,7 +109,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         return [*simple, strongest(symbols, train, bounds["valid"], test, vocabulary, density)]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
-        """Bits per character, and the perplexities of a symbol and of a word between blanks that it amounts to."""
+        """Bits per character, and the equivalent perplexities per symbol and per word between blanks."""
         del model
         first, last = self.bounds["test"]
         words = max(1, len(self.encoding.unit.decode(self.symbols[first:last].numpy()).split()))
@@ -125,13 +125,13 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         return f"{self.setting.unit}s"
 
     def _passes(self) -> int:
-        """How often an epoch reads the training text: twelve epochs of a few steps each would teach nothing."""
+        """How often an epoch reads the training text, so that epochs of short texts have enough updates."""
         first, last = self.bounds["train"]
         steps = (last - first) // (self.setting.batch_size * self.setting.window)
         return 1 if self.setting.epoch_size is not None else max(1, UPDATES // max(1, steps))
 
     def _bounds(self, parts: dict[Split, torch.Tensor]) -> dict[Split, tuple[int, int]]:
-        """First place and one past the last of the symbols that are targets; a file's first symbol is given."""
+        """The range of symbols that are targets in each split; the first symbol of a file is given."""
         own = {"train": True, "valid": self.source.valid is not None, "test": self.source.test is not None}
         bounds: dict[Split, tuple[int, int]] = {}
         at = 0
@@ -145,7 +145,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         return bounds
 
     def _check_bounds(self, parts: dict[Split, torch.Tensor]) -> None:
-        """A split needs a symbol to predict, behind one that is given."""
+        """Check that each split has a symbol to predict after the given one."""
         for split, (first, last) in self.bounds.items():
             if len(parts[split]) and first >= last:
                 raise InputError(
@@ -155,7 +155,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
                 )
 
     def _characters(self, split: Split) -> int:
-        """How many characters the targets of a split are."""
+        """The number of characters in the targets of a split."""
         first, last = self.bounds[split]
         return int(self.encoding.unit.begun[self.symbols[first:last].numpy()].sum())
 
@@ -186,15 +186,15 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
 
 
 def _cut(source: Source) -> dict[Split, str]:
-    """The texts of the splits: files of their own, or the last twentieths of the one that there is."""
+    """The text of each split: from a file of its own, or a last twentieth of the training file."""
     own: dict[Split, str] = {}
     for split, part in (("valid", source.valid), ("test", source.test)):
         if part is not None:
             own[split] = _text(part, 2)  # type: ignore[index]
     text = _text(source, CHARACTERS)
-    left = [split for split in SPLITS[1:] if split not in own]
-    edges = [int((1 - 0.05 * count) * len(text)) for count in range(len(left), -1, -1)]
-    cut = {split: text[a:b] for split, a, b in zip(left, edges, edges[1:], strict=False)}
+    missing = [split for split in SPLITS[1:] if split not in own]
+    edges = [int((1 - 0.05 * count) * len(text)) for count in range(len(missing), -1, -1)]
+    cut = {split: text[a:b] for split, a, b in zip(missing, edges, edges[1:], strict=False)}
     return {"train": text[: edges[0]], **cut, **own}
 
 
@@ -215,7 +215,7 @@ def _text(source: Source, least: int) -> str:
 
 
 def _perplexity(name: str, bits: float, baselines: dict[str, float], characters: float) -> ScoreRecord:
-    """2 to the bits of so many characters."""
+    """The perplexity: 2 to the power of the bits of ``characters`` characters."""
     return ScoreRecord(
         name, _power(bits * characters), "", "lower", {k: _power(v * characters) for k, v in baselines.items()}
     )

@@ -1,4 +1,4 @@
-"""What a symbol of a text is: a character, or a piece of a word."""
+"""The symbols of a text: characters, or pieces of words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tidegate.data.piece import BLANK, learn_pieces
 
 UNKNOWN = 0
-LINE = 4000  # characters of one sentence from which pieces are learnt: sentencepiece skips long ones
+LINE = 4000  # largest number of characters in a line that sentencepiece learns from; it skips longer ones
 BYTE = re.compile("<0x([0-9A-F]{2})>")
 
 
@@ -36,7 +36,7 @@ class Unit(ABC):
 
     @abstractmethod
     def to_json(self) -> str:
-        """All that there is to know about it."""
+        """The unit as a string, for ``from_json``."""
 
     @cached_property
     def begun(self) -> NDArray[np.int64]:
@@ -46,7 +46,7 @@ class Unit(ABC):
         return np.array(counts)
 
     def decode(self, symbols: NDArray[np.int64]) -> str:
-        """The text of symbols; what is no text becomes the replacement character U+FFFD."""
+        """The text of symbols; invalid UTF-8 becomes the replacement character U+FFFD."""
         content = ("\ufffd".encode(), *self.content[1:])
         return b"".join(content[symbol] for symbol in symbols.tolist()).decode("utf-8", "replace")
 
@@ -55,7 +55,7 @@ class Characters(Unit):
     """The characters of a training text, sorted.
 
     Args:
-        alphabet: all of them.
+        alphabet: the characters.
     """
 
     name = "character"
@@ -66,7 +66,7 @@ class Characters(Unit):
 
     @classmethod
     def learn(cls, text: str) -> Self:
-        """Those of a text."""
+        """The characters of a text."""
         return cls("".join(sorted(set(text))))
 
     @cached_property
@@ -83,13 +83,13 @@ class Characters(Unit):
 
 
 class Pieces(Unit):
-    """Byte-pair pieces, and the 256 bytes for whatever they cannot spell.
+    """Byte-pair pieces, and the 256 bytes for what the pieces cannot spell.
 
-    A piece never reaches across a line's end, and no text is changed on its way, but for the character
-    U+2581, which sentencepiece takes for a space.
+    A piece never crosses the end of a line. Decoding restores every text, except for the character U+2581, which
+    sentencepiece takes for a space.
 
     Args:
-        model: as sentencepiece keeps it.
+        model: a serialized sentencepiece model.
 
     References:
         Sennrich et al. 2016, arXiv 1508.07909; Kudo and Richardson 2018, arXiv 1808.06226.
@@ -103,10 +103,10 @@ class Pieces(Unit):
 
     @classmethod
     def learn(cls, text: str, pieces: int) -> Self:
-        """The most useful pieces of a text; fewer where it does not have so many.
+        """Learn pieces from a text: as many as asked for, or fewer if the text has fewer.
 
         Raises:
-            InputError: ``pieces`` is too small a number for its characters, or there is nothing but line ends.
+            InputError: ``pieces`` is too small for the characters of the text, or the text has only line ends.
         """
         return cls(
             learn_pieces(
@@ -146,7 +146,7 @@ def from_json(data: dict[str, Any]) -> Unit:
     """The unit that ``{name: to_json()}`` describes.
 
     Raises:
-        KeyError, RuntimeError, TypeError, ValueError: it describes none.
+        KeyError, RuntimeError, TypeError, ValueError: ``data`` does not describe a unit.
     """
     if Characters.name in data:
         return Characters(data[Characters.name])

@@ -19,9 +19,9 @@ from tidegate.train.estimator import Estimator
 from tidegate.train.setting import Range, marks
 from tidegate.train.task import Batch
 
-BOUND = 40.0  # a logit at which a key is certain
+BOUND = 40.0  # the logit of a probability of practically 1
 HALVINGS = 60
-TEMPOS = (4.0, 1000.0)  # what a MIDI file can say is 4 at least
+TEMPOS = (4.0, 1000.0)  # a MIDI file cannot express less than 4
 
 
 class Composer(Estimator[MusicSetting], MusicSetting):
@@ -114,7 +114,7 @@ class Composer(Estimator[MusicSetting], MusicSetting):
         return read_piece(locate(prompt), self.encoding_.steps_per_quarter)
 
     def _listen(self, heard: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        """Logits [88] of what follows the steps [T, 88] heard, and the state after them."""
+        """Logits [88] of the step after the steps [T, 88] heard, and the state after them."""
         inputs = heard.to(next(self.model_.parameters()).dtype)[:, None]
         outputs, state = self.model_(Batch(inputs, inputs), state)
         return outputs[-1, 0], state
@@ -131,7 +131,7 @@ def _draw(logits: torch.Tensor, temperature: float, random: torch.Generator) -> 
 
 
 def _shift(logits: torch.Tensor, expected: torch.Tensor) -> float:
-    """What all logits must rise by for so many keys to be expected; by bisection."""
+    """The shift of all logits at which ``expected`` keys sound on average, by bisection."""
     low, high = -float(logits.max()) - BOUND, -float(logits.min()) + BOUND
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""What each key of a piano roll tells about itself: music scores without a network."""
+"""Baselines that predict each key of a piano roll independently."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tidegate.records import BaselineRecord
 
 @dataclass(frozen=True)
 class Keywise:
-    """How likely each of the 88 keys sounds at a step, stays when it sounds, and begins when it does not."""
+    """The probability that each of the 88 keys sounds at a step, stays if it sounds, and begins if it does not."""
 
     sounds: list[float]
     stays: list[float]
     begins: list[float]
 
     def baselines(self, test: list[torch.Tensor]) -> list[BaselineRecord]:
-        """Scores of pieces without a network: every key for itself, without and with a look at its last step."""
+        """Scores of two predictors: the frequency of each key, and its transitions from the step before."""
         before = torch.cat([piece[:-1] for piece in test]).double()
         after = torch.cat([piece[1:] for piece in test]).double()
         chances = torch.tensor([self.sounds, self.stays, self.begins], dtype=torch.float64)
@@ -35,7 +35,7 @@ class Keywise:
 
 
 def keywise(train: list[torch.Tensor]) -> Keywise:
-    """What keys do in the training pieces; the first step of a piece is given, not counted."""
+    """Count the keys in the training pieces; the first step of a piece is given and not counted."""
     before = torch.cat([piece[:-1] for piece in train]).double()
     after = torch.cat([piece[1:] for piece in train]).double()
     sounds = (after.sum(0) + 0.5) / (len(after) + 1)

@@ -1,4 +1,4 @@
-"""A piano roll as a picture: time to the right, keys upwards."""
+"""Plots of piano rolls."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ WIDTHS = (6.0, 24.0)  # inches
 
 
 def draw_piano_roll(roll: NDArray[np.bool_], path: Path, title: str, prompt: int = 0) -> None:
-    """Draw the keys that sound, and a line where the prompt ends, into a PNG, SVG or PDF file.
+    """Draw a piano roll into a PNG, SVG or PDF file, with a line at the end of the prompt.
 
     Args:
         roll: [T, 88].
-        path: its suffix says which.
-        title: above the picture.
-        prompt: steps of the prompt.
+        path: the suffix decides the format.
+        title: title of the figure.
+        prompt: number of steps in the prompt.
 
     Raises:
-        ValueError: the suffix is of no known kind.
+        ValueError: the suffix is unknown.
     """
     keys = np.flatnonzero(roll.any(0))
     low, high = (int(keys[0]), int(keys[-1])) if len(keys) else (0, roll.shape[1] - 1)

@@ -17,18 +17,18 @@ from tidegate.tasks.music.setting import MusicSetting
 from tidegate.train.bucket import bucketed
 from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, SequenceModel, Split, Task
 
-LONGEST = 1 << 30  # steps of a chunk that is never full
-SPREAD = 8  # how much more the lengths in a training batch may differ than they must, in steps
+LONGEST = 1 << 30  # a window longer than any piece
+SPREAD = 8  # how far shuffling may mix lengths, in steps
 
 
 @dataclass(frozen=True)
 class MusicEncoding(Encoding[MusicSetting]):
-    """The grid of the training pieces, and what each key does in them by itself, which baselines need.
+    """The grid of the training pieces, and the statistics of each key, which baselines need.
 
     Attributes:
         steps_per_quarter: steps in a quarter note.
-        keys: how often each sounds, stays and begins.
-        openings: MIDI notes of the chords with which training pieces begin, each once: how a composition begins.
+        keys: how often each key sounds, stays and begins.
+        openings: MIDI notes of the first chords of training pieces, without repeats; a composition begins with one.
     """
 
     steps_per_quarter: int
@@ -36,10 +36,10 @@ class MusicEncoding(Encoding[MusicSetting]):
     openings: list[list[int]]
 
     def model(self, layer: MakeLayer, setting: MusicSetting) -> SequenceModel:
-        """One that begins by answering how often each key sounds.
+        """A model whose first predictions are the frequencies of the keys.
 
-        Few keys sound at a time. From a bias of 0, which answers 1/2, the hidden units would first be driven to
-        their bounds to silence the others, and a GRU hardly comes back from there.
+        Few keys sound at a time. From a bias of 0, a probability of 1/2, training would first saturate the hidden
+        units to silence the other keys, and a GRU hardly recovers from that.
         """
         model = SequenceModel(torch.nn.Identity(), KEYS, layer, setting.dropout, KEYS)
         with torch.no_grad():
@@ -60,9 +60,9 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
     Equations:
         error = -Σ_k x[t+1,k] log p[t,k] + (1 - x[t+1,k]) log(1 - p[t,k]), p[t] from x[0..t]
 
-    The score is the mean over all steps of all pieces of a split, in nats; the first step of a piece
-    is given, not scored. Training carries the detached state of a piece from one window of ``setting.window`` steps
-    to the next.
+    The score is the mean over all steps of all pieces of a split, in nats; the first step of a piece is given and not
+    scored. Training cuts pieces into windows of ``setting.window`` steps; each continues from the detached state of
+    the one before.
 
     Args:
         source: piano rolls or MIDI as ``data.read_music`` reads them.
@@ -128,18 +128,18 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
 
 
 def _chunks(pieces: list[torch.Tensor], window: int) -> Iterator[Batch]:
-    """Pieces side by side, so many steps at a time; a piece that has ended waits for the longer ones."""
+    """Batches of ``window`` steps of all pieces; pieces that have ended are padded."""
     padded = torch.nn.utils.rnn.pad_sequence(pieces)  # [T + 1, B, 88]
     lengths = torch.tensor([len(piece) - 1 for piece in pieces])
     steps = len(padded) - 1
     for begin in range(0, steps, window):
         end = min(begin + window, steps)
-        left = (lengths - begin).clamp(0, end - begin)
-        yield Batch(padded[begin:end], padded[begin + 1 : end + 1], left, starts=begin == 0)
+        remaining = (lengths - begin).clamp(0, end - begin)
+        yield Batch(padded[begin:end], padded[begin + 1 : end + 1], remaining, starts=begin == 0)
 
 
 def _openings(pieces: tuple[Roll, ...]) -> list[list[int]]:
-    chords = (piece[piece.any(1)][:1] for piece in pieces)  # the first step that is no silence
+    chords = (piece[piece.any(1)][:1] for piece in pieces)  # the first step that is not silent
     return [list(notes) for notes in sorted({tuple((LOWEST + chord.nonzero()[1]).tolist()) for chord in chords})]
 
 

@@ -1,4 +1,4 @@
-"""What translation learns beside weights: the vocabularies of both sides."""
+"""What a translator learns besides weights: the vocabularies of both sides."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, Self
 from tidegate.data import Pairs
 from tidegate.tasks.translation.model import SequenceToSequence
 from tidegate.tasks.translation.setting import TranslationSetting
-from tidegate.tasks.translation.vocabulary import Unit, Vocabulary
+from tidegate.tasks.translation.vocabulary import UnitKind, Vocabulary
 from tidegate.train.task import Encoding, MakeLayer
 
 
 @dataclass(frozen=True)
 class TranslationEncoding(Encoding[TranslationSetting]):
-    """Vocabularies of sources and targets, each of the training part."""
+    """Vocabularies of the sources and targets in training."""
 
     source: Vocabulary
     target: Vocabulary
 
     @classmethod
     def learn(cls, pairs: Pairs, setting: TranslationSetting) -> Self:
-        """From training pairs, as the settings ask for them."""
-        usual: tuple[Unit, Unit] = ("character", "symbol") if pairs.lexicon else ("piece", "piece")
+        """Learn the vocabularies from training pairs."""
+        usual: tuple[UnitKind, UnitKind] = ("character", "symbol") if pairs.lexicon else ("piece", "piece")
         source = usual[0] if setting.source_unit == "auto" else setting.source_unit
         target = usual[1] if setting.target_unit == "auto" else setting.target_unit
         return cls(

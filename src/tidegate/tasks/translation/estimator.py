@@ -44,7 +44,7 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
         Raises:
             InputError: the model is not fitted, or an item is not a text.
         """
-        return [found.text for found in self.align(texts, beam=beam)]
+        return [translated.text for translated in self.align(texts, beam=beam)]
 
     def align(self, texts: str | Sequence[str], *, beam: int | None = None) -> list[Translated]:
         """Translate texts, with units and attention weights.

@@ -1,4 +1,4 @@
-"""Encoder, decoder, attention between them."""
+"""Encoder and decoder with attention."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
+from tidegate.train.carry import mapped
 from tidegate.train.task import Batch, MakeLayer, dropped
 
 
@@ -24,10 +25,10 @@ class PairBatch(Batch):
 
 
 class Memory(NamedTuple):
-    """What the decoder looks at.
+    """The encoded source, to which the decoder attends.
 
     Shapes:
-        values [B, S, M]; keys [B, S, H] as attention compares them; there [B, 1, S] bool, False at padding.
+        values [B, S, M]; keys [B, S, H], which attention scores; there [B, 1, S] bool, False at padding.
     """
 
     values: torch.Tensor
@@ -35,24 +36,24 @@ class Memory(NamedTuple):
     there: torch.Tensor
 
     def repeated(self, times: int) -> Memory:
-        """Every row ``times`` times, one behind the other."""
+        """Repeat every row ``times`` times, its copies next to each other."""
         return Memory(*(part.repeat_interleave(times, 0) for part in self))
 
 
 class Attention(torch.nn.Module):
-    """Where in the source a step of the decoder looks.
+    """Attention of each decoder step to the steps of the source.
 
     Equations:
         score(h, v_s) = h · (W v_s)  (general),  h · Σ_directions v_s  (dot),  a · tanh(U h + W v_s)  (additive)
         α = softmax_s(score);  context = Σ_s α_s v_s
 
     Args:
-        kind: which score.
-        width: of h.
-        values: of v, a multiple of ``width`` for ``"dot"``.
+        kind: the score.
+        width: the size of h.
+        values: the size of v; a multiple of ``width`` for ``"dot"``.
 
     References:
-        Bahdanau et al. 2015, arXiv 1409.0473 (additive, there before the decoder's step, here behind it);
+        Bahdanau et al. 2015, arXiv 1409.0473 (additive; there it precedes the decoder's step, here it follows);
         Luong et al. 2015, arXiv 1508.04025 (dot, general, global attention).
     """
 
@@ -66,7 +67,7 @@ class Attention(torch.nn.Module):
             self.score = torch.nn.Linear(width, 1, bias=False)
 
     def memory(self, values: torch.Tensor, lengths: torch.Tensor) -> Memory:
-        """What the encoder's outputs [S, B, M] are to the decoder; computed once for all of its steps."""
+        """Prepare the encoder's outputs [S, B, M], once for all steps of the decoder."""
         there = torch.arange(len(values), device=values.device) < lengths[:, None].to(values.device)
         values = values.transpose(0, 1)
         keys = values.unflatten(-1, (-1, self.width)).sum(-2) if self.kind == "dot" else self.key(values)
@@ -85,22 +86,22 @@ class Attention(torch.nn.Module):
 
 
 class SequenceToSequence(torch.nn.Module):
-    """An encoder over the source, a decoder that attends to it.
+    """An encoder of the source and a decoder that attends to it.
 
     Equations:
         v = encoder(source);  s_0 = mean over directions of the encoder's last states
         h_t, s_t = decoder(y_{t-1}, s_{t-1});  c_t = attention(h_t, v)
         p(y_t) = softmax(E tanh(C [h_t, c_t]) + b), E the embeddings of the target's units
 
-    Attention stands behind the recurrent layer, so all steps of a known target are one call of it. States are
-    averaged, not mapped, so that they stay what the cell makes of them, whatever states it has.
+    Attention follows the recurrent layer, so a single call covers all steps of a known target. The encoder's last
+    states are averaged without a learnt map, so that every cell starts from states that it could have produced.
 
     Args:
-        sizes: of the vocabularies, source and target.
-        width: of embeddings.
+        sizes: of the vocabularies of source and target.
+        width: the size of the embeddings.
         layer: makes recurrent layers.
-        attention: its score.
-        bidirectional: whether the encoder reads from both ends.
+        attention: the score.
+        bidirectional: whether the encoder reads in both directions.
         dropout: probability of zeroing embeddings and inputs of the head, in training.
 
     Shapes:
@@ -128,34 +129,34 @@ class SequenceToSequence(torch.nn.Module):
             torch.nn.init.normal_(embedding.weight, std=width**-0.5)
         self.reader = layer(width, bidirectional=bidirectional)
         self.layer = layer(width)
-        self.scale = width**0.5  # of embeddings that enter layers: the head wants them small
-        self.encoder, self.enter = _fitting(width, self.reader.input_size), _fitting(width, self.layer.input_size)
+        self.scale = width**0.5  # of embeddings as inputs; the head, which shares them, needs small ones
+        self.encoder, self.enter = _resized(width, self.reader.input_size), _resized(width, self.layer.input_size)
         self.attention = Attention(attention, self.layer.output_size, self.reader.output_size)
         self.combine = torch.nn.Linear(self.layer.output_size + self.reader.output_size, width)
         self.bias = torch.nn.Parameter(torch.zeros(sizes[1]))
 
     def forward(self, batch: PairBatch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """Logits of the scored steps alone, the widest part of the model; nothing is carried on to the next batch."""
+        """Logits of the scored steps only, since they are the largest tensor; batches share no state."""
         memory, state = self.read(batch.sources, batch.source_lengths)
         combined = self._attended(batch.inputs, memory, state, batch.lengths)[0]
         return self._head(combined[batch.scored()]), None
 
     def read(self, sources: torch.Tensor, lengths: torch.Tensor) -> tuple[Memory, Any]:
-        """What the decoder looks at, and the state that it begins with."""
+        """Encode sources: the memory to attend to, and the first state of the decoder."""
         values, state = self.reader(self.encoder(self._embedded(self.source, sources)), lengths=lengths)
-        return self.attention.memory(dropped(self, values, self.dropout), lengths), self._bridged(state)
+        return self.attention.memory(dropped(self, values, self.dropout), lengths), mapped(state, self._averaged)
 
     def write(
         self, inputs: torch.Tensor, memory: Memory, state: Any, lengths: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        """Logits [T, B, units] behind the units [T, B], weights of attention [T, B, S], and the next state."""
+        """Logits [T, B, units] of what follows the units [T, B], attention weights [T, B, S], and the next state."""
         combined, weights, state = self._attended(inputs, memory, state, lengths)
         return self._head(combined), weights, state
 
     def _attended(
         self, inputs: torch.Tensor, memory: Memory, state: Any, lengths: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        """What the head reads [T, B, width], weights of attention, and the next state."""
+        """Inputs of the head [T, B, width], attention weights, and the next state."""
         hidden, state = self.layer(self.enter(self._embedded(self.target, inputs)), state, lengths=lengths)
         context, weights = self.attention(hidden, memory)
         return torch.tanh(self.combine(torch.cat([hidden, context], -1))), weights, state
@@ -166,13 +167,12 @@ class SequenceToSequence(torch.nn.Module):
     def _embedded(self, embedding: torch.nn.Embedding, units: torch.Tensor) -> torch.Tensor:
         return dropped(self, self.scale * embedding(units), self.dropout)
 
-    def _bridged(self, state: Any) -> Any:
-        """The decoder's first state: [L*D, B, H] averaged over the D directions."""
-        if isinstance(state, tuple):
-            return tuple(map(self._bridged, state))
-        return state.unflatten(0, (self.reader.num_layers, -1)).mean(1)
+    def _averaged(self, state: torch.Tensor) -> torch.Tensor:
+        """Average a state [L*D, B, H] over the D directions: the decoder starts from it."""
+        averaged: torch.Tensor = state.unflatten(0, (self.reader.num_layers, -1)).mean(1)
+        return averaged
 
 
-def _fitting(features: int, wanted: int) -> torch.nn.Module:
-    """What stands before a layer whose cell takes as many features as it has units."""
+def _resized(features: int, wanted: int) -> torch.nn.Module:
+    """A linear map, if the layer needs another number of features."""
     return torch.nn.Identity() if features == wanted else torch.nn.Linear(features, wanted)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from tidegate.train.setting import Column, Range, Training
 
-Unit = Literal["auto", "word", "character", "piece", "symbol"]
+UnitChoice = Literal["auto", "word", "character", "piece", "symbol"]
 
 
 @dataclass(kw_only=True)
@@ -18,10 +18,10 @@ class TranslationSetting(Training):
     """Column to translate from, or the language where DATA is a folder of parallel files."""
     target_column: Annotated[str | None, Column()] = None
     """Column to translate into, or the language where DATA is a folder of parallel files."""
-    source_unit: Unit = "auto"
+    source_unit: UnitChoice = "auto"
     """What one step of a source is: a word, a character, a piece of a word, or a symbol between blanks, such as a
     phoneme. auto means pieces, and characters for a pronouncing dictionary (.dict)."""
-    target_unit: Unit = "auto"
+    target_unit: UnitChoice = "auto"
     """The same for targets. auto means pieces, and symbols for a pronouncing dictionary."""
     source_vocabulary: Annotated[int, Range(8, 1 << 20)] = 4000
     """Largest number of different words or pieces of the source."""

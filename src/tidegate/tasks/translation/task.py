@@ -1,4 +1,4 @@
-"""Sequence to sequence: one text in, another one out."""
+"""Translation of one sequence into another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tidegate.train.task import Measure, Split, Task
 
 SHARES = {"valid": 0.05, "test": 0.10}
 HELD: tuple[Split, ...] = ("valid", "test")
-LEAST = 20  # different sources, so that each part has one
+LEAST = 20  # the fewest different sources, so that each part has one
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 EMPTY = Pairs((), ())
 
@@ -34,13 +34,13 @@ Coded = tuple[torch.Tensor, torch.Tensor]
 
 
 class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
-    """Translation of sentences, pronunciation of words: whatever pairs of sequences say.
+    """Translation of sentences, pronunciation of words, and other pairs of sequences.
 
     Equations:
         error = -log2 p(target[t] | source, target[0..t-1]), the end included
         loss = (1 - ε) error - ε mean over units of log2 p, ε the label smoothing
 
-    Pairs that share a source, but for capitals and punctuation, fall into one part: 85 / 5 / 10 of the different
+    Pairs whose sources differ only in capitals and punctuation fall into one part: 85 / 5 / 10 of the different
     sources, drawn by hash, unless validation or test have files of their own.
 
     Args:
@@ -71,24 +71,24 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
     ) -> None:
         self.source, self.setting = source, setting or TranslationSetting()
         names = (self.setting.source_column, self.setting.target_column)
-        found = read_splits(source, names, stress=self.setting.stress)
-        drawn = [] if encoding else [split for split in HELD if split not in found]
-        parts = {"test": found.get("test", found["train"])} if encoding else _cut(source, found, drawn)
+        splits = read_splits(source, names, stress=self.setting.stress)
+        drawn = [] if encoding else [split for split in HELD if split not in splits]
+        parts = {"test": splits.get("test", splits["train"])} if encoding else _cut(source, splits, drawn)
         self.pairs: dict[Split, Pairs] = {split: parts.get(split, EMPTY) for split in SPLITS}
         self.encoding = encoding or TranslationEncoding.learn(self.pairs["train"], self.setting)
         self.coded = {split: self._coded(pairs) for split, pairs in self.pairs.items()}
-        read = [warning for part in found.values() for warning in part.warnings]
+        warnings = [warning for part in splits.values() for warning in part.warnings]
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
             description=source.description or self._description(),
             licence=source.licence,
             split=self._split(drawn),
-            warnings=(*read, *self._leaks(), *self._lengths()),
+            warnings=(*warnings, *self._leaks(), *self._lengths()),
         )
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[PairBatch]:
-        """Pairs of similar length; with ``order``, who meets whom and the order of batches are drawn."""
+        """Batches of pairs of similar length; ``order`` shuffles both pairs and batches."""
         coded = self.coded[split]
         lengths = torch.tensor([len(source) + len(target) for source, target in coded])
         for group in bucketed(lengths, self.setting.batch_size, order):
@@ -103,18 +103,18 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         return Measure(loss, error.item(), len(outputs))
 
     def baselines(self) -> list[BaselineRecord]:
-        """Of the target alone: what precedes a unit, whatever the source says."""
+        """n-gram models of the target that ignore the source."""
         train, test = ([target for _, target in self.coded[split]] for split in ("train", "test"))
         if not train:
             return []
         units = torch.cat([*train, *test]).numpy().astype(np.int64)
         first = sum(map(len, train))
         how = "Witten-Bell interpolation of counts in the training targets; the source is not looked at"
-        found = [ngram(units, first, (first, len(units)), len(self.encoding.target), order) for order in (1, 3)]
-        return [replace(record, how=how) for record in found]
+        records = [ngram(units, first, (first, len(units)), len(self.encoding.target), order) for order in (1, 3)]
+        return [replace(record, how=how) for record in records]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
-        """The metric, then BLEU and chrF of beam search; for symbols the error rates instead."""
+        """The metric, then BLEU and chrF of beam search, or error rates if the targets are symbols."""
         assert isinstance(model, SequenceToSequence)
         references: dict[str, list[str]] = {}
         for source, target in zip(self.pairs["test"].sources, self.pairs["test"].targets, strict=True):
@@ -122,16 +122,16 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         asked, right = list(references), list(references.values())
         symbols = self.encoding.target.unit == "symbol"
         judge, better = (symbol_scores, "lower") if symbols else (text_scores, "higher")
-        found = judge([one.text for one in self.translate(model, asked)], right)
+        scores = judge([translated.text for translated in self.translate(model, asked)], right)
         train = self.pairs["train"]
         rivals = judge(nearest(train.sources, train.targets, asked), right) if train.sources else {}
         baselines = {name: {"nearest source": value} for name, (value, _) in rivals.items()}
         return super().scores(model, metric) + [
-            ScoreRecord(name, value, unit, better, baselines.get(name, {})) for name, (value, unit) in found.items()
+            ScoreRecord(name, value, unit, better, baselines.get(name, {})) for name, (value, unit) in scores.items()
         ]
 
     def translate(self, model: SequenceToSequence, texts: list[str]) -> list[Translated]:
-        """What the model makes of new texts, by the settings' beam search."""
+        """Translate new texts by beam search, as the settings say."""
         setting = self.setting
         both = (self.encoding.source, self.encoding.target)
         return translate(
@@ -141,22 +141,22 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
     def _coded(self, pairs: Pairs) -> list[Coded]:
         source, target = self.encoding.source, self.encoding.target
         sides = zip(pairs.sources, pairs.targets, strict=True)
-        coded = [(source.encode(source.cut(one)), target.encode(target.cut(other))) for one, other in sides]
+        coded = [(source.encode(source.cut(left)), target.encode(target.cut(right))) for left, right in sides]
         if pairs is not self.pairs["train"]:
             return coded
-        kept = [pair for pair in coded if max(map(len, pair)) <= self.setting.longest + 1]
-        if coded and not kept:
+        short_enough = [pair for pair in coded if max(map(len, pair)) <= self.setting.longest + 1]
+        if coded and not short_enough:
             raise InputError(
                 "PAIR_LONGEST",
                 f"all {len(coded)} training pairs of {self.source.title} are longer than {self.setting.longest} units",
                 fix="raise longest=",
             )
-        return kept
+        return short_enough
 
     def _description(self) -> str:
-        one, other = self.encoding.source, self.encoding.target
+        source, target = self.encoding.source, self.encoding.target
         count = sum(len(pairs.sources) for pairs in self.pairs.values())
-        return f"{count:,} pairs, {len(one.units):,} {one.unit}s to {len(other.units):,} {other.unit}s"
+        return f"{count:,} pairs, {len(source.units):,} {source.unit}s to {len(target.units):,} {target.unit}s"
 
     def _split(self, drawn: list[Split]) -> str:
         sizes = ", ".join(
@@ -174,9 +174,9 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
                 yield f"{split}: {count} of {len(sources)} pairs have a source that also occurs in training"
 
     def _lengths(self) -> Iterator[str]:
-        count, kept = len(self.pairs["train"].sources), len(self.coded["train"])
-        if kept < count:
-            yield f"{count - kept} of {count} training pairs are left out: longer than {self.setting.longest} units"
+        count, used = len(self.pairs["train"].sources), len(self.coded["train"])
+        if used < count:
+            yield f"{count - used} of {count} training pairs are left out: longer than {self.setting.longest} units"
         for split in HELD:
             targets = [target for _, target in self.coded[split]]
             unknown = sum(int((target == UNKNOWN).sum()) for target in targets)
@@ -185,9 +185,9 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
                 yield f"{split}: {unknown} of {total:,} target units do not occur in training"
 
 
-def _cut(source: Source, found: dict[str, Pairs], drawn: list[Split]) -> dict[str, Pairs]:
-    """The parts; those that have no file of their own are drawn from the training pairs."""
-    whole = found["train"]
+def _cut(source: Source, splits: dict[str, Pairs], drawn: list[Split]) -> dict[str, Pairs]:
+    """Draw the parts without a file of their own from the training pairs."""
+    whole = splits["train"]
     groups = [group_of(text) for text in whole.sources]
     count = len(set(groups))
     if drawn and count < LEAST:
@@ -198,7 +198,7 @@ def _cut(source: Source, found: dict[str, Pairs], drawn: list[Split]) -> dict[st
             fix="pass more pairs, or separate files with valid= and test=",
         )
     places = cut_by_group(groups, {split: SHARES[split] for split in drawn})
-    return found | {
+    return splits | {
         split: replace(
             whole,
             sources=tuple(whole.sources[place] for place in chosen),

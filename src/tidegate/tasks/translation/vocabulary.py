@@ -17,42 +17,42 @@ import torch
 from tidegate.data.piece import BLANK, learn_pieces
 
 UNKNOWN, BEGIN, END = range(3)
-SPECIAL = 3  # numbers below it are no units of a text
+SPECIAL = 3  # numbers below it stand for no unit of a text
 WORD = re.compile(r" ?\w+['\N{RIGHT SINGLE QUOTATION MARK}]?| ?[^\w\s]")
 
-Unit = Literal["word", "character", "piece", "symbol"]
+UnitKind = Literal["word", "character", "piece", "symbol"]
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """The units of one side of the training pairs.
 
-    Words carry the blank in front of them, so that a text comes back as it was. A word that occurs once in
-    training counts as unknown, so that something is known about unknown ones.
+    Words include the blank before them, so that joining them restores the text. A word that occurs only once in
+    training counts as unknown, so that the model learns what unknown words are like.
 
     Attributes:
-        unit: what a text is cut into.
-        units: those with a number, the first of which is ``SPECIAL``.
-        folded: texts are put into lower case, because no training text has a capital.
-        model: sentencepiece's, in base 64; empty unless the unit is ``"piece"``.
+        unit: the kind of unit.
+        units: the known units, numbered from ``SPECIAL``.
+        folded: whether texts are put into lower case, because no training text has a capital.
+        model: the sentencepiece model in base 64; empty unless the unit is ``"piece"``.
     """
 
-    unit: Unit
+    unit: UnitKind
     units: tuple[str, ...]
     folded: bool
     model: str = ""
 
     @classmethod
-    def learn(cls, texts: Sequence[str], unit: Unit, most: int) -> Self:
+    def learn(cls, texts: Sequence[str], unit: UnitKind, most: int) -> Self:
         """The units of the texts; words and pieces are at most ``most``."""
         folded = all(text == text.lower() for text in texts)
         model = _pieces(texts, most) if unit == "piece" else ""
         empty = cls(unit, (), folded, model)
         counts = Counter(chain.from_iterable(empty.cut(text) for text in texts))
         if unit == "word":
-            often = {word: count for word, count in counts.items() if count > 1}
-            counts = Counter(often or counts)
-        ranked = sorted(counts, key=lambda one: (-counts[one], one))
+            repeated = {word: count for word, count in counts.items() if count > 1}
+            counts = Counter(repeated or counts)
+        ranked = sorted(counts, key=lambda part: (-counts[part], part))
         return cls(unit, tuple(ranked[:most] if unit == "word" else ranked), folded, model)
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Vocabulary:
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """Of each unit."""
+        """The number of each unit."""
         return {unit: number for number, unit in enumerate(self.units, SPECIAL)}
 
     def cut(self, text: str) -> list[str]:
@@ -75,7 +75,7 @@ class Vocabulary:
         return {"word": lambda text: WORD.findall(f" {text}"), "character": list, "symbol": str.split}[self.unit]
 
     def encode(self, units: Iterable[str]) -> torch.Tensor:
-        """Numbers of units, ``END`` behind them: [units + 1] int64."""
+        """Numbers of units, then ``END``: [units + 1] int64."""
         return torch.tensor([*(self.numbers.get(unit, UNKNOWN) for unit in units), END])
 
     def unit_of(self, number: int) -> str:
@@ -83,7 +83,7 @@ class Vocabulary:
         return self.units[number - SPECIAL]
 
     def join(self, units: Iterable[str]) -> str:
-        """The text of which these are the units."""
+        """The text made of these units."""
         text = (" " if self.unit == "symbol" else "").join(units)
         return (text.replace(BLANK, " ") if self.unit == "piece" else text).strip()
 
@@ -92,16 +92,16 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read it back.
+        """Restore a vocabulary.
 
         Raises:
-            KeyError, TypeError, ValueError: ``data`` is no such vocabulary.
+            KeyError, TypeError, ValueError: ``data`` does not describe a vocabulary.
         """
-        made = cls(**{**data, "units": tuple(data["units"])})
-        if made.unit not in get_args(Unit) or not all(isinstance(unit, str) for unit in made.units):
-            raise ValueError(f"unit is {made.unit!r}")
-        made.cut("")  # a damaged model shows here
-        return made
+        vocabulary = cls(**{**data, "units": tuple(data["units"])})
+        if vocabulary.unit not in get_args(UnitKind) or not all(isinstance(unit, str) for unit in vocabulary.units):
+            raise ValueError(f"unit is {vocabulary.unit!r}")
+        vocabulary.cut("")  # raises if the model is damaged
+        return vocabulary
 
 
 def _pieces(texts: Sequence[str], most: int) -> str:
