@@ -269,7 +269,7 @@ class TestTask:
         made = TaggingTask(source("\n".join(map(json.dumps, lines)), "a.jsonl"), TaggingSetting(**QUICK))
         (batch,) = made.batches("test")
         assert batch.scored().T.tolist() == [[True, False]]
-        assert any("1 words have a tag that training lacks (B-new)" in one for one in made.data.warnings)
+        assert any("1 words have a tag that training lacks ('B-new')" in one for one in made.data.warnings)
         model = made.model(make_layer(graph_of("gru"), made.setting))
         assert {one.name: one.value for one in made.scores(model, 0.0)}["span recall"] == 0
         outputs, _ = model(batch)
@@ -415,7 +415,7 @@ class TestEstimator:
             ([["a", 3]], [["X", "Y"]], "holds 3"),
             ([["a\tb"]], [["X"]], "tabs"),
             ([["\ud800"]], [["X"]], "holds"),
-            (["to Rome"], [["X", "Y"]], "sentence 1 came as str"),
+            (["to Rome"], [["X", "Y"]], "got str for sentence 1"),
             ([["a"]], [["X"]], "1 sentence for training"),
         ],
     )

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from tidegate.errors import InputError, did_you_mean
 
 LISTED = 30
+LONGEST = 80  # characters of a name
 
 
-def listed(names: Sequence[str]) -> str:
-    """The names for an error, at most 30 of them.
+def listed(names: Sequence[str], most: int = LISTED) -> str:
+    """Names in quotes for a message, at most ``most`` of them.
 
     Examples:
         >>> listed(["text", "label"])
         "'text', 'label'"
     """
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(map(repr, names[:LISTED])) + more
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name[:LONGEST]) for name in names[:most]) + more
 
 
 def check_column(title: str, name: str, header: Sequence[str], *, fix: str, reader: str = "") -> None:

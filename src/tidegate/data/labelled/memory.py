@@ -1,4 +1,4 @@
-"""Data in memory as a file, so that the same reader checks both."""
+"""Data in memory as a file, which the reader of files checks."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ FORMS = "pass a list of texts, an array [N, T] or [N, T, C], or a list of arrays
 
 
 def in_memory(items: Any, labels: Any = None) -> Source:
-    """Texts as JSON lines, series as an ``.npz`` archive.
+    """Write texts as JSON lines, and series as an ``.npz`` archive.
 
     Args:
         items: strings; an array [N, T] or [N, T, C]; or arrays [T] or [T, C] that may differ in T.
         labels: a class for each item, all strings or all numbers.
 
     Raises:
-        InputError: data of another kind, or a different number of classes.
+        InputError: the data have another form, or the number of classes differs.
     """
-    rows = _listed(items, "the data")
+    rows = _filled(items, "the data")
     answers = (
         None
         if labels is None
-        else [one.item() if isinstance(one, np.generic) else one for one in _listed(labels, "the classes")]
+        else [label.item() if isinstance(label, np.generic) else label for label in _filled(labels, "the classes")]
     )
     if answers is not None and len(answers) != len(rows):
         raise InputError(
@@ -43,15 +43,30 @@ def in_memory(items: Any, labels: Any = None) -> Source:
     return Source("memory", "data in memory", raw)
 
 
-def _listed(values: Any, what: str) -> list[Any]:
+def as_list(values: Any, what: str, fix: str) -> list[Any]:
+    """The items of a sequence, an array or a pandas object.
+
+    Args:
+        values: the sequence.
+        what: its name in errors.
+        fix: what the caller can pass instead.
+
+    Raises:
+        InputError: ``values`` is a text, a mapping, or not iterable.
+    """
     kind = type(values).__name__
-    values = values.to_numpy() if hasattr(values, "to_numpy") else values  # of pandas
+    values = values.to_numpy() if hasattr(values, "to_numpy") else values  # pandas
     try:
         rows = None if isinstance(values, (str, bytes, Mapping)) else list(values)
     except TypeError:
         rows = None
     if rows is None:
-        raise InputError("FIT_DATA", f"{what} are of type {kind}", fix=FORMS)
+        raise InputError("FIT_DATA", f"got {kind} for {what}", fix=fix)
+    return rows
+
+
+def _filled(values: Any, what: str) -> list[Any]:
+    rows = as_list(values, what, FORMS)
     if not rows:
         raise InputError("FIT_DATA", f"{what} are empty", fix=FORMS)
     return rows
@@ -69,12 +84,12 @@ def _json_lines(texts: list[str], labels: list[Any] | None) -> bytes:
 
 def _archive(rows: Sequence[Any], labels: list[Any] | None) -> bytes:
     series = [_steps(row, index) for index, row in enumerate(rows)]
-    widths = {one.shape[1] for one in series}
+    widths = {steps.shape[1] for steps in series}
     if len(widths) > 1:
         raise InputError(
             "FIT_DATA", f"series have {min(widths)} to {max(widths)} channels", fix="pass the same number in each"
         )
-    arrays = {"x": np.concatenate(series), "lengths": np.array([len(one) for one in series])}
+    arrays = {"x": np.concatenate(series), "lengths": np.array([len(steps) for steps in series])}
     if labels is not None:
         arrays["y"] = np.array(labels)
     if arrays["x"].dtype.kind not in "iufb" or arrays.get("y", arrays["x"]).dtype.kind not in "iufbU":

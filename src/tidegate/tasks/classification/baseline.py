@@ -1,4 +1,4 @@
-"""What classifies without a recurrent network: class shares, n-grams, straight lines, nearest neighbours."""
+"""Classifiers without a recurrent network: class shares, logistic regression, nearest neighbours."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tidegate.tasks.classification.score import log_loss
 from tidegate.tasks.classification.vote import LETTERS
 from tidegate.tasks.classification.warp import warped_neighbours
 
-STEPS = 64  # to which series are resampled
+STEPS = 64  # of a resampled series
 STRENGTHS = {"text": (1.0, 10.0, 100.0), "series": (0.01, 0.1, 1.0, 10.0)}  # C of logistic regression
 ITERATIONS = 300
-SPELT = 5_000_000  # letters of training texts; 718,000 took 4 s
-WARPED = 3_000_000_000  # cells of dynamic time warping, about a minute
-PAIRS = 1_000_000_000  # of test and training series
+SPELT = 5_000_000  # most letters of training texts; 718,000 took 4 s
+WARPED = 3_000_000_000  # most cells of dynamic time warping, about a minute
+PAIRS = 1_000_000_000  # most pairs of a test and a training series
 
 Chances = NDArray[np.float64]
 Classes = NDArray[np.int64]
@@ -42,12 +42,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Rival:
-    """What a baseline answers on the test split.
+    """The predictions of a baseline on the test split.
 
     Attributes:
-        chances: [N, classes] probabilities; of a baseline that has none, 1 for its answer.
-        how: how they came about.
-        probable: whether these are probabilities, so that their likelihood means something.
+        chances: [N, classes] probabilities; 1 for the predicted class if the baseline has none.
+        how: how the baseline was trained.
+        probable: whether ``chances`` are probabilities, so that their likelihood has a meaning.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Rival:
 
 
 def majority(shares: Sequence[float], rows: int) -> Rival:
-    """The shares of the classes in training, whatever the sequence."""
+    """The shares of the classes in training, for every sequence."""
     return Rival("majority class", np.tile(np.array(shares), (rows, 1)), "the shares of the classes in training")
 
 
@@ -69,18 +69,18 @@ def text_rivals(reading: Vocabulary, train: Part, valid: Part, test: Part) -> li
         return []
     how = f"logistic regression on TF-IDF of 1 to {most} {reading.unit}s in a row"
     chances, chosen = _logistic("text", counts[0], train, valid)
-    found = [Rival("n-grams", chances, f"{how}; {chosen}")]
+    rivals = [Rival("n-grams", chances, f"{how}; {chosen}")]
     if reading.unit == "word" and sum(map(len, train.items)) <= SPELT:
         counts.append(_counted(lambda text: _spelt(cut(text, "word")), train, valid, test))
         both = [hstack(pair, format="csr") for pair in zip(*counts, strict=True)]
         chances, chosen = _logistic("text", both, train, valid)
         letters = f"and of {LETTERS[0]} to {LETTERS[1]} letters in a row within words"
-        found.append(Rival("n-grams and letters", chances, f"{how}, {letters}; {chosen}"))
-    return found
+        rivals.append(Rival("n-grams and letters", chances, f"{how}, {letters}; {chosen}"))
+    return rivals
 
 
 def _counted(analyzer: Callable[[str], list[str]], *parts: Part) -> list[Any]:
-    """TF-IDF of each part, weighed by the first one; nothing where that holds nothing."""
+    """TF-IDF of each part with the weights of the first; nothing if the first has no terms."""
     counter = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, min_df=1)
     try:
         return [counter.fit_transform(parts[0].items), *(counter.transform(part.items) for part in parts[1:])]
@@ -93,28 +93,28 @@ def _spelt(words: list[str]) -> list[str]:
 
 
 def _grams(units: list[str], least: int, most: int) -> list[str]:
-    """Of texts or words between their ends, which are worth knowing."""
+    """The n-grams of units from ``least`` to ``most`` in length, joined by NUL."""
     return ["\0".join(units[at : at + n]) for n in range(least, most + 1) for at in range(len(units) - n + 1)]
 
 
 def series_rivals(reading: Scale, train: Part, valid: Part, test: Part) -> list[Rival]:
     """Logistic regression and nearest neighbours on series that are resampled to 64 steps."""
-    even = [np.stack([_resampled(reading.scaled(one)) for one in part.items]) for part in (train, valid, test)]
-    flat = [one.reshape(len(one), -1) for one in even]
+    even = [np.stack([_resampled(reading.scaled(series)) for series in part.items]) for part in (train, valid, test)]
+    flat = [part.reshape(len(part), -1) for part in even]
     level = StandardScaler().fit(flat[0])
     how = f"logistic regression on the values, resampled to {STEPS} steps"
-    chances, chosen = _logistic("series", [level.transform(one) for one in flat], train, valid)
-    found = [Rival("linear", chances, f"{how}; {chosen}")]
+    chances, chosen = _logistic("series", [level.transform(part) for part in flat], train, valid)
+    rivals = [Rival("linear", chances, f"{how}; {chosen}")]
     classes = int(max(part.classes.max() for part in (train, valid, test))) + 1
     pairs = len(flat[0]) * len(flat[2])
     if pairs <= PAIRS:
         nearest = KNeighborsClassifier(1).fit(flat[0], train.classes).predict(flat[2])
-        found.append(_answered("1-NN", nearest, classes, f"the nearest training series, Euclid over {STEPS} steps"))
+        rivals.append(_answered("1-NN", nearest, classes, f"the nearest training series, Euclid over {STEPS} steps"))
     if pairs * STEPS**2 <= WARPED:
         nearest = train.classes[warped_neighbours(even[2], even[0])]
         how = f"the nearest training series by dynamic time warping over {STEPS} steps"
-        found.append(_answered("1-NN DTW", nearest, classes, how))
-    return found
+        rivals.append(_answered("1-NN DTW", nearest, classes, how))
+    return rivals
 
 
 def _resampled(values: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -124,7 +124,7 @@ def _resampled(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _logistic(kind: str, features: list[Any], train: Part, valid: Part) -> tuple[Chances, str]:
-    """Probabilities on the test part at the penalty that validates best, and what to say of it."""
+    """Probabilities on the test part at the penalty that validates best, and how it was chosen."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges where it stopped
         fits = [

@@ -12,18 +12,18 @@ from tidegate.train.task import Batch
 
 @dataclass(frozen=True)
 class Sequences(Batch):
-    """Sequences with one answer each; targets are [B] int64 classes."""
+    """Sequences with one class each; targets are [B] int64 classes."""
 
     def scored(self) -> torch.Tensor:
-        """[T, B] bool: the last step of each, at which its answer is known."""
+        """[T, B] bool: the last step of each sequence."""
         assert self.lengths is not None
         return torch.arange(len(self.inputs))[:, None] == self.lengths - 1
 
 
 def padded(sequences: Sequence[torch.Tensor], targets: torch.Tensor) -> Sequences:
-    """A batch of these; the letters of words are padded, too."""
-    lengths = torch.tensor([len(one) for one in sequences])
+    """Pad sequences, and the letters of their words, to one batch."""
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
     if sequences[0].dim() == 2:
-        width = max(one.shape[1] for one in sequences)
-        sequences = [torch.nn.functional.pad(one, (0, width - one.shape[1])) for one in sequences]
+        width = max(sequence.shape[1] for sequence in sequences)
+        sequences = [torch.nn.functional.pad(sequence, (0, width - sequence.shape[1])) for sequence in sequences]
     return Sequences(torch.nn.utils.rnn.pad_sequence(list(sequences)), targets, lengths)

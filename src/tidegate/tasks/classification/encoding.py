@@ -1,4 +1,4 @@
-"""What a classifier learns from its training data beside weights: its classes, and a vocabulary or a scale."""
+"""What a classifier learns from its training data besides weights: its classes, and a vocabulary or a scale."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from tidegate.train.task import Encoding, MakeLayer
 
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
-FRAMES = 40  # steps of the longest series, where --frame does not say
+FRAMES = 40  # steps of the longest series, unless frame says
 VOTING = {"word": 2, "character": 4}  # units of the longest n-grams, unless ngrams says
-WEIGHTS = {"word": 4.5, "character": 3.0}  # of their votes: at 1 they are learnt too slowly, at 8 by heart
-CLASSES = 256  # for which n-grams vote then: the more there are, the fewer rows has the table of votes
-SPELLING = 20  # letters of a word that are read
-NAMES = 2.5  # words; texts that are shorter on average are read by character
+WEIGHTS = {"word": 4.5, "character": 3.0}  # of their votes: 1 learns too slowly, 8 overfits
+CLASSES = 256  # most classes for which n-grams vote by default: more classes leave the table fewer rows
+SPELLING = 20  # most letters of a word that are read
+NAMES = 2.5  # words; texts that are shorter on average count as names and are read by character
 
 
 class Reading(ABC):
-    """How sequences become tensors, and what a model begins with to read them."""
+    """How sequences become tensors, and the encoder that reads them."""
 
     @abstractmethod
     def encode(self, item: Any) -> torch.Tensor:
@@ -41,10 +41,10 @@ class Reading(ABC):
 
     @abstractmethod
     def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
-        """What the recurrent layers read through, and how many features it gives."""
+        """The module before the recurrent layers, and the number of features it gives."""
 
     def votes(self, setting: ClassificationSetting, classes: int) -> TextVotes | None:
-        """What is read beside the recurrent layers, if anything is."""
+        """The votes of n-grams, if there are any."""
         del setting, classes
         return None
 
@@ -59,10 +59,10 @@ class Vocabulary(Reading):
 
     @classmethod
     def of(cls, texts: Sequence[str], setting: ClassificationSetting) -> Self:
-        """That of the training texts."""
+        """The vocabulary of the training texts."""
         unit = setting.unit if setting.unit != "auto" else "character" if _names(texts) else "word"
-        count = Counter(found for text in texts for found in cut(text, unit)[: setting.longest])
-        ranked = sorted(count, key=lambda one: (-count[one], one))
+        count = Counter(part for text in texts for part in cut(text, unit)[: setting.longest])
+        ranked = sorted(count, key=lambda part: (-count[part], part))
         return cls(unit, tuple(ranked[: setting.vocabulary]), setting.longest)
 
     def __post_init__(self) -> None:
@@ -70,14 +70,14 @@ class Vocabulary(Reading):
 
     @property
     def size(self) -> int:
-        """How many units there are, the unknown one included."""
+        """The number of units, including the unknown one."""
         return len(self.units) + 1
 
     def encode(self, item: str) -> torch.Tensor:
         index: dict[str, int] = vars(self)["_index"]
         units = cut(item, self.unit)[: self.longest] or [""]
-        found = torch.tensor([index.get(one, UNKNOWN) for one in units])
-        return found if self.unit == "character" else torch.cat([found[:, None].int(), _letters(units)], dim=1)
+        numbers = torch.tensor([index.get(unit, UNKNOWN) for unit in units])
+        return numbers if self.unit == "character" else torch.cat([numbers[:, None].int(), _letters(units)], dim=1)
 
     def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
         made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
@@ -114,7 +114,7 @@ class Scale(Reading):
     """Mean and standard deviation of each channel over all steps of the training series, and steps in a frame.
 
     Equations:
-        z = (x - mean) / sd;  step k of a model reads z[k F .. (k+1) F - 1] of all channels; the last value fills up
+        z = (x - mean) / sd;  step k of a model reads z[k F .. (k+1) F - 1] of all channels, padded with the last value
     """
 
     mean: tuple[float, ...]
@@ -123,9 +123,9 @@ class Scale(Reading):
 
     @classmethod
     def of(cls, series: Sequence[Values], setting: ClassificationSetting) -> Self:
-        """That of the training series; a channel that does not vary keeps its unit."""
+        """The scale of the training series; a constant channel keeps its unit."""
         frame = setting.frame or math.ceil(max(map(len, series)) / FRAMES)
-        steps = np.concatenate([np.asarray(one, dtype=np.float64) for one in series])
+        steps = np.concatenate([np.asarray(values, dtype=np.float64) for values in series])
         there = np.isfinite(steps)
         count = np.maximum(there.sum(0), 1)
         mean = np.where(there, steps, 0).sum(0) / count
@@ -134,11 +134,11 @@ class Scale(Reading):
 
     @property
     def channels(self) -> int:
-        """Of a series."""
+        """The number of channels of a series."""
         return len(self.mean)
 
     def scaled(self, item: Values) -> NDArray[np.float32]:
-        """[T, C] in standard deviations from the mean, which stands where a channel is absent."""
+        """[T, C] in standard deviations from the mean; missing values become the mean."""
         scaled = (np.asarray(item, dtype=np.float64) - self.mean) / self.sd
         return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
 
@@ -154,7 +154,7 @@ class Scale(Reading):
 
 @dataclass(frozen=True)
 class ClassificationEncoding(Encoding[ClassificationSetting]):
-    """The classes in order, and how sequences are read."""
+    """The classes in order, and the reading of sequences."""
 
     classes: tuple[Label, ...]
     shares: tuple[float, ...]  # of the classes in training
@@ -162,17 +162,17 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
 
     @classmethod
     def of(cls, items: Sequence[Any], labels: Collection[Label], setting: ClassificationSetting) -> Self:
-        """That of the training part."""
+        """The encoding of the training part."""
         kind: Any = Vocabulary if isinstance(items[0], str) else Scale
         same = {str(label): label for label in labels}
         count, classes = Counter(map(str, labels)), _sorted(same.values())
-        return cls(classes, tuple(count[str(one)] / len(items) for one in classes), kind.of(items, setting))
+        return cls(classes, tuple(count[str(label)] / len(items) for label in classes), kind.of(items, setting))
 
     def indices(self, labels: Iterable[Label], name: str) -> NDArray[np.int64]:
         """The places of labels among the classes; 1 and "1" are the same.
 
         Raises:
-            InputError: a label that is none of them.
+            InputError: a label is none of them.
         """
         place = {str(label): index for index, label in enumerate(self.classes)}
         strange = next((label for label in labels if str(label) not in place), None)

@@ -107,7 +107,7 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         sequences = [self.encoding_.reading.encode(item) for item in data.items]
         chances = np.zeros((len(sequences), len(self.encoding_.classes)))
         with torch.inference_mode():
-            for rows in by_length([len(one) for one in sequences], ROWS):
+            for rows in by_length([len(sequence) for sequence in sequences], ROWS):
                 batch = padded([sequences[row] for row in rows], torch.zeros(len(rows), dtype=torch.int64))
                 chances[rows] = self.model_(batch)[0].double().softmax(1).numpy()
         return chances

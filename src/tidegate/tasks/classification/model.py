@@ -44,9 +44,9 @@ class Classifier(torch.nn.Module):
     Equations:
         h[0..T-1] = layer(encoder(x));  logits = (W pool(h) + b + votes(x)) / temperature
 
-    Pooling sees valid steps only: the last one (of the direction from the end, the first), their mean, the
+    Pooling sees valid steps only: the last one (the first one for the backward direction), their mean, the
     largest value of each unit, or their mean weighted by softmax over time of v . tanh(V h[t]).
-    The n-grams of a text vote for the classes beside the layers; those of series do not.
+    The n-grams of a text also vote for the classes; series have none.
 
     Shapes:
         inputs: [T, B] units, [T, B, 1 + L] units each followed by its letters, or [T, B, C] float; logits
@@ -84,7 +84,7 @@ class Classifier(torch.nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """Logits; no state is carried on."""
+        """Logits; batches share no state."""
         del state
         assert batch.lengths is not None
         series = batch.inputs.is_floating_point()
@@ -96,7 +96,7 @@ class Classifier(torch.nn.Module):
         return logits / self.temperature, None
 
     def _pooled(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """[T, B, width] to [B, width]; hidden is zero behind the end of each sequence."""
+        """[T, B, width] to [B, width]; hidden is zero after the end of each sequence."""
         if self.pooling == "last":
             return self._last(hidden, lengths)
         if self.pooling == "mean":
@@ -116,5 +116,5 @@ class Classifier(torch.nn.Module):
 
 
 def _padding(steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """[T, B, 1] bool: the steps behind the end of each sequence."""
+    """[T, B, 1] bool: the steps after the end of each sequence."""
     return (torch.arange(len(steps))[:, None] >= lengths)[..., None]

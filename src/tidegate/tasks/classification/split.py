@@ -1,4 +1,4 @@
-"""Which rows train, which validate and which are kept for the test."""
+"""Split rows into training, validation and test."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Rows = NDArray[np.int64]
 
 
 def stratified(keys: Sequence[Hashable], classes: Sequence[int], shares: Sequence[float], seed: int) -> list[Rows]:
-    """Rows drawn in the given shares, and last the rows that are left, each class in proportion.
+    """Draw rows in the given shares, each class in proportion; the last part gets all other rows.
 
-    Rows with the same key stay together, so that no part holds a copy of another part's row. Of a class with one
-    key only all rows are left to the last part, which is for training.
+    Rows with the same key stay together, so that no part holds a copy of another part's row. A class with a single
+    key falls into the last part, which is for training.
 
     Args:
-        keys: of each row.
-        classes: of each row.
-        shares: of each part but the last; together at most 1/2.
-        seed: of the draw.
+        keys: the key of each row.
+        classes: the class of each row.
+        shares: the share of each part but the last; at most 1/2 in total.
+        seed: seed of the draw.
 
     Examples:
         >>> parts = stratified("aabcdefghi", [0] * 10, [0.2], seed=0)
@@ -62,25 +62,25 @@ def _places(classes: Rows, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _key(item: Any) -> Any:
-    """What makes two sequences the same: letters but not their case and spacing, or all values."""
+    """A key that equal sequences share: the text without case and spacing, or all values."""
     return " ".join(item.split()).casefold() if isinstance(item, str) else (item.shape, item.tobytes())
 
 
-def parted(source: Source, found: dict[str, Labelled], setting: ClassificationSetting) -> dict[str, Labelled]:
-    """Training, validation and test, drawn from the data where they have no files of their own.
+def parted(source: Source, read: dict[str, Labelled], setting: ClassificationSetting) -> dict[str, Labelled]:
+    """Split the data; parts without a file of their own are drawn.
 
     Raises:
         InputError: too few rows, or too few or too many classes.
     """
-    rows = found["train"]
+    rows = read["train"]
     _check(source, rows)
     shares = {"test": setting.test_share, "valid": setting.valid_share}
-    shares = {part: share for part, share in shares.items() if part not in found}
+    shares = {part: share for part, share in shares.items() if part not in read}
     names = {label: index for index, label in enumerate(dict.fromkeys(rows.labels))}
     classes = [names[label] for label in rows.labels]
     drawn_rows = stratified([_key(item) for item in rows.items], classes, list(shares.values()), setting.split_seed)
     own = {part: _taken(rows, taken) for part, taken in zip((*shares, "train"), drawn_rows, strict=True)}
-    parts = {**found, **own}
+    parts = {**read, **own}
     empty = next((part for part in ("train", "valid") if not parts[part].items), None)
     if empty:
         kinds = len(set(map(_key, rows.items)))
@@ -118,9 +118,9 @@ def _check(source: Source, rows: Labelled) -> None:
         )
 
 
-def described(found: dict[str, Labelled], parts: dict[str, Labelled], setting: ClassificationSetting) -> str:
+def described(read: dict[str, Labelled], parts: dict[str, Labelled], setting: ClassificationSetting) -> str:
     sizes = ", ".join(f"{part} {len(rows.items):,}" for part, rows in parts.items())
-    own = " and ".join(part for part in ("valid", "test") if part in found)
+    own = " and ".join(part for part in ("valid", "test") if part in read)
     how = f"drawn class by class (seed {setting.split_seed})" if "train" in parts else "all rows"
     return f"{how}: {sizes}" + (f"; {own} as given" if own else "")
 

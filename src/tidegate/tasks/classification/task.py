@@ -1,4 +1,4 @@
-"""Classification: the class of a text or of a series."""
+"""Classification of texts and series."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tidegate.train.bucket import bucketed, by_length
 from tidegate.train.task import Measure, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
-SCORED = 256  # sequences of a batch that is only scored
-SPREAD = 8  # how much more the lengths in a training batch may differ than they must, in steps
+SCORED = 256  # sequences of a batch for scoring
+SPREAD = 8  # how far shuffling may mix lengths, in steps
 
 
 class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
@@ -33,8 +33,8 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     Equations:
         error = -log p(class | x[0..T-1])
 
-    Training is a part of the data, and so are validation and test unless they have files of their own. Parts
-    are drawn class by class; rows with the same content stay in one part. An epoch has at least 24 batches.
+    Validation and test are drawn from the data unless they have files of their own. Each class is split in the same
+    proportions; rows with the same content stay in one part. An epoch has at least 24 batches.
 
     Args:
         source: what ``data.labelled.read_labelled`` reads.
@@ -61,36 +61,38 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         encoding: ClassificationEncoding | None = None,
     ) -> None:
         self.source, self.setting = source, setting or ClassificationSetting()
-        found = read_labelled(source, layout(self.setting))
-        parts = {"test": found["train"]} if encoding else parted(source, found, self.setting)
+        read = read_labelled(source, layout(self.setting))
+        parts = {"test": read["train"]} if encoding else parted(source, read, self.setting)
         if encoding is None:
             train = parts["train"]
             encoding = ClassificationEncoding.of(train.items, train.labels, self.setting)
-        encoding.check(found["train"], source.title)
+        encoding.check(read["train"], source.title)
         self.encoding = encoding
         self.parts: dict[str, Part] = {
             split: Part(part.items, encoding.indices(part.labels, f"{source.title} ({split})"))
             for split, part in parts.items()
         }
-        self.sequences = {split: [encoding.reading.encode(one) for one in part.items] for split, part in parts.items()}
+        self.sequences = {
+            split: [encoding.reading.encode(item) for item in part.items] for split, part in parts.items()
+        }
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
             description=source.description or self._description(),
             licence=source.licence,
-            split=described(found, parts, self.setting),
-            warnings=self._warnings(found, parts),
+            split=described(read, parts, self.setting),
+            warnings=self._warnings(read, parts),
         )
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Sequences]:
-        """Sequences of similar length together; with ``order``, training batches are drawn."""
+        """Batches of sequences of similar length; ``order`` shuffles training batches."""
         sequences, targets = self.sequences[split], torch.from_numpy(self.parts[split].classes)
         for rows in self._groups(split, order if split == "train" else None):
             yield padded([sequences[row] for row in rows], targets[rows])
 
     def _groups(self, split: Split, order: torch.Generator | None) -> list[list[int]]:
         """The rows of each batch."""
-        lengths = [len(one) for one in self.sequences[split]]
+        lengths = [len(sequence) for sequence in self.sequences[split]]
         if order is None:
             return by_length(lengths, SCORED)
         size = min(self.setting.batch_size, max(4, len(lengths) // 4))
@@ -136,23 +138,23 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         """[N, classes] float64, in the order of the rows."""
         model.eval()
         with torch.inference_mode():
-            found = [model(batch)[0].double() for batch in self.batches(split)]
+            logits = [model(batch)[0].double() for batch in self.batches(split)]
         order = torch.tensor([row for rows in self._groups(split, None) for row in rows])
-        return torch.cat(found)[order.argsort()]
+        return torch.cat(logits)[order.argsort()]
 
     @cached_property
     def _rivals(self) -> list[Rival]:
         test = self.parts["test"]
-        found = [majority(self.encoding.shares, len(test.classes))]
+        rivals = [majority(self.encoding.shares, len(test.classes))]
         if "train" in self.parts:
             reading = self.encoding.reading
-            others: Any = text_rivals if isinstance(reading, Vocabulary) else series_rivals
-            found += others(reading, self.parts["train"], self.parts["valid"], test)
-        return found
+            trained: Any = text_rivals if isinstance(reading, Vocabulary) else series_rivals
+            rivals += trained(reading, self.parts["train"], self.parts["valid"], test)
+        return rivals
 
     def _description(self) -> str:
         reading, kinds = self.encoding.reading, len(self.encoding.classes)
-        lengths = [len(one) for sequences in self.sequences.values() for one in sequences]
+        lengths = [len(sequence) for sequences in self.sequences.values() for sequence in sequences]
         what = (
             f"texts read by {reading.unit}"
             if isinstance(reading, Vocabulary)
@@ -161,8 +163,8 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         span = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(min(lengths))
         return f"{len(lengths):,} {what}, {span} steps, {kinds} classes"
 
-    def _warnings(self, found: dict[str, Labelled], parts: dict[str, Labelled]) -> tuple[str, ...]:
-        warnings = [text for part in found.values() for text in part.warnings]
+    def _warnings(self, read: dict[str, Labelled], parts: dict[str, Labelled]) -> tuple[str, ...]:
+        warnings = [text for part in read.values() for text in part.warnings]
         reading = self.encoding.reading
         if isinstance(reading, Vocabulary):
             lengths = [len(cut(text, reading.unit)) for part in parts.values() for text in part.items]

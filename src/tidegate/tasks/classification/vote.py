@@ -1,26 +1,28 @@
-"""What n-grams say about the class of a text, each by itself: those of its units and those of its words' letters."""
+"""Linear votes of n-grams for the class of a text: n-grams of its units, and of the letters of its words."""
 
 from __future__ import annotations
 
 import torch
 
-BUCKETS = 1 << 18  # rows of a table, if it then holds no more numbers than NUMBERS: each step of Adam visits all
+BUCKETS = (
+    1 << 18
+)  # largest number of rows in a table, whose size is at most NUMBERS: each step of Adam visits all of it
 NUMBERS = 1 << 21
-HIDDEN = 0.5  # share of the n-grams that training does not see
-LETTERS = (3, 6)  # in a row: the shortest and the longest n-grams within a word
-NOTHING, END, FIRST = 0, 1, 2  # symbols: behind a text or word; at both its ends; those of its own, from here on
+HIDDEN = 0.5  # share of the n-grams that training hides
+LETTERS = (3, 6)  # lengths of the shortest and longest n-grams within a word
+NOTHING, END, FIRST = 0, 1, 2  # symbols: padding; either end of a text or word; the first of its own symbols
 MULTIPLIERS = (0x9E3779B1, 0x85EBCA6B)  # odd, below 2^32, so that products with 31 bits stay below 2^63
 LOWEST = (1 << 31) - 1
 
 
 class TextVotes(torch.nn.Module):
-    """The votes of a text's n-grams of units and, where its steps bring their letters, of those within words.
+    """The votes of the n-grams of a text's units and, if inputs have letters, of the letters within words.
 
     Args:
-        classes: how many there are.
-        longest: units of the longest n-gram.
-        weight: of a vote.
-        letters: whether steps bring them.
+        classes: the number of classes.
+        longest: length of the longest n-gram of units.
+        weight: the weight of a vote.
+        letters: whether inputs have letters.
 
     Shapes:
         inputs [T, B] units, or [T, B, 1 + L] units each followed by its letters, and lengths [B], to [B, classes].
@@ -40,26 +42,26 @@ class TextVotes(torch.nn.Module):
 
 
 class NgramVotes(torch.nn.Module):
-    """What each n-gram of symbols says about the classes, by itself.
+    """A vote of each n-gram of symbols for the classes.
 
     Equations:
         logits = weight / sqrt(K) sum_k V[bucket(g_k)],  g_1 ... g_K all n-grams of ``shortest`` to ``longest`` symbols
 
-    Training hides each n-gram with probability 1/2, and the others count twice. V begins at zero. The weight says how
-    fast V takes effect: Adam's steps are of one size, and most n-grams are rare.
+    Training hides each n-gram with probability 1/2 and doubles the votes of the others. V starts at zero. The weight
+    sets how fast V takes effect, since Adam's steps have one size and most n-grams are rare.
 
     Args:
-        classes: how many there are.
-        shortest: symbols of the shortest n-gram.
-        longest: of the longest.
-        weight: of a vote.
+        classes: the number of classes.
+        shortest: length of the shortest n-gram.
+        longest: length of the longest n-gram.
+        weight: the weight of a vote.
 
     Shapes:
-        symbols [S, ..., B] int, 0 behind the end of each sequence of them, to [B, classes]: all sequences that
-        share the last index vote together.
+        symbols [S, ..., B] int, 0 after the end of each sequence, to [B, classes]: all sequences with the same last
+        index vote together.
 
     References:
-        A linear model beside a deep one: Cheng et al. 2016, arXiv 1606.07792. Letters in a row for rare words:
+        A linear model next to a deep one: Cheng et al. 2016, arXiv 1606.07792. n-grams of letters for rare words:
         Bojanowski et al. 2017, arXiv 1607.04606.
     """
 
@@ -88,7 +90,7 @@ class NgramVotes(torch.nn.Module):
 
 
 def _ended(units: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """[T, B] units to [T + 2, B] symbols: both ends of a text are worth knowing."""
+    """[T, B] units to [T + 2, B] symbols, with a symbol for both ends of each text."""
     there = torch.arange(len(units))[:, None] < lengths
     symbols = torch.nn.functional.pad(torch.where(there, units + FIRST, NOTHING), (0, 0, 1, 1))
     symbols[0] = END
@@ -97,21 +99,21 @@ def _ended(units: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def buckets(symbols: torch.Tensor, longest: int, rows: int) -> list[torch.Tensor]:
-    """The rows of a table in which the n-grams of 1, 2, ... ``longest`` symbols lie that end at each place.
+    """The table rows of the n-grams of 1, 2, ... ``longest`` symbols that end at each place.
 
     Equations:
-        code_1[s] = x[s];  code_n[s] = (a code_{n-1}[s-1] + x[s]) mod 2^31, code_{n-1} 0 before the first place
+        code_1[s] = x[s];  code_n[s] = (a code_{n-1}[s-1] + x[s]) mod 2^31, where code_{n-1} is 0 before the first place
         bucket_1 = code_1 mod rows;  bucket_n = floor(b code_n / 2^13) mod rows
 
     Args:
-        symbols: [S, ...] int. Nothing looks ahead, so that padding may stand behind.
-        longest: symbols of the longest.
-        rows: of the table.
+        symbols: [S, ...] int; padding may follow, since n-grams look back only.
+        longest: length of the longest n-gram.
+        rows: the number of rows of the table.
     """
     first = code = symbols.long()
-    found = [code % rows]
+    rows_of_length = [code % rows]
     for _ in range(1, longest):
         before = torch.cat([torch.zeros_like(code[:1]), code[:-1]])
         code = (MULTIPLIERS[0] * before + first) & LOWEST
-        found.append((MULTIPLIERS[1] * code >> 13) % rows)
-    return found
+        rows_of_length.append((MULTIPLIERS[1] * code >> 13) % rows)
+    return rows_of_length

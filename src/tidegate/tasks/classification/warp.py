@@ -40,13 +40,15 @@ def warped(query: Series, known: Series) -> NDArray[np.float64]:
         rows = np.arange(max(0, diagonal - steps + 1), min(diagonal, steps - 1) + 1)
         least = np.zeros((len(known), len(rows)))
         if diagonal:
-            above, across = (_shifted(one)[:, rows] for one in (last, before))  # D[i-1, j], D[i-1, j-1]
+            above, across = (
+                _shifted(diagonal_costs)[:, rows] for diagonal_costs in (last, before)
+            )  # D[i-1, j], D[i-1, j-1]
             least = np.minimum(np.minimum(above, last[:, rows]), across)
         now = np.full_like(last, np.inf)
         now[:, rows] = cost[:, rows, diagonal - rows] + least
         before, last = last, now
-    found: NDArray[np.float64] = last[:, -1]
-    return found
+    distances: NDArray[np.float64] = last[:, -1]
+    return distances
 
 
 def _shifted(table: Series) -> Series:

@@ -1,4 +1,4 @@
-"""From what a network says at each step to text: connectionist temporal classification, read backwards."""
+"""Decoding and alignment for connectionist temporal classification (CTC)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Symbols = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What may have been said: symbols, and the logarithm of their probability over all alignments."""
+    """Symbols, and the logarithm of their probability over all alignments."""
 
     symbols: Symbols
     log_probability: float
 
 
 def best_path(log_probabilities: torch.Tensor) -> Symbols:
-    """The symbols along the most probable alignment, which need not be the most probable symbols.
+    """The symbols of the most probable alignment, which need not be the most probable symbols.
 
     Args:
         log_probabilities: [T, symbols], blank first.
@@ -36,7 +36,7 @@ def best_path(log_probabilities: torch.Tensor) -> Symbols:
 
 
 def beam_search(log_probabilities: torch.Tensor, width: int, best: int = 1) -> list[Hypothesis]:
-    """The most probable symbols, the probabilities of their alignments summed up.
+    """Search for the most probable symbols, summed over their alignments.
 
     Equations:
         b[t](l) = (b[t-1](l) + n[t-1](l)) p[t](blank)                 (alignments of prefix l that end in a blank)
@@ -44,8 +44,8 @@ def beam_search(log_probabilities: torch.Tensor, width: int, best: int = 1) -> l
 
     Args:
         log_probabilities: [T, symbols], blank first.
-        width: prefixes kept after each step; where that is all of them the answer is exact.
-        best: how many hypotheses to return, the most probable first.
+        width: the number of prefixes to keep after each step; the result is exact if that is all of them.
+        best: the number of hypotheses to return, the most probable first.
 
     References:
         Graves et al. 2006, doi 10.1145/1143844.1143891; prefix beam search as in Hannun et al. 2014, arXiv 1408.2873,
@@ -53,9 +53,9 @@ def beam_search(log_probabilities: torch.Tensor, width: int, best: int = 1) -> l
     """
     beam: dict[Symbols, tuple[float, float]] = {(): (0.0, NEVER)}  # prefix: log b, log n
     for step in log_probabilities.double().tolist():
-        beam = _kept(_extended(beam, step), width)
-    found = [Hypothesis(prefix, _total(ends)) for prefix, ends in beam.items()]
-    return sorted(found, key=lambda one: one.log_probability, reverse=True)[:best]
+        beam = _pruned(_extended(beam, step), width)
+    hypotheses = [Hypothesis(prefix, _total(ends)) for prefix, ends in beam.items()]
+    return sorted(hypotheses, key=lambda hypothesis: hypothesis.log_probability, reverse=True)[:best]
 
 
 def _extended(beam: dict[Symbols, tuple[float, float]], step: list[float]) -> dict[Symbols, tuple[float, float]]:
@@ -74,8 +74,9 @@ def _extended(beam: dict[Symbols, tuple[float, float]], step: list[float]) -> di
     return {prefix: (blank[prefix], symbol[prefix]) for prefix in {**blank, **symbol}}
 
 
-def _kept(beam: dict[Symbols, tuple[float, float]], width: int) -> dict[Symbols, tuple[float, float]]:
-    possible = [prefix for prefix in beam if _total(beam[prefix]) > NEVER]  # not so: a a without room for a blank
+def _pruned(beam: dict[Symbols, tuple[float, float]], width: int) -> dict[Symbols, tuple[float, float]]:
+    # "a a" is impossible, for example, without a step in between for a blank.
+    possible = [prefix for prefix in beam if _total(beam[prefix]) > NEVER]
     order = sorted(possible, key=lambda prefix: (-_total(beam[prefix]), prefix))[:width]
     return {prefix: beam[prefix] for prefix in order}
 
@@ -91,33 +92,33 @@ def _add(a: float, b: float) -> float:
 
 
 def align(log_probabilities: torch.Tensor, symbols: Sequence[int]) -> list[tuple[int, int]]:
-    """First and last step of each symbol along the most probable alignment of them all.
+    """First and last step of each symbol in the most probable alignment.
 
     Args:
         log_probabilities: [T, symbols], blank first.
-        symbols: what was said; it must fit into T steps.
+        symbols: the transcript; it must fit into T steps.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it does not fit.
     """
     if not symbols:
         return []
     step = log_probabilities.double().numpy()
-    path = _viterbi(step, np.array([BLANK, *(one for symbol in symbols for one in (symbol, BLANK))]))
+    path = _viterbi(step, np.array([BLANK, *(state for symbol in symbols for state in (symbol, BLANK))]))
     places = [np.flatnonzero(path == 2 * k + 1) for k in range(len(symbols))]
     return [(int(place[0]), int(place[-1])) for place in places]
 
 
 def _viterbi(step: NDArray[np.float64], states: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[T] which state each step is in; states are blank, symbol, blank, ... and a blank may be left out."""
+    """[T] the state of each step; states are blank, symbol, blank, ..., where a path may skip a blank."""
     count = len(states)
     skips = np.array([k >= 2 and states[k] != BLANK and states[k] != states[k - 2] for k in range(count)])
     score = np.where(np.arange(count) < 2, step[0, states], NEVER)
     moves = np.zeros((len(step), count), np.int64)
     for time in range(1, len(step)):
-        one = np.concatenate([[NEVER], score[:-1]])
-        two = np.where(skips, np.concatenate([[NEVER, NEVER], score[:-2]])[:count], NEVER)
-        choices = np.stack([score, one, two])
+        advance = np.concatenate([[NEVER], score[:-1]])
+        skip = np.where(skips, np.concatenate([[NEVER, NEVER], score[:-2]])[:count], NEVER)
+        choices = np.stack([score, advance, skip])
         moves[time] = choices.argmax(0)
         score = choices.max(0) + step[time, states]
     state = int(count - 1 if score[-1] > score[-2] else count - 2)

@@ -1,4 +1,4 @@
-"""What speech recognition learns from its training part beside weights."""
+"""What a speech recogniser learns from its training part besides weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidegate.tasks.speech.feature import Filterbank, stacked
 from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.train.task import Encoding, MakeLayer, SequenceModel
 
-OFTEN = 10  # times that a word is heard in training before it is a symbol of its own
+OFTEN = 10  # occurrences in training of the rarest word if words are to be symbols
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class SpeechEncoding(Encoding[SpeechSetting]):
 
     Attributes:
         filterbank: the front end.
-        mean, sd: of each band in the training recordings.
+        mean, sd: mean and standard deviation of each band in training.
         per_recording: whether each recording is scaled by its own mean and deviation instead.
         stack: frames in one step of the network.
-        words: whether symbols are words, else characters.
-        symbols: in order; the first is number 1.
-        keep_case: whether capitals differ from small letters.
+        words: whether symbols are words; otherwise they are characters.
+        symbols: the symbols in order; the first has number 1.
+        keep_case: whether upper and lower case differ.
     """
 
     filterbank: Filterbank
@@ -44,11 +44,11 @@ class SpeechEncoding(Encoding[SpeechSetting]):
 
     @classmethod
     def learnt(cls, setting: SpeechSetting, bank: Filterbank, frames: torch.Tensor, texts: Sequence[str]) -> Self:
-        """From the frames [T, bands] and the (clean) transcripts of the training recordings."""
-        heard = Counter(word for text in texts for word in text.split())
-        often = min(heard.values(), default=0) >= OFTEN
+        """Learn from the frames [T, bands] and the cleaned transcripts of the training recordings."""
+        counts = Counter(word for text in texts for word in text.split())
+        often = min(counts.values(), default=0) >= OFTEN
         words = setting.symbols == "words" or (setting.symbols == "auto" and often)
-        symbols = sorted(heard if words else set("".join(texts)))
+        symbols = sorted(counts if words else set("".join(texts)))
         mean, sd = frames.mean(0).tolist(), frames.std(0).clamp_min(1e-3).tolist()
         own = setting.normalise == "recording"
         return cls(bank, tuple(mean), tuple(sd), own, setting.stack, words, tuple(symbols), setting.keep_case)
@@ -59,21 +59,21 @@ class SpeechEncoding(Encoding[SpeechSetting]):
         return {symbol: k for k, symbol in enumerate(self.symbols, BLANK + 1)}
 
     def clean(self, text: str) -> str:
-        """A transcript without needless blanks, in small letters unless case counts."""
+        """Normalise blanks in a transcript, and put it into lower case unless case counts."""
         return clean(text, keep_case=self.keep_case)
 
     def encode(self, text: str) -> list[int]:
-        """The numbers of a transcript's symbols; those that training never saw are left out."""
+        """The numbers of a transcript's symbols; symbols that training lacks are left out."""
         parts: Iterable[str] = self.clean(text).split() if self.words else self.clean(text)
         return [self.numbers[part] for part in parts if part in self.numbers]
 
     def text(self, numbers: Sequence[int]) -> str:
-        """What numbers of symbols say."""
+        """The text of symbol numbers."""
         parts = [self.symbols[number - 1] for number in numbers]
         return " ".join(parts) if self.words else "".join(parts).strip()
 
     def steps(self, frames: torch.Tensor) -> torch.Tensor:
-        """What the network reads of log-mel spectra [T, bands]: scaled and stacked, [steps, features]."""
+        """Scale and stack log-mel spectra [T, bands] into inputs of the network [steps, features]."""
         if self.per_recording:
             mean, sd = frames.mean(0), frames.std(0, correction=0).clamp_min(1e-3)
         else:
@@ -82,7 +82,7 @@ class SpeechEncoding(Encoding[SpeechSetting]):
 
     @property
     def seconds(self) -> float:
-        """Between steps of the network."""
+        """Time between steps of the network."""
         return self.stack * self.filterbank.hop / self.filterbank.rate
 
     def model(self, layer: MakeLayer, setting: SpeechSetting) -> SequenceModel:
@@ -103,6 +103,6 @@ class SpeechEncoding(Encoding[SpeechSetting]):
 
 
 def clean(text: str, *, keep_case: bool) -> str:
-    """A transcript without needless blanks, in small letters unless case counts."""
+    """Normalise blanks in a transcript, and put it into lower case unless case counts."""
     joined = " ".join(text.split())
     return joined if keep_case else joined.lower()

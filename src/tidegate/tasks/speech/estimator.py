@@ -127,41 +127,41 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
         with torch.inference_mode():
             chances = self.model_(batch)[0][:, 0].float().log_softmax(-1)
         if beam > 1:
-            found = beam_search(chances, beam, best)
+            hypotheses = beam_search(chances, beam, best)
         else:
-            found = [Hypothesis(best_path(chances), float(chances.max(-1).values.sum()))]
-        first, *rest = found
+            hypotheses = [Hypothesis(best_path(chances), float(chances.max(-1).values.sum()))]
+        first, *rest = hypotheses
         places = align(chances, first.symbols)
         spoken = tuple(
             Spoken(encoding.text([symbol]) or " ", start * encoding.seconds, (end + 1) * encoding.seconds)
             for symbol, (start, end) in zip(first.symbols, places, strict=True)
         )
-        others = tuple((encoding.text(one.symbols), one.log_probability) for one in rest)
+        others = tuple((encoding.text(hypothesis.symbols), hypothesis.log_probability) for hypothesis in rest)
         return Transcript(name, encoding.text(first.symbols), first.log_probability, others, spoken)
 
 
 def _sounds(recordings: Any, rate: int | None) -> Iterator[tuple[str, Any, int]]:
-    for k, one in enumerate(recordings):
-        if isinstance(one, (str, os.PathLike)):
-            for path, name in _files(one):
+    for k, recording in enumerate(recordings):
+        if isinstance(recording, (str, os.PathLike)):
+            for path, name in _files(recording):
                 samples, own, _ = read_sound(locate(path).raw, name)
                 yield name, samples, own
         else:
-            yield str(k), _array(k, one, rate), rate or 0
+            yield str(k), _array(k, recording, rate), rate or 0
 
 
 def _files(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
-    """Sound files, and what people call them: as they were named, or by their name alone where they are bundled."""
+    """Sound files and their names for users: paths as given, or file names if the set is bundled."""
     bundled = str(path) in BUNDLED and not Path(path).exists()
     folder = (
         Path(str(resources.files("tidegate.data"))) / "bundled" / str(path) / "recordings" if bundled else Path(path)
     )
     if not folder.is_dir() and not bundled:
         return [(folder, str(path))]
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if not found:
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    if not files:
         raise InputError("SPEECH_NONE", f"the folder {path} holds no recordings", fix="pass sound files")
-    return [(file, file.name if bundled else str(file)) for file in found]
+    return [(file, file.name if bundled else str(file)) for file in files]
 
 
 def _array(number: int, samples: Any, rate: int | None) -> Any:

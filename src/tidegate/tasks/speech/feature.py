@@ -1,4 +1,4 @@
-"""Samples to log-mel spectra."""
+"""Log-mel spectra of sounds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from tidegate.errors import InputError
 from tidegate.tasks.speech.setting import SpeechSetting
 
-FLOOR = 1e-4  # of a band's power, for a recording whose loudest sample is 1
+FLOOR = 1e-4  # added to the power of each band, for a recording whose loudest sample is 1
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Filterbank:
         mel(f) = 2595 log10(1 + f / 700); edges e[0..bands+1] lie evenly in mel from low to high, in bins
         e = floor((size + 1) f / rate); F[k,b] rises from 0 at e[b] to 1 at e[b+1] and falls to 0 at e[b+2]
 
-    Frame t reads samples t hop to t hop + window - 1 and no others, so the frames of a sound do not change when more
-    sound comes (with ``peak`` its scale may). There are 1 + (samples - window) // hop of them.
+    Frame t reads samples t hop to t hop + window - 1 and no others, so the frames of a sound stay the same when more
+    sound arrives (except for their scale, with ``peak``). There are 1 + (samples - window) // hop of them.
 
     Attributes:
         rate: samples per second.
-        bands: filters.
-        window, hop: in samples.
-        low, high: in Hz.
+        bands: the number of filters.
+        window, hop: length of a window and distance between windows, in samples.
+        low, high: range of frequencies in Hz.
         peak: whether a sound is first divided by its largest absolute sample.
 
     Raises:
@@ -68,19 +68,19 @@ class Filterbank:
 
     @classmethod
     def of(cls, setting: SpeechSetting, rate: int) -> Self:
-        """The front end that the settings ask for, for sounds of a rate."""
+        """The front end of these settings, for sounds of a given rate."""
         window, hop = (round(rate * ms / 1000) for ms in (setting.window_ms, setting.hop_ms))
         high = setting.high_hz if setting.high_hz is not None else 0.475 * rate
         return cls(rate, setting.bands, window, hop, setting.low_hz, high, setting.level == "peak")
 
     @property
     def size(self) -> int:
-        """Points of the Fourier transform: at least twice the window's, or exactly for a power of two."""
+        """Points of the Fourier transform: the second power of two that is not below the window."""
         return 1 << self.window.bit_length() if self.window & (self.window - 1) else 2 * self.window
 
     @cached_property
     def edges(self) -> Any:
-        """[bands + 2] the bins on which filters begin, peak and end."""
+        """[bands + 2] bins at which filters begin, peak and end."""
         low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (self.low, self.high))
         hertz = 700 * (10 ** (np.linspace(low, high, self.bands + 2) / 2595) - 1)
         return np.floor((self.size + 1) * hertz / self.rate)
@@ -99,11 +99,11 @@ class Filterbank:
         return torch.nn.functional.pad(torch.from_numpy(np.hamming(self.window)).float(), (0, self.size - self.window))
 
     def count(self, samples: int) -> int:
-        """Frames of a sound of so many samples."""
+        """The number of frames of a sound with this many samples."""
         return 1 + (samples - self.window) // self.hop if samples >= self.window else 0
 
     def __call__(self, samples: Any) -> torch.Tensor:
-        """Log-mel spectra [T, bands] of samples [n]; none of a sound that is shorter than the window."""
+        """Log-mel spectra [T, bands] of samples [n]; no frames if the sound is shorter than a window."""
         sound = torch.as_tensor(samples, dtype=torch.float32)
         if not self.count(len(sound)):
             return torch.zeros(0, self.bands)
@@ -115,7 +115,7 @@ class Filterbank:
 
 
 def stacked(frames: torch.Tensor, steps: int) -> torch.Tensor:
-    """Every so many frames [T, bands] side by side in one, [ceil(T / steps), steps bands]; the last repeats."""
+    """Concatenate every ``steps`` frames [T, bands] into one [ceil(T / steps), steps bands]; the last repeats."""
     if steps == 1 or not len(frames):
         return frames
     missing = -len(frames) % steps

@@ -8,30 +8,30 @@ import jiwer
 import torch
 from torch.nn.functional import interpolate
 
-FIRST = 0xF0000  # private characters, none of which is a space
+FIRST = 0xF0000  # first of the private-use characters, none of which is a space
 STEPS = 20
 LEARNT = 20_000  # training recordings compared; more would take minutes
 
 
-def word_error_rate(truth: Sequence[str], found: Sequence[str]) -> float:
+def word_error_rate(truth: Sequence[str], answers: Sequence[str]) -> float:
     """Substitutions, deletions and insertions of words, per word of the truth."""
-    return float(jiwer.wer(list(truth), list(found)))
+    return float(jiwer.wer(list(truth), list(answers)))
 
 
-def character_error_rate(truth: Sequence[str], found: Sequence[str]) -> float:
+def character_error_rate(truth: Sequence[str], answers: Sequence[str]) -> float:
     """Substitutions, deletions and insertions of characters, spaces included, per character of the truth."""
-    return float(jiwer.cer(list(truth), list(found)))
+    return float(jiwer.cer(list(truth), list(answers)))
 
 
-def edits(truth: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> int:
+def edits(truth: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]) -> int:
     """Insertions, deletions and substitutions of numbers, summed over all pairs."""
-    pairs = [(_spelt(a), _spelt(b)) for a, b in zip(truth, found, strict=True)]
-    needless = sum(len(b) for a, b in pairs if not a)  # jiwer refuses an empty truth
+    pairs = [(_spelt(a), _spelt(b)) for a, b in zip(truth, answers, strict=True)]
+    insertions = sum(len(b) for a, b in pairs if not a)  # jiwer refuses an empty truth
     pairs = [(a, b) for a, b in pairs if a]
     if not pairs:
-        return needless
+        return insertions
     counts = jiwer.process_characters([a for a, _ in pairs], [b for _, b in pairs])
-    return int(needless + counts.substitutions + counts.deletions + counts.insertions)
+    return int(insertions + counts.substitutions + counts.deletions + counts.insertions)
 
 
 def _spelt(numbers: Sequence[int]) -> str:
@@ -45,15 +45,15 @@ def nearest(train: Sequence[torch.Tensor], test: Sequence[torch.Tensor]) -> list
         distance = |x - y|² of log-mel spectra stretched to 20 steps each
 
     Args:
-        train: [T, bands] each, scaled alike.
+        train: [T, bands] each, all on the same scale.
         test: [T, bands] each.
     """
     known = torch.stack([_stretched(frames) for frames in train[:LEARNT]])
-    found: list[int] = []
+    indices: list[int] = []
     for at in range(0, len(test), 256):
-        asked = torch.stack([_stretched(frames) for frames in test[at : at + 256]])
-        found += torch.cdist(asked, known).argmin(1).tolist()
-    return found
+        queries = torch.stack([_stretched(frames) for frames in test[at : at + 256]])
+        indices += torch.cdist(queries, known).argmin(1).tolist()
+    return indices
 
 
 def _stretched(frames: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Which recordings teach, which validate, which test; none is in two of them."""
+"""Split recordings into training, validation and test without overlap."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Parts = dict[Split, list[Recording]]
 
 
 def split(corpus: Corpus, hold_out: str | None) -> tuple[Parts, str]:
-    """The parts, and how they were made.
+    """Split recordings, and describe the split.
 
-    A speaker that is held out is the test, alone. Else what says its part belongs there. What is left of validation and
-    test is drawn: of all recordings in order of speaker, text and content every tenth, so that each speaker and text
-    has its share. Equal sounds always stay together.
+    A held-out speaker is the whole test. Otherwise recordings that name a part belong to it. Missing parts are drawn:
+    every tenth recording in the order of speaker, text and content, so that each speaker and text has its share. Equal
+    sounds stay together.
 
     Raises:
-        InputError: nobody has the speaker's name, or a part is empty.
+        InputError: there is no such speaker, or a part is empty.
     """
     recordings = list(corpus.recordings) if hold_out is None else _held_out(list(corpus.recordings), hold_out)
-    named = {one.split for one in recordings}
-    wanted: list[Split] = [name for name in ("valid", "test") if name not in named]
-    parts = _placed(recordings, wanted)
+    named = {recording.split for recording in recordings}
+    drawn: list[Split] = [name for name in ("valid", "test") if name not in named]
+    parts = _placed(recordings, drawn)
     how = (
-        "" if len(wanted) == 2 else "as the data say; " if hold_out is None else f"the test is the speaker {hold_out}; "
+        "" if len(drawn) == 2 else "as the data say; " if hold_out is None else f"the test is the speaker {hold_out}; "
     )
-    how += f"a tenth each drawn for {' and '.join(wanted)}; " if wanted else ""
+    how += f"a tenth each drawn for {' and '.join(drawn)}; " if drawn else ""
     empty = next((name for name, part in parts.items() if not part), None)
     if empty:
         raise InputError(
@@ -43,27 +43,30 @@ def split(corpus: Corpus, hold_out: str | None) -> tuple[Parts, str]:
 
 
 def _held_out(recordings: list[Recording], speaker: str) -> list[Recording]:
-    known = sorted({one.speaker for one in recordings} - {""})
+    known = sorted({recording.speaker for recording in recordings} - {""})
     if speaker not in known:
         names = f"the speakers are {', '.join(known)[:200]}" if known else "the data do not name the speakers"
         raise InputError("SPEECH_SPEAKER", f"there is no speaker {speaker!r}: {names}", fix="correct hold_out=")
-    return [replace(one, split="test" if one.speaker == speaker else "") for one in recordings]
+    return [replace(recording, split="test" if recording.speaker == speaker else "") for recording in recordings]
 
 
-def _placed(recordings: list[Recording], wanted: list[Split]) -> Parts:
+def _placed(recordings: list[Recording], drawn: list[Split]) -> Parts:
     parts: Parts = {"train": [], "valid": [], "test": []}
-    chosen = _drawn([one for one in recordings if one.split in ("", "train")], wanted)
-    for one in recordings:
-        named: Split | None = {"valid": "valid", "test": "test"}.get(one.split)  # type: ignore[assignment]
-        parts[named or chosen.get(_key(one), "train")].append(one)
+    chosen = _drawn([recording for recording in recordings if recording.split in ("", "train")], drawn)
+    for recording in recordings:
+        named: Split | None = {"valid": "valid", "test": "test"}.get(recording.split)  # type: ignore[assignment]
+        parts[named or chosen.get(_key(recording), "train")].append(recording)
     return parts
 
 
-def _drawn(recordings: Sequence[Recording], wanted: list[Split]) -> dict[str, Split]:
-    """The part of each sound, by its key, as far as it is not training's."""
-    turn = {TENTH - 1 - k: name for k, name in enumerate(wanted)}
-    order = sorted({_key(one): one for one in recordings}.values(), key=lambda one: (one.speaker, one.text, _key(one)))
-    return {_key(one): turn[k % TENTH] for k, one in enumerate(order) if k % TENTH in turn}
+def _drawn(recordings: Sequence[Recording], drawn: list[Split]) -> dict[str, Split]:
+    """The part of each sound that is not for training, by its key."""
+    turn = {TENTH - 1 - k: name for k, name in enumerate(drawn)}
+    order = sorted(
+        {_key(recording): recording for recording in recordings}.values(),
+        key=lambda recording: (recording.speaker, recording.text, _key(recording)),
+    )
+    return {_key(recording): turn[k % TENTH] for k, recording in enumerate(order) if k % TENTH in turn}
 
 
 def _key(recording: Recording) -> str:
@@ -71,9 +74,9 @@ def _key(recording: Recording) -> str:
 
 
 def shared_sounds(parts: Parts) -> tuple[str, ...]:
-    """Warnings about sounds of validation and test that training has, too, sample for sample."""
-    seen = {_key(one) for one in parts["train"]}
-    shared = {name: sum(_key(one) in seen for one in parts[name]) for name in ("valid", "test")}
+    """Warnings about sounds of validation and test that also occur in training."""
+    seen = {_key(recording) for recording in parts["train"]}
+    shared = {name: sum(_key(recording) in seen for recording in parts[name]) for name in ("valid", "test")}
     return tuple(
         f"{name}: {count} of {len(parts[name])} recordings are the same as one of training, sample for sample"  # type: ignore[index]
         for name, count in shared.items()

@@ -1,4 +1,4 @@
-"""Speech: what is said in recordings."""
+"""Speech recognition: recordings to text."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tidegate.tasks.speech.utterance import Utterance, joined
 from tidegate.train.bucket import bucketed
 from tidegate.train.task import Batch, Measure, Split, Task
 
-SPREAD = 8  # steps of length by which recordings of one training batch may differ more than they must
-JOINED_SEED = 1  # of the strings of recordings that validate and test
+SPREAD = 8  # how far shuffling may mix lengths, in steps
+JOINED_SEED = 1  # seed for joining recordings of validation and test
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SpeechBatch(Batch):
     """Recordings and their transcripts.
 
     Attributes:
-        symbols: [B] how many symbols of ``targets`` [L, B] count.
+        symbols: [B] number of symbols in each transcript; ``targets`` are [L, B].
     """
 
     symbols: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
@@ -43,14 +43,14 @@ class SpeechBatch(Batch):
 
 
 class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
-    """Recordings to text, without being told when which symbol is said.
+    """Transcription of recordings, learnt from transcripts without times.
 
     Equations:
-        loss = -log Σ_a Π_t p[t](a[t])  over all alignments a that read as the transcript once repeats are merged and
+        loss = -log Σ_a Π_t p[t](a[t])  over all alignments a that give the transcript when repeats are merged and
         blanks removed; error = edits from the transcript to the best path, per symbol of the transcript
 
-    Symbols are characters or words of the training transcripts. With ``join``, each epoch strings the training
-    recordings of every speaker together anew, each once; those of validation and test are strung once and for all.
+    Symbols are characters or words of the training transcripts. With ``join``, each epoch joins the training
+    recordings of each speaker anew, each once; those of validation and test are joined once, at the start.
 
     Args:
         source: recordings and transcripts as ``data.read_speech`` reads them.
@@ -81,19 +81,21 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         bank = _filterbank(corpus, self.setting, encoding, source.title)
         parts, how = split(corpus, self.setting.hold_out) if encoding is None else _all_test(corpus)
         warnings = [*corpus.warnings, *shared_sounds(parts)]
-        said = {name: self._utterances(name, part, bank, corpus, warnings) for name, part in parts.items()}
-        self.encoding = encoding or _learnt(self.setting, bank, said["train"])
+        utterances = {name: self._utterances(name, part, bank, corpus, warnings) for name, part in parts.items()}
+        self.encoding = encoding or _learnt(self.setting, bank, utterances["train"])
         self.utterances: dict[Split, list[Utterance]] = {
-            "train": said["train"],
-            "valid": said["valid"],
-            "test": said["test"],
+            "train": utterances["train"],
+            "valid": utterances["valid"],
+            "test": utterances["test"],
         }
         if encoding is None:
             self._prepare(warnings)
         warnings += self._unknown()
-        seconds = sum(len(one.frames) for part in said.values() for one in part) * bank.hop / bank.rate
+        seconds = (
+            sum(len(utterance.frames) for part in utterances.values() for utterance in part) * bank.hop / bank.rate
+        )
         kind = "words" if self.encoding.words else "characters"
-        about = f"{sum(map(len, said.values())):,} recordings, {seconds / 60:.1f} minutes"
+        about = f"{sum(map(len, utterances.values())):,} recordings, {seconds / 60:.1f} minutes"
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
@@ -106,30 +108,40 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     def _utterances(
         self, name: str, part: Sequence[Recording], bank: Filterbank, corpus: Corpus, warnings: list[str]
     ) -> list[Utterance]:
-        """Spectra of recordings; those that are too short or too long are left out and counted."""
-        seconds = {one.name: _seconds(one, bank, corpus) for one in part}
+        """Spectra of recordings; too short or too long ones are left out, with a warning."""
+        seconds = {recording.name: _seconds(recording, bank, corpus) for recording in part}
         least = bank.window / bank.rate
         for wrong, what in (
-            ([one for one in part if seconds[one.name] < least], f"shorter than one window, {1000 * least:g} ms"),
-            ([one for one in part if seconds[one.name] > self.setting.longest], f"over {self.setting.longest:g} s"),
+            (
+                [recording for recording in part if seconds[recording.name] < least],
+                f"shorter than one window, {1000 * least:g} ms",
+            ),
+            (
+                [recording for recording in part if seconds[recording.name] > self.setting.longest],
+                f"over {self.setting.longest:g} s",
+            ),
         ):
             if wrong:
                 warnings.append(f"{name}: {len(wrong)} recordings are left out, {what}; the first is {wrong[0].name}")
-        kept = [one for one in part if least <= seconds[one.name] <= self.setting.longest]
-        if part and not kept:
+        chosen = [recording for recording in part if least <= seconds[recording.name] <= self.setting.longest]
+        if part and not chosen:
             raise InputError(
                 "SPEECH_LENGTH",
                 f"all {len(part)} recordings of the part {name!r} are too short or too long, the first is "
                 f"{part[0].name} with {seconds[part[0].name]:.3f} s",
                 fix="correct window_ms= or longest=, or pass other recordings",
             )
-        spectra = (torch.from_numpy(one.sound) if corpus.spectra else bank(one.sound) for one in kept)
-        texts = (clean(one.text, keep_case=self.setting.keep_case) for one in kept)
-        return [Utterance(*row) for row in zip(spectra, texts, (one.speaker for one in kept), strict=True)]
+        spectra = (
+            torch.from_numpy(recording.sound) if corpus.spectra else bank(recording.sound) for recording in chosen
+        )
+        texts = (clean(recording.text, keep_case=self.setting.keep_case) for recording in chosen)
+        return [
+            Utterance(*row) for row in zip(spectra, texts, (recording.speaker for recording in chosen), strict=True)
+        ]
 
     def _prepare(self, warnings: list[str]) -> None:
-        """Leave out what nothing can be learnt from, and join what validates and tests."""
-        fits = [one for one in self.utterances["train"] if self._fits(one)]
+        """Leave out training recordings that are too short for their transcript; join those of validation and test."""
+        fits = [utterance for utterance in self.utterances["train"] if self._fits(utterance)]
         missing = len(self.utterances["train"]) - len(fits)
         if not fits:
             raise InputError(
@@ -146,40 +158,42 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
             for name in ("valid", "test"):
                 self.utterances[name] = joined(self.utterances[name], self.setting.join, order)
 
-    def _fits(self, one: Utterance) -> bool:
-        symbols = self.encoding.encode(one.text)
-        repeats = sum(a == b for a, b in pairwise(symbols))  # a blank must stand between
-        return -(-len(one.frames) // self.encoding.stack) >= len(symbols) + repeats
+    def _fits(self, utterance: Utterance) -> bool:
+        symbols = self.encoding.encode(utterance.text)
+        repeats = sum(a == b for a, b in pairwise(symbols))  # need a blank in between
+        return -(-len(utterance.frames) // self.encoding.stack) >= len(symbols) + repeats
 
     def _unknown(self) -> list[str]:
         known, words = self.encoding.numbers, self.encoding.words
-        found = {
+        counts = {
             name: sum(
-                part not in known for one in self.utterances[name] for part in (one.text.split() if words else one.text)
+                part not in known
+                for utterance in self.utterances[name]
+                for part in (utterance.text.split() if words else utterance.text)
             )
             for name in ("valid", "test")
         }
-        return [f"{name}: {count} symbols do not occur in training" for name, count in found.items() if count]
+        return [f"{name}: {count} symbols do not occur in training" for name, count in counts.items() if count]
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[SpeechBatch]:
-        """Batches of recordings of similar length; with ``order`` shuffled, joined and masked as the settings say."""
-        said = self.utterances[split]
+        """Batches of recordings of similar length; ``order`` shuffles them, and joins and masks training recordings."""
+        utterances = self.utterances[split]
         training = order is not None and split == "train"
         if order is not None and training and self.setting.join > 1:
-            said = joined(said, self.setting.join, order)
-        lengths = torch.tensor([len(one.frames) for one in said])
+            utterances = joined(utterances, self.setting.join, order)
+        lengths = torch.tensor([len(utterance.frames) for utterance in utterances])
         for group in bucketed(lengths, self.setting.batch_size, order, spread=SPREAD):
-            yield self._batch([said[place] for place in group], order if training else None)
+            yield self._batch([utterances[place] for place in group], order if training else None)
 
-    def _batch(self, said: Sequence[Utterance], order: torch.Generator | None) -> SpeechBatch:
-        steps = [self.encoding.steps(self._masked(one.frames, order)) for one in said]
-        symbols = [torch.tensor(self.encoding.encode(one.text), dtype=torch.int64) for one in said]
+    def _batch(self, utterances: Sequence[Utterance], order: torch.Generator | None) -> SpeechBatch:
+        steps = [self.encoding.steps(self._masked(utterance.frames, order)) for utterance in utterances]
+        symbols = [torch.tensor(self.encoding.encode(utterance.text), dtype=torch.int64) for utterance in utterances]
         counts = torch.tensor([len(row) for row in symbols])
         lengths = torch.tensor([len(row) for row in steps])
         return SpeechBatch(pad_sequence(steps), pad_sequence(symbols), lengths, symbols=counts)
 
     def _masked(self, frames: torch.Tensor, order: torch.Generator | None) -> torch.Tensor:
-        """Some steps and some bands at their mean, after SpecAugment (Park et al. 2019, arXiv 1904.08779)."""
+        """Replace some steps and some bands by their mean, as in SpecAugment (Park et al. 2019, arXiv 1904.08779)."""
         if order is None or not (self.setting.mask_frames or self.setting.mask_bands):
             return frames
         hidden, mean = frames.clone(), frames.mean(0)
@@ -198,9 +212,9 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         loss = ctc_loss(
             chances, batch.targets.T, batch.lengths, batch.symbols, BLANK, reduction="sum", zero_infinity=True
         )
-        found = [best_path(outputs[:length, row]) for row, length in enumerate(batch.lengths.tolist())]
+        answers = [best_path(outputs[:length, row]) for row, length in enumerate(batch.lengths.tolist())]
         truth = [batch.targets[:count, row].tolist() for row, count in enumerate(batch.symbols.tolist())]
-        return Measure(loss, float(edits(truth, found)), int(batch.symbols.sum()))
+        return Measure(loss, float(edits(truth, answers)), int(batch.symbols.sum()))
 
     def baselines(self) -> list[BaselineRecord]:
         if not self.utterances["train"]:
@@ -212,13 +226,13 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Word and character error rates, by the best path."""
-        del metric  # the rate of symbols, which are one of the two
-        truth, found = [], []
-        for said, batch in self._test_batches():
+        del metric  # the symbol error rate is one of the two
+        truth, answers = [], []
+        for utterances, batch in self._test_batches():
             assert batch.lengths is not None
             outputs, _ = model(batch)
-            truth += [one.text for one in said]
-            found += [
+            truth += [utterance.text for utterance in utterances]
+            answers += [
                 self.encoding.text(best_path(outputs[:length, row]))
                 for row, length in enumerate(batch.lengths.tolist())
             ]
@@ -226,28 +240,28 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         named = (("WER", word_error_rate, "word errors per word"), ("CER", character_error_rate, "per character"))
         return [
             ScoreRecord(
-                name, rate(truth, found), unit, "lower", {"nearest template": rate(texts, guess)} if texts else {}
+                name, rate(truth, answers), unit, "lower", {"nearest template": rate(texts, guess)} if texts else {}
             )
             for name, rate, unit in named
         ]
 
     def _test_batches(self) -> Iterator[tuple[list[Utterance], SpeechBatch]]:
-        said = sorted(self.utterances["test"], key=lambda one: len(one.frames))
-        for at in range(0, len(said), self.setting.batch_size):
-            group = said[at : at + self.setting.batch_size]
+        utterances = sorted(self.utterances["test"], key=lambda utterance: len(utterance.frames))
+        for at in range(0, len(utterances), self.setting.batch_size):
+            group = utterances[at : at + self.setting.batch_size]
             yield group, self._batch(group, None)
 
     def _templates(self) -> tuple[list[str], list[str]]:
-        """Transcripts of the test, and what the nearest training recordings say."""
+        """Transcripts of the test, and those of the nearest training recordings."""
         train, test = self.utterances["train"], self.utterances["test"]
         if self.setting.join > 1:
             train = joined(train, self.setting.join, torch.Generator().manual_seed(JOINED_SEED))
-        places = nearest([one.frames for one in train], [one.frames for one in test])
-        return [one.text for one in test], [train[place].text for place in places]
+        places = nearest([utterance.frames for utterance in train], [utterance.frames for utterance in test])
+        return [utterance.text for utterance in test], [train[place].text for place in places]
 
 
 def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
-    """All recordings; those of a source of its own belong to its part."""
+    """Read all recordings; files for validation or test replace that part."""
     if setting.hold_out is not None and (source.valid or source.test):
         raise InputError(
             "SPEECH_PARTS",
@@ -256,7 +270,7 @@ def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
         )
     whole = read_speech(source, setting.transcripts, rate)
     own: list[tuple[Split, Source | None]] = [("valid", source.valid), ("test", source.test)]
-    found, warnings = list(whole.recordings), list(whole.warnings)
+    recordings, warnings = list(whole.recordings), list(whole.warnings)
     for name, part in own:
         if part is not None:
             corpus = read_speech(part, setting.transcripts, rate or whole.rate)
@@ -265,9 +279,12 @@ def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
                     "SPEECH_PARTS", f"{part.title} must hold what {source.title} holds", fix="pass the same kind"
                 )
             warnings += corpus.warnings
-            found = [one for one in found if one.split != name]
-            found += [Recording(one.name, one.text, one.speaker, name, one.sound) for one in corpus.recordings]
-    return Corpus(tuple(found), whole.rate, whole.spectra, tuple(warnings))
+            recordings = [recording for recording in recordings if recording.split != name]
+            recordings += [
+                Recording(recording.name, recording.text, recording.speaker, name, recording.sound)
+                for recording in corpus.recordings
+            ]
+    return Corpus(tuple(recordings), whole.rate, whole.spectra, tuple(warnings))
 
 
 def _all_test(corpus: Corpus) -> tuple[Parts, str]:
@@ -275,23 +292,25 @@ def _all_test(corpus: Corpus) -> tuple[Parts, str]:
 
 
 def _filterbank(corpus: Corpus, setting: SpeechSetting, encoding: SpeechEncoding | None, title: str) -> Filterbank:
-    """The front end; spectra that are ready must have been made by the same."""
+    """The front end; stored spectra must come from the same one."""
     bank = encoding.filterbank if encoding else Filterbank.of(setting, corpus.rate)
     if corpus.spectra is not None and (made := Filterbank(**corpus.spectra)) != bank:
-        wrong = [name for name in corpus.spectra if getattr(made, name) != getattr(bank, name)]
-        came = ", ".join(f"{name} {getattr(made, name)} (asked: {getattr(bank, name)})" for name in wrong)
+        differing = [name for name in corpus.spectra if getattr(made, name) != getattr(bank, name)]
+        differences = ", ".join(f"{name} {getattr(made, name)} (asked: {getattr(bank, name)})" for name in differing)
         raise InputError(
             "SPECTRA_OTHER",
-            f"{title} holds spectra that were made with {came}",
+            f"{title} holds spectra that were made with {differences}",
             fix="leave the settings of the spectrum out, or pass recordings",
         )
     return bank
 
 
-def _seconds(one: Recording, bank: Filterbank, corpus: Corpus) -> float:
-    samples = bank.window + (len(one.sound) - 1) * bank.hop if corpus.spectra else len(one.sound)
+def _seconds(recording: Recording, bank: Filterbank, corpus: Corpus) -> float:
+    samples = bank.window + (len(recording.sound) - 1) * bank.hop if corpus.spectra else len(recording.sound)
     return samples / bank.rate
 
 
 def _learnt(setting: SpeechSetting, bank: Filterbank, train: Sequence[Utterance]) -> SpeechEncoding:
-    return SpeechEncoding.learnt(setting, bank, torch.cat([one.frames for one in train]), [one.text for one in train])
+    return SpeechEncoding.learnt(
+        setting, bank, torch.cat([utterance.frames for utterance in train]), [utterance.text for utterance in train]
+    )

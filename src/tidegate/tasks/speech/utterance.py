@@ -1,4 +1,4 @@
-"""Recordings as the task sees them, alone or strung together."""
+"""Recordings as the task sees them, alone or joined."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ import torch
 
 from tidegate.tasks.speech.feature import FLOOR
 
-PAUSE = 10  # frames of silence at most between recordings that are joined
+PAUSE = 10  # the largest number of silent frames between joined recordings
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording as the task sees it: log-mel spectra [T, bands], and what is said."""
+    """A recording as the task sees it: log-mel spectra [T, bands], transcript and speaker."""
 
     frames: torch.Tensor
     text: str
     speaker: str
 
 
-def joined(said: Sequence[Utterance], most: int, order: torch.Generator) -> list[Utterance]:
-    """All utterances, those of a speaker strung together in chance order, 1 to ``most`` in each string."""
-    mixed = [said[place] for place in torch.randperm(len(said), generator=order).tolist()]
-    found = []
-    for speaker, group in groupby(sorted(mixed, key=lambda one: one.speaker), key=lambda one: one.speaker):
-        left = list(group)
-        while left:
+def joined(utterances: Sequence[Utterance], most: int, order: torch.Generator) -> list[Utterance]:
+    """Join utterances of the same speaker in random order, 1 to ``most`` at a time; each is used once."""
+    shuffled = [utterances[place] for place in torch.randperm(len(utterances), generator=order).tolist()]
+    result = []
+    for speaker, group in groupby(
+        sorted(shuffled, key=lambda utterance: utterance.speaker), key=lambda utterance: utterance.speaker
+    ):
+        remaining = list(group)
+        while remaining:
             count = 1 + int(torch.randint(most, (1,), generator=order))
-            found.append(_string(left[:count], speaker, order))
-            left = left[count:]
-    return found
+            result.append(_concatenated(remaining[:count], speaker, order))
+            remaining = remaining[count:]
+    return result
 
 
-def _string(said: Sequence[Utterance], speaker: str, order: torch.Generator) -> Utterance:
-    pieces = [said[0].frames]
-    for one in said[1:]:
+def _concatenated(utterances: Sequence[Utterance], speaker: str, order: torch.Generator) -> Utterance:
+    pieces = [utterances[0].frames]
+    for utterance in utterances[1:]:
         pause = int(torch.randint(PAUSE + 1, (1,), generator=order))
-        pieces += [torch.full((pause, one.frames.shape[1]), FLOOR).log(), one.frames]
-    return Utterance(torch.cat(pieces), " ".join(one.text for one in said), speaker)
+        pieces += [torch.full((pause, utterance.frames.shape[1]), FLOOR).log(), utterance.frames]
+    return Utterance(torch.cat(pieces), " ".join(utterance.text for utterance in utterances), speaker)

@@ -1,4 +1,4 @@
-"""Generated problems with a known answer: what a cell can remember, and for how long."""
+"""Generated problems that test what a cell can remember, and for how long."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.synthetic.setting import SyntheticSetting
 from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, SequenceModel, Split, Task
 
-HELD_OUT = 1000  # sequences of validation, and as many of the test
+HELD_OUT = 1000  # sequences in each of validation and test
 SEEDS = {"train": 0, "valid": 1, "test": 2}
 COPIED = 10  # symbols to be copied; they are 1 to 8
 KINDS = 8
@@ -25,7 +25,7 @@ KINDS = 8
 
 @dataclass(frozen=True)
 class Final(Batch):
-    """A batch of which each row is scored at its last step alone."""
+    """A batch whose rows are scored at their last step only."""
 
     def scored(self) -> torch.Tensor:
         steps, rows = self.inputs.shape[:2]
@@ -35,7 +35,7 @@ class Final(Batch):
 
 @dataclass(frozen=True)
 class SyntheticEncoding(Encoding[SyntheticSetting]):
-    """How wide inputs and outputs are."""
+    """The widths of inputs and outputs."""
 
     features: int
     outputs: int
@@ -52,9 +52,9 @@ class SyntheticEncoding(Encoding[SyntheticSetting]):
 
 
 class SyntheticTask(Task[SyntheticSetting, SyntheticEncoding]):
-    """A problem whose sequences are drawn, in training anew for every batch.
+    """A problem with random sequences; training draws new ones for every batch.
 
-    Validation and test are 1,000 sequences each, always the same ones, from seeds of their own.
+    Validation and test are 1,000 sequences each, from fixed seeds of their own.
     """
 
     unit = ""
@@ -82,10 +82,10 @@ class SyntheticTask(Task[SyntheticSetting, SyntheticEncoding]):
 
     @abstractmethod
     def draw(self, rows: int, random: torch.Generator) -> Batch:
-        """So many sequences."""
+        """Draw ``rows`` sequences."""
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
-        """Training: a fixed number of batches that ``order`` draws; else the same sequences in every pass."""
+        """A fixed number of training batches that ``order`` draws; without it, the same sequences in every pass."""
         rows = self.setting.batch_size
         random = torch.Generator().manual_seed(SEEDS[split]) if order is None else order
         for _ in range(self.setting.steps if split == "train" else math.ceil(HELD_OUT / rows)):
@@ -93,14 +93,14 @@ class SyntheticTask(Task[SyntheticSetting, SyntheticEncoding]):
 
 
 class Adding(SyntheticTask):
-    """The sum of the two marked numbers among many.
+    """The sum of two marked numbers in a long sequence.
 
     Shapes:
         inputs: [T, B, 2]: a number from 0 to 1, and 1 at two steps, one in each half; targets [T, B], of which
         the last step is scored.
 
     References:
-        Hochreiter & Schmidhuber 1997, Neural Computation 9, as Bai et al. 2018, arXiv 1803.01271, set it up.
+        Hochreiter & Schmidhuber 1997, Neural Computation 9, in the version of Bai et al. 2018, arXiv 1803.01271.
     """
 
     name = "adding"
@@ -145,13 +145,13 @@ class Symbolic(SyntheticTask):
         return [*super().scores(model, metric), accuracy]
 
     def _answers(self) -> Iterator[tuple[Batch, torch.Tensor]]:
-        """The test, with the steps at which something has to be remembered."""
+        """Batches of the test, and the steps whose answers need memory."""
         for batch in self.batches("test"):
             yield batch, batch.scored()
 
 
 class CopyMemory(Symbolic):
-    """Ten symbols, a long wait, a signal: say them again.
+    """Repeat ten symbols after a long wait and a signal.
 
     Shapes:
         inputs: [T + 20, B, 10] one-hot: 1 to 8 in the first ten steps, 9 in the last eleven, else 0; targets
@@ -171,9 +171,9 @@ class CopyMemory(Symbolic):
     def draw(self, rows: int, random: torch.Generator) -> Batch:
         steps = self.setting.length + 2 * COPIED
         symbols = torch.randint(1, KINDS + 1, (COPIED, rows), generator=random)
-        seen, said = torch.zeros(2, steps, rows, dtype=torch.int64)
-        seen[:COPIED], seen[-COPIED - 1 :], said[-COPIED:] = symbols, KINDS + 1, symbols
-        return Batch(one_hot(seen, KINDS + 2).float(), said)
+        inputs, targets = torch.zeros(2, steps, rows, dtype=torch.int64)
+        inputs[:COPIED], inputs[-COPIED - 1 :], targets[-COPIED:] = symbols, KINDS + 1, symbols
+        return Batch(one_hot(inputs, KINDS + 2).float(), targets)
 
     def baselines(self) -> list[BaselineRecord]:
         chance = COPIED * math.log(KINDS) / (self.setting.length + 2 * COPIED)
@@ -185,10 +185,10 @@ class CopyMemory(Symbolic):
 
 
 class SelectiveCopy(Symbolic):
-    """Sixteen symbols among noise: say them again in their order.
+    """Repeat sixteen symbols that are scattered among noise, in their order.
 
     Shapes:
-        inputs: [T + 16, B, 16] one-hot: 16 symbols 1 to 14 at drawn places among noise 0, then 15 sixteen times;
+        inputs: [T + 16, B, 16] one-hot: 16 symbols 1 to 14 at drawn places, noise 0 elsewhere, then 15 sixteen times;
         targets [T + 16, B], of which the last 16 steps are scored.
 
     References:
@@ -203,17 +203,17 @@ class SelectiveCopy(Symbolic):
         steps, count = max(self.setting.length, self.copied), self.copied
         symbols = torch.randint(1, 15, (count, rows), generator=random)
         places = torch.rand(steps, rows, generator=random).argsort(0)[:count].sort(0).values
-        seen = torch.full((steps + count, rows), 15)
-        seen[:steps] = torch.zeros(steps, rows, dtype=torch.int64).scatter(0, places, symbols)
-        said = torch.cat([torch.zeros(steps, rows, dtype=torch.int64), symbols])
-        return Batch(one_hot(seen, 16).float(), said, context=steps)
+        inputs = torch.full((steps + count, rows), 15)
+        inputs[:steps] = torch.zeros(steps, rows, dtype=torch.int64).scatter(0, places, symbols)
+        targets = torch.cat([torch.zeros(steps, rows, dtype=torch.int64), symbols])
+        return Batch(one_hot(inputs, 16).float(), targets, context=steps)
 
     def baselines(self) -> list[BaselineRecord]:
         return [BaselineRecord("memoryless", math.log(14), "every symbol with the chance 1/14")]
 
 
 class TemporalOrder(Symbolic):
-    """Which of four orders had the two signals, X or Y, among distractors?
+    """Classify the order of two signals, each X or Y, among distractors.
 
     Shapes:
         inputs: [T, B, 8] one-hot: E at the first step, B at the last, X or Y between 10 and 20 % of the way and again
@@ -230,13 +230,13 @@ class TemporalOrder(Symbolic):
     def draw(self, rows: int, random: torch.Generator) -> Batch:
         tenth, every = self.setting.length // 10, torch.arange(rows)
         lengths = torch.randint(10 * tenth, 11 * tenth + 1, (rows,), generator=random)
-        seen = torch.randint(4, (11 * tenth, rows), generator=random)
-        seen[0], seen[lengths - 1, every] = 4, 5
+        inputs = torch.randint(4, (11 * tenth, rows), generator=random)
+        inputs[0], inputs[lengths - 1, every] = 4, 5
         first, second = torch.randint(2, (2, rows), generator=random)
         for start, signal in ((tenth, first), (5 * tenth, second)):
-            seen[torch.randint(start, start + tenth + 1, (rows,), generator=random), every] = 6 + signal
+            inputs[torch.randint(start, start + tenth + 1, (rows,), generator=random), every] = 6 + signal
         answer = (2 * first + second).expand(11 * tenth, rows)
-        return Final(one_hot(seen, 8).float(), answer, lengths)
+        return Final(one_hot(inputs, 8).float(), answer, lengths)
 
     def baselines(self) -> list[BaselineRecord]:
         return [BaselineRecord("chance", math.log(4), "every order with the chance 1/4")]

@@ -1,4 +1,4 @@
-"""What tags without a recurrent network: each word's most frequent tag, and logistic regression on its surroundings."""
+"""Taggers without a recurrent network: the most frequent tag of each word, and logistic regression on its context."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tidegate.tasks.tagging.score import Chances, log_loss
 
 STRENGTHS = (1.0, 10.0)  # C of logistic regression
 ITERATIONS = 100
-NUMBERS = 8_000_000  # words times tags that logistic regression learns from; ATIS with 121 slots: 6 million, a minute
-PRIOR = 1.0  # words' worth of the tags of rare words, added to those of each word
+NUMBERS = 8_000_000  # most words times tags for logistic regression; ATIS with 121 slots: 6 million, a minute
+PRIOR = 1.0  # weight, in words, of the tags of rare words that are added to those of each word
 
 
 @dataclass(frozen=True)
 class Rival:
-    """What a baseline answers on the test split.
+    """The predictions of a baseline on the test split.
 
     Attributes:
         chances: [N, tags] of all words.
-        how: how they came about.
+        how: how the baseline was trained.
     """
 
     name: str
@@ -37,14 +37,14 @@ class Rival:
 
 
 def majority(encoding: TaggingEncoding, words: int) -> Rival:
-    """The shares of the tags in training, whatever the word: all that is left of training in a trained model."""
+    """The shares of the tags in training, for every word; a trained model knows no more of its training data."""
     return Rival("majority tag", np.tile(np.array(encoding.shares), (words, 1)), "the shares of the tags in training")
 
 
 def rivals(
     encoding: TaggingEncoding, train: Sequence[Sentence], valid: Sequence[Sentence], test: Sequence[Sentence]
 ) -> list[Rival]:
-    """Both baselines, trained."""
+    """Train both baselines."""
     return [_own_tag(encoding, train, test), _regression(encoding, train, valid, test)]
 
 
@@ -65,11 +65,11 @@ def _own_tag(encoding: TaggingEncoding, train: Sequence[Sentence], test: Sequenc
 
     known = {word: of(word) for sentence in test for word in sentence.words}
     how = "each word's most frequent tag in training; a new word's is that of the words that training has once"
-    return Rival("most frequent tag", np.array([known[word] for one in test for word in one.words]), how)
+    return Rival("most frequent tag", np.array([known[word] for sentence in test for word in sentence.words]), how)
 
 
 def features(words: Sequence[str], at: int) -> dict[str, bool]:
-    """A word with its shape and its ends, and the words next to it, as the regression reads them."""
+    """A word with its shape and its ends, and the words next to it, as features of the regression."""
     around = {-1: "the word before", 0: "the word", 1: "the word after"}
     named = {
         f"{name}: {words[at + step].casefold() if 0 <= at + step < len(words) else ''}" for step, name in around.items()
@@ -80,33 +80,33 @@ def features(words: Sequence[str], at: int) -> dict[str, bool]:
 def _regression(
     encoding: TaggingEncoding, train: Sequence[Sentence], valid: Sequence[Sentence], test: Sequence[Sentence]
 ) -> Rival:
-    some, said = _some(train, NUMBERS // len(encoding.tags))
+    sentences, note = _first(train, NUMBERS // len(encoding.tags))
     table = DictVectorizer(dtype=np.float32)
-    rows = table.fit_transform(_all_features(some))
-    classes = np.concatenate([encoding.targets(one.tags).numpy() for one in some])
-    truth = np.concatenate([encoding.targets(one.tags).numpy() for one in valid])
+    rows = table.fit_transform(_all_features(sentences))
+    classes = np.concatenate([encoding.targets(sentence.tags).numpy() for sentence in sentences])
+    truth = np.concatenate([encoding.targets(sentence.tags).numpy() for sentence in valid])
     inputs = [table.transform(_all_features(part)) for part in (valid, test)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges where it stopped
         fits = [LogisticRegression(C=strength, max_iter=ITERATIONS).fit(rows, classes) for strength in STRENGTHS]
     best = min(fits, key=lambda fit: log_loss(_spread(fit, inputs[0], encoding), truth))
-    how = f"logistic regression on the word, its two neighbours and its ends{said}; C = {best.C:g} chosen on validation"
+    how = f"logistic regression on the word, its two neighbours and its ends{note}; C = {best.C:g} chosen on validation"
     return Rival("logistic regression", _spread(best, inputs[1], encoding), how)
 
 
-def _some(train: Sequence[Sentence], most: int) -> tuple[Sequence[Sentence], str]:
-    """As many of the first sentences as a regression can learn from in a minute or two, and what to say of it."""
-    lengths = np.cumsum([len(one.words) for one in train])
+def _first(train: Sequence[Sentence], most: int) -> tuple[Sequence[Sentence], str]:
+    """The first sentences, as many as a regression learns from in a minute or two, and a note if some are left out."""
+    lengths = np.cumsum([len(sentence.words) for sentence in train])
     count = max(1, int(np.searchsorted(lengths, most, side="right")))
     return train[:count], f" (from the first {lengths[count - 1]:,} words)" if count < len(train) else ""
 
 
 def _all_features(sentences: Sequence[Sentence]) -> list[dict[str, bool]]:
-    return [features(one.words, at) for one in sentences for at in range(len(one.words))]
+    return [features(sentence.words, at) for sentence in sentences for at in range(len(sentence.words))]
 
 
 def _spread(fit: LogisticRegression, inputs: object, encoding: TaggingEncoding) -> Chances:
-    """[N, tags]: tags that the regression has not seen get nothing."""
+    """[N, tags] probabilities; 0 for tags that the regression has not seen."""
     chances = np.zeros((inputs.shape[0], len(encoding.tags)))  # type: ignore[attr-defined]
     chances[:, fit.classes_] = fit.predict_proba(inputs)
     return chances

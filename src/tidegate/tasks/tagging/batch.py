@@ -1,4 +1,4 @@
-"""Sentences in batches, and what a model says about them."""
+"""Batches of sentences, and the probabilities that a model gives to their tags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidegate.tasks.tagging.encoding import STRANGE
 from tidegate.train.bucket import bucketed
 from tidegate.train.task import Batch
 
-ROWS = 64  # of a batch that is only read
+ROWS = 64  # of a batch for prediction
 
 
 class Piece(NamedTuple):
@@ -35,7 +35,7 @@ class Words(Batch):
 
 
 def pieces(lengths: Sequence[int], longest: int) -> list[Piece]:
-    """All sentences, those that are too long in several pieces.
+    """Cut sentences that are too long into several pieces.
 
     Examples:
         >>> [tuple(piece) for piece in pieces([2, 0, 5], longest=3)]
@@ -49,30 +49,30 @@ def pieces(lengths: Sequence[int], longest: int) -> list[Piece]:
 
 
 def padded(inputs: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> Words:
-    """A batch of these."""
+    """Pad sentences to a batch."""
     pad = torch.nn.utils.rnn.pad_sequence
-    lengths = torch.tensor([len(one) for one in inputs])
+    lengths = torch.tensor([len(words) for words in inputs])
     return Words(pad(list(inputs)), pad(list(targets), padding_value=STRANGE), lengths)
 
 
 def probabilities(model: torch.nn.Module, sentences: Sequence[torch.Tensor], longest: int) -> list[NDArray[np.float64]]:
-    """[T, tags] of each sentence.
+    """Tag probabilities [T, tags] of each sentence.
 
     Args:
-        model: of the task.
+        model: a model of the task.
         sentences: [T, 2 + 8] each; they may be empty.
-        longest: words that are read at once.
+        longest: the largest number of words to read at once.
     """
-    cut = pieces([len(one) for one in sentences], longest)
+    cut = pieces([len(sentence) for sentence in sentences], longest)
     read: dict[Piece, NDArray[np.float64]] = {}
     model.eval()
     with torch.inference_mode():
         for rows in bucketed(torch.tensor([piece.last - piece.first for piece in cut]), ROWS):
             own = [cut[row] for row in rows]
             inputs = [sentences[piece.sentence][piece.first : piece.last] for piece in own]
-            outputs, _ = model(padded(inputs, [one[:, 0] for one in inputs]))
+            outputs, _ = model(padded(inputs, [words[:, 0] for words in inputs]))
             chances = outputs.double().softmax(-1).numpy()
-            read.update({piece: chances[: len(one), k] for k, (piece, one) in enumerate(zip(own, inputs, strict=True))})
+            read |= {piece: chances[: piece.last - piece.first, k] for k, piece in enumerate(own)}
     return _joined(read, len(sentences))
 
 
@@ -80,5 +80,5 @@ def _joined(read: dict[Piece, NDArray[np.float64]], count: int) -> list[NDArray[
     parts: list[list[NDArray[np.float64]]] = [[] for _ in range(count)]
     for piece in sorted(read):
         parts[piece.sentence].append(read[piece])
-    width = next((one.shape[1] for one in read.values()), 0)
+    width = next((chances.shape[1] for chances in read.values()), 0)
     return [np.concatenate(own) if own else np.zeros((0, width)) for own in parts]

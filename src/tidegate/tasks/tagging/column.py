@@ -1,4 +1,4 @@
-"""Sentences from columns: one word a line, a blank line after each sentence."""
+"""Sentences from columns: a word on each line, and a blank line after each sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLANKS = re.compile(r"[ \t]+")
 SPLIT = re.compile(r"#\s*split\s*=\s*(\w+)\s*")
 SPLITS = {"train": "train", "valid": "valid", "dev": "valid", "test": "test"}
 WORD_ID, ANY_ID = re.compile(r"[0-9]+"), re.compile(r"[0-9]+(?:[-.][0-9]+)?")
-UNIVERSAL, FORM, UPOS = 10, 2, 4  # CoNLL-U: columns, and the numbers of those that are read
+UNIVERSAL, FORM, UPOS = 10, 2, 4  # CoNLL-U: number of columns, and the columns that are read
 FORMAT = "write a word and its tag on each line, with a tab or blanks between, and a blank line after each sentence"
 
 
@@ -39,11 +39,11 @@ class Block:
 
 
 def read_columns(source: Source, layout: Layout) -> Tagged:
-    """One word a line with its columns, separated by tabs if every line has one, by blanks otherwise.
+    """Read a word with its columns from each line. Tabs separate columns if every line has one, otherwise blanks.
 
     Raises:
-        InputError: lines with different numbers of columns, columns that do not exist, words without tags, or numbers
-            of CoNLL-U that do not count.
+        InputError: lines have different numbers of columns, a column does not exist, a word has no tag, or the word
+            numbers of CoNLL-U are not consecutive.
     """
     blocks = _blocks(source)
     width = _width(source, blocks)
@@ -53,14 +53,14 @@ def read_columns(source: Source, layout: Layout) -> Tagged:
     if universal:
         blocks, notes = _words_alone(source, blocks)
     elif width > 2:
-        found = f" and column {tags} as the tags" if tags else ""
-        notes = [f"{source.title}: column {words} of {width} is read as the words{found} (word_column=, tag_column=)"]
+        tagged = f" and column {tags} as the tags" if tags else ""
+        notes = [f"{source.title}: column {words} of {width} is read as the words{tagged} (word_column=, tag_column=)"]
     sentences = [_sentence(source, block, words, tags, universal=universal) for block in blocks]
     return Tagged(tuple(sentences), tuple(notes))
 
 
 def _blocks(source: Source) -> list[Block]:
-    """All sentences as lines of cells."""
+    """Cut a file into sentences of lines."""
     numbered = [(n, line.rstrip("\r")) for n, line in enumerate(decode(source).split("\n"), 1)]
     full = [text for _, text in numbered if text.strip(" \t") and not text.startswith(("#", DOCUMENT))]
     tabs = all("\t" in text for text in full)
@@ -85,15 +85,15 @@ def _cells(text: str, *, tabs: bool) -> tuple[str, ...]:
 
 
 def _split(comment: Line) -> str:
-    told = SPLIT.fullmatch(comment.text)
-    return SPLITS.get(told[1], "") if told else ""
+    match = SPLIT.fullmatch(comment.text)
+    return SPLITS.get(match[1], "") if match else ""
 
 
 def _without_comments(source: Source, groups: list[list[Line]]) -> Iterator[tuple[list[Line], list[Line]]]:
     """The words and the comments of each group.
 
-    A line that begins with "#" is a comment if it stands before a sentence, unless it is built like a word: with as
-    many columns as other lines, and a last one that other lines have, too. In CoNLL-U it is always a comment.
+    A line that begins with "#" is a comment if it precedes a sentence, unless it looks like a word: it has as many
+    columns as other lines, and its last column also occurs in other lines. In CoNLL-U it is always a comment.
     """
     others = [line for group in groups for line in group if not line.text.startswith("#")]
     shapes = set() if _named_universal(source) else {(len(line.cells), line.cells[-1]) for line in others}
@@ -130,7 +130,7 @@ def _counted(columns: int) -> str:
 
 
 def _universal(source: Source, blocks: Sequence[Block], width: int) -> bool:
-    """Whether the file is CoNLL-U: by its name, or by ten columns of which the first counts the words."""
+    """Whether the file is CoNLL-U: by its name, or by ten columns, the first of which numbers the words."""
     if _named_universal(source) and width != UNIVERSAL:
         raise InputError(
             "TAGGING_CONLLU",
@@ -166,16 +166,16 @@ def _columns(
 
 
 def _word_column(blocks: Sequence[Block], width: int, taken: int | None) -> int:
-    """The first column that is more than numbers."""
+    """The first column that does not hold numbers only."""
     numbers = range(1, width + 1)
     worded = (n for n in numbers if n != taken and not all(map(WORD_ID.fullmatch, _values(blocks, n))))
     return next(worded, 2 if taken == 1 else 1)
 
 
 def _tag_column(blocks: Sequence[Block], width: int, taken: int) -> int:
-    """The last column that varies; where none does, the last one."""
-    left = [n for n in range(width, 0, -1) if n != taken]
-    return next((n for n in left if len(_values(blocks, n)) > 1), left[0])
+    """The last column that varies, or the last one if none varies."""
+    candidates = [n for n in range(width, 0, -1) if n != taken]
+    return next((n for n in candidates if len(_values(blocks, n)) > 1), candidates[0])
 
 
 def _values(blocks: Sequence[Block], column: int) -> set[str]:
@@ -184,7 +184,7 @@ def _values(blocks: Sequence[Block], column: int) -> set[str]:
 
 def _words_alone(source: Source, blocks: Sequence[Block]) -> tuple[list[Block], list[str]]:
     """The blocks without the ranges and empty nodes of CoNLL-U, and what was left out."""
-    kept, out = [], Counter[str]()
+    words_alone, omitted = [], Counter[str]()
     for block in blocks:
         lines = [line for line in block.lines if WORD_ID.fullmatch(line.cells[0])]
         for line in block.lines:
@@ -194,14 +194,14 @@ def _words_alone(source: Source, blocks: Sequence[Block]) -> tuple[list[Block], 
                     f"line {line.number} of {source.title} begins with {line.cells[0][:40]!r}, expected a number",
                     fix="write 1, 2, 3, ..., a range such as 1-2, or an empty node such as 1.1",
                 )
-            out["-" if "-" in line.cells[0] else "." if "." in line.cells[0] else ""] += 1
+            omitted["-" if "-" in line.cells[0] else "." if "." in line.cells[0] else ""] += 1
         _check_count(source, lines)
         if lines:
-            kept.append(Block(tuple(lines), block.split))
-    if not kept:
+            words_alone.append(Block(tuple(lines), block.split))
+    if not words_alone:
         raise InputError("TAGGING_EMPTY", f"{source.title} holds no words", fix="give every word a line of its own")
     texts = (("-", "multi-word tokens: the words inside are read"), (".", "empty nodes"))
-    return kept, [f"{source.title}: left out {out[mark]} {text}" for mark, text in texts if out[mark]]
+    return words_alone, [f"{source.title}: left out {omitted[mark]} {text}" for mark, text in texts if omitted[mark]]
 
 
 def _check_count(source: Source, lines: Sequence[Line]) -> None:

@@ -16,8 +16,8 @@ from tidegate.tasks.tagging.setting import TaggingSetting
 from tidegate.train.task import Encoding, MakeLayer, SequenceModel
 
 UNKNOWN = 0
-LETTERS = 4  # longest beginning and end of a word that are read
-ENDS = 50_000  # most of them that are kept
+LETTERS = 4  # length of the longest beginning and end of a word
+ENDS = 50_000  # the largest number of them
 STRANGE = -1  # target of a word whose tag training lacks, and of padding: neither is scored
 SHAPES = ("lower", "Title", "UPPER", "miXed", "digits", "digits and more", "no letters")
 
@@ -58,10 +58,10 @@ class TaggingEncoding(Encoding[TaggingSetting]):
     """Words without case, the most frequent first, their ends, and the tags.
 
     Attributes:
-        words: number 0 stands for all others.
-        ends: those of two words at least.
-        tags: sorted.
-        shares: of the tags in training.
+        words: the known words; number 0 stands for all others.
+        ends: beginnings and ends that at least two words share.
+        tags: the tags, sorted.
+        shares: the share of each tag in training.
         scheme: how tags mark spans, or ``"plain"``.
     """
 
@@ -74,11 +74,11 @@ class TaggingEncoding(Encoding[TaggingSetting]):
     def __post_init__(self) -> None:
         for name in ("words", "ends", "tags"):
             first = 0 if name == "tags" else 1
-            object.__setattr__(self, f"_{name}", {one: k for k, one in enumerate(getattr(self, name), first)})
+            object.__setattr__(self, f"_{name}", {text: k for k, text in enumerate(getattr(self, name), first)})
 
     @classmethod
     def of(cls, sentences: Sequence[Sentence], scheme: str, setting: TaggingSetting) -> Self:
-        """That of the training part."""
+        """The encoding of the training part."""
         words = Counter(word.casefold() for sentence in sentences for word in sentence.words)
         tags = Counter(tag for sentence in sentences for tag in sentence.tags)
         pieces = Counter(end for word in words for end in set(ends(word))) if setting.ends_size else Counter[str]()
@@ -104,7 +104,7 @@ class TaggingEncoding(Encoding[TaggingSetting]):
         return [index.get(word.casefold(), UNKNOWN), shape(word), *letters, *[UNKNOWN] * (2 * LETTERS - len(letters))]
 
     def targets(self, tags: Iterable[str]) -> torch.Tensor:
-        """[T] int64 places of tags; -1 for one that training lacks."""
+        """[T] int64 places of tags; -1 for a tag that training lacks."""
         place = vars(self)["_tags"]
         return torch.tensor([place.get(tag, STRANGE) for tag in tags], dtype=torch.int64)
 
@@ -127,5 +127,5 @@ class TaggingEncoding(Encoding[TaggingSetting]):
 
 
 def _ranked(count: Counter[str], least: int) -> tuple[str, ...]:
-    kept = (one for one in count if count[one] >= least)
-    return tuple(sorted(kept, key=lambda one: (-count[one], one)))
+    frequent = (text for text in count if count[text] >= least)
+    return tuple(sorted(frequent, key=lambda text: (-count[text], text)))

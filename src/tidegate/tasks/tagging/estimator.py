@@ -91,7 +91,7 @@ class SequenceTagger(Estimator[TaggingSetting], TaggingSetting):
         predicted, truth = self.predict(data), [list(tags) for tags in y]
         if list(map(len, predicted)) != list(map(len, truth)):
             raise InputError("FIT_TAGS", "words and tags differ in number", fix="pass one tag for each word")
-        pairs = [pair for one in zip(predicted, truth, strict=True) for pair in zip(*one, strict=True)]
+        pairs = [pair for sides in zip(predicted, truth, strict=True) for pair in zip(*sides, strict=True)]
         if not pairs:
             raise InputError("FIT_DATA", "there are no words to score", fix="pass sentences with words")
         return sum(str(answer) == str(tag) for answer, tag in pairs) / len(pairs)
@@ -124,7 +124,7 @@ class SequenceTagger(Estimator[TaggingSetting], TaggingSetting):
     def _probabilities(self, sentences: Sequence[Sentence]) -> list[NDArray[np.float64]]:
         inputs = self.encoding_.encode([sentence.words for sentence in sentences])
         read = probabilities(self.model_, inputs, self._current().longest)
-        return [one.reshape(-1, len(self.tags_)) for one in read]
+        return [chances.reshape(-1, len(self.tags_)) for chances in read]
 
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:
         return super()._scores(task) if next(iter(task.batches("test")), None) else []

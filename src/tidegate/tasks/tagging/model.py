@@ -1,4 +1,4 @@
-"""What stands for a word when recurrent layers read it."""
+"""The encoder of words before the recurrent layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class WordEncoder(torch.nn.Module):
     Equations:
         x = dropout([E word; S shape; sum_k A end[k]])
 
-    In training some words are replaced by the unknown one, so that the rest of the model learns to do without.
+    Training replaces some words by the unknown one, so that the model learns to do without them.
 
     Shapes:
         inputs: [T, B, 2 + 8] int64, as ``TaggingEncoding.encode`` gives them, to [T, B, features].

@@ -1,4 +1,4 @@
-"""Which reader a source of tagged sentences needs, and the parts that it holds."""
+"""Read tagged sentences, and the parts of the data that they belong to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from tidegate.data import Source, decode
 from tidegate.data.json_lines import read_objects
+from tidegate.data.labelled.memory import as_list
 from tidegate.errors import InputError
 from tidegate.tasks.tagging.column import SPLITS, read_columns
 from tidegate.tasks.tagging.record import Layout, Sentence, Tagged
@@ -21,12 +22,12 @@ COLUMNS = (".conll", ".conllu", ".bio", ".iob")
 
 
 def read_tagged(source: Source, layout: Layout) -> Tagged:
-    """Sentences with their tags: JSON lines, or columns.
+    """Read sentences with their tags from JSON lines or columns.
 
-    Without tags, a file may also hold one word a line, or one sentence a line where its name does not promise columns.
+    Without tags, a file may also hold a word on each line or, unless its suffix stands for columns, a sentence.
 
     Raises:
-        InputError: it is none of these.
+        InputError: the file has none of these forms.
     """
     suffix = PurePath(source.title).suffix.casefold()
     if suffix in (".jsonl", ".ndjson", ".json") or source.raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
@@ -77,7 +78,7 @@ def _texts(source: Source, place: str, key: str, value: Any) -> tuple[str, ...]:
         raise InputError(
             "TAGGING_LIST", f"{key!r} in {place} of {source.title} is not a list: {value!r:.40}", fix=f"write {FORM}"
         )
-    odd = next((one for one in value if not isinstance(one, str) or not _readable(one)), None)
+    odd = next((text for text in value if not isinstance(text, str) or not _readable(text)), None)
     if odd is not None:
         raise InputError(
             "TAGGING_TEXT",
@@ -116,38 +117,34 @@ def _assigned(source: Source, whole: Tagged) -> dict[str, Tagged]:
         raise InputError("TAGGING_SPLIT", f"{source.title} {lacks}", fix="say split = train, valid or test for each")
     notes = {"train": whole.notes}
     return {
-        part: Tagged(tuple(one for one in whole.sentences if one.split == part), notes.get(part, ()))
+        part: Tagged(tuple(sentence for sentence in whole.sentences if sentence.split == part), notes.get(part, ()))
         for part in ("train", "valid", "test")
         if part in named
     }
 
 
 def in_memory(words: Any, tags: Any = None) -> Source:
-    """Lists of words, and of tags, as the file that would hold them, so that one set of checks serves both.
+    """Write lists of words and tags as JSON lines, which the reader checks like those of a file.
 
     Raises:
-        InputError: something else.
+        InputError: the data have another form.
     """
-    sentences = _listed(words, "the sentences")
-    rows: list[dict[str, Any]] = [{"words": _listed(one, f"sentence {k}")} for k, one in enumerate(sentences, 1)]
+    sentences = as_list(words, "the sentences", LISTS)
+    rows: list[dict[str, Any]] = [
+        {"words": as_list(sentence, f"sentence {k}", LISTS)} for k, sentence in enumerate(sentences, 1)
+    ]
     if tags is not None:
-        answers = _listed(tags, "the tags")
+        answers = as_list(tags, "the tags", LISTS)
         if len(answers) != len(rows):
             raise InputError("FIT_TAGS", f"{len(rows)} sentences came with {len(answers)} lists of tags", fix=LISTS)
         rows = [
-            {**row, "tags": _listed(one, f"the tags of sentence {k}")}
-            for k, (row, one) in enumerate(zip(rows, answers, strict=True), 1)
+            {**row, "tags": as_list(answer, f"the tags of sentence {k}", LISTS)}
+            for k, (row, answer) in enumerate(zip(rows, answers, strict=True), 1)
         ]
     try:
         return Source("memory", "data in memory", "\n".join(map(json.dumps, rows)).encode())
     except TypeError as error:
         raise InputError("FIT_DATA", f"words and tags must be strings: {error}", fix=LISTS) from None
-
-
-def _listed(values: Any, what: str) -> list[Any]:
-    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
-        raise InputError("FIT_DATA", f"{what} came as {type(values).__name__}", fix=LISTS)
-    return list(values)
 
 
 def merged(parts: Mapping[str, Tagged]) -> list[Sentence]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is to be read.
+    """How to read a file.
 
     Attributes:
         word_column, tag_column: numbers of columns, counted from 1; found from the data unless given.
@@ -24,8 +24,8 @@ class Sentence:
     """Words and their tags.
 
     Attributes:
-        words: at least one in files of columns; JSON lines may hold empty sentences.
-        tags: as many, or none where tags are not read.
+        words: the words; only JSON lines may hold empty sentences.
+        tags: a tag for each word; none if tags are not read.
         place: where it begins, such as ``"line 12"``.
         split: the part that the file assigns it to: ``"train"``, ``"valid"`` or ``"test"``; empty if it does not say.
     """
@@ -38,7 +38,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Tagged:
-    """The sentences of a file, and what should be known about how they were read."""
+    """The sentences of a file, and notes on how they were read."""
 
     sentences: tuple[Sentence, ...]
     notes: tuple[str, ...] = ()

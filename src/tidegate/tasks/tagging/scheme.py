@@ -1,4 +1,4 @@
-"""Spans that tags mark, and how well they are predicted."""
+"""Spans that tags mark, and their scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Span = tuple[int, int, str]
 
 
 class SpanScore(NamedTuple):
-    """Micro-averaged over all spans; a quotient of nothing is 0."""
+    """Scores micro-averaged over all spans; 0 / 0 counts as 0."""
 
     precision: float
     recall: float
@@ -46,8 +46,8 @@ def marks(tag: str) -> tuple[str, str]:
 def spans(tags: Sequence[str]) -> Iterator[Span]:
     """First word, one past the last word, and type of each span.
 
-    The rules are those of conlleval, for IOB1, BIO and BIOES alike: a span goes on if the word before is marked B or I,
-    this one I or E, and both have the same type. Any other word that is not O begins a span.
+    The rules are those of conlleval, for IOB1, BIO and BIOES alike: a span continues if the word before is marked B or
+    I, this word I or E, and both have the same type. Any other word that is not O begins a span.
 
     References:
         conlleval, the scorer of CoNLL 2000 to 2003; Ramshaw and Marcus 1995, arXiv cmp-lg/9505040.
@@ -67,7 +67,7 @@ def spans(tags: Sequence[str]) -> Iterator[Span]:
 
 
 def span_score(truth: Iterable[Sequence[str]], answers: Iterable[Sequence[str]]) -> SpanScore:
-    """Precision, recall and F1 of predicted spans; one is right if its ends and its type are.
+    """Precision, recall and F1 of predicted spans; a span is right if its ends and its type are.
 
     Examples:
         >>> span_score([["B-A", "I-A", "B-B"]], [["B-A", "O", "B-B"]])
@@ -75,8 +75,8 @@ def span_score(truth: Iterable[Sequence[str]], answers: Iterable[Sequence[str]])
     """
     right = wanted = given = 0
     for true, answer in zip(truth, answers, strict=True):
-        real, said = set(spans(true)), set(spans(answer))
-        right, wanted, given = right + len(real & said), wanted + len(real), given + len(said)
+        real, predicted = set(spans(true)), set(spans(answer))
+        right, wanted, given = right + len(real & predicted), wanted + len(real), given + len(predicted)
     precision, recall = right / given if given else 0.0, right / wanted if wanted else 0.0
     return SpanScore(precision, recall, 2 * right / (wanted + given) if wanted + given else 0.0)
 
@@ -84,8 +84,7 @@ def span_score(truth: Iterable[Sequence[str]], answers: Iterable[Sequence[str]])
 def scheme_of(sentences: Sequence[Sentence], title: str) -> str:
     """How the tags of all sentences mark spans: ``"BIO"``, ``"IOB1"``, ``"BIOES"``, ``"BILOU"``, or ``"plain"``.
 
-    BIO and IOB1 are told apart by which of them fewer words break; where neither is broken, there are no spans to tell
-    them apart, and BIO is said.
+    Between BIO and IOB1, the scheme that fewer tags break is chosen; BIO if the tags break both equally often.
 
     Raises:
         InputError: some tags mark spans and others do not, or marks of two schemes occur.
@@ -126,7 +125,7 @@ def _first(tags: Iterable[str], letters: str) -> str:
 
 
 def broken(sentences: Sequence[Sentence], scheme: str) -> int:
-    """How many tags break the scheme."""
+    """The number of tags that break the scheme."""
     return sum(
         _breaks(before, now, scheme)
         for sentence in sentences

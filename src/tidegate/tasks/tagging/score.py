@@ -27,11 +27,11 @@ Chances = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Truth:
-    """What the scores are taken from.
+    """The true tags of the test.
 
     Attributes:
-        tags: of each sentence.
-        targets: [N] their places among the tags of training, all sentences one after another; -1 for none.
+        tags: the tags of each sentence.
+        targets: [N] their places among the tags of training, over all sentences; -1 for a tag that training lacks.
         unknown: [N] words that training lacks.
         names: the tags of training.
         marked: whether tags mark spans.
@@ -51,17 +51,17 @@ def scored(chances: Chances, truth: Truth) -> dict[str, float]:
 
     Args:
         chances: [N, tags] of all words.
-        truth: of as many.
+        truth: the true tags of these words.
     """
     best = chances.argmax(1)
     right = best == truth.targets
-    found = {"NLL": log_loss(chances, truth.targets), "accuracy": float(right.mean())}
+    scores = {"NLL": log_loss(chances, truth.targets), "accuracy": float(right.mean())}
     if truth.unknown.any():
-        found["accuracy on unknown words"] = float(right[truth.unknown].mean())
+        scores["accuracy on unknown words"] = float(right[truth.unknown].mean())
     if truth.marked:
         spans = span_score(truth.tags, _cut([truth.names[k] for k in best], truth.tags))
-        found |= {"span F1": spans.f1, "span precision": spans.precision, "span recall": spans.recall}
-    return found
+        scores |= {"span F1": spans.f1, "span precision": spans.precision, "span recall": spans.recall}
+    return scores
 
 
 def log_loss(chances: Chances, targets: NDArray[np.int64]) -> float:
@@ -71,6 +71,6 @@ def log_loss(chances: Chances, targets: NDArray[np.int64]) -> float:
 
 
 def _cut(answers: Sequence[str], like: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """The answers of all words, sentence by sentence."""
+    """Cut the answers of all words into sentences."""
     bounds = np.cumsum([0, *map(len, like)])
     return [answers[first:last] for first, last in pairwise(bounds)]

@@ -1,4 +1,4 @@
-"""Which sentences train, which validate and which are kept for the test."""
+"""Split sentences into training, validation and test."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SENTENCES = 10
 
 
 def filled(part: Tagged) -> Tagged:
-    """The sentences that hold words."""
+    """Leave out sentences without words."""
     rows = [row for row, sentence in enumerate(part.sentences) if sentence.words]
     return taken(part, rows, notes=True)
 
 
 def parted(source: Source, read: Mapping[str, Tagged], setting: TaggingSetting) -> dict[str, Tagged]:
-    """Training, validation and test; those that the data do not name are drawn by sentence.
+    """Split sentences; parts that the data do not name are drawn by sentence.
 
     Equal sentences stay in one part. The draw depends on the sentences and the seed alone, not on their order.
 
@@ -74,7 +74,7 @@ def described(parts: Mapping[str, Tagged], read: Mapping[str, Tagged], setting: 
 
 
 def shared(parts: Mapping[str, Tagged]) -> Iterator[str]:
-    """Warnings about sentences that training has, too."""
+    """Warnings about sentences that also occur in training."""
     train = {sentence.words for sentence in parts["train"].sentences} if "train" in parts else set()
     for part in ("valid", "test"):
         own = parts[part].sentences if part in parts else ()

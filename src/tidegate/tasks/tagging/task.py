@@ -1,4 +1,4 @@
-"""Tagging: the tag of each word of a sentence."""
+"""Tagging of the words of sentences."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
+from tidegate.data.column import listed
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.tagging.baseline import Rival, majority, rivals
@@ -26,7 +27,8 @@ from tidegate.train.bucket import bucketed
 from tidegate.train.task import Measure, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
-SPREAD = 8  # how much more the lengths in a training batch may differ than they must, in words
+TAGS = 10  # most tags that a message lists
+SPREAD = 8  # how far shuffling may mix lengths, in words
 
 
 class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
@@ -35,8 +37,8 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
     Equations:
         error = -log p(tag[t] | word[0..T-1])
 
-    Training, validation and test are those that the data name, or files of their own, or drawn by sentence. A tag that
-    training lacks cannot be predicted: the error leaves such words out, accuracy and span F1 count them as wrong. An
+    Validation and test are the parts that the data name, files of their own, or drawn by sentence. A tag that training
+    lacks cannot be predicted: the error leaves such words out, accuracy and span F1 count them as wrong. An
     epoch has at least 24 batches.
 
     Args:
@@ -68,8 +70,12 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         else:
             parts = {"test": Tagged(tuple(merged(read)), read["train"].notes)}
         self.encoding, self.parts = encoding, parts
-        self.inputs = {part: encoding.encode([one.words for one in own.sentences]) for part, own in parts.items()}
-        self.targets = {part: [encoding.targets(one.tags) for one in own.sentences] for part, own in parts.items()}
+        self.inputs = {
+            part: encoding.encode([sentence.words for sentence in own.sentences]) for part, own in parts.items()
+        }
+        self.targets = {
+            part: [encoding.targets(sentence.tags) for sentence in own.sentences] for part, own in parts.items()
+        }
         self._check_known()
         self.data = DataRecord(
             name=source.title,
@@ -81,9 +87,9 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         )
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Words]:
-        """Sentences of similar length together; with ``order``, training batches are drawn."""
+        """Batches of sentences of similar length; ``order`` shuffles training batches."""
         inputs, targets = self.inputs[split], self.targets[split]
-        cut = pieces([len(one) for one in inputs], self.setting.longest)
+        cut = pieces([len(words) for words in inputs], self.setting.longest)
         lengths = torch.tensor([piece.last - piece.first for piece in cut])
         drawn = order if split == "train" else None
         size = ROWS if drawn is None else self.setting.batch_size
@@ -130,15 +136,15 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         return rivals(self.encoding, *(self.parts[part].sentences for part in ("train", "valid", "test")))
 
     def _check_known(self) -> None:
-        """A part without a single tag of training cannot be scored."""
+        """Check that each part has at least one tag of training, since others are not scored."""
         for part, targets in self.targets.items():
-            if targets and not any((one != STRANGE).any() for one in targets):
-                tags = sorted({tag for one in self.parts[part].sentences for tag in one.tags})
+            if targets and not any((numbers != STRANGE).any() for numbers in targets):
+                tags = sorted({tag for sentence in self.parts[part].sentences for tag in sentence.tags})
                 file = getattr(self.source, part, None) or self.source
                 raise InputError(
                     "TAGGING_STRANGE",
-                    f"{file.title} ({part}) has the tags {_listed(tags)}, none of which training has",
-                    fix=f"correct them; the tags are {_listed(self.encoding.tags)}",
+                    f"{file.title} ({part}) has the tags {listed(tags, most=TAGS)}, none of which training has",
+                    fix=f"correct them; the tags are {listed(self.encoding.tags, most=TAGS)}",
                 )
 
     def _description(self) -> str:
@@ -164,7 +170,8 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         for part in ("valid", "test"):
             strange = _strange(self.parts[part].sentences, self.encoding) if part in self.parts else []
             if strange:
-                yield f"{part}: {len(strange)} words have a tag that training lacks ({_listed(sorted(set(strange)))})"
+                tags = listed(sorted(set(strange)), most=TAGS)
+                yield f"{part}: {len(strange)} words have a tag that training lacks ({tags})"
         yield from shared(self.parts)
 
 
@@ -175,8 +182,3 @@ def layout(setting: TaggingSetting, *, labelled: bool = True) -> Layout:
 
 def _strange(sentences: Sequence[Sentence], encoding: TaggingEncoding) -> list[str]:
     return [tag for sentence in sentences for tag in sentence.tags if tag not in encoding.tags]
-
-
-def _listed(tags: Sequence[str]) -> str:
-    more = f" and {len(tags) - 10} more" if len(tags) > 10 else ""
-    return ", ".join(tag[:40] for tag in tags[:10]) + more
