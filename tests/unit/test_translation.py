@@ -513,7 +513,7 @@ class TestCommand:
         [
             (["--file", "missing.txt"], "there is no file"),
             (["a", "--file", "b.txt"], "both texts and --file"),
-            (["a", "--beam", "0"], "beam is 0"),
+            (["a", "--beam", "0"], "--beam 0 is out of range"),
         ],
     )
     def test_mistakes_are_one_line(self, speller, capsys, arguments, says):

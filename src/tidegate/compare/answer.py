@@ -42,7 +42,7 @@ def answer(
     ]
     reasons = _about_runs(cells)
     if worse:
-        reasons.append(f"Reliably worse than {best.name}: {_listed(worse)}.")
+        reasons.append(f"Reliably worse than {best.name}: {_named(worse)}.")
     reasons += _about_resolution(equals, pairs)
     sentences = [*_rival_first(best, rivals), headline, *_failures(cells)]
     return AnswerRecord(" ".join(sentences), tuple(alerts), tuple(reasons), winner, recommended)
@@ -76,12 +76,12 @@ def _verdict(
     if len(steady) == 1:
         return f"Take {best.name}: the only cell on {where} without a diverged run.", None, best.name
     if len(equals) == 1 and not unsettled:
-        return f"Take {best.name}: reliably better on {where} than {_listed(worse)}.", best.name, best.name
+        return f"Take {best.name}: reliably better on {where} than {_named(worse)}.", best.name, best.name
     if len(equals) == 1:
         return f"Take {best.name}: the best of the cells without a diverged run on {where}.", None, best.name
-    headline = f"No reliable difference on {where} between {_listed(equals)}: take {cheapest.name}, the cheapest."
+    headline = f"No reliable difference on {where} between {_named(equals)}: take {cheapest.name}, the cheapest."
     if worse:
-        headline += f" {_listed(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
+        headline += f" {_named(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
     return headline, None, cheapest.name
 
 
@@ -104,7 +104,7 @@ def _rival_first(best: CellRecord, rivals: Sequence[BaselineRecord]) -> list[str
 
 def _failures(cells: Sequence[CellRecord]) -> list[str]:
     failing = [cell for cell in cells if cell.diverged]
-    return [f"Runs of {_listed(failing)} diverged."] if failing else []
+    return [f"Runs of {_named(failing)} diverged."] if failing else []
 
 
 def _reliable(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> bool:
@@ -128,11 +128,11 @@ def _about_resolution(equals: Sequence[CellRecord], pairs: Sequence[PairRecord])
     return [
         (
             f"With {among[0].seeds} seeds, more than a fifth of such experiments would miss a difference "
-            f"below {finest:.2g} among {_listed(equals)}."
+            f"below {finest:.2g} among {_named(equals)}."
         )
     ]
 
 
-def _listed(cells: Sequence[CellRecord]) -> str:
+def _named(cells: Sequence[CellRecord]) -> str:
     names = [cell.name for cell in cells]
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -181,10 +181,10 @@ def _binary(piece: NDArray[Any]) -> Roll:
 def _json(source: Source) -> tuple[Parts, tuple[str, ...]]:
     data = _parse(source)
     if not isinstance(data, dict) or any(split not in data for split in SPLITS):
-        came = (
+        got = (
             f"an object with the keys {', '.join(map(repr, data)) or 'none'}" if isinstance(data, dict) else _kind(data)
         )
-        raise _error(source, f"it is {came}")
+        raise _error(source, f"it is {got}")
     extra = tuple(f"key {key!r} is not a split and was ignored" for key in data if key not in SPLITS)
     return {split: list(_pieces(source, split, data[split])) for split in SPLITS}, extra
 
@@ -220,9 +220,9 @@ def _roll(source: Source, where: str, piece: list[Any]) -> Roll:
             raise _error(source, f"step {time} of {where} must be a list of notes, not {_kind(step)}")
         for note in step:
             if type(note) is not int or not LOWEST <= note <= HIGHEST:
-                came = json.dumps(note)[:40]
+                got = json.dumps(note)[:40]
                 raise _error(
-                    source, f"step {time} of {where} contains {came}, but notes are whole numbers from 21 to 108"
+                    source, f"step {time} of {where} contains {got}, but notes are whole numbers from 21 to 108"
                 )
             roll[time, note - LOWEST] = True
     return roll

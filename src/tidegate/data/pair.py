@@ -92,25 +92,25 @@ def unpacked(source: Source) -> Source:
 
 def _checked(source: Source, rows: Iterator[Row]) -> Pairs:
     """Cleaned pairs; those with an empty side are dropped and counted in a warning."""
-    kept: dict[tuple[str, str], None] = {}
+    pairs: dict[tuple[str, str], None] = {}
     count, empty, where = 0, 0, ""
     for place, *sides in rows:
-        one, other = (_cleaned(source, place, side) for side in sides)
+        left, right = (_cleaned(source, place, side) for side in sides)
         count += 1
-        if one and other:
-            kept[one, other] = None
+        if left and right:
+            pairs[left, right] = None
         else:
             empty, where = empty + 1, where or place
-    if not kept:
+    if not pairs:
         raise InputError(
             "PAIR_EMPTY", f"{source.title} holds no pair with text on both sides ({count} rows)", fix=f"pass {FORMATS}"
         )
     warnings = (
         [f"{empty} of {count} pairs were left out because a side is empty, the first in {where}"] if empty else []
     )
-    repeated = count - empty - len(kept)
+    repeated = count - empty - len(pairs)
     warnings += [f"{repeated} of {count} pairs are exact copies of another and count once"] if repeated else []
-    return Pairs(tuple(one for one, _ in kept), tuple(other for _, other in kept), tuple(warnings))
+    return Pairs(tuple(left for left, _ in pairs), tuple(right for _, right in pairs), tuple(warnings))
 
 
 def _cleaned(source: Source, place: str, text: str) -> str:
@@ -169,8 +169,8 @@ def _csv(source: Source, names: Names) -> Iterator[Row]:
     wanted = _named(names)
     _check_columns(source, wanted, table.header)
     columns = (table.cells[name] for name in wanted)
-    for row, (one, other) in enumerate(zip(*columns, strict=True), 1):
-        yield f"row {row}", one, other
+    for row, (left, right) in enumerate(zip(*columns, strict=True), 1):
+        yield f"row {row}", left, right
 
 
 def _parquet(source: Source, names: Names) -> Iterator[Row]:
@@ -186,8 +186,8 @@ def _parquet(source: Source, names: Names) -> Iterator[Row]:
                     f"row {row} of {source.title} holds {str(cell)[:40]} in {name!r}, not text",
                     fix="name a text column",
                 )
-        one, other = ("" if pd.isna(cell) else cell for cell in cells)
-        yield f"row {row}", one, other
+        left, right = ("" if pd.isna(cell) else cell for cell in cells)
+        yield f"row {row}", left, right
 
 
 def _named(names: Names) -> tuple[str, str]:

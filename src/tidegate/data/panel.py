@@ -98,7 +98,7 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
         source: Parquet, or separated by commas, semicolons or tabs with the names of the columns in the first line.
         layout: the role of each column.
         minimum: the least number of rows in each series.
-        why: what so many rows are needed for, for the error.
+        why: why that many rows are needed, for the error.
 
     Raises:
         InputError: the file is not such a table, a named column is missing or unusable, there are too few rows, or
@@ -132,7 +132,7 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
 def _joined(source: Source) -> tuple[Table, NDArray[np.intp]]:
     """The rows of all files, one file after another, and the file of each row."""
     sources = {0: source, 1: source.valid, 2: source.test}
-    tables = {part: read_table(as_csv(one)) for part, one in sources.items() if one is not None}
+    tables = {part: read_table(as_csv(file)) for part, file in sources.items() if file is not None}
     first = tables[0]
     for table in tables.values():
         if sorted(table.header) != sorted(first.header):
@@ -157,9 +157,9 @@ def _values(table: Table, layout: Layout, groups: list[_Group]) -> tuple[dict[st
         _check_varies(values[target][past], target)
         for column in table.header:
             if column not in {target, layout.series, layout.time, *layout.known}:
-                read, problem = _input(table, column, groups, past)
+                inputs, problem = _input(table, column, groups, past)
                 warnings += [problem] if problem else []
-                values |= {} if read is None else {column: read}
+                values |= {} if inputs is None else {column: inputs}
     for column in layout.inputs or ():
         _check_named(table, "inputs", column, target)
         values[column] = _complete(table, column, "column", past)

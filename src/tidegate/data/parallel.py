@@ -46,7 +46,7 @@ def _folder(source: Source, names: Names) -> dict[str, Pairs]:
     files = _files(source)
     languages = _languages(source, files, names)
     return {
-        split: _aligned(source, split, [_one(source, files[split], split, language) for language in languages])
+        split: _aligned(source, split, [_only(source, files[split], split, language) for language in languages])
         for split in ("train", "valid", "test")
         if split in files
     }
@@ -79,13 +79,13 @@ def _languages(source: Source, files: Files, names: Names) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def _one(source: Source, by_language: dict[str, list[str]], split: str, language: str) -> str:
+def _only(source: Source, by_language: dict[str, list[str]], split: str, language: str) -> str:
     members = by_language.get(language, [])
     if len(members) != 1:
-        came = f"{len(members)} {split} files for {language!r}: {', '.join(members[:5])}" if members else "none"
+        present = f"{len(members)} {split} files for {language!r}: {', '.join(members[:5])}" if members else "none"
         raise InputError(
             "PAIR_FOLDER",
-            f"the folder {source.title} must have one {split} file for {language!r}, but has {came}",
+            f"the folder {source.title} must have one {split} file for {language!r}, but has {present}",
             fix="keep one in the folder" if members else f"name {LAYOUT}",
         )
     return members[0]
@@ -100,7 +100,7 @@ def _aligned(source: Source, split: str, members: list[str]) -> Pairs:
             f"{members[0]} has {len(sides[0])} lines, but {members[1]} has {len(sides[1])}",
             fix="each line of one file must translate the same line of the other",
         )
-    text = "".join(f"{one}\t{other}\n" for one, other in zip(*sides, strict=True))
+    text = "".join(f"{left}\t{right}\n" for left, right in zip(*sides, strict=True))
     joined = Source(source.address, f"{' and '.join(members)}.tsv", text.encode())
     return _marked(read_pairs(joined), split)
 

@@ -14,12 +14,12 @@ BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a blank
 
 
 def learn_pieces(texts: Iterable[str], most: int, fix: str, **options: Any) -> bytes:
-    """A sentencepiece model of at most ``most`` pieces; fewer if the texts do not have so many.
+    """A sentencepiece model of at most ``most`` pieces; fewer if the texts have fewer.
 
     Args:
         texts: sentences or lines; nothing in them is normalised.
         most: the largest number of pieces.
-        fix: what the caller can do if so many cannot be learned.
+        fix: what the caller can do if that many cannot be learned.
         **options: passed to sentencepiece's trainer.
 
     Raises:

@@ -83,18 +83,18 @@ def read_speech(source: Source, transcripts: str = "auto", rate: int | None = No
     """
     if source.raw.startswith(b"PK"):
         return _read_spectra(source, rate)
-    listed, notes = _listed(source, transcripts)
-    repeated = [name for name, count in Counter(one.name for one in listed).items() if count > 1]
+    recordings, notes = _located(source, transcripts)
+    repeated = [name for name, count in Counter(recording.name for recording in recordings).items() if count > 1]
     if repeated:
         raise InputError(
             "SPEECH_TWICE", f"{source.title} names {repeated[0]} more than once", fix="keep one of these lines"
         )
     folder = source if source.members else Source(str(Path(source.address).parent), source.title, b"")
-    corpus = _with_sounds(listed, folder.read, rate)
+    corpus = _with_sounds(recordings, folder.read, rate)
     return replace(corpus, warnings=notes + corpus.warnings)
 
 
-def _listed(source: Source, transcripts: str) -> tuple[list[Recording], tuple[str, ...]]:
+def _located(source: Source, transcripts: str) -> tuple[list[Recording], tuple[str, ...]]:
     if not source.members:
         return _table(source), ()
     sounds = [name for name in source.members if PurePosixPath(name).suffix.lower() in SUFFIXES]
@@ -105,10 +105,10 @@ def _listed(source: Source, transcripts: str) -> tuple[list[Recording], tuple[st
     if layout == "table":
         tables = _tables(source)
         if len(tables) != 1:
-            came = f"{len(tables)}: {', '.join(tables)}" if tables else "none"
+            present = f"{len(tables)}: {', '.join(tables)}" if tables else "none"
             raise InputError(
                 "SPEECH_TABLE",
-                f"the folder {source.title} must have one table of texts, but has {came}",
+                f"the folder {source.title} must have one table of texts, but has {present}",
                 fix="pass the table itself",
             )
         return _table(replace(source, title=tables[0], raw=source.read(tables[0]), members=())), ()
@@ -173,9 +173,9 @@ def _digits(source: Source, sounds: list[str]) -> tuple[list[Recording], tuple[s
         split = "test" if int(parts["take"]) < OFFICIAL else "train"
         recordings.append(Recording(name, DIGITS[int(parts["digit"])], parts["speaker"], split))
     note = f"texts are the digits at the beginning of the names: {sounds[0]} is {recordings[0].text!r}"
-    if {one.split for one in recordings} == {"train", "test"}:
+    if {recording.split for recording in recordings} == {"train", "test"}:
         return recordings, (f"{note}; recordings 0 to 4 are the test",)
-    return [replace(one, split="") for one in recordings], (note,)
+    return [replace(recording, split="") for recording in recordings], (note,)
 
 
 def _table(source: Source) -> list[Recording]:
@@ -221,15 +221,15 @@ def _entry(place: str, row: dict[str, str]) -> Recording:
     return Recording(path, row["text"], row.get("speaker", "").strip(), SPLITS[split])
 
 
-def _with_sounds(listed: list[Recording], read: Callable[[str], bytes], rate: int | None) -> Corpus:
+def _with_sounds(unread: list[Recording], read: Callable[[str], bytes], rate: int | None) -> Corpus:
     """Read every recording, at the same rate."""
     rates: dict[int, str] = {}  # with the first recording of each
     recordings, mixed = [], 0
-    for one in listed:
-        samples, own, channels = read_sound(read(one.name), one.name)
+    for recording in unread:
+        samples, own, channels = read_sound(read(recording.name), recording.name)
         mixed += channels > 1
-        rates.setdefault(own, one.name)
-        recordings.append(replace(one, sound=resample(samples, own, rate) if rate and own != rate else samples))
+        rates.setdefault(own, recording.name)
+        recordings.append(replace(recording, sound=resample(samples, own, rate) if rate and own != rate else samples))
     if rate is None and len(rates) > 1:
         (first, here), (second, there) = list(rates.items())[:2]
         raise InputError(
@@ -240,7 +240,7 @@ def _with_sounds(listed: list[Recording], read: Callable[[str], bytes], rate: in
     notes = [f"{mixed} recordings have several channels, which were averaged"] if mixed else []
     others = sorted(own for own in rates if rate and own != rate)
     notes += [f"recordings of {', '.join(map(str, others))} Hz were resampled to {rate} Hz"] if others else []
-    silent = [one.name for one in recordings if len(one.sound) and not one.sound.any()]
+    silent = [recording.name for recording in recordings if len(recording.sound) and not recording.sound.any()]
     notes += [f"{len(silent)} recordings are silent throughout, the first is {silent[0]}"] if silent else []
     return Corpus(tuple(recordings), rate or next(iter(rates)), None, tuple(notes))
 

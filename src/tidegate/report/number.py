@@ -33,7 +33,7 @@ def _clamped(decimals: int) -> int:
 
 
 def fixed(value: float | None, decimals: int, *, sign: bool = False) -> str:
-    """A number with so many decimals, e.g. ``"−1.25"``."""
+    """A number with ``decimals`` decimal places, e.g. ``"−1.25"``."""
     if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):
@@ -43,7 +43,7 @@ def fixed(value: float | None, decimals: int, *, sign: bool = False) -> str:
 
 
 def rounded(value: float | None, digits: int = 3) -> str:
-    """A number with so many significant digits, without an exponent unless it is very small or large."""
+    """A number with ``digits`` significant digits, without an exponent unless it is very small or large."""
     if value is None or not math.isfinite(value) or value == 0:
         return fixed(value, 0)
     if not 1e-4 <= abs(value) < 1e12:

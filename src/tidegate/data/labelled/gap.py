@@ -16,10 +16,10 @@ def filled(series: Sequence[Values]) -> tuple[tuple[Values, ...], tuple[str, ...
     Final steps without a value in any channel are padding and are cut off. Other gaps are interpolated linearly in
     time, and filled with the nearest value at both ends. A channel without any value in a series stays NaN.
     """
-    if not any(np.isnan(one).any() for one in series if one.dtype.kind == "f"):
+    if not any(np.isnan(values).any() for values in series if values.dtype.kind == "f"):
         return tuple(series), ()
-    cut = [one[: _end(one)] for one in series]
-    missing = int(sum(np.isnan(one).sum() for one in cut))
+    cut = [values[: _end(values)] for values in series]
+    missing = int(sum(np.isnan(values).sum() for values in cut))
     warnings = (f"{missing} missing values were interpolated in time",) if missing else ()
     return tuple(map(_interpolated, cut)), warnings
 

@@ -78,8 +78,8 @@ def wrapped(text: str, pixels: int) -> str:
 
 def tag(artist: Artist, *, title: str = "", series: int | None = None, part: str = "") -> None:
     """Describe a mark: ``title`` appears on hover, ``series`` and ``part`` are for scripts and styles."""
-    known = {"title": title, "data-series": "" if series is None else str(series), "class": part}
-    artist.set_gid(json.dumps({name: text for name, text in known.items() if text}))
+    attributes = {"title": title, "data-series": "" if series is None else str(series), "class": part}
+    artist.set_gid(json.dumps({name: text for name, text in attributes.items() if text}))
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:
@@ -116,9 +116,9 @@ def _apply_tags(root: ET.Element) -> None:
     for element in root.iter():
         if not element.get("id", "").startswith("{"):
             continue
-        known = json.loads(element.attrib.pop("id"))
-        title = known.pop("title", "")
-        element.attrib |= known
+        attributes = json.loads(element.attrib.pop("id"))
+        title = attributes.pop("title", "")
+        element.attrib |= attributes
         if title:
             child = ET.Element(f"{SVG}title")
             child.text = title
@@ -129,8 +129,8 @@ def _renumber(root: ET.Element, name: str) -> None:
     """Keep only ids that something refers to, numbered in order of appearance."""
     used = set(re.findall(r"url\(#([^)]+)\)", " ".join(v for e in root.iter() for v in e.attrib.values())))
     used |= {element.attrib[LINK][1:] for element in root.iter() if LINK in element.attrib}
-    kept = [element.attrib["id"] for element in root.iter() if element.get("id") in used]
-    new = {old: f"{name}-{place}" for place, old in enumerate(kept)}
+    referenced = [element.attrib["id"] for element in root.iter() if element.get("id") in used]
+    new = {old: f"{name}-{place}" for place, old in enumerate(referenced)}
     for element in root.iter():
         if (old := element.attrib.pop("id", "")) in new:
             element.set("id", new[old])

@@ -18,7 +18,7 @@ ORDERS = (1, 2, 4, 8, 16, 24, 32, 64)
 
 @dataclass(frozen=True)
 class Naive:
-    """A baseline: from the levels of one series and the rows at which to forecast, forecasts [rows, steps]."""
+    """A baseline: a function from levels of one series and rows to forecasts [rows, steps]."""
 
     name: str
     how: str
@@ -26,24 +26,24 @@ class Naive:
 
 
 def naive_forecasts(series: Sequence[Values], spans: Sequence[Span], horizon: int, period: int) -> list[Naive]:
-    """All baselines for series in standard deviations, those fitted in their training rows included.
+    """Fit all baselines to the training rows of series in standard deviations.
 
     Args:
-        series: the levels of each, from its first row on.
-        spans: of each, counted from its first row.
+        series: the levels of each series, from its first row on.
+        spans: the span of each series, counted from its first row.
         horizon: steps ahead.
         period: rows of a season; 1 for none.
     """
-    found = unfitted(period)
-    found.append(_autoregression(series, spans, horizon, recursive=False))
+    baselines = unfitted(period)
+    baselines.append(_autoregression(series, spans, horizon, recursive=False))
     if horizon > 1:
-        found.append(_autoregression(series, spans, horizon, recursive=True))
-    return found
+        baselines.append(_autoregression(series, spans, horizon, recursive=True))
+    return baselines
 
 
 def unfitted(period: int) -> list[Naive]:
-    """Those that need no training."""
-    found = [
+    """The baselines that need no training."""
+    baselines = [
         Naive("persistence", "the last value", _persistence),
         Naive("drift", "the last value plus the mean change since the first row", _drift),
     ]
@@ -51,12 +51,12 @@ def unfitted(period: int) -> list[Naive]:
 
         def seasonal(levels: Values, origin: Rows, horizon: int) -> Values:
             ahead = np.arange(1, horizon + 1)
-            found: Values = levels[np.maximum(origin[:, None] + ahead - period * -(-ahead // period), 0)]
-            return found
+            values: Values = levels[np.maximum(origin[:, None] + ahead - period * -(-ahead // period), 0)]
+            return values
 
         how = f"the value {period} rows before, a peak of the autocorrelation of the training rows unless given"
-        found.append(Naive("seasonal naive", how, seasonal))
-    return found
+        baselines.append(Naive("seasonal naive", how, seasonal))
+    return baselines
 
 
 def _persistence(levels: Values, origin: Rows, horizon: int) -> Values:
@@ -65,31 +65,31 @@ def _persistence(levels: Values, origin: Rows, horizon: int) -> Values:
 
 def _drift(levels: Values, origin: Rows, horizon: int) -> Values:
     slope: Values = (levels[origin] - levels[0]) / np.maximum(origin, 1)
-    found: Values = levels[origin][:, None] + slope[:, None] * np.arange(1, horizon + 1)
-    return found
+    forecasts: Values = levels[origin][:, None] + slope[:, None] * np.arange(1, horizon + 1)
+    return forecasts
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear autoregression: the change by so many steps from the last values and a one.
+    """A linear autoregression of changes on the last values, with an intercept.
 
     Attributes:
-        weights: [order + 1, steps]; with fewer steps than are asked for, it is fed with its own forecasts.
+        weights: [order + 1, steps], the intercept last; further steps read the model's own forecasts.
     """
 
     weights: Values
 
     @property
     def order(self) -> int:
-        """How many values it reads."""
+        """The number of values that it reads."""
         return len(self.weights) - 1
 
     def forecast(self, levels: Values, origin: Rows, horizon: int) -> Values:
         """[rows, horizon] forecasts of a series from these rows."""
         past = _features(levels, origin, self.order)
         if self.weights.shape[1] >= horizon:
-            found: Values = levels[origin][:, None] + past @ self.weights[:, :horizon]
-            return found
+            forecasts: Values = levels[origin][:, None] + past @ self.weights[:, :horizon]
+            return forecasts
         for _ in range(horizon):
             value = past[:, -2] + past[:, -self.order - 1 :] @ self.weights[:, 0]
             past = np.column_stack([past[:, :-1], value, past[:, -1]])
@@ -97,13 +97,13 @@ class Linear:
 
 
 def linear(series: Sequence[Values], spans: Sequence[Span], horizon: int, *, steps: int, most: int) -> Linear:
-    """The linear autoregression by least squares in training, of the order that validation prefers.
+    """Fit a linear autoregression by least squares on training, with the order that validates best.
 
     Args:
-        series: the levels of each, from its first row on.
-        spans: of each, counted from its first row.
-        horizon: steps ahead that validation looks at.
-        steps: how many of them are fitted: all, or one.
+        series: the levels of each series, from its first row on.
+        spans: the span of each series, counted from its first row.
+        horizon: steps ahead in validation.
+        steps: the number of steps to fit: all of them, or one.
         most: the largest order.
     """
     shortest = min(span.first for span in spans)
@@ -116,10 +116,10 @@ def linear(series: Sequence[Values], spans: Sequence[Span], horizon: int, *, ste
 
 def _autoregression(series: Sequence[Values], spans: Sequence[Span], horizon: int, *, recursive: bool) -> Naive:
     steps = 1 if recursive else horizon
-    found = linear(series, spans, horizon, steps=steps, most=max(*ORDERS, 2 * horizon))
+    fit = linear(series, spans, horizon, steps=steps, most=max(*ORDERS, 2 * horizon))
     kind = "recursive linear autoregression" if recursive else "linear autoregression"
-    how = f"linear in the last {found.order} values, least squares on training, order chosen on validation"
-    return Naive(kind, how + (", fed with its own forecasts" if recursive else ""), found.forecast)
+    how = f"linear in the last {fit.order} values, least squares on training, order chosen on validation"
+    return Naive(kind, how + (", fed with its own forecasts" if recursive else ""), fit.forecast)
 
 
 def _error(forecast: Forecast, series: Sequence[Values], origins: Sequence[Rows], horizon: int) -> float:
@@ -132,8 +132,8 @@ def _error(forecast: Forecast, series: Sequence[Values], origins: Sequence[Rows]
 
 def ahead_of(levels: Values, origin: Rows, horizon: int) -> Values:
     """[rows, steps] the values that follow each row."""
-    found: Values = levels[origin[:, None] + np.arange(1, horizon + 1)]
-    return found
+    values: Values = levels[origin[:, None] + np.arange(1, horizon + 1)]
+    return values
 
 
 def _least_squares(series: Sequence[Values], spans: Sequence[Span], order: int, steps: int) -> Values:
@@ -148,6 +148,6 @@ def _least_squares(series: Sequence[Values], spans: Sequence[Span], order: int, 
 
 
 def _features(levels: Values, origin: Rows, order: int) -> Values:
-    """[rows, order + 1] the last values, the newest last, and a one; before the first row that row is repeated."""
+    """[rows, order + 1] the last values, oldest first, and a one; the first row is repeated before the start."""
     back = np.arange(1 - order, 1)
     return np.column_stack([levels[np.maximum(origin[:, None] + back, 0)], np.ones(len(origin))])

@@ -1,4 +1,4 @@
-"""What forecasts learn from training rows beside weights: columns, scales, the season."""
+"""What a forecaster learns from training rows besides weights: columns, scales, the season."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from tidegate.data import Clock, Panel, cycles
 from tidegate.errors import InputError
 from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel
-from tidegate.tasks.forecast.season import season as found_season
+from tidegate.tasks.forecast.season import season as estimated_season
 from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.forecast.split import Span
 from tidegate.train.task import Encoding, MakeLayer
 
 STRAIGHT = 1e-9  # standard deviations; smaller changes of slope are rounding
-NEAR = 0.05  # a period found so close to a day, a week or a year is one
-LEAST = 1e-3  # of the largest scale of changes; at whole seasons some series hardly change
+NEAR = 0.05  # relative; an estimate this close to a day, a week or a year is replaced by it
+LEAST = 1e-3  # smallest scale, relative to the largest; some series hardly change over whole seasons
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ForecastEncoding(Encoding[ForecastSetting]):
-    """The columns that are read, the target first, and their scale in the training rows.
+    """The columns to read, the target first, and their scale in the training rows.
 
     Attributes:
         columns: the target, and the columns known up to the present row.
         known: columns known ahead.
-        cycles: of the calendar, which is known ahead too.
-        step: from one row to the next, where a column says the time.
-        mean, sd: of all columns but the target, over all series.
+        cycles: cycles of the calendar, which are also known ahead.
+        step: the time step between rows; empty without a time column.
+        mean, sd: mean and standard deviation of the other columns, over all series.
         scales: mean and standard deviation of the target in each series.
-        difference: what forecasts are the difference from.
-        centre: the target is read less the mean of so many last rows.
-        linear: [order + 1, horizon] of the linear autoregression, where forecasts are the difference from it.
+        difference: the base from which the model forecasts the difference.
+        centre: number of last rows whose mean is subtracted from the target as an input.
+        linear: [order + 1, horizon] weights of the linear autoregression, if that is the base.
         season: rows in a season; 1 for none.
         pace: standard deviation of the target's change from row to row, in its own standard deviations.
-        change: [horizon] the same for what is forecast, for each step ahead.
-        naive: of each series the mean absolute error in training of the value a season before, in its own unit.
+        change: [horizon] standard deviation of the difference to forecast, for each step ahead.
+        naive: mean absolute error of the seasonal naive forecast in training, by series, in its own unit.
     """
 
     columns: tuple[str, ...]
@@ -64,12 +64,12 @@ class ForecastEncoding(Encoding[ForecastSetting]):
 
     @property
     def features(self) -> int:
-        """Numbers that enter the model at each step: the columns, the target's change, what is known of the next."""
+        """The number of inputs at each step: the columns, the change of the target, and what is known ahead."""
         return len(self.columns) + 1 + self.ahead
 
     @property
     def ahead(self) -> int:
-        """Numbers known of each row ahead."""
+        """The number of inputs known ahead."""
         return len(self.known) + 2 * len(self.cycles)
 
     def model(self, layer: MakeLayer, setting: ForecastSetting) -> DirectModel | RecursiveModel:
@@ -78,7 +78,7 @@ class ForecastEncoding(Encoding[ForecastSetting]):
         return RecursiveModel(self.features, layer, setting, self.base, self.reach, self.pace, self.change)
 
     def base(self, levels: torch.Tensor, time: torch.Tensor, steps: int) -> torch.Tensor:
-        """[..., steps] what forecasts made at these rows are the difference from."""
+        """[..., steps] the base of forecasts from these rows."""
         if self.difference == "none":
             return levels.new_zeros(*time.shape, steps, *levels.shape[1:])
         if self.difference == "linear":
@@ -97,11 +97,11 @@ class ForecastEncoding(Encoding[ForecastSetting]):
 
     @property
     def reach(self) -> int:
-        """So many rows before the present one stand in what forecasts are the difference from."""
+        """The number of rows before the present one that the base reads."""
         return {"season": self.season, "linear": len(self.linear) - 2}.get(self.difference, 0)
 
     def scale(self, name: str, history: Values) -> tuple[float, float]:
-        """Mean and standard deviation of a series, by its history if training did not know it."""
+        """Mean and standard deviation of a series, from its history if training lacks it."""
         return self.scales.get(name) or _scale(history)
 
     def to_json(self) -> dict[str, Any]:
@@ -114,11 +114,11 @@ class ForecastEncoding(Encoding[ForecastSetting]):
 
 
 def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tuple[ForecastEncoding, tuple[str, ...]]:
-    """An encoding of the training rows, and warnings about what was left out.
+    """Learn an encoding from the training rows, with warnings about columns that are left out.
 
     Raises:
-        InputError: the target does not vary in them, or changes by the same amount in every row, or there is
-            no season where one is needed.
+        InputError: the target is constant in training, changes by the same amount in every row, or has no season
+            although the settings need one.
     """
     train = np.concatenate([np.arange(span.start, span.first) for span in spans])
     varies = np.ptp(panel.values[train], axis=0) > 0
@@ -129,8 +129,8 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
             fix="pass a longer series, or name another column",
         )
     border = len(panel.columns) - panel.known
-    kept = np.flatnonzero(varies)
-    others = panel.values[train][:, kept[1:]]
+    used = np.flatnonzero(varies)
+    others = panel.values[train][:, used[1:]]
     series = [panel.values[span.start : span.first, 0] for span in spans]
     scales = dict(zip(panel.names, map(_scale, series), strict=True))
     levels = [(values - mean) / sd for values, (mean, sd) in zip(series, scales.values(), strict=True)]
@@ -138,8 +138,8 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
     weights = _linear(panel, spans, scales, setting) if setting.difference == "linear" else ()
     change = _changes(levels, panel.target, setting, period, np.array(weights))
     encoding = ForecastEncoding(
-        columns=tuple(panel.columns[k] for k in kept if k < border),
-        known=tuple(panel.columns[k] for k in kept if k >= border),
+        columns=tuple(panel.columns[k] for k in used if k < border),
+        known=tuple(panel.columns[k] for k in used if k >= border),
         cycles=_cycles(panel, spans),
         step=panel.clock.step if panel.clock else "",
         mean=tuple(others.mean(0).tolist()),
@@ -153,8 +153,8 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
         change=change,
         naive={name: _naive(values, period) for name, values in zip(panel.names, series, strict=True)},
     )
-    left = [name for name, keep in zip(panel.columns, varies, strict=True) if not keep]
-    return encoding, tuple(f"column {name!r} was left out: it is constant in training" for name in left)
+    constant = [name for name, varying in zip(panel.columns, varies, strict=True) if not varying]
+    return encoding, tuple(f"column {name!r} was left out: it is constant in training" for name in constant)
 
 
 def _scale(values: Values) -> tuple[float, float]:
@@ -167,12 +167,12 @@ def _naive(values: Values, period: int) -> float:
 
 
 def _season(levels: Sequence[Values], setting: ForecastSetting, clock: Clock | None) -> int:
-    """Rows in a season: those that are given, or found, or usual for the step of the calendar."""
-    found = found_season(max(levels, key=len))[0]
+    """Rows in a season: as set, as estimated, or as usual for the time step."""
+    estimate = estimated_season(max(levels, key=len))[0]
     usual = clock.periods if clock else ()
-    near = min(usual, key=lambda period: abs(period - found), default=0)
-    found = near if abs(near - found) <= NEAR * found else found
-    period = setting.season or found or next(iter(usual), 1)
+    near = min(usual, key=lambda period: abs(period - estimate), default=0)
+    estimate = near if abs(near - estimate) <= NEAR * estimate else estimate
+    period = setting.season or estimate or next(iter(usual), 1)
     if setting.difference != "season":
         return period
     shortest = min(map(len, levels))
@@ -201,30 +201,30 @@ def _linear(
 def _changes(
     levels: Sequence[Values], target: str, setting: ForecastSetting, period: int, weights: Values
 ) -> tuple[float, ...]:
-    """The standard deviation of what is forecast, for each step ahead."""
-    found = []
+    """The standard deviation of the difference to forecast, for each step ahead."""
+    scales = []
     fit = Linear(weights) if len(weights) else None
     for ahead in range(1, setting.horizon + 1):
         back = period * -(-ahead // period) if setting.difference == "season" else ahead
         parts = [part[back:] - part[:-back] if setting.difference != "none" else part[back:] for part in levels]
-        found.append(float(np.concatenate(parts).std()))
+        scales.append(float(np.concatenate(parts).std()))
     if fit:
         misses = []
         for part in levels:
             origin = np.arange(min(fit.order - 1, len(part) - setting.horizon - 2), len(part) - setting.horizon)
             misses.append(ahead_of(part, origin, setting.horizon) - fit.forecast(part, origin, setting.horizon))
-        found = np.concatenate(misses).std(0).tolist()
-    if max(found) < STRAIGHT:
+        scales = np.concatenate(misses).std(0).tolist()
+    if max(scales) < STRAIGHT:
         raise InputError(
             "SERIES_LINE",
             f"the target {target!r} changes by the same amount in every training row: there is nothing to learn",
             fix="name another column",
         )
-    return tuple(max(scale, LEAST * max(found)) for scale in found)
+    return tuple(max(scale, LEAST * max(scales)) for scale in scales)
 
 
 def _cycles(panel: Panel, spans: Sequence[Span]) -> tuple[str, ...]:
-    """The cycles of the calendar that the training rows saw often enough."""
+    """The calendar cycles that occur often enough in the training rows."""
     if panel.clock is None or not panel.clock.dated:
         return ()
     times = panel.clock.times

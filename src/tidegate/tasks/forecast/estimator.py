@@ -189,8 +189,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             columns["truth"] = grid.truth[ahead].ravel()
         columns["forecast"] = forecasts.point.ravel()
         if self.quantiles:
-            asked = [k for k, level in enumerate(forecasts.levels) if level in self.quantiles]
-            columns |= {f"{forecasts.levels[k]:g}": forecasts.quantiles[..., k].ravel() for k in asked}
+            chosen = [k for k, level in enumerate(forecasts.levels) if level in self.quantiles]
+            columns |= {f"{forecasts.levels[k]:g}": forecasts.quantiles[..., k].ravel() for k in chosen}
         return pd.DataFrame(columns)
 
 
@@ -204,15 +204,15 @@ def _located(data: Any) -> Source:
 
 
 def _tail(panel: Panel, setting: ForecastSetting, rows: int) -> str:
-    """The last rows of each series as CSV, rows to come included."""
-    kept = [
+    """The last rows of each series as CSV, future rows included."""
+    rows_of_series = [
         np.arange(max(start, stop - future - rows), stop)
         for start, stop, future in zip(panel.starts[:-1], panel.starts[1:], panel.future, strict=True)
     ]
-    order = np.concatenate(kept)
+    order = np.concatenate(rows_of_series)
     frame = pd.DataFrame(panel.values[order], columns=list(panel.columns))  # noqa: PD011  (not pandas' values)
     if panel.clock is not None:
         frame.insert(0, str(setting.time), panel.clock.times[order])
     if setting.series is not None:
-        frame.insert(0, setting.series, np.repeat(panel.names, [len(part) for part in kept]))
+        frame.insert(0, setting.series, np.repeat(panel.names, [len(part) for part in rows_of_series]))
     return frame.to_csv(index=False)

@@ -1,4 +1,4 @@
-"""Series as flat tensors, each with room before and behind: one index finds a row, and those around it."""
+"""Series as flat tensors, padded before and after, so that one index reaches a row and its neighbours."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Grid:
     """Prepared rows of all series.
 
     Attributes:
-        spans: of each series here; rows from ``end`` on are still to come.
-        names: of the series.
-        levels: [rows] float64, the target in standard deviations of its series; 0 to come.
-        inputs: [rows, features] what a model reads of each row up to it.
-        ahead: [rows, known] what is known of each row before it comes.
-        truth: [rows] the target in its own unit; NaN to come.
+        spans: the rows of each series; those from ``end`` on are in the future.
+        names: the names of the series.
+        levels: [rows] float64, the target in standard deviations of its series; 0 in the future.
+        inputs: [rows, features] inputs that are known at each row.
+        ahead: [rows, known] inputs that are known before each row.
+        truth: [rows] the target in its own unit; NaN in the future.
         scales: [series, 2] mean and standard deviation of the target.
-        covered: [series] the row behind the last of which all known columns are given.
-        times: of each series, those to come included; row numbers where no column says the time.
+        covered: [series] one past the last row with values in all columns known ahead.
+        times: the times of each series, future ones included; row numbers without a time column.
     """
 
     encoding: ForecastEncoding
@@ -56,7 +56,7 @@ class Grid:
         context: int = 0,
         last: bool = False,
     ) -> Window:
-        """Rows from ``first`` [B] on; behind the length of a row they repeat its last."""
+        """A batch of rows from ``first`` [B] on; shorter ones repeat their last row."""
         ends = first + (rows if lengths is None else lengths)
         time = torch.minimum(first + torch.arange(rows)[:, None], ends - 1)  # [T, B]
         onward = torch.minimum(first + torch.arange(rows + steps)[:, None], ends - 1 + steps)
@@ -77,7 +77,7 @@ class Grid:
         )
 
     def in_units(self, answers: torch.Tensor, series: torch.Tensor, origin: torch.Tensor) -> Values:
-        """[rows, steps, quantiles] forecasts in the target's unit from a model's answers."""
+        """Convert a model's answers to forecasts [rows, steps, quantiles] in the target's unit."""
         steps = answers.shape[1]
         change = per_step(self.encoding.change, steps)
         levels = self.encoding.base(self.levels, origin, steps)[..., None] + change[:, None] * answers.double()
@@ -90,10 +90,10 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
     """Scale the rows of a panel, with room for a forecast after the last row of each series.
 
     Args:
-        panel: has the columns of the encoding.
-        encoding: what was learnt in training.
-        spans: of each series. A series that training did not have is scaled by its rows before ``second``.
-        horizon: the number of rows of the room.
+        panel: rows with the columns of the encoding.
+        encoding: the encoding of the training rows.
+        spans: the rows of each series. A series that training lacks is scaled by its rows before ``second``.
+        horizon: the number of rows to leave room for.
     """
     early = encoding.reach
     columns = [panel.columns.index(name) for name in (*encoding.columns, *encoding.known)]
@@ -146,14 +146,14 @@ def _padded(
 
 
 def _mean(values: Values, rows: int) -> Values | float:
-    """[rows] the mean of this many last values, or of all if there are fewer."""
+    """[rows] the mean of the last ``rows`` values, or of all if there are fewer."""
     if not rows:
         return 0.0
     sums = np.cumsum(np.insert(values, 0, 0.0))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - rows, 0)
-    found: Values = (sums[ends] - sums[starts]) / (ends - starts)
-    return found
+    means: Values = (sums[ends] - sums[starts]) / (ends - starts)
+    return means
 
 
 def _times(panel: Panel, start: int, stop: int, rows: int, step: str) -> Any:
@@ -165,10 +165,10 @@ def _times(panel: Panel, start: int, stop: int, rows: int, step: str) -> Any:
 
 
 def _calendar(times: Any, encoding: ForecastEncoding) -> Values:
-    """[rows, 2 x cycles] where each row stands in the day, the week and the year."""
+    """[rows, 2 x cycles] the place of each row in the day, the week and the year."""
     if not encoding.cycles:
         return np.empty((len(times), 0))
-    found = cycles(times, np.timedelta64(1 << 20, "D"), np.timedelta64(0, "D"))
-    angles = 2 * np.pi * np.column_stack([found[name] for name in encoding.cycles])
+    places = cycles(times, np.timedelta64(1 << 20, "D"), np.timedelta64(0, "D"))
+    angles = 2 * np.pi * np.column_stack([places[name] for name in encoding.cycles])
     waves: Values = 2**0.5 * np.column_stack([np.sin(angles), np.cos(angles)])  # of variance 1, as other inputs
     return waves

@@ -1,4 +1,4 @@
-"""Models of forecasts: one answers all rows ahead at once, one goes there step by step."""
+"""Models of forecasts: one predicts all rows ahead at once, the other row by row."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.train.carry import mapped
 from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
 
-LADDER = tuple((step + 0.5) / 21 for step in range(21))  # equally likely quantiles, of which a sample path takes one
-PATHS, DRAWN = 200, 2000  # sample paths of a series at least, and of all series of a batch
-LOCAL = 16  # units by which what is known of a row ahead meets the state
+LADDER = tuple(
+    (step + 0.5) / 21 for step in range(21)
+)  # equally likely quantiles; each step of a sample path takes one
+PATHS, DRAWN = 200, 2000  # fewest sample paths of a series, and of all series in a batch
+LOCAL = 16  # width of the layer that combines the state with inputs known ahead
 
 Choose = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Window(Batch):
-    """Rows of series; ``targets`` are [T, B, steps ahead], in units of their usual change.
+    """Rows of series; ``targets`` are [T, B, steps ahead] differences, in units of their standard deviation.
 
     Attributes:
         levels: [T, B] the target in standard deviations of its series.
-        ahead: [T + steps, B, known] what is known of each row before it comes.
-        series: [B] of which series each is.
-        first: [B] where its first row stands among all rows.
-        last: forecasts are made at the last row alone; ``targets`` are [1, B, steps] then.
+        ahead: [T + steps, B, known] inputs that are known before each row.
+        series: [B] the series of each window.
+        first: [B] the index of its first row among all rows.
+        last: whether to forecast from the last row only; ``targets`` are [1, B, steps] then.
     """
 
     levels: torch.Tensor = field(kw_only=True)
@@ -39,22 +41,22 @@ class Window(Batch):
 
 
 class Base(Protocol):
-    """What a forecast is the difference from; see ``ForecastEncoding.base``."""
+    """The base of forecasts; see ``ForecastEncoding.base``."""
 
     def __call__(self, levels: torch.Tensor, time: torch.Tensor, steps: int, /) -> torch.Tensor: ...
 
 
 def trained_levels(setting: ForecastSetting) -> tuple[float, ...]:
-    """The quantiles that the head answers: those asked for, or a ladder of which paths are drawn."""
+    """The quantiles that the head predicts: as set, or a ladder from which sample paths draw."""
     return LADDER if setting.strategy == "recursive" and setting.quantiles else forecast_levels(setting)
 
 
 class DirectModel(SequenceModel):
-    """All rows ahead at once, each with its quantiles.
+    """Predicts all rows ahead at once, each with its quantiles.
 
     Equations:
         o[t] = W h[t] + b  (steps x quantiles)
-        o[t, k] += V tanh(U (M h[t], a[t + k]) + u) + v  where a, known ahead, has columns and there are several steps
+        o[t, k] += V tanh(U (M h[t], a[t + k]) + u) + v  if inputs a are known ahead and there are several steps
 
     References:
         The shared map of state and known columns follows the local network of Wen et al. 2017, arXiv 1711.11053;
@@ -86,17 +88,17 @@ class DirectModel(SequenceModel):
         return outputs, state
 
     def answers(self, batch: Window, steps: int) -> torch.Tensor:
-        """[T, B, steps, quantiles] in order, so that no quantile crosses another."""
+        """Quantiles [T, B, steps, quantiles], sorted so that they do not cross."""
         outputs: torch.Tensor = self(batch)[0]
         return outputs[:, :, :steps].sort(-1).values
 
 
 class RecursiveModel(SequenceModel):
-    """One row ahead; further rows from its own answers.
+    """Predicts one row ahead, and further rows from its own predictions.
 
     In training it reads true rows. The point forecast reads its own median; quantiles are those of sample paths,
-    each step of which takes one of 21 equally likely quantiles. Their spread is that of the median's step but for
-    the outermost 2 % on either side.
+    each step of which draws one of 21 equally likely quantiles. These cover the predicted distribution except for the
+    outermost 2 % on either side.
     """
 
     def __init__(
@@ -158,19 +160,19 @@ class RecursiveModel(SequenceModel):
         return levels
 
     def _read(self, path: list[torch.Tensor]) -> torch.Tensor:
-        """[B, 2] what the model reads of the target at the end of a path."""
+        """[B, 2] the inputs from the target at the end of a path."""
         centre = torch.stack(path[-self.setting.centre :]).mean(0) if self.setting.centre else 0.0
         return torch.stack([path[-1] - centre, (path[-1] - path[-2]) / self.pace], -1)
 
     def _normal(self, batch: Window, levels: torch.Tensor) -> torch.Tensor:
-        """[1, B, steps, paths] levels as differences in units of their usual change."""
+        """[1, B, steps, paths] levels as differences from the base, in units of their standard deviation."""
         base = self.base(batch.levels, torch.tensor(len(batch.levels) - 1), len(levels))[..., None]
         change = per_step(self.change, len(levels)).to(levels.dtype)
         return ((levels - base) / change[:, None, None]).transpose(0, 1)[None]
 
 
 def _begin(head: torch.nn.Linear, setting: ForecastSetting) -> None:
-    """Where a good forecast is given, begin as it, with normal errors; elsewhere random answers train faster."""
+    """Start at the linear forecast with normal errors, if it is the base; otherwise a random head trains faster."""
     if setting.difference == "linear":
         trained = torch.tensor(trained_levels(setting), dtype=head.bias.dtype)
         spread = torch.distributions.Normal(0.0, 1.0).icdf(trained)
@@ -183,7 +185,7 @@ def _median(answer: torch.Tensor) -> torch.Tensor:
 
 
 def per_step(change: Sequence[float], steps: int) -> torch.Tensor:
-    """[steps] float64: how much the target usually changes by so many steps; the last holds for all further ones."""
+    """[steps] float64: the standard deviation of the difference for each step; the last applies to further steps."""
     return torch.tensor([*change, *[change[-1]] * (steps - len(change))][:steps], dtype=torch.float64)
 
 

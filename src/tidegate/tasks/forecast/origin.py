@@ -1,4 +1,4 @@
-"""Forecasts from many rows: the batches that reach them, and what a model answers there."""
+"""Batches for forecasts from many rows, and the forecasts of a model."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from tidegate.tasks.forecast.grid import Grid
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window
 from tidegate.tasks.forecast.score import Forecasts, Rows
 
-SEGMENT = 128  # the least number of scored steps worth a row of a batch
+SEGMENT = 128  # fewest scored steps in a row of a batch
 PARALLEL = 64  # rows of a batch
 
 Model = DirectModel | RecursiveModel
 
 
 def segments(grid: Grid, bounds: Sequence[tuple[int, int]], context: int, steps: int) -> Iterator[Window]:
-    """All rows of a part of each series, each once, behind their true history.
+    """Batches that cover a part of each series once, with true history before it.
 
     Args:
         grid: the rows.
-        bounds: of each series the first row from which to forecast, and the one behind the last.
-        context: rows of history, where there are as many.
-        steps: ahead.
+        bounds: for each series, the first row from which to forecast, and one past the last.
+        context: the largest number of rows of history.
+        steps: steps ahead.
     """
     # Long parts are cut into parallel segments: a single row of 15,000 steps would take minutes.
-    found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)  # by context: start, rows, series
+    by_history: dict[int, list[tuple[int, int, int]]] = defaultdict(list)  # by context: start, rows, series
     most = max(1, PARALLEL // len(grid.spans))
     for series, (span, (first, last)) in enumerate(zip(grid.spans, bounds, strict=True)):
         length = math.ceil((last - first) / min(most, max(1, (last - first) // SEGMENT)))
         history = min(first - span.start, context)
-        found[history] += [(at, min(length, last - at), series) for at in range(first, last, length)]
-    for history, parts in found.items():
+        by_history[history] += [(at, min(length, last - at), series) for at in range(first, last, length)]
+    for history, parts in by_history.items():
         for at in range(0, len(parts), PARALLEL):
             first, rows, series = torch.tensor(parts[at : at + PARALLEL]).T
             total = history + int(rows.max())
@@ -43,20 +43,20 @@ def segments(grid: Grid, bounds: Sequence[tuple[int, int]], context: int, steps:
 
 
 def histories(grid: Grid, origins: Sequence[Rows], context: int, steps: int) -> Iterator[Window]:
-    """Windows that end at chosen rows of each series, with as much history as there is."""
-    found: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by length: start, series
+    """Windows that end at the given rows of each series, with up to ``context`` rows."""
+    by_length: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by length: start, series
     for series, (span, rows) in enumerate(zip(grid.spans, origins, strict=True)):
         for row in rows.tolist():
             length = min(row - span.start + 1, context)
-            found[length].append((row - length + 1, series))
-    for length, places in found.items():
+            by_length[length].append((row - length + 1, series))
+    for length, places in by_length.items():
         for at in range(0, len(places), PARALLEL):
             first, series = torch.tensor(places[at : at + PARALLEL]).T
             yield grid.window(series, first, length, steps, context=length - 1, last=True)
 
 
 def answered(model: Model, grid: Grid, batches: Iterable[Window], steps: int, levels: tuple[float, ...]) -> Forecasts:
-    """What a model answers to batches, in the target's unit, in the order of series and rows."""
+    """Forecasts of a model on batches, in the target's unit, in the order of series and rows."""
     series, origin, values = [], [], []
     with torch.inference_mode():
         for batch in batches:
@@ -72,5 +72,5 @@ def answered(model: Model, grid: Grid, batches: Iterable[Window], steps: int, le
 
 
 def thinned(first: int, last: int, most: int) -> Rows:
-    """Rows from first to last - 1, or about so many of them, evenly spaced."""
+    """Rows from first to last - 1; evenly spaced ones if there are more than ``most``."""
     return np.arange(first, last, math.ceil((last - first) / max(1, most)))

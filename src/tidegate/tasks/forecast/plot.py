@@ -1,4 +1,4 @@
-"""Forecasts: history, the fan of quantiles, and the truth where it is known."""
+"""Plots of forecasts: history, a fan of quantiles, and the truth if it is known."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from matplotlib.figure import Figure
 from tidegate.report.figure.svg import RULES
 from tidegate.report.palette import GRID, INK, MUTED, SURFACE, colour
 
-PAGE = {INK: "#17191c", MUTED: "#575d66", GRID: "#dcdedf", SURFACE: "#ffffff", colour(0): "#3a63cf"}  # the light page's
-WIDTH, HEIGHT = 8.4, 3.3  # inches of one series
-PAST = 4  # times the forecast's length of history that is shown
-LEAST = 24  # rows of history that are shown at least
+PAGE = {
+    INK: "#17191c",
+    MUTED: "#575d66",
+    GRID: "#dcdedf",
+    SURFACE: "#ffffff",
+    colour(0): "#3a63cf",
+}  # of the light page
+WIDTH, HEIGHT = 8.4, 3.3  # inches, for each series
+PAST = 4  # rows of history shown for each row of forecast
+LEAST = 24  # fewest rows of history shown
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,11 @@ class Fan:
     """One series to draw.
 
     Attributes:
-        name: of the series; may be empty.
-        past_time, past: history.
-        time, point: the forecast.
-        quantiles: by level, as long as the forecast.
-        truth: what came, or nothing.
+        name: the series; may be empty.
+        past_time, past: times and values of the history.
+        time, point: times and values of the forecast.
+        quantiles: values by level, as many as the forecast has.
+        truth: true values, if known.
     """
 
     name: str
@@ -43,7 +49,7 @@ class Fan:
 
 
 def fan_figure(fans: Sequence[Fan], target: str) -> Figure:
-    """A panel for each series, below each other."""
+    """A figure with a panel for each series, one below the other."""
     rules = {key: PAGE.get(value, value) if isinstance(value, str) else value for key, value in RULES.items()}
     with matplotlib.style.context(["default", rules, {"font.size": 10.5, "axes.labelsize": 10.5}]):
         figure = Figure(figsize=(WIDTH, HEIGHT * len(fans)), layout="constrained")

@@ -1,4 +1,4 @@
-"""How good forecasts are: over all origins of a split, every step ahead."""
+"""Scores of forecasts over all origins of a split and all steps ahead."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Forecasts:
     """Forecasts made at many rows, in the target's unit.
 
     Attributes:
-        series: [N] of which series each is.
-        origin: [N] the last row that was known.
+        series: [N] the series of each forecast.
+        origin: [N] the last known row.
         quantiles: [N, steps, levels] in order.
-        levels: of the quantiles; the median is the point forecast.
+        levels: the levels of the quantiles; the median is the point forecast.
     """
 
     series: Rows
@@ -31,21 +31,21 @@ class Forecasts:
     @property
     def point(self) -> Values:
         """[N, steps] the medians."""
-        found: Values = self.quantiles[..., self.levels.index(0.5)]
-        return found
+        medians: Values = self.quantiles[..., self.levels.index(0.5)]
+        return medians
 
 
 def point_scores(point: Values, truth: Values, naive: Values) -> dict[str, float]:
-    """Errors of point forecasts, means over all rows and steps.
+    """Errors of point forecasts, averaged over all rows and steps.
 
     Equations:
         MASE = mean |e| / naive;  sMAPE = 200 mean |e| / (|y| + |f|)
 
     Args:
         point: [N, steps] the forecasts.
-        truth: [N, steps] what came.
-        naive: [N] the mean absolute error, in training, of the value a season before; series without one do
-            not count.
+        truth: [N, steps] true values.
+        naive: [N] mean absolute error of the seasonal naive forecast in training; rows without one do not
+            count.
 
     References:
         Hyndman & Koehler 2006, doi 10.1016/j.ijforecast.2006.03.001.
@@ -62,7 +62,7 @@ def point_scores(point: Values, truth: Values, naive: Values) -> dict[str, float
 
 
 def quantile_scores(values: Values, truth: Values, levels: Sequence[float]) -> dict[str, float]:
-    """The mean of twice the quantile losses, and how often the widest interval holds the truth, in percent.
+    """The mean of twice the quantile losses, and how often the widest interval covers the truth, in percent.
 
     Equations:
         CRPS = mean over levels q of 2 max(q m, (q - 1) m),  m = truth - forecast

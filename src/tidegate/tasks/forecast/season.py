@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
-PEAK = 0.3  # the least autocorrelation that is called a season
+PEAK = 0.3  # the least autocorrelation of a season
 NEARLY = 0.9  # of the highest peak: multiples of a period peak as high as the period itself
 
 
 def season(values: Values) -> tuple[int, float]:
-    """The period of a series and the autocorrelation that shows it; period 0 where none is found.
+    """Estimate the period of a series and its autocorrelation; the period is 0 if there is none.
 
-    Looked at are the series less its straight line, and its changes: slow swings hide a short season
-    in the one, noise hides it in the other. The period that repeats the values better counts.
+    Both the detrended series and its changes are tested: slow swings hide a short season in the former, noise in the
+    latter. The period that repeats the values better wins.
 
     Examples:
         >>> season(np.sin(2 * np.pi * np.arange(120) / 12))[0]
@@ -22,14 +22,14 @@ def season(values: Values) -> tuple[int, float]:
     """
     time = np.arange(len(values)) - (len(values) - 1) / 2
     rest = values - values.mean() - time * (time @ values) / (time @ time)
-    found = [peak for peak in (_peak(rest), _peak(np.diff(values))) if peak[0]]
-    return min(found, key=lambda peak: float(np.abs(rest[peak[0] :] - rest[: -peak[0]]).mean()), default=(0, 0.0))
+    peaks = [peak for peak in (_peak(rest), _peak(np.diff(values))) if peak[0]]
+    return min(peaks, key=lambda peak: float(np.abs(rest[peak[0] :] - rest[: -peak[0]]).mean()), default=(0, 0.0))
 
 
 def _peak(values: Values) -> tuple[int, float]:
     """The first lag, up to a third of the rows, at which the autocorrelation nearly has its highest peak.
 
-    Peaks before it first falls below zero are ripples on the memory of a slow series, no season.
+    Peaks before it first falls below zero are ripples of a slow series, not a season.
     """
     centred = values - values.mean()
     spectrum = np.abs(np.fft.rfft(centred, 2 * len(values))) ** 2  # zero padding: no lag wraps around

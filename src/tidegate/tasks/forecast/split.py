@@ -1,4 +1,4 @@
-"""Which rows of each series are for training, validation and test."""
+"""Split the rows of each series into training, validation and test."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.train.task import Split
 
 ROWS = 40
-TRAIN = 28  # the least number of rows to learn from, beside those of one forecast
+TRAIN = 28  # fewest training rows, not counting those of one forecast
 
 
 @dataclass(frozen=True)
 class Span:
-    """One series: rows start to end - 1 of the panel, those from ``first`` on validate, from ``second`` on test."""
+    """The rows ``start`` to ``end - 1`` of a series; validation begins at ``first``, the test at ``second``."""
 
     start: int
     first: int
@@ -26,16 +26,16 @@ class Span:
     end: int
 
     def moved(self, by: int) -> Span:
-        """The same rows where the first of all stands so many rows later."""
+        """The same span, ``by`` rows later."""
         return Span(self.start + by, self.first + by, self.second + by, self.end + by)
 
     @property
     def local(self) -> Span:
-        """The same counted from its first row."""
+        """The same span, counted from its first row."""
         return self.moved(-self.start)
 
     def bounds(self, split: Split) -> tuple[int, int]:
-        """The first row of a split, and the one behind its last. The first row of all is never forecast."""
+        """The first row of a split, and one past its last. The first row of a series is never forecast."""
         return {
             "train": (self.start + 1, self.first),
             "valid": (self.first, self.second),
@@ -44,15 +44,15 @@ class Span:
 
 
 def least_rows(setting: ForecastSetting) -> int:
-    """How many rows a series needs so that each split holds a forecast."""
+    """The number of rows that a series needs for a forecast in each split."""
     return max(ROWS, TRAIN + 3 * setting.horizon)
 
 
 def in_time(panel: Panel, setting: ForecastSetting) -> list[Span]:
-    """Each series cut in time: by shares, or as its files say.
+    """Split each series in time, by shares or by its files.
 
     Raises:
-        InputError: a file of its own for validation alone, or a series too short in one of the files.
+        InputError: there is a file for validation but none for the test, or a series is too short in some part.
     """
     parts = panel.parts if panel.parts is not None else np.zeros(len(panel.values), int)
     if 1 in parts and 2 not in parts:
@@ -78,7 +78,7 @@ def in_time(panel: Panel, setting: ForecastSetting) -> list[Span]:
 
 
 def _shares(rows: int, setting: ForecastSetting, *, with_test: bool) -> tuple[int, int]:
-    """Where the test and validation begin in so many rows; each holds one forecast at least."""
+    """The first rows of test and validation; each holds at least one forecast."""
     test, valid = setting.test_share, setting.valid_share
     if not with_test:
         return rows, min(_part(rows, 1 - valid / (1 - test)), rows - setting.horizon)
@@ -91,7 +91,7 @@ def _part(rows: int, share: float) -> int:
 
 
 def all_test(panel: Panel, setting: ForecastSetting) -> list[Span]:
-    """Each series as a test, behind rows that are history only: the context, or half of the rows."""
+    """Each series as a test, after rows that serve as history only: the context, or half of the rows."""
     spans = []
     for start, end, _ in _series(panel):
         lead = start + max(1, min(setting.context, (end - start) // 2, end - start - setting.horizon))

@@ -1,4 +1,4 @@
-"""The task: rows to windows, loss, scores."""
+"""Forecasting of series."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.split import Span, all_test, in_time, least_rows
 from tidegate.train.task import Batch, Measure, Split, Task
 
-DRAWN = 100_000  # steps ahead of all origins for which sample paths are drawn to score quantiles
-VALIDATED = 512  # origins at which a recursive model is validated; each costs a whole context
+DRAWN = 100_000  # most forecast steps, over all origins, whose quantiles are scored by sample paths
+VALIDATED = 512  # origins for validating a recursive model; each needs a whole context
 
 
 class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
@@ -34,10 +34,10 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         forecast of z[t+k] = b[t, k] + c[k] o[t, k], c[k] = sd of z[t+k] - b[t, k];  error = |z[t+k] - forecast|
         b[t, k] = z[t], or the value a season before t + k, or a linear autoregression, or 0
 
-    A model that answers 0 is the persistence forecast (or the seasonal naive one), so that a series which leaves the
-    range of its training rows can still be followed. Rows are split in time, 70 / 15 / 15. Validation and test run
-    over up to 256 rows of true history first and forecast from each row from which all targets lie in their split.
-    Training cuts windows of up to 64 rows at an offset that ``order`` draws anew each epoch.
+    A model that answers 0 gives the persistence forecast (or the seasonal naive one), so it can follow a series that
+    leaves the range of its training rows. Rows are split in time, 70 / 15 / 15. Validation and test read
+    up to 256 rows of true history, then forecast from each row whose targets all lie in their split. Training cuts
+    windows of up to 64 rows at an offset that ``order`` draws in each epoch.
 
     Args:
         source: a CSV or Parquet file as ``data.read_panel`` reads it, oldest row first.
@@ -87,7 +87,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         )
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Window]:
-        """With ``order``, training windows; without, the whole split with its history."""
+        """Training windows that ``order`` draws; without it, the whole split with its history."""
         if order is not None and split == "train":
             return self._windows(order)
         if self.setting.strategy == "direct" or self.horizon == 1:
@@ -105,14 +105,14 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return Measure(loss, error.item(), int(scored.sum()))
 
     def baselines(self) -> list[BaselineRecord]:
-        """Scored by the metric: in standard deviations of each series."""
+        """Scores of the baselines by the metric, in standard deviations of each series."""
         origins = [np.arange(*bounds) for bounds in self._bounds("test")]
         return [BaselineRecord(naive.name, self._error(naive, origins), naive.how) for naive in self.naive()]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
-        """Errors over the origins of the test split, and of quantiles their CRPS and coverage.
+        """Errors over the origins of the test split, and CRPS and coverage of quantiles.
 
-        The metric is of all origins; where sample paths would take too long, the others are of every so many.
+        The metric covers all origins; the other scores use every ``stride``-th one.
         """
         lines = {line.name: line.score for line in self.baselines()}
         records = [ScoreRecord(self.metric, metric, self.unit, "lower", lines)]
@@ -120,32 +120,32 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         own = self.score_values(forecasts)
         others = {naive.name: self.score_values(self.naive_forecasts(naive, forecasts)) for naive in self.naive()}
         for name, value in own.items():
-            beside = {other: found[name] for other, found in others.items() if name in found}
-            records.append(ScoreRecord(*_titled(name, value, forecast_levels(self.setting)), beside))
+            baselines = {rival: values[name] for rival, values in others.items() if name in values}
+            records.append(ScoreRecord(*_titled(name, value, forecast_levels(self.setting)), baselines))
         return records
 
     @property
     def stride(self) -> int:
-        """From one origin of the scores to the next: 1, unless sample paths would take too long."""
+        """Rows from one scored origin to the next: 1, unless sample paths would take too long."""
         paths = self.setting.strategy == "recursive" and bool(self.setting.quantiles)
         origins = sum(last - first for first, last in self._bounds("test"))
         return math.ceil(origins * self.horizon / DRAWN) if paths else 1
 
     def score_values(self, forecasts: Forecasts) -> dict[str, float]:
-        """Every score of forecasts by its name."""
+        """All scores of forecasts, by name."""
         truth = self.truth(forecasts)
         naive = np.array([self._mase_scale(series) for series in range(len(self.grid.names))])
-        found = point_scores(forecasts.point, truth, naive[forecasts.series])
+        scores = point_scores(forecasts.point, truth, naive[forecasts.series])
         if len(forecasts.levels) > 1:
-            found |= quantile_scores(forecasts.quantiles, truth, forecasts.levels)
-        return found
+            scores |= quantile_scores(forecasts.quantiles, truth, forecasts.levels)
+        return scores
 
     def truth(self, forecasts: Forecasts) -> Values:
-        """[N, steps] what came."""
+        """[N, steps] true values."""
         return ahead_of(self.grid.truth, forecasts.origin, forecasts.quantiles.shape[1])
 
     def forecasts(self, model: torch.nn.Module, split: Split, stride: int = 1) -> Forecasts:
-        """Forecasts from every row of a split, or every so many, with their quantiles."""
+        """Forecasts with quantiles from every ``stride``-th row of a split."""
         assert isinstance(model, (DirectModel, RecursiveModel))
         context, bounds = self.setting.context, self._bounds(split)
         if isinstance(model, RecursiveModel) or stride > 1:
@@ -156,14 +156,14 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return answered(model, self.grid, batches, self.horizon, forecast_levels(self.setting))
 
     def naive(self) -> list[Naive]:
-        """The baselines; those that are fitted only where there are training rows."""
+        """The baselines; without training rows, only those that need no fit."""
         if not self.fitted:
             return unfitted(self.encoding.season)
         levels = [self._levels(span) for span in self.grid.spans]
         return naive_forecasts(levels, [span.local for span in self.grid.spans], self.horizon, self.encoding.season)
 
     def naive_forecasts(self, naive: Naive, like: Forecasts) -> Forecasts:
-        """What a baseline forecasts at the same rows; its quantiles are those of its errors in training."""
+        """Forecasts of a baseline from the same rows; its quantiles are those of its errors in training."""
         points, misses = [], []
         for series, span in enumerate(self.grid.spans):
             levels, origin = self._levels(span), like.origin[like.series == series] - span.start
@@ -179,8 +179,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return Forecasts(like.series, like.origin, mean + sd * np.sort(point + spread), like.levels)
 
     def _windows(self, order: torch.Generator) -> Iterator[Window]:
-        found = [self._starts(series, order) for series in range(len(self.grid.spans))]
-        starts, lengths, series = (torch.cat(part) for part in zip(*found, strict=True))
+        parts = [self._starts(series, order) for series in range(len(self.grid.spans))]
+        starts, lengths, series = (torch.cat(part) for part in zip(*parts, strict=True))
         shuffled = torch.randperm(len(starts), generator=order)
         size = min(self.setting.batch_size, max(4, len(starts) // 8))
         reach = 1 if self.setting.strategy == "recursive" else self.horizon
@@ -191,7 +191,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             yield self.grid.window(series[rows], starts[rows], longest, reach, lengths=ragged)
 
     def _starts(self, series: int, order: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Where the training windows of a series start, their lengths, and the series."""
+        """Start, length and series of each training window of a series."""
         span = self.grid.spans[series]
         early = self.encoding.reach
         steps = span.first - span.start - self.horizon - early
@@ -203,7 +203,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return starts, torch.full_like(starts, window), torch.full_like(starts, series)
 
     def _bounds(self, split: Split) -> list[tuple[int, int]]:
-        """Of each series the first row from which a forecast lies in the split, and the one behind the last."""
+        """For each series, the first row whose forecast lies in the split, and one past the last."""
         bounds = [span.bounds(split) for span in self.grid.spans]
         return [(first - 1, last - self.horizon) for first, last in bounds]
 
@@ -222,7 +222,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return float(np.concatenate(misses).mean())
 
     def _mase_scale(self, series: int) -> float:
-        """The error that MASE divides by; of a series that training did not know, that of its history."""
+        """The error that MASE divides by; for a series that training lacks, the error in its history."""
         name, span = self.grid.names[series], self.grid.spans[series]
         if name in self.encoding.naive:
             return self.encoding.naive[name]
@@ -244,21 +244,21 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     def _copies(self) -> tuple[str, ...]:
         if not self.fitted:
             return ()
-        found = [shared_rows(self._levels(span), span.first - span.start) for span in self.grid.spans]
-        return tuple(warning for warnings in found for warning in warnings)[:3]
+        copies = [shared_rows(self._levels(span), span.first - span.start) for span in self.grid.spans]
+        return tuple(warning for warnings in copies for warning in warnings)[:3]
 
 
 def layout(setting: ForecastSetting) -> Layout:
-    """Which columns of a file are read in training."""
+    """The columns of a file to read in training."""
     alone = setting.strategy == "recursive" and setting.horizon > 1
     return Layout(setting.target, setting.series, setting.time, tuple(setting.known), () if alone else None)
 
 
 def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncoding, minimum: int) -> Panel:
-    """New data with the columns that a trained model learnt from.
+    """Read new data with the columns that a trained model needs.
 
     Raises:
-        InputError: the file, a column or its values cannot be used, or its rows have another step.
+        InputError: the file, a column or its values cannot be used, or its rows have another time step.
     """
     target, *inputs = encoding.columns
     columns = Layout(target, setting.series, setting.time, encoding.known, tuple(inputs))

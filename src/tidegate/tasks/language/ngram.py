@@ -32,7 +32,7 @@ def ngram(
         p_0(w) = 1 / vocabulary
         p_n(w | h) = (count(h w) + kinds(h) p_{n-1}(w | h')) / (count(h) + kinds(h))
 
-    h are the n - 1 symbols before, h' without the oldest, and kinds(h) is how many different symbols followed h.
+    h are the n - 1 symbols before, h' without the oldest, and kinds(h) is the number of different symbols after h.
 
     Args:
         symbols: [symbols] int, below ``vocabulary``.

@@ -40,7 +40,7 @@ class Unit(ABC):
 
     @cached_property
     def begun(self) -> NDArray[np.int64]:
-        """[vocabulary]: how many characters begin in each symbol, so that sums count characters exactly."""
+        """[vocabulary] the number of characters that begin in each symbol, so that sums count characters exactly."""
         counts = [sum(byte & 0xC0 != 0x80 for byte in content) for content in self.content]
         counts[UNKNOWN] = 1
         return np.array(counts)

@@ -91,7 +91,7 @@ class TaggingEncoding(Encoding[TaggingSetting]):
         return word.casefold() in vars(self)["_words"]
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> list[torch.Tensor]:
-        """[T, 2 + 8] int64 of each: word, shape, beginnings and ends; 0 for what is unknown or does not exist."""
+        """[T, 2 + 8] int64 for each sentence: word, shape, beginnings and ends; 0 for unknown or missing ones."""
         distinct = {word: k for k, word in enumerate({word: None for words in sentences for word in words})}
         table = torch.tensor([self._row(word) for word in distinct], dtype=torch.int64).reshape(
             len(distinct), 2 + 2 * LETTERS

@@ -10,7 +10,7 @@ class Layout:
     """How to read a file.
 
     Attributes:
-        word_column, tag_column: numbers of columns, counted from 1; found from the data unless given.
+        word_column, tag_column: numbers of columns, counted from 1; recognised from the data unless given.
         labelled: whether each word must have a tag; otherwise tags are not read.
     """
 

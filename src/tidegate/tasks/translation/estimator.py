@@ -60,8 +60,8 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
             InputError: the model is not fitted, or an item is not a text.
         """
         self._check_fitted()
-        asked = [texts] if isinstance(texts, str) else list(texts)
-        if not all(isinstance(text, str) for text in asked):
+        sources = [texts] if isinstance(texts, str) else list(texts)
+        if not all(isinstance(text, str) for text in sources):
             raise InputError("TEXTS", f"texts are {texts!r:.60}", fix="pass a text, or a list of texts")
         if beam is not None and beam < 1:
             raise InputError("SETTING_RANGE", f"beam={beam} is out of range", fix="use at least 1")
@@ -69,7 +69,7 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
         return translate(
             self.model_,
             both,
-            asked,
+            sources,
             beam=beam or self.beam,
             longest=self.longest,
             length_penalty=self.length_penalty,

@@ -16,8 +16,8 @@ class PairBatch(Batch):
     """Pairs that are run together: inputs and targets are those of the decoder.
 
     Attributes:
-        sources: [S, B] numbers of the source's units.
-        source_lengths: [B] how many of them each pair has.
+        sources: [S, B] unit numbers of the sources.
+        source_lengths: [B] the number of units of each source.
     """
 
     sources: torch.Tensor

@@ -119,12 +119,12 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         references: dict[str, list[str]] = {}
         for source, target in zip(self.pairs["test"].sources, self.pairs["test"].targets, strict=True):
             references.setdefault(source, []).append(target)
-        asked, right = list(references), list(references.values())
+        sources, right = list(references), list(references.values())
         symbols = self.encoding.target.unit == "symbol"
         judge, better = (symbol_scores, "lower") if symbols else (text_scores, "higher")
-        scores = judge([translated.text for translated in self.translate(model, asked)], right)
+        scores = judge([translated.text for translated in self.translate(model, sources)], right)
         train = self.pairs["train"]
-        rivals = judge(nearest(train.sources, train.targets, asked), right) if train.sources else {}
+        rivals = judge(nearest(train.sources, train.targets, sources), right) if train.sources else {}
         baselines = {name: {"nearest source": value} for name, (value, _) in rivals.items()}
         return super().scores(model, metric) + [
             ScoreRecord(name, value, unit, better, baselines.get(name, {})) for name, (value, unit) in scores.items()
