@@ -281,7 +281,7 @@ class Task(ABC, Generic[S, E]):
         """Loss and error of a model's outputs on a batch, summed."""
 
     def settle(self, model: torch.nn.Module) -> None:
-        """Fit what a model needs from the validation split after training, such as a temperature; by default nothing."""
+        """Fit what a model takes from the validation split after training, such as a temperature."""
 
     @abstractmethod
     def baselines(self) -> list[BaselineRecord]:
