@@ -155,7 +155,7 @@ class TestTask:
         assert [line.name for line in again.baselines()] == ["majority class"]
         with pytest.raises(InputError, match="class 7, which does not occur in training"):
             ClassificationTask(in_memory(["good"], [7]), made.setting, made.encoding)
-        with pytest.raises(InputError, match="series of 1 channels, the model was trained on texts"):
+        with pytest.raises(InputError, match="series of 1 channels, but the model was trained on texts"):
             ClassificationTask(in_memory([[1.0]], [0]), made.setting, made.encoding)
 
     @pytest.mark.parametrize("data", [words(), waves(), (waves()[0], [row % 2 for row in range(60)])])

@@ -360,7 +360,7 @@ class TestReaders:
         corpus = read_speech(source)
         assert {one.text for one in corpus.recordings} == {"seven"}
         assert {one.name for one in corpus.recordings if one.split == "train"} == {"7_ann_5.wav", "7_ann_6.wav"}
-        assert "numbers 0 to 4 are the test" in corpus.warnings[0]
+        assert "recordings 0 to 4 are the test" in corpus.warnings[0]
 
     @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
     def test_kinds_of_samples(self, subtype):
@@ -384,7 +384,7 @@ class TestReaders:
         time = np.arange(4000) / 16000
         files = {"x/a.wav": wav(np.sin(2 * np.pi * 440 * time), 16000), "y/b.wav": wav(noise(500))}
         source = folder(tmp_path, files)
-        with pytest.raises(InputError, match="different rates"):
+        with pytest.raises(InputError, match="different sampling rates"):
             read_speech(source)
         corpus = read_speech(source, rate=RATE)
         expected = np.sin(2 * np.pi * 440 * np.arange(2000) / RATE)
@@ -595,7 +595,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("content", "arguments", "says"),
         [
-            (b"hello", [], "not a sound file"),
+            (b"hello", [], "not a readable sound file"),
             (wav(noise(5))[:50], [], "cut off"),
             (wav(noise(5)), [], "less than one window"),
             (wav(noise(900), 44100), [], "--resample"),
