@@ -1,4 +1,4 @@
-"""Subword pieces, learned from texts by sentencepiece."""
+"""Subword pieces, learnt from texts by sentencepiece."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def learn_pieces(texts: Iterable[str], most: int, fix: str, **options: Any) -> b
     Args:
         texts: sentences or lines; nothing in them is normalised.
         most: the largest number of pieces.
-        fix: what the caller can do if that many cannot be learned.
+        fix: what the caller can do if that many cannot be learnt.
         **options: passed to sentencepiece's trainer.
 
     Raises:
@@ -39,7 +39,7 @@ def learn_pieces(texts: Iterable[str], most: int, fix: str, **options: Any) -> b
         )
     except RuntimeError as error:
         raise InputError(
-            "PIECES", f"{most} pieces cannot be learned from these texts: {_reason(error)}", fix=fix
+            "PIECES", f"{most} pieces cannot be learnt from these texts: {_reason(error)}", fix=fix
         ) from error
     return model.getvalue()
 
