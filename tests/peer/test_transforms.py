@@ -109,6 +109,6 @@ def test_torchscript_leaves_torchs_layer_with_the_same_parameters():
 @pytest.mark.parametrize("make", [lambda: ours.GRU(I, 4, reset="before"), lambda: ours.PeepholeLSTM(I, 4)])
 def test_torchscript_refuses_what_torch_does_not_have(make):
     model = torch.nn.Sequential(make())
-    with pytest.raises(InputError, match="TorchScript runs what"):
+    with pytest.raises(InputError, match="TorchScript runs only"):
         torch.jit.script(model)
     assert isinstance(model[0], ours.Recurrent)

@@ -424,11 +424,11 @@ LEFT = {
     "pruned": (pruned, r"torch's own \(weight_hh_l0, weight_hh_l0_orig\)"),
     "an extra parameter": (lambda: changed(more=nn.Parameter(torch.ones(1))), r"torch's own \(more\)"),
     "another shape": (lambda: changed(weight_hh_l0=nn.Parameter(torch.ones(16, 3))), r"torch's own \(weight_hh_l0\)"),
-    "a forward": (lambda: changed(forward=lambda x: x), "it has a forward of its own"),
-    "an attribute that ours have": (lambda: changed(cells=3), "it has a cells of its own"),
+    "a forward": (lambda: changed(forward=lambda x: x), "its method 'forward' has been replaced"),
+    "an attribute that ours have": (lambda: changed(cells=3), "it has an attribute 'cells'"),
     "a submodule": (lambda: changed(norm=nn.Identity()), "it has a submodule, norm"),
-    "a dtype": (lambda: nn.LSTM(3, 4, dtype=torch.bfloat16), "its parameters are bfloat16, the engine runs float32"),
-    "a device": (lambda: nn.LSTM(3, 4, device="meta"), "its parameters are on meta, the engine runs on the CPU"),
+    "a dtype": (lambda: nn.LSTM(3, 4, dtype=torch.bfloat16), "its parameters are bfloat16, and the engine"),
+    "a device": (lambda: nn.LSTM(3, 4, device="meta"), "its parameters are on meta, and the engine"),
 }
 
 

@@ -510,7 +510,7 @@ def test_what_is_no_cell_of_one_step_is_refused():
 
 @pytest.mark.parametrize("hx", [normal(B, H), (normal(B, H),), (None, None), "hc"])
 def test_states_that_a_cell_does_not_carry_are_one_clear_error(hx):
-    with pytest.raises(InputError, match="carries h c"):
+    with pytest.raises(InputError, match="has the states h c"):
         ours.PeepholeLSTMCell(I, H, dtype=torch.float64)(normal(B, I), hx)
 
 

@@ -1,8 +1,8 @@
-"""``accelerate`` and ``restore``: the swap the recurrent layers and cells of a model, from torch's to ours and back.
+"""``accelerate`` and ``restore``: swap the recurrent layers and cells of a model, from torch's to ours and back.
 
-A layer changes its class and stays the same object. So nothing can be lost on the way: parameters, buffers, hooks and
-training mode are where they were, and whatever holds the layer, an optimizer, a second parent, a plain list or a
-compiled wrapper, holds what it has become.
+A layer changes its class and stays the same object, so nothing can be lost: parameters, buffers, hooks and training
+mode stay where they are, and everything that refers to the layer (an optimizer, a second parent, a list, a compiled
+wrapper) refers to the swapped layer.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from tidegate.runtime.sized import DTYPES
 
 Layer = torch.nn.RNNBase | torch.nn.RNNCellBase  # a cell is a layer of one step
 OURS: dict[type[torch.nn.Module] | None, type[Recurrent | RecurrentCell]] = {
-    kind.torch_class: kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell)
+    kind.torch_class(): kind for kind in (RNN, LSTM, GRU, RNNCell, LSTMCell, GRUCell)
 }
-ROOT = "(model)"  # the path of the model itself, where people read it
+ROOT = "(model)"  # the path of the model itself, as text shows it
 
 
 @dataclass(frozen=True)
 class Acceleration:
-    """What ``accelerate`` did to a model; as text it is a table.
+    """What ``accelerate`` did to a model. ``print`` shows it as a table.
 
     Attributes:
-        model: the model, the very object that was passed.
-        swapped: by their path in the model, layers that are Tidegate's now. The path of the model itself is ``""``; a
-            layer with several paths stands under the first.
-        left: by their path, why other recurrent layers of torch stay as they are.
+        model: the object that was passed.
+        swapped: from paths in the model to the layers that are Tidegate's now. The path of the model itself is ``""``;
+            a layer with several paths is listed under the first.
+        left: from paths in the model to the reasons why other recurrent layers of torch were left as they are.
     """
 
     model: torch.nn.Module
@@ -52,36 +52,37 @@ class Acceleration:
 
 
 def accelerate(model: torch.nn.Module) -> Acceleration:
-    """Make every plain torch.nn.RNN, LSTM and GRU of a model, and every cell, Tidegate's of the same name.
+    """Turn every plain torch.nn.RNN, LSTM and GRU of a model, and their cells, into Tidegate's of the same name.
 
-    The model is changed in place: each layer becomes an instance of ``tidegate.nn.RNN``, ``LSTM`` or ``GRU``, each cell
-    one of ``RNNCell``, ``LSTMCell`` or ``GRUCell``, and stays the same object with the same Parameters; nothing is
-    copied. Optimizers, tied weights, hooks, buffers, training mode and ``state_dict`` stay as they are, and so does
-    every other holder of the layer. To keep the original, pass ``copy.deepcopy(model)``.
+    The model is changed in place: each layer becomes a ``tidegate.nn.RNN``, ``LSTM`` or ``GRU``, each cell an
+    ``RNNCell``, ``LSTMCell`` or ``GRUCell``. It stays the same object with the same Parameters; nothing is copied.
+    Optimizers, tied weights, hooks, buffers, training mode, ``state_dict`` and every other reference to the layer stay
+    valid. To keep the original, pass ``copy.deepcopy(model)``.
 
-    Left as they are, with the reason in the report: subclasses of torch's layers and cells; layers with methods of
-    their own; layers whose parameters are not torch's own (parametrized, weight-normed, pruned, extra ones); and layers
-    that the engine would not run, on another device or of another dtype, where torch's are quicker. Layers that
-    are Tidegate's already are not mentioned.
+    These are left as they are, and the result gives the reason for each: subclasses of torch's layers and cells; layers
+    with a method replaced; layers whose parameters are not torch's own (parametrized, weight-normed, pruned or extra
+    ones); and layers that the engine cannot run because of their device or dtype, where torch's own are quicker. Layers
+    that are Tidegate's already are not mentioned.
 
     Args:
-        model: any module, also a recurrent layer itself.
+        model: any module; it may be a recurrent layer itself.
 
     Returns:
-        The model, what was swapped, and what was left and why.
+        The model, the layers that were swapped, and the layers that were left, with reasons.
 
     Raises:
-        InputError: it is no module.
+        InputError: ``model`` is not a module.
 
     Example:
         >>> import torch, tidegate as tg
         >>> model = torch.nn.ModuleDict({"encoder": torch.nn.LSTM(4, 8), "decoder": torch.nn.GRU(8, 8).bfloat16()})
-        >>> done = tg.accelerate(model)
-        >>> print(done)
+        >>> acceleration = tg.accelerate(model)
+        >>> print(acceleration)
         encoder  swapped: LSTM(4, 8)
-        decoder  left: its parameters are bfloat16, the engine runs float32 and float64
-        >>> done.model["encoder"](torch.zeros(5, 3, 4))[0].shape, model["encoder"].last_path
-        (torch.Size([5, 3, 8]), 'fused')
+        decoder  left: its parameters are bfloat16, and the engine runs float32 and float64
+        >>> output, (h, c) = model["encoder"](torch.zeros(5, 3, 4))
+        >>> model["encoder"].last_path
+        'fused'
     """
     swapped: dict[str, Layer] = {}
     left: dict[str, str] = {}
@@ -99,19 +100,22 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
 
 
 def restore(model: torch.nn.Module) -> torch.nn.Module:
-    """Make every layer and cell of Tidegate's in a model torch's own again, as ``accelerate`` found it.
+    """Turn every layer and cell of Tidegate's in a model back into torch's own, the reverse of ``accelerate``.
 
-    As there, they stay the same objects with the same Parameters. Who restores a model wants to hand it to something
-    that knows torch's layers only, such as torch.jit.trace; a model that still holds one of ours would fail there later
-    and less clearly. So a layer that torch does not have is an error rather than a report, and then nothing is changed.
+    They stay the same objects with the same Parameters. Use it before code that supports only torch's layers, such as
+    torch.jit.trace. A layer that torch does not have would fail there later and less clearly, so it is an error here;
+    then nothing is changed.
+
+    Args:
+        model: any module; it may be a recurrent layer itself.
 
     Returns:
-        The model, the very object that was passed.
+        The object that was passed.
 
     Raises:
-        InputError: it is no module, or it holds a layer that torch does not have: PeepholeLSTM, another ``Recurrent``,
-            a GRU with ``reset="before"`` or ``update="write"``, one with zoneout or other options that change how it
-            runs, a subclass or a parametrized layer, or such a cell.
+        InputError: ``model`` is not a module, or it contains a layer or a cell that torch does not have: a
+            ``PeepholeLSTM`` or another ``Recurrent``, a GRU with ``reset="before"`` or ``update="write"``, a layer with
+            zoneout or another option that changes how it runs, a subclass, or a parametrized layer.
 
     Example:
         >>> import torch, tidegate as tg
@@ -128,7 +132,7 @@ def restore(model: torch.nn.Module) -> torch.nn.Module:
             raise InputError(
                 "RESTORE",
                 f"expected layers that torch.nn has, got {layer} at {path or ROOT}: {reason}",
-                fix="replace it by RNN, LSTM, GRU or a cell, or restore the parts of the model that hold none such",
+                fix="replace it with an RNN, LSTM or GRU of torch.nn, or restore only parts of the model without it",
             )
     for _, layer in layers:
         _become_torchs(layer)
@@ -136,12 +140,12 @@ def restore(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def _recurrent_layers(model: torch.nn.Module) -> Iterator[tuple[str, Layer]]:
-    """Each once, by its first path."""
+    """All recurrent layers and cells, each once, with its first path."""
     if not isinstance(model, torch.nn.Module):
         raise InputError(
             "MODEL",
             f"expected a torch.nn.Module, got {type(model).__name__}",
-            fix="pass the model that holds the layers",
+            fix="pass the model that contains the layers",
         )
     for path, module in model.named_modules():
         if isinstance(module, (torch.nn.RNNBase, torch.nn.RNNCellBase)):
@@ -158,16 +162,16 @@ def _become_ours(layer: Layer) -> None:
 
 
 def _become_torchs(layer: Recurrent | RecurrentCell) -> None:
-    torch_class = layer.torch_class
+    kind = layer.torch_class()
     for name in ADDED:
         vars(layer).pop(name, None)
-    layer.__class__ = torch_class  # type: ignore[assignment]
+    layer.__class__ = kind  # type: ignore[assignment]
     if isinstance(layer, torch.nn.RNNBase):
-        layer._init_flat_weights()  # noqa: SLF001  on a GPU torch wants them in one piece
+        layer._init_flat_weights()  # noqa: SLF001  on a GPU torch needs the weights in one block of memory
 
 
 def _graph_of(layer: Layer) -> Graph:
-    """The cell that torch's layer computes. An RNNCell reads its nonlinearity when it is called."""
+    """The definition of a layer of torch's. An RNNCell looks up its nonlinearity when it is called."""
     if isinstance(layer, (torch.nn.LSTM, torch.nn.LSTMCell)):
         return zoo.LSTM.graph
     if isinstance(layer, (torch.nn.GRU, torch.nn.GRUCell)):
@@ -186,7 +190,7 @@ def _why_not_plain(layer: Layer) -> str | None:
         return "its parameters are parametrized"
     if type(layer) not in OURS:
         return f"it is a subclass, {type(layer).__name__}"
-    return next((f"it has a {name} of its own" for name in ADDED if name in vars(layer)), None)
+    return next((f"it has an attribute {name!r}, which Tidegate uses" for name in ADDED if name in vars(layer)), None)
 
 
 def _why_not_in_torch(layer: Layer) -> str | None:
@@ -203,34 +207,34 @@ def _why_not_in_torch(layer: Layer) -> str | None:
 
 
 def _why_not_whole(layer: Layer) -> str | None:
-    """Whether the layer has anything of its own beside torch's parameters, which the other class would not know."""
+    """What the layer has besides torch's methods and parameters, which the other class would not support."""
     replaced = [name for name in vars(layer) if callable(getattr(type(layer), name, None))]
     if replaced:
-        return f"it has a {replaced[0]} of its own"
+        return f"its method {replaced[0]!r} has been replaced"
     expected = _expected_shapes(layer)
-    found = {name: None if p is None else tuple(p.shape) for name, p in layer._parameters.items()}  # noqa: SLF001
-    wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    shapes = {name: None if p is None else tuple(p.shape) for name, p in layer._parameters.items()}  # noqa: SLF001
+    wrong = sorted(name for name in {*expected, *shapes} if expected.get(name) != shapes.get(name))
     if wrong:
-        return f"its parameters are not torch's own ({', '.join(wrong)}), as weight norm or pruning leaves them"
+        return f"its parameters are not torch's own ({', '.join(wrong)}), e.g. after weight norm or pruning"
     submodules = [name for name, _ in layer.named_children()]
     return f"it has a submodule, {submodules[0]}" if submodules else None
 
 
 def _why_not_quicker(layer: Layer) -> str | None:
-    """Whether the engine would run the layer where it stands now."""
+    """Why the engine would not run the layer on its present device and dtype."""
     for parameter in layer.parameters():
         dtype = str(parameter.dtype).removeprefix("torch.")
         if not parameter.is_cpu:
-            return f"its parameters are on {parameter.device.type}, the engine runs on the CPU"
+            return f"its parameters are on {parameter.device.type}, and the engine runs on the CPU"
         if parameter.dtype not in DTYPES:
-            return f"its parameters are {dtype}, the engine runs float32 and float64"
+            return f"its parameters are {dtype}, and the engine runs float32 and float64"
         if type(parameter) is not torch.nn.Parameter:
             return f"its parameters are of a subclass, {type(parameter).__name__}"
     return None
 
 
 def _expected_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
-    """Of the parameters that torch.nn gives to a layer of these sizes."""
+    """The shapes of the parameters that torch.nn gives to a layer of these sizes."""
     like: torch.nn.Module
     with torch.device("meta"):
         if isinstance(layer, torch.nn.RNNBase):

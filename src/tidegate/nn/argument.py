@@ -96,6 +96,8 @@ def as_states(hx: Any, names: list[str]) -> States:
     if len(states) != len(names) or not all(isinstance(state, torch.Tensor) for state in states):
         got = ", ".join(type(state).__name__ for state in states)
         raise InputError(
-            "STATE", f"this cell carries {' '.join(names)}, but hx is ({got})", fix=f"pass {len(names)} tensor(s)"
+            "STATE",
+            f"this cell has the states {' '.join(names)}, but hx is ({got})",
+            fix=f"pass {len(names)} tensor(s)",
         )
     return states

@@ -15,11 +15,13 @@ from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of, shown_widths, variant
+from tidegate.nn.document import documented
 from tidegate.nn.operator import run_operator
 from tidegate.nn.twin import Conventions, Twin
 from tidegate.runtime import Rows, SizedCell, Steps, operator_obstacle, run_layer, sized, wants_operator
 
 
+@documented()
 class RecurrentCell(Twin, torch.nn.RNNCellBase):
     """One step of a cell, for callers who write the loop over time themselves.
 
@@ -27,32 +29,26 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
     for a sequence of one step, with the same kernels.
 
     Args:
-        cell: a ``Cell`` class, a traced graph, or the name of a cell of the zoo.
-        input_size: features of x (I).
-        hidden_size: units (H).
-        bias: False drops every bias of the cell; those parameters are then None.
-        device: of the parameters.
-        dtype: of the parameters.
-        widths: widths of the cell's own axes, such as ``{"S": 16}`` for SCRN; H by default.
+        {arguments}
 
     Shapes:
         - input: [B, I], or [I] for one row without a batch.
         - hx: for each state of the cell [B, H] (or as wide as its own axis), or [H] without a batch: a tensor for a
-          cell with one state, else a tuple in the cell's order. Zeros unless given.
+          cell with one state, else a tuple in the cell's order. Zeros by default.
         - new states: shaped and grouped as hx.
 
     Parameters:
-        ``weight_ih`` and ``bias_ih`` (W), ``weight_hh`` and ``bias_hh`` (U), ``weight_M`` for any other matrix M
-        of the cell, its vectors by their own names, as ``p_i``. Row blocks stand in the order that the cell
-        declares as ``gates``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
+        ``weight_ih`` and ``bias_ih`` (W), ``weight_hh`` and ``bias_hh`` (U), ``weight_M`` for any other matrix M of
+        the cell, its vectors by their own names, such as ``p_i``. Row blocks follow the order of ``gates`` in the cell.
+        Biases are None with ``bias=False``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
 
     Attributes:
-        last_path: how the last call ran, as for ``Recurrent``.
+        last_path: how the last call ran; see ``Recurrent``.
 
     Raises:
-        ValueError, TypeError, RuntimeError: with the texts of torch.nn's cells where those raise.
-        InputError: an unknown or a projected cell, a vector with the name of an attribute of modules, a state that the
-            cell does not have, unknown axes in ``widths``, or an input of the wrong width.
+        ValueError, TypeError, RuntimeError: with torch.nn's texts where its cells raise.
+        InputError: an unknown or a projected cell, a vector with the name of an attribute of modules, states that do
+            not match the cell, or unknown axes in ``widths``.
 
     Example:
         >>> import torch, tidegate as tg
@@ -117,7 +113,19 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
         return f"{self.graph.name}, {super().extra_repr()}{shown_widths(self._sized)}"
 
     def forward(self, input: torch.Tensor, hx: Any = None) -> Any:
-        """The new states; see the class for shapes."""
+        """Compute one step.
+
+        Args:
+            input: One row for each sequence; see Shapes.
+            hx: The states before the step; zeros by default.
+
+        Returns:
+            The new states: a tensor for a cell with one state, else a tuple in the cell's order.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: for shapes that do not fit, with torch.nn's texts.
+            InputError: for states that do not match the cell.
+        """
         batched = input.dim() == 2
         if not batched:
             contract.check_step_rank(type(self).__name__, "input", input)
@@ -171,14 +179,21 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
         self.register_parameter(name, parameter)
 
 
+@documented(zoo.RNN)
 class RNNCell(RecurrentCell, torch.nn.RNNCell):
     """One step of the simple recurrent network, as torch.nn.RNNCell. See ``RecurrentCell`` for shapes.
 
+    Equations:
+        {equations}
+
     Args:
-        nonlinearity: ``"tanh"`` or ``"relu"``; as in torch.nn it is read, and refused, when the module is called.
+        {arguments}
+
+    Raises:
+        RuntimeError: an unknown ``nonlinearity``; as in torch.nn, the call raises it, not the constructor.
 
     References:
-        Elman, "Finding structure in time", 1990; the equations are those of ``tidegate.zoo.RNN``.
+        Elman, "Finding structure in time", 1990.
 
     Example:
         >>> import torch, tidegate as tg
@@ -186,7 +201,7 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         torch.Size([2, 4])
     """
 
-    torch_class = torch.nn.RNNCell
+    _torch_class = torch.nn.RNNCell
 
     def __init__(
         self,
@@ -215,11 +230,18 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         return self._only_state(hx)
 
 
+@documented(zoo.LSTM)
 class LSTMCell(RecurrentCell, torch.nn.LSTMCell):
     """One step of long short-term memory, as torch.nn.LSTMCell. See ``RecurrentCell`` for shapes.
 
+    Equations:
+        {equations}
+
+    Args:
+        {arguments}
+
     References:
-        Gers, Schmidhuber and Cummins, "Learning to forget", 2000; the equations are those of ``tidegate.zoo.LSTM``.
+        Gers, Schmidhuber and Cummins, "Learning to forget", 2000.
 
     Example:
         >>> import torch, tidegate as tg
@@ -228,7 +250,7 @@ class LSTMCell(RecurrentCell, torch.nn.LSTMCell):
         (torch.Size([2, 4]), torch.Size([2, 4]))
     """
 
-    torch_class = torch.nn.LSTMCell
+    _torch_class = torch.nn.LSTMCell
 
     def __init__(
         self,
@@ -247,12 +269,20 @@ class LSTMCell(RecurrentCell, torch.nn.LSTMCell):
         return hx[0], hx[1]
 
 
+@documented(zoo.PeepholeLSTM)
 class PeepholeLSTMCell(RecurrentCell):
-    """One step of the LSTM whose gates see the cell state; arguments as ``LSTMCell``, whose weights fit.
+    """One step of the LSTM whose gates see the cell state: an ``LSTMCell`` with three peephole vectors.
+
+    See ``RecurrentCell`` for shapes.
+
+    Equations:
+        {equations}
+
+    Args:
+        {arguments}
 
     References:
-        Gers and Schmidhuber, "Recurrent nets that time and count", 2000; the equations are those of
-        ``tidegate.zoo.PeepholeLSTM``.
+        Gers and Schmidhuber, "Recurrent nets that time and count", 2000.
 
     Example:
         >>> import torch, tidegate as tg
@@ -261,20 +291,29 @@ class PeepholeLSTMCell(RecurrentCell):
         ['p_i', 'p_f', 'p_o']
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *args: Any, **options: Any) -> None:
-        super().__init__(zoo.PeepholeLSTM, input_size, hidden_size, *args, **options)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(zoo.PeepholeLSTM, input_size, hidden_size, bias, device, dtype)
 
 
+@documented(zoo.GRU)
 class GRUCell(Conventions, RecurrentCell, torch.nn.GRUCell):
     """One step of the gated recurrent unit, as torch.nn.GRUCell. See ``RecurrentCell`` for shapes.
 
+    Equations:
+        {equations}
+
     Args:
-        reset: ``"after"`` the recurrent product as torch.nn does, or ``"before"`` it as Cho et al. 2014 print it.
-        update: an open update gate ``"keep"``s the old state as in torch.nn, or ``"write"``s the new one.
+        {arguments}
 
     References:
-        Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014; the equations are those
-        of ``tidegate.zoo.GRU``.
+        Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
 
     Example:
         >>> import torch, tidegate as tg
@@ -282,7 +321,7 @@ class GRUCell(Conventions, RecurrentCell, torch.nn.GRUCell):
         GRUCell(3, 4, reset=before)
     """
 
-    torch_class = torch.nn.GRUCell
+    _torch_class = torch.nn.GRUCell
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Signatures and docstrings of layers, completed from the table of options and from the definitions of cells."""
+"""Signatures and docstrings of layers and cells, completed from the table of options and the definitions of cells."""
 
 from __future__ import annotations
 
@@ -16,53 +16,68 @@ Class = TypeVar("Class", bound=type)
 
 WIDTH = 112
 ARGUMENTS = {
-    "cell": "a ``Cell`` class, a traced graph, or the name of a cell of the zoo.",
-    "input_size": "features of x at each step (I).",
-    "hidden_size": "units of each layer (H).",
-    "num_layers": "number of stacked layers (L).",
+    "cell": "A ``Cell`` class, a traced graph, or the name of a cell of the zoo.",
+    "input_size": "Number of features of x at each step (I).",
+    "hidden_size": "Number of units (H).",
+    "num_layers": "Number of stacked layers (L).",
     "nonlinearity": "``'tanh'`` or ``'relu'``; the fourth argument, as in torch.nn.",
     "bias": "False drops every bias of the cell.",
-    "batch_first": "x and the output are [B, T, ...] instead of [T, B, ...]; states never are.",
-    "dropout": "probability of zeroing each output of all layers but the last, in training.",
-    "bidirectional": "a second set of parameters runs each layer backward in time (D = 2).",
-    "proj_size": "width of the output (P), a further matrix times h; 0 for none.",
-    "device": "device of the parameters.",
-    "dtype": "type of the parameters.",
-    "widths": "widths of the cell's own axes, such as ``{'S': 16}`` for SCRN; H by default.",
+    "batch_first": "Input and output are [B, T, ...] instead of [T, B, ...]. States are [L*D, B, ...] either way.",
+    "dropout": "Probability that an element of a layer's output is zero for the next layer, in training only.",
+    "bidirectional": "A second set of parameters runs each layer backward in time (D = 2).",
+    "proj_size": "Width P to which a further matrix projects h, as in torch.nn; 0 for no projection.",
+    "device": "Device of the parameters.",
+    "dtype": "Type of the parameters.",
+    "widths": "Widths of the cell's own axes, such as ``{'S': 16}`` for SCRN; H by default.",
     "reset": (
-        "``'after'`` applies the reset gate to the recurrent product, as torch.nn does; ``'before'`` to the state "
-        "that the product reads, as in Cho et al. 2014."
+        "``'after'`` applies the reset gate to the recurrent product, as torch.nn does; ``'before'`` applies it to the "
+        "state that the product reads, as in Cho et al. 2014."
     ),
-    "update": "an open update gate ``'keep'``s the old state, as in torch.nn, or ``'write'``s the new one.",
+    "update": "An open update gate ``'keep'``s the old state, as in torch.nn, or ``'write'``s the new one.",
 }
 
 
 def documented(cell: type[Cell] | None = None) -> Callable[[Class], Class]:
-    """Complete a layer: every option in its signature and under ``Args``, and the equations of its cell.
+    """Complete the signature and the docstring of a layer or of a single-step cell.
+
+    A constructor with ``**options`` gets every option of layers in its signature.
 
     Args:
-        cell: its equations stand for the line ``{equations}`` of the docstring.
+        cell: the definition whose equations replace the line ``{equations}`` of the docstring.
 
     Returns:
-        A decorator. The line ``{arguments}`` of the docstring becomes a description of every argument.
+        A decorator. It replaces the line ``{arguments}`` of the docstring with a description of every argument.
     """
 
     def complete(kind: Class) -> Class:
         constructor = vars(kind)["__init__"]
         constructor.__signature__ = signature = _signature(constructor)
         if kind.__doc__:  # python -OO drops it
+            constructor.__doc__ = "See the class for the arguments."  # instead of the text of torch.nn.Module
             _fill(kind, "{arguments}", [_entry(name) for name in [*signature.parameters][1:]])
-            _fill(kind, "{equations}", plain(cell.graph).splitlines() if cell else [])
+            if cell is not None:
+                _fill(kind, "{equations}", [plain(cell.graph), "", _legend("num_layers" in signature.parameters)])
         return kind
 
     return complete
 
 
 def _signature(constructor: Callable[..., None]) -> inspect.Signature:
-    """The signature of a constructor, with all options for its ``**options``."""
+    """The signature of a constructor, with all options of layers in place of its ``**options``."""
     own = inspect.signature(constructor)
     parameters = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    return own.replace(parameters=[*parameters, *keywords()])
+    takes_options = len(parameters) < len(own.parameters)
+    return own.replace(parameters=[*parameters, *(keywords() if takes_options else ())])
+
+
+def _legend(is_layer: bool) -> str:
+    """Which parameters the letters of the equations stand for."""
+    suffix = "_l{k}" if is_layer else ""
+    text = (
+        f"``weight_ih{suffix}`` and ``bias_ih{suffix}`` stack W and b in this order, ``weight_hh{suffix}`` and "
+        f"``bias_hh{suffix}`` U and bU. ``*`` is the elementwise product."
+    )
+    return textwrap.fill(text, WIDTH - 8, break_long_words=False)
 
 
 def _entry(name: str) -> str:

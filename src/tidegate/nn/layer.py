@@ -15,16 +15,26 @@ from tidegate.nn.twin import Conventions
 
 @documented(zoo.RNN)
 class RNN(Recurrent, torch.nn.RNN):
-    """Simple recurrent network, as torch.nn.RNN. See ``Recurrent`` for shapes and parameters.
+    """Simple recurrent network, as torch.nn.RNN. See ``Recurrent`` for shapes, parameters and errors.
 
     Equations:
         {equations}
 
     Args:
         {arguments}
+
+    References:
+        Elman, "Finding structure in time", 1990.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> layer = tg.nn.RNN(8, 16, nonlinearity="relu")
+        >>> output, h = layer(torch.zeros(5, 3, 8))  # 5 steps of 3 sequences
+        >>> output.shape, h.shape
+        (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
     """
 
-    torch_class = torch.nn.RNN
+    _torch_class = torch.nn.RNN
 
     def __init__(
         self,
@@ -54,16 +64,26 @@ class RNN(Recurrent, torch.nn.RNN):
 
 @documented(zoo.LSTM)
 class LSTM(Recurrent, torch.nn.LSTM):
-    """Long short-term memory, as torch.nn.LSTM. See ``Recurrent`` for shapes and parameters.
+    """Long short-term memory, as torch.nn.LSTM. See ``Recurrent`` for shapes, parameters and errors.
 
     Equations:
         {equations}
 
     Args:
         {arguments}
+
+    References:
+        Gers, Schmidhuber and Cummins, "Learning to forget", 2000.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> layer = tg.nn.LSTM(8, 16, zoneout={"c": 0.1})
+        >>> output, (h, c) = layer(torch.zeros(5, 3, 8), lengths=[5, 2, 4])  # 3 sequences of up to 5 steps
+        >>> output.shape, h.shape, c.shape
+        (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]), torch.Size([1, 3, 16]))
     """
 
-    torch_class = torch.nn.LSTM
+    _torch_class = torch.nn.LSTM
 
     def __init__(
         self,
@@ -87,13 +107,24 @@ class LSTM(Recurrent, torch.nn.LSTM):
 
 @documented(zoo.PeepholeLSTM)
 class PeepholeLSTM(Recurrent):
-    """LSTM whose gates see the cell state. It reads the weights of an ``LSTM``, and has peepholes besides.
+    """LSTM whose gates see the cell state: an ``LSTM`` with three peephole vectors a layer.
+
+    See ``Recurrent`` for shapes, parameters and errors.
 
     Equations:
         {equations}
 
     Args:
         {arguments}
+
+    References:
+        Gers and Schmidhuber, "Recurrent nets that time and count", 2000.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> layer = tg.nn.PeepholeLSTM(8, 16)
+        >>> [name for name, _ in layer.named_parameters()][-3:]
+        ['p_i_l0', 'p_f_l0', 'p_o_l0']
     """
 
     def __init__(
@@ -118,16 +149,26 @@ class PeepholeLSTM(Recurrent):
 
 @documented(zoo.GRU)
 class GRU(Conventions, Recurrent, torch.nn.GRU):
-    """Gated recurrent unit, as torch.nn.GRU. See ``Recurrent`` for shapes and parameters.
+    """Gated recurrent unit, as torch.nn.GRU. See ``Recurrent`` for shapes, parameters and errors.
 
     Equations:
         {equations}
 
     Args:
         {arguments}
+
+    References:
+        Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> layer = tg.nn.GRU(8, 16, reset="before")
+        >>> output, h = layer(torch.zeros(5, 3, 8))  # 5 steps of 3 sequences
+        >>> output.shape, h.shape
+        (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
     """
 
-    torch_class = torch.nn.GRU
+    _torch_class = torch.nn.GRU
     autocast_keeps_dtype = True
 
     def __init__(

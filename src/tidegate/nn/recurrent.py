@@ -33,30 +33,32 @@ class Recurrent(Stack):
         {arguments}
 
     Shapes:
-        - input: [T, B, I], or [T, I] for one sequence without a batch, or a PackedSequence.
-        - hx: for each state of the cell [L*D, B, H] (the output state [L*D, B, P] where projected, a state of another
-          axis as wide as that is): a tensor for a cell with one state, else a tuple in the cell's order. Zeros by
-          default.
+        - input: [T, B, I]: T steps, B sequences, I features; [T, I] for one sequence without a batch; or a
+          PackedSequence.
+        - hx: for each state of the cell [L*D, B, H] (the output state of a projected layer [L*D, B, P], a state with
+          an axis of its own as wide as that axis): a tensor for a cell with one state, else a tuple in the cell's
+          order. Zeros by default, or the learned initial states.
         - lengths: B integers from 0 to T.
-        - reset: booleans [T, B] (as the input without its features): before such a step all states return to zeros,
-          or to the learned initial states.
-        - output: [T, B, D*H], zero after the end of each sequence.
-        - final states: shaped as hx, those of each sequence after its own last step.
+        - reset: booleans [T, B] (the shape of the input without its features): before a step marked True, all states
+          return to zeros, or to the learned initial states.
+        - output: [T, B, D*H], or [T, B, D*P] where projected; zero after the end of each sequence. A PackedSequence
+          for one.
+        - final states: shaped as hx; the states of each sequence after its own last step.
 
     Parameters:
-        ``weight_ih_l{k}`` and ``bias_ih_l{k}`` (W), ``weight_hh_l{k}`` and ``bias_hh_l{k}`` (U), ``weight_M_l{k}``
-        for any other matrix M of the cell, its vectors as ``p_i_l{k}``, ``weight_hr_l{k}`` for the projection; the
-        second direction appends ``_reverse``. Row blocks follow the order of ``gates`` in the cell. All are drawn from
-        U(-1/sqrt(H), 1/sqrt(H)), except with a layer norm: its gains ``norm_ih_l{k}``, ``norm_hh_l{k}`` and
-        ``norm_c_l{k}`` begin at 1, and biases at 0. Learned initial states ``initial_h_l{k}`` and so on come last and
-        begin at 0.
+        In layer k, from 0: ``weight_ih_l{k}`` and ``bias_ih_l{k}`` (W), ``weight_hh_l{k}`` and ``bias_hh_l{k}`` (U),
+        ``weight_M_l{k}`` for any other matrix M of the cell, ``p_i_l{k}`` and so on for its vectors,
+        ``weight_hr_l{k}`` for the projection. Names of the second direction end with ``_reverse``. Row blocks follow
+        the order of ``gates`` in the cell. All are drawn from U(-1/sqrt(H), 1/sqrt(H)), except those of a layer norm:
+        its gains ``norm_ih_l{k}``, ``norm_hh_l{k}`` and ``norm_c_l{k}`` begin at 1, its biases at 0. Learned initial
+        states ``initial_h_l{k}`` and so on come last and begin at 0.
 
     Random numbers:
         ``tidegate.option.Options`` states the order in which masks are drawn.
 
     Attributes:
-        last_path: how the last call ran, ``"fused"`` or ``"eager: "`` and the reason; None before the first. If several
-            threads call one layer, it is the path of any of them. A compiled call does not set it.
+        last_path: how the last call ran: ``"fused"``, or ``"eager: "`` and the reason; None before the first call. If
+            several threads call one layer, it is the path of any of them. A compiled call does not set it.
 
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
@@ -115,7 +117,23 @@ class Recurrent(Stack):
         reset: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Any, Any]:
-        """Output and final states; see the class for shapes. ``generator`` draws masks and dropout."""
+        """Run all layers over whole sequences; the class has all shapes under Shapes.
+
+        Args:
+            input: The sequences, [T, B, I].
+            hx: The states before the first step; zeros, or the learned initial states, by default.
+            lengths: The number of steps of each sequence; T by default. The output is zero after them.
+            reset: Booleans [T, B]; True starts the sequence afresh at this step.
+            generator: Draws the masks of options and of dropout; torch's global generator by default.
+
+        Returns:
+            The output [T, B, D*H], and the final states: a tensor for a cell with one state, else a tuple in the cell's
+            order.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: for what torch.nn refuses, with its texts.
+            InputError: for lengths, resets or states that do not fit.
+        """
         if not PLAIN.issuperset(map(type, self._parameters.values())) and lengths is reset is None:
             results: tuple[Any, Any] | None = self._by_torch(input, hx)
             if results is not None:
@@ -137,12 +155,23 @@ class Recurrent(Stack):
         reset: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> dict[str, Any]:
-        """Every gate and every new state at every step.
+        """Compute every gate and every new state at every step, by the definition of the cell.
+
+        Args:
+            input: The sequences, as in a call of the layer.
+            hx: The states before the first step, as in a call.
+            lengths: The number of steps of each sequence, as in a call.
+            reset: Steps before which all states are reset, as in a call.
+            generator: Draws masks and dropout, as in a call.
 
         Returns:
-            ``"f_l0"``, ``"c_l1_reverse"``, ... to values [T, B, H] in the layout of the output, NaN after the end of
-            each sequence. Steps of a reverse direction stand where their input stands. Gradients flow through them: to
-            read numbers only, call it under ``torch.no_grad()``.
+            A dictionary from names such as ``"f_l0"`` and ``"c_l1_reverse"`` to values [T, B, H] in the layout of the
+            output, NaN after the end of each sequence. A value of the reverse direction has the index of the step whose
+            input it read. Gradients flow through the values; call it under ``torch.no_grad()`` to read numbers only.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: for what torch.nn refuses, with its texts.
+            InputError: for lengths, resets or states that do not fit.
         """
         batch, outside = self._entered(input, lengths, reset)
         call = TraceCall(batch)

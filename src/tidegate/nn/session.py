@@ -24,8 +24,8 @@ class Snapshot:
 class Session:
     """A layer for inference that remembers its state from call to call.
 
-    It holds a copy of the weights, packed once for the engine; later changes of the layer do not reach it.
-    It computes what the layer computes in evaluation, without gradients. It starts from zeros, or from the learned
+    It holds a copy of the weights, packed once for the engine, so later changes of the layer have no effect on it.
+    It computes what the layer computes in evaluation, without gradients, and starts from zeros or from the learned
     initial states of the layer.
 
     Args:
@@ -81,11 +81,21 @@ class Session:
 
     @property
     def state(self) -> States:
-        """The present states by name; copies, so that later steps do not change them."""
+        """The present states by name, each [L, B, width]; copies, so that later steps do not change them."""
         return {s.name: value.clone() for s, value in zip(self.graph.states, self._stream.states, strict=True)}
 
     def step(self, x: torch.Tensor) -> torch.Tensor:
-        """One step of all sequences."""
+        """Advance all sequences by one step.
+
+        Args:
+            x: input [B, I], or [I] where B is 1; of the dtype of the layer, on the CPU.
+
+        Returns:
+            The output [B, H], or [H].
+
+        Raises:
+            InputError: another shape, dtype or device.
+        """
         if x.shape == (self.batch_size, self.input_size):
             return self._stream.step(x)
         if self.batch_size == 1 and x.shape == (self.input_size,):
@@ -93,13 +103,30 @@ class Session:
         raise self._wrong(x, f"[{self.batch_size}, {self.input_size}]")
 
     def run(self, x: torch.Tensor) -> torch.Tensor:
-        """Several steps at once; the same as calling ``step`` for each, and quicker."""
+        """Advance all sequences by several steps: the same as calling ``step`` for each, and quicker.
+
+        Args:
+            x: input [T, B, I]; of the dtype of the layer, on the CPU.
+
+        Returns:
+            The output [T, B, H].
+
+        Raises:
+            InputError: another shape, dtype or device.
+        """
         if x.dim() != 3 or x.shape[1:] != (self.batch_size, self.input_size):
             raise self._wrong(x, f"[T, {self.batch_size}, {self.input_size}]")
         return self._stream.run(x)
 
     def reset(self, rows: torch.Tensor | None = None) -> None:
-        """Set all states to what they began with, or those of the sequences that a boolean mask [B] chooses."""
+        """Return to the initial states: zeros, or those that the layer has learned.
+
+        Args:
+            rows: a boolean tensor [B]; only the sequences marked True return. All of them by default.
+
+        Raises:
+            InputError: ``rows`` is not a boolean tensor with one element for each sequence.
+        """
         if rows is not None and (rows.dtype != torch.bool or rows.shape != (self.batch_size,)):
             raise InputError(
                 "SESSION_ROWS",
@@ -113,11 +140,22 @@ class Session:
                 state[:, rows] = first[:, rows]
 
     def snapshot(self) -> Snapshot:
-        """A copy of the present states, for ``restore``."""
+        """Copy the present states.
+
+        Returns:
+            The copy, for ``restore``; later steps do not change it.
+        """
         return Snapshot(self.state)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot of this session, or of another one of the same cell and sizes."""
+        """Go back to the states of a snapshot.
+
+        Args:
+            snapshot: from this session, or from another one of the same cell and sizes.
+
+        Raises:
+            InputError: the snapshot lacks a state of this session, or has one of another shape.
+        """
         for declared, state in zip(self.graph.states, self._stream.states, strict=True):
             value = snapshot.states.get(declared.name)
             if value is None or value.shape != state.shape:

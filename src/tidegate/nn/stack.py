@@ -112,10 +112,10 @@ class Stack(Twin, torch.nn.RNNBase):
             torch.nn.init.zeros_(self._parameter(name))
 
     def flatten_parameters(self) -> None:
-        """Nothing to do: parameters stay where they are."""
+        """Do nothing: parameters stay where they are."""
 
     def matches_torch(self) -> bool:
-        """Whether torch's class computes the same: not with options that torch does not have."""
+        """Whether torch's class computes the same: only without options that change how the layer runs."""
         return super().matches_torch() and not self.options.run_differently
 
     @property
@@ -130,7 +130,7 @@ class Stack(Twin, torch.nn.RNNBase):
         return [self._parameter(name) for own in names for name in own]
 
     def learned_states(self, sequences: int) -> States | None:
-        """The learned first states, each [L*D, B, width]; None if they are not learned, but zeros."""
+        """The learned initial states, each [L*D, B, width]; None for a layer that does not learn them."""
         names = self._initial_names()
         if not names:
             return None

@@ -1,4 +1,4 @@
-"""Which module of torch.nn computes what one of ours does, and the ways from ours to torch's."""
+"""The class of torch.nn that one of ours replaces, and the ways back to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidegate.errors import InputError
 from tidegate.runtime.path import FUSED, Obstacle, check_strict
 
 PLAIN = frozenset({torch.nn.Parameter, torch.Tensor, type(None)})
-# Attributes that ours have and torch's do not.
+# Attributes that our modules have and torch.nn's do not.
 ADDED = (
     *("graph", "cells", "options", "own_widths", "last_path", "reset", "update"),
     *("_variants", "_sized", "_names", "_by_nonlinearity"),
@@ -18,73 +18,81 @@ ADDED = (
 
 
 class Twin(torch.nn.Module):
-    """A layer or a cell of ours, which may have a twin in torch.nn.
+    """A layer or a cell of ours, which may be a drop-in for a module of torch.nn, its twin.
 
     Attributes:
-        torch_class: the class of torch.nn that this class is a drop-in for; None if there is none.
         last_path: how the last call ran; see ``Recurrent``.
     """
 
-    torch_class: ClassVar[type[torch.nn.Module] | None] = None
+    _torch_class: ClassVar[type[torch.nn.Module] | None] = None  # private, or help() would print torch.nn's help too
     last_path: str | None = None
 
+    @classmethod
+    def torch_class(cls) -> type[torch.nn.Module] | None:
+        """The class of torch.nn that this class is a drop-in for; None if there is none."""
+        return cls._torch_class
+
     def _note(self, obstacle: Obstacle | None) -> None:
-        """How a call ran. Module's own way to set an attribute costs microseconds."""
+        """Record how a call ran. Setting the attribute through torch.nn.Module would cost microseconds."""
         self.__dict__["last_path"] = FUSED if obstacle is None else obstacle.path
 
     def matches_torch(self) -> bool:
-        """Whether torch's class computes the same, options of ours considered. A subclass is something else."""
-        return vars(type(self)).get("torch_class") is not None
+        """Whether torch's class computes the same as this module with its options; never true for a subclass of it."""
+        return vars(type(self)).get("_torch_class") is not None
 
     def torch_attributes(self) -> dict[str, Any]:
-        """The attributes of the twin: all but those that torch's classes do not have."""
+        """The attributes that the twin has as well."""
         return {name: value for name, value in vars(self).items() if name not in ADDED}
 
     def __prepare_scriptable__(self) -> torch.nn.Module:
-        """What torch.jit.script compiles, and leaves in the model: the twin, with the same Parameters.
+        """The twin, with the same Parameters: torch.jit.script compiles it and puts it into the scripted model.
 
-        TorchScript cannot read a forward that calls the engine.
+        TorchScript cannot compile a forward that calls the engine.
+
+        Returns:
+            The twin.
 
         Raises:
             InputError: there is no twin.
         """
-        if self.torch_class is None or not self.matches_torch():
+        kind = self._torch_class
+        if kind is None or not self.matches_torch():
             raise InputError(
                 "TORCHSCRIPT",
-                f"TorchScript runs what torch.nn has, got {self}",
-                fix="script the rest of the model, or hand the layer on by torch.export",
+                f"TorchScript runs only layers that torch.nn has, got {self}",
+                fix="script the rest of the model, or export the layer with torch.export",
             )
-        twin = self.torch_class.__new__(self.torch_class)
+        twin = kind.__new__(kind)
         vars(twin).update(self.torch_attributes(), _parameters=self._parameters.copy())
         return twin
 
     def _by_torch(self, input: Any, hx: Any) -> Any:
-        """What torch's own forward makes of parameters whose type asks for it; None if none does.
+        """The results of torch's own forward, if the type of a parameter overrides torch's functions; else None.
 
-        To the weights of ``call_for_per_sample_grads``, for one, torch.lstm means something else than to plain ones.
-        Such a type knows torch's functions and not ours.
+        ``call_for_per_sample_grads``, for example, gives the module weights for which torch.lstm has its own meaning.
+        Such a type overrides torch's functions, but does not know ours.
         """
         kind = next(filter(_overrides, map(type, self._parameters.values())), None)
-        if kind is None or self.torch_class is None or not self.matches_torch():
+        if kind is None or self._torch_class is None or not self.matches_torch():
             return None
         obstacle = Obstacle(f"torch.nn's own function, for {kind.__name__}", "use plain parameters", InputError)
         check_strict(obstacle)
         self._note(obstacle)
-        return self.torch_class.forward(self, input, hx)
+        return self._torch_class.forward(self, input, hx)
 
 
 class Conventions(Twin):
-    """A GRU, layer or cell: where it resets and what its update gate keeps, of which torch.nn has one choice."""
+    """A GRU layer or cell with its two conventions, ``reset`` and ``update``; torch.nn has one choice of each."""
 
     reset: str
     update: str
 
     def extra_repr(self) -> str:
-        """As torch.nn prints it, and what differs from torch.nn."""
+        """As torch.nn prints it, with the choices that torch.nn does not have."""
         return super().extra_repr() + self._unlike_torch()
 
     def matches_torch(self) -> bool:
-        """Whether torch's class computes the same: not with options that torch does not have."""
+        """Whether torch's class computes the same: only with the choices that torch.nn has."""
         return super().matches_torch() and not self._unlike_torch()
 
     def _unlike_torch(self) -> str:
@@ -93,6 +101,6 @@ class Conventions(Twin):
 
 
 def _overrides(kind: type) -> bool:
-    """Whether torch's functions mean something of their own to this type of tensor."""
+    """Whether this type of tensor overrides torch's functions."""
     function = getattr(getattr(kind, "__torch_function__", None), "__func__", None)
     return function is not None and function is not torch.Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
