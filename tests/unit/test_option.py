@@ -66,7 +66,7 @@ def test_a_cell_without_a_gate_that_keeps_its_state_names_its_gates(option):
 
 def test_a_cell_that_has_masks_already_is_refused():
     graph = Options(zoneout=0.1).rewrite(LSTM(3, 4).graph, training=True, resets=False)
-    with pytest.raises(InputError, match=r"LSTM has masks \(zoneout_h zoneout_c\), which a layer draws itself"):
+    with pytest.raises(InputError, match=r"LSTM has masks \(zoneout_h zoneout_c\), but a layer draws"):
         Recurrent(graph, 3, 4)
 
 

@@ -1,4 +1,4 @@
-"""The three ways to run the layers of a call: on rows, as operations of torch, and traced."""
+"""The three ways to run the layers of a call: over rows, as operations of torch, or traced."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class Call(Protocol):
 
     Attributes:
         x: the input of the first layer.
-        size: how many sequences there are, those of length zero included.
-        steps: of the caller's layout.
-        resets: for each row whether all states are reset before it; None for nowhere.
-        order: for each sequence as it lies here, the caller's index; None if that is the same.
+        size: the number of sequences, those of length zero included.
+        steps: the number of steps in the caller's layout.
+        resets: for each row of ``x``, whether all states are reset before it; None if none are.
+        order: for each sequence in the order of this call, its index in the caller's order; None if the order is the
+            same.
         back: the inverse of ``order``.
-        obstacle: what kept the first such layer from the engine; None for nothing.
+        obstacle: why the first layer that did not run on the engine could not; None if all did.
     """
 
     x: Tensor
@@ -38,17 +39,27 @@ class Call(Protocol):
     obstacle: Obstacle | None
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor]) -> Tensors:
-        """Output and last states of one layer, given its input, first states, parameters and masks."""
+        """Run one layer.
+
+        Args:
+            cell: the cell with its widths.
+            x: the input of the layer.
+            first: for each state its first values; None for zeros.
+            tensors: parameters and masks, in the order of ``cell.names``, direction after direction.
+
+        Returns:
+            The output, and for each state its last values.
+        """
 
     def place(self, mask: Tensor, each: str) -> Tensor:
-        """A mask in the caller's order, as the sequences lie here."""
+        """Bring a mask from the caller's order into the order of this call."""
 
     def restore(self, output: Tensor) -> Any:
-        """The output in the caller's layout."""
+        """Bring the output of the last layer into the caller's layout."""
 
 
 class RowCall:
-    """Sequences as rows without padding. Each layer runs by the fastest path that applies."""
+    """A call over rows without padding. Each layer runs on the engine if it can, else by its definition."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
@@ -65,10 +76,10 @@ class RowCall:
 
 
 class TraceCall(RowCall):
-    """Rows whose layers run by the definition, so that all values can be read.
+    """A call over rows whose layers run by their definition, which makes all values available.
 
     Attributes:
-        values: every gate and new state by its name on the layer, laid out as the caller's output.
+        values: every gate and new state, by names such as ``"f_l0"``, in the layout of the caller's output.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -76,7 +87,7 @@ class TraceCall(RowCall):
         self.layer, self.values = 0, dict[str, Any]()
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor]) -> Tensors:
-        """As ``Call`` describes, but without last states."""
+        """As ``Call`` describes, but returns the output only."""
         reported, rows = cell.graph.reported, Rows(x, self.row_steps, self.resets)
         output, traces = trace_layer(cell, rows, self.size, first, tensors, [*reported.values()])
         for reverse, trace in zip((False, True), traces, strict=False):
@@ -88,7 +99,7 @@ class TraceCall(RowCall):
 
 
 class OperatorCall:
-    """A padded batch [T, B, I] in the caller's order. Each layer runs as one operation of torch."""
+    """A call over a padded batch [T, B, I] in the caller's order. Each layer runs as one operation of torch."""
 
     def __init__(self, x: Tensor, lengths: Lengths | None, resets: Tensor | None) -> None:
         self.x, self.lengths, self.resets = x, lengths, resets
@@ -99,15 +110,15 @@ class OperatorCall:
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor]) -> Tensors:
         """As ``Call`` describes."""
-        if not torch.compiler.is_compiling():  # what is compiled now runs later, perhaps on another machine
+        if not torch.compiler.is_compiling():  # the compiled code runs later, perhaps on another machine
             self.obstacle = self.obstacle or operator_obstacle(cell, x, first, tensors)
         return run_operator(cell, x, self.lengths, self.resets, first, tensors)
 
     def place(self, mask: Tensor, each: str) -> Tensor:
-        """The mask: the sequences lie in the caller's order."""
+        """Return the mask as it is: this call has the caller's order."""
         del each
         return mask
 
     def restore(self, output: Tensor) -> Tensor:
-        """The output: it has the caller's layout."""
+        """Return the output as it is: this call has the caller's layout."""
         return output

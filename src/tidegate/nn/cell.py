@@ -88,7 +88,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
             shape = present.get(name)
             empty = None if shape is None else torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self._register(step_attribute(name), empty)
-        # torch has refused sizes such as 4.0 by now, which would be looked up as 4 among the cells made before
+        # only now: torch has rejected sizes such as 4.0, for which the cache of cells would return those of 4
         self.set_cell(graph)
         self.reset_parameters()
 
@@ -107,7 +107,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
         return self._definition().graph
 
     def extra_repr(self) -> str:
-        """As torch.nn prints it; a module without a name of its own begins with its cell."""
+        """As torch.nn prints it; ``RecurrentCell`` puts the name of its cell first."""
         if type(self) is not RecurrentCell:
             return super().extra_repr()
         return f"{self.graph.name}, {super().extra_repr()}{shown_widths(self._sized)}"
@@ -136,7 +136,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
         first = states and tuple([state.unsqueeze(0) for state in states])
         own: dict[str, Any] = self._parameters
-        # those that a parametrization replaces are attributes; the others are found sooner here
+        # a parametrized parameter is an attribute only; to look up the others here is faster
         parameters = [own[name] if name in own else getattr(self, name) for name in self._names]
         output, _, *others = self._run(cell, x, first, parameters)
         if others:  # after one step the output is the first state
@@ -169,13 +169,17 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
         return states
 
     def _only_state(self, hx: torch.Tensor) -> States:
-        """The state of a cell of torch's that has one: never a tuple, as torch reads it."""
+        """The only state, which torch's cells take as a tensor, never as a tuple."""
         contract.check_step_rank(type(self).__name__, "hidden", hx)
         return (hx,)
 
     def _register(self, name: str, parameter: torch.nn.Parameter | None) -> None:
         if hasattr(type(self), name) or hasattr(self, name):  # a property may not work yet
-            raise InputError("CELL_NAME", f"a module has something else named {name!r}", fix="rename that vector")
+            raise InputError(
+                "CELL_NAME",
+                f"{name!r} is already the name of an attribute of modules",
+                fix="rename the vector of the cell",
+            )
         self.register_parameter(name, parameter)
 
 
@@ -216,7 +220,7 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         self.nonlinearity = nonlinearity
 
     def set_cell(self, graph: Graph) -> None:
-        """Make this the cell, in all its nonlinearities."""
+        """Make this the cell, prepared for each nonlinearity."""
         super().set_cell(graph)
         variants = {name: zoo.RNN.variant(nonlinearity=name) for name in zoo.RNN.options["nonlinearity"]}
         self._by_nonlinearity = {name: self._sized_as(cell.graph) for name, cell in variants.items()}

@@ -1,4 +1,4 @@
-"""What users of torch.nn rely on, checked with torch's own error types and texts."""
+"""Checks of arguments, inputs and states that raise the same errors as torch.nn, with the same texts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def check_constructor(
     dropout: object,
     proj_size: int,
 ) -> None:
-    """Refuse what torch.nn.RNNBase refuses.
+    """Reject the arguments that torch.nn.RNNBase rejects.
 
     Raises:
         ValueError: a number out of range.
         TypeError: a value of the wrong type.
     """
-    rate = float(dropout)  # type: ignore[arg-type]  # torch reads it first, and lets Python refuse what is no number
+    rate = float(dropout)  # type: ignore[arg-type]  # torch converts it first too, so Python's own error is torch's
     if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= rate <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
@@ -52,11 +52,11 @@ def check_constructor(
 
 
 def check_input(module: str, x: torch.Tensor, input_size: int, dtype: torch.dtype) -> None:
-    """Refuse an input of the wrong rank, width or dtype.
+    """Reject an input of the wrong rank, width or dtype.
 
     Raises:
-        ValueError: rank or dtype.
-        RuntimeError: width, or no steps at all.
+        ValueError: the wrong rank or dtype.
+        RuntimeError: the wrong width.
     """
     if x.dim() not in (2, 3):
         tensor = " tensor" if module == "RNN" else ""
@@ -65,8 +65,13 @@ def check_input(module: str, x: torch.Tensor, input_size: int, dtype: torch.dtyp
 
 
 def check_data(x: torch.Tensor, input_size: int, dtype: torch.dtype) -> None:
-    """Refuse values of the wrong dtype or width, packed ones included."""
-    if x.dtype != dtype and not torch._C._is_any_autocast_enabled():  # noqa: SLF001  torch's own check is this call
+    """Reject values of the wrong dtype or width, padded or packed.
+
+    Raises:
+        ValueError: the wrong dtype.
+        RuntimeError: the wrong width.
+    """
+    if x.dtype != dtype and not torch._C._is_any_autocast_enabled():  # noqa: SLF001  torch asks the same way
         raise ValueError(
             f"RNN input dtype ({x.dtype}) does not match weight dtype ({dtype}). "
             f"Convert input: input.to({dtype}), or convert model: model.to({x.dtype})"
@@ -76,10 +81,10 @@ def check_data(x: torch.Tensor, input_size: int, dtype: torch.dtype) -> None:
 
 
 def check_state_rank(states: tuple[torch.Tensor, ...], *, batched: bool) -> None:
-    """Refuse states whose rank does not go with the input's.
+    """Reject states whose rank does not match the input's.
 
     Raises:
-        RuntimeError: as torch.nn does.
+        RuntimeError: with torch.nn's text.
     """
     rank = 3 if batched else 2
     if all(state.dim() == rank for state in states):
@@ -93,10 +98,10 @@ def check_state_rank(states: tuple[torch.Tensor, ...], *, batched: bool) -> None
 
 
 def check_state_shapes(states: tuple[torch.Tensor, ...], expected: list[tuple[int, int, int]]) -> None:
-    """Refuse states of the wrong shape.
+    """Reject states of the wrong shape.
 
     Raises:
-        RuntimeError: as torch.nn does.
+        RuntimeError: with torch.nn's text.
     """
     for k, (state, shape) in enumerate(zip(states, expected, strict=True)):
         if tuple(state.shape) != shape:
@@ -105,21 +110,21 @@ def check_state_shapes(states: tuple[torch.Tensor, ...], expected: list[tuple[in
 
 
 def check_step_rank(module: str, role: str, value: torch.Tensor) -> None:
-    """Refuse the input or a state of a single step that is neither one row nor a batch of them.
+    """Reject an input or a state of a single step that is neither a row nor a batch of rows.
 
     Raises:
-        ValueError: as torch.nn's cells do.
+        ValueError: with the text of torch.nn's cells.
     """
     if value.dim() not in (1, 2):
         raise ValueError(f"{module}: Expected {role} to be 1D or 2D, got {value.dim()}D instead")
 
 
 def check_lstm_states(hx: object, *, batched: bool) -> None:
-    """Refuse states that torch.nn.LSTMCell cannot take apart; without a batch it takes the rows of a tensor too.
+    """Reject states that torch.nn.LSTMCell rejects. For an input without a batch, it unpacks a tensor too.
 
     Raises:
-        TypeError: no sequence of tensors.
-        RuntimeError: not two of them.
+        TypeError: not a sequence of tensors.
+        RuntimeError: not two states.
     """
     if isinstance(hx, torch.Tensor) and not batched:
         return
@@ -132,10 +137,10 @@ def check_lstm_states(hx: object, *, batched: bool) -> None:
 def check_step_sizes(
     x: torch.Tensor, states: tuple[torch.Tensor, ...] | None, input_size: int, widths: tuple[int, ...]
 ) -> None:
-    """Refuse a single step whose input and states do not fit each other or the module.
+    """Reject a single step whose input and states do not match each other or the module.
 
     Raises:
-        RuntimeError: as torch.nn's cells do.
+        RuntimeError: with the texts of torch.nn's cells.
     """
     rows, features = x.shape
     if features != input_size:
@@ -148,5 +153,5 @@ def check_step_sizes(
         if state.size(1) != width:
             raise RuntimeError(f"hidden{k} has inconsistent hidden_size: got {state.size(1)}, expected {width}")
         if state.dim() != 2:
-            # torch.nn.RNNCell broadcasts here, if there are as many states as units, and the others fail in doing so
+            # torch.nn.RNNCell broadcasts such a state, which has H rows; torch's other cells fail
             raise RuntimeError(f"For unbatched 1-D input, hidden{k} should also be 1-D but got 2-D tensor")

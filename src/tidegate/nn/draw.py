@@ -19,7 +19,7 @@ class Sequences(Protocol):
     resets: Tensor | None
 
     def place(self, mask: Tensor, each: str) -> Tensor:
-        """A mask in the caller's order as the sequences of the call lie."""
+        """Bring a mask from the caller's order into the order of the call."""
 
 
 class RandomNumbers:

@@ -1,9 +1,9 @@
-"""Lets torch.compile trace our layers that are also torch.nn's.
+"""Lets torch.compile trace our layers, although they are subclasses of torch.nn's.
 
-Dynamo refuses every instance of torch.nn.RNN, LSTM and GRU, because torch's own would be unrolled step by step. Ours
-are subclasses, so that ``isinstance`` holds, but one operation each (``nn/operator.py``). Dynamo has a switch that
-admits all of them, ``allow_rnn``. It is turned on here while one of our layers is looked at, and for no other module.
-Dynamo takes seconds to import, so this waits until somebody else imports it.
+Dynamo refuses every instance of torch.nn.RNN, LSTM and GRU, because it would unroll torch's layers step by step. Our
+layers are subclasses of these, so that ``isinstance`` holds, but each is one operation (``nn/operator.py``). Dynamo's
+setting ``allow_rnn`` admits all instances, so it is switched on here only while Dynamo wraps one of our layers. To
+import Dynamo takes seconds, so the change waits until other code imports it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BUILDER = "torch._dynamo.variables.builder"
 
 
 def admit(kind: type) -> None:
-    """Let Dynamo trace instances of ``kind``, now if it is loaded, otherwise as soon as it is."""
+    """Let Dynamo trace instances of ``kind``: at once if Dynamo is loaded, otherwise when it is loaded."""
     if BUILDER in sys.modules:
         _admit(kind, sys.modules[BUILDER])
     else:
@@ -42,7 +42,7 @@ def _admit(kind: type, builder: ModuleType) -> None:
 
 
 class _Watch(MetaPathFinder):
-    """Stands first among the finders of modules until the one it waits for is asked for."""
+    """A finder at the front of ``sys.meta_path`` that waits for the import of Dynamo's builder, then removes itself."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
@@ -61,7 +61,7 @@ class _Watch(MetaPathFinder):
 
 
 class _Admitting(Loader):
-    """Loads a module as its own loader does, and then admits."""
+    """Loads Dynamo's builder with its own loader, and then lets it trace our layers."""
 
     def __init__(self, kind: type, loader: Loader) -> None:
         self.kind, self.loader = kind, loader
@@ -74,4 +74,4 @@ class _Admitting(Loader):
         _admit(self.kind, module)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.loader, name)  # whoever asks for the source gets it
+        return getattr(self.loader, name)  # e.g. get_source, for tracebacks

@@ -1,4 +1,4 @@
-"""The layers that have names of their own, with torch.nn's constructors."""
+"""The named layers, with torch.nn's constructors."""
 
 from __future__ import annotations
 

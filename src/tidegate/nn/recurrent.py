@@ -102,7 +102,7 @@ class Recurrent(Stack):
         )  # fmt: skip
 
     def extra_repr(self) -> str:
-        """As torch.nn prints it; a layer without a name of its own begins with its cell."""
+        """As torch.nn prints it; ``Recurrent`` puts the name of its cell first."""
         text = super().extra_repr()
         if type(self) is Recurrent:
             text = f"{self.mode}, {text}{shown_widths(self.cells[0])}"
@@ -139,7 +139,7 @@ class Recurrent(Stack):
             if results is not None:
                 return results
         data = input.data if isinstance(input, PackedSequence) else input
-        precision = Precision.of(data, kept=self.autocast_keeps_dtype)
+        precision = Precision.of(data, keeps_dtype=self.autocast_keeps_dtype)
         if precision is None:
             return self._run(input, hx, lengths, reset, generator, None)
         cast = input.to(self._dtype) if torch.is_autocast_enabled("cpu") else input
@@ -188,7 +188,7 @@ class Recurrent(Stack):
         generator: torch.Generator | None,
         precision: Precision | None,
     ) -> tuple[Any, Any]:
-        """Output and final states, as operations of torch if one of its transforms looks on, else by rows."""
+        """Output and final states: by operations of torch under its compilers and transforms, else over rows."""
         call: Call
         if wants_operator() and not isinstance(input, PackedSequence):
             x, resets, outside = self._checked(input, reset)
@@ -263,7 +263,7 @@ class Recurrent(Stack):
             if lengths is not None or reset is not None:
                 raise InputError(
                     "LENGTHS",
-                    "lengths= or reset= came with a PackedSequence, which has its own lengths and order",
+                    "lengths= or reset= was passed with a PackedSequence, which has its own lengths and order",
                     fix="drop lengths=; for reset= pass a padded batch and lengths=",
                 )
             contract.check_data(x.data, self.input_size, self._dtype)

@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     take: Callable[[torch.Tensor], torch.Tensor]
 
     def place(self, mask: torch.Tensor, each: str) -> torch.Tensor:
-        """A mask in the caller's order, [T * B, width] of each step or [B, width] of each sequence, as the rows lie."""
+        """Bring a mask, [T * B, width] or [B, width], from the caller's order into the order of the rows."""
         if each == "sequence":
             return mask if self.order is None else mask.index_select(0, self.order)
         even = self.order is None and self.rows.steps.even

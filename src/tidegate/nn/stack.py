@@ -65,7 +65,7 @@ class Stack(Twin, torch.nn.RNNBase):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
-        # Attributes that torch's layers do not have are set where they differ from the class's only.
+        # Attributes that torch's layers do not have are set only if they differ from the class's.
         chosen = {"own_widths": copy(widths), "options": Options(**options)}
         vars(self).update({name: value for name, value in chosen.items() if value != getattr(type(self), name)})
         self.set_cell(graph)
