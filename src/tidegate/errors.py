@@ -49,6 +49,10 @@ def _rebuild(kind: type[TidegateError], code: str, message: str, fix: str) -> Ti
     return kind(code, message, fix=fix)
 
 
+class TidegateWarning(UserWarning):
+    """A call works, but not in the way that the caller may expect. Commands print it as a note."""
+
+
 class SpecError(TidegateError):
     """The definition of a cell says something that cannot be meant."""
 

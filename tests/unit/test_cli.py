@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import pytest
 
@@ -13,7 +14,8 @@ from tidegate import compare
 from tidegate.cli import cells, main
 from tidegate.cli.cell import load, load_all
 from tidegate.cli.compare import Compare, folder_name, parse_count
-from tidegate.errors import InputError, SpecError, TidegateError
+from tidegate.cli.console import warnings_as_notes
+from tidegate.errors import InputError, SpecError, TidegateError, TidegateWarning
 from tidegate.zoo import CELLS
 
 OTHER = """
@@ -404,3 +406,14 @@ def test_help_reads_and_loads_no_torch() -> None:
         assert "usage: tidegate" in text, page
         top = page in ("", "--help")
         assert ("tidegate --version prints the version" in " ".join(text.split())) == top, page
+
+
+@pytest.mark.parametrize(("speaks", "printed"), [(True, "note: a has no effect\n"), (False, "")])
+def test_a_warning_of_the_library_is_one_note_and_others_stay_warnings(speaks, printed, capsys) -> None:
+    with warnings.catch_warnings(record=True) as others, warnings_as_notes(speaks=speaks):
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn("a has no effect", TidegateWarning, stacklevel=1)
+        warnings.warn("of another library", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == printed
+    assert [str(other.message) for other in others] == ["of another library"]

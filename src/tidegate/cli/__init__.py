@@ -15,6 +15,7 @@ from tidegate.cli.cells import Cells
 from tidegate.cli.check import check_lists
 from tidegate.cli.compare import Compare
 from tidegate.cli.compose import Compose
+from tidegate.cli.console import warnings_as_notes
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.forecast import Forecast
 from tidegate.cli.generate import Generate
@@ -84,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         return _fail(error, Exit.WRONG_INPUT) if speaks else Exit.WRONG_INPUT
     try:
-        with explain_missing():
+        with explain_missing(), warnings_as_notes(speaks=speaks):
             command.run()
     except (InputError, SpecError) as error:
         return _fail(error, Exit.WRONG_INPUT, command)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from tidegate.cli.cell import load_all
 from tidegate.cli.check import check_folder, check_number, folder_name, read_config
-from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.console import console, print_note, shown_as, table
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
@@ -80,8 +80,7 @@ class Compare:
         screen = console()
         screen.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}", markup=False)
         for warning in (*notes, *task.data.warnings):
-            text = in_shell(warning, names(type(recipe)))
-            screen.print(f"note: {text}", style="yellow", markup=False)
+            print_note(screen, in_shell(warning, names(type(recipe))))
         with LiveProgress(screen, list(cells), self.seeds, task.metric) as progress:
             record = compare.run(
                 task,

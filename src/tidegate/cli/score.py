@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from tidegate.cli.console import table
+from tidegate.cli.console import print_note, table
 from tidegate.records import ScoreRecord
 
 BEST: Mapping[str, Callable[..., Any]] = {"lower": min, "higher": max}
@@ -20,7 +20,7 @@ def print_scores(screen: Console, scores: Sequence[ScoreRecord], data: str) -> N
     """Print the table of scores, and a note about each score in which a baseline is better than the model."""
     screen.print(score_table(screen, scores, data))
     for text in filter(None, map(_defeat, scores)):
-        screen.print(f"note: {text}", style="yellow", markup=False, soft_wrap=True)
+        print_note(screen, text)
 
 
 def _defeat(score: ScoreRecord) -> str:

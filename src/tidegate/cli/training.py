@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from tidegate.cli.console import print_note
 from tidegate.cli.words import in_shell
 from tidegate.records import DataRecord, EpochRecord, StepRecord
 from tidegate.tasks import TABLE
@@ -48,8 +49,7 @@ class TrainingProgress:
         self._print(f"{task_of(self._setting)}: {data.name}, {data.description}")
         self._print(f"split {data.split}")
         for warning in data.warnings:
-            text = in_shell(warning, names(type(self._setting)))
-            self._bar.console.print(f"note: {text}", style="yellow", markup=False, soft_wrap=True)
+            print_note(self._bar.console, in_shell(warning, names(type(self._setting))))
 
     def _step(self, record: StepRecord) -> None:
         now = time.monotonic()

@@ -13,7 +13,7 @@ import torch
 from tidegate.cell import Cell, Graph
 from tidegate.cell.parameter import attribute, parameter_shapes
 from tidegate.cell.width import axis_widths
-from tidegate.errors import InputError
+from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of
 from tidegate.nn.rows import reorder
@@ -70,7 +70,7 @@ class Stack(Twin, torch.nn.RNNBase):
         vars(self).update({name: value for name, value in chosen.items() if value != getattr(type(self), name)})
         self.set_cell(graph)
         for text in self.options.without_effect(self.graph):
-            warnings.warn(text, stacklevel=3)
+            warnings.warn(text, TidegateWarning, stacklevel=3)
         self._flat_weight_refs = []
         self._make_parameters(device, dtype)
         self._init_flat_weights()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tidegate.cell import Graph
-from tidegate.errors import BackendError, EmitError, InputError
+from tidegate.errors import BackendError, EmitError, InputError, TidegateWarning
 from tidegate.runtime import eager
 from tidegate.runtime.call import Forward, Job, Tensors, backward, forward, in_rows
 from tidegate.runtime.library import load
@@ -211,4 +211,5 @@ def _unavailable(graph: Graph) -> Obstacle | None:
 
 @lru_cache(maxsize=64)
 def _warn_once(reason: str) -> None:
-    warnings.warn(f"layers run eagerly, which is slower and gives the same numbers: {reason}", stacklevel=2)
+    text = f"layers run eagerly, which is slower and gives the same numbers: {reason}"
+    warnings.warn(text, TidegateWarning, stacklevel=2)
