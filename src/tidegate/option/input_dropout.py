@@ -15,7 +15,7 @@ class InputDropout(InputTransform):
     default = 0.0
     doc = (
         "Probability that a feature of the input is zero for the first layer, in training only. "
-        "All steps of a sequence share one mask; kept features are scaled by 1 / (1 - p)."
+        "All steps of a sequence share one mask; kept features are scaled by 1/(1-p)."
     )
     setting = float
     low, high = 0, 1

@@ -17,7 +17,7 @@ class RecurrentDropout(Pass):
     default = 0.0
     doc = (
         "Probability that a unit is dropped from what the recurrent matrices read, in training only. All steps of a "
-        "sequence and all of these matrices share one mask; kept units are scaled by 1 / (1 - p)."
+        "sequence and all of these matrices share one mask; kept units are scaled by 1/(1-p)."
     )
     setting = float
     low, high = 0, 1

@@ -17,7 +17,7 @@ class WeightDropout(ParameterTransform):
     default = 0.0
     doc = (
         "Probability that an entry of the recurrent matrices is zero in a forward call, in training only. "
-        "All steps and sequences of the call share one mask; kept entries are scaled by 1 / (1 - p)."
+        "All steps and sequences of the call share one mask; kept entries are scaled by 1/(1-p)."
     )
     setting = float
     low, high = 0, 1
