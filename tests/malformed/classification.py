@@ -24,7 +24,7 @@ CASES = [
     case("one class", LINES.replace(b"1 a", b"0 a"), "every row", "'0'"),
     case("one row", b"1 a text\n", "class '1'"),
     case("few rows", b"1 a\n0 b\n1 c\n0 d\n", "4 rows", "10"),
-    case("one text over and over", b"1 a\n0 a\n" * 20, "1 of its 40 differ"),
+    case("one text over and over", b"1 a\n0 a\n" * 20, "1 of its 40 rows differ"),
     case("missing column", TABLE, "'verdict'", "'label'", file="a.csv", options=["--label", "verdict"]),
     case("no obvious columns", TABLE.replace(b"text,label", b"a,b"), "--text", "'a', 'b'", file="a.csv"),
     Case(

@@ -65,7 +65,7 @@ CASES = [
     case("JSON with empty sentences alone", b'{"words": [], "tags": []}\n' * 20, "0 sentences", file="a.jsonl"),
     beside("validation by other tags", "valid", b"to X\nRome Y\n\n", "B-TOWN", "X", "--plain"),
     beside("test without tags", "test", b"to\nRome\n", "b.conll", "one column"),
-    beside("test by new tags alone", "test", b"Rome B-CITY\n", "b.conll", "B-CITY", "B-TOWN, O"),
+    beside("test by new tags alone", "test", b"Rome B-CITY\n", "b.conll", "B-CITY", "'B-TOWN', 'O'"),
     Case("folder", "tagging", {"d/a.conll": ROWS}, "d", ["is a folder"]),
     Case("name misspelt", "tagging", {"trips.conll": ROWS}, "trip.conll", ["did you mean 'trips.conll'"]),
     Case("set of another task", "tagging", {}, "jsb", ["JSB", "music"]),

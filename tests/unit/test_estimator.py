@@ -207,7 +207,7 @@ def test_a_folder_with_another_model_is_refused(fitted, change, says) -> None:
 def test_a_folder_with_a_model_of_other_data_is_refused(fitted, tmp_path) -> None:
     roll = [[60], [62], [60, 64]] * 3
     (tmp_path / "a.json").write_text(json.dumps(dict.fromkeys(("train", "valid", "test"), [roll] * 3)))
-    with pytest.raises(InputError, match="with the data JSB chorales"):
+    with pytest.raises(InputError, match="other data: JSB chorales"):
         Composer(**SMALL).fit(tmp_path / "a.json", folder=fitted[1])
     with pytest.raises(InputError, match="task 'music'"):
         LanguageModel().fit("shakespeare", folder=fitted[1])
@@ -289,7 +289,7 @@ def test_other_content_is_refused(folder, name, content) -> None:
 def test_a_file_of_another_model_is_refused(folder, tmp_path, name) -> None:
     Composer(**SMALL, seed=1).fit("jsb", folder=tmp_path / "other")  # the same shapes
     shutil.copy(tmp_path / "other" / name, folder / name)
-    refused(folder, name, "of another model")
+    refused(folder, name, "belongs to another model")
 
 
 def test_a_folder_and_a_file_that_are_none(tmp_path) -> None:

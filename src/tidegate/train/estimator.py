@@ -186,7 +186,7 @@ class Estimator(BaseEstimator, Generic[S]):
             differences.insert(0, _other_cell(self.graph_, other.graph_))
         if not differences and other.data_.hash != task.data.hash:
             differences = [
-                f"{other.data_.name} with SHA-256 {other.data_.hash[:12]}... instead of {task.data.hash[:12]}..."
+                f"other data: {other.data_.name} of SHA-256 {other.data_.hash[:12]}..., not {task.data.hash[:12]}..."
             ]
         if differences:
             raise InputError(
