@@ -23,7 +23,7 @@ from tidegate.runtime.library import ISAS, _available_isas, compiler
 ROOT = Path(__file__).parents[2]
 COMMON = ["-g", "-fno-omit-frame-pointer"]
 FLAGS = {
-    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", *COMMON],
+    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O0", *COMMON],
     "thread": ["-fsanitize=thread", "-O1", *COMMON],
 }
 RUNTIMES = {"address": ["libasan.so", "libubsan.so"], "thread": ["libtsan.so"]}
