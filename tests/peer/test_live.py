@@ -111,10 +111,10 @@ def test_without_onnx_a_node_is_read_and_a_model_is_not(monkeypatch):
     import sys
     import types
 
-    from tidegate.errors import BackendError
+    from tidegate.errors import MissingError
 
     layer = tg.nn.GRU(I, H)
     monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not installed
     tg.convert.load(layer, "onnx", tg.convert.dump(layer, "onnx"))
-    with pytest.raises(BackendError, match="needs the package onnx"):
+    with pytest.raises(MissingError, match=r"tidegate\[onnx\]"):
         tg.convert.OnnxNode.read(types.SimpleNamespace(op_type="GRU"), [])
