@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from tests.reference.compare import assert_as_exact, assert_equal
 from tidegate import nn as ours
 
-DTYPES = (torch.float32, torch.float64)
+MODES = ((torch.float32, False), (torch.float64, True))  # types, and whether in training: each of both is seen once
 STRIDED = {torch.float32: 1e-5, torch.float64: 1e-13}  # sums stand in another order
 KINDS = ("value", "gradient")  # of results
 
@@ -289,7 +289,7 @@ def lines(name: str, kind: type[torch.nn.Module], checks: Sequence[Check] = CHEC
     """How every check of a module ends with the class that stands for it, and if it fails, how with torch's own."""
     torch.set_num_threads(1)  # these are small
     (info,) = (info for info in module_db if info.name == f"nn.{name}")
-    for check, dtype, training in itertools.product(checks, DTYPES, (True, False)):
+    for check, (dtype, training) in itertools.product(checks, MODES):
         if check in IN_FLOAT64 and dtype != torch.float64:
             continue
         mine = outcome(check, Case(info, kind, dtype, training))

@@ -24,7 +24,7 @@ class MusicSetting(Training):
     batch_size: int = 16
     learning_rate: float = 8e-3
     epochs: int = 120
-    patience: int = 12
+    patience: int = 10
     patience_rate: int = 4
 
     _task: ClassVar[str] = "music"
