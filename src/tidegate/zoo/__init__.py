@@ -45,7 +45,7 @@ def find(name: str) -> type[Cell]:
     key = name.strip().lower()
     if key not in CELLS:
         near = did_you_mean(key, CELLS)
-        fix = "tidegate.zoo.CELLS has them all" if near else f"choose one of {', '.join(CELLS)}"
+        fix = "tidegate cells and tidegate.zoo.CELLS list all cells" if near else f"choose one of {', '.join(CELLS)}"
         raise InputError("CELL_UNKNOWN", f"there is no cell {name!r}{near}", fix=fix)
     return CELLS[key]
 
