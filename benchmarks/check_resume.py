@@ -4,7 +4,7 @@
     python benchmarks/check_resume.py --kills 2 --seed 7
 
 Runs one comparison in peace. Then starts the same one in another folder, kills the whole command
-with SIGKILL at a random moment, and starts it again, until the kills are used up. Compares
+with SIGKILL at a random moment of its second run, and starts it again, until the kills are used up. Compares
 both runs.csv but for the timing columns, and checks that no finished run was written again.
 """
 
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tidegate.report import TIMING_COLUMNS
@@ -57,42 +58,62 @@ def _marked(kill: int) -> list[int]:
     return alive
 
 
-def untimed(folder: Path) -> list[dict[str, str]]:
-    """runs.csv without its timing columns."""
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The rows of runs.csv."""
     with (folder / "runs.csv").open(encoding="utf-8") as file:
-        return [{name: row[name] for name in row if name not in TIMING_COLUMNS} for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))
 
 
-def check(kills: int, seed: int, folder: Path, command: list[str]) -> bool:
+def untimed(folder: Path) -> list[dict[str, str]]:
+    """The rows without their timing columns."""
+    return [{name: row[name] for name in row if name not in TIMING_COLUMNS} for row in rows(folder)]
+
+
+def run(folder: Path, command: list[str]) -> None:
+    """The command, uninterrupted."""
+    assert start(folder, command).wait() == 0
+
+
+def kill(folder: Path, command: list[str], number: int, moment: float) -> list[int]:
+    """Start the command and kill it so long after it has written a run; the processes that it leaves behind."""
+    os.environ["TIDEGATE_CHECK"] = str(number)
+    before = finished(folder)
+    process = start(folder, command)
+    while finished(folder) == before and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(moment)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return left_behind(number, patience=10.0)
+
+
+def check(
+    kills: int, seed: int, folder: Path, command: list[str], run: Callable[[Path, list[str]], None] = run
+) -> bool:
     """Run, kill, compare; prints what it sees."""
     draw = random.Random(seed)  # noqa: S311  not for secrets
-    begin = time.monotonic()
-    assert start(folder / "whole", command).wait() == 0
-    whole_seconds = time.monotonic() - begin
-    print(f"uninterrupted: {len(untimed(folder / 'whole'))} runs in {whole_seconds:.0f} s")
-    rewritten = 0
-    for kill in range(kills):
+    run(folder / "whole", command)
+    seconds = [float(row["train_seconds"]) for row in rows(folder / "whole")]
+    print(f"uninterrupted: {len(seconds)} runs of {sum(seconds):.0f} s")
+    rewritten = orphans = 0
+    for number in range(kills):
         before = finished(folder / "killed")
-        os.environ["TIDEGATE_CHECK"] = str(kill)
-        process = start(folder / "killed", command)
-        moment = draw.uniform(1.0, 1.0 + whole_seconds / 2)
-        time.sleep(moment)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        orphans = left_behind(kill, patience=10.0)
+        moment = draw.uniform(0.0, max(seconds) / 2)
+        left = kill(folder / "killed", command, number, moment)
+        orphans += len(left)
         after = finished(folder / "killed")
         rewritten += sum(after.get(name) != stamp for name, stamp in before.items())
         partial = len(list((folder / "killed" / "runs").glob("*.safetensors")))
         print(
-            f"kill {kill + 1} after {moment:.1f} s: {len(before)} -> {len(after)} runs finished, "
-            f"{partial} checkpoints, {len(orphans)} orphans"
+            f"kill {number + 1} at {moment:.1f} s: {len(before)} -> {len(after)} runs finished, "
+            f"{partial} checkpoints, {len(left)} orphans"
         )
     before = finished(folder / "killed")
-    assert start(folder / "killed", command).wait() == 0
+    run(folder / "killed", command)
     rewritten += sum(finished(folder / "killed")[name] != stamp for name, stamp in before.items())
     same = untimed(folder / "killed") == untimed(folder / "whole")
     print(f"runs.csv equal but for {', '.join(TIMING_COLUMNS)}: {same}; finished runs computed again: {rewritten}")
-    return same and rewritten == 0
+    return same and rewritten == orphans == 0
 
 
 def main() -> int:

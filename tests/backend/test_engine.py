@@ -28,7 +28,7 @@ from tidegate.runtime import eager_only, fused, library, strict
 from tidegate.runtime.path import Obstacle
 
 ROOT = Path(__file__).parents[2]
-FIRST, MANY, FEW = 1, 40, 15  # the first seed; how many in the instruction set of this machine, and in each other
+FIRST, MANY, FEW = 1, 24, 8  # the first seed; how many in the instruction set of this machine, and in each other
 ELSEWHERE = ("lstm", "gru/before")  # what runs in the others, as each cell must be compiled for them
 
 try:

@@ -9,8 +9,8 @@ import pytest
 from tests.backend import sanitize
 from tidegate.errors import BackendError
 
-CELLS, COUNT = ["lstm", "gru/before"], 8  # each cell takes seconds to compile
-NORMED, NORMED_COUNT = ["rnn|all"], 2  # an LSTM with layer norm takes minutes, with sanitizers
+CELLS, COUNT = ["lstm"], 4  # each cell takes seconds to compile
+NORMED, NORMED_COUNT = ["rnn|all"], 1  # an LSTM with layer norm takes minutes, with sanitizers
 ISA = "baseline"  # AVX-512 reads parts of vectors by instructions that compilers do not watch
 
 OVERRUN = """
@@ -28,9 +28,10 @@ strides = (ctypes.c_int64 * 32)()
 class Tile(ctypes.Structure):
     _fields_ = [("rows", ctypes.c_void_p), ("strides", ctypes.c_void_p), ("counts", ctypes.c_int32 * 2)]
 
-tile = Tile(ctypes.addressof(places), ctypes.addressof(strides), (1, WIDTH))
-ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(ctypes.addressof(tile))
-print("ran")
+for width in (64, 65):
+    tile = Tile(ctypes.addressof(places), ctypes.addressof(strides), (1, width))
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(ctypes.addressof(tile))
+    print("ran", width, flush=True)
 """
 
 
@@ -61,7 +62,7 @@ def test_no_configuration_leaves_its_memory_or_the_language():
 
 def test_the_sanitizer_watches_what_torch_allocates():
     """A planted bug: a row that is shorter than the engine is told."""
-    assert python(OVERRUN.replace("WIDTH", "64")).stdout == "ran\n"
-    done = python(OVERRUN.replace("WIDTH", "65"))
+    done = python(OVERRUN)
     assert done.returncode
+    assert done.stdout == "ran 64\n"
     assert "heap-buffer-overflow" in done.stderr

@@ -177,8 +177,9 @@ def differentiable_once(case: Case) -> None:
 
 
 def differentiable_twice(case: Case) -> None:
+    """A fifth of the calls, among them each option: this takes longer than all other checks together."""
     assert case.info.supports_gradgrad
-    for module, _, arguments in case.each():
+    for module, _, arguments in itertools.islice(case.each(), 0, None, 5):
         if not isinstance(arguments[0], tuple):
             assert differentiable(module, arguments, torch.autograd.gradgradcheck)
 
@@ -297,7 +298,12 @@ def lines(name: str, kind: type[torch.nn.Module], checks: Sequence[Check] = CHEC
         yield {"check": check.__name__, "dtype": str(dtype), "training": training, "ours": mine, "torchs": theirs}
 
 
+def report(names: Sequence[str]) -> None:
+    """A line of JSON for each check of our modules of these names."""
+    for name in names:
+        for line in lines(name, getattr(ours, name)):
+            print(json.dumps({"module": name} | line), flush=True)  # noqa: T201
+
+
 if __name__ == "__main__":
-    for module_name in sys.argv[1:]:
-        for line in lines(module_name, getattr(ours, module_name)):
-            print(json.dumps({"module": module_name} | line), flush=True)  # noqa: T201
+    report(sys.argv[1:])

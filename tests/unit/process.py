@@ -1,26 +1,50 @@
-"""The command line in processes that can be killed and interrupted; torch is loaded once for all of them."""
+"""The command line in processes that are killed and interrupted; torch is loaded once for all of them."""
 
 import multiprocessing
 import os
 import sys
+import threading
 from pathlib import Path
 
 from tidegate.cli import main
 from tidegate.train import loop
+from tidegate.train.checkpoint import Checkpoint
+
+SOON = 0.03  # seconds from a checkpoint to the signal, which then comes at any point of a step
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tidegate.cli.training", "tidegate.train.estimator", "tests.unit.process"])
+_context.set_forkserver_preload(
+    ["tidegate.cli.training", "tidegate.train.estimator", "tests.unit.process", "torch._dynamo"]  # optimizers load it
+)
 
 
-def start(arguments: list[str], out: Path, environment: dict[str, str] | None = None) -> multiprocessing.Process:
-    """``tidegate`` with these arguments; what it prints goes to ``out``, what it complains of beside it."""
-    process = _context.Process(target=_run, args=(arguments, out, environment or {}))
+def start(
+    arguments: list[str], out: Path, environment: dict[str, str] | None = None, signal: int = 0, after: int = 0
+) -> multiprocessing.Process:
+    """``tidegate`` with these arguments; what it prints goes to ``out``, what it complains of beside it.
+
+    With a signal, it gets that soon after its first checkpoint of a training of at least so many steps.
+    """
+    process = _context.Process(target=_run, args=(arguments, out, environment or {}, signal, after))
     process.start()
     return process
 
 
-def _run(arguments: list[str], out: Path, environment: dict[str, str]) -> None:
+def _signal_itself(signal: int, after: int) -> None:
+    save = Checkpoint.save
+
+    def then_signal(checkpoint: Checkpoint, path: Path) -> None:
+        save(checkpoint, path)
+        if checkpoint.data["state"]["steps"] >= after:
+            threading.Timer(SOON, os.kill, (os.getpid(), signal)).start()
+
+    Checkpoint.save = then_signal
+
+
+def _run(arguments: list[str], out: Path, environment: dict[str, str], signal: int, after: int) -> None:
     os.environ.update(environment)
+    if signal:
+        _signal_itself(signal, after)
     for descriptor, path in ((1, out), (2, out.with_suffix(".err"))):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     loop.SAVE_EVERY_SECONDS = 0.1  # so that tests need not wait

@@ -192,29 +192,23 @@ def test_a_test_score_that_is_not_finite_is_a_diverged_run(task, tmp_path, monke
 
 
 SCRIPT = """
-from tidegate import compare
-record = compare.run("elnino", "gru", folder="out", seeds=1, trials=1, epochs=1, parameters=500, workers=1)
+from tidegate import compare, tasks
+from tidegate.tasks.forecast.setting import ForecastSetting
+task = tasks.load("elnino", setting=ForecastSetting(recurrent_dropout=0.5))
+record = compare.run(task, "mingru", folder="out", seeds=1, trials=2, epochs=1, parameters=500, workers=1)
 print(record.answer.headline)
 """
 
 
-def test_an_option_without_effect_on_a_cell_is_said_once(tmp_path) -> None:
-    (tmp_path / "recipe.toml").write_text("recurrent_dropout = 0.5\n")
-    words = "compare elnino --config recipe.toml --cells mingru --parameters 500 --seeds 1 --trials 2 --epochs 1"
-    run = [sys.executable, "-m", "tidegate", *words.split(), "--out", "out"]
-    finished = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stderr == "note: MinGRU has no recurrent matrix, so recurrent_dropout has no effect\n"
-
-
 @pytest.mark.parametrize("way", ["file", "standard input"])
-def test_a_script_needs_no_main_guard(tmp_path, way) -> None:
+def test_a_script_needs_no_main_guard_and_says_once_what_has_no_effect(tmp_path, way) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     arguments, given = ([str(tmp_path / "script.py")], None) if way == "file" else (["-"], SCRIPT)
     run = [sys.executable, *arguments]
     done = subprocess.run(run, input=given, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "GRU is the only cell on" in done.stdout
+    assert "MinGRU is the only cell on" in done.stdout
+    assert done.stderr.count("MinGRU has no recurrent matrix, so recurrent_dropout has no effect") == 1
 
 
 def test_a_folder_in_use_is_refused(task, tmp_path) -> None:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tidegate.cli import main
+
 
 @pytest.fixture(scope="module")
 def check(benchmark_script):
@@ -28,5 +30,9 @@ def test_the_check_notices_a_dishonest_protocol(check, monkeypatch) -> None:
 
 def test_a_killed_comparison_ends_as_an_uninterrupted_one(benchmark_script, tmp_path) -> None:
     resume = benchmark_script("check_resume")
-    command = ["compare", "elnino", "--cells", "gru", "--seeds", "2", "--parameters", "2k", "--epochs", "60"]
-    assert resume.check(1, 0, tmp_path, command)
+    words = "compare elnino --cells gru --seeds 2 --trials 1 --parameters 2k --epochs 60 --workers 1"
+
+    def here(folder, command) -> None:
+        assert main([*command, "--out", str(folder)]) == 0
+
+    assert resume.check(1, 0, tmp_path, words.split(), here)

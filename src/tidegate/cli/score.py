@@ -17,21 +17,21 @@ BEST: Mapping[str, Callable[..., Any]] = {"lower": min, "higher": max}
 
 
 def print_scores(screen: Console, scores: Sequence[ScoreRecord], data: str) -> None:
-    """Print the table of scores, and a note about each score in which a baseline is better than the model."""
+    """Print the table of scores, and one note that names each score in which a baseline is better than the model."""
     screen.print(score_table(screen, scores, data))
-    for text in filter(None, map(_defeat, scores)):
-        print_note(screen, text)
+    if lost := list(filter(None, map(_defeat, scores))):
+        print_note(screen, f"a baseline beats the model in {'; '.join(lost)}")
 
 
 def _defeat(score: ScoreRecord) -> str:
-    """Which baseline beats the model most clearly; empty if none does."""
+    """A score with the model's value and that of the best baseline; empty if none is better than the model."""
     if score.better not in BEST:  # such as a share that should be 0.8
         return ""
     best = BEST[score.better]
     name, value = best(score.baselines.items(), key=lambda line: line[1], default=("", score.value))
     if best(value, score.value) == score.value:
         return ""
-    return f"{name} beats the model in {score.name}: {value:.4g}, the model has {score.value:.4g}"
+    return f"{score.name} ({name} {value:.4g}, model {score.value:.4g})"
 
 
 def score_table(screen: Console, scores: Sequence[ScoreRecord], data: str) -> Table:

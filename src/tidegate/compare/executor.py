@@ -13,7 +13,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -100,10 +99,10 @@ def record_path(folder: Path, run: str) -> Path:
 def _run_waiting(waiting: Sequence[TrialSpec], folder: Path, workers: int, progress: Progress) -> Iterator[RunRecord]:
     if not waiting:
         return
-    context = multiprocessing.get_context("spawn")  # a forked torch inherits locked thread pools
+    context = _context()
     epochs: multiprocessing.Queue[Any] = context.Queue()
     pool = ProcessPoolExecutor(
-        min(workers, len(waiting)), mp_context=context, initializer=_start_worker, initargs=(epochs, os.getpid())
+        min(workers, len(waiting)), mp_context=context, initializer=_start_worker, initargs=(epochs, dict(os.environ))
     )
     try:
         with _no_main_module():
@@ -121,6 +120,18 @@ def _run_waiting(waiting: Sequence[TrialSpec], folder: Path, workers: int, progr
         ) from error
     finally:
         _stop(pool)
+
+
+def _context() -> Any:
+    """How workers start: as forks of a server that has imported what they need and has run nothing.
+
+    A fork of this process would inherit locked thread pools. Windows has no fork: each worker imports all by itself.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tidegate.compare.trial", "torch._dynamo"])  # torch's optimizers load Dynamo
+    return context
 
 
 def _report_epochs(epochs: multiprocessing.Queue[Any], progress: Progress) -> None:
@@ -142,20 +153,21 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 _epochs: multiprocessing.Queue[Any] | None = None
 
 
-def _start_worker(epochs: multiprocessing.Queue[Any], parent: int) -> None:
+def _start_worker(epochs: multiprocessing.Queue[Any], environment: dict[str, str]) -> None:
     global _epochs  # noqa: PLW0603  a pool hands its workers their queue through an initializer only
     _epochs = epochs
+    os.environ.update(environment)  # the server may be older than the last change of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the parent's to handle
     warnings.filterwarnings("ignore", message=".* has no effect$")  # the parent has built each cell, and has warned
     torch.set_num_threads(1)  # the workers share the cores, and results must not depend on threads
-    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _exit_with_parent(parent: int) -> None:
+def _exit_with_parent() -> None:
     """End this worker once its parent is gone: a killed parent cannot stop its workers."""
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os._exit(1)
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(trial: TrialSpec, folder: Path) -> RunRecord:

@@ -15,7 +15,6 @@ import numpy as np
 import safetensors.torch
 import scipy
 import torch
-from scipy.stats import qmc
 
 from tidegate import tasks
 from tidegate._version import __version__
@@ -176,7 +175,7 @@ def _check(**numbers: int | None) -> None:
 
 def _rates(rate: float, count: int) -> tuple[float, ...]:
     """The recipe's learning rate, a third of it, three times it, and more, spread over a ninth to nine times of it."""
-    places = qmc.Halton(d=1, scramble=False).random(count + 1)[1:, 0]  # 1/2, 1/4, 3/4, 1/8, ...
+    places = scipy.stats.qmc.Halton(d=1, scramble=False).random(count + 1)[1:, 0]  # 1/2, 1/4, 3/4, 1/8, ...
     return tuple(rate * 9.0 ** (2 * place - 1) for place in places.tolist())
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, stats
+import scipy  # loads scipy.stats when it is first used: workers of a comparison start without that second
 
 from tidegate.records import PairRecord
 
@@ -35,7 +35,7 @@ def interval(values: Sequence[float]) -> Interval:
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Interval(mean, math.nan, math.nan)
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = float(scipy.stats.t.ppf(1 - LEVEL / 2, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -67,9 +67,9 @@ def _pair(a: str, b: str, differences: np.ndarray, rounding: float, strictest: f
         p = 1.0 if same else 0.0
         probability = 0.5 if same else float(estimate.mean < 0)
     else:
-        p = float(2 * stats.t.sf(abs(estimate.mean) / (deviation / math.sqrt(n)), n - 1))
+        p = float(2 * scipy.stats.t.sf(abs(estimate.mean) / (deviation / math.sqrt(n)), n - 1))
         spread = deviation * math.sqrt(1 + 1 / n)  # of one further difference around the mean of these
-        probability = float(stats.t.cdf(-estimate.mean / spread, n - 1))
+        probability = float(scipy.stats.t.cdf(-estimate.mean / spread, n - 1))
     return PairRecord(
         a=a,
         b=b,
@@ -116,17 +116,17 @@ def detectable_effect(n: int, level: float, power: float = POWER) -> float:
         level: the two-sided significance level.
         power: the probability of detecting it.
     """
-    critical = float(stats.t.ppf(1 - level / 2, n - 1))
+    critical = float(scipy.stats.t.ppf(1 - level / 2, n - 1))
     # The ratio of estimated to true deviation, at the middle of 4,000 equally likely intervals, since scipy's
     # noncentral t returns NaN for two or three seeds.
-    ratio = np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, n - 1) / (n - 1))
+    ratio = np.sqrt(scipy.stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, n - 1) / (n - 1))
 
     def missing(effect: float) -> float:
         shift = effect * math.sqrt(n)
-        detected = stats.norm.sf(critical * ratio - shift) + stats.norm.cdf(-critical * ratio - shift)
+        detected = scipy.stats.norm.sf(critical * ratio - shift) + scipy.stats.norm.cdf(-critical * ratio - shift)
         return float(np.mean(detected)) - power
 
     upper = 1.0
     while missing(upper) < 0:
         upper *= 2
-    return float(optimize.brentq(missing, 0.0, upper))
+    return float(scipy.optimize.brentq(missing, 0.0, upper))

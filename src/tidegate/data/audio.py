@@ -7,9 +7,9 @@ import re
 from math import gcd
 
 import numpy as np
+import scipy  # loads scipy.signal, which takes two seconds, when a sound is first resampled
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from tidegate.errors import InputError
 
@@ -57,4 +57,4 @@ def read_sound(raw: bytes, name: str) -> tuple[Samples, int, int]:
 def resample(samples: Samples, rate: int, wanted: int) -> Samples:
     """The same sound at another rate, by a polyphase filter."""
     common = gcd(rate, wanted)
-    return np.asarray(resample_poly(samples, wanted // common, rate // common), dtype=np.float32)
+    return np.asarray(scipy.signal.resample_poly(samples, wanted // common, rate // common), dtype=np.float32)
