@@ -26,20 +26,32 @@ from tidegate.zoo import GRU as Mine
 """
 
 
-def torchrun(*arguments: str) -> subprocess.CompletedProcess:
-    """Two processes on this machine."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
+    """What two processes that torchrun starts on this machine leave there."""
     made = tmp_path_factory.mktemp("together")
-    done = torchrun(together.__file__, str(made))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
+    command = [*torchrun, together.__file__, str(made)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     return made
+
+
+def both(command: list[str], folder: Path) -> tuple[list[int | None], str, str]:
+    """Two processes as torchrun starts them, but nobody ends one for the other: their codes, and what they said."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        world = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+        processes.append(start(command, folder / f"{rank}.out", {name: str(value) for name, value in world.items()}))
+    for process in processes:
+        process.join(120)
+    said = ("".join((folder / f"{rank}.{kind}").read_text() for rank in range(2)) for kind in ("out", "err"))
+    return [process.exitcode for process in processes], *said
 
 
 def difference(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
@@ -75,28 +87,15 @@ def test_two_processes_go_on_exactly(folder, name) -> None:
 
 
 def test_the_command_writes_the_same_files_and_speaks_once(tmp_path, capfd) -> None:
-    command = [
-        "train",
-        "music",
-        "jsb",
-        "--hidden-size",
-        "6",
-        "--epochs",
-        "2",
-        "--dropout",
-        "0",
-        "--recurrent-dropout",
-        "0",
-        "--precision",
-        "float64",
-    ]
-    done = torchrun("-m", "tidegate", *command, "--out", str(tmp_path / "two"))
-    assert done.returncode == 0, done.stderr
+    words = "train music jsb --hidden-size 6 --epochs 2 --dropout 0 --recurrent-dropout 0 --precision float64"
+    command = words.split()
+    codes, said, complaints = both([*command, "--out", str(tmp_path / "two")], tmp_path)
+    assert codes == [0, 0], complaints
     assert main([*command, "--out", str(tmp_path / "one")]) == 0
-    one, two = map(spoken, (capfd.readouterr().out, done.stdout))
+    one, two = map(spoken, (capfd.readouterr().out, said))
     assert one == two
     assert len(one) == 3
-    assert not done.stderr
+    assert not complaints
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(
         path.name for path in (tmp_path / "two").iterdir()
     )
@@ -107,20 +106,11 @@ def test_the_command_writes_the_same_files_and_speaks_once(tmp_path, capfd) -> N
 
 
 def test_an_error_of_one_process_ends_all_with_one_message(tmp_path) -> None:
-    """Processes as torchrun starts them, but nobody kills the other one here: it must end by itself."""
     (tmp_path / "cell.py").write_text(CELL)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
     command = ["train", "music", "jsb", "--cell", f"{tmp_path}/cell.py:Mine", "--out", str(tmp_path / "m")]
-    processes = []
-    for rank in range(2):
-        world = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
-        processes.append(start(command, tmp_path / f"{rank}.out", {name: str(value) for name, value in world.items()}))
-    for process in processes:
-        process.join(120)
-        assert process.exitcode
-    (said,) = [line for rank in range(2) for line in (tmp_path / f"{rank}.err").read_text().splitlines()]
+    codes, _, complaints = both(command, tmp_path)
+    assert all(codes)
+    (said,) = complaints.splitlines()
     assert said.startswith("tidegate: ")
     assert "not on this machine" in said
     assert not (tmp_path / "m" / "model.json").exists()

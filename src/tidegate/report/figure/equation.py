@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib.style
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextToPath
+from matplotlib.textpath import text_to_path
 
 from tidegate.cell.graph import Graph
 from tidegate.emit import latex
@@ -77,11 +77,9 @@ class Typesetter:
         """One side of an equation, and its width."""
         text = _plainer(source)
         with matplotlib.style.context(["default", {"mathtext.fontset": "cm"}]):
-            setter = TextToPath()
-            width, _, _ = setter.mathtext_parser.parse(f"${text}$", setter.DPI, FontProperties(size=setter.FONT_SCALE))[
-                :3
-            ]
-            placed, self.glyphs, bars = setter.get_glyphs_mathtext(FontProperties(), f"${text}$", self.glyphs)
+            font = FontProperties(size=text_to_path.FONT_SCALE)
+            width, *_ = text_to_path.mathtext_parser.parse(f"${text}$", text_to_path.DPI, font)
+            placed, self.glyphs, bars = text_to_path.get_glyphs_mathtext(FontProperties(), f"${text}$", self.glyphs)
         uses = "".join(self._use(*glyph) for glyph in placed)
         return uses + "".join(f'<path d="{_outline(*bar, SIZE)}"/>' for bar in bars), float(width) * SIZE
 
