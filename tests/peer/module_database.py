@@ -24,7 +24,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from tests.reference.compare import assert_as_exact, assert_equal
 from tidegate import nn as ours
 
-MODES = ((torch.float32, False), (torch.float64, True))  # types, and whether in training: each of both is seen once
+FLOAT64 = (torch.float64, True)  # a type, and whether in training
+FLOAT32 = (torch.float32, False)
 STRIDED = {torch.float32: 1e-5, torch.float64: 1e-13}  # sums stand in another order
 KINDS = ("value", "gradient")  # of results
 
@@ -273,7 +274,7 @@ CHECKS = (
     refused,
 )
 
-IN_FLOAT64 = (differentiable_once, differentiable_twice)  # finite differences need the digits
+IN_BOTH = (as_torch_has_it, as_the_reference_has_it, in_strided_memory, refused)  # what may depend on the type
 
 
 def outcome(check: Check, case: Case) -> str:
@@ -290,9 +291,8 @@ def lines(name: str, kind: type[torch.nn.Module], checks: Sequence[Check] = CHEC
     """How every check of a module ends with the class that stands for it, and if it fails, how with torch's own."""
     torch.set_num_threads(1)  # these are small
     (info,) = (info for info in module_db if info.name == f"nn.{name}")
-    for check, (dtype, training) in itertools.product(checks, MODES):
-        if check in IN_FLOAT64 and dtype != torch.float64:
-            continue
+    modes = [(check, mode) for check in checks for mode in ((FLOAT32, FLOAT64) if check in IN_BOTH else (FLOAT64,))]
+    for check, (dtype, training) in modes:
         mine = outcome(check, Case(info, kind, dtype, training))
         theirs = outcome(check, Case(info, info.module_cls, dtype, training)) if mine else ""
         yield {"check": check.__name__, "dtype": str(dtype), "training": training, "ours": mine, "torchs": theirs}

@@ -15,7 +15,7 @@ STEPS = (1, 2, 63)
 BATCHES = (1, 3)
 WIDTHS = (1, 17, 64)
 SATURATING = 50.0
-SOME = ((1, 1, 1), (1, 3, 17), (1, 1, 64), (2, 3, 1), (2, 1, 17), (2, 3, 64), (63, 1, 1), (63, 3, 17), (63, 1, 64))
+SOME = ((1, 1, 1), (1, 3, 17), (1, 1, 64), (2, 3, 1), (2, 1, 17), (2, 3, 64), (31, 1, 1), (63, 3, 17), (31, 1, 64))
 """What the tests run of the grid: every two of these sizes are together once. ``worst.py`` runs all of it."""
 
 
