@@ -9,7 +9,7 @@ import pytest
 from tests.backend import sanitize
 from tidegate.errors import BackendError
 
-CELLS, COUNT, FIRST = ["lstm"], 3, 11  # each cell takes seconds to compile, and seed 10 to run
+CELLS, COUNT, FIRST = ["lstm"], 2, 11  # each cell takes seconds to compile, and seed 10 to run
 NORMED, NORMED_COUNT = ["rnn|all"], 1  # an LSTM with layer norm takes minutes, with sanitizers
 ISA = "baseline"  # AVX-512 reads parts of vectors by instructions that compilers do not watch
 
@@ -43,9 +43,11 @@ def _sanitizers():
         pytest.skip(str(error))
     if not found:
         pytest.skip("the compiler has no sanitizers")
-    done = python("import torch")
-    if done.returncode:
-        pytest.skip(f"Python does not start under the sanitizer here: {done.stderr[-500:]}")
+
+
+def skip_unless_started(printed: str, complaints: str) -> None:
+    if not printed and "Sanitizer" not in complaints:
+        pytest.skip(f"Python does not start under the sanitizer here: {complaints[-500:]}")
 
 
 def python(program: str) -> subprocess.CompletedProcess[str]:
@@ -56,6 +58,7 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
 def test_no_configuration_leaves_its_memory_or_the_language():
     seeds = sanitize.seeds_of(CELLS, COUNT, FIRST) + sanitize.seeds_of(NORMED, NORMED_COUNT)
     outcome = sanitize.run(seeds, "address", ISA)
+    skip_unless_started(str(outcome.running or ""), outcome.said)
     assert outcome.complaints == [], outcome.said[-sanitize.REPORT :]
     assert len(outcome.seeds) == COUNT + NORMED_COUNT
 
@@ -63,6 +66,7 @@ def test_no_configuration_leaves_its_memory_or_the_language():
 def test_the_sanitizer_watches_what_torch_allocates():
     """A planted bug: a row that is shorter than the engine is told."""
     done = python(OVERRUN)
+    skip_unless_started(done.stdout, done.stderr)
     assert done.returncode
     assert done.stdout == "ran 64\n"
     assert "heap-buffer-overflow" in done.stderr
