@@ -38,7 +38,7 @@ class Call(Protocol):
     back: Tensor | None
     obstacle: Obstacle | None
 
-    def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor]) -> Tensors:
+    def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """Run one layer.
 
         Args:
@@ -46,9 +46,13 @@ class Call(Protocol):
             x: the input of the layer.
             first: for each state its first values; None for zeros.
             tensors: parameters and masks, in the order of ``cell.names``, direction after direction.
+            layer: its number in the stack.
 
         Returns:
             The output, and for each state its last values.
+
+        Raises:
+            InputError: a tensor of another shape than the layer reads.
         """
 
     def place(self, mask: Tensor, each: str) -> Tensor:
@@ -68,9 +72,11 @@ class RowCall:
         self.place, self.restore = batch.place, batch.restore
         self.obstacle: Obstacle | None = None
 
-    def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor]) -> Tensors:
+    def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes."""
-        obstacle, results = run_layer(cell, Rows(x, self.row_steps, self.resets), self.size, first, tensors)
+        obstacle, results = run_layer(
+            cell, Rows(x, self.row_steps, self.resets), self.size, first, tensors, layer=layer
+        )
         self.obstacle = self.obstacle or obstacle
         return results
 
@@ -84,17 +90,16 @@ class TraceCall(RowCall):
 
     def __init__(self, batch: Batch) -> None:
         super().__init__(batch)
-        self.layer, self.values = 0, dict[str, Any]()
+        self.values = dict[str, Any]()
 
-    def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor]) -> Tensors:
+    def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes, but returns the output only."""
         reported, rows = cell.graph.reported, Rows(x, self.row_steps, self.resets)
-        output, traces = trace_layer(cell, rows, self.size, first, tensors, [*reported.values()])
+        output, traces = trace_layer(cell, rows, self.size, first, tensors, [*reported.values()], layer=layer)
         for reverse, trace in zip((False, True), traces, strict=False):
             for name, value in zip(reported, trace, strict=True):
-                here = attribute(name, self.layer, reverse=reverse)
+                here = attribute(name, layer, reverse=reverse)
                 self.values[here] = self.restore(value, float("nan"))
-        self.layer += 1
         return (output,)
 
 
@@ -108,8 +113,9 @@ class OperatorCall:
         self.back: Tensor | None = None
         self.obstacle: Obstacle | None = None
 
-    def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor]) -> Tensors:
-        """As ``Call`` describes."""
+    def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
+        """As ``Call`` describes; errors do not name the layer."""
+        del layer
         if not torch.compiler.is_compiling():  # the compiled code runs later, perhaps on another machine
             self.obstacle = self.obstacle or operator_obstacle(cell, x, first, tensors)
         return run_operator(cell, x, self.lengths, self.resets, first, tensors)

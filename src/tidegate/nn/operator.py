@@ -16,21 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from tidegate.nn.rows import Batch, Lengths, full, padded, reorder
+from tidegate.nn.problem import Problem
+from tidegate.nn.rows import Lengths, reorder
 from tidegate.runtime import (
     TWICE,
     Forward,
     SizedCell,
     check_strict,
-    described,
-    eager_only,
-    run_layer,
     run_layer_backward,
     run_layer_saving,
 )
@@ -82,83 +80,6 @@ def run_operator(
     return output, *rest[:-1]
 
 
-class Problem(NamedTuple):
-    """What every operation reads, in the order of ``PROBLEM``.
-
-    Attributes:
-        x: [T, B, I].
-        first: for each state [directions, B, width]; nothing for zeros.
-        parameters: of all directions.
-        masks: of all directions, in the caller's order.
-        lengths: of the sequences; None where all have T steps.
-        resets: booleans [T, B], or None.
-        cell: as text; see ``SizedCell.text``.
-    """
-
-    x: Tensor
-    first: Sequence[Tensor]
-    parameters: Sequence[Tensor]
-    masks: Sequence[Tensor]
-    lengths: Tensor | None
-    resets: Tensor | None
-    cell: str
-
-    @property
-    def sized(self) -> SizedCell:
-        """The cell with its widths."""
-        return described(self.cell)
-
-    @property
-    def directions(self) -> int:
-        """1, or 2 where a second set of parameters runs backward in time."""
-        return len(self.parameters) // len(self.sized.parameters)
-
-    @property
-    def differentiable(self) -> Tensors:
-        """The tensors that have gradients."""
-        return self.x, *self.first, *self.parameters
-
-    def with_differentiable(self, x: Tensor, *tensors: Tensor) -> Problem:
-        """The same problem with these tensors in the place of ``differentiable``."""
-        count = len(self.first)
-        return self._replace(x=x, first=tensors[:count], parameters=tensors[count:])
-
-    def batch(self) -> Batch:
-        """The sequences as rows."""
-        return full(self.x, self.resets) if self.lengths is None else padded(self.x, self.lengths, self.resets)
-
-    def tensors(self, batch: Batch) -> list[Tensor]:
-        """Parameters and masks as the runtime expects them: direction by direction, masks in the order of the rows."""
-        kinds, own = self.sized.graph.masks, len(self.sized.parameters)
-        tensors: list[Tensor] = []
-        for d in range(self.directions):
-            tensors += self.parameters[d * own : (d + 1) * own]
-            masks = self.masks[d * len(kinds) : (d + 1) * len(kinds)]
-            tensors += [batch.place(mask, kind.each) for kind, mask in zip(kinds, masks, strict=True)]
-        return tensors
-
-    def empty_saved(self, *, saving: bool) -> Tensor:
-        """Room for what the gradients need, or an empty tensor."""
-        shape = (self.directions, *self.x.shape[:2], self.sized.saved_width) if saving else (0,)
-        return self.x.new_empty(shape)
-
-    def by_definition(self, *tensors: Tensor) -> Tensors:
-        """Output and last states, given the differentiable tensors."""
-        problem = self.with_differentiable(*tensors)
-        batch = problem.batch()
-        first = reorder(problem.first, batch.order) or None
-        with eager_only():
-            _, (output, *last) = run_layer(self.sized, batch.rows, batch.size, first, problem.tensors(batch))
-        return batch.restore(output), *reorder(last, batch.back)
-
-    def gradients(self, *tensors: Tensor) -> Tensors:
-        """Gradients of ``by_definition``, given its arguments, then those of its results. They are differentiable."""
-        count = 1 + len(self.sized.state_widths)
-        back = torch.func.vjp(self.by_definition, *tensors[:-count])[1]
-        gradients: Tensors = back(tensors[-count:])
-        return gradients
-
-
 SHARED = len(Problem._fields)  # arguments that all operations have, before their own
 
 
@@ -167,6 +88,7 @@ SHARED = len(Problem._fields)  # arguments that all operations have, before thei
 
 def _run(problem: Problem, saving: bool) -> list[Tensor]:
     """Output, last states, and what the gradients need: [directions, T, B, width], or an empty tensor."""
+    problem.check()
     x, batch = problem.x, problem.batch()
     first, room = reorder(problem.first, batch.order) or None, x[..., 0].numel()
     tensors = problem.tensors(batch)
@@ -194,6 +116,8 @@ def _run_backward(
 
     ``saved`` may be empty: then it is computed again.
     """
+    problem.check()
+    problem.check_results(output, saved, d_output, d_last)
     batch = problem.batch()
     first = reorder(problem.first, batch.order) or None
     run = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
@@ -335,9 +259,20 @@ def _of_problem(function: Callable[..., list[Tensor]]) -> Operation:
 
     @wraps(function)
     def call(*args: Any) -> list[Tensor]:
+        _check_devices(args)
         return function(Problem(*args[:SHARED]), *args[SHARED:])
 
     return call
+
+
+def _check_devices(args: Sequence[Any]) -> None:
+    """Torch runs an operation with one meta tensor by its shapes alone, and its results are whatever memory held."""
+    x, *others = (leaf for leaf in tree_flatten(args)[0] if isinstance(leaf, Tensor))
+    other = next((tensor.device for tensor in others if tensor.is_meta != x.is_meta), None)
+    if other is not None:
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {x.device} and {other}!"
+        )
 
 
 def _registered(name: str, run: Operation, shapes: Operation) -> CustomOpDef:

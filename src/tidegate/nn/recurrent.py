@@ -229,7 +229,7 @@ class Recurrent(Stack):
                 tensors = _working(self.layer_parameters(layer), precision)
             else:
                 tensors = self._drawn_tensors(layer, variant, numbers, precision)
-            x, *ends = call.run(cell, x, own, tensors)
+            x, *ends = call.run(cell, x, own, tensors, layer)
             last.append(ends)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 x = self._dropped(x, generator)

@@ -90,12 +90,18 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
 
 
 def packed(x: PackedSequence) -> Batch:
-    """A PackedSequence; results are packed in the same way."""
+    """A PackedSequence; results are packed in the same way.
+
+    Raises:
+        InputError: its batch sizes are not those of its rows.
+    """
 
     def restore(values: torch.Tensor, fill: float = 0.0) -> PackedSequence:  # noqa: ARG001  nothing to fill
         return PackedSequence(values, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
 
-    steps = Steps(x.batch_sizes.numpy().copy())  # the caller may change them before the backward run
+    sizes = x.batch_sizes.numpy().astype(np.int64)  # a copy: the caller may change them before the backward run
+    _check_packed(x, sizes)
+    steps = Steps(sizes)
     size, order = int(steps.sizes[0]), x.sorted_indices
 
     def take(values: torch.Tensor) -> torch.Tensor:
@@ -104,6 +110,26 @@ def packed(x: PackedSequence) -> Batch:
         return values.flatten(0, 1).index_select(0, torch.from_numpy(where).to(values.device))
 
     return Batch(Rows(x.data, steps), size, steps.count, order, x.unsorted_indices, restore, take)
+
+
+def _check_packed(x: PackedSequence, sizes: NDArray[np.int64]) -> None:
+    """Batch sizes are counts that never rise, one for each step, of all rows; indices are those of the sequences."""
+    count = int(sizes[0]) if sizes.ndim == 1 and len(sizes) else 0
+    good = count > 0 and (sizes[1:] <= sizes[:-1]).all() and sizes[-1] > 0 and int(sizes.sum()) == len(x.data)
+    if not good:
+        raise InputError(
+            "PACKED",
+            f"the PackedSequence has batch_sizes {sizes.tolist()!r:.60} for {len(x.data)} rows, which must be counts "
+            f"above 0 that never rise and add up to the rows",
+            fix="make it with torch.nn.utils.rnn.pack_padded_sequence",
+        )
+    for name, indices in (("sorted_indices", x.sorted_indices), ("unsorted_indices", x.unsorted_indices)):
+        if indices is not None and indices.shape != (count,):
+            raise InputError(
+                "PACKED",
+                f"the PackedSequence has {name} of shape {list(indices.shape)} for {count} sequences",
+                fix="make it with torch.nn.utils.rnn.pack_padded_sequence",
+            )
 
 
 def check_resets(resets: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

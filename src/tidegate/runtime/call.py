@@ -15,6 +15,7 @@ from tidegate.runtime.structure import NativePlan
 
 ALIGNMENT = 64
 LARGE_BYTES = 8 << 20
+MOST_WORKSPACES = 1024  # sizes that a plan remembers, of 200 bytes each
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -88,13 +89,15 @@ def _run(
 def _workspace(
     job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int, threads: int
 ) -> int:
-    """Bytes of a direction; the same for all calls of even length, which are remembered."""
+    """Bytes of a direction; the same for all calls of even length; the last ones are remembered."""
     key = (job.steps.count, job.sequences, threads)
     known = plan.workspaces.get(key) if job.steps.even else None
     if known is None:
         need = load().engine.tg_workspace(packed_call(job, plan, addresses, strides), size, threads)
         known = aligned(need)
         if job.steps.even:
+            if len(plan.workspaces) == MOST_WORKSPACES:
+                plan.workspaces.clear()
             plan.workspaces[key] = known
     return known
 

@@ -10,11 +10,18 @@ from tidegate.runtime import fused
 from tidegate.runtime.call import Forward, Gradients, Job, Tensors, backward, forward
 from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
+from tidegate.runtime.shape import check_shapes
 from tidegate.runtime.sized import SizedCell
 
 
 def run_layer(
-    cell: SizedCell, rows: Rows, sequences: int, first: Tensors | None, parameters: Sequence[torch.Tensor]
+    cell: SizedCell,
+    rows: Rows,
+    sequences: int,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    *,
+    layer: int | None = None,
 ) -> tuple[Obstacle | None, Tensors]:
     """Run a cell over sequences, forward and perhaps also backward in time.
 
@@ -29,15 +36,17 @@ def run_layer(
         parameters: and masks, as ``cell.names`` orders them; those of the first direction, then
             those of the second if there is one. A mask of each step is laid out as ``rows.data``, others have a row
             for each sequence.
+        layer: its number in a stack, for the names of parameters in errors.
 
     Returns:
         Why the engine could not run it, None if it did; and the output laid out as ``rows.data``, directions
         side by side, and for each state its last values [directions, B, width].
 
     Raises:
-        InputError, BackendError: under ``strict``, where it would run eagerly.
+        InputError: a tensor of another shape than the layer reads; under ``strict``, what the engine cannot run.
+        BackendError: under ``strict``, where it would run eagerly.
     """
-    job = _job(cell, rows, sequences, parameters)
+    job = _job(cell, rows, sequences, first, parameters, layer)
     obstacle = fused.obstacle(cell, rows.data, first, parameters)
     if obstacle is None:
         return None, fused.run(job, rows.data, first, parameters)
@@ -67,7 +76,7 @@ def run_layer_saving(
     Raises:
         InputError, BackendError: under ``strict``, where the engine cannot run it.
     """
-    job = _job(cell, rows, sequences, parameters)
+    job = _job(cell, rows, sequences, first, parameters)
     if not _by_engine(job, rows.data, first, parameters):
         return None
     x, first, parameters = fused.laid_out(rows.data, first, parameters)
@@ -88,7 +97,7 @@ def run_layer_backward(
 
     What ``forward_run`` has not saved is computed again.
     """
-    job = _job(cell, rows, sequences, parameters)
+    job = _job(cell, rows, sequences, first, parameters)
     if not _by_engine(job, rows.data, first, parameters):
         return None
     x, first, parameters = fused.laid_out(rows.data, first, parameters)
@@ -118,13 +127,26 @@ def trace_layer(
     first: Tensors | None,
     parameters: Sequence[torch.Tensor],
     wanted: Sequence[int],
+    *,
+    layer: int | None = None,
 ) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
     """As ``run_layer``, eagerly; returns the output, and for each direction the values of these nodes at every step."""
     nodes = [cell.graph.updates[0], *wanted]
-    runs = fused.node_values(_job(cell, rows, sequences, parameters), rows.data, first, parameters, nodes)
+    job = _job(cell, rows, sequences, first, parameters, layer)
+    runs = fused.node_values(job, rows.data, first, parameters, nodes)
     return torch.cat([values[0] for values, _ in runs], -1), [values[1:] for values, _ in runs]
 
 
-def _job(cell: SizedCell, rows: Rows, sequences: int, parameters: Sequence[torch.Tensor]) -> Job:
+def _job(
+    cell: SizedCell,
+    rows: Rows,
+    sequences: int,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    layer: int | None = None,
+) -> Job:
+    """The layer, if all tensors have the shapes that it reads."""
     resets = None if rows.resets is None else rows.resets.to(torch.uint8)
-    return Job(cell, rows.steps, sequences, len(parameters) // len(cell.names), resets)
+    job = Job(cell, rows.steps, sequences, 1 if len(parameters) == len(cell.names) else 2, resets)
+    check_shapes(job, rows.data, first, parameters, layer)
+    return job

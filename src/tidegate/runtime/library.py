@@ -7,6 +7,7 @@ there, such as a user's own cell, is compiled at first use and kept in a cache, 
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import os
 import platform
@@ -14,16 +15,14 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError
+from tidegate.runtime import cache
 from tidegate.runtime.structure import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
 
 FLAGS = (
@@ -48,7 +47,7 @@ KEPT_BYTES = (32 << 20) - (64 << 10)  # the largest block that glibc learns from
 SLOW_SECONDS = 1.0  # a longer wait is announced
 
 
-@cache
+@functools.cache
 def isa() -> str:
     """The widest instruction set of this processor that there is a library for; ``TIDEGATE_ISA`` forces one.
 
@@ -64,7 +63,7 @@ def isa() -> str:
     return wanted or can[0]
 
 
-@cache
+@functools.cache
 def _available_isas() -> tuple[str, ...]:
     flags = _processor_flags()
     v3 = all(flag in flags for flag in V3)
@@ -88,7 +87,7 @@ def engine_folder() -> Path:
     return Path(str(files("tidegate") / "engine"))
 
 
-@cache
+@functools.cache
 def sources_hash() -> str:
     """The hash of the engine's sources, which a library must have been built from."""
     digest = hashlib.sha256()
@@ -100,9 +99,9 @@ def sources_hash() -> str:
 class Library:
     """The loaded engine and the cells loaded so far."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, engine: ctypes.CDLL) -> None:
         self.path = path
-        self.engine = _opened(path)
+        self.engine = engine
         self._declare()
         self._check(path)
         self._share_threads()
@@ -153,7 +152,7 @@ class Library:
         return address
 
     def _load(self, source: Source) -> ctypes.CDLL:
-        library = self.engine if hasattr(self.engine, _first_function(source)) else _opened(build(source))
+        library = self.engine if hasattr(self.engine, _first_function(source)) else built(source)[1]
         self._cells[source.key] = library
         return library
 
@@ -184,7 +183,7 @@ def _first_function(source: Source) -> str:
     return source.function("forward", 0, saving=False, dtype="f32")
 
 
-@cache
+@functools.cache
 def load() -> Library:
     """The engine for this processor.
 
@@ -194,10 +193,10 @@ def load() -> Library:
     prebuilt = _prebuilt()
     if prebuilt is not None:
         try:
-            return Library(prebuilt)
+            return Library(prebuilt, _opened(prebuilt))
         except BackendError:  # made for a newer system than this one
             pass
-    return Library(build(None))
+    return Library(*built(None))
 
 
 def _prebuilt() -> Path | None:
@@ -216,11 +215,9 @@ def compiler() -> list[str]:
     """The command of the system's C++ compiler; ``CXX`` names another.
 
     Raises:
-        BackendError: there is none.
+        BackendError: there is none, or ``CXX`` is no command.
     """
-    chosen = shlex.split(os.environ.get("CXX", "")) or next(
-        ([n] for n in ("c++", "g++", "clang++") if shutil.which(n)), []
-    )
+    chosen = _words("CXX") or next(([n] for n in ("c++", "g++", "clang++") if shutil.which(n)), [])
     if not chosen or not shutil.which(chosen[0]):
         raise BackendError(
             "NO_COMPILER",
@@ -230,102 +227,90 @@ def compiler() -> list[str]:
     return chosen
 
 
-@cache
+def _words(variable: str) -> list[str]:
+    """The words of a variable of the environment, as a shell would part them."""
+    text = os.environ.get(variable, "")
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise BackendError("ENVIRONMENT", f"{variable} is {text!r}: {error}", fix="close the quote") from error
+
+
+@functools.cache
 def _compiler_version(command: tuple[str, ...]) -> str:
-    result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    return result.stdout
+    try:
+        result = subprocess.run([*command, "--version"], capture_output=True, check=False)  # noqa: S603
+    except OSError as error:
+        raise _failed("be started", f"{command[0]}: {error}") from error
+    return result.stdout.decode(errors="replace")
 
 
-def build(source: Source | None) -> Path:
-    """Compile a cell, or the engine itself, unless the cache has it.
+def built(source: Source | None) -> tuple[Path, ctypes.CDLL]:
+    """The library of a cell, or of the engine itself; compiled unless the cache has it, whole.
 
     Raises:
-        BackendError: there is no compiler, or it failed.
+        BackendError: there is no compiler, or it failed, or the disk did.
     """
-    flags = [*FLAGS, *ISAS[isa()], *shlex.split(os.environ.get("TIDEGATE_FLAGS", ""))]
+    flags = [*FLAGS, *ISAS[isa()], *_words("TIDEGATE_FLAGS")]
     command = [*compiler(), *flags, f"-I{engine_folder()}"]
     text = source.text if source else (engine_folder() / "engine.cpp").read_text(encoding="utf-8")
     version = _compiler_version(tuple(compiler()))
-    parts = (text, sources_hash(), version, *flags)
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    path = cache_folder() / f"{'cell' if source else 'engine'}-{key}.so"
-    if not path.exists():
-        with _locked(path.with_suffix(".lock")):
-            if not path.exists():  # another process may have built it meanwhile
-                _compile(command, text, path, "the engine" if source is None else _title(source))
-    return path
+    key = hashlib.sha256("\0".join((text, sources_hash(), version, *flags)).encode()).hexdigest()[:32]
+    path = cache.folder() / f"{'cell' if source else 'engine'}-{key}.so"
+    what = "the engine" if source is None else _title(source)
+    try:
+        library = cache.whole(path)
+        if library is None:
+            with cache.making(path) as folder:
+                library = cache.whole(path)  # another process may have made it meanwhile
+                if library is None:
+                    _compile(command, text, folder, path, what)
+                    library = cache.whole(path)
+    except OSError as error:
+        raise _failed(f"build {what} in {path.parent}", str(error)) from error
+    if library is None:
+        raise _failed(f"build {what}", f"{path} is not what was written")
+    return path, library
+
+
+def _failed(what: str, reason: str) -> BackendError:
+    return BackendError(
+        "COMPILER_FAILED",
+        f"the compiler could not {what}: {reason.strip()[:2000]}",
+        fix="check that CXX names a C++17 compiler; without one, layers run eagerly",
+    )
 
 
 def _title(source: Source) -> str:
     return source.text.split("\n", 1)[0].removeprefix("// Pointwise part of ").split(";")[0]
 
 
-def _compile(command: Sequence[str], text: str, path: Path, what: str) -> None:
-    start = time.monotonic()
-    announced = False
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        file, made = Path(folder) / "source.cpp", Path(folder) / "made.so"
-        file.write_text(text, encoding="utf-8")
-        with subprocess.Popen(  # noqa: S603  the compiler of this system
-            [*command, str(file), "-o", str(made)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            while True:
-                try:
-                    output, _ = process.communicate(timeout=SLOW_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
-                    if not announced:
-                        _print(f"tidegate: compiling {what} for this processor, once ...")
-                    announced = True
-        if process.returncode:
-            raise BackendError(
-                "COMPILER_FAILED",
-                f"the compiler could not build {what}: {output.strip()[:2000]}",
-                fix="check that CXX names a C++17 compiler; without one, layers run eagerly",
-            )
-        made.replace(path)
+def _compile(command: Sequence[str], text: str, folder: Path, path: Path, what: str) -> None:
+    start, announced = time.monotonic(), False
+    file, made = folder / "source.cpp", folder / "made.so"
+    file.write_text(text, encoding="utf-8")
+    with subprocess.Popen(  # noqa: S603  the compiler of this system
+        [*command, str(file), "-o", str(made)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        while True:
+            try:
+                output, _ = process.communicate(timeout=SLOW_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                if not announced:
+                    _print(f"tidegate: compiling {what} for this processor, once ...")
+                announced = True
+    if process.returncode or not made.is_file():
+        raise _failed(f"build {what}", output.decode(errors="replace") or "it said nothing and wrote nothing")
+    made.chmod(0o700)
+    cache.seal(made)
+    made.replace(path)
     if announced:
         _print(f"tidegate: compiled {what} in {time.monotonic() - start:.1f} s")
 
 
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201  progress of something that takes seconds
-
-
-def cache_folder() -> Path:
-    """``TIDEGATE_CACHE``, or ``tidegate`` in the user's cache folder; nobody else may write there."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(os.environ.get("TIDEGATE_CACHE") or Path(base) / "tidegate")
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _check_private(folder)
-    except OSError as error:
-        raise BackendError(
-            "CACHE", f"the cache {folder} cannot be used: {error}", fix="set TIDEGATE_CACHE to a folder of yours"
-        ) from error
-    return folder
-
-
-def _check_private(folder: Path) -> None:
-    """Code is loaded from here, so others must not be able to write it."""
-    status = folder.stat()
-    if hasattr(os, "getuid") and status.st_uid not in (os.getuid(), 0):
-        raise BackendError("CACHE", f"the cache {folder} belongs to another user", fix="set TIDEGATE_CACHE to your own")
-    if status.st_mode & 0o022:
-        raise BackendError("CACHE", f"others may write to the cache {folder}", fix=f"chmod 700 {folder}")
-
-
-@contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    """One process builds, others wait; the system lets go of the lock however a process ends."""
-    try:
-        import fcntl
-    except ImportError:  # not a Unix: two processes may build the same file, and the last one's stays
-        yield
-        return
-    with lock.open("w", encoding="ascii") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def fma_peak(threads: int, seconds: float = 0.2) -> float:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+KEPT, MOST_KEPT_STEPS = 256, 4096  # tables: at most 16 MiB in all; to make a longer one takes no time beside its run
+
 
 class Steps:
     """How many sequences run at each step, as the engine reads it.
@@ -22,6 +24,7 @@ class Steps:
         self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
         self.count = len(sizes)
         self.rows = int(self.offsets[-1])
+        self.widest = int(sizes[0]) if len(sizes) else 0
         self.even = not len(sizes) or bool(sizes[0] == sizes[-1])
         self.addresses = (self.sizes.ctypes.data, self.offsets.ctypes.data)
 
@@ -31,10 +34,14 @@ class Steps:
         return [int(size) for size in self.sizes]
 
     @staticmethod
-    @lru_cache(maxsize=256)
     def uniform(count: int, size: int) -> Steps:
         """``count`` steps of ``size`` sequences each."""
-        return Steps(np.full(count, size, np.int64))
+        return _uniform(count, size) if count <= MOST_KEPT_STEPS else Steps(np.full(count, size, np.int64))
+
+
+@lru_cache(maxsize=KEPT)
+def _uniform(count: int, size: int) -> Steps:
+    return Steps(np.full(count, size, np.int64))
 
 
 class Rows(NamedTuple):

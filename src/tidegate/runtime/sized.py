@@ -14,6 +14,7 @@ from tidegate.cell.graph import AXES, all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
 from tidegate.emit.planner import backward_plan, forward_plan
+from tidegate.errors import SpecError
 from tidegate.runtime.library import load
 from tidegate.runtime.structure import NativePlan, native
 
@@ -50,6 +51,7 @@ class SizedCell:
         widths: of each axis.
         parameters: the names of those of one direction, as ``cell.parameter.parameter_shapes`` orders them.
         names: of the further tensors that one direction reads: its parameters, then its masks.
+        shapes: of the parameters of one direction, and of two.
         strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
         text: the graph and the widths as text, which ``described`` reads without running code. It names our version
@@ -60,6 +62,8 @@ class SizedCell:
         self.graph, self.widths = graph, dict(widths)
         self.parameters = tuple(parameter_shapes(graph, widths))
         self.names = (*self.parameters, *(mask.name for mask in graph.masks))
+        one = list(parameter_shapes(graph, widths).values())
+        self.shapes = one, one * 2
         self.strides = (*(0 for _ in self.parameters), *(widths[mask.axis] for mask in graph.masks))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
@@ -106,7 +110,13 @@ def described(text: str) -> SizedCell:
     """The cell that ``SizedCell.text`` describes.
 
     Raises:
-        SpecError: the graph is not a valid one.
+        SpecError: the text does not describe a cell with the widths of all its axes.
     """
-    data = json.loads(text)
-    return sized(Graph.from_json(data["graph"]), tuple(data["widths"].items()))
+    try:
+        data = json.loads(text)
+        graph, widths = Graph.from_json(data["graph"]), data["widths"]
+        if not all(type(width) is int and 0 < width < 1 << 31 for width in widths.values()):
+            raise SpecError("CELL_TEXT", f"the widths {widths!r:.60} are not counts", fix="pass SizedCell.text")
+        return sized(graph, tuple(widths.items()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SpecError("CELL_TEXT", f"{text!r:.60} does not describe a cell", fix="pass SizedCell.text") from error

@@ -12,6 +12,7 @@ from tidegate.errors import InputError
 from tidegate.runtime.call import Job, aligned, buffer, packed_call
 from tidegate.runtime.library import load
 from tidegate.runtime.rows import Steps
+from tidegate.runtime.shape import check_parameters
 from tidegate.runtime.sized import DTYPES, SizedCell
 from tidegate.runtime.structure import CALL_FIELDS
 
@@ -27,6 +28,9 @@ class Stream:
         parameters: for each layer, as the cell names them.
         sequences: how many sequences it follows (B).
         weights: ``"bfloat16"`` for matrices in half the memory; None for the layer's own type.
+
+    Raises:
+        InputError: parameters of another shape than their cell reads.
 
     Attributes:
         states: for each state [L, B, width]; the engine reads and writes them in place.
@@ -46,9 +50,12 @@ class Stream:
             torch.zeros(len(cells), sequences, width, dtype=self.dtype) for width in cells[0].state_widths
         )
         once = Steps.uniform(1, sequences)
+        jobs = [Job(cell, once, sequences, 1, None) for cell in cells]
+        for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True)):
+            check_parameters(job, tensors, k)
         self._layers = [
-            _StreamLayer(Job(cell, once, sequences, 1, None), tensors, self.states, k, self._type)
-            for k, (cell, tensors) in enumerate(zip(cells, parameters, strict=True))
+            _StreamLayer(job, tensors, self.states, k, self._type)
+            for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True))
         ]
 
     def step(self, x: torch.Tensor) -> torch.Tensor:

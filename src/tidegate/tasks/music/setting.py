@@ -23,7 +23,7 @@ class MusicSetting(Training):
     recurrent_dropout: float = 0.5
     batch_size: int = 16
     learning_rate: float = 8e-3
-    epochs: int = 120
+    epochs: int = 80
     patience: int = 10
     patience_rate: int = 4
 

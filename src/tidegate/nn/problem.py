@@ -1,0 +1,138 @@
+"""What every registered operation of a layer reads, and what must be true of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tidegate.errors import InputError
+from tidegate.nn.rows import Batch, check_resets, full, padded, reorder
+from tidegate.runtime import SizedCell, described, eager_only, run_layer, wrong_shape
+
+Tensors = tuple[Tensor, ...]
+
+
+class Problem(NamedTuple):
+    """What every operation reads, in the order of its schema.
+
+    Attributes:
+        x: [T, B, I].
+        first: for each state [directions, B, width]; nothing for zeros.
+        parameters: of all directions.
+        masks: of all directions, in the caller's order.
+        lengths: of the sequences; None where all have T steps.
+        resets: booleans [T, B], or None.
+        cell: as text; see ``SizedCell.text``.
+    """
+
+    x: Tensor
+    first: Sequence[Tensor]
+    parameters: Sequence[Tensor]
+    masks: Sequence[Tensor]
+    lengths: Tensor | None
+    resets: Tensor | None
+    cell: str
+
+    @property
+    def sized(self) -> SizedCell:
+        """The cell with its widths."""
+        return described(self.cell)
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 where a second set of parameters runs backward in time."""
+        return len(self.parameters) // len(self.sized.parameters)
+
+    def check(self) -> None:
+        """Refuse what the other operations would misread; ``run_layer`` checks each tensor of a layer.
+
+        Raises:
+            InputError: the input is not [T, B, I], resets are not booleans [T, B], or parameters are not those of
+                one or two directions.
+        """
+        if self.x.dim() != 3:
+            raise InputError("SHAPE", f"x has the shape {list(self.x.shape)}", fix="pass an input [T, B, I]")
+        if self.resets is not None:
+            check_resets(self.resets, self.x)
+        own, masks = len(self.sized.parameters), len(self.sized.graph.masks)
+        counts = len(self.parameters), len(self.masks)
+        if counts not in ((own, masks), (2 * own, 2 * masks)):
+            raise InputError(
+                "SHAPE",
+                f"{self.sized.graph.name} has {own} parameters and {masks} masks in a direction, got {counts[0]} and "
+                f"{counts[1]}",
+                fix="pass those of one direction or of two",
+            )
+
+    def check_results(self, output: Tensor, saved: Tensor, d_output: Tensor, d_last: Sequence[Tensor]) -> None:
+        """Refuse what was not made for this problem: what a forward run left, and gradients.
+
+        Raises:
+            InputError: a tensor has another shape, type or device; ``saved`` may be empty.
+        """
+        width, size = self.directions * self.sized.output_width, self.x.shape[1]
+        results = (*self.x.shape[:2], width)
+        expected = [("output", output, results), ("d_output", d_output, results)]
+        if saved.numel():
+            expected.append(("saved", saved, self.empty_saved(saving=True).shape))
+        states = [(self.directions, size, own) for own in self.sized.state_widths]
+        if len(d_last) != len(states):
+            raise InputError("SHAPE", f"got {len(d_last)} gradients of {len(states)} states", fix="pass one of each")
+        expected += [("d_last", d, shape) for d, shape in zip(d_last, states, strict=True)]
+        for name, tensor, shape in expected:
+            if tensor.shape != shape:
+                raise wrong_shape(name, tensor.shape, shape)
+            if (tensor.dtype, tensor.device) != (self.x.dtype, self.x.device):
+                raise InputError(
+                    "DTYPE",
+                    f"{name} is {tensor.dtype} on {tensor.device}, but x is {self.x.dtype} on {self.x.device}",
+                    fix="pass tensors of one type on one device",
+                )
+
+    @property
+    def differentiable(self) -> Tensors:
+        """The tensors that have gradients."""
+        return self.x, *self.first, *self.parameters
+
+    def with_differentiable(self, x: Tensor, *tensors: Tensor) -> Problem:
+        """The same problem with these tensors in the place of ``differentiable``."""
+        count = len(self.first)
+        return self._replace(x=x, first=tensors[:count], parameters=tensors[count:])
+
+    def batch(self) -> Batch:
+        """The sequences as rows."""
+        return full(self.x, self.resets) if self.lengths is None else padded(self.x, self.lengths, self.resets)
+
+    def tensors(self, batch: Batch) -> list[Tensor]:
+        """Parameters and masks as the runtime expects them: direction by direction, masks in the order of the rows."""
+        kinds, own = self.sized.graph.masks, len(self.sized.parameters)
+        tensors: list[Tensor] = []
+        for d in range(self.directions):
+            tensors += self.parameters[d * own : (d + 1) * own]
+            masks = self.masks[d * len(kinds) : (d + 1) * len(kinds)]
+            tensors += [batch.place(mask, kind.each) for kind, mask in zip(kinds, masks, strict=True)]
+        return tensors
+
+    def empty_saved(self, *, saving: bool) -> Tensor:
+        """Room for what the gradients need, or an empty tensor."""
+        shape = (self.directions, *self.x.shape[:2], self.sized.saved_width) if saving else (0,)
+        return self.x.new_empty(shape)
+
+    def by_definition(self, *tensors: Tensor) -> Tensors:
+        """Output and last states, given the differentiable tensors."""
+        problem = self.with_differentiable(*tensors)
+        batch = problem.batch()
+        first = reorder(problem.first, batch.order) or None
+        with eager_only():
+            _, (output, *last) = run_layer(self.sized, batch.rows, batch.size, first, problem.tensors(batch))
+        return batch.restore(output), *reorder(last, batch.back)
+
+    def gradients(self, *tensors: Tensor) -> Tensors:
+        """Gradients of ``by_definition``, given its arguments, then those of its results. They are differentiable."""
+        count = 1 + len(self.sized.state_widths)
+        back = torch.func.vjp(self.by_definition, *tensors[:-count])[1]
+        gradients: Tensors = back(tensors[-count:])
+        return gradients
