@@ -12,7 +12,7 @@ import json
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -36,9 +36,9 @@ LIMIT = 1e-4
 Call = Callable[[], Any]
 
 
-def layer_of(random: Random) -> tg.nn.Recurrent:
+def layer_of(random: Random, kinds: Sequence[str]) -> tg.nn.Recurrent:
     sizes = random.randint(1, 9), random.randint(1, 20)
-    return getattr(tg.nn, random.choice(KINDS))(
+    return getattr(tg.nn, random.choice(kinds))(
         *sizes, random.randint(1, 2), bias=random.random() < 0.8, bidirectional=random.random() < 0.4
     )
 
@@ -155,11 +155,11 @@ def operated(layer: tg.nn.Recurrent, random: Random) -> tuple[str, Call]:
     return f"operation: {name}", lambda: operation(*arguments)
 
 
-def outcome(seed: int) -> tuple[str, str]:
+def outcome(seed: int, kinds: Sequence[str] = KINDS) -> tuple[str, str]:
     """What was spoilt, and how it ended: ``"error"``, ``"right"``, or what is wrong."""
     random = Random(seed)
     torch.manual_seed(seed)
-    layer = layer_of(random)
+    layer = layer_of(random, kinds)
     what, call = (called if random.random() < 0.6 else operated)(layer, random)
     try:
         found = flat(call())

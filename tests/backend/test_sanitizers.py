@@ -13,12 +13,18 @@ CELLS, COUNT, FIRST = ["lstm"], 2, 11  # each cell takes seconds to compile, and
 NORMED, NORMED_COUNT = ["rnn|all"], 1  # an LSTM with layer norm takes minutes, with sanitizers
 ISA = "baseline"  # AVX-512 reads parts of vectors by instructions that compilers do not watch
 
-OVERRUN = """
-import ctypes, torch
+MISUSES = 80  # of layers of one cell; python -m tests.backend.misuse draws thousands, of several
+
+OVERRUN = f"""
+import ctypes, torch, warnings
+from tests.backend.misuse import outcome
 from tidegate.runtime.sized import compiled
 from tidegate.runtime.library import load
 from tidegate.zoo import LSTM
 
+warnings.simplefilter("ignore")
+ended = [outcome(seed, ["LSTM"])[1] for seed in range({MISUSES})]
+print(sum(end in ("error", "right") for end in ended), "misuses", flush=True)
 source = compiled(LSTM.graph).source
 address = load().function(source)(source.function("forward", 0, saving=False, dtype="f32"))
 rows = [torch.zeros(64) for _ in range(32)]
@@ -52,7 +58,8 @@ def skip_unless_started(printed: str, complaints: str) -> None:
 
 def python(program: str) -> subprocess.CompletedProcess[str]:
     settings = sanitize.environment("address", ISA) | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    return subprocess.run([sys.executable, "-c", program], env=settings, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=settings, cwd=sanitize.ROOT, capture_output=True, text=True, check=False)
 
 
 def test_no_configuration_leaves_its_memory_or_the_language():
@@ -63,10 +70,10 @@ def test_no_configuration_leaves_its_memory_or_the_language():
     assert len(outcome.seeds) == COUNT + NORMED_COUNT
 
 
-def test_the_sanitizer_watches_what_torch_allocates():
-    """A planted bug: a row that is shorter than the engine is told."""
+def test_misuses_leave_no_memory_and_the_sanitizer_watches_what_torch_allocates():
+    """Behind the misuses a planted bug: a row that is shorter than the engine is told."""
     done = python(OVERRUN)
     skip_unless_started(done.stdout, done.stderr)
     assert done.returncode
-    assert done.stdout == "ran 64\n"
+    assert done.stdout == f"{MISUSES} misuses\nran 64\n"
     assert "heap-buffer-overflow" in done.stderr

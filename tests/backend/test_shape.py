@@ -1,6 +1,7 @@
 """Tensors whose memory does not have the shape that a layer reads are refused by name, by every way in."""
 
 import json
+import warnings
 from contextlib import nullcontext
 
 import pytest
@@ -9,6 +10,7 @@ from torch.func import functional_call
 from torch.nn.utils.rnn import PackedSequence
 
 import tidegate as tg
+from tests.backend.misuse import outcome
 from tidegate.errors import InputError, SpecError
 from tidegate.nn.operator import run_operator
 from tidegate.runtime import Steps, eager_only, sized
@@ -169,3 +171,11 @@ def test_tables_of_steps_and_sizes_of_workspaces_are_bounded() -> None:
         for T in range(1, MOST_WORKSPACES + 9):
             layer(torch.zeros(T, 1, 1))
     assert len(plan.workspaces) <= MOST_WORKSPACES
+
+
+def test_drawn_misuses_end_in_an_error_or_in_right_numbers() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ended = [outcome(seed) for seed in range(200)]
+    assert [end for end in ended if end[1] not in ("error", "right")] == []
+    assert {what for what, _ in ended} >= {"parameter", "input", "state", "packed", "session", "operation: saved"}

@@ -35,7 +35,7 @@ CASES = [
     case("a document for a sentence", "a.tsv", GOOD + b"word " * 4000 + b"\tmot\n", ["line 41", "characters"]),
     case("no such suffix", "a.docx", GOOD, ["suffix", ".tsv"]),
     case("cut gzip", "a.tsv.gz", gzip.compress(GOOD)[:-20], ["unpacked", "gzip"]),
-    case("no gzip", "a.tsv.gz", GOOD, ["unpacked", "gzip"]),
+    case("no gzip", "a.tsv.gz", GOOD, ["unpacked", "not what its name says"]),
     case("csv without the columns", "a.csv", b"en,de\nHi.,Hallo.\n", ["'source'", "--source-column", "'en', 'de'"]),
     case(
         "csv without that column",

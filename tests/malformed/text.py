@@ -28,7 +28,7 @@ CASES = [
     case("zeros", b"\0" * 5000, "binary", "position 0"),
     case("a-zero-inside", PROSE + b"\0" + PROSE, "binary", str(len(PROSE))),
     case("png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "binary"),
-    case("gzip", b"\x1f\x8b\x08" + bytes(range(1, 256)) * 20, "UTF-8", "0x8b"),
+    case("gzip", b"\x1f\x8b\x08" + bytes(range(1, 256)) * 20, "unpacked as gzip"),
     Case("missing", "language", {"book.txt": PROSE}, "bok.txt", ["bok.txt", "did you mean 'book.txt'"]),
     Case("missing-folder", "language", {}, "none/bok.txt", ["none", "does not exist"]),
     Case("a-folder", "language", {"books/a.txt": PROSE}, "books", ["books", "folder"]),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import unicodedata
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from tidegate.data import packed
 from tidegate.data.catalogue import BUNDLED
 from tidegate.data.column import check_column
 from tidegate.data.json_lines import read_objects
@@ -75,19 +74,13 @@ def read_pairs(source: Source, names: Names = (None, None), *, stress: bool = Fa
 
 
 def unpacked(source: Source) -> Source:
-    """The unpacked source, titled by its file name without ``.gz``."""
+    """The unpacked source, titled by its file name without a suffix such as ``.gz``."""
     if source.address.startswith(PREFIX):
         file = BUNDLED[source.address.removeprefix(PREFIX)].file
         assert file is not None  # generated sets have tasks of their own
         return replace(source, title=Path(file).name.removesuffix(".xz"))
-    if not source.title.casefold().endswith(".gz"):
-        return source
-    try:
-        return replace(source, title=source.title[:-3], raw=gzip.decompress(source.raw))
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            "PAIR_GZIP", f"{source.title} cannot be unpacked: {error}", fix="pass a complete gzip file"
-        ) from None
+    raw, title = packed.unpacked(source.raw, source.title)
+    return replace(source, raw=raw, title=title)
 
 
 def _checked(source: Source, rows: Iterator[Row]) -> Pairs:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from tidegate.data.pair import Names, Pairs, cleaned, read_pairs, unpacked
+from tidegate.data.packed import plain_name
+from tidegate.data.pair import Names, Pairs, cleaned, read_pairs
 from tidegate.data.source import Source
 from tidegate.data.text import decode
 from tidegate.errors import InputError
@@ -106,5 +107,5 @@ def _aligned(source: Source, split: str, members: list[str]) -> Pairs:
 
 
 def _lines(source: Source, member: str) -> list[str]:
-    part = unpacked(Source(f"{source.address}/{member}", member, source.read(member)))
+    part = Source(f"{source.address}/{member}", plain_name(member), source.read(member))
     return [cleaned(line) for line in decode(part).removesuffix("\n").split("\n")]

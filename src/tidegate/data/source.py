@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.data.catalogue import BUNDLED, Bundled
+from tidegate.data.packed import unpacked
 from tidegate.errors import InputError, did_you_mean
 
 PREFIX = "bundled:"
@@ -56,7 +57,7 @@ class Source:
         Raises:
             InputError: it cannot be read.
         """
-        return _read(Path(self.address) / member)
+        return unpacked(_read(Path(self.address) / member), member)[0]
 
     def to_json(self) -> dict[str, str]:
         """Addresses and hash; ``Source.from_json`` reads the data again."""
@@ -143,10 +144,10 @@ def _file(address: str, *, folders: bool) -> Source:
     path = Path(address).expanduser().absolute()
     if folders and path.is_dir():
         return _folder(path)
-    raw = _read(path)
+    raw, title = unpacked(_read(path), path.name)
     if not raw.strip():
         raise InputError("FILE_EMPTY", f"{path} is empty", fix="pass a file that holds data")
-    return Source(str(path), path.name, raw)
+    return Source(str(path), title, raw)
 
 
 def _folder(path: Path) -> Source:
@@ -159,6 +160,10 @@ def _folder(path: Path) -> Source:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(
+                "FILE_KIND", f"{path} is no regular file, but a device or a pipe", fix="write it to a file first"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         near = _neighbours(path) or did_you_mean(path.name, list(BUNDLED))

@@ -16,6 +16,7 @@ from tidegate.data.text import decode
 from tidegate.errors import InputError
 
 SEPARATORS = ",;\t"
+LONGEST_CELL = (1 << 31) - 1  # characters; Python's own limit is 131,072
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def read_table(source: Source) -> Table:
     first = text.lstrip("\r\n").split("\n", 1)[0]
     separator = max(SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    before = csv.field_size_limit(LONGEST_CELL)  # of the whole process
     try:
         header = [name.strip() for name in next(row for row in reader if row)]
         _check_header(source, header)
@@ -52,6 +54,8 @@ def read_table(source: Source) -> Table:
             f"{source.title} is not a CSV file: {error} at line {reader.line_num}",
             fix="check the quotes on that line",
         ) from None
+    finally:
+        csv.field_size_limit(before)
     if not rows:
         raise InputError(
             "SERIES_EMPTY",

@@ -8,6 +8,7 @@ from tidegate.data.source import Source
 from tidegate.errors import InputError
 
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")  # .xlsx, which is a zip archive, and .xls
 
 
 def decode(source: Source) -> str:
@@ -25,6 +26,10 @@ def decode(source: Source) -> str:
     raw, name = source.raw, source.title
     if raw.startswith(UTF16_MARKS):
         raise InputError("TEXT_UTF16", f"{name} is UTF-16 text, but UTF-8 is expected", fix="save the file as UTF-8")
+    if raw.startswith(WORKBOOKS):
+        raise InputError(
+            "TEXT_BINARY", f"{name} is an Excel workbook or a zip archive, not text", fix="save or unpack it as CSV"
+        )
     if b"\0" in raw:
         position = raw.index(b"\0")
         raise InputError(
@@ -38,15 +43,27 @@ def decode(source: Source) -> str:
     return text
 
 
+def split_lines(text: str) -> list[str]:
+    r"""The lines of a text, which end with ``\n``, ``\r\n`` or ``\r``, as every editor shows them.
+
+    ``str.splitlines`` ends a line at seven further characters, such as U+2028, which texts of the web contain.
+
+    Examples:
+        >>> split_lines("a\r\nb\u2028c\rd")
+        ['a', 'b\u2028c', 'd']
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
 def lines(source: Source) -> Iterator[tuple[str, str]]:
     """Each line that is not blank: its place, as errors name it, and its text.
 
     Raises:
         InputError: as ``decode``.
     """
-    for number, line in enumerate(decode(source).split("\n"), 1):
+    for number, line in enumerate(split_lines(decode(source)), 1):
         if line.strip():
-            yield f"line {number}", line.rstrip("\r")
+            yield f"line {number}", line
 
 
 def _utf8(raw: bytes, name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from tidegate.data.labelled.record import Labelled, Layout
 from tidegate.data.source import Source
-from tidegate.data.text import decode
+from tidegate.data.text import decode, split_lines
 from tidegate.errors import InputError
 
 FORMAT = "write the class, a blank and the text on each line, or a table whose first line names the columns"
@@ -19,7 +19,7 @@ def read_lines(source: Source, layout: Layout) -> Labelled:
     Raises:
         InputError: a line has no blank, or too many lines begin with different words.
     """
-    numbered = [(n, line.strip()) for n, line in enumerate(decode(source).splitlines(), 1) if line.strip()]
+    numbered = [(n, line.strip()) for n, line in enumerate(split_lines(decode(source)), 1) if line.strip()]
     if not layout.labelled:
         known = {str(label) for label in layout.classes}
         parts = [line.split(maxsplit=1) for _, line in numbered]
@@ -72,7 +72,7 @@ def read_folder(source: Source, layout: Layout) -> Labelled:
 
 
 def _by_line(source: Source, member: str, layout: Layout) -> Iterator[tuple[str, str]]:
-    for line in _decoded(source, member, layout).splitlines():
+    for line in split_lines(_decoded(source, member, layout)):
         if line.strip():
             yield line.strip(), PurePath(member).stem
 

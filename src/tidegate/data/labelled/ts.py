@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tidegate.data.labelled.gap import filled
 from tidegate.data.labelled.record import Labelled, Layout
 from tidegate.data.source import Source
-from tidegate.data.text import decode
+from tidegate.data.text import decode, split_lines
 from tidegate.errors import InputError
 
 MISSING = frozenset({"?", "nan", ""})
@@ -38,7 +38,7 @@ def read_ts(source: Source, layout: Layout) -> Labelled:
     Raises:
         InputError: the header or a line is invalid; the message names the line.
     """
-    lines = decode(source).splitlines()
+    lines = split_lines(decode(source))
     header, first = _header(source, lines, layout)
     numbered = [(n, line.strip()) for n, line in enumerate(lines[first:], first + 1) if line.strip()]
     rows = [_row(source, number, line, header) for number, line in numbered if not line.startswith("#")]
