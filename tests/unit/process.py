@@ -1,5 +1,6 @@
 """The command line in processes that are killed and interrupted; torch is loaded once for all of them."""
 
+import math
 import multiprocessing
 import os
 import sys
@@ -23,7 +24,7 @@ def start(
 ) -> multiprocessing.Process:
     """``tidegate`` with these arguments; what it prints goes to ``out``, what it complains of beside it.
 
-    With a signal, it gets that soon after its first checkpoint of a training of at least so many steps.
+    With a signal, it gets that soon after the checkpoint of this step.
     """
     process = _context.Process(target=_run, args=(arguments, out, environment or {}, signal, after))
     process.start()
@@ -35,7 +36,7 @@ def _signal_itself(signal: int, after: int) -> None:
 
     def then_signal(checkpoint: Checkpoint, path: Path) -> None:
         save(checkpoint, path)
-        if checkpoint.data["state"]["steps"] >= after:
+        if checkpoint.data["state"]["steps"] == after:
             threading.Timer(SOON, os.kill, (os.getpid(), signal)).start()
 
     Checkpoint.save = then_signal
@@ -47,5 +48,5 @@ def _run(arguments: list[str], out: Path, environment: dict[str, str], signal: i
         _signal_itself(signal, after)
     for descriptor, path in ((1, out), (2, out.with_suffix(".err"))):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    loop.SAVE_EVERY_SECONDS = 0.1  # so that tests need not wait
+    loop.SAVE_EVERY_SECONDS, loop.SAVE_SHARE = -1.0, math.inf  # after every step
     sys.exit(main(arguments))

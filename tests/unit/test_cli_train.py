@@ -221,7 +221,7 @@ class TestStopping:
         )
         whole = start(whole, tmp_path / "whole.out")
         for after, (sign, code) in enumerate(((signal.SIGKILL, -9), (signal.SIGKILL, -9), (signal.SIGINT, 130))):
-            process = start(command, tmp_path / "cut.out", signal=sign, after=1 + 5 * after)
+            process = start(command, tmp_path / "cut.out", signal=sign, after=1 + 100 * after)
             process.join(200)
             assert process.exitcode == code
         said = (tmp_path / "cut.err").read_text().split("\n")
