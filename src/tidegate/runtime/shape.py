@@ -28,22 +28,25 @@ def check_shapes(
     Raises:
         InputError: a tensor has another shape than the layer reads; the message names it.
     """
-    check_parameters(job, tensors, layer)
-    features = job.cell.widths["I"]
-    if x.shape[-1] != features or x.numel() != job.steps.rows * features:
-        raise wrong_shape("the input", x.shape, (job.steps.rows, features))
+    cell, steps = job.cell, job.steps
+    if cell.masked or [tensor.shape for tensor in tensors] != cell.shapes[job.directions > 1]:  # each step pays
+        check_parameters(job, tensors, layer)
+    if x.shape[-1] != cell.features or x.numel() != steps.rows * cell.features:
+        raise wrong_shape("the input", x.shape, (steps.rows, cell.features))
     if first is not None:
-        _check_states(job, first)
-    if job.resets is not None and job.resets.numel() != job.steps.rows:
-        raise wrong_shape("reset", job.resets.shape, (job.steps.rows,))
-    if job.steps.widest > job.sequences:
-        raise wrong_shape("the batch", (job.steps.widest,), (job.sequences,))
+        expected = [(job.directions, job.sequences, width) for width in cell.state_widths]
+        if [state.shape for state in first] != expected:
+            raise _wrong_states(job, first, expected)
+    if job.resets is not None and job.resets.numel() != steps.rows:
+        raise wrong_shape("reset", job.resets.shape, (steps.rows,))
+    if steps.widest > job.sequences:
+        raise wrong_shape("the batch", (steps.widest,), (job.sequences,))
 
 
 def check_parameters(job: Job, tensors: Sequence[torch.Tensor], layer: int | None = None) -> None:
     """Refuse parameters and masks of other shapes; arguments and errors are those of ``check_shapes``."""
     cell = job.cell
-    expected = cell.shapes[job.directions > 1] if not cell.graph.masks else _with_masks(job)
+    expected = _with_masks(job) if cell.masked else cell.shapes[job.directions > 1]
     if [tensor.shape for tensor in tensors] != expected:
         raise _wrong_tensors(job, [tuple(tensor.shape) for tensor in tensors], expected, layer)
 
@@ -63,13 +66,12 @@ def _with_masks(job: Job) -> list[Shape]:
     return [*job.cell.shapes[0], *masks] * job.directions
 
 
-def _check_states(job: Job, first: Tensors) -> None:
+def _wrong_states(job: Job, first: Tensors, expected: Sequence[Shape]) -> InputError:
     states = job.cell.graph.states
     if len(first) != len(states):
-        raise InputError("SHAPE", f"{job.cell.graph.name} has {len(states)} states, got {len(first)}", fix="pass each")
-    for state, width, declared in zip(first, job.cell.state_widths, states, strict=True):
-        if state.shape != (job.directions, job.sequences, width):
-            raise wrong_shape(f"the first {declared.name}", state.shape, (job.directions, job.sequences, width))
+        return InputError("SHAPE", f"{job.cell.graph.name} has {len(states)} states, got {len(first)}", fix="pass each")
+    at = next(k for k, (own, wanted) in enumerate(zip(first, expected, strict=True)) if own.shape != wanted)
+    return wrong_shape(f"the first {states[at].name}", first[at].shape, expected[at])
 
 
 def _wrong_tensors(job: Job, got: list[Shape], expected: list[Shape], layer: int | None) -> InputError:

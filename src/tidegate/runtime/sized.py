@@ -52,6 +52,8 @@ class SizedCell:
         parameters: the names of those of one direction, as ``cell.parameter.parameter_shapes`` orders them.
         names: of the further tensors that one direction reads: its parameters, then its masks.
         shapes: of the parameters of one direction, and of two.
+        masked: whether it reads masks.
+        features: the width of its input.
         strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
         text: the graph and the widths as text, which ``described`` reads without running code. It names our version
@@ -64,6 +66,7 @@ class SizedCell:
         self.names = (*self.parameters, *(mask.name for mask in graph.masks))
         one = list(parameter_shapes(graph, widths).values())
         self.shapes = one, one * 2
+        self.masked, self.features = bool(graph.masks), widths["I"]
         self.strides = (*(0 for _ in self.parameters), *(widths[mask.axis] for mask in graph.masks))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
