@@ -24,13 +24,8 @@ from tidegate.errors import TidegateError
 from tidegate.runtime import eager_only
 
 KINDS = ("LSTM", "GRU", "RNN", "PeepholeLSTM")
-ERRORS = (
-    TidegateError,
-    ValueError,
-    TypeError,
-    RuntimeError,
-    IndexError,
-)  # of torch too; no KeyError, no AssertionError
+# Of torch too; a KeyError or an AssertionError is a finding.
+ERRORS = (TidegateError, ValueError, TypeError, RuntimeError, IndexError)
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.int64, torch.bool, torch.complex64)
 LIMIT = 1e-4
 Call = Callable[[], Any]

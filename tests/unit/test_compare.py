@@ -206,6 +206,15 @@ runpy.run_path("script.py", {{"FOLDER": "two"}}, "__main__")  # as Python runs a
 """
 
 
+def test_an_option_without_effect_on_a_cell_is_said_once(tmp_path) -> None:
+    (tmp_path / "recipe.toml").write_text("recurrent_dropout = 0.5\n")
+    words = "compare elnino --config recipe.toml --cells mingru --parameters 500 --seeds 1 --trials 2 --epochs 1"
+    run = [sys.executable, "-m", "tidegate", *words.split(), "--out", "out"]
+    finished = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == "note: MinGRU has no recurrent matrix, so recurrent_dropout has no effect\n"
+
+
 def test_a_script_needs_no_main_guard_and_says_once_what_has_no_effect(tmp_path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     run = [sys.executable, "-"]
