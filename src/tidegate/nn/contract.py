@@ -80,12 +80,28 @@ def check_data(x: torch.Tensor, input_size: int, dtype: torch.dtype) -> None:
         raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.size(-1)}")
 
 
-def check_state_rank(states: tuple[torch.Tensor, ...], *, batched: bool) -> None:
-    """Reject states whose rank does not match the input's.
+def check_states(states: tuple[torch.Tensor, ...], expected: list[tuple[int, int, int]], *, batched: bool) -> None:
+    """Reject states of the wrong rank or shape.
+
+    Args:
+        states: as the caller passed them.
+        expected: the shape of each for a batched input; without a batch the middle axis is missing.
+        batched: whether the input has a batch.
 
     Raises:
         RuntimeError: with torch.nn's text.
     """
+    if batched and [state.shape for state in states] == expected:  # all is right: each step pays for what follows
+        return
+    _check_state_rank(states, batched=batched)
+    for k, (state, shape) in enumerate(zip(states, expected, strict=True)):
+        got = [*state.shape] if batched else [state.shape[0], 1, *state.shape[1:]]
+        if tuple(got) != shape:
+            which = "hidden" if len(states) == 1 else f"hidden[{k}]"
+            raise RuntimeError(f"Expected {which} size {shape}, got {got}")
+
+
+def _check_state_rank(states: tuple[torch.Tensor, ...], *, batched: bool) -> None:
     rank = 3 if batched else 2
     if all(state.dim() == rank for state in states):
         return
@@ -95,18 +111,6 @@ def check_state_rank(states: tuple[torch.Tensor, ...], *, batched: bool) -> None
         raise RuntimeError(f"For {kind} input, hx should also be {rank}-D but got {got}")
     got = ", ".join(f"{state.dim()}-D" for state in states)
     raise RuntimeError(f"For {kind} input, hx and cx should also be {rank}-D but got ({got}) tensors")
-
-
-def check_state_shapes(states: tuple[torch.Tensor, ...], expected: list[tuple[int, int, int]]) -> None:
-    """Reject states of the wrong shape.
-
-    Raises:
-        RuntimeError: with torch.nn's text.
-    """
-    for k, (state, shape) in enumerate(zip(states, expected, strict=True)):
-        if tuple(state.shape) != shape:
-            which = "hidden" if len(states) == 1 else f"hidden[{k}]"
-            raise RuntimeError(f"Expected {which} size {shape}, got {list(state.shape)}")
 
 
 def check_step_rank(module: str, role: str, value: torch.Tensor) -> None:

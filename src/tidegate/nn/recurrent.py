@@ -214,7 +214,8 @@ class Recurrent(Stack):
     ) -> tuple[torch.Tensor, list[Sequence[torch.Tensor]]]:
         """Run all layers of a call: the output of the last one, and the last states of each."""
         x = call.x if precision is None else call.x.to(precision.work)
-        runs, variant, numbers = 1 + self.bidirectional, None, None
+        given = None if first is None else self._by_layer(first)
+        variant, numbers = None, None
         if self.options.run_differently:
             variant = self._variants[self.training, call.resets is not None]
             drawing = self.training and self.options.drawn
@@ -223,8 +224,7 @@ class Recurrent(Stack):
                 x = self.options.transform_input(x, numbers) if drawing else x
         last: list[Sequence[torch.Tensor]] = []
         for layer, cell in enumerate(variant.cells if variant else self.cells):
-            at = slice(layer * runs, (layer + 1) * runs)
-            own = None if first is None else tuple(_working([state[at] for state in first], precision))
+            own = None if given is None else tuple(_working(given[layer], precision))
             if variant is None or numbers is None:
                 tensors = _working(self.layer_parameters(layer), precision)
             else:
@@ -234,6 +234,10 @@ class Recurrent(Stack):
             if self.dropout and self.training and layer < self.num_layers - 1:
                 x = self._dropped(x, generator)
         return x, last
+
+    def _by_layer(self, first: States) -> list[States]:
+        """The first states of each layer [directions, B, width]; to cut a tensor takes as long as a small step."""
+        return [first] if self.num_layers == 1 else [*zip(*[s.chunk(self.num_layers) for s in first], strict=True)]
 
     def _drawn_tensors(
         self, layer: int, variant: Variant, numbers: RandomNumbers, precision: Precision | None

@@ -194,9 +194,7 @@ class Stack(Twin, torch.nn.RNNBase):
         if hx is None:
             return self.learned_states(size) if self.options.run_differently else None
         states = as_states(hx, [state.name for state in self.graph.states])
-        contract.check_state_rank(states, batched=batched)
-        if not batched:
-            states = tuple(state.unsqueeze(1) for state in states)
         runs = self.num_layers * (1 + self.bidirectional)
-        contract.check_state_shapes(states, [(runs, size, width) for width in self.cells[0].state_widths])
-        return reorder(states, order)
+        expected = [(runs, size, width) for width in self.cells[0].state_widths]
+        contract.check_states(states, expected, batched=batched)
+        return reorder(states if batched else tuple(state.unsqueeze(1) for state in states), order)
