@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import struct
 from pathlib import Path
 
 import mido
@@ -44,6 +45,11 @@ def written(*messages, ticks=480, kind=1):
     file, content = mido.MidiFile(type=kind, ticks_per_beat=ticks, tracks=[track]), io.BytesIO()
     file.save(file=content)
     return content.getvalue()
+
+
+def track(events):
+    """A MIDI file of one track with these bytes."""
+    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480) + b"MTrk" + struct.pack(">I", len(events)) + events
 
 
 def on(note, time=0, **rest):
@@ -120,6 +126,59 @@ class TestMidi:
     def test_too_long(self):
         with pytest.raises(InputError, match="lasts more than 100,000 steps"):
             read_midi(source(written(on(60), off(60, 480 * 30_000))), 4)
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            b"\xff\x59\x02\x12\x00",  # a key of 18 sharps
+            b"\xff\x54\x05\xe1\x00\x00\x00\x00",  # an SMPTE offset of frames that do not exist
+            b"\xff\x03\x03\xff\xfe\xfd",  # a name that is no text
+            b"\xff\x51\x01\x00",  # a tempo of one byte
+            b"\xff\x58\x00",  # a time signature without content
+            b"\xf0\x03\x90\x3d\x40",  # a system message that never ends
+            b"\xf4",  # a status that the standard leaves undefined
+        ],
+    )
+    def test_damage_that_says_nothing_about_notes(self, message):
+        raw = track(b"\x00" + message + b"\x00\x90\x3c\x40\x83\x60\x80\x3c\x00\x00\xff\x2f\x00")
+        assert sounding(read_midi(source(raw), 1)[0]) == [[60], []]
+
+    def test_in_riff_and_beside_other_chunks(self):
+        raw = written(on(60), on(62, 480), off(60), off(62, 480))
+        wrapped = b"RIFF" + struct.pack("<I", len(raw) + 12) + b"RMIDdata" + struct.pack("<I", len(raw)) + raw
+        beside = raw[:14] + b"XFIH" + struct.pack(">I", 3) + b"abc" + raw[14:]
+        for other in (wrapped, beside):
+            assert np.array_equal(read_midi(source(other), 1)[0], read_midi(source(raw), 1)[0])
+
+    @pytest.mark.parametrize(
+        ("events", "says"),
+        [
+            (b"\x00\x3c\x40", "begins with a message without a status"),
+            (b"\x00\x90\x3c", "ends inside a message"),
+            (b"\x00\xff\x01\x7fabc", "ends inside a message"),
+            ((b"\xff" * 4095 + b"\0") * 200, "a number without an end, at byte 2"),
+        ],
+    )
+    def test_damaged_tracks_name_the_byte(self, events, says):
+        with pytest.raises(InputError, match=f"a.mid is not a readable MIDI file: track 1 .*{says}"):
+            read_midi(source(track(events)), 1)
+
+    def test_a_quarter_of_no_ticks(self):
+        raw = written(on(60), off(60, 480))
+        with pytest.raises(InputError, match="into 0 ticks"):
+            read_midi(source(raw[:12] + bytes(2) + raw[14:]), 1)
+
+    def test_many_notes_at_once_are_paired_in_turn(self):
+        raw = track(b"\x00\x90\x3c\x40" * 20_000 + b"\x83\x60\x80\x3c\x00" + b"\x00\x3c\x00" * 19_999)
+        assert sounding(read_midi(source(raw), 1)[0]) == [[60], []]
+
+    def test_a_bad_file_in_a_folder_is_named_and_left_out(self, tmp_path):
+        folder(tmp_path)
+        (tmp_path / "bad.mid").write_bytes(midi(50)[:-9])
+        (tmp_path / "mute.mid").write_bytes(midi())
+        read = read_music(locate(tmp_path, folders=True))
+        assert sum(map(len, (read.train, read.valid, read.test))) == 30
+        assert read.warnings == ("2 of 32 MIDI files are left out; the first: bad.mid was cut off after 26 bytes",)
 
     def test_damage_is_an_error_or_a_roll(self):
         raw, random = written(*[message for k in range(20) for message in (on(50 + k), off(50 + k, 99))]), rng()

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import struct
 import zlib
 from collections import Counter
 from importlib import resources
@@ -131,7 +132,7 @@ class TestSpectra:
         least, most = -9.155184, 7.981463
         step = (most - least) / 255
         for path in BUNDLED.glob("*.wav"):
-            samples, rate, channels = read_sound(path.read_bytes(), path.name)
+            samples, rate, channels, _ = read_sound(path.read_bytes(), path.name)
             assert (rate, channels) == (RATE, 1)
             found = BANK(samples).numpy().clip(least, most)
             assert np.abs(found - bundled[path.name]).max() < 0.52 * step  # rounding to 8 bits, and nothing else
@@ -365,14 +366,73 @@ class TestReaders:
     @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
     def test_kinds_of_samples(self, subtype):
         sound = noise(300)
-        found, rate, channels = read_sound(wav(sound, subtype=subtype), "a.wav")
+        found, rate, channels, _ = read_sound(wav(sound, subtype=subtype), "a.wav")
         assert (rate, channels, found.dtype) == (RATE, 1, np.float32)
         assert found == pytest.approx(sound, abs={"PCM_U8": 0.01, "ULAW": 0.02}.get(subtype, 1e-4))
 
-    def test_a_pipe_does_not_know_how_much_comes(self):
+    @pytest.mark.parametrize(
+        "size",
+        [0, 2**32 - 1, 2**32 - 1 - 36, 2**31, 2**31 - 1, 0x7FFFF000, 0x7F000000],
+        ids=["gstreamer", "ffmpeg", "lame", "arecord", "mplayer", "sox", "sox aiff"],
+    )
+    def test_a_pipe_does_not_know_how_much_comes(self, size):
         whole = wav(noise(300))
-        piped = whole[:40] + b"\xff\xff\xff\xff" + whole[44:]
-        assert np.array_equal(read_sound(piped, "a.wav")[0], read_sound(whole, "a.wav")[0])
+        piped = whole[:40] + struct.pack("<I", size) + whole[44:]
+        assert np.array_equal(read_sound(piped, "a.wav").samples, read_sound(whole, "a.wav").samples)
+
+    @pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+    def test_long_headers(self, name):
+        whole = wav(noise(300))
+
+        def long(stated):
+            sizes = b"WAVEds64" + struct.pack("<IQQQI", 28, 0, stated, 0, 0)
+            return read_sound(name + b"\xff" * 4 + sizes + whole[12:40] + b"\xff" * 4 + whole[44:], "a.wav").samples
+
+        for stated in (0, 600, 2**63):
+            assert np.array_equal(long(stated), read_sound(whole, "a.wav").samples)
+        with pytest.raises(InputError, match="promises 5,000 bytes of sound, but it has 600"):
+            long(5000)
+
+    def test_no_sound_is_none_although_other_chunks_follow(self):
+        empty = wav(noise(0))
+        listed = empty + b"LIST" + struct.pack("<I", 6) + b"abcdef"
+        assert [len(read_sound(raw, "a.wav").samples) for raw in (empty, listed)] == [0, 0]
+
+    @pytest.mark.parametrize("kind", ["WAV", "AIFF", "AU", "OGG"])
+    def test_what_is_cut_off_is_named(self, kind):
+        file = io.BytesIO()
+        soundfile.write(file, noise(3000), RATE, format=kind)
+        with pytest.raises(InputError, match="is cut off: its"):
+            read_sound(file.getvalue()[:-1000], "a.wav")
+
+    def test_other_kinds_from_a_pipe(self):
+        file = io.BytesIO()
+        soundfile.write(file, noise(300), RATE, format="AU")
+        for size in (bytes(4), b"\xff" * 4):
+            raw = file.getvalue()[:8] + size + file.getvalue()[12:]
+            assert read_sound(raw, "a.au").samples == pytest.approx(noise(300), abs=1e-4)
+        file = io.BytesIO()
+        soundfile.write(file, noise(300), RATE, format="FLAC")
+        raw = bytearray(file.getvalue())
+        raw[22:26] = bytes(4)
+        with pytest.raises(InputError, match="does not state its length, as FLAC that was written to a pipe"):
+            read_sound(bytes(raw), "a.flac")
+        raw[21] |= 15
+        with pytest.raises(InputError, match="expected at most 268,435,456"):
+            read_sound(bytes(raw), "a.flac")
+
+    @pytest.mark.parametrize("rate", [1, 999, 2**31 - 1])
+    def test_impossible_rates(self, rate):
+        raw = wav(noise(300))
+        with pytest.raises(InputError, match=f"a.wav states {rate:,} samples per second, expected 1,000 to 768,000"):
+            read_sound(raw[:24] + struct.pack("<I", rate) + raw[28:], "a.wav")
+
+    def test_opposite_channels_are_told(self, tmp_path):
+        pair = np.stack([noise(500), -noise(500)], 1)
+        corpus = read_speech(folder(tmp_path, {"a.wav": wav(pair), "a.txt": b"x"}))
+        (note,) = corpus.warnings[1:]
+        assert note.startswith("1 recordings: the channels are opposite, so their mean is silence; pass one channel")
+        assert note.endswith("the first is a.wav")
 
     def test_channels_are_averaged_with_a_note(self, tmp_path):
         pair = np.stack([noise(500, 1), noise(500, 2)], 1)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data.matlab import read_cells
-from tidegate.data.midi import KEYS, LOWEST, Roll, is_midi, read_midi
+from tidegate.data.midi import KEYS, LOWEST, Roll, read_midi
+from tidegate.data.midi_file import is_midi
 from tidegate.data.source import Source
 from tidegate.data.text import decode
 from tidegate.errors import InputError
@@ -21,7 +22,7 @@ HIGHEST = LOWEST + KEYS - 1
 SPLITS = ("train", "valid", "test")
 SHARE = 10  # without a split in the data, a tenth of the pieces is for validation and a tenth for the test
 MIDI_GRID = 4  # steps in a quarter note, unless the settings say otherwise
-SUFFIXES = (".mid", ".midi")
+SUFFIXES = (".mid", ".midi", ".rmi", ".kar")
 FORMAT = 'write {"train": [[[60, 64, 67], [62], ...], ...], "valid": ..., "test": ...}: pieces of steps of notes'
 
 Parts = dict[str, list[Roll]]
@@ -91,7 +92,7 @@ def read_music(
     }
     wanted = [name for name in ("valid", "test") if name not in given]
     unsplit = "" in pieces.parts
-    parts = _split(source, pieces.parts[""], wanted, split_seed) if unsplit else dict(pieces.parts)
+    parts = _split(source, pieces, wanted, split_seed) if unsplit else dict(pieces.parts)
     parts |= {name: part.joined() for name, part in given.items()}
     how = f"by pieces, seed {split_seed}" if unsplit and wanted else "as in the file" + "s" * bool(given)
     warnings = sum((part.warnings for part in given.values()), pieces.warnings)
@@ -124,25 +125,35 @@ def _midi_pieces(source: Source, steps_per_quarter: int) -> _Pieces:
         raise InputError(
             "MUSIC_FOLDER", f"the folder {source.title} has no MIDI files", fix="pass a folder with .mid files"
         )
-    read = [read_midi(file, steps_per_quarter) for file in files]
+    read, unread = list[tuple[Roll, int]](), list[InputError]()
+    for file in files:
+        try:
+            read.append(read_midi(file, steps_per_quarter))
+        except InputError as error:
+            unread.append(error)
+    if not read:
+        raise unread[0]
+    left = f"{len(unread)} of {len(files)} MIDI files are left out"
+    warnings = [f"{left}; the first: {unread[0].message}"] if unread else []
     beyond = sum(left for _, left in read)
-    warnings = [f"{beyond} notes outside the 88 keys of a piano were left out"] if beyond else []
+    warnings += [f"{beyond} notes outside the 88 keys of a piano were left out"] if beyond else []
     if source.members and len(files) < len(source.members):
         warnings.append(f"{len(source.members) - len(files)} files without the suffix .mid were left out")
     return _Pieces({"": [roll for roll, _ in read]}, tuple(warnings), steps_per_quarter)
 
 
-def _split(source: Source, pieces: list[Roll], wanted: list[str], seed: int) -> Parts:
+def _split(source: Source, pieces: _Pieces, wanted: list[str], seed: int) -> Parts:
     """Whole pieces by split, drawn by a hash of their content, so that identical pieces stay together."""
     groups: dict[str, list[Roll]] = {}
-    for piece in pieces:
+    for piece in pieces.joined():
         name = hashlib.sha256(f"{seed}/".encode() + np.packbits(piece).tobytes()).hexdigest()
         groups.setdefault(name, []).append(piece)
     if len(groups) <= len(wanted):
         raise InputError(
             "MUSIC_FEW",
             f"{source.title} has {len(groups)} different piece{'s' * (len(groups) > 1)}, but at least "
-            f"{len(wanted) + 1} are needed: for training{''.join(f' and {name}' for name in wanted)}",
+            f"{len(wanted) + 1} are needed: for training{''.join(f' and {name}' for name in wanted)}"
+            f"{''.join(f'; {warning}' for warning in pieces.warnings)}",
             fix="pass a folder with more .mid files, or valid=FILE and test=FILE",
         )
     ordered = [groups[key] for key in sorted(groups)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.data.audio import SUFFIXES, read_sound, resample
+from tidegate.data.audio import OPPOSITE, SUFFIXES, read_sound, resample
 from tidegate.data.column import check_column
 from tidegate.data.json_lines import read_objects
 from tidegate.data.source import Source
@@ -224,10 +224,11 @@ def _entry(place: str, row: dict[str, str]) -> Recording:
 def _with_sounds(unread: list[Recording], read: Callable[[str], bytes], rate: int | None) -> Corpus:
     """Read every recording, at the same rate."""
     rates: dict[int, str] = {}  # with the first recording of each
-    recordings, mixed = [], 0
+    recordings, mixed, cancelled = [], 0, list[str]()
     for recording in unread:
-        samples, own, channels = read_sound(read(recording.name), recording.name)
+        samples, own, channels, opposite = read_sound(read(recording.name), recording.name)
         mixed += channels > 1
+        cancelled += [recording.name] * opposite
         rates.setdefault(own, recording.name)
         recordings.append(replace(recording, sound=resample(samples, own, rate) if rate and own != rate else samples))
     if rate is None and len(rates) > 1:
@@ -240,7 +241,9 @@ def _with_sounds(unread: list[Recording], read: Callable[[str], bytes], rate: in
     notes = [f"{mixed} recordings have several channels, which were averaged"] if mixed else []
     others = sorted(own for own in rates if rate and own != rate)
     notes += [f"recordings of {', '.join(map(str, others))} Hz were resampled to {rate} Hz"] if others else []
-    silent = [recording.name for recording in recordings if len(recording.sound) and not recording.sound.any()]
+    notes += [f"{len(cancelled)} recordings: {OPPOSITE}; the first is {cancelled[0]}"] if cancelled else []
+    mute = [recording.name for recording in recordings if len(recording.sound) and not recording.sound.any()]
+    silent = [name for name in mute if name not in cancelled]
     notes += [f"{len(silent)} recordings are silent throughout, the first is {silent[0]}"] if silent else []
     return Corpus(tuple(recordings), rate or next(iter(rates)), None, tuple(notes))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,7 +14,8 @@ import numpy as np
 import torch
 
 from tidegate.data import BUNDLED, SUFFIXES, audio, locate, read_sound
-from tidegate.errors import InputError
+from tidegate.data.audio import OPPOSITE
+from tidegate.errors import InputError, TidegateWarning
 from tidegate.tasks.speech.decode import Hypothesis, align, beam_search, best_path
 from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.task import SpeechBatch, SpeechTask
@@ -144,8 +146,10 @@ def _sounds(recordings: Any, rate: int | None) -> Iterator[tuple[str, Any, int]]
     for k, recording in enumerate(recordings):
         if isinstance(recording, (str, os.PathLike)):
             for path, name in _files(recording):
-                samples, own, _ = read_sound(locate(path).raw, name)
-                yield name, samples, own
+                sound = read_sound(locate(path).raw, name)
+                if sound.cancelled:
+                    warnings.warn(f"{name}: {OPPOSITE}", TidegateWarning, stacklevel=2)
+                yield name, sound.samples, sound.rate
         else:
             yield str(k), _array(k, recording, rate), rate or 0
 
