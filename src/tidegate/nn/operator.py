@@ -28,6 +28,7 @@ from tidegate.runtime import (
     TWICE,
     Forward,
     SizedCell,
+    check_devices,
     check_strict,
     run_layer_backward,
     run_layer_saving,
@@ -259,20 +260,10 @@ def _of_problem(function: Callable[..., list[Tensor]]) -> Operation:
 
     @wraps(function)
     def call(*args: Any) -> list[Tensor]:
-        _check_devices(args)
+        check_devices([leaf for leaf in tree_flatten(args)[0] if isinstance(leaf, Tensor)])
         return function(Problem(*args[:SHARED]), *args[SHARED:])
 
     return call
-
-
-def _check_devices(args: Sequence[Any]) -> None:
-    """Torch runs an operation with one meta tensor by its shapes alone, and its results are whatever memory held."""
-    x, *others = (leaf for leaf in tree_flatten(args)[0] if isinstance(leaf, Tensor))
-    other = next((tensor.device for tensor in others if tensor.is_meta != x.is_meta), None)
-    if other is not None:
-        raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, {x.device} and {other}!"
-        )
 
 
 def _registered(name: str, run: Operation, shapes: Operation) -> CustomOpDef:

@@ -6,7 +6,7 @@ from tidegate.runtime.layer import operator_obstacle, run_layer, run_layer_backw
 from tidegate.runtime.library import fma_peak, isa
 from tidegate.runtime.path import FUSED, TRACE, TWICE, Obstacle, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
-from tidegate.runtime.shape import wrong_shape
+from tidegate.runtime.shape import check_devices, wrong_shape
 from tidegate.runtime.sized import SizedCell, described, sized
 from tidegate.runtime.stream import Stream
 from tidegate.runtime.tensor import TENSORS
@@ -22,6 +22,7 @@ __all__ = [
     "SizedCell",
     "Steps",
     "Stream",
+    "check_devices",
     "check_strict",
     "described",
     "eager_only",

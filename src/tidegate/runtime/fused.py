@@ -16,6 +16,7 @@ from tidegate.runtime.call import Forward, Job, Tensors, backward, forward, in_r
 from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
+from tidegate.runtime.shape import check_devices
 from tidegate.runtime.sized import DTYPES, SizedCell, check_size, compiled
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -130,7 +131,7 @@ def node_values(
     job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor], wanted: Sequence[int]
 ) -> list[tuple[list[torch.Tensor], Tensors]]:
     """For each direction the values of these nodes at every step, laid out as ``x``, and the last states."""
-    _check_devices(x, *(first or ()), *parameters)
+    check_devices((x, *(first or ()), *parameters))
     if first is None:
         shapes = [(job.directions, job.sequences, width) for width in job.cell.state_widths]
         first = tuple(x.new_zeros(shape) for shape in shapes)
@@ -143,14 +144,6 @@ def node_values(
         values, last = eager.run(job.cell.graph, own, job.cell.widths, rows, states, reverse=bool(d), wanted=wanted)
         runs.append(([value.unflatten(0, x.shape[:-1]) for value in values], last))
     return runs
-
-
-def _check_devices(x: torch.Tensor, *others: torch.Tensor) -> None:
-    """Torch itself lets a meta tensor meet others in some operations, whose results are then whatever memory held."""
-    if not x.is_meta and any(tensor.is_meta for tensor in others):
-        raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, {x.device} and meta!"
-        )
 
 
 class _FusedLayer(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""The shapes of what a layer reads, checked once before any of it is handed to native code."""
+"""Shapes and devices of what a layer reads, checked once before any of it is handed to native code."""
 
 from __future__ import annotations
 
@@ -49,6 +49,21 @@ def check_parameters(job: Job, tensors: Sequence[torch.Tensor], layer: int | Non
     expected = _with_masks(job) if cell.masked else cell.shapes[job.directions > 1]
     if [tensor.shape for tensor in tensors] != expected:
         raise _wrong_tensors(job, [tuple(tensor.shape) for tensor in tensors], expected, layer)
+
+
+def check_devices(tensors: Sequence[torch.Tensor]) -> None:
+    """Refuse meta tensors among others: torch runs some operations on them, whose results are what memory held.
+
+    Raises:
+        RuntimeError: with torch's text.
+    """
+    first = tensors[0]
+    other = next((tensor.device for tensor in tensors if tensor.is_meta != first.is_meta), None)
+    if other is not None:
+        raise RuntimeError(
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            f"{first.device} and {other}!"
+        )
 
 
 def wrong_shape(name: str, got: Sequence[int], expected: Sequence[int]) -> InputError:
