@@ -21,12 +21,13 @@ import torch
 from tests.backend.agreement import engine, judge, poisoned, threads
 from tests.backend.drawn import Configuration, draw
 from tests.backend.sanitize import seeds_of
-from tidegate.cell import Cell, tanh
+from tidegate.cell import Cell, maximum, sigmoid, tanh
 from tidegate.errors import BackendError, InputError
 from tidegate.nn import GRU, LSTM, RNN, Recurrent
 from tidegate.runtime import cache as cache_of_cells
 from tidegate.runtime import eager_only, fused, library, strict
 from tidegate.runtime.path import Obstacle
+from tidegate.runtime.sized import check_size
 
 ROOT = Path(__file__).parents[2]
 FIRST, MANY, FEW = 1, 20, 6  # the first seed; how many in the instruction set of this machine, and in each other
@@ -444,3 +445,34 @@ def test_a_cell_that_the_engine_has_no_room_for_runs_by_its_definition():
     y.sum().backward()
     with strict(), pytest.raises(BackendError, match="eager_only"):
         layer(x)
+
+
+def long_cell(count: int) -> type[Cell]:
+    """A cell of so many operations in a row, none of which has a name, and each of which reads its argument twice."""
+
+    class Long(Cell):
+        gates = "z"
+
+        def step(self, x, h, U):
+            z = sigmoid(x.z + U(h).z)
+            v = h
+            for _ in range(count // 2):
+                v = maximum(v, z * v)
+            return v
+
+    return Long
+
+
+def test_a_cell_of_hundreds_of_operations_is_compiled():
+    layer, x = Recurrent(long_cell(900), 2, 3), torch.randn(2, 1, 2)
+    check_size(layer.graph)  # which makes all of it but the compiler's share, which takes long
+    with eager_only():
+        layer(x)[0].sum().backward()
+
+
+def test_a_cell_of_thousands_of_operations_runs_by_its_definition():
+    layer, x = Recurrent(long_cell(4_000), 2, 3), torch.randn(1, 1, 2)
+    with pytest.warns(UserWarning, match="the engine compiles cells of at most 1,000 operations a step, Long has 4,0"):
+        y, _ = layer(x)
+    y.sum().backward()
+    assert layer.last_path.startswith("eager: the engine compiles cells of at most 1,000 operations")

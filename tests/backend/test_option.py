@@ -7,6 +7,8 @@ import torch
 
 from tests.backend.agreement import judge
 from tests.backend.drawn import ALL_OPTIONS, draw
+from tidegate.nn import GRU
+from tidegate.runtime import eager_only, library
 from tidegate.zoo import CELLS
 
 SMALL = replace(
@@ -57,3 +59,21 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_other_shapes_and_calls_agree(shape):
     assert judge(replace(SHAPES[shape], cell="lstm")).complaints == []
+
+
+def test_three_values_of_an_option_are_one_compilation(monkeypatch, tmp_path):
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(library.load(), "_cells", {})
+    compiled, compile_cell = [], library._compile
+    monkeypatch.setattr(library, "_compile", lambda *args: (compiled.append(args), compile_cell(*args)))
+    for value in (0.25, 1.0, 3.0):
+        layer = GRU(3, 5, state_clip=value / 2, zoneout=value / 4).eval()
+        x = torch.randn(4, 2, 3) * 3
+        y, _ = layer(x)
+        found = torch.autograd.grad(y.sum(), layer.weight_hh_l0)
+        assert layer.last_path == "fused"
+        with eager_only():
+            wanted, _ = layer(x)
+            torch.testing.assert_close(y, wanted)
+            torch.testing.assert_close(found, torch.autograd.grad(wanted.sum(), layer.weight_hh_l0))
+    assert len(compiled) == 1

@@ -32,6 +32,7 @@ from tidegate.cell.evaluate import evaluate
 from tidegate.cell.function import NUMBERS
 from tidegate.emit import latex
 from tidegate.emit.equation import PLAIN, SUM, equations, infix, plain
+from tidegate.errors import EmitError
 from tidegate.passes import normalise
 from tidegate.zoo import CELLS
 
@@ -228,6 +229,27 @@ def write() -> None:
     for cell in CHOSEN:
         for kind, printed in PRINTED.items():
             golden(cell, kind).write_text(printed(chosen(cell)) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("count", "more"),
+    [(900, lambda v, z: v + z), (30, lambda v, z: z * v + v)],
+    ids=["deep", "written twice at each step"],
+)
+@pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED)
+def test_equations_that_nobody_could_read_are_refused(count, more, printed):
+    class Long(Cell):
+        gates = "z"
+
+        def step(self, x, h, U):
+            z = sigmoid(x.z + U(h).z)
+            v = h
+            for _ in range(count):
+                v = more(v, z)
+            return v
+
+    with pytest.raises(EmitError, match=r"the equation of h in Long has more than 2,000 .*gates"):
+        printed(Long.graph)
 
 
 if __name__ == "__main__":

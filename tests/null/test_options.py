@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from tidegate.cell import Cell, Graph, Mask, Op, Vector, sigmoid, tanh, verify
+from tidegate.cell import Cell, Graph, Mask, Node, Op, Vector, sigmoid, tanh, verify
 from tidegate.cell.convention import forget_gate
+from tidegate.emit.compiled import Compiled
 from tidegate.emit.equation import plain
+from tidegate.emit.planner import backward_plan, forward_plan
 from tidegate.errors import InternalError, SpecError
 from tidegate.passes import clip, drop_recurrent, lower, project, restart, zoneout
 from tidegate.passes.rewrite import Rewriter
@@ -35,6 +37,38 @@ def test_zoneout_mixes_behind_the_step():
 
 def test_zoneout_of_nothing_changes_nothing():
     assert zoneout(GRU.graph, {"h": 0.0}, drawn=True) == GRU.graph
+
+
+def limited(graph: Graph, bound: float, rate: float) -> Compiled:
+    """As a layer with ``state_clip`` and ``zoneout`` is in evaluation."""
+    states = [state.name for state in graph.states]
+    clipped = clip(graph, dict.fromkeys(states, bound))
+    return Compiled(zoneout(clipped, dict.fromkeys(states, rate), drawn=False))
+
+
+@every_cell
+def test_numbers_of_options_are_arguments_of_the_emitted_code(cell):
+    graph = CELLS[cell].graph
+    values = [(0.25, 0.1), (1.0, 0.5), (3.0, 1.0)]  # some of which the equations have too
+    cells = [limited(graph, *numbers) for numbers in values]
+    assert len({cell.source for cell in cells}) == 1
+    widths = {"I": 3, "H": 3} | dict.fromkeys(graph.own_axes, 2)
+    for plan in (
+        lambda cell: forward_plan(cell, widths, "f32", saving=True),
+        lambda cell: backward_plan(cell, widths, "f32", input_gradient=True),
+    ):
+        plans = [plan(cell) for cell in cells]
+        assert len({plan._replace(settings=()) for plan in plans}) == 1
+        for (bound, rate), one in zip(values, plans, strict=True):
+            assert {bound, rate, 1 - rate} <= set(one.settings)
+
+
+def test_settings_with_names_that_are_none_are_refused():
+    clipped = clip(GRU.graph, {"h": 2.0})
+    index = next(k for k, node in enumerate(clipped.nodes) if node.is_setting)
+    broken = Node(Op.CONST, name="\n#include <x>", value=2.0)
+    with pytest.raises(SpecError, match="is not a name"):
+        verify(replace(clipped, nodes=(*clipped.nodes[:index], broken, *clipped.nodes[index + 1 :])))
 
 
 def test_recurrent_dropout_masks_what_recurrent_matrices_read():
@@ -104,10 +138,11 @@ def test_a_gate_with_the_name_of_a_state_reports_the_state():
 
 
 @every_cell
-def test_a_graph_with_masks_is_saved_and_read_back(cell):
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_graph_with_masks_and_settings_is_saved_and_read_back(cell, drawn):
     graph = CELLS[cell].graph
     numbers = {state.name: 0.25 for state in graph.states}
-    options = restart(drop_recurrent(zoneout(clip(graph, numbers), numbers, drawn=True)))
+    options = restart(drop_recurrent(zoneout(clip(graph, numbers), numbers, drawn=drawn)))
     again = Graph.from_json(json.loads(json.dumps(options.to_json())))
     assert again == options
     assert hash(again) == hash(options)

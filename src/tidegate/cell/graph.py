@@ -28,7 +28,7 @@ class Op(StrEnum):
     STATE = "state"  # a state before this step
     VECTOR = "vector"  # one block of a vector parameter
     MASK = "mask"  # random factors that the caller draws
-    CONST = "const"  # a number
+    CONST = "const"  # a number; one with a name is a setting, which emitted code reads as an argument
     PRODUCT = "product"  # one row block of (matrix @ argument + bias)
     ADD = "add"
     SUB = "sub"
@@ -93,7 +93,7 @@ class Node:
     Attributes:
         op: what it computes.
         args: the nodes that it computes it from, by their places in the program.
-        name: of a leaf, or of the block of a matrix or vector.
+        name: of a leaf, or of the block of a matrix or vector; of a constant that is a setting.
         matrix: the matrix or vector that the block belongs to.
         value: of a constant.
         axis: the width; "" for numbers, H1 for one number per row.
@@ -111,8 +111,13 @@ class Node:
         """What it is called: of a parameter with blocks, which one."""
         return f"{self.matrix}.{self.name}" if self.matrix not in ("", self.name) else self.name
 
+    @property
+    def is_setting(self) -> bool:
+        """A number that somebody chose for a layer: cells that differ in it alone run the same compiled code."""
+        return self.op is Op.CONST and bool(self.name)
+
     def __str__(self) -> str:
-        label = repr(self.value) if self.op is Op.CONST else self.label
+        label = f"{self.name} = {self.value!r}".removeprefix(" = ") if self.op is Op.CONST else self.label
         inside = ", ".join(filter(None, [label, *(f"%{arg}" for arg in self.args)]))
         return f"{self.op}({inside}){f': {self.axis}' if self.axis else ''}"
 

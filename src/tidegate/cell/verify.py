@@ -33,6 +33,7 @@ from tidegate.errors import InternalError, SpecError
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
 AXIS = re.compile(r"[A-Z][A-Za-z]{0,31}")
+SETTING = re.compile(r"[A-Za-z0-9_]{0,64}")  # of a constant; it stands in comments of emitted C++
 PREFIXES = tuple(f"{kind}_" for kind in KINDS)
 EACH = ("step", "sequence")  # how long a mask stays the same
 RESERVED = frozenset({"x", "raw", "self", "weight", "bias", *TORCH_NAMES.values(), PROJECTION})
@@ -103,7 +104,7 @@ def _listing(graph: Graph) -> str:
 def _fields(graph: Graph) -> Iterator[str]:
     """A field that a node does not use holds its default, so that equal programs have equal hashes."""
     uses = {op: {"name"} for op in (Op.STATE, Op.MASK)}
-    uses |= {Op.CONST: {"value"}, Op.PRODUCT: {"name", "matrix"}, Op.VECTOR: {"name", "matrix"}}
+    uses |= {Op.CONST: {"name", "value"}, Op.PRODUCT: {"name", "matrix"}, Op.VECTOR: {"name", "matrix"}}
     plain = Node(Op.INPUT)
     for index, node in enumerate(graph.nodes):
         if node.op in DERIVED:
@@ -182,6 +183,8 @@ def _leaves(graph: Graph) -> Iterator[str]:
             yield f"%{index}: the input has axis {graph.input_axis}, not {node.axis!r}"
         if node.op is Op.CONST and (node.axis or not isinstance(node.value, float) or not math.isfinite(node.value)):
             yield f"%{index}: a constant is a finite number without an axis"
+        if node.op is Op.CONST and not SETTING.fullmatch(node.name):
+            yield f"%{index}: {node.name!r:.40} is not a name: use at most 64 letters, digits and underscores"
 
 
 def _axes(graph: Graph) -> Iterator[str]:

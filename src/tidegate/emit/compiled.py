@@ -38,6 +38,12 @@ class Compiled:
         return tuple(parameter_shapes(self.graph, defaultdict(int)))  # widths have no part in the names
 
     @cached_property
+    def settings(self) -> Mapping[str, float]:
+        """The numbers that somebody chose for the layer, and what simplification made of them, by name."""
+        nodes = (node for program in self.programs.values() for node in program.step.nodes)
+        return {node.name: node.value for node in nodes if node.is_setting}
+
+    @cached_property
     def source(self) -> Source:
         """The pointwise C++ of all programs."""
         return emit(self.graph, self.programs)

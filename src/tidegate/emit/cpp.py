@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tidegate.cell import Graph, Node, Op
 from tidegate.cell.graph import REDUCTIONS
 from tidegate.errors import EmitError
-from tidegate.passes import Phase, Program, Use
+from tidegate.passes import Phase, Program, Use, is_literal
 
 RULES: Mapping[Op, str] = {
     Op.ADD: "{0} + {1}",
@@ -116,7 +116,7 @@ def _expression(nodes: Sequence[Node], node: Node) -> str:
 
 def _value(nodes: Sequence[Node], index: int) -> str:
     node = nodes[index]
-    return f"at.number({node.value!r})" if node.op is Op.CONST else f"v{index}"
+    return f"at.number({node.value!r})" if is_literal(node) else f"v{index}"
 
 
 def _comment(node: Node) -> str:

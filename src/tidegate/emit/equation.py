@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from tidegate.cell.graph import REDUCTIONS, UNARY, Graph, Node, Op
 from tidegate.cell.norm import Normal, normal_at
+from tidegate.errors import EmitError
 
 SUM, TERM, ATOM = 1, 2, 3  # how tightly a piece of text binds
+MOST_WRITTEN, MOST_NESTED = 2_000, 100  # operations of one equation; nobody reads a longer one
 
 Piece = tuple[str, int]
 
@@ -61,7 +63,12 @@ def infix(sign: str, binds: int, right: int | None = None) -> Rule:
 
 
 def equations(graph: Graph, notation: Notation) -> list[tuple[str, str]]:
-    """Pairs of left and right side, in the order of computation."""
+    """Pairs of left and right side, in the order of computation.
+
+    Raises:
+        EmitError: an equation is longer, or nested deeper, than anybody could read.
+    """
+    _check_length(graph)
     lines = []
     names: dict[int, str] = {}
     for name, index in graph.reported.items():
@@ -70,6 +77,24 @@ def equations(graph: Graph, notation: Notation) -> list[tuple[str, str]]:
         lines.append((notation.now(name), right))
         names.setdefault(index, name)
     return lines
+
+
+def _check_length(graph: Graph) -> None:
+    """A value without a name is written out wherever it is read, so what is short in a graph may be endless in text."""
+    lines = {index: name for name, index in graph.reported.items()}
+    written, nested = list[int](), list[int]()
+    for index, node in enumerate(graph.nodes):
+        count = min(1 + sum(written[arg] for arg in node.args), MOST_WRITTEN + 1)
+        depth = 1 + max((nested[arg] for arg in node.args), default=0)
+        if index in lines and (count > MOST_WRITTEN or depth > MOST_NESTED):
+            raise EmitError(
+                "EQUATION_SIZE",
+                f"the equation of {lines[index]} in {graph.name} has more than {MOST_WRITTEN:,} operations, or more "
+                f"than {MOST_NESTED} inside one another",
+                fix="declare some of its parts as gates, which get equations of their own",
+            )
+        written.append(1 if index in lines else count)
+        nested.append(1 if index in lines else depth)
 
 
 @dataclass

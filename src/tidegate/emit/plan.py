@@ -182,6 +182,7 @@ class Plan(NamedTuple):
         gradients: of matrices, made from a full chunk.
         sums: of a full chunk: gradients of biases and vectors.
         input_gradient: the tensor that takes it, or "".
+        settings: numbers chosen for the layer, which lie in the last tensor; a plan brings this one itself.
     """
 
     tensors: tuple[str, ...]
@@ -197,6 +198,7 @@ class Plan(NamedTuple):
     gradients: tuple[Gradient, ...] = ()
     sums: tuple[Sum, ...] = ()
     input_gradient: str = ""
+    settings: tuple[float, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -208,6 +210,7 @@ class Plan(NamedTuple):
         widths = (self.carried_width, self.scratch_width, self.chunk_width, self.saved_width)
         lines = [f"tensors: {', '.join(self.tensors)}"]
         lines.append("widths: carried {}, scratch {}, chunk {}, saved {}".format(*widths))
+        lines += [f"settings {', '.join(map(repr, self.settings))}"] * bool(self.settings)
         lines += [f"carried {row}" for row in self.carried]
         lines += [f"before the steps {product}" for product in self.before]
         lines += [line for phase in self.phases for line in phase.lines()]

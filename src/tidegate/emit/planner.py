@@ -24,6 +24,7 @@ from tidegate.passes import (
 Name = Literal["forward", "backward", "ending"]
 Key = TypeVar("Key", bound=Hashable)
 Offsets = dict[Key, int]  # first columns of values that lie side by side
+SETTINGS = "settings"  # the tensor of numbers chosen for the layer
 SAVED = "saved[t]"  # the tensor that holds all saved series side by side
 VECTOR_BYTES = 64  # of the widest register: the engine writes whole ones
 
@@ -80,7 +81,7 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
     phases, scratch_width = _phases(memory, "forward")
     x = Place(Kind.SERIES, tensor=INPUT)
     return Plan(
-        _tensors(cell, [INPUT, OUTPUT, SAVED], ["first", "last"]),
+        (*_tensors(cell, [INPUT, OUTPUT, SAVED], ["first", "last"]), *_brought(cell)),
         carried_width,
         scratch_width,
         chunk_width,
@@ -88,6 +89,7 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
         tuple(CarriedRow(widths[c.axis], carried[c.name], f"first {c.name}", f"last {c.name}") for c in step.carried),
         phases,
         before=tuple(_product(memory, node, x, chunk[_block(node)]) for node in (graph.nodes[i] for i in hoisted)),
+        settings=tuple(cell.settings.values()),
     )
 
 
@@ -117,7 +119,7 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
     ending, ending_width = _phases(memory, "ending")
     tensors = _tensors(cell, [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT], ["first", "d last", "d first"])
     return Plan(
-        (*tensors, *(f"d {name}" for name in cell.parameters)),
+        (*tensors, *(f"d {name}" for name in cell.parameters), *_brought(cell)),
         carried_width,
         max(scratch_width, ending_width),
         chunk_width,
@@ -129,6 +131,7 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
         gradients=tuple(g for gradient in lowered.matrices for g in _gradients(memory, gradient)),
         sums=tuple(_sums(memory)),
         input_gradient=OF_INPUT if input_gradient else "",
+        settings=tuple(cell.settings.values()),
     )
 
 
@@ -169,6 +172,11 @@ def _tensors(cell: Compiled, series: list[str], states: list[str]) -> tuple[str,
     """The tensors of a call: series, rows of states, parameters, masks."""
     rows = [f"{which} {state.name}" for which in states for state in cell.graph.states]
     return (*series, *rows, *cell.parameters, *(_mask(mask.name) for mask in cell.graph.masks))
+
+
+def _brought(cell: Compiled) -> tuple[str, ...]:
+    """The tensor that a plan brings itself."""
+    return (SETTINGS,) if cell.settings else ()
 
 
 def _mask(name: str) -> str:
@@ -266,6 +274,8 @@ def _node_place(inside: _Inside, index: int) -> Place:
         return Place(Kind.BEFORE, memory.carried[node.name])
     if node.op is Op.VECTOR:
         return Place(Kind.VECTOR, memory.blocks[node.matrix, node.name].row, node.matrix)
+    if node.is_setting:
+        return Place(Kind.VECTOR, list(memory.cell.settings).index(node.name), SETTINGS, one=True)
     if node.op is Op.MASK:
         mask = next(mask for mask in memory.cell.graph.masks if mask.name == node.name)
         return Place(Kind.SERIES if mask.each == "step" else Kind.ROWS, tensor=_mask(node.name))

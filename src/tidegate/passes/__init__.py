@@ -4,7 +4,7 @@ from tidegate.passes.clip import clip
 from tidegate.passes.drop import drop_recurrent
 from tidegate.passes.lower import INPUT, OF_INPUT, OUTPUT, PREVIOUS, UPSTREAM, Lowered, MatrixGradient, lower
 from tidegate.passes.normalise import Over, normalise
-from tidegate.passes.program import Carried, Phase, Program, Series, Step, Use
+from tidegate.passes.program import Carried, Phase, Program, Series, Step, Use, is_literal
 from tidegate.passes.project import project
 from tidegate.passes.restart import restart
 from tidegate.passes.schedule import schedule
@@ -27,6 +27,7 @@ __all__ = [
     "Use",
     "clip",
     "drop_recurrent",
+    "is_literal",
     "lower",
     "normalise",
     "project",

@@ -9,6 +9,8 @@ from tidegate.cell.graph import Graph
 from tidegate.cell.symbol import Symbol
 from tidegate.passes.rewrite import Rewriter
 
+BOUND = "clip_{}"  # by the name of a state
+
 
 def clip(graph: Graph, bounds: Mapping[str, float]) -> Graph:
     """The same cell with new states in [-s, s], for the states that have a bound s.
@@ -20,17 +22,21 @@ def clip(graph: Graph, bounds: Mapping[str, float]) -> Graph:
         graph: the cell.
         bounds: for each state to clip, its bound s.
     """
-    limits = {n: bounds[s.name] for s, n in zip(graph.states, graph.updates, strict=True) if s.name in bounds}
+    clipped = {n: s.name for s, n in zip(graph.states, graph.updates, strict=True) if s.name in bounds}
+
+    def within(rewriter: Rewriter, index: int, value: Symbol) -> Symbol:
+        state = clipped[index]
+        bounded: Symbol = clamp(value, rewriter.setting(BOUND.format(state), bounds[state]))
+        return bounded
 
     def change(rewriter: Rewriter, index: int, args: Sequence[Symbol]) -> Symbol | None:
-        if index not in limits or not args:  # a leaf may also be what the step began with
+        if index not in clipped or not args:  # a leaf may also be what the step began with
             return None
-        clipped: Symbol = clamp(rewriter.copy(graph.nodes[index], args), limits[index])
-        return clipped
+        return within(rewriter, index, rewriter.copy(graph.nodes[index], args))
 
     rewriter = Rewriter("clip", graph, change)
     updates = [rewriter.values[index] for index in graph.updates]
     for k, index in enumerate(graph.updates):
-        if index in limits and not graph.nodes[index].args:
-            updates[k] = clamp(updates[k], limits[index])
+        if index in clipped and not graph.nodes[index].args:
+            updates[k] = within(rewriter, index, updates[k])
     return rewriter.finished(updates)

@@ -16,6 +16,11 @@ from tidegate.errors import InternalError
 MEMORY = frozenset({Op.STATE, Op.GIVEN, Op.VECTOR, Op.MASK})  # leaves that lie in memory before a step begins
 
 
+def is_literal(node: Node) -> bool:
+    """A number that stands in the emitted text; a setting lies in memory."""
+    return node.op is Op.CONST and not node.is_setting
+
+
 @dataclass(frozen=True)
 class Carried:
     """A value that one step hands to the next. Inside the step, its old value is ``Op.STATE``.
@@ -120,7 +125,7 @@ def verify_program(program: Program) -> None:
     """
     nodes = program.step.nodes
     _refuse(program, _out_of_range(program))  # before anything is looked up by them
-    memory = {i for i, node in enumerate(nodes) if node.op in MEMORY}
+    memory = {i for i, node in enumerate(nodes) if node.op in MEMORY or node.is_setting}
     begun: set[int] = set()
     complaints: list[str] = []
     for number, phase in enumerate(program.phases):
@@ -150,7 +155,7 @@ def _work_faults(program: Program, phase: Phase, memory: set[int], results: Sequ
         free = [a for a in nodes[product].args if a not in memory]
         yield from (f"operand %{a} of %{product} is not in memory" for a in free)
     yield from (f"%{i} is not in memory" for i in phase.loads if i not in memory | set(phase.products))
-    known = set(phase.loads) | {i for i, node in enumerate(nodes) if node.op is Op.CONST}
+    known = set(phase.loads) | {i for i, node in enumerate(nodes) if is_literal(node)}
     for index in phase.body:
         yield from (f"%{index} reads %{a} before it is there" for a in nodes[index].args if a not in known)
         if nodes[index].axis != phase.axis:

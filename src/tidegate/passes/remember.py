@@ -44,9 +44,15 @@ def remember(nodes: Sequence[Node], needed: Iterable[int], forced: Iterable[int]
 
 def _sources(nodes: Sequence[Node], index: int, saved: set[int]) -> set[int]:
     """What a value is made of by arithmetic alone, going no further than what is saved."""
-    node = nodes[index]
-    if node.op in FREE:
-        return set()
-    if index in saved or node.op not in CHEAP or is_narrow(node.axis):
-        return {index}
-    return set().union(*(_sources(nodes, arg, saved) for arg in node.args))
+    found, seen, stack = set[int](), set[int](), [index]
+    while stack:
+        at = stack.pop()
+        node = nodes[at]
+        if at in seen or node.op in FREE:
+            continue
+        seen.add(at)
+        if at in saved or node.op not in CHEAP or is_narrow(node.axis):
+            found.add(at)
+        else:
+            stack.extend(node.args)
+    return found

@@ -41,6 +41,10 @@ class Rewriter(Tracer):
         """The node with these arguments."""
         return self.add(replace(node, args=tuple(arg.index for arg in args)))
 
+    def setting(self, name: str, value: float) -> Symbol:
+        """A number that somebody chose for the layer. It is no part of the compiled code, as a constant would be."""
+        return self.add(Node(Op.CONST, name=name, value=float(value)))
+
     def mask(self, name: str, axis: str, each: str) -> Symbol:
         """A mask, declared at its first use.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tidegate.cell.graph import REDUCTIONS, Node, Op, is_narrow
-from tidegate.passes.program import MEMORY, Phase, Program, Step, verify_program
+from tidegate.passes.program import MEMORY, Phase, Program, Step, is_literal, verify_program
 from tidegate.passes.remember import CHEAP
 
 PRODUCTS = frozenset({Op.PRODUCT, Op.TRANSPOSE})
@@ -82,7 +82,7 @@ def _work(
     while stack:
         index = stack.pop()
         node = nodes[index]
-        if node.op is Op.CONST or index in loads | body:
+        if is_literal(node) or index in loads or index in body:
             continue
         here = where[index] == key and node.op not in PRODUCTS | REDUCTIONS
         if here or index in again:

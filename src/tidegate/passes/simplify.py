@@ -22,8 +22,7 @@ class Simplifier(Tracer):
         symbols = [self.lift(arg) for arg in args]
         if op in COMMUTATIVE:
             symbols.sort(key=lambda symbol: symbol.index)
-        numbers = [self._number(symbol) for symbol in symbols]
-        for simpler in (self._folded(op, numbers), self._unchanged(op, symbols, numbers)):
+        for simpler in (self._folded(op, symbols), self._unchanged(op, symbols)):
             if simpler is not None:
                 return simpler
         return super().pointwise(op, *symbols)
@@ -35,21 +34,26 @@ class Simplifier(Tracer):
         indices = tuple(arg.index for arg in args)
         return self.add(Node(node.op, indices, node.name, node.matrix, node.value, node.axis))
 
-    def _number(self, symbol: Symbol) -> float | None:
-        node = self.nodes[symbol.index]
-        return node.value if node.op is Op.CONST else None
-
-    def _folded(self, op: Op, numbers: list[float | None]) -> Symbol | None:
-        known = [number for number in numbers if number is not None]
-        if len(known) < len(numbers) or op not in NUMBERS:
+    def _folded(self, op: Op, symbols: list[Symbol]) -> Symbol | None:
+        """The number that an operation on numbers gives; of a setting it is a setting again, named by what was done."""
+        args = [self.nodes[symbol.index] for symbol in symbols]
+        if op not in NUMBERS or any(arg.op is not Op.CONST for arg in args):
             return None
         try:
-            value = NUMBERS[op](*known)
+            value = NUMBERS[op](*(arg.value for arg in args))
         except (ArithmeticError, ValueError):
             return None
-        return self.lift(value) if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        named = f"{op}({', '.join(arg.name or repr(arg.value) for arg in args)})"
+        return self.add(Node(Op.CONST, name=named if any(arg.name for arg in args) else "", value=float(value)))
 
-    def _unchanged(self, op: Op, symbols: list[Symbol], numbers: list[float | None]) -> Symbol | None:
+    def _literal(self, symbol: Symbol) -> float | None:
+        """The value of a constant that no setting can change."""
+        node = self.nodes[symbol.index]
+        return node.value if node.op is Op.CONST and not node.is_setting else None
+
+    def _unchanged(self, op: Op, symbols: list[Symbol]) -> Symbol | None:
         if op is Op.NEG and self.nodes[symbols[0].index].op is Op.NEG:
             (inner,) = self.nodes[symbols[0].index].args
             return Symbol(self, inner, symbols[0].axis)
@@ -58,6 +62,6 @@ class Simplifier(Tracer):
         neutral = {Op.ADD: 0.0, Op.SUB: 0.0, Op.MUL: 1.0, Op.DIV: 1.0}.get(op)
         if neutral is None:
             return None
-        if numbers[1] == neutral:
+        if self._literal(symbols[1]) == neutral:
             return symbols[0]
-        return symbols[1] if op in COMMUTATIVE and numbers[0] == neutral else None
+        return symbols[1] if op in COMMUTATIVE and self._literal(symbols[0]) == neutral else None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tidegate.cell.graph import Graph, Node, Op
+from tidegate.cell.graph import Graph, Node, Op, State
+from tidegate.cell.symbol import Symbol
 from tidegate.passes.rewrite import Rewriter
 
-MASK = "zoneout_{}"  # by the name of a state
+MASK = "zoneout_{}"  # by the name of a state; also the rate in evaluation
+REST = "zoneout_{}_rest"  # one less the rate
 
 
 def zoneout(graph: Graph, rates: Mapping[str, float], *, drawn: bool) -> Graph:
@@ -27,7 +29,15 @@ def zoneout(graph: Graph, rates: Mapping[str, float], *, drawn: bool) -> Graph:
         new = rewriter.values[index]
         if rates.get(state.name):
             old = rewriter.add(Node(Op.STATE, name=state.name, axis=state.axis))
-            keeps = rewriter.mask(MASK.format(state.name), state.axis, "step") if drawn else rates[state.name]
-            new = keeps * old + (1 - keeps) * new
+            keeps, takes = _shares(rewriter, state, rates[state.name], drawn=drawn)
+            new = keeps * old + takes * new
         updates.append(new)
     return rewriter.finished(updates)
+
+
+def _shares(rewriter: Rewriter, state: State, rate: float, *, drawn: bool) -> tuple[Symbol, Symbol]:
+    """How much of the old value stays, and how much of the new one comes."""
+    if drawn:
+        keeps = rewriter.mask(MASK.format(state.name), state.axis, "step")
+        return keeps, 1 - keeps
+    return rewriter.setting(MASK.format(state.name), rate), rewriter.setting(REST.format(state.name), 1 - rate)

@@ -54,7 +54,7 @@ def packed_call(
     steps = job.steps
     words: bytes = plan.call.pack(
         plan.address, steps.count, job.sequences, *steps.addresses, resets, workspace, packed, descending, backward,
-        *addresses, *strides,
+        *addresses, *plan.brought, *strides, *(0 for _ in plan.brought),
     )  # fmt: skip
     return words
 

@@ -14,10 +14,11 @@ from tidegate.cell.graph import AXES, all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
 from tidegate.emit.planner import backward_plan, forward_plan
-from tidegate.errors import SpecError
+from tidegate.errors import EmitError, SpecError
 from tidegate.runtime.library import load
 from tidegate.runtime.structure import NativePlan, native
 
+MOST_OPERATIONS = 1_000  # of a step; a compiler takes up to 20 ms for each
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 
 
@@ -27,6 +28,10 @@ def compiled(graph: Graph) -> Compiled:
     return Compiled(graph)
 
 
+def _has_room(graph: Graph) -> bool:
+    return len(graph.nodes) <= MOST_OPERATIONS
+
+
 def check_size(graph: Graph) -> None:
     """Refuse a cell that the engine has no room for, before anything of it is compiled.
 
@@ -34,13 +39,20 @@ def check_size(graph: Graph) -> None:
         graph: the cell.
 
     Raises:
-        EmitError: a step has too many products or values, or an operation that cannot be emitted.
+        EmitError: a step has too many operations, products or values, or an operation that cannot be emitted.
     """
+    if not _has_room(graph):
+        raise EmitError(
+            "ENGINE_SIZE",
+            f"the engine compiles cells of at most {MOST_OPERATIONS:,} operations a step, {graph.name} has "
+            f"{len(graph.nodes):,}",
+            fix="call the layer under tidegate.runtime.eager_only()",
+        )
     cell = compiled(graph)
     widths = dict.fromkeys((*AXES, *graph.own_axes), 1)  # how much there is in a plan does not depend on widths
     plans = forward_plan(cell, widths, "f32", saving=True), backward_plan(cell, widths, "f32", input_gradient=True)
     for plan in plans:
-        native(plan, lambda _: 0)
+        native(plan, "f32", lambda _: 0)
 
 
 class SizedCell:
@@ -80,7 +92,9 @@ class SizedCell:
 
     @cached_property
     def saved_width(self) -> int:
-        """Width of what a forward run keeps for each step, for a backward run."""
+        """Width of what a forward run of the engine keeps for each step, for a backward run."""
+        if not _has_room(self.graph):
+            return 0
         return sum(all_widths(self.widths)[s.axis] for s in compiled(self.graph).lowered.forward.series if s.saved)
 
     def forward_plan(self, dtype: torch.dtype, *, saving: bool) -> NativePlan:
@@ -88,8 +102,9 @@ class SizedCell:
         known = self._forward.get((dtype, saving))
         if known is None:
             cell = compiled(self.graph)
-            plan = forward_plan(cell, self.widths, DTYPES[dtype][0], saving=saving)
-            known = self._forward[dtype, saving] = native(plan, load().function(cell.source))
+            kind = DTYPES[dtype][0]
+            plan = forward_plan(cell, self.widths, kind, saving=saving)
+            known = self._forward[dtype, saving] = native(plan, kind, load().function(cell.source))
         return known
 
     def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool) -> NativePlan:
@@ -97,8 +112,9 @@ class SizedCell:
         known = self._backward.get((dtype, input_gradient))
         if known is None:
             cell = compiled(self.graph)
-            plan = backward_plan(cell, self.widths, DTYPES[dtype][0], input_gradient=input_gradient)
-            known = self._backward[dtype, input_gradient] = native(plan, load().function(cell.source))
+            kind = DTYPES[dtype][0]
+            plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient)
+            known = self._backward[dtype, input_gradient] = native(plan, kind, load().function(cell.source))
         return known
 
 

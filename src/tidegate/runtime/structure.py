@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tidegate.emit.plan import Gradient, Place, Plan, Product, Weight
 from tidegate.errors import EmitError
 
+NUMBERS = {"f32": ctypes.c_float, "f64": ctypes.c_double}
 MOST_PRODUCTS, MOST_PLACES = 256, 512  # of a plan
 
 
@@ -123,12 +124,14 @@ class NativePlan:
         saved_width: width of the saved series, side by side.
         struct: what the engine gets.
         memory: the arrays that it points to.
+        settings: the numbers of the plan, in the type of its tensors.
         workspaces: bytes of workspace by steps, sequences and threads, as far as they are known.
     """
 
     saved_width: int
     struct: ctypes.Structure
     memory: ctypes.Array[ctypes.c_char]
+    settings: ctypes.Array[Any]
     workspaces: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     @cached_property
@@ -136,16 +139,22 @@ class NativePlan:
         return ctypes.addressof(self.struct)
 
     @cached_property
+    def brought(self) -> tuple[int, ...]:
+        """The addresses of the tensors that no call brings."""
+        return (ctypes.addressof(self.settings),) if len(self.settings) else ()
+
+    @cached_property
     def call(self) -> Struct:
         """How a call is written: its fields, then address and stride of each tensor."""
         return Struct(f"{CALL_FIELDS + 2 * self.struct.tensors}q")
 
 
-def native(plan: Plan, function: Function) -> NativePlan:
+def native(plan: Plan, dtype: str, function: Function) -> NativePlan:
     """Write a plan into C structures.
 
     Args:
         plan: what to write.
+        dtype: ``"f32"`` or ``"f64"``.
         function: gives the address of an emitted function.
 
     Returns:
@@ -164,7 +173,8 @@ def native(plan: Plan, function: Function) -> NativePlan:
     ends = accumulate(map(len, parts.values()), initial=ctypes.addressof(memory))
     header = _header(plan, index, steps, len(products))
     struct = PlanStruct.from_buffer_copy(PACKERS[PlanStruct].pack(*header, *islice(ends, len(parts))))
-    return NativePlan(plan.saved_width, struct, memory)
+    numbers = (NUMBERS[dtype] * len(plan.settings))(*plan.settings)
+    return NativePlan(plan.saved_width, struct, memory, numbers)
 
 
 def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
