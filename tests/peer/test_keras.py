@@ -365,6 +365,18 @@ def test_a_layer_comes_back_from_its_config(layer):
     assert again.get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize("name", [*THEIRS, "PeepholeLSTM"])
+def test_the_seed_of_the_dropout_comes_back(name):
+    layer = getattr(tk, name)(H, dropout=0.5, seed=1337)
+    again = type(layer).from_config(layer.get_config())
+    x = x_of(torch.float32)
+    layer.build(x.shape)
+    again.build(x.shape)
+    again.set_weights(layer.get_weights())
+    assert again.cell.seed == 1337
+    assert torch.equal(again(x, training=True), layer(x, training=True))
+
+
 @pytest.mark.parametrize("name", THEIRS)
 def test_files_of_weights_fit_both_ways(name, tmp_path):
     layers = [THEIRS[name](H, name="layer"), getattr(tk, name)(H, name="layer")]

@@ -1,6 +1,7 @@
 """Models that were written for torch.nn: the same numbers with layers of Tidegate, and the way back."""
 
 import copy
+import io
 import pickle
 import re
 import subprocess
@@ -15,7 +16,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import tidegate as tg
-from tidegate.errors import BackendError, InputError
+from tidegate.errors import BackendError, InputError, TidegateWarning
 from tidegate.runtime import eager_only, fused, library
 
 TOLERANCE = 1e-12  # absolute, float64
@@ -622,6 +623,89 @@ def test_an_eager_call_says_why_and_strict_refuses_it(call) -> None:
 def test_what_was_asked_for_is_no_silent_fallback(call) -> None:
     with tg.strict():
         assert call().last_path == f"eager: {ASKED[call]}"
+
+
+TRACED = {
+    "LSTM": lambda: tg.nn.LSTM(3, 4, num_layers=2, bidirectional=True),
+    "GRU, batch first": lambda: tg.nn.GRU(3, 4, batch_first=True),
+    "RNN": lambda: tg.nn.RNN(3, 4, nonlinearity="relu"),
+    "accelerated": lambda: tg.accelerate(nn.LSTM(3, 4)).model,
+    "without a twin": lambda: tg.nn.Recurrent("mgu", 3, 4),
+    "GRU of another convention": lambda: tg.nn.GRU(3, 4, reset="before"),
+    "learned states": lambda: tg.nn.LSTM(3, 4, learn_initial_state=True),
+    "LSTMCell": lambda: tg.nn.LSTMCell(3, 4),
+    "GRUCell": lambda: tg.nn.GRUCell(3, 4),
+    "RecurrentCell": lambda: tg.nn.RecurrentCell("mgu", 3, 4),
+}
+
+
+@quiet
+@pytest.mark.parametrize("make", TRACED.values(), ids=TRACED)
+def test_a_traced_module_runs_at_any_size(make) -> None:
+    module = make()
+    sizes = [(2, 3), (4, 3), (1, 3)] if isinstance(module, nn.RNNCellBase) else [(5, 2, 3), (7, 4, 3), (1, 1, 3)]
+    traced = torch.jit.trace(module, torch.randn(sizes[0]))
+    saved = io.BytesIO()
+    torch.jit.save(traced, saved)
+    saved.seek(0)
+    for again in (traced, torch.jit.load(saved)):
+        for size in sizes:
+            x = torch.randn(size, requires_grad=True)
+            expected, found = (result if torch.is_tensor(result) else result[0] for result in (module(x), again(x)))
+            torch.testing.assert_close(found, expected)
+            (wanted,), (got,) = (torch.autograd.grad(y.square().sum(), x) for y in (expected, found))
+            torch.testing.assert_close(got, wanted)
+
+
+@quiet
+def test_a_traced_twin_is_of_torch_alone() -> None:
+    module = nn.Sequential(tg.nn.LSTM(3, 4))
+    assert "tidegate::" not in str(torch.jit.trace(module, torch.randn(5, 2, 3)).inlined_graph)
+
+
+class WithLengths(nn.Module):
+    def __init__(self, layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x, lengths):
+        return self.layer(x, lengths=lengths)[0]
+
+
+class Packed(WithLengths):
+    def forward(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        return nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0])[0]
+
+
+@quiet
+def test_lengths_are_inputs_of_a_traced_module() -> None:
+    for layer in (tg.nn.LSTM(3, 4), tg.nn.Recurrent("mgu", 3, 4)):
+        module = WithLengths(layer)
+        traced = torch.jit.trace(module, (torch.randn(5, 3, 3), torch.tensor([5, 2, 0])))
+        x, lengths = torch.randn(7, 2, 3), torch.tensor([3, 7])
+        torch.testing.assert_close(traced(x, lengths), module(x, lengths))
+
+
+@quiet
+def test_packed_sequences_are_traced_by_torch_or_refused() -> None:
+    example, x, lengths = (torch.randn(5, 2, 3), torch.tensor([5, 2])), torch.randn(7, 3, 3), torch.tensor([3, 7, 1])
+    module = Packed(tg.nn.GRU(3, 4))
+    torch.testing.assert_close(torch.jit.trace(module, example)(x, lengths), module(x, lengths))
+    with pytest.raises(InputError, match="would keep the lengths of this PackedSequence"):
+        torch.jit.trace(Packed(tg.nn.Recurrent("mgu", 3, 4)), example)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:torch.quantize_per_tensor:UserWarning")
+@pytest.mark.parametrize("chosen", [nn.LSTM, tg.nn.LSTM])
+def test_dynamic_quantization_says_what_it_leaves(chosen) -> None:
+    model = nn.Sequential(tg.nn.LSTM(3, 4))
+    with pytest.warns(TidegateWarning, match=r"LSTM\(3, 4\) stays as it is.*call tidegate.restore\(model\) first"):
+        left = torch.ao.quantization.quantize_dynamic(model, {chosen})
+    assert type(left[0]) is tg.nn.LSTM
+    assert not hasattr(left[0], "qconfig")
+    quantized = torch.ao.quantization.quantize_dynamic(tg.restore(model), {nn.LSTM})
+    assert type(quantized[0]) is torch.ao.nn.quantized.dynamic.LSTM
 
 
 @needs_engine

@@ -1,5 +1,8 @@
 """Sessions: what a layer computes, step by step, with states that stay."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -106,3 +109,28 @@ def test_no_steps_at_all():
 def test_what_cannot_be_meant_is_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda session: pickle.loads(pickle.dumps(session))])
+@pytest.mark.parametrize(
+    ("options", "weights", "batch"),
+    [
+        ({}, None, 1),
+        ({"num_layers": 2, "dtype": torch.float64}, None, 3),
+        ({"learn_initial_state": True}, "bfloat16", 2),
+    ],
+)
+def test_a_copy_goes_on_alone(duplicate, options, weights, batch):
+    layer = layer_of("lstm", **options)
+    session = tg.Session(layer, batch, weights=weights)
+    x = torch.randn(6, batch, 5, dtype=layer.weight_ih_l0.dtype)
+    session.run(x)
+    before, other = session.state, duplicate(session)
+    found = torch.stack([other.step(step) for step in x])
+    for name, state in session.state.items():
+        assert torch.equal(state, before[name])
+    assert torch.equal(session.run(x), found)
+    for name, state in session.state.items():
+        assert torch.equal(state, other.state[name])
+    other.reset()
+    assert torch.equal(other.run(x), tg.Session(layer, batch, weights=weights).run(x))

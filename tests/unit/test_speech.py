@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from tidegate import tasks
 from tidegate.cli import main
 from tidegate.data import Corpus, Recording, Source, locate, read_sound, read_speech
+from tidegate.data.script import has_words
 from tidegate.errors import InputError
 from tidegate.tasks import Transcriber, from_pretrained
 from tidegate.tasks.speech.decode import align, beam_search, best_path
@@ -454,6 +455,22 @@ class TestReaders:
     def test_silence_is_told(self, tmp_path):
         corpus = read_speech(folder(tmp_path, {"a.wav": wav(np.zeros(500)), "a.txt": b"x"}))
         assert "1 recordings are silent throughout" in corpus.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["今天天气很好", "我喜欢散步"], False),
+        (["今天 天气 很 好", "我 喜欢 散步"], True),  # cut into words by hand
+        (["ผมชอบเดินเล่น"], False),
+        (["今日は天気がいいです"], False),
+        (["오늘은 날씨가 좋다"], True),
+        (["good day", "seven"], True),
+        ([""], True),
+    ],
+)
+def test_words_need_blanks(texts, words):
+    assert has_words(texts) is words
 
 
 class TestTask:

@@ -300,6 +300,30 @@ class TestScores:
         assert found["chrF"][0] == pytest.approx(100)
         assert "tok:13a" in found["BLEU"][1]
 
+    @pytest.mark.parametrize(
+        ("answers", "right", "tokenizer", "least", "most"),
+        [
+            (
+                "我喜欢在公园散步。|他昨天去北京了。|今天天气很好。",
+                "我喜欢在公园里散步。|他昨天去了北京。|今天天气非常好。",
+                "zh",
+                30,
+                60,
+            ),
+            ("私は公園を散歩するのが好きです。", "私は公園で散歩するのが好きです。", "char", 60, 90),
+            ("나는 공원에서 걷는 것을 좋아한다.", "나는 공원에서 산책하는 것을 좋아한다.", "char", 60, 90),
+            ("ผมชอบเดินเล่นในสวน", "ผมชอบเดินในสวนมาก", "char", 40, 90),
+            ("我用 Python 写程序", "我用 Python 写了一个程序", "zh", 10, 60),
+            ("der Hund liest 漢字 nicht", "der Hund liest 漢字 nicht", "13a", 100, 100),
+            ("он идёт в парк", "он идёт в парк", "13a", 100, 100),
+        ],
+        ids=["zh", "ja", "ko", "th", "zh with Latin", "de with Chinese", "ru"],
+    )
+    def test_the_script_decides_what_bleu_counts(self, answers, right, tokenizer, least, most):
+        score, signature = text_scores(answers.split("|"), [[text] for text in right.split("|")])["BLEU"]
+        assert f"tok:{tokenizer}" in signature
+        assert least <= score <= most + 1e-9
+
     def test_the_nearest_source(self):
         assert nearest(["a red dog", "a blue cat"], ["rot", "blau"], ["the blue cats", "dogs"]) == ["blau", "rot"]
 

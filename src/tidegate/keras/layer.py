@@ -47,6 +47,10 @@ class SimpleRNN(OnEngine, keras.layers.SimpleRNN):
         torch.Size([2, 4])
     """
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, as plain data, with the seed of the dropout, which Keras's own leaves out."""
+        return {**super().get_config(), "seed": self.cell.seed}
+
 
 @keras.saving.register_keras_serializable(package="tidegate")
 class LSTM(OnEngine, keras.layers.LSTM):

@@ -103,8 +103,8 @@ def restore(model: torch.nn.Module) -> torch.nn.Module:
     """Turn every layer and cell of Tidegate's in a model back into torch's own, the reverse of ``accelerate``.
 
     They stay the same objects with the same Parameters. Use it before code that supports only torch's layers, such as
-    torch.jit.trace. A layer that torch does not have would fail there later and less clearly, so it is an error here;
-    then nothing is changed.
+    torch.ao.quantization.quantize_dynamic. A layer that torch does not have would fail there later and less clearly, so
+    it is an error here; then nothing is changed.
 
     Args:
         model: any module; it may be a recurrent layer itself.

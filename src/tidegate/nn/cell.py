@@ -18,7 +18,7 @@ from tidegate.nn.argument import States, as_states, graph_of, shown_widths, vari
 from tidegate.nn.document import documented
 from tidegate.nn.operator import run_operator
 from tidegate.nn.twin import Conventions, Twin
-from tidegate.runtime import Rows, SizedCell, Steps, operator_obstacle, run_layer, sized, wants_operator
+from tidegate.runtime import Rows, SizedCell, Steps, operator_obstacle, run_layer, sized, traces, wants_operator
 
 
 @documented()
@@ -126,6 +126,8 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
             ValueError, TypeError, RuntimeError: for shapes that do not fit, with torch.nn's texts.
             InputError: for states that do not match the cell.
         """
+        if traces() and (results := self._by_torch(input, hx)) is not None:
+            return results
         batched = input.dim() == 2
         if not batched:
             contract.check_step_rank(type(self).__name__, "input", input)

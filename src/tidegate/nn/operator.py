@@ -32,6 +32,7 @@ from tidegate.runtime import (
     check_strict,
     run_layer_backward,
     run_layer_saving,
+    traces,
 )
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ def run_operator(
     Returns:
         The output [T, B, directions * width], zeros after the end of a sequence, and for each state its last values.
     """
-    operation = layer if torch.compiler.is_compiling() else _layer_function
-    counts = None if lengths is None else torch.as_tensor(lengths)
+    operation = layer if torch.compiler.is_compiling() or traces() else _layer_function
+    counts = lengths if lengths is None or isinstance(lengths, Tensor) else torch.as_tensor(lengths)
     each, own = len(cell.names), len(cell.parameters)
     parameters = [tensor for k, tensor in enumerate(tensors) if k % each < own]
     masks = [tensor for k, tensor in enumerate(tensors) if k % each >= own]
-    saving = torch.is_grad_enabled()
+    saving = torch.is_grad_enabled() or traces()  # a trace may run with gradients or without
     output, *rest = operation(x, [*(first or ())], parameters, masks, counts, resets, cell.text, saving)
     return output, *rest[:-1]
 

@@ -22,7 +22,7 @@ from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded, reorder
 from tidegate.nn.stack import Stack, Variant
 from tidegate.nn.twin import PLAIN
-from tidegate.runtime import TRACE, wants_operator
+from tidegate.runtime import TRACE, traces, wants_operator
 
 
 @documented()
@@ -134,7 +134,8 @@ class Recurrent(Stack):
             ValueError, TypeError, RuntimeError: for what torch.nn refuses, with its texts.
             InputError: for lengths, resets or states that do not fit.
         """
-        if not PLAIN.issuperset(map(type, self._parameters.values())) and lengths is reset is None:
+        special = traces() or not PLAIN.issuperset(map(type, self._parameters.values()))
+        if special and lengths is reset is None:
             results: tuple[Any, Any] | None = self._by_torch(input, hx)
             if results is not None:
                 return results
@@ -193,6 +194,12 @@ class Recurrent(Stack):
         if wants_operator() and not isinstance(input, PackedSequence):
             x, resets, outside = self._checked(input, reset)
             call = OperatorCall(x, lengths, resets)
+        elif traces():
+            raise InputError(
+                "TORCHSCRIPT",
+                f"torch.jit.trace would keep the lengths of this PackedSequence in {self}",
+                fix="trace it with a padded batch and lengths=",
+            )
         else:
             batch, outside = self._entered(input, lengths, reset)
             call = RowCall(batch)

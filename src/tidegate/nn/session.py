@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,7 @@ class Session:
 
     It holds a copy of the weights, packed once for the engine, so later changes of the layer have no effect on it.
     It computes what the layer computes in evaluation, without gradients, and starts from zeros or from the learned
-    initial states of the layer.
+    initial states of the layer. A copy, also one loaded from a pickle, goes on alone from the same state.
 
     Args:
         layer: any recurrent layer in one direction, on the CPU, float32 or float64.
@@ -78,6 +79,9 @@ class Session:
             learned = layer.learned_states(batch_size)
         self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
         self.reset()
+
+    def __copy__(self) -> Session:
+        return deepcopy(self)  # a shallow copy would share its state
 
     @property
     def state(self) -> States:

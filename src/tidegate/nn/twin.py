@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import torch
 
-from tidegate.errors import InputError
+from tidegate.errors import InputError, TidegateWarning
+from tidegate.runtime import JIT_TRACE, traces
 from tidegate.runtime.path import FUSED, Obstacle, check_strict
 
 PLAIN = frozenset({torch.nn.Parameter, torch.Tensor, type(None)})
@@ -44,6 +46,27 @@ class Twin(torch.nn.Module):
         """The attributes that the twin has as well."""
         return {name: value for name, value in vars(self).items() if name not in ADDED}
 
+    @property
+    def qconfig(self) -> Any:
+        """How torch.ao.quantization was asked to quantize this module, which it does not: it knows only torch.nn's."""
+        if "qconfig" not in vars(self):
+            raise AttributeError(name="qconfig", obj=self)
+        return vars(self)["qconfig"]
+
+    @qconfig.setter
+    def qconfig(self, config: Any) -> None:
+        """Torch sets this on every module that it looks at, whether or not it quantizes it."""
+        vars(self)["qconfig"] = config
+        fix = (
+            "to quantize it, call tidegate.restore(model) first" if self.matches_torch() else "torch has no such layer"
+        )
+        text = f"{self} stays as it is: torch quantizes only layers of torch.nn — {fix}"
+        warnings.warn(text, TidegateWarning, stacklevel=2)
+
+    @qconfig.deleter
+    def qconfig(self) -> None:
+        vars(self).pop("qconfig", None)
+
     def __prepare_scriptable__(self) -> torch.nn.Module:
         """The twin, with the same Parameters: torch.jit.script compiles it and puts it into the scripted model.
 
@@ -67,15 +90,21 @@ class Twin(torch.nn.Module):
         return twin
 
     def _by_torch(self, input: Any, hx: Any) -> Any:
-        """The results of torch's own forward, if the type of a parameter overrides torch's functions; else None.
+        """The results of torch's own forward, under torch.jit.trace or if a parameter overrides torch's functions.
 
-        ``call_for_per_sample_grads``, for example, gives the module weights for which torch.lstm has its own meaning.
-        Such a type overrides torch's functions, but does not know ours.
+        A traced model then runs without Tidegate. ``call_for_per_sample_grads``, for example, gives the module weights
+        for which torch.lstm has its own meaning. Such a type overrides torch's functions, but does not know ours.
+
+        Returns:
+            None in all other cases, and for a module without a twin.
         """
         kind = next(filter(_overrides, map(type, self._parameters.values())), None)
-        if kind is None or self._torch_class is None or not self.matches_torch():
+        if not (kind or traces()) or self._torch_class is None or not self.matches_torch():
             return None
-        obstacle = Obstacle(f"torch.nn's own function, for {kind.__name__}", "use plain parameters", InputError)
+        if kind is None:
+            obstacle = JIT_TRACE
+        else:
+            obstacle = Obstacle(f"torch.nn's own function, for {kind.__name__}", "use plain parameters", InputError)
         check_strict(obstacle)
         self._note(obstacle)
         return self._torch_class.forward(self, input, hx)

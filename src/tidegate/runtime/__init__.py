@@ -1,7 +1,7 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
 from tidegate.runtime.call import Forward
-from tidegate.runtime.fused import obstacle, transform, wants_operator
+from tidegate.runtime.fused import JIT_TRACE, obstacle, traces, transform, wants_operator
 from tidegate.runtime.layer import operator_obstacle, run_layer, run_layer_backward, run_layer_saving, trace_layer
 from tidegate.runtime.library import fma_peak, isa
 from tidegate.runtime.path import FUSED, TRACE, TWICE, Obstacle, check_strict, eager_only, strict
@@ -13,6 +13,7 @@ from tidegate.runtime.tensor import TENSORS
 
 __all__ = [
     "FUSED",
+    "JIT_TRACE",
     "TENSORS",
     "TRACE",
     "TWICE",
@@ -36,6 +37,7 @@ __all__ = [
     "sized",
     "strict",
     "trace_layer",
+    "traces",
     "transform",
     "wants_operator",
     "wrong_shape",

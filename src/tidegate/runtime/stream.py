@@ -58,6 +58,12 @@ class Stream:
             for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True))
         ]
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copies and pickles bind the engine anew: addresses hold in one place of one process."""
+        cells, parameters = zip(*((layer.cell, layer.parameters) for layer in self._layers), strict=True)
+        weights = "bfloat16" if self._type == BFLOAT16 else None
+        return _rebuilt, (cells, parameters, self.states[0].shape[1], weights, self.states)
+
     def step(self, x: torch.Tensor) -> torch.Tensor:
         """[B, I] to [B, width]."""
         return self._through(x, 1)
@@ -84,6 +90,19 @@ class Stream:
         return rows
 
 
+def _rebuilt(
+    cells: Sequence[SizedCell],
+    parameters: Sequence[Sequence[torch.Tensor]],
+    sequences: int,
+    weights: str | None,
+    states: Sequence[torch.Tensor],
+) -> Stream:
+    stream = Stream(cells, parameters, sequences, weights)
+    for own, state in zip(stream.states, states, strict=True):
+        own.copy_(state)
+    return stream
+
+
 def _engine_type(like: torch.Tensor, weights: str | None) -> int:
     if like.dtype not in DTYPES or not like.is_cpu:
         raise InputError(
@@ -107,13 +126,13 @@ class _StreamLayer:
         self, job: Job, parameters: Sequence[torch.Tensor], states: Sequence[torch.Tensor], index: int, kind: int
     ) -> None:
         self._engine, self._type, self._job = load().engine, kind, job
-        self.width = job.cell.output_width
+        self.cell, self.width = job.cell, job.cell.output_width
         self._plan = job.cell.forward_plan(parameters[0].dtype, saving=False)
-        self._own = [parameter.detach().clone().contiguous() for parameter in parameters]
+        self.parameters = [parameter.detach().clone().contiguous() for parameter in parameters]
         self._input_width = job.cell.widths["I"]
         places = [(state[index].data_ptr(), state.stride(1)) for state in states]
         bound = [(0, self._input_width), (0, self.width), (0, 0), *places, *places]
-        bound += [(parameter.data_ptr(), 0) for parameter in self._own]
+        bound += [(parameter.data_ptr(), 0) for parameter in self.parameters]
         self._addresses = [address for address, _ in bound]
         self._strides = [stride for _, stride in bound]
         self._single: _Bound | None = None  # the last call of one step, and that of several

@@ -11,6 +11,7 @@ from torch.nn.functional import ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 
 from tidegate.data import Corpus, Recording, Source, read_speech
+from tidegate.data.script import has_words
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.speech.decode import BLANK, best_path
@@ -225,7 +226,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         return [BaselineRecord("nearest template", rate, how)]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
-        """Word and character error rates, by the best path."""
+        """Word and character error rates, by the best path; of a script without blanks the latter alone."""
         del metric  # the symbol error rate is one of the two
         truth, answers = [], []
         for utterances, batch in self._test_batches():
@@ -237,7 +238,8 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
                 for row, length in enumerate(batch.lengths.tolist())
             ]
         texts, guess = self._templates() if self.utterances["train"] else ([], [])
-        named = (("WER", word_error_rate, "word errors per word"), ("CER", character_error_rate, "per character"))
+        named = [("WER", word_error_rate, "word errors per word")] if has_words(truth) else []
+        named.append(("CER", character_error_rate, "per character"))
         return [
             ScoreRecord(
                 name, rate(truth, answers), unit, "lower", {"nearest template": rate(texts, guess)} if texts else {}

@@ -11,11 +11,18 @@ from sacrebleu import BLEU, CHRF
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 
+from tidegate.data.script import script_of
+
+# Morphemes of Japanese and Korean need packages of their own; characters are sacrebleu's choice without them.
+TOKENIZERS = {"Han": "zh", "Japanese": "char", "Hangul": "char", "South-East Asian": "char", "other": "13a"}
+
 References = Sequence[Sequence[str]]  # all right answers for each source
 
 
 def text_scores(answers: Sequence[str], references: References) -> dict[str, tuple[float, str]]:
     """BLEU and chrF of a corpus, each with the signature of its configuration.
+
+    BLEU counts words, or characters where the references are written in a script whose words blanks do not separate.
 
     References:
         Papineni et al. 2002, doi 10.3115/1073083.1073135; Popović 2015, doi 10.18653/v1/W15-3049; Post 2018,
@@ -23,7 +30,8 @@ def text_scores(answers: Sequence[str], references: References) -> dict[str, tup
     """
     streams = [list(stream) for stream in zip_longest(*references)]  # None where a source has fewer
     scores = {}
-    for metric in (BLEU(), CHRF()):
+    script = script_of(text for right in references for text in right)
+    for metric in (BLEU(tokenize=TOKENIZERS[script]), CHRF()):
         score = metric.corpus_score(list(answers), streams)
         scores[score.name.removesuffix("2")] = (float(score.score), str(metric.get_signature().format(short=True)))
     return scores
