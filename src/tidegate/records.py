@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tidegate.errors import InputError
+from tidegate.plain import typed
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class RunRecord:
     seed: int
     hidden_size: int
     parameters: int
-    status: str
+    status: Literal["finished", "diverged"]
     valid: float | None
     test: float | None
     best_epoch: int
@@ -215,14 +217,19 @@ def to_json(record: Any) -> dict[str, Any]:
     return dataclasses.asdict(record)
 
 
-def run_from_json(data: dict[str, Any]) -> RunRecord:
+def run_from_json(data: Any) -> RunRecord:
     """A run from plain data.
 
     Raises:
-        InputError: ``data`` is not a run record.
+        InputError: ``data`` is not a run record, or its scores do not fit its status.
     """
-    try:
-        curve = tuple(EpochRecord(**epoch) for epoch in data["curve"])
-        return RunRecord(**{**data, "curve": curve})
-    except (KeyError, TypeError) as error:
-        raise InputError("RECORD", f"this is not a record of a run: {error}") from error
+    record: RunRecord = typed(data, RunRecord, "the record")
+    finished = record.status == "finished"
+    for name in ("valid", "test"):
+        score = getattr(record, name)
+        if (score is not None and math.isfinite(score)) != finished:
+            raise InputError("RECORD", f"{name} is {score} in a run that has {record.status}")
+    for name in ("learning_rate", "train_seconds"):
+        if not math.isfinite(getattr(record, name)):
+            raise InputError("RECORD", f"{name} is {getattr(record, name)}")
+    return record

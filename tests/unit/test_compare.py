@@ -1,6 +1,7 @@
 """The protocol: equal budgets, paired seeds, records, resume. Runs are tiny; the statistics have tests of their own."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.cell.measure import flops
 from tidegate.compare.budget import count_parameters, solve_hidden_size
 from tidegate.compare.cost import flops_per_step
-from tidegate.compare.executor import Progress, run_all
+from tidegate.compare.executor import Progress, record_path, run_all
 from tidegate.compare.run import _rates
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.errors import InputError
@@ -234,8 +235,36 @@ def test_a_folder_in_use_is_refused(task, tmp_path) -> None:
 def test_a_damaged_record_is_one_clear_error(task, tmp_path) -> None:
     trial = spec(task)
     (tmp_path / f"{trial.hash}.json").write_text("{")
-    with pytest.raises(InputError, match="is not a run record"):
+    with pytest.raises(InputError, match="is not the record of this run"):
         run_all([trial], tmp_path, 1, Progress())
+
+
+EPOCH = {"epoch": 1, "train": 1.0, "valid": 2.0, "gradient_norm": 1.0, "learning_rate": 0.1, "seconds": 1}
+RAW = [b"[" * 100_000, b'{"run": ' + b"9" * 5000 + b"}", b"\xff", b"", b"null", b"[]"]
+WRONG = [
+    *({"run": "another"}, {"cell": "lstm"}, {"seed": 99}, {"hidden_size": 3}, {"learning_rate": 0.5}),
+    *({"test": float("nan")}, {"valid": None}, {"test": 10**400}, {"status": "diverged"}, {"status": "lost"}),
+    *({"train_seconds": float("inf")}, {"seed": "1"}, {"curve": [{**EPOCH, "x": 1}]}, {"curve": [{}]}, {"\x1b[2J": 1}),
+]
+
+
+@pytest.mark.parametrize("content", [*RAW, *WRONG], ids=lambda content: str(content)[:30])
+def test_a_record_of_another_kind_or_run_is_refused_by_name(task, tmp_path, content) -> None:
+    trial = spec(task)
+    own = {"run": trial.hash, "cell": trial.cell, "seed": trial.seed, "hidden_size": trial.hidden_size, "parameters": 9}
+    scores = {"status": "finished", "valid": 2.0, "test": 2.0, "best_epoch": 1, "learning_rate": trial.rates[0]}
+    record = {**own, **scores, "train_seconds": 1.0, "curve": [EPOCH]}
+    path = record_path(tmp_path, trial.hash)
+    path.write_text(json.dumps(record))
+    assert run_all([trial], tmp_path, 1, Progress())[0].test == 2
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps({**record, **content}).encode())
+    with pytest.raises(InputError) as caught:
+        run_all([trial], tmp_path, 1, Progress())
+    line = str(caught.value)
+    assert line.startswith(f"{path} is not the record of this run: ")
+    assert line.isprintable()
+    assert len(line) < 500
+    assert not re.search("Error|recursion|limit", line)
 
 
 @pytest.mark.parametrize("wrong", [{"seeds": 0}, {"workers": 0}, {"epochs": 0}, {"trials": 0}, {"parameters": -5}])

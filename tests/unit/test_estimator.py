@@ -7,12 +7,14 @@ import json
 import os
 import pickle
 import pydoc
+import random
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from benchmarks import check_saving
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -22,6 +24,7 @@ from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.errors import InputError
 from tidegate.tasks import ESTIMATORS, Composer, Forecaster, LanguageModel, from_pretrained
 from tidegate.tasks.music.task import MusicTask
+from tidegate.train import folder as train_folder
 from tidegate.train import loop
 from tidegate.train.setting import names
 from tidegate.train.watch import Watch
@@ -390,3 +393,68 @@ def test_a_sound_folder_is_read_without_pickle(fitted, monkeypatch) -> None:
     for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
         monkeypatch.setattr(module, name, refuse)
     from_pretrained(fitted[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_model_is_old_or_new_whenever_its_saving_is_killed(fitted, tmp_path) -> None:
+    other = from_pretrained(fitted[1])
+    with torch.no_grad():
+        other.model_.head.bias += 1
+    found, dead = check_saving.check({"old": fitted[0], "new": other}, 5, tmp_path, random.Random(0))
+    assert dead > 0
+    assert found["neither"] == 0
+
+
+def test_a_reader_gets_one_model_while_another_is_saved(fitted, folder, monkeypatch) -> None:
+    other = Composer(**SMALL, seed=1).fit("jsb")
+
+    def then_saved(home, name, card):
+        monkeypatch.undo()
+        other.save_pretrained(home)
+        return content_of(home, name, card)
+
+    content_of = train_folder.content_of
+    monkeypatch.setattr(train_folder, "content_of", then_saved)
+    assert torch.equal(answer(from_pretrained(folder)), answer(other))
+
+
+def test_a_model_on_its_way_is_a_model(folder) -> None:
+    (folder / ".complete").mkdir()
+    for name in FILES[1:]:
+        (folder / name).rename(folder / ".complete" / name)
+    assert from_pretrained(folder).scores_
+
+
+CHANGED = [
+    (("encoding", "steps_per_quarter"), "4", "an integer"),
+    (("encoding", "keys", "sounds", 3), None, "sounds[3]"),
+    (("encoding", "keys", "sounds"), [0.5], "88"),
+    (("encoding", "openings"), [[400]], "no piano"),
+    (("curve", 0, "\x1b[2Jodd"), 1, r"\x1b"),
+    (("curve", 0, "valid"), "9" * 5000, "a number"),
+    (("scores", 0, "baselines"), {"a": True}, "a number"),
+    (("data", "warnings"), "text", "a list"),
+    (("memory",), {"history": [1]}, "a string"),
+    (("cell", "name"), 3, ""),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "says"), CHANGED, ids=[".".join(map(str, row[0])) for row in CHANGED])
+def test_a_value_of_another_type_is_named(folder, place, value, says) -> None:
+    card = json.loads((folder / "model.json").read_text())
+    *path, last = place
+    part = card
+    for key in path:
+        part = part[key]
+    part[last] = value
+    (folder / "model.json").write_text(json.dumps(card))
+    refused(folder, "no readable model", says)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"format": ' + "9" * 5000 + "}", '{"format": 1, "task": "mu'])
+def test_a_card_is_refused_in_plain_words(folder, content) -> None:
+    (folder / "model.json").write_text(content)
+    with pytest.raises(InputError) as error:
+        from_pretrained(folder)
+    assert not re.search(r"Error|limit|recursion", str(error.value))

@@ -25,6 +25,7 @@ import torch
 
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.errors import BackendError, InputError
+from tidegate.plain import read_json
 from tidegate.records import EpochRecord, RunRecord, run_from_json, to_json
 from tidegate.storage import alone, replace_file
 
@@ -189,11 +190,27 @@ def _load(folder: Path, trial: TrialSpec) -> RunRecord | None:
     if not path.exists():
         return None
     try:
-        return run_from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, UnicodeDecodeError, InputError) as error:
+        record = run_from_json(read_json(path.read_bytes()))
+        _check_own(record, trial)
+    except (OSError, InputError) as error:
         raise InputError(
-            "RECORD_DAMAGED", f"{path} is not a run record: {error}", fix="delete it to run it again"
+            "RECORD_DAMAGED", f"{path} is not the record of this run: {error}", fix="delete it to run it again"
         ) from error
+    return record
+
+
+def _check_own(record: RunRecord, trial: TrialSpec) -> None:
+    """Refuse the record of another run."""
+    for name, wanted in {
+        "run": trial.hash,
+        "cell": trial.cell,
+        "seed": trial.seed,
+        "hidden_size": trial.hidden_size,
+    }.items():
+        if getattr(record, name) != wanted:
+            raise InputError("RECORD", f"{name} is {getattr(record, name)!r}, expected {wanted!r}")
+    if record.learning_rate not in trial.rates:
+        raise InputError("RECORD", f"learning_rate is {record.learning_rate}, which was not tried")
 
 
 @contextmanager

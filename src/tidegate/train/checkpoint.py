@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from tidegate.errors import InputError
+from tidegate.plain import read_json, typed
 from tidegate.storage import replace_file
 
 FORMAT = "tidegate-checkpoint-1"
@@ -48,17 +50,25 @@ class Checkpoint:
         try:
             with safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}
-                if header.get("format") != FORMAT:
-                    raise InputError(
-                        "CHECKPOINT_FORMAT",
-                        f"{path} has the format {header.get('format')!r}, expected {FORMAT!r}",
-                        fix="pass a checkpoint written by tidegate",
-                    )
-                return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, json.loads(header["data"]))  # noqa: SIM118  not a mapping
-        except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+        except (SafetensorError, OSError) as error:
+            raise _damaged(path, str(error)) from error
+        if header.get("format") != FORMAT:
             raise InputError(
-                "CHECKPOINT_DAMAGED", f"{path} is not a readable checkpoint: {error}", fix="delete it to start afresh"
-            ) from error
+                "CHECKPOINT_FORMAT",
+                f"{path} has the format {reprlib.repr(header.get('format'))}, expected {FORMAT!r}",
+                fix="pass a checkpoint written by tidegate",
+            )
+        try:
+            return Checkpoint(tensors, typed(read_json(header.get("data", "")), dict[str, Any], "data"))
+        except InputError as error:
+            raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(
+        "CHECKPOINT_DAMAGED", f"{path} is not a readable checkpoint: {reason}", fix="delete it to start afresh"
+    )
 
 
 def prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

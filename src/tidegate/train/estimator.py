@@ -22,19 +22,19 @@ from tidegate import zoo
 from tidegate.cell import Graph
 from tidegate.data import Source
 from tidegate.errors import InputError, TidegateError
+from tidegate.plain import typed
 from tidegate.records import DataRecord, EpochRecord, ScoreRecord
-from tidegate.storage import replace_file
+from tidegate.storage import replace_files
 from tidegate.train.folder import (
     CARD,
     CHECKPOINT,
     CONFIG,
     FORMAT,
     WEIGHTS,
-    content_of,
     damaged,
     holds_model,
     locked,
-    read_card,
+    read_model,
     with_weights,
 )
 from tidegate.train.layer import make_layer
@@ -84,7 +84,7 @@ class Estimator(BaseEstimator, Generic[S]):
         curve_: the record of each epoch.
         scores_: scores on the test split of the training data, with those of naive baselines.
         data_: the training data: name, hash, split, warnings.
-        memory_: other plain data from training that the methods need, such as the last rows of a series.
+        memory_: other texts from training that the methods need, such as the last rows of a series.
     """
 
     _task_class: ClassVar[type[AnyTask]]
@@ -95,7 +95,7 @@ class Estimator(BaseEstimator, Generic[S]):
     curve_: tuple[EpochRecord, ...]
     scores_: list[ScoreRecord]
     data_: DataRecord
-    memory_: dict[str, Any]
+    memory_: dict[str, str]
 
     __eq__ = object.__eq__  # an estimator is not equal to another with the same settings, which may be trained
     __hash__ = object.__hash__
@@ -170,7 +170,7 @@ class Estimator(BaseEstimator, Generic[S]):
         self.curve_, self._fitted_setting = outcome.curve, task.setting
         self.scores_, self.memory_ = self._scores(task), self._memory(task)
         if home and checkpoint and World().first:
-            self.save_pretrained(home)
+            self._save(home)
             checkpoint.unlink(missing_ok=True)
         return self
 
@@ -221,8 +221,8 @@ class Estimator(BaseEstimator, Generic[S]):
         with torch.inference_mode():
             return task.scores(self.model_, metric)
 
-    def _memory(self, task: AnyTask) -> dict[str, Any]:
-        """Other plain data from training that the methods need; saved with the model."""
+    def _memory(self, task: AnyTask) -> dict[str, str]:
+        """Other texts from training that the methods need; saved with the model."""
         del task
         return {}
 
@@ -257,14 +257,19 @@ class Estimator(BaseEstimator, Generic[S]):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``config.toml`` (settings), ``model.safetensors`` (weights) and ``model.json`` (everything else).
 
+        The folder holds either the old model or the new one, whenever the process dies.
+
         Args:
             folder: where to write them; created if it does not exist.
 
         Raises:
-            InputError: the model is not fitted.
+            InputError: the model is not fitted, the disk is full, or the folder may not be written or is in use.
         """
         self._check_fitted()
-        home = Path(folder)
+        with locked(Path(folder)):
+            self._save(Path(folder))
+
+    def _save(self, home: Path) -> None:
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.model_.state_dict().items()}
         files = {WEIGHTS: save(tensors), CONFIG: to_toml(self._current()).encode()}
         card = {
@@ -278,10 +283,7 @@ class Estimator(BaseEstimator, Generic[S]):
             "curve": [dataclasses.asdict(epoch) for epoch in self.curve_],
             "memory": self.memory_,
         }
-        for name, content in files.items():
-            replace_file(home / name, content)
-        # The card comes last: it marks the model as complete.
-        replace_file(home / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        replace_files(home, {**files, CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()})
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> Self:
@@ -297,31 +299,30 @@ class Estimator(BaseEstimator, Generic[S]):
             InputError: the folder does not exist, or holds no model, a model of another task, or a damaged one.
         """
         home, kind = Path(folder), cls._task_class
-        card = read_card(home)
+        card, config, weights = read_model(home)
         if card["task"] != kind.name:
             raise InputError(
                 "MODEL_TASK",
                 f"{home} holds a model of the task {card['task']!r}, expected {kind.name!r}",
                 fix="pass the folder of another model",
             )
-        config, weights = (content_of(home, name, card) for name in (CONFIG, WEIGHTS))
         try:
             setting = from_toml(config.decode(), kind.setting_type, CONFIG)
             estimator = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
             estimator._restore(card, setting, load(weights))
         except (*MALFORMED, SafetensorError, TidegateError) as error:
-            raise damaged(f"{home} holds no readable model: {type(error).__name__}: {error}") from error
+            raise damaged(f"{home} holds no readable model: {error}") from error
         return estimator
 
     def _restore(self, card: dict[str, Any], setting: Training, weights: dict[str, torch.Tensor]) -> None:
-        self.graph_, self._fitted_setting = Graph.from_json(card["cell"]), setting
+        self.graph_, self._fitted_setting = Graph.from_json(typed(card.get("cell"), dict[str, Any], "cell")), setting
         self.cell = _shortest(self.cell, self.graph_)
-        self.encoding_ = _encoding(self._task_class, card["encoding"])
+        self.encoding_ = _encoding(self._task_class, typed(card.get("encoding"), dict[str, Any], "encoding"))
         self.model_ = with_weights(lambda: self.encoding_.model(make_layer(self.graph_, setting), setting), weights)
-        self.data_ = DataRecord(**{**card["data"], "warnings": tuple(card["data"]["warnings"])})
-        self.scores_ = [ScoreRecord(**score) for score in card["scores"]]
-        self.curve_ = tuple(EpochRecord(**epoch) for epoch in card["curve"])
-        self.memory_ = dict(card["memory"])
+        self.data_ = typed(card.get("data"), DataRecord, "data")
+        self.scores_ = typed(card.get("scores"), list[ScoreRecord], "scores")
+        self.curve_ = typed(card.get("curve"), tuple[EpochRecord, ...], "curve")
+        self.memory_ = typed(card.get("memory"), dict[str, str], "memory")
 
     def _check_fitted(self) -> None:
         if "model_" not in vars(self):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import torch
 
 from tidegate.errors import InputError
-from tidegate.storage import alone
+from tidegate.plain import read_json
+from tidegate.storage import alone, current
 from tidegate.train.task import doubled
 from tidegate.train.world import World
 
@@ -23,7 +23,7 @@ LOCK = ".lock"
 
 def holds_model(home: Path) -> bool:
     """Whether the folder holds a finished model."""
-    return (home / CARD).is_file()
+    return current(home, CARD).is_file()
 
 
 def read_card(home: Path) -> dict[str, Any]:
@@ -38,24 +38,43 @@ def read_card(home: Path) -> dict[str, Any]:
     Raises:
         InputError: the folder does not exist, or holds no model or a damaged one.
     """
-    if not (home / CARD).is_file():
+    if not holds_model(home):
         unfinished = (home / CHECKPOINT).exists()
         what = "the training is not finished" if unfinished else "no trained model"
         fix = "run the train command again to resume it" if unfinished else "train one with tidegate train"
         missing = "there is no folder" if not home.is_dir() else f"{what}: no {CARD} in"
         raise InputError("MODEL_MISSING", f"{missing} {home}", fix=fix)
     try:
-        card = json.loads((home / CARD).read_bytes())
-        version, task = card["format"], card["task"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise damaged(f"{home / CARD} does not describe a model: {type(error).__name__}: {error}") from error
+        card = read_json(current(home, CARD).read_bytes())
+    except OSError as error:
+        raise damaged(f"{home / CARD} cannot be read: {error.strerror}") from error
+    except InputError as error:
+        raise damaged(f"{home / CARD} does not describe a model: {error}") from error
+    if not isinstance(card, dict) or not {"format", "task"} <= card.keys():
+        raise damaged(f"{home / CARD} does not describe a model: it lacks format or task")
+    version, task = card["format"], card["task"]
     if version != FORMAT or not isinstance(task, str):
         raise InputError(
             "MODEL_FORMAT",
             f"{home / CARD} has format {str(version)[:20]}, expected {FORMAT}",
             fix="load it with the version of Tidegate that wrote it, or train it again",
         )
-    return dict(card)
+    return card
+
+
+def read_model(home: Path) -> tuple[dict[str, Any], bytes, bytes]:
+    """The card, the settings and the weights of one model, even while another process saves the next one here.
+
+    Raises:
+        InputError: the folder does not exist, or holds no model or a damaged one.
+    """
+    while True:
+        card = read_card(home)
+        try:
+            return card, content_of(home, CONFIG, card), content_of(home, WEIGHTS, card)
+        except InputError:
+            if read_card(home) == card:  # else the files were replaced meanwhile
+                raise
 
 
 def damaged(what: str) -> InputError:
@@ -65,11 +84,11 @@ def damaged(what: str) -> InputError:
 def content_of(home: Path, name: str, card: dict[str, Any]) -> bytes:
     """The content of a model's file, after comparing it with the hash in the card."""
     try:
-        content = (home / name).read_bytes()
-        same = card["sha256"][name] == hashlib.sha256(content).hexdigest()
-    except (OSError, KeyError, TypeError) as error:
-        raise damaged(f"{home / name} cannot be read: {type(error).__name__}: {error}") from error
-    if not same:
+        content = current(home, name).read_bytes()
+    except OSError as error:
+        raise damaged(f"{home / name} cannot be read: {error.strerror}") from error
+    hashes = card.get("sha256")
+    if not isinstance(hashes, dict) or hashes.get(name) != hashlib.sha256(content).hexdigest():
         raise damaged(f"{home / name} is damaged or belongs to another model: its SHA-256 differs from that in {CARD}")
     return content
 

@@ -300,13 +300,13 @@ class _Run:
         try:
             self._load(checkpoint)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
             raise InputError(
                 "CHECKPOINT_DAMAGED", f"{self.path} is incomplete: {reason}", fix="delete it to start afresh"
             ) from error
 
     def _load(self, checkpoint: Checkpoint) -> None:
-        self.state = RunState.from_json(checkpoint.data["state"])
+        self.state = RunState.from_json(checkpoint.data.get("state"))
         self.best = compartment("best", checkpoint.tensors)
         for part in (self.best, compartment("model", checkpoint.tensors)):
             self.model.load_state_dict(part)

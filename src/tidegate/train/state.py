@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from tidegate.plain import typed
 from tidegate.records import EpochRecord
 from tidegate.train.setting import Training
 
@@ -76,14 +77,14 @@ class RunState:
         return False
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Restore the progress from ``dataclasses.asdict``.
 
         Raises:
-            KeyError, TypeError: ``data`` is not such a dictionary.
+            InputError: ``data`` is not such a dictionary.
         """
-        curve = [EpochRecord(**epoch) for epoch in data["curve"]]
-        return cls(**{**data, "curve": curve, "now": EpochState(**data["now"])})
+        state: Self = typed(data, cls, "state")
+        return state
 
 
 def decay(setting: Training, step: int) -> float:

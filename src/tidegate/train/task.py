@@ -14,6 +14,7 @@ import torch
 from tidegate.data import Source, address_of, bundled_at, locate, with_parts
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
+from tidegate.plain import typed
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.train.setting import Training
 
@@ -166,16 +167,17 @@ class Encoding(ABC, Generic[S]):
         """The encoding as JSON data, for ``from_json``."""
 
     @classmethod
-    @abstractmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Restore an encoding.
+        """Restore an encoding; by default, from its fields.
 
         Args:
             data: from ``to_json``.
 
         Raises:
-            KeyError, TypeError, ValueError: ``data`` does not describe such an encoding.
+            InputError, ValueError: ``data`` does not describe such an encoding.
         """
+        encoding: Self = typed(data, cls, "encoding")
+        return encoding
 
 
 E = TypeVar("E", bound=Encoding[Any])

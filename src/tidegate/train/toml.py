@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 import tomllib
 from dataclasses import replace
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, TypeVar, Union, get_args, get_type_hints
 
 from tidegate.errors import InputError, did_you_mean, explain_missing
+from tidegate.plain import in_words, typed
 from tidegate.train.setting import Training, check, names, task_of
 
 S = TypeVar("S", bound=Training)
+LARGEST = 1 << 20  # bytes; tomllib takes a time that grows with the square of the length of a key
+PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+DEEP = re.compile(rf"(?<![\w-]){PART}(?:[ \t]*\.[ \t]*{PART}){{32}}")  # no setting has a key of so many parts
 
 
 def to_toml(setting: Training) -> str:
@@ -69,54 +74,37 @@ def from_toml(text: str, kind: type[S], name: str = "the configuration", base: S
 
 
 def _read(text: str, name: str) -> dict[str, Any]:
+    reason = _too_large(text)
     try:
-        return tomllib.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
+        if not reason:
+            return tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError("TOML", f"{name} is not TOML: {reason}", fix="write lines such as hidden_size = 128") from None
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except ValueError:  # Python's limit
+        reason = "it has a number of thousands of digits"
+    raise InputError("TOML", f"{name} is not TOML: {reason}", fix="write lines such as hidden_size = 128")
+
+
+def _too_large(text: str) -> str:
+    """Why a text would take too long to read; empty if it would not."""
+    if len(text) > LARGEST:
+        return f"it has {len(text):,} characters, more than {LARGEST:,}"
+    return "it is nested too deeply" if DEEP.search(text) else ""
 
 
 def _fitted(value: Any, hint: Any, key: str, name: str) -> Any:
     """The value, converted from an integer to a float or from a list to a tuple if necessary."""
-    for option in _options(hint):
-        converted = _converted(value, option)
-        if converted is not None:
-            return converted
-    wanted = " or ".join(_in_words(option) for option in _options(hint))
-    raise InputError("TOML_VALUE", f"{name} sets {key} to {reprlib.repr(value)}, expected {wanted}", fix="correct it")
+    kind = Union[tuple(option for option in get_args(hint) if option is not NoneType)] if _optional(hint) else hint  # noqa: UP007  TOML has no null
+    try:
+        return typed(value, kind, key)
+    except InputError:
+        got = reprlib.repr(value)
+        raise InputError(
+            "TOML_VALUE", f"{name} sets {key} to {got}, expected {in_words(kind)}", fix="correct it"
+        ) from None
 
 
-def _options(hint: Any) -> list[Any]:
-    """The types that a setting may have, without None, which TOML cannot express."""
-    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return [option for option in options if option is not NoneType]
-
-
-def _converted(value: Any, option: Any) -> Any:
-    """The value as this type, or None if it does not fit."""
-    origin, arguments = get_origin(option), get_args(option)
-    if origin is Literal:
-        return value if any(type(value) is type(literal) and value == literal for literal in arguments) else None
-    if origin in (tuple, list):
-        items = [_converted(item, arguments[0]) for item in value] if isinstance(value, list) else [None]
-        fits = all(item is not None for item in items) and _long_enough(items, arguments)
-        return origin(items) if fits else None
-    if option is float and type(value) is int:
-        return float(value) if abs(value) < 1 << 53 else None
-    return value if type(value) is option else None
-
-
-def _long_enough(items: list[Any], arguments: tuple[Any, ...]) -> bool:
-    """Whether a list has as many items as the type has arguments; a single one stands for any number."""
-    return len(arguments) < 2 or arguments[1] is Ellipsis or len(items) == len(arguments)
-
-
-def _in_words(option: Any) -> str:
-    """A type in words."""
-    origin, arguments = get_origin(option), get_args(option)
-    if origin is Literal:
-        return " or ".join(f'"{literal}"' for literal in arguments)
-    if origin in (tuple, list):
-        return f"a list, each item {_in_words(arguments[0])}"
-    words = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
-    return words.get(option, str(option))
+def _optional(hint: Any) -> bool:
+    return NoneType in get_args(hint)

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tidegate.data.labelled import Label, Labelled, Values
 from tidegate.errors import InputError
+from tidegate.plain import typed
 from tidegate.tasks.classification.model import Classifier, UnitEmbedding
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.vote import END, FIRST, TextVotes
@@ -53,7 +54,7 @@ class Reading(ABC):
 class Vocabulary(Reading):
     """The units of the training texts, most frequent first; unit 0 stands for all others."""
 
-    unit: str
+    unit: Literal["word", "character"]
     units: tuple[str, ...]
     longest: int
 
@@ -66,6 +67,8 @@ class Vocabulary(Reading):
         return cls(unit, tuple(ranked[: setting.vocabulary]), setting.longest)
 
     def __post_init__(self) -> None:
+        if self.longest < 1:
+            raise ValueError(f"a text has {self.longest} units")
         object.__setattr__(self, "_index", {unit: k for k, unit in enumerate(self.units, 1)})
 
     @property
@@ -121,6 +124,10 @@ class Scale(Reading):
     sd: tuple[float, ...]
     frame: int
 
+    def __post_init__(self) -> None:
+        if len(self.sd) != len(self.mean) or not all(sd > 0 for sd in self.sd) or self.frame < 1:
+            raise ValueError("the scale of the series does not fit its channels")
+
     @classmethod
     def of(cls, series: Sequence[Values], setting: ClassificationSetting) -> Self:
         """The scale of the training series; a constant channel keeps its unit."""
@@ -159,6 +166,10 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
     classes: tuple[Label, ...]
     shares: tuple[float, ...]  # of the classes in training
     reading: Vocabulary | Scale
+
+    def __post_init__(self) -> None:
+        if len(self.shares) != len(self.classes) or not self.classes:
+            raise ValueError(f"there are {len(self.shares)} shares of {len(self.classes)} classes")
 
     @classmethod
     def of(cls, items: Sequence[Any], labels: Collection[Label], setting: ClassificationSetting) -> Self:
@@ -209,10 +220,9 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        kind: Any = Vocabulary if "vocabulary" in data else Scale
-        values = data["vocabulary" if "vocabulary" in data else "scale"]
-        reading = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-        return cls(tuple(data["classes"]), tuple(data["shares"]), reading)
+        name, kind = ("vocabulary", Vocabulary) if "vocabulary" in data else ("scale", Scale)
+        kinds = {"classes": tuple[Label, ...], "shares": tuple[float, ...], name: kind}
+        return cls(*(typed(data.get(key), hint, key) for key, hint in kinds.items()))
 
 
 def _sorted(labels: Collection[Label]) -> tuple[Label, ...]:

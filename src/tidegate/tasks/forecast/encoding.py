@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from tidegate.errors import InputError
 from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel
 from tidegate.tasks.forecast.season import season as estimated_season
-from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.forecast.setting import Difference, ForecastSetting
 from tidegate.tasks.forecast.split import Span
 from tidegate.train.task import Encoding, MakeLayer
 
@@ -54,13 +54,23 @@ class ForecastEncoding(Encoding[ForecastSetting]):
     mean: tuple[float, ...]
     sd: tuple[float, ...]
     scales: dict[str, tuple[float, float]]
-    difference: str
+    difference: Difference
     centre: int
     linear: tuple[tuple[float, ...], ...]
     season: int
     pace: float
     change: tuple[float, ...]
     naive: dict[str, float]
+
+    def __post_init__(self) -> None:
+        others = len(self.columns) + len(self.known) - 1
+        if not len(self.mean) == len(self.sd) == others or others < 0:
+            raise ValueError(f"the encoding has {len(self.mean)} means of {others} columns")
+        if self.scales.keys() != self.naive.keys() or not self.change or self.season < 1 or self.centre < 0:
+            raise ValueError("the encoding has scales of other series, no scale ahead, or no season")
+        widths, orders = {len(row) for row in self.linear}, len(self.linear)
+        if orders == 1 or len(widths - {0}) != bool(orders) or (self.difference == "linear") != bool(orders):
+            raise ValueError("the weights of the linear autoregression are not a matrix")
 
     @property
     def features(self) -> int:
@@ -106,11 +116,6 @@ class ForecastEncoding(Encoding[ForecastSetting]):
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        lists = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
-        return cls(**{**data, **lists, "scales": {name: (mean, sd) for name, (mean, sd) in data["scales"].items()}})
 
 
 def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tuple[ForecastEncoding, tuple[str, ...]]:

@@ -128,7 +128,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             return Source("memory", "the frame", csv_of(data))
         return super()._source(data, y)
 
-    def _memory(self, task: Any) -> dict[str, Any]:
+    def _memory(self, task: Any) -> dict[str, str]:
         self._fitted_task: ForecastTask = task
         panel, encoding = task.panel, task.encoding
         return {"history": _tail(panel, self._current(), self.context + encoding.reach + encoding.season)}
@@ -146,6 +146,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         return steps
 
     def _history(self, history: Any) -> Source:
+        if history is None and "history" not in self.memory_:
+            raise InputError("MODEL_HISTORY", "model.json holds no history of the series", fix="pass a history")
         if history is None:
             return Source("memory", "the history of the model", self.memory_["history"].encode())
         return _located(self._source(history, None))

@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from tidegate.train.setting import Column, Level, Range, Training
 
+Difference = Literal["last", "season", "linear", "none"]
+
 
 @dataclass(kw_only=True)
 class ForecastSetting(Training):
@@ -26,7 +28,7 @@ class ForecastSetting(Training):
     """recursive forecasts one row, reads its own answer, and goes on; direct forecasts all rows at once."""
     quantiles: Annotated[tuple[float, ...], Level()] = ()
     """Levels between 0 and 1 to forecast in addition to the median, such as 0.1 0.9."""
-    difference: Literal["last", "season", "linear", "none"] = "last"
+    difference: Difference = "last"
     """What the network corrects: the last value, the value one season earlier, a linear autoregression, or nothing."""
     centre: Annotated[int, Range(0)] = 0
     """Read the target relative to the mean of this many last rows, so that a series may leave the range it had in

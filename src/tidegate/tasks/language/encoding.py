@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from tidegate.plain import typed
 from tidegate.tasks.language.model import SymbolModel
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.unit import Unit, from_json, learnt
@@ -53,7 +54,7 @@ class LanguageEncoding(Encoding[LanguageSetting]):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        encoding = cls(from_json(data["unit"]), int(data["start"]))
+        encoding = cls(from_json(data.get("unit")), typed(data.get("start"), int, "start"))
         if not 0 < encoding.start < encoding.vocabulary:
             raise ValueError(f"start is {encoding.start}, outside of the {encoding.vocabulary} symbols")
         return encoding

@@ -14,6 +14,7 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from tidegate.data.piece import BLANK, learn_pieces
+from tidegate.plain import typed
 
 UNKNOWN = 0
 LINE = 4000  # largest number of characters in a line that sentencepiece learns from; it skips longer ones
@@ -142,15 +143,18 @@ def learnt(unit: str, text: str, pieces: int) -> Unit:
     return Characters.learn(text) if unit == Characters.name else Pieces.learn(text, pieces)
 
 
-def from_json(data: dict[str, Any]) -> Unit:
+def from_json(data: Any) -> Unit:
     """The unit that ``{name: to_json()}`` describes.
 
     Raises:
-        KeyError, RuntimeError, TypeError, ValueError: ``data`` does not describe a unit.
+        InputError, RuntimeError, ValueError: ``data`` does not describe a unit.
     """
-    if Characters.name in data:
-        return Characters(data[Characters.name])
-    return Pieces(base64.b64decode(data[Pieces.name], validate=True))
+    texts: dict[str, str] = typed(data, dict[str, str], "unit")
+    if Characters.name in texts:
+        return Characters(texts[Characters.name])
+    if Pieces.name not in texts:
+        raise ValueError(f"unit is neither {Characters.name} nor {Pieces.name}")
+    return Pieces(base64.b64decode(texts[Pieces.name], validate=True))
 
 
 def _sentences(text: str) -> Iterator[str]:

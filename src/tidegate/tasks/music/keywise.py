@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.special import xlog1py, xlogy
 
+from tidegate.data import KEYS
 from tidegate.records import BaselineRecord
 
 
@@ -17,6 +18,11 @@ class Keywise:
     sounds: list[float]
     stays: list[float]
     begins: list[float]
+
+    def __post_init__(self) -> None:
+        for chances in (self.sounds, self.stays, self.begins):
+            if len(chances) != KEYS or not all(0 < chance < 1 for chance in chances):
+                raise ValueError(f"the chances of the keys are not {KEYS} numbers between 0 and 1")
 
     def baselines(self, test: list[torch.Tensor]) -> list[BaselineRecord]:
         """Scores of two predictors: the frequency of each key, and its transitions from the step before."""

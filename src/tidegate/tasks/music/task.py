@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -35,6 +35,12 @@ class MusicEncoding(Encoding[MusicSetting]):
     keys: Keywise
     openings: list[list[int]]
 
+    def __post_init__(self) -> None:
+        if any(not LOWEST <= note < LOWEST + KEYS for chord in self.openings for note in chord):
+            raise ValueError("an opening has a note that no piano has")
+        if self.steps_per_quarter < 1:
+            raise ValueError(f"there are {self.steps_per_quarter} steps in a quarter note")
+
     def model(self, layer: MakeLayer, setting: MusicSetting) -> SequenceModel:
         """A model whose first predictions are the frequencies of the keys.
 
@@ -48,10 +54,6 @@ class MusicEncoding(Encoding[MusicSetting]):
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(data["steps_per_quarter"], Keywise(**data["keys"]), data["openings"])
 
 
 class MusicTask(Task[MusicSetting, MusicEncoding]):

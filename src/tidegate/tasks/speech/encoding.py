@@ -42,6 +42,10 @@ class SpeechEncoding(Encoding[SpeechSetting]):
     symbols: tuple[str, ...]
     keep_case: bool
 
+    def __post_init__(self) -> None:
+        if not len(self.mean) == len(self.sd) == self.filterbank.bands or self.stack < 1:
+            raise ValueError(f"there are not {self.filterbank.bands} means and deviations of as many bands")
+
     @classmethod
     def learnt(cls, setting: SpeechSetting, bank: Filterbank, frames: torch.Tensor, texts: Sequence[str]) -> Self:
         """Learn from the frames [T, bands] and the cleaned transcripts of the training recordings."""
@@ -95,11 +99,6 @@ class SpeechEncoding(Encoding[SpeechSetting]):
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        lists = {name: tuple(data[name]) for name in ("mean", "sd", "symbols")}
-        return cls(**{**data, **lists, "filterbank": Filterbank(**data["filterbank"])})
 
 
 def clean(text: str, *, keep_case: bool) -> str:

@@ -7,7 +7,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch.nn.functional import cross_entropy, one_hot
@@ -45,10 +45,6 @@ class SyntheticEncoding(Encoding[SyntheticSetting]):
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(**data)
 
 
 class SyntheticTask(Task[SyntheticSetting, SyntheticEncoding]):

@@ -72,6 +72,8 @@ class TaggingEncoding(Encoding[TaggingSetting]):
     scheme: str
 
     def __post_init__(self) -> None:
+        if len(self.shares) != len(self.tags) or not self.tags:
+            raise ValueError(f"there are {len(self.shares)} shares of {len(self.tags)} tags")
         for name in ("words", "ends", "tags"):
             first = 0 if name == "tags" else 1
             object.__setattr__(self, f"_{name}", {text: k for k, text in enumerate(getattr(self, name), first)})
@@ -116,14 +118,6 @@ class TaggingEncoding(Encoding[TaggingSetting]):
     def to_json(self) -> dict[str, Any]:
         lists = {name: list(getattr(self, name)) for name in ("words", "ends", "tags", "shares")}
         return {**lists, "scheme": self.scheme}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        words, pieces, tags = (tuple(map(str, data[name])) for name in ("words", "ends", "tags"))
-        shares = tuple(map(float, data["shares"]))
-        if len(shares) != len(tags) or not tags:
-            raise ValueError(f"there are {len(shares)} shares of {len(tags)} tags")
-        return cls(words, pieces, tags, shares, str(data["scheme"]))
 
 
 def _ranked(count: Counter[str], least: int) -> tuple[str, ...]:

@@ -45,4 +45,4 @@ class TranslationEncoding(Encoding[TranslationSetting]):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(**{side: Vocabulary.from_json(value) for side, value in data.items()})
+        return cls(Vocabulary.from_json(data.get("source")), Vocabulary.from_json(data.get("target")))

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import sentencepiece
 import torch
 
 from tidegate.data.piece import BLANK, learn_pieces
+from tidegate.plain import typed
 
 UNKNOWN, BEGIN, END = range(3)
 SPECIAL = 3  # numbers below it stand for no unit of a text
@@ -91,15 +92,13 @@ class Vocabulary:
         return {"unit": self.unit, "units": list(self.units), "folded": self.folded, "model": self.model}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Restore a vocabulary.
 
         Raises:
-            KeyError, TypeError, ValueError: ``data`` does not describe a vocabulary.
+            InputError, RuntimeError, ValueError: ``data`` does not describe a vocabulary.
         """
-        vocabulary = cls(**{**data, "units": tuple(data["units"])})
-        if vocabulary.unit not in get_args(UnitKind) or not all(isinstance(unit, str) for unit in vocabulary.units):
-            raise ValueError(f"unit is {vocabulary.unit!r}")
+        vocabulary: Self = typed(data, cls, "vocabulary")
         vocabulary.cut("")  # raises if the model is damaged
         return vocabulary
 
