@@ -114,7 +114,7 @@ def check(models: dict, points: int, home: Path, draw: random.Random) -> tuple[d
             dead += killed(lambda at=at: kill_at_line(at), new, folder)
         found[which(models, folder)] += 1
     new.save_pretrained(folder)
-    left = sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+    left = sorted(path.name for path in folder.iterdir() if path.name != ".lock")  # a killed process leaves its lock
     assert left == FILES, left
     assert which(models, folder) == "new"
     return found, dead

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import reprlib
 from collections.abc import Mapping
+from contextlib import suppress
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -68,16 +69,25 @@ def typed(value: Any, hint: Any, place: str) -> Any:
 
 def misfit(value: Any, hint: Any, place: str) -> InputError:
     """The error for a value of another type than declared."""
-    return InputError("TYPE", f"{place} is {reprlib.repr(value)}, expected {in_words(hint)}")
+    return InputError("TYPE", f"{place} is {in_json(value)}, expected {in_words(hint)}")
+
+
+def in_json(value: Any) -> str:
+    """A value as JSON and TOML have it, shortened.
+
+    Examples:
+        >>> in_json(None), in_json(True), in_json("a"), in_json([1, 2])
+        ('null', 'true', "'a'", '[1, 2]')
+    """
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return reprlib.repr(value)
 
 
 def _one_of(value: Any, options: tuple[Any, ...], place: str) -> Any:
-    reasons = []
     for option in options:
-        try:
+        with suppress(InputError):
             return typed(value, option, place)
-        except InputError as error:
-            reasons.append(error)
     raise misfit(value, Union[options], place)  # noqa: UP007  of a tuple
 
 

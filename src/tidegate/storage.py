@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -127,12 +127,13 @@ def _left(path: Path) -> str:
 
 
 @contextmanager
-def alone(lock: Path, taken: Exception) -> Iterator[None]:
+def alone(lock: Path, taken: Exception, *, keep: bool = True) -> Iterator[None]:
     """Hold a lock file; the system releases it however the process ends.
 
     Args:
         lock: the file; its folder is made if it does not exist.
         taken: raised where another process holds it.
+        keep: whether the file stays when it is released.
 
     Raises:
         InputError: the folder may not be written.
@@ -147,4 +148,7 @@ def alone(lock: Path, taken: Exception) -> Iterator[None]:
     try:
         yield
     finally:
+        if not keep:
+            with suppress(OSError):  # Windows removes no open file
+                lock.unlink()
         held.release()

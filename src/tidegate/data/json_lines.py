@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from tidegate.data.source import Source
 from tidegate.data.text import lines
 from tidegate.errors import InputError
+from tidegate.plain import read_json
 
 
 def read_objects(source: Source, form: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -23,10 +23,9 @@ def read_objects(source: Source, form: str) -> Iterator[tuple[str, dict[str, Any
     """
     for place, line in lines(source):
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:  # numbers with too many digits, too deep nesting
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise InputError("JSONL", f"{place} of {source.title} is not JSON: {reason}", fix=f"write {form}") from None
+            value = read_json(line)
+        except InputError as error:
+            raise InputError("JSONL", f"{place} of {source.title} is not JSON: {error}", fix=f"write {form}") from None
         if not isinstance(value, dict) or not value:
             raise InputError(
                 "JSONL",

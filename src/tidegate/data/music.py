@@ -17,6 +17,7 @@ from tidegate.data.midi_file import is_midi
 from tidegate.data.source import Source
 from tidegate.data.text import decode
 from tidegate.errors import InputError
+from tidegate.plain import read_json
 
 HIGHEST = LOWEST + KEYS - 1
 SPLITS = ("train", "valid", "test")
@@ -203,15 +204,9 @@ def _json(source: Source) -> tuple[Parts, tuple[str, ...]]:
 def _parse(source: Source) -> Any:
     text = decode(source)
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            "MUSIC_JSON",
-            f"{source.title} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-            fix=FORMAT,
-        ) from None
-    except (ValueError, RecursionError) as error:  # numbers with too many digits, too deep nesting
-        raise InputError("MUSIC_JSON", f"{source.title} cannot be read as JSON: {error}", fix=FORMAT) from None
+        return read_json(text)
+    except InputError as error:
+        raise InputError("MUSIC_JSON", f"{source.title} is not JSON: {error}", fix=FORMAT) from None
 
 
 def _pieces(source: Source, split: str, pieces: Any) -> Iterator[Roll]:

@@ -40,7 +40,7 @@ def unpacked(raw: bytes, name: str) -> tuple[bytes, str]:
             "FILE_PACKED", f"{name} cannot be unpacked: it is not what its name says", fix="pass a complete file"
         )
     kind, opened = found
-    limit = max(LEAST_LIMIT, MULTIPLE * len(raw))
+    limit = limit_of(raw)
     try:
         with opened(io.BytesIO(raw)) as file:
             content: bytes = file.read(limit + 1)
@@ -55,6 +55,11 @@ def unpacked(raw: bytes, name: str) -> tuple[bytes, str]:
             fix="unpack it yourself, if it is what you think",
         )
     return content, plain
+
+
+def limit_of(raw: bytes) -> int:
+    """The largest number of bytes that a file may unpack to."""
+    return max(LEAST_LIMIT, MULTIPLE * len(raw))
 
 
 def plain_name(name: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +15,9 @@ from numpy.typing import NDArray
 
 from tidegate.data.audio import OPPOSITE, SUFFIXES, read_sound, resample
 from tidegate.data.column import check_column
+from tidegate.data.foreign import foreign
 from tidegate.data.json_lines import read_objects
+from tidegate.data.npz import read_npz
 from tidegate.data.source import Source
 from tidegate.data.table import read_table
 from tidegate.data.text import decode
@@ -250,23 +250,17 @@ def _with_sounds(unread: list[Recording], read: Callable[[str], bytes], rate: in
 
 def _read_spectra(source: Source, rate: int | None) -> Corpus:
     """Spectra in 8 bits: ``frames`` [N, bands], ``lengths``, ``names``, ``texts``, ``speakers`` and ``splits``."""
-    try:
-        with np.load(io.BytesIO(source.raw), allow_pickle=False) as file:
-            data = {name: file[name] for name in file.files}
+    with foreign("SPEECH_SPECTRA", f"{source.title} has no readable spectra", "pass recordings"):
+        data = read_npz(source.raw)
         made = json.loads(str(data["made"]))
         frames = made["least"] + data["frames"].astype(np.float32) * ((made["most"] - made["least"]) / 255)
         ends = np.cumsum(data["lengths"].astype(np.int64))
         if ends[-1] != len(frames):
-            raise ValueError(f"lengths add up to {ends[-1]}, but there are {len(frames)} frames")  # noqa: TRY301
+            raise ValueError(f"lengths add up to {ends[-1]}, but there are {len(frames)} frames")
         sounds = np.split(frames.astype(np.float32), ends[:-1])
         words = zip(*(data[key].tolist() for key in ("names", "texts", "speakers", "splits")), sounds, strict=True)
         recordings = tuple(Recording(*row) for row in words)
         spectra = {key: made[key] for key in ("rate", "window", "hop", "low", "high", "peak")}
-    except (KeyError, ValueError, TypeError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(
-            "SPEECH_SPECTRA", f"{source.title} has no readable spectra: {reason}", fix="pass recordings"
-        ) from None
     if rate not in (None, spectra["rate"]):
         raise InputError(
             "SPEECH_SPECTRA",

@@ -266,7 +266,7 @@ class Estimator(BaseEstimator, Generic[S]):
             InputError: the model is not fitted, the disk is full, or the folder may not be written or is in use.
         """
         self._check_fitted()
-        with locked(Path(folder)):
+        with locked(Path(folder), keep=False):
             self._save(Path(folder))
 
     def _save(self, home: Path) -> None:

@@ -122,8 +122,12 @@ def with_weights(make: Callable[[], torch.nn.Module], weights: dict[str, torch.T
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
+def locked(home: Path, *, keep: bool = True) -> Iterator[None]:
     """Lock the folder for this fit; processes started by torchrun are one fit.
+
+    Args:
+        home: the folder.
+        keep: whether the file of the lock may stay where there was none.
 
     Raises:
         InputError: another fit is using the folder.
@@ -132,5 +136,5 @@ def locked(home: Path) -> Iterator[None]:
         yield
         return
     taken = InputError("OUT_LOCKED", f"another training is using {home}", fix="wait for it, or choose another folder")
-    with alone(home / LOCK, taken):
+    with alone(home / LOCK, taken, keep=keep or (home / LOCK).exists()):
         yield

@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Any, TypeVar, Union, get_args, get_type_hints
 
 from tidegate.errors import InputError, did_you_mean, explain_missing
-from tidegate.plain import in_words, typed
+from tidegate.plain import in_json, in_words, typed
 from tidegate.train.setting import Training, check, names, task_of
 
 S = TypeVar("S", bound=Training)
@@ -100,9 +100,8 @@ def _fitted(value: Any, hint: Any, key: str, name: str) -> Any:
     try:
         return typed(value, kind, key)
     except InputError:
-        got = reprlib.repr(value)
         raise InputError(
-            "TOML_VALUE", f"{name} sets {key} to {got}, expected {in_words(kind)}", fix="correct it"
+            "TOML_VALUE", f"{name} sets {key} to {in_json(value)}, expected {in_words(kind)}", fix="correct it"
         ) from None
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.foreign import foreign
 from tidegate.data.labelled.gap import filled
 from tidegate.data.labelled.record import Label, Labelled, Layout, Values
 from tidegate.data.labelled.ts import LARGEST
+from tidegate.data.npz import read_npz
 from tidegate.data.source import Source
 from tidegate.errors import InputError
 
@@ -30,7 +30,8 @@ def read_archive(source: Source, layout: Layout) -> dict[str, Labelled]:
     Raises:
         InputError: the archive is unreadable, has other arrays, or contains infinite values. NaN is a missing value.
     """
-    arrays = _arrays(source)
+    with foreign("ARCHIVE", f"{source.title} is not a readable .npz archive", FORMAT):
+        arrays = read_npz(source.raw)
     named = {part: _part(arrays, part) for part in PARTS}
     if "x" in arrays:
         named = {"train": arrays}
@@ -39,15 +40,6 @@ def read_archive(source: Source, layout: Layout) -> dict[str, Labelled]:
         names = ", ".join(map(repr, arrays)) or "nothing"
         raise InputError("ARCHIVE_NAMES", f"{source.title} has {names}, but no 'x' or 'train_x'", fix=FORMAT)
     return parts
-
-
-def _arrays(source: Source) -> Arrays:
-    try:
-        with np.load(io.BytesIO(source.raw), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError("ARCHIVE", f"{source.title} is not a readable .npz archive: {reason}", fix=FORMAT) from None
 
 
 def _part(arrays: Arrays, part: str) -> Arrays:

@@ -78,7 +78,7 @@ def _json_lines(texts: list[str], labels: list[Any] | None) -> bytes:
         rows = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]
     try:
         return "\n".join(map(json.dumps, rows)).encode()
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: an integer of thousands of digits
         raise InputError("FIT_LABELS", f"classes must be strings or numbers: {error}", fix="convert them") from None
 
 

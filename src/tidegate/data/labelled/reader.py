@@ -15,6 +15,7 @@ from tidegate.data.source import Source
 from tidegate.errors import InputError
 
 HEAD = 1 << 16
+LONGEST_LABEL = 1000  # characters
 
 
 def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
@@ -43,7 +44,22 @@ def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
             f"{source.title} and its files for validation and test hold different kinds of sequences",
             fix="pass files of one kind, with the same number of channels",
         )
-    return {part: _shortened(own, layout.label_end) for part, own in parts.items()}
+    shortened = {part: _shortened(own, layout.label_end) for part, own in parts.items()}
+    for labelled in shortened.values():
+        _check_labels(source, labelled)
+    return shortened
+
+
+def _check_labels(source: Source, part: Labelled) -> None:
+    """Refuse a class that nobody can read; it would widen every table and message."""
+    for row, label in enumerate(part.labels, 1):
+        length = len(str(label))
+        if length > LONGEST_LABEL:
+            raise InputError(
+                "LABELLED_LABEL",
+                f"the class in row {row} of {source.title} has {length:,} characters, more than {LONGEST_LABEL}",
+                fix="shorten it, or name another column with label=COLUMN",
+            )
 
 
 def _read(source: Source, layout: Layout) -> Labelled:
