@@ -69,6 +69,8 @@ def _value(hint: Any, word: str | None) -> dict[str, Any]:
     if get_origin(hint) is tuple:  # of any length
         return {"metavar": f"[{word or WORDS[get_args(hint)[0]]} ...]", "help_behavior_hint": ""}
     options = [option for option in get_args(hint) if option is not NoneType] or [hint]
+    if options == [bool] and options != [hint]:
+        return {"metavar": "", "help_behavior_hint": ""}
     if len(options) > 1 or options[0] not in WORDS:
         return {}
     optional = {} if options == [hint] else {"help_behavior_hint": ""}
@@ -158,7 +160,7 @@ def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Tr
             ORDERS[task],
             prog=f"tidegate train {task}",
             description=SETTINGS[task].__doc__,
-            args=arguments[2:],
+            args=_with_values(arguments[2:], SETTINGS[task]),
             default=default,
             console_outputs=speaks,
             config=config,
@@ -168,6 +170,13 @@ def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Tr
     if order.config is not None:
         order = read(Order(from_toml(read_config(order.config), OPTIONS[task], str(order.config))))
     return Train(order)
+
+
+def _with_values(arguments: list[str], kind: type[Training]) -> list[str]:
+    """Arguments with the value of each option that is true, false or left open: --day-first, --no-day-first."""
+    flags = [f"--{name.replace('_', '-')}" for name, hint in get_type_hints(kind).items() if hint == bool | None]
+    values = {flag: [flag, "True"] for flag in flags} | {f"--no-{flag[2:]}": [flag, "False"] for flag in flags}
+    return [word for argument in arguments for word in values.get(argument, [argument])]
 
 
 def _task(arguments: list[str]) -> str:

@@ -4,8 +4,9 @@ from tidegate.errors import explain_missing
 
 with explain_missing():
     from tidegate.data.audio import SUFFIXES, read_sound, resample
-    from tidegate.data.calendar import Clock, cycles, later
+    from tidegate.data.calendar import Clock, cycles
     from tidegate.data.catalogue import BUNDLED, Bundled
+    from tidegate.data.date import ISO
     from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
     from tidegate.data.group import cut_by_group, group_of
     from tidegate.data.midi import KEYS, LOWEST, Roll, to_midi
@@ -13,18 +14,23 @@ with explain_missing():
     from tidegate.data.pair import Pairs, cleaned, read_pairs
     from tidegate.data.panel import Layout, Panel, csv_of, read_panel
     from tidegate.data.parallel import read_splits
+    from tidegate.data.reading import NUMBER, Dating
     from tidegate.data.source import Source, address_of, bundled_at, locate, with_parts
     from tidegate.data.speech import Corpus, Recording, read_speech
+    from tidegate.data.step import later
     from tidegate.data.text import decode
 
 __all__ = [
     "BUNDLED",
+    "ISO",
     "KEYS",
     "LOWEST",
+    "NUMBER",
     "SUFFIXES",
     "Bundled",
     "Clock",
     "Corpus",
+    "Dating",
     "Layout",
     "Pairs",
     "Panel",

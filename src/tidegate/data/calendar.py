@@ -1,8 +1,7 @@
-"""The time of each row: dates or numbers, their step, and their place in the calendar."""
+"""The time of each row: how its cells are read, whether the rows are in order, and their place in the calendar."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.tseries.api import guess_datetime_format
 
-from tidegate.data.table import Table, numbers
+from tidegate.data.reading import TWO_DIGITS, Dating, Groups, read_times
+from tidegate.data.step import DAY, REGULAR, WEEK, YEAR, Times, find_step, irregular, later, periods, seen_steps
+from tidegate.data.table import Table
 from tidegate.errors import InputError
 
-RUN, RUNS = 6, 200  # where rows are missing, the step is inferred from up to 200 runs of 6 rows
-REGULAR = 0.9  # at least this share of the steps must be equal
 SERIES = "name the column that tells the series apart with series=COLUMN"
-DAY, WEEK, YEAR = np.timedelta64(1, "D"), np.timedelta64(7, "D"), np.timedelta64(365, "D")
-
-Groups = Sequence[tuple[str, NDArray[np.intp]]]  # the name of each series, and its rows in the file
+HOUR = pd.Timedelta(1, "h")
+HALF_CENTURY = pd.Timedelta(-50 * 365, "D")  # nobody's rows go back so far but by years of two digits
+NIGHT = 3  # no clock goes back after that hour
 
 
 @dataclass(frozen=True)
@@ -30,11 +28,16 @@ class Clock:
     Attributes:
         times: dates or numbers (e.g. years), one for each row, series after series.
         step: from one row to the next: a frequency of pandas such as ``"MS"``, or the difference of the numbers.
-        warnings: missing rows.
+        form, zone: how the cells were read, which a trained model does again.
+        local: the dates as wall clocks show them; the times themselves unless given.
+        warnings: missing rows, and choices between readings.
     """
 
     times: pd.Index[Any]
     step: str
+    form: str = ""
+    zone: str = ""
+    local: pd.Index[Any] | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -45,28 +48,38 @@ class Clock:
     @property
     def periods(self) -> tuple[int, ...]:
         """Rows in a day, a week and a year; those of three rows or fewer are left out."""
-        if not self.dated:
-            return ()
-        start = pd.Timestamp("2023-01-01")
-        rows = (
-            round((len(pd.date_range(start, start + 8 * span, freq=self.step)) - 1) / 8) for span in (DAY, WEEK, YEAR)
-        )
-        return tuple(count for count in rows if count > 3)
+        return periods(self.step) if self.dated and self.step else ()
+
+    @property
+    def wall(self) -> pd.Index[Any]:
+        """The times as wall clocks show them."""
+        return self.times if self.local is None else self.local
+
+    def continued(self, start: int, stop: int, more: int, step: str) -> Times:
+        """The times of rows ``start`` to ``stop - 1``, and of ``more`` rows after them."""
+        own, wall = self.times[start:stop], self.wall[start:stop]
+        if not more:
+            return Times(own, wall)
+        ahead = later(own[-1], step, more)
+        shown = ahead.tz_localize(None) if self.dated else ahead
+        return Times(own.append(ahead), wall.append(shown))
+
+    def written(self, rows: Any) -> list[Any]:
+        """The times of rows as a file has them: numbers, or dates in ISO 8601 with their offset and zone."""
+        if not isinstance(self.times, pd.DatetimeIndex):
+            return list(self.times[rows])
+        wall = pd.DatetimeIndex(self.wall[rows])
+        texts = [moment.isoformat() for moment in wall]
+        if self.times.tz is None:
+            return texts
+        offsets = (wall - self.times[rows].tz_convert("UTC").tz_localize(None)).total_seconds()
+        zone = f"[{self.zone}]" if "/" in self.zone else ""
+        return [text + _offset(round(offset)) + zone for text, offset in zip(texts, offsets, strict=True)]
 
 
-def later(last: Any, step: str, count: int) -> Any:
-    """The times of the next ``count`` rows after ``last``.
-
-    Examples:
-        >>> later(pd.Timestamp("2020-11-01"), "MS", 2).strftime("%Y-%m-%d").tolist()
-        ['2020-12-01', '2021-01-01']
-        >>> later(1970, "1.0", 2).tolist()
-        [1971.0, 1972.0]
-    """
-    if isinstance(last, pd.Timestamp):
-        dates: pd.DatetimeIndex = pd.date_range(last, periods=count + 1, freq=step)
-        return dates[1:]
-    return pd.Index(float(last) + float(step) * np.arange(1, count + 1))
+def _offset(seconds: int) -> str:
+    minutes = abs(seconds) // 60
+    return f"{'-' if seconds < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def cycles(times: pd.Index[Any], span: np.timedelta64, step: np.timedelta64) -> dict[str, NDArray[np.float64]]:
@@ -84,102 +97,109 @@ def cycles(times: pd.Index[Any], span: np.timedelta64, step: np.timedelta64) -> 
     return {name: angle for name, (length, angle) in angles.items() if 2 * length <= span and 2 * step < length}
 
 
-def read_clock(table: Table, column: str, groups: Groups) -> Clock:
+def read_clock(table: Table, column: str, groups: Groups, dating: Dating) -> Clock:
     """The times in a column; each series is checked separately.
 
     Raises:
-        InputError: cells that are neither dates nor numbers, times out of order or repeated, or unequal steps.
+        InputError: cells that are neither dates nor numbers or can be read in two ways, times out of order or
+            repeated, or unequal steps.
     """
     cells = [cell.strip() for cell in table.cells[column]]
-    every = _times(table, column, cells)
+    reading = read_times(table.name, column, cells, groups, dating)
+    every = reading.times
     for name, rows in groups:
         _check_rising(table, column, cells, every[rows], rows, name)
     order = np.concatenate([rows for _, rows in groups])
-    longest = max(groups, key=lambda group: len(group[1]))
-    step = _step(every[longest[1]])
-    warnings = [_missing_rows(table, column, every[rows], step, name, longest[0]) for name, rows in groups]
+    longest, model = max(groups, key=lambda group: len(group[1]))[::-1]
+    step = _step(table, column, every[longest], dating.step)
+    warnings = [_missing_rows(table, column, cells, every, rows, step, name, model) for name, rows in groups]
     given = tuple(warning for warning in warnings if warning)
     more = (f"{len(given) - 3} more series lack rows",) if len(given) > 3 else ()
-    return Clock(every[order], step, given[:3] + more)
+    placed = every[order]
+    notes = reading.notes + given[:3] + more
+    return Clock(placed.index, step, reading.form, reading.zone, placed.local, notes)
 
 
-def _times(table: Table, column: str, cells: list[str]) -> pd.Index[Any]:
-    form = guess_datetime_format(cells[0])
-    times: pd.Index[Any]
-    if form is not None:
-        dates = pd.to_datetime(pd.Series(cells, dtype=object), format=form, errors="coerce", utc=True)
-        bad = np.asarray(dates.isna())
-        what, times = f"a date like {cells[0]!r} of the first row", pd.DatetimeIndex(dates).tz_localize(None)
-    else:
-        counts = numbers(cells)
-        bad = ~np.isfinite(counts)
-        what, times = "a date or a number", pd.Index(counts)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            "SERIES_TIME",
-            f"the column {column!r} of {table.name} (time=) must hold {what} in every row, but row {row + 1} below "
-            f"the header holds {cells[row][:40]!r}",
-            fix="write all dates in the same format, such as 2024-01-31 or 2024-01-31 18:00",
-        )
-    return times
-
-
-def _check_rising(
-    table: Table, column: str, cells: list[str], times: pd.Index[Any], rows: NDArray[np.intp], name: str
-) -> None:
-    steps = np.diff(times.to_numpy())
-    wrong = steps <= steps.dtype.type(0)
+def _check_rising(table: Table, column: str, cells: list[str], times: Times, rows: NDArray[np.intp], name: str) -> None:
+    steps = times.index[1:] - times.index[:-1]
+    wrong = np.asarray(steps <= steps.dtype.type(0)) if not times.dated else np.asarray(steps <= pd.Timedelta(0))
     if not wrong.any():
         return
     at = int(np.argmax(wrong))
     before, here = cells[rows[at]], cells[rows[at + 1]]
     of = f" of the series {name!r}" if name else ""
-    if steps[at] == steps.dtype.type(0):
+    if _turned_back(times, at):
+        raise InputError(
+            "SERIES_CLOCK",
+            f"{table.name} has the hour of {here} twice{of}, as local time does when the clocks go back; it begins "
+            f"again in row {rows[at + 1] + 1} below the header",
+            fix="name the time zone, such as time_zone=Europe/Berlin, or write the times with their offset, such as "
+            "+01:00, or in UTC",
+        )
+    if not steps[at]:
         raise InputError(
             "SERIES_REPEATED",
             f"{table.name} has the time {here} twice{of}; the second is in row {rows[at + 1] + 1} below the header",
             fix="keep one row for each time" + ("" if name else f", or {SERIES}"),
         )
+    century = times.dated and steps[at] < HALF_CENTURY
     raise InputError(
         "SERIES_ORDER",
         f"the rows of {table.name} must be in time order, oldest first, but {column!r}{of} goes from {before} "
-        f"back to {here} at row {rows[at + 1] + 1}",
+        f"back to {here} at row {rows[at + 1] + 1}" + (f" ({TWO_DIGITS})" if century else ""),
         fix=f"sort the file by {column!r}" + ("" if name else f", or {SERIES}"),
     )
 
 
-def _step(times: pd.Index[Any]) -> str:
-    """The step of most rows."""
-    if not isinstance(times, pd.DatetimeIndex):
-        return str(float(np.median(np.diff(times.to_numpy())))) if len(times) > 1 else "1.0"
-    parts = [times, *(times[at : at + RUN] for at in range(0, len(times) - RUN + 1, RUN)[:RUNS])]
-    inferred = [pd.DatetimeIndex(part, freq="infer").freqstr for part in parts if len(part) > 2]
-    commonest = Counter(freq for freq in inferred if freq).most_common(1)
-    return inferred[0] if inferred and inferred[0] else commonest[0][0] if commonest else "D"
+def _turned_back(times: Times, at: int) -> bool:
+    """Whether local time goes back after a row because an hour comes twice, not because the rows are out of order."""
+    if not isinstance(times.index, pd.DatetimeIndex) or times.index.tz is not None:
+        return False
+    steps = times.index[1:] - times.index[:-1]
+    usual = pd.Series(steps).median()
+    night: bool = times.index[at + 1].hour <= NIGHT
+    return night and usual <= HOUR and steps[at] == usual - HOUR
 
 
-def _missing_rows(table: Table, column: str, times: pd.Index[Any], step: str, name: str, model: str) -> str:
+def _step(table: Table, column: str, times: Times, learnt: str) -> str:
+    """The step of a series: the one that the model learnt, if it fits."""
+    if learnt and len(times) > 1 and irregular(times, learnt).mean() <= 1 - REGULAR:
+        return learnt
+    step = find_step(times)
+    if learnt or not step or irregular(times, step).mean() <= 1 - REGULAR:
+        return step or learnt
+    raise InputError(
+        "SERIES_STEP",
+        f"the rows of {table.name} must be equally far apart, but {column!r} shows no regular step: the most frequent "
+        f"ones are {seen_steps(times)}",
+        fix="resample to one step, or leave out time= to count rows only",
+    )
+
+
+def _missing_rows(
+    table: Table,
+    column: str,
+    cells: Sequence[str],
+    every: Times,
+    rows: NDArray[np.intp],
+    step: str,
+    name: str,
+    model: str,
+) -> str:
     """A warning if some rows are missing; an error if most steps differ from ``step``."""
-    if len(times) < 2:
+    if len(rows) < 2 or not step:
         return ""
-    if isinstance(times, pd.DatetimeIndex):
-        nominal = times[:-1] + pd.tseries.frequencies.to_offset(step)
-        alike = np.asarray(nominal == times[1:])
-    else:
-        alike = np.isclose(np.diff(times.to_numpy()), float(step))
+    wrong = irregular(every[rows], step)
+    if not wrong.any():
+        return ""
     of = f" of the series {name!r}" if name else ""
-    if alike.mean() < REGULAR:
-        at = int(np.argmin(alike))
+    after = cells[rows[int(np.argmax(wrong))]]
+    if wrong.mean() > 1 - REGULAR:
         against = f", as in {model!r}" if name and name != model else ""
         raise InputError(
             "SERIES_STEP",
-            f"the rows of {table.name} must be equally far apart, but {int((~alike).sum())} of {len(alike)} steps "
-            f"in {column!r}{of} are not {step!r}{against}, the first after {times[at]}",
+            f"the rows of {table.name} must be equally far apart, but {int(wrong.sum())} of {len(wrong)} steps "
+            f"in {column!r}{of} are not {step!r}{against}, the first after {after}",
             fix="resample to one step, or leave out time= to count rows only",
         )
-    gaps = int((~alike).sum())
-    if not gaps:
-        return ""
-    at = int(np.argmin(alike))
-    return f"{gaps} steps in {column!r}{of} are not {step!r}, the first after {times[at]}; missing rows are ignored"
+    return f"{wrong.sum()} steps in {column!r}{of} are not {step!r}, the first after {after}; missing rows are ignored"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from zoneinfo import available_timezones
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.tseries.api import guess_datetime_format
 
 from tidegate.data.calendar import Clock, read_clock
 from tidegate.data.column import check_column, listed
+from tidegate.data.date import is_dates
 from tidegate.data.parquet import MAGIC, read_parquet
+from tidegate.data.reading import Dating
 from tidegate.data.source import Source
 from tidegate.data.table import Table, header_of_numbers, numbers, read_table
 from tidegate.errors import InputError
 
 MISSING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "?"})
+YES_NO = (("true", "false"), ("yes", "no"))
 LARGEST = 1e150  # squares of larger numbers overflow
 
 Values = NDArray[np.float64]
@@ -66,6 +68,7 @@ class Layout:
         time: the column of times: dates or numbers.
         known: columns known ahead; only these need values in the last rows of a series.
         inputs: the other columns that a trained model reads, which must be complete; unless given, all usable ones.
+        dating: how the times are read.
     """
 
     target: str | None
@@ -73,6 +76,7 @@ class Layout:
     time: str | None = None
     known: tuple[str, ...] = ()
     inputs: tuple[str, ...] | None = None
+    dating: Dating = field(default_factory=Dating)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     groups = _groups(table, layout)
     for group in groups:
         _check_rows(table, group, minimum, why)
-    clock = read_clock(table, layout.time, [(group.name, group.rows) for group in groups]) if layout.time else None
+    clock = _clock(table, layout, groups)
     values, warnings = _values(table, layout, groups)
     order = np.concatenate([group.rows for group in groups])
     return Panel(
@@ -127,6 +131,16 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
         clock=clock,
         warnings=(clock.warnings if clock else ()) + tuple(warnings),
     )
+
+
+def _clock(table: Table, layout: Layout, groups: list[_Group]) -> Clock | None:
+    if layout.time is not None:
+        return read_clock(table, layout.time, [(group.name, group.rows) for group in groups], layout.dating)
+    given = {"day_first": layout.dating.day_first, "date_format": layout.dating.form, "time_zone": layout.dating.zone}
+    for name, value in given.items():
+        if value is not None and not layout.dating.learnt:
+            raise InputError("DATING", f"{name}={value!r} is given, but no column of times", fix="name it with time=")
+    return None
 
 
 def _joined(source: Source) -> tuple[Table, NDArray[np.intp]]:
@@ -181,11 +195,25 @@ def as_csv(source: Source) -> Source:
 
 def csv_of(frame: pd.DataFrame) -> bytes:
     """A frame as a CSV file; an index that has a name or holds dates becomes a column."""
-    dated = isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex))
+    if isinstance(frame.index, pd.PeriodIndex):
+        frame = frame.set_axis(frame.index.to_timestamp())
+    dated = isinstance(frame.index, pd.DatetimeIndex)
     named = frame.index.names != [None]
     if dated and not named:
         frame = frame.rename_axis(index="time")
+    if dated and isinstance(frame.index.dtype, pd.DatetimeTZDtype):
+        written = _with_zone(pd.DatetimeIndex(frame.index))
+        frame = frame.set_axis(pd.Index(written, dtype=object, name=frame.index.name))
+    zoned = frame.dtypes[[isinstance(kind, pd.DatetimeTZDtype) for kind in frame.dtypes]].index
+    frame = frame.assign(**{name: _with_zone(pd.DatetimeIndex(frame[name])) for name in zoned})
     return frame.to_csv(index=bool(dated or named)).encode()
+
+
+def _with_zone(dates: pd.DatetimeIndex) -> list[str]:
+    """Dates in ISO 8601 with the name of their zone in brackets, as in RFC 9557."""
+    name = str(dates.tz)
+    zone = f"[{name}]" if name in available_timezones() else ""
+    return ["" if pd.isna(date) else f"{date.isoformat()}{zone}" for date in dates]
 
 
 def _check_target(table: Table, target: str | None) -> None:
@@ -248,6 +276,15 @@ def _missing(cells: list[str]) -> NDArray[np.bool_]:
     return np.array([cell.strip().casefold() in MISSING for cell in cells])
 
 
+def _numbers(cells: list[str]) -> Values:
+    """The cells as numbers; yes and no, where a column has nothing else, are 1 and 0."""
+    words = {cell.strip().casefold() for cell in cells} - MISSING
+    for yes, no in YES_NO:
+        if words and words <= {yes, no}:
+            return np.array([{yes: 1.0, no: 0.0}.get(cell.strip().casefold(), np.nan) for cell in cells])
+    return numbers(cells)
+
+
 def _check_varies(values: Values, target: str) -> None:
     if np.all(values == values[0]):
         raise InputError(
@@ -260,7 +297,7 @@ def _check_varies(values: Values, target: str) -> None:
 def _complete(table: Table, column: str, role: str, rows: Rows) -> Values:
     """The numbers of a column, which must have one in each of these rows."""
     cells = table.cells[column]
-    values, missing = numbers(cells), _missing(cells)
+    values, missing = _numbers(cells), _missing(cells)
     needed = np.zeros(len(cells), bool)
     needed[rows] = True
     problems: list[tuple[NDArray[np.bool_], str, str]] = [
@@ -292,11 +329,13 @@ def _input(table: Table, column: str, groups: list[_Group], past: Rows) -> tuple
     label = f"column {column!r} was left out: " if column else "the column without a name was left out: "
     if not column:
         return None, label + "give it a name to use it"
-    values, missing = numbers(cells), _missing(cells)
+    values, missing = _numbers(cells), _missing(cells)
     if missing.all() or np.isnan(values[~missing]).any():
         for group in groups:
             _check_order(table, column, group)
-        return None, label + ("it holds dates" if _dates(cells) is not None else "it does not hold numbers")
+        return None, label + (
+            "it holds dates" if is_dates([cell.strip() for cell in cells]) else "it does not hold numbers"
+        )
     bad = ~(np.abs(values) <= LARGEST)
     bad[np.setdiff1d(np.arange(len(bad)), past)] = False
     if bad.any():
@@ -314,20 +353,12 @@ def _monotonic(steps: list[Values]) -> str:
     return ""
 
 
-def _dates(cells: list[str]) -> Any:
-    form = guess_datetime_format(cells[0].strip())
-    if form is None:
-        return None
-    dates = pd.to_datetime(pd.Series(cells, dtype=object).str.strip(), format=form, errors="coerce", utc=True)
-    return None if dates.isna().any() else dates
-
-
 def _check_order(table: Table, column: str, group: _Group) -> None:
     cells = [table.cells[column][row] for row in group.rows]
-    dates = _dates(cells)
-    if dates is None or dates.is_monotonic_increasing:
+    falls = [np.diff(dates) < np.timedelta64(0) for dates in is_dates([cell.strip() for cell in cells])]
+    if not all(fall.any() for fall in falls) or not falls:
         return
-    row = int(np.argmax(dates.diff().to_numpy() < np.timedelta64(0, "ns")))
+    row = int(np.argmax(falls[0])) + 1
     raise InputError(
         "SERIES_ORDER",
         f"the rows of {table.name} must be in time order, oldest first, but {column!r} goes from "

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tidegate.data import Clock, Panel, cycles
+from tidegate.data import ISO, NUMBER, Clock, Dating, Panel, cycles
 from tidegate.errors import InputError
 from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel
@@ -36,6 +36,7 @@ class ForecastEncoding(Encoding[ForecastSetting]):
         known: columns known ahead.
         cycles: cycles of the calendar, which are also known ahead.
         step: the time step between rows; empty without a time column.
+        dates, zone: how the times are written: their spelling, or that they are numbers; their zone or offsets.
         mean, sd: mean and standard deviation of the other columns, over all series.
         scales: mean and standard deviation of the target in each series.
         difference: the base from which the model forecasts the difference.
@@ -61,6 +62,8 @@ class ForecastEncoding(Encoding[ForecastSetting]):
     pace: float
     change: tuple[float, ...]
     naive: dict[str, float]
+    dates: str = ""  # models of earlier versions lack both
+    zone: str = ""
 
     def __post_init__(self) -> None:
         others = len(self.columns) + len(self.known) - 1
@@ -114,6 +117,18 @@ class ForecastEncoding(Encoding[ForecastSetting]):
         """Mean and standard deviation of a series, from its history if training lacks it."""
         return self.scales.get(name) or _scale(history)
 
+    @property
+    def dating(self) -> Dating:
+        """How new data are read: as the training data."""
+        if not self.dates:
+            return Dating(step=self.step)
+        return Dating(form=self.dates, zone=self.zone, step=self.step, learnt=True)
+
+    @property
+    def remembered(self) -> Self:
+        """The encoding that reads what the model itself wrote: its dates are in ISO 8601."""
+        return dataclasses.replace(self, dates=ISO) if self.dates not in ("", NUMBER) else self
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
@@ -157,6 +172,8 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
         pace=float(np.concatenate([np.diff(part) for part in levels]).std()),
         change=change,
         naive={name: _naive(values, period) for name, values in zip(panel.names, series, strict=True)},
+        dates=panel.clock.form if panel.clock else "",
+        zone=panel.clock.zone if panel.clock else "",
     )
     constant = [name for name, varying in zip(panel.columns, varies, strict=True) if not varying]
     return encoding, tuple(f"column {name!r} was left out: it is constant in training" for name in constant)
@@ -232,7 +249,7 @@ def _cycles(panel: Panel, spans: Sequence[Span]) -> tuple[str, ...]:
     """The calendar cycles that occur often enough in the training rows."""
     if panel.clock is None or not panel.clock.dated:
         return ()
-    times = panel.clock.times
+    times = panel.clock.wall
     longest = max(spans, key=lambda span: span.first - span.start)
     own = times[longest.start : longest.first]
     step = np.median(np.diff(own.to_numpy()))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from tidegate.data import Panel, Source, csv_of, locate
-from tidegate.errors import InputError
+from tidegate.errors import InputError, TidegateWarning
 from tidegate.tasks.forecast.grid import Grid, make_grid
 from tidegate.tasks.forecast.origin import answered, histories
 from tidegate.tasks.forecast.score import Forecasts
@@ -56,7 +58,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         """
         self._check_fitted()
         steps = self._steps(h)
-        grid, forecasts = self._outlook(self._history(history), steps, held_out=0)
+        grid, forecasts = self._outlook(history, steps, held_out=0)
         return self._frame(grid, forecasts, truth=False)
 
     def backtest(self, data: Any = None, *, stride: int = 1) -> pd.DataFrame:
@@ -101,7 +103,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
 
         self._check_fitted()
         steps = self._steps(h)
-        grid, forecasts = self._outlook(self._history(history), steps, held_out=steps if held_out else 0)
+        grid, forecasts = self._outlook(history, steps, held_out=steps if held_out else 0)
         fans = []
         for series, (span, times) in enumerate(zip(grid.spans[:PANELS], grid.times, strict=False)):
             (at,) = np.flatnonzero(forecasts.series == series)
@@ -111,9 +113,9 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             fans.append(
                 Fan(
                     name=grid.names[series],
-                    past_time=list(times[:count]),
+                    past_time=_shown(times[:count]),
                     past=grid.truth[span.start : now].tolist(),
-                    time=list(times[count : count + steps]),
+                    time=_shown(times[count : count + steps]),
                     point=forecasts.point[at].tolist(),
                     quantiles={level: row.tolist() for level, row in zip(forecasts.levels, values, strict=True)},
                     truth=grid.truth[now : span.end].tolist(),
@@ -145,16 +147,19 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             )
         return steps
 
-    def _history(self, history: Any) -> Source:
+    def _past(self, history: Any, rows: int) -> tuple[str, Panel]:
+        """The title and the rows of a history, that of the training unless given."""
         if history is None and "history" not in self.memory_:
             raise InputError("MODEL_HISTORY", "model.json holds no history of the series", fix="pass a history")
         if history is None:
-            return Source("memory", "the history of the model", self.memory_["history"].encode())
-        return _located(self._source(history, None))
+            own = Source("memory", "the history of the model", self.memory_["history"].encode())
+            return own.title, read_for(own, self._current(), self.encoding_.remembered, rows)
+        source = _located(self._source(history, None))
+        return source.title, read_for(source, self._current(), self.encoding_, rows)
 
-    def _outlook(self, source: Source, steps: int, *, held_out: int) -> tuple[Grid, Forecasts]:
+    def _outlook(self, history: Any, steps: int, *, held_out: int) -> tuple[Grid, Forecasts]:
         """The rows of a history, and one forecast for each series at its end."""
-        panel = read_for(source, self._current(), self.encoding_, 1 + held_out)
+        title, panel = self._past(history, 1 + held_out)
         ends = [stop - future for stop, future in zip(panel.starts[1:], panel.future, strict=True)]
         spans = [
             Span(start, end - held_out, end - held_out, end) for start, end in zip(panel.starts, ends, strict=False)
@@ -165,7 +170,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 of = f" of the series {name!r}" if name else ""
                 raise InputError(
                     "KNOWN_AHEAD",
-                    f"{source.title} has the columns known ahead{of} for {covered - span.end} future rows, but the "
+                    f"{title} has the columns known ahead{of} for {covered - span.end} future rows, but the "
                     f"forecast needs {steps}",
                     fix=f"add rows with {', '.join(map(repr, self.encoding_.known))}, and the target left empty",
                 )
@@ -176,29 +181,42 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
     def _frame(self, grid: Grid, forecasts: Forecasts, *, truth: bool) -> pd.DataFrame:
         steps = forecasts.quantiles.shape[1]
         place = forecasts.origin - np.array([span.start for span in grid.spans])[forecasts.series]
-        columns: dict[str, Any] = {}
-        if self.series is not None:
-            columns[self.series] = np.repeat(np.array(grid.names)[forecasts.series], steps)
-        if truth:
-            columns["origin"] = np.repeat(_at(grid, forecasts, place), steps)
-        if self.time is not None:
-            columns[self.time] = np.concatenate(
-                [_at(grid, forecasts, place + ahead)[:, None] for ahead in range(1, steps + 1)], axis=1
-            ).ravel()
-        columns["step"] = np.tile(np.arange(1, steps + 1), len(place))
-        if truth:
-            ahead = forecasts.origin[:, None] + np.arange(1, steps + 1)
-            columns["truth"] = grid.truth[ahead].ravel()
-        columns["forecast"] = forecasts.point.ravel()
-        if self.quantiles:
-            chosen = [k for k, level in enumerate(forecasts.levels) if level in self.quantiles]
-            columns |= {f"{forecasts.levels[k]:g}": forecasts.quantiles[..., k].ravel() for k in chosen}
-        return pd.DataFrame(columns)
+        times = [_at(grid, forecasts, place + ahead) for ahead in range(1, steps + 1)]
+        rows = forecasts.origin[:, None] + np.arange(1, steps + 1)
+        theirs = [name for name in (self.series, self.time) if name is not None]
+        columns: list[tuple[str | None, Any]] = [
+            (self.series, np.repeat(np.array(grid.names)[forecasts.series], steps)),
+            (_own("origin", theirs) if truth else None, np.repeat(_at(grid, forecasts, place), steps)),
+            (self.time, np.stack(times, axis=1).ravel()),
+            (_own("step", theirs), np.tile(np.arange(1, steps + 1), len(place))),
+            (_own("truth", theirs) if truth else None, grid.truth[rows].ravel()),
+            (_own("forecast", theirs), forecasts.point.ravel()),
+        ]
+        for k, level in enumerate(forecasts.levels):
+            if level in self.quantiles:
+                columns.append((_own(str(float(level)), theirs), forecasts.quantiles[..., k].ravel()))
+        return pd.DataFrame({name: values for name, values in columns if name is not None})
+
+
+def _own(name: str, theirs: Sequence[str]) -> str:
+    """The name of a column of forecasts: with an underscore at its end where the data have a column of this name."""
+    own = name
+    while own in theirs:
+        own += "_"
+    if own != name:
+        text = f"the column {name!r} of forecasts is named {own!r}, because the data have a column {name!r}"
+        warnings.warn(text, TidegateWarning, stacklevel=4)
+    return own
 
 
 def _at(grid: Grid, forecasts: Forecasts, place: Any) -> Any:
     """The times of these rows, each counted from the first of its series."""
     return np.array([grid.times[series][at] for series, at in zip(forecasts.series, place, strict=True)])
+
+
+def _shown(times: Any) -> list[Any]:
+    """Times for a plot, whose axis has no zone."""
+    return [time.tz_localize(None) if isinstance(time, pd.Timestamp) else time for time in times]
 
 
 def _located(data: Any) -> Source:
@@ -214,7 +232,7 @@ def _tail(panel: Panel, setting: ForecastSetting, rows: int) -> str:
     order = np.concatenate(rows_of_series)
     frame = pd.DataFrame(panel.values[order], columns=list(panel.columns))  # noqa: PD011  (not pandas' values)
     if panel.clock is not None:
-        frame.insert(0, str(setting.time), panel.clock.times[order])
+        frame.insert(0, str(setting.time), panel.clock.written(order))
     if setting.series is not None:
         frame.insert(0, setting.series, np.repeat(panel.names, [len(part) for part in rows_of_series]))
     return frame.to_csv(index=False)

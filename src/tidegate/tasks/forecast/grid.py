@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tidegate.data import Panel, cycles, later
+from tidegate.data import Panel, cycles
 from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.model import Window, per_step
 from tidegate.tasks.forecast.split import Span
@@ -103,8 +103,8 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
         values = panel.values[span.start : stop][:, columns]
         rows, room = span.end - span.start, max(horizon, stop - span.end)
         scale = encoding.scale(name, panel.values[span.start : span.second, 0])
-        times = _times(panel, span.start, stop, rows + room, encoding.step)
-        parts.append(_padded(values, rows, room, scale, times, encoding))
+        times, wall = _times(panel, span.start, stop, rows + room, encoding.step)
+        parts.append(_padded(values, rows, room, scale, wall, encoding))
         placed.append(span.moved(at + early - span.start))
         covered.append(at + early + len(values) if encoding.known else at + early + rows + room)
         scales.append(scale)
@@ -126,7 +126,7 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
 
 
 def _padded(
-    values: Values, rows: int, room: int, scale: tuple[float, float], times: Any, encoding: ForecastEncoding
+    values: Values, rows: int, room: int, scale: tuple[float, float], wall: Any, encoding: ForecastEncoding
 ) -> tuple[Values, Values, Values, Values]:
     """Levels, inputs, what is known ahead, and truth of one series, with ``reach`` rows before it and room after it."""
     early, observed = encoding.reach, len(encoding.columns)
@@ -140,7 +140,7 @@ def _padded(
     return (
         np.pad(own, (early, room), constant_values=(own[0], 0.0)),
         np.pad(inputs, ((early, room), (0, 0))),
-        np.pad(np.column_stack([known, _calendar(times, encoding)]), ((early, 0), (0, 0))),
+        np.pad(np.column_stack([known, _calendar(wall, encoding)]), ((early, 0), (0, 0))),
         np.pad(values[:rows, 0], (early, room), constant_values=np.nan),
     )
 
@@ -156,12 +156,12 @@ def _mean(values: Values, rows: int) -> Values | float:
     return means
 
 
-def _times(panel: Panel, start: int, stop: int, rows: int, step: str) -> Any:
+def _times(panel: Panel, start: int, stop: int, rows: int, step: str) -> tuple[Any, Any]:
+    """The times of a series, and the same as wall clocks show them."""
     if panel.clock is None:
-        return np.arange(1, rows + 1)
-    own = panel.clock.times[start:stop]
-    more = rows - len(own)
-    return own.append(later(own[-1], step, more)) if more else own
+        return np.arange(1, rows + 1), np.arange(1, rows + 1)
+    times = panel.clock.continued(start, stop, rows - (stop - start), step)
+    return times.shown, times.local
 
 
 def _calendar(times: Any, encoding: ForecastEncoding) -> Values:

@@ -22,6 +22,13 @@ class ForecastSetting(Training):
     """Column of dates or numbers that orders the rows. It is checked, and dates add calendar cycles as inputs."""
     known: Annotated[tuple[str, ...], Column()] = ()
     """Columns known ahead of time, such as prices or holidays. Every other number is known up to the present row."""
+    day_first: bool | None = None
+    """Whether the day comes before the month in dates such as 01/02/2024; decided from all rows unless given."""
+    date_format: str | None = None
+    """Format of the dates in the letters of Python's strptime, such as %d/%m/%Y; found in the rows unless given."""
+    time_zone: str | None = None
+    """Time zone of the dates, such as Europe/Berlin. Of an hour that comes twice in autumn, the first is summer
+    time."""
     horizon: Annotated[int, Range(1, 1 << 16)] = 1
     """Number of rows to forecast."""
     strategy: Literal["recursive", "direct"] = "recursive"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from tidegate.data import Layout, Panel, Source, read_panel, shared_rows
+from tidegate.data import Dating, Layout, Panel, Source, read_panel, shared_rows
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.forecast.baseline import Naive, ahead_of, naive_forecasts, unfitted
@@ -251,7 +251,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 def layout(setting: ForecastSetting) -> Layout:
     """The columns of a file to read in training."""
     alone = setting.strategy == "recursive" and setting.horizon > 1
-    return Layout(setting.target, setting.series, setting.time, tuple(setting.known), () if alone else None)
+    dating = Dating(setting.day_first, setting.date_format, setting.time_zone)
+    return Layout(setting.target, setting.series, setting.time, tuple(setting.known), () if alone else None, dating)
 
 
 def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncoding, minimum: int) -> Panel:
@@ -261,9 +262,9 @@ def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncodin
         InputError: the file, a column or its values cannot be used, or its rows have another time step.
     """
     target, *inputs = encoding.columns
-    columns = Layout(target, setting.series, setting.time, encoding.known, tuple(inputs))
+    columns = Layout(target, setting.series, setting.time, encoding.known, tuple(inputs), encoding.dating)
     panel = read_panel(source, columns, minimum, f"the model forecasts {setting.horizon} rows ahead")
-    if panel.clock and len(panel.values) > 2 and panel.clock.step != encoding.step:
+    if panel.clock and panel.clock.step != encoding.step:
         raise InputError(
             "SERIES_OTHER_STEP",
             f"the time step of {source.title} is {panel.clock.step!r}, but the model learnt {encoding.step!r}",
