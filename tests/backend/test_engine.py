@@ -148,6 +148,27 @@ def test_calls_from_several_threads_at_once_give_the_same_numbers():
         assert all(map(torch.equal, one, other))
 
 
+SMALL_STACKS = """
+import threading, torch
+from tidegate.nn import LSTM
+torch.set_num_threads(2)
+layer, x = LSTM(32, 128, bidirectional=True, layer_norm=True, state_clip=1.0), torch.randn(9, 16, 32)
+def call():
+    y, _ = layer(x)
+    return [tensor.numpy().tobytes() for tensor in torch.autograd.grad(y.sum(), list(layer.parameters()))]
+before, after = call(), []
+threading.stack_size(64 << 10)
+thread = threading.Thread(target=lambda: after.extend(call()))
+thread.start(); thread.join()
+assert after == before and layer.last_path == "fused"
+"""
+
+
+def test_threads_with_small_stacks_are_enough():
+    done = run("-c", SMALL_STACKS, OMP_STACKSIZE="32k")
+    assert done.returncode == 0, done.stderr
+
+
 # torch's own threads do not survive a fork: in a child nothing but the engine may use more than one.
 FORK = """
 import os, torch

@@ -15,7 +15,7 @@ inline namespace TIDEGATE_ISA {
 template <class T, class P = T>
 class Run {
  public:
-  Run(const Call& call, int members) : call_(call), plan_(*call.plan), space_(call, members) {}
+  Run(const Call& call, int members) : call_(call), plan_(*call.plan), space_(call, members) { space_.locate(); }
 
   void member(Share share) {
     if (space_.unpacked) {
@@ -25,8 +25,8 @@ class Run {
       space_.pack(share);
       share.barrier->wait();
     }
-    Places places;
-    resolve(share.member, places);
+    const Tables<T> tables = space_.tables_of(share.member);
+    resolve(share.member, tables);
     start_empty_sequences(share);
     int64_t step = 0;
     int64_t running = 0;  // sequences of the step before
@@ -36,7 +36,7 @@ class Run {
       const int64_t end = chunk_end(step);
       const Chunk chunk = chunk_of(step, end);
       multiply_input(chunk, share);
-      for (; step < end; ++step) running = one_step(step, running, chunk, places, share);
+      for (; step < end; ++step) running = one_step(step, running, chunk, tables, share);
       if (plan_.gradients || plan_.sums || plan_.behind_chunk) {
         share.barrier->wait();
         gradients(chunk, share);
@@ -49,20 +49,6 @@ class Run {
   struct Chunk {
     int64_t first_row, last_row;  // in a series
     int64_t first_step, last_step;
-  };
-
-  // A place as far as it does not depend on the step: its row of sequence 0 is base[half] + stride * rows[counts].
-  enum Counts { kNone, kSeries, kChunk, kTile };
-  struct Resolved {
-    T* base[2];
-    int64_t stride;
-    Counts counts;
-    bool one = false;
-  };
-  // Every place and operand of the plan, resolved once for a member.
-  struct Places {
-    Resolved place[kMaxPlaces];
-    Resolved operand[kMaxProducts];
   };
 
   const Call& call_;
@@ -124,7 +110,7 @@ class Run {
   T* carried_rows(int64_t half) const { return space_.carried + half * call_.sequences * space_.carried_width; }
 
   // Returns how many sequences this step had.
-  int64_t one_step(int64_t step, int64_t running, const Chunk& chunk, const Places& places, const Share& share) {
+  int64_t one_step(int64_t step, int64_t running, const Chunk& chunk, const Tables<T>& tables, const Share& share) {
     const int64_t t = time(step);
     const int64_t size = call_.sizes[t];
     const int64_t next = step + 1 < call_.steps ? call_.sizes[time(step + 1)] : 0;
@@ -138,7 +124,7 @@ class Run {
       meet_if_by_units(share);
     }
     for (int i = 0; i < plan_.phases; ++i) {
-      run_phase(plan_.phase[i], moment_of(t, half, chunk), 0, size, places, share);
+      run_phase(plan_.phase[i], moment_of(t, half, chunk), 0, size, tables, share);
       meet_if_by_units(share);
     }
     if (call_.resets && call_.resets_behind) {
@@ -146,7 +132,7 @@ class Run {
       meet_if_by_units(share);
     }
     if (next < size) {
-      end_rows(1 - half, moment_of(t, 1 - half, chunk), next, size, places, share);
+      end_rows(1 - half, moment_of(t, 1 - half, chunk), next, size, tables, share);
       meet_if_by_units(share);
     }
     return size;
@@ -197,13 +183,13 @@ class Run {
         memset(carried_rows(half) + row * space_.carried_width, 0, space_.carried_width * sizeof(T));
   }
 
-  void end_rows(int64_t half, const Moment& moment, int64_t first, int64_t last, const Places& places,
+  void end_rows(int64_t half, const Moment& moment, int64_t first, int64_t last, const Tables<T>& tables,
                 const Share& share) {
     bool any = false;
     for (int i = 0; i < plan_.carried; ++i) any = any || wanted(plan_.carry[i]);
     if (!any) return;
     for (int i = 0; i < plan_.ending_phases; ++i)
-      run_phase(plan_.phase[plan_.phases + i], moment, first, last, places, share);
+      run_phase(plan_.phase[plan_.phases + i], moment, first, last, tables, share);
     if (plan_.ending_phases) return;  // which wrote the last values
     const Range range = whole_rows(first, last, share);
     for (int i = 0; i < plan_.carried; ++i) {
@@ -215,19 +201,13 @@ class Run {
     }
   }
 
-  // The row of sequence 0 at a place, and the way from row to row.
-  struct Rows {
-    T* first;
-    int64_t stride;
-  };
-
-  Resolved resolved(const tg_place& place, int member) const {
-    Resolved found = located(place, member);
+  Resolved<T> resolved(const tg_place& place, int member) const {
+    Resolved<T> found = located(place, member);
     found.one = place.one;
     return found;
   }
 
-  Resolved located(const tg_place& place, int member) const {
+  Resolved<T> located(const tg_place& place, int member) const {
     const int64_t half = call_.sequences * space_.carried_width;
     T* const carried = space_.carried + place.offset;
     T* const tile = space_.tiles + member * space_.tile_size;
@@ -254,33 +234,33 @@ class Run {
     }
   }
 
-  void resolve(int member, Places& places) const {
-    for (int i = 0; i < plan_.places; ++i) places.place[i] = resolved(plan_.place[i], member);
-    for (int i = 0; i < plan_.products; ++i) places.operand[i] = resolved(plan_.product[i].operand, member);
+  void resolve(int member, const Tables<T>& tables) const {
+    for (int i = 0; i < plan_.places; ++i) tables.place[i] = resolved(plan_.place[i], member);
+    for (int i = 0; i < plan_.products; ++i) tables.operand[i] = resolved(plan_.product[i].operand, member);
   }
 
-  TIDEGATE_INLINE static Rows rows_at(const Resolved& place, const Moment& moment, const Range& range) {
+  TIDEGATE_INLINE static Rows<T> rows_at(const Resolved<T>& place, const Moment& moment, const Range& range) {
     T* const base = place.base[moment.half];
     if (place.counts == kTile) return {base, place.stride};  // the same rows for every tile
     return {base + place.stride * (moment.rows[place.counts] + range.first), place.stride * range.step};
   }
 
-  void run_phase(const tg_phase& phase, const Moment& moment, int64_t first, int64_t last, const Places& places,
+  void run_phase(const tg_phase& phase, const Moment& moment, int64_t first, int64_t last, const Tables<T>& tables,
                  const Share& share) {
     const Range range = own_rows(first, last, share);
     const int64_t own = range.count();
     if (!own) return;
-    Rows place[kMaxPlaces];  // of the pointwise work, and of what is reduced behind it
-    Rows operands[kMaxProducts];
-    void* rows[kMaxPlaces];
-    int64_t strides[kMaxPlaces];
+    Rows<T>* const place = tables.rows;
+    Rows<T>* const operands = tables.operands;
+    void** const rows = tables.tile;
+    int64_t* const strides = tables.strides;
     const int all_places = phase.places + reduced_places(phase);
     for (int i = 0; i < all_places; ++i) {
-      place[i] = rows_at(places.place[phase.first_place + i], moment, range);
+      place[i] = rows_at(tables.place[phase.first_place + i], moment, range);
       strides[i] = place[i].stride;
     }
     for (int i = 0; i < phase.products; ++i)
-      operands[i] = rows_at(places.operand[phase.first_product + i], moment, range);
+      operands[i] = rows_at(tables.operand[phase.first_product + i], moment, range);
 
     T* const tiles = space_.tiles + share.member * space_.tile_size;
     const int64_t panels = (phase.width + kPanel<T> - 1) / kPanel<T>;
@@ -299,7 +279,7 @@ class Run {
         const int64_t end = only ? own : own * (tile + 1) / tiles_of_rows;
         const int count = static_cast<int>(end - row);
         for (int i = 0; phase.products && i < phase.places; ++i) {
-          const Resolved& at = places.place[phase.first_place + i];
+          const Resolved<T>& at = tables.place[phase.first_place + i];
           if (at.counts == kSeries && !at.one) fetch(place[i], row, end, unit, width);
         }
         if (count == 1)
@@ -308,12 +288,12 @@ class Run {
           for (int i = 0; i < phase.products; ++i)
             multiply_into_tile(phase.first_product + i, operands[i], row, count, p, width, tiles);
         for (int i = 0; i < all_places; ++i) {
-          const Resolved& at = places.place[phase.first_place + i];
+          const Resolved<T>& at = tables.place[phase.first_place + i];
           rows[i] = place[i].first + (at.counts == kTile ? 0 : row * place[i].stride + (at.one ? 0 : unit));
         }
         const tg_tile work = {rows, strides, count, width};
         phase.pointwise(&work);
-        if (phase.reductions) reduce(phase, work, range.first + row * range.step, range.step, p);
+        if (phase.reductions) reduce(phase, work, tables.reduced, range.first + row * range.step, range.step, p);
       }
     }
   }
@@ -329,11 +309,10 @@ class Run {
   }
 
   // What a tile adds to the reductions of its rows.
-  void reduce(const tg_phase& phase, const tg_tile& tile, int64_t first_row, int64_t step, int64_t panel) const {
+  void reduce(const tg_phase& phase, const tg_tile& tile, const T** rows, int64_t first_row, int64_t step, int64_t panel) const {
     for (int i = phase.first_reduction; i < phase.first_reduction + phase.reductions; ++i) {
       const tg_reduction& reduction = plan_.reduction[i];
       const int first = reduction.first_place - phase.first_place;
-      const T* rows[kMaxPlaces];
       for (int r = 0; r < tile.count; ++r) {
         for (int j = 0; j < reduction.places; ++j)
           rows[j] = static_cast<const T*>(tile.rows[first + j]) + r * tile.strides[first + j];
@@ -355,14 +334,14 @@ class Run {
   }
 
   // Series are too long for the caches: what the pointwise work reads and writes of them is on its way meanwhile.
-  TIDEGATE_INLINE static void fetch(const Rows& place, int64_t row, int64_t end, int64_t unit, int width) {
+  TIDEGATE_INLINE static void fetch(const Rows<T>& place, int64_t row, int64_t end, int64_t unit, int width) {
     constexpr int line = 64 / static_cast<int>(sizeof(T));
     for (; row < end; ++row)
       for (int j = 0; j < width; j += line) __builtin_prefetch(place.first + row * place.stride + unit + j, 0, 2);
   }
 
   // Products of the same row are made two at a time; in every other step the last ones first, as with panels.
-  void multiply_row_into_tile(const tg_phase& phase, const Rows* operands, int64_t row, int64_t panel, int width,
+  void multiply_row_into_tile(const tg_phase& phase, const Rows<T>* operands, int64_t row, int64_t panel, int width,
                               T* tiles, bool last_first) {
     const int pairs = (phase.products + kRowMatrices - 1) / kRowMatrices;
     bool in_order = space_.unpacked;
@@ -375,7 +354,7 @@ class Run {
     }
   }
 
-  void multiply_pair(const tg_phase& phase, const Rows* operands, int first, int last, int64_t row, int64_t panel,
+  void multiply_pair(const tg_phase& phase, const Rows<T>* operands, int first, int last, int64_t row, int64_t panel,
                      int width, T* tiles, bool in_order) {
     RowArguments<T, P> work;
     work.a = operands[first].first + row * operands[first].stride;
@@ -397,7 +376,7 @@ class Run {
         multiply_into_tile(phase.first_product + i, operands[i], row, 1, panel, width, tiles);
   }
 
-  TIDEGATE_INLINE void multiply_into_tile(int index, const Rows& operand, int64_t row, int count, int64_t panel,
+  TIDEGATE_INLINE void multiply_into_tile(int index, const Rows<T>& operand, int64_t row, int count, int64_t panel,
                                           int width, T* tiles) {
     const tg_product& product = plan_.product[index];
     if (space_.unpacked) {

@@ -35,6 +35,35 @@ struct Share {
   TIDEGATE_INLINE int64_t last(int64_t count) const { return count * (member + 1) / members; }
 };
 
+// A place as far as it does not depend on the step: its row of sequence 0 is base[half] + stride * rows[counts].
+enum Counts { kNone, kSeries, kChunk, kTile };
+template <class T>
+struct Resolved {
+  T* base[2];
+  int64_t stride;
+  Counts counts;
+  bool one = false;
+};
+
+// The row of sequence 0 at a place, and the way from row to row.
+template <class T>
+struct Rows {
+  T* first;
+  int64_t stride;
+};
+
+// What a member looks up. It lies in the workspace, since threads may have stacks of a few kilobytes.
+template <class T>
+struct Tables {
+  Resolved<T>* place;    // of the plan, resolved once
+  Resolved<T>* operand;  // of each product, the same
+  Rows<T>* rows;         // of the places of a phase: those of the pointwise work, and of what is reduced after it
+  Rows<T>* operands;     // of its products
+  void** tile;           // rows of its places for one tile,
+  int64_t* strides;      // and the way from row to row
+  const T** reduced;     // rows that a reduction reads
+};
+
 constexpr int kMaxProducts = 256;  // of a plan
 constexpr int kMaxPlaces = 512;
 constexpr int64_t kForwardChunkBytes = 512 << 10;  // so that a chunk stays in a core's second-level cache
@@ -62,10 +91,39 @@ class Workspace {
   int64_t chunk_rows;
   int64_t bytes;
   bool unpacked;  // so few rows that matrices are read as they are
-  const P* matrices[kMaxProducts];
-  const T* padded_biases[kMaxProducts];  // of each product, or null
+  const P** matrices;
+  const T** padded_biases;  // of each product, or null
 
   Workspace(const Call& call, int members) : call_(call), plan_(*call.plan) { lay_out(members); }
+
+  // Before a run; what only asks for sizes has no memory.
+  void locate() {
+    const P* matrix = packed;
+    for (int i = 0; i < plan_.matrices; ++i) {
+      matrices[i] = matrix;
+      matrix += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    }
+    const T* bias = biases;
+    for (int i = 0; i < plan_.products; ++i) {
+      padded_biases[i] = nullptr;
+      if (plan_.product[i].bias < 0) continue;
+      padded_biases[i] = bias;
+      bias += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
+    }
+  }
+
+  Tables<T> tables_of(int member) const {
+    char* at = tables_ + member * tables_size_;
+    Tables<T> own;
+    put(own.place, at, plan_.places);
+    put(own.operand, at, plan_.products);
+    put(own.rows, at, plan_.places);
+    put(own.operands, at, plan_.products);
+    put(own.tile, at, plan_.places);
+    put(own.strides, at, plan_.places);
+    put(own.reduced, at, plan_.places);
+    return own;
+  }
 
   int64_t packed_bytes() const {
     int64_t matrices = 0, biases = 0;
@@ -97,6 +155,8 @@ class Workspace {
  private:
   const Call& call_;
   const tg_plan& plan_;
+  char* tables_;
+  int64_t tables_size_;
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
 
@@ -162,19 +222,20 @@ class Workspace {
       gradient = take(2 * gradient_size);
       adjoints = take(members * adjoints_size<T>(depth));
     }
+    constexpr int64_t of_place = sizeof(Resolved<T>) + sizeof(Rows<T>) + 3 * sizeof(void*);
+    constexpr int64_t of_product = sizeof(Resolved<T>) + sizeof(Rows<T>);
+    tables_size_ = rounded(plan_.places * of_place + plan_.products * of_product, 64);
+    tables_ = at;
+    at += tables_size_ * members;
+    put(matrices, at, plan_.matrices);
+    put(padded_biases, at, plan_.products);
     bytes = at - begin;
-    const P* matrix = packed;
-    for (int i = 0; i < plan_.matrices; ++i) {
-      matrices[i] = matrix;
-      matrix += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
-    }
-    const T* bias = biases;
-    for (int i = 0; i < plan_.products; ++i) {
-      padded_biases[i] = nullptr;
-      if (plan_.product[i].bias < 0) continue;
-      padded_biases[i] = bias;
-      bias += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
-    }
+  }
+
+  template <class U>
+  static void put(U*& part, char*& at, int64_t count) {
+    part = reinterpret_cast<U*>(at);
+    at += count * static_cast<int64_t>(sizeof(U));
   }
 
   void pack_matrix(const tg_matrix& matrix, P* to, const Share& share) {
