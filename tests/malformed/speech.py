@@ -29,7 +29,7 @@ CASES = [
     case("empty table", {"a.csv": b""}, "a.csv", ["a.csv", "empty"]),
     case("header only", {"a.csv": b"path,text\n"}, "a.csv", ["a.csv", "no rows"]),
     case("no text column", {"a.csv": b"path,txt\na.wav,one\n"}, "a.csv", ["a.csv", "'text'", "'txt'"]),
-    case("row too short", {"a.csv": b"path,text\na.wav\n"}, "a.csv", ["line 2 of a.csv", "1 cells"]),
+    case("row too short", {"a.csv": b"path,text\na.wav\n"}, "a.csv", ["line 2 of a.csv", "1 cell,"]),
     case("empty text", {"a.csv": b"path,text\na.wav,\n"}, "a.csv", ["row 1", "a.csv", "no text"]),
     case("unknown split", {"a.csv": b"path,text,split\na.wav,one,tst\n"}, "a.csv", ["row 1", "'tst'", "train, valid"]),
     case("table in another encoding", {"a.csv": b"path,text\na.wav,caf\xe9\n"}, "a.csv", ["a.csv", "UTF-8", "line 2"]),

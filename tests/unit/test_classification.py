@@ -149,7 +149,7 @@ class TestTask:
 
     def test_a_model_reads_new_data_as_it_learnt(self):
         made = task(words())
-        again = ClassificationTask(in_memory(["good not a", "not good"], ["1", 0]), made.setting, made.encoding)
+        again = ClassificationTask(in_memory(["good not a", "not good"], ["1", "0"]), made.setting, made.encoding)
         assert again.parts["test"].classes.tolist() == [1, 0]
         assert "train" not in again.parts
         assert [line.name for line in again.baselines()] == ["majority class"]

@@ -152,7 +152,7 @@ LABELS = [10**4000, "9" * 4000, "a" * 1001]
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: str(type(label)))
 def test_a_class_of_thousands_of_characters_is_refused(label) -> None:
     rows = [json.dumps({"text": f"a {k}", "label": label if k == 3 else k % 2}) for k in range(20)]
-    with pytest.raises(InputError, match=r"the class in row 4 of a.jsonl has [\d,]+ characters") as caught:
+    with pytest.raises(InputError, match=r"the class in line 4 of a.jsonl .* 1,000") as caught:
         read_labelled(Source("a.jsonl", "a.jsonl", "\n".join(rows).encode()), Layout())
     line_of(caught)
     with pytest.raises(InputError, match="characters"):
@@ -160,7 +160,7 @@ def test_a_class_of_thousands_of_characters_is_refused(label) -> None:
 
 
 def test_a_class_of_more_digits_than_python_prints_is_refused_in_memory() -> None:
-    with pytest.raises(InputError, match="classes must be"):
+    with pytest.raises(InputError, match="more than 1,000 digits"):
         in_memory(["a", "b"], [10**5000, 1])
 
 

@@ -50,7 +50,7 @@ def values_of(kind: type[Training]) -> st.SearchStrategy[Training]:
         elif get_origin(hint) is Literal:
             drawn[name] = st.sampled_from(get_args(hint))
         elif hint == (str | None):
-            drawn[name] = st.none() | st.text()
+            drawn[name] = st.none() | st.text().map(lambda text, name=name: name + text)  # no two columns are the same
         elif hint is str:
             drawn[name] = st.text()
     return st.fixed_dictionaries(drawn).map(lambda values: kind(**values))

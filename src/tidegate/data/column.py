@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from tidegate.errors import InputError, did_you_mean
 
@@ -19,6 +23,39 @@ def listed(names: Sequence[str], most: int = LISTED) -> str:
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(name[:LONGEST]) for name in names[:most]) + more
+
+
+KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+KINDS |= {bytes: "bytes", np.ndarray: "a list"}
+
+
+def absent(value: Any) -> bool:
+    """Whether a cell of JSON or Parquet holds nothing."""
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)  # noqa: PLR0124
+
+
+def described(value: Any) -> str:
+    """A cell of JSON or Parquet for a message: what it is, and its beginning.
+
+    Examples:
+        >>> described([1, 2]), described(""), described("a")
+        ('a list: [1, 2]', 'empty', "a text: 'a'")
+    """
+    if (absent(value) and not isinstance(value, float)) or (isinstance(value, str) and not value.strip()):
+        return "empty"
+    shown = repr(value.tolist() if isinstance(value, np.ndarray) else value)[:40]
+    kind = next((name for kind, name in KINDS.items() if type(value) is kind), "")
+    return f"{kind}: {shown}" if kind else shown
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things.
+
+    Examples:
+        >>> counted(1, "row"), counted(1200, "row")
+        ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def check_column(title: str, name: str, header: Sequence[str], *, fix: str, reader: str = "") -> None:

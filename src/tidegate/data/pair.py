@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from tidegate.data import packed
 from tidegate.data.catalogue import BUNDLED
-from tidegate.data.column import check_column
+from tidegate.data.column import absent, check_column, described
 from tidegate.data.json_lines import read_objects
 from tidegate.data.parquet import read_parquet
+from tidegate.data.row import Row as Cells
+from tidegate.data.row import by_line, checked
 from tidegate.data.source import PREFIX, Source
 from tidegate.data.table import read_table
-from tidegate.data.text import lines
+from tidegate.data.text import blank_lines, decode, lines
 from tidegate.errors import InputError
 
 NAMES = ("source", "target")
@@ -26,6 +27,7 @@ FORMATS = "a tab between source and target (.tsv, .txt), JSON lines, CSV, Parque
 
 Names = tuple[str | None, str | None]
 Row = tuple[str, str, str]  # the place, the source, the target
+Read = tuple[Iterator[Row], tuple[str, ...]]  # with notes
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Pairs:
     lexicon: bool = False
 
 
-def read_pairs(source: Source, names: Names = (None, None), *, stress: bool = False) -> Pairs:
+def read_pairs(
+    source: Source, names: Names = (None, None), *, stress: bool = False, separator: str | None = None
+) -> Pairs:
     r"""Read pairs from a file. Its suffix determines the format; ``.gz`` may follow it.
 
     ``.tsv`` and ``.txt`` have a source, a tab and a target on each line, and anything after a second tab (e.g. an
@@ -54,6 +58,7 @@ def read_pairs(source: Source, names: Names = (None, None), *, stress: bool = Fa
         source: the file.
         names: the columns; ``source`` and ``target`` unless given.
         stress: whether phonemes keep their stress digits.
+        separator: what stands between the cells of ``.tsv``, ``.txt`` and ``.csv``, instead of tabs or what is found.
 
     Raises:
         InputError: another format, a text that is too long, or no pairs.
@@ -69,8 +74,9 @@ def read_pairs(source: Source, names: Names = (None, None), *, stress: bool = Fa
             "PAIR_FORMAT", f"the suffix of {source.title} is not that of a format of pairs", fix=f"pass {FORMATS}"
         )
     lexicon = ending == ".dict"
-    rows = _lexicon(source, stress=stress) if lexicon else READERS[ending](source, names)
-    return replace(_checked(source, rows), lexicon=lexicon)
+    rows, notes = (_lexicon(source, stress=stress), ()) if lexicon else READERS[ending](source, names, separator)
+    pairs = _checked(source, rows)
+    return replace(pairs, warnings=notes + pairs.warnings, lexicon=lexicon)
 
 
 def unpacked(source: Source) -> Source:
@@ -127,60 +133,71 @@ def cleaned(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _tabbed(source: Source, names: Names) -> Iterator[Row]:
+def _tabbed(source: Source, names: Names, separator: str | None) -> Read:
+    read = by_line(decode(source), checked(separator or "tab"))
+    return _between(source, names, [row for row in read.rows if not row.blank]), read.notes + blank_lines(source)
+
+
+def _between(source: Source, names: Names, rows: Sequence[Cells]) -> Iterator[Row]:
     wanted = _named(names)
     places = (0, 1)
-    for k, (place, line) in enumerate(lines(source)):
-        cells = line.split("\t")
+    for k, (line, cells) in enumerate(rows):
         if k == 0 and (any(names) or set(wanted) <= set(cells)):
             _check_columns(source, wanted, cells)
             places = (cells.index(wanted[0]), cells.index(wanted[1]))
         elif len(cells) <= max(places):
             raise InputError(
                 "PAIR_COLUMNS",
-                f"{place} of {source.title} has {len(cells)} column{'s' * (len(cells) > 1)}, not a source, a tab "
-                f"and a target: {line[:40]!r}",
-                fix="put a tab between source and target",
+                f"line {line} of {source.title} has {len(cells)} column{'s' * (len(cells) > 1)}, not a source, a tab "
+                f"and a target: {cells[0][:40]!r}",
+                fix="put a tab between source and target, or name what stands there with separator=",
             )
         else:
-            yield place, cells[places[0]], cells[places[1]]
+            yield f"line {line}", cells[places[0]], cells[places[1]]
 
 
-def _json_lines(source: Source, names: Names) -> Iterator[Row]:
-    wanted = _named(names)
+def _json_lines(source: Source, names: Names, separator: str | None) -> Read:
+    del separator  # JSON has none
+    return _objects(source, _named(names)), blank_lines(source)
+
+
+def _objects(source: Source, wanted: tuple[str, str]) -> Iterator[Row]:
     form = "{" + ", ".join(f'"{name}": "text"' for name in wanted) + "}"
     for place, row in read_objects(source, form):
-        if not all(isinstance(row.get(name), str) for name in wanted):
-            raise InputError(
-                "PAIR_JSON", f"{place} of {source.title} is {str(row)[:60]}, not {form}", fix="correct that line"
-            )
+        odd = next((name for name in wanted if not isinstance(row.get(name), str)), None)
+        if odd is not None:
+            what = f"{described(row[odd])} in {odd!r}, not a text" if odd in row else f"no {odd!r}"
+            raise InputError("PAIR_JSON", f"{place} of {source.title} has {what}", fix=f"write {form}")
         yield place, row[wanted[0]], row[wanted[1]]
 
 
-def _csv(source: Source, names: Names) -> Iterator[Row]:
-    table = read_table(source)
+def _csv(source: Source, names: Names, separator: str | None) -> Read:
+    table = read_table(source, separator)
     wanted = _named(names)
     _check_columns(source, wanted, table.header)
-    columns = (table.cells[name] for name in wanted)
-    for row, (left, right) in enumerate(zip(*columns, strict=True), 1):
-        yield f"row {row}", left, right
+    sides = zip(*(table.cells[name] for name in wanted), strict=True)
+    return ((f"row {row}", left, right) for row, (left, right) in enumerate(sides, 1)), table.notes
 
 
-def _parquet(source: Source, names: Names) -> Iterator[Row]:
+def _parquet(source: Source, names: Names, separator: str | None) -> Read:
+    del separator  # Parquet has none
     wanted = _named(names)
     table = read_parquet(source)
     _check_columns(source, wanted, list(table.columns))
-    columns = (table[name].tolist() for name in wanted)
-    for row, cells in enumerate(zip(*columns, strict=True), 1):
-        for name, cell in zip(wanted, cells, strict=True):
-            if not isinstance(cell, str) and not pd.isna(cell):
-                raise InputError(
-                    "PAIR_PARQUET",
-                    f"row {row} of {source.title} holds {str(cell)[:40]} in {name!r}, not text",
-                    fix="name a text column",
-                )
-        left, right = ("" if pd.isna(cell) else cell for cell in cells)
-        yield f"row {row}", left, right
+    sides = (_texts(source, name, table[name].tolist()) for name in wanted)
+    return ((f"row {row}", left, right) for row, (left, right) in enumerate(zip(*sides, strict=True), 1)), ()
+
+
+def _texts(source: Source, name: str, cells: Sequence[Any]) -> Iterator[str]:
+    """The texts of a column of Parquet, where a missing one is empty."""
+    for row, cell in enumerate(cells, 1):
+        if not isinstance(cell, str) and not absent(cell):
+            raise InputError(
+                "PAIR_PARQUET",
+                f"row {row} of {source.title} holds {described(cell)} in {name!r}, not a text",
+                fix="name a text column",
+            )
+        yield "" if absent(cell) else cell
 
 
 def _named(names: Names) -> tuple[str, str]:
@@ -208,11 +225,11 @@ def _lexicon(source: Source, *, stress: bool) -> Iterator[Row]:
         yield place, word, " ".join(phonemes)
 
 
-READERS: dict[str, Callable[[Source, Names], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Source, Names, str | None], Read]] = {
     ".tsv": _tabbed,
     ".txt": _tabbed,
     ".jsonl": _json_lines,
     ".csv": _csv,
     ".parquet": _parquet,
-    ".dict": lambda source, _: _lexicon(source, stress=False),
+    ".dict": lambda source, _, __: (_lexicon(source, stress=False), ()),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from zoneinfo import available_timezones
 
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 from tidegate.data.calendar import Clock, read_clock
 from tidegate.data.column import check_column, listed
 from tidegate.data.date import is_dates
+from tidegate.data.number import MISSING, Decimal, Numbers
 from tidegate.data.parquet import MAGIC, read_parquet
 from tidegate.data.reading import Dating
 from tidegate.data.source import Source
-from tidegate.data.table import Table, header_of_numbers, numbers, read_table
+from tidegate.data.table import Table, header_of_numbers, read_table
 from tidegate.errors import InputError
 
-MISSING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "?"})
-YES_NO = (("true", "false"), ("yes", "no"))
+NUMBER = "write numbers like 1234.5, without units and blanks, or name the decimal mark with decimal="
 LARGEST = 1e150  # squares of larger numbers overflow
 
 Values = NDArray[np.float64]
@@ -39,7 +40,8 @@ class Panel:
         future: [series] number of future rows at the end of each series.
         parts: [rows] 0 for rows of the file itself, 1 and 2 for rows of its validation and test files.
         clock: the time of each row, if a column holds it.
-        warnings: what was left out and why.
+        decimal: the decimal mark of its numbers; None if none has one.
+        warnings: what was left out and why, and what was chosen between two readings.
     """
 
     columns: tuple[str, ...]
@@ -50,6 +52,7 @@ class Panel:
     future: tuple[int, ...] = (0,)
     parts: NDArray[np.intp] | None = None
     clock: Clock | None = None
+    decimal: Decimal | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -69,6 +72,9 @@ class Layout:
         known: columns known ahead; only these need values in the last rows of a series.
         inputs: the other columns that a trained model reads, which must be complete; unless given, all usable ones.
         dating: how the times are read.
+        separator: what stands between cells, as ``read_rows`` takes it; unless given, found from all rows.
+        decimal: the decimal mark; unless given, found from all rows.
+        learnt: the decimal mark of the training data, for numbers that can be read in two ways.
     """
 
     target: str | None
@@ -77,6 +83,14 @@ class Layout:
     known: tuple[str, ...] = ()
     inputs: tuple[str, ...] | None = None
     dating: Dating = field(default_factory=Dating)
+    separator: str | None = None
+    decimal: Decimal | None = None
+    learnt: Decimal | None = None
+
+    def of(self, source: Source) -> Layout:
+        """The layout of this source: where we write the table, from a frame or from Parquet, its marks are ours."""
+        ours = source.address == "memory" or source.raw.startswith(MAGIC)
+        return replace(self, separator=",", decimal=".") if ours else self
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     year, a row number) is left out with a warning.
 
     Args:
-        source: Parquet, or separated by commas, semicolons or tabs with the names of the columns in the first line.
+        source: Parquet, or a file as ``read_table`` reads it, with the names of the columns in the first line.
         layout: the role of each column.
         minimum: the least number of rows in each series.
         why: why that many rows are needed, for the error.
@@ -108,7 +122,8 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
         InputError: the file is not such a table, a named column is missing or unusable, there are too few rows, or
             times are out of order, repeated or unequally far apart.
     """
-    table, parts = _joined(source)
+    layout = layout.of(source)
+    table, parts = _joined(source, layout.separator)
     _check_target(table, layout.target)
     named = [("series", layout.series), ("time", layout.time), *(("known", name) for name in layout.known)]
     for role, name in named:
@@ -118,7 +133,8 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     for group in groups:
         _check_rows(table, group, minimum, why)
     clock = _clock(table, layout, groups)
-    values, warnings = _values(table, layout, groups)
+    found = _numbers(table, layout)
+    values, warnings = _values(table, layout, groups, found)
     order = np.concatenate([group.rows for group in groups])
     return Panel(
         tuple(values),
@@ -129,7 +145,8 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
         future=tuple(group.future for group in groups),
         parts=parts[order],
         clock=clock,
-        warnings=(clock.warnings if clock else ()) + tuple(warnings),
+        decimal=found.mark(tuple(values)),
+        warnings=table.notes + (clock.warnings if clock else ()) + found.notes(tuple(values)) + tuple(warnings),
     )
 
 
@@ -143,10 +160,16 @@ def _clock(table: Table, layout: Layout, groups: list[_Group]) -> Clock | None:
     return None
 
 
-def _joined(source: Source) -> tuple[Table, NDArray[np.intp]]:
+def _numbers(table: Table, layout: Layout) -> Numbers:
+    """The columns that may hold numbers, and how these are to be read."""
+    columns = {name: cells for name, cells in table.cells.items() if name not in (layout.series, layout.time)}
+    return Numbers(table.name, columns, table.separator, layout.decimal, layout.learnt)
+
+
+def _joined(source: Source, separator: str | None) -> tuple[Table, NDArray[np.intp]]:
     """The rows of all files, one file after another, and the file of each row."""
     sources = {0: source, 1: source.valid, 2: source.test}
-    tables = {part: read_table(as_csv(file)) for part, file in sources.items() if file is not None}
+    tables = {part: read_table(as_csv(file), separator) for part, file in sources.items() if file is not None}
     first = tables[0]
     for table in tables.values():
         if sorted(table.header) != sorted(first.header):
@@ -158,27 +181,28 @@ def _joined(source: Source) -> tuple[Table, NDArray[np.intp]]:
     counts = {part: len(table.cells[table.header[0]]) for part, table in tables.items()}
     cells = {name: [cell for table in tables.values() for cell in table.cells[name]] for name in first.header}
     title = " and ".join(table.name for table in tables.values())
-    return Table(title, first.header, cells), np.repeat(list(counts), list(counts.values()))
+    notes = tuple(note for table in tables.values() for note in table.notes)
+    return Table(title, first.header, cells, first.separator, notes), np.repeat(list(counts), list(counts.values()))
 
 
-def _values(table: Table, layout: Layout, groups: list[_Group]) -> tuple[dict[str, Values], list[str]]:
+def _values(table: Table, layout: Layout, groups: list[_Group], found: Numbers) -> tuple[dict[str, Values], list[str]]:
     """The columns in the order of a panel, and warnings about those left out."""
     past = np.concatenate([group.past for group in groups])
     target = str(layout.target)
-    values = {target: _complete(table, target, "target", past)}
+    values = {target: _complete(found, target, "target", past)}
     warnings: list[str] = []
     if layout.inputs is None:
         _check_varies(values[target][past], target)
         for column in table.header:
             if column not in {target, layout.series, layout.time, *layout.known}:
-                inputs, problem = _input(table, column, groups, past)
+                inputs, problem = _input(table, column, groups, past, found)
                 warnings += [problem] if problem else []
                 values |= {} if inputs is None else {column: inputs}
     for column in layout.inputs or ():
         _check_named(table, "inputs", column, target)
-        values[column] = _complete(table, column, "column", past)
+        values[column] = _complete(found, column, "column", past)
     every = np.arange(len(values[target]))
-    return values | {column: _complete(table, column, "known column", every) for column in layout.known}, warnings
+    return values | {column: _complete(found, column, "known column", every) for column in layout.known}, warnings
 
 
 def as_csv(source: Source) -> Source:
@@ -272,17 +296,8 @@ def _check_rows(table: Table, group: _Group, minimum: int, why: str) -> None:
         )
 
 
-def _missing(cells: list[str]) -> NDArray[np.bool_]:
+def _missing(cells: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([cell.strip().casefold() in MISSING for cell in cells])
-
-
-def _numbers(cells: list[str]) -> Values:
-    """The cells as numbers; yes and no, where a column has nothing else, are 1 and 0."""
-    words = {cell.strip().casefold() for cell in cells} - MISSING
-    for yes, no in YES_NO:
-        if words and words <= {yes, no}:
-            return np.array([{yes: 1.0, no: 0.0}.get(cell.strip().casefold(), np.nan) for cell in cells])
-    return numbers(cells)
 
 
 def _check_varies(values: Values, target: str) -> None:
@@ -294,42 +309,42 @@ def _check_varies(values: Values, target: str) -> None:
         )
 
 
-def _complete(table: Table, column: str, role: str, rows: Rows) -> Values:
+def _complete(found: Numbers, column: str, role: str, rows: Rows) -> Values:
     """The numbers of a column, which must have one in each of these rows."""
-    cells = table.cells[column]
-    values, missing = _numbers(cells), _missing(cells)
+    cells = found.columns[column]
+    values, missing = found.read(column), _missing(cells)
     needed = np.zeros(len(cells), bool)
     needed[rows] = True
     problems: list[tuple[NDArray[np.bool_], str, str]] = [
         (missing, "is missing", "fill the gaps, or pass a part of the series without gaps"),
-        (np.isnan(values) & ~missing, "is not a number", "write numbers like 1234.5, without units"),
+        (np.isnan(values) & ~missing, "is not a number", NUMBER),
         (np.abs(values) > LARGEST, "is infinite or too large", "correct it, or rescale the column"),
     ]
     for bad, what, fix in sorted(problems, key=lambda problem: problem[0].sum(), reverse=True):
         if (bad & needed).any():
-            raise _bad_cell(table, column, role, bad & needed, what, fix)
+            raise _bad_cell(found, column, role, bad & needed, what, fix)
     return values
 
 
-def _bad_cell(table: Table, column: str, role: str, bad: NDArray[np.bool_], what: str, fix: str) -> InputError:
+def _bad_cell(found: Numbers, column: str, role: str, bad: NDArray[np.bool_], what: str, fix: str) -> InputError:
     row, count = int(np.argmax(bad)), int(bad.sum())
-    cell = table.cells[column][row].strip()
+    cell = found.columns[column][row].strip()
     held = f" holds {cell[:40]!r}, which {what}" if cell else f" {what}"
     return InputError(
         "SERIES_VALUE",
-        f"the {role} {column!r} of {table.name} must be a finite number in every row, but row {row + 1} "
+        f"the {role} {column!r} of {found.title} must be a finite number in every row, but row {row + 1} "
         f"below the header{held} ({count} of {len(bad)} rows are like this)",
         fix=fix,
     )
 
 
-def _input(table: Table, column: str, groups: list[_Group], past: Rows) -> tuple[Values | None, str]:
+def _input(table: Table, column: str, groups: list[_Group], past: Rows, found: Numbers) -> tuple[Values | None, str]:
     """The numbers of an input column, or a warning why it is left out."""
     cells = table.cells[column]
     label = f"column {column!r} was left out: " if column else "the column without a name was left out: "
     if not column:
         return None, label + "give it a name to use it"
-    values, missing = _numbers(cells), _missing(cells)
+    values, missing = found.read(column), _missing(cells)
     if missing.all() or np.isnan(values[~missing]).any():
         for group in groups:
             _check_order(table, column, group)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from functools import partial
 
 from tidegate.data.packed import plain_name
-from tidegate.data.pair import Names, Pairs, cleaned, read_pairs
+from tidegate.data.pair import NAMES, Names, Pairs, cleaned, read_pairs
 from tidegate.data.source import Source
-from tidegate.data.text import decode
+from tidegate.data.text import decode, split_lines
 from tidegate.errors import InputError
 
 FILE = re.compile(r"(train|val|valid|dev|test)(?:[^a-z/][^/]*?)?\.(?!gz$)([A-Za-z_-]{2,12})(?:\.gz)?")
@@ -18,7 +20,9 @@ LAYOUT = "train.en, train.de, valid.en, valid.de, test.en and test.de, or the sa
 Files = dict[str, dict[str, list[str]]]  # by split and language
 
 
-def read_splits(source: Source, names: Names = (None, None), *, stress: bool = False) -> dict[str, Pairs]:
+def read_splits(
+    source: Source, names: Names = (None, None), *, stress: bool = False, separator: str | None = None
+) -> dict[str, Pairs]:
     """Pairs by split. A single file is ``train``; validation and test files, if given, are the other splits.
 
     A folder has a file for each split and language, such as ``train.en`` and ``test_2016.de.gz``.
@@ -27,14 +31,16 @@ def read_splits(source: Source, names: Names = (None, None), *, stress: bool = F
         source: a file that ``read_pairs`` reads, or such a folder.
         names: the columns of a file, or the languages of a folder.
         stress: whether phonemes keep their stress digits.
+        separator: as ``read_pairs`` takes it.
 
     Raises:
         InputError: a file cannot be read or is missing, or two parallel files differ in their number of lines.
     """
-    pairs = _folder(source, names) if source.members else {"train": read_pairs(source, names, stress=stress)}
+    read = partial(read_pairs, names=names, stress=stress, separator=separator)
+    pairs = _folder(source, names) if source.members else {"train": read(source)}
     for split, part in (("valid", source.valid), ("test", source.test)):
         if part is not None:
-            pairs[split] = _marked(read_pairs(part, names, stress=stress), split)
+            pairs[split] = _marked(read(part), split)
     return pairs
 
 
@@ -93,7 +99,7 @@ def _only(source: Source, by_language: dict[str, list[str]], split: str, languag
 
 
 def _aligned(source: Source, split: str, members: list[str]) -> Pairs:
-    """The pairs of two parallel files, joined line by line into one file with tabs."""
+    """The pairs of two parallel files, joined line by line into one file."""
     sides = [_lines(source, member) for member in members]
     if len(sides[0]) != len(sides[1]):
         raise InputError(
@@ -101,11 +107,12 @@ def _aligned(source: Source, split: str, members: list[str]) -> Pairs:
             f"{members[0]} has {len(sides[0])} lines, but {members[1]} has {len(sides[1])}",
             fix="each line of one file must translate the same line of the other",
         )
-    text = "".join(f"{left}\t{right}\n" for left, right in zip(*sides, strict=True))
-    joined = Source(source.address, f"{' and '.join(members)}.tsv", text.encode())
+    text = "\n".join(json.dumps(dict(zip(NAMES, pair, strict=True))) for pair in zip(*sides, strict=True))
+    joined = Source(source.address, f"{' and '.join(members)}.jsonl", text.encode())
     return _marked(read_pairs(joined), split)
 
 
 def _lines(source: Source, member: str) -> list[str]:
     part = Source(f"{source.address}/{member}", plain_name(member), source.read(member))
-    return [cleaned(line) for line in decode(part).removesuffix("\n").split("\n")]
+    every = split_lines(decode(part))
+    return [cleaned(line) for line in (every if every[-1] else every[:-1])]

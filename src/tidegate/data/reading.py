@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tidegate.data.date import ISO, KNOWN, SPELLINGS, Instants, Stamps, allowed, by_format, fitting, order, split
+from tidegate.data.number import numbers
 from tidegate.data.step import REGULAR, Times, find_step, irregular
-from tidegate.data.table import numbers
 from tidegate.errors import InputError, did_you_mean
 
 Groups = Sequence[tuple[str, NDArray[np.intp]]]  # the name of each series, and its rows in the file

@@ -14,19 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data.audio import OPPOSITE, SUFFIXES, read_sound, resample
-from tidegate.data.column import check_column
+from tidegate.data.column import absent, check_column, described
 from tidegate.data.foreign import foreign
 from tidegate.data.json_lines import read_objects
 from tidegate.data.npz import read_npz
 from tidegate.data.source import Source
-from tidegate.data.table import read_table
-from tidegate.data.text import decode
+from tidegate.data.table import Table, read_table
+from tidegate.data.text import blank_lines, decode
 from tidegate.errors import InputError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")
 OFFICIAL = 5  # recordings 0 to 4 of each speaker and digit are the official test set of FSDD
 TABLES = (".csv", ".tsv", ".jsonl")
+FIELDS = ("path", "text", "speaker", "split")
 FORM = '{"path": "a.wav", "text": "what is said"}'
 SPLITS = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "dev": "valid"}
 SPLITS |= {"test": "test", "testing": "test", "": ""}
@@ -70,20 +71,23 @@ class Corpus:
     warnings: tuple[str, ...] = ()
 
 
-def read_speech(source: Source, transcripts: str = "auto", rate: int | None = None) -> Corpus:
+def read_speech(
+    source: Source, transcripts: str = "auto", rate: int | None = None, separator: str | None = None
+) -> Corpus:
     """Read a folder of recordings, a table that names them, or an ``.npz`` of spectra.
 
     Args:
         source: the data. Paths in a table are relative to its folder.
         transcripts: where the texts are: ``"auto"``, ``"table"``, ``"files"``, ``"folders"`` or ``"digits"``.
         rate: resample to this rate; unless given, all recordings must have the same.
+        separator: what stands between the cells of a table; unless given, found from all rows.
 
     Raises:
         InputError: no recordings, missing texts, an unreadable file, or different rates.
     """
     if source.raw.startswith(b"PK"):
         return _read_spectra(source, rate)
-    recordings, notes = _located(source, transcripts)
+    recordings, notes = _located(source, transcripts, separator)
     repeated = [name for name, count in Counter(recording.name for recording in recordings).items() if count > 1]
     if repeated:
         raise InputError(
@@ -94,9 +98,9 @@ def read_speech(source: Source, transcripts: str = "auto", rate: int | None = No
     return replace(corpus, warnings=notes + corpus.warnings)
 
 
-def _located(source: Source, transcripts: str) -> tuple[list[Recording], tuple[str, ...]]:
+def _located(source: Source, transcripts: str, separator: str | None) -> tuple[list[Recording], tuple[str, ...]]:
     if not source.members:
-        return _table(source), ()
+        return _table(source, separator)
     sounds = [name for name in source.members if PurePosixPath(name).suffix.lower() in SUFFIXES]
     if not sounds:
         kinds = ", ".join(SUFFIXES)
@@ -111,7 +115,7 @@ def _located(source: Source, transcripts: str) -> tuple[list[Recording], tuple[s
                 f"the folder {source.title} must have one table of texts, but has {present}",
                 fix="pass the table itself",
             )
-        return _table(replace(source, title=tables[0], raw=source.read(tables[0]), members=())), ()
+        return _table(replace(source, title=tables[0], raw=source.read(tables[0]), members=()), separator)
     if layout == "files":
         return _text_files(source, sounds), ()
     return _folders(sounds) if layout == "folders" else _digits(source, sounds)
@@ -178,7 +182,7 @@ def _digits(source: Source, sounds: list[str]) -> tuple[list[Recording], tuple[s
     return [replace(recording, split="") for recording in recordings], (note,)
 
 
-def _table(source: Source) -> list[Recording]:
+def _table(source: Source, separator: str | None) -> tuple[list[Recording], tuple[str, ...]]:
     suffix = PurePosixPath(source.title).suffix.lower()
     if suffix not in TABLES:
         raise InputError(
@@ -186,12 +190,13 @@ def _table(source: Source) -> list[Recording]:
             f"{source.title} is neither a folder nor a table of recordings",
             fix=f"pass {LAYOUTS}",
         )
-    rows = list(_json_rows(source) if suffix == ".jsonl" else _csv_rows(source))
-    return [_entry(place, row) for place, row in rows]
+    if suffix == ".jsonl":
+        return [_entry(place, row) for place, row in _json_rows(source)], blank_lines(source)
+    table = read_table(source, separator)
+    return [_entry(place, row) for place, row in _csv_rows(source, table)], table.notes
 
 
-def _csv_rows(source: Source) -> Iterator[tuple[str, dict[str, str]]]:
-    table = read_table(source)
+def _csv_rows(source: Source, table: Table) -> Iterator[tuple[str, dict[str, str]]]:
     for column in ("path", "text"):
         check_column(source.title, column, table.header, fix="name it in the first line")
     for k, row in enumerate(zip(*table.cells.values(), strict=True)):
@@ -201,11 +206,13 @@ def _csv_rows(source: Source) -> Iterator[tuple[str, dict[str, str]]]:
 def _json_rows(source: Source) -> Iterator[tuple[str, dict[str, str]]]:
     for line, row in read_objects(source, FORM):
         place = f"{line} of {source.title}"
-        if not all(isinstance(row.get(key, ""), str) for key in ("path", "text")):
+        kept = {key: value for key, value in row.items() if key in FIELDS and not (key in FIELDS[2:] and absent(value))}
+        odd = next((key for key, value in kept.items() if not isinstance(value, str)), None)
+        if odd is not None:
             raise InputError(
-                "SPEECH_JSON", f"path and text must be strings in {place}: {str(row)[:40]}", fix=f"write {FORM}"
+                "SPEECH_JSON", f"{odd!r} in {place} must be a text, not {described(kept[odd])}", fix=f"write {FORM}"
             )
-        yield place, {key: str(value) for key, value in row.items()}
+        yield place, kept
 
 
 def _entry(place: str, row: dict[str, str]) -> Recording:

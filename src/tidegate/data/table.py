@@ -1,90 +1,117 @@
-"""CSV files as cells of text; each row is checked against the header."""
+"""Tables as cells of text; each row is checked against the header."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
+from tidegate.data.column import counted
+from tidegate.data.number import numbers
+from tidegate.data.row import Row, Rows, fits, read_rows
 from tidegate.data.source import Source
-from tidegate.data.text import decode
 from tidegate.errors import InputError
-
-SEPARATORS = ",;\t"
-LONGEST_CELL = (1 << 31) - 1  # characters; Python's own limit is 131,072
 
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a CSV file as text; row 1 is the first below the header."""
+    """The cells of a file as text; row 1 is the first below the header.
+
+    Attributes:
+        separator: what stands between the cells of the file.
+        notes: what was left out, and what may have been meant otherwise.
+    """
 
     name: str
     header: list[str]
     cells: dict[str, list[str]]
+    separator: str = ","
+    notes: tuple[str, ...] = ()
 
 
-def numbers(cells: list[str]) -> NDArray[np.float64]:
-    """The cells as numbers; NaN where a cell is not a number."""
-    return np.asarray(pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce"), dtype=np.float64)
+def read_table(source: Source, separator: str | None = None) -> Table:
+    """Read a file separated by commas, semicolons, tabs or bars, whose first line names the columns.
 
+    Empty rows at the end, blank lines and empty columns at the right are left out, with a note.
 
-def read_table(source: Source) -> Table:
-    """Read a file separated by commas, semicolons or tabs, whose first line names the columns.
+    Args:
+        source: the file.
+        separator: as ``read_rows`` takes it; unless given, found from all rows.
 
     Raises:
-        InputError: the file is not CSV, has no rows, or has a row that does not fit the header.
+        InputError: the file is not such a table, has no rows, or has a row that does not fit the header.
     """
-    text = decode(source).rstrip("\r\n")
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    separator = max(SEPARATORS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    before = csv.field_size_limit(LONGEST_CELL)  # of the whole process
-    try:
-        header = [name.strip() for name in next(row for row in reader if row)]
-        _check_header(source, header)
-        rows = [_checked(source, row, header, reader.line_num) for row in reader]
-    except csv.Error as error:
-        raise InputError(
-            "SERIES_CSV",
-            f"{source.title} is not a CSV file: {error} at line {reader.line_num}",
-            fix="check the quotes on that line",
-        ) from None
-    finally:
-        csv.field_size_limit(before)
+    read = read_rows(source, separator)
+    _check_read(source, read)
+    header = [name.strip() for name in read.header.cells[: read.width]]
+    _check_header(source, header)
+    rows, notes = _kept(read)
+    for row in rows:
+        _check_row(source, row, read)
     if not rows:
         raise InputError(
             "SERIES_EMPTY",
             f"{source.title} has a header ({', '.join(header)}) but no rows",
             fix="add the rows below it",
         )
-    columns = zip(*rows, strict=True)
-    return Table(source.title, header, {name: list(cells) for name, cells in zip(header, columns, strict=True)})
+    columns = zip(*(row.cells[: read.width] for row in rows), strict=True)
+    cells = {name: list(column) for name, column in zip(header, columns, strict=True)}
+    return Table(source.title, header, cells, read.separator, (*read.notes, *notes))
+
+
+def _kept(read: Rows) -> tuple[list[Row], list[str]]:
+    """The rows below the header without blank ones, and notes of what was left out."""
+    below = read.rows[read.rows.index(read.header) + 1 :]
+    end = next((place for place in range(len(below), 0, -1) if not below[place - 1].blank), 0)
+    tail, below = below[end:], below[:end]
+    if read.width == 1:  # a blank line is a missing cell
+        rows = [row if row.cells else Row(row.line, [""]) for row in below]
+    else:
+        rows = [row for row in below if row.cells]
+    notes = []
+    if tail:
+        notes.append(f"left out {counted(len(tail), 'empty row')} at the end, from line {tail[0].line} on")
+    if len(rows) < len(below):
+        blank = next(row.line for row in below if not row.cells)
+        notes.append(f"left out {counted(len(below) - len(rows), 'blank line')}, the first is line {blank}")
+    right = len(read.header.cells) - read.width
+    if right:
+        notes.append(f"left out {counted(right, 'column')} at the right without a name and without cells")
+    return rows, notes
+
+
+def _check_read(source: Source, read: Rows) -> None:
+    if read.error:
+        raise InputError(
+            "SERIES_CSV", f"{source.title} is not a CSV file: {read.error}", fix="check the quotes on that line"
+        )
+    if read.header.blank:
+        raise InputError("SERIES_EMPTY", f"{source.title} names no columns", fix="name them in the first line")
 
 
 def _check_header(source: Source, header: list[str]) -> None:
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
+        places = [place for place, name in enumerate(header, 1) if name == repeated[0]]
+        what = (
+            f"names the column {repeated[0]!r} more than once" if repeated[0] else "has several columns without a name"
+        )
         raise InputError(
             "SERIES_HEADER",
-            f"{source.title} names the column {repeated[0]!r} more than once in its first line",
+            f"{source.title} {what} in its first line: columns {places[0]} and {places[1]} of {len(header)}",
             fix="give every column a name of its own" + header_of_numbers(header),
         )
 
 
-def _checked(source: Source, row: list[str], header: list[str], line: int) -> list[str]:
-    row = row or [""]  # csv reads a blank line as no cells; in a table of one column it is a missing cell
-    if len(row) != len(header):
+def _check_row(source: Source, row: Row, read: Rows) -> None:
+    if not fits(row, read.width):
         raise InputError(
             "SERIES_ROW",
-            f"line {line} of {source.title} has {len(row)} cells, but the first line names {len(header)} columns",
-            fix="correct that line, and quote cells that contain the separator",
+            f"line {row.line} of {source.title} has {counted(len(row.cells), 'cell')}, but the first line names "
+            f"{counted(read.width, 'column')}",
+            fix="correct that line, and quote cells that contain the separator, or name another with separator=",
         )
-    return row
 
 
 def header_of_numbers(header: list[str]) -> str:

@@ -66,6 +66,14 @@ def lines(source: Source) -> Iterator[tuple[str, str]]:
             yield f"line {number}", line
 
 
+def blank_lines(source: Source) -> tuple[str, ...]:
+    """A note that counts the blank lines of a file, which hold no row; nothing if there are none."""
+    every = split_lines(decode(source))
+    blank = [number for number, line in enumerate(every[:-1] if not every[-1] else every, 1) if not line.strip()]
+    count = f"{len(blank):,} blank line{'s' * (len(blank) > 1)}"
+    return (f"left out {count}, the first is line {blank[0]}",) if blank else ()
+
+
 def _utf8(raw: bytes, name: str) -> str:
     try:
         return raw.decode("utf-8").removeprefix("\ufeff")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import textwrap
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -21,7 +22,7 @@ from sklearn.exceptions import NotFittedError
 from tidegate import zoo
 from tidegate.cell import Graph
 from tidegate.data import Source
-from tidegate.errors import InputError, TidegateError
+from tidegate.errors import InputError, TidegateError, TidegateWarning
 from tidegate.plain import typed
 from tidegate.records import DataRecord, EpochRecord, ScoreRecord
 from tidegate.storage import replace_files
@@ -327,6 +328,12 @@ class Estimator(BaseEstimator, Generic[S]):
     def _check_fitted(self) -> None:
         if "model_" not in vars(self):
             raise NotFitted("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
+
+
+def note(*texts: str) -> None:
+    """Warn, in the name of the caller's caller, of what was left out of new data or chosen between two readings."""
+    for text in texts:
+        warnings.warn(text, TidegateWarning, stacklevel=4)
 
 
 def _documented(kind: type[Estimator[Any]]) -> str:

@@ -100,6 +100,14 @@ class Training(Layers):
     _task: ClassVar[str] = ""
 
 
+@dataclass(kw_only=True)
+class Tabular(Training):
+    """The settings of tasks that read tables."""
+
+    separator: str | None = None
+    """What stands between the cells of a text file: one of , ; | or tab. Found from all rows unless given."""
+
+
 def task_of(setting: Training | type[Training]) -> str:
     """The name of the task that settings belong to."""
     return setting._task  # noqa: SLF001  estimators inherit settings, and must not show this among them

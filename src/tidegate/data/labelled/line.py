@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from tidegate.data.labelled.record import Labelled, Layout
 from tidegate.data.source import Source
-from tidegate.data.text import decode, split_lines
+from tidegate.data.text import blank_lines, decode, split_lines
 from tidegate.errors import InputError
 
 FORMAT = "write the class, a blank and the text on each line, or a table whose first line names the columns"
@@ -24,7 +24,8 @@ def read_lines(source: Source, layout: Layout) -> Labelled:
         known = {str(label) for label in layout.classes}
         parts = [line.split(maxsplit=1) for _, line in numbered]
         prefixed = all(len(part) == 2 and _class(part[0], layout) in known for part in parts)
-        return Labelled(tuple(part[1] for part in parts) if prefixed else tuple(line for _, line in numbered), ())
+        texts = [part[1] for part in parts] if prefixed else [line for _, line in numbered]
+        return Labelled(tuple(texts), (), blank_lines(source))
     labels, texts = [], []
     for number, line in numbered:
         label, *text = line.split(maxsplit=1)
@@ -43,7 +44,7 @@ def read_lines(source: Source, layout: Layout) -> Labelled:
             f"the {len(labels)} lines of {source.title} begin with {kinds} different words, too many to be classes",
             fix=FORMAT,
         )
-    return Labelled(tuple(texts), tuple(labels))
+    return Labelled(tuple(texts), tuple(labels), blank_lines(source))
 
 
 def _class(word: str, layout: Layout) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.labelled.record import KINDS, check_labels
 from tidegate.data.source import Source
 from tidegate.errors import InputError
 
@@ -36,6 +37,8 @@ def in_memory(items: Any, labels: Any = None) -> Source:
         raise InputError(
             "FIT_LABELS", f"{len(rows)} sequences have {len(answers)} classes", fix="pass a class for each sequence"
         )
+    if answers is not None and all(type(answer) in KINDS for answer in answers):  # others are refused below
+        check_labels("the data in memory", answers, lambda index: f"place {index}")
     texts = sum(isinstance(row, str) for row in rows)
     if texts not in (0, len(rows)):
         raise InputError("FIT_DATA", f"{texts} of {len(rows)} sequences are texts, but the others are not", fix=FORMS)

@@ -8,14 +8,15 @@ from pathlib import PurePath
 
 from tidegate.data.labelled.archive import read_archive
 from tidegate.data.labelled.line import in_utf8, read_folder, read_lines
-from tidegate.data.labelled.record import Label, Labelled, Layout
+from tidegate.data.labelled.record import Label, Labelled, Layout, check_labels
 from tidegate.data.labelled.table import LABELS, TEXTS, read_columns, read_csv, read_json_lines
 from tidegate.data.labelled.ts import read_ts
+from tidegate.data.row import checked
 from tidegate.data.source import Source
+from tidegate.data.text import split_lines
 from tidegate.errors import InputError
 
 HEAD = 1 << 16
-LONGEST_LABEL = 1000  # characters
 
 
 def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
@@ -44,22 +45,9 @@ def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
             f"{source.title} and its files for validation and test hold different kinds of sequences",
             fix="pass files of one kind, with the same number of channels",
         )
-    shortened = {part: _shortened(own, layout.label_end) for part, own in parts.items()}
-    for labelled in shortened.values():
-        _check_labels(source, labelled)
-    return shortened
-
-
-def _check_labels(source: Source, part: Labelled) -> None:
-    """Refuse a class that nobody can read; it would widen every table and message."""
-    for row, label in enumerate(part.labels, 1):
-        length = len(str(label))
-        if length > LONGEST_LABEL:
-            raise InputError(
-                "LABELLED_LABEL",
-                f"the class in row {row} of {source.title} has {length:,} characters, more than {LONGEST_LABEL}",
-                fix="shorten it, or name another column with label=COLUMN",
-            )
+    for read in parts.values():
+        check_labels(source.title, read.labels, lambda index: f"sequence {index + 1}")
+    return {part: _shortened(own, layout.label_end) for part, own in parts.items()}
 
 
 def _read(source: Source, layout: Layout) -> Labelled:
@@ -77,13 +65,16 @@ def _read(source: Source, layout: Layout) -> Labelled:
 
 
 def _is_table(suffix: str, head: bytes, layout: Layout) -> bool:
-    first = head.split(b"\n", 1)[0].decode("utf-8", errors="replace").strip().casefold()
-    names = [name.strip() for name in first.split("\t")]
+    first = split_lines(head.decode("utf-8", errors="replace"))[0].strip().casefold()
+    own = re.escape(checked(layout.separator)) if layout.separator else ""
+    cells = [name.strip(' "') for name in re.split(rf"[\t,;|{own}]", first)]
+    names = [name.strip(' "') for name in first.split("\t")]
     named = len(names) > 1 and any(name in TEXTS or name in LABELS for name in names)
     columns = [name for name in (layout.text, layout.label) if name is not None]
     if not layout.labelled:  # a trained model names columns that a file with a text on each line lacks
-        columns = [name for name in columns if name.strip().casefold() in map(str.strip, re.split(r"[\t,;]", first))]
-    return suffix in (".csv", ".tsv") or named or bool(columns)
+        columns = [name for name in columns if name.strip().casefold() in cells]
+    asked = layout.labelled and layout.separator is not None
+    return suffix in (".csv", ".tsv") or named or bool(columns) or asked
 
 
 def _shortened(part: Labelled, end: str | None) -> Labelled:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tidegate.data.column import check_column, listed
+from tidegate.data.column import absent, check_column, described, listed
 from tidegate.data.json_lines import read_objects
-from tidegate.data.labelled.record import Label, Labelled, Layout
+from tidegate.data.labelled.record import KINDS, Label, Labelled, Layout, check_labels
 from tidegate.data.parquet import read_parquet
 from tidegate.data.source import Source
 from tidegate.data.table import read_table
+from tidegate.data.text import blank_lines
 from tidegate.errors import InputError
 
 TEXTS = ("text", "sentence", "name", "title", "content", "review", "tweet", "question", "message", "comment")
 LABELS = ("label", "class", "category", "sentiment", "target", "intent", "topic", "language", "y")
 FORM = '{"text": ..., "label": ...}'
 
-Columns = dict[str, Sequence[Any]]
+Columns = Mapping[str, Sequence[Any]]
+Place = Callable[[int], str]  # of the row with an index
 
 
 def read_csv(source: Source, layout: Layout) -> Labelled:
-    """A file separated by commas, semicolons or tabs, whose first line names the columns."""
-    table = read_table(source)
-    return _labelled(source, dict(table.cells), layout, "row {} below the header")
+    """A table as text, whose first line names the columns."""
+    table = read_table(source, layout.separator)
+    read = _labelled(source, dict(table.cells), layout, lambda row: f"row {row + 1} below the header")
+    return replace(read, warnings=table.notes)
 
 
 def read_json_lines(source: Source, layout: Layout) -> Labelled:
@@ -42,45 +46,40 @@ def read_json_lines(source: Source, layout: Layout) -> Labelled:
                 f"{place} of {source.title} has no {missing!r}, which the first line has",
                 fix="give every line the same keys",
             )
-    return _labelled(source, {key: [row[key] for _, row in placed] for key in keys}, layout, "row {}")
+    columns = {key: [row[key] for _, row in placed] for key in keys}
+    return replace(_labelled(source, columns, layout, lambda row: placed[row][0]), warnings=blank_lines(source))
 
 
 def read_columns(source: Source, layout: Layout) -> Labelled:
     """A Parquet file."""
     frame = read_parquet(source)
-    return _labelled(source, {name: frame[name].tolist() for name in frame.columns}, layout, "row {}")
+    columns = {name: frame[name].tolist() for name in frame.columns}
+    return _labelled(source, columns, layout, lambda row: f"row {row + 1}")
 
 
-def _labelled(source: Source, columns: Columns, layout: Layout, where: str) -> Labelled:
+def _labelled(source: Source, columns: Columns, layout: Layout, place: Place) -> Labelled:
     text, label = _chosen(source, list(columns), layout)
     for index, cell in enumerate(columns[text]):
         if not isinstance(cell, str):
-            place = where.format(index + 1)
             raise InputError(
                 "LABELLED_TEXT",
-                f"{text!r} in {place} of {source.title} must be a text, not {_shown(cell)}",
+                f"{text!r} in {place(index)} of {source.title} must be a text, not {described(cell)}",
                 fix="correct that row, or name another column with text=COLUMN",
             )
-    labels = (
-        ()
-        if label is None
-        else tuple(_checked(source, cell, where.format(k + 1), label) for k, cell in enumerate(columns[label]))
-    )
+    cells = [] if label is None else columns[label]
+    labels = tuple(_checked(source, cell, place(index), str(label)) for index, cell in enumerate(cells))
+    check_labels(source.title, labels, place)
     return Labelled(tuple(columns[text]), labels)
 
 
 def _checked(source: Source, cell: Any, place: str, column: str) -> Label:
-    if isinstance(cell, (str, int, float, bool)) and str(cell).strip() and cell == cell:  # noqa: PLR0124  not NaN
+    if type(cell) in KINDS and not absent(cell) and str(cell).strip():
         return cell.strip() if isinstance(cell, str) else cell
     raise InputError(
         "LABELLED_LABEL",
-        f"{column!r} in {place} of {source.title} must be a class, not {_shown(cell)}",
+        f"{column!r} in {place} of {source.title} must be a class, not {described(cell)}",
         fix="give every row a class, or name another column with label=COLUMN",
     )
-
-
-def _shown(value: Any) -> str:
-    return "empty" if value is None or value == "" else repr(value)[:40]
 
 
 def _chosen(source: Source, names: list[str], layout: Layout) -> tuple[str, str | None]:

@@ -16,9 +16,9 @@ from tidegate.data.labelled import Labelled, in_memory, read_labelled
 from tidegate.records import ScoreRecord
 from tidegate.tasks.classification.batch import padded
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.tasks.classification.task import ClassificationTask, layout
+from tidegate.tasks.classification.task import ClassificationTask, layout, length_notes
 from tidegate.train.bucket import by_length
-from tidegate.train.estimator import Answer, Estimator
+from tidegate.train.estimator import Answer, Estimator, note
 from tidegate.train.task import AnyTask
 
 ROWS = 256
@@ -120,6 +120,7 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         options = layout(self._current(), labelled=False, classes=self.encoding_.classes)
         sequences = read_labelled(source, options)["train"]
         self.encoding_.check(sequences, source.title)
+        note(*sequences.warnings, *length_notes(sequences.items, self.encoding_.reading))
         return sequences
 
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from tidegate.train.setting import Column, Range, Training
+from tidegate.train.setting import Column, Range, Tabular
 
 
 @dataclass(kw_only=True)
-class ClassificationSetting(Training):
+class ClassificationSetting(Tabular):
     """Classify texts or series: one class for each sequence."""
 
     text: Annotated[str | None, Column()] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -165,20 +165,22 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
 
     def _warnings(self, read: dict[str, Labelled], parts: dict[str, Labelled]) -> tuple[str, ...]:
         warnings = [text for part in read.values() for text in part.warnings]
-        reading = self.encoding.reading
-        if isinstance(reading, Vocabulary):
-            lengths = [len(cut(text, reading.unit)) for part in parts.values() for text in part.items]
-            long, empty = sum(n > reading.longest for n in lengths), lengths.count(0)
-            if long:
-                warnings.append(
-                    f"{long} texts were cut off after {reading.longest} {reading.unit}s (longest={reading.longest})"
-                )
-            if empty:
-                warnings.append(f"{empty} texts are empty; each counts as one unknown {reading.unit}")
-        return (*warnings, *shared(parts))
+        texts = [text for part in parts.values() for text in part.items]
+        return (*warnings, *length_notes(texts, self.encoding.reading), *shared(parts))
+
+
+def length_notes(texts: Sequence[Any], reading: Any) -> list[str]:
+    """Notes that count the texts that are cut off, and those that are empty; none for series."""
+    if not isinstance(reading, Vocabulary):
+        return []
+    lengths = [len(cut(text, reading.unit)) for text in texts]
+    long, empty = sum(n > reading.longest for n in lengths), lengths.count(0)
+    notes = [f"{long} texts were cut off after {reading.longest} {reading.unit}s (longest={reading.longest})"]
+    unknown = [f"{empty} texts are empty; each counts as one unknown {reading.unit}"]
+    return notes * bool(long) + unknown * bool(empty)
 
 
 def layout(setting: ClassificationSetting, **changes: Any) -> Layout:
     """How files are read under these settings."""
-    names = ("text", "label", "label_end", "encoding", "flat")
+    names = ("text", "label", "separator", "label_end", "encoding", "flat")
     return Layout(**{**{name: getattr(setting, name) for name in names}, **changes})

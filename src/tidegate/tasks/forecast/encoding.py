@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tidegate.data import ISO, NUMBER, Clock, Dating, Panel, cycles
+from tidegate.data.number import Decimal
 from tidegate.errors import InputError
 from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel
@@ -46,6 +47,7 @@ class ForecastEncoding(Encoding[ForecastSetting]):
         pace: standard deviation of the target's change from row to row, in its own standard deviations.
         change: [horizon] standard deviation of the difference to forecast, for each step ahead.
         naive: mean absolute error of the seasonal naive forecast in training, by series, in its own unit.
+        decimal: the decimal mark of the training data; None if no number has one.
     """
 
     columns: tuple[str, ...]
@@ -62,8 +64,9 @@ class ForecastEncoding(Encoding[ForecastSetting]):
     pace: float
     change: tuple[float, ...]
     naive: dict[str, float]
-    dates: str = ""  # models of earlier versions lack both
+    dates: str = ""  # models of earlier versions lack these
     zone: str = ""
+    decimal: Decimal | None = None
 
     def __post_init__(self) -> None:
         others = len(self.columns) + len(self.known) - 1
@@ -174,6 +177,7 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
         naive={name: _naive(values, period) for name, values in zip(panel.names, series, strict=True)},
         dates=panel.clock.form if panel.clock else "",
         zone=panel.clock.zone if panel.clock else "",
+        decimal=panel.decimal,
     )
     constant = [name for name, varying in zip(panel.columns, varies, strict=True) if not varying]
     return encoding, tuple(f"column {name!r} was left out: it is constant in training" for name in constant)

@@ -17,7 +17,7 @@ from tidegate.tasks.forecast.score import Forecasts
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.split import Span
 from tidegate.tasks.forecast.task import ForecastTask, read_for
-from tidegate.train.estimator import Estimator
+from tidegate.train.estimator import Estimator, note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,7 +155,9 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             own = Source("memory", "the history of the model", self.memory_["history"].encode())
             return own.title, read_for(own, self._current(), self.encoding_.remembered, rows)
         source = _located(self._source(history, None))
-        return source.title, read_for(source, self._current(), self.encoding_, rows)
+        panel = read_for(source, self._current(), self.encoding_, rows)
+        note(*panel.warnings)
+        return source.title, panel
 
     def _outlook(self, history: Any, steps: int, *, held_out: int) -> tuple[Grid, Forecasts]:
         """The rows of a history, and one forecast for each series at its end."""

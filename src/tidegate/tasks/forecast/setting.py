@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from tidegate.train.setting import Column, Level, Range, Training
+from tidegate.train.setting import Column, Level, Range, Tabular
 
 Difference = Literal["last", "season", "linear", "none"]
 
 
 @dataclass(kw_only=True)
-class ForecastSetting(Training):
+class ForecastSetting(Tabular):
     """Forecast one column of a table, for one series or for many in the same table."""
 
     target: Annotated[str | None, Column()] = None
@@ -29,6 +29,8 @@ class ForecastSetting(Training):
     time_zone: str | None = None
     """Time zone of the dates, such as Europe/Berlin. Of an hour that comes twice in autumn, the first is summer
     time."""
+    decimal: Literal["auto", ",", "."] = "auto"
+    """The decimal mark of numbers, where 1.497 may be 1497. auto decides from all rows, or asks."""
     horizon: Annotated[int, Range(1, 1 << 16)] = 1
     """Number of rows to forecast."""
     strategy: Literal["recursive", "direct"] = "recursive"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -252,7 +253,16 @@ def layout(setting: ForecastSetting) -> Layout:
     """The columns of a file to read in training."""
     alone = setting.strategy == "recursive" and setting.horizon > 1
     dating = Dating(setting.day_first, setting.date_format, setting.time_zone)
-    return Layout(setting.target, setting.series, setting.time, tuple(setting.known), () if alone else None, dating)
+    return Layout(
+        setting.target,
+        setting.series,
+        setting.time,
+        tuple(setting.known),
+        () if alone else None,
+        dating,
+        setting.separator,
+        None if setting.decimal == "auto" else setting.decimal,
+    )
 
 
 def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncoding, minimum: int) -> Panel:
@@ -262,7 +272,14 @@ def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncodin
         InputError: the file, a column or its values cannot be used, or its rows have another time step.
     """
     target, *inputs = encoding.columns
-    columns = Layout(target, setting.series, setting.time, encoding.known, tuple(inputs), encoding.dating)
+    columns = replace(
+        layout(setting),
+        target=target,
+        known=encoding.known,
+        inputs=tuple(inputs),
+        dating=encoding.dating,
+        learnt=encoding.decimal,
+    )
     panel = read_panel(source, columns, minimum, f"the model forecasts {setting.horizon} rows ahead")
     if panel.clock and panel.clock.step != encoding.step:
         raise InputError(

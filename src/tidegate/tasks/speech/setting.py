@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from tidegate.train.setting import Range, Training
+from tidegate.train.setting import Range, Tabular
 
 
 @dataclass(kw_only=True)
-class SpeechSetting(Training):
+class SpeechSetting(Tabular):
     """Transcribe speech: write down what recordings say, by connectionist temporal classification."""
 
     transcripts: Literal["auto", "table", "files", "folders", "digits"] = "auto"

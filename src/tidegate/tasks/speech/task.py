@@ -270,12 +270,12 @@ def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
             f"the speaker {setting.hold_out} is the test, but files of their own are given for validation or test",
             fix="leave out either hold_out= or valid= and test=",
         )
-    whole = read_speech(source, setting.transcripts, rate)
+    whole = read_speech(source, setting.transcripts, rate, setting.separator)
     own: list[tuple[Split, Source | None]] = [("valid", source.valid), ("test", source.test)]
     recordings, warnings = list(whole.recordings), list(whole.warnings)
     for name, part in own:
         if part is not None:
-            corpus = read_speech(part, setting.transcripts, rate or whole.rate)
+            corpus = read_speech(part, setting.transcripts, rate or whole.rate, setting.separator)
             if (corpus.spectra is None) != (whole.spectra is None):
                 raise InputError(
                     "SPEECH_PARTS", f"{part.title} must hold what {source.title} holds", fix="pass the same kind"

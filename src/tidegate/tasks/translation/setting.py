@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from tidegate.train.setting import Column, Range, Training
+from tidegate.train.setting import Column, Range, Tabular
 
 UnitChoice = Literal["auto", "word", "character", "piece", "symbol"]
 
 
 @dataclass(kw_only=True)
-class TranslationSetting(Training):
+class TranslationSetting(Tabular):
     """Translate sequences into sequences: sentences into another language, words into their pronunciation."""
 
     source_column: Annotated[str | None, Column()] = None

@@ -71,7 +71,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
     ) -> None:
         self.source, self.setting = source, setting or TranslationSetting()
         names = (self.setting.source_column, self.setting.target_column)
-        splits = read_splits(source, names, stress=self.setting.stress)
+        splits = read_splits(source, names, stress=self.setting.stress, separator=self.setting.separator)
         drawn = [] if encoding else [split for split in HELD if split not in splits]
         parts = {"test": splits.get("test", splits["train"])} if encoding else _cut(source, splits, drawn)
         self.pairs: dict[Split, Pairs] = {split: parts.get(split, EMPTY) for split in SPLITS}
