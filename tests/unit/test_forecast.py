@@ -549,7 +549,7 @@ class TestForecaster:
 
     def test_what_cannot_be_forecast(self, fitted, shops):
         refused("HORIZON", lambda: fitted.predict(5), "4 rows ahead, not 5", "horizon=5")
-        refused("HORIZON", lambda: fitted.predict(0), "at least 1")
+        refused("SETTING_RANGE", lambda: fitted.predict(0), "at least 1")
         refused("KNOWN_AHEAD", lambda: fitted.predict(history=open_end(shops, 2)), "for 2 future rows", "'price'", "4")
         refused("COLUMN", lambda: fitted.predict(history=shops.drop(columns="price")), "'price'")
         weekly = shops.assign(day=shops["day"].iloc[0] + 7 * (shops["day"] - shops["day"].iloc[0]))

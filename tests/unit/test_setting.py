@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.cli.train import SETTINGS
 from tidegate.errors import InputError
+from tidegate.tasks import Composer, Forecaster, LanguageModel, Transcriber, Translator
 from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.music.setting import MusicSetting
@@ -158,6 +160,51 @@ def test_every_bound_is_held(kind) -> None:
         for value in (low - 1, high + 1 if math.isfinite(high) else math.nan, math.nan):
             with pytest.raises(InputError, match=name):
                 check(dataclasses.replace(kind(), **{name: value}))
+
+
+@pytest.mark.parametrize("value", [2.5, math.inf, "2", None])
+def test_a_count_is_a_whole_number(value) -> None:
+    with pytest.raises(InputError, match="epochs="):
+        check(Training(epochs=value))
+    check(Training(epochs=np.int64(2)))
+
+
+CALLS = {
+    "compose": lambda **options: Composer().compose(**options),
+    "write_midi": lambda **options: Composer().write_midi("a.mid", np.zeros((4, 88), bool), **options),
+    "translate": lambda **options: Translator().translate("a", **options),
+    "align": lambda **options: Translator().align(["a"], **options),
+    "transcribe": lambda **options: Transcriber().transcribe("a.wav", **options),
+    "generate": lambda **options: LanguageModel().generate(**options),
+    "search": lambda **options: LanguageModel().search(**options),
+    "backtest": lambda **options: Forecaster().backtest(**options),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "values"),
+    [
+        ("compose", "seed", [2**70, -1, None, 0.5]),
+        ("compose", "steps", [0, 2.5]),
+        ("compose", "prompt_steps", [0, None]),
+        ("compose", "temperature", [-1, 101, math.nan, "hot", None]),
+        ("write_midi", "tempo", [0, 1e6, math.inf, None]),
+        ("write_midi", "steps_per_quarter", [0, 49, 1.5]),
+        ("translate", "beam", [0, 1001, 2.5, "5"]),
+        ("align", "beam", [0]),
+        ("transcribe", "beam", [0, 1.5, None]),
+        ("transcribe", "best", [0]),
+        ("transcribe", "rate", [1, 2**31]),
+        ("generate", "seed", [2**70, -1, None]),
+        ("search", "length", [0, 2.5, None]),
+        ("backtest", "stride", [0, -1, 1.5]),
+    ],
+)
+def test_the_numbers_of_a_call_have_ranges_too(call, name, values) -> None:
+    for value in values:
+        with pytest.raises(InputError, match=f"^.*{name}=.* — use ") as caught:
+            CALLS[call](**{name: value})
+        assert caught.value.code in ("SETTING_RANGE", "SETTING_NUMBER")
 
 
 @pytest.mark.parametrize("kind", SETTINGS.values(), ids=SETTINGS)

@@ -11,6 +11,8 @@ import tyro
 
 from tidegate.cli.console import shown_as
 from tidegate.errors import InputError
+from tidegate.tasks.language.setting import Width
+from tidegate.train.setting import check_values
 
 if TYPE_CHECKING:
     from tidegate.tasks.language.estimator import LanguageModel
@@ -40,7 +42,7 @@ class Generate:
     """Stop after this text."""
     seed: Annotated[int | None, shown_as("NUMBER")] = None
     """Seed for sampling; 0 unless given."""
-    beam: Annotated[int | None, shown_as("NUMBER")] = None
+    beam: Annotated[Width | None, shown_as("NUMBER")] = None
     """Width of a beam search for the most probable continuation, in place of sampling."""
     best: Annotated[int | None, shown_as("NUMBER")] = None
     """With --beam: number of continuations to print, best first; 1 unless given."""
@@ -60,7 +62,8 @@ class Generate:
             self._search(model, prompt)
 
     def _check(self) -> None:
-        """Reject options that would have no effect: sampling has its own, and so has the beam search."""
+        """Reject a beam out of range, and options without effect: sampling has its own, and so has the beam search."""
+        check_values(type(self), {"beam": self.beam})  # which Python calls width
         sampling = {
             "--temperature": self.temperature,
             "--top-k": self.top_k,

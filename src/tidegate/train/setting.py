@@ -11,12 +11,24 @@ import inspect
 import math
 import reprlib
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
-from functools import cache
+from functools import cache, wraps
 from itertools import pairwise
-from numbers import Real
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, get_args, get_type_hints
+from numbers import Integral, Real
+from types import NoneType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    get_args,
+    get_type_hints,
+)
 
 from tidegate.errors import InputError
 from tidegate.option import OPTIONS, Option
@@ -27,6 +39,10 @@ class Range(NamedTuple):
 
     low: float
     high: float = math.inf
+
+
+Seed = Annotated[int, Range(0, 2**53)]
+Temperature = Annotated[float, Range(0, 100)]  # of sampling
 
 
 class Level:
@@ -91,7 +107,7 @@ class Training(Layers):
     """Stop after this many epochs without a better validation score."""
     patience_rate: Annotated[int, Range(1)] = 2
     """With schedule="plateau": halve the learning rate after this many epochs without a better score."""
-    seed: Annotated[int, Range(0, 2**53)] = 0
+    seed: Seed = 0
     """Seed for initial weights, dropout and the order of the data."""
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
     """Type of the weights; bfloat16 keeps float32 weights and runs matrix products outside the recurrent layers in
@@ -165,8 +181,9 @@ def check(setting: Training) -> None:
         InputError: a number is out of range, a level is no probability, or a column is named twice.
     """
     kind = type(setting)
+    hints = get_type_hints(kind)
     for name, bounds in marks(kind, Range).items():
-        _check_number(name, getattr(setting, name), *bounds)
+        _check_number(name, getattr(setting, name), bounds, [*_parts(hints[name])])
     for name in marks(kind, Level):
         wrong = [level for level in getattr(setting, name) if not (isinstance(level, float) and 0 < level < 1)]
         if wrong:
@@ -176,16 +193,65 @@ def check(setting: Training) -> None:
     _check_columns(setting)
 
 
-def _check_number(name: str, value: Any, low: float, high: float) -> None:
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(method: Callable[P, R]) -> Callable[P, R]:
+    """Check the arguments of every call, as annotated: numbers with a ``Range``, and texts.
+
+    Raises:
+        InputError: when called with a number out of range, or something else than a number or a text.
+    """
+    signature = inspect.signature(method)
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        check_values(method, signature.bind(*args, **kwargs).arguments)
+        return method(*args, **kwargs)
+
+    return call
+
+
+def check_values(declared: Any, values: Mapping[str, Any]) -> None:
+    """Check values against the annotations of a function or class: numbers with a ``Range``, and texts.
+
+    Raises:
+        InputError: a number is out of range, or a value is not a number or no text.
+    """
+    hints = get_type_hints(declared, include_extras=True)
+    for name, value in values.items():
+        parts = list(_parts(hints.get(name)))
+        bounds = next((part for part in parts if isinstance(part, Range)), None)
+        if bounds is not None:
+            _check_number(name, value, bounds, parts)
+        elif parts in ([str], [str, NoneType]) and not isinstance(value, tuple(parts)):
+            raise InputError("SETTING_TEXT", f"{name}={reprlib.repr(value)} is not a text", fix="pass a string")
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """The types of a hint and their marks, without the unions and annotations around them."""
+    inner = get_args(hint)
+    if inner:
+        for part in inner:
+            yield from _parts(part)
+    else:
+        yield hint
+
+
+def _check_number(name: str, value: Any, bounds: Range, kinds: list[Any]) -> None:
+    low, high = bounds
     argument = f"{name}={reprlib.repr(value)}"
-    if value is None:
+    if value is None and NoneType in kinds:
         return
-    is_number = isinstance(value, Real)
+    is_number, is_whole = isinstance(value, Real), isinstance(value, Integral)
     if not is_number:
         raise InputError("SETTING_NUMBER", f"{argument} is not a number", fix=f"use a number such as {low:g}")
     if not low <= value <= high:
         most = f" and at most {_exactly(high)}" if math.isfinite(high) else ""
         raise InputError("SETTING_RANGE", f"{argument} is out of range", fix=f"use at least {_exactly(low)}{most}")
+    if not is_whole and int in kinds and float not in kinds:
+        raise InputError("SETTING_NUMBER", f"{argument} is not a whole number", fix=f"use one such as {low:g}")
 
 
 def _exactly(bound: float) -> str:

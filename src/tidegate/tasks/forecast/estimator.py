@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.split import Span
 from tidegate.tasks.forecast.task import ForecastTask, read_for
 from tidegate.train.estimator import Estimator, note
+from tidegate.train.setting import Range, check_values, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +62,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         grid, forecasts = self._outlook(history, steps, held_out=0)
         return self._frame(grid, forecasts, truth=False)
 
-    def backtest(self, data: Any = None, *, stride: int = 1) -> pd.DataFrame:
+    @checked
+    def backtest(self, data: Any = None, *, stride: Annotated[int, Range(1)] = 1) -> pd.DataFrame:
         """Forecast from every row of a test, to compare the forecasts with the true values.
 
         Args:
@@ -137,8 +139,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
 
     def _steps(self, h: int | None) -> int:
         steps = self.horizon if h is None else h
-        if steps < 1:
-            raise InputError("HORIZON", f"horizon={steps} is out of range", fix="use at least 1")
+        check_values(ForecastSetting, {"horizon": steps})
         if self.strategy == "direct" and steps > self.horizon:
             raise InputError(
                 "HORIZON",

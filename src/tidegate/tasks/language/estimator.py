@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 
@@ -17,6 +17,7 @@ from tidegate.tasks.language.reader import Reader
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.task import LanguageTask
 from tidegate.train.estimator import Estimator
+from tidegate.train.setting import Range, Seed, checked
 
 
 class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
@@ -82,16 +83,17 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
             )
         return super()._source(data, y)
 
+    @checked
     def generate(
         self,
         prompt: str = "",
-        length: int = 200,
+        length: Annotated[int, Range(1)] = 200,
         *,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
         until: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> Iterator[str]:
         """Continue a prompt by sampling.
 
@@ -111,16 +113,16 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
             InputError: the model is not fitted, a number is out of range, or the prompt has an unknown character.
         """
         self._check_fitted()
-        _check_length(length)
         choice = Choice(temperature, top_k, top_p)
         start = opening(self.encoding_, prompt)
         generator = torch.Generator().manual_seed(seed)
         return spelled(drawn(Reader(self.model_), start, length, choice, generator), self.encoding_.unit, until)
 
+    @checked
     def search(
         self,
         prompt: str = "",
-        length: int = 200,
+        length: Annotated[int, Range(1)] = 200,
         *,
         width: int = 4,
         best: int = 1,
@@ -144,10 +146,10 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
             InputError: as ``generate``.
         """
         self._check_fitted()
-        _check_length(length)
         beam = Beam(width, best, penalty, until)
         return beam.search(Reader(self.model_, width), opening(self.encoding_, prompt), length, self.encoding_.unit)
 
+    @checked
     def bits_per_character(self, text: str) -> float:
         """-log2 of the probability of a text, divided by its number of characters.
 
@@ -159,6 +161,7 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         """
         return float(self._surprise(text).sum()) / len(text)
 
+    @checked
     def perplexity(self, text: str) -> float:
         """2 to the power of the mean bits per symbol of a text.
 
@@ -199,8 +202,3 @@ def _either(data: Any, text: str | None) -> Any:
             fix="pass the path of a file, the name of a bundled set, or text=...",
         )
     return data if text is None else Source("memory", "text", text.encode())
-
-
-def _check_length(length: int) -> None:
-    if length < 1:
-        raise InputError("LENGTH", f"length={length} is out of range", fix="use at least 1")

@@ -6,13 +6,16 @@ import codecs
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from tidegate.errors import InputError
 from tidegate.tasks.language.encoding import LanguageEncoding
 from tidegate.tasks.language.reader import Reader
+from tidegate.tasks.language.setting import Width
 from tidegate.tasks.language.unit import UNKNOWN, Unit
+from tidegate.train.setting import Range, Temperature, check_values
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,14 @@ class Choice:
         Fan et al. 2018, arXiv 1805.04833 (top-k); Holtzman et al. 2020, arXiv 1904.09751 (top-p).
     """
 
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
+    temperature: Temperature = 1.0
+    top_k: Annotated[int | None, Range(1)] = None
+    top_p: Annotated[float | None, Range(0, 1)] = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature <= 100:
-            raise InputError("TEMPERATURE", f"temperature={self.temperature} is out of range", fix="use 0 to 100")
-        if self.top_k is not None and self.top_k < 1:
-            raise InputError("TOP_K", f"top_k={self.top_k} is out of range", fix="use at least 1")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise InputError("TOP_P", f"top_p={self.top_p} is out of range", fix="use more than 0 and at most 1")
+        check_values(type(self), vars(self))
+        if self.top_p == 0:
+            raise InputError("TOP_P", "top_p=0 leaves no symbol", fix="use more than 0, or temperature=0")
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """The probability of each symbol, [vocabulary] float64, from logits [vocabulary]."""
@@ -176,22 +176,19 @@ class Beam:
         InputError: a number is out of range.
     """
 
-    width: int = 4
-    best: int = 1
-    penalty: float = 1.0
+    width: Width = 4
+    best: Annotated[int, Range(1)] = 1
+    penalty: Annotated[float, Range(0, 10)] = 1.0
     until: str | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.width <= 4096:
-            raise InputError("BEAM", f"a beam cannot have the width {self.width}", fix="use 1 to 4096")
-        if not 1 <= self.best <= self.width:
+        check_values(type(self), vars(self))
+        if self.best > self.width:
             raise InputError(
                 "BEAM_BEST",
                 f"best={self.best} is out of range for a beam of {self.width}",
                 fix=f"use at least 1 and at most {self.width}",
             )
-        if not 0 <= self.penalty <= 10:
-            raise InputError("BEAM_PENALTY", f"penalty={self.penalty} is out of range", fix="use 0 to 10")
 
     def search(self, reader: Reader, opening: torch.Tensor, length: int, unit: Unit) -> list[Continuation]:
         """The best continuations, the best first; ``reader`` has ``width`` rows."""

@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from tidegate.train.setting import Range, Training
 
+Width = Annotated[int, Range(1, 4096)]  # of a beam
+
 
 @dataclass(kw_only=True)
 class LanguageSetting(Training):

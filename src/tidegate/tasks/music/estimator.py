@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -13,15 +12,15 @@ import torch
 from tidegate.data import KEYS, LOWEST, Roll, locate, read_piece, to_midi
 from tidegate.errors import InputError
 from tidegate.storage import replace_file
-from tidegate.tasks.music.setting import MusicSetting
+from tidegate.tasks.music.setting import Grid, MusicSetting
 from tidegate.tasks.music.task import MusicTask
 from tidegate.train.estimator import Estimator
-from tidegate.train.setting import Range, marks
+from tidegate.train.setting import Range, Seed, Temperature, checked
 from tidegate.train.task import Batch
 
 BOUND = 40.0  # the logit of a probability of practically 1
 HALVINGS = 60
-TEMPOS = (4.0, 1000.0)  # a MIDI file cannot express less than 4
+TEMPOS = Range(4, 1000)  # a MIDI file cannot express less than 4
 
 
 class Composer(Estimator[MusicSetting], MusicSetting):
@@ -35,14 +34,15 @@ class Composer(Estimator[MusicSetting], MusicSetting):
 
     _task_class = MusicTask
 
+    @checked
     def compose(
         self,
-        steps: int = 128,
+        steps: Annotated[int, Range(1)] = 128,
         prompt: Roll | str | os.PathLike[str] | None = None,
         *,
-        prompt_steps: int = 16,
-        temperature: float = 1.0,
-        seed: int = 0,
+        prompt_steps: Annotated[int, Range(1)] = 16,
+        temperature: Temperature = 1.0,
+        seed: Seed = 0,
     ) -> Roll:
         """Compose a piece by sampling.
 
@@ -68,8 +68,6 @@ class Composer(Estimator[MusicSetting], MusicSetting):
             InputError: the model is not fitted, a number is out of range, or the prompt cannot be used.
         """
         self._check_fitted()
-        _check(steps=(steps, 1, math.inf), prompt_steps=(prompt_steps, 1, math.inf), seed=(seed, 0, 2**53))
-        _check(temperature=(temperature, 0, 100))
         random = torch.Generator().manual_seed(seed)
         start = self._opening(random) if prompt is None else self._prompt(prompt)[:prompt_steps]
         heard, state = torch.from_numpy(start), None
@@ -81,8 +79,14 @@ class Composer(Estimator[MusicSetting], MusicSetting):
                 played.append(heard)
         return torch.cat(played).numpy()
 
+    @checked
     def write_midi(
-        self, path: str | os.PathLike[str], roll: Roll, *, tempo: float = 120, steps_per_quarter: int | None = None
+        self,
+        path: str | os.PathLike[str],
+        roll: Roll,
+        *,
+        tempo: Annotated[float, TEMPOS] = 120,
+        steps_per_quarter: Grid = None,
     ) -> None:
         """Write a piano roll as a MIDI file; a key that sounds at several steps in a row becomes one held note.
 
@@ -97,7 +101,6 @@ class Composer(Estimator[MusicSetting], MusicSetting):
         """
         self._check_fitted()
         grid = steps_per_quarter or self.encoding_.steps_per_quarter
-        _check(tempo=(tempo, *TEMPOS), steps_per_quarter=(grid, *marks(MusicSetting, Range)["steps_per_quarter"]))
         replace_file(Path(path), to_midi(roll, steps_per_quarter=grid, tempo=tempo))
 
     def _opening(self, random: torch.Generator) -> Roll:
@@ -137,10 +140,3 @@ def _shift(logits: torch.Tensor, expected: torch.Tensor) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if torch.sigmoid(logits + middle).sum() > expected else (middle, high)
     return (low + high) / 2
-
-
-def _check(**numbers: tuple[float, float, float]) -> None:
-    for name, (value, low, high) in numbers.items():
-        if not low <= value <= high:
-            most = f" and at most {high:g}" if math.isfinite(high) else ""
-            raise InputError("COMPOSE_RANGE", f"{name}={value} is out of range", fix=f"use at least {low:g}{most}")

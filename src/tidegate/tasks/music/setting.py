@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from tidegate.train.setting import Range, Training
+from tidegate.train.setting import Range, Seed, Training
+
+Grid = Annotated[int | None, Range(1, 48)]  # steps in a quarter note
 
 
 @dataclass(kw_only=True)
 class MusicSetting(Training):
     """Model polyphonic music: predict which keys sound at the next step."""
 
-    steps_per_quarter: Annotated[int | None, Range(1, 48)] = None
+    steps_per_quarter: Grid = None
     """Time steps per quarter note; unless given, 4 for MIDI files and 1 for piano rolls."""
-    split_seed: Annotated[int, Range(0, 2**53)] = 0
+    split_seed: Seed = 0
     """Seed for splitting the pieces into training, validation and test, unless the data say how."""
     window: Annotated[int, Range(1)] = 200
     """Steps through which gradients flow back; a longer piece keeps its state from window to window."""

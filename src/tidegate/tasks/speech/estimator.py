@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -17,9 +17,10 @@ from tidegate.data import BUNDLED, SUFFIXES, audio, locate, read_sound
 from tidegate.data.audio import OPPOSITE
 from tidegate.errors import InputError, TidegateWarning
 from tidegate.tasks.speech.decode import Hypothesis, align, beam_search, best_path
-from tidegate.tasks.speech.setting import SpeechSetting
+from tidegate.tasks.speech.setting import Rate, SpeechSetting
 from tidegate.tasks.speech.task import SpeechBatch, SpeechTask
 from tidegate.train.estimator import Estimator
+from tidegate.train.setting import Range, checked
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,14 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
 
     _task_class = SpeechTask
 
+    @checked
     def transcribe(
         self,
         recordings: str | os.PathLike[str] | Sequence[Any],
         *,
-        rate: int | None = None,
-        beam: int = 1,
-        best: int = 1,
+        rate: Rate = None,
+        beam: Annotated[int, Range(1)] = 1,
+        best: Annotated[int, Range(1)] = 1,
         resample: bool = False,
     ) -> Iterator[Transcript]:
         """Transcribe recordings.
@@ -94,8 +96,6 @@ class Transcriber(Estimator[SpeechSetting], SpeechSetting):
             InputError: the model is not fitted, or a recording cannot be used.
         """
         self._check_fitted()
-        if best < 1:
-            raise InputError("BEAM", f"best={best} is out of range", fix="use at least 1")
         if beam < best:
             raise InputError("BEAM", f"{best} hypotheses need a beam of at least {best}, got {beam}", fix="widen it")
         if isinstance(recordings, (str, os.PathLike)) or getattr(recordings, "ndim", 0) == 1:

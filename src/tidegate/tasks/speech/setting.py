@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from tidegate.train.setting import Range, Tabular
 
+Rate = Annotated[int | None, Range(1000, 768_000)]  # samples per second
+
 
 @dataclass(kw_only=True)
 class SpeechSetting(Tabular):
@@ -23,7 +25,7 @@ class SpeechSetting(Tabular):
     """Read forwards only, so that text can appear while the recording still runs; otherwise read in both directions."""
     join: Annotated[int, Range(1, 1000)] = 1
     """Join up to this many recordings of one speaker, at random, into longer ones."""
-    rate: Annotated[int | None, Range(1000, 768_000)] = None
+    rate: Rate = None
     """Sample rate in Hz; other recordings are resampled. Unless given, all recordings must have the same rate."""
     bands: Annotated[int, Range(2, 512)] = 16
     """Bands of the log-mel spectrum."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from tidegate.data import Source
 from tidegate.errors import InputError
-from tidegate.tasks.translation.setting import TranslationSetting
+from tidegate.tasks.translation.setting import BeamWidth, TranslationSetting
 from tidegate.tasks.translation.task import TranslationTask
 from tidegate.tasks.translation.translate import Translated, translate
 from tidegate.train.estimator import Estimator
+from tidegate.train.setting import checked
 
 EXPECTED = "pass (source, target) pairs of text, two lists of texts, a path, or the name of a bundled set"
 
@@ -31,7 +32,8 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
 
     _task_class = TranslationTask
 
-    def translate(self, texts: str | Sequence[str], *, beam: int | None = None) -> list[str]:
+    @checked
+    def translate(self, texts: str | Sequence[str], *, beam: BeamWidth | None = None) -> list[str]:
         """Translate texts.
 
         Args:
@@ -46,7 +48,8 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
         """
         return [translated.text for translated in self.align(texts, beam=beam)]
 
-    def align(self, texts: str | Sequence[str], *, beam: int | None = None) -> list[Translated]:
+    @checked
+    def align(self, texts: str | Sequence[str], *, beam: BeamWidth | None = None) -> list[Translated]:
         """Translate texts, with units and attention weights.
 
         Args:
@@ -63,8 +66,6 @@ class Translator(Estimator[TranslationSetting], TranslationSetting):
         sources = [texts] if isinstance(texts, str) else list(texts)
         if not all(isinstance(text, str) for text in sources):
             raise InputError("TEXTS", f"texts are {texts!r:.60}", fix="pass a text, or a list of texts")
-        if beam is not None and beam < 1:
-            raise InputError("SETTING_RANGE", f"beam={beam} is out of range", fix="use at least 1")
         both = (self.encoding_.source, self.encoding_.target)
         return translate(
             self.model_,

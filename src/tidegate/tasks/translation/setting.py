@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from tidegate.train.setting import Column, Range, Tabular
 
+BeamWidth = Annotated[int, Range(1, 1000)]
 UnitChoice = Literal["auto", "word", "character", "piece", "symbol"]
 
 
@@ -37,7 +38,7 @@ class TranslationSetting(Tabular):
     """Read the source in both directions."""
     label_smoothing: Annotated[float, Range(0, 0.99)] = 0.1
     """Share of the probability that training spreads evenly over all units."""
-    beam: Annotated[int, Range(1, 1000)] = 5
+    beam: BeamWidth = 5
     """Width of the beam search; 1 is greedy."""
     length_penalty: Annotated[float, Range(0, 10)] = 1.0
     """Rank translations by log-probability / length ** this; 0 favours short ones."""
