@@ -1,12 +1,16 @@
 """Tables as text: separators, quotes, first lines, numbers and cells that can be read in two ways."""
 
+import csv
 import io
 import json
 from datetime import date, timedelta
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidegate.data import Layout, Source, read_pairs, read_panel
 from tidegate.data.labelled import Layout as Labels
@@ -88,6 +92,32 @@ class TestSeparator:
     def test_empty_columns_at_the_right_are_left_out_with_a_note(self):
         assert rows("a;b;;\n1;2;;\n3;4\n5;6;;;;\n") == [("1", "2"), ("3", "4"), ("5", "6")]
         assert "left out 2 columns at the right" in notes("a;b;;\n1;2;;\n")
+
+    def test_empty_cells_right_of_the_header_are_noted(self):
+        assert notes("a;b\n1;2\n3;4;;\n") == "left out empty cells at the end of 1 row, the first in line 3"
+
+    def test_a_separator_at_the_end_of_a_line_of_one_column_is_no_cell(self):
+        refused("SERIES_ROW", lambda: rows("text\nwell,\nfine\n"), "line 2", "2 cells", "1 column")
+        assert rows("text\nwell,\n", separator="|") == [("well,",)]
+
+    def test_long_texts(self):
+        assert len(rows(f'text,label\n"{"word, " * 30_000}",pos\nbad,neg\n')[0][0]) == 180_000
+
+    @given(
+        st.sampled_from(",;\t|"),
+        st.lists(st.lists(st.text('ab" \n,;\t|', min_size=1), min_size=2, max_size=2), min_size=1, max_size=4),
+        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    )
+    def test_what_csv_writes_is_read_refused_or_noted(self, mark, cells, quoting):
+        hypothesis.assume(all(any(map(str.strip, row)) for row in cells))
+        content = io.StringIO(newline="")
+        csv.writer(content, delimiter=mark, lineterminator="\n", quoting=quoting).writerows([["x", "y"], *cells])
+        try:
+            found = read_table(source(content.getvalue()))
+        except InputError as error:
+            assert error.code in ("SEPARATOR", "SERIES_ROW")  # noqa: PT017  either is right
+        else:
+            assert found.notes or [list(row) for row in zip(*found.cells.values(), strict=True)] == cells
 
     def test_blank_lines_are_counted(self):
         assert rows("a;b\n1;2\n\n3;4\n") == [("1", "2"), ("3", "4")]

@@ -74,17 +74,21 @@ class Rows:
         """Whether all rows have as many cells as the header, which are several."""
         return not self.error and len(self.header.cells) > 1 and self.agreeing == len(self.rows)
 
+    def fits(self, row: Row) -> bool:
+        """Whether a row has a cell for each column, and nothing right of them; blank lines fit any table."""
+        return self._fits(row, self.width)
+
     def _agreeing(self, width: int) -> int:
-        return sum(fits(row, width) for row in self.rows)
+        return sum(self._fits(row, width) for row in self.rows)
+
+    def _fits(self, row: Row, width: int) -> bool:
+        if len(self.header.cells) == 1:  # a separator at the end of a line is part of the only cell
+            return len(row.cells) < 2
+        return not row.cells or (len(row.cells) >= width and not any(cell.strip() for cell in row.cells[width:]))
 
 
 def _named(header: Row) -> int:
     return max((place for place, name in enumerate(header.cells, 1) if name.strip()), default=0)
-
-
-def fits(row: Row, width: int) -> bool:
-    """Whether a row has a cell for each column, and nothing right of them; blank lines fit any table."""
-    return not row.cells or (len(row.cells) >= width and not any(cell.strip() for cell in row.cells[width:]))
 
 
 def read_rows(source: Source, separator: str | None = None) -> Rows:
@@ -255,7 +259,14 @@ def unquoted(cell: str) -> str:
 
 
 def _by_csv(text: str, separator: str, offset: int) -> Rows:
-    blanks = f'{separator} "' in text  # between a separator and a quote
+    plain = _by_quotes(text, separator, offset, blanks=False)
+    if plain.whole or f'{separator} "' not in text:
+        return plain
+    spaced = _by_quotes(text, separator, offset, blanks=True)  # between a separator and a quote
+    return spaced if spaced.whole else plain
+
+
+def _by_quotes(text: str, separator: str, offset: int, *, blanks: bool) -> Rows:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=blanks)
     rows: list[Row] = []
     spanning: list[int] = []

@@ -9,7 +9,7 @@ import numpy as np
 
 from tidegate.data.column import counted
 from tidegate.data.number import numbers
-from tidegate.data.row import Row, Rows, fits, read_rows
+from tidegate.data.row import Row, Rows, read_rows
 from tidegate.data.source import Source
 from tidegate.errors import InputError
 
@@ -75,6 +75,9 @@ def _kept(read: Rows) -> tuple[list[Row], list[str]]:
     if len(rows) < len(below):
         blank = next(row.line for row in below if not row.cells)
         notes.append(f"left out {counted(len(below) - len(rows), 'blank line')}, the first is line {blank}")
+    longer = [row.line for row in rows if len(row.cells) > len(read.header.cells)]
+    if longer:
+        notes.append(f"left out empty cells at the end of {counted(len(longer), 'row')}, the first in line {longer[0]}")
     right = len(read.header.cells) - read.width
     if right:
         notes.append(f"left out {counted(right, 'column')} at the right without a name and without cells")
@@ -105,7 +108,7 @@ def _check_header(source: Source, header: list[str]) -> None:
 
 
 def _check_row(source: Source, row: Row, read: Rows) -> None:
-    if not fits(row, read.width):
+    if not read.fits(row):
         raise InputError(
             "SERIES_ROW",
             f"line {row.line} of {source.title} has {counted(len(row.cells), 'cell')}, but the first line names "

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from tidegate.data import Source, decode
+from tidegate.data.text import split_lines
 from tidegate.errors import InputError
 from tidegate.tasks.tagging.record import Layout, Sentence, Tagged
 
@@ -61,7 +62,7 @@ def read_columns(source: Source, layout: Layout) -> Tagged:
 
 def _blocks(source: Source) -> list[Block]:
     """Cut a file into sentences of lines."""
-    numbered = [(n, line.rstrip("\r")) for n, line in enumerate(decode(source).split("\n"), 1)]
+    numbered = list(enumerate(split_lines(decode(source)), 1))
     full = [text for _, text in numbered if text.strip(" \t") and not text.startswith(("#", DOCUMENT))]
     tabs = all("\t" in text for text in full)
     groups: list[list[Line]] = [[]]

@@ -17,7 +17,7 @@ from tidegate.tasks.tagging.reader import in_memory, read_tagged
 from tidegate.tasks.tagging.record import Sentence
 from tidegate.tasks.tagging.setting import TaggingSetting
 from tidegate.tasks.tagging.task import TaggingTask, layout
-from tidegate.train.estimator import Answer, Estimator
+from tidegate.train.estimator import Answer, Estimator, note
 from tidegate.train.task import AnyTask
 
 
@@ -119,7 +119,9 @@ class SequenceTagger(Estimator[TaggingSetting], TaggingSetting):
         source = self._source(data, None)
         if not isinstance(source, Source):
             source = locate(source)
-        return read_tagged(source, layout(self._current(), labelled=False)).sentences
+        read = read_tagged(source, layout(self._current(), labelled=False))
+        note(*read.notes)
+        return read.sentences
 
     def _probabilities(self, sentences: Sequence[Sentence]) -> list[NDArray[np.float64]]:
         inputs = self.encoding_.encode([sentence.words for sentence in sentences])

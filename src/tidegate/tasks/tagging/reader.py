@@ -11,6 +11,7 @@ from typing import Any
 from tidegate.data import Source, decode
 from tidegate.data.json_lines import read_objects
 from tidegate.data.labelled.memory import as_list
+from tidegate.data.text import blank_lines, split_lines
 from tidegate.errors import InputError
 from tidegate.tasks.tagging.column import SPLITS, read_columns
 from tidegate.tasks.tagging.record import Layout, Sentence, Tagged
@@ -33,9 +34,10 @@ def read_tagged(source: Source, layout: Layout) -> Tagged:
     if suffix in (".jsonl", ".ndjson", ".json") or source.raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
         return _read_json_lines(source, layout)
     if not layout.labelled and suffix not in COLUMNS:
-        lines = decode(source).strip().split("\n")
+        lines = split_lines(decode(source).strip())
         if _prose(lines):
-            return Tagged(tuple(Sentence(tuple(line.split()), (), "") for line in lines if line.strip()))
+            sentences = (Sentence(tuple(line.split()), (), "") for line in lines if line.strip())
+            return Tagged(tuple(sentences), blank_lines(source))
     return read_columns(source, layout)
 
 
@@ -46,7 +48,8 @@ def _prose(lines: Sequence[str]) -> bool:
 
 
 def _read_json_lines(source: Source, layout: Layout) -> Tagged:
-    return Tagged(tuple(_from_json(source, place, row, layout) for place, row in read_objects(source, FORM)))
+    sentences = tuple(_from_json(source, place, row, layout) for place, row in read_objects(source, FORM))
+    return Tagged(sentences, blank_lines(source))
 
 
 def _from_json(source: Source, place: str, row: Mapping[str, Any], layout: Layout) -> Sentence:
