@@ -116,7 +116,7 @@ def test_an_integer_is_a_number_and_a_mark_at_the_begin_is_skipped() -> None:
         ("[model]\nhidden_size = 3", ["a.toml", "model"]),
         ("hidden_size.deep = 3", ["a.toml", "hidden_size", "an integer"]),
         ("hidden_size = 1.0", ["a.toml", "hidden_size", "1.0", "an integer"]),
-        ("hidden_size = true", ["a.toml", "hidden_size", "True", "an integer"]),
+        ("hidden_size = true", ["a.toml", "hidden_size", "true", "an integer"]),
         ('hidden_size = "3"', ["a.toml", "hidden_size", "an integer"]),
         ("hidden_size = [3]", ["a.toml", "hidden_size", "an integer"]),
         ("hidden_size = 2026-01-01", ["a.toml", "hidden_size", "an integer"]),

@@ -8,6 +8,7 @@ import math
 import struct
 import zlib
 from collections import Counter
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate import tasks
+from tidegate import tasks, zoo
 from tidegate.cli import main
 from tidegate.data import Corpus, Recording, Source, locate, read_sound, read_speech
 from tidegate.data.script import has_words
@@ -32,6 +33,7 @@ from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.split import shared_sounds, split
 from tidegate.tasks.speech.task import SpeechBatch, SpeechTask
 from tidegate.tasks.speech.utterance import Utterance, joined
+from tidegate.train.layer import make_layer
 from tidegate.train.toml import from_toml, to_toml
 
 RATE = 8000
@@ -428,6 +430,17 @@ class TestReaders:
         with pytest.raises(InputError, match=f"a.wav states {rate:,} samples per second, expected 1,000 to 768,000"):
             read_sound(raw[:24] + struct.pack("<I", rate) + raw[28:], "a.wav")
 
+    def test_damage_prints_nothing(self, capfd):
+        file, random = io.BytesIO(), np.random.default_rng(0)
+        soundfile.write(file, noise(300), RATE, format="AIFF")
+        for _ in range(300):
+            raw = bytearray(file.getvalue())
+            place = int(random.integers(4, 60))
+            raw[place : place + 4] = b"\xff" * int(random.integers(1, 5))
+            with suppress(InputError):
+                read_sound(bytes(raw), "a.aif")
+        assert capfd.readouterr() == ("", "")
+
     def test_opposite_channels_are_told(self, tmp_path):
         pair = np.stack([noise(500), -noise(500)], 1)
         corpus = read_speech(folder(tmp_path, {"a.wav": wav(pair), "a.txt": b"x"}))
@@ -474,6 +487,17 @@ def test_words_need_blanks(texts, words):
 
 
 class TestTask:
+    def test_a_script_without_blanks_has_no_words_to_count(self, tmp_path):
+        texts = ("今天天气很好", "我喜欢散步")
+        rows = [f"{k}.wav,{texts[k % 2]},{('train', 'valid', 'test')[min(k // 2, 2)]}" for k in range(8)]
+        files = {f"{k}.wav": wav(noise(2000, k)) for k in range(8)}
+        table = "\n".join(["path,text,split", *rows]).encode()
+        task = SpeechTask(
+            folder(tmp_path, {"a.csv": table, **files}), SpeechSetting(hidden_size=4, symbols="characters")
+        )
+        model = task.encoding.model(make_layer(zoo.GRU.graph, task.setting), task.setting)
+        assert [score.name for score in task.scores(model, 1.0)] == ["CER"]
+
     def test_batches_hold_every_recording_once(self, tones):
         task = tasks.load(tones, "speech")
         for order in (None, torch.Generator().manual_seed(0)):

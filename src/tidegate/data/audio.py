@@ -56,7 +56,7 @@ def read_sound(raw: bytes, name: str) -> Sound:
             or contains NaN or infinite samples.
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(_with_size(raw, name))) as file:
+        with soundfile.SoundFile(_Content(_with_size(raw, name))) as file:
             _check_header(file, name)
             sound, rate, notes = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
@@ -73,6 +73,13 @@ def read_sound(raw: bytes, name: str) -> Sound:
     mean = sound.mean(1)
     channels = sound.shape[1]
     return Sound(mean, rate, channels, bool(channels * np.vdot(mean, mean) < CANCELLED * np.vdot(sound, sound)))
+
+
+class _Content(io.BytesIO):
+    """Bytes that stop at their start on the way back: Python prints an error in a callback of the decoder, raising none."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return super().seek(max(offset, 0) if whence == io.SEEK_SET else offset, whence)
 
 
 def _with_size(raw: bytes, name: str) -> bytes:
