@@ -60,7 +60,7 @@ def _marked(kill: int) -> list[int]:
 
 def rows(folder: Path) -> list[dict[str, str]]:
     """The rows of runs.csv."""
-    with (folder / "runs.csv").open(encoding="utf-8") as file:
+    with (folder / "runs.csv").open(encoding="utf-8") as file:  # cells of the zoo, which no spreadsheet computes
         return list(csv.DictReader(file))
 
 

@@ -1,4 +1,4 @@
-"""Every exception that Tidegate raises on purpose, as one tree.
+"""Every exception that Tidegate raises on purpose, as one tree; and text that is safe to print.
 
 An error says what was expected, what came, and what to do about it: of a name that is nearly right, which was
 meant. ``code`` is stable and meant for programs; the message is meant for people.
@@ -6,6 +6,7 @@ meant. ``code`` is stable and meant for programs; the message is meant for peopl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -19,6 +20,8 @@ EXTRAS = {  # module that the core does not install: the extra that does
     "pyarrow": "parquet",
     "tensorboard": "log",
 }
+# C0 and C1 controls, ends of lines, overrides of the direction of writing, halves of surrogate pairs
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 CLOSE = 0.75  # of 1; at difflib's 0.6 half of the names in a folder resemble each other
 
 
@@ -92,6 +95,24 @@ def explain_missing() -> Iterator[None]:
             raise
         fix = f"pip install 'tidegate[{EXTRAS[module]}]'"
         raise MissingError("MISSING", f"the package {module} is not installed", fix=fix) from error
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""The text with escapes for characters that would control a terminal, such as those in a stranger's file.
+
+    Args:
+        text: of any origin.
+        keep: characters that stay, such as ends of lines.
+
+    Examples:
+        >>> visible("a\x1b[2Jb\n")
+        'a\\x1b[2Jb\\n'
+    """
+    return HIDDEN.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def did_you_mean(name: str, known: Iterable[str], part: Callable[[str], str] = str) -> str:

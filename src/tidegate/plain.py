@@ -1,19 +1,27 @@
-"""Plain data: JSON that is read with clear errors, and values that are held to their declared types."""
+"""Plain data: JSON that is read with clear errors, values that are held to their declared types, and CSV."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
+import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tidegate.errors import InputError
+from tidegate.errors import InputError, visible
 
 WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string", NoneType: "null"}
 EXACT = 1 << 53  # larger integers have no float of their own
+
+
+HALF = re.compile("[\ud800-\udfff]")
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet computes
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(text: str | bytes) -> Any:
@@ -23,7 +31,8 @@ def read_json(text: str | bytes) -> Any:
         InputError: it is not JSON; the message is a reason without the name of the text.
     """
     try:
-        return json.loads(text)
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InputError("JSON", f"{error.msg} at {place}") from None
@@ -33,6 +42,54 @@ def read_json(text: str | bytes) -> Any:
         raise InputError("JSON", "it is nested too deeply") from None
     except ValueError:  # Python's limit
         raise InputError("JSON", "it has a number of thousands of digits") from None
+    if SURROGATE.search(text) and HALF.search(json.dumps(value, ensure_ascii=False)):
+        raise InputError("JSON", "it has half of a surrogate pair")
+    return value
+
+
+def to_csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table as CSV whose texts no spreadsheet computes and whose header no terminal obeys; ``from_csv`` reads it.
+
+    Args:
+        header: names of the columns.
+        rows: texts, numbers, and None for an empty cell.
+    """
+    return "".join(",".join(map(_quoted, row)) + "\n" for row in [map(visible, header), *rows])
+
+
+def from_csv(text: str) -> list[dict[str, str]]:
+    """The rows of a table that ``to_csv`` wrote, each text as it was."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    return [{unguarded(name): unguarded(cell) for name, cell in row.items()} for row in reader]
+
+
+def guarded(cell: Any) -> Any:
+    """A text that a spreadsheet would compute, with an apostrophe in front; anything else unchanged.
+
+    Examples:
+        >>> guarded("=1+1"), guarded("'=1"), guarded("-1.5"), guarded("it's")
+        ("'=1+1", "''=1", '-1.5', "it's")
+    """
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) and not _number(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """The text that ``guarded`` has had."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def _quoted(cell: Any) -> str:
+    """A cell as CSV has it; Python's own writer leaves a carriage return bare, which ends the row for other readers."""
+    text = "" if cell is None else str(guarded(cell))
+    return '"' + text.replace('"', '""') + '"' if re.search('[",\r\n]', text) else text
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return cell.isprintable()
 
 
 def typed(value: Any, hint: Any, place: str) -> Any:

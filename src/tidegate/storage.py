@@ -31,7 +31,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
         InputError: the disk is full, or the file may not be written.
     """
     raw = content.encode() if isinstance(content, str) else content
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft = path.parent / f".{path.name}.{os.getpid()}.draft"
     with _explained(path, len(raw)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

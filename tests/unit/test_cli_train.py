@@ -220,8 +220,9 @@ class TestStopping:
             ["train", "language", str(book), *self.OPTIONS, "--out", str(tmp_path / name)] for name in ("whole", "cut")
         )
         whole = start(whole, tmp_path / "whole.out")
-        for after, (sign, code) in enumerate(((signal.SIGKILL, -9), (signal.SIGKILL, -9), (signal.SIGINT, 130))):
-            process = start(command, tmp_path / "cut.out", signal=sign, after=1 + 100 * after)
+        ends = ((signal.SIGKILL, -9, 1), (signal.SIGKILL, -9, 1), (signal.SIGINT, 130, 20))  # Ctrl-C, many times
+        for after, (sign, code, times) in enumerate(ends):
+            process = start(command, tmp_path / "cut.out", signal=sign, after=1 + 100 * after, times=times)
             process.join(200)
             assert process.exitcode == code
         said = (tmp_path / "cut.err").read_text().split("\n")

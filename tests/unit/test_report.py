@@ -13,6 +13,7 @@ import pytest
 from tests.unit.report_record import TWELVE, comparison, renamed
 from tidegate import report
 from tidegate.emit import latex
+from tidegate.errors import InputError
 from tidegate.records import BaselineRecord
 from tidegate.report import number
 from tidegate.report.figure.equation import Typesetter
@@ -326,7 +327,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="cannot be written: disk full"):
         report.write_json(comparison(epochs=1), path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -15,10 +15,11 @@ from tidegate.cli.cells import Cells
 from tidegate.cli.check import check_lists
 from tidegate.cli.compare import Compare
 from tidegate.cli.compose import Compose
-from tidegate.cli.console import warnings_as_notes
+from tidegate.cli.console import say, warnings_as_notes
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.forecast import Forecast
 from tidegate.cli.generate import Generate
+from tidegate.cli.interrupt import interruptible
 from tidegate.cli.predict import Predict
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
@@ -26,6 +27,7 @@ from tidegate.cli.transcribe import Transcribe
 from tidegate.cli.translate import Translate
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError, SpecError, TidegateError, explain_missing
+from tidegate.storage import FULL
 
 Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
@@ -66,7 +68,15 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code, one of ``Exit``.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        with interruptible(last=arguments is None):
+            return _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # before the command was known
+        say("interrupted")
+        return Exit.INTERRUPTED
+
+
+def _main(arguments: list[str]) -> int:
     if arguments in (["--version"], ["-V"]):
         print(f"tidegate {__version__}")  # noqa: T201  this is the command line
         return Exit.DONE
@@ -84,18 +94,31 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except InputError as error:
         return _fail(error, Exit.WRONG_INPUT) if speaks else Exit.WRONG_INPUT
+    return _run(command, speaks=speaks)
+
+
+def _run(command: Any, *, speaks: bool) -> int:
     try:
         with explain_missing(), warnings_as_notes(speaks=speaks):
             command.run()
+            sys.stdout.flush()  # while an error still has a name
     except (InputError, SpecError) as error:
         return _fail(error, Exit.WRONG_INPUT, command)
-    except (TidegateError, OSError) as error:  # a full disk, a folder that may not be written
+    except TidegateError as error:
         return _fail(error, Exit.FAILURE, command)
+    except OSError as error:  # of a file that no reader or writer of ours has opened
+        return _fail(_named(error), Exit.WRONG_INPUT if error.errno in FULL else Exit.FAILURE, command)
     except KeyboardInterrupt:
         resumes = "; the same command resumes from here" if isinstance(command, (Compare, Train)) else ""
-        print(f"\ninterrupted{resumes}", file=sys.stderr)  # noqa: T201
+        print(file=sys.stderr)  # noqa: T201
+        say(f"interrupted{resumes}")
         return Exit.INTERRUPTED
     return Exit.DONE
+
+
+def _named(error: OSError) -> InputError:
+    """What the system says, with the name of the file; without one, it is standard output that cannot be written."""
+    return InputError("SYSTEM", f"{error.filename or 'standard output'}: {error.strerror or error}")
 
 
 def _check_text(arguments: list[str]) -> None:
@@ -108,5 +131,5 @@ def _check_text(arguments: list[str]) -> None:
 def _fail(error: Exception, code: int, command: Any = None) -> int:
     setting = getattr(getattr(command, "order", None), "setting", None)
     options = [field.name for part in (command, setting) if part is not None for field in dataclasses.fields(part)]
-    print(f"tidegate: {in_shell(str(error), [*options, *FILES])}", file=sys.stderr)  # noqa: T201
+    say(f"tidegate: {in_shell(str(error), [*options, *FILES])}")
     return code

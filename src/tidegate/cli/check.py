@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tidegate.errors import InputError
+from tidegate.storage import replace_file
 
 PICTURES = (".svg", ".png", ".pdf")
 LISTS = ("--text", "--known", "--quantiles")
@@ -68,6 +69,25 @@ def check_folder(out: Path, what: str) -> None:
             raise InputError("OUT", f"cannot write {what} to {out}: {nearest} is not a folder", fix=fix)
     except OSError as error:
         raise InputError("OUT", f"cannot write {what} to {out}: {error.strerror}", fix=fix) from error
+
+
+def write_file(option: str, path: Path, content: str | bytes) -> None:
+    """Write the file that an option names, whole or not at all.
+
+    Args:
+        option: its name, without dashes.
+        path: the file; its folder must exist, so that a mistyped one is not made.
+        content: what the file shall hold.
+
+    Raises:
+        InputError: there is no such folder, or the file cannot be written.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise InputError(
+            "OUT", f"--{option} {path} cannot be written: {reason}", fix="name a file in a folder that exists"
+        )
+    replace_file(path, content)
 
 
 def folder_name(address: str, task: str, target: str | None) -> str:

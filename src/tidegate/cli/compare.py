@@ -10,12 +10,11 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tidegate.cli.cell import load_all
 from tidegate.cli.check import check_folder, check_number, folder_name, read_config
-from tidegate.cli.console import console, print_note, shown_as, table
+from tidegate.cli.console import console, print_line, print_note, shown, shown_as, table
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
@@ -78,7 +77,7 @@ class Compare:
         out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
         check_folder(out, "the results")
         screen = console()
-        screen.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}", markup=False)
+        print_line(screen, f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}")
         for warning in (*notes, *task.data.warnings):
             print_note(screen, in_shell(warning, names(type(recipe))))
         with LiveProgress(screen, list(cells), self.seeds, task.metric) as progress:
@@ -142,8 +141,9 @@ def _recipe(path: Path | None, default: Training, *, sized: bool) -> tuple[Train
 
 def _print_answer(screen: Console, record: ComparisonRecord, page: Path) -> None:
     screen.print(_scores(record))
-    screen.print(f"\nreport: {page}   {_time(record)}", markup=False, soft_wrap=True)
-    screen.print(record.answer.headline, style="bold", markup=False, soft_wrap=True)
+    screen.print()
+    print_line(screen, f"report: {page}   {_time(record)}")
+    print_line(screen, record.answer.headline, style="bold")
 
 
 def _time(record: ComparisonRecord) -> str:
@@ -160,7 +160,7 @@ def _scores(record: ComparisonRecord) -> Table:
         span = "-" if cell.low is None else f"{cell.low:.4g} to {cell.high:.4g}"
         runs = f"{cell.finished}" + (f" ({cell.diverged} diverged)" if cell.diverged else "")
         listing.add_row(
-            escape(cell.name),
+            shown(cell.name),
             "-" if cell.mean is None else f"{cell.mean:.4g}",
             span,
             runs,
@@ -170,5 +170,5 @@ def _scores(record: ComparisonRecord) -> Table:
             f"{cell.train_seconds:.1f} s",
         )
     for line in record.baselines:
-        listing.add_row(f"[dim]{escape(line.name)}[/]", f"{line.score:.4g}", "", "baseline")
+        listing.add_row(f"[dim]{shown(line.name)}[/]", f"{line.score:.4g}", "", "baseline")
     return listing

@@ -9,10 +9,9 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 
-from tidegate.cli.console import table
+from tidegate.cli.console import print_line, shown, table
 from tidegate.compare import Progress
 from tidegate.compare.trial import TrialSpec
 from tidegate.records import EpochRecord, RunRecord
@@ -57,10 +56,10 @@ class LiveProgress(Progress):
         self._done[record.cell].append(record)
         if not self._screen.is_terminal:
             score = "diverged" if record.test is None else f"test {record.test:.4g}"
-            self._screen.print(
+            print_line(
+                self._screen,
                 f"{self._counted()} {record.cell} seed {record.seed}: {score}, "
                 f"{len(record.curve)} epochs, {record.train_seconds:.1f} s; {self._clock()}",
-                markup=False,
             )
         self._show()
 
@@ -79,8 +78,8 @@ class LiveProgress(Progress):
     def _show(self) -> None:
         if not self._screen.is_terminal:
             return
-        shown = table("cell", "runs", f"test {self._metric}", "training now")
-        shown.columns[3].justify = "left"
+        rows = table("cell", "runs", f"test {self._metric}", "training now")
+        rows.columns[3].justify = "left"
         for cell in self._cells:
             tests = [record.test for record in self._done[cell] if record.test is not None]
             mean = f"{sum(tests) / len(tests):.4g}" if tests else ""
@@ -89,5 +88,5 @@ class LiveProgress(Progress):
                 for (name, seed), record in self._running.items()
                 if name == cell
             )
-            shown.add_row(escape(cell), f"{len(self._done[cell])}/{self._seeds}", mean, now)
-        self._live.update(Group(shown, Text(f"{self._counted()} runs, {self._clock()}", style="dim")), refresh=True)
+            rows.add_row(shown(cell), f"{len(self._done[cell])}/{self._seeds}", mean, now)
+        self._live.update(Group(rows, Text(f"{self._counted()} runs, {self._clock()}", style="dim")), refresh=True)

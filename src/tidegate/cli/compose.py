@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from tidegate.cli.check import check_picture
-from tidegate.cli.console import console, shown_as
+from tidegate.cli.console import console, print_line, shown_as
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,11 @@ class Compose:
         composer.write_midi(self.out, roll, tempo=self.tempo, steps_per_quarter=self.steps_per_quarter)
         opening = len(roll) - self.steps
         screen = console()
-        screen.print(
+        print_line(
+            screen,
             f"{self.out}: {opening} opening steps and {self.steps} composed ones, "
             f"{roll.sum(1).mean():.1f} keys at once on average",
-            markup=False,
-            soft_wrap=True,
         )
         if self.picture is not None:
             draw_piano_roll(roll, self.picture, f"{self.model.name}, seed {self.seed}", opening)
-            screen.print(f"picture: {self.picture}", markup=False, soft_wrap=True)
+            print_line(screen, f"picture: {self.picture}")

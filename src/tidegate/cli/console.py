@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import tyro
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
-from tidegate.errors import TidegateWarning
+from tidegate.errors import TidegateWarning, visible
 
 WIDE = 160  # columns for a pipe or a file, where a terminal's width means nothing
 
@@ -22,23 +25,49 @@ def shown_as(metavar: str) -> Any:
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
+class Screen(Console):
+    """A console that shows the control characters of a text instead of obeying them; its own colours work."""
+
+    def render_str(self, text: str, *arguments: Any, **options: Any) -> Text:
+        return super().render_str(visible(text, "\n"), *arguments, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text, "\n"), segment.style)
+
+
 def console(*, quiet: bool = False) -> Console:
     """Standard output; plain and wide when it is not a terminal. With ``quiet`` it prints nothing."""
-    screen = Console(highlight=False, emoji=False, quiet=quiet)  # prints a user's ":x:" as it is
-    return screen if screen.is_terminal else Console(highlight=False, emoji=False, width=WIDE, quiet=quiet)
+    screen = Screen(highlight=False, emoji=False, quiet=quiet)  # prints a user's ":x:" as it is
+    return screen if screen.is_terminal else Screen(highlight=False, emoji=False, width=WIDE, quiet=quiet)
 
 
 def print_note(screen: Console, text: str) -> None:
     """Print a line about something that the user may not expect."""
-    screen.print(f"note: {text}", style="yellow", markup=False, soft_wrap=True)
+    print_line(screen, f"note: {text}", style="yellow")
+
+
+def print_line(screen: Console, text: str, **options: Any) -> None:
+    """Print a text as one line, as it is: without markup, and whatever names in it contain."""
+    screen.print(visible(text), markup=False, soft_wrap=True, **options)
+
+
+def shown(name: object) -> str:
+    """A name for a cell of a table: one line, without markup."""
+    return escape(visible(str(name)))
+
+
+def say(text: str) -> None:
+    """Print a line on standard error.
+
+    ``print`` writes above a live display, where a console of its own would write into it.
+    """
+    print(visible(text), file=sys.stderr)  # noqa: T201  this is the command line
 
 
 @contextmanager
 def warnings_as_notes(*, speaks: bool) -> Iterator[None]:
-    """Print each warning of the library once as a note on standard error, or not at all.
-
-    ``print`` writes above a live display, where a console of its own would write into it.
-    """
+    """Print each warning of the library once as a note on standard error, or not at all."""
     with warnings.catch_warnings():
         show_other, texts = warnings.showwarning, set[str]()
 
@@ -47,7 +76,7 @@ def warnings_as_notes(*, speaks: bool) -> Iterator[None]:
                 show_other(message, category, *place, **others)
             elif speaks and str(message) not in texts:
                 texts.add(str(message))
-                print(f"note: {message}", file=sys.stderr)  # noqa: T201
+                say(f"note: {message}")
 
         warnings.showwarning = show
         yield

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.markup import escape
 
-from tidegate.cli.check import check_picture
-from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.check import check_picture, write_file
+from tidegate.cli.console import console, print_line, shown, shown_as, table
+from tidegate.errors import visible
+from tidegate.plain import guarded
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -47,20 +49,29 @@ class Forecast:
         model = Forecaster.from_pretrained(self.model)
         frame = model.predict(self.horizon, history=self.data)
         if self.out is not None:
-            frame.to_csv(self.out, index=False)
+            write_file("out", self.out, _csv(frame))
         else:
             _show(frame)
         if self.plot is not None:
-            model.plot(self.horizon, history=self.data, held_out=self.held_out).savefig(self.plot, dpi=150)
+            figure, content = model.plot(self.horizon, history=self.data, held_out=self.held_out), io.BytesIO()
+            figure.savefig(content, dpi=150, format=self.plot.suffix[1:].lower())
+            write_file("plot", self.plot, content.getvalue())
         for written in (self.out, self.plot):
             if written is not None:
-                console().print(f"wrote {written}", markup=False, soft_wrap=True)
+                print_line(console(), f"wrote {written}")
+
+
+def _csv(frame: DataFrame) -> str:
+    """The table as CSV, its texts as ``to_csv`` writes them."""
+    texts = frame.select_dtypes(include=["object", "str"]).columns
+    safe = frame.assign(**{name: frame[name].map(guarded) for name in texts})
+    return safe.rename(columns=lambda name: guarded(visible(name))).to_csv(index=False)
 
 
 def _show(frame: DataFrame) -> None:
-    shown = table(*map(escape, frame.columns))
+    rows = table(*map(shown, frame.columns))
     for row in frame.head(SHOWN).itertuples(index=False):
-        shown.add_row(*(f"{cell:.6g}" if isinstance(cell, float) else escape(str(cell)) for cell in row))
-    console().print(shown)
+        rows.add_row(*(f"{cell:.6g}" if isinstance(cell, float) else shown(cell) for cell in row))
+    console().print(rows)
     if len(frame) > SHOWN:
         console().print(f"and {len(frame) - SHOWN} more rows: --out FILE.csv writes all of them")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from tidegate.cli.check import write_file
 from tidegate.cli.console import shown_as
-from tidegate.errors import InputError
+from tidegate.errors import InputError, visible
+from tidegate.plain import to_csv
 
 if TYPE_CHECKING:
     from tidegate.train.estimator import Answer
@@ -55,22 +56,15 @@ class Predict:
             )
         answers = list(model.answers(list(self.text) or self.data))
         if self.out is None:
-            sys.stdout.writelines(answer.text + "\n" for answer in answers)
+            sys.stdout.writelines(visible(answer.text, "\n\t") + "\n" for answer in answers)
         else:
             _write(answers, self.out)
 
 
 def _write(answers: Sequence[Answer], path: Path) -> None:
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            if path.suffix == ".jsonl":
-                file.writelines(json.dumps(answer.record, ensure_ascii=False) + "\n" for answer in answers)
-                return
-            rows = [row for answer in answers for row in answer.rows]
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise InputError(
-            "OUT", f"--out {path} cannot be written: {error.strerror}", fix="name a file in a folder that exists"
-        ) from error
+    if path.suffix == ".jsonl":
+        text = "".join(json.dumps(answer.record, ensure_ascii=False) + "\n" for answer in answers)
+    else:
+        rows = [row for answer in answers for row in answer.rows]
+        text = to_csv(rows[0], [row.values() for row in rows])
+    write_file("out", path, text)

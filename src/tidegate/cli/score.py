@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from tidegate.cli.console import print_note, table
+from tidegate.cli.console import print_note, shown, table
 from tidegate.records import ScoreRecord
 
 BEST: Mapping[str, Callable[..., Any]] = {"lower": min, "higher": max}
@@ -37,22 +36,22 @@ def _defeat(score: ScoreRecord) -> str:
 def score_table(screen: Console, scores: Sequence[ScoreRecord], data: str) -> Table:
     """A row for each score, with a column for the model and each baseline; transposed where that is too wide."""
     rivals = list(dict.fromkeys(name for score in scores for name in score.baselines))
-    wide = table("score", "model", *map(escape, rivals), "better", title=_title(data))
+    wide = table("score", "model", *map(shown, rivals), "better", title=_title(data))
     for score in scores:
         unit = f" ({score.unit})" if score.unit and score.unit != score.name else ""
-        wide.add_row(escape(score.name + unit), _bold(score), *(_rival(score, name) for name in rivals), score.better)
+        wide.add_row(shown(score.name + unit), _bold(score), *(_rival(score, name) for name in rivals), score.better)
     if Measurement.get(screen, screen.options, wide).maximum < screen.width:
         return wide
-    tall = table("", *(escape(score.name) for score in scores), title=_title(data))
+    tall = table("", *(shown(score.name) for score in scores), title=_title(data))
     tall.add_row("model", *map(_bold, scores))
     for name in rivals:
-        tall.add_row(escape(name), *(_rival(score, name) for score in scores))
+        tall.add_row(shown(name), *(_rival(score, name) for score in scores))
     tall.add_row("better", *(score.better for score in scores), style="dim")
     return tall
 
 
 def _title(data: str) -> str:
-    return escape(f"\nscores on the test split of {data}")
+    return f"\nscores on the test split of {shown(data)}"
 
 
 def _bold(score: ScoreRecord) -> str:

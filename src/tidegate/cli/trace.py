@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.markup import escape
 
 from tidegate.cell.parameter import attribute
 from tidegate.cli.cell import load
-from tidegate.cli.check import check_number
-from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.check import check_number, write_file
+from tidegate.cli.console import console, shown, shown_as, table
 from tidegate.errors import InputError
 
 MOST_UNITS = 1000  # more than anybody reads, yet quick to print
@@ -65,7 +64,7 @@ class Trace:
     def _print(self, layer: Any, x: Any, traced: dict[str, Any]) -> None:
         screen = console()
         origin = f"from {self.weights}" if self.weights else f"seed {self.seed}"
-        weights = table("weight", "shape", "rows", title=escape(f"{layer.mode}: weights ({origin})"))
+        weights = table("weight", "shape", "rows", title=shown(f"{layer.mode}: weights ({origin})"))
         weights.columns[2].justify = "left"
         labels = _row_labels(layer)
         for name, value in layer.state_dict().items():
@@ -113,12 +112,7 @@ def _parse(text: str) -> list[list[float]]:
 
 def _save(layer: Any, path: Path) -> None:
     text = json.dumps({name: value.tolist() for name, value in layer.state_dict().items()}, indent=1)
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            "SAVE", f"--save {path} cannot be written: {error.strerror}", fix="name a file in a folder that exists"
-        ) from error
+    write_file("save", path, text + "\n")
 
 
 def _fill(layer: Any, path: Path) -> None:

@@ -12,7 +12,7 @@ import tyro
 
 from tidegate.cli.cell import load as load_cell
 from tidegate.cli.check import check_folder, folder_name, read_config
-from tidegate.cli.console import console, shown_as
+from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.score import print_scores
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
@@ -134,7 +134,8 @@ class Train:
             )
         print_scores(screen, estimator.scores_, estimator.data_.name)
         what = "this model was already trained" if trained else "model"
-        screen.print(f"\n{what}: {out}", markup=False, soft_wrap=True)
+        screen.print()
+        print_line(screen, f"{what}: {out}")
 
 
 def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Train | None:

@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from tidegate.cli.console import print_note
+from tidegate.cli.console import print_line, print_note
 from tidegate.cli.words import in_shell
 from tidegate.records import DataRecord, EpochRecord, StepRecord
 from tidegate.tasks import TABLE
@@ -99,7 +99,7 @@ class TrainingProgress:
 
     def _print(self, text: str) -> None:
         self._printed = time.monotonic()
-        self._bar.console.print(text, markup=False, soft_wrap=True)
+        print_line(self._bar.console, text)
 
 
 def clock(seconds: float) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from tidegate.cli.check import check_number
-from tidegate.cli.console import console, shown_as
+from tidegate.cli.console import console, print_line, shown_as
 from tidegate.errors import InputError
+from tidegate.plain import to_csv
 
 if TYPE_CHECKING:
     from tidegate.tasks.speech.estimator import Transcript
@@ -54,7 +53,7 @@ class Transcribe:
         for transcript in model.transcribe(self.recordings, beam=self.beam, best=self.best, resample=self.resample):
             transcripts.append(transcript)
             for line in self._lines(transcript):
-                screen.print(line, markup=False, soft_wrap=True)
+                print_line(screen, line)
         if self.out is not None:
             replace_file(self.out, _csv(transcripts))
 
@@ -74,10 +73,9 @@ def _ranked(transcript: Transcript) -> Iterator[tuple[int, tuple[str, float]]]:
 
 
 def _csv(transcripts: list[Transcript]) -> str:
-    content = io.StringIO()
-    writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(HEADER)
-    for transcript in transcripts:
-        for rank, (text, chance) in _ranked(transcript):
-            writer.writerow([transcript.name, rank, text, f"{chance:.6g}"])
-    return content.getvalue()
+    rows = [
+        [transcript.name, rank, text, f"{chance:.6g}"]
+        for transcript in transcripts
+        for rank, (text, chance) in _ranked(transcript)
+    ]
+    return to_csv(HEADER, rows)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from tidegate.cli.console import console, shown_as
+from tidegate.cli.console import console, print_line, shown_as
 from tidegate.errors import InputError
 
 
@@ -38,7 +38,7 @@ class Translate:
         model = Translator.from_pretrained(self.model)
         screen = console()
         for line in model.translate(self.texts or self._lines(), beam=self.beam):
-            screen.print(line, markup=False, soft_wrap=True)
+            print_line(screen, line)
 
     def _lines(self) -> list[str]:
         from tidegate.data import Source, decode, locate

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,17 @@ def _context() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tidegate.compare.trial", "torch._dynamo"])  # torch's optimizers load Dynamo
+    _start_tracker()
     return context
+
+
+def _start_tracker() -> None:
+    """Start the process that removes the semaphores of a killed comparison; it need not say that there were some."""
+    sys.warnoptions.append("ignore:resource_tracker")  # it starts with the options of this process
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove("ignore:resource_tracker")
 
 
 def _report_epochs(epochs: multiprocessing.Queue[Any], progress: Progress) -> None:

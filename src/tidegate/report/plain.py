@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tidegate.plain import to_csv
 from tidegate.records import ComparisonRecord, RunRecord, to_json
 from tidegate.storage import replace_file
 
@@ -35,20 +34,18 @@ def write_json(record: ComparisonRecord, path: Path) -> None:
 def write_runs_csv(runs: Sequence[RunRecord], path: Path) -> None:
     """Write one line per run, ordered by the first appearance of the cell, then by seed.
 
-    Floats read back bit-identically. ``TIMING_COLUMNS`` come last; all other columns are the same whenever the
-    experiment is repeated.
+    Floats read back bit-identically. A cell's name that a spreadsheet would compute, such as ``=a``, has an apostrophe
+    in front, which ``plain.from_csv`` takes away. ``TIMING_COLUMNS`` come last; all other columns are the same whenever
+    the experiment is repeated.
 
     Args:
         runs: of the comparison.
         path: the file, which is replaced atomically.
     """
     order = {cell: place for place, cell in enumerate(dict.fromkeys(run.cell for run in runs))}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for run in sorted(runs, key=lambda run: (order[run.cell], run.seed)):
-        writer.writerow([_field(run, column) for column in COLUMNS])
-    replace_file(Path(path), text.getvalue())
+    ordered = sorted(runs, key=lambda run: (order[run.cell], run.seed))
+    rows = [[_field(run, column) for column in COLUMNS] for run in ordered]
+    replace_file(Path(path), to_csv(COLUMNS, rows))
 
 
 def _field(run: RunRecord, column: str) -> str:

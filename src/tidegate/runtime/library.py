@@ -21,7 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tidegate.emit.cpp import Source
-from tidegate.errors import BackendError, InputError
+from tidegate.errors import BackendError, InputError, visible
 from tidegate.runtime import cache
 from tidegate.runtime.structure import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
 
@@ -310,7 +310,7 @@ def _compile(command: Sequence[str], text: str, folder: Path, path: Path, what: 
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  progress of something that takes seconds
+    print(visible(line), file=sys.stderr, flush=True)  # noqa: T201  progress of something that takes seconds
 
 
 def fma_peak(threads: int, seconds: float = 0.2) -> float:

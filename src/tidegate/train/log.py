@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from pathlib import Path
 from typing import Any
 
 from tidegate.errors import explain_missing
+from tidegate.plain import from_csv, to_csv
 from tidegate.records import EpochRecord, StepRecord
 from tidegate.storage import replace_file
 
@@ -44,12 +43,8 @@ class Log:
     def epoch(self, record: EpochRecord) -> None:
         """Log an epoch."""
         names = [field.name for field in dataclasses.fields(record)]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row for row in self._earlier() if int(row["epoch"]) < record.epoch)
-        writer.writerow(dataclasses.asdict(record))
-        replace_file(self._path, text.getvalue())
+        rows = [list(row.values()) for row in self._earlier() if int(row["epoch"]) < record.epoch]
+        replace_file(self._path, to_csv(names, [*rows, dataclasses.astuple(record)]))
         if self._writer is not None:
             for name in ("train", "valid", "gradient_norm", "learning_rate", "seconds"):
                 self._writer.add_scalar(f"epoch/{name}", getattr(record, name), self._steps)
@@ -63,7 +58,7 @@ class Log:
     def _earlier(self) -> list[dict[str, str]]:
         if not self._path.exists():
             return []
-        return list(csv.DictReader(io.StringIO(self._path.read_text(encoding="utf-8"))))
+        return from_csv(self._path.read_text(encoding="utf-8"))
 
 
 def _summary_writer() -> Any:

@@ -77,7 +77,8 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
         Raises:
             InputError: ``data`` is the text itself.
         """
-        if isinstance(data, str) and ("\n" in data or len(data) > 1000):
+        like_text = isinstance(data, str) and ("\n" in data or len(data) > 1000)
+        if like_text and not os.path.exists(data):  # noqa: PTH110  Path.exists fails for a long text
             raise InputError(
                 "FIT_TEXT", f"data is a text of {len(data):,} characters, not a path", fix="pass it as text=..."
             )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from tidegate.storage import replace_file
 
 LOWEST = 21  # the MIDI number of the first of 88 keys
 OCTAVE = 12
@@ -25,6 +28,7 @@ def draw_piano_roll(roll: NDArray[np.bool_], path: Path, title: str, prompt: int
         prompt: number of steps in the prompt.
 
     Raises:
+        InputError: the file cannot be written.
         ValueError: the suffix is unknown.
     """
     keys = np.flatnonzero(roll.any(0))
@@ -41,5 +45,6 @@ def draw_piano_roll(roll: NDArray[np.bool_], path: Path, title: str, prompt: int
     axes.set_yticks(octaves, [f"C{(LOWEST + key) // OCTAVE - 1}" for key in octaves])
     axes.set(xlim=(0, len(roll)), ylim=(low - MARGIN, high + MARGIN), xlabel="step", title=title)
     axes.grid(alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format=path.suffix[1:].lower())
+    replace_file(path, content.getvalue())
