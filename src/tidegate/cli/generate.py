@@ -111,5 +111,5 @@ def _standard_input() -> str:
         raise InputError(
             "PROMPT",
             f"standard input is not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}",
-            fix="convert it, e.g. iconv -f latin1 -t utf-8",
+            fix="convert it, e.g. iconv -f cp1252 -t utf-8",
         ) from None

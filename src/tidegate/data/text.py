@@ -83,5 +83,5 @@ def _utf8(raw: bytes, name: str) -> str:
         raise InputError(
             "TEXT_ENCODING",
             f"{name} is not UTF-8: byte 0x{raw[bad]:02x} at position {bad} (line {line}) cannot be decoded",
-            fix="convert it, e.g. iconv -f latin1 -t utf-8",
+            fix="convert it, e.g. iconv -f cp1252 -t utf-8",
         ) from None
