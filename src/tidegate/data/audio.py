@@ -76,10 +76,11 @@ def read_sound(raw: bytes, name: str) -> Sound:
 
 
 class _Content(io.BytesIO):
-    """Bytes that stop at their start on the way back: Python prints an error in a callback of the decoder, raising none."""
+    """Bytes in which every seek succeeds: Python prints what a callback of the decoder raises."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        return super().seek(max(offset, 0) if whence == io.SEEK_SET else offset, whence)
+        target = offset + (0, self.tell(), self.getbuffer().nbytes)[whence]
+        return super().seek(min(max(target, 0), NO_LENGTH))
 
 
 def _with_size(raw: bytes, name: str) -> bytes:
