@@ -2,13 +2,14 @@
 
 import io
 import json
+import os
 import struct
 import zipfile
 
 import numpy as np
 import pytest
 
-from tidegate.data import Source
+from tidegate.data import Source, locate
 from tidegate.data.foreign import foreign
 from tidegate.data.labelled import Layout, in_memory, read_labelled
 from tidegate.data.music import read_music
@@ -234,3 +235,13 @@ def test_an_interruption_and_an_error_of_ours_pass() -> None:
         with pytest.raises(type(error)) as caught, foreign("X", "y", "z"):
             raise error
         assert caught.value is error
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_is_refused_in_one_sentence(tmp_path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(InputError) as caught:
+        locate(tmp_path / "a.csv")
+    assert (
+        line_of(caught) == f"{tmp_path / 'a.csv'} is no regular file, but a device or a pipe — write it to a file first"
+    )

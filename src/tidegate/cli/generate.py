@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from tidegate.cli.console import shown_as
-from tidegate.errors import InputError
+from tidegate.errors import InputError, visible
 from tidegate.tasks.language.setting import Width
 from tidegate.train.setting import check_values
 
@@ -87,11 +87,11 @@ class Generate:
             until=self.until,
             seed=self.seed or 0,
         )
-        sys.stdout.write(prompt)
+        _write(prompt)
         for text in parts:
-            sys.stdout.write(text)
+            _write(text)
             sys.stdout.flush()
-        sys.stdout.write("\n")
+        _write("\n")
 
     def _search(self, model: LanguageModel, prompt: str) -> None:
         assert self.beam is not None
@@ -99,9 +99,14 @@ class Generate:
         for continuation in model.search(
             prompt, self.length, width=self.beam, best=best, penalty=penalty, until=self.until
         ):
-            sys.stdout.write(f"{prompt}{continuation.text}\n")
+            _write(f"{prompt}{continuation.text}\n")
             if best > 1:
-                sys.stdout.write(f"[{continuation.bits:.2f} bits, score {continuation.score:.4f}]\n\n")
+                _write(f"[{continuation.bits:.2f} bits, score {continuation.score:.4f}]\n\n")
+
+
+def _write(text: str) -> None:
+    """Write a text as it is into a file or a pipe, and so that it does not control a terminal."""
+    sys.stdout.write(visible(text, "\n\t") if sys.stdout.isatty() else text)
 
 
 def _standard_input() -> str:

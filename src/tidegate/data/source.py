@@ -160,11 +160,10 @@ def _folder(path: Path) -> Source:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise InputError(
-                "FILE_KIND", f"{path} is no regular file, but a device or a pipe", fix="write it to a file first"
-            )
+        _check_kind(path)
         return path.read_bytes()
+    except InputError:  # which is a ValueError, too
+        raise
     except FileNotFoundError:
         near = _neighbours(path) or did_you_mean(path.name, list(BUNDLED))
         fix = f"check the path; bundled sets are {', '.join(BUNDLED)}"
@@ -175,6 +174,14 @@ def _read(path: Path) -> bytes:
         raise InputError("FILE_DENIED", f"no permission to read {path}", fix="change the file's permissions") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise InputError("FILE_UNREADABLE", f"{path} cannot be read: {error}", fix="check the path") from error
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(
+            "FILE_KIND", f"{path} is no regular file, but a device or a pipe", fix="write it to a file first"
+        )
 
 
 def _neighbours(path: Path) -> str:
