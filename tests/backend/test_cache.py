@@ -1,8 +1,13 @@
 """The cache of compiled cells: whose code is loaded from it, what damage does, and machines where it does not work."""
 
+import ctypes
 import os
 import shutil
+import subprocess
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -88,10 +93,72 @@ def test_a_folder_of_another_user_or_one_below_it_is_left_aside(folder, place) -
 @as_root
 @pytest.mark.usefixtures("quick")
 def test_a_library_of_another_user_is_not_loaded(folder) -> None:
-    """Its owner renames the folder while a cell is compiled, and puts a library of his own there."""
     path, _ = library.built(SOURCE)
     os.chown(path, NOBODY, NOBODY)
     assert cache.whole(path) is None
+
+
+PLANTED = """
+#include <cstdio>
+__attribute__((constructor)) static void taken() { std::fclose(std::fopen("%s", "w")); }
+"""
+ATTACK = """
+cd "$1"
+while :; do
+    sleep 0.2
+    [ -d cache ] && mv cache aside-$(date +%N) && mkdir cache && cp "$2" "cache/$3" && touch won
+done
+"""
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that another user can reach."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@contextmanager
+def attacked(above: Path, planted: Path, name: str) -> Iterator[None]:
+    """Another user owns the folder above the cache: while a cell is compiled he renames it and plants a library."""
+    above.mkdir()
+    os.chown(above, NOBODY, NOBODY)
+    command = ["/bin/sh", "-c", ATTACK, "attack", str(above), str(planted), name]
+    with subprocess.Popen(command, user=NOBODY, group=NOBODY, extra_groups=[], stderr=subprocess.DEVNULL) as attacker:
+        try:
+            yield
+        finally:
+            attacker.kill()
+
+
+@as_root
+@pytest.mark.parametrize("checked", [True, False], ids=["", "although the folders above passed"])
+@pytest.mark.usefixtures("quick", "folder")
+def test_a_user_who_renames_the_folder_while_a_cell_is_compiled_gets_nothing_loaded(
+    checked, shared, monkeypatch
+) -> None:
+    name = library.built(SOURCE)[0].name  # which is public: it depends on the sources and the compiler alone
+    planted, taken = shared / "planted.so", shared / "taken"
+    (shared / "planted.cpp").write_text(PLANTED % taken)
+    subprocess.run([*library.compiler(), "-shared", "-fPIC", shared / "planted.cpp", "-o", planted], check=True)
+    cache.seal(planted)
+    monkeypatch.setenv("TIDEGATE_CACHE", str(shared / "above" / "cache"))
+    cache._folder.cache_clear()
+    if not checked:
+        monkeypatch.setattr(cache, "_problem", lambda _: "")
+    with attacked(shared / "above", planted, name):
+        if checked:
+            refused("belongs to another user")
+            path, _ = library.built(SOURCE)
+            assert shared not in path.parents
+        else:
+            with pytest.raises(BackendError, match="could not build"):
+                library.built(SOURCE)
+            assert (shared / "above" / "won").exists()
+    assert not taken.exists()
+    ctypes.CDLL(str(planted))
+    assert taken.exists()  # so it would have told
 
 
 @pytest.mark.usefixtures("quick")

@@ -130,10 +130,10 @@ TIDEGATE_INLINE V minimum(V a, V b) {
   return (a < b) | (a != a) ? a : b;
 }
 
-// 1 where a > b, else 0.
+// 0 where a <= b, else 1: a NaN passes a relu's gradient on and none of a clamp's, as in torch.
 template <class V>
 TIDEGATE_INLINE V greater(V a, V b) {
-  return a > b ? V{} + 1 : V{};
+  return a <= b ? V{} : V{} + 1;
 }
 
 }  // namespace TIDEGATE_ISA
