@@ -1,6 +1,7 @@
 """Dates of forecasts: how they are read, which step they have, and what forecasts say of them."""
 
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -111,6 +112,15 @@ class TestReading:
         assert ahead(clock(days, day_first=True))[1][:10] == "2010-06-01"
         assert ahead(clock(days, day_first=False))[1][:10] == "2010-01-06"
 
+    def test_digits_that_begin_with_zero_are_dates(self):
+        refused("SERIES_AMBIGUOUS", [f"0106{year}" for year in range(1960, 2010)], "1960-06-01 or 1960-01-06")
+        assert ahead(clock([f"{year}0615" for year in range(1960, 2010)]))[1] == "2010-06-15"
+
+    def test_eight_digits_may_be_dates_or_numbers(self):
+        cells = [f"2102{year}" for year in range(1960, 2010)]
+        refused("SERIES_AMBIGUOUS", cells, "1960-02-21 or the number 21021960", "date_format='%d%m%Y'", "time=")
+        assert ahead(clock(cells, form="%d%m%Y"))[1] == "2010-02-21"
+
     def test_a_format_is_an_answer_too(self):
         assert ahead(clock(YEARLY, form="%m/%d/%Y"))[1] == "2010-01-06"
         assert ahead(clock([text.replace("/", "|") for text in YEARLY], form="%d|%m|%Y"))[1] == "2010-06-01"
@@ -200,11 +210,25 @@ class TestZone:
             assert found.step == freq
             assert found.warnings == ()
 
+    def test_only_the_second_of_two_hours(self):
+        moments = pd.date_range("2009-01-28", periods=100, freq="6h", tz="America/Sao_Paulo")
+        found = clock([str(moment) for moment in moments.tz_localize(None)], zone="America/Sao_Paulo")
+        assert (found.times == moments).all()
+        assert found.warnings == ()
+
+    def test_rows_missing_around_the_change(self):
+        quarters = pd.date_range("2024-10-26", periods=200, freq="15min", tz="Europe/Berlin")
+        for missing in ([106], [110, 111], [105, 107]):  # 02:30 summer time, 02:30 and 02:45 winter time
+            left = quarters.delete(missing)
+            found = clock([str(moment) for moment in left.tz_localize(None)], zone="Europe/Berlin")
+            assert (found.times == left).all()
+            assert "missing rows" in found.warnings[0]
+
     def test_what_a_zone_cannot_have(self):
         hours = [str(hour) for hour in pd.date_range("2024-03-25", periods=300, freq="h")]
         refused("SERIES_TIME", hours, "'2024-03-31 02:00:00'", "skip an hour", "time_zone=", zone="Europe/Berlin")
         refused("TIME_ZONE", LOCAL, "did you mean 'Europe/Berlin'", zone="Europe/Berln")
-        refused("TIME_ZONE", ["1", "2", "3"] * 9, "time_zone=UTC", zone="UTC")
+        refused("TIME_ZONE", [str(row) for row in range(50)], "time_zone=UTC", zone="UTC")
         refused("SERIES_TIME", ["2020-01-01T00:00Z", "2020-01-01T01:00"] * 9, "offset", "row 2")
         both = ["2020-01-01T00:00+00:00[UTC]", "2020-01-01T01:00+01:00[Europe/Berlin]"]
         refused("TIME_ZONE", both * 9, "UTC and Europe/Berlin")
@@ -274,6 +298,18 @@ class TestForecaster:
         model.save_pretrained(tmp_path)
         pd.testing.assert_frame_equal(Forecaster.from_pretrained(tmp_path).predict(), found)
         assert str(model.backtest()["date"].iloc[-1]) == "2020-03-20 00:00:00+09:00"
+
+    @pytest.mark.parametrize(
+        ("dates", "step"), [("%Y-%m-%d", "fortnight"), ("%Y-%m-%d", "0 months on day 3"), ("number", "nan")]
+    )
+    def test_a_damaged_step(self, tmp_path, dates, step):
+        model = Forecaster(target="sales", time="date", **QUICK).fit(table(DAYS))
+        model.save_pretrained(tmp_path)
+        card = json.loads((tmp_path / "model.json").read_text())
+        card["encoding"] |= {"dates": dates, "step": step}
+        (tmp_path / "model.json").write_text(json.dumps(card))
+        with pytest.raises(InputError, match="no readable model"):
+            Forecaster.from_pretrained(tmp_path)
 
     def test_periods_are_their_first_days(self):
         quarters = pd.period_range("1980Q1", periods=60, freq="Q", name="date")

@@ -175,9 +175,16 @@ def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Tr
 
 def _with_values(arguments: list[str], kind: type[Training]) -> list[str]:
     """Arguments with the value of each option that is true, false or left open: --day-first, --no-day-first."""
-    flags = [f"--{name.replace('_', '-')}" for name, hint in get_type_hints(kind).items() if hint == bool | None]
-    values = {flag: [flag, "True"] for flag in flags} | {f"--no-{flag[2:]}": [flag, "False"] for flag in flags}
-    return [word for argument in arguments for word in values.get(argument, [argument])]
+    values: dict[str, list[str]] = {}
+    for name in (name for name, hint in get_type_hints(kind).items() if hint == bool | None):
+        for flag in (name, name.replace("_", "-")):
+            values |= {f"--{flag}": [f"--{flag}", "True"], f"--no-{flag}": [f"--{flag}", "False"]}
+    given = [*arguments[1:], ""]
+    return [
+        word
+        for argument, after in zip(arguments, given, strict=True)
+        for word in (values.get(argument, [argument]) if after not in ("True", "False") else [argument])
+    ]
 
 
 def _task(arguments: list[str]) -> str:

@@ -17,7 +17,7 @@ with explain_missing():
     from tidegate.data.reading import NUMBER, Dating
     from tidegate.data.source import Source, address_of, bundled_at, locate, with_parts
     from tidegate.data.speech import Corpus, Recording, read_speech
-    from tidegate.data.step import later
+    from tidegate.data.step import check_step, later
     from tidegate.data.text import decode
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Source",
     "address_of",
     "bundled_at",
+    "check_step",
     "cleaned",
     "csv_of",
     "cut_by_group",

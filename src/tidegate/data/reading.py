@@ -177,10 +177,16 @@ def _readings(column: _Column, dating: Dating) -> Iterator[Reading]:
             errors.append(error)
     if days and len(errors) == len(days):
         raise errors[0]
-    if np.isfinite(counts).all():
+    told = dating.day_first is not None or bool(dating.zone)
+    if np.isfinite(counts).all() and not (days and (told or _zeros_first(column.cells))):
         yield _counted(counts)
     elif not days:
         raise _unreadable(column, stamps, misfit, dating)
+
+
+def _zeros_first(cells: Sequence[str]) -> bool:
+    """Whether some cells begin with a zero, as 010120 does and numbers do not."""
+    return any(len(cell) > 1 and cell.startswith("0") for cell in cells)
 
 
 def _unreadable(column: _Column, stamps: Stamps, misfit: tuple[int, str], dating: Dating) -> InputError:
@@ -262,9 +268,11 @@ def _in_zone(column: _Column, wall: Instants, stamps: Stamps, zone: str) -> Time
         index = pd.DatetimeIndex(_absolute(wall, stamps).index).tz_convert(zone)
         return Times(index, index.tz_localize(None))
     dates = pd.DatetimeIndex(wall)
+    twice = np.asarray(dates.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna())
+    early, late = (_at_once(dates, zone, summer=summer) for summer in (True, False))
     summer = np.ones(len(dates), dtype=bool)
     for _, rows in column.groups:
-        summer[rows] = ~dates[rows].duplicated()
+        summer[rows] = _before_the_change(dates[rows], twice[rows], early[rows], late[rows])
     index = dates.tz_localize(zone, ambiguous=summer, nonexistent="shift_forward")
     skipped = np.asarray((index.tz_localize(None) != dates) & (dates != dates.normalize()))
     if skipped.any():
@@ -272,6 +280,35 @@ def _in_zone(column: _Column, wall: Instants, stamps: Stamps, zone: str) -> Time
         fix = "name the zone that the times were written in with time_zone=, such as UTC, or correct that cell"
         raise column.error(row, f"times of {zone} (the clocks there skip an hour in spring)", fix)
     return Times(index, dates)
+
+
+def _at_once(dates: pd.DatetimeIndex, zone: str, *, summer: bool) -> Instants:
+    """Local dates in UTC, were all hours that come twice in summer time or in winter time."""
+    placed = dates.tz_localize(zone, ambiguous=np.full(len(dates), summer), nonexistent="shift_forward")
+    return placed.tz_convert("UTC").tz_localize(None).to_numpy()
+
+
+def _before_the_change(
+    dates: pd.DatetimeIndex, twice: NDArray[np.bool_], early: Instants, late: Instants
+) -> NDArray[np.bool_]:
+    """Whether each row comes before wall clocks go back, among rows of one hour that comes twice.
+
+    Args:
+        dates: the rows of a series, as written.
+        twice: which of them are in such an hour.
+        early: the rows, were all of them before the change.
+        late: the rows, were all of them after it.
+    """
+    turns = np.cumsum(np.diff(dates.to_numpy(), prepend=dates[:1].to_numpy() - 1) <= np.timedelta64(0))
+    begins = np.flatnonzero(twice & ~np.insert(twice[:-1], 0, values=False))
+    before = np.ones(len(dates), dtype=bool)
+    usual = np.median(np.diff(early)) if len(dates) > 1 else None
+    for start in map(int, begins):
+        end = start + int(np.argmin(np.append(twice[start:], values=False)))
+        before[start:end] = turns[start:end] == turns[start]
+        if before[start:end].all() and start and late[start] - early[start - 1] == usual:
+            before[start:end] = False  # of an hour that comes twice, only the second is in the file
+    return before
 
 
 def _faults(reading: Reading, groups: Groups) -> float:
@@ -302,6 +339,8 @@ def _chosen(column: _Column, readings: list[Reading]) -> Reading:
         if number == 0:
             return best[0]
         del best[number], faults[number]
+        if faults[0] == plain and best[0].form in ("%d%m%Y", "%m%d%Y"):
+            raise _two_ways(column, [best[0], different[-1]])
         if not (_far_better(faults[0], plain) or best[0].form.startswith("%Y")):
             return different[-1]
     if len(best) == 1 or faults[0] == np.inf:
@@ -322,8 +361,9 @@ def _far_better(faults: float, others: float) -> bool:
 def _two_ways(column: _Column, readings: list[Reading]) -> InputError:
     first, second = readings
     row = int(np.argmax(np.asarray(first.times.local != second.times.local)))
-    ways = " or ".join(f"{reading.times.local[row]:%Y-%m-%d}" for reading in readings)
-    formats = " or ".join(f"date_format={reading.form!r}" for reading in readings)
+    ways = " or ".join(_said(reading, row) for reading in readings)
+    formats = " or ".join(f"date_format={reading.form!r}" for reading in readings if reading.form != NUMBER)
+    formats += ", or leave out time= to count rows only" if second.form == NUMBER else ""
     orders = {order(first.form), order(second.form)} == {True, False}
     return InputError(
         "SERIES_AMBIGUOUS",
@@ -331,3 +371,8 @@ def _two_ways(column: _Column, readings: list[Reading]) -> InputError:
         f"row {row + 1} below the header is {ways}, and every row fits both",
         fix=f"say which, with {'day_first=True or day_first=False, or with ' if orders else ''}{formats}",
     )
+
+
+def _said(reading: Reading, row: int) -> str:
+    time = reading.times.local[row]
+    return f"the number {time}" if reading.form == NUMBER else f"{time:%Y-%m-%d}"

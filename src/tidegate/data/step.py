@@ -19,7 +19,7 @@ from pandas.tseries.offsets import LastWeekOfMonth, Tick, WeekOfMonth
 RUN, RUNS = 6, 200  # where rows are missing, the step is inferred from up to 200 runs of 6 rows
 REGULAR = 0.9  # at least this share of the steps must be equal
 LONGEST_CYCLE = 31  # rows; hours in a day, days or months in their cycle
-MONTHLY = re.compile(r"(?P<months>\d+) months? on day (?P<day>\d+)")  # pandas has no name for these
+MONTHLY = re.compile(r"(?P<months>[1-9]\d?) months? on day (?P<day>[1-9]\d?)")  # pandas has no name for these
 DAY, WEEK, YEAR = np.timedelta64(1, "D"), np.timedelta64(7, "D"), np.timedelta64(365, "D")
 
 Flags = NDArray[np.bool_]
@@ -81,6 +81,18 @@ def later(last: Any, step: str, count: int) -> Any:
     wall = _later_on_the_wall(last.tz_localize(None), step, count)
     first = np.ones(count, dtype=bool)  # of an hour that comes twice
     return wall if last.tz is None else wall.tz_localize(last.tz, ambiguous=first, nonexistent="shift_forward")
+
+
+def check_step(step: str, *, dated: bool) -> None:
+    """Refuse a step that no rows can have.
+
+    Raises:
+        ValueError: it is not a frequency, or not a number.
+    """
+    if not dated and not (np.isfinite(float(step)) and float(step)):
+        raise ValueError(f"a step of {step}")
+    if dated:
+        later(pd.Timestamp("2020-01-01"), step, 1)
 
 
 def _later_on_the_wall(last: pd.Timestamp, step: str, count: int) -> pd.DatetimeIndex:
@@ -190,8 +202,8 @@ def _utc(times: Times) -> pd.DatetimeIndex:
 
 
 def _monthly_steps(wall: pd.DatetimeIndex) -> Iterator[str]:
-    steps = np.diff(wall.to_numpy().astype("datetime64[M]").astype(np.int64))
-    months = Counter(map(int, steps)).most_common(1)[0][0]
+    steps, counts = np.unique(np.diff(wall.to_numpy().astype("datetime64[M]").astype(np.int64)), return_counts=True)
+    months = int(steps[np.argmax(counts)])
     if months > 0:
         yield f"{months} month{'s' * (months > 1)} on day {wall.day.max()}"
 
@@ -207,8 +219,8 @@ def _twice_monthly_steps(wall: pd.DatetimeIndex) -> Iterator[str]:
 
 def _commonest(dates: pd.DatetimeIndex) -> list[tuple[pd.Timedelta, int]]:
     """The steps seen most often, with their numbers."""
-    steps = Counter(pd.TimedeltaIndex(dates[1:] - dates[:-1]))
-    return steps.most_common(3)
+    steps, counts = np.unique(np.diff(dates.to_numpy()), return_counts=True)
+    return [(pd.Timedelta(steps[at]), int(counts[at])) for at in np.argsort(-counts, kind="stable")[:3]]
 
 
 def seen_steps(times: Times) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tidegate.data import ISO, NUMBER, Clock, Dating, Panel, cycles
+from tidegate.data import ISO, NUMBER, Clock, Dating, Panel, check_step, cycles
 from tidegate.data.number import Decimal
 from tidegate.errors import InputError
 from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
@@ -77,6 +77,8 @@ class ForecastEncoding(Encoding[ForecastSetting]):
         widths, orders = {len(row) for row in self.linear}, len(self.linear)
         if orders == 1 or len(widths - {0}) != bool(orders) or (self.difference == "linear") != bool(orders):
             raise ValueError("the weights of the linear autoregression are not a matrix")
+        if self.step and self.dates:
+            check_step(self.step, dated=self.dates != NUMBER)
 
     @property
     def features(self) -> int:

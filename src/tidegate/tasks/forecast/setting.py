@@ -23,7 +23,8 @@ class ForecastSetting(Tabular):
     known: Annotated[tuple[str, ...], Column()] = ()
     """Columns known ahead of time, such as prices or holidays. Every other number is known up to the present row."""
     day_first: bool | None = None
-    """Whether the day comes before the month in dates such as 01/02/2024; decided from all rows unless given."""
+    """Whether the day comes before the month in dates such as 01/02/2024, or the month before the day
+    (day_first=False); decided from all rows unless given."""
     date_format: str | None = None
     """Format of the dates in the letters of Python's strptime, such as %d/%m/%Y; found in the rows unless given."""
     time_zone: str | None = None
