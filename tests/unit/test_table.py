@@ -286,13 +286,15 @@ class TestNumbers:
         assert first_column(read_panel(given, Layout("y", decimal=None if write else ","), 2, ""))[0] == 1.497
 
     def test_a_saved_forecaster_keeps_its_reading(self, tmp_path):
-        content = ["day;y", *(f"{day};{1000 + row * 7 % 90:,}".replace(",", ".") for row, day in enumerate(DAYS))]
-        (tmp_path / "a.csv").write_text("\n".join(content), encoding="utf-8")
-        refused("SERIES_DECIMAL", lambda: Forecaster(target="y", epochs=1).fit(tmp_path / "a.csv"))
-        model = Forecaster(target="y", time="day", epochs=1, decimal=",", separator=";").fit(tmp_path / "a.csv")
-        model.save_pretrained(tmp_path / "model")
+        thousands = [f"1.{row * 7 % 90:03}" for row in range(200)]
+        for name, end in (("open", ""), ("decided", ",5")):
+            content = ["day;y", *(f"{day};{cell}{end}" for day, cell in zip(DAYS, thousands, strict=True))]
+            (tmp_path / name).write_text("\n".join(content), encoding="utf-8")
+        refused("SERIES_DECIMAL", lambda: Forecaster(target="y", epochs=1).fit(tmp_path / "open"))
+        Forecaster(target="y", time="day", epochs=1).fit(tmp_path / "decided").save_pretrained(tmp_path / "model")
         loaded = Forecaster.from_pretrained(tmp_path / "model")
-        assert loaded.predict(history=tmp_path / "a.csv")["forecast"][0] > 900
+        assert loaded.encoding_.decimal == ","
+        assert loaded.predict(history=tmp_path / "open")["forecast"][0] > 900
         assert loaded.predict()["forecast"][0] > 900
 
     def test_models_of_before_have_no_mark(self):

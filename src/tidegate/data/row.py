@@ -82,6 +82,8 @@ class Rows:
         return sum(self._fits(row, width) for row in self.rows)
 
     def _fits(self, row: Row, width: int) -> bool:
+        if len(row.cells) == width:
+            return True
         if len(self.header.cells) == 1:  # a separator at the end of a line is part of the only cell
             return len(row.cells) < 2
         return not row.cells or (len(row.cells) >= width and not any(cell.strip() for cell in row.cells[width:]))
