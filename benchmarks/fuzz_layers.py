@@ -67,7 +67,8 @@ def isa_of(seed: int, isas: Sequence[str]) -> str:
 
 def blocks(seeds: Sequence[int], isas: Sequence[str]) -> list[tuple[list[int], str]]:
     shares = {isa: [seed for seed in seeds if isa_of(seed, isas) == isa] for isa in isas}
-    return [(own[k : k + BLOCK], isa) for isa, own in shares.items() for k in range(0, len(own), BLOCK)]
+    cut = [(own[k : k + BLOCK], isa) for isa, own in shares.items() for k in range(0, len(own), BLOCK)]
+    return sorted(cut)  # all instruction sets in turns
 
 
 def known(path: Path) -> dict[int, dict]:
