@@ -61,6 +61,16 @@ class TestOptions:
         assert error.count("--hidden-size") == 1
         assert "forecast" not in error
 
+    @pytest.mark.parametrize(
+        ("option", "value", "wanted"),
+        [("epochs", "1.5", "a whole number"), ("zoneout", "0,5", "a number"), ("chrono", "x", "a number")],
+    )
+    def test_what_is_no_number_is_refused_in_plain_words(self, capsys, option, value, wanted) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(["train", "music", "jsb", f"--{option}", value])
+        assert ended.value.code == 2
+        assert f"--{option}: expected {wanted}, got '{value}'" in capsys.readouterr().err
+
     @pytest.mark.parametrize("task", SETTINGS)
     def test_help_has_every_setting_the_tasks_own_first(self, capsys, task) -> None:
         with pytest.raises(SystemExit) as ended:

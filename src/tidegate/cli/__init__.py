@@ -20,6 +20,7 @@ from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.forecast import Forecast
 from tidegate.cli.generate import Generate
 from tidegate.cli.interrupt import interruptible
+from tidegate.cli.number import NUMBERS
 from tidegate.cli.predict import Predict
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
@@ -91,6 +92,7 @@ def _main(arguments: list[str]) -> int:
             args=arguments or ["--help"],
             console_outputs=speaks,
             config=(*STYLE, tyro.conf.FlagCreatePairsOff),
+            registry=NUMBERS,
         )
     except InputError as error:
         return _fail(error, Exit.WRONG_INPUT) if speaks else Exit.WRONG_INPUT

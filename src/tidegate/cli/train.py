@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -13,6 +14,7 @@ import tyro
 from tidegate.cli.cell import load as load_cell
 from tidegate.cli.check import check_folder, folder_name, read_config
 from tidegate.cli.console import console, print_line, shown_as
+from tidegate.cli.number import NUMBERS
 from tidegate.cli.score import print_scores
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
@@ -165,6 +167,7 @@ def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Tr
             default=default,
             console_outputs=speaks,
             config=config,
+            registry=NUMBERS,
         )
 
     order = read(tyro.MISSING_NONPROP)
@@ -179,10 +182,9 @@ def _with_values(arguments: list[str], kind: type[Training]) -> list[str]:
     for name in (name for name, hint in get_type_hints(kind).items() if hint == bool | None):
         for flag in (name, name.replace("_", "-")):
             values |= {f"--{flag}": [f"--{flag}", "True"], f"--no-{flag}": [f"--{flag}", "False"]}
-    given = [*arguments[1:], ""]
     return [
         word
-        for argument, after in zip(arguments, given, strict=True)
+        for argument, after in pairwise([*arguments, ""])
         for word in (values.get(argument, [argument]) if after not in ("True", "False") else [argument])
     ]
 
