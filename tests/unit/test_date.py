@@ -342,7 +342,9 @@ class TestForecaster:
 
     def test_yes_and_no_are_numbers(self):
         flags = [row % 7 == 0 for row in range(100)]
-        for column in (flags, [str(flag).upper() for flag in flags], [" yes" if flag else "No" for flag in flags]):
+        written = [flags, [str(flag).upper() for flag in flags]]
+        written += [[yes if flag else no for flag in flags] for yes, no in ((" yes", "No"), ("WAHR", "FALSCH"))]
+        for column in written:
             source = Source("memory", "a.csv", csv_of(table(DAYS, holiday=column)))
             for known in ((), ("holiday",)):
                 panel = read_panel(source, Layout("sales", time="date", known=known), 8, "of the test")

@@ -17,7 +17,15 @@ from tidegate.errors import InputError
 Decimal = Literal[",", "."]
 
 MISSING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "?"})
-YES_NO = (("true", "false"), ("yes", "no"))
+# as spreadsheets write them in English, German, French, Spanish and Italian
+YES_NO = (
+    ("true", "false"),
+    ("yes", "no"),
+    ("wahr", "falsch"),
+    ("vrai", "faux"),
+    ("verdadero", "falso"),
+    ("vero", "falso"),
+)
 MARKS: tuple[Decimal, Decimal] = (".", ",")
 OTHER: dict[Decimal, Decimal] = {".": ",", ",": "."}
 GROUPED = {mark: re.compile(rf"\s*[+-]?[1-9]\d{{0,2}}(?:[{OTHER[mark]}]\d{{3}})+(?:[{mark}]\d*)?\s*") for mark in MARKS}
