@@ -197,6 +197,7 @@ def test_a_finished_fit_is_read_back(fitted) -> None:
     ("change", "says"),
     [
         ({"hidden_size": 5}, "hidden_size=4 instead of 5"),
+        ({"layer_norm": True}, "layer_norm=False instead of layer_norm=True"),
         ({"seed": 1, "clip": 2.0}, "clip=1.0 instead of 2.0, seed=0 instead of 1"),
         ({"cell": "gru"}, "cell='LSTM' instead of 'GRU'"),
         ({"cell": type("LSTM", (Own,), {})}, "another LSTM cell"),

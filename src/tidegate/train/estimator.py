@@ -179,7 +179,7 @@ class Estimator(BaseEstimator, Generic[S]):
         """Become the model in the folder, if it is the one that this fit would produce."""
         wanted, saved = task.setting, other._current()
         differences = [
-            f"{name}={getattr(saved, name)!r} instead of {getattr(wanted, name)!r}"
+            f"{name}={getattr(saved, name)!r} instead of {_choice(name, getattr(wanted, name))}"
             for name in names(type(wanted))
             if name != "cell" and getattr(wanted, name) != getattr(saved, name)
         ]
@@ -349,6 +349,11 @@ def _documented(kind: type[Estimator[Any]]) -> str:
 def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:
     encoding: Encoding[Any] = kind.encoding_type.from_json(data)
     return encoding
+
+
+def _choice(name: str, value: object) -> str:
+    """A value after "instead of"; on the command line true and false are options of their own."""
+    return f"{name}={value}" if isinstance(value, bool) else repr(value)
 
 
 def _other_cell(wanted: Graph, saved: Graph) -> str:
