@@ -161,8 +161,9 @@ def direction(
         old = {name: states[name][rows] for name in names}
         if given.reset is not None:
             anew = given.reset[t, rows][:, None]
-            starts = {n: torch.zeros_like(v) if begin[n] is None else begin[n].expand_as(v) for n, v in old.items()}
-            old = {name: torch.where(anew, starts[name], value) for name, value in old.items()}
+            old = {name: value.masked_fill(anew, 0.0) for name, value in old.items()}
+            r = anew.to(x)  # with learned states the equation is (1 - r) s + r initial, in which 0 times NaN is NaN
+            old = {n: v if (start := begin[n]) is None else (1 - r) * v + r * start for n, v in old.items()}
         hand.drop = None if asked.drop is None else asked.drop[rows]
         new = dict(zip(names, step(hand, hand.blocks("ih", x[t, rows]), *old.values()), strict=True))
         for name in names:
