@@ -23,8 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", type=int, help="the number of one mutant")
     parser.add_argument("--kind", default="", help="part of the name of a kind")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--reading", action="store_true", help="only what reads data to learn from; makes no models")
     asked = parser.parse_args(arguments)
-    fuzz = Fuzz(asked.out.absolute(), asked.seed, asked.kind, asked.processes)
+    fuzz = Fuzz(asked.out.absolute(), asked.seed, asked.kind, asked.processes, reading=asked.reading)
     return fuzz.again(asked.only) if asked.only is not None else fuzz.run(asked.count)
 
 
