@@ -22,10 +22,12 @@ from sklearn.exceptions import NotFittedError
 from tidegate import zoo
 from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.errors import InputError
+from tidegate.records import EpochRecord
 from tidegate.tasks import ESTIMATORS, Composer, Forecaster, LanguageModel, from_pretrained
 from tidegate.tasks.music.task import MusicTask
 from tidegate.train import folder as train_folder
 from tidegate.train import loop
+from tidegate.train.log import Log
 from tidegate.train.setting import names
 from tidegate.train.watch import Watch
 
@@ -249,6 +251,24 @@ def test_an_interrupted_fit_goes_on_and_its_log_has_each_epoch_once(tmp_path, mo
     assert [row.split(",")[0] for row in rows[0]] == ["epoch", "1", "2", "3", "4"]
     assert not (tmp_path / "cut" / "checkpoint.safetensors").exists()
     _check_events(tmp_path / "cut" / "tensorboard", again)
+
+
+HEAD = b"epoch,train,valid,gradient_norm,learning_rate,seconds\n"
+LOGS = {
+    "a head again": HEAD + HEAD,
+    "a cell more": HEAD + b"1,1,1,1,1,1,1\n",
+    "a cell less": HEAD + b"1,1,1\n",
+    "no number": HEAD + b"one,1,1,1,1,1\n",
+    "not UTF-8": HEAD + b"\xff,1,1,1,1,1\n",
+    "an open quote": HEAD + b'"1,1\n',
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_damaged_log_is_named(name, tmp_path) -> None:
+    (tmp_path / "log.csv").write_bytes(LOGS[name])
+    with pytest.raises(InputError, match=r"log\.csv is no log of epochs in row 1"):
+        Log(tmp_path).epoch(EpochRecord(2, 1.0, 1.0, 1.0, 0.1, 1.0))
 
 
 def _check_events(folder: Path, model: Composer) -> None:

@@ -1,5 +1,6 @@
 """Readers of sequences with classes, each against content written out by hand."""
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -85,6 +86,13 @@ class TestTexts:
         found = read_labelled(locate(tmp_path, folders=True), Layout())["train"]
         assert pairs(found) == [("Leeds", "English"), ("Žižkov", "Česky"), ("Libeň", "Česky")]
         assert found.warnings == ("1 files without the suffix .txt were left out",)
+
+    def test_a_packed_file_for_a_class(self, tmp_path):
+        (tmp_path / "ebb.txt.gz").write_bytes(gzip.compress(b"low\n"))
+        (tmp_path / "flow.txt").write_text("high\n")
+        found = read_labelled(locate(tmp_path, folders=True), Layout())["train"]
+        assert pairs(found) == [("low", "ebb"), ("high", "flow")]
+        assert found.warnings == ()
 
     def test_a_folder_for_each_class(self, tmp_path):
         for name, content in {"neg/0.txt": "two\nlines\n", "pos/0.txt": "one", "pos/1.txt": "two"}.items():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import lzma
 import math
 import struct
 from pathlib import Path
@@ -259,6 +260,14 @@ class TestSplit:
         assert [len(found[split]) for split in SPLITS] == [24, 3, 3]
         assert len(set.union(*found.values())) == 30
         assert rolls.steps_per_quarter == 4
+
+    def test_packed_pieces_are_read_as_others(self, tmp_path):
+        whole = read_music(locate(folder(tmp_path), folders=True))
+        (tmp_path / "00.mid.xz").write_bytes(lzma.compress((tmp_path / "00.mid").read_bytes()))
+        (tmp_path / "00.mid").unlink()
+        packed = read_music(locate(tmp_path, folders=True))
+        assert packed.warnings == whole.warnings == ()
+        assert [len(getattr(packed, split)) for split in SPLITS] == [24, 3, 3]
 
     def test_copies_stay_together(self, tmp_path):
         folder(tmp_path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -319,7 +320,7 @@ class Graph:
         from tidegate.cell.verify import verify  # the verifier imports this module
 
         try:
-            if data["format"] != FORMAT:
+            if _typed(data, dict)["format"] != FORMAT:
                 raise SpecError("GRAPH_FORMAT", f"graph has format {data['format']!r}, expected {FORMAT}")
             graph = Graph(
                 name=_typed(data["name"], str),
@@ -328,11 +329,13 @@ class Graph:
                 vectors=tuple(_vector(item) for item in _typed(data["vectors"], list)),
                 nodes=tuple(_node(item) for item in _typed(data["nodes"], list)),
                 updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
-                gates=tuple((_typed(name, str), _typed(index, int)) for name, index in _typed(data["gates"], list)),
+                gates=tuple(_gate(item) for item in _typed(data["gates"], list)),
                 masks=tuple(_built(Mask, item) for item in _typed(data.get("masks", []), list)),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise SpecError("GRAPH_DATA", f"this is not a saved cell: {type(error).__name__} {error}") from error
+        except KeyError as error:
+            raise SpecError("GRAPH_DATA", f"this is not a saved cell: it lacks {error}") from error
+        except ValueError as error:
+            raise SpecError("GRAPH_DATA", f"this is not a saved cell: {error}") from error
         verify(graph)
         return graph
 
@@ -345,12 +348,20 @@ class Graph:
 
 
 T = TypeVar("T")
+WORDS: dict[type, str] = {
+    str: "a text",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def _typed(value: Any, kind: type[T]) -> T:
     """Exactly this type: True is no number here, and 7.5 no index."""
     if type(value) is not kind:
-        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__} {value!r:.40}")
+        raise ValueError(f"expected {WORDS[kind]}, got {WORDS.get(type(value), 'nothing')} {reprlib.repr(value)}")
     return value
 
 
@@ -358,24 +369,35 @@ def _built(kind: type[T], item: Any) -> T:
     """A dataclass whose fields all have the types of their defaults or annotations."""
     kinds = {"str": str, "float": float, "bool": bool}
     wanted = {field.name: kinds[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: _typed(value, wanted[name]) for name, value in _typed(item, dict).items()})
+    _typed(_typed(item, dict)["name"], str)
+    if odd := [name for name in item if name not in wanted]:
+        raise ValueError(f"a {kind.__name__.lower()} has no {reprlib.repr(odd[0])}")
+    return kind(**{name: _typed(value, wanted[name]) for name, value in item.items()})
 
 
 def _blocks(item: Any) -> tuple[Block, ...]:
-    return tuple(_built(Block, block) for block in _typed(item["blocks"], list))
+    return tuple(_built(Block, block) for block in _typed(_typed(item, dict)["blocks"], list))
 
 
 def _matrix(item: Any) -> Matrix:
-    return Matrix(_typed(item["name"], str), _blocks(item), _typed(item["columns"], str))
+    return Matrix(_typed(_typed(item, dict)["name"], str), _blocks(item), _typed(item["columns"], str))
 
 
 def _vector(item: Any) -> Vector:
-    return Vector(_typed(item["name"], str), _blocks(item))
+    return Vector(_typed(_typed(item, dict)["name"], str), _blocks(item))
+
+
+def _gate(item: Any) -> tuple[str, int]:
+    if len(_typed(item, list)) != 2:
+        raise ValueError(f"expected a gate's name and node, got {reprlib.repr(item)}")
+    return _typed(item[0], str), _typed(item[1], int)
 
 
 def _node(item: Any) -> Node:
+    if _typed(_typed(item, dict)["op"], str) not in set(Op):
+        raise ValueError(f"there is no operation {reprlib.repr(item['op'])}")
     return Node(
-        op=Op(_typed(item["op"], str)),
+        op=Op(item["op"]),
         args=tuple(_typed(arg, int) for arg in _typed(item["args"], list)),
         name=_typed(item["name"], str),
         matrix=_typed(item["matrix"], str),

@@ -104,7 +104,13 @@ def read_config(path: Path) -> str:
     Raises:
         InputError: the file cannot be read.
     """
+    fix = "write the settings to a file in UTF-8, e.g. with --print-config"
     try:
+        if path.exists() and not path.is_file():
+            raise InputError("CONFIG", f"--config {path} is no regular file", fix=fix)
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("CONFIG", f"--config {path} cannot be read: {error}", fix="check the file") from error
+    except UnicodeDecodeError as error:
+        raise InputError("CONFIG", f"--config {path} is not UTF-8 at byte {error.start}", fix=fix) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise InputError("CONFIG", f"--config {path} cannot be read: {reason}", fix=fix) from error

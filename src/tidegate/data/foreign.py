@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from tidegate.errors import InputError, TidegateError
 
 LONGEST = 200  # characters of a reason
+OF_CODE = re.compile(r"\w(?:Error|Exception)\b|thrift")  # says nothing to who has only the file
 
 
 @contextmanager
@@ -42,4 +44,5 @@ def _reason(error: Exception) -> str:
         return "its compressed data are damaged"
     if isinstance(error, KeyError):
         return f"it lacks {error}"
-    return " ".join(str(error).split())[:LONGEST] or "it is damaged"
+    reason = " ".join(str(error).split())[:LONGEST]
+    return reason if reason and not OF_CODE.search(reason) else "it is damaged"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tidegate.data.matlab import read_cells
 from tidegate.data.midi import KEYS, LOWEST, Roll, read_midi
 from tidegate.data.midi_file import is_midi
+from tidegate.data.packed import plain_name
 from tidegate.data.source import Source
 from tidegate.data.text import decode
 from tidegate.errors import InputError
@@ -120,7 +121,7 @@ def _pieces_of(source: Source, steps_per_quarter: int | None) -> _Pieces:
 def _midi_pieces(source: Source, steps_per_quarter: int) -> _Pieces:
     files = [source]
     if source.members:
-        names = [name for name in source.members if name.casefold().endswith(SUFFIXES)]
+        names = [name for name in source.members if plain_name(name).casefold().endswith(SUFFIXES)]
         files = [Source(name, name, source.read(name)) for name in names]
     if not files:
         raise InputError(

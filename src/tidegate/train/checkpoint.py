@@ -17,6 +17,7 @@ from tidegate.plain import read_json, typed
 from tidegate.storage import replace_file
 
 FORMAT = "tidegate-checkpoint-1"
+LONGEST = 200  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Checkpoint:
 
 def _damaged(path: Path, reason: str) -> InputError:
     return InputError(
-        "CHECKPOINT_DAMAGED", f"{path} is not a readable checkpoint: {reason}", fix="delete it to start afresh"
+        "CHECKPOINT_DAMAGED", f"{path} is not a readable checkpoint: {reason[:LONGEST]}", fix="delete it to start afresh"
     )
 
 

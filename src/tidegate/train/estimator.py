@@ -311,6 +311,8 @@ class Estimator(BaseEstimator, Generic[S]):
             setting = from_toml(config.decode(), kind.setting_type, CONFIG)
             estimator = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
             estimator._restore(card, setting, load(weights))
+        except UnicodeDecodeError as error:
+            raise damaged(f"{home / CONFIG} is not UTF-8 at byte {error.start}") from error
         except (*MALFORMED, SafetensorError, TidegateError) as error:
             raise damaged(f"{home} holds no readable model: {error}") from error
         return estimator

@@ -83,8 +83,11 @@ def damaged(what: str) -> InputError:
 
 def content_of(home: Path, name: str, card: dict[str, Any]) -> bytes:
     """The content of a model's file, after comparing it with the hash in the card."""
+    path = current(home, name)
+    if path.exists() and not path.is_file():
+        raise damaged(f"{home / name} is no regular file")
     try:
-        content = current(home, name).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise damaged(f"{home / name} cannot be read: {error.strerror}") from error
     hashes = card.get("sha256")

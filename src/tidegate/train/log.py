@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-from tidegate.errors import explain_missing
+from tidegate.errors import InputError, explain_missing
 from tidegate.plain import from_csv, to_csv
 from tidegate.records import EpochRecord, StepRecord
 from tidegate.storage import replace_file
@@ -43,7 +44,7 @@ class Log:
     def epoch(self, record: EpochRecord) -> None:
         """Log an epoch."""
         names = [field.name for field in dataclasses.fields(record)]
-        rows = [list(row.values()) for row in self._earlier() if int(row["epoch"]) < record.epoch]
+        rows = [list(row.values()) for row in self._earlier(names) if int(row["epoch"]) < record.epoch]
         replace_file(self._path, to_csv(names, [*rows, dataclasses.astuple(record)]))
         if self._writer is not None:
             for name in ("train", "valid", "gradient_norm", "learning_rate", "seconds"):
@@ -55,10 +56,23 @@ class Log:
         if self._writer is not None:
             self._writer.close()
 
-    def _earlier(self) -> list[dict[str, str]]:
+    def _earlier(self, names: list[str]) -> list[dict[str, str]]:
         if not self._path.exists():
             return []
-        return from_csv(self._path.read_text(encoding="utf-8"))
+        rows = _rows(self._path) if self._path.is_file() else [{}]
+        for number, row in enumerate(rows, 1):
+            if set(row) != set(names) or None in row.values() or not row["epoch"].isdecimal():
+                raise InputError(
+                    "LOG_DAMAGED", f"{self._path} is no log of epochs in row {number}", fix="delete it, or move it away"
+                )
+        return rows
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        return from_csv(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, csv.Error):
+        return [{}]
 
 
 def _summary_writer() -> Any:

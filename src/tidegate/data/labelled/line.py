@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from tidegate.data.labelled.record import Labelled, Layout
+from tidegate.data.packed import plain_name
 from tidegate.data.source import Source
 from tidegate.data.text import blank_lines, decode, split_lines
 from tidegate.errors import InputError
@@ -57,7 +58,7 @@ def read_folder(source: Source, layout: Layout) -> Labelled:
     Raises:
         InputError: both kinds of files, or nested folders.
     """
-    members = tuple(m for m in source.members if PurePath(m).suffix == ".txt") or source.members
+    members = tuple(m for m in source.members if PurePath(plain_name(m)).suffix == ".txt") or source.members
     depths = {len(PurePath(member).parts): member for member in members}
     if len(depths) > 1 or max(depths) > 2:
         raise InputError(
@@ -75,7 +76,7 @@ def read_folder(source: Source, layout: Layout) -> Labelled:
 def _by_line(source: Source, member: str, layout: Layout) -> Iterator[tuple[str, str]]:
     for line in split_lines(_decoded(source, member, layout)):
         if line.strip():
-            yield line.strip(), PurePath(member).stem
+            yield line.strip(), PurePath(plain_name(member)).stem
 
 
 def _whole(source: Source, member: str, layout: Layout) -> Iterator[tuple[str, str]]:
