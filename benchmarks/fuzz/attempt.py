@@ -22,13 +22,16 @@ import torch
 from tidegate.cli import main
 from tidegate.compare import executor
 from tidegate.data import Source
+from tidegate.errors import InputError
 from tidegate.records import DataRecord, EpochRecord
+from tidegate.tasks import ESTIMATORS
 from tidegate.train import loop
 from tidegate.train.setting import Training
 
 from .kind import Kind, seal
 from .mutation import Mutation
 
+READ, NOTES = "read", ("warnings", "notes")
 SECONDS, MEMORY = 20.0, 2 << 30  # beyond what the imported packages take
 PYTHON = re.compile(
     r"\b[A-Z]\w*(?:Error|Exception)\b|has no attribute|object is not|unexpected keyword|positional argument"
@@ -65,7 +68,7 @@ class Result:
 
 
 def content(value: Any, digest: Any) -> None:
-    """Add everything that a task has learnt from its data, but for names and hashes of files."""
+    """Add everything that a task has learnt from its data, but for notes, and names and hashes of files."""
     if isinstance(value, torch.Tensor):
         content(value.numpy(), digest)
     elif isinstance(value, np.ndarray):
@@ -79,7 +82,7 @@ def content(value: Any, digest: Any) -> None:
     elif isinstance(value, (str, bytes, int, float, complex, np.generic, type(None))):
         digest.update(repr(value).encode())
     elif hasattr(value, "__dict__") and not isinstance(value, (Source, DataRecord, Training)):
-        content(sorted(vars(value).items()), digest)
+        content(sorted(item for item in vars(value).items() if item[0] not in NOTES), digest)
 
 
 def read_of(task: Any) -> tuple[str, int | None]:
@@ -120,7 +123,7 @@ def prepare(
     victim = here / kind.victim
     if mutation is not None:
         victim = _damage(victim, mutation, rng)
-        if kind.sealed and rng.random() < 0.9:
+        if kind.sealed and not mutation.special and rng.random() < 0.9:
             seal(victim.parent)
     words = {"HERE": str(here), "VICTIM": str(victim), "MODELS": str(models)}
     pattern = re.compile("|".join(words))
@@ -154,7 +157,7 @@ def run(place: int, command: list[str], here: Path) -> Result:
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(here / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     try:
-        result.code = int(main(command))
+        result.code = int(_learnt_from(command, seen) if command[0] == READ else main(command))
     except SystemExit as error:  # of the parser of options
         result.code = error.code if isinstance(error.code, int) else 1
     except BaseException as error:  # noqa: BLE001  whatever comes out is what we look for
@@ -164,6 +167,22 @@ def run(place: int, command: list[str], here: Path) -> Result:
     result.out, result.error = (_printed(here / name) for name in ("stdout", "stderr"))
     result.read, result.rows = seen.get("read", ("", None))
     return result
+
+
+def _learnt_from(command: list[str], seen: dict[str, Any]) -> int:
+    """Read data as training does, without the command line; prints what a training prints of them."""
+    _, name, data, *options = command
+    given = {flag[2:].replace("-", "_"): value for flag, value in zip(options[::2], options[1::2], strict=True)}
+    kind = ESTIMATORS[name].task
+    known = {field: int(value) if value.isdigit() else value for field, value in given.items() if field != "out"}
+    try:
+        task = kind.load(data, kind.setting_type(**known))
+    except InputError as error:
+        print(f"tidegate: {error}", file=sys.stderr)
+        return 2
+    seen["read"] = read_of(task)
+    print(task.data.name, task.data.description, task.data.split, *map("note: {}".format, task.data.warnings), sep="\n")
+    return 0
 
 
 def _printed(path: Path) -> str:

@@ -23,7 +23,7 @@ from tidegate.compare import executor
 from tidegate.tasks import ESTIMATORS
 from tidegate.train import loop
 
-from .attempt import MEMORY, SECONDS, Result, address_space, forked, results, tried
+from .attempt import MEMORY, READ, SECONDS, Result, address_space, forked, results, tried
 from .judge import FAULTS, KINDS, judged
 from .kind import COMPARE, DATA, MODELS, Kind, kinds
 from .mutation import Mutation
@@ -55,11 +55,13 @@ class Fuzz:
         self.out, self.seed, self.processes = out, seed, processes
         self.log = out / f"results-{seed}{'-' * bool(only)}{only.replace(' ', '-')}.jsonl"
         os.environ["COLUMNS"] = "200"
-        _warm()
+        _warm(shell=not reading)
         self.work = out / "work"
         if not reading:
             self._make_models()
-        every = [replace(kind, commands=kind.commands[:1]) for kind in DATA] if reading else kinds(self.work)
+        every = (
+            [replace(kind, commands=[[READ, *kind.commands[0][1:]]]) for kind in DATA] if reading else kinds(self.work)
+        )
         self.kinds = [kind for kind in every if only in kind.name]
         self.memory = address_space()
         self.expected = self._whole()
@@ -218,20 +220,26 @@ class Fuzz:
         return int(bool(faults))
 
 
-def _warm() -> None:
+def _warm(*, shell: bool) -> None:
     """Load and cache in this process what each fork would otherwise load and cache for itself."""
     torch.set_num_threads(1)
     for row in ESTIMATORS.values():
         _ = row.estimator
     with torch.device("meta"):
         torch.nn.Linear(1, 1)
+    if shell:
+        _parse()
+    gc.collect()
+    gc.freeze()
+
+
+def _parse() -> None:
+    """Each command once: its options are put together when it is first parsed."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for name in ESTIMATORS:
             main(["train", name, "--print-config"])
         for verb in ("compare", "evaluate", "predict", "forecast", "translate", "transcribe", "compose", "generate"):
             main([verb, "no-such-thing", *{"predict": ["--text", "a"], "transcribe": ["a"]}.get(verb, [])])
-    gc.collect()
-    gc.freeze()
 
 
 def _ended(one: Running) -> tuple[str, int] | None:

@@ -245,3 +245,23 @@ def test_a_pipe_is_refused_in_one_sentence(tmp_path) -> None:
     assert (
         line_of(caught) == f"{tmp_path / 'a.csv'} is no regular file, but a device or a pipe — write it to a file first"
     )
+
+
+def test_texts_of_an_archive_are_of_characters():
+    texts = np.array(["ebb", "flow"])
+    texts.view("<u4")[1] = 0xFFFFFFFF
+    with pytest.raises(InputError, match="a.npz .*stand for no character"):
+        read_labelled(Source("a.npz", "a.npz", archive(x=np.zeros((2, 3)), y=texts)), Layout())
+    for kept in (np.array("é"), np.array(["é"]).astype(">U1"), np.array([], "<U3")):
+        assert read_npz(archive(x=kept))["x"].tolist() == kept.tolist()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("Couldn't deserialize thrift: TProtocolException"), ValueError("KeyError: x")]
+)
+def test_a_reason_is_in_no_words_of_code(error):
+    with (
+        pytest.raises(InputError, match="a.parquet is unreadable: it is damaged"),
+        foreign("A", "a.parquet is unreadable", "."),
+    ):
+        raise error

@@ -348,14 +348,7 @@ class Graph:
 
 
 T = TypeVar("T")
-WORDS: dict[type, str] = {
-    str: "a text",
-    int: "an integer",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "an object",
-}
+WORDS = {str: "a text", int: "an integer", float: "a number", bool: "true or false", list: "a list", dict: "an object"}
 
 
 def _typed(value: Any, kind: type[T]) -> T:

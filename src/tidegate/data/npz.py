@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import zipfile
 from typing import Any
 
@@ -46,4 +47,6 @@ def _array(content: bytes) -> NDArray[Any]:
         raise ValueError(f"an array of shape {list(shape)} and type {kind} has only {left:,} bytes")
     file.seek(0)
     array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    if kind.kind == "U" and kind.itemsize and (array.ravel().view(f"{kind.byteorder}u4") > sys.maxunicode).any():
+        raise ValueError("an array of texts has numbers that stand for no character")
     return array

@@ -68,7 +68,9 @@ class Checkpoint:
 
 def _damaged(path: Path, reason: str) -> InputError:
     return InputError(
-        "CHECKPOINT_DAMAGED", f"{path} is not a readable checkpoint: {reason[:LONGEST]}", fix="delete it to start afresh"
+        "CHECKPOINT_DAMAGED",
+        f"{path} is not a readable checkpoint: {reason[:LONGEST]}",
+        fix="delete it to start afresh",
     )
 
 
