@@ -73,7 +73,7 @@ def _plain(result: Result, kind: Kind, victim: Path) -> str:
     text = "".join(re.sub(r"/\S*/", "", said).split())  # long titles are wrapped
     for name in sorted({victim.name, Path(kind.victim).name}, key=len, reverse=True):
         text = text.replace("".join(name.split()), "FILE")
-    return text
+    return re.sub(r"[\d.]+us", "us", text)  # the time that a step takes
 
 
 def _between(one: str, other: str) -> str:

@@ -58,9 +58,14 @@ def to_csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def from_csv(text: str) -> list[dict[str, str]]:
-    """The rows of a table that ``to_csv`` wrote, each text as it was."""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    return [{unguarded(name): unguarded(cell) for name, cell in row.items()} for row in reader]
+    """The rows of a table that ``to_csv`` wrote, each text as it was.
+
+    Raises:
+        ValueError: a row has more or fewer cells than the header.
+        csv.Error: a quote is open.
+    """
+    rows = [[unguarded(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""), strict=True)]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
 
 def guarded(cell: Any) -> Any:

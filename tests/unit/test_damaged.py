@@ -250,7 +250,7 @@ def test_a_pipe_is_refused_in_one_sentence(tmp_path) -> None:
 def test_texts_of_an_archive_are_of_characters():
     texts = np.array(["ebb", "flow"])
     texts.view("<u4")[1] = 0xFFFFFFFF
-    with pytest.raises(InputError, match="a.npz .*stand for no character"):
+    with pytest.raises(InputError, match=r"a\.npz .*stand for no character"):
         read_labelled(Source("a.npz", "a.npz", archive(x=np.zeros((2, 3)), y=texts)), Layout())
     for kept in (np.array("é"), np.array(["é"]).astype(">U1"), np.array([], "<U3")):
         assert read_npz(archive(x=kept))["x"].tolist() == kept.tolist()
@@ -261,7 +261,7 @@ def test_texts_of_an_archive_are_of_characters():
 )
 def test_a_reason_is_in_no_words_of_code(error):
     with (
-        pytest.raises(InputError, match="a.parquet is unreadable: it is damaged"),
+        pytest.raises(InputError, match=r"a\.parquet is unreadable: it is damaged"),
         foreign("A", "a.parquet is unreadable", "."),
     ):
         raise error

@@ -267,7 +267,7 @@ LOGS = {
 @pytest.mark.parametrize("name", LOGS)
 def test_a_damaged_log_is_named(name, tmp_path) -> None:
     (tmp_path / "log.csv").write_bytes(LOGS[name])
-    with pytest.raises(InputError, match=r"log\.csv is no log of epochs in row 1"):
+    with pytest.raises(InputError, match=r"log\.csv is not a log of epochs"):
         Log(tmp_path).epoch(EpochRecord(2, 1.0, 1.0, 1.0, 0.1, 1.0))
 
 

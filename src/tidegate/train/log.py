@@ -59,20 +59,13 @@ class Log:
     def _earlier(self, names: list[str]) -> list[dict[str, str]]:
         if not self._path.exists():
             return []
-        rows = _rows(self._path) if self._path.is_file() else [{}]
-        for number, row in enumerate(rows, 1):
-            if set(row) != set(names) or None in row.values() or not row["epoch"].isdecimal():
-                raise InputError(
-                    "LOG_DAMAGED", f"{self._path} is no log of epochs in row {number}", fix="delete it, or move it away"
-                )
+        try:
+            rows = from_csv(self._path.read_text(encoding="utf-8")) if self._path.is_file() else [{}]
+        except (ValueError, csv.Error):
+            rows = [{}]
+        if any(set(row) != set(names) or not row["epoch"].isdecimal() for row in rows):
+            raise InputError("LOG_DAMAGED", f"{self._path} is not a log of epochs", fix="delete it, or move it away")
         return rows
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        return from_csv(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, csv.Error):
-        return [{}]
 
 
 def _summary_writer() -> Any:
