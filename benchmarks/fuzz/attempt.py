@@ -72,7 +72,8 @@ def content(value: Any, digest: Any) -> None:
     if isinstance(value, torch.Tensor):
         content(value.numpy(), digest)
     elif isinstance(value, np.ndarray):
-        digest.update(f"{value.dtype.kind}{value.shape}".encode() + (value.tobytes() if value.dtype != object else b""))
+        plain = value.astype(value.dtype.newbyteorder("=")) if value.dtype != object else np.zeros(0)
+        digest.update(f"{plain.dtype.kind}{value.shape}".encode() + plain.tobytes())
     elif isinstance(value, Mapping):
         content(list(value.items()), digest)
     elif isinstance(value, (list, tuple)):

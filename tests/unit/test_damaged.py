@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tidegate.data import Source, locate
+from tidegate.data import Source, check_step, locate
 from tidegate.data.foreign import foreign
 from tidegate.data.labelled import Layout, in_memory, read_labelled
 from tidegate.data.music import read_music
@@ -265,3 +265,12 @@ def test_a_reason_is_in_no_words_of_code(error):
         foreign("A", "a.parquet is unreadable", "."),
     ):
         raise error
+
+
+@pytest.mark.parametrize(
+    ("step", "dated"),
+    [("\x1b[2J", True), ("", True), ("9" * 20 + "D", True), ("x", False), ("nan", False), ("0", False)],
+)
+def test_a_step_that_no_rows_can_have_is_quoted(step, dated):
+    with pytest.raises(ValueError, match=r"^'[^']*' is no step from one row to the next$"):
+        check_step(step, dated=dated)

@@ -202,6 +202,7 @@ def _axes(graph: Graph) -> Iterator[str]:
 def _products(graph: Graph) -> Iterator[str]:
     declared = {(m.name, b.name): (m, b) for m in graph.matrices for b in m.blocks}
     operand: dict[tuple[str, str], int] = {}
+    seen: set[Node] = set()
     for index, node in enumerate(graph.nodes):
         if node.op is Op.PRODUCT:
             yield from _product(graph, index, node, declared.keys())
@@ -210,6 +211,9 @@ def _products(graph: Graph) -> Iterator[str]:
                     f"%{index}: block {node.name} of {node.matrix} multiplies two different values; "
                     "one block, one operand: declare a second matrix"
                 )
+            elif node in seen:
+                yield f"%{index}: block {node.name} of {node.matrix} is multiplied twice by one value"
+            seen.add(node)
     yield from (f"block {b} of {m} is declared but never used" for m, b in declared if (m, b) not in operand)
 
 

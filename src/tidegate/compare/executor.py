@@ -201,6 +201,8 @@ def _load(folder: Path, trial: TrialSpec) -> RunRecord | None:
     if not path.exists():
         return None
     try:
+        if not path.is_file():
+            raise InputError("RECORD_KIND", "it is no regular file")  # noqa: TRY301  named below
         record = run_from_json(read_json(path.read_bytes()))
         _check_own(record, trial)
     except (OSError, InputError) as error:

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from tidegate.errors import InputError, TidegateError
 
 LONGEST = 200  # characters of a reason
-OF_CODE = re.compile(r"\w(?:Error|Exception)\b|thrift")  # says nothing to who has only the file
+OF_CODE = re.compile(
+    r"\w(?:Error|Exception)\b|thrift|'\w+' object|object is not"
+)  # says nothing to who has only the file
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,10 +90,12 @@ def check_step(step: str, *, dated: bool) -> None:
     Raises:
         ValueError: it is not a frequency, or not a number.
     """
-    if not dated and not (np.isfinite(float(step)) and float(step)):
-        raise ValueError(f"a step of {step}")
-    if dated:
-        later(pd.Timestamp("2020-01-01"), step, 1)
+    try:
+        fits = bool(len(later(pd.Timestamp("2020-01-01"), step, 1))) if dated else 0 < abs(float(step)) < np.inf
+    except (ValueError, ArithmeticError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{reprlib.repr(step)} is no step from one row to the next")
 
 
 def _later_on_the_wall(last: pd.Timestamp, step: str, count: int) -> pd.DatetimeIndex:
