@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from tidegate.cli import main
+from tidegate.cli.console import console, print_line, print_note, say
 from tidegate.compare import executor
 from tidegate.data import Source
 from tidegate.errors import InputError
@@ -179,10 +180,14 @@ def _learnt_from(command: list[str], seen: dict[str, Any]) -> int:
     try:
         task = kind.load(data, kind.setting_type(**known))
     except InputError as error:
-        print(f"tidegate: {error}", file=sys.stderr)
+        say(f"tidegate: {error}")
         return 2
     seen["read"] = read_of(task)
-    print(task.data.name, task.data.description, task.data.split, *map("note: {}".format, task.data.warnings), sep="\n")
+    screen = console()
+    for line in (task.data.name, task.data.description, task.data.split):
+        print_line(screen, line)
+    for warning in task.data.warnings:
+        print_note(screen, warning)
     return 0
 
 
