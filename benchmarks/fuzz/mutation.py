@@ -181,7 +181,7 @@ def head_gone(_: Random, raw: bytes) -> bytes:
 
 def head_again(rng: Random, raw: bytes) -> bytes:
     lines = _lines(raw)
-    lines.insert(rng.randrange(1, len(lines)), lines[0])
+    lines.insert(rng.randrange(1, len(lines) + 1), lines[0])
     return _joined(lines)
 
 

@@ -138,6 +138,7 @@ TAMPERINGS = {  # what a random change hits too seldom
     "columns that no operand has": lambda data: data["matrices"][1].__setitem__("columns", "Q"),
     "a name that is no text": lambda data: data.__setitem__("name", {"a": 1}),
     "blocks that are text": lambda data: data["matrices"][0].__setitem__("blocks", "fn"),
+    "a product that nothing needs": lambda data: data["nodes"][14].__setitem__("args", [0]),
     "a product that is computed twice": lambda data: data["nodes"].append(
         next(node for node in data["nodes"] if node["op"] == "product")
     ),

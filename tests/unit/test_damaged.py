@@ -274,3 +274,8 @@ def test_a_reason_is_in_no_words_of_code(error):
 def test_a_step_that_no_rows_can_have_is_quoted(step, dated):
     with pytest.raises(ValueError, match=r"^'[^']*' is no step from one row to the next$"):
         check_step(step, dated=dated)
+
+
+def test_half_precision_is_checked_without_a_warning():
+    found = read_labelled(Source("a.npz", "a.npz", archive(x=np.ones((4, 3), np.float16), y=np.arange(4))), Layout())
+    assert len(found["train"].items) == 4

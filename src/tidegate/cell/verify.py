@@ -249,6 +249,8 @@ def _results(graph: Graph) -> Iterator[str]:
             yield f"vector {vector.name} is declared but never used"
         if any(block.bias for block in vector.blocks):
             yield f"vector {vector.name} has a bias, which only matrices have"
+    idle = [node for i, node in enumerate(graph.nodes) if node.op is Op.PRODUCT and i not in used]
+    yield from (f"block {node.name} of {node.matrix} does not influence any state" for node in idle)
     drawn = {graph.nodes[i].name for i in used if graph.nodes[i].op is Op.MASK}
     yield from (f"mask {m.name} is declared but never used" for m in graph.masks if m.name not in drawn)
     for name, index in graph.gates:

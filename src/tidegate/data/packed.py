@@ -45,8 +45,9 @@ def unpacked(raw: bytes, name: str) -> tuple[bytes, str]:
         with opened(io.BytesIO(raw)) as file:
             content: bytes = file.read(limit + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+        reason = "its compressed data are damaged" if isinstance(error, zlib.error) else error
         raise InputError(
-            "FILE_PACKED", f"{name} cannot be unpacked as {kind}: {error}", fix="pass a complete file"
+            "FILE_PACKED", f"{name} cannot be unpacked as {kind}: {reason}", fix="pass a complete file"
         ) from None
     if len(content) > limit:
         raise InputError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidegate.data.column import counted
+from tidegate.data.column import counted, listed
 from tidegate.data.number import numbers
 from tidegate.data.row import Row, Rows, read_rows
 from tidegate.data.source import Source
@@ -52,7 +52,7 @@ def read_table(source: Source, separator: str | None = None) -> Table:
     if not rows:
         raise InputError(
             "SERIES_EMPTY",
-            f"{source.title} has a header ({', '.join(header)}) but no rows",
+            f"{source.title} has a header ({listed(header)}) but no rows",
             fix="add the rows below it",
         )
     columns = zip(*(row.cells[: read.width] for row in rows), strict=True)

@@ -81,8 +81,9 @@ def _series(source: Source, arrays: Arrays, layout: Layout) -> list[Values]:
     if x.dtype.kind not in "iufb" or x.ndim not in (2, 3) or not x.size:
         raise InputError("ARCHIVE_SHAPE", f"the series of {source.title} are {x.dtype} {list(x.shape)}", fix=FORMAT)
     x = x.astype(np.uint8) if x.dtype.kind == "b" else x
-    if x.dtype.kind == "f" and (np.abs(x) > LARGEST).any():
-        row = int(np.argwhere(np.abs(x) > LARGEST)[0][0]) + 1
+    largest = min(LARGEST, float(np.finfo(x.dtype).max)) if x.dtype.kind == "f" else LARGEST  # float16 ends at 65,504
+    if x.dtype.kind == "f" and (np.abs(x) > largest).any():
+        row = int(np.argwhere(np.abs(x) > largest)[0][0]) + 1
         raise InputError(
             "ARCHIVE_VALUE",
             f"row {row} of the series of {source.title} has an infinite or too large number",
