@@ -32,7 +32,7 @@ from tidegate.train.setting import Training
 from .kind import Kind, seal
 from .mutation import Mutation
 
-READ, NOTES = "read", ("warnings", "notes")
+READ, NOTES = "read", ("warnings", "notes", "place")
 SECONDS, MEMORY = 20.0, 2 << 30  # beyond what the imported packages take
 PYTHON = re.compile(
     r"\b[A-Z]\w*(?:Error|Exception)\b|has no attribute|object is not|unexpected keyword|positional argument"
