@@ -13,8 +13,9 @@ import tidegate as tg
 from tests.backend.misuse import outcome
 from tidegate.errors import InputError, SpecError
 from tidegate.nn.operator import run_operator
-from tidegate.runtime import Steps, eager_only, sized
-from tidegate.runtime.call import MOST_WORKSPACES
+from tidegate.runtime import Steps, call, eager_only, sized
+from tidegate.runtime.call import MOST_WORKSPACES, packed_call
+from tidegate.runtime.library import load
 from tidegate.runtime.rows import MOST_KEPT_STEPS
 
 WRONG = [
@@ -179,3 +180,21 @@ def test_drawn_misuses_end_in_an_error_or_in_right_numbers() -> None:
         ended = [outcome(seed) for seed in range(200)]
     assert [end for end in ended if end[1] not in ("error", "right")] == []
     assert {what for what, _ in ended} >= {"parameter", "input", "state", "packed", "session", "operation: saved"}
+
+
+def test_a_workspace_is_as_large_as_the_engine_asks_for_whatever_ran_before(monkeypatch) -> None:
+    """A batch with sequences of no steps needs less than a full one of as many steps and sequences."""
+    given: list[tuple[int, int]] = []
+
+    def listening(job, plan, addresses, strides, size, threads) -> int:
+        asked = load().engine.tg_workspace(packed_call(job, plan, addresses, strides), size, threads)
+        given.append((remembered(job, plan, addresses, strides, size, threads), asked))
+        return max(given[-1])
+
+    remembered = call._workspace
+    monkeypatch.setattr(call, "_workspace", listening)
+    layer, x = tg.nn.GRU(3, 4), torch.randn(9, 6, 3)
+    for lengths in ([9, 0, 0, 0, 0, 0], [9] * 6, [9, 9, 0, 9, 0, 0], [9, 5, 0, 1, 2, 3], None):
+        layer(x, lengths=lengths)[0].sum().backward()
+    assert len(given) == 10
+    assert all(own >= asked for own, asked in given)

@@ -42,7 +42,12 @@ from tidegate.zoo import CELLS, GRU, LSTM, PeepholeLSTM
 
 GOLDEN = Path(__file__).parent / "golden"
 CHOSEN = ["rnn", "lstm", "gru", "gru/before", "peepholelstm", "normalised lstm"]
-FUNCTIONS = {**NUMBERS, Op.GREATER: lambda v, w: float(v > w), Op.SPREAD: float}
+FUNCTIONS = {
+    **NUMBERS,
+    Op.GREATER: lambda v, w: float(v > w),
+    Op.SELECT: lambda w, v: v if w else 0.0,
+    Op.SPREAD: float,
+}
 
 every_op = pytest.mark.parametrize("op", sorted(UNARY | BINARY))
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -117,7 +122,7 @@ def test_relu_is_flat_where_it_is_zero():
 def test_every_operation_has_a_rule_in_every_table():
     assert set(RULES) == UNARY | BINARY | REDUCTIONS
     assert set(NUMBERS) == UNARY | BINARY | REDUCTIONS
-    assert set(cpp.RULES) == UNARY | BINARY | {Op.GREATER, Op.SPREAD}
+    assert set(cpp.RULES) == UNARY | BINARY | {Op.GREATER, Op.SELECT, Op.SPREAD}
 
 
 def test_an_operation_without_a_rule_is_named(monkeypatch):

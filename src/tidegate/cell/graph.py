@@ -52,10 +52,11 @@ class Op(StrEnum):
     GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
     TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
     GREATER = "greater"  # 1 where the first argument is greater than the second, else 0
+    SELECT = "select"  # the second argument where the first is not 0, else 0, whatever the second is
     SPREAD = "spread"  # the number of each row, for every unit of it
 
 
-DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER, Op.SPREAD})
+DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER, Op.SELECT, Op.SPREAD})
 LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.MASK, Op.CONST})
 BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP})
 UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.SQRT})

@@ -21,6 +21,7 @@ RULES: Mapping[Op, str] = {
     Op.MINIMUM: "minimum({0}, {1})",
     Op.CLAMP: "minimum(maximum({0}, -{1}), {1})",
     Op.GREATER: "greater({0}, {1})",
+    Op.SELECT: "select({0}, {1})",
     Op.SIGMOID: "sigmoid({0})",
     Op.TANH: "tanh({0})",
     Op.RELU: "relu({0})",

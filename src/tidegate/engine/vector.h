@@ -130,10 +130,14 @@ TIDEGATE_INLINE V minimum(V a, V b) {
   return (a < b) | (a != a) ? a : b;
 }
 
-// 0 where a <= b, else 1: a NaN passes a relu's gradient on and none of a clamp's, as in torch.
+// 0 where a <= b, else 1: a NaN value passes a relu's gradient on and none of a clamp's, as in torch.
 template <class V>
 TIDEGATE_INLINE V greater(V a, V b) {
   return a <= b ? V{} : V{} + 1;
+}
+template <class V>
+TIDEGATE_INLINE V select(V where, V value) {
+  return where != V{} ? value : V{};
 }
 
 }  // namespace TIDEGATE_ISA

@@ -35,6 +35,15 @@ def _chosen_share(v: Symbol, w: Symbol) -> Symbol:
     return 0.5 * (1 + _greater(v, w) - _greater(w, v))
 
 
+def _through(share: Symbol, grad: Symbol) -> Symbol:
+    """The adjoint where the share is not 0. As a product, a NaN would come through everywhere, unlike in torch."""
+    return grad.tracer.pointwise(Op.SELECT, share, grad)
+
+
+def _to_either(grad: Symbol, *shares: Symbol) -> tuple[Symbol, ...]:
+    return tuple(_through(share, grad * share) for share in shares)
+
+
 def _mean_rule(grad: Symbol, out: Symbol, *vectors: Symbol) -> tuple[Symbol, ...]:  # noqa: ARG001  as every rule
     each = grad * (1 / len(vectors))
     return tuple(each.tracer.add(Node(Op.SPREAD, (each.index,), axis=vector.axis)) for vector in vectors)
@@ -62,12 +71,12 @@ RULES: Mapping[Op, Rule] = {
     Op.MUL: lambda grad, out, v, w: (grad * w, grad * v),  # noqa: ARG005
     Op.DIV: lambda grad, out, v, w: (grad / w, -(grad * out) / w),  # noqa: ARG005
     Op.NEG: lambda grad, out, v: (-grad,),  # noqa: ARG005
-    Op.MAXIMUM: lambda grad, out, v, w: (grad * _chosen_share(v, w), grad * _chosen_share(w, v)),  # noqa: ARG005
-    Op.MINIMUM: lambda grad, out, v, w: (grad * _chosen_share(w, v), grad * _chosen_share(v, w)),  # noqa: ARG005
-    Op.CLAMP: lambda grad, out, v, w: (grad * _within(v, w), grad * _at_bound(v, w)),  # noqa: ARG005
+    Op.MAXIMUM: lambda grad, out, v, w: _to_either(grad, _chosen_share(v, w), _chosen_share(w, v)),  # noqa: ARG005
+    Op.MINIMUM: lambda grad, out, v, w: _to_either(grad, _chosen_share(w, v), _chosen_share(v, w)),  # noqa: ARG005
+    Op.CLAMP: lambda grad, out, v, w: (_through(_within(v, w), grad), grad * _at_bound(v, w)),  # noqa: ARG005
     Op.SIGMOID: lambda grad, out, v: (grad * (out * (1 - out)),),  # noqa: ARG005
     Op.TANH: lambda grad, out, v: (grad * (1 - out * out),),  # noqa: ARG005
-    Op.RELU: lambda grad, out, v: (grad * _greater(out, 0.0),),  # noqa: ARG005
+    Op.RELU: lambda grad, out, v: (_through(_greater(out, 0.0), grad),),  # noqa: ARG005
     Op.EXP: lambda grad, out, v: (grad * out,),  # noqa: ARG005
     Op.LOG: lambda grad, out, v: (grad / v,),  # noqa: ARG005
     Op.LOG_SIGMOID: lambda grad, out, v: (grad * sigmoid(-v),),  # noqa: ARG005

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from tidegate.cell.graph import Node, Op, is_narrow
 
 FREE = frozenset({Op.CONST, Op.VECTOR, Op.MASK})  # there without being saved
-CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP, Op.RELU, Op.GREATER, Op.SPREAD})
+CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP, Op.RELU})
+CHEAP |= {Op.GREATER, Op.SELECT, Op.SPREAD}
 FUNCTIONS = frozenset({Op.SIGMOID, Op.TANH, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.SQRT, Op.DIV})
 
 

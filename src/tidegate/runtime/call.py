@@ -90,7 +90,7 @@ def _workspace(
     job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int, threads: int
 ) -> int:
     """Bytes of a direction; the same for all calls of even length; the last ones are remembered."""
-    key = (job.steps.count, job.sequences, threads)
+    key = (job.steps.count, job.steps.rows, job.sequences, threads)  # sequences of no steps have no rows
     known = plan.workspaces.get(key) if job.steps.even else None
     if known is None:
         need = load().engine.tg_workspace(packed_call(job, plan, addresses, strides), size, threads)
