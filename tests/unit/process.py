@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import os
+import signal as signals
 import sys
 import threading
 from pathlib import Path
@@ -53,6 +54,7 @@ def _signal_itself(signal: int, after: int, times: int) -> None:
 
 def _run(arguments: list[str], out: Path, environment: dict[str, str], signal: int, after: int, times: int) -> None:
     os.environ.update(environment)
+    signals.signal(signals.SIGINT, signals.default_int_handler)  # which a run in the background of a script lacks
     if signal:
         _signal_itself(signal, after, times)
     for descriptor, path in ((1, out), (2, out.with_suffix(".err"))):

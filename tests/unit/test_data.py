@@ -266,7 +266,7 @@ class TestSeries:
         refused("SERIES_SHORT", lambda: series(content, minimum=40), "3 rows", "at least 40", "the split keeps 15 %")
 
     def test_header_only(self):
-        refused("SERIES_EMPTY", lambda: series(text("a,y\n")), "a, y", "no rows")
+        refused("SERIES_EMPTY", lambda: series(text("a,y\n")), "'a', 'y'", "no rows")
 
     def test_ragged_row(self):
         refused("SERIES_ROW", lambda: series(table("a,y", "1,2", "1,2,3")), "line 3", "3 cells", "2 columns")

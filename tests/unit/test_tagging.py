@@ -414,7 +414,7 @@ class TestEstimator:
             ("to Rome", [["X"]], "data"),
             ([["a", 3]], [["X", "Y"]], "holds 3"),
             ([["a\tb"]], [["X"]], "tabs"),
-            ([["\ud800"]], [["X"]], "holds"),
+            ([["\ud800"]], [["X"]], "holds|has half"),
             (["to Rome"], [["X", "Y"]], "got str for sentence 1"),
             ([["a"]], [["X"]], "1 sentence for training"),
         ],

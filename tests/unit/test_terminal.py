@@ -234,7 +234,8 @@ def press(times: int = 1) -> None:
 def handler():
     """The handler of the tests, which comes back after them."""
     before = signal.getsignal(signal.SIGINT)
-    yield before
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a run in the background of a script lacks
+    yield signal.default_int_handler
     signal.signal(signal.SIGINT, before)
 
 

@@ -136,7 +136,8 @@ def node_values(
     job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor], wanted: Sequence[int]
 ) -> list[tuple[list[torch.Tensor], Tensors]]:
     """For each direction the values of these nodes at every step, laid out as ``x``, and the last states."""
-    check_devices((x, *(first or ()), *parameters))
+    if not x.is_meta:  # torch refuses others beside it by itself
+        check_devices((x, *(first or ()), *parameters))
     if first is None:
         shapes = [(job.directions, job.sequences, width) for width in job.cell.state_widths]
         first = tuple(x.new_zeros(shape) for shape in shapes)
@@ -189,9 +190,11 @@ def _eager_gradients(
     job: Job, needed: Sequence[bool], inputs: Sequence[torch.Tensor], grads: Sequence[torch.Tensor | None]
 ) -> list[torch.Tensor | None]:
     """Gradients that can be differentiated again, and of many directions at once."""
-    first, parameters = _split(job, inputs[1:])
     again = torch.is_grad_enabled()
     with torch.enable_grad():
+        # Parts of one tensor share a node of autograd's graph, on the way to which it would run what made the others.
+        inputs = [tensor.view_as(tensor) for tensor in inputs]
+        first, parameters = _split(job, inputs[1:])
         results = run_eagerly(job, inputs[0], first, parameters)
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
     chosen = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
