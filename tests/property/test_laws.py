@@ -153,7 +153,7 @@ def compare_with_its_step(made, T, B, H):
 
 
 @given(random_cells(), st.integers(1, 4), sizes, sizes)
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_a_random_cell_as_an_eager_layer_equals_its_step_run_by_hand(made, T, B, H):
     note(made.source)
     with eager_only():
@@ -161,7 +161,7 @@ def test_a_random_cell_as_an_eager_layer_equals_its_step_run_by_hand(made, T, B,
 
 
 @given(random_cells(), st.integers(1, 4), sizes, sizes)
-@settings(max_examples=4)  # each is compiled, which takes about two seconds
+@settings(max_examples=3)  # each is compiled, which takes about two seconds
 def test_a_random_cell_as_a_fused_layer_equals_its_step_run_by_hand(made, T, B, H):
     note(made.source)
     compare_with_its_step(made, T, B, H)

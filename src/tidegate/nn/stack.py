@@ -127,7 +127,8 @@ class Stack(Twin, torch.nn.RNNBase):
         """The parameters of a layer as ``parameter_shapes`` orders them; the second direction's follow the first's."""
         directions = 1 + self.bidirectional
         names = self._all_weights[layer * directions : (layer + 1) * directions]
-        return [self._parameter(name) for own in names for name in own]
+        known: dict[str, Any] = self._parameters  # each step pays for the way through _parameter
+        return [known[name] if name in known else self._parameter(name) for own in names for name in own]
 
     def learned_states(self, sequences: int) -> States | None:
         """The learned initial states, each [L*D, B, width]; None for a layer that does not learn them."""
