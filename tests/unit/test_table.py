@@ -122,6 +122,7 @@ class TestSeparator:
     def test_blank_lines_are_counted(self):
         assert rows("a;b\n1;2\n\n3;4\n") == [("1", "2"), ("3", "4")]
         assert notes("a;b\n1;2\n\n3;4\n") == "left out 1 blank line, the first is line 3"
+        assert notes("a;b\n1;2\n3;4\n\n\n") == ""
         assert notes("a;b\n1;2\n3;4\n") == ""
 
     def test_an_empty_row_within_stays(self):

@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from dataclasses import replace
@@ -294,3 +296,11 @@ def test_a_process_that_ends_ignores_further_signals(handler, last) -> None:
 def test_plain_output_is_a_screen_too(capsys) -> None:
     console().print(HOSTILE)
     assert not RAW.search(capsys.readouterr().out)
+
+
+def test_where_nobody_reads_on_it_ends_in_silence() -> None:
+    command = [sys.executable, "-m", "tidegate", "train", "music", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # as head does
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -55,7 +55,7 @@ class Exit(IntEnum):
     """Exit codes that scripts may rely on."""
 
     DONE = 0
-    FAILURE = 1
+    FAILURE = 1  # also where nobody reads the output any more
     WRONG_INPUT = 2
     INTERRUPTED = 130
 
@@ -75,6 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # before the command was known
         say("interrupted")
         return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has enough of it, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it ends
+        return Exit.FAILURE
 
 
 def _main(arguments: list[str]) -> int:
@@ -108,6 +111,8 @@ def _run(command: Any, *, speaks: bool) -> int:
         return _fail(error, Exit.WRONG_INPUT, command)
     except TidegateError as error:
         return _fail(error, Exit.FAILURE, command)
+    except BrokenPipeError:
+        raise
     except OSError as error:  # of a file that no reader or writer of ours has opened
         return _fail(_named(error), Exit.WRONG_INPUT if error.errno in FULL else Exit.FAILURE, command)
     except KeyboardInterrupt:

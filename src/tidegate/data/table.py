@@ -70,7 +70,7 @@ def _kept(read: Rows) -> tuple[list[Row], list[str]]:
     else:
         rows = [row for row in below if row.cells]
     notes = []
-    if tail:
+    if any(row.cells for row in tail):  # a blank line at the end is no row to anybody
         notes.append(f"left out {counted(len(tail), 'empty row')} at the end, from line {tail[0].line} on")
     if len(rows) < len(below):
         blank = next(row.line for row in below if not row.cells)

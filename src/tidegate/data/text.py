@@ -67,9 +67,10 @@ def lines(source: Source) -> Iterator[tuple[str, str]]:
 
 
 def blank_lines(source: Source) -> tuple[str, ...]:
-    """A note that counts the blank lines of a file, which hold no row; nothing if there are none."""
+    """A note that counts the blank lines before the last row, which hold none; nothing if there are none."""
     every = split_lines(decode(source))
-    blank = [number for number, line in enumerate(every[:-1] if not every[-1] else every, 1) if not line.strip()]
+    last = max((number for number, line in enumerate(every, 1) if line.strip()), default=0)
+    blank = [number for number, line in enumerate(every[:last], 1) if not line.strip()]
     count = f"{len(blank):,} blank line{'s' * (len(blank) > 1)}"
     return (f"left out {count}, the first is line {blank[0]}",) if blank else ()
 
