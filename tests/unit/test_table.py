@@ -77,7 +77,7 @@ class TestSeparator:
             ("date|sales", "|", "", ""),
             ("date;sales;;", ";", ";;;\n;;;\n;;;\n", "left out 3 empty rows at the end, from line 202 on"),
             ("# exported on 1 May, by hand\ndate,sales", ",", "", "left out 1 first line with '#'"),
-            ("#date\tsales", "\t", "\n\n", "left out 2 empty rows"),
+            ("#date\tsales", "\t", "\n\t\n", "left out 2 empty rows"),
             ('"date;time";"sales"', ";", "", ""),
         ],
     )
