@@ -231,6 +231,12 @@ class TestSeries:
             "'units', 'price'",
         )
 
+    def test_long_columns_are_not_all_listed(self):
+        header = ",".join(f"{k} {'x' * 200}" for k in range(30))
+        with pytest.raises(InputError, match=r"has a header .* and 23 more\) but no rows") as error:
+            series(text(f"{header}\n"))
+        assert len(str(error.value)) < 800
+
     def test_many_columns_are_not_all_listed(self):
         header = ",".join(f"c{index}" for index in range(200))
         with pytest.raises(InputError, match="and 170 more"):

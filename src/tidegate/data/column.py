@@ -12,17 +12,21 @@ from tidegate.errors import InputError, did_you_mean
 
 LISTED = 30
 LONGEST = 80  # characters of a name
+MOST_CHARACTERS = 600  # of all names
 
 
 def listed(names: Sequence[str], most: int = LISTED) -> str:
-    """Names in quotes for a message, at most ``most`` of them.
+    """Names in quotes for a message, at most ``most`` of them, and no more than one can read.
 
     Examples:
         >>> listed(["text", "label"])
         "'text', 'label'"
     """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name[:LONGEST]) for name in names[:most]) + more
+    shown = [repr(name[:LONGEST]) for name in names[:most]]
+    while sum(map(len, shown)) > MOST_CHARACTERS:
+        shown.pop()
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more
 
 
 KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
