@@ -74,6 +74,9 @@ class TestChoice:
         logits = torch.tensor([0.0, 1e-3, -1.0])
         assert Choice(0).probabilities(logits).tolist() == [0, 1, 0]
         assert Choice(0).draw(logits, generator()) == 1
+        for value, choice in itertools.product((torch.nan, torch.inf), (Choice(), Choice(0))):
+            with pytest.raises(InputError, match="not finite"):
+                choice.draw(torch.tensor([0.0, value]), generator())
 
     @pytest.mark.parametrize("choice", [Choice(), Choice(0.7, top_k=5), Choice(1.5, top_p=0.8)])
     def test_frequencies_are_probabilities(self, choice):

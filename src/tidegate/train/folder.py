@@ -19,6 +19,7 @@ from tidegate.train.world import World
 FORMAT = 1
 CONFIG, CARD, WEIGHTS, CHECKPOINT = "config.toml", "model.json", "model.safetensors", "checkpoint.safetensors"
 LOCK = ".lock"
+LARGEST = 1e10  # a weight; no training ends beyond it, and products of larger ones overflow
 
 
 def holds_model(home: Path) -> bool:
@@ -102,7 +103,7 @@ def with_weights(make: Callable[[], torch.nn.Module], weights: dict[str, torch.T
     Shapes are compared before anything is allocated, and the caller's random state stays as it is.
 
     Raises:
-        ValueError: a tensor is missing, unexpected, of another shape, or not finite.
+        ValueError: a tensor is missing, unexpected, of another shape, not finite, or so large that answers may not be.
     """
     with torch.device("meta"):  # damaged settings must not be able to exhaust the memory
         wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
@@ -114,8 +115,8 @@ def with_weights(make: Callable[[], torch.nn.Module], weights: dict[str, torch.T
             raise ValueError(f"{name} does not belong to this model")
         if wanted[name] != saved[name]:
             raise ValueError(f"{name} has shape {saved[name]}, expected {wanted[name]}")
-        if weights[name].is_floating_point() and not weights[name].isfinite().all():
-            raise ValueError(f"{name} has values that are not finite")
+        if weights[name].is_floating_point() and not (weights[name].abs() <= LARGEST).all():
+            raise ValueError(f"{name} has values that are not finite, or beyond {LARGEST:g}")
     with torch.random.fork_rng(devices=[]):
         model = make()
     if any(tensor.dtype == torch.float64 for tensor in weights.values()):

@@ -59,7 +59,13 @@ class Choice:
         return torch.zeros_like(chances).scatter(0, order, self._nucleus(ranked))
 
     def draw(self, logits: torch.Tensor, generator: torch.Generator) -> int:
-        """One symbol."""
+        """One symbol.
+
+        Raises:
+            InputError: the logits are not finite.
+        """
+        if logits.isnan().any() or logits.max() == torch.inf:
+            raise InputError("NOT_FINITE", "the model answers with numbers that are not finite", fix="train it again")
         if not self.temperature:
             return int(logits.argmax())
         return int(torch.multinomial(self.probabilities(logits), 1, generator=generator))
