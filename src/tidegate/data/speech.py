@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +28,7 @@ DIGIT_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")
 OFFICIAL = 5  # recordings 0 to 4 of each speaker and digit are the official test set of FSDD
 TABLES = (".csv", ".tsv", ".jsonl")
 FIELDS = ("path", "text", "speaker", "split")
+WORDS = ("names", "texts", "speakers", "splits")  # of spectra
 FORM = '{"path": "a.wav", "text": "what is said"}'
 SPLITS = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "dev": "valid"}
 SPLITS |= {"test": "test", "testing": "test", "": ""}
@@ -255,17 +256,29 @@ def _with_sounds(unread: list[Recording], read: Callable[[str], bytes], rate: in
     return Corpus(tuple(recordings), rate or next(iter(rates)), None, tuple(notes))
 
 
+def _check_arrays(data: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse arrays of other kinds than spectra have: counts of frames, bytes, and texts for each recording."""
+    if data["lengths"].dtype.kind not in "iu" or data["lengths"].ndim != 1 or data["lengths"].min(initial=0) < 0:
+        raise ValueError("lengths must be counts")
+    if data["frames"].dtype.kind not in "iu" or data["frames"].ndim != 2:
+        raise ValueError("frames must be whole numbers [N, bands]")
+    other = next((key for key in WORDS if data[key].dtype.kind != "U" or data[key].ndim != 1), None)
+    if other is not None:
+        raise ValueError(f"{other} must be texts, one for each recording")
+
+
 def _read_spectra(source: Source, rate: int | None) -> Corpus:
     """Spectra in 8 bits: ``frames`` [N, bands], ``lengths``, ``names``, ``texts``, ``speakers`` and ``splits``."""
     with foreign("SPEECH_SPECTRA", f"{source.title} has no readable spectra", "pass recordings"):
         data = read_npz(source.raw)
+        _check_arrays(data)
         made = json.loads(str(data["made"]))
         frames = made["least"] + data["frames"].astype(np.float32) * ((made["most"] - made["least"]) / 255)
-        ends = np.cumsum(data["lengths"].astype(np.int64))
+        ends = np.cumsum(data["lengths"], dtype=np.int64)
         if ends[-1] != len(frames):
             raise ValueError(f"lengths add up to {ends[-1]}, but there are {len(frames)} frames")
         sounds = np.split(frames.astype(np.float32), ends[:-1])
-        words = zip(*(data[key].tolist() for key in ("names", "texts", "speakers", "splits")), sounds, strict=True)
+        words = zip(*(data[key].tolist() for key in WORDS), sounds, strict=True)
         recordings = tuple(Recording(*row) for row in words)
         spectra = {key: made[key] for key in ("rate", "window", "hop", "low", "high", "peak")}
     if rate not in (None, spectra["rate"]):
