@@ -7,6 +7,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from tests.unit.refusal import refused
 from tidegate.data import (
     BUNDLED,
     Layout,
@@ -37,15 +38,6 @@ def table(header, *rows):
 
 def series(content, target="y", minimum=2):
     return read_panel(content, Layout(target), minimum, "the split keeps 15 %")
-
-
-def refused(code, call, *parts):
-    with pytest.raises(InputError) as caught:
-        call()
-    assert caught.value.code == code
-    assert caught.value.fix
-    for part in parts:
-        assert part in str(caught.value)
 
 
 class TestBundled:

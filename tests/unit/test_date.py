@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.unit import refusal
 from tidegate import cli
 from tidegate.data import Dating, Layout, Source, csv_of, cycles, later, read_panel
 from tidegate.errors import InputError, TidegateWarning
@@ -41,11 +42,7 @@ def ahead(found, count=1):
 
 
 def refused(code, cells, *parts, **dating):
-    with pytest.raises(InputError) as caught:
-        clock(cells, **dating)
-    assert caught.value.code == code
-    for part in parts:
-        assert part in str(caught.value)
+    refusal.refused(code, lambda: clock(cells, **dating), *parts)
 
 
 READ = {  # cells: the first row, and the one after the last

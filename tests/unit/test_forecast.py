@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.unit.refusal import refused
 from tidegate import cli, nn, tasks
 from tidegate.data import Layout, Source, later, read_panel
-from tidegate.errors import InputError
 from tidegate.tasks import Forecaster, from_pretrained
 from tidegate.tasks.forecast import model
 from tidegate.tasks.forecast.baseline import linear, naive_forecasts
@@ -69,14 +69,6 @@ def fresh(task, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return task.model(lambda features: nn.GRU(features, 5)).eval()
-
-
-def refused(code, call, *parts):
-    with pytest.raises(InputError) as caught:
-        call()
-    assert caught.value.code == code
-    for part in parts:
-        assert part in str(caught.value)
 
 
 class TestOneStep:

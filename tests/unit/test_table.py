@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.refusal import refused
 from tidegate.data import Layout, Source, read_pairs, read_panel
 from tidegate.data.labelled import Layout as Labels
 from tidegate.data.labelled import in_memory, read_labelled
@@ -49,14 +50,6 @@ def first_column(found):
 
 def values(cells, separator=";", **layout):
     return first_column(panel(cells, separator, **layout))
-
-
-def refused(code, call, *parts):
-    with pytest.raises(InputError) as caught:
-        call()
-    assert caught.value.code == code
-    for part in parts:
-        assert part in str(caught.value)
 
 
 def parquet(columns):

@@ -22,7 +22,7 @@ def interruptible(*, last: bool) -> Iterator[None]:
     Args:
         last: whether the process ends with this block; then an interruption leaves further ones ignored.
     """
-    # only the main thread may handle signals, and a process in the background of a script shall ignore this one
+    # only the main thread may handle signals, and a process in the background of a script must ignore this one
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return

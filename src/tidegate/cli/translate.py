@@ -42,8 +42,7 @@ class Translate:
 
     def _lines(self) -> list[str]:
         from tidegate.data import Source, decode, locate
-        from tidegate.data.text import split_lines
+        from tidegate.data.text import file_lines
 
         standard = Source("memory", "standard input", b"" if self.file else sys.stdin.buffer.read())
-        every = split_lines(decode(locate(self.file) if self.file else standard))
-        return every if every[-1] else every[:-1]
+        return file_lines(decode(locate(self.file) if self.file else standard))

@@ -10,7 +10,7 @@ from functools import partial
 from tidegate.data.packed import plain_name
 from tidegate.data.pair import NAMES, Names, Pairs, cleaned, read_pairs
 from tidegate.data.source import Source
-from tidegate.data.text import decode, split_lines
+from tidegate.data.text import decode, file_lines
 from tidegate.errors import InputError
 
 FILE = re.compile(r"(train|val|valid|dev|test)(?:[^a-z/][^/]*?)?\.(?!gz$)([A-Za-z_-]{2,12})(?:\.gz)?")
@@ -114,5 +114,4 @@ def _aligned(source: Source, split: str, members: list[str]) -> Pairs:
 
 def _lines(source: Source, member: str) -> list[str]:
     part = Source(f"{source.address}/{member}", plain_name(member), source.read(member))
-    every = split_lines(decode(part))
-    return [cleaned(line) for line in (every if every[-1] else every[:-1])]
+    return [cleaned(line) for line in file_lines(decode(part))]

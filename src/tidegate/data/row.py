@@ -15,7 +15,7 @@ import numpy as np
 from tidegate.data.column import counted
 from tidegate.data.number import numbers
 from tidegate.data.source import Source
-from tidegate.data.text import decode, split_lines
+from tidegate.data.text import decode, file_lines
 from tidegate.errors import InputError
 
 SEPARATORS = ("\t", ",", ";", "|")
@@ -226,8 +226,7 @@ def by_line(text: str, separator: str, offset: int = 0) -> Rows:
         separator: what stands between cells.
         offset: the number of lines above.
     """
-    lines = split_lines(text)
-    numbered = enumerate(lines[:-1] if not lines[-1] else lines, 1 + offset)
+    numbered = enumerate(file_lines(text), 1 + offset)
     return _unquoted(Rows(separator, [Row(n, line.split(separator) if line else []) for n, line in numbered]))
 
 

@@ -55,6 +55,17 @@ def split_lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
+def file_lines(text: str) -> list[str]:
+    r"""The lines of a whole file, of which the last may end with a line end or not.
+
+    Examples:
+        >>> file_lines("a\n\nb\n") == file_lines("a\n\nb") == ["a", "", "b"]
+        True
+    """
+    every = split_lines(text)
+    return every if every[-1] else every[:-1]
+
+
 def lines(source: Source) -> Iterator[tuple[str, str]]:
     """Each line that is not blank: its place, as errors name it, and its text.
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-KEPT, MOST_KEPT_STEPS = 256, 4096  # tables: at most 16 MiB in all; to make a longer one takes no time beside its run
+KEPT, MOST_KEPT_STEPS = 256, 4096  # tables: at most 16 MiB in all; a longer one takes far less time to make than to run
 
 
 class Steps:

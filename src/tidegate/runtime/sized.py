@@ -74,10 +74,10 @@ class SizedCell:
 
     def __init__(self, graph: Graph, widths: Mapping[str, int]) -> None:
         self.graph, self.widths = graph, dict(widths)
-        self.parameters = tuple(parameter_shapes(graph, widths))
+        shapes = parameter_shapes(graph, widths)
+        self.parameters = tuple(shapes)
         self.names = (*self.parameters, *(mask.name for mask in graph.masks))
-        one = list(parameter_shapes(graph, widths).values())
-        self.shapes = one, one * 2
+        self.shapes = [*shapes.values()], [*shapes.values()] * 2
         self.masked, self.features = bool(graph.masks), widths["I"]
         self.strides = (*(0 for _ in self.parameters), *(widths[mask.axis] for mask in graph.masks))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
