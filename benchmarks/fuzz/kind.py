@@ -64,6 +64,7 @@ def _data(
 
 TEXT_KEPT, GZ = [*KEPT, *form.PACKED], form.PACKED[0]
 CSV, TSV = [*form.tables(","), *TEXT, *TEXT_KEPT], [*form.tables("\t"), *TEXT, *TEXT_KEPT]
+SEMICOLONS = [*form.tables(";"), *TEXT, *TEXT_KEPT]
 LINES = [*form.JSON_LINES, *TEXT, *TEXT_KEPT]
 PLAIN = [*TEXT, *TEXT, *TEXT_KEPT]
 PROSE = [*TEXT, *TEXT, *named([mark], keeps=True), *named([crlf, final_lines]), *form.PACKED]
@@ -115,6 +116,16 @@ DATA = [
         lambda: seed.table(seed.measured()),
         "forecast",
         CSV,
+        ["forecast", "VICTIM"],
+        options=FORECAST,
+        rows=100,
+    ),
+    _data(
+        "forecast german",
+        "a.csv",
+        seed.german,
+        "forecast",
+        SEMICOLONS,
         ["forecast", "VICTIM"],
         options=FORECAST,
         rows=100,

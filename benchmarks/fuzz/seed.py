@@ -33,14 +33,16 @@ def sentence(row: int) -> str:
     return f"{WORDS[row % 8]} and {WORDS[row // 8 % 8]}, {row} times"
 
 
-def table(columns: dict[str, list], separator: str = ",") -> bytes:
+def table(columns: dict[str, list], separator: str = ",", decimal: str = ".") -> bytes:
     lines = [columns, *zip(*columns.values(), strict=True)]
-    return "".join(separator.join(map(_cell, line)) + "\n" for line in lines).encode()
+    marks = ',;|\t"' if decimal == "." else ';"'
+    return "".join(
+        separator.join(_cell(str(value).replace(".", decimal), marks) for value in line) + "\n" for line in lines
+    ).encode()
 
 
-def _cell(value: object) -> str:
-    text = str(value)
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',;|\t"') else text
+def _cell(text: str, marks: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in marks) else text
 
 
 def json_lines(columns: dict[str, list]) -> bytes:
@@ -85,6 +87,11 @@ def measured() -> dict[str, list]:
     values = [f"{10 + math.sin(row / 2) + row % 7 / 10:.3f}" for row in range(100)]
     wind = [f"{math.cos(row / 3):.3f}" for row in range(100)]
     return {"day": days * 2, "port": ["Rye"] * 50 + ["Hull"] * 50, "level": values, "wind": wind}
+
+
+def german() -> bytes:
+    """The series as a German spreadsheet writes them: cells between semicolons, and a comma before decimals."""
+    return table(measured(), ";", decimal=",")
 
 
 def prose() -> bytes:

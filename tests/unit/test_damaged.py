@@ -114,6 +114,30 @@ def test_an_archive_of_spectra_is_refused(name) -> None:
     assert says in line_of(caught)
 
 
+OTHER = {
+    "lengths": (np.array([2.0, 1.0]), "lengths must be counts"),
+    "negative": (np.array([4, -1]), "lengths must be counts"),
+    "frames": (np.ones((3, 4), np.float32), "frames must be whole numbers"),
+    "names": (np.array([1, 2]), "names must be texts"),
+    "texts": (np.array([["a", "b"]]), "texts must be texts"),
+    "sum": (np.array([2, 2]), "lengths add up to 4, but there are 3 frames"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_spectra_whose_arrays_are_of_another_kind_are_refused(name) -> None:
+    words = dict.fromkeys(("names", "texts", "speakers", "splits"), np.array(["a", "b"]))
+    made = {"rate": 8000, "window": 256, "hop": 160, "low": 60.0, "high": 3800.0, "peak": True}
+    good = {"lengths": np.array([2, 1]), "frames": np.ones((3, 4), np.uint8), **words}
+    good["made"] = np.array(json.dumps({**made, "least": -9.0, "most": 8.0}))
+    assert len(read_speech(Source("a.npz", "a.npz", archive(**good))).recordings) == 2
+    array, says = OTHER[name]
+    bad = {**good, name if name in good else "lengths": array}
+    with pytest.raises(InputError, match="a.npz has no readable spectra: " + says) as caught:
+        read_speech(Source("a.npz", "a.npz", archive(**bad)))
+    line_of(caught)
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
 def test_a_sound_archive_is_read_as_numpy_reads_it(method) -> None:
     arrays = {"x": np.asfortranarray(np.arange(12.0).reshape(3, 4)), "y": np.array(["ä", "b"]), "n": np.int64(3)}
