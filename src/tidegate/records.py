@@ -133,13 +133,12 @@ class CellRecord:
 
 @dataclass(frozen=True)
 class PairRecord:
-    """Cell ``a`` against cell ``b`` on their common seeds. Differences are the score of a minus that of b.
+    """Cell ``a`` against cell ``b`` on their common seeds, and no others. Differences are a's score minus b's.
 
     Attributes:
         wins: seeds on which a scored better.
         probability: predicted probability that a scores better on a new seed.
         p: p value of the paired t test.
-        p_holm: the same after Holm's correction for all pairs.
         detectable: the smallest true difference that so many seeds detect in 80 % of experiments.
         reliable: the decision, which is made once and stored.
     """
@@ -153,7 +152,6 @@ class PairRecord:
     high: float
     probability: float
     p: float
-    p_holm: float
     detectable: float
     reliable: bool
 
@@ -164,8 +162,9 @@ class AnswerRecord:
 
     Attributes:
         alerts: what to read first: baselines that no cell beats.
-        winner: the cell that is reliably better than all others, if any.
+        winner: the cell that is reliably better than every other one, if any.
         recommended: the cell to use.
+        why: what the recommendation rests on.
     """
 
     headline: str
@@ -173,6 +172,7 @@ class AnswerRecord:
     reasons: tuple[str, ...]
     winner: str | None
     recommended: str | None
+    why: str
 
 
 @dataclass(frozen=True)

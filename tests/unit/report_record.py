@@ -79,15 +79,20 @@ def _data() -> DataRecord:
 
 def _answer() -> AnswerRecord:
     return AnswerRecord(
-        headline="No reliable difference on JSB chorales between GRU, LSTM and PeepholeLSTM: take GRU, the cheapest.",
+        headline="No reliable difference on JSB chorales between GRU, LSTM and PeepholeLSTM: "
+        "take GRU, probably: it has the best mean. RNN is reliably worse than GRU.",
         alerts=(),
         reasons=(
             "1 of 5 runs of RNN diverged; they count as failures.",
-            "Reliably worse than GRU: RNN.",
-            "Many experiments would miss a difference below 0.084 among GRU, LSTM and PeepholeLSTM.",
+            (
+                "No reliable difference between GRU and LSTM: GRU is better by 0.0068 (95 % interval -0.018 to 0.032), "
+                "in 3 of 5 runs; more than a fifth of such experiments would miss a true difference below 0.034."
+            ),
+            "GRU is reliably better than RNN: by 0.55 (95 % interval 0.5 to 0.59), in 5 of 5 runs.",
         ),
         winner=None,
         recommended="GRU",
+        why="No cell is reliably better than every other. This one has the best mean.",
     )
 
 
@@ -177,21 +182,11 @@ def _pairs(cells: tuple[CellRecord, ...], runs: tuple[RunRecord, ...]) -> tuple[
         if mean is None or low is None or high is None:
             continue
         chance = 0.5 - 0.49 * math.tanh(3 * mean / (high - low)) if high > low else 0.5
-        wins = sum(value < 0 for value in values)
+        seeds, wins = len(values), sum(value < 0 for value in values)
         p = float(stats.ttest_1samp(values, 0).pvalue) if high > low else 1.0
         pairs.append(
-            PairRecord(a, b, len(values), wins, mean, low, high, chance, p, p, 0.6 * (high - low), reliable=False)
+            PairRecord(a, b, seeds, wins, mean, low, high, chance, p, 0.6 * (high - low), p < 0.05 and seeds >= 5)
         )
-    return _holm(pairs)
-
-
-def _holm(pairs: list[PairRecord]) -> tuple[PairRecord, ...]:
-    order = sorted(range(len(pairs)), key=lambda place: pairs[place].p)
-    worst = 0.0
-    for rank, place in enumerate(order):
-        worst = min(1.0, max(worst, (len(pairs) - rank) * pairs[place].p))
-        reliable = worst < 0.05 and pairs[place].seeds >= 5
-        pairs[place] = replace(pairs[place], p_holm=worst, reliable=reliable)
     return tuple(pairs)
 
 

@@ -1,6 +1,8 @@
 """What compare says, for each kind of outcome."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.statistic import interval, pairs
@@ -48,18 +50,53 @@ def test_a_clear_winner_is_named() -> None:
     assert found.headline.startswith("Take a: reliably better on data than b and c")
 
 
-def test_no_difference_recommends_the_cheapest() -> None:
-    found = ask({"a": around(1.0), "b": around(1.001, 2)}, a=200, b=100)
-    assert found.winner is None
+@pytest.mark.parametrize(("flops", "taken"), [(90, "b"), (91, "a"), (150, "a")])
+def test_cost_breaks_a_tie_from_a_tenth_on(flops, taken) -> None:
+    found = ask({"a": around(1.0), "b": around(1.001, 2)}, a=100, b=flops)
+    assert (found.winner, found.recommended) == (None, taken)
+    assert found.headline.startswith("No reliable difference on data between a and b: take ")
+    assert ("probably" in found.headline) == (taken == "a")
+    assert ("10 % fewer operations per step than a" in found.why) == (taken == "b")
+    assert "would miss a true difference below" in found.reasons[0]
+
+
+def test_equal_scores_take_the_cheaper() -> None:
+    """Every cell has the same score where a forecast is its anchor alone."""
+    found = ask({"a": around(1.0), "b": around(1.0)}, a=100, b=99)
     assert found.recommended == "b"
-    assert "No reliable difference" in found.headline
-    assert any("would miss a difference" in reason for reason in found.reasons)
+    assert "the same mean" in found.headline
+    assert found.reasons == ("a and b have the same mean over 5 seeds.",)
 
 
 def test_the_loser_is_named_even_if_the_winner_is_not() -> None:
     found = ask({"a": around(1.0), "b": around(1.001, 2), "c": around(3.0, 3)})
     assert found.winner is None
     assert "c is reliably worse than a" in found.headline
+
+
+def test_a_cheap_cell_whose_mean_is_third_is_not_recommended() -> None:
+    wide = [1.0, 9.0, 1.0, 9.0, 1.0]
+    found = ask({"a": around(1.0), "b": around(2.0), "c": wide}, c=1)
+    assert (found.winner, found.recommended) == (None, "a")
+    assert "b is reliably worse than a" in found.headline
+    assert found.reasons[0].startswith("a is reliably better than b: by 1")
+
+
+scores = st.lists(st.floats(-1e3, 1e3), min_size=18, max_size=18)
+
+
+@given(scores, st.integers(3, 6), st.floats(1e-6, 1e3), st.tuples(*[st.integers(1, 1000)] * 3))
+def test_a_third_cell_that_is_worse_changes_nothing(values, seeds, gap, flops) -> None:
+    a, b, c = (values[k * seeds : (k + 1) * seeds] for k in range(3))
+    worst = max(sum(a), sum(b)) / seeds + gap
+    shift = max(0.0, worst - sum(c) / seeds)
+    c = [score + shift for score in c]
+    costs = dict(zip("abc", flops, strict=True))
+    two, three = ask({"a": a, "b": b}, **costs), ask({"a": a, "b": b, "c": c}, **costs)
+    assert two.reasons[0] in three.reasons
+    assert three.recommended == two.recommended
+    assert three.recommended != "c"
+    assert three.winner in (None, two.winner)
 
 
 def test_few_seeds_are_no_evidence() -> None:

@@ -188,7 +188,7 @@ def test_reliable_pairs_are_marked_in_words():
 
 def test_the_record_alone_decides_what_is_reliable():
     record = comparison(("gru", "rnn"), seeds=3, epochs=4, diverged=())
-    pair = replace(record.pairs[0], p=1e-9, p_holm=1e-9)
+    pair = replace(record.pairs[0], p=1e-9)
     assert not pair.reliable  # three seeds never are
     page = render(replace(record, pairs=(pair,)))
     assert "no reliable difference" in page
@@ -258,7 +258,7 @@ def test_numbers_that_are_not_finite():
         record,
         runs=(replace(record.runs[0], curve=broken, test=math.nan, train_seconds=math.nan), *record.runs[1:]),
         cells=tuple(replace(cell, step_p50_us=math.nan, exported_bytes=0) for cell in record.cells),
-        pairs=tuple(replace(pair, p=math.nan, p_holm=math.nan, low=math.nan, high=math.nan) for pair in record.pairs),
+        pairs=tuple(replace(pair, p=math.nan, low=math.nan, high=math.nan) for pair in record.pairs),
     )
     Page(render(record))
 

@@ -1,4 +1,4 @@
-"""Comparison of recurrent cells: equal parameter budgets, paired seeds, corrected significance tests."""
+"""Comparison of recurrent cells: equal parameter budgets, paired seeds, paired significance tests."""
 
 from tidegate.errors import explain_missing
 

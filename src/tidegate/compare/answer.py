@@ -5,19 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from tidegate.compare.statistic import ENOUGH_SEEDS
 from tidegate.records import AnswerRecord, BaselineRecord, CellRecord, PairRecord
+
+CHEAPER = 0.10  # a cell must need this share fewer operations for its cost to break a tie
+
+
+class Verdict(NamedTuple):
+    """The sentence about the cells, the winner, what to take, and why."""
+
+    headline: str
+    winner: str | None = None
+    recommended: str | None = None
+    why: str = ""
 
 
 def answer(
     cells: Sequence[CellRecord], pairs: Sequence[PairRecord], baselines: Sequence[BaselineRecord], where: str
 ) -> AnswerRecord:
-    """Name the winner if there is one; otherwise recommend the cheapest of the cells that cannot be told apart.
+    """Name the winner if there is one; otherwise recommend one of the two best cells.
 
-    A winner is reliably better than every other cell: paired t test, Holm's correction over all pairs, level 0.05, at
-    least five seeds. A cell with a diverged run neither wins nor is recommended; if its other runs are the best of
-    all, nobody wins.
+    A winner is reliably better than every other cell: by the paired t test of each pair, level 0.05, at least five
+    seeds. The levels need no correction for the number of cells, since *every* one of these tests must reject
+    (an intersection-union test; Berger 1982, Technometrics 24, 295-300, theorem 1).
+
+    Without a winner, the best two cells by mean decide. If one is reliably better, or neither needs 10 % fewer
+    operations than the other, the better mean is recommended; otherwise the cheaper one. So a cell that is worse in
+    mean than two others is never recommended, and does not change which of the two is. A cell with a diverged run
+    neither wins nor is recommended; if its other runs are the best of all, nobody wins.
 
     Args:
         cells: the results of each cell.
@@ -31,21 +48,23 @@ def answer(
     steady = _steady(cells)
     if not steady:
         advice = "No answer: every cell diverged in at least one run. Lower the learning rate."
-        return AnswerRecord(advice, (), tuple(_about_runs(cells)), None, None)
+        return AnswerRecord(advice, (), tuple(_about_runs(cells)), None, None, "")
     best = steady[0]
-    worse = [cell for cell in steady[1:] if _reliable(best, cell, pairs)]
-    equals = [cell for cell in steady if cell not in worse]
-    headline, winner, recommended = _verdict(cells, steady, worse, equals, where)
+    verdict = _verdict(cells, steady, pairs, where)
     rivals = sorted((line for line in baselines if line.rival), key=lambda line: line.score)
     alerts = [
         f"Baseline {line.name} scores {line.score:.4g}; {best.name}, the best cell, {best.mean:.4g}." for line in rivals
     ]
-    reasons = _about_runs(cells)
-    if worse:
-        reasons.append(f"Reliably worse than {best.name}: {_named(worse)}.")
-    reasons += _about_resolution(equals, pairs)
-    sentences = [*_rival_first(best, rivals), headline, *_failures(cells)]
-    return AnswerRecord(" ".join(sentences), tuple(alerts), tuple(reasons), winner, recommended)
+    compared = [said_of(pair) for other in steady[1:] if (pair := _pair(best, other, pairs))]
+    sentences = [*_rival_first(best, rivals), verdict.headline, *_failures(cells)]
+    return AnswerRecord(
+        " ".join(sentences),
+        tuple(alerts),
+        (*_about_runs(cells), *compared),
+        verdict.winner,
+        verdict.recommended,
+        verdict.why,
+    )
 
 
 def with_rivals(cells: Sequence[CellRecord], baselines: Sequence[BaselineRecord]) -> tuple[BaselineRecord, ...]:
@@ -57,37 +76,69 @@ def with_rivals(cells: Sequence[CellRecord], baselines: Sequence[BaselineRecord]
     return tuple(replace(line, rival=line.score <= bound) for line in baselines)
 
 
+def said_of(pair: PairRecord) -> str:
+    """What is said of two cells, which depends on their own scores alone."""
+    if pair.difference == 0:
+        return f"{pair.a} and {pair.b} have the same mean over {pair.seeds} seeds."
+    ahead = pair.difference < 0
+    first, second = (pair.a, pair.b) if ahead else (pair.b, pair.a)
+    wins = pair.wins if ahead else pair.seeds - pair.wins
+    gap, half = abs(pair.difference), (pair.high - pair.low) / 2
+    better = f"by {gap:.2g} (95 % interval {gap - half:.2g} to {gap + half:.2g}), in {wins} of {pair.seeds} runs"
+    if pair.reliable:
+        return f"{first} is reliably better than {second}: {better}."
+    missed = f"more than a fifth of such experiments would miss a true difference below {pair.detectable:.2g}"
+    if pair.seeds < ENOUGH_SEEDS:
+        return f"{first} looks better than {second}: {better}; so few seeds decide nothing."
+    return f"No reliable difference between {first} and {second}: {first} is better {better}; {missed}."
+
+
 def _verdict(
-    cells: Sequence[CellRecord],
-    steady: Sequence[CellRecord],
-    worse: Sequence[CellRecord],
-    equals: Sequence[CellRecord],
-    where: str,
-) -> tuple[str, str | None, str | None]:
-    """The sentence about the cells, the winner, and what to take."""
+    cells: Sequence[CellRecord], steady: Sequence[CellRecord], pairs: Sequence[PairRecord], where: str
+) -> Verdict:
     best, seeds = steady[0], min(cell.finished + cell.diverged for cell in cells)
-    cheapest = min(equals, key=lambda cell: (cell.flops_per_step, cell.parameters))
-    unsettled = any(cell.diverged and _mean(cell) < _mean(best) for cell in cells)
     if len(cells) == 1:
-        return f"{best.name} is the only cell on {where}: there is nothing to compare it with.", None, best.name
+        headline = f"{best.name} is the only cell on {where}: there is nothing to compare it with."
+        return Verdict(headline, None, best.name, "The only cell that ran.")
     if seeds < ENOUGH_SEEDS:
         runs = f"{seeds} run{'s' if seeds != 1 else ''} per cell, but at least {ENOUGH_SEEDS} are needed"
-        return f"No evidence on {where}: {runs}; {best.name} looks best so far.", None, None
+        return Verdict(f"No evidence on {where}: {runs}; {best.name} looks best so far.")
     if len(steady) == 1:
-        return f"Take {best.name}: the only cell on {where} without a diverged run.", None, best.name
-    if len(equals) == 1 and not unsettled:
-        return f"Take {best.name}: reliably better on {where} than {_named(worse)}.", best.name, best.name
-    if len(equals) == 1:
-        return f"Take {best.name}: the best of the cells without a diverged run on {where}.", None, best.name
-    headline = f"No reliable difference on {where} between {_named(equals)}: take {cheapest.name}, the cheapest."
+        headline = f"Take {best.name}: the only cell on {where} without a diverged run."
+        return Verdict(headline, None, best.name, "The only cell without a diverged run.")
+    worse = [cell for cell in steady[1:] if _reliable(best, cell, pairs)]
+    if len(worse) < len(steady) - 1:
+        return _tie(steady, worse, pairs, where)
+    if any(cell.diverged and _mean(cell) < _mean(best) for cell in cells):
+        headline = f"Take {best.name}: the best of the cells without a diverged run on {where}."
+        return Verdict(headline, None, best.name, "It is reliably better than every cell without a diverged run.")
+    headline = f"Take {best.name}: reliably better on {where} than {_named(worse)}."
+    return Verdict(headline, best.name, best.name, "It is reliably better than every other cell.")
+
+
+def _tie(steady: Sequence[CellRecord], worse: Sequence[CellRecord], pairs: Sequence[PairRecord], where: str) -> Verdict:
+    """The verdict if some cell is not reliably worse than the best: the first two decide, by cost or by mean."""
+    best, second = steady[:2]
+    headline = f"No reliable difference on {where} between {_named([cell for cell in steady if cell not in worse])}: "
+    cheaper = second.flops_per_step <= (1 - CHEAPER) * best.flops_per_step
+    if cheaper and not _reliable(best, second, pairs):
+        saved = 100 * (1 - second.flops_per_step / best.flops_per_step)
+        taken, why = second, f"{saved:.0f} % fewer operations per step than {best.name}, the best on average"
+        headline += f"take {taken.name}, with {why}."
+    elif best.mean == second.mean:
+        taken, why = best, f"the same mean as {second.name} and no more operations"
+        headline += f"take {taken.name}, with {why}."
+    else:
+        taken, why = best, "the best mean"
+        headline += f"take {taken.name}, probably: it has {why}."
     if worse:
         headline += f" {_named(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
-    return headline, None, cheapest.name
+    return Verdict(headline, None, taken.name, f"No cell is reliably better than every other. This one has {why}.")
 
 
 def _steady(cells: Sequence[CellRecord]) -> list[CellRecord]:
     """The cells without a diverged run, best first: only these are recommended or measured against a baseline."""
-    return sorted((cell for cell in cells if not cell.diverged), key=_mean)
+    return sorted((cell for cell in cells if not cell.diverged), key=lambda cell: (_mean(cell), cell.flops_per_step))
 
 
 def _mean(cell: CellRecord) -> float:
@@ -107,8 +158,13 @@ def _failures(cells: Sequence[CellRecord]) -> list[str]:
     return [f"Runs of {_named(failing)} diverged."] if failing else []
 
 
+def _pair(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> PairRecord | None:
+    return next((pair for pair in pairs if {pair.a, pair.b} == {a.name, b.name}), None)
+
+
 def _reliable(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> bool:
-    return any({pair.a, pair.b} == {a.name, b.name} and pair.reliable for pair in pairs)
+    pair = _pair(a, b, pairs)
+    return pair is not None and pair.reliable
 
 
 def _about_runs(cells: Sequence[CellRecord]) -> list[str]:
@@ -116,20 +172,6 @@ def _about_runs(cells: Sequence[CellRecord]) -> list[str]:
         f"{cell.diverged} of {cell.diverged + cell.finished} runs of {cell.name} diverged; they count as failures."
         for cell in cells
         if cell.diverged
-    ]
-
-
-def _about_resolution(equals: Sequence[CellRecord], pairs: Sequence[PairRecord]) -> list[str]:
-    names = {cell.name for cell in equals}
-    among = [pair for pair in pairs if {pair.a, pair.b} <= names]
-    if not among:
-        return []
-    finest = max(pair.detectable for pair in among)
-    return [
-        (
-            f"With {among[0].seeds} seeds, more than a fifth of such experiments would miss a difference "
-            f"below {finest:.2g} among {_named(equals)}."
-        )
     ]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy  # loads scipy.stats when it is first used: workers of a comparison start without that second
+import scipy  # loads its parts when they are first used: workers of a comparison start without that second
 
 from tidegate.records import PairRecord
 
@@ -35,12 +35,14 @@ def interval(values: Sequence[float]) -> Interval:
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Interval(mean, math.nan, math.nan)
-    half = float(scipy.stats.t.ppf(1 - LEVEL / 2, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = _critical(n - 1, LEVEL) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
 
 def pairs(scores: Mapping[str, Scores]) -> tuple[PairRecord, ...]:
-    """Compare every pair of cells on their common seeds, with Holm's correction over all pairs.
+    """Compare every pair of cells on their common seeds.
+
+    Each pair is judged by its own scores alone, whatever other cells there are.
 
     Args:
         scores: of each cell, by seed.
@@ -48,28 +50,26 @@ def pairs(scores: Mapping[str, Scores]) -> tuple[PairRecord, ...]:
     Returns:
         A record for each pair that has at least two common seeds.
     """
-    common = {(a, b): sorted(scores[a].keys() & scores[b].keys()) for a, b in itertools.combinations(scores, 2)}
-    tested = {names: seeds for names, seeds in common.items() if len(seeds) >= 2}
-    records = []
-    for (a, b), seeds in tested.items():
-        both = np.array([[scores[a][seed], scores[b][seed]] for seed in seeds])
-        rounding = float(ROUNDING * np.abs(both).max())
-        records.append(_pair(a, b, both[:, 0] - both[:, 1], rounding, LEVEL / len(tested)))
-    return _holm(records)
+    return tuple(
+        _pair(a, b, np.array([[scores[a][seed], scores[b][seed]] for seed in sorted(common)]))
+        for a, b in itertools.combinations(scores, 2)
+        if len(common := scores[a].keys() & scores[b].keys()) >= 2
+    )
 
 
-def _pair(a: str, b: str, differences: np.ndarray, rounding: float, strictest: float) -> PairRecord:
-    n = len(differences)
-    estimate = interval(differences.tolist())
+def _pair(a: str, b: str, both: np.ndarray) -> PairRecord:
+    """The paired t test of two cells; ``both`` has a row per seed."""
+    differences, n = both[:, 0] - both[:, 1], len(both)
+    estimate, rounding = interval(differences.tolist()), float(ROUNDING * np.abs(both).max())
     deviation = float(np.std(differences, ddof=1))
     if deviation <= rounding:  # the same difference at every seed: either certain, or zero
         same = abs(estimate.mean) <= rounding
         p = 1.0 if same else 0.0
         probability = 0.5 if same else float(estimate.mean < 0)
     else:
-        p = float(2 * scipy.stats.t.sf(abs(estimate.mean) / (deviation / math.sqrt(n)), n - 1))
+        p = float(2 * scipy.special.stdtr(n - 1, -abs(estimate.mean) / (deviation / math.sqrt(n))))
         spread = deviation * math.sqrt(1 + 1 / n)  # of one further difference around the mean of these
-        probability = float(scipy.stats.t.cdf(-estimate.mean / spread, n - 1))
+        probability = float(scipy.special.stdtr(n - 1, -estimate.mean / spread))
     return PairRecord(
         a=a,
         b=b,
@@ -80,31 +80,14 @@ def _pair(a: str, b: str, differences: np.ndarray, rounding: float, strictest: f
         high=estimate.high,
         probability=probability,
         p=p,
-        p_holm=p,
-        detectable=deviation * detectable_effect(n, strictest),
-        reliable=False,  # decided after Holm's correction
+        detectable=deviation * detectable_effect(n, LEVEL),
+        reliable=p < LEVEL and n >= ENOUGH_SEEDS,
     )
 
 
-def _holm(records: list[PairRecord]) -> tuple[PairRecord, ...]:
-    """Correct p values and decide: a pair is reliable if its corrected p is below the level, on enough seeds.
-
-    Equations:
-        p_holm(k) = max(p_holm(k-1), min(1, (m - k + 1) p(k)))  for the k-th smallest of m values
-
-    References:
-        Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
-    """
-    corrected: dict[tuple[str, str], float] = {}
-    running = 0.0
-    for k, pair in enumerate(sorted(records, key=lambda pair: pair.p)):
-        running = max(running, min(1.0, pair.p * (len(records) - k)))
-        corrected[pair.a, pair.b] = running
-    return tuple(_decided(pair, corrected[pair.a, pair.b]) for pair in records)
-
-
-def _decided(pair: PairRecord, p_holm: float) -> PairRecord:
-    return replace(pair, p_holm=p_holm, reliable=p_holm < LEVEL and pair.seeds >= ENOUGH_SEEDS)
+def _critical(freedom: int, level: float) -> float:
+    """The two-sided critical value of Student's t."""
+    return float(scipy.special.stdtrit(freedom, 1 - level / 2))
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +99,7 @@ def detectable_effect(n: int, level: float, power: float = POWER) -> float:
         level: the two-sided significance level.
         power: the probability of detecting it.
     """
-    critical = float(scipy.stats.t.ppf(1 - level / 2, n - 1))
+    critical = _critical(n - 1, level)
     # The ratio of estimated to true deviation, at the middle of 4,000 equally likely intervals, since scipy's
     # noncentral t returns NaN for two or three seeds.
     ratio = np.sqrt(scipy.stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, n - 1) / (n - 1))

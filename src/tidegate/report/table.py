@@ -85,7 +85,6 @@ def _pair_row(pair: PairRecord, digits: int) -> Row:
         "probability": number.probability(pair.probability),
         "wins": f"{pair.wins} of {pair.seeds}",
         "p": number.probability(pair.p),
-        "p_holm": number.probability(pair.p_holm),
         "detectable": number.fixed(pair.detectable, digits),
         "reliable": pair.reliable,
         "better": "first" if pair.difference < 0 else "second",
