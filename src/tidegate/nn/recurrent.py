@@ -244,7 +244,10 @@ class Recurrent(Stack):
 
     def _by_layer(self, first: States) -> list[States]:
         """The first states of each layer [directions, B, width]; to cut a tensor takes as long as a small step."""
-        return [first] if self.num_layers == 1 else [*zip(*[s.chunk(self.num_layers) for s in first], strict=True)]
+        if self.num_layers == 1:
+            return [first]
+        parts = [1 + self.bidirectional] * self.num_layers
+        return [*zip(*[state.split_with_sizes(parts) for state in first], strict=True)]
 
     def _drawn_tensors(
         self, layer: int, variant: Variant, numbers: RandomNumbers, precision: Precision | None

@@ -23,7 +23,7 @@ def check_shapes(
         x: the input.
         first: for each state its values before the first step; None for zeros.
         tensors: parameters and masks of all directions.
-        layer: its number in a stack, for the names in errors.
+        layer: its number in a stack, for the names in errors. Of a layer above the first only parameters are checked.
 
     Raises:
         InputError: a tensor has another shape than the layer reads; the message names it.
@@ -31,6 +31,8 @@ def check_shapes(
     cell, steps = job.cell, job.steps
     if cell.masked or [tensor.shape for tensor in tensors] != cell.shapes[job.directions > 1]:  # each step pays
         check_parameters(job, tensors, layer)
+    if layer:
+        return  # its input is the output of the layer before it, and its states are cut from those of all layers
     if x.shape[-1] != cell.features or x.numel() != steps.rows * cell.features:
         raise wrong_shape("the input", x.shape, (steps.rows, cell.features))
     if first is not None:
