@@ -38,7 +38,7 @@ class Compare:
     """classification, forecast, language, music, speech, tagging or translation; unless given, guessed from the file's
     suffix."""
     target: Annotated[str | None, shown_as("COLUMN")] = None
-    """Column to forecast."""
+    """Column to forecast, several with commas between them, or all."""
     config: Annotated[Path | None, shown_as("FILE")] = None
     """Recipe as TOML: how to read the data, build the model and train it. tidegate train TASK --print-config prints
     one. Its cell is not used, since --cells names the cells; its hidden size sets the default of --parameters."""

@@ -6,13 +6,15 @@ with explain_missing():
     from tidegate.data.audio import SUFFIXES, read_sound, resample
     from tidegate.data.calendar import Clock, cycles
     from tidegate.data.catalogue import BUNDLED, Bundled
+    from tidegate.data.column import in_text
     from tidegate.data.date import ISO
     from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
+    from tidegate.data.frame import csv_of
     from tidegate.data.group import cut_by_group, group_of
     from tidegate.data.midi import KEYS, LOWEST, Roll, to_midi
     from tidegate.data.music import PianoRolls, read_music, read_piece
     from tidegate.data.pair import Pairs, cleaned, read_pairs
-    from tidegate.data.panel import Layout, Panel, csv_of, read_panel
+    from tidegate.data.panel import Layout, Panel, read_panel
     from tidegate.data.parallel import read_splits
     from tidegate.data.reading import NUMBER, Dating
     from tidegate.data.source import Source, address_of, bundled_at, locate, with_parts
@@ -47,6 +49,7 @@ __all__ = [
     "cycles",
     "decode",
     "group_of",
+    "in_text",
     "later",
     "locate",
     "read_music",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,10 @@ class Clock:
     def wall(self) -> pd.Index[Any]:
         """The times as wall clocks show them."""
         return self.times if self.local is None else self.local
+
+    def at(self, rows: Any) -> Clock:
+        """The clock of these rows."""
+        return replace(self, times=self.times[rows], local=None if self.local is None else self.local[rows])
 
     def continued(self, start: int, stop: int, more: int, step: str) -> Times:
         """The times of rows ``start`` to ``stop - 1``, and of ``more`` rows after them."""

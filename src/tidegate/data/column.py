@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,3 +84,33 @@ def check_column(title: str, name: str, header: Sequence[str], *, fix: str, read
             f"{title} has no column {name!r}{needed}{did_you_mean(name, header)}",
             fix=f"{fix}; it has the columns {listed(header)}",
         )
+
+
+def several(text: str, header: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a text names: one of the table, or several with commas between them.
+
+    A name with a comma stands in quotes beside others, as in CSV.
+
+    Examples:
+        >>> several("load, kW", ["load, kW"])
+        ('load, kW',)
+        >>> several('"load, kW",price', ["load, kW", "price"])
+        ('load, kW', 'price')
+    """
+    if text in header or not text.isprintable():
+        return (text,)
+    return tuple(name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row) or (text,)
+
+
+def in_text(names: Sequence[str]) -> str:
+    """Names of columns as one text, which ``several`` reads.
+
+    Examples:
+        >>> in_text(["load, kW"]), in_text(["load, kW", "price"])
+        ('load, kW', '"load, kW",price')
+    """
+    if len(names) == 1:
+        return names[0]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()

@@ -115,11 +115,14 @@ class Numbers:
             InputError: they can be read in two ways.
         """
         cells = [cell.strip().casefold() for cell in self.columns[column]]
-        words = set(cells) - MISSING
-        for yes, no in YES_NO:
-            if words and words <= {yes, no}:
-                return np.array([{yes: 1.0, no: 0.0}.get(cell, np.nan) for cell in cells])
+        if words := self.yes_no(column):
+            return np.array([{words[0]: 1.0, words[1]: 0.0}.get(cell, np.nan) for cell in cells])
         return numbers(cells, self._reading(column)[0])
+
+    def yes_no(self, column: str) -> tuple[str, str] | None:
+        """The words for yes and no, if a column holds nothing else."""
+        words = {cell.strip().casefold() for cell in self.columns[column]} - MISSING
+        return next(((yes, no) for yes, no in YES_NO if words and words <= {yes, no}), None)
 
     def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
         """For each of these columns that can be read in two ways, which was taken and why."""

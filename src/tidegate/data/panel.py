@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from zoneinfo import available_timezones
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from tidegate.data.calendar import Clock, read_clock
-from tidegate.data.column import check_column, listed
-from tidegate.data.date import is_dates
-from tidegate.data.number import MISSING, Decimal, Numbers
-from tidegate.data.parquet import MAGIC, read_parquet
+from tidegate.data.column import check_column, in_text, listed
+from tidegate.data.feature import Rows, Values, as_input, check_varies, complete
+from tidegate.data.frame import as_csv
+from tidegate.data.number import Decimal, Numbers
+from tidegate.data.parquet import MAGIC
 from tidegate.data.reading import Dating
+from tidegate.data.series import Series, check_rows, rows_by_name, series_of
 from tidegate.data.source import Source
-from tidegate.data.table import Table, header_of_numbers, read_table
+from tidegate.data.table import Table, read_table
+from tidegate.data.target import read_targets
 from tidegate.errors import InputError
-
-NUMBER = "write numbers like 1234.5, without units and blanks, or name the decimal mark with decimal="
-LARGEST = 1e150  # squares of larger numbers overflow
-
-Values = NDArray[np.float64]
-Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -32,10 +27,13 @@ class Panel:
     """One or more series in time order, one after another.
 
     Attributes:
-        columns: names: the target, the inputs, then the columns known ahead.
+        columns: names: the target, the inputs, then the columns known ahead. Several targets are one name, as
+            ``in_text`` writes them.
         values: [rows, columns] float64 in the file's units. Future rows are NaN except in columns known ahead.
         known: number of columns known ahead.
-        names: of the series; one empty name if no column names them.
+        names: what tells each series from the others; one empty name if there is only one.
+        targets: [series] the column that each is of.
+        groups: [series] its name in the column of names; empty without one.
         starts: [series + 1] the first row of each series, then the number of rows.
         future: [series] number of future rows at the end of each series.
         parts: [rows] 0 for rows of the file itself, 1 and 2 for rows of its validation and test files.
@@ -48,6 +46,8 @@ class Panel:
     values: Values
     known: int = 0
     names: tuple[str, ...] = ("",)
+    targets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ("",)
     starts: tuple[int, ...] = ()
     future: tuple[int, ...] = (0,)
     parts: NDArray[np.intp] | None = None
@@ -57,7 +57,7 @@ class Panel:
 
     @property
     def target(self) -> str:
-        """The name of the column to forecast."""
+        """The name of the column to forecast, or the names of several."""
         return self.columns[0]
 
 
@@ -66,7 +66,8 @@ class Layout:
     """The role of each column of a table.
 
     Attributes:
-        target: the column to forecast.
+        target: the column to forecast, several in one text, or ``all``; the names themselves if a trained model needs
+            them.
         series: the column that names the series of each row.
         time: the column of times: dates or numbers.
         known: columns known ahead; only these need values in the last rows of a series.
@@ -77,7 +78,7 @@ class Layout:
         learnt: the decimal mark of the training data, for numbers that can be read in two ways.
     """
 
-    target: str | None
+    target: str | tuple[str, ...] | None
     series: str | None = None
     time: str | None = None
     known: tuple[str, ...] = ()
@@ -87,23 +88,15 @@ class Layout:
     decimal: Decimal | None = None
     learnt: Decimal | None = None
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The columns that cannot be targets or inputs."""
+        return tuple(name for name in (self.series, self.time, *self.known) if name is not None)
+
     def of(self, source: Source) -> Layout:
         """The layout of this source: where we write the table, from a frame or from Parquet, its marks are ours."""
         ours = source.address == "memory" or source.raw.startswith(MAGIC)
         return replace(self, separator=",", decimal=".") if ours else self
-
-
-@dataclass(frozen=True)
-class _Group:
-    """The rows of one series, counted from 0 below the header; the last ``future`` have no target yet."""
-
-    name: str
-    rows: Rows
-    future: int = 0
-
-    @property
-    def past(self) -> Rows:
-        return self.rows[: len(self.rows) - self.future]
 
 
 def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
@@ -124,35 +117,63 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     """
     layout = layout.of(source)
     table, parts = _joined(source, layout.separator)
-    _check_target(table, layout.target)
-    named = [("series", layout.series), ("time", layout.time), *(("known", name) for name in layout.known)]
-    for role, name in named:
-        if name is not None:
-            _check_named(table, role, name, str(layout.target))
-    groups = _groups(table, layout)
-    for group in groups:
-        _check_rows(table, group, minimum, why)
-    clock = _clock(table, layout, groups)
-    found = _numbers(table, layout)
-    values, warnings = _values(table, layout, groups, found)
-    order = np.concatenate([group.rows for group in groups])
+    groups, found = _grouped(table, layout), _numbers(table, layout)
+    open_ended = bool(layout.known)
+    targets, left_out = read_targets(table, layout.target, layout.others, groups, found, open_ended=open_ended)
+    _check_targets(layout, targets)
+    series = series_of(table, groups, targets, open_ended=open_ended)
+    for one in series:
+        check_rows(table, one, minimum, why)
+    clock = _clock(table, layout, groups, len(targets))
+    values, warnings = _values(table, layout, series, found)
+    order = np.concatenate([one.rows for one in series])
+    theirs = np.concatenate([values[one.target][one.rows] for one in series])
+    others = {name: cells[order] for name, cells in values.items() if name not in targets}
     return Panel(
-        tuple(values),
-        np.stack(list(values.values()), axis=1)[order],
+        (in_text(targets), *others),
+        np.column_stack([theirs, *others.values()]),
         known=len(layout.known),
-        names=tuple(group.name for group in groups),
-        starts=(0, *np.cumsum([len(group.rows) for group in groups]).tolist()),
-        future=tuple(group.future for group in groups),
+        names=tuple(one.label for one in series),
+        targets=tuple(one.target for one in series),
+        groups=tuple(one.name for one in series),
+        starts=(0, *np.cumsum([len(one.rows) for one in series]).tolist()),
+        future=tuple(one.future for one in series),
         parts=parts[order],
         clock=clock,
         decimal=found.mark(tuple(values)),
-        warnings=table.notes + (clock.warnings if clock else ()) + found.notes(tuple(values)) + tuple(warnings),
+        warnings=(
+            *table.notes,
+            *(clock.warnings if clock else ()),
+            *found.notes(tuple(values)),
+            *dict.fromkeys([*left_out, *warnings]),
+        ),
     )
 
 
-def _clock(table: Table, layout: Layout, groups: list[_Group]) -> Clock | None:
+def _grouped(table: Table, layout: Layout) -> dict[str, Rows]:
+    """The rows of each name, after a check that the table has the columns of the layout."""
+    named = [("series", layout.series), ("time", layout.time), *(("known", name) for name in layout.known)]
+    for role, name in named:
+        if name is not None:
+            check_column(table.name, name, table.header, fix=f"name another with {role}=")
+    for name in layout.inputs or ():
+        check_column(table.name, name, table.header, fix="add it, as in training", reader="the model")
+    return rows_by_name(table, layout.series)
+
+
+def _check_targets(layout: Layout, targets: Sequence[str]) -> None:
+    for role, names in (("series", [layout.series]), ("time", [layout.time]), ("known", layout.known)):
+        for name in names:
+            if name in targets:
+                raise InputError("SERIES_TWICE", f"{name!r} is both target= and {role}=", fix="name another column")
+
+
+def _clock(table: Table, layout: Layout, groups: Mapping[str, Rows], targets: int) -> Clock | None:
+    """The times of all rows, those of each name once for every target."""
     if layout.time is not None:
-        return read_clock(table, layout.time, [(group.name, group.rows) for group in groups], layout.dating)
+        clock = read_clock(table, layout.time, list(groups.items()), layout.dating)
+        ends = np.cumsum([len(rows) for rows in groups.values()])
+        return clock.at(np.concatenate([np.tile(rows, targets) for rows in np.split(np.arange(ends[-1]), ends[:-1])]))
     given = {"day_first": layout.dating.day_first, "date_format": layout.dating.form, "time_zone": layout.dating.zone}
     for name, value in given.items():
         if value is not None and not layout.dating.learnt:
@@ -185,199 +206,26 @@ def _joined(source: Source, separator: str | None) -> tuple[Table, NDArray[np.in
     return Table(title, first.header, cells, first.separator, notes), np.repeat(list(counts), list(counts.values()))
 
 
-def _values(table: Table, layout: Layout, groups: list[_Group], found: Numbers) -> tuple[dict[str, Values], list[str]]:
-    """The columns in the order of a panel, and warnings about those left out."""
-    past = np.concatenate([group.past for group in groups])
-    target = str(layout.target)
-    values = {target: _complete(found, target, "target", past)}
+def _values(
+    table: Table, layout: Layout, series: Sequence[Series], found: Numbers
+) -> tuple[dict[str, Values], list[str]]:
+    """The columns by name, those known ahead last, and warnings about those left out."""
+    values: dict[str, Values] = {}
     warnings: list[str] = []
-    if layout.inputs is None:
-        _check_varies(values[target][past], target)
-        for column in table.header:
-            if column not in {target, layout.series, layout.time, *layout.known}:
-                inputs, problem = _input(table, column, groups, past, found)
-                warnings += [problem] if problem else []
-                values |= {} if inputs is None else {column: inputs}
+    past: dict[str, list[Rows]] = {}
+    for one in series:
+        past.setdefault(one.target, []).append(one.past)
+    for target, rows in past.items():
+        values[target] = complete(found, target, "target", np.concatenate(rows))
+        if layout.inputs is None:
+            check_varies(values[target][np.concatenate(rows)], target)
+    read = max(past.values(), key=lambda rows: sum(map(len, rows)))
+    for column in table.header if layout.inputs is None else ():
+        if column not in values and column not in layout.others:
+            inputs, problem = as_input(table, column, read, found)
+            warnings += [problem] if problem else []
+            values |= {} if inputs is None else {column: inputs}
     for column in layout.inputs or ():
-        _check_named(table, "inputs", column, target)
-        values[column] = _complete(found, column, "column", past)
-    every = np.arange(len(values[target]))
-    return values | {column: _complete(found, column, "known column", every) for column in layout.known}, warnings
-
-
-def as_csv(source: Source) -> Source:
-    """A Parquet file as the CSV file with the same cells; other files unchanged.
-
-    Raises:
-        InputError: the Parquet file is damaged.
-        MissingError: pyarrow is not installed.
-    """
-    if not source.raw.startswith(MAGIC):
-        return source
-    return replace(source, raw=csv_of(read_parquet(source)))
-
-
-def csv_of(frame: pd.DataFrame) -> bytes:
-    """A frame as a CSV file; an index that has a name or holds dates becomes a column."""
-    if isinstance(frame.index, pd.PeriodIndex):
-        frame = frame.set_axis(frame.index.to_timestamp())
-    dated = isinstance(frame.index, pd.DatetimeIndex)
-    named = frame.index.names != [None]
-    if dated and not named:
-        frame = frame.rename_axis(index="time")
-    if dated and isinstance(frame.index.dtype, pd.DatetimeTZDtype):
-        written = _with_zone(pd.DatetimeIndex(frame.index))
-        frame = frame.set_axis(pd.Index(written, dtype=object, name=frame.index.name))
-    zoned = frame.dtypes[[isinstance(kind, pd.DatetimeTZDtype) for kind in frame.dtypes]].index
-    frame = frame.assign(**{name: _with_zone(pd.DatetimeIndex(frame[name])) for name in zoned})
-    return frame.to_csv(index=bool(dated or named)).encode()
-
-
-def _with_zone(dates: pd.DatetimeIndex) -> list[str]:
-    """Dates in ISO 8601 with the name of their zone in brackets, as in RFC 9557."""
-    name = str(dates.tz)
-    zone = f"[{name}]" if name in available_timezones() else ""
-    return ["" if pd.isna(date) else f"{date.isoformat()}{zone}" for date in dates]
-
-
-def _check_target(table: Table, target: str | None) -> None:
-    fix = "name it with target=COLUMN" + header_of_numbers(table.header)
-    if target is None:
-        raise InputError(
-            "SERIES_TARGET",
-            "forecasting needs the name of the column to forecast",
-            fix=f"{fix}; {table.name} has the columns {listed(table.header)}",
-        )
-    check_column(table.name, target, table.header, fix=fix)
-
-
-def _check_named(table: Table, role: str, name: str, target: str) -> None:
-    if name == target:
-        raise InputError("SERIES_TWICE", f"{name!r} is both target= and {role}=", fix="name another column")
-    if role == "inputs":
-        check_column(table.name, name, table.header, fix="add it, as in training", reader="the model")
-    else:
-        check_column(table.name, name, table.header, fix=f"name another with {role}=")
-
-
-def _groups(table: Table, layout: Layout) -> list[_Group]:
-    """The rows of each series in file order; the series are sorted by name."""
-    count = len(table.cells[table.header[0]])
-    if layout.series is None:
-        parts = {"": np.arange(count)}
-    else:
-        names = np.array([cell.strip() for cell in table.cells[layout.series]])
-        if "" in names:
-            raise InputError(
-                "SERIES_NAME",
-                f"row {int(np.argmax(names == '')) + 1} below the header of {table.name} names no series in "
-                f"{layout.series!r}",
-                fix="fill that cell, or remove the row",
-            )
-        parts = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
-    open_ended = layout.target is not None and bool(layout.known)
-    missing = _missing(table.cells[str(layout.target)]) if open_ended else np.zeros(count, bool)
-    return [_Group(name, rows, _trailing(missing[rows])) for name, rows in parts.items()]
-
-
-def _trailing(missing: NDArray[np.bool_]) -> int:
-    """The number of missing cells at the end."""
-    return int(np.argmin(missing[::-1])) if not missing.all() else 0
-
-
-def _check_rows(table: Table, group: _Group, minimum: int, why: str) -> None:
-    rows = len(group.past)
-    if rows < minimum:
-        whose = f"the series {group.name!r} of {table.name}" if group.name else table.name
-        raise InputError(
-            "SERIES_SHORT",
-            f"{whose} has {rows} rows, but at least {minimum} are needed: {why}",
-            fix="leave that series out, or pass a longer one" if group.name else "pass a longer series",
-        )
-
-
-def _missing(cells: Sequence[str]) -> NDArray[np.bool_]:
-    return np.array([cell.strip().casefold() in MISSING for cell in cells])
-
-
-def _check_varies(values: Values, target: str) -> None:
-    if np.all(values == values[0]):
-        raise InputError(
-            "SERIES_CONSTANT",
-            f"the target {target!r} is {values[0]:g} in all {len(values)} rows, so there is nothing to forecast",
-            fix="name another column",
-        )
-
-
-def _complete(found: Numbers, column: str, role: str, rows: Rows) -> Values:
-    """The numbers of a column, which must have one in each of these rows."""
-    cells = found.columns[column]
-    values, missing = found.read(column), _missing(cells)
-    needed = np.zeros(len(cells), bool)
-    needed[rows] = True
-    problems: list[tuple[NDArray[np.bool_], str, str]] = [
-        (missing, "is missing", "fill the gaps, or pass a part of the series without gaps"),
-        (np.isnan(values) & ~missing, "is not a number", NUMBER),
-        (np.abs(values) > LARGEST, "is infinite or too large", "correct it, or rescale the column"),
-    ]
-    for bad, what, fix in sorted(problems, key=lambda problem: problem[0].sum(), reverse=True):
-        if (bad & needed).any():
-            raise _bad_cell(found, column, role, bad & needed, what, fix)
-    return values
-
-
-def _bad_cell(found: Numbers, column: str, role: str, bad: NDArray[np.bool_], what: str, fix: str) -> InputError:
-    row, count = int(np.argmax(bad)), int(bad.sum())
-    cell = found.columns[column][row].strip()
-    held = f" holds {cell[:40]!r}, which {what}" if cell else f" {what}"
-    return InputError(
-        "SERIES_VALUE",
-        f"the {role} {column!r} of {found.title} must be a finite number in every row, but row {row + 1} "
-        f"below the header{held} ({count} of {len(bad)} rows are like this)",
-        fix=fix,
-    )
-
-
-def _input(table: Table, column: str, groups: list[_Group], past: Rows, found: Numbers) -> tuple[Values | None, str]:
-    """The numbers of an input column, or a warning why it is left out."""
-    cells = table.cells[column]
-    label = f"column {column!r} was left out: " if column else "the column without a name was left out: "
-    if not column:
-        return None, label + "give it a name to use it"
-    values, missing = found.read(column), _missing(cells)
-    if missing.all() or np.isnan(values[~missing]).any():
-        for group in groups:
-            _check_order(table, column, group)
-        return None, label + (
-            "it holds dates" if is_dates([cell.strip() for cell in cells]) else "it does not hold numbers"
-        )
-    bad = ~(np.abs(values) <= LARGEST)
-    bad[np.setdiff1d(np.arange(len(bad)), past)] = False
-    if bad.any():
-        problem = f"{int(bad.sum())} cells are missing or infinite, the first in row {int(np.argmax(bad)) + 1}"
-        return None, label + problem
-    problem = _monotonic([np.diff(values[group.past]) for group in groups])
-    return (None, label + problem) if problem else (values, "")
-
-
-def _monotonic(steps: list[Values]) -> str:
-    if all((part > 0).all() for part in steps):
-        return "it rises in every row, like a date or a row number, so the test holds values that training has not seen"
-    if all((part < 0).all() for part in steps):
-        return "it falls in every row; if it is the time, sort the rows oldest first"
-    return ""
-
-
-def _check_order(table: Table, column: str, group: _Group) -> None:
-    cells = [table.cells[column][row] for row in group.rows]
-    falls = [np.diff(dates) < np.timedelta64(0) for dates in is_dates([cell.strip() for cell in cells])]
-    if not all(fall.any() for fall in falls) or not falls:
-        return
-    row = int(np.argmax(falls[0])) + 1
-    raise InputError(
-        "SERIES_ORDER",
-        f"the rows of {table.name} must be in time order, oldest first, but {column!r} goes from "
-        f"{cells[row - 1]} back to {cells[row]} at row {int(group.rows[row]) + 1}",
-        fix=f"sort the file by {column!r}, name the column that tells the series apart with series=COLUMN, or remove "
-        f"{column!r} if it is not the time",
-    )
+        values[column] = complete(found, column, "column", np.concatenate(read))
+    every = np.arange(len(table.cells[table.header[0]]))
+    return values | {column: complete(found, column, "known column", every) for column in layout.known}, warnings

@@ -33,7 +33,7 @@ class ForecastEncoding(Encoding[ForecastSetting]):
     """The columns to read, the target first, and their scale in the training rows.
 
     Attributes:
-        columns: the target, and the columns known up to the present row.
+        columns: the target, and the columns known up to the present row. Several targets are one name.
         known: columns known ahead.
         cycles: cycles of the calendar, which are also known ahead.
         step: the time step between rows; empty without a time column.
@@ -48,6 +48,7 @@ class ForecastEncoding(Encoding[ForecastSetting]):
         change: [horizon] standard deviation of the difference to forecast, for each step ahead.
         naive: mean absolute error of the seasonal naive forecast in training, by series, in its own unit.
         decimal: the decimal mark of the training data; None if no number has one.
+        targets: the names of several targets; empty if there is only one.
     """
 
     columns: tuple[str, ...]
@@ -67,6 +68,7 @@ class ForecastEncoding(Encoding[ForecastSetting]):
     dates: str = ""  # models of earlier versions lack these
     zone: str = ""
     decimal: Decimal | None = None
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         others = len(self.columns) + len(self.known) - 1
@@ -147,12 +149,9 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
     """
     train = np.concatenate([np.arange(span.start, span.first) for span in spans])
     varies = np.ptp(panel.values[train], axis=0) > 0
-    if not varies[0]:
-        raise InputError(
-            "SERIES_CONSTANT",
-            f"the target {panel.target!r} is {panel.values[0, 0]:g} in all {len(train)} training rows",
-            fix="pass a longer series, or name another column",
-        )
+    targets = tuple(dict.fromkeys(panel.targets))
+    for target in targets:
+        _check_varies(panel, spans, target)
     border = len(panel.columns) - panel.known
     used = np.flatnonzero(varies)
     others = panel.values[train][:, used[1:]]
@@ -180,9 +179,25 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
         dates=panel.clock.form if panel.clock else "",
         zone=panel.clock.zone if panel.clock else "",
         decimal=panel.decimal,
+        targets=targets if len(targets) > 1 else (),
     )
     constant = [name for name, varying in zip(panel.columns, varies, strict=True) if not varying]
     return encoding, tuple(f"column {name!r} was left out: it is constant in training" for name in constant)
+
+
+def _check_varies(panel: Panel, spans: Sequence[Span], target: str) -> None:
+    parts = [
+        panel.values[span.start : span.first, 0]
+        for span, own in zip(spans, panel.targets, strict=True)
+        if own == target
+    ]
+    values = np.concatenate(parts)
+    if np.ptp(values) == 0:
+        raise InputError(
+            "SERIES_CONSTANT",
+            f"the target {target!r} is {values[0]:g} in all {len(values)} training rows",
+            fix="pass a longer series, or name another column",
+        )
 
 
 def _scale(values: Values) -> tuple[float, float]:

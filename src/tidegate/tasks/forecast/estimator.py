@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
 
-from tidegate.data import Panel, Source, csv_of, locate
+from tidegate.data import Panel, Source, csv_of, in_text, locate
 from tidegate.errors import InputError, TidegateWarning
 from tidegate.tasks.forecast.grid import Grid, make_grid
 from tidegate.tasks.forecast.origin import answered, histories
@@ -36,7 +37,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 month  step  forecast  0.1  0.9
         ...
 
-    ``fit`` also takes pandas frames, in which an index that has dates or a name counts as a column.
+    ``fit`` also takes pandas frames, in which an index that has dates or a name counts as a column. ``target`` may also
+    be a list of columns.
     """
 
     _task_class = ForecastTask
@@ -50,8 +52,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 scaled by their own past. Columns known ahead also need the future rows, with the target left empty.
 
         Returns:
-            A row for each series and step: the series, the time if there is a time column, the step, the forecast,
-            and its quantiles if there are any. Forecasts are in the unit of the target.
+            A row for each series and step: the series, the target if there are several, the time if there is a time
+            column, the step, the forecast, and its quantiles if there are any. Forecasts are in the unit of the target.
 
         Raises:
             InputError: the model is not fitted, the history cannot be used or lacks future values of columns known
@@ -115,6 +117,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             fans.append(
                 Fan(
                     name=grid.names[series],
+                    target=grid.targets[series],
                     past_time=_shown(times[:count]),
                     past=grid.truth[span.start : now].tolist(),
                     time=_shown(times[count : count + steps]),
@@ -123,7 +126,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                     truth=grid.truth[now : span.end].tolist(),
                 )
             )
-        return fan_figure(fans, self.encoding_.columns[0])
+        return fan_figure(fans)
 
     def _source(self, data: Any, y: Any) -> Any:
         if y is None and isinstance(data, pd.Series):
@@ -131,6 +134,13 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         if y is None and isinstance(data, pd.DataFrame):
             return Source("memory", "the frame", csv_of(data))
         return super()._source(data, y)
+
+    def _setting(self) -> ForecastSetting:
+        setting = super()._setting()
+        target: Any = self.target
+        if isinstance(target, (list, tuple)):
+            return replace(setting, target=in_text([str(name) for name in target]))
+        return setting
 
     def _memory(self, task: Any) -> dict[str, str]:
         self._fitted_task: ForecastTask = task
@@ -188,7 +198,11 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         rows = forecasts.origin[:, None] + np.arange(1, steps + 1)
         theirs = [name for name in (self.series, self.time) if name is not None]
         columns: list[tuple[str | None, Any]] = [
-            (self.series, np.repeat(np.array(grid.names)[forecasts.series], steps)),
+            (self.series, np.repeat(np.array(grid.groups)[forecasts.series], steps)),
+            (
+                _own("target", theirs) if self.encoding_.targets else None,
+                np.repeat(np.array(grid.targets)[forecasts.series], steps),
+            ),
             (_own("origin", theirs) if truth else None, np.repeat(_at(grid, forecasts, place), steps)),
             (self.time, np.stack(times, axis=1).ravel()),
             (_own("step", theirs), np.tile(np.arange(1, steps + 1), len(place))),
@@ -227,15 +241,19 @@ def _located(data: Any) -> Source:
 
 
 def _tail(panel: Panel, setting: ForecastSetting, rows: int) -> str:
-    """The last rows of each series as CSV, future rows included."""
-    rows_of_series = [
-        np.arange(max(start, stop - future - rows), stop)
-        for start, stop, future in zip(panel.starts[:-1], panel.starts[1:], panel.future, strict=True)
-    ]
-    order = np.concatenate(rows_of_series)
-    frame = pd.DataFrame(panel.values[order], columns=list(panel.columns))  # noqa: PD011  (not pandas' values)
-    if panel.clock is not None:
-        frame.insert(0, str(setting.time), panel.clock.written(order))
-    if setting.series is not None:
-        frame.insert(0, setting.series, np.repeat(panel.names, [len(part) for part in rows_of_series]))
-    return frame.to_csv(index=False)
+    """The last rows of each series as CSV, future rows included, with a column for each target."""
+    values, parts = panel.values, []  # noqa: PD011  (not pandas' values)
+    for name in dict.fromkeys(panel.groups):
+        own = [series for series, group in enumerate(panel.groups) if group == name]
+        most = max(rows + panel.future[series] for series in own)
+        starts = {series: max(panel.starts[series], panel.starts[series + 1] - most) for series in own}
+        order = np.arange(starts[own[0]], panel.starts[own[0] + 1])
+        part = pd.DataFrame(values[order, 1:], columns=list(panel.columns[1:]))
+        for series in reversed(own):
+            part.insert(0, panel.targets[series], values[starts[series] : panel.starts[series + 1], 0])
+        if panel.clock is not None:
+            part.insert(0, str(setting.time), panel.clock.written(order))
+        if setting.series is not None:
+            part.insert(0, setting.series, name)
+        parts.append(part)
+    return pd.concat(parts).to_csv(index=False)

@@ -24,7 +24,9 @@ class Grid:
 
     Attributes:
         spans: the rows of each series; those from ``end`` on are in the future.
-        names: the names of the series.
+        names: what tells each series from the others.
+        targets: the column that each series is of.
+        groups: its name in the column of names.
         levels: [rows] float64, the target in standard deviations of its series; 0 in the future.
         inputs: [rows, features] inputs that are known at each row.
         ahead: [rows, known] inputs that are known before each row.
@@ -37,6 +39,8 @@ class Grid:
     encoding: ForecastEncoding
     spans: tuple[Span, ...]
     names: tuple[str, ...]
+    targets: tuple[str, ...]
+    groups: tuple[str, ...]
     levels: torch.Tensor
     inputs: torch.Tensor
     ahead: torch.Tensor
@@ -115,6 +119,8 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
         encoding,
         tuple(placed),
         panel.names,
+        panel.targets,
+        panel.groups,
         torch.tensor(levels),
         torch.tensor(inputs, dtype=torch.float32),
         torch.tensor(ahead, dtype=torch.float32),

@@ -33,6 +33,7 @@ class Fan:
 
     Attributes:
         name: the series; may be empty.
+        target: the column that is forecast.
         past_time, past: times and values of the history.
         time, point: times and values of the forecast.
         quantiles: values by level, as many as the forecast has.
@@ -40,6 +41,7 @@ class Fan:
     """
 
     name: str
+    target: str
     past_time: Sequence[Any]
     past: Sequence[float]
     time: Sequence[Any]
@@ -48,17 +50,17 @@ class Fan:
     truth: Sequence[float] = ()
 
 
-def fan_figure(fans: Sequence[Fan], target: str) -> Figure:
+def fan_figure(fans: Sequence[Fan]) -> Figure:
     """A figure with a panel for each series, one below the other."""
     rules = {key: PAGE.get(value, value) if isinstance(value, str) else value for key, value in RULES.items()}
     with matplotlib.style.context(["default", rules, {"font.size": 10.5, "axes.labelsize": 10.5}]):
         figure = Figure(figsize=(WIDTH, HEIGHT * len(fans)), layout="constrained")
         for axes, fan in zip(figure.subplots(len(fans), squeeze=False)[:, 0], fans, strict=True):
-            _draw(axes, fan, target)
+            _draw(axes, fan)
         return figure
 
 
-def _draw(axes: Axes, fan: Fan, target: str) -> None:
+def _draw(axes: Axes, fan: Fan) -> None:
     shown = max(LEAST, PAST * len(fan.time))
     past_time, past = list(fan.past_time)[-shown:], list(fan.past)[-shown:]
     blue, ink = PAGE[colour(0)], PAGE[INK]
@@ -75,7 +77,7 @@ def _draw(axes: Axes, fan: Fan, target: str) -> None:
             time[: len(fan.truth) + 1], [past[-1], *fan.truth], color=ink, linewidth=1.2, dashes=(3, 2), label="truth"
         )
     axes.plot(time, [past[-1], *fan.point], color=blue, linewidth=2, label="forecast")
-    axes.set_ylabel(target)
+    axes.set_ylabel(fan.target)
     axes.margins(x=0.01)
     axes.grid(axis="x", visible=False)
     if hasattr(fan.time[0], "year"):

@@ -15,7 +15,8 @@ class ForecastSetting(Tabular):
     """Forecast one column of a table, for one series or for many in the same table."""
 
     target: Annotated[str | None, Column()] = None
-    """Column to forecast."""
+    """Column to forecast, several with commas between them, or all for every column of numbers. Several are series of
+    their own that share one model, and are scored in their standard deviations."""
     series: Annotated[str | None, Column()] = None
     """Column that names the series of each row, where a table holds several."""
     time: Annotated[str | None, Column()] = None

@@ -23,6 +23,7 @@ from tidegate.tasks.forecast.split import Span, all_test, in_time, least_rows
 from tidegate.train.task import Batch, Measure, Split, Task
 
 DRAWN = 100_000  # most forecast steps, over all origins, whose quantiles are scored by sample paths
+NAMED = 12  # most targets that are listed
 VALIDATED = 512  # origins for validating a recursive model; each needs a whole context
 
 
@@ -133,13 +134,17 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return math.ceil(origins * self.horizon / DRAWN) if paths else 1
 
     def score_values(self, forecasts: Forecasts) -> dict[str, float]:
-        """All scores of forecasts, by name."""
+        """All scores of forecasts, by name; in standard deviations of each series, if several columns are forecast."""
         truth = self.truth(forecasts)
         naive = np.array([self._mase_scale(series) for series in range(len(self.grid.names))])
-        scores = point_scores(forecasts.point, truth, naive[forecasts.series])
-        if len(forecasts.levels) > 1:
-            scores |= quantile_scores(forecasts.quantiles, truth, forecasts.levels)
-        return scores
+        sd = self.grid.scales[forecasts.series, 1] if self.encoding.targets else None
+        scores = point_scores(forecasts.point, truth, naive[forecasts.series], sd)
+        if len(forecasts.levels) == 1:
+            return scores
+        if sd is None:
+            return scores | quantile_scores(forecasts.quantiles, truth, forecasts.levels)
+        values = quantile_scores(forecasts.quantiles / sd[:, None, None], truth / sd[:, None], forecasts.levels)
+        return scores | {"CRPS/sd": values.pop("CRPS"), **values}
 
     def truth(self, forecasts: Forecasts) -> Values:
         """[N, steps] true values."""
@@ -231,9 +236,14 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return float(np.abs(past[period:] - past[:-period]).mean()) if len(past) > period else 0.0
 
     def _described(self, panel: Panel) -> str:
-        read = ", ".join(self.encoding.columns + self.encoding.known)
+        targets, others = self.encoding.targets, self.encoding.columns[1:] + self.encoding.known
         series = f"{len(panel.names)} series, " if len(panel.names) > 1 else ""
-        return f"{self.target} from {read}; {series}{len(panel.values):,} rows"
+        if targets:
+            named = self.target if len(targets) <= NAMED else f"{len(targets)} columns"
+            what = f"{named}, each from {', '.join(['itself', *others])}"
+        else:
+            what = f"{self.target} from {', '.join([self.target, *others])}"
+        return f"{what}; {series}{len(panel.values):,} rows"
 
     def _left_out(self) -> tuple[str, ...]:
         if not self.fitted or self.setting.strategy == "direct" or self.horizon == 1:
@@ -271,10 +281,10 @@ def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncodin
     Raises:
         InputError: the file, a column or its values cannot be used, or its rows have another time step.
     """
-    target, *inputs = encoding.columns
+    _, *inputs = encoding.columns
     columns = replace(
         layout(setting),
-        target=target,
+        target=encoding.targets or encoding.columns[:1],
         known=encoding.known,
         inputs=tuple(inputs),
         dating=encoding.dating,

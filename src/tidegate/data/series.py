@@ -1,0 +1,108 @@
+"""The series of a table: a column to forecast, in the rows that one name has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.data.feature import missing_cells
+from tidegate.data.table import Table
+from tidegate.errors import InputError
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The rows of one series, counted from 0 below the header; the last ``future`` have no target yet.
+
+    Attributes:
+        name: as the column of names has it; empty without one.
+        target: the column to forecast.
+        label: what tells it from all other series.
+        rows: its rows, in file order.
+        future: how many of them, at the end, lie ahead.
+    """
+
+    name: str
+    target: str
+    label: str
+    rows: Rows
+    future: int = 0
+
+    @property
+    def past(self) -> Rows:
+        """The rows that have a target."""
+        return self.rows[: len(self.rows) - self.future]
+
+
+def rows_by_name(table: Table, column: str | None) -> dict[str, Rows]:
+    """The rows of each name in file order, sorted by name; all rows without a column of names.
+
+    Raises:
+        InputError: a row has no name.
+    """
+    if column is None:
+        return {"": np.arange(len(table.cells[table.header[0]]))}
+    names = np.array([cell.strip() for cell in table.cells[column]])
+    if "" in names:
+        raise InputError(
+            "SERIES_NAME",
+            f"row {int(np.argmax(names == '')) + 1} below the header of {table.name} names no series in {column!r}",
+            fix="fill that cell, or remove the row",
+        )
+    return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+
+
+def series_of(table: Table, groups: dict[str, Rows], targets: tuple[str, ...], *, open_ended: bool) -> list[Series]:
+    """Every target of every name; the rows at the end that lack it lie ahead, if the table is ``open_ended``.
+
+    Raises:
+        InputError: two of them would have the same label.
+    """
+    ahead = {target: missing_cells(table.cells[target]) & open_ended for target in targets}
+    found = [
+        Series(name, target, _label(name, target, targets), rows, _trailing(ahead[target][rows]))
+        for name, rows in groups.items()
+        for target in targets
+    ]
+    by_label: dict[str, Series] = {}
+    for series in found:
+        other = by_label.setdefault(series.label, series)
+        if other is not series:
+            raise InputError(
+                "SERIES_LABEL",
+                f"{other.target!r} of {other.name!r} and {series.target!r} of {series.name!r} would both be called "
+                f"{series.label!r}",
+                fix="rename one of them",
+            )
+    return found
+
+
+def _label(name: str, target: str, targets: tuple[str, ...]) -> str:
+    if len(targets) == 1:
+        return name
+    return f"{target} of {name}" if name else target
+
+
+def _trailing(missing: NDArray[np.bool_]) -> int:
+    """The number of missing cells at the end."""
+    return int(np.argmin(missing[::-1])) if not missing.all() else 0
+
+
+def check_rows(table: Table, series: Series, minimum: int, why: str) -> None:
+    """Refuse a series that is too short.
+
+    Raises:
+        InputError: fewer than ``minimum`` rows have a target; ``why`` says why that many are needed.
+    """
+    rows = len(series.past)
+    if rows < minimum:
+        whose = f"the series {series.label!r} of {table.name}" if series.label else table.name
+        raise InputError(
+            "SERIES_SHORT",
+            f"{whose} has {rows} rows, but at least {minimum} are needed: {why}",
+            fix="leave that series out, or pass a longer one" if series.label else "pass a longer series",
+        )
