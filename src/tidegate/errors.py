@@ -56,6 +56,10 @@ class TidegateWarning(UserWarning):
     """A call works, but not in the way that the caller may expect. Commands print it as a note."""
 
 
+class DataWarning(TidegateWarning):
+    """A note on data: what was left out or filled, which of two readings was chosen, which rows are in two parts."""
+
+
 class SpecError(TidegateError):
     """The definition of a cell says something that cannot be meant."""
 

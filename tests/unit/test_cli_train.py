@@ -25,10 +25,11 @@ QUICK = ["--hidden-size", "4", "--epochs", "1"]
 
 
 def fails(capsys, *arguments: str) -> str:
-    """Run a command that must fail on its input; returns its one line."""
+    """Run a command that must fail on its input; returns the one line that says why, after notes on the data."""
     assert main(["train", *arguments]) == 2
     captured = capsys.readouterr()
-    (line,) = captured.err.splitlines()
+    *notes, line = captured.err.splitlines()
+    assert all(note.startswith("note: ") for note in notes)
     assert line.startswith("tidegate: ")
     return line
 
@@ -151,11 +152,11 @@ class TestFolder:
         weights = (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns
         assert main(command) == 0
         second = capsys.readouterr().out
-        assert "epoch 1: train" in first
+        assert "epoch 1: loss" in first
         assert "epoch 1" not in second
         assert "this model was already trained" in second
-        assert [line for line in first.splitlines() if "NLL" in line] == [
-            line for line in second.splitlines() if "NLL" in line
+        assert [line for line in first.splitlines() if "NLL (" in line] == [
+            line for line in second.splitlines() if "NLL (" in line
         ]
         assert (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns == weights
         line = fails(capsys, "music", "jsb", *QUICK, "--seed", "1", "--out", str(tmp_path / "m"))
@@ -189,25 +190,29 @@ class TestProgress:
     def lines(self, clock, first: int = 1) -> list[str]:
         text = io.StringIO()
         with TrainingProgress(Console(file=text, width=200), LanguageSetting(epochs=3)) as progress:
+            progress.phase("reading a.txt")
             progress.watch.on_data(self.DATA)
             self.epoch(progress, clock, 1, first)
         return text.getvalue().splitlines()
 
     def test_a_pipe_gets_a_line_each_ten_seconds(self, clock) -> None:
-        data, split, note, *steps, epoch = self.lines(clock)
+        first, data, split, *steps, epoch = self.lines(clock)
+        assert first == "reading a.txt"
         assert data == "language: a.txt, prose"
         assert split == "split in order"
-        assert note == "note: odd"
-        places = [int(re.search(r"step (\d+)/40", line)[1]) for line in steps]
-        assert places == list(range(5, 41, 4))  # 12 s apart
-        assert steps[0] == "epoch 1: step 5/40, loss 2, 167 symbols/s, 2 min left in this epoch"
+        places = [int(re.search(r"batch (\d+)/40", line)[1]) for line in steps]
+        assert places == [1, *range(5, 41, 4)]  # 12 s apart
+        assert steps[1] == "epoch 1: batch 5/40, loss 2, 167 symbols/s, 2 min left in this epoch"
         assert steps[-1].endswith("9.0 s left in this epoch")
-        assert epoch == "epoch 1: train 2, valid 2.5, gradient 0.1, rate 0.008, 2 min; at most 4 min left"
+        assert epoch == (
+            "epoch 1: loss 2, validation bits per character 2.5, gradient 0.1, rate 0.008, 2 min; "
+            "at most 2 more epochs, about 4 min"
+        )
 
     def test_a_training_that_goes_on_says_where(self, clock) -> None:
         lines = self.lines(clock, first=31)
-        assert lines[3] == "resuming at epoch 1, step 31"
-        assert "step 35/40, loss 2, 167 symbols/s, 15 s left in this epoch" in lines[4]
+        assert lines[3] == "resuming at epoch 1, batch 31"
+        assert "batch 35/40, loss 2, 167 symbols/s, 15 s left in this epoch" in lines[4]
 
     def test_a_terminal_gets_a_bar(self, clock) -> None:
         text = io.StringIO()
@@ -216,8 +221,8 @@ class TestProgress:
             self.epoch(progress, clock, 1)
         drawn = text.getvalue()
         assert "━" in drawn
-        assert "step 20/40, loss 2, 167 symbols/s, 60 s left in this epoch" in drawn
-        assert "at most 4 min left" in drawn
+        assert "batch 20/40, loss 2, 167 symbols/s, 60 s left in this epoch" in drawn
+        assert "at most 2 more epochs, about 4 min" in drawn
 
 
 class TestStopping:

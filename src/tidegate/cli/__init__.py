@@ -104,7 +104,7 @@ def _main(arguments: list[str]) -> int:
 
 def _run(command: Any, *, speaks: bool) -> int:
     try:
-        with explain_missing(), warnings_as_notes(speaks=speaks):
+        with explain_missing(), warnings_as_notes(_options(command), speaks=speaks):
             command.run()
             sys.stdout.flush()  # while an error still has a name
     except (InputError, SpecError) as error:
@@ -136,7 +136,12 @@ def _check_text(arguments: list[str]) -> None:
 
 
 def _fail(error: Exception, code: int, command: Any = None) -> int:
-    setting = getattr(getattr(command, "order", None), "setting", None)
-    options = [field.name for part in (command, setting) if part is not None for field in dataclasses.fields(part)]
-    say(f"tidegate: {in_shell(str(error), [*options, *FILES])}")
+    say(f"tidegate: {in_shell(str(error), _options(command))}")
     return code
+
+
+def _options(command: Any) -> list[str]:
+    """The options that messages of the library may name as arguments."""
+    setting = getattr(getattr(command, "order", None), "setting", None)
+    parts = [part for part in (command, setting) if part is not None]
+    return [*(field.name for part in parts for field in dataclasses.fields(part)), *FILES]

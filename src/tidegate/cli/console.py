@@ -15,6 +15,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from tidegate.cli.words import in_shell
 from tidegate.errors import TidegateWarning, visible
 
 WIDE = 160  # columns for a pipe or a file, where a terminal's width means nothing
@@ -66,9 +67,15 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def warnings_as_notes(*, speaks: bool) -> Iterator[None]:
-    """Print each warning of the library once as a note on standard error, or not at all."""
+def warnings_as_notes(options: Iterable[str] = (), *, speaks: bool) -> Iterator[None]:
+    """Print each warning of the library once as a note on standard error, or not at all.
+
+    Args:
+        options: the arguments that are options of the command, too.
+        speaks: whether notes are printed.
+    """
     with warnings.catch_warnings():
+        warnings.simplefilter("always", TidegateWarning)
         show_other, texts = warnings.showwarning, set[str]()
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **others: Any) -> None:
@@ -76,7 +83,7 @@ def warnings_as_notes(*, speaks: bool) -> Iterator[None]:
                 show_other(message, category, *place, **others)
             elif speaks and str(message) not in texts:
                 texts.add(str(message))
-                say(f"note: {message}")
+                say(f"note: {in_shell(str(message), options)}")
 
         warnings.showwarning = show
         yield

@@ -16,9 +16,10 @@ from tidegate.cli.check import check_folder, folder_name, read_config
 from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.number import NUMBERS
 from tidegate.cli.score import print_scores
+from tidegate.cli.training import TrainingProgress
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
-from tidegate.tasks import ESTIMATORS, row_of
+from tidegate.tasks import ESTIMATORS, read_ahead, row_of
 from tidegate.train.setting import Column, Training, check, descriptions, marks, names, task_of
 from tidegate.train.toml import from_toml, to_toml
 
@@ -114,26 +115,27 @@ class Train:
         if order.print_config:
             console().print(to_toml(setting), markup=False, end="", soft_wrap=True)
             return
-        out = _out(order)
-        cell = load_cell(setting.cell)  # before anything slow: most mistakes are made here
-        from tidegate.cli.training import TrainingProgress  # slow to load: not for --help
-        from tidegate.train.folder import holds_model
-        from tidegate.train.world import World
-
-        values = {name: getattr(setting, name) for name in names(type(setting))}
-        estimator = ESTIMATORS[task_of(setting)].estimator(
-            **{**values, "cell": cell if ":" in setting.cell else setting.cell}
-        )
-        screen, trained = console(quiet=not World().first), holds_model(out)
-        with TrainingProgress(screen, setting) as progress:
-            estimator.fit(
-                order.data,
-                valid=order.valid,
-                test=order.test,
-                folder=out,
-                watch=progress.watch,
-                tensorboard=order.tensorboard,
+        if order.data is None:
+            raise InputError(
+                "TRAIN_DATA",
+                f"train {task_of(setting)} needs DATA",
+                fix=f"name a file or a bundled data set; see tidegate train {task_of(setting)} --help",
             )
+        cell = load_cell(setting.cell)  # before anything slow: most mistakes are made here
+        screen = console(quiet=os.environ.get("RANK", "0") != "0")  # torchrun numbers its processes
+        with TrainingProgress(screen, setting) as progress:
+            progress.phase(f"reading {order.data}")
+            out = _out(order.out, order.data, task_of(setting))
+            read = read_ahead(order.data, task_of(setting), setting, valid=order.valid, test=order.test)
+            progress.phase("loading torch")
+            from tidegate.train.folder import holds_model  # slow to load: not before the data are known to be good
+
+            trained = holds_model(out)
+            values = {name: getattr(setting, name) for name in names(type(setting))}
+            estimator = ESTIMATORS[task_of(setting)].estimator(
+                **{**values, "cell": cell if ":" in setting.cell else setting.cell}
+            )
+            estimator.fit(**read, folder=out, watch=progress.watch, tensorboard=order.tensorboard)
         print_scores(screen, estimator.scores_, estimator.data_.name)
         what = "this model was already trained" if trained else "model"
         screen.print()
@@ -198,17 +200,10 @@ def _task(arguments: list[str]) -> str:
     return arguments[0]
 
 
-def _out(order: Order[Any]) -> Path:
+def _out(folder: Path | None, data: str, task: str) -> Path:
     """The folder for the model, after checking that it can be written."""
-    task = task_of(order.setting)
-    if order.data is None:
-        raise InputError(
-            "TRAIN_DATA",
-            f"train {task} needs DATA",
-            fix=f"name a file or a bundled data set; see tidegate train {task} --help",
-        )
     from tidegate.data import address_of  # slow to load: not for --help
 
-    out = order.out or Path("tidegate-models") / folder_name(address_of(order.data), task, None)
+    out = folder or Path("tidegate-models") / folder_name(address_of(data), task, None)
     check_folder(out, "the model")
     return out

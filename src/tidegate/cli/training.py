@@ -4,113 +4,71 @@ from __future__ import annotations
 
 import time
 from statistics import median
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
-from tidegate.cli.console import print_line, print_note
-from tidegate.cli.words import in_shell
+from tidegate.cli.status import Status, clock
 from tidegate.records import DataRecord, EpochRecord, StepRecord
 from tidegate.tasks import TABLE
-from tidegate.train.setting import Training, names, task_of
-from tidegate.train.watch import Watch
+from tidegate.train.setting import Training, task_of
 
-LINE_SECONDS = 10.0  # between lines where there is no terminal
-BAR_SECONDS = 0.1  # between updates of the bar
+if TYPE_CHECKING:
+    from tidegate.train.watch import Watch
 
 
-class TrainingProgress:
-    """A bar for the current epoch and a line for each finished one; without a terminal, lines only."""
+class TrainingProgress(Status):
+    """The status of a training: each phase, each step with its rate, and a line for each finished epoch.
+
+    Args:
+        screen: where to show them.
+        setting: of the training.
+    """
 
     def __init__(self, screen: Console, setting: Training) -> None:
-        self._screen, self._setting, self._items_name = screen, setting, TABLE[task_of(setting)].task.items
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
-        self._bar = Progress(
-            *columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal
-        )
-        self._bar_id = self._bar.add_task("", text="")
-        self._printed = self._drawn = time.monotonic()
+        super().__init__(screen, speaks=True)
+        self._setting, self._row = setting, TABLE[task_of(setting)]
         self._epoch, self._begin, self._items, self._steps = 0, 0.0, 0, 0  # the current epoch, since it was resumed
         self._seconds: list[float] = []  # of each epoch finished in this session
-        self.watch = Watch(self._data, self._step, self._finish)
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
+    @property
+    def watch(self) -> Watch:
+        """The callbacks that a training needs to be shown."""
+        from tidegate.train.watch import Watch  # slow to load, and the first phase is shown before
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
+        return Watch(self.data, self.step, self.epoch)
 
-    def _data(self, data: DataRecord) -> None:
-        self._print(f"{task_of(self._setting)}: {data.name}, {data.description}")
-        self._print(f"split {data.split}")
-        for warning in data.warnings:
-            print_note(self._bar.console, in_shell(warning, names(type(self._setting))))
+    def data(self, data: DataRecord) -> None:
+        """What was read."""
+        self.print(f"{task_of(self._setting)}: {data.name}, {data.description}")
+        self.print(f"split {data.split}")
 
-    def _step(self, record: StepRecord) -> None:
+    def step(self, record: StepRecord) -> None:
+        """A step was taken; the time of the first one does not count, since it may compile."""
         now = time.monotonic()
         if record.epoch != self._epoch:
-            return self._begin_epoch(record, now)
-        self._items, self._steps = self._items + record.items, self._steps + 1
-        if self._screen.is_terminal:
-            if now - self._drawn > BAR_SECONDS:
-                self._draw(record, now)
-        elif now - self._printed > LINE_SECONDS:
-            self._print(f"epoch {record.epoch}: {self._status(record, now)}")
-        return None
+            if not self._epoch and (record.epoch, record.step) != (1, 1):
+                self.print(f"resuming at epoch {record.epoch}, batch {record.step}")
+            self._epoch, self._begin, self._items, self._steps = record.epoch, now, 0, 0
+        else:
+            self._items, self._steps = self._items + record.items, self._steps + 1
+        self.phase(f"epoch {record.epoch}", record.step, record.steps, self._detail(record, now))
 
-    def _begin_epoch(self, record: StepRecord, now: float) -> None:
-        """Start timing after the first step, which may include compilation."""
-        if not self._epoch and (record.epoch, record.step) != (1, 1):
-            self._print(f"resuming at epoch {record.epoch}, step {record.step}")
-        self._epoch, self._begin, self._items, self._steps = record.epoch, now, 0, 0
-        self._printed = now
-
-    def _draw(self, record: StepRecord, now: float) -> None:
-        self._drawn = now
-        self._bar.update(
-            self._bar_id,
-            description=f"epoch {record.epoch}",
-            completed=record.step,
-            total=record.steps,
-            text=self._status(record, now),
-            refresh=True,
-        )
-
-    def _status(self, record: StepRecord, now: float) -> str:
-        elapsed = now - self._begin
-        remaining = max(0, record.steps - record.step) * elapsed / self._steps
-        rate = f"{self._items / elapsed:,.0f} {self._items_name}/s"
-        done = f"step {record.step}/{record.steps}, loss {record.loss:.4g}, {rate}"
-        return f"{done}, {clock(remaining)} left in this epoch"
-
-    def _finish(self, record: EpochRecord) -> None:
+    def epoch(self, record: EpochRecord) -> None:
+        """An epoch has ended."""
         self._seconds.append(record.seconds)
-        most = (self._setting.epochs - record.epoch) * median(self._seconds)
-        self._print(
-            f"epoch {record.epoch}: train {record.train:.4g}, valid {record.valid:.4g}, "
-            f"gradient {record.gradient_norm:.3g}, rate {record.learning_rate:.2g}, {clock(record.seconds)}; "
-            f"at most {clock(most)} left"
+        left = self._setting.epochs - record.epoch
+        most = clock(left * median(self._seconds), like=record.seconds)
+        ahead = f"; at most {left} more epoch{'s' * (left > 1)}, about {most}" if left else ""
+        self.print(
+            f"epoch {record.epoch}: loss {record.train:.4g}, validation {self._row.task.metric} {record.valid:.4g}, "
+            f"gradient {record.gradient_norm:.3g}, rate {record.learning_rate:.2g}, {clock(record.seconds)}{ahead}"
         )
 
-    def _print(self, text: str) -> None:
-        self._printed = time.monotonic()
-        print_line(self._bar.console, text)
-
-
-def clock(seconds: float) -> str:
-    """A time in seconds as readable text.
-
-    Examples:
-        >>> clock(0.25), clock(99), clock(3600), clock(36000)
-        ('0.2 s', '99 s', '60 min', '10.0 h')
-    """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    def _detail(self, record: StepRecord, now: float) -> str:
+        done, elapsed = f"batch {record.step}/{record.steps}, loss {record.loss:.4g}", now - self._begin
+        if not (self._steps and elapsed):
+            return done
+        rate = f"{self._items / elapsed:,.0f} {self._row.task.items}/s"
+        remaining = max(0, record.steps - record.step) * elapsed / self._steps
+        return f"{done}, {rate}, {clock(remaining)} left in this epoch"

@@ -17,7 +17,7 @@ with explain_missing():
     from tidegate.data.panel import Layout, Panel, read_panel
     from tidegate.data.parallel import read_splits
     from tidegate.data.reading import NUMBER, Dating
-    from tidegate.data.source import Source, address_of, bundled_at, locate, with_parts
+    from tidegate.data.source import Reader, Source, address_of, bundled_at, locate, with_parts
     from tidegate.data.speech import Corpus, Recording, read_speech
     from tidegate.data.step import check_step, later
     from tidegate.data.text import decode
@@ -37,6 +37,7 @@ __all__ = [
     "Pairs",
     "Panel",
     "PianoRolls",
+    "Reader",
     "Recording",
     "Roll",
     "Source",

@@ -63,7 +63,7 @@ class _Pieces:
 
 
 def read_music(
-    source: Source, steps_per_quarter: int | None = None, *, split_seed: int = 0, score: bool = False
+    source: Source, steps_per_quarter: int | None = None, split_seed: int = 0, *, score: bool = False
 ) -> PianoRolls:
     """Read piano rolls from a JSON, MATLAB or MIDI file, or from a folder of MIDI files.
 

@@ -21,7 +21,7 @@ Files = dict[str, dict[str, list[str]]]  # by split and language
 
 
 def read_splits(
-    source: Source, names: Names = (None, None), *, stress: bool = False, separator: str | None = None
+    source: Source, names: Names = (None, None), stress: bool = False, separator: str | None = None
 ) -> dict[str, Pairs]:
     """Pairs by split. A single file is ``train``; validation and test files, if given, are the other splits.
 

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tidegate.data.catalogue import BUNDLED, Bundled
 from tidegate.data.packed import unpacked
 from tidegate.errors import InputError, did_you_mean
 
 PREFIX = "bundled:"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reader(Generic[T]):
+    """How a source is read, as a value: equal readers make the same of it.
+
+    Attributes:
+        function: reads a source.
+        arguments: what the function takes after the source.
+        folders: whether the source may be a folder.
+    """
+
+    function: Callable[..., T]
+    arguments: tuple[Any, ...] = ()
+    folders: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,28 @@ class Source:
     members: tuple[str, ...] = ()
     valid: Source | None = None
     test: Source | None = None
+    _ahead: list[tuple[Reader[Any], Any]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def read_ahead(self, reader: Reader[Any]) -> None:
+        """Read the source now for the next call of ``read_by``.
+
+        Raises:
+            InputError: as the reader does.
+        """
+        self._ahead[:] = [(reader, reader.function(self, *reader.arguments))]
+
+    def read_by(self, reader: Reader[T]) -> T:
+        """What a reader makes of this source. What was read ahead by an equal one is handed out, once.
+
+        Raises:
+            InputError: as the reader does.
+        """
+        while self._ahead:
+            ahead, content = self._ahead.pop()
+            if ahead == reader:
+                kept: T = content
+                return kept
+        return reader.function(self, *reader.arguments)
 
     @cached_property
     def hash(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,7 @@ from tidegate.errors import InputError, did_you_mean, explain_missing
 from tidegate.train.setting import Training, task_of
 
 if TYPE_CHECKING:
-    from tidegate.data import Source
+    from tidegate.data import Reader, Source
     from tidegate.tasks.classification.estimator import SequenceClassifier
     from tidegate.tasks.forecast.estimator import Forecaster
     from tidegate.tasks.language.estimator import LanguageModel
@@ -38,6 +38,12 @@ class Row(NamedTuple):
     task_class: str
     estimator_class: str = ""
     suffixes: tuple[str, ...] = ()
+
+    @property
+    def reader(self) -> Callable[[Any], Reader[Any]]:
+        """How given settings read a source; it loads no torch."""
+        kind: Callable[[Any], Reader[Any]] = _load(f"{self.setting_class.partition('.')[0]}.source:reader")
+        return kind
 
     @property
     def setting(self) -> type[Training]:
@@ -105,6 +111,7 @@ TABLE: Mapping[str, Row] = {
     "order": Row("synthetic.setting:SyntheticSetting", "synthetic.task:TemporalOrder"),
 }
 ESTIMATORS = {name: row for name, row in TABLE.items() if row.estimator_class}  # what can be trained and kept
+AHEAD = 1 << 26  # most bytes of files that are read before torch is loaded
 SUFFIXES = {suffix: name for name, row in TABLE.items() for suffix in row.suffixes}
 _NAMES = {row.estimator_class.partition(":")[2]: row.estimator_class for row in ESTIMATORS.values()}
 
@@ -122,6 +129,7 @@ __all__ = [
     "from_pretrained",
     "load",
     "name_of",
+    "read_ahead",
     "row_of",
 ]
 
@@ -185,6 +193,41 @@ def load(
     if target is not None:
         setting = _aimed(setting or kind.setting_type(), target)
     return kind.load(data, setting, encoding=encoding, valid=valid, test=test)
+
+
+def read_ahead(
+    data: str | os.PathLike[str],
+    task: str,
+    setting: Training,
+    *,
+    valid: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """Read data before torch is loaded, so that what cannot be used is refused at once.
+
+    Args:
+        data: the name of a bundled set, or the path of a file or folder.
+        task: the name of the task.
+        setting: of that task.
+        valid: a separate file for validation.
+        test: a separate file for the test.
+
+    Returns:
+        ``data``, ``valid`` and ``test`` for ``load`` and ``Estimator.fit``, which need not read the files again.
+
+    Raises:
+        InputError: as ``load``.
+    """
+    unread = {"data": data, "valid": valid, "test": test}
+    files = [Path(part) for part in unread.values() if part is not None]
+    if not TABLE[task].estimator_class or sum(file.stat().st_size for file in files if file.is_file()) > AHEAD:
+        return unread
+    from tidegate.train.opened import completed, opened  # slow to load: not for --help
+
+    reader = TABLE[task].reader(completed(task, data, setting))
+    source = opened(data, folders=reader.folders, valid=valid, test=test)
+    source.read_ahead(reader)
+    return {"data": source}
 
 
 def name_of(data: str | os.PathLike[str] | Source, task: str | None = None) -> str:

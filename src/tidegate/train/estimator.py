@@ -22,7 +22,8 @@ from sklearn.exceptions import NotFittedError
 from tidegate import zoo
 from tidegate.cell import Graph
 from tidegate.data import Source
-from tidegate.errors import InputError, TidegateError, TidegateWarning
+from tidegate.errors import DataWarning, InputError, TidegateError
+from tidegate.phase import heard_by, phase
 from tidegate.plain import typed
 from tidegate.records import DataRecord, EpochRecord, ScoreRecord
 from tidegate.storage import replace_files
@@ -126,7 +127,7 @@ class Estimator(BaseEstimator, Generic[S]):
             test: a file for the test; part of ``data`` unless given.
             folder: for checkpoints, logs and the finished model. An interrupted fit resumes exactly from there, and a
                 finished one is loaded.
-            watch: callbacks for steps and epochs.
+            watch: callbacks for phases, steps and epochs.
             tensorboard: whether to write TensorBoard logs into ``folder``, too.
 
         Returns:
@@ -135,6 +136,9 @@ class Estimator(BaseEstimator, Generic[S]):
         Raises:
             InputError: a setting is out of range, the data cannot be used, the folder holds another model or is in
                 use, or training diverged.
+
+        Warns:
+            DataWarning: for each note on the data, such as rows left out, or rows of the training part in the test.
         """
         if tensorboard and folder is None:
             raise InputError("TENSORBOARD_FOLDER", "TensorBoard logs need a folder", fix="pass folder=")
@@ -142,14 +146,17 @@ class Estimator(BaseEstimator, Generic[S]):
         setting = self._setting()
         check(setting)
         self.graph_ = graph_of(self.cell)
-        task = self._task_class.load(self._source(data, y), setting, valid=valid, test=test)
-        watch.on_data(task.data)
-        if folder is None:
-            return self._fit(task, None, watch, tensorboard=tensorboard)
-        with locked(Path(folder)):
-            if holds_model(Path(folder)):
-                return self._become(self.from_pretrained(folder), task, Path(folder))
-            return self._fit(task, Path(folder), watch, tensorboard=tensorboard)
+        with heard_by(watch.on_phase):
+            phase("reading")
+            task = self._task_class.load(self._source(data, y), setting, valid=valid, test=test)
+            watch.on_data(task.data)
+            note(*task.data.warnings, level=3)
+            if folder is None:
+                return self._fit(task, None, watch, tensorboard=tensorboard)
+            with locked(Path(folder)):
+                if holds_model(Path(folder)):
+                    return self._become(self.from_pretrained(folder), task, Path(folder))
+                return self._fit(task, Path(folder), watch, tensorboard=tensorboard)
 
     def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
         checkpoint, plan = home and home / CHECKPOINT, Plan.of(task.setting, self.graph_.name)
@@ -169,6 +176,7 @@ class Estimator(BaseEstimator, Generic[S]):
         task.settle(outcome.model)
         self.model_, self.encoding_, self.data_ = outcome.model.eval(), task.encoding, task.data
         self.curve_, self._fitted_setting = outcome.curve, task.setting
+        phase("scoring")
         self.scores_, self.memory_ = self._scores(task), self._memory(task)
         if home and checkpoint and World().first:
             self._save(home)
@@ -215,7 +223,10 @@ class Estimator(BaseEstimator, Generic[S]):
         self._check_fitted()
         if data is None:
             return self.scores_
-        return self._scores(self._task_class.load(self._source(data, y), self._current(), encoding=self.encoding_))
+        phase("reading")
+        task = self._task_class.load(self._source(data, y), self._current(), encoding=self.encoding_)
+        note(*task.data.warnings, level=3)
+        return self._scores(task)
 
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:
         metric = evaluate(task, self.model_, "test")
@@ -271,6 +282,7 @@ class Estimator(BaseEstimator, Generic[S]):
             self._save(Path(folder))
 
     def _save(self, home: Path) -> None:
+        phase("saving")
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.model_.state_dict().items()}
         files = {WEIGHTS: save(tensors), CONFIG: to_toml(self._current()).encode()}
         card = {
@@ -300,6 +312,7 @@ class Estimator(BaseEstimator, Generic[S]):
             InputError: the folder does not exist, or holds no model, a model of another task, or a damaged one.
         """
         home, kind = Path(folder), cls._task_class
+        phase("loading the model")
         card, config, weights = read_model(home)
         if card["task"] != kind.name:
             raise InputError(
@@ -332,10 +345,15 @@ class Estimator(BaseEstimator, Generic[S]):
             raise NotFitted("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
 
 
-def note(*texts: str) -> None:
-    """Warn, in the name of the caller's caller, of what was left out of new data or chosen between two readings."""
+def note(*texts: str, level: int = 4) -> None:
+    """Warn of what was left out of data or chosen between two readings, in the name of the caller's caller.
+
+    Args:
+        texts: the notes.
+        level: 3 for the caller instead.
+    """
     for text in texts:
-        warnings.warn(text, TidegateWarning, stacklevel=4)
+        warnings.warn(text, DataWarning, stacklevel=level)
 
 
 def _documented(kind: type[Estimator[Any]]) -> str:

@@ -16,6 +16,7 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
+from tidegate.phase import counted, phase
 from tidegate.records import EpochRecord, StepRecord
 from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
@@ -27,6 +28,7 @@ from tidegate.train.world import World
 
 SAVE_EVERY_SECONDS = 2.0  # at most one checkpoint in this time; resuming is exact from any of them
 SAVE_SHARE = 0.02  # the largest share of the time to spend on checkpoints, so those of large models are rarer
+PHASES = {"train": "scoring the training data", "valid": "validation", "test": "scoring"}
 ADDRESSES = ("source", "valid", "test")  # data may move: their hash identifies them, not their address
 
 OnStep = Callable[[StepRecord], None]
@@ -109,7 +111,7 @@ def evaluate(task: AnyTask, model: torch.nn.Module, split: Split) -> float:
     model.eval()
     error, count, state = 0.0, 0, None
     with torch.inference_mode():
-        for whole in task.batches(split):
+        for whole in counted(PHASES[split], task.batches(split), task.count(split)):
             batch, counts = world.share(whole.to(dtype))
             outputs, state = model(batch, None if batch.starts else state)
             if counts:
@@ -142,6 +144,7 @@ class _Run:
 
     def epoch(self) -> EpochRecord:
         """Train on the remaining batches of the epoch, then validate."""
+        phase(f"epoch {len(self.state.curve) + 1}", self.state.now.steps, self.steps)
         start = time.perf_counter()
         before = self.state.now.seconds
         finite = self._train_epoch(start - before)

@@ -7,15 +7,17 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import torch
 
-from tidegate.data import Source, address_of, bundled_at, locate, with_parts
-from tidegate.errors import InputError
+from tidegate.data import Source
 from tidegate.nn import Recurrent
+from tidegate.phase import heard
 from tidegate.plain import typed
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.train.opened import completed, opened
 from tidegate.train.setting import Training
 
 Split = Literal["train", "valid", "test"]
@@ -198,7 +200,7 @@ class Task(ABC, Generic[S, E]):
         items: what ``Measure.count`` counts, as the progress display names it.
         setting_type: the class of ``setting``.
         encoding_type: the class of ``encoding``.
-        reads_folders: whether the data may be a folder.
+        reader: a function that says how given settings read a source; None for generated data.
         rates: the default number of learning rates that a comparison tries in each run.
         data: name, hash, split and warnings of the data.
     """
@@ -209,7 +211,7 @@ class Task(ABC, Generic[S, E]):
     items: ClassVar[str] = "steps"
     setting_type: ClassVar[type[Any]]
     encoding_type: ClassVar[type[Any]]
-    reads_folders: ClassVar[bool] = False
+    reader: ClassVar[Any] = None
     rates: ClassVar[int] = 1
     source: Source
     setting: S
@@ -245,18 +247,8 @@ class Task(ABC, Generic[S, E]):
         Raises:
             InputError: the data cannot be used, or belong to another task.
         """
-        address = data.address if isinstance(data, Source) else address_of(data)
-        source = data if isinstance(data, Source) else locate(address, folders=cls.reads_folders)
-        source = with_parts(source, valid=valid, test=test, folders=cls.reads_folders)
-        setting, bundled = setting or cls.setting_type(), bundled_at(address)
-        if bundled and bundled.task != cls.name:
-            raise InputError(
-                "BUNDLED_TASK",
-                f"{source.title} is a data set for the task {bundled.task}, not for {cls.name}",
-                fix=f"name the task {bundled.task}, or pass a file of your own",
-            )
-        if bundled and bundled.target and getattr(setting, "target", None) is None:
-            setting = replace(setting, target=bundled.target)
+        setting = completed(cls.name, data, setting or cls.setting_type())
+        source = opened(data, folders=cls.reader is not None and cls.reader(setting).folders, valid=valid, test=test)
         return cls(source, setting, encoding)
 
     def to_json(self) -> dict[str, Any]:
@@ -277,6 +269,16 @@ class Task(ABC, Generic[S, E]):
             split: the part of the data.
             order: draws the order of a training pass; without it, the order is fixed.
         """
+
+    def count(self, split: Split) -> int:
+        """The number of batches of a pass in fixed order; 0 where nobody listens to phases: counting takes time."""
+        if heard() and split not in self._counts:
+            self._counts[split] = sum(1 for _ in self.batches(split))
+        return self._counts.get(split, 0)
+
+    @cached_property
+    def _counts(self) -> dict[Split, int]:
+        return {}
 
     @abstractmethod
     def measure(self, outputs: Any, batch: Batch) -> Measure:

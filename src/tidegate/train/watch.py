@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.phase import OnPhase
 from tidegate.records import DataRecord, EpochRecord, StepRecord
 from tidegate.train.log import Log
 from tidegate.train.world import World
@@ -20,11 +21,14 @@ class Watch:
         on_data: called once, when the data have been read.
         on_step: called after each step; if None, the steps of an epoch are not counted in advance.
         on_epoch: called after each epoch.
+        on_phase: called often, with the name of what is being done ("reading", "baseline n-grams", "scoring"), the
+            parts of it that are done, and the number of parts, which is 0 where it is not known.
     """
 
     on_data: Callable[[DataRecord], None] = lambda _: None
     on_step: Callable[[StepRecord], None] | None = None
     on_epoch: Callable[[EpochRecord], None] = lambda _: None
+    on_phase: OnPhase | None = None
 
 
 @contextmanager

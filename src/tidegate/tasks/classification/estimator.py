@@ -16,7 +16,8 @@ from tidegate.data.labelled import Labelled, in_memory, read_labelled
 from tidegate.records import ScoreRecord
 from tidegate.tasks.classification.batch import padded
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.tasks.classification.task import ClassificationTask, layout, length_notes
+from tidegate.tasks.classification.source import layout
+from tidegate.tasks.classification.task import ClassificationTask, length_notes
 from tidegate.train.bucket import by_length
 from tidegate.train.estimator import Answer, Estimator, note
 from tidegate.train.task import AnyTask

@@ -11,13 +11,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
-from tidegate.data.labelled import Labelled, Layout, read_labelled
+from tidegate.data.labelled import Labelled
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.baseline import Part, Rival, majority, series_rivals, text_rivals
 from tidegate.tasks.classification.batch import Sequences, padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
 from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, scored, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.tasks.classification.source import reader
 from tidegate.tasks.classification.split import described, parted, shared
 from tidegate.train.bucket import bucketed, by_length
 from tidegate.train.task import Measure, Split, Task
@@ -52,7 +53,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     unit = "nats"
     setting_type = ClassificationSetting
     encoding_type = ClassificationEncoding
-    reads_folders = True
+    reader = staticmethod(reader)
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         encoding: ClassificationEncoding | None = None,
     ) -> None:
         self.source, self.setting = source, setting or ClassificationSetting()
-        read = read_labelled(source, layout(self.setting))
+        read = source.read_by(reader(self.setting))
         parts = {"test": read["train"]} if encoding else parted(source, read, self.setting)
         if encoding is None:
             train = parts["train"]
@@ -178,9 +179,3 @@ def length_notes(texts: Sequence[Any], reading: Any) -> list[str]:
     notes = [f"{long} texts were cut off after {reading.longest} {reading.unit}s (longest={reading.longest})"]
     unknown = [f"{empty} texts are empty; each counts as one unknown {reading.unit}"]
     return notes * bool(long) + unknown * bool(empty)
-
-
-def layout(setting: ClassificationSetting, **changes: Any) -> Layout:
-    """How files are read under these settings."""
-    names = ("text", "label", "separator", "label_end", "encoding", "flat")
-    return Layout(**{**{name: getattr(setting, name) for name in names}, **changes})

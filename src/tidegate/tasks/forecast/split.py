@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tidegate.data import Panel
 from tidegate.errors import InputError
 from tidegate.tasks.forecast.setting import ForecastSetting
-from tidegate.train.task import Split
+
+if TYPE_CHECKING:
+    from tidegate.train.task import Split
 
 ROWS = 40
 TRAIN = 28  # fewest training rows, not counting those of one forecast

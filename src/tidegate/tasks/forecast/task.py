@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from tidegate.data import Dating, Layout, Panel, Source, read_panel, shared_rows
+from tidegate.data import Panel, Source, read_panel, shared_rows
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.forecast.baseline import Naive, ahead_of, naive_forecasts, unfitted
@@ -19,7 +19,8 @@ from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, p
 from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
 from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantile_scores
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
-from tidegate.tasks.forecast.split import Span, all_test, in_time, least_rows
+from tidegate.tasks.forecast.source import layout, reader
+from tidegate.tasks.forecast.split import Span, all_test, in_time
 from tidegate.train.task import Batch, Measure, Split, Task
 
 DRAWN = 100_000  # most forecast steps, over all origins, whose quantiles are scored by sample paths
@@ -58,6 +59,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     rates = 2
     setting_type = ForecastSetting
     encoding_type = ForecastEncoding
+    reader = staticmethod(reader)
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         panel = (
             read_for(source, self.setting, encoding, 2 + self.setting.horizon)
             if encoding
-            else read_panel(source, layout(self.setting), least_rows(self.setting), "each split needs rows of its own")
+            else source.read_by(reader(self.setting))
         )
         spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
         self.encoding, warnings = (encoding, ()) if encoding else learn(panel, spans, self.setting)
@@ -257,22 +259,6 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             return ()
         copies = [shared_rows(self._levels(span), span.first - span.start) for span in self.grid.spans]
         return tuple(warning for warnings in copies for warning in warnings)[:3]
-
-
-def layout(setting: ForecastSetting) -> Layout:
-    """The columns of a file to read in training."""
-    alone = setting.strategy == "recursive" and setting.horizon > 1
-    dating = Dating(setting.day_first, setting.date_format, setting.time_zone)
-    return Layout(
-        setting.target,
-        setting.series,
-        setting.time,
-        tuple(setting.known),
-        () if alone else None,
-        dating,
-        setting.separator,
-        None if setting.decimal == "auto" else setting.decimal,
-    )
 
 
 def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncoding, minimum: int) -> Panel:

@@ -9,20 +9,19 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from tidegate.data import Source, decode, shared_text
+from tidegate.data import Source, shared_text
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.encoding import LanguageEncoding
 from tidegate.tasks.language.ngram import ngram, strongest, uniform
 from tidegate.tasks.language.passage import StreamBatch, drawn, whole, windows
 from tidegate.tasks.language.setting import LanguageSetting
+from tidegate.tasks.language.source import SPLITS, all_test, reader
 from tidegate.tasks.language.unit import UNKNOWN
 from tidegate.train.task import Measure, Split, Task
 
-CHARACTERS = 1000
 STREAMS, STEPS = 32, 64  # for scoring; 32 streams are fast, and all symbols are scored whatever the number
 UPDATES = 200  # the smallest number of updates in an epoch, about
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
@@ -55,6 +54,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     items = "symbols"
     setting_type = LanguageSetting
     encoding_type = LanguageEncoding
+    reader = staticmethod(reader)
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         encoding: LanguageEncoding | None = None,
     ) -> None:
         self.source, self.setting = source, setting or LanguageSetting()
-        texts = _cut(source) if encoding is None else _all_test(source)
+        texts = all_test(source) if encoding else source.read_by(reader(self.setting))
         self.encoding = encoding or LanguageEncoding.learn(texts["train"], self.setting)
         parts = {split: self.encoding.encode(texts[split]) for split in SPLITS}
         self.symbols = torch.cat([parts[split] for split in SPLITS])
@@ -183,35 +183,6 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
                 )
             warnings += shared_text(texts["train"], texts[split][: self.characters[split]], split)
         return tuple(warnings)
-
-
-def _cut(source: Source) -> dict[Split, str]:
-    """The text of each split: from a file of its own, or a last twentieth of the training file."""
-    own: dict[Split, str] = {}
-    for split, part in (("valid", source.valid), ("test", source.test)):
-        if part is not None:
-            own[split] = _text(part, 2)  # type: ignore[index]
-    text = _text(source, CHARACTERS)
-    missing = [split for split in SPLITS[1:] if split not in own]
-    edges = [int((1 - 0.05 * count) * len(text)) for count in range(len(missing), -1, -1)]
-    cut = {split: text[a:b] for split, a, b in zip(missing, edges, edges[1:], strict=False)}
-    return {"train": text[: edges[0]], **cut, **own}
-
-
-def _all_test(source: Source) -> dict[Split, str]:
-    return {"train": "", "valid": "", "test": _text(source, 2)}
-
-
-def _text(source: Source, least: int) -> str:
-    text = decode(source)
-    if len(text) < least:
-        why = ": 5 % are kept for validation and 5 % for the test" if least == CHARACTERS else ""
-        raise InputError(
-            "LANGUAGE_SHORT",
-            f"{source.title} has {len(text)} characters, but at least {least:,} are needed{why}",
-            fix="pass a longer text",
-        )
-    return text
 
 
 def _perplexity(name: str, bits: float, baselines: dict[str, float], characters: float) -> ScoreRecord:

@@ -14,6 +14,7 @@ from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passage
 from tidegate.records import BaselineRecord, DataRecord
 from tidegate.tasks.music.keywise import Keywise, keywise
 from tidegate.tasks.music.setting import MusicSetting
+from tidegate.tasks.music.source import reader
 from tidegate.train.bucket import bucketed
 from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, SequenceModel, Split, Task
 
@@ -85,14 +86,16 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
     unit = "nats per step"
     setting_type = MusicSetting
     encoding_type = MusicEncoding
-    reads_folders = True
+    reader = staticmethod(reader)
 
     def __init__(
         self, source: Source, setting: MusicSetting | None = None, encoding: MusicEncoding | None = None
     ) -> None:
         self.source, self.setting = source, setting or MusicSetting()
-        grid = encoding.steps_per_quarter if encoding else self.setting.steps_per_quarter
-        rolls = read_music(source, grid, split_seed=self.setting.split_seed, score=encoding is not None)
+        if encoding:
+            rolls = read_music(source, encoding.steps_per_quarter, self.setting.split_seed, score=True)
+        else:
+            rolls = source.read_by(reader(self.setting))
         self.pieces: dict[Split, list[torch.Tensor]] = {
             "train": [torch.from_numpy(roll).float() for roll in rolls.train],
             "valid": [torch.from_numpy(roll).float() for roll in rolls.valid],

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 
-from tidegate.data import Corpus, Recording, Source, read_speech
+from tidegate.data import Corpus, Recording, Source
 from tidegate.data.script import has_words
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
@@ -19,6 +19,7 @@ from tidegate.tasks.speech.encoding import SpeechEncoding, clean
 from tidegate.tasks.speech.feature import Filterbank
 from tidegate.tasks.speech.score import character_error_rate, edits, nearest, word_error_rate
 from tidegate.tasks.speech.setting import SpeechSetting
+from tidegate.tasks.speech.source import reader
 from tidegate.tasks.speech.split import Parts, shared_sounds, split
 from tidegate.tasks.speech.utterance import Utterance, joined
 from tidegate.train.bucket import bucketed
@@ -71,14 +72,13 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     unit = "edits per symbol of the transcripts"
     setting_type = SpeechSetting
     encoding_type = SpeechEncoding
-    reads_folders = True
+    reader = staticmethod(reader)
 
     def __init__(
         self, source: Source, setting: SpeechSetting | None = None, encoding: SpeechEncoding | None = None
     ) -> None:
         self.source, self.setting = source, setting or SpeechSetting()
-        rate = encoding.filterbank.rate if encoding else self.setting.rate
-        corpus = _read(source, self.setting, rate)
+        corpus = source.read_by(reader(self.setting, encoding.filterbank.rate if encoding else self.setting.rate))
         bank = _filterbank(corpus, self.setting, encoding, source.title)
         parts, how = split(corpus, self.setting.hold_out) if encoding is None else _all_test(corpus)
         warnings = [*corpus.warnings, *shared_sounds(parts)]
@@ -260,33 +260,6 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
             train = joined(train, self.setting.join, torch.Generator().manual_seed(JOINED_SEED))
         places = nearest([utterance.frames for utterance in train], [utterance.frames for utterance in test])
         return [utterance.text for utterance in test], [train[place].text for place in places]
-
-
-def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
-    """Read all recordings; files for validation or test replace that part."""
-    if setting.hold_out is not None and (source.valid or source.test):
-        raise InputError(
-            "SPEECH_PARTS",
-            f"the speaker {setting.hold_out} is the test, but files of their own are given for validation or test",
-            fix="leave out either hold_out= or valid= and test=",
-        )
-    whole = read_speech(source, setting.transcripts, rate, setting.separator)
-    own: list[tuple[Split, Source | None]] = [("valid", source.valid), ("test", source.test)]
-    recordings, warnings = list(whole.recordings), list(whole.warnings)
-    for name, part in own:
-        if part is not None:
-            corpus = read_speech(part, setting.transcripts, rate or whole.rate, setting.separator)
-            if (corpus.spectra is None) != (whole.spectra is None):
-                raise InputError(
-                    "SPEECH_PARTS", f"{part.title} must hold what {source.title} holds", fix="pass the same kind"
-                )
-            warnings += corpus.warnings
-            recordings = [recording for recording in recordings if recording.split != name]
-            recordings += [
-                Recording(recording.name, recording.text, recording.speaker, name, recording.sound)
-                for recording in corpus.recordings
-            ]
-    return Corpus(tuple(recordings), whole.rate, whole.spectra, tuple(warnings))
 
 
 def _all_test(corpus: Corpus) -> tuple[Parts, str]:

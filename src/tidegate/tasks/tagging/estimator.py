@@ -16,7 +16,8 @@ from tidegate.tasks.tagging.batch import probabilities
 from tidegate.tasks.tagging.reader import in_memory, read_tagged
 from tidegate.tasks.tagging.record import Sentence
 from tidegate.tasks.tagging.setting import TaggingSetting
-from tidegate.tasks.tagging.task import TaggingTask, layout
+from tidegate.tasks.tagging.source import layout
+from tidegate.tasks.tagging.task import TaggingTask
 from tidegate.train.estimator import Answer, Estimator, note
 from tidegate.train.task import AnyTask
 

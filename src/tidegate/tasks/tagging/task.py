@@ -17,11 +17,12 @@ from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.tagging.baseline import Rival, majority, rivals
 from tidegate.tasks.tagging.batch import ROWS, Words, padded, pieces, probabilities
 from tidegate.tasks.tagging.encoding import STRANGE, TaggingEncoding
-from tidegate.tasks.tagging.reader import merged, read_parts
-from tidegate.tasks.tagging.record import Layout, Sentence, Tagged
+from tidegate.tasks.tagging.reader import merged
+from tidegate.tasks.tagging.record import Sentence, Tagged
 from tidegate.tasks.tagging.scheme import ABOUT, PLAIN, broken, scheme_of
 from tidegate.tasks.tagging.score import SCORES, Truth, log_loss, scored
 from tidegate.tasks.tagging.setting import TaggingSetting
+from tidegate.tasks.tagging.source import reader
 from tidegate.tasks.tagging.split import described, filled, parted, shared
 from tidegate.train.bucket import bucketed
 from tidegate.train.task import Measure, Split, Task
@@ -57,12 +58,13 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
     items = "words"
     setting_type = TaggingSetting
     encoding_type = TaggingEncoding
+    reader = staticmethod(reader)
 
     def __init__(
         self, source: Source, setting: TaggingSetting | None = None, encoding: TaggingEncoding | None = None
     ) -> None:
         self.source, self.setting = source, setting or TaggingSetting()
-        read = {part: filled(own) for part, own in read_parts(source, layout(self.setting)).items()}
+        read = {part: filled(own) for part, own in source.read_by(reader(self.setting)).items()}
         if encoding is None:
             parts = parted(source, read, self.setting)
             scheme = PLAIN if self.setting.plain else scheme_of(merged(parts), source.title)
@@ -173,11 +175,6 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
                 tags = listed(sorted(set(strange)), most=TAGS)
                 yield f"{part}: {len(strange)} words have a tag that training lacks ({tags})"
         yield from shared(self.parts)
-
-
-def layout(setting: TaggingSetting, *, labelled: bool = True) -> Layout:
-    """How files are read under these settings."""
-    return Layout(setting.word_column, setting.tag_column, labelled)
 
 
 def _strange(sentences: Sequence[Sentence], encoding: TaggingEncoding) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import nll_loss
 from torch.nn.utils.rnn import pad_sequence
 
-from tidegate.data import Pairs, Source, cut_by_group, group_of, read_splits
+from tidegate.data import Pairs, Source, cut_by_group, group_of
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.ngram import ngram
@@ -19,6 +19,7 @@ from tidegate.tasks.translation.encoding import TranslationEncoding
 from tidegate.tasks.translation.model import PairBatch, SequenceToSequence
 from tidegate.tasks.translation.score import nearest, symbol_scores, text_scores
 from tidegate.tasks.translation.setting import TranslationSetting
+from tidegate.tasks.translation.source import reader
 from tidegate.tasks.translation.translate import Translated, translate
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
 from tidegate.train.bucket import bucketed
@@ -61,7 +62,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
     unit = "bits per unit of the target"
     setting_type = TranslationSetting
     encoding_type = TranslationEncoding
-    reads_folders = True
+    reader = staticmethod(reader)
 
     def __init__(
         self,
@@ -70,8 +71,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         encoding: TranslationEncoding | None = None,
     ) -> None:
         self.source, self.setting = source, setting or TranslationSetting()
-        names = (self.setting.source_column, self.setting.target_column)
-        splits = read_splits(source, names, stress=self.setting.stress, separator=self.setting.separator)
+        splits = source.read_by(reader(self.setting))
         drawn = [] if encoding else [split for split in HELD if split not in splits]
         parts = {"test": splits.get("test", splits["train"])} if encoding else _cut(source, splits, drawn)
         self.pairs: dict[Split, Pairs] = {split: parts.get(split, EMPTY) for split in SPLITS}
