@@ -83,6 +83,7 @@ def _cell(name: str, tests: list[float], flops: int) -> CellRecord:
         graph={},
         source="",
         differs="",
+        layers=1,
         hidden_size=1,
         parameters=1,
         parameter_gap=0.0,

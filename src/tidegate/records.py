@@ -33,21 +33,25 @@ class RunRecord:
     Attributes:
         run: a hash of everything that determines the run.
         status: ``"finished"``, or ``"diverged"`` if the loss of every trial, or the test score, is not finite.
-        valid, test: scores of the best trial; None for a diverged run.
-        learning_rate, curve: of the trial with the best validation score.
-        train_seconds: of all trials.
+        layers, hidden_size, recurrent_dropout, learning_rate: the settings with the best validation score.
+        valid, test, curve: with these settings; the scores are None for a diverged run.
+        tried: the validation score with each of the settings that were tried; None if it diverged.
+        train_seconds: with all of them.
     """
 
     run: str
     cell: str
     seed: int
+    layers: int
     hidden_size: int
+    recurrent_dropout: float
+    learning_rate: float
     parameters: int
     status: Literal["finished", "diverged"]
     valid: float | None
     test: float | None
     best_epoch: int
-    learning_rate: float
+    tried: tuple[float | None, ...]
     train_seconds: float
     curve: tuple[EpochRecord, ...]
 
@@ -104,6 +108,7 @@ class CellRecord:
         name: of the cell in this comparison; its definition has a name of its own in ``graph``.
         graph: the cell as data.
         differs: how it differs from the published cell.
+        layers, hidden_size: those that most runs chose; parameters, operations, latency and bytes are theirs.
         parameter_gap: relative difference from the budget.
         mean: test score, averaged over seeds; None if no run finished.
         low, high: the 95 % t interval of the mean; None if fewer than two runs finished.
@@ -116,6 +121,7 @@ class CellRecord:
     graph: dict[str, Any]
     source: str
     differs: str
+    layers: int
     hidden_size: int
     parameters: int
     parameter_gap: float
@@ -229,7 +235,7 @@ def run_from_json(data: Any) -> RunRecord:
         score = getattr(record, name)
         if (score is not None and math.isfinite(score)) != finished:
             raise InputError("RECORD", f"{name} is {score} in a run that has {record.status}")
-    for name in ("learning_rate", "train_seconds"):
+    for name in ("learning_rate", "recurrent_dropout", "train_seconds"):
         if not math.isfinite(getattr(record, name)):
             raise InputError("RECORD", f"{name} is {getattr(record, name)}")
     return record

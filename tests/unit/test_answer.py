@@ -18,6 +18,7 @@ def cell(name: str, tests: list[float], flops: int = 100, diverged: int = 0) -> 
         graph={},
         source="",
         differs="",
+        layers=1,
         hidden_size=1,
         parameters=flops,
         parameter_gap=0.0,

@@ -100,6 +100,7 @@ def fails(capsys, *arguments: str) -> str:
         (series(), ["bad.csv", "--target", "units", "--trials", "0"], "--trials must be at least 1, got 0"),
         (series(), ["bad.csv", "--target", "units", "--epochs", "-1"], "--epochs must be at least 1, got -1"),
         (series(), ["bad.csv", "--target", "units", "--workers", "0"], "--workers must be at least 1, got 0"),
+        (series(), ["bad.csv", "--target", "units", "--first-seed", "-1"], "--first-seed must be between 0 and"),
         (series(), ["bad.csv", "--target", "units", "--cells", "=lstm"], "'' is not a valid name"),
         ('task = "music"', ["bad.toml", "--config", "bad.toml", "--task", "forecast"], "settings of the task 'music'"),
         (series(), ["bad.csv", "--target", "units", "--config", "none.toml"], "none.toml"),

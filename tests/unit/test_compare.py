@@ -4,25 +4,27 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from tidegate import compare, report, tasks, zoo
 from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.cell.measure import flops
-from tidegate.compare.budget import count_parameters, solve_hidden_size
+from tidegate.compare.budget import Sizes, count_parameters, measure_hidden_size, solve_hidden_size
 from tidegate.compare.cost import flops_per_step
 from tidegate.compare.executor import Progress, record_path, run_all
-from tidegate.compare.run import _rates
 from tidegate.compare.trial import TrialSpec, run_trial
+from tidegate.compare.tuning import Candidate, tuned, variants
 from tidegate.errors import InputError
 from tidegate.tasks import Forecaster
 from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import train
-from tidegate.train.plan import derive
+from tidegate.train.plan import Plan, derive
 from tidegate.train.task import Task
 
 
@@ -37,13 +39,16 @@ class Own(Cell):
         return z * h + (1 - z) * n
 
 
+OWN = Candidate(4e-3, 0.0, 1, 4)  # the recipe's learning rate, dropout and layers, and a small model
+
+
 @pytest.fixture(scope="module")
 def task() -> Task:
     return tasks.load("elnino", setting=ForecastSetting(epochs=2))
 
 
 def spec(task, cell: str = "GRU", seed: int = 0) -> TrialSpec:
-    return TrialSpec(task.to_json(), cell, zoo.find(cell).graph.to_json(), 4, seed, (4e-3,))
+    return TrialSpec(task.to_json(), cell, zoo.find(cell).graph.to_json(), seed, (OWN,))
 
 
 def layer_of(task, graph, hidden_size: int):
@@ -101,7 +106,7 @@ def test_order_is_shared_and_first_parameters_are_not(task) -> None:
 def test_the_name_of_a_trial_depends_on_everything(task) -> None:
     base = spec(task)
     longer = replace(base, task={**base.task, "setting": {**base.task["setting"], "epochs": 3}})
-    others = [replace(base, seed=1), replace(base, hidden_size=5), longer, replace(base, cell="x")]
+    others = [replace(base, seed=1), replace(base, candidates=(OWN, OWN)), longer, replace(base, cell="x")]
     assert len({trial.hash for trial in [base, *others]}) == 5
     moved = replace(base, task={**base.task, "source": "elsewhere"})
     assert moved.hash == base.hash
@@ -130,23 +135,73 @@ def test_a_trial_is_what_train_does_with_the_same_seed(task, tmp_path) -> None:
     assert all(torch.equal(weights[name], own[name]) for name in own)
 
 
-def test_learning_rates_begin_with_the_tasks_own() -> None:
-    rates = _rates(0.01, 5)
-    assert rates[0] == 0.01  # to the bit, so that the first trial is what train does
-    assert rates[:3] == pytest.approx([0.01, 0.01 / 3, 0.03])
-    assert len(set(rates)) == 5
-    assert all(0.01 / 9 <= rate <= 0.09 for rate in rates)
-    assert _rates(0.01, 1) == rates[:1]
+def test_tuning_begins_with_the_recipe_and_covers_the_ranges(task) -> None:
+    recipe = replace(task.setting, learning_rate=0.01, recurrent_dropout=0.25)
+    tried = variants(recipe, 65)
+    assert tried[0] is recipe  # so that the first trial is what train does
+    assert tried[:3] == variants(recipe, 3)
+    assert variants(recipe, 1) == [recipe]
+    assert tuned(tried[1]) == pytest.approx({"learning_rate": 0.01 / 3, "recurrent_dropout": 0.4, "layers": 1})
+    rates, dropouts, layers = np.array([list(tuned(one).values()) for one in tried[1:]]).T
+    assert stats.kstest(np.log(rates / 0.01) / np.log(81) + 0.5, "uniform").pvalue > 0.5
+    assert stats.kstest(dropouts / 0.6, "uniform").pvalue > 0.5
+    assert sorted(set(layers)) == [1, 2]
+    assert 24 <= np.sum(layers == 1) <= 40
+    assert {one.layers for one in variants(replace(recipe, layers=3), 33)} == {1, 2, 3}
 
 
-def test_the_rate_that_validates_best_is_tested(task, tmp_path) -> None:
-    slow, good = 1e-6, 4e-3
-    alone = run_trial(replace(spec(task), rates=(good,)), tmp_path, lambda *_: None)
+def test_every_candidate_fits_the_budget_with_its_own_layers(task, tmp_path) -> None:
+    sizes = Sizes(task, 30_000, "parameters", tmp_path)
+    for recipe in variants(task.setting, 4):
+        size = sizes.of(zoo.GRU.graph, recipe)
+        assert abs(count_parameters(task, zoo.GRU.graph, size, recipe) / 30_000 - 1) < 0.02
+    assert len({sizes.of(zoo.GRU.graph, replace(task.setting, layers=layers)) for layers in (1, 2)}) == 2
+
+
+def test_the_settings_that_validate_best_are_tested(task, tmp_path) -> None:
+    other = Candidate(1e-6, 0.3, 2, 3)
+    alone = run_trial(spec(task), tmp_path, lambda *_: None)
     seen = []
-    both = run_trial(replace(spec(task), rates=(good, slow)), tmp_path, lambda k, record: seen.append(k))
+    both = run_trial(replace(spec(task), candidates=(OWN, other)), tmp_path, lambda k, record: seen.append(k))
     assert seen == [0, 0, 1, 1]
-    assert (both.learning_rate, both.valid, both.test) == (4e-3, alone.valid, alone.test)
+    assert both.tried[0] == alone.valid
+    assert both.valid == min(both.tried)
+    chosen = (OWN, other)[both.tried.index(both.valid)]
+    assert {name: getattr(both, name) for name in asdict(chosen)} == asdict(chosen)
     assert both.train_seconds > sum(epoch.seconds for epoch in both.curve)
+
+
+def test_the_second_trial_is_what_train_does_with_its_settings(task, tmp_path) -> None:
+    good = Candidate(8e-3, 0.3, 2, 3)
+    trial = replace(spec(task), candidates=(replace(OWN, learning_rate=1e-9), good))
+    record = run_trial(trial, tmp_path, lambda *_: None)
+    plan = Plan.of(replace(task.setting, learning_rate=8e-3, recurrent_dropout=0.3, layers=2, hidden_size=3), "GRU", 1)
+    assert record.layers == 2
+    assert record.curve[-1].valid == train(task, make_layer(zoo.GRU.graph, plan.setting), plan).curve[-1].valid
+
+
+def test_steps_of_equal_latency(tmp_path) -> None:
+    """On a size where a step's arithmetic outweighs its overhead; RNNs have a quarter of an LSTM's products."""
+    task = tasks.load("elnino", setting=ForecastSetting(hidden_size=160))
+    budget = count_parameters(task, zoo.LSTM.graph, 160)
+    sizes = Sizes(task, budget, "latency", tmp_path)
+    size = sizes.of(zoo.RNN.graph, task.setting)
+    assert 200 < size < 500
+    assert Sizes(task, budget, "latency", tmp_path).of(zoo.RNN.graph, task.setting) == size  # as kept in the folder
+    (tmp_path / "latency.json").write_text("{")
+    with pytest.raises(InputError, match="delete it to measure again"):
+        Sizes(task, budget, "latency", tmp_path)
+    with pytest.raises(InputError, match="use parameters or latency"):
+        Sizes(task, budget, "flops", tmp_path)
+    with pytest.raises(InputError, match="no other size comes closer"):
+        measure_hidden_size(task, zoo.LSTM.graph, 200, replace(task.setting, layers=9))
+
+
+def test_a_folder_of_an_earlier_version_is_refused(task, tmp_path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "0123.json").write_text('{"run": "0123", "learning_rate": 0.004}')
+    with pytest.raises(InputError, match="has runs of an earlier version"):
+        compare.run(task, "gru", folder=tmp_path, seeds=1)
 
 
 class Watch(Progress):
@@ -167,19 +222,18 @@ def test_compare_runs_records_and_goes_on(task, tmp_path) -> None:
     """Two workers against one, whole against resumed: the same runs, none of them twice."""
     cells = {"GRU": zoo.GRU, "own": Own}
     watch = Watch()
-    whole = compare.run(task, cells, folder=tmp_path / "a", seeds=2, epochs=2, parameters=500, progress=watch)
-    assert sorted(watch.finished) == [("GRU", 0), ("GRU", 1), ("own", 0), ("own", 1)]
+    many = {"first_seed": 7, "epochs": 2, "parameters": 500, "trials": 3}
+    whole = compare.run(task, cells, folder=tmp_path / "a", seeds=2, **many, progress=watch)
+    assert sorted(watch.finished) == [("GRU", 7), ("GRU", 8), ("own", 7), ("own", 8)]
     assert "No evidence" in whole.answer.headline
     assert [cell.name for cell in whole.cells] == ["GRU", "own"]
     assert len(whole.pairs) == 1
 
-    compare.run(task, cells, folder=tmp_path / "b", seeds=1, epochs=2, parameters=500, workers=1)
+    compare.run(task, cells, folder=tmp_path / "b", seeds=1, **many, workers=1)
     watch = Watch()
-    resumed = compare.run(
-        task, cells, folder=tmp_path / "b", seeds=2, epochs=2, parameters=500, workers=1, progress=watch
-    )
+    resumed = compare.run(task, cells, folder=tmp_path / "b", seeds=2, **many, workers=1, progress=watch)
     assert watch.known == 2
-    assert sorted(watch.finished) == [("GRU", 1), ("own", 1)]
+    assert sorted(watch.finished) == [("GRU", 8), ("own", 8)]
     for folder, record in (("a", whole), ("b", resumed)):
         report.write_runs_csv(record.runs, tmp_path / f"{folder}.csv")
     rows = [[line.rsplit(",", 1)[0] for line in (tmp_path / f"{f}.csv").read_text().splitlines()] for f in "ab"]
@@ -242,7 +296,7 @@ def test_a_damaged_record_is_one_clear_error(task, tmp_path) -> None:
 EPOCH = {"epoch": 1, "train": 1.0, "valid": 2.0, "gradient_norm": 1.0, "learning_rate": 0.1, "seconds": 1}
 RAW = [b"[" * 100_000, b'{"run": ' + b"9" * 5000 + b"}", b"\xff", b"", b"null", b"[]"]
 WRONG = [
-    *({"run": "another"}, {"cell": "lstm"}, {"seed": 99}, {"hidden_size": 3}, {"learning_rate": 0.5}),
+    *({"run": "another"}, {"cell": "lstm"}, {"seed": 99}, {"hidden_size": 3}, {"learning_rate": 0.5}, {"tried": []}),
     *({"test": float("nan")}, {"valid": None}, {"test": 10**400}, {"status": "diverged"}, {"status": "lost"}),
     *({"train_seconds": float("inf")}, {"seed": "1"}, {"curve": [{**EPOCH, "x": 1}]}, {"curve": [{}]}, {"\x1b[2J": 1}),
 ]
@@ -251,8 +305,8 @@ WRONG = [
 @pytest.mark.parametrize("content", [*RAW, *WRONG], ids=lambda content: str(content)[:30])
 def test_a_record_of_another_kind_or_run_is_refused_by_name(task, tmp_path, content) -> None:
     trial = spec(task)
-    own = {"run": trial.hash, "cell": trial.cell, "seed": trial.seed, "hidden_size": trial.hidden_size, "parameters": 9}
-    scores = {"status": "finished", "valid": 2.0, "test": 2.0, "best_epoch": 1, "learning_rate": trial.rates[0]}
+    own = {"run": trial.hash, "cell": trial.cell, "seed": trial.seed, "parameters": 9, **asdict(OWN)}
+    scores = {"status": "finished", "valid": 2.0, "test": 2.0, "best_epoch": 1, "tried": [2.0]}
     record = {**own, **scores, "train_seconds": 1.0, "curve": [EPOCH]}
     path = record_path(tmp_path, trial.hash)
     path.write_text(json.dumps(record))
@@ -267,9 +321,11 @@ def test_a_record_of_another_kind_or_run_is_refused_by_name(task, tmp_path, cont
     assert not re.search("Error|recursion|limit", line)
 
 
-@pytest.mark.parametrize("wrong", [{"seeds": 0}, {"workers": 0}, {"epochs": 0}, {"trials": 0}, {"parameters": -5}])
+@pytest.mark.parametrize(
+    "wrong", [{"seeds": 0}, {"workers": 0}, {"epochs": 0}, {"trials": 0}, {"parameters": -5}, {"first_seed": -1}]
+)
 def test_numbers_out_of_range_are_refused(task, tmp_path, wrong) -> None:
-    with pytest.raises(InputError, match="use at least 1"):
+    with pytest.raises(InputError, match="use at least"):
         compare.run(task, ["gru"], folder=tmp_path, **wrong)
 
 

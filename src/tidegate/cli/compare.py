@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -46,22 +47,28 @@ class Compare:
     """Cells, separated by commas: names from the zoo, FILE.py:CLASS, or NAME=CELL to rename one."""
     parameters: Annotated[str | None, shown_as("COUNT")] = None
     """Trainable parameters of each model, e.g. 50k; unless given, those of an LSTM with the recipe's hidden size."""
+    equal: Literal["parameters", "latency"] = "parameters"
+    """What is equal for all cells: the parameters, or the time of one step on this machine, which is then that of an
+    LSTM with so many parameters."""
     seeds: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 5
     """Runs per cell; fewer than five are not enough to decide."""
+    first_seed: Annotated[int | None, shown_as("NUMBER")] = None
+    """Seed of the first run, which the others follow; the recipe's unless given. Other seeds repeat the experiment."""
     trials: Annotated[int | None, shown_as("NUMBER")] = None
-    """Learning rates to try in each run, the same for every cell; the task's default unless given."""
+    """Settings to try in each run, the same for every cell: the recipe, then other learning rates, recurrent dropouts
+    and layers. What validates best is tested. The task's default unless given."""
     epochs: Annotated[int | None, shown_as("NUMBER")] = None
     """Largest number of passes over the training data; the recipe's unless given."""
     workers: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 2
     """Number of processes; it does not change the result."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
     """Folder for the results; unless given, tidegate-compare/NAME for a bundled set, and
-    tidegate-compare/FILE-TASK or tidegate-compare/FILE-TASK-COLUMN for a file."""
+    tidegate-compare/FILE-TASK or tidegate-compare/FILE-TASK-COLUMN for a file, with -latency at the end for --equal
+    latency."""
 
     def run(self) -> None:
         """Compare, write the report, and print the answer last."""
-        for option in ("seeds", "trials", "epochs", "workers"):
-            check_number(option, getattr(self, option))
+        self._check()
         cells = load_all(self.cells)  # before anything slow: most mistakes are made here
         budget = parse_count(self.parameters)
         from tidegate import (
@@ -72,31 +79,46 @@ class Compare:
         from tidegate.cli.comparing import LiveProgress
 
         name = tasks.name_of(self.data, self.task)
-        recipe, notes = _recipe(self.config, tasks.TABLE[name].setting(), sized=budget is not None)
+        recipe, notes = _recipe(self.config, tasks.TABLE[name].setting(), self._overruled())
         task = tasks.load(self.data, name, recipe, target=self.target)
-        out = self.out or Path("tidegate-compare") / folder_name(task.to_json()["source"], task.name, self.target)
+        end = "" if self.equal == "parameters" else f"-{self.equal}"
+        own = folder_name(task.to_json()["source"], task.name, self.target) + end
+        out = self.out or Path("tidegate-compare") / own
         check_folder(out, "the results")
         screen = console()
         print_line(screen, f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}")
-        for warning in (*notes, *task.data.warnings):
-            print_note(screen, in_shell(warning, names(type(recipe))))
+        _print_notes(screen, [*notes, *task.data.warnings], recipe)
         with LiveProgress(screen, list(cells), self.seeds, task.metric) as progress:
             record = compare.run(
                 task,
                 cells,
                 folder=out,
                 parameters=budget,
+                equal=self.equal,
                 seeds=self.seeds,
+                first_seed=self.first_seed,
                 trials=self.trials,
                 epochs=self.epochs,
                 workers=self.workers,
                 progress=progress,
                 command=shlex.join(["tidegate", *sys.argv[1:]]),
             )
-        report.write_html(record, out / "report.html")
+        report.write_html(record, page := out / "report.html")
         report.write_json(record, out / "report.json")
         report.write_runs_csv(record.runs, out / "runs.csv")
-        _print_answer(screen, record, out / "report.html")
+        _print_answer(screen, record, page)
+
+    def _check(self) -> None:
+        for option in ("seeds", "trials", "epochs", "workers"):
+            check_number(option, getattr(self, option))
+        check_number("first-seed", self.first_seed, low=0, high=(1 << 53) - self.seeds)
+
+    def _overruled(self) -> dict[str, str]:
+        """The settings of the recipe that have no effect, and why."""
+        given = {"hidden_size": self.parameters, "seed": self.first_seed}
+        reasons = {"hidden_size": "--parameters sets the size", "seed": "--first-seed sets the seeds"}
+        own = {name: reasons[name] for name, value in given.items() if value is not None}
+        return {"cell": "--cells names the cells"} | own
 
 
 def parse_count(text: str | None) -> int | None:
@@ -126,17 +148,21 @@ def parse_count(text: str | None) -> int | None:
     return count
 
 
-def _recipe(path: Path | None, default: Training, *, sized: bool) -> tuple[Training, list[str]]:
-    """The task's recipe with the file's changes, and a note for each line of the file that has no effect."""
+def _recipe(path: Path | None, default: Training, overruled: Mapping[str, str]) -> tuple[Training, list[str]]:
+    """The task's recipe with the file's changes, and a note for each line of the file that something overrules."""
     if path is None:
         return default, []
     recipe = from_toml(read_config(path), type(default), str(path), default)
-    overruled = {"cell": "--cells names the cells"} | ({"hidden_size": "--parameters sets the size"} if sized else {})
     return recipe, [
         f"{name} = {getattr(recipe, name)!r} in {path} has no effect: {instead}"
         for name, instead in overruled.items()
         if getattr(recipe, name) != getattr(default, name)
     ]
+
+
+def _print_notes(screen: Console, notes: list[str], recipe: Training) -> None:
+    for note in notes:
+        print_note(screen, in_shell(note, names(type(recipe))))
 
 
 def _print_answer(screen: Console, record: ComparisonRecord, page: Path) -> None:
@@ -164,7 +190,7 @@ def _scores(record: ComparisonRecord) -> Table:
             "-" if cell.mean is None else f"{cell.mean:.4g}",
             span,
             runs,
-            str(cell.hidden_size),
+            f"{cell.layers} x {cell.hidden_size}" if cell.layers > 1 else str(cell.hidden_size),
             f"{cell.parameters:,} ({cell.parameter_gap:+.1%})",
             f"{cell.step_p50_us:.0f} us",
             f"{cell.train_seconds:.1f} s",

@@ -1,18 +1,95 @@
-"""Equal budgets: the hidden size that gives every model about the same number of parameters."""
+"""Equal budgets: the hidden size that gives every model about as many parameters, or steps as fast."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import json
+import math
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 
 from tidegate.cell import Graph
+from tidegate.compare.cost import step_latency_us
 from tidegate.errors import InputError
+from tidegate.nn import Recurrent
+from tidegate.plain import read_json, typed
+from tidegate.storage import replace_file
 from tidegate.train.layer import make_layer
+from tidegate.train.setting import Layers, Training
 from tidegate.train.task import AnyTask
 from tidegate.zoo import LSTM
 
 LARGEST = 1 << 16
+NEAR = 1.25  # steps that differ by more than this factor are not equally fast
+Equal = Literal["parameters", "latency"]
+
+
+class Sizes:
+    """The hidden size of every cell.
+
+    Args:
+        task: makes the models.
+        budget: parameters of each model, or of the LSTM whose step takes as long as that of each.
+        equal: ``"parameters"`` or ``"latency"``.
+        folder: keeps measured sizes, since a second measurement would give others.
+    """
+
+    def __init__(self, task: AnyTask, budget: int, equal: Equal, folder: Path) -> None:
+        self.budget = budget
+        self._task, self._equal, self._path = task, equal, folder / "latency.json"
+        if equal not in get_args(Equal):
+            raise InputError("EQUAL", f"equal={equal!r} is unknown", fix="use parameters or latency")
+        self._known: dict[str, int] = _read_sizes(self._path) if equal == "latency" else {}
+
+    @property
+    def rule(self) -> str:
+        """How sizes are found, in words."""
+        if self._equal == "parameters":
+            return f"{self.budget:,} trainable parameters per model; the hidden size is solved for each cell"
+        return (
+            f"equal latency: one step of one sequence takes about as long as that of an LSTM with {self.budget:,} "
+            "trainable parameters, measured on this machine"
+        )
+
+    def of(self, graph: Graph, recipe: Training) -> int:
+        """The hidden size of a cell.
+
+        Args:
+            graph: the cell.
+            recipe: the other settings of its layers.
+
+        Raises:
+            InputError: no hidden size fits the budget.
+        """
+        key = self._key(graph, recipe)
+        if key not in self._known:
+            if self._equal == "parameters":
+                self._known[key] = solve_hidden_size(self._task, graph, self.budget, recipe)[0]
+            else:
+                self._known[key] = measure_hidden_size(self._task, graph, self.budget, recipe)
+                replace_file(self._path, json.dumps(self._known))
+        return self._known[key]
+
+    def _key(self, graph: Graph, recipe: Training) -> str:
+        """Names everything that a size depends on."""
+        free = {"hidden_size", "dropout", "recurrent_dropout"}
+        free |= {item.name for item in fields(Training)} - {item.name for item in fields(Layers)}
+        model = {name: value for name, value in asdict(recipe).items() if name not in free}
+        facts = [self._task.to_json()["hash"], self.budget, graph.to_json(), model]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _read_sizes(path: Path) -> dict[str, int]:
+    if not path.exists():
+        return {}
+    try:
+        sizes: dict[str, int] = typed(read_json(path.read_bytes()), dict[str, int], "the file")
+    except (OSError, InputError) as error:
+        raise InputError("SIZES", f"{path} is damaged: {error}", fix="delete it to measure again") from error
+    return sizes
 
 
 def default_budget(task: AnyTask) -> int:
@@ -20,20 +97,28 @@ def default_budget(task: AnyTask) -> int:
     return count_parameters(task, LSTM.graph, task.setting.hidden_size)
 
 
-def count_parameters(task: AnyTask, graph: Graph, hidden_size: int) -> int:
-    """Count the trainable parameters of the whole model, encoder and head included, without allocating them."""
+def count_parameters(task: AnyTask, graph: Graph, hidden_size: int, recipe: Training | None = None) -> int:
+    """Count the trainable parameters of the whole model, encoder and head included, without allocating them.
+
+    Args:
+        task: makes the model.
+        graph: the cell.
+        hidden_size: units of each layer.
+        recipe: the other settings of the layers, those of the task unless given.
+    """
     with torch.device("meta"):
-        model = task.model(make_layer(graph, replace(task.setting, hidden_size=hidden_size)))
+        model = task.model(make_layer(graph, replace(recipe or task.setting, hidden_size=hidden_size)))
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def solve_hidden_size(task: AnyTask, graph: Graph, budget: int) -> tuple[int, int]:
+def solve_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training | None = None) -> tuple[int, int]:
     """Find the hidden size whose model comes closest to the budget, by bisection.
 
     Args:
         task: makes the model.
         graph: the cell.
         budget: parameters of the whole model.
+        recipe: the other settings of the layers, those of the task unless given.
 
     Returns:
         The hidden size, and the parameters of its model.
@@ -42,12 +127,12 @@ def solve_hidden_size(task: AnyTask, graph: Graph, budget: int) -> tuple[int, in
         InputError: no hidden size from 1 to 65,536 comes within half of the budget.
     """
     low, high = 1, 2
-    while count_parameters(task, graph, high) < budget and high < LARGEST:
+    while count_parameters(task, graph, high, recipe) < budget and high < LARGEST:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count_parameters(task, graph, middle) < budget else (low, middle)
-    sizes = {size: count_parameters(task, graph, size) for size in (low, high)}
+        low, high = (middle, high) if count_parameters(task, graph, middle, recipe) < budget else (low, middle)
+    sizes = {size: count_parameters(task, graph, size, recipe) for size in (low, high)}
     best = min(sizes, key=lambda size: abs(sizes[size] - budget))
     if not 0.5 * budget <= sizes[best] <= 1.5 * budget:
         raise InputError(
@@ -57,3 +142,53 @@ def solve_hidden_size(task: AnyTask, graph: Graph, budget: int) -> tuple[int, in
             fix=f"set a budget of at {'least' if sizes[best] > budget else 'most'} {sizes[best]:,}",
         )
     return best, sizes[best]
+
+
+def measure_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training) -> int:
+    """Find the hidden size whose layers take about as long for a step as those of an LSTM, by bisection.
+
+    Both take turns on one thread, so that a busy machine slows them alike.
+
+    Args:
+        task: makes the models.
+        graph: the cell.
+        budget: parameters of the model with an LSTM and the task's recipe.
+        recipe: the other settings of this cell's layers.
+
+    Returns:
+        The hidden size.
+
+    Raises:
+        InputError: no hidden size comes within a factor of 1.25.
+    """
+    reference = _layer(task, LSTM.graph, task.setting, solve_hidden_size(task, LSTM.graph, budget)[0])
+    found: dict[int, float] = {}
+
+    def slower(size: int) -> bool:
+        times = step_latency_us({"reference": reference, "own": _layer(task, graph, recipe, size)})
+        found[size] = times["own"][0] / times["reference"][0]
+        return found[size] > 1
+
+    low, high = 1, reference.hidden_size
+    while not slower(high) and high < LARGEST:
+        low, high = high, 2 * high
+    while high - low > 1 + high // 100:
+        middle = (low + high) // 2
+        low, high = (low, middle) if slower(middle) else (middle, high)
+    if low not in found:
+        slower(low)
+    best = min(found, key=lambda size: abs(math.log(found[size])))
+    if not 1 / NEAR <= found[best] <= NEAR:
+        raise InputError(
+            "LATENCY",
+            f"a step of {graph.name} with {best:,} unit{'s' if best > 1 else ''} takes {found[best]:.2g} times as long "
+            f"as one of LSTM with {reference.hidden_size:,}, and no other size comes closer",
+            fix="set more parameters, leave this cell out, or compare at equal parameters",
+        )
+    return best
+
+
+def _layer(task: AnyTask, graph: Graph, recipe: Training, hidden_size: int) -> Recurrent:
+    with torch.random.fork_rng(devices=[]):
+        layer: Recurrent = task.model(make_layer(graph, replace(recipe, hidden_size=hidden_size))).layer
+    return layer.eval()

@@ -6,6 +6,7 @@ there resumes from it.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -50,7 +51,7 @@ class Progress:
         Args:
             cell: the name of the cell.
             seed: the seed of the trial.
-            setting: the place of the learning rate among those to try.
+            setting: the place of its settings among those to try.
             record: the epoch.
         """
 
@@ -218,12 +219,13 @@ def _check_own(record: RunRecord, trial: TrialSpec) -> None:
         "run": trial.hash,
         "cell": trial.cell,
         "seed": trial.seed,
-        "hidden_size": trial.hidden_size,
     }.items():
         if getattr(record, name) != wanted:
             raise InputError("RECORD", f"{name} is {getattr(record, name)!r}, expected {wanted!r}")
-    if record.learning_rate not in trial.rates:
-        raise InputError("RECORD", f"learning_rate is {record.learning_rate}, which was not tried")
+    tried = [dataclasses.asdict(candidate) for candidate in trial.candidates]
+    chosen = {name: getattr(record, name) for name in tried[0]}
+    if chosen not in tried or len(record.tried) != len(tried):
+        raise InputError("RECORD", f"it has {chosen}, which this comparison does not try")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import torch
 
 from tidegate import tasks
 from tidegate.cell import Graph
+from tidegate.compare.tuning import Candidate
 from tidegate.records import EpochRecord, RunRecord
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import ADDRESSES, Outcome, evaluate, train
@@ -27,7 +28,7 @@ from tidegate.train.plan import Plan
 from tidegate.train.setting import Training
 from tidegate.train.task import AnyTask
 
-PROTOCOL = 3  # increase it whenever the meaning of a trial changes, so that old results are not reused
+PROTOCOL = 4  # increase it whenever the meaning of a trial changes, so that old results are not reused
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,8 @@ class TrialSpec:
         task: the task as plain data: its settings, which are the recipe, and the hash of its data set.
         cell: the name of the cell in the comparison; initial weights depend on it.
         graph: the cell as plain data, so that a worker needs no code of the user's.
-        hidden_size: the one that fits the budget.
         seed: the order of the data depends on nothing else, so all cells share it.
-        rates: the learning rates to try; the one with the best validation score is tested.
+        candidates: the settings to try; those with the best validation score are tested.
         protocol: version of the protocol; another version is another run.
         torch: version of torch; another version is another run.
     """
@@ -48,9 +48,8 @@ class TrialSpec:
     task: dict[str, Any]
     cell: str
     graph: dict[str, Any]
-    hidden_size: int
     seed: int
-    rates: tuple[float, ...]
+    candidates: tuple[Candidate, ...]
     protocol: int = PROTOCOL
     torch: str = str(torch.__version__)
 
@@ -64,34 +63,32 @@ class TrialSpec:
         return hashlib.sha256(data.encode()).hexdigest()[:20]
 
     def plans(self, recipe: Training) -> list[Plan]:
-        """A plan for each learning rate, as ``tidegate train`` would run it.
+        """A plan for each candidate, as ``tidegate train`` would run it.
 
         Args:
             recipe: the settings of the task.
         """
         return [
-            Plan.of(
-                replace(recipe, hidden_size=self.hidden_size, seed=self.seed, learning_rate=rate), self.cell, attempt
-            )
-            for attempt, rate in enumerate(self.rates)
+            Plan.of(replace(recipe, seed=self.seed, **dataclasses.asdict(candidate)), self.cell, attempt)
+            for attempt, candidate in enumerate(self.candidates)
         ]
 
 
 def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecord], None]) -> RunRecord:
-    """Train with each learning rate, and test the model with the best validation score.
+    """Train with each candidate's settings, and test the model with the best validation score.
 
     Args:
         spec: what to run.
         folder: for checkpoints; the trial resumes from those there and removes them at the end.
-        on_epoch: called after each epoch with the place of the learning rate in ``spec.rates`` and the epoch.
+        on_epoch: called after each epoch with the place of the candidate in ``spec.candidates`` and the epoch.
 
     Returns:
-        The record of the run with the best learning rate.
+        The record of the run with the best candidate.
     """
     task = _task(json.dumps(spec.task, sort_keys=True))
     graph = Graph.from_json(spec.graph)
     outcomes: list[Outcome] = []
-    checkpoints = [folder / f"{spec.hash}-{k}.safetensors" for k in range(len(spec.rates))]
+    checkpoints = [folder / f"{spec.hash}-{k}.safetensors" for k in range(len(spec.candidates))]
     for k, plan in enumerate(spec.plans(task.setting)):
         outcomes.append(
             train(
@@ -105,26 +102,26 @@ def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecor
     chosen = min(range(len(outcomes)), key=lambda k: (outcomes[k].diverged, outcomes[k].best_valid))
     if not outcomes[chosen].diverged:
         task.settle(outcomes[chosen].model)
-    record = _record(spec, outcomes[chosen], spec.rates[chosen], task, outcomes)
+    record = _record(spec, spec.candidates[chosen], outcomes[chosen], task, outcomes)
     for checkpoint in checkpoints:
         checkpoint.unlink(missing_ok=True)
     return record
 
 
-def _record(spec: TrialSpec, best: Outcome, rate: float, task: AnyTask, outcomes: list[Outcome]) -> RunRecord:
+def _record(spec: TrialSpec, chosen: Candidate, best: Outcome, task: AnyTask, outcomes: Sequence[Outcome]) -> RunRecord:
     test = math.nan if best.diverged else evaluate(task, best.model, "test")
     finished = math.isfinite(test)
     return RunRecord(
         run=spec.hash,
         cell=spec.cell,
         seed=spec.seed,
-        hidden_size=spec.hidden_size,
+        **dataclasses.asdict(chosen),
         parameters=sum(parameter.numel() for parameter in best.model.parameters()),
         status="finished" if finished else "diverged",
         valid=best.best_valid if finished else None,
         test=test if finished else None,
         best_epoch=best.best_epoch,
-        learning_rate=rate,
+        tried=tuple(None if outcome.diverged else outcome.best_valid for outcome in outcomes),
         train_seconds=sum(epoch.seconds for outcome in outcomes for epoch in outcome.curve),
         curve=best.curve,
     )

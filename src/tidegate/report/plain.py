@@ -14,7 +14,7 @@ from tidegate.storage import replace_file
 
 TIMING_COLUMNS = ("train_seconds",)
 COLUMNS = (
-    *("run", "cell", "seed", "hidden_size", "parameters", "learning_rate"),
+    *("run", "cell", "seed", "layers", "hidden_size", "parameters", "recurrent_dropout", "learning_rate"),
     *("status", "valid", "test", "best_epoch", "epochs"),
     *TIMING_COLUMNS,
 )

@@ -45,7 +45,7 @@ def _cell_row(cell: CellRecord, index: int, rank: int, digits: int) -> Row:
         "interval": interval(cell.low, cell.high, digits),
         "finished": cell.finished,
         "diverged": cell.diverged,
-        "hidden": number.count(cell.hidden_size),
+        "hidden": units(cell.layers, cell.hidden_size),
         "parameters": number.count(cell.parameters),
         "gap": number.percent(cell.parameter_gap, sign=True),
         "flops": number.rounded(cell.flops_per_step, 4),
@@ -54,6 +54,12 @@ def _cell_row(cell: CellRecord, index: int, rank: int, digits: int) -> Row:
         "seconds": number.rounded(cell.train_seconds),
         "bytes": number.size(cell.exported_bytes),
     }
+
+
+def units(layers: int, hidden_size: int) -> str:
+    """Units of a layer, with the number of layers in front if there are several."""
+    front = f"{layers}{number.SPACE}×{number.SPACE}" if layers > 1 else ""  # noqa: RUF001  (a sign of multiplication)
+    return front + number.count(hidden_size)
 
 
 def definition(cell: CellRecord) -> str:
@@ -108,8 +114,9 @@ def _run_row(run: RunRecord, digits: int) -> Row:
         "test": number.fixed(run.test, digits),
         "best_epoch": run.best_epoch,
         "epochs": len(run.curve),
-        "rate": number.plain(run.learning_rate),
-        "hidden": number.count(run.hidden_size),
+        "rate": number.rounded(run.learning_rate),
+        "dropout": number.rounded(run.recurrent_dropout, 2),
+        "hidden": units(run.layers, run.hidden_size),
         "parameters": number.count(run.parameters),
         "seconds": number.rounded(run.train_seconds),
         "run": run.run,

@@ -201,7 +201,7 @@ class Task(ABC, Generic[S, E]):
         setting_type: the class of ``setting``.
         encoding_type: the class of ``encoding``.
         reader: a function that says how given settings read a source; None for generated data.
-        rates: the default number of learning rates that a comparison tries in each run.
+        trials: the default number of settings that a comparison tries in each run.
         data: name, hash, split and warnings of the data.
     """
 
@@ -212,7 +212,7 @@ class Task(ABC, Generic[S, E]):
     setting_type: ClassVar[type[Any]]
     encoding_type: ClassVar[type[Any]]
     reader: ClassVar[Any] = None
-    rates: ClassVar[int] = 1
+    trials: ClassVar[int] = 1
     source: Source
     setting: S
     encoding: E

@@ -56,7 +56,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     name = "forecast"
     metric = "MAE/sd"
     unit = "standard deviations of the training target"
-    rates = 2
+    trials = 2
     setting_type = ForecastSetting
     encoding_type = ForecastEncoding
     reader = staticmethod(reader)

@@ -1,0 +1,152 @@
+"""The record of a comparison: what its runs come to, and the protocol that they followed."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import scipy
+import torch
+
+from tidegate._version import __version__
+from tidegate.cell import Cell
+from tidegate.compare.answer import answer, with_rivals
+from tidegate.compare.cost import flops_per_step, step_latency_us
+from tidegate.compare.statistic import interval, pairs
+from tidegate.compare.tuning import TUNED, described
+from tidegate.records import CellRecord, PairRecord, RunRecord
+from tidegate.train.layer import make_layer
+from tidegate.train.setting import Training, names, own_names
+from tidegate.train.task import AnyTask, SequenceModel
+
+Cells = Mapping[str, type[Cell]]
+VARIED = ("cell", "hidden_size", "learning_rate", "seed")  # settings that differ between runs, tuned or not
+
+
+def results(task: AnyTask, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int) -> dict[str, Any]:
+    """The fields of the comparison's record that depend on the runs."""
+    cells, compared = _cell_records(task, kinds, by_cell, budget), _pairs(by_cell)
+    baselines = with_rivals(cells, task.baselines())
+    return {
+        "answer": answer(cells, compared, baselines, task.data.name),
+        "cells": tuple(cells),
+        "pairs": compared,
+        "baselines": baselines,
+        "runs": tuple(record for records in by_cell.values() for record in records),
+    }
+
+
+def _pairs(by_cell: Mapping[str, Sequence[RunRecord]]) -> tuple[PairRecord, ...]:
+    """Compare the cells that have at least one finished run."""
+    scores = {
+        name: {record.seed: record.test for record in records if record.test is not None}
+        for name, records in by_cell.items()
+    }
+    return pairs({name: by_seed for name, by_seed in scores.items() if by_seed})
+
+
+def _cell_records(
+    task: AnyTask, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int
+) -> list[CellRecord]:
+    models = {name: _model(task, kind, _typical(by_cell[name])) for name, kind in kinds.items()}
+    latency = step_latency_us({name: model.layer for name, model in models.items()})
+    return [
+        _cell_record(name, kind, models[name], by_cell[name], latency[name], budget) for name, kind in kinds.items()
+    ]
+
+
+def _typical(runs: Sequence[RunRecord]) -> tuple[int, int]:
+    """The layers and the hidden size that most runs chose."""
+    return Counter((run.layers, run.hidden_size) for run in runs).most_common(1)[0][0]
+
+
+def _model(task: AnyTask, kind: type[Cell], size: tuple[int, int]) -> SequenceModel:
+    setting = replace(task.setting, layers=size[0], hidden_size=size[1])
+    with torch.random.fork_rng(devices=[]):
+        model: SequenceModel = task.model(make_layer(kind.graph, setting))
+        return model
+
+
+def _cell_record(
+    name: str,
+    kind: type[Cell],
+    model: SequenceModel,
+    runs: Sequence[RunRecord],
+    latency: tuple[float, float],
+    budget: int,
+) -> CellRecord:
+    tests = [record.test for record in runs if record.test is not None]
+    estimate = interval(tests) if tests else None
+    has_interval = estimate is not None and math.isfinite(estimate.low)
+    layers, hidden_size = _typical(runs)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return CellRecord(
+        name=name,
+        graph=kind.graph.to_json(),
+        source=kind.source,
+        differs=kind.differs,
+        layers=layers,
+        hidden_size=hidden_size,
+        parameters=parameters,
+        parameter_gap=parameters / budget - 1,
+        flops_per_step=flops_per_step(model),
+        finished=len(tests),
+        diverged=len(runs) - len(tests),
+        mean=estimate.mean if estimate else None,
+        low=estimate.low if estimate and has_interval else None,
+        high=estimate.high if estimate and has_interval else None,
+        train_seconds=float(np.mean([record.train_seconds for record in runs])),
+        step_p50_us=latency[0],
+        step_p99_us=latency[1],
+        exported_bytes=len(safetensors.torch.save(model.state_dict())),
+    )
+
+
+def protocol(recipes: Sequence[Training], seeds: Sequence[int], sizes: str) -> dict[str, str]:
+    """The rules of a comparison in words.
+
+    Args:
+        recipes: the settings that each run tries; the first is the recipe.
+        seeds: those of the runs.
+        sizes: how the hidden sizes were found.
+    """
+    setting, kind = recipes[0], type(recipes[0])
+    tuning = f"none: {described(setting)} for every cell"
+    if len(recipes) > 1:
+        tried = "; ".join(map(described, recipes))
+        tuning = f"each run tries {len(recipes)} settings, those of every cell, and keeps what validates best: {tried}"
+    shown = [name for name in names(kind) if name not in (*own_names(kind), *VARIED, *TUNED)]
+    values = {name: getattr(setting, name) for name in shown}
+    defaults = kind()
+    own = {name: getattr(setting, name) for name in own_names(kind)}
+    changed = [f"{name} {value!r}" for name, value in own.items() if value != getattr(defaults, name)]
+    return {
+        "budget": sizes,
+        "seeds": f"{len(seeds)} paired, from {seeds[0]} on: runs of one seed share the order of the data, but not the "
+        "first weights",
+        "tuning": tuning,
+        "recipe": ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, False)),
+        "settings of the task": ", ".join(changed) or "standard",
+        "test": "touched once, by the weights of the epoch that validated best",
+        "decision": "each pair by the paired t test, level 0.05; a winner beats every other cell",
+    }
+
+
+def machine(workers: int) -> dict[str, str]:
+    """Where the comparison ran, and with which versions."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "workers": f"{workers}, one thread each",
+        "python": platform.python_version(),
+        "tidegate": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
