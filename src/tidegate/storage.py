@@ -32,7 +32,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
     """
     raw = content.encode() if isinstance(content, str) else content
     draft = path.parent / f".{path.name}.{os.getpid()}.draft"
-    with _explained(path, len(raw)):
+    with explained(path, len(raw)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write(draft, raw)
@@ -55,7 +55,7 @@ def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
         InputError: the disk is full, or the folder may not be written.
     """
     draft = folder / f".{os.getpid()}.draft"
-    with _explained(folder, sum(map(len, files.values()))):
+    with explained(folder, sum(map(len, files.values()))):
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.glob(".*[0-9].draft"):  # of a killed process
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
@@ -64,11 +64,11 @@ def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
             draft.mkdir()
             for name, content in files.items():
                 _write(draft / name, content)
-            _sync(draft)
+            sync(draft)
             draft.rename(folder / COMPLETE)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        _sync(folder)
+        sync(folder)
         _settle(folder)
 
 
@@ -94,7 +94,7 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Make sure that the names in a folder are on the disk; Windows does so by itself."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
@@ -105,7 +105,7 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path, size: int) -> Iterator[None]:
+def explained(path: Path, size: int) -> Iterator[None]:
     """Say what cannot be written, and how much space it needs if that is the reason."""
     try:
         yield
@@ -127,24 +127,24 @@ def _left(path: Path) -> str:
 
 
 @contextmanager
-def alone(lock: Path, taken: Exception, *, keep: bool = True) -> Iterator[None]:
+def alone(lock: Path, taken: Exception | None = None, *, keep: bool = True) -> Iterator[None]:
     """Hold a lock file; the system releases it however the process ends.
 
     Args:
         lock: the file; its folder is made if it does not exist.
-        taken: raised where another process holds it.
+        taken: raised where another process holds it; unless given, this one waits until it is free.
         keep: whether the file stays when it is released.
 
     Raises:
         InputError: the folder may not be written.
     """
-    with _explained(lock, 0):
+    with explained(lock, 0):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(lock, timeout=0)
+        held = FileLock(lock, timeout=0 if taken else -1)
         try:
             held.acquire()
-        except Timeout:
-            raise taken from None
+        except Timeout as error:
+            raise (taken or error) from None
     try:
         yield
     finally:

@@ -109,6 +109,7 @@ class TestLocate:
         def deny(_):
             raise PermissionError
 
+        (tmp_path / "a.csv").write_text("a")
         monkeypatch.setattr(source_module.Path, "read_bytes", deny)
         refused("FILE_DENIED", lambda: locate(tmp_path / "a.csv"), "permission")
 

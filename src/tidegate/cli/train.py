@@ -41,6 +41,9 @@ class Order(Generic[S]):
     """File for the test; part of DATA unless given."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
     """Folder for the model; tidegate-models/NAME-TASK unless given."""
+    cache: Annotated[Path | None, shown_as("FOLDER")] = None
+    """Folder for what training reads in place of DATA. Unless given, it is DATA.cache for files larger than 64 MiB, if
+    the task can read them piece by piece, and other data are held in memory. The model is the same either way."""
     config: Annotated[Path | None, shown_as("FILE")] = None
     """Settings as TOML; options on the command line override them."""
     tensorboard: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
@@ -135,7 +138,9 @@ class Train:
             estimator = ESTIMATORS[task_of(setting)].estimator(
                 **{**values, "cell": cell if ":" in setting.cell else setting.cell}
             )
-            estimator.fit(**read, folder=out, watch=progress.watch, tensorboard=order.tensorboard)
+            estimator.fit(
+                **read, folder=out, watch=progress.watch, tensorboard=order.tensorboard, cache=order.cache
+            )
         print_scores(screen, estimator.scores_, estimator.data_.name)
         what = "this model was already trained" if trained else "model"
         screen.print()

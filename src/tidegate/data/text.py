@@ -11,6 +11,72 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")  # .xlsx, which is a zip archive, and .xls
 
 
+class Decoder:
+    """Decodes a text block by block, without a byte order mark; line ends are unchanged.
+
+    Args:
+        name: of the text, for errors.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._at, self._lines, self._blank = name, 0, 0, True
+
+    def __call__(self, raw: bytes) -> str:
+        """The text of the next block, which ends between two characters.
+
+        Raises:
+            InputError: the content is UTF-16, binary, or otherwise not UTF-8.
+        """
+        if not self._at:
+            self._check_head(raw)
+        if b"\0" in raw:
+            position = self._at + raw.index(b"\0")
+            raise InputError(
+                "TEXT_BINARY",
+                f"{self._name} is a binary file, not text: there is a zero byte at position {position}",
+                fix="pass a text file in UTF-8",
+            )
+        text = self._utf8(raw)
+        self._blank = self._blank and (not text or text.isspace())
+        self._at, self._lines = self._at + len(raw), self._lines + raw.count(b"\n")
+        return text
+
+    def end(self) -> None:
+        """Say that there are no more blocks.
+
+        Raises:
+            InputError: all of them are blank.
+        """
+        if self._blank:
+            raise InputError("FILE_EMPTY", f"{self._name} is empty", fix="pass a file that holds data")
+
+    def _check_head(self, raw: bytes) -> None:
+        if raw.startswith(UTF16_MARKS):
+            raise InputError(
+                "TEXT_UTF16", f"{self._name} is UTF-16 text, but UTF-8 is expected", fix="save the file as UTF-8"
+            )
+        if raw.startswith(WORKBOOKS):
+            raise InputError(
+                "TEXT_BINARY",
+                f"{self._name} is an Excel workbook or a zip archive, not text",
+                fix="save or unpack it as CSV",
+            )
+
+    def _utf8(self, raw: bytes) -> str:
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            bad = error.start
+            line = self._lines + raw.count(b"\n", 0, bad) + 1
+            raise InputError(
+                "TEXT_ENCODING",
+                f"{self._name} is not UTF-8: byte 0x{raw[bad]:02x} at position {self._at + bad} (line {line}) cannot "
+                "be decoded",
+                fix="convert it, e.g. iconv -f cp1252 -t utf-8",
+            ) from None
+        return text if self._at else text.removeprefix("\ufeff")
+
+
 def decode(source: Source) -> str:
     r"""The text of a source, without a byte order mark; line ends are unchanged.
 
@@ -23,23 +89,9 @@ def decode(source: Source) -> str:
         ...
         tidegate.errors.InputError: a.txt is not UTF-8: byte 0xe9 at position 3 (line 1) ...
     """
-    raw, name = source.raw, source.title
-    if raw.startswith(UTF16_MARKS):
-        raise InputError("TEXT_UTF16", f"{name} is UTF-16 text, but UTF-8 is expected", fix="save the file as UTF-8")
-    if raw.startswith(WORKBOOKS):
-        raise InputError(
-            "TEXT_BINARY", f"{name} is an Excel workbook or a zip archive, not text", fix="save or unpack it as CSV"
-        )
-    if b"\0" in raw:
-        position = raw.index(b"\0")
-        raise InputError(
-            "TEXT_BINARY",
-            f"{name} is a binary file, not text: there is a zero byte at position {position}",
-            fix="pass a text file in UTF-8",
-        )
-    text = _utf8(raw, name)
-    if not text.strip():
-        raise InputError("FILE_EMPTY", f"{name} is empty", fix="pass a file that holds data")
+    decoder = Decoder(source.title)
+    text = decoder(source.raw)
+    decoder.end()
     return text
 
 
@@ -84,16 +136,3 @@ def blank_lines(source: Source) -> tuple[str, ...]:
     blank = [number for number, line in enumerate(every[:last], 1) if not line.strip()]
     count = f"{len(blank):,} blank line{'s' * (len(blank) > 1)}"
     return (f"left out {count}, the first is line {blank[0]}",) if blank else ()
-
-
-def _utf8(raw: bytes, name: str) -> str:
-    try:
-        return raw.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        bad = error.start
-        line = raw.count(b"\n", 0, bad) + 1
-        raise InputError(
-            "TEXT_ENCODING",
-            f"{name} is not UTF-8: byte 0x{raw[bad]:02x} at position {bad} (line {line}) cannot be decoded",
-            fix="convert it, e.g. iconv -f cp1252 -t utf-8",
-        ) from None

@@ -276,7 +276,9 @@ def from_json(data: dict[str, Any]) -> AnyTask:
 
     try:
         row = TABLE[data["task"]]
-        return row.task(Source.from_json(data), row.setting(**data["setting"]))
+        setting = row.setting(**data["setting"])
+        any_size = row.reader(setting).any_size if row.estimator_class else ()
+        return row.task(Source.from_json(data, any_size), setting)
     except (KeyError, TypeError) as error:
         raise InputError("TASK_RECORD", f"this does not describe a task: {error}") from error
 

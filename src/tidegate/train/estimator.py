@@ -117,6 +117,7 @@ class Estimator(BaseEstimator, Generic[S]):
         folder: str | os.PathLike[str] | None = None,
         watch: Watch | None = None,
         tensorboard: bool = False,
+        cache: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train on one part of the data, validate on another, and score a third.
 
@@ -129,6 +130,8 @@ class Estimator(BaseEstimator, Generic[S]):
                 finished one is loaded.
             watch: callbacks for phases, steps and epochs.
             tensorboard: whether to write TensorBoard logs into ``folder``, too.
+            cache: a folder for what training reads in place of ``data``. Unless given, it lies beside a file larger
+                than 64 MiB, where the task can read one piece by piece, and other data are held in memory.
 
         Returns:
             The estimator itself.
@@ -148,7 +151,7 @@ class Estimator(BaseEstimator, Generic[S]):
         self.graph_ = graph_of(self.cell)
         with heard_by(watch.on_phase):
             phase("reading")
-            task = self._task_class.load(self._source(data, y), setting, valid=valid, test=test)
+            task = self._task_class.load(self._source(data, y), setting, valid=valid, test=test, cache=cache)
             watch.on_data(task.data)
             note(*task.data.warnings, level=3)
             if folder is None:

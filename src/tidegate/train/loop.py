@@ -6,9 +6,10 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from tidegate.train.world import World
 SAVE_EVERY_SECONDS = 2.0  # at most one checkpoint in this time; resuming is exact from any of them
 SAVE_SHARE = 0.02  # the largest share of the time to spend on checkpoints, so those of large models are rarer
 PHASES = {"train": "scoring the training data", "valid": "validation", "test": "scoring"}
-ADDRESSES = ("source", "valid", "test")  # data may move: their hash identifies them, not their address
+ADDRESSES = ("source", "valid", "test", "cache")  # data may move: their hash identifies them, not their address
 
 OnStep = Callable[[StepRecord], None]
 
@@ -189,14 +190,23 @@ class _Run:
         if self.on_step and not self.steps:
             self.steps = self._count_steps()
         self.order.set_state(self.order_state)
-        for index, batch in enumerate(self.task.batches("train", self.order)):
-            if index >= self.state.now.steps:
-                yield batch
+        batches, first = self.task.batches("train", self.order), self.state.now.steps
+        if not isinstance(batches, Sequence):
+            yield from islice(batches, first, self.setting.steps)
+            return
+        for place in range(first, self._capped(len(batches))):  # those before are not even read
+            yield batches[place]
 
     def _count_steps(self) -> int:
         order = torch.Generator()
         order.set_state(self.order_state)
-        return sum(1 for _ in self.task.batches("train", order))
+        batches = self.task.batches("train", order)
+        if isinstance(batches, Sequence):
+            return self._capped(len(batches))
+        return sum(1 for _ in islice(batches, self.setting.steps))
+
+    def _capped(self, steps: int) -> int:
+        return steps if self.setting.steps is None else min(steps, self.setting.steps)
 
     def _step(self, whole: Batch) -> tuple[float, int, float, bool]:
         """Take a step; returns loss and count over all processes, the gradient norm, and whether to save."""

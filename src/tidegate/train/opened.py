@@ -18,22 +18,27 @@ def opened(
     data: Data,
     *,
     folders: bool,
+    any_size: tuple[str, ...] = (),
     valid: str | os.PathLike[str] | None = None,
     test: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Source:
     """The source of a bundled set, a file, or a folder, with files of its own for validation and test.
 
     Args:
         data: the name of a bundled set, a path, or a source.
         folders: whether it may be a folder.
+        any_size: the suffixes of files that need not fit into memory.
         valid: a separate file for validation.
         test: a separate file for the test.
+        cache: a folder for what training reads in place of the data.
 
     Raises:
         InputError: something is missing, cannot be read, or is empty.
     """
-    source = data if isinstance(data, Source) else locate(address_of(data), folders=folders)
-    return with_parts(source, valid=valid, test=test, folders=folders)
+    source = data if isinstance(data, Source) else locate(address_of(data), folders=folders, any_size=any_size)
+    source = with_parts(source, valid=valid, test=test, folders=folders, any_size=any_size)
+    return source if cache is None else replace(source, cache=os.fspath(cache))
 
 
 def completed(task: str, data: Data, setting: S) -> S:

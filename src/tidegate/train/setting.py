@@ -103,6 +103,8 @@ class Training(Layers):
     """Decay of the moving average of weights used for validation and saving; 0 disables it."""
     epochs: Annotated[int, Range(1)] = 30
     """Largest number of passes over the training data."""
+    steps: Annotated[int | None, Range(1)] = None
+    """Largest number of batches in an epoch; an epoch is a pass over the training data unless given."""
     patience: Annotated[int, Range(1)] = 5
     """Stop after this many epochs without a better validation score."""
     patience_rate: Annotated[int, Range(1)] = 2

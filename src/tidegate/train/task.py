@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import torch
 
-from tidegate.data import Source
+from tidegate.data import Reader, Source
+from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.phase import heard
 from tidegate.plain import typed
@@ -230,6 +231,7 @@ class Task(ABC, Generic[S, E]):
         encoding: E | None = None,
         valid: str | os.PathLike[str] | None = None,
         test: str | os.PathLike[str] | None = None,
+        cache: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Load the data of a bundled set or a file.
 
@@ -240,6 +242,8 @@ class Task(ABC, Generic[S, E]):
             encoding: that of a trained model, to apply it to the data.
             valid: a separate file for validation.
             test: a separate file for the test.
+            cache: a folder for what training reads in place of the data. Unless given, it lies beside a file larger
+                than 64 MiB, and other data are held in memory.
 
         Returns:
             The task.
@@ -248,7 +252,11 @@ class Task(ABC, Generic[S, E]):
             InputError: the data cannot be used, or belong to another task.
         """
         setting = completed(cls.name, data, setting or cls.setting_type())
-        source = opened(data, folders=cls.reader is not None and cls.reader(setting).folders, valid=valid, test=test)
+        reader: Reader[Any] = cls.reader(setting) if cls.reader else Reader(cls)
+        any_size = reader.any_size if encoding is None else ()
+        if cache is not None and not any_size:
+            raise InputError("CACHE_TASK", f"the task {cls.name} holds its data in memory", fix="leave out cache=")
+        source = opened(data, folders=reader.folders, any_size=any_size, valid=valid, test=test, cache=cache)
         return cls(source, setting, encoding)
 
     def to_json(self) -> dict[str, Any]:
@@ -262,8 +270,8 @@ class Task(ABC, Generic[S, E]):
         return self.encoding.model(layer, self.setting)
 
     @abstractmethod
-    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Batch]:
-        """The batches of one pass.
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterable[Batch]:
+        """The batches of one pass; a sequence, if a batch can be read without those before it.
 
         Args:
             split: the part of the data.

@@ -43,7 +43,7 @@ class LanguageModel(Estimator[LanguageSetting], LanguageSetting):
             data: the path of a file, or the name of a bundled set; never the text itself.
             y: unused.
             text: text in memory, in place of ``data``.
-            options: ``valid``, ``test``, ``folder``, ``watch`` and ``tensorboard`` as in ``Estimator.fit``.
+            options: ``valid``, ``test``, ``folder``, ``watch``, ``tensorboard`` and ``cache`` as in ``Estimator.fit``.
 
         Returns:
             The estimator itself.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tidegate.train.task import Batch
 
@@ -46,15 +48,46 @@ def whole(first: int, last: int, streams: int, window: int) -> Passages:
     return first + lengths.cumsum(0) - lengths, lengths
 
 
-def windows(symbols: torch.Tensor, passages: Passages, steps: int, density: float) -> Iterator[StreamBatch]:
-    """Read passages as parallel streams, ``steps`` at a time; their lengths differ by at most one."""
-    starts, lengths = passages
-    short, longest = int(lengths.min()), int(lengths.max())
-    edges = [*range(0, short, steps), longest]  # an odd last step joins the last window, so that no row is ever empty
-    for begin, end in pairwise(edges):
-        time = (starts + torch.arange(begin, end)[:, None]).clamp(max=len(symbols) - 1)  # [T, B]
-        remaining = (lengths - begin).clamp(max=end - begin) if end > short else None
-        yield StreamBatch(symbols[time - 1], symbols[time], remaining, starts=begin == 0, density=density)
+class Windows(Sequence[StreamBatch]):
+    """Passages one after another, each set read as parallel streams, ``steps`` at a time.
+
+    Only a window that is asked for is read, so that training can begin at any of them.
+
+    Args:
+        symbols: [symbols] in memory or on the disk.
+        passages: sets of passages of the same lengths, which differ by at most one.
+        steps: of a window; an odd last step joins the last window, so that no row is ever empty.
+        density: symbols per character in the split.
+    """
+
+    def __init__(self, symbols: NDArray[Any], passages: Sequence[Passages], steps: int, density: float) -> None:
+        self._symbols, self._passages, self._density = symbols, passages, density
+        lengths = passages[0][1]
+        self._short, longest = int(lengths.min()), int(lengths.max())
+        self._edges = [*range(0, self._short, steps), longest]
+
+    def __len__(self) -> int:
+        return len(self._passages) * (len(self._edges) - 1)
+
+    @overload
+    def __getitem__(self, place: int) -> StreamBatch: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[StreamBatch]: ...
+
+    def __getitem__(self, place: int | slice) -> StreamBatch | list[StreamBatch]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        passage, window = divmod(place, len(self._edges) - 1)
+        starts, lengths = self._passages[passage]
+        begin, end = self._edges[window : window + 2]
+        time = (starts + torch.arange(begin, end)[:, None]).clamp(max=len(self._symbols) - 1)  # [T, B]
+        remaining = (lengths - begin).clamp(max=end - begin) if end > self._short else None
+        return StreamBatch(self._read(time - 1), self._read(time), remaining, starts=begin == 0, density=self._density)
+
+    def _read(self, time: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self._symbols[time.numpy()].astype(np.int64))
 
 
 def _streams(symbols: int, most: int, window: int) -> int:

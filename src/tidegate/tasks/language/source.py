@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from tidegate.data import Reader, Source, decode
+from tidegate.data import Reader, Source
+from tidegate.data.piecewise import Text
 from tidegate.errors import InputError
 from tidegate.tasks.language.setting import LanguageSetting
 
@@ -15,36 +17,38 @@ CHARACTERS = 1000
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
-def reader(setting: LanguageSetting) -> Reader[dict[Split, str]]:
-    """What reads the text of each split."""
+def reader(setting: LanguageSetting) -> Reader[dict[Split, Text]]:
+    """What reads the text of each file."""
     del setting
-    return Reader(_cut)
+    return Reader(surveyed, any_size=("",))
 
 
-def _cut(source: Source) -> dict[Split, str]:
-    """The text of each split: from a file of its own, or a last twentieth of the training file."""
-    own: dict[Split, str] = {}
-    for split, part in (("valid", source.valid), ("test", source.test)):
-        if part is not None:
-            own[split] = _text(part, 2)  # type: ignore[index]
-    text = _text(source, CHARACTERS)
-    missing = [split for split in SPLITS[1:] if split not in own]
-    edges = [int((1 - 0.05 * count) * len(text)) for count in range(len(missing), -1, -1)]
-    cut = {split: text[a:b] for split, a, b in zip(missing, edges, edges[1:], strict=False)}
-    return {"train": text[: edges[0]], **cut, **own}
+def surveyed(source: Source) -> dict[Split, Text]:
+    """The text of each file, which has been read once and checked."""
+    files: dict[Split, Source | None] = {"valid": source.valid, "test": source.test}
+    own = {split: Text.surveyed(file) for split, file in files.items() if file is not None}
+    texts = {"train": Text.surveyed(with_hashes(source, own)), **own}
+    for split, text in texts.items():
+        check_long(text, CHARACTERS if split == "train" else 2)
+    return texts
 
 
-def all_test(source: Source) -> dict[Split, str]:
-    return {"train": "", "valid": "", "test": _text(source, 2)}
+def with_hashes(source: Source, texts: dict[Split, Text]) -> Source:
+    """The source with the hashes of its files for validation and test, which its own includes."""
+    parts: dict[str, Any] = {split: text.source for split, text in texts.items() if split != "train"}
+    return replace(source, **parts)
 
 
-def _text(source: Source, least: int) -> str:
-    text = decode(source)
-    if len(text) < least:
+def check_long(text: Text, least: int) -> None:
+    """Refuse a text that is too short.
+
+    Raises:
+        InputError: it has fewer than ``least`` characters.
+    """
+    if text.characters < least:
         why = ": 5 % are kept for validation and 5 % for the test" if least == CHARACTERS else ""
         raise InputError(
             "LANGUAGE_SHORT",
-            f"{source.title} has {len(text)} characters, but at least {least:,} are needed{why}",
+            f"{text.source.title} has {text.characters} characters, but at least {least:,} are needed{why}",
             fix="pass a longer text",
         )
-    return text

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from tidegate.data import Source, shared_text
+from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.language.corpus import read_corpus
 from tidegate.tasks.language.encoding import LanguageEncoding
-from tidegate.tasks.language.ngram import ngram, strongest, uniform
-from tidegate.tasks.language.passage import StreamBatch, drawn, whole, windows
+from tidegate.tasks.language.ngram import LEARNT, ngram, strongest, uniform
+from tidegate.tasks.language.passage import StreamBatch, Windows, drawn, whole
 from tidegate.tasks.language.setting import LanguageSetting
-from tidegate.tasks.language.source import SPLITS, all_test, reader
+from tidegate.tasks.language.source import SPLITS, reader
 from tidegate.tasks.language.unit import UNKNOWN
 from tidegate.train.task import Measure, Split, Task
 
@@ -62,35 +62,31 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         setting: LanguageSetting | None = None,
         encoding: LanguageEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or LanguageSetting()
-        texts = all_test(source) if encoding else source.read_by(reader(self.setting))
-        self.encoding = encoding or LanguageEncoding.learn(texts["train"], self.setting)
-        parts = {split: self.encoding.encode(texts[split]) for split in SPLITS}
-        self.symbols = torch.cat([parts[split] for split in SPLITS])
-        self.bounds = self._bounds(parts)
-        self._check_bounds(parts)
+        self.setting = setting or LanguageSetting()
+        self.corpus = read_corpus(source, self.setting, encoding)
+        self.source, self.encoding = self.corpus.source, self.corpus.encoding
+        self.symbols = self.corpus.symbols
+        self.bounds = self._bounds()
+        self._check_bounds()
         self.characters = {split: self._characters(split) for split in SPLITS}
-        characters = sum(map(len, texts.values()))
+        kinds = f"{self.encoding.vocabulary - 1:,} different {self._plural}"
         self.data = DataRecord(
             name=source.title,
-            hash=source.hash,
-            description=source.description
-            or f"{characters:,} characters, {self.encoding.vocabulary - 1:,} different {self._plural}",
+            hash=self.source.hash,
+            description=source.description or f"{self.corpus.characters:,} characters, {kinds}",
             licence=source.licence,
             split=self._split(),
-            warnings=self._warnings(texts),
+            warnings=self._warnings(),
         )
 
-    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[StreamBatch]:
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Windows:
         """Windows of parallel streams; with ``order``, over passages of the training text that it draws."""
         first, last = self.bounds[split]
         if order is None or split != "train":
-            yield from windows(self.symbols, whole(first, last, STREAMS, STEPS), STEPS, self._density(split))
-            return
-        setting = self.setting
-        for _ in range(self._passes()):
-            passages = drawn(first, last, setting.batch_size, setting.window, setting.epoch_size, order)
-            yield from windows(self.symbols, passages, setting.window, self._density(split))
+            return Windows(self.symbols, [whole(first, last, STREAMS, STEPS)], STEPS, self._density(split))
+        setting, size = self.setting, self._epoch_size
+        passages = [drawn(first, last, setting.batch_size, setting.window, size, order) for _ in range(self._passes())]
+        return Windows(self.symbols, passages, setting.window, self._density(split))
 
     def measure(self, outputs: torch.Tensor, batch: StreamBatch) -> Measure:  # type: ignore[override]
         """The loss is in bits per symbol, the error in bits per character."""
@@ -100,19 +96,22 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
 
     def baselines(self) -> list[BaselineRecord]:
         """n-gram models of the same symbols; for new data without a training part, a uniform guess."""
-        symbols, bounds = self.symbols.numpy(), self.bounds
         density, vocabulary = self._density("test"), self.encoding.vocabulary
-        if bounds["train"][1] < 2:
+        train = self.bounds["train"][1]
+        if train < 2:
             return [uniform(vocabulary, density)]
-        train, test = bounds["train"][1], bounds["test"]
+        begin = max(0, train - LEARNT)  # of what n-grams learn from
+        symbols = self.symbols[begin:].astype(np.int64)
+        valid, test = ((first - begin, last - begin) for first, last in (self.bounds["valid"], self.bounds["test"]))
+        train -= begin
         simple = [ngram(symbols, train, test, vocabulary, order, density) for order in (1, 3, 5)]
-        return [*simple, strongest(symbols, train, bounds["valid"], test, vocabulary, density)]
+        return [*simple, strongest(symbols, train, valid, test, vocabulary, density)]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Bits per character, and the equivalent perplexities per symbol and per word between blanks."""
         del model
         first, last = self.bounds["test"]
-        words = max(1, len(self.encoding.unit.decode(self.symbols[first:last].numpy()).split()))
+        words = max(1, len(self.encoding.unit.decode(self.symbols[first:last]).split()))
         bits = {line.name: line.score for line in self.baselines()}
         return [
             ScoreRecord(self.metric, metric, self.unit, "lower", bits),
@@ -124,19 +123,26 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     def _plural(self) -> str:
         return f"{self.setting.unit}s"
 
+    @property
+    def _epoch_size(self) -> int | None:
+        """The largest number of symbols in an epoch, if there is one."""
+        setting = self.setting
+        most = None if setting.steps is None else setting.steps * setting.batch_size * setting.window
+        return min((size for size in (most, setting.epoch_size) if size is not None), default=None)
+
     def _passes(self) -> int:
         """How often an epoch reads the training text, so that epochs of short texts have enough updates."""
         first, last = self.bounds["train"]
         steps = (last - first) // (self.setting.batch_size * self.setting.window)
-        return 1 if self.setting.epoch_size is not None else max(1, UPDATES // max(1, steps))
+        return 1 if self._epoch_size is not None else max(1, UPDATES // max(1, steps))
 
-    def _bounds(self, parts: dict[Split, torch.Tensor]) -> dict[Split, tuple[int, int]]:
+    def _bounds(self) -> dict[Split, tuple[int, int]]:
         """The range of symbols that are targets in each split; the first symbol of a file is given."""
         own = {"train": True, "valid": self.source.valid is not None, "test": self.source.test is not None}
         bounds: dict[Split, tuple[int, int]] = {}
         at = 0
         for split in SPLITS:
-            begin, end = at, at + len(parts[split])
+            begin, end = at, at + self.corpus.sizes[split]
             given = own[split] or not begin
             most = None if split == "train" else self.setting.scored_size
             first = begin + given if end > begin else begin
@@ -144,10 +150,10 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
             at = end
         return bounds
 
-    def _check_bounds(self, parts: dict[Split, torch.Tensor]) -> None:
+    def _check_bounds(self) -> None:
         """Check that each split has a symbol to predict after the given one."""
         for split, (first, last) in self.bounds.items():
-            if len(parts[split]) and first >= last:
+            if self.corpus.sizes[split] and first >= last:
                 raise InputError(
                     "LANGUAGE_SHORT",
                     f"the {split} text of {self.source.title} has one symbol, but at least two are needed",
@@ -157,7 +163,9 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     def _characters(self, split: Split) -> int:
         """The number of characters in the targets of a split."""
         first, last = self.bounds[split]
-        return int(self.encoding.unit.begun[self.symbols[first:last].numpy()].sum())
+        if split == "train":  # too many to count them again
+            return self.corpus.begun[split] - int(self.encoding.unit.begun[self.symbols[:first]].sum())
+        return int(self.encoding.unit.begun[self.symbols[first:last]].sum())
 
     def _density(self, split: Split) -> float:
         """Symbols per character."""
@@ -167,22 +175,19 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     def _split(self) -> str:
         parts = ", ".join(f"{split} {last - first:,}" for split, (first, last) in self.bounds.items() if last > first)
         first, last = self.bounds["train"]
-        size, streams = self.setting.epoch_size, self.setting.batch_size
+        size, streams = self._epoch_size, self.setting.batch_size
         passages = f"{streams} passages of {size // streams:,} {self._plural}" if size else ""
         drawn = f"; each epoch learns from {passages} at places drawn anew"
         return f"in order, {self._plural}: {parts}" + (drawn if size and last - first + 1 > size else "")
 
-    def _warnings(self, texts: dict[Split, str]) -> tuple[str, ...]:
-        warnings: list[str] = []
-        for split in ("valid", "test"):
+    def _warnings(self) -> tuple[str, ...]:
+        unknown: list[str] = []
+        for split in SPLITS[1:]:
             first, last = self.bounds[split]
-            unknown = int((self.symbols[first:last] == UNKNOWN).sum())
-            if unknown:
-                warnings.append(
-                    f"{split}: {unknown} characters do not occur in training and count as one unknown symbol"
-                )
-            warnings += shared_text(texts["train"], texts[split][: self.characters[split]], split)
-        return tuple(warnings)
+            count = int((self.symbols[first:last] == UNKNOWN).sum())
+            if count:
+                unknown.append(f"{split}: {count} characters do not occur in training and count as one unknown symbol")
+        return (*self.corpus.notes, *unknown, *self.corpus.copies)
 
 
 def _perplexity(name: str, bits: float, baselines: dict[str, float], characters: float) -> ScoreRecord:

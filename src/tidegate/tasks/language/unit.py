@@ -63,7 +63,9 @@ class Characters(Unit):
 
     def __init__(self, alphabet: str) -> None:
         self.alphabet = alphabet
-        self._known = np.array([ord(character) for character in alphabet], dtype=np.uint32)
+        points = [ord(character) for character in alphabet]
+        self._symbols = np.full(max(points, default=0) + 2, UNKNOWN)  # of each code point; the last is for larger ones
+        self._symbols[points] = np.arange(1, len(points) + 1)
 
     @classmethod
     def learn(cls, text: str) -> Self:
@@ -76,8 +78,7 @@ class Characters(Unit):
 
     def encode(self, text: str) -> NDArray[np.int64]:
         points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-        place = np.searchsorted(self._known, points).clip(max=len(self._known) - 1)
-        return np.where(self._known[place] == points, place + 1, UNKNOWN)
+        return self._symbols[np.minimum(points, len(self._symbols) - 1)]
 
     def to_json(self) -> str:
         return self.alphabet
