@@ -138,9 +138,7 @@ class Train:
             estimator = ESTIMATORS[task_of(setting)].estimator(
                 **{**values, "cell": cell if ":" in setting.cell else setting.cell}
             )
-            estimator.fit(
-                **read, folder=out, watch=progress.watch, tensorboard=order.tensorboard, cache=order.cache
-            )
+            estimator.fit(**read, folder=out, watch=progress.watch, tensorboard=order.tensorboard, cache=order.cache)
         print_scores(screen, estimator.scores_, estimator.data_.name)
         what = "this model was already trained" if trained else "model"
         screen.print()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
@@ -281,7 +281,8 @@ class Task(ABC, Generic[S, E]):
     def count(self, split: Split) -> int:
         """The number of batches of a pass in fixed order; 0 where nobody listens to phases: counting takes time."""
         if heard() and split not in self._counts:
-            self._counts[split] = sum(1 for _ in self.batches(split))
+            batches = self.batches(split)
+            self._counts[split] = len(batches) if isinstance(batches, Sized) else sum(1 for _ in batches)
         return self._counts.get(split, 0)
 
     @cached_property

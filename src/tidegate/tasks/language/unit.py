@@ -78,7 +78,8 @@ class Characters(Unit):
 
     def encode(self, text: str) -> NDArray[np.int64]:
         points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-        return self._symbols[np.minimum(points, len(self._symbols) - 1)]
+        symbols: NDArray[np.int64] = self._symbols[np.minimum(points, len(self._symbols) - 1)]
+        return symbols
 
     def to_json(self) -> str:
         return self.alphabet
