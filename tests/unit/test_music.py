@@ -26,7 +26,7 @@ from tidegate.data.matlab import read_cells
 from tidegate.data.midi import read_midi
 from tidegate.errors import InputError
 from tidegate.tasks import Composer, from_pretrained
-from tidegate.tasks.music.estimator import _shift
+from tidegate.tasks.music.independent import shift
 from tidegate.tasks.music.plot import draw_piano_roll
 from tidegate.tasks.music.setting import MusicSetting
 from tidegate.tasks.music.task import MusicTask
@@ -372,15 +372,15 @@ class TestComposer:
             hidden, _ = composer.model_.layer(inputs)
             logits = composer.model_.head(hidden)[-1, 0].double().numpy()
         count = expit(logits).sum()
-        shift = scipy.optimize.brentq(lambda b: expit(logits / 0.2 + b).sum() - count, -50, 50)
-        chance = expit(logits / 0.2 + shift)
+        moved = scipy.optimize.brentq(lambda b: expit(logits / 0.2 + b).sum() - count, -50, 50)
+        chance = expit(logits / 0.2 + moved)
         assert np.abs(draws - chance).max() < 5 * math.sqrt(0.25 / 600)
         assert abs(draws.sum(-1).mean() - count) < 1
         assert np.ptp(chance) > 0.1
 
     def test_at_temperature_one_the_chances_are_the_models_own(self):
         logits = torch.randn(88, generator=torch.Generator().manual_seed(0)).double() * 5
-        assert _shift(logits, torch.sigmoid(logits).sum()) == pytest.approx(0, abs=1e-9)
+        assert shift(logits, torch.sigmoid(logits).sum()) == pytest.approx(0, abs=1e-9)
 
     def test_state_is_carried_as_in_one_pass(self, composer):
         roll = composer.compose(12, np.eye(4, 88, 39, dtype=bool), seed=3, temperature=3.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -16,10 +16,7 @@ from tidegate.tasks.music.setting import Grid, MusicSetting
 from tidegate.tasks.music.task import MusicTask
 from tidegate.train.estimator import Estimator
 from tidegate.train.setting import Range, Seed, Temperature, checked
-from tidegate.train.task import Batch
 
-BOUND = 40.0  # the logit of a probability of practically 1
-HALVINGS = 60
 TEMPOS = Range(4, 1000)  # a MIDI file cannot express less than 4
 
 
@@ -44,11 +41,9 @@ class Composer(Estimator[MusicSetting], MusicSetting):
         temperature: Temperature = 1.0,
         seed: Seed = 0,
     ) -> Roll:
-        """Compose a piece by sampling.
+        """Compose a piece by sampling, one chord after another.
 
-        Equations:
-            P(key k at step t + 1) = sigmoid(logit[t, k] / temperature + b[t]), independently for each key, where b[t]
-            keeps the expected number of keys at its value for temperature 1; otherwise chords would thin out
+        ``independent.draw`` and ``nade.Nade.draw`` have the equations.
 
         Args:
             steps: the number of steps to compose.
@@ -74,8 +69,8 @@ class Composer(Estimator[MusicSetting], MusicSetting):
         played = [heard]
         with torch.inference_mode():
             for _ in range(steps):
-                logits, state = self._listen(heard, state)
-                heard = _draw(logits, temperature, random)[None]
+                chord, state = self.model_.compose(heard, state, temperature, random)
+                heard = chord[None]
                 played.append(heard)
         return torch.cat(played).numpy()
 
@@ -115,28 +110,3 @@ class Composer(Estimator[MusicSetting], MusicSetting):
                 return prompt.astype(bool)
             raise InputError("PROMPT", f"the prompt has shape {prompt.shape}", fix=f"pass [T, {KEYS}], T at least 1")
         return read_piece(locate(prompt), self.encoding_.steps_per_quarter)
-
-    def _listen(self, heard: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        """Logits [88] of the step after the steps [T, 88] heard, and the state after them."""
-        inputs = heard.to(next(self.model_.parameters()).dtype)[:, None]
-        outputs, state = self.model_(Batch(inputs, inputs), state)
-        return outputs[-1, 0], state
-
-
-def _draw(logits: torch.Tensor, temperature: float, random: torch.Generator) -> torch.Tensor:
-    """[88] bool: the keys that sound."""
-    logits = logits.double()
-    expected = torch.sigmoid(logits).sum()
-    if temperature == 0:
-        return torch.zeros(KEYS, dtype=torch.bool).index_fill(0, logits.topk(int(expected.round())).indices, value=True)
-    sharpened = logits / temperature
-    return torch.rand(KEYS, generator=random) < torch.sigmoid(sharpened + _shift(sharpened, expected))
-
-
-def _shift(logits: torch.Tensor, expected: torch.Tensor) -> float:
-    """The shift of all logits at which ``expected`` keys sound on average, by bisection."""
-    low, high = -float(logits.max()) - BOUND, -float(logits.min()) + BOUND
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if torch.sigmoid(logits + middle).sum() > expected else (middle, high)
-    return (low + high) / 2

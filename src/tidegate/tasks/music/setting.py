@@ -20,6 +20,9 @@ class MusicSetting(Training):
     """Seed for splitting the pieces into training, validation and test, unless the data say how."""
     window: Annotated[int, Range(1)] = 200
     """Steps through which gradients flow back; a longer piece keeps its state from window to window."""
+    nade_size: Annotated[int, Range(0, 1 << 16)] = 0
+    """Hidden units of a head (RNN-NADE) that draws the keys of a step one after the other, each in the light of those
+    below it, so that chords fit; 0 draws every key by itself."""
     hidden_size: int = 300
     dropout: float = 0.5
     recurrent_dropout: float = 0.5

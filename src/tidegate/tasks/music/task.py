@@ -13,10 +13,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passages
 from tidegate.records import BaselineRecord, DataRecord
 from tidegate.tasks.music.keywise import Keywise, keywise
+from tidegate.tasks.music.model import MusicModel
 from tidegate.tasks.music.setting import MusicSetting
 from tidegate.tasks.music.source import reader
 from tidegate.train.bucket import bucketed
-from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, SequenceModel, Split, Task
+from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, Split, Task
 
 LONGEST = 1 << 30  # a window longer than any piece
 SPREAD = 8  # how far shuffling may mix lengths, in steps
@@ -42,13 +43,13 @@ class MusicEncoding(Encoding[MusicSetting]):
         if self.steps_per_quarter < 1:
             raise ValueError(f"there are {self.steps_per_quarter} steps in a quarter note")
 
-    def model(self, layer: MakeLayer, setting: MusicSetting) -> SequenceModel:
+    def model(self, layer: MakeLayer, setting: MusicSetting) -> MusicModel:
         """A model whose first predictions are the frequencies of the keys.
 
         Few keys sound at a time. From a bias of 0, a probability of 1/2, training would first saturate the hidden
         units to silence the other keys, and a GRU hardly recovers from that.
         """
-        model = SequenceModel(torch.nn.Identity(), KEYS, layer, setting.dropout, KEYS)
+        model = MusicModel(layer, setting.dropout, setting.nade_size)
         with torch.no_grad():
             model.head.bias.copy_(torch.tensor(self.keys.sounds, dtype=torch.float64).logit())
         return model
