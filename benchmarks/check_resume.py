@@ -26,9 +26,15 @@ COMMAND = ["compare", "elnino", "--cells", "rnn,gru,lstm", "--seeds", "3", "--pa
 
 
 def start(folder: Path, command: list[str]) -> subprocess.Popen:
-    """The command, as a user starts it, in a process group of its own."""
+    """The command, as a user starts it; what it complains of goes to a file."""
     run = [sys.executable, "-c", "import sys; from tidegate.cli import main; sys.exit(main())"]
-    return subprocess.Popen([*run, *command, "--out", str(folder)], stdout=subprocess.DEVNULL)
+    with complaints(folder).open("a", encoding="utf-8") as file:
+        return subprocess.Popen([*run, *command, "--out", str(folder)], stdout=subprocess.DEVNULL, stderr=file)
+
+
+def complaints(folder: Path) -> Path:
+    """What the commands in a folder wrote on standard error."""
+    return folder.with_suffix(".err")
 
 
 def finished(folder: Path) -> dict[str, tuple[int, int]]:
@@ -111,9 +117,12 @@ def check(
     before = finished(folder / "killed")
     run(folder / "killed", command)
     rewritten += sum(finished(folder / "killed")[name] != stamp for name, stamp in before.items())
+    said = complaints(folder / "killed").read_text(encoding="utf-8")
+    leaks = said.count("leaked")
+    print(f"complaints of leaked semaphores: {leaks}")
     same = untimed(folder / "killed") == untimed(folder / "whole")
     print(f"runs.csv equal but for {', '.join(TIMING_COLUMNS)}: {same}; finished runs computed again: {rewritten}")
-    return same and rewritten == orphans == 0
+    return same and rewritten == orphans == leaks == 0
 
 
 def main() -> int:

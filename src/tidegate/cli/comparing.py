@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from tidegate.cli.console import print_line, shown, table
+from tidegate.cli.estimate import Estimate, clock
 from tidegate.compare import Progress
 from tidegate.compare.trial import TrialSpec
 from tidegate.records import EpochRecord, RunRecord
@@ -24,8 +25,7 @@ class LiveProgress(Progress):
         self._screen, self._cells, self._seeds, self._metric = screen, cells, seeds, metric
         self._done: dict[str, list[RunRecord]] = {cell: [] for cell in cells}
         self._running: dict[tuple[str, int], EpochRecord] = {}
-        self._known = 0
-        self._start = time.monotonic()
+        self._start, self._estimate = time.monotonic(), Estimate(cells, seeds)
         self._live = Live(console=screen, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
@@ -41,7 +41,7 @@ class LiveProgress(Progress):
     def begin(self, done: Sequence[RunRecord], waiting: Sequence[TrialSpec]) -> None:
         for record in done:
             self._done[record.cell].append(record)
-        self._known = len(done)
+            self._estimate.known(record)
         self._start = time.monotonic()
         if done:
             self._screen.print(f"{len(done)} of {len(done) + len(waiting)} runs are already finished")
@@ -49,11 +49,13 @@ class LiveProgress(Progress):
 
     def epoch(self, cell: str, seed: int, setting: int, record: EpochRecord) -> None:  # noqa: ARG002  shown by seed
         self._running[cell, seed] = record
+        self._estimate.epoch(cell, seed, record.seconds)
         self._show()
 
     def finish(self, record: RunRecord) -> None:
         self._running.pop((record.cell, record.seed), None)
         self._done[record.cell].append(record)
+        self._estimate.finish(record)
         if not self._screen.is_terminal:
             score = "diverged" if record.test is None else f"test {record.test:.4g}"
             print_line(
@@ -68,12 +70,9 @@ class LiveProgress(Progress):
 
     def _clock(self) -> str:
         """The time so far, and an estimate of what remains."""
-        finished = sum(map(len, self._done.values())) - self._known
-        missing = len(self._cells) * self._seeds - finished - self._known
-        elapsed = time.monotonic() - self._start
-        if not finished:
-            return f"{elapsed:.0f} s so far"
-        return f"{elapsed:.0f} s so far, about {elapsed / finished * missing:.0f} s left"
+        left = self._estimate.left()
+        so_far = f"{clock(time.monotonic() - self._start)} so far"
+        return so_far if left is None else f"{so_far}, about {clock(left)} left"
 
     def _show(self) -> None:
         if not self._screen.is_terminal:
