@@ -7,6 +7,7 @@ meant. ``code`` is stable and meant for programs; the message is meant for peopl
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -82,6 +83,17 @@ class MissingError(TidegateError, ImportError):
 
 class InternalError(TidegateError):
     """A bug in Tidegate: please report it with the program that the message prints."""
+
+
+def note(*texts: str, level: int = 4) -> None:
+    """Warn of what was left out of data or chosen between two readings, in the name of the caller's caller.
+
+    Args:
+        texts: the notes.
+        level: 3 for the caller instead.
+    """
+    for text in texts:
+        warnings.warn(text, DataWarning, stacklevel=level)
 
 
 @contextmanager

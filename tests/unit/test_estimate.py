@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tidegate.cli.estimate import Estimate, clock
+from tidegate.cli.estimate import Estimate
 
 CELLS = {"rnn": 20.0, "lstm": 60.0, "peephole": 70.0, "gru": 50.0}  # seconds of a run
 EPOCHS = 40
@@ -49,7 +49,3 @@ def test_nothing_is_said_before_a_run_has_finished() -> None:
     assert estimate.left() is None
     estimate.epoch("gru", 0, 1.0)
     assert estimate.left() is None
-
-
-def test_clock() -> None:
-    assert [clock(seconds) for seconds in (0.4, 119, 584)] == ["0 s", "119 s", "10 min"]

@@ -52,6 +52,25 @@ def check_picture(option: str, path: Path | None) -> None:
         raise InputError("PICTURE", f"--{option} {path} has none of the suffixes {known}", fix="use one of them")
 
 
+def check_model(folder: Path, data: str | None = None) -> None:
+    """Reject a folder without a model, and data that do not exist, before torch is loaded.
+
+    Args:
+        folder: of the model.
+        data: what the model is applied to: the name of a bundled set, or a path; None for nothing.
+
+    Raises:
+        InputError: there is no such model, or there are no such data.
+    """
+    from tidegate.train.card import read_card
+
+    read_card(folder)
+    if data is not None and not Path(data).exists():
+        from tidegate.data import address_of, locate  # slow to load: not for --help
+
+        locate(address_of(data))  # raises, with a suggestion, unless the set is bundled
+
+
 def check_folder(out: Path, what: str) -> None:
     """Reject a path that is no folder and cannot become one.
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -16,11 +16,15 @@ from rich.table import Table
 from tidegate.cli.cell import load_all
 from tidegate.cli.check import check_folder, check_number, folder_name, read_config
 from tidegate.cli.console import console, print_line, print_note, shown, shown_as, table
+from tidegate.cli.status import Status
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
 from tidegate.train.setting import Training, names
 from tidegate.train.toml import from_toml
+
+if TYPE_CHECKING:
+    from tidegate.train.task import AnyTask
 
 
 @dataclass(frozen=True)
@@ -71,24 +75,12 @@ class Compare:
         self._check()
         cells = load_all(self.cells)  # before anything slow: most mistakes are made here
         budget = parse_count(self.parameters)
-        from tidegate import (
-            compare,
-            report,
-            tasks,  # slow to load: not for --help
-        )
-        from tidegate.cli.comparing import LiveProgress
-
-        name = tasks.name_of(self.data, self.task)
-        recipe, notes = _recipe(self.config, tasks.TABLE[name].setting(), self._overruled())
-        task = tasks.load(self.data, name, recipe, target=self.target)
-        end = "" if self.equal == "parameters" else f"-{self.equal}"
-        own = folder_name(task.to_json()["source"], task.name, self.target) + end
-        out = self.out or Path("tidegate-compare") / own
-        check_folder(out, "the results")
         screen = console()
-        print_line(screen, f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}")
-        _print_notes(screen, [*notes, *task.data.warnings], recipe)
-        with LiveProgress(screen, list(cells), self.seeds, task.metric) as progress:
+        with Status(screen, speaks=True) as status:
+            task, out = self._opened(status, list(cells))
+            from tidegate import compare, report
+            from tidegate.cli.comparing import LiveProgress
+
             record = compare.run(
                 task,
                 cells,
@@ -100,12 +92,14 @@ class Compare:
                 trials=self.trials,
                 epochs=self.epochs,
                 workers=self.workers,
-                progress=progress,
+                progress=LiveProgress(status, list(cells), self.seeds, task.metric),
                 command=shlex.join(["tidegate", *sys.argv[1:]]),
             )
-        report.write_html(record, page := out / "report.html")
-        report.write_json(record, out / "report.json")
-        report.write_runs_csv(record.runs, out / "runs.csv")
+            status.body = None
+            status.phase("writing the report")
+            report.write_html(record, page := out / "report.html")
+            report.write_json(record, out / "report.json")
+            report.write_runs_csv(record.runs, out / "runs.csv")
         _print_answer(screen, record, page)
 
     def _check(self) -> None:
@@ -119,6 +113,24 @@ class Compare:
         reasons = {"hidden_size": "--parameters sets the size", "seed": "--first-seed sets the seeds"}
         own = {name: reasons[name] for name, value in given.items() if value is not None}
         return {"cell": "--cells names the cells"} | own
+
+    def _opened(self, status: Status, cells: list[str]) -> tuple[AnyTask, Path]:
+        """The task and the folder for the results, after a look at the data that needs no torch."""
+        status.phase(f"reading {self.data}")
+        from tidegate import tasks
+
+        name = tasks.name_of(self.data, self.task)
+        recipe, notes = _recipe(self.config, tasks.TABLE[name].setting(), self._overruled())
+        read = tasks.read_ahead(self.data, name, recipe, target=self.target)
+        status.phase("loading torch")
+        task = tasks.load(task=name, setting=recipe, target=self.target, **read)
+        end = "" if self.equal == "parameters" else f"-{self.equal}"
+        own = folder_name(task.to_json()["source"], task.name, self.target) + end
+        out = self.out or Path("tidegate-compare") / own
+        check_folder(out, "the results")
+        status.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}")
+        _print_notes(status.screen, notes, recipe)
+        return task, out
 
 
 def parse_count(text: str | None) -> int | None:

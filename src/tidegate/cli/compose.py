@@ -8,8 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from tidegate.cli.check import check_picture
+from tidegate.cli.check import check_model, check_picture
 from tidegate.cli.console import console, print_line, shown_as
+from tidegate.cli.status import status
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,19 @@ class Compose:
     def run(self) -> None:
         """Compose, write the file, and print its name."""
         check_picture("picture", self.picture)
-        from tidegate.data import address_of  # slow to load: not for --help
-        from tidegate.tasks.music.estimator import Composer
-        from tidegate.tasks.music.plot import draw_piano_roll
+        with status() as now:
+            check_model(self.model, self.prompt)
+            now.phase("loading torch")
+            from tidegate.data import address_of
+            from tidegate.tasks.music.estimator import Composer
+            from tidegate.tasks.music.plot import draw_piano_roll
 
-        composer = Composer.from_pretrained(self.model)
-        prompt = None if self.prompt is None else address_of(self.prompt)
-        roll = composer.compose(
-            self.steps, prompt, prompt_steps=self.prompt_steps, temperature=self.temperature, seed=self.seed
-        )
+            composer = Composer.from_pretrained(self.model)
+            prompt = None if self.prompt is None else address_of(self.prompt)
+            now.phase("composing")
+            roll = composer.compose(
+                self.steps, prompt, prompt_steps=self.prompt_steps, temperature=self.temperature, seed=self.seed
+            )
         composer.write_midi(self.out, roll, tempo=self.tempo, steps_per_quarter=self.steps_per_quarter)
         opening = len(roll) - self.steps
         screen = console()

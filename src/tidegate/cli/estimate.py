@@ -56,8 +56,3 @@ class Estimate:
             missing += sum(max(own - done, 0.1 * own) for done in running)
             missing += own * (self._seeds - len(seconds) - len(running))
         return missing / speed
-
-
-def clock(seconds: float) -> str:
-    """Seconds, or minutes from two on."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import tyro
 
+from tidegate.cli.check import check_model
 from tidegate.cli.console import console, shown_as
 from tidegate.cli.score import print_scores
+from tidegate.cli.status import status
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,11 @@ class Evaluate:
 
     def run(self) -> None:
         """Score and print."""
-        from tidegate.tasks import from_pretrained  # slow to load: not for --help
+        with status() as now:
+            check_model(self.model, self.data)
+            now.phase("loading torch")
+            from tidegate.tasks import from_pretrained
 
-        model, screen = from_pretrained(self.model), console()
-        print_scores(screen, model.evaluate(self.data), self.data or model.data_.name)
+            model = from_pretrained(self.model)
+            scores = model.evaluate(self.data)
+        print_scores(console(), scores, self.data or model.data_.name)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from tidegate.cli.check import check_picture, write_file
+from tidegate.cli.check import check_model, check_picture, write_file
 from tidegate.cli.console import console, print_line, shown, shown_as, table
+from tidegate.cli.status import status
 from tidegate.errors import visible
 from tidegate.plain import guarded
 
@@ -44,17 +45,23 @@ class Forecast:
     def run(self) -> None:
         """Forecast, then print or write."""
         check_picture("plot", self.plot)
-        from tidegate.tasks.forecast.estimator import Forecaster  # slow to load: not for --help
+        with status() as now:
+            check_model(self.model, self.data)
+            now.phase("loading torch")
+            from tidegate.tasks.forecast.estimator import Forecaster
 
-        model = Forecaster.from_pretrained(self.model)
-        frame = model.predict(self.horizon, history=self.data)
+            model = Forecaster.from_pretrained(self.model)
+            now.phase("forecasting")
+            frame = model.predict(self.horizon, history=self.data)
+            if self.plot is not None:
+                now.phase("plotting")
+                figure, content = model.plot(self.horizon, history=self.data, held_out=self.held_out), io.BytesIO()
+                figure.savefig(content, dpi=150, format=self.plot.suffix[1:].lower())
         if self.out is not None:
             write_file("out", self.out, _csv(frame))
         else:
             _show(frame)
         if self.plot is not None:
-            figure, content = model.plot(self.horizon, history=self.data, held_out=self.held_out), io.BytesIO()
-            figure.savefig(content, dpi=150, format=self.plot.suffix[1:].lower())
             write_file("plot", self.plot, content.getvalue())
         for written in (self.out, self.plot):
             if written is not None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from tidegate.cli.check import check_model
 from tidegate.cli.console import shown_as
+from tidegate.cli.status import status
 from tidegate.errors import InputError, visible
 from tidegate.tasks.language.setting import Width
 from tidegate.train.setting import check_values
@@ -53,13 +55,19 @@ class Generate:
         """Load the model and write."""
         self._check()
         prompt = _standard_input() if self.prompt == "-" else self.prompt
-        from tidegate.tasks.language.estimator import LanguageModel  # slow to load: not for --help
+        with status() as now:
+            check_model(self.model)
+            now.phase("loading torch")
+            from tidegate.tasks.language.estimator import LanguageModel
 
-        model = LanguageModel.from_pretrained(self.model)
+            model = LanguageModel.from_pretrained(self.model)
+            if self.beam is not None:
+                now.phase("searching")
+                found = self._searched(model, prompt)
         if self.beam is None:
             self._sample(model, prompt)
         else:
-            self._search(model, prompt)
+            _write(found)
 
     def _check(self) -> None:
         """Reject a beam out of range, and options without effect: sampling has its own, and so has the beam search."""
@@ -93,15 +101,14 @@ class Generate:
             sys.stdout.flush()
         _write("\n")
 
-    def _search(self, model: LanguageModel, prompt: str) -> None:
+    def _searched(self, model: LanguageModel, prompt: str) -> str:
         assert self.beam is not None
         best, penalty = 1 if self.best is None else self.best, 1.0 if self.penalty is None else self.penalty
-        for continuation in model.search(
-            prompt, self.length, width=self.beam, best=best, penalty=penalty, until=self.until
-        ):
-            _write(f"{prompt}{continuation.text}\n")
-            if best > 1:
-                _write(f"[{continuation.bits:.2f} bits, score {continuation.score:.4f}]\n\n")
+        found = model.search(prompt, self.length, width=self.beam, best=best, penalty=penalty, until=self.until)
+        return "".join(
+            f"{prompt}{one.text}\n" + (f"[{one.bits:.2f} bits, score {one.score:.4f}]\n\n" if best > 1 else "")
+            for one in found
+        )
 
 
 def _write(text: str) -> None:

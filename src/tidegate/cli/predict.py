@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from tidegate.cli.check import write_file
+from tidegate.cli.check import check_model, write_file
 from tidegate.cli.console import shown_as
+from tidegate.cli.status import status
 from tidegate.errors import InputError, visible
 from tidegate.plain import to_csv
 
@@ -45,16 +46,20 @@ class Predict:
             raise InputError("PREDICT", "predict needs either DATA or --text", fix='write e.g. --text "Tanaka"')
         if self.out is not None and self.out.suffix not in SUFFIXES:
             raise InputError("OUT", f"--out {self.out} does not end in .csv or .jsonl", fix="rename it")
-        from tidegate.tasks import from_pretrained  # slow to load: not for --help
+        with status() as now:
+            check_model(self.model, self.data)
+            now.phase("loading torch")
+            from tidegate.tasks import from_pretrained
 
-        model = from_pretrained(self.model)
-        if not hasattr(model, "answers"):
-            raise InputError(
-                "PREDICT_MODEL",
-                f"{self.model} holds a {type(model).__name__}, which predicts neither classes nor tags",
-                fix="tidegate --help lists the commands for other models",
-            )
-        answers = list(model.answers(list(self.text) or self.data))
+            model = from_pretrained(self.model)
+            if not hasattr(model, "answers"):
+                raise InputError(
+                    "PREDICT_MODEL",
+                    f"{self.model} holds a {type(model).__name__}, which predicts neither classes nor tags",
+                    fix="tidegate --help lists the commands for other models",
+                )
+            now.phase("predicting")
+            answers = list(model.answers(list(self.text) or self.data))
         if self.out is None:
             sys.stdout.writelines(visible(answer.text, "\n\t") + "\n" for answer in answers)
         else:

@@ -34,20 +34,22 @@ class Now:
 
     Attributes:
         since: when it began.
-        detail: what is known of it besides; unless given, its share and how long it has taken.
+        detail: says what is known of it besides; unless given, its share and how long it has taken.
     """
 
     name: str
     done: int
     total: int
     since: float
-    detail: str = ""
+    detail: Callable[[], str] | None = None
 
     def text(self, clock_now: float) -> str:
         """The detail; or the share and the time, such as ``"2 of 5, 12 s"`` or ``"35 %, 12 s"``."""
         elapsed = clock(clock_now - self.since)
-        if self.detail or not self.total:
-            return self.detail or elapsed
+        if self.detail is not None:
+            return self.detail()
+        if not self.total:
+            return elapsed
         share = f"{self.done} of {self.total}" if self.total <= FEW else f"{100 * self.done / self.total:.0f} %"
         return f"{share}, {elapsed}"
 
@@ -60,13 +62,15 @@ class Status:
         speaks: whether the first phase is a line of its own where there is no terminal.
 
     Attributes:
-        body: what stands above the moving line, if anything does.
+        body: makes what stands above the moving line, if anything does.
+        screen: where phases are shown.
+        terminal: whether there is a moving line.
     """
 
     def __init__(self, screen: Console, *, speaks: bool = False) -> None:
         self.body: Callable[[], RenderableType] | None = None
-        self._screen, self._speaks = screen, speaks
-        self._terminal = screen.is_terminal and not screen.quiet
+        self.screen, self._speaks = screen, speaks
+        self.terminal = screen.is_terminal and not screen.quiet
         self._live = Live(
             console=screen,
             auto_refresh=False,
@@ -75,14 +79,14 @@ class Status:
             redirect_stderr=sys.stderr.isatty(),
         )
         self._now: Now | None = None
-        self._shown = -math.inf if self._terminal else time.monotonic()  # something was shown
+        self._shown = -math.inf if self.terminal else time.monotonic()  # something was shown
         self._lock, self._end = threading.RLock(), threading.Event()
         self._clock = threading.Thread(target=self._run, daemon=True)
         self._heard = heard_by(self.phase)
 
     def __enter__(self) -> Self:
         self._heard.__enter__()
-        if self._terminal:
+        if self.terminal:
             self._live.start()
         self._clock.start()
         return self
@@ -95,37 +99,37 @@ class Status:
         self._clock.join()
         self._live.stop()
 
-    def phase(self, name: str, done: int = 0, total: int = 0, detail: str = "") -> None:
+    def phase(self, name: str, done: int = 0, total: int = 0, detail: Callable[[], str] | None = None) -> None:
         """Say what is being done now.
 
         Args:
             name: of the phase.
             done: parts of it that are done.
             total: parts in all; 0 where that is not known.
-            detail: what else to show; unless given, the share and the time since the phase began.
+            detail: says what else to show; unless given, the share and the time since the phase began.
         """
         before, now = self._now, time.monotonic()
         since = before.since if before and before.name == name else now
         self._now = Now(name, done, total, since, detail)
-        if before is None and self._speaks and not self._terminal:
+        if before is None and self._speaks and not self.terminal:
             self.print(name)
         self.tick()
 
     def print(self, text: str) -> None:
         """Print a line above the moving one."""
         with self._lock:
-            if not self._terminal:
+            if not self.terminal:
                 self._shown = time.monotonic()
-            print_line(self._screen, text)
+            print_line(self.screen, text)
 
     def tick(self) -> None:
         """Show the phase of this moment, unless something was shown a moment ago."""
         with self._lock:
-            now, pause = self._now, DRAW_SECONDS if self._terminal else LINE_SECONDS
+            now, pause = self._now, DRAW_SECONDS if self.terminal else LINE_SECONDS
             clock_now = time.monotonic()
             if now is None or clock_now - self._shown < pause:
                 return
-            if self._terminal:
+            if self.terminal:
                 self._shown = clock_now
                 self._live.update(self._drawn(now, clock_now), refresh=True)
             else:
@@ -133,7 +137,7 @@ class Status:
 
     def _drawn(self, now: Now, clock_now: float) -> RenderableType:
         text = now.text(clock_now)
-        width = max(NARROWEST, min(WIDEST, self._screen.width - len(now.name) - len(text) - 2))
+        width = max(NARROWEST, min(WIDEST, self.screen.width - len(now.name) - len(text) - 2))
         line = Table.grid(padding=(0, 1))
         for _ in range(3):
             line.add_column(no_wrap=True)
@@ -146,9 +150,13 @@ class Status:
             self.tick()
 
 
-def status() -> Status:
-    """The status of a command whose output is an answer: beside it on a terminal, else on standard error."""
-    out = console()
+def status(out: Console | None = None) -> Status:
+    """The status of a command whose output is an answer: beside it on a terminal, else on standard error.
+
+    Args:
+        out: where the answer is printed meanwhile; a console of its own unless given.
+    """
+    out = out or console()
     return Status(out if out.is_terminal else Screen(highlight=False, emoji=False, stderr=True))
 
 

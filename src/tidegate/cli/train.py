@@ -131,7 +131,7 @@ class Train:
             out = _out(order.out, order.data, task_of(setting))
             read = read_ahead(order.data, task_of(setting), setting, valid=order.valid, test=order.test)
             progress.phase("loading torch")
-            from tidegate.train.folder import holds_model  # slow to load: not before the data are known to be good
+            from tidegate.train.card import holds_model
 
             trained = holds_model(out)
             values = {name: getattr(setting, name) for name in names(type(setting))}

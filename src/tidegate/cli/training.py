@@ -52,7 +52,7 @@ class TrainingProgress(Status):
             self._epoch, self._begin, self._items, self._steps = record.epoch, now, 0, 0
         else:
             self._items, self._steps = self._items + record.items, self._steps + 1
-        self.phase(f"epoch {record.epoch}", record.step, record.steps, self._detail(record, now))
+        self.phase(f"epoch {record.epoch}", record.step, record.steps, lambda: self._detail(record, now))
 
     def epoch(self, record: EpochRecord) -> None:
         """An epoch has ended."""

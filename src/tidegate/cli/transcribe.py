@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from tidegate.cli.check import check_number
+from tidegate.cli.check import check_model, check_number
 from tidegate.cli.console import console, print_line, shown_as
+from tidegate.cli.status import status
 from tidegate.errors import InputError
 from tidegate.plain import to_csv
 
@@ -46,14 +47,19 @@ class Transcribe:
         if not self.recordings:
             raise InputError("TRANSCRIBE_NOTHING", "no recording is named", fix="write tidegate transcribe MODEL a.wav")
         from tidegate.storage import replace_file
-        from tidegate.tasks.speech.estimator import Transcriber  # slow to load: not for --help
 
-        model, screen = Transcriber.from_pretrained(self.model), console()
-        transcripts = []
-        for transcript in model.transcribe(self.recordings, beam=self.beam, best=self.best, resample=self.resample):
-            transcripts.append(transcript)
-            for line in self._lines(transcript):
-                print_line(screen, line)
+        transcripts, screen = [], console()
+        with status(screen) as now:
+            check_model(self.model)
+            now.phase("loading torch")
+            from tidegate.tasks.speech.estimator import Transcriber
+
+            model = Transcriber.from_pretrained(self.model)
+            now.phase("transcribing")
+            for transcript in model.transcribe(self.recordings, beam=self.beam, best=self.best, resample=self.resample):
+                transcripts.append(transcript)
+                for line in self._lines(transcript):
+                    print_line(screen, line)
         if self.out is not None:
             replace_file(self.out, _csv(transcripts))
 

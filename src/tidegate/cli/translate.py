@@ -9,7 +9,9 @@ from typing import Annotated
 
 import tyro
 
+from tidegate.cli.check import check_model
 from tidegate.cli.console import console, print_line, shown_as
+from tidegate.cli.status import status
 from tidegate.errors import InputError
 
 
@@ -31,13 +33,19 @@ class Translate:
 
     def run(self) -> None:
         """Translate and print."""
-        from tidegate.tasks.translation.estimator import Translator  # slow to load: not for --help
-
         if self.texts and self.file:
             raise InputError("TEXTS", "both texts and --file are given", fix="leave out one of them")
-        model = Translator.from_pretrained(self.model)
+        check_model(self.model)
+        texts = self.texts or self._lines()
+        with status() as now:
+            now.phase("loading torch")
+            from tidegate.tasks.translation.estimator import Translator
+
+            model = Translator.from_pretrained(self.model)
+            now.phase("translating")
+            lines = model.translate(texts, beam=self.beam)
         screen = console()
-        for line in model.translate(self.texts or self._lines(), beam=self.beam):
+        for line in lines:
             print_line(screen, line)
 
     def _lines(self) -> list[str]:

@@ -14,7 +14,8 @@ from tidegate.compare.executor import Progress, record_path, run_all
 from tidegate.compare.summary import Cells, machine, protocol, results
 from tidegate.compare.trial import TrialSpec
 from tidegate.compare.tuning import Candidate, tuned, variants
-from tidegate.errors import InputError
+from tidegate.errors import InputError, note
+from tidegate.phase import counted
 from tidegate.plain import read_json
 from tidegate.records import ComparisonRecord
 from tidegate.train.setting import Training
@@ -101,9 +102,9 @@ def run(
         BackendError: a worker process died.
     """
     task = data if isinstance(data, Task) else tasks.load(data)
-    kinds = named(cells)
+    note(*task.data.warnings, level=3)
+    kinds, start = named(cells), time.monotonic()
     _check(seeds=seeds, trials=trials, workers=workers, epochs=epochs, parameters=parameters)
-    start = time.monotonic()
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
     sizes = Sizes(task, parameters or default_budget(task), equal, Path(folder))
     recipes, tested = variants(recipe, trials or task.trials), _seeds(task, seeds, first_seed)
@@ -133,7 +134,7 @@ def _trials(
     """Every run of every cell, the first run of each cell first."""
     candidates = {
         name: tuple(Candidate(**tuned(recipe), hidden_size=sizes.of(kind.graph, recipe)) for recipe in recipes)
-        for name, kind in kinds.items()
+        for name, kind in counted("sizing the models", kinds.items(), len(kinds))
     }
     described = task.to_json()
     described["setting"] |= {"epochs": recipes[0].epochs}

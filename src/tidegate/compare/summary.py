@@ -21,6 +21,7 @@ from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.cost import flops_per_step, step_latency_us
 from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.tuning import TUNED, described
+from tidegate.phase import phase
 from tidegate.records import CellRecord, PairRecord, RunRecord
 from tidegate.train.layer import make_layer
 from tidegate.train.setting import Training, names, own_names
@@ -33,6 +34,7 @@ VARIED = ("cell", "hidden_size", "learning_rate", "seed")  # settings that diffe
 def results(task: AnyTask, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int) -> dict[str, Any]:
     """The fields of the comparison's record that depend on the runs."""
     cells, compared = _cell_records(task, kinds, by_cell, budget), _pairs(by_cell)
+    phase("baselines")
     baselines = with_rivals(cells, task.baselines())
     return {
         "answer": answer(cells, compared, baselines, task.data.name),
@@ -56,6 +58,7 @@ def _cell_records(
     task: AnyTask, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int
 ) -> list[CellRecord]:
     models = {name: _model(task, kind, _typical(by_cell[name])) for name, kind in kinds.items()}
+    phase("timing single steps")
     latency = step_latency_us({name: model.layer for name, model in models.items()})
     return [
         _cell_record(name, kind, models[name], by_cell[name], latency[name], budget) for name, kind in kinds.items()

@@ -200,6 +200,7 @@ def read_ahead(
     task: str,
     setting: Training,
     *,
+    target: str | None = None,
     valid: str | os.PathLike[str] | None = None,
     test: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
@@ -209,6 +210,7 @@ def read_ahead(
         data: the name of a bundled set, or the path of a file or folder.
         task: the name of the task.
         setting: of that task.
+        target: the column to forecast, as ``load`` takes it.
         valid: a separate file for validation.
         test: a separate file for the test.
 
@@ -224,7 +226,7 @@ def read_ahead(
         return unread
     from tidegate.train.opened import completed, opened  # slow to load: not for --help
 
-    reader = TABLE[task].reader(completed(task, data, setting))
+    reader = TABLE[task].reader(completed(task, data, _aimed(setting, target)))
     source = opened(data, folders=reader.folders, valid=valid, test=test)
     source.read_ahead(reader)
     return {"data": source}
@@ -295,7 +297,7 @@ def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:
     Raises:
         InputError: the folder does not exist, or holds no model or a damaged one.
     """
-    from tidegate.train.folder import read_card  # slow to load: not for --help
+    from tidegate.train.card import read_card  # slow to load: not for --help
 
     task = read_card(Path(folder))["task"]
     if task not in ESTIMATORS:

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import textwrap
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -22,23 +21,13 @@ from sklearn.exceptions import NotFittedError
 from tidegate import zoo
 from tidegate.cell import Graph
 from tidegate.data import Source
-from tidegate.errors import DataWarning, InputError, TidegateError
+from tidegate.errors import InputError, TidegateError, note
 from tidegate.phase import heard_by, phase
 from tidegate.plain import typed
 from tidegate.records import DataRecord, EpochRecord, ScoreRecord
 from tidegate.storage import replace_files
-from tidegate.train.folder import (
-    CARD,
-    CHECKPOINT,
-    CONFIG,
-    FORMAT,
-    WEIGHTS,
-    damaged,
-    holds_model,
-    locked,
-    read_model,
-    with_weights,
-)
+from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
+from tidegate.train.folder import locked, with_weights
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import evaluate, train
 from tidegate.train.plan import Plan
@@ -346,17 +335,6 @@ class Estimator(BaseEstimator, Generic[S]):
     def _check_fitted(self) -> None:
         if "model_" not in vars(self):
             raise NotFitted("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
-
-
-def note(*texts: str, level: int = 4) -> None:
-    """Warn of what was left out of data or chosen between two readings, in the name of the caller's caller.
-
-    Args:
-        texts: the notes.
-        level: 3 for the caller instead.
-    """
-    for text in texts:
-        warnings.warn(text, DataWarning, stacklevel=level)
 
 
 def _documented(kind: type[Estimator[Any]]) -> str:

@@ -13,13 +13,14 @@ from sklearn.base import ClassifierMixin
 
 from tidegate.data import Source, locate
 from tidegate.data.labelled import Labelled, in_memory, read_labelled
+from tidegate.errors import note
 from tidegate.records import ScoreRecord
 from tidegate.tasks.classification.batch import padded
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import layout
 from tidegate.tasks.classification.task import ClassificationTask, length_notes
 from tidegate.train.bucket import by_length
-from tidegate.train.estimator import Answer, Estimator, note
+from tidegate.train.estimator import Answer, Estimator
 from tidegate.train.task import AnyTask
 
 ROWS = 256

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from tidegate.data import Panel, Source, csv_of, in_text, locate
-from tidegate.errors import InputError, TidegateWarning
+from tidegate.errors import InputError, TidegateWarning, note
 from tidegate.tasks.forecast.grid import Grid, make_grid
 from tidegate.tasks.forecast.origin import answered, histories
 from tidegate.tasks.forecast.score import Forecasts
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.split import Span
 from tidegate.tasks.forecast.task import ForecastTask, read_for
-from tidegate.train.estimator import Estimator, note
+from tidegate.train.estimator import Estimator
 from tidegate.train.setting import Range, check_values, checked
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data import Source, locate
-from tidegate.errors import InputError
+from tidegate.errors import InputError, note
 from tidegate.records import ScoreRecord
 from tidegate.tasks.tagging.batch import probabilities
 from tidegate.tasks.tagging.reader import in_memory, read_tagged
@@ -18,7 +18,7 @@ from tidegate.tasks.tagging.record import Sentence
 from tidegate.tasks.tagging.setting import TaggingSetting
 from tidegate.tasks.tagging.source import layout
 from tidegate.tasks.tagging.task import TaggingTask
-from tidegate.train.estimator import Answer, Estimator, note
+from tidegate.train.estimator import Answer, Estimator
 from tidegate.train.task import AnyTask
 
 
