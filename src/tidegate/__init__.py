@@ -10,6 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tidegate._version import __version__
+from tidegate.machine import wait_briefly
+
+wait_briefly()  # before torch is loaded
 
 if TYPE_CHECKING:
     from tidegate import cell, compare, convert, data, emit, nn, report, tasks, train, zoo

@@ -8,7 +8,7 @@ import torch
 
 from tidegate import tasks
 from tidegate.cell import Graph
-from tidegate.errors import InputError
+from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import Recurrent
 from tidegate.records import EpochRecord
 from tidegate.tasks.forecast.setting import ForecastSetting
@@ -96,6 +96,17 @@ def test_a_checkpoint_of_another_run_is_refused(task, tmp_path, saved_always) ->
         train(task, layer, PLAN, checkpoint=path)
     with pytest.raises(InputError, match="other layers"):
         train(task, lambda n: Recurrent("mgu", n, 6), plan_with(epochs=1), checkpoint=path)
+
+
+def test_a_run_that_goes_on_with_other_threads_says_so(task, tmp_path, saved_always) -> None:
+    path, before = tmp_path / "run.safetensors", torch.get_num_threads()
+    train(task, layer, plan_with(epochs=1), checkpoint=path)
+    try:
+        torch.set_num_threads(before + 1)
+        with pytest.warns(TidegateWarning, match=f"began with {before} threads and goes on with {before + 1}"):
+            train(task, layer, plan_with(epochs=1), checkpoint=path)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_checkpoint_holds_its_cell_as_data(task, tmp_path, saved_always) -> None:

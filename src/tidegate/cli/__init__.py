@@ -22,6 +22,7 @@ from tidegate.cli.generate import Generate
 from tidegate.cli.interrupt import interruptible
 from tidegate.cli.number import NUMBERS
 from tidegate.cli.predict import Predict
+from tidegate.cli.threads import use_threads
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
 from tidegate.cli.transcribe import Transcribe
@@ -104,7 +105,8 @@ def _main(arguments: list[str]) -> int:
 
 def _run(command: Any, *, speaks: bool) -> int:
     try:
-        with explain_missing(), warnings_as_notes(_options(command), speaks=speaks):
+        own = None if isinstance(command, Compare) else getattr(getattr(command, "order", command), "threads", None)
+        with explain_missing(), warnings_as_notes(_options(command), speaks=speaks), use_threads(own):
             command.run()
             sys.stdout.flush()  # while an error still has a name
     except (InputError, SpecError) as error:

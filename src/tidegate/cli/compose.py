@@ -11,6 +11,7 @@ import tyro
 from tidegate.cli.check import check_model, check_picture
 from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.status import status
+from tidegate.cli.threads import Threads
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Compose:
     """Steps per quarter note; as in the training pieces unless given."""
     picture: Annotated[Path | None, shown_as("FILE")] = None
     """Also draw the piano roll into this .svg, .png or .pdf file."""
+    threads: Threads = None
 
     def run(self) -> None:
         """Compose, write the file, and print its name."""

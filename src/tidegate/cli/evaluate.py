@@ -12,6 +12,7 @@ from tidegate.cli.check import check_model
 from tidegate.cli.console import console, shown_as
 from tidegate.cli.score import print_scores
 from tidegate.cli.status import status
+from tidegate.cli.threads import Threads
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Evaluate:
     """Folder that tidegate train wrote."""
     data: Annotated[str | None, tyro.conf.Positional, shown_as("[DATA]")] = None
     """File of the kind that the model was trained on."""
+    threads: Threads = None
 
     def run(self) -> None:
         """Score and print."""

@@ -12,6 +12,7 @@ import tyro
 from tidegate.cli.check import check_model, check_picture, write_file
 from tidegate.cli.console import console, print_line, shown, shown_as, table
 from tidegate.cli.status import status
+from tidegate.cli.threads import Threads
 from tidegate.errors import visible
 from tidegate.plain import guarded
 
@@ -41,6 +42,7 @@ class Forecast:
     """Plot history, forecast and quantiles into this SVG, PNG or PDF file."""
     held_out: bool = False
     """Let the plot forecast the last known rows, next to their true values."""
+    threads: Threads = None
 
     def run(self) -> None:
         """Forecast, then print or write."""

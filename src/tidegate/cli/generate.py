@@ -12,6 +12,7 @@ import tyro
 from tidegate.cli.check import check_model
 from tidegate.cli.console import shown_as
 from tidegate.cli.status import status
+from tidegate.cli.threads import Threads
 from tidegate.errors import InputError, visible
 from tidegate.tasks.language.setting import Width
 from tidegate.train.setting import check_values
@@ -50,6 +51,7 @@ class Generate:
     """With --beam: number of continuations to print, best first; 1 unless given."""
     penalty: Annotated[float | None, shown_as("NUMBER")] = None
     """With --beam: rank continuations by log-probability / length ** this; 0 favours short ones. 1 unless given."""
+    threads: Threads = None
 
     def run(self) -> None:
         """Load the model and write."""

@@ -14,6 +14,7 @@ import tyro
 from tidegate.cli.check import check_model, write_file
 from tidegate.cli.console import shown_as
 from tidegate.cli.status import status
+from tidegate.cli.threads import Threads
 from tidegate.errors import InputError, visible
 from tidegate.plain import to_csv
 
@@ -39,6 +40,7 @@ class Predict:
     """One or more texts, in place of DATA."""
     out: Annotated[Path | None, shown_as("FILE")] = None
     """Write the answers with all their details into this .csv or .jsonl file."""
+    threads: Threads = None
 
     def run(self) -> None:
         """Predict, then print or write."""

@@ -16,6 +16,7 @@ from tidegate.cli.check import check_folder, folder_name, read_config
 from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.number import NUMBERS
 from tidegate.cli.score import print_scores
+from tidegate.cli.threads import Threads
 from tidegate.cli.training import TrainingProgress
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
@@ -48,6 +49,7 @@ class Order(Generic[S]):
     """Settings as TOML; options on the command line override them."""
     tensorboard: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
     """Also write TensorBoard logs into the folder."""
+    threads: Threads = None
     print_config: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
     """Print the settings as TOML instead of training."""
 

@@ -12,6 +12,7 @@ import tyro
 from tidegate.cli.check import check_model, check_number
 from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.status import status
+from tidegate.cli.threads import Threads
 from tidegate.errors import InputError
 from tidegate.plain import to_csv
 
@@ -39,6 +40,7 @@ class Transcribe:
     """Resample recordings whose sample rate differs from the model's."""
     out: Annotated[Path | None, shown_as("FILE")] = None
     """Also write the transcripts into this CSV file."""
+    threads: Threads = None
 
     def run(self) -> None:
         """Transcribe and print; write the CSV file at the end."""

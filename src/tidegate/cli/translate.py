@@ -12,6 +12,7 @@ import tyro
 from tidegate.cli.check import check_model
 from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.status import status
+from tidegate.cli.threads import Threads
 from tidegate.errors import InputError
 
 
@@ -30,6 +31,7 @@ class Translate:
     """UTF-8 file with one text a line."""
     beam: Annotated[int | None, shown_as("NUMBER")] = None
     """Width of the beam search; 1 is greedy. The model's own setting unless given."""
+    threads: Threads = None
 
     def run(self) -> None:
         """Translate and print."""

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any
 
 import torch
 
-from tidegate.errors import InputError
+from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import Recurrent
 from tidegate.phase import counted, phase
 from tidegate.records import EpochRecord, StepRecord
 from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
+from tidegate.train.crowd import unhindered
 from tidegate.train.plan import Plan
 from tidegate.train.setting import Training
 from tidegate.train.state import EpochState, RunState, decay
@@ -86,9 +88,9 @@ def train(
     References:
         Kingma and Ba 2015, arXiv 1412.6980; with weight decay, Loshchilov and Hutter 2019, arXiv 1711.05101.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), unhindered() as look:
         torch.default_generator.manual_seed(plan.initial_seed)  # torch.manual_seed would seed every device
-        run = _Run(task, layer, plan, checkpoint, on_step)
+        run = _Run(task, layer, plan, checkpoint, on_step, look)
         if checkpoint is not None and checkpoint.exists():
             run.restore(Checkpoint.load(checkpoint))
         while not run.state.finished(plan.setting):
@@ -123,8 +125,17 @@ def evaluate(task: AnyTask, model: torch.nn.Module, split: Split) -> float:
 
 
 class _Run:
-    def __init__(self, task: AnyTask, layer: MakeLayer, plan: Plan, path: Path | None, on_step: OnStep | None) -> None:
-        self.task, self.plan, self.setting, self.path, self.on_step = task, plan, plan.setting, path, on_step
+    def __init__(
+        self,
+        task: AnyTask,
+        layer: MakeLayer,
+        plan: Plan,
+        path: Path | None,
+        on_step: OnStep | None,
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.task, self.plan, self.setting, self.path = task, plan, plan.setting, path
+        self.on_step, self.look = on_step, look
         self.world = World()
         self.model = task.encoding.model(layer, self.setting)
         if self.setting.precision == "float64":
@@ -183,6 +194,7 @@ class _Run:
                 self.on_step(self._record(loss, count, norm, time.perf_counter() - begun))
             if due:
                 self.save()
+            self.look()
         return True
 
     def _remaining_batches(self) -> Iterator[Batch]:
@@ -286,7 +298,8 @@ class _Run:
         }
         for rank, process in enumerate(self.world.gathered(own)):
             tensors |= prefixed(f"process{rank}", process)
-        return Checkpoint(tensors, {**self._identity(), "state": dataclasses.asdict(self.state)})
+        state = {"state": dataclasses.asdict(self.state), "threads": torch.get_num_threads()}
+        return Checkpoint(tensors, {**self._identity(), **state})
 
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a checkpoint to belong to this run: plan, data, layers, number of processes."""
@@ -336,6 +349,10 @@ class _Run:
         self.carry = unflattened(compartment("carry", own))
         torch.set_rng_state(own["random"])
         self.order_state = checkpoint.tensors["order"]
+        before, now = checkpoint.data.get("threads"), torch.get_num_threads()
+        if before not in (None, now):
+            text = f"this run began with {before} threads and goes on with {now}, so its last digits may differ"
+            warnings.warn(text, TidegateWarning, stacklevel=5)
 
 
 def _dtype(model: torch.nn.Module) -> torch.dtype:
