@@ -92,9 +92,10 @@ def test_openmp_reads_what_tidegate_sets_before_it_loads_torch() -> None:
     assert all("'1000'" in line for line in shown)
 
 
+@dataclasses.dataclass
 class Recorder:
-    def __init__(self, count) -> None:
-        self.threads, self.seen = count, None
+    threads: int
+    seen: tuple = ()
 
     def run(self) -> None:
         self.seen = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
