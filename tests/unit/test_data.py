@@ -196,11 +196,11 @@ class TestSeries:
         [
             ("when", ["2020-01-01", "2020-01-02", "2020-01-03"], "'when' was left out: it holds dates"),
             ("Month", ["1949-01", "1949-02", "1949-03"], "it holds dates"),
-            ("shop", ["north", "south", "north"], "it does not hold numbers"),
+            ("shop", ["north", "south", "5"], "it does not hold numbers"),
             ("year", ["1990", "1991", "1992"], "it rises in every row"),
             ("left", ["3", "2", "1"], "it falls in every row"),
-            ("rain", ["1", "", "3"], "1 cells are missing or infinite, the first in row 2"),
-            ("rain", ["1", "inf", "0"], "1 cells are missing or infinite, the first in row 2"),
+            ("rain", ["1", "", "3"], "it lacks 1 of 3 values, the first in row 2 below the header; at most 10 %"),
+            ("rain", ["1", "inf", "0"], "1 cells are infinite, the first in row 2"),
             ("gone", ["", "", ""], "it does not hold numbers"),
             ("", ["0", "5", "1"], "without a name was left out"),
         ],
@@ -241,9 +241,6 @@ class TestSeries:
     @pytest.mark.parametrize(
         ("cells", "parts"),
         [
-            (["1", "", "3", ""], ["row 2", "is missing", "2 of 4 rows"]),
-            (["1", "2", "NaN", "3"], ["row 3", "'NaN', which is missing", "1 of 4 rows"]),
-            (["1", "2", "3", "N/A"], ["row 4", "'N/A'"]),
             (["1", "2", "-inf", "3"], ["row 3", "'-inf', which is infinite"]),
             (["1", "2", "1e200", "3"], ["row 3", "too large"]),
             (["1", "2", "9" * 400, "3"], ["row 3", "too large"]),
@@ -254,8 +251,13 @@ class TestSeries:
     def test_bad_values_in_the_target(self, cells, parts):
         refused("SERIES_VALUE", lambda: series(table("a,y", *(f"0,{cell}" for cell in cells))), "'y'", *parts)
 
+    @pytest.mark.parametrize("cells", [["1", "", "3", ""], ["1", "NaN", "2", "3"], ["1", "N/A", "3", "2"]])
+    def test_too_many_gaps_in_the_target(self, cells):
+        content = table("a,y", *(f"0,{cell}" for cell in cells))
+        refused("SERIES_GAPS", lambda: series(content), "'y'", "lacks 1 of", "row 2", "10 %", "fill=")
+
     def test_blank_line_in_a_table_of_one_column_is_a_missing_value(self):
-        refused("SERIES_VALUE", lambda: series(table("y", "1", "", "3")), "row 2")
+        refused("SERIES_GAPS", lambda: series(table("y", "1", "", "3")), "row 2")
 
     def test_constant_target(self):
         refused("SERIES_CONSTANT", lambda: series(table("y", "2.5", "2.5", "2.5")), "2.5 in all 3 rows")

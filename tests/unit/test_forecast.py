@@ -120,9 +120,9 @@ class TestOneStep:
         assert task.data.warnings == ("column 'x' was left out: it is constant in training",)
 
     def test_warnings_of_the_reader_arrive(self):
-        rows = "\n".join(f"a,{value}" for value in walk())
+        rows = "\n".join(f"a {row},{value}" for row, value in enumerate(walk()))
         assert ForecastTask(source("kind,y\n" + rows), ForecastSetting(target="y")).data.warnings == (
-            "column 'kind' was left out: it does not hold numbers",
+            "column 'kind' was left out: it holds 200 different texts, and at most 32 become inputs",
         )
 
     def test_repeated_windows_are_reported(self):
@@ -463,10 +463,8 @@ class TestReader:
     @pytest.mark.parametrize("freq", ["D", "MS"])
     def test_missing_rows_are_told(self, freq):
         frame = table({"a": walk(60)}, freq=freq).drop(index=30)
-        assert (
-            f"1 steps in 'day' of the series 'a' are not {freq!r}"
-            in of_frame(frame, series="shop", time="day").data.warnings[0]
-        )
+        told = of_frame(frame, series="shop", time="day").data.warnings[0]
+        assert told.startswith("1 of 60 rows is missing in 'day' of the series 'a', the first after")
 
     def test_parquet_holds_the_same(self):
         pytest.importorskip("pyarrow")

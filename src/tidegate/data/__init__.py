@@ -6,6 +6,7 @@ with explain_missing():
     from tidegate.data.audio import SUFFIXES, read_sound, resample
     from tidegate.data.calendar import Clock, cycles
     from tidegate.data.catalogue import BUNDLED, Bundled
+    from tidegate.data.category import columns_of, texts_of
     from tidegate.data.column import in_text
     from tidegate.data.date import ISO
     from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
@@ -45,6 +46,7 @@ __all__ = [
     "bundled_at",
     "check_step",
     "cleaned",
+    "columns_of",
     "csv_of",
     "cut_by_group",
     "cycles",
@@ -64,6 +66,7 @@ __all__ = [
     "shared_passages",
     "shared_rows",
     "shared_text",
+    "texts_of",
     "to_midi",
     "with_parts",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tidegate.data.reading import TWO_DIGITS, Dating, Groups, read_times
+from tidegate.data.gap import MOST, Rows, longest_run, on_grid, rows_between
+from tidegate.data.reading import TWO_DIGITS, Dating, read_times
 from tidegate.data.step import DAY, REGULAR, WEEK, YEAR, Times, find_step, irregular, later, periods, seen_steps
 from tidegate.data.table import Table
 from tidegate.errors import InputError
@@ -101,27 +103,41 @@ def cycles(times: pd.Index[Any], span: np.timedelta64, step: np.timedelta64) -> 
     return {name: angle for name, (length, angle) in angles.items() if 2 * length <= span and 2 * step < length}
 
 
-def read_clock(table: Table, column: str, groups: Groups, dating: Dating) -> Clock:
-    """The times in a column; each series is checked separately.
+def read_clock(
+    table: Table, column: str, groups: Mapping[str, Rows], dating: Dating, fill: float
+) -> tuple[Clock, dict[str, Rows]]:
+    """The times in a column, with those of missing rows; each series is checked separately.
+
+    Args:
+        table: the cells.
+        column: the name of the column.
+        groups: the rows of each series.
+        dating: how its cells are read.
+        fill: the largest share of the rows of a series that may be missing.
+
+    Returns:
+        The clock, and the rows of each series, -1 where one is missing.
 
     Raises:
         InputError: cells that are neither dates nor numbers or can be read in two ways, times out of order or
-            repeated, or unequal steps.
+            repeated, unequal steps, or too many rows missing.
     """
     cells = [cell.strip() for cell in table.cells[column]]
-    reading = read_times(table.name, column, cells, groups, dating)
-    every = reading.times
-    for name, rows in groups:
-        _check_rising(table, column, cells, every[rows], rows, name)
-    order = np.concatenate([rows for _, rows in groups])
-    longest, model = max(groups, key=lambda group: len(group[1]))[::-1]
-    step = _step(table, column, every[longest], dating.step)
-    warnings = [_missing_rows(table, column, cells, every, rows, step, name, model) for name, rows in groups]
-    given = tuple(warning for warning in warnings if warning)
-    more = (f"{len(given) - 3} more series lack rows",) if len(given) > 3 else ()
-    placed = every[order]
-    notes = reading.notes + given[:3] + more
-    return Clock(placed.index, step, reading.form, reading.zone, placed.local, notes)
+    reading = read_times(table.name, column, cells, list(groups.items()), dating)
+    for name, rows in groups.items():
+        _check_rising(table, column, cells, reading.times[rows], rows, name)
+    model, longest = max(groups.items(), key=lambda group: len(group[1]))
+    step = _step(table, column, reading.times[longest], dating.step)
+    gaps = _Gaps(table.name, column, cells, step, model, fill)
+    parts = {name: gaps.filled(reading.times[rows], rows, name) for name, rows in groups.items()}
+    notes = [note for _, _, note in parts.values() if note]
+    more = [f"{len(notes) - 3} more series lack rows"] if len(notes) > 3 else []
+    index, local = (
+        functools.reduce(lambda before, after: before.append(after), part)
+        for part in ([times.index for times, _, _ in parts.values()], [times.local for times, _, _ in parts.values()])
+    )
+    clock = Clock(index, step, reading.form, reading.zone, local, (*reading.notes, *notes[:3], *more))
+    return clock, {name: rows for name, (_, rows, _) in parts.items()}
 
 
 def _check_rising(table: Table, column: str, cells: list[str], times: Times, rows: NDArray[np.intp], name: str) -> None:
@@ -180,30 +196,57 @@ def _step(table: Table, column: str, times: Times, learnt: str) -> str:
     )
 
 
-def _missing_rows(
-    table: Table,
-    column: str,
-    cells: Sequence[str],
-    every: Times,
-    rows: NDArray[np.intp],
-    step: str,
-    name: str,
-    model: str,
-) -> str:
-    """A warning if some rows are missing; an error if most steps differ from ``step``."""
-    if len(rows) < 2 or not step:
-        return ""
-    wrong = irregular(every[rows], step)
-    if not wrong.any():
-        return ""
-    of = f" of the series {name!r}" if name else ""
-    after = cells[rows[int(np.argmax(wrong))]]
-    if wrong.mean() > 1 - REGULAR:
-        against = f", as in {model!r}" if name and name != model else ""
-        raise InputError(
-            "SERIES_STEP",
-            f"the rows of {table.name} must be equally far apart, but {int(wrong.sum())} of {len(wrong)} steps "
-            f"in {column!r}{of} are not {step!r}{against}, the first after {after}",
-            fix="resample to one step, or leave out time= to count rows only",
+@dataclass(frozen=True)
+class _Gaps:
+    """The missing rows of a table, and what errors and notes say of them."""
+
+    table: str
+    column: str
+    cells: list[str]
+    step: str
+    model: str
+    fill: float
+
+    def filled(self, times: Times, rows: Rows, name: str) -> tuple[Times, Rows, str]:
+        """The times of a series with those of its missing rows, the rows with -1 for each of these, and a note.
+
+        Raises:
+            InputError: most steps differ from the usual one, or too many rows are missing.
+        """
+        wrong = irregular(times, self.step) if len(rows) > 1 and self.step else np.zeros(0, bool)
+        if not wrong.any():
+            return times, rows, ""
+        if MOST * len(rows) < rows_between(times):
+            raise self._too_many(f"most rows are missing between {self.cells[rows[0]]} and {self.cells[rows[-1]]}")
+        of = f" of the series {name!r}" if name else ""
+        first = f"the first after {self.cells[rows[int(np.argmax(wrong))]]}"
+        self._check_regular(wrong, of + (f", as in {self.model!r}" if name and name != self.model else ""), first)
+        grid = on_grid(times, self.step)
+        if grid is None:
+            steps = f"{int(wrong.sum())} steps in {self.column!r}{of} are not {self.step!r}, {first}"
+            return times, rows, f"{steps}; the rows are read as if they followed each other"
+        whole, places = grid
+        full = np.full(len(whole), -1)
+        full[places] = rows
+        lacking, longest = len(whole) - len(rows), longest_run(full < 0)
+        gaps = f"{lacking:,} of {len(whole):,} rows {'is' if lacking == 1 else 'are'} missing in {self.column!r}{of}"
+        gaps += f", {first}" + (f", at most {longest} in a row" if longest < lacking else "")
+        if lacking > self.fill * len(whole):
+            raise self._too_many(gaps)
+        return whole, full, f"{gaps}; they are filled, the target by straight lines"
+
+    def _too_many(self, gaps: str) -> InputError:
+        return InputError(
+            "SERIES_GAPS",
+            f"{self.table} has gaps: {gaps}; at most {100 * self.fill:g} % are filled",
+            fix="add the rows, pass a part without gaps, allow more with fill=, or leave out time= to count rows only",
         )
-    return f"{wrong.sum()} steps in {column!r}{of} are not {step!r}, the first after {after}; missing rows are ignored"
+
+    def _check_regular(self, wrong: NDArray[np.bool_], of: str, first: str) -> None:
+        if wrong.mean() > 1 - REGULAR:
+            raise InputError(
+                "SERIES_STEP",
+                f"the rows of {self.table} must be equally far apart, but {int(wrong.sum())} of {len(wrong)} steps "
+                f"in {self.column!r} are not {self.step!r}{of}, {first}",
+                fix="resample to one step, or leave out time= to count rows only",
+            )

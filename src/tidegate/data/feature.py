@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.column import counted
 from tidegate.data.date import is_dates
+from tidegate.data.gap import filled
 from tidegate.data.number import MISSING, Numbers
 from tidegate.data.table import Table
 from tidegate.errors import InputError
 
 NUMBER = "write numbers like 1234.5, without units and blanks, or name the decimal mark with decimal="
 LARGEST = 1e150  # squares of larger numbers overflow
+TARGET, KNOWN, INPUT = "target", "known column", "column"  # what a column is for
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -44,28 +48,113 @@ def check_varies(values: Values, target: str) -> None:
         )
 
 
-def complete(found: Numbers, column: str, role: str, rows: Rows) -> Values:
-    """The numbers of a column, which must have one in each of these rows.
+@dataclass(frozen=True)
+class Reader:
+    """Reads the columns of a table in the rows of its series, and fills their gaps.
 
-    Raises:
-        InputError: a cell is empty, no number, or too large; ``role`` says what the column is for.
+    Attributes:
+        table: the cells.
+        found: its numbers.
+        fill: the largest share of the rows of a series that may be empty.
+        notes: what was filled.
     """
-    cells = found.columns[column]
-    values, missing = found.read(column), missing_cells(cells)
-    needed = np.zeros(len(cells), bool)
-    needed[rows] = True
-    problems: list[tuple[NDArray[np.bool_], str, str]] = [
-        (missing, "is missing", "fill the gaps, or pass a part of the series without gaps"),
-        (np.isnan(values) & ~missing, "is not a number", NUMBER),
-        (np.abs(values) > LARGEST, "is infinite or too large", "correct it, or rescale the column"),
-    ]
-    for bad, what, fix in sorted(problems, key=lambda problem: problem[0].sum(), reverse=True):
-        if (bad & needed).any():
-            raise _bad_cell(found, column, role, bad & needed, what, fix)
-    return values
+
+    table: Table
+    found: Numbers
+    fill: float
+    notes: list[str] = field(default_factory=list)
+
+    def complete(self, column: str, role: str, parts: Sequence[Rows]) -> list[Values]:
+        """The numbers of a column in each of these parts.
+
+        Gaps of a target or of a column known ahead are filled by straight lines, others by the value before.
+
+        Args:
+            column: its name.
+            role: what it is for, in errors.
+            parts: the rows of each series, -1 where one is missing.
+
+        Raises:
+            InputError: a cell is no number or too large, too many are empty, or the last one of a known column is.
+        """
+        cells, values = self.found.columns[column], self.found.read(column)
+        missing, needed = missing_cells(cells), np.zeros(len(cells), bool)
+        needed[_present(parts)] = True
+        problems: list[tuple[Flags, str, str]] = [
+            (np.isnan(values) & ~missing, "is not a number", NUMBER),
+            (np.abs(values) > LARGEST, "is infinite or too large", "correct it, or rescale the column"),
+        ]
+        for bad, what, fix in sorted(problems, key=lambda problem: problem[0].sum(), reverse=True):
+            if (bad & needed).any():
+                raise _bad_cell(self.found, column, role, bad & needed, what, fix)
+        for rows in parts:
+            if role == KNOWN and missing[rows[-1]]:
+                ends = np.zeros(len(cells), bool)
+                ends[_present([rows[np.flatnonzero(~missing[rows]).max(initial=-1) + 1 :]])] = True
+                raise _bad_cell(self.found, column, role, ends, "is missing", "fill it in up to the last row")
+            if problem := self._too_empty(missing, rows):
+                raise InputError(
+                    "SERIES_GAPS",
+                    f"the {role} {column!r} of {self.table.name} {problem}",
+                    fix="fill the gaps, pass a part without gaps, or allow more with fill=",
+                )
+        return self._filled(column, role, parts)
+
+    def input(self, column: str, parts: Sequence[Rows]) -> tuple[list[Values], str]:
+        """The numbers of an input column in each of these parts, or why it is left out.
+
+        Raises:
+            InputError: the column holds dates that are out of order.
+        """
+        cells = self.table.cells[column]
+        if not column:
+            return [], "give it a name to use it"
+        values, missing = self.found.read(column), missing_cells(cells)
+        if missing.all() or np.isnan(values[~missing]).any():
+            for rows in parts:
+                _check_order(self.table, column, _present([rows]))
+            return [], "it holds dates" if is_dates([cell.strip() for cell in cells]) else "it does not hold numbers"
+        bad = np.abs(values) > LARGEST
+        if bad[_present(parts)].any():
+            return [], f"{int(bad.sum())} cells are infinite, the first in row {int(np.argmax(bad)) + 1}"
+        if problem := next(filter(None, (self._too_empty(missing, rows) for rows in parts)), ""):
+            return [], f"it {problem}"
+        found = self._filled(column, INPUT, parts)
+        return found, _monotonic([np.diff(part) for part in found])
+
+    def _too_empty(self, missing: Flags, rows: Rows) -> str:
+        empty = missing[rows] | (rows < 0)
+        if empty.sum() <= self.fill * len(rows):
+            return ""
+        first = int(rows[np.argmax(missing[rows] & (rows >= 0))]) + 1
+        lacking = f"lacks {int(empty.sum()):,} of {len(rows):,} values, the first in row {first} below the header"
+        return f"{lacking}; at most {100 * self.fill:g} % are filled"
+
+    def _filled(self, column: str, role: str, parts: Sequence[Rows]) -> list[Values]:
+        values, missing = self.found.read(column), missing_cells(self.found.columns[column])
+        binary = set(values[~np.isnan(values)]) <= {0.0, 1.0}
+        line = role == TARGET or (role == KNOWN and not binary)
+        empty = np.unique(_present(parts))
+        empty = empty[missing[empty]]
+        if len(empty):
+            what = f"{counted(len(empty), 'empty cell')} of {column!r} {'is' if len(empty) == 1 else 'are'} filled by"
+            how = "straight lines" if line else "the value before"
+            self.notes.append(f"{what} {how}, the first in row {empty[0] + 1} below the header")
+        return [filled(np.where(rows < 0, np.nan, values[rows]), line=line) for rows in parts]
 
 
-def _bad_cell(found: Numbers, column: str, role: str, bad: NDArray[np.bool_], what: str, fix: str) -> InputError:
+def left_out(column: str, why: str) -> str:
+    """A note of a column that is no input."""
+    return f"column {column!r} was left out: {why}" if column else f"the column without a name was left out: {why}"
+
+
+def _present(parts: Sequence[Rows]) -> Rows:
+    """The rows of the table in these parts."""
+    rows = np.concatenate(parts)
+    return rows[rows >= 0]
+
+
+def _bad_cell(found: Numbers, column: str, role: str, bad: Flags, what: str, fix: str) -> InputError:
     row, count = int(np.argmax(bad)), int(bad.sum())
     cell = found.columns[column][row].strip()
     held = f" holds {cell[:40]!r}, which {what}" if cell else f" {what}"
@@ -75,38 +164,6 @@ def _bad_cell(found: Numbers, column: str, role: str, bad: NDArray[np.bool_], wh
         f"below the header{held} ({count} of {len(bad)} rows are like this)",
         fix=fix,
     )
-
-
-def as_input(table: Table, column: str, past: Sequence[Rows], found: Numbers) -> tuple[Values | None, str]:
-    """The numbers of an input column, or a warning why it is left out.
-
-    Args:
-        table: the cells.
-        column: the name of the column, which may be empty.
-        past: for each series, the rows that must have a number.
-        found: the numbers of the table.
-
-    Raises:
-        InputError: the column holds dates that are out of order.
-    """
-    cells = table.cells[column]
-    label = f"column {column!r} was left out: " if column else "the column without a name was left out: "
-    if not column:
-        return None, label + "give it a name to use it"
-    values, missing = found.read(column), missing_cells(cells)
-    if missing.all() or np.isnan(values[~missing]).any():
-        for rows in past:
-            _check_order(table, column, rows)
-        return None, label + (
-            "it holds dates" if is_dates([cell.strip() for cell in cells]) else "it does not hold numbers"
-        )
-    bad = ~(np.abs(values) <= LARGEST)
-    bad[np.setdiff1d(np.arange(len(bad)), np.concatenate(past))] = False
-    if bad.any():
-        problem = f"{int(bad.sum())} cells are missing or infinite, the first in row {int(np.argmax(bad)) + 1}"
-        return None, label + problem
-    problem = _monotonic([np.diff(values[rows]) for rows in past])
-    return (None, label + problem) if problem else (values, "")
 
 
 def _monotonic(steps: list[Values]) -> str:

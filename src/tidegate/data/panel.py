@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data.calendar import Clock, read_clock
-from tidegate.data.column import check_column, in_text, listed
-from tidegate.data.feature import Rows, Values, as_input, check_varies, complete
+from tidegate.data.column import check_column, counted, in_text, listed
+from tidegate.data.covariate import read_covariates
+from tidegate.data.feature import Reader, Rows, Values
 from tidegate.data.frame import as_csv
 from tidegate.data.number import Decimal, Numbers
 from tidegate.data.parquet import MAGIC
@@ -39,6 +40,7 @@ class Panel:
         parts: [rows] 0 for rows of the file itself, 1 and 2 for rows of its validation and test files.
         clock: the time of each row, if a column holds it.
         decimal: the decimal mark of its numbers; None if none has one.
+        categories: the texts of each column that holds some; each text is a column of 0 and 1.
         warnings: what was left out and why, and what was chosen between two readings.
     """
 
@@ -53,6 +55,7 @@ class Panel:
     parts: NDArray[np.intp] | None = None
     clock: Clock | None = None
     decimal: Decimal | None = None
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -76,6 +79,8 @@ class Layout:
         separator: what stands between cells, as ``read_rows`` takes it; unless given, found from all rows.
         decimal: the decimal mark; unless given, found from all rows.
         learnt: the decimal mark of the training data, for numbers that can be read in two ways.
+        categories: the texts of each column that a trained model knows; found in the rows unless given.
+        fill: the largest share of the rows of a series that may be missing or empty.
     """
 
     target: str | tuple[str, ...] | None
@@ -87,6 +92,8 @@ class Layout:
     separator: str | None = None
     decimal: Decimal | None = None
     learnt: Decimal | None = None
+    categories: Mapping[str, tuple[str, ...]] | None = None
+    fill: float = 0.1
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -102,8 +109,9 @@ class Layout:
 def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     """Read a CSV or Parquet file whose rows are in time order, oldest first.
 
-    The other numeric columns become inputs. A column that is not numeric, has gaps, or only rises or falls (a date, a
-    year, a row number) is left out with a warning.
+    The other columns become inputs, a column of texts one for each text. A column that has many texts or gaps, or only
+    rises or falls (a date, a year, a row number) is left out with a warning. Rows that are missing and empty cells are
+    filled, a few of them, with a warning; rows at the end without a target lie in the future.
 
     Args:
         source: Parquet, or a file as ``read_table`` reads it, with the names of the columns in the first line.
@@ -118,36 +126,63 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     layout = layout.of(source)
     table, parts = _joined(source, layout.separator)
     groups, found = _grouped(table, layout), _numbers(table, layout)
-    open_ended = bool(layout.known)
-    targets, left_out = read_targets(table, layout.target, layout.others, groups, found, open_ended=open_ended)
+    clock, groups = _clock(table, layout, groups)
+    reader = Reader(table, found, layout.fill)
+    targets, left = read_targets(table, layout.target, layout.others, groups, reader)
     _check_targets(layout, targets)
-    series = series_of(table, groups, targets, open_ended=open_ended)
+    series = series_of(table, groups, targets)
     for one in series:
         check_rows(table, one, minimum, why)
-    clock = _clock(table, layout, groups, len(targets))
-    values, warnings = _values(table, layout, series, found)
+    columns = read_covariates(
+        reader,
+        series,
+        layout.known,
+        [name for name in table.header if name not in (*targets, *layout.others)]
+        if layout.inputs is None
+        else layout.inputs,
+        layout.categories,
+        choosing=layout.inputs is None,
+    )
     order = np.concatenate([one.rows for one in series])
-    theirs = np.concatenate([values[one.target][one.rows] for one in series])
-    others = {name: cells[order] for name, cells in values.items() if name not in targets}
+    notes = [*table.notes, *(clock.warnings if clock else ()), *found.notes(columns.numbers), *left, *columns.notes]
     return Panel(
-        (in_text(targets), *others),
-        np.column_stack([theirs, *others.values()]),
-        known=len(layout.known),
+        (in_text(targets), *columns.inputs, *columns.known),
+        np.column_stack([columns.target, *columns.inputs.values(), *columns.known.values()]),
+        known=len(columns.known),
         names=tuple(one.label for one in series),
         targets=tuple(one.target for one in series),
         groups=tuple(one.name for one in series),
         starts=(0, *np.cumsum([len(one.rows) for one in series]).tolist()),
         future=tuple(one.future for one in series),
-        parts=parts[order],
-        clock=clock,
-        decimal=found.mark(tuple(values)),
-        warnings=(
-            *table.notes,
-            *(clock.warnings if clock else ()),
-            *found.notes(tuple(values)),
-            *dict.fromkeys([*left_out, *warnings]),
-        ),
+        parts=parts[_before(order)],
+        clock=clock and clock.at(np.concatenate([one.first + np.arange(len(one.rows)) for one in series])),
+        decimal=found.mark(columns.numbers),
+        categories=columns.categories,
+        warnings=tuple(dict.fromkeys([*notes, *reader.notes, *_outside(series, layout)])),
     )
+
+
+def _inputs(table: Table, layout: Layout, targets: Sequence[str]) -> Sequence[str]:
+    if layout.inputs is not None:
+        return layout.inputs
+    return [name for name in table.header if name not in (*targets, *layout.others)]
+
+
+def _before(order: Rows) -> Rows:
+    """[rows] each row, or the last one before it where it is missing."""
+    return order[np.maximum.accumulate(np.where(order < 0, 0, np.arange(len(order))))]
+
+
+def _outside(series: Sequence[Series], layout: Layout) -> Iterator[str]:
+    """Notes of series that begin behind the first row, or end before the last without anything known ahead."""
+    late = [one for one in series if one.late]
+    early = [one for one in series if one.future and not layout.known]
+    for found, what, count in ((late, "first", "late"), (early, "last", "future")):
+        if found:
+            rows = getattr(found[0], count)
+            of = f" of the series {found[0].name!r}" if found[0].name else ""
+            more = f", and {counted(len(found) - 1, 'series')} more are cut off there" if len(found) > 1 else ""
+            yield f"{found[0].target!r}{of} is empty in the {what} {counted(rows, 'row')}, which are left out{more}"
 
 
 def _grouped(table: Table, layout: Layout) -> dict[str, Rows]:
@@ -168,17 +203,15 @@ def _check_targets(layout: Layout, targets: Sequence[str]) -> None:
                 raise InputError("SERIES_TWICE", f"{name!r} is both target= and {role}=", fix="name another column")
 
 
-def _clock(table: Table, layout: Layout, groups: Mapping[str, Rows], targets: int) -> Clock | None:
-    """The times of all rows, those of each name once for every target."""
+def _clock(table: Table, layout: Layout, groups: dict[str, Rows]) -> tuple[Clock | None, dict[str, Rows]]:
+    """The times of the rows of each name, and these rows with -1 where one is missing."""
     if layout.time is not None:
-        clock = read_clock(table, layout.time, list(groups.items()), layout.dating)
-        ends = np.cumsum([len(rows) for rows in groups.values()])
-        return clock.at(np.concatenate([np.tile(rows, targets) for rows in np.split(np.arange(ends[-1]), ends[:-1])]))
+        return read_clock(table, layout.time, groups, layout.dating, layout.fill)
     given = {"day_first": layout.dating.day_first, "date_format": layout.dating.form, "time_zone": layout.dating.zone}
     for name, value in given.items():
         if value is not None and not layout.dating.learnt:
             raise InputError("DATING", f"{name}={value!r} is given, but no column of times", fix="name it with time=")
-    return None
+    return None, groups
 
 
 def _numbers(table: Table, layout: Layout) -> Numbers:
@@ -204,28 +237,3 @@ def _joined(source: Source, separator: str | None) -> tuple[Table, NDArray[np.in
     title = " and ".join(table.name for table in tables.values())
     notes = tuple(note for table in tables.values() for note in table.notes)
     return Table(title, first.header, cells, first.separator, notes), np.repeat(list(counts), list(counts.values()))
-
-
-def _values(
-    table: Table, layout: Layout, series: Sequence[Series], found: Numbers
-) -> tuple[dict[str, Values], list[str]]:
-    """The columns by name, those known ahead last, and warnings about those left out."""
-    values: dict[str, Values] = {}
-    warnings: list[str] = []
-    past: dict[str, list[Rows]] = {}
-    for one in series:
-        past.setdefault(one.target, []).append(one.past)
-    for target, rows in past.items():
-        values[target] = complete(found, target, "target", np.concatenate(rows))
-        if layout.inputs is None:
-            check_varies(values[target][np.concatenate(rows)], target)
-    read = max(past.values(), key=lambda rows: sum(map(len, rows)))
-    for column in table.header if layout.inputs is None else ():
-        if column not in values and column not in layout.others:
-            inputs, problem = as_input(table, column, read, found)
-            warnings += [problem] if problem else []
-            values |= {} if inputs is None else {column: inputs}
-    for column in layout.inputs or ():
-        values[column] = complete(found, column, "column", np.concatenate(read))
-    every = np.arange(len(table.cells[table.header[0]]))
-    return values | {column: complete(found, column, "known column", every) for column in layout.known}, warnings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,20 +17,24 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Series:
-    """The rows of one series, counted from 0 below the header; the last ``future`` have no target yet.
+    """The rows of one series, counted from 0 below the header, -1 where one is missing.
 
     Attributes:
         name: as the column of names has it; empty without one.
         target: the column to forecast.
         label: what tells it from all other series.
-        rows: its rows, in file order.
-        future: how many of them, at the end, lie ahead.
+        rows: its rows, in file order, from the first with a target on.
+        first: the place of the first of them among all rows of all names.
+        late: how many rows before the first have no target.
+        future: how many of them, at the end, have no target yet.
     """
 
     name: str
     target: str
     label: str
     rows: Rows
+    first: int
+    late: int = 0
     future: int = 0
 
     @property
@@ -56,18 +61,26 @@ def rows_by_name(table: Table, column: str | None) -> dict[str, Rows]:
     return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
 
 
-def series_of(table: Table, groups: dict[str, Rows], targets: tuple[str, ...], *, open_ended: bool) -> list[Series]:
-    """Every target of every name; the rows at the end that lack it lie ahead, if the table is ``open_ended``.
+def series_of(table: Table, groups: Mapping[str, Rows], targets: Sequence[str]) -> list[Series]:
+    """Every target of every name, from its first value on; rows behind its last value lie ahead.
+
+    Args:
+        table: the cells.
+        groups: the rows of each name, -1 where one is missing.
+        targets: the columns to forecast.
 
     Raises:
         InputError: two of them would have the same label.
     """
-    ahead = {target: missing_cells(table.cells[target]) & open_ended for target in targets}
-    found = [
-        Series(name, target, _label(name, target, targets), rows, _trailing(ahead[target][rows]))
-        for name, rows in groups.items()
-        for target in targets
-    ]
+    empty = {target: missing_cells(table.cells[target]) for target in targets}
+    found, at = [], 0
+    for name, rows in groups.items():
+        for target in targets:
+            lacking = (rows < 0) | empty[target][rows]
+            whole = lacking.all()
+            lead, future = (0, 0) if whole else (int(np.argmin(lacking)), int(np.argmin(lacking[::-1])))
+            found.append(Series(name, target, _label(name, target, targets), rows[lead:], at + lead, lead, future))
+        at += len(rows)
     by_label: dict[str, Series] = {}
     for series in found:
         other = by_label.setdefault(series.label, series)
@@ -81,15 +94,10 @@ def series_of(table: Table, groups: dict[str, Rows], targets: tuple[str, ...], *
     return found
 
 
-def _label(name: str, target: str, targets: tuple[str, ...]) -> str:
+def _label(name: str, target: str, targets: Sequence[str]) -> str:
     if len(targets) == 1:
         return name
     return f"{target} of {name}" if name else target
-
-
-def _trailing(missing: NDArray[np.bool_]) -> int:
-    """The number of missing cells at the end."""
-    return int(np.argmin(missing[::-1])) if not missing.all() else 0
 
 
 def check_rows(table: Table, series: Series, minimum: int, why: str) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from tidegate.data.category import categories_of
 from tidegate.data.column import check_column, listed, several
-from tidegate.data.feature import Rows, as_input, constant
-from tidegate.data.number import Numbers
+from tidegate.data.feature import Reader, Rows, constant, left_out
 from tidegate.data.series import series_of
 from tidegate.data.table import Table, header_of_numbers
 from tidegate.errors import InputError
@@ -21,9 +21,7 @@ def read_targets(
     wanted: str | Sequence[str] | None,
     others: Collection[str],
     groups: Mapping[str, Rows],
-    found: Numbers,
-    *,
-    open_ended: bool,
+    reader: Reader,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns to forecast, and notes of those that ``all`` leaves out.
 
@@ -33,8 +31,7 @@ def read_targets(
             trained model needs.
         others: the columns that have another purpose.
         groups: the rows of each name.
-        found: the numbers of the table.
-        open_ended: whether rows at the end may lack a target.
+        reader: of the columns.
 
     Raises:
         InputError: nothing is named, a column is missing or named twice, or no column holds numbers.
@@ -51,7 +48,7 @@ def read_targets(
             check_column(table.name, name, table.header, fix="add it, as in training", reader="the model")
         return tuple(wanted), ()
     if wanted == ALL and ALL not in table.header:
-        return _every(table, others, groups, found, open_ended=open_ended)
+        return _every(table, others, groups, reader)
     names = several(wanted, table.header)
     for name in names:
         check_column(table.name, name, table.header, fix=fix)
@@ -62,19 +59,12 @@ def read_targets(
 
 
 def _every(
-    table: Table, others: Collection[str], groups: Mapping[str, Rows], found: Numbers, *, open_ended: bool
+    table: Table, others: Collection[str], groups: Mapping[str, Rows], reader: Reader
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """All columns of numbers that change, and notes of the others."""
     names, notes = [], []
-    for name in table.header:
-        if name in others:
-            continue
-        past = [series.past for series in series_of(table, dict(groups), (name,), open_ended=open_ended)]
-        values, problem = as_input(table, name, past, found)
-        if values is not None and constant(values[np.concatenate(past)]):
-            problem = f"column {name!r} was left out: it holds one value in all rows"
-        elif values is not None and found.yes_no(name):
-            problem = f"column {name!r} was not taken as a target: it holds no numbers"
+    for name in (name for name in table.header if name not in others):
+        problem = _obstacle(table, name, groups, reader)
         names += [] if problem else [name]
         notes += [problem] if problem else []
     if not names:
@@ -84,3 +74,14 @@ def _every(
             fix=f"name one with target=COLUMN; it has the columns {listed(table.header)}",
         )
     return tuple(names), tuple(notes)
+
+
+def _obstacle(table: Table, name: str, groups: Mapping[str, Rows], reader: Reader) -> str:
+    """Why a column is no target; empty if it is one."""
+    if reader.found.yes_no(name) or categories_of(table.cells[name]):
+        return f"column {name!r} was not taken as a target: it holds no numbers"
+    past = [series.past for series in series_of(table, groups, (name,))]
+    parts, problem = Reader(table, reader.found, reader.fill).input(name, past)
+    if not problem and constant(np.concatenate(parts)):
+        problem = "it holds one value in all rows"
+    return left_out(name, problem) if problem else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tidegate.data import ISO, NUMBER, Clock, Dating, Panel, check_step, cycles
+from tidegate.data.category import named
 from tidegate.data.number import Decimal
 from tidegate.errors import InputError
 from tidegate.tasks.forecast.baseline import Linear, ahead_of, linear
@@ -49,6 +50,7 @@ class ForecastEncoding(Encoding[ForecastSetting]):
         naive: mean absolute error of the seasonal naive forecast in training, by series, in its own unit.
         decimal: the decimal mark of the training data; None if no number has one.
         targets: the names of several targets; empty if there is only one.
+        categories: the texts that are inputs, by the column that holds them.
     """
 
     columns: tuple[str, ...]
@@ -69,6 +71,7 @@ class ForecastEncoding(Encoding[ForecastSetting]):
     zone: str = ""
     decimal: Decimal | None = None
     targets: tuple[str, ...] = ()
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         others = len(self.columns) + len(self.known) - 1
@@ -180,9 +183,19 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
         zone=panel.clock.zone if panel.clock else "",
         decimal=panel.decimal,
         targets=targets if len(targets) > 1 else (),
+        categories=_categories(panel, [panel.columns[k] for k in used]),
     )
     constant = [name for name, varying in zip(panel.columns, varies, strict=True) if not varying]
     return encoding, tuple(f"column {name!r} was left out: it is constant in training" for name in constant)
+
+
+def _categories(panel: Panel, used: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The texts of training, by column; those that only occur later, or in every row, are no inputs."""
+    texts = {
+        column: tuple(text for text in texts if named(column, text) in used)
+        for column, texts in panel.categories.items()
+    }
+    return {column: kept for column, kept in texts.items() if kept}
 
 
 def _check_varies(panel: Panel, spans: Sequence[Span], target: str) -> None:

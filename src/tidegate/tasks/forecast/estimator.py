@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import pandas as pd
 
-from tidegate.data import Panel, Source, csv_of, in_text, locate
+from tidegate.data import Panel, Source, columns_of, csv_of, in_text, locate, texts_of
 from tidegate.errors import InputError, TidegateWarning, note
 from tidegate.tasks.forecast.grid import Grid, make_grid
 from tidegate.tasks.forecast.origin import answered, histories
@@ -248,7 +248,7 @@ def _tail(panel: Panel, setting: ForecastSetting, rows: int) -> str:
         most = max(rows + panel.future[series] for series in own)
         starts = {series: max(panel.starts[series], panel.starts[series + 1] - most) for series in own}
         order = np.arange(starts[own[0]], panel.starts[own[0] + 1])
-        part = pd.DataFrame(values[order, 1:], columns=list(panel.columns[1:]))
+        part = pd.DataFrame(_cells(panel, order))
         for series in reversed(own):
             part.insert(0, panel.targets[series], values[starts[series] : panel.starts[series + 1], 0])
         if panel.clock is not None:
@@ -257,3 +257,14 @@ def _tail(panel: Panel, setting: ForecastSetting, rows: int) -> str:
             part.insert(0, setting.series, name)
         parts.append(part)
     return pd.concat(parts).to_csv(index=False)
+
+
+def _cells(panel: Panel, rows: Any) -> dict[str, Any]:
+    """The columns beside the target in these rows, as a file has them."""
+    values = panel.values  # noqa: PD011  (not pandas' values)
+    inputs = {name: values[rows, place] for place, name in enumerate(panel.columns) if place}
+    origin = {name: columns_of([name], panel.categories)[0] for name in inputs}
+    return {
+        column: texts_of(inputs, column, panel.categories[column]) if column in panel.categories else inputs[name]
+        for name, column in origin.items()
+    }

@@ -22,7 +22,7 @@ class ForecastSetting(Tabular):
     time: Annotated[str | None, Column()] = None
     """Column of dates or numbers that orders the rows. It is checked, and dates add calendar cycles as inputs."""
     known: Annotated[tuple[str, ...], Column()] = ()
-    """Columns known ahead of time, such as prices or holidays. Every other number is known up to the present row."""
+    """Columns known ahead of time, such as prices or holidays. Every other column is known up to the present row."""
     day_first: bool | None = None
     """Whether the day comes before the month in dates such as 01/02/2024, or the month before the day
     (day_first=False); decided from all rows unless given."""
@@ -33,6 +33,9 @@ class ForecastSetting(Tabular):
     time."""
     decimal: Literal["auto", ",", "."] = "auto"
     """The decimal mark of numbers, where 1.497 may be 1497. auto decides from all rows, or asks."""
+    fill: Annotated[float, Range(0, 0.5)] = 0.1
+    """Largest share of the rows of a series that may be missing or empty. They are filled: the target and numbers known
+    ahead by straight lines, everything else by the value before."""
     horizon: Annotated[int, Range(1, 1 << 16)] = 1
     """Number of rows to forecast."""
     strategy: Literal["recursive", "direct"] = "recursive"

@@ -25,4 +25,5 @@ def layout(setting: ForecastSetting) -> Layout:
         dating,
         setting.separator,
         None if setting.decimal == "auto" else setting.decimal,
+        fill=setting.fill,
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from tidegate.data import Panel, Source, read_panel, shared_rows
+from tidegate.data import Panel, Source, columns_of, read_panel, shared_rows
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.forecast.baseline import Naive, ahead_of, naive_forecasts, unfitted
@@ -267,14 +267,14 @@ def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncodin
     Raises:
         InputError: the file, a column or its values cannot be used, or its rows have another time step.
     """
-    _, *inputs = encoding.columns
     columns = replace(
         layout(setting),
         target=encoding.targets or encoding.columns[:1],
-        known=encoding.known,
-        inputs=tuple(inputs),
+        known=columns_of(encoding.known, encoding.categories),
+        inputs=columns_of(encoding.columns[1:], encoding.categories),
         dating=encoding.dating,
         learnt=encoding.decimal,
+        categories=encoding.categories,
     )
     panel = read_panel(source, columns, minimum, f"the model forecasts {setting.horizon} rows ahead")
     if panel.clock and panel.clock.step != encoding.step:
