@@ -1,4 +1,4 @@
-"""What a forecaster reads: several targets of one table."""
+"""What a forecaster reads: several targets of one table, texts, gaps."""
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ import torch
 from tests.unit.refusal import refused
 from tidegate import nn
 from tidegate.data import Source
+from tidegate.errors import TidegateWarning
 from tidegate.tasks import Forecaster
 from tidegate.tasks.forecast.score import quantile_scores
 from tidegate.tasks.forecast.setting import ForecastSetting
@@ -145,3 +146,129 @@ class TestSeveralTargets:
         frame = pd.DataFrame({"shop": ["x of y"] * 60 + ["y"] * 60, "a": wave(120)})
         frame = frame.assign(**{"a of x": frame["a"] + 1})
         refused("SERIES_LABEL", lambda: of_frame(frame, target="all", series="shop"), "'a of x of y'")
+
+
+@pytest.fixture(scope="module")
+def weather():
+    rng = np.random.default_rng(0)
+    sky = rng.choice(["clear", "rain", "snow"], 200)
+    holiday = np.where(rng.random(200) < 0.2, rng.choice(["Easter", "May"], 200), "")
+    days = pd.date_range("2024-01-01", periods=200)
+    return pd.DataFrame({"day": days, "y": wave() + (sky == "rain"), "sky": sky, "holiday": holiday})
+
+
+def ends_early(frame, rows):
+    return frame.assign(y=frame["y"].where(np.arange(len(frame)) < len(frame) - rows))
+
+
+class TestTexts:
+    def test_they_are_read_as_pandas_would_spread_them(self, weather):
+        spread = pd.get_dummies(weather, columns=["sky", "holiday"], prefix_sep="=", dtype=float)
+        spread = spread.drop(columns="holiday=")
+        for known in ((), ("sky", "holiday")):
+            options = {"time": "day", "horizon": 3}
+            ours = of_frame(weather, **options, known=known)
+            others = tuple(spread.columns[2:]) if known else ()
+            theirs = of_frame(spread, **options, known=others)
+            assert ours.encoding.columns + ours.encoding.known == ("y", *spread.columns[2:])
+            assert torch.equal(ours.grid.inputs, theirs.grid.inputs)
+            assert torch.equal(ours.grid.ahead, theirs.grid.ahead)
+        assert any("'holiday' is read as 2 inputs of 0 and 1: 'Easter', 'May'; empty" in n for n in ours.data.warnings)
+
+    def test_saved_and_read_back(self, weather, tmp_path):
+        history = ends_early(weather, 5)
+        made = Forecaster(target="y", time="day", known=("sky", "holiday"), horizon=4, **QUICK).fit(history)
+        made.save_pretrained(tmp_path)
+        again = Forecaster.from_pretrained(tmp_path)
+        assert again.encoding_ == made.encoding_
+        assert again.encoding_.categories == {"sky": ("clear", "rain", "snow"), "holiday": ("", "Easter", "May")}
+        pd.testing.assert_frame_equal(again.predict(), made.predict())
+        pd.testing.assert_frame_equal(again.predict(history=history), made.predict())
+        refused("COLUMN", lambda: again.predict(history=history.drop(columns="sky")), "'sky'")
+
+    def test_an_unknown_text_is_noted_and_an_empty_one_refused(self, weather):
+        history = ends_early(weather, 5)
+        made = Forecaster(target="y", time="day", known=("sky", "holiday"), horizon=4, **QUICK).fit(history)
+        fog = history.assign(sky=history["sky"].where(history.index != 197, "fog"))
+        with pytest.warns(TidegateWarning, match=r"'sky' holds 'fog'.* in 1 row, the first is row 198"):
+            made.predict(history=fog)
+        empty = history.assign(sky=history["sky"].where(history.index < 197, ""))
+        refused("SERIES_VALUE", lambda: made.predict(history=empty), "'sky'", "row 198", "3 of 200", "up to the last")
+
+    def test_texts_that_training_lacks_are_no_inputs(self, weather):
+        late = weather.assign(sky=weather["sky"].where(weather.index < 170, "fog"))
+        task = of_frame(late, time="day", known=("sky",))
+        assert task.encoding.categories["sky"] == ("clear", "rain", "snow")
+        assert "column 'sky=fog' was left out: it is constant in training" in task.data.warnings
+
+    @pytest.mark.parametrize("cells", [["1", "two"] * 100, ["2024-01-01", "2024-01-02"] * 100, ["true", "yes"] * 100])
+    def test_what_may_be_meant_as_numbers_is_refused(self, weather, cells):
+        refused("SERIES_VALUE", lambda: of_frame(weather.assign(k=cells), known=("k",)), "'k'", "not a number")
+
+
+class TestGaps:
+    def test_rows_and_cells_are_filled_as_pandas_would(self):
+        """Missing rows and cells of the target and of what is known: straight lines; other inputs: the value before."""
+        rng = np.random.default_rng(0)
+        whole = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=200), "y": wave()})
+        whole = whole.assign(k=rng.normal(size=200), x=rng.normal(size=200), open=rng.integers(0, 2, 200))
+        gone = [5, 40, 41, 42, 150]
+        holes = whole.astype({"open": float})
+        holes.loc[[20, 21, 199 - 3], ["y", "k", "x"]] = np.nan
+        expected = holes.copy()
+        expected.loc[gone, ["y", "k", "x", "open"]] = np.nan
+        expected[["y", "k"]] = expected[["y", "k"]].interpolate()
+        expected[["x", "open"]] = expected[["x", "open"]].ffill()
+        options = {"time": "day", "known": ("k", "open"), "horizon": 3}
+        found, wanted = of_frame(holes.drop(index=gone), **options), of_frame(expected, **options)
+        assert found.panel.columns == wanted.panel.columns == ("y", "x", "k", "open")
+        assert found.panel.values == pytest.approx(wanted.panel.values, nan_ok=True)  # noqa: PD011
+        assert found.panel.clock.times.equals(wanted.panel.clock.times)
+        notes = found.data.warnings
+        assert notes[0].startswith("5 of 200 rows are missing in 'day', the first after 2024-01-05, at most 3 in a row")
+        assert "3 empty cells of 'y' are filled by straight lines, the first in row 20 below the header" in notes
+        assert "3 empty cells of 'x' are filled by the value before, the first in row 20 below the header" in notes
+
+    @pytest.mark.parametrize("freq", ["h", "MS", "B", "QS", "W-SUN", "15min"])
+    @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+    def test_steps_of_the_calendar(self, freq, zone):
+        times = pd.date_range("2024-01-01", periods=120, freq=freq, tz=zone)
+        frame = pd.DataFrame({"time": [str(time) for time in times.tz_localize(None)], "y": wave(120)})
+        read = of_frame(frame.drop(index=[30, 31, 77]), time="time", time_zone=zone).panel
+        assert read.clock.times.equals(times) or list(read.clock.times) == list(times)
+        assert len(read.values) == 120
+
+    def test_numbers_as_times(self):
+        frame = pd.DataFrame({"year": np.arange(1900, 2000) / 2, "y": wave(100)})
+        read = of_frame(frame.drop(index=[50, 60, 61]), time="year").panel
+        assert read.clock.times.tolist() == frame["year"].tolist()
+
+    def test_rows_beside_the_grid_are_told(self):
+        days = pd.date_range("2024-01-01", periods=100).to_list()
+        days[50] += pd.Timedelta(5, "h")
+        task = of_frame(pd.DataFrame({"day": days, "y": wave(100)}), time="day")
+        assert "2 steps in 'day' are not 'D'" in task.data.warnings[0]
+        assert "as if they followed each other" in task.data.warnings[0]
+
+    def test_a_target_may_begin_later_and_end_sooner(self, wide):
+        one = wide[wide["site"] == "a"].reset_index(drop=True)
+        one.loc[:9, "temp"] = np.nan
+        one.loc[87:, "wind"] = np.nan
+        task = of_frame(one, target="temp,wind", time="day", horizon=2, quantiles=())
+        assert task.panel.starts == (0, 80, 170)
+        assert task.panel.future == (0, 3)
+        assert "'temp' is empty in the first 10 rows, which are left out" in task.data.warnings
+        assert "'wind' is empty in the last 3 rows, which are left out" in task.data.warnings
+        made = Forecaster(target="temp,wind", time="day", horizon=2, **QUICK).fit(one)
+        days = made.predict()["day"].dt.strftime("%d").tolist()
+        assert days == [*pd.date_range("2024-03-31", periods=2).strftime("%d"), *one["day"].dt.strftime("%d")[87:89]]
+
+    def test_a_bound_is_kept_to(self):
+        frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=100), "y": wave(100)})
+        holes = frame.assign(y=frame["y"].where(frame.index % 9 != 3))
+        refused("SERIES_GAPS", lambda: of_frame(holes), "lacks 11 of 100 values, the first in row 4", "fill=")
+        assert of_frame(holes, fill=0.2).grid.truth[3] == pytest.approx((holes["y"][2] + holes["y"][4]) / 2)
+        gone = frame.drop(index=range(30, 45))
+        refused("SERIES_GAPS", lambda: of_frame(gone, time="day"), "15 of 100 rows are missing", "after 2024-01-30")
+        assert len(of_frame(gone, time="day", fill=0.2).panel.values) == 100
+        refused("SERIES_GAPS", lambda: of_frame(frame.drop(index=4), time="day", fill=0.0), "1 of 100 rows is missing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +18,29 @@ Rows = NDArray[np.intp]
 
 
 def categories_of(cells: Sequence[str]) -> tuple[str, ...]:
-    """The different texts of a column, sorted; none where cells hold numbers or dates, or mix words for yes and no."""
-    texts = sorted({cell.strip() for cell in cells if cell.strip().casefold() not in MISSING})
+    """The different texts of a column, sorted; none where cells hold numbers or dates, or mix words for yes and no.
+
+    Where cells are empty, so is the first of the texts: no text is a value, too, as in a column of holidays.
+
+    Examples:
+        >>> categories_of(["b", "a ", "a"]), categories_of(["", "Easter"]), categories_of(["1", "a"])
+        (('a', 'b'), ('', 'Easter'), ())
+    """
+    held = {cell.strip() for cell in cells}
+    texts = sorted(text for text in held if text.casefold() not in MISSING)
     if not texts or {text.casefold() for text in texts} <= WORDS:
         return ()
     if any(not np.isnan(numbers(texts, mark)).all() for mark in MARKS) or is_dates(texts):
         return ()
-    return tuple(texts)
+    return (*([""] if len(texts) < len(held) else []), *texts)
 
 
-def one_hot(column: str, cells: Sequence[str], categories: Iterable[str]) -> dict[str, Values]:
-    """An input for each category, 1 in the rows that hold it."""
+def one_hot(column: str, cells: Sequence[str], categories: Collection[str]) -> dict[str, Values]:
+    """An input for each text, 1 in the rows that hold it; NaN in empty rows, unless training has such."""
     held = np.array([cell.strip() for cell in cells])
-    return {named(column, category): (held == category).astype(np.float64) for category in categories}
+    empty = np.array([text.casefold() in MISSING for text in held])
+    gap = np.nan if "" not in categories else 0.0
+    return {named(column, text): np.where(empty, gap, (held == text).astype(np.float64)) for text in categories if text}
 
 
 def named(column: str, category: str) -> str:
@@ -40,14 +50,15 @@ def named(column: str, category: str) -> str:
 
 def columns_of(inputs: Sequence[str], categories: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The columns of a table that these inputs come from."""
-    origin = {named(column, category): column for column, texts in categories.items() for category in texts}
+    origin = {named(column, text): column for column, texts in categories.items() for text in texts if text}
     return tuple(dict.fromkeys(origin.get(name, name) for name in inputs))
 
 
 def texts_of(inputs: Mapping[str, Values], column: str, categories: Sequence[str]) -> list[str]:
     """[rows] the text that each row of a column held; empty where it held none of the categories."""
-    held = np.stack([inputs[named(column, category)] for category in categories])
-    return [categories[at] if held[at, row] else "" for row, at in enumerate(held.argmax(0))]
+    texts = [text for text in categories if text]
+    held = np.stack([inputs[named(column, text)] for text in texts])
+    return [texts[at] if held[at, row] else "" for row, at in enumerate(held.argmax(0))]
 
 
 def unknown(cells: Sequence[str], rows: Rows, categories: Sequence[str]) -> Iterator[tuple[str, int, int]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tidegate.data.category import MOST, categories_of, named, one_hot, unknown
 from tidegate.data.column import counted, listed
-from tidegate.data.feature import INPUT, KNOWN, TARGET, Reader, Rows, Values, check_varies, left_out
+from tidegate.data.feature import INPUT, KNOWN, TARGET, Reader, Rows, Values, check_varies, left_out, missing_cells
 from tidegate.data.gap import filled
 from tidegate.data.series import Series
 from tidegate.errors import InputError
@@ -107,7 +107,7 @@ class _Columns:
             return self._without(column, f"it holds {len(texts):,} different texts, and at most {MOST} become inputs")
         if texts:
             self.result.categories[column] = texts
-            return self._texts(column, texts, parts)
+            return self._texts(column, role, texts, parts)
         if not choosing:
             values = self.reader.complete(column, role, parts)
         else:
@@ -121,7 +121,7 @@ class _Columns:
         self.result.notes.append(left_out(column, why))
         return {}
 
-    def _texts(self, column: str, texts: Sequence[str], parts: Sequence[Rows]) -> dict[str, Values]:
+    def _texts(self, column: str, role: str, texts: Sequence[str], parts: Sequence[Rows]) -> dict[str, Values]:
         cells = self.reader.table.cells[column]
         clash = [name for text in texts if (name := named(column, text)) in self.reader.table.header]
         if clash:
@@ -131,6 +131,9 @@ class _Columns:
                 fix="rename that column",
             )
         self.result.notes.extend(self._said(column, texts, parts))
+        empty = missing_cells(cells) & ("" not in texts)
+        self.reader.check_gaps(column, role, parts, empty=empty)
+        self.reader.note_gaps(column, parts, empty, "the value before")
         found = {}
         for name, values in one_hot(column, cells, texts).items():
             held = [filled(np.where(rows < 0, np.nan, values[rows]), line=False) for rows in parts]
@@ -139,8 +142,9 @@ class _Columns:
 
     def _said(self, column: str, texts: Sequence[str], parts: Sequence[Rows]) -> Iterator[str]:
         if self.learnt is None:
-            what = counted(len(texts), "input")
-            yield f"{column!r} is read as {what} of 0 and 1, one for each text: {listed(texts, 5)}"
+            some = [text for text in texts if text]
+            none = "" if len(some) == len(texts) else "; empty cells are none of them"
+            yield f"{column!r} is read as {counted(len(some), 'input')} of 0 and 1: {listed(some, 5)}{none}"
         cells = self.reader.table.cells[column]
         rows = np.unique(np.concatenate(parts))
         for text, first, count in unknown(cells, rows[rows >= 0], texts):

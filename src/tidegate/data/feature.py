@@ -18,6 +18,7 @@ from tidegate.errors import InputError
 NUMBER = "write numbers like 1234.5, without units and blanks, or name the decimal mark with decimal="
 LARGEST = 1e150  # squares of larger numbers overflow
 TARGET, KNOWN, INPUT = "target", "known column", "column"  # what a column is for
+EMPTY = "is missing"
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -87,18 +88,32 @@ class Reader:
         for bad, what, fix in sorted(problems, key=lambda problem: problem[0].sum(), reverse=True):
             if (bad & needed).any():
                 raise _bad_cell(self.found, column, role, bad & needed, what, fix)
+        self.check_gaps(column, role, parts, empty=missing)
+        return self._filled(column, role, parts)
+
+    def check_gaps(self, column: str, role: str, parts: Sequence[Rows], *, empty: Flags) -> None:
+        """Refuse too many empty cells, and any at the end of a column known ahead.
+
+        Args:
+            column: its name.
+            role: what it is for.
+            parts: the rows of each series, -1 where one is missing.
+            empty: which cells of the column are.
+
+        Raises:
+            InputError: there are too many, or the last one of a known column is empty.
+        """
         for rows in parts:
-            if role == KNOWN and missing[rows[-1]]:
-                ends = np.zeros(len(cells), bool)
-                ends[_present([rows[np.flatnonzero(~missing[rows]).max(initial=-1) + 1 :]])] = True
-                raise _bad_cell(self.found, column, role, ends, "is missing", "fill it in up to the last row")
-            if problem := self._too_empty(missing, rows):
+            if role == KNOWN and empty[rows[-1]]:
+                ends = np.zeros(len(empty), bool)
+                ends[_present([rows[np.flatnonzero(~empty[rows]).max(initial=-1) + 1 :]])] = True
+                raise _bad_cell(self.found, column, role, ends, EMPTY, "fill it in up to the last row")
+            if problem := self._too_empty(empty, rows):
                 raise InputError(
                     "SERIES_GAPS",
                     f"the {role} {column!r} of {self.table.name} {problem}",
                     fix="fill the gaps, pass a part without gaps, or allow more with fill=",
                 )
-        return self._filled(column, role, parts)
 
     def input(self, column: str, parts: Sequence[Rows]) -> tuple[list[Values], str]:
         """The numbers of an input column in each of these parts, or why it is left out.
@@ -134,13 +149,16 @@ class Reader:
         values, missing = self.found.read(column), missing_cells(self.found.columns[column])
         binary = set(values[~np.isnan(values)]) <= {0.0, 1.0}
         line = role == TARGET or (role == KNOWN and not binary)
-        empty = np.unique(_present(parts))
-        empty = empty[missing[empty]]
-        if len(empty):
-            what = f"{counted(len(empty), 'empty cell')} of {column!r} {'is' if len(empty) == 1 else 'are'} filled by"
-            how = "straight lines" if line else "the value before"
-            self.notes.append(f"{what} {how}, the first in row {empty[0] + 1} below the header")
+        self.note_gaps(column, parts, missing, "straight lines" if line else "the value before")
         return [filled(np.where(rows < 0, np.nan, values[rows]), line=line) for rows in parts]
+
+    def note_gaps(self, column: str, parts: Sequence[Rows], empty: Flags, how: str) -> None:
+        """Note the empty cells of a column in these parts, if there are any."""
+        rows = np.unique(_present(parts))
+        rows = rows[empty[rows]]
+        if len(rows):
+            what = f"{counted(len(rows), 'empty cell')} of {column!r} {'is' if len(rows) == 1 else 'are'} filled by"
+            self.notes.append(f"{what} {how}, the first in row {rows[0] + 1} below the header")
 
 
 def left_out(column: str, why: str) -> str:
@@ -157,10 +175,11 @@ def _present(parts: Sequence[Rows]) -> Rows:
 def _bad_cell(found: Numbers, column: str, role: str, bad: Flags, what: str, fix: str) -> InputError:
     row, count = int(np.argmax(bad)), int(bad.sum())
     cell = found.columns[column][row].strip()
+    must = "hold a value" if what == EMPTY else "be a finite number"
     held = f" holds {cell[:40]!r}, which {what}" if cell else f" {what}"
     return InputError(
         "SERIES_VALUE",
-        f"the {role} {column!r} of {found.title} must be a finite number in every row, but row {row + 1} "
+        f"the {role} {column!r} of {found.title} must {must} in every row, but row {row + 1} "
         f"below the header{held} ({count} of {len(bad)} rows are like this)",
         fix=fix,
     )

@@ -192,10 +192,10 @@ def learn(panel: Panel, spans: Sequence[Span], setting: ForecastSetting) -> tupl
 def _categories(panel: Panel, used: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The texts of training, by column; those that only occur later, or in every row, are no inputs."""
     texts = {
-        column: tuple(text for text in texts if named(column, text) in used)
+        column: tuple(text for text in texts if not text or named(column, text) in used)
         for column, texts in panel.categories.items()
     }
-    return {column: kept for column, kept in texts.items() if kept}
+    return {column: kept for column, kept in texts.items() if any(kept)}
 
 
 def _check_varies(panel: Panel, spans: Sequence[Span], target: str) -> None:

@@ -246,11 +246,15 @@ def _tail(panel: Panel, setting: ForecastSetting, rows: int) -> str:
     for name in dict.fromkeys(panel.groups):
         own = [series for series, group in enumerate(panel.groups) if group == name]
         most = max(rows + panel.future[series] for series in own)
-        starts = {series: max(panel.starts[series], panel.starts[series + 1] - most) for series in own}
-        order = np.arange(starts[own[0]], panel.starts[own[0] + 1])
+        length = {series: min(panel.starts[series + 1] - panel.starts[series], most) for series in own}
+        longest = max(own, key=length.__getitem__)
+        stop = panel.starts[longest + 1]
+        order = np.arange(stop - length[longest], stop)
         part = pd.DataFrame(_cells(panel, order))
         for series in reversed(own):
-            part.insert(0, panel.targets[series], values[starts[series] : panel.starts[series + 1], 0])
+            late = np.full(len(order) - length[series], np.nan)  # a target that begins later than others
+            target = values[panel.starts[series + 1] - length[series] : panel.starts[series + 1], 0]
+            part.insert(0, panel.targets[series], np.append(late, target))
         if panel.clock is not None:
             part.insert(0, str(setting.time), panel.clock.written(order))
         if setting.series is not None:
