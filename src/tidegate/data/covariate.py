@@ -9,7 +9,17 @@ import numpy as np
 
 from tidegate.data.category import MOST, categories_of, named, one_hot, unknown
 from tidegate.data.column import counted, listed
-from tidegate.data.feature import INPUT, KNOWN, TARGET, Reader, Rows, Values, check_varies, left_out, missing_cells
+from tidegate.data.feature import (
+    INPUT,
+    KNOWN,
+    TARGET,
+    ColumnReader,
+    Rows,
+    Values,
+    check_varies,
+    left_out,
+    missing_cells,
+)
 from tidegate.data.gap import filled
 from tidegate.data.series import Series
 from tidegate.errors import InputError
@@ -37,7 +47,7 @@ class Covariates:
 
 
 def read_covariates(
-    reader: Reader,
+    reader: ColumnReader,
     series: Sequence[Series],
     known: Sequence[str],
     inputs: Sequence[str],
@@ -68,7 +78,7 @@ def read_covariates(
     return read.result
 
 
-def _targets(reader: Reader, series: Sequence[Series], *, varies: bool) -> Values:
+def _targets(reader: ColumnReader, series: Sequence[Series], *, varies: bool) -> Values:
     parts: list[Values] = [np.empty(0)] * len(series)
     for target in dict.fromkeys(one.target for one in series):
         own = [at for at, one in enumerate(series) if one.target == target]
@@ -88,7 +98,7 @@ def _padded(parts: Sequence[Values], series: Sequence[Series]) -> Values:
 
 @dataclass(frozen=True)
 class _Columns:
-    reader: Reader
+    reader: ColumnReader
     series: Sequence[Series]
     learnt: Mapping[str, tuple[str, ...]] | None
     result: Covariates

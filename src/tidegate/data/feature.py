@@ -50,7 +50,7 @@ def check_varies(values: Values, target: str) -> None:
 
 
 @dataclass(frozen=True)
-class Reader:
+class ColumnReader:
     """Reads the columns of a table in the rows of its series, and fills their gaps.
 
     Attributes:

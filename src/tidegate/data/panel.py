@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tidegate.data.calendar import Clock, read_clock
 from tidegate.data.column import check_column, counted, in_text, listed
 from tidegate.data.covariate import read_covariates
-from tidegate.data.feature import Reader, Rows, Values
+from tidegate.data.feature import ColumnReader, Rows, Values
 from tidegate.data.frame import as_csv
 from tidegate.data.number import Decimal, Numbers
 from tidegate.data.parquet import MAGIC
@@ -127,7 +127,7 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     table, parts = _joined(source, layout.separator)
     groups, found = _grouped(table, layout), _numbers(table, layout)
     clock, groups = _clock(table, layout, groups)
-    reader = Reader(table, found, layout.fill)
+    reader = ColumnReader(table, found, layout.fill)
     targets, left = read_targets(table, layout.target, layout.others, groups, reader)
     _check_targets(layout, targets)
     series = series_of(table, groups, targets)

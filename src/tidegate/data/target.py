@@ -8,7 +8,7 @@ import numpy as np
 
 from tidegate.data.category import categories_of
 from tidegate.data.column import check_column, listed, several
-from tidegate.data.feature import Reader, Rows, constant, left_out
+from tidegate.data.feature import ColumnReader, Rows, constant, left_out
 from tidegate.data.series import series_of
 from tidegate.data.table import Table, header_of_numbers
 from tidegate.errors import InputError
@@ -21,7 +21,7 @@ def read_targets(
     wanted: str | Sequence[str] | None,
     others: Collection[str],
     groups: Mapping[str, Rows],
-    reader: Reader,
+    reader: ColumnReader,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns to forecast, and notes of those that ``all`` leaves out.
 
@@ -59,7 +59,7 @@ def read_targets(
 
 
 def _every(
-    table: Table, others: Collection[str], groups: Mapping[str, Rows], reader: Reader
+    table: Table, others: Collection[str], groups: Mapping[str, Rows], reader: ColumnReader
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """All columns of numbers that change, and notes of the others."""
     names, notes = [], []
@@ -76,12 +76,12 @@ def _every(
     return tuple(names), tuple(notes)
 
 
-def _obstacle(table: Table, name: str, groups: Mapping[str, Rows], reader: Reader) -> str:
+def _obstacle(table: Table, name: str, groups: Mapping[str, Rows], reader: ColumnReader) -> str:
     """Why a column is no target; empty if it is one."""
     if reader.found.yes_no(name) or categories_of(table.cells[name]):
         return f"column {name!r} was not taken as a target: it holds no numbers"
     past = [series.past for series in series_of(table, groups, (name,))]
-    parts, problem = Reader(table, reader.found, reader.fill).input(name, past)
+    parts, problem = ColumnReader(table, reader.found, reader.fill).input(name, past)
     if not problem and constant(np.concatenate(parts)):
         problem = "it holds one value in all rows"
     return left_out(name, problem) if problem else ""
