@@ -91,13 +91,14 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """One score of a trained model on the test split, and of each baseline."""
+    """One score of a trained model on the test split, of each baseline, and of each part of the model by itself."""
 
     name: str
     value: float
     unit: str = ""
     better: str = "lower"
     baselines: dict[str, float] = dataclasses.field(default_factory=dict)
+    parts: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -165,8 +165,8 @@ class Estimator(BaseEstimator, Generic[S]):
                 f"training diverged in epoch {len(outcome.curve)}: the loss is not a finite number",
                 fix=f"lower learning_rate={task.setting.learning_rate:g}",
             )
-        task.settle(outcome.model)
-        self.model_, self.encoding_, self.data_ = outcome.model.eval(), task.encoding, task.data
+        self.model_ = task.settle(outcome.model).eval()
+        self.encoding_, self.data_ = task.encoding, task.data
         self.curve_, self._fitted_setting = outcome.curve, task.setting
         phase("scoring")
         self.scores_, self.memory_ = self._scores(task), self._memory(task)

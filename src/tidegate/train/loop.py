@@ -137,7 +137,7 @@ class _Run:
         self.task, self.plan, self.setting, self.path = task, plan, plan.setting, path
         self.on_step, self.look = on_step, look
         self.world = World()
-        self.model = task.encoding.model(layer, self.setting)
+        self.model = task.model(layer, self.setting)
         if self.setting.precision == "float64":
             doubled(self.model)
         self.dtype = _dtype(self.model)

@@ -265,9 +265,14 @@ class Task(ABC, Generic[S, E]):
         setting = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         return {"task": self.name, "setting": setting, **self.source.to_json()}
 
-    def model(self, layer: MakeLayer) -> Any:
-        """Make an untrained model around recurrent layers that ``layer`` makes."""
-        return self.encoding.model(layer, self.setting)
+    def model(self, layer: MakeLayer, setting: S | None = None) -> Any:
+        """Make an untrained model.
+
+        Args:
+            layer: makes the recurrent layers.
+            setting: the other settings of the model; the task's own unless given.
+        """
+        return self.encoding.model(layer, setting or self.setting)
 
     @abstractmethod
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterable[Batch]:
@@ -293,8 +298,16 @@ class Task(ABC, Generic[S, E]):
     def measure(self, outputs: Any, batch: Batch) -> Measure:
         """Loss and error of a model's outputs on a batch, summed."""
 
-    def settle(self, model: torch.nn.Module) -> None:
-        """Fit what a model takes from the validation split after training, such as a temperature."""
+    def settle(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Fit what a model takes from the validation split after training, such as a temperature.
+
+        Args:
+            model: the trained model.
+
+        Returns:
+            The model to keep, which ``encoding`` describes.
+        """
+        return model
 
     @abstractmethod
     def baselines(self) -> list[BaselineRecord]:

@@ -12,7 +12,13 @@ from tidegate.train.task import Batch
 
 @dataclass(frozen=True)
 class Sequences(Batch):
-    """Sequences with one class each; targets are [B] int64 classes."""
+    """Sequences with one class each; targets are [B] int64 classes.
+
+    Attributes:
+        member: [B] the model of several that reads each sequence, in ascending order; None where there is one.
+    """
+
+    member: torch.Tensor | None = None
 
     def scored(self) -> torch.Tensor:
         """[T, B] bool: the last step of each sequence."""

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from tidegate.data.labelled import Label, Labelled, Values
 from tidegate.errors import InputError
 from tidegate.plain import typed
+from tidegate.tasks.classification.ballot import SeriesVotes
+from tidegate.tasks.classification.convolution import Convolution
 from tidegate.tasks.classification.model import Classifier, UnitEmbedding
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.vote import END, FIRST, TextVotes
@@ -87,6 +89,8 @@ class Vocabulary(Reading):
         return made, setting.embedding_size
 
     def votes(self, setting: ClassificationSetting, classes: int) -> TextVotes | None:
+        if not setting.votes:
+            return None
         longest = setting.ngrams or (VOTING[self.unit] if classes <= CLASSES else 1)
         return TextVotes(classes, longest, WEIGHTS[self.unit], letters=self.unit == "word") if longest > 1 else None
 
@@ -166,10 +170,14 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
     classes: tuple[Label, ...]
     shares: tuple[float, ...]  # of the classes in training
     reading: Vocabulary | Scale
+    convolution: Convolution | None = None  # of the votes of series
 
     def __post_init__(self) -> None:
         if len(self.shares) != len(self.classes) or not self.classes:
             raise ValueError(f"there are {len(self.shares)} shares of {len(self.classes)} classes")
+        channels = self.reading.channels if isinstance(self.reading, Scale) else None
+        if self.convolution is not None and self.convolution.channels != channels:
+            raise ValueError("the convolutions do not fit the channels of the series")
 
     @classmethod
     def of(cls, items: Sequence[Any], labels: Collection[Label], setting: ClassificationSetting) -> Self:
@@ -197,7 +205,9 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
 
     def model(self, layer: MakeLayer, setting: ClassificationSetting) -> Classifier:
         encoder, features = self.reading.encoder(setting)
-        votes = self.reading.votes(setting, len(self.classes))
+        votes: TextVotes | SeriesVotes | None = self.reading.votes(setting, len(self.classes))
+        if self.convolution is not None:
+            votes = SeriesVotes(self.convolution, len(self.classes))
         return Classifier(encoder, features, layer, setting, len(self.classes), votes)
 
     def check(self, rows: Labelled, name: str) -> None:
@@ -216,13 +226,16 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
 
     def to_json(self) -> dict[str, Any]:
         kind = "vocabulary" if isinstance(self.reading, Vocabulary) else "scale"
-        return {"classes": list(self.classes), "shares": list(self.shares), kind: dataclasses.asdict(self.reading)}
+        votes = {} if self.convolution is None else {"convolution": dataclasses.asdict(self.convolution)}
+        reading = {kind: dataclasses.asdict(self.reading)}
+        return {"classes": list(self.classes), "shares": list(self.shares), **reading, **votes}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         name, kind = ("vocabulary", Vocabulary) if "vocabulary" in data else ("scale", Scale)
         kinds = {"classes": tuple[Label, ...], "shares": tuple[float, ...], name: kind}
-        return cls(*(typed(data.get(key), hint, key) for key, hint in kinds.items()))
+        convolution = typed(data.get("convolution"), Convolution | None, "convolution")
+        return cls(*(typed(data.get(key), hint, key) for key, hint in kinds.items()), convolution)
 
 
 def _sorted(labels: Collection[Label]) -> tuple[Label, ...]:

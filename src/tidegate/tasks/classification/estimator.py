@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,12 +17,15 @@ from tidegate.data.labelled import Labelled, in_memory, read_labelled
 from tidegate.errors import note
 from tidegate.records import ScoreRecord
 from tidegate.tasks.classification.batch import padded
+from tidegate.tasks.classification.encoding import Scale
+from tidegate.tasks.classification.fold import SeriesTask
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import layout
 from tidegate.tasks.classification.task import ClassificationTask, length_notes
 from tidegate.train.bucket import by_length
 from tidegate.train.estimator import Answer, Estimator
 from tidegate.train.task import AnyTask
+from tidegate.train.watch import Watch
 
 ROWS = 256
 LONGEST = 60  # characters of a text that a line of the terminal shows
@@ -51,6 +55,10 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         if isinstance(data, (str, os.PathLike, Source)):
             return super()._source(data, y)
         return in_memory(data, y)
+
+    def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
+        series = isinstance(task, ClassificationTask) and isinstance(task.encoding.reading, Scale)
+        return super()._fit(SeriesTask(task) if series else task, home, watch, tensorboard=tensorboard)
 
     @property
     def classes_(self) -> NDArray[Any]:

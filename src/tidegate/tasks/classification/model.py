@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from tidegate.tasks.classification.ballot import SeriesVotes
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.vote import TextVotes
 from tidegate.train.task import Batch, MakeLayer, dropped
@@ -42,11 +44,13 @@ class Classifier(torch.nn.Module):
     """One answer for each sequence.
 
     Equations:
-        h[0..T-1] = layer(encoder(x));  logits = (W pool(h) + b + votes(x)) / temperature
+        h[0..T-1] = layer(encoder(x));  z = W pool(h) + b
+        texts: logits = (z + votes(x)) / temperature;  series: logits = u z / temperature + v votes(x)
 
     Pooling sees valid steps only: the last one (the first one for the backward direction), their mean, the
     largest value of each unit, or their mean weighted by softmax over time of v . tanh(V h[t]).
-    The n-grams of a text also vote for the classes; series have none.
+    The votes of a text's n-grams are learnt with the layers. Those of a series are fitted afterwards, and u and v say
+    how much layers and votes count.
 
     Shapes:
         inputs: [T, B] units, [T, B, 1 + L] units each followed by its letters, or [T, B, C] float; logits
@@ -58,6 +62,8 @@ class Classifier(torch.nn.Module):
     """
 
     temperature: torch.Tensor
+    shares: torch.Tensor
+    votes: TextVotes | SeriesVotes | None
 
     def __init__(
         self,
@@ -66,7 +72,7 @@ class Classifier(torch.nn.Module):
         layer: MakeLayer,
         setting: ClassificationSetting,
         classes: int,
-        votes: TextVotes | None = None,
+        votes: TextVotes | SeriesVotes | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -80,20 +86,47 @@ class Classifier(torch.nn.Module):
             )
         self.dropout = setting.dropout
         self.head = torch.nn.Linear(width, classes)
-        self.votes = votes
         self.register_buffer("temperature", torch.ones(()))
+        if isinstance(votes, SeriesVotes):
+            self.hear(votes, (1.0, 1.0))
+        else:
+            self.votes = votes
+
+    def hear(self, votes: SeriesVotes, shares: Sequence[float]) -> None:
+        """Take the votes of series.
+
+        Args:
+            votes: of a series.
+            shares: how much layers and votes count.
+        """
+        self.votes = votes.to(self.head.weight.dtype)
+        self.register_buffer("shares", self.head.weight.new_tensor(shares))
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
         """Logits; batches share no state."""
         del state
+        if isinstance(self.votes, SeriesVotes):
+            layers, votes = self.parts(batch)
+            return self.shares[0] * layers + self.shares[1] * votes, None
+        logits = self._answered(batch)
+        if self.votes is not None:
+            logits = logits + self.votes(batch.inputs, batch.lengths)
+        return logits / self.temperature, None
+
+    def parts(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the layers and the votes of a series answer, each by themselves: [B, classes] logits."""
+        assert isinstance(self.votes, SeriesVotes)
+        assert batch.lengths is not None
+        return self._answered(batch) / self.temperature, self.votes(*unframed(batch, self.votes.channels))
+
+    def _answered(self, batch: Batch) -> torch.Tensor:
+        """[B, classes]: what the layers answer."""
         assert batch.lengths is not None
         series = batch.inputs.is_floating_point()
         inputs = batch.inputs.to(self.head.weight.dtype) if series else batch.inputs
         hidden, _ = self.layer(self.encoder(inputs), lengths=batch.lengths)
-        logits = self.head(dropped(self, self._pooled(hidden, batch.lengths), self.dropout))
-        if self.votes is not None:
-            logits = logits + self.votes(batch.inputs, batch.lengths)
-        return logits / self.temperature, None
+        logits: torch.Tensor = self.head(dropped(self, self._pooled(hidden, batch.lengths), self.dropout))
+        return logits
 
     def _pooled(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """[T, B, width] to [B, width]; hidden is zero after the end of each sequence."""
@@ -118,3 +151,12 @@ class Classifier(torch.nn.Module):
 def _padding(steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """[T, B, 1] bool: the steps after the end of each sequence."""
     return (torch.arange(len(steps))[:, None] >= lengths)[..., None]
+
+
+def unframed(batch: Batch, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch of series read in frames of F steps, [T, B, F * C], as values [T * F, B, C] and their lengths [B]."""
+    assert batch.lengths is not None
+    steps, rows, width = batch.inputs.shape
+    frame = width // channels
+    values = batch.inputs.view(steps, rows, frame, channels).transpose(1, 2).reshape(-1, rows, channels)
+    return values, batch.lengths * frame

@@ -61,7 +61,7 @@ def _places(classes: Rows, rng: np.random.Generator) -> NDArray[np.float64]:
     return place
 
 
-def _key(item: Any) -> Any:
+def key_of(item: Any) -> Any:
     """A key that equal sequences share: the text without case and spacing, or all values."""
     return " ".join(item.split()).casefold() if isinstance(item, str) else (item.shape, item.tobytes())
 
@@ -78,12 +78,12 @@ def parted(source: Source, read: dict[str, Labelled], setting: ClassificationSet
     shares = {part: share for part, share in shares.items() if part not in read}
     names = {label: index for index, label in enumerate(dict.fromkeys(rows.labels))}
     classes = [names[label] for label in rows.labels]
-    drawn_rows = stratified([_key(item) for item in rows.items], classes, list(shares.values()), setting.split_seed)
+    drawn_rows = stratified([key_of(item) for item in rows.items], classes, list(shares.values()), setting.split_seed)
     own = {part: _taken(rows, taken) for part, taken in zip((*shares, "train"), drawn_rows, strict=True)}
     parts = {**read, **own}
     empty = next((part for part in ("train", "valid") if not parts[part].items), None)
     if empty:
-        kinds = len(set(map(_key, rows.items)))
+        kinds = len(set(map(key_of, rows.items)))
         raise InputError(
             "CLASSIFICATION_SPLIT",
             f"{source.title} leaves no rows for {empty}: only {kinds} of its {len(rows.items)} rows differ",
@@ -126,9 +126,9 @@ def described(read: dict[str, Labelled], parts: dict[str, Labelled], setting: Cl
 
 
 def shared(parts: dict[str, Labelled]) -> Iterator[str]:
-    train = set(map(_key, parts["train"].items)) if "train" in parts else set()
+    train = set(map(key_of, parts["train"].items)) if "train" in parts else set()
     for split in ("valid", "test"):
         rows = parts[split].items if split in parts else ()
-        shared = sum(_key(item) in train for item in rows) if train else 0
+        shared = sum(key_of(item) in train for item in rows) if train else 0
         if shared:
             yield f"{split}: {shared} of {len(rows)} rows also occur in training"

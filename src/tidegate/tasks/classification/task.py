@@ -7,24 +7,29 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
 from tidegate.data.labelled import Labelled
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
-from tidegate.tasks.classification.baseline import Part, Rival, majority, series_rivals, text_rivals
+from tidegate.tasks.classification.ballot import Ballot
+from tidegate.tasks.classification.baseline import Chances, Part, Rival, majority, series_rivals, text_rivals
 from tidegate.tasks.classification.batch import Sequences, padded
-from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
+from tidegate.tasks.classification.encoding import ClassificationEncoding, Scale, Vocabulary, cut
+from tidegate.tasks.classification.hold import Choice
+from tidegate.tasks.classification.known import Known
 from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, scored, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import reader
-from tidegate.tasks.classification.split import described, parted, shared
+from tidegate.tasks.classification.split import described, key_of, parted, shared
 from tidegate.train.bucket import bucketed, by_length
 from tidegate.train.task import Measure, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
 SCORED = 256  # sequences of a batch for scoring
+LAYERS, VOTES = "layers alone", "votes alone"
 SPREAD = 8  # how far shuffling may mix lengths, in steps
 
 
@@ -76,6 +81,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         self.sequences = {
             split: [encoding.reading.encode(item) for item in part.items] for split, part in parts.items()
         }
+        self._drawn = "valid" not in read
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
@@ -94,11 +100,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     def _groups(self, split: Split, order: torch.Generator | None) -> list[list[int]]:
         """The rows of each batch."""
         lengths = [len(sequence) for sequence in self.sequences[split]]
-        if order is None:
-            return by_length(lengths, SCORED)
-        size = min(self.setting.batch_size, max(4, len(lengths) // 4))
-        passes = math.ceil(STEPS / math.ceil(len(lengths) / size))
-        return [group for _ in range(passes) for group in bucketed(torch.tensor(lengths), size, order, spread=SPREAD)]
+        return by_length(lengths, SCORED) if order is None else passes(lengths, self.setting.batch_size, order)
 
     def measure(self, outputs: torch.Tensor, batch: Any) -> Measure:
         loss = cross_entropy(outputs.float(), batch.targets, reduction="sum")
@@ -116,6 +118,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         del metric  # among those below
         truth = self.parts["test"].classes
         own = scored(self._logits(model, "test").softmax(1).numpy(), truth)
+        parts = {name: scored(chances, truth) for name, chances in self._alone(model).items()}
         others = {rival.name: scored(rival.chances, truth) for rival in self._rivals}
         sure = {rival.name for rival in self._rivals if not rival.probable}
         return [
@@ -125,32 +128,71 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
                 unit,
                 better,
                 {rival: values[name] for rival, values in others.items() if rival not in sure or name in OF_ANSWERS},
+                {part: values[name] for part, values in parts.items()},
             )
             for name, (unit, better) in SCORES.items()
         ]
 
-    def settle(self, model: torch.nn.Module) -> None:
+    def _alone(self, model: torch.nn.Module) -> dict[str, Chances]:
+        """The probabilities of the layers alone and of the votes alone, where votes were fitted after the layers."""
+        if self.encoding.convolution is None:
+            return {}
+        model.eval()
+        with torch.inference_mode():
+            parts = [torch.stack(model.parts(batch)).double() for batch in self.batches("test")]  # type: ignore[operator]
+        layers, votes = self._in_order(torch.cat(parts, 1).softmax(2), "test", 1).numpy()
+        return {LAYERS: layers, VOTES: votes}
+
+    def settle(self, model: torch.nn.Module) -> torch.nn.Module:
         if self.setting.calibrate:
             with torch.no_grad():
                 truth = torch.from_numpy(self.parts["valid"].classes)
                 model.temperature.fill_(temperature(self._logits(model, "valid"), truth))  # type: ignore[operator]
+        return model
 
     def _logits(self, model: torch.nn.Module, split: Split) -> torch.Tensor:
         """[N, classes] float64, in the order of the rows."""
         model.eval()
         with torch.inference_mode():
             logits = [model(batch)[0].double() for batch in self.batches(split)]
+        return self._in_order(torch.cat(logits), split, 0)
+
+    def _in_order(self, answers: torch.Tensor, split: Split, axis: int) -> torch.Tensor:
+        """Answers in the order of the rows, from those in the order of the batches."""
         order = torch.tensor([row for rows in self._groups(split, None) for row in rows])
-        return torch.cat(logits)[order.argsort()]
+        return answers.index_select(axis, order.argsort())
+
+    @cached_property
+    def known(self) -> Known:
+        """The series that may be learnt from."""
+        items = [item for split in ("train", "valid") for item in self.parts[split].items]
+        sequences = [sequence for split in ("train", "valid") for sequence in self.sequences[split]]
+        classes = np.concatenate([self.parts[split].classes for split in ("train", "valid")])
+        train, seed = len(self.parts["train"].items), self.setting.split_seed
+        choice = Choice(list(map(key_of, items)), train, self._drawn, seed)
+        series = [self._unframed(sequence) for sequence in sequences]
+        return Known.of(series, classes, len(self.encoding.classes), choice, self.setting.seed)
+
+    @cached_property
+    def ballot(self) -> Ballot:
+        """The votes that the series give."""
+        return self.known.ballot()
+
+    def _unframed(self, sequence: torch.Tensor) -> torch.Tensor:
+        """The steps of a series that is read in frames."""
+        reading = self.encoding.reading
+        assert isinstance(reading, Scale)
+        return sequence.reshape(-1, reading.channels)
 
     @cached_property
     def _rivals(self) -> list[Rival]:
         test = self.parts["test"]
         rivals = [majority(self.encoding.shares, len(test.classes))]
-        if "train" in self.parts:
-            reading = self.encoding.reading
-            trained: Any = text_rivals if isinstance(reading, Vocabulary) else series_rivals
-            rivals += trained(reading, self.parts["train"], self.parts["valid"], test)
+        reading = self.encoding.reading
+        if "train" in self.parts and isinstance(reading, Vocabulary):
+            rivals += text_rivals(reading, self.parts["train"], self.parts["valid"], test)
+        elif "train" in self.parts and len(test.items):
+            rivals += series_rivals(self.ballot, self.known, list(map(self._unframed, self.sequences["test"])))
         return rivals
 
     def _description(self) -> str:
@@ -168,6 +210,19 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         warnings = [text for part in read.values() for text in part.warnings]
         texts = [text for part in parts.values() for text in part.items]
         return (*warnings, *length_notes(texts, self.encoding.reading), *shared(parts))
+
+
+def passes(lengths: Sequence[int], most: int, order: torch.Generator | None) -> list[list[int]]:
+    """The rows of each batch of an epoch: of small sets, several passes with smaller batches.
+
+    Args:
+        lengths: of each sequence.
+        most: sequences in a batch.
+        order: draws the order; without it, the shortest sequences come first.
+    """
+    size = min(most, max(4, len(lengths) // 4))
+    count = math.ceil(STEPS / math.ceil(len(lengths) / size))
+    return [group for _ in range(count) for group in bucketed(torch.tensor(lengths), size, order, spread=SPREAD)]
 
 
 def length_notes(texts: Sequence[Any], reading: Any) -> list[str]:
