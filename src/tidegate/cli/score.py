@@ -34,18 +34,20 @@ def _defeat(score: ScoreRecord) -> str:
 
 
 def score_table(screen: Console, scores: Sequence[ScoreRecord], data: str) -> Table:
-    """A row for each score, with a column for the model and each baseline; transposed where that is too wide."""
+    """A row for each score, a column for the model, its parts and each baseline; transposed where that is too wide."""
     rivals = list(dict.fromkeys(name for score in scores for name in score.baselines))
-    wide = table("score", "model", *map(shown, rivals), "better", title=_title(data))
+    parts = list(dict.fromkeys(name for score in scores for name in score.parts))
+    others = [*parts, *rivals]
+    wide = table("score", "model", *map(shown, others), "better", title=_title(data))
     for score in scores:
         unit = f" ({score.unit})" if score.unit and score.unit != score.name else ""
-        wide.add_row(shown(score.name + unit), _bold(score), *(_rival(score, name) for name in rivals), score.better)
+        wide.add_row(shown(score.name + unit), _bold(score), *(_other(score, name) for name in others), score.better)
     if Measurement.get(screen, screen.options, wide).maximum < screen.width:
         return wide
     tall = table("", *(shown(score.name) for score in scores), title=_title(data))
     tall.add_row("model", *map(_bold, scores))
-    for name in rivals:
-        tall.add_row(shown(name), *(_rival(score, name) for score in scores))
+    for name in others:
+        tall.add_row(shown(name), *(_other(score, name) for score in scores))
     tall.add_row("better", *(score.better for score in scores), style="dim")
     return tall
 
@@ -58,5 +60,6 @@ def _bold(score: ScoreRecord) -> str:
     return f"[bold]{score.value:.4g}[/]"
 
 
-def _rival(score: ScoreRecord, name: str) -> str:
-    return f"{score.baselines[name]:.4g}" if name in score.baselines else ""
+def _other(score: ScoreRecord, name: str) -> str:
+    values = {**score.baselines, **score.parts}
+    return f"{values[name]:.4g}" if name in values else ""

@@ -140,7 +140,7 @@ class Estimator(BaseEstimator, Generic[S]):
         self.graph_ = graph_of(self.cell)
         with heard_by(watch.on_phase):
             phase("reading")
-            task = self._task_class.load(self._source(data, y), setting, valid=valid, test=test, cache=cache)
+            task = self._read_task(self._source(data, y), setting, valid=valid, test=test, cache=cache)
             watch.on_data(task.data)
             note(*task.data.warnings, level=3)
             if folder is None:
@@ -229,6 +229,10 @@ class Estimator(BaseEstimator, Generic[S]):
         """Other texts from training that the methods need; saved with the model."""
         del task
         return {}
+
+    def _read_task(self, source: Source | str | os.PathLike[str], setting: S, **files: Any) -> AnyTask:
+        """The task to train on."""
+        return self._task_class.load(source, setting, **files)
 
     def _source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
         """The source that the task reads; data in memory become the file that would hold them."""

@@ -53,7 +53,8 @@ class SeriesVotes(torch.nn.Module):
     def forward(self, values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         features = self.convolutions(values, lengths).to(self.bias.dtype)
         even = resampled(values, lengths).flatten(1).to(self.bias.dtype)
-        return features @ self.by_features.T + even @ self.by_values.T + self.bias
+        votes: torch.Tensor = features @ self.by_features.T + even @ self.by_values.T + self.bias
+        return votes
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,8 @@ def _rounded(values: torch.Tensor) -> torch.Tensor:
 
 def _taps(series: torch.Tensor, dilation: int) -> torch.Tensor:
     """[B, C, T] to [B, C * 9, T]: what each tap reads at each step."""
-    steps, reach = series.shape[2], (TAPS // 2) * dilation
+    steps = series.shape[2]
+    dilation = min(dilation, steps)  # beyond, all taps but one are outside
+    reach = (TAPS // 2) * dilation
     wide = torch.nn.functional.pad(series, (reach, reach))
     return torch.stack([wide[..., tap * dilation :][..., :steps] for tap in range(TAPS)], 2).flatten(1, 2)

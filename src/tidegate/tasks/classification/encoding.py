@@ -233,9 +233,12 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         name, kind = ("vocabulary", Vocabulary) if "vocabulary" in data else ("scale", Scale)
-        kinds = {"classes": tuple[Label, ...], "shares": tuple[float, ...], name: kind}
-        convolution = typed(data.get("convolution"), Convolution | None, "convolution")
-        return cls(*(typed(data.get(key), hint, key) for key, hint in kinds.items()), convolution)
+        return cls(
+            typed(data.get("classes"), tuple[Label, ...], "classes"),
+            typed(data.get("shares"), tuple[float, ...], "shares"),
+            typed(data.get(name), kind, name),
+            typed(data.get("convolution"), Convolution | None, "convolution"),
+        )
 
 
 def _sorted(labels: Collection[Label]) -> tuple[Label, ...]:

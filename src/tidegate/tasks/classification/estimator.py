@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,6 @@ from tidegate.tasks.classification.task import ClassificationTask, length_notes
 from tidegate.train.bucket import by_length
 from tidegate.train.estimator import Answer, Estimator
 from tidegate.train.task import AnyTask
-from tidegate.train.watch import Watch
 
 ROWS = 256
 LONGEST = 60  # characters of a text that a line of the terminal shows
@@ -56,9 +54,11 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
             return super()._source(data, y)
         return in_memory(data, y)
 
-    def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
-        series = isinstance(task, ClassificationTask) and isinstance(task.encoding.reading, Scale)
-        return super()._fit(SeriesTask(task) if series else task, home, watch, tensorboard=tensorboard)
+    def _read_task(
+        self, source: Source | str | os.PathLike[str], setting: ClassificationSetting, **files: Any
+    ) -> ClassificationTask:
+        task = ClassificationTask.load(source, setting, **files)
+        return SeriesTask(task) if isinstance(task.encoding.reading, Scale) else task
 
     @property
     def classes_(self) -> NDArray[Any]:

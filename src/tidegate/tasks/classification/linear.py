@@ -143,9 +143,7 @@ def _chosen(
     ]
     held, known = [torch.cat(parts) for parts in zip(*answers, strict=True)], truth[holding.held]
     scales = [stacked([logits], known)[0] if scaled else 1.0 for logits in held]
-    losses = [
-        log_loss((scale * logits).softmax(1).numpy(), known) for scale, logits in zip(scales, held, strict=True)
-    ]
+    losses = [log_loss((scale * logits).softmax(1).numpy(), known) for scale, logits in zip(scales, held, strict=True)]
     best = int(np.argmin(losses))
     weight, bias = fit(scores, holding.last)[best]
     weight = scales[best] * weight * level
