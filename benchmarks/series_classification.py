@@ -1,8 +1,8 @@
 """Classification of series on official splits: ``python benchmarks/series_classification.py``.
 
 Each set is trained by the default command with each seed. Rows are written one by one and kept, so that an
-interrupted benchmark goes on where it stopped. Data lie in ``../shared/data/series_classification``; what is not
-there is left out, and said.
+interrupted benchmark goes on where it stopped. Data lie in ``../shared/data/series_classification``, or in
+the folder that the variable SERIES names; what is not there is left out, and said.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -19,17 +20,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT.parent / "shared" / "data" / "series_classification"
+DATA = Path(os.environ.get("SERIES", ROOT.parent / "shared" / "data" / "series_classification"))
 RESULTS = ROOT / "benchmarks" / "results"
 SETS = ("ArrowHead", "GunPoint", "ItalyPowerDemand", "BasicMotions", "JapaneseVowels")
+OTHERS = ("layers alone", "votes alone", "random convolutions", "linear", "1-NN DTW")
 ONE_SD = 0.9944579  # quantile of a normal variable within which, on both sides, lie 68 %
 
 NOTE = """\
-`python benchmarks/series_classification.py`: `tidegate train classification NAME_TRAIN.ts --test NAME_TEST.ts --seed K`,
-nothing else; test parts are the official ones. Accuracy and log loss are means over the seeds, with the standard
-deviation of the model's accuracy. Random convolutions are MiniRocket with ridge regression, linear is logistic
-regression on 64 steps, and both are chosen on series held out. The aim is the accuracy of the best baseline less the
-larger of one test series and Wilson's half-width at 68 %. Seconds are of processor time, baselines included."""
+`python benchmarks/series_classification.py`: official test parts, and no option but the seed. Accuracy and log loss are
+means over the seeds, with the standard deviation of the model's accuracy. Random convolutions are MiniRocket with ridge
+regression, linear is logistic regression on 64 steps, and both are chosen on series held out. The aim is the accuracy
+of the best baseline less the larger of one test series and Wilson's half-width at 68 %. Seconds are of processor time,
+baselines included."""
 
 
 def measured(name: str, seed: int) -> dict[str, str]:
@@ -62,8 +64,9 @@ def wilson(share: float, count: int) -> float:
 def lines(rows: list[dict[str, str]]) -> Iterator[str]:
     """The table in Markdown."""
     yield from ("# Classification of series", "", NOTE, "")
-    yield "| set | seeds | model | layers alone | votes alone | random convolutions | linear | 1-NN DTW | aim | reached | seconds |"
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|"
+    heads = ("set", "seeds", "model", *OTHERS, "aim", "reached", "seconds")
+    yield f"| {' | '.join(heads)} |"
+    yield f"|---{'|---:' * (len(heads) - 1)}|"
     for name in SETS:
         mine = [row for row in rows if row["set"] == name]
         if mine:
@@ -84,9 +87,8 @@ def _line(name: str, rows: list[dict[str, str]]) -> str:
     values = [float(row["accuracy: model"]) for row in rows]
     spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
     accuracy, _, loss = cell("model").partition(" / ")
-    others = [cell(who) for who in ("layers alone", "votes alone", "random convolutions", "linear", "1-NN DTW")]
     reached = "yes" if statistics.fmean(values) >= aim else "**no**"
-    cells = [name, len(rows), f"**{accuracy}**{spread} / {loss}", *others, f"{aim:.4f}", reached]
+    cells = [name, len(rows), f"**{accuracy}**{spread} / {loss}", *map(cell, OTHERS), f"{aim:.4f}", reached]
     return "| " + " | ".join(map(str, [*cells, f"{mean('seconds'):.0f}"])) + " |"
 
 

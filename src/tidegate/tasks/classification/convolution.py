@@ -110,7 +110,7 @@ class Convolutions(torch.nn.Module):
             most = math.log2(min(self.plan.channels, TAPS) + 1)
             chosen = rng.permutation(self.plan.channels)[: int(2 ** rng.uniform(0, most))]
             members.zero_()[chosen] = True
-        series, found, place = _rounded(values), [], 0
+        series, found, place = _rounded(values, lengths), [], 0
         for k, (dilation, count) in enumerate(zip(self.plan.dilations, self.plan.thresholds, strict=True)):
             rows = torch.from_numpy(rng.integers(values.shape[1], size=len(KERNELS)))
             weights = self._weights(k)
@@ -125,7 +125,7 @@ class Convolutions(torch.nn.Module):
         self.thresholds.copy_(torch.cat(found))
 
     def forward(self, values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        series = _rounded(values)
+        series = _rounded(values, lengths)
         rows = max(1, CELLS // ((len(KERNELS) + TAPS * series.shape[1]) * series.shape[2]))
         parts = zip(series.split(rows), lengths.split(rows), strict=True)
         return torch.cat([self._features(part, ends) for part, ends in parts])
@@ -153,10 +153,10 @@ class Convolutions(torch.nn.Module):
         return (time >= margin[:, None]) & (time < lengths[:, None, None] - margin[:, None])
 
 
-def _rounded(values: torch.Tensor) -> torch.Tensor:
-    """[T, B, C] to [B, C, T] float64."""
-    series: torch.Tensor = values.double().clamp(-LARGEST, LARGEST).mul(GRID).round().div(GRID).permute(1, 2, 0)
-    return series
+def _rounded(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """[T, B, C] to [B, C, T] float64, zero behind the end of each series."""
+    series = values.double().clamp(-LARGEST, LARGEST).mul(GRID).round().div(GRID).permute(1, 2, 0)
+    return series * (torch.arange(len(values)) < lengths[:, None])[:, None]
 
 
 def _taps(series: torch.Tensor, dilation: int) -> torch.Tensor:

@@ -37,15 +37,17 @@ class Members(torch.nn.Module):
         """Logits [B, classes]; batches share no state."""
         del state
         assert batch.member is not None
-        answers = []
+        answers, idle = [], []
         for number, member in enumerate(self.members):
             rows = (batch.member == number).nonzero()[:, 0]
             if len(rows):
                 answers.append(member(_part(batch, rows))[0])
-            elif self.training:  # several processes expect a gradient of every parameter
-                unused = sum(parameter.sum() for parameter in member.parameters())
-                answers.append(0 * unused * batch.inputs.new_zeros(0, 1))
-        return torch.cat([answer for answer in answers if len(answer)]), None
+            else:
+                idle += list(member.parameters())
+        logits = torch.cat(answers)
+        if self.training:  # several processes wait for a gradient of every parameter
+            logits = logits + 0 * sum(parameter.sum() for parameter in idle)
+        return logits, None
 
 
 def _part(batch: Sequences, rows: torch.Tensor) -> Sequences:
@@ -73,6 +75,10 @@ class SeriesTask(ClassificationTask):
         if self.folded:
             folds = f"validated in {len(holding.pairs)} folds of training and validation, then trained on both"
             self.data = dataclasses.replace(self.data, split=f"{self.data.split}; {folds}")
+        few, all_rows = len(self.known.voting.last), len(holding.last)
+        if few < all_rows:
+            drawn = f"votes, and baselines like them, learn from {few:,} of {all_rows:,} series, drawn"
+            self.data = dataclasses.replace(self.data, warnings=(*self.data.warnings, drawn))
 
     def model(self, layer: MakeLayer, setting: ClassificationSetting | None = None) -> Any:
         if not self.folded:

@@ -19,6 +19,7 @@ from tidegate.tasks.classification.stack import stacked
 RIDGE = tuple(10.0 ** (exponent / 2) for exponent in range(-10, 7))  # of the penalty, in mean squares of a row
 LOGISTIC = (0.001, 0.01, 0.1, 1.0, 10.0)  # C of logistic regression
 ITERATIONS = 300
+CONSTANT = 1e-9  # the largest deviation, relative to the mean, of a feature that only rounding changes
 
 Classes = NDArray[np.int64]
 
@@ -136,7 +137,7 @@ def _chosen(
 ) -> Linear:
     """The map whose penalty has the least log loss on the rows held out, as a map of the features as they are."""
     deviation, mean = torch.std_mean(features.double(), 0, correction=0)
-    level = torch.where(deviation > 0, 1 / deviation, 0)
+    level = torch.where(deviation > CONSTANT * mean.abs(), 1 / deviation, 0)
     scores = (features - mean) * level
     answers = [
         [scores[pair.held] @ weight.T + bias for weight, bias in fit(scores, pair.fit)] for pair in holding.pairs
