@@ -7,7 +7,9 @@ import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 
+import numpy as np
 import pytest
 
 from tests.unit.report_record import TWELVE, comparison, renamed
@@ -16,8 +18,10 @@ from tidegate.emit import latex
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord
 from tidegate.report import number
+from tidegate.report.figure import cost
 from tidegate.report.figure.equation import Typesetter
 from tidegate.report.figure.pair import bootstrap
+from tidegate.report.figure.svg import drawing
 from tidegate.report.html import render
 from tidegate.report.palette import short_names
 from tidegate.zoo import CELLS
@@ -355,6 +359,37 @@ def test_digits_follow_the_interval():
     assert number.decimals_for([0.042, 0.2], [8.4]) == 3
     assert number.decimals_for([42.0], [8000.0]) == 0
     assert number.decimals_for([None, math.nan, 0.0], [8.4]) == 3
+
+
+def test_labels_of_near_points_do_not_cover_each_other():
+    draw = np.random.default_rng(0)
+    texts = ["PeepholeLSTM", "LSTM", "GRU", "RNN"]
+    for _ in range(20):
+        points = [(float(x), float(y)) for x, y in draw.normal(size=(4, 2)) * draw.uniform(0.1, 1, 2)]
+        with drawing(470, 320) as (figure, axes):
+            axes.plot(*zip(*points, strict=True), "o")
+            figure.draw_without_rendering()
+            cost._make_room(axes, texts, points)
+            figure.draw_without_rendering()
+            places = axes.transData.transform(points).tolist()
+            offers = cost._offers(axes, texts, points)
+            boxes = [o.box(p, cost.LETTER * len(t)) for o, p, t in zip(offers, places, texts, strict=True)]
+            assert max(cost._overlap(a, b) for a, b in combinations(boxes, 2)) == 0
+            frame = axes.get_window_extent().extents
+            assert max(cost._outside(box, frame) for box in boxes) < 1
+
+
+def test_a_telephone_gets_figures_and_tables_of_its_own(page):
+    """Tables stack their rows there, so that each value needs its label; screen readers still see a table."""
+    assert page.count('class="on-wide"') == page.count('class="on-narrow"') == 2
+    for tag, attributes in Page(page).tags:
+        if tag == "td" and attributes.get("role"):
+            assert attributes["data-label"]
+    stacking = re.findall(r'<table class="[^"]*stacking".*?</table>', page, re.DOTALL)
+    assert len(stacking) == 3
+    for table in stacking:
+        assert table.count("<tr ") == table.count('role="row"')
+        assert table.count("<th ") == table.count('role="columnheader"') + table.count('role="rowheader"')
 
 
 def test_short_names_stay_different():

@@ -11,7 +11,7 @@ from tidegate.records import ComparisonRecord, RunRecord
 from tidegate.report.group import runs_of
 
 Array = NDArray[np.float64]
-POINTS = 6000  # in all thin curves of a figure together, to keep the page small
+POINTS = 5000  # in all thin curves of a figure together, to keep the page small
 GRID_POINTS = 60
 
 

@@ -16,6 +16,7 @@ from tidegate.report.figure.curve import curve_figures
 from tidegate.report.figure.equation import Typesetter
 from tidegate.report.figure.pair import drawn_pairs, pair_figure
 from tidegate.report.figure.score import score_figure
+from tidegate.report.figure.svg import NARROW, WIDE
 from tidegate.report.group import best_undiverged
 from tidegate.report.table import baseline_rows, cell_rows, definition, pair_rows, run_rows
 from tidegate.storage import replace_file
@@ -69,8 +70,8 @@ def _tables(record: ComparisonRecord) -> dict[str, Any]:
 def _figures(record: ComparisonRecord) -> dict[str, Any]:
     panels = curve_figures(record)
     return {
-        "scores_svg": score_figure(record),
-        "pairs_svg": pair_figure(record),
+        "scores_svg": [score_figure(record, width) for width in (WIDE, NARROW)],
+        "pairs_svg": [pair_figure(record, width) for width in (WIDE, NARROW)],
         "pairs_drawn": len(drawn_pairs(record)),
         "cost_svgs": cost_figures(record),
         "ranks_in_costs": points_are_ranks(record),

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tidegate.records import CellRecord, ComparisonRecord
-from tidegate.report.figure.svg import drawing, tag, to_svg, wrapped
+from tidegate.report.figure.svg import LETTER, drawing, tag, to_svg, wrapped
 from tidegate.report.group import ranking
-from tidegate.report.number import known, plain, rounded, size
+from tidegate.report.number import known, plain, rounded
 from tidegate.report.palette import INK, MUTED, SURFACE, colour, mark, short_names
 
 WIDTH, HEIGHT = 470, 320
 Box = tuple[float, ...]  # left, bottom, right, top in pixels
+APART, TURNS, LEAST_SHARE = 9, 4, 0.6  # pixels between point and label; rounds of placing; share of the axis for points
 NAMED = 6  # with more cells than this, points are labelled by their rank in the table of scores
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A kind of cost: the name and label of its panel, its value and the format of ticks."""
+    """A kind of cost: the name and label of its panel, and its value."""
 
     name: str
     label: str
     of: Callable[[CellRecord], float]
-    tick: Callable[[float], str]
 
 
 COSTS = (
-    Cost("parameters", "parameters", lambda cell: cell.parameters, plain),
-    Cost("latency", "step latency, median (µs)", lambda cell: cell.step_p50_us, plain),
-    Cost("training", "training time (s)", lambda cell: cell.train_seconds, plain),
-    Cost("bytes", "exported size", lambda cell: cell.exported_bytes, size),
+    Cost("parameters", "parameters", lambda cell: cell.parameters),
+    Cost("latency", "step latency, median (µs)", lambda cell: cell.step_p50_us),
+    Cost("flops", "operations per step (FLOPs)", lambda cell: cell.flops_per_step),
+    Cost("training", "training time (s)", lambda cell: cell.train_seconds),
 )
 
 
@@ -57,8 +58,13 @@ def _panel(record: ComparisonRecord, cost: Cost) -> str:
         _scales(axes, record, cost, values)
         points = [_point(axes, record.cells[i], i, cost) for i in places]
         _front(axes, points)
+        texts = _texts(record, places)
         figure.draw_without_rendering()
-        _labels(axes, _texts(record, places), points, _obstacles(axes))
+        _make_room(axes, texts, points)
+        figure.draw_without_rendering()
+        for text, point, offer in zip(texts, points, _offers(axes, texts, points), strict=True):
+            where: dict[str, Any] = {"xytext": (offer.x, offer.y), "textcoords": "offset points", "ha": offer.end}
+            axes.annotate(text, point, **where, color=INK, fontsize=12, zorder=4)
         return to_svg(
             figure, f"cost-{cost.name}", f"Score against {cost.label}; the numbers are in the table of scores"
         )
@@ -74,7 +80,7 @@ def _scales(axes: Axes, record: ComparisonRecord, cost: Cost, values: list[float
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         _at_least_a_tenth(axes, values)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: cost.tick(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.margins(x=0.14, y=0.1)
 
@@ -115,18 +121,56 @@ def _texts(record: ComparisonRecord, places: list[int]) -> list[str]:
     return [names[index] for index in places]
 
 
-def _labels(axes: Axes, texts: list[str], points: list[tuple[float, float]], taken: list[Box]) -> None:
-    """Place every label where it touches no mark, line or other label, if possible."""
-    frame = tuple(axes.get_window_extent().extents)
-    for text, point in zip(texts, points, strict=True):
-        x, y = axes.transData.transform(point)
-        wide = 8.2 * len(text)
-        offers = [(9, -4), (-9 - wide, -4), (8, 8), (8, -17), (-8 - wide, 8), (-8 - wide, -17), (-wide / 2, 11)]
-        boxes = [(x + dx, y + dy, x + dx + wide, y + dy + 11) for dx, dy in offers]
-        cost = [sum(_overlap(box, other) for other in taken) + 20 * _outside(box, frame) for box in boxes]
-        best = cost.index(min(cost))
-        taken.append(boxes[best])
-        axes.annotate(text, point, offers[best], textcoords="offset points", color=INK, fontsize=12, zorder=4)
+def _make_room(axes: Axes, texts: list[str], points: list[tuple[float, float]]) -> None:
+    """Extend the axis to the right until a label fits there next to every point."""
+    left, _, right, _ = axes.get_window_extent().extents
+    places = axes.transData.transform(points)[:, 0]
+    room = [right - APART - LETTER * len(text) - left for text in texts]
+    share = min((fits / (x - left) for fits, x in zip(room, places.tolist(), strict=True) if x > left), default=1.0)
+    if share < 1:
+        end = axes.transData.inverted().transform((left + (right - left) / max(share, LEAST_SHARE), 0))[0]
+        axes.set_xlim(right=float(end))
+
+
+class Offer(NamedTuple):
+    """A place for a label: its anchor, in pixels from the point, and which end of the text stands there."""
+
+    x: float
+    y: float
+    end: str  # matplotlib's ha
+
+    def box(self, point: tuple[float, float], wide: float) -> Box:
+        """What a text of this width covers."""
+        left = point[0] + self.x - {"left": 0.0, "center": wide / 2, "right": wide}[self.end]
+        return left, point[1] + self.y - 2, left + wide, point[1] + self.y + 12
+
+
+BESIDE = [Offer(x, y, end) for y in (-4, 8, -17, 20, -29) for x, end in ((APART, "left"), (-APART, "right"))]
+OFFERS = [*BESIDE, *(Offer(0, y, "center") for y in (11, -22, 23, -34))]  # the best first
+
+
+def _offers(axes: Axes, texts: list[str], points: list[tuple[float, float]]) -> list[Offer]:
+    """Where every label stands relative to its point, so that it touches no mark, line or other label, if possible.
+
+    Labels choose in turns, each with regard to all others.
+    """
+    frame, obstacles = tuple(axes.get_window_extent().extents), _obstacles(axes)
+    places = axes.transData.transform(points).tolist()
+    boxes = [
+        [offer.box(place, LETTER * len(text)) for offer in OFFERS] for place, text in zip(places, texts, strict=True)
+    ]
+    alone = [[rank + _cost(box, obstacles, frame) for rank, box in enumerate(choices)] for choices in boxes]
+    chosen = [cost.index(min(cost)) for cost in alone]
+    for label in [*range(len(texts))] * TURNS:
+        others = [boxes[other][chosen[other]] for other in range(len(texts)) if other != label]
+        cost = [own + 3 * _cost(box, others, frame) for own, box in zip(alone[label], boxes[label], strict=True)]
+        chosen[label] = cost.index(min(cost))
+    return [OFFERS[choice] for choice in chosen]
+
+
+def _cost(box: Box, taken: list[Box], frame: Box) -> float:
+    """How much of what is taken a label would cover, and how far it would leave the frame."""
+    return sum(_overlap(box, other) for other in taken) + 20 * _outside(box, frame)
 
 
 def _obstacles(axes: Axes) -> list[Box]:

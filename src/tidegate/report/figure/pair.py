@@ -5,30 +5,34 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from tidegate.records import ComparisonRecord, PairRecord
-from tidegate.report.figure.svg import LINE, drawing, tag, to_svg, wrapped
+from tidegate.report.figure.svg import LINE, NARROW, WIDE, drawing, tag, to_svg, wrapped
 from tidegate.report.group import best_cell, scores_of
-from tidegate.report.number import known, rounded
+from tidegate.report.number import MINUS, known, rounded
 from tidegate.report.palette import BAND, INK, MUTED, short_names
 
-WIDTH, LABEL, ROW, FOOT = 760, 440, 40, 62
+ROW, FOOT = 40, 62
+BESIDE = {WIDE: 320, NARROW: 130}  # pixels to the left of the axes, about
 MOST = 15  # more rows than this cannot be read, so only pairs with the best cell are drawn
 RESAMPLES = 2000
 
 
-def pair_figure(record: ComparisonRecord) -> str:
-    """The figure, or nothing if there is no difference to draw."""
+def pair_figure(record: ComparisonRecord, width: int = WIDE) -> str:
+    """The figure, or nothing if there is no difference to draw; ``width`` is ``WIDE`` or ``NARROW``."""
     pairs = drawn_pairs(record)
     if not pairs:
         return ""
-    height = ROW * len(pairs) + FOOT + LINE * (_label(record).count("\n") - 1)
-    with drawing(WIDTH, height) as (figure, axes):
+    height = ROW * len(pairs) + FOOT + LINE * (_label(record, width).count("\n") - 1)
+    with drawing(width, height) as (figure, axes):
         for row, pair in enumerate(pairs):
             _row(axes, pair, differences(record, pair), row)
-        _frame(axes, record, pairs)
+        _frame(axes, record, pairs, "\n" if width == NARROW else " ")
+        axes.set_xlabel(_label(record, width))
+        axes.xaxis.set_major_locator(MaxNLocator(width // 80))
         label = f"Differences per seed of {len(pairs)} pairs of cells with 95 % intervals; see the table of pairs"
-        return to_svg(figure, "pairs", label)
+        return to_svg(figure, f"pairs-{width}", label, hover=width == WIDE)
 
 
 def drawn_pairs(record: ComparisonRecord) -> list[PairRecord]:
@@ -81,17 +85,16 @@ def _intervals(axes: Axes, pair: PairRecord, values: list[float], level: float) 
         tag(ends, title=f"{name}: bootstrap {rounded(interval[0], 4)} to {rounded(interval[1], 4)}, not used to decide")
 
 
-def _frame(axes: Axes, record: ComparisonRecord, pairs: list[PairRecord]) -> None:
+def _frame(axes: Axes, record: ComparisonRecord, pairs: list[PairRecord], between: str) -> None:
     names = dict(zip([c.name for c in record.cells], short_names([c.name for c in record.cells], 18), strict=True))
-    rows = [f"{names.get(pair.a, pair.a)} − {names.get(pair.b, pair.b)}" for pair in pairs]  # noqa: RUF001  (a minus sign)
+    rows = [f"{names.get(pair.a, pair.a)}{between}{MINUS} {names.get(pair.b, pair.b)}" for pair in pairs]
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(range(len(pairs)), rows, color=INK)
     axes.set_ylim(len(pairs) - 0.45, -0.55)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(_label(record))
 
 
-def _label(record: ComparisonRecord) -> str:
-    what = wrapped(f"difference in test {record.metric} ({record.unit})", LABEL)
-    return f"{what}\nleft of zero, the cell named first is better"
+def _label(record: ComparisonRecord, width: int) -> str:
+    what = wrapped(f"difference in test {record.metric} ({record.unit})", width - BESIDE[width])
+    return f"{what}\n{wrapped('left of zero, the cell named first is better', width - BESIDE[width])}"

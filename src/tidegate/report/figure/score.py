@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from tidegate.records import BaselineRecord, ComparisonRecord
-from tidegate.report.figure.svg import LINE, drawing, tag, to_svg, wrapped
+from tidegate.report.figure.svg import LINE, NARROW, WIDE, drawing, tag, to_svg, wrapped
 from tidegate.report.group import ranking, scores_of
 from tidegate.report.number import known, rounded
 from tidegate.report.palette import INK, MUTED, SURFACE, colour, mark, short_names
 
-WIDTH, LABEL, HEAD, FOOT = 760, 570, 18, 60
+HEAD, FOOT = 18, 60
+BESIDE = {WIDE: 190, NARROW: 110}  # pixels to the left of the axes, about
 REACH = 0.75  # baselines are drawn up to this share of the range of scores away
 
 
-def score_figure(record: ComparisonRecord) -> str:
-    """The figure, or nothing if no run finished."""
+def score_figure(record: ComparisonRecord, width: int = WIDE) -> str:
+    """The figure, or nothing if no run finished; ``width`` is ``WIDE`` or ``NARROW``."""
     span = _span(record)
     if span is None:
         return ""
     order, drawn, pixels = ranking(record), near_baselines(record), _row_height(record)
-    height = HEAD + pixels * len(order) + HEAD * len(drawn) + FOOT + LINE * _label(record).count("\n")
-    with drawing(WIDTH, height) as (figure, axes):
+    height = HEAD + pixels * len(order) + HEAD * len(drawn) + FOOT + LINE * _label(record, width).count("\n")
+    with drawing(width, height) as (figure, axes):
         for row, index in enumerate(order):
             _row(axes, record, index, row)
         for level, baseline in enumerate(drawn):
             _baseline(axes, baseline, -0.75 - level * HEAD / pixels)
         _frame(axes, record, order, len(drawn) * HEAD / pixels)
+        axes.set_xlabel(_label(record, width))
+        axes.xaxis.set_major_locator(MaxNLocator(width // 80))
         label = f"Test scores of {len(order)} cells, one dot per seed, with mean and 95 % interval; see the table below"
-        return to_svg(figure, "scores", label)
+        return to_svg(figure, f"scores-{width}", label, hover=width == WIDE)
 
 
 def _row_height(record: ComparisonRecord) -> int:
@@ -85,8 +89,7 @@ def _frame(axes: Axes, record: ComparisonRecord, order: list[int], head: float) 
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.03)
-    axes.set_xlabel(_label(record))
 
 
-def _label(record: ComparisonRecord) -> str:
-    return wrapped(f"test {record.metric} ({record.unit}), lower is better", LABEL)
+def _label(record: ComparisonRecord, width: int) -> str:
+    return wrapped(f"test {record.metric} ({record.unit}), lower is better", width - BESIDE[width])

@@ -25,6 +25,7 @@ from tidegate.report.palette import GRID, INK, MUTED, VARIABLES
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
+WIDE, NARROW = 760, 400  # pixels: on a screen, and on a telephone
 LETTER, LINE = 7.4, 15  # pixels: a wide estimate of a letter in a label, and the height of a line
 RULES: dict[str, Any] = {
     "svg.fonttype": "none",  # text remains text: smaller, searchable, in the font of the page
@@ -82,13 +83,13 @@ def tag(artist: Artist, *, title: str = "", series: int | None = None, part: str
     artist.set_gid(json.dumps({name: text for name, text in attributes.items() if text}))
 
 
-def to_svg(figure: Figure, name: str, label: str) -> str:
-    """The figure as an ``<svg>`` element; ``name`` makes ids unique, ``label`` describes it."""
+def to_svg(figure: Figure, name: str, label: str, *, hover: bool = True) -> str:
+    """The figure as an ``<svg>`` element; ``name`` makes ids unique, ``label`` describes it, ``hover`` keeps titles."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     root = ET.fromstring(text.getvalue())  # noqa: S314  (our own drawing)
     _drop(root)
-    _apply_tags(root)
+    _apply_tags(root, hover)
     _renumber(root, name)
     for element in root.iter():
         _restyle(element)
@@ -112,14 +113,14 @@ def _drop(root: ET.Element) -> None:
                 parent.remove(child)
 
 
-def _apply_tags(root: ET.Element) -> None:
+def _apply_tags(root: ET.Element, hover: bool) -> None:
     for element in root.iter():
         if not element.get("id", "").startswith("{"):
             continue
         attributes = json.loads(element.attrib.pop("id"))
         title = attributes.pop("title", "")
         element.attrib |= attributes
-        if title:
+        if title and hover:
             child = ET.Element(f"{SVG}title")
             child.text = title
             element.insert(0, child)
