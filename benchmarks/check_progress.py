@@ -1,7 +1,7 @@
 """How long a command is silent: every task's training and what uses a model, on a terminal and in a pipe.
 
     python benchmarks/check_progress.py                    # all cases; writes benchmarks/results/progress.md
-    python benchmarks/check_progress.py warped generate    # these alone; prints only
+    python benchmarks/check_progress.py series generate    # these alone; prints only
 
 A terminal must show something at least every 2 s, and name the phase; a pipe gets a line at least every 10 s. The
 longest silence counts from the first word to the end of the process, and the first word from its start. Other work on
@@ -44,17 +44,15 @@ class Case(NamedTuple):
 
 
 def _series(home: Path, rows: int = 300, steps: int = 200) -> None:
-    draw = random.Random(0)
-    head = ",".join(["label", *(f"t{t}" for t in range(steps))])
-    lines = [
-        ",".join([f"c{k % 3}", *(f"{(k % 3) * t / steps + draw.gauss(0, 1):.3f}" for t in range(steps))])
-        for k in range(rows)
-    ]
-    (home / "series.csv").write_text("\n".join([head, *lines]) + "\n")
+    draw = random.Random(0)  # noqa: S311  data, not secrets
+    head = "@problemName s\n@univariate true\n@classLabel true c0 c1 c2\n@data\n"
+    values = [[(k % 3) * t / steps + draw.gauss(0, 1) for t in range(steps)] for k in range(rows)]
+    lines = [f"{','.join(f'{value:.3f}' for value in row)}:c{k % 3}\n" for k, row in enumerate(values)]
+    (home / "series.ts").write_text(head + "".join(lines))
 
 
 def _texts(home: Path, rows: int = 4000, words: int = 60) -> None:
-    draw = random.Random(0)
+    draw = random.Random(0)  # noqa: S311  data, not secrets
     known = ["".join(draw.choices("abcdefghij", k=draw.randint(3, 9))) for _ in range(3000)]
     lines = [
         f"c{k % 2},{' '.join(draw.choices(known[(k % 2) * 500 : 2500 + (k % 2) * 500], k=words))}" for k in range(rows)
@@ -66,8 +64,12 @@ def _book(home: Path) -> None:
     (home / "book.txt").write_bytes(locate("bundled:shakespeare").raw[:400_000])
 
 
+def _sentences(home: Path) -> None:
+    (home / "sentences.txt").write_text("I am very tired today.\nWhere is the station?\n" * 200)
+
+
 CASES = {
-    "series": Case(f"train classification series.csv --label label {QUICK} --out series", _series),
+    "series": Case(f"train classification series.ts {QUICK} --out series", _series),
     "texts": Case(f"train classification texts.csv {QUICK} --out texts", _texts),
     "forecast": Case(f"train forecast elnino {QUICK} --horizon 12 --out forecast"),
     "language": Case(f"train language book.txt {QUICK} --epoch-size 50000 --out language", _book),
@@ -83,13 +85,9 @@ CASES = {
     "generate": Case("generate language --length 2000 --beam 4"),
     "compose": Case("compose music --out tune.mid --steps 400"),
     "transcribe": Case("transcribe speech fsdd"),
-    "translate": Case("translate translation --file sentences.txt --beam 8", lambda home: _sentences(home)),
+    "translate": Case("translate translation --file sentences.txt --beam 8", _sentences),
     "compare": Case("compare elnino --cells rnn,gru --seeds 2 --epochs 3 --workers 1 --out compare"),
 }
-
-
-def _sentences(home: Path) -> None:
-    (home / "sentences.txt").write_text("I am very tired today.\nWhere is the station?\n" * 200)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What a command is doing: a line that moves on a terminal, and elsewhere a line after every ten silent seconds."""
+"""What a command is doing: a line that moves on a terminal, and elsewhere a line before ten seconds are silent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tidegate.cli.console import Screen, console, print_line
 from tidegate.errors import visible
 from tidegate.phase import heard_by
 
-LINE_SECONDS = 10.0  # of silence before a line where there is no terminal
+LINE_SECONDS = 8.0  # of silence before a line where there is no terminal, so that ten never pass
 TICK_SECONDS = 0.25  # between two looks at the clock
 DRAW_SECONDS = 0.1  # between two drawings of the moving line
 NARROWEST, WIDEST = 5, 40  # columns of the bar

@@ -22,6 +22,7 @@ from tidegate.data.source import Source
 from tidegate.data.table import Table, read_table
 from tidegate.data.text import blank_lines, decode
 from tidegate.errors import InputError
+from tidegate.phase import counted
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")
@@ -233,7 +234,7 @@ def _with_sounds(unread: list[Recording], read: Callable[[str], bytes], rate: in
     """Read every recording, at the same rate."""
     rates: dict[int, str] = {}  # with the first recording of each
     recordings, mixed, cancelled = [], 0, list[str]()
-    for recording in unread:
+    for recording in counted("reading sounds", unread):
         samples, own, channels, opposite = read_sound(read(recording.name), recording.name)
         mixed += channels > 1
         cancelled += [recording.name] * opposite

@@ -7,6 +7,7 @@ from typing import Self
 
 import torch
 
+from tidegate.phase import phase
 from tidegate.tasks.classification.convolution import Convolution, Convolutions
 from tidegate.tasks.classification.hold import Holding
 from tidegate.tasks.classification.linear import Classes, Linear, logistic, ridge
@@ -91,10 +92,13 @@ class Ballot:
             holding: the rows to choose by and to learn from.
             seed: of the thresholds and of the channels of each convolution.
         """
+        phase("random convolutions: drawing thresholds")
         convolutions = Convolutions(Convolution.of(values.shape[2], len(values), features_for(len(truth), kinds)))
         last = torch.from_numpy(holding.last)
         convolutions.fit(values[:, last], lengths[last], seed)
+        phase("random convolutions: ridge regression")
         random = ridge(convolutions(values, lengths), truth, kinds, holding)
+        phase("logistic regression on the values")
         even = logistic(resampled(values, lengths).flatten(1), truth, kinds, holding)
         weights = stacked([random.held, even.held], truth[holding.held])
         held = weights[0] * random.held + weights[1] * even.held

@@ -16,6 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from tidegate.phase import counted, phase
 from tidegate.tasks.classification.ballot import STEPS, Ballot, resampled
 from tidegate.tasks.classification.encoding import VOTING, Vocabulary, cut
 from tidegate.tasks.classification.known import Known, ragged
@@ -83,6 +84,7 @@ def text_rivals(reading: Vocabulary, train: Part, valid: Part, test: Part) -> li
 
 def _counted(analyzer: Callable[[str], list[str]], *parts: Part) -> list[Any]:
     """TF-IDF of each part with the weights of the first; nothing if the first has no terms."""
+    phase("baseline: counting n-grams")
     counter = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, min_df=1)
     try:
         return [counter.fit_transform(parts[0].items), *(counter.transform(part.items) for part in parts[1:])]
@@ -129,6 +131,7 @@ def _neighbours(known: Chances, answers: Classes, test: Chances, kinds: int) -> 
     """The nearest series, where there are few enough pairs of them."""
     rivals, pairs = [], len(known) * len(test)
     if pairs <= PAIRS:
+        phase("baseline: nearest neighbours")
         flat = [part.reshape(len(part), -1) for part in (known, test)]
         nearest = KNeighborsClassifier(1).fit(flat[0], answers).predict(flat[1])
         rivals.append(_answered("1-NN", nearest, kinds, f"the nearest training series, Euclid over {STEPS} steps"))
@@ -145,7 +148,7 @@ def _logistic(features: list[Any], train: Part, valid: Part) -> tuple[Chances, s
         warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges where it stopped
         fits = [
             LogisticRegression(C=strength, max_iter=ITERATIONS).fit(features[0], train.classes)
-            for strength in STRENGTHS
+            for strength in counted("baseline: logistic regression", STRENGTHS)
         ]
     best = min(fits, key=lambda fit: log_loss(fit.predict_proba(features[1]), valid.classes))
     return best.predict_proba(features[2]), f"penalty chosen on validation (C = {best.C:g})"

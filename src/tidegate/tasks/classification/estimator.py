@@ -14,6 +14,7 @@ from sklearn.base import ClassifierMixin
 from tidegate.data import Source, locate
 from tidegate.data.labelled import Labelled, in_memory, read_labelled
 from tidegate.errors import note
+from tidegate.phase import counted
 from tidegate.records import ScoreRecord
 from tidegate.tasks.classification.batch import padded
 from tidegate.tasks.classification.encoding import Scale
@@ -117,7 +118,7 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         sequences = [self.encoding_.reading.encode(item) for item in data.items]
         chances = np.zeros((len(sequences), len(self.encoding_.classes)))
         with torch.inference_mode():
-            for rows in by_length([len(sequence) for sequence in sequences], ROWS):
+            for rows in counted("predicting", by_length([len(sequence) for sequence in sequences], ROWS)):
                 batch = padded([sequences[row] for row in rows], torch.zeros(len(rows), dtype=torch.int64))
                 chances[rows] = self.model_(batch)[0].double().softmax(1).numpy()
         return chances

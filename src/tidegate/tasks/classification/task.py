@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
 from tidegate.data.labelled import Labelled
+from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.ballot import Ballot
 from tidegate.tasks.classification.baseline import Chances, Part, Rival, majority, series_rivals, text_rivals
@@ -68,6 +69,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     ) -> None:
         self.source, self.setting = source, setting or ClassificationSetting()
         read = source.read_by(reader(self.setting))
+        phase("preparing")
         parts = {"test": read["train"]} if encoding else parted(source, read, self.setting)
         if encoding is None:
             train = parts["train"]
@@ -154,7 +156,8 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         """[N, classes] float64, in the order of the rows."""
         model.eval()
         with torch.inference_mode():
-            logits = [model(batch)[0].double() for batch in self.batches(split)]
+            batches = counted("scoring" if split == "test" else "calibrating", self.batches(split), self.count(split))
+            logits = [model(batch)[0].double() for batch in batches]
         return self._in_order(torch.cat(logits), split, 0)
 
     def _in_order(self, answers: torch.Tensor, split: Split, axis: int) -> torch.Tensor:

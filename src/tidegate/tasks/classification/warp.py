@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.phase import counted
+
 Series = NDArray[np.float64]
 
 
@@ -15,7 +17,8 @@ def warped_neighbours(queries: Series, known: Series) -> NDArray[np.int64]:
         queries: [N, T, C].
         known: [M, T, C].
     """
-    return np.array([int(np.argmin(warped(query, known))) for query in queries])
+    nearby = counted("baseline: nearest neighbours by dynamic time warping", queries, len(queries))
+    return np.array([int(np.argmin(warped(query, known))) for query in nearby])
 
 
 def warped(query: Series, known: Series) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
+from tidegate.phase import counted
 from tidegate.tasks.forecast.grid import Grid
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window
 from tidegate.tasks.forecast.score import Forecasts, Rows
@@ -59,7 +60,7 @@ def answered(model: Model, grid: Grid, batches: Iterable[Window], steps: int, le
     """Forecasts of a model on batches, in the target's unit, in the order of series and rows."""
     series, origin, values = [], [], []
     with torch.inference_mode():
-        for batch in batches:
+        for batch in counted("forecasting", batches):
             answers = model.answers(batch, steps)
             scored = batch.scored()[-len(answers) :]
             rows = torch.arange(len(batch.inputs))[:, None] + batch.first

@@ -11,6 +11,7 @@ import torch
 
 from tidegate.data import Panel, Source, columns_of, read_panel, shared_rows
 from tidegate.errors import InputError
+from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.forecast.baseline import Naive, ahead_of, naive_forecasts, unfitted
 from tidegate.tasks.forecast.encoding import ForecastEncoding, learn
@@ -73,6 +74,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             if encoding
             else source.read_by(reader(self.setting))
         )
+        phase("preparing")
         spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
         self.encoding, warnings = (encoding, ()) if encoding else learn(panel, spans, self.setting)
         self.fitted = encoding is None
@@ -111,7 +113,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     def baselines(self) -> list[BaselineRecord]:
         """Scores of the baselines by the metric, in standard deviations of each series."""
         origins = [np.arange(*bounds) for bounds in self._bounds("test")]
-        return [BaselineRecord(naive.name, self._error(naive, origins), naive.how) for naive in self.naive()]
+        naives = counted("baselines", self.naive())
+        return [BaselineRecord(naive.name, self._error(naive, origins), naive.how) for naive in naives]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Errors over the origins of the test split, and CRPS and coverage of quantiles.
@@ -122,7 +125,10 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         records = [ScoreRecord(self.metric, metric, self.unit, "lower", lines)]
         forecasts = self.forecasts(model, "test", self.stride)
         own = self.score_values(forecasts)
-        others = {naive.name: self.score_values(self.naive_forecasts(naive, forecasts)) for naive in self.naive()}
+        others = {
+            naive.name: self.score_values(self.naive_forecasts(naive, forecasts))
+            for naive in counted("scoring the baselines", self.naive())
+        }
         for name, value in own.items():
             baselines = {rival: values[name] for rival, values in others.items() if name in values}
             records.append(ScoreRecord(*_titled(name, value, forecast_levels(self.setting)), baselines))

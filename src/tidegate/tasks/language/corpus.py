@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tidegate.data import Source, shared_text
 from tidegate.data.cache import Cache, Draft, Facts
 from tidegate.data.piecewise import Range, Text
+from tidegate.phase import phase
 from tidegate.plain import typed
 from tidegate.tasks.language.encoding import LanguageEncoding
 from tidegate.tasks.language.setting import LanguageSetting
@@ -180,14 +181,17 @@ def _encode(
     parts: Parts, setting: LanguageSetting, encoding: LanguageEncoding | None, sink: _Sink
 ) -> tuple[LanguageEncoding, Facts]:
     """Write the symbols of all parts; returns their encoding and counts."""
+    phase("learning the symbols")
     train = "" if encoding else "".join(parts["train"].sample(LEARNT).pieces())
     encoding = encoding or LanguageEncoding.learn(train, setting)
     unit, kind = encoding.unit, np.min_scalar_type(encoding.vocabulary - 1)
     density = max(1, len(unit.encode(train[:CHARACTERS]))) / max(1, len(train[:CHARACTERS].encode()))
-    sink.reserve(int(SPARE * density * kind.itemsize * sum(part.size for part in parts.values())))
+    whole = sum(part.size for part in parts.values())
+    sink.reserve(int(SPARE * density * kind.itemsize * whole))
     sizes, begun = (dict.fromkeys(SPLITS, 0) for _ in range(2))
     for split, part in parts.items():
         for piece in part.pieces():
+            phase("preparing", int(sum(sizes.values()) / density), whole)
             symbols = unit.encode(piece)
             sizes[split] += len(symbols)
             begun[split] += int(unit.begun[symbols].sum())

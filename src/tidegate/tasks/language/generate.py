@@ -11,6 +11,7 @@ from typing import Annotated
 import torch
 
 from tidegate.errors import InputError
+from tidegate.phase import counted
 from tidegate.tasks.language.encoding import LanguageEncoding
 from tidegate.tasks.language.reader import Reader
 from tidegate.tasks.language.setting import Width
@@ -200,7 +201,7 @@ class Beam:
         """The best continuations, the best first; ``reader`` has ``width`` rows."""
         logits = reader.read(opening[:, None].expand(-1, self.width))
         live, finished = [_Path((), 0.0)], list[_Path]()
-        for step in range(length):
+        for step in counted("searching", range(length)):
             rows, live, ended = self._extended(live, logits, unit)
             finished += ended
             if step == length - 1 or self._settled(live, finished, length):

@@ -9,6 +9,7 @@ from itertools import count, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.phase import counted
 from tidegate.records import BaselineRecord
 
 Symbols = NDArray[np.int64]
@@ -50,7 +51,7 @@ def ngram(
     learnt = np.arange(len(text)) < train - start
     chance = np.full(test[1] - test[0], 1 / vocabulary)
     history = np.zeros(len(text), dtype=np.int64)  # a number for the symbols before each place
-    for width in range(order):
+    for width in counted(f"baseline: {order}-gram", range(order)):
         history = _longer(history, text, width, vocabulary)
         chance = _interpolated(history, text, learnt, vocabulary, chance)
     how = f"counts of {order} symbols in training, Witten-Bell interpolation down to the uniform distribution"
@@ -84,7 +85,8 @@ def strongest(
     text = symbols[start : test[1]]
     places = [slice(first - start, last - start) for first, last in (valid, test)]
     scores: list[tuple[float, ...]] = []  # bits on validation and test, by order
-    for chance in islice(_kneser_ney(text, np.arange(len(text)) < train - start, vocabulary), LONGEST):
+    models = islice(_kneser_ney(text, np.arange(len(text)) < train - start, vocabulary), LONGEST)
+    for chance in counted("baseline: Kneser-Ney, order by order", models, LONGEST):
         scores.append(tuple(float(-np.log2(chance[place]).mean()) for place in places))
         if scores[-1][0] > min(scores)[0]:
             break

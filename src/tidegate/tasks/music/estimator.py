@@ -11,6 +11,7 @@ import torch
 
 from tidegate.data import KEYS, LOWEST, Roll, locate, read_piece, to_midi
 from tidegate.errors import InputError
+from tidegate.phase import counted
 from tidegate.storage import replace_file
 from tidegate.tasks.music.setting import Grid, MusicSetting
 from tidegate.tasks.music.task import MusicTask
@@ -68,7 +69,7 @@ class Composer(Estimator[MusicSetting], MusicSetting):
         heard, state = torch.from_numpy(start), None
         played = [heard]
         with torch.inference_mode():
-            for _ in range(steps):
+            for _ in counted("composing", range(steps)):
                 chord, state = self.model_.compose(heard, state, temperature, random)
                 heard = chord[None]
                 played.append(heard)

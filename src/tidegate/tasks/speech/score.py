@@ -8,6 +8,8 @@ import jiwer
 import torch
 from torch.nn.functional import interpolate
 
+from tidegate.phase import counted
+
 FIRST = 0xF0000  # first of the private-use characters, none of which is a space
 STEPS = 20
 LEARNT = 20_000  # training recordings compared; more would take minutes
@@ -50,7 +52,7 @@ def nearest(train: Sequence[torch.Tensor], test: Sequence[torch.Tensor]) -> list
     """
     known = torch.stack([_stretched(frames) for frames in train[:LEARNT]])
     indices: list[int] = []
-    for at in range(0, len(test), 256):
+    for at in counted("baseline: the nearest recording", range(0, len(test), 256)):
         queries = torch.stack([_stretched(frames) for frames in test[at : at + 256]])
         indices += torch.cdist(queries, known).argmin(1).tolist()
     return indices

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tidegate.data import Corpus, Recording, Source
 from tidegate.data.script import has_words
 from tidegate.errors import InputError
+from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.speech.decode import BLANK, best_path
 from tidegate.tasks.speech.encoding import SpeechEncoding, clean
@@ -133,7 +134,8 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
                 fix="correct window_ms= or longest=, or pass other recordings",
             )
         spectra = (
-            torch.from_numpy(recording.sound) if corpus.spectra else bank(recording.sound) for recording in chosen
+            torch.from_numpy(recording.sound) if corpus.spectra else bank(recording.sound)
+            for recording in counted(f"preparing the sounds of {name}", chosen)
         )
         texts = (clean(recording.text, keep_case=self.setting.keep_case) for recording in chosen)
         return [
@@ -229,7 +231,8 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         """Word and character error rates, by the best path; of a script without blanks the latter alone."""
         del metric  # the symbol error rate is one of the two
         truth, answers = [], []
-        for utterances, batch in self._test_batches():
+        size = -(-len(self.utterances["test"]) // self.setting.batch_size)
+        for utterances, batch in counted("scoring", self._test_batches(), size):
             assert batch.lengths is not None
             outputs, _ = model(batch)
             truth += [utterance.text for utterance in utterances]

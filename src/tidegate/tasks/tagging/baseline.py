@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from tidegate.phase import counted, phase
 from tidegate.tasks.tagging.encoding import SHAPES, TaggingEncoding, ends, shape
 from tidegate.tasks.tagging.record import Sentence
 from tidegate.tasks.tagging.score import Chances, log_loss
@@ -81,6 +82,7 @@ def _regression(
     encoding: TaggingEncoding, train: Sequence[Sentence], valid: Sequence[Sentence], test: Sequence[Sentence]
 ) -> Rival:
     sentences, note = _first(train, NUMBERS // len(encoding.tags))
+    phase("baseline: counting words")
     table = DictVectorizer(dtype=np.float32)
     rows = table.fit_transform(_all_features(sentences))
     classes = np.concatenate([encoding.targets(sentence.tags).numpy() for sentence in sentences])
@@ -88,7 +90,8 @@ def _regression(
     inputs = [table.transform(_all_features(part)) for part in (valid, test)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges where it stopped
-        fits = [LogisticRegression(C=strength, max_iter=ITERATIONS).fit(rows, classes) for strength in STRENGTHS]
+        strengths = counted("baseline: logistic regression", STRENGTHS)
+        fits = [LogisticRegression(C=strength, max_iter=ITERATIONS).fit(rows, classes) for strength in strengths]
     best = min(fits, key=lambda fit: log_loss(_spread(fit, inputs[0], encoding), truth))
     how = f"logistic regression on the word, its two neighbours and its ends{note}; C = {best.C:g} chosen on validation"
     return Rival("logistic regression", _spread(best, inputs[1], encoding), how)

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from tidegate.data import Source
 from tidegate.data.column import listed
 from tidegate.errors import InputError
+from tidegate.phase import phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.tagging.baseline import Rival, majority, rivals
 from tidegate.tasks.tagging.batch import ROWS, Words, padded, pieces, probabilities
@@ -65,6 +66,7 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
     ) -> None:
         self.source, self.setting = source, setting or TaggingSetting()
         read = {part: filled(own) for part, own in source.read_by(reader(self.setting)).items()}
+        phase("preparing")
         if encoding is None:
             parts = parted(source, read, self.setting)
             scheme = PLAIN if self.setting.plain else scheme_of(merged(parts), source.title)

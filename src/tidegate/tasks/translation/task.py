@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from tidegate.data import Pairs, Source, cut_by_group, group_of
 from tidegate.errors import InputError
+from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.ngram import ngram
 from tidegate.tasks.translation.encoding import TranslationEncoding
@@ -72,6 +73,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
     ) -> None:
         self.source, self.setting = source, setting or TranslationSetting()
         splits = source.read_by(reader(self.setting))
+        phase("preparing")
         drawn = [] if encoding else [split for split in HELD if split not in splits]
         parts = {"test": splits.get("test", splits["train"])} if encoding else _cut(source, splits, drawn)
         self.pairs: dict[Split, Pairs] = {split: parts.get(split, EMPTY) for split in SPLITS}
@@ -110,7 +112,8 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         units = torch.cat([*train, *test]).numpy().astype(np.int64)
         first = sum(map(len, train))
         how = "Witten-Bell interpolation of counts in the training targets; the source is not looked at"
-        records = [ngram(units, first, (first, len(units)), len(self.encoding.target), order) for order in (1, 3)]
+        orders = counted("baselines: n-grams", (1, 3))
+        records = [ngram(units, first, (first, len(units)), len(self.encoding.target), order) for order in orders]
         return [replace(record, how=how) for record in records]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
@@ -124,6 +127,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         judge, better = (symbol_scores, "lower") if symbols else (text_scores, "higher")
         scores = judge([translated.text for translated in self.translate(model, sources)], right)
         train = self.pairs["train"]
+        phase("baseline: the nearest source")
         rivals = judge(nearest(train.sources, train.targets, sources), right) if train.sources else {}
         baselines = {name: {"nearest source": value} for name, (value, _) in rivals.items()}
         return super().scores(model, metric) + [

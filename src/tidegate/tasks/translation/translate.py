@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from tidegate.data import cleaned
+from tidegate.phase import counted
 from tidegate.tasks.translation.model import SequenceToSequence
 from tidegate.tasks.translation.search import Translations, beam_search
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN, Vocabulary
@@ -53,7 +54,7 @@ def translate(
     translated = [Translated("", (), (), np.zeros((0, 0), np.float32), 0.0)] * len(texts)
     filled = [place for place, units in enumerate(cut) if units]
     lengths = torch.tensor([len(cut[place]) for place in filled])
-    for group in bucketed(lengths, max(1, ROWS // beam)) if filled else ():
+    for group in counted("translating", bucketed(lengths, max(1, ROWS // beam)) if filled else ()):
         rows = [filled[index] for index in group]
         encoded = [vocabularies[0].encode(cut[row]) for row in rows]
         sources, ends = torch.nn.utils.rnn.pad_sequence(encoded), torch.tensor([len(units) for units in encoded])
