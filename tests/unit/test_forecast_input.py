@@ -272,3 +272,77 @@ class TestGaps:
         refused("SERIES_GAPS", lambda: of_frame(gone, time="day"), "15 of 100 rows are missing", "after 2024-01-30")
         assert len(of_frame(gone, time="day", fill=0.2).panel.values) == 100
         refused("SERIES_GAPS", lambda: of_frame(frame.drop(index=4), time="day", fill=0.0), "1 of 100 rows is missing")
+
+
+class TestTimesInSeveralColumns:
+    hours = pd.date_range("2024-02-27", periods=120, freq="h")
+
+    def times(self, time="date,hour", **columns):
+        frame = pd.DataFrame({**columns, "y": wave(120)})
+        return of_frame(frame, time=time).panel.clock
+
+    @pytest.mark.parametrize(
+        "clock",
+        [
+            lambda hours: hours.hour,
+            lambda hours: hours.hour.astype(float),
+            lambda hours: hours.strftime("%H:%M"),
+            lambda hours: hours.strftime("%H%M"),
+            lambda hours: hours.hour * 100,
+            lambda hours: hours.strftime("%I:%M %p"),
+            lambda hours: hours.strftime("%I %p"),
+        ],
+    )
+    @pytest.mark.parametrize("day", ["%Y-%m-%d", "%d.%m.%Y", "%Y%m%d", "%Y-%m-%d 00:00:00", "%b %d, %Y"])
+    def test_a_date_and_a_time_of_day(self, day, clock):
+        found = self.times(date=self.hours.strftime(day), hour=clock(self.hours))
+        assert found.times.equals(self.hours)
+        assert found.step == "h"
+
+    def test_hours_from_1_to_24(self):
+        found = self.times(date=self.hours.strftime("%Y-%m-%d"), hour=self.hours.hour + 1)
+        assert found.times.equals(self.hours + pd.Timedelta(1, "h"))
+
+    def test_year_month_day_and_hour(self):
+        parts = {name: getattr(self.hours, name) for name in ("year", "month", "day", "hour")}
+        assert self.times("year,month,day,hour", **parts).times.equals(self.hours)
+        months = pd.date_range("2010-01-01", periods=120, freq="MS")
+        assert self.times("year,month", year=months.year, month=months.month).times.equals(months)
+
+    @pytest.mark.parametrize(
+        ("time", "change", "code", "parts"),
+        [
+            ("date,clock", {}, "COLUMN", ("'clock'", "time=")),
+            ("hour,hour", {}, "SERIES_TWICE", ("'hour,hour'",)),
+            ("date,hour", {"hour": "25"}, "SERIES_TIME", ("'hour'", "row 3", "'25'", "such as 13")),
+            ("date,hour", {"hour": "noon"}, "SERIES_TIME", ("'hour'", "row 3", "'noon'")),
+            ("date,hour", {"date": "soon"}, "SERIES_TIME", ("'date,hour'", "row 3", "'soon 02:00'")),
+            ("year,month,day", {"month": "13"}, "SERIES_TIME", ("'month'", "row 3", "'13'", "from 1 to 12")),
+            ("month,year,day", {}, "SERIES_TIME", ("'month'", "the year")),
+            ("date,hour", {"date": "2024-02-29"}, "SERIES_ORDER", ("'date,hour'", "2024-02-29 02:00", "row 4")),
+        ],
+    )
+    def test_what_is_no_time(self, time, change, code, parts):
+        names = ("year", "month", "day", "hour")
+        frame = pd.DataFrame({name: getattr(self.hours, name).astype(str) for name in names})
+        frame = frame.assign(date=self.hours.strftime("%Y-%m-%d"), y=wave(120))
+        for name, cell in change.items():
+            frame[name] = frame[name].astype(object)
+            frame.loc[2, name] = cell
+        refused(code, lambda: of_frame(frame, time=time), *parts)
+
+    def test_a_column_has_one_purpose(self):
+        frame = pd.DataFrame({"date": self.hours.strftime("%Y-%m-%d"), "hour": self.hours.hour, "y": wave(120)})
+        for options in ({"known": ("hour",)}, {"target": "y,hour"}):
+            refused("SERIES_TWICE", lambda options=options: of_frame(frame, time="date,hour", **options), "'hour'")
+
+    @pytest.mark.parametrize("time", ["date, hour", ["date", "hour"]])
+    def test_saved_and_read_back(self, time, tmp_path):
+        frame = pd.DataFrame({"date": self.hours.strftime("%Y-%m-%d"), "hour": self.hours.hour, "y": wave(120)})
+        made = Forecaster(target="y", time=time, horizon=2, **QUICK).fit(frame)
+        made.save_pretrained(tmp_path)
+        again = Forecaster.from_pretrained(tmp_path)
+        found = again.predict()
+        name = "date,hour" if isinstance(time, list) else time
+        assert found[name].tolist() == [*pd.date_range("2024-03-03", periods=2, freq="h")]
+        pd.testing.assert_frame_equal(again.predict(history=frame), found)

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data.calendar import Clock, read_clock
-from tidegate.data.column import check_column, counted, in_text, listed
+from tidegate.data.column import check_column, counted, in_text, listed, several
 from tidegate.data.covariate import read_covariates
 from tidegate.data.feature import ColumnReader, Rows, Values
 from tidegate.data.frame import as_csv
+from tidegate.data.moment import with_times
 from tidegate.data.number import Decimal, Numbers
 from tidegate.data.parquet import MAGIC
 from tidegate.data.reading import Dating
@@ -72,7 +73,7 @@ class Layout:
         target: the column to forecast, several in one text, or ``all``; the names themselves if a trained model needs
             them.
         series: the column that names the series of each row.
-        time: the column of times: dates or numbers.
+        time: the column of times: dates or numbers; or several in one text, as ``with_times`` reads them.
         known: columns known ahead; only these need values in the last rows of a series.
         inputs: the other columns that a trained model reads, which must be complete; unless given, all usable ones.
         dating: how the times are read.
@@ -125,6 +126,9 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     """
     layout = layout.of(source)
     table, parts = _joined(source, layout.separator)
+    _check_times(table, layout)
+    table, time = with_times(table, layout.time)
+    layout = replace(layout, time=time)
     groups, found = _grouped(table, layout), _numbers(table, layout)
     clock, groups = _clock(table, layout, groups)
     reader = ColumnReader(table, found, layout.fill)
@@ -187,8 +191,7 @@ def _outside(series: Sequence[Series], layout: Layout) -> Iterator[str]:
 
 def _grouped(table: Table, layout: Layout) -> dict[str, Rows]:
     """The rows of each name, after a check that the table has the columns of the layout."""
-    named = [("series", layout.series), ("time", layout.time), *(("known", name) for name in layout.known)]
-    for role, name in named:
+    for role, name in [("series", layout.series), *(("known", name) for name in layout.known)]:
         if name is not None:
             check_column(table.name, name, table.header, fix=f"name another with {role}=")
     for name in layout.inputs or ():
@@ -196,8 +199,18 @@ def _grouped(table: Table, layout: Layout) -> dict[str, Rows]:
     return rows_by_name(table, layout.series)
 
 
+def _check_times(table: Table, layout: Layout) -> None:
+    """Refuse a column of times that has another purpose, too."""
+    times = several(layout.time, table.header) if layout.time else ()
+    targets = several(layout.target, table.header) if isinstance(layout.target, str) else ()
+    for role, names in (("target", targets), ("series", [layout.series]), ("known", layout.known)):
+        for name in names:
+            if name in times:
+                raise InputError("SERIES_TWICE", f"{name!r} is both {role}= and time=", fix="name another column")
+
+
 def _check_targets(layout: Layout, targets: Sequence[str]) -> None:
-    for role, names in (("series", [layout.series]), ("time", [layout.time]), ("known", layout.known)):
+    for role, names in (("series", [layout.series]), ("known", layout.known)):
         for name in names:
             if name in targets:
                 raise InputError("SERIES_TWICE", f"{name!r} is both target= and {role}=", fix="name another column")

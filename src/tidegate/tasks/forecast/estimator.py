@@ -37,8 +37,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 month  step  forecast  0.1  0.9
         ...
 
-    ``fit`` also takes pandas frames, in which an index that has dates or a name counts as a column. ``target`` may also
-    be a list of columns.
+    ``fit`` also takes pandas frames, in which an index that has dates or a name counts as a column. ``target`` and
+    ``time`` may also be lists of columns.
     """
 
     _task_class = ForecastTask
@@ -137,10 +137,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
 
     def _setting(self) -> ForecastSetting:
         setting = super()._setting()
-        target: Any = self.target
-        if isinstance(target, (list, tuple)):
-            return replace(setting, target=in_text([str(name) for name in target]))
-        return setting
+        return replace(setting, target=_as_text(self.target), time=_as_text(self.time))
 
     def _memory(self, task: Any) -> dict[str, str]:
         self._fitted_task: ForecastTask = task
@@ -196,7 +193,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         place = forecasts.origin - np.array([span.start for span in grid.spans])[forecasts.series]
         times = [_at(grid, forecasts, place + ahead) for ahead in range(1, steps + 1)]
         rows = forecasts.origin[:, None] + np.arange(1, steps + 1)
-        theirs = [name for name in (self.series, self.time) if name is not None]
+        time = self._current().time
+        theirs = [name for name in (self.series, time) if name is not None]
         columns: list[tuple[str | None, Any]] = [
             (self.series, np.repeat(np.array(grid.groups)[forecasts.series], steps)),
             (
@@ -204,7 +202,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 np.repeat(np.array(grid.targets)[forecasts.series], steps),
             ),
             (_own("origin", theirs) if truth else None, np.repeat(_at(grid, forecasts, place), steps)),
-            (self.time, np.stack(times, axis=1).ravel()),
+            (time, np.stack(times, axis=1).ravel()),
             (_own("step", theirs), np.tile(np.arange(1, steps + 1), len(place))),
             (_own("truth", theirs) if truth else None, grid.truth[rows].ravel()),
             (_own("forecast", theirs), forecasts.point.ravel()),
@@ -213,6 +211,11 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             if level in self.quantiles:
                 columns.append((_own(str(float(level)), theirs), forecasts.quantiles[..., k].ravel()))
         return pd.DataFrame({name: values for name, values in columns if name is not None})
+
+
+def _as_text(columns: Any) -> Any:
+    """Columns that are given as a list, as the settings hold them."""
+    return in_text([str(name) for name in columns]) if isinstance(columns, (list, tuple)) else columns
 
 
 def _own(name: str, theirs: Sequence[str]) -> str:

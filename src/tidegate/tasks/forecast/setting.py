@@ -20,7 +20,8 @@ class ForecastSetting(Tabular):
     series: Annotated[str | None, Column()] = None
     """Column that names the series of each row, where a table holds several."""
     time: Annotated[str | None, Column()] = None
-    """Column of dates or numbers that orders the rows. It is checked, and dates add calendar cycles as inputs."""
+    """Column of dates or numbers that orders the rows, or several with commas between them: date,hour or
+    year,month,day. It is checked, and dates add calendar cycles as inputs."""
     known: Annotated[tuple[str, ...], Column()] = ()
     """Columns known ahead of time, such as prices or holidays. Every other column is known up to the present row."""
     day_first: bool | None = None
