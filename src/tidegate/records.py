@@ -199,6 +199,7 @@ class ComparisonRecord:
     """Everything that a report needs. Lower values of the metric are better.
 
     Attributes:
+        equal: what is equal for all cells.
         seconds: duration of the last session.
         reused: runs from earlier sessions.
     """
@@ -208,6 +209,7 @@ class ComparisonRecord:
     metric: str
     unit: str
     data: DataRecord
+    equal: Literal["parameters", "latency"]
     protocol: dict[str, str]
     machine: dict[str, str]
     seconds: float

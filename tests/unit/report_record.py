@@ -43,6 +43,7 @@ def comparison(
         metric="negative log-likelihood",
         unit="nats per frame",
         data=_data(),
+        equal="parameters",
         protocol={
             "budget": "50,000 parameters, within 2 %",
             "seeds": str(seeds),

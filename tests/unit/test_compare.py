@@ -187,13 +187,14 @@ def test_steps_of_equal_latency(tmp_path) -> None:
     sizes = Sizes(task, budget, "latency", tmp_path)
     size = sizes.of(zoo.RNN.graph, task.setting)
     assert 200 < size < 500
+    assert sizes.of(zoo.LSTM.graph, task.setting) == 160
     assert Sizes(task, budget, "latency", tmp_path).of(zoo.RNN.graph, task.setting) == size  # as kept in the folder
     (tmp_path / "latency.json").write_text("{")
     with pytest.raises(InputError, match="delete it to measure again"):
         Sizes(task, budget, "latency", tmp_path)
     with pytest.raises(InputError, match="use parameters or latency"):
         Sizes(task, budget, "flops", tmp_path)
-    with pytest.raises(InputError, match="no other size comes closer"):
+    with pytest.raises(InputError, match="even with 1 unit"):
         measure_hidden_size(task, zoo.LSTM.graph, 200, replace(task.setting, layers=9))
 
 

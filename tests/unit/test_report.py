@@ -392,6 +392,14 @@ def test_a_telephone_gets_figures_and_tables_of_its_own(page):
         assert table.count("<th ") == table.count('role="columnheader"') + table.count('role="rowheader"')
 
 
+def test_what_is_equal_is_said():
+    record = comparison(epochs=2)
+    page = render(record)
+    assert "a step takes 23 to 48 µs on this machine" in page
+    assert "<code>--equal latency</code>" in page
+    assert "Sizes were chosen by latency on this machine" in render(replace(record, equal="latency"))
+
+
 def test_short_names_stay_different():
     names = ["a" * 60 + "b", "a" * 61 + "b", "GRU"]
     short = short_names(names)

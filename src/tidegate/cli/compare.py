@@ -52,8 +52,8 @@ class Compare:
     parameters: Annotated[str | None, shown_as("COUNT")] = None
     """Trainable parameters of each model, e.g. 50k; unless given, those of an LSTM with the recipe's hidden size."""
     equal: Literal["parameters", "latency"] = "parameters"
-    """What is equal for all cells: the parameters, or the time of one step on this machine, which is then that of an
-    LSTM with so many parameters."""
+    """What is equal for all cells: the parameters, or the time of one step on this machine, which is then at most that
+    of an LSTM with so many parameters."""
     seeds: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 5
     """Runs per cell; fewer than five are not enough to decide."""
     first_seed: Annotated[int | None, shown_as("NUMBER")] = None

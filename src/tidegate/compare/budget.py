@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,7 +11,7 @@ from typing import Literal, get_args
 import torch
 
 from tidegate.cell import Graph
-from tidegate.compare.cost import step_latency_us
+from tidegate.compare.cost import step_ratio
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.plain import read_json, typed
@@ -23,7 +22,7 @@ from tidegate.train.task import AnyTask
 from tidegate.zoo import LSTM
 
 LARGEST = 1 << 16
-NEAR = 1.25  # steps that differ by more than this factor are not equally fast
+EQUALLY_FAST = 1.05  # a step may take this much longer: less is hard to measure
 Equal = Literal["parameters", "latency"]
 
 
@@ -50,8 +49,8 @@ class Sizes:
         if self._equal == "parameters":
             return f"{self.budget:,} trainable parameters per model; the hidden size is solved for each cell"
         return (
-            f"equal latency: one step of one sequence takes about as long as that of an LSTM with {self.budget:,} "
-            "trainable parameters, measured on this machine"
+            "equal latency: each cell has the largest hidden size with which a step of one sequence takes no longer "
+            f"than that of an LSTM with {self.budget:,} trainable parameters, measured on this machine"
         )
 
     def of(self, graph: Graph, recipe: Training) -> int:
@@ -145,7 +144,7 @@ def solve_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training
 
 
 def measure_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training) -> int:
-    """Find the hidden size whose layers take about as long for a step as those of an LSTM, by bisection.
+    """Find the largest hidden size whose layers need no more time for a step than those of an LSTM, by bisection.
 
     Both take turns on one thread, so that a busy machine slows them alike.
 
@@ -159,33 +158,30 @@ def measure_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Traini
         The hidden size.
 
     Raises:
-        InputError: no hidden size comes within a factor of 1.25.
+        InputError: even with one unit, a step takes longer.
     """
-    reference = _layer(task, LSTM.graph, task.setting, solve_hidden_size(task, LSTM.graph, budget)[0])
-    found: dict[int, float] = {}
+    own = solve_hidden_size(task, LSTM.graph, budget)[0]
+    if graph == LSTM.graph and recipe.layers == task.setting.layers:
+        return own
+    reference = _layer(task, LSTM.graph, task.setting, own)
 
     def slower(size: int) -> bool:
-        times = step_latency_us({"reference": reference, "own": _layer(task, graph, recipe, size)})
-        found[size] = times["own"][0] / times["reference"][0]
-        return found[size] > 1
+        return step_ratio(_layer(task, graph, recipe, size), reference) > EQUALLY_FAST
 
-    low, high = 1, reference.hidden_size
+    low, high = 1, own
     while not slower(high) and high < LARGEST:
         low, high = high, 2 * high
     while high - low > 1 + high // 100:
         middle = (low + high) // 2
         low, high = (low, middle) if slower(middle) else (middle, high)
-    if low not in found:
-        slower(low)
-    best = min(found, key=lambda size: abs(math.log(found[size])))
-    if not 1 / NEAR <= found[best] <= NEAR:
+    if low == 1 and slower(1):
+        layers = f"{recipe.layers} layer{'s' if recipe.layers > 1 else ''}"
         raise InputError(
             "LATENCY",
-            f"a step of {graph.name} with {best:,} unit{'s' if best > 1 else ''} takes {found[best]:.2g} times as long "
-            f"as one of LSTM with {reference.hidden_size:,}, and no other size comes closer",
+            f"even with 1 unit, a step of {graph.name} with {layers} takes longer than one of LSTM with {own:,}",
             fix="set more parameters, leave this cell out, or compare at equal parameters",
         )
-    return best
+    return low
 
 
 def _layer(task: AnyTask, graph: Graph, recipe: Training, hidden_size: int) -> Recurrent:

@@ -120,6 +120,7 @@ def run(
         metric=task.metric,
         unit=task.unit,
         data=task.data,
+        equal=equal,
         protocol=protocol(recipes, tested, sizes.rule),
         machine=machine(workers),
         seconds=time.monotonic() - start,

@@ -18,7 +18,7 @@ from tidegate.report.figure.pair import drawn_pairs, pair_figure
 from tidegate.report.figure.score import score_figure
 from tidegate.report.figure.svg import NARROW, WIDE
 from tidegate.report.group import best_undiverged
-from tidegate.report.table import baseline_rows, cell_rows, definition, pair_rows, run_rows
+from tidegate.report.table import baseline_rows, cell_rows, definition, latency_range, pair_rows, run_rows
 from tidegate.storage import replace_file
 
 
@@ -74,6 +74,7 @@ def _figures(record: ComparisonRecord) -> dict[str, Any]:
         "pairs_svg": [pair_figure(record, width) for width in (WIDE, NARROW)],
         "pairs_drawn": len(drawn_pairs(record)),
         "cost_svgs": cost_figures(record),
+        "latencies": latency_range(record),
         "ranks_in_costs": points_are_ranks(record),
         "curve_panels": panels,
         "curves_thinned": needs_thinning(record),

@@ -56,6 +56,13 @@ def _cell_row(cell: CellRecord, index: int, rank: int, digits: int) -> Row:
     }
 
 
+def latency_range(record: ComparisonRecord) -> str:
+    """The latencies of all cells, e.g. ``"24 to 48"``."""
+    known = sorted(cell.step_p50_us for cell in record.cells if number.known(cell.step_p50_us))
+    ends = dict.fromkeys(number.rounded(end, 2) for end in known[:1] + known[-1:])
+    return " to ".join(ends) or number.MISSING
+
+
 def units(layers: int, hidden_size: int) -> str:
     """Units of a layer, with the number of layers in front if there are several."""
     front = f"{layers}{number.SPACE}×{number.SPACE}" if layers > 1 else ""  # noqa: RUF001  (a sign of multiplication)
