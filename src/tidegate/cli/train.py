@@ -142,6 +142,8 @@ class Train:
             )
             estimator.fit(**read, folder=out, watch=progress.watch, tensorboard=order.tensorboard, cache=order.cache)
         print_scores(screen, estimator.scores_, estimator.data_.name)
+        for text in estimator.notes_:
+            print_line(screen, text)
         what = "this model was already trained" if trained else "model"
         screen.print()
         print_line(screen, f"{what}: {out}")

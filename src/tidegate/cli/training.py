@@ -36,7 +36,7 @@ class TrainingProgress(Status):
         """The callbacks that a training needs to be shown."""
         from tidegate.train.watch import Watch  # slow to load, and the first phase is shown before
 
-        return Watch(self.data, self.step, self.epoch)
+        return Watch(self.data, self.step, self.epoch, on_note=self.print)
 
     def data(self, data: DataRecord) -> None:
         """What was read."""

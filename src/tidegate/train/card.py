@@ -32,7 +32,7 @@ def read_card(home: Path) -> dict[str, Any]:
         InputError: the folder does not exist, or holds no model or a damaged one.
     """
     if not holds_model(home):
-        unfinished = (home / CHECKPOINT).exists()
+        unfinished = any(home.glob(f"{Path(CHECKPOINT).stem}*"))
         what = "the training is not finished" if unfinished else "no trained model"
         fix = "run the train command again to resume it" if unfinished else "train one with tidegate train"
         missing = "there is no folder" if not home.is_dir() else f"{what}: no {CARD} in"

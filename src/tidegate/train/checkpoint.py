@@ -36,6 +36,10 @@ class Checkpoint:
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}
         replace_file(path, save(tensors, metadata={"format": FORMAT, "data": json.dumps(self.data)}))
 
+    def copied(self) -> Checkpoint:
+        """The same with tensors of its own."""
+        return Checkpoint({name: tensor.detach().clone() for name, tensor in self.tensors.items()}, self.data)
+
     @staticmethod
     def load(path: Path) -> Checkpoint:
         """Read a checkpoint.

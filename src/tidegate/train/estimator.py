@@ -31,6 +31,7 @@ from tidegate.train.folder import locked, with_weights
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import evaluate, train
 from tidegate.train.plan import Plan
+from tidegate.train.search import clean, search
 from tidegate.train.setting import Training, check, descriptions, names
 from tidegate.train.task import AnyTask, Encoding
 from tidegate.train.toml import from_toml, to_toml
@@ -76,6 +77,7 @@ class Estimator(BaseEstimator, Generic[S]):
         scores_: scores on the test split of the training data, with those of naive baselines.
         data_: the training data: name, hash, split, warnings.
         memory_: other texts from training that the methods need, such as the last rows of a series.
+        notes_: what training chose by itself, and what the layers add.
     """
 
     _task_class: ClassVar[type[AnyTask]]
@@ -87,6 +89,7 @@ class Estimator(BaseEstimator, Generic[S]):
     scores_: list[ScoreRecord]
     data_: DataRecord
     memory_: dict[str, str]
+    notes_: tuple[str, ...]
 
     __eq__ = object.__eq__  # an estimator is not equal to another with the same settings, which may be trained
     __hash__ = object.__hash__
@@ -154,12 +157,20 @@ class Estimator(BaseEstimator, Generic[S]):
         checkpoint, plan = home and home / CHECKPOINT, Plan.of(task.setting, self.graph_.name)
         with logged(home, watch, tensorboard=tensorboard) as watched:
             layer = make_layer(self.graph_, task.setting)
+            found = search(task, layer, plan, checkpoint, watched.on_note, watched.on_step)
+            task = found.task
             outcome = train(
-                task, layer, plan, checkpoint=checkpoint, on_epoch=watched.on_epoch, on_step=watched.on_step
+                task,
+                layer,
+                plan,
+                checkpoint=found.checkpoint,
+                on_epoch=watched.on_epoch,
+                on_step=watched.on_step,
+                paused=found.paused,
             )
         if outcome.diverged:
             if checkpoint and World().first:
-                checkpoint.unlink(missing_ok=True)  # so that the next fit may use another rate in this folder
+                clean(checkpoint)  # so that the next fit may use another rate in this folder
             raise InputError(
                 "DIVERGED",
                 f"training diverged in epoch {len(outcome.curve)}: the loss is not a finite number",
@@ -170,9 +181,10 @@ class Estimator(BaseEstimator, Generic[S]):
         self.curve_, self._fitted_setting = outcome.curve, task.setting
         phase("scoring")
         self.scores_, self.memory_ = self._scores(task), self._memory(task)
+        self.notes_ = found.notes + task.remarks(outcome.model)
         if home and checkpoint and World().first:
             self._save(home)
-            checkpoint.unlink(missing_ok=True)
+            clean(checkpoint)
         return self
 
     def _become(self, other: Self, task: AnyTask, home: Path) -> Self:
@@ -291,6 +303,7 @@ class Estimator(BaseEstimator, Generic[S]):
             "scores": [dataclasses.asdict(score) for score in self.scores_],
             "curve": [dataclasses.asdict(epoch) for epoch in self.curve_],
             "memory": self.memory_,
+            "notes": self.notes_,
         }
         replace_files(home, {**files, CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()})
 
@@ -335,6 +348,7 @@ class Estimator(BaseEstimator, Generic[S]):
         self.scores_ = typed(card.get("scores"), list[ScoreRecord], "scores")
         self.curve_ = typed(card.get("curve"), tuple[EpochRecord, ...], "curve")
         self.memory_ = typed(card.get("memory"), dict[str, str], "memory")
+        self.notes_ = typed(card.get("notes", []), tuple[str, ...], "notes")
 
     def _check_fitted(self) -> None:
         if "model_" not in vars(self):

@@ -47,6 +47,7 @@ class Outcome:
         best_valid: the best validation score.
         best_epoch: its epoch; 0 if there is none.
         curve: the record of each epoch.
+        paused: the state from which to go on, if the run has not ended.
     """
 
     model: Any
@@ -54,6 +55,7 @@ class Outcome:
     best_valid: float
     best_epoch: int
     curve: tuple[EpochRecord, ...]
+    paused: Checkpoint | None = None
 
 
 def train(
@@ -64,6 +66,8 @@ def train(
     checkpoint: Path | None = None,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     on_step: OnStep | None = None,
+    until: int | None = None,
+    paused: Checkpoint | None = None,
 ) -> Outcome:
     """Train with Adam until validation no longer improves.
 
@@ -78,6 +82,8 @@ def train(
         checkpoint: file for the state of the run, which resumes from it if it exists; None for no checkpoints.
         on_epoch: called after every epoch that this call trains.
         on_step: called after every step.
+        until: the epoch after which to pause; None to go on to the end.
+        paused: where to go on; from ``checkpoint`` unless given.
 
     Returns:
         The trained model and its history; a run that diverged returns, too.
@@ -91,12 +97,14 @@ def train(
     with torch.random.fork_rng(devices=[]), unhindered() as look:
         torch.default_generator.manual_seed(plan.initial_seed)  # torch.manual_seed would seed every device
         run = _Run(task, layer, plan, checkpoint, on_step, look)
-        if checkpoint is not None and checkpoint.exists():
-            run.restore(Checkpoint.load(checkpoint))
-        while not run.state.finished(plan.setting):
+        if paused is None and checkpoint is not None and checkpoint.exists():
+            paused = Checkpoint.load(checkpoint)
+        if paused is not None:
+            run.restore(paused)
+        while not run.finished(until):
             on_epoch(run.epoch())
             run.save_if_due()  # after on_epoch, so that an epoch that was never reported is trained again
-        return run.outcome()
+        return run.outcome(until)
 
 
 def evaluate(task: AnyTask, model: torch.nn.Module, split: Split) -> float:
@@ -259,10 +267,15 @@ class _Run:
         mean = loss / max(1, count)
         return StepRecord(epoch, step, self.steps, mean, norm, count, seconds, self.state.steps)
 
-    def outcome(self) -> Outcome:
+    def finished(self, until: int | None) -> bool:
+        """Whether training ends or pauses here."""
+        return self.state.finished(self.setting) or (until is not None and len(self.state.curve) >= until)
+
+    def outcome(self, until: int | None = None) -> Outcome:
+        paused = None if until is None else self.save().copied()
         self.model.load_state_dict(self.best)
         state = self.state
-        return Outcome(self.model, state.diverged, state.best_valid, state.best_epoch, tuple(state.curve))
+        return Outcome(self.model, state.diverged, state.best_valid, state.best_epoch, tuple(state.curve), paused)
 
     def _due(self) -> bool:
         """Whether this process asks for a checkpoint: the first one's clock decides for all."""
@@ -273,14 +286,15 @@ class _Run:
         if any(self.world.total(self._due())):
             self.save()
 
-    def save(self) -> None:
-        """Write a checkpoint; the first process writes it, the others contribute their states."""
+    def save(self) -> Checkpoint:
+        """Make a checkpoint and write it; the first process writes it, the others contribute their states."""
         begun = time.monotonic()
         checkpoint = self.checkpoint()
         if self.path is not None and self.world.first:
             checkpoint.save(self.path)
         self.saved = time.monotonic()
         self.pause = max(SAVE_EVERY_SECONDS, (self.saved - begun) / SAVE_SHARE)
+        return checkpoint
 
     def checkpoint(self) -> Checkpoint:
         own = {"random": torch.get_rng_state(), **prefixed("carry", flattened(self.carry))}
@@ -296,7 +310,7 @@ class _Run:
             **prefixed("adam", moments),
             "order": self.order_state,
         }
-        for rank, process in enumerate(self.world.gathered(own)):
+        for rank, process in [*enumerate(self.world.gathered(own)), (self.world.rank, own)]:
             tensors |= prefixed(f"process{rank}", process)
         state = {"state": dataclasses.asdict(self.state), "threads": torch.get_num_threads()}
         return Checkpoint(tensors, {**self._identity(), **state})
@@ -304,13 +318,12 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a checkpoint to belong to this run: plan, data, layers, number of processes."""
         layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
-        identity = {
-            "plan": dataclasses.asdict(self.plan),
-            "task": {name: value for name, value in self.task.to_json().items() if name not in ADDRESSES},
+        own = {
+            **identity(self.task, self.plan),
             "layers": [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers],
             "processes": self.world.size,
         }
-        comparable: dict[str, Any] = json.loads(json.dumps(identity))  # as in the file, where tuples are lists
+        comparable: dict[str, Any] = json.loads(json.dumps(own))  # as in the file, where tuples are lists
         return comparable
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -353,6 +366,12 @@ class _Run:
         if before not in (None, now):
             text = f"this run began with {before} threads and goes on with {now}, so its last digits may differ"
             warnings.warn(text, TidegateWarning, stacklevel=5)
+
+
+def identity(task: AnyTask, plan: Plan) -> dict[str, Any]:
+    """The plan and the data of a run as plain data, wherever the data are."""
+    described = {name: value for name, value in task.to_json().items() if name not in ADDRESSES}
+    return {"plan": dataclasses.asdict(plan), "task": {**described, **({"title": task.title} if task.title else {})}}
 
 
 def _dtype(model: torch.nn.Module) -> torch.dtype:

@@ -298,6 +298,24 @@ class Task(ABC, Generic[S, E]):
     def measure(self, outputs: Any, batch: Batch) -> Measure:
         """Loss and error of a model's outputs on a batch, summed."""
 
+    @property
+    def title(self) -> str:
+        """What was chosen among ``candidates``, in words."""
+        return ""
+
+    def candidates(self) -> list[Self]:
+        """The tasks to choose from, where settings leave something open: each on the same data, scored alike."""
+        return [self]
+
+    def judged(self, model: torch.nn.Module) -> float:
+        """How well a model of one of several candidates does on the validation split; lower is better."""
+        raise NotImplementedError
+
+    def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
+        """What is worth saying of a trained model besides its scores, such as what the layers add."""
+        del model
+        return ()
+
     def settle(self, model: torch.nn.Module) -> torch.nn.Module:
         """Fit what a model takes from the validation split after training, such as a temperature.
 

@@ -23,12 +23,14 @@ class Watch:
         on_epoch: called after each epoch.
         on_phase: called often, with the name of what is being done ("reading", "baseline n-grams", "scoring"), the
             parts of it that are done, and the number of parts, which is 0 where it is not known.
+        on_note: called with what is worth saying.
     """
 
     on_data: Callable[[DataRecord], None] = lambda _: None
     on_step: Callable[[StepRecord], None] | None = None
     on_epoch: Callable[[EpochRecord], None] = lambda _: None
     on_phase: OnPhase | None = None
+    on_note: Callable[[str], None] = lambda _: None
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def logged(home: Path | None, watch: Watch, *, tensorboard: bool) -> Iterator[Wa
             watch.on_step(record)
 
     try:
-        yield Watch(watch.on_data, on_step if tensorboard or watch.on_step else None, on_epoch)
+        yield Watch(watch.on_data, on_step if tensorboard or watch.on_step else None, on_epoch, on_note=watch.on_note)
     finally:
         if log:
             log.close()

@@ -142,12 +142,13 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
     def _memory(self, task: Any) -> dict[str, str]:
         self._fitted_task: ForecastTask = task
         panel, encoding = task.panel, task.encoding
-        return {"history": _tail(panel, self._current(), self.context + encoding.reach + encoding.season)}
+        return {"history": _tail(panel, self._current(), self.context + encoding.early + encoding.season)}
 
     def _steps(self, h: int | None) -> int:
         steps = self.horizon if h is None else h
         check_values(ForecastSetting, {"horizon": steps})
-        if self.strategy == "direct" and steps > self.horizon:
+        strategy = self.encoding_.strategy or self.strategy
+        if strategy == "direct" and steps > self.horizon:
             raise InputError(
                 "HORIZON",
                 f"this model forecasts at most {self.horizon} rows ahead, not {steps}",
@@ -186,7 +187,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 )
         origins = [np.array([span.second - 1]) for span in grid.spans]
         batches = histories(grid, origins, self.context, steps)
-        return grid, answered(self.model_, grid, batches, steps, forecast_levels(self._current()))
+        levels = forecast_levels(self._current())
+        return grid, answered(lambda batch: self.model_.answers(batch, steps), grid, batches, levels)
 
     def _frame(self, grid: Grid, forecasts: Forecasts, *, truth: bool) -> pd.DataFrame:
         steps = forecasts.quantiles.shape[1]

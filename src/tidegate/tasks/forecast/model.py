@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any, Protocol
 
 import torch
@@ -30,6 +31,7 @@ class Window(Batch):
         ahead: [T + steps, B, known] inputs that are known before each row.
         series: [B] the series of each window.
         first: [B] the index of its first row among all rows.
+        plain: forecasts without layers, as ``targets``; None in training.
         last: whether to forecast from the last row only; ``targets`` are [1, B, steps] then.
     """
 
@@ -37,6 +39,7 @@ class Window(Batch):
     ahead: torch.Tensor = field(kw_only=True)
     series: torch.Tensor = field(kw_only=True)
     first: torch.Tensor = field(kw_only=True)
+    plain: torch.Tensor | None = None
     last: bool = False
 
 
@@ -51,7 +54,60 @@ def trained_levels(setting: ForecastSetting) -> tuple[float, ...]:
     return LADDER if setting.strategy == "recursive" and setting.quantiles else forecast_levels(setting)
 
 
-class DirectModel(SequenceModel):
+class ForecastModel(SequenceModel):
+    """What both models share: the blend with a plain forecast, and corrections of quantiles.
+
+    Equations:
+        o := o + (1 - share) (p - median o),  p the plain forecast;  o[k, q] := o[k, q] + shift[k, q]
+
+    ``share`` is 1 and ``shift`` 0 until ``ForecastTask.settle`` fits them in validation.
+
+    Args:
+        features: the number of inputs of the layers.
+        layer: makes them.
+        setting: the settings.
+        outputs: the number of outputs at each step.
+        blends: whether there is a plain forecast; models of earlier versions have none.
+    """
+
+    share: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(
+        self, features: int, layer: MakeLayer, setting: ForecastSetting, outputs: int, *, blends: bool
+    ) -> None:
+        super().__init__(torch.nn.Identity(), features, layer, setting.dropout, outputs)
+        self.blends = blends
+        if blends:
+            self.register_buffer("share", torch.ones(()))
+            self.register_buffer("shift", torch.zeros(setting.horizon, len(forecast_levels(setting))))
+
+    def blended(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Outputs [T, B, steps, quantiles] in order, moved towards the plain forecast."""
+        plain = batch.plain if isinstance(batch, Window) else None
+        if plain is None or not self.blends or self.training:
+            return outputs
+        outputs = outputs[:, :, : plain.shape[2]]
+        return outputs + (1 - self.share) * (plain - outputs[..., outputs.shape[-1] // 2])[..., None]
+
+    def shifted(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Corrected quantiles [T, B, steps, quantiles], sorted so that they do not cross; the median stays."""
+        if not self.blends:
+            return outputs
+        steps, middle = outputs.shape[2], outputs.shape[3] // 2
+        moved = outputs + self.shift[torch.arange(steps).clamp(max=len(self.shift) - 1)].to(outputs.dtype)
+        median = outputs[..., middle : middle + 1]
+        return torch.cat(
+            [
+                torch.minimum(moved[..., :middle], median).sort(-1).values,
+                median,
+                torch.maximum(moved[..., middle + 1 :], median).sort(-1).values,
+            ],
+            -1,
+        )
+
+
+class DirectModel(ForecastModel):
     """Predicts all rows ahead at once, each with its quantiles.
 
     Equations:
@@ -63,9 +119,9 @@ class DirectModel(SequenceModel):
         the map M is the same for all steps here, and there is no hidden layer before it.
     """
 
-    def __init__(self, features: int, ahead: int, layer: MakeLayer, setting: ForecastSetting) -> None:
+    def __init__(self, features: int, ahead: int, layer: MakeLayer, setting: ForecastSetting, *, blends: bool) -> None:
         count = len(forecast_levels(setting))
-        super().__init__(torch.nn.Identity(), features, layer, setting.dropout, setting.horizon * count)
+        super().__init__(features, layer, setting, setting.horizon * count, blends=blends)
         self.horizon = setting.horizon
         _begin(self.head, setting)
         self.mix: torch.nn.Linear | None = None
@@ -74,6 +130,9 @@ class DirectModel(SequenceModel):
             self.local = torch.nn.Sequential(
                 torch.nn.Linear(LOCAL + ahead, LOCAL), torch.nn.Tanh(), torch.nn.Linear(LOCAL, count)
             )
+            if setting.difference != "none":
+                for parameter in self.local[-1].parameters():
+                    torch.nn.init.zeros_(parameter)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, steps, quantiles], or [1, ...] of the last row, and the state."""
@@ -85,15 +144,17 @@ class DirectModel(SequenceModel):
             ahead = batch.ahead[-(len(hidden) + self.horizon - 1) :].unfold(0, self.horizon, 1).movedim(-1, 2)
             mixed = self.mix(hidden)[:, :, None].expand(-1, -1, self.horizon, -1)
             outputs = outputs + self.local(torch.cat([mixed, ahead], -1))
+        if not self.training:
+            outputs = self.blended(_ordered(outputs), batch)
         return outputs, state
 
     def answers(self, batch: Window, steps: int) -> torch.Tensor:
-        """Quantiles [T, B, steps, quantiles], sorted so that they do not cross."""
+        """Quantiles [T, B, steps, quantiles]."""
         outputs: torch.Tensor = self(batch)[0]
-        return outputs[:, :, :steps].sort(-1).values
+        return self.shifted(outputs[:, :, :steps])
 
 
-class RecursiveModel(SequenceModel):
+class RecursiveModel(ForecastModel):
     """Predicts one row ahead, and further rows from its own predictions.
 
     In training it reads true rows. The point forecast reads its own median; quantiles are those of sample paths,
@@ -110,8 +171,10 @@ class RecursiveModel(SequenceModel):
         reach: int,
         pace: float,
         change: Sequence[float],
+        *,
+        blends: bool,
     ) -> None:
-        super().__init__(torch.nn.Identity(), features, layer, setting.dropout, len(trained_levels(setting)))
+        super().__init__(features, layer, setting, len(trained_levels(setting)), blends=blends)
         self.setting, self.base, self.reach = setting, base, reach
         _begin(self.head, setting)
         self.pace, self.change = pace, change
@@ -119,14 +182,15 @@ class RecursiveModel(SequenceModel):
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, 1, quantiles] of the next row, or [1, B, steps, 1] of as many as the batch has targets."""
         if isinstance(batch, Window) and batch.last:
-            return self._normal(batch, self._rolled(batch, batch.targets.shape[-1], 1, _median)), state
+            return self._point(batch, batch.targets.shape[-1]), state
         outputs, state = super().forward(batch, state)
-        return outputs[:, :, None], state
+        outputs = outputs[:, :, None]
+        return outputs if self.training else self.blended(_ordered(outputs), batch), state
 
     def answers(self, batch: Window, steps: int) -> torch.Tensor:
         """[1, B, steps, quantiles] at the last row."""
         if not self.setting.quantiles:
-            return self._normal(batch, self._rolled(batch, steps, 1, _median))
+            return self._point(batch, steps)
         generator = torch.Generator().manual_seed(self.setting.seed)
 
         def draw(answer: torch.Tensor) -> torch.Tensor:
@@ -136,7 +200,11 @@ class RecursiveModel(SequenceModel):
         count = max(PATHS, DRAWN // len(batch.series))
         paths = self._normal(batch, self._rolled(batch, steps, count, draw))
         wanted = torch.tensor(forecast_levels(self.setting), dtype=paths.dtype)
-        return torch.quantile(paths, wanted, dim=-1).movedim(0, -1)
+        return self.shifted(self.blended(torch.quantile(paths, wanted, dim=-1).movedim(0, -1), batch))
+
+    def _point(self, batch: Window, steps: int) -> torch.Tensor:
+        """[1, B, steps, 1] the blend of the median path."""
+        return self.blended(self._normal(batch, self._rolled(batch, steps, 1, _median)), batch)
 
     def _rolled(self, batch: Window, steps: int, paths: int, choose: Choose) -> torch.Tensor:
         """[steps, B, paths] levels of the target."""
@@ -172,12 +240,15 @@ class RecursiveModel(SequenceModel):
 
 
 def _begin(head: torch.nn.Linear, setting: ForecastSetting) -> None:
-    """Start at the linear forecast with normal errors, if it is the base; otherwise a random head trains faster."""
-    if setting.difference == "linear":
-        trained = torch.tensor(trained_levels(setting), dtype=head.bias.dtype)
-        spread = torch.distributions.Normal(0.0, 1.0).icdf(trained)
+    """Start at the base, with normal errors."""
+    if setting.difference != "none":
+        spread = torch.tensor([NormalDist().inv_cdf(level) for level in trained_levels(setting)])
         torch.nn.init.zeros_(head.weight)
-        head.bias.data.copy_(spread.repeat(len(head.bias) // len(trained)))
+        head.bias.data.copy_(spread.repeat(len(head.bias) // len(spread)))
+
+
+def _ordered(outputs: torch.Tensor) -> torch.Tensor:
+    return outputs.sort(-1).values if outputs.shape[-1] > 1 else outputs
 
 
 def _median(answer: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ SEGMENT = 128  # fewest scored steps in a row of a batch
 PARALLEL = 64  # rows of a batch
 
 Model = DirectModel | RecursiveModel
+Ask = Callable[[Window], torch.Tensor]
 
 
 def segments(grid: Grid, bounds: Sequence[tuple[int, int]], context: int, steps: int) -> Iterator[Window]:
@@ -56,12 +57,19 @@ def histories(grid: Grid, origins: Sequence[Rows], context: int, steps: int) -> 
             yield grid.window(series, first, length, steps, context=length - 1, last=True)
 
 
-def answered(model: Model, grid: Grid, batches: Iterable[Window], steps: int, levels: tuple[float, ...]) -> Forecasts:
-    """Forecasts of a model on batches, in the target's unit, in the order of series and rows."""
+def answered(ask: Ask, grid: Grid, batches: Iterable[Window], levels: tuple[float, ...]) -> Forecasts:
+    """Forecasts on batches, in the target's unit, in the order of series and rows.
+
+    Args:
+        ask: a model's answers [T, B, steps, quantiles] to a batch, or [1, ...] of its last row.
+        grid: the rows.
+        batches: the batches.
+        levels: the levels of the quantiles.
+    """
     series, origin, values = [], [], []
     with torch.inference_mode():
         for batch in counted("forecasting", batches):
-            answers = model.answers(batch, steps)
+            answers = ask(batch)
             scored = batch.scored()[-len(answers) :]
             rows = torch.arange(len(batch.inputs))[:, None] + batch.first
             origin.append(rows[-len(answers) :][scored])

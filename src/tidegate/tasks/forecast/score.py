@@ -35,7 +35,7 @@ class Forecasts:
         return medians
 
 
-def point_scores(point: Values, truth: Values, naive: Values, sd: Values | None = None) -> dict[str, float]:
+def point_scores(point: Values, truth: Values, naive: Values, sd: Values, *, mixed: bool = False) -> dict[str, float]:
     """Errors of point forecasts, averaged over all rows and steps.
 
     Equations:
@@ -46,7 +46,8 @@ def point_scores(point: Values, truth: Values, naive: Values, sd: Values | None 
         truth: [N, steps] true values.
         naive: [N] mean absolute error of the seasonal naive forecast in training; rows without one do not
             count.
-        sd: [N] the standard deviation of each series in training, for series of several units: errors are in it, then.
+        sd: [N] the standard deviation of each series in training.
+        mixed: whether the series have several units, so that errors in them have no mean.
 
     References:
         Hyndman & Koehler 2006, doi 10.1016/j.ijforecast.2006.03.001.
@@ -55,12 +56,11 @@ def point_scores(point: Values, truth: Values, naive: Values, sd: Values | None 
     size = np.abs(truth) + np.abs(point)
     counts = naive > 0
     scores = {
+        "MSE/var": float(((error / sd[:, None]) ** 2).mean()),
         "MASE": float((error[counts] / naive[counts, None]).mean()) if counts.any() else np.nan,
         "sMAPE": float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean()),
     }
-    if sd is not None:
-        return scores | {"MSE/var": float(((error / sd[:, None]) ** 2).mean())}
-    return scores | {"MAE": float(error.mean()), "RMSE": float(np.sqrt((error**2).mean()))}
+    return scores if mixed else scores | {"MAE": float(error.mean()), "RMSE": float(np.sqrt((error**2).mean()))}
 
 
 def quantile_scores(values: Values, truth: Values, levels: Sequence[float]) -> dict[str, float]:

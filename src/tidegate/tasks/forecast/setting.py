@@ -8,6 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from tidegate.train.setting import Column, Level, Range, Tabular
 
 Difference = Literal["last", "season", "linear", "none"]
+Plain = Literal["last", "season", "linear"]
+Strategy = Literal["recursive", "direct"]
 
 
 @dataclass(kw_only=True)
@@ -39,12 +41,16 @@ class ForecastSetting(Tabular):
     ahead by straight lines, everything else by the value before."""
     horizon: Annotated[int, Range(1, 1 << 16)] = 1
     """Number of rows to forecast."""
-    strategy: Literal["recursive", "direct"] = "recursive"
-    """recursive forecasts one row, reads its own answer, and goes on; direct forecasts all rows at once."""
+    strategy: Literal["auto", "recursive", "direct"] = "auto"
+    """recursive forecasts one row, reads its own answer, and goes on; direct forecasts all rows at once. auto tries
+    both for a few epochs and goes on with what validates better."""
     quantiles: Annotated[tuple[float, ...], Level()] = ()
     """Levels between 0 and 1 to forecast in addition to the median, such as 0.1 0.9."""
-    difference: Difference = "last"
-    """What the network corrects: the last value, the value one season earlier, a linear autoregression, or nothing."""
+    difference: Literal["auto", "last", "season", "linear", "none"] = "auto"
+    """What the network corrects: the last value, the value one season earlier, a ridge regression on past values
+    (linear), or nothing. auto tries them for a few epochs and goes on with what validates best."""
+    logarithm: Literal["auto", "yes", "no"] = "auto"
+    """Whether to forecast the logarithm of the target; auto asks whether a ridge regression then validates better."""
     centre: Annotated[int, Range(0)] = 0
     """Read the target relative to the mean of this many last rows, so that a series may leave the range it had in
     training; 0 reads it as it is."""
@@ -58,8 +64,11 @@ class ForecastSetting(Tabular):
     """Share of each series used for validation, right before the test rows."""
     test_share: Annotated[float, Range(0.01, 0.49)] = 0.15
     """Share of each series used for the test, at its end."""
-    hidden_size: int = 32
+    hidden_size: int = 64
     dropout: float = 0.0
+    averaging: float = 0.99
+    epochs: int = 60
+    patience: int = 15
 
     _task: ClassVar[str] = "forecast"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -13,11 +15,14 @@ from tidegate.data import Panel, Source, columns_of, read_panel, shared_rows
 from tidegate.errors import InputError
 from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
-from tidegate.tasks.forecast.baseline import Naive, ahead_of, naive_forecasts, unfitted
-from tidegate.tasks.forecast.encoding import ForecastEncoding, learn
+from tidegate.tasks.forecast.baseline import Naive, baselines
+from tidegate.tasks.forecast.blend import blend_of, correct, told
+from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.grid import Values, make_grid
+from tidegate.tasks.forecast.learn import Choice, choices, first_choice, learn, with_choice
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
 from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
+from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantile_scores
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.source import layout, reader
@@ -75,46 +80,101 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             else source.read_by(reader(self.setting))
         )
         phase("preparing")
-        spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
-        self.encoding, warnings = (encoding, ()) if encoding else learn(panel, spans, self.setting)
         self.fitted = encoding is None
+        self.spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
         self.panel, self.target, self.horizon = panel, panel.target, self.setting.horizon
-        self.levels = trained_levels(self.setting)
-        self.grid = make_grid(panel, self.encoding, spans, self.horizon)
+        self.learnt, self.warnings = (encoding, ()) if encoding else learn(panel, self.spans, self.setting)
+        if encoding is None:
+            encoding = self._chosen(first_choice(self.learnt, self.setting))
+        self._take(encoding)
+
+    def _chosen(self, choice: Choice) -> ForecastEncoding:
+        return with_choice(self.panel, self.spans, self.setting, self.learnt, choice)
+
+    def _take(self, encoding: ForecastEncoding) -> None:
+        """Become the task of a model with this encoding."""
+        panel = self.panel
+        self.encoding, self.strategy = encoding, encoding.strategy or self.setting.strategy
+        self.levels = trained_levels(replace(self.setting, strategy=self.strategy))
+        self.grid = make_grid(panel, self.encoding, self.spans, self.horizon)
         self.change = torch.tensor(self.encoding.change, dtype=torch.float32)
         self.data = DataRecord(
-            name=source.title,
-            hash=source.hash,
-            description=source.description or self._described(panel),
-            licence=source.licence,
-            split=_split(spans, fitted=self.fitted)
+            name=self.source.title,
+            hash=self.source.hash,
+            description=self.source.description or self._described(panel),
+            licence=self.source.licence,
+            split=_split(self.spans, fitted=self.fitted)
             + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
-            warnings=panel.warnings + warnings + self._left_out() + self._copies(),
+            warnings=panel.warnings + self.warnings + self._left_out() + self._copies(),
         )
+
+    def candidates(self) -> list[Self]:
+        if not self.fitted:
+            return [self]
+        made = []
+        for choice in choices(self.learnt, self.setting):
+            other = copy.copy(self)
+            other._take(self._chosen(choice))  # noqa: SLF001  of the same class
+            made.append(other)
+        return made
+
+    @property
+    def title(self) -> str:
+        return f"{self.strategy}, difference {self.encoding.difference}"
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Window]:
         """Training windows that ``order`` draws; without it, the whole split with its history."""
         if order is not None and split == "train":
             return self._windows(order)
-        if self.setting.strategy == "direct" or self.horizon == 1:
+        if self.strategy == "direct" or self.horizon == 1:
             return segments(self.grid, self._bounds(split), self.setting.context, self.horizon)
         each = {"valid": max(1, VALIDATED // len(self.grid.spans))}
         origins = [thinned(first, last, each.get(split, last - first)) for first, last in self._bounds(split)]
         return histories(self.grid, origins, self.setting.context, self.horizon)
 
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
+        assert isinstance(batch, Window)
         scored = batch.scored()[-len(outputs) :]
         levels = self.levels if outputs.shape[-1] == len(self.levels) else (0.5,)
         miss = (batch.targets[..., None] - outputs)[scored] * self.change[: outputs.shape[2], None]  # [N, steps, Q]
         loss = pinball(miss, levels).mean((1, 2)).sum()
-        error = miss[..., len(levels) // 2 if len(levels) == 1 else levels.index(0.5)].abs().mean(1).sum()
-        return Measure(loss, error.item(), int(scored.sum()))
+        middle = levels.index(0.5) if 0.5 in levels else len(levels) // 2
+        error = self._missed(outputs[..., middle], batch, scored) if self.encoding.logs else miss[..., middle].abs()
+        return Measure(loss, error.mean(1).sum().item(), int(scored.sum()))
+
+    def _missed(self, outputs: torch.Tensor, batch: Window, scored: torch.Tensor) -> torch.Tensor:
+        """[N, steps] absolute errors in standard deviations of the target, where its logarithm is forecast."""
+        rows = (torch.arange(len(batch.inputs))[:, None] + batch.first)[-len(outputs) :][scored]
+        series = batch.series.expand(len(outputs), -1)[scored].numpy()
+        found, truth = (
+            self.grid.in_units(answers[scored].detach()[..., None], torch.from_numpy(series), rows)[..., 0]
+            for answers in (outputs, batch.targets)
+        )
+        return torch.from_numpy(np.abs(found - truth) / self.grid.scales[series, 1][:, None])
 
     def baselines(self) -> list[BaselineRecord]:
         """Scores of the baselines by the metric, in standard deviations of each series."""
         origins = [np.arange(*bounds) for bounds in self._bounds("test")]
         naives = counted("baselines", self.naive())
         return [BaselineRecord(naive.name, self._error(naive, origins), naive.how) for naive in naives]
+
+    def judged(self, model: torch.nn.Module) -> float:
+        assert isinstance(model, (DirectModel, RecursiveModel))
+        return -blend_of(model, self.grid, self.batches("valid")).gain
+
+    def settle(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model with the share of its layers and corrections of its quantiles, fitted in validation."""
+        assert isinstance(model, (DirectModel, RecursiveModel))
+        self.blend = blend_of(model, self.grid, self.batches("valid"))
+        model.share.fill_(self.blend.share)
+        if self.setting.quantiles:
+            every = math.ceil(sum(last - first for first, last in self._bounds("valid")) / VALIDATED)
+            correct(model, self.grid, self.forecasts(model, "valid", max(1, every)))
+        return model
+
+    def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
+        del model
+        return told(self.blend, self.encoding, self.setting.cell)
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Errors over the origins of the test split, and CRPS and coverage of quantiles.
@@ -137,7 +197,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     @property
     def stride(self) -> int:
         """Rows from one scored origin to the next: 1, unless sample paths would take too long."""
-        paths = self.setting.strategy == "recursive" and bool(self.setting.quantiles)
+        paths = self.strategy == "recursive" and bool(self.setting.quantiles)
         origins = sum(last - first for first, last in self._bounds("test"))
         return math.ceil(origins * self.horizon / DRAWN) if paths else 1
 
@@ -145,11 +205,11 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         """All scores of forecasts, by name; in standard deviations of each series, if several columns are forecast."""
         truth = self.truth(forecasts)
         naive = np.array([self._mase_scale(series) for series in range(len(self.grid.names))])
-        sd = self.grid.scales[forecasts.series, 1] if self.encoding.targets else None
-        scores = point_scores(forecasts.point, truth, naive[forecasts.series], sd)
+        sd, mixed = self.grid.scales[forecasts.series, 1], bool(self.encoding.targets)
+        scores = point_scores(forecasts.point, truth, naive[forecasts.series], sd, mixed=mixed)
         if len(forecasts.levels) == 1:
             return scores
-        if sd is None:
+        if not mixed:
             return scores | quantile_scores(forecasts.quantiles, truth, forecasts.levels)
         values = quantile_scores(forecasts.quantiles / sd[:, None, None], truth / sd[:, None], forecasts.levels)
         return scores | {"CRPS/sd": values.pop("CRPS"), **values}
@@ -167,23 +227,23 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             batches = histories(self.grid, origins, context, self.horizon)
         else:
             batches = segments(self.grid, bounds, context, self.horizon)
-        return answered(model, self.grid, batches, self.horizon, forecast_levels(self.setting))
+        return answered(
+            lambda batch: model.answers(batch, self.horizon), self.grid, batches, forecast_levels(self.setting)
+        )
 
     def naive(self) -> list[Naive]:
-        """The baselines; without training rows, only those that need no fit."""
-        if not self.fitted:
-            return unfitted(self.encoding.season)
-        levels = [self._levels(span) for span in self.grid.spans]
-        return naive_forecasts(levels, [span.local for span in self.grid.spans], self.horizon, self.encoding.season)
+        """The baselines."""
+        return baselines(self.grid)
 
     def naive_forecasts(self, naive: Naive, like: Forecasts) -> Forecasts:
         """Forecasts of a baseline from the same rows; its quantiles are those of its errors in training."""
         points, misses = [], []
-        for series, span in enumerate(self.grid.spans):
-            levels, origin = self._levels(span), like.origin[like.series == series] - span.start
-            points.append(naive.forecast(levels, origin, self.horizon))
-            known = np.arange(self.encoding.season, span.first - span.start - self.horizon)
-            misses.append(ahead_of(levels, known, self.horizon) - naive.forecast(levels, known, self.horizon))
+        for place, span in enumerate(self.grid.spans):
+            origin = like.origin[like.series == place] - span.start
+            points.append(naive.forecast(place, origin, self.horizon))
+            known = torch.arange(span.start + self.encoding.season, span.first - self.horizon)
+            found = naive.forecast(place, known.numpy() - span.start, self.horizon)
+            misses.append(self.grid.own(place, known, self.horizon) - found)
         mean, sd = self.grid.scales[like.series].T[..., None, None]
         point = np.concatenate(points)[..., None]
         if not self.fitted or len(like.levels) == 1:
@@ -197,12 +257,12 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         starts, lengths, series = (torch.cat(part) for part in zip(*parts, strict=True))
         shuffled = torch.randperm(len(starts), generator=order)
         size = min(self.setting.batch_size, max(4, len(starts) // 8))
-        reach = 1 if self.setting.strategy == "recursive" else self.horizon
+        reach = 1 if self.strategy == "recursive" else self.horizon
         for at in range(0, len(starts), size):
             rows = shuffled[at : at + size]
             longest = int(lengths[rows].max())
             ragged = lengths[rows] if (lengths[rows] < longest).any() else None
-            yield self.grid.window(series[rows], starts[rows], longest, reach, lengths=ragged)
+            yield self.grid.window(series[rows], starts[rows], longest, reach, lengths=ragged, blends=False)
 
     def _starts(self, series: int, order: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Start, length and series of each training window of a series."""
@@ -221,17 +281,13 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         bounds = [span.bounds(split) for span in self.grid.spans]
         return [(first - 1, last - self.horizon) for first, last in bounds]
 
-    def _levels(self, span: Span) -> Values:
-        levels: Values = self.grid.levels[span.start : span.end].numpy()
-        return levels
-
     def _error(self, naive: Naive, origins: Sequence[Rows]) -> float:
         misses = [
             np.abs(
-                ahead_of(self._levels(span), rows - span.start, self.horizon)
-                - naive.forecast(self._levels(span), rows - span.start, self.horizon)
+                self.grid.own(place, torch.from_numpy(rows), self.horizon)
+                - naive.forecast(place, rows - self.grid.spans[place].start, self.horizon)
             )
-            for span, rows in zip(self.grid.spans, origins, strict=True)
+            for place, rows in enumerate(origins)
         ]
         return float(np.concatenate(misses).mean())
 
@@ -254,7 +310,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return f"{what}; {series}{len(panel.values):,} rows"
 
     def _left_out(self) -> tuple[str, ...]:
-        if not self.fitted or self.setting.strategy == "direct" or self.horizon == 1:
+        if not self.fitted or self.strategy == "direct" or self.horizon == 1:
             return ()
         return (
             "recursive forecasts read only the target and the columns known ahead; strategy='direct' reads all columns",
@@ -263,7 +319,9 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     def _copies(self) -> tuple[str, ...]:
         if not self.fitted:
             return ()
-        copies = [shared_rows(self._levels(span), span.first - span.start) for span in self.grid.spans]
+        copies = [
+            shared_rows(self.grid.truth[span.start : span.end], span.first - span.start) for span in self.grid.spans
+        ]
         return tuple(warning for warnings in copies for warning in warnings)[:3]
 
 
