@@ -7,6 +7,7 @@ meant. ``code`` is stable and meant for programs; the message is meant for peopl
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -85,13 +86,11 @@ class InternalError(TidegateError):
     """A bug in Tidegate: please report it with the program that the message prints."""
 
 
-def note(*texts: str, level: int = 4) -> None:
-    """Warn of what was left out of data or chosen between two readings, in the name of the caller's caller.
-
-    Args:
-        texts: the notes.
-        level: 3 for the caller instead.
-    """
+def note(*texts: str) -> None:
+    """Warn of what was left out of data or chosen between two readings, in the name of who called the library."""
+    package, level, frame = __name__.partition(".")[0], 2, sys._getframe(1)  # noqa: SLF001  Python 3.12 has a public way
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
     for text in texts:
         warnings.warn(text, DataWarning, stacklevel=level)
 

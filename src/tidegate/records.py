@@ -184,7 +184,11 @@ class AnswerRecord:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The data of a comparison: their origin, content hash and split."""
+    """The data of a training or a comparison: their origin, content hash and split.
+
+    Attributes:
+        test: the name of the file for the test; empty if the test is a part of the data.
+    """
 
     name: str
     hash: str
@@ -192,6 +196,7 @@ class DataRecord:
     licence: str
     split: str
     warnings: tuple[str, ...]
+    test: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """``tidegate train``: its options, what it says while it runs, and what becomes of a training that is stopped."""
 
+import gzip
 import io
 import re
 import signal
@@ -10,7 +11,7 @@ from rich.console import Console
 from tests.unit.process import start
 from tidegate.cli import main, training
 from tidegate.cli.console import console
-from tidegate.cli.score import print_scores
+from tidegate.cli.score import of_test, print_scores
 from tidegate.cli.train import SETTINGS
 from tidegate.cli.training import TrainingProgress
 from tidegate.data import locate
@@ -269,3 +270,36 @@ WORSE_TOO = ScoreRecord("F1", 0.5, "", "higher", {"a": 0.6, "b": 0.3})
 def test_a_model_worse_than_a_baseline_says_so(capsys, scores, says) -> None:
     print_scores(console(), scores, "data")
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")] == says
+
+
+WIDE = [ScoreRecord(f"score {k}", 0.5, "unit", "lower", {f"baseline {j}": 0.25 for j in range(9)}) for k in range(9)]
+
+
+@pytest.mark.parametrize("width", [300, 120, 80, 40])
+def test_no_score_is_cut_off_by_a_narrow_terminal(width) -> None:
+    text = io.StringIO()
+    print_scores(Console(file=text, width=width, force_terminal=True, color_system=None), WIDE, "a.csv.gz")
+    lines = text.getvalue().splitlines()
+    assert "scores on a.csv.gz" in lines
+    assert max(map(len, lines[:-1])) <= width  # the note about baselines is one line, whatever its length
+    assert sum(line.count("0.25") for line in lines[:-1]) == 81
+    assert "…" not in text.getvalue()
+
+
+@pytest.mark.parametrize(("test", "says"), [("", "the test part of a.csv"), ("b.csv.gz", "b.csv.gz")])
+def test_scores_name_the_file_that_they_were_computed_on(test, says) -> None:
+    assert of_test(DataRecord("a.csv", "0", "", "", "", (), test)) == says
+
+
+def test_compressed_files_and_files_in_folders_are_named_as_they_are(tmp_path, capsys) -> None:
+    (tmp_path / "in").mkdir()
+    rows = "".join(f"{'ab'[k % 2]},{'ab'[k % 2] * 9} {k}\n" for k in range(60))
+    (tmp_path / "in" / "train.csv.gz").write_bytes(gzip.compress(b"label,text\n" + rows.encode()))
+    (tmp_path / "held.csv").write_text("label,text\n" + rows)
+    command = ["train", "classification", str(tmp_path / "in" / "train.csv.gz"), *QUICK]
+    assert main([*command, "--test", str(tmp_path / "held.csv"), "--out", str(tmp_path / "m")]) == 0
+    printed = capsys.readouterr().out
+    assert "classification: train.csv.gz, " in printed
+    assert "\nscores on held.csv" in printed
+    assert main(["evaluate", str(tmp_path / "m")]) == 0
+    assert "\nscores on held.csv" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from tidegate.cli.cell import load_all
 from tidegate.cli.check import check_folder, check_number, folder_name, read_config
-from tidegate.cli.console import console, print_line, print_note, shown, shown_as, table
+from tidegate.cli.console import console, fitting, print_line, print_note, shown, shown_as, table
 from tidegate.cli.status import Status
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
@@ -178,7 +178,7 @@ def _print_notes(screen: Console, notes: list[str], recipe: Training) -> None:
 
 
 def _print_answer(screen: Console, record: ComparisonRecord, page: Path) -> None:
-    screen.print(_scores(record))
+    screen.print(fitting(screen, _scores(record)))
     screen.print()
     print_line(screen, f"report: {page}   {_time(record)}")
     print_line(screen, record.answer.headline, style="bold")

@@ -11,6 +11,7 @@ from typing import Any
 import tyro
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -87,6 +88,22 @@ def warnings_as_notes(options: Iterable[str] = (), *, speaks: bool) -> Iterator[
 
         warnings.showwarning = show
         yield
+
+
+def fitting(screen: Console, *forms: Table) -> Table:
+    """The first form of a table that is no wider than the screen; else the last one, a line for each of its cells."""
+    for form in forms:
+        if Measurement.get(screen, screen.options.update(max_width=1 << 16), form).maximum <= screen.width:
+            return form
+    title, columns = forms[-1].title, forms[-1].columns
+    tall = table("", "", title=title if isinstance(title, str) else None)
+    tall.show_header = False
+    for row in zip(*(column.cells for column in columns), strict=True):
+        tall.add_row(row[0], "")
+        for column, cell in zip(columns[1:], row[1:], strict=True):
+            if cell:
+                tall.add_row(f"  {column.header}", cell)
+    return tall
 
 
 def table(*columns: str, title: str | None = None) -> Table:

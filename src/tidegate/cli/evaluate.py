@@ -10,7 +10,7 @@ import tyro
 
 from tidegate.cli.check import check_model
 from tidegate.cli.console import console, shown_as
-from tidegate.cli.score import print_scores
+from tidegate.cli.score import of_test, print_scores
 from tidegate.cli.status import status
 from tidegate.cli.threads import Threads
 
@@ -37,4 +37,4 @@ class Evaluate:
 
             model = from_pretrained(self.model)
             scores = model.evaluate(self.data)
-        print_scores(console(), scores, self.data or model.data_.name)
+        print_scores(console(), scores, self.data or of_test(model.data_))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from tidegate.cli.check import check_model, check_picture, write_file
-from tidegate.cli.console import console, print_line, shown, shown_as, table
+from tidegate.cli.console import console, fitting, print_line, shown, shown_as, table
 from tidegate.cli.status import status
 from tidegate.cli.threads import Threads
 from tidegate.errors import visible
@@ -81,6 +81,6 @@ def _show(frame: DataFrame) -> None:
     rows = table(*map(shown, frame.columns))
     for row in frame.head(SHOWN).itertuples(index=False):
         rows.add_row(*(f"{cell:.6g}" if isinstance(cell, float) else shown(cell) for cell in row))
-    console().print(rows)
+    console().print(fitting(console(), rows))
     if len(frame) > SHOWN:
         console().print(f"and {len(frame) - SHOWN} more rows: --out FILE.csv writes all of them")

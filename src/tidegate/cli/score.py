@@ -6,18 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
-from tidegate.cli.console import print_note, shown, table
-from tidegate.records import ScoreRecord
+from tidegate.cli.console import fitting, print_line, print_note, shown, table
+from tidegate.records import DataRecord, ScoreRecord
 
 BEST: Mapping[str, Callable[..., Any]] = {"lower": min, "higher": max}
 
 
 def print_scores(screen: Console, scores: Sequence[ScoreRecord], data: str) -> None:
-    """Print the table of scores, and one note that names each score in which a baseline is better than the model."""
-    screen.print(score_table(screen, scores, data))
+    """Print the table of scores, and one note that names each score in which a baseline is better than the model.
+
+    Args:
+        screen: where to print them.
+        scores: of a model.
+        data: what they were computed on.
+    """
+    screen.print()
+    print_line(screen, f"scores on {data}", style="bold")
+    screen.print(score_table(screen, scores))
     if lost := list(filter(None, map(_defeat, scores))):
         print_note(screen, f"a baseline beats the model in {'; '.join(lost)}")
 
@@ -33,27 +40,26 @@ def _defeat(score: ScoreRecord) -> str:
     return f"{score.name} ({name} {value:.4g}, model {score.value:.4g})"
 
 
-def score_table(screen: Console, scores: Sequence[ScoreRecord], data: str) -> Table:
-    """A row for each score, a column for the model, its parts and each baseline; transposed where that is too wide."""
+def score_table(screen: Console, scores: Sequence[ScoreRecord]) -> Table:
+    """A row for each score, a column for the model, its parts and each baseline; another form if that is too wide."""
     rivals = list(dict.fromkeys(name for score in scores for name in score.baselines))
     parts = list(dict.fromkeys(name for score in scores for name in score.parts))
     others = [*parts, *rivals]
-    wide = table("score", "model", *map(shown, others), "better", title=_title(data))
+    wide = table("score", "model", *map(shown, others), "better")
     for score in scores:
         unit = f" ({score.unit})" if score.unit and score.unit != score.name else ""
         wide.add_row(shown(score.name + unit), _bold(score), *(_other(score, name) for name in others), score.better)
-    if Measurement.get(screen, screen.options, wide).maximum < screen.width:
-        return wide
-    tall = table("", *(shown(score.name) for score in scores), title=_title(data))
+    tall = table("", *(shown(score.name) for score in scores))
     tall.add_row("model", *map(_bold, scores))
     for name in others:
         tall.add_row(shown(name), *(_other(score, name) for score in scores))
     tall.add_row("better", *(score.better for score in scores), style="dim")
-    return tall
+    return fitting(screen, wide, tall)
 
 
-def _title(data: str) -> str:
-    return f"\nscores on the test split of {shown(data)}"
+def of_test(data: DataRecord) -> str:
+    """What a model was tested on: a file of its own, or a part of its data."""
+    return data.test or f"the test part of {data.name}"
 
 
 def _bold(score: ScoreRecord) -> str:

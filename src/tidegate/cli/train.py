@@ -15,7 +15,7 @@ from tidegate.cli.cell import load as load_cell
 from tidegate.cli.check import check_folder, folder_name, read_config
 from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.number import NUMBERS
-from tidegate.cli.score import print_scores
+from tidegate.cli.score import of_test, print_scores
 from tidegate.cli.threads import Threads
 from tidegate.cli.training import TrainingProgress
 from tidegate.cli.words import in_shell
@@ -141,7 +141,7 @@ class Train:
                 **{**values, "cell": cell if ":" in setting.cell else setting.cell}
             )
             estimator.fit(**read, folder=out, watch=progress.watch, tensorboard=order.tensorboard, cache=order.cache)
-        print_scores(screen, estimator.scores_, estimator.data_.name)
+        print_scores(screen, estimator.scores_, of_test(estimator.data_))
         for text in estimator.notes_:
             print_line(screen, text)
         what = "this model was already trained" if trained else "model"

@@ -102,7 +102,7 @@ def run(
         BackendError: a worker process died.
     """
     task = data if isinstance(data, Task) else tasks.load(data)
-    note(*task.data.warnings, level=3)
+    note(*task.data.warnings)
     kinds, start = named(cells), time.monotonic()
     _check(seeds=seeds, trials=trials, workers=workers, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)

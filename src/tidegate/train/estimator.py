@@ -145,7 +145,7 @@ class Estimator(BaseEstimator, Generic[S]):
             phase("reading")
             task = self._read_task(self._source(data, y), setting, valid=valid, test=test, cache=cache)
             watch.on_data(task.data)
-            note(*task.data.warnings, level=3)
+            note(*task.data.warnings)
             if folder is None:
                 return self._fit(task, None, watch, tensorboard=tensorboard)
             with locked(Path(folder)):
@@ -229,7 +229,7 @@ class Estimator(BaseEstimator, Generic[S]):
             return self.scores_
         phase("reading")
         task = self._task_class.load(self._source(data, y), self._current(), encoding=self.encoding_)
-        note(*task.data.warnings, level=3)
+        note(*task.data.warnings)
         return self._scores(task)
 
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from tidegate.data import Source, address_of, bundled_at, locate, with_parts
@@ -39,6 +40,11 @@ def opened(
     source = data if isinstance(data, Source) else locate(address_of(data), folders=folders, any_size=any_size)
     source = with_parts(source, valid=valid, test=test, folders=folders, any_size=any_size)
     return source if cache is None else replace(source, cache=os.fspath(cache))
+
+
+def called(source: Source) -> str:
+    """The name that users know a source by: that of the file itself, though it be compressed; else its title."""
+    return source.title if bundled_at(source.address) or source.address == "memory" else Path(source.address).name
 
 
 def completed(task: str, data: Data, setting: S) -> S:

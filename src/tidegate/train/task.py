@@ -18,7 +18,7 @@ from tidegate.nn import Recurrent
 from tidegate.phase import heard
 from tidegate.plain import typed
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
-from tidegate.train.opened import completed, opened
+from tidegate.train.opened import called, completed, opened
 from tidegate.train.setting import Training
 
 Split = Literal["train", "valid", "test"]
@@ -257,7 +257,9 @@ class Task(ABC, Generic[S, E]):
         if cache is not None and not any_size:
             raise InputError("CACHE_TASK", f"the task {cls.name} holds its data in memory", fix="leave out cache=")
         source = opened(data, folders=reader.folders, any_size=any_size, valid=valid, test=test, cache=cache)
-        return cls(source, setting, encoding)
+        task = cls(source, setting, encoding)
+        task.data = replace(task.data, name=called(source), test="" if source.test is None else called(source.test))
+        return task
 
     def to_json(self) -> dict[str, Any]:
         """The task as JSON data, from which ``tasks.from_json`` makes the same task, even in another process."""
