@@ -37,6 +37,7 @@ class RunRecord:
         valid, test, curve: with these settings; the scores are None for a diverged run.
         tried: the validation score with each of the settings that were tried; None if it diverged.
         train_seconds: with all of them.
+        machine: the processor and its instructions, which decide how sums are rounded; empty in old records.
     """
 
     run: str
@@ -54,6 +55,7 @@ class RunRecord:
     tried: tuple[float | None, ...]
     train_seconds: float
     curve: tuple[EpochRecord, ...]
+    machine: str = ""
 
 
 @dataclass(frozen=True)

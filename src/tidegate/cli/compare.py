@@ -17,6 +17,7 @@ from tidegate.cli.cell import load_all
 from tidegate.cli.check import check_folder, check_number, folder_name, read_config
 from tidegate.cli.console import console, fitting, print_line, print_note, shown, shown_as, table
 from tidegate.cli.status import Status
+from tidegate.cli.threads import MOST
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
@@ -63,8 +64,16 @@ class Compare:
     and layers. What validates best is tested. The task's default unless given."""
     epochs: Annotated[int | None, shown_as("NUMBER")] = None
     """Largest number of passes over the training data; the recipe's unless given."""
-    workers: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 2
-    """Number of processes; it does not change the result."""
+    workers: Annotated[int | None, shown_as("NUMBER")] = None
+    """Runs at a time; it does not change the result. One for each processor that this process may use unless given."""
+    threads: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 1
+    """Threads of each worker; another number can change the last digits of a result."""
+    executor: Literal["process", "ray", "dask"] = "process"
+    """Where the workers run: in processes of this machine, or on a cluster of Ray or Dask. Where no cluster is running,
+    one is started on this machine and ends with the comparison."""
+    address: Annotated[str | None, shown_as("ADDRESS")] = None
+    """Running cluster, such as HOST:6379 for ray or tcp://HOST:8786 for dask; unless given, that in RAY_ADDRESS or
+    DASK_SCHEDULER_ADDRESS. All of its machines need the same versions, and the data under the same path."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
     """Folder for the results; unless given, tidegate-compare/NAME for a bundled set, and
     tidegate-compare/FILE-TASK or tidegate-compare/FILE-TASK-COLUMN for a file, with -latency at the end for --equal
@@ -80,6 +89,7 @@ class Compare:
             task, out = self._opened(status, list(cells))
             from tidegate import compare, report
             from tidegate.cli.comparing import LiveProgress
+            from tidegate.compare import Workers
 
             record = compare.run(
                 task,
@@ -91,7 +101,7 @@ class Compare:
                 first_seed=self.first_seed,
                 trials=self.trials,
                 epochs=self.epochs,
-                workers=self.workers,
+                workers=Workers(self.executor, self.workers, self.threads, self.address),
                 progress=LiveProgress(status, list(cells), self.seeds, task.metric),
                 command=shlex.join(["tidegate", *sys.argv[1:]]),
             )
@@ -105,6 +115,7 @@ class Compare:
     def _check(self) -> None:
         for option in ("seeds", "trials", "epochs", "workers"):
             check_number(option, getattr(self, option))
+        check_number("threads", self.threads, high=MOST)
         check_number("first-seed", self.first_seed, low=0, high=(1 << 53) - self.seeds)
 
     def _overruled(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from tidegate.errors import explain_missing
 
 with explain_missing():
-    from tidegate.compare.executor import Progress
+    from tidegate.compare.executors.job import Progress, Workers
     from tidegate.compare.run import DEFAULT_CELLS, named, run
 
-__all__ = ["DEFAULT_CELLS", "Progress", "named", "run"]
+__all__ = ["DEFAULT_CELLS", "Progress", "Workers", "named", "run"]

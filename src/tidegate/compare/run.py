@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +12,15 @@ from pathlib import Path
 from tidegate import tasks
 from tidegate.cell import Cell
 from tidegate.compare.budget import Equal, Sizes, default_budget
-from tidegate.compare.executor import Progress, record_path, run_all
+from tidegate.compare.executor import record_path, run_all
+from tidegate.compare.executors.job import Progress, Workers
 from tidegate.compare.summary import Cells, machine, protocol, results
 from tidegate.compare.trial import TrialSpec
 from tidegate.compare.tuning import Candidate, tuned, variants
-from tidegate.errors import InputError, note
+from tidegate.errors import InputError, TidegateWarning, note
 from tidegate.phase import counted
 from tidegate.plain import read_json
-from tidegate.records import ComparisonRecord
+from tidegate.records import ComparisonRecord, RunRecord
 from tidegate.train.setting import Training
 from tidegate.train.task import AnyTask, Task
 from tidegate.zoo import find, graph_of
@@ -67,7 +70,7 @@ def run(
     first_seed: int | None = None,
     trials: int | None = None,
     epochs: int | None = None,
-    workers: int = 2,
+    workers: int | Workers | None = None,
     progress: Progress | None = None,
     command: str = "",
 ) -> ComparisonRecord:
@@ -89,7 +92,8 @@ def run(
             recipe; the others change the learning rate, recurrent dropout and the layers (``tuning.variants``), with
             the hidden size that fits. The one with the best validation score is tested.
         epochs: the largest number of passes over the training data; the recipe's unless given.
-        workers: the number of processes; it does not change the result.
+        workers: how many runs at a time, or where (``compare.Workers``); it does not change the result. One for each
+            processor that this process may use unless given.
         progress: told about every finished epoch and trial.
         command: the shell command that repeats the comparison, for the report.
 
@@ -97,23 +101,24 @@ def run(
         The answer and everything that it rests on; ``tidegate.report`` writes it as HTML, JSON and CSV.
 
     Raises:
-        InputError: a number is out of range, a cell is unknown, the data cannot be used, or the folder is in use or
-            has runs of an earlier version.
-        BackendError: a worker process died.
+        InputError: a number is out of range, a cell is unknown, the data cannot be used, no cluster answers, or the
+            folder is in use or has runs of an earlier version.
+        MissingError: the executor is not installed.
+        BackendError: workers died again and again.
     """
+    start, place = time.monotonic(), _place(workers)
     task = data if isinstance(data, Task) else tasks.load(data)
     note(*task.data.warnings)
-    kinds, start = named(cells), time.monotonic()
-    _check(seeds=seeds, trials=trials, workers=workers, epochs=epochs, parameters=parameters)
+    kinds = named(cells)
+    _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
     sizes = Sizes(task, parameters or default_budget(task), equal, Path(folder))
     recipes, tested = variants(recipe, trials or task.trials), _seeds(task, seeds, first_seed)
-    trials_to_run = _trials(task, kinds, tested, recipes, sizes)
+    trials_to_run = _trials(task, kinds, tested, recipes, sizes, place.threads)
     runs_folder = Path(folder) / "runs"
     _refuse_old(runs_folder, {trial.hash for trial in trials_to_run})
     reused = sum(record_path(runs_folder, trial.hash).exists() for trial in trials_to_run)
-    records = run_all(trials_to_run, runs_folder, workers, progress or Progress())
-    by_cell = {name: [record for record in records if record.cell == name] for name in kinds}
+    records = run_all(trials_to_run, runs_folder, place, progress or Progress())
     return ComparisonRecord(
         command=command,
         task=task.name,
@@ -122,15 +127,19 @@ def run(
         data=task.data,
         equal=equal,
         protocol=protocol(recipes, tested, sizes.rule),
-        machine=machine(workers),
+        machine=machine(place, _machines(records)),
         seconds=time.monotonic() - start,
         reused=reused,
-        **results(task, kinds, by_cell, sizes.budget),
+        **results(task, kinds, records, sizes.budget),
     )
 
 
+def _place(workers: int | Workers | None) -> Workers:
+    return workers if isinstance(workers, Workers) else Workers(count=workers)
+
+
 def _trials(
-    task: AnyTask, kinds: Cells, seeds: Sequence[int], recipes: Sequence[Training], sizes: Sizes
+    task: AnyTask, kinds: Cells, seeds: Sequence[int], recipes: Sequence[Training], sizes: Sizes, threads: int
 ) -> list[TrialSpec]:
     """Every run of every cell, the first run of each cell first."""
     candidates = {
@@ -140,10 +149,20 @@ def _trials(
     described = task.to_json()
     described["setting"] |= {"epochs": recipes[0].epochs}
     return [
-        TrialSpec(described, name, kind.graph.to_json(), seed, candidates[name])
+        TrialSpec(described, name, kind.graph.to_json(), seed, candidates[name], threads)
         for seed in seeds
         for name, kind in kinds.items()
     ]
+
+
+def _machines(records: Sequence[RunRecord]) -> Counter[str]:
+    """How many runs there are from each kind of processor; several are said, for they round differently."""
+    kinds = Counter(record.machine or "unknown" for record in records)
+    if len(kinds) > 1:
+        each = "; ".join(f"{count} on {kind}" for kind, count in kinds.items())
+        text = f"the runs come from several kinds of processors, whose results can differ in the last digits: {each}"
+        warnings.warn(text, TidegateWarning, stacklevel=3)
+    return kinds
 
 
 def _seeds(task: AnyTask, count: int, first: int | None) -> range:

@@ -19,8 +19,10 @@ from tidegate._version import __version__
 from tidegate.cell import Cell
 from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.cost import flops_per_step, step_latency_us
+from tidegate.compare.executors.job import Workers
 from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.tuning import TUNED, described
+from tidegate.machine import processors
 from tidegate.phase import phase
 from tidegate.records import CellRecord, PairRecord, RunRecord
 from tidegate.train.layer import make_layer
@@ -31,8 +33,9 @@ Cells = Mapping[str, type[Cell]]
 VARIED = ("cell", "hidden_size", "learning_rate", "seed")  # settings that differ between runs, tuned or not
 
 
-def results(task: AnyTask, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int) -> dict[str, Any]:
+def results(task: AnyTask, kinds: Cells, records: Sequence[RunRecord], budget: int) -> dict[str, Any]:
     """The fields of the comparison's record that depend on the runs."""
+    by_cell = {name: [record for record in records if record.cell == name] for name in kinds}
     cells, compared = _cell_records(task, kinds, by_cell, budget), _pairs(by_cell)
     phase("baselines")
     baselines = with_rivals(cells, task.baselines())
@@ -142,11 +145,19 @@ def protocol(recipes: Sequence[Training], seeds: Sequence[int], sizes: str) -> d
     }
 
 
-def machine(workers: int) -> dict[str, str]:
-    """Where the comparison ran, and with which versions."""
+def machine(workers: Workers, kinds: Mapping[str, int]) -> dict[str, str]:
+    """Where the comparison ran, and with which versions.
+
+    Args:
+        workers: what was asked for.
+        kinds: how many runs there are from each kind of processor.
+    """
+    count = workers.count or (processors() if workers.engine == "process" else "as many as there were")
+    threads = "one thread" if workers.threads == 1 else f"{workers.threads} threads"
     return {
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
-        "workers": f"{workers}, one thread each",
+        "processors of the runs": "; ".join(f"{kind} ({runs} runs)" for kind, runs in kinds.items()),
+        "workers": f"{workers.engine}: {count}, {threads} each",
         "python": platform.python_version(),
         "tidegate": __version__,
         "torch": str(torch.__version__),

@@ -10,11 +10,12 @@ import dataclasses
 import hashlib
 import json
 import math
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -22,6 +23,7 @@ from tidegate import tasks
 from tidegate.cell import Graph
 from tidegate.compare.tuning import Candidate
 from tidegate.records import EpochRecord, RunRecord
+from tidegate.runtime import isa
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import ADDRESSES, Outcome, evaluate, train
 from tidegate.train.plan import Plan
@@ -41,6 +43,7 @@ class TrialSpec:
         graph: the cell as plain data, so that a worker needs no code of the user's.
         seed: the order of the data depends on nothing else, so all cells share it.
         candidates: the settings to try; those with the best validation score are tested.
+        threads: of the worker; products of torch can differ with them in the last digits.
         protocol: version of the protocol; another version is another run.
         torch: version of torch; another version is another run.
     """
@@ -50,6 +53,7 @@ class TrialSpec:
     graph: dict[str, Any]
     seed: int
     candidates: tuple[Candidate, ...]
+    threads: int = 1
     protocol: int = PROTOCOL
     torch: str = str(torch.__version__)
 
@@ -59,8 +63,20 @@ class TrialSpec:
         spec = dataclasses.asdict(self)
         for address in ADDRESSES:  # the hash of the data is part of the task
             spec["task"].pop(address, None)
+        if self.threads == 1:
+            del spec["threads"]  # so that runs from before there was a choice keep their names
         data = json.dumps(spec, sort_keys=True)
         return hashlib.sha256(data.encode()).hexdigest()[:20]
+
+    def to_text(self) -> str:
+        """This trial as JSON, for ``from_text``, in whatever process that is."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read what ``to_text`` wrote, number for number, so that it has the same name."""
+        data = json.loads(text)
+        return cls(**{**data, "candidates": tuple(Candidate(**candidate) for candidate in data["candidates"])})
 
     def plans(self, recipe: Training) -> list[Plan]:
         """A plan for each candidate, as ``tidegate train`` would run it.
@@ -124,7 +140,13 @@ def _record(spec: TrialSpec, chosen: Candidate, best: Outcome, task: AnyTask, ou
         tried=tuple(None if outcome.diverged else outcome.best_valid for outcome in outcomes),
         train_seconds=sum(epoch.seconds for outcome in outcomes for epoch in outcome.curve),
         curve=best.curve,
+        machine=instruction_sets(),
     )
+
+
+def instruction_sets() -> str:
+    """The kind of processor and the instructions that torch and the engine use on it: others round differently."""
+    return f"{platform.machine()}, torch {torch.backends.cpu.get_cpu_capability()}, engine {isa()}"
 
 
 @lru_cache(maxsize=4)
