@@ -16,7 +16,8 @@ from tidegate.cell import Cell, sigmoid, tanh
 from tidegate.cell.measure import flops
 from tidegate.compare.budget import Sizes, count_parameters, measure_hidden_size, solve_hidden_size
 from tidegate.compare.cost import flops_per_step
-from tidegate.compare.executor import Progress, record_path, run_all
+from tidegate.compare.executor import record_path, run_all
+from tidegate.compare.executors.job import Progress, Workers
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.compare.tuning import Candidate, tuned, variants
 from tidegate.errors import InputError
@@ -285,14 +286,14 @@ def test_a_folder_in_use_is_refused(task, tmp_path) -> None:
     from filelock import FileLock
 
     with FileLock(tmp_path / "lock"), pytest.raises(InputError, match="another comparison is using"):
-        run_all([spec(task)], tmp_path, 1, Progress())
+        run_all([spec(task)], tmp_path, Workers(count=1), Progress())
 
 
 def test_a_damaged_record_is_one_clear_error(task, tmp_path) -> None:
     trial = spec(task)
     (tmp_path / f"{trial.hash}.json").write_text("{")
     with pytest.raises(InputError, match="is not the record of this run"):
-        run_all([trial], tmp_path, 1, Progress())
+        run_all([trial], tmp_path, Workers(count=1), Progress())
 
 
 EPOCH = {"epoch": 1, "train": 1.0, "valid": 2.0, "gradient_norm": 1.0, "learning_rate": 0.1, "seconds": 1}
@@ -312,10 +313,10 @@ def test_a_record_of_another_kind_or_run_is_refused_by_name(task, tmp_path, cont
     record = {**own, **scores, "train_seconds": 1.0, "curve": [EPOCH]}
     path = record_path(tmp_path, trial.hash)
     path.write_text(json.dumps(record))
-    assert run_all([trial], tmp_path, 1, Progress())[0].test == 2
+    assert run_all([trial], tmp_path, Workers(count=1), Progress())[0].test == 2
     path.write_bytes(content if isinstance(content, bytes) else json.dumps({**record, **content}).encode())
     with pytest.raises(InputError) as caught:
-        run_all([trial], tmp_path, 1, Progress())
+        run_all([trial], tmp_path, Workers(count=1), Progress())
     line = str(caught.value)
     assert line.startswith(f"{path} is not the record of this run: ")
     assert line.isprintable()

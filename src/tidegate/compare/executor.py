@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -46,12 +46,17 @@ def run_all(trials: Sequence[TrialSpec], folder: Path, workers: Workers, progres
         known = {trial.hash: record for trial in trials if (record := _load(folder, trial)) is not None}
         waiting = [trial for trial in trials if trial.hash not in known]
         progress.begin(list(known.values()), waiting)
-        run = import_module(f"tidegate.compare.executors.{workers.engine}").run  # loads its engine, if it is needed
-        for record in run(Job(waiting, folder.absolute(), workers, progress)) if waiting else ():
+        for record in _run(Job(waiting, folder.absolute(), workers, progress)):
             replace_file(record_path(folder, record.run), json.dumps(to_json(record)))
             known[record.run] = record
             progress.finish(record)
     return [known[trial.hash] for trial in trials]
+
+
+def _run(job: Job) -> Iterator[RunRecord]:
+    """Records as they come; the engine is loaded only where there is something to run."""
+    if job.trials:
+        yield from import_module(f"tidegate.compare.executors.{job.workers.engine}").run(job)
 
 
 def record_path(folder: Path, run: str) -> Path:

@@ -107,9 +107,8 @@ def run(
         BackendError: workers died again and again.
     """
     start, place = time.monotonic(), _place(workers)
-    task = data if isinstance(data, Task) else tasks.load(data)
+    task, kinds = data if isinstance(data, Task) else tasks.load(data), named(cells)
     note(*task.data.warnings)
-    kinds = named(cells)
     _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
     sizes = Sizes(task, parameters or default_budget(task), equal, Path(folder))
