@@ -1,14 +1,19 @@
 """What long calls say of themselves, and that notes on data are warnings in Python and one line each in the shell."""
 
+import io
+import re
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tidegate import compare
 from tidegate.cli import main
+from tidegate.cli.status import Status
 from tidegate.data import Reader, Source
 from tidegate.errors import DataWarning
 from tidegate.phase import counted, heard, heard_by, phase
@@ -159,3 +164,56 @@ def test_what_was_read_ahead_is_handed_out_once_and_to_an_equal_reader_only() ->
     source.read_ahead(Reader(read, (2,)))
     assert source.read_by(Reader(read, (3,))) == 9
     assert calls == [2, 2, 2, 3]
+
+
+def lines_of(monkeypatch, act) -> list[str]:
+    """What a pipe gets from a status whose clock ``act`` moves."""
+    now, text = [100.0], io.StringIO()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with Status(Console(file=text, width=200), speaks=True) as status:
+
+        def wait(seconds: float) -> None:
+            now[0] += seconds
+            status.tick()
+
+        act(status, wait)
+    return text.getvalue().splitlines()
+
+
+def test_a_silent_phase_is_said_before_ten_seconds_have_passed(monkeypatch) -> None:
+    def act(status: Status, wait) -> None:
+        phase("reading a.csv")
+        wait(5)
+        phase("baseline", 1, 3)
+        wait(4)
+        wait(7)
+        phase("baseline", 2, 3)
+        wait(1)
+        phase("scoring", 250, 1000)
+        wait(8)
+        status.phase("epoch 1", detail=lambda: "batch 7/9")
+        wait(9)
+
+    said = ["baseline: 1 of 3, 4.0 s", "baseline: 2 of 3, 12 s", "scoring: 25 %, 8.0 s", "epoch 1: batch 7/9"]
+    assert lines_of(monkeypatch, act) == ["reading a.csv", *said]
+
+
+def test_a_terminal_shows_the_seconds_of_a_phase_that_says_nothing() -> None:
+    text = io.StringIO()
+    screen = Console(file=text, force_terminal=True, width=60, color_system=None, legacy_windows=False)
+    with Status(screen):
+        phase("a regression that takes long\x1b[2J")
+        time.sleep(0.6)  # the clock of the thread is the real one
+    drawn = text.getvalue()
+    assert "\x1b[2J" not in drawn
+    assert drawn.count("a regression that takes long") >= 2
+    assert len(set(re.findall(r"0\.\d s", drawn))) >= 2
+    assert not heard()
+
+
+def test_a_quiet_process_shows_nothing() -> None:
+    text = io.StringIO()
+    with Status(Console(file=text, force_terminal=True, quiet=True), speaks=True) as status:
+        phase("reading")
+        status.print("line")
+    assert text.getvalue() == ""

@@ -24,7 +24,7 @@ from tidegate.phase import heard_by
 LINE_SECONDS = 8.0  # of silence before a line where there is no terminal, so that ten never pass
 TICK_SECONDS = 0.25  # between two looks at the clock
 DRAW_SECONDS = 0.1  # between two drawings of the moving line
-NARROWEST, WIDEST = 5, 40  # columns of the bar
+NARROWEST, WIDEST = 5, 40  # columns of the bar; without room for five there is none
 FEW = 20  # parts up to which they are counted; more are a share
 
 
@@ -136,13 +136,14 @@ class Status:
                 self.print(f"{now.name}: {now.text(clock_now)}")
 
     def _drawn(self, now: Now, clock_now: float) -> RenderableType:
-        text = now.text(clock_now)
-        width = max(NARROWEST, min(WIDEST, self.screen.width - len(now.name) - len(text) - 2))
+        name, text = visible(now.name), now.text(clock_now)
+        room = self.screen.width - len(name) - len(text) - 2
+        bar = [ProgressBar(now.total or None, now.done, width=min(WIDEST, room), pulse=not now.total)]
+        parts: list[RenderableType] = [Text(name), *(bar if room >= NARROWEST else []), Text(text)]
         line = Table.grid(padding=(0, 1))
-        for _ in range(3):
+        for _ in parts:
             line.add_column(no_wrap=True)
-        bar = ProgressBar(now.total or None, now.done, width=width, pulse=not now.total)
-        line.add_row(Text(visible(now.name)), bar, Text(text))
+        line.add_row(*parts)
         return line if self.body is None else Group(self.body(), line)
 
     def _run(self) -> None:
