@@ -93,7 +93,13 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """One score of a trained model on the test split, of each baseline, and of each part of the model by itself."""
+    """One score of a trained model on the test split, of each baseline, and of each part of the model by itself.
+
+    Attributes:
+        errors: the standard error of the model's value less that of a baseline, where the score decides whether the
+            model is better.
+        over: of what the test has so many that are independent of each other, such as ``"1,821 rows"``.
+    """
 
     name: str
     value: float
@@ -101,6 +107,41 @@ class ScoreRecord:
     better: str = "lower"
     baselines: dict[str, float] = dataclasses.field(default_factory=dict)
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
+    errors: dict[str, float] = dataclasses.field(default_factory=dict)
+    over: str = ""
+
+
+Outcome = Literal["better", "level", "worse"]
+
+
+@dataclass(frozen=True)
+class ContestRecord:
+    """A model against its best baseline in one score. It is level within one standard error of the difference."""
+
+    outcome: Outcome
+    score: str
+    value: float
+    baseline: str
+    baseline_value: float
+    standard_error: float
+    over: str
+
+
+@dataclass(frozen=True)
+class VerdictRecord:
+    """Whether a trained model is worth more than its baselines.
+
+    Attributes:
+        outcome: worse if it is worse in any score that decides; else better if it is better in any; else level.
+        contests: those scores.
+        text: the same in a sentence.
+        advice: what to use instead, and what to try; empty for a model that is better.
+    """
+
+    outcome: Outcome
+    contests: tuple[ContestRecord, ...]
+    text: str
+    advice: str
 
 
 @dataclass(frozen=True)

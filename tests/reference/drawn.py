@@ -243,10 +243,10 @@ def asked(drawn: Drawn, masks: Iterator[Tensor]) -> Asked:
     return Asked(zoneout, next(masks) if "recurrent_dropout" in options else None, weights, bound, norm)
 
 
-def nearby(seed: int) -> Any:
+def nearby(seed: int, dtype: torch.dtype) -> Any:
     """Numbers changed in their last bit."""
     g = torch.Generator().manual_seed(seed)
-    return lambda v: v * (1 + (torch.rand(v.shape, generator=g, dtype=v.dtype) - 0.5) * 2**-51)
+    return lambda v: v * (1 + (torch.rand(v.shape, generator=g, dtype=v.dtype) - 0.5) * 2 * EPS[dtype])
 
 
 def by_sequence(name: str, value: Tensor) -> Tensor:
@@ -297,12 +297,12 @@ def judge(seed: int, *, options: bool = True) -> tuple[str, str]:
     torch.set_num_threads(1)
     exact = by_hand(drawn, problem, masks, Tensor.double)
     single = drawn.dtype == torch.float32
-    noisy = by_hand(drawn, problem, masks, Tensor.clone if single else nearby(seed))
+    noisy = by_hand(drawn, problem, masks, Tensor.clone if single else nearby(seed, drawn.dtype))
     if ours.keys() != exact.keys():
         return "different", f"gradients of {sorted(ours.keys() ^ exact.keys())}"
     every_noisy = [noisy]
-    if complaints(ours, exact, every_noisy, drawn.dtype) and not single:  # one draw of chaos may be a small one
-        every_noisy += [by_hand(drawn, problem, masks, nearby(seed + k)) for k in range(1, MORE_DRAWS)]
+    if complaints(ours, exact, every_noisy, drawn.dtype):  # one draw of chaos may be a small one
+        every_noisy += [by_hand(drawn, problem, masks, nearby(seed + k, drawn.dtype)) for k in range(1, MORE_DRAWS)]
     if found := complaints(ours, exact, every_noisy, drawn.dtype):
         return "different", "; ".join(found)
     path = problem.layer.last_path

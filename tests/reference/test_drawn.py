@@ -23,7 +23,7 @@ def test_the_comparison_finds_an_error_of_a_millionth(name):
     problem = drawn.problem_of(configuration)
     ours, masks = drawn.by_layer(configuration, problem)
     exact = drawn.by_hand(configuration, problem, masks, torch.Tensor.double)
-    noisy = drawn.by_hand(configuration, problem, masks, drawn.nearby(seed))
+    noisy = drawn.by_hand(configuration, problem, masks, drawn.nearby(seed, torch.float64))
     assert drawn.wrong(name, ours[name], exact[name], [noisy[name]], torch.float64) == ""
     assert "is off by" in drawn.wrong(name, ours[name] * (1 + 1e-6), exact[name], [noisy[name]], torch.float64)
     poisoned = ours[name] + torch.nan

@@ -10,7 +10,7 @@ import tyro
 
 from tidegate.cli.check import check_model
 from tidegate.cli.console import console, shown_as
-from tidegate.cli.score import of_test, print_scores
+from tidegate.cli.score import of_test, print_scores, print_verdict
 from tidegate.cli.status import status
 from tidegate.cli.threads import Threads
 
@@ -34,7 +34,10 @@ class Evaluate:
             check_model(self.model, self.data)
             now.phase("loading torch")
             from tidegate.tasks import from_pretrained
+            from tidegate.train.verdict import verdict
 
             model = from_pretrained(self.model)
             scores = model.evaluate(self.data)
-        print_scores(console(), scores, self.data or of_test(model.data_))
+        screen = console()
+        print_scores(screen, scores, self.data or of_test(model.data_))
+        print_verdict(screen, model.verdict_ if self.data is None else verdict(scores))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from tidegate.cli.console import fitting, print_line, print_note, shown, table
-from tidegate.records import DataRecord, ScoreRecord
+from tidegate.cli.words import in_shell
+from tidegate.records import DataRecord, ScoreRecord, VerdictRecord
 
 BEST: Mapping[str, Callable[..., Any]] = {"lower": min, "higher": max}
 
@@ -27,6 +28,22 @@ def print_scores(screen: Console, scores: Sequence[ScoreRecord], data: str) -> N
     screen.print(score_table(screen, scores))
     if lost := list(filter(None, map(_defeat, scores))):
         print_note(screen, f"a baseline beats the model in {'; '.join(lost)}")
+
+
+def print_verdict(screen: Console, verdict: VerdictRecord | None, options: Iterable[str] = ()) -> None:
+    """Print whether the model is worth more than its baselines, and what to do if it is not.
+
+    Args:
+        screen: where to print.
+        verdict: of a training; nothing is printed without one.
+        options: of the command line, which the advice may name.
+    """
+    if verdict is None:
+        return
+    screen.print()
+    print_line(screen, f"verdict: {verdict.text}")
+    if verdict.advice:
+        print_line(screen, in_shell(verdict.advice, options))
 
 
 def _defeat(score: ScoreRecord) -> str:

@@ -24,7 +24,7 @@ from tidegate.data import Source
 from tidegate.errors import InputError, TidegateError, note
 from tidegate.phase import heard_by, phase
 from tidegate.plain import typed
-from tidegate.records import DataRecord, EpochRecord, ScoreRecord
+from tidegate.records import DataRecord, EpochRecord, ScoreRecord, VerdictRecord
 from tidegate.storage import replace_files
 from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
 from tidegate.train.folder import locked, with_weights
@@ -35,6 +35,7 @@ from tidegate.train.search import clean, search
 from tidegate.train.setting import Training, check, descriptions, names
 from tidegate.train.task import AnyTask, Encoding
 from tidegate.train.toml import from_toml, to_toml
+from tidegate.train.verdict import verdict
 from tidegate.train.watch import Watch, logged
 from tidegate.train.world import World
 from tidegate.zoo import graph_of
@@ -75,6 +76,7 @@ class Estimator(BaseEstimator, Generic[S]):
         graph_: the cell as data.
         curve_: the record of each epoch.
         scores_: scores on the test split of the training data, with those of naive baselines.
+        verdict_: whether the model is worth more than those; None if there are none.
         data_: the training data: name, hash, split, warnings.
         memory_: other texts from training that the methods need, such as the last rows of a series.
         notes_: what training chose by itself, and what the layers add.
@@ -152,6 +154,11 @@ class Estimator(BaseEstimator, Generic[S]):
                 if holds_model(Path(folder)):
                     return self._become(self.from_pretrained(folder), task, Path(folder))
                 return self._fit(task, Path(folder), watch, tensorboard=tensorboard)
+
+    @property
+    def verdict_(self) -> VerdictRecord | None:
+        """Whether the model is better than the baselines on the test split of the training data."""
+        return verdict(self.scores_, self.curve_, self._fitted_setting)
 
     def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
         checkpoint, plan = home and home / CHECKPOINT, Plan.of(task.setting, self.graph_.name)
@@ -301,6 +308,7 @@ class Estimator(BaseEstimator, Generic[S]):
             "encoding": self.encoding_.to_json(),
             "data": dataclasses.asdict(self.data_),
             "scores": [dataclasses.asdict(score) for score in self.scores_],
+            "verdict": self.verdict_ and dataclasses.asdict(self.verdict_),
             "curve": [dataclasses.asdict(epoch) for epoch in self.curve_],
             "memory": self.memory_,
             "notes": self.notes_,

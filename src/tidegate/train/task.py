@@ -19,6 +19,7 @@ from tidegate.phase import heard
 from tidegate.plain import typed
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.train.opened import called, completed, opened
+from tidegate.train.sample import Sample
 from tidegate.train.setting import Training
 
 Split = Literal["train", "valid", "test"]
@@ -347,6 +348,21 @@ class Task(ABC, Generic[S, E]):
         del model
         baselines = {line.name: line.score for line in self.baselines()}
         return [ScoreRecord(self.metric, metric, self.unit, "lower", baselines)]
+
+    @torch.inference_mode()
+    def sample(self, model: torch.nn.Module) -> Sample:
+        """The errors of a model [T, B, ...] in each row of the test, in the order of ``batches``."""
+        rows: list[list[float]] = []
+        state = None
+        for batch in self.batches("test"):
+            outputs, state = model(batch, None if batch.starts else state)
+            size = batch.inputs.shape[1]
+            own = [self.measure(outputs[:, [row]], batch.share(row, size)) for row in range(size)]
+            if batch.starts:
+                rows += [[0.0, 0.0] for _ in own]
+            for total, measure in zip(rows[-size:], own, strict=True):
+                total[0], total[1] = total[0] + measure.error, total[1] + measure.count
+        return Sample.of(*zip(*rows, strict=True))
 
 
 AnyTask = Task[Any, Any]

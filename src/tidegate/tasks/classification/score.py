@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 from torch.nn.functional import cross_entropy
 
+from tidegate.train.sample import Sample
+
 BINS = 15
 LEAST = 1e-12  # a probability of 0 would cost infinitely much
 HOTTEST = 20.0
@@ -47,7 +49,18 @@ def scored(chances: Chances, truth: Classes) -> dict[str, float]:
 
 def log_loss(chances: Chances, truth: Classes) -> float:
     """Mean of -log p(class), in nats; probabilities below 1e-12 count as that."""
-    return float(-np.log(np.maximum(chances[np.arange(len(truth)), truth], LEAST)).mean())
+    return float(row_losses(chances, truth).mean())
+
+
+def row_losses(chances: Chances, truth: Classes) -> NDArray[np.float64]:
+    """[N] -log p(class) of each row."""
+    losses: NDArray[np.float64] = -np.log(np.maximum(chances[np.arange(len(truth)), truth], LEAST))
+    return losses
+
+
+def samples(chances: Chances, truth: Classes) -> dict[str, Sample]:
+    """The errors of each row, by the scores that decide whether a model is better."""
+    return {"accuracy": Sample.of(chances.argmax(1) != truth), "NLL": Sample.of(row_losses(chances, truth))}
 
 
 def brier(chances: Chances, truth: Classes) -> float:

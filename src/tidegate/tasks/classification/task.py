@@ -21,11 +21,12 @@ from tidegate.tasks.classification.batch import Sequences, padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Scale, Vocabulary, cut
 from tidegate.tasks.classification.hold import Choice
 from tidegate.tasks.classification.known import Known
-from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, scored, temperature
+from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, samples, scored, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import reader
 from tidegate.tasks.classification.split import described, key_of, parted, shared
 from tidegate.train.bucket import bucketed, by_length
+from tidegate.train.sample import deciding
 from tidegate.train.task import Measure, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
@@ -119,21 +120,20 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         del metric  # among those below
         truth = self.parts["test"].classes
-        own = scored(self._logits(model, "test").softmax(1).numpy(), truth)
-        parts = {name: scored(chances, truth) for name, chances in self._alone(model).items()}
-        others = {rival.name: scored(rival.chances, truth) for rival in self._rivals}
-        sure = {rival.name for rival in self._rivals if not rival.probable}
-        return [
-            ScoreRecord(
-                name,
-                own[name],
-                unit,
-                better,
-                {rival: values[name] for rival, values in others.items() if rival not in sure or name in OF_ANSWERS},
-                {part: values[name] for part, values in parts.items()},
-            )
-            for name, (unit, better) in SCORES.items()
-        ]
+        chances = self._logits(model, "test").softmax(1).numpy()
+        own, errors = scored(chances, truth), samples(chances, truth)
+        parts = {name: scored(alone, truth) for name, alone in self._alone(model).items()}
+        records = []
+        for name, (unit, better) in SCORES.items():
+            rivals = [rival for rival in self._rivals if rival.probable or name in OF_ANSWERS]
+            others = {rival.name: scored(rival.chances, truth)[name] for rival in rivals}
+            alone = {part: values[name] for part, values in parts.items()}
+            record = ScoreRecord(name, own[name], unit, better, others, alone)
+            if name in errors:
+                theirs = {rival.name: samples(rival.chances, truth)[name] for rival in rivals}
+                record = deciding(record, errors[name], theirs, "rows")
+            records.append(record)
+        return records
 
     def _alone(self, model: torch.nn.Module) -> dict[str, Chances]:
         """The probabilities of the layers alone and of the votes alone, where votes were fitted after the layers."""

@@ -27,6 +27,7 @@ from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantil
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.source import layout, reader
 from tidegate.tasks.forecast.split import Span, all_test, in_time
+from tidegate.train.sample import Sample, deciding
 from tidegate.train.task import Batch, Measure, Split, Task
 
 DRAWN = 100_000  # most forecast steps, over all origins, whose quantiles are scored by sample paths
@@ -182,17 +183,29 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         The metric covers all origins; the other scores use every ``stride``-th one.
         """
         lines = {line.name: line.score for line in self.baselines()}
-        records = [ScoreRecord(self.metric, metric, self.unit, "lower", lines)]
         forecasts = self.forecasts(model, "test", self.stride)
+        rivals = {naive.name: self.naive_forecasts(naive, forecasts) for naive in self.naive()}
+        metric_record = ScoreRecord(self.metric, metric, self.unit, "lower", lines)
+        theirs = {name: self._sample(rival) for name, rival in rivals.items()}
+        records = [deciding(metric_record, self._sample(forecasts), theirs, "stretches of time")]
         own = self.score_values(forecasts)
         others = {
-            naive.name: self.score_values(self.naive_forecasts(naive, forecasts))
-            for naive in counted("scoring the baselines", self.naive())
+            name: self.score_values(rival)
+            for name, rival in counted("scoring the baselines", rivals.items(), len(rivals))
         }
         for name, value in own.items():
             baselines = {rival: values[name] for rival, values in others.items() if name in values}
             records.append(ScoreRecord(*_titled(name, value, forecast_levels(self.setting)), baselines))
         return records
+
+    def _sample(self, forecasts: Forecasts) -> Sample:
+        """Errors by the metric, over stretches of as many rows as a forecast has, within which errors are alike."""
+        scale = self.grid.scales[forecasts.series, 1]
+        errors = np.abs(self.truth(forecasts) - forecasts.point).mean(1) / scale
+        rows = [int((forecasts.series == series).sum()) for series in range(len(self.grid.names))]
+        step = max(1, self.horizon // self.stride)
+        lengths = [len(part) for count in rows for part in np.array_split(np.arange(count), max(1, count // step))]
+        return Sample.grouped(errors, lengths)
 
     @property
     def stride(self) -> int:

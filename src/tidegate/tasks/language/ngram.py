@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import count, islice
 
 import numpy as np
@@ -18,16 +19,41 @@ LEARNT = 5_000_000  # symbols; more would take gigabytes
 LONGEST = 8  # symbols of the longest n-gram that ``strongest`` tries
 
 
-def uniform(vocabulary: int, density: float) -> BaselineRecord:
-    """Bits per character if all symbols are equally likely."""
+@dataclass(frozen=True)
+class Guesses:
+    """What a model without a recurrent network makes of a test text.
+
+    Attributes:
+        bits: [symbols] -log2 p of each symbol.
+        density: symbols per character.
+    """
+
+    name: str
+    how: str
+    bits: Numbers
+    density: float
+
+    @property
+    def score(self) -> float:
+        """Bits per character."""
+        return self.density * float(self.bits.mean())
+
+    @property
+    def record(self) -> BaselineRecord:
+        """The score alone."""
+        return BaselineRecord(self.name, self.score, self.how)
+
+
+def uniform(vocabulary: int, symbols: int, density: float) -> Guesses:
+    """All symbols are equally likely."""
     how = f"all {vocabulary - 1:,} symbols are equally likely"
-    return BaselineRecord("uniform", density * math.log2(max(2, vocabulary - 1)), how)
+    return Guesses("uniform", how, np.full(symbols, math.log2(max(2, vocabulary - 1))), density)
 
 
 def ngram(
     symbols: Symbols, train: int, test: tuple[int, int], vocabulary: int, order: int, density: float = 1.0
-) -> BaselineRecord:
-    """Bits per character of an interpolated n-gram model on ``symbols[test[0]:test[1]]``.
+) -> Guesses:
+    """The guesses of an interpolated n-gram model on ``symbols[test[0]:test[1]]``.
 
     Equations:
         p_0(w) = 1 / vocabulary
@@ -55,13 +81,13 @@ def ngram(
         history = _longer(history, text, width, vocabulary)
         chance = _interpolated(history, text, learnt, vocabulary, chance)
     how = f"counts of {order} symbols in training, Witten-Bell interpolation down to the uniform distribution"
-    return BaselineRecord(f"{order}-gram", density * float(-np.log2(chance).mean()), how)
+    return Guesses(f"{order}-gram", how, -np.log2(chance), density)
 
 
 def strongest(
     symbols: Symbols, train: int, valid: tuple[int, int], test: tuple[int, int], vocabulary: int, density: float = 1.0
-) -> BaselineRecord:
-    """Bits per character of modified Kneser-Ney smoothing, of the order that validates best.
+) -> Guesses:
+    """The guesses of modified Kneser-Ney smoothing, of the order that validates best.
 
     Equations:
         p_0(w) = 1 / vocabulary
@@ -84,16 +110,17 @@ def strongest(
     start = max(0, train - LEARNT)
     text = symbols[start : test[1]]
     places = [slice(first - start, last - start) for first, last in (valid, test)]
-    scores: list[tuple[float, ...]] = []  # bits on validation and test, by order
+    validated: list[float] = []  # bits, by order
     models = islice(_kneser_ney(text, np.arange(len(text)) < train - start, vocabulary), LONGEST)
     for chance in counted("baseline: Kneser-Ney, order by order", models, LONGEST):
-        scores.append(tuple(float(-np.log2(chance[place]).mean()) for place in places))
-        if scores[-1][0] > min(scores)[0]:
+        valid_bits, test_bits = (-np.log2(chance[place]) for place in places)
+        validated.append(float(valid_bits.mean()))
+        if validated[-1] > min(validated):
             break
-    bits = min(scores)[1]
-    order = scores.index(min(scores)) + 1
+        bits = test_bits
+    order = validated.index(min(validated)) + 1
     how = f"counts of up to {order} symbols in training, modified Kneser-Ney smoothing, the order that validates best"
-    return BaselineRecord(f"Kneser-Ney {order}-gram", density * bits, how)
+    return Guesses(f"Kneser-Ney {order}-gram", how, bits, density)
 
 
 def _kneser_ney(text: Symbols, learnt: NDArray[np.bool_], vocabulary: int) -> Iterator[Numbers]:

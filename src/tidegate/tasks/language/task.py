@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
@@ -13,14 +15,16 @@ from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.corpus import read_corpus
 from tidegate.tasks.language.encoding import LanguageEncoding
-from tidegate.tasks.language.ngram import LEARNT, ngram, strongest, uniform
+from tidegate.tasks.language.ngram import LEARNT, Guesses, ngram, strongest, uniform
 from tidegate.tasks.language.passage import StreamBatch, Windows, drawn, whole
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.source import SPLITS, reader
 from tidegate.tasks.language.unit import UNKNOWN
+from tidegate.train.sample import Sample, deciding
 from tidegate.train.task import Measure, Split, Task
 
 STREAMS, STEPS = 32, 64  # for scoring; 32 streams are fast, and all symbols are scored whatever the number
+STRETCH = 256  # symbols; what one stretch of a text is about makes it easy or hard
 UPDATES = 200  # the smallest number of updates in an epoch, about
 
 
@@ -96,28 +100,51 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
 
     def baselines(self) -> list[BaselineRecord]:
         """n-gram models of the same symbols; for new data without a training part, a uniform guess."""
+        return [guesses.record for guesses in self._guesses]
+
+    @cached_property
+    def _guesses(self) -> list[Guesses]:
         density, vocabulary = self._density("test"), self.encoding.vocabulary
-        train = self.bounds["train"][1]
+        train, test = self.bounds["train"][1], self.bounds["test"]
         if train < 2:
-            return [uniform(vocabulary, density)]
+            return [uniform(vocabulary, test[1] - test[0], density)]
         begin = max(0, train - LEARNT)  # of what n-grams learn from
         symbols = self.symbols[begin:].astype(np.int64)
-        valid, test = ((first - begin, last - begin) for first, last in (self.bounds["valid"], self.bounds["test"]))
+        valid, test = ((first - begin, last - begin) for first, last in (self.bounds["valid"], test))
         train -= begin
         simple = [ngram(symbols, train, test, vocabulary, order, density) for order in (1, 3, 5)]
         return [*simple, strongest(symbols, train, valid, test, vocabulary, density)]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Bits per character, and the equivalent perplexities per symbol and per word between blanks."""
-        del model
         first, last = self.bounds["test"]
         words = max(1, len(self.encoding.unit.decode(self.symbols[first:last]).split()))
         bits = {line.name: line.score for line in self.baselines()}
+        theirs = {guesses.name: self._sample(guesses.bits) for guesses in self._guesses}
+        record = ScoreRecord(self.metric, metric, self.unit, "lower", bits)
         return [
-            ScoreRecord(self.metric, metric, self.unit, "lower", bits),
+            deciding(record, self._sample(self._bits(model)), theirs, f"stretches of {self._plural}"),
             _perplexity(f"perplexity per {self.setting.unit}", metric, bits, 1 / self._density("test")),
             _perplexity("perplexity per word", metric, bits, self.characters["test"] / words),
         ]
+
+    def _bits(self, model: torch.nn.Module) -> torch.Tensor:
+        """-log2 p of each symbol of the test, in their order."""
+        first, last = self.bounds["test"]
+        count = last - first
+        places = Windows(np.arange(count), [whole(0, count, STREAMS, STEPS)], STEPS, 1.0)
+        bits, state = torch.zeros(count, dtype=torch.float64), None
+        with torch.inference_mode():
+            for batch, place in zip(self.batches("test"), places, strict=True):
+                outputs, state = model(batch, None if batch.starts else state)
+                scored = batch.scored()
+                loss = cross_entropy(outputs[scored], batch.targets[scored], reduction="none") / math.log(2)
+                bits[place.targets[scored]] = loss.double()
+        return bits
+
+    def _sample(self, bits: ArrayLike) -> Sample:
+        """Errors in bits per character, over stretches of the test."""
+        return Sample.blocks(self._density("test") * np.asarray(bits), STRETCH)
 
     @property
     def _plural(self) -> str:

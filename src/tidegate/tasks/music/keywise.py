@@ -9,6 +9,9 @@ from torch.special import xlog1py, xlogy
 
 from tidegate.data import KEYS
 from tidegate.records import BaselineRecord
+from tidegate.train.sample import Sample
+
+FREQUENCY, REPEAT = "key frequency", "repeat last chord"
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,21 @@ class Keywise:
 
     def baselines(self, test: list[torch.Tensor]) -> list[BaselineRecord]:
         """Scores of two predictors: the frequency of each key, and its transitions from the step before."""
-        before = torch.cat([piece[:-1] for piece in test]).double()
-        after = torch.cat([piece[1:] for piece in test]).double()
-        chances = torch.tensor([self.sounds, self.stays, self.begins], dtype=torch.float64)
-        sounds, stays, begins = chances
-        how = "constant probability per key: (steps with the key + 1/2) / (steps + 1) in the training pieces"
-        repeats = (
-            "repeats the chord: per key, the chances to stay and to begin, (count + 1/2) / (steps + 1) in training"
-        )
-        return [
-            BaselineRecord("key frequency", _score(sounds.expand_as(after), after), how),
-            BaselineRecord("repeat last chord", _score(torch.where(before > 0, stays, begins), after), repeats),
-        ]
+        how = {
+            FREQUENCY: "constant probability per key: (steps with the key + 1/2) / (steps + 1) in the training pieces",
+            REPEAT: "repeats the chord: per key, the chances to stay and to begin, (count + 1/2) / (steps + 1) "
+            "in training",
+        }
+        return [BaselineRecord(name, sample.mean, how[name]) for name, sample in self.samples(test).items()]
+
+    def samples(self, test: list[torch.Tensor]) -> dict[str, Sample]:
+        """The errors of both in each piece, in nats."""
+        sounds, stays, begins = torch.tensor([self.sounds, self.stays, self.begins], dtype=torch.float64)
+        pairs = [(piece[:-1].double(), piece[1:].double()) for piece in test]
+        steps = [len(after) for _, after in pairs]
+        frequency = [_error(sounds.expand_as(after), after) for _, after in pairs]
+        repeat = [_error(torch.where(before > 0, stays, begins), after) for before, after in pairs]
+        return {FREQUENCY: Sample.of(frequency, steps), REPEAT: Sample.of(repeat, steps)}
 
 
 def keywise(train: list[torch.Tensor]) -> Keywise:
@@ -50,5 +56,5 @@ def keywise(train: list[torch.Tensor]) -> Keywise:
     return Keywise(sounds.tolist(), stays.tolist(), begins.tolist())
 
 
-def _score(chance: torch.Tensor, after: torch.Tensor) -> float:
-    return float(-(xlogy(after, chance) + xlog1py(1 - after, -chance)).sum() / len(after))
+def _error(chance: torch.Tensor, after: torch.Tensor) -> float:
+    return float(-(xlogy(after, chance) + xlog1py(1 - after, -chance)).sum())

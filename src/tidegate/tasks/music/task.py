@@ -11,12 +11,13 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passages
-from tidegate.records import BaselineRecord, DataRecord
+from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.music.keywise import Keywise, keywise
 from tidegate.tasks.music.model import MusicModel
 from tidegate.tasks.music.setting import MusicSetting
 from tidegate.tasks.music.source import reader
 from tidegate.train.bucket import bucketed
+from tidegate.train.sample import deciding
 from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, Split, Task
 
 LONGEST = 1 << 30  # a window longer than any piece
@@ -131,6 +132,13 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
 
     def baselines(self) -> list[BaselineRecord]:
         return self.encoding.keys.baselines(self.pieces["test"])
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        pieces, lengths = self.pieces["test"], torch.tensor([len(piece) for piece in self.pieces["test"]])
+        groups = bucketed(lengths, self.setting.batch_size)  # as ``batches`` has them
+        theirs = self.encoding.keys.samples([pieces[index] for group in groups for index in group])
+        (record,) = super().scores(model, metric)
+        return [deciding(record, self.sample(model), theirs, "pieces")]
 
 
 def _chunks(pieces: list[torch.Tensor], window: int) -> Iterator[Batch]:

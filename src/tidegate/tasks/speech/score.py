@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from tidegate.phase import counted
+from tidegate.train.sample import Sample
 
 FIRST = 0xF0000  # first of the private-use characters, none of which is a space
 STEPS = 20
@@ -23,6 +24,20 @@ def word_error_rate(truth: Sequence[str], answers: Sequence[str]) -> float:
 def character_error_rate(truth: Sequence[str], answers: Sequence[str]) -> float:
     """Substitutions, deletions and insertions of characters, spaces included, per character of the truth."""
     return float(jiwer.cer(list(truth), list(answers)))
+
+
+def error_sample(truth: Sequence[str], answers: Sequence[str]) -> Sample:
+    """The errors of characters in each transcript."""
+    counts = [
+        len(answer) if not right else _character_edits(right, answer)
+        for right, answer in zip(truth, answers, strict=True)
+    ]
+    return Sample.of(counts, [len(right) for right in truth])
+
+
+def _character_edits(right: str, answer: str) -> int:
+    counts = jiwer.process_characters(right, answer)
+    return int(counts.substitutions + counts.deletions + counts.insertions)
 
 
 def edits(truth: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]) -> int:

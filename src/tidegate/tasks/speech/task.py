@@ -18,15 +18,17 @@ from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.speech.decode import BLANK, best_path
 from tidegate.tasks.speech.encoding import SpeechEncoding, clean
 from tidegate.tasks.speech.feature import Filterbank
-from tidegate.tasks.speech.score import character_error_rate, edits, nearest, word_error_rate
+from tidegate.tasks.speech.score import character_error_rate, edits, error_sample, nearest, word_error_rate
 from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.source import reader
 from tidegate.tasks.speech.split import Parts, shared_sounds, split
 from tidegate.tasks.speech.utterance import Utterance, joined
 from tidegate.train.bucket import bucketed
+from tidegate.train.sample import deciding
 from tidegate.train.task import Batch, Measure, Split, Task
 
 SPREAD = 8  # how far shuffling may mix lengths, in steps
+NEAREST = "nearest template"
 JOINED_SEED = 1  # seed for joining recordings of validation and test
 
 
@@ -225,7 +227,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         truth, guess = ([self.encoding.encode(text) for text in texts] for texts in self._templates())
         rate = edits(truth, guess) / max(1, sum(map(len, truth)))
         how = "the transcript of the training recording whose log-mel spectra, stretched to 20 steps, are nearest"
-        return [BaselineRecord("nearest template", rate, how)]
+        return [BaselineRecord(NEAREST, rate, how)]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Word and character error rates, by the best path; of a script without blanks the latter alone."""
@@ -243,22 +245,28 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         texts, guess = self._templates() if self.utterances["train"] else ([], [])
         named = [("WER", word_error_rate, "word errors per word")] if has_words(truth) else []
         named.append(("CER", character_error_rate, "per character"))
-        return [
-            ScoreRecord(
-                name, rate(truth, answers), unit, "lower", {"nearest template": rate(texts, guess)} if texts else {}
-            )
+        records = [
+            ScoreRecord(name, rate(truth, answers), unit, "lower", {NEAREST: rate(texts, guess)} if texts else {})
             for name, rate, unit in named
         ]
+        if texts:  # the last one decides, since every script has characters
+            own, theirs = error_sample(truth, answers), {NEAREST: error_sample(texts, guess)}
+            records[-1] = deciding(records[-1], own, theirs, "recordings")
+        return records
 
     def _test_batches(self) -> Iterator[tuple[list[Utterance], SpeechBatch]]:
-        utterances = sorted(self.utterances["test"], key=lambda utterance: len(utterance.frames))
+        utterances = self._test()
         for at in range(0, len(utterances), self.setting.batch_size):
             group = utterances[at : at + self.setting.batch_size]
             yield group, self._batch(group, None)
 
+    def _test(self) -> list[Utterance]:
+        """The shortest first, as they are scored."""
+        return sorted(self.utterances["test"], key=lambda utterance: len(utterance.frames))
+
     def _templates(self) -> tuple[list[str], list[str]]:
         """Transcripts of the test, and those of the nearest training recordings."""
-        train, test = self.utterances["train"], self.utterances["test"]
+        train, test = self.utterances["train"], self._test()
         if self.setting.join > 1:
             train = joined(train, self.setting.join, torch.Generator().manual_seed(JOINED_SEED))
         places = nearest([utterance.frames for utterance in train], [utterance.frames for utterance in test])

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from tidegate.data import Source, locate
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.synthetic.setting import SyntheticSetting
+from tidegate.train.sample import Sample, deciding
 from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, SequenceModel, Split, Task
 
 HELD_OUT = 1000  # sequences in each of validation and test
@@ -75,6 +76,12 @@ class SyntheticTask(Task[SyntheticSetting, SyntheticEncoding]):
             f"{HELD_OUT:,} for the test",
             warnings=(),
         )
+
+    def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        (record,) = super().scores(model, metric)
+        own = self.sample(model)
+        constant = {line.name: Sample.of(line.score * own.counts, own.counts) for line in self.baselines()}
+        return [deciding(record, own, constant, "sequences")]
 
     @abstractmethod
     def draw(self, rows: int, random: torch.Generator) -> Batch:

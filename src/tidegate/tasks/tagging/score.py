@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.tasks.tagging.scheme import span_score
+from tidegate.train.sample import Sample
 
 LEAST = 1e-12  # a probability of 0 would cost infinitely much
 # name: (unit, which is better)
@@ -66,8 +67,25 @@ def scored(chances: Chances, truth: Truth) -> dict[str, float]:
 
 def log_loss(chances: Chances, targets: NDArray[np.int64]) -> float:
     """Mean of -log p(tag) over words whose tag training knows, in nats; probabilities below 1e-12 count as that."""
+    return float(_losses(chances, targets).mean())
+
+
+def samples(chances: Chances, truth: Truth) -> dict[str, Sample]:
+    """The errors of each sentence, by the scores that decide whether a model is better."""
+    lengths = [len(tags) for tags in truth.tags]
+    known = truth.targets >= 0
+    edges = np.cumsum(lengths)[:-1]
+    return {
+        "NLL": Sample.grouped(_losses(chances, truth.targets), [int(part.sum()) for part in np.split(known, edges)]),
+        "accuracy": Sample.grouped(chances.argmax(1) != truth.targets, lengths),
+    }
+
+
+def _losses(chances: Chances, targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """-log p(tag) of each word whose tag training knows."""
     known = np.flatnonzero(targets >= 0)
-    return float(-np.log(np.maximum(chances[known, targets[known]], LEAST)).mean())
+    losses: NDArray[np.float64] = -np.log(np.maximum(chances[known, targets[known]], LEAST))
+    return losses
 
 
 def _cut(answers: Sequence[str], like: Sequence[Sequence[str]]) -> list[Sequence[str]]:

@@ -21,11 +21,12 @@ from tidegate.tasks.tagging.encoding import STRANGE, TaggingEncoding
 from tidegate.tasks.tagging.reader import merged
 from tidegate.tasks.tagging.record import Sentence, Tagged
 from tidegate.tasks.tagging.scheme import ABOUT, PLAIN, broken, scheme_of
-from tidegate.tasks.tagging.score import SCORES, Truth, log_loss, scored
+from tidegate.tasks.tagging.score import SCORES, Truth, log_loss, samples, scored
 from tidegate.tasks.tagging.setting import TaggingSetting
 from tidegate.tasks.tagging.source import reader
 from tidegate.tasks.tagging.split import described, filled, parted, shared
 from tidegate.train.bucket import bucketed
+from tidegate.train.sample import deciding
 from tidegate.train.task import Measure, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
@@ -117,13 +118,19 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         del metric  # among those below
         chances = np.concatenate(probabilities(model, self.inputs["test"], self.setting.longest))
-        own = scored(chances, self._truth)
+        own, errors = scored(chances, self._truth), samples(chances, self._truth)
         others = {rival.name: scored(rival.chances, self._truth) for rival in self._rivals}
-        return [
-            ScoreRecord(name, own[name], unit, better, {rival: values[name] for rival, values in others.items()})
-            for name, (unit, better) in SCORES.items()
-            if name in own
-        ]
+        theirs = {rival.name: samples(rival.chances, self._truth) for rival in self._rivals}
+        records = []
+        for name, (unit, better) in SCORES.items():
+            if name in own:
+                values = {rival: values[name] for rival, values in others.items()}
+                record = ScoreRecord(name, own[name], unit, better, values)
+                if name in errors:
+                    rivals = {rival: sums[name] for rival, sums in theirs.items()}
+                    record = deciding(record, errors[name], rivals, "sentences")
+                records.append(record)
+        return records
 
     @cached_property
     def _truth(self) -> Truth:

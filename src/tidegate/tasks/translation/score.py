@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 
 from tidegate.data.script import script_of
+from tidegate.train.sample import Sample
 
 # Morphemes of Japanese and Korean need packages of their own; characters are sacrebleu's choice without them.
 TOKENIZERS = {"Han": "zh", "Japanese": "char", "Hangul": "char", "South-East Asian": "char", "other": "13a"}
@@ -37,20 +38,32 @@ def text_scores(answers: Sequence[str], references: References) -> dict[str, tup
     return scores
 
 
+def text_sample(answers: Sequence[str], references: References) -> Sample:
+    """ChrF of each sentence, whose mean is near that of the corpus."""
+    metric = CHRF()
+    return Sample.of(
+        [metric.sentence_score(answer, list(right)).score for answer, right in zip(answers, references, strict=True)]
+    )
+
+
 def symbol_scores(answers: Sequence[str], references: References) -> dict[str, tuple[float, str]]:
     """Error rates against the nearest of several right answers, in per cent.
 
     Equations:
         PER = Σ edits / Σ symbols of the reference;  WER = wrong sequences / sequences
     """
-    edits = symbols = wrong = 0
-    for answer, right in zip(answers, references, strict=True):
-        if answer in right:
-            symbols += len(answer.split())
-            continue
-        distance, length = min(_edits(reference, answer) for reference in right)
-        edits, symbols, wrong = edits + distance, symbols + length, wrong + 1
-    return {"PER": (100 * edits / symbols, "% of symbols"), "WER": (100 * wrong / len(answers), "% of sequences")}
+    sample = symbol_sample(answers, references)
+    wrong = sum(answer not in right for answer, right in zip(answers, references, strict=True))
+    return {"PER": (sample.mean, "% of symbols"), "WER": (100 * wrong / len(answers), "% of sequences")}
+
+
+def symbol_sample(answers: Sequence[str], references: References) -> Sample:
+    """Edits of each sequence, times 100, and the symbols of its reference."""
+    counted = [
+        (0, len(answer.split())) if answer in right else min(_edits(reference, answer) for reference in right)
+        for answer, right in zip(answers, references, strict=True)
+    ]
+    return Sample.of([100 * edits for edits, _ in counted], [symbols for _, symbols in counted])
 
 
 def _edits(reference: str, answer: str) -> tuple[int, int]:

@@ -18,12 +18,13 @@ from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.ngram import ngram
 from tidegate.tasks.translation.encoding import TranslationEncoding
 from tidegate.tasks.translation.model import PairBatch, SequenceToSequence
-from tidegate.tasks.translation.score import nearest, symbol_scores, text_scores
+from tidegate.tasks.translation.score import nearest, symbol_sample, symbol_scores, text_sample, text_scores
 from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.tasks.translation.source import reader
 from tidegate.tasks.translation.translate import Translated, translate
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
 from tidegate.train.bucket import bucketed
+from tidegate.train.sample import deciding
 from tidegate.train.task import Measure, Split, Task
 
 SHARES = {"valid": 0.05, "test": 0.10}
@@ -31,6 +32,7 @@ HELD: tuple[Split, ...] = ("valid", "test")
 LEAST = 20  # the fewest different sources, so that each part has one
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 EMPTY = Pairs((), ())
+NEAREST = "nearest source"
 
 Coded = tuple[torch.Tensor, torch.Tensor]
 
@@ -113,8 +115,8 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         first = sum(map(len, train))
         how = "Witten-Bell interpolation of counts in the training targets; the source is not looked at"
         orders = counted("baselines: n-grams", (1, 3))
-        records = [ngram(units, first, (first, len(units)), len(self.encoding.target), order) for order in orders]
-        return [replace(record, how=how) for record in records]
+        guesses = [ngram(units, first, (first, len(units)), len(self.encoding.target), order) for order in orders]
+        return [BaselineRecord(one.name, one.score, how) for one in guesses]
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """The metric, then BLEU and chrF of beam search, or error rates if the targets are symbols."""
@@ -124,15 +126,22 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
             references.setdefault(source, []).append(target)
         sources, right = list(references), list(references.values())
         symbols = self.encoding.target.unit == "symbol"
-        judge, better = (symbol_scores, "lower") if symbols else (text_scores, "higher")
-        scores = judge([translated.text for translated in self.translate(model, sources)], right)
-        train = self.pairs["train"]
-        phase("baseline: the nearest source")
-        rivals = judge(nearest(train.sources, train.targets, sources), right) if train.sources else {}
-        baselines = {name: {"nearest source": value} for name, (value, _) in rivals.items()}
-        return super().scores(model, metric) + [
-            ScoreRecord(name, value, unit, better, baselines.get(name, {})) for name, (value, unit) in scores.items()
-        ]
+        judge, better, sample = (
+            (symbol_scores, "lower", symbol_sample) if symbols else (text_scores, "higher", text_sample)
+        )
+        answers = [translated.text for translated in self.translate(model, sources)]
+        records = [ScoreRecord(name, value, unit, better) for name, (value, unit) in judge(answers, right).items()]
+        if self.pairs["train"].sources:
+            phase("baseline: the nearest source")
+            guesses = nearest(self.pairs["train"].sources, self.pairs["train"].targets, sources)
+            rivals, decides = judge(guesses, right), "PER" if symbols else "chrF"
+            records = [replace(record, baselines={NEAREST: rivals[record.name][0]}) for record in records]
+            theirs = {NEAREST: sample(guesses, right)}
+            records = [
+                deciding(record, sample(answers, right), theirs, "sources") if record.name == decides else record
+                for record in records
+            ]
+        return super().scores(model, metric) + records
 
     def translate(self, model: SequenceToSequence, texts: list[str]) -> list[Translated]:
         """Translate new texts by beam search, as the settings say."""
