@@ -354,7 +354,7 @@ class TestKneserNey:
         assert other.score < 0.1 < one.score
 
     def test_uniform(self):
-        assert uniform(5, 0.5).score == 1.0
+        assert uniform(5, 7, 0.5).score == 1.0
 
 
 def test_a_layer_of_its_own_width_is_read_through_a_map():
