@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import torch
 
 from tidegate.records import ScoreRecord
 
@@ -20,47 +20,45 @@ class Sample:
     """The errors of one predictor in each part of a test: a row, a piece, a sentence, a stretch of time.
 
     Attributes:
-        errors: [parts] the sum of the errors in each part.
-        counts: [parts] how many terms each sum has.
+        errors: [parts] float64, the sum of the errors in each part.
+        counts: [parts] float64, how many terms each sum has.
     """
 
-    errors: NDArray[np.float64]
-    counts: NDArray[np.float64]
+    errors: torch.Tensor
+    counts: torch.Tensor
 
     @classmethod
-    def of(cls, errors: ArrayLike, counts: ArrayLike | None = None) -> Sample:
+    def of(cls, errors: Any, counts: Any = None) -> Sample:
         """From numbers; each part has one term unless counts say otherwise."""
-        sums = np.asarray(errors, dtype=np.float64)
-        return cls(sums, np.ones_like(sums) if counts is None else np.asarray(counts, dtype=np.float64))
+        sums = torch.as_tensor(errors, dtype=torch.float64)
+        return cls(sums, torch.ones_like(sums) if counts is None else torch.as_tensor(counts, dtype=torch.float64))
 
     @classmethod
-    def blocks(cls, errors: ArrayLike, least: int) -> Sample:
+    def blocks(cls, errors: Any, least: int) -> Sample:
         """From errors in the order of time, which are alike near to each other.
 
         Args:
             errors: [N].
             least: the fewest terms of a block; there are 100 blocks at most, of almost equal length.
         """
-        terms = np.asarray(errors, dtype=np.float64)
-        blocks = np.array_split(terms, max(1, min(BLOCKS, len(terms) // max(1, least))))
-        return cls.of([block.sum() for block in blocks], [len(block) for block in blocks])
+        blocks = max(1, min(BLOCKS, len(errors) // max(1, least)))
+        return cls.grouped(errors, [len(part) for part in torch.arange(len(errors)).tensor_split(blocks)])
 
     @classmethod
-    def grouped(cls, errors: ArrayLike, lengths: Sequence[int]) -> Sample:
+    def grouped(cls, errors: Any, lengths: Sequence[int]) -> Sample:
         """From errors in a row, of which so many belong to each part; parts of length 0 are left out."""
         kept = [length for length in lengths if length]
-        starts = np.cumsum([0, *kept[:-1]])
-        return cls.of(np.add.reduceat(np.asarray(errors, dtype=np.float64), starts), kept)
+        terms = torch.as_tensor(errors, dtype=torch.float64)
+        return cls.of(torch.stack([part.sum() for part in terms.split(kept)]), kept)
 
     @property
     def mean(self) -> float:
         """The score."""
         return float(self.errors.sum() / self.counts.sum())
 
-    def rest(self) -> NDArray[np.float64]:
+    def rest(self) -> torch.Tensor:
         """What each part adds to the score beyond its share of the terms."""
-        rest: NDArray[np.float64] = (self.errors - self.counts * self.mean) / self.counts.sum()
-        return rest
+        return (self.errors - self.counts * self.mean) / self.counts.sum()
 
 
 def standard_error(own: Sample, other: Sample) -> float | None:
@@ -79,7 +77,7 @@ def standard_error(own: Sample, other: Sample) -> float | None:
     if parts < LEAST:
         return None
     rest = own.rest() - other.rest()
-    return float(math.sqrt(parts / (parts - 1) * np.square(rest).sum()))
+    return math.sqrt(parts / (parts - 1) * float(rest.square().sum()))
 
 
 def deciding(score: ScoreRecord, own: Sample, others: Mapping[str, Sample], parts: str) -> ScoreRecord:
