@@ -43,7 +43,7 @@ WORK = {
     "texts": ("names", ClassificationSetting()),
     "forecast": ("elnino", ForecastSetting(horizon=12, quantiles=(0.1, 0.9))),
     "speech": ("fsdd", SpeechSetting()),
-    "music": ("jsb", MusicSetting(recurrent_dropout=0.0)),  # torch.nn has none
+    "music": ("jsb", MusicSetting(recurrent_dropout=0.0, nade_size=0)),  # torch.nn has none
 }
 
 

@@ -32,6 +32,7 @@ def _case(cell: str) -> Case:
         epochs=250,
         patience=16,
         patience_rate=4,
+        nade_size=0,
     )
     return Case(cell, lambda setting: tasks.load("jsb", setting=setting), setting, "-", SOURCE)
 

@@ -16,7 +16,7 @@ import torch
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import evaluate, train
 from tidegate.train.plan import Plan
-from tidegate.train.setting import Training
+from tidegate.train.setting import Training, older
 from tidegate.train.task import AnyTask
 from tidegate.zoo import graph_of
 
@@ -103,9 +103,9 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def found(case: Case, seed: int, records: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The result of this case with these settings, if there is one; what a record does not name was at its default."""
+    """The result of this case with these settings, if there is one; what a record does not name was as in ``older``."""
     wanted = json.loads(json.dumps(case.identity(seed)))
-    default = dataclasses.asdict(type(case.setting)())
+    default = dataclasses.asdict(older(type(case.setting)))
     for record in records:
         setting = default | record["setting"]
         if wanted == {**{name: record[name] for name in wanted}, "setting": setting}:

@@ -1,7 +1,10 @@
 """The head of joint keys: its probabilities and gradients against a table of all chords, its draws, and training."""
 
+import hashlib
 import itertools
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tests.malformed.music import matlab, pieces
-from tidegate import nn, tasks
+from tidegate import compare, nn, tasks
+from tidegate.cli import main
 from tidegate.compare.budget import count_parameters
 from tidegate.data import Source
+from tidegate.errors import InputError
 from tidegate.tasks import Composer, from_pretrained
 from tidegate.tasks.music import nade as module
 from tidegate.tasks.music.nade import Nade
@@ -145,7 +150,9 @@ class TestDraw:
             features, bias = drawn(FEATURES, seed=seed), drawn(KEYS, seed=seed + 100)
             expected = CHORDS[drawing(table(head, features.numpy(), bias.numpy()), 0.02).argmax()]
             with torch.no_grad():
-                assert head.draw(features, bias, 0, torch.Generator()).tolist() == expected.astype(bool).tolist()
+                for temperature in (0, 1e-300):
+                    found = head.draw(features, bias, temperature, torch.Generator())
+                    assert found.tolist() == expected.astype(bool).tolist()
 
 
 def two_chords(*, steps=40, count=6):
@@ -219,3 +226,36 @@ class TestMusic:
         plain, joint = (tasks.load("jsb", setting=MusicSetting(nade_size=size)) for size in (0, 7))
         more = count_parameters(joint, graph_of("gru"), 9) - count_parameters(plain, graph_of("gru"), 9)
         assert more == 9 * 7 + 7 + 2 * 88 * 7
+
+
+class TestDefaults:
+    def test_a_model_from_before_the_head_loads_as_it_was(self, tmp_path):
+        made = Composer(**{**RECIPE, "epochs": 1}, nade_size=0).fit(two_chords(count=2))
+        made.save_pretrained(tmp_path)
+        config, card = (tmp_path / name for name in ("config.toml", "model.json"))
+        config.write_text(config.read_text().replace("nade_size = 0\n", ""))
+        described = json.loads(card.read_text())
+        described["sha256"]["config.toml"] = hashlib.sha256(config.read_bytes()).hexdigest()
+        card.write_text(json.dumps(described))
+        again = from_pretrained(tmp_path)
+        assert again.nade_size == 0
+        assert np.array_equal(again.compose(5, seed=2), made.compose(5, seed=2))
+
+    @pytest.mark.parametrize(("text", "size"), [("", 0), ("dropout = 0.1", 0), ("nade_size = 5", 5)])
+    def test_a_comparison_draws_each_key_by_itself_unless_told_and_says_so(
+        self, tmp_path, monkeypatch, capsys, text, size
+    ):
+        seen = []
+
+        def stop(task, *_, **__):
+            seen.append(task.setting.nade_size)
+            raise InputError("STOP", "far enough")
+
+        monkeypatch.setattr(compare, "run", stop)
+        monkeypatch.chdir(tmp_path)
+        Path("recipe.toml").write_text(text)
+        assert main(["compare", "jsb", "--cells", "gru", "--config", "recipe.toml"]) == 2
+        said = " ".join(capsys.readouterr().out.split())
+        note = "every cell has --nade-size 0, which is quicker than the --nade-size 100 of tidegate train"
+        assert seen == [size]
+        assert (note in said) == (size == 0)

@@ -21,7 +21,7 @@ from tidegate.cli.threads import MOST
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.records import ComparisonRecord
-from tidegate.train.setting import Training, names
+from tidegate.train.setting import Training, compared, names
 from tidegate.train.toml import from_toml
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Compare:
         from tidegate import tasks
 
         name = tasks.name_of(self.data, self.task)
-        recipe, notes = _recipe(self.config, tasks.TABLE[name].setting(), self._overruled())
+        recipe, notes = _recipe(self.config, compared(tasks.TABLE[name].setting), self._overruled())
         read = tasks.read_ahead(self.data, name, recipe, target=self.target)
         status.phase("loading torch")
         task = tasks.load(task=name, setting=recipe, target=self.target, **read)
@@ -140,7 +140,7 @@ class Compare:
         out = self.out or Path("tidegate-compare") / own
         check_folder(out, "the results")
         status.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}")
-        _print_notes(status.screen, notes, recipe)
+        _print_notes(status.screen, [*notes, *_quicker(recipe)], recipe)
         return task, out
 
 
@@ -180,6 +180,17 @@ def _recipe(path: Path | None, default: Training, overruled: Mapping[str, str]) 
         f"{name} = {getattr(recipe, name)!r} in {path} has no effect: {instead}"
         for name, instead in overruled.items()
         if getattr(recipe, name) != getattr(default, name)
+    ]
+
+
+def _quicker(recipe: Training) -> list[str]:
+    """A note for each setting that a comparison has for the sake of time, and ``tidegate train`` has not."""
+    here, trained = compared(type(recipe)), type(recipe)()
+    return [
+        f"every cell has {name}={value!r}, which is quicker than the {name}={longer!r} of tidegate train; --config "
+        "changes it"
+        for name in names(type(recipe))
+        if (value := getattr(recipe, name)) == getattr(here, name) != (longer := getattr(trained, name))
     ]
 
 

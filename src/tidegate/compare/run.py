@@ -21,7 +21,7 @@ from tidegate.errors import InputError, TidegateWarning, note
 from tidegate.phase import counted
 from tidegate.plain import read_json
 from tidegate.records import ComparisonRecord, RunRecord
-from tidegate.train.setting import Training
+from tidegate.train.setting import Training, compared
 from tidegate.train.task import AnyTask, Task
 from tidegate.zoo import find, graph_of
 
@@ -107,7 +107,7 @@ def run(
         BackendError: workers died again and again.
     """
     start, place = time.monotonic(), _place(workers)
-    task, kinds = data if isinstance(data, Task) else tasks.load(data), named(cells)
+    task, kinds = data if isinstance(data, Task) else _loaded(data), named(cells)
     note(*task.data.warnings)
     _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
@@ -135,6 +135,11 @@ def run(
 
 def _place(workers: int | Workers | None) -> Workers:
     return workers if isinstance(workers, Workers) else Workers(count=workers)
+
+
+def _loaded(data: str | Path) -> AnyTask:
+    """The task of a file or a bundled set, with the recipe of a comparison."""
+    return tasks.load(data, setting=compared(tasks.row_of(tasks.name_of(data)).setting))
 
 
 def _trials(

@@ -32,7 +32,7 @@ from tidegate.train.layer import make_layer
 from tidegate.train.loop import evaluate, train
 from tidegate.train.plan import Plan
 from tidegate.train.search import clean, search
-from tidegate.train.setting import Training, check, descriptions, names
+from tidegate.train.setting import Training, check, descriptions, names, older
 from tidegate.train.task import AnyTask, Encoding
 from tidegate.train.toml import from_toml, to_toml
 from tidegate.train.verdict import verdict
@@ -338,7 +338,7 @@ class Estimator(BaseEstimator, Generic[S]):
                 fix="pass the folder of another model",
             )
         try:
-            setting = from_toml(config.decode(), kind.setting_type, CONFIG)
+            setting = from_toml(config.decode(), kind.setting_type, CONFIG, older(kind.setting_type))
             estimator = cls(**{field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)})
             estimator._restore(card, setting, load(weights))
         except UnicodeDecodeError as error:

@@ -116,6 +116,11 @@ class Training(Layers):
     bfloat16."""
 
     _task: ClassVar[str] = ""
+    _older: ClassVar[Mapping[str, Any]] = {}
+    _compared: ClassVar[Mapping[str, Any]] = {}
+
+
+S = TypeVar("S", bound=Training)
 
 
 @dataclass(kw_only=True)
@@ -129,6 +134,16 @@ class Tabular(Training):
 def task_of(setting: Training | type[Training]) -> str:
     """The name of the task that settings belong to."""
     return setting._task  # noqa: SLF001  estimators inherit settings, and must not show this among them
+
+
+def older(kind: type[S]) -> S:
+    """The defaults, but for settings that models of earlier versions do not name: these are as they were then."""
+    return kind(**kind._older)  # noqa: SLF001  as above
+
+
+def compared(kind: type[S]) -> S:
+    """The recipe of a comparison: the defaults, but for what takes time and is the same for every cell."""
+    return kind(**kind._compared)  # noqa: SLF001  as above
 
 
 def names(kind: type[Training]) -> list[str]:

@@ -44,7 +44,9 @@ class Composer(Estimator[MusicSetting], MusicSetting):
     ) -> Roll:
         """Compose a piece by sampling, one chord after another.
 
-        ``independent.draw`` and ``nade.Nade.draw`` have the equations.
+        Equations:
+            chord[t + 1] ~ p(x | chord[0..t]), drawn from below (``nade.Nade.draw``), or with nade_size=0 each
+            key by itself (``independent.draw``)
 
         Args:
             steps: the number of steps to compose.

@@ -106,4 +106,5 @@ def _pick(chances: torch.Tensor, temperature: float, random: torch.Generator) ->
     """The place of the answer that is drawn, from logarithms of chances."""
     if temperature == 0:
         return int(chances.argmax())
-    return int(torch.multinomial((chances / temperature).softmax(0), 1, generator=random))
+    sharpened = (chances - chances.max()) / temperature  # at most 0, so that a tiny temperature leaves the largest
+    return int(torch.multinomial(sharpened.softmax(0), 1, generator=random))

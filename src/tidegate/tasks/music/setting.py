@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from tidegate.train.setting import Range, Seed, Training
 
@@ -20,7 +21,7 @@ class MusicSetting(Training):
     """Seed for splitting the pieces into training, validation and test, unless the data say how."""
     window: Annotated[int, Range(1)] = 200
     """Steps through which gradients flow back; a longer piece keeps its state from window to window."""
-    nade_size: Annotated[int, Range(0, 1 << 16)] = 0
+    nade_size: Annotated[int, Range(0, 1 << 16)] = 100
     """Hidden units of a head (RNN-NADE) that draws the keys of a step one after the other, each in the light of those
     below it, so that chords fit; 0 draws every key by itself."""
     hidden_size: int = 300
@@ -33,3 +34,5 @@ class MusicSetting(Training):
     patience_rate: int = 4
 
     _task: ClassVar[str] = "music"
+    _older: ClassVar[Mapping[str, Any]] = {"nade_size": 0}
+    _compared: ClassVar[Mapping[str, Any]] = {"nade_size": 0}

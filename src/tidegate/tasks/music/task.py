@@ -63,7 +63,8 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
     """Next-step prediction of piano rolls.
 
     Equations:
-        error = -Σ_k x[t+1,k] log p[t,k] + (1 - x[t+1,k]) log(1 - p[t,k]), p[t] from x[0..t]
+        error = -Σ_k x[t+1,k] log p[t,k] + (1 - x[t+1,k]) log(1 - p[t,k]), p[t,k] from x[0..t], and with a NADE from the
+        keys below k at step t+1, so that it is the exact -log p(x[t+1] | x[0..t])
 
     The score is the mean over all steps of all pieces of a split, in nats; the first step of a piece is given and not
     scored. Training cuts pieces into windows of ``setting.window`` steps; each continues from the detached state of
