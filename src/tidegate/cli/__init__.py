@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from tidegate._version import __version__
+from tidegate.cli.backtest import Backtest
 from tidegate.cli.cells import Cells
 from tidegate.cli.check import check_lists
 from tidegate.cli.compare import Compare
@@ -40,6 +41,7 @@ Command = (
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Transcribe, tyro.conf.subcommand("transcribe")]
     | Annotated[Forecast, tyro.conf.subcommand("forecast")]
+    | Annotated[Backtest, tyro.conf.subcommand("backtest")]
     | Annotated[Compose, tyro.conf.subcommand("compose")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]

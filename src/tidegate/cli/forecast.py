@@ -17,6 +17,7 @@ from tidegate.errors import visible
 from tidegate.plain import guarded
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 SHOWN = 100  # rows printed
@@ -37,11 +38,11 @@ class Forecast:
     horizon: Annotated[int | None, shown_as("ROWS")] = None
     """Number of rows to forecast; as in training unless given."""
     out: Annotated[Path | None, shown_as("FILE.csv")] = None
-    """Write the table into this file instead of printing it."""
+    """Write the table into this file, as CSV or JSON, instead of printing it."""
     plot: Annotated[Path | None, shown_as("FILE.svg")] = None
     """Plot history, forecast and quantiles into this SVG, PNG or PDF file."""
     held_out: bool = False
-    """Let the plot forecast the last known rows, next to their true values."""
+    """Forecast the last known rows instead, beside their true values."""
     threads: Threads = None
 
     def run(self) -> None:
@@ -54,30 +55,43 @@ class Forecast:
 
             model = Forecaster.from_pretrained(self.model)
             now.phase("forecasting")
-            frame = model.predict(self.horizon, history=self.data)
+            frame = model.predict(self.horizon, history=self.data, held_out=self.held_out)
             if self.plot is not None:
                 now.phase("plotting")
-                figure, content = model.plot(self.horizon, history=self.data, held_out=self.held_out), io.BytesIO()
-                figure.savefig(content, dpi=150, format=self.plot.suffix[1:].lower())
+                figure = model.plot(self.horizon, history=self.data, held_out=self.held_out)
+                picture = drawn(figure, self.plot)
         if self.out is not None:
-            write_file("out", self.out, _csv(frame))
+            write_file("out", self.out, in_file(frame, self.out))
         else:
-            _show(frame)
+            show(frame)
         if self.plot is not None:
-            write_file("plot", self.plot, content.getvalue())
+            write_file("plot", self.plot, picture)
         for written in (self.out, self.plot):
             if written is not None:
                 print_line(console(), f"wrote {written}")
 
 
-def _csv(frame: DataFrame) -> str:
-    """The table as CSV, its texts as ``to_csv`` writes them."""
+def drawn(figure: Figure, path: Path) -> bytes:
+    """A figure as a picture of the kind that the suffix of the path says."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format=path.suffix[1:].lower())
+    return content.getvalue()
+
+
+def in_file(frame: DataFrame, path: Path) -> str:
+    """The table as JSON, a list of objects, for a file .json; else as CSV, its texts as ``to_csv`` writes them."""
+    if path.suffix.casefold() == ".json":
+        return (
+            str(frame.to_json(orient="records", date_format="iso", double_precision=15, force_ascii=False, indent=1))
+            + "\n"
+        )
     texts = frame.select_dtypes(include=["object", "str"]).columns
     safe = frame.assign(**{name: frame[name].map(guarded) for name in texts})
     return safe.rename(columns=lambda name: guarded(visible(name))).to_csv(index=False)
 
 
-def _show(frame: DataFrame) -> None:
+def show(frame: DataFrame) -> None:
+    """Print the table, or its beginning."""
     rows = table(*map(shown, frame.columns))
     for row in frame.head(SHOWN).itertuples(index=False):
         rows.add_row(*(f"{cell:.6g}" if isinstance(cell, float) else shown(cell) for cell in row))

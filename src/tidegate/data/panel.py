@@ -126,9 +126,7 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
     """
     layout = layout.of(source)
     table, parts = _joined(source, layout.separator)
-    _check_times(table, layout)
-    table, time = with_times(table, layout.time)
-    layout = replace(layout, time=time)
+    table, layout = _timed(table, layout)
     groups, found = _grouped(table, layout), _numbers(table, layout)
     clock, groups = _clock(table, layout, groups)
     reader = ColumnReader(table, found, layout.fill)
@@ -199,14 +197,16 @@ def _grouped(table: Table, layout: Layout) -> dict[str, Rows]:
     return rows_by_name(table, layout.series)
 
 
-def _check_times(table: Table, layout: Layout) -> None:
-    """Refuse a column of times that has another purpose, too."""
+def _timed(table: Table, layout: Layout) -> tuple[Table, Layout]:
+    """The table with its times in one column, none of whose parts has another purpose."""
     times = several(layout.time, table.header) if layout.time else ()
     targets = several(layout.target, table.header) if isinstance(layout.target, str) else ()
     for role, names in (("target", targets), ("series", [layout.series]), ("known", layout.known)):
         for name in names:
             if name in times:
                 raise InputError("SERIES_TWICE", f"{name!r} is both {role}= and time=", fix="name another column")
+    table, time = with_times(table, layout.time)
+    return table, replace(layout, time=time)
 
 
 def _check_targets(layout: Layout, targets: Sequence[str]) -> None:

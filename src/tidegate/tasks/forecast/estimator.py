@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import pandas as pd
 
-from tidegate.data import Panel, Source, columns_of, csv_of, in_text, locate, texts_of
+from tidegate.data import BUNDLED, Panel, Source, address_of, columns_of, csv_of, in_text, locate, texts_of
 from tidegate.errors import InputError, TidegateWarning, note
+from tidegate.tasks.forecast.backtest import Backtest, in_plot
 from tidegate.tasks.forecast.grid import Grid, make_grid
 from tidegate.tasks.forecast.origin import answered, histories
 from tidegate.tasks.forecast.score import Forecasts
@@ -43,13 +44,14 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
 
     _task_class = ForecastTask
 
-    def predict(self, h: int | None = None, *, history: Any = None) -> pd.DataFrame:
+    def predict(self, h: int | None = None, *, history: Any = None, held_out: bool = False) -> pd.DataFrame:
         """Forecast the rows after the last one of each series.
 
         Args:
             h: the number of rows; the horizon of the training unless given. A direct model cannot forecast more.
             history: rows up to the present; the training data unless given. Series that training did not have are
                 scaled by their own past. Columns known ahead also need the future rows, with the target left empty.
+            held_out: whether to forecast the last rows of the history instead, beside their true values.
 
         Returns:
             A row for each series and step: the series, the target if there are several, the time if there is a time
@@ -61,8 +63,8 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         """
         self._check_fitted()
         steps = self._steps(h)
-        grid, forecasts = self._outlook(history, steps, held_out=0)
-        return self._frame(grid, forecasts, truth=False)
+        grid, forecasts = self._outlook(history, steps, held_out=steps if held_out else 0)
+        return self._frame(grid, forecasts, truth=held_out)
 
     @checked
     def backtest(self, data: Any = None, *, stride: Annotated[int, Range(1)] = 1) -> pd.DataFrame:
@@ -79,12 +81,47 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
             InputError: the model is not fitted, was loaded from a folder and has no test data, or the data cannot be
                 used.
         """
+        return self.rolled(data, stride=stride).frame
+
+    @checked
+    def rolled(self, data: Any = None, *, stride: Annotated[int, Range(1)] = 1) -> Backtest:
+        """Forecast as ``backtest`` does, for errors by step ahead and a figure.
+
+        Args:
+            data: the test, whose first rows serve as history; the test split of the training data unless given. Of the
+                training data themselves, it is their test split, too.
+            stride: rows from one origin to the next.
+
+        Returns:
+            The forecasts, with ``by_step`` and ``figure``.
+
+        Raises:
+            InputError: as ``backtest``.
+        """
         self._check_fitted()
-        if data is None and not hasattr(self, "_fitted_task"):
-            raise InputError("BACKTEST_DATA", "a model loaded from a folder has no test rows", fix="pass the data")
-        given = None if data is None else _located(self._source(data, None))
-        task = self._fitted_task if given is None else ForecastTask(given, self._current(), self.encoding_)
-        return self._frame(task.grid, task.forecasts(self.model_, "test", stride), truth=True)
+        task = self._test(data)
+        forecasts = task.forecasts(self.model_, "test", stride)
+        return Backtest(self._frame(task.grid, forecasts, truth=True), task.grid, forecasts, task.data.name)
+
+    def _test(self, data: Any) -> ForecastTask:
+        """The task whose test rows are to be forecast."""
+        if data is None and hasattr(self, "_fitted_task"):
+            return self._fitted_task
+        if data is None:
+            known = [name for name, entry in BUNDLED.items() if entry.title == self.data_.name]
+            if not known:
+                raise InputError(
+                    "BACKTEST_DATA",
+                    "a model loaded from a folder does not hold the rows of its test",
+                    fix="pass data; of the file that it was trained on, only the test rows are forecast",
+                )
+            data = known[0]
+        source = _located(address_of(data) if isinstance(data, str) else self._source(data, None))
+        task = ForecastTask(source, self._current(), self.encoding_)
+        note(*task.data.warnings)
+        if source.hash == self.data_.hash:
+            return task.split_in_time()
+        return task
 
     def plot(self, h: int | None = None, *, history: Any = None, held_out: bool = False) -> Figure:
         """Plot history, forecast and quantiles, with a panel for each of the first eight series.
@@ -118,9 +155,9 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 Fan(
                     name=grid.names[series],
                     target=grid.targets[series],
-                    past_time=_shown(times[:count]),
+                    past_time=in_plot(times[:count]),
                     past=grid.truth[span.start : now].tolist(),
-                    time=_shown(times[count : count + steps]),
+                    time=in_plot(times[count : count + steps]),
                     point=forecasts.point[at].tolist(),
                     quantiles={level: row.tolist() for level, row in zip(forecasts.levels, values, strict=True)},
                     truth=grid.truth[now : span.end].tolist(),
@@ -178,12 +215,13 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         grid = make_grid(panel, self.encoding_, spans, steps)
         for name, span, covered in zip(grid.names, grid.spans, grid.covered, strict=True):
             if span.second + steps > covered:
+                known = columns_of(self.encoding_.known, self.encoding_.categories)
                 of = f" of the series {name!r}" if name else ""
                 raise InputError(
                     "KNOWN_AHEAD",
                     f"{title} has the columns known ahead{of} for {covered - span.end} future rows, but the "
                     f"forecast needs {steps}",
-                    fix=f"add rows with {', '.join(map(repr, self.encoding_.known))}, and the target left empty",
+                    fix=f"add rows with {', '.join(map(repr, known))}, and the target left empty",
                 )
         origins = [np.array([span.second - 1]) for span in grid.spans]
         batches = histories(grid, origins, self.context, steps)
@@ -234,11 +272,6 @@ def _own(name: str, theirs: Sequence[str]) -> str:
 def _at(grid: Grid, forecasts: Forecasts, place: Any) -> Any:
     """The times of these rows, each counted from the first of its series."""
     return np.array([grid.times[series][at] for series, at in zip(forecasts.series, place, strict=True)])
-
-
-def _shown(times: Any) -> list[Any]:
-    """Times for a plot, whose axis has no zone."""
-    return [time.tz_localize(None) if isinstance(time, pd.Timestamp) else time for time in times]
 
 
 def _located(data: Any) -> Source:

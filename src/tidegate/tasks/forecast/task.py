@@ -227,6 +227,11 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         values = quantile_scores(forecasts.quantiles / sd[:, None, None], truth / sd[:, None], forecasts.levels)
         return scores | {"CRPS/sd": values.pop("CRPS"), **values}
 
+    def split_in_time(self) -> Self:
+        """The same rows, split as in training; for the training data of a model that was loaded."""
+        self.grid = make_grid(self.panel, self.encoding, in_time(self.panel, self.setting), self.horizon)
+        return self
+
     def truth(self, forecasts: Forecasts) -> Values:
         """[N, steps] true values."""
         return ahead_of(self.grid.truth, forecasts.origin, forecasts.quantiles.shape[1])
