@@ -88,7 +88,7 @@ def fails(capsys, *arguments: str) -> str:
         (series(), ["bad.csv", "--target", "unit"], "units"),
         (series(), ["bad.csv"], "target"),
         (
-            series().replace("\n10,", "\n10,nan#", 1).replace("nan#", "nan\n999,", 1),
+            series().replace("\n10,", "\n10,nan#", 1).replace("nan#", "n/k\n999,", 1),
             ["bad.csv", "--target", "units"],
             "row",
         ),

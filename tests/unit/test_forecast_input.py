@@ -267,7 +267,8 @@ class TestGaps:
         frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=100), "y": wave(100)})
         holes = frame.assign(y=frame["y"].where(frame.index % 9 != 3))
         refused("SERIES_GAPS", lambda: of_frame(holes), "lacks 11 of 100 values, the first in row 4", "fill=")
-        assert of_frame(holes, fill=0.2).grid.truth[3] == pytest.approx((holes["y"][2] + holes["y"][4]) / 2)
+        grid = of_frame(holes, fill=0.2).grid
+        assert grid.truth[grid.spans[0].start + 3] == pytest.approx((holes["y"][2] + holes["y"][4]) / 2)
         gone = frame.drop(index=range(30, 45))
         refused("SERIES_GAPS", lambda: of_frame(gone, time="day"), "15 of 100 rows are missing", "after 2024-01-30")
         assert len(of_frame(gone, time="day", fill=0.2).panel.values) == 100

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tidegate.tasks.forecast.baseline import ahead_of, unfitted
+from tidegate.tasks.forecast.baseline import baselines
 from tidegate.tasks.forecast.grid import Grid, Values
+from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class Backtest:
 
         Returns:
             A row for each step: the mean absolute error, the root of the mean square, how often the widest interval
-            covers the truth, in percent, if there are intervals, and the mean absolute error of baselines that need no
-            training.
+            covers the truth, in percent, if there are intervals, and the mean absolute error of the baselines.
         """
         found = {f"MAE{self.unit}": np.abs(self._miss).mean(0), f"RMSE{self.unit}": np.sqrt((self._miss**2).mean(0))}
         low, high = self.forecasts.quantiles[..., 0], self.forecasts.quantiles[..., -1]
@@ -88,17 +88,19 @@ class Backtest:
         return self.grid.scales[self.forecasts.series, 1][:, None] if self.unit else 1.0
 
     def _baselines(self) -> Iterator[tuple[str, Values]]:
-        """Names and errors of the baselines that need no training, from the same rows."""
-        for naive in unfitted(self.grid.encoding.season):
+        """Names and errors of the baselines, from the same rows; a drift is hardly ever the best."""
+        steps = self.truth.shape[1]
+        for naive in baselines(self.grid):
             if naive.name == "drift":
                 continue
             parts = []
             for series, span in enumerate(self.grid.spans):
-                own = self.forecasts.origin[self.forecasts.series == series] - span.start
-                levels = self.grid.levels[span.start : span.end].numpy()
-                steps = self.truth.shape[1]
-                miss = ahead_of(levels, own, steps) - naive.forecast(levels, own, steps)
-                parts.append(miss if self.unit else miss * self.grid.scales[series, 1])
+                own = self.forecasts.origin[self.forecasts.series == series]
+                mean, sd = self.grid.scales[series]
+                miss = (
+                    ahead_of(self.grid.truth, own, steps) - mean - sd * naive.forecast(series, own - span.start, steps)
+                )
+                parts.append(miss / sd if self.unit else miss)
             yield naive.name, np.concatenate(parts)
 
     def _track(self, series: int) -> Track:

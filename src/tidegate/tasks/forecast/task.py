@@ -229,7 +229,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def split_in_time(self) -> Self:
         """The same rows, split as in training; for the training data of a model that was loaded."""
-        self.grid = make_grid(self.panel, self.encoding, in_time(self.panel, self.setting), self.horizon)
+        self.spans = in_time(self.panel, self.setting)
+        self.grid = make_grid(self.panel, self.encoding, self.spans, self.horizon)
         return self
 
     def truth(self, forecasts: Forecasts) -> Values:
