@@ -17,7 +17,6 @@ from tidegate.errors import visible
 from tidegate.plain import guarded
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 SHOWN = 100  # rows printed
@@ -71,8 +70,8 @@ class Forecast:
                 print_line(console(), f"wrote {written}")
 
 
-def drawn(figure: Figure, path: Path) -> bytes:
-    """A figure as a picture of the kind that the suffix of the path says."""
+def drawn(figure: Any, path: Path) -> bytes:
+    """A figure of matplotlib as a picture of the kind that the suffix of the path says."""
     content = io.BytesIO()
     figure.savefig(content, dpi=150, format=path.suffix[1:].lower())
     return content.getvalue()
