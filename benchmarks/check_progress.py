@@ -16,6 +16,7 @@ import os
 import pty
 import random
 import re
+import select
 import struct
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from tidegate.data import locate
 LIMITS = {"terminal": 2.0, "pipe": 10.0}  # longest silence in seconds
 RESULTS = Path(__file__).parent / "results" / "progress.md"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+MOMENT = 0.05  # seconds
 WORDS = 60  # characters of a phase in the table
 QUICK = "--hidden-size 16 --epochs 2"
 
@@ -122,12 +124,14 @@ def listen(command: str, home: Path, *, terminal: bool) -> Heard:
     process = subprocess.Popen(words, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
     os.close(writer)
     heard, last, said = Heard(), begun, ""
-    while chunk := _read(reader):
+    while (chunk := _read(reader)) or (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+        if not chunk:
+            continue
         now = time.monotonic()
         heard = _after(heard, now - last, said, first=last == begun)
         last, said = now, _last_line(chunk) or said
     os.close(reader)
-    _, status, usage = os.wait4(process.pid, 0)
+    _, status, usage = ended
     process.returncode = heard.code = os.waitstatus_to_exitcode(status)
     heard = _after(heard, time.monotonic() - last, said, first=False)
     heard.seconds, heard.processor = time.monotonic() - begun, usage.ru_utime + usage.ru_stime
@@ -135,8 +139,9 @@ def listen(command: str, home: Path, *, terminal: bool) -> Heard:
 
 
 def _read(reader: int) -> bytes:
+    """What has been said by now, waiting a moment: processes that outlive the command may keep the pipe open."""
     try:
-        return os.read(reader, 1 << 16)
+        return os.read(reader, 1 << 16) if select.select([reader], [], [], MOMENT)[0] else b""
     except OSError:  # a terminal whose last user has gone
         return b""
 
