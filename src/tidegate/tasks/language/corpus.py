@@ -20,7 +20,7 @@ from tidegate.tasks.language.source import CHARACTERS, SPLITS, check_long, reade
 from tidegate.train.task import Split
 
 LEARNT = 32 << 20  # bytes of a large file that symbols are learnt from, and that copies are looked for in
-SCORED = 4 << 20  # bytes of a large file that validate, and that test
+SCORED = 1 << 20  # bytes of a large file that validate, and that test
 SYMBOLS = "symbols"
 SPARE = 1.2  # times the size of a cache as its beginning suggests
 
