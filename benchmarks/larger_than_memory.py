@@ -130,7 +130,9 @@ def measure(task: str, folder: Path, size: int, minutes: float) -> None:
     path = folder / "data.txt"
     begun = time.monotonic()
     write(path, size)
-    print(f"{task}: {path.stat().st_size / 1e9:.2f} GB written in {(time.monotonic() - begun) / 60:.1f} min", flush=True)
+    print(
+        f"{task}: {path.stat().st_size / 1e9:.2f} GB written in {(time.monotonic() - begun) / 60:.1f} min", flush=True
+    )
     first = run(task, path, None, epochs=1, steps=3 * WARM)
     for name, (start, end, done) in first["phases"].items():
         if "(MB)" in name:
@@ -154,7 +156,9 @@ def measure(task: str, folder: Path, size: int, minutes: float) -> None:
     kills = [run(task, path, folder / "killed", kill_after=wait, **settings) for wait in (3, 6)]
     run(task, path, folder / "killed", **settings)
     weights = [(folder / name / "model.safetensors").read_bytes() for name in ("peace", "killed")]
-    print(f"  killed {sum('killed' in kill for kill in kills)} times: weights {'equal' if weights[0] == weights[1] else 'DIFFER'}")
+    print(
+        f"  killed {sum('killed' in kill for kill in kills)} times: weights {'equal' if weights[0] == weights[1] else 'DIFFER'}"
+    )
 
 
 def main() -> None:

@@ -1,9 +1,12 @@
 """Data larger than memory: the cache holds what memory would, is whole or absent, and gives the same model."""
 
+import csv
+import io
 import json
 import os
 import shutil
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -16,12 +19,15 @@ from tidegate.data import Source, locate
 from tidegate.data.cache import CARD, DRAFT, Cache, Draft
 from tidegate.data.piecewise import Text
 from tidegate.errors import InputError
-from tidegate.tasks import Composer, LanguageModel, load
+from tidegate.tasks import Composer, LanguageModel, SequenceClassifier, load
+from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.tasks.classification.stored import StoredTexts
 from tidegate.tasks.language.corpus import read_corpus
 from tidegate.tasks.language.passage import Windows
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.task import LanguageTask
 from tidegate.train import loop
+from tidegate.train.bucket import Blocks
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import train
 from tidegate.train.plan import Plan
@@ -46,7 +52,7 @@ def written(path, text):
 @pytest.fixture
 def blocks(monkeypatch):
     """Files are read in blocks of a thousand bytes."""
-    for module in ("source", "piecewise"):
+    for module in ("source", "block"):
         monkeypatch.setattr(f"tidegate.data.{module}.BLOCK", 1000)
 
 
@@ -256,3 +262,127 @@ def test_only_one_process_writes(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: cache.remembered("x", find), range(4))) == [{"found": 0}] * 4
     assert found == [0]
+
+
+def reviews(rows, seed=0):
+    """Texts with a class, a blank in some, and classes that their words tell."""
+    rng = np.random.default_rng(seed)
+    for row in range(rows):
+        words = rng.choice(WORDS[:10], rng.integers(1, 30))
+        label = ["good", "bad", "no idea"][row % 3]
+        rare = "".join(rng.choice(list("abcdefghijklmnopqrstuvwxyzü"), rng.integers(1, 25)))
+        yield {"text": " ".join([*words, label[:1], rare, "it's"]), "label": label}
+
+
+def as_json_lines(rows):
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def as_csv(rows, **dialect):
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, ["label", "text"], **dialect)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+CLASSIFIER = {"hidden_size": 4, "embedding_size": 3, "epochs": 2, "steps": 5, "vocabulary": 9}
+
+
+class TestClassification:
+    @pytest.mark.parametrize("unit", ["word", "character"])
+    def test_a_model_is_the_same_from_memory_and_from_the_cache(self, unit, tmp_path):
+        path = written(tmp_path / "a.jsonl", as_json_lines([*reviews(300), {"text": "", "label": "bad"}]))
+        for name, cache in (("memory", None), ("cached", tmp_path / "cache")):
+            SequenceClassifier(**CLASSIFIER, unit=unit, longest=40).fit(path, folder=tmp_path / name, cache=cache)
+        cards = [json.loads((tmp_path / name / "model.json").read_text()) for name in ("memory", "cached")]
+        for card in cards:
+            card["curve"] = [{**epoch, "seconds": 0} for epoch in card["curve"]]
+        assert cards[0] == cards[1]
+
+    @pytest.mark.parametrize("form", ["jsonl", "csv", "tsv", "quoted.tsv"])
+    def test_a_large_file_is_split_by_its_rows(self, form, tmp_path, large, monkeypatch):
+        monkeypatch.setattr("tidegate.tasks.classification.content.LEARNT", 60_000)
+        monkeypatch.setattr("tidegate.tasks.classification.content.SCORED", 20_000)
+        rows = list(reviews(2000))
+        text = {
+            "jsonl": lambda: as_json_lines(rows),
+            "csv": lambda: as_csv(rows, delimiter=";"),
+            "tsv": lambda: as_csv(rows, dialect="excel-tab"),
+            "quoted.tsv": lambda: as_csv([row | {"text": f'"{row["text"]}, he said'} for row in rows], delimiter="\t",
+                                         quoting=csv.QUOTE_NONE, quotechar=None, escapechar=None),
+        }[form]()  # fmt: skip
+        setting = ClassificationSetting(**CLASSIFIER)
+        task = load(written(tmp_path / f"a.{form}", text), "classification", setting)
+        whole = load(Source("/nowhere/a", f"a.{form}", text.encode()), "classification", setting)
+        assert task.source.large
+        assert whole.source.hash == task.data.hash
+        stored = task.content.stored
+        assert isinstance(stored, StoredTexts)
+        assert {split: len(part.items) for split, part in task.parts.items()}["valid"] > 100
+        everything = {
+            item: kind for part in whole.parts.values() for item, kind in zip(part.items, part.classes, strict=True)
+        }
+        assert task.encoding.classes == whole.encoding.classes
+        seen = Counter()
+        for split in ("valid", "test"):
+            for item, kind in zip(task.parts[split].items, task.parts[split].classes, strict=True):
+                assert everything[item] == kind
+                seen[item] += 1
+        kept = [item for item in (row["text"] if form != "quoted.tsv" else f'"{row["text"]}, he said' for row in rows)
+                if item not in seen]  # fmt: skip
+        assert len(stored) == len(kept)
+        for row, item in enumerate(kept):
+            assert torch.equal(stored[row], task.encoding.reading.encode(item))
+            assert stored.classes[row] == everything[item]
+        assert set(task.parts["train"].items) < set(kept)
+        assert "are learnt from" in task.data.warnings[0]
+        assert form != "jsonl" or all(line.score > 0 for line in task.baselines())
+
+    @pytest.mark.parametrize(
+        ("name", "change", "code", "part"),
+        [
+            ("a.jsonl", ('{"text"', '{"texts"'), "JSONL_KEY", "line 501 of a.jsonl has no 'text'"),
+            ("a.jsonl", ('"label": "good"', '"label": null'), "LABELLED_LABEL", "line 502 of a.jsonl"),
+            ("a.jsonl", ("{", "{{"), "JSONL", "line 501 of a.jsonl is not JSON"),
+            ("a.csv", ("good,", "good,1,"), "SERIES_ROW", "line 503 of a.csv has 3 cells"),
+            ("a.csv", ("good,", 'good,"x"y'), "SERIES_CSV", "at line 503"),
+            ("a.tsv", ("good\t", 'good\t"x"'), "TABLE_QUOTES", "the quotes in line 503 of a.tsv"),
+        ],
+    )
+    def test_errors_of_a_large_file_name_the_row(self, name, change, code, part, tmp_path, large):
+        rows = list(reviews(600))
+        text = as_json_lines(rows) if name == "a.jsonl" else as_csv(rows, delimiter="," if name == "a.csv" else "\t",
+                                                                    lineterminator="\n")  # fmt: skip
+        lines = text.splitlines(keepends=True)
+        at = next(at for at in range(500, 600) if change[0] in lines[at])
+        lines[at] = lines[at].replace(*change)
+        refused(code, lambda: load(written(tmp_path / name, "".join(lines)), "classification"), part)
+
+    def test_many_rows_are_drawn_in_blocks(self, monkeypatch):
+        monkeypatch.setattr("tidegate.train.bucket.BLOCK", 8)
+        monkeypatch.setattr("tidegate.train.bucket.WINDOW", 4)
+        lengths = np.random.default_rng(0).integers(1, 40, 203)
+        draw = lambda seed: Blocks(lengths, 5, torch.Generator().manual_seed(seed), 2.0)  # noqa: E731
+        groups = list(draw(0))
+        assert len(groups) == len(draw(0))
+        assert sorted(row for group in groups for row in group) == list(range(203))
+        assert max(map(len, groups)) == 5
+        assert groups[17:] == [draw(0)[at] for at in range(17, len(groups))] == draw(0)[17:]
+        assert groups != list(draw(1))
+        begins = [[row // 8 for group in groups[at : at + 6] for row in group] for at in range(0, 36, 6)]
+        assert all(len(set(blocks)) <= 8 for blocks in begins)
+        assert np.mean([np.ptp(lengths[group]) for group in groups]) < 12
+
+    def test_what_a_large_file_cannot_have(self, tmp_path, large):
+        path = written(tmp_path / "a.jsonl", as_json_lines(reviews(600)))
+        for options in ({"encoding": "latin-1"}, {}):
+            setting = ClassificationSetting(**options)
+            own = {} if options else {"test": path}
+            refused("FILE_LARGE", lambda s=setting, o=own: load(path, "classification", s, **o))
+
+    def test_series_take_no_cache(self, tmp_path):
+        classifier = SequenceClassifier(**{**CLASSIFIER, "epochs": 1})
+        series = tmp_path / "a.npz"
+        np.savez(series, x=np.random.default_rng(0).normal(size=(40, 9)), y=np.arange(40) % 2)
+        refused("CACHE_TASK", lambda: classifier.fit(series, cache=tmp_path / "c"), "series")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from tidegate.errors import InputError
 
 SEPARATORS = ("\t", ",", ";", "|")
 NAMES = {"tab": "\t", "\\t": "\t"}
+Quotes = Literal["csv", "spaced", "line", "text"]
 LONGEST_CELL = (1 << 31) - 1  # characters; Python's own limit is 131,072
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 NEEDED = re.compile('""|,')  # a cell that holds it is quoted by every writer of CSV
@@ -44,6 +45,7 @@ class Rows:
 
     Attributes:
         separator: what stands between cells.
+        quotes: what quotes are: those of CSV, also after blanks, around cells of a line, or text.
         width: the number of columns; cells right of them are empty.
         error: why reading ended early; empty if it did not.
         notes: what was left out, and what may have been meant otherwise.
@@ -53,6 +55,7 @@ class Rows:
     rows: list[Row]
     error: str = ""
     notes: tuple[str, ...] = ()
+    quotes: Quotes = "csv"
 
     @cached_property
     def header(self) -> Row:
@@ -233,10 +236,11 @@ def by_line(text: str, separator: str, offset: int = 0) -> Rows:
 def _unquoted(rows: Rows) -> Rows:
     odd = next((row.line for row in rows.rows if '"' in "".join(row.cells) and not _of_csv(row, rows)), None)
     if odd is None:
-        return replace(rows, rows=[Row(line, [unquoted(cell) for cell in cells]) for line, cells in rows.rows])
+        plain = [Row(line, [unquoted(cell) for cell in cells]) for line, cells in rows.rows]
+        return replace(rows, rows=plain, quotes="line")
     note = f"quotes are read as part of the text, since not all enclose whole cells as in CSV, the first in line {odd}"
     begun = any(cell.startswith('"') for row in rows.rows for cell in row.cells)
-    return replace(rows, notes=(note,) if begun else ())
+    return replace(rows, notes=(note,) if begun else (), quotes="text")
 
 
 def _of_csv(row: Row, rows: Rows) -> bool:
@@ -283,7 +287,7 @@ def _by_quotes(text: str, separator: str, offset: int, *, blanks: bool) -> Rows:
         return Rows(separator, rows, f"{error} at line {reader.line_num + offset}")
     finally:
         csv.field_size_limit(before)
-    return Rows(separator, rows, notes=_of_spans(spanning))
+    return Rows(separator, rows, notes=_of_spans(spanning), quotes="spaced" if blanks else "csv")
 
 
 def _of_spans(lines: Sequence[int]) -> tuple[str, ...]:

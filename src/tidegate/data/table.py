@@ -45,10 +45,10 @@ def read_table(source: Source, separator: str | None = None) -> Table:
     read = read_rows(source, separator)
     _check_read(source, read)
     header = [name.strip() for name in read.header.cells[: read.width]]
-    _check_header(source, header)
+    check_header(source, header)
     rows, notes = _kept(read)
     for row in rows:
-        _check_row(source, row, read)
+        check_row(source, row, read)
     if not rows:
         raise InputError(
             "SERIES_EMPTY",
@@ -93,7 +93,12 @@ def _check_read(source: Source, read: Rows) -> None:
         raise InputError("SERIES_EMPTY", f"{source.title} names no columns", fix="name them in the first line")
 
 
-def _check_header(source: Source, header: list[str]) -> None:
+def check_header(source: Source, header: list[str]) -> None:
+    """Refuse names of columns that come twice or are missing.
+
+    Raises:
+        InputError: there is such a name.
+    """
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
         places = [place for place, name in enumerate(header, 1) if name == repeated[0]]
@@ -107,7 +112,12 @@ def _check_header(source: Source, header: list[str]) -> None:
         )
 
 
-def _check_row(source: Source, row: Row, read: Rows) -> None:
+def check_row(source: Source, row: Row, read: Rows) -> None:
+    """Refuse a row that does not fit the header.
+
+    Raises:
+        InputError: it has other columns.
+    """
     if not read.fits(row):
         raise InputError(
             "SERIES_ROW",

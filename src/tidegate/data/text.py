@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
+from tidegate.data.block import blocks
 from tidegate.data.source import Source
 from tidegate.errors import InputError
 
@@ -118,21 +120,40 @@ def file_lines(text: str) -> list[str]:
     return every if every[-1] else every[:-1]
 
 
+def ended_lines(source: Source) -> Iterator[str]:
+    """The lines of a source with their ends, read block by block.
+
+    Raises:
+        InputError: as ``decode``.
+    """
+    decoder, rest = Decoder(source.title), ""
+    for block in blocks(source, (0, source.size)):
+        every = list(io.StringIO(rest + decoder(block), newline=""))
+        rest = every.pop() if every and not every[-1].endswith("\n") else ""  # the next block may go on with it
+        yield from every
+    decoder.end()
+    if rest:
+        yield rest
+
+
 def lines(source: Source) -> Iterator[tuple[str, str]]:
     """Each line that is not blank: its place, as errors name it, and its text.
 
     Raises:
         InputError: as ``decode``.
     """
-    for number, line in enumerate(split_lines(decode(source)), 1):
+    for number, line in enumerate(ended_lines(source), 1):
         if line.strip():
-            yield f"line {number}", line
+            yield f"line {number}", line.rstrip("\r\n")
 
 
 def blank_lines(source: Source) -> tuple[str, ...]:
     """A note that counts the blank lines before the last row, which hold none; nothing if there are none."""
-    every = split_lines(decode(source))
-    last = max((number for number, line in enumerate(every, 1) if line.strip()), default=0)
-    blank = [number for number, line in enumerate(every[:last], 1) if not line.strip()]
-    count = f"{len(blank):,} blank line{'s' * (len(blank) > 1)}"
-    return (f"left out {count}, the first is line {blank[0]}",) if blank else ()
+    last = first = count = waiting = 0  # those waiting count if a row follows
+    for number, line in enumerate(ended_lines(source), 1):
+        if line.strip():
+            last, count, waiting = number, count + waiting, 0
+        else:
+            first, waiting = first or number, waiting + 1
+    noun = f"{count:,} blank line{'s' * (count > 1)}"
+    return (f"left out {noun}, the first is line {first}",) if count and first < last else ()

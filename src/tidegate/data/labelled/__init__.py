@@ -2,6 +2,7 @@
 
 from tidegate.data.labelled.memory import in_memory
 from tidegate.data.labelled.reader import read_labelled
-from tidegate.data.labelled.record import Label, Labelled, Layout, Values
+from tidegate.data.labelled.record import Label, Labelled, Layout, Values, check_labels
+from tidegate.data.labelled.table import each_row
 
-__all__ = ["Label", "Labelled", "Layout", "Values", "in_memory", "read_labelled"]
+__all__ = ["Label", "Labelled", "Layout", "Values", "check_labels", "each_row", "in_memory", "read_labelled"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,14 @@ from tidegate.data.json_lines import read_objects
 from tidegate.data.labelled.record import KINDS, Label, Labelled, Layout, check_labels
 from tidegate.data.parquet import read_parquet
 from tidegate.data.source import Source
+from tidegate.data.stream import Stream
 from tidegate.data.table import read_table
 from tidegate.data.text import blank_lines
 from tidegate.errors import InputError
 
 TEXTS = ("text", "sentence", "name", "title", "content", "review", "tweet", "question", "message", "comment")
 LABELS = ("label", "class", "category", "sentiment", "target", "intent", "topic", "language", "y")
+TABLES = (".csv", ".tsv")
 FORM = '{"text": ..., "label": ...}'
 
 Columns = Mapping[str, Sequence[Any]]
@@ -39,15 +41,37 @@ def read_json_lines(source: Source, layout: Layout) -> Labelled:
     placed = list(read_objects(source, FORM))
     keys = list(placed[0][1])
     for place, row in placed:
-        missing = next((key for key in keys if key not in row), None)
-        if missing is not None:
-            raise InputError(
-                "JSONL_KEY",
-                f"{place} of {source.title} has no {missing!r}, which the first line has",
-                fix="give every line the same keys",
-            )
+        _check_keys(source, place, row, keys)
     columns = {key: [row[key] for _, row in placed] for key in keys}
     return replace(_labelled(source, columns, layout, lambda row: placed[row][0]), warnings=blank_lines(source))
+
+
+def each_row(source: Source, layout: Layout) -> Iterator[tuple[str, str, Label]]:
+    """The place, the text and the class of each row of a large CSV or TSV file, or of large JSON lines.
+
+    Raises:
+        InputError: as ``read_csv`` and ``read_json_lines``.
+    """
+    names: tuple[str, str | None] | None = None
+    for place, row, keys in _each(source, layout):
+        names = names or _chosen(source, keys, layout)
+        text, label = names
+        _check_text(source, row[text], place, text)
+        yield place, row[text], _checked(source, row[str(label)], place, str(label))
+
+
+def _each(source: Source, layout: Layout) -> Iterator[tuple[str, Mapping[str, Any], list[str]]]:
+    """The place and the cells of each row, and the names of all columns."""
+    if source.title.casefold().endswith(TABLES):
+        table = Stream.of(source, layout.separator)
+        for number, row in enumerate(table.rows(), 1):
+            yield f"row {number} below the header", dict(zip(table.header, row.cells, strict=True)), table.header
+        return
+    keys: list[str] = []
+    for place, record in read_objects(source, FORM):
+        keys = keys or list(record)
+        _check_keys(source, place, record, keys)
+        yield place, record, keys
 
 
 def read_columns(source: Source, layout: Layout) -> Labelled:
@@ -60,16 +84,30 @@ def read_columns(source: Source, layout: Layout) -> Labelled:
 def _labelled(source: Source, columns: Columns, layout: Layout, place: Place) -> Labelled:
     text, label = _chosen(source, list(columns), layout)
     for index, cell in enumerate(columns[text]):
-        if not isinstance(cell, str):
-            raise InputError(
-                "LABELLED_TEXT",
-                f"{text!r} in {place(index)} of {source.title} must be a text, not {described(cell)}",
-                fix="correct that row, or name another column with text=COLUMN",
-            )
+        _check_text(source, cell, place(index), text)
     cells = [] if label is None else columns[label]
     labels = tuple(_checked(source, cell, place(index), str(label)) for index, cell in enumerate(cells))
     check_labels(source.title, labels, place)
     return Labelled(tuple(columns[text]), labels)
+
+
+def _check_keys(source: Source, place: str, row: Mapping[str, Any], keys: Sequence[str]) -> None:
+    missing = next((key for key in keys if key not in row), None)
+    if missing is not None:
+        raise InputError(
+            "JSONL_KEY",
+            f"{place} of {source.title} has no {missing!r}, which the first line has",
+            fix="give every line the same keys",
+        )
+
+
+def _check_text(source: Source, cell: Any, place: str, column: str) -> None:
+    if not isinstance(cell, str):
+        raise InputError(
+            "LABELLED_TEXT",
+            f"{column!r} in {place} of {source.title} must be a text, not {described(cell)}",
+            fix="correct that row, or name another column with text=COLUMN",
+        )
 
 
 def _checked(source: Source, cell: Any, place: str, column: str) -> Label:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tidegate.train.task import Batch
 
@@ -24,6 +27,34 @@ class Sequences(Batch):
         """[T, B] bool: the last step of each sequence."""
         assert self.lengths is not None
         return torch.arange(len(self.inputs))[:, None] == self.lengths - 1
+
+
+class Batches(Sequence[Sequences]):
+    """Batches that are read one by one.
+
+    Args:
+        sequences: in memory or on the disk.
+        classes: [N] of each sequence.
+        groups: the rows of each batch.
+    """
+
+    def __init__(self, sequences: Sequence[torch.Tensor], classes: NDArray[Any], groups: Sequence[list[int]]) -> None:
+        self._sequences, self._classes, self._groups = sequences, classes, groups
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    @overload
+    def __getitem__(self, place: int) -> Sequences: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Sequences]: ...
+
+    def __getitem__(self, place: int | slice) -> Sequences | list[Sequences]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        rows = self._groups[place]
+        targets = torch.from_numpy(self._classes[rows].astype(np.int64))
+        return padded([self._sequences[row] for row in rows], targets)
 
 
 def padded(sequences: Sequence[torch.Tensor], targets: torch.Tensor) -> Sequences:

@@ -78,11 +78,15 @@ class Vocabulary(Reading):
         """The number of units, including the unknown one."""
         return len(self.units) + 1
 
-    def encode(self, item: str) -> torch.Tensor:
+    def numbers(self, units: Iterable[str]) -> list[int]:
+        """The places of units in the vocabulary, from 1; 0 for those that it lacks."""
         index: dict[str, int] = vars(self)["_index"]
+        return [index.get(unit, UNKNOWN) for unit in units]
+
+    def encode(self, item: str) -> torch.Tensor:
         units = cut(item, self.unit)[: self.longest] or [""]
-        numbers = torch.tensor([index.get(unit, UNKNOWN) for unit in units])
-        return numbers if self.unit == "character" else torch.cat([numbers[:, None].int(), _letters(units)], dim=1)
+        numbers = torch.tensor(self.numbers(units))
+        return numbers if self.unit == "character" else torch.cat([numbers[:, None].int(), letters_of(units)], dim=1)
 
     def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
         made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
@@ -105,7 +109,7 @@ def cut(text: str, unit: str) -> list[str]:
     return list(text) if unit == "character" else WORD.findall(text.casefold())
 
 
-def _letters(words: list[str]) -> torch.Tensor:
+def letters_of(words: list[str]) -> torch.Tensor:
     """[T, L] int32: the letters of each word between its ends, an unknown word's too."""
     symbols = [[END, *(ord(letter) + FIRST for letter in word[:SPELLING]), END] for word in words]
     width = max(map(len, symbols))
@@ -184,7 +188,7 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
         """The encoding of the training part."""
         kind: Any = Vocabulary if isinstance(items[0], str) else Scale
         same = {str(label): label for label in labels}
-        count, classes = Counter(map(str, labels)), _sorted(same.values())
+        count, classes = Counter(map(str, labels)), sorted_classes(same.values())
         return cls(classes, tuple(count[str(label)] / len(items) for label in classes), kind.of(items, setting))
 
     def indices(self, labels: Iterable[Label], name: str) -> NDArray[np.int64]:
@@ -241,6 +245,7 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
         )
 
 
-def _sorted(labels: Collection[Label]) -> tuple[Label, ...]:
+def sorted_classes(labels: Collection[Label]) -> tuple[Label, ...]:
+    """Classes in their order; as texts, if only some are."""
     alike = len({isinstance(label, str) for label in labels}) == 1
     return tuple(sorted(labels, key=None if alike else str))

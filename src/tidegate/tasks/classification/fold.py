@@ -86,7 +86,7 @@ class SeriesTask(ClassificationTask):
         count = len(self.known.holding.pairs) + 1
         return Members([super(SeriesTask, self).model(layer, setting) for _ in range(count)])
 
-    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Sequences]:
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterable[Sequences]:
         """Batches of one model, or of all members where there are folds."""
         if not self.folded or split == "test":
             return super().batches(split, order)

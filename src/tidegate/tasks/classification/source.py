@@ -11,7 +11,7 @@ from tidegate.tasks.classification.setting import ClassificationSetting
 
 def reader(setting: ClassificationSetting) -> Reader[dict[str, Labelled]]:
     """What reads the sequences and their classes, by part."""
-    return Reader(read_labelled, (layout(setting),), folders=True)
+    return Reader(read_labelled, (layout(setting),), folders=True, any_size=(".csv", ".tsv", ".jsonl", ".ndjson"))
 
 
 def layout(setting: ClassificationSetting, **changes: Any) -> Layout:

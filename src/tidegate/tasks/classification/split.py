@@ -73,7 +73,7 @@ def parted(source: Source, read: dict[str, Labelled], setting: ClassificationSet
         InputError: too few rows, or too few or too many classes.
     """
     rows = read["train"]
-    _check(source, rows)
+    check_classes(source, Counter(map(str, rows.labels)))
     shares = {"test": setting.test_share, "valid": setting.valid_share}
     shares = {part: share for part, share in shares.items() if part not in read}
     names = {label: index for index, label in enumerate(dict.fromkeys(rows.labels))}
@@ -96,24 +96,33 @@ def _taken(rows: Labelled, taken: Rows) -> Labelled:
     return Labelled(tuple(rows.items[row] for row in taken), tuple(rows.labels[row] for row in taken))
 
 
-def _check(source: Source, rows: Labelled) -> None:
-    count = Counter(map(str, rows.labels))
+def check_classes(source: Source, count: Counter[str]) -> None:
+    """Refuse too few rows, and too few or too many classes.
+
+    Args:
+        source: where the rows come from.
+        count: the rows of each class.
+
+    Raises:
+        InputError: they are.
+    """
+    rows = count.total()
     if len(count) < 2:
         raise InputError(
             "CLASSIFICATION_ONE",
             f"every row of {source.title} has the class {next(iter(count))!r}",
             fix="pass two or more classes",
         )
-    if len(rows.items) < ROWS:
+    if rows < ROWS:
         raise InputError(
             "CLASSIFICATION_SHORT",
-            f"{source.title} has {len(rows.items)} rows, but at least {ROWS} are needed, since some are for validation",
+            f"{source.title} has {rows} rows, but at least {ROWS} are needed, since some are for validation",
             fix="pass more data",
         )
-    if len(count) > len(rows.items) // 2:
+    if len(count) > rows // 2:
         raise InputError(
             "CLASSIFICATION_CLASSES",
-            f"{source.title} has {len(count)} different classes in {len(rows.items)} rows",
+            f"{source.title} has {len(count)} different classes in {rows} rows",
             fix="name the column with the classes with label=, or cut them off with label_end=",
         )
 

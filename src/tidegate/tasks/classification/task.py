@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
-from tidegate.data.labelled import Labelled
-from tidegate.phase import counted, phase
+from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.ballot import Ballot
 from tidegate.tasks.classification.baseline import Chances, Part, Rival, majority, series_rivals, text_rivals
-from tidegate.tasks.classification.batch import Sequences, padded
+from tidegate.tasks.classification.batch import Batches, Sequences
+from tidegate.tasks.classification.content import content_of
+from tidegate.tasks.classification.content import length_notes as said_of
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Scale, Vocabulary, cut
 from tidegate.tasks.classification.hold import Choice
 from tidegate.tasks.classification.known import Known
 from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, samples, scored, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import reader
-from tidegate.tasks.classification.split import described, key_of, parted, shared
-from tidegate.train.bucket import bucketed, by_length
+from tidegate.tasks.classification.split import key_of, shared
+from tidegate.tasks.classification.stored import StoredTexts
+from tidegate.train.bucket import BLOCK, WINDOW, Blocks, bucketed, by_length
 from tidegate.train.sample import deciding
 from tidegate.train.task import Measure, Split, Task
 
@@ -68,42 +71,48 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         setting: ClassificationSetting | None = None,
         encoding: ClassificationEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or ClassificationSetting()
-        read = source.read_by(reader(self.setting))
-        phase("preparing")
-        parts = {"test": read["train"]} if encoding else parted(source, read, self.setting)
-        if encoding is None:
-            train = parts["train"]
-            encoding = ClassificationEncoding.of(train.items, train.labels, self.setting)
-        encoding.check(read["train"], source.title)
-        self.encoding = encoding
+        self.setting = setting or ClassificationSetting()
+        self.content = content = content_of(source, self.setting, encoding)
+        self.source, self.encoding, parts = content.source, content.encoding, content.parts
+        self.encoding.check(content.read["train"], source.title)
         self.parts: dict[str, Part] = {
-            split: Part(part.items, encoding.indices(part.labels, f"{source.title} ({split})"))
+            split: Part(part.items, self.encoding.indices(part.labels, f"{source.title} ({split})"))
             for split, part in parts.items()
         }
-        self.sequences = {
-            split: [encoding.reading.encode(item) for item in part.items] for split, part in parts.items()
+        stored: dict[str, Sequence[torch.Tensor]] = {"train": content.stored} if content.stored else {}
+        self.sequences: dict[str, Sequence[torch.Tensor]] = {
+            split: stored.get(split) or [self.encoding.reading.encode(item) for item in part.items]
+            for split, part in parts.items()
         }
-        self._drawn = "valid" not in read
+        self._drawn = "valid" not in content.read
         self.data = DataRecord(
             name=source.title,
-            hash=source.hash,
+            hash=self.source.hash,
             description=source.description or self._description(),
             licence=source.licence,
-            split=described(read, parts, self.setting),
-            warnings=self._warnings(read, parts),
+            split=content.split,
+            warnings=self._warnings(),
         )
 
-    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Sequences]:
+    def batches(self, split: Split, order: torch.Generator | None = None) -> Iterable[Sequences]:
         """Batches of sequences of similar length; ``order`` shuffles training batches."""
-        sequences, targets = self.sequences[split], torch.from_numpy(self.parts[split].classes)
-        for rows in self._groups(split, order if split == "train" else None):
-            yield padded([sequences[row] for row in rows], targets[rows])
+        stored = self.content.stored if split == "train" else None
+        classes = stored.classes if stored else self.parts[split].classes
+        return Batches(self.sequences[split], classes, self._groups(split, order if split == "train" else None))
 
-    def _groups(self, split: Split, order: torch.Generator | None) -> list[list[int]]:
+    def _groups(self, split: Split, order: torch.Generator | None) -> Sequence[list[int]]:
         """The rows of each batch."""
-        lengths = [len(sequence) for sequence in self.sequences[split]]
-        return by_length(lengths, SCORED) if order is None else passes(lengths, self.setting.batch_size, order)
+        lengths = self._lengths(split)
+        if order is None:
+            return by_length(lengths.tolist(), SCORED)
+        if len(lengths) > BLOCK * WINDOW:
+            return Blocks(lengths, self.setting.batch_size, order, SPREAD)
+        return passes(lengths.tolist(), self.setting.batch_size, order)
+
+    def _lengths(self, split: str) -> NDArray[Any]:
+        """[N] the number of steps of each sequence."""
+        sequences = self.sequences[split]
+        return sequences.lengths if isinstance(sequences, StoredTexts) else np.array(list(map(len, sequences)))
 
     def measure(self, outputs: torch.Tensor, batch: Any) -> Measure:
         loss = cross_entropy(outputs.float(), batch.targets, reduction="sum")
@@ -200,19 +209,24 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
 
     def _description(self) -> str:
         reading, kinds = self.encoding.reading, len(self.encoding.classes)
-        lengths = [len(sequence) for sequences in self.sequences.values() for sequence in sequences]
+        lengths = [self._lengths(split) for split in self.sequences if len(self.sequences[split])]
+        count = sum(map(len, lengths))
+        least, most = min(part.min() for part in lengths), max(part.max() for part in lengths)
         what = (
             f"texts read by {reading.unit}"
             if isinstance(reading, Vocabulary)
             else f"series of {reading.channels} channels"
         )
-        span = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(min(lengths))
-        return f"{len(lengths):,} {what}, {span} steps, {kinds} classes"
+        span = f"{least} to {most}" if least < most else str(least)
+        return f"{count:,} {what}, {span} steps, {kinds} classes"
 
-    def _warnings(self, read: dict[str, Labelled], parts: dict[str, Labelled]) -> tuple[str, ...]:
-        warnings = [text for part in read.values() for text in part.warnings]
-        texts = [text for part in parts.values() for text in part.items]
-        return (*warnings, *length_notes(texts, self.encoding.reading), *shared(parts))
+    def _warnings(self) -> tuple[str, ...]:
+        content = self.content
+        warnings = [text for part in content.read.values() for text in part.warnings]
+        if content.source.large:  # what was said of all rows when they were written
+            return (*warnings, *content.notes)
+        texts = [text for part in content.parts.values() for text in part.items]
+        return (*warnings, *length_notes(texts, self.encoding.reading), *shared(content.parts))
 
 
 def passes(lengths: Sequence[int], most: int, order: torch.Generator | None) -> list[list[int]]:
@@ -233,7 +247,4 @@ def length_notes(texts: Sequence[Any], reading: Any) -> list[str]:
     if not isinstance(reading, Vocabulary):
         return []
     lengths = [len(cut(text, reading.unit)) for text in texts]
-    long, empty = sum(n > reading.longest for n in lengths), lengths.count(0)
-    notes = [f"{long} texts were cut off after {reading.longest} {reading.unit}s (longest={reading.longest})"]
-    unknown = [f"{empty} texts are empty; each counts as one unknown {reading.unit}"]
-    return notes * bool(long) + unknown * bool(empty)
+    return said_of(sum(n > reading.longest for n in lengths), lengths.count(0), reading)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data import Source, shared_text
+from tidegate.data.block import Range
 from tidegate.data.cache import Cache, Draft, Facts
-from tidegate.data.piecewise import Range, Text
+from tidegate.data.piecewise import Text
 from tidegate.phase import phase
 from tidegate.plain import typed
 from tidegate.tasks.language.encoding import LanguageEncoding
