@@ -1,10 +1,10 @@
-"""Training on a file that is larger than memory: ``python benchmarks/larger_than_memory.py --gigabytes 20 --minutes 10``.
+"""Training on files larger than memory: ``python benchmarks/larger_than_memory.py --gigabytes 20 --minutes 10``.
 
 A synthetic file is written, then one process after another trains on it, each with at most 3 GB of private memory
-(RLIMIT_DATA): the first writes the cache, the second trains for some minutes and scores, two more compare the steps
-with those on a small file in memory, and the last ones are killed with SIGKILL and go on. What is measured: MB/s of both
-passes, the largest anonymous memory of a process (RssAnon), items per second of processor time, and whether the weights
-of the killed run are those of one that ran in peace. The file and its cache are deleted at the end.
+(RLIMIT_DATA): the first writes the cache, the second trains for some minutes and scores, four more compare the steps
+with those on a small file in memory, and the last ones are killed with SIGKILL and go on. What is measured: MB/s of the
+passes, the largest anonymous memory of a process, items per second of processor time, and whether the weights of the
+killed run are those of one that ran in peace. The file and its cache are deleted at the end.
 """
 
 from __future__ import annotations
@@ -27,24 +27,36 @@ import numpy as np
 from tidegate.data.large import LARGE
 
 LIMIT = 3_000_000_000  # bytes of private memory
-LINES, LETTERS = 100_000, "etaoinshrdlcumwfgypbvkjxqz"
+LINES, QUARTERS, LETTERS = 100_000, 4, "etaoinshrdlcumwfgypbvkjxqz"
 WARM = 20  # steps that are not timed
-SETTINGS = {"language": {"hidden_size": 256}}
-SHORT = {"language": {"scored_size": 20_000}}  # for runs whose scores nobody reads
+SETTINGS = {"language": {"hidden_size": 256}, "classification": {}}
+SHORT = {"language": {"scored_size": 20_000}, "classification": {}}  # for runs whose scores nobody reads
+NAMES = {"language": "data.txt", "classification": "data.jsonl"}
 
 
 def write(path: Path, size: int) -> None:
-    """Lines of words whose frequencies fall as Zipf's, in an order that never comes again."""
+    """Lines of words whose frequencies fall as Zipf's, as text or as JSON lines with a class that the words tell."""
     random = np.random.default_rng(0)
     words = ["".join(random.choice(list(LETTERS), random.integers(1, 10))) for _ in range(30_000)]
-    ranks = (random.zipf(1.3, (LINES, 16)) - 1) % len(words)
-    lines = np.array([" ".join(words[rank] for rank in row) + ".\n" for row in ranks], dtype=object)
+    ranks = (random.zipf(1.3, (LINES, QUARTERS, 4)) - 1) % len(words)
+    quarters = [
+        np.array([" ".join(words[rank] for rank in row) for row in ranks[:, k]], dtype=object) for k in range(QUARTERS)
+    ]
+    texts = path.suffix == ".txt"
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < size:
-            file.write("".join(lines[random.permutation(LINES)]))
+            orders = [random.permutation(LINES) for _ in quarters]
+            rows = zip(*(quarter[order] for quarter, order in zip(quarters, orders, strict=True)), strict=True)
+            if texts:
+                file.writelines(f"{' '.join(row)}.\n" for row in rows)
+            else:
+                kinds = ranks[orders[0], 0].sum(1) % 3
+                file.writelines(
+                    f'{{"text": "{" ".join(row)}", "label": {kind}}}\n' for row, kind in zip(rows, kinds, strict=True)
+                )
 
 
-class Enough(Exception):
+class EnoughError(Exception):
     """The steps are taken; scores are not needed."""
 
 
@@ -58,17 +70,17 @@ def child(task: str, path: str, out: str | None, options: dict[str, object]) -> 
     steps: list[tuple[float, float, int]] = []
     began = time.monotonic()
 
-    def on_phase(name: str, done: int, total: int) -> None:
+    def on_phase(name: str, done: int, _: int) -> None:
         span = phases.setdefault(name, [time.monotonic() - began, 0.0, 0.0])
         span[1:] = [time.monotonic() - began, float(done)]
 
     def on_step(record) -> None:
         steps.append((time.monotonic(), time.process_time(), record.items))
         if out is None and len(steps) == record.steps:
-            raise Enough
+            raise EnoughError
 
     estimator = ESTIMATORS[task].estimator(**SETTINGS[task], **options)
-    with suppress(Enough):
+    with suppress(EnoughError):
         estimator.fit(path, folder=out, watch=Watch(on_step=on_step, on_phase=on_phase))
     timed = steps[WARM:]
     items = sum(step[2] for step in timed[1:])
@@ -127,7 +139,7 @@ def run(task: str, path: Path, out: Path | None, kill_after: float = 0, **option
 
 def measure(task: str, folder: Path, size: int, minutes: float) -> None:
     """All measurements of a task."""
-    path = folder / "data.txt"
+    path = folder / NAMES[task]
     begun = time.monotonic()
     write(path, size)
     print(
@@ -141,12 +153,12 @@ def measure(task: str, folder: Path, size: int, minutes: float) -> None:
     print(f"  cache {caches / 1e9:.2f} GB; peak {first['peak MB']:,.0f} MB", flush=True)
     steps = max(2 * WARM, int(minutes * 60 * (2 * WARM - 1) / first["seconds"]))
     long = run(task, path, folder / "long", epochs=1, steps=steps)
-    print(f"  {long['steps']:,} steps in {long['seconds'] / 60:.1f} min, {long['items per second']:,.0f} items/s; with all "
-          f"else {long['minutes']:.1f} min; peak {long['peak MB']:,.0f} MB\n  {long['split']}\n  {long['notes']}\n"
-          f"  {long['scores']}", flush=True)  # fmt: skip
-    small = folder / "small.txt"
+    speed = f"{long['steps']:,} steps in {long['seconds'] / 60:.1f} min, {long['items per second']:,.0f} items/s"
+    print(f"  {speed}; with all else {long['minutes']:.1f} min; peak {long['peak MB']:,.0f} MB")
+    print(f"  {long['split']}\n  {long['notes']}\n  {long['scores']}", flush=True)
+    small = folder / f"small{path.suffix}"
     with path.open("rb") as file:
-        small.write_bytes(file.read(LARGE))
+        small.write_bytes(file.read(LARGE).rpartition(b"\n")[0])
     pairs = [[run(task, data, None, epochs=1, steps=200)["items per processor second"] for data in (path, small)]
              for _ in range(2)]  # fmt: skip
     ratio = sum(disk for disk, _ in pairs) / sum(memory for _, memory in pairs)
@@ -156,9 +168,8 @@ def measure(task: str, folder: Path, size: int, minutes: float) -> None:
     kills = [run(task, path, folder / "killed", kill_after=wait, **settings) for wait in (3, 6)]
     run(task, path, folder / "killed", **settings)
     weights = [(folder / name / "model.safetensors").read_bytes() for name in ("peace", "killed")]
-    print(
-        f"  killed {sum('killed' in kill for kill in kills)} times: weights {'equal' if weights[0] == weights[1] else 'DIFFER'}"
-    )
+    equal = "equal" if weights[0] == weights[1] else "DIFFER"
+    print(f"  killed {sum('killed' in kill for kill in kills)} times: weights {equal}", flush=True)
 
 
 def main() -> None:
