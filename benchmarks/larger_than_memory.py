@@ -147,8 +147,8 @@ def measure(task: str, folder: Path, size: int, minutes: float) -> None:
     )
     first = run(task, path, None, epochs=1, steps=3 * WARM)
     for name, (start, end, done) in first["phases"].items():
-        if "(MB)" in name:
-            print(f"  {name}: {done:,.0f} in {(end - start) / 60:.2f} min, {done / max(1e-9, end - start):,.0f} MB/s")
+        if name.endswith("MB"):
+            print(f"  {name}: {(end - start) / 60:.2f} min, {done / 1e6 / max(1e-9, end - start):,.0f} MB/s")
     caches = sum(file.stat().st_size for file in Path(f"{path}.cache").rglob("*"))
     print(f"  cache {caches / 1e9:.2f} GB; peak {first['peak MB']:,.0f} MB", flush=True)
     steps = max(2 * WARM, int(minutes * 60 * (2 * WARM - 1) / first["seconds"]))

@@ -95,7 +95,7 @@ class Draft:
         assert kind == part.dtype.str
         self._files[name].write(np.ascontiguousarray(part).data)
         self._lengths[name], self._written = (kind, length + len(part)), self._written + part.nbytes
-        phase(f"writing the cache of {self._source.title} (MB)", self._written // 1_000_000, self._size // 1_000_000)
+        phase(f"writing the cache of {self._source.title}, about {in_megabytes(self._size)}", self._written, self._size)
 
     def end(self, facts: Facts, about: Facts) -> None:
         """Make sure that the arrays are on the disk, and say what they are."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Self
 
 from tidegate.data.block import Range, blocks
+from tidegate.data.large import in_megabytes
 from tidegate.data.source import Source
 from tidegate.data.text import Decoder
 from tidegate.phase import phase
@@ -40,7 +41,8 @@ class Text:
         decoder, digest = Decoder(source.title), hashlib.sha256()
         marks = [(0, 0)]
         for block in blocks(source, (0, source.size)):
-            phase(f"reading {source.title} (MB)", marks[-1][0] // 1_000_000, source.size // 1_000_000)
+            if source.large:
+                phase(f"reading {source.title}, {in_megabytes(source.size)}", marks[-1][0], source.size)
             digest.update(block)
             at, characters = marks[-1]
             marks.append((at + len(block), characters + len(decoder(block))))

@@ -13,6 +13,7 @@ import numpy as np
 from tidegate.data import Source
 from tidegate.data.cache import Cache, Draft, Facts, Stored
 from tidegate.data.labelled import Label, Labelled, check_labels, each_row
+from tidegate.data.large import in_megabytes
 from tidegate.data.piecewise import Text
 from tidegate.errors import InputError
 from tidegate.phase import phase
@@ -21,7 +22,7 @@ from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocab
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import layout, reader
 from tidegate.tasks.classification.split import check_classes, described, key_of, parted
-from tidegate.tasks.classification.stored import StoredTexts, write_texts
+from tidegate.tasks.classification.stored import ROWS, StoredTexts, write_texts
 
 LEARNT = 8 << 20  # bytes of a large file whose rows the vocabulary and the baselines learn from
 SCORED = 4 << 20  # bytes of a large file whose rows validate, and of those that test
@@ -155,7 +156,11 @@ class _Scan:
 
     def run(self) -> None:
         """Count the rows and collect the samples."""
-        for part, text, label, sampled in self.rows():
+        done = 0
+        for number, (part, text, label, sampled) in enumerate(self.rows()):
+            done += len(text)
+            if number % ROWS == 0:
+                phase(f"splitting {self.source.title}, {in_megabytes(self.source.size)}", done, self.source.size)
             self.count[part][str(label)] += 1
             if sampled:
                 self.samples[part].append((text, label))

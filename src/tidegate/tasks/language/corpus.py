@@ -88,13 +88,15 @@ class _Sink(Protocol):
 @dataclass
 class _Memory:
     arrays: list[Symbols] = field(default_factory=list)
+    size: int = 0
 
     def reserve(self, size: int) -> None:
-        del size  # memory needs no notice
+        self.size = size
 
     def append(self, name: str, part: Symbols) -> None:
         del name  # there is only one array
         self.arrays.append(part)
+        phase("preparing", sum(array.nbytes for array in self.arrays), self.size)
 
 
 def read_corpus(source: Source, setting: LanguageSetting, encoding: LanguageEncoding | None) -> Corpus:
@@ -187,12 +189,10 @@ def _encode(
     encoding = encoding or LanguageEncoding.learn(train, setting)
     unit, kind = encoding.unit, np.min_scalar_type(encoding.vocabulary - 1)
     density = max(1, len(unit.encode(train[:CHARACTERS]))) / max(1, len(train[:CHARACTERS].encode()))
-    whole = sum(part.size for part in parts.values())
-    sink.reserve(int(SPARE * density * kind.itemsize * whole))
+    sink.reserve(int(SPARE * density * kind.itemsize * sum(part.size for part in parts.values())))
     sizes, begun = (dict.fromkeys(SPLITS, 0) for _ in range(2))
     for split, part in parts.items():
         for piece in part.pieces():
-            phase("preparing", int(sum(sizes.values()) / density), whole)
             symbols = unit.encode(piece)
             sizes[split] += len(symbols)
             begun[split] += int(unit.begun[symbols].sum())
