@@ -87,6 +87,8 @@ def test_cells_with_widths_of_their_own_are_trained_and_tested(task, tmp_path, c
 def test_a_budget_below_one_unit_is_refused(task) -> None:
     with pytest.raises(InputError, match="with 1 unit"):
         solve_hidden_size(task, zoo.FGR.graph, 10)
+    with pytest.raises(InputError, match="GRU with 9 layers cannot have about 10 parameters"):
+        solve_hidden_size(task, zoo.GRU.graph, 10, replace(task.setting, layers=9))
 
 
 def test_a_budget_beyond_the_largest_cell_is_refused(task) -> None:

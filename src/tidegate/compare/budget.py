@@ -134,9 +134,11 @@ def solve_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training
     sizes = {size: count_parameters(task, graph, size, recipe) for size in (low, high)}
     best = min(sizes, key=lambda size: abs(sizes[size] - budget))
     if not 0.5 * budget <= sizes[best] <= 1.5 * budget:
+        layers = (recipe or task.setting).layers
+        what = f"{graph.name} with {layers} layers" if layers > 1 else graph.name
         raise InputError(
             "BUDGET",
-            f"{graph.name} cannot have about {budget:,} parameters: the closest are {sizes[best]:,}, with {best:,} "
+            f"{what} cannot have about {budget:,} parameters: the closest are {sizes[best]:,}, with {best:,} "
             f"unit{'s' if best > 1 else ''}",
             fix=f"set a budget of at {'least' if sizes[best] > budget else 'most'} {sizes[best]:,}",
         )
