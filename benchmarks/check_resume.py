@@ -109,7 +109,7 @@ def check(
         orphans += len(left)
         after = finished(folder / "killed")
         rewritten += sum(after.get(name) != stamp for name, stamp in before.items())
-        partial = len(list((folder / "killed" / "runs").glob("*.safetensors")))
+        partial = len(list((folder / "killed" / "runs").rglob("*.safetensors")))
         print(
             f"kill {number + 1} at {moment:.1f} s: {len(before)} -> {len(after)} runs finished, "
             f"{partial} checkpoints, {len(left)} orphans"

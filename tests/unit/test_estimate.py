@@ -44,6 +44,13 @@ def test_estimates_are_near_from_the_first_on(seed) -> None:
     assert all(0.8 < share < 1.25 for share in estimates(seed, known=8)[:-3])
 
 
+def test_runs_whose_epochs_are_not_told_count_when_they_finish() -> None:
+    now = 30.0
+    estimate = Estimate(["gru"], 5, lambda: now)
+    estimate.finish(SimpleNamespace(cell="gru", seed=0, train_seconds=20.0))
+    assert estimate.left() == pytest.approx(80)
+
+
 def test_nothing_is_said_before_a_run_has_finished() -> None:
     estimate = Estimate(["gru"], 5)
     assert estimate.left() is None

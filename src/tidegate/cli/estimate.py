@@ -39,8 +39,10 @@ class Estimate:
         self._running[cell, seed] = self._running.get((cell, seed), 0.0) + seconds
 
     def finish(self, record: RunRecord) -> None:
-        """A run has finished."""
-        self._running.pop((record.cell, record.seed), None)
+        """A run has finished; not all of its epochs need have been told."""
+        told = self._running.get((record.cell, record.seed), 0.0)
+        self.epoch(record.cell, record.seed, max(0.0, record.train_seconds - told))
+        del self._running[record.cell, record.seed]
         self.known(record)
 
     def left(self) -> float | None:

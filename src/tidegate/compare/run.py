@@ -6,7 +6,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from tidegate import tasks
@@ -178,6 +178,7 @@ def _seeds(task: AnyTask, count: int, first: int | None) -> range:
 
 def _refuse_old(folder: Path, known: set[str]) -> None:
     """Refuse a folder with runs that an earlier version left: they do not fit, and would be run again in silence."""
+    kept = {item.name for item in fields(RunRecord)}
     for path in folder.glob("*.json"):
         if path.stem in known:
             continue
@@ -185,10 +186,10 @@ def _refuse_old(folder: Path, known: set[str]) -> None:
             data = read_json(path.read_bytes())
         except (OSError, InputError):
             continue
-        if isinstance(data, dict) and "learning_rate" in data and "tried" not in data:
+        if isinstance(data, dict) and "learning_rate" in data and data.keys() != kept:
             raise InputError(
                 "COMPARISON_OLD",
-                f"{folder.parent} has runs of an earlier version, which tuned nothing but the learning rate",
+                f"{folder.parent} has runs of an earlier version, whose results do not fit",
                 fix="choose another folder, or delete this one to run it again",
             )
 

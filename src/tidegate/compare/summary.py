@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -75,7 +76,8 @@ def _typical(runs: Sequence[RunRecord]) -> tuple[int, int]:
 
 def _model(task: AnyTask, kind: type[Cell], size: tuple[int, int]) -> SequenceModel:
     setting = replace(task.setting, layers=size[0], hidden_size=size[1])
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* has no effect$")  # said when the cell was sized
         model: SequenceModel = task.model(make_layer(kind.graph, setting))
         return model
 

@@ -11,7 +11,9 @@ import hashlib
 import json
 import math
 import platform
+import shutil
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -24,13 +26,15 @@ from tidegate.cell import Graph
 from tidegate.compare.tuning import Candidate
 from tidegate.records import EpochRecord, RunRecord
 from tidegate.runtime import isa
+from tidegate.train.card import CHECKPOINT
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import ADDRESSES, Outcome, evaluate, train
 from tidegate.train.plan import Plan
+from tidegate.train.search import search
 from tidegate.train.setting import Training
 from tidegate.train.task import AnyTask
 
-PROTOCOL = 4  # increase it whenever the meaning of a trial changes, so that old results are not reused
+PROTOCOL = 5  # increase it whenever the meaning of a trial changes, so that old results are not reused
 
 
 @dataclass(frozen=True)
@@ -103,36 +107,40 @@ def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecor
     """
     task = _task(json.dumps(spec.task, sort_keys=True))
     graph = Graph.from_json(spec.graph)
-    outcomes: list[Outcome] = []
-    checkpoints = [folder / f"{spec.hash}-{k}.safetensors" for k in range(len(spec.candidates))]
-    for k, plan in enumerate(spec.plans(task.setting)):
-        outcomes.append(
-            train(
-                task,
-                make_layer(graph, plan.setting),
-                plan,
-                checkpoint=checkpoints[k],
-                on_epoch=lambda record, k=k: on_epoch(k, record),  # type: ignore[misc]
-            )
-        )
+    homes = [folder / f"{spec.hash}-{k}" for k in range(len(spec.candidates))]
+    trained = [
+        _train(copy(task), graph, plan, homes[k], lambda record, k=k: on_epoch(k, record))  # type: ignore[misc]
+        for k, plan in enumerate(spec.plans(task.setting))
+    ]
+    outcomes = [outcome for _, outcome in trained]
     chosen = min(range(len(outcomes)), key=lambda k: (outcomes[k].diverged, outcomes[k].best_valid))
-    if not outcomes[chosen].diverged:
-        task.settle(outcomes[chosen].model)
-    record = _record(spec, spec.candidates[chosen], outcomes[chosen], task, outcomes)
-    for checkpoint in checkpoints:
-        checkpoint.unlink(missing_ok=True)
+    record = _record(spec, spec.candidates[chosen], *trained[chosen], outcomes)
+    for home in homes:
+        shutil.rmtree(home, ignore_errors=True)
     return record
 
 
-def _record(spec: TrialSpec, chosen: Candidate, best: Outcome, task: AnyTask, outcomes: Sequence[Outcome]) -> RunRecord:
-    test = math.nan if best.diverged else evaluate(task, best.model, "test")
+def _train(
+    task: AnyTask, graph: Graph, plan: Plan, home: Path, on_epoch: Callable[[EpochRecord], None]
+) -> tuple[AnyTask, Outcome]:
+    """Train as ``tidegate train`` does: first choose what the task leaves open, then go on with that."""
+    layer = make_layer(graph, plan.setting)
+    found = search(task, layer, plan, home / CHECKPOINT)
+    return found.task, train(
+        found.task, layer, plan, checkpoint=found.checkpoint, on_epoch=on_epoch, paused=found.paused
+    )
+
+
+def _record(spec: TrialSpec, chosen: Candidate, task: AnyTask, best: Outcome, outcomes: Sequence[Outcome]) -> RunRecord:
+    parameters = sum(parameter.numel() for parameter in best.model.parameters())
+    test = math.nan if best.diverged else evaluate(task, task.settle(best.model), "test")
     finished = math.isfinite(test)
     return RunRecord(
         run=spec.hash,
         cell=spec.cell,
         seed=spec.seed,
         **dataclasses.asdict(chosen),
-        parameters=sum(parameter.numel() for parameter in best.model.parameters()),
+        parameters=parameters,
         status="finished" if finished else "diverged",
         valid=best.best_valid if finished else None,
         test=test if finished else None,
