@@ -44,6 +44,7 @@ SPECIAL = {"huge": 1e30, "denormal": 1e-40, "infinite": float("inf"), "nan": flo
 EPS = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
 NOISE_FACTOR, ROUNDINGS, MORE_DRAWS = 8.0, 128.0, 6
 OF_ONE = 4.0  # roundings of numbers of size 1, which gates and upstream gradients are, however small a result is
+LARGEST = 64.0  # of a state by which they are multiplied; beyond it rounding must show in the draws
 PATIENCE = 120  # seconds after which a configuration counts as hanging
 
 
@@ -258,8 +259,13 @@ def by_sequence(name: str, value: Tensor) -> Tensor:
     return value.reshape(1, -1) if whole else value.transpose(0, 1).reshape(value.shape[1], -1)
 
 
-def wrong(name: str, ours: Tensor, exact: Tensor, every_noisy: Sequence[Tensor], dtype: torch.dtype) -> str:
-    """What is wrong with a result, given what rounding made of it in one or more draws; empty if nothing is."""
+def wrong(
+    name: str, ours: Tensor, exact: Tensor, every_noisy: Sequence[Tensor], dtype: torch.dtype, unit: float = 1.0
+) -> str:
+    """What is wrong with a result, given what rounding made of it in one or more draws; empty if nothing is.
+
+    ``unit`` is the size of what a small result may be the rest of: that of gates, or of a larger state.
+    """
     if ours.shape != exact.shape:
         return f"{name} has the shape {tuple(ours.shape)}, not {tuple(exact.shape)}"
     ours, exact, *every_noisy = (by_sequence(name, value) for value in (ours, exact, *every_noisy))
@@ -275,14 +281,19 @@ def wrong(name: str, ours: Tensor, exact: Tensor, every_noisy: Sequence[Tensor],
     clean = [torch.where(fine, value, 0) for value in (ours, exact, *every_noisy)]
     size = clean[1].abs().amax(1)
     noise = torch.stack([(value - clean[1]).abs().amax(1) for value in clean[2:]]).amax(0)
-    allowed = NOISE_FACTOR * noise + EPS[dtype] * (ROUNDINGS * size + OF_ONE)
+    allowed = NOISE_FACTOR * noise + EPS[dtype] * (ROUNDINGS * size + OF_ONE * unit)
     share = ((clean[0] - clean[1]).abs().amax(1) / allowed).amax().item()
     return f"{name} is off by {share:.3g} times what is allowed" if share > 1 else ""
 
 
 def complaints(ours: Tensors, exact: Tensors, every_noisy: Sequence[Tensors], dtype: torch.dtype) -> list[str]:
     """What is wrong with the results."""
-    found = [wrong(name, ours[name], exact[name], [noisy[name] for noisy in every_noisy], dtype) for name in exact]
+    states = [exact[name].detach() for name in exact if name.startswith("last") and exact[name].numel()]
+    sizes = [state.nan_to_num(0.0).abs().amax().item() for state in states]
+    unit = min(max([1.0, *sizes]), LARGEST)
+    found = [
+        wrong(name, ours[name], exact[name], [noisy[name] for noisy in every_noisy], dtype, unit) for name in exact
+    ]
     return [complaint for complaint in found if complaint]
 
 
