@@ -152,6 +152,13 @@ def test_a_scheduler_that_does_not_answer_is_one_error(monkeypatch, spec, tmp_pa
         next(dask.run(job))
 
 
+@needs("ray")
+def test_a_cluster_of_ray_that_does_not_answer_is_one_error_at_once(spec, tmp_path) -> None:
+    job = Job([spec], tmp_path, Workers("ray", address="127.0.0.1:1"), Progress())
+    with pytest.raises(InputError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 .*unset RAY_ADDRESS"):
+        next(ray.run(job))
+
+
 @needs("distributed")
 def test_a_cluster_that_runs_several_tasks_in_one_process_is_refused(spec, tmp_path) -> None:
     from distributed import LocalCluster

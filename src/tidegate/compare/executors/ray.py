@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from tidegate.errors import explain_missing
 from tidegate.machine import processors
 from tidegate.records import RunRecord
 
+CONNECT_SECONDS = 20
 STORE_BYTES = 100 << 20  # trials and records are texts of a few kilobytes
 
 
@@ -65,8 +67,9 @@ def _connected(ray: Any, job: Job) -> Iterator[None]:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if workers.cluster:
         try:
+            _knock(workers.cluster)
             ray.init(workers.cluster, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise unreachable("Ray", workers) from error
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a comparison calls nobody
@@ -82,6 +85,13 @@ def _connected(ray: Any, job: Job) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Find out whether anything answers: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _work(trial: str, folder: str, epochs: Any) -> str:
