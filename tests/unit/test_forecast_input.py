@@ -347,3 +347,43 @@ class TestTimesInSeveralColumns:
         name = "date,hour" if isinstance(time, list) else time
         assert found[name].tolist() == [*pd.date_range("2024-03-03", periods=2, freq="h")]
         pd.testing.assert_frame_equal(again.predict(history=frame), found)
+
+
+class TestMemory:
+    @pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series, lambda y: pd.Series(y, name="value")])
+    def test_one_series(self, make):
+        made = Forecaster(horizon=2, **QUICK).fit(make(wave(80)))
+        assert made.encoding_.columns == ("value",)
+        found = made.predict(history=make(wave(60)))
+        assert found["forecast"].tolist() == made.predict(history=np.array(wave(60)))["forecast"].tolist()
+
+    def test_columns_of_an_array_are_targets(self):
+        values = np.column_stack([wave(80), wave(80, 1)])
+        made = Forecaster(horizon=2, **QUICK).fit(values)
+        assert made.predict()["target"].unique().tolist() == ["value 1", "value 2"]
+        named = Forecaster(target=["a", "b"], horizon=2, **QUICK).fit(values.tolist())
+        assert named.predict()["forecast"].tolist() == made.predict()["forecast"].tolist()
+        assert named.predict(history=values[:50])["target"].tolist() == ["a", "a", "b", "b"]
+        refused("FIT_DATA", lambda: named.predict(history=values[:, :1]), "1 columns", "names 2")
+
+    @pytest.mark.parametrize("index", [None, "day"])
+    def test_an_index_of_dates_is_the_time(self, index):
+        days = pd.date_range("2024-01-01", periods=80, name=index)
+        frame = pd.DataFrame({"y": wave(80)}, index=days)
+        name = index or "time"
+        with pytest.warns(TidegateWarning, match=f"index of dates is used as the time; time='{name}'"):
+            made = Forecaster(target="y", horizon=2, **QUICK).fit(frame)
+        found = made.predict()
+        assert found[name].tolist() == [*pd.date_range("2024-03-21", periods=2)]
+        assert made.predict(history=frame.iloc[:50])[name].tolist() == [*pd.date_range("2024-02-20", periods=2)]
+
+    @pytest.mark.parametrize("data", [["a", "b"], [[1, 2], [3]], np.ones((2, 2, 2)), [], 5])
+    def test_what_is_no_series(self, data):
+        refused("FIT_DATA", lambda: Forecaster().fit(data))
+
+
+def test_a_season_that_repeats_exactly_has_no_mase():
+    frame = pd.DataFrame({"y": np.tile([1.0, 5.0, 2.0, 7.0], 40)})
+    task = of_frame(frame, season=4)
+    assert any("there is no MASE" in warning for warning in task.data.warnings)
+    assert "MASE" not in [score.name for score in task.scores(fresh(task), 0.0)]

@@ -7,7 +7,7 @@ with explain_missing():
     from tidegate.data.calendar import Clock, cycles
     from tidegate.data.catalogue import BUNDLED, Bundled
     from tidegate.data.category import columns_of, texts_of
-    from tidegate.data.column import in_text
+    from tidegate.data.column import in_text, several
     from tidegate.data.date import ISO
     from tidegate.data.duplicate import shared_passages, shared_rows, shared_text
     from tidegate.data.frame import csv_of
@@ -21,9 +21,11 @@ with explain_missing():
     from tidegate.data.source import Reader, Source, address_of, bundled_at, locate, with_parts
     from tidegate.data.speech import Corpus, Recording, read_speech
     from tidegate.data.step import check_step, later
+    from tidegate.data.target import ALL
     from tidegate.data.text import decode
 
 __all__ = [
+    "ALL",
     "BUNDLED",
     "ISO",
     "KEYS",
@@ -63,6 +65,7 @@ __all__ = [
     "read_speech",
     "read_splits",
     "resample",
+    "several",
     "shared_passages",
     "shared_rows",
     "shared_text",

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from tidegate.data import BUNDLED, Panel, Source, address_of, columns_of, csv_of, in_text, locate, texts_of
+from tidegate.data import (
+    ALL,
+    BUNDLED,
+    Panel,
+    Source,
+    address_of,
+    columns_of,
+    csv_of,
+    in_text,
+    locate,
+    several,
+    texts_of,
+)
 from tidegate.errors import InputError, TidegateWarning, note
 from tidegate.tasks.forecast.backtest import Backtest, in_plot
 from tidegate.tasks.forecast.grid import Grid, make_grid
+from tidegate.tasks.forecast.memory import clock_of, framed
 from tidegate.tasks.forecast.origin import answered, histories
 from tidegate.tasks.forecast.score import Forecasts
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
@@ -38,11 +52,13 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 month  step  forecast  0.1  0.9
         ...
 
-    ``fit`` also takes pandas frames, in which an index that has dates or a name counts as a column. ``target`` and
-    ``time`` may also be lists of columns.
+    ``fit`` also takes pandas frames, in which an index that has dates or a name counts as a column, pandas series, and
+    lists or arrays of numbers: [T] of one series, [T, K] of K series, all of which are forecast. An index of dates is
+    the time unless ``time`` names another. ``target`` and ``time`` may also be lists of columns.
     """
 
     _task_class = ForecastTask
+    _implied: ClassVar[dict[str, str | None]] = {}  # by the data in memory that fit reads
 
     def predict(self, h: int | None = None, *, history: Any = None, held_out: bool = False) -> pd.DataFrame:
         """Forecast the rows after the last one of each series.
@@ -166,11 +182,32 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         return fan_figure(fans)
 
     def _source(self, data: Any, y: Any) -> Any:
-        if y is None and isinstance(data, pd.Series):
-            data = data.to_frame(self.target if data.name is None else str(data.name))
-        if y is None and isinstance(data, pd.DataFrame):
-            return Source("memory", "the frame", csv_of(data))
-        return super()._source(data, y)
+        frame = framed(data, self._named()) if y is None else None
+        if frame is None:
+            return super()._source(data, y)
+        target = None if isinstance(data, pd.DataFrame) else in_text([str(name) for name in frame.columns])
+        self._implied = {"target": target, "time": clock_of(frame)}
+        return Source("memory", "the frame" if isinstance(data, pd.DataFrame) else "the data", csv_of(frame))
+
+    def _named(self) -> Sequence[str]:
+        """The targets, as far as they are named."""
+        if "encoding_" in vars(self):
+            return self.encoding_.targets or self.encoding_.columns[:1]
+        target = _as_text(self.target)
+        return several(target, ()) if target not in (None, ALL) else ()
+
+    def _read_task(
+        self, source: Source | str | os.PathLike[str], setting: ForecastSetting, **files: Any
+    ) -> ForecastTask:
+        """The task, whose target and time are those of data in memory where the settings name none."""
+        if isinstance(source, Source) and source.address == "memory":
+            time = self._implied.get("time")
+            if time and setting.time is None:
+                note(f"the index of dates is used as the time; time={time!r} says so without this note")
+            target = self._implied.get("target")
+            setting = replace(setting, target=setting.target or target, time=setting.time or time)
+        task: ForecastTask = super()._read_task(source, setting, **files)
+        return task
 
     def _setting(self) -> ForecastSetting:
         setting = super()._setting()

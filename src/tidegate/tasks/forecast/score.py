@@ -45,7 +45,7 @@ def point_scores(point: Values, truth: Values, naive: Values, sd: Values, *, mix
         point: [N, steps] the forecasts.
         truth: [N, steps] true values.
         naive: [N] mean absolute error of the seasonal naive forecast in training; rows without one do not
-            count.
+            count, and without any there is no MASE.
         sd: [N] the standard deviation of each series in training.
         mixed: whether the series have several units, so that errors in them have no mean.
 
@@ -57,7 +57,7 @@ def point_scores(point: Values, truth: Values, naive: Values, sd: Values, *, mix
     counts = naive > 0
     scores = {
         "MSE/var": float(((error / sd[:, None]) ** 2).mean()),
-        "MASE": float((error[counts] / naive[counts, None]).mean()) if counts.any() else np.nan,
+        **({"MASE": float((error[counts] / naive[counts, None]).mean())} if counts.any() else {}),
         "sMAPE": float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean()),
     }
     return scores if mixed else scores | {"MAE": float(error.mean()), "RMSE": float(np.sqrt((error**2).mean()))}

@@ -106,7 +106,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             licence=self.source.licence,
             split=_split(self.spans, fitted=self.fitted)
             + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
-            warnings=panel.warnings + self.warnings + self._left_out() + self._copies(),
+            warnings=panel.warnings + self.warnings + self._left_out() + self._copies() + self._exact(),
         )
 
     def candidates(self) -> list[Self]:
@@ -334,6 +334,12 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return (
             "recursive forecasts read only the target and the columns known ahead; strategy='direct' reads all columns",
         )
+
+    def _exact(self) -> tuple[str, ...]:
+        if any(self._mase_scale(series) > 0 for series in range(len(self.grid.names))):
+            return ()
+        what = "each season repeats the one before" if self.encoding.season > 1 else "all rows are equal"
+        return (f"there is no MASE, whose unit is the error of the seasonal naive forecast: {what} exactly",)
 
     def _copies(self) -> tuple[str, ...]:
         if not self.fitted:
