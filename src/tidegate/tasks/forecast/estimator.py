@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from tidegate.data import (
 )
 from tidegate.errors import InputError, TidegateWarning, note
 from tidegate.tasks.forecast.backtest import Backtest, in_plot
+from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.grid import Grid, make_grid
 from tidegate.tasks.forecast.memory import clock_of, framed
 from tidegate.tasks.forecast.origin import answered, histories
@@ -58,7 +59,6 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
     """
 
     _task_class = ForecastTask
-    _implied: ClassVar[dict[str, str | None]] = {}  # by the data in memory that fit reads
 
     def predict(self, h: int | None = None, *, history: Any = None, held_out: bool = False) -> pd.DataFrame:
         """Forecast the rows after the last one of each series.
@@ -186,28 +186,26 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         if frame is None:
             return super()._source(data, y)
         target = None if isinstance(data, pd.DataFrame) else in_text([str(name) for name in frame.columns])
-        self._implied = {"target": target, "time": clock_of(frame)}
+        self._implied: dict[str, str | None] = {"target": target, "time": clock_of(frame)}
         return Source("memory", "the frame" if isinstance(data, pd.DataFrame) else "the data", csv_of(frame))
 
     def _named(self) -> Sequence[str]:
         """The targets, as far as they are named."""
         if "encoding_" in vars(self):
-            return self.encoding_.targets or self.encoding_.columns[:1]
-        target = _as_text(self.target)
+            encoding: ForecastEncoding = self.encoding_
+            return encoding.targets or encoding.columns[:1]
+        target: str | None = _as_text(self.target)
         return several(target, ()) if target not in (None, ALL) else ()
 
-    def _read_task(
-        self, source: Source | str | os.PathLike[str], setting: ForecastSetting, **files: Any
-    ) -> ForecastTask:
+    def _read_task(self, source: Source | str | os.PathLike[str], setting: ForecastSetting, **files: Any) -> Any:
         """The task, whose target and time are those of data in memory where the settings name none."""
-        if isinstance(source, Source) and source.address == "memory":
-            time = self._implied.get("time")
+        if isinstance(source, Source) and source.address == "memory" and "_implied" in vars(self):
+            time = self._implied["time"]
             if time and setting.time is None:
                 note(f"the index of dates is used as the time; time={time!r} says so without this note")
-            target = self._implied.get("target")
+            target = self._implied["target"]
             setting = replace(setting, target=setting.target or target, time=setting.time or time)
-        task: ForecastTask = super()._read_task(source, setting, **files)
-        return task
+        return super()._read_task(source, setting, **files)
 
     def _setting(self) -> ForecastSetting:
         setting = super()._setting()
