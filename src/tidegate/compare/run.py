@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -146,10 +147,11 @@ def _trials(
     task: AnyTask, kinds: Cells, seeds: Sequence[int], recipes: Sequence[Training], sizes: Sizes, threads: int
 ) -> list[TrialSpec]:
     """Every run of every cell, the first run of each cell first."""
-    candidates = {
-        name: tuple(Candidate(**tuned(recipe), hidden_size=sizes.of(kind.graph, recipe)) for recipe in recipes)
-        for name, kind in counted("sizing the models", kinds.items(), len(kinds))
-    }
+    with _said_once():
+        candidates = {
+            name: tuple(Candidate(**tuned(recipe), hidden_size=sizes.of(kind.graph, recipe)) for recipe in recipes)
+            for name, kind in counted("sizing the models", kinds.items(), len(kinds))
+        }
     described = task.to_json()
     described["setting"] |= {"epochs": recipes[0].epochs}
     return [
@@ -167,6 +169,16 @@ def _machines(records: Sequence[RunRecord]) -> Counter[str]:
         text = f"the runs come from several kinds of processors, whose results can differ in the last digits: {each}"
         warnings.warn(text, TidegateWarning, stacklevel=3)
     return kinds
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Give each warning once, though many models are built."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for text, kind in dict.fromkeys((str(one.message), one.category) for one in caught):
+        warnings.warn(text, kind, stacklevel=5)
 
 
 def _seeds(task: AnyTask, count: int, first: int | None) -> range:
