@@ -19,7 +19,7 @@ DILATIONS = 32  # most dilations
 GOLDEN = (math.sqrt(5) + 1) / 2
 GRID = 2.0**20  # values are rounded to multiples of 1 / GRID, so that sums are exact in whatever order
 LARGEST = 2.0**16  # a value, in standard deviations
-CELLS = 1 << 23  # most outputs of convolutions that are held at once
+CELLS = 1 << 18  # outputs held at once; beyond the processor's cache a comparison takes six times as long
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,9 @@ class Convolutions(torch.nn.Module):
             inside = self._inside(k, series.shape[2], lengths)
             answers = (self._weights(k) @ _taps(series, dilation)).masked_fill_(~inside, -torch.inf)
             limits = self.thresholds[place : place + count * len(KERNELS)].double().view(len(KERNELS), count)
-            above = [torch.count_nonzero(answers > limit[:, None], dim=-1) for limit in limits.T]
-            found.append((torch.stack(above, -1) / inside.sum(-1, keepdim=True).clamp(min=1)).flatten(1))
+            hit = torch.empty_like(answers)
+            above = [torch.gt(answers, limit[:, None], out=hit).sum(-1) for limit in limits.T]
+            found.append((torch.stack(above, -1) / inside.sum(-1, keepdim=True).clamp(min=1)).float().flatten(1))
             place += count * len(KERNELS)
         return torch.cat(found, 1)
 
