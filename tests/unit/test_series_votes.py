@@ -24,7 +24,7 @@ from tidegate.tasks.classification.hold import Choice, Holding, Pair
 from tidegate.tasks.classification.known import ragged
 from tidegate.tasks.classification.linear import logistic, ridge, ridges
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.tasks.classification.stack import LARGEST, stacked
+from tidegate.tasks.classification.stack import LARGEST, stacked, weighed
 from tidegate.tasks.classification.task import ClassificationTask
 from tidegate.train.watch import Watch
 
@@ -183,7 +183,19 @@ class TestStack:
             )
 
         exact = scipy.optimize.minimize(loss, [1.0, 1.0], method="Nelder-Mead", options={"xatol": 1e-6})
-        assert stacked(logits, truth) == pytest.approx(exact.x, abs=1e-3)
+        weights, least = weighed(logits, truth)
+        assert weights == pytest.approx(exact.x, abs=1e-3)
+        assert least == pytest.approx(exact.fun)
+
+    @pytest.mark.parametrize("strength", [0.3, 0.9, 2.0])
+    def test_a_part_joins_if_it_lowers_the_loss_by_a_nat(self, strength):
+        rng = np.random.default_rng(1)
+        truth = rng.integers(3, size=40)
+        first = torch.from_numpy(np.eye(3)[truth] + rng.normal(size=(40, 3)))
+        second = torch.from_numpy(strength * np.eye(3)[truth] + rng.normal(size=(40, 3)))
+        alone, both = [weighed(parts, truth) for parts in ([first], [first, second])]
+        gain = 40 * (alone[1] - both[1])
+        assert (stacked([first, second], truth)[1] > 0) == (gain > 1) == (strength > 0.5)
 
     def test_what_misleads_has_no_weight(self):
         truth = np.arange(30) % 2

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tidegate.tasks.classification.hold import Holding, Rows
 from tidegate.tasks.classification.score import log_loss
-from tidegate.tasks.classification.stack import stacked
+from tidegate.tasks.classification.stack import weighed
 
 RIDGE = tuple(10.0 ** (exponent / 2) for exponent in range(-10, 7))  # of the penalty, in mean squares of a row
 LOGISTIC = (0.001, 0.01, 0.1, 1.0, 10.0)  # C of logistic regression
@@ -53,7 +53,7 @@ def ridge(features: torch.Tensor, truth: Classes, kinds: int, holding: Holding) 
         W, b minimise sum_n |y_n - W z_n - b|^2 + strength mean_n |z_n|^2 |W|^2;  logits = scale (W z + b)
 
     z are features in standard deviations from their mean; y is 1 for the class and -1 for all others. The scale is
-    that of ``stack.stacked``.
+    that of ``stack.weighed``.
 
     Args:
         features: [N, P].
@@ -143,7 +143,7 @@ def _chosen(
         [scores[pair.held] @ weight.T + bias for weight, bias in fit(scores, pair.fit)] for pair in holding.pairs
     ]
     held, known = [torch.cat(parts) for parts in zip(*answers, strict=True)], truth[holding.held]
-    scales = [stacked([logits], known)[0] if scaled else 1.0 for logits in held]
+    scales = [weighed([logits], known)[0][0] if scaled else 1.0 for logits in held]
     losses = [log_loss((scale * logits).softmax(1).numpy(), known) for scale, logits in zip(scales, held, strict=True)]
     best = int(np.argmin(losses))
     weight, bias = fit(scores, holding.last)[best]
