@@ -312,11 +312,16 @@ class TestFolds:
         monkeypatch.setattr(made, "ballot", blind, raising=False)
         kept = made.settle(model)
         assert kept.shares[0] > 0.9
+        assert kept.shares[1] == 0
+        assert made.remarks(kept)[0].endswith("the votes added nothing, so the layers answer alone")
         monkeypatch.setattr(
             made, "ballot", dataclasses.replace(ballot, held=3.0 * torch.eye(2)[truth[made.known.voting.held]])
         )
         monkeypatch.setattr(made, "_unseen", lambda _: torch.zeros(len(order), 2, dtype=torch.float64))
         assert made.settle(made.model(layer)).shares[1] > 0.9
+        (told,) = made.remarks(model)
+        assert told.startswith("log loss of 54 series held out: layers 0.6931, votes of random convolutions")
+        assert told.endswith("the layers added nothing, so the votes answer alone")
 
     def test_compare_trains_the_layers_alone(self):
         plain = ClassificationTask(in_memory(*waves()), ClassificationSetting())
@@ -345,6 +350,9 @@ def model(data):
 
 
 class TestEstimator:
+    def test_what_was_chosen_is_told(self, model):
+        assert "series held out" in model.notes_[0]
+
     def test_layers_and_votes_are_scored_alone(self, model):
         accuracy = model.scores_[0]
         assert set(accuracy.parts) == {"layers alone", "votes alone"}

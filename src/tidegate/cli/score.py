@@ -52,7 +52,7 @@ def _defeat(score: ScoreRecord) -> str:
         return ""
     best = BEST[score.better]
     name, value = best(score.baselines.items(), key=lambda line: line[1], default=("", score.value))
-    if best(value, score.value) == score.value:
+    if best(value, score.value) == score.value or f"{value:.4g}" == f"{score.value:.4g}":  # as they are shown
         return ""
     return f"{score.name} ({name} {value:.4g}, model {score.value:.4g})"
 

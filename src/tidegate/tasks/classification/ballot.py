@@ -104,6 +104,12 @@ class Ballot:
         held = weights[0] * random.held + weights[1] * even.held
         return cls(convolutions, random, even, weights, held, len(holding.last))
 
+    @property
+    def voters(self) -> tuple[str, ...]:
+        """Those whose weight is not 0."""
+        names = ("random convolutions", "a linear map of the values")
+        return tuple(name for name, weight in zip(names, self.weights, strict=True) if weight)
+
     def votes(self) -> SeriesVotes:
         """The votes as a module."""
         made = SeriesVotes(self.convolutions.plan, len(self.random.bias))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tidegate.tasks.classification.batch import Sequences, padded
 from tidegate.tasks.classification.model import Classifier
-from tidegate.tasks.classification.score import temperature
+from tidegate.tasks.classification.score import log_loss, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.tasks.classification.stack import stacked
+from tidegate.tasks.classification.stack import stacked, weighed
 from tidegate.tasks.classification.task import SCORED, ClassificationTask, passes
 from tidegate.train.bucket import by_length
 from tidegate.train.task import MakeLayer, Split
@@ -70,7 +70,7 @@ class SeriesTask(ClassificationTask):
     def __init__(self, task: ClassificationTask) -> None:
         vars(self).update(vars(task))
         holding = self.known.holding
-        self.folded = holding.folded
+        self.folded, self._told = holding.folded, ""
         self._framed = [sequence for split in ("train", "valid") for sequence in self.sequences[split]]
         if self.folded:
             folds = f"validated in {len(holding.pairs)} folds of training and validation, then trained on both"
@@ -123,10 +123,17 @@ class SeriesTask(ClassificationTask):
             return kept  # type: ignore[no-any-return]
         judges, (ours, theirs) = _common(holding.held, self.known.voting.held)
         shares = stacked([held[ours], self.ballot.held[theirs]], self.known.classes[judges])
+        self._told = _in_words(
+            held[ours], self.ballot.held[theirs], shares, self.known.classes[judges], self.ballot.voters
+        )
         plan = self.ballot.convolutions.plan
         self.encoding = dataclasses.replace(self.encoding, convolution=plan)
         kept.hear(self.ballot.votes(), shares)
         return kept  # type: ignore[no-any-return]
+
+    def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
+        del model
+        return (self._told,) if self._told else ()
 
     def _unseen(self, model: torch.nn.Module) -> torch.Tensor:
         """[N, classes] logits of the layers for the rows held out, in their order."""
@@ -144,3 +151,18 @@ def _common(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> tuple[NDArray
     """The rows in both, and their places in each."""
     rows, *places = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
     return rows, [torch.from_numpy(place) for place in places]
+
+
+def _in_words(
+    layers: torch.Tensor, votes: torch.Tensor, shares: Sequence[float], truth: NDArray[np.int64], voters: Sequence[str]
+) -> str:
+    """What layers and votes are worth by themselves and together, on rows held out, and which of them answer."""
+    alone = [log_loss((weighed([part], truth)[0][0] * part).softmax(1).numpy(), truth) for part in (layers, votes)]
+    parts = f"layers {alone[0]:.4g}, votes of {' and '.join(voters)} {alone[1]:.4g}"
+    start = f"log loss of {len(truth):,} series held out: {parts}"
+    if not shares[0]:
+        return f"{start}; the layers added nothing, so the votes answer alone"
+    if not shares[1]:
+        return f"{start}; the votes added nothing, so the layers answer alone"
+    together = log_loss((shares[0] * layers + shares[1] * votes).softmax(1).numpy(), truth)
+    return f"{start}, together {together:.4g}"
