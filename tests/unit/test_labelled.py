@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.malformed.classification import CASES
+from tests.unit.refusal import refused
 from tidegate.data import Source, locate
 from tidegate.data.labelled import Layout, in_memory, read_labelled
 from tidegate.errors import InputError
@@ -241,6 +242,17 @@ class TestMemory:
     def test_a_frame_is_its_rows(self):
         found = read_labelled(in_memory(pd.DataFrame({"a": [1, 2], "b": [3, 4]}), pd.Series([0, 1])), Layout())["train"]
         assert [one.tolist() for one in found.items] == [[[1], [3]], [[2], [4]]]
+
+    def test_a_frame_with_texts_is_a_table(self):
+        frame = pd.DataFrame({"id": [1, 2], "text": ["good", 'a "b",\n\u00e9'], "label": ["pos", "neg"]}, index=[7, 3])
+        found = read_labelled(in_memory(frame), Layout())["train"]
+        assert (found.items, found.labels) == (tuple(frame["text"]), ("pos", "neg"))
+        renamed = frame.rename(columns={"text": "review", "label": "stars"})
+        assert read_labelled(in_memory(renamed), Layout(text="review", label="stars"))["train"].labels == ("pos", "neg")
+        assert read_labelled(in_memory(frame[["text"]], frame["label"]), Layout())["train"].labels == ("pos", "neg")
+        refused("FIT_DATA", lambda: in_memory(frame, frame["label"]), "'id', 'text', 'label'", "text=")
+        empty = frame.assign(text=["good", None])
+        refused("LABELLED_TEXT", lambda: read_labelled(in_memory(empty), Layout()), "line 2")
 
     @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1))
     def test_any_text_survives(self, texts):

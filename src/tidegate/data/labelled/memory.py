@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from tidegate.data.column import listed
 from tidegate.data.labelled.record import KINDS, check_labels
 from tidegate.data.source import Source
 from tidegate.errors import InputError
 
+OWN = "data in memory"  # whose columns we name; those of a frame are the user's
 FORMS = "pass a list of texts, an array [N, T] or [N, T, C], or a list of arrays [T] or [T, C]"
 
 
@@ -21,12 +24,15 @@ def in_memory(items: Any, labels: Any = None) -> Source:
     """Write texts as JSON lines, and series as an ``.npz`` archive.
 
     Args:
-        items: strings; an array [N, T] or [N, T, C]; or arrays [T] or [T, C] that may differ in T.
+        items: strings; an array [N, T] or [N, T, C]; arrays [T] or [T, C] that may differ in T; or a frame of pandas:
+            one of numbers is an array [N, T], one with texts is a table, as a file of this content.
         labels: a class for each item, all strings or all numbers.
 
     Raises:
         InputError: the data have another form, or the number of classes differs.
     """
+    if isinstance(items, pd.DataFrame) and not all(map(pd.api.types.is_numeric_dtype, items.dtypes)):
+        return _of_frame(items, labels)
     rows = _filled(items, "the data")
     answers = (
         None
@@ -43,7 +49,21 @@ def in_memory(items: Any, labels: Any = None) -> Source:
     if texts not in (0, len(rows)):
         raise InputError("FIT_DATA", f"{texts} of {len(rows)} sequences are texts, but the others are not", fix=FORMS)
     raw = _json_lines(rows, answers) if texts else _archive(rows, answers)
-    return Source("memory", "data in memory", raw)
+    return Source("memory", OWN, raw)
+
+
+def _of_frame(frame: pd.DataFrame, labels: Any) -> Source:
+    """A frame with texts: a table with its classes, or one column of texts beside classes that are given."""
+    if labels is None:
+        lines = frame.to_json(orient="records", lines=True, force_ascii=False)
+        return Source("memory", "the frame", str(lines).encode())
+    if len(frame.columns) > 1:
+        raise InputError(
+            "FIT_DATA",
+            f"classes are given beside a frame with the columns {listed([str(name) for name in frame.columns])}",
+            fix="pass the column of texts alone, or a frame with texts and classes and text= and label=",
+        )
+    return in_memory(frame.iloc[:, 0], labels)
 
 
 def as_list(values: Any, what: str, fix: str) -> list[Any]:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from tidegate.data.labelled.archive import read_archive
 from tidegate.data.labelled.line import in_utf8, read_folder, read_lines
+from tidegate.data.labelled.memory import OWN
 from tidegate.data.labelled.record import Label, Labelled, Layout, check_labels
 from tidegate.data.labelled.table import LABELS, TEXTS, read_columns, read_csv, read_json_lines
 from tidegate.data.labelled.ts import read_ts
@@ -29,7 +30,7 @@ def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
     Raises:
         InputError: another format, or unusable content.
     """
-    if source.address == "memory":  # its columns are ours
+    if source.title == OWN and source.address == "memory":  # its columns are ours
         layout = replace(layout, text=None, label=None)
     archive = source.raw.startswith(b"PK\3\4")
     parts = read_archive(source, layout) if archive else {"train": _read(source, layout)}

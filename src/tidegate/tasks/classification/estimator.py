@@ -35,7 +35,8 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
 
     ``fit(X, y)`` takes a list of texts, an array [N, T] or [N, T, C], or a list of arrays [T] or [T, C]. It works in
     scikit-learn's searches and cross-validation; set ``test_share=0`` there, since they hold out test rows
-    themselves. ``fit(data)`` takes a file, a folder or the name of a bundled set.
+    themselves. ``fit(data)`` takes a file, a folder, the name of a bundled set, or a frame of pandas with a column of
+    texts and one of classes, as a file has them. A frame of numbers alone is an array [N, T].
 
     Attributes:
         classes_: the classes, in the order of the columns of ``predict_proba``.
