@@ -242,9 +242,9 @@ def test_a_task_that_reads_its_data_at_once_takes_no_cache(tmp_path):
 def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
     path = written(tmp_path / "a.json", "[" + " " * 6000 + "]")
     monkeypatch.setattr("tidegate.data.large.LARGE", 5000)
-    monkeypatch.setattr("tidegate.data.large.free_memory", lambda: 47_000)
+    monkeypatch.setattr("tidegate.data.large.free_memory", lambda: 95_000)
     refused("FILE_LARGE", lambda: load(path), "a.json", "MB of memory")
-    monkeypatch.setattr("tidegate.data.large.free_memory", lambda: 49_000)
+    monkeypatch.setattr("tidegate.data.large.free_memory", lambda: 97_000)
     with pytest.raises(InputError, match=r"a\.json") as caught:
         load(path)
     assert caught.value.code != "FILE_LARGE"

@@ -11,7 +11,7 @@ from tidegate.errors import InputError
 
 LARGE = 64 << 20  # bytes; larger files are read piece by piece, by tasks that can, on every machine
 BLOCK = 8 << 20  # bytes that are read at a time
-SHARE = 8  # other files may have this part of the free memory, since their content takes several times their size
+SHARE = 16  # other files may have this part of the free memory: reading a table of numbers takes 15 times its size
 
 
 def check_plain(file: BinaryIO, name: str) -> None:

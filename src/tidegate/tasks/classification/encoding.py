@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -78,14 +79,14 @@ class Vocabulary(Reading):
         """The number of units, including the unknown one."""
         return len(self.units) + 1
 
-    def numbers(self, units: Iterable[str]) -> list[int]:
+    def numbers(self, units: Sequence[str]) -> NDArray[np.int64]:
         """The places of units in the vocabulary, from 1; 0 for those that it lacks."""
         index: dict[str, int] = vars(self)["_index"]
-        return [index.get(unit, UNKNOWN) for unit in units]
+        return np.fromiter(map(index.get, units, repeat(UNKNOWN)), np.int64, len(units))
 
     def encode(self, item: str) -> torch.Tensor:
         units = cut(item, self.unit)[: self.longest] or [""]
-        numbers = torch.tensor(self.numbers(units))
+        numbers = torch.from_numpy(self.numbers(units))
         return numbers if self.unit == "character" else torch.cat([numbers[:, None].int(), letters_of(units)], dim=1)
 
     def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, overload
 
 import numpy as np
@@ -97,21 +98,19 @@ def write_texts(rows: Iterable[tuple[str, int]], reading: Vocabulary, draft: Dra
         long += sum(len(text) > reading.longest for text in whole)
         empty += sum(not text for text in whole)
         texts = [text[: reading.longest] or [""] for text in whole]
-        units = [reading.numbers(text) for text in texts]
-        rare = [
-            [unit[:SPELLING] for unit, number in zip(text, numbers, strict=True) if not number]
-            for text, numbers in zip(texts, units, strict=True)
-            if reading.unit == "word"
-        ]
-        words = [word for text in rare for word in text]
-        lengths = np.array([len(text) for text in texts], np.int32)
-        draft.append("units", np.array([number for text in units for number in text], kind))
+        units = list(chain.from_iterable(texts))
+        numbers, lengths = reading.numbers(units), np.array(list(map(len, texts)), np.int32)
+        rare = np.flatnonzero(numbers == UNKNOWN) if reading.unit == "word" else np.zeros(0, np.int64)
+        rows = np.searchsorted(np.cumsum(lengths), rare, side="right")  # of each word that the vocabulary lacks
+        words = [units[place][:SPELLING] for place in rare.tolist()]
+        letters = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), "<u4")
+        draft.append("units", numbers.astype(kind))
         draft.append("lengths", lengths)
         draft.append("ends", at.ends("ends", lengths))
         draft.append("classes", np.array([label for _, label in part], np.int32))
-        draft.append("letters", np.array([ord(letter) + FIRST for word in words for letter in word], np.int32))
-        draft.append("letter_ends", at.ends("letter_ends", np.array([len(word) for word in words], np.int64)))
-        draft.append("rare_ends", at.ends("rare_ends", np.array([len(text) for text in rare], np.int64)))
+        draft.append("letters", letters.astype(np.int32) + np.int32(FIRST))
+        draft.append("letter_ends", at.ends("letter_ends", np.array(list(map(len, words)), np.int64)))
+        draft.append("rare_ends", at.ends("rare_ends", np.bincount(rows, minlength=len(texts))))
     return long, empty
 
 
