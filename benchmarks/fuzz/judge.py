@@ -70,7 +70,8 @@ def _read(kind: Kind, mutation: Mutation, result: Result, expected: dict[int, Re
 def _plain(result: Result, kind: Kind, victim: Path) -> str:
     """What was printed, without notes, blanks and the names of files."""
     said = "".join(line for line in result.out.splitlines(keepends=True) if not line.startswith("note: "))
-    text = "".join(re.sub(r"/\S*/", "", said).split())  # long titles are wrapped
+    text = re.sub(r"(/[\w.-]+)+/files/", "", "".join(said.split()))  # long titles are wrapped
+    text = re.sub(r"/[\w./-]*/", "", text)
     for name in sorted({victim.name, Path(kind.victim).name}, key=len, reverse=True):
         text = text.replace("".join(name.split()), "FILE")
     return re.sub(r"[\d.]+us", "us", text)  # the time that a step takes

@@ -26,6 +26,7 @@ EXTRAS = {  # module that the core does not install: the extra that does
 }
 # C0 and C1 controls, ends of lines, overrides of the direction of writing, halves of surrogate pairs
 HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+LONG = re.compile(r"\S{300,}")  # no word or path that a reader knows again has so many characters
 CLOSE = 0.75  # of 1; at difflib's 0.6 half of the names in a folder resemble each other
 
 
@@ -40,15 +41,19 @@ class TidegateError(Exception):
 
     def __init__(self, code: str, message: str, *, fix: str = "") -> None:
         self.code = code
-        self.message = message
-        self.fix = fix
-        super().__init__(code, message, fix)
+        self.message = LONG.sub(_shortened, message)
+        self.fix = LONG.sub(_shortened, fix)
+        super().__init__(code, self.message, self.fix)
 
     def __reduce__(self) -> tuple[Callable[..., TidegateError], tuple[Any, ...]]:
         return _rebuild, (type(self), self.code, self.message, self.fix)
 
     def __str__(self) -> str:
         return f"{self.message} — {self.fix}" if self.fix else self.message
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return f"{found[0][:60]}...{found[0][-20:]}"
 
 
 def _rebuild(kind: type[TidegateError], code: str, message: str, fix: str) -> TidegateError:

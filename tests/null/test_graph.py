@@ -254,6 +254,7 @@ BREAKAGES = {
         lambda g: replace(g, matrices=(*g.matrices[:1], replace(g.matrices[1], columns="H1"))),
         "'H1' is not an axis",
     ),
+    "a second input": (lambda g: extended(g, Node(Op.INPUT, axis="I")), "the input is %"),
     "input of another axis": (lambda g: with_node(g, first(g, Op.INPUT), axis="H"), "the input has axis I"),
     "a constant that is not finite": (lambda g: extended(g, Node(Op.CONST, value=math.nan)), "a finite number"),
     "a constant with an axis": (lambda g: extended(g, Node(Op.CONST, value=1.0, axis="H")), "without an axis"),

@@ -1,8 +1,10 @@
 """Readers of pairs, and splits that do not leak."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 
 import pandas as pd
 import pytest
@@ -115,6 +117,15 @@ class TestFolder:
         )
         assert found["test"].sources == ("a hen",)
         assert read_splits(source, ("de", "en"))["test"].sources == ("eine Henne",)
+
+    @pytest.mark.parametrize("suffix", ["bz2", "xz"])
+    def test_compressed_in_any_way_and_blank_lines_at_one_end(self, tmp_path, suffix):
+        squeezed = {"bz2": bz2, "xz": lzma}[suffix].compress(b"a dog\n\na cat\n")
+        source = self.folder(tmp_path, **{f"train__en__{suffix}": squeezed, "train__de": b"Hund\n\nKatze\n\n\n"})
+        assert read_splits(source, ("en", "de"))["train"].targets == ("Hund", "Katze")
+        source = self.folder(tmp_path, train__de=b"Hund\n\nKatze\nKuh\n\n")
+        with pytest.raises(InputError, match=f"train.en.{suffix} has 3 lines, but train.de has 5"):
+            read_splits(source, ("en", "de"))
 
     def test_two_tests_are_refused(self, tmp_path):
         named = {f"{part}__{language}": b"a\n" for part in ("train", "test_1", "test_2") for language in ("en", "de")}

@@ -644,6 +644,12 @@ class TestTranscriber:
         assert not task.utterances["train"]
         assert task.baselines() == []
 
+    def test_transcripts_without_a_known_symbol_are_refused(self, model, tmp_path):
+        (tmp_path / "5 678").mkdir()
+        (tmp_path / "5 678" / "0.wav").write_bytes(wav(tone("rise", 999)))
+        with pytest.raises(InputError, match=r"no transcript of the part 'test' of .* words that training has"):
+            from_pretrained(model).evaluate(tmp_path)
+
     def test_another_rate_is_refused_or_resampled(self, model):
         made = from_pretrained(model)
         sound = np.repeat(tone("rise", 999), 2)  # at twice the rate, if roughly

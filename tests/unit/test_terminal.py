@@ -74,6 +74,14 @@ def test_a_name_is_one_line(name, capsys) -> None:
     assert visible(name).isprintable()
 
 
+def test_a_word_without_end_is_shortened_in_errors() -> None:
+    error = InputError("A", f"the series {'Hu1' + '0' * 5000!r} is odd", fix=f"rename {'b' * 400}")
+    assert len(str(error)) < 250
+    assert "'Hu100" in str(error)
+    assert "000' is odd" in str(error)
+    assert str(InputError("A", "b" * 299)) == "b" * 299
+
+
 def test_names_of_people_stay_as_they_are() -> None:
     for name in ("naïve", "日本語", "עברית", "عربى", "🙂", "a [b] c", "C:\\x1b"):
         assert visible(name) == name
@@ -193,7 +201,9 @@ def test_runs_come_back_as_they_were(tmp_path) -> None:
 def test_forecasts_and_transcripts_are_harmless() -> None:
     times = pd.to_datetime(["2026-01-01", "2026-01-02"])
     frame = pd.DataFrame({"=s": ["=a", "b"], "day": times, "step": [1, 2], "forecast": [-0.5, 0.1]})
-    assert forecast._csv(frame) == "'=s,day,step,forecast\n'=a,2026-01-01,1,-0.5\nb,2026-01-02,2,0.1\n"
+    assert (
+        forecast.in_file(frame, Path("a.csv")) == "'=s,day,step,forecast\n'=a,2026-01-01,1,-0.5\nb,2026-01-02,2,0.1\n"
+    )
     spoken = transcribe._csv([type("T", (), {"name": "=a.wav", "text": "@b", "log_probability": -1.0, "others": ()})])
     assert spoken.splitlines()[1] == "'=a.wav,1,'@b,-1"
 

@@ -172,6 +172,8 @@ def _leaves(graph: Graph) -> Iterator[str]:
     yield from (f"{v.name!r} is a vector and a mask" for v in graph.vectors if v.name in masks)
     yield from (f"mask {m.name} is one each {m.each!r}: {' '.join(EACH)}" for m in graph.masks if m.each not in EACH)
     blocks = {(vector.name, block.name): block.axis for vector in graph.vectors for block in vector.blocks}
+    inputs = [index for index, node in enumerate(graph.nodes) if node.op is Op.INPUT]
+    yield from (f"%{index}: the input is %{inputs[0]}" for index in inputs[1:])
     for index, node in enumerate(graph.nodes):
         if node.op is Op.STATE and states.get(node.name) != node.axis:
             yield f"%{index}: no state {node.name!r} with axis {node.axis!r}"

@@ -13,9 +13,9 @@ from tidegate.data.source import Source
 from tidegate.data.text import decode, file_lines
 from tidegate.errors import InputError
 
-FILE = re.compile(r"(train|val|valid|dev|test)(?:[^a-z/][^/]*?)?\.(?!gz$)([A-Za-z_-]{2,12})(?:\.gz)?")
+FILE = re.compile(r"(train|val|valid|dev|test)(?:[^a-z/][^/]*?)?\.([A-Za-z_-]{2,12})")
 SPLITS = {"train": "train", "val": "valid", "valid": "valid", "dev": "valid", "test": "test"}
-LAYOUT = "train.en, train.de, valid.en, valid.de, test.en and test.de, or the same with .gz"
+LAYOUT = "train.en, train.de, valid.en, valid.de, test.en and test.de, or the same compressed, such as train.en.gz"
 
 Files = dict[str, dict[str, list[str]]]  # by split and language
 
@@ -62,7 +62,7 @@ def _folder(source: Source, names: Names) -> dict[str, Pairs]:
 def _files(source: Source) -> Files:
     files: Files = {}
     for member in source.members:
-        if match := FILE.fullmatch(member):
+        if match := FILE.fullmatch(plain_name(member)):
             files.setdefault(SPLITS[match[1]], {}).setdefault(match[2], []).append(member)
     if "train" not in files:
         raise InputError(
@@ -101,15 +101,24 @@ def _only(source: Source, by_language: dict[str, list[str]], split: str, languag
 def _aligned(source: Source, split: str, members: list[str]) -> Pairs:
     """The pairs of two parallel files, joined line by line into one file."""
     sides = [_lines(source, member) for member in members]
-    if len(sides[0]) != len(sides[1]):
+    counts = [*map(len, sides)]
+    if not _evened(*sides):
         raise InputError(
             "PAIR_LINES",
-            f"{members[0]} has {len(sides[0])} lines, but {members[1]} has {len(sides[1])}",
+            f"{members[0]} has {counts[0]} lines, but {members[1]} has {counts[1]}",
             fix="each line of one file must translate the same line of the other",
         )
     text = "\n".join(json.dumps(dict(zip(NAMES, pair, strict=True))) for pair in zip(*sides, strict=True))
     joined = Source(source.address, f"{' and '.join(members)}.jsonl", text.encode())
     return _marked(read_pairs(joined), split)
+
+
+def _evened(left: list[str], right: list[str]) -> bool:
+    """Drop the blank lines by which the end of one is longer; whether both have as many lines then."""
+    for longer, other in ((left, right), (right, left)):
+        while len(longer) > len(other) and not longer[-1]:
+            longer.pop()
+    return len(left) == len(right)
 
 
 def _lines(source: Source, member: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from tidegate.data.table import Table, read_table
 from tidegate.data.text import blank_lines, decode
 from tidegate.errors import InputError
 from tidegate.phase import counted
+from tidegate.plain import read_json
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")
@@ -273,7 +273,7 @@ def _read_spectra(source: Source, rate: int | None) -> Corpus:
     with foreign("SPEECH_SPECTRA", f"{source.title} has no readable spectra", "pass recordings"):
         data = read_npz(source.raw)
         _check_arrays(data)
-        made = json.loads(str(data["made"]))
+        made = read_json(str(data["made"].item()))
         frames = made["least"] + data["frames"].astype(np.float32) * ((made["most"] - made["least"]) / 255)
         ends = np.cumsum(data["lengths"], dtype=np.int64)
         if ends[-1] != len(frames):

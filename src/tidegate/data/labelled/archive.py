@@ -73,6 +73,8 @@ def _labels(source: Source, labels: NDArray[Any]) -> tuple[Label, ...]:
         raise InputError(
             "LABELLED_LABEL", f"the class in row {row + 1} of {source.title} is {labels[row]}", fix="give it a class"
         )
+    if labels.dtype.kind == "f":
+        labels = labels.astype(np.float64)  # what is wider than Python's numbers does not become one by itself
     return tuple(labels.tolist())
 
 

@@ -94,6 +94,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         }
         if encoding is None:
             self._prepare(warnings)
+        self._check_known()
         warnings += self._unknown()
         seconds = (
             sum(len(utterance.frames) for part in utterances.values() for utterance in part) * bank.hop / bank.rate
@@ -167,6 +168,19 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         symbols = self.encoding.encode(utterance.text)
         repeats = sum(a == b for a, b in pairwise(symbols))  # need a blank in between
         return -(-len(utterance.frames) // self.encoding.stack) >= len(symbols) + repeats
+
+    def _check_known(self) -> None:
+        """Check that each part that is scored has a symbol of training, since others are not."""
+        for name in ("valid", "test"):
+            texts = [utterance.text for utterance in self.utterances[name]]
+            if texts and not any(map(self.encoding.encode, texts)):
+                kind = "words" if self.encoding.words else "characters"
+                raise InputError(
+                    "SPEECH_STRANGE",
+                    f"no transcript of the part {name!r} of {self.source.title} has one of the "
+                    f"{len(self.encoding.symbols)} {kind} that training has, the first is {texts[0][:40]!r}",
+                    fix="pass transcripts in the spelling of the training data",
+                )
 
     def _unknown(self) -> list[str]:
         known, words = self.encoding.numbers, self.encoding.words
