@@ -147,6 +147,10 @@ class TestLanguage:
         again = from_json(json.loads(json.dumps(task.to_json())))
         assert again.source.hash == task.source.hash
         assert (again.symbols == task.symbols).all()
+        monkeypatch.undo()
+        monkeypatch.setattr("tidegate.data.source.LARGE", 5000)
+        written(tmp_path / "a.txt", prose(9000, seed=1))
+        refused("DATA_CHANGED", lambda: from_json(task.to_json()), "a.txt has changed")
 
     def test_a_changed_file_is_read_anew_and_a_touched_one_is_not(self, tmp_path, large):
         path = written(tmp_path / "a.txt", prose(9000))

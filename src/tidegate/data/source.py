@@ -162,15 +162,22 @@ class Source:
         expected = data["hash"]
         source = locate(data["source"], valid=data.get("valid"), test=data.get("test"), folders=True, any_size=any_size)
         source = replace(source, cache=data.get("cache", ""))
-        if source.large:  # the cache knows whether the file has changed, without reading all of it
-            return replace(source, known_hash=expected)
-        if source.hash != expected:
+        if not source.large:  # the cache of a large one knows whether it has changed
+            source.check_hash(expected)
+        return source
+
+    def check_hash(self, expected: str) -> None:
+        """Refuse content that has changed.
+
+        Raises:
+            InputError: it has another hash.
+        """
+        if self.hash != expected:
             raise InputError(
                 "DATA_CHANGED",
-                f"{source.address} has changed: its SHA-256 was {expected[:12]}... and is {source.hash[:12]}...",
+                f"{self.address} has changed: its SHA-256 was {expected[:12]}... and is {self.hash[:12]}...",
                 fix="restore the file, or start again with the new one in another folder",
             )
-        return source
 
 
 Address = str | os.PathLike[str]

@@ -280,9 +280,12 @@ def from_json(data: dict[str, Any]) -> AnyTask:
         row = TABLE[data["task"]]
         setting = row.setting(**data["setting"])
         any_size = row.reader(setting).any_size if row.estimator_class else ()
-        return row.task(Source.from_json(data, any_size), setting)
+        task = row.task(Source.from_json(data, any_size), setting)
     except (KeyError, TypeError) as error:
         raise InputError("TASK_RECORD", f"this does not describe a task: {error}") from error
+    if task.source.large:  # whose hash is known only now
+        task.source.check_hash(data["hash"])
+    return task
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> Estimator[Any]:
