@@ -6,6 +6,7 @@ from sklearn.linear_model import Ridge
 
 from tidegate.tasks.forecast.blend import blended, corrections
 from tidegate.tasks.forecast.ridge import Check, Linear, ahead_of, features, ridge
+from tidegate.tasks.forecast.score import cover_interval
 from tidegate.tasks.forecast.split import Span
 
 
@@ -105,14 +106,16 @@ class TestBlend:
     def test_by_hand(self):
         net, plain, truth, series, origin = self.drawn(0.5)
         found = blended(net, plain, truth, series, origin)
-        scores = {}
+        scores, gains = {}, []
         for share in np.arange(21) / 20:
             excess = (np.abs(truth - share * net - (1 - share) * plain) - np.abs(truth - plain)).mean(1)
+            if share <= 50 / 54:
+                gains.append(-excess.mean())
             means = [excess[at : at + 4].mean() for at in range(0, 200, 4)]
             scores[share] = excess.mean() + 1.0051 * np.std(means, ddof=1) / np.sqrt(50)  # t(0.84, 49) = 1.0051
         best = min((share for share in scores if share <= 50 / 54), key=scores.get)
         assert found.share == pytest.approx(best)
-        assert found.gain == pytest.approx(-scores[best], rel=1e-3)
+        assert found.gain == pytest.approx(max(gains))
         assert found.plain == pytest.approx(np.abs(truth - plain).mean())
 
     def test_layers_that_only_add_noise_get_nothing(self):
@@ -133,7 +136,7 @@ class TestBlend:
         rng, levels, covered = np.random.default_rng(0), (0.1, 0.5, 0.9), []
         for _ in range(40):
             miss = rng.normal(size=(count, 3))[..., None] - np.array([-0.3, 0.0, 0.2])
-            shift = corrections(miss, levels)
+            shift = corrections(miss, levels, 10 * count)
             assert (shift[:, 1] == 0).all()
             fresh = rng.normal(size=(4000, 3))
             low, high = -0.3 + shift[:, 0], 0.2 + shift[:, 2]
@@ -143,8 +146,27 @@ class TestBlend:
     def test_each_step_has_its_own_correction_where_there_are_enough_origins(self):
         rng = np.random.default_rng(0)
         miss = (rng.normal(size=(500, 2)) * [1, 5])[..., None] * np.ones(3)
-        shift = corrections(miss, (0.1, 0.5, 0.9))
+        shift = corrections(miss, (0.1, 0.5, 0.9), 500)
         assert shift[:, 2] == pytest.approx([1.28, 6.4], rel=0.15)
         assert shift[:, 0] == pytest.approx([-1.28, -6.4], rel=0.15)
-        pooled = corrections(miss[:50], (0.1, 0.5, 0.9))
+        pooled = corrections(miss[:50], (0.1, 0.5, 0.9), 50)
         assert (pooled[0] == pooled[1]).all()
+
+    def test_few_blocks_widen_intervals(self):
+        miss = np.random.default_rng(0).normal(size=(400, 2))[..., None] * np.ones(3)
+        wide, narrow = (corrections(miss, (0.1, 0.5, 0.9), blocks) for blocks in (2, 400))
+        assert (wide[:, 0] < narrow[:, 0]).all()
+        assert (wide[:, 2] > narrow[:, 2]).all()
+        assert wide[0, 2] == pytest.approx(1.64, abs=0.2)  # the quantile (2 * 0.9 + 2) / 4
+
+
+def test_interval_of_the_coverage():
+    rng = np.random.default_rng(0)
+    series, origin = np.repeat([0, 1], 300), np.concatenate([np.arange(300), 1000 + np.arange(300)])
+    low, high = cover_interval(rng.random((600, 5)) < 0.8, series, origin)
+    assert low < 80 < high
+    assert high - low == pytest.approx(4 * 100 * np.sqrt(0.16 / 3000), rel=0.25)
+    whole = np.repeat(rng.random(60) < 0.8, 5)  # five rows in a row lie inside or outside together
+    low, high = cover_interval(np.repeat(whole[:, None], 5, axis=1), np.zeros(300, int), np.arange(300))
+    assert high - low > 4 * 100 * np.sqrt(0.16 / 60) * 0.5
+    assert cover_interval(np.ones((9, 5), bool), np.zeros(9, int), np.arange(9)) is None

@@ -1,9 +1,13 @@
 """The choice among candidates: on validation, at a bounded cost, and the same after interruptions."""
 
+import hashlib
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.unit.refusal import refused
 from tidegate.records import StepRecord
@@ -109,3 +113,22 @@ def test_every_choice_is_saved_and_read_back(tmp_path, strategy, difference, log
     again = from_pretrained(tmp_path)
     pd.testing.assert_frame_equal(again.predict(), made.predict())
     assert bool(again.encoding_.logs) == (logarithm == "yes")
+
+
+def test_models_of_earlier_versions_are_read_as_they_were(tmp_path) -> None:
+    made = forecaster(strategy="direct", difference="last", logarithm="no", epochs=1).fit(frame())
+    made.model_.share.fill_(1.0)
+    made.save_pretrained(tmp_path)
+    card = json.loads((tmp_path / "model.json").read_text())
+    del card["notes"]
+    for name in ("strategy", "ridge", "plain", "logs", "effect"):
+        del card["encoding"][name]
+    tensors = load_file(tmp_path / "model.safetensors")
+    save_file({name: tensor for name, tensor in tensors.items() if name not in ("share", "shift")}, tmp_path / "w")
+    (tmp_path / "w").replace(tmp_path / "model.safetensors")
+    card["sha256"]["model.safetensors"] = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    again = from_pretrained(tmp_path)
+    pd.testing.assert_frame_equal(again.predict(), made.predict())
+    assert again.notes_ == ()
+    assert set(again.evaluate(frame())[0].baselines) == {"persistence", "drift", "seasonal naive"}

@@ -28,7 +28,7 @@ def plan_with(**changes) -> Plan:
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return tasks.load("elnino", setting=ForecastSetting(difference="last"))
+    return tasks.load("elnino")
 
 
 @pytest.fixture

@@ -88,14 +88,16 @@ def search(
     for until, kept in ((first, 2), (max(first + 1, first * SHORT // LONG), 1)):
         for run in runs:
             _go_on(run, until, layer, plan, memory, on_step)
-            told(f"{run.task.title}: {until} epoch{'s' * (until > 1)}, {_worth(run)}")
+            told(f"tried {run.task.title}: {until} epoch{'s' * (until > 1)}, {_worth(run)}")
         runs = sorted(runs, key=lambda run: run.score)[:kept]
     (best,) = runs
     return Found(best.task, best.path, best.paused, (f"chosen on validation: {best.task.title}",))
 
 
 def _worth(run: Candidate) -> str:
-    return "diverged" if math.isinf(run.score) else f"score {run.score:.4g}"
+    if math.isinf(run.score):
+        return "diverged"
+    return f"gain in validation {-run.score:.3g}" if run.score < 0 else "no gain in validation"
 
 
 def _go_on(run: Candidate, until: int, layer: MakeLayer, plan: Plan, memory: _Memory, on_step: OnStep | None) -> None:

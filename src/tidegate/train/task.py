@@ -311,7 +311,7 @@ class Task(ABC, Generic[S, E]):
         return [self]
 
     def judged(self, model: torch.nn.Module) -> float:
-        """How well a model of one of several candidates does on the validation split; lower is better."""
+        """How much worse a candidate's model is on the validation split than what there is without layers."""
         raise NotImplementedError
 
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:

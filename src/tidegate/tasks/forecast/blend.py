@@ -25,6 +25,7 @@ PRIOR = 4  # blocks: with as many in validation, at most half of a forecast come
 BLOCKS = 5  # fewest blocks in time; with fewer, those of each series count by themselves
 NAMES = {"linear": "ridge", "last": "persistence", "season": "seasonal naive"}
 ROUNDING = 1e-12
+UNSEEN = 2  # blocks, beyond all that were seen
 ENOUGH = 100  # origins for which each step has a correction of its own
 
 
@@ -34,7 +35,8 @@ class Blend:
 
     Attributes:
         share: the share; 0 leaves the plain forecast alone.
-        gain: how much lower the error is in validation than that of the plain forecast, less a standard error.
+        gain: how much lower the mean error is in validation than that of the plain forecast, at the share where it is
+            lowest.
         plain: the mean absolute error of the plain forecast alone.
         mixed: that of the blend.
     """
@@ -71,7 +73,7 @@ def blend_of(model: DirectModel | RecursiveModel, grid: Grid, batches: Iterable[
     return blended(net, simple, wanted, made.series, made.origin - starts[made.series])
 
 
-def told(blend: Blend, encoding: ForecastEncoding, cell: str) -> tuple[str, ...]:
+def remarks(blend: Blend, encoding: ForecastEncoding, cell: str) -> tuple[str, ...]:
     """How the forecast is made, and what the layers add to the plain forecast in validation."""
     name = NAMES[encoding.plain]
     first = [
@@ -87,8 +89,10 @@ def told(blend: Blend, encoding: ForecastEncoding, cell: str) -> tuple[str, ...]
 def correct(model: DirectModel | RecursiveModel, grid: Grid, made: Forecasts) -> None:
     """Correct the quantiles of a model by these forecasts of validation."""
     truth = grid.to_answers(ahead_of(grid.truth, made.origin, made.point.shape[1])[..., None], made.series, made.origin)
-    shift = corrections(truth - grid.to_answers(made.quantiles, made.series, made.origin), made.levels)
-    model.shift.copy_(torch.from_numpy(shift))
+    starts = np.array([span.start for span in grid.spans])
+    blocks = len(np.unique(_blocks(made.series, made.origin - starts[made.series], made.point.shape[1])))
+    miss = truth - grid.to_answers(made.quantiles, made.series, made.origin)
+    model.shift.copy_(torch.from_numpy(corrections(miss, made.levels, blocks)))
 
 
 def blended(net: Values, plain: Values, truth: Values, series: Rows, origin: Rows) -> Blend:
@@ -110,9 +114,7 @@ def blended(net: Values, plain: Values, truth: Values, series: Rows, origin: Row
     """
     errors = np.stack([np.abs(truth - share * net - (1 - share) * plain).mean(1) for share in SHARES], axis=1)
     excess = errors - errors[:, :1]
-    block = (origin - origin.min()) // plain.shape[1]
-    if len(np.unique(block)) < BLOCKS:
-        block = block + (block.max() + 1) * series
+    block = _blocks(series, origin, plain.shape[1])
     _, place, counts = np.unique(block, return_inverse=True, return_counts=True)
     count = len(counts)
     if count < 2 or not np.isfinite(excess).all():
@@ -122,21 +124,31 @@ def blended(net: Values, plain: Values, truth: Values, series: Rows, origin: Row
     risk = np.where(count / (count + PRIOR) >= SHARES, excess.mean(0) + doubt, np.inf)
     best = int(np.argmax(risk <= risk.min() + ROUNDING))  # the least of equal shares
     mean = errors.mean(0)
-    return Blend(float(SHARES[best]), float(-risk[best]), float(mean[0]), float(mean[best]))
+    gain = mean[0] - mean[np.isfinite(risk)].min()
+    return Blend(float(SHARES[best]), float(gain), float(mean[0]), float(mean[best]))
 
 
-def corrections(miss: Values, levels: tuple[float, ...]) -> Values:
+def _blocks(series: Rows, origin: Rows, steps: int) -> Rows:
+    """[N] a number for each stretch of as many rows as are forecast; in each series, where there are few."""
+    block: Rows = (origin - origin.min()) // steps
+    return block if len(np.unique(block)) >= BLOCKS else block + (block.max() + 1) * series
+
+
+def corrections(miss: Values, levels: tuple[float, ...], blocks: int) -> Values:
     """What to add to the quantiles of each step so that as many true values of validation lie below them as should.
 
     Equations:
-        c[k, q] = the ceil((n + 1) q)-th smallest of miss[i, k, q], i = 1, ..., n;  0 for the median
+        c[k, q] = the ceil(n p)-th smallest of miss[i, k, q], i = 1, ..., n,  p = (B q + 2) / (B + 2)
+        for q above 1/2, the mirror image of that for q below 1/2, and 0 for the median
 
-    This is the asymmetric form of conformalised quantile regression. With fewer than 100 origins all steps share one
-    correction.
+    This is the asymmetric form of conformalised quantile regression, with B independent blocks in place of n
+    independent rows, and two more beyond all others: one for the forecast to come, as there, and one because these
+    rows also chose the model. With fewer than 100 origins all steps share one correction.
 
     Args:
         miss: [n, steps, quantiles] true values less the quantiles, in units of the change of each step.
         levels: the levels of the quantiles.
+        blocks: the number of blocks as long as the horizon.
 
     References:
         Romano, Patterson and Candès 2019, arXiv 1905.03222, theorem 2.
@@ -147,8 +159,8 @@ def corrections(miss: Values, levels: tuple[float, ...]) -> Values:
     count = len(miss)
     found = np.zeros((miss.shape[1], len(levels)))
     for place, level in enumerate(levels):
+        sign = 1 if level > 0.5 else -1
+        far = (blocks * max(level, 1 - level) + UNSEEN) / (blocks + UNSEEN)
         if level != 0.5:
-            # An upper quantile takes the next larger value, a lower one the next smaller, so that intervals are safe.
-            rank = np.ceil((count + 1) * level) if level > 0.5 else np.floor((count + 1) * level)
-            found[:, place] = np.sort(miss[..., place], axis=0)[int(np.clip(rank, 1, count)) - 1]
+            found[:, place] = sign * np.sort(sign * miss[..., place], axis=0)[int(np.ceil(far * count)) - 1]
     return np.repeat(found, steps // len(found), axis=0)

@@ -77,7 +77,9 @@ class Grid:
         truth = self.levels[scored[..., None] + torch.arange(1, steps + 1)]
         base = self.encoding.base(self.levels, scored, steps)
         change = per_step(self.encoding.change, steps)
-        plain = (self.plainly(scored, steps) - base) / change if blends and self.encoding.plain else None
+        plain = None
+        if blends and self.encoding.plain:
+            plain = ((self.plainly(scored[-(rows - context) :], steps) - base[-(rows - context) :]) / change).float()
         return Window(
             inputs=torch.cat([self.inputs[time], self.ahead[time + 1]], -1),
             targets=((truth - base) / change).float(),
@@ -87,7 +89,7 @@ class Grid:
             ahead=self.ahead[onward],
             series=series,
             first=first,
-            plain=None if plain is None else plain.float(),
+            plain=plain,
             last=last,
         )
 

@@ -85,12 +85,10 @@ def with_choice(
     return replace(chosen, change=_changes(grid))
 
 
-def first_choice(encoding: ForecastEncoding, setting: ForecastSetting) -> Choice:
-    """What to correct where nothing is tried: what the settings say, or the plain forecast that validates best."""
+def first_choice(setting: ForecastSetting) -> Choice:
+    """What to correct where nothing is tried, as when cells are compared: what the settings say, or the last value."""
     direct = setting.horizon > 1 if setting.strategy == "auto" else setting.strategy == "direct"
-    difference = encoding.plain if setting.difference == "auto" else setting.difference
-    assert difference != ""
-    return Choice("direct" if direct else "recursive", difference)
+    return Choice("direct" if direct else "recursive", "last" if setting.difference == "auto" else setting.difference)
 
 
 def choices(encoding: ForecastEncoding, setting: ForecastSetting) -> list[Choice]:
@@ -121,12 +119,7 @@ def _described(
     scales = dict(zip(panel.names, map(scale_of, series), strict=True))
     levels = [(values - mean) / sd for values, (mean, sd) in zip(series, scales.values(), strict=True)]
     pace = float(np.concatenate([np.diff(part) for part in levels]).std())
-    if pace < STRAIGHT:
-        raise InputError(
-            "SERIES_LINE",
-            f"the target {panel.target!r} changes by the same amount in every training row: there is nothing to learn",
-            fix="name another column",
-        )
+    _check_bends(pace, panel.target)
     period = _season(levels, setting, panel.clock)
     encoding = ForecastEncoding(
         columns=tuple(panel.columns[k] for k in used if k < border),
@@ -174,6 +167,15 @@ def _check_varies(panel: Panel, spans: Sequence[Span], target: str) -> None:
             "SERIES_CONSTANT",
             f"the target {target!r} is {values[0]:g} in all {len(values)} training rows",
             fix="pass a longer series, or name another column",
+        )
+
+
+def _check_bends(pace: float, target: str) -> None:
+    if pace < STRAIGHT:
+        raise InputError(
+            "SERIES_LINE",
+            f"the target {target!r} changes by the same amount in every training row: there is nothing to learn",
+            fix="name another column",
         )
 
 

@@ -135,9 +135,9 @@ class DirectModel(ForecastModel):
                     torch.nn.init.zeros_(parameter)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """Outputs [T, B, steps, quantiles], or [1, ...] of the last row, and the state."""
+        """Outputs [T, B, steps, quantiles], in evaluation only those after the context, and the state."""
         hidden, state = self.layer(self.encoder(batch.inputs), state, lengths=batch.lengths)
-        hidden = dropped(self, hidden[-1:] if isinstance(batch, Window) and batch.last else hidden, self.dropout)
+        hidden = dropped(self, hidden if self.training else hidden[batch.context :], self.dropout)
         outputs = self.head(hidden).unflatten(-1, (self.horizon, -1))
         if self.mix is not None:
             assert isinstance(batch, Window)
@@ -185,7 +185,7 @@ class RecursiveModel(ForecastModel):
             return self._point(batch, batch.targets.shape[-1]), state
         outputs, state = super().forward(batch, state)
         outputs = outputs[:, :, None]
-        return outputs if self.training else self.blended(_ordered(outputs), batch), state
+        return outputs if self.training else self.blended(_ordered(outputs[batch.context :]), batch), state
 
     def answers(self, batch: Window, steps: int) -> torch.Tensor:
         """[1, B, steps, quantiles] at the last row."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]
+DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,44 @@ def point_scores(point: Values, truth: Values, naive: Values, sd: Values, *, mix
         "sMAPE": float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean()),
     }
     return scores if mixed else scores | {"MAE": float(error.mean()), "RMSE": float(np.sqrt((error**2).mean()))}
+
+
+def cover_interval(inside: NDArray[np.bool_], series: Rows, origin: Rows) -> tuple[float, float] | None:
+    """The 95 % interval of how often an interval covers the truth, in percent, by the block bootstrap.
+
+    Blocks of as many origins as rows are forecast are drawn a thousand times, around the end, each with the origins of
+    all series at these places.
+
+    Args:
+        inside: [N, steps] whether the truth lies inside.
+        series: [N] the series of each forecast.
+        origin: [N] its row.
+
+    Returns:
+        The bounds, or None where there are not two blocks.
+
+    References:
+        Politis and Romano 1992, "A circular block-resampling procedure for stationary data".
+    """
+    first = np.full(series.max() + 1, origin.max())
+    np.minimum.at(first, series, origin)
+    place = origin - first[series]
+    counts = np.bincount(place)
+    means = np.bincount(place, inside.mean(1))
+    length, steps = len(counts), inside.shape[1]
+    if length < 2 * steps:
+        return None
+    starts = np.random.default_rng(0).integers(length, size=(DRAWS, -(-length // steps), 1))
+    rows = ((starts + np.arange(steps)) % length).reshape(DRAWS, -1)
+    low, high = np.quantile(means[rows].sum(1) / counts[rows].sum(1), [0.025, 0.975])
+    return float(100 * low), float(100 * high)
+
+
+def doubt(truth: Values, forecasts: Forecasts) -> str:
+    """The interval of the coverage, in words."""
+    inside = (forecasts.quantiles[..., 0] <= truth) & (truth <= forecasts.quantiles[..., -1])
+    bounds = cover_interval(inside, forecasts.series, forecasts.origin)
+    return f", {bounds[0]:.0f} to {bounds[1]:.0f} by the bootstrap" if bounds else ", few rows"
 
 
 def quantile_scores(values: Values, truth: Values, levels: Sequence[float]) -> dict[str, float]:

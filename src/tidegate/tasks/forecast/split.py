@@ -109,3 +109,18 @@ def _series(panel: Panel) -> list[tuple[int, int, str]]:
         (start, end - future, name)
         for start, end, future, name in zip(starts[:-1], starts[1:], panel.future, panel.names, strict=True)
     ]
+
+
+def told(spans: Sequence[Span], *, fitted: bool) -> str:
+    """The split in words."""
+    if not fitted:
+        return "all rows are the test, except the first ones, which are history"
+    rows = {
+        "train": sum(span.first - span.start for span in spans),
+        "valid": sum(span.second - span.first for span in spans),
+        "test": sum(span.end - span.second for span in spans),
+    }
+    if len(spans) == 1:
+        (span,) = spans
+        return f"in time: train rows 1 to {span.first}, valid to {span.second}, test to {span.end}"
+    return "each series in time: " + ", ".join(f"{name} {count:,} rows" for name, count in rows.items())

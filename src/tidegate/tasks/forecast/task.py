@@ -16,17 +16,17 @@ from tidegate.errors import InputError
 from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.forecast.baseline import Naive, baselines
-from tidegate.tasks.forecast.blend import blend_of, correct, told
+from tidegate.tasks.forecast.blend import blend_of, correct, remarks
 from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.grid import Values, make_grid
 from tidegate.tasks.forecast.learn import Choice, choices, first_choice, learn, with_choice
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
 from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
 from tidegate.tasks.forecast.ridge import ahead_of
-from tidegate.tasks.forecast.score import Forecasts, Rows, point_scores, quantile_scores
+from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.source import layout, reader
-from tidegate.tasks.forecast.split import Span, all_test, in_time
+from tidegate.tasks.forecast.split import all_test, in_time, told
 from tidegate.train.sample import Sample, deciding
 from tidegate.train.task import Batch, Measure, Split, Task
 
@@ -81,12 +81,12 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             else source.read_by(reader(self.setting))
         )
         phase("preparing")
-        self.fitted = encoding is None
+        self.fitted, self.blends = encoding is None, False
         self.spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
         self.panel, self.target, self.horizon = panel, panel.target, self.setting.horizon
         self.learnt, self.warnings = (encoding, ()) if encoding else learn(panel, self.spans, self.setting)
         if encoding is None:
-            encoding = self._chosen(first_choice(self.learnt, self.setting))
+            encoding = self._chosen(first_choice(self.setting))
         self._take(encoding)
 
     def _chosen(self, choice: Choice) -> ForecastEncoding:
@@ -104,7 +104,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             hash=self.source.hash,
             description=self.source.description or self._described(panel),
             licence=self.source.licence,
-            split=_split(self.spans, fitted=self.fitted)
+            split=told(self.spans, fitted=self.fitted)
             + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
             warnings=panel.warnings + self.warnings + self._left_out() + self._copies() + self._exact(),
         )
@@ -116,6 +116,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         for choice in choices(self.learnt, self.setting):
             other = copy.copy(self)
             other._take(self._chosen(choice))  # noqa: SLF001  of the same class
+            other.blends = True
             made.append(other)
         return made
 
@@ -137,7 +138,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         assert isinstance(batch, Window)
         scored = batch.scored()[-len(outputs) :]
         levels = self.levels if outputs.shape[-1] == len(self.levels) else (0.5,)
-        miss = (batch.targets[..., None] - outputs)[scored] * self.change[: outputs.shape[2], None]  # [N, steps, Q]
+        miss = (batch.targets[-len(outputs) :, ..., None] - outputs)[scored]  # [N, steps, Q]
+        miss = miss * self.change[: outputs.shape[2], None]
         loss = pinball(miss, levels).mean((1, 2)).sum()
         middle = levels.index(0.5) if 0.5 in levels else len(levels) // 2
         error = self._missed(outputs[..., middle], batch, scored) if self.encoding.logs else miss[..., middle].abs()
@@ -149,7 +151,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         series = batch.series.expand(len(outputs), -1)[scored].numpy()
         found, truth = (
             self.grid.in_units(answers[scored].detach()[..., None], torch.from_numpy(series), rows)[..., 0]
-            for answers in (outputs, batch.targets)
+            for answers in (outputs, batch.targets[-len(outputs) :])
         )
         return torch.from_numpy(np.abs(found - truth) / self.grid.scales[series, 1][:, None])
 
@@ -164,8 +166,13 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return -blend_of(model, self.grid, self.batches("valid")).gain
 
     def settle(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with the share of its layers and corrections of its quantiles, fitted in validation."""
+        """The model with the share of its layers and corrections of its quantiles, fitted in validation.
+
+        Only one of ``candidates`` is blended: comparisons of cells, which make no choice, score the layers alone.
+        """
         assert isinstance(model, (DirectModel, RecursiveModel))
+        if not self.blends:
+            return model
         self.blend = blend_of(model, self.grid, self.batches("valid"))
         model.share.fill_(self.blend.share)
         if self.setting.quantiles:
@@ -175,7 +182,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
         del model
-        return told(self.blend, self.encoding, self.setting.cell)
+        return remarks(self.blend, self.encoding, self.setting.cell)
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Errors over the origins of the test split, and CRPS and coverage of quantiles.
@@ -195,7 +202,9 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         }
         for name, value in own.items():
             baselines = {rival: values[name] for rival, values in others.items() if name in values}
-            records.append(ScoreRecord(*_titled(name, value, forecast_levels(self.setting)), baselines))
+            sure = doubt(self.truth(forecasts), forecasts) if name == "coverage" else ""
+            title, score, unit, better = _titled(name, value, forecast_levels(self.setting))
+            records.append(ScoreRecord(title, score, unit + sure, better, baselines))
         return records
 
     def _sample(self, forecasts: Forecasts) -> Sample:
@@ -380,17 +389,3 @@ def _titled(name: str, value: float, levels: Sequence[float]) -> tuple[str, floa
         nominal = f"{100 * (levels[-1] - levels[0]):.4g}"
         return f"coverage of {levels[0]:g} to {levels[-1]:g}", value, "%", f"near {nominal}"
     return name, value, "%" if name == "sMAPE" else "", "lower"
-
-
-def _split(spans: Sequence[Span], *, fitted: bool) -> str:
-    if not fitted:
-        return "all rows are the test, except the first ones, which are history"
-    rows = {
-        "train": sum(span.first - span.start for span in spans),
-        "valid": sum(span.second - span.first for span in spans),
-        "test": sum(span.end - span.second for span in spans),
-    }
-    if len(spans) == 1:
-        (span,) = spans
-        return f"in time: train rows 1 to {span.first}, valid to {span.second}, test to {span.end}"
-    return "each series in time: " + ", ".join(f"{name} {count:,} rows" for name, count in rows.items())
