@@ -115,6 +115,12 @@ def test_every_choice_is_saved_and_read_back(tmp_path, strategy, difference, log
     assert bool(again.encoding_.logs) == (logarithm == "yes")
 
 
+def test_a_model_of_one_row_that_reads_other_columns_goes_no_further() -> None:
+    made = forecaster(horizon=1, epochs=1).fit(frame().assign(x=np.random.default_rng(1).normal(size=160)))
+    assert len(made.predict()) == 1
+    refused("HORIZON", lambda: made.predict(3), "1 row ahead, not 3", "horizon=3")
+
+
 def test_models_of_earlier_versions_are_read_as_they_were(tmp_path) -> None:
     made = forecaster(strategy="direct", difference="last", logarithm="no", epochs=1).fit(frame())
     made.model_.share.fill_(1.0)

@@ -220,6 +220,12 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         steps = self.horizon if h is None else h
         check_values(ForecastSetting, {"horizon": steps})
         strategy = self.encoding_.strategy or self.strategy
+        if strategy == "recursive" and steps > 1 and len(self.encoding_.columns) > 1:
+            raise InputError(
+                "HORIZON",
+                f"this model forecasts 1 row ahead, not {steps}: it reads columns that it does not forecast",
+                fix=f"train it with horizon={steps}",
+            )
         if strategy == "direct" and steps > self.horizon:
             raise InputError(
                 "HORIZON",
