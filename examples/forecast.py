@@ -10,9 +10,9 @@ model = Forecaster(
 )
 model.fit("elnino")
 
-print(f"{'all origins in the test':30}  model  linear autoregression")
+print(f"{'all origins in the test':30}  model   ridge")
 for score in model.scores_:
-    baseline = score.baselines["linear autoregression"]
+    baseline = score.baselines["ridge"]
     print(f"{score.name:30} {score.value:6.3g}  {baseline:6.3g}")
 
 ahead = model.predict()

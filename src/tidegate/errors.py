@@ -21,7 +21,7 @@ EXTRAS = {  # module that the core does not install: the extra that does
     "onnx": "onnx",
     "pyarrow": "parquet",
     "ray": "ray",
-    "distributed": "dask",
+    **dict.fromkeys(("dask", "distributed"), "dask"),
     "tensorboard": "log",
 }
 # C0 and C1 controls, ends of lines, overrides of the direction of writing, halves of surrogate pairs

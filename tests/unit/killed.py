@@ -17,10 +17,9 @@ class Killer(compare.Progress):
     """Kills the worker that has worked most as soon as one has finished an epoch."""
 
     def __init__(self, mark: bytes) -> None:
-        self.mark, self.killed, self.epochs = mark, 0, []
+        self.mark, self.killed = mark, 0
 
     def epoch(self, cell, seed, setting, record) -> None:
-        self.epochs.append((cell, seed, record.epoch))
         if not self.killed:
             workers = [pid for pid in _descendants(os.getpid()) if self.mark in _read(pid, "cmdline")]
             forked = [pid for pid in workers if _parent(pid) in workers] or workers  # and not the server of forks
@@ -45,12 +44,12 @@ def compared(engine: str, folder: Path, progress: compare.Progress) -> Compariso
     return record
 
 
-def killed(engine: str, folder: Path) -> tuple[ComparisonRecord, list[tuple[str, int, int]]]:
-    """Compare with a worker killed; returns the record, and the epochs that were reported more than once."""
+def killed(engine: str, folder: Path) -> ComparisonRecord:
+    """Compare with a worker killed in the middle of its trial."""
     killer = Killer(MARKS[engine])
     record = compared(engine, folder, killer)
     assert killer.killed
-    return record, sorted({epoch for epoch in killer.epochs if killer.epochs.count(epoch) > 1})
+    return record
 
 
 def _read(pid: int, name: str) -> bytes:
@@ -79,5 +78,5 @@ def _descendants(pid: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    result, again = killed(sys.argv[1], Path(sys.argv[2]))
-    sys.stdout.write(f"{result.machine['workers']}\n{again}\n")
+    result = killed(sys.argv[1], Path(sys.argv[2]))
+    sys.stdout.write(f"{result.machine['workers']}\n")

@@ -25,7 +25,7 @@ from tidegate.errors import InputError
 from tidegate.records import EpochRecord
 from tidegate.tasks import ESTIMATORS, Composer, Forecaster, LanguageModel, from_pretrained
 from tidegate.tasks.music.task import MusicTask
-from tidegate.train import folder as train_folder
+from tidegate.train import card as train_card
 from tidegate.train import loop
 from tidegate.train.log import Log
 from tidegate.train.setting import names
@@ -435,8 +435,8 @@ def test_a_reader_gets_one_model_while_another_is_saved(fitted, folder, monkeypa
         other.save_pretrained(home)
         return content_of(home, name, card)
 
-    content_of = train_folder.content_of
-    monkeypatch.setattr(train_folder, "content_of", then_saved)
+    content_of = train_card.content_of
+    monkeypatch.setattr(train_card, "content_of", then_saved)
     assert torch.equal(answer(from_pretrained(folder)), answer(other))
 
 

@@ -31,7 +31,7 @@ def needs(module: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="module")
 def spec() -> TrialSpec:
-    task = tasks.load("elnino", setting=ForecastSetting(epochs=2))
+    task = tasks.load("elnino", setting=ForecastSetting(epochs=2, strategy="direct", difference="last"))
     return TrialSpec(task.to_json(), "GRU", GRU.graph.to_json(), 0, (Candidate(4e-3, 0, 1, 4),))
 
 
@@ -50,8 +50,7 @@ def undisturbed(tmp_path_factory) -> list[str]:
 @LINUX
 def test_processes_of_which_one_is_killed_end_with_the_same_runs(undisturbed, tmp_path) -> None:
     with pytest.warns(TidegateWarning, match="a worker process died"):
-        record, again = killed("process", tmp_path)
-    assert again  # what it had learnt was lost
+        record = killed("process", tmp_path)
     assert without_times(tmp_path) == undisturbed
     assert record.machine["workers"] == "process: 2, one thread each"
     assert {run.machine for run in record.runs} == {instruction_sets()}
@@ -66,9 +65,7 @@ def test_a_cluster_of_which_a_worker_is_killed_ends_with_the_same_runs(undisturb
     command = [sys.executable, "-m", "tests.unit.killed", engine, str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    workers, again = run.stdout.splitlines()[-2:]  # after what Ray says of the dead worker
-    assert workers == f"{engine}: 2, one thread each"
-    assert again != "[]"
+    assert run.stdout.splitlines()[-1] == f"{engine}: 2, one thread each"  # after what Ray says of the dead worker
     assert without_times(tmp_path) == undisturbed
 
 

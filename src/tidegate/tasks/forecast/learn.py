@@ -118,16 +118,15 @@ def _described(
     series = [panel.values[span.start : span.first, 0] for span in spans]
     scales = dict(zip(panel.names, map(scale_of, series), strict=True))
     levels = [(values - mean) / sd for values, (mean, sd) in zip(series, scales.values(), strict=True)]
-    pace = float(np.concatenate([np.diff(part) for part in levels]).std())
-    _check_bends(pace, panel.target)
+    pace, clock = _pace(levels, panel.target), _written(panel.clock)
     period = _season(levels, setting, panel.clock)
     encoding = ForecastEncoding(
         columns=tuple(panel.columns[k] for k in used if k < border),
         known=tuple(panel.columns[k] for k in used if k >= border),
         cycles=_cycles(panel, spans),
-        step=panel.clock.step if panel.clock else "",
         mean=tuple(others.mean(0).tolist()),
         sd=tuple(others.std(0).tolist()),
+        step=clock["step"],
         scales=scales,
         difference="last",
         centre=setting.centre,
@@ -136,8 +135,8 @@ def _described(
         pace=pace,
         change=(1.0,) * setting.horizon,
         naive={name: _naive(values, period) for name, values in zip(panel.names, series, strict=True)},
-        dates=panel.clock.form if panel.clock else "",
-        zone=panel.clock.zone if panel.clock else "",
+        dates=clock["dates"],
+        zone=clock["zone"],
         decimal=panel.decimal,
         targets=targets if len(targets) > 1 else (),
         categories=_categories(panel, [panel.columns[k] for k in used]),
@@ -170,13 +169,23 @@ def _check_varies(panel: Panel, spans: Sequence[Span], target: str) -> None:
         )
 
 
-def _check_bends(pace: float, target: str) -> None:
+def _written(clock: Clock | None) -> dict[str, str]:
+    """The step between rows, and how times are written; empty without a time column."""
+    if clock is None:
+        return dict.fromkeys(("step", "dates", "zone"), "")
+    return {"step": clock.step, "dates": clock.form, "zone": clock.zone}
+
+
+def _pace(levels: Sequence[Values], target: str) -> float:
+    """The standard deviation of the change from row to row, in standard deviations of each series."""
+    pace = float(np.concatenate([np.diff(part) for part in levels]).std())
     if pace < STRAIGHT:
         raise InputError(
             "SERIES_LINE",
             f"the target {target!r} changes by the same amount in every training row: there is nothing to learn",
             fix="name another column",
         )
+    return pace
 
 
 def _naive(values: Values, period: int) -> float:

@@ -338,7 +338,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return f"{what}; {series}{len(panel.values):,} rows"
 
     def _left_out(self) -> tuple[str, ...]:
-        if not self.fitted or self.strategy == "direct" or self.horizon == 1:
+        present = len(self.panel.columns) - self.panel.known  # the target, and what is known up to the present
+        if not self.fitted or self.strategy == "direct" or self.horizon == 1 or present == 1:
             return ()
         return (
             "recursive forecasts read only the target and the columns known ahead; strategy='direct' reads all columns",
