@@ -60,8 +60,8 @@ def _advice(
 ) -> str:
     if outcome == "better":
         return ""
-    names = " or ".join(dict.fromkeys(contest.baseline for contest in contests if contest.outcome == outcome))
-    use = f"Use {names} instead" if outcome == "worse" else f"Use {names}, which is simpler and does as well"
+    best = next(contest.baseline for contest in contests if contest.outcome == outcome)
+    use = f"Use {best} instead" if outcome == "worse" else f"Use {best}, which is simpler and does as well"
     return ", or ".join([use, *_next(curve, setting)]) + "."
 
 

@@ -27,6 +27,7 @@ PAGE = {
 }  # of the light page
 WIDTH, HEIGHT = 8.4, 3.3  # inches, for each series
 PAST = 4  # rows of history shown for each row of forecast
+STYLES = ("-", "-", "--", ":", "-.")  # of lines: the model's, then those of baselines
 LEAST = 24  # fewest rows of history shown
 
 
@@ -134,7 +135,7 @@ def _shade(axes: Axes, time: Sequence[Any], low: Values, high: Values, label: st
 def _errors(axes: Axes, errors: Mapping[str, Values], metric: str) -> None:
     for at, (name, values) in enumerate(errors.items()):
         steps, ink = np.arange(1, len(values) + 1), PAGE[MUTED if at else colour(0)]
-        axes.plot(steps, values, ("-", "-", "--")[min(at, 2)], color=ink, linewidth=1.2 if at else 2, label=name)
+        axes.plot(steps, values, STYLES[at % len(STYLES)], color=ink, linewidth=1.2 if at else 2, label=name)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("step ahead")
     _dress(axes, "", metric, [])
