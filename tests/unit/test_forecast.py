@@ -361,6 +361,16 @@ class TestModels:
 
 
 class TestScores:
+    @pytest.mark.parametrize("quantiles", [(), (0.1, 0.9)])
+    def test_training_without_a_whole_season_still_shows_the_spread_of_baselines(self, quantiles):
+        times = pd.date_range("2024-01-01", periods=60, freq="500ms")  # a day has 172,800 of these
+        frame = pd.DataFrame({"date": times, "sales": np.sqrt(np.arange(60.0))})
+        options = {"epochs": 1, "hidden_size": 4, "strategy": "direct", "difference": "last", "quantiles": quantiles}
+        model = Forecaster(target="sales", time="date", **options).fit(frame)
+        assert model.encoding_.season > 60
+        assert model.predict().date[0] == pd.Timestamp("2024-01-01 00:00:30")
+        assert np.isfinite([*model.scores_[0].baselines.values()]).all()
+
     def test_by_hand(self):
         truth, point = np.array([[1.0, -2.0], [4.0, 0.0]]), np.array([[2.0, -2.0], [1.0, 0.0]])
         found = point_scores(point, truth, np.array([0.5, 2.0]), np.array([2.0, 3.0]))

@@ -269,7 +269,9 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         for place, span in enumerate(self.grid.spans):
             origin = like.origin[like.series == place] - span.start
             points.append(naive.forecast(place, origin, self.horizon))
-            known = torch.arange(span.start + self.encoding.season, span.first - self.horizon)
+            last = span.first - self.horizon
+            first = span.start + self.encoding.season  # where training has not a season, from its first row on
+            known = torch.arange(first if first < last else span.start, last)
             found = naive.forecast(place, known.numpy() - span.start, self.horizon)
             misses.append(self.grid.own(place, known, self.horizon) - found)
         mean, sd = self.grid.scales[like.series].T[..., None, None]
