@@ -21,7 +21,8 @@ import torch
 
 from tidegate.cli import main
 from tidegate.cli.console import console, print_line, print_note, say
-from tidegate.compare import executor
+from tidegate.compare.executors import process
+from tidegate.compare.executors.work import record_of, work
 from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.records import DataRecord, EpochRecord
@@ -211,7 +212,14 @@ def _stop_at_training(seen: dict[str, Any]) -> None:
         return EpochRecord(1 + len(self.state.curve), 1.0, 1.0, 1.0, 0.1, 0.1)
 
     loop._Run.epoch = epoch  # noqa: SLF001
-    executor._run_waiting = lambda trials, folder, *_: (executor._work(trial, folder) for trial in trials)  # noqa: SLF001
+    run_trials_here()
+
+
+def run_trials_here() -> None:
+    """From here on, comparisons run their trials in this process."""
+    process.run = lambda job: (
+        record_of(work(trial.to_text(), str(job.folder), lambda _: None)) for trial in job.trials
+    )
 
 
 def child(commands: Iterable[tuple[int, list[str]]], here: Path, memory: int) -> None:

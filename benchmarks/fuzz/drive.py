@@ -19,11 +19,10 @@ import torch
 import torch._dynamo
 
 from tidegate.cli import main
-from tidegate.compare import executor
 from tidegate.tasks import ESTIMATORS
 from tidegate.train import loop
 
-from .attempt import MEMORY, READ, SECONDS, Result, address_space, forked, results, tried
+from .attempt import MEMORY, READ, SECONDS, Result, address_space, forked, results, run_trials_here, tried
 from .judge import FAULTS, KINDS, judged
 from .kind import COMPARE, DATA, MODELS, Kind, kinds
 from .mutation import Mutation
@@ -135,9 +134,9 @@ class Fuzz:
 
     def _compare(self, name: str, epochs: int) -> None:
         _stop_after(epochs)
-        executor._run_waiting = lambda trials, folder, *_: (executor._work(trial, folder) for trial in trials)  # noqa: SLF001
-        data = self.work / "seed/forecast-tsv/a.tsv"
-        _check(main(["compare", str(data), "--target", "level", *COMPARE, "--out", str(self.work / name)]))
+        run_trials_here()
+        data = self.work / "seed/language-txt/a.txt"  # a task that tries no candidates
+        _check(main(["compare", str(data), *COMPARE, "--out", str(self.work / name)]))
 
     def _whole(self) -> dict[str, dict[int, Result]]:
         """What the commands answer to the undamaged file of each kind, by their place."""

@@ -13,7 +13,7 @@ from .mutation import BYTES, KEPT, NAMES, PLACES, TEXT, Mutation, crlf, final_li
 Files = dict[str, bytes]
 TRAIN = ["--epochs", "2", "--hidden-size", "4", "--batch-size", "16", "--layers", "1"]
 
-COMPARE = ["--cells", "rnn", "--seeds", "1", "--trials", "1", "--epochs", "2", "--parameters", "300", "--workers", "1"]
+COMPARE = ["--cells", "rnn", "--seeds", "1", "--trials", "1", "--epochs", "2", "--parameters", "8000", "--workers", "1"]
 
 
 @dataclass(frozen=True)
@@ -266,9 +266,9 @@ def _models(work: Path) -> list[Kind]:
 
 def _unfinished(work: Path) -> list[Kind]:
     """Checkpoints, logs, and the records of a comparison; settings of --config."""
-    texts, levels = work / "seed/texts-csv/a.csv", work / "seed/forecast-tsv/a.tsv"
+    texts, prose = work / "seed/texts-csv/a.csv", work / "seed/language-txt/a.txt"
     resume = ["train", "classification", str(texts), *TRAIN, "--out", "HERE/out"]
-    compare = ["compare", str(levels), "--target", "level", *COMPARE, "--out", "HERE/out"]
+    compare = ["compare", str(prose), *COMPARE, "--out", "HERE/out"]
     stopped = cache(lambda: read_folder(work / "stopped", "out"))
     half, whole = (cache(lambda name=name: read_folder(work / name, "out")) for name in ("half", "compared"))
     point = next((name for name in half() if name.endswith(".safetensors")), "")

@@ -86,7 +86,7 @@ def with_choice(
 
 
 def first_choice(setting: ForecastSetting) -> Choice:
-    """What to correct where nothing is tried, as when cells are compared: what the settings say, or the last value."""
+    """What to correct where nothing is tried: what the settings say, or the last value."""
     direct = setting.horizon > 1 if setting.strategy == "auto" else setting.strategy == "direct"
     return Choice("direct" if direct else "recursive", "last" if setting.difference == "auto" else setting.difference)
 

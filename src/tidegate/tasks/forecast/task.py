@@ -168,7 +168,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     def settle(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model with the share of its layers and corrections of its quantiles, fitted in validation.
 
-        Only one of ``candidates`` is blended: comparisons of cells, which make no choice, score the layers alone.
+        Only one of ``candidates`` is blended.
         """
         assert isinstance(model, (DirectModel, RecursiveModel))
         if not self.blends:
