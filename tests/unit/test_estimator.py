@@ -427,6 +427,16 @@ def test_a_model_is_old_or_new_whenever_its_saving_is_killed(fitted, tmp_path) -
     assert found["neither"] == 0
 
 
+def test_weights_that_no_model_is_loaded_with_are_not_saved(tmp_path) -> None:
+    with pytest.raises(
+        InputError, match=r"training diverged in epoch 1: \w.* has values .*beyond 1e\+10 .* lower learning_rate=100"
+    ):
+        Composer(**{**SMALL, "epochs": 1, "steps": 8, "learning_rate": 100.0, "weight_decay": 10.0}).fit(
+            "jsb", folder=tmp_path
+        )
+    assert not (tmp_path / "model.json").exists()
+
+
 def test_a_reader_gets_one_model_while_another_is_saved(fitted, folder, monkeypatch) -> None:
     other = Composer(**SMALL, seed=1).fit("jsb")
 

@@ -27,7 +27,7 @@ from tidegate.plain import typed
 from tidegate.records import DataRecord, EpochRecord, ScoreRecord, VerdictRecord
 from tidegate.storage import replace_files
 from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
-from tidegate.train.folder import locked, with_weights
+from tidegate.train.folder import locked, overflowing, with_weights
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import evaluate, train
 from tidegate.train.plan import Plan
@@ -175,12 +175,13 @@ class Estimator(BaseEstimator, Generic[S]):
                 on_step=watched.on_step,
                 paused=found.paused,
             )
-        if outcome.diverged:
+        problem = "the loss is not a finite number" if outcome.diverged else overflowing(outcome.model.state_dict())
+        if problem:
             if checkpoint and World().first:
                 clean(checkpoint)  # so that the next fit may use another rate in this folder
             raise InputError(
                 "DIVERGED",
-                f"training diverged in epoch {len(outcome.curve)}: the loss is not a finite number",
+                f"training diverged in epoch {len(outcome.curve)}: {problem}",
                 fix=f"lower learning_rate={task.setting.learning_rate:g}",
             )
         self.model_ = task.settle(outcome.model).eval()

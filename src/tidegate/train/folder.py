@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,14 +35,22 @@ def with_weights(make: Callable[[], torch.nn.Module], weights: dict[str, torch.T
             raise ValueError(f"{name} does not belong to this model")
         if wanted[name] != saved[name]:
             raise ValueError(f"{name} has shape {saved[name]}, expected {wanted[name]}")
-        if weights[name].is_floating_point() and not (weights[name].abs() <= LARGEST).all():
-            raise ValueError(f"{name} has values that are not finite, or beyond {LARGEST:g}")
+    if problem := overflowing(weights):
+        raise ValueError(problem)
     with torch.random.fork_rng(devices=[]):
         model = make()
     if any(tensor.dtype == torch.float64 for tensor in weights.values()):
         doubled(model)
     model.load_state_dict(weights)
     return model.eval()
+
+
+def overflowing(weights: Mapping[str, torch.Tensor]) -> str:
+    """Which tensor of a model has values that no training ends with; empty if none has."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not (tensor.abs() <= LARGEST).all():
+            return f"{name} has values that are not finite, or beyond {LARGEST:g}"
+    return ""
 
 
 @contextmanager
