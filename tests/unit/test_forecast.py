@@ -485,6 +485,15 @@ def open_end(frame, rows):
 
 
 class TestForecaster:
+    @pytest.mark.parametrize("strategy", ["recursive", "direct"])
+    def test_doubles_are_trained_saved_and_loaded(self, strategy, tmp_path):
+        options = {"strategy": strategy, "difference": "linear", "horizon": 3, "quantiles": (0.1, 0.9)}
+        model = Forecaster(precision="float64", epochs=1, hidden_size=4, target="y", **options).fit(
+            pd.DataFrame({"y": walk()})
+        )
+        model.save_pretrained(tmp_path)
+        assert model.predict().equals(Forecaster.from_pretrained(tmp_path).predict())
+
     def test_predict_goes_on_where_the_target_ends(self, fitted, shops):
         found = fitted.predict()
         assert list(found.columns) == ["shop", "day", "step", "forecast", "0.1", "0.9"]

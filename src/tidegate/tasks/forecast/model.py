@@ -189,6 +189,7 @@ class RecursiveModel(ForecastModel):
 
     def answers(self, batch: Window, steps: int) -> torch.Tensor:
         """[1, B, steps, quantiles] at the last row."""
+        batch = batch.to(self.head.weight.dtype)  # a call of the model would convert it
         if not self.setting.quantiles:
             return self._point(batch, steps)
         generator = torch.Generator().manual_seed(self.setting.seed)
