@@ -132,15 +132,16 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         chances = self._logits(model, "test").softmax(1).numpy()
         own, errors = scored(chances, truth), samples(chances, truth)
         parts = {name: scored(alone, truth) for name, alone in self._alone(model).items()}
+        others = {rival.name: scored(rival.chances, truth) for rival in self._rivals}
+        theirs = {rival.name: samples(rival.chances, truth) for rival in self._rivals}
         records = []
         for name, (unit, better) in SCORES.items():
-            rivals = [rival for rival in self._rivals if rival.probable or name in OF_ANSWERS]
-            others = {rival.name: scored(rival.chances, truth)[name] for rival in rivals}
+            rivals = [rival.name for rival in self._rivals if rival.probable or name in OF_ANSWERS]
             alone = {part: values[name] for part, values in parts.items()}
-            record = ScoreRecord(name, own[name], unit, better, others, alone)
+            baselines = {rival: others[rival][name] for rival in rivals}
+            record = ScoreRecord(name, own[name], unit, better, baselines, alone)
             if name in errors:
-                theirs = {rival.name: samples(rival.chances, truth)[name] for rival in rivals}
-                record = deciding(record, errors[name], theirs, "rows")
+                record = deciding(record, errors[name], {rival: theirs[rival][name] for rival in rivals}, "rows")
             records.append(record)
         return records
 
