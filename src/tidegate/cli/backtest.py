@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from tidegate.cli.check import check_model, check_number, check_picture, write_file
-from tidegate.cli.console import console, print_line, shown, shown_as, table
-from tidegate.cli.forecast import drawn, in_file
+from tidegate.cli.console import console, shown, shown_as, table
+from tidegate.cli.forecast import drawn, in_file, name_written
 from tidegate.cli.status import status
 from tidegate.cli.threads import Threads
 
@@ -60,9 +60,7 @@ class Backtest:
             write_file("out", self.out, in_file(found.frame, self.out))
         origins = f"{len(found.forecasts.origin):,} forecasts on {shown(found.title)}"
         console().print(_by_step(found.by_step(), f"errors by step ahead of {origins}"))
-        for written in (self.out, self.plot):
-            if written is not None:
-                print_line(console(), f"wrote {written}")
+        name_written(self.out, self.plot)
 
 
 def _by_step(frame: DataFrame, title: str) -> Table:

@@ -65,9 +65,14 @@ class Forecast:
             show(frame)
         if self.plot is not None:
             write_file("plot", self.plot, picture)
-        for written in (self.out, self.plot):
-            if written is not None:
-                print_line(console(), f"wrote {written}")
+        name_written(self.out, self.plot)
+
+
+def name_written(*paths: Path | None) -> None:
+    """Say which files were written; None for those that nobody asked for."""
+    for path in paths:
+        if path is not None:
+            print_line(console(), f"wrote {path}")
 
 
 def drawn(figure: Any, path: Path) -> bytes:
