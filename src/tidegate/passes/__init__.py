@@ -6,6 +6,7 @@ from tidegate.passes.lower import INPUT, OF_INPUT, OUTPUT, PREVIOUS, UPSTREAM, L
 from tidegate.passes.normalise import Over, normalise
 from tidegate.passes.program import Carried, Phase, Program, Series, Step, Use, is_literal
 from tidegate.passes.project import project
+from tidegate.passes.recurrence import Recurrence, recurrences, runs_unit_by_unit
 from tidegate.passes.restart import restart
 from tidegate.passes.schedule import schedule
 from tidegate.passes.zoneout import zoneout
@@ -22,6 +23,7 @@ __all__ = [
     "Over",
     "Phase",
     "Program",
+    "Recurrence",
     "Series",
     "Step",
     "Use",
@@ -31,7 +33,9 @@ __all__ = [
     "lower",
     "normalise",
     "project",
+    "recurrences",
     "restart",
+    "runs_unit_by_unit",
     "schedule",
     "zoneout",
 ]
