@@ -512,8 +512,8 @@ def by_states_of_another_dtype():
 
 
 def by_device():
-    layer, x = pair()
-    layer.to("meta")(x.to("meta"))
+    layer = tg.nn.PeepholeLSTM(3, 4, device="meta")
+    layer(torch.randn(5, 2, 3, device="meta"))
     return layer
 
 

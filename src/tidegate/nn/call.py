@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from tidegate.cell.parameter import attribute
+from tidegate.nn import device
 from tidegate.nn.operator import run_operator
 from tidegate.nn.rows import Batch, Lengths
-from tidegate.runtime import Obstacle, Rows, SizedCell, operator_obstacle, run_layer, trace_layer
+from tidegate.runtime import Obstacle, Rows, SizedCell, check_layer, operator_obstacle, run_layer, trace_layer
 
 Tensors = tuple[Tensor, ...]
 
@@ -55,6 +56,25 @@ class Call(Protocol):
             InputError: a tensor of another shape than the layer reads.
         """
 
+    def run_stack(
+        self, cells: Sequence[SizedCell], x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], dropout: float
+    ) -> Tensors | None:
+        """Run all layers at once, on another device by torch's own function.
+
+        Args:
+            cells: of the layers, with their widths.
+            x: the input of the first layer.
+            first: for each state [L * directions, B, width]; None for zeros.
+            tensors: the parameters of all layers.
+            dropout: the share of the output of each layer but the last that is dropped.
+
+        Returns:
+            The output, and for each state its last values; None where layers must run one by one.
+
+        Raises:
+            InputError: a tensor of another shape than a layer reads.
+        """
+
     def place(self, mask: Tensor, each: str) -> Tensor:
         """Bring a mask from the caller's order into the order of this call."""
 
@@ -74,11 +94,32 @@ class RowCall:
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes."""
-        obstacle, results = run_layer(
-            cell, Rows(x, self.row_steps, self.resets), self.size, first, tensors, layer=layer
-        )
+        rows = Rows(x, self.row_steps, self.resets)
+        obstacle = device.obstacle(cell.graph, x, first, tensors)
+        if obstacle is None:
+            obstacle, results = run_layer(cell, rows, self.size, first, tensors, layer=layer)
+        else:
+            check_layer(cell, rows, self.size, first, tensors, layer)
+            directions = len(tensors) // len(cell.names)
+            results = device.run(cell, rows, self.size, first, tensors, device.Shape(1, directions))
         self.obstacle = self.obstacle or obstacle
         return results
+
+    def run_stack(
+        self, cells: Sequence[SizedCell], x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], dropout: float
+    ) -> Tensors | None:
+        """As ``Call`` describes; resets in two directions are another batch for each, so layers run one by one."""
+        layers, own = len(cells), len(tensors) // len(cells)
+        shape = device.Shape(layers, own // len(cells[0].names), dropout)
+        obstacle = device.obstacle(cells[0].graph, x, first, tensors)
+        if obstacle is None or (shape.directions == 2 and self.resets is not None):
+            return None
+        rows = Rows(x, self.row_steps, self.resets)
+        for layer, cell in enumerate(cells):
+            begun = None if first is None or layer else tuple(state[: shape.directions] for state in first)
+            check_layer(cell, rows, self.size, begun, tensors[layer * own : (layer + 1) * own], layer)
+        self.obstacle = obstacle
+        return device.run(cells[0], rows, self.size, first, tensors, shape)
 
 
 class TraceCall(RowCall):
@@ -91,6 +132,9 @@ class TraceCall(RowCall):
     def __init__(self, batch: Batch) -> None:
         super().__init__(batch)
         self.values = dict[str, Any]()
+
+    def run_stack(self, *_: Any) -> None:
+        """Return None: layers run one by one."""
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes, but returns the output only."""
@@ -119,6 +163,9 @@ class OperatorCall:
         if not torch.compiler.is_compiling():  # the compiled code runs later, perhaps on another machine
             self.obstacle = self.obstacle or operator_obstacle(cell, x, first, tensors)
         return run_operator(cell, x, self.lengths, self.resets, first, tensors)
+
+    def run_stack(self, *_: Any) -> None:
+        """Return None: layers run one by one."""
 
     def place(self, mask: Tensor, each: str) -> Tensor:
         """Return the mask as it is: this call has the caller's order."""

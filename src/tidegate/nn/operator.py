@@ -77,7 +77,7 @@ def run_operator(
     each, own = len(cell.names), len(cell.parameters)
     parameters = [tensor for k, tensor in enumerate(tensors) if k % each < own]
     masks = [tensor for k, tensor in enumerate(tensors) if k % each >= own]
-    saving = torch.is_grad_enabled() or traces()  # a trace may run with gradients or without
+    saving = x.is_cpu and (torch.is_grad_enabled() or traces())  # a trace may run with gradients or without
     output, *rest = operation(x, [*(first or ())], parameters, masks, counts, resets, cell.text, saving)
     return output, *rest[:-1]
 
@@ -91,6 +91,8 @@ SHARED = len(Problem._fields)  # arguments that all operations have, before thei
 def _run(problem: Problem, saving: bool) -> list[Tensor]:
     """Output, last states, and what the gradients need: [directions, T, B, width], or an empty tensor."""
     problem.check()
+    if problem.elsewhere():
+        return [*problem.by_torch(*problem.differentiable), problem.empty_saved(saving=saving)]
     x, batch = problem.x, problem.batch()
     first, room = reorder(problem.first, batch.order) or None, x[..., 0].numel()
     tensors = problem.tensors(batch)
@@ -120,6 +122,8 @@ def _run_backward(
     """
     problem.check()
     problem.check_results(output, saved, d_output, d_last)
+    if problem.elsewhere() and problem.even:
+        return _contiguous(problem.gradients_by_torch(*problem.differentiable, d_output, *d_last))
     batch = problem.batch()
     first = reorder(problem.first, batch.order) or None
     run = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from tidegate.errors import InputError
+from tidegate.nn import device
 from tidegate.nn.rows import Batch, check_resets, full, padded, reorder
 from tidegate.runtime import SizedCell, described, eager_only, run_layer, wrong_shape
 
@@ -130,9 +131,35 @@ class Problem(NamedTuple):
             _, (output, *last) = run_layer(self.sized, batch.rows, batch.size, first, problem.tensors(batch))
         return batch.restore(output), *reorder(last, batch.back)
 
+    @property
+    def even(self) -> bool:
+        """Whether all sequences run through all steps. torch.func cannot differentiate torch's function on others."""
+        return self.lengths is None and self.resets is None
+
+    def elsewhere(self) -> bool:
+        """Whether torch's own function runs the layer, on another device."""
+        tensors = (*self.parameters, *self.masks)
+        return device.obstacle(self.sized.graph, self.x, tuple(self.first), tensors) is not None
+
+    def by_torch(self, *tensors: Tensor) -> Tensors:
+        """The same by torch's function."""
+        problem = self.with_differentiable(*tensors)
+        batch = problem.batch()
+        first = reorder(problem.first, batch.order) or None
+        shape = device.Shape(1, self.directions)
+        output, *last = device.run(self.sized, batch.rows, batch.size, first, problem.parameters, shape)
+        return batch.restore(output), *reorder(last, batch.back)
+
     def gradients(self, *tensors: Tensor) -> Tensors:
         """Gradients of ``by_definition``, given its arguments, then those of its results. They are differentiable."""
+        return self._gradients(self.by_definition, tensors)
+
+    def gradients_by_torch(self, *tensors: Tensor) -> Tensors:
+        """The same by torch's function, whose gradients on a GPU cannot be differentiated again."""
+        return self._gradients(self.by_torch, tensors)
+
+    def _gradients(self, function: Callable[..., Tensors], tensors: Tensors) -> Tensors:
         count = 1 + len(self.sized.state_widths)
-        back = torch.func.vjp(self.by_definition, *tensors[:-count])[1]
+        back = torch.func.vjp(function, *tensors[:-count])[1]
         gradients: Tensors = back(tensors[-count:])
         return gradients

@@ -15,6 +15,7 @@ from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.argument import Outside, States, shown_widths
 from tidegate.nn.call import Call, OperatorCall, RowCall, TraceCall
+from tidegate.nn.device import is_elsewhere
 from tidegate.nn.document import documented
 from tidegate.nn.draw import RandomNumbers, dropout_mask
 from tidegate.nn.dynamo import admit
@@ -22,7 +23,7 @@ from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded, reorder
 from tidegate.nn.stack import Stack, Variant
 from tidegate.nn.twin import PLAIN
-from tidegate.runtime import TRACE, traces, wants_operator
+from tidegate.runtime import TRACE, SizedCell, traces, wants_operator
 
 
 @documented()
@@ -57,8 +58,9 @@ class Recurrent(Stack):
         ``tidegate.option.Options`` states the order in which masks are drawn.
 
     Attributes:
-        last_path: how the last call ran: ``"fused"``, or ``"eager: "`` and the reason; None before the first call. If
-            several threads call one layer, it is the path of any of them. A compiled call does not set it.
+        last_path: how the last call ran: ``"fused"``; ``"torch: "`` and the device, where torch's own function ran it;
+            or ``"eager: "`` and the reason. None before the first call. If several threads call one layer, it is the
+            path of any of them. A compiled call does not set it.
 
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
@@ -105,7 +107,7 @@ class Recurrent(Stack):
         """As torch.nn prints it; ``Recurrent`` puts the name of its cell first."""
         text = super().extra_repr()
         if type(self) is Recurrent:
-            text = f"{self.mode}, {text}{shown_widths(self.cells[0])}"
+            text = f"{self.graph.name}, {text}{shown_widths(self.cells[0])}"
         return text + str(self.options)
 
     def forward(
@@ -229,8 +231,13 @@ class Recurrent(Stack):
             if drawing or variant.sources:
                 numbers = RandomNumbers(call, x, self.cells[0].widths, generator)
                 x = self.options.transform_input(x, numbers) if drawing else x
+        cells = variant.cells if variant else self.cells
+        if numbers is None and is_elsewhere(x):
+            results = self._at_once(call, cells, x, first, generator)
+            if results is not None:
+                return results[0], [results[1:]]
         last: list[Sequence[torch.Tensor]] = []
-        for layer, cell in enumerate(variant.cells if variant else self.cells):
+        for layer, cell in enumerate(cells):
             own = None if given is None else tuple(_working(given[layer], precision))
             if variant is None or numbers is None:
                 tensors = _working(self.layer_parameters(layer), precision)
@@ -241,6 +248,16 @@ class Recurrent(Stack):
             if self.dropout and self.training and layer < self.num_layers - 1:
                 x = self._dropped(x, generator)
         return x, last
+
+    def _at_once(
+        self, call: Call, cells: list[SizedCell], x: torch.Tensor, first: States | None, generator: Any
+    ) -> States | None:
+        """Output and last states of all layers by one call of torch's function; None where that is not possible."""
+        dropout = self.dropout if self.training else 0.0
+        if dropout and generator is not None:
+            return None  # torch's function draws from its own
+        tensors = [tensor for layer in range(len(cells)) for tensor in self.layer_parameters(layer)]
+        return call.run_stack(cells, x, first, tensors, dropout)
 
     def _by_layer(self, first: States) -> list[States]:
         """The first states of each layer [directions, B, width]; to cut a tensor takes as long as a small step."""

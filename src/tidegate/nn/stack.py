@@ -16,6 +16,7 @@ from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of
+from tidegate.nn.device import torch_mode
 from tidegate.nn.rows import reorder
 from tidegate.nn.twin import Twin
 from tidegate.option import Options
@@ -61,7 +62,6 @@ class Stack(Twin, torch.nn.RNNBase):
         torch.nn.Module.__init__(self)  # RNNBase's own constructor knows three cells only
         contract.check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
         graph = graph_of(cell)
-        self.mode = graph.name
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
@@ -69,6 +69,7 @@ class Stack(Twin, torch.nn.RNNBase):
         chosen = {"own_widths": copy(widths), "options": Options(**options)}
         vars(self).update({name: value for name, value in chosen.items() if value != getattr(type(self), name)})
         self.set_cell(graph)
+        self.mode = torch_mode(self.graph) or graph.name
         for text in self.options.without_effect(self.graph):
             warnings.warn(text, TidegateWarning, stacklevel=3)
         self._flat_weight_refs = []
@@ -112,7 +113,9 @@ class Stack(Twin, torch.nn.RNNBase):
             torch.nn.init.zeros_(self._parameter(name))
 
     def flatten_parameters(self) -> None:
-        """Do nothing: parameters stay where they are."""
+        """On a GPU lay the parameters out in one block, as cuDNN reads them; elsewhere they stay where they are."""
+        if self.mode == torch_mode(self.graph):
+            super().flatten_parameters()
 
     def matches_torch(self) -> bool:
         """Whether torch's class computes the same: only without options that change how the layer runs."""

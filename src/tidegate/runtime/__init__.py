@@ -2,9 +2,9 @@
 
 from tidegate.runtime.call import Forward
 from tidegate.runtime.fused import JIT_TRACE, obstacle, traces, transform, wants_operator
-from tidegate.runtime.layer import operator_obstacle, run_layer, run_layer_backward, run_layer_saving, trace_layer
+from tidegate.runtime.layer import check_layer, operator_obstacle, run_layer, run_layer_backward, run_layer_saving, trace_layer
 from tidegate.runtime.library import fma_peak, isa
-from tidegate.runtime.path import FUSED, TRACE, TWICE, Obstacle, check_strict, eager_only, strict
+from tidegate.runtime.path import FUSED, TRACE, TWICE, Obstacle, asked_for_eager, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.shape import check_devices, wrong_shape
 from tidegate.runtime.sized import SizedCell, described, sized
@@ -23,7 +23,9 @@ __all__ = [
     "SizedCell",
     "Steps",
     "Stream",
+    "asked_for_eager",
     "check_devices",
+    "check_layer",
     "check_strict",
     "described",
     "eager_only",

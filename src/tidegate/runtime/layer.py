@@ -54,6 +54,22 @@ def run_layer(
     return obstacle, fused.run_eagerly(job, rows.data, first, parameters)
 
 
+def check_layer(
+    cell: SizedCell,
+    rows: Rows,
+    sequences: int,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    layer: int | None = None,
+) -> None:
+    """Refuse tensors of other shapes than the layer reads; arguments are those of ``run_layer``.
+
+    Raises:
+        InputError: a tensor has another shape; the message names it.
+    """
+    _job(cell, rows, sequences, first, parameters, layer)
+
+
 def run_layer_saving(
     cell: SizedCell,
     rows: Rows,

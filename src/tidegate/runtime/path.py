@@ -16,22 +16,24 @@ _strict: ContextVar[bool] = ContextVar("strict", default=False)
 
 
 class Obstacle(NamedTuple):
-    """Why a layer runs by its definition.
+    """Why a layer does not run on the engine.
 
     Attributes:
         reason: what came instead of what the engine runs.
         fix: what the caller can do about it; nothing where the caller asked for the definition.
-        error: what ``strict`` raises; None where the caller asked for the definition.
+        error: what ``strict`` raises; None where the caller asked for the definition, or it is not what runs.
+        way: what runs instead: ``"eager"`` for the definition, ``"torch"`` for torch's own function.
     """
 
     reason: str
     fix: str = ""
     error: type[InputError | BackendError] | None = None
+    way: str = "eager"
 
     @property
     def path(self) -> str:
         """As ``last_path`` of a layer says it."""
-        return f"eager: {self.reason}"
+        return f"{self.way}: {self.reason}"
 
 
 ASKED = Obstacle("eager_only is on")
@@ -58,7 +60,8 @@ def asked_for_eager() -> bool:
 def strict() -> Iterator[None]:
     """Inside this block a layer that would silently run by its definition raises instead.
 
-    A fallback that was asked for is allowed: ``layer.trace`` still works. The block holds for the thread or
+    A fallback that was asked for is allowed: ``layer.trace`` still works. So is torch's own function, which runs plain
+    layers on other devices than the CPU. The block holds for the thread or
     task that entered it, and for no other. It watches calls of layers, and gradients that are to be differentiated
     again.
 
