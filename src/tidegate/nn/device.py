@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, _VF
+from torch import _VF, Tensor
 
 from tidegate import zoo
 from tidegate.cell import Graph
@@ -117,7 +117,8 @@ def _run(graph: Graph, rows: Rows, first: Tensors, tensors: Sequence[Tensor], sh
     told = (graph.matrices[0].has_bias, shape.layers, shape.dropout, shape.dropout > 0 or learns, shape.directions == 2)
     function = getattr(_VF, _modes()[graph].lower())
     if rows.data.dim() == 3:
-        output, *last = function(rows.data, hx, tensors, *told, False)
+        batch_first = False
+        output, *last = function(rows.data, hx, tensors, *told, batch_first)
     else:
         output, *last = function(rows.data, torch.from_numpy(rows.steps.sizes), hx, tensors, *told)
     if widest < first[0].shape[1]:
@@ -128,7 +129,7 @@ def _run(graph: Graph, rows: Rows, first: Tensors, tensors: Sequence[Tensor], sh
 def _run_pieces(
     graph: Graph, rows: Rows, first: Tensors, tensors: Sequence[Tensor], shape: Shape, reverse: int
 ) -> Tensors:
-    """In one direction, with resets: the steps between two of them are a sequence of their own, which begins at zeros."""
+    """In one direction, with resets: the steps between two of them are a sequence of their own, begun at zeros."""
     assert rows.resets is not None
     sequences, device = first[0].shape[1], rows.data.device
     pieces = Pieces.between(rows.steps, rows.resets.numpy(force=True), sequences, reverse=bool(reverse))
@@ -179,7 +180,7 @@ class Pieces(NamedTuple):
 
 @cache
 def _modes() -> dict[Graph, str]:
-    """torch's name of each cell that it has; its function has the same in small letters."""
+    """Torch's name of each cell that it has; its function has the same in small letters."""
     modes = {
         zoo.LSTM.graph: "LSTM",
         project(zoo.LSTM.graph): "LSTM",

@@ -2,7 +2,14 @@
 
 from tidegate.runtime.call import Forward
 from tidegate.runtime.fused import JIT_TRACE, obstacle, traces, transform, wants_operator
-from tidegate.runtime.layer import check_layer, operator_obstacle, run_layer, run_layer_backward, run_layer_saving, trace_layer
+from tidegate.runtime.layer import (
+    check_layer,
+    operator_obstacle,
+    run_layer,
+    run_layer_backward,
+    run_layer_saving,
+    trace_layer,
+)
 from tidegate.runtime.library import fma_peak, isa
 from tidegate.runtime.path import FUSED, TRACE, TWICE, Obstacle, asked_for_eager, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
