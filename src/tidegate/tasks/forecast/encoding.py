@@ -48,6 +48,9 @@ class ForecastEncoding(Encoding[ForecastSetting]):
         decimal: the decimal mark of the training data; None if no number has one.
         targets: the names of several targets; empty if there is only one.
         categories: the texts that are inputs, by the column that holds them.
+        usual: the mean miss in validation as a share of the width of the interval, by series, if there are intervals.
+        lately: how much wider than in validation intervals are at the end of the training data, by series.
+        until: the last time of the training data, by series; none without a time column.
     """
 
     columns: tuple[str, ...]
@@ -74,6 +77,9 @@ class ForecastEncoding(Encoding[ForecastSetting]):
     plain: Literal["", "last", "season", "linear"] = ""
     logs: dict[str, tuple[float, float]] = field(default_factory=dict)
     effect: tuple[float, ...] = ()
+    usual: dict[str, float] = field(default_factory=dict)
+    lately: dict[str, float] = field(default_factory=dict)
+    until: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         others = len(self.columns) + len(self.known) - 1

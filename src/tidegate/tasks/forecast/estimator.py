@@ -33,6 +33,7 @@ from tidegate.tasks.forecast.origin import answered, histories
 from tidegate.tasks.forecast.score import Forecasts
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.split import Span
+from tidegate.tasks.forecast.spread import recent, rows_after, spread_at, stretched
 from tidegate.tasks.forecast.task import ForecastTask, read_for
 from tidegate.train.estimator import Estimator
 from tidegate.train.setting import Range, check_values, checked
@@ -267,7 +268,21 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         origins = [np.array([span.second - 1]) for span in grid.spans]
         batches = histories(grid, origins, self.context, steps)
         levels = forecast_levels(self._current())
-        return grid, answered(lambda batch: self.model_.answers(batch, steps), grid, batches, levels)
+        made = answered(lambda batch: self.model_.answers(batch, steps), grid, batches, levels)
+        return grid, self._widened(grid, made)
+
+    def _widened(self, grid: Grid, made: Forecasts) -> Forecasts:
+        """The forecasts with intervals that follow the misses in those rows that are later than the training data."""
+        encoding = self.encoding_
+        if not encoding.usual:
+            return made
+        first = []
+        for name, span, times in zip(grid.names, grid.spans, grid.times, strict=True):
+            known = name in encoding.usual
+            late = rows_after(times, encoding.until[name]) if name in encoding.until else span.end * known
+            first.append(min(span.end, max(span.start + 1, span.start + late)))
+        earlier = recent(self.model_, grid, first, self._current())
+        return stretched(grid, made, spread_at(grid, earlier, made.series, made.origin, encoding.lately))
 
     def _frame(self, grid: Grid, forecasts: Forecasts, *, truth: bool) -> pd.DataFrame:
         steps = forecasts.quantiles.shape[1]

@@ -16,6 +16,7 @@ from tidegate.tasks.forecast.score import Forecasts, Rows
 
 SEGMENT = 128  # fewest scored steps in a row of a batch
 PARALLEL = 64  # rows of a batch
+CHECKED = 512  # most origins, over all series, where each needs a whole context
 
 Model = DirectModel | RecursiveModel
 Ask = Callable[[Window], torch.Tensor]
@@ -75,6 +76,8 @@ def answered(ask: Ask, grid: Grid, batches: Iterable[Window], levels: tuple[floa
             origin.append(rows[-len(answers) :][scored])
             series.append(batch.series.expand(len(answers), -1)[scored])
             values.append(grid.in_units(answers[scored], series[-1], origin[-1]))
+    if not origin:
+        return Forecasts(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros((0, 1, len(levels))), levels)
     starts = torch.cat(origin).numpy()
     order = np.argsort(starts, kind="stable")
     return Forecasts(torch.cat(series).numpy()[order], starts[order], np.concatenate(values)[order], levels)
@@ -82,4 +85,4 @@ def answered(ask: Ask, grid: Grid, batches: Iterable[Window], levels: tuple[floa
 
 def thinned(first: int, last: int, most: int) -> Rows:
     """Rows from first to last - 1; evenly spaced ones if there are more than ``most``."""
-    return np.arange(first, last, math.ceil((last - first) / max(1, most)))
+    return np.arange(first, last, max(1, math.ceil((last - first) / max(1, most))))

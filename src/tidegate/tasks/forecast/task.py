@@ -21,18 +21,18 @@ from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.grid import Values, make_grid
 from tidegate.tasks.forecast.learn import Choice, choices, first_choice, learn, with_choice
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
-from tidegate.tasks.forecast.origin import answered, histories, segments, thinned
+from tidegate.tasks.forecast.origin import CHECKED, answered, histories, segments, thinned
 from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.source import layout, reader
 from tidegate.tasks.forecast.split import all_test, in_time, told
+from tidegate.tasks.forecast.spread import following, with_spread
 from tidegate.train.sample import Sample, deciding
 from tidegate.train.task import Batch, Measure, Split, Task
 
 DRAWN = 100_000  # most forecast steps, over all origins, whose quantiles are scored by sample paths
 NAMED = 12  # most targets that are listed
-VALIDATED = 512  # origins for validating a recursive model; each needs a whole context
 
 
 class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
@@ -84,6 +84,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         self.fitted, self.blends = encoding is None, False
         self.spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
         self.panel, self.target, self.horizon = panel, panel.target, self.setting.horizon
+        self.begun = encoding.lately if encoding else {}  # the spread of intervals before the first row of the test
         self.learnt, self.warnings = (encoding, ()) if encoding else learn(panel, self.spans, self.setting)
         if encoding is None:
             encoding = self._chosen(first_choice(self.setting))
@@ -130,7 +131,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             return self._windows(order)
         if self.strategy == "direct" or self.horizon == 1:
             return segments(self.grid, self._bounds(split), self.setting.context, self.horizon)
-        each = {"valid": max(1, VALIDATED // len(self.grid.spans))}
+        each = {"valid": max(1, CHECKED // len(self.grid.spans))}
         origins = [thinned(first, last, each.get(split, last - first)) for first, last in self._bounds(split)]
         return histories(self.grid, origins, self.setting.context, self.horizon)
 
@@ -176,8 +177,11 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         self.blend = blend_of(model, self.grid, self.batches("valid"))
         model.share.fill_(self.blend.share)
         if self.setting.quantiles:
-            every = math.ceil(sum(last - first for first, last in self._bounds("valid")) / VALIDATED)
+            every = math.ceil(sum(last - first for first, last in self._bounds("valid")) / CHECKED)
             correct(model, self.grid, self.forecasts(model, "valid", max(1, every)))
+            validated = self.forecasts(model, "valid", max(1, every))
+            self.encoding = with_spread(model, self.grid, validated, self._bounds("test"), self.setting)
+            self.grid = replace(self.grid, encoding=self.encoding)
         return model
 
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
@@ -238,7 +242,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def split_in_time(self) -> Self:
         """The same rows, split as in training; for the training data of a model that was loaded."""
-        self.spans = in_time(self.panel, self.setting)
+        self.spans, self.begun = in_time(self.panel, self.setting), {}
         self.grid = make_grid(self.panel, self.encoding, self.spans, self.horizon)
         return self
 
@@ -255,9 +259,9 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             batches = histories(self.grid, origins, context, self.horizon)
         else:
             batches = segments(self.grid, bounds, context, self.horizon)
-        return answered(
-            lambda batch: model.answers(batch, self.horizon), self.grid, batches, forecast_levels(self.setting)
-        )
+        levels = forecast_levels(self.setting)
+        made = answered(lambda batch: model.answers(batch, self.horizon), self.grid, batches, levels)
+        return following(self.grid, made, self.begun) if split == "test" else made
 
     def naive(self) -> list[Naive]:
         """The baselines."""
