@@ -17,6 +17,7 @@ from tidegate.cli.check import check_lists
 from tidegate.cli.compare import Compare
 from tidegate.cli.compose import Compose
 from tidegate.cli.console import say, warnings_as_notes
+from tidegate.cli.engine import Engine
 from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.forecast import Forecast
 from tidegate.cli.generate import Generate
@@ -45,6 +46,7 @@ Command = (
     | Annotated[Compose, tyro.conf.subcommand("compose")]
     | Annotated[Cells, tyro.conf.subcommand("cells")]
     | Annotated[Trace, tyro.conf.subcommand("trace")]
+    | Annotated[Engine, tyro.conf.subcommand("engine")]
 )
 DESCRIPTION = (
     "Train, compare and use gated recurrent networks. Each cell is written once, as its equations. "

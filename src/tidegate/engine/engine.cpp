@@ -11,10 +11,8 @@ namespace tidegate {
 inline namespace TIDEGATE_ISA {
 namespace {
 
-constexpr int kMostCalls = 2;                // the two directions of a layer
-constexpr double kWorthAThread = 100e3;      // multiplications; waking a thread costs a few microseconds
-constexpr double kWorthMeeting = 80e3;       // multiplications of a member between two meetings: several microseconds
-constexpr int64_t kRowsEach = kTileRows;     // with so many sequences a member fills its tiles by itself
+constexpr int kMostCalls = 2;             // the two directions of a layer
+constexpr int64_t kRowsEach = kTileRows;  // with so many sequences a member fills its tiles by itself
 
 // Denormal numbers cost hundreds of cycles each and mean nothing here; every thread treats them alike.
 class FlushDenormals {
@@ -66,12 +64,12 @@ struct Division {
 };
 
 Division divide(const Call& call, int members) {
-  const int worth = static_cast<int>(multiplications(call) / kWorthAThread);
+  const int worth = static_cast<int>(multiplications(call) / static_cast<double>(call.plan->tuning->thread_work));
   if (worth < members) members = worth;
   if (members <= 1) return {1, false};
   const int64_t widest = call.sizes[0];
   if (widest >= members * kRowsEach) return {members, false};
-  if (multiplications_of_phase(*call.plan) * static_cast<double>(widest) / members >= kWorthMeeting)
+  if (multiplications_of_phase(*call.plan) * static_cast<double>(widest) / members >= static_cast<double>(call.plan->tuning->meeting_work))
     return {members, true};
   if (widest >= members) return {members, false};
   return {1, false};
@@ -127,7 +125,7 @@ void run(const int64_t* words, int count, int threads) {
   if (threads == 1) members = 1;
   double work = 0;
   for (int i = 0; i < count; ++i) work += multiplications(calls[i]);
-  if (work < 2 * kWorthAThread) members = 1;
+  if (work < 2 * static_cast<double>(calls[0].plan->tuning->thread_work)) members = 1;
   Run<T, P> first(calls[0], divisions[0].members), second(calls[count - 1], divisions[count - 1].members);
   Barrier one(divisions[0].members), two(divisions[count - 1].members);
   Job<T, P> job = {calls, count, {&first, &second}, {divisions[0], divisions[count - 1]}, {&one, &two}};
@@ -244,7 +242,8 @@ TIDEGATE_EXPORT void tg_threads(void* parallel, void* thread, void* threads) {
 TIDEGATE_EXPORT int64_t tg_size(int which) {
   const int64_t sizes[] = {sizeof(tg_place),       sizeof(tg_matrix),    sizeof(tg_product), sizeof(tg_reduction),
                            sizeof(tg_phase),       sizeof(tg_carried),   sizeof(tg_gradient), sizeof(tg_sum),
-                           sizeof(tg_plan),        sizeof(tg_call),      tidegate::kMaxProducts, tidegate::kMaxPlaces};
+                           sizeof(tg_tuning),      sizeof(tg_plan),      sizeof(tg_call),    tidegate::kMaxProducts,
+                           tidegate::kMaxPlaces};
   return which >= 0 && which < static_cast<int>(sizeof(sizes) / sizeof(sizes[0])) ? sizes[which] : -1;
 }
 

@@ -6,10 +6,7 @@
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
-constexpr int64_t kGradientDepth = 256;  // rows summed before a sum is written: two packed operands fit the caches
 constexpr int64_t kGradientBlock = 16 * kTileRows;  // rows of the gradient whose adjoints are packed together
-
-TIDEGATE_INLINE int64_t gradient_depth(int64_t rows) { return rows < kGradientDepth ? rows : kGradientDepth; }
 
 // Row `row` of the operand [rows, columns], into the panels of a packed matrix with k = rows.
 template <class T>

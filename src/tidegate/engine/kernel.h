@@ -108,7 +108,7 @@ TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
 }
 
 // One row of an operand times panels of up to kRowMatrices matrices at once: enough sums to hide how long each takes.
-constexpr int kRowMatrices = 2;
+constexpr int kRowMatrices = 4;  // at most; how many are best differs between processors
 
 template <class T, class P>
 struct RowArguments {
@@ -166,8 +166,16 @@ TIDEGATE_INLINE void multiply_row_by(int vectors, const RowArguments<T, P>& row)
 template <class T, class P>
 TIDEGATE_INLINE void multiply_one_row(int matrices, int width, const RowArguments<T, P>& row) {
   const int vectors = (width + kLanes<T> - 1) / kLanes<T>;
-  if (matrices == 1) return multiply_row_by<T, P, 1>(vectors, row);
-  multiply_row_by<T, P, 2>(vectors, row);
+  switch (matrices) {
+    case 1:
+      return multiply_row_by<T, P, 1>(vectors, row);
+    case 2:
+      return multiply_row_by<T, P, 2>(vectors, row);
+    case 3:
+      return multiply_row_by<T, P, 3>(vectors, row);
+    case 4:
+      return multiply_row_by<T, P, 4>(vectors, row);
+  }
 }
 
 // One row of an operand times rows of a matrix as it is stored: for so few rows that packing would cost more.

@@ -99,6 +99,16 @@ typedef struct {
   int64_t offset;
 } tg_sum;
 
+// What differs between processors; runtime/tuning.py has the table and says what each means.
+typedef struct {
+  int64_t forward_chunk, backward_chunk;  // bytes
+  int64_t backward_rows, fewest_rows;     // of a backward chunk
+  int64_t gradient_rows;
+  int64_t unpacked_rows;
+  int64_t row_matrices;
+  int64_t thread_work, meeting_work;  // multiplications
+} tg_tuning;
+
 typedef struct {
   int64_t carried_width, scratch_width, chunk_width;
   int32_t matrices, products, places, reductions, phases, ending_phases, carried, gradients, sums;
@@ -115,6 +125,7 @@ typedef struct {
   const tg_carried* carry;
   const tg_gradient* gradient;
   const tg_sum* sum;
+  const tg_tuning* tuning;
 } tg_plan;
 
 typedef struct {

@@ -340,22 +340,23 @@ class Run {
       for (int j = 0; j < width; j += line) __builtin_prefetch(place.first + row * place.stride + unit + j, 0, 2);
   }
 
-  // Products of the same row are made two at a time; in every other step the last ones first, as with panels.
+  // Products of the same row are made a few at a time; in every other step the last ones first, as with panels.
   void multiply_row_into_tile(const tg_phase& phase, const Rows<T>* operands, int64_t row, int64_t panel, int width,
                               T* tiles, bool last_first) {
-    const int pairs = (phase.products + kRowMatrices - 1) / kRowMatrices;
+    const int most = static_cast<int>(plan_.tuning->row_matrices);
+    const int groups = (phase.products + most - 1) / most;
     bool in_order = space_.unpacked;
     for (int i = 0; i < phase.products; ++i) in_order = in_order || plan_.product[phase.first_product + i].add;
-    for (int turn = 0; turn < pairs; ++turn) {
-      const int pair = last_first && !in_order ? pairs - 1 - turn : turn;
-      const int first = pair * kRowMatrices;
-      const int last = first + kRowMatrices < phase.products ? first + kRowMatrices : phase.products;
-      multiply_pair(phase, operands, first, last, row, panel, width, tiles, in_order);
+    for (int turn = 0; turn < groups; ++turn) {
+      const int group = last_first && !in_order ? groups - 1 - turn : turn;
+      const int first = group * most;
+      const int last = first + most < phase.products ? first + most : phase.products;
+      multiply_group(phase, operands, first, last, row, panel, width, tiles, in_order);
     }
   }
 
-  void multiply_pair(const tg_phase& phase, const Rows<T>* operands, int first, int last, int64_t row, int64_t panel,
-                     int width, T* tiles, bool in_order) {
+  void multiply_group(const tg_phase& phase, const Rows<T>* operands, int first, int last, int64_t row, int64_t panel,
+                      int width, T* tiles, bool in_order) {
     RowArguments<T, P> work;
     work.a = operands[first].first + row * operands[first].stride;
     work.k = plan_.matrix[plan_.product[phase.first_product + first].matrix].k;
@@ -506,7 +507,7 @@ class Run {
   void gradient_of_matrix(const tg_gradient& gradient, const Chunk& chunk, bool fresh, int64_t& turn,
                           const Share& share) {
     const int64_t total = chunk.last_row - chunk.first_row;
-    const int64_t depth = gradient_depth(total);
+    const int64_t depth = space_.gradient_depth(total);
     for (int64_t begin = 0; begin < total; begin += depth, ++turn) {
       T* const packed = space_.gradient + (turn & 1) * space_.gradient_size;
       const int64_t rows = total - begin < depth ? total - begin : depth;
@@ -523,7 +524,7 @@ class Run {
       const int64_t low = share.first(rows_of_matrix) * kTileRows;
       int64_t high = share.last(rows_of_matrix) * kTileRows;
       high = high < gradient.rows ? high : gradient.rows;
-      T* const adjoints = space_.adjoints + share.member * adjoints_size<T>(gradient_depth(space_.chunk_rows));
+      T* const adjoints = space_.adjoints + share.member * adjoints_size<T>(space_.gradient_depth(space_.chunk_rows));
       multiply_over_rows(space_.chunk + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
                          rows, packed, gradient.columns, adjoints, to, fresh && begin == 0);
     }

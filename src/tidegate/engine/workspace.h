@@ -66,11 +66,9 @@ struct Tables {
 
 constexpr int kMaxProducts = 256;  // of a plan
 constexpr int kMaxPlaces = 512;
-constexpr int64_t kForwardChunkBytes = 512 << 10;  // so that a chunk stays in a core's second-level cache
-constexpr int64_t kBackwardChunkRows = 512;        // enough steps for one product over them,
-constexpr int64_t kBackwardChunkBytes = 2 << 20;   // fewer where rows are so long that they would leave the caches,
-constexpr int64_t kFewestChunkRows = 128;          // but not so few that a product is made of little
 
+TIDEGATE_INLINE int64_t at_most(int64_t count, int64_t most) { return count < most ? count : most; }
+TIDEGATE_INLINE int64_t at_least(int64_t count, int64_t least) { return count < least ? least : count; }
 TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
 // T: the type of numbers and sums; P: the type in which matrices are packed.
@@ -94,7 +92,10 @@ class Workspace {
   const P** matrices;
   const T** padded_biases;  // of each product, or null
 
-  Workspace(const Call& call, int members) : call_(call), plan_(*call.plan) { lay_out(members); }
+  Workspace(const Call& call, int members) : call_(call), plan_(*call.plan), tuning_(*call.plan->tuning) { lay_out(members); }
+
+  // Rows that are summed before a sum is written, of so many.
+  int64_t gradient_depth(int64_t rows) const { return at_most(rows, tuning_.gradient_rows); }
 
   // Before a run; what only asks for sizes has no memory.
   void locate() {
@@ -155,14 +156,15 @@ class Workspace {
  private:
   const Call& call_;
   const tg_plan& plan_;
+  const tg_tuning& tuning_;
   char* tables_;
   int64_t tables_size_;
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
 
-  // Packing reads a matrix and writes it; that pays from the third row on.
+  // Packing reads a matrix and writes it, which a few rows do not pay back.
   bool better_unpacked() const {
-    bool along = call_.packed == nullptr && call_.offsets[call_.steps] <= 2;
+    bool along = call_.packed == nullptr && call_.offsets[call_.steps] <= tuning_.unpacked_rows;
     for (int i = 0; i < plan_.matrices; ++i) along = along && !plan_.matrix[i].across;
     return along;
   }
@@ -196,10 +198,10 @@ class Workspace {
     const int64_t total = call_.offsets[call_.steps];
     const int64_t widest = call_.steps ? call_.sizes[0] : 0;
     const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
-    int64_t rows = (backward ? kBackwardChunkBytes : kForwardChunkBytes) / static_cast<int64_t>(sizeof(T)) / (chunk_width + 1);
-    if (backward) rows = rows < kFewestChunkRows ? kFewestChunkRows : rows > kBackwardChunkRows ? kBackwardChunkRows : rows;
-    rows = rows < widest ? widest : rows;
-    chunk_rows = rows < total ? rows : total;
+    const int64_t row_bytes = (chunk_width + 1) * static_cast<int64_t>(sizeof(T));
+    int64_t rows = (backward ? tuning_.backward_chunk : tuning_.forward_chunk) / row_bytes;
+    if (backward) rows = at_least(at_most(rows, tuning_.backward_rows), tuning_.fewest_rows);
+    chunk_rows = at_most(at_least(rows, widest), total);
     chunk = take(chunk_rows * chunk_width + 2 * kLanes<T>);  // vectors are read past its end
     carried = take(2 * call_.sequences * carried_width);
     scratch = take(call_.sequences * scratch_width);

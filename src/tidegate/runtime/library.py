@@ -10,7 +10,6 @@ import ctypes
 import functools
 import hashlib
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -23,7 +22,9 @@ from pathlib import Path
 from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError, visible
 from tidegate.runtime import cache
+from tidegate.runtime.processor import Processor
 from tidegate.runtime.structure import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
+from tidegate.runtime.tuning import chosen
 
 FLAGS = (
     "-std=c++17",
@@ -40,8 +41,6 @@ FLAGS = (
     "-pthread",
 )
 ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), "baseline": ()}
-V3 = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"]
-V4 = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")  # LLVM's and Intel's runtimes have them too
 KEPT_BYTES = (32 << 20) - (64 << 10)  # the largest block that glibc learns from is a little less than 32 MiB
 SLOW_SECONDS = 1.0  # a longer wait is announced
@@ -64,22 +63,13 @@ def isa() -> str:
 
 
 @functools.cache
+def processor() -> Processor:
+    """The processor of this machine."""
+    return Processor.read()
+
+
 def _available_isas() -> tuple[str, ...]:
-    flags = _processor_flags()
-    v3 = all(flag in flags for flag in V3)
-    v4 = v3 and all(flag in flags for flag in V4)
-    return tuple(name for name, there in (("x86-64-v4", v4), ("x86-64-v3", v3), ("baseline", True)) if there)
-
-
-def _processor_flags() -> set[str]:
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return set()
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return set()
-    lines = [line for line in text.splitlines() if line.startswith("flags")]
-    return set(lines[0].split(":", 1)[1].split()) if lines else set()
+    return processor().isas
 
 
 def engine_folder() -> Path:
@@ -97,7 +87,7 @@ def sources_hash() -> str:
 
 
 class Library:
-    """The loaded engine and the cells loaded so far."""
+    """The loaded engine, the choices for this processor, and the cells loaded so far."""
 
     def __init__(self, path: Path, engine: ctypes.CDLL) -> None:
         self.path = path
@@ -105,6 +95,7 @@ class Library:
         self._declare()
         self._check(path)
         self._share_threads()
+        self.tuning = chosen(processor(), isa()).tuning
         _keep_freed_memory()
         self._cells: dict[str, ctypes.CDLL] = {}
 

@@ -13,10 +13,12 @@ from tidegate.cell import Graph
 from tidegate.cell.graph import AXES, all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
+from tidegate.emit.plan import Plan
 from tidegate.emit.planner import backward_plan, forward_plan
 from tidegate.errors import EmitError, SpecError
 from tidegate.runtime.library import load
 from tidegate.runtime.structure import NativePlan, native
+from tidegate.runtime.tuning import Tuning
 
 MOST_OPERATIONS = 1_000  # of a step; a compiler takes up to 20 ms for each
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
@@ -52,7 +54,12 @@ def check_size(graph: Graph) -> None:
     widths = dict.fromkeys((*AXES, *graph.own_axes), 1)  # how much there is in a plan does not depend on widths
     plans = forward_plan(cell, widths, "f32", saving=True), backward_plan(cell, widths, "f32", input_gradient=True)
     for plan in plans:
-        native(plan, "f32", lambda _: 0)
+        native(plan, "f32", lambda _: 0, Tuning())
+
+
+def _native(cell: Compiled, plan: Plan, kind: str) -> NativePlan:
+    library = load()
+    return native(plan, kind, library.function(cell.source), library.tuning)
 
 
 class SizedCell:
@@ -104,7 +111,7 @@ class SizedCell:
             cell = compiled(self.graph)
             kind = DTYPES[dtype][0]
             plan = forward_plan(cell, self.widths, kind, saving=saving)
-            known = self._forward[dtype, saving] = native(plan, kind, load().function(cell.source))
+            known = self._forward[dtype, saving] = _native(cell, plan, kind)
         return known
 
     def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool) -> NativePlan:
@@ -114,7 +121,9 @@ class SizedCell:
             cell = compiled(self.graph)
             kind = DTYPES[dtype][0]
             plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient)
-            known = self._backward[dtype, input_gradient] = native(plan, kind, load().function(cell.source))
+            known = self._backward[dtype, input_gradient] = native(
+                plan, kind, load().function(cell.source), load().tuning
+            )
         return known
 
 

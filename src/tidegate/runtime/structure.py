@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tidegate.emit.plan import Gradient, Place, Plan, Product, Weight
 from tidegate.errors import EmitError
+from tidegate.runtime.tuning import Tuning
 
 NUMBERS = {"f32": ctypes.c_float, "f64": ctypes.c_double}
 MOST_PRODUCTS, MOST_PLACES = 256, 512  # of a plan
@@ -62,6 +63,7 @@ GradientStruct = _structure(
     row=c_int64,
 )
 SumStruct = _structure("tg_sum", adjoint=c_int64, count=c_int64, tensor=c_int32, offset=c_int64)
+TuningStruct = _structure("tg_tuning", **dict.fromkeys(Tuning._fields, c_int64))
 PlanStruct = _structure(
     "tg_plan",
     carried_width=c_int64,
@@ -89,6 +91,7 @@ PlanStruct = _structure(
     carry=c_void_p,
     gradient=c_void_p,
     sum=c_void_p,
+    tuning=c_void_p,
 )
 CALL_FIELDS = 10  # of tg_call, eight bytes each
 STRUCTURES = (
@@ -100,6 +103,7 @@ STRUCTURES = (
     CarriedStruct,
     GradientStruct,
     SumStruct,
+    TuningStruct,
     PlanStruct,
 )
 
@@ -149,13 +153,14 @@ class NativePlan:
         return Struct(f"{CALL_FIELDS + 2 * self.struct.tensors}q")
 
 
-def native(plan: Plan, dtype: str, function: Function) -> NativePlan:
+def native(plan: Plan, dtype: str, function: Function, tuning: Tuning) -> NativePlan:
     """Write a plan into C structures.
 
     Args:
         plan: what to write.
         dtype: ``"f32"`` or ``"f64"``.
         function: gives the address of an emitted function.
+        tuning: the choices for this processor.
 
     Returns:
         The structures, alive as long as the object.
@@ -168,7 +173,7 @@ def native(plan: Plan, dtype: str, function: Function) -> NativePlan:
     products = [product for phase in (*plan.phases, *plan.ending) for product in phase.products]
     products += [*plan.before, *plan.after]
     _check_size(len(products), len(steps.places))
-    parts = _arrays(plan, index, steps, products)
+    parts = _arrays(plan, index, steps, products) | {"tuning": PACKERS[TuningStruct].pack(*tuning)}
     memory = ctypes.create_string_buffer(b"".join(parts.values()))
     ends = accumulate(map(len, parts.values()), initial=ctypes.addressof(memory))
     header = _header(plan, index, steps, len(products))
