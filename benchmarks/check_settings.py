@@ -46,6 +46,7 @@ ENDS = {  # the largest values that are tried, where a range has none or a large
     "steps": 2,
     "horizon": 3,
     "centre": 20,
+    "frame": 6,
     "season": 9,
     "join": 3,
     "ngrams": 4,

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from torch.nn.functional import cross_entropy
 
+from tests.unit.refusal import refused
 from tidegate import nn, tasks
 from tidegate.cli import main
 from tidegate.compare.budget import solve_hidden_size
@@ -109,6 +110,11 @@ class TestTask:
         z = ((np.array([[1.0], [2.0], [3.0], [4.0]]) - reading.mean) / reading.sd)[:, 0]
         got = reading.encode(np.array([[1.0], [2.0], [3.0], [4.0]]))
         assert got.tolist() == pytest.approx(np.array([z[:3], [z[3]] * 3]).astype(np.float32))
+
+    def test_a_frame_longer_than_all_series_is_refused(self):
+        data = (np.arange(80.0).reshape(20, 4, 1), ["a", "b"] * 10)
+        assert task(data, frame=4).encoding.reading.frame == 4
+        refused("FRAME", lambda: task(data, frame=5), "frame=5", "4 steps")
 
     @pytest.mark.parametrize(("steps", "frame"), [(40, 1), (41, 2), (150, 4), (784, 20)])
     def test_long_series_are_read_in_at_most_40_frames(self, steps, frame):

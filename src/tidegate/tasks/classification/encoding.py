@@ -139,8 +139,19 @@ class Scale(Reading):
 
     @classmethod
     def of(cls, series: Sequence[Values], setting: ClassificationSetting) -> Self:
-        """The scale of the training series; a constant channel keeps its unit."""
-        frame = setting.frame or math.ceil(max(map(len, series)) / FRAMES)
+        """The scale of the training series; a constant channel keeps its unit.
+
+        Raises:
+            InputError: a frame is longer than each of them.
+        """
+        longest = max(map(len, series))
+        if setting.frame > longest:
+            raise InputError(
+                "FRAME",
+                f"frame={setting.frame} is longer than the longest training series, which has {longest} steps",
+                fix=f"set frame= to at most {longest}",
+            )
+        frame = setting.frame or math.ceil(longest / FRAMES)
         steps = np.concatenate([np.asarray(values, dtype=np.float64) for values in series])
         there = np.isfinite(steps)
         count = np.maximum(there.sum(0), 1)
