@@ -55,7 +55,7 @@ def run(seeds: Sequence[int], isa: str) -> Iterator[dict]:
 def crashed(seed: int, isa: str, status: int) -> dict:
     complaint = f"the process ended with {status}"
     return {"seed": seed, "isa": isa, "cell": "?", "dtype": "?", "complaints": [complaint]} | dict.fromkeys(
-        ("results", "gradients", "unlucky"), 0
+        ("results", "gradients", "unlucky", "by_unit"), 0
     )
 
 
@@ -83,6 +83,7 @@ def table(verdicts: Sequence[dict]) -> Iterator[str]:
     yield ""
     for isa, count in Counter(verdict["isa"] for verdict in verdicts).items():
         yield f"{isa:<18} {count} configurations"
+    yield f"{sum(v['by_unit'] for v in verdicts)} ran unit by unit"
     yield f"{sum(v['unlucky'] for v in verdicts)} results in float32 needed neighbouring problems to be judged"
 
 

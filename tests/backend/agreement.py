@@ -25,6 +25,7 @@ from tests.reference import tolerance
 from tests.reference.compare import relative_error
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only, fused
+from tidegate.runtime.sized import compiled
 
 Tensors = dict[str, Tensor]
 
@@ -54,6 +55,7 @@ class Verdict:
     gradients: float = 0.0
     complaints: list[str] = field(default_factory=list)
     unlucky: int = 0  # results that are right only if measured against the definition at neighbouring problems
+    by_unit: bool = False  # each unit runs through time by itself
 
 
 @contextmanager
@@ -322,6 +324,7 @@ def judge(configuration: Configuration) -> Verdict:
     verdict = Verdict(c.seed, c.cell, str(c.dtype).removeprefix("torch."))
     problem = problem_of(c)
     try:
+        verdict.by_unit = compiled(layer_of(c, c.dtype).graph).by_unit
         got = by_engine(problem)
         by = Judge.of(problem)
         _add(verdict, *by.shares(got))

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
+from tests.reference.unitwise import UNITWISE
+from tidegate.cell import Cell
 from tidegate.nn import Recurrent
 from tidegate.zoo import CELLS, find
 
@@ -23,6 +25,8 @@ LAYOUTS = ("full", "full", "batch first", "batch first", "lengths", "lengths", "
 PLACES = ("whole", "whole", "transposed", "sliced", "expanded")  # how the input lies in memory
 LOSSES = ("all", "all", "output", "last", "one state", "sum", "end", "transposed")
 ALL_OPTIONS = {"zoneout": 0.2, "recurrent_dropout": 0.3, "state_clip": 0.5, "learn_initial_state": True}
+BY_UNIT = ("mingru", "minlstm", "indrnn", *UNITWISE)  # every unit runs through time by itself
+SHARE_BY_UNIT = 0.15
 NORMED = ("lstm", "lstm", "gru", "mgu", "rnn")
 FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
 EXTRAS = ("threads", "retain", "data", "functional", "inference")
@@ -69,18 +73,20 @@ class Configuration:
 
 def draw(seed: int) -> Configuration:
     """The configuration of that seed."""
-    random, other = Random(seed), Random(-seed)
+    random, other, third = Random(seed), Random(-seed), Random(f"by unit {seed}")
     norm = other.choice(("all", "all", "each")) if other.random() < 0.1 else False
     cell = random.choice([*CELLS, "lstm", "gru"])  # the two that most people run, twice as often
     cell = other.choice(NORMED) if norm else cell
     layers, bidirectional = random.choice((1, 1, 1, 2, 3)), random.random() < 0.4
-    graph = find(cell).graph
+    cell = third.choice(BY_UNIT) if not norm and third.random() < SHARE_BY_UNIT else cell
+    graph = cell_of(cell).graph
     layout = random.choice(LAYOUTS)
     features, hidden = _width(random), _width(random)
     hidden = max(hidden, FEWEST_NORMED) if norm else hidden
     if graph.input_axis == "H":  # which two directions below another layer are not
         features, bidirectional = hidden, bidirectional and layers == 1
     T, B = _sizes(random, layers * (1 + bidirectional), features, hidden)
+    B = min(B, third.choice((B, third.randint(1, 12)))) if cell in BY_UNIT else B  # few run one after the other
     B = 1 if layout == "single" else max(B, layout == "packed")  # torch packs no empty batch
     return Configuration(
         seed=seed,
@@ -109,6 +115,11 @@ def draw(seed: int) -> Configuration:
         options=_options(random) if seed % 16 == 0 else {},  # seldom: each takes seconds to compile
         norm=norm,
     )
+
+
+def cell_of(name: str) -> type[Cell]:
+    """The cell of that name in the zoo, or among those that only tests have."""
+    return UNITWISE.get(name) or find(name)
 
 
 def _options(random: Random) -> dict[str, object]:
@@ -164,7 +175,7 @@ def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* has no recurrent matrix")  # options are drawn for all cells alike
         return Recurrent(
-            find(c.cell),
+            cell_of(c.cell),
             c.features,
             c.hidden,
             c.layers,

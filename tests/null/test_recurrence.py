@@ -4,74 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.cell import Cell, exp, layer_norm, maximum, relu, sigmoid, sqrt, tanh
+from tests.reference.unitwise import QRNN, SRU, Complex, Griffin, ScalarMemory, Turns
+from tidegate.cell import Cell, layer_norm, relu
 from tidegate.passes import Recurrence, clip, normalise, recurrences, runs_unit_by_unit, zoneout
 from tidegate.zoo import CELLS, LSTM, MinGRU
 
 ENGINE = Path(__file__).parents[2] / "docs" / "design" / "engine.md"
 NONE, AFFINE, UNITWISE, DENSE = Recurrence
-
-
-class SRU(Cell):
-    """Lei et al. 2018, with the vectors of its second version; the output is a map of c and the input."""
-
-    gates, state, biases, vectors, input = "n f r", "h c", "W", "v w", "H"
-    matrices: dict[str, str] = {}
-
-    def step(self, x, h, c, v, w):
-        n, f, r = x.n, sigmoid(x.f + v * c), sigmoid(x.r + w * c)
-        c = f * c + (1 - f) * n
-        h = r * c + (1 - r) * x.raw
-        return h, c
-
-
-class Complex(Cell):
-    """One complex number a unit, as in the LRU: real part h, imaginary part k."""
-
-    gates, state, vectors = "a b", "h k", "r i"
-    matrices: dict[str, str] = {}
-
-    def step(self, x, h, k, r, i):
-        a, b = x.a, x.b
-        h, k = r * h - i * k + a, r * k + i * h + b
-        return h, k
-
-
-class Griffin(Cell):
-    """An RG-LRU without its constants."""
-
-    gates = "a n"
-    matrices: dict[str, str] = {}
-
-    def step(self, x, h):
-        a, n = sigmoid(x.a), x.n
-        return a * h + sqrt(1 - a * a) * n
-
-
-class ScalarMemory(Cell):
-    """An sLSTM without any recurrent matrix: c and n are affine, whatever m is."""
-
-    gates, state = "i f z", "h c n m"
-    matrices: dict[str, str] = {}
-
-    def step(self, x, h, c, n, m):
-        i, f, z = x.i, x.f, tanh(x.z)
-        new = maximum(f + m, i)
-        c = exp(f + m - new) * c + exp(i - new) * z
-        n = exp(f + m - new) * n + exp(i - new)
-        h = c / maximum(n, 1)
-        return h, c, n, new
-
-
-class Turns(Cell):
-    """Two states that hand a value to each other, by way of a function in one of them."""
-
-    gates, state = "a", "h k"
-    matrices: dict[str, str] = {}
-
-    def step(self, x, h, k):
-        a = x.a
-        return a + k, tanh(h)
 
 
 class Wide(Cell):
@@ -100,6 +39,7 @@ class Late(Cell):
     ("cell", "kinds"),
     [
         (SRU, {"h": NONE, "c": UNITWISE}),
+        (QRNN, {"h": NONE, "c": AFFINE}),
         (Complex, {"h": AFFINE, "k": AFFINE}),
         (Griffin, {"h": AFFINE}),
         (ScalarMemory, {"h": NONE, "c": AFFINE, "n": AFFINE, "m": UNITWISE}),

@@ -9,7 +9,7 @@ from functools import cached_property
 from tidegate.cell import Graph
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.cpp import Source, emit
-from tidegate.passes import Lowered, Program, lower, schedule
+from tidegate.passes import Lowered, Program, lower, runs_unit_by_unit, schedule
 
 
 class Compiled:
@@ -42,6 +42,11 @@ class Compiled:
         """The numbers that somebody chose for the layer, and what simplification made of them, by name."""
         nodes = (node for program in self.programs.values() for node in program.step.nodes)
         return {node.name: node.value for node in nodes if node.is_setting}
+
+    @cached_property
+    def by_unit(self) -> bool:
+        """Whether each unit runs through all steps by itself; there is then no order of phases to keep."""
+        return runs_unit_by_unit(self.graph) and all(len(program.phases) == 1 for program in self.programs.values())
 
     @cached_property
     def source(self) -> Source:

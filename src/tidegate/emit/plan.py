@@ -183,6 +183,8 @@ class Plan(NamedTuple):
         sums: of a full chunk: gradients of biases and vectors.
         input_gradient: the tensor that takes it, or "".
         settings: numbers chosen for the layer, which lie in the last tensor; a plan brings this one itself.
+        by_unit: no unit ever reads another one, so each runs through time by itself; there is one phase, whose products
+            are those of the input.
     """
 
     tensors: tuple[str, ...]
@@ -199,6 +201,7 @@ class Plan(NamedTuple):
     sums: tuple[Sum, ...] = ()
     input_gradient: str = ""
     settings: tuple[float, ...] = ()
+    by_unit: bool = False
 
     @property
     def slots(self) -> int:
@@ -210,6 +213,7 @@ class Plan(NamedTuple):
         widths = (self.carried_width, self.scratch_width, self.chunk_width, self.saved_width)
         lines = [f"tensors: {', '.join(self.tensors)}"]
         lines.append("widths: carried {}, scratch {}, chunk {}, saved {}".format(*widths))
+        lines += ["each unit by itself"] * self.by_unit
         lines += [f"settings {', '.join(map(repr, self.settings))}"] * bool(self.settings)
         lines += [f"carried {row}" for row in self.carried]
         lines += [f"before the steps {product}" for product in self.before]

@@ -46,6 +46,7 @@ class _Memory(NamedTuple):
     saving: bool
     saved: Offsets[str]
     chunk: Offsets[str]
+    chunk_kind: Literal[Kind.CHUNK, Kind.PRODUCT]  # products, where a phase makes those of the input itself
     carried: Offsets[str]
     blocks: Mapping[tuple[str, str], _Span]
 
@@ -73,13 +74,17 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
     graph, widths, step = cell.graph, all_widths(widths), cell.programs["forward"].step
     hoisted = [i for _, arg, group in graph.products if graph.nodes[arg].op is Op.INPUT for i in group]
     lanes = VECTOR_BYTES // (4 if dtype == "f32" else 8)
-    padded = [-(-widths[graph.nodes[i].axis] // lanes) * lanes for i in hoisted]
+    padded = [1 if cell.by_unit else -(-widths[graph.nodes[i].axis] // lanes) * lanes for i in hoisted]
     chunk, chunk_width = _side_by_side(zip(map(_block, (graph.nodes[i] for i in hoisted)), padded, strict=True))
     saved, saved_width = _saved(cell, widths)
     carried, carried_width = _carried(step, widths)
-    memory = _Memory(cell, widths, dtype, saving, saved, chunk, carried, _spans(graph, widths))
+    kind: Literal[Kind.CHUNK, Kind.PRODUCT] = Kind.PRODUCT if cell.by_unit else Kind.CHUNK
+    memory = _Memory(cell, widths, dtype, saving, saved, chunk, kind, carried, _spans(graph, widths))
     phases, scratch_width = _phases(memory, "forward")
     x = Place(Kind.SERIES, tensor=INPUT)
+    before = tuple(_product(memory, node, x, chunk[_block(node)]) for node in (graph.nodes[i] for i in hoisted))
+    if cell.by_unit:
+        phases, before, chunk_width = (phases[0]._replace(products=before),), (), 0
     return Plan(
         (*_tensors(cell, [INPUT, OUTPUT, SAVED], ["first", "last"]), *_brought(cell)),
         carried_width,
@@ -88,8 +93,9 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
         saved_width,
         tuple(CarriedRow(widths[c.axis], carried[c.name], f"first {c.name}", f"last {c.name}") for c in step.carried),
         phases,
-        before=tuple(_product(memory, node, x, chunk[_block(node)]) for node in (graph.nodes[i] for i in hoisted)),
+        before=before,
         settings=tuple(cell.settings.values()),
+        by_unit=cell.by_unit,
     )
 
 
@@ -114,7 +120,7 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
     chunk, chunk_width = _side_by_side((s, widths[axes[s]]) for s in chunked)
     saved, saved_width = _saved(cell, widths)
     carried, carried_width = _carried(lowered.backward, widths)
-    memory = _Memory(cell, widths, dtype, True, saved, chunk, carried, _spans(graph, widths))  # noqa: FBT003
+    memory = _Memory(cell, widths, dtype, True, saved, chunk, Kind.CHUNK, carried, _spans(graph, widths))  # noqa: FBT003
     phases, scratch_width = _phases(memory, "backward")
     ending, ending_width = _phases(memory, "ending")
     tensors = _tensors(cell, [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT], ["first", "d last", "d first"])
@@ -132,6 +138,7 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
         sums=tuple(_sums(memory)),
         input_gradient=OF_INPUT if input_gradient else "",
         settings=tuple(cell.settings.values()),
+        by_unit=cell.by_unit,
     )
 
 
@@ -289,7 +296,7 @@ def _node_place(inside: _Inside, index: int) -> Place:
 
 def _series_place(memory: _Memory, name: str) -> Place:
     if name in memory.chunk:
-        return Place(Kind.CHUNK, memory.chunk[name])
+        return Place(memory.chunk_kind, memory.chunk[name])
     if name in memory.saved:
         if not memory.saving:  # never touched, but it must lie somewhere
             return Place(Kind.VECTOR, tensor=OUTPUT)

@@ -5,7 +5,7 @@
 #endif
 
 #include "cell.h"
-#include "run.h"
+#include "unit.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
@@ -63,10 +63,15 @@ struct Division {
   bool by_units;
 };
 
+template <class T>
 Division divide(const Call& call, int members) {
   const int worth = static_cast<int>(multiplications(call) / static_cast<double>(call.plan->tuning->thread_work));
   if (worth < members) members = worth;
   if (members <= 1) return {1, false};
+  if (call.plan->by_unit) {
+    const int64_t most = UnitRun<T>::shares(call);
+    return {static_cast<int>(most < members ? most : members), false};
+  }
   const int64_t widest = call.sizes[0];
   if (widest >= members * kRowsEach) return {members, false};
   if (multiplications_of_phase(*call.plan) * static_cast<double>(widest) / members >= static_cast<double>(call.plan->tuning->meeting_work))
@@ -79,7 +84,7 @@ template <class T, class P>
 struct Job {
   const Call* calls;
   int count;
-  Run<T, P>* runs[kMostCalls];
+  UnitRun<T, P>* runs[kMostCalls];
   Division divisions[kMostCalls];
   Barrier* barriers[kMostCalls];
 };
@@ -119,14 +124,14 @@ void run(const int64_t* words, int count, int threads) {
   int members = 0;
   for (int i = 0; i < count; ++i) {
     const int each = count == 1 ? threads : i == 0 ? threads - threads / 2 : threads / 2;
-    divisions[i] = threads > 1 ? divide(calls[i], each < 1 ? 1 : each) : Division{1, false};
+    divisions[i] = threads > 1 ? divide<T>(calls[i], each < 1 ? 1 : each) : Division{1, false};
     members += divisions[i].members;
   }
   if (threads == 1) members = 1;
   double work = 0;
   for (int i = 0; i < count; ++i) work += multiplications(calls[i]);
   if (work < 2 * static_cast<double>(calls[0].plan->tuning->thread_work)) members = 1;
-  Run<T, P> first(calls[0], divisions[0].members), second(calls[count - 1], divisions[count - 1].members);
+  UnitRun<T, P> first(calls[0], divisions[0].members), second(calls[count - 1], divisions[count - 1].members);
   Barrier one(divisions[0].members), two(divisions[count - 1].members);
   Job<T, P> job = {calls, count, {&first, &second}, {divisions[0], divisions[count - 1]}, {&one, &two}};
   parallel(members, threads, member_of_job<T, P>, &job);

@@ -18,16 +18,7 @@ class Run {
   Run(const Call& call, int members) : call_(call), plan_(*call.plan), space_(call, members) { space_.locate(); }
 
   void member(Share share) {
-    if (space_.unpacked) {
-      if (!share.member) space_.pad_biases();
-      share.barrier->wait();
-    } else if (call_.packed == nullptr) {
-      space_.pack(share);
-      share.barrier->wait();
-    }
-    const Tables<T> tables = space_.tables_of(share.member);
-    resolve(share.member, tables);
-    start_empty_sequences(share);
+    const Tables<T> tables = prepare(share);
     int64_t step = 0;
     int64_t running = 0;  // sequences of the step before
     while (step < call_.steps) {
@@ -45,7 +36,7 @@ class Run {
     }
   }
 
- private:
+ protected:
   struct Chunk {
     int64_t first_row, last_row;  // in a series
     int64_t first_step, last_step;
@@ -56,6 +47,21 @@ class Run {
   Workspace<T, P> space_;
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
+
+  // Matrices, tables, and what needs no step.
+  Tables<T> prepare(const Share& share) {
+    if (space_.unpacked) {
+      if (!share.member) space_.pad_biases();
+      share.barrier->wait();
+    } else if (call_.packed == nullptr) {
+      space_.pack(share);
+      share.barrier->wait();
+    }
+    const Tables<T> tables = space_.tables_of(share.member);
+    resolve(share.member, tables);
+    start_empty_sequences(share);
+    return tables;
+  }
 
   // In the order of work, step n happens at this time.
   int64_t time(int64_t step) const { return call_.descending ? call_.steps - 1 - step : step; }
@@ -223,7 +229,7 @@ class Run {
       case TG_SCRATCH:
         return {{space_.scratch + place.offset, space_.scratch + place.offset}, space_.scratch_width, kNone};
       case TG_PRODUCT: {
-        T* const product = tile + place.offset * kTileRows * kPanel<T>;
+        T* const product = tile + place.offset * space_.slot_rows * kPanel<T>;
         return {{product, product}, kPanel<T>, kTile};
       }
       default: {

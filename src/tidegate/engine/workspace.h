@@ -67,6 +67,9 @@ struct Tables {
 constexpr int kMaxProducts = 256;  // of a plan
 constexpr int kMaxPlaces = 512;
 
+constexpr int64_t kStripBytes = 24 << 10;  // products of a strip, which the first-level cache holds beside its states
+constexpr int64_t kMostStripTiles = 16;
+
 TIDEGATE_INLINE int64_t at_most(int64_t count, int64_t most) { return count < most ? count : most; }
 TIDEGATE_INLINE int64_t at_least(int64_t count, int64_t least) { return count < least ? least : count; }
 TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
@@ -85,6 +88,7 @@ class Workspace {
   T* gradient;  // packed operands of gradients, two of them
   T* adjoints;  // of each member, packed too
   int64_t carried_width, scratch_width, chunk_width, tile_size, gradient_size;
+  int64_t slot_rows;  // of each product in a member's tiles
   int64_t part_panels, parts_width;  // of a reduction, and of all in a row
   int64_t chunk_rows;
   int64_t bytes;
@@ -175,6 +179,13 @@ class Workspace {
       if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
   }
 
+  // Whole tiles that fit half a first-level cache, all products of a panel together.
+  int64_t strip_rows() const {
+    const int64_t fit = kStripBytes / static_cast<int64_t>(sizeof(T)) / kPanel<T> / at_least(plan_.slots, 1);
+    const int64_t tiles = fit / kTileRows;
+    return kTileRows * at_least(at_most(tiles, kMostStripTiles), 1);
+  }
+
   void lay_out(int members) {
     unpacked = better_unpacked();
     char* at = static_cast<char*>(call_.workspace);
@@ -198,7 +209,8 @@ class Workspace {
     const int64_t total = call_.offsets[call_.steps];
     const int64_t widest = call_.steps ? call_.sizes[0] : 0;
     const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
-    const int64_t row_bytes = (chunk_width + 1) * static_cast<int64_t>(sizeof(T));
+    const int64_t row_width = plan_.by_unit && plan_.slots ? 2 * plan_.matrix[0].k : chunk_width;  // all panels read the input
+    const int64_t row_bytes = (row_width + 1) * static_cast<int64_t>(sizeof(T));
     int64_t rows = (backward ? tuning_.backward_chunk : tuning_.forward_chunk) / row_bytes;
     if (backward) rows = at_least(at_most(rows, tuning_.backward_rows), tuning_.fewest_rows);
     chunk_rows = at_most(at_least(rows, widest), total);
@@ -212,7 +224,8 @@ class Workspace {
     }
     parts_width = part_panels * plan_.reductions;
     parts = reinterpret_cast<Part<T>*>(take(2 * call_.sequences * parts_width));
-    tile_size = int64_t{plan_.slots} * kTileRows * kPanel<T>;
+    slot_rows = plan_.by_unit ? strip_rows() : kTileRows;
+    tile_size = int64_t{plan_.slots} * slot_rows * kPanel<T>;
     tiles = take(tile_size * members);
     if (backward) {
       for (int i = 0; i < plan_.gradients; ++i) {

@@ -82,6 +82,7 @@ PlanStruct = _structure(
     behind_chunk=c_int32,
     slots=c_int32,
     input_gradient=c_int32,
+    by_unit=c_int32,
     tensors=c_int64,
     matrix=c_void_p,
     product=c_void_p,
@@ -188,7 +189,8 @@ def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
         *(plan.carried_width, plan.scratch_width, plan.chunk_width),
         *(products, products, len(steps.places), len(steps.reductions)),
         *(len(plan.phases), len(plan.ending), len(plan.carried), len(plan.gradients), len(plan.sums)),
-        *(len(plan.before), len(plan.after), plan.slots, index[plan.input_gradient], len(plan.tensors)),
+        *(len(plan.before), len(plan.after), plan.slots, index[plan.input_gradient]),
+        *(plan.by_unit, len(plan.tensors)),
     )
 
 
