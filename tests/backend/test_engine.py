@@ -76,6 +76,8 @@ SHAPES = {
     "one step": replace(SMALL, T=1),
     "one number": replace(SMALL, T=1, B=1, features=1, hidden=1),
     "a wide layer in one step": replace(SMALL, T=1, B=1, features=300, hidden=200, threads=2),
+    "a few rows, matrices as stored": replace(SMALL, T=1, B=7, features=33, hidden=41),
+    "a few rows of a wide layer": replace(SMALL, T=2, B=4, features=300, hidden=131, threads=2),
     "one unit": replace(SMALL, hidden=1, T=20, B=40),
     "many sequences": replace(SMALL, B=3000, hidden=17, threads=2),
     "many sequences, one unit": replace(SMALL, B=3000, hidden=1),

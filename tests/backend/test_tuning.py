@@ -106,7 +106,7 @@ def test_the_command_prints_processor_and_choices(capsys) -> None:
 TINY = Tuning(*(1 for _ in Tuning._fields))
 HUGE = Tuning(*(1 << 40 for _ in Tuning._fields))._replace(row_matrices=3)
 CHOICES = {entry.name: entry.tuning for entry in TABLE} | {"tiny": TINY, "huge": HUGE}
-SHAPES = {"one sequence": (150, 1), "some": (40, 13), "few rows": (1, 2)}
+SHAPES = {"one sequence": (150, 1), "some": (40, 13), "few rows": (2, 4)}
 
 
 @contextmanager

@@ -178,34 +178,6 @@ TIDEGATE_INLINE void multiply_one_row(int matrices, int width, const RowArgument
   }
 }
 
-// One row of an operand times rows of a matrix as it is stored: for so few rows that packing would cost more.
-// c[j] = bias[j] + sum over i of a[i] * matrix[j * stride + i]
-template <class T>
-void multiply_unpacked(const T* a, int64_t k, const T* matrix, int64_t stride, const T* bias, int width, T* c) {
-  constexpr int some = 4;
-  for (int j = 0; j < width; j += some) {
-    const int count = width - j < some ? width - j : some;
-    Vector<T> sum[some] = {};
-    const T* row[some];
-    for (int r = 0; r < some; ++r) row[r] = matrix + (j + (r < count ? r : 0)) * stride;
-    int64_t i = 0;
-    for (; i + kLanes<T> <= k; i += kLanes<T>) {
-      const Vector<T> part = load(a + i);
-#pragma GCC unroll 4
-      for (int r = 0; r < some; ++r) sum[r] += part * load(row[r] + i);
-    }
-    if (i < k) {
-      const Vector<T> part = load(a + i, static_cast<int>(k - i));
-      for (int r = 0; r < some; ++r) sum[r] += part * load(row[r] + i, static_cast<int>(k - i));
-    }
-    for (int r = 0; r < count; ++r) {
-      T total = bias ? bias[j + r] : T(0);
-      for (int lane = 0; lane < kLanes<T>; ++lane) total += sum[r][lane];
-      c[j + r] = total;
-    }
-  }
-}
-
 // Elements of a packed matrix [k, n].
 template <class T>
 TIDEGATE_INLINE int64_t packed_size(int64_t k, int64_t n) {

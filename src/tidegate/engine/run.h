@@ -6,6 +6,7 @@
 #pragma once
 
 #include "gradient.h"
+#include "stored.h"
 #include "workspace.h"
 
 namespace tidegate {
@@ -386,15 +387,10 @@ class Run {
   TIDEGATE_INLINE void multiply_into_tile(int index, const Rows<T>& operand, int64_t row, int count, int64_t panel,
                                           int width, T* tiles) {
     const tg_product& product = plan_.product[index];
-    if (space_.unpacked) {
-      for (int r = 0; r < count; ++r)
-        multiply_as_stored(index, operand.first + (row + r) * operand.stride, panel * kPanel<T>, width,
-                           tiles + (product.result * kTileRows + r) * kPanel<T>);
-      return;
-    }
     TileArguments<T, P> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = operand.first + (row + r) * operand.stride;
     for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * kTileRows + r) * kPanel<T>;
+    if (space_.unpacked) return multiply_as_stored(index, tile.a, count, panel * kPanel<T>, width, tile.c);
     tile.step = 1;
     tile.k = plan_.matrix[product.matrix].k;
     tile.panel = space_.matrices[product.matrix] + panel * kPanel<T> * tile.k;
@@ -404,10 +400,11 @@ class Run {
     multiply(count, tile);
   }
 
-  void multiply_as_stored(int index, const T* a, int64_t unit, int width, T* c) {
+  void multiply_as_stored(int index, const T* const* a, int rows, int64_t unit, int width, T* const* c) {
     const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
     const T* weight = tensor(matrix.tensor) + (matrix.row + unit) * matrix.columns;
-    multiply_unpacked(a, matrix.k, weight, matrix.columns, space_.padded_biases[index] ? space_.padded_biases[index] + unit : nullptr, width, c);
+    const T* bias = space_.padded_biases[index] ? space_.padded_biases[index] + unit : nullptr;
+    multiply_stored(a, rows, matrix.k, weight, matrix.columns, bias, width, c);
   }
 
   // Products of the input for all steps of a chunk: they wait for no state.
@@ -443,13 +440,10 @@ class Run {
     const tg_matrix& matrix = plan_.matrix[product.matrix];
     const int64_t unit = panel * kPanel<T>;
     const int width = static_cast<int>(matrix.n - unit < kPanel<T> ? matrix.n - unit : kPanel<T>);
-    if (space_.unpacked) {
-      for (int r = 0; r < count; ++r) multiply_as_stored(index, a[r], unit, width, c[r] + unit);
-      return;
-    }
     TileArguments<T, P> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = a[r];
     for (int r = 0; r < count; ++r) tile.c[r] = c[r] + unit;
+    if (space_.unpacked) return multiply_as_stored(index, a, count, unit, width, tile.c);
     tile.step = 1;
     tile.k = matrix.k;
     tile.panel = space_.matrices[product.matrix] + unit * tile.k;

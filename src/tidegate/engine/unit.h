@@ -201,11 +201,6 @@ class UnitRun : public Run<T, P> {
     const T* const from = operand.base[0] + operand.stride * strip.row;
     const int64_t way = operand.stride * strip.row_step;
     T* const to = space_.tiles + work.member * space_.tile_size + product.result * space_.slot_rows * kPanel<T>;
-    if (space_.unpacked) {
-      for (int64_t r = 0; r < strip.count; ++r)
-        this->multiply_as_stored(index, from + r * way, panel.unit, panel.width, to + r * kPanel<T>);
-      return;
-    }
     TileArguments<T, P> tile;
     tile.step = 1;
     tile.k = plan_.matrix[product.matrix].k;
@@ -219,7 +214,10 @@ class UnitRun : public Run<T, P> {
       const int count = static_cast<int>(strip.count * (i + 1) / tiles - row);
       for (int r = 0; r < count; ++r) tile.a[r] = from + (row + r) * way;
       for (int r = 0; r < count; ++r) tile.c[r] = to + (row + r) * kPanel<T>;
-      multiply(count, tile);
+      if (space_.unpacked)
+        this->multiply_as_stored(index, tile.a, count, panel.unit, panel.width, tile.c);
+      else
+        multiply(count, tile);
     }
   }
 };

@@ -36,7 +36,7 @@ class Tuning(NamedTuple):
     backward_rows: int = 512
     fewest_rows: int = 128
     gradient_rows: int = 256
-    unpacked_rows: int = 2
+    unpacked_rows: int = 8
     row_matrices: int = 2
     thread_work: int = 100_000
     meeting_work: int = 80_000
@@ -66,7 +66,7 @@ TABLE = (
     Entry("avx2", "x86-64-v3", 1 * MIB, Tuning(row_matrices=4)),  # Alder Lake
     Entry("avx2-middle", "x86-64-v3", 512 * KIB, _MIDDLE._replace(row_matrices=4)),  # Zen 1 to 3
     Entry("avx2-small", "x86-64-v3", 0, _SMALL._replace(row_matrices=4)),  # Haswell to Comet Lake
-    Entry("baseline", "baseline", 0, _SMALL._replace(row_matrices=4)),
+    Entry("baseline", "baseline", 0, _SMALL._replace(row_matrices=4, unpacked_rows=16)),
 )
 
 
