@@ -84,26 +84,39 @@ TIDEGATE_INLINE void transpose(Square<float>::Row (&r)[8]) {
 }
 #endif
 
-// Entry (i, j) of the panel is from[j * stride + i]. Squares, so that both sides are touched line by line.
+#ifdef TIDEGATE_SHUFFLES
+// Entry (i, j) of the square is from[j * stride + i].
+template <class T>
+TIDEGATE_INLINE void pack_square(const T* from, int64_t stride, T* to, int full) {
+  using S = Square<T>;
+  typename S::Row row[S::kSide];
+#pragma GCC unroll 8
+  for (int c = 0; c < S::kSide; ++c) row[c] = *reinterpret_cast<const typename S::Unaligned*>(from + c * stride);
+  transpose(row);
+#pragma GCC unroll 8
+  for (int c = 0; c < S::kSide; ++c) *reinterpret_cast<typename S::Unaligned*>(to + c * full) = row[c];
+}
+#endif
+
+// Entry (i, j) of the panel is from[j * stride + i]. Squares, so that both sides are touched line by line; two of them
+// side by side are a line of the panel.
 template <class T>
 void pack_along(const T* from, int64_t stride, int64_t k, int width, T* to) {
-  using S = Square<T>;
+  constexpr int side = Square<T>::kSide;
   const int full = padded<T>(width);
-  for (int j = 0; j < full; j += S::kSide) {
+  for (int j = 0, end; j < full; j = end) {
+    const bool pair = j + 2 * side <= width;
+    end = pair ? j + 2 * side : j + side;
     int64_t i = 0;
 #ifdef TIDEGATE_SHUFFLES
-    if (j + S::kSide <= width)
-      for (; i + S::kSide <= k; i += S::kSide) {
-        typename S::Row rows[S::kSide];
-        for (int c = 0; c < S::kSide; ++c)
-          rows[c] = *reinterpret_cast<const typename S::Unaligned*>(from + (j + c) * stride + i);
-        transpose(rows);
-        for (int c = 0; c < S::kSide; ++c)
-          *reinterpret_cast<typename S::Unaligned*>(to + (i + c) * full + j) = rows[c];
+    if (j + side <= width)
+      for (; i + side <= k; i += side) {
+        pack_square(from + j * stride + i, stride, to + i * full + j, full);
+        if (pair) pack_square(from + (j + side) * stride + i, stride, to + i * full + j + side, full);
       }
 #endif
     for (; i < k; ++i)
-      for (int c = j; c < j + S::kSide && c < full; ++c) to[i * full + c] = c < width ? from[c * stride + i] : T(0);
+      for (int c = j; c < end && c < full; ++c) to[i * full + c] = c < width ? from[c * stride + i] : T(0);
   }
 }
 
