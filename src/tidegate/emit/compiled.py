@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from typing import Literal
 
 from tidegate.cell import Graph
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.cpp import Source, emit
 from tidegate.passes import Lowered, Program, lower, runs_unit_by_unit, schedule
 
+Name = Literal["forward", "backward", "ending"]
+ALL: tuple[Name, ...] = ("forward", "backward", "ending")
+
 
 class Compiled:
     """The programs of a cell and their emitted text; both are independent of its widths.
 
     Args:
-        graph: the cell.
+        lowered: the cell, or the steps that its runs take.
+        names: of the steps to make.
 
     Attributes:
+        graph: the cell.
         lowered: the steps that forward and backward runs take.
         programs: the same steps, scheduled: ``forward``, ``backward`` and ``ending``.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.lowered: Lowered = lower(graph)
-        self.programs: Mapping[str, Program] = {
-            "forward": schedule(self.lowered.forward),
-            "backward": schedule(self.lowered.backward),
-            "ending": schedule(self.lowered.ending),
-        }
+    def __init__(self, lowered: Graph | Lowered, names: Sequence[Name] = ALL) -> None:
+        self.lowered = lower(lowered) if isinstance(lowered, Graph) else lowered
+        self.graph = self.lowered.graph
+        self.programs: Mapping[str, Program] = {name: schedule(getattr(self.lowered, name)) for name in names}
+
+    @cached_property
+    def traced(self) -> Compiled:
+        """The same cell, whose forward run writes every reported value; it has no other run."""
+        return Compiled(replace(self.lowered, forward=self.lowered.traced), ("forward",))
+
+    @cached_property
+    def watched(self) -> Compiled:
+        """The same cell, whose backward run writes the adjoints of states too; it has no forward run."""
+        return Compiled(replace(self.lowered, backward=self.lowered.watched), ("backward", "ending"))
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:

@@ -182,6 +182,7 @@ class Plan(NamedTuple):
         gradients: of matrices, made from a full chunk.
         sums: of a full chunk: gradients of biases and vectors.
         input_gradient: the tensor that takes it, or "".
+        chunk: the series whose rows are those of the chunk, or "": they lie in the workspace.
         settings: numbers chosen for the layer, which lie in the last tensor; a plan brings this one itself.
         by_unit: no unit ever reads another one, so each runs through time by itself; there is one phase, whose products
             are those of the input.
@@ -200,6 +201,7 @@ class Plan(NamedTuple):
     gradients: tuple[Gradient, ...] = ()
     sums: tuple[Sum, ...] = ()
     input_gradient: str = ""
+    chunk: str = ""
     settings: tuple[float, ...] = ()
     by_unit: bool = False
 
@@ -214,6 +216,7 @@ class Plan(NamedTuple):
         lines = [f"tensors: {', '.join(self.tensors)}"]
         lines.append("widths: carried {}, scratch {}, chunk {}, saved {}".format(*widths))
         lines += ["each unit by itself"] * self.by_unit
+        lines += [f"the chunk lies in {self.chunk}"] * bool(self.chunk)
         lines += [f"settings {', '.join(map(repr, self.settings))}"] * bool(self.settings)
         lines += [f"carried {row}" for row in self.carried]
         lines += [f"before the steps {product}" for product in self.before]

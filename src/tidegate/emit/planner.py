@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from tidegate.cell import Graph, Node, Op
 from tidegate.cell.graph import all_widths, is_narrow
-from tidegate.emit.compiled import Compiled
+from tidegate.emit.compiled import Compiled, Name
+from tidegate.emit.layout import Offsets, backward_chunk, saved_offsets, series_of_states, side_by_side
 from tidegate.emit.plan import CarriedRow, Gradient, Kind, PhasePlan, Place, Plan, Product, Reduction, Sum, Weight
 from tidegate.passes import (
     INPUT,
@@ -21,11 +22,9 @@ from tidegate.passes import (
     Use,
 )
 
-Name = Literal["forward", "backward", "ending"]
-Key = TypeVar("Key", bound=Hashable)
-Offsets = dict[Key, int]  # first columns of values that lie side by side
 SETTINGS = "settings"  # the tensor of numbers chosen for the layer
 SAVED = "saved[t]"  # the tensor that holds all saved series side by side
+ADJOINTS = "adjoints[t]"  # the tensor that takes the chunk of a backward run that is watched
 VECTOR_BYTES = 64  # of the widest register: the engine writes whole ones
 
 
@@ -46,9 +45,10 @@ class _Memory(NamedTuple):
     saving: bool
     saved: Offsets[str]
     chunk: Offsets[str]
-    chunk_kind: Literal[Kind.CHUNK, Kind.PRODUCT]  # products, where a phase makes those of the input itself
+    chunk_at: Place  # where its first column lies
     carried: Offsets[str]
     blocks: Mapping[tuple[str, str], _Span]
+    asked: Sequence[str] = ()  # series that are tensors of their own, since somebody asked for them
 
 
 class _Inside(NamedTuple):
@@ -62,11 +62,11 @@ class _Inside(NamedTuple):
 def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, saving: bool) -> Plan:
     """The plan of a forward run: products of the input for a whole chunk, then the phases of each step.
 
-    A call passes the tensors x, y, saved (if saving), the first and then the last values of each state, and
-    the parameters and masks, in this order.
+    A call passes the tensors x, y, saved (if saving), the reported values (if traced), the first and then the last
+    values of each state, and the parameters and masks, in this order.
 
     Args:
-        cell: its programs.
+        cell: its programs, or those of ``cell.traced``.
         widths: of each axis of the cell.
         dtype: ``"f32"`` or ``"f64"``.
         saving: keep what a backward run needs.
@@ -75,18 +75,19 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
     hoisted = [i for _, arg, group in graph.products if graph.nodes[arg].op is Op.INPUT for i in group]
     lanes = VECTOR_BYTES // (4 if dtype == "f32" else 8)
     padded = [1 if cell.by_unit else -(-widths[graph.nodes[i].axis] // lanes) * lanes for i in hoisted]
-    chunk, chunk_width = _side_by_side(zip(map(_block, (graph.nodes[i] for i in hoisted)), padded, strict=True))
-    saved, saved_width = _saved(cell, widths)
+    chunk, chunk_width = side_by_side(zip(map(_block, (graph.nodes[i] for i in hoisted)), padded, strict=True))
+    saved, saved_width = saved_offsets(cell, widths)
     carried, carried_width = _carried(step, widths)
-    kind: Literal[Kind.CHUNK, Kind.PRODUCT] = Kind.PRODUCT if cell.by_unit else Kind.CHUNK
-    memory = _Memory(cell, widths, dtype, saving, saved, chunk, kind, carried, _spans(graph, widths))
+    asked = [s.name for s in step.series if s.name != OUTPUT and not s.saved]
+    chunk_at = Place(Kind.PRODUCT if cell.by_unit else Kind.CHUNK)  # products, where the phase makes those of the input
+    memory = _Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, _spans(graph, widths), asked)
     phases, scratch_width = _phases(memory, "forward")
     x = Place(Kind.SERIES, tensor=INPUT)
     before = tuple(_product(memory, node, x, chunk[_block(node)]) for node in (graph.nodes[i] for i in hoisted))
     if cell.by_unit:
         phases, before, chunk_width = (phases[0]._replace(products=before),), (), 0
     return Plan(
-        (*_tensors(cell, [INPUT, OUTPUT, SAVED], ["first", "last"]), *_brought(cell)),
+        (*_tensors(cell, [INPUT, OUTPUT, SAVED, *asked], ["first", "last"]), *_brought(cell)),
         carried_width,
         scratch_width,
         chunk_width,
@@ -102,28 +103,28 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
 def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, input_gradient: bool) -> Plan:
     """The plan of a backward run: phases of each step, products over a chunk of steps, and the ending phases.
 
-    A call passes the tensors x, y, saved, dy, dx (if asked for), for each state its first values, the adjoints of
-    its last values, then for each state the adjoints of its first values, the parameters, masks, and the
-    gradients of the parameters.
+    A call passes the tensors x, y, saved, dy, dx (if asked for), the adjoints of states and the chunk (if watched), for
+    each state its first values, the adjoints of its last values, then for each state the adjoints of its first values,
+    the parameters, masks, and the gradients of the parameters.
 
     Args:
-        cell: its programs.
+        cell: its programs, or those of ``cell.watched``.
         widths: of each axis of the cell.
         dtype: ``"f32"`` or ``"f64"``.
         input_gradient: make the gradient of the input too.
     """
     graph, lowered, widths = cell.graph, cell.lowered, all_widths(widths)
-    order = [series for gradient in lowered.matrices for _, series in gradient.blocks]
-    axes = {s.name: s.axis for s in lowered.backward.series}
-    # what a step adds to the gradient of the input lies there, or in the chunk where nobody asks for it
-    chunked = [s for s in dict.fromkeys([*order, *axes]) if s != lowered.input or not input_gradient]
-    chunk, chunk_width = _side_by_side((s, widths[axes[s]]) for s in chunked)
-    saved, saved_width = _saved(cell, widths)
+    chunk, chunk_width = backward_chunk(lowered, widths, input_gradient=input_gradient)
+    saved, saved_width = saved_offsets(cell, widths)
     carried, carried_width = _carried(lowered.backward, widths)
-    memory = _Memory(cell, widths, dtype, True, saved, chunk, Kind.CHUNK, carried, _spans(graph, widths))  # noqa: FBT003
+    asked = series_of_states(lowered)
+    chunk_at = Place(Kind.SERIES, tensor=ADJOINTS) if asked else Place(Kind.CHUNK)
+    spans = _spans(graph, widths)
+    memory = _Memory(cell, widths, dtype, True, saved, chunk, chunk_at, carried, spans, asked)  # noqa: FBT003
     phases, scratch_width = _phases(memory, "backward")
     ending, ending_width = _phases(memory, "ending")
-    tensors = _tensors(cell, [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT], ["first", "d last", "d first"])
+    series = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT, *asked, *([ADJOINTS] if asked else [])]
+    tensors = _tensors(cell, series, ["first", "d last", "d first"])
     return Plan(
         (*tensors, *(f"d {name}" for name in cell.parameters), *_brought(cell)),
         carried_width,
@@ -137,6 +138,7 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
         gradients=tuple(g for gradient in lowered.matrices for g in _gradients(memory, gradient)),
         sums=tuple(_sums(memory)),
         input_gradient=OF_INPUT if input_gradient else "",
+        chunk=chunk_at.tensor,
         settings=tuple(cell.settings.values()),
         by_unit=cell.by_unit,
     )
@@ -145,21 +147,8 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
 # Layout
 
 
-def _side_by_side(parts: Iterable[tuple[Key, int]]) -> tuple[Offsets[Key], int]:
-    offsets: Offsets[Key] = {}
-    at = 0
-    for name, width in parts:
-        offsets[name] = at
-        at += width
-    return offsets, at
-
-
-def _saved(cell: Compiled, widths: Mapping[str, int]) -> tuple[Offsets[str], int]:
-    return _side_by_side((s.name, widths[s.axis]) for s in cell.lowered.forward.series if s.saved)
-
-
 def _carried(step: Step, widths: Mapping[str, int]) -> tuple[Offsets[str], int]:
-    return _side_by_side((c.name, widths[c.axis]) for c in step.carried)
+    return side_by_side((c.name, widths[c.axis]) for c in step.carried)
 
 
 def _spans(graph: Graph, widths: Mapping[str, int]) -> dict[tuple[str, str], _Span]:
@@ -216,7 +205,7 @@ def _phases(memory: _Memory, name: Name) -> tuple[tuple[PhasePlan, ...], int]:
     nodes = program.step.nodes
     scratch_nodes = [i for phase in program.phases for i in (*phase.keeps, *phase.joins)]
     scratch_nodes.sort(key=lambda i: is_narrow(nodes[i].axis))  # vectors first, so that they keep their alignment
-    scratch, width = _side_by_side((i, memory.widths[nodes[i].axis]) for i in scratch_nodes)
+    scratch, width = side_by_side((i, memory.widths[nodes[i].axis]) for i in scratch_nodes)
     inside = _Inside(memory, program.step, scratch)
     reduced = dict.fromkeys(nodes[i].args for phase in program.phases for i in phase.reduces)
     numbers = {operands: number for number, operands in enumerate(reduced)}
@@ -296,12 +285,12 @@ def _node_place(inside: _Inside, index: int) -> Place:
 
 def _series_place(memory: _Memory, name: str) -> Place:
     if name in memory.chunk:
-        return Place(memory.chunk_kind, memory.chunk[name])
+        return memory.chunk_at._replace(offset=memory.chunk[name])
     if name in memory.saved:
         if not memory.saving:  # never touched, but it must lie somewhere
             return Place(Kind.VECTOR, tensor=OUTPUT)
         return Place(Kind.SERIES, memory.saved[name], SAVED)
-    if name in (INPUT, OUTPUT, UPSTREAM, memory.cell.lowered.input):
+    if name in (INPUT, OUTPUT, UPSTREAM, memory.cell.lowered.input, *memory.asked):
         return Place(Kind.SERIES, tensor=name)
     return Place(Kind.ROWS, tensor=f"d first {name[2:]}")  # the ending program writes "d h"
 

@@ -41,6 +41,7 @@ class Run {
   struct Chunk {
     int64_t first_row, last_row;  // in a series
     int64_t first_step, last_step;
+    T* rows;
   };
 
   const Call& call_;
@@ -77,7 +78,9 @@ class Run {
   Chunk chunk_of(int64_t step, int64_t end) const {
     const int64_t low = call_.descending ? time(end - 1) : step;
     const int64_t high = call_.descending ? time(step) : end - 1;
-    return {call_.offsets[low], call_.offsets[high + 1], low, high + 1};
+    const int64_t first = call_.offsets[low];
+    T* const rows = plan_.chunk < 0 ? space_.chunk : tensor(plan_.chunk) + first * space_.chunk_width;
+    return {first, call_.offsets[high + 1], low, high + 1, rows};
   }
 
   // Sequences without any step keep their first values.
@@ -426,7 +429,7 @@ class Run {
           for (int64_t own = range.first; own < range.last; own += range.step) {
             const int64_t row = call_.offsets[t] + own;
             a[count] = x + row * stride;
-            c[count] = space_.chunk + (row - chunk.first_row) * space_.chunk_width + product.result;
+            c[count] = chunk.rows + (row - chunk.first_row) * space_.chunk_width + product.result;
             if (++count == kTileRows) multiply_rows_of_chunk(i, a, c, count, p), count = 0;
           }
         }
@@ -461,7 +464,7 @@ class Run {
     for (int i = 0; i < plan_.sums; ++i) {
       const tg_sum& sum = plan_.sum[i];
       const int64_t begin = share.first(sum.count), end = share.last(sum.count);
-      add_rows(space_.chunk + sum.adjoint + begin, space_.chunk_width, rows, end - begin,
+      add_rows(chunk.rows + sum.adjoint + begin, space_.chunk_width, rows, end - begin,
                tensor(sum.tensor) + sum.offset + begin, first);
     }
     gradient_of_input(chunk, share);
@@ -482,7 +485,7 @@ class Run {
           const int64_t row = rows * tile / tiles;
           const int count = static_cast<int>(rows * (tile + 1) / tiles - row);
           for (int r = 0; r < count; ++r) {
-            a[r] = space_.chunk + (row + r) * space_.chunk_width + product.operand.offset;
+            a[r] = chunk.rows + (row + r) * space_.chunk_width + product.operand.offset;
             c[r] = tensor(plan_.input_gradient) + (chunk.first_row + row + r) * stride + product.result;
           }
           multiply_rows_of_chunk(i, a, c, count, p);
@@ -525,7 +528,7 @@ class Run {
       int64_t high = share.last(rows_of_matrix) * kTileRows;
       high = high < gradient.rows ? high : gradient.rows;
       T* const adjoints = space_.adjoints + share.member * adjoints_size<T>(space_.gradient_depth(space_.chunk_rows));
-      multiply_over_rows(space_.chunk + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
+      multiply_over_rows(chunk.rows + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
                          rows, packed, gradient.columns, adjoints, to, fresh && begin == 0);
     }
   }

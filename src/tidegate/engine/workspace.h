@@ -80,7 +80,7 @@ class Workspace {
  public:
   P* packed;    // matrices
   T* biases;    // padded, one for each product
-  T* chunk;     // rows of the steps of a chunk
+  T* chunk;     // rows of the steps of a chunk, unless they lie in a series of the call
   T* carried;   // two rows for each sequence: before and after the step
   T* scratch;   // a row for each sequence
   Part<T>* parts;  // of the reductions of a phase, for each sequence
@@ -206,6 +206,7 @@ class Workspace {
     scratch_width = rounded(plan_.scratch_width, kLanes<T>);
     // Columns of a chunk are read as streams: an odd number of cache lines spreads them over all sets of a cache.
     chunk_width = (rounded(plan_.chunk_width * sizeof(T), 64) / 64 | 1) * 64 / static_cast<int64_t>(sizeof(T));
+    if (plan_.chunk >= 0) chunk_width = call_.strides[plan_.chunk];
     const int64_t total = call_.offsets[call_.steps];
     const int64_t widest = call_.steps ? call_.sizes[0] : 0;
     const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
@@ -214,7 +215,7 @@ class Workspace {
     int64_t rows = (backward ? tuning_.backward_chunk : tuning_.forward_chunk) / row_bytes;
     if (backward) rows = at_least(at_most(rows, tuning_.backward_rows), tuning_.fewest_rows);
     chunk_rows = at_most(at_least(rows, widest), total);
-    chunk = take(chunk_rows * chunk_width + 2 * kLanes<T>);  // vectors are read past its end
+    chunk = take(plan_.chunk < 0 ? chunk_rows * chunk_width + 2 * kLanes<T> : 0);  // vectors are read past its end
     carried = take(2 * call_.sequences * carried_width);
     scratch = take(call_.sequences * scratch_width);
     part_panels = 0;

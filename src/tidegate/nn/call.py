@@ -87,14 +87,14 @@ class RowCall:
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        self.x, self.row_steps, self.resets = batch.rows
+        self.x, self.row_steps, self.resets, _ = batch.rows
         self.size, self.steps, self.order, self.back = batch.size, batch.steps, batch.order, batch.back
         self.place, self.restore = batch.place, batch.restore
         self.obstacle: Obstacle | None = None
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes."""
-        rows = Rows(x, self.row_steps, self.resets)
+        rows = Rows(x, self.row_steps, self.resets, self.restore)
         obstacle = device.obstacle(cell.graph, x, first, tensors)
         if obstacle is None:
             obstacle, results = run_layer(cell, rows, self.size, first, tensors, layer=layer)
@@ -123,7 +123,7 @@ class RowCall:
 
 
 class TraceCall(RowCall):
-    """A call over rows whose layers run by their definition, which makes all values available.
+    """A call over rows whose layers write down all their values.
 
     Attributes:
         values: every gate and new state, by names such as ``"f_l0"``, in the layout of the caller's output.
@@ -138,10 +138,11 @@ class TraceCall(RowCall):
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes, but returns the output only."""
-        reported, rows = cell.graph.reported, Rows(x, self.row_steps, self.resets)
-        output, traces = trace_layer(cell, rows, self.size, first, tensors, [*reported.values()], layer=layer)
+        rows = Rows(x, self.row_steps, self.resets)
+        obstacle, output, traces = trace_layer(cell, rows, self.size, first, tensors, layer=layer)
+        self.obstacle = self.obstacle or obstacle
         for reverse, trace in zip((False, True), traces, strict=False):
-            for name, value in zip(reported, trace, strict=True):
+            for name, value in trace.items():
                 here = attribute(name, layer, reverse=reverse)
                 self.values[here] = self.restore(value, float("nan"))
         return (output,)

@@ -21,7 +21,7 @@ from tidegate import zoo
 from tidegate.cell import Graph
 from tidegate.nn.twin import PLAIN
 from tidegate.passes import project
-from tidegate.runtime import Obstacle, Rows, SizedCell, Steps, asked_for_eager, transform
+from tidegate.runtime import Obstacle, Rows, SizedCell, Steps, asked_for_eager, transform, watching
 
 Tensors = tuple[Tensor, ...]
 
@@ -53,9 +53,10 @@ def is_elsewhere(x: Tensor) -> bool:
 def obstacle(graph: Graph, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor]) -> Obstacle | None:
     """Why the engine does not run a layer that torch's own function runs; None where torch's function does not.
 
-    That runs the cells it has, on plain tensors on one other device, outside of torch's transforms.
+    That runs the cells it has, on plain tensors on one other device, outside of torch's transforms. It leaves no
+    adjoints.
     """
-    if not is_elsewhere(x) or torch_mode(graph) is None or asked_for_eager() or transform():
+    if not is_elsewhere(x) or torch_mode(graph) is None or asked_for_eager() or transform() or watching():
         return None
     every = (x, *(first or ()), *tensors)
     plain = all(type(tensor) in PLAIN and tensor.device == x.device for tensor in every)

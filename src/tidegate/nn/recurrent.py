@@ -23,7 +23,7 @@ from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded, reorder
 from tidegate.nn.stack import Stack, Variant
 from tidegate.nn.twin import PLAIN
-from tidegate.runtime import TRACE, SizedCell, traces, wants_operator
+from tidegate.runtime import SizedCell, traces, wants_operator
 
 
 @documented()
@@ -158,7 +158,10 @@ class Recurrent(Stack):
         reset: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> dict[str, Any]:
-        """Compute every gate and every new state at every step, by the definition of the cell.
+        """Compute every gate and every new state at every step.
+
+        The engine does it where it runs the layer, at about the cost of a call; ``last_path`` tells. The first trace of
+        a cell compiles it once more.
 
         Args:
             input: The sequences, as in a call of the layer.
@@ -170,7 +173,7 @@ class Recurrent(Stack):
         Returns:
             A dictionary from names such as ``"f_l0"`` and ``"c_l1_reverse"`` to values [T, B, H] in the layout of the
             output, NaN after the end of each sequence. A value of the reverse direction has the index of the step whose
-            input it read. Gradients flow through the values; call it under ``torch.no_grad()`` to read numbers only.
+            input it read. Gradients flow through the values, by the definition of the cell.
 
         Raises:
             ValueError, TypeError, RuntimeError: for what torch.nn refuses, with its texts.
@@ -179,7 +182,7 @@ class Recurrent(Stack):
         batch, outside = self._entered(input, lengths, reset)
         call = TraceCall(batch)
         self._walk(call, self._first_states(hx, call.size, call.order, batched=outside.batched), generator, None)
-        self._note(TRACE)
+        self._note(call.obstacle)
         return {name: outside.leave(values) for name, values in call.values.items()}
 
     def _run(

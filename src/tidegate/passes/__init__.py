@@ -2,7 +2,18 @@
 
 from tidegate.passes.clip import clip
 from tidegate.passes.drop import drop_recurrent
-from tidegate.passes.lower import INPUT, OF_INPUT, OUTPUT, PREVIOUS, UPSTREAM, Lowered, MatrixGradient, lower
+from tidegate.passes.lower import (
+    INPUT,
+    OF_INPUT,
+    OF_STATE,
+    OUTPUT,
+    PREVIOUS,
+    UPSTREAM,
+    VALUE,
+    Lowered,
+    MatrixGradient,
+    lower,
+)
 from tidegate.passes.normalise import Over, normalise
 from tidegate.passes.program import Carried, Phase, Program, Series, Step, Use, is_literal
 from tidegate.passes.project import project
@@ -14,9 +25,11 @@ from tidegate.passes.zoneout import zoneout
 __all__ = [
     "INPUT",
     "OF_INPUT",
+    "OF_STATE",
     "OUTPUT",
     "PREVIOUS",
     "UPSTREAM",
+    "VALUE",
     "Carried",
     "Lowered",
     "MatrixGradient",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tidegate.cell.graph import Graph, Node, Op
 from tidegate.cell.symbol import Symbol
@@ -18,6 +19,8 @@ OUTPUT = "y[t]"  # the output state after each step
 PREVIOUS = "y[t-1]"  # the same before it
 UPSTREAM = "dy[t]"  # the adjoint of the output from outside
 OF_INPUT = "dx[t]"  # the adjoint of the input, as far as a step reads it itself
+VALUE = "value {}[t]"  # a reported value
+OF_STATE = "d {}[t]"  # the adjoint of a state after each step
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,10 @@ class Lowered:
     Attributes:
         graph: the cell.
         forward: passes on the states, writes ``OUTPUT`` and the saved values.
+        traced: the same, but writes every reported value, ``VALUE``, instead of the saved ones.
         backward: run from the last step; carries ``d h`` and so on: adjoints of states as far as they pass
             pointwise, and ``d U.i``: adjoints of products whose operand is a state. Writes the adjoints of products.
+        watched: the same, and writes the adjoint of each state, ``OF_STATE``, too.
         ending: run once where backward ends: the series ``d h`` it writes are the adjoints of the first states.
         matrices: how to make the gradients of matrices (and of their biases, the sums of the same series).
         vectors: for each block of a vector, by both names, the series whose sum over all steps is its gradient.
@@ -52,7 +57,9 @@ class Lowered:
 
     graph: Graph
     forward: Step
+    traced: Step
     backward: Step
+    watched: Step
     ending: Step
     matrices: tuple[MatrixGradient, ...]
     vectors: Mapping[tuple[str, str], str]
@@ -67,13 +74,9 @@ def lower(graph: Graph) -> Lowered:
         primal.append(tracer.copy(node, tuple(primal[arg] for arg in node.args)))
     count = len(tracer.nodes)
     ends = _adjoints_of_states(graph, tracer)
-    upstream: dict[int, Symbol] = {}
-    for state, update in zip(graph.states, graph.updates, strict=True):
-        total = ends[state.name]
-        if state is graph.output:
-            total = total + tracer.add(Node(Op.GIVEN, name=UPSTREAM, axis=state.axis))
-        upstream[update] = upstream[update] + total if update in upstream else total
-    adjoints = differentiate(graph, tracer, primal, upstream)
+    given = tracer.add(Node(Op.GIVEN, name=UPSTREAM, axis=graph.output.axis))
+    totals = ends | {graph.output.name: ends[graph.output.name] + given}
+    adjoints = differentiate(graph, tracer, primal, _of_updates(graph, totals))
 
     carried, alias = _carried(graph, tracer, adjoints.products, adjoints.leaves)
     series = {index: f"g.{k}" for k, index in enumerate(dict.fromkeys(adjoints.products.values()))}
@@ -99,12 +102,16 @@ def lower(graph: Graph) -> Lowered:
             return INPUT
         return PREVIOUS if operand in plain else saved[operands[operand]]
 
-    given = {i: Node(Op.GIVEN, name=name, axis=tracer.nodes[i].axis) for i, name in saved.items()}
+    kept = [Series(name, tracer.nodes[i].axis, i, saved=True) for i, name in saved.items()]
+    forward = partial(_forward, graph, tracer.nodes[:count], [primal[u].index for u in graph.updates])
+    given_back = {s.node: Node(Op.GIVEN, name=s.name, axis=s.axis) for s in kept} | alias
     return Lowered(
         graph,
-        _forward(graph, tracer.nodes[:count], [primal[u].index for u in graph.updates], saved),
-        _step(tracer.nodes, carried, written, given | alias),
-        _step(tracer.nodes, [], [Series(f"d {n}", s.axis, s.index) for n, s in ends.items()], alias),
+        forward([s for s in kept if s.name != OUTPUT]),
+        forward(_reported(graph, primal)),
+        _step(tracer.nodes, carried, written, given_back),
+        _step(tracer.nodes, carried, [*written, *_of_states(OF_STATE, totals)], given_back),
+        _step(tracer.nodes, [], _of_states("d {}", ends), alias),
         tuple(
             MatrixGradient(m, tuple((graph.nodes[i].name, series[adjoints.products[i]]) for i in group), place(operand))
             for m, operand, group in graph.products
@@ -130,6 +137,25 @@ def _adjoints_of_states(graph: Graph, tracer: Simplifier) -> dict[str, Symbol]:
             assert through is not None
             adjoints[node.name] = adjoints[node.name] + through
     return adjoints
+
+
+def _of_updates(graph: Graph, totals: Mapping[str, Symbol]) -> dict[int, Symbol]:
+    """The adjoint of each node that is the new value of states: the sum of theirs."""
+    upstream: dict[int, Symbol] = {}
+    for state, update in zip(graph.states, graph.updates, strict=True):
+        total = totals[state.name]
+        upstream[update] = upstream[update] + total if update in upstream else total
+    return upstream
+
+
+def _of_states(name: str, adjoints: Mapping[str, Symbol]) -> list[Series]:
+    return [Series(name.format(state), symbol.axis, symbol.index) for state, symbol in adjoints.items()]
+
+
+def _reported(graph: Graph, primal: Sequence[Symbol]) -> list[Series]:
+    """What a trace shows, but for the output."""
+    values = {n: i for n, i in graph.reported.items() if n != graph.output.name}
+    return [Series(VALUE.format(n), graph.nodes[i].axis, primal[i].index) for n, i in values.items()]
 
 
 def _carried_leaf(product: Node) -> Node:
@@ -170,7 +196,7 @@ def _read(nodes: Sequence[Node], roots: Iterable[int], count: int) -> set[int]:
     return read
 
 
-def _forward(graph: Graph, nodes: Sequence[Node], updates: Sequence[int], saved: Mapping[int, str]) -> Step:
+def _forward(graph: Graph, nodes: Sequence[Node], updates: Sequence[int], series: Sequence[Series]) -> Step:
     """Products of the input come from outside: they are made for all steps at once."""
     given = {
         i: Node(Op.GIVEN, name=f"{node.matrix}.{node.name}", axis=node.axis)
@@ -179,8 +205,7 @@ def _forward(graph: Graph, nodes: Sequence[Node], updates: Sequence[int], saved:
     } | {i: Node(Op.GIVEN, name=INPUT, axis=node.axis) for i, node in enumerate(nodes) if node.op is Op.INPUT}
     carried = [Carried(s.name, s.axis, u) for s, u in zip(graph.states, updates, strict=True)]
     output = Series(OUTPUT, graph.output.axis, updates[0])
-    kept = [Series(name, nodes[i].axis, i, saved=True) for i, name in saved.items() if name != OUTPUT]
-    return _step(nodes, carried, [output, *kept], given)
+    return _step(nodes, carried, [output, *series], given)
 
 
 def _step(

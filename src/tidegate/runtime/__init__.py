@@ -11,25 +11,28 @@ from tidegate.runtime.layer import (
     trace_layer,
 )
 from tidegate.runtime.library import fma_peak, isa
-from tidegate.runtime.path import FUSED, TRACE, TWICE, Obstacle, asked_for_eager, check_strict, eager_only, strict
+from tidegate.runtime.path import FUSED, TWICE, Obstacle, asked_for_eager, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.shape import check_devices, wrong_shape
 from tidegate.runtime.sized import SizedCell, described, sized
 from tidegate.runtime.stream import Stream
 from tidegate.runtime.tensor import TENSORS
+from tidegate.runtime.watch import Adjoints, Product, WatchedCall, watch_adjoints, watching
 
 __all__ = [
     "FUSED",
     "JIT_TRACE",
     "TENSORS",
-    "TRACE",
     "TWICE",
+    "Adjoints",
     "Forward",
     "Obstacle",
+    "Product",
     "Rows",
     "SizedCell",
     "Steps",
     "Stream",
+    "WatchedCall",
     "asked_for_eager",
     "check_devices",
     "check_layer",
@@ -49,5 +52,7 @@ __all__ = [
     "traces",
     "transform",
     "wants_operator",
+    "watch_adjoints",
+    "watching",
     "wrong_shape",
 ]

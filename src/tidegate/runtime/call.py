@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,6 +15,7 @@ from tidegate.runtime.structure import NativePlan
 
 ALIGNMENT = 64
 LARGE_BYTES = 8 << 20
+SPARE_ROWS = 2  # behind a chunk: vectors are read past its end
 MOST_WORKSPACES = 1024  # sizes that a plan remembers, of 200 bytes each
 
 Tensors = tuple[torch.Tensor, ...]
@@ -29,6 +30,7 @@ class Job(NamedTuple):
         sequences: how many there are, those of no steps included.
         directions: 1, or 2 where a second set of parameters runs from the end.
         resets: for each row 1 where all states are zeros before it, uint8; or None.
+        restore: brings values of the rows into the caller's layout; None where that is the same.
     """
 
     cell: SizedCell
@@ -36,6 +38,7 @@ class Job(NamedTuple):
     sequences: int
     directions: int
     resets: torch.Tensor | None
+    restore: Callable[..., Any] | None = None
 
 
 def packed_call(
@@ -143,11 +146,13 @@ class Forward(NamedTuple):
         output: [..., directions * width], its rows as the input's.
         last: for each state [directions, B, width].
         saved: [directions, rows, saved width], if it was asked for.
+        values: for each direction the reported values but for the output [..., width], if they were asked for.
     """
 
     output: torch.Tensor
     last: Tensors
     saved: torch.Tensor | None
+    values: tuple[Tensors, ...] = ()
 
 
 def forward(
@@ -158,6 +163,7 @@ def forward(
     *,
     saving: bool,
     saved_rows: int = 0,
+    traced: bool = False,
 ) -> Forward:
     """Run a layer.
 
@@ -169,33 +175,51 @@ def forward(
             with them: rows as the input's for a mask of each step, one for each sequence for the others.
         saving: keep what a backward run needs.
         saved_rows: rows to make for the saved values, where there should be more than the input has.
+        traced: keep every reported value instead.
     """
     cell, directions, size, outer = job.cell, job.directions, x.element_size(), x.shape[:-1]
-    plan = cell.forward_plan(x.dtype, saving=saving)
+    plan = cell.forward_plan(x.dtype, saving=saving, variant="traced" if traced else "plain")
     output = x.new_empty(*outer, directions * cell.output_width)
     last = tuple([x.new_empty(directions, job.sequences, width) for width in cell.state_widths])
     shape = (directions, max(saved_rows, job.steps.rows), plan.saved_width)
     saved = _large(x.new_empty(shape)) if saving else None
+    wide = [*cell.values.values()] if traced else []
+    values = tuple([tuple([_large(x.new_empty(*outer, width)) for width in wide]) for _ in range(directions)])
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     count = len(cell.names)
     bound = []
     for d in range(directions):
         series = [x.data_ptr(), output.data_ptr() + d * cell.output_width * size]
-        bound.append(
-            [*series, *_parts(d, (saved, *given, *last)), *_addresses(parameters[d * count : (d + 1) * count])]
-        )
-    states = cell.state_widths
-    strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *states, *states, *cell.strides]
+        series += [*_parts(d, (saved,)), *_addresses(values[d])]
+        bound.append([*series, *_parts(d, (*given, *last)), *_addresses(parameters[d * count : (d + 1) * count])])
+    strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *wide]
+    strides += [*cell.state_widths * 2, *cell.strides]
     _run(job, plan, bound, strides, size, backward=False)
-    return Forward(output, last, saved)
+    return Forward(output, last, saved, values)
+
+
+class Series(NamedTuple):
+    """What a watched backward run writes at every step of a direction.
+
+    Attributes:
+        states: the adjoint of each state, [rows, width].
+        chunk: the adjoints of products and vectors side by side, [rows, width]; ``SizedCell.watched`` says where.
+    """
+
+    states: Tensors
+    chunk: torch.Tensor
 
 
 class Gradients(NamedTuple):
-    """Of the input (if asked for), of the first states (if there were any) and of the parameters; None for masks."""
+    """Of the input (if asked for), of the first states (if there were any) and of the parameters; None for masks.
+
+    And for each direction what a watched run wrote.
+    """
 
     x: torch.Tensor | None
     first: Tensors | None
     parameters: tuple[torch.Tensor | None, ...]
+    series: tuple[Series, ...] = ()
 
 
 def backward(
@@ -208,11 +232,12 @@ def backward(
     d_last: Sequence[torch.Tensor | None],
     *,
     input_gradient: bool,
+    watched: bool = False,
 ) -> Gradients:
     """The gradients of a run, given those of its output and last states (None for zeros)."""
     assert forward_run.saved is not None
     cell, directions, size, output = job.cell, job.directions, x.element_size(), forward_run.output
-    plan = cell.backward_plan(x.dtype, input_gradient=input_gradient)
+    plan = cell.backward_plan(x.dtype, input_gradient=input_gradient, variant="watched" if watched else "plain")
     fresh = torch.empty_like if job.steps.rows else torch.zeros_like  # without rows nothing is written
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
@@ -222,16 +247,27 @@ def backward(
     d_output = output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else in_rows(d_output)
     nothing = (None,) * len(d_last)
     states = (*(first or nothing), *[None if d is None else d.contiguous() for d in d_last], *(d_first or nothing))
+    asked = tuple([_series(job, plan, x) for _ in range(directions)]) if watched else ()
     bound = []
     for d, of_input in zip(range(directions), (d_x, d_other), strict=False):
         at = d * cell.output_width * size
         series = [x.data_ptr(), output.data_ptr() + at, *_parts(d, (forward_run.saved,)), d_output.data_ptr() + at]
         series.append(0 if of_input is None else of_input.data_ptr())
+        series += _addresses([*asked[d].states, asked[d].chunk]) if asked else []
         tensors = _addresses(parameters[d * count : (d + 1) * count])
         gradients = [g.data_ptr() for g in d_parameters[d * count : (d + 1) * count] if g is not None]
         bound.append([*series, *_parts(d, states), *tensors, *gradients])
     wide = directions * cell.output_width
     strides = [row_stride(x), wide, plan.saved_width, row_stride(d_output), x.shape[-1]]
+    strides += [*cell.state_widths, asked[0].chunk.stride(0)] if asked else []
     strides += [*cell.state_widths * 3, *cell.strides, *[0] * len(cell.parameters)]
     _run(job, plan, bound, strides, size, backward=True)
-    return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters)
+    return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters, asked)
+
+
+def _series(job: Job, plan: NativePlan, x: torch.Tensor) -> Series:
+    """Memory for what a watched run writes in one direction; the rows of the chunk are as far apart as in scratch."""
+    lines = -(-plan.struct.chunk_width * x.element_size() // ALIGNMENT) | 1
+    width = lines * ALIGNMENT // x.element_size()
+    rows = _large(x.new_empty(job.steps.rows + SPARE_ROWS, width))[: job.steps.rows]
+    return Series(tuple([_large(x.new_empty(job.steps.rows, width)) for width in job.cell.state_widths]), rows)

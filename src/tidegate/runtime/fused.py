@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,8 @@ from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.shape import check_devices
-from tidegate.runtime.sized import DTYPES, SizedCell, check_size, compiled
+from tidegate.runtime.sized import DTYPES, SizedCell, Variant, check_size, compiled
+from tidegate.runtime.watch import WatchedCall, WatchedRun, watched_call
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -31,7 +32,11 @@ AUTOCAST = Obstacle("autocast is on", "call the layer under torch.autocast('cpu'
 
 
 def obstacle(
-    cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+    cell: SizedCell,
+    x: torch.Tensor,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    variant: Variant = "plain",
 ) -> Obstacle | None:
     """Why the engine cannot run a layer of this cell on these tensors; None if it can.
 
@@ -39,11 +44,15 @@ def obstacle(
     """
     if asked_for_eager():
         return ASKED
-    return transform() or tensor_obstacle(cell.graph, x, first, parameters)
+    return transform() or tensor_obstacle(cell.graph, x, first, parameters, variant)
 
 
 def tensor_obstacle(
-    graph: Graph, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+    graph: Graph,
+    x: torch.Tensor,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    variant: Variant = "plain",
 ) -> Obstacle | None:
     """The same, leaving torch's transforms aside."""
     dtype = x.dtype
@@ -52,7 +61,7 @@ def tensor_obstacle(
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
             return _reason(tensor, dtype)
-    return _unavailable(graph)
+    return _unavailable(graph, variant)
 
 
 def transform() -> Obstacle | None:
@@ -111,10 +120,37 @@ def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[t
     x, first, parameters = laid_out(x, first, parameters)
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        result: Tensors = _FusedLayer.apply(job, *inputs)  # type: ignore[no-untyped-call]
+        watch = watched_call(job.cell.graph, tuple(parameters))
+        result: Tensors = _FusedLayer.apply(job, watch, *inputs)  # type: ignore[no-untyped-call]
         return result
     forward_run = forward(job, x, first, parameters, saving=False)
     return forward_run.output, *forward_run.last
+
+
+def trace(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
+    """Output, and direction by direction the reported values but for the output, by the engine.
+
+    Their gradients, if they are wanted, are those of the definition.
+    """
+    x, first, parameters = laid_out(x, first, parameters)
+    inputs = (x, *(first or ()), *parameters)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        result: Tensors = _FusedTrace.apply(job, *inputs)  # type: ignore[no-untyped-call]
+        return result
+    return _traced(job, x, first, parameters)
+
+
+def _traced(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
+    forward_run = forward(job, x, first, parameters, saving=False, traced=True)
+    return forward_run.output, *(value for values in forward_run.values for value in values)
+
+
+def trace_eagerly(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
+    """The same by the definition."""
+    graph = job.cell.graph
+    wanted = [graph.updates[0], *(graph.reported[name] for name in job.cell.values)]
+    runs = [values for values, _ in node_values(job, x, first, parameters, wanted)]
+    return torch.cat([values[0] for values in runs], -1), *(value for values in runs for value in values[1:])
 
 
 def laid_out(
@@ -156,10 +192,10 @@ class _FusedLayer(torch.autograd.Function):
     """A layer as one operation. Differentiated twice, its first derivative is the eager one."""
 
     @staticmethod
-    def forward(ctx: Any, job: Job, x: torch.Tensor, *tensors: torch.Tensor) -> Any:
+    def forward(ctx: Any, job: Job, watch: WatchedCall | None, x: torch.Tensor, *tensors: torch.Tensor) -> Any:
         first, parameters = _split(job, tensors)
         forward_run = forward(job, x, first, parameters, saving=True)
-        ctx.job = job
+        ctx.job, ctx.watch = job, watch
         ctx.save_for_backward(x, *tensors, forward_run.output, forward_run.saved)
         ctx.set_materialize_grads(False)
         return (forward_run.output, *forward_run.last)
@@ -171,13 +207,31 @@ class _FusedLayer(torch.autograd.Function):
         batched = not all(grad is None or torch._C._has_storage(grad) for grad in grads)  # noqa: SLF001
         if batched or torch.is_grad_enabled():
             check_strict(FUNCTORCH if batched else TWICE)
-            return (None, *_eager_gradients(ctx.job, ctx.needs_input_grad[1:], (x, *tensors), grads))
+            return None, None, *_eager_gradients(ctx.job, run_eagerly, ctx.needs_input_grad[2:], (x, *tensors), grads)
         first, parameters = _split(ctx.job, tensors)
-        forward_run = Forward(output, (), saved)
+        forward_run, watched, wanted = Forward(output, (), saved), ctx.watch is not None, ctx.needs_input_grad[2]
         gradients = backward(
-            ctx.job, x, first, parameters, forward_run, grads[0], grads[1:], input_gradient=ctx.needs_input_grad[1]
+            ctx.job, x, first, parameters, forward_run, grads[0], grads[1:], input_gradient=wanted, watched=watched
         )
-        return (None, gradients.x, *(gradients.first or ()), *gradients.parameters)
+        if watched:
+            first = None if first is None else tuple([state.detach() for state in first])
+            ctx.watch.keep(WatchedRun(ctx.job, x.detach(), first, output.detach(), saved, gradients.series))
+        return None, None, gradients.x, *(gradients.first or ()), *gradients.parameters
+
+
+class _FusedTrace(torch.autograd.Function):
+    """A trace as one operation, whose derivative is that of the definition."""
+
+    @staticmethod
+    def forward(ctx: Any, job: Job, x: torch.Tensor, *tensors: torch.Tensor) -> Any:
+        ctx.job = job
+        ctx.save_for_backward(x, *tensors)
+        ctx.set_materialize_grads(False)
+        return _traced(job, x, *_split(job, tensors))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        return None, *_eager_gradients(ctx.job, trace_eagerly, ctx.needs_input_grad[1:], ctx.saved_tensors, grads)
 
 
 def _split(job: Job, tensors: Sequence[torch.Tensor]) -> tuple[Tensors | None, Sequence[torch.Tensor]]:
@@ -187,15 +241,19 @@ def _split(job: Job, tensors: Sequence[torch.Tensor]) -> tuple[Tensors | None, S
 
 
 def _eager_gradients(
-    job: Job, needed: Sequence[bool], inputs: Sequence[torch.Tensor], grads: Sequence[torch.Tensor | None]
+    job: Job,
+    definition: Callable[..., Tensors],
+    needed: Sequence[bool],
+    inputs: Sequence[torch.Tensor],
+    grads: Sequence[torch.Tensor | None],
 ) -> list[torch.Tensor | None]:
-    """Gradients that can be differentiated again, and of many directions at once."""
+    """Gradients that can be differentiated again, and of many directions at once, of what this function returns."""
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # Parts of one tensor share a node of autograd's graph, on the way to which it would run what made the others.
         inputs = [tensor.view_as(tensor) for tensor in inputs]
         first, parameters = _split(job, inputs[1:])
-        results = run_eagerly(job, inputs[0], first, parameters)
+        results = definition(job, inputs[0], first, parameters)
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
     chosen = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
     gradients = iter(
@@ -207,11 +265,11 @@ def _eager_gradients(
 
 
 @lru_cache(maxsize=256)
-def _unavailable(graph: Graph) -> Obstacle | None:
+def _unavailable(graph: Graph, variant: Variant) -> Obstacle | None:
     """Why the engine cannot run this cell, with one warning; None if it can."""
     try:
-        check_size(graph)
-        load().function(compiled(graph).source)
+        check_size(graph, variant)
+        load().function(compiled(graph, variant).source)
     except (BackendError, EmitError) as error:
         _warn_once(str(error))
         prefix = "no library: " if isinstance(error, BackendError) else ""

@@ -12,6 +12,9 @@ from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.shape import check_shapes
 from tidegate.runtime.sized import SizedCell
+from tidegate.runtime.watch import refuse_watched, watching
+
+OPERATOR = Obstacle("torch compiles or transforms the layer", "call it outside of what is compiled or transformed")
 
 
 def run_layer(
@@ -47,10 +50,11 @@ def run_layer(
         BackendError: under ``strict``, where it would run eagerly.
     """
     job = _job(cell, rows, sequences, first, parameters, layer)
-    obstacle = fused.obstacle(cell, rows.data, first, parameters)
+    obstacle = fused.obstacle(cell, rows.data, first, parameters, "watched" if watching() else "plain")
     if obstacle is None:
         return None, fused.run(job, rows.data, first, parameters)
     check_strict(obstacle)
+    refuse_watched(obstacle)
     return obstacle, fused.run_eagerly(job, rows.data, first, parameters)
 
 
@@ -93,6 +97,7 @@ def run_layer_saving(
         InputError, BackendError: under ``strict``, where the engine cannot run it.
     """
     job = _job(cell, rows, sequences, first, parameters)
+    refuse_watched(OPERATOR)
     if not _by_engine(job, rows.data, first, parameters):
         return None
     x, first, parameters = fused.laid_out(rows.data, first, parameters)
@@ -142,15 +147,42 @@ def trace_layer(
     sequences: int,
     first: Tensors | None,
     parameters: Sequence[torch.Tensor],
-    wanted: Sequence[int],
     *,
     layer: int | None = None,
-) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
-    """As ``run_layer``, eagerly; returns the output, and for each direction the values of these nodes at every step."""
-    nodes = [cell.graph.updates[0], *wanted]
+) -> tuple[Obstacle | None, torch.Tensor, list[dict[str, torch.Tensor]]]:
+    """As ``run_layer``, but returns every gate and every new state at every step instead of the last states.
+
+    The engine writes them down as it goes. Where gradients are wanted, those of the values are computed by the
+    definition.
+
+    Args:
+        cell: and the next ones, as ``run_layer`` has them.
+        rows: the input sequences.
+        sequences: how many there are.
+        first: states before the first step.
+        parameters: of all directions.
+        layer: its number in a stack, for the names of parameters in errors.
+
+    Returns:
+        Why the engine could not run it, None if it did; the output laid out as ``rows.data``; and for each direction
+        the values of ``cell.graph.reported`` by their names, each laid out as ``rows.data``: [T, B, width] or
+        [rows, width], where the width is that of the gate or state, or 1 for one number a row.
+
+    Raises:
+        InputError, BackendError: as ``run_layer`` does.
+    """
     job = _job(cell, rows, sequences, first, parameters, layer)
-    runs = fused.node_values(job, rows.data, first, parameters, nodes)
-    return torch.cat([values[0] for values, _ in runs], -1), [values[1:] for values, _ in runs]
+    obstacle = fused.obstacle(cell, rows.data, first, parameters, "traced")
+    if obstacle is not None:
+        check_strict(obstacle)
+    run = fused.trace if obstacle is None else fused.trace_eagerly
+    output, *values = run(job, rows.data, first, parameters)
+    name, width, count, found = cell.graph.output.name, cell.output_width, len(cell.values), []
+    for d in range(job.directions):
+        named = dict(zip(cell.values, values[d * count : (d + 1) * count], strict=True))
+        named[name] = output[..., d * width : (d + 1) * width]
+        found.append({name: named[name] for name in cell.graph.reported})
+    return obstacle, output, found
 
 
 def _job(
@@ -163,6 +195,7 @@ def _job(
 ) -> Job:
     """The layer, if all tensors have the shapes that it reads."""
     resets = None if rows.resets is None else rows.resets.to(torch.uint8)
-    job = Job(cell, rows.steps, sequences, 1 if len(parameters) == len(cell.names) else 2, resets)
+    directions = 1 if len(parameters) == len(cell.names) else 2
+    job = Job(cell, rows.steps, sequences, directions, resets, rows.restore)
     check_shapes(job, rows.data, first, parameters, layer)
     return job

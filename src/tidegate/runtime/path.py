@@ -37,7 +37,6 @@ class Obstacle(NamedTuple):
 
 
 ASKED = Obstacle("eager_only is on")
-TRACE = Obstacle("trace")
 TWICE = Obstacle("differentiated twice", "drop create_graph=True", BackendError)
 
 
@@ -60,10 +59,9 @@ def asked_for_eager() -> bool:
 def strict() -> Iterator[None]:
     """Inside this block a layer that would silently run by its definition raises instead.
 
-    A fallback that was asked for is allowed: ``layer.trace`` still works. So is torch's own function, which runs plain
-    layers on other devices than the CPU. The block holds for the thread or
-    task that entered it, and for no other. It watches calls of layers, and gradients that are to be differentiated
-    again.
+    A fallback that was asked for, by ``eager_only``, is allowed. So is torch's own function, which runs plain layers on
+    other devices than the CPU. The block holds for the thread or task that entered it, and for no other. It watches
+    calls of layers, traces, and gradients that are to be differentiated again.
 
     Raises:
         InputError: inside the block, for a dtype, device or type of tensor that the engine does not run.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -52,8 +53,11 @@ class Rows(NamedTuple):
             sequences are equally long.
         steps: how many rows are still running at each step.
         resets: for each row, [sum of sizes], whether all states are zeros before it; None for nowhere.
+        restore: brings values of these rows into the caller's layout, as ``nn.rows.Batch`` does; None where that is
+            the same.
     """
 
     data: torch.Tensor
     steps: Steps
     resets: torch.Tensor | None = None
+    restore: Callable[..., Any] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from typing import Literal
 
 import torch
 
@@ -13,6 +14,7 @@ from tidegate.cell import Graph
 from tidegate.cell.graph import AXES, all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
+from tidegate.emit.layout import Watched, watched_columns
 from tidegate.emit.plan import Plan
 from tidegate.emit.planner import backward_plan, forward_plan
 from tidegate.errors import EmitError, SpecError
@@ -21,24 +23,29 @@ from tidegate.runtime.structure import NativePlan, native
 from tidegate.runtime.tuning import Tuning
 
 MOST_OPERATIONS = 1_000  # of a step; a compiler takes up to 20 ms for each
+Variant = Literal["plain", "traced", "watched"]  # of the programs of a cell: plain runs pay for no series
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 
 
 @lru_cache(maxsize=256)
-def compiled(graph: Graph) -> Compiled:
-    """The programs of a cell."""
-    return Compiled(graph)
+def compiled(graph: Graph, variant: Variant = "plain") -> Compiled:
+    """The programs of a cell, or those that write more series."""
+    if variant == "plain":
+        return Compiled(graph)
+    cell = compiled(graph)
+    return cell.traced if variant == "traced" else cell.watched
 
 
 def _has_room(graph: Graph) -> bool:
     return len(graph.nodes) <= MOST_OPERATIONS
 
 
-def check_size(graph: Graph) -> None:
+def check_size(graph: Graph, variant: Variant = "plain") -> None:
     """Refuse a cell that the engine has no room for, before anything of it is compiled.
 
     Args:
         graph: the cell.
+        variant: which of its programs.
 
     Raises:
         EmitError: a step has too many operations, products or values, or an operation that cannot be emitted.
@@ -50,11 +57,12 @@ def check_size(graph: Graph) -> None:
             f"{len(graph.nodes):,}",
             fix="call the layer under tidegate.runtime.eager_only()",
         )
-    cell = compiled(graph)
+    cell = compiled(graph, variant)
     widths = dict.fromkeys((*AXES, *graph.own_axes), 1)  # how much there is in a plan does not depend on widths
-    plans = forward_plan(cell, widths, "f32", saving=True), backward_plan(cell, widths, "f32", input_gradient=True)
-    for plan in plans:
-        native(plan, "f32", lambda _: 0, Tuning())
+    if "forward" in cell.programs:
+        native(forward_plan(cell, widths, "f32", saving=True), "f32", lambda _: 0, Tuning())
+    if "backward" in cell.programs:
+        native(backward_plan(cell, widths, "f32", input_gradient=True), "f32", lambda _: 0, Tuning())
 
 
 def _native(cell: Compiled, plan: Plan, kind: str) -> NativePlan:
@@ -75,6 +83,7 @@ class SizedCell:
         features: the width of its input.
         strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
+        values: the names of the values that a trace shows, but for the output, and their widths.
         text: the graph and the widths as text, which ``described`` reads without running code. It names our version
             too: torch keeps compiled calls on disk by this text, and another version may need other calls.
     """
@@ -89,10 +98,12 @@ class SizedCell:
         self.strides = (*(0 for _ in self.parameters), *(widths[mask.axis] for mask in graph.masks))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
+        every, nodes = all_widths(widths), graph.nodes
+        self.values = {n: every[nodes[i].axis] for n, i in graph.reported.items() if n != graph.output.name}
         description = {"tidegate": __version__, "widths": self.widths, "graph": graph.to_json()}
         self.text = json.dumps(description, separators=(",", ":"))
-        self._forward: dict[tuple[torch.dtype, bool], NativePlan] = {}
-        self._backward: dict[tuple[torch.dtype, bool], NativePlan] = {}
+        self._forward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
+        self._backward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         return sized, (self.graph, tuple(self.widths.items()))
@@ -104,26 +115,29 @@ class SizedCell:
             return 0
         return sum(all_widths(self.widths)[s.axis] for s in compiled(self.graph).lowered.forward.series if s.saved)
 
-    def forward_plan(self, dtype: torch.dtype, *, saving: bool) -> NativePlan:
-        """The plan of forward runs, with or without what a backward run needs."""
-        known = self._forward.get((dtype, saving))
+    @cached_property
+    def watched(self) -> Watched:
+        """Where a watched backward run leaves what it tells."""
+        return watched_columns(compiled(self.graph), self.widths)
+
+    def forward_plan(self, dtype: torch.dtype, *, saving: bool, variant: Variant = "plain") -> NativePlan:
+        """The plan of forward runs, with or without what a backward run needs; ``"traced"`` for what a trace shows."""
+        known = self._forward.get((dtype, saving, variant))
         if known is None:
-            cell = compiled(self.graph)
+            cell = compiled(self.graph, variant)
             kind = DTYPES[dtype][0]
             plan = forward_plan(cell, self.widths, kind, saving=saving)
-            known = self._forward[dtype, saving] = _native(cell, plan, kind)
+            known = self._forward[dtype, saving, variant] = _native(cell, plan, kind)
         return known
 
-    def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool) -> NativePlan:
-        """The plan of backward runs."""
-        known = self._backward.get((dtype, input_gradient))
+    def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool, variant: Variant = "plain") -> NativePlan:
+        """The plan of backward runs; ``"watched"`` for one that writes adjoints."""
+        known = self._backward.get((dtype, input_gradient, variant))
         if known is None:
-            cell = compiled(self.graph)
+            cell = compiled(self.graph, variant)
             kind = DTYPES[dtype][0]
             plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient)
-            known = self._backward[dtype, input_gradient] = native(
-                plan, kind, load().function(cell.source), load().tuning
-            )
+            known = self._backward[dtype, input_gradient, variant] = _native(cell, plan, kind)
         return known
 
 

@@ -83,6 +83,7 @@ PlanStruct = _structure(
     slots=c_int32,
     input_gradient=c_int32,
     by_unit=c_int32,
+    chunk=c_int32,
     tensors=c_int64,
     matrix=c_void_p,
     product=c_void_p,
@@ -190,7 +191,7 @@ def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
         *(products, products, len(steps.places), len(steps.reductions)),
         *(len(plan.phases), len(plan.ending), len(plan.carried), len(plan.gradients), len(plan.sums)),
         *(len(plan.before), len(plan.after), plan.slots, index[plan.input_gradient]),
-        *(plan.by_unit, len(plan.tensors)),
+        *(plan.by_unit, index[plan.chunk], len(plan.tensors)),
     )
 
 
