@@ -23,11 +23,13 @@ from torch import Tensor
 from tests.backend.drawn import Configuration, Problem, arguments_of, draw, flat, layer_of, problem_of
 from tests.reference import tolerance
 from tests.reference.compare import relative_error
+from tidegate.cell.parameter import attribute
 from tidegate.nn import Recurrent
-from tidegate.runtime import eager_only, fused
+from tidegate.runtime import Adjoints, eager_only, fused, strict, watch_adjoints
 from tidegate.runtime.sized import compiled
 
 Tensors = dict[str, Tensor]
+Definition = Callable[[Problem, torch.dtype], Tensors]
 
 TINY = {torch.float32: 1e-30, torch.float64: 1e-290}
 """Errors are measured against at least this: the engine takes denormal numbers for zeros, as torch can be told to."""
@@ -175,14 +177,15 @@ class Judge:
     exact: Tensors
     rough: Tensors | None
     floor: float
+    definition: Definition
     _neighbours: list[tuple[Tensors, Tensors]] = field(default_factory=list)
 
     @staticmethod
-    def of(problem: Problem) -> Judge:
+    def of(problem: Problem, definition: Definition = by_definition) -> Judge:
         c = problem.configuration
         floor = tolerance.SATURATED_FLOOR if c.saturated else TINY[c.dtype]
-        rough = by_definition(problem, torch.float32) if c.dtype == torch.float32 else None
-        return Judge(problem, by_definition(problem, torch.float64), rough, floor)
+        rough = definition(problem, torch.float32) if c.dtype == torch.float32 else None
+        return Judge(problem, definition(problem, torch.float64), rough, floor, definition)
 
     def shares(self, got: Tensors) -> tuple[dict[str, float], int]:
         """For each result its error as a share of what is allowed, and how many only a second look lets pass."""
@@ -214,7 +217,8 @@ class Judge:
     def _largest_error_nearby(self, name: str) -> float:
         if not self._neighbours:
             near = [_nudged(self.problem, k) for k in range(NEIGHBOURS)]
-            self._neighbours = [(by_definition(p, torch.float32), by_definition(p, torch.float64)) for p in near]
+            run = self.definition
+            self._neighbours = [(run(p, torch.float32), run(p, torch.float64)) for p in near]
         return max(self._error(name, rough[name], exact) for rough, exact in self._neighbours)
 
 
@@ -309,12 +313,62 @@ def same_without_gradients(problem: Problem, judge: Judge, got: Tensors) -> Iter
     return [{"y": flat(y), **{f"last {k}": s for k, s in enumerate(states)}}]
 
 
+def traced_as_by_the_definition(problem: Problem, judge: Judge, got: Tensors) -> Iterable[Tensors]:
+    """Every gate and state at every step."""
+    with strict(), poisoned(), threads(problem.configuration.threads):
+        values = traced(problem, problem.configuration.dtype)
+    shares, _ = Judge.of(problem, traced_by_definition).shares(values)
+    wrong = {name: share for name, share in shares.items() if not share <= 1}
+    assert not wrong, f"traced: times as far off as allowed: {wrong}"
+    return ()
+
+
+def traced_by_definition(problem: Problem, dtype: torch.dtype) -> Tensors:
+    with eager_only(), threads(1):
+        return traced(problem, dtype)
+
+
+def traced(problem: Problem, dtype: torch.dtype) -> Tensors:
+    args, named, _ = arguments_of(problem, dtype)
+    with torch.no_grad():
+        found = prepared(problem, dtype).trace(*args, **named)
+    return {name: flat(value).nan_to_num() for name, value in found.items()}
+
+
+def same_if_watched(problem: Problem, judge: Judge, got: Tensors) -> Iterable[Tensors]:
+    """And the gradients of matrices are sums of adjoints times operands."""
+    c = problem.configuration
+    layer = prepared(problem, c.dtype)
+    with engine(), poisoned(), threads(c.threads), watch_adjoints() as calls:
+        results = outcome(problem, layer)[0]
+    for k, one in enumerate(calls):
+        for d, adjoints in enumerate(one.directions):
+            for name, made, size in _gradients_made(layer, adjoints):
+                here = "d " + attribute(name, k, reverse=bool(d))
+                if here in results:
+                    share = (made - results[here].double()).abs() / (64 * torch.finfo(c.dtype).eps * size + 1e-290)
+                    assert (share <= 1).all(), f"{here} is not made of adjoints and operands: {share.max():.3g}"
+    return [results]
+
+
+def _gradients_made(layer: Recurrent, adjoints: Adjoints) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The gradient of each matrix that is applied once, and the sum of the sizes of its summands."""
+    matrices = [product.matrix for product in adjoints.products]
+    for product in adjoints.products:
+        if matrices.count(product.matrix) == 1:
+            terms = [flat(a).flatten(0, -2).double() for a in product.adjoints.values()]
+            a, o = torch.cat(terms, -1), flat(product.operand).flatten(0, -2).double()
+            yield f"weight_{product.matrix}", a.T @ o, a.abs().T @ o.abs()
+
+
 CHECKS: Mapping[str, Callable[[Problem, Judge, Tensors], Iterable[Tensors]]] = {
     "threads": same_for_any_number_of_threads,
     "retain": same_if_run_back_twice,
     "data": sees_parameters_changed_through_data,
     "functional": same_by_functional_call,
     "inference": same_without_gradients,
+    "traced": traced_as_by_the_definition,
+    "watched": same_if_watched,
 }
 
 

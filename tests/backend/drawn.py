@@ -29,7 +29,7 @@ BY_UNIT = ("mingru", "minlstm", "indrnn", *UNITWISE)  # every unit runs through 
 SHARE_BY_UNIT = 0.15
 NORMED = ("lstm", "lstm", "gru", "mgu", "rnn")
 FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
-EXTRAS = ("threads", "retain", "data", "functional", "inference")
+EXTRAS = ("threads", "retain", "data", "functional", "inference", "traced", "watched")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,11 @@ class Compiled:
         """The same cell, whose backward run writes the adjoints of states too; it has no forward run."""
         return Compiled(replace(self.lowered, backward=self.lowered.watched), ("backward", "ending"))
 
+    @property
+    def variants(self) -> tuple[Compiled, ...]:
+        """Plain, traced and watched."""
+        return self, self.traced, self.watched
+
     @cached_property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters of one direction, in the order of ``cell.parameter.parameter_shapes``."""

@@ -41,10 +41,17 @@ class Source:
     Attributes:
         key: names the content; functions are called ``tg_<key>_<program>_<phase>[_saving]_f32`` and ``_f64``.
         text: the whole file.
+        programs: the names of the programs in it.
     """
 
     key: str
     text: str
+    programs: tuple[str, ...]
+
+    @property
+    def first_function(self) -> str:
+        """The name of a function that is surely there."""
+        return self.function(self.programs[0], 0, saving=False, dtype="f32")
 
     def function(self, program: str, phase: int, *, saving: bool, dtype: str) -> str:
         """The name of the function of one phase."""
@@ -72,7 +79,7 @@ def emit(graph: Graph, programs: Mapping[str, Program]) -> Source:
     body += "\n".join(exports) + "\n"
     key = hashlib.sha256(body.encode()).hexdigest()[:16]
     head = f'// Pointwise part of {graph.name}; emitted from its equations.\n#include "cell.h"\n\n'
-    return Source(key, head + body.replace("@", key))
+    return Source(key, head + body.replace("@", key), tuple(programs))
 
 
 def _struct(program: str, phase: int) -> str:

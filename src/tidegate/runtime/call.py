@@ -146,13 +146,13 @@ class Forward(NamedTuple):
         output: [..., directions * width], its rows as the input's.
         last: for each state [directions, B, width].
         saved: [directions, rows, saved width], if it was asked for.
-        values: for each direction the reported values but for the output [..., width], if they were asked for.
+        values: each reported value but the output [directions, ..., width], if they were asked for.
     """
 
     output: torch.Tensor
     last: Tensors
     saved: torch.Tensor | None
-    values: tuple[Tensors, ...] = ()
+    values: Tensors = ()
 
 
 def forward(
@@ -183,17 +183,17 @@ def forward(
     last = tuple([x.new_empty(directions, job.sequences, width) for width in cell.state_widths])
     shape = (directions, max(saved_rows, job.steps.rows), plan.saved_width)
     saved = _large(x.new_empty(shape)) if saving else None
-    wide = [*cell.values.values()] if traced else []
-    values = tuple([tuple([_large(x.new_empty(*outer, width)) for width in wide]) for _ in range(directions)])
+    wide = tuple(cell.values.values()) if traced else ()
+    values = tuple([_large(x.new_empty(directions, *outer, width)) for width in wide])
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     count = len(cell.names)
     bound = []
     for d in range(directions):
         series = [x.data_ptr(), output.data_ptr() + d * cell.output_width * size]
-        series += [*_parts(d, (saved,)), *_addresses(values[d])]
-        bound.append([*series, *_parts(d, (*given, *last)), *_addresses(parameters[d * count : (d + 1) * count])])
-    strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *wide]
-    strides += [*cell.state_widths * 2, *cell.strides]
+        own = _parts(d, (saved, *values, *given, *last))
+        bound.append([*series, *own, *_addresses(parameters[d * count : (d + 1) * count])])
+    states = cell.state_widths
+    strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *wide, *states, *states, *cell.strides]
     _run(job, plan, bound, strides, size, backward=False)
     return Forward(output, last, saved, values)
 

@@ -128,7 +128,7 @@ def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[t
 
 
 def trace(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
-    """Output, and direction by direction the reported values but for the output, by the engine.
+    """Output, and each reported value but the output [directions, ..., width], by the engine.
 
     Their gradients, if they are wanted, are those of the definition.
     """
@@ -142,7 +142,7 @@ def trace(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence
 
 def _traced(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     forward_run = forward(job, x, first, parameters, saving=False, traced=True)
-    return forward_run.output, *(value for values in forward_run.values for value in values)
+    return forward_run.output, *forward_run.values
 
 
 def trace_eagerly(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
@@ -150,7 +150,8 @@ def trace_eagerly(job: Job, x: torch.Tensor, first: Tensors | None, parameters: 
     graph = job.cell.graph
     wanted = [graph.updates[0], *(graph.reported[name] for name in job.cell.values)]
     runs = [values for values, _ in node_values(job, x, first, parameters, wanted)]
-    return torch.cat([values[0] for values in runs], -1), *(value for values in runs for value in values[1:])
+    output, *values = zip(*runs, strict=True)
+    return torch.cat(output, -1), *map(torch.stack, values)
 
 
 def laid_out(
@@ -254,7 +255,9 @@ def _eager_gradients(
         inputs = [tensor.view_as(tensor) for tensor in inputs]
         first, parameters = _split(job, inputs[1:])
         results = definition(job, inputs[0], first, parameters)
-    pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
+    pairs = [(r, grad) for r, grad in zip(results, grads, strict=True) if grad is not None and r.requires_grad]
+    if not pairs:  # nothing depends on the inputs where there is no step at all
+        return [None] * len(inputs)
     chosen = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
     gradients = iter(
         torch.autograd.grad(

@@ -177,12 +177,9 @@ def trace_layer(
         check_strict(obstacle)
     run = fused.trace if obstacle is None else fused.trace_eagerly
     output, *values = run(job, rows.data, first, parameters)
-    name, width, count, found = cell.graph.output.name, cell.output_width, len(cell.values), []
-    for d in range(job.directions):
-        named = dict(zip(cell.values, values[d * count : (d + 1) * count], strict=True))
-        named[name] = output[..., d * width : (d + 1) * width]
-        found.append({name: named[name] for name in cell.graph.reported})
-    return obstacle, output, found
+    outputs = [output.narrow(-1, d * cell.output_width, cell.output_width) for d in range(job.directions)]
+    named = dict(zip(cell.values, values, strict=True)) | {cell.graph.output.name: outputs}
+    return obstacle, output, [{n: named[n][d] for n in cell.graph.reported} for d in range(job.directions)]
 
 
 def _job(

@@ -143,7 +143,7 @@ class Library:
         return address
 
     def _load(self, source: Source) -> ctypes.CDLL:
-        library = self.engine if hasattr(self.engine, _first_function(source)) else built(source)[1]
+        library = self.engine if hasattr(self.engine, source.first_function) else built(source)[1]
         self._cells[source.key] = library
         return library
 
@@ -168,10 +168,6 @@ def _opened(path: Path) -> ctypes.CDLL:
         raise BackendError(
             "LIBRARY_LOAD", f"{path} cannot be loaded: {error}", fix="delete it, so that it is compiled here"
         ) from error
-
-
-def _first_function(source: Source) -> str:
-    return source.function("forward", 0, saving=False, dtype="f32")
 
 
 @functools.cache

@@ -49,14 +49,14 @@ class Adjoints:
     """Adjoints of every step of one direction of a layer.
 
     All are laid out as the layer's output before ``batch_first`` is applied: [T, B, width], zeros after the end of a
-    sequence; or a PackedSequence if the input was one. A value of the reverse direction has the index of the step whose
-    input it read.
+    sequence; [B, width] of a single step by ``LSTMCell`` and the like; or a PackedSequence if the input was one. A
+    value of the reverse direction has the index of the step whose input it read.
 
     Attributes:
-        states: for each state s, by its name, dL/ds[t], [T, B, width of s], where s[t] is what step t hands to the
-            next one (and, of the output state, to the loss). What one new state adds to another within a step is
-            part of the other's. So ``dL/ds[t-1] = J[t]^T dL/ds[t] + dL/dy[t-1]``, of all states together, with the
-            Jacobian J of a step; the norms of these show how far back a loss reaches.
+        states: for each state s, by its name, dL/ds[t], [T, B, width of s], where s[t] is what step t hands to the next
+            one (and, of the output state, to the loss). What one new state adds to another within a step is part of the
+            other's. So of all states together ``dL/ds[t-1] = J[t]^T dL/ds[t] + dL/dy[t-1]``, with the Jacobian J of a
+            step; the norms of these show how far back a loss reaches.
         products: of each matrix with each of its operands.
         vectors: for each block of each vector parameter, by the names of both, the summands of its gradient,
             [T, B, width]: ``dL/dv`` is the sum over steps and sequences.
@@ -115,7 +115,7 @@ def watch_adjoints() -> Iterator[list[WatchedCall]]:
     """Keep what backward runs of the layers that are called inside this block find at every step.
 
     The engine computes these series anyway; here it writes them into tensors instead of scratch memory. Nothing is
-    computed twice, results and gradients are the same to the last bit, and outside of the block nothing is kept.
+    computed twice, results are the same, gradients too but for roundings, and outside of the block nothing is kept.
 
     Yields:
         A list that gets one ``WatchedCall`` for each layer of each call that is recorded for autograd, in the order of
