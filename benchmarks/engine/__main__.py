@@ -44,7 +44,9 @@ class Bench:
     seconds_per_row: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 2.5
     """Seconds for the rounds of a row; there are at least seven rounds."""
     compiled: bool = False
-    """Also measure torch.compile's scan in some rows; each compiles for about a minute."""
+    """Also measure torch.compile's scans in some rows; each compiles for about a minute."""
+    load: bool = False
+    """Measure beside an endless loop on each core, as on a busy machine; the results have a file of their own."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
     """The folder of the results; benchmarks/results/engine unless given."""
 
@@ -57,7 +59,7 @@ class Bench:
             raise InputError("BENCH_SYSTEM", "the bench stops and wakes processes by signals", fix="run it on Linux")
         available = cores()
         possible = [count for count in counts if count <= available]
-        rows = rows_of(threads=possible, quick=self.quick, compiled=self.compiled, only=self.only)
+        rows = rows_of(threads=possible, quick=self.quick, compiled=self.compiled, only=self.only, load=self.load)
         if not rows:
             raise InputError(
                 "BENCH_ROWS",
@@ -69,7 +71,7 @@ class Bench:
         with _Watch(len(rows)) as watch:
             if possible != counts:
                 watch.note(f"note: no rows for more than the {available} cores that are here")
-            record = run(rows, self.seconds_per_row, watch.show, command=self.command, quick=self.quick)
+            record = run(rows, self.seconds_per_row, watch.show, command=self.command, quick=self.quick, load=self.load)
         written, raw = out / f"{self.name}.md", out / f"{self.name}.json"
         written.write_text(page(record), encoding="utf-8")
         raw.write_text(record.to_json(), encoding="utf-8")
@@ -81,7 +83,7 @@ class Bench:
     @property
     def name(self) -> str:
         """The name of the files: the processor, and which rows, so that a few never replace the full grid."""
-        rows = ["quick"] * self.quick + re.findall(r"[a-z0-9]+", self.only.casefold())
+        rows = ["load"] * self.load + ["quick"] * self.quick + re.findall(r"[a-z0-9]+", self.only.casefold())
         return "-".join([processor().slug, *rows])
 
     @property

@@ -22,10 +22,31 @@ LARGE_H, LARGE_B = 256, 32  # from here on the share of the machine's peak is re
 MIDDLE, LARGE = (100, 32, 128, 128), (128, 32, 256, 256)
 DERIVED = (("peepholelstm", 0), ("cifg", 0), ("gru/before", 0), ("lstm", 64))  # cells, and the width of a projection
 LIBRARIES = ("torch.nn", "onnxruntime", "JAX")
+UNITWISE = ("mingru", "minlstm", "indrnn")  # cells whose units recur each by itself
+SINGLE, BATCHED = ((1024, 1, 128, 128), (1024, 1, 256, 256)), ((512, 32, 128, 128), (2048, 8, 64, 64))
+LOOPS = ((50, 1, 64, 64), (50, 32, 64, 64), (50, 1, 128, 128), (50, 32, 128, 128))
+SHORT = (
+    *(Item("lstm", T, B, 384, 384, layers=3, bidirectional=True) for T, B in ((1, 1), (13, 1), (13, 32))),
+    Item("gru", 13, 1, 128, 128, layers=2, bidirectional=True),
+)
+ONE_THREAD = "on 1 thread"
 
 
 def full(threads: int, *, compiled: bool = False) -> list[Row]:
     """Every row for so many threads."""
+    return [*_layers(threads, compiled=compiled), *_units(threads, compiled=compiled), *_calls(threads)]
+
+
+def beside_one_thread(row: Row) -> Row:
+    """The row with our layer on one thread for comparison, where it has more and no yardstick of its own."""
+    if row.item.threads == 1 or any(entrant.role == "yardstick" for entrant in row.entrants):
+        return row
+    ours = row.entrants[0]
+    alone = Entrant(ours.peer, replace(ours.item, threads=1), "yardstick", ONE_THREAD)
+    return replace(row, entrants=(*row.entrants, alone))
+
+
+def _layers(threads: int, *, compiled: bool) -> list[Row]:
     core = [
         _versus_libraries(Item(cell, *shape, mode, threads=threads), compiled=compiled and shape == MIDDLE)
         for cell, shapes in (("lstm", SHAPES), ("gru", SHAPES), ("rnn", FEWER))
@@ -40,6 +61,21 @@ def full(threads: int, *, compiled: bool = False) -> list[Row]:
     own = [_own(Item(OWN, *MIDDLE, mode, threads=threads)) for mode in MODES]
     ragged = [_ragged(Item(cell, *LARGE, mode, threads=threads, ragged=True)) for cell, mode in _gated()]
     return [*core, *derived, *own, *ragged, *(_once() if threads == 1 else [])]
+
+
+def _units(threads: int, *, compiled: bool) -> list[Row]:
+    shapes = (*SINGLE, *BATCHED) if threads == 1 else SINGLE
+    return [
+        _unitwise(Item(cell, *shape, mode, threads=threads), compiled=compiled and shape == SINGLE[0])
+        for cell, mode, shape in product(UNITWISE, MODES, shapes)
+    ]
+
+
+def _calls(threads: int) -> list[Row]:
+    """Cells in loops, and many short calls of a stack."""
+    shapes = LOOPS if threads == 1 else LOOPS[-1:]
+    loops = [_loop(Item(cell, *shape, mode, threads=threads)) for (cell, mode), shape in product(_gated(), shapes)]
+    return [*loops, *(_short(replace(item, threads=threads)) for item in SHORT)]
 
 
 def quick(threads: int, *, compiled: bool = False) -> list[Row]:
@@ -58,6 +94,9 @@ def quick(threads: int, *, compiled: bool = False) -> list[Row]:
         _own(Item(OWN, *MIDDLE, "training")),
         _ragged(Item("lstm", *MIDDLE, "inference", ragged=True)),
         _double(Item("lstm", *MIDDLE, "training", dtype="float64")),
+        _unitwise(Item("mingru", 512, 1, 128, 128), compiled=False),
+        _loop(Item("lstm", 50, 1, 64, 64)),
+        _short(Item("lstm", 13, 1, 128, 128, layers=2, bidirectional=True)),
         _step(Item("lstm", 1, 1, 64, 64)),
         _growth(Item("lstm", 256, 32, 64, 64, "training"), Item("lstm", 64, 32, 64, 64, "training")),
     ]
@@ -144,6 +183,29 @@ def _step(item: Item) -> Row:
     return Row("one step", item, tuple(entrants))
 
 
+def _unitwise(item: Item, *, compiled: bool) -> Row:
+    """Against compiled scans, the products alone, and at one row our own LSTM and one thread."""
+    names = ["JAX", "JAX associative_scan", *(["compiled scan", "compiled associative_scan"] if compiled else [])]
+    entrants = [_entrant("tidegate", item, "ours"), *(_entrant(name, item, "peer") for name in names)]
+    if item.B == 1:
+        entrants.append(_entrant("tidegate", replace(item, cell="lstm"), "yardstick", "our LSTM"))
+        if item.threads > 1:
+            entrants.append(_entrant("tidegate", replace(item, threads=1), "yardstick", ONE_THREAD))
+    entrants.append(_entrant("torch.mm", item, "ceiling"))
+    return Row(f"unit by unit {item.mode}", item, _able(entrants))
+
+
+def _loop(item: Item) -> Row:
+    entrants = [_entrant("tidegate cells", item, "ours"), _entrant("torch cells", item, "peer")]
+    return Row("cells in a loop", item, _able(entrants))
+
+
+def _short(item: Item) -> Row:
+    """Calls of a few steps, many times with the same weights."""
+    entrants = [_entrant("tidegate", item, "ours"), *(_entrant(name, item, "peer") for name in LIBRARIES)]
+    return Row("short calls", item, _able(entrants))
+
+
 def _growth(large: Item, small: Item) -> Row:
     """Four times the work against the work, per token."""
     entrants = (
@@ -159,4 +221,4 @@ def _entrant(peer: str, item: Item, role: Role, label: str = "") -> Entrant:
 
 def _able(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
     """Without those that could do the item nowhere; those that are only not installed here stay, and are noted."""
-    return tuple(entrant for entrant in entrants if PEERS[entrant.peer].supports(entrant.item) is None)
+    return tuple(entrant for entrant in entrants if PEERS[entrant.peer].refuses(entrant.item) is None)

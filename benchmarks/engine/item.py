@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, Literal
 
 from benchmarks.engine.own_cell import OwnCell
 
 from tidegate import zoo
 from tidegate.cell import Graph
-from tidegate.cell.parameter import parameter_shapes
+from tidegate.cell.parameter import attribute, parameter_shapes
 from tidegate.cell.width import axis_widths
 from tidegate.nn import Recurrent
 
@@ -32,6 +33,8 @@ class Item:
         threads: how many threads the work may use.
         proj: width of a projected output, 0 for none.
         ragged: the rows have lengths, which sum to half of T * B; else all are T long.
+        layers: one above the other.
+        bidirectional: each layer runs in both directions.
     """
 
     cell: str
@@ -44,12 +47,15 @@ class Item:
     threads: int = 1
     proj: int = 0
     ragged: bool = False
+    layers: int = 1
+    bidirectional: bool = False
 
     def layer(self, **options: Any) -> Recurrent:
         """The public layer, with weights of its own."""
         cell = {OWN: OwnCell, NORMED: zoo.LSTM}.get(self.cell) or zoo.find(self.cell)
         normed = self.cell == NORMED
-        return Recurrent(cell, self.I, self.H, proj_size=self.proj, layer_norm=normed, **options)
+        stack = {"num_layers": self.layers, "bidirectional": self.bidirectional}
+        return Recurrent(cell, self.I, self.H, proj_size=self.proj, layer_norm=normed, **stack, **options)
 
     @cached_property
     def graph(self) -> Graph:
@@ -57,12 +63,38 @@ class Item:
 
     @property
     def widths(self) -> dict[str, int]:
-        return axis_widths(self.graph, self.I, self.H) | ({"P": self.proj} if self.proj else {})
+        return self._widths(self.I)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether it is more than one layer in one direction."""
+        return self.layers > 1 or self.bidirectional
+
+    @property
+    def output_size(self) -> int:
+        return (self.proj or self.H) * (1 + self.bidirectional)
+
+    @cached_property
+    def places(self) -> dict[str, tuple[str, int, bool]]:
+        """Where each weight belongs: its name in the graph, its layer, and whether that pass runs backwards.
+
+        The keys are the names in the graph, those of the layer's attributes for a stack.
+        """
+        found = {}
+        for k, reverse in product(range(self.layers), (False, True)[: 1 + self.bidirectional]):
+            for name in parameter_shapes(self.graph, self.widths):
+                found[attribute(name, k, reverse=reverse) if self.stacked else name] = (name, k, reverse)
+        return found
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the weights, by their names in the graph."""
-        return parameter_shapes(self.graph, self.widths)
+        """Shapes of the weights, by the keys of ``places``."""
+        inputs = [self.I, *[self.output_size] * (self.layers - 1)]
+        of_layer = [parameter_shapes(self.graph, self._widths(width)) for width in inputs]
+        return {key: of_layer[k][name] for key, (name, k, _) in self.places.items()}
+
+    def _widths(self, inputs: int) -> dict[str, int]:
+        return axis_widths(self.graph, inputs, self.H) | ({"P": self.proj} if self.proj else {})
 
     @property
     def tokens(self) -> int:
@@ -87,4 +119,6 @@ class Item:
         parts += [f"P={self.proj}"] if self.proj else []
         parts += [self.dtype] if self.dtype != "float32" else []
         parts += ["ragged"] if self.ragged else []
+        parts += [f"{self.layers} layers"] if self.layers > 1 else []
+        parts += ["bidirectional"] if self.bidirectional else []
         return " ".join([*parts, self.mode])

@@ -21,9 +21,9 @@ class Problem:
 
     Attributes:
         item: the work.
-        weights: by their names in the graph, from U(-1/sqrt(H), 1/sqrt(H)) as layers draw them.
+        weights: by the keys of ``item.places``, from U(-1/sqrt(H), 1/sqrt(H)) as layers draw them.
         x: [T, B, I], standard normal.
-        upstream: the gradient that comes back to the output, [T, B, H or P], standard normal.
+        upstream: the gradient that comes back to the output, as wide as it, standard normal.
         lengths: of each row where the item is ragged, else None.
     """
 
@@ -32,6 +32,11 @@ class Problem:
     x: Array
     upstream: Array
     lengths: tuple[int, ...] | None
+
+    def weights_of(self, layer: int, *, reverse: bool = False) -> Arrays:
+        """Those of one pass, by their names in the graph."""
+        places = self.item.places.items()
+        return {name: self.weights[key] for key, (name, *place) in places if place == [layer, reverse]}
 
     def in_double(self) -> Problem:
         """The same numbers as float64, for the reference."""
@@ -46,7 +51,7 @@ def problem(item: Item) -> Problem:
     bound = item.H**-0.5
     weights = {name: draw.uniform(-bound, bound, shape).astype(item.dtype) for name, shape in item.shapes.items()}
     x = draw.standard_normal((item.T, item.B, item.I)).astype(item.dtype)
-    upstream = draw.standard_normal((item.T, item.B, item.proj or item.H)).astype(item.dtype)
+    upstream = draw.standard_normal((item.T, item.B, item.output_size)).astype(item.dtype)
     return Problem(item, weights, x, upstream, _lengths(item, draw) if item.ragged else None)
 
 

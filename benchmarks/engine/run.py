@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from benchmarks.engine import grid
+from benchmarks.engine.competition import competing
 from benchmarks.engine.first_call import first_call
 from benchmarks.engine.host import Crew
 from benchmarks.engine.item import Item
@@ -17,7 +18,7 @@ from benchmarks.engine.memory import kept_floats
 from benchmarks.engine.peer import PEERS
 from benchmarks.engine.record import BenchRecord, FirstCallRecord, RowRecord
 from benchmarks.engine.row import Row
-from benchmarks.engine.target import verdicts
+from benchmarks.engine.target import verdicts, verdicts_when_busy
 
 from tidegate.errors import BackendError
 
@@ -25,14 +26,20 @@ KEPT = (Item("lstm", 100, 32, 128, 128, "training"), Item("lstm", 200, 64, 256, 
 Watch = Callable[[RowRecord], None]
 
 
-def rows_of(*, threads: Sequence[int], quick: bool, compiled: bool, only: str) -> list[Row]:
-    """The rows to run, those of one thread count together; ``only`` keeps those with this text in group or title."""
+def rows_of(*, threads: Sequence[int], quick: bool, compiled: bool, only: str, load: bool = False) -> list[Row]:
+    """The rows to run, those of one thread count together; ``only`` keeps those with this text in group or title.
+
+    With ``load``, rows of several threads also have ours on one.
+    """
     make = grid.quick if quick else grid.full
     rows = [row for count in threads for row in make(count, compiled=compiled)]
+    rows = [grid.beside_one_thread(row) for row in rows] if load else rows
     return [row for row in rows if only in f"{row.group}: {row.title}"]
 
 
-def run(rows: Sequence[Row], seconds_per_row: float, watch: Watch, *, command: str, quick: bool) -> BenchRecord:
+def run(
+    rows: Sequence[Row], seconds_per_row: float, watch: Watch, *, command: str, quick: bool, load: bool = False
+) -> BenchRecord:
     """Measure the rows one after the other.
 
     Args:
@@ -41,8 +48,29 @@ def run(rows: Sequence[Row], seconds_per_row: float, watch: Watch, *, command: s
         watch: is told of every finished row.
         command: how the run was started, for the record.
         quick: whether the rows are the small subset, for the record.
+        load: whether an endless loop runs on each core meanwhile.
     """
     began, date, where = time.perf_counter(), datetime.now(UTC), machine()
+    with competing(wanted=load) as loops:
+        found = _measured(rows, seconds_per_row, watch)
+    idle = not load
+    first = _first_call() if idle and any(row.group == "a user's own cell" for row in rows) else None
+    kept = {item.title: round(kept_floats(item), 3) for item in KEPT} if idle and _trains_lstm(rows) else {}
+    return BenchRecord(
+        command=command,
+        date=f"{date:%Y-%m-%d %H:%M} UTC",
+        quick=quick,
+        seconds=round(time.perf_counter() - began, 1),
+        machine=where | ({"competing loops": str(loops)} if loops else {}),
+        versions=versions({entrant.peer for row in rows for entrant in row.entrants}),
+        rows=tuple(found),
+        first_call=first,
+        memory=kept,
+        verdicts=verdicts_when_busy(found) if load else verdicts(found, first, kept),
+    )
+
+
+def _measured(rows: Sequence[Row], seconds_per_row: float, watch: Watch) -> list[RowRecord]:
     found: list[RowRecord] = []
     for threads, together in groupby(rows, key=lambda row: row.item.threads):
         with Crew() as crew:
@@ -52,20 +80,7 @@ def run(rows: Sequence[Row], seconds_per_row: float, watch: Watch, *, command: s
                 found.append(measure(row, crew.host, seconds_per_row))
                 crew.forget()
                 watch(found[-1])
-    first = _first_call() if any(row.group == "a user's own cell" for row in rows) else None
-    kept = {item.title: round(kept_floats(item), 3) for item in KEPT} if _trains_lstm(rows) else {}
-    return BenchRecord(
-        command=command,
-        date=f"{date:%Y-%m-%d %H:%M} UTC",
-        quick=quick,
-        seconds=round(time.perf_counter() - began, 1),
-        machine=where,
-        versions=versions({entrant.peer for row in rows for entrant in row.entrants}),
-        rows=tuple(found),
-        first_call=first,
-        memory=kept,
-        verdicts=verdicts(found, first, kept),
-    )
+    return found
 
 
 def _contestants(rows: Sequence[Row]) -> set[str]:

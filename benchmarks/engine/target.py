@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks.engine.grid import ONE_THREAD
 from benchmarks.engine.peer.ceiling import Peak
 from benchmarks.engine.record import FirstCallRecord, RowRecord, VerdictRecord
 from benchmarks.engine.statistic import Ratio, geometric_mean, inverse
@@ -70,6 +71,7 @@ def _groups(cells: str, modes: str) -> tuple[str, ...]:
 
 
 CORE = _groups("lstm gru rnn", "inference training")
+UNITS = ("unit by unit inference", "unit by unit training")
 DEMANDS = (
     Demand("LSTM inference", "best peer: never below 1.0, mean 1.3", ("lstm inference",), "best", 1.0, 1.3),
     Demand("LSTM training", "best peer: never below 1.0, mean 1.5", ("lstm training",), "best", 1.0, 1.5),
@@ -89,9 +91,26 @@ DEMANDS = (
         "ragged batch", "time per token over a full batch's: at most 1.15", ("ragged batches",), "yardstick", most=1.15
     ),
     Demand("float64", "torch.nn: at least 2", ("float64",), "torch.nn", 2.0),
+    Demand("unit by unit", "best peer: never below 1.0, mean 1.5", UNITS, "best", 1.0, 1.5),
+    Demand("unit by unit", "torch.mm of the same products: at least 0.9", UNITS, "torch.mm", 0.9),
+    Demand("unit by unit, B = 1", "our LSTM: at least 5", UNITS, "our LSTM", 5.0),
+    Demand("unit by unit, B = 1", "2 threads against one: at least 1.7", UNITS, ONE_THREAD, 1.7),
+    Demand("cells in a loop", "torch's cells: never below 1.0", ("cells in a loop",), "best", 1.0),
+    Demand("short calls, both directions", "best peer: never below 1.0", ("short calls",), "best", 1.0),
     Demand("H >= 256, B >= 32", f"share of the {Peak.name}: at least 0.8", CORE, "ceiling", 0.8),
     Demand("cost growth", "time per token at 4 x T or B: at most 1.1", ("cost growth",), "yardstick", most=1.1),
 )
+
+
+BUSY = (
+    Demand("busy machine", "our time over ours on one thread: at most 1.3", (*CORE, *UNITS), ONE_THREAD, most=1.3),
+    Demand("busy machine", "torch.nn: at least 0.9", CORE, "torch.nn", 0.9),
+)
+
+
+def verdicts_when_busy(rows: Sequence[RowRecord]) -> tuple[VerdictRecord, ...]:
+    """What is asked beside competing loops."""
+    return tuple(demand.judge(rows) for demand in BUSY)
 
 
 def verdicts(

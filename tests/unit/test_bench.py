@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import time
 import warnings
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,11 +16,12 @@ import tyro
 from benchmarks.engine import __main__ as bench
 from benchmarks.engine import page, rows_of
 from benchmarks.engine.__main__ import Bench, parse_threads
+from benchmarks.engine.competition import competing
 from benchmarks.engine.gate import needed, reference, verdict, worst_error
-from benchmarks.engine.grid import full, quick
+from benchmarks.engine.grid import ONE_THREAD, full, quick
 from benchmarks.engine.host import Crew
 from benchmarks.engine.item import NORMED, OWN, Item
-from benchmarks.engine.machine import Processor, processor
+from benchmarks.engine.machine import Processor, cores, processor
 from benchmarks.engine.measure import FEWEST_ROUNDS, measure
 from benchmarks.engine.memory import kept_floats
 from benchmarks.engine.peer import PEERS, own
@@ -146,7 +149,8 @@ def test_the_grid_names_known_contestants_and_begins_with_ours(make, threads: in
     assert len({(row.group, row.title) for row in rows}) == len(rows)
     for row in rows:
         assert row.entrants[0].role == "ours"
-        assert all(entrant.peer in PEERS and entrant.item.threads == threads for entrant in row.entrants)
+        assert all(entrant.peer in PEERS for entrant in row.entrants)
+        assert all(e.item.threads == (1 if e.label == ONE_THREAD else threads) for e in row.entrants)
         assert len({(entrant.role, entrant.label) for entrant in row.entrants}) == len(row.entrants)
 
 
@@ -156,6 +160,35 @@ def test_rows_are_of_the_grid_that_is_asked_for() -> None:
     assert {row.group for row in rows_of(threads=[1, 2], quick=False, compiled=False, only="lstm training")} == {
         "lstm training"
     }
+
+
+def test_under_load_rows_of_two_threads_are_compared_with_one() -> None:
+    asked = {"threads": [1, 2], "quick": False, "compiled": False, "only": "lstm inference"}
+    idle, busy = rows_of(**asked), rows_of(**asked, load=True)
+    assert [row.title for row in idle] == [row.title for row in busy]
+    for before, row in zip(idle, busy, strict=True):
+        added = row.entrants[len(before.entrants) :]
+        assert [(e.label, e.item.threads, e.role) for e in added] == [(ONE_THREAD, 1, "yardstick")][
+            : row.item.threads - 1
+        ]
+
+
+def test_a_competing_loop_runs_on_each_core_and_ends(monkeypatch) -> None:
+    started = []
+
+    class Watched(subprocess.Popen):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Watched)
+    with competing(wanted=False) as loops:
+        assert loops == len(started) == 0
+    with competing(wanted=True) as loops:
+        assert loops == len(started) == cores()
+        time.sleep(0.3)
+        assert all(loop.poll() is None for loop in started)
+    assert all(loop.returncode is not None for loop in started)
 
 
 # --- contestants ---
@@ -184,9 +217,59 @@ def test_the_onnx_model_agrees_with_our_layer(cell: str, ragged: bool) -> None:
 
 
 @needs("jax")
-def test_jax_agrees_with_the_reference() -> None:
-    item = tiny("gru", "training")
-    assert verdict(item, worst_error(item, results("JAX", item), reference(item))) is None
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [("JAX", "gru"), ("JAX", "indrnn"), *(("JAX" + how, "minlstm") for how in ("", " associative_scan"))],
+)
+def test_jax_agrees_with_the_reference(name: str, cell: str) -> None:
+    item = tiny(cell, "training")
+    assert verdict(item, worst_error(item, results(name, item), reference(item))) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),  # the backward pass of a scan runs compiled alone
+    [("compiled scan", "inference"), *(("compiled associative_scan", mode) for mode in MODES)],
+)
+def test_torch_scans_agree_with_the_reference(name: str, mode: str, monkeypatch) -> None:
+    """The functions that are compiled, without the minute that compiling takes."""
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    item = tiny("mingru", mode)
+    assert verdict(item, worst_error(item, results(name, item), reference(item))) is None
+
+
+def test_scans_by_halves_are_for_sums_and_products() -> None:
+    able = {
+        cell
+        for cell in ("mingru", "minlstm", "indrnn", "lstm")
+        if not PEERS["JAX associative_scan"].refuses(tiny(cell))
+    }
+    assert able == {"mingru", "minlstm"}
+    assert PEERS["torch.mm"].refuses(tiny("indrnn")) is None
+    assert PEERS["torch.mm"].refuses(tiny("lstm"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("name", ["tidegate cells", "torch cells"])
+def test_cells_in_a_loop_agree_with_the_reference(name: str, cell: str, mode: str) -> None:
+    item = tiny(cell, mode)
+    assert verdict(item, worst_error(item, results(name, item), reference(item))) is None
+
+
+@pytest.mark.parametrize(("layers", "bidirectional"), [(1, True), (3, True), (2, False)])
+@pytest.mark.parametrize("name", ["tidegate", "torch.nn", "onnxruntime"])
+def test_stacks_agree_with_the_reference(name: str, layers: int, bidirectional: bool) -> None:
+    item = tiny("gru", layers=layers, bidirectional=bidirectional)
+    if reason := PEERS[name].missing(item):
+        pytest.skip(reason)
+    assert verdict(item, worst_error(item, results(name, item), reference(item))) is None
+    assert item.shapes.keys() == problem(item).weights.keys()
+    assert item.output_size == item.H * (1 + bidirectional)
+
+
+def test_who_runs_one_layer_refuses_a_stack() -> None:
+    assert PEERS["JAX"].refuses(tiny(layers=2)) == "one layer in one direction only"
+    assert PEERS["torch.nn"].refuses(tiny(layers=2)) is None
 
 
 @pytest.mark.parametrize(("cell", "proj"), CELLS)

@@ -1,8 +1,9 @@
 """The contestants, by name."""
 
-from benchmarks.engine.peer.ceiling import MatrixVector, Peak
-from benchmarks.engine.peer.compiled_scan import CompiledScan
-from benchmarks.engine.peer.jax_scan import Jax
+from benchmarks.engine.peer.ceiling import MatrixVector, Peak, Products
+from benchmarks.engine.peer.cell_loop import Cells, TorchCells
+from benchmarks.engine.peer.compiled_scan import CompiledAssociative, CompiledScan
+from benchmarks.engine.peer.jax_scan import Jax, JaxAssociative
 from benchmarks.engine.peer.onnx_session import OnnxRuntime
 from benchmarks.engine.peer.own import Eager, Layer, Session
 from benchmarks.engine.peer.peer import Peer
@@ -10,9 +11,10 @@ from benchmarks.engine.peer.torch_nn import TorchLayer
 from benchmarks.engine.peer.torchrecurrent_layer import TorchRecurrent
 
 _ALL: tuple[Peer, ...] = (
-    *(Layer(), Eager(), Session()),
-    *(TorchLayer(), OnnxRuntime(), Jax(), TorchRecurrent(), CompiledScan()),
-    *(Peak(), MatrixVector()),
+    *(Layer(), Eager(), Session(), Cells()),
+    *(TorchLayer(), TorchCells(), TorchRecurrent(), CompiledScan(), CompiledAssociative()),
+    *(OnnxRuntime(), Jax(), JaxAssociative()),
+    *(Peak(), MatrixVector(), Products()),
 )
 PEERS: dict[str, Peer] = {peer.name: peer for peer in _ALL}
 

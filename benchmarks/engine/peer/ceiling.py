@@ -1,4 +1,4 @@
-"""What the machine allows: its multiply-add peak, and one matrix-vector product."""
+"""What the machine allows: its multiply-add peak, one matrix-vector product, and the products of a whole series."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks.engine.peer.peer import Peer, Prepared
 from benchmarks.engine.problem import Problem
 
 from tidegate import runtime
+from tidegate.passes.recurrence import runs_unit_by_unit
 
 SIZE = 1024  # of the stand-in's matrices
 
@@ -43,6 +44,27 @@ class Peak(Peer):
     def prepare(self, problem: Problem) -> Prepared:
         item = problem.item
         return Prepared(lambda: PEAK(item.threads), None, clock=lambda: item.flops / PEAK(item.threads))
+
+
+class Products(Peer):
+    """``torch.mm`` of all products with the input, and in training of those of the gradients."""
+
+    name = "torch.mm"
+
+    def supports(self, item: Item) -> str | None:
+        return None if runs_unit_by_unit(item.graph) else "not all products are with the input"
+
+    def prepare(self, problem: Problem) -> Prepared:
+        weight, x = torch.from_numpy(problem.weights["weight_W"]), torch.from_numpy(problem.x).flatten(0, 1)
+        y, of_x, of_weight = x.new_ones(len(x), len(weight)), torch.empty_like(x), torch.empty_like(weight)
+
+        def call() -> None:
+            torch.mm(x, weight.T, out=y)
+            if problem.item.mode == "training":
+                torch.mm(y, weight, out=of_x)
+                torch.mm(y.T, x, out=of_weight)
+
+        return Prepared(call, None, torch.inference_mode)
 
 
 class MatrixVector(Peer):

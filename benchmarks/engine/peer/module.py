@@ -52,8 +52,8 @@ def prepared(
 
 
 def fill(layer: torch.nn.Module, problem: Problem) -> dict[str, torch.Tensor]:
-    """Load the weights into a layer with torch.nn's names; returns its parameters by their names in the graph."""
-    names = {name: attribute(name, 0, reverse=False) for name in problem.weights}
+    """Load the weights into a layer with torch.nn's names; returns its parameters by the names of the weights."""
+    names = {key: attribute(name, k, reverse=reverse) for key, (name, k, reverse) in problem.item.places.items()}
     layer.load_state_dict({names[name]: torch.from_numpy(value) for name, value in problem.weights.items()})
     return {name: layer.get_parameter(names[name]) for name in names}
 

@@ -1,8 +1,8 @@
-"""onnxruntime: our weights in one native RNN, LSTM or GRU node. Inference only."""
+"""onnxruntime: our weights in native RNN, LSTM or GRU nodes, one for each layer. Inference only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,7 @@ class OnnxRuntime(Peer):
 
     name = "onnxruntime"
     packages = ("onnxruntime", "onnx")
+    stacks = True
 
     def supports(self, item: Item) -> str | None:
         if item.mode != "inference":
@@ -70,7 +71,8 @@ class OnnxRuntime(Peer):
         def read(_: Any) -> Arrays:
             y, *states = binding.copy_outputs_to_cpu()
             names = [f"final {state.name}" for state in problem.item.graph.states]
-            return {"y": y[:, 0], **dict(zip(names, states, strict=True))}
+            final = {name: np.concatenate(states[k :: len(names)]) for k, name in enumerate(names)}
+            return {"y": y.swapaxes(1, 2).reshape(problem.upstream.shape), **final}
 
         return Prepared(lambda: session.run_with_iobinding(binding), read)
 
@@ -83,54 +85,81 @@ def inputs(problem: Problem) -> dict[str, Array]:
 
 
 def model(problem: Problem) -> bytes:
-    """An ONNX model of one recurrent node that holds the weights."""
+    """An ONNX model that holds the weights: a recurrent node for each layer."""
     from onnx import helper, numpy_helper
 
-    item, node = problem.item, NODES[problem.item.cell]
-    constants = {"W": _rows(problem, "W", node), "R": _rows(problem, "U", node), "B": _biases(problem, node)}
-    if node.peepholes:
-        constants["P"] = _joined([problem.weights.get(name, np.zeros(item.H)) for name in node.peepholes])
-    lengths = "lengths" if problem.lengths else ""
-    names = ["x", "W", "R", "B", lengths, "", "", "P" if node.peepholes else ""]
-    states = [state.name for state in item.graph.states]
-    while not names[-1]:
-        names.pop()
-    operator = helper.make_node(node.kind, names, ["y", *states], hidden_size=item.H, **node.options)
-    given = [
-        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
-        for name, value in inputs(problem).items()
-    ]
-    real = helper.np_dtype_to_tensor_dtype(problem.x.dtype)
-    shapes = {"y": (item.T, 1, item.B, item.H), **dict.fromkeys(states, (1, item.B, item.H))}
-    made = [helper.make_tensor_value_info(name, real, shape) for name, shape in shapes.items()]
-    tensors = [numpy_helper.from_array(value.astype(item.dtype), name) for name, value in constants.items()]
-    graph = helper.make_graph([operator], item.cell, given, made, tensors)
+    item = problem.item
+    operators, constants, made, x = [], {}, {}, "x"
+    for k in range(item.layers):
+        held = _constants(problem, k)
+        constants |= held
+        y, states = f"y{k}", [f"{state.name}{k}" for state in item.graph.states]
+        operators.append(_operator(problem, [x, *held], [y, *states]))
+        made |= dict.fromkeys(states, (1 + item.bidirectional, item.B, item.H))
+        if k + 1 < item.layers:  # directions stand before the batch
+            x = f"x{k}"
+            operators.append(helper.make_node("Transpose", [y], [f"turned{k}"], perm=[0, 2, 1, 3]))
+            operators.append(helper.make_node("Reshape", [f"turned{k}", "shape"], [x]))
+            constants["shape"] = np.array([0, 0, -1])
+    made = {y: (item.T, 1 + item.bidirectional, item.B, item.H), **made}
+    given = [_value(name, value.dtype, value.shape) for name, value in inputs(problem).items()]
+    results = [_value(name, problem.x.dtype, shape) for name, shape in made.items()]
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(operators, item.cell, given, results, tensors)
     built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     return bytes(built.SerializeToString())
 
 
-def _rows(problem: Problem, matrix: str, node: Node) -> Array:
+def _operator(problem: Problem, names: list[str], outputs: list[str]) -> Any:
+    """The node of a layer, from x, W, R, B and, where it has them, its peepholes."""
+    from onnx import helper
+
+    item, node = problem.item, NODES[problem.item.cell]
+    x, w, r, b, *peepholes = names
+    inputs = [x, w, r, b, "lengths" if problem.lengths else "", "", "", *peepholes]
+    while not inputs[-1]:
+        inputs.pop()
+    directions = {"direction": "bidirectional"} if item.bidirectional else {}
+    return helper.make_node(node.kind, inputs, outputs, hidden_size=item.H, **directions, **node.options)
+
+
+def _value(name: str, dtype: Any, shape: Sequence[int]) -> Any:
+    from onnx import helper
+
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+
+
+def _constants(problem: Problem, layer: int) -> dict[str, Array]:
+    """W, R, B and, where the node has them, P of a layer, each with the directions first."""
+    item, node = problem.item, NODES[problem.item.cell]
+    found: dict[str, list[Array]] = {}
+    for reverse in (False, True)[: 1 + item.bidirectional]:
+        weights = problem.weights_of(layer, reverse=reverse)
+        arrays = {"W": _rows(item, weights, "W"), "R": _rows(item, weights, "U"), "B": _biases(item, weights)}
+        if node.peepholes:
+            arrays["P"] = np.concatenate([weights.get(name, np.zeros(item.H)) for name in node.peepholes])
+        for name, array in arrays.items():
+            found.setdefault(f"{name}{layer}", []).append(array.astype(item.dtype))
+    return {name: np.stack(arrays) for name, arrays in found.items()}
+
+
+def _rows(item: Item, weights: Arrays, matrix: str) -> Array:
     """The row blocks of a matrix in the order of the node."""
-    blocks = _blocks(problem, matrix, problem.weights[f"weight_{matrix}"])
+    blocks = _blocks(item, matrix, weights[f"weight_{matrix}"])
     nothing = np.zeros_like(next(iter(blocks.values())))
-    return _joined([blocks.get(gate, nothing) for gate in node.gates])
+    return np.concatenate([blocks.get(gate, nothing) for gate in NODES[item.cell].gates])
 
 
-def _biases(problem: Problem, node: Node) -> Array:
+def _biases(item: Item, weights: Arrays) -> Array:
     """The biases of W, then those of U, zero where the cell has none."""
     found = []
     for matrix in ("W", "U"):
-        bias = problem.weights.get(f"bias_{matrix}")
-        blocks = {} if bias is None else _blocks(problem, matrix, bias)
-        found += [blocks.get(gate, np.zeros(problem.item.H)) for gate in node.gates]
-    return _joined(found)
+        bias = weights.get(f"bias_{matrix}")
+        blocks = {} if bias is None else _blocks(item, matrix, bias)
+        found += [blocks.get(gate, np.zeros(item.H)) for gate in NODES[item.cell].gates]
+    return np.concatenate(found)
 
 
-def _blocks(problem: Problem, matrix: str, value: Array) -> dict[str, Array]:
-    names = [block.name for block in problem.item.graph.matrix(matrix).blocks]
+def _blocks(item: Item, matrix: str, value: Array) -> dict[str, Array]:
+    names = [block.name for block in item.graph.matrix(matrix).blocks]
     return dict(zip(names, np.split(value, len(names)), strict=True))
-
-
-def _joined(parts: list[Array]) -> Array:
-    """One direction, its parts below each other."""
-    return np.concatenate(parts)[None]

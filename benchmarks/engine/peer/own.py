@@ -27,6 +27,7 @@ class Layer(Peer):
     """``tidegate.nn``, as a user calls it."""
 
     name = "tidegate"
+    stacks = True
     around: Callable[[], AbstractContextManager[Any]] = staticmethod(nullcontext)
 
     def supports(self, item: Item) -> str | None:  # noqa: ARG002  it does everything

@@ -37,23 +37,29 @@ class Peer(ABC):
     Attributes:
         name: as tables print it.
         packages: the distributions that it needs.
+        stacks: whether it runs several layers, and both directions.
     """
 
     name: str
     packages: tuple[str, ...] = ("torch",)
+    stacks: bool = False
 
     def missing(self, item: Item) -> str | None:
         """Why this contestant cannot do the item here, None if it can."""
         absent = [package for package, found in self.versions().items() if found is None]
-        return f"{' and '.join(absent)} not installed" if absent else self.supports(item)
+        return f"{' and '.join(absent)} not installed" if absent else self.refuses(item)
 
     def versions(self) -> dict[str, str | None]:
         """The versions of its packages, None for those that are not installed."""
         return {package: _version(package) for package in self.packages}
 
+    def refuses(self, item: Item) -> str | None:
+        """Why it cannot do the item anywhere, None if it can."""
+        return "one layer in one direction only" if item.stacked and not self.stacks else self.supports(item)
+
     @abstractmethod
     def supports(self, item: Item) -> str | None:
-        """Why it cannot do the item anywhere, None if it can."""
+        """The same, of a layer in one direction."""
 
     @abstractmethod
     def prepare(self, problem: Problem) -> Prepared:

@@ -19,13 +19,15 @@ class TorchLayer(Peer):
     """A ragged batch is packed and padded again within the call, as a user with padded data must do."""
 
     name = "torch.nn"
+    stacks = True
 
     def supports(self, item: Item) -> str | None:
         return None if item.cell in LAYERS else "no such cell"
 
     def prepare(self, problem: Problem) -> Prepared:
         item = problem.item
-        options = {"proj_size": item.proj} if item.proj else {}
+        options: dict[str, Any] = {"num_layers": item.layers, "bidirectional": item.bidirectional}
+        options |= {"proj_size": item.proj} if item.proj else {}
         layer = LAYERS[item.cell](item.I, item.H, dtype=getattr(torch, item.dtype), **options)
         parameters = fill(layer, problem)
         if problem.lengths is None:

@@ -13,6 +13,7 @@ from typing import Any
 from tidegate.cell.evaluate import evaluate
 from tidegate.cell.function import Table
 from tidegate.cell.graph import Graph, Matrix, Node, Op
+from tidegate.passes.recurrence import Recurrence, recurrences, runs_unit_by_unit
 
 
 class Step:
@@ -45,7 +46,7 @@ class Step:
         return tuple(self._products[key].of(x) for key in self._early)
 
     def __call__(self, states: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
-        """The new states; the first one is the output."""
+        """The new states; the first one is the output. Given whole series, it does that for every step."""
         made = {key: self._products[key].split(v) for key, v in zip(self._early, inputs, strict=True)}
         named = {state.name: value for state, value in zip(self._graph.states, states, strict=True)}
 
@@ -64,6 +65,16 @@ class Step:
 
         values = evaluate(self._graph, self._table, leaf, product)
         return tuple(values[index] for index in self._graph.updates)
+
+
+def affine(graph: Graph) -> bool:
+    """Whether the only state h of a cell is a_t h + b_t, with a_t and b_t of the input alone."""
+    return runs_unit_by_unit(graph) and [*recurrences(graph).values()] == [Recurrence.AFFINE]
+
+
+def combined(earlier: tuple[Any, Any], later: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Two steps a h + b as one: what an associative scan takes."""
+    return earlier[0] * later[0], later[0] * earlier[1] + later[1]
 
 
 class _Product:
