@@ -14,6 +14,8 @@ namespace {
 constexpr int kMostCalls = 2;             // the two directions of a layer
 constexpr int64_t kRowsEach = kTileRows;  // with so many sequences a member fills its tiles by itself
 
+int most_members = kMostMembers;  // what the quota of this process allows
+
 // Denormal numbers cost hundreds of cycles each and mean nothing here; every thread treats them alike.
 class FlushDenormals {
  public:
@@ -80,6 +82,21 @@ Division divide(const Call& call, int members) {
   return {1, false};
 }
 
+// What the first member does of a call, as a part of it.
+double first_share(const Call& call, Division division) {
+  const double even = 1.0 / division.members;
+  if (call.plan->by_unit) return even;
+  int64_t shared = call.sequences;
+  if (division.by_units) {
+    int64_t widest = 0;
+    for (int i = 0; i < call.plan->phases; ++i)
+      widest = widest < call.plan->phase[i].width ? call.plan->phase[i].width : widest;
+    shared = (widest + kPanel<float> - 1) / kPanel<float>;
+  }
+  const int64_t own = shared / division.members;
+  return own ? static_cast<double>(own) / static_cast<double>(shared) : even;
+}
+
 template <class T, class P>
 struct Job {
   const Call* calls;
@@ -87,13 +104,19 @@ struct Job {
   UnitRun<T, P>* runs[kMostCalls];
   Division divisions[kMostCalls];
   Barrier* barriers[kMostCalls];
+  Patience* patience;    // of each call
+  int64_t* finished;  // when the caller had done its share
 };
 
 template <class T, class P>
 void work_on(const Job<T, P>& job, int call, int member, Division division, Barrier* barrier) {
   if (member >= division.members) return;
-  const Share whole = {member, division.members, true, 0, job.calls[call].sequences, 1, barrier};
-  job.runs[call]->member(division.by_units ? whole : share_of_rows(job.calls[call], member, division.members, barrier));
+  const Call& own = job.calls[call];
+  Share share = {member, division.members, true, 0, own.sequences, 1, barrier};
+  if (!division.by_units) share = share_of_rows(own, member, division.members, barrier);
+  share.patience = division.members > 1 ? &job.patience[call] : nullptr;
+  if (!member) job.patience[call].begin = nanoseconds();
+  job.runs[call]->member(share);
 }
 
 // With two calls and more than one thread, the first half of the threads takes one, the rest the other.
@@ -104,7 +127,7 @@ void member_of_job(void* argument, int member, int members) {
   if (members == 1) {
     for (int i = 0; i < job.count; ++i) {
       Barrier alone(1);
-      work_on(job, i, 0, {1, false}, &alone);
+      job.runs[i]->member(share_of_rows(job.calls[i], 0, 1, &alone));
     }
     return;
   }
@@ -114,27 +137,51 @@ void member_of_job(void* argument, int member, int members) {
       work_on(job, i, member - first, job.divisions[i], job.barriers[i]);
     first += job.divisions[i].members;
   }
+  if (!member) *job.finished = nanoseconds();
+}
+
+template <class T, class P>
+void run_together(Job<T, P>& job, int members, int threads) {
+  Experience& experience = experience_of(job.calls[0].plan, job.calls[0].steps, job.calls[0].offsets[job.calls[0].steps], job.count, members);
+  Patience patience[kMostCalls];
+  double all = 0;
+  for (int i = 0; i < job.count; ++i) all += multiplications(job.calls[i]);
+  for (int i = 0; i < job.count; ++i) patience[i].saved = 1 / first_share(job.calls[i], job.divisions[i]) - 1;
+  const double own_part = first_share(job.calls[0], job.divisions[0]) * multiplications(job.calls[0]) / all;
+  int64_t finished = 0;
+  job.patience = patience, job.finished = &finished;
+  const int64_t begin = nanoseconds();
+  const bool alone = experience.alone(begin);
+  const int were = parallel(alone ? 1 : members, threads, member_of_job<T, P>, &job);
+  const int64_t end = nanoseconds();
+  if (alone) return experience.worked_alone(end - begin);
+  if (were == 1) return;
+  const int64_t waited = patience[0].waited + end - finished;
+  const bool to_its_end = patience[0].last_step < 0;
+  experience.shared(end - begin - waited, waited, 1 / own_part - 1, to_its_end, end);
 }
 
 template <class T, class P>
 void run(const int64_t* words, int count, int threads) {
   const Call one_call(words), other(count == 2 ? one_call.end() : words);
   const Call calls[kMostCalls] = {one_call, other};
+  const int most = threads < most_members ? threads : most_members;
   Division divisions[kMostCalls];
   int members = 0;
   for (int i = 0; i < count; ++i) {
-    const int each = count == 1 ? threads : i == 0 ? threads - threads / 2 : threads / 2;
-    divisions[i] = threads > 1 ? divide<T>(calls[i], each < 1 ? 1 : each) : Division{1, false};
+    const int each = count == 1 ? most : i == 0 ? most - most / 2 : most / 2;
+    divisions[i] = most > 1 ? divide<T>(calls[i], each < 1 ? 1 : each) : Division{1, false};
     members += divisions[i].members;
   }
-  if (threads == 1) members = 1;
+  if (most == 1) members = 1;
   double work = 0;
   for (int i = 0; i < count; ++i) work += multiplications(calls[i]);
   if (work < 2 * static_cast<double>(calls[0].plan->tuning->thread_work)) members = 1;
   UnitRun<T, P> first(calls[0], divisions[0].members), second(calls[count - 1], divisions[count - 1].members);
   Barrier one(divisions[0].members), two(divisions[count - 1].members);
-  Job<T, P> job = {calls, count, {&first, &second}, {divisions[0], divisions[count - 1]}, {&one, &two}};
-  parallel(members, threads, member_of_job<T, P>, &job);
+  Job<T, P> job = {calls, count, {&first, &second}, {divisions[0], divisions[count - 1]}, {&one, &two}, nullptr, nullptr};
+  if (members == 1) member_of_job<T, P>(&job, 0, 1);
+  else run_together(job, members, threads);
 }
 
 template <class T, class P>
@@ -242,6 +289,9 @@ TIDEGATE_EXPORT void tg_threads(void* parallel, void* thread, void* threads) {
   tidegate::openmp = {reinterpret_cast<void (*)(void (*)(void*), void*, unsigned, unsigned)>(parallel),
                       reinterpret_cast<int (*)()>(thread), reinterpret_cast<int (*)()>(threads)};
 }
+
+// How many threads a call may use at most, however many it is given.
+TIDEGATE_EXPORT void tg_limit(int most) { tidegate::most_members = most < 1 ? 1 : most; }
 
 // Sizes of the structures of plan.h in their order, so that the other side can check its own.
 TIDEGATE_EXPORT int64_t tg_size(int which) {

@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <time.h>
 
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -38,6 +39,10 @@ constexpr int kLooks = 500;
 constexpr int kOffers = 100;
 constexpr int kLooksAfterOffer = 50;
 
+// An offer that takes so long was taken by another program, which has the core for its whole time slice. To offer it
+// again would be to wait for the next slice at every meeting.
+constexpr int64_t kTakenNanoseconds = 100'000;
+
 constexpr int kMostMembers = 1024;  // places for workers are static, and untouched ones cost nothing
 
 TIDEGATE_INLINE void pause_briefly() {
@@ -46,6 +51,12 @@ TIDEGATE_INLINE void pause_briefly() {
 #elif defined(__aarch64__)
   __asm__ volatile("isb" ::: "memory");  // "yield" takes a cycle here, which would make the looks too short
 #endif
+}
+
+inline int64_t nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 // Sleeping and waking order no memory, neither for the language nor for a race detector: the atomics in Bell do.
@@ -82,14 +93,10 @@ class Bell {
  public:
   uint32_t rings() const { return __atomic_load_n(&word_, __ATOMIC_RELAXED) & ~1u; }
 
-  // Returns once rings() is no longer `heard`.
-  void wait(uint32_t heard, int offers = 0) {
-    if (rings_within(kLooks, heard)) return;
-    for (int offer = 0; offer < offers; ++offer) {
-      sched_yield();
-      if (rings_within(kLooksAfterOffer, heard)) return;
-    }
-    while (announce_sleep(heard)) sleep_while(&word_, heard | 1u);
+  // Returns once rings() is no longer `heard`. The result is how long that took, in nanoseconds, the first looks not
+  // counted: 0 for a short wait.
+  int64_t wait(uint32_t heard, int offers = 0) {
+    return rings_within(kLooks, heard) ? 0 : wait_longer(heard, offers);
   }
 
   void ring() {
@@ -106,6 +113,21 @@ class Bell {
     return false;
   }
 
+  int64_t wait_longer(uint32_t heard, int offers) {
+    const int64_t begin = nanoseconds();
+    int64_t before = begin;
+    for (int offer = 0; offer < offers; ++offer) {
+      sched_yield();
+      const bool rung = rings_within(kLooksAfterOffer, heard);
+      const int64_t now = nanoseconds();
+      if (rung) return now - begin;
+      if (now - before > kTakenNanoseconds) break;
+      before = now;
+    }
+    while (announce_sleep(heard)) sleep_while(&word_, heard | 1u);
+    return nanoseconds() - begin;
+  }
+
   bool announce_sleep(uint32_t heard) {
     uint32_t found = heard;
     __atomic_compare_exchange_n(&word_, &found, heard | 1u, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE);
@@ -120,13 +142,14 @@ class Barrier {
  public:
   explicit Barrier(int members) : members_(members) {}
 
-  // What any member wrote before it is seen by every member after it.
-  void wait() {
-    if (members_ == 1) return;
+  // What any member wrote before it is seen by every member after it. The result is what the bell says.
+  int64_t wait() {
+    if (members_ == 1) return 0;
     const uint32_t heard = all_here_.rings();  // before arriving: the bell may ring at once
     if (__atomic_add_fetch(&arrived_, 1, __ATOMIC_ACQ_REL) < members_) return all_here_.wait(heard, kOffers);
     __atomic_store_n(&arrived_, 0, __ATOMIC_RELAXED);  // nobody arrives again before the bell
     all_here_.ring();
+    return 0;
   }
 
  private:

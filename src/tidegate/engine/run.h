@@ -20,19 +20,27 @@ class Run {
 
   void member(Share share) {
     const Tables<T> tables = prepare(share);
+    Barrier alone(1);
     int64_t step = 0;
     int64_t running = 0;  // sequences of the step before
     while (step < call_.steps) {
       // The rows of a chunk lie elsewhere than those of the one before, unless all steps have equally many.
-      if (step && call_.sizes[0] != call_.sizes[call_.steps - 1]) share.barrier->wait();
+      if (step && call_.sizes[0] != call_.sizes[call_.steps - 1]) share.meet();
       const int64_t end = chunk_end(step);
       const Chunk chunk = chunk_of(step, end);
       multiply_input(chunk, share);
-      for (; step < end; ++step) running = one_step(step, running, chunk, tables, share);
+      for (; step < end; ++step) {
+        const bool may_part = share.by_units && share.patience;
+        if (may_part && !share.member) share.patience->consider(step, call_.steps);
+        running = one_step(step, running, chunk, tables, share);
+        if (!may_part || !share.patience->ends_with(step)) continue;
+        if (share.member) return;
+        share = {0, 1, false, 0, call_.sequences, 1, &alone};
+      }
       if (plan_.gradients || plan_.sums || plan_.behind_chunk) {
-        share.barrier->wait();
+        share.meet();
         gradients(chunk, share);
-        share.barrier->wait();
+        share.meet();
       }
     }
   }
@@ -54,10 +62,10 @@ class Run {
   Tables<T> prepare(const Share& share) {
     if (space_.unpacked) {
       if (!share.member) space_.pad_biases();
-      share.barrier->wait();
+      share.meet();
     } else if (call_.packed == nullptr) {
       space_.pack(share);
-      share.barrier->wait();
+      share.meet();
     }
     const Tables<T> tables = space_.tables_of(share.member);
     resolve(share.member, tables);
@@ -157,7 +165,7 @@ class Run {
   }
 
   static void meet_if_by_units(const Share& share) {
-    if (share.by_units) share.barrier->wait();
+    if (share.by_units) share.meet();
   }
 
   // Every `step`-th row from `first` on, before `last`.
@@ -521,7 +529,7 @@ class Run {
         const T* from = operand_row(gradient.operand, at, index - call_.offsets[at]);
         pack_operand_row(from, gradient.columns, rows, row, packed);
       }
-      share.barrier->wait();
+      share.meet();
       T* to = tensor(gradient.tensor) + gradient.row * gradient.columns;
       const int64_t rows_of_matrix = (gradient.rows + kTileRows - 1) / kTileRows;
       const int64_t low = share.first(rows_of_matrix) * kTileRows;

@@ -34,9 +34,9 @@ class UnitRun : public Run<T, P> {
         run_panel(panel, panel == first.panel ? first.sequence : 0,
                   panel == last.panel ? last.sequence : call_.sequences, work);
       if (plan_.gradients || plan_.sums || plan_.behind_chunk) {
-        share.barrier->wait();
+        share.meet();
         this->gradients(work.chunk, share);
-        share.barrier->wait();
+        share.meet();
       }
     }
   }

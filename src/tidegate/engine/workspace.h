@@ -3,6 +3,7 @@
 
 #include "gradient.h"
 #include "pack.h"
+#include "patience.h"
 #include "plan.h"
 #include "pool.h"
 #include "reduce.h"
@@ -29,6 +30,12 @@ struct Share {
   bool by_units;
   int64_t first_row, last_row, row_step;  // every row_step-th of the sequences; all of them if shared by units
   Barrier* barrier;
+  Patience* patience = nullptr;  // where there are others to wait for
+
+  void meet() const {
+    const int64_t waited = barrier->wait();
+    if (waited && patience && !member) patience->waited += waited;
+  }
 
   // The part of `count` things that falls to this member, where things are shared one by one.
   TIDEGATE_INLINE int64_t first(int64_t count) const { return count * member / members; }
