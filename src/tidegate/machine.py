@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 
 LOOKS = "1000"  # of a waiting thread before it sleeps: 20 to 50 us, about as long as being woken takes
 WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")  # each thread to processors of its own
 
 waits_briefly = False  # whether the threads of torch do, or wait as the user has decided
 
@@ -34,6 +36,15 @@ def wait_briefly() -> None:
 def processors() -> int:
     """How many processors this process may use: those it is bound to, and no more than its quota of their time."""
     return max(1, int(min(bound(), quota())))  # a thread above the quota would only make all of them stop
+
+
+def most_threads() -> int:
+    """How many threads can run at the same time in this process at all: a part of a processor's time is one, too.
+
+    Where OpenMP binds threads, a thread is bound to less than its process, and the quota alone tells.
+    """
+    own = os.cpu_count() or 1 if any(name in os.environ for name in BINDING) else bound()
+    return max(1, ceil(min(own, quota())))
 
 
 def bound() -> int:

@@ -24,8 +24,10 @@ from tests.backend.drawn import Configuration, Problem, arguments_of, draw, flat
 from tests.reference import tolerance
 from tests.reference.compare import relative_error
 from tidegate.cell.parameter import attribute
+from tidegate.machine import most_threads
 from tidegate.nn import Recurrent
 from tidegate.runtime import Adjoints, eager_only, fused, strict, watch_adjoints
+from tidegate.runtime.library import BRIDLES, ENDURES, load
 from tidegate.runtime.sized import compiled
 
 Tensors = dict[str, Tensor]
@@ -68,13 +70,16 @@ def engine() -> Iterator[None]:
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
+def threads(count: int, temper: int = ENDURES) -> Iterator[None]:
+    """So many threads, also where there are fewer processors, or other programs on them."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
+    load().share(count, temper)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        load().share(most_threads())
 
 
 @contextmanager
@@ -150,9 +155,9 @@ def outcome(
     return found
 
 
-def by_engine(problem: Problem, count: int | None = None) -> Tensors:
+def by_engine(problem: Problem, count: int | None = None, temper: int = ENDURES) -> Tensors:
     c = problem.configuration
-    with engine(), poisoned(), threads(count or c.threads):
+    with engine(), poisoned(), threads(count or c.threads, temper):
         return outcome(problem, prepared(problem, c.dtype))[0]
 
 
@@ -249,6 +254,8 @@ def must_equal(what: str, got: Tensors, wanted: Tensors) -> None:
 def same_for_any_number_of_threads(problem: Problem, judge: Judge, got: Tensors) -> Iterable[Tensors]:
     for count in (1, 2, 3, 4):
         must_equal(f"{count} threads", by_engine(problem, count), got)
+    for count in (2, 3):
+        must_equal(f"{count} threads, and one from the first step on", by_engine(problem, count, BRIDLES), got)
     return ()
 
 

@@ -61,6 +61,17 @@ def test_processors_are_those_bound_to_within_the_quota(monkeypatch, quota, expe
     assert machine.processors() == expected
 
 
+@pytest.mark.parametrize(("quota", "expected"), [(0.5, 1), (1.0, 1), (1.2, 2), (2.0, 2), (99, 4), (float("inf"), 4)])
+def test_the_engine_uses_no_more_threads_than_the_quota_feeds(monkeypatch, quota, expected) -> None:
+    monkeypatch.setattr(machine, "bound", lambda: 4)
+    monkeypatch.setattr(machine, "quota", lambda: quota)
+    assert machine.most_threads() == expected
+    monkeypatch.setattr(machine, "bound", lambda: 1)
+    monkeypatch.setenv("OMP_PROC_BIND", "true")
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert machine.most_threads() == expected
+
+
 @pytest.mark.parametrize(
     ("given", "loaded", "count", "brief"),
     [({}, False, "1000", True), ({}, True, "1000", False), ({"OMP_WAIT_POLICY": "active"}, True, None, True)],

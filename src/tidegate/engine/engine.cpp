@@ -290,8 +290,11 @@ TIDEGATE_EXPORT void tg_threads(void* parallel, void* thread, void* threads) {
                       reinterpret_cast<int (*)()>(thread), reinterpret_cast<int (*)()>(threads)};
 }
 
-// How many threads a call may use at most, however many it is given.
-TIDEGATE_EXPORT void tg_limit(int most) { tidegate::most_members = most < 1 ? 1 : most; }
+// How many threads a call may use at most, however many it is given, and a Temper for meetings.
+TIDEGATE_EXPORT void tg_share(int most, int temper) {
+  tidegate::most_members = most < 1 ? 1 : most;
+  tidegate::temper = temper;
+}
 
 // Sizes of the structures of plan.h in their order, so that the other side can check its own.
 TIDEGATE_EXPORT int64_t tg_size(int which) {

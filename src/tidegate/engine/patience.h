@@ -11,10 +11,18 @@
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
-constexpr double kLost = 0.5;       // of what sharing can save: so much waiting ends it
+constexpr double kLost = 0.5;        // of what sharing can save: so much waiting ends it
 constexpr double kWorthwhile = 0.8; // of the time that one thread would take: sharing must take less
-constexpr int64_t kRepaid = 32;     // a failure costs at most this part of the time after it
+constexpr int64_t kRepaid = 32;      // a failure costs at most this part of the time after it
 constexpr int64_t kMostNanoseconds = 1'000'000'000;  // for which repeated failures put off the next attempt
+
+// Tests ask for the two extremes.
+enum Temper {
+  kMeasures = 0,
+  kEndures = 1,   // never ends sharing
+  kBridles = 2,   // ends it at the first chance
+};
+inline int temper __attribute__((visibility("hidden"))) = kMeasures;
 
 // How long the first member of a call waits for the others.
 struct Patience {
@@ -26,13 +34,15 @@ struct Patience {
 
   // Whether to go on alone after `step`, of so many. Asked by the first member, before it meets the others in it.
   void consider(int64_t step, int64_t steps) {
-    if (waited == considered || step == 0) return;
+    if (temper == kBridles) return end_with(step);
+    if (waited == considered || step == 0 || temper == kEndures) return;
     considered = waited;
     const double own = static_cast<double>(nanoseconds() - begin - waited);
     const double all = own * static_cast<double>(steps) / static_cast<double>(step);
-    if (static_cast<double>(waited) > kLost * saved * all) __atomic_store_n(&last_step, step, __ATOMIC_RELAXED);
+    if (static_cast<double>(waited) > kLost * saved * all) end_with(step);
   }
 
+  void end_with(int64_t step) { __atomic_store_n(&last_step, step, __ATOMIC_RELAXED); }
   bool ends_with(int64_t step) const { return __atomic_load_n(&last_step, __ATOMIC_RELAXED) == step; }
 };
 
@@ -40,7 +50,7 @@ struct Patience {
 class Experience {
  public:
   // Whether a call is to begin alone.
-  bool alone(int64_t now) const { return load(debt_) > 0 && now < load(until_); }
+  bool alone(int64_t now) const { return load(debt_) > 0 && now < load(until_) && temper == kMeasures; }
 
   void worked_alone(int64_t nanoseconds) { store(debt_, load(debt_) - nanoseconds); }
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError, visible
+from tidegate.machine import most_threads
 from tidegate.runtime import cache
 from tidegate.runtime.processor import Processor
 from tidegate.runtime.structure import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
@@ -43,6 +44,7 @@ FLAGS = (
 ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), "baseline": ()}
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")  # LLVM's and Intel's runtimes have them too
 KEPT_BYTES = (32 << 20) - (64 << 10)  # the largest block that glibc learns from is a little less than 32 MiB
+MEASURES, ENDURES, BRIDLES = 0, 1, 2  # ``Temper`` of ``engine/patience.h``
 SLOW_SECONDS = 1.0  # a longer wait is announced
 
 
@@ -95,6 +97,7 @@ class Library:
         self._declare()
         self._check(path)
         self._share_threads()
+        self.share(most_threads())
         self.tuning = chosen(processor(), isa()).tuning
         _keep_freed_memory()
         self._cells: dict[str, ctypes.CDLL] = {}
@@ -112,6 +115,8 @@ class Library:
         self.engine.tg_large_pages.argtypes = (ctypes.c_void_p, ctypes.c_int64)
         self.engine.tg_threads.restype = None
         self.engine.tg_threads.argtypes = (ctypes.c_void_p,) * 3
+        self.engine.tg_share.restype = None
+        self.engine.tg_share.argtypes = (ctypes.c_int, ctypes.c_int)
         self.engine.tg_size.restype = ctypes.c_int64
         self.engine.tg_size.argtypes = (ctypes.c_int,)
         self.engine.tg_peak_f32.restype = ctypes.c_double
@@ -130,6 +135,16 @@ class Library:
         process = ctypes.CDLL(None)
         if os.environ.get("TIDEGATE_THREADS") != "own" and all(hasattr(process, name) for name in OPENMP):
             self.engine.tg_threads(*(ctypes.cast(getattr(process, name), ctypes.c_void_p) for name in OPENMP))
+
+    def share(self, most: int, temper: int = MEASURES) -> None:
+        """Say how calls share their work.
+
+        Args:
+            most: threads that a call may use, however many torch has; by default what this process may run on.
+            temper: when a call that waits for other threads goes on alone: as measured, or for tests ``ENDURES``,
+                never, or ``BRIDLES``, after its first step.
+        """
+        self.engine.tg_share(most, temper)
 
     def function(self, source: Source) -> Callable[[str], int]:
         """How to find the functions of a cell; compiles it if it is nowhere."""
