@@ -27,6 +27,7 @@ import tidegate.nn.draw
 from tests.reference.layers import CELLS, NORMALISED, Asked, Sequences, Tensors, direction
 from tidegate.errors import TidegateError
 from tidegate.nn import GRU, Recurrent
+from tidegate.runtime.library import ENDURES, load
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"zoneout": 0.3},
@@ -177,6 +178,7 @@ def recorded() -> Iterator[list[Tensor]]:
 def by_layer(drawn: Drawn, problem: Problem) -> tuple[Tensors, list[Tensor]]:
     """Results and gradients of the layer, and the masks that it drew."""
     torch.set_num_threads(drawn.threads)
+    load().share(drawn.threads, ENDURES)  # also where there are fewer processors, or other programs on them
     layer, names = problem.layer, CELLS[drawn.cell][1]
     x = laid_out(problem.tensors["x"], drawn.memory).requires_grad_(drawn.frozen < 1)
     states = [problem.tensors[f"state {name}"].clone().requires_grad_(drawn.frozen < 0.3) for name in names]
