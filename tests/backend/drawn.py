@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from tests.reference.unitwise import UNITWISE
 from tidegate.cell import Cell
 from tidegate.nn import Recurrent
+from tidegate.runtime import SizedCell, sized
 from tidegate.zoo import CELLS, find
 
 AWKWARD = (1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 129)  # around the widths of vectors and panels
@@ -29,6 +30,8 @@ BY_UNIT = ("mingru", "minlstm", "indrnn", *UNITWISE)  # every unit runs through 
 SHARE_BY_UNIT = 0.15
 NORMED = ("lstm", "lstm", "gru", "mgu", "rnn")
 FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
+SPARSE = ("blocks", "scattered", "heads", "nothing")  # what is kept of matrices whose panels have lists
+SHARE_SPARSE = 0.15
 EXTRAS = ("threads", "retain", "data", "functional", "inference", "traced", "watched")
 
 
@@ -61,6 +64,7 @@ class Configuration:
     extras: tuple[str, ...]
     options: Mapping[str, object] = field(default_factory=dict)
     norm: str | bool = False
+    sparse: str = ""  # one of SPARSE
 
     @property
     def passes(self) -> int:
@@ -114,6 +118,7 @@ def draw(seed: int) -> Configuration:
         extras=tuple(extra for extra in EXTRAS if random.random() < 0.2),
         options=_options(random) if seed % 16 == 0 else {},  # seldom: each takes seconds to compile
         norm=norm,
+        sparse=_sparse(Random(f"sparse {seed}")),
     )
 
 
@@ -126,6 +131,10 @@ def _options(random: Random) -> dict[str, object]:
     """One option or all of them: no more combinations than that, so that few are compiled."""
     chosen = random.choice([*ALL_OPTIONS, None])
     return {name: value for name, value in ALL_OPTIONS.items() if chosen in (name, None)}
+
+
+def _sparse(random: Random) -> str:
+    return random.choice(SPARSE) if random.random() < SHARE_SPARSE else ""
 
 
 def _width(random: Random) -> int:
@@ -174,7 +183,7 @@ def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
     options = dict(c.options) | ({"proj_size": c.projected} if c.projected else {})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* has no recurrent matrix")  # options are drawn for all cells alike
-        return Recurrent(
+        layer = Recurrent(
             cell_of(c.cell),
             c.features,
             c.hidden,
@@ -188,6 +197,31 @@ def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
             layer_norm=c.norm,
             **options,
         )
+    if c.sparse:
+        layer._variants = {
+            when: variant._replace(cells=[with_lists(cell) for cell in variant.cells])
+            for when, variant in layer._variants.items()
+        }
+    return layer
+
+
+def with_lists(cell: SizedCell) -> SizedCell:
+    """The same cell, all of whose matrices have lists."""
+    return sized(cell.graph, tuple(cell.widths.items()), tuple(matrix.name for matrix in cell.graph.matrices))
+
+
+def kept(weight: Tensor, which: str) -> Tensor:
+    """What is kept of a weight [rows, columns]: 1 and 0."""
+    rows, columns = weight.shape
+    if which == "heads":  # in each block of as many rows as columns its diagonal third, of a narrow one all
+        head = -(-columns // 3)
+        return ((torch.arange(rows) % columns)[:, None] // head == torch.arange(columns) // head).to(weight.dtype)
+    if which == "scattered":
+        return (torch.rand(rows, columns) < 0.3).to(weight.dtype)
+    if which == "nothing":
+        return torch.zeros_like(weight)
+    blocks = (torch.rand(-(-rows // 64), columns) < 0.3) & (torch.rand(-(-rows // 64), 1) < 0.8)  # some keep nothing
+    return blocks.repeat_interleave(64, 0)[:rows].to(weight.dtype)
 
 
 def problem_of(configuration: Configuration) -> Problem:
@@ -199,6 +233,8 @@ def problem_of(configuration: Configuration) -> Problem:
         for name, parameter in layer.named_parameters():
             if name.startswith("initial_"):
                 parameter.normal_()
+            if c.sparse and name.startswith("weight") and parameter.dim() == 2:
+                parameter.mul_(kept(parameter, c.sparse))
     widths = layer.cells[0].state_widths
     states = tuple(torch.randn(c.passes, c.B, width, dtype=c.dtype) for width in widths)
     return Problem(

@@ -13,7 +13,7 @@ from tidegate.errors import InputError
 from tidegate.nn import GRU, LSTM
 from tidegate.runtime import library, processor
 from tidegate.runtime.processor import V3, V4, Processor
-from tidegate.runtime.sized import sized
+from tidegate.runtime.sized import _made
 from tidegate.runtime.tuning import TABLE, Tuning, choose, chosen
 
 MOST_MATRICES = 4  # kRowMatrices of engine/kernel.h
@@ -113,11 +113,11 @@ SHAPES = {"one sequence": (150, 1), "some": (40, 13), "few rows": (2, 4)}
 def tuned(tuning: Tuning) -> Iterator[None]:
     """Plans made in the block have these choices."""
     with mock.patch.object(library.load(), "tuning", tuning):
-        sized.cache_clear()
+        _made.cache_clear()
         try:
             yield
         finally:
-            sized.cache_clear()
+            _made.cache_clear()
 
 
 def results(kind: type, tuning: Tuning, shape: tuple[int, int], dtype: torch.dtype) -> list[torch.Tensor]:

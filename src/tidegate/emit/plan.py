@@ -49,16 +49,21 @@ class Place(NamedTuple):
 
 
 class Weight(NamedTuple):
-    """A block of rows of a weight: multiplied as it is stored (``across``) or, like W in W x, transposed."""
+    """A block of rows of a weight: multiplied as it is stored (``across``) or, like W in W x, transposed.
+
+    Where it is ``sparse``, what is zero in a whole row of a panel is neither kept nor multiplied.
+    """
 
     tensor: str
     row: int
     rows: int
     columns: int
     across: bool = False
+    sparse: bool = False
 
     def __str__(self) -> str:
-        return f"{self.tensor}[{self.row}:{self.row + self.rows}, :{self.columns}]{'' if self.across else '.T'}"
+        block = f"{self.tensor}[{self.row}:{self.row + self.rows}, :{self.columns}]"
+        return f"{block}{'' if self.across else '.T'}{' sparse' if self.sparse else ''}"
 
 
 class Product(NamedTuple):

@@ -201,7 +201,9 @@ int64_t packed_bytes(const Call& call) {
 template <class T, class P>
 void pack(const Call& call) {
   Barrier alone(1);
-  Workspace<T, P>(call, 1).pack({0, 1, false, 0, call.sequences, 1, &alone});
+  Workspace<T, P> space(call, 1);
+  space.locate();
+  space.pack({0, 1, false, 0, call.sequences, 1, &alone});
 }
 
 // Independent multiply-adds, enough of them to hide their latency.

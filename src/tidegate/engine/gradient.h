@@ -53,6 +53,7 @@ void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t h
   TileArguments<T> tile;
   tile.step = kTileRows;
   tile.k = rows;
+  tile.index = nullptr;
   tile.bias = nullptr;
   tile.start = fresh ? Start::kZero : Start::kAdd;
   for (int64_t block = low; block < high; block += kGradientBlock) {

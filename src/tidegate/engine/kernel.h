@@ -25,7 +25,8 @@ struct TileArguments {
   ptrdiff_t step;         // from element to element of such a row
   int64_t k;
   const P* panel;
-  const T* bias;  // padded to whole vectors
+  const int32_t* index;  // of a panel that holds some k only: the k elements of a row that it multiplies; else null
+  const T* bias;         // padded to whole vectors
   T* c[kTileRows];
   int width;  // of the result; the panel is padded to whole vectors
   Start start;
@@ -34,7 +35,7 @@ struct TileArguments {
 template <class T, class P>
 using TileFunction = void (*)(const TileArguments<T, P>&);
 
-template <class T, class P, int kRows, int kVectors>
+template <class T, class P, int kRows, int kVectors, bool kListed>
 void multiply_tile(const TileArguments<T, P>& tile) {
   constexpr int lanes = kLanes<T>;
   const int tail = tile.width - (kVectors - 1) * lanes;  // valid lanes of the last vector
@@ -60,7 +61,7 @@ void multiply_tile(const TileArguments<T, P>& tile) {
     for (int v = 0; v < kVectors; ++v) b[v] = load(panel + v * lanes);
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
-      const Vector<T> element = splat(a[row][at]);
+      const Vector<T> element = splat(a[row][kListed ? tile.index[i] : at]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[row][v] += element * b[v];
     }
@@ -81,12 +82,18 @@ void multiply_tile(const TileArguments<T, P>& tile) {
   }
 }
 
+template <class T, class P, int kVectors, bool kListed>
+constexpr TileFunction<T, P> kTiles[kTileRows] = {
+    multiply_tile<T, P, 1, kVectors, kListed>, multiply_tile<T, P, 2, kVectors, kListed>,
+    multiply_tile<T, P, 3, kVectors, kListed>, multiply_tile<T, P, 4, kVectors, kListed>,
+    multiply_tile<T, P, 5, kVectors, kListed>, multiply_tile<T, P, 6, kVectors, kListed>};
+
 template <class T, class P, int kVectors>
 TIDEGATE_INLINE void multiply_rows(int rows, const TileArguments<T, P>& tile) {
-  static constexpr TileFunction<T, P> functions[kTileRows] = {
-      multiply_tile<T, P, 1, kVectors>, multiply_tile<T, P, 2, kVectors>, multiply_tile<T, P, 3, kVectors>,
-      multiply_tile<T, P, 4, kVectors>, multiply_tile<T, P, 5, kVectors>, multiply_tile<T, P, 6, kVectors>};
-  functions[rows - 1](tile);
+  if (tile.index)
+    kTiles<T, P, kVectors, true>[rows - 1](tile);
+  else
+    kTiles<T, P, kVectors, false>[rows - 1](tile);
 }
 
 // rows: 1 to kTileRows; tile.width: 1 to kPanel.

@@ -30,6 +30,25 @@ void pack_slowly(const T* from, int64_t row, int64_t column, int64_t k, int widt
     for (int j = 0; j < full; ++j) put(to + i * full + j, j < width ? from[i * row + j * column] : T(0));
 }
 
+TIDEGATE_INLINE bool is_zero(float value) { return value == 0; }
+TIDEGATE_INLINE bool is_zero(double value) { return value == 0; }
+TIDEGATE_INLINE bool is_zero(BFloat16 value) { return (value.bits & 0x7fffu) == 0; }
+
+// Leaves the rows of a packed panel that hold something, in their order, and lists them. Returns how many there are.
+template <class P>
+int64_t keep_rows(P* panel, int64_t k, int full, int32_t* index) {
+  int64_t kept = 0;
+  for (int64_t i = 0; i < k; ++i) {
+    const P* const row = panel + i * full;
+    int zeros = 0;
+    while (zeros < full && is_zero(row[zeros])) ++zeros;
+    if (zeros == full) continue;
+    if (kept < i) memcpy(panel + kept * full, row, full * sizeof(P));
+    index[kept++] = static_cast<int32_t>(i);
+  }
+  return kept;
+}
+
 // A square of numbers as eight or four vectors of 32 bytes, whatever the registers are.
 template <class T>
 struct Square;

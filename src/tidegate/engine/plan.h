@@ -38,6 +38,7 @@ typedef struct {
   int64_t row;
   int64_t k, n;
   int64_t columns;  // of the weight
+  int64_t sparse;   // 1: a panel holds only the i whose entries are not all zeros, and a list of them
 } tg_matrix;
 
 typedef struct {

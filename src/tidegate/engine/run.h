@@ -383,7 +383,7 @@ class Run {
       const int index = phase.first_product + i;
       const tg_product& product = plan_.product[index];
       together = together && operands[i].first + row * operands[i].stride == work.a &&
-                 plan_.matrix[product.matrix].k == work.k;
+                 plan_.matrix[product.matrix].k == work.k && !space_.lists[product.matrix];
       work.panel[i - first] = space_.matrices[product.matrix] + panel * kPanel<T> * plan_.matrix[product.matrix].k;
       work.bias[i - first] = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
       work.c[i - first] = tiles + product.result * kTileRows * kPanel<T>;
@@ -402,12 +402,8 @@ class Run {
     for (int r = 0; r < count; ++r) tile.a[r] = operand.first + (row + r) * operand.stride;
     for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * kTileRows + r) * kPanel<T>;
     if (space_.unpacked) return multiply_as_stored(index, tile.a, count, panel * kPanel<T>, width, tile.c);
-    tile.step = 1;
-    tile.k = plan_.matrix[product.matrix].k;
-    tile.panel = space_.matrices[product.matrix] + panel * kPanel<T> * tile.k;
-    tile.bias = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
+    space_.find_panel(index, panel, tile);
     tile.width = padded<T>(width);
-    tile.start = product.add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
     multiply(count, tile);
   }
 
@@ -455,12 +451,8 @@ class Run {
     for (int r = 0; r < count; ++r) tile.a[r] = a[r];
     for (int r = 0; r < count; ++r) tile.c[r] = c[r] + unit;
     if (space_.unpacked) return multiply_as_stored(index, a, count, unit, width, tile.c);
-    tile.step = 1;
-    tile.k = matrix.k;
-    tile.panel = space_.matrices[product.matrix] + unit * tile.k;
-    tile.bias = space_.padded_biases[index] ? space_.padded_biases[index] + unit : nullptr;
+    space_.find_panel(index, panel, tile);
     tile.width = width;
-    tile.start = product.add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
     multiply(count, tile);
   }
 

@@ -202,12 +202,8 @@ class UnitRun : public Run<T, P> {
     const int64_t way = operand.stride * strip.row_step;
     T* const to = space_.tiles + work.member * space_.tile_size + product.result * space_.slot_rows * kPanel<T>;
     TileArguments<T, P> tile;
-    tile.step = 1;
-    tile.k = plan_.matrix[product.matrix].k;
-    tile.panel = space_.matrices[product.matrix] + panel.unit * tile.k;
-    tile.bias = space_.padded_biases[index] ? space_.padded_biases[index] + panel.unit : nullptr;
+    space_.find_panel(index, panel.number, tile);
     tile.width = padded<T>(panel.width);
-    tile.start = tile.bias ? Start::kBias : Start::kZero;
     const int64_t tiles = (strip.count + kTileRows - 1) / kTileRows;
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t row = strip.count * i / tiles;

@@ -100,7 +100,8 @@ class Workspace {
   int64_t chunk_rows;
   int64_t bytes;
   bool unpacked;  // so few rows that matrices are read as they are
-  const P** matrices;
+  P** matrices;
+  int32_t** lists;  // of each matrix, or null: for each panel how many k it holds, and which
   const T** padded_biases;  // of each product, or null
 
   Workspace(const Call& call, int members) : call_(call), plan_(*call.plan), tuning_(*call.plan->tuning) { lay_out(members); }
@@ -110,10 +111,13 @@ class Workspace {
 
   // Before a run; what only asks for sizes has no memory.
   void locate() {
-    const P* matrix = packed;
+    P* matrix = packed;
+    int32_t* list = lists_;
     for (int i = 0; i < plan_.matrices; ++i) {
       matrices[i] = matrix;
+      lists[i] = plan_.matrix[i].sparse ? list : nullptr;
       matrix += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+      list += list_size(plan_.matrix[i]);
     }
     const T* bias = biases;
     for (int i = 0; i < plan_.products; ++i) {
@@ -138,18 +142,27 @@ class Workspace {
   }
 
   int64_t packed_bytes() const {
-    int64_t matrices = 0, biases = 0;
-    count_packed(matrices, biases);
-    return rounded(matrices * sizeof(P), 64) + rounded(biases * sizeof(T), 64);
+    int64_t matrices = 0, biases = 0, lists = 0;
+    count_packed(matrices, biases, lists);
+    return rounded(matrices * sizeof(P), 64) + rounded(biases * sizeof(T), 64) + rounded(lists * sizeof(int32_t), 64);
   }
 
   void pack(const Share& share) {
-    P* to = packed;
-    for (int i = 0; i < plan_.matrices; ++i) {
-      pack_matrix(plan_.matrix[i], to, share);
-      to += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
-    }
+    for (int i = 0; i < plan_.matrices; ++i) pack_matrix(i, share);
     if (!share.member) pad_biases();
+  }
+
+  // A panel of the matrix of a product, its list if it has one, and the bias.
+  TIDEGATE_INLINE void find_panel(int product, int64_t panel, TileArguments<T, P>& tile) const {
+    const int matrix = plan_.product[product].matrix;
+    const int64_t k = plan_.matrix[matrix].k;
+    const int32_t* const list = lists[matrix] ? lists[matrix] + panel * (k + 1) : nullptr;
+    tile.step = 1;
+    tile.k = list ? list[0] : k;
+    tile.index = list ? list + 1 : nullptr;
+    tile.panel = matrices[matrix] + panel * kPanel<T> * k;
+    tile.bias = padded_biases[product] ? padded_biases[product] + panel * kPanel<T> : nullptr;
+    tile.start = plan_.product[product].add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
   }
 
   void pad_biases() {
@@ -168,6 +181,7 @@ class Workspace {
   const Call& call_;
   const tg_plan& plan_;
   const tg_tuning& tuning_;
+  int32_t* lists_;
   char* tables_;
   int64_t tables_size_;
 
@@ -180,8 +194,12 @@ class Workspace {
     return along;
   }
 
-  void count_packed(int64_t& matrices, int64_t& biases) const {
+  static int64_t panels_of(const tg_matrix& matrix) { return (matrix.n + kPanel<T> - 1) / kPanel<T>; }
+  static int64_t list_size(const tg_matrix& matrix) { return matrix.sparse ? panels_of(matrix) * (matrix.k + 1) : 0; }
+
+  void count_packed(int64_t& matrices, int64_t& biases, int64_t& lists) const {
     for (int i = 0; i < plan_.matrices; ++i) matrices += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    for (int i = 0; i < plan_.matrices; ++i) lists += list_size(plan_.matrix[i]);
     for (int i = 0; i < plan_.products; ++i)
       if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
   }
@@ -202,12 +220,14 @@ class Workspace {
       at += rounded(count * static_cast<int64_t>(sizeof(T)), 64);
       return part;
     };
-    int64_t matrix_elements = 0, bias_elements = 0, operand = 0;
-    count_packed(matrix_elements, bias_elements);
+    int64_t matrix_elements = 0, bias_elements = 0, list_elements = 0, operand = 0;
+    count_packed(matrix_elements, bias_elements, list_elements);
     char* const kept = static_cast<char*>(const_cast<void*>(call_.packed));
     char* const first = kept ? kept : at;
     packed = reinterpret_cast<P*>(first);
     biases = reinterpret_cast<T*>(first + rounded(matrix_elements * static_cast<int64_t>(sizeof(P)), 64));
+    lists_ = reinterpret_cast<int32_t*>(reinterpret_cast<char*>(biases) +
+                                        rounded(bias_elements * static_cast<int64_t>(sizeof(T)), 64));
     if (!kept) at += packed_bytes();
     carried_width = rounded(plan_.carried_width, kLanes<T>);
     scratch_width = rounded(plan_.scratch_width, kLanes<T>);
@@ -251,6 +271,7 @@ class Workspace {
     tables_ = at;
     at += tables_size_ * members;
     put(matrices, at, plan_.matrices);
+    put(lists, at, plan_.matrices);
     put(padded_biases, at, plan_.products);
     bytes = at - begin;
   }
@@ -261,16 +282,20 @@ class Workspace {
     at += count * static_cast<int64_t>(sizeof(U));
   }
 
-  void pack_matrix(const tg_matrix& matrix, P* to, const Share& share) {
+  void pack_matrix(int index, const Share& share) {
+    const tg_matrix& matrix = plan_.matrix[index];
     const T* weight = tensor(matrix.tensor);
-    const int64_t panels = (matrix.n + kPanel<T> - 1) / kPanel<T>;
+    const int64_t panels = panels_of(matrix);
     for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
       const int64_t column = p * kPanel<T>;
       const int width = static_cast<int>(matrix.n - column < kPanel<T> ? matrix.n - column : kPanel<T>);
-      P* panel = to + column * matrix.k;
+      P* panel = matrices[index] + column * matrix.k;
       const int64_t begin = matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns;
       const T* from = weight + begin;
       pack_panel(from, matrix, width, panel);
+      if (!matrix.sparse) continue;
+      int32_t* const list = lists[index] + p * (matrix.k + 1);
+      list[0] = static_cast<int32_t>(keep_rows(panel, matrix.k, padded<T>(width), list + 1));
     }
   }
 

@@ -1,0 +1,111 @@
+"""Matrices of which panels hold only what is not zero: every bit is that of the whole matrix, and zeros are skipped."""
+
+import copy
+import json
+import pickle
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.backend.agreement import engine, poisoned, threads
+from tests.backend.drawn import SPARSE, draw, kept
+from tests.backend.test_engine import ISAS, run
+from tidegate.errors import SpecError
+from tidegate.runtime import Rows, SizedCell, Steps, Stream, described, eager_only, library, run_layer, sized
+from tidegate.zoo import find
+
+CELLS = ("lstm", "gru/before", "mgu", "mingru")
+WIDTHS = (("I", 70), ("H", 150))
+BOTH = ("W", "U")
+FEW = 3
+
+
+def pair(name: str) -> tuple[SizedCell, SizedCell]:
+    """A cell without lists and with them."""
+    graph = find(name).graph
+    return sized(graph, WIDTHS), sized(graph, WIDTHS, tuple(m.name for m in graph.matrices))
+
+
+def parameters_of(cell: SizedCell, which: str, dtype: torch.dtype) -> list[Tensor]:
+    torch.manual_seed(5)
+    drawn = [(torch.randn(shape, dtype=torch.float64) / 8).to(dtype) for shape in cell.shapes[0]]
+    named = zip(cell.parameters, drawn, strict=True)
+    return [value * kept(value, which) if name.startswith("weight") else value for name, value in named]
+
+
+def results(cell: SizedCell, which: str, steps: int, sequences: int, dtype: torch.dtype) -> list[Tensor]:
+    """The output, then all gradients."""
+    parameters = [value.requires_grad_() for value in parameters_of(cell, which, dtype)]
+    x = torch.randn(steps * sequences, 70, dtype=torch.float64).to(dtype).requires_grad_()
+    _, (y, *_) = run_layer(cell, Rows(x, Steps.uniform(steps, sequences), None), sequences, None, parameters)
+    return [y.detach(), *torch.autograd.grad(y.square().sum(), [x, *parameters])]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("which", [*SPARSE, "all"])
+@pytest.mark.parametrize("name", CELLS)
+def test_lists_change_no_bit(name, which, dtype) -> None:
+    """Of one row and few, whole tiles and rows that are shared by units."""
+    whole, listed = pair(name)
+    for steps, sequences, count in ((30, 1, 1), (9, 4, 2), (11, 40, 1), (2, 3, 1)):
+        with engine(), poisoned(), threads(count):
+            dense = results(whole, which, steps, sequences, dtype)
+            sparse = results(listed, which, steps, sequences, dtype)
+        assert all(map(torch.equal, sparse, dense))
+        with eager_only():  # the masked product as torch makes it
+            right = results(whole, which, steps, sequences, torch.float64)
+        for own, exact in zip(sparse, right, strict=True):
+            allowed = (1e-12 if dtype == torch.float64 else 1e-4) * exact.abs().max()
+            assert (own - exact).abs().max() <= allowed
+
+
+@pytest.mark.parametrize("which", SPARSE)
+@pytest.mark.parametrize("weights", [None, "bfloat16"])
+def test_lists_are_packed_with_the_weights_of_a_stream(which, weights) -> None:
+    whole, listed = pair("lstm")
+    for sequences in (1, 7):
+        x = torch.randn(20, sequences, 70)
+        streams = [
+            Stream([cell], [parameters_of(cell, which, torch.float32)], sequences, weights) for cell in (whole, listed)
+        ]
+        dense, sparse = (torch.cat([s.run(x), s.step(x[0])[None]]) for s in streams)
+        assert torch.equal(sparse, dense)
+        assert torch.equal(copy.deepcopy(streams[1]).run(x), streams[1].run(x))
+
+
+def test_what_is_zero_in_a_panel_is_not_multiplied() -> None:
+    """So it hides a number that is none, which the whole matrix would spread."""
+    whole, listed = pair("lstm")
+    parameters = parameters_of(whole, "all", torch.float32)
+    parameters[whole.parameters.index("weight_W")][:, 3] = 0
+    x = torch.randn(40, 70)
+    x[:, 3] = float("nan")
+    rows = Rows(x, Steps.uniform(20, 2), None)
+    with engine(), torch.inference_mode():
+        assert run_layer(whole, rows, 2, None, parameters)[1][0].isnan().all()
+        assert run_layer(listed, rows, 2, None, parameters)[1][0].isfinite().all()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_drawn_sparse_layers_agree_with_the_definition(isa) -> None:
+    if isa not in library._available_isas():
+        pytest.skip(f"this CPU cannot run {isa}")
+    found = (seed for seed in range(1, 10**6) if draw(seed).sparse and draw(seed).cell == "lstm")
+    done = run("-m", "tests.backend.agreement", *(str(next(found)) for _ in range(FEW)), TIDEGATE_ISA=isa)
+    verdicts = [line for line in map(json.loads, done.stdout.splitlines()) if "complaints" in line]
+    assert [v for v in verdicts if v["complaints"]] == []
+    assert len(verdicts) == FEW, done.stderr
+
+
+def test_a_sparse_cell_is_described_and_pickled() -> None:
+    whole, listed = pair("lstm")
+    assert described(listed.text) is listed
+    assert described(whole.text) is whole
+    assert pickle.loads(pickle.dumps(listed)) is listed
+    assert listed.sparse == BOTH
+
+
+def test_a_matrix_that_the_cell_lacks_is_refused() -> None:
+    with pytest.raises(SpecError, match="LSTM has no matrix 'V' — name some of W, U"):
+        sized(find("lstm").graph, WIDTHS, ("U", "V"))
