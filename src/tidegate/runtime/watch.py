@@ -179,7 +179,7 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
     job, shape, known = run.job, run.x.shape[:-1], dict[tuple[int, int], Any]()
 
     def laid(rows: torch.Tensor) -> Any:
-        values = rows.unflatten(0, shape)
+        values = rows.view(*shape, rows.shape[-1])
         return values if job.restore is None else job.restore(values)
 
     def taken(columns: Mapping[Key, slice]) -> dict[Key, Any]:
