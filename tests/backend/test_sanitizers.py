@@ -11,6 +11,7 @@ from tidegate.errors import BackendError
 
 CELLS, COUNT, FIRST = ["lstm"], 1, 11  # each cell takes seconds to compile, and seed 10 to run
 NORMED, NORMED_COUNT = ["rnn|all"], 1  # an LSTM with layer norm takes minutes, with sanitizers
+BY_UNIT, BY_UNIT_COUNT = ["indrnn"], 1
 ISA = "baseline"  # AVX-512 reads parts of vectors by instructions that compilers do not watch
 
 MISUSES = 80  # of layers of one cell; python -m tests.backend.misuse draws thousands, of several
@@ -64,10 +65,11 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_no_configuration_leaves_its_memory_or_the_language():
     seeds = sanitize.seeds_of(CELLS, COUNT, FIRST) + sanitize.seeds_of(NORMED, NORMED_COUNT)
+    seeds += sanitize.seeds_of(BY_UNIT, BY_UNIT_COUNT)
     outcome = sanitize.run(seeds, "address", ISA)
     skip_unless_started(str(outcome.running or ""), outcome.said)
     assert outcome.complaints == [], outcome.said[-sanitize.REPORT :]
-    assert len(outcome.seeds) == COUNT + NORMED_COUNT
+    assert len(outcome.seeds) == COUNT + NORMED_COUNT + BY_UNIT_COUNT
 
 
 def test_misuses_leave_no_memory_and_the_sanitizer_watches_what_torch_allocates():
