@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
-from benchmarks.engine.own_cell import OwnCell
+from benchmarks.engine.own_cell import SRU, OwnCell
 
 from tidegate import zoo
 from tidegate.cell import Graph
@@ -18,6 +18,7 @@ from tidegate.nn import Recurrent
 Mode = Literal["inference", "training"]
 OWN = "own cell"
 NORMED = "layer norm lstm"
+CELLS = {OWN: OwnCell, "sru": SRU, NORMED: zoo.LSTM}  # those that have no name in the zoo
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Item:
     """A layer of one cell over a batch.
 
     Attributes:
-        cell: its name in the zoo, ``OWN`` for the user's cell of ``own_cell.py``, or ``NORMED`` for a normalised LSTM.
+        cell: its name in the zoo or in ``CELLS``: a cell of ``own_cell.py``, or a normalised LSTM.
         T, B, I, H: steps, rows, input features, hidden units.
         mode: "inference" is the forward pass alone; "training" is the forward pass and the gradients of
             ``sum(y * upstream)`` for every weight and for the input.
@@ -52,7 +53,7 @@ class Item:
 
     def layer(self, **options: Any) -> Recurrent:
         """The public layer, with weights of its own."""
-        cell = {OWN: OwnCell, NORMED: zoo.LSTM}.get(self.cell) or zoo.find(self.cell)
+        cell = CELLS.get(self.cell) or zoo.find(self.cell)
         normed = self.cell == NORMED
         stack = {"num_layers": self.layers, "bidirectional": self.bidirectional}
         return Recurrent(cell, self.I, self.H, proj_size=self.proj, layer_norm=normed, **stack, **options)

@@ -1,8 +1,8 @@
-"""A cell as a user writes it: the one that the README shows, which is the zoo's MGU under other names."""
+"""Cells as a user writes them: the one that the README shows, which is the zoo's MGU under other names, and an SRU."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tidegate.cell import Cell, sigmoid, tanh
 
@@ -19,3 +19,20 @@ class OwnCell(Cell):
         z = sigmoid(x.z + U(h).z)
         n = tanh(x.n + U(z * h).n)
         return (1 - z) * h + z * n
+
+
+class SRU(Cell):
+    """A simple recurrent unit (Lei et al. 2018, arXiv 1709.02755), of which the zoo has none."""
+
+    gates = "n f r"
+    state = "h c"
+    biases = "W"
+    vectors = "v w"
+    matrices: ClassVar[dict[str, str]] = {}
+    input = "H"
+
+    def step(self, x: Any, h: Any, c: Any, v: Any, w: Any) -> Any:
+        n, f, r = x.n, sigmoid(x.f + v * c), sigmoid(x.r + w * c)
+        c = f * c + (1 - f) * n
+        h = r * c + (1 - r) * x.raw
+        return h, c

@@ -237,6 +237,12 @@ def test_torch_scans_agree_with_the_reference(name: str, mode: str, monkeypatch)
     assert verdict(item, worst_error(item, results(name, item), reference(item))) is None
 
 
+@pytest.mark.parametrize("name", ["tidegate", pytest.param("JAX", marks=needs("jax"))])
+def test_a_cell_that_reads_its_input_itself_agrees_with_the_reference(name: str) -> None:
+    item = Item("sru", 7, 4, 6, 6, "training")
+    assert verdict(item, worst_error(item, results(name, item), reference(item))) is None
+
+
 def test_scans_by_halves_are_for_sums_and_products() -> None:
     able = {
         cell

@@ -7,7 +7,7 @@ and operand are one product, and a bias that is only added to an input product i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, product
 from typing import Any
 
 from tidegate.cell.evaluate import evaluate
@@ -20,7 +20,7 @@ class Step:
     """One step of a cell on arrays of some library.
 
     Args:
-        graph: the cell; it must read its input through products only.
+        graph: the cell.
         weights: by their names in the graph.
         widths: of the axes.
         table: what each pointwise operation does to these arrays.
@@ -40,30 +40,35 @@ class Step:
             for name, operand, group in graph.products
         }
         self._early = [key for key in self._products if graph.nodes[key[1]].op is Op.INPUT]
+        itself = (index for index, node in enumerate(graph.nodes) if node.op is Op.INPUT)
+        users = (node for node in graph.nodes if node.op is not Op.PRODUCT)
+        self._raw = any(index in node.args for node, index in product(users, [*itself]))
 
     def inputs(self, x: Any) -> tuple[Any, ...]:
-        """The products with the input, for all steps: what the scan runs over."""
-        return tuple(self._products[key].of(x) for key in self._early)
+        """The products with the input, for all steps, and the input if a step reads it: what the scan runs over."""
+        return (*(self._products[key].of(x) for key in self._early), *[x] * self._raw)
 
     def __call__(self, states: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
         """The new states; the first one is the output. Given whole series, it does that for every step."""
-        made = {key: self._products[key].split(v) for key, v in zip(self._early, inputs, strict=True)}
+        made = {key: self._products[key].split(v) for key, v in zip(self._early, inputs, strict=False)}
         named = {state.name: value for state, value in zip(self._graph.states, states, strict=True)}
 
         def leaf(node: Node) -> Any:
             if node.op is Op.CONST:
                 return node.value
+            if node.op is Op.INPUT:
+                return inputs[-1] if self._raw else None
             if node.op is Op.VECTOR:
                 return self._weights[node.matrix][self._blocks[node.matrix][node.name]]
             return named.get(node.name)
 
-        def product(node: Node, operand: Any) -> Any:
+        def multiplied(node: Node, operand: Any) -> Any:
             key = (node.matrix, node.args[0])
             if key not in made:
                 made[key] = self._products[key].split(self._products[key].of(operand))
             return made[key][node.name]
 
-        values = evaluate(self._graph, self._table, leaf, product)
+        values = evaluate(self._graph, self._table, leaf, multiplied)
         return tuple(values[index] for index in self._graph.updates)
 
 
