@@ -6,8 +6,9 @@
 At batch 1 a step of an LSTM reads all of U, 16 H^2 bytes, and does nothing else that takes long. What a step costs is
 the difference between long and short sequences, so neither the call nor the packing of weights counts; they are in a
 column of their own, as what a call costs without its steps. Input of one feature makes the products of the input free.
-All take turns in one process on one thread; times are those of the thread, the best of all rounds. A cycle is measured
-as well: the processor's peak of multiply-adds has two instructions in each.
+"Reading alone" is the time to read U forth and back, which no step can beat. All take turns in one process on one
+thread; times are those of the thread, the best of all rounds. A cycle is measured as well: the processor's peak of
+multiply-adds has two instructions in each.
 """
 
 from __future__ import annotations
@@ -29,13 +30,18 @@ LANES = {"x86-64-v4": 16, "x86-64-v3": 8, "baseline": 4}
 
 
 def cycles_a_second() -> float:
-    """The clock of this processor under vector arithmetic, if it starts two multiply-adds in each cycle.
-
-    Of many short tries the best, so that other work on the machine does not count.
-    """
+    """The clock of this processor under vector arithmetic, if it starts two multiply-adds in each cycle."""
     from tidegate.runtime import fma_peak, isa
 
-    return max(fma_peak(1, 0.002) for _ in range(100)) / (4 * LANES[isa()])
+    return max(fma_peak(1, 0.02) for _ in range(10)) / (4 * LANES[isa()])
+
+
+def reading(units: int) -> float:
+    """Seconds that one thread needs to read U once."""
+    from tidegate.runtime import read_peak
+
+    size = 16 * units**2
+    return size / max(read_peak(size, 0.02) for _ in range(10))
 
 
 def best(calls: list[Callable[[], object]], seconds: float) -> list[float]:
@@ -67,6 +73,7 @@ def rows(seconds: float) -> list[tuple[int, str, float, float]]:
         ]
         with torch.inference_mode():
             times = best(calls, seconds * len(calls))
+        found.append((units, "reading alone", reading(units), 0.0))
         for name, short, long in zip(able, times[::2], times[1::2], strict=True):
             step = (long - short) / (LONG - SHORT)
             found.append((units, name, step, short - SHORT * step))

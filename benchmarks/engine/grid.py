@@ -9,7 +9,7 @@ from itertools import product
 from benchmarks.engine.item import NORMED, OWN, Item, Mode
 from benchmarks.engine.own_cell import TWIN
 from benchmarks.engine.peer import PEERS
-from benchmarks.engine.peer.ceiling import Peak
+from benchmarks.engine.peer.ceiling import Peak, Reading
 from benchmarks.engine.row import Entrant, Role, Row
 
 MODES: tuple[Mode, ...] = ("inference", "training")
@@ -125,6 +125,8 @@ def _versus_libraries(item: Item, *, compiled: bool) -> Row:
         entrants.append(_entrant("compiled scan", item, "peer"))
     if item.H >= LARGE_H and item.B >= LARGE_B:
         entrants.append(_entrant(Peak.name, item, "ceiling"))
+    if Reading().supports(item) is None:
+        entrants.append(_entrant(Reading.name, item, "ceiling"))
     return Row(f"{item.cell} {item.mode}", item, _able(entrants))
 
 

@@ -1,6 +1,6 @@
 """The contestants, by name."""
 
-from benchmarks.engine.peer.ceiling import MatrixVector, Peak, Products
+from benchmarks.engine.peer.ceiling import MatrixVector, Peak, Products, Reading
 from benchmarks.engine.peer.cell_loop import Cells, TorchCells
 from benchmarks.engine.peer.compiled_scan import CompiledAssociative, CompiledScan
 from benchmarks.engine.peer.jax_scan import Jax, JaxAssociative
@@ -14,7 +14,7 @@ _ALL: tuple[Peer, ...] = (
     *(Layer(), Eager(), Session(), Cells()),
     *(TorchLayer(), TorchCells(), TorchRecurrent(), CompiledScan(), CompiledAssociative()),
     *(OnnxRuntime(), Jax(), JaxAssociative()),
-    *(Peak(), MatrixVector(), Products()),
+    *(Peak(), Reading(), MatrixVector(), Products()),
 )
 PEERS: dict[str, Peer] = {peer.name: peer for peer in _ALL}
 

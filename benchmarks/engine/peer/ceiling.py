@@ -46,6 +46,25 @@ class Peak(Peer):
         return Prepared(lambda: PEAK(item.threads), None, clock=lambda: item.flops / PEAK(item.threads))
 
 
+class Reading(Peer):
+    """The time that one thread needs to read the recurrent matrices once for each step, forth and back."""
+
+    name = "reading U"
+
+    def supports(self, item: Item) -> str | None:
+        plain = item.B == item.threads == 1 and item.mode == "inference" and item.dtype == "float32"
+        return None if plain else "inference of one sequence on one thread only"
+
+    def prepare(self, problem: Problem) -> Prepared:
+        recurrent = [w for name, w in problem.weights.items() if name.startswith("weight_") and name != "weight_W"]
+        size = sum(weight.nbytes for weight in recurrent)
+
+        def clock() -> float:
+            return problem.item.T * size / runtime.read_peak(size, 0.005)
+
+        return Prepared(clock, None, clock=clock)
+
+
 class Products(Peer):
     """``torch.mm`` of all products with the input, and in training of those of the gradients."""
 

@@ -1,10 +1,10 @@
 // The C interface of the engine; one library of it for each instruction set.
-#include <time.h>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
 #include "cell.h"
+#include "peak.h"
 #include "unit.h"
 
 namespace tidegate {
@@ -206,34 +206,6 @@ void pack(const Call& call) {
   space.pack({0, 1, false, 0, call.sequences, 1, &alone});
 }
 
-// Independent multiply-adds, enough of them to hide their latency.
-template <class T>
-double multiply_adds(double seconds) {
-  constexpr int chains = 16;
-  Vector<T> sum[chains];
-#pragma GCC unroll 16
-  for (int i = 0; i < chains; ++i) sum[i] = splat(T(i));
-  const Vector<T> factor = splat(T(0.999)), term = splat(T(1e-3));
-  timespec start, now;
-  clock_gettime(CLOCK_MONOTONIC, &start);
-  double done = 0, elapsed = 0;
-  do {
-    for (int repeat = 0; repeat < 10000; ++repeat) {
-#pragma GCC unroll 16
-      for (int i = 0; i < chains; ++i) {
-        sum[i] = sum[i] * factor + term;
-        __asm__("" : "+v"(sum[i]));  // keeps the compiler from folding the repetitions
-      }
-    }
-    done += 10000.0 * chains * 2 * kLanes<T>;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    elapsed = static_cast<double>(now.tv_sec - start.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - start.tv_nsec);
-  } while (elapsed < seconds);
-#pragma GCC unroll 16
-  for (int i = 0; i < chains; ++i) __asm__ volatile("" : : "v"(sum[i]));  // somebody wants the sums
-  return done / elapsed;
-}
-
 struct Peak {
   double seconds;
   double flops[64];
@@ -314,4 +286,9 @@ TIDEGATE_EXPORT double tg_peak_f32(int threads, double seconds) {
   double sum = 0;
   for (int i = 0; i < members; ++i) sum += peak.flops[i];
   return sum;
+}
+
+// Bytes a second that one thread reads of so many, again and again for `seconds`; whole lines of a cache.
+TIDEGATE_EXPORT double tg_read_f32(const float* from, int64_t bytes, double seconds) {
+  return tidegate::read_again(from, bytes, seconds);
 }

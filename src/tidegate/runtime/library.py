@@ -45,6 +45,7 @@ ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), 
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")  # LLVM's and Intel's runtimes have them too
 KEPT_BYTES = (32 << 20) - (64 << 10)  # the largest block that glibc learns from is a little less than 32 MiB
 MEASURES, ENDURES, BRIDLES = 0, 1, 2  # ``Temper`` of ``engine/patience.h``
+LINE = 64  # bytes of a cache line
 SLOW_SECONDS = 1.0  # a longer wait is announced
 
 
@@ -119,6 +120,8 @@ class Library:
         self.engine.tg_share.argtypes = (ctypes.c_int, ctypes.c_int)
         self.engine.tg_size.restype = ctypes.c_int64
         self.engine.tg_size.argtypes = (ctypes.c_int,)
+        self.engine.tg_read_f32.restype = ctypes.c_double
+        self.engine.tg_read_f32.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_double)
         self.engine.tg_peak_f32.restype = ctypes.c_double
         self.engine.tg_peak_f32.argtypes = (ctypes.c_int, ctypes.c_double)
 
@@ -318,3 +321,10 @@ def _print(line: str) -> None:
 def fma_peak(threads: int, seconds: float = 0.2) -> float:
     """Floating-point operations a second that this machine does at most in float32, measured now."""
     return float(load().engine.tg_peak_f32(threads, seconds))
+
+
+def read_peak(size: int, seconds: float = 0.05) -> float:
+    """Bytes a second that one thread reads of ``size`` bytes at most, forth and back, measured now."""
+    memory = ctypes.create_string_buffer(size + LINE)
+    at = -(-ctypes.addressof(memory) // LINE) * LINE
+    return float(load().engine.tg_read_f32(at, size, seconds))
