@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from tidegate.nn import Session
     from tidegate.nn.accelerate import accelerate, restore
+    from tidegate.nn.frozen import frozen
     from tidegate.runtime import strict
 
 _ROOMS = frozenset(
@@ -64,6 +65,7 @@ _NAMES = {
     **dict.fromkeys(("Cell", *_FUNCTIONS.split()), "tidegate.cell"),
     "Session": "tidegate.nn",
     "accelerate": "tidegate.nn.accelerate",
+    "frozen": "tidegate.nn.frozen",
     "restore": "tidegate.nn.accelerate",
     "strict": "tidegate.runtime",
 }
@@ -80,6 +82,7 @@ __all__ = [
     "data",
     "emit",
     "exp",
+    "frozen",
     "layer_norm",
     "log",
     "log_sigmoid",

@@ -36,10 +36,10 @@ as_root = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reas
 @pytest.fixture(autouse=True)
 def _forget():
     """No answer of another test, nor of this one for those to come."""
-    for remembered in (cache._folder, fused._unavailable, fused._warn_once):
+    for remembered in (cache._folder, fused.unavailable, fused._warn_once):
         remembered.cache_clear()
     yield
-    for remembered in (cache._folder, fused._unavailable, fused._warn_once):
+    for remembered in (cache._folder, fused.unavailable, fused._warn_once):
         remembered.cache_clear()
 
 
@@ -275,7 +275,7 @@ def test_a_compiler_that_does_not_work(variables, reason, monkeypatch, tmp_path)
 
 def assert_eager(reason: str) -> None:
     with pytest.warns(TidegateWarning, match="layers run eagerly") as caught:
-        obstacle = fused._unavailable(Own.graph)
+        obstacle = fused.unavailable(Own.graph)
     assert reason in obstacle.reason
     assert len(caught) == 1
 

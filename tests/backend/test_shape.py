@@ -186,9 +186,9 @@ def test_a_workspace_is_as_large_as_the_engine_asks_for_whatever_ran_before(monk
     """A batch with sequences of no steps needs less than a full one of as many steps and sequences."""
     given: list[tuple[int, int]] = []
 
-    def listening(job, plan, addresses, strides, size, threads) -> int:
-        asked = load().engine.tg_workspace(packed_call(job, plan, addresses, strides), size, threads)
-        given.append((remembered(job, plan, addresses, strides, size, threads), asked))
+    def listening(job, plan, addresses, strides, size, threads, *, packed) -> int:
+        asked = load().engine.tg_workspace(packed_call(job, plan, addresses, strides, packed=packed), size, threads)
+        given.append((remembered(job, plan, addresses, strides, size, threads, packed=packed), asked))
         return max(given[-1])
 
     remembered = call._workspace

@@ -17,7 +17,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import tidegate as tg
 from tidegate.errors import BackendError, InputError, TidegateWarning
-from tidegate.runtime import eager_only, fused, library
+from tidegate.nn import accelerate as accelerate_of_nn
+from tidegate.runtime import Obstacle, eager_only, fused, library
 
 TOLERANCE = 1e-12  # absolute, float64
 
@@ -447,6 +448,44 @@ def test_what_cannot_be_swapped_is_left_with_its_reason(why) -> None:
     assert vars(layer).keys() == attributes.keys()
 
 
+def test_where_torchs_own_are_quicker_they_are_left(monkeypatch) -> None:
+    model = nn.ModuleDict({"layer": nn.LSTM(3, 4), "cell": nn.LSTMCell(3, 4)})
+    monkeypatch.setattr(accelerate_of_nn, "unavailable", lambda _: Obstacle("no library: no compiler"))
+    done = tg.accelerate(model)
+    assert not done.swapped
+    assert done.left["cell"] == "the engine is not available: no library: no compiler"
+    monkeypatch.setattr(accelerate_of_nn, "unavailable", lambda _: None)
+    monkeypatch.setattr(accelerate_of_nn, "isa", lambda: "baseline")
+    done = tg.accelerate(model)
+    assert [*done.swapped] == ["layer"]
+    assert "no instruction set wider than the baseline" in done.left["cell"]
+
+
+@needs_engine
+def test_a_model_that_steps_cells_has_the_numbers_it_had() -> None:
+    class Stepping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.LSTMCell(5, 7), nn.GRUCell(7, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            hc, h = None, None
+            for t in range(x.shape[1]):
+                hc = self.first(x[:, t], hc)
+                h = self.second(hc[0], h)
+            return h
+
+    model, x = Stepping(), torch.randn(3, 6, 5)
+    wanted = model(x)
+    grads = torch.autograd.grad(wanted.square().sum(), [*model.parameters()])
+    assert [*tg.accelerate(model).swapped] == ["first", "second"]
+    with tg.strict():
+        found = model(x)
+    torch.testing.assert_close(found, wanted)
+    for one, other in zip(torch.autograd.grad(found.square().sum(), [*model.parameters()]), grads, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
 def test_the_report_is_a_table() -> None:
     assert str(tg.accelerate(nn.Linear(2, 3))) == "no recurrent layer of torch.nn"
     assert str(tg.accelerate(nn.GRU(2, 3))) == "(model)  swapped: GRU(2, 3)"
@@ -560,12 +599,12 @@ def by_weights_with_functions_of_their_own():
 def without_library():
     layer, x = pair()
     broken = mock.patch.object(fused, "load", side_effect=BackendError("ENGINE", "no compiler", fix="install one"))
-    fused._unavailable.cache_clear()
+    fused.unavailable.cache_clear()
     try:
         with broken, mock.patch.object(fused, "_warn_once"):
             layer(x)
     finally:
-        fused._unavailable.cache_clear()
+        fused.unavailable.cache_clear()
     return layer
 
 

@@ -193,9 +193,9 @@ int64_t workspace(const Call& call, int threads) {
 
 template <class T, class P>
 int64_t packed_bytes(const Call& call) {
-  Call only_sizes = call;
-  only_sizes.workspace = reinterpret_cast<void*>(64);
-  return Workspace<T, P>(only_sizes, 1).packed_bytes();
+  Call kept = call;
+  kept.packed = kept.workspace = reinterpret_cast<void*>(64);
+  return Workspace<T, P>(kept, 1).packed_bytes();
 }
 
 template <class T, class P>
@@ -236,12 +236,17 @@ TIDEGATE_EXPORT void tg_run(const int64_t* calls, int count, int type, int threa
   TIDEGATE_BY_TYPE(type, run, calls, count, threads);
 }
 
+// Calls behind their type, how many threads and how many calls there are: each argument that Python passes takes time.
+TIDEGATE_EXPORT void tg_run_prepared(const int64_t* words) {
+  TIDEGATE_BY_TYPE(words[0], run, words + 3, static_cast<int>(words[2]), static_cast<int>(words[1]));
+}
+
 // Bytes of the packed matrices of a call.
 TIDEGATE_EXPORT int64_t tg_packed(const int64_t* call, int type) {
   return TIDEGATE_BY_TYPE(type, packed_bytes, tidegate::Call(call));
 }
 
-// Packs the matrices of a call to the beginning of its workspace, where later calls may take them from.
+// Packs the matrices of a call to where it says that they are, for later calls; the workspace is for what that needs.
 TIDEGATE_EXPORT void tg_pack(const int64_t* call, int type) {
   TIDEGATE_BY_TYPE(type, pack, tidegate::Call(call));
 }

@@ -62,6 +62,7 @@ void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t h
     for (int64_t column = 0; column < columns; column += kPanel<T>) {
       tile.panel = operand + column * rows;
       tile.width = static_cast<int>(columns - column < kPanel<T> ? columns - column : kPanel<T>);
+      tile.panel_step = padded<T>(tile.width);
       const T* group = packed;
       for (int64_t r = block; r < end; r += kTileRows, group += group_size<T>(rows)) {
         const int count = static_cast<int>(end - r < kTileRows ? end - r : kTileRows);

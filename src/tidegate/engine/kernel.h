@@ -25,6 +25,7 @@ struct TileArguments {
   ptrdiff_t step;         // from element to element of such a row
   int64_t k;
   const P* panel;
+  int64_t panel_step;    // from row to row of the panel
   const int32_t* index;  // of a panel that holds some k only: the k elements of a row that it multiplies; else null
   const T* bias;         // padded to whole vectors
   T* c[kTileRows];
@@ -53,7 +54,7 @@ void multiply_tile(const TileArguments<T, P>& tile) {
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) a[row] = tile.a[row];
   const P* panel = tile.panel;
-  const ptrdiff_t step = tile.step;
+  const ptrdiff_t step = tile.step, panel_step = tile.panel_step;
   ptrdiff_t at = 0;  // one count for all rows, not a pointer to move in each
   for (int64_t i = 0; i < tile.k; ++i, at += step) {
     Vector<T> b[kVectors];
@@ -65,7 +66,7 @@ void multiply_tile(const TileArguments<T, P>& tile) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[row][v] += element * b[v];
     }
-    panel += kVectors * lanes;
+    panel += panel_step;
   }
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) {

@@ -60,10 +60,7 @@ class Run {
 
   // Matrices, tables, and what needs no step.
   Tables<T> prepare(const Share& share) {
-    if (space_.unpacked) {
-      if (!share.member) space_.pad_biases();
-      share.meet();
-    } else if (call_.packed == nullptr) {
+    if (call_.packed == nullptr) {
       space_.pack(share);
       share.meet();
     }
@@ -142,7 +139,7 @@ class Run {
       meet_if_by_units(share);
     }
     for (int i = 0; i < plan_.phases; ++i) {
-      run_phase(plan_.phase[i], moment_of(t, half, chunk), 0, size, tables, share);
+      run_phase(plan_.phase[i], moment_of(t, half, chunk, step == 0), 0, size, tables, share);
       meet_if_by_units(share);
     }
     if (call_.resets && call_.resets_behind) {
@@ -159,9 +156,10 @@ class Run {
   struct Moment {
     int64_t half;
     int64_t rows[kTile];  // by Counts: of a series and of a chunk that lie before this step
+    bool first;           // no step came before
   };
-  Moment moment_of(int64_t t, int64_t half, const Chunk& chunk) const {
-    return {half, {0, call_.offsets[t], call_.offsets[t] - chunk.first_row}};
+  Moment moment_of(int64_t t, int64_t half, const Chunk& chunk, bool first = false) const {
+    return {half, {0, call_.offsets[t], call_.offsets[t] - chunk.first_row}, first};
   }
 
   static void meet_if_by_units(const Share& share) {
@@ -286,6 +284,7 @@ class Run {
     const int64_t last_panel = share.by_units ? share.last(panels) : panels;
     const int64_t tiles_of_rows = (own + kTileRows - 1) / kTileRows;
     if (phase.joins && first_panel < last_panel) join(phase, range);
+    const bool nothing = moment.first && multiplies_nothing(phase);
     for (int64_t turn = first_panel; turn < last_panel; ++turn) {
       // Every other step goes through the matrices the other way: what was read last is still in a cache.
       const int64_t p = moment.half ? last_panel - 1 - (turn - first_panel) : turn;
@@ -300,7 +299,9 @@ class Run {
           const Resolved<T>& at = tables.place[phase.first_place + i];
           if (at.counts == kSeries && !at.one) fetch(place[i], row, end, unit, width);
         }
-        if (count == 1)
+        if (nothing)
+          clear_products(phase, count, tiles);
+        else if (count == 1)
           multiply_row_into_tile(phase, operands, row, p, width, tiles, moment.half);
         else
           for (int i = 0; i < phase.products; ++i)
@@ -314,6 +315,26 @@ class Run {
         if (phase.reductions) reduce(phase, work, tables.reduced, range.first + row * range.step, range.step, p);
       }
     }
+  }
+
+  // Whether its products are of carried values that begin as zeros, so that there is nothing to multiply in the first
+  // step: adjoints of products, which only a later step can bring.
+  bool multiplies_nothing(const tg_phase& phase) const {
+    for (int i = phase.first_product; i < phase.first_product + phase.products; ++i) {
+      const tg_product& product = plan_.product[i];
+      if (product.operand.kind != TG_BEFORE || product.bias >= 0 || product.add) return false;
+      const int64_t begin = product.operand.offset, end = begin + plan_.matrix[product.matrix].k;
+      for (int c = 0; c < plan_.carried; ++c) {
+        const tg_carried& carried = plan_.carry[c];
+        if (begin < carried.offset + carried.width && carried.offset < end && carried.initial >= 0) return false;
+      }
+    }
+    return phase.products > 0;
+  }
+
+  void clear_products(const tg_phase& phase, int count, T* tiles) const {
+    for (int i = phase.first_product; i < phase.first_product + phase.products; ++i)
+      memset(tiles + plan_.product[i].result * kTileRows * kPanel<T>, 0, count * kPanel<T> * sizeof(T));
   }
 
   int reduced_places(const tg_phase& phase) const {
@@ -363,8 +384,11 @@ class Run {
                               T* tiles, bool last_first) {
     const int most = static_cast<int>(plan_.tuning->row_matrices);
     const int groups = (phase.products + most - 1) / most;
-    bool in_order = space_.unpacked;
-    for (int i = 0; i < phase.products; ++i) in_order = in_order || plan_.product[phase.first_product + i].add;
+    bool in_order = false;
+    for (int i = 0; i < phase.products; ++i) {
+      const tg_product& product = plan_.product[phase.first_product + i];
+      in_order = in_order || product.add || space_.as_stored(plan_.matrix[product.matrix]);
+    }
     for (int turn = 0; turn < groups; ++turn) {
       const int group = last_first && !in_order ? groups - 1 - turn : turn;
       const int first = group * most;
@@ -401,17 +425,19 @@ class Run {
     TileArguments<T, P> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = operand.first + (row + r) * operand.stride;
     for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * kTileRows + r) * kPanel<T>;
-    if (space_.unpacked) return multiply_as_stored(index, tile.a, count, panel * kPanel<T>, width, tile.c);
-    space_.find_panel(index, panel, tile);
     tile.width = padded<T>(width);
-    multiply(count, tile);
+    multiply_panel(index, tile, count, panel);
   }
 
-  void multiply_as_stored(int index, const T* const* a, int rows, int64_t unit, int width, T* const* c) {
+  // `count` rows by a panel of the matrix of a product; the tile says where they and the results are.
+  TIDEGATE_INLINE void multiply_panel(int index, TileArguments<T, P>& tile, int count, int64_t panel) {
     const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
-    const T* weight = tensor(matrix.tensor) + (matrix.row + unit) * matrix.columns;
-    const T* bias = space_.padded_biases[index] ? space_.padded_biases[index] + unit : nullptr;
-    multiply_stored(a, rows, matrix.k, weight, matrix.columns, bias, width, c);
+    space_.find_panel(index, panel, tile);
+    if (matrix.across || !space_.as_stored(matrix)) return multiply(count, tile);
+    const int64_t unit = panel * kPanel<T>;
+    const T* const weight = tensor(matrix.tensor) + (matrix.row + unit) * matrix.columns;
+    const int width = static_cast<int>(at_most(matrix.n - unit, kPanel<T>));
+    multiply_stored(tile.a, count, matrix.k, weight, matrix.columns, tile.bias, width, tile.c);
   }
 
   // Products of the input for all steps of a chunk: they wait for no state.
@@ -443,17 +469,13 @@ class Run {
   }
 
   TIDEGATE_INLINE void multiply_rows_of_chunk(int index, const T* const* a, T* const* c, int count, int64_t panel) {
-    const tg_product& product = plan_.product[index];
-    const tg_matrix& matrix = plan_.matrix[product.matrix];
+    const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
     const int64_t unit = panel * kPanel<T>;
-    const int width = static_cast<int>(matrix.n - unit < kPanel<T> ? matrix.n - unit : kPanel<T>);
     TileArguments<T, P> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = a[r];
     for (int r = 0; r < count; ++r) tile.c[r] = c[r] + unit;
-    if (space_.unpacked) return multiply_as_stored(index, a, count, unit, width, tile.c);
-    space_.find_panel(index, panel, tile);
-    tile.width = width;
-    multiply(count, tile);
+    tile.width = static_cast<int>(at_most(matrix.n - unit, kPanel<T>));
+    multiply_panel(index, tile, count, panel);
   }
 
   void gradients(const Chunk& chunk, const Share& share) {

@@ -202,7 +202,6 @@ class UnitRun : public Run<T, P> {
     const int64_t way = operand.stride * strip.row_step;
     T* const to = space_.tiles + work.member * space_.tile_size + product.result * space_.slot_rows * kPanel<T>;
     TileArguments<T, P> tile;
-    space_.find_panel(index, panel.number, tile);
     tile.width = padded<T>(panel.width);
     const int64_t tiles = (strip.count + kTileRows - 1) / kTileRows;
     for (int64_t i = 0; i < tiles; ++i) {
@@ -210,10 +209,7 @@ class UnitRun : public Run<T, P> {
       const int count = static_cast<int>(strip.count * (i + 1) / tiles - row);
       for (int r = 0; r < count; ++r) tile.a[r] = from + (row + r) * way;
       for (int r = 0; r < count; ++r) tile.c[r] = to + (row + r) * kPanel<T>;
-      if (space_.unpacked)
-        this->multiply_as_stored(index, tile.a, count, panel.unit, panel.width, tile.c);
-      else
-        multiply(count, tile);
+      this->multiply_panel(index, tile, count, panel.number);
     }
   }
 };

@@ -99,7 +99,6 @@ class Workspace {
   int64_t part_panels, parts_width;  // of a reduction, and of all in a row
   int64_t chunk_rows;
   int64_t bytes;
-  bool unpacked;  // so few rows that matrices are read as they are
   P** matrices;
   int32_t** lists;  // of each matrix, or null: for each panel how many k it holds, and which
   const T** padded_biases;  // of each product, or null
@@ -109,14 +108,17 @@ class Workspace {
   // Rows that are summed before a sum is written, of so many.
   int64_t gradient_depth(int64_t rows) const { return at_most(rows, tuning_.gradient_rows); }
 
+  // Whether so few rows want a matrix that it is read as it is stored.
+  TIDEGATE_INLINE bool as_stored(const tg_matrix& matrix) const { return as_stored_[matrix.across && !matrix.sparse]; }
+
   // Before a run; what only asks for sizes has no memory.
   void locate() {
     P* matrix = packed;
     int32_t* list = lists_;
     for (int i = 0; i < plan_.matrices; ++i) {
       matrices[i] = matrix;
-      lists[i] = plan_.matrix[i].sparse ? list : nullptr;
-      matrix += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+      lists[i] = plan_.matrix[i].sparse && !as_stored(plan_.matrix[i]) ? list : nullptr;
+      matrix += packed_elements(plan_.matrix[i]);
       list += list_size(plan_.matrix[i]);
     }
     const T* bias = biases;
@@ -152,15 +154,22 @@ class Workspace {
     if (!share.member) pad_biases();
   }
 
-  // A panel of the matrix of a product, its list if it has one, and the bias.
+  // A panel of the matrix of a product, packed or where it is stored, its list if it has one, and the bias.
   TIDEGATE_INLINE void find_panel(int product, int64_t panel, TileArguments<T, P>& tile) const {
-    const int matrix = plan_.product[product].matrix;
-    const int64_t k = plan_.matrix[matrix].k;
-    const int32_t* const list = lists[matrix] ? lists[matrix] + panel * (k + 1) : nullptr;
+    const int index = plan_.product[product].matrix;
+    const tg_matrix& matrix = plan_.matrix[index];
+    const int64_t k = matrix.k, column = panel * kPanel<T>;
+    const int32_t* const list = lists[index] ? lists[index] + panel * (k + 1) : nullptr;
     tile.step = 1;
     tile.k = list ? list[0] : k;
     tile.index = list ? list + 1 : nullptr;
-    tile.panel = matrices[matrix] + panel * kPanel<T> * k;
+    if (as_stored(matrix) && !is_ragged(matrix, column)) {
+      tile.panel = reinterpret_cast<const P*>(tensor(matrix.tensor) + matrix.row * matrix.columns + column);
+      tile.panel_step = matrix.columns;
+    } else {
+      tile.panel = matrices[index] + (as_stored(matrix) ? 0 : column * k);
+      tile.panel_step = padded<T>(width_of_panel(matrix, column));
+    }
     tile.bias = padded_biases[product] ? padded_biases[product] + panel * kPanel<T> : nullptr;
     tile.start = plan_.product[product].add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
   }
@@ -184,21 +193,31 @@ class Workspace {
   int32_t* lists_;
   char* tables_;
   int64_t tables_size_;
+  bool as_stored_[2];  // matrices that are multiplied along their rows, and across
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
 
-  // Packing reads a matrix and writes it, which a few rows do not pay back.
-  bool better_unpacked() const {
-    bool along = call_.packed == nullptr && call_.offsets[call_.steps] <= tuning_.unpacked_rows;
-    for (int i = 0; i < plan_.matrices; ++i) along = along && !plan_.matrix[i].across;
-    return along;
+  static int width_of_panel(const tg_matrix& matrix, int64_t column) {
+    return static_cast<int>(at_most(matrix.n - column, kPanel<T>));
+  }
+
+  // Whole vectors of the last columns would be read past the end of the matrix.
+  static bool is_ragged(const tg_matrix& matrix, int64_t column) {
+    return width_of_panel(matrix, column) % kLanes<T> != 0;
+  }
+
+  // What is packed of a matrix.
+  int64_t packed_elements(const tg_matrix& matrix) const {
+    if (!as_stored(matrix)) return packed_size<T>(matrix.k, matrix.n);
+    const int64_t last = matrix.n / kPanel<T> * kPanel<T>;
+    return matrix.across && is_ragged(matrix, last) ? packed_size<T>(matrix.k, matrix.n - last) : 0;
   }
 
   static int64_t panels_of(const tg_matrix& matrix) { return (matrix.n + kPanel<T> - 1) / kPanel<T>; }
   static int64_t list_size(const tg_matrix& matrix) { return matrix.sparse ? panels_of(matrix) * (matrix.k + 1) : 0; }
 
   void count_packed(int64_t& matrices, int64_t& biases, int64_t& lists) const {
-    for (int i = 0; i < plan_.matrices; ++i) matrices += packed_size<T>(plan_.matrix[i].k, plan_.matrix[i].n);
+    for (int i = 0; i < plan_.matrices; ++i) matrices += packed_elements(plan_.matrix[i]);
     for (int i = 0; i < plan_.matrices; ++i) lists += list_size(plan_.matrix[i]);
     for (int i = 0; i < plan_.products; ++i)
       if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
@@ -212,7 +231,11 @@ class Workspace {
   }
 
   void lay_out(int members) {
-    unpacked = better_unpacked();
+    // Packing reads a matrix and writes it, which a few rows do not pay back.
+    const int64_t total = call_.offsets[call_.steps];
+    const bool storable = call_.packed == nullptr && sizeof(P) == sizeof(T);
+    as_stored_[0] = storable && total <= tuning_.unpacked_rows;
+    as_stored_[1] = storable && total <= tuning_.across_rows;
     char* at = static_cast<char*>(call_.workspace);
     const char* begin = at;
     auto take = [&at](int64_t count) {
@@ -234,7 +257,6 @@ class Workspace {
     // Columns of a chunk are read as streams: an odd number of cache lines spreads them over all sets of a cache.
     chunk_width = (rounded(plan_.chunk_width * sizeof(T), 64) / 64 | 1) * 64 / static_cast<int64_t>(sizeof(T));
     if (plan_.chunk >= 0) chunk_width = call_.strides[plan_.chunk];
-    const int64_t total = call_.offsets[call_.steps];
     const int64_t widest = call_.steps ? call_.sizes[0] : 0;
     const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
     const int64_t row_width = plan_.by_unit && plan_.slots ? 2 * plan_.matrix[0].k : chunk_width;  // all panels read the input
@@ -284,16 +306,18 @@ class Workspace {
 
   void pack_matrix(int index, const Share& share) {
     const tg_matrix& matrix = plan_.matrix[index];
+    if (!packed_elements(matrix)) return;
     const T* weight = tensor(matrix.tensor);
     const int64_t panels = panels_of(matrix);
     for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
       const int64_t column = p * kPanel<T>;
-      const int width = static_cast<int>(matrix.n - column < kPanel<T> ? matrix.n - column : kPanel<T>);
-      P* panel = matrices[index] + column * matrix.k;
+      if (as_stored(matrix) && !is_ragged(matrix, column)) continue;
+      const int width = width_of_panel(matrix, column);
+      P* panel = matrices[index] + (as_stored(matrix) ? 0 : column * matrix.k);
       const int64_t begin = matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns;
       const T* from = weight + begin;
       pack_panel(from, matrix, width, panel);
-      if (!matrix.sparse) continue;
+      if (lists[index] == nullptr) continue;
       int32_t* const list = lists[index] + p * (matrix.k + 1);
       list[0] = static_cast<int32_t>(keep_rows(panel, matrix.k, padded<T>(width), list + 1));
     }

@@ -20,6 +20,7 @@ from tidegate.nn.cell import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import GRU, LSTM, RNN
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.twin import ADDED
+from tidegate.runtime import isa, unavailable
 from tidegate.runtime.sized import DTYPES
 
 Layer = torch.nn.RNNBase | torch.nn.RNNCellBase  # a cell is a layer of one step
@@ -61,8 +62,12 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
 
     These are left as they are, and the result gives the reason for each: subclasses of torch's layers and cells; layers
     with a method replaced; layers whose parameters are not torch's own (parametrized, weight-normed, pruned or extra
-    ones); and layers that the engine cannot run because of their device or dtype, where torch's own are quicker. Layers
+    ones); and those that torch runs more quickly: layers and cells that the engine cannot run because of their device
+    or dtype, or because it is not available, and cells where it has no instruction set wider than the baseline. Layers
     that are Tidegate's already are not mentioned.
+
+    A model that calls a cell step by step in a loop becomes quicker too, at any batch size, in inference and in
+    training (``benchmarks/cell_steps.py``); ``Session`` and ``frozen`` spare further work where weights stay.
 
     Args:
         model: any module; it may be a recurrent layer itself.
@@ -221,7 +226,7 @@ def _why_not_whole(layer: Layer) -> str | None:
 
 
 def _why_not_quicker(layer: Layer) -> str | None:
-    """Why the engine would not run the layer on its present device and dtype."""
+    """Why torch's own layer or cell is quicker: the engine does not run it, or has only narrow registers for it."""
     for parameter in layer.parameters():
         dtype = str(parameter.dtype).removeprefix("torch.")
         if not parameter.is_cpu:
@@ -230,6 +235,11 @@ def _why_not_quicker(layer: Layer) -> str | None:
             return f"its parameters are {dtype}, and the engine runs float32 and float64"
         if type(parameter) is not torch.nn.Parameter:
             return f"its parameters are of a subclass, {type(parameter).__name__}"
+    missing = unavailable(_graph_of(layer))
+    if missing is not None:
+        return f"the engine is not available: {missing.reason}"
+    if isinstance(layer, torch.nn.RNNCellBase) and isa() == "baseline":
+        return "the engine has no instruction set wider than the baseline here, and torch's own cells may be quicker"
     return None
 
 

@@ -18,7 +18,17 @@ from tidegate.nn.argument import States, as_states, graph_of, shown_widths, vari
 from tidegate.nn.document import documented
 from tidegate.nn.operator import run_operator
 from tidegate.nn.twin import Conventions, Twin
-from tidegate.runtime import Rows, SizedCell, Steps, operator_obstacle, run_layer, sized, traces, wants_operator
+from tidegate.runtime import (
+    Rows,
+    SizedCell,
+    Steps,
+    operator_obstacle,
+    run_layer,
+    run_step,
+    sized,
+    traces,
+    wants_operator,
+)
 
 
 @documented()
@@ -104,7 +114,7 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
     @property
     def graph(self) -> Graph:
         """The cell, without its biases if the module has none."""
-        return self._definition().graph
+        return self.definition().graph
 
     def extra_repr(self) -> str:
         """As torch.nn prints it; ``RecurrentCell`` puts the name of its cell first."""
@@ -126,25 +136,40 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
             ValueError, TypeError, RuntimeError: for shapes that do not fit, with torch.nn's texts.
             InputError: for states that do not match the cell.
         """
+        batched = input.dim() == 2
+        if batched and not torch.compiler.is_compiling() and (new := self._quickly(input, hx)) is not None:
+            return new
         if traces() and (results := self._by_torch(input, hx)) is not None:
             return results
-        batched = input.dim() == 2
         if not batched:
             contract.check_step_rank(type(self).__name__, "input", input)
         states = None if hx is None else self._states_of(hx, batched=batched)
-        x, cell = input if batched else input.unsqueeze(0), self._definition()
+        x, cell = input if batched else input.unsqueeze(0), self.definition()
         if states and not batched:
             states = tuple([state.unsqueeze(0) for state in states])
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
         first = states and tuple([state.unsqueeze(0) for state in states])
-        own: dict[str, Any] = self._parameters
-        # a parametrized parameter is an attribute only; to look up the others here is faster
-        parameters = [own[name] if name in own else getattr(self, name) for name in self._names]
-        output, _, *others = self._run(cell, x, first, parameters)
+        output, _, *others = self._run(cell, x, first, self.step_parameters())
         if others:  # after one step the output is the first state
             new = (output, *[state.squeeze(0) for state in others])
             return new if batched else tuple([state.squeeze(0) for state in new])
         return output if batched else output.squeeze(0)
+
+    def _quickly(self, x: torch.Tensor, hx: Any) -> Any:
+        """The step of a batch, where nothing about it is unusual; None where ``forward`` must look more closely."""
+        cell = self.definition()
+        several = len(cell.state_widths) > 1 and type(hx) in {tuple, list}
+        states = hx if hx is None or several else (hx,)
+        own: dict[str, Any] = self._parameters
+        try:
+            parameters = [own[name] for name in self._names]
+        except KeyError:  # parametrized
+            return None
+        new = run_step(cell, x, states, parameters)
+        if new is not None:
+            self._note(None)
+            return new if len(new) > 1 else new[0]
+        return None
 
     def _run(self, cell: SizedCell, x: torch.Tensor, first: States | None, parameters: list[torch.Tensor]) -> States:
         """As a layer of one step: the output [B, H], and the last value of each state [1, B, H]."""
@@ -158,9 +183,15 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
         self._note(obstacle)
         return results
 
-    def _definition(self) -> SizedCell:
-        """The cell that this step runs."""
+    def definition(self) -> SizedCell:
+        """The cell that a step runs, with its widths."""
         return self._sized
+
+    def step_parameters(self) -> list[torch.Tensor]:
+        """The parameters of a step, as the cell names them."""
+        own: dict[str, Any] = self._parameters
+        # a parametrized parameter is an attribute only; to look up the others here is faster
+        return [own[name] if name in own else getattr(self, name) for name in self._names]
 
     def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  LSTMCell asks for it
         """The given states, each of one or two axes."""
@@ -227,7 +258,7 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
         variants = {name: zoo.RNN.variant(nonlinearity=name) for name in zoo.RNN.options["nonlinearity"]}
         self._by_nonlinearity = {name: self._sized_as(cell.graph) for name, cell in variants.items()}
 
-    def _definition(self) -> SizedCell:
+    def definition(self) -> SizedCell:
         if self.nonlinearity not in self._by_nonlinearity:
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
         return self._by_nonlinearity[self.nonlinearity]

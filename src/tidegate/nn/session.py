@@ -1,16 +1,17 @@
-"""``Session``: a trained layer that answers step by step."""
+"""``Session``: a trained layer or cell with packed weights, which answers step by step or block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 
 from tidegate.errors import InputError
+from tidegate.nn.cell import RecurrentCell
 from tidegate.nn.recurrent import Recurrent
-from tidegate.runtime import Stream
+from tidegate.runtime import SizedCell, Stream
 
 States = dict[str, torch.Tensor]
 
@@ -23,25 +24,34 @@ class Snapshot:
 
 
 class Session:
-    """A layer for inference that remembers its state from call to call.
+    """A layer or a cell for inference, with its weights packed once, that remembers its state from call to call.
 
-    It holds a copy of the weights, packed once for the engine, so later changes of the layer have no effect on it.
-    It computes what the layer computes in evaluation, without gradients, and starts from zeros or from the learned
-    initial states of the layer. A copy, also one loaded from a pickle, goes on alone from the same state.
+    It holds a copy of the weights, so later changes of the layer have no effect on it. It computes what the layer
+    computes in evaluation, without gradients, and starts from zeros or from the learned initial states of the layer. A
+    copy, also one loaded from a pickle, goes on alone from the same state.
+
+    ``step`` takes one row a sequence and costs a few microseconds besides the products. ``run`` takes a block of steps
+    and costs no more than one ``step`` besides the products of all: pass audio in the blocks in which it comes.
+
+    A stack in two directions reads a sequence from both ends, so there is no single step and nothing to remember: with
+    ``bidirectional=True``, each ``run`` is a whole sequence. This is the quick way to many short ones, since a call of
+    the layer itself packs its weights each time.
 
     Args:
-        layer: any recurrent layer in one direction, on the CPU, float32 or float64.
+        layer: any recurrent layer or cell of tidegate.nn, on the CPU, float32 or float64.
         batch_size: how many sequences it follows at once (B).
         weights: ``"float32"`` (``"float64"`` for such a layer), or ``"bfloat16"``: matrices in half the memory and up
             to twice as quick where they do not fit the caches; sums, biases and states stay float32.
+        bidirectional: whether the layer has two directions, so that each ``run`` is a whole sequence.
 
     Shapes:
-        - step: x [B, I] to y [B, H], or [I] to [H] where B is 1.
-        - run: x [T, B, I] to y [T, B, H].
-        - state: each [L, B, width].
+        - step: x [B, I] to y [B, H], or [I] to [H] where B is 1. For a cell, y is its first state.
+        - run: x [T, B, I] to y [T, B, D*H].
+        - state: each [L*D, B, width]; L is 1 for a cell.
 
     Raises:
-        InputError: a layer in two directions, not on the CPU, or of another dtype; an input of another shape.
+        InputError: another number of directions than ``bidirectional`` says, a layer not on the CPU, or of another
+            dtype; an input of another shape; a step of a stack in two directions.
         BackendError: the engine is not available here.
 
     Example:
@@ -53,32 +63,46 @@ class Session:
         >>> session.restore(before)
         >>> y.shape, session.state["h"].shape
         (torch.Size([100, 1, 16]), torch.Size([1, 1, 16]))
+        >>> amplifier = tg.Session(tg.nn.LSTMCell(1, 16))
+        >>> for block in torch.zeros(480).split(64):  # samples of audio
+        ...     y = amplifier.run(block.reshape(-1, 1, 1))
+        >>> words = tg.Session(tg.nn.LSTM(8, 16, num_layers=3, bidirectional=True), bidirectional=True)
+        >>> words.run(torch.zeros(13, 1, 8)).shape
+        torch.Size([13, 1, 32])
     """
 
-    def __init__(self, layer: Recurrent, batch_size: int = 1, *, weights: str | None = None) -> None:
-        if not isinstance(layer, Recurrent):
+    def __init__(
+        self,
+        layer: Recurrent | RecurrentCell,
+        batch_size: int = 1,
+        *,
+        weights: str | None = None,
+        bidirectional: bool = False,
+    ) -> None:
+        if not isinstance(layer, (Recurrent, RecurrentCell)):
             raise InputError(
-                "SESSION_LAYER", f"{type(layer).__name__} is not a layer of tidegate.nn", fix="pass one of those"
+                "SESSION_LAYER",
+                f"{type(layer).__name__} is not a layer or a cell of tidegate.nn",
+                fix="pass one of those; tidegate.accelerate makes one of a layer of torch.nn",
             )
-        if layer.bidirectional:
+        self.bidirectional = isinstance(layer, Recurrent) and layer.bidirectional
+        if self.bidirectional is not bidirectional:
             raise InputError(
                 "SESSION_DIRECTIONS",
-                "a layer in two directions reads its input from the end, which a session cannot do",
-                fix="use a layer with bidirectional=False, or call the layer on whole sequences",
+                f"bidirectional is {bidirectional}, but the layer has {1 + self.bidirectional} direction(s)",
+                fix="pass bidirectional=True, and whole sequences to run()"
+                if self.bidirectional
+                else "drop bidirectional=",
             )
         if batch_size < 1:
-            raise InputError("SESSION_BATCH", f"batch_size is {batch_size}", fix="pass 1 or more")
+            raise InputError("SESSION_BATCH", f"batch_size is {batch_size}, expected 1 or more", fix="pass 1 or more")
         self.graph, self.batch_size, self.input_size = layer.graph, batch_size, layer.input_size
-        self._stream = Stream(
-            layer.cells,
-            [layer.layer_parameters(k) for k in range(layer.num_layers)],
-            batch_size,
-            weights,
-        )
-        with torch.no_grad():
-            learned = layer.learned_states(batch_size)
-        self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
-        self.reset()
+        self._row = torch.Size([batch_size, layer.input_size])
+        with torch.inference_mode(mode=False), torch.no_grad():  # states are written at any time
+            self._stream = Stream(*_parts(layer), batch_size, weights)
+            learned = layer.learned_states(batch_size) if isinstance(layer, Recurrent) else None
+            self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
+            self.reset()
 
     def __copy__(self) -> Session:
         return deepcopy(self)  # a shallow copy would share its state
@@ -98,9 +122,10 @@ class Session:
             The output [B, H], or [H].
 
         Raises:
-            InputError: another shape, dtype or device.
+            InputError: another shape, dtype or device; a stack in two directions.
         """
-        if x.shape == (self.batch_size, self.input_size):
+        self._check_one_direction()
+        if x.shape == self._row:
             return self._stream.step(x)
         if self.batch_size == 1 and x.shape == (self.input_size,):
             return self._stream.step(x)[0]
@@ -109,17 +134,21 @@ class Session:
     def run(self, x: torch.Tensor) -> torch.Tensor:
         """Advance all sequences by several steps: the same as calling ``step`` for each, and quicker.
 
+        In two directions: run whole sequences, each from the initial states.
+
         Args:
             x: input [T, B, I]; of the dtype of the layer, on the CPU.
 
         Returns:
-            The output [T, B, H].
+            The output [T, B, D*H].
 
         Raises:
             InputError: another shape, dtype or device.
         """
         if x.dim() != 3 or x.shape[1:] != (self.batch_size, self.input_size):
             raise self._wrong(x, f"[T, {self.batch_size}, {self.input_size}]")
+        if self.bidirectional:
+            self.reset()
         return self._stream.run(x)
 
     def reset(self, rows: torch.Tensor | None = None) -> None:
@@ -148,7 +177,11 @@ class Session:
 
         Returns:
             The copy, for ``restore``; later steps do not change it.
+
+        Raises:
+            InputError: a stack in two directions.
         """
+        self._check_one_direction()
         return Snapshot(self.state)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -158,8 +191,10 @@ class Session:
             snapshot: from this session, or from another one of the same cell and sizes.
 
         Raises:
-            InputError: the snapshot lacks a state of this session, or has one of another shape.
+            InputError: the snapshot lacks a state of this session, or has one of another shape; a stack in two
+                directions.
         """
+        self._check_one_direction()
         for declared, state in zip(self.graph.states, self._stream.states, strict=True):
             value = snapshot.states.get(declared.name)
             if value is None or value.shape != state.shape:
@@ -171,7 +206,22 @@ class Session:
                 )
             state.copy_(value)
 
+    def _check_one_direction(self) -> None:
+        if self.bidirectional:
+            raise InputError(
+                "SESSION_DIRECTIONS",
+                "a stack in two directions reads its input from the end: it has no single steps and remembers nothing",
+                fix="pass whole sequences to run()",
+            )
+
     def _wrong(self, x: torch.Tensor, expected: str) -> InputError:
         return InputError(
             "SESSION_INPUT", f"the input has shape {list(x.shape)}, expected {expected}", fix="pass that shape"
         )
+
+
+def _parts(layer: Recurrent | RecurrentCell) -> tuple[Sequence[SizedCell], list[list[torch.Tensor]]]:
+    """For each layer its cell, and its parameters."""
+    if isinstance(layer, RecurrentCell):
+        return [layer.definition()], [layer.step_parameters()]
+    return layer.cells, [layer.layer_parameters(k) for k in range(layer.num_layers)]

@@ -1,7 +1,8 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
 from tidegate.runtime.call import Forward
-from tidegate.runtime.fused import JIT_TRACE, obstacle, traces, transform, wants_operator
+from tidegate.runtime.frozen import keep
+from tidegate.runtime.fused import JIT_TRACE, obstacle, traces, transform, unavailable, wants_operator
 from tidegate.runtime.layer import (
     check_layer,
     operator_obstacle,
@@ -15,6 +16,7 @@ from tidegate.runtime.path import FUSED, TWICE, Obstacle, asked_for_eager, check
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.shape import check_devices, wrong_shape
 from tidegate.runtime.sized import SizedCell, described, sized
+from tidegate.runtime.step import run_step
 from tidegate.runtime.stream import Stream
 from tidegate.runtime.tensor import TENSORS
 from tidegate.runtime.watch import Adjoints, Product, WatchedCall, watch_adjoints, watching
@@ -41,17 +43,20 @@ __all__ = [
     "eager_only",
     "fma_peak",
     "isa",
+    "keep",
     "obstacle",
     "operator_obstacle",
     "read_peak",
     "run_layer",
     "run_layer_backward",
     "run_layer_saving",
+    "run_step",
     "sized",
     "strict",
     "trace_layer",
     "traces",
     "transform",
+    "unavailable",
     "wants_operator",
     "watch_adjoints",
     "watching",

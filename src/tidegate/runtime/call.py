@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 
+from tidegate.runtime import frozen
 from tidegate.runtime.library import load
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.sized import SizedCell
@@ -62,9 +64,29 @@ def packed_call(
     return words
 
 
+def pack(job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int) -> torch.Tensor:
+    """The matrices of a call as the engine reads them, aligned.
+
+    Args:
+        job: the layer.
+        plan: of the call.
+        addresses: of all tensors.
+        strides: from row to row of each.
+        size: the engine's number of the type.
+    """
+    engine = load().engine
+    need = engine.tg_packed(packed_call(job, plan, addresses, strides), size)
+    memory = torch.zeros(need + ALIGNMENT, dtype=torch.uint8, device="cpu")
+    at = aligned(memory.data_ptr())
+    scratch = buffer(engine.tg_workspace(packed_call(job, plan, addresses, strides, packed=at), size, 1))
+    words = packed_call(job, plan, addresses, strides, workspace=aligned(scratch.data_ptr()), packed=at)
+    engine.tg_pack(words, size)
+    return memory[at - memory.data_ptr() :][:need]
+
+
 def buffer(size: int) -> torch.Tensor:
     """Memory of so many bytes from the first ``aligned`` address on."""
-    return torch.empty(size + ALIGNMENT, dtype=torch.uint8)
+    return torch.empty(size + ALIGNMENT, dtype=torch.uint8, device="cpu")  # whatever the default is
 
 
 def aligned(address: int) -> int:
@@ -73,16 +95,32 @@ def aligned(address: int) -> int:
 
 
 def _run(
-    job: Job, plan: NativePlan, bound: Sequence[Sequence[int]], strides: Sequence[int], size: int, *, backward: bool
+    job: Job,
+    plan: NativePlan,
+    parameters: Sequence[torch.Tensor],
+    bound: Sequence[Sequence[int]],
+    strides: Sequence[int],
+    size: int,
+    *,
+    backward: bool,
 ) -> None:
     """Run all directions, each with the addresses of its tensors, in one call of the engine."""
-    engine, threads = load().engine, torch.get_num_threads()
-    need = _workspace(job, plan, bound[0], strides, size, threads)
+    engine, threads, count = load().engine, torch.get_num_threads(), len(job.cell.names)
+    kept = []
+    for d, own in enumerate(bound):
+        weights = frozen.find(parameters[d * count : (d + 1) * count])
+        make = partial(pack, job, plan, own, strides, size)
+        kept.append(None if weights is None else weights.packed(plan, make))
+    matrices = [0 if memory is None else memory.data_ptr() for memory in kept]
+    need = max(
+        _workspace(job, plan, own, strides, size, threads, packed=at) for own, at in zip(bound, matrices, strict=True)
+    )
     workspaces = buffer(len(bound) * need)
     at = aligned(workspaces.data_ptr())
     calls = [
         packed_call(
-            job, plan, own, strides, workspace=at + d * need, descending=(d == 1) != backward, backward=backward
+            job, plan, own, strides,
+            workspace=at + d * need, packed=matrices[d], descending=(d == 1) != backward, backward=backward,
         )
         for d, own in enumerate(bound)
     ]  # fmt: skip
@@ -90,13 +128,20 @@ def _run(
 
 
 def _workspace(
-    job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int, threads: int
+    job: Job,
+    plan: NativePlan,
+    addresses: Sequence[int],
+    strides: Sequence[int],
+    size: int,
+    threads: int,
+    *,
+    packed: int,
 ) -> int:
     """Bytes of a direction; the same for all calls of even length; the last ones are remembered."""
-    key = (job.steps.count, job.steps.rows, job.sequences, threads)  # sequences of no steps have no rows
+    key = (job.steps.count, job.steps.rows, job.sequences, threads, packed > 0)  # sequences of no steps have no rows
     known = plan.workspaces.get(key) if job.steps.even else None
     if known is None:
-        need = load().engine.tg_workspace(packed_call(job, plan, addresses, strides), size, threads)
+        need = load().engine.tg_workspace(packed_call(job, plan, addresses, strides, packed=packed), size, threads)
         known = aligned(need)
         if job.steps.even:
             if len(plan.workspaces) == MOST_WORKSPACES:
@@ -128,6 +173,28 @@ def in_rows(tensor: torch.Tensor) -> torch.Tensor:
     outer = [pair for pair in zip(tensor.shape[:-1], strides, strict=False) if pair[0] != 1]
     even = all(before == size * stride for (_, before), (size, stride) in pairwise(outer))
     return tensor if even and outer and strides[-1] == 1 else tensor.contiguous()
+
+
+def forward_strides(
+    cell: SizedCell, x: int, output: int, plan: NativePlan, values: Sequence[int] = ()
+) -> Sequence[int]:
+    """From row to row of what a forward run reads and writes, given those of the input and the output.
+
+    The plan's tensors are: input, output, saved, reported values; first states; last states; parameters and masks.
+    """
+    return x, output, plan.saved_width, *values, *cell.state_widths * 2, *cell.strides
+
+
+def backward_strides(
+    cell: SizedCell, x: int, output: int, d_output: int, plan: NativePlan, watched: Sequence[int] = ()
+) -> Sequence[int]:
+    """The same of a backward run.
+
+    The plan's tensors are: input, output, saved, gradients of the output and of the input, what a watched run writes;
+    first states, gradients of the last ones and of the first ones; parameters and masks; gradients of the parameters.
+    """
+    series = x, output, plan.saved_width, d_output, cell.features, *watched
+    return *series, *cell.state_widths * 3, *cell.strides, *[0] * len(cell.parameters)
 
 
 def _parts(direction: int, tensors: Sequence[torch.Tensor | None]) -> list[int]:
@@ -192,9 +259,8 @@ def forward(
         series = [x.data_ptr(), output.data_ptr() + d * cell.output_width * size]
         own = _parts(d, (saved, *values, *given, *last))
         bound.append([*series, *own, *_addresses(parameters[d * count : (d + 1) * count])])
-    states = cell.state_widths
-    strides = [row_stride(x), directions * cell.output_width, plan.saved_width, *wide, *states, *states, *cell.strides]
-    _run(job, plan, bound, strides, size, backward=False)
+    strides = forward_strides(cell, row_stride(x), directions * cell.output_width, plan, wide)
+    _run(job, plan, parameters, bound, strides, size, backward=False)
     return Forward(output, last, saved, values)
 
 
@@ -258,10 +324,9 @@ def backward(
         gradients = [g.data_ptr() for g in d_parameters[d * count : (d + 1) * count] if g is not None]
         bound.append([*series, *_parts(d, states), *tensors, *gradients])
     wide = directions * cell.output_width
-    strides = [row_stride(x), wide, plan.saved_width, row_stride(d_output), x.shape[-1]]
-    strides += [*cell.state_widths, asked[0].chunk.stride(0)] if asked else []
-    strides += [*cell.state_widths * 3, *cell.strides, *[0] * len(cell.parameters)]
-    _run(job, plan, bound, strides, size, backward=True)
+    own_strides = (*cell.state_widths, asked[0].chunk.stride(0)) if asked else ()
+    strides = backward_strides(cell, row_stride(x), wide, row_stride(d_output), plan, own_strides)
+    _run(job, plan, parameters, bound, strides, size, backward=True)
     return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters, asked)
 
 

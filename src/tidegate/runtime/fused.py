@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from tidegate.cell import Graph
 from tidegate.errors import BackendError, EmitError, InputError, TidegateWarning
@@ -21,7 +22,7 @@ from tidegate.runtime.sized import DTYPES, SizedCell, Variant, check_size, compi
 from tidegate.runtime.watch import WatchedCall, WatchedRun, watched_call
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
-
+INSIDE = torch._C  # noqa: SLF001  torch offers no other way to ask what it is doing
 
 COMPILER = Obstacle("torch.compile or torch.export", "call the layer outside of what is compiled", BackendError)
 JIT_TRACE = Obstacle("torch.jit.trace", "tidegate.restore(model) gives back torch's modules for it", BackendError)
@@ -61,17 +62,16 @@ def tensor_obstacle(
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
             return _reason(tensor, dtype)
-    return _unavailable(graph, variant)
+    return unavailable(graph, variant)
 
 
 def transform() -> Obstacle | None:
     """What torch is doing, if it compiles, traces, vectorises, casts or differentiates forward."""
-    c = torch._C  # noqa: SLF001  torch offers no other way to ask
-    if c._are_functorch_transforms_active():  # noqa: SLF001
+    if INSIDE._are_functorch_transforms_active():  # noqa: SLF001
         return FUNCTORCH
-    if torch.autograd.forward_ad._current_level >= 0:  # noqa: SLF001
+    if forward_ad._current_level >= 0:  # noqa: SLF001
         return FORWARD_MODE
-    if c._len_torch_dispatch_stack():  # noqa: SLF001
+    if INSIDE._len_torch_dispatch_stack():  # noqa: SLF001
         return COMPILER if torch.compiler.is_compiling() else DISPATCH_MODE
     if torch.is_autocast_enabled("cpu"):
         return AUTOCAST
@@ -82,7 +82,7 @@ def transform() -> Obstacle | None:
 
 def traces() -> bool:
     """Whether torch.jit.trace records the operations of a call."""
-    return torch._C._get_tracing_state() is not None  # noqa: SLF001  torch.jit.is_tracing takes three times as long
+    return INSIDE._get_tracing_state() is not None  # noqa: SLF001  torch.jit.is_tracing takes three times as long
 
 
 def wants_operator() -> bool:
@@ -208,7 +208,7 @@ class _FusedLayer(torch.autograd.Function):
         batched = not all(grad is None or torch._C._has_storage(grad) for grad in grads)  # noqa: SLF001
         if batched or torch.is_grad_enabled():
             check_strict(FUNCTORCH if batched else TWICE)
-            return None, None, *_eager_gradients(ctx.job, run_eagerly, ctx.needs_input_grad[2:], (x, *tensors), grads)
+            return None, None, *eager_gradients(ctx.job, run_eagerly, ctx.needs_input_grad[2:], (x, *tensors), grads)
         first, parameters = _split(ctx.job, tensors)
         forward_run, watched, wanted = Forward(output, (), saved), ctx.watch is not None, ctx.needs_input_grad[2]
         gradients = backward(
@@ -232,7 +232,7 @@ class _FusedTrace(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
-        return None, *_eager_gradients(ctx.job, trace_eagerly, ctx.needs_input_grad[1:], ctx.saved_tensors, grads)
+        return None, *eager_gradients(ctx.job, trace_eagerly, ctx.needs_input_grad[1:], ctx.saved_tensors, grads)
 
 
 def _split(job: Job, tensors: Sequence[torch.Tensor]) -> tuple[Tensors | None, Sequence[torch.Tensor]]:
@@ -241,7 +241,7 @@ def _split(job: Job, tensors: Sequence[torch.Tensor]) -> tuple[Tensors | None, S
     return (tuple(tensors[:count]) or None), tensors[count:]
 
 
-def _eager_gradients(
+def eager_gradients(
     job: Job,
     definition: Callable[..., Tensors],
     needed: Sequence[bool],
@@ -268,7 +268,7 @@ def _eager_gradients(
 
 
 @lru_cache(maxsize=256)
-def _unavailable(graph: Graph, variant: Variant) -> Obstacle | None:
+def unavailable(graph: Graph, variant: Variant = "plain") -> Obstacle | None:
     """Why the engine cannot run this cell, with one warning; None if it can."""
     try:
         check_size(graph, variant)

@@ -1,31 +1,28 @@
-"""A stack of layers that goes on from where it was: weights packed once, states in place."""
+"""A stack of layers with weights that are packed once, whose states stay in place."""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 
 from tidegate.errors import InputError
-from tidegate.runtime.call import Job, aligned, buffer, packed_call
-from tidegate.runtime.library import load
+from tidegate.runtime.call import Job, forward_strides
+from tidegate.runtime.prepared import Binding, PreparedCall
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.shape import check_parameters
 from tidegate.runtime.sized import DTYPES, SizedCell
-from tidegate.runtime.structure import CALL_FIELDS
 
 BFLOAT16 = 2  # the engine's number for float32 with matrices packed as bfloat16
-X, Y = CALL_FIELDS, CALL_FIELDS + 1  # places of their addresses in a call
+MOST_CALLS = 16  # numbers of steps for which a layer keeps its call
 
 
 class Stream:
-    """Runs a stack of layers of one cell in one direction, on one thread for single steps.
+    """Runs a stack of layers of one cell from the states that it holds, on one thread for single steps.
 
     Args:
         cells: for each layer the cell with its widths.
-        parameters: for each layer, as the cell names them.
+        parameters: for each layer, as the cell names them; those of a second direction follow.
         sequences: how many sequences it follows (B).
         weights: ``"bfloat16"`` for matrices in half the memory; None for the layer's own type.
 
@@ -33,7 +30,7 @@ class Stream:
         InputError: parameters of another shape than their cell reads.
 
     Attributes:
-        states: for each state [L, B, width]; the engine reads and writes them in place.
+        states: for each state [L*D, B, width]; the engine reads and writes them in place.
     """
 
     def __init__(
@@ -46,15 +43,15 @@ class Stream:
         like = parameters[0][0]
         self.dtype = like.dtype
         self._type = _engine_type(like, weights)
+        directions = len(parameters[0]) // len(cells[0].names)
         self.states = tuple(
-            torch.zeros(len(cells), sequences, width, dtype=self.dtype) for width in cells[0].state_widths
+            like.new_zeros(len(cells) * directions, sequences, width) for width in cells[0].state_widths
         )
-        once = Steps.uniform(1, sequences)
-        jobs = [Job(cell, once, sequences, 1, None) for cell in cells]
+        jobs = [Job(cell, Steps.uniform(1, sequences), sequences, directions, None) for cell in cells]
         for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True)):
             check_parameters(job, tensors, k)
         self._layers = [
-            _StreamLayer(job, tensors, self.states, k, self._type)
+            _StreamLayer(job, tensors, [state[k * directions :] for state in self.states], self._type)
             for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True))
         ]
 
@@ -84,7 +81,7 @@ class Stream:
             )
         rows = rows if rows.is_contiguous() else rows.contiguous()
         for layer in self._layers:
-            out = torch.empty(len(rows), layer.width, dtype=self.dtype)
+            out = rows.new_empty((len(rows), layer.width))
             layer.run(rows, out, steps)
             rows = out
         return rows
@@ -120,60 +117,47 @@ def _engine_type(like: torch.Tensor, weights: str | None) -> int:
 
 
 class _StreamLayer:
-    """One layer, bound to its packed weights and its states."""
+    """One layer, bound to its packed weights and its states.
 
-    def __init__(
-        self, job: Job, parameters: Sequence[torch.Tensor], states: Sequence[torch.Tensor], index: int, kind: int
-    ) -> None:
-        self._engine, self._type, self._job = load().engine, kind, job
-        self.cell, self.width = job.cell, job.cell.output_width
-        self._plan = job.cell.forward_plan(parameters[0].dtype, saving=False)
+    Args:
+        job: the layer.
+        parameters: of all directions; they are copied.
+        states: for each state [directions or more, B, width].
+        kind: the engine's number of the type.
+    """
+
+    def __init__(self, job: Job, parameters: Sequence[torch.Tensor], states: Sequence[torch.Tensor], kind: int) -> None:
+        self._job, self.cell = job, job.cell
+        self.width = job.directions * job.cell.output_width
         self.parameters = [parameter.detach().clone().contiguous() for parameter in parameters]
-        self._input_width = job.cell.widths["I"]
-        places = [(state[index].data_ptr(), state.stride(1)) for state in states]
-        bound = [(0, self._input_width), (0, self.width), (0, 0), *places, *places]
-        bound += [(parameter.data_ptr(), 0) for parameter in self.parameters]
-        self._addresses = [address for address, _ in bound]
-        self._strides = [stride for _, stride in bound]
-        self._single: _Bound | None = None  # the last call of one step, and that of several
-        self._several: _Bound | None = None
-        self._packed = self._pack()
-
-    def _pack(self) -> torch.Tensor:
-        bound = self._bind(1, 1, packed=0)
-        address = bound.words.buffer_info()[0]
-        self._engine.tg_pack(address, self._type)
-        size = int(self._engine.tg_packed(address, self._type))
-        packed = buffer(size)
-        at, to = (aligned(memory.data_ptr()) - memory.data_ptr() for memory in (bound.workspace, packed))
-        packed[to : to + size] = bound.workspace[at : at + size]
-        return packed
-
-    def _bind(self, steps: int, threads: int, *, packed: int) -> _Bound:
-        job = self._job._replace(steps=Steps.uniform(steps, self._job.sequences))
-        call = (job, self._plan, self._addresses, self._strides)
-        workspace = buffer(self._engine.tg_workspace(packed_call(*call, packed=packed), self._type, threads))
-        words = array("q", packed_call(*call, packed=packed, workspace=aligned(workspace.data_ptr())))
-        return _Bound(words, threads, workspace, job)
+        plan = job.cell.forward_plan(parameters[0].dtype, saving=False)
+        strides = forward_strides(job.cell, job.cell.features, self.width, plan)
+        self._bindings = [Binding(job, plan, strides, kind, descending=d > 0) for d in range(job.directions)]
+        count, size = len(job.cell.names), parameters[0].element_size()
+        self._behind = job.cell.output_width * size  # from a row of the first direction's output to the second's
+        self._addresses = []
+        for d in range(job.directions):
+            places = [state[d].data_ptr() for state in states]
+            own = [parameter.data_ptr() for parameter in self.parameters[d * count : (d + 1) * count]]
+            self._addresses.append([0, 0, 0, *places, *places, *own])
+        self._packed = [
+            binding.pack(addresses) for binding, addresses in zip(self._bindings, self._addresses, strict=True)
+        ]
+        self._calls: dict[tuple[int, int], PreparedCall] = {}
 
     def run(self, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
-        threads = 1 if steps == 1 and self._job.sequences == 1 else torch.get_num_threads()
-        bound = self._single if steps == 1 else self._several
-        if bound is None or bound.threads != threads or bound.job.steps.count != steps:
-            bound = self._bind(steps, threads, packed=aligned(self._packed.data_ptr()))
-            if steps == 1:
-                self._single = bound
-            else:
-                self._several = bound
-        bound.words[X] = x.data_ptr()
-        bound.words[Y] = y.data_ptr()
-        self._engine.tg_run(bound.words.buffer_info()[0], 1, self._type, threads)
+        alone = steps == 1 and self._job.sequences == self._job.directions == 1
+        threads = 1 if alone else torch.get_num_threads()
+        call = self._calls.get((steps, threads)) or self._prepare(steps, threads)
+        rows, to = x.data_ptr(), y.data_ptr()
+        call.run((rows, to), () if len(self._bindings) == 1 else (rows, to + self._behind))
 
-
-class _Bound(NamedTuple):
-    """A call and what it points to."""
-
-    words: array[int]
-    threads: int
-    workspace: torch.Tensor
-    job: Job
+    def _prepare(self, steps: int, threads: int) -> PreparedCall:
+        job = self._job._replace(steps=Steps.uniform(steps, self._job.sequences))
+        bindings = [binding._replace(job=job) for binding in self._bindings]
+        if len(self._calls) == MOST_CALLS:
+            self._calls.clear()
+        call = self._calls[steps, threads] = PreparedCall(
+            bindings, threads, self._addresses, 2, self._packed, keep=True
+        )
+        return call

@@ -1,0 +1,204 @@
+"""One step of a cell by the engine, for callers that write the loop over time themselves.
+
+What depends on shapes alone is found once, so that a call is little more than the addresses of its tensors. The
+numbers are those of a layer of one step: the same plans, the same kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from operator import attrgetter
+from typing import Any
+
+import torch
+
+from tidegate.runtime import fused
+from tidegate.runtime.call import Job, Tensors, backward_strides, forward_strides
+from tidegate.runtime.path import TWICE, asked_for_eager, check_strict
+from tidegate.runtime.prepared import Binding, PreparedCalls
+from tidegate.runtime.rows import Steps
+from tidegate.runtime.sized import DTYPES, SizedCell
+from tidegate.runtime.watch import watching
+
+PLAIN = frozenset(fused.PLAIN)
+# Each step pays for every line: these go through tensors in C.
+ADDRESS, CONTIGUOUS, REQUIRES_GRAD = torch.Tensor.data_ptr, torch.Tensor.contiguous, attrgetter("requires_grad")
+
+Gradients = Sequence[torch.Tensor | None]
+
+
+def run_step(
+    cell: SizedCell, x: torch.Tensor, states: Sequence[torch.Tensor] | None, parameters: Sequence[torch.Tensor]
+) -> Tensors | None:
+    """Run one step of a batch, if the engine runs it and nothing about it is unusual.
+
+    Args:
+        cell: with its widths.
+        x: the input [B, I].
+        states: each [B, width]; None for zeros.
+        parameters: as ``cell.names`` orders them.
+
+    Returns:
+        The new states, each [B, width]. None for what ``run_layer`` has to run, to convert or to refuse.
+    """
+    tensors = (x, *(states or ()), *parameters)
+    if not PLAIN.issuperset(map(type, tensors)) or asked_for_eager() or fused.transform() is not None:
+        return None
+    step = _prepared(cell, x.shape, x.dtype, None if states is None else len(states))
+    if step is None or not step.reads(tensors):
+        return None
+    laid_out = [*map(CONTIGUOUS, tensors)]
+    if torch.is_grad_enabled() and any(map(REQUIRES_GRAD, laid_out)):
+        if watching():
+            return None
+        results: Tensors = _FusedStep.apply(step, *laid_out)  # type: ignore[no-untyped-call]
+        return results
+    return step.forward(laid_out)
+
+
+@lru_cache(maxsize=512)
+def _prepared(cell: SizedCell, shape: torch.Size, dtype: torch.dtype, given: int | None) -> Step | None:
+    """The step of inputs of this shape and type with so many states, if the engine runs it."""
+    usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and dtype in DTYPES
+    if not usual or cell.masked or given not in {None, len(cell.state_widths)} or fused.unavailable(cell.graph):
+        return None
+    return Step(cell, shape[0], dtype, given=given is not None)
+
+
+class Step:
+    """One step of a cell for so many sequences. All tensors that it gets are contiguous.
+
+    Args:
+        cell: with its widths.
+        sequences: how many there are (B).
+        dtype: of all tensors.
+        given: whether its tensors are the input, the states and the parameters; else zeros stand for the states.
+    """
+
+    def __init__(self, cell: SizedCell, sequences: int, dtype: torch.dtype, *, given: bool) -> None:
+        self.job = Job(cell, Steps.uniform(1, sequences), sequences, 1, None)
+        self._dtype = dtype
+        self._states = [(sequences, width) for width in cell.state_widths]
+        first = self._states if given else []
+        self._shapes = [(sequences, cell.features), *first, *cell.shapes[0]]
+        self._end = 1 + len(first)  # of the states among its tensors
+        self._zeros = () if given else (0,) * len(self._states)  # addresses of states that nobody gives
+        self._saved = sequences, cell.forward_plan(dtype, saving=True).saved_width
+
+    def reads(self, tensors: Sequence[torch.Tensor]) -> bool:
+        """Whether these tensors have the shapes and the type that the step reads, on the CPU."""
+        dtype = self._dtype
+        for tensor in tensors:
+            if tensor.dtype is not dtype or not tensor.is_cpu:
+                return False
+        return [tensor.shape for tensor in tensors] == self._shapes
+
+    def forward(self, tensors: Sequence[torch.Tensor]) -> Tensors:
+        """The new states."""
+        empty = tensors[0].new_empty
+        new = tuple([empty(shape) for shape in self._states])
+        self._go(self._inference, tensors, new, 0)
+        return new
+
+    def forward_saving(self, tensors: Sequence[torch.Tensor]) -> tuple[Tensors, torch.Tensor | None]:
+        """The same, and what else a backward run needs; None if that is nothing."""
+        empty = tensors[0].new_empty
+        new = tuple([empty(shape) for shape in self._states])
+        saved = empty(self._saved) if self._saved[1] else None
+        self._go(self._training, tensors, new, 0 if saved is None else saved.data_ptr())
+        return new, saved
+
+    def _go(self, calls: PreparedCalls, tensors: Sequence[torch.Tensor], new: Tensors, saved: int) -> None:
+        x, *own = map(ADDRESS, tensors)
+        output, *last = map(ADDRESS, new)
+        end = self._end - 1
+        # The output of one step is its first state: nobody asks for that once more.
+        calls.run((x, output, saved, *self._zeros, *own[:end], 0, *last, *own[end:]), tensors)
+
+    def backward(
+        self,
+        tensors: Sequence[torch.Tensor],
+        output: torch.Tensor,
+        saved: torch.Tensor | None,
+        grads: Gradients,
+        *,
+        input_gradient: bool,
+    ) -> Gradients:
+        """The gradients of all tensors, None for the input if it is not asked for, given those of the new states."""
+        made = [torch.empty_like(tensor) for tensor in (tensors if input_gradient else tensors[1:])]
+        x, *own = map(ADDRESS, tensors)
+        d_x, *d_own = map(ADDRESS, made) if input_gradient else (0, *map(ADDRESS, made))
+        d_output, *d_last = [0 if grad is None else grad.data_ptr() for grad in grads]
+        end, zeros = self._end - 1, self._zeros
+        states = (*zeros, *own[:end], 0, *d_last, *zeros, *d_own[:end])
+        calls = self._backward if input_gradient else self._backward_without_input
+        series = (x, output.data_ptr(), 0 if saved is None else saved.data_ptr(), d_output, d_x)
+        calls.run((*series, *states, *own[end:], *d_own[end:]), tensors)
+        return made if input_gradient else [None, *made]
+
+    @cached_property
+    def _inference(self) -> PreparedCalls:
+        return self._forward_calls(saving=False)
+
+    @cached_property
+    def _training(self) -> PreparedCalls:
+        return self._forward_calls(saving=True)
+
+    @cached_property
+    def _backward(self) -> PreparedCalls:
+        return self._backward_calls(input_gradient=True)
+
+    @cached_property
+    def _backward_without_input(self) -> PreparedCalls:
+        return self._backward_calls(input_gradient=False)
+
+    def _forward_calls(self, *, saving: bool) -> PreparedCalls:
+        cell = self.job.cell
+        plan = cell.forward_plan(self._dtype, saving=saving)
+        strides = forward_strides(cell, cell.features, cell.output_width, plan)
+        return PreparedCalls(Binding(self.job, plan, strides, DTYPES[self._dtype][1]), self._end)
+
+    def _backward_calls(self, *, input_gradient: bool) -> PreparedCalls:
+        cell = self.job.cell
+        plan = cell.backward_plan(self._dtype, input_gradient=input_gradient)
+        strides = backward_strides(cell, cell.features, cell.output_width, cell.output_width, plan)
+        return PreparedCalls(
+            Binding(self.job, plan, strides, DTYPES[self._dtype][1], descending=True, backward=True), self._end
+        )
+
+
+class _FusedStep(torch.autograd.Function):
+    """A step as one operation. Differentiated twice, its first derivative is the eager one."""
+
+    @staticmethod
+    def forward(ctx: Any, step: Step, *tensors: torch.Tensor) -> Any:
+        new, saved = step.forward_saving(tensors)
+        ctx.step = step
+        ctx.save_for_backward(*tensors, new[0], saved)
+        ctx.set_materialize_grads(False)
+        return new
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        *tensors, output, saved = ctx.saved_tensors
+        batched = not all([grad is None or torch._C._has_storage(grad) for grad in grads])  # noqa: SLF001, C419
+        if batched or torch.is_grad_enabled():
+            check_strict(fused.FUNCTORCH if batched else TWICE)
+            return (None, *_eager_gradients(ctx.step.job, ctx.needs_input_grad[1:], tensors, grads))
+        laid_out = [None if grad is None else grad.contiguous() for grad in grads]
+        if laid_out[0] is None:
+            laid_out[0] = torch.zeros_like(output)
+        return (None, *ctx.step.backward(tensors, output, saved, laid_out, input_gradient=ctx.needs_input_grad[1]))
+
+
+def _eager_gradients(job: Job, needed: Sequence[bool], tensors: Sequence[torch.Tensor], grads: Gradients) -> Gradients:
+    """The gradients of a step as those of a layer of one step."""
+    end = len(tensors) - len(job.cell.names)  # of the states
+    with torch.enable_grad():
+        states = [state.unsqueeze(0) for state in tensors[1:end]]
+    of_last = [None if grad is None else grad.unsqueeze(0) for grad in grads[1:]]
+    found = fused.eager_gradients(
+        job, fused.run_eagerly, needed, (tensors[0], *states, *tensors[end:]), (grads[0], None, *of_last)
+    )
+    return [*found[:1], *[None if grad is None else grad.squeeze(0) for grad in found[1:end]], *found[end:]]
