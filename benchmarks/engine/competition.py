@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from benchmarks.engine.machine import cores
+
 LOOP = """\
 import ctypes, os, sys
 if sys.platform == "linux":
@@ -18,11 +20,19 @@ while True:
 """
 
 
+TURN_SECONDS = 0.1  # many time slices: a process that was stopped has a fresh one, and would not notice the loops
+
+
+def busy() -> dict[str, str]:
+    """The environment of contestants beside competing loops: longer turns, and one thread may go where it likes."""
+    return {"BENCH_TURN_SECONDS": str(TURN_SECONDS), "BENCH_CORES": str(cores())}
+
+
 @contextmanager
 def competing(*, wanted: bool) -> Iterator[int]:
     """Inside this block each core that this process may use runs a loop; gives how many there are."""
-    cores = sorted(os.sched_getaffinity(0)) if wanted else []
-    loops = [subprocess.Popen([sys.executable, "-S", "-c", LOOP, str(core)]) for core in cores]
+    taken = sorted(os.sched_getaffinity(0)) if wanted else []
+    loops = [subprocess.Popen([sys.executable, "-S", "-c", LOOP, str(core)]) for core in taken]
     try:
         yield len(loops)
     finally:

@@ -88,9 +88,10 @@ class Host:
 
 
 class Crew:
-    """The hosts of a run, started when they are first needed."""
+    """The hosts of a run, started when they are first needed, with further variables of the environment."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment
         self._hosts: dict[tuple[str, int], Host] = {}
 
     def __enter__(self) -> Self:
@@ -112,7 +113,7 @@ class Crew:
         """The process of a contestant; a new one if the last one died."""
         key = peer, threads
         if key not in self._hosts or not self._hosts[key].alive:
-            self._hosts[key] = Host(peer, threads)
+            self._hosts[key] = Host(peer, threads, self._environment)
         return self._hosts[key]
 
     def forget(self) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
 from benchmarks.engine import grid
-from benchmarks.engine.competition import competing
+from benchmarks.engine.competition import busy, competing
 from benchmarks.engine.first_call import first_call
 from benchmarks.engine.host import Crew
 from benchmarks.engine.item import Item
@@ -52,7 +52,7 @@ def run(
     """
     began, date, where = time.perf_counter(), datetime.now(UTC), machine()
     with competing(wanted=load) as loops:
-        found = _measured(rows, seconds_per_row, watch)
+        found = _measured(rows, seconds_per_row, watch, busy() if load else {})
     idle = not load
     first = _first_call() if idle and any(row.group == "a user's own cell" for row in rows) else None
     kept = {item.title: round(kept_floats(item), 3) for item in KEPT} if idle and _trains_lstm(rows) else {}
@@ -70,10 +70,12 @@ def run(
     )
 
 
-def _measured(rows: Sequence[Row], seconds_per_row: float, watch: Watch) -> list[RowRecord]:
+def _measured(
+    rows: Sequence[Row], seconds_per_row: float, watch: Watch, environment: Mapping[str, str]
+) -> list[RowRecord]:
     found: list[RowRecord] = []
     for threads, together in groupby(rows, key=lambda row: row.item.threads):
-        with Crew() as crew:
+        with Crew(environment) as crew:
             same_threads = list(together)
             crew.start(_contestants(same_threads), threads)
             for row in same_threads:

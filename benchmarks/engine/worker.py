@@ -21,7 +21,8 @@ from benchmarks.engine.peer import PEERS
 from benchmarks.engine.peer.peer import Prepared
 from benchmarks.engine.problem import Arrays, problem
 
-TURN_SECONDS = 0.005  # what one measurement takes at least, so that the clock and its call do not matter
+# What one measurement takes at least, so that the clock and its call do not matter
+TURN_SECONDS = float(os.environ.get("BENCH_TURN_SECONDS", "0.005"))
 SHORT_SECONDS = 0.02  # calls below it are preceded by an untimed one, as others have used the caches
 LONGEST_NOTE = 120
 PR_SET_PDEATHSIG = 1
@@ -101,7 +102,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the parent's to handle
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it may be stopped when its parent dies
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-int(threads) :])
+        cores = int(os.environ.get("BENCH_CORES", threads))
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
     torch.set_num_threads(int(threads))
     worker, pipe = Worker(peer), Connection(int(descriptor))
     while True:

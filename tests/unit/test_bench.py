@@ -16,7 +16,8 @@ import tyro
 from benchmarks.engine import __main__ as bench
 from benchmarks.engine import page, rows_of
 from benchmarks.engine.__main__ import Bench, parse_threads
-from benchmarks.engine.competition import competing
+from benchmarks.engine.competition import TURN_SECONDS as LOADED_TURN
+from benchmarks.engine.competition import busy, competing
 from benchmarks.engine.gate import needed, reference, verdict, worst_error
 from benchmarks.engine.grid import ONE_THREAD, full, quick
 from benchmarks.engine.host import Crew
@@ -474,6 +475,15 @@ def test_a_process_prepares_takes_its_turn_and_may_die() -> None:
             host.turn("it")
         assert not host.alive
         crew.forget()  # nobody is there to forget, which is no error
+
+
+def test_beside_loops_a_turn_lasts_many_time_slices() -> None:
+    with Crew(busy()) as crew:
+        host = crew.host("torch.nn", 1)
+        host.prepare("it", tiny())
+        start = time.perf_counter()
+        host.turn("it")
+        assert time.perf_counter() - start > LOADED_TURN / 2
 
 
 # --- what is left behind ---
