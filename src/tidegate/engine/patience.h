@@ -13,8 +13,9 @@ inline namespace TIDEGATE_ISA {
 
 constexpr double kLost = 0.5;        // of what sharing can save: so much waiting ends it
 constexpr double kWorthwhile = 0.8; // of the time that one thread would take: sharing must take less
-constexpr int64_t kRepaid = 32;      // a failure costs at most this part of the time after it
-constexpr int64_t kMostNanoseconds = 1'000'000'000;  // for which repeated failures put off the next attempt
+constexpr int64_t kFirstDebt = 4;    // times what was waited in vain: one interruption shall not cost much,
+constexpr int64_t kLastDebt = 64;    // but attempts on a machine that stays busy only a sixtieth of its time
+constexpr int64_t kRareCalls = 32;   // times the debt: so much later a call is shared again in any case
 
 // Tests ask for the two extremes.
 enum Temper {
@@ -60,12 +61,11 @@ class Experience {
     if (to_its_end && good) return store(well_, load(well_) + own);
     // Soon after the last failure it is put off for twice as long.
     const int64_t last = load(well_) < load(put_off_) ? load(put_off_) : 0;
-    const int64_t twice = 2 * last < kMostNanoseconds ? 2 * last : kMostNanoseconds;
-    const int64_t repaid = kRepaid * waited;
-    const int64_t longer = repaid > twice ? repaid : twice;
+    const int64_t least = kFirstDebt * waited, most = kLastDebt * waited;
+    const int64_t longer = 2 * last < least ? least : 2 * last > most ? most : 2 * last;
     store(put_off_, longer);
     store(well_, int64_t{0});
-    store(until_, now + kRepaid * longer);  // where calls are rare, time passes between them
+    store(until_, now + kRareCalls * longer);
     store(debt_, longer);
   }
 

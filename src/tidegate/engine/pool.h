@@ -113,7 +113,7 @@ class Bell {
     return false;
   }
 
-  int64_t wait_longer(uint32_t heard, int offers) {
+  __attribute__((noinline, cold)) int64_t wait_longer(uint32_t heard, int offers) {
     const int64_t begin = nanoseconds();
     int64_t before = begin;
     for (int offer = 0; offer < offers; ++offer) {
