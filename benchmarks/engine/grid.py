@@ -203,8 +203,12 @@ def _loop(item: Item) -> Row:
 
 
 def _short(item: Item) -> Row:
-    """Calls of a few steps, many times with the same weights."""
-    entrants = [_entrant("tidegate", item, "ours"), *(_entrant(name, item, "peer") for name in LIBRARIES)]
+    """Calls of a few steps, many times with the same weights. The session is ours, as in ``_step``."""
+    names = ("tidegate session", "tidegate frozen", "tidegate")
+    entrants = [
+        *(_entrant(name, item, "ours") for name in names),
+        *(_entrant(name, item, "peer") for name in LIBRARIES),
+    ]
     return Row("short calls", item, _able(entrants))
 
 

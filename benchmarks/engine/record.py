@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.engine.statistic import Ratio
 
-ABSENT = "not available"  # the note of what does not exist yet, which is no failure
-
 
 @dataclass(frozen=True)
 class EntrantRecord:
@@ -59,7 +57,7 @@ class RowRecord:
     def failure(self) -> str | None:
         """What went wrong with ours, if anything did."""
         own = (entrant for entrant in self.entrants if entrant.peer.startswith("tidegate"))
-        return next((f"{entrant.label}: {entrant.note}" for entrant in own if entrant.note not in (None, ABSENT)), None)
+        return next((f"{entrant.label}: {entrant.note}" for entrant in own if entrant.note), None)
 
 
 @dataclass(frozen=True)

@@ -33,22 +33,33 @@ def subjects(folder: Path) -> Iterator[Subject]:
         names = ("kernel", "recurrent_kernel", "bias")
         arrays = [[file[f"{lstm}/{lstm}/{name}:0"][:] for name in names] for lstm in ("lstm_1", "lstm_2")]
     theirs = compiled(its_network(arrays))
-    ours = [tg.nn.Recurrent(HardLSTM, len(weights[0]), WIDTH, batch_first=True) for weights in arrays]
+    ours = [tg.nn.Recurrent(HardLSTM, len(weights[0]), WIDTH) for weights in arrays]
     for layer, weights in zip(ours, arrays, strict=True):
         load(layer, weights)
     drawn = np.random.default_rng(0).choice([numbers[letter] for letter in LETTERS], (500, LONGEST))
     letters = np.eye(len(numbers), dtype=np.float32)[drawn]
 
-    def vectors(x: torch.Tensor) -> torch.Tensor:
-        return ours[1](ours[0](x)[0])[1][0][0]
-
     for rows in (1, 500):
-        x, given = letters[:rows], torch.from_numpy(letters[:rows])
+        x, given = letters[:rows], torch.from_numpy(letters[:rows]).transpose(0, 1)
+        vectors = Vectors(ours, rows)
         yield Subject(
             f"chars2vec, {rows} word{'s' if rows > 1 else ''}", "2 LSTM 50 with hard sigmoid", "Keras 2 HDF5", JUDGE,
             f"{rows} x {LONGEST} letters", (load, HardLSTM, hard_sigmoid),
-            lambda x=x: theirs(x), lambda given=given: vectors(given),
+            lambda x=x: theirs(x), lambda vectors=vectors, given=given: vectors(given),
         )  # fmt: skip
+
+
+class Vectors:
+    """Its network: the last output of two LSTMs, for so many words at once."""
+
+    def __init__(self, layers: list[tg.nn.Recurrent], rows: int) -> None:
+        self.sessions = [tg.Session(layer, rows) for layer in layers]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        for session in self.sessions:
+            session.reset()
+            x = session.run(x)
+        return x[-1]
 
 
 def its_network(arrays: list[list[Any]]) -> keras.Model:

@@ -20,6 +20,7 @@ WORDS = (
     *("chat", "gpt", "login", "open", "key", "micro", "soft", "office", "cloud"),
     *("paint", "house", "garden", "river", "music", "train", "engine", "paper", "stone"),
 )
+BATCHES = (1, 32)
 LENGTH, HIDDEN = 13, "/lstm/Transpose_4_output_0"
 
 
@@ -52,7 +53,7 @@ def subjects(folder: Path) -> Iterator[Subject]:
     )
     chosen = np.random.default_rng(0).choice(WORDS, (32, 6))
     every = np.stack([_text_to_ids_fast("".join(row)[:LENGTH]) for row in chosen])
-    for rows in (1, 32):
+    for rows in BATCHES:
         ids = every[:rows]
         yield Subject(
             f"dksplit, {rows} at once", "3 x bidirectional LSTM 384", "onnx, int8", "its int8 network on onnxruntime",
@@ -84,7 +85,7 @@ def in_float(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class Splitting:
-    """Its network with float32 weights: embedding, our layers, scores of the two tags."""
+    """Its network with float32 weights: embedding, our session, scores of the two tags."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
@@ -95,11 +96,12 @@ class Splitting:
 
         self.embedding, self.head = plain("embedding.weight"), plain("onnx::MatMul_584")
         self.bias = torch.from_numpy(held["hidden2tag.bias"].copy())
-        self.lstm = tg.nn.LSTM(384, 384, 3, bidirectional=True)
-        load(self.lstm, model)
+        lstm = tg.nn.LSTM(384, 384, 3, bidirectional=True)
+        load(lstm, model)
+        self.sessions = {rows: tg.Session(lstm, rows, bidirectional=True) for rows in BATCHES}
 
     def __call__(self, ids: Any) -> torch.Tensor:
         return self.hidden(ids) @ self.head + self.bias
 
     def hidden(self, ids: Any) -> torch.Tensor:
-        return self.lstm(self.embedding[torch.from_numpy(ids).T])[0].transpose(0, 1)
+        return self.sessions[len(ids)].run(self.embedding[torch.from_numpy(ids).T]).transpose(0, 1)

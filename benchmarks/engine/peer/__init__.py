@@ -5,13 +5,13 @@ from benchmarks.engine.peer.cell_loop import Cells, TorchCells
 from benchmarks.engine.peer.compiled_scan import CompiledAssociative, CompiledScan
 from benchmarks.engine.peer.jax_scan import Jax, JaxAssociative
 from benchmarks.engine.peer.onnx_session import OnnxRuntime
-from benchmarks.engine.peer.own import Eager, Layer, Session
+from benchmarks.engine.peer.own import Eager, Frozen, Layer, Session
 from benchmarks.engine.peer.peer import Peer
 from benchmarks.engine.peer.torch_nn import TorchLayer
 from benchmarks.engine.peer.torchrecurrent_layer import TorchRecurrent
 
 _ALL: tuple[Peer, ...] = (
-    *(Layer(), Eager(), Session(), Cells()),
+    *(Layer(), Eager(), Session(), Frozen(), Cells()),
     *(TorchLayer(), TorchCells(), TorchRecurrent(), CompiledScan(), CompiledAssociative()),
     *(OnnxRuntime(), Jax(), JaxAssociative()),
     *(Peak(), Reading(), MatrixVector(), Products()),

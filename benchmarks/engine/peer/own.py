@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,8 +11,8 @@ from benchmarks.engine.item import Item
 from benchmarks.engine.peer.module import fill, prepared
 from benchmarks.engine.peer.peer import Peer, Prepared
 from benchmarks.engine.problem import Problem
-from benchmarks.engine.record import ABSENT
 
+import tidegate
 from tidegate import runtime
 from tidegate.nn import Recurrent
 
@@ -49,32 +48,33 @@ class Eager(Layer):
     around = staticmethod(getattr(runtime, "eager_only", nullcontext))
 
 
+class Frozen(Layer):
+    """The same layer with its weights packed once: ``with tidegate.frozen(layer)``."""
+
+    name = "tidegate frozen"
+
+    def prepare(self, problem: Problem) -> Prepared:
+        layer = layer_of(problem.item)
+        return prepared(problem, layer, fill(layer, problem), around=lambda: tidegate.frozen(layer))
+
+
 class Session(Peer):
     """The streaming session, which holds weights and state: ``step`` takes x as [B, I], ``run`` as [T, B, I]."""
 
     name = "tidegate session"
+    stacks = True
 
     def supports(self, item: Item) -> str | None:
-        if session_class() is None:
-            return ABSENT
         return None if item.mode == "inference" and not item.ragged else "inference on full batches only"
 
     def prepare(self, problem: Problem) -> Prepared:
-        layer = layer_of(problem.item)
+        item, layer = problem.item, layer_of(problem.item)
         fill(layer, problem)
-        make = session_class()
-        assert make is not None
-        session = make(layer)
-        single = problem.item.T == 1
+        session = tidegate.Session(layer, item.B, bidirectional=item.bidirectional)
+        single = item.T == 1 and not item.bidirectional
         advance, x = (session.step if single else session.run), torch.from_numpy(problem.x[0] if single else problem.x)
         return Prepared(
             lambda: advance(x),
             lambda y: {"y": torch.as_tensor(y).detach().numpy().reshape(problem.upstream.shape)},
             torch.inference_mode,
         )
-
-
-def session_class() -> Callable[[Recurrent], Any] | None:
-    """``tidegate.Session``, once there is one."""
-    found: Callable[[Recurrent], Any] | None = getattr(importlib.import_module("tidegate"), "Session", None)
-    return found
