@@ -16,12 +16,10 @@ import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 
 from benchmarks.engine.host import LIMITS
 from benchmarks.engine.machine import cores, processor
-from benchmarks.real.files import UnavailableError, unpacked
 from benchmarks.real.page import Row, line, page
 
 MODULES = (
@@ -66,23 +64,18 @@ def measured(module: str, work: Path, threads: int, seconds: float) -> list[Row]
         "module": module, "threads": threads, "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
-    try:
-        package = import_module(f"benchmarks.real.{module}").PACKAGE
-        folder = unpacked(package, work)
-    except (UnavailableError, ImportError) as error:
-        return [{**about, "name": module, "reason": str(error)}]
     limits = dict.fromkeys(LIMITS, str(threads))
-    command = [sys.executable, "-m", "benchmarks.real", module, str(folder), str(threads), str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.real", module, str(work), str(threads), str(seconds)]
     try:
         run = subprocess.run(
             command, env={**os.environ, **limits, "JAX_PLATFORMS": "cpu"},
             capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return [{**about, "name": str(package), "reason": f"no answer within {PATIENCE_SECONDS} s"}]
+        return [{**about, "name": module, "reason": f"no answer within {PATIENCE_SECONDS} s"}]
     if run.returncode:
         last = (run.stderr.strip().splitlines() or [f"exit status {run.returncode}"])[-1]
-        return [{**about, "name": str(package), "reason": last[:200]}]
+        return [{**about, "name": module, "reason": last[:200]}]
     return [{**json.loads(text), **about} for text in run.stdout.splitlines()]
 
 
