@@ -105,7 +105,7 @@ typedef struct {
   int64_t forward_chunk, backward_chunk;  // bytes
   int64_t backward_rows, fewest_rows;     // of a backward chunk
   int64_t gradient_rows;
-  int64_t unpacked_rows, across_rows;
+  int64_t unpacked_rows, across_tiles;
   int64_t row_matrices;
   int64_t thread_work, meeting_work;  // multiplications
 } tg_tuning;

@@ -232,10 +232,10 @@ class Workspace {
 
   void lay_out(int members) {
     // Packing reads a matrix and writes it, which a few rows do not pay back.
-    const int64_t total = call_.offsets[call_.steps];
+    const int64_t total = call_.offsets[call_.steps], widest = call_.steps ? call_.sizes[0] : 0;
     const bool storable = call_.packed == nullptr && sizeof(P) == sizeof(T);
     as_stored_[0] = storable && total <= tuning_.unpacked_rows;
-    as_stored_[1] = storable && total <= tuning_.across_rows;
+    as_stored_[1] = storable && call_.steps * ((widest + kTileRows - 1) / kTileRows) <= tuning_.across_tiles;
     char* at = static_cast<char*>(call_.workspace);
     const char* begin = at;
     auto take = [&at](int64_t count) {
@@ -257,7 +257,6 @@ class Workspace {
     // Columns of a chunk are read as streams: an odd number of cache lines spreads them over all sets of a cache.
     chunk_width = (rounded(plan_.chunk_width * sizeof(T), 64) / 64 | 1) * 64 / static_cast<int64_t>(sizeof(T));
     if (plan_.chunk >= 0) chunk_width = call_.strides[plan_.chunk];
-    const int64_t widest = call_.steps ? call_.sizes[0] : 0;
     const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
     const int64_t row_width = plan_.by_unit && plan_.slots ? 2 * plan_.matrix[0].k : chunk_width;  // all panels read the input
     const int64_t row_bytes = (row_width + 1) * static_cast<int64_t>(sizeof(T));

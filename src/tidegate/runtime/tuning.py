@@ -26,8 +26,8 @@ class Tuning(NamedTuple):
         fewest_rows: and the fewest, however long they are.
         gradient_rows: rows that are summed before a sum is written: two packed operands lie in the caches.
         unpacked_rows: with so many rows in all or fewer, matrices are read as they are stored,
-        across_rows: and with so many, those that a backward run multiplies across their rows: tiles read them as
-            quickly as packed ones, only not in one stream.
+        across_tiles: those that a backward run multiplies across their rows are read as they are stored where so many
+            tiles of rows or fewer, of all steps together, want each panel: each reads it a little more slowly.
         row_matrices: how many matrices one row is multiplied by at a time: enough sums to hide how long each takes.
         thread_work: multiplications that are worth waking a thread.
         meeting_work: multiplications of a thread between two meetings that are worth meeting.
@@ -39,7 +39,7 @@ class Tuning(NamedTuple):
     fewest_rows: int = 128
     gradient_rows: int = 256
     unpacked_rows: int = 8
-    across_rows: int = 128
+    across_tiles: int = 24
     row_matrices: int = 2
     thread_work: int = 100_000
     meeting_work: int = 80_000
