@@ -12,7 +12,7 @@ from benchmarks.engine.statistic import Ratio, paired
 from benchmarks.real.subject import Run, Subject, difference, largest, lines
 
 FEWEST_ROUNDS, MOST_ROUNDS = 7, 41
-TURN_SECONDS = 0.01  # calls are repeated until a turn takes as long
+TURN_SECONDS = 0.05  # calls are repeated until a turn takes as long, which outlasts a turn of the scheduler
 
 
 @dataclass(frozen=True)
