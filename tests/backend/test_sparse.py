@@ -18,7 +18,7 @@ from tidegate.zoo import find
 CELLS = ("lstm", "gru/before", "mgu", "mingru")
 WIDTHS = (("I", 70), ("H", 150))
 BOTH = ("W", "U")
-FEW = 3
+FEW = 2
 
 
 def pair(name: str) -> tuple[SizedCell, SizedCell]:
