@@ -161,7 +161,7 @@ class Recurrent(Stack):
         """Compute every gate and every new state at every step.
 
         The engine does it where it runs the layer, at about the cost of a call; ``last_path`` tells. The first trace of
-        a cell compiles it once more.
+        a cell that is not in the zoo compiles it once more.
 
         Args:
             input: The sequences, as in a call of the layer.

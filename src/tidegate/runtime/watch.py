@@ -98,7 +98,9 @@ class WatchedCall:
             InputError: there was none.
         """
         if self._run is None:
-            raise InputError("WATCH", "there was no backward run through this call", fix="call loss.backward() first")
+            raise InputError(
+                "WATCH", "no backward run of the engine came to this call", fix="call loss.backward() first"
+            )
         return tuple(_direction(self._run, d) for d in range(self._run.job.directions))
 
     def keep(self, run: WatchedRun) -> None:
