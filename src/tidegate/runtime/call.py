@@ -12,7 +12,7 @@ import torch
 from tidegate.runtime import frozen
 from tidegate.runtime.library import load
 from tidegate.runtime.rows import Steps
-from tidegate.runtime.sized import SizedCell
+from tidegate.runtime.sized import SizedCell, Variant
 from tidegate.runtime.structure import NativePlan
 
 ALIGNMENT = 64
@@ -230,7 +230,7 @@ def forward(
     *,
     saving: bool,
     saved_rows: int = 0,
-    traced: bool = False,
+    variant: Variant = "plain",
 ) -> Forward:
     """Run a layer.
 
@@ -242,16 +242,16 @@ def forward(
             with them: rows as the input's for a mask of each step, one for each sequence for the others.
         saving: keep what a backward run needs.
         saved_rows: rows to make for the saved values, where there should be more than the input has.
-        traced: keep every reported value instead.
+        variant: ``"traced"`` to keep every reported value.
     """
     cell, directions, size, outer = job.cell, job.directions, x.element_size(), x.shape[:-1]
-    plan = cell.forward_plan(x.dtype, saving=saving, variant="traced" if traced else "plain")
+    plan = cell.forward_plan(x.dtype, saving=saving, variant=variant)
     output = x.new_empty(*outer, directions * cell.output_width)
     last = tuple([x.new_empty(directions, job.sequences, width) for width in cell.state_widths])
     shape = (directions, max(saved_rows, job.steps.rows), plan.saved_width)
     saved = _large(x.new_empty(shape)) if saving else None
-    wide = tuple(cell.values.values()) if traced else ()
-    values = tuple([_large(x.new_empty(directions, *outer, width)) for width in wide])
+    wide = () if variant == "plain" else tuple(cell.values.values())
+    values = tuple([_large(x.new_empty(directions, *outer, width)) for width in wide]) if wide else ()
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     count = len(cell.names)
     bound = []
@@ -298,12 +298,15 @@ def backward(
     d_last: Sequence[torch.Tensor | None],
     *,
     input_gradient: bool,
-    watched: bool = False,
+    variant: Variant = "plain",
 ) -> Gradients:
-    """The gradients of a run, given those of its output and last states (None for zeros)."""
+    """The gradients of a run, given those of its output and last states (None for zeros).
+
+    And of a ``"watched"`` one the series of every step.
+    """
     assert forward_run.saved is not None
     cell, directions, size, output = job.cell, job.directions, x.element_size(), forward_run.output
-    plan = cell.backward_plan(x.dtype, input_gradient=input_gradient, variant="watched" if watched else "plain")
+    plan = cell.backward_plan(x.dtype, input_gradient=input_gradient, variant=variant)
     fresh = torch.empty_like if job.steps.rows else torch.zeros_like  # without rows nothing is written
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
@@ -313,7 +316,7 @@ def backward(
     d_output = output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else in_rows(d_output)
     nothing = (None,) * len(d_last)
     states = (*(first or nothing), *[None if d is None else d.contiguous() for d in d_last], *(d_first or nothing))
-    asked = tuple([_series(job, plan, x) for _ in range(directions)]) if watched else ()
+    asked = tuple([_series(job, plan, x) for _ in range(directions)]) if variant == "watched" else ()
     bound = []
     for d, of_input in zip(range(directions), (d_x, d_other), strict=False):
         at = d * cell.output_width * size

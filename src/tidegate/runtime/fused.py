@@ -33,11 +33,7 @@ AUTOCAST = Obstacle("autocast is on", "call the layer under torch.autocast('cpu'
 
 
 def obstacle(
-    cell: SizedCell,
-    x: torch.Tensor,
-    first: Tensors | None,
-    parameters: Sequence[torch.Tensor],
-    variant: Variant = "plain",
+    cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
     """Why the engine cannot run a layer of this cell on these tensors; None if it can.
 
@@ -45,15 +41,11 @@ def obstacle(
     """
     if asked_for_eager():
         return ASKED
-    return transform() or tensor_obstacle(cell.graph, x, first, parameters, variant)
+    return transform() or tensor_obstacle(cell.graph, x, first, parameters)
 
 
 def tensor_obstacle(
-    graph: Graph,
-    x: torch.Tensor,
-    first: Tensors | None,
-    parameters: Sequence[torch.Tensor],
-    variant: Variant = "plain",
+    graph: Graph, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
     """The same, leaving torch's transforms aside."""
     dtype = x.dtype
@@ -62,7 +54,7 @@ def tensor_obstacle(
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
             return _reason(tensor, dtype)
-    return unavailable(graph, variant)
+    return unavailable(graph)
 
 
 def transform() -> Obstacle | None:
@@ -120,7 +112,9 @@ def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[t
     x, first, parameters = laid_out(x, first, parameters)
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        watch = watched_call(job.cell.graph, tuple(parameters))
+        watch = watched_call(job.cell.graph, parameters)
+        if watch is not None and (lacking := unavailable(job.cell.graph, "watched")) is not None:
+            check_strict(lacking)
         result: Tensors = _FusedLayer.apply(job, watch, *inputs)  # type: ignore[no-untyped-call]
         return result
     forward_run = forward(job, x, first, parameters, saving=False)
@@ -141,7 +135,7 @@ def trace(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence
 
 
 def _traced(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
-    forward_run = forward(job, x, first, parameters, saving=False, traced=True)
+    forward_run = forward(job, x, first, parameters, saving=False, variant="traced")
     return forward_run.output, *forward_run.values
 
 
@@ -210,9 +204,10 @@ class _FusedLayer(torch.autograd.Function):
             check_strict(FUNCTORCH if batched else TWICE)
             return None, None, *eager_gradients(ctx.job, run_eagerly, ctx.needs_input_grad[2:], (x, *tensors), grads)
         first, parameters = _split(ctx.job, tensors)
-        forward_run, watched, wanted = Forward(output, (), saved), ctx.watch is not None, ctx.needs_input_grad[2]
+        run, wanted, watched = Forward(output, (), saved), ctx.needs_input_grad[2], ctx.watch is not None
+        variant: Variant = "watched" if watched else "plain"
         gradients = backward(
-            ctx.job, x, first, parameters, forward_run, grads[0], grads[1:], input_gradient=wanted, watched=watched
+            ctx.job, x, first, parameters, run, grads[0], grads[1:], input_gradient=wanted, variant=variant
         )
         if watched:
             first = None if first is None else tuple([state.detach() for state in first])

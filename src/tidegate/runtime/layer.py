@@ -12,7 +12,7 @@ from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.shape import check_shapes
 from tidegate.runtime.sized import SizedCell
-from tidegate.runtime.watch import refuse_watched, watching
+from tidegate.runtime.watch import refuse_watched
 
 OPERATOR = Obstacle("torch compiles or transforms the layer", "call it outside of what is compiled or transformed")
 
@@ -50,7 +50,7 @@ def run_layer(
         BackendError: under ``strict``, where it would run eagerly.
     """
     job = _job(cell, rows, sequences, first, parameters, layer)
-    obstacle = fused.obstacle(cell, rows.data, first, parameters, "watched" if watching() else "plain")
+    obstacle = fused.obstacle(cell, rows.data, first, parameters)
     if obstacle is None:
         return None, fused.run(job, rows.data, first, parameters)
     check_strict(obstacle)
@@ -172,7 +172,7 @@ def trace_layer(
         InputError, BackendError: as ``run_layer`` does.
     """
     job = _job(cell, rows, sequences, first, parameters, layer)
-    obstacle = fused.obstacle(cell, rows.data, first, parameters, "traced")
+    obstacle = fused.obstacle(cell, rows.data, first, parameters) or fused.unavailable(cell.graph, "traced")
     if obstacle is not None:
         check_strict(obstacle)
     run = fused.trace if obstacle is None else fused.trace_eagerly

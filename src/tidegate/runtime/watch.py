@@ -154,12 +154,12 @@ def watching() -> bool:
     return _watched.get() is not None
 
 
-def watched_call(graph: Graph, parameters: Tensors) -> WatchedCall | None:
+def watched_call(graph: Graph, parameters: Sequence[torch.Tensor]) -> WatchedCall | None:
     """A new entry for a call that is recorded for autograd; None where nobody watches."""
     calls = _watched.get()
     if calls is None:
         return None
-    calls.append(WatchedCall(graph, parameters))
+    calls.append(WatchedCall(graph, tuple(parameters)))
     return calls[-1]
 
 
