@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import weakref
 
 import pytest
 import torch
@@ -358,6 +360,19 @@ def test_the_last_of_several_backward_runs_counts():
     first = calls[0].directions[0].states["c"].clone()
     (3 * y.sum()).backward()
     torch.testing.assert_close(calls[0].directions[0].states["c"], 3 * first)
+
+
+def test_what_is_kept_is_freed_with_the_list():
+    """At once, without Python's collector of cycles: these are the largest tensors of a training step."""
+    gc.disable()
+    try:
+        with watch_adjoints() as calls:
+            LSTM(I, H)(torch.randn(T, B, I))[0].sum().backward()
+        value = weakref.ref(calls[0].directions[0].states["c"])
+        del calls
+        assert value() is None
+    finally:
+        gc.enable()
 
 
 def test_what_leaves_no_adjoints_is_refused():

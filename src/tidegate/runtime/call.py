@@ -33,6 +33,7 @@ class Job(NamedTuple):
         directions: 1, or 2 where a second set of parameters runs from the end.
         resets: for each row 1 where all states are zeros before it, uint8; or None.
         restore: brings values of the rows into the caller's layout; None where that is the same.
+        watch: takes what a backward run read and the series that it wrote; None where nobody watches.
     """
 
     cell: SizedCell
@@ -41,6 +42,7 @@ class Job(NamedTuple):
     directions: int
     resets: torch.Tensor | None
     restore: Callable[..., Any] | None = None
+    watch: Callable[..., None] | None = None
 
 
 def packed_call(
@@ -298,14 +300,14 @@ def backward(
     d_last: Sequence[torch.Tensor | None],
     *,
     input_gradient: bool,
-    variant: Variant = "plain",
 ) -> Gradients:
     """The gradients of a run, given those of its output and last states (None for zeros).
 
-    And of a ``"watched"`` one the series of every step.
+    And the series of every step, if somebody watches.
     """
     assert forward_run.saved is not None
     cell, directions, size, output = job.cell, job.directions, x.element_size(), forward_run.output
+    variant: Variant = "plain" if job.watch is None else "watched"
     plan = cell.backward_plan(x.dtype, input_gradient=input_gradient, variant=variant)
     fresh = torch.empty_like if job.steps.rows else torch.zeros_like  # without rows nothing is written
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
@@ -316,7 +318,7 @@ def backward(
     d_output = output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else in_rows(d_output)
     nothing = (None,) * len(d_last)
     states = (*(first or nothing), *[None if d is None else d.contiguous() for d in d_last], *(d_first or nothing))
-    asked = tuple([_series(job, plan, x) for _ in range(directions)]) if variant == "watched" else ()
+    asked = tuple([_series(job, plan, x) for _ in range(directions)]) if job.watch else ()
     bound = []
     for d, of_input in zip(range(directions), (d_x, d_other), strict=False):
         at = d * cell.output_width * size

@@ -19,7 +19,7 @@ from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.shape import check_devices
 from tidegate.runtime.sized import DTYPES, SizedCell, Variant, check_size, compiled
-from tidegate.runtime.watch import WatchedCall, WatchedRun, watched_call
+from tidegate.runtime.watch import watched_call
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 INSIDE = torch._C  # noqa: SLF001  torch offers no other way to ask what it is doing
@@ -112,10 +112,12 @@ def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[t
     x, first, parameters = laid_out(x, first, parameters)
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        watch = watched_call(job.cell.graph, parameters)
-        if watch is not None and (lacking := unavailable(job.cell.graph, "watched")) is not None:
-            check_strict(lacking)
-        result: Tensors = _FusedLayer.apply(job, watch, *inputs)  # type: ignore[no-untyped-call]
+        call = watched_call(job.cell.graph, parameters)
+        if call is not None:
+            if lacking := unavailable(job.cell.graph, "watched"):
+                check_strict(lacking)
+            job = job._replace(watch=call.keep)
+        result: Tensors = _FusedLayer.apply(job, *inputs)  # type: ignore[no-untyped-call]
         return result
     forward_run = forward(job, x, first, parameters, saving=False)
     return forward_run.output, *forward_run.last
@@ -187,10 +189,10 @@ class _FusedLayer(torch.autograd.Function):
     """A layer as one operation. Differentiated twice, its first derivative is the eager one."""
 
     @staticmethod
-    def forward(ctx: Any, job: Job, watch: WatchedCall | None, x: torch.Tensor, *tensors: torch.Tensor) -> Any:
+    def forward(ctx: Any, job: Job, x: torch.Tensor, *tensors: torch.Tensor) -> Any:
         first, parameters = _split(job, tensors)
         forward_run = forward(job, x, first, parameters, saving=True)
-        ctx.job, ctx.watch = job, watch
+        ctx.job = job
         ctx.save_for_backward(x, *tensors, forward_run.output, forward_run.saved)
         ctx.set_materialize_grads(False)
         return (forward_run.output, *forward_run.last)
@@ -202,17 +204,15 @@ class _FusedLayer(torch.autograd.Function):
         batched = not all(grad is None or torch._C._has_storage(grad) for grad in grads)  # noqa: SLF001
         if batched or torch.is_grad_enabled():
             check_strict(FUNCTORCH if batched else TWICE)
-            return None, None, *eager_gradients(ctx.job, run_eagerly, ctx.needs_input_grad[2:], (x, *tensors), grads)
+            return None, *eager_gradients(ctx.job, run_eagerly, ctx.needs_input_grad[1:], (x, *tensors), grads)
         first, parameters = _split(ctx.job, tensors)
-        run, wanted, watched = Forward(output, (), saved), ctx.needs_input_grad[2], ctx.watch is not None
-        variant: Variant = "watched" if watched else "plain"
+        forward_run = Forward(output, (), saved)
         gradients = backward(
-            ctx.job, x, first, parameters, run, grads[0], grads[1:], input_gradient=wanted, variant=variant
+            ctx.job, x, first, parameters, forward_run, grads[0], grads[1:], input_gradient=ctx.needs_input_grad[1]
         )
-        if watched:
-            first = None if first is None else tuple([state.detach() for state in first])
-            ctx.watch.keep(WatchedRun(ctx.job, x.detach(), first, output.detach(), saved, gradients.series))
-        return None, None, gradients.x, *(gradients.first or ()), *gradients.parameters
+        if ctx.job.watch is not None:
+            ctx.job.watch(ctx.job, x, first, forward_run, gradients.series)
+        return None, gradients.x, *(gradients.first or ()), *gradients.parameters
 
 
 class _FusedTrace(torch.autograd.Function):

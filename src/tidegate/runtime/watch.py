@@ -15,7 +15,7 @@ import torch
 from tidegate.cell import Graph
 from tidegate.emit.layout import Operand
 from tidegate.errors import InputError
-from tidegate.runtime.call import Job, Series, Tensors
+from tidegate.runtime.call import Forward, Job, Series, Tensors
 from tidegate.runtime.path import Obstacle, strict
 
 Key = TypeVar("Key")
@@ -103,9 +103,14 @@ class WatchedCall:
             )
         return tuple(_direction(self._run, d) for d in range(self._run.job.directions))
 
-    def keep(self, run: WatchedRun) -> None:
-        """Take what a backward run wrote; it is brought into the caller's layout when somebody reads it."""
-        self._run = run
+    def keep(
+        self, job: Job, x: torch.Tensor, first: Tensors | None, forward_run: Forward, series: Sequence[Series]
+    ) -> None:
+        """Take what a backward run read and wrote; it is brought into the caller's layout when somebody reads it."""
+        assert forward_run.saved is not None
+        first = None if first is None else tuple([state.detach() for state in first])
+        job = job._replace(watch=None)  # which would refer to this call: memory would be freed late
+        self._run = WatchedRun(job, x.detach(), first, forward_run.output.detach(), forward_run.saved, series)
         self.__dict__.pop("directions", None)
 
 
