@@ -158,7 +158,7 @@ def test_plain_layers_on_another_device_take_torchs_function(kind: str, dtype: t
         layer(x)
     assert layer.last_path == "eager: eager_only is on"
     layer.trace(x)
-    assert layer.last_path == "eager: trace"
+    assert layer.last_path == "eager: device is meta"
 
 
 def test_wrong_parameters_are_named(forced: Any) -> None:
