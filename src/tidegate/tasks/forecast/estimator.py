@@ -29,9 +29,9 @@ from tidegate.tasks.forecast.backtest import Backtest, in_plot
 from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.grid import Grid, make_grid
 from tidegate.tasks.forecast.memory import clock_of, framed
-from tidegate.tasks.forecast.origin import answered, histories
+from tidegate.tasks.forecast.origin import forecast, histories
 from tidegate.tasks.forecast.score import Forecasts
-from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
+from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.forecast.split import Span
 from tidegate.tasks.forecast.spread import recent, rows_after, spread_at, stretched
 from tidegate.tasks.forecast.task import ForecastTask, read_for
@@ -267,9 +267,7 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
                 )
         origins = [np.array([span.second - 1]) for span in grid.spans]
         batches = histories(grid, origins, self.context, steps)
-        levels = forecast_levels(self._current())
-        made = answered(lambda batch: self.model_.answers(batch, steps), grid, batches, levels)
-        return grid, self._widened(grid, made)
+        return grid, self._widened(grid, forecast(self.model_, grid, batches, steps, self._current()))
 
     def _widened(self, grid: Grid, made: Forecasts) -> Forecasts:
         """The forecasts with intervals that follow the misses in those rows that are later than the training data."""

@@ -13,6 +13,7 @@ from tidegate.phase import counted
 from tidegate.tasks.forecast.grid import Grid
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window
 from tidegate.tasks.forecast.score import Forecasts, Rows
+from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 
 SEGMENT = 128  # fewest scored steps in a row of a batch
 PARALLEL = 64  # rows of a batch
@@ -81,6 +82,11 @@ def answered(ask: Ask, grid: Grid, batches: Iterable[Window], levels: tuple[floa
     starts = torch.cat(origin).numpy()
     order = np.argsort(starts, kind="stable")
     return Forecasts(torch.cat(series).numpy()[order], starts[order], np.concatenate(values)[order], levels)
+
+
+def forecast(model: Model, grid: Grid, batches: Iterable[Window], steps: int, setting: ForecastSetting) -> Forecasts:
+    """The forecasts of a model on batches, with its quantiles."""
+    return answered(lambda batch: model.answers(batch, steps), grid, batches, forecast_levels(setting))
 
 
 def thinned(first: int, last: int, most: int) -> Rows:

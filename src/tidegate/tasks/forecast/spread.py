@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.grid import Grid
-from tidegate.tasks.forecast.origin import CHECKED, Model, answered, histories, thinned
+from tidegate.tasks.forecast.origin import CHECKED, Model, forecast, histories, thinned
 from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts
-from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
+from tidegate.tasks.forecast.setting import ForecastSetting
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -106,7 +106,7 @@ def recent(model: Model, grid: Grid, first: Sequence[int], setting: ForecastSett
     begin = [max(row, span.end - (WINDOW + 1) * steps) for row, span in zip(first, grid.spans, strict=True)]
     origins = [thinned(row, span.end - 1, most) for row, span in zip(begin, grid.spans, strict=True)]
     batches = histories(grid, origins, setting.context, steps)
-    return answered(lambda batch: model.answers(batch, steps), grid, batches, forecast_levels(setting))
+    return forecast(model, grid, batches, steps, setting)
 
 
 def spread_at(grid: Grid, made: Forecasts, series: Rows, at: Rows, start: Mapping[str, float]) -> Values:

@@ -21,7 +21,7 @@ from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.grid import Values, make_grid
 from tidegate.tasks.forecast.learn import Choice, choices, first_choice, learn, with_choice
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
-from tidegate.tasks.forecast.origin import CHECKED, answered, histories, segments, thinned
+from tidegate.tasks.forecast.origin import CHECKED, forecast, histories, segments, thinned
 from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
@@ -259,8 +259,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             batches = histories(self.grid, origins, context, self.horizon)
         else:
             batches = segments(self.grid, bounds, context, self.horizon)
-        levels = forecast_levels(self.setting)
-        made = answered(lambda batch: model.answers(batch, self.horizon), self.grid, batches, levels)
+        made = forecast(model, self.grid, batches, self.horizon, self.setting)
         return following(self.grid, made, self.begun) if split == "test" else made
 
     def naive(self) -> list[Naive]:
