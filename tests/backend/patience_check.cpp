@@ -27,8 +27,15 @@ int experience() {
   CHECK(!shape.alone(0));
   share(shape, 10 * kMilli, 5 * kMilli, 0);  // three quarters of what one thread takes
   CHECK(!shape.alone(0));
-  for (const int64_t debt : {12, 24, 48, 96, 192, 192}) {  // four times what was waited, then twice as much
+  for (int call = 0; call < 9; ++call) {  // threads that had slept
     share(shape, 1 * kMilli, 3 * kMilli, 0);
+    CHECK(!shape.alone(0));
+    share(shape, 1 * kMilli, 0, 0);
+  }
+  for (const int64_t debt : {12, 24, 48, 96, 192, 192}) {  // four times what was waited, then twice as much
+    share(shape, 1 * kMilli, 1 * kMilli, 0);
+    CHECK(!shape.alone(0));
+    share(shape, 1 * kMilli, 2 * kMilli, 0);
     shape.worked_alone((debt - 1) * kMilli);
     CHECK(shape.alone(1));
     shape.worked_alone(1 * kMilli);
@@ -36,7 +43,8 @@ int experience() {
   }
   for (int call = 0; call < 200; ++call) share(shape, 1 * kMilli, 0, 0);  // the machine is idle again
   CHECK(!shape.alone(1));
-  share(shape, 1 * kMilli, 3 * kMilli, 0);  // so this one counts as the first
+  share(shape, 1 * kMilli, 2 * kMilli, 0);  // so these count as the first
+  share(shape, 1 * kMilli, 1 * kMilli, 0);
   shape.worked_alone(12 * kMilli);
   CHECK(!shape.alone(1));
   return 0;
@@ -46,7 +54,7 @@ int ends() {
   Experience shape;
   share(shape, 1 * kMilli, 0, 0, false);  // it went on alone, for which waiting was the reason
   CHECK(!shape.alone(1));                 // but nothing was lost
-  share(shape, 1 * kMilli, 2 * kMilli, 0, false);
+  for (int call = 0; call < 2; ++call) share(shape, 1 * kMilli, 1 * kMilli, 0, false);
   CHECK(shape.alone(1));
   CHECK(!shape.alone(32 * 8 * kMilli));  // where calls are rare, time passes
   Experience uneven;  // the first of three rows is the first member's: it waits for as long as it works

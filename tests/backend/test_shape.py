@@ -13,9 +13,10 @@ import tidegate as tg
 from tests.backend.misuse import outcome
 from tidegate.errors import InputError, SpecError
 from tidegate.nn.operator import run_operator
-from tidegate.runtime import Steps, call, eager_only, sized
-from tidegate.runtime.call import MOST_WORKSPACES, packed_call
+from tidegate.runtime import Steps, eager_only, sized
+from tidegate.runtime.call import MOST_PREPARED
 from tidegate.runtime.library import load
+from tidegate.runtime.prepared import HEAD, PreparedCall
 from tidegate.runtime.rows import MOST_KEPT_STEPS
 
 WRONG = [
@@ -161,7 +162,7 @@ def test_a_parameter_under_a_transform() -> None:
 # Memory of tables, which grows with the lengths that a process has seen
 
 
-def test_tables_of_steps_and_sizes_of_workspaces_are_bounded() -> None:
+def test_tables_of_steps_and_prepared_calls_are_bounded() -> None:
     for count in range(MOST_KEPT_STEPS, MOST_KEPT_STEPS + 40):
         Steps.uniform(count, 3)
     assert Steps.uniform(MOST_KEPT_STEPS, 3) is Steps.uniform(MOST_KEPT_STEPS, 3)
@@ -169,9 +170,9 @@ def test_tables_of_steps_and_sizes_of_workspaces_are_bounded() -> None:
     layer = tg.nn.RNN(1, 1)
     plan = layer.cells[0].forward_plan(torch.float32, saving=False)
     with torch.no_grad():
-        for T in range(1, MOST_WORKSPACES + 9):
+        for T in range(1, MOST_PREPARED + 9):
             layer(torch.zeros(T, 1, 1))
-    assert len(plan.workspaces) <= MOST_WORKSPACES
+    assert len(plan.prepared) <= MOST_PREPARED
 
 
 def test_drawn_misuses_end_in_an_error_or_in_right_numbers() -> None:
@@ -186,15 +187,16 @@ def test_a_workspace_is_as_large_as_the_engine_asks_for_whatever_ran_before(monk
     """A batch with sequences of no steps needs less than a full one of as many steps and sequences."""
     given: list[tuple[int, int]] = []
 
-    def listening(job, plan, addresses, strides, size, threads, *, packed) -> int:
-        asked = load().engine.tg_workspace(packed_call(job, plan, addresses, strides, packed=packed), size, threads)
-        given.append((remembered(job, plan, addresses, strides, size, threads, packed=packed), asked))
-        return max(given[-1])
+    def listening(self, addresses) -> None:
+        ran(self, addresses)
+        words = self._words.tobytes()[8 * HEAD :]
+        given.append((self._need, load().engine.tg_workspace(words, self._words[0], self._words[1])))
 
-    remembered = call._workspace
-    monkeypatch.setattr(call, "_workspace", listening)
+    ran = PreparedCall.run
+    monkeypatch.setattr(PreparedCall, "run", listening)
     layer, x = tg.nn.GRU(3, 4), torch.randn(9, 6, 3)
     for lengths in ([9, 0, 0, 0, 0, 0], [9] * 6, [9, 9, 0, 9, 0, 0], [9, 5, 0, 1, 2, 3], None):
         layer(x, lengths=lengths)[0].sum().backward()
-    assert len(given) == 10
+    layer(x)[0].sum().backward()  # by the calls that are there
+    assert len(given) == 12
     assert all(own >= asked for own, asked in given)

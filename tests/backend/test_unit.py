@@ -20,7 +20,7 @@ from tidegate.cell import Graph
 from tidegate.nn import Recurrent
 from tidegate.passes import Recurrence
 from tidegate.runtime import eager_only, library
-from tidegate.runtime.call import Job, packed_call
+from tidegate.runtime.job import Job, packed_call
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.sized import compiled, sized
 from tidegate.zoo import CELLS

@@ -58,13 +58,9 @@ TIDEGATE_EXPORT int64_t tg_workspace(const int64_t* call, int type, int threads)
   return TIDEGATE_BY_TYPE(type, workspace, tidegate::Call(call), threads);
 }
 
-// One call, or the two directions of a layer, one behind the other.
-TIDEGATE_EXPORT void tg_run(const int64_t* calls, int count, int type, int threads) {
-  TIDEGATE_BY_TYPE(type, run, calls, count, threads);
-}
-
-// Calls behind their type, how many threads and how many calls there are: each argument that Python passes takes time.
-TIDEGATE_EXPORT void tg_run_prepared(const int64_t* words) {
+// One call, or the two directions of a layer, one behind the other; before them their type, how many threads may run
+// them and how many calls there are: each argument that Python passes takes time.
+TIDEGATE_EXPORT void tg_run(const int64_t* words) {
   TIDEGATE_BY_TYPE(words[0], run, words + 3, static_cast<int>(words[2]), static_cast<int>(words[1]));
 }
 

@@ -2,8 +2,9 @@
 //
 // Where other programs want the same cores, a thread may lose its own for milliseconds, and all that meet it wait. So
 // the first member of a call adds up how long it waits. Once that is half of what sharing can save in the whole call,
-// the call goes on alone, from the next step on. Calls of the same shape then begin alone, until they have worked for
-// many times as long as was lost. Sums are taken in the same order either way, so nothing of this shows in a result.
+// the call goes on alone, from the next step on. The next call of the same shape tries again: a thread that slept may
+// only have begun late, on the core of the one that woke it. If that fails too, calls begin alone until they have worked
+// for many times as long as was lost. Sums are taken in the same order either way: nothing of this shows in a result.
 #pragma once
 
 #include "pool.h"
@@ -58,7 +59,10 @@ class Experience {
   // After a call in which the first member worked and waited so long, which saved it `saved` times its own work.
   void shared(int64_t own, int64_t waited, double saved, bool to_its_end, int64_t now) {
     const bool good = static_cast<double>(own + waited) <= kWorthwhile * (1 + saved) * static_cast<double>(own);
-    if (to_its_end && good) return store(well_, load(well_) + own);
+    if (to_its_end && good) return store(lost_, int64_t{0}), store(well_, load(well_) + own);
+    if (!load(lost_)) return store(lost_, waited);
+    waited += load(lost_);
+    store(lost_, int64_t{0});
     // Soon after the last failure it is put off for twice as long.
     const int64_t last = load(well_) < load(put_off_) ? load(put_off_) : 0;
     const int64_t least = kFirstDebt * waited, most = kLastDebt * waited;
@@ -70,6 +74,7 @@ class Experience {
   }
 
  private:
+  int64_t lost_ = 0;     // what the last call waited if it failed, and the one before it did not
   int64_t debt_ = 0;     // for how long calls are to work alone
   int64_t until_ = 0;    // when an attempt is due all the same
   int64_t put_off_ = 0;  // the last debt when it was made

@@ -1,99 +1,25 @@
-"""Calls of the engine: tensors bound to a plan, forward and backward."""
+"""Runs of layers: tensors bound to a plan, forward and backward."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from tidegate.runtime import frozen
+from tidegate.runtime.job import ALIGNMENT, Job, Tensors
 from tidegate.runtime.library import load
-from tidegate.runtime.rows import Steps
-from tidegate.runtime.sized import SizedCell, Variant
+from tidegate.runtime.prepared import Binding, PreparedCalls
+from tidegate.runtime.sized import DTYPES, SizedCell, Variant
 from tidegate.runtime.structure import NativePlan
 
-ALIGNMENT = 64
 LARGE_BYTES = 8 << 20
 SPARE_ROWS = 2  # behind a chunk: vectors are read past its end
-MOST_WORKSPACES = 1024  # sizes that a plan remembers, of 200 bytes each
-
-Tensors = tuple[torch.Tensor, ...]
-
-
-class Job(NamedTuple):
-    """One layer in one or two directions, apart from its tensors.
-
-    Attributes:
-        cell: with its widths.
-        steps: of the sequences.
-        sequences: how many there are, those of no steps included.
-        directions: 1, or 2 where a second set of parameters runs from the end.
-        resets: for each row 1 where all states are zeros before it, uint8; or None.
-        restore: brings values of the rows into the caller's layout; None where that is the same.
-        watch: takes what a backward run read and the series that it wrote; None where nobody watches.
-    """
-
-    cell: SizedCell
-    steps: Steps
-    sequences: int
-    directions: int
-    resets: torch.Tensor | None
-    restore: Callable[..., Any] | None = None
-    watch: Callable[..., None] | None = None
-
-
-def packed_call(
-    job: Job,
-    plan: NativePlan,
-    addresses: Sequence[int],
-    strides: Sequence[int],
-    *,
-    workspace: int = 0,
-    packed: int = 0,
-    descending: bool = False,
-    backward: bool = False,
-) -> bytes:
-    """A call, as the engine reads it; see ``engine/plan.h``."""
-    resets = 0 if job.resets is None else job.resets.data_ptr()
-    steps = job.steps
-    words: bytes = plan.call.pack(
-        plan.address, steps.count, job.sequences, *steps.addresses, resets, workspace, packed, descending, backward,
-        *addresses, *plan.brought, *strides, *(0 for _ in plan.brought),
-    )  # fmt: skip
-    return words
-
-
-def pack(job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int) -> torch.Tensor:
-    """The matrices of a call as the engine reads them, aligned.
-
-    Args:
-        job: the layer.
-        plan: of the call.
-        addresses: of all tensors.
-        strides: from row to row of each.
-        size: the engine's number of the type.
-    """
-    engine = load().engine
-    need = engine.tg_packed(packed_call(job, plan, addresses, strides), size)
-    memory = torch.zeros(need + ALIGNMENT, dtype=torch.uint8, device="cpu")
-    at = aligned(memory.data_ptr())
-    scratch = buffer(engine.tg_workspace(packed_call(job, plan, addresses, strides, packed=at), size, 1))
-    words = packed_call(job, plan, addresses, strides, workspace=aligned(scratch.data_ptr()), packed=at)
-    engine.tg_pack(words, size)
-    return memory[at - memory.data_ptr() :][:need]
-
-
-def buffer(size: int) -> torch.Tensor:
-    """Memory of so many bytes from the first ``aligned`` address on."""
-    return torch.empty(size + ALIGNMENT, dtype=torch.uint8, device="cpu")  # whatever the default is
-
-
-def aligned(address: int) -> int:
-    """The next address, or size, that is a whole number of cache lines."""
-    return -(-address // ALIGNMENT) * ALIGNMENT
+ADDRESS = torch.Tensor.data_ptr
+MOST_PREPARED = 64  # shapes of calls that a plan remembers, with at most MOST_KEPT bytes each
 
 
 def _run(
@@ -101,55 +27,36 @@ def _run(
     plan: NativePlan,
     parameters: Sequence[torch.Tensor],
     bound: Sequence[Sequence[int]],
-    strides: Sequence[int],
-    size: int,
+    varying: tuple[int, ...],
+    strides: Callable[[], Sequence[int]],
     *,
     backward: bool,
 ) -> None:
-    """Run all directions, each with the addresses of its tensors, in one call of the engine."""
-    engine, threads, count = load().engine, torch.get_num_threads(), len(job.cell.names)
-    kept = []
-    for d, own in enumerate(bound):
-        weights = frozen.find(parameters[d * count : (d + 1) * count])
-        make = partial(pack, job, plan, own, strides, size)
-        kept.append(None if weights is None else weights.packed(plan, make))
-    matrices = [0 if memory is None else memory.data_ptr() for memory in kept]
-    need = max(
-        _workspace(job, plan, own, strides, size, threads, packed=at) for own, at in zip(bound, matrices, strict=True)
-    )
-    workspaces = buffer(len(bound) * need)
-    at = aligned(workspaces.data_ptr())
-    calls = [
-        packed_call(
-            job, plan, own, strides,
-            workspace=at + d * need, packed=matrices[d], descending=(d == 1) != backward, backward=backward,
+    """Run all directions, each with the addresses of its tensors, in one call of the engine.
+
+    Args:
+        job: the layer.
+        plan: of the runs.
+        parameters: of all directions.
+        bound: for each direction the addresses of all tensors.
+        varying: the strides that differ between calls of a plan.
+        strides: makes those of all tensors.
+        backward: whether it is a backward run.
+    """
+    usual = job.steps.kept and job.resets is None
+    key = job.steps.addresses, job.sequences, len(bound), varying
+    calls = plan.prepared.get(key) if usual else None
+    if calls is None:
+        job = job._replace(restore=None, watch=None)  # which would live as long as the plan
+        kind, every = DTYPES[parameters[0].dtype][1], strides()
+        calls = PreparedCalls(
+            [Binding(job, plan, every, kind, (d == 1) != backward, backward) for d in range(len(bound))]
         )
-        for d, own in enumerate(bound)
-    ]  # fmt: skip
-    engine.tg_run(b"".join(calls), len(bound), size, threads)
-
-
-def _workspace(
-    job: Job,
-    plan: NativePlan,
-    addresses: Sequence[int],
-    strides: Sequence[int],
-    size: int,
-    threads: int,
-    *,
-    packed: int,
-) -> int:
-    """Bytes of a direction; the same for all calls of even length; the last ones are remembered."""
-    key = (job.steps.count, job.steps.rows, job.sequences, threads, packed > 0)  # sequences of no steps have no rows
-    known = plan.workspaces.get(key) if job.steps.even else None
-    if known is None:
-        need = load().engine.tg_workspace(packed_call(job, plan, addresses, strides, packed=packed), size, threads)
-        known = aligned(need)
-        if job.steps.even:
-            if len(plan.workspaces) == MOST_WORKSPACES:
-                plan.workspaces.clear()
-            plan.workspaces[key] = known
-    return known
+        if usual:
+            if len(plan.prepared) == MOST_PREPARED:
+                plan.prepared.clear()
+            plan.prepared[key] = calls
+    calls.run(bound, _by_direction(parameters, len(bound)) if frozen.kept else ())
 
 
 def _large(tensor: torch.Tensor) -> torch.Tensor:
@@ -201,11 +108,15 @@ def backward_strides(
 
 def _parts(direction: int, tensors: Sequence[torch.Tensor | None]) -> list[int]:
     """The addresses of what a direction has of contiguous tensors [directions, ...]; 0 for None."""
-    return [0 if t is None else t.data_ptr() + (direction and t.nbytes // 2) for t in tensors]
+    if not direction:
+        return [0 if t is None else t.data_ptr() for t in tensors]
+    return [0 if t is None else t.data_ptr() + t.nbytes // 2 for t in tensors]
 
 
-def _addresses(tensors: Sequence[torch.Tensor]) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
+def _by_direction(parameters: Sequence[torch.Tensor], directions: int) -> Sequence[Sequence[torch.Tensor]]:
+    """The parameters of each direction."""
+    half = len(parameters) // 2
+    return (parameters,) if directions == 1 else (parameters[:half], parameters[half:])
 
 
 class Forward(NamedTuple):
@@ -246,23 +157,22 @@ def forward(
         saved_rows: rows to make for the saved values, where there should be more than the input has.
         variant: ``"traced"`` to keep every reported value.
     """
-    cell, directions, size, outer = job.cell, job.directions, x.element_size(), x.shape[:-1]
+    cell, directions, size, outer, new = job.cell, job.directions, x.element_size(), x.shape[:-1], x.new_empty
     plan = cell.forward_plan(x.dtype, saving=saving, variant=variant)
-    output = x.new_empty(*outer, directions * cell.output_width)
-    last = tuple([x.new_empty(directions, job.sequences, width) for width in cell.state_widths])
-    shape = (directions, max(saved_rows, job.steps.rows), plan.saved_width)
-    saved = _large(x.new_empty(shape)) if saving else None
+    width = directions * cell.output_width
+    output = new(*outer, width)
+    last = tuple([new(directions, job.sequences, own) for own in cell.state_widths])
+    saved = _large(new(directions, max(saved_rows, job.steps.rows), plan.saved_width)) if saving else None
     wide = () if variant == "plain" else tuple(cell.values.values())
-    values = tuple([_large(x.new_empty(directions, *outer, width)) for width in wide]) if wide else ()
+    values = tuple([_large(new(directions, *outer, own)) for own in wide]) if wide else ()
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
-    count = len(cell.names)
     bound = []
-    for d in range(directions):
-        series = [x.data_ptr(), output.data_ptr() + d * cell.output_width * size]
-        own = _parts(d, (saved, *values, *given, *last))
-        bound.append([*series, *own, *_addresses(parameters[d * count : (d + 1) * count])])
-    strides = forward_strides(cell, row_stride(x), directions * cell.output_width, plan, wide)
-    _run(job, plan, parameters, bound, strides, size, backward=False)
+    for d, own in enumerate(_by_direction(parameters, directions)):
+        series = x.data_ptr(), output.data_ptr() + d * cell.output_width * size
+        bound.append((*series, *_parts(d, (saved, *values, *given, *last)), *map(ADDRESS, own)))
+    step = row_stride(x)
+    strides = partial(forward_strides, cell, step, width, plan, wide)
+    _run(job, plan, parameters, bound, (step,), strides, backward=False)
     return Forward(output, last, saved, values)
 
 
@@ -324,14 +234,15 @@ def backward(
         at = d * cell.output_width * size
         series = [x.data_ptr(), output.data_ptr() + at, *_parts(d, (forward_run.saved,)), d_output.data_ptr() + at]
         series.append(0 if of_input is None else of_input.data_ptr())
-        series += _addresses([*asked[d].states, asked[d].chunk]) if asked else []
-        tensors = _addresses(parameters[d * count : (d + 1) * count])
-        gradients = [g.data_ptr() for g in d_parameters[d * count : (d + 1) * count] if g is not None]
-        bound.append([*series, *_parts(d, states), *tensors, *gradients])
+        series += map(ADDRESS, (*asked[d].states, asked[d].chunk)) if asked else ()
+        own_gradients = [g.data_ptr() for g in d_parameters[d * count : (d + 1) * count] if g is not None]
+        tensors = map(ADDRESS, parameters[d * count : (d + 1) * count])
+        bound.append((*series, *_parts(d, states), *tensors, *own_gradients))
     wide = directions * cell.output_width
     own_strides = (*cell.state_widths, asked[0].chunk.stride(0)) if asked else ()
-    strides = backward_strides(cell, row_stride(x), wide, row_stride(d_output), plan, own_strides)
-    _run(job, plan, parameters, bound, strides, size, backward=True)
+    varying = row_stride(x), row_stride(d_output)
+    strides = partial(backward_strides, cell, varying[0], wide, varying[1], plan, own_strides)
+    _run(job, plan, parameters, bound, varying, strides, backward=True)
     return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters, asked)
 
 

@@ -13,7 +13,8 @@ from torch.autograd import forward_ad
 from tidegate.cell import Graph
 from tidegate.errors import BackendError, EmitError, InputError, TidegateWarning
 from tidegate.runtime import eager
-from tidegate.runtime.call import Forward, Job, Tensors, backward, forward, in_rows
+from tidegate.runtime.call import Forward, backward, forward, in_rows
+from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows

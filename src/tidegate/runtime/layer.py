@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from tidegate.runtime import fused
-from tidegate.runtime.call import Forward, Gradients, Job, Tensors, backward, forward
+from tidegate.runtime.call import Forward, Gradients, backward, forward
+from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.path import ASKED, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.shape import check_shapes

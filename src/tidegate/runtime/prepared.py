@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from tidegate.runtime import frozen
-from tidegate.runtime.call import Job, aligned, buffer, pack, packed_call
+from tidegate.runtime.job import Job, aligned, buffer, pack, packed_call
 from tidegate.runtime.library import load
 from tidegate.runtime.structure import CALL_FIELDS, NativePlan
 
@@ -75,27 +75,26 @@ class PreparedCall:
         keep: bool = False,
     ) -> None:
         engine = load().engine
-        self.threads, self.kept = threads, packed[0] if packed else None
-        self._packed = packed
-        self._run = engine.tg_run_prepared
+        self.threads, self.packed = threads, packed
+        self._run = engine.tg_run
         kind = bindings[0].kind
         matrices = [memory.data_ptr() for memory in packed] or [0] * len(bindings)
         calls = [binding.words(own, packed=at) for binding, own, at in zip(bindings, addresses, matrices, strict=True)]
-        self._need = aligned(engine.tg_workspace(calls[0], kind, threads))
+        self._need = max(aligned(engine.tg_workspace(call, kind, threads)) for call in calls)
         self._words = array("q", (kind, threads, len(calls)))
         self._words.frombytes(b"".join(calls))
         self._starts = [HEAD + k * (len(calls[0]) // 8) for k in range(len(calls))]
+        self._tensors = [8 * (start + CALL_FIELDS) for start in self._starts]
         self._address = self._words.buffer_info()[0]
-        self._write, self._first = Struct(f"{varying}q").pack_into, 8 * (HEAD + CALL_FIELDS)
+        self._write = Struct(f"{varying}q").pack_into
         self._bindings = bindings  # the words point into its plan
         keep = keep or self._need * len(calls) <= MOST_KEPT
         self._own = self._workspace() if keep else None
 
-    def run(self, addresses: Sequence[int], others: Sequence[int] = ()) -> None:
-        """Run it with these as the first addresses, and these of the second direction if there is one."""
-        self._write(self._words, self._first, *addresses)
-        if others:
-            self._write(self._words, 8 * (self._starts[1] + CALL_FIELDS), *others)
+    def run(self, addresses: Sequence[Sequence[int]]) -> None:
+        """Run it with these as the first addresses of each direction."""
+        for at, own in zip(self._tensors, addresses, strict=True):
+            self._write(self._words, at, *own)
         held = self._own or self._workspace()
         self._run(self._address)
         del held
@@ -109,29 +108,42 @@ class PreparedCall:
 
 
 class PreparedCalls:
-    """Calls of one binding, as many as run at the same time: who needs one takes it, and puts it back.
+    """Calls of the same bindings, as many as run at the same time: who needs one takes it, and puts it back.
 
     Args:
-        binding: of a layer in one direction.
-        first: where its parameters begin among the tensors that a run names.
+        bindings: of a layer, in one or two directions.
     """
 
-    def __init__(self, binding: Binding, first: int) -> None:
-        self._binding, self._first = binding, first
+    def __init__(self, bindings: Sequence[Binding]) -> None:
+        self._bindings = bindings
         self._waiting: list[PreparedCall] = []
 
-    def run(self, addresses: Sequence[int], tensors: Sequence[torch.Tensor]) -> None:
-        """Run a call with these addresses, of all tensors; those that end with the parameters are named."""
+    def run(self, addresses: Sequence[Sequence[int]], parameters: Sequence[Sequence[torch.Tensor]] = ()) -> None:
+        """Run a call.
+
+        Args:
+            addresses: for each direction those of all tensors.
+            parameters: for each direction its tensors, where some are kept packed; see ``frozen``.
+        """
         threads = torch.get_num_threads()
-        kept = None
-        if frozen.kept and (weights := frozen.find(tensors[self._first :])):
-            kept = weights.packed(self._binding.plan, partial(self._binding.pack, addresses))
+        packed = self._packed(addresses, parameters) if parameters else ()
         try:
             call = self._waiting.pop()
         except IndexError:
             call = None
-        if call is None or call.threads != threads or call.kept is not kept:
-            matrices = () if kept is None else (kept,)
-            call = PreparedCall([self._binding], threads, [addresses], len(addresses), matrices)
+        if call is None or call.threads != threads or [*map(id, call.packed)] != [*map(id, packed)]:
+            call = PreparedCall(self._bindings, threads, addresses, len(addresses[0]), packed)
         call.run(addresses)
         self._waiting.append(call)
+
+    def _packed(
+        self, addresses: Sequence[Sequence[int]], parameters: Sequence[Sequence[torch.Tensor]]
+    ) -> Sequence[torch.Tensor]:
+        """The matrices that are kept packed, if those of all directions are."""
+        kept = [weights for weights in map(frozen.find, parameters) if weights]
+        if len(kept) < len(parameters):
+            return ()
+        return [
+            weights.packed(binding.plan, partial(binding.pack, own))
+            for weights, binding, own in zip(kept, self._bindings, addresses, strict=True)
+        ]

@@ -18,10 +18,11 @@ class Steps:
 
     Args:
         sizes: for each step how many sequences still run; it never grows.
+        kept: whether later calls get this very table.
     """
 
-    def __init__(self, sizes: NDArray[np.int64]) -> None:
-        self.sizes = sizes
+    def __init__(self, sizes: NDArray[np.int64], *, kept: bool = False) -> None:
+        self.sizes, self.kept = sizes, kept
         self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
         self.count = len(sizes)
         self.rows = int(self.offsets[-1])
@@ -42,7 +43,7 @@ class Steps:
 
 @lru_cache(maxsize=KEPT)
 def _uniform(count: int, size: int) -> Steps:
-    return Steps(np.full(count, size, np.int64))
+    return Steps(np.full(count, size, np.int64), kept=True)
 
 
 class Rows(NamedTuple):

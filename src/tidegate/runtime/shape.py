@@ -8,7 +8,7 @@ import torch
 
 from tidegate.cell.parameter import attribute, step_attribute
 from tidegate.errors import InputError
-from tidegate.runtime.call import Job, Tensors
+from tidegate.runtime.job import Job, Tensors
 
 Shape = tuple[int, ...]
 

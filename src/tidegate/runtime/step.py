@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from tidegate.runtime import fused
-from tidegate.runtime.call import Job, Tensors, backward_strides, forward_strides
+from tidegate.runtime import frozen, fused
+from tidegate.runtime.call import backward_strides, forward_strides
+from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.path import TWICE, asked_for_eager, check_strict
 from tidegate.runtime.prepared import Binding, PreparedCalls
 from tidegate.runtime.rows import Steps
@@ -114,7 +115,10 @@ class Step:
         output, *last = map(ADDRESS, new)
         end = self._end - 1
         # The output of one step is its first state: nobody asks for that once more.
-        calls.run((x, output, saved, *self._zeros, *own[:end], 0, *last, *own[end:]), tensors)
+        self._call(calls, (x, output, saved, *self._zeros, *own[:end], 0, *last, *own[end:]), tensors)
+
+    def _call(self, calls: PreparedCalls, addresses: Sequence[int], tensors: Sequence[torch.Tensor]) -> None:
+        calls.run((addresses,), (tensors[self._end :],) if frozen.kept else ())
 
     def backward(
         self,
@@ -134,7 +138,7 @@ class Step:
         states = (*zeros, *own[:end], 0, *d_last, *zeros, *d_own[:end])
         calls = self._backward if input_gradient else self._backward_without_input
         series = (x, output.data_ptr(), 0 if saved is None else saved.data_ptr(), d_output, d_x)
-        calls.run((*series, *states, *own[end:], *d_own[end:]), tensors)
+        self._call(calls, (*series, *states, *own[end:], *d_own[end:]), tensors)
         return made if input_gradient else [None, *made]
 
     @cached_property
@@ -157,15 +161,13 @@ class Step:
         cell = self.job.cell
         plan = cell.forward_plan(self._dtype, saving=saving)
         strides = forward_strides(cell, cell.features, cell.output_width, plan)
-        return PreparedCalls(Binding(self.job, plan, strides, DTYPES[self._dtype][1]), self._end)
+        return PreparedCalls([Binding(self.job, plan, strides, DTYPES[self._dtype][1])])
 
     def _backward_calls(self, *, input_gradient: bool) -> PreparedCalls:
         cell = self.job.cell
         plan = cell.backward_plan(self._dtype, input_gradient=input_gradient)
         strides = backward_strides(cell, cell.features, cell.output_width, cell.output_width, plan)
-        return PreparedCalls(
-            Binding(self.job, plan, strides, DTYPES[self._dtype][1], descending=True, backward=True), self._end
-        )
+        return PreparedCalls([Binding(self.job, plan, strides, DTYPES[self._dtype][1], descending=True, backward=True)])
 
 
 class _FusedStep(torch.autograd.Function):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from tidegate.errors import InputError
-from tidegate.runtime.call import Job, forward_strides
+from tidegate.runtime.call import forward_strides
+from tidegate.runtime.job import Job
 from tidegate.runtime.prepared import Binding, PreparedCall
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.shape import check_parameters
@@ -150,7 +151,7 @@ class _StreamLayer:
         threads = 1 if alone else torch.get_num_threads()
         call = self._calls.get((steps, threads)) or self._prepare(steps, threads)
         rows, to = x.data_ptr(), y.data_ptr()
-        call.run((rows, to), () if len(self._bindings) == 1 else (rows, to + self._behind))
+        call.run(((rows, to), (rows, to + self._behind))[: len(self._bindings)])
 
     def _prepare(self, steps: int, threads: int) -> PreparedCall:
         job = self._job._replace(steps=Steps.uniform(steps, self._job.sequences))

@@ -131,15 +131,14 @@ class NativePlan:
         struct: what the engine gets.
         memory: the arrays that it points to.
         settings: the numbers of the plan, in the type of its tensors.
-        workspaces: bytes of workspace by steps, rows, sequences, threads and whether matrices come packed, as far as
-            they are known.
+        prepared: calls of batches of even length, by the tables of their steps, sequences and strides.
     """
 
     saved_width: int
     struct: ctypes.Structure
     memory: ctypes.Array[ctypes.c_char]
     settings: ctypes.Array[Any]
-    workspaces: dict[tuple[int, int, int, int, bool], int] = field(default_factory=dict)
+    prepared: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
     @cached_property
     def address(self) -> int:

@@ -15,7 +15,8 @@ import torch
 from tidegate.cell import Graph
 from tidegate.emit.layout import Operand
 from tidegate.errors import InputError
-from tidegate.runtime.call import Forward, Job, Series, Tensors
+from tidegate.runtime.call import Forward, Series
+from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.path import Obstacle, strict
 
 Key = TypeVar("Key")
