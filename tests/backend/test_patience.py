@@ -17,6 +17,7 @@ from tests.backend.test_pool import compiled, need_working, run
 from tidegate.runtime.library import BRIDLES, ENDURES
 
 CHECK = Path(__file__).with_name("patience_check.cpp")
+SEATS = Path(__file__).with_name("seat_check.cpp")
 T, H = 12, 256
 LAYERS: dict[str, Callable[[], tg.nn.Recurrent]] = {
     "lstm": lambda: tg.nn.LSTM(H, H),
@@ -33,6 +34,17 @@ def test_patience_keeps_its_promises(build: list[str], tmp_path: Path) -> None:
     assert program.exists(), said
     done = run(program)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_member_that_wakes_on_the_processor_of_another_moves_to_a_free_one(tmp_path: Path) -> None:
+    need_working([], tmp_path)
+    program, said = compiled(SEATS, ["-O1"], tmp_path)
+    assert program.exists(), said
+    for _ in range(20):
+        done = run(program)
+        if done.returncode == 77:
+            pytest.skip("one processor")
+        assert done.returncode == 0, done.stderr
 
 
 def gradients(layer: tg.nn.Recurrent, count: int, *, ragged: bool) -> list[torch.Tensor]:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "patience.h"
+#include "seat.h"
 #include "unit.h"
 
 namespace tidegate {
@@ -102,6 +103,7 @@ struct Job {
   Barrier* barriers[kMostCalls];
   Patience* patience = nullptr;  // of each call
   int64_t* finished = nullptr;   // when the caller had done its share
+  Seats* seats = nullptr;
 };
 
 template <class T, class P>
@@ -127,6 +129,7 @@ void member_of_job(void* argument, int member, int members) {
     }
     return;
   }
+  if (member) job.seats->find_own();
   int first = 0;
   for (int i = 0; i < job.count; ++i) {
     if (member >= first && member < first + job.divisions[i].members)
@@ -150,6 +153,8 @@ void run_together(Job<T, P>& job, int members, int threads) {
   job.patience = patience, job.finished = &finished;
   const int64_t begin = nanoseconds();
   const bool alone = experience.alone(begin);
+  Seats seats;
+  job.seats = &seats;
   const int were = parallel(alone ? 1 : members, threads, member_of_job<T, P>, &job);
   const int64_t end = nanoseconds();
   if (alone) return experience.worked_alone(end - begin);

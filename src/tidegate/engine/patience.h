@@ -2,9 +2,9 @@
 //
 // Where other programs want the same cores, a thread may lose its own for milliseconds, and all that meet it wait. So
 // the first member of a call adds up how long it waits. Once that is half of what sharing can save in the whole call,
-// the call goes on alone, from the next step on. The next call of the same shape tries again: a thread that slept may
-// only have begun late, on the core of the one that woke it. If that fails too, calls begin alone until they have worked
-// for many times as long as was lost. Sums are taken in the same order either way: nothing of this shows in a result.
+// the call goes on alone, from the next step on. The next call of the same shape tries again, since one interruption
+// says little. If that fails too, calls begin alone until they have worked for many times as long as was lost. Sums are
+// taken in the same order either way: nothing of this shows in a result.
 #pragma once
 
 #include "pool.h"
