@@ -28,7 +28,7 @@ from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocab
 from tidegate.tasks.classification.score import brier, calibration_error, log_loss, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.task import ClassificationTask
-from tidegate.tasks.classification.vote import NgramVotes, TextVotes, buckets
+from tidegate.tasks.classification.ngram import NgramVotes
 from tidegate.tasks.classification.warp import warped, warped_neighbours
 from tidegate.train.bucket import bucketed, by_length
 from tidegate.train.estimator import graph_of

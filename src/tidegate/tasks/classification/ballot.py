@@ -110,6 +110,11 @@ class Ballot:
         names = ("random convolutions", "a linear map of the values")
         return tuple(name for name, weight in zip(names, self.weights, strict=True) if weight)
 
+    @property
+    def plan(self) -> Convolution:
+        """Which convolutions there are."""
+        return self.convolutions.plan
+
     def votes(self) -> SeriesVotes:
         """The votes as a module."""
         made = SeriesVotes(self.convolutions.plan, len(self.random.bias))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -19,14 +19,19 @@ class Sequences(Batch):
 
     Attributes:
         member: [B] the model of several that reads each sequence, in ascending order; None where there is one.
+        beside: [classes, B] logits of votes that have not learnt from these sequences, to which a model's are added.
     """
 
     member: torch.Tensor | None = None
+    beside: torch.Tensor | None = None
 
     def scored(self) -> torch.Tensor:
         """[T, B] bool: the last step of each sequence."""
         assert self.lengths is not None
         return torch.arange(len(self.inputs))[:, None] == self.lengths - 1
+
+
+Beside = Callable[[Sequences, list[int]], torch.Tensor]
 
 
 class Batches(Sequence[Sequences]):
@@ -36,10 +41,17 @@ class Batches(Sequence[Sequences]):
         sequences: in memory or on the disk.
         classes: [N] of each sequence.
         groups: the rows of each batch.
+        beside: what becomes the logits [classes, B] of ``Sequences.beside``, from a batch and its rows.
     """
 
-    def __init__(self, sequences: Sequence[torch.Tensor], classes: NDArray[Any], groups: Sequence[list[int]]) -> None:
-        self._sequences, self._classes, self._groups = sequences, classes, groups
+    def __init__(
+        self,
+        sequences: Sequence[torch.Tensor],
+        classes: NDArray[Any],
+        groups: Sequence[list[int]],
+        beside: Beside | None = None,
+    ) -> None:
+        self._sequences, self._classes, self._groups, self._beside = sequences, classes, groups, beside
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -54,7 +66,8 @@ class Batches(Sequence[Sequences]):
             return [self[at] for at in range(*place.indices(len(self)))]
         rows = self._groups[place]
         targets = torch.from_numpy(self._classes[rows].astype(np.int64))
-        return padded([self._sequences[row] for row in rows], targets)
+        batch = padded([self._sequences[row] for row in rows], targets)
+        return batch if self._beside is None else replace(batch, beside=self._beside(batch, rows))
 
 
 def padded(sequences: Sequence[torch.Tensor], targets: torch.Tensor) -> Sequences:

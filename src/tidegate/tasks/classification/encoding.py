@@ -22,16 +22,15 @@ from tidegate.plain import typed
 from tidegate.tasks.classification.ballot import SeriesVotes
 from tidegate.tasks.classification.convolution import Convolution
 from tidegate.tasks.classification.model import Classifier, UnitEmbedding
+from tidegate.tasks.classification.ngram import NgramVotes
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.tasks.classification.vote import END, FIRST, TextVotes
+from tidegate.tasks.classification.tfidf import END, FIRST, Ngrams
 from tidegate.train.task import Encoding, MakeLayer
 
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
 FRAMES = 40  # steps of the longest series, unless frame says
 VOTING = {"word": 2, "character": 4}  # units of the longest n-grams, unless ngrams says
-WEIGHTS = {"word": 4.5, "character": 3.0}  # of their votes: 1 learns too slowly, 8 overfits
-CLASSES = 256  # most classes for which n-grams vote by default: more classes leave the table fewer rows
 SPELLING = 20  # most letters of a word that are read
 NAMES = 2.5  # words; texts that are shorter on average count as names and are read by character
 
@@ -46,11 +45,6 @@ class Reading(ABC):
     @abstractmethod
     def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
         """The module before the recurrent layers, and the number of features it gives."""
-
-    def votes(self, setting: ClassificationSetting, classes: int) -> TextVotes | None:
-        """The votes of n-grams, if there are any."""
-        del setting, classes
-        return None
 
 
 @dataclass(frozen=True)
@@ -93,11 +87,9 @@ class Vocabulary(Reading):
         made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
         return made, setting.embedding_size
 
-    def votes(self, setting: ClassificationSetting, classes: int) -> TextVotes | None:
-        if not setting.votes:
-            return None
-        longest = setting.ngrams or (VOTING[self.unit] if classes <= CLASSES else 1)
-        return TextVotes(classes, longest, WEIGHTS[self.unit], letters=self.unit == "word") if longest > 1 else None
+    def voting(self, setting: ClassificationSetting) -> int:
+        """Units of the longest n-grams that vote."""
+        return setting.ngrams or VOTING[self.unit]
 
 
 def cut(text: str, unit: str) -> list[str]:
@@ -187,6 +179,7 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
     shares: tuple[float, ...]  # of the classes in training
     reading: Vocabulary | Scale
     convolution: Convolution | None = None  # of the votes of series
+    ngrams: Ngrams | None = None  # of the votes of texts
 
     def __post_init__(self) -> None:
         if len(self.shares) != len(self.classes) or not self.classes:
@@ -194,6 +187,9 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
         channels = self.reading.channels if isinstance(self.reading, Scale) else None
         if self.convolution is not None and self.convolution.channels != channels:
             raise ValueError("the convolutions do not fit the channels of the series")
+        letters = isinstance(self.reading, Vocabulary) and self.reading.unit == "word"
+        if self.ngrams is not None and (channels is not None or (self.ngrams.letters > 0 and not letters)):
+            raise ValueError("the n-grams do not fit what is read")
 
     @classmethod
     def of(cls, items: Sequence[Any], labels: Collection[Label], setting: ClassificationSetting) -> Self:
@@ -221,9 +217,11 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
 
     def model(self, layer: MakeLayer, setting: ClassificationSetting) -> Classifier:
         encoder, features = self.reading.encoder(setting)
-        votes: TextVotes | SeriesVotes | None = self.reading.votes(setting, len(self.classes))
+        votes: NgramVotes | SeriesVotes | None = None
         if self.convolution is not None:
             votes = SeriesVotes(self.convolution, len(self.classes))
+        elif self.ngrams is not None:
+            votes = NgramVotes(self.ngrams, len(self.classes))
         return Classifier(encoder, features, layer, setting, len(self.classes), votes)
 
     def check(self, rows: Labelled, name: str) -> None:
@@ -242,18 +240,22 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
 
     def to_json(self) -> dict[str, Any]:
         kind = "vocabulary" if isinstance(self.reading, Vocabulary) else "scale"
-        votes = {} if self.convolution is None else {"convolution": dataclasses.asdict(self.convolution)}
+        name, plan = ("ngrams", self.ngrams) if kind == "vocabulary" else ("convolution", self.convolution)
+        votes = {name: None if plan is None else dataclasses.asdict(plan)}
         reading = {kind: dataclasses.asdict(self.reading)}
         return {"classes": list(self.classes), "shares": list(self.shares), **reading, **votes}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         name, kind = ("vocabulary", Vocabulary) if "vocabulary" in data else ("scale", Scale)
+        if kind is Vocabulary and "ngrams" not in data:
+            raise ValueError("it is of an earlier build, in which layers learnt n-grams in tables")
         return cls(
             typed(data.get("classes"), tuple[Label, ...], "classes"),
             typed(data.get("shares"), tuple[float, ...], "shares"),
             typed(data.get(name), kind, name),
             typed(data.get("convolution"), Convolution | None, "convolution"),
+            typed(data.get("ngrams"), Ngrams | None, "ngrams"),
         )
 
 

@@ -22,6 +22,7 @@ from tidegate.tasks.classification.fold import SeriesTask
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import layout
 from tidegate.tasks.classification.task import ClassificationTask, length_notes
+from tidegate.tasks.classification.text import TextTask
 from tidegate.train.bucket import by_length
 from tidegate.train.estimator import Answer, Estimator
 from tidegate.train.task import AnyTask
@@ -60,7 +61,7 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         self, source: Source | str | os.PathLike[str], setting: ClassificationSetting, **files: Any
     ) -> ClassificationTask:
         task = ClassificationTask.load(source, setting, **files)
-        return SeriesTask(task) if isinstance(task.encoding.reading, Scale) else task
+        return SeriesTask(task) if isinstance(task.encoding.reading, Scale) else TextTask(task)
 
     @property
     def classes_(self) -> NDArray[Any]:

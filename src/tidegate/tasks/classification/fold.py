@@ -1,9 +1,9 @@
-"""Training on series as ``train`` does it: few of them in folds, and votes beside the layers."""
+"""Training on series as ``train`` does it: few of them in folds."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from tidegate.tasks.classification.batch import Sequences, padded
 from tidegate.tasks.classification.model import Classifier
-from tidegate.tasks.classification.score import log_loss, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.tasks.classification.stack import stacked, weighed
 from tidegate.tasks.classification.task import SCORED, ClassificationTask, passes
+from tidegate.tasks.classification.voting import VotingTask
 from tidegate.train.bucket import by_length
 from tidegate.train.task import MakeLayer, Split
 
@@ -56,7 +55,7 @@ def _part(batch: Sequences, rows: torch.Tensor) -> Sequences:
     return Sequences(batch.inputs[: int(lengths.max()), rows], batch.targets[rows], lengths)
 
 
-class SeriesTask(ClassificationTask):
+class SeriesTask(VotingTask):
     """A task of series whose model is chosen in folds where rows are few, and has votes.
 
     With folds there is a model for each, which learns from the other folds and is scored on its own, and one that
@@ -67,18 +66,16 @@ class SeriesTask(ClassificationTask):
         task: the task, whose data are read already.
     """
 
+    what, plan = "series", "convolution"
+
     def __init__(self, task: ClassificationTask) -> None:
-        vars(self).update(vars(task))
+        super().__init__(task)
         holding = self.known.holding
-        self.folded, self._told = holding.folded, ""
+        self.folded = holding.folded
         self._framed = [sequence for split in ("train", "valid") for sequence in self.sequences[split]]
         if self.folded:
             folds = f"validated in {len(holding.pairs)} folds of training and validation, then trained on both"
             self.data = dataclasses.replace(self.data, split=f"{self.data.split}; {folds}")
-        few, all_rows = len(self.known.voting.last), len(holding.last)
-        if few < all_rows:
-            drawn = f"votes, and baselines like them, learn from {few:,} of {all_rows:,} series, drawn"
-            self.data = dataclasses.replace(self.data, warnings=(*self.data.warnings, drawn))
 
     def model(self, layer: MakeLayer, setting: ClassificationSetting | None = None) -> Any:
         if not self.folded:
@@ -113,32 +110,18 @@ class SeriesTask(ClassificationTask):
         batch = padded([self._framed[row] for row in rows], torch.from_numpy(self.known.classes[rows]))
         return dataclasses.replace(batch, member=member)
 
-    def settle(self, model: torch.nn.Module) -> torch.nn.Module:
-        """Keep the model that has learnt from all rows, and let votes have their share."""
-        held, holding = self._unseen(model), self.known.holding
+    def _kept(self, model: Any) -> Classifier:
         kept: Any = model.members[-1] if isinstance(model, Members) else model
-        if not self.setting.votes:
-            if self.setting.calibrate:
-                kept.temperature.fill_(temperature(held, torch.from_numpy(self.known.classes[holding.held])))
-            return kept  # type: ignore[no-any-return]
-        judges, (ours, theirs) = _common(holding.held, self.known.voting.held)
-        shares = stacked([held[ours], self.ballot.held[theirs]], self.known.classes[judges])
-        self._told = _in_words(
-            held[ours], self.ballot.held[theirs], shares, self.known.classes[judges], self.ballot.voters
-        )
-        plan = self.ballot.convolutions.plan
-        self.encoding = dataclasses.replace(self.encoding, convolution=plan)
-        kept.hear(self.ballot.votes(), shares)
         return kept  # type: ignore[no-any-return]
 
-    def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
-        del model
-        return (self._told,) if self._told else ()
+    def _judged(self, held: torch.Tensor) -> tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]:
+        rows, (ours, theirs) = _common(self.known.holding.held, self.known.voting.held)
+        return rows, held[ours], self.ballot.held[theirs]
 
     def _unseen(self, model: torch.nn.Module) -> torch.Tensor:
         """[N, classes] logits of the layers for the rows held out, in their order."""
         if not self.folded:
-            return self._logits(model, "valid")
+            return super()._unseen(model)
         model.eval()
         rows = [row for step in self._held() for _, group in step for row in group]
         with torch.inference_mode():
@@ -151,18 +134,3 @@ def _common(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> tuple[NDArray
     """The rows in both, and their places in each."""
     rows, *places = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
     return rows, [torch.from_numpy(place) for place in places]
-
-
-def _in_words(
-    layers: torch.Tensor, votes: torch.Tensor, shares: Sequence[float], truth: NDArray[np.int64], voters: Sequence[str]
-) -> str:
-    """What layers and votes are worth by themselves and together, on rows held out, and which of them answer."""
-    alone = [log_loss((weighed([part], truth)[0][0] * part).softmax(1).numpy(), truth) for part in (layers, votes)]
-    parts = f"layers {alone[0]:.4g}, votes of {' and '.join(voters)} {alone[1]:.4g}"
-    start = f"log loss of {len(truth):,} series held out: {parts}"
-    if not shares[0]:
-        return f"{start}; the layers added nothing, so the votes answer alone"
-    if not shares[1]:
-        return f"{start}; the votes added nothing, so the layers answer alone"
-    together = log_loss((shares[0] * layers + shares[1] * votes).softmax(1).numpy(), truth)
-    return f"{start}, together {together:.4g}"

@@ -86,16 +86,22 @@ class Holding:
         """
         if len(self.last) <= most:
             return self
-        rng = np.random.default_rng(seed)
-
-        def drawn(rows: Rows, count: int) -> Rows:
-            return np.sort(rng.permutation(rows)[:count])
-
-        pairs = tuple(Pair(drawn(pair.fit, most), drawn(pair.held, most // 2)) for pair in self.pairs)
-        return Holding(pairs, drawn(self.last, most))
+        pairs = tuple(Pair(drawn(pair.fit, most, seed), drawn(pair.held, most // 2, seed)) for pair in self.pairs)
+        return Holding(pairs, drawn(self.last, most, seed))
 
     def compact(self) -> tuple[Rows, Holding]:
         """The rows that occur, and the same holding with their places among those in place of their numbers."""
         rows = np.unique(np.concatenate([self.last, *(part for pair in self.pairs for part in pair)]))
         pairs = tuple(Pair(*(np.searchsorted(rows, part) for part in pair)) for pair in self.pairs)
         return rows, Holding(pairs, np.searchsorted(rows, self.last))
+
+
+def drawn(rows: Rows, most: int, seed: int) -> Rows:
+    """At most so many of the rows, in their order.
+
+    Args:
+        rows: to draw from.
+        most: rows.
+        seed: of the draw.
+    """
+    return rows if len(rows) <= most else np.sort(np.random.default_rng(seed).permutation(rows)[:most])

@@ -1,61 +1,70 @@
-"""The series that a classifier may learn from, and the votes that they give."""
+"""The rows that a classifier may learn from, and which of them are held out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import torch
 
-from tidegate.tasks.classification.ballot import Ballot, rows_for
-from tidegate.tasks.classification.hold import Choice, Holding
+from tidegate.tasks.classification.hold import Choice, Holding, Pair, drawn
 from tidegate.tasks.classification.linear import Classes
 
-LAYERS = 1_000  # rows from which a tenth of them validates the layers; fewer are folded
-VOTING = 1_000  # the same for votes
+VOTING = 1_000  # rows from which a tenth of them validates votes; fewer are folded
 
 
 @dataclass(frozen=True)
 class Known:
-    """The series of training, then those of validation.
+    """The rows of training, then those of validation.
 
     Attributes:
-        series: [T, C] each, in standard deviations.
+        items: texts, or series [T, C] in standard deviations.
         classes: of each.
         kinds: the number of classes.
+        choice: which of them validate.
         holding: which of them the layers learn from, and which are held out.
         voting: the same for votes, which are cheap enough for folds of more rows; of very many rows, a sample.
+        most: rows that votes learn from.
         seed: of what is drawn.
     """
 
-    series: Sequence[torch.Tensor]
+    items: Sequence[Any]
     classes: Classes
     kinds: int
+    choice: Choice
     holding: Holding
     voting: Holding
+    most: int
     seed: int
 
     @classmethod
-    def of(cls, series: Sequence[torch.Tensor], classes: Classes, kinds: int, choice: Choice, seed: int) -> Self:
-        """The series, with the rows that layers and votes are chosen by.
+    def of(
+        cls, items: Sequence[Any], classes: Classes, kinds: int, choice: Choice, *, few: int, most: int, seed: int
+    ) -> Self:
+        """The rows, with those that layers and votes are chosen by.
 
         Args:
-            series: [T, C] each, in standard deviations.
+            items: texts, or series [T, C] in standard deviations.
             classes: of each.
             kinds: the number of classes.
             choice: which rows validate.
+            few: the number of rows from which on the layers are not validated in folds.
+            most: rows that votes may learn from.
             seed: of what is drawn.
         """
-        most = rows_for(len(series), kinds, max(map(len, series)))
         voting = Holding.of(choice, classes, VOTING).sample(most, seed)
-        return cls(series, classes, kinds, Holding.of(choice, classes, LAYERS), voting, seed)
+        return cls(items, classes, kinds, choice, Holding.of(choice, classes, few), voting, most, seed)
 
-    def ballot(self) -> Ballot:
-        """The votes of these series."""
-        rows, holding = self.voting.compact()
-        values, lengths = ragged([self.series[row] for row in rows])
-        return Ballot.of(values, lengths, self.classes[rows], self.kinds, holding, self.seed)
+    def apart(self) -> tuple[Pair, ...]:
+        """Folds of the training rows, and all of these with those of validation held out: every row is, once."""
+        train = self.choice.train
+        own = Choice(self.choice.keys[:train], train, True, self.choice.seed)  # noqa: FBT003  drawn
+        folds = Holding.of(own, self.classes[:train], few=train + 1).pairs
+        rows = np.arange(len(self.items))
+        pairs = (*folds, Pair(rows[:train], rows[train:]))
+        return tuple(Pair(drawn(fit, self.most, self.seed), held) for fit, held in pairs)
 
 
 def ragged(series: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

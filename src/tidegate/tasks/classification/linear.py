@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,15 +104,22 @@ def logistic(features: torch.Tensor, truth: Classes, kinds: int, holding: Holdin
     """
 
     def fit(scores: torch.Tensor, rows: Rows) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        return [_regression(scores[rows].numpy(), truth[rows], kinds, strength) for strength in LOGISTIC]
+        return [regression(scores[rows].numpy(), truth[rows], kinds, strength) for strength in LOGISTIC]
 
     return _chosen(features, truth, holding, fit, [f"C = {strength:g}" for strength in LOGISTIC], scaled=False)
 
 
-def _regression(
-    scores: NDArray[np.float64], truth: Classes, kinds: int, strength: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights and biases; a class without rows is half as likely as one row would make it."""
+def regression(scores: Any, truth: Classes, kinds: int, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights [classes, P] and biases [classes] of a logistic regression.
+
+    A class without rows is half as likely as one row would make it.
+
+    Args:
+        scores: [N, P], dense or sparse.
+        truth: [N] classes.
+        kinds: the number of classes.
+        strength: C.
+    """
     weight, bias = np.zeros((kinds, scores.shape[1])), np.full(kinds, -np.log(2.0 * len(truth)))
     there = np.unique(truth)
     if len(there) > 1:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from tidegate.tasks.classification.ballot import SeriesVotes
+from tidegate.tasks.classification.ngram import NgramVotes
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.tasks.classification.vote import TextVotes
 from tidegate.train.task import Batch, MakeLayer, dropped
 
 DEVIATION = 0.1  # of initial embeddings; with 1, those of rare units would remain noise
@@ -45,12 +45,11 @@ class Classifier(torch.nn.Module):
 
     Equations:
         h[0..T-1] = layer(encoder(x));  z = W pool(h) + b
-        texts: logits = (z + votes(x)) / temperature;  series: logits = u z / temperature + v votes(x)
+        logits = u z / temperature + v votes(x)
 
     Pooling sees valid steps only: the last one (the first one for the backward direction), their mean, the
     largest value of each unit, or their mean weighted by softmax over time of v . tanh(V h[t]).
-    The votes of a text's n-grams are learnt with the layers. Those of a series are fitted afterwards, and u and v say
-    how much layers and votes count.
+    Votes are fitted by themselves, and u and v say how much layers and votes count.
 
     Shapes:
         inputs: [T, B] units, [T, B, 1 + L] units each followed by its letters, or [T, B, C] float; logits
@@ -63,7 +62,7 @@ class Classifier(torch.nn.Module):
 
     temperature: torch.Tensor
     shares: torch.Tensor
-    votes: TextVotes | SeriesVotes | None
+    votes: NgramVotes | SeriesVotes | None
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class Classifier(torch.nn.Module):
         layer: MakeLayer,
         setting: ClassificationSetting,
         classes: int,
-        votes: TextVotes | SeriesVotes | None = None,
+        votes: NgramVotes | SeriesVotes | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -87,16 +86,15 @@ class Classifier(torch.nn.Module):
         self.dropout = setting.dropout
         self.head = torch.nn.Linear(width, classes)
         self.register_buffer("temperature", torch.ones(()))
-        if isinstance(votes, SeriesVotes):
+        self.votes = None
+        if votes is not None:
             self.hear(votes, (1.0, 1.0))
-        else:
-            self.votes = votes
 
-    def hear(self, votes: SeriesVotes, shares: Sequence[float]) -> None:
-        """Take the votes of series.
+    def hear(self, votes: NgramVotes | SeriesVotes, shares: Sequence[float]) -> None:
+        """Take votes.
 
         Args:
-            votes: of a series.
+            votes: of a text or a series.
             shares: how much layers and votes count.
         """
         self.votes = votes.to(self.head.weight.dtype)
@@ -105,19 +103,19 @@ class Classifier(torch.nn.Module):
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
         """Logits; batches share no state."""
         del state
-        if isinstance(self.votes, SeriesVotes):
-            layers, votes = self.parts(batch)
-            return self.shares[0] * layers + self.shares[1] * votes, None
-        logits = self._answered(batch)
-        if self.votes is not None:
-            logits = logits + self.votes(batch.inputs, batch.lengths)
-        return logits / self.temperature, None
+        if self.votes is None:
+            return self._answered(batch) / self.temperature, None
+        layers, votes = self.parts(batch)
+        return self.shares[0] * layers + self.shares[1] * votes, None
 
     def parts(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the layers and the votes of a series answer, each by themselves: [B, classes] logits."""
-        assert isinstance(self.votes, SeriesVotes)
+        """What the layers and the votes answer, each by themselves: [B, classes] logits."""
+        assert self.votes is not None
         assert batch.lengths is not None
-        return self._answered(batch) / self.temperature, self.votes(*unframed(batch, self.votes.channels))
+        heard = (batch.inputs, batch.lengths)
+        if isinstance(self.votes, SeriesVotes):
+            heard = unframed(batch, self.votes.channels)
+        return self._answered(batch) / self.temperature, self.votes(*heard)
 
     def _answered(self, batch: Batch) -> torch.Tensor:
         """[B, classes]: what the layers answer."""

@@ -39,10 +39,12 @@ class ClassificationSetting(Tabular):
     embedding_size: Annotated[int, Range(1, 1 << 16)] = 64
     """Width of the embedding of each unit of a text."""
     votes: bool = True
-    """Let n-grams of a text, or random convolutions and a linear map of a series, vote beside the recurrent layers."""
+    """Let a regression on n-grams of a text, or random convolutions and a linear map of a series, vote beside the
+    recurrent layers."""
     ngrams: Annotated[int, Range(0, 16)] = 0
-    """Length of the longest n-grams that vote; n-grams of words vote with their groups of 3 to 6 letters. 1 switches
-    the votes of texts off; 0 means 2 words or 4 characters, and no votes where there are more than 256 classes."""
+    """Length of the longest n-grams that vote; n-grams of words vote with groups of 3 to 6 letters, if those help. 1
+    switches the votes of texts off; 0 means 2 words or 4 characters, and no votes where there are more than 256
+    classes."""
     unit_dropout: Annotated[float, Range(0, 0.99)] = 0.2
     """Share of the units of a text that are hidden from the recurrent layers during training."""
     bidirectional: bool = True
@@ -50,7 +52,7 @@ class ClassificationSetting(Tabular):
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """How the outputs of all steps become one vector."""
     calibrate: bool = False
-    """Fit a temperature for the logits on the validation part; with votes, those of series always have one."""
+    """Fit a temperature for the logits on the validation part; with votes there always is one."""
     batch_size: int = 64
     learning_rate: float = 2e-3
     hidden_size: int = 128

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tidegate.data.cache import Draft, Stored
 from tidegate.tasks.classification.encoding import SPELLING, UNKNOWN, Vocabulary, cut, letters_of
-from tidegate.tasks.classification.vote import END, FIRST
+from tidegate.tasks.classification.tfidf import END, FIRST
 
 ROWS = 4096  # texts that are written at a time
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -15,15 +16,16 @@ from torch.nn.functional import cross_entropy
 from tidegate.data import Source
 from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
-from tidegate.tasks.classification.ballot import Ballot
+from tidegate.tasks.classification.ballot import Ballot, rows_for
 from tidegate.tasks.classification.baseline import Chances, Part, Rival, majority, series_rivals, text_rivals
-from tidegate.tasks.classification.batch import Batches, Sequences
+from tidegate.tasks.classification.batch import Batches, Beside, Sequences
 from tidegate.tasks.classification.content import content_of
 from tidegate.tasks.classification.content import length_notes as said_of
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Scale, Vocabulary, cut
 from tidegate.tasks.classification.hold import Choice
-from tidegate.tasks.classification.known import Known
-from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, samples, scored, temperature
+from tidegate.tasks.classification.known import Known, ragged
+from tidegate.tasks.classification.ngram import NgramBallot
+from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, samples, scored
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import reader
 from tidegate.tasks.classification.split import key_of, shared
@@ -34,6 +36,8 @@ from tidegate.train.task import Measure, Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
 SCORED = 256  # sequences of a batch for scoring
+FEW = 1_000  # series from which a tenth of them validates the layers; fewer are folded
+READ = 8 << 20  # most characters of texts that votes learn from
 LAYERS, VOTES = "layers alone", "votes alone"
 SPREAD = 8  # how far shuffling may mix lengths, in steps
 
@@ -98,7 +102,13 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         """Batches of sequences of similar length; ``order`` shuffles training batches."""
         stored = self.content.stored if split == "train" else None
         classes = stored.classes if stored else self.parts[split].classes
-        return Batches(self.sequences[split], classes, self._groups(split, order if split == "train" else None))
+        groups = self._groups(split, order if split == "train" else None)
+        return Batches(self.sequences[split], classes, groups, self._beside(split))
+
+    def _beside(self, split: Split) -> Beside | None:
+        """What adds the logits of votes to batches; nothing unless the layers learn what votes leave over."""
+        del split
+        return None
 
     def _groups(self, split: Split, order: torch.Generator | None) -> Sequence[list[int]]:
         """The rows of each batch."""
@@ -115,7 +125,8 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         return sequences.lengths if isinstance(sequences, StoredTexts) else np.array(list(map(len, sequences)))
 
     def measure(self, outputs: torch.Tensor, batch: Any) -> Measure:
-        loss = cross_entropy(outputs.float(), batch.targets, reduction="sum")
+        logits = outputs.float() if batch.beside is None else outputs.float() + batch.beside.T
+        loss = cross_entropy(logits, batch.targets, reduction="sum")
         return Measure(loss, loss.item(), len(batch.targets))
 
     def baselines(self) -> list[BaselineRecord]:
@@ -146,21 +157,14 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         return records
 
     def _alone(self, model: torch.nn.Module) -> dict[str, Chances]:
-        """The probabilities of the layers alone and of the votes alone, where votes were fitted after the layers."""
-        if self.encoding.convolution is None:
+        """The probabilities of the votes alone, and of layers that have not learnt what votes leave over."""
+        if self.encoding.convolution is None and self.encoding.ngrams is None:
             return {}
         model.eval()
         with torch.inference_mode():
             parts = [torch.stack(model.parts(batch)).double() for batch in self.batches("test")]  # type: ignore[operator]
         layers, votes = self._in_order(torch.cat(parts, 1).softmax(2), "test", 1).numpy()
-        return {LAYERS: layers, VOTES: votes}
-
-    def settle(self, model: torch.nn.Module) -> torch.nn.Module:
-        if self.setting.calibrate:
-            with torch.no_grad():
-                truth = torch.from_numpy(self.parts["valid"].classes)
-                model.temperature.fill_(temperature(self._logits(model, "valid"), truth))  # type: ignore[operator]
-        return model
+        return {VOTES: votes} if self.encoding.convolution is None else {LAYERS: layers, VOTES: votes}
 
     def _logits(self, model: torch.nn.Module, split: Split) -> torch.Tensor:
         """[N, classes] float64, in the order of the rows."""
@@ -177,19 +181,33 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
 
     @cached_property
     def known(self) -> Known:
-        """The series that may be learnt from."""
-        items = [item for split in ("train", "valid") for item in self.parts[split].items]
-        sequences = [sequence for split in ("train", "valid") for sequence in self.sequences[split]]
+        """The rows that may be learnt from."""
+        items: list[Any] = [item for split in ("train", "valid") for item in self.parts[split].items]
         classes = np.concatenate([self.parts[split].classes for split in ("train", "valid")])
-        train, seed = len(self.parts["train"].items), self.setting.split_seed
-        choice = Choice(list(map(key_of, items)), train, self._drawn, seed)
-        series = [self._unframed(sequence) for sequence in sequences]
-        return Known.of(series, classes, len(self.encoding.classes), choice, self.setting.seed)
+        kinds, seed = len(self.encoding.classes), self.setting.seed
+        choice = Choice(list(map(key_of, items)), len(self.parts["train"].items), self._drawn, self.setting.split_seed)
+        if isinstance(self.encoding.reading, Vocabulary):
+            most = len(items) * READ // max(READ, sum(map(len, items)))
+            return Known.of(items, classes, kinds, choice, few=0, most=most, seed=seed)
+        series = [self._unframed(sequence) for split in ("train", "valid") for sequence in self.sequences[split]]
+        most = rows_for(len(series), kinds, max(map(len, series)))
+        return Known.of(series, classes, kinds, choice, few=FEW, most=most, seed=seed)
 
     @cached_property
-    def ballot(self) -> Ballot:
-        """The votes that the series give."""
-        return self.known.ballot()
+    def ballot(self) -> Any:
+        """The votes that the rows give: a ``Ballot`` of series, an ``NgramBallot`` of texts."""
+        known, reading = self.known, self.encoding.reading
+        if isinstance(reading, Vocabulary):
+            return self._counted(reading)
+        rows, holding = known.voting.compact()
+        values, lengths = ragged([known.items[row] for row in rows])
+        return Ballot.of(values, lengths, known.classes[rows], known.kinds, holding, known.seed)
+
+    def _counted(self, reading: Vocabulary) -> NgramBallot:
+        """Votes of texts, as this vocabulary reads them."""
+        known, longest = self.known, reading.voting(self.setting)
+        texts = map(reading.encode, known.items)
+        return NgramBallot.of(texts, known.classes, known.kinds, known.voting, reading.unit, longest)
 
     def _unframed(self, sequence: torch.Tensor) -> torch.Tensor:
         """The steps of a series that is read in frames."""
@@ -203,7 +221,11 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         rivals = [majority(self.encoding.shares, len(test.classes))]
         reading = self.encoding.reading
         if "train" in self.parts and isinstance(reading, Vocabulary):
-            rivals += text_rivals(reading, self.parts["train"], self.parts["valid"], test)
+            known = [*self.known.items, *test.items]
+            longest = max(len(cut(text, reading.unit)) for text in known)
+            whole = dataclasses.replace(reading, longest=max(longest, reading.longest))
+            ballot = self.ballot if whole == reading else self._counted(whole)
+            rivals += text_rivals(ballot, map(whole.encode, test.items), len(self.known.holding.last))
         elif "train" in self.parts and len(test.items):
             rivals += series_rivals(self.ballot, self.known, list(map(self._unframed, self.sequences["test"])))
         return rivals
