@@ -24,11 +24,11 @@ from tidegate.data.labelled import in_memory
 from tidegate.errors import InputError
 from tidegate.tasks import SequenceClassifier, from_pretrained
 from tidegate.tasks.classification.batch import padded
-from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary
+from tidegate.tasks.classification.encoding import ClassificationEncoding
 from tidegate.tasks.classification.score import brier, calibration_error, log_loss, temperature
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.task import ClassificationTask
-from tidegate.tasks.classification.ngram import NgramVotes
+from tidegate.tasks.classification.text import TextTask
 from tidegate.tasks.classification.warp import warped, warped_neighbours
 from tidegate.train.bucket import bucketed, by_length
 from tidegate.train.estimator import graph_of
@@ -218,122 +218,6 @@ class TestModel:
         assert model.layer.input_size == 5
 
 
-class TestNgrams:
-    def by_hand(self, symbols, end, n, rows):
-        """The bucket of the n-gram that ends there, in whole numbers without end; None stands before the text."""
-        if n == 1:
-            return symbols[end] % rows
-        code = 0
-        for place in range(end - n + 1, end + 1):
-            code = (0x9E3779B1 * code + symbols[place]) % 2**31 if place >= 0 else 0
-        return (0x85EBCA6B * code // 2**13) % rows
-
-    def vote_by_hand(self, votes, sequences):
-        """Of the symbols of a text, or of those of its words."""
-        orders = range(votes.shortest, votes.longest + 1)
-        of = votes.table.num_embeddings
-        rows = [self.by_hand(one, end, n, of) for one in sequences for n in orders for end in range(n - 1, len(one))]
-        return votes.weight * votes.table.weight[rows].sum(0) / math.sqrt(max(1, len(rows)))
-
-    @given(st.lists(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6), min_size=1, max_size=4))
-    def test_buckets_of_ragged_rows_by_hand(self, rows):
-        batch = padded([torch.tensor(row) for row in rows], torch.zeros(len(rows), dtype=torch.int64))
-        for n, found in enumerate(buckets(batch.inputs, 4, 1000), 1):
-            for column, row in enumerate(rows):
-                assert found[: len(row), column].tolist() == [
-                    self.by_hand(row, end, n, 1000) for end in range(len(row))
-                ]
-
-    def test_buckets_stay_the_same(self):
-        """Saved models rely on these numbers, in every process and on every machine."""
-        found = [one.flatten().tolist() for one in buckets(torch.tensor([[4], [6], [8]]), 3, 2**18)]
-        assert found == [[4, 6, 8], [48505, 217670, 52235], [48505, 217670, 222442]]
-
-    def test_buckets_are_filled_as_well_as_by_chance(self):
-        units = torch.randint(0, 300, (400, 250), generator=generator(0))
-        pairs = buckets(units, 2, 2**16)[1]
-        kinds = len(torch.unique(units[:-1] * 300 + units[1:])) + 300
-        filled = len(pairs.unique())
-        assert filled > 0.98 * 2**16 * (1 - math.exp(-kinds / 2**16))  # what chance would fill
-
-    def test_votes_of_units_by_hand(self):
-        torch.manual_seed(0)
-        votes = TextVotes(5, 3, 3.0, letters=False).eval()
-        assert not votes.units.table.weight.any()
-        torch.nn.init.normal_(votes.units.table.weight)
-        rows = [[4, 0, 8, 8], [7]]
-        batch = padded([torch.tensor(row) for row in rows], torch.zeros(2, dtype=torch.int64))
-        for row, got in zip(rows, votes(batch.inputs, batch.lengths), strict=True):
-            torch.testing.assert_close(got, self.vote_by_hand(votes.units, [[1, *(unit + 2 for unit in row), 1]]))
-
-    def test_votes_of_words_by_hand(self):
-        torch.manual_seed(0)
-        texts = ["no, not a Word", "", "unheard-of"]
-        reading = Vocabulary("word", ("not", "a", "of"), 400)
-        votes = TextVotes(5, 2, 2.5, letters=True).eval()
-        for one in (votes.units, votes.letters):
-            torch.nn.init.normal_(one.table.weight)
-        batch = padded([reading.encode(text) for text in texts], torch.zeros(3, dtype=torch.int64))
-        units = [[0, 0, 1, 2, 0], [0], [0, 0, 3]]
-        letters = [["no", ",", "not", "a", "word"], [""], ["unheard", "-", "of"]]
-        for found, words, got in zip(units, letters, votes(batch.inputs, batch.lengths), strict=True):
-            spelt = [[1, *(ord(letter) + 2 for letter in word), 1] for word in words]
-            said = self.vote_by_hand(votes.units, [[1, *(unit + 2 for unit in found), 1]])
-            torch.testing.assert_close(got, said + self.vote_by_hand(votes.letters, spelt))
-
-    def test_words_that_training_lacks_are_told_by_their_letters(self):
-        texts = [f"{start}{k:03d}ly" for start in ("glad", "grim") for k in range(60)]
-        made = SequenceClassifier(**{**QUICK, "epochs": 20}, unit="word").fit(texts, [text[:4] for text in texts])
-        assert made.predict(["gladdest", "grimmest"]).tolist() == ["glad", "grim"]
-
-    def test_long_words_are_cut(self):
-        assert Vocabulary("word", (), 400).encode("a" * 1000 + " b").shape == (2, 1 + 20 + 2)
-
-    def test_rows_do_not_depend_on_each_other(self):
-        made = task(words(), ngrams=3)
-        model = made.model(lambda n, **options: nn.GRU(n, 3, **options)).eval()
-        torch.nn.init.normal_(model.votes.units.table.weight)
-        torch.nn.init.normal_(model.votes.letters.table.weight)
-        rows = sorted(made.sequences["train"], key=len)[::8]
-        answers, _ = model(padded(rows, torch.zeros(len(rows), dtype=torch.int64)))
-        for row, answer in zip(rows, answers, strict=True):
-            alone, _ = model(padded([row], torch.zeros(1, dtype=torch.int64)))
-            assert torch.allclose(alone[0], answer, atol=1e-5)
-
-    def test_training_hides_half_of_the_votes_and_keeps_their_mean(self):
-        torch.manual_seed(0)
-        votes = NgramVotes(1, 1, 2, 3.0)
-        torch.nn.init.ones_(votes.table.weight)
-        symbols = torch.randint(1, 9, (40, 2000))
-        trained = votes(symbols)
-        assert trained.unique().numel() > 10
-        assert trained.mean().item() == pytest.approx(votes.eval()(symbols).mean().item(), rel=0.02)
-
-    @pytest.mark.parametrize(
-        ("data", "longest", "spelt"), [(words(), 2, True), (([f"anna{k}" for k in range(40)], [0, 1] * 20), 4, False)]
-    )
-    def test_words_vote_with_their_letters(self, data, longest, spelt):
-        model = task(data).model(lambda n, **options: nn.GRU(n, 3, **options))
-        assert model.votes.units.longest == longest
-        assert (model.votes.letters is not None) == spelt
-        assert task(data, ngrams=1).model(lambda n, **options: nn.GRU(n, 3, **options)).votes is None
-
-    def test_too_many_classes_for_votes(self):
-        names = [f"{k:05d}" for k in range(600)]
-        model = task((names, [k // 2 for k in range(600)]), embedding_size=4).model(lambda n, **o: nn.GRU(n, 3, **o))
-        assert model.votes is None
-
-    def test_many_classes_have_fewer_rows_each(self):
-        rows = [NgramVotes(classes, 1, 2, 3.0).table.num_embeddings for classes in (2, 32, 256)]
-        assert rows == [2**18, 2**16, 2**13]
-
-    def test_saved_models_answer_the_same(self, tmp_path):
-        texts, labels = words()
-        model = SequenceClassifier(**QUICK, ngrams=3).fit(texts, labels)
-        model.save_pretrained(tmp_path)
-        assert np.array_equal(from_pretrained(tmp_path).predict_proba(texts), model.predict_proba(texts))
-
-
 class TestScore:
     @given(
         arrays(np.float64, (20, 3), elements=st.floats(0.01, 1)), st.lists(st.integers(0, 2), min_size=20, max_size=20)
@@ -438,7 +322,7 @@ class TestEstimator:
         assert again.scores_ == model.scores_
 
     def test_calibration_lowers_the_loss_of_validation(self):
-        made = task(words(), calibrate=True)
+        made = TextTask(task(words(), calibrate=True, votes=False))
         model = made.model(lambda n, **options: nn.GRU(n, 8, **options))
         torch.nn.init.normal_(model.head.weight, std=20)
         truth = torch.from_numpy(made.parts["valid"].classes)

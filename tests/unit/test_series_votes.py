@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tidegate import nn
 from tidegate.data.labelled import in_memory
 from tidegate.tasks import SequenceClassifier
-from tidegate.tasks.classification import known, linear
+from tidegate.tasks.classification import linear
 from tidegate.tasks.classification.ballot import features_for, resampled, rows_for
 from tidegate.tasks.classification.convolution import GRID, KERNELS, Convolution, Convolutions
 from tidegate.tasks.classification.encoding import ClassificationEncoding
@@ -329,11 +329,11 @@ class TestFolds:
         assert {line.name for line in plain.baselines()} == {"majority class", "random convolutions", "linear"}
 
     def test_a_sample_is_told(self, monkeypatch):
-        monkeypatch.setattr(known, "rows_for", lambda *_: 20)
+        monkeypatch.setattr("tidegate.tasks.classification.task.rows_for", lambda *_: 20)
         made = task(waves())
         assert made.data.warnings == ("votes, and baselines like them, learn from 20 of 54 series, drawn",)
         assert made.ballot.learnt == 20
-        assert "20 series drawn" in made._rivals[1].how
+        assert "20 rows drawn" in made._rivals[1].how
 
 
 SMALL = {"hidden_size": 4, "epochs": 1, "bidirectional": False}
@@ -411,9 +411,3 @@ class TestEstimator:
         model = SequenceClassifier(**SMALL, precision="float64").fit(*data)
         assert model.predict_proba(data[0]).shape == (60, 2)
         assert model.model_.votes.bias.dtype == torch.float64
-
-
-def test_ballots_of_texts_can_be_switched_off():
-    texts = in_memory([f"not good w{k}" if k % 2 else f"good not w{k}" for k in range(40)], [k % 2 for k in range(40)])
-    assert ClassificationTask(texts, ClassificationSetting(votes=False)).model(layer).votes is None
-    assert ClassificationTask(texts, ClassificationSetting()).model(layer).votes is not None

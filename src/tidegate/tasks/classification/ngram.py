@@ -181,7 +181,15 @@ class NgramBallot:
 
     @classmethod
     def of(
-        cls, texts: Iterable[torch.Tensor], truth: Classes, kinds: int, holding: Holding, unit: str, longest: int
+        cls,
+        texts: Iterable[torch.Tensor],
+        truth: Classes,
+        kinds: int,
+        holding: Holding,
+        unit: str,
+        longest: int,
+        *,
+        letters: bool,
     ) -> Self:
         """Fit votes.
 
@@ -192,8 +200,9 @@ class NgramBallot:
             holding: the rows to choose by and to learn from.
             unit: what they are made of.
             longest: length of the longest n-gram of units.
+            letters: whether to count n-grams within words, too.
         """
-        seen = counted_of(texts, longest, letters=unit == "word")
+        seen = counted_of(texts, longest, letters=letters)
         regressions = tuple(Regression.of(seen[:count], truth, kinds, holding) for count in range(1, len(seen) + 1))
         return cls(unit, longest, seen, truth, regressions, holding)
 

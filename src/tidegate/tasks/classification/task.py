@@ -37,7 +37,8 @@ from tidegate.train.task import Measure, Split, Task
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
 SCORED = 256  # sequences of a batch for scoring
 FEW = 1_000  # series from which a tenth of them validates the layers; fewer are folded
-READ = 8 << 20  # most characters of texts that votes learn from
+READ = 1 << 26  # most characters times classes of texts that votes learn from; a minute or two for words
+SPELT = 5_000_000  # most characters of texts whose n-grams within words are counted
 LAYERS, VOTES = "layers alone", "votes alone"
 SPREAD = 8  # how far shuffling may mix lengths, in steps
 
@@ -187,7 +188,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         kinds, seed = len(self.encoding.classes), self.setting.seed
         choice = Choice(list(map(key_of, items)), len(self.parts["train"].items), self._drawn, self.setting.split_seed)
         if isinstance(self.encoding.reading, Vocabulary):
-            most = len(items) * READ // max(READ, sum(map(len, items)))
+            most = len(items) * READ // max(READ, kinds * sum(map(len, items)))
             return Known.of(items, classes, kinds, choice, few=0, most=most, seed=seed)
         series = [self._unframed(sequence) for split in ("train", "valid") for sequence in self.sequences[split]]
         most = rows_for(len(series), kinds, max(map(len, series)))
@@ -206,8 +207,9 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     def _counted(self, reading: Vocabulary) -> NgramBallot:
         """Votes of texts, as this vocabulary reads them."""
         known, longest = self.known, reading.voting(self.setting)
+        spelt = reading.unit == "word" and sum(map(len, known.items)) <= SPELT
         texts = map(reading.encode, known.items)
-        return NgramBallot.of(texts, known.classes, known.kinds, known.voting, reading.unit, longest)
+        return NgramBallot.of(texts, known.classes, known.kinds, known.voting, reading.unit, longest, letters=spelt)
 
     def _unframed(self, sequence: torch.Tensor) -> torch.Tensor:
         """The steps of a series that is read in frames."""
