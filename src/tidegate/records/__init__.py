@@ -1,0 +1,92 @@
+"""Records of training, comparison and explanation: plain data that survives JSON.
+
+``train``, ``compare`` and ``explain`` write them. ``report`` reads them, and imports none of the three.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tidegate.records.comparison import (
+    AnswerRecord,
+    CellRecord,
+    ComparisonRecord,
+    PairRecord,
+    RunRecord,
+    run_from_json,
+)
+from tidegate.records.explanation import (
+    AttributionRecord,
+    CheckRecord,
+    ContextRecord,
+    DynamicsRecord,
+    EvidenceRecord,
+    ExplanationRecord,
+    ExponentRecord,
+    FixedPointRecord,
+    FlowRecord,
+    ForcingRecord,
+    GateRecord,
+    LayerRecord,
+    MemoryRecord,
+    PathRecord,
+    RemedyRecord,
+    ShareRecord,
+    VerdictLine,
+)
+from tidegate.records.trace import CurveRecord, ExactRecord, SignalRecord, TraceRecord
+from tidegate.records.training import (
+    BaselineRecord,
+    ContestRecord,
+    DataRecord,
+    EpochRecord,
+    Outcome,
+    ScoreRecord,
+    StepRecord,
+    VerdictRecord,
+)
+
+__all__ = [
+    "AnswerRecord",
+    "AttributionRecord",
+    "BaselineRecord",
+    "CellRecord",
+    "CheckRecord",
+    "ComparisonRecord",
+    "ContestRecord",
+    "ContextRecord",
+    "CurveRecord",
+    "DataRecord",
+    "DynamicsRecord",
+    "EpochRecord",
+    "EvidenceRecord",
+    "ExactRecord",
+    "ExplanationRecord",
+    "ExponentRecord",
+    "FixedPointRecord",
+    "FlowRecord",
+    "ForcingRecord",
+    "GateRecord",
+    "LayerRecord",
+    "MemoryRecord",
+    "Outcome",
+    "PairRecord",
+    "PathRecord",
+    "RemedyRecord",
+    "RunRecord",
+    "ScoreRecord",
+    "ShareRecord",
+    "SignalRecord",
+    "StepRecord",
+    "TraceRecord",
+    "VerdictLine",
+    "VerdictRecord",
+    "run_from_json",
+    "to_json",
+]
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as plain data, with all nested records."""
+    return dataclasses.asdict(record)
