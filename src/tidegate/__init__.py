@@ -15,7 +15,7 @@ from tidegate.machine import wait_briefly
 wait_briefly()  # before torch is loaded
 
 if TYPE_CHECKING:
-    from tidegate import cell, compare, convert, data, emit, nn, report, tasks, train, zoo
+    from tidegate import cell, compare, convert, data, emit, explain, nn, report, tasks, train, zoo
     from tidegate.cell import (
         Cell,
         clamp,
@@ -45,6 +45,7 @@ _ROOMS = frozenset(
         "data",
         "emit",
         "errors",
+        "explain",
         "keras",
         "nn",
         "option",
@@ -82,6 +83,7 @@ __all__ = [
     "data",
     "emit",
     "exp",
+    "explain",
     "frozen",
     "layer_norm",
     "log",

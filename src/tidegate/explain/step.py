@@ -1,0 +1,214 @@
+"""One step of a layer as a function of its input and of all its states, and its Jacobians."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from tidegate.errors import InputError
+from tidegate.nn import Recurrent
+from tidegate.nn.accelerate import accelerate
+from tidegate.nn.argument import as_states
+from tidegate.runtime import Rows, SizedCell, Steps, eager, run_layer, run_step
+
+MOST_NUMBERS = 1 << 22  # of the Jacobians that are computed at once: 32 MiB
+
+
+class StepFunction:
+    """One step ``s' = F(x, s)`` of a stack of layers in evaluation, as they are now; later changes are not seen.
+
+    Layers above read what those below have just made, so the state s is that of all layers together: for each layer,
+    from the lowest on, all states of its cell, in the cell's order. Its width is S.
+
+    Args:
+        layer: a layer of Tidegate's, or a torch.nn.RNN, LSTM or GRU.
+        number: which layer of the stack alone, from 0; None for all of them.
+        reverse: of a layer with two directions, the one that reads sequences from the end.
+        dtype: in which it computes.
+
+    Attributes:
+        size: the width S of the state.
+        features: the width I of the input.
+        output: where the output of the topmost layer lies in the state.
+        slices: from the number of a layer and the name of a state to where it lies.
+        graph: the cell as it runs, the same in all layers.
+
+    Raises:
+        InputError: it is no recurrent layer; or it has two directions, which have no common step, and ``number`` is
+            not given.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> step = tg.explain.StepFunction(tg.nn.LSTM(3, 4, num_layers=2))
+        >>> step.size, step.slices[1, "h"]
+        (16, slice(8, 12, None))
+        >>> step.jacobians(torch.zeros(5, 3), torch.zeros(5, 16)).shape
+        torch.Size([5, 16, 16])
+    """
+
+    def __init__(
+        self,
+        layer: torch.nn.Module,
+        number: int | None = None,
+        *,
+        reverse: bool = False,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        layer = as_recurrent(layer)
+        if number is None and layer.bidirectional:
+            raise InputError(
+                "EXPLAIN_DIRECTIONS",
+                f"{layer} reads sequences from both ends, so there is no step from one state of it to the next",
+                fix="name one layer of the stack by number=, and its direction by reverse=",
+            )
+        if not (number is None or 0 <= number < layer.num_layers) or (reverse and not layer.bidirectional):
+            raise InputError(
+                "EXPLAIN_NUMBER",
+                f"{layer} has {layer.num_layers} layers in {1 + layer.bidirectional} directions, got "
+                f"number={number!r:.40}, reverse={reverse}",
+                fix="count layers from 0",
+            )
+        self.dtype = dtype
+        self.slices: dict[tuple[int, str], slice] = {}
+        self._parts: list[tuple[SizedCell, list[torch.Tensor], list[slice]]] = []
+        at = 0
+        for k in range(layer.num_layers) if number is None else (number,):
+            cell = layer.cells[k]
+            own = layer.layer_parameters(k)[reverse * len(cell.names) :][: len(cell.names)]
+            tensors = [parameter.detach().to("cpu", dtype).contiguous() for parameter in own]
+            where = []
+            for state, width in zip(layer.graph.states, cell.state_widths, strict=True):
+                where.append(slice(at, at + width))
+                self.slices[k, state.name] = where[-1]
+                at += width
+            self._parts.append((cell, tensors, where))
+        self.size, self.output = at, self._parts[-1][2][0]
+        self.features, self.graph = self._parts[0][0].features, self._parts[0][0].graph
+
+    def __call__(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """New states [B, S] from inputs [B, I] and states [B, S]."""
+        made: list[torch.Tensor] = []
+        for cell, parameters, where in self._parts:
+            new = _step(cell, x, [state[:, at] for at in where], parameters)
+            x = new[0]
+            made += new
+        return torch.cat(made, -1)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is the step of one layer."""
+        return len(self._parts) == 1
+
+    def value(self, node: int, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """The value of a node of the cell, [N, width], in a step of one layer.
+
+        Args:
+            node: its place in ``graph``.
+            x: inputs [N, I].
+            state: states [N, S].
+        """
+        ((cell, parameters, where),) = self._parts
+        rows = Rows(x, Steps.uniform(1, len(x)))
+        own, states = dict(zip(cell.names, parameters, strict=True)), tuple(state[:, at] for at in where)
+        (found,), _ = eager.run(cell.graph, own, cell.widths, rows, states, wanted=[node])
+        return found
+
+    def join(self, hx: Any, sequences: int = 1) -> torch.Tensor:
+        """States [B, S] from what a layer takes and returns as its states; zeros from None.
+
+        Args:
+            hx: of all layers of the stack, each [L, B, width]; or states that lie side by side already, [B, S].
+            sequences: how many, for None.
+        """
+        if hx is None:
+            return torch.zeros(sequences, self.size, dtype=self.dtype)
+        if isinstance(hx, torch.Tensor) and hx.dim() < 3 and hx.shape[-1] == self.size:
+            return hx.detach().to(self.dtype).reshape(-1, self.size)
+        states = as_states(hx, [state.name for state in self.graph.states])
+        expected = [(len(self._parts), width) for width in self._parts[0][0].state_widths]
+        if [(state.shape[0], state.shape[-1]) for state in states] != expected or any(s.dim() != 3 for s in states):
+            got = ", ".join(str(list(state.shape)) for state in states)
+            wanted = ", ".join(f"[{layers}, B, {width}]" for layers, width in expected)
+            raise InputError(
+                "EXPLAIN_STATE",
+                f"states have the shapes {got}, expected {wanted}",
+                fix=f"pass what the layer returned as its states, or [B, {self.size}] with all states side by side",
+            )
+        parts = [state[k] for k in range(len(self._parts)) for state in states]
+        return torch.cat(parts, -1).detach().to(self.dtype)
+
+    def vjp(self, x: torch.Tensor, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """``J^T v`` for each row v: [N, S] from inputs [N, I], states [N, S] and rows [N, S]."""
+        return pulled_back(lambda s: self(x, s), state, rows)
+
+    def jacobians(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """``J[n, i, j] = ds'_i / ds_j`` at each of N states: [N, S, S].
+
+        One backward run over S copies of each state gives all rows of its Jacobian at once.
+
+        Args:
+            x: inputs [N, I].
+            state: states [N, S].
+        """
+        return jacobians(lambda s, x: self(x, s), state, x)
+
+
+Map = Callable[..., torch.Tensor]
+
+
+def pulled_back(function: Map, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """``J^T v`` of a function of states [N, S], for one row v [N, S] each."""
+    with torch.enable_grad():
+        leaf = state.detach().requires_grad_()
+        result = function(leaf)
+        if not result.requires_grad:
+            return torch.zeros_like(rows)
+        (found,) = torch.autograd.grad(result, leaf, rows, materialize_grads=True)
+    return found
+
+
+def jacobians(function: Map, state: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+    """``[N, S, S]`` of a function that maps states [N, S] and further rows to states, row by row."""
+    count, size = state.shape
+    identity, found = torch.eye(size, dtype=state.dtype), []
+    at_once = max(1, MOST_NUMBERS // max(1, size * size))
+    for begin in range(0, count, at_once):
+        own, *rest = (value[begin : begin + at_once].repeat_interleave(size, 0) for value in (state, *others))
+        rows = pulled_back(lambda s, rest=rest: function(s, *rest), own, identity.repeat(len(own) // size, 1))  # type: ignore[misc]
+        found.append(rows.view(-1, size, size))
+    return torch.cat(found) if found else state.new_zeros(0, size, size)
+
+
+def as_recurrent(layer: torch.nn.Module) -> Recurrent:
+    """The layer itself, or a copy of torch's as one of ours.
+
+    Raises:
+        InputError: it is no recurrent layer, or one that Tidegate cannot take over.
+    """
+    if isinstance(layer, Recurrent):
+        return layer
+    if isinstance(layer, torch.nn.RNNBase):
+        taken = accelerate(copy.deepcopy(layer).to("cpu", torch.float64))
+        if isinstance(taken.model, Recurrent):
+            return taken.model
+        raise InputError("EXPLAIN_LAYER", f"{layer} cannot be explained: {taken.left['']}", fix="use a layer of ours")
+    raise InputError(
+        "EXPLAIN_LAYER",
+        f"expected one recurrent layer, got {type(layer).__name__}",
+        fix="pass e.g. model.layer; tidegate.explain.probe(model).layers lists those of a model",
+    )
+
+
+def _step(
+    cell: SizedCell, x: torch.Tensor, states: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, ...]:
+    """New states, each [B, width]."""
+    new = run_step(cell, x, states, parameters)
+    if new is None:  # no engine, or a transform of torch: the layer of one step knows what to do
+        rows = Rows(x, Steps.uniform(1, len(x)))
+        _, (_, *last) = run_layer(cell, rows, len(x), tuple(state[None] for state in states), parameters)
+        new = tuple(state[0] for state in last)
+    return new
