@@ -37,7 +37,8 @@ class Henon(Cell):
     biases = ""
 
     def step(self, x, h, b):
-        return 1 - 1.4 * h * h + b + 0 * x.h, 0.3 * h
+        h, b = 1 - 1.4 * h * h + b + 0 * x.h, 0.3 * h
+        return h, b
 
 
 class Linear(Cell):
@@ -47,7 +48,8 @@ class Linear(Cell):
     biases = ""
 
     def step(self, x, h, U):
-        return x.h + U(h).h
+        h = x.h + U(h).h
+        return h  # noqa: RET504  its name is what a trace reports
 
 
 def linear(matrix: torch.Tensor) -> Recurrent:
@@ -92,6 +94,8 @@ def rank_of_product(jacobians: torch.Tensor) -> int:
     """The rank of J[T-1] ... J[0], whatever its size: an orthonormal basis of what is left after each factor."""
     basis = torch.eye(jacobians.shape[-1], dtype=jacobians.dtype)
     for one in jacobians:
+        if not basis.numel():
+            return 0
         left, sizes, _ = torch.linalg.svd(one @ basis, full_matrices=False)
         basis = left[:, sizes > 1e-13 * max(sizes.max().item(), 1e-300)]
     return basis.shape[1]

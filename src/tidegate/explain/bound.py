@@ -137,4 +137,4 @@ def _slopes(step: StepFunction, form: Form, x: torch.Tensor, state: torch.Tensor
 def _spectral_norm(step: StepFunction, form: Form, x: torch.Tensor) -> float:
     """Of the matrix by which the state enters a."""
     (matrix,) = jacobians(lambda s, x: step.value(form.argument, x, s), x.new_zeros(1, step.size), x)
-    return torch.linalg.matrix_norm(matrix, 2).item()
+    return float(torch.linalg.matrix_norm(matrix, 2))

@@ -55,11 +55,16 @@ class LagCurve:
 
     @property
     def ratio(self) -> torch.Tensor:
-        """log10 of |dL/ds| at each lag over that at lag 1, [lags, B]; NaN for sequences that have no lag 1."""
+        """log10 of |dL/ds| at each lag over that at lag 1, [lags, B]; NaN for sequences that have no lag 1.
+
+        -inf from lag 1 on where it is zero there already.
+        """
         if self.lags <= REFERENCE:
             return torch.full_like(self.norms, math.nan)
         reference = self.norms[REFERENCE]
-        return self.norms - torch.where(reference.isfinite(), reference, math.nan)
+        relative = self.norms - torch.where(reference.isfinite(), reference, math.nan)
+        gone = (self.norms == -math.inf) & (reference == -math.inf)
+        return relative.masked_fill(gone, -math.inf)
 
     @property
     def quartiles(self) -> torch.Tensor:

@@ -20,6 +20,8 @@ from tidegate.explain.probe import captured, probe
 from tidegate.explain.step import StepFunction, as_recurrent, pulled_back
 
 DISCARD = 50  # steps at either end, unless the run is short
+DOUBTFUL = 1e-8  # of the greatest length: a direction that is so short may be nothing but rounding
+ROUNDING = 4
 Feed = Callable[[torch.Tensor], torch.Tensor]
 Moment = tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]  # a step as a function of the state, and the state
 
@@ -129,7 +131,7 @@ def lyapunov(
         layer: a layer or stack of Tidegate's or torch.nn's, in one direction.
         x: inputs in the layout of the layer, [T, B, I] or [T, I].
         k: how many, the largest ones; all S by default.
-        every: steps between two orthogonalisations; with many, small exponents drown in the large ones.
+        every: steps between two orthogonalisations. Over many, small exponents drown in rounding and read as -inf.
         discard: steps that are not counted at either end of the run: the first ones, until the state has settled, and
             the last ones, until the directions have turned. 50 by default, at most a quarter of the steps.
         free_running: None to be driven by x. Else the layer reads x first, and what follows is counted: ``"zeros"``
@@ -229,22 +231,51 @@ def _along(moments: list[Moment], k: int, every: int, discard: int, seed: int) -
     """[B, k]: the exponents of each sequence, from the last moment back to the first."""
     batch, size = moments[0][1].shape
     generator = torch.Generator().manual_seed(seed)
-    frame, _ = torch.linalg.qr(torch.randn(batch, size, k, generator=generator, dtype=moments[0][1].dtype))
-    total = frame.new_zeros(batch, k)
+    drawn = torch.randn(batch, size, k, generator=generator, dtype=moments[0][1].dtype)
+    frame, total = drawn, drawn.new_zeros(batch, k)
     counted = range(discard, len(moments) - discard)
     for t in range(len(moments) - 1, discard - 1, -1):
+        if t == counted.stop - 1:  # what was forgotten before does not count
+            frame = torch.linalg.qr(torch.where(torch.isinf(total)[:, None], drawn, frame))[0]
+            total = torch.zeros_like(total)
         function, state = moments[t]
         rows = frame.transpose(1, 2).reshape(batch * k, size)
         rows = pulled_back(function, state.repeat_interleave(k, 0), rows)
         frame = rows.view(batch, k, size).transpose(1, 2)
         if t in (counted.start, counted.stop) or t % every == 0:
-            frame, stretch = torch.linalg.qr(frame)
-            if t in counted:
-                total += _logarithms(stretch.diagonal(dim1=-2, dim2=-1).abs(), size)
+            frame, total = _orthonormal(frame, total)
     return (total / len(counted)).sort(descending=True).values
 
 
-def _logarithms(stretch: torch.Tensor, size: int) -> torch.Tensor:
-    """The logarithms; -inf where a length is no more than what rounding leaves of zero."""
-    nothing = size * torch.finfo(stretch.dtype).eps * stretch.amax(-1, keepdim=True)
-    return torch.where(stretch <= nothing, 0, stretch).log()
+def _orthonormal(frame: torch.Tensor, total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The frames [B, S, k] made orthonormal, and the logarithms [B, k] of their lengths added.
+
+    Directions that are lost stand last, as zeros with -inf: the others must not be held apart from them.
+    """
+    frame, stretch = torch.linalg.qr(given := frame)
+    lengths = stretch.diagonal(dim1=-2, dim2=-1).abs()
+    doubtful = (lengths <= DOUBTFUL * lengths.amax(-1, keepdim=True)) & (total > -torch.inf)
+    if doubtful.any():
+        given, total = given.clone(), total.clone()
+        for b in doubtful.any(1).nonzero().flatten().tolist():
+            _lose(given[b], total[b])
+        frame, stretch = torch.linalg.qr(given)
+        lengths = stretch.diagonal(dim1=-2, dim2=-1).abs()
+    lost = torch.isinf(total)
+    return frame.masked_fill(lost[:, None], 0), total + lengths.masked_fill(lost, 0).log()
+
+
+def _lose(frame: torch.Tensor, total: torch.Tensor) -> None:
+    """Move directions of one frame [S, k] that the others span already to its end, in place.
+
+    How many there are the singular values say, which rounding blurs less than the lengths; which, the lengths do.
+    """
+    count = int((total > -torch.inf).sum())
+    sizes = torch.linalg.svdvals(frame[:, :count])
+    rank = int((sizes > ROUNDING * len(frame) * torch.finfo(frame.dtype).eps * sizes[0]).sum())
+    for last in range(count - 1, rank - 1, -1):
+        lengths = torch.linalg.qr(frame[:, : last + 1])[1].diagonal().abs()
+        gone = int(lengths.argmin())
+        for values in (frame.T, total):
+            values[gone:last] = values[gone + 1 : last + 1].clone()
+        frame[:, last], total[last] = 0, -torch.inf

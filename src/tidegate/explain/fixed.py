@@ -15,8 +15,10 @@ import torch
 from tidegate.errors import InputError
 from tidegate.explain.step import StepFunction
 
+FLAT = 100  # a minimum above zero is that much less sharp
 FIXED, SLOW = 1e-20, 1e-8  # the speed q below which a point rests, or nearly does
 DAMPING, MOST_DAMPING, LEAST_DAMPING = 1e-3, 1e10, 1e-14
+AWAY = 1e6  # states beyond have run away, and are not shown
 ROUNDS_BEFORE = 10  # every other start first runs so many steps, which brings it near what attracts
 
 
@@ -85,7 +87,7 @@ def fixed_points(
         starts: states to start from, [n, S]; or how many to draw: standard normal, every other one run for ten steps.
         states: states that the layer visits, [..., S], for the plane; where the starts lie after ten steps by default.
         rounds: the most steps of Newton.
-        apart: points that are no further apart are one.
+        apart: points that are no further apart are one; slow ones at a hundred times that.
         seed: of the starts.
         dtype: in which it is computed.
 
@@ -108,7 +110,7 @@ def fixed_points(
     found, speed = _descended(step, x, begun, rounds)
     rest, slow = speed < FIXED, (speed >= FIXED) & (speed < SLOW)
     points, reached = _unique(found[rest], speed[rest], apart)
-    slow_points, _ = _unique(found[slow], speed[slow], apart)
+    slow_points, _ = _unique(found[slow], speed[slow], FLAT * apart)
     at = x.expand(len(points), -1)
     eigenvalues = torch.linalg.eigvals(step.jacobians(at, points))
     order = eigenvalues.abs().argsort(1, descending=True)
@@ -209,12 +211,11 @@ def _unique(found: torch.Tensor, speed: torch.Tensor, apart: float) -> tuple[tor
 
 def _plane(states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Centre [S], axes [2, S] and shares [2] of the two principal components."""
-    centre = states.mean(0)
+    states = states[(states.abs() <= AWAY).all(1)]
+    centre = states.mean(0) if len(states) else states.new_zeros(states.shape[1])
     _, sizes, axes = torch.linalg.svd(states - centre, full_matrices=False)
     whole = sizes.square().sum()
     share = sizes[:2].square() / torch.where(whole > 0, whole, 1)
-    pad = 2 - len(share)
-    if pad > 0:  # a state of one number
-        axes = torch.cat([axes[:2], axes.new_zeros(pad, axes.shape[1])])
-        share = torch.cat([share, share.new_zeros(pad)])
-    return centre, axes[:2], share
+    lacking = max(0, 2 - len(share))  # of a state of one number, or of one state
+    axes = torch.cat([axes[:2], axes.new_zeros(lacking, axes.shape[1])])
+    return centre, axes, torch.cat([share, share.new_zeros(lacking)])

@@ -174,7 +174,7 @@ def _of_stack(call: LayerCall, found: list[dict[str, torch.Tensor]]) -> dict[str
     The engine counts what the layer above reads within the same step as well. So those of the layers below are
     ``J[t+1]^T dL/ds[t+1]`` with the Jacobian of each layer by itself, for all steps at once.
     """
-    named = {}
+    named: dict[str, torch.Tensor] = {}
     for k, states in enumerate(found):
         own = dict(states)
         if k < len(found) - 1:
@@ -226,7 +226,8 @@ def _log_norm(values: torch.Tensor) -> torch.Tensor:
     """log10 of the norm over the last axis; squares of what is very small or large would not be numbers."""
     largest = values.abs().amax(-1)
     size = torch.where((largest > 0) & largest.isfinite(), largest, 1)
-    return torch.linalg.vector_norm(values / size[..., None], dim=-1).log10() + size.log10()
+    norms: torch.Tensor = torch.linalg.vector_norm(values / size[..., None], dim=-1)
+    return norms.log10() + size.log10()
 
 
 def _together(norms: list[torch.Tensor]) -> torch.Tensor:

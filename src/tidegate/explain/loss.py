@@ -42,7 +42,7 @@ def one_number(loss: Loss, answer: Any, calls: Sequence[LayerCall], seed: int) -
         if steps is None:
             raise InputError(
                 "EXPLAIN_LOSS",
-                f"the loss has the shape {list(value.shape)}, expected one number, or one for each of {len(call.x)} steps",
+                f"the loss has the shape {list(value.shape)}, expected one number, or one for each step",
                 fix="return their mean, or one loss for each step of each sequence",
             )
         return _picked(steps, "all", call).sum()
@@ -101,7 +101,8 @@ def _picked(values: torch.Tensor, target: str | int, call: LayerCall) -> torch.T
     elif target == "all":  # evenly from early to late, the last sequence at its end
         steps = -(-(rows + 1) * lengths // len(lengths)) - 1
     else:
-        steps = lengths + target if int(target) < 0 else torch.full_like(lengths, int(target))
+        step = int(target)
+        steps = lengths + step if step < 0 else torch.full_like(lengths, step)
         outside = (steps < 0) | (steps >= lengths)
         if outside.any():
             short = int(lengths[outside].min())

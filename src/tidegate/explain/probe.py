@@ -46,7 +46,7 @@ def probe(model: torch.nn.Module | Probe, *, dtype: torch.dtype = torch.float64)
     """Copy a model so that it can be measured. The model itself stays as it is.
 
     Args:
-        model: any module that holds layers of Tidegate's, or torch.nn.RNN, LSTM or GRU; a ``Probe`` is returned as it is.
+        model: any module that holds layers of Tidegate's, or torch.nn.RNN, LSTM or GRU. A ``Probe`` is returned.
         dtype: float64, in which small gradients do not underflow, or float32.
 
     Raises:
@@ -92,7 +92,7 @@ def converted(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, torch.Tensor):
         return value.to("cpu", dtype if value.is_floating_point() else None)
     if isinstance(value, PackedSequence):
-        return value.to("cpu", dtype if value.data.is_floating_point() else None)
+        return value.cpu().to(dtype) if value.data.is_floating_point() else value.cpu()
     if isinstance(value, Mapping):
         return {name: converted(one, dtype) for name, one in value.items()}
     if isinstance(value, (list, tuple)) and type(value) in {list, tuple}:
@@ -278,12 +278,18 @@ def _call(
         x, lengths = pad_packed_sequence(input)
     else:
         batched = input.dim() == 3
-        x, reset = (v if v is None or batched else v.unsqueeze(1) for v in (input, reset))
-        if layer.batch_first and batched:
-            x, reset = (None if v is None else v.transpose(0, 1) for v in (x, reset))
+        x = _time_first(input, layer, batched=batched)
+        reset = None if reset is None else _time_first(reset, layer, batched=batched)
     counts = torch.full((x.shape[1],), len(x)) if lengths is None else torch.as_tensor(lengths).cpu().long()
     first = None
     if hx is not None:
         given = as_states(hx, [state.name for state in layer.graph.states])
         first = tuple(s.detach() if batched else s.detach().unsqueeze(1) for s in given)
     return LayerCall(name, layer, x.detach(), first, counts, reset, output, watched)
+
+
+def _time_first(values: torch.Tensor, layer: Recurrent, *, batched: bool) -> torch.Tensor:
+    """[T, B, ...] of an input or a mask."""
+    if not batched:
+        return values.unsqueeze(1)
+    return values.transpose(0, 1) if layer.batch_first else values

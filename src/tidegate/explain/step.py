@@ -90,6 +90,7 @@ class StepFunction:
 
     def __call__(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """New states [B, S] from inputs [B, I] and states [B, S]."""
+        x, state = x.to(self.dtype), state.to(self.dtype)
         made: list[torch.Tensor] = []
         for cell, parameters, where in self._parts:
             new = _step(cell, x, [state[:, at] for at in where], parameters)
@@ -142,7 +143,7 @@ class StepFunction:
 
     def vjp(self, x: torch.Tensor, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """``J^T v`` for each row v: [N, S] from inputs [N, I], states [N, S] and rows [N, S]."""
-        return pulled_back(lambda s: self(x, s), state, rows)
+        return pulled_back(lambda s: self(x, s), state.to(self.dtype), rows.to(self.dtype))
 
     def jacobians(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """``J[n, i, j] = ds'_i / ds_j`` at each of N states: [N, S, S].
@@ -153,7 +154,7 @@ class StepFunction:
             x: inputs [N, I].
             state: states [N, S].
         """
-        return jacobians(lambda s, x: self(x, s), state, x)
+        return jacobians(lambda s, x: self(x, s), state.to(self.dtype), x)
 
 
 Map = Callable[..., torch.Tensor]
@@ -177,7 +178,7 @@ def jacobians(function: Map, state: torch.Tensor, *others: torch.Tensor) -> torc
     at_once = max(1, MOST_NUMBERS // max(1, size * size))
     for begin in range(0, count, at_once):
         own, *rest = (value[begin : begin + at_once].repeat_interleave(size, 0) for value in (state, *others))
-        rows = pulled_back(lambda s, rest=rest: function(s, *rest), own, identity.repeat(len(own) // size, 1))  # type: ignore[misc]
+        rows = pulled_back(lambda s, rest=rest: function(s, *rest), own, identity.repeat(len(own) // size, 1))
         found.append(rows.view(-1, size, size))
     return torch.cat(found) if found else state.new_zeros(0, size, size)
 
