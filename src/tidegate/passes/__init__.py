@@ -2,6 +2,7 @@
 
 from tidegate.passes.clip import clip
 from tidegate.passes.drop import drop_recurrent
+from tidegate.passes.hold import hold
 from tidegate.passes.lower import (
     INPUT,
     OF_INPUT,
@@ -42,6 +43,7 @@ __all__ = [
     "Use",
     "clip",
     "drop_recurrent",
+    "hold",
     "is_literal",
     "lower",
     "normalise",
