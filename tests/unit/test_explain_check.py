@@ -149,10 +149,8 @@ def test_a_session_is_a_way_to_run_chunks():
     layer = tg.nn.LSTM(I, H)
 
     def run(model, arguments, state):
-        session = tg.Session(model)
-        if state is not None:
-            session.state = state
-        return session.run(arguments[0]), session.state
+        state = tg.Session(model, batch_size=B) if state is None else state
+        return state.run(arguments[0]), state
 
     assert check_chunks(layer, torch.randn(T, B, I), step=run).passed
 

@@ -33,10 +33,12 @@ def ring(units, kind=tg.nn.RNN, gain=3.0):
 class Decay(tg.Cell):
     """h' = d h + W x: it falls by 20 log10(1 / d) decibels a step."""
 
-    states = "h"
+    gates = "a"
+    matrices = {}
+    biases = "W"
 
     def step(self, x, h):
-        a = self.W(x)["a"]
+        a = x.a
         return 0.9 * h + a
 
 

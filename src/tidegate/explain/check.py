@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from tidegate.errors import InputError
 from tidegate.explain.arguments import Answer, Arguments, Lengths, answers, tensors
-from tidegate.explain.path import hooked
+from tidegate.explain.path import frozen, hooked
 from tidegate.explain.probe import Probe, probe
 from tidegate.records import CheckRecord
 
@@ -76,7 +77,7 @@ def check_padding(
         plain = _compared(probed, long, answer)
         value = 0.0
         for size in (1.0, LARGE):
-            changed = long.mapped(lambda v, size=size: _replaced(v, ~valid, size, generator))
+            changed = long.mapped(partial(_replaced, where=~valid, size=size, generator=generator))
             value = max(value, _moved(plain, _compared(probed, changed, answer), long, valid))
     count = int((long.counts < arguments.steps).sum())
     done = f"What follows the end of each sequence ({count} of {len(valid[0])} are padded) was replaced"
@@ -233,14 +234,21 @@ def _compared(probed: Probe, arguments: Arguments, answer: Answer | None, reset:
 
 def _moved(one: Sequence[Tensor], other: Sequence[Tensor], arguments: Arguments, kept: Tensor | None = None) -> float:
     """The largest difference, of tensors with steps where ``kept`` [T, B] has them."""
-    largest = 0.0
-    for a, b in zip(one, other, strict=True):
-        difference = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a.double() - b.double()).abs())
-        if arguments.timed(difference):
-            difference = arguments.time_major(difference)[arguments.valid() if kept is None else kept]
-        if difference.numel():
-            largest = max(largest, difference.nan_to_num(torch.inf).max().item())
-    return largest
+    steps = arguments.valid() if kept is None else kept
+    return _largest(
+        arguments.time_major(difference)[steps] if arguments.timed(difference) else difference
+        for difference in map(_difference, one, other)
+    )
+
+
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    """The size of a difference; zero of two that are no numbers."""
+    return torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a.double() - b.double()).abs())
+
+
+def _largest(values: Iterable[Tensor]) -> float:
+    """The largest element; infinite if one is no number."""
+    return max((value.nan_to_num(torch.inf).max().item() for value in values if value.numel()), default=0.0)
 
 
 def _replaced(value: Tensor, where: Tensor, size: float, generator: torch.Generator) -> Tensor:
@@ -354,21 +362,19 @@ def _gradient_before(
         arguments,
         values=tuple(leaf(v) if arguments.timed(v) and v.is_floating_point() else v for v in arguments.values),
     )
-    with torch.enable_grad(), hooked(probed.model, lambda _name, value: leaf(value)):
+    with torch.enable_grad(), frozen(probed.model), hooked(probed.model, lambda _name, value: leaf(value)):
         found = _chosen(_compared(probed, given, answer, reset), arguments, after)
         numbers = [value for value in found if value.requires_grad]
         if not numbers:
             return 0.0
-        weights = (torch.randn(value.shape, generator=generator, dtype=value.dtype) for value in numbers)
-        total = sum((value * weight).sum() for value, weight in zip(numbers, weights, strict=True))
-        gradients = torch.autograd.grad(total, leaves, allow_unused=True)
+        weights = [torch.randn(value.shape, generator=generator, dtype=value.dtype) for value in numbers]
+        gradients = torch.autograd.grad(numbers, leaves, weights, allow_unused=True)
     before = after.any(0) & ~after
-    sizes = [
-        arguments.time_major(gradient)[before].abs().nan_to_num(torch.inf)
+    return _largest(
+        arguments.time_major(gradient)[before].abs()
         for gradient in gradients
         if gradient is not None and arguments.timed(gradient)
-    ]
-    return max((size.max().item() for size in sizes if size.numel()), default=0.0)
+    )
 
 
 def _movement_after(
@@ -383,5 +389,7 @@ def _movement_after(
     before = after.any(0) & ~after
     changed = arguments.mapped(lambda value: _replaced(value, before, 1.0, generator))
     with torch.no_grad():
-        runs = [_chosen(_compared(probed, one, answer, reset), arguments, after) for one in (arguments, changed)]
-    return _moved(*runs, arguments)
+        one, other = (
+            _chosen(_compared(probed, given, answer, reset), arguments, after) for given in (arguments, changed)
+        )
+    return _largest(map(_difference, one, other))

@@ -18,6 +18,7 @@ from tidegate.records import CheckRecord
 SHARE = 0.95  # of the attribution that one feature at lag 0 must carry
 MARGIN = 0.05  # of the score by which the model may be better than that feature alone
 LEARNT = 0.1  # score above which there is an answer that could leak
+NEIGHBOURS = 5
 FEWEST = 20  # sequences, half of which fit the baseline
 
 
@@ -37,8 +38,8 @@ def check_leak(
     """Whether one feature at the step of the answer holds the answer by itself.
 
     It does if it carries more than 95 % of the attribution, and a baseline that sees it alone reaches the score of the
-    model. The baseline is a line, or the mean of each of some bins, or the most frequent class of each; one half of the
-    sequences fits it and the other half scores it, and then the other way round. A feature that truly tells the answer
+    model. The baseline is the best of a line, of the means or most frequent classes of some bins, and of the nearest
+    values; one half of the sequences fits it and the other half scores it, and then the other way round. A feature that truly tells the answer
     looks the same, and the sentence says so.
 
     Args:
@@ -60,14 +61,8 @@ def check_leak(
     Raises:
         InputError: arguments that do not fit, or fewer than 20 sequences.
     """
-    probed = probe(model)
     arguments = Arguments.of(model, x, named, lengths, batch_first)
-    y = _checked(y, arguments.size)
-    if arguments.size < FEWEST:
-        raise InputError("LEAK", f"x has {arguments.size} sequences, expected at least {FEWEST}", fix="pass more")
-    reader = Reader(prediction, arguments, y)
-    with torch.no_grad():
-        predicted = reader.predictions(arguments.run(probed.model))
+    reader = Reader(prediction, arguments, _checked(y, arguments.size))
     found = attribute(
         model, x, reader.answer, baseline, lengths=lengths, step=step, names=names, batch_first=batch_first, **named
     )
@@ -81,8 +76,9 @@ def check_leak(
     values = _values(arguments, step)
     if len(values) != len(found.features):
         return CheckRecord("leak", share, passed=None, sentence=f"The values of {name} are not among the arguments.")
-    alone = _score(_fitted(values[feature], y, classes=reader.classes), y)
-    whole = _score(predicted, y)
+    alone = _score(_fitted(values[feature], reader.y, classes=reader.classes), reader.y)
+    with torch.no_grad():
+        whole = _score(reader.predictions(arguments.run(probe(model).model)), reader.y)
     leaks = share > SHARE and whole > LEARNT and alone >= whole - MARGIN
     carried = f"{name} at the step of the answer carries {share:.0%} of the attribution"
     scores = f"{reader.metric} {alone:.2f} by itself, and the model has {whole:.2f}"
@@ -148,6 +144,8 @@ def _checked(y: Any, size: int) -> Tensor:
     if not isinstance(y, Tensor) or y.shape != (size,) or y.dtype is torch.bool or y.is_complex():
         got = f"{y.dtype} {list(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
         raise InputError("LEAK", f"y is {got}, expected {size} numbers or classes", fix="pass a tensor [B]")
+    if size < FEWEST:
+        raise InputError("LEAK", f"x has {size} sequences, expected at least {FEWEST}", fix="pass more")
     return y.detach().to(torch.float64 if y.is_floating_point() else torch.int64)
 
 
@@ -167,7 +165,7 @@ def _values(arguments: Arguments, step: int | None) -> Tensor:
 def _fitted(values: Tensor, y: Tensor, *, classes: bool) -> Tensor:
     """[B] what the values alone predict; each half is predicted by what fits the other."""
     half = torch.arange(len(y)) % 2 == 0
-    guesses = [_by_bins] if classes else [_by_bins, _by_line]
+    guesses = [_by_bins, _by_neighbours] if classes else [_by_bins, _by_neighbours, _by_line]
     found = []
     for guess in guesses:
         predicted = torch.zeros_like(y)
@@ -182,6 +180,16 @@ def _by_line(values: Tensor, y: Tensor, new: Tensor) -> Tensor:
     square = centred.square().sum()
     slope = (centred * y).sum() / square if square > 0 else 0.0
     return y.mean() + slope * (new - values.mean())
+
+
+def _by_neighbours(values: Tensor, y: Tensor, new: Tensor) -> Tensor:
+    """The mean, or the most frequent class, of the nearest values."""
+    order = values.argsort()
+    values, y = values[order], y[order]
+    count = min(NEIGHBOURS, len(values))
+    first = (torch.searchsorted(values, new) - count // 2).clamp(0, len(values) - count)
+    near = y[first[:, None] + torch.arange(count)]
+    return near.mean(1) if y.is_floating_point() else near.mode(1).values
 
 
 def _by_bins(values: Tensor, y: Tensor, new: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class Path:
         sums = [torch.zeros_like(place.end) for place in self.places]
         for node, weight in zip(nodes, weights, strict=True):
             here = [value.requires_grad_() for value in self._between((node + 1) / 2)]
-            with torch.enable_grad():
+            with torch.enable_grad(), frozen(self.model):
                 answer = self._answer(here)
             if not answer.requires_grad:
                 raise InputError(
@@ -183,6 +183,19 @@ class Path:
         if value.dim() >= 2 and value.shape[:2] == self.arguments.first.shape[:2]:
             return 1 - time
         return next((axis for axis in (0, 1) if value.dim() > axis and value.shape[axis] == size), None)
+
+
+@contextmanager
+def frozen(model: torch.nn.Module) -> Iterator[None]:
+    """Inside this block parameters need no gradient: a backward run does not compute it."""
+    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in learnt:
+        parameter.requires_grad_(False)  # noqa: FBT003  torch takes it by position
+    try:
+        yield
+    finally:
+        for parameter in learnt:
+            parameter.requires_grad_()
 
 
 @contextmanager
