@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +135,7 @@ def attribute(
         if bool((error <= LIMIT).all()):
             break
     kept = error <= LIMIT
-    reason = "" if bool(kept.all()) else _reason(probed, arguments, path, error, count)
+    reason = "" if bool(kept.all()) else _reason(probed, path, error, count)
     values = [place.masked(value, kept) for place, value in zip(path.places, values, strict=True)]
     features, lags, by_lag = _by_lag(arguments, path.places, values, at, names)
     named = {place.name: value for place, value in zip(path.places, values, strict=True)}
@@ -192,7 +192,7 @@ def _by_lag(
     return tuple(features), tuple(range(low, high + 1)), laid
 
 
-def _reason(probed: Probe, arguments: Arguments, path: Path, error: Tensor, points: int) -> str:
+def _reason(probed: Probe, path: Path, error: Tensor, points: int) -> str:
     """Why there is no attribution, in words."""
     if not bool(path.answer.isfinite().all() and path.start.isfinite().all()):
         return "the answer is not finite"
@@ -210,30 +210,33 @@ def _reason(probed: Probe, arguments: Arguments, path: Path, error: Tensor, poin
         f"with {points} points contributions miss up to {size} of the difference that they should sum to "
         f"(limit {LIMIT:.0%}). "
     )
-    exponents = _exponents(probed, arguments)
-    name, top = max(exponents.items(), key=lambda item: item[1], default=("", -math.inf))
+    top, name, where = max(_exponents(probed, path), default=(-math.inf, "", ""))
     if top > 0:
         parts.append(
-            f"The top Lyapunov exponent of {name} is {top:+.3g} a step: its states part from any change of the input, "
-            f"so that the gradient along the path swings faster than points can follow"
+            f"The top Lyapunov exponent of {name} is {top:+.3g} a step {where}: its states part from any change of the "
+            f"input, so that the gradient along the path swings faster than points can follow"
         )
     else:
+        shown = f" ({name}: {top:+.3g} a step {where})" if name else ""
         parts.append(
-            f"No exponent is positive{f' ({name}: {top:+.3g} a step)' if name else ''}, so it is not chaos: the answer "
-            f"bends too sharply between baseline and input; choose a baseline that is nearer"
+            f"No exponent is positive{shown}, so it is not chaos: the answer bends too sharply between baseline and "
+            f"input; choose a baseline that is nearer"
         )
     return "".join(parts)
 
 
-def _exponents(probed: Probe, arguments: Arguments) -> dict[str, float]:
-    """The top Lyapunov exponent of each layer along the input."""
-    found = {}
-    with torch.no_grad():
-        _, calls = captured(probed, *arguments.values, **arguments.keywords())
-    for call in calls:
-        if not call.layer.bidirectional:
-            longest = int(call.lengths.argmax())
-            ragged = bool((call.lengths < len(call.x)).any())
-            x = call.x[: int(call.lengths[longest]), longest : longest + 1] if ragged else call.x
-            found[call.name] = lyapunov(call.layer, x.transpose(0, 1) if call.layer.batch_first else x, k=1).top
-    return found
+def _exponents(probed: Probe, path: Path) -> Iterator[tuple[float, str, str]]:
+    """The top Lyapunov exponent of each layer, with its name and the place on the path.
+
+    A strong input can calm a network that is chaotic by itself, so the exponent at the input alone tells little.
+    """
+    for where, share in (("at the input", 1.0), ("halfway to it", 0.5), ("at the baseline", 0.0)):
+        with torch.no_grad(), path.at(path.between(share)) as arguments:
+            _, calls = captured(probed, *arguments.values, **arguments.keywords())
+        for call in calls:
+            if not call.layer.bidirectional:
+                longest = int(call.lengths.argmax())
+                ragged = bool((call.lengths < len(call.x)).any())
+                x = call.x[: int(call.lengths[longest]), longest : longest + 1] if ragged else call.x
+                found = lyapunov(call.layer, x.transpose(0, 1) if call.layer.batch_first else x, k=1)
+                yield found.top, call.name, where

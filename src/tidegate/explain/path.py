@@ -72,14 +72,14 @@ class Path:
                 fix="pass what the recurrent layers read, as numbers",
             )
         with torch.no_grad():
-            self.start, self.answer = (self._answer(self._between(share)).reshape(-1) for share in (0.0, 1.0))
+            self.start, self.answer = (self._answer(self.between(share)).reshape(-1) for share in (0.0, 1.0))
 
     def integral(self, count: int) -> list[Tensor]:
         """The contributions of each place, by ``count`` Gauss-Legendre points."""
         nodes, weights = np.polynomial.legendre.leggauss(count)
         sums = [torch.zeros_like(place.end) for place in self.places]
         for node, weight in zip(nodes, weights, strict=True):
-            here = [value.requires_grad_() for value in self._between((node + 1) / 2)]
+            here = [value.requires_grad_() for value in self.between((node + 1) / 2)]
             with torch.enable_grad(), frozen(self.model):
                 answer = self._answer(here)
             if not answer.requires_grad:
@@ -102,11 +102,13 @@ class Path:
         missed = (total.sum().reshape(1) if len(difference) != len(total) else total) - difference
         return torch.where(missed == 0, 0.0, missed.abs() / difference.abs())
 
-    def _between(self, share: float) -> list[Tensor]:
+    def between(self, share: float) -> list[Tensor]:
+        """The values at the places, some share of the way from the baseline to the input."""
         return [torch.lerp(place.start, place.end, share) for place in self.places]
 
-    def _answer(self, values: Sequence[Tensor]) -> Tensor:
-        """The answers with these values at the places."""
+    @contextmanager
+    def at(self, values: Sequence[Tensor]) -> Iterator[Arguments]:
+        """Inside this block the model has these values at the places, if it is called once with these arguments."""
         given = list(self.arguments.values)
         embedded = []
         for place, value in zip(self.places, values, strict=True):
@@ -116,7 +118,12 @@ class Path:
                 given[place.index] = value
         waiting = iter(embedded)
         with hooked(self.model, lambda _name, _output: next(waiting)):
-            output = replace(self.arguments, values=tuple(given)).run(self.model)
+            yield replace(self.arguments, values=tuple(given))
+
+    def _answer(self, values: Sequence[Tensor]) -> Tensor:
+        """The answers with these values at the places."""
+        with self.at(values) as arguments:
+            output = arguments.run(self.model)
         return answers(self.target, output, self.arguments)
 
     def _of_arguments(self, starts: Sequence[Tensor | None]) -> list[Place]:
