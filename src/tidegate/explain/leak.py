@@ -15,7 +15,7 @@ from tidegate.explain.attribution import attribute
 from tidegate.explain.probe import Probe, probe
 from tidegate.records import CheckRecord
 
-SHARE = 0.95  # of the attribution that one feature at lag 0 must carry
+SHARE = 0.95  # of the squares of contributions that one feature at lag 0 must carry
 MARGIN = 0.05  # of the score by which the model may be better than that feature alone
 LEARNT = 0.1  # score above which there is an answer that could leak
 NEIGHBOURS = 5
@@ -37,8 +37,8 @@ def check_leak(
 ) -> CheckRecord:
     """Whether one feature at the step of the answer holds the answer by itself.
 
-    It does if it carries more than 95 % of the attribution, and a baseline that sees it alone reaches the score of the
-    model. The baseline is the best of a line, of the means or most frequent classes of some bins, and of the nearest
+    It does if it carries more than 95 % of the attribution, in squares, and a baseline that sees it alone reaches the
+    score of the model. Squares, because small contributions of many other inputs would add up to much in sizes. The baseline is the best of a line, of the means or most frequent classes of some bins, and of the nearest
     values; one half of the sequences fits it and the other half scores it, and then the other way round. A feature that truly tells the answer
     looks the same, and the sentence says so.
 
@@ -70,7 +70,8 @@ def check_leak(
         return CheckRecord("leak", None, passed=None, sentence="No feature has a value at the step of the answer.")
     if not (found.by_lag.abs().nan_to_num() > 0).any():
         return CheckRecord("leak", None, passed=None, sentence=f"There is no attribution: {found.abstained}.")
-    now = found.shares()[found.lags.index(0)]
+    squares = found.by_lag.nan_to_num().square().sum(0)
+    now = squares[found.lags.index(0)] / squares.sum()
     feature = int(now.argmax())
     share, name = now[feature].item(), found.features[feature]
     values = _values(arguments, step)

@@ -27,7 +27,7 @@ class Silence:
     Attributes:
         seconds: until the output stays within ``level`` of its offset; None if it does not within the time.
         level: what counts as settled.
-        offset: [outputs] the mean of the output in the last quarter of the silence.
+        offset: [outputs] the mean of the output in the last quarter of the silence, under a smooth window.
         offset_level: of the largest offset; -inf for zero.
         idle: [outputs] the same without any burst before.
         rest_level: of what still moves in the last quarter; -inf for nothing.
@@ -144,7 +144,8 @@ def _measured(loud: Tensor, after: Tensor, idle: Tensor, rate: float, level: flo
     if not bool(loud.isfinite().all() and after.isfinite().all()):
         raise InputError("SILENCE", "the output is not finite", fix="see the exponents of its layers: it explodes")
     quarter = len(after) // 4
-    offset, end = after[-quarter:].mean(0), after[-quarter:]
+    end = after[-quarter:]
+    offset = _mean(end)
     reference = (loud - offset).abs().max().item()
     rest = end - offset
     rest_level = _decibels(rest.abs().max().item(), reference)
@@ -157,7 +158,7 @@ def _measured(loud: Tensor, after: Tensor, idle: Tensor, rate: float, level: flo
     )
     falling = fall / (quarter / rate) if not still and fall > FALLS else 0.0
     period = None if still or falling else _period(rest)
-    idle_offset = idle[-quarter:].mean(0)
+    idle_offset = _mean(idle[-quarter:])
     found = Silence(
         seconds,
         level,
@@ -170,6 +171,12 @@ def _measured(loud: Tensor, after: Tensor, idle: Tensor, rate: float, level: flo
         "",
     )
     return replace(found, sentence=_sentence(found, len(after) / rate))
+
+
+def _mean(end: Tensor) -> Tensor:
+    """[outputs] the mean under a smooth window, in which a cycle that is cut off leaves next to nothing."""
+    window = torch.hann_window(len(end), periodic=True, dtype=end.dtype).square()
+    return window @ end / window.sum()
 
 
 def _decibels(value: float, reference: float) -> float:
