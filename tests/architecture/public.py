@@ -23,6 +23,7 @@ MODULES = (
     "tidegate.convert",
     "tidegate.data",
     "tidegate.errors",
+    "tidegate.explain",
     "tidegate.keras",
     "tidegate.nn",
     "tidegate.option",

@@ -38,9 +38,10 @@ def check_leak(
     """Whether one feature at the step of the answer holds the answer by itself.
 
     It does if it carries more than 95 % of the attribution, in squares, and a baseline that sees it alone reaches the
-    score of the model. Squares, because small contributions of many other inputs would add up to much in sizes. The baseline is the best of a line, of the means or most frequent classes of some bins, and of the nearest
-    values; one half of the sequences fits it and the other half scores it, and then the other way round. A feature that truly tells the answer
-    looks the same, and the sentence says so.
+    score of the model. Squares, because small contributions of many other inputs would add up to much in sizes. The
+    baseline is the best of a line, of the means or most frequent classes of some bins, and of the nearest values; one
+    half of the sequences fits it and the other half scores it, and then the other way round. A feature that truly tells
+    the answer looks the same, and the sentence says so.
 
     Args:
         model: any module that holds recurrent layers, trained.
