@@ -68,18 +68,18 @@ def equations(graph: Graph, notation: Notation) -> list[tuple[str, str]]:
     Raises:
         EmitError: an equation is longer, or nested deeper, than anybody could read.
     """
-    _check_length(graph)
+    check_length(graph)
     lines = []
     names: dict[int, str] = {}
     for name, index in graph.reported.items():
         known = names.get(index)
-        right = notation.now(known) if known else _Writer(graph, notation, names).write(index)[0]
+        right = notation.now(known) if known else Writer(graph, notation, names).write(index)[0]
         lines.append((notation.now(name), right))
         names.setdefault(index, name)
     return lines
 
 
-def _check_length(graph: Graph) -> None:
+def check_length(graph: Graph) -> None:
     """A value without a name is written out wherever it is read, so what is short in a graph may be endless in text."""
     lines = {index: name for name, index in graph.reported.items()}
     written, nested = list[int](), list[int]()
@@ -98,7 +98,9 @@ def _check_length(graph: Graph) -> None:
 
 
 @dataclass
-class _Writer:
+class Writer:
+    """Writes single values of a graph in one notation."""
+
     graph: Graph
     notation: Notation
     names: Mapping[int, str]  # values that have a line of their own already
