@@ -24,7 +24,7 @@ from tidegate.runtime.fused import node_values
 Array = NDArray[np.float64]
 LEVELS, NOTHING = 254, 255  # the highest level of a value, and the one that says that there is none
 MOST_UNITS = 64
-EXACT_UNITS, EXACT_STEPS = 8, 24
+EXACT_UNITS, EXACT_STEPS = 6, 16
 
 
 class Traced(NamedTuple):
