@@ -1,9 +1,10 @@
-"""Reports of comparisons: a page for people, JSON and CSV for programs. Nothing here trains."""
+"""Reports of comparisons and explanations: a page for people, JSON and CSV for programs. Nothing here trains."""
 
 from tidegate.errors import explain_missing
 
 with explain_missing():
+    from tidegate.report.explanation import write_explanation
     from tidegate.report.html import write_html
     from tidegate.report.plain import TIMING_COLUMNS, write_json, write_runs_csv
 
-__all__ = ["TIMING_COLUMNS", "write_html", "write_json", "write_runs_csv"]
+__all__ = ["TIMING_COLUMNS", "write_explanation", "write_html", "write_json", "write_runs_csv"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from tidegate.records import CellRecord, ComparisonRecord
-from tidegate.report import number, palette
+from tidegate.report import palette
 from tidegate.report.curve import needs_thinning
+from tidegate.report.environment import environment
 from tidegate.report.figure.cost import cost_figures, points_are_ranks
 from tidegate.report.figure.curve import curve_figures
 from tidegate.report.figure.equation import Typesetter
@@ -32,21 +30,8 @@ def write_html(record: ComparisonRecord, path: Path) -> None:
 
 def render(record: ComparisonRecord) -> str:
     """The report as text."""
-    page = _environment().get_template("report.html")
+    page = environment().get_template("report.html")
     return page.render(record=record, **_answer(record), **_tables(record), **_figures(record), **_cells(record))
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tidegate.report", "templates"),
-        autoescape=True,  # names, files, commands and warnings come from users
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"duration": number.duration}
-    return environment
 
 
 def _answer(record: ComparisonRecord) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.plain import to_csv
-from tidegate.records import ComparisonRecord, RunRecord, to_json
+from tidegate.records import ComparisonRecord, ExplanationRecord, RunRecord, to_json
 from tidegate.storage import replace_file
 
 TIMING_COLUMNS = ("train_seconds",)
@@ -20,11 +20,11 @@ COLUMNS = (
 )
 
 
-def write_json(record: ComparisonRecord, path: Path) -> None:
-    """Write a comparison as JSON. Numbers that JSON cannot hold (NaN, infinity) become null.
+def write_json(record: ComparisonRecord | ExplanationRecord, path: Path) -> None:
+    """Write a comparison or an explanation as JSON. Numbers that JSON cannot hold (NaN, infinity) become null.
 
     Args:
-        record: the comparison.
+        record: the comparison or explanation.
         path: the file; it is replaced whole or not at all.
     """
     text = json.dumps(_finite(to_json(record)), indent=1, ensure_ascii=False, allow_nan=False)

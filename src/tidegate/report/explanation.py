@@ -1,0 +1,208 @@
+"""The page of an explanation: one HTML file without external resources, under a megabyte, readable without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+
+from tidegate.records import (
+    AttributionRecord,
+    DynamicsRecord,
+    ExplanationRecord,
+    FlowRecord,
+    LayerRecord,
+    MemoryRecord,
+)
+from tidegate.report.attribution import feature_rows, ranked_features
+from tidegate.report.environment import environment
+from tidegate.report.figure.attribution import attribution_figure
+from tidegate.report.figure.dynamics import exponent_figure, plane_figure
+from tidegate.report.figure.equation import Typesetter
+from tidegate.report.figure.flow import flow_figure
+from tidegate.report.figure.history import context_figure, forcing_figure
+from tidegate.report.figure.memory import memory_figure
+from tidegate.report.figure.svg import NARROW, WIDE
+from tidegate.report.filled import filled_equations
+from tidegate.report.number import count, percent, rounded
+from tidegate.report.trace import Fitted, fitted, levels_of
+from tidegate.storage import replace_file
+
+LARGEST = 1_000_000  # bytes
+SPARE = 4_000  # bytes for what says that something was left out
+BESIDE = 560  # pixels of a figure that has a table beside it
+MOST_POINTS = 24
+SECTIONS = (
+    ("verdicts", "Verdicts", lambda record: True),
+    ("steps", "Steps", lambda record: record.traces),
+    ("flow", "Gradient", lambda record: record.flow),
+    ("memory", "Memory", lambda record: record.memory),
+    ("dynamics", "Dynamics", lambda record: record.dynamics),
+    ("attribution", "Attribution", lambda record: record.attributions),
+    ("history", "History", lambda record: record.context or record.forcing),
+    ("checks", "Checks", lambda record: record.checks),
+    ("about", "About", lambda record: True),
+)
+
+
+def write_explanation(record: ExplanationRecord, path: Path) -> None:
+    """Write the page of an explanation, atomically; the same record gives the same bytes.
+
+    The page has under 1,000,000 bytes. Where the traces are larger, it has the most important units, then fewer
+    sequences, then the last steps, and says so.
+
+    Args:
+        record: the explanation.
+        path: the file; it is replaced whole or not at all.
+    """
+    replace_file(Path(path), render(record))
+
+
+def render(record: ExplanationRecord) -> str:
+    """The page as text.
+
+    Args:
+        record: the explanation.
+    """
+    page = environment().get_template("explanation/page.html")
+    parts = _answer(record) | _measures(record) | _cells(record) | _picture(record)
+    without = page.render(record=record, **parts, **_traces(record, fitted(record, 0)))
+    room = LARGEST - SPARE - len(without.encode())
+    return page.render(record=record, **parts, **_traces(record, fitted(record, room)))
+
+
+def _answer(record: ExplanationRecord) -> dict[str, Any]:
+    shares = [share.share for share in record.shares]
+    whole = all(share is not None and 0 <= share <= 1 for share in shares)
+    return {
+        "sections": [(name, text) for name, text, has in SECTIONS if has(record)],
+        "bars": [{"width": f"{share:.4f}"} for share in shares] if whole else [],
+        "layer_facts": [(one.name, f"{one.cell}, {one.input_size} to {count(one.hidden_size)}") for one in record.layers],
+    }
+
+
+def _measures(record: ExplanationRecord) -> dict[str, Any]:
+    context, forcing = record.context, record.forcing
+    return {
+        "flows": [_flow(record, flow, k) for k, flow in enumerate(record.flow)],
+        "memories": [_memory(record, memory, k) for k, memory in enumerate(record.memory)],
+        "systems": [_system(dynamics, k) for k, dynamics in enumerate(record.dynamics)],
+        "attributions": [_attribution(record, one, k) for k, one in enumerate(record.attributions)],
+        "context_svg": context_figure(record, context, "context") if context else "",
+        "forcing_svg": forcing_figure(forcing, "forcing") if forcing else "",
+    }
+
+
+def _flow(record: ExplanationRecord, flow: FlowRecord, k: int) -> dict[str, Any]:
+    series = {"lower quartile": flow.low, "median": flow.median, "upper quartile": flow.high}
+    series |= {"product of norms": flow.product} if flow.product else {}
+    series |= {flow.bound_name or "bound": flow.bound} if flow.bound else {}
+    places = [place for place, lag in enumerate(flow.lags) if _is_round(lag) or lag in (record.lag, flow.lags[-1])]
+    rows = [{"lag": flow.lags[p]} | {name: rounded(values[p]) for name, values in series.items()} for p in places]
+    svg = [flow_figure(record, flow, width, f"flow-{k}-{width}") for width in (WIDE, NARROW)]
+    return {"flow": flow, "svg": svg, "rows": rows, "series": list(series)}
+
+
+def _is_round(lag: int) -> bool:
+    """1, 2, 5, 10, 20, 50 and so on."""
+    return lag > 0 and lag / 10 ** math.floor(math.log10(lag)) in (1, 2, 5)
+
+
+def _memory(record: ExplanationRecord, memory: MemoryRecord, k: int) -> dict[str, Any]:
+    def steps(value: float | None) -> str:
+        return "never" if value is None else f"{rounded(value)} steps"
+
+    lives = [("Lower quartile", memory.low), ("Median", memory.median), ("Upper quartile", memory.high)]
+    facts = [(f"{name} of half-lives", steps(life)) for name, life in lives] if memory.gate else []
+    facts += [("Longest", steps(memory.longest))] if memory.gate else []
+    facts += [("Half-life of the gradient", "does not fall" if memory.gradient is None else steps(memory.gradient))]
+    facts += [] if memory.movement is None else [("Movement of the output in a step", rounded(memory.movement))]
+    return {
+        "memory": memory,
+        "svg": [memory_figure(record, memory, width, f"memory-{k}-{width}") for width in (BESIDE, NARROW)],
+        "facts": facts,
+        "endless": sum(life is None for life in memory.units),
+    }
+
+
+def _system(dynamics: DynamicsRecord, k: int) -> dict[str, Any]:
+    names = {"driven": "Largest along the data", "free": "Largest free-running"}
+    facts = []
+    for one in dynamics.exponents:
+        largest = one.values[0] if one.values else None
+        facts.append((names[one.kind], f"{'−∞' if largest is None else rounded(largest)}, {count(one.steps)} steps"))  # noqa: RUF001
+        if lost := sum(value is None for value in one.values):
+            facts.append(("Minus infinity", f"{lost} of {len(one.values)} exponents"))
+    points = sorted(dynamics.points, key=lambda one: (not one.stable, -one.reached))
+    return {
+        "dynamics": dynamics,
+        "exponents": exponent_figure(dynamics, f"exponents-{k}"),
+        "plane": plane_figure(dynamics, f"plane-{k}"),
+        "facts": facts,
+        "points": points[:MOST_POINTS],
+        "more": max(0, len(points) - MOST_POINTS),
+    }
+
+
+def _attribution(record: ExplanationRecord, one: AttributionRecord, k: int) -> dict[str, Any]:
+    unit = f" {one.unit}" if one.unit else ""
+    facts = [] if one.start is None else [(f"At the baseline ({one.baseline})", f"{rounded(one.start)}{unit}")]
+    facts += [(part.part, f"{rounded(part.share)}{unit}") for part in one.parts]
+    facts += [] if one.answer is None else [("Answer", f"{rounded(one.answer)}{unit}")]
+    error = one.completeness_error
+    facts += [] if error is None else [("Completeness error", f"{percent(error, 3)}, {one.points} points")]
+    shown = ranked_features(one)
+    return {
+        "attribution": one,
+        "svg": [attribution_figure(record, one, width, f"attribution-{k}-{width}") for width in (BESIDE, NARROW)],
+        "facts": facts,
+        "rows": feature_rows(one),
+        "more": len(one.features) - len(shown),
+    }
+
+
+def _cells(record: ExplanationRecord) -> dict[str, Any]:
+    typesetter = Typesetter()
+    cards = [_card(record, layer, typesetter) for layer in record.layers]
+    return {"cards": cards, "glyphs": typesetter.defs()}
+
+
+def _card(record: ExplanationRecord, layer: LayerRecord, typesetter: Typesetter) -> dict[str, Any]:
+    filled = filled_equations(layer, record.traces[0] if record.traces else None)
+    return {"layer": layer, "equations": typesetter.cell(layer.graph), "filled": filled}
+
+
+def _traces(record: ExplanationRecord, traces: Fitted) -> dict[str, Any]:
+    windows = [exact for trace in record.traces for exact in trace.exact]
+    steps, units = max((e.steps for e in windows), default=0), max((len(e.units) for e in windows), default=0)
+    window = f"{steps} steps of each sequence and the first {units} units" if windows else "none of the steps"
+    texts = [*record.left_out, *traces.left_out]
+    return {
+        "data": traces.data,
+        "shown": len(traces.data["sequences"]),
+        "cut": traces.left_out,
+        "left_out": texts,
+        "window": window,
+    }
+
+
+def _picture(record: ExplanationRecord) -> dict[str, Any]:
+    """The output of the first layer over the first sequence, for readers without JavaScript."""
+    signals = record.traces[0].signals if record.traces else ()
+    if not signals or not record.layers:
+        return {"picture": ""}
+    first = record.layers[0]
+    output = first.graph["states"][0]["name"]
+    signal = next((s for s in signals if (s.layer, s.name) == (first.name, output)), signals[0])
+    levels = levels_of(signal)[-400:]
+    values = np.where(levels == 255, np.nan, signal.low + levels / 254 * (signal.high - signal.low))
+    size = max(abs(signal.low), abs(signal.high)) or 1.0
+    file = io.BytesIO()
+    image = np.kron(values.T, np.ones((2, 2)))
+    matplotlib.image.imsave(file, image, cmap="PuOr_r", vmin=-size, vmax=size, format="png")
+    return {"picture": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"}
