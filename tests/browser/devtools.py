@@ -111,7 +111,7 @@ class Tab:
     def requests(self):
         """Addresses that the page asked for, other than itself and what it holds."""
         asked = [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
-        return [url for url in asked if not url.startswith(("data:", "file:"))]
+        return [url for url in asked[1:] if not url.startswith("data:")]
 
 
 @contextmanager

@@ -173,9 +173,11 @@ def memory_of(model, gate="z"):
         value = values[f"{name}_l0"]
         sides = [float(((v).double().mean((0, 1)) >= 0.95).double().mean()) for v in (value < 0.1, value > 0.9)]
         gates.append(GateRecord(name, float(value.mean()), *sides))
+    series, _, _ = flow_of(model, 60)
+    half = next((float(k + 1) for k, value in enumerate(series["median"]) if value <= math.log10(0.5)), None)
     moved = float((values["h_l0"][1:] - values["h_l0"][:-1]).abs().mean())
     return MemoryRecord(
-        "gru.l0", gate, *quartiles, max(lives), tuple(lives), None, moved, tuple((share / share.sum()).tolist()),
+        "gru.l0", gate, *quartiles, max(lives), tuple(lives), half, moved, tuple((share / share.sum()).tolist()),
         tuple(gates),
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,19 @@ from tidegate.report.trace import Fitted, fitted, levels_of
 from tidegate.storage import replace_file
 
 LARGEST = 1_000_000  # bytes
-SPARE = 4_000  # bytes for what says that something was left out
+SPARE, TRIES = 2_000, 4  # bytes for what says that something was left out; rounds until traces fit
 BESIDE = 560  # pixels of a figure that has a table beside it
 MOST_POINTS = 24
-SECTIONS = (
+UNMEASURED = {
+    "steps": "Gates and states step by step were",
+    "flow": "The gradient by lag was",
+    "memory": "Half-lives were",
+    "dynamics": "Exponents and fixed points were",
+    "attribution": "Attributions were",
+    "history": "The score by the length of the history was",
+    "checks": "Checks were",
+}
+SECTIONS: tuple[tuple[str, str, Callable[[ExplanationRecord], Any]], ...] = (
     ("verdicts", "Verdicts", lambda record: True),
     ("steps", "Steps", lambda record: record.traces),
     ("flow", "Gradient", lambda record: record.flow),
@@ -71,19 +81,29 @@ def render(record: ExplanationRecord) -> str:
     """
     page = environment().get_template("explanation/page.html")
     parts = _answer(record) | _measures(record) | _cells(record) | _picture(record)
-    without = page.render(record=record, **parts, **_traces(record, fitted(record, 0)))
-    room = LARGEST - SPARE - len(without.encode())
-    return page.render(record=record, **parts, **_traces(record, fitted(record, room)))
+    room = 0
+    for _ in range(TRIES):
+        text = page.render(record=record, **parts, **_traces(record, fitted(record, room)))
+        left = LARGEST - SPARE - len(text.encode())
+        if room and left + SPARE > 0:
+            break
+        room = max(1, room + left)
+    return text
 
 
 def _answer(record: ExplanationRecord) -> dict[str, Any]:
     shares = [share.share for share in record.shares]
     whole = all(share is not None and 0 <= share <= 1 for share in shares)
     return {
-        "sections": [(name, text) for name, text, has in SECTIONS if has(record)],
+        "sections": _sections(record),
         "bars": [{"width": f"{share:.4f}"} for share in shares] if whole else [],
         "layer_facts": [(one.name, f"{one.cell}, {one.input_size} to {count(one.hidden_size)}") for one in record.layers],
     }
+
+
+def _sections(record: ExplanationRecord) -> list[tuple[str, str]]:
+    """The sections that the page has: their ids and names in the menu."""
+    return [(name, text) for name, text, has in SECTIONS if has(record)]
 
 
 def _measures(record: ExplanationRecord) -> dict[str, Any]:
@@ -181,7 +201,8 @@ def _traces(record: ExplanationRecord, traces: Fitted) -> dict[str, Any]:
     windows = [exact for trace in record.traces for exact in trace.exact]
     steps, units = max((e.steps for e in windows), default=0), max((len(e.units) for e in windows), default=0)
     window = f"{steps} steps of each sequence and the first {units} units" if windows else "none of the steps"
-    texts = [*record.left_out, *traces.left_out]
+    absent = [f"{what} not measured." for name, what in UNMEASURED.items() if name not in dict(_sections(record))]
+    texts = [*record.left_out, *traces.left_out, *absent]
     return {
         "data": traces.data,
         "shown": len(traces.data["sequences"]),
@@ -199,10 +220,9 @@ def _picture(record: ExplanationRecord) -> dict[str, Any]:
     first = record.layers[0]
     output = first.graph["states"][0]["name"]
     signal = next((s for s in signals if (s.layer, s.name) == (first.name, output)), signals[0])
-    levels = levels_of(signal)[-400:]
+    levels = levels_of(signal)[-200:, :32]
     values = np.where(levels == 255, np.nan, signal.low + levels / 254 * (signal.high - signal.low))
     size = max(abs(signal.low), abs(signal.high)) or 1.0
     file = io.BytesIO()
-    image = np.kron(values.T, np.ones((2, 2)))
-    matplotlib.image.imsave(file, image, cmap="PuOr_r", vmin=-size, vmax=size, format="png")
+    matplotlib.image.imsave(file, values.T, cmap="PuOr_r", vmin=-size, vmax=size, format="png")
     return {"picture": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"}

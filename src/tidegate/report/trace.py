@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from jinja2.utils import htmlsafe_json_dumps
 from numpy.typing import NDArray
 
 from tidegate.cell.graph import Graph
@@ -60,7 +60,7 @@ def _guess(record: ExplanationRecord, traces: Sequence[TraceRecord], most: int, 
 
 
 def _size(data: Any) -> int:
-    return len(json.dumps(data))
+    return len(htmlsafe_json_dumps(data))
 
 
 def _left_out(record: ExplanationRecord, chosen: Sequence[TraceRecord]) -> list[str]:

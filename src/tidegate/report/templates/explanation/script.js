@@ -272,10 +272,9 @@
     chart(unitTrack.strip, series.filter(({ values }) => values.some((value) => value !== null)));
     unit.value = at.unit;
     const state = own.at(-1), scale = scaleOf(state);
-    const rank = isGate(state) ? 0.55 : 0.55;
     tokens.forEach((token, t) => {
       const value = valueOf(state, t, at.unit);
-      token.style.background = value === null ? "" : `rgb(${scale(value).join(" ")} / ${rank})`;
+      token.style.background = value === null ? "" : `rgb(${scale(value).join(" ")} / 0.55)`;
     });
   };
   const showReadings = () => {
