@@ -138,8 +138,8 @@ def _memory(record: ExplanationRecord, memory: MemoryRecord, k: int) -> dict[str
         return "never" if value is None else f"{rounded(value)} steps"
 
     lives = [("Lower quartile", memory.low), ("Median", memory.median), ("Upper quartile", memory.high)]
-    facts = [(f"{name} of half-lives", steps(life)) for name, life in lives] if memory.gate else []
-    facts += [("Longest", steps(memory.longest))] if memory.gate else []
+    facts = [(f"{name} half-life", steps(life)) for name, life in [*lives, ("Longest", memory.longest)]]
+    facts = facts if memory.units else []
     facts += [("Half-life of the gradient", "does not fall" if memory.gradient is None else steps(memory.gradient))]
     facts += [] if memory.movement is None else [("Movement of the output in a step", rounded(memory.movement))]
     return {
