@@ -1,4 +1,4 @@
-"""Chromium driven by its own protocol through a pipe: real keys and clicks, true widths, and every request and complaint."""
+"""Chromium driven by its own protocol through a pipe: real keys, clicks and widths, every request and complaint."""
 
 import base64
 import fcntl
@@ -66,7 +66,9 @@ class Tab:
 
     def resize(self, width, height, scale=1):
         """A window of this size in pixels of CSS."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
+        )
 
     def run(self, code):
         """The value of an expression."""

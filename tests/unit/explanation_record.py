@@ -66,7 +66,8 @@ def trained(layer, head, batches, x, y, loss):
         loss(head(layer(given)[0]), wanted).backward()
         torch.nn.utils.clip_grad_norm_([*layer.parameters(), *head.parameters()], 1.0)
         optimiser.step()
-    return Model(layer.eval().double(), head.double(), x.double(), y.double() if y.is_floating_point() else y)
+    frozen = [part.double().eval().requires_grad_(False) for part in (layer, head)]
+    return Model(*frozen, x.double(), y.double() if y.is_floating_point() else y)
 
 
 # --- two models ---
@@ -142,22 +143,31 @@ def stepwise(model, x):
 
 def flow_of(model, lags):
     """Quartiles over sequences of log10 of the gradient by lag, relative to lag 1."""
-    output, states = stepwise(model, model.x.clone().requires_grad_(True))
+    output, states = stepwise(model, model.x.clone().requires_grad_())
     model.loss(output).sum().backward()
-    norms = torch.stack([torch.cat([part.grad[0] for part in own], -1).norm(dim=-1) for own in states]).flip(0)
-    ratio = (norms[1:] / norms[1]).log10()[:lags].numpy()
+    norms = torch.stack([torch.cat([part.grad[0] for part in own], -1).norm(dim=-1) for own in states[:-1]])
+    norms = norms.flip(0)  # of the states that the last step reads, the one before it, and so on
+    ratio = (norms / norms[0]).log10()[:lags].numpy()
     low, median, high = np.quantile(ratio, [0.25, 0.5, 0.75], axis=1)
     slope = float(np.polyfit(np.arange(1, lags + 1), median * math.log(10), 1)[0])
     series = {"low": tuple(low.tolist()), "median": tuple(median.tolist()), "high": tuple(high.tolist())}
     return series, slope, float(np.median(ratio[-1]))
 
 
+def jacobian_at(layer, x, h):
+    """The Jacobian of one step at several inputs and states: one backward run over a copy of each for each unit."""
+    size = h.shape[-1]
+    copies = h.repeat_interleave(size, 0).requires_grad_()
+    _, after = layer(x.repeat_interleave(size, 0)[None], copies[None])
+    wanted = torch.eye(size, dtype=h.dtype).repeat(len(h), 1)
+    return torch.autograd.grad(after[0], copies, wanted)[0].view(len(h), size, size)
+
+
 def jacobians(model, sequence):
     """The Jacobian of each step along one sequence, for a cell with one state."""
-    with torch.no_grad():
-        states = torch.cat([torch.zeros(1, model.layer.hidden_size), model.layer(model.x[:, sequence])[0]]).double()
-    step = torch.func.vmap(torch.func.jacrev(lambda h, x: model.layer(x[None, None], h[None, None])[1][0, 0]))
-    return step(states[:-1], model.x[:, sequence])
+    states = model.layer(model.x[:, sequence])[0]
+    before = torch.cat([torch.zeros(1, model.layer.hidden_size, dtype=states.dtype), states[:-1]])
+    return jacobian_at(model.layer, model.x[:, sequence], before)
 
 
 def memory_of(model, gate="z"):
@@ -169,7 +179,7 @@ def memory_of(model, gate="z"):
     quartiles = np.quantile(lives, [0.25, 0.5, 0.75]).tolist()
     share = (model.head.weight.abs().sum(0) * values["h_l0"].std((0, 1))).detach()
     gates = []
-    for name in [name for name, _ in model.layer.graph.gates]:
+    for name in ("r", "z"):
         value = values[f"{name}_l0"]
         sides = [float(((v).double().mean((0, 1)) >= 0.95).double().mean()) for v in (value < 0.1, value > 0.9)]
         gates.append(GateRecord(name, float(value.mean()), *sides))
@@ -177,9 +187,16 @@ def memory_of(model, gate="z"):
     half = next((float(k + 1) for k, value in enumerate(series["median"]) if value <= math.log10(0.5)), None)
     moved = float((values["h_l0"][1:] - values["h_l0"][:-1]).abs().mean())
     return MemoryRecord(
-        "gru.l0", gate, *quartiles, max(lives), tuple(lives), half, moved, tuple((share / share.sum()).tolist()),
+        "gru.l0",
+        gate,
+        *quartiles,
+        max(lives),
+        tuple(lives),
+        half,
+        moved,
+        tuple((share / share.sum()).tolist()),
         tuple(gates),
-    )  # fmt: skip
+    )
 
 
 def exponents_of(jacobian):
@@ -197,7 +214,7 @@ def gradients_at_input(model):
     nodes, weights = np.polynomial.legendre.leggauss(16)
     total = torch.zeros_like(model.x)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        x = (node * model.x).requires_grad_(True)
+        x = (node * model.x).requires_grad_()
         (gradient,) = torch.autograd.grad(model.head(model.layer(x)[0][-1]).sum(), x)
         total += weight * gradient
     with torch.no_grad():
@@ -232,9 +249,7 @@ def series_record():
             signals=(),
             target=len(labels) - 1,
             answer=f"Forecast for the next month: {said[k]:.2f} °C; it was {float(model.y[k]) * spread + mean:.2f} °C.",
-            curves=tuple(
-                CurveRecord(name, tuple(model.x[:, k, f].tolist())) for f, name in enumerate(names[:1])
-            ),
+            curves=tuple(CurveRecord(name, tuple(model.x[:, k, f].tolist())) for f, name in enumerate(names[:1])),
             attribution=tuple((spread * contributions[:, k].sum(-1)).tolist()),
         )
         for k, labels in enumerate(months)
@@ -255,22 +270,34 @@ def series_record():
         verdicts=verdicts_of(model, at_end, lags),
         flow=(
             FlowRecord(
-                "gru", tuple(range(1, lags + 1)), **series, sequences=8, slope=slope,
-                bound=tuple(k * math.log10(sup) for k in range(lags)), bound_name="sup over steps of the norm, to the lag",
+                "gru",
+                tuple(range(1, lags + 1)),
+                **series,
+                sequences=8,
+                slope=slope,
+                bound=tuple(k * math.log10(sup) for k in range(lags)),
+                bound_name="sup over steps of the norm, to the lag",
                 product=tuple((product - product[0]).tolist()),
             ),
-        ),  # fmt: skip
+        ),
         memory=(memory_of(model),),
         dynamics=(dynamics_of(model, jacobian),),
         attributions=(
             AttributionRecord(
-                "next month", "°C", names, tuple(range(48)), tuple(tuple(row) for row in by_lag.tolist()),
+                "next month",
+                "°C",
+                names,
+                tuple(range(48)),
+                tuple(tuple(row) for row in by_lag.tolist()),
                 tuple(tuple(row) for row in (spread * contributions.abs()).flip(0).mean(1)[:48].tolist()),
-                (ShareRecord("layers", spread * float(contributions.sum(0).sum(-1).mean())),), "zeros",
-                spread * start + mean, spread * answer + mean,
-                abs(float(contributions.sum((0, 2)).mean()) - (answer - start)) / abs(answer - start), 16,
+                (ShareRecord("layers", spread * float(contributions.sum(0).sum(-1).mean())),),
+                "zeros",
+                spread * start + mean,
+                spread * answer + mean,
+                abs(float(contributions.sum((0, 2)).mean()) - (answer - start)) / abs(answer - start),
+                16,
             ),
-        ),  # fmt: skip
+        ),
         context=context_of(model, spread),
         forcing=forcing_of(model, spread),
         checks=checks_of(model),
@@ -292,37 +319,60 @@ def shares_of(model):
 
 def verdicts_of(model, at_end, lag):
     """Verdicts on what was measured, and one remedy that was really tried."""
-    unused = float(np.mean(np.array(memory_of(model).readout) < 0.005))
-    sizes = gradients_at_input(model)[0].abs().sum((1, 2)).flip(0)
-    recent = float(sizes[:12].sum() / sizes.sum())
+    return vanishing(model, at_end, lag), unused(model), recent(model)
+
+
+def vanishing(model, at_end, lag):
+    """The gradient at the lag; the bias of the update gate is raised to see whether it comes back."""
     evidence = (EvidenceRecord(f"log10 of the gradient at lag {lag} over lag 1", at_end, -4.0, "below"),)
+    kept = model.layer.bias_hh_l0.detach().clone()
     with torch.no_grad():
         before = float(model.loss(model.layer(model.x)[0]).mean())
-        kept = model.layer.bias_hh_l0.clone()
         model.layer.bias_hh_l0[32:64] += 2.0
     _, _, after = flow_of(model, lag)
     with torch.no_grad():
         loss = float(model.loss(model.layer(model.x)[0]).mean())
         model.layer.bias_hh_l0.copy_(kept)
-    tried = RemedyRecord(
-        "2 added to the bias of the update gate, no training", evidence, (replace(evidence[0], value=after),), before, loss,
-        after >= -4,
-    )  # fmt: skip
-    return (
-        VerdictLine(
-            "vanishing", "fault", "gru", f"The gradient dies before lag {lag}: what happened {lag} steps ago cannot be learnt.",
-            evidence, "The loss is taken at the last step only; with a loss at every step shorter lags would matter more.",
-            "Start the update gate open, with chrono for the lag asked for.", f'tg.nn.GRU(3, 32, chrono={lag})',
-            f"tidegate train forecast elnino --chrono {lag}", tried,
-        ),
-        VerdictLine(
-            "unused_units", "warning", "gru", f"{unused:.0%} of the units are hardly read.",
-            (EvidenceRecord("share of units below 0.5 % of what is read", unused, 0.1, "above"),),
-            remedy="A smaller layer would do.", command="tidegate train forecast elnino --hidden-size 24",
-        ),
-        VerdictLine("recent", "note", "", f"{recent:.0%} of the attribution lies within the last season.",
-                    (EvidenceRecord("share of absolute attribution at lags 0 to 11", recent),)),
-    )  # fmt: skip
+    how = "2 added to the bias of the update gate, no training"
+    return VerdictLine(
+        name="vanishing",
+        severity="fault",
+        layer="gru",
+        sentence=f"The gradient dies before lag {lag}: what happened {lag} steps ago cannot be learnt.",
+        evidence=evidence,
+        against="The loss is taken at the last step; with a loss at every step shorter lags would matter more.",
+        remedy="Start the update gate open, with chrono for the lag asked for.",
+        code=f"tg.nn.GRU(3, 32, chrono={lag})",
+        command=f"tidegate train forecast elnino --chrono {lag}",
+        tried=RemedyRecord(how, evidence, (replace(evidence[0], value=after),), before, loss, gone=after >= -4),
+    )
+
+
+def unused(model):
+    """Units that the head hardly reads."""
+    share = float(np.mean(np.array(memory_of(model).readout) < 0.005))
+    return VerdictLine(
+        name="unused_units",
+        severity="warning",
+        layer="gru",
+        sentence=f"{share:.0%} of the units are hardly read.".replace("%", "\N{NO-BREAK SPACE}%"),
+        evidence=(EvidenceRecord("share of units below 0.5 % of what is read", share, 0.1, "above"),),
+        remedy="A smaller layer would do.",
+        command="tidegate train forecast elnino --hidden-size 24",
+    )
+
+
+def recent(model):
+    """Where in time the attribution lies."""
+    sizes = gradients_at_input(model)[0].abs().sum((1, 2)).flip(0)
+    share = float(sizes[:12].sum() / sizes.sum())
+    return VerdictLine(
+        name="recent",
+        severity="note",
+        layer="",
+        sentence="The forecast rests on the last season.",
+        evidence=(EvidenceRecord("share of absolute attribution at lags 0 to 11", share),),
+    )
 
 
 def dynamics_of(model, jacobian):
@@ -338,15 +388,18 @@ def dynamics_of(model, jacobian):
         h = flat[:: len(flat) // 64][:64][None].contiguous()
         for _ in range(2000):
             h = model.layer(zero, h)[1]
-        found, inverse, counts = np.unique(h[0].round(decimals=4).numpy(), axis=0, return_inverse=True, return_counts=True)
+        found, _, counts = np.unique(h[0].round(decimals=4).numpy(), axis=0, return_inverse=True, return_counts=True)
     points = []
-    for state, reached in zip(torch.tensor(found), counts.tolist(), strict=True):
-        step = torch.func.jacrev(lambda s: model.layer(zero[:, :1], s[None, None])[1][0, 0])(state)
+    steps = jacobian_at(model.layer, zero[0, : len(found)], torch.tensor(found))
+    for state, step, reached in zip(torch.tensor(found), steps, counts.tolist(), strict=True):
         radius = torch.linalg.eigvals(step).abs()
         x, y = ((state - centre) @ axes[:2].T).tolist()
-        points.append(FixedPointRecord(x, y, bool(radius.max() < 1), int((radius > 1).sum()), reached, float(radius.max())))
+        points.append(
+            FixedPointRecord(x, y, bool(radius.max() < 1), int((radius > 1).sum()), reached, float(radius.max()))
+        )
     paths = tuple(
-        PathRecord(f"sequence {k + 1}", tuple(plane[:, k, 0].tolist()), tuple(plane[:, k, 1].tolist())) for k in range(4)
+        PathRecord(f"sequence {k + 1}", tuple(plane[:, k, 0].tolist()), tuple(plane[:, k, 1].tolist()))
+        for k in range(4)
     )
     driven = ExponentRecord("driven", exponents_of(jacobian), len(jacobian))
     return DynamicsRecord("gru", (driven,), "zeros", 64, 0, tuple(points), tuple(share), paths)
@@ -359,10 +412,12 @@ def context_of(model, spread):
         for length in lengths:
             answer = model.head(model.layer(model.x[-length:])[0][-1]).squeeze(-1)
             rows.append((spread * (answer - model.y).abs()).tolist())
-    low, middle, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=1)
+    low, _, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=1)
     means = tuple(np.mean(rows, axis=1).tolist())
     reach = next(n for n, score in zip(lengths, means, strict=True) if score <= 1.01 * means[-1])
-    return ContextRecord(lengths, means, "mean absolute error", tuple(low.tolist()), tuple(high.tolist()), "°C", reach=reach)
+    return ContextRecord(
+        lengths, means, "mean absolute error", tuple(low.tolist()), tuple(high.tolist()), "°C", reach=reach
+    )
 
 
 def forcing_of(model, spread):
@@ -394,9 +449,15 @@ def checks_of(model):
         chunks = float((torch.cat([first, rest]) - model.layer(model.x)[0]).abs().max())
         lost = float((torch.cat([first, model.layer(model.x[40:])[0]]) - model.layer(model.x)[0]).abs().max())
     return (
-        CheckRecord("padding", padding, padding == 0, "The values after the end of each sequence were changed to 1,000."),
-        CheckRecord("chunks", chunks, chunks == 0, "Steps 1 to 40 and the rest ran apart, with the state carried over."),
-        CheckRecord("state dropped", lost, lost == 0, "The same with the state dropped between the two: a planted mistake."),
+        CheckRecord(
+            "padding", padding, padding == 0, "The values after the end of each sequence were changed to 1,000."
+        ),
+        CheckRecord(
+            "chunks", chunks, chunks == 0, "Steps 1 to 40 and the rest ran apart, with the state carried over."
+        ),
+        CheckRecord(
+            "state dropped", lost, lost == 0, "The same with the state dropped between the two: a planted mistake."
+        ),
         CheckRecord("resets", None, None, "The model is called without resets."),
     )
 

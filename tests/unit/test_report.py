@@ -28,7 +28,7 @@ from tidegate.zoo import CELLS
 
 SECTIONS = ["answer", "scores", "pairs", "costs", "curves", "runs", "baselines", "cells", "protocol"]
 EVIL = "<script>alert('x')</script>\"' onload=\"y"
-VOID = {"meta", "link", "br", "input"}
+VOID = {"meta", "link", "br", "input", "img"}
 
 
 class Page(HTMLParser):

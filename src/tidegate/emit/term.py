@@ -17,7 +17,7 @@ NUMBERS = replace(
         Op.SUB: infix(" − ", SUM, right=TERM),  # noqa: RUF001  a minus, as numbers have it
         Op.MUL: infix(" · ", TERM),
         Op.NEG: Rule("−{0}", SUM, (TERM,)),  # noqa: RUF001
-        Op.SIGMOID: Rule("σ({0})", ATOM, (0,)),
+        Op.SIGMOID: Rule("σ({0})", ATOM, (0,)),  # noqa: RUF001
     },
     now="\0{}\0".format,
     scale=infix(" · ", TERM),

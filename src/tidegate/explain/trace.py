@@ -1,4 +1,4 @@
-"""Gates and states of chosen sequences as the page takes them: 8 bits everywhere, exact numbers in a window of steps."""
+"""Gates and states of chosen sequences as the page takes them: 8 bits everywhere, exact numbers in a few steps."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def traced(
         exact: list[dict[str, Array]] = []
         for k in range(layer.num_layers):
             exact += _terms(layer, k, time_first, hx, lengths, marks)
-            ends = [values[f"{layer.graph.output.name}_{at}"] for at in _places(layer) if at.partition("_")[0] == f"l{k}"]
+            ends = [
+                values[f"{layer.graph.output.name}_{at}"] for at in _places(layer) if at.partition("_")[0] == f"l{k}"
+            ]
             time_first = torch.cat([_time_first(end, layer) for end in ends], -1).nan_to_num(0.0)
     return Traced(tuple(layer_records(name, layer)), tuple(signals), tuple(exact))
 

@@ -1,4 +1,4 @@
-"""The page of an explanation: one HTML file without external resources, under a megabyte, readable without JavaScript."""
+"""The page of an explanation: one HTML file without external resources, under a megabyte, readable without a script."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tidegate.records import (
     LayerRecord,
     MemoryRecord,
 )
-from tidegate.report.attribution import feature_rows, ranked_features
+from tidegate.report.attribution import feature_rows, in_order, ranked_features, shown_lags
 from tidegate.report.environment import environment
 from tidegate.report.figure.attribution import attribution_figure
 from tidegate.report.figure.dynamics import exponent_figure, plane_figure
@@ -48,7 +48,7 @@ UNMEASURED = {
     "checks": "Checks were",
 }
 SECTIONS: tuple[tuple[str, str, Callable[[ExplanationRecord], Any]], ...] = (
-    ("verdicts", "Verdicts", lambda record: True),
+    ("verdicts", "Verdicts", lambda _: True),
     ("steps", "Steps", lambda record: record.traces),
     ("flow", "Gradient", lambda record: record.flow),
     ("memory", "Memory", lambda record: record.memory),
@@ -56,7 +56,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[ExplanationRecord], Any]], ...] = (
     ("attribution", "Attribution", lambda record: record.attributions),
     ("history", "History", lambda record: record.context or record.forcing),
     ("checks", "Checks", lambda record: record.checks),
-    ("about", "About", lambda record: True),
+    ("about", "About", lambda _: True),
 )
 
 
@@ -97,7 +97,9 @@ def _answer(record: ExplanationRecord) -> dict[str, Any]:
     return {
         "sections": _sections(record),
         "bars": [{"width": f"{share:.4f}"} for share in shares] if whole else [],
-        "layer_facts": [(one.name, f"{one.cell}, {one.input_size} to {count(one.hidden_size)}") for one in record.layers],
+        "layer_facts": [
+            (one.name, f"{one.cell}, {one.input_size} to {count(one.hidden_size)}") for one in record.layers
+        ],
     }
 
 
@@ -112,7 +114,7 @@ def _measures(record: ExplanationRecord) -> dict[str, Any]:
         "flows": [_flow(record, flow, k) for k, flow in enumerate(record.flow)],
         "memories": [_memory(record, memory, k) for k, memory in enumerate(record.memory)],
         "systems": [_system(dynamics, k) for k, dynamics in enumerate(record.dynamics)],
-        "attributions": [_attribution(record, one, k) for k, one in enumerate(record.attributions)],
+        "attributions": [_attribution(record, in_order(one), k) for k, one in enumerate(record.attributions)],
         "context_svg": context_figure(record, context, "context") if context else "",
         "forcing_svg": forcing_figure(forcing, "forcing") if forcing else "",
     }
@@ -183,6 +185,7 @@ def _attribution(record: ExplanationRecord, one: AttributionRecord, k: int) -> d
         "facts": facts,
         "rows": feature_rows(one),
         "more": len(one.features) - len(shown),
+        "beyond": one.lags[lags - 1] if shown and (lags := shown_lags(one, record.seasonality)) < len(one.lags) else 0,
     }
 
 
@@ -200,7 +203,7 @@ def _card(record: ExplanationRecord, layer: LayerRecord, typesetter: Typesetter)
 def _traces(record: ExplanationRecord, traces: Fitted) -> dict[str, Any]:
     windows = [exact for trace in record.traces for exact in trace.exact]
     steps, units = max((e.steps for e in windows), default=0), max((len(e.units) for e in windows), default=0)
-    window = f"{steps} steps of each sequence and the first {units} units" if windows else "none of the steps"
+    window = f"{steps} steps of each sequence and the first {units} units" if windows else "no step"
     absent = [f"{what} not measured." for name, what in UNMEASURED.items() if name not in dict(_sections(record))]
     texts = [*record.left_out, *traces.left_out, *absent]
     return {

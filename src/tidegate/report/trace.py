@@ -68,7 +68,9 @@ def _left_out(record: ExplanationRecord, chosen: Sequence[TraceRecord]) -> list[
     texts = []
     if missing := len(record.traces) - len(chosen):
         texts.append(f"Sequences: {missing} of {len(record.traces)} do not fit into the page.")
-    short = [trace for trace, whole in zip(chosen, record.traces, strict=False) if len(trace.labels) < len(whole.labels)]
+    short = [
+        trace for trace, whole in zip(chosen, record.traces, strict=False) if len(trace.labels) < len(whole.labels)
+    ]
     if short:
         texts.append(f"Steps: of {len(short)} long sequences the page has {len(short[0].labels)} steps each.")
     if any(len(trace.curves) > MOST_CURVES for trace in record.traces):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from tidegate.records import AttributionRecord, ExplanationRecord
-from tidegate.report.attribution import ranked_features
+from tidegate.report.attribution import ranked_features, shown_lags
 from tidegate.report.figure.lag import gapped, known, mark_at
 from tidegate.report.figure.svg import drawing, to_svg
 from tidegate.report.palette import GRID, INK, colour, short_names
@@ -20,7 +22,9 @@ def attribution_figure(record: ExplanationRecord, attribution: AttributionRecord
     chosen = ranked_features(attribution)
     if not chosen:
         return ""
-    size = max(abs(value) for value in known(*attribution.values)) or 1.0
+    size = max((abs(value) for value in known(*attribution.values)), default=0.0) or 1.0
+    shown = shown_lags(attribution, record.seasonality)
+    attribution = replace(attribution, lags=attribution.lags[:shown], values=attribution.values[:shown])
     with drawing(width, ROW * len(chosen) + FOOT) as (figure, axes):
         for row, feature in enumerate(chosen):
             _row(axes, attribution, feature, len(chosen) - 1 - row, size)
@@ -43,9 +47,5 @@ def _row(axes: Axes, attribution: AttributionRecord, feature: int, level: int, s
     axes.axhline(level, color=GRID, linewidth=1)
     for kind, sign in ((0, 1), (1, -1)):
         shown = [level + (height if sign * height > 0 else 0.0) for height in heights]
-        edges = [lag - 0.5 for lag in attribution.lags]
-        edges.append(attribution.lags[-1] + 0.5)
-        if sorted(edges) == edges:
-            axes.stairs(shown, edges, baseline=level, fill=True, color=colour(kind), linewidth=0)
-        else:
-            axes.fill_between(attribution.lags, shown, level, color=colour(kind), linewidth=0)
+        edges = [*(lag - 0.5 for lag in attribution.lags), attribution.lags[-1] + 0.5]
+        axes.stairs(shown, edges, baseline=level, fill=True, color=colour(kind), linewidth=0)

@@ -42,7 +42,7 @@ def plane_figure(dynamics: DynamicsRecord, name: str) -> str:
     with drawing(NARROW + 60, HEIGHT + 60) as (figure, axes):
         for path in dynamics.paths[:MOST_PATHS]:
             x, y = gapped(path.x[-MOST_STEPS:]), gapped(path.y[-MOST_STEPS:])
-            axes.plot(x, y, color=MUTED, linewidth=0.9, alpha=0.6)
+            axes.plot(x, y, color=MUTED, linewidth=0.9, alpha=0.45)
         for point in sorted(dynamics.points, key=lambda one: one.stable):
             shape, face = ("o", colour(0)) if point.stable else ("D", SURFACE)
             edge = SURFACE if point.stable else colour(1)

@@ -20,7 +20,9 @@ def flow_figure(record: ExplanationRecord, flow: FlowRecord, width: int, name: s
         return ""
     with drawing(width, HEIGHT) as (figure, axes):
         axes.axhline(0, color=GRID, linewidth=1.6)
-        axes.fill_between(flow.lags, gapped(flow.low), gapped(flow.high), color=colour(MEASURED), alpha=0.2, linewidth=0)
+        axes.fill_between(
+            flow.lags, gapped(flow.low), gapped(flow.high), color=colour(MEASURED), alpha=0.2, linewidth=0
+        )
         for series, kind in ((flow.bound, BOUND), (flow.product, PRODUCT)):
             if series:
                 axes.plot(flow.lags, gapped(series), color=colour(kind), linewidth=1.8, dashes=DASHES[kind])

@@ -40,7 +40,9 @@ def forcing_figure(forcing: ForcingRecord, name: str) -> str:
     with drawing(WIDTH, HEIGHT) as (figure, axes):
         axes.plot(forcing.horizons, gapped(forcing.forced), "o-", color=colour(0), linewidth=2.2, markersize=5)
         free = gapped(forcing.free)
-        axes.plot(forcing.horizons, free, "s", color=colour(1), linewidth=2.2, markersize=5, dashes=DASH, linestyle="--")
+        axes.plot(
+            forcing.horizons, free, "s", color=colour(1), linewidth=2.2, markersize=5, dashes=DASH, linestyle="--"
+        )
         whole_steps(axes, forcing.horizons, "horizon (steps ahead)", WIDTH)
         _score(axes, forcing.metric, forcing.unit)
         return to_svg(figure, name, f"{forcing.metric} by horizon, with the true past and free-running", hover=False)

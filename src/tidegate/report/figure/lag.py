@@ -24,17 +24,17 @@ def known(*series: Iterable[float | None]) -> list[float]:
 
 
 def mark_at(axes: Axes, x: float, text: str, *, strong: bool = False) -> None:
-    """A vertical line with a name at its top, inside the frame."""
+    """A vertical line with a name above the frame; a strong one is named higher, so that two may be near."""
     left, right = axes.get_xlim()
     if not min(left, right) <= x <= max(left, right):
         return
-    late = (x - left) / (right - left) > 0.7
+    share = (x - left) / (right - left)
     style = {"color": INK, "linewidth": 1.2} if strong else {"color": MUTED, "linewidth": 1, "dashes": (2, 3)}
     axes.axvline(x, **style)  # type: ignore[arg-type]
-    place = (-5 if late else 5, -4)
+    side = "left" if share < 0.08 else "right" if share > 0.92 else "center"
     axes.annotate(
-        text, (x, 1), place, ("data", "axes fraction"), "offset points",
-        ha="right" if late else "left", va="top", color=INK if strong else MUTED, fontsize=12,
+        text, (x, 1), (0, 18 if strong else 4), ("data", "axes fraction"), "offset points",
+        ha=side, va="bottom", color=INK if strong else MUTED, fontsize=12,
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
     return Number(value.toPrecision(digits)).toString().replace("-", "\u2212");
   };
-  const at = { sequence: 0, layer: 0, unit: 0, step: 0 };
+  const at = { sequence: 0, layer: 0, unit: -1, step: 0 };
   const sequence = () => sequences[at.sequence];
   const count = () => sequence().labels.length;
   const signals = () => sequence().signals.filter((signal) => signal.layer === at.layer);
@@ -177,7 +177,8 @@
     const every = nice.find((one) => one >= apart) ?? apart;
     for (let step = 0; step < count(); step += every) {
       const label = isText() ? `${step + 1}` : sequence().labels[step];
-      const tick = make("span", (count() - step) * width < 90 ? "late" : "", label);
+      if (step && (count() - step) * width < 9 * label.length) continue;
+      const tick = make("span", "", label);
       tick.style.left = `${(step + 0.5) * width}px`;
       strip.append(tick);
     }
@@ -295,24 +296,24 @@
       const [, name, before] = /^(\w+)\[t(-1)?\]$/.exec(term) ?? [];
       const signal = own.find((one) => one.name === name);
       const value = signal ? valueOf(signal, at.step - (before ? 1 : 0), at.unit) : null;
-      return value === null ? "·" : `≈ ${rounded(value)}`;
+      return value === null ? "·" : rounded(value);
     };
     for (const card of document.querySelectorAll(".card[data-layer]")) {
       card.hidden = Number(card.dataset.layer) !== at.layer;
       if (card.hidden) continue;
-      const note = exact ? "" : "; exact numbers are kept for other steps or units";
+      const note = exact ? "" : ": numbers of the maps; exact ones are kept for other steps or units";
       card.querySelector("[data-title]").textContent =
         `Step ${at.step + 1} (${shownText(sequence().labels[at.step])}), unit ${at.unit}${note}`;
       const lines = layers[at.layer].lines.map(([name, pieces]) => {
         const row = make("li");
-        row.append(make("span", "left", name), " = ");
+        row.append(make("span", "left", name), exact ? " = " : " ≈ ");
         pieces.forEach((piece, k) => {
           if (k % 2 === 0) return row.append(piece);
           const ruby = make("ruby", "", known(piece));
           ruby.append(make("rt", "", piece));
           row.append(ruby);
         });
-        row.append(" = ", make("b", "", known(name)));
+        row.append(exact ? " = " : " ≈ ", make("b", "", known(name)));
         return row;
       });
       card.querySelector("[data-lines]").replaceChildren(...lines);
@@ -323,8 +324,8 @@
     const label = shownText(sequence().labels[at.step]);
     where.textContent = `${at.step + 1} of ${count()} · ${label}`;
     step.setAttribute("aria-valuetext", where.textContent);
-    cursor.style.left = `${12 + at.step * width}px`;
-    cursor.style.width = `${Math.max(width, 2)}px`;
+    cursor.style.left = `${11 + at.step * width}px`;
+    cursor.style.width = `${width + 2}px`;
     const left = 12 + at.step * width;
     if (left < stage.scrollLeft + 24) stage.scrollLeft = left - stage.clientWidth / 4;
     if (left + width > stage.scrollLeft + stage.clientWidth - 24) stage.scrollLeft = left - 0.75 * stage.clientWidth;
