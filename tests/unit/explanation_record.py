@@ -66,7 +66,7 @@ def trained(layer, head, batches, x, y, loss):
         loss(head(layer(given)[0]), wanted).backward()
         torch.nn.utils.clip_grad_norm_([*layer.parameters(), *head.parameters()], 1.0)
         optimiser.step()
-    frozen = [part.double().eval().requires_grad_(False) for part in (layer, head)]
+    frozen = [part.double().eval().requires_grad_(requires_grad=False) for part in (layer, head)]
     return Model(*frozen, x.double(), y.double() if y.is_floating_point() else y)
 
 

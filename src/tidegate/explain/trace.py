@@ -18,8 +18,8 @@ from tidegate.nn.argument import as_states
 from tidegate.nn.rows import Lengths, full, padded, reorder
 from tidegate.records import ExactRecord, LayerRecord, SignalRecord, TraceRecord
 from tidegate.runtime import Rows
-from tidegate.runtime.call import Job
 from tidegate.runtime.fused import node_values
+from tidegate.runtime.job import Job
 
 Array = NDArray[np.float64]
 LEVELS, NOTHING = 254, 255  # the highest level of a value, and the one that says that there is none
