@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from tidegate.tasks.forecast.split import Span
 
 RESULTS = Path(__file__).parent / "results"
 LAGS, KERNEL = 336, 25
+MOST_ROWS = 5_000
 PAIRS = 100_000  # of an origin and a step, on which trees are grown
 
 
@@ -45,6 +47,7 @@ class Set:
     target: str
     read: Callable[[Path], Any]
     share: float = 0.15
+    season: int = 1  # rows, for the models of statsforecast
 
 
 def _table(name: str, **options: Any) -> Callable[[Path], pd.DataFrame]:
@@ -59,12 +62,12 @@ def _months(folder: Path) -> pd.DataFrame:
 
 
 SETS = {
-    "elnino, 12": Set(12, "month", "temperature", lambda _: "elnino"),
-    "elnino, 1": Set(1, "month", "temperature", lambda _: "elnino"),
+    "elnino, 12": Set(12, "month", "temperature", lambda _: "elnino", season=12),
+    "elnino, 1": Set(1, "month", "temperature", lambda _: "elnino", season=12),
     "temperatures, 14": Set(14, "Date", "Temp", _table("daily-min-temperatures.csv")),
-    "airline, 12": Set(12, "Month", "Passengers", _table("airline-passengers.csv")),
-    "co2, 12": Set(12, "month", "co2", _months),
-    "sunspots, 10": Set(10, "YEAR", "SUNACTIVITY", _table("sunspots.csv")),
+    "airline, 12": Set(12, "Month", "Passengers", _table("airline-passengers.csv"), season=12),
+    "co2, 12": Set(12, "month", "co2", _months, season=12),
+    "sunspots, 10": Set(10, "YEAR", "SUNACTIVITY", _table("sunspots.csv"), season=11),
     "nile, 5": Set(5, "year", "volume", _table("nile.csv")),
     "ETTh1 OT, 24": Set(24, "date", "OT", _table("ETTh1.csv", nrows=14_400, usecols=["date", "OT"]), 0.2),
     "ETTh1, 96": Set(96, "date", "all", _table("ETTh1.csv", nrows=14_400), 0.2),
@@ -185,6 +188,30 @@ PEERS: dict[str, Callable[[Scaled], dict[str, float]]] = {
 }
 
 
+def classical(given: Set, data: Any) -> dict[str, dict[str, float]]:
+    """AutoETS and AutoARIMA of statsforecast: chosen and fitted on the rows before the test, then carried forward.
+
+    Series of more than MOST_ROWS rows, on which that takes hours, are left out, and all of them where the package is
+    not installed.
+    """
+    rows = scaled(fitted(given, data, 0, epochs=1, difference="last", strategy="direct"))
+    if not find_spec("statsforecast") or max(map(len, rows.series)) > MOST_ROWS:
+        return {}
+    from statsforecast.models import AutoARIMA, AutoETS  # a large package, which is not among ours
+
+    scores = {}
+    for kind in (AutoETS, AutoARIMA):
+        misses = []
+        for values, span, origins in zip(rows.series, rows.spans, rows.origins("test"), strict=True):
+            model = kind(season_length=given.season).fit(values[: span.second])
+            for row in origins:
+                ahead = model.forward(values[: row + 1], rows.horizon)["mean"]
+                misses.append(values[row + 1 : row + 1 + rows.horizon] - ahead)
+        error = np.stack(misses)
+        scores[kind.__name__] = {"MAE": float(np.abs(error).mean()), "MSE": float((error**2).mean())}
+    return scores
+
+
 def fitted(given: Set, data: Any, seed: int, **options: Any) -> Forecaster:
     """What the default command gives, with an 80 % interval."""
     made = Forecaster(
@@ -232,7 +259,7 @@ def table(found: dict[str, Any]) -> str:
             continue
         mae, mse = (np.array([run[kind] for run in runs]) for kind in ("MAE", "MSE"))
         best = min(runs[0]["baselines"], key=lambda line: runs[0]["baselines"][line][0])
-        others = found.get(f"{name}; peers", {})
+        others = found.get(f"{name}; peers", {}) | found.get(f"{name}; statsforecast", {})
         told = ", ".join(f"{peer} {row['MAE']:.3f} ({row['MSE']:.3f})" for peer, row in others.items()) or "-"
         first, linear = runs[0]["baselines"][best], runs[0]["baselines"]["ridge"]
         cover = np.mean([run["cover"] for run in runs])
@@ -260,7 +287,10 @@ def main() -> None:
         except FileNotFoundError as error:
             print(f"{name}: left out, {error.filename} is missing", file=sys.stderr)
             continue
-        rows: dict[str, Callable[[], Any]] = {f"{name}; peers": lambda: peers(SETS[name], data)}  # noqa: B023
+        rows: dict[str, Callable[[], Any]] = {
+            f"{name}; peers": lambda: peers(SETS[name], data),  # noqa: B023
+            f"{name}; statsforecast": lambda: classical(SETS[name], data),  # noqa: B023
+        }
         for seed in range(arguments.seeds):
             rows[f"{name}; seed {seed}"] = lambda seed=seed: own(SETS[name], data, seed)  # noqa: B023
         for key, compute in rows.items():
