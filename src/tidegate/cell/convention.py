@@ -7,7 +7,8 @@ derive the same facts from the graph, and a declaration that contradicts the equ
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from tidegate.cell.evaluate import evaluate
 from tidegate.cell.function import NUMBERS
@@ -15,6 +16,22 @@ from tidegate.cell.graph import Graph, Node, Op
 from tidegate.errors import SpecError
 
 TRIES = 64  # draws of numbers; some equations have a value at few of them
+STEP = 1e-3  # of a difference quotient; what is asked for is linear, so rounding is its only error
+EQUAL = 1e-6  # numbers closer than this are the same
+
+
+class Carry(NamedTuple):
+    """How much of a state one step keeps: ``shut + (open - shut) * gate``.
+
+    Attributes:
+        gate: the name of the gate; empty where the share is the same at every step.
+        shut: the share at gate = 0.
+        open: the share at gate = 1.
+    """
+
+    gate: str
+    shut: float
+    open: float
 
 
 def reset_side(graph: Graph, gate: str = "r") -> str | None:
@@ -74,6 +91,99 @@ def forget_gate(graph: Graph) -> tuple[str, int] | None:
     if name == "z" and convention is None:
         return None
     return name, -1 if convention == "write" else 1
+
+
+def carries(graph: Graph) -> dict[str, Carry]:
+    """For each state of which a step keeps a share, unit by unit, what decides this share.
+
+    It is the derivative of the new state by the old one, with products and reported gates held: f for the c of an LSTM,
+    z for the h of a GRU, 1 - i where two gates are coupled, 1 for a plain sum. A state is left out if its share depends
+    on several gates, or on a parameter.
+    """
+    found = {}
+    for state, update in zip(graph.states, graph.updates, strict=True):
+        carry = _carry(graph, state.name, update)
+        if carry is not None:
+            found[state.name] = carry
+    return found
+
+
+def _carry(graph: Graph, state: str, update: int) -> Carry | None:
+    held = {name: node for name, node in graph.gates if node != update}
+
+    def share(**gate: float) -> float | None:
+        """The share at these values of gates, if it depends on nothing else."""
+        return _only(_share(graph, state, update, held, gate, seed) for seed in range(TRIES))
+
+    same = share()
+    if same is not None:
+        return Carry("", same, same) if same else None
+    for gate in held:
+        shut, half, opened = (share(**{gate: value}) for value in (0.0, 0.5, 1.0))
+        if shut is not None and half is not None and opened is not None and abs(shut + opened - 2 * half) < EQUAL:
+            return Carry(gate, shut, opened)
+    return None
+
+
+def _share(
+    graph: Graph, state: str, update: int, held: Mapping[str, int], gates: Mapping[str, float], seed: int
+) -> float | None:
+    """The derivative of a new state by the old one at random numbers; None where the equations have no value."""
+    draw = random.Random(seed)  # noqa: S311  not for secrets
+    given = {node: gates.get(name, draw.uniform(0.1, 0.9)) for name, node in held.items()}
+    drawn: dict[tuple[str, str, str], float] = {}
+
+    def value_at(shift: float) -> float:
+        def leaf(node: Node) -> float:
+            if node.op is Op.CONST:
+                return node.value
+            value = drawn.setdefault((node.op, node.matrix, node.name), draw.uniform(0.1, 0.5))
+            return value + shift if (node.op, node.name) == (Op.STATE, state) else value
+
+        def product(node: Node, _: float) -> float:
+            return drawn.setdefault((node.op, node.matrix, node.name), draw.uniform(-6.0, 6.0))
+
+        result: float = evaluate(graph, NUMBERS, leaf, product, given)[update]
+        return result
+
+    try:
+        return (value_at(STEP) - value_at(-STEP)) / (2 * STEP)
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def _only(numbers: Iterable[float | None]) -> float | None:
+    """The number that all of these are, apart from unknown ones; None if they differ."""
+    known = [number for number in numbers if number is not None]
+    return known[0] if known and max(known) - min(known) < EQUAL else None
+
+
+def output_gate(graph: Graph) -> str | None:
+    """The gate without which the output is zero, whatever else a step finds; None if there is none."""
+    for name, node in graph.gates:
+        closed, opened = ([_output(graph, node, value, seed) for seed in range(TRIES)] for value in (0.0, 1.0))
+        if node not in graph.updates and _only(closed) == 0 and _only(opened) is None:
+            return name
+    return None
+
+
+def _output(graph: Graph, gate: int, value: float, seed: int) -> float | None:
+    """The new output where a gate has this value, at random numbers."""
+    draw = random.Random(seed)  # noqa: S311  not for secrets
+    drawn: dict[tuple[str, str, str], float] = {}
+
+    def leaf(node: Node) -> float:
+        key = (node.op, node.matrix, node.name)
+        return node.value if node.op is Op.CONST else drawn.setdefault(key, draw.uniform(0.1, 2.0))
+
+    def product(node: Node, operand: float) -> float:
+        return drawn.setdefault((node.op, node.matrix, node.name), draw.uniform(-6.0, 6.0)) * operand
+
+    try:
+        result: float = evaluate(graph, NUMBERS, leaf, product, {gate: value})[graph.updates[0]]
+    except (ArithmeticError, ValueError):
+        return None
+    return result
 
 
 def output_gate_sees(graph: Graph, gate: str = "o", state: str = "c") -> str | None:

@@ -10,9 +10,14 @@ from tidegate.explain.dynamics import Exponents, jacobian, lyapunov
 from tidegate.explain.fixed import FixedPoints, fixed_points
 from tidegate.explain.flow import gradient_by_lag
 from tidegate.explain.leak import check_leak
+from tidegate.explain.measure import LayerMeasures, measure
+from tidegate.explain.memory import HalfLife, Memory, half_life
 from tidegate.explain.probe import LayerCall, Probe, Trajectory, captured, probe
+from tidegate.explain.readout import ReadOut, read_out
+from tidegate.explain.remedy import try_remedy
 from tidegate.explain.silence import Silence, settle
 from tidegate.explain.step import StepFunction
+from tidegate.explain.verdict import Verdict, verdicts
 
 __all__ = [
     "Ablation",
@@ -23,12 +28,17 @@ __all__ = [
     "Exponents",
     "FixedPoints",
     "GradientByLag",
+    "HalfLife",
     "LagCurve",
     "LayerCall",
+    "LayerMeasures",
+    "Memory",
     "Probe",
+    "ReadOut",
     "Silence",
     "StepFunction",
     "Trajectory",
+    "Verdict",
     "ablate",
     "attribute",
     "captured",
@@ -39,9 +49,14 @@ __all__ = [
     "context_curve",
     "fixed_points",
     "gradient_by_lag",
+    "half_life",
     "jacobian",
     "lyapunov",
+    "measure",
     "probe",
+    "read_out",
     "settle",
     "textbook_form",
+    "try_remedy",
+    "verdicts",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from copy import copy
+from copy import copy, deepcopy
 from itertools import chain, product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from tidegate.cell import Cell, Graph
 from tidegate.cell.parameter import attribute, parameter_shapes
@@ -19,7 +20,7 @@ from tidegate.nn.argument import States, as_states, graph_of
 from tidegate.nn.device import torch_mode
 from tidegate.nn.rows import reorder
 from tidegate.nn.twin import Twin
-from tidegate.option import Options
+from tidegate.option import OPTIONS, Options
 from tidegate.option.options import Source
 from tidegate.passes import project
 from tidegate.runtime import SizedCell, sized
@@ -93,6 +94,9 @@ class Stack(Twin, torch.nn.RNNBase):
                 fix=f"stack layers yourself, with torch.nn.Linear({self.output_size}, {self.hidden_size}) between them",
             )
         self.options.check(self.graph)
+        self._set_variants()
+
+    def _set_variants(self) -> None:
         self._variants = self._made_variants()
         self.cells = self._variants[False, False].cells
 
@@ -104,13 +108,68 @@ class Stack(Twin, torch.nn.RNNBase):
             if start is not None:
                 for name in self._attributes(vector.name):
                     torch.nn.init.constant_(self._parameter(name), start)
+        self._initialise(self.options)
+        for name in chain(*self._initial_names()):
+            torch.nn.init.zeros_(self._parameter(name))
+
+    def with_options(self, **options: Any) -> Self:
+        """A copy of this layer with further options, or with other values of those that it has.
+
+        Parameters keep their values, but for those that one of these options initialises, such as the biases that
+        ``chrono`` draws. What an option adds begins as in a new layer. Options that exclude a new one are dropped.
+
+        Args:
+            **options: by name, as for a new layer.
+
+        Raises:
+            TypeError: an unknown option.
+            InputError: a value that is not allowed, a cell that has no gate for it, a layer norm where there is one
+                already, or a parametrized layer.
+
+        Example:
+            >>> import tidegate as tg
+            >>> tg.nn.LSTM(4, 8, forget_bias=1.0).with_options(chrono=50, layer_norm=True)
+            LSTM(4, 8, layer_norm=all, chrono=50)
+        """
+        new = Options(**options)
+        if is_parametrized(self):
+            raise InputError(
+                "PARAMETRIZED",
+                f"parameters of {self} are parametrized",
+                fix="torch.nn.utils.parametrize.remove_parametrizations makes plain ones of them",
+            )
+        if new.layer_norm and self.options.layer_norm:
+            raise InputError("NORMALISED", f"{self} has a layer norm already", fix="leave layer_norm out")
+        excluded = {other for name in options for other in OPTIONS[name].excludes}
+        before = {name: dict(value) if isinstance(value, tuple) else value for name, value in self.options.chosen}
+        kept = {name: value for name, value in before.items() if name not in excluded}
+        copied = deepcopy(self)
+        copied._take(new, Options(**kept | options))  # noqa: SLF001  of the same class
+        return copied
+
+    def _take(self, new: Options, together: Options) -> None:
+        """Get new options; ``together`` are all that the layer has from now on."""
+        values = dict(self._parameters)
+        vars(self)["options"] = new
+        self.set_cell(self.graph)  # which is changed already as the old options ask for
+        vars(self)["options"] = together
+        self._set_variants()
+        self._make_parameters(self._parameter(self._flat_weights_names[0]).device, self._dtype)
+        self._init_flat_weights()
+        self.reset_parameters()
+        with torch.no_grad():
+            for name, value in values.items():
+                if value is not None and name in self._parameters:
+                    self._parameter(name).copy_(value)
+        self._initialise(new)
+
+    def _initialise(self, options: Options) -> None:
+        """Set the parameters that options initialise."""
         with torch.no_grad():
             for layer, reverse in self._directions():
                 cell = self.cells[layer]
                 own = {name: self._parameter(attribute(name, layer, reverse=reverse)) for name in cell.parameters}
-                self.options.initialise(self.graph, cell.widths, own)
-        for name in chain(*self._initial_names()):
-            torch.nn.init.zeros_(self._parameter(name))
+                options.initialise(self.graph, cell.widths, own)
 
     def flatten_parameters(self) -> None:
         """On a GPU lay the parameters out in one block, as cuDNN reads them; elsewhere they stay where they are."""

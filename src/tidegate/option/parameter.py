@@ -34,7 +34,7 @@ def keeping_gate(graph: Graph, option: str) -> tuple[str, int]:
             f"{option} needs a gate that keeps the state; {graph.name} has the gates {gates}",
             fix=f"leave {option} out",
         )
-    if not any(block.name == found[0] for blocks in _biased_blocks(graph).values() for block in blocks):
+    if not any(block.name == found[0] for blocks in biased_blocks(graph).values() for block in blocks):
         raise InputError(
             "OPTION_BIAS", f"{option} sets the bias of gate {found[0]}, which has none here", fix="pass bias=True"
         )
@@ -44,7 +44,7 @@ def keeping_gate(graph: Graph, option: str) -> tuple[str, int]:
 def gate_biases(graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor], gate: str) -> list[Tensor]:
     """The biases of a gate, that of the input side first; views, so that they can be written to."""
     biases = []
-    for name, blocks in _biased_blocks(graph).items():
+    for name, blocks in biased_blocks(graph).items():
         parts = parameters[name].split([widths[block.axis] for block in blocks])
         biases += [part for block, part in zip(blocks, parts, strict=True) if block.name == gate]
     return biases
@@ -58,7 +58,7 @@ def set_sum(biases: list[Tensor], value: Tensor | float) -> None:
             bias.add_(value)
 
 
-def _biased_blocks(graph: Graph) -> dict[str, list[Block]]:
+def biased_blocks(graph: Graph) -> dict[str, list[Block]]:
     """The blocks of each bias by its name. In a normalised cell the biases of matrices are vectors."""
     own = {bias_of(m.name): [block for block in m.blocks if block.bias] for m in graph.matrices if m.has_bias}
     names = {bias_of(matrix.name) for matrix in graph.matrices}

@@ -1,5 +1,6 @@
 """Graph to graph, one verb a file; ``program`` holds what they lead to."""
 
+from tidegate.passes.bound import Interval, bounds
 from tidegate.passes.clip import clip
 from tidegate.passes.drop import drop_recurrent
 from tidegate.passes.hold import hold
@@ -32,6 +33,7 @@ __all__ = [
     "UPSTREAM",
     "VALUE",
     "Carried",
+    "Interval",
     "Lowered",
     "MatrixGradient",
     "Over",
@@ -41,6 +43,7 @@ __all__ = [
     "Series",
     "Step",
     "Use",
+    "bounds",
     "clip",
     "drop_recurrent",
     "hold",

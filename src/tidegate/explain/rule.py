@@ -1,0 +1,367 @@
+"""The rules by which layers are judged: for each verdict its numbers, the thresholds that decide, and its words.
+
+The thresholds were chosen on ten seeds of planted faults and healthy networks, and scored on others:
+``benchmarks/results/explain/planted.md``. A saturated gate or candidate by itself is no fault, since gates of a network
+that remembers are shut most of the time. So rules on gates also ask what follows from it: a gradient that vanishes, or
+an output that does not move.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from tidegate.cell.convention import carries, output_gate
+from tidegate.explain.change import (
+    KeepUnits,
+    Remedy,
+    SetBias,
+    bias_code,
+    can_shrink,
+    desaturate,
+    has_bias,
+    remember,
+    rescale,
+    set_option,
+)
+from tidegate.explain.curve import LagCurve
+from tidegate.explain.measure import LayerMeasures
+from tidegate.explain.memory import Memory
+from tidegate.explain.readout import UNREAD
+from tidegate.option.parameter import recurrent_matrices
+from tidegate.records import EvidenceRecord
+
+VANISHED = -4.0  # log10 of |dL/ds| at the lag over that at lag 1
+GROWN = math.log10(3)  # the same
+RISING = 0.005  # slope of ln |dL/ds| by lag
+MOST = 0.5  # of the units
+STILL = 1e-2  # how far a unit goes within the lag, as a share of its range
+SATURATED = 0.25  # of the values of a candidate
+UNUSED = 0.25  # of the units
+SPIKE = 1.0  # log10 of how much more a gradient grows in one sequence than in the median one
+FLOAT32 = 38.5  # log10 of its largest number
+
+Severity = Literal["fault", "warning", "note"]
+RATIO, EXPONENT = "gradient at the lag over that at lag 1, log10", "exponent of the gradient, per step"
+
+
+class Number(NamedTuple):
+    """A number that a verdict rests on; ``EvidenceRecord`` describes it."""
+
+    name: str
+    value: float
+    threshold: float | None = None
+    side: Literal["below", "above", ""] = ""
+    unit: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is on its side of the threshold; NaN is on none."""
+        if self.threshold is None:
+            return True
+        return self.value < self.threshold if self.side == "below" else self.value > self.threshold
+
+    @property
+    def record(self) -> EvidenceRecord:
+        """As plain data."""
+        return EvidenceRecord(self.name, self.value if math.isfinite(self.value) else None, *self[2:])
+
+
+@dataclass(frozen=True)
+class Case:
+    """One layer in one direction, of a stack that was measured; or the stack as a whole."""
+
+    measures: LayerMeasures
+    name: str
+    lag: int
+    command: str
+
+    @property
+    def memory(self) -> Memory:
+        """Of this layer in this direction."""
+        return self.measures.memories[self.name]
+
+    @property
+    def curve(self) -> LagCurve | None:
+        """The gradient by lag of the whole stack, in the direction in which most of it is left at the lag."""
+        known = [curve for curve in self.measures.whole if not math.isnan(curve.at(self.lag))]
+        return max(known, key=lambda curve: curve.at(self.lag), default=None)
+
+    @property
+    def ratio(self) -> float:
+        """log10 of the gradient at the lag over that at lag 1; NaN where no sequence is so long."""
+        return math.nan if self.curve is None else self.curve.at(self.lag)
+
+    @property
+    def slope(self) -> float:
+        """The exponent of the same curve."""
+        return math.nan if self.curve is None else self.curve.slope
+
+    def vanished(self) -> list[Number]:
+        """The numbers that say that the gradient vanishes."""
+        return [Number(RATIO, self.ratio, VANISHED, "below"), Number(EXPONENT, self.slope)]
+
+    def still(self) -> Number:
+        """The number that says that the output does not move."""
+        way = self.memory.moved[self.measures.layer.graph.output.name] * self.lag
+        name = f"units that move less than {STILL:.0%} of their range within the lag"
+        return Number(name, float((way < STILL).mean()), MOST, "above")
+
+
+class Words(NamedTuple):
+    """What is said where a rule holds."""
+
+    sentence: str
+    against: str
+    remedy: Remedy
+
+
+class Rule(NamedTuple):
+    """A verdict on layers.
+
+    Attributes:
+        numbers: of a case; the verdict holds if there are some, and each is on its side of its threshold.
+        of_stack: the whole stack is one case, not each of its layers and directions.
+        explains: verdicts on the same stack that follow from this one.
+    """
+
+    name: str
+    severity: Severity
+    numbers: Callable[[Case], list[Number]]
+    words: Callable[[Case, list[Number]], Words]
+    of_stack: bool = False
+    explains: tuple[str, ...] = ()
+
+
+def _remember(case: Case) -> Remedy:
+    return remember(case.measures.layer, case.measures.path, case.command, case.lag)
+
+
+def _desaturated(case: Case) -> Remedy:
+    own = case.measures
+    return desaturate(own.layer, own.path, case.command, case.name, own.size)
+
+
+def _overflow(case: Case) -> list[Number]:
+    states = max(memory.largest for memory in case.measures.memories.values())
+    size = math.inf if math.isnan(states) else math.log10(states) if states else -math.inf
+    norms = [curve.norms[~curve.norms.isnan()] for curve in case.measures.curves]
+    largest = max([size, *(float(own.max()) for own in norms if len(own))])
+    return [Number("largest state or gradient, log10", largest, FLOAT32, "above"), Number(EXPONENT, case.slope)]
+
+
+def _overflow_words(case: Case, numbers: list[Number]) -> Words:
+    layer, path = case.measures.layer, case.measures.path
+    sentence = (
+        f"Numbers grow to 1e{numbers[0].value:.0f}, and float32 ends at 3e38: states or gradients become infinite."
+    )
+    remedy = "Bound the states, and keep the learning rate and the recurrent matrices small."
+    return Words(sentence, "", set_option(layer, path, case.command, remedy, "state_clip", 10.0))
+
+
+def _forget_shut(case: Case) -> list[Number]:
+    found = carries(case.measures.layer.graph)
+    shut = {state: own.shut for state, own in case.memory.carries.items() if found[state].gate}
+    if not shut:
+        return []
+    state = max(shut, key=lambda name: shut[name])
+    name = f"units of {state} that keep less than a tenth of it at 95 % of the steps"
+    longest = case.memory.half_lives[state].longest
+    return [
+        Number(name, shut[state], MOST, "above"),
+        *case.vanished(),
+        Number("longest half-life", longest, unit="steps"),
+    ]
+
+
+def _forget_shut_words(case: Case, numbers: list[Number]) -> Words:
+    state = numbers[0].name.split()[2]
+    gate = carries(case.measures.layer.graph)[state].gate
+    sentence = (
+        f"Gate {gate} throws {state} away at nearly every step, in {numbers[0].value:.0%} of the units. So the "
+        f"gradient falls to {_power(case.ratio)} within {case.lag} steps."
+    )
+    against = (
+        f"If nothing counts that is older than {max(1, math.ceil(numbers[-1].value))} steps, this is as it should be."
+    )
+    return Words(sentence, against, _remember(case))
+
+
+def _output_shut(case: Case) -> list[Number]:
+    gate = output_gate(case.measures.layer.graph)
+    if gate is None or gate not in case.memory.gates:
+        return []
+    own = case.memory.gates[gate]
+    return [Number(f"units whose gate {gate} is below 0.1 at 95 % of the steps", own.shut, MOST, "above"), case.still()]
+
+
+def _output_shut_words(case: Case, numbers: list[Number]) -> Words:
+    layer, path = case.measures.layer, case.measures.path
+    gate = numbers[0].name.split()[3]
+    sentence = (
+        f"Gate {gate} hides the states: it is shut in {numbers[0].value:.0%} of the units, and "
+        f"{numbers[1].value:.0%} of the outputs hardly move."
+    )
+    against = (
+        "A gate may open at the one step that counts. The output would move there, and it does not in these sequences."
+    )
+    if not has_bias(layer, gate):
+        remedy = Remedy("Train anew with a lower learning rate.", command=case.command)
+    else:
+        how = f"Set the bias of gate {gate} to zero, as it begins; or train anew with a lower learning rate."
+        remedy = Remedy(how, bias_code(layer, path, gate, 0.0), case.command, path, SetBias(gate, 0.0))
+    return Words(sentence, against, remedy)
+
+
+def _frozen(case: Case) -> list[Number]:
+    numbers = [case.still()]
+    for state, carry in carries(case.measures.layer.graph).items():
+        if carry.gate:
+            kept = case.memory.carries[state].open
+            numbers.append(Number(f"units of {state} that keep more than 0.9 of it at 95 % of the steps", kept))
+    return numbers
+
+
+def _frozen_words(case: Case, numbers: list[Number]) -> Words:
+    sentence = f"The output stands still: {numbers[0].value:.0%} of the units hardly move within {case.lag} steps."
+    if len(numbers) > 1 and numbers[1].value > MOST:
+        gate = carries(case.measures.layer.graph)[numbers[1].name.split()[2]].gate
+        sentence += f" Gate {gate} keeps the old state and lets nothing new in."
+    sentence += " The gradient passes all the same, so it does not show this."
+    against = "A state that waits for a rare event moves at that event only. Were there any in these sequences?"
+    return Words(sentence, against, _remember(case))
+
+
+def _saturated(case: Case) -> list[Number]:
+    if not case.memory.saturated:
+        return []
+    name = max(case.memory.saturated, key=lambda name: case.memory.saturated[name])
+    text = f"values of {name} within 1 % of their bounds"
+    return [Number(text, case.memory.saturated[name], SATURATED, "above"), *case.vanished()]
+
+
+def _saturated_words(case: Case, numbers: list[Number]) -> Words:
+    name = numbers[0].name.split()[2]
+    sentence = (
+        f"{numbers[0].value:.0%} of all values of {name} are saturated, where its slope is zero. So the gradient falls "
+        f"to {_power(case.ratio)} within {case.lag} steps."
+    )
+    against = "Units that latch are saturated on purpose: they keep a bit exactly, and no gradient shows it."
+    return Words(sentence, against, _desaturated(case))
+
+
+def _exploding(case: Case) -> list[Number]:
+    return [Number(RATIO, case.ratio, GROWN, "above"), Number(EXPONENT, case.slope, RISING, "above")]
+
+
+def _exploding_words(case: Case, numbers: list[Number]) -> Words:
+    layer, path = case.measures.layer, case.measures.path
+    sentence = (
+        f"The gradient grows {10 ** numbers[0].value:,.0f}-fold within {case.lag} steps, by a factor of "
+        f"{math.exp(numbers[1].value):.3f} a step."
+    )
+    against = (
+        "A network that answers well may be chaotic and need no mending, as long as clipping keeps its training stable."
+    )
+    if not recurrent_matrices(layer.graph):
+        how = "Lower the recurrent weights of single units below 1, and clip gradients by their norm."
+        return Words(sentence, against, Remedy(how, "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"))
+    exponent = numbers[1].value
+    factor = math.exp(-exponent)
+    kept = f"multiply the recurrent matrices by exp(-{exponent:.3f}) = {factor:.3f}, and measure again"
+    scaled = rescale(layer, path, f"{case.command} --orthogonal", f"{kept[0].upper()}{kept[1:]}.", factor)
+    if layer.options.orthogonal:
+        return Words(sentence, against, scaled)
+    how = (
+        "Let the recurrent matrices begin orthogonal, and keep clipping by the norm as a fuse. To keep what is learnt, "
+        f"{kept}."
+    )
+    remedy = set_option(layer, path, case.command, how, "orthogonal", value=True)
+    return Words(sentence, against, replace(remedy, instead=scaled))
+
+
+def _vanishing_words(case: Case, numbers: list[Number]) -> Words:
+    curve = case.curve
+    assert curve is not None  # or there were no numbers
+    reach = max((lag for lag in range(1, curve.lags) if curve.at(lag) >= -3), default=1)
+    sentence = (
+        f"The gradient falls to {_power(numbers[0].value)} within {case.lag} steps, so what happened so long ago is "
+        f"hardly learnt from. A thousandth is left after {reach} steps."
+    )
+    against = f"Data that need no more than {reach} steps lose nothing."
+    against += " And a network that latches, with its units at their bounds, remembers without a gradient."
+    return Words(sentence, against, _remember(case))
+
+
+def _spikes(case: Case) -> list[Number]:
+    if case.curve is None:
+        return []
+    ratio = case.curve.ratio[1 : case.lag + 1].nan_to_num(-math.inf).amax(0).numpy()
+    grown = ratio[np.isfinite(ratio)]
+    if not len(grown):
+        return []
+    most, middle = float(grown.max()), float(np.median(grown))
+    return [
+        Number("largest growth in one sequence over the median one, log10", most - middle, SPIKE, "above"),
+        Number("largest growth in one sequence, log10", most, GROWN, "above"),
+        Number("sequence", float(ratio.argmax())),
+        Number(EXPONENT, case.slope),
+    ]
+
+
+def _spikes_words(case: Case, numbers: list[Number]) -> Words:
+    sentence = (
+        f"In sequence {numbers[2].value:.0f} the gradient grows {10 ** numbers[1].value:,.0f}-fold within {case.lag} "
+        f"steps, {10 ** numbers[0].value:,.0f} times as much as in the median one; on the whole it does not grow."
+    )
+    against = "One sequence may be a rare one. Look at it before it is called a fault."
+    how = "Clip the gradient by its norm, at the 90th percentile of the norms that log.csv has."
+    code = "torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)"
+    return Words(sentence, against, Remedy(how, code, f"{case.command} --clip 0.5"))
+
+
+def _unused(case: Case) -> list[Number]:
+    read = case.measures.reads.get(case.name)
+    if read is None or np.isnan(read.shares).any():
+        return []
+    return [
+        Number(f"units with less than {UNREAD:g} of what is read", float(read.unread.mean()), UNUSED, "above"),
+        Number("loss", read.loss),
+        Number("loss without what is read of them", read.without),
+    ]
+
+
+def _unused_words(case: Case, numbers: list[Number]) -> Words:
+    layer, path, read = case.measures.layer, case.measures.path, case.measures.reads[case.name]
+    used = np.flatnonzero(~read.unread)
+    sentence = (
+        f"{numbers[0].value:.0%} of the units are read by nobody. Without them the loss is {read.without:.4g}, and "
+        f"{read.loss:.4g} with them."
+    )
+    against = "They may still serve other units, through the recurrent matrices."
+    size = max(1, len(used))
+    how = f"Train a layer of {size} units, or take out the others."
+    change = KeepUnits(tuple(map(int, used))) if can_shrink(layer) and len(used) else None
+    return Words(sentence, against, Remedy(how, "", f"{case.command} --hidden-size {size}", path, change))
+
+
+def _power(log10: float) -> str:
+    """A share in words, from its logarithm."""
+    return f"{10**log10:.1e} of its size" if log10 > -300 else "nothing"
+
+
+RULES = (
+    Rule("overflow", "fault", _overflow, _overflow_words, of_stack=True, explains=("exploding", "spikes")),
+    Rule("forget_shut", "fault", _forget_shut, _forget_shut_words, explains=("saturated", "vanishing")),
+    Rule("output_shut", "fault", _output_shut, _output_shut_words, explains=("frozen", "unused_units")),
+    Rule("frozen", "fault", _frozen, _frozen_words, explains=("saturated", "vanishing", "unused_units")),
+    Rule("saturated", "fault", _saturated, _saturated_words, explains=("vanishing",)),
+    Rule("exploding", "fault", _exploding, _exploding_words, of_stack=True, explains=("spikes",)),
+    Rule("vanishing", "fault", Case.vanished, _vanishing_words, of_stack=True),
+    Rule("spikes", "warning", _spikes, _spikes_words, of_stack=True),
+    Rule("unused_units", "warning", _unused, _unused_words),
+)
