@@ -47,7 +47,12 @@ NAMES = (*(rule.name for rule in CHECKED.values()), *(rule.name for rule in RULE
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict and its remedy."""
+    """A verdict and its remedy.
+
+    Attributes:
+        line: the verdict as plain data, with its remedy in words.
+        remedy: what ``try_remedy`` does to a copy.
+    """
 
     line: VerdictLine
     remedy: Remedy
