@@ -6,8 +6,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
 
 from tests.backend.test_series import Everything
+from tests.property.random_cell import random_cells
 from tests.unit.test_explain_gradient import B, H, I, T, inputs_of, layer_of
 from tidegate.cell import Cell
 from tidegate.errors import InputError
@@ -115,13 +118,30 @@ def test_a_jacobian_of_a_stack_is_that_of_the_definition():
     assert found[upper, lower].any()
 
 
+@given(random_cells(), st.integers(1, 4))
+@settings(max_examples=8)
+def test_a_jacobian_of_a_random_cell_is_that_of_its_definition(made, size):
+    note(made.source)
+    torch.manual_seed(size)
+    graph = made.cell.graph
+    features = size if graph.input_axis == "H" else I
+    layer = Recurrent(graph, features, size, dtype=torch.float64, widths=dict.fromkeys(graph.own_axes, size // 2 + 1))
+    step = StepFunction(layer)
+    x, state = torch.randn(2, features, dtype=torch.float64), torch.randn(2, step.size, dtype=torch.float64)
+    torch.testing.assert_close(step.jacobians(x, state), reference(step, x, state), rtol=1e-8, atol=1e-10)
+
+
 def test_many_jacobians_are_those_of_each(monkeypatch):
     layer = layer_of("lstm")
     step = StepFunction(layer)
     x, state = torch.randn(7, I, dtype=torch.float64), torch.randn(7, step.size, dtype=torch.float64)
     whole = step.jacobians(x, state)
-    monkeypatch.setattr("tidegate.explain.step.MOST_NUMBERS", 2 * step.size**2)
-    torch.testing.assert_close(step.jacobians(x, state), whole)
+    alone = torch.cat([step.jacobians(x[n : n + 1], state[n : n + 1]) for n in range(7)])
+    torch.testing.assert_close(whole, alone)
+    monkeypatch.setattr("tidegate.explain.step.MOST_NUMBERS", 3 * step.size**2)
+    parts = torch.cat([step.jacobians(x[at], state[at]) for at in step.in_parts(7)])
+    assert len([*step.in_parts(7)]) == 3
+    torch.testing.assert_close(parts, whole)
 
 
 def test_what_has_no_step_is_refused():

@@ -7,7 +7,6 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import torch
 from tidegate.cell import Graph, Op
 from tidegate.cell.graph import UNARY
 from tidegate.explain.probe import Trajectory
-from tidegate.explain.step import MOST_NUMBERS, StepFunction, jacobians
+from tidegate.explain.step import StepFunction
 from tidegate.runtime import TENSORS
 
 TEXTBOOK, SUPREMUM = "(beta_f beta_W)^lag", "sup |J|^lag"
@@ -97,10 +96,11 @@ def bounds(step: StepFunction, run: Trajectory, ends: torch.Tensor, counts: torc
     lags, count = int(counts.max()), len(ends)
     between = torch.arange(lags)[:, None] + 0 * ends
     used = (between >= 1) & (between <= counts - 2)  # from lag k to k + 1 leads the Jacobian of the step at lag k
-    at, row = (ends + sign * between)[used], torch.arange(count).expand(lags, -1)[used]
-    x, state = run.x[at, row], run.before[at, row]
+    steps, row = (ends + sign * between)[used], torch.arange(count).expand(lags, -1)[used]
+    x, state = run.x[steps, row], run.before[steps, row]
     norms = torch.zeros(lags, count, dtype=state.dtype)
-    norms[used] = torch.cat([torch.linalg.matrix_norm(j, 2) for j in _parts(step, x, state)]).log10()
+    parts = [torch.linalg.matrix_norm(step.jacobians(x[at], state[at]), 2) for at in step.in_parts(len(x))]
+    norms[used] = torch.cat([*parts, norms.new_zeros(0)]).log10()
     product = torch.cat([norms.new_zeros(1, count), norms[:-1].cumsum(0)])
     form, beta_f, beta_w = textbook_form(step.graph) if step.alone else None, None, None
     if form is None:
@@ -110,23 +110,16 @@ def bounds(step: StepFunction, run: Trajectory, ends: torch.Tensor, counts: torc
         slopes[used] = _slopes(step, form, x, state)
         beta_f, beta_w = slopes.amax(0), _spectral_norm(step, form, x.new_zeros(1, step.features))
         factor = (beta_f * beta_w).log10()
-    steps = (between - 1).clamp(min=0)
-    supremum = torch.where(steps > 0, factor * steps, 0.0)
+    powers = (between - 1).clamp(min=0)
+    supremum = torch.where(powers > 0, factor * powers, 0.0)
     there = between < counts
     product, supremum = (v.masked_fill(~there | (between < 1), math.nan) for v in (product, supremum))
     return Bound(SUPREMUM if form is None else TEXTBOOK, product, supremum, 10**factor, beta_f, beta_w)
 
 
-def _parts(step: StepFunction, x: torch.Tensor, state: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The Jacobians, so many at a time that memory is small."""
-    at_once = max(1, MOST_NUMBERS // step.size**2)
-    for begin in range(0, max(1, len(x)), at_once):
-        yield step.jacobians(x[begin : begin + at_once], state[begin : begin + at_once])
-
-
 def _slopes(step: StepFunction, form: Form, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
     """The largest |f'| among the units of each row."""
-    a = step.value(form.argument, x, state).requires_grad_()
+    a = step.nodes(x, state)[form.argument].value.detach().requires_grad_()
     if form.function is None:
         return a.new_ones(len(a))
     with torch.enable_grad():
@@ -136,5 +129,5 @@ def _slopes(step: StepFunction, form: Form, x: torch.Tensor, state: torch.Tensor
 
 def _spectral_norm(step: StepFunction, form: Form, x: torch.Tensor) -> float:
     """Of the matrix by which the state enters a."""
-    (matrix,) = jacobians(lambda s, x: step.value(form.argument, x, s), x.new_zeros(1, step.size), x)
-    return float(torch.linalg.matrix_norm(matrix, 2))
+    (matrix,) = step.nodes(x, x.new_zeros(1, step.size))[form.argument].by.values()
+    return float(matrix.abs().max() if matrix.dim() == 2 else torch.linalg.matrix_norm(matrix, 2).max())

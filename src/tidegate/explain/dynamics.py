@@ -9,21 +9,34 @@ References:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from tidegate.errors import InputError
 from tidegate.explain.probe import captured, probe
-from tidegate.explain.step import StepFunction, as_recurrent, pulled_back
+from tidegate.explain.step import MOST_NUMBERS, StepFunction, as_recurrent
 
 DISCARD = 50  # steps at either end, unless the run is short
 DOUBTFUL = 1e-8  # of the greatest length: a direction that is so short may be nothing but rounding
 ROUNDING = 4
 Feed = Callable[[torch.Tensor], torch.Tensor]
-Moment = tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]  # a step as a function of the state, and the state
+
+
+class Run(NamedTuple):
+    """What each step of a run read.
+
+    Attributes:
+        x: inputs [T, B, I].
+        before: states before each step, [T, B, S].
+        feed: makes the inputs of the outputs before; None where they come from outside.
+    """
+
+    x: torch.Tensor
+    before: torch.Tensor
+    feed: Feed | None = None
 
 
 def jacobian(
@@ -31,8 +44,8 @@ def jacobian(
 ) -> torch.Tensor:
     """The Jacobian of one step of a layer, ``J[i, j] = ds'_i / ds_j``, of all its states side by side.
 
-    One backward run over S copies of the state gives all rows at once. ``StepFunction(layer).slices`` says which rows
-    belong to which state; to compute many Jacobians, call its ``jacobians``.
+    ``StepFunction(layer).slices`` says which rows belong to which state; to compute many Jacobians, call its
+    ``jacobians``.
 
     Args:
         layer: a layer or stack of Tidegate's or torch.nn's, in one direction.
@@ -123,9 +136,9 @@ def lyapunov(
 ) -> Exponents:
     """Lyapunov exponents along a run: driven by data, or of the layer running by itself after them.
 
-    k orthonormal directions go back through the run, ``Q <- J[t]^T Q`` by a backward run of the engine, and are made
-    orthonormal again by ``Q R``; the exponents are the mean logarithms of the diagonal of R. Transposed or not, the
-    exponents are the same, and all together they are the mean of log |det J|.
+    k orthonormal directions go back through the run, ``Q <- J[t]^T Q``, and are made orthonormal again by ``Q R``; the
+    exponents are the mean logarithms of the diagonal of R. Transposed or not they are the same, and all together they
+    are the mean of log |det J|.
 
     Args:
         layer: a layer or stack of Tidegate's or torch.nn's, in one direction.
@@ -135,7 +148,7 @@ def lyapunov(
         discard: steps that are not counted at either end of the run: the first ones, until the state has settled, and
             the last ones, until the directions have turned. 50 by default, at most a quarter of the steps.
         free_running: None to be driven by x. Else the layer reads x first, and what follows is counted: ``"zeros"``
-            drives it by zeros, a function or module gives the next input [B, I] from the output [B, H].
+            drives it by zeros, a function or module gives the next input [B, I] from the output [B, H], row by row.
         steps: of the free run; as many as x has by default.
         hx: the state before x, as the layer takes it.
         seed: of the first directions.
@@ -161,16 +174,16 @@ def lyapunov(
         raise InputError("EXPLAIN_INPUT", "expected inputs [T, B, I] or [T, I]", fix="pass one tensor")
     with torch.no_grad():
         _, (call,) = captured(probed, x, hx)
-    run = call.trajectory()
+    driven = call.trajectory()
     if free_running is None:
         if steps is not None:
             raise InputError("EXPLAIN_STEPS", "steps= is for a free run", fix="pass free_running=, or cut x")
-        moments: list[Moment] = [_driven(step, *pair) for pair in zip(run.x, run.before, strict=True)]
+        run = Run(driven.x, driven.before)
     else:
-        feed = _feed(free_running, step)
-        moments = [*_free(step, feed, run.after[-1], len(run.x) if steps is None else steps)]
-    sizes = _checked(len(moments), step.size, k, every, discard)
-    return Exponents(_along(moments, *sizes, seed), len(moments) - 2 * sizes[2], free_running is not None)
+        count = len(x) if steps is None else steps
+        run = _free(step, _feed(free_running, step), driven.after[-1], count)
+    sizes = _checked(len(run.x), step.size, k, every, discard)
+    return Exponents(_along(step, run, *sizes, seed), len(run.x) - 2 * sizes[2], free_running is not None)
 
 
 def _checked(count: int, size: int, k: int | None, every: int, discard: int | None) -> tuple[int, int, int]:
@@ -188,60 +201,85 @@ def _checked(count: int, size: int, k: int | None, every: int, discard: int | No
     return k, every, discard
 
 
-def _driven(step: StepFunction, x: torch.Tensor, state: torch.Tensor) -> Moment:
-    return lambda s: step(x.repeat_interleave(len(s) // len(x), 0), s), state
-
-
-def _feed(free_running: Feed | str, step: StepFunction) -> Feed:
-    """From states [N, S] to the next inputs [N, I]."""
+def _feed(free_running: Feed | str, step: StepFunction) -> Feed | None:
+    """From outputs [N, H] to the next inputs [N, I]; None for zeros."""
     if isinstance(free_running, torch.nn.Module):
         free_running = copy.deepcopy(free_running).to("cpu", step.dtype).eval()
-    if free_running == "zeros":
-        return lambda state: state.new_zeros(len(state), step.features)
+    if isinstance(free_running, str) and free_running == "zeros":
+        return None
     if not callable(free_running):
         raise InputError(
             "EXPLAIN_FREE",
             f"free_running is {free_running!r:.40}",
             fix="pass 'zeros', or a function from outputs [B, H] to the next inputs [B, I]",
         )
-    return lambda state: free_running(state[:, step.output])
+    return free_running
 
 
-def _free(step: StepFunction, feed: Feed, state: torch.Tensor, count: int) -> Iterator[Moment]:
-    """The moments of a free run from these states [B, S]."""
-
-    def closed(s: torch.Tensor) -> torch.Tensor:
-        x = feed(s)
-        if not isinstance(x, torch.Tensor) or x.shape != (len(s), step.features):
-            got = list(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
-            raise InputError(
-                "EXPLAIN_FREE",
-                f"free_running gave {got} for {len(s)} outputs, expected [{len(s)}, {step.features}]",
-                fix="return the next input of each sequence",
-            )
-        return step(x.to(step.dtype), s)
-
-    for _ in range(count):
-        yield closed, state
-        with torch.no_grad():
-            state = closed(state)
+def _free(step: StepFunction, feed: Feed | None, state: torch.Tensor, count: int) -> Run:
+    """A free run from these states [B, S]."""
+    inputs, states, nothing = [], [], state.new_zeros(len(state), step.features)
+    with torch.no_grad():
+        for _ in range(count):
+            inputs.append(nothing if feed is None else _fed(feed, state[:, step.output], step))
+            states.append(state)
+            state = step(inputs[-1], state)
+    if not states:
+        return Run(nothing[None][:0], state[None][:0], feed)
+    return Run(torch.stack(inputs), torch.stack(states), feed)
 
 
-def _along(moments: list[Moment], k: int, every: int, discard: int, seed: int) -> torch.Tensor:
-    """[B, k]: the exponents of each sequence, from the last moment back to the first."""
-    batch, size = moments[0][1].shape
+def _fed(feed: Feed, output: torch.Tensor, step: StepFunction) -> torch.Tensor:
+    """The next inputs, if they are some."""
+    x = feed(output)
+    if not isinstance(x, torch.Tensor) or x.shape != (len(output), step.features):
+        got = list(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
+        raise InputError(
+            "EXPLAIN_FREE",
+            f"free_running gave {got} for {len(output)} outputs, expected [{len(output)}, {step.features}]",
+            fix="return the next input of each sequence",
+        )
+    return x.to(step.dtype)
+
+
+def _jacobians(step: StepFunction, run: Run, at: slice) -> torch.Tensor:
+    """Of some steps, [steps, B, S, S]; of a run that feeds itself, by way of the input too."""
+    x, state = run.x[at].flatten(0, 1), run.before[at].flatten(0, 1)
+    found, of_input = step.derivatives(x, state, of_input=run.feed is not None)
+    if run.feed is not None and of_input is not None:
+        with torch.enable_grad():
+            output = state[:, step.output].detach().requires_grad_()
+            fed = _fed(run.feed, output, step)
+            rows = [_row(fed[:, i], output) for i in range(step.features)]
+        found[..., step.output] += of_input @ torch.stack(rows, 1)
+    return found.reshape(-1, run.x.shape[1], *found.shape[1:])
+
+
+def _row(fed: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """The derivative of one feature of the next input by each output, [N, H]."""
+    if not fed.requires_grad:
+        return torch.zeros_like(output)
+    row: torch.Tensor
+    (row,) = torch.autograd.grad(fed.sum(), output, retain_graph=True, materialize_grads=True)
+    return row
+
+
+def _along(step: StepFunction, run: Run, k: int, every: int, discard: int, seed: int) -> torch.Tensor:
+    """[B, k]: the exponents of each sequence, from the last step back to the first."""
+    count, batch, size = run.before.shape
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(batch, size, k, generator=generator, dtype=moments[0][1].dtype)
-    frame, total = drawn, drawn.new_zeros(batch, k)
-    counted = range(discard, len(moments) - discard)
-    for t in range(len(moments) - 1, discard - 1, -1):
+    drawn = torch.randn(batch, size, k, generator=generator, dtype=step.dtype)
+    frame, total, counted = drawn, drawn.new_zeros(batch, k), range(discard, count - discard)
+    at_once = max(1, MOST_NUMBERS // (batch * size**2))
+    begin, found = count, drawn
+    for t in range(count - 1, discard - 1, -1):
+        if t < begin:
+            begin = max(0, t + 1 - at_once)
+            found = _jacobians(step, run, slice(begin, t + 1))
         if t == counted.stop - 1:  # what was forgotten before does not count
             frame = torch.linalg.qr(torch.where(torch.isinf(total)[:, None], drawn, frame))[0]
             total = torch.zeros_like(total)
-        function, state = moments[t]
-        rows = frame.transpose(1, 2).reshape(batch * k, size)
-        rows = pulled_back(function, state.repeat_interleave(k, 0), rows)
-        frame = rows.view(batch, k, size).transpose(1, 2)
+        frame = found[t - begin].transpose(1, 2) @ frame
         if t in (counted.start, counted.stop) or t % every == 0:
             frame, total = _orthonormal(frame, total)
     return (total / len(counted)).sort(descending=True).values

@@ -78,7 +78,7 @@ def fixed_points(
 ) -> FixedPoints:
     """Find the fixed points of a layer under an input that stays, by damped Newton steps from many starts at once.
 
-    The Jacobians of all starts come from one backward run a round. Each step solves
+    Each step solves
     ``((I - J)^T (I - J) + mu I) d = -(I - J)^T (s - F(s))``; mu falls where q falls and rises where it would not.
 
     Args:

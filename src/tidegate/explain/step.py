@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import torch
 
 from tidegate.errors import InputError
+from tidegate.explain.tangent import Tangent, evaluated, placed, variable
 from tidegate.nn import Recurrent
 from tidegate.nn.accelerate import accelerate
 from tidegate.nn.argument import as_states
-from tidegate.runtime import Rows, SizedCell, Steps, eager, run_layer, run_step
+from tidegate.runtime import Rows, SizedCell, Steps, run_layer, run_step
 
-MOST_NUMBERS = 1 << 22  # of the Jacobians that are computed at once: 32 MiB
+INPUT = "x"
+MOST_NUMBERS = 1 << 20  # of Jacobians that are computed at once: 8 MiB
 
 
 class StepFunction:
@@ -103,19 +105,16 @@ class StepFunction:
         """Whether it is the step of one layer."""
         return len(self._parts) == 1
 
-    def value(self, node: int, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        """The value of a node of the cell, [N, width], in a step of one layer.
+    def nodes(self, x: torch.Tensor, state: torch.Tensor) -> list[Tangent]:
+        """Every value of one layer in a step, and its derivatives by the states before it.
 
         Args:
-            node: its place in ``graph``.
             x: inputs [N, I].
             state: states [N, S].
         """
         ((cell, parameters, where),) = self._parts
-        rows = Rows(x, Steps.uniform(1, len(x)))
-        own, states = dict(zip(cell.names, parameters, strict=True)), tuple(state[:, at] for at in where)
-        (found,), _ = eager.run(cell.graph, own, cell.widths, rows, states, wanted=[node])
-        return found
+        states = [variable(state[:, at].to(self.dtype), k) for k, at in enumerate(where)]
+        return evaluated(cell, parameters, Tangent(x.to(self.dtype), {}), states)
 
     def join(self, hx: Any, sequences: int = 1) -> torch.Tensor:
         """States [B, S] from what a layer takes and returns as its states; zeros from None.
@@ -143,44 +142,42 @@ class StepFunction:
 
     def vjp(self, x: torch.Tensor, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """``J^T v`` for each row v: [N, S] from inputs [N, I], states [N, S] and rows [N, S]."""
-        return pulled_back(lambda s: self(x, s), state.to(self.dtype), rows.to(self.dtype))
+        with torch.enable_grad():
+            leaf = state.detach().to(self.dtype).requires_grad_()
+            (found,) = torch.autograd.grad(self(x, leaf), leaf, rows.to(self.dtype), materialize_grads=True)
+        return found
 
     def jacobians(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """``J[n, i, j] = ds'_i / ds_j`` at each of N states: [N, S, S].
-
-        One backward run over S copies of each state gives all rows of its Jacobian at once.
 
         Args:
             x: inputs [N, I].
             state: states [N, S].
         """
-        return jacobians(lambda s, x: self(x, s), state.to(self.dtype), x)
+        return self.derivatives(x, state)[0]
 
+    def in_parts(self, count: int) -> Iterator[slice]:
+        """Slices of so many states whose Jacobians need little memory."""
+        at_once = max(1, MOST_NUMBERS // self.size**2)
+        return (slice(begin, begin + at_once) for begin in range(0, count, at_once))
 
-Map = Callable[..., torch.Tensor]
-
-
-def pulled_back(function: Map, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """``J^T v`` of a function of states [N, S], for one row v [N, S] each."""
-    with torch.enable_grad():
-        leaf = state.detach().requires_grad_()
-        result = function(leaf)
-        if not result.requires_grad:
-            return torch.zeros_like(rows)
-        (found,) = torch.autograd.grad(result, leaf, rows, materialize_grads=True)
-    return found
-
-
-def jacobians(function: Map, state: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
-    """``[N, S, S]`` of a function that maps states [N, S] and further rows to states, row by row."""
-    count, size = state.shape
-    identity, found = torch.eye(size, dtype=state.dtype), []
-    at_once = max(1, MOST_NUMBERS // max(1, size * size))
-    for begin in range(0, count, at_once):
-        own, *rest = (value[begin : begin + at_once].repeat_interleave(size, 0) for value in (state, *others))
-        rows = pulled_back(lambda s, rest=rest: function(s, *rest), own, identity.repeat(len(own) // size, 1))
-        found.append(rows.view(-1, size, size))
-    return torch.cat(found) if found else state.new_zeros(0, size, size)
+    def derivatives(
+        self, x: torch.Tensor, state: torch.Tensor, *, of_input: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The same, and ``ds'_i / dx_j``, [N, S, I], if it is asked for."""
+        x, state = x.detach().to(self.dtype), state.detach().to(self.dtype)
+        given, made = variable(x, INPUT) if of_input else Tangent(x, {}), list[Tangent]()
+        columns: dict[Hashable, slice] = {}
+        for k, (cell, parameters, where) in enumerate(self._parts):
+            own = {(k, index): at for index, at in enumerate(where)}
+            values = evaluated(cell, parameters, given, [variable(state[:, at], name) for name, at in own.items()])
+            new = [values[index] for index in cell.graph.updates]
+            given, columns = new[0], columns | own
+            made += new
+        if of_input:
+            columns[INPUT] = slice(self.size, self.size + self.features)
+        whole = placed(made, columns, len(state))
+        return whole[..., : self.size], whole[..., self.size :] if of_input else None
 
 
 def as_recurrent(layer: torch.nn.Module) -> Recurrent:
