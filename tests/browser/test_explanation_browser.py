@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from tests.browser.devtools import BASH, BROWSER, chromium
-from tests.unit.explanation_record import series_record, text_record
-from tests.unit.test_explanation_page import EVIL, evil
+from tests.unit.explanation_record import music_record, series_record, text_record
+from tests.unit.test_explanation_page import EVIL, evil_page
 from tidegate.report import write_explanation
+from tidegate.report.trace import levels_of
 
 pytestmark = pytest.mark.skipif(
     BROWSER is None or BASH is None, reason="no Chromium on this machine, so the page cannot be shown"
@@ -182,7 +183,7 @@ def test_dark_maps_are_painted_dark(tab, page):
 
 def test_what_users_write_is_shown_as_it_is(tab, folder):
     path = folder / "evil.html"
-    write_explanation(evil(series_record()), path)
+    path.write_text(evil_page(), encoding="utf-8")
     tab.open(path)
     assert tab.run("document.scripts.length") == 2
     assert tab.run("document.querySelector('h1').textContent") == EVIL
@@ -204,6 +205,34 @@ def test_tokens_that_look_like_markup_are_text(tab, folder):
     tab.open(folder / "token.html")
     tokens = tab.run("[...document.querySelectorAll('.tokens span')].slice(0, 2).map((one) => one.textContent)")
     assert tokens == ["</script>", "<b>"]
+    quiet(tab)
+
+
+def test_notes_stand_above_the_gates(tab, folder):
+    record = music_record()
+    write_explanation(record, folder / "notes.html")
+    tab.open(folder / "notes.html")
+    assert tab.run(STATE)["maps"] == 7  # notes, and i, f, g, o, c and h of an LSTM
+    sounding = """(() => {
+      const canvas = document.querySelector(".roll canvas"), one = canvas.getContext("2d");
+      const column = one.getImageData(0, 0, 1, canvas.height).data;
+      const dark = Math.min(...column.filter((_, place) => place % 4 === 0));
+      return [...Array(canvas.height).keys()].filter((row) => column[4 * row] === dark);
+    })()"""
+    roll = levels_of(record.traces[0].roll)
+    lowest = int(roll.any(0).argmax()) - 1  # one row below what sounds
+    assert [lowest + row for row in tab.run(sounding)] == [key for key in range(88) if roll[0, key]]
+    quiet(tab)
+
+
+def test_words_stand_upright_in_columns(tab, folder):
+    record = text_record()
+    first = record.traces[0]
+    words = replace(first, labels=tuple(f"word{step}" for step in range(len(first.labels))))
+    write_explanation(replace(record, traces=(words,)), folder / "words.html")
+    tab.open(folder / "words.html", 360)
+    high, wide = tab.run("(one => [one.clientHeight, one.clientWidth])(document.querySelectorAll('.tokens span')[150])")
+    assert high > 2 * wide
     quiet(tab)
 
 

@@ -7,6 +7,7 @@ The measures here are the simplest that are right: autograd over single steps in
 from __future__ import annotations
 
 import csv
+import json
 import math
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,7 +17,7 @@ import torch
 
 import tidegate as tg
 from tidegate.data import BUNDLED
-from tidegate.explain.trace import layer_records, traced, with_traces
+from tidegate.explain.trace import layer_records, packed, traced, with_traces
 from tidegate.records import (
     AttributionRecord,
     CheckRecord,
@@ -34,6 +35,7 @@ from tidegate.records import (
     PathRecord,
     RemedyRecord,
     ShareRecord,
+    SignalRecord,
     TraceRecord,
     VerdictLine,
 )
@@ -483,4 +485,42 @@ def text_record(cell="gru", sequences=8, steps=200, units=64):
         layers=tuple(layer_records("gru", model.layer)),
         flow=(FlowRecord("gru", tuple(range(1, 41)), **series, sequences=sequences, slope=slope),),
         traces=traces,
+    )
+
+
+@cache
+def music_record():
+    """Chorales as notes, with a small LSTM that forecasts the next chord."""
+    pieces = json.loads(BUNDLED["jsb"].read())["train"][:24]
+    steps, low, keys = 48, 21, 88
+    x = torch.zeros(steps, len(pieces), keys)
+    for b, piece in enumerate(pieces):
+        for t, chord in enumerate(piece[:steps]):
+            x[t, b, [note - low for note in chord]] = 1
+    torch.manual_seed(SEED)
+    layer, head = tg.nn.LSTM(keys, 32), torch.nn.Linear(32, keys)
+    after = torch.cat([x[1:], x[-1:]])
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+    model = trained(layer, head, [(x, after)] * 30, x[:, :4], after[-1, :4].sum(-1), loss)
+    roll = tuple(range(low, low + keys))
+    blank = [
+        TraceRecord(
+            f"chorale {b + 1}",
+            tuple(str(t + 1) for t in range(steps)),
+            (),
+            roll=SignalRecord("", "keys", roll, 0.0, 1.0, packed(x[:, b], 0.0, 1.0)),
+        )
+        for b in range(4)
+    ]
+    return ExplanationRecord(
+        title="A network that reads chords",
+        task="music",
+        model="models/chorales",
+        data="JSB chorales",
+        lag=8,
+        lag_from="given",
+        target="all steps",
+        sequences=4,
+        layers=tuple(layer_records("lstm", model.layer)),
+        traces=with_traces(blank, range(4), [traced("lstm", model.layer, model.x)]),
     )

@@ -163,6 +163,7 @@ def _system(dynamics: DynamicsRecord, k: int) -> dict[str, Any]:
     points = sorted(dynamics.points, key=lambda one: (not one.stable, -one.reached))
     return {
         "dynamics": dynamics,
+        "kinds": [one.kind for one in dynamics.exponents],
         "exponents": exponent_figure(dynamics, f"exponents-{k}"),
         "plane": plane_figure(dynamics, f"plane-{k}"),
         "facts": facts,
@@ -177,7 +178,7 @@ def _attribution(record: ExplanationRecord, one: AttributionRecord, k: int) -> d
     facts += [(part.part, f"{rounded(part.share)}{unit}") for part in one.parts]
     facts += [] if one.answer is None else [("Answer", f"{rounded(one.answer)}{unit}")]
     error = one.completeness_error
-    facts += [] if error is None else [("Completeness error", f"{percent(error, 3)}, {one.points} points")]
+    facts += [] if error is None else [("Completeness error", f"{_share(error)}, {one.points} points")]
     shown = ranked_features(one)
     return {
         "attribution": one,
@@ -187,6 +188,10 @@ def _attribution(record: ExplanationRecord, one: AttributionRecord, k: int) -> d
         "more": len(one.features) - len(shown),
         "beyond": one.lags[lags - 1] if shown and (lags := shown_lags(one, record.seasonality)) < len(one.lags) else 0,
     }
+
+
+def _share(error: float) -> str:
+    return percent(error, 3) if error >= 5e-6 else f"below {percent(1e-5, 3)}"
 
 
 def _cells(record: ExplanationRecord) -> dict[str, Any]:

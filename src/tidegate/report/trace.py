@@ -18,6 +18,7 @@ from tidegate.records import ExactRecord, ExplanationRecord, SignalRecord, Trace
 
 MOST_STEPS, LEAST_STEPS = 1000, 50
 MOST_CURVES, MOST_LETTERS = 6, 40
+LEVELS = 254  # the level of the highest value
 GOOD_UNITS = 16  # a sequence is left out before the others have fewer
 
 
@@ -159,7 +160,7 @@ def _sequence(trace: TraceRecord, layers: Sequence[str]) -> dict[str, Any]:
         "target": trace.target,
         "answer": trace.answer,
         "curves": [{"name": c.name, "values": [_short(v) for v in c.values]} for c in trace.curves[:MOST_CURVES]],
-        "roll": None if trace.roll is None else _signal(trace.roll, layers),
+        "roll": None if trace.roll is None else _signal(_sounding(trace.roll), layers),
         "attribution": [_short(value) for value in trace.attribution],
         "signals": [_signal(signal, layers) for signal in trace.signals],
         "exact": [
@@ -185,6 +186,16 @@ def _signal(signal: SignalRecord, layers: Sequence[str]) -> dict[str, Any]:
         "high": signal.high,
         "values": signal.values,
     }
+
+
+def _sounding(roll: SignalRecord) -> SignalRecord:
+    """The pitches from the lowest to the highest that sounds, and one beyond at either end."""
+    levels = levels_of(roll)
+    heard = np.flatnonzero(((levels > 0) & (levels <= LEVELS)).any(0))
+    if not len(heard):
+        return roll
+    kept = slice(max(0, int(heard[0]) - 1), int(heard[-1]) + 2)
+    return replace(_cut(roll, lambda values: values[:, kept]), units=roll.units[kept])
 
 
 def _short(value: float | None) -> float | None:

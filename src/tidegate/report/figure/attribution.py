@@ -13,7 +13,7 @@ from tidegate.report.figure.lag import gapped, known, mark_at
 from tidegate.report.figure.svg import drawing, to_svg
 from tidegate.report.palette import GRID, INK, colour, short_names
 
-ROW, FOOT = 44, 60
+ROW, FOOT = 52, 60
 MOST_SEASONS = 4
 
 

@@ -11,6 +11,7 @@ from tidegate.report.figure.svg import drawing, to_svg, wrapped
 from tidegate.report.palette import GRID, colour
 
 MEASURED, BOUND, PRODUCT = 0, 1, 2  # their colours
+NEAR = 0.2  # of the axis: names of marks would touch
 DASHES = {BOUND: (5, 3), PRODUCT: (1.5, 2)}
 
 
@@ -31,9 +32,11 @@ def flow_figure(record: ExplanationRecord, flow: FlowRecord, width: int, name: s
         axes.set_ylabel(wrapped("log10 of the gradient, relative to lag 1", HEIGHT - 60))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         _limits(axes, flow)
-        mark_at(axes, record.lag, f"lag {record.lag}", strong=True)
-        if record.seasonality and record.seasonality != record.lag:
-            mark_at(axes, record.seasonality, f"season {record.seasonality}")
+        season = record.seasonality if record.seasonality != record.lag else None
+        near = season is not None and abs(season - record.lag) < NEAR * max(flow.lags)
+        mark_at(axes, record.lag, f"lag {record.lag}", strong=True, raised=near)
+        if season:
+            mark_at(axes, season, f"season {season}")
         return to_svg(figure, name, f"Gradient by lag in {flow.layer}; the numbers are in the table below", hover=False)
 
 

@@ -23,8 +23,8 @@ def known(*series: Iterable[float | None]) -> list[float]:
     return [value for one in series for value in one if value is not None and math.isfinite(value)]
 
 
-def mark_at(axes: Axes, x: float, text: str, *, strong: bool = False) -> None:
-    """A vertical line with a name above the frame; a strong one is named higher, so that two may be near."""
+def mark_at(axes: Axes, x: float, text: str, *, strong: bool = False, raised: bool = False) -> None:
+    """A vertical line with a name above the frame; higher if raised, where another one is near."""
     left, right = axes.get_xlim()
     if not min(left, right) <= x <= max(left, right):
         return
@@ -33,7 +33,7 @@ def mark_at(axes: Axes, x: float, text: str, *, strong: bool = False) -> None:
     axes.axvline(x, **style)  # type: ignore[arg-type]
     side = "left" if share < 0.08 else "right" if share > 0.92 else "center"
     axes.annotate(
-        text, (x, 1), (0, 18 if strong else 4), ("data", "axes fraction"), "offset points",
+        text, (x, 1), (0, 20 if raised else 4), ("data", "axes fraction"), "offset points",
         ha=side, va="bottom", color=INK if strong else MUTED, fontsize=12,
     )  # fmt: skip
 

@@ -133,25 +133,25 @@
     return path;
   };
   const chart = (strip, series) => {
-    const all = series.flatMap(({ values }) => values.filter((value) => value !== null));
-    const low = Math.min(...all), high = Math.max(...all);
     const svg = draw("svg", { viewBox: `0 0 ${count()} 100`, preserveAspectRatio: "none", "aria-hidden": "true" });
-    if (low < 0 && high > 0) svg.append(draw("path", { class: "zero", d: line([0, ...Array(count() - 1).fill(0)], low, high) }));
-    for (const { values, colour } of series) {
+    const zeros = series.find(({ low, high }) => low < 0 && high > 0);
+    if (zeros) svg.append(draw("path", { class: "zero", d: line(Array(count()).fill(0), zeros.low, zeros.high) }));
+    for (const { values, low, high, colour } of series) {
       svg.append(draw("path", { d: line(values, low, high), style: `stroke:var(--series-${colour % 8})` }));
     }
     strip.replaceChildren(svg);
-    return [low, high];
+  };
+  const rangeOf = (signal) => {
+    const size = Math.max(Math.abs(signal.low), Math.abs(signal.high)) || 1;
+    return isGate(signal) ? { low: 0, high: 1 } : { low: -size, high: size };
   };
   const ramp = (signal) => {
     const bar = make("span", "ramp");
     bar.style.background = isGate(signal)
       ? "linear-gradient(90deg, var(--empty), var(--full))"
       : "linear-gradient(90deg, var(--cold), var(--mid), var(--warm))";
-    const size = Math.max(Math.abs(signal.low), Math.abs(signal.high));
-    const [left, right] = isGate(signal) ? [0, 1] : [-size, size];
-    const span = make("span");
-    span.append(rounded(left, 2), bar, rounded(right, 2));
+    const { low, high } = rangeOf(signal), span = make("span");
+    span.append(rounded(low, 2), bar, rounded(high, 2));
     return span;
   };
   const shownText = (label) => label.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ +$/, "␣");
@@ -175,7 +175,8 @@
     const box = make("div", "track"), strip = make("div", "strip axis");
     const apart = Math.max(1, Math.ceil(96 / width)), nice = [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000];
     const every = nice.find((one) => one >= apart) ?? apart;
-    for (let step = 0; step < count(); step += every) {
+    const first = isText() && every > 1 ? every - 1 : 0; // step 10, not 11
+    for (let step = first; step < count(); step += every) {
       const label = isText() ? `${step + 1}` : sequence().labels[step];
       if (step && (count() - step) * width < 9 * label.length) continue;
       const tick = make("span", "", label);
@@ -190,15 +191,14 @@
     if (curves.length) {
       const labels = curves.map((curve, k) => keyed(k, curve.name));
       const { strip } = track(96, make("b", "", "input"), ...labels);
-      curves.forEach((curve) => {
-        if (curves.length < 2) return;
-        const known = curve.values.filter((value) => value !== null);
-        const low = Math.min(...known), high = Math.max(...known);
-        curve.scaled = curve.values.map((value) => (value === null ? null : (value - low) / (high - low || 1)));
+      if (curves.length > 1) labels.at(-1).after(make("span", "", "each on its own scale"));
+      const ranges = curves.map(({ values }) => {
+        const known = values.filter((value) => value !== null);
+        return { low: Math.min(...known), high: Math.max(...known) };
       });
-      chart(strip, curves.map((curve, k) => ({ values: curve.scaled ?? curve.values, colour: k })));
+      chart(strip, curves.map(({ values }, k) => ({ values, ...ranges[k], colour: k })));
     }
-    if (roll) addMap(roll, make("b", "", "notes"));
+    if (roll) addMap(roll, make("b", "", "notes"), make("span", "", "the highest on top")).classList.add("roll");
     if (attribution.length) {
       const { strip } = track(56, make("b", "", "attribution"), keyed(0, "raises the answer"), keyed(1, "lowers it"));
       const size = Math.max(...attribution.map((value) => Math.abs(value ?? 0))) || 1;
@@ -223,6 +223,7 @@
     strip.append(canvas);
     if (signal.layer >= 0) strip.append(make("div", "chosen-unit"));
     painted.push({ canvas, signal, strip, high });
+    return strip;
   };
 
   const addUnit = () => {
@@ -268,6 +269,7 @@
     }
     const series = own.map((signal, k) => ({
       values: Array.from({ length: count() }, (_, t) => valueOf(signal, t, at.unit)),
+      ...rangeOf(signal),
       colour: k,
     }));
     chart(unitTrack.strip, series.filter(({ values }) => values.some((value) => value !== null)));
@@ -288,6 +290,7 @@
     });
     const half = life === undefined ? [] : [make("span", "", `half-life ${life === null ? "without end" : `${rounded(life)} steps`}`)];
     unitTrack.label.replaceChildren(make("b", "", `unit ${at.unit}`), ...readings, ...half);
+    if (signals().some((signal) => !isGate(signal))) unitTrack.label.append(make("span", "", "scales as below"));
   };
   const showEquations = () => {
     const exact = exactOf(at.step, at.unit), own = signals();
@@ -322,7 +325,7 @@
   const showStep = () => {
     step.value = at.step;
     const label = shownText(sequence().labels[at.step]);
-    where.textContent = `${at.step + 1} of ${count()} · ${label}`;
+    where.textContent = `${at.step + 1} of ${count()}` + (label === `${at.step + 1}` ? "" : ` · ${label}`);
     step.setAttribute("aria-valuetext", where.textContent);
     cursor.style.left = `${11 + at.step * width}px`;
     cursor.style.width = `${width + 2}px`;
