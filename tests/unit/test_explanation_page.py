@@ -361,6 +361,14 @@ def test_awkward_records(record):
     assert not re.search(r"\b(nan|inf|None)\b", " ".join(Page(page).text), re.IGNORECASE)
 
 
+def test_more_parts_than_a_page_can_draw_are_said():
+    one = AttributionRecord("horizon", features=("x",), lags=(0,), values=((1.0,),))
+    page = render(replace(BARE, attributions=tuple(replace(one, target=f"horizon {k}") for k in range(30))))
+    assert "<h3>horizon 5</h3>" in page
+    assert "<h3>horizon 6</h3>" not in page
+    assert "Attributions: the page shows the first 6 of 30." in page
+
+
 def test_what_was_not_measured_is_said():
     text = " ".join(Page(render(BARE)).text)
     assert "Nothing that was measured accuses this model." in text

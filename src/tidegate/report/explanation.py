@@ -6,11 +6,13 @@ import base64
 import io
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib.image
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 
 from tidegate.records import (
     AttributionRecord,
@@ -38,6 +40,8 @@ LARGEST = 1_000_000  # bytes
 SPARE, TRIES = 2_000, 4  # bytes for what says that something was left out; rounds until traces fit
 BESIDE = 560  # pixels of a figure that has a table beside it
 MOST_POINTS = 24
+MOST_PARTS = {"flow": 9, "memory": 9, "dynamics": 9, "attributions": 6}  # with a figure; JSON has all
+STILL = LinearSegmentedColormap.from_list("still", ["#2f62d0", "#f3f3f0", "#c8520a"])  # as the script paints
 UNMEASURED = {
     "steps": "Gates and states step by step were",
     "flow": "The gradient by lag was",
@@ -79,16 +83,28 @@ def render(record: ExplanationRecord) -> str:
     Args:
         record: the explanation.
     """
+    record, dropped = _drawn(record)
     page = environment().get_template("explanation/page.html")
     parts = _answer(record) | _measures(record) | _cells(record) | _picture(record)
     room = 0
     for _ in range(TRIES):
-        text = page.render(record=record, **parts, **_traces(record, fitted(record, room)))
+        text = page.render(record=record, **parts, **_traces(record, fitted(record, room), dropped))
         left = LARGEST - SPARE - len(text.encode())
         if room and left + SPARE > 0:
             break
         room = max(1, room + left)
     return text
+
+
+def _drawn(record: ExplanationRecord) -> tuple[ExplanationRecord, list[str]]:
+    """The record with no more parts than the page can draw, and what it then lacks, in words."""
+    counts = {part: len(getattr(record, part)) for part in MOST_PARTS}
+    texts = [
+        f"{part.capitalize()}: the page shows the first {MOST_PARTS[part]} of {count}."
+        for part, count in counts.items()
+        if count > MOST_PARTS[part]
+    ]
+    return replace(record, **{part: getattr(record, part)[:most] for part, most in MOST_PARTS.items()}), texts
 
 
 def _answer(record: ExplanationRecord) -> dict[str, Any]:
@@ -205,12 +221,12 @@ def _card(record: ExplanationRecord, layer: LayerRecord, typesetter: Typesetter)
     return {"layer": layer, "equations": typesetter.cell(layer.graph), "filled": filled}
 
 
-def _traces(record: ExplanationRecord, traces: Fitted) -> dict[str, Any]:
+def _traces(record: ExplanationRecord, traces: Fitted, dropped: list[str]) -> dict[str, Any]:
     windows = [exact for trace in record.traces for exact in trace.exact]
     steps, units = max((e.steps for e in windows), default=0), max((len(e.units) for e in windows), default=0)
     window = f"{steps} steps of each sequence and the first {units} units" if windows else "no step"
     absent = [f"{what} not measured." for name, what in UNMEASURED.items() if name not in dict(_sections(record))]
-    texts = [*record.left_out, *traces.left_out, *absent]
+    texts = [*record.left_out, *traces.left_out, *dropped, *absent]
     return {
         "data": traces.data,
         "shown": len(traces.data["sequences"]),
@@ -226,11 +242,11 @@ def _picture(record: ExplanationRecord) -> dict[str, Any]:
     if not signals or not record.layers:
         return {"picture": ""}
     first = record.layers[0]
-    output = first.graph["states"][0]["name"]
-    signal = next((s for s in signals if (s.layer, s.name) == (first.name, output)), signals[0])
+    output = next((state["name"] for state in first.graph.get("states", ())), "")
+    signal = next((one for one in signals if (one.layer, one.name) == (first.name, output)), signals[0])
     levels = levels_of(signal)[-200:, :32]
     values = np.where(levels == 255, np.nan, signal.low + levels / 254 * (signal.high - signal.low))
     size = max(abs(signal.low), abs(signal.high)) or 1.0
     file = io.BytesIO()
-    matplotlib.image.imsave(file, values.T, cmap="PuOr_r", vmin=-size, vmax=size, format="png")
+    matplotlib.image.imsave(file, values.T, cmap=STILL, vmin=-size, vmax=size, format="png")
     return {"picture": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"}
