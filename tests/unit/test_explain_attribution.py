@@ -157,7 +157,7 @@ def test_a_chaotic_network_has_no_attribution_and_its_exponent_is_the_reason():
     assert found.points == 128
     assert found.error.max() > 0.01
     assert "top Lyapunov exponent" in found.abstained
-    assert "(model) is +" in found.abstained
+    assert "of (model) reaches +" in found.abstained
     missing = found.error > 0.01
     assert found.values["x"][:, missing].isnan().all()
     assert found.values["x"][:, ~missing].isfinite().all()

@@ -18,6 +18,13 @@ from tidegate.explain.probe import Probe, captured, probe
 
 POINTS = (16, 64, 128)  # of the quadrature; what comes next where fewer miss the difference
 LIMIT = 0.01  # error of completeness, of the difference of the answers, above which there is no attribution
+ALONG = {  # where exponents are looked for, as shares of the path
+    "at the input": 1.0,
+    "at 3/4 of the way to the input": 0.75,
+    "halfway to the input": 0.5,
+    "at 1/4 of the way to the input": 0.25,
+    "at the baseline": 0.0,
+}
 FLOOR = 1e-12  # a smaller difference, of the answers themselves, is rounding
 
 
@@ -204,17 +211,17 @@ def _reason(probed: Probe, path: Path, error: Tensor, points: int) -> str:
         return (
             "".join(parts) + "the answer at the input is the one at the baseline: there is no difference to share out"
         )
-    worst = missed[missed.isfinite()]
-    size = f"{100 * worst.max().item():.3g} %" if len(worst) else "all"
+    worst = missed[missed.isfinite()].max().item() if missed.isfinite().any() else math.inf
+    size = f"{100 * worst:.3g} % of" if worst < 10 else f"{worst:.2g} times"
     parts.append(
-        f"with {points} points contributions miss up to {size} of the difference that they should sum to "
-        f"(limit {LIMIT:.0%}). "
+        f"with {points} points contributions miss up to {size} the difference that they should sum to (limit "
+        f"{100 * LIMIT:g} %). "
     )
-    top, name, where = max(_exponents(probed, path), default=(-math.inf, "", ""))
+    top, name, where = max(_exponents(probed, path, error > LIMIT), default=(-math.inf, "", ""))
     if top > 0:
         parts.append(
-            f"The top Lyapunov exponent of {name} is {top:+.3g} a step {where}: its states part from any change of the "
-            f"input, so that the gradient along the path swings faster than points can follow"
+            f"The top Lyapunov exponent of {name} reaches {top:+.3g} a step {where}: its states part from any change "
+            f"of the input, so that the gradient along the path swings faster than points can follow"
         )
     else:
         shown = f" ({name}: {top:+.3g} a step {where})" if name else ""
@@ -225,18 +232,21 @@ def _reason(probed: Probe, path: Path, error: Tensor, points: int) -> str:
     return "".join(parts)
 
 
-def _exponents(probed: Probe, path: Path) -> Iterator[tuple[float, str, str]]:
-    """The top Lyapunov exponent of each layer, with its name and the place on the path.
+def _exponents(probed: Probe, path: Path, missed: Tensor) -> Iterator[tuple[float, str, str]]:
+    """The largest exponent of each layer in the sequences that were missed, with its name and the place on the path.
 
-    A strong input can calm a network that is chaotic by itself, so the exponent at the input alone tells little.
+    All steps count, as all of them make the answer. A strong input can calm a network that is chaotic by itself, so the
+    exponent at the input alone tells little.
     """
-    for where, share in (("at the input", 1.0), ("halfway to it", 0.5), ("at the baseline", 0.0)):
+    for where, share in ALONG.items():
         with torch.no_grad(), path.at(path.between(share)) as arguments:
             _, calls = captured(probed, *arguments.values, **arguments.keywords())
         for call in calls:
-            if not call.layer.bidirectional:
-                longest = int(call.lengths.argmax())
-                ragged = bool((call.lengths < len(call.x)).any())
-                x = call.x[: int(call.lengths[longest]), longest : longest + 1] if ragged else call.x
-                found = lyapunov(call.layer, x.transpose(0, 1) if call.layer.batch_first else x, k=1)
-                yield found.top, call.name, where
+            if call.layer.bidirectional:
+                continue
+            rows = missed if len(missed) == call.x.shape[1] else torch.ones(call.x.shape[1], dtype=torch.bool)
+            for steps in call.lengths[rows].unique().tolist():
+                x = call.x[:steps, rows & (call.lengths == steps)]
+                if steps:
+                    found = lyapunov(call.layer, x.transpose(0, 1) if call.layer.batch_first else x, k=1, discard=0)
+                    yield found.each.max().item(), call.name, where
