@@ -106,6 +106,7 @@ def attribute(
         target: from the output of the model to the answer F: [B], or one number [] for all sequences. It gets
             ``lengths=`` as well if it takes them.
         baseline: b: a number, or a tensor, or a tuple of them shaped as x. None for zeros, of tokens a zero embedding.
+            Best is one that could be data: keep markers and calendars as they are, and put means in place of the rest.
         points: the number of points to begin with.
         lengths: [B] the steps of each sequence; passed on to a model that takes ``lengths``.
         step: the step of the answer, from which lags are counted; None for the last step of each sequence.
