@@ -48,6 +48,7 @@ ENDS = {  # the largest values that are tried, where a range has none or a large
     "centre": 20,
     "frame": 6,
     "season": 9,
+    "beam": 3,
     "join": 3,
     "ngrams": 4,
     "pieces": 320,
