@@ -13,6 +13,8 @@ from tidegate.storage import current
 FORMAT = 1
 CONFIG, CARD, WEIGHTS, CHECKPOINT = "config.toml", "model.json", "model.safetensors", "checkpoint.safetensors"
 
+CODE = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib")  # loading these runs what is written in them
+
 
 def holds_model(home: Path) -> bool:
     """Whether the folder holds a finished model."""
@@ -29,8 +31,14 @@ def read_card(home: Path) -> dict[str, Any]:
         Its content.
 
     Raises:
-        InputError: the folder does not exist, or holds no model or a damaged one.
+        InputError: the folder does not exist, or holds no model or a damaged one, or it is a pickle.
     """
+    if home.suffix.casefold() in CODE and home.is_file():
+        raise InputError(
+            "MODEL_CODE",
+            f"{home} is a pickle, and loading it may run any code; a model is a folder of tidegate train",
+            fix="if you trust the file, load it yourself in Python; tidegate.explain.run(module, x) explains any module",
+        )
     if not holds_model(home):
         unfinished = any(home.glob(f"{Path(CHECKPOINT).stem}*"))
         what = "the training is not finished" if unfinished else "no trained model"

@@ -6,8 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -32,8 +30,9 @@ from tidegate.train.layer import make_layer
 from tidegate.train.loop import evaluate, train
 from tidegate.train.plan import Plan
 from tidegate.train.search import clean, search
-from tidegate.train.setting import Training, check, descriptions, names, older
+from tidegate.train.setting import Training, check, documented, names, older
 from tidegate.train.task import AnyTask, Encoding
+from tidegate.train.tested import tested
 from tidegate.train.toml import from_toml, to_toml
 from tidegate.train.verdict import verdict
 from tidegate.train.watch import Watch, logged
@@ -99,7 +98,7 @@ class Estimator(BaseEstimator, Generic[S]):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if issubclass(cls, Training):
-            cls.__doc__ = _documented(cls)
+            cls.__doc__ = documented(cls)
 
     def fit(
         self,
@@ -240,6 +239,19 @@ class Estimator(BaseEstimator, Generic[S]):
         note(*task.data.warnings)
         return self._scores(task)
 
+    def tested(self, data: Any = None) -> AnyTask:
+        """The task whose test split is ``data``; of the data of the training, the part that was kept for the test.
+
+        Args:
+            data: as ``evaluate`` takes them; those of the training unless given, if they are bundled.
+
+        Raises:
+            InputError: the model is not fitted, or the data cannot be used, or are not given and not bundled.
+        """
+        self._check_fitted()
+        source = None if data is None else self._source(data, None)
+        return tested(self._task_class, self._current(), self.encoding_, self.data_, source)
+
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:
         metric = evaluate(task, self.model_, "test")
         with torch.inference_mode():
@@ -362,16 +374,6 @@ class Estimator(BaseEstimator, Generic[S]):
     def _check_fitted(self) -> None:
         if "model_" not in vars(self):
             raise NotFitted("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
-
-
-def _documented(kind: type[Estimator[Any]]) -> str:
-    """The docstring of a class with an entry for each setting, in front of its attributes and examples."""
-    text = textwrap.dedent("    " + (kind.__doc__ or "")).strip()
-    assert issubclass(kind, Training)
-    entries = [textwrap.fill(f"{name}: {doc}", 112) for name, doc in descriptions(kind).items() if name in names(kind)]
-    arguments = "Args:\n" + textwrap.indent("\n".join(entry.replace("\n", "\n    ") for entry in entries), "    ")
-    head, *tail = re.split(r"(?m)^(?=(?:Attributes|Examples?):$)", text, maxsplit=1)
-    return "\n\n".join([head.strip(), arguments, *tail])
 
 
 def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:

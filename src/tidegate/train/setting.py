@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import re
 import reprlib
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -178,6 +179,15 @@ def descriptions(kind: type[Training]) -> Mapping[str, str]:
     for base in written:
         texts |= _texts_below_fields(base)
     return texts
+
+
+def documented(kind: type[Training]) -> str:
+    """The docstring of a class with an entry for each setting, in front of its attributes and examples."""
+    text = textwrap.dedent("    " + (kind.__doc__ or "")).strip()
+    entries = [textwrap.fill(f"{name}: {doc}", 112) for name, doc in descriptions(kind).items() if name in names(kind)]
+    arguments = "Args:\n" + textwrap.indent("\n".join(entry.replace("\n", "\n    ") for entry in entries), "    ")
+    head, *tail = re.split(r"(?m)^(?=(?:Attributes|Examples?):$)", text, maxsplit=1)
+    return "\n\n".join([head.strip(), arguments, *tail])
 
 
 @cache

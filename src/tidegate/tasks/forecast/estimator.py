@@ -115,13 +115,20 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         Raises:
             InputError: as ``backtest``.
         """
-        self._check_fitted()
-        task = self._test(data)
+        task = self.tested(data)
         forecasts = task.forecasts(self.model_, "test", stride)
         return Backtest(self._frame(task.grid, forecasts, truth=True), task.grid, forecasts, task.data.name)
 
-    def _test(self, data: Any) -> ForecastTask:
-        """The task whose test rows are to be forecast."""
+    def tested(self, data: Any = None) -> ForecastTask:
+        """The task whose test rows are to be forecast: of the training data, those that training kept for it.
+
+        Args:
+            data: as ``backtest`` takes them.
+
+        Raises:
+            InputError: as ``backtest``.
+        """
+        self._check_fitted()
         if data is None and hasattr(self, "_fitted_task"):
             return self._fitted_task
         if data is None:
@@ -139,6 +146,15 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
         if source.hash == self.data_.hash:
             return task.split_in_time()
         return task
+
+    def remembered(self) -> ForecastTask:
+        """The task whose rows are the last ones of the training data, which the model keeps.
+
+        Raises:
+            InputError: the model is not fitted, or keeps none.
+        """
+        self._check_fitted()
+        return ForecastTask(self._kept(), self._current(), self.encoding_.remembered)
 
     def plot(self, h: int | None = None, *, history: Any = None, held_out: bool = False) -> Figure:
         """Plot history, forecast and quantiles, with a panel for each of the first eight series.
@@ -237,15 +253,19 @@ class Forecaster(Estimator[ForecastSetting], ForecastSetting):
 
     def _past(self, history: Any, rows: int) -> tuple[str, Panel]:
         """The title and the rows of a history, that of the training unless given."""
-        if history is None and "history" not in self.memory_:
-            raise InputError("MODEL_HISTORY", "model.json holds no history of the series", fix="pass a history")
         if history is None:
-            own = Source("memory", "the history of the model", self.memory_["history"].encode())
+            own = self._kept()
             return own.title, read_for(own, self._current(), self.encoding_.remembered, rows)
         source = _located(self._source(history, None))
         panel = read_for(source, self._current(), self.encoding_, rows)
         note(*panel.warnings)
         return source.title, panel
+
+    def _kept(self) -> Source:
+        """The last rows of the training data."""
+        if "history" not in self.memory_:
+            raise InputError("MODEL_HISTORY", "model.json holds no history of the series", fix="pass a history")
+        return Source("memory", "the history of the model", self.memory_["history"].encode())
 
     def _outlook(self, history: Any, steps: int, *, held_out: int) -> tuple[Grid, Forecasts]:
         """The rows of a history, and one forecast for each series at its end."""

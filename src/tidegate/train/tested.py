@@ -1,0 +1,61 @@
+"""The data that a trained model is tested on, read again."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from tidegate.data import BUNDLED, Source
+from tidegate.errors import InputError, note
+from tidegate.records import DataRecord
+from tidegate.train.opened import opened
+from tidegate.train.task import AnyTask, Encoding
+
+DIGITS = 5  # of a mean in an encoding; the last ones depend on the number of threads
+
+
+def tested(
+    kind: type[AnyTask],
+    setting: Any,
+    encoding: Encoding[Any],
+    record: DataRecord,
+    data: str | os.PathLike[str] | Source | None,
+) -> AnyTask:
+    """The task whose test split a model is tested on.
+
+    Args:
+        kind: the class of the task.
+        setting: of the model.
+        encoding: of the model.
+        record: of the data that it was trained on.
+        data: other data, all of which are the test. Of the data of the training, the test is what training kept for
+            it. Unless given, they are those of the training, if they are bundled.
+
+    Raises:
+        InputError: the data cannot be used, or are not given and not bundled.
+    """
+    if data is None:
+        data = next((name for name, entry in BUNDLED.items() if entry.title == record.name), None)
+    if data is None or record.test:
+        raise InputError(
+            "TEST_DATA",
+            f"a model does not hold the data that it was tested on, {record.test or record.name}",
+            fix="pass data; of the file that it was trained on, only the test part is used",
+        )
+    source = opened(data, folders=kind.reader(setting).folders)
+    if source.hash == record.hash:
+        task = kind.load(source, setting)
+        if _alike(task.encoding, encoding):
+            return task
+        note(f"{source.title} is read otherwise than by the version that trained the model: all of it is the test")
+    return kind.load(source, setting, encoding=encoding)
+
+
+def _alike(fresh: Encoding[Any], known: Encoding[Any]) -> bool:
+    """Whether what was learnt again from the data is what the model learnt; what it adds after training aside."""
+    ours, theirs = (
+        json.loads(json.dumps(one.to_json()), parse_float=lambda text: f"{float(text):.{DIGITS}g}")
+        for one in (fresh, known)
+    )
+    return all(theirs.get(name) == value for name, value in ours.items() if value is not None)
