@@ -19,6 +19,7 @@ from tidegate.cli.compose import Compose
 from tidegate.cli.console import say, warnings_as_notes
 from tidegate.cli.engine import Engine
 from tidegate.cli.evaluate import Evaluate
+from tidegate.cli.explain import Explain
 from tidegate.cli.forecast import Forecast
 from tidegate.cli.generate import Generate
 from tidegate.cli.interrupt import interruptible
@@ -37,6 +38,7 @@ Command = (
     Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Explain, tyro.conf.subcommand("explain")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Translate, tyro.conf.subcommand("translate")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
@@ -60,7 +62,7 @@ class Exit(IntEnum):
     """Exit codes that scripts may rely on."""
 
     DONE = 0
-    FAILURE = 1  # also where nobody reads the output any more
+    FAILURE = 1  # also where nobody reads the output any more, and where explain found a fault of --fail-on
     WRONG_INPUT = 2
     INTERRUPTED = 130
 
@@ -111,7 +113,7 @@ def _run(command: Any, *, speaks: bool) -> int:
     try:
         own = None if isinstance(command, Compare) else getattr(getattr(command, "order", command), "threads", None)
         with explain_missing(), warnings_as_notes(_options(command), speaks=speaks), use_threads(own):
-            command.run()
+            code: int | None = command.run()
             sys.stdout.flush()  # while an error still has a name
     except (InputError, SpecError) as error:
         return _fail(error, Exit.WRONG_INPUT, command)
@@ -126,7 +128,7 @@ def _run(command: Any, *, speaks: bool) -> int:
         print(file=sys.stderr)  # noqa: T201
         say(f"interrupted{resumes}")
         return Exit.INTERRUPTED
-    return Exit.DONE
+    return code or Exit.DONE
 
 
 def _named(error: OSError) -> InputError:

@@ -101,12 +101,21 @@ def write_file(option: str, path: Path, content: str | bytes) -> None:
     Raises:
         InputError: there is no such folder, or the file cannot be written.
     """
-    if path.is_dir() or not path.parent.is_dir():
+    check_file(option, path)
+    replace_file(path, content)
+
+
+def check_file(option: str, path: Path | None) -> None:
+    """Reject a file that cannot be written because of its folder; None stands for an option that was not given.
+
+    Raises:
+        InputError: it is a folder, or there is no such folder.
+    """
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
         reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
         raise InputError(
             "OUT", f"--{option} {path} cannot be written: {reason}", fix="name a file in a folder that exists"
         )
-    replace_file(path, content)
 
 
 def folder_name(address: str, task: str, target: str | None) -> str:

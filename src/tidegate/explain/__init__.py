@@ -1,5 +1,13 @@
-"""What a recurrent network remembers, where its gradients die, and what to do about it."""
+"""What a recurrent network remembers, where its gradients die, and what to do about it.
 
+``run`` explains trained models of any task and needs the packages of the tasks; its parts need torch alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tidegate.errors import explain_missing
 from tidegate.explain.ablation import Ablation, Change, ablate
 from tidegate.explain.attribution import Attribution, attribute
 from tidegate.explain.bound import Bound, textbook_form
@@ -19,12 +27,16 @@ from tidegate.explain.silence import Silence, settle
 from tidegate.explain.step import StepFunction
 from tidegate.explain.verdict import Verdict, verdicts
 
+if TYPE_CHECKING:
+    from tidegate.explain.answer import Explanation, run
+
 __all__ = [
     "Ablation",
     "Attribution",
     "Bound",
     "Change",
     "ContextCurve",
+    "Explanation",
     "Exponents",
     "FixedPoints",
     "GradientByLag",
@@ -55,8 +67,17 @@ __all__ = [
     "measure",
     "probe",
     "read_out",
+    "run",
     "settle",
     "textbook_form",
     "try_remedy",
     "verdicts",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Explanation", "run"):
+        with explain_missing():
+            from tidegate.explain import answer
+        return getattr(answer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

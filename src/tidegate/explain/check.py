@@ -258,9 +258,9 @@ def _replaced(value: Tensor, where: Tensor, size: float, generator: torch.Genera
         other = torch.randn(value.shape, generator=generator, dtype=value.dtype) * scale * size
     elif value.dtype is torch.bool:
         other = ~value
-    else:
-        known = torch.cat([value.unique(), value.new_zeros(1)])
-        other = known[torch.randint(len(known), value.shape, generator=generator)]
+    else:  # whole steps: a token of several numbers has each of them in a range of its own
+        known = torch.cat([value.flatten(0, 1), value.new_zeros(1, *value.shape[2:])])
+        other = known[torch.randint(len(known), where.shape, generator=generator)]
     return torch.where(where.view(*where.shape, *[1] * (value.dim() - 2)), other, value)
 
 

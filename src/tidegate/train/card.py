@@ -37,7 +37,7 @@ def read_card(home: Path) -> dict[str, Any]:
         raise InputError(
             "MODEL_CODE",
             f"{home} is a pickle, and loading it may run any code; a model is a folder of tidegate train",
-            fix="if you trust the file, load it yourself in Python; tidegate.explain.run(module, x) explains any module",
+            fix="if you trust it, load it yourself in Python; tidegate.explain.run(module, x) explains any module",
         )
     if not holds_model(home):
         unfinished = any(home.glob(f"{Path(CHECKPOINT).stem}*"))

@@ -1,0 +1,30 @@
+"""How the models of each task are explained, one class a task."""
+
+from tidegate.explain.kind.base import Aim, Kind, halved
+from tidegate.explain.kind.forecast import ForecastKind
+from tidegate.explain.kind.module import aim_of
+from tidegate.explain.kind.signal import ClassificationKind, Lead, MusicKind, SpeechKind
+from tidegate.explain.kind.symbol import LanguageKind, TaggingKind, TranslationKind
+
+KINDS: dict[str, type[Kind]] = {
+    "classification": ClassificationKind,
+    "forecast": ForecastKind,
+    "language": LanguageKind,
+    "music": MusicKind,
+    "speech": SpeechKind,
+    "tagging": TaggingKind,
+    "translation": TranslationKind,
+}
+
+__all__ = [
+    "KINDS",
+    "Aim",
+    "ClassificationKind",
+    "ForecastKind",
+    "Kind",
+    "Lead",
+    "MusicKind",
+    "TranslationKind",
+    "aim_of",
+    "halved",
+]

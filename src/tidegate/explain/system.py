@@ -1,0 +1,62 @@
+"""A layer of a model as a dynamical system: exponents along its data and by itself, and fixed points."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tidegate.explain.dynamics import lyapunov
+from tidegate.explain.fixed import fixed_points
+from tidegate.explain.probe import LayerCall
+from tidegate.explain.record import exponent_record, point_records, series
+from tidegate.phase import phase
+from tidegate.records import DynamicsRecord, PathRecord
+
+EXPONENTS = 8  # the largest ones
+ROWS, STEPS = 4, 200  # sequences, and their last steps, along which exponents are taken
+STARTS = 64  # of the search for fixed points
+WIDEST = 256  # of a state whose fixed points are looked for: each start solves as many equations
+
+
+def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[DynamicsRecord | None, str]:
+    """The dynamics of one layer, and what is missing of them and why.
+
+    Args:
+        call: of the layer, over the data.
+        checks: ``"all"`` for fixed points and the free run, too.
+    """
+    layer = call.layer
+    if layer.bidirectional:
+        return None, f"dynamics of {call.name}: it reads from both ends, so there is no step from one state to the next"
+    run = call.trajectory()
+    size = run.after.shape[-1]
+    phase(f"exponents of {call.name}")
+    rows = call.lengths.argsort(descending=True, stable=True)[:ROWS]
+    steps = min(int(call.lengths[rows].min()), STEPS)
+    x = call.x[:steps, rows]
+    x = x.transpose(0, 1) if layer.batch_first else x
+    k = min(EXPONENTS, size)
+    found = [lyapunov(layer, x, k)]
+    record = DynamicsRecord(call.name, (exponent_record(found[0]),))
+    if checks == "fast":
+        return record, ""
+    found.append(lyapunov(layer, x, k, free_running="zeros"))
+    exponents = tuple(map(exponent_record, found))
+    if size > WIDEST:
+        record = DynamicsRecord(call.name, exponents)
+        return record, f"fixed points of {call.name}: its state has {size} numbers, more than {WIDEST}"
+    phase(f"fixed points of {call.name}")
+    points = fixed_points(layer, 0.0, STARTS, states=run.after[call.valid])
+    paths = tuple(
+        PathRecord(f"sequence {row + 1}", *map(series, points.place(run.after[: int(call.lengths[row]), row]).T))
+        for row in range(len(call.lengths))
+    )
+    return DynamicsRecord(
+        call.name,
+        exponents,
+        "zeros",
+        STARTS,
+        len(points.slow),
+        tuple(point_records(points)),
+        tuple(points.share.tolist()),
+        paths,
+    ), ""
