@@ -134,7 +134,11 @@ def chromium(profile):
     os.close(their_read)
     os.close(their_write)
     try:
-        yield Tab(write, read)
+        tab = Tab(write, read)
+        yield tab
+        tab.session = None
+        tab.call("Browser.close")
+        process.wait(LIMIT)
     finally:
         process.kill()
         process.wait()

@@ -27,7 +27,7 @@ from tidegate.report.environment import environment
 from tidegate.report.figure.attribution import attribution_figure
 from tidegate.report.figure.dynamics import exponent_figure, plane_figure
 from tidegate.report.figure.equation import Typesetter
-from tidegate.report.figure.flow import flow_figure
+from tidegate.report.figure.flow import flow_figure, shown_to
 from tidegate.report.figure.history import context_figure, forcing_figure
 from tidegate.report.figure.memory import memory_figure
 from tidegate.report.figure.svg import NARROW, WIDE
@@ -143,7 +143,8 @@ def _flow(record: ExplanationRecord, flow: FlowRecord, k: int) -> dict[str, Any]
     places = [place for place, lag in enumerate(flow.lags) if _is_round(lag) or lag in (record.lag, flow.lags[-1])]
     rows = [{"lag": flow.lags[p]} | {name: rounded(values[p]) for name, values in series.items()} for p in places]
     svg = [flow_figure(record, flow, width, f"flow-{k}-{width}") for width in (WIDE, NARROW)]
-    return {"flow": flow, "svg": svg, "rows": rows, "series": list(series)}
+    beyond = last if (last := shown_to(record, flow)) < max(flow.lags, default=0) else 0
+    return {"flow": flow, "svg": svg, "rows": rows, "series": list(series), "beyond": beyond}
 
 
 def _is_round(lag: int) -> bool:

@@ -13,8 +13,8 @@ from tidegate.report.figure.lag import gapped, known, mark_at
 from tidegate.report.figure.svg import drawing, to_svg
 from tidegate.report.palette import GRID, INK, colour, short_names
 
-ROW, FOOT = 52, 60
-MOST_SEASONS = 4
+ROW, LOW_ROW, FOOT = 52, 38, 60
+MOST_SEASONS, FEW = 4, 4
 
 
 def attribution_figure(record: ExplanationRecord, attribution: AttributionRecord, width: int, name: str) -> str:
@@ -25,7 +25,8 @@ def attribution_figure(record: ExplanationRecord, attribution: AttributionRecord
     size = max((abs(value) for value in known(*attribution.values)), default=0.0) or 1.0
     shown = shown_lags(attribution, record.seasonality)
     attribution = replace(attribution, lags=attribution.lags[:shown], values=attribution.values[:shown])
-    with drawing(width, ROW * len(chosen) + FOOT) as (figure, axes):
+    high = ROW if len(chosen) <= FEW else LOW_ROW
+    with drawing(width, high * len(chosen) + FOOT) as (figure, axes):
         for row, feature in enumerate(chosen):
             _row(axes, attribution, feature, len(chosen) - 1 - row, size)
         texts = short_names([attribution.features[feature] for feature in chosen], 16 if width < 600 else 28)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -11,14 +13,21 @@ from tidegate.report.figure.svg import drawing, to_svg, wrapped
 from tidegate.report.palette import GRID, colour
 
 MEASURED, BOUND, PRODUCT = 0, 1, 2  # their colours
+LEAST_LAGS = 20
 NEAR = 0.2  # of the axis: names of marks would touch
 DASHES = {BOUND: (5, 3), PRODUCT: (1.5, 2)}
+
+
+def shown_to(record: ExplanationRecord, flow: FlowRecord) -> int:
+    """The last lag that is drawn: three times the lag asked for, where there are more."""
+    return min(max(flow.lags, default=0), max(LEAST_LAGS, 3 * record.lag, (record.seasonality or 0) + 1))
 
 
 def flow_figure(record: ExplanationRecord, flow: FlowRecord, width: int, name: str) -> str:
     """The figure; nothing if there is no lag or no gradient."""
     if not known(flow.low, flow.median, flow.high):
         return ""
+    flow = _near(flow, shown_to(record, flow))
     with drawing(width, HEIGHT) as (figure, axes):
         axes.axhline(0, color=GRID, linewidth=1.6)
         axes.fill_between(
@@ -38,6 +47,12 @@ def flow_figure(record: ExplanationRecord, flow: FlowRecord, width: int, name: s
         if season:
             mark_at(axes, season, f"season {season}")
         return to_svg(figure, name, f"Gradient by lag in {flow.layer}; the numbers are in the table below", hover=False)
+
+
+def _near(flow: FlowRecord, last: int) -> FlowRecord:
+    kept = [place for place, lag in enumerate(flow.lags) if lag <= last]
+    parts = ("lags", "low", "median", "high", "bound", "product")
+    return replace(flow, **{part: tuple(values[k] for k in kept) for part in parts if (values := getattr(flow, part))})
 
 
 def _limits(axes: Axes, flow: FlowRecord) -> None:

@@ -28,7 +28,7 @@ def context_figure(record: ExplanationRecord, context: ContextRecord, name: str)
         if record.seasonality:
             mark_at(axes, record.seasonality, f"season {record.seasonality}")
         if context.reach:
-            mark_at(axes, context.reach, f"enough {context.reach}", strong=True, raised=True)
+            mark_at(axes, context.reach, f"enough {context.reach}", strong=True, raised=bool(record.seasonality))
         _score(axes, context.metric, context.unit)
         return to_svg(figure, name, f"{context.metric} by the length of the history", hover=False)
 

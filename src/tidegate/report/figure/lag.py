@@ -28,7 +28,8 @@ def mark_at(axes: Axes, x: float, text: str, *, strong: bool = False, raised: bo
     left, right = axes.get_xlim()
     if not min(left, right) <= x <= max(left, right):
         return
-    share = (x - left) / (right - left)
+    pixel = axes.transData.transform((x, axes.get_ylim()[0]))
+    share = float(axes.transAxes.inverted().transform(pixel)[0])
     style = {"color": INK, "linewidth": 1.2} if strong else {"color": MUTED, "linewidth": 1, "dashes": (2, 3)}
     axes.axvline(x, **style)  # type: ignore[arg-type]
     side = "left" if share < 0.08 else "right" if share > 0.92 else "center"
