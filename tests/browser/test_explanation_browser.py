@@ -102,6 +102,17 @@ def test_slider_and_buttons_and_lists_work_too(tab, page):
     quiet(tab)
 
 
+def test_a_command_is_copied(tab, page):
+    tab.open(page)
+    tab.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    tab.call("Page.bringToFront")
+    tab.click(".remedy .copied:nth-of-type(2) .copy")
+    assert tab.run("new Promise((done) => setTimeout(done, 50))") is None
+    assert tab.run("document.querySelector('.remedy .copied:nth-of-type(2) .copy').textContent") == "Copied"
+    assert tab.run("navigator.clipboard.readText()") == series_record().verdicts[0].command
+    quiet(tab)
+
+
 def test_numbers_of_the_chosen_step_stand_in_the_equations(tab, page):
     """Inside the window they are exact, outside they are the maps' and say so."""
     tab.open(page)

@@ -50,9 +50,10 @@ def flow_figure(record: ExplanationRecord, flow: FlowRecord, width: int, name: s
 
 
 def _near(flow: FlowRecord, last: int) -> FlowRecord:
-    kept = [place for place, lag in enumerate(flow.lags) if lag <= last]
-    parts = ("lags", "low", "median", "high", "bound", "product")
-    return replace(flow, **{part: tuple(values[k] for k in kept) for part in parts if (values := getattr(flow, part))})
+    """The same up to a lag."""
+    kept = slice(sum(lag <= last for lag in flow.lags))
+    series = {part: getattr(flow, part)[kept] for part in ("low", "median", "high", "bound", "product")}
+    return replace(flow, lags=flow.lags[kept], **series)
 
 
 def _limits(axes: Axes, flow: FlowRecord) -> None:

@@ -156,7 +156,8 @@
   };
   const shownText = (label) => label.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ +$/, "␣");
 
-  const isText = () => !sequence().curves.length && !sequence().roll;
+  const isNumbered = () => sequence().labels.every((label, step) => label === `${step + 1}`);
+  const isText = () => !sequence().curves.length && !sequence().roll && !isNumbered();
   const addTokens = () => {
     tokens = [];
     if (!isText()) return;
@@ -175,7 +176,7 @@
     const box = make("div", "track"), strip = make("div", "strip axis");
     const apart = Math.max(1, Math.ceil(96 / width)), nice = [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000];
     const every = nice.find((one) => one >= apart) ?? apart;
-    const first = isText() && every > 1 ? every - 1 : 0; // step 10, not 11
+    const first = (isText() || isNumbered()) && every > 1 ? every - 1 : 0; // step 10, not 11
     for (let step = first; step < count(); step += every) {
       const label = isText() ? `${step + 1}` : sequence().labels[step];
       if (step && (count() - step) * width < 9 * label.length) continue;
