@@ -25,6 +25,7 @@ from tidegate.nn import Recurrent
 from tidegate.zoo import CELLS
 
 SEEDS, BITS, ENOUGH = 20, 3, 18
+SHORT = 8  # steps
 KNOWN = (0.419, -1.623)  # of the Hénon map: Sprott 2003, Chaos and Time-Series Analysis
 
 
@@ -90,39 +91,50 @@ def known_rows() -> tuple[list[str], bool]:
     return rows, right
 
 
-def rank_of_product(jacobians: torch.Tensor) -> int:
-    """The rank of J[T-1] ... J[0], whatever its size: an orthonormal basis of what is left after each factor."""
+def rank_deficit(jacobians: torch.Tensor) -> int:
+    """What the product of the Jacobians lacks of full rank: the basis of what is left shrinks at each factor."""
     basis = torch.eye(jacobians.shape[-1], dtype=jacobians.dtype)
     for one in jacobians:
         if not basis.numel():
-            return 0
+            break
         left, sizes, _ = torch.linalg.svd(one @ basis, full_matrices=False)
         basis = left[:, sizes > 1e-13 * max(sizes.max().item(), 1e-300)]
-    return basis.shape[1]
+    return len(basis) - basis.shape[1]
 
 
-def cell_rows(hidden: int = 16, steps: int = 120, discard: int = 20) -> tuple[list[str], bool]:
+def cell_rows() -> tuple[list[str], bool]:
     """Every cell of the zoo as torch would initialise it, driven by noise."""
     rows, right = [], True
-    for name, kind in CELLS.items():
-        torch.manual_seed(0)
-        layer = Recurrent(kind, hidden if kind.graph.input_axis == "H" else 8, hidden, dtype=torch.float64)
-        x = torch.randn(steps, 1, layer.input_size, dtype=torch.float64)
-        found = lyapunov(layer, x, discard=discard)
-        with torch.no_grad():
-            _, (call,) = captured(probe(layer), x)
-        run, step, inner = call.trajectory(), StepFunction(layer), slice(discard, steps - discard)
-        each = step.jacobians(run.x[inner, 0], run.before[inner, 0])
-        deficit, lost = step.size - rank_of_product(each), int((found.values == -torch.inf).sum())
-        if deficit:
-            text, good = f"lacks {deficit} of {step.size}; {lost} are -inf", deficit == lost
+    for name in CELLS:
+        found, each = of_cell(name, 120)
+        deficit = rank_deficit(each)
+        if deficit:  # over a long run rounding brings back what was lost once, and no count is sure
+            short, each = of_cell(name, SHORT + 20)
+            deficit, lost = rank_deficit(each), int((short == -torch.inf).sum())
+            text, good = (
+                f"lack {deficit} of {len(short)} over {SHORT} steps; {lost} exponents are -inf",
+                deficit == lost,
+            )
         else:
-            error = (found.values.sum() - torch.linalg.slogdet(each).logabsdet.mean()).abs().item()
-            text, good = f"regular; sum off by {error:.1e}", error <= 1e-10 and not lost
+            error = (found.sum() - torch.linalg.slogdet(each).logabsdet.mean()).abs().item()
+            text, good = f"are regular; the sum is off by {error:.1e}", error <= 1e-10
         right &= good
-        rows.append(f"| {name} | {found.top:+.3f} | {text} |")
+        rows.append(f"| {name} | {found[0]:+.3f} | {text} |")
         print(rows[-1], flush=True)
     return rows, right
+
+
+def of_cell(name: str, steps: int, hidden: int = 16, discard: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
+    """The exponents of a cell, and the Jacobians of the steps that were counted."""
+    torch.manual_seed(0)
+    features = hidden if CELLS[name].graph.input_axis == "H" else 8
+    layer = Recurrent(name, features, hidden, dtype=torch.float64)
+    x = torch.randn(steps, 1, features, dtype=torch.float64)
+    found = lyapunov(layer, x, discard=discard)
+    with torch.no_grad():
+        _, (call,) = captured(probe(layer), x)
+    run = call.trajectory()
+    return found.values, StepFunction(layer).jacobians(run.x[discard:, 0], run.before[discard:, 0])
 
 
 def taught(kind: str, seed: int, hidden: int = 16) -> tuple[torch.nn.Module, torch.nn.Module, float]:
@@ -130,7 +142,7 @@ def taught(kind: str, seed: int, hidden: int = 16) -> tuple[torch.nn.Module, tor
     torch.manual_seed(seed)
     layer, head = Recurrent(kind, BITS, hidden), torch.nn.Linear(hidden, BITS)
     optimizer = torch.optim.Adam([*layer.parameters(), *head.parameters()], lr=0.01)
-    rounds, loss = 500, torch.zeros(())
+    rounds, loss = 700, torch.zeros(())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=rounds)
     for _ in range(rounds):
         pulse = (torch.randint(0, 2, (40, 64, BITS)) * 2 - 1) * (torch.rand(40, 64, BITS) < 0.2)
@@ -194,7 +206,7 @@ def main() -> int:
         "| exponents | largest error | target | seconds |",
         *("|---|---|---|---|", *known),
         "",
-        "| cell, 16 units, 80 steps counted | top exponent | the steps' Jacobians |",
+        "| cell, 16 units | top exponent, 100 steps counted | the Jacobians of the steps |",
         *("|---|---|---|", *cells),
         "",
         "| memory of three bits | 8 stable points | saddles, one unstable mode | worst loss | s to learn | s to find |",

@@ -19,9 +19,9 @@ from tidegate.errors import InputError
 from tidegate.explain.probe import captured, probe
 from tidegate.explain.step import MOST_NUMBERS, StepFunction, as_recurrent
 
-DISCARD = 50  # steps at either end, unless the run is short
-DOUBTFUL = 1e-8  # of the greatest length: a direction that is so short may be nothing but rounding
-ROUNDING = 4
+DISCARD = 50  # steps, unless the run is short
+DOUBTFUL = 1e-4  # of the greatest length: if one is so short, a direction may have been lost
+ROUNDING = 4  # so many roundings a state are left of zero
 Feed = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -136,17 +136,16 @@ def lyapunov(
 ) -> Exponents:
     """Lyapunov exponents along a run: driven by data, or of the layer running by itself after them.
 
-    k orthonormal directions go back through the run, ``Q <- J[t]^T Q``, and are made orthonormal again by ``Q R``; the
-    exponents are the mean logarithms of the diagonal of R. Transposed or not they are the same, and all together they
-    are the mean of log |det J|.
+    k orthonormal directions go along with the run, ``Q <- J[t] Q``, and are made orthonormal again, ``J[t] Q = Q' R``;
+    the exponents are the mean logarithms of the diagonal of R. All together they are the mean of log |det J|.
 
     Args:
         layer: a layer or stack of Tidegate's or torch.nn's, in one direction.
         x: inputs in the layout of the layer, [T, B, I] or [T, I].
         k: how many, the largest ones; all S by default.
         every: steps between two orthogonalisations. Over many, small exponents drown in rounding and read as -inf.
-        discard: steps that are not counted at either end of the run: the first ones, until the state has settled, and
-            the last ones, until the directions have turned. 50 by default, at most a quarter of the steps.
+        discard: steps that are not counted, at the beginning, until the state has settled and the directions have
+            turned; 50 by default, or a quarter of the steps if those are fewer.
         free_running: None to be driven by x. Else the layer reads x first, and what follows is counted: ``"zeros"``
             drives it by zeros, a function or module gives the next input [B, I] from the output [B, H], row by row.
         steps: of the free run; as many as x has by default.
@@ -183,7 +182,7 @@ def lyapunov(
         count = len(x) if steps is None else steps
         run = _free(step, _feed(free_running, step), driven.after[-1], count)
     sizes = _checked(len(run.x), step.size, k, every, discard)
-    return Exponents(_along(step, run, *sizes, seed), len(run.x) - 2 * sizes[2], free_running is not None)
+    return Exponents(_along(step, run, *sizes, seed), len(run.x) - sizes[2], free_running is not None)
 
 
 def _checked(count: int, size: int, k: int | None, every: int, discard: int | None) -> tuple[int, int, int]:
@@ -193,7 +192,7 @@ def _checked(count: int, size: int, k: int | None, every: int, discard: int | No
     rules = {
         f"k must lie between 1 and {size}, the width of the state, got {k!r:.40}": 1 <= k <= size,
         f"every must be at least 1, got {every!r:.40}": every >= 1,
-        f"of {count} steps none is left once {discard!r:.40} are discarded at either end": 0 <= 2 * discard < count,
+        f"of {count} steps none is left once {discard!r:.40} are discarded": 0 <= discard < count,
     }
     for text, holds in rules.items():
         if not holds:
@@ -265,24 +264,22 @@ def _row(fed: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
 
 
 def _along(step: StepFunction, run: Run, k: int, every: int, discard: int, seed: int) -> torch.Tensor:
-    """[B, k]: the exponents of each sequence, from the last step back to the first."""
+    """[B, k]: the exponents of each sequence."""
     count, batch, size = run.before.shape
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(batch, size, k, generator=generator, dtype=step.dtype)
-    frame, total, counted = drawn, drawn.new_zeros(batch, k), range(discard, count - discard)
+    frame, total, found = drawn, drawn.new_zeros(batch, k), drawn
     at_once = max(1, MOST_NUMBERS // (batch * size**2))
-    begin, found = count, drawn
-    for t in range(count - 1, discard - 1, -1):
-        if t < begin:
-            begin = max(0, t + 1 - at_once)
-            found = _jacobians(step, run, slice(begin, t + 1))
-        if t == counted.stop - 1:  # what was forgotten before does not count
+    for t in range(count):
+        if t % at_once == 0:
+            found = _jacobians(step, run, slice(t, t + at_once))
+        if t == discard:  # what was forgotten before does not count
             frame = torch.linalg.qr(torch.where(torch.isinf(total)[:, None], drawn, frame))[0]
             total = torch.zeros_like(total)
-        frame = found[t - begin].transpose(1, 2) @ frame
-        if t in (counted.start, counted.stop) or t % every == 0:
+        frame = found[t % at_once] @ frame
+        if (t + 1 - discard) % every == 0 or t + 1 == count:
             frame, total = _orthonormal(frame, total)
-    return (total / len(counted)).sort(descending=True).values
+    return (total / (count - discard)).sort(descending=True).values
 
 
 def _orthonormal(frame: torch.Tensor, total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -306,14 +303,14 @@ def _orthonormal(frame: torch.Tensor, total: torch.Tensor) -> tuple[torch.Tensor
 def _lose(frame: torch.Tensor, total: torch.Tensor) -> None:
     """Move directions of one frame [S, k] that the others span already to its end, in place.
 
-    How many there are the singular values say, which rounding blurs less than the lengths; which, the lengths do.
+    Singular values tell that there is one, and the vector of the least of them which one adds the least.
     """
-    count = int((total > -torch.inf).sum())
-    sizes = torch.linalg.svdvals(frame[:, :count])
-    rank = int((sizes > ROUNDING * len(frame) * torch.finfo(frame.dtype).eps * sizes[0]).sum())
-    for last in range(count - 1, rank - 1, -1):
-        lengths = torch.linalg.qr(frame[:, : last + 1])[1].diagonal().abs()
-        gone = int(lengths.argmin())
+    nothing = ROUNDING * len(frame) * torch.finfo(frame.dtype).eps
+    for last in range(int((total > -torch.inf).sum()) - 1, -1, -1):
+        _, sizes, right = torch.linalg.svd(frame[:, : last + 1], full_matrices=False)
+        if sizes[-1] > nothing * sizes[0]:
+            break
+        gone = int(right[-1].abs().argmax())
         for values in (frame.T, total):
             values[gone:last] = values[gone + 1 : last + 1].clone()
         frame[:, last], total[last] = 0, -torch.inf
