@@ -238,7 +238,7 @@ def main() -> int:
     jacobians, jacobians_right = jacobian_rows(arguments.seconds)
     costs, costs_right = cost_rows(arguments.seconds)
     lines = [
-        f"float64 unless said, 1 thread, {tg.runtime.isa()}. `python -m benchmarks.explain.gradient`",
+        f"float64 unless said, processor time of 1 thread, {tg.runtime.isa()}. `python -m benchmarks.explain.gradient`",
         "",
         f"Norms by lag against central finite differences of {STEP:.0e} (at most {DIFFERENCES:.0e}): {first}",
         "",

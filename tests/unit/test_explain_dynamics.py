@@ -319,8 +319,12 @@ def test_points_of_a_stack_rest():
         torch.testing.assert_close(now, before, rtol=0, atol=1e-9)
     with pytest.raises(InputError, match=r"starts have the shape \[2, 3\], expected \[n, 16\]"):
         fixed_points(layer, starts=torch.zeros(2, 3))
-    with pytest.raises(InputError, match=r"shape \[2\], expected one number or \[3\]"):
+    with pytest.raises(InputError, match=r"shape \[2\], expected one finite number or \[3\]"):
         fixed_points(layer, torch.zeros(2))
+    with pytest.raises(InputError, match="the input is nan"):
+        fixed_points(layer, math.nan)
+    with pytest.raises(InputError, match="starts is 0"):
+        fixed_points(layer, starts=0)
 
 
 def test_a_trained_memory_of_a_bit_has_two_points():

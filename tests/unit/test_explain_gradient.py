@@ -336,3 +336,28 @@ def test_the_slope_is_the_exponent_of_the_step(gain):
 def test_what_cannot_be_measured_is_refused(arguments, text):
     with pytest.raises(InputError, match=text):
         gradient_by_lag(*arguments)
+
+
+def test_what_overflows_is_no_number_and_ends_nothing():
+    layer = RNN(I, H, nonlinearity="relu", dtype=torch.float64)
+    x = inputs_of(layer)
+    with torch.no_grad():
+        layer.weight_hh_l0.fill_(1e160)
+        layer.weight_ih_l0.abs_()
+    (curve,) = gradient_by_lag(layer, "last", x.abs(), bounded=B).curves
+    assert curve.norms[-1].isinf().all()
+    assert curve.at(T - 1) == math.inf
+    (curve,) = gradient_by_lag(GRU(I, H), "last", torch.full((T, B, I), math.nan), bounded=B).curves
+    assert curve.norms[1:].isnan().all()
+    assert math.isnan(curve.slope)
+    assert curve.bound.product[2:].isnan().all()
+
+
+def test_short_sequences_have_short_curves():
+    layer = layer_of("lstm")
+    (curve,) = gradient_by_lag(layer, "last", inputs_of(layer, steps=1), bounded=B).curves
+    assert (curve.lags, math.isnan(curve.slope), math.isnan(curve.at(1))) == (1, True, True)
+    (curve,) = gradient_by_lag(layer, "last", inputs_of(layer), lengths=[0, 3, 1], bounded=B).curves
+    assert curve.ends.tolist() == [-1, 2, 0]
+    with pytest.raises(InputError, match="bounded is -1"):
+        gradient_by_lag(layer, "last", inputs_of(layer), bounded=-1)

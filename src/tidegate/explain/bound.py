@@ -99,7 +99,7 @@ def bounds(step: StepFunction, run: Trajectory, ends: torch.Tensor, counts: torc
     steps, row = (ends + sign * between)[used], torch.arange(count).expand(lags, -1)[used]
     x, state = run.x[steps, row], run.before[steps, row]
     norms = torch.zeros(lags, count, dtype=state.dtype)
-    parts = [torch.linalg.matrix_norm(step.jacobians(x[at], state[at]), 2) for at in step.in_parts(len(x))]
+    parts = [_norms(step.jacobians(x[at], state[at])) for at in step.in_parts(len(x))]
     norms[used] = torch.cat([*parts, norms.new_zeros(0)]).log10()
     product = torch.cat([norms.new_zeros(1, count), norms[:-1].cumsum(0)])
     form, beta_f, beta_w = textbook_form(step.graph) if step.alone else None, None, None
@@ -115,6 +115,14 @@ def bounds(step: StepFunction, run: Trajectory, ends: torch.Tensor, counts: torc
     there = between < counts
     product, supremum = (v.masked_fill(~there | (between < 1), math.nan) for v in (product, supremum))
     return Bound(SUPREMUM if form is None else TEXTBOOK, product, supremum, 10**factor, beta_f, beta_w)
+
+
+def _norms(found: torch.Tensor) -> torch.Tensor:
+    """Spectral norms [N]; NaN where a Jacobian has no numbers, as after an overflow."""
+    finite = found.isfinite().all(-1).all(-1)
+    norms = found.new_full((len(found),), math.nan)
+    norms[finite] = torch.linalg.matrix_norm(found[finite], 2)
+    return norms
 
 
 def _slopes(step: StepFunction, form: Form, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:

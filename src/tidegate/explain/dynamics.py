@@ -169,8 +169,8 @@ def lyapunov(
     layer = as_recurrent(layer)
     step = StepFunction(layer, dtype=dtype)
     probed = probe(layer, dtype=dtype)
-    if not isinstance(x, torch.Tensor) or x.dim() not in {2, 3}:
-        raise InputError("EXPLAIN_INPUT", "expected inputs [T, B, I] or [T, I]", fix="pass one tensor")
+    if not isinstance(x, torch.Tensor) or x.dim() not in {2, 3} or not x.numel():
+        raise InputError("EXPLAIN_INPUT", "expected inputs [T, B, I] or [T, I]", fix="pass one tensor with steps")
     with torch.no_grad():
         _, (call,) = captured(probed, x, hx)
     driven = call.trajectory()

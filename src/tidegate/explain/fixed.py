@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 
@@ -129,11 +130,13 @@ def fixed_points(
 
 def _input(inputs: float | torch.Tensor, step: StepFunction) -> torch.Tensor:
     """The input as [1, I]."""
-    x = torch.as_tensor(inputs, dtype=step.dtype).detach()
-    if x.shape not in {(), (step.features,)}:
+    known = isinstance(inputs, (torch.Tensor, Real))
+    x = torch.as_tensor(inputs if known else (), dtype=step.dtype).detach()
+    if x.shape not in {(), (step.features,)} or not x.isfinite().all():
+        got = f"has the shape {list(x.shape)}" if known and x.dim() else f"is {inputs!r:.40}"
         raise InputError(
             "EXPLAIN_INPUT",
-            f"the input has the shape {list(x.shape)}, expected one number or [{step.features}]",
+            f"the input {got}, expected one finite number or [{step.features}] of them",
             fix="pass the input under which the state is to rest",
         )
     return x.expand(1, step.features).clone()
@@ -152,6 +155,8 @@ def _starts(
             )
         begun = starts.detach().to(step.dtype).reshape(-1, step.size)
     else:
+        if not isinstance(starts, int) or starts < 1:
+            raise InputError("EXPLAIN_STATE", f"starts is {starts!r:.40}", fix="pass a number of starts, e.g. 256")
         generator = torch.Generator().manual_seed(seed)
         begun = torch.randn(starts, step.size, generator=generator, dtype=step.dtype)
     settled = begun

@@ -81,6 +81,8 @@ def gradient_by_lag(
         >>> curve.slope < -0.2, curve.at(30) < -4  # an LSTM as torch initialises it forgets thirty steps
         (True, True)
     """
+    if not isinstance(bounded, int) or bounded < 0:
+        raise InputError("EXPLAIN_BOUND", f"bounded is {bounded!r:.40}", fix="pass a number of sequences, e.g. 1")
     probed = probe(model, dtype=dtype)
     arguments = x if type(x) is tuple else (x,)
     with torch.enable_grad(), watch_adjoints() as watched:
