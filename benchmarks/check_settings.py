@@ -49,6 +49,7 @@ ENDS = {  # the largest values that are tried, where a range has none or a large
     "frame": 6,
     "season": 9,
     "beam": 3,
+    "longest": 30,
     "join": 3,
     "ngrams": 4,
     "pieces": 320,
