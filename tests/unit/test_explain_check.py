@@ -182,6 +182,19 @@ def test_a_reset_that_is_forgotten_is_found():
     assert check_resets(Tagger(), tokens, reset, answer=lambda output: output[0][-1, :, 0]).value == 0
 
 
+def test_a_layer_that_reads_from_the_end_has_read_the_marked_step():
+    """Its states are cleared before the marked step in its own order; nothing beyond that step comes through."""
+    layer, x = tg.nn.LSTM(I, H, bidirectional=True, dtype=torch.float64), torch.randn(T, 1, I).double()
+    reset = torch.zeros(T, 1, dtype=torch.bool)
+    reset[4] = True
+    assert "outputs before a reset move" in check_resets(layer, x, reset).sentence
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(layer(x, reset=reset)[0][:4].sum(), x)
+    assert gradient[4].any()
+    assert not gradient[5:].any()
+    assert "outputs before" not in check_resets(tg.nn.LSTM(I, H), x, reset).sentence
+
+
 def test_a_reset_one_step_late_is_found():
     class Late(torch.nn.Module):
         def __init__(self):

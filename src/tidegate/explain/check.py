@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from tidegate.errors import InputError
-from tidegate.explain.arguments import Answer, Arguments, Lengths, answers, tensors
+from tidegate.explain.arguments import Answer, Arguments, Lengths, tensors
+from tidegate.explain.moved import compared, difference, largest, moved, replaced
 from tidegate.explain.path import frozen, hooked
 from tidegate.explain.probe import Probe, probe
 from tidegate.records import CheckRecord
@@ -74,11 +75,11 @@ def check_padding(
         raise InputError("PADDING", "no sequence ends before the last step", fix="pass shorter lengths, or extra steps")
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        plain = _compared(probed, long, answer)
+        plain = compared(probed, long, answer)
         value = 0.0
         for size in (1.0, LARGE):
-            changed = long.mapped(partial(_replaced, where=~valid, size=size, generator=generator))
-            value = max(value, _moved(plain, _compared(probed, changed, answer), long, valid))
+            changed = long.mapped(partial(replaced, where=~valid, size=size, generator=generator))
+            value = max(value, moved(plain, compared(probed, changed, answer), long, valid))
     count = int((long.counts < arguments.steps).sum())
     done = f"What follows the end of each sequence ({count} of {len(valid[0])} are padded) was replaced"
     if value == 0:
@@ -138,7 +139,7 @@ def check_chunks(
         raise InputError("CHUNK", f"chunk is {chunk!r:.40}, expected an integer from 1 to {steps}", fix="pass e.g. 1")
     with torch.no_grad():
         whole = _run_chunks(probed, arguments, steps, step)
-        value = max(_moved(whole, _run_chunks(probed, arguments, size, step), arguments) for size in sizes)
+        value = max(moved(whole, _run_chunks(probed, arguments, size, step), arguments) for size in sizes)
         rounding = _rounding(probed, arguments, whole, step, seed)
     ways = " and ".join(str(size) for size in sorted(sizes))
     done = f"The input was cut into chunks of {ways} steps, and the state carried on"
@@ -169,7 +170,8 @@ def check_resets(
     """Whether an answer depends on what was before a reset; both its movement and its gradient must be exactly zero.
 
     For each reset the inputs before it are replaced by noise, and outputs from it on must stay; and the gradient of
-    these outputs with respect to the inputs before it must be zero.
+    these outputs with respect to the inputs before it must be zero. A layer that reads from the end clears its states
+    before the marked step as well, so the step before it has read this one: then the sentence says so.
 
     Args:
         model: any module that holds recurrent layers. It gets ``reset=`` if it takes it.
@@ -194,20 +196,15 @@ def check_resets(
     """
     probed = probe(model)
     arguments = Arguments.of(model, x, named, lengths, batch_first)
-    if not isinstance(reset, Tensor) or reset.dtype is not torch.bool or not arguments.timed(reset):
-        got = f"{reset.dtype} {list(reset.shape)}" if isinstance(reset, Tensor) else type(reset).__name__
-        raise InputError(
-            "RESET", f"reset is {got}, expected booleans {list(arguments.first.shape[:2])}", fix="shape it as x"
-        )
-    begins = arguments.time_major(reset) & arguments.valid()
-    begins[0] = False
-    if not begins.any():
-        raise InputError("RESET", "no sequence has a reset after its first step", fix="pass where episodes begin")
-    gradient = movement = 0.0
+    begins = _begins(arguments, reset)
+    gradient = movement = ahead = 0.0
+    reverse = [name for name, layer in probed.layers.items() if layer.bidirectional]
     generator = torch.Generator().manual_seed(seed)
     for after in _episodes(begins, last_only=answer is not None):
         gradient = max(gradient, _gradient_before(probed, arguments, reset, answer, after, generator))
         movement = max(movement, _movement_after(probed, arguments, reset, answer, after, generator))
+        if reverse and answer is None:
+            ahead = max(ahead, _movement_before(probed, arguments, reset, after, generator))
     value = max(gradient, movement)
     done = f"Inputs before {int(begins.sum())} resets were replaced"
     if value == 0:
@@ -218,50 +215,12 @@ def check_resets(
             f"{done}: outputs from the reset on moved by up to {movement:.3g}, and their gradient before it is up to "
             f"{gradient:.3g}. The model remembers the episode before; {fix}."
         )
-    return CheckRecord("resets", value, passed=value == 0, sentence=sentence)
-
-
-def _compared(probed: Probe, arguments: Arguments, answer: Answer | None, reset: Tensor | None = None) -> list[Tensor]:
-    """All tensors of the output, or the answer."""
-    output = arguments.run(probed.model, reset)
-    found = [*tensors(output)] if answer is None else [answers(answer, output, arguments)]
-    if not found:
-        raise InputError(
-            "EXPLAIN_ANSWER", f"the model returned {type(output).__name__}, without a tensor", fix="pass answer="
+    if ahead:
+        sentence += (
+            f" The other way round, outputs before a reset move by up to {ahead:.3g} with the inputs from it on: "
+            f"{', '.join(reverse)} reads from the end, and clears its states before the marked step in that order, too."
         )
-    return found
-
-
-def _moved(one: Sequence[Tensor], other: Sequence[Tensor], arguments: Arguments, kept: Tensor | None = None) -> float:
-    """The largest difference, of tensors with steps where ``kept`` [T, B] has them."""
-    steps = arguments.valid() if kept is None else kept
-    return _largest(
-        arguments.time_major(difference)[steps] if arguments.timed(difference) else difference
-        for difference in map(_difference, one, other)
-    )
-
-
-def _difference(a: Tensor, b: Tensor) -> Tensor:
-    """The size of a difference; zero of two that are no numbers."""
-    return torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a.double() - b.double()).abs())
-
-
-def _largest(values: Iterable[Tensor]) -> float:
-    """The largest element; infinite if one is no number."""
-    return max((value.nan_to_num(torch.inf).max().item() for value in values if value.numel()), default=0.0)
-
-
-def _replaced(value: Tensor, where: Tensor, size: float, generator: torch.Generator) -> Tensor:
-    """A value [T, B, ...] with others in some places: noise, the other truth value, or tokens that it has elsewhere."""
-    if value.is_floating_point():
-        scale = value[~where].std().nan_to_num(0.0).clamp(min=1e-3) if (~where).sum() > 1 else value.new_ones(())
-        other = torch.randn(value.shape, generator=generator, dtype=value.dtype) * scale * size
-    elif value.dtype is torch.bool:
-        other = ~value
-    else:  # whole steps: a token of several numbers has each of them in a range of its own
-        known = torch.cat([value.flatten(0, 1), value.new_zeros(1, *value.shape[2:])])
-        other = known[torch.randint(len(known), where.shape, generator=generator)]
-    return torch.where(where.view(*where.shape, *[1] * (value.dim() - 2)), other, value)
+    return CheckRecord("resets", value, passed=value == 0, sentence=sentence)
 
 
 def _run_chunks(probed: Probe, arguments: Arguments, size: int, step: Step | None) -> list[Tensor]:
@@ -304,9 +263,8 @@ def _rounding(probed: Probe, arguments: Arguments, whole: Sequence[Tensor], step
             return value
         return value * (1 + eps * torch.randint(-1, 2, value.shape, generator=generator))
 
-    moved = _moved(whole, _run_chunks(probed, arguments.mapped(changed), arguments.steps, step), arguments)
-    largest = max((float(tensor.abs().max()) for tensor in whole if tensor.numel()), default=0.0)
-    return ROUNDING * max(moved, eps * largest)
+    again = _run_chunks(probed, arguments.mapped(changed), arguments.steps, step)
+    return ROUNDING * max(moved(whole, again, arguments), eps * largest(tensor.abs() for tensor in whole))
 
 
 def _refuse_reverse(probed: Probe) -> None:
@@ -317,6 +275,20 @@ def _refuse_reverse(probed: Probe) -> None:
             f"{', '.join(names)} reads sequences from the end as well, which a chunk does not know",
             fix="check a model whose layers run in one direction",
         )
+
+
+def _begins(arguments: Arguments, reset: Any) -> Tensor:
+    """[T, B] where episodes begin that are not the first of their sequence."""
+    if not isinstance(reset, Tensor) or reset.dtype is not torch.bool or not arguments.timed(reset):
+        got = f"{reset.dtype} {list(reset.shape)}" if isinstance(reset, Tensor) else type(reset).__name__
+        raise InputError(
+            "RESET", f"reset is {got}, expected booleans {list(arguments.first.shape[:2])}", fix="shape it as x"
+        )
+    begins = arguments.time_major(reset) & arguments.valid()
+    begins[0] = False
+    if not begins.any():
+        raise InputError("RESET", "no sequence has a reset after its first step", fix="pass where episodes begin")
+    return begins
 
 
 def _episodes(begins: Tensor, *, last_only: bool) -> Iterator[Tensor]:
@@ -363,14 +335,14 @@ def _gradient_before(
         values=tuple(leaf(v) if arguments.timed(v) and v.is_floating_point() else v for v in arguments.values),
     )
     with torch.enable_grad(), frozen(probed.model), hooked(probed.model, lambda _name, value: leaf(value)):
-        found = _chosen(_compared(probed, given, answer, reset), arguments, after)
+        found = _chosen(compared(probed, given, answer, reset), arguments, after)
         numbers = [value for value in found if value.requires_grad]
         if not numbers:
             return 0.0
         weights = [torch.randn(value.shape, generator=generator, dtype=value.dtype) for value in numbers]
         gradients = torch.autograd.grad(numbers, leaves, weights, allow_unused=True)
     before = after.any(0) & ~after
-    return _largest(
+    return largest(
         arguments.time_major(gradient)[before].abs()
         for gradient in gradients
         if gradient is not None and arguments.timed(gradient)
@@ -386,10 +358,20 @@ def _movement_after(
     generator: torch.Generator,
 ) -> float:
     """How far what follows a reset moves when what was before it is replaced."""
-    before = after.any(0) & ~after
-    changed = arguments.mapped(lambda value: _replaced(value, before, 1.0, generator))
+    changed = arguments.mapped(partial(replaced, where=after.any(0) & ~after, size=1.0, generator=generator))
     with torch.no_grad():
         one, other = (
-            _chosen(_compared(probed, given, answer, reset), arguments, after) for given in (arguments, changed)
+            _chosen(compared(probed, given, answer, reset), arguments, after) for given in (arguments, changed)
         )
-    return _largest(map(_difference, one, other))
+    return largest(map(difference, one, other))
+
+
+def _movement_before(
+    probed: Probe, arguments: Arguments, reset: Tensor, after: Tensor, generator: torch.Generator
+) -> float:
+    """How far outputs before a reset move when the inputs from it on are replaced."""
+    changed = arguments.mapped(partial(replaced, where=after, size=1.0, generator=generator))
+    before = after.any(0) & ~after
+    with torch.no_grad():
+        one, other = (compared(probed, given, None, reset) for given in (arguments, changed))
+    return largest(arguments.time_major(size)[before] for size in map(difference, one, other) if arguments.timed(size))
