@@ -201,6 +201,8 @@ def test_shortened_ragged_sequences_keep_their_last_steps():
         ({"part": "features", "only": [-1]}, "no feature -1"),
         ({"part": "features", "names": ["a"]}, "names has 1"),
         ({"part": "features", "baseline": "x"}, "does not fit"),
+        ({"part": "lags", "together": True}, "together do not apply"),
+        ({"baseline": 0.0, "names": ["a"]}, "baseline and names do not apply to units"),
         ({"part": "lags", "only": [-1]}, "lag is -1"),
         ({"part": "lags", "only": [0.5]}, "lag is 0.5"),
     ],
@@ -274,3 +276,8 @@ def test_a_score_that_is_better_higher_and_ragged_batches():
 def test_batches_that_give_no_curve_are_refused(batches, score, histories, text):
     with pytest.raises(InputError, match=text):
         context_curve(Delay(1), batches, score, histories)
+
+
+def test_better_is_lower_or_higher():
+    with pytest.raises(InputError, match="better is 'less'"):
+        context_curve(Delay(1), [(torch.rand(4, 2, 1), torch.zeros(2))], miss, better="less")

@@ -212,8 +212,9 @@ def test_a_reset_one_step_late_is_found():
     [
         (lambda: check_padding(tg.nn.LSTM(I, H), torch.randn(T, B, I), [12, 1, 1, 1]), "from 0 to 11"),
         (lambda: check_padding(tg.nn.LSTM(I, H), torch.randn(T, B, I), LENGTHS, extra=-1), "extra is -1"),
-        (lambda: check_chunks(tg.nn.LSTM(I, H), torch.randn(T, B, I), 0), "chunk is 0"),
-        (lambda: check_chunks(tg.nn.LSTM(I, H), torch.randn(T, B, I), 12), "from 1 to 11"),
+        (lambda: check_chunks(tg.nn.LSTM(I, H), torch.randn(T, B, I), 0), "chunks of 0"),
+        (lambda: check_chunks(tg.nn.LSTM(I, H), torch.randn(T, B, I), 11), "from 1 to 10"),
+        (lambda: check_chunks(tg.nn.LSTM(I, H), torch.randn(1, B, I)), "1 steps cannot be cut"),
         (lambda: check_chunks(tg.nn.LSTM(I, H, bidirectional=True), torch.randn(T, B, I)), "from the end"),
         (
             lambda: check_chunks(torch.nn.Sequential(tg.nn.LSTM(I, H)), torch.randn(T, B, I)),

@@ -148,6 +148,7 @@ def test_models_around_a_layer_and_both_layouts():
         ({"rate": -1}, "rate is -1"),
         ({"rate": 1e9}, "more than"),
         ({"level": 3}, "level is 3"),
+        ({"features": 0}, "features is 0"),
         ({"amplitude": "loud"}, "amplitude is 'loud'"),
     ],
 )

@@ -109,12 +109,7 @@ def ablate(
         >>> sorted(found.order("(model).l0"))
         [0, 1, 2, 3]
     """
-    if part not in get_args(Part):
-        raise InputError(
-            "EXPLAIN_PART",
-            f"part is {part!r:.40}{did_you_mean(str(part), get_args(Part))}",
-            fix=f"choose of {', '.join(get_args(Part))}",
-        )
+    _check(part, baseline, names, together=together)
     arguments = Arguments.of(model, x, named, lengths, batch_first)
     work = Work(probe(model), arguments, loss)
     whole = work.loss()
@@ -129,6 +124,24 @@ def ablate(
     if part != "lags":
         changes.sort(key=lambda change: -abs(change.change))
     return Ablation(part, whole.mean().item(), tuple(changes))
+
+
+def _check(part: str, baseline: Any, names: Sequence[str] | None, *, together: bool) -> None:
+    """Refuse a part that there is not, and what does not apply to it."""
+    if part not in get_args(Part):
+        raise InputError(
+            "EXPLAIN_PART",
+            f"part is {part!r:.40}{did_you_mean(str(part), get_args(Part))}",
+            fix=f"choose of {', '.join(get_args(Part))}",
+        )
+    unused = {"baseline": baseline is not None, "names": names is not None} if part != "features" else {}
+    unused |= {"together": together} if part == "lags" else {}
+    if any(unused.values()):
+        raise InputError(
+            "EXPLAIN_PART",
+            f"{' and '.join(name for name, given in unused.items() if given)} do not apply to {part}",
+            fix="leave them out",
+        )
 
 
 def _change(value: Tensor, whole: Tensor) -> tuple[float, float]:

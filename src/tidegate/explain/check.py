@@ -134,9 +134,13 @@ def check_chunks(
     _refuse_reverse(probed)
     arguments = Arguments.of(model, x, named, lengths, batch_first)
     steps = arguments.steps
-    sizes = {chunk} if chunk is not None else {1 if steps <= 64 else -(-steps // 7), -(-steps // 3)}
-    if any(isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= steps for size in sizes):
-        raise InputError("CHUNK", f"chunk is {chunk!r:.40}, expected an integer from 1 to {steps}", fix="pass e.g. 1")
+    sizes = {chunk} if chunk is not None else {1 if steps <= 64 else steps // 7, max(1, steps // 3)}
+    if any(isinstance(size, bool) or not isinstance(size, int) or not 1 <= size < steps for size in sizes):
+        raise InputError(
+            "CHUNK",
+            f"{steps} steps cannot be cut into chunks of {chunk!r:.40}, expected an integer from 1 to {steps - 1}",
+            fix="pass a longer sequence, or e.g. chunk=1",
+        )
     with torch.no_grad():
         whole = _run_chunks(probed, arguments, steps, step)
         value = max(moved(whole, _run_chunks(probed, arguments, size, step), arguments) for size in sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from torch import Tensor
 from tidegate.errors import InputError
 from tidegate.explain.arguments import Answer, Arguments, answers
 from tidegate.explain.probe import Probe, converted, probe
+
+Better = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def context_curve(
     score: Answer,
     histories: Sequence[int] | None = None,
     *,
-    better: Literal["lower", "higher"] = "lower",
+    better: Better = "lower",
     batch_first: bool | None = None,
     **named: Any,
 ) -> ContextCurve:
@@ -79,6 +81,8 @@ def context_curve(
         >>> curve.histories, curve.differences[-1]
         ((1, 2, 4, 8, 16, 32), 0.0)
     """
+    if better not in get_args(Better):
+        raise InputError("CONTEXT", f"better is {better!r:.40}", fix="pass better='lower' or better='higher'")
     probed = probe(model)
     read = [_read(model, batch, batch_first, named) for batch in batches]
     steps = {arguments.steps for arguments, _ in read}

@@ -95,6 +95,8 @@ def settle(
         (True, None)
     """
     _check(seconds, rate, burst, amplitude, level)
+    if features is not None and (isinstance(features, bool) or not isinstance(features, int) or features < 1):
+        raise InputError("SILENCE", f"features is {features!r:.40}, expected an integer from 1", fix="leave it out")
     probed = probe(model)
     first = next(iter(probed.layers.values()))
     reverse = [name for name, layer in probed.layers.items() if layer.bidirectional]
