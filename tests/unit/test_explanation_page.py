@@ -24,6 +24,7 @@ from tidegate.records import (
     CurveRecord,
     ExplanationRecord,
     FlowRecord,
+    LayerRecord,
     MemoryRecord,
     ShareRecord,
     SignalRecord,
@@ -324,7 +325,8 @@ def test_long_sequences_keep_the_steps_before_the_loss():
     values = np.arange(steps * units).reshape(steps, units) % 200
     signal = SignalRecord("gru.l0", "h", tuple(range(units)), 0, 254, packed(values, 0, 254))
     trace = TraceRecord("long", tuple(map(str, range(steps))), (signal,), target=3_000)
-    data, said = fitted(replace(BARE, traces=(trace,)), 500_000)
+    layers = (LayerRecord("gru.l0", "GRU", CELLS["gru"].graph.to_json(), 3, units),)
+    data, said = fitted(replace(BARE, layers=layers, traces=(trace,)), 500_000)
     kept = data["sequences"][0]
     assert kept["labels"][-1] == "3000"
     assert len(kept["labels"]) == 1_000
@@ -367,6 +369,12 @@ def test_more_parts_than_a_page_can_draw_are_said():
     assert "<h3>horizon 5</h3>" in page
     assert "<h3>horizon 6</h3>" not in page
     assert "Attributions: the page shows the first 6 of 30." in page
+
+
+def test_values_of_an_unknown_layer_are_refused():
+    signal = SignalRecord("other.l0", "h", (0,), 0.0, 1.0, packed([[0.5]], 0, 1))
+    with pytest.raises(InputError, match="values of other"):
+        render(replace(BARE, traces=(TraceRecord("one", ("a",), (signal,)),)))
 
 
 def test_what_was_not_measured_is_said():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tidegate.cell.graph import Graph
 from tidegate.emit.term import numbered
-from tidegate.errors import TidegateError
+from tidegate.errors import InputError, TidegateError, visible
 from tidegate.records import ExactRecord, ExplanationRecord, SignalRecord, TraceRecord
 
 MOST_STEPS, LEAST_STEPS = 1000, 50
@@ -35,7 +35,11 @@ def fitted(record: ExplanationRecord, room: int) -> Fitted:
     Args:
         record: whose traces to show.
         room: bytes.
+
+    Raises:
+        InputError: a sequence has values of a layer that the record does not list.
     """
+    _check_layers(record)
     steps, traces = MOST_STEPS, record.traces
     while traces:
         cut = [_shortened(trace, steps) for trace in traces]
@@ -51,6 +55,17 @@ def fitted(record: ExplanationRecord, room: int) -> Fitted:
         elif (steps := steps // 2) < LEAST_STEPS:
             break
     return Fitted(_data(record, []), ["Sequences: not one fits into the page."] if record.traces else [])
+
+
+def _check_layers(record: ExplanationRecord) -> None:
+    names = {layer.name for layer in record.layers}
+    parts = [part.layer for trace in record.traces for part in (*trace.signals, *trace.exact)]
+    if strange := next((name for name in parts if name not in names), None):
+        raise InputError(
+            "RECORD",
+            f"a sequence has values of {visible(strange)}, which is no layer of the record",
+            fix="list every traced layer in the record's layers",
+        )
 
 
 def _guess(record: ExplanationRecord, traces: Sequence[TraceRecord], most: int, room: int) -> int:
@@ -172,14 +187,13 @@ def _sequence(trace: TraceRecord, layers: Sequence[str]) -> dict[str, Any]:
                 "terms": e.terms,
             }
             for e in trace.exact
-            if e.layer in layers
         ],
     }
 
 
 def _signal(signal: SignalRecord, layers: Sequence[str]) -> dict[str, Any]:
     return {
-        "layer": layers.index(signal.layer) if signal.layer in layers else -1,
+        "layer": layers.index(signal.layer) if signal.layer in layers else -1,  # a roll has none
         "name": signal.name,
         "units": list(signal.units),
         "low": signal.low,
