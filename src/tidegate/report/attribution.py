@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from tidegate.records import AttributionRecord
-from tidegate.report.number import percent, rounded
+from tidegate.report.number import percent, plain, rounded
 
 MOST_FEATURES, LEAST_LAGS = 12, 12
-TAIL = 0.005  # of the absolute contributions, at the last lags, may be left out of the figure
+SEEN = 0.015  # of the largest bar: smaller ones are thinner than a third of a pixel
 
 
 def feature_sizes(attribution: AttributionRecord) -> list[float]:
@@ -30,15 +30,22 @@ def in_order(attribution: AttributionRecord) -> AttributionRecord:
 
 
 def shown_lags(attribution: AttributionRecord, season: int | None) -> int:
-    """How many lags are drawn: those with all but 0.5 % of the absolute contributions, the season, and at least 12."""
+    """How many lags are drawn: up to the last bar that can be seen, at least 12, and the season."""
+    size = largest(attribution)
+    seen = [k for k, row in enumerate(attribution.values) if any(abs(v or 0.0) > SEEN * size for v in row)]
+    least = sum(lag <= max(LEAST_LAGS, 0 if season is None else season + 1) for lag in attribution.lags)
+    return min(len(attribution.lags), max(least, max(seen, default=0) + 1))
+
+
+def largest(attribution: AttributionRecord) -> float:
+    """The largest absolute contribution; 1 if there is none."""
+    return max((abs(value or 0.0) for row in attribution.values for value in row), default=0.0) or 1.0
+
+
+def share_beyond(attribution: AttributionRecord, count: int) -> float:
+    """The share of all absolute contributions at the lags after the first ones."""
     by_lag = [sum(abs(value or 0.0) for value in row) for row in attribution.sizes or attribution.values]
-    total, held, needed = sum(by_lag), 0.0, len(by_lag)
-    for count, size in enumerate(by_lag):
-        if held >= (1 - TAIL) * total:
-            needed = count
-            break
-        held += size
-    return min(len(by_lag), max(LEAST_LAGS, needed, 0 if season is None else season + 2))
+    return sum(by_lag[count:]) / (sum(by_lag) or 1.0)
 
 
 def ranked_features(attribution: AttributionRecord) -> list[int]:
@@ -62,7 +69,7 @@ def feature_rows(attribution: AttributionRecord) -> list[dict[str, Any]]:
                 "feature": attribution.features[k],
                 "share": percent(sizes[k] / total),
                 "sum": rounded(sum(column)),
-                "lag": attribution.lags[max(range(len(sharp)), key=sharp.__getitem__)],
+                "lag": plain(attribution.lags[max(range(len(sharp)), key=sharp.__getitem__)]),
             }
         )
     return rows

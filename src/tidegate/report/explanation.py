@@ -22,7 +22,7 @@ from tidegate.records import (
     LayerRecord,
     MemoryRecord,
 )
-from tidegate.report.attribution import feature_rows, in_order, ranked_features, shown_lags
+from tidegate.report.attribution import feature_rows, in_order, ranked_features, share_beyond, shown_lags
 from tidegate.report.environment import environment
 from tidegate.report.figure.attribution import attribution_figure
 from tidegate.report.figure.dynamics import exponent_figure, plane_figure
@@ -197,13 +197,15 @@ def _attribution(record: ExplanationRecord, one: AttributionRecord, k: int) -> d
     error = one.completeness_error
     facts += [] if error is None else [("Completeness error", f"{_share(error)}, {one.points} points")]
     shown = ranked_features(one)
+    lags = shown_lags(one, record.seasonality) if shown else 0
     return {
         "attribution": one,
         "svg": [attribution_figure(record, one, width, f"attribution-{k}-{width}") for width in (BESIDE, NARROW)],
         "facts": facts,
         "rows": feature_rows(one),
         "more": len(one.features) - len(shown),
-        "beyond": one.lags[lags - 1] if shown and (lags := shown_lags(one, record.seasonality)) < len(one.lags) else 0,
+        "last": one.lags[lags - 1] if lags else 0,
+        "beyond": percent(share_beyond(one, lags)) if lags < len(one.lags) else "",
     }
 
 

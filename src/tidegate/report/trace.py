@@ -59,7 +59,8 @@ def fitted(record: ExplanationRecord, room: int) -> Fitted:
 
 def _check_layers(record: ExplanationRecord) -> None:
     names = {layer.name for layer in record.layers}
-    parts = [part.layer for trace in record.traces for part in (*trace.signals, *trace.exact)]
+    parts = [signal.layer for trace in record.traces for signal in trace.signals]
+    parts += [exact.layer for trace in record.traces for exact in trace.exact]
     if strange := next((name for name in parts if name not in names), None):
         raise InputError(
             "RECORD",

@@ -162,9 +162,10 @@
     tokens = [];
     if (!isText()) return;
     const longest = Math.max(...sequence().labels.map((label) => [...label].length));
-    const { strip } = track(longest > 1 ? 10 + 7.3 * Math.min(longest, 14) : 24, make("b", "", "input"));
+    const tall = longest > 1 && 7.4 * longest + 4 > width;
+    const { strip } = track(tall ? 10 + 7.3 * Math.min(longest, 14) : 24, make("b", "", "input"));
     strip.classList.add("tokens");
-    strip.classList.toggle("tall", longest > 1);
+    strip.classList.toggle("tall", tall);
     tokens = sequence().labels.map((label, step) => {
       const token = make("span", "", shownText(label));
       token.title = `step ${step + 1}: ${label}`;
