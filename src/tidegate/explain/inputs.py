@@ -53,7 +53,7 @@ def inputs_of(subject: Subject) -> Inputs:
     found = [_single(kind, single) for single in counted("attributing", singles)]
     steps = tuple(_by_step(one, 0, single) for one, single in zip(found, singles, strict=True))
     left_out = tuple(dict.fromkeys(f"attribution to {text}" for one in found for text in one.left_out))
-    record = _merged(found, kind.says, kind.unit)
+    record = _merged(found, kind.says, kind.answers_in)
     votes = [single.answer.votes for single in singles if isinstance(single.answer, Lead)]
     if votes and not record.abstained and subject.shares:
         record = _with_votes(record, float(torch.cat(votes).mean()))

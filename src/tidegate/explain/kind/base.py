@@ -95,8 +95,9 @@ class Kind(ABC):
         default: the target unless the caller names one.
         each: whether there is an answer at every step, so that the lengths of sequences say nothing of what is needed.
         beside: the paths of embeddings that are not of the steps, such as those of a source.
-        unit: of a loss and of an answer.
+        unit: of a loss.
         says: what the answer is whose attributions are taken, in words.
+        answers_in: the unit of that answer.
     """
 
     default: str = "last"
@@ -104,6 +105,7 @@ class Kind(ABC):
     beside: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = "nats"
     says: ClassVar[str] = "log-probability of what was right"
+    answers_in: ClassVar[str] = "nats"
 
     def __init__(self, model: torch.nn.Module, task: Any) -> None:
         self.model: Any = copy.deepcopy(model).eval().double().requires_grad_()

@@ -122,7 +122,7 @@ class ClassificationKind(Kind):
         whole: the model with its votes; ``model`` is without.
     """
 
-    unit, says = "logits", "lead of the class that the model answers over the next one"
+    says, answers_in = "lead of the class that the model answers over the next one", "logits"
 
     def __init__(self, model: torch.nn.Module, task: Any) -> None:
         super().__init__(model, task)

@@ -22,7 +22,8 @@ PARTS = 4  # fewest passages of a short text; more than fit into it overlap
 class LanguageKind(Kind):
     """The next symbol of a text; a sequence is a passage of the test."""
 
-    each, unit, says = True, "bits", "log-probability of the next symbol"
+    each, unit, answers_in = True, "bits", "bits"
+    says = "log-probability of the next symbol"
 
     def draw(self, count: int) -> StreamBatch:
         first, last = self.task.bounds["test"]
@@ -77,7 +78,8 @@ class TaggingKind(Kind):
 class TranslationKind(Kind):
     """The next unit of a translation; the steps are those of the decoder."""
 
-    each, unit, says = True, "bits", "log-probability of the next unit"
+    each, unit, answers_in = True, "bits", "bits"
+    says = "log-probability of the next unit"
     beside = ("source",)
 
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
