@@ -267,6 +267,14 @@ def test_votes_have_their_share_and_layers_are_explained_without_them(made) -> N
     assert record.start + sum(part.share for part in record.parts) == pytest.approx(record.answer, rel=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::tidegate.errors.DataWarning")
+def test_shares_do_not_depend_on_how_many_sequences_are_explained(made) -> None:
+    _, data, model = made("direct")
+    one, four = (subject_of(model, data, "auto", count).shares for count in (1, 4))
+    assert one == four
+    assert sum(one.values()) == pytest.approx(1)
+
+
 class TestData:
     @pytest.mark.filterwarnings("ignore::tidegate.errors.DataWarning")
     def test_of_the_file_of_the_training_only_the_test_part_is_used(self, made) -> None:

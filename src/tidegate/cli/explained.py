@@ -25,7 +25,8 @@ def print_explanation(screen: Console, record: ExplanationRecord) -> None:
     """
     screen.print()
     print_line(screen, record.title, style="bold")
-    print_line(screen, f"{record.target}; lag {record.lag}: {record.lag_from}; {record.sequences} sequences")
+    many = f"{record.sequences} sequence{'s' * (record.sequences != 1)}"
+    print_line(screen, f"{record.target}; lag {record.lag}: {record.lag_from}; {many}")
     if record.shares:
         parts = ", ".join(f"{share.part} {_percent(share.share)}" for share in record.shares)
         print_line(screen, f"who answers: {parts}")

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tidegate.tasks import from_pretrained
 from tidegate.train.card import CONFIG
 from tidegate.train.estimator import Estimator
 
-MANY = 64  # sequences whose losses a context curve averages
+MANY = 64  # sequences whose losses a context curve averages, and over which parts of answers vary
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ class Subject:
     @property
     def shares(self) -> Mapping[str, float]:
         """The share that each part of the model has in its answers; empty if the layers answer alone."""
-        return {} if self.kind is None else self.kind.shares(self.aim)
+        return {} if self.kind is None else self.kind.shares(self.many)
+
+    @cached_property
+    def many(self) -> Aim:
+        """The same answers for more sequences than are explained, where a few would mislead."""
+        return self.aim if self.kind is None else self.kind.aim(self.kind.draw(MANY), self.wanted)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -77,8 +83,7 @@ class Subject:
         """The losses with a shortened history; None where there is no history to shorten."""
         if self.kind is None:
             return None
-        aim = self.kind.aim(self.kind.draw(MANY), self.wanted)
-        scored = []
+        aim, scored = self.many, []
         for context in counted("shortening the history", halved(int(aim.spans.max()) + 1)):
             short = self.kind.shortened(aim, context)
             if short is None:

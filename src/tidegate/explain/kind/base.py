@@ -291,6 +291,12 @@ def _padded(values: Sequence[torch.Tensor]) -> torch.Tensor:
     return pad_sequence([value[:, 0] for value in values])
 
 
+def in_all(sizes: Mapping[str, float]) -> dict[str, float]:
+    """Sizes as shares of their sum; nothing where all are zero, since then nothing is known."""
+    whole = sum(sizes.values())
+    return {name: size / whole for name, size in sizes.items()} if whole else {}
+
+
 def halved(most: int) -> list[int]:
     """Contexts to try: powers of two up to the longest, which comes last.
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tidegate.errors import InputError
-from tidegate.explain.kind.base import Aim, Kind, Reader
+from tidegate.explain.kind.base import Aim, Kind, Reader, in_all
 from tidegate.tasks.forecast.model import RecursiveModel, Window, per_step
 from tidegate.tasks.forecast.origin import histories
 
@@ -202,8 +202,7 @@ class ForecastKind(Kind):
         if encoding.effect:
             ahead = batch.ahead[len(batch.levels) - 1 + horizon]
             parts["linear effect of what is known ahead"] = ahead @ torch.tensor(encoding.effect, dtype=ahead.dtype)
-        sizes = {name: float((part - part.mean()).abs().mean()) for name, part in parts.items()}
-        return {name: size / (sum(sizes.values()) or 1.0) for name, size in sizes.items()}
+        return in_all({name: float((part - part.mean()).abs().mean()) for name, part in parts.items()})
 
     @property
     def anchor(self) -> str:

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tidegate.data import LOWEST
 from tidegate.errors import InputError
-from tidegate.explain.kind.base import Aim, Kind
+from tidegate.explain.kind.base import Aim, Kind, in_all
 from tidegate.explain.kind.symbol import nearest
 from tidegate.tasks.classification.encoding import Vocabulary
 from tidegate.tasks.speech.decode import BLANK
@@ -155,11 +155,8 @@ class ClassificationKind(Kind):
             return {}
         parts = self.parts(aim.batch)
         answer = torch.stack([*parts.values()]).sum(0).argmax(-1, keepdim=True)
-        sizes = {
-            name: float((part.gather(-1, answer) - part.mean(-1, keepdim=True)).abs().mean())
-            for name, part in parts.items()
-        }
-        return {name: size / (sum(sizes.values()) or 1.0) for name, size in sizes.items()}
+        leads = {name: part.gather(-1, answer) - part.mean(-1, keepdim=True) for name, part in parts.items()}
+        return in_all({name: float(lead.abs().mean()) for name, lead in leads.items()})
 
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
         del steps
