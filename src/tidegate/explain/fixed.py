@@ -85,7 +85,8 @@ def fixed_points(
     Args:
         layer: a layer or stack of Tidegate's or torch.nn's, in one direction.
         inputs: the input, one number for all features or [I].
-        starts: states to start from, [n, S]; or how many to draw: standard normal, every other one run for ten steps.
+        starts: states to start from, [n, S], e.g. visited ones; or how many to draw: standard normal, every other one
+            run for ten steps, which also finds points at which no run on data comes to rest.
         states: states that the layer visits, [..., S], for the plane; where the starts lie after ten steps by default.
         rounds: the most steps of Newton.
         apart: points that are no further apart are one; slow ones at a hundred times that.
