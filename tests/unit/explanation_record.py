@@ -464,6 +464,7 @@ def checks_of(model):
     )
 
 
+@cache
 def text_record(cell="gru", sequences=8, steps=200, units=64):
     """A text with one label for each letter, as large as a page takes."""
     model, texts = shakespeare(cell, sequences, steps, units)
