@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from benchmarks.explain.network import Net, gain
@@ -93,31 +93,38 @@ def made(seed: int) -> Net:
     return net
 
 
-def mended(net: Net, seed: int, *, instead: bool) -> Net:
-    """The network with a remedy of its first verdict, which must be that it explodes."""
+def mended(net: Net, seed: int) -> tuple[Net, Net] | None:
+    """The network with each of the two remedies; None if the first verdict is not that it explodes."""
     x, y = batch(torch.Generator().manual_seed(seed + 9000))
 
     def loss(answer: Tensor) -> Tensor:
         return (answer - y).square().mean()
 
-    first = verdicts(measure(net, loss, x), LAG)[0]
-    assert first.line.name == "exploding", first.line.name
-    return try_remedy(net, first, loss, x, lag=LAG, instead=instead)[0]
+    found = verdicts(measure(net, loss, x), LAG)
+    if not found or found[0].line.name != "exploding":
+        return None
+    first, other = (try_remedy(net, found[0], loss, x, lag=LAG, instead=instead)[0] for instead in (False, True))
+    return first, other
 
 
-def losses(seeds: Sequence[int]) -> dict[str, list[float]]:
-    """Final losses by what was done against the explosion, seed by seed."""
+def losses(seeds: Iterable[int], count: int) -> dict[str, list[float]]:
+    """Final losses by what was done, of the first networks among these seeds that explode."""
     found: dict[str, list[float]] = {}
     for seed in seeds:
         net = made(seed)
+        better = mended(net, seed)
+        if better is None:
+            continue
+        if len(next(iter(found.values()), ())) == count:
+            break
         ways: dict[str, tuple[Net, Clip | None]] = {
             "nothing": (net, None),
             "norm clipped to 1": (net, by_norm),
             "values clipped to 0.1": (net, by_value),
             "adaptive clipping, 0.01": (net, adaptive),
             "clipped to the 10th percentile of norms": (net, by_history()),
-            "the remedy: orthogonal": (mended(net, seed, instead=False), by_norm),
-            "the other: multiplied by exp(-exponent)": (mended(net, seed, instead=True), by_norm),
+            "the remedy: orthogonal": (better[0], by_norm),
+            "the other: multiplied by exp(-exponent)": (better[1], by_norm),
         }
         for name, (begun, clip) in ways.items():
             found.setdefault(name, []).append(trained(copy.deepcopy(begun), clip, seed))

@@ -135,12 +135,19 @@ def set_option(layer: Recurrent, path: str, command: str, sentence: str, name: s
     return Remedy(sentence, constructor(layer, **{name: value}), f"{command} {flag}", path, SetOption(name, value))
 
 
-def remember(layer: Recurrent, path: str, command: str, lag: int) -> Remedy:
-    """What makes a layer remember over a lag: its gates if it has the right ones, else its recurrent matrices."""
+def remember(layer: Recurrent, path: str, command: str, lag: int, *, longer: bool = False) -> Remedy:
+    """What makes a layer remember over a lag: its gates if it has the right ones, else its recurrent matrices.
+
+    Args:
+        layer: a stack.
+        path: of the stack.
+        command: that trained it.
+        lag: in steps.
+        longer: than its chrono initialisation has made it, if it has one.
+    """
     graph, longest = layer.graph, 2 * lag
-    chosen = layer.options.chrono
-    if chosen is not None:
-        longest = max(longest, math.ceil(2 * chosen))
+    if longer and layer.options.chrono is not None:
+        longest = max(longest, math.ceil(2 * layer.options.chrono))
     if can_keep(layer):
         sentence = f"Let the biases of the gates begin so that units remember for 1 to {longest} steps."
         return set_option(layer, path, command, sentence, "chrono", longest)
@@ -172,8 +179,8 @@ def replace(model: torch.nn.Module, path: str, module: torch.nn.Module) -> torch
     return model
 
 
-def constructor(layer: Recurrent, **options: Any) -> str:
-    """The expression that makes such a layer with further options."""
+def constructor(layer: Recurrent, *, units: int | None = None, **options: Any) -> str:
+    """The expression that makes such a layer with further options, or with another number of units."""
     excluded = {other for name in options for other in OPTIONS[name].excludes}
     kept = {name: dict(value) if isinstance(value, tuple) else value for name, value in layer.options.chosen}
     together = Options(**{name: value for name, value in kept.items() if name not in excluded} | options)
@@ -181,6 +188,8 @@ def constructor(layer: Recurrent, **options: Any) -> str:
     text = re.sub(r"=([a-z]\w*)", r"='\1'", text)  # choices such as reset=before
     if getattr(layer, "nonlinearity", "tanh") != "tanh":
         text += ", nonlinearity='relu'"  # which torch's layers do not print
+    if units is not None:
+        text = text.replace(f"{layer.input_size}, {layer.hidden_size}", f"{layer.input_size}, {units}", 1)
     if type(layer) is Recurrent and name.lower() in CELLS:
         text = text.replace(f"({name}", f'("{name.lower()}"', 1)
     shown = ((name, dict(value) if isinstance(value, tuple) else value) for name, value in together.chosen)

@@ -22,6 +22,7 @@ from tidegate.explain.change import (
     SetBias,
     bias_code,
     can_shrink,
+    constructor,
     desaturate,
     has_bias,
     remember,
@@ -35,11 +36,11 @@ from tidegate.explain.readout import UNREAD
 from tidegate.option.parameter import recurrent_matrices
 from tidegate.records import EvidenceRecord
 
-VANISHED = -4.0  # log10 of |dL/ds| at the lag over that at lag 1
-GROWN = math.log10(3)  # the same
-RISING = 0.005  # slope of ln |dL/ds| by lag
+VANISHED = -3.5  # log10 of |dL/ds| at the lag over that at lag 1
+GROWN = math.log10(5)  # the same
+RISING = 0.05  # slope of ln |dL/ds| by lag
 MOST = 0.5  # of the units
-STILL = 1e-2  # how far a unit goes within the lag, as a share of its range
+STILL = 5e-3  # how far a unit goes within the lag, as a share of its range
 SATURATED = 0.25  # of the values of a candidate
 UNUSED = 0.25  # of the units
 SPIKE = 1.0  # log10 of how much more a gradient grows in one sequence than in the median one
@@ -108,7 +109,7 @@ class Case:
     def still(self) -> Number:
         """The number that says that the output does not move."""
         way = self.memory.moved[self.measures.layer.graph.output.name] * self.lag
-        name = f"units that move less than {STILL:.0%} of their range within the lag"
+        name = f"units that move less than {STILL:.1%} of their range within the lag"
         return Number(name, float((way < STILL).mean()), MOST, "above")
 
 
@@ -163,31 +164,33 @@ def _overflow_words(case: Case, numbers: list[Number]) -> Words:
     return Words(sentence, "", set_option(layer, path, case.command, remedy, "state_clip", 10.0))
 
 
+def _most_shut(case: Case) -> str | None:
+    """Of the states that a gate carries the one with the most shut units."""
+    gated = [state for state, carry in carries(case.measures.layer.graph).items() if carry.gate]
+    return max(gated, key=lambda state: case.memory.carries[state].shut, default=None)
+
+
 def _forget_shut(case: Case) -> list[Number]:
-    found = carries(case.measures.layer.graph)
-    shut = {state: own.shut for state, own in case.memory.carries.items() if found[state].gate}
-    if not shut:
+    state = _most_shut(case)
+    if state is None:
         return []
-    state = max(shut, key=lambda name: shut[name])
-    name = f"units of {state} that keep less than a tenth of it at 95 % of the steps"
-    longest = case.memory.half_lives[state].longest
+    shut = case.memory.carries[state].shut
     return [
-        Number(name, shut[state], MOST, "above"),
+        Number(f"units of {state} that keep less than a tenth of it at 95 % of the steps", shut, MOST, "above"),
         *case.vanished(),
-        Number("longest half-life", longest, unit="steps"),
+        Number("longest half-life", case.memory.half_lives[state].longest, unit="steps"),
     ]
 
 
 def _forget_shut_words(case: Case, numbers: list[Number]) -> Words:
-    state = numbers[0].name.split()[2]
+    state = _most_shut(case)
+    assert state is not None  # or there were no numbers
     gate = carries(case.measures.layer.graph)[state].gate
     sentence = (
         f"Gate {gate} throws {state} away at nearly every step, in {numbers[0].value:.0%} of the units. So the "
         f"gradient falls to {_power(case.ratio)} within {case.lag} steps."
     )
-    against = (
-        f"If nothing counts that is older than {max(1, math.ceil(numbers[-1].value))} steps, this is as it should be."
-    )
+    against = f"If nothing counts that is older than {_steps(math.ceil(numbers[-1].value))}, this is as it should be."
     return Words(sentence, against, _remember(case))
 
 
@@ -201,13 +204,14 @@ def _output_shut(case: Case) -> list[Number]:
 
 def _output_shut_words(case: Case, numbers: list[Number]) -> Words:
     layer, path = case.measures.layer, case.measures.path
-    gate = numbers[0].name.split()[3]
+    gate = output_gate(layer.graph)
+    assert gate is not None  # or there were no numbers
     sentence = (
         f"Gate {gate} hides the states: it is shut in {numbers[0].value:.0%} of the units, and "
         f"{numbers[1].value:.0%} of the outputs hardly move."
     )
     against = (
-        "A gate may open at the one step that counts. The output would move there, and it does not in these sequences."
+        "A gate may open at the one step that counts. The output would move there; in these sequences it does not."
     )
     if not has_bias(layer, gate):
         remedy = Remedy("Train anew with a lower learning rate.", command=case.command)
@@ -218,37 +222,37 @@ def _output_shut_words(case: Case, numbers: list[Number]) -> Words:
 
 
 def _frozen(case: Case) -> list[Number]:
-    numbers = [case.still()]
-    for state, carry in carries(case.measures.layer.graph).items():
-        if carry.gate:
-            kept = case.memory.carries[state].open
-            numbers.append(Number(f"units of {state} that keep more than 0.9 of it at 95 % of the steps", kept))
-    return numbers
+    carried = carries(case.measures.layer.graph).items()
+    opened = {state: case.memory.carries[state].open for state, carry in carried if carry.gate}
+    text = "units of {} that keep more than 0.9 of it at 95 % of the steps"
+    return [case.still(), *(Number(text.format(state), share) for state, share in opened.items())]
 
 
 def _frozen_words(case: Case, numbers: list[Number]) -> Words:
     sentence = f"The output stands still: {numbers[0].value:.0%} of the units hardly move within {case.lag} steps."
-    if len(numbers) > 1 and numbers[1].value > MOST:
-        gate = carries(case.measures.layer.graph)[numbers[1].name.split()[2]].gate
-        sentence += f" Gate {gate} keeps the old state and lets nothing new in."
+    carried = carries(case.measures.layer.graph).items()
+    kept = [carry.gate for state, carry in carried if carry.gate and case.memory.carries[state].open > MOST]
+    if kept:
+        sentence += f" Gate {kept[0]} keeps the old state and lets nothing new in."
     sentence += " The gradient passes all the same, so it does not show this."
     against = "A state that waits for a rare event moves at that event only. Were there any in these sequences?"
     return Words(sentence, against, _remember(case))
 
 
+def _most_saturated(case: Case) -> tuple[str, float]:
+    """The value that is saturated most, and the share."""
+    return max(case.memory.saturated.items(), key=lambda pair: pair[1], default=("", 0.0))
+
+
 def _saturated(case: Case) -> list[Number]:
-    if not case.memory.saturated:
-        return []
-    name = max(case.memory.saturated, key=lambda name: case.memory.saturated[name])
-    text = f"values of {name} within 1 % of their bounds"
-    return [Number(text, case.memory.saturated[name], SATURATED, "above"), *case.vanished()]
+    name, share = _most_saturated(case)
+    return [Number(f"values of {name} within 1 % of their bounds", share, SATURATED, "above"), *case.vanished()]
 
 
 def _saturated_words(case: Case, numbers: list[Number]) -> Words:
-    name = numbers[0].name.split()[2]
     sentence = (
-        f"{numbers[0].value:.0%} of all values of {name} are saturated, where its slope is zero. So the gradient falls "
-        f"to {_power(case.ratio)} within {case.lag} steps."
+        f"{numbers[0].value:.0%} of all values of {_most_saturated(case)[0]} are saturated, where their slope is zero. "
+        f"So the gradient falls to {_power(case.ratio)} within {case.lag} steps."
     )
     against = "Units that latch are saturated on purpose: they keep a bit exactly, and no gradient shows it."
     return Words(sentence, against, _desaturated(case))
@@ -285,16 +289,16 @@ def _exploding_words(case: Case, numbers: list[Number]) -> Words:
 
 
 def _vanishing_words(case: Case, numbers: list[Number]) -> Words:
-    curve = case.curve
+    layer, curve = case.measures.layer, case.curve
     assert curve is not None  # or there were no numbers
     reach = max((lag for lag in range(1, curve.lags) if curve.at(lag) >= -3), default=1)
     sentence = (
         f"The gradient falls to {_power(numbers[0].value)} within {case.lag} steps, so what happened so long ago is "
-        f"hardly learnt from. A thousandth is left after {reach} steps."
+        f"hardly learnt from. A thousandth is left after {_steps(reach)}."
     )
-    against = f"Data that need no more than {reach} steps lose nothing."
+    against = f"Data that need no more than {_steps(reach)} lose nothing."
     against += " And a network that latches, with its units at their bounds, remembers without a gradient."
-    return Words(sentence, against, _remember(case))
+    return Words(sentence, against, remember(layer, case.measures.path, case.command, case.lag, longer=True))
 
 
 def _spikes(case: Case) -> list[Number]:
@@ -346,7 +350,12 @@ def _unused_words(case: Case, numbers: list[Number]) -> Words:
     size = max(1, len(used))
     how = f"Train a layer of {size} units, or take out the others."
     change = KeepUnits(tuple(map(int, used))) if can_shrink(layer) and len(used) else None
-    return Words(sentence, against, Remedy(how, "", f"{case.command} --hidden-size {size}", path, change))
+    command = f"{case.command} --hidden-size {size}"
+    return Words(sentence, against, Remedy(how, constructor(layer, units=size), command, path, change))
+
+
+def _steps(count: int) -> str:
+    return f"{count} steps" if count > 1 else "one step"
 
 
 def _power(log10: float) -> str:
