@@ -244,6 +244,13 @@ def test_what_a_killed_compilation_left_is_removed_after_a_day(folder) -> None:
         assert new.exists()
 
 
+def test_a_compilation_that_another_process_ends_meanwhile_is_passed_over(folder, monkeypatch) -> None:
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr(Path, "glob", lambda parent, _: iter([parent / "making-gone"]))
+    with cache.making(folder / "cell.so") as made:
+        assert made.is_dir()
+
+
 # Machines where it does not work: one warning, and layers run eagerly
 
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -128,8 +128,9 @@ def making(path: Path) -> Iterator[Path]:
 
 def _remove_abandoned(parent: Path) -> None:
     for entry in parent.glob(f"{UNFINISHED}*"):
-        if time.time() - entry.lstat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(entry, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process has just finished there
+            if time.time() - entry.lstat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 @contextmanager
