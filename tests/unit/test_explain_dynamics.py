@@ -22,6 +22,11 @@ from tidegate.zoo import CELLS
 every_cell = pytest.mark.parametrize("cell", [*CELLS, Everything], ids=str)
 
 
+# A relu that is off forgets, and so does a maximum of which the other side counts; in NOG and FGR h is a function of
+# the other new states. The Jacobians of all other cells are regular along the run.
+SINGULAR = {"rnn/relu", "indrnn", "nog", "fgr", "slstm", "slstm/exp"}
+
+
 class Henon(Cell):
     """x' = 1 - 1.4 x^2 + y, y' = 0.3 x (Hénon 1976); its input is not read."""
 
@@ -201,7 +206,8 @@ def test_exponents_add_up_to_the_determinants(cell):
     each = step.jacobians(run.x[5:].flatten(0, 1), run.before[5:].flatten(0, 1)).unflatten(0, (12, 2))
     deficit = torch.tensor([step.size - rank_of_product(each[:, b]) for b in range(2)])
     assert (found.each == -torch.inf).sum(1).tolist() == deficit.tolist()
-    if not deficit.any():
+    assert deficit.any() == (cell in SINGULAR)
+    if cell not in SINGULAR:
         wanted = torch.linalg.slogdet(each).logabsdet.mean(0)
         torch.testing.assert_close(found.each.sum(1), wanted, rtol=0, atol=1e-10)
 
