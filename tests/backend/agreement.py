@@ -354,7 +354,7 @@ def same_if_watched(problem: Problem, judge: Judge, got: Tensors) -> Iterable[Te
                 here = "d " + attribute(name, k, reverse=bool(d))
                 if here in results:
                     kind = torch.finfo(c.dtype)  # a sum is off by as many roundings, and products may be flushed to 0
-                    share = (made - results[here].double()).abs() / (rows * (kind.eps * size + kind.tiny))
+                    share = (made - results[here].double()).abs() / (max(rows, 1) * (kind.eps * size + kind.tiny))
                     assert (share <= 1).all(), f"{here} is not made of adjoints and operands: {share.max():.3g}"
     return [results]
 
