@@ -122,8 +122,9 @@ def _run_backward(
     """
     problem.check()
     problem.check_results(output, saved, d_output, d_last)
-    if problem.elsewhere() and problem.even:
-        return _contiguous(problem.gradients_by_torch(*problem.differentiable, d_output, *d_last))
+    if problem.elsewhere():  # where the engine has saved nothing
+        gradients_of = problem.gradients_by_torch if problem.even else problem.gradients
+        return _contiguous(gradients_of(*problem.differentiable, d_output, *d_last))
     batch = problem.batch()
     first = reorder(problem.first, batch.order) or None
     run = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
