@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from benchmarks.explain.known import Henon, Linear, linear
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
@@ -25,36 +26,6 @@ every_cell = pytest.mark.parametrize("cell", [*CELLS, Everything], ids=str)
 # A relu that is off forgets, and so does a maximum of which the other side counts; in NOG and FGR h is a function of
 # the other new states. The Jacobians of all other cells are regular along the run.
 SINGULAR = {"rnn/relu", "indrnn", "nog", "fgr", "slstm", "slstm/exp"}
-
-
-class Henon(Cell):
-    """x' = 1 - 1.4 x^2 + y, y' = 0.3 x (Hénon 1976); its input is not read."""
-
-    gates = "h"
-    state = "h b"
-    matrices = {}
-    biases = ""
-
-    def step(self, x, h, b):
-        h, b = 1 - 1.4 * h * h + b + 0 * x.h, 0.3 * h
-        return h, b
-
-
-class Linear(Cell):
-    """h' = U h"""
-
-    gates = "h"
-    biases = ""
-
-    def step(self, x, h, U):
-        h = x.h + U(h).h
-        return h  # noqa: RET504  its name is what a trace reports
-
-
-def linear(matrix: torch.Tensor) -> Recurrent:
-    layer = Recurrent(Linear, 1, len(matrix), dtype=torch.float64)
-    layer.weight_hh_l0.data.copy_(matrix)
-    return layer
 
 
 def reference(step: StepFunction, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:

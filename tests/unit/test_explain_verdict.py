@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import tidegate as tg
+from tests.unit.test_explain_memory import Net
 from tidegate import zoo
 from tidegate.errors import InputError
 from tidegate.explain.change import KeepUnits, Rescale, SetBias, SetOption, constructor, remember
@@ -19,17 +20,6 @@ from tidegate.nn import Recurrent
 from tidegate.records import CheckRecord, ForcingRecord
 
 LAG, STEPS = 30, 36
-
-
-class Net(torch.nn.Module):
-    def __init__(self, layer):
-        super().__init__()
-        self.layer, self.head = layer, torch.nn.Linear(layer.output_size, 1)
-
-    def forward(self, x, **named):
-        _, states = self.layer(x, **named)
-        last = states if isinstance(states, torch.Tensor) else states[0]
-        return self.head(torch.cat([*last[-1 - self.layer.bidirectional :]], -1))
 
 
 def made(cell, *args, plant=None, hidden=32, **options):
