@@ -128,6 +128,10 @@ ONNX = {
     "gru/before": _onnx("GRU", "z r n", "Sigmoid Tanh", linear_before_reset=0),
 }
 
+# Neural Amp Modeler: W and U side by side in one matrix, then the bias and the first states. Files, no framework.
+_NAM_LSTM = Layout("LSTM", (Stored("W", each("W", LSTM)), Stored("U", each("U", LSTM)), Stored("b", each("b+d", LSTM))))
+NAM = {"lstm": _NAM_LSTM, "peepholelstm": _NAM_LSTM}
+
 FORMATS: Mapping[str, Mapping[str, Layout]] = {
     "torch": TORCH,
     "keras": KERAS,

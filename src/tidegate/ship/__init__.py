@@ -1,5 +1,9 @@
 """Trained models for other places: as ONNX, as C, and in the formats of audio plugins and small devices."""
 
+from tidegate.ship.dnnw import dnnw
 from tidegate.ship.flow import Flow
+from tidegate.ship.nam import nam
+from tidegate.ship.rtneural import rtneural
+from tidegate.ship.safetensors import safetensors
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "dnnw", "nam", "rtneural", "safetensors"]

@@ -1,0 +1,55 @@
+"""safetensors: arrays by name, and what the cell is, in a file that no program has to trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from tidegate._version import __version__
+from tidegate.errors import InputError
+from tidegate.nn import Recurrent
+
+
+def safetensors(layers: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Layers and heads with the names that torch gives their parameters, as ``NAME.weight_ih_l0``.
+
+    Args:
+        layers: modules by name: layers of ours and of ``torch.nn``.
+        metadata: further texts for the head of the file.
+
+    Returns:
+        The content of the file. Its head says of each layer of ours, under ``tidegate.NAME``, the cell as a graph, the
+        options, and whether it has two directions.
+
+    Raises:
+        InputError: something else than a module, or two names for one tensor.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> content = tg.ship.safetensors({"lstm": tg.nn.LSTM(1, 8), "head": torch.nn.Linear(8, 1)})
+        >>> from safetensors.torch import load
+        >>> sorted(load(content))[:2]
+        ['head.bias', 'head.weight']
+    """
+    from safetensors.torch import save
+
+    told = {"tidegate": __version__, **(metadata or {})}
+    tensors: dict[str, torch.Tensor] = {}
+    for name, module in layers.items():
+        if not isinstance(module, torch.nn.Module):
+            raise InputError("SHIP_LAYER", f"expected a module as {name}, got {type(module).__name__}")
+        tensors |= {f"{name}.{key}": value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+        if isinstance(module, Recurrent):
+            told[f"tidegate.{name}"] = json.dumps(_said(module))
+    shared = {value.data_ptr() for value in tensors.values() if value.numel()}
+    if len(shared) < sum(1 for value in tensors.values() if value.numel()):
+        raise InputError("SHIP_NAMES", "two names stand for one tensor", fix="pass each layer once")
+    return save(tensors, told)
+
+
+def _said(layer: Recurrent) -> dict[str, Any]:
+    options = str(layer.options).removeprefix(", ")
+    return {"cell": layer.graph.to_json(), "bidirectional": layer.bidirectional, "options": options}
