@@ -50,28 +50,28 @@ def test_every_operation_has_a_test() -> None:
 
 @pytest.mark.parametrize("op", POINTWISE)
 def test_an_operation_of_one_value_is_its_equation(op) -> None:
-    np.testing.assert_allclose(made(op, 4).run({"x0": X}).values["y"], POINTWISE[op](X), atol=1e-14)
+    np.testing.assert_allclose(made(op, 4).run({"x0": X}).outputs["y"], POINTWISE[op](X), atol=1e-14)
 
 
 @pytest.mark.parametrize("op", PAIRS)
 def test_an_operation_of_two_values_is_its_equation_and_one_number_counts_for_all(op) -> None:
     y = RANDOM.normal(size=X.shape)
-    np.testing.assert_allclose(made(op, 4, 4).run({"x0": X, "x1": y}).values["y"], PAIRS[op](X, y))
+    np.testing.assert_allclose(made(op, 4, 4).run({"x0": X, "x1": y}).outputs["y"], PAIRS[op](X, y))
     one = y[..., :1]
-    np.testing.assert_allclose(made(op, 4, 1).run({"x0": X, "x1": one}).values["y"], PAIRS[op](X, one))
-    np.testing.assert_allclose(made(op, 1, 4).run({"x0": one, "x1": X}).values["y"], PAIRS[op](one, X))
+    np.testing.assert_allclose(made(op, 4, 1).run({"x0": X, "x1": one}).outputs["y"], PAIRS[op](X, one))
+    np.testing.assert_allclose(made(op, 1, 4).run({"x0": one, "x1": X}).outputs["y"], PAIRS[op](one, X))
 
 
 def test_logarithms_of_positive_numbers() -> None:
-    np.testing.assert_allclose(made("log", 4).run({"x0": np.exp(X)}).values["y"], X, atol=1e-14)
+    np.testing.assert_allclose(made("log", 4).run({"x0": np.exp(X)}).outputs["y"], X, atol=1e-14)
 
 
 def test_blocks_are_computed_each_by_itself() -> None:
     weight, bias = RANDOM.normal(size=(3, 2)), RANDOM.normal(size=3)
-    y = made("linear", 4, weight=weight, bias=bias, blocks=2).run({"x0": X}).values["y"]
+    y = made("linear", 4, weight=weight, bias=bias, blocks=2).run({"x0": X}).outputs["y"]
     np.testing.assert_allclose(y, np.concatenate([X[..., k : k + 2] @ weight.T + bias for k in (0, 2)], -1))
     for op in ("softmax", "sort"):
-        y = made(op, 4, blocks=2).run({"x0": X}).values["y"]
+        y = made(op, 4, blocks=2).run({"x0": X}).outputs["y"]
         np.testing.assert_allclose(y, np.concatenate([POINTWISE[op](X[..., k : k + 2]) for k in (0, 2)], -1))
 
 
@@ -83,7 +83,7 @@ def test_layout_symbols_and_constants() -> None:
     draft.output("counted", draft.add("number", symbols[1:]) - 1.0, "numbers")
     draft.output("fixed", draft.constant([1.0, 2.0]), "constants", last=True)
     s = RANDOM.integers(0, 5, size=(7, 3, 3))
-    values = draft.flow().run({"x": X, "s": s}, LENGTHS).values
+    values = draft.flow().run({"x": X, "s": s}, LENGTHS).outputs
     there = np.arange(7)[:, None, None] < np.array(LENGTHS)[:, None]
     np.testing.assert_allclose(values["taken"], there * X[..., [2, 3, 2, 1, 0, 1, 1]])
     np.testing.assert_allclose(values["embedded"], there * table[s].sum(2))
@@ -93,7 +93,7 @@ def test_layout_symbols_and_constants() -> None:
 
 @pytest.mark.parametrize("before", ["first", -2.0])
 def test_a_window_holds_the_last_rows_with_the_oldest_first(before) -> None:
-    y = made("window", 4, rows=3, before=before).run({"x0": X}).values["y"]
+    y = made("window", 4, rows=3, before=before).run({"x0": X}).outputs["y"]
     early = np.repeat(X[:1], 2, 0) if before == "first" else np.full((2, 3, 4), before)
     whole = np.concatenate([early, X])
     np.testing.assert_array_equal(y, np.concatenate([whole[k : k + 7] for k in range(3)], -1))
@@ -112,7 +112,7 @@ def test_recurrent_layers_are_the_layer_in_float64(cell, options) -> None:
     with torch.no_grad(), eager_only():
         y, last = double(torch.tensor(X), lengths=LENGTHS)
         wanted = head.double()(y) * (torch.arange(7)[:, None] < torch.tensor(LENGTHS))[..., None]
-    np.testing.assert_allclose(answer.values["y"], wanted.numpy(), atol=1e-14)
+    np.testing.assert_allclose(answer.outputs["y"], wanted.numpy(), atol=1e-14)
     for state, value in zip(layer.graph.states, last if isinstance(last, tuple) else (last,), strict=True):
         np.testing.assert_allclose(answer.states[f"layer_{state.name}"], value.movedim(1, 0).numpy(), atol=1e-14)
     assert flow.streams == (not layer.bidirectional)
@@ -141,9 +141,9 @@ def test_steps_one_by_one_are_the_whole_sequence() -> None:
     for row in X:
         answer = flow.run({"x": row[None]}, states=states)
         states = answer.states
-        each.append(answer.values["each"][0])
-    np.testing.assert_allclose(np.stack(each), whole.values["each"], atol=1e-14)
-    np.testing.assert_allclose(answer.values["answer"], whole.values["answer"], atol=1e-14)
+        each.append(answer.outputs["each"][0])
+    np.testing.assert_allclose(np.stack(each), whole.outputs["each"], atol=1e-14)
+    np.testing.assert_allclose(answer.outputs["answer"], whole.outputs["answer"], atol=1e-14)
     assert {state.name for state in flow.states} == set(states) == set(whole.states)
     for name, value in states.items():
         np.testing.assert_allclose(value, whole.states[name], atol=1e-14, err_msg=name)
@@ -155,10 +155,10 @@ def test_a_shorter_sequence_answers_and_ends_as_if_it_were_alone() -> None:
     padded[:, 2] = np.nan
     answer = flow.run({"x": padded}, LENGTHS)
     alone = flow.run({"x": X[:4, 1:2]})
-    np.testing.assert_allclose(answer.values["each"][:4, 1:2], alone.values["each"], atol=1e-14)
-    np.testing.assert_allclose(answer.values["answer"][1:2], alone.values["answer"], atol=1e-14)
-    assert not answer.values["each"][4:, 1].any()
-    assert not answer.values["answer"][2].any()
+    np.testing.assert_allclose(answer.outputs["each"][:4, 1:2], alone.outputs["each"], atol=1e-14)
+    np.testing.assert_allclose(answer.outputs["answer"][1:2], alone.outputs["answer"], atol=1e-14)
+    assert not answer.outputs["each"][4:, 1].any()
+    assert not answer.outputs["answer"][2].any()
     firsts = {state.name: state.first for state in flow.states}
     for name, value in answer.states.items():
         np.testing.assert_allclose(value[1:2], alone.states[name], atol=1e-14, err_msg=name)
@@ -169,7 +169,7 @@ def test_no_steps_leave_the_states_as_they_were() -> None:
     flow = remembering()
     before = flow.run({"x": X}).states
     answer = flow.run({"x": X[:0]}, states=before)
-    assert answer.values["answer"].shape == (3, flow.kinds["concat_2"].width)
+    assert answer.outputs["answer"].shape == (3, flow.kinds["concat_2"].width)
     for name, value in answer.states.items():
         np.testing.assert_array_equal(value, before[name])
 
@@ -234,4 +234,4 @@ def test_what_a_flow_cannot_read_is_refused(what) -> None:
 
 def test_symbols_behind_the_end_of_a_sequence_may_be_anything() -> None:
     padded = np.array([[[1], [2]], [[9], [9]]])
-    assert SYMBOLS.run({"s": padded}, [1, 1]).values["y"].ravel().tolist() == [1, 2, 0, 0]
+    assert SYMBOLS.run({"s": padded}, [1, 1]).outputs["y"].ravel().tolist() == [1, 2, 0, 0]

@@ -25,12 +25,12 @@ class Answer(NamedTuple):
     """What a flow answers to a batch of sequences.
 
     Attributes:
-        values: by output: [T, B, width], zero after the end of each sequence, or [B, width] at its last step, zeros
+        outputs: by name: [T, B, width], zero after the end of each sequence, or [B, width] at its last step, zeros
             for a sequence without steps.
         states: after the last step of each sequence, by name [B, *shape]; as they were for one without steps.
     """
 
-    values: dict[str, Array]
+    outputs: dict[str, Array]
     states: dict[str, Array]
 
 
@@ -63,7 +63,7 @@ class Flow:
         >>> import numpy as np, tidegate as tg
         >>> from tidegate.ship.flow import Flow
         >>> flow = Flow.of(tg.nn.GRU(2, 3))
-        >>> flow.run({"x": np.zeros((5, 1, 2))}).values["y"].shape
+        >>> flow.run({"x": np.zeros((5, 1, 2))}).outputs["y"].shape
         (5, 1, 3)
         >>> [state.name for state in flow.states]
         ['layer_h']
