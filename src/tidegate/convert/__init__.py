@@ -1,6 +1,9 @@
-"""Weights to and from other frameworks, by one table that is read both ways."""
+"""Weights to and from other frameworks, by one table that is read both ways; and what is in their files."""
 
+from tidegate.convert.activation import Activation
+from tidegate.convert.found import FoundLayer, Reading
 from tidegate.convert.node import OnnxNode
+from tidegate.convert.read import read
 from tidegate.convert.transfer import dump, load
 
-__all__ = ["OnnxNode", "dump", "load"]
+__all__ = ["Activation", "FoundLayer", "OnnxNode", "Reading", "dump", "load", "read"]

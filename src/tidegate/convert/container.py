@@ -10,20 +10,21 @@ from typing import Any, Protocol
 
 import torch
 
-from tidegate.convert.layout import Arrays, Layout
-from tidegate.convert.own import as_array
-from tidegate.errors import InputError
-
-Passes = list[list[Arrays]]  # of each layer, of each direction
+from tidegate.convert.layout import Arrays, Layout, Passes, check
+from tidegate.convert.own import Own, as_array
+from tidegate.errors import InputError, did_you_mean
 
 
 class Container(Protocol):
     """Writes and reads the arrays of one framework."""
 
-    def wrap(self, passes: Passes, layout: Layout) -> Any:
+    def is_bare(self, foreign: Any) -> bool:
+        """Whether this is arrays that do not say which activations they belong to."""
+
+    def wrap(self, passes: Passes, layout: Layout, own: Own) -> Any:
         """What the other side takes."""
 
-    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:
+    def unwrap(self, foreign: Any, layout: Layout, own: Own) -> Passes:
         """The arrays in what the other side gave.
 
         Raises:
@@ -32,45 +33,81 @@ class Container(Protocol):
 
 
 class StateDict:
-    """torch: a ``state_dict``; also read from a module."""
+    """torch: a ``state_dict``, of a layer or of a cell; also read from a module, and from a part of a model."""
 
-    def wrap(self, passes: Passes, layout: Layout) -> dict[str, torch.Tensor]:
+    def is_bare(self, foreign: Any) -> bool:  # noqa: ARG002  as every container
+        return False
+
+    def wrap(self, passes: Passes, layout: Layout, own: Own) -> dict[str, torch.Tensor]:
         return {
-            f"{stored.name}{_suffix(layer, direction)}": torch.from_numpy(arrays[stored.name])
+            f"{stored.name}{'' if own.is_step else _suffix(layer, direction)}": torch.from_numpy(arrays[stored.name])
             for layer, of_layer in enumerate(passes)
             for direction, arrays in enumerate(of_layer)
             for stored in layout.arrays
             if stored.name in arrays
         }
 
-    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:
-        if isinstance(foreign, torch.nn.Module):
-            check_settings(layout, {"mode": getattr(foreign, "mode", layout.settings["mode"])}, type(foreign).__name__)
-            foreign = foreign.state_dict()
+    def unwrap(self, foreign: Any, layout: Layout, own: Own, at: str | None = None) -> Passes:
+        module = _submodule(foreign, at) if isinstance(foreign, torch.nn.Module) else None
+        if module is not None:
+            check_settings(layout, _torch_settings(module), type(module).__name__)
+            foreign = module.state_dict()
         if not isinstance(foreign, Mapping):
             raise _wrong_input(foreign, "a torch module or its state_dict")
-        left = {name: as_array(value) for name, value in foreign.items()}
+        held = {str(name): value for name, value in foreign.items()}
+        if module is None and at:
+            held = _below(held, at)
+        names = [stored.name for stored in layout.arrays]
+        single = own.layers == len(own.directions) == 1 and names[0] in held
         passes: Passes = []
-        for layer in range(layers):
-            passes.append([_taken(left, _suffix(layer, direction), layout) for direction in range(directions)])
-        if left:
-            raise InputError(
-                "CONVERT_NAMES",
-                f"the state_dict also has {', '.join(left)}, which are no part of a layer of these sizes",
-                fix="pass the state_dict of the recurrent layer alone, as many layers and directions as ours has",
-            )
+        for layer in range(own.layers):
+            suffixes = ["" if single else _suffix(layer, direction) for direction in range(len(own.directions))]
+            found = [{name: as_array(held.pop(name + s)) for name in names if name + s in held} for s in suffixes]
+            passes.append(found)
+        if held or not passes[0][0]:
+            raise self._misplaced(held, {str(name): value for name, value in foreign.items()}, own, layout)
         return passes
+
+    def _misplaced(self, left: Mapping[str, Any], held: Mapping[str, Any], own: Own, layout: Layout) -> InputError:
+        """The error for names that are no part of the layer: where one of these sizes is, if there is one."""
+        places = [place for place in _places_of(held, layout) if place and self._fits(held, place, own, layout)]
+        if places:
+            return InputError(
+                "CONVERT_NAMES",
+                f"the state_dict is one of a whole model; it has a layer of these sizes under {', '.join(places)}",
+                fix=f"pass at={places[0]!r}",
+            )
+        listed = [*left][:8] + ["..."] * (len(left) > 8)
+        return InputError(
+            "CONVERT_NAMES",
+            f"the state_dict also has {', '.join(listed)}, which are no part of a layer of these sizes"
+            if left
+            else f"the state_dict has no {layout.arrays[0].name}, and is empty",
+            fix="pass the state_dict of the recurrent layer alone, as many layers and directions as ours has",
+        )
+
+    def _fits(self, held: Mapping[str, Any], place: str, own: Own, layout: Layout) -> bool:
+        try:
+            passes = self.unwrap(_below(held, place), layout, own)
+            for k, reverse, widths in own.passes():
+                check(layout, passes[k][int(reverse)], widths, "")
+        except InputError:
+            return False
+        return True
 
 
 class WeightLists:
     """Keras: for each layer what its ``get_weights`` gives; also read from the layers themselves."""
 
-    def wrap(self, passes: Passes, layout: Layout) -> list[list[Any]]:
+    def is_bare(self, foreign: Any) -> bool:
+        return isinstance(foreign, Sequence) and not any(hasattr(one, "get_config") for one in foreign)
+
+    def wrap(self, passes: Passes, layout: Layout, own: Own) -> list[list[Any]]:  # noqa: ARG002  as every container
         names = [stored.name for stored in layout.arrays]
         return [[arrays[name] for arrays in of_layer for name in names if name in arrays] for of_layer in passes]
 
-    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:
-        return [self._of_layer(one, layout, directions) for one in one_per_layer(foreign, layers)]
+    def unwrap(self, foreign: Any, layout: Layout, own: Own) -> Passes:
+        return [self._of_layer(one, layout, len(own.directions)) for one in one_per_layer(foreign, own.layers)]
 
     def _of_layer(self, foreign: Any, layout: Layout, directions: int) -> list[Arrays]:
         if hasattr(foreign, "get_config"):
@@ -97,7 +134,10 @@ class Tree:
     def __init__(self, *outer: str) -> None:
         self.outer = outer  # names around the variables of a module
 
-    def wrap(self, passes: Passes, layout: Layout) -> list[dict[str, Any]]:  # noqa: ARG002  as every container
+    def is_bare(self, foreign: Any) -> bool:  # noqa: ARG002  as every container
+        return False
+
+    def wrap(self, passes: Passes, layout: Layout, own: Own) -> list[dict[str, Any]]:  # noqa: ARG002
         trees = []
         for of_layer in passes:
             cells = [{"cell": _nested(arrays)} for arrays in of_layer]
@@ -107,8 +147,8 @@ class Tree:
             trees.append(tree)
         return trees
 
-    def unwrap(self, foreign: Any, layout: Layout, layers: int, directions: int) -> Passes:  # noqa: ARG002
-        return [self._of_layer(one, directions) for one in one_per_layer(foreign, layers)]
+    def unwrap(self, foreign: Any, layout: Layout, own: Own) -> Passes:  # noqa: ARG002
+        return [self._of_layer(one, len(own.directions)) for one in one_per_layer(foreign, own.layers)]
 
     def _of_layer(self, foreign: Any, directions: int) -> list[Arrays]:
         if not isinstance(foreign, Mapping):
@@ -177,10 +217,42 @@ def _keras_settings(layer: Any) -> dict[str, Any]:
     return dict(config)
 
 
-def _taken(left: Arrays, suffix: str, layout: Layout) -> Arrays:
-    """The arrays of one pass, taken out of what is left."""
-    names = [stored.name for stored in layout.arrays]
-    return {name: left.pop(name + suffix) for name in names if name + suffix in left}
+def _submodule(module: torch.nn.Module, at: str | None) -> torch.nn.Module:
+    try:
+        return module.get_submodule(at) if at else module
+    except AttributeError as error:
+        raise _nothing_at(at, [name for name, _ in module.named_modules() if name]) from error
+
+
+def _torch_settings(module: torch.nn.Module) -> dict[str, Any]:
+    """The mode of a layer; of a cell the mode that a layer of it would have."""
+    if isinstance(module, torch.nn.RNNCell):
+        return {"mode": f"RNN_{module.nonlinearity.upper()}"}
+    cells = {torch.nn.LSTMCell: "LSTM", torch.nn.GRUCell: "GRU"}
+    mode = next((mode for kind, mode in cells.items() if isinstance(module, kind)), getattr(module, "mode", None))
+    return {} if mode is None else {"mode": mode}
+
+
+def _below(held: Mapping[str, Any], at: str) -> dict[str, Any]:
+    prefix = at.rstrip(".") + "."
+    found = {name.removeprefix(prefix): value for name, value in held.items() if name.startswith(prefix)}
+    if not found:
+        raise _nothing_at(at, list(dict.fromkeys(name.rpartition(".")[0] for name in held if "." in name)))
+    return found
+
+
+def _nothing_at(at: str | None, places: Sequence[str]) -> InputError:
+    return InputError(
+        "CONVERT_AT",
+        f"there is nothing at {at!r}{did_you_mean(str(at), places)}",
+        fix=f"it has {', '.join([*places[:8], *['...'] * (len(places) > 8)]) or 'no parts'}",
+    )
+
+
+def _places_of(held: Mapping[str, Any], layout: Layout) -> list[str]:
+    """Prefixes under which there is an array called like the first of a layout."""
+    first = layout.arrays[0].name
+    return [name.rpartition(".")[0] for name in held if name.rpartition(".")[2] in {first, f"{first}_l0"}]
 
 
 def _suffix(layer: int, direction: int) -> str:

@@ -5,7 +5,8 @@ A piece is what belongs to one gate, named by its source and its gate as ``"W.i"
 - ``W`` [H, I] multiplies the input, ``U`` [H, H] the output of the step before, [H, P] where projected;
 - ``b`` [H] is the bias of W, ``d`` [H] that of U;
 - ``p`` [H] are peepholes;
-- ``hr`` [P, H] is the projection.
+- ``hr`` [P, H] is the projection;
+- ``initial`` [H], [P] of a projected output, is the state with which a sequence begins.
 
 Conversion takes arrays to pieces by one layout, and pieces to arrays by another.
 """
@@ -19,11 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.convert.activation import Activation
 from tidegate.errors import InputError
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 Pieces = dict[str, Array]
+Passes = list[list[Arrays]]  # of each layer, of each direction
 Widths = Mapping[str, int]  # I, H, and P where projected
 
 UNUSED = "_"  # the gate of rows that are there and that nobody reads
@@ -31,15 +34,23 @@ UNUSED = "_"  # the gate of rows that are there and that nobody reads
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of an array: one piece, or the sum of the same gate's pieces of several sources."""
+    """Rows of an array: one piece, or the sum of the same gate's pieces of several sources.
+
+    Attributes:
+        sources: what is stored.
+        gate: to which it belongs; "" for a vector that belongs to none.
+        negated: it is stored with the opposite sign.
+        axes: those of a piece; what its source says by default.
+    """
 
     sources: tuple[str, ...]
     gate: str
     negated: bool = False
+    axes: tuple[str, ...] = ()
 
     @property
     def pieces(self) -> tuple[str, ...]:
-        return tuple(f"{source}.{self.gate}" for source in self.sources)
+        return tuple(f"{source}.{self.gate}" if self.gate else source for source in self.sources)
 
 
 def each(source: str, gates: str) -> tuple[Block, ...]:
@@ -79,6 +90,21 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Role:
+    """An activation that the other side has one of for several gates.
+
+    Attributes:
+        name: of the setting that names it; "" where the other side has no choice.
+        gates: whose activation it is; ``"h"`` is the output of an LSTM.
+        names: what it may be, by the other side's names; anything that ONNX writes if there are none.
+    """
+
+    name: str
+    gates: str
+    names: Mapping[str, Activation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Layout:
     """The arrays of one cell in one direction.
 
@@ -87,12 +113,14 @@ class Layout:
         arrays: in the other side's order.
         transposed: matrices are stored (in, out) instead of (out, in).
         settings: what the other side must be told, and must say when it is asked.
+        roles: the activations that it can be told.
     """
 
     kind: str
     arrays: tuple[Stored, ...]
     transposed: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    roles: tuple[Role, ...] = ()
 
     def unplaced(self, pieces: Pieces) -> list[str]:
         """Pieces that no array has a place for and that are not zero."""
@@ -100,13 +128,21 @@ class Layout:
         return [piece for piece, value in pieces.items() if piece not in homes and value.any()]
 
 
-def to_pieces(layout: Layout, arrays: Arrays) -> Pieces:
-    """The pieces that arrays hold. A sum counts as its first piece."""
+def to_pieces(layout: Layout, arrays: Arrays, widths: Widths | None = None) -> Pieces:
+    """The pieces that arrays hold. A sum counts as its first piece.
+
+    Args:
+        layout: how they hold them.
+        arrays: by the names of the layout.
+        widths: of axes, where blocks of one array may have several; else all have as many rows.
+    """
     pieces = {}
     for stored in layout.arrays:
         if stored.name in arrays:
             rows = _upright(layout, stored, arrays[stored.name])
-            for block, part in zip(stored.blocks, np.split(rows, len(stored.blocks)), strict=True):
+            sizes = [_shape(block, widths)[0] for block in stored.blocks] if widths else None
+            parts = np.split(rows, len(stored.blocks) if sizes is None else np.cumsum(sizes)[:-1])
+            for block, part in zip(stored.blocks, parts, strict=True):
                 if block.gate != UNUSED:
                     pieces[block.pieces[0]] = -part if block.negated else part
     return pieces
@@ -148,6 +184,25 @@ def check(layout: Layout, arrays: Arrays, widths: Widths, where: str) -> None:
             )
 
 
+def check_pieces(layout: Layout, pieces: Pieces, widths: Widths, where: str) -> None:
+    """Refuse pieces of a cell that are not all there, or of which one has another shape than the others ask for.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    for block in (block for stored in layout.arrays for block in stored.blocks):
+        for piece in block.pieces:
+            expected = _shape(block, widths)
+            if len(expected) > 1 and piece not in pieces:
+                raise InputError("CONVERT_NAMES", f"{where} lacks {piece}", fix="pass the pieces of every gate")
+            if piece in pieces and pieces[piece].shape != expected:
+                raise InputError(
+                    "CONVERT_SHAPE",
+                    f"{where}: expected {piece} of shape {expected}, got {pieces[piece].shape}",
+                    fix="pass arrays that fit each other",
+                )
+
+
 def _block_rows(block: Block, pieces: Pieces, widths: Widths) -> Array:
     present = [pieces[piece] for piece in block.pieces if piece in pieces]
     if not present:
@@ -157,13 +212,16 @@ def _block_rows(block: Block, pieces: Pieces, widths: Widths) -> Array:
 
 
 def _shape(block: Block, widths: Widths) -> tuple[int, ...]:
+    if block.axes:
+        return tuple(widths[axis] for axis in block.axes)
     H, output = widths["H"], widths.get("P", widths["H"])
-    return {"W": (H, widths["I"]), "U": (H, output), "hr": (output, H)}.get(block.sources[0], (H,))
+    shapes = {"W": (H, widths["I"]), "U": (H, output), "hr": (output, H)}
+    return (output,) if block.pieces[0] == "initial.h" else shapes.get(block.sources[0], (H,))
 
 
 def _stored_shape(layout: Layout, stored: Stored, widths: Widths) -> tuple[int, ...]:
-    rows, *columns = _shape(stored.blocks[0], widths)
-    rows *= len(stored.blocks)
+    columns = _shape(stored.blocks[0], widths)[1:]
+    rows = sum(_shape(block, widths)[0] for block in stored.blocks)
     if stored.stacked:
         return stored.stacked, rows // stored.stacked
     return (*columns, rows) if layout.transposed else (rows, *columns)

@@ -2,73 +2,89 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
-from tidegate import zoo
 from tidegate.cell import Graph
-from tidegate.cell.parameter import attribute, parameter_shapes
-from tidegate.convert.layout import Array, Arrays, Layout, Stored, Widths, each
-from tidegate.convert.table import ROWS
+from tidegate.cell.graph import Block as StoredBlock
+from tidegate.cell.graph import Matrix, State, Vector
+from tidegate.cell.parameter import attribute, parameter_shapes, step_attribute
+from tidegate.convert.activation import Activation, write_onnx
+from tidegate.convert.layout import Array, Arrays, Block, Layout, Stored, Widths
+from tidegate.convert.structure import Identity, identify
 from tidegate.errors import InputError
-from tidegate.nn import Recurrent
-from tidegate.passes import project
+from tidegate.nn import Recurrent, RecurrentCell
 
-PROJECTED = ("lstm", "peepholelstm")  # rows of the table whose output may have a width of its own
 BIAS_OF = {"W": "b", "U": "d"}
 
 
 class Own:
-    """A layer as the table sees it.
+    """A layer, or a cell of one step, as the table sees it.
 
     Attributes:
-        layer: the layer.
-        row: its row in the table, or "" for a cell that no other framework has.
-        layout: how its arrays hold the cell, named as in ``parameter_shapes``.
+        layer: the layer or the cell.
+        graph: its equations.
+        identity: what it is in the table; None for a cell that no other framework has.
+        layout: how its arrays hold the cell, named as in ``parameter_shapes``, in the words of its row.
+        pieces: the same in its own words, for pieces by gate.
+        layers: how many are stacked.
 
     Raises:
-        InputError: it is not a layer of ours.
+        InputError: it is neither a layer nor a cell of ours.
     """
 
+    layer: Any
+
     def __init__(self, layer: Any) -> None:
-        if not isinstance(layer, Recurrent):
+        if not isinstance(layer, (Recurrent, RecurrentCell)):
             raise InputError(
                 "CONVERT_LAYER",
-                f"expected a layer of tidegate.nn, got {type(layer).__name__}",
-                fix="tidegate.accelerate makes torch's layers Tidegate's; take a layer for a single cell",
+                f"expected a layer or a cell of tidegate.nn, got {type(layer).__name__}",
+                fix="tidegate.accelerate makes torch's layers Tidegate's",
             )
         self.layer = layer
-        self.row, negated = _known().get(layer.graph.hash, ("", ""))
-        self.layout = _layout(layer.graph, negated)
+        self.is_step = isinstance(layer, RecurrentCell)
+        self.graph: Graph = layer.graph
+        self.initial: tuple[str, ...] = () if self.is_step else self.layer.options.first_states(self.graph)
+        self.identity = identify(self.graph)
+        self.pieces = _layout(self.graph, None, self.initial)
+        self.layout = _layout(self.graph, self.identity, self.initial)
+        self.layers: int = 1 if self.is_step else self.layer.num_layers
+
+    @property
+    def row(self) -> str:
+        return self.identity.row if self.identity else ""
 
     @property
     def name(self) -> str:
         """What it is called in messages."""
-        return f"{self.layer.graph.name}{'' if self.layer.bias else ' without bias'}"
+        return f"{self.graph.name}{'' if self.layer.bias else ' without bias'}"
 
     @property
     def directions(self) -> tuple[bool, ...]:
         """Whether each pass over the input is the reverse one."""
-        return (False, True) if self.layer.bidirectional else (False,)
+        return (False, True) if not self.is_step and self.layer.bidirectional else (False,)
 
     def passes(self) -> Iterator[tuple[int, bool, Widths]]:
         """Layer, direction and widths of each pass, layers first."""
-        for layer in range(self.layer.num_layers):
+        for layer in range(self.layers):
+            cell = self.layer.definition() if self.is_step else self.layer.cells[layer]
             for reverse in self.directions:
-                yield layer, reverse, self.layer.cells[layer].widths
+                yield layer, reverse, cell.widths
 
     def read(self, layer: int, *, reverse: bool) -> Arrays:
-        names = parameter_shapes(self.layer.graph, self.layer.cells[layer].widths)
-        return {name: as_array(getattr(self.layer, attribute(name, layer, reverse=reverse))) for name in names}
+        widths = self.layer.definition().widths if self.is_step else self.layer.cells[layer].widths
+        names = [*parameter_shapes(self.graph, widths), *self.initial]
+        return {name: as_array(getattr(self.layer, self._attribute(name, layer, reverse=reverse))) for name in names}
 
     def write(self, arrays: dict[tuple[int, bool], Arrays]) -> None:
         """All arrays of all passes, rounded to the layer's dtype."""
         new = {
-            attribute(name, layer, reverse=reverse): torch.from_numpy(np.ascontiguousarray(value))
+            self._attribute(name, layer, reverse=reverse): torch.from_numpy(np.ascontiguousarray(value))
             for (layer, reverse), of_pass in arrays.items()
             for name, value in of_pass.items()
         }
@@ -81,6 +97,33 @@ class Own:
             )
         self.layer.load_state_dict({**held, **new})
 
+    def _attribute(self, name: str, layer: int, *, reverse: bool) -> str:
+        return step_attribute(name) if self.is_step else attribute(name, layer, reverse=reverse)
+
+
+def settings_of(own: Own, layout: Layout) -> dict[str, Any] | str:
+    """What the other side must be told of the activations of a cell; a text that says why that cannot be."""
+    assert own.identity is not None
+    chosen: list[Activation] = []
+    settings: dict[str, Any] = {}
+    for role in layout.roles:
+        functions = {gate: own.identity.activations[gate] for gate in role.gates.split()}
+        one, *others = dict.fromkeys(functions.values())
+        if others:
+            shown = ", ".join(f"{gate} {function or 'unknown'}" for gate, function in functions.items())
+            return f"has one activation for several gates, which here are different: {shown}"
+        if one is None:
+            return f"has no place for the activation of {role.gates.split()[0]}, which is one of your own"
+        chosen.append(one)
+        name = next((name for name, function in role.names.items() if function == one), None)
+        if role.names and name is None:
+            return f"has no activation {one}, which {own.name} has for {role.gates}"
+        settings |= {role.name: name} if role.name and role.names else {}
+    if layout.roles and not layout.roles[0].names:
+        written = write_onnx(chosen)
+        return f"has no activation {' or '.join(map(str, chosen))}" if written is None else {**settings, **written}
+    return settings
+
 
 def as_array(value: Any) -> Array:
     """What any framework holds numbers in, as NumPy's; bfloat16, which NumPy does not have, as float32."""
@@ -90,28 +133,56 @@ def as_array(value: Any) -> Array:
     return np.asarray(value)
 
 
-@cache
-def _known() -> dict[str, tuple[str, str]]:
-    """Row and negated gates by the hash of the graph, with and without bias and projection."""
-    known = {}
-    for name, (row, negated) in ROWS.items():
-        whole = zoo.find(name).graph
-        for graph in (whole, whole.without_bias()):
-            known[graph.hash] = (row, negated)
-            if row in PROJECTED:
-                known[project(graph).hash] = (f"{row}/projected", negated)
-    return known
-
-
-def _layout(graph: Graph, negated: str) -> Layout:
-    """One bias of a cell stands for the sum of two."""
-    arrays = []
-    biased = [matrix.name for matrix in graph.matrices if matrix.has_bias]
+def _layout(graph: Graph, identity: Identity | None, initial: tuple[str, ...]) -> Layout:
+    """The arrays of a cell: in the words of its row of the table, or in its own where there is no identity."""
+    words = _Words(graph, identity)
+    weights, biases = [], []
     for matrix in graph.matrices:
-        gates = " ".join(f"-{block.name}" if block.name in negated else block.name for block in matrix.blocks)
-        arrays.append(Stored(f"weight_{matrix.name}", each(matrix.name, gates)))
+        rows = [words.block(matrix, block, matrix.columns) for block in matrix.blocks]
+        weights.append(Stored(f"weight_{matrix.name}", tuple(rows)))
         if matrix.has_bias:
-            source = BIAS_OF.get(matrix.name, "") if len(biased) > 1 else "b+d"
-            arrays.append(Stored(f"bias_{matrix.name}", each(source, gates)))
-    arrays += [Stored(v.name, each("p", v.name.removeprefix("p_"))) for v in graph.vectors]
-    return Layout(graph.name, tuple(arrays))
+            of_bias = [words.bias(matrix, block) for block in matrix.blocks if block.bias]
+            biases.append(Stored(f"bias_{matrix.name}", tuple(of_bias)))
+    vectors = [Stored(v.name, tuple(words.block(v, block) for block in v.blocks)) for v in graph.vectors]
+    states = [words.state(state) for state in graph.states] if initial else []
+    first = [Stored(name, (state,)) for name, state in zip(initial, states, strict=True)]
+    return Layout(graph.name, (*weights, *biases, *vectors, *first))
+
+
+class _Words:
+    """What the parameters of a cell are called as pieces."""
+
+    def __init__(self, graph: Graph, identity: Identity | None) -> None:
+        self.graph, self.identity = graph, identity
+        biased = [self._piece(matrix, block) for matrix in graph.matrices for block in matrix.blocks if block.bias]
+        self.biased_gates = Counter(gate for _, gate in biased)
+
+    def block(self, stored: Matrix | Vector, block: StoredBlock, *columns: str) -> Block:
+        """Rows of a matrix, or a block of a vector."""
+        source, gate = self._piece(stored, block)
+        return Block((source,), gate, self._is_negated(gate), (block.axis, *columns))
+
+    def bias(self, matrix: Matrix, block: StoredBlock) -> Block:
+        """A single bias stands for the sum of two, but in a candidate whose reset gate comes after the product."""
+        source, gate = self._piece(matrix, block)
+        own = BIAS_OF.get(source, f"bias_{source}")
+        alone = self.identity is not None and self.biased_gates[gate] == 1
+        summed = alone and not (self.identity.row == "gru" and gate == "n")  # type: ignore[union-attr]
+        return Block(("b", "d") if summed else (own,), gate, self._is_negated(gate), (block.axis,))
+
+    def state(self, state: State) -> Block:
+        """What a sequence begins with."""
+        return Block(
+            ("initial",), self.identity.states[state.name] if self.identity else state.name, axes=(state.axis,)
+        )
+
+    def _piece(self, stored: Matrix | Vector, block: StoredBlock) -> tuple[str, str]:
+        if self.identity is not None:
+            return self.identity.pieces[stored.name, block.name]
+        if stored.name != block.name:
+            return stored.name, block.name
+        prefix, _, gate = block.name.partition("_")
+        return (prefix, gate) if isinstance(stored, Vector) else (stored.name, block.name)
+
+    def _is_negated(self, gate: str) -> bool:
+        return self.identity is not None and gate in self.identity.negated

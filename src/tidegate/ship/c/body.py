@@ -1,0 +1,118 @@
+"""``NAME.c``: weights, the functions of each layer, and what the header declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+
+from tidegate.emit.c99_function import functions
+from tidegate.emit.equation import plain
+from tidegate.errors import EmitError
+from tidegate.nn import Recurrent
+from tidegate.ship.c.array import Arrays
+from tidegate.ship.c.selftest import Vector, selftest_text
+from tidegate.ship.c.stack import Unit
+
+
+def body_text(
+    name: str, layer: Recurrent, stack: Sequence[Unit], arrays: Arrays, kernel: ModuleType, vector: Vector
+) -> str:
+    """The whole file.
+
+    Args:
+        name: of the file.
+        layer: the stack of layers.
+        stack: its units.
+        arrays: of all weights.
+        kernel: has the texts of products.
+        vector: of the self-test.
+    """
+    prefix = f"{name}_"
+    sizes = sorted({(call.rows, call.columns) for unit in stack for calls in unit.form.calls for call in calls})
+    parts = [
+        f'#include "{name}.h"\n\n#include <stdint.h>\n#include <string.h>\n',
+        functions({name for unit in stack for name in unit.text.functions}, prefix),
+        *(kernel.product(prefix, rows, columns) for rows, columns in sizes),
+        arrays.text() + "\n",
+        *(_layer(unit, name) for unit in stack),
+        "\n".join(_entry(name, layer, stack)),
+        selftest_text(name, vector, bidirectional=layer.bidirectional),
+    ]
+    return "\n".join(part.replace("@", prefix) for part in parts if part.strip())
+
+
+def equations_of(unit: Unit) -> list[str]:
+    """The equations of a layer, a line each."""
+    try:
+        return plain(unit.graph).splitlines()
+    except EmitError as error:
+        return [f"({error.message})"]
+
+
+def _layer(unit: Unit, name: str) -> str:
+    widths = f"{unit.form.widths[unit.graph.input_axis]} -> {unit.form.widths[unit.graph.output.axis]}"
+    lines = [
+        f"/* One step of {unit.suffix}: {unit.graph.name}, {widths}.",
+        *(f" *   {line}" for line in equations_of(unit)),
+        " */",
+        f"static void {name}_{unit.suffix}({name}_state *state, const float *x)",
+        "{",
+        *(f"    {line}".rstrip() for line in unit.text.lines),
+        "}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _entry(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
+    """What can be called."""
+    yield f"{'static ' * layer.bidirectional}void {name}_reset({name}_state *state)"
+    yield "{"
+    yield "    memset(state, 0, sizeof *state);"
+    for unit in stack:
+        for (member, _), first in zip(unit.members, unit.first.values(), strict=True):
+            if first:
+                yield f"    memcpy(state->{member}, {first}, sizeof state->{member});"
+    yield from ["}", ""]
+    yield from _sequence(name, layer, stack) if layer.bidirectional else _steps(name, layer, stack)
+
+
+def _steps(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
+    yield f"void {name}_step({name}_state *state, const float *x, float *y)"
+    yield "{"
+    read = "x"
+    for unit in stack:
+        yield f"    {name}_{unit.suffix}(state, {read});"
+        read = f"state->{unit.members[0][0]}"
+    yield f"    memcpy(y, {read}, sizeof {read});"
+    yield from ["}", ""]
+    yield f"void {name}_block({name}_state *state, const float *x, float *y, size_t n)"
+    yield "{"
+    yield f"    for (; n > 0; --n, x += {layer.input_size}, y += {layer.output_size}) {name}_step(state, x, y);"
+    yield from ["}", ""]
+
+
+def _sequence(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
+    """Each layer over all steps, from both ends; outputs lie in ``work`` and in ``y`` in turns, at last in ``y``."""
+    width = layer.output_size
+    yield f"void {name}_sequence(const float *x, float *y, size_t n, float *work)"
+    yield "{"
+    yield f"    {name}_state state;"
+    yield "    size_t t;"
+    yield f"    {name}_reset(&state);"
+    yield from ["    (void)work;"] * (layer.num_layers == 1)
+    read, features = "x", layer.input_size
+    for k in range(layer.num_layers):
+        written = "y" if (layer.num_layers - 1 - k) % 2 == 0 else "work"
+        for unit, loop, at in (
+            (stack[2 * k], "for (t = 0; t < n; ++t) {", 0),
+            (stack[2 * k + 1], "for (t = n; t-- > 0;) {", width // 2),
+        ):
+            member = unit.members[0][0]
+            yield f"    {loop}"
+            yield f"        {name}_{unit.suffix}(&state, {read} + {features} * t);"
+            row = f"{written} + {width} * t{f' + {at}' * bool(at)}"
+            yield f"        memcpy({row}, state.{member}, sizeof state.{member});"
+            yield "    }"
+        read, features = written, width
+    yield from ["}", ""]

@@ -1,0 +1,100 @@
+"""``NAME.h``: what a user of the code reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tidegate._version import __version__
+from tidegate.nn import Recurrent
+from tidegate.ship.c.body import equations_of
+from tidegate.ship.c.stack import Unit
+
+FRAME = 256  # bytes of stack that calls and registers take, besides the numbers that a step keeps
+
+
+def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> str:
+    """The whole file.
+
+    Args:
+        name: of the file.
+        layer: the stack of layers.
+        stack: its units.
+        flash: bytes of the weights.
+    """
+    guard = f"{name.upper()}_H"
+    lines = [
+        *_comment(name, layer, stack, flash),
+        f"#ifndef {guard}",
+        f"#define {guard}",
+        "",
+        "#include <stddef.h>",
+        "",
+        f"#define {name.upper()}_INPUT_SIZE {layer.input_size}",
+        f"#define {name.upper()}_OUTPUT_SIZE {layer.output_size}",
+        "",
+        "#ifdef __cplusplus",
+        'extern "C" {',
+        "#endif",
+        "",
+        "typedef struct {",
+        *(f"    float {member}[{width}];" for unit in stack for member, width in unit.members),
+        f"}} {name}_state;",
+        "",
+        *(_of_sequences(name) if layer.bidirectional else _of_steps(name)),
+        "",
+        "/* How many numbers of a known output come out wrong; 0 where all is well. */",
+        f"int {name}_selftest(void);",
+        "",
+        "#ifdef __cplusplus",
+        "}",
+        "#endif",
+        "",
+        f"#endif /* {guard} */",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _comment(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> Iterator[str]:
+    ram = 4 * sum(width for unit in stack for _, width in unit.members)
+    local = 4 * max(unit.text.floats for unit in stack) + FRAME + ram * layer.bidirectional
+    yield f"/* {name}.h: {layer.graph.name}, {layer.input_size} -> {layer.output_size}. Made by Tidegate {__version__}."
+    yield " *"
+    described = ""
+    for unit in stack:
+        equations = "\n".join(f" *     {line}" for line in equations_of(unit))
+        yield f" * {unit.suffix}, {unit.form.widths[unit.graph.output.axis]} units" + (
+            ":" if equations != described else ": the same"
+        )
+        if equations != described:
+            yield equations
+        described = equations
+    yield " *"
+    yield f" * Build: cc -std=c99 -O3 -ffp-contract=off -c {name}.c"
+    yield " *        With these flags, all compilers and processors that keep to IEEE 754 give the same bits."
+    yield f" * Flash: {flash:,} bytes of weights, besides the code."
+    yield f" * RAM:   {name}_state has {ram:,} bytes. A call takes at most {local:,} bytes of stack."
+    yield " * Libraries: memcpy and memset. Nothing is allocated, and nothing is kept outside of the state."
+    yield " */"
+
+
+def _of_steps(name: str) -> list[str]:
+    return [
+        "/* Begin a sequence. */",
+        f"void {name}_reset({name}_state *state);",
+        "",
+        f"/* One step: reads {name.upper()}_INPUT_SIZE numbers, writes {name.upper()}_OUTPUT_SIZE. */",
+        f"void {name}_step({name}_state *state, const float *x, float *y);",
+        "",
+        "/* n steps: rows of x and y one after another. */",
+        f"void {name}_block({name}_state *state, const float *x, float *y, size_t n);",
+    ]
+
+
+def _of_sequences(name: str) -> list[str]:
+    size = f"{name.upper()}_OUTPUT_SIZE"
+    return [
+        "/* A whole sequence of n steps, read from both ends: rows of x and y one after another.",
+        f" * work: room for n * {size} numbers; a single layer needs none. */",
+        f"void {name}_sequence(const float *x, float *y, size_t n, float *work);",
+    ]

@@ -1,0 +1,92 @@
+"""A vector that the C tests itself with: an input, and the output that the layer gives in float64."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tidegate.emit.c99 import number
+from tidegate.nn import Recurrent
+from tidegate.runtime import eager_only
+from tidegate.ship.c.array import listed, narrowed
+
+STEPS, COMPARED = 4, 1  # in two directions an output in the middle is compared, which both have worked for
+TOLERANCE = 1e-5  # of an output; of larger ones than 1 the same share
+
+
+@dataclass(frozen=True)
+class Vector:
+    """What goes in, turned by one place at each step, and what comes out at the step that is compared."""
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.float32]
+    tolerance: float
+
+
+def vector_of(layer: Recurrent) -> Vector:
+    """Draw an input, and run a copy of the layer in float64 on it."""
+    x = np.random.default_rng(0).normal(size=layer.input_size).round(2)
+    turned = torch.from_numpy(np.stack([np.roll(x, -t) for t in range(STEPS)])).unsqueeze(1)
+    exact = deepcopy(layer).cpu().double().eval()
+    exact.batch_first = False
+    with eager_only(), torch.no_grad():  # by the definition of the cell
+        y = exact(turned)[0][COMPARED if layer.bidirectional else STEPS - 1, 0].numpy()
+    largest = float(np.abs(y).max(initial=1.0))
+    return Vector(x.astype(np.float32), narrowed(y, "the output"), TOLERANCE * largest)
+
+
+_STEPS = """\
+int {name}_selftest(void)
+{{
+    static const float x[{features}] = {x};
+    static const float expected[{units}] = {y};
+    {name}_state state;
+    float turned[{features}], y[{units}];
+    int wrong = 0;
+    {name}_reset(&state);
+    for (int t = 0; t < {steps}; ++t) {{
+        for (int k = 0; k < {features}; ++k) turned[k] = x[(k + t) % {features}];
+        {name}_step(&state, turned, y);
+    }}
+    for (int k = 0; k < {units}; ++k) {{
+        const float error = y[k] - expected[k];
+        wrong += !(error >= -{tolerance} && error <= {tolerance}); /* also what is not a number */
+    }}
+    return wrong;
+}}
+"""
+_SEQUENCE = """\
+int {name}_selftest(void)
+{{
+    static const float x[{features}] = {x};
+    static const float expected[{units}] = {y};
+    float turned[{steps} * {features}], y[{steps} * {units}], work[{steps} * {units}];
+    int wrong = 0;
+    for (int t = 0; t < {steps}; ++t)
+        for (int k = 0; k < {features}; ++k) turned[{features} * t + k] = x[(k + t) % {features}];
+    {name}_sequence(turned, y, {steps}, work);
+    for (int k = 0; k < {units}; ++k) {{
+        const float error = y[{compared} * {units} + k] - expected[k];
+        wrong += !(error >= -{tolerance} && error <= {tolerance}); /* also what is not a number */
+    }}
+    return wrong;
+}}
+"""
+
+
+def selftest_text(name: str, vector: Vector, *, bidirectional: bool) -> str:
+    """The function that runs the vector."""
+    return (_SEQUENCE if bidirectional else _STEPS).format(
+        name=name,
+        features=len(vector.x),
+        units=len(vector.y),
+        x=listed(vector.x),
+        y=listed(vector.y),
+        steps=STEPS,
+        compared=COMPARED,
+        tolerance=number(vector.tolerance),
+    )

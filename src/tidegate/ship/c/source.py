@@ -1,0 +1,108 @@
+"""``tg.ship.c``: a layer as two files of C99."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.errors import InputError
+from tidegate.nn import Recurrent
+from tidegate.ship.c.array import Arrays
+from tidegate.ship.c.body import body_text
+from tidegate.ship.c.header import header_text
+from tidegate.ship.c.kernel import host
+from tidegate.ship.c.selftest import vector_of
+from tidegate.ship.c.stack import units
+from tidegate.storage import replace_file
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}")
+TARGETS = {"host": host}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Two files of C99.
+
+    Attributes:
+        name: of both files, and the beginning of every name in them.
+        header: ``NAME.h``: sizes, the state, what can be called, how to compile it.
+        body: ``NAME.c``: weights and code.
+    """
+
+    name: str
+    header: str
+    body: str
+
+    def write(self, folder: str | Path) -> tuple[Path, Path]:
+        """Write both files.
+
+        Args:
+            folder: where to; made if it is not there. Files of these names are replaced.
+
+        Returns:
+            The paths of the header and of the body.
+        """
+        paths = (Path(folder) / f"{self.name}.h", Path(folder) / f"{self.name}.c")
+        for path, text in zip(paths, (self.header, self.body), strict=True):
+            replace_file(path, text)
+        return paths
+
+
+def c(layer: Recurrent, name: str, *, target: str = "host") -> Source:
+    """A layer as C99 that needs no library, allocates nothing and gives the same bits on every machine.
+
+    The layer computes as in evaluation, in float32. ``NAME.h`` declares
+
+        - ``NAME_state``: all states, as named members such as ``h_l0``; whoever has one runs one sequence.
+        - ``NAME_reset(state)``: zeros, or the initial states that the layer has learned.
+        - ``NAME_step(state, x, y)``: one step, from I features to the output of the last layer.
+        - ``NAME_block(state, x, y, n)``: n steps, one after another.
+        - ``NAME_selftest()``: how many numbers are wrong after four steps; 0 where all is well.
+
+    A stack in two directions has no steps: ``NAME_sequence(x, y, n, work)`` runs a whole sequence.
+
+    Args:
+        layer: any recurrent layer of tidegate.nn, of any cell and with any options.
+        name: of both files, and the beginning of every name in them: a letter, then letters, digits or underscores.
+        target: whose products these are: ``"host"`` for processors with caches and wide registers.
+
+    Returns:
+        Both files; ``write`` puts them into a folder.
+
+    Raises:
+        InputError: not a layer, a name that C does not take, an unknown target, or weights that are not finite.
+        EmitError: a cell that C cannot express.
+
+    Example:
+        >>> import tidegate as tg
+        >>> source = tg.ship.c(tg.nn.GRU(16, 64), "gru")
+        >>> print(source.header[source.header.index("void gru_step") :].splitlines()[0])
+        void gru_step(gru_state *state, const float *x, float *y);
+    """
+    _check(layer, name, target)
+    kernel, arrays = TARGETS[target], Arrays()
+    stack = [*units(layer, arrays, kernel, f"{name}_")]
+    vector = vector_of(layer)
+    return Source(
+        name,
+        header_text(name, layer, stack, arrays.size),
+        body_text(name, layer, stack, arrays, kernel, vector),
+    )
+
+
+def _check(layer: object, name: object, target: str) -> None:
+    if not isinstance(layer, Recurrent):
+        raise InputError(
+            "SHIP_LAYER",
+            f"{type(layer).__name__} is not a recurrent layer of tidegate.nn",
+            fix="pass one; tidegate.accelerate makes one of a layer of torch.nn",
+        )
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InputError(
+            "C_NAME",
+            f"{name!r:.60} cannot begin the names of C",
+            fix="use a letter, then letters, digits or underscores, at most 41",
+        )
+    if target not in TARGETS:
+        raise InputError("C_TARGET", f"there is no target {target!r:.40}", fix=f"choose one of {', '.join(TARGETS)}")
