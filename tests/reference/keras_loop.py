@@ -19,6 +19,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.nn.functional.relu,
     "relu6": torch.nn.functional.relu6,
     "hard_sigmoid": lambda v: torch.nn.functional.relu6(v + 3) / 6,  # torch's own has a slope of 1/6 in float32
+    "hard_sigmoid_keras2": lambda v: torch.clamp(v / 5 + 0.5, 0, 1),
     "hard_tanh": torch.nn.functional.hardtanh,
     "silu": torch.nn.functional.silu,
     "softsign": torch.nn.functional.softsign,

@@ -93,6 +93,7 @@ KERAS: Mapping[str, Activation] = {
     "exponential": Activation("exponential"),
     "elu": Activation("elu", (1.0,)),
     "leaky_relu": Activation("leaky_relu", (0.2,)),
+    "hard_sigmoid_keras2": _HARD2,  # of tidegate.keras
 }
 KERAS2: Mapping[str, Activation] = {**KERAS, "hard_sigmoid": _HARD2}
 JAX: Mapping[str, Activation] = {
@@ -104,7 +105,6 @@ JAX: Mapping[str, Activation] = {
     "leaky_relu": Activation("leaky_relu", (0.01,)),
 }
 SPOKEN = {_HARD2: "hard_sigmoid_keras2", _HARD3: "hard_sigmoid", Activation("elu", (1.0,)): "elu"}
-NAMED: Mapping[str, Activation] = {**KERAS, "hard_sigmoid_keras2": _HARD2}  # as a caller may write them
 
 # ONNX: the family, and the values of alpha and beta where a node does not give them.
 ONNX: Mapping[str, tuple[str, tuple[float, ...]]] = {

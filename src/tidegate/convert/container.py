@@ -51,7 +51,7 @@ class StateDict:
         module = _submodule(foreign, at) if isinstance(foreign, torch.nn.Module) else None
         if module is not None:
             check_settings(layout, _torch_settings(module), type(module).__name__)
-            foreign = module.state_dict()
+            foreign = _parameters(module)
         if not isinstance(foreign, Mapping):
             raise _wrong_input(foreign, "a torch module or its state_dict")
         held = {str(name): value for name, value in foreign.items()}
@@ -82,7 +82,7 @@ class StateDict:
             "CONVERT_NAMES",
             f"the state_dict also has {', '.join(listed)}, which are no part of a layer of these sizes"
             if left
-            else f"the state_dict has no {layout.arrays[0].name}, and is empty",
+            else f"the state_dict has no {layout.arrays[0].name}",
             fix="pass the state_dict of the recurrent layer alone, as many layers and directions as ours has",
         )
 
@@ -167,6 +167,7 @@ class Tree:
 
 
 _KERAS_DIRECTIONS = ("forward_layer", "backward_layer")
+_KERAS_FUNCTIONS = ("activation", "recurrent_activation")
 _FLAX_DIRECTIONS = ("forward_rnn", "backward_rnn")
 
 
@@ -205,8 +206,7 @@ def _keras_settings(layer: Any) -> dict[str, Any]:
     forward = getattr(layer, "forward_layer", layer)
     if not hasattr(forward, "cell"):
         raise _wrong_input(layer, "a recurrent layer of Keras, or a Bidirectional of one")
-    config = forward.get_config()
-    config = config["cell"]["config"] if "cell" in config else config
+    cell = forward.cell
     merged = getattr(layer, "merge_mode", "concat")
     if forward.go_backwards or merged != "concat":
         raise InputError(
@@ -214,23 +214,37 @@ def _keras_settings(layer: Any) -> dict[str, Any]:
             f"{layer.name} has go_backwards={forward.go_backwards} and merge_mode={merged!r}, which ours cannot do",
             fix="pass its get_weights(), and reverse or merge yourself",
         )
-    return dict(config)
+    settings = {name: _function_name(getattr(cell, name)) for name in _KERAS_FUNCTIONS if hasattr(cell, name)}
+    return {**settings, **({"reset_after": cell.reset_after} if hasattr(cell, "reset_after") else {})}
+
+
+def _function_name(function: Any) -> str:
+    """What Keras calls an activation; of somebody's own function something that no table has."""
+    name = getattr(function, "__name__", type(function).__name__)
+    is_known = str(getattr(function, "__module__", "")).startswith(("keras.", "tidegate.keras."))
+    return name if is_known else f"your own {name}"
 
 
 def _submodule(module: torch.nn.Module, at: str | None) -> torch.nn.Module:
-    try:
-        return module.get_submodule(at) if at else module
-    except AttributeError as error:
-        raise _nothing_at(at, [name for name, _ in module.named_modules() if name]) from error
+    parts = dict(module.named_modules())  # a scripted module has no get_submodule
+    if (at or "") not in parts:
+        raise _nothing_at(at, [*filter(None, parts)])
+    return parts[at or ""]
 
 
 def _torch_settings(module: torch.nn.Module) -> dict[str, Any]:
     """The mode of a layer; of a cell the mode that a layer of it would have."""
-    if isinstance(module, torch.nn.RNNCell):
-        return {"mode": f"RNN_{module.nonlinearity.upper()}"}
-    cells = {torch.nn.LSTMCell: "LSTM", torch.nn.GRUCell: "GRU"}
-    mode = next((mode for kind, mode in cells.items() if isinstance(module, kind)), getattr(module, "mode", None))
+    name = getattr(module, "original_name", type(module).__name__)
+    modes = {"LSTMCell": "LSTM", "GRUCell": "GRU", "RNNCell": f"RNN_{getattr(module, 'nonlinearity', '')}".upper()}
+    mode = modes.get(name, getattr(module, "mode", None))
     return {} if mode is None else {"mode": mode}
+
+
+def _parameters(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A state_dict; of a layer that torch has quantized the numbers that its integers stand for."""
+    if not hasattr(module, "get_weight") or not hasattr(module, "get_bias"):
+        return dict(module.state_dict())
+    return {**module.get_weight(), **module.get_bias()}  # type: ignore[operator]
 
 
 def _below(held: Mapping[str, Any], at: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tidegate.errors import InputError, explain_missing
 
 INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")  # of LSTM; RNN and GRU end before
 STATES = ("initial_h", "initial_c")
-WEIGHTS = ("W", "R", "B", *STATES, "P")
+WEIGHTS = ("W", "R", "B", "P")
 ACTIVATIONS = ("activations", "activation_alpha", "activation_beta")
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "RNN": {"activations": ("Tanh",)},
@@ -53,7 +53,8 @@ class OnnxNode:
 
         Args:
             proto: the ``onnx.NodeProto``.
-            initializers: the ``onnx.TensorProto`` of the weights, e.g. ``model.graph.initializer``.
+            initializers: the ``onnx.TensorProto`` of the weights, e.g. ``model.graph.initializer``. First states among
+                them are read too; those that are inputs of the model, or are computed, are not part of the weights.
 
         Raises:
             MissingError: the package onnx is not installed.
@@ -62,7 +63,8 @@ class OnnxNode:
         with explain_missing():
             from onnx import helper, numpy_helper  # optional, and only models need it
         held = {tensor.name: tensor for tensor in initializers}
-        named = {name: given for name, given in zip(INPUTS, proto.input, strict=False) if given and name in WEIGHTS}
+        given = {name: its for name, its in zip(INPUTS, proto.input, strict=False) if its}
+        named = {name: its for name, its in given.items() if name in WEIGHTS or (name in STATES and its in held)}
         if missing := sorted(set(named.values()) - held.keys()):
             raise InputError(
                 "CONVERT_INPUT",

@@ -128,7 +128,7 @@ def settings_of(own: Own, layout: Layout) -> dict[str, Any] | str:
 def as_array(value: Any) -> Array:
     """What any framework holds numbers in, as NumPy's; bfloat16, which NumPy does not have, as float32."""
     if isinstance(value, torch.Tensor):
-        plain = value.detach().cpu()
+        plain = (value.dequantize() if value.is_quantized else value).detach().cpu()
         return np.asarray((plain.float() if plain.dtype is torch.bfloat16 else plain).numpy())
     return np.asarray(value)
 

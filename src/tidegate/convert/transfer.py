@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tidegate.convert.activation import NAMED
+from tidegate.convert.activation import KERAS
 from tidegate.convert.container import Container, StateDict, Tree, WeightLists
 from tidegate.convert.gates import Gates
 from tidegate.convert.layout import Layout, Pieces, check, from_pieces, to_pieces
@@ -83,7 +83,7 @@ def dump(layer: Recurrent | RecurrentCell, target: str) -> Any:
         ['U.h', 'W.h', 'b.h', 'd.h']
     """
     own, container = Own(layer), _container(target)
-    _refuse_options(own, target)
+    _refuse_options(own, target, loading=False)
     layout, held = _layouts(own, target)
     passes: list[list[dict[str, Any]]] = [[] for _ in range(own.layers)]
     for k, reverse, widths in own.passes():
@@ -91,8 +91,8 @@ def dump(layer: Recurrent | RecurrentCell, target: str) -> Any:
         if unplaced := layout.unplaced(pieces):
             raise EmitError(
                 "CONVERT_VALUE",
-                f"{layout.kind} of {target} has no place for {', '.join(unplaced)} of layer {k} of {own.name}, "
-                "which are not zero",
+                f"{layout.kind} of {target} has no place for {', '.join(unplaced)} of layer {k} of {own.name} "
+                f"({_places(unplaced)}), which are not zero",
                 fix=_alternatives(own, pieces),
             )
         passes[k].append(from_pieces(layout, pieces, widths))
@@ -156,6 +156,7 @@ def load(
         >>> tg.convert.load(tg.nn.LSTM(3, 4), "torch", model.state_dict(), at="lstm")
     """
     own, container = Own(layer), _container(source)
+    _refuse_options(own, source, loading=True)
     layout, held = _layouts(own, source)
     is_ours = isinstance(weights, (Recurrent, RecurrentCell))
     foreign = dump(weights, source) if is_ours else weights
@@ -207,8 +208,9 @@ def _layouts(own: Own, name: str) -> tuple[Layout, Layout]:
     return replace(layout, settings={**layout.settings, **settings}), own.layout
 
 
-def _refuse_options(own: Own, target: str) -> None:
-    """Refuse options that the other side cannot hold and that evaluation computes with.
+def _refuse_options(own: Own, other: str, *, loading: bool) -> None:
+    """Refuse options that the other side cannot hold and that evaluation computes with; to load, those that define
+    other parameters.
 
     Raises:
         EmitError: names the first of them.
@@ -218,13 +220,13 @@ def _refuse_options(own: Own, target: str) -> None:
         if not isinstance(option, Pass):
             continue
         defines = type(option).define is not Pass.define
-        if (defines and target != GATES) or option.rewrite(own.graph, value, training=False, resets=False) != own.graph:
+        runs = not loading and option.rewrite(own.graph, value, training=False, resets=False) != own.graph
+        if runs or (defines and other != GATES):
             shown = dict(value) if isinstance(value, tuple) else value
-            without = "" if defines else f"; layer.with_options({name}={option.default}) computes something else"
             raise EmitError(
                 "CONVERT_OPTION",
-                f"{target} has no {name}, and {own.name} computes with {name}={shown} in evaluation too",
-                fix=f"no other framework has it: keep it as a state_dict of ours{without}",
+                f"{other} has no {name}, and {own.name} computes with {name}={shown} in evaluation too",
+                fix="no other framework has it: keep it as a state_dict of ours, or make the layer without it",
             )
 
 
@@ -239,7 +241,7 @@ def _check_activations(own: Own, layout: Layout, source: str, stated: Mapping[st
         if name not in roles:
             has = ", ".join(roles) or "no setting of an activation that its arrays do not carry"
             raise InputError("CONVERT_SETTING", f"{layout.kind} of {source} has {has}, not {name!r}", fix="name those")
-        known = {**NAMED, **roles[name].names}
+        known = {**KERAS, **roles[name].names}
         if wanted not in known:
             raise InputError("CONVERT_SETTING", f"there is no activation {wanted!r}", fix=f"take {', '.join(known)}")
         ours = layout.settings[name]

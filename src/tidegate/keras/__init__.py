@@ -8,7 +8,8 @@ from tidegate.keras.backend import require_torch
 
 require_torch()
 
-from tidegate.keras.cell import PeepholeLSTMCell, RecurrentCell  # noqa: E402  Keras is there from here on
+from tidegate.keras.activation import hard_sigmoid_keras2  # noqa: E402  Keras is there from here on
+from tidegate.keras.cell import PeepholeLSTMCell, RecurrentCell  # noqa: E402
 from tidegate.keras.layer import GRU, LSTM, RNN, PeepholeLSTM, Recurrent, SimpleRNN  # noqa: E402
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "Recurrent",
     "RecurrentCell",
     "SimpleRNN",
+    "hard_sigmoid_keras2",
 ]

@@ -11,12 +11,15 @@ import torch
 
 from tidegate.cell import Graph
 from tidegate.errors import InputError
+from tidegate.keras import activation
 from tidegate.keras.cell import PeepholeLSTMCell, RecurrentCell, value_of
 from tidegate.passes import drop_recurrent
 from tidegate.runtime import Obstacle, SizedCell, sized
 from tidegate.zoo import keras as stored
 
-NAMES = {id(getattr(keras.activations, name)): name for name in stored.FUNCTIONS}  # some callables cannot be hashed
+NAMES = {  # by identity, since some callables cannot be hashed
+    id(getattr(keras.activations, name, None) or getattr(activation, name)): name for name in stored.FUNCTIONS
+}
 
 
 class Form(NamedTuple):

@@ -19,6 +19,7 @@ from tidegate.errors import InputError
 from tidegate.nn.cell import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import GRU, LSTM, RNN
 from tidegate.nn.recurrent import Recurrent
+from tidegate.nn.stranger import strangers
 from tidegate.nn.twin import ADDED
 from tidegate.runtime import isa, unavailable
 from tidegate.runtime.sized import DTYPES
@@ -64,7 +65,8 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     with a method replaced; layers whose parameters are not torch's own (parametrized, weight-normed, pruned or extra
     ones); and those that torch runs more quickly: layers and cells that the engine cannot run because of their device
     or dtype, or because it is not available, and cells where it has no instruction set wider than the baseline. Layers
-    that are Tidegate's already are not mentioned.
+    that are Tidegate's already are not mentioned. Layers that torch has scripted, traced, exported or quantized are no
+    modules of torch.nn any more; they are left too, and listed with what can be done.
 
     A model that calls a cell step by step in a loop becomes quicker too, at any batch size, in inference and in
     training (``benchmarks/cell_steps.py``); ``Session`` and ``frozen`` spare further work where weights stay.
@@ -99,6 +101,7 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
             swapped[path] = layer
         else:
             left[path] = reason
+    left |= strangers(model)
     for layer in swapped.values():
         _become_ours(layer)
     return Acceleration(model, swapped, left)

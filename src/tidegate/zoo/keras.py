@@ -18,6 +18,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "relu": relu,
     "relu6": lambda v: minimum(relu(v), 6.0),
     "hard_sigmoid": lambda v: minimum(relu(v + 3.0), 6.0) / 6.0,
+    "hard_sigmoid_keras2": lambda v: minimum(relu(0.2 * v + 0.5), 1.0),  # what Keras 2 called hard_sigmoid
     "hard_tanh": lambda v: maximum(minimum(v, 1.0), -1.0),
     "silu": lambda v: v * sigmoid(v),
     "softsign": lambda v: v / (1.0 + maximum(v, -v)),
