@@ -26,8 +26,7 @@ SENTENCES = (
 
 
 def load(layer: tg.nn.LSTM, weights: dict[str, Any]) -> None:
-    own = {name.removeprefix("lstm."): value for name, value in weights.items() if name.startswith("lstm.")}
-    tg.convert.load(layer, "torch", own)
+    tg.convert.load(layer, "torch", weights, at="lstm")
 
 
 def subjects(folder: Path) -> Iterator[Subject]:

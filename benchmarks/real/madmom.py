@@ -21,9 +21,12 @@ PACKAGE = Package("madmom", "0.16.1", tool="cython")
 JUDGE = "its layers, built by Cython"
 CELLS = {"LSTMLayer": tg.nn.PeepholeLSTM, "GRULayer": tg.nn.GRU, "RecurrentLayer": tg.nn.RNN}
 GATES = {
-    "LSTMLayer": ("input_gate", "forget_gate", "cell", "output_gate"),
-    "GRULayer": ("reset_gate", "update_gate", "cell"),
+    "LSTMLayer": {"i": "input_gate", "f": "forget_gate", "g": "cell", "o": "output_gate"},
+    "GRULayer": {"r": "reset_gate", "z": "update_gate", "n": "cell"},
+    "RecurrentLayer": {"h": ""},
 }
+WEIGHTS = {"weights": "W", "recurrent_weights": "U", "bias": "b", "peephole_weights": "p"}
+STATES = {"init": "h", "hid_init": "h", "cell_init": "c"}
 KINDS = ("rnn", "lstm", "gru")  # in the names of its files; the others have convolutions or tables
 NETWORKS = {
     "beats/2015/beats_blstm_1": "3 bidirectional peephole LSTM 25",
@@ -35,33 +38,20 @@ NETWORKS = {
 
 
 def load(layer: tg.nn.Recurrent, stack: Sequence[Record]) -> None:
-    state = {name: torch.zeros_like(value) for name, value in layer.state_dict().items()}
-    for k, its in enumerate(stack):
-        sides = {"": its.fwd_layer, "_reverse": its.bwd_layer} if layer.bidirectional else {"": its}
-        for side, one in sides.items():
-            state |= {f"{name}_l{k}{side}": torch.from_numpy(np.array(v)) for name, v in parameters(one).items()}
-    layer.load_state_dict(state)
+    sides = [(one.fwd_layer, one.bwd_layer) if layer.bidirectional else (one,) for one in stack]
+    tg.convert.load(layer, "gates", [[pieces(one) for one in of_layer] for of_layer in sides])
 
 
-def parameters(its: Record) -> dict[str, Any]:
-    gates = [getattr(its, name) for name in GATES.get(its.kind, ())] or [its]
-    found = {
-        "weight_ih": np.hstack([gate.weights for gate in gates]).T,
-        "weight_hh": np.hstack([gate.recurrent_weights for gate in gates]).T,
-        "bias_ih": np.hstack([np.ravel(gate.bias) for gate in gates]),
-    }
-    if its.kind == "LSTMLayer":
-        found |= {"p_i": its.input_gate.peephole_weights, "p_f": its.forget_gate.peephole_weights}
-        found |= {"p_o": its.output_gate.peephole_weights}
-    for own, name in {"init": "initial_h", "hid_init": "initial_h", "cell_init": "initial_c"}.items():
-        if hasattr(its, own):
-            found[name] = getattr(its, own)
-    return found
+def pieces(its: Record) -> dict[str, Any]:
+    gates = {gate: getattr(its, name, its) for gate, name in GATES[its.kind].items()}
+    arrays = {f"{s}.{g}": getattr(gate, name, None) for g, gate in gates.items() for name, s in WEIGHTS.items()}
+    arrays = {name: v.T if name[0] in "WU" else np.ravel(v) for name, v in arrays.items() if v is not None}
+    return arrays | {f"initial.{state}": getattr(its, name) for name, state in STATES.items() if hasattr(its, name)}
 
 
 def subjects(folder: Path) -> Iterator[Subject]:
     its_layers, models = its_code(folder), folder / "madmom" / "models"
-    about: dict[str, Any] = {"source": "pickled objects", "judge": JUDGE, "glue": (load, parameters)}
+    about: dict[str, Any] = {"source": "pickled objects", "judge": JUDGE, "glue": (load, pieces)}
     for name, cells in NETWORKS.items():
         pair = Pair(its_layers, models / f"{name}.pkl", 1000)
         yield Subject(

@@ -13,6 +13,8 @@ FORM = (
     "a mapping from pieces such as 'W.i' to arrays; (forward, backward) for two directions; a list for several layers"
 )
 
+SPARE = ("b", "d", "p", "initial")  # what a layer may be without, if it is zero
+
 
 class Gates:
     """For each layer a mapping from pieces to arrays, or a pair of them; a single layer needs no list."""
@@ -51,22 +53,27 @@ class Gates:
         if not isinstance(foreign, Mapping):
             raise _wrong(own, foreign)
         names = [stored.name for stored in layout.arrays]
-        for name in foreign:
-            if name not in names:
-                raise InputError(
-                    "CONVERT_NAMES",
-                    f"{own.name} has no piece {name!r}{did_you_mean(str(name), names)}",
-                    fix=f"it has {', '.join(names)}",
-                )
-        for source in dict.fromkeys(name.partition(".")[0] for name in foreign):
-            together = [name for name in names if name.partition(".")[0] == source]
-            if lacking := [name for name in together if name not in foreign]:
+        arrays = {str(name): as_array(value) for name, value in foreign.items()}
+        arrays = {name: v for name, v in arrays.items() if name in names or _source(name) not in SPARE or v.any()}
+        for name in arrays.keys() - {*names}:
+            adding = ", or make the layer with learn_initial_state=True" if _source(name) == "initial" else ""
+            raise InputError(
+                "CONVERT_NAMES",
+                f"{own.name} has no piece {name!r}{did_you_mean(name, names)}",
+                fix=f"it has {', '.join(names)}{adding}",
+            )
+        for source in dict.fromkeys(map(_source, arrays)):
+            if lacking := [name for name in names if _source(name) == source and name not in arrays]:
                 raise InputError(
                     "CONVERT_NAMES",
                     f"there is {source} of some gates, but not {', '.join(lacking)}",
                     fix="pass all of them; zeros where there is none",
                 )
-        return {name: as_array(value) for name, value in foreign.items()}
+        return arrays
+
+
+def _source(piece: str) -> str:
+    return piece.partition(".")[0]
 
 
 def _wrong(own: Own, foreign: Any) -> InputError:

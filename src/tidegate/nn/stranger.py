@@ -31,7 +31,10 @@ def strangers(model: torch.nn.Module) -> Iterator[tuple[str, str]]:
             yield from _exported(path, module)
         elif type(module).__module__.startswith(QUANTIZED) and type(module).__name__ in KINDS:
             is_packed = hasattr(module, "get_weight")
-            yield path, f"quantized; {READABLE}" if is_packed else "prepared to be quantized; accelerate the float model"
+            yield (
+                path,
+                f"quantized; {READABLE}" if is_packed else "prepared to be quantized; accelerate the float model",
+            )
 
 
 def _exported(path: str, module: torch.fx.GraphModule) -> Iterator[tuple[str, str]]:
