@@ -226,7 +226,7 @@ def _function_name(function: Any) -> str:
 
 
 def _submodule(module: torch.nn.Module, at: str | None) -> torch.nn.Module:
-    parts = dict(module.named_modules())  # a scripted module has no get_submodule
+    parts: dict[str, torch.nn.Module] = dict(module.named_modules())  # a scripted module has no get_submodule
     if (at or "") not in parts:
         raise _nothing_at(at, [*filter(None, parts)])
     return parts[at or ""]

@@ -209,8 +209,7 @@ def _layouts(own: Own, name: str) -> tuple[Layout, Layout]:
 
 
 def _refuse_options(own: Own, other: str, *, loading: bool) -> None:
-    """Refuse options that the other side cannot hold and that evaluation computes with; to load, those that define
-    other parameters.
+    """Refuse options that the other side cannot hold: those that evaluation computes with, to load only a layer norm.
 
     Raises:
         EmitError: names the first of them.
