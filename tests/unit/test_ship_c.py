@@ -122,7 +122,7 @@ def test_equal_arrays_are_stored_once():
     with torch.no_grad():
         layer.weight_hh_l1.copy_(layer.weight_hh_l0)
     body = tg.ship.c(layer, "gru").body
-    assert "gru_product_12x4(gru_U_l0, h, sum + 4);" in body
+    assert "gru_add_product(sum + 4, gru_U_l0, h, 12, 4);" in body
     assert "gru_W_l1" in body
     assert "gru_U_l1" not in body
 

@@ -200,9 +200,8 @@ class _Writer:
             yield "}"
 
     def _call(self, call: Call, weights: str) -> str:
-        name = f"@product_{call.rows}x{call.columns}"
         operand, first = self.places[call.operand], Place("sum", call.at)
-        return f"{name}({weights}, {operand.pointer}, {first.pointer});"
+        return f"@add_product({first.pointer}, {weights}, {operand.pointer}, {call.rows}, {call.columns});"
 
     # --- what all units share ---
 

@@ -28,6 +28,15 @@ _NUMBER = """\
     return v;
 }
 """
+_LIMITED = """\
+/* The bits of a size that is at most this one, or not a number. Compilers do not compute several numbers at once where
+   floats are compared; integers they do. */
+@inline uint32_t @limited(uint32_t size, uint32_t most)
+{
+    const int32_t bound = (int32_t)size > 0x7f800000 ? (int32_t)size : (int32_t)most;
+    return (uint32_t)((int32_t)size > bound ? bound : (int32_t)size);
+}
+"""
 _EXP_LESS_ONE = """\
 /* e^r - 1 for |r| <= ln(2) / 2, by a polynomial. */
 @inline float @exp_less_one(float r)
@@ -52,9 +61,10 @@ _EXP = """\
 /* e^v by two powers of two, since no single one reaches from the subnormal numbers to infinity. */
 @inline float @exp(float v)
 {
-    const float low = v < -104.0f ? -104.0f : v;
     float r;
-    const uint32_t n = @reduce(low > 89.0f ? 89.0f : low, 12583166.0f, &r); /* 1.5 * 2^23 + 254 */
+    const uint32_t sign = @bits(v) & 0x80000000u;
+    const uint32_t size = @limited(@bits(v) & 0x7fffffffu, sign ? 0x42d00000u : 0x42b20000u); /* 104 or 89 */
+    const uint32_t n = @reduce(@number(size | sign), 12583166.0f, &r); /* 1.5 * 2^23 + 254 */
     const uint32_t half = n >> 1;
     const float first = @number(half << 23);
     return (first * @exp_less_one(r) + first) * @number((n - half) << 23);
@@ -64,9 +74,10 @@ _SIGMOID = """\
 /* 1 / (1 + e^-v) as e^v / (e^v + 1), both 2^64 times too large, so that nothing but the quotient underflows. */
 @inline float @sigmoid(float v)
 {
-    const float low = v < -104.0f ? -104.0f : v;
     float r;
-    const uint32_t n = @reduce(low > 40.0f ? 40.0f : low, 12583103.0f, &r); /* 1.5 * 2^23 + 127 + 64 */
+    const uint32_t sign = @bits(v) & 0x80000000u;
+    const uint32_t size = @limited(@bits(v) & 0x7fffffffu, sign ? 0x42d00000u : 0x42200000u); /* 104 or 40 */
+    const uint32_t n = @reduce(@number(size | sign), 12583103.0f, &r); /* 1.5 * 2^23 + 127 + 64 */
     const float power = @number(n << 23);
     const float e = power * @exp_less_one(r) + power;
     return e / (e + 18446744073709551616.0f);
@@ -77,8 +88,7 @@ _TANH = """\
 @inline float @tanh(float v)
 {
     const uint32_t sign = @bits(v) & 0x80000000u;
-    const float size = @number(@bits(v) & 0x7fffffffu);
-    const float a = size > 10.0f ? 10.0f : size;
+    const float a = @number(@limited(@bits(v) & 0x7fffffffu, 0x41200000u)); /* 10 */
     const float rounded = a * 2.88539f + 12583039.0f; /* 1.5 * 2^23 + 127 */
     const float r = a - (rounded - 12583039.0f) * 0.3465736f;
     const float square = r * r;
@@ -173,7 +183,7 @@ static float @squares(const float *v, int n, float middle)
 """
 _KEPT = """\
 /* What a state keeps of a number: nothing below the smallest normal one, since many processors slow down there. */
-@inline float @kept(float v) { return v > -1.17549435e-38f && v < 1.17549435e-38f ? 0.0f : v; }
+@inline float @kept(float v) { return @number((@bits(v) & 0x7f800000u) != 0u ? @bits(v) : 0u); }
 """
 _MAXIMUM = """\
 @inline float @maximum(float v, float w) { return v > w || v != v ? v : w; }
@@ -185,11 +195,13 @@ _CLAMP = """\
 @inline float @clamp(float v, float bound) { return v > bound ? bound : v < -bound ? -bound : v; }
 """
 _RELU = """\
-@inline float @relu(float v) { return v < 0.0f ? 0.0f : v; }
+/* The larger of v and 0. */
+@inline float @relu(float v) { return @number(@bits(v) > 0x80000000u && @bits(v) <= 0xff800000u ? 0u : @bits(v)); }
 """
 FUNCTIONS = {  # each after those that it calls
     "bits": _BITS,
     "number": _NUMBER,
+    "limited": _LIMITED,
     "exp_less_one": _EXP_LESS_ONE,
     "reduce": _REDUCE,
     "exp": _EXP,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import ModuleType
 
 from tidegate.emit.c99_function import functions
 from tidegate.emit.equation import plain
 from tidegate.errors import EmitError
 from tidegate.nn import Recurrent
 from tidegate.ship.c.array import Arrays
+from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.selftest import Vector, selftest_text
 from tidegate.ship.c.stack import Unit
 
 
 def body_text(
-    name: str, layer: Recurrent, stack: Sequence[Unit], arrays: Arrays, kernel: ModuleType, vector: Vector
+    name: str, layer: Recurrent, stack: Sequence[Unit], arrays: Arrays, kernel: Kernel, vector: Vector
 ) -> str:
     """The whole file.
 
@@ -24,15 +24,15 @@ def body_text(
         layer: the stack of layers.
         stack: its units.
         arrays: of all weights.
-        kernel: has the texts of products.
+        kernel: multiplies.
         vector: of the self-test.
     """
     prefix = f"{name}_"
-    sizes = sorted({(call.rows, call.columns) for unit in stack for calls in unit.form.calls for call in calls})
+    multiplies = any(calls for unit in stack for calls in unit.form.calls)
     parts = [
         f'#include "{name}.h"\n\n#include <stdint.h>\n#include <string.h>\n',
         functions({name for unit in stack for name in unit.text.functions}, prefix),
-        *(kernel.product(prefix, rows, columns) for rows, columns in sizes),
+        kernel.text if multiplies else "",
         arrays.text() + "\n",
         *(_layer(unit, name) for unit in stack),
         "\n".join(_entry(name, layer, stack)),
@@ -55,7 +55,7 @@ def _layer(unit: Unit, name: str) -> str:
         f"/* One step of {unit.suffix}: {unit.graph.name}, {widths}.",
         *(f" *   {line}" for line in equations_of(unit)),
         " */",
-        f"static void {name}_{unit.suffix}({name}_state *state, const float *x)",
+        f"static void {name}_{unit.suffix}({name}_state *restrict state, const float *restrict x)",
         "{",
         *(f"    {line}".rstrip() for line in unit.text.lines),
         "}",

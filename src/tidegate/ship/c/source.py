@@ -11,13 +11,13 @@ from tidegate.nn import Recurrent
 from tidegate.ship.c.array import Arrays
 from tidegate.ship.c.body import body_text
 from tidegate.ship.c.header import header_text
-from tidegate.ship.c.kernel import host
+from tidegate.ship.c.kernel import CORTEX_M, HOST
 from tidegate.ship.c.selftest import vector_of
 from tidegate.ship.c.stack import units
 from tidegate.storage import replace_file
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}")
-TARGETS = {"host": host}
+TARGETS = {"host": HOST, "cortex-m4": CORTEX_M, "cortex-m0": CORTEX_M}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def c(layer: Recurrent, name: str, *, target: str = "host") -> Source:
     Args:
         layer: any recurrent layer of tidegate.nn, of any cell and with any options.
         name: of both files, and the beginning of every name in them: a letter, then letters, digits or underscores.
-        target: whose products these are: ``"host"`` for processors with caches and wide registers.
+        target: whose products these are: ``"host"`` for processors with caches and wide registers, ``"cortex-m4"`` or
+            ``"cortex-m0"`` for small ones. All give the same bits.
 
     Returns:
         Both files; ``write`` puts them into a folder.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from tidegate.emit.c99 import Names, Text, step_text
 from tidegate.emit.sums import Call, Form, form_of
 from tidegate.nn import Recurrent
 from tidegate.ship.c.array import Arrays
+from tidegate.ship.c.kernel import Kernel
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Unit:
         return [(f"{state.name}_{self.suffix}", self.form.widths[state.axis]) for state in self.graph.states]
 
 
-def units(layer: Recurrent, arrays: Arrays, kernel: ModuleType, prefix: str) -> Iterator[Unit]:
+def units(layer: Recurrent, arrays: Arrays, kernel: Kernel, prefix: str) -> Iterator[Unit]:
     """The layers of a stack, each with its directions.
 
     Args:
@@ -83,7 +83,7 @@ class _Weights:
     def __init__(self, form: Form, parameters: Mapping[str, Floats], suffix: str) -> None:
         self.form, self.parameters, self.suffix = form, parameters, suffix
 
-    def named(self, arrays: Arrays, kernel: ModuleType) -> Names:
+    def named(self, arrays: Arrays, kernel: Kernel) -> Names:
         """Put all arrays there; how they and the states are called."""
         form = self.form
         states = {state.name: f"{state.name}_{self.suffix}" for state in form.graph.states}
@@ -97,11 +97,11 @@ class _Weights:
         start = np.concatenate(bias) if bias else np.zeros(0)
         return Names(states, weights, vectors, arrays.add(f"@b_{self.suffix}", start) if start.any() else "")
 
-    def _matrix(self, call: Call, arrays: Arrays, kernel: ModuleType) -> str:
+    def _matrix(self, call: Call, arrays: Arrays, kernel: Kernel) -> str:
         rows = [self._block(f"weight_{call.matrix}", call.matrix, block) for block in call.blocks]
         of_all = len(rows) == len(self.form.graph.matrix(call.matrix).blocks)
         label = f"{call.matrix}_{self.suffix}" if of_all else self._label(call.matrix, "_".join(call.blocks))
-        return arrays.add(f"@{label}", kernel.layout(np.concatenate(rows)))
+        return arrays.add(f"@{label}", kernel.arrange(np.concatenate(rows)))
 
     def _label(self, name: str, block: str) -> str:
         return f"{name}_{self.suffix}" if block == name else f"{name}_{block}_{self.suffix}"
