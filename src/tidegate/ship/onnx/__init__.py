@@ -1,0 +1,5 @@
+"""Layers and models as ONNX files."""
+
+from tidegate.ship.onnx.model import onnx
+
+__all__ = ["onnx"]

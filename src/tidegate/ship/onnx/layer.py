@@ -1,0 +1,95 @@
+"""What a layer reads and gives in an ONNX graph, however it is lowered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tidegate.cell import Graph
+from tidegate.ship.onnx.weights import Array, Weights
+from tidegate.ship.onnx.writer import Writer
+
+
+First = tuple[tuple[str, ...], ...]  # for each direction the states before the first step, [B, width] or [1, width]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The sequences of one batch, as all layers see them.
+
+    Attributes:
+        writer: of the graph.
+        steps: the name of T, as int64 [1].
+        batch: the name of B, as int64 [1].
+        lengths: int64 [B], each from 0 to T; "" where all have T steps.
+        reset: booleans [T, B]; "" for none.
+    """
+
+    writer: Writer
+    steps: str
+    batch: str
+    lengths: str = ""
+    reset: str = ""
+
+    @property
+    def zero(self) -> str:
+        """0 as [1]."""
+        return self.writer.hold([0], "zero")
+
+    @property
+    def one(self) -> str:
+        """1 as [1]."""
+        return self.writer.hold([1], "one")
+
+    @property
+    def empty(self) -> str:
+        """Whether a sequence has no step: [B, 1], or [1]."""
+        if not self.lengths:
+            return self.writer.add("Equal", self.steps, self.zero, name="is_empty")
+        return self.writer.deepened(self.writer.add("Equal", self.lengths, self.zero, name="are_empty"), 1, "is_empty")
+
+    def filled(self, value: str, width: int, name: str, ahead: Sequence[int] = ()) -> str:
+        """A state that may be given once, for all sequences: [*ahead, B, width]."""
+        parts = [self.writer.hold(list(ahead), "ahead")] if ahead else []
+        parts += [self.batch, self.writer.hold([width], f"width{width}")]
+        shape = self.writer.joined(parts, f"shape{width}", axis=0)
+        return self.writer.add("Expand", value, shape, name=name)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A layer of one cell, in one direction or two.
+
+    Attributes:
+        name: of the layer, which names of its values begin with.
+        graph: the cell as it runs in evaluation.
+        weights: of each direction.
+        restart: for each direction the states after a reset, each [width]; None for zeros.
+    """
+
+    name: str
+    graph: Graph
+    weights: tuple[Weights, ...]
+    restart: tuple[tuple[Array, ...] | None, ...]
+
+    def after_reset(self, direction: int) -> list[Array]:
+        """The states after a reset."""
+        starts, widths = self.restart[direction], self.weights[direction].widths
+        return [np.zeros(widths[state.axis]) for state in self.graph.states] if starts is None else [*starts]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a layer gives.
+
+    Attributes:
+        output: [T, B, width of all directions].
+        last: for each direction the states after the last step, each [B, width].
+        zeroed: the output is zero after the end of each sequence.
+    """
+
+    output: str
+    last: tuple[tuple[str, ...], ...]
+    zeroed: bool

@@ -1,0 +1,55 @@
+"""Choose how a layer is lowered: to a node of ONNX where it is one, else to a Scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from tidegate.cell import Graph
+from tidegate.ship.onnx.form import Form, form_of
+from tidegate.ship.onnx.layer import First, Frame, Problem, Results
+from tidegate.ship.onnx.native import native, native_step
+from tidegate.ship.onnx.scan import scan
+from tidegate.ship.onnx.step import step
+
+form = lru_cache(maxsize=64)(form_of)
+
+
+def lower(frame: Frame, problem: Problem, x: str, first: First, *, as_node: bool) -> tuple[Results, str]:
+    """Write a layer.
+
+    Args:
+        frame: the batch.
+        problem: the layer.
+        x: its input [T, B, I].
+        first: the states before the first step.
+        as_node: as a node where it is one.
+
+    Returns:
+        What it gives, and how it was written.
+    """
+    found = _chosen(problem.graph, as_node=as_node, resets=bool(frame.reset))
+    if isinstance(found, Form):
+        return native(frame, problem, found, x, first), f"native: {found.kind}"
+    return scan(frame, problem, x, first), f"scan: {found}"
+
+
+def lower_step(
+    frame: Frame, problem: Problem, x: str, states: Sequence[str], *, as_node: bool
+) -> tuple[list[str], str]:
+    """Write one step of a layer in one direction; as ``lower``, with an input [B, I] and states [B, width]."""
+    found = _chosen(problem.graph, as_node=as_node, resets=False)
+    if isinstance(found, Form):
+        return native_step(frame, problem, found, x, states), f"native: {found.kind}"
+    widths = problem.weights[0].widths
+    filled = [
+        frame.filled(value, widths[state.axis], f"{problem.name}{state.name}.first")
+        for value, state in zip(states, problem.graph.states, strict=True)
+    ]
+    return step(frame, problem, x, filled), f"nodes: {found}"
+
+
+def _chosen(graph: Graph, *, as_node: bool, resets: bool) -> Form | str:
+    if not as_node:
+        return "asked for"
+    return "no node has resets" if resets else form(graph)
