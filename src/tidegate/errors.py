@@ -19,6 +19,7 @@ EXTRAS = {  # module that the core does not install: the extra that does
     **dict.fromkeys(("scipy", "sentencepiece", "sklearn", "soundfile", "tomli_w"), "tasks"),
     "keras": "keras",
     "onnx": "onnx",
+    "onnxruntime": "onnx",
     "pyarrow": "parquet",
     "ray": "ray",
     **dict.fromkeys(("dask", "distributed"), "dask"),

@@ -5,7 +5,8 @@ from tidegate.ship.dnnw import dnnw
 from tidegate.ship.flow import Flow
 from tidegate.ship.kind import flows
 from tidegate.ship.nam import nam
+from tidegate.ship.onnx import onnx, selftest
 from tidegate.ship.rtneural import rtneural
 from tidegate.ship.safetensors import safetensors
 
-__all__ = ["Flow", "Source", "c", "dnnw", "flows", "nam", "rtneural", "safetensors"]
+__all__ = ["Flow", "Source", "c", "dnnw", "flows", "nam", "onnx", "rtneural", "safetensors", "selftest"]

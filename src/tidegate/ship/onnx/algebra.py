@@ -100,6 +100,11 @@ class Algebra:
             self._states.append(frozenset().union(own, *inside))
         return self._numbers[atom]
 
+    def term(self, factors: Iterable[int], number: float) -> Value:
+        """A number times factors, which may be none."""
+        ordered = tuple(sorted(factors))
+        return self.value(0.0, {ordered: number}) if ordered else Value(number)
+
     def number(self, atom: Atom) -> int:
         """Of an atom; -1 for one that the cell does not have."""
         return self._numbers.get(atom, -1)

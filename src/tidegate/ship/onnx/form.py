@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tidegate.cell.graph import Graph, Op
-from tidegate.ship.onnx.activation import Activation
+from tidegate.convert.activation import LINEAR, SIGMOID, Activation
 from tidegate.ship.onnx.algebra import Algebra, Atom, Value
-from tidegate.ship.onnx.gate import LINEAR, Gate, Reader
+from tidegate.ship.onnx.gate import Gate, Reader
 
-SIGMOID = Activation("Sigmoid")
 Share = Gate | float  # a gate, or a number that stands in its place
 
 
@@ -79,11 +78,11 @@ def _gru(graph: Graph, algebra: Algebra) -> Form | None:
     if candidate is None:
         return None
     z, n = _share(reader, kept), reader.gate(candidate, resets=True)
-    if z is None or n is None:
+    if n is None:
         return None
     r = 1.0 if n.linear.reset is None else _share(reader, n.linear.reset)
     f = _common(z, r)
-    if r is None or f is None:
+    if z is None or n is None or r is None or f is None:
         return None
     after = not n.linear.before
     return Form("GRU", {"z": z, "r": r, "h": n}, (f, n.activation), algebra, {"linear_before_reset": int(after)})
@@ -101,7 +100,7 @@ def _lstm(graph: Graph, algebra: Algebra) -> Form | None:
     for o, read in _output(algebra, new, c):
         for i, g in _written(algebra, old, rest):
             common = _common(i, f, o)
-            if common is not None and _sees_no_peephole(g):
+            if o is not None and common is not None and _sees_no_peephole(g):
                 gates = {"i": i, "o": o, "f": f, "c": g}
                 return Form("LSTM", gates, (common, g.activation, read), algebra, {"input_forget": 0})
     return None
@@ -135,7 +134,7 @@ def _kept(algebra: Algebra, value: Value, state: str) -> tuple[Value, Value]:
         if place in factors:
             others = list(factors)
             others.remove(place)
-            kept = algebra.plus(kept, Value(terms=((tuple(others), number),)) if others else Value(number))
+            kept = algebra.plus(kept, algebra.term(others, number))
         else:
             rest = algebra.plus(rest, Value(terms=((factors, number),)))
     return algebra.unwrapped(kept), rest
@@ -155,7 +154,7 @@ def _divided(algebra: Algebra, value: Value, divisor: Value) -> Value | None:
             return None
         others = list(factors)
         others.remove(factor)
-        result = algebra.plus(result, Value(terms=((tuple(others), number / share),)) if others else Value(number / share))
+        result = algebra.plus(result, algebra.term(others, number / share))
     return result
 
 

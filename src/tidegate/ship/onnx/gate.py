@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tidegate.cell.function import NUMBERS
 from tidegate.cell.graph import REDUCTIONS, UNARY, Op
-from tidegate.ship.onnx.activation import Activation, recognised
+from tidegate.convert.activation import LINEAR, Activation, recognised, write_onnx
 from tidegate.ship.onnx.algebra import Algebra, Atom, Factors, Value
 
 Shares = Mapping[Value, tuple[float, float]]  # values as a v + b
-LINEAR = Activation("Affine", (1.0, 0.0))
+ZERO = Value()
+LARGEST = 5e3  # of the numbers in an equation: activations are compared up to twice this
 
 
 @dataclass
@@ -30,12 +32,12 @@ class Linear:
         after: a sum of products with h that is reset.
     """
 
-    fixed: Value = Value()
-    early: Value = Value()
+    fixed: Value = ZERO
+    early: Value = ZERO
     input: list[tuple[float, Atom]] = field(default_factory=list)
     state: list[tuple[float, Atom]] = field(default_factory=list)
-    units: Value = Value()
-    peephole: Value = Value()
+    units: Value = ZERO
+    peephole: Value = ZERO
     reset: Value | None = None
     before: list[tuple[float, Atom]] = field(default_factory=list)
     after: Linear | None = None
@@ -77,8 +79,10 @@ class Reader:
         if value == bases[0]:
             return Gate(LINEAR, linear)
         activation = self._recognised(value, {base: share for base, share in shares.items() if share})
-        if activation is not None and activation.falls:
-            linear, activation = self.linear(self.algebra.scaled(bases[0], -1.0), resets=resets), activation.mirrored
+        if activation is not None and activation.family == "hard_sigmoid" and activation.numbers[0] < 0:
+            slope, middle = activation.numbers  # of 1 - z, which is the gate of the opposite sum
+            activation = Activation("hard_sigmoid", (-slope, middle))
+            linear = self.linear(self.algebra.scaled(bases[0], -1.0), resets=resets)
         return None if activation is None or linear is None else Gate(activation, linear)
 
     def of_new(self, value: Value, state: str) -> Activation | None:
@@ -143,7 +147,11 @@ class Reader:
             inner = atom.args[0] if atom.op is Op.ADD else Value(terms=(((factor,), 1.0),))
             linear = self.linear(self.algebra.scaled(inner, number))
             rest = Value(terms=(((*factors[:k], *factors[k + 1 :]), 1.0),))
-            if linear is not None and linear.state and not (linear.input or linear.early.terms or linear.peephole.terms):
+            if (
+                linear is not None
+                and linear.state
+                and not (linear.input or linear.early.terms or linear.peephole.terms)
+            ):
                 if found.reset is not None:
                     return False
                 found.reset, found.after = rest, linear
@@ -161,9 +169,12 @@ class Reader:
 
     def _is(self, value: Value, op: Op) -> bool:
         """Whether a value is a leaf of this kind."""
-        return value.constant == 0 and len(value.terms) == 1 and value.terms[0][1] == 1 and [
-            self.algebra.atoms[factor].op for factor in value.terms[0][0]
-        ] == [op]
+        return (
+            value.constant == 0
+            and len(value.terms) == 1
+            and value.terms[0][1] == 1
+            and [self.algebra.atoms[factor].op for factor in value.terms[0][0]] == [op]
+        )
 
     def _bases(self, value: Value, resets: bool) -> list[Value] | None:
         """The linear sums that a value is a function of; None if it is no function of numbers and such sums."""
@@ -175,11 +186,8 @@ class Reader:
         for atom, alone in self._atoms(value):
             if atom.op in REDUCTIONS:
                 return None
-            if not atom.args or atom.op is Op.PRODUCT:
-                inside = None if self.linear(alone, resets=resets) is None else [[alone]]
-            else:
-                inside = [self._bases(arg, resets) for arg in atom.args]
-            for bases in inside or [None]:
+            for arg in [alone] if not atom.args or atom.op is Op.PRODUCT else atom.args:
+                bases = self._bases(arg, resets) if arg != value else None
                 if bases is None:
                     return None
                 found += bases
@@ -208,9 +216,7 @@ class Reader:
                 return share * v + shift
             total = inner.constant
             for factors, number in inner.terms:
-                for factor in factors:
-                    number *= of(factor, v)
-                total += number
+                total += number * math.prod(of(factor, v) for factor in factors)
             return total
 
         def of(factor: int, v: float) -> float:
@@ -221,11 +227,12 @@ class Reader:
             args = [at(arg, v) for arg in atom.args]
             return args[0] if atom.op is Op.ADD else float(NUMBERS[atom.op](*args))
 
-        return recognised(lambda v: at(value, v), sorted(self._numbers(value)))
+        found = recognised(lambda v: at(value, v)) if max(self._numbers(value)) <= LARGEST else None
+        return None if found is None or write_onnx([found]) is None else found
 
     def _numbers(self, value: Value) -> set[float]:
         inside = [self._numbers(arg) for atom, _ in self._atoms(value) for arg in atom.args]
-        return {value.constant, *(abs(number) for _, number in value.terms)}.union(*inside)
+        return {abs(value.constant), *(abs(number) for _, number in value.terms)}.union(*inside)
 
 
 def _share(base: Value, other: Value) -> tuple[float, float] | None:
@@ -233,6 +240,7 @@ def _share(base: Value, other: Value) -> tuple[float, float] | None:
     if [factors for factors, _ in base.terms] != [factors for factors, _ in other.terms]:
         return None
     share = other.terms[0][1] / base.terms[0][1]
-    if any(abs(number - share * own) > 1e-12 * abs(number) for (_, own), (_, number) in zip(base.terms, other.terms, strict=True)):
+    pairs = [(own[1], number[1]) for own, number in zip(base.terms, other.terms, strict=True)]
+    if any(abs(number - share * own) > 1e-12 * abs(number) for own, number in pairs):
         return None
     return share, other.constant - share * base.constant

@@ -11,7 +11,6 @@ from tidegate.cell import Graph
 from tidegate.ship.onnx.weights import Array, Weights
 from tidegate.ship.onnx.writer import Writer
 
-
 First = tuple[tuple[str, ...], ...]  # for each direction the states before the first step, [B, width] or [1, width]
 
 
@@ -56,6 +55,18 @@ class Frame:
         parts += [self.batch, self.writer.hold([width], f"width{width}")]
         shape = self.writer.joined(parts, f"shape{width}", axis=0)
         return self.writer.add("Expand", value, shape, name=name)
+
+    def padded(self, value: str, name: str) -> str:
+        """A series [T, B, width] with at least one step, of zeros."""
+        writer, none = self.writer, self.writer.hold([0, 0], "zeros")
+        missing = writer.add("Sub", self.one, self.steps, name="missing_steps")
+        missing = writer.add("Max", missing, self.zero, name="appended_steps")
+        pads = writer.joined([self.zero, none, missing, none], "pads", axis=0)
+        return writer.add("Pad", value, pads, name=name)
+
+    def cut(self, value: str, name: str) -> str:
+        """A series without an appended step."""
+        return self.writer.add("Slice", value, self.zero, self.steps, self.zero, name=name)
 
 
 @dataclass(frozen=True)

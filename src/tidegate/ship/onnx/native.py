@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tidegate.cell.graph import Op
+from tidegate.convert.activation import write_onnx
 from tidegate.ship.onnx.algebra import Algebra, Atom, Value
 from tidegate.ship.onnx.form import Form, Share, bias_for
-from tidegate.ship.onnx.gate import Gate, Linear
+from tidegate.ship.onnx.gate import Gate
 from tidegate.ship.onnx.layer import First, Frame, Problem, Results
 from tidegate.ship.onnx.operation import OPERATIONS
 from tidegate.ship.onnx.weights import ARRAYS, Array, Weights
@@ -170,12 +171,14 @@ class Features:
         weight, bias = self.rows.matrix(atom), self.rows.bias(atom)
         label = f"{atom.matrix}_{atom.name}"
         product = self.writer.add("MatMul", args[0], self.writer.hold(weight.T, f"{label}.weight"), name=label)
-        return self.writer.add("Add", product, self.writer.hold(bias, f"{label}.bias"), name=label) if np.any(bias) else product
+        return (
+            self.writer.add("Add", product, self.writer.hold(bias, f"{label}.bias"), name=label)
+            if np.any(bias)
+            else product
+        )
 
 
-def native(
-    frame: Frame, problem: Problem, form: Form, x: str, first: First, *, guarded: bool = True
-) -> Results:
+def native(frame: Frame, problem: Problem, form: Form, x: str, first: First, *, guarded: bool = True) -> Results:
     """Write a layer as one node.
 
     Args:
@@ -192,6 +195,8 @@ def native(
     size = rows[0].size
     read = [x, *(Features(form.algebra, own, writer, x).write(value) for own in rows for value in features)]
     x = writer.joined(read, "x.and_features")
+    padded = form.kind == "GRU" and guarded and not frame.lengths  # without a step onnxruntime ends the process
+    x = frame.padded(x, f"{problem.name}x.padded") if padded else x
     held = {name: writer.hold(np.stack([getattr(own, name)() for own in rows]), name) for name in ("W", "R", "B")}
     begun = [
         _begun(frame, problem, [of_direction[k] for of_direction in first], size, state.name)
@@ -202,15 +207,17 @@ def native(
         peepholes = np.stack([own.P() for own in rows])
         inputs += [begun[0 if form.single else 1], writer.hold(peepholes, "P") if peepholes.any() else ""]
     labels = ["Y", "Y_h", "Y_c"] if form.kind == "LSTM" and not form.single else ["Y", "Y_h"]
+    settings = {**(write_onnx(form.activations * count) or {}), **form.settings}
     outputs = writer.node(
         form.kind, inputs, [writer.name(label) for label in labels],
-        hidden_size=size, direction=DIRECTIONS[count - 1], **_activations(form, count), **form.settings,
+        hidden_size=size, direction=DIRECTIONS[count - 1], **settings,
     )  # fmt: skip
     last = [
         _ended(frame, writer, start, end, count, state.name, guarded=guarded)
         for start, end, state in zip(begun, outputs[1:], problem.graph.states, strict=True)
     ]
-    y = _joined_directions(frame, writer, outputs[0], count, size)
+    y = _joined_directions(writer, outputs[0], count, size)
+    y = frame.cut(y, f"{problem.name}output.cut") if padded else y
     return Results(y, tuple(tuple(of[k] for of in last) for k in range(count)), zeroed=True)
 
 
@@ -246,25 +253,15 @@ def _ended(frame: Frame, writer: Writer, begun: str, end: str, count: int, state
     return [writer.squeezed(part, 0, f"{state}.last") for part in parts]
 
 
-def _joined_directions(frame: Frame, writer: Writer, output: str, count: int, size: int) -> str:
+def _joined_directions(writer: Writer, output: str, count: int, size: int) -> str:
     """[T, directions, B, H] to [T, B, directions * H]."""
     if count == 1:
         return writer.squeezed(output, 1, "output")
     turned = writer.add("Transpose", output, name="output.turned", perm=[0, 2, 1, 3])
-    shape = writer.joined([frame.steps, frame.batch, writer.hold([count * size], "width")], "output.shape", axis=0)
+    ahead = writer.add("Shape", turned, name="output.ahead", start=0, end=2)
+    shape = writer.joined([ahead, writer.hold([count * size], "width")], "output.shape", axis=0)
     return writer.add("Reshape", turned, shape, name="output", allowzero=1)
 
 
 def _int32(writer: Writer, lengths: str) -> str:
     return writer.add("Cast", lengths, name="lengths.int32", to=INT32) if lengths else ""
-
-
-def _activations(form: Form, count: int) -> dict[str, list[str] | list[float]]:
-    """Names for every direction, and one alpha and beta for each that takes one, in order."""
-    chosen = form.activations * count
-    found: dict[str, list[str] | list[float]] = {"activations": [one.name for one in chosen]}
-    for place, attribute in enumerate(("activation_alpha", "activation_beta")):
-        values = [one.parameters[place] for one in chosen if len(one.parameters) > place]
-        if values:
-            found[attribute] = values
-    return found

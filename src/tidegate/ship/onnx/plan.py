@@ -149,7 +149,7 @@ class Plan:
             if self.levels[index] == LATE:
                 key = self.operands(of) or index, self.varies(of.early)
                 found.setdefault(key, []).append(of)
-        groups = {}
+        groups: dict[int, Group] = {}
         for (_, with_early), sums in found.items():
             ordered = sorted(sums, key=self._place)
             squashes = tuple(map(self._squash, ordered))

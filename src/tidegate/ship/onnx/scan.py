@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tidegate.cell.graph import LEAVES, Op
 from tidegate.ship.onnx.layer import First, Frame, Problem, Results
-from tidegate.ship.onnx.plan import EARLY, FIXED, LATE, Plan
+from tidegate.ship.onnx.plan import FIXED, LATE, Plan
 from tidegate.ship.onnx.values import EarlyValues, LateValues
 from tidegate.ship.onnx.weights import Weights
 from tidegate.ship.onnx.writer import BOOL, FLOAT, Writer, booleans, floats
@@ -29,8 +29,8 @@ def scan(frame: Frame, problem: Problem, x: str, first: First, *, hoisted: bool 
     runs = []
     for k, weights in enumerate(problem.weights):
         direction = Direction(padded, problem, plan, weights, reverse=bool(k))
-        runs.append(direction.run(padded.filled(x, "x.padded"), first[k]))
-    output = padded.cut(writer.joined([run[0] for run in runs], "output"), writer)
+        runs.append(direction.run(frame.padded(x, "x.padded"), first[k]))
+    output = frame.cut(writer.joined([run[0] for run in runs], "output"), "output.cut")
     return Results(output, tuple(run[1] for run in runs), zeroed=False)
 
 
@@ -44,20 +44,12 @@ class Padded:
     def __init__(self, frame: Frame) -> None:
         self.frame, self.writer = frame, frame.writer
 
-    def filled(self, value: str, name: str) -> str:
-        """A series [T, B, width] with at least one step."""
-        writer, none = self.writer, self.writer.hold([0, 0], "zeros")
-        missing = writer.add("Sub", self.frame.one, self.frame.steps, name="missing_steps")
-        missing = writer.add("Max", missing, self.frame.zero, name="appended_steps")
-        pads = writer.joined([self.frame.zero, none, missing, none], "pads", axis=0)
-        return writer.add("Pad", value, pads, name=name)
-
     @property
     def reset(self) -> str:
         """[T, B, 1]."""
         writer = self.writer
         bits = writer.add("Cast", self.frame.reset, name="reset.bits", to=FLOAT)  # booleans cannot be padded
-        column = self.filled(writer.deepened(bits, 2, "reset.column"), "reset.padded")
+        column = self.frame.padded(writer.deepened(bits, 2, "reset.column"), "reset.padded")
         return writer.add("Cast", column, name="reset.series", to=BOOL)
 
     @property
@@ -74,13 +66,11 @@ class Padded:
         rows = writer.add("Range", number(0, "number0"), count, number(1, "number1"), name="rows")
         return writer.joined([step, writer.deepened(rows, 1, "rows.column")], "last_places")
 
-    def cut(self, output: str, writer: Writer) -> str:
-        """The output without an appended step."""
-        return writer.add("Slice", output, self.frame.zero, self.frame.steps, self.frame.zero, name="output.cut")
-
     def turned(self, value: str) -> str:
         """Each sequence from its last step to its first, and back."""
-        return self.writer.add("ReverseSequence", value, self.lengths, name=f"{value}.turned", time_axis=0, batch_axis=1)
+        return self.writer.add(
+            "ReverseSequence", value, self.lengths, name=f"{value}.turned", time_axis=0, batch_axis=1
+        )
 
 
 class Body(NamedTuple):
@@ -123,10 +113,14 @@ class Direction:
         followed = states if self.ragged else states[:1]  # only these are written down at every step
         ends = [self.writer.name(f"{state.name}.end") for state in states]
         rows = [self.writer.name(f"{state.name}.series") for state in followed]
-        flags = {} if self._turns or not self.reverse else {
-            "scan_input_directions": [1] * len(body.series),
-            "scan_output_directions": [1] * len(rows),
-        }
+        flags = (
+            {}
+            if self._turns or not self.reverse
+            else {
+                "scan_input_directions": [1] * len(body.series),
+                "scan_output_directions": [1] * len(rows),
+            }
+        )
         self.writer.node(
             "Scan", [*begun, *body.series], [*ends, *rows], body=body.graph, num_scan_inputs=len(body.series), **flags
         )
@@ -227,11 +221,15 @@ class _Reading:
         self.early.write(self.values)
         given, added = {}, {}
         for index in self.values:
-            given[index] = self._declared(inner, inputs, self.early.value(index), self.early.hint(index), self._width(index))
+            given[index] = self._declared(
+                inner, inputs, self.early.value(index), self.early.hint(index), self._width(index)
+            )
         for node, group in self.groups.items():
             name = "_".join(self.early.hint(of.node) for of in group.sums)
             width = sum(self.early.width(of) for of in group.sums)
-            added[node] = self._declared(inner, inputs, self.early.of_group(group, f"{name}.early"), f"{name}.early", width)
+            added[node] = self._declared(
+                inner, inputs, self.early.of_group(group, f"{name}.early"), f"{name}.early", width
+            )
         return given, added
 
     def _width(self, index: int) -> int:

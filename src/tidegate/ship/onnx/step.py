@@ -25,8 +25,8 @@ def step(frame: Frame, problem: Problem, x: str, states: Sequence[str]) -> list[
     graph, weights = problem.graph, problem.weights[0]
     plan = Plan(graph, hoisted=False)
     named = dict(zip([state.name for state in graph.states], states, strict=True))
-    leaves = {Op.INPUT: lambda _: x, Op.STATE: lambda name: named[name]}
-    given = {i: leaves[node.op](node.name) for i, node in enumerate(graph.nodes) if node.op in leaves}
+    given = {i: x for i, node in enumerate(graph.nodes) if node.op is Op.INPUT}
+    given |= {i: named[node.name] for i, node in enumerate(graph.nodes) if node.op is Op.STATE}
     values = LateValues(plan, weights, frame.writer.scoped(problem.name), given, {})
     values.write()
     return [

@@ -64,7 +64,9 @@ class Values:
     def _alike(self, args: Sequence[int]) -> list[str]:
         """Values of one shape, though one may be the same for all rows."""
         full = next(self.value(arg) for arg in args if self.plan.levels[arg] != FIXED)
-        return [self._spread(self.value(arg), full) if self.plan.levels[arg] == FIXED else self.value(arg) for arg in args]
+        return [
+            self._spread(self.value(arg), full) if self.plan.levels[arg] == FIXED else self.value(arg) for arg in args
+        ]
 
     def _spread(self, value: str, full: str) -> str:
         return self.writer.add("Expand", value, self.writer.add("Shape", full, name="shape"), name="spread")
@@ -131,7 +133,9 @@ class EarlyValues(Values):
         self.write([self.nodes[index].args[0] for of in sums for _, index in of.products])
         constants = [self.constant(of) for of in group.sums]
         if len(sums) > 1 and any(of.rest for of in sums):
-            return self.writer.joined([self._side_by_side([of], [own], name) for of, own in zip(sums, constants, strict=True)], name)
+            return self.writer.joined(
+                [self._side_by_side([of], [own], name) for of, own in zip(sums, constants, strict=True)], name
+            )
         return self._side_by_side(sums, constants, name)
 
     def _early_part(self, of: Sum) -> Sum:
@@ -178,7 +182,9 @@ class LateValues(Values):
             if index in self.plan.groups:
                 if index not in self._blocks:
                     self._group(self.plan.groups[index])
-                self.names[index] = self.total(self._blocks[index], self.plan.groups[index].of(index).rest, self.hint(index))
+                self.names[index] = self.total(
+                    self._blocks[index], self.plan.groups[index].of(index).rest, self.hint(index)
+                )
             else:
                 self.operation(index)
 

@@ -8,13 +8,9 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
-
-from tidegate.errors import explain_missing
-
-with explain_missing():
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 Array = NDArray[Any]
 FLOAT, INT32, BOOL = int(TensorProto.FLOAT), int(TensorProto.INT32), int(TensorProto.BOOL)
