@@ -4,6 +4,7 @@ from tidegate.convert.activation import Activation
 from tidegate.convert.found import FoundLayer, Reading
 from tidegate.convert.node import OnnxNode
 from tidegate.convert.read import read
+from tidegate.convert.reverse import Reverse
 from tidegate.convert.transfer import dump, load
 
-__all__ = ["Activation", "FoundLayer", "OnnxNode", "Reading", "dump", "load", "read"]
+__all__ = ["Activation", "FoundLayer", "OnnxNode", "Reading", "Reverse", "dump", "load", "read"]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from tidegate import zoo
-from tidegate.convert.activation import SIGMOID, TANH, Activation
-from tidegate.convert.layout import Pieces, Widths, check_pieces, from_pieces
+from tidegate.convert.activation import NAMED, SIGMOID, TANH, Activation
+from tidegate.convert.layout import Array, Pieces, Widths, check_pieces, from_pieces
 from tidegate.convert.own import Own
+from tidegate.convert.reverse import Reverse
 from tidegate.convert.structure import graph_of
 from tidegate.convert.table import GROUPS, ROWS
 from tidegate.errors import InputError, TidegateWarning, did_you_mean, visible
@@ -46,8 +47,11 @@ class FoundLayer:
         activations: of the gates, of the candidate, and of the output of an LSTM: ONNX's f, g, h.
         where: where in the file it stands.
         is_reverse: it has one direction, from the end of the sequence to its beginning.
+        is_aligned: the output of a reverse layer has the order of its input, as in ONNX, but not in Keras.
         fault: why it cannot be made a layer of ours; "" if it can.
         assumed: what the file does not say of it, and what is taken for granted then; "" if it says everything.
+        head: weight [O, H] and bias [O] of the linear layer that reads its output, where a format has both together.
+        facts: what else the file says in single values, such as a sample rate.
     """
 
     name: str
@@ -58,6 +62,9 @@ class FoundLayer:
     is_reverse: bool = False
     fault: str = ""
     assumed: str = ""
+    head: Mapping[str, Array] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    is_aligned: bool = True
 
     @property
     def kind(self) -> str:
@@ -90,34 +97,40 @@ class FoundLayer:
         one = "reverse" if self.is_reverse else "forward"
         return "bidirectional" if self.passes and len(self.passes[0]) > 1 else one
 
-    def layer(self, *, flipped: bool = False, dtype: torch.dtype | None = None, **options: Any) -> Recurrent:
+    def layer(
+        self,
+        *,
+        flipped: bool = False,
+        activations: Sequence[str] | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> Recurrent | Reverse:
         """A layer of ours with these weights, in evaluation mode.
 
         It is an ``RNN``, ``LSTM``, ``PeepholeLSTM`` or ``GRU`` of ``tidegate.nn``, or a ``Recurrent`` where the
-        activations are others. Initial states that the file holds are learned initial states of the layer.
+        activations are others. Initial states that the file holds are learned initial states of the layer. A layer that
+        reads its input from the end stands in a ``Reverse``.
 
         Args:
-            flipped: confirms that you reverse the input and the output of a reverse layer, which ours cannot do.
+            flipped: the layer of a ``Reverse`` alone: you reverse its input and its output yourself.
+            activations: their names where you know better than the file, as many as the table has and in its order.
             dtype: of the parameters; float64 where the file has it, else float32.
             options: further arguments of the layer, such as ``batch_first``; ``nonlinearity`` of an RNN whose file does
                 not say it.
 
         Raises:
-            InputError: the layer has a fault, or is a reverse one without ``flipped``, or its pieces do not fit each
-                other.
+            InputError: the layer has a fault, or its pieces do not fit each other; ``flipped`` for one that is not
+                reverse; unknown activations.
 
         Warns:
-            TidegateWarning: the file does not say which activations it has, and ``nonlinearity`` does neither.
+            TidegateWarning: the file does not say which activations it has, and the call does neither.
         """
         if self.fault:
             raise InputError("CONVERT_READ", f"{self.name} cannot be read: {self.fault}", fix="see its file")
-        if self.is_reverse is not flipped:
-            raise InputError(
-                "CONVERT_DIRECTION",
-                f"{self.name} reads its input {'from the end' if self.is_reverse else 'forwards'}",
-                fix="reverse its input and output in time yourself, and pass flipped=True" if self.is_reverse else
-                "leave flipped out",
-            )  # fmt: skip
+        if flipped and not self.is_reverse:
+            raise InputError("CONVERT_DIRECTION", f"{self.name} reads its input forwards", fix="leave flipped out")
+        if activations is not None:
+            return self.with_activations(activations).layer(flipped=flipped, dtype=dtype, **options)
         if self.assumed and "nonlinearity" not in options:
             warnings.warn(f"{self.name or self.kind}: {self.assumed}", TidegateWarning, stacklevel=2)
         made = self._made(dtype, options)
@@ -128,7 +141,28 @@ class FoundLayer:
             self._check(own, pieces, widths, k)
             loaded[k, reverse] = from_pieces(own.layout, pieces, widths)
         own.write(loaded)
-        return made.eval()
+        made = made.eval()
+        return Reverse(made, aligned=self.is_aligned).eval() if self.is_reverse and not flipped else made
+
+    def with_activations(self, names: Sequence[str]) -> FoundLayer:
+        """The same layer with other activations.
+
+        Args:
+            names: one for each that the table shows, e.g. ``["hard_sigmoid", "tanh", "tanh"]``.
+
+        Raises:
+            InputError: an unknown name, or another number of them.
+        """
+        if len(names) != len(self.activations):
+            raise InputError(
+                "CONVERT_ACTIVATION", f"{self.name} has {len(self.activations)} activations, got {len(names)} names",
+                fix=f"name those of the gates, the candidate and the output, as {' '.join(map(str, self.activations))}",
+            )  # fmt: skip
+        if unknown := [name for name in names if name not in NAMED]:
+            raise InputError(
+                "CONVERT_ACTIVATION", f"there is no activation {unknown[0]!r}", fix=f"take {', '.join(NAMED)}"
+            )
+        return replace(self, activations=tuple(NAMED[name] for name in names), assumed="")
 
     def _made(self, dtype: torch.dtype | None, options: dict[str, Any]) -> Recurrent:
         every = [pieces for of_layer in self.passes for pieces in of_layer]
@@ -214,6 +248,34 @@ class Reading(Sequence[FoundLayer]):
             fault = f"has {len(named) or 'no'} layer{'s' * bool(named)} of this name{did_you_mean(key, names)}"
             raise InputError("CONVERT_AT", f"{visible(self.path)} {fault}: {key!r:.80}", fix=f"it has {_listed(names)}")
         return named[0]
+
+    def stacked(self, *names: str) -> FoundLayer:
+        """Several layers as one stack, each of which reads the output of the one before. Nobody checks that they do.
+
+        Args:
+            names: of the layers, lowest first; all by default.
+
+        Raises:
+            InputError: one has a fault, another cell or other activations, or reads another width.
+        """
+        found = [self[name] for name in names] if names else list(self)
+        first = found[0] if found else self[""]
+        for below, layer in zip([first, *found], found, strict=False):
+            alike = all(getattr(layer, what) == getattr(first, what) for what in ("row", "activations", "directions"))
+            width = (below.proj_size or below.hidden_size) * len(below.passes[0]) if below.passes else 0
+            sizes = (layer.hidden_size, layer.proj_size) == (first.hidden_size, first.proj_size)
+            if (
+                layer.fault
+                or first.is_reverse
+                or not (alike and sizes)
+                or (layer is not first and layer.input_size != width)
+            ):
+                raise InputError(
+                    "CONVERT_STACK", f"{layer.name} does not stand on {below.name}: {layer!r}, {below!r}",
+                    fix="make a layer of each with layer()",
+                )  # fmt: skip
+        passes = [of_layer for layer in found for of_layer in layer.passes]
+        return replace(first, name=" ".join(layer.name for layer in found), passes=passes, head=found[-1].head)
 
     def __str__(self) -> str:
         if not self._found:

@@ -13,6 +13,8 @@ from tidegate.convert.found import FoundLayer, Reading
 from tidegate.errors import InputError, visible
 
 HEAD_BYTES = 16
+BOM = b"\xef\xbb\xbf"
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,25 @@ class Head:
         """Whether each of these names ends the name of a member."""
         return all(any(member.endswith(name) for member in self.members) for name in names)
 
+    @property
+    def is_json(self) -> bool:
+        """Whether it may be an object in JSON: a text that begins with a brace."""
+        return self.data.removeprefix(BOM).lstrip().startswith(b"{") and b"\0" not in self.data
+
 
 # For each format, by the name of its module: does a file look like one? The first that says so reads it.
 FORMATS: Mapping[str, Callable[[Head], bool]] = {
     "torchscript": lambda head: head.has("data.pkl", "constants.pkl"),
     "torch": lambda head: head.has("data.pkl") or (head.data[:1] == b"\x80" and head.suffix != ".onnx"),
     "npz": lambda head: head.has(".npy"),
+    "keras": lambda head: head.data.startswith(HDF5) or head.has("config.json", "model.weights.h5"),
+    "dnnw": lambda head: head.data.startswith(b"DNNw"),
+    "nam": lambda head: head.suffix == ".nam" and head.is_json,
+    "rtneural": lambda head: head.is_json,
     "safetensors": lambda head: head.data[8:9] == b"{",
+    "onnx": lambda head: head.data[:1] == b"\x08" or head.suffix == ".onnx",  # its first field is the version
 }
-SUFFIXES = ".pt .pth .ts .npz .safetensors"
+SUFFIXES = ".pt .pth .ts .npz .safetensors .onnx .h5 .keras .nam .json .bin"
 
 
 def read(path: str | PathLike[str], at: str | None = None, node: str | None = None) -> Reading:
@@ -50,7 +62,8 @@ def read(path: str | PathLike[str], at: str | None = None, node: str | None = No
     The framework need not be installed. What the file is, its content says, not its name.
 
     Args:
-        path: of a file that torch saved (a ``state_dict``, or TorchScript), a .safetensors or an .npz.
+        path: of a file that torch saved (a ``state_dict``, or TorchScript), of a .safetensors, an .npz, an .onnx, an
+            .h5 or .keras of Keras 2 or 3, a .nam of Neural Amp Modeler, a JSON of RTNeural, or RNNoise's weights.
         at: only layers under this name, e.g. ``"encoder"`` for ``encoder.lstm``.
         node: only the layer of exactly this name.
 

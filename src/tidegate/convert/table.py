@@ -155,7 +155,14 @@ ONNX = {
 }
 
 # Neural Amp Modeler: W and U side by side in one matrix, then the bias and the first states. Files, no framework.
-_NAM_LSTM = Layout("LSTM", (Stored("W", each("W", LSTM)), Stored("U", each("U", LSTM)), Stored("b", each("b+d", LSTM))))
+_NAM_LSTM = Layout(
+    "LSTM",
+    (
+        *(Stored(name, each(name, LSTM)) for name in ("W", "U")),
+        Stored("b", each("b+d", LSTM)),
+        *(Stored(name, each("initial", name)) for name in ("h", "c")),
+    ),
+)
 NAM = {"lstm": _NAM_LSTM, "peepholelstm": _NAM_LSTM}
 
 FORMATS: Mapping[str, Mapping[str, Layout]] = {

@@ -69,7 +69,7 @@ def padded(x: torch.Tensor, lengths: Lengths, resets: torch.Tensor | None = None
         InputError: lengths that are not B integers from 0 to T.
     """
     steps, size = x.shape[:2]
-    counts = _checked(lengths, steps, size)
+    counts = checked_lengths(lengths, steps, size)
     order = np.argsort(-counts, kind="stable")
     running = np.arange(steps)[:, None] < counts[order]  # [T, B]
     sizes = running.sum(1)
@@ -148,7 +148,7 @@ def check_resets(resets: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return resets.to(x.device)
 
 
-def _checked(lengths: Lengths, steps: int, size: int) -> NDArray[np.int64]:
+def checked_lengths(lengths: Lengths, steps: int, size: int) -> NDArray[np.int64]:
     try:
         counts = np.asarray(lengths.tolist() if isinstance(lengths, torch.Tensor) else lengths)
     except (TypeError, ValueError, RuntimeError) as error:

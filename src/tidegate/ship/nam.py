@@ -14,7 +14,7 @@ from tidegate.convert.table import NAM
 from tidegate.nn import Recurrent
 from tidegate.ship.part import Target, affine
 
-TARGET = Target("Neural Amp Modeler", NAM, learned=True)
+TARGET = Target("Neural Amp Modeler", NAM)
 VERSION = "0.5.4"  # the oldest that all its readers of today take; more channels need the next one
 MANY_CHANNELS = "0.7.0"
 
@@ -47,7 +47,8 @@ def nam(layer: Recurrent, head: Any, sample_rate: float, metadata: Mapping[str, 
     """
     numbers = []
     for held in TARGET.layers(layer):
-        numbers += [np.hstack([held.arrays["W"], held.arrays["U"]]), held.arrays["b"], *held.states]
+        W, U, *rest = held.arrays.values()
+        numbers += [np.hstack([W, U]), *rest]
     weight, bias = affine(head, layer.hidden_size)
     config = {"input_size": layer.input_size, "hidden_size": layer.hidden_size, "num_layers": layer.num_layers}
     channels = {"in_channels": layer.input_size, "out_channels": len(weight)}

@@ -9,19 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from tidegate.convert.found import usual
 from tidegate.convert.layout import Array, Arrays, Layout, from_pieces, to_pieces
 from tidegate.convert.own import Own, as_array
-from tidegate.convert.transfer import PLACES
+from tidegate.convert.table import GROUPS
 from tidegate.errors import EmitError, InputError
-from tidegate.nn import Recurrent
+
+PLACES = {"b": "a bias", "d": "a second bias", "p": "peepholes", "initial": "learned initial states"}
 
 
 class Held(NamedTuple):
-    """One layer as a target holds it: what it calls the cell, all arrays, and the first states [H]."""
+    """One layer as a target holds it: what it calls the cell, and all arrays."""
 
     kind: str
     arrays: Arrays
-    states: list[Array]
 
 
 @dataclass(frozen=True)
@@ -31,58 +32,53 @@ class Target:
     Attributes:
         name: as its users know it.
         rows: how it stores each cell that it has, by the rows of ``convert.table``.
-        learned: its files hold first states.
     """
 
     name: str
     rows: Mapping[str, Layout]
-    learned: bool = False
 
     def layers(self, layer: Any) -> Iterator[Held]:
-        """The layers, lowest first; a bias that ours has not is zeros.
+        """The layers, lowest first; vectors that ours has not are zeros.
 
         Raises:
             EmitError: the target has no such cell, direction, option or value.
             InputError: it is no layer of ours, or holds numbers that are not finite.
         """
         own = Own(layer)
+        if own.is_step:
+            raise InputError(
+                "SHIP_LAYER", f"{own.name} is a cell of one step", fix="load its weights into a layer first"
+            )
         self._check(own)
+        layout = self.rows[own.row]
         for k, reverse, widths in own.passes():
-            pieces = to_pieces(own.layout, own.read(k, reverse=reverse))
-            layout = self.rows[own.row]
+            pieces = to_pieces(own.layout, own.read(k, reverse=reverse), widths)
             if unplaced := layout.unplaced(pieces):
-                places = dict.fromkeys(PLACES[piece.split(".")[0]] for piece in unplaced)
+                places = dict.fromkeys(PLACES[piece.partition(".")[0]] for piece in unplaced)
                 raise self._refusal(own, f"{' and '.join(places)} of layer {k}, which are not zero")
-            whole = {piece: np.zeros(widths["H"], np.float32) for stored in layout.arrays for piece in stored.pieces}
-            arrays = from_pieces(layout, {**whole, **pieces}, widths)
-            states = self._states(own, layer, k)
-            finite(own.name, *arrays.values(), *states)
-            yield Held(layout.kind, {name: value.astype(np.float32) for name, value in arrays.items()}, states)
+            missing = {piece: np.zeros(widths["H"], np.float32) for stored in layout.arrays for piece in stored.pieces}
+            arrays = from_pieces(layout, {**missing, **pieces}, widths)
+            finite(own.name, *arrays.values())
+            yield Held(layout.kind, {name: value.astype(np.float32) for name, value in arrays.items()})
 
     def _check(self, own: Own) -> None:
         layer = own.layer
-        if own.row not in self.rows:
-            if layer.options.layer_norm or layer.proj_size:
-                raise self._refusal(own, "a layer norm" if layer.options.layer_norm else "a projection")
+        if layer.options.layer_norm or layer.proj_size:
+            raise self._refusal(own, "a layer norm" if layer.options.layer_norm else "a projection")
+        if own.identity is None or own.row not in self.rows:
             kinds = ", ".join(dict.fromkeys(layout.kind for layout in self.rows.values()))
             raise EmitError(
                 "SHIP_CELL", f"{self.name} has no cell that computes {own.name}; it has {kinds}",
                 fix="ship to onnx or c, which hold any cell",
             )  # fmt: skip
+        for gates, activation in zip(GROUPS[own.row], usual(own.row), strict=True):
+            for gate in gates.split():
+                if (other := own.identity.activations[gate]) != activation:
+                    raise self._refusal(own, f"the activation {other or 'of your own'} of {gate}: it has {activation}")
         if layer.bidirectional:
             raise self._refusal(own, "a reverse direction: it runs step by step")
         if layer.cells[0].graph.hash != layer.graph.hash:
             raise self._refusal(own, f"{str(layer.options).removeprefix(', ')}, which acts in evaluation too")
-
-    def _states(self, own: Own, layer: Recurrent, k: int) -> list[Array]:
-        """Learned first states, or zeros."""
-        learned = layer.learned_states(1)
-        if learned is None:
-            return [np.zeros(layer.hidden_size, np.float32) for _ in layer.graph.states]
-        states = [as_array(state)[k, 0].astype(np.float32) for state in learned]
-        if not self.learned and any(map(np.any, states)):
-            raise self._refusal(own, "learned initial states that are not zero")
-        return states
 
     def _refusal(self, own: Own, what: str) -> EmitError:
         return EmitError(
