@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tidegate import zoo
-from tidegate.convert.activation import NAMED, SIGMOID, TANH, Activation
+from tidegate.convert.activation import KERAS, SIGMOID, TANH, Activation
 from tidegate.convert.layout import Array, Pieces, Widths, check_pieces, from_pieces
 from tidegate.convert.own import Own
 from tidegate.convert.reverse import Reverse
@@ -101,7 +101,7 @@ class FoundLayer:
         self,
         *,
         flipped: bool = False,
-        activations: Sequence[str] | None = None,
+        activations: Sequence[str | Activation] | None = None,
         dtype: torch.dtype | None = None,
         **options: Any,
     ) -> Recurrent | Reverse:
@@ -144,11 +144,12 @@ class FoundLayer:
         made = made.eval()
         return Reverse(made, aligned=self.is_aligned).eval() if self.is_reverse and not flipped else made
 
-    def with_activations(self, names: Sequence[str]) -> FoundLayer:
+    def with_activations(self, names: Sequence[str | Activation]) -> FoundLayer:
         """The same layer with other activations.
 
         Args:
-            names: one for each that the table shows, e.g. ``["hard_sigmoid", "tanh", "tanh"]``.
+            names: one for each that the table shows, e.g. ``["hard_sigmoid", "tanh", "tanh"]``, as ``tidegate.keras``
+                calls them; or an ``Activation``.
 
         Raises:
             InputError: an unknown name, or another number of them.
@@ -158,11 +159,14 @@ class FoundLayer:
                 "CONVERT_ACTIVATION", f"{self.name} has {len(self.activations)} activations, got {len(names)} names",
                 fix=f"name those of the gates, the candidate and the output, as {' '.join(map(str, self.activations))}",
             )  # fmt: skip
-        if unknown := [name for name in names if name not in NAMED]:
+        chosen = [KERAS.get(name) if isinstance(name, str) else name for name in names]
+        known = tuple(one for one in chosen if isinstance(one, Activation))
+        if len(known) < len(names):
+            unknown = next(name for name, one in zip(names, chosen, strict=True) if not isinstance(one, Activation))
             raise InputError(
-                "CONVERT_ACTIVATION", f"there is no activation {unknown[0]!r}", fix=f"take {', '.join(NAMED)}"
+                "CONVERT_ACTIVATION", f"there is no activation {unknown!r:.60}", fix=f"take {', '.join(KERAS)}"
             )
-        return replace(self, activations=tuple(NAMED[name] for name in names), assumed="")
+        return replace(self, activations=known, assumed="")
 
     def _made(self, dtype: torch.dtype | None, options: dict[str, Any]) -> Recurrent:
         every = [pieces for of_layer in self.passes for pieces in of_layer]

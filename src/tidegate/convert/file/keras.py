@@ -228,7 +228,7 @@ class Layer:
 
     def _named(self, setting: str, default: str) -> Activation:
         said = self.config.get(setting, default)
-        said = "linear" if said is None else said
+        said = {None: "linear", "swish": "silu"}.get(said, said) if not isinstance(said, dict) else said
         names = activation.KERAS2 if self.is_version_2 else activation.KERAS
         if not isinstance(said, str) or said not in names:
             shown = said.get("class_name") if isinstance(said, dict) else said
