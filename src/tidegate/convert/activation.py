@@ -32,6 +32,7 @@ FAMILIES: Mapping[str, Callable[..., Any]] = {
     "scaled_tanh": lambda v, scale, slope: scale * tanh(slope * v),
 }
 PLAIN = {("affine", (1.0, 0.0)): "linear", ("scaled_tanh", (1.0, 1.0)): "tanh", ("leaky_relu", (0.0,)): "relu"}
+ROUNDED = 1e-6  # of numbers that a file holds in float32
 NEAR = 1e-9  # two functions are one if their values differ by no more, relative to 1 or to the value
 
 
@@ -68,6 +69,12 @@ class Activation:
         return (
             f"{self.family}({', '.join(f'{number:.6g}' for number in self.numbers)})" if self.numbers else self.family
         )
+
+    def is_near(self, other: Activation | None) -> bool:
+        """Whether it is the same function, up to what float32 rounds of its numbers."""
+        if other is None or self.family != other.family:
+            return False
+        return all(abs(a - b) <= ROUNDED * abs(b) for a, b in zip(self.numbers, other.numbers, strict=True))
 
     @property
     def is_even_around_half(self) -> bool:
@@ -123,6 +130,11 @@ _ONNX_NAME = {family: name for name, (family, _) in ONNX.items()} | {"linear": "
 _ONNX_FOLDED = {name.lower(): name for name in ONNX}
 
 
+def in_onnx(activation: Activation) -> bool:
+    """Whether the recurrent nodes of ONNX have a function."""
+    return activation.family in _ONNX_NAME
+
+
 def read_onnx(names: Iterable[str], alphas: Iterable[float], betas: Iterable[float]) -> list[Activation | None]:
     """The functions of a node; alphas and betas are consumed by those that take one, in order. None: not known here."""
     found: list[Activation | None] = []
@@ -134,13 +146,11 @@ def read_onnx(names: Iterable[str], alphas: Iterable[float], betas: Iterable[flo
     return found
 
 
-def write_onnx(activations: Iterable[Activation]) -> dict[str, list[Any]] | None:
-    """The attributes of a node with these functions; None if ONNX lacks one of them."""
+def write_onnx(activations: Iterable[Activation]) -> dict[str, list[Any]]:
+    """The attributes of a node with these functions, all of which ``in_onnx``."""
     attributes: dict[str, list[Any]] = {"activations": [], "activation_alpha": [], "activation_beta": []}
     for activation in activations:
-        name = _ONNX_NAME.get(activation.family)
-        if name is None:
-            return None
+        name = _ONNX_NAME[activation.family]
         numbers = activation.numbers or ONNX[name][1]
         attributes["activations"].append(name)
         for kind, number in zip(("activation_alpha", "activation_beta"), numbers, strict=False):

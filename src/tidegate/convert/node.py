@@ -148,7 +148,8 @@ def _check_activations(layout: Layout, stated: Mapping[str, Any], where: str, di
     names = tuple(stated["activations"])
     both = read_onnx(names, stated.get("activation_alpha", ()), stated.get("activation_beta", ()))
     ours = read_onnx(*(layout.settings.get(name, ()) for name in ACTIVATIONS))
-    if both not in (ours, ours * directions):
+    wanted = ours * (directions if len(both) > len(ours) else 1)
+    if len(both) != len(wanted) or not all(a and a.is_near(b) for a, b in zip(both, wanted, strict=True)):
         shown = ", ".join(map(str, (found or name for found, name in zip(both, names, strict=True))))
         raise InputError(
             "CONVERT_SETTING",

@@ -13,7 +13,7 @@ from tidegate.cell import Graph
 from tidegate.cell.graph import Block as StoredBlock
 from tidegate.cell.graph import Matrix, State, Vector
 from tidegate.cell.parameter import attribute, parameter_shapes, step_attribute
-from tidegate.convert.activation import Activation, write_onnx
+from tidegate.convert.activation import Activation, in_onnx, write_onnx
 from tidegate.convert.layout import Array, Arrays, Block, Layout, Stored, Widths
 from tidegate.convert.structure import Identity, identify
 from tidegate.errors import InputError
@@ -120,8 +120,9 @@ def settings_of(own: Own, layout: Layout) -> dict[str, Any] | str:
             return f"has no activation {one}, which {own.name} has for {role.gates}"
         settings |= {role.name: name} if role.name and role.names else {}
     if layout.roles and not layout.roles[0].names:
-        written = write_onnx(chosen)
-        return f"has no activation {' or '.join(map(str, chosen))}" if written is None else {**settings, **written}
+        if lacking := [one for one in chosen if not in_onnx(one)]:
+            return f"has no activation {' and '.join(map(str, lacking))}"
+        return {**settings, **write_onnx(chosen)}
     return settings
 
 

@@ -13,7 +13,6 @@ from tidegate.errors import InputError
 
 ROWS = {1: "rnn", 3: "gru", 4: "lstm"}  # by how many gates the recurrent matrix has
 SHORT = {"w_ih": "weight_ih", "w_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "bias_hh"}
-OURS = ("p_i", "p_f", "p_o", "initial_h", "initial_c")  # what torch's layers do not have
 OF_TORCH = re.compile(
     r"(?P<at>.*?)[._/]?(?P<what>(?:weight|bias|w|b)_(?:ih|hh|hr)|p_[ifo]|initial_[hc])(?:_l(?P<layer>\d{1,3}))?(?P<back>_reverse)?"
 )
@@ -94,7 +93,8 @@ def _read(passes: Mapping[tuple[int, bool], Arrays]) -> tuple[str, list[list[Pie
         raise _misfit(
             f"a recurrent matrix of {len(first['weight_hh'])} rows for {H} units, as no layer of torch has it"
         )
-    row = ("peephole" if "p_i" in first else "") + ROWS[gates] + ("/projected" if "weight_hr" in first else "")
+    has_peepholes = any(name.startswith("p_") for name in first)
+    row = ("peephole" if has_peepholes else "") + ROWS[gates] + ("/projected" if "weight_hr" in first else "")
     if row not in TORCH:
         raise _misfit("parameters that no layer of torch has")
     layout = _layout(row, first)
@@ -111,9 +111,12 @@ def _read(passes: Mapping[tuple[int, bool], Arrays]) -> tuple[str, list[list[Pie
 
 
 def _layout(row: str, arrays: Arrays) -> Layout:
-    """Torch's layout, with what ours have besides."""
-    own = [Stored(name, each(*name.split("_"))) for name in OURS if name in arrays]
-    own = [replace(s, blocks=(replace(s.blocks[0], sources=("initial",)),)) if s.name[0] == "i" else s for s in own]
+    """Torch's layout, with what ours have besides: all of a kind or none."""
+    own: list[Stored] = []
+    if any(name.startswith("p_") for name in arrays):
+        own += [Stored(f"p_{gate}", each("p", gate)) for gate in "ifo"]
+    if any(name.startswith("initial_") for name in arrays):
+        own += [Stored(f"initial_{state}", each("initial", state)) for state in ("hc" if "lstm" in row else "h")]
     return replace(TORCH[row], arrays=(*TORCH[row].arrays, *own))
 
 
