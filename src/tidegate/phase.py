@@ -35,6 +35,23 @@ def heard_by(listener: OnPhase | None) -> Iterator[None]:
         _listener.reset(token)
 
 
+@contextmanager
+def within(part: str) -> Iterator[None]:
+    """Tell the phases of this block as those of a part: ``"GRU: baselines"``.
+
+    Args:
+        part: such as ``"GRU"``.
+
+    Examples:
+        >>> with heard_by(lambda name, done, total: print(name)), within("GRU"):
+        ...     phase("baselines")
+        GRU: baselines
+    """
+    listener = _listener.get()
+    with heard_by(listener and (lambda name, done, total: listener(f"{part}: {name}", done, total))):
+        yield
+
+
 def heard() -> bool:
     """Whether somebody listens; then it pays to count the parts of a phase."""
     return _listener.get() is not None

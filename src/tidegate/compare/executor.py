@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from tidegate.compare.executors.job import Job, Progress, Workers
+from tidegate.compare.executors.job import Done, Job, Progress, Workers
+from tidegate.compare.kept import model_path
 from tidegate.compare.trial import TrialSpec
 from tidegate.errors import InputError
 from tidegate.plain import read_json
@@ -46,15 +47,18 @@ def run_all(trials: Sequence[TrialSpec], folder: Path, workers: Workers, progres
         known = {trial.hash: record for trial in trials if (record := _load(folder, trial)) is not None}
         waiting = [trial for trial in trials if trial.hash not in known]
         progress.begin(list(known.values()), waiting)
-        for record in _run(Job(waiting, folder.absolute(), workers, progress)):
+        for done in _run(Job(waiting, folder.absolute(), workers, progress)):
+            record = done.record
+            if done.model:  # before the record, which says that the trial has finished
+                replace_file(model_path(folder, record.run), done.model)
             replace_file(record_path(folder, record.run), json.dumps(to_json(record)))
             known[record.run] = record
             progress.finish(record)
     return [known[trial.hash] for trial in trials]
 
 
-def _run(job: Job) -> Iterator[RunRecord]:
-    """Records as they come; the engine is loaded only where there is something to run."""
+def _run(job: Job) -> Iterator[Done]:
+    """What trials come to, as they end; the engine is loaded only where there is something to run."""
     if job.trials:
         yield from import_module(f"tidegate.compare.executors.{job.workers.engine}").run(job)
 

@@ -15,6 +15,7 @@ from tidegate.cell import Cell
 from tidegate.compare.budget import Equal, Sizes, default_budget
 from tidegate.compare.executor import record_path, run_all
 from tidegate.compare.executors.job import Progress, Workers
+from tidegate.compare.recall import recalls
 from tidegate.compare.summary import Cells, machine, protocol, results
 from tidegate.compare.trial import TrialSpec
 from tidegate.compare.tuning import Candidate, tuned, variants
@@ -74,6 +75,7 @@ def run(
     workers: int | Workers | None = None,
     progress: Progress | None = None,
     command: str = "",
+    explain: bool = True,
 ) -> ComparisonRecord:
     """Compare cells of equal size on paired seeds, each trained with the task's own recipe.
 
@@ -97,9 +99,12 @@ def run(
             processor that this process may use unless given.
         progress: told about every finished epoch and trial.
         command: the shell command that repeats the comparison, for the report.
+        explain: whether to measure what the best run of each cell remembers, on validation sequences, and to write a
+            page on each into the folder: seconds for each cell.
 
     Returns:
-        The answer and everything that it rests on; ``tidegate.report`` writes it as HTML, JSON and CSV.
+        The answer and everything that it rests on; ``tidegate.report`` writes it as HTML, JSON and CSV. The report
+        belongs into the folder, since it links to the pages there.
 
     Raises:
         InputError: a number is out of range, a cell is unknown, the data cannot be used, no cluster answers, or the
@@ -119,6 +124,11 @@ def run(
     _refuse_old(runs_folder, {trial.hash for trial in trials_to_run})
     reused = sum(record_path(runs_folder, trial.hash).exists() for trial in trials_to_run)
     records = run_all(trials_to_run, runs_folder, place, progress or Progress())
+    found = results(task, kinds, records, sizes.budget)
+    if explain:
+        graphs = {name: kind.graph for name, kind in kinds.items()}
+        own = recalls(task, graphs, records, Path(folder), command)
+        found["cells"] = tuple(replace(cell, recall=own[cell.name]) for cell in found["cells"])
     return ComparisonRecord(
         command=command,
         task=task.name,
@@ -130,7 +140,7 @@ def run(
         machine=machine(place, _machines(records)),
         seconds=time.monotonic() - start,
         reused=reused,
-        **results(task, kinds, records, sizes.budget),
+        **found,
     )
 
 

@@ -23,6 +23,7 @@ import torch
 
 from tidegate import tasks
 from tidegate.cell import Graph
+from tidegate.compare.kept import packed
 from tidegate.compare.tuning import Candidate
 from tidegate.records import EpochRecord, RunRecord
 from tidegate.runtime import isa
@@ -94,13 +95,19 @@ class TrialSpec:
         ]
 
 
-def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecord], None]) -> RunRecord:
+def run_trial(
+    spec: TrialSpec,
+    folder: Path,
+    on_epoch: Callable[[int, EpochRecord], None],
+    keep: Callable[[bytes], None] = lambda _: None,
+) -> RunRecord:
     """Train with each candidate's settings, and test the model with the best validation score.
 
     Args:
         spec: what to run.
         folder: for checkpoints; the trial resumes from those there and removes them at the end.
         on_epoch: called after each epoch with the place of the candidate in ``spec.candidates`` and the epoch.
+        keep: called with the model that was tested, as ``kept.packed`` makes it; not of a run that diverged.
 
     Returns:
         The record of the run with the best candidate.
@@ -114,7 +121,10 @@ def run_trial(spec: TrialSpec, folder: Path, on_epoch: Callable[[int, EpochRecor
     ]
     outcomes = [outcome for _, outcome in trained]
     chosen = min(range(len(outcomes)), key=lambda k: (outcomes[k].diverged, outcomes[k].best_valid))
-    record = _record(spec, spec.candidates[chosen], *trained[chosen], outcomes)
+    tested, best = trained[chosen]
+    record = _record(spec, spec.candidates[chosen], tested, best, outcomes)
+    if record.status == "finished":
+        keep(packed(best.model, tested))
     for home in homes:
         shutil.rmtree(home, ignore_errors=True)
     return record

@@ -14,24 +14,18 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from tidegate._version import __version__
 from tidegate.errors import InputError
 from tidegate.explain.checked import checks_of
 from tidegate.explain.control import untrained
-from tidegate.explain.flow import gradient_by_lag
 from tidegate.explain.inputs import inputs_of
 from tidegate.explain.kind import ForecastKind
 from tidegate.explain.lag import lag_of
-from tidegate.explain.measure import LayerMeasures, measure
-from tidegate.explain.probe import LayerCall, captured, probe
-from tidegate.explain.record import flow_records, memory_record
 from tidegate.explain.remedy import try_remedy as attempt
 from tidegate.explain.sequence import shown
 from tidegate.explain.subject import MANY, Subject, subject_of
-from tidegate.explain.system import system_of
 from tidegate.explain.verdict import Verdict, verdicts
+from tidegate.explain.work import Arrays, work
 from tidegate.phase import phase
 from tidegate.records import (
     AttributionRecord,
@@ -48,10 +42,6 @@ from tidegate.storage import replace_file
 
 MOST = 256  # sequences
 TRIED = 60  # steps of training with a remedy
-VERSIONS = {"tidegate": __version__, "torch": torch.__version__, "numpy": np.__version__}
-BOUNDED = 2  # sequences whose Jacobians bound the gradient
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -182,104 +172,66 @@ def run(
         >>> [line.name for line in found.verdicts]
         ['vanishing']
     """
-    began = time.perf_counter()
     _check(sequences, checks)
     subject = subject_of(model, data, target, sequences, loss, lengths)
-    steps, lag_from = lag_of(subject, lag, context := subject.context())
-    work = _measured(subject, checks)
-    inputs = inputs_of(subject)
-    done, forcing = tuple(checks_of(subject, work.calls)), _forcing(subject)
-    judged = verdicts(work.measured, steps, done, forcing, command=subject.command)
-    judgement = _tried(subject, judged, steps) if try_remedy else Judgement(tuple(one.line for one in judged))
-    fresh = tuple(untrained(subject, steps, work.flow, inputs.records[0])) if compare_init else ()
-    sequence = shown(subject, work.calls, inputs, work.importance, sequences)
+    context = subject.context()
+    command = _command(subject, data, lag, target, sequences, checks)
+    asked = Asked(*lag_of(subject, lag, context), sequences, checks, compare_init, try_remedy, command)
+    return explained(subject, context, asked)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a subject.
+
+    Attributes:
+        lag, lag_from: of verdicts, and how it was chosen.
+        sequences: how many to show.
+        checks, compare_init, try_remedy: as ``run`` takes them.
+        command: that repeats the explanation; empty if none does.
+    """
+
+    lag: int
+    lag_from: str
+    sequences: int = 8
+    checks: Literal["fast", "all"] = "fast"
+    compare_init: bool = False
+    try_remedy: bool = False
+    command: str = ""
+
+
+def explained(subject: Subject, context: ContextRecord | None, asked: Asked) -> Explanation:
+    """Explain a subject.
+
+    Args:
+        subject: who is explained.
+        context: its losses by history, if there are any.
+        asked: what to measure, and relative to which lag.
+    """
+    began = time.perf_counter()
+    found, inputs = work(subject, asked.checks), inputs_of(subject)
+    done, forcing = tuple(checks_of(subject, found.calls)), _forcing(subject)
+    judged = verdicts(found.measured, asked.lag, done, forcing, command=subject.command)
+    untried = Judgement(tuple(one.line for one in judged))
+    judgement = _tried(subject, judged, asked.lag) if asked.try_remedy else untried
+    fresh = tuple(untrained(subject, asked.lag, found.flow, inputs.records[0])) if asked.compare_init else ()
+    sequence = shown(subject, found.calls, inputs, found.importance, asked.sequences)
     record = ExplanationRecord(
         **subject.facts,
-        **work.facts,
+        **found.facts,
         **sequence.facts,
-        lag=steps,
-        lag_from=lag_from,
+        lag=asked.lag,
+        lag_from=asked.lag_from,
         verdicts=judgement.lines,
         attributions=inputs.records,
         context=context,
         forcing=forcing,
         checks=done + fresh,
-        left_out=(*work.left_out, *judgement.left_out, *inputs.left_out, *sequence.left_out),
-        command=_command(subject, data, lag, target, sequences, checks),
+        left_out=(*found.left_out, *judgement.left_out, *inputs.left_out, *sequence.left_out),
+        command=asked.command,
         seconds=time.perf_counter() - began,
     )
-    return Explanation(record, work.gates, work.arrays)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What was measured of the layers of a subject.
-
-    Attributes:
-        calls: the first of each layer.
-        measured: what verdicts rest on.
-        flow: the gradient by lag of each layer, with its bounds.
-        memory: of each layer.
-        systems: each layer as a dynamical system.
-        importance: for each layer by its name, the share of each unit in what is read of it.
-        arrays: gradients by lag as arrays.
-        left_out: what could not be measured, and why.
-    """
-
-    calls: tuple[LayerCall, ...]
-    measured: tuple[LayerMeasures, ...]
-    flow: tuple[FlowRecord, ...]
-    memory: tuple[MemoryRecord, ...]
-    systems: tuple[DynamicsRecord, ...]
-    importance: Mapping[str, Sequence[float]]
-    arrays: Arrays
-    left_out: tuple[str, ...]
-
-    @property
-    def gates(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Gates and states of each layer, by its path."""
-        return {call.name: call.trace for call in self.calls}
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What a record says of them."""
-        return {"flow": self.flow, "memory": self.memory, "dynamics": self.systems, "versions": VERSIONS}
-
-
-def _measured(subject: Subject, checks: Literal["fast", "all"]) -> Work:
-    aim, probed = subject.aim, probe(subject.aim.model)
-    arguments = aim.x if type(aim.x) is tuple else (aim.x,)
-    phase("gradients by lag")
-    found = gradient_by_lag(probed, aim.mean, aim.x, bounded=BOUNDED, **aim.named)
-    left_out = [f"{path}: {reason}" for path, reason in found.left_out.items()]
-    phase("gates and states")
-    with torch.no_grad():
-        _, calls = captured(probed, *arguments, **aim.named)
-    first = tuple({call.name: call for call in reversed(calls)}.values())[::-1]
-    measured = measure(probed, aim.mean, aim.x, **aim.named)
-    flows = {record.layer: record for record in flow_records(found)}
-    reads = {name: read for own in measured for name, read in own.reads.items()}
-    memory = [
-        memory_record(name, kept, reads.get(name), flows.get(name))
-        for own in measured
-        for name, kept in own.memories.items()
-    ]
-    arrays = {f"gradient/{curve.name}": curve.norms.numpy() for curve in found.curves}
-    importance = {name: read.shares.tolist() for name, read in reads.items()}
-    systems, missing = _systems(first, checks)
-    left_out += missing
-    return Work(first, measured, tuple(flows.values()), tuple(memory), systems, importance, arrays, tuple(left_out))
-
-
-def _systems(
-    calls: Sequence[LayerCall], checks: Literal["fast", "all"]
-) -> tuple[tuple[DynamicsRecord, ...], tuple[str, ...]]:
-    """The dynamics of each layer, and what they lack, with the reason."""
-    found = [system_of(call, checks) for call in calls]
-    missing = [text for _, text in found if text]
-    if checks == "fast":
-        missing.append("fixed points and the free run: they are looked for with checks='all'")
-    return tuple(record for record, _ in found if record), tuple(missing)
+    return Explanation(record, found.gates, found.arrays)
 
 
 def _forcing(subject: Subject) -> ForcingRecord | None:

@@ -19,6 +19,7 @@ from tidegate.records import (
     FlowRecord,
     GateRecord,
     MemoryRecord,
+    ShareRecord,
 )
 from tidegate.records.trace import Series
 
@@ -87,6 +88,7 @@ def memory_record(name: str, memory: Memory, read: ReadOut | None, flow: FlowRec
         movement=finite(moved.mean()),
         readout=series(read.shares) if read else (),
         gates=tuple(gates),
+        saturated=tuple(ShareRecord(name, finite(share)) for name, share in memory.saturated.items()),
     )
 
 

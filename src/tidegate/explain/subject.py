@@ -126,24 +126,30 @@ def subject_of(
         model = from_pretrained(folder)
     phase("reading")
     task = tested(model, data)
+    command = _training(task.name, _named(model, data), folder)
     kind = KINDS[task.name](model.model_, task)
-    wanted = kind.default if target == "auto" else target
+    return of_kind(kind, model.graph_.name, folder or type(model).__name__, command, target, sequences)
+
+
+def of_kind(kind: Kind, cell: str, model: str, command: str, target: str = "auto", sequences: int = 8) -> Subject:
+    """A trained model whose task is known.
+
+    Args:
+        kind: how the task is asked.
+        cell: the name of the cell.
+        model: the folder, or what it is.
+        command: how it is trained.
+        target: whose loss is explained; ``"auto"`` for what suits the task.
+        sequences: how many to explain.
+
+    Raises:
+        InputError: there is no such target, or the data hold no sequence.
+    """
+    task, wanted = kind.task, kind.default if target == "auto" else target
     aim = kind.aim(kind.draw(sequences), wanted)
-    season, how = kind.season()
-    name = _named(model, data)
-    return Subject(
-        f"{model.graph_.name} on {task.data.name}",
-        task.name,
-        folder or type(model).__name__,
-        task.data.name,
-        _training(task.name, name, folder),
-        aim,
-        wanted,
-        kind.target(wanted),
-        kind,
-        season,
-        how,
-    )
+    title, season = f"{cell} on {task.data.name}", kind.season()
+    name, said = task.data.name, kind.target(wanted)
+    return Subject(title, task.name, model, name, command, aim, wanted, said, kind, *season)
 
 
 def _named(model: Estimator[Any], data: Any) -> str:

@@ -13,6 +13,7 @@ from tidegate.records.comparison import (
     CellRecord,
     ComparisonRecord,
     PairRecord,
+    RecallRecord,
     RunRecord,
     run_from_json,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Outcome",
     "PairRecord",
     "PathRecord",
+    "RecallRecord",
     "RemedyRecord",
     "RunRecord",
     "ScoreRecord",

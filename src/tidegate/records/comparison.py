@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tidegate.errors import InputError
 from tidegate.plain import typed
+from tidegate.records.explanation import FlowRecord, MemoryRecord
 from tidegate.records.training import BaselineRecord, DataRecord, EpochRecord
 
 
@@ -44,6 +45,32 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class RecallRecord:
+    """What the best run of a cell remembers, measured on validation sequences.
+
+    Attributes:
+        problem: why nothing was measured; empty if it was.
+        run, seed: the run, that with the best validation score.
+        lag: the distance in steps at which gradients are compared, the same for all cells.
+        lag_from: how it was chosen.
+        flow: the gradient by lag of the layers as a whole; of several directions, that which keeps most at the lag.
+        memory: of each layer.
+        verdicts: in words, causes first.
+        page: the explanation of this run, relative to the folder of the comparison.
+    """
+
+    problem: str = ""
+    run: str = ""
+    seed: int = 0
+    lag: int = 0
+    lag_from: str = ""
+    flow: FlowRecord | None = None
+    memory: tuple[MemoryRecord, ...] = ()
+    verdicts: tuple[str, ...] = ()
+    page: str = ""
+
+
+@dataclass(frozen=True)
 class CellRecord:
     """The results of one cell in a comparison.
 
@@ -58,6 +85,7 @@ class CellRecord:
         train_seconds: mean over runs.
         step_p50_us, step_p99_us: latency of one step, median and 99th percentile.
         exported_bytes: size of the exported layer.
+        recall: what its best run remembers; None if that was not asked, and in old records.
     """
 
     name: str
@@ -78,6 +106,7 @@ class CellRecord:
     step_p50_us: float
     step_p99_us: float
     exported_bytes: int
+    recall: RecallRecord | None = None
 
 
 @dataclass(frozen=True)

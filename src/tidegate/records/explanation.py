@@ -162,6 +162,7 @@ class MemoryRecord:
         gradient: the half-life of the measured gradient; None if it does not fall.
         movement: mean change of the output state in one step.
         readout: the share of what is read out that comes from each unit.
+        saturated: of each candidate, the share of its values within 1 % of their bounds.
     """
 
     layer: str
@@ -175,6 +176,7 @@ class MemoryRecord:
     movement: float | None = None
     readout: Series = ()
     gates: tuple[GateRecord, ...] = ()
+    saturated: tuple[ShareRecord, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from tidegate.report.figure.cost import cost_figures, points_are_ranks
 from tidegate.report.figure.curve import curve_figures
 from tidegate.report.figure.equation import Typesetter
 from tidegate.report.figure.pair import drawn_pairs, pair_figure
+from tidegate.report.figure.recall import half_life_figure, lag_of, recall_figure
 from tidegate.report.figure.score import score_figure
 from tidegate.report.figure.svg import NARROW, WIDE
 from tidegate.report.group import best_undiverged
+from tidegate.report.recall import recall_pages, recall_problems, recall_rows
 from tidegate.report.table import baseline_rows, cell_rows, definition, latency_range, pair_rows, run_rows
 from tidegate.storage import replace_file
 
@@ -31,7 +33,7 @@ def write_html(record: ComparisonRecord, path: Path) -> None:
 def render(record: ComparisonRecord) -> str:
     """The report as text."""
     page = environment().get_template("report.html")
-    return page.render(record=record, **_answer(record), **_tables(record), **_figures(record), **_cells(record))
+    return page.render(record=record, **_answer(record), **_tables(record), **_figures(record), **_cells(record), **_recall(record))
 
 
 def _answer(record: ComparisonRecord) -> dict[str, Any]:
@@ -65,6 +67,21 @@ def _figures(record: ComparisonRecord) -> dict[str, Any]:
         "curves_thinned": needs_thinning(record),
         "curve_data": {panel.axis: panel.data for panel in panels},
         "legend": [{"name": cell.name, "key": palette.key(i)} for i, cell in enumerate(record.cells)],
+    }
+
+
+def _recall(record: ComparisonRecord) -> dict[str, Any]:
+    why = next((cell.recall.lag_from for cell in record.cells if cell.recall and not cell.recall.problem), "")
+    return {
+        "recall": {
+            "lag": lag_of(record),
+            "why": why,
+            "flow": [recall_figure(record, width) for width in (WIDE, NARROW)],
+            "lives": [half_life_figure(record, width) for width in (WIDE, NARROW)],
+            "rows": recall_rows(record),
+            "pages": recall_pages(record),
+            "problems": recall_problems(record),
+        }
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 from abc import ABC, abstractmethod
@@ -285,6 +286,16 @@ class Task(ABC, Generic[S, E]):
             split: the part of the data.
             order: draws the order of a training pass; without it, the order is fixed.
         """
+
+    def read_as(self, encoding: E) -> Self:
+        """The same data with the same split, as a model with this encoding reads them.
+
+        Args:
+            encoding: of a model that was trained on these data.
+        """
+        other = copy.copy(self)
+        other.encoding = encoding
+        return other
 
     def count(self, split: Split) -> int:
         """The number of batches of a pass in fixed order; 0 where nobody listens to phases: counting takes time."""

@@ -9,24 +9,23 @@ from queue import SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from tidegate.compare.executors.job import RETRIES, Job, died, unreachable
+from tidegate.compare.executors.job import RETRIES, Done, Job, died, unreachable
 from tidegate.compare.executors.process import no_main_module
-from tidegate.compare.executors.work import record_of, report, work
+from tidegate.compare.executors.work import done_of, report, work
 from tidegate.errors import BackendError, InputError, explain_missing
 from tidegate.machine import processors
-from tidegate.records import RunRecord
 
 CONNECT_SECONDS = 20
 
 
-def run(job: Job) -> Iterator[RunRecord]:
+def run(job: Job) -> Iterator[Done]:
     """Run trials; Dask runs those of a worker that dies again.
 
     Args:
         job: what to run.
 
     Yields:
-        Records, as they come.
+        What they come to, as they end.
 
     Raises:
         MissingError: Dask is not installed.
@@ -56,7 +55,7 @@ def run(job: Job) -> Iterator[RunRecord]:
                     "CLUSTER_LOST", "the Dask cluster is gone", fix="run the same command again to resume"
                 )
             try:
-                yield record_of(event.result())
+                yield done_of(event.result())
             except distributed.KilledWorker as error:
                 raise died() from error
 

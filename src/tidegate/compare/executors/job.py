@@ -100,6 +100,19 @@ class Workers:
 
 
 @dataclass(frozen=True)
+class Done:
+    """What a finished trial has come to.
+
+    Attributes:
+        record: its result.
+        model: what was tested, as ``kept.packed`` makes it; empty if there is nothing to keep.
+    """
+
+    record: RunRecord
+    model: bytes
+
+
+@dataclass(frozen=True)
 class Job:
     """Trials and how to run them.
 

@@ -16,22 +16,21 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
 
-from tidegate.compare.executors.job import POLL_SECONDS, RETRIES, Job, Progress, died
-from tidegate.compare.executors.work import record_of, report, work
+from tidegate.compare.executors.job import POLL_SECONDS, RETRIES, Done, Job, Progress, died
+from tidegate.compare.executors.work import done_of, report, work
 from tidegate.compare.trial import TrialSpec
 from tidegate.errors import TidegateWarning
 from tidegate.machine import processors
-from tidegate.records import RunRecord
 
 
-def run(job: Job) -> Iterator[RunRecord]:
+def run(job: Job) -> Iterator[Done]:
     """Run trials; those of a worker that dies are run again, from their checkpoints.
 
     Args:
         job: what to run.
 
     Yields:
-        Records, as they come.
+        What they come to, as they end.
 
     Raises:
         BackendError: workers die again and again.
@@ -39,9 +38,9 @@ def run(job: Job) -> Iterator[RunRecord]:
     missing = {trial.hash: trial for trial in job.trials}
     for _ in range(RETRIES + 1):
         try:
-            for record in _run_pool(job, list(missing.values())):
-                del missing[record.run]
-                yield record
+            for done in _run_pool(job, list(missing.values())):
+                del missing[done.record.run]
+                yield done
         except BrokenProcessPool:
             text = "a worker process died, perhaps because memory ran out; what it was running is run again"
             warnings.warn(text, TidegateWarning, stacklevel=2)
@@ -50,7 +49,7 @@ def run(job: Job) -> Iterator[RunRecord]:
     raise died()
 
 
-def _run_pool(job: Job, trials: Sequence[TrialSpec]) -> Iterator[RunRecord]:
+def _run_pool(job: Job, trials: Sequence[TrialSpec]) -> Iterator[Done]:
     """Run trials in one pool of processes, which the death of one of them breaks."""
     context = _context()
     epochs: multiprocessing.Queue[Any] = context.Queue()
@@ -65,7 +64,7 @@ def _run_pool(job: Job, trials: Sequence[TrialSpec]) -> Iterator[RunRecord]:
             done, running = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             _report_epochs(epochs, job.progress)
             for future in sorted(done, key=lambda future: future.exception() is not None):  # results first
-                yield record_of(future.result())
+                yield done_of(future.result())
     finally:
         _stop(pool)
 

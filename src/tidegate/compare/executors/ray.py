@@ -8,24 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tidegate.compare.executors.job import POLL_SECONDS, RETRIES, Job, died, unreachable
-from tidegate.compare.executors.work import record_of, report, work
+from tidegate.compare.executors.job import POLL_SECONDS, RETRIES, Done, Job, died, unreachable
+from tidegate.compare.executors.work import done_of, report, work
 from tidegate.errors import explain_missing
 from tidegate.machine import processors
-from tidegate.records import RunRecord
 
 CONNECT_SECONDS = 20
-STORE_BYTES = 100 << 20  # trials and records are texts of a few kilobytes
+STORE_BYTES = 100 << 20  # trials and records are texts of a few kilobytes, models of 22 MB at most
 
 
-def run(job: Job) -> Iterator[RunRecord]:
+def run(job: Job) -> Iterator[Done]:
     """Run trials; Ray runs those of a worker that dies again.
 
     Args:
         job: what to run.
 
     Yields:
-        Records, as they come.
+        What they come to, as they end.
 
     Raises:
         MissingError: Ray is not installed.
@@ -44,7 +43,7 @@ def run(job: Job) -> Iterator[RunRecord]:
             for told in epochs.get_nowait_batch(epochs.qsize()):
                 report(told, job.progress)
             for reference in done:
-                yield record_of(_result(ray, reference))
+                yield done_of(_result(ray, reference))
 
 
 def _result(ray: Any, reference: Any) -> str:

@@ -1,7 +1,8 @@
-"""What a worker does, wherever it is: it takes a trial as a text, and returns its record as a text."""
+"""What a worker does, wherever it is: it takes a trial as a text, and returns a text with its record and its model."""
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import warnings
@@ -12,11 +13,11 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from tidegate.compare.executors.job import Progress
+from tidegate.compare.executors.job import Done, Progress
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.errors import InputError
 from tidegate.plain import read_json, typed
-from tidegate.records import EpochRecord, RunRecord, run_from_json, to_json
+from tidegate.records import EpochRecord, run_from_json, to_json
 
 _alone = threading.Lock()  # a trial owns the random state of its process
 
@@ -30,7 +31,7 @@ def work(trial: str, folder: str, tell: Callable[[str], None]) -> str:
         tell: told about every epoch.
 
     Returns:
-        The record, for ``record_of``.
+        What it came to, for ``done_of``.
 
     Raises:
         InputError: this worker has other versions than the comparison, or cannot read the data.
@@ -48,10 +49,12 @@ def work(trial: str, folder: str, tell: Callable[[str], None]) -> str:
     def on_epoch(setting: int, record: EpochRecord) -> None:
         tell(json.dumps({"cell": spec.cell, "seed": spec.seed, "setting": setting, "record": to_json(record)}))
 
+    kept: list[bytes] = []
     with _alone, warnings.catch_warnings(), _checkpoints(Path(folder)) as place:
         warnings.filterwarnings("ignore", message=".* has no effect$")  # whoever compares has built each cell
         torch.set_num_threads(spec.threads)
-        return json.dumps(to_json(run_trial(spec, place, on_epoch)))
+        record = run_trial(spec, place, on_epoch, kept.append)
+    return json.dumps({"record": to_json(record), "model": base64.b64encode(b"".join(kept)).decode()})
 
 
 def report(told: str, progress: Progress) -> None:
@@ -60,9 +63,10 @@ def report(told: str, progress: Progress) -> None:
     progress.epoch(epoch["cell"], epoch["seed"], epoch["setting"], typed(epoch["record"], EpochRecord, "the epoch"))
 
 
-def record_of(text: str) -> RunRecord:
-    """The record that a worker has returned."""
-    return run_from_json(read_json(text))
+def done_of(text: str) -> Done:
+    """What a worker has returned."""
+    told = read_json(text)
+    return Done(run_from_json(told["record"]), base64.b64decode(told["model"]))
 
 
 @contextmanager

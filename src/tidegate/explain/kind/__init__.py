@@ -2,15 +2,20 @@
 
 from tidegate.explain.kind.base import Aim, Kind, halved
 from tidegate.explain.kind.forecast import ForecastKind
+from tidegate.explain.kind.generated import AddingKind, SymbolicKind
 from tidegate.explain.kind.module import aim_of
 from tidegate.explain.kind.signal import ClassificationKind, Lead, MusicKind, SpeechKind
 from tidegate.explain.kind.symbol import LanguageKind, TaggingKind, TranslationKind
 
 KINDS: dict[str, type[Kind]] = {
+    "adding": AddingKind,
     "classification": ClassificationKind,
+    "copy": SymbolicKind,
     "forecast": ForecastKind,
     "language": LanguageKind,
     "music": MusicKind,
+    "order": SymbolicKind,
+    "selective": SymbolicKind,
     "speech": SpeechKind,
     "tagging": TaggingKind,
     "translation": TranslationKind,

@@ -1,4 +1,4 @@
-"""What ``explain`` has to know of a task: sequences of its test, the loss at one step, the names of what it reads."""
+"""What ``explain`` has to know of a task: sequences of it, the loss at one step, the names of what it reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from tidegate.errors import InputError
-from tidegate.train.task import Batch
+from tidegate.train.task import Batch, Split
 
 SHARED = ("_modules", "_parameters", "_buffers")
 LONGEST = 512  # steps of a sequence that is explained; of a longer one its last
@@ -89,7 +89,8 @@ class Kind(ABC):
 
     Args:
         model: the trained module; it is copied, in evaluation mode and float64.
-        task: the data, whose test part is explained.
+        task: the data.
+        split: the part of them on which the model is explained.
 
     Attributes:
         default: the target unless the caller names one.
@@ -107,13 +108,13 @@ class Kind(ABC):
     says: ClassVar[str] = "log-probability of what was right"
     answers_in: ClassVar[str] = "nats"
 
-    def __init__(self, model: torch.nn.Module, task: Any) -> None:
+    def __init__(self, model: torch.nn.Module, task: Any, split: Split = "test") -> None:
         self.model: Any = copy.deepcopy(model).eval().double().requires_grad_()
-        self.task = task
+        self.task, self.split = task, split
 
     def draw(self, count: int) -> Any:
-        """At most so many sequences of the test, spread over all of it, in float64."""
-        return drawn(self.task.batches("test"), count)
+        """At most so many sequences, spread over all of the part that is explained, in float64."""
+        return drawn(self.task.batches(self.split), count)
 
     @abstractmethod
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
@@ -256,7 +257,7 @@ def drawn(batches: Iterable[Batch], count: int) -> Batch:
     """
     rows = [(batch, row) for batch in batches for row in range(batch.inputs.shape[1]) if _steps(batch, row)]
     if not rows:
-        raise InputError("EXPLAIN_EMPTY", "the test part of the data holds no sequence", fix="pass other data")
+        raise InputError("EXPLAIN_EMPTY", "the part of the data to explain holds no sequence", fix="pass other data")
     places = torch.linspace(0, len(rows) - 1, min(count, len(rows))).round().long().tolist()
     chosen = (rows[place] for place in places)
     return together([trimmed(batch.share(row, batch.inputs.shape[1])) for batch, row in chosen])

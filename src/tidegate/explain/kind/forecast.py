@@ -15,6 +15,7 @@ from tidegate.errors import InputError
 from tidegate.explain.kind.base import Aim, Kind, Reader, in_all
 from tidegate.tasks.forecast.model import RecursiveModel, Window, per_step
 from tidegate.tasks.forecast.origin import histories
+from tidegate.train.task import Split
 
 PLAIN = {"last": "last value", "season": "value a season before", "linear": "ridge regression"}
 HORIZONS = 12
@@ -34,8 +35,8 @@ class ForecastKind(Kind):
     unit = "standard deviations"
     says = "forecast"
 
-    def __init__(self, model: torch.nn.Module, task: Any) -> None:
-        super().__init__(model, task)
+    def __init__(self, model: torch.nn.Module, task: Any, split: Split = "test") -> None:
+        super().__init__(model, task, split)
         self.share = float(self.model.share) if self.model.blends else 1.0
         if isinstance(self.model, RecursiveModel):
             reach = self.model.reach
@@ -47,7 +48,7 @@ class ForecastKind(Kind):
 
     def draw(self, count: int) -> Window:
         grid, horizon = self.task.grid, self.task.horizon
-        bounds = [span.bounds("test") for span in grid.spans]
+        bounds = [span.bounds(self.split) for span in grid.spans]
         rows = [np.arange(first - 1, last - horizon) for first, last in bounds]
         origins, series = np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(own) for own in rows])
         if not len(origins):

@@ -17,6 +17,7 @@ from tidegate.explain.kind.base import Aim, Kind, in_all
 from tidegate.explain.kind.symbol import nearest
 from tidegate.tasks.classification.encoding import Vocabulary
 from tidegate.tasks.speech.decode import BLANK
+from tidegate.train.task import Split
 
 PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
@@ -124,8 +125,8 @@ class ClassificationKind(Kind):
 
     says, answers_in = "lead of the class that the model answers over the next one", "logits"
 
-    def __init__(self, model: torch.nn.Module, task: Any) -> None:
-        super().__init__(model, task)
+    def __init__(self, model: torch.nn.Module, task: Any, split: Split = "test") -> None:
+        super().__init__(model, task, split)
         self.whole = copy.deepcopy(self.model)
         self.model.votes = None
 

@@ -20,13 +20,13 @@ PARTS = 4  # fewest passages of a short text; more than fit into it overlap
 
 
 class LanguageKind(Kind):
-    """The next symbol of a text; a sequence is a passage of the test."""
+    """The next symbol of a text; a sequence is a passage."""
 
     each, unit, answers_in = True, "bits", "bits"
     says = "log-probability of the next symbol"
 
     def draw(self, count: int) -> StreamBatch:
-        first, last = self.task.bounds["test"]
+        first, last = self.task.bounds[self.split]
         steps = min(STEPS, max(1, (last - first) // PARTS))
         starts = torch.linspace(first, last - steps, min(count, last - first - steps + 1)).long()
         (batch,) = Windows(self.task.symbols, [(starts, torch.full_like(starts, steps))], steps, 1.0)[:1]
@@ -43,7 +43,7 @@ class LanguageKind(Kind):
 
 @dataclass(frozen=True)
 class Placed(Words):
-    """Sentences that know which of the test they are, [B]."""
+    """Sentences that know which of their part of the data they are, [B]."""
 
     place: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
@@ -55,7 +55,7 @@ class TaggingKind(Kind):
     says = "log-probability of the right tag"
 
     def draw(self, count: int) -> Placed:
-        inputs, targets = self.task.inputs["test"], self.task.targets["test"]
+        inputs, targets = self.task.inputs[self.split], self.task.targets[self.split]
         known = [k for k, tags in enumerate(targets) if (tags[:LONGEST] != STRANGE).any()]
         places = torch.linspace(0, len(known) - 1, min(count, len(known))).round().long().tolist()
         chosen = [known[place] for place in places]
@@ -71,7 +71,7 @@ class TaggingKind(Kind):
         return cross_entropy(outputs[steps, rows], batch.targets[steps, rows], reduction="none")
 
     def labels(self, batch: Any, row: int) -> list[str]:
-        sentence = self.task.parts["test"].sentences[int(batch.place[row])]
+        sentence = self.task.parts[self.split].sentences[int(batch.place[row])]
         return list(sentence.words[: int(self.lengths(batch)[row])])
 
 

@@ -121,6 +121,11 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             made.append(other)
         return made
 
+    def read_as(self, encoding: ForecastEncoding) -> Self:
+        other = super().read_as(encoding)
+        other._take(encoding)  # noqa: SLF001  of the same class
+        return other
+
     @property
     def title(self) -> str:
         return f"{self.strategy}, difference {self.encoding.difference}"
