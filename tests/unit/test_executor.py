@@ -81,10 +81,12 @@ def test_a_pool_whose_workers_die_again_and_again_is_given_up(spec, tmp_path, mo
 
 def test_a_worker_takes_a_text_and_returns_one(spec, tmp_path) -> None:
     told = []
-    record = work.record_of(work.work(spec.to_text(), str(tmp_path), told.append))
+    done = work.done_of(work.work(spec.to_text(), str(tmp_path), told.append))
+    record = done.record
     alone = run_trial(spec, tmp_path, lambda *_: None)
     assert [(epoch.epoch, epoch.valid) for epoch in record.curve] == [(e.epoch, e.valid) for e in alone.curve]
     assert (record.run, record.test) == (spec.hash, alone.test)
+    assert len(done.model) > 1000
     assert [json.loads(text)["record"]["epoch"] for text in told] == [1, 2]
     assert list(tmp_path.iterdir()) == []
     assert TrialSpec.from_text(spec.to_text()).hash == spec.hash
@@ -92,7 +94,7 @@ def test_a_worker_takes_a_text_and_returns_one(spec, tmp_path) -> None:
 
 def test_a_worker_without_the_folder_keeps_its_checkpoints_to_itself(spec, tmp_path) -> None:
     gone = tmp_path / "gone"
-    assert work.record_of(work.work(spec.to_text(), str(gone), lambda _: None)).run == spec.hash
+    assert work.done_of(work.work(spec.to_text(), str(gone), lambda _: None)).record.run == spec.hash
     assert not gone.exists()
 
 

@@ -288,6 +288,18 @@ def test_a_layer_that_the_loss_does_not_read_is_left_out():
     assert "does not depend on it" in flow.left_out["other"]
 
 
+def test_a_bound_ends_where_it_is_told_to():
+    torch.manual_seed(5)
+    layer = layer_of("gru")
+    x = inputs_of(layer)
+    whole, part = (gradient_by_lag(layer, "last", x, bounded=2, bounded_lags=most).curves[0] for most in (None, 3))
+    assert part.bound.product.shape == (4, 2)
+    assert torch.equal(part.bound.product[1:], whole.bound.product[1:4])
+    assert torch.equal(part.norms, whole.norms)
+    with pytest.raises(InputError, match="bounded_lags"):
+        gradient_by_lag(layer, "last", x, bounded_lags=-1)
+
+
 def test_tiny_gradients_are_numbers():
     """A tenth a step over 200 steps is 1e-200, whose square is no number."""
 

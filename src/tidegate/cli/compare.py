@@ -34,7 +34,8 @@ class Compare:
 
     Trains every cell several times with the recipe of tidegate train, the same number of parameters, and the same data
     in the same order. Says which cell is reliably better, or that none is. Writes report.html, report.json and
-    runs.csv, and a page on what the best run of each cell remembers. After an interruption, the same command resumes where it stopped.
+    runs.csv, and a page on what the best run of each cell remembers. After an interruption, the same command resumes
+    where it stopped.
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "jsb"

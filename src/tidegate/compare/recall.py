@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tidegate.cell import Graph
+from tidegate.cell import Cell, Graph
 from tidegate.compare.kept import model_path, read_model, setting_of
 from tidegate.errors import InputError
 from tidegate.explain.answer import Asked, explained
@@ -18,7 +19,15 @@ from tidegate.explain.kind import KINDS
 from tidegate.explain.lag import lag_of
 from tidegate.explain.subject import Subject, of_kind
 from tidegate.phase import counted, within
-from tidegate.records import ContextRecord, ExplanationRecord, FlowRecord, RecallRecord, RunRecord
+from tidegate.records import (
+    CellRecord,
+    ComparisonRecord,
+    ContextRecord,
+    ExplanationRecord,
+    FlowRecord,
+    RecallRecord,
+    RunRecord,
+)
 from tidegate.storage import replace_file
 from tidegate.train.setting import Training
 from tidegate.train.task import AnyTask
@@ -47,6 +56,22 @@ class Best:
     context: ContextRecord | None
     lag: int
     lag_from: str
+
+
+def with_recalls(
+    record: ComparisonRecord, task: AnyTask, kinds: Mapping[str, type[Cell]], folder: Path
+) -> tuple[CellRecord, ...]:
+    """The cells of a comparison with what the best run of each remembers; the folder gets a page on each.
+
+    Args:
+        record: of the comparison.
+        task: the data and the recipe.
+        kinds: the cells by name.
+        folder: of the comparison.
+    """
+    graphs = {name: kind.graph for name, kind in kinds.items()}
+    found = recalls(task, graphs, record.runs, folder, record.command)
+    return tuple(replace(cell, recall=found[cell.name]) for cell in record.cells)
 
 
 def recalls(
@@ -84,7 +109,8 @@ def recalls(
 def _tried(name: str, make: Callable[..., T], *arguments: object) -> T | RecallRecord:
     """What is made; or why it could not be, for a comparison of hours does not fail with its last page."""
     try:
-        with within(name):
+        with within(name), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".* has no effect$")  # said when the cell was sized
             return make(*arguments)
     except Exception as error:  # noqa: BLE001  the report names it
         return RecallRecord(problem=str(error) or type(error).__name__)

@@ -15,7 +15,7 @@ from tidegate.cell import Cell
 from tidegate.compare.budget import Equal, Sizes, default_budget
 from tidegate.compare.executor import record_path, run_all
 from tidegate.compare.executors.job import Progress, Workers
-from tidegate.compare.recall import recalls
+from tidegate.compare.recall import with_recalls
 from tidegate.compare.summary import Cells, machine, protocol, results
 from tidegate.compare.trial import TrialSpec
 from tidegate.compare.tuning import Candidate, tuned, variants
@@ -124,12 +124,7 @@ def run(
     _refuse_old(runs_folder, {trial.hash for trial in trials_to_run})
     reused = sum(record_path(runs_folder, trial.hash).exists() for trial in trials_to_run)
     records = run_all(trials_to_run, runs_folder, place, progress or Progress())
-    found = results(task, kinds, records, sizes.budget)
-    if explain:
-        graphs = {name: kind.graph for name, kind in kinds.items()}
-        own = recalls(task, graphs, records, Path(folder), command)
-        found["cells"] = tuple(replace(cell, recall=own[cell.name]) for cell in found["cells"])
-    return ComparisonRecord(
+    record = ComparisonRecord(
         command=command,
         task=task.name,
         metric=task.metric,
@@ -138,10 +133,13 @@ def run(
         equal=equal,
         protocol=protocol(recipes, tested, sizes.rule),
         machine=machine(place, _machines(records)),
-        seconds=time.monotonic() - start,
+        seconds=0.0,
         reused=reused,
-        **found,
+        **results(task, kinds, records, sizes.budget),
     )
+    if explain:
+        record = replace(record, cells=with_recalls(record, task, kinds, Path(folder)))
+    return replace(record, seconds=time.monotonic() - start)
 
 
 def _place(workers: int | Workers | None) -> Workers:

@@ -209,7 +209,7 @@ def explained(subject: Subject, context: ContextRecord | None, asked: Asked) -> 
         asked: what to measure, and relative to which lag.
     """
     began = time.perf_counter()
-    found, inputs = work(subject, asked.checks), inputs_of(subject)
+    found, inputs = work(subject, asked.lag, asked.checks), inputs_of(subject)
     done, forcing = tuple(checks_of(subject, found.calls)), _forcing(subject)
     judged = verdicts(found.measured, asked.lag, done, forcing, command=subject.command)
     untried = Judgement(tuple(one.line for one in judged))

@@ -37,6 +37,7 @@ def gradient_by_lag(
     x: Any,
     *,
     bounded: int = 0,
+    bounded_lags: int | None = None,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
     **named: Any,
@@ -60,6 +61,7 @@ def gradient_by_lag(
         x: the argument of the model, or a tuple of several.
         bounded: of how many sequences the bounds are computed, from the first one on; each costs the Jacobians of all
             its steps.
+        bounded_lags: up to which lag; None for all.
         dtype: in which the copy computes; float32 gradients underflow below 1e-38.
         seed: of the directions.
         **named: further arguments of the model, such as ``lengths=`` or ``reset=``.
@@ -81,8 +83,7 @@ def gradient_by_lag(
         >>> curve.slope < -0.2, curve.at(30) < -4  # an LSTM as torch initialises it forgets thirty steps
         (True, True)
     """
-    if not isinstance(bounded, int) or bounded < 0:
-        raise InputError("EXPLAIN_BOUND", f"bounded is {bounded!r:.40}", fix="pass a number of sequences, e.g. 1")
+    _check_bounded(bounded, bounded_lags)
     probed = probe(model, dtype=dtype)
     arguments = x if type(x) is tuple else (x,)
     with torch.enable_grad(), watch_adjoints() as watched:
@@ -104,12 +105,21 @@ def gradient_by_lag(
             curves[call.name], left[call.name] = [], "the model runs it without gradients"
             continue
         try:
-            curves[call.name] = [_curve(part, bounded) for part in _parts_of(call, inflow)]
+            curves[call.name] = [_curve(part, bounded, bounded_lags) for part in _parts_of(call, inflow)]
         except InputError as error:
             if error.code != "WATCH":
                 raise
             curves[call.name], left[call.name] = [], "the loss does not depend on it, or not on all of its layers"
     return GradientByLag(tuple(chain(*curves.values())), goal.item(), left)
+
+
+def _check_bounded(sequences: Any, lags: Any) -> None:
+    if not all(isinstance(number, int) and number >= 0 for number in (sequences, lags or 0)):
+        raise InputError(
+            "EXPLAIN_BOUND",
+            f"bounded is {sequences!r:.40} and bounded_lags {lags!r:.40}",
+            fix="pass a number of sequences, e.g. 1, and of lags",
+        )
 
 
 class Part(NamedTuple):
@@ -191,7 +201,7 @@ def _of_stack(call: LayerCall, found: list[dict[str, torch.Tensor]]) -> dict[str
     return named
 
 
-def _curve(part: Part, bounded: int) -> LagCurve:
+def _curve(part: Part, bounded: int, bounded_lags: int | None) -> LagCurve:
     """The curve of one part, with bounds for the first sequences."""
     call, sign = part.call, part.sign
     each = {name: _log_norm(values) for name, values in part.adjoints.items()}
@@ -210,7 +220,8 @@ def _curve(part: Part, bounded: int) -> LagCurve:
     elif (part.read & (torch.arange(len(together))[:, None] != ends)).any():
         unbounded = EVERY_STEP
     elif bounded and len(lag):
-        bound = _bound(part, ends[:bounded], counts[:bounded])
+        most = counts.max() if bounded_lags is None else bounded_lags + 1
+        bound = _bound(part, ends[:bounded], counts[:bounded].clamp(max=most))
     states = {name: by_lag(norms) for name, norms in each.items()}
     return LagCurve(call.name, part.number, part.reverse, by_lag(together), states, ends, bound, unbounded)
 

@@ -14,6 +14,7 @@ from tidegate.records import DynamicsRecord, PathRecord
 EXPONENTS = 8  # the largest ones
 ROWS, STEPS = 4, 200  # sequences, and their last steps, along which exponents are taken
 STARTS = 64  # of the search for fixed points
+WIDEST_RUN = 2048  # of a state whose Jacobians are taken along the data
 WIDEST = 256  # of a state whose fixed points are looked for: each start solves as many equations
 
 
@@ -29,6 +30,8 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
         return None, f"dynamics of {call.name}: it reads from both ends, so there is no step from one state to the next"
     run = call.trajectory()
     size = run.after.shape[-1]
+    if size > WIDEST_RUN:
+        return None, f"exponents of {call.name}: its state has {size:,} numbers, more than {WIDEST_RUN:,}"
     phase(f"exponents of {call.name}")
     rows = call.lengths.argsort(descending=True, stable=True)[:ROWS]
     steps = min(int(call.lengths[rows].min()), STEPS)

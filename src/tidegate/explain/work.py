@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tidegate._version import __version__
 from tidegate.explain.flow import gradient_by_lag
 from tidegate.explain.measure import LayerMeasures, measure
-from tidegate.explain.probe import LayerCall, captured, probe
+from tidegate.explain.probe import LayerCall, Probe, captured, probe
 from tidegate.explain.record import flow_records, memory_record
 from tidegate.explain.subject import Subject
 from tidegate.explain.system import system_of
@@ -22,6 +22,8 @@ from tidegate.records import DynamicsRecord, FlowRecord, MemoryRecord
 
 VERSIONS = {"tidegate": __version__, "torch": torch.__version__, "numpy": np.__version__}
 BOUNDED = 2  # sequences whose Jacobians bound the gradient
+LEAST_LAGS, TIMES = 20, 3  # lags with a bound: so many, or so many times the lag asked for; the page draws them
+MOST = 2.5e10  # cubes of widths of states, over all steps whose Jacobians are measured: some ten seconds
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -61,18 +63,20 @@ class Work:
         return {"flow": self.flow, "memory": self.memory, "dynamics": self.systems, "versions": VERSIONS}
 
 
-def work(subject: Subject, checks: Literal["fast", "all"]) -> Work:
+def work(subject: Subject, lag: int, checks: Literal["fast", "all"]) -> Work:
     """Measure the layers of a subject: gradients by lag, gates and states, exponents.
 
     Args:
         subject: who is explained.
+        lag: that verdicts are about.
         checks: ``"all"`` for fixed points and the free run, too.
     """
     aim, probed = subject.aim, probe(subject.aim.model)
     arguments = aim.x if type(aim.x) is tuple else (aim.x,)
     phase("gradients by lag")
-    found = gradient_by_lag(probed, aim.mean, aim.x, bounded=BOUNDED, **aim.named)
-    left_out = [f"{path}: {reason}" for path, reason in found.left_out.items()]
+    sequences, lags, unbounded = _bounded(probed, lag)
+    found = gradient_by_lag(probed, aim.mean, aim.x, bounded=sequences, bounded_lags=lags, **aim.named)
+    left_out = [*unbounded, *(f"{path}: {reason}" for path, reason in found.left_out.items())]
     phase("gates and states")
     with torch.no_grad():
         _, calls = captured(probed, *arguments, **aim.named)
@@ -90,6 +94,17 @@ def work(subject: Subject, checks: Literal["fast", "all"]) -> Work:
     systems, missing = _systems(first, checks)
     left_out += missing
     return Work(first, measured, tuple(flows.values()), tuple(memory), systems, importance, arrays, tuple(left_out))
+
+
+def _bounded(probed: Probe, lag: int) -> tuple[int, int, list[str]]:
+    """Of how many sequences and lags the bounds are computed, and what is left out for the sake of time."""
+    widths = {path: layer.num_layers * sum(layer.cells[0].state_widths) for path, layer in probed.layers.items()}
+    path, width = max(widths.items(), key=lambda item: item[1])
+    wanted, steps = max(LEAST_LAGS, TIMES * lag), int(MOST / width**3)
+    if steps >= wanted:
+        return min(BOUNDED, steps // wanted), wanted, []
+    beyond = f" beyond lag {steps}" if steps > 1 else ""
+    return int(steps > 1), steps, [f"bounds of the gradient{beyond}: the state of {path} has {width:,} numbers"]
 
 
 def _systems(

@@ -33,7 +33,9 @@ def write_html(record: ComparisonRecord, path: Path) -> None:
 def render(record: ComparisonRecord) -> str:
     """The report as text."""
     page = environment().get_template("report.html")
-    return page.render(record=record, **_answer(record), **_tables(record), **_figures(record), **_cells(record), **_recall(record))
+    return page.render(
+        record=record, **_answer(record), **_tables(record), **_figures(record), **_cells(record), **_recall(record)
+    )
 
 
 def _answer(record: ComparisonRecord) -> dict[str, Any]:

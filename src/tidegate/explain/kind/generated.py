@@ -23,7 +23,8 @@ class AddingKind(GeneratedKind):
     unit, answers_in, says = "squared error", "", "sum"
 
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
-        return (self.answer(outputs, batch, steps) - batch.targets[steps, torch.arange(len(steps))]).square()
+        truth: torch.Tensor = batch.targets[steps, torch.arange(len(steps))]
+        return (self.answer(outputs, batch, steps) - truth).square()
 
     def answer(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
         del batch

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from tidegate.records import CellRecord, ComparisonRecord, FlowRecord
+from tidegate.records import CellRecord, ComparisonRecord
 from tidegate.report.figure.lag import HEIGHT, gapped, known, mark_at, whole_steps
 from tidegate.report.figure.svg import drawing, tag, to_svg, wrapped
-from tidegate.report.number import plain
+from tidegate.report.number import percent, plain
 from tidegate.report.palette import GRID, INK, SURFACE, colour, dash, mark
 
 LEAST_LAGS = 20
@@ -39,7 +39,7 @@ def recall_figure(record: ComparisonRecord, width: int) -> str:
 
 def _near(cell: CellRecord, last: int) -> list[tuple[int, float]]:
     """The medians of a cell up to a lag."""
-    flow: FlowRecord | None = cell.recall and cell.recall.flow
+    flow = cell.recall.flow if cell.recall else None
     if flow is None or not known(flow.median):
         return []
     return [(lag, value) for lag, value in zip(flow.lags, gapped(flow.median), strict=True) if lag <= last]
@@ -66,7 +66,7 @@ def half_life_figure(record: ComparisonRecord, width: int) -> str:
         )  # fmt: skip
         axes.set_xlabel("units, the longest first")
         axes.set_ylabel("half-life (steps)")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value, 0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
         return to_svg(figure, f"half-life-{width}", "Half-lives of the units of each cell")

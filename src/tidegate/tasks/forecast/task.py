@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -115,8 +114,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             return [self]
         made = []
         for choice in choices(self.learnt, self.setting):
-            other = copy.copy(self)
-            other._take(self._chosen(choice))  # noqa: SLF001  of the same class
+            other = self.read_as(self._chosen(choice))
             other.blends = True
             made.append(other)
         return made
