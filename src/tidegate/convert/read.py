@@ -13,6 +13,7 @@ from tidegate.convert.found import FoundLayer, Reading
 from tidegate.errors import InputError, visible
 
 HEAD_BYTES = 16
+LONGEST = 100 << 20  # what safetensors allows its own head; eight letters are a larger number
 BOM = b"\xef\xbb\xbf"
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -50,7 +51,7 @@ FORMATS: Mapping[str, Callable[[Head], bool]] = {
     "dnnw": lambda head: head.data.startswith(b"DNNw"),
     "nam": lambda head: head.suffix == ".nam" and head.is_json,
     "rtneural": lambda head: head.is_json,
-    "safetensors": lambda head: head.data[8:9] == b"{",
+    "safetensors": lambda head: head.data[8:9] == b"{" and int.from_bytes(head.data[:8], "little") < LONGEST,
     "onnx": lambda head: head.data[:1] == b"\x08" or head.suffix == ".onnx",  # its first field is the version
 }
 SUFFIXES = ".pt .pth .ts .npz .safetensors .onnx .h5 .keras .nam .json .bin"
@@ -70,7 +71,8 @@ def read(path: str | PathLike[str], at: str | None = None, node: str | None = No
     Returns:
         The layers, in the order of the file: a table to print, a sequence, and a way to each by its name. Nothing but
         layers is looked for, so embeddings, heads and convolutions of the file are left aside. A layer of which
-        something is wrong is listed with its fault.
+        something is wrong is listed with its fault. Arrays by the names of torch are taken for torch's layers: what
+        ours are besides (a GRU with ``update="write"``, another cell, options), a ``state_dict`` does not say.
 
     Raises:
         InputError: there is no such file or layer, or the file is of no format that is read here, damaged, or larger
