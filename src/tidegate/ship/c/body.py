@@ -34,7 +34,7 @@ def body_text(
         functions({name for unit in stack for name in unit.text.functions}, prefix),
         kernel.text if multiplies else "",
         arrays.text() + "\n",
-        *(_layer(unit, name) for unit in stack),
+        *(layer_function(unit, name) for unit in stack),
         "\n".join(_entry(name, layer, stack)),
         selftest_text(name, vector, bidirectional=layer.bidirectional),
     ]
@@ -49,7 +49,8 @@ def equations_of(unit: Unit) -> list[str]:
         return [f"({error.message})"]
 
 
-def _layer(unit: Unit, name: str) -> str:
+def layer_function(unit: Unit, name: str) -> str:
+    """The function of one step of a layer."""
     widths = f"{unit.form.widths[unit.graph.input_axis]} -> {unit.form.widths[unit.graph.output.axis]}"
     lines = [
         f"/* One step of {unit.suffix}: {unit.graph.name}, {widths}.",

@@ -10,10 +10,12 @@ from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.ship.c.array import Arrays
 from tidegate.ship.c.body import body_text
+from tidegate.ship.c.flow import flow_texts
 from tidegate.ship.c.header import header_text
 from tidegate.ship.c.kernel import CORTEX_M, HOST
 from tidegate.ship.c.selftest import vector_of
 from tidegate.ship.c.stack import units
+from tidegate.ship.flow import Flow
 from tidegate.storage import replace_file
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}")
@@ -49,8 +51,8 @@ class Source:
         return paths
 
 
-def c(layer: Recurrent, name: str, *, target: str = "host") -> Source:
-    """A layer as C99 that needs no library, allocates nothing and gives the same bits on every machine.
+def c(layer: Recurrent | Flow, name: str, *, target: str = "host") -> Source:
+    """A layer or a flow as C99 that needs no library, allocates nothing and gives the same bits on every machine.
 
     The layer computes as in evaluation, in float32. ``NAME.h`` declares
 
@@ -62,8 +64,13 @@ def c(layer: Recurrent, name: str, *, target: str = "host") -> Source:
 
     A stack in two directions has no steps: ``NAME_sequence(x, y, n, work)`` runs a whole sequence.
 
+    A flow has its inputs and outputs as structures with named members: ``NAME_step(state, in, out)``.
+    ``NAME_reset_layer(state)`` lets its layers begin, and nothing else; ``NAME_again(in, out)`` makes the next row of
+    an answer.
+
     Args:
-        layer: any recurrent layer of tidegate.nn, of any cell and with any options.
+        layer: any recurrent layer of tidegate.nn, of any cell and with any options; or a flow that answers step by
+            step.
         name: of both files, and the beginning of every name in them: a letter, then letters, digits or underscores.
         target: whose products these are: ``"host"`` for processors with caches and wide registers, ``"cortex-m4"`` or
             ``"cortex-m0"`` for small ones. All give the same bits.
@@ -82,6 +89,8 @@ def c(layer: Recurrent, name: str, *, target: str = "host") -> Source:
         void gru_step(gru_state *state, const float *x, float *y);
     """
     _check(layer, name, target)
+    if isinstance(layer, Flow):
+        return Source(name, *flow_texts(layer, name, TARGETS[target]))
     kernel, arrays = TARGETS[target], Arrays()
     stack = [*units(layer, arrays, kernel, f"{name}_")]
     vector = vector_of(layer)
@@ -93,7 +102,7 @@ def c(layer: Recurrent, name: str, *, target: str = "host") -> Source:
 
 
 def _check(layer: object, name: object, target: str) -> None:
-    if not isinstance(layer, Recurrent):
+    if not isinstance(layer, (Recurrent, Flow)):
         raise InputError(
             "SHIP_LAYER",
             f"{type(layer).__name__} is not a recurrent layer of tidegate.nn",

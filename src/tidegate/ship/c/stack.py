@@ -45,7 +45,7 @@ class Unit:
         return [(f"{state.name}_{self.suffix}", self.form.widths[state.axis]) for state in self.graph.states]
 
 
-def units(layer: Recurrent, arrays: Arrays, kernel: Kernel, prefix: str) -> Iterator[Unit]:
+def units(layer: Recurrent, arrays: Arrays, kernel: Kernel, prefix: str, label: str = "") -> Iterator[Unit]:
     """The layers of a stack, each with its directions.
 
     Args:
@@ -53,6 +53,7 @@ def units(layer: Recurrent, arrays: Arrays, kernel: Kernel, prefix: str) -> Iter
         arrays: takes the weights.
         kernel: lays matrices out.
         prefix: of all names.
+        label: before the number of a layer, where there are several stacks.
     """
     directions = 1 + layer.bidirectional
     learned = layer.learned_states(1)
@@ -61,7 +62,7 @@ def units(layer: Recurrent, arrays: Arrays, kernel: Kernel, prefix: str) -> Iter
         count = len(cell.parameters)
         for d in range(directions):
             own = [numbers(tensor) for tensor in tensors[d * count : (d + 1) * count]]
-            suffix = f"l{k}{'_reverse' if d else ''}"
+            suffix = f"{label}l{k}{'_reverse' if d else ''}"
             weights = _Weights(form_of(cell.graph, cell.widths), dict(zip(cell.parameters, own, strict=True)), suffix)
             first = {}
             for s, state in enumerate(cell.graph.states):

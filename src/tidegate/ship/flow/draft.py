@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ class Value:
     def width(self) -> int:
         """How many numbers it has."""
         return self.kind.width
+
+    def named(self, name: str) -> Value:
+        """The same value under another name, before anything reads it."""
+        nodes = self.draft.nodes
+        assert nodes[-1].name == self.name
+        nodes[-1] = replace(nodes[-1], name=name)
+        return Value(self.draft, name, self.kind)
 
     def __add__(self, other: Value | Numbers) -> Value:
         return self.draft.add("add", self, other)
@@ -86,15 +94,26 @@ class Draft:
         self.name, self.facts = name, dict(facts or {})
         self.again: dict[str, str | float] = {}
         self._inputs: list[Input] = []
-        self._nodes: list[Node] = []
+        self.nodes: list[Node] = []
         self._outputs: list[Output] = []
         self._counts: dict[str, int] = {}
         self._constants: dict[bytes, Value] = {}
 
-    def input(self, name: str, width: int, says: str, unit: str = "", *, limit: int = 0) -> Value:
-        """A number or, with a ``limit``, symbols from 0 to ``limit - 1``, as ``Input`` describes them."""
+    def input(
+        self,
+        name: str,
+        width: int,
+        says: str,
+        unit: str = "",
+        *,
+        limit: int = 0,
+        mean: Numbers | None = None,
+        sd: Numbers | None = None,
+    ) -> Value:
+        """Numbers or, with a ``limit``, symbols from 0 to ``limit - 1``, as ``Input`` describes them."""
         dtype: Dtype = "int" if limit else "float"
-        self._inputs.append(Input(name, Kind(width, dtype), says, unit, limit))
+        usual = [() if part is None else tuple(np.broadcast_to(part, width).tolist()) for part in (mean, sd)]
+        self._inputs.append(Input(name, Kind(width, dtype), says, unit, limit, *usual))
         return Value(self, name, Kind(width, dtype))
 
     def add(
@@ -106,7 +125,7 @@ class Draft:
         attributes = {key: value for key, value in more.items() if key not in parameters}
         own = None if layer is None else plain(layer)
         node = Node(name or self._free(op), op, tuple(value.name for value in values), attributes, parameters, own)
-        self._nodes.append(node)
+        self.nodes.append(node)
         return Value(self, node.name, OPS[op].kind(node, [value.kind for value in values]))
 
     def constant(self, value: Numbers, name: str = "") -> Value:
@@ -149,8 +168,13 @@ class Draft:
         Raises:
             InputError: as ``Flow``.
         """
+        read, nodes = {one.node for one in self._outputs}, []
+        for node in reversed(self.nodes):  # what leads to no answer is left out
+            if node.name in read:
+                nodes.append(node)
+                read.update(node.args)
         return Flow(
-            self.name, tuple(self._inputs), tuple(self._nodes), tuple(self._outputs), dict(self.again), self.facts
+            self.name, tuple(self._inputs), tuple(nodes[::-1]), tuple(self._outputs), dict(self.again), self.facts
         )
 
     def _free(self, op: str) -> str:

@@ -97,7 +97,8 @@ class Flow:
         """The width and dtype of every input and node."""
         kinds: dict[str, Kind] = {}
         for one in self.inputs:
-            if one.name in kinds or one.kind.width < 1 or (one.kind.dtype == "int") != (one.limit > 0):
+            usual = {len(part) for part in (one.mean, one.sd) if part} <= {one.kind.width}
+            if one.name in kinds or one.kind.width < 1 or (one.kind.dtype == "int") != (one.limit > 0) or not usual:
                 raise _wrong(f"the input {one.name!r} is there twice, has no width, or a limit that does not fit", "")
             kinds[one.name] = one.kind
         for node in self.nodes:

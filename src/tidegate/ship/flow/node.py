@@ -40,6 +40,7 @@ class Input:
         says: what it is, in words.
         unit: of its numbers; empty for none.
         limit: of symbols: they lie from 0 to ``limit - 1``; 0 for numbers.
+        mean, sd: what each of its numbers usually is, for self-tests and calibration; 0 and 1 where nothing is known.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Input:
     says: str
     unit: str = ""
     limit: int = 0
+    mean: tuple[float, ...] = ()
+    sd: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

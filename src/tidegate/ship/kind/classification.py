@@ -47,6 +47,7 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
     hidden = draft.recurrent(into_layers(draft, x, module.encoder), module.layer)
     pooled = POOLED[module.pooling](draft, hidden, module)
     logits = draft.linear(pooled, module.head, name="head") / float(module.temperature)
+    logits = logits.named("tempered")
     labels = [str(name) for name in encoding.classes]
     chances(draft, logits, "the chance of each class, behind the last step", labels, last=True)
     return (draft.flow(),)
@@ -60,8 +61,9 @@ def _values(draft: Draft, scale: Scale) -> Value:
     says = f"{rows}{channels} value{'s' * (channels > 1)}, as the data have them; in place of a missing one the mean"
     if frame > 1:
         says += ". The last frame repeats the last step where steps are missing"
-    x = draft.input("values", frame * channels, says)
-    return (x - np.tile(scale.mean, frame)) / np.tile(scale.sd, frame)
+    mean, sd = np.tile(scale.mean, frame), np.tile(scale.sd, frame)
+    x = draft.input("values", frame * channels, says, mean=mean, sd=sd)
+    return ((x - mean) / sd).named("standard")
 
 
 def _units(draft: Draft, model: Any) -> Value:

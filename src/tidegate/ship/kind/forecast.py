@@ -42,14 +42,14 @@ def _direct(model: Any) -> Flow:
     draft, hidden = rows.draft, rows.hidden()
     answers = draft.linear(hidden, module.head, name="head")
     if module.mix is not None:
-        answers = answers + _local(rows, module, hidden)
+        answers = (answers + _local(rows, module, hidden)).named("answers")
     fan = Fan(rows, model, forecast_levels(model))
     answers = fan.blended(answers if fan.count == 1 else draft.add("sort", answers, name="ordered", blocks=fan.steps))
     answers = fan.stretched(fan.shifted(answers))
-    levels = fan.each(rows.base(fan.steps)) + fan.each(fan.change) * answers
+    levels = (fan.each(rows.base(fan.steps)) + fan.each(fan.change) * answers).named("levels")
     if rows.effect is not None:
-        levels = levels + fan.each(rows.effect[-fan.steps :])
-    values = rows.in_units(levels)
+        levels = (levels + fan.each(rows.effect[-fan.steps :])).named("levels_with_effect")
+    values = rows.in_units(levels).named("values")
     unit = "the unit of the target"
     draft.output("forecast", fan.median(values), f"the forecast of each of the next {fan.steps} rows", unit)
     if fan.count > 1:
@@ -74,10 +74,10 @@ def _recursive(model: Any) -> Flow:
     rows = Rows.of(model, _draft(model), 1)
     draft = rows.draft
     answer = draft.linear(rows.hidden(), module.head, name="head")
-    following = rows.base(1) + float(encoding.change[0]) * answer
+    following = (rows.base(1) + float(encoding.change[0]) * answer).named("next_level")
     forecast = following
     if module.blends and encoding.plain:
-        forecast = following + (1 - float(module.share)) * (_held(rows, model.horizon) - following)
+        forecast = (following + (1 - float(module.share)) * (_held(rows, model.horizon) - following)).named("blended")
     ahead = 0.0 if rows.effect is None else rows.effect[-1:]
     unit = "the unit of the target"
     draft.output("forecast", rows.in_units(forecast + ahead), "the forecast of the next row", unit)
@@ -91,7 +91,7 @@ def _held(rows: Rows, horizon: int) -> Value:
     draft = rows.draft
     rest = draft.input("rest", horizon, "while rolling, the output rest of the step before; else zeros")
     rolling = draft.input("rolling", 1, "1 for a row that is a forecast itself, 0 for a row of the data")
-    plain = rolling * rest + (1.0 - rolling) * rows.plain(horizon)
+    plain = (rolling * rest + (1.0 - rolling) * rows.plain(horizon)).named("plain")
     draft.output("rest", plain[[*range(1, horizon), horizon - 1]], "the plain forecast of the rows behind the next")
     draft.again |= {"rest": "rest", "rolling": 1.0}
     return plain[:1]
@@ -161,7 +161,8 @@ class Fan:
         if not (module.blends and self.model.encoding_.plain):
             return answers
         plain = (self.rows.plain(self.steps) - self.rows.base(self.steps)) / self.change
-        return answers + self.each((1 - float(module.share)) * (plain - self.median(answers)))
+        towards = ((1 - float(module.share)) * (plain - self.median(answers))).named("towards_plain")
+        return (answers + self.each(towards)).named("blended")
 
     def shifted(self, answers: Value) -> Value:
         """Corrected quantiles in order; the median stays."""
@@ -169,7 +170,7 @@ class Fan:
         if not module.blends or self.count == 1:
             return answers
         shift = array(module.shift)[np.minimum(np.arange(self.steps), len(module.shift) - 1)]
-        moved, median = answers + shift.ravel(), self.median(answers)
+        moved, median = (answers + shift.ravel()).named("shifted"), self.median(answers)
         place = np.arange(self.steps * self.count).reshape(self.steps, self.count)
         sides = [median]
         for op, part in (("minimum", place[:, :middle]), ("maximum", place[:, middle + 1 :])):
@@ -177,7 +178,7 @@ class Fan:
             bound = median[np.repeat(np.arange(self.steps), width).tolist()]
             side = self.rows.draft.add(op, moved[part.ravel().tolist()], bound)
             sides.append(side if width == 1 else self.rows.draft.add("sort", side, blocks=self.steps))
-        return self.rows.draft.concat(*sides)[self._back(middle)]
+        return self.rows.draft.concat(*sides, name="sides")[self._back(middle)]
 
     def _back(self, middle: int) -> list[int]:
         """The order of [medians, below, above] that is step by step."""
@@ -193,4 +194,4 @@ class Fan:
         if self.count == 1 or not self.model.encoding_.usual:
             return answers
         spread, median = self.rows.spread(), self.each(self.median(answers))
-        return median + spread * (answers - median)
+        return (median + spread * (answers - median)).named("stretched")

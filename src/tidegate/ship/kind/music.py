@@ -25,7 +25,7 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
     module = model.model_
     own = facts(model, steps_per_quarter=model.encoding_.steps_per_quarter)
     draft = Draft("music" if module.nade is None else "music_layers", own)
-    heard = draft.input("keys", KEYS, HEARD)
+    heard = draft.input("keys", KEYS, HEARD, mean=0.5, sd=0.5)
     hidden = draft.recurrent(into_layers(draft, heard, module.encoder), module.layer)
     logits = draft.linear(hidden, module.head, name="head")
     if module.nade is None:

@@ -53,7 +53,9 @@ class Rows:
     def of(cls, model: Any, draft: Draft, steps: int) -> Rows:
         """The values for forecasts of so many rows."""
         encoding: ForecastEncoding = model.encoding_
-        target = draft.input("target", 1, f"the value of {encoding.columns[0]!r} in this row", "the unit of the target")
+        mean, sd = np.mean([*encoding.scales.values()], 0)
+        says = f"the value of {encoding.columns[0]!r} in this row"
+        target = draft.input("target", 1, says, "the unit of the target", mean=mean, sd=sd)
         series = None
         if len(encoding.scales) > 1:
             draft.facts["symbols"] = {"series": list(encoding.scales)}
@@ -67,7 +69,7 @@ class Rows:
             effect = draft.add("linear", ahead, name="effect", weight=weight, blocks=last - first + 1)
         scale = _scale(draft, encoding, series)
         own = _standard(draft, encoding, target, scale)
-        own = own if effect is None else own - effect[:1]
+        own = own if effect is None else (own - effect[:1]).named("level")
         past = draft.window(own, encoding.early + 1, name="past")
         return cls(draft, model, series, ahead, first, effect, own, past, scale)
 
@@ -91,8 +93,9 @@ class Rows:
             recent = draft.window(own, encoding.centre, 0.0, name="recent")
             total = draft.add("linear", recent, name="total", weight=np.ones((1, encoding.centre)))
             count = draft.add("minimum", draft.add("sum", 1.0, name="rows"), float(encoding.centre))
-            level = own - total / count
-        change = (own - draft.window(own, 2, name="lag")[:1]) / encoding.pace
+            level = (own - total / count).named("centred")
+        before = self.past[-2:-1] if self.past.width > 1 else draft.window(own, 2, name="lag")[:1]
+        change = ((own - before) / encoding.pace).named("change_now")
         parts = [level, *_observed(draft, encoding), change]
         if self.ahead is not None:
             parts.append(self.known(1, 1))
@@ -116,10 +119,11 @@ class Rows:
             ahead, season = np.arange(1, steps + 1), self.encoding.season
             return self.past[(self.past.width - 1 + ahead - season * -(-ahead // season)).tolist()]
         assert linear is not None
-        key = ("ridge" if linear is self.encoding.forecaster else "own", steps)
+        key = ("ridge" if linear is self.encoding.forecaster else "base", steps)
         if key not in self.made:
             weight, bias = composed(linear, steps)
-            self.made[key] = self.draft.add("linear", self.past[-linear.order :], weight=weight, bias=bias)
+            name = f"{key[0]}_{steps}"
+            self.made[key] = self.draft.add("linear", self.past[-linear.order :], name=name, weight=weight, bias=bias)
         return self.made[key]
 
     def in_units(self, levels: Value) -> Value:
@@ -152,7 +156,7 @@ def _standard(draft: Draft, encoding: ForecastEncoding, target: Value, scale: tu
     if encoding.logs:
         least = draft.add("exp", mean - FARTHEST * sd, name="least")
         target = draft.add("log", draft.add("maximum", target, least), name="logarithm")
-    return (target - mean) / sd
+    return ((target - mean) / sd).named("standard")
 
 
 def _observed(draft: Draft, encoding: ForecastEncoding) -> list[Value]:
@@ -161,8 +165,9 @@ def _observed(draft: Draft, encoding: ForecastEncoding) -> list[Value]:
     if not names:
         return []
     count = len(names)
-    x = draft.input("columns", count, f"the values of {', '.join(map(repr, names))} in this row")
-    return [(x - np.array(encoding.mean[:count])) / np.array([spread or 1.0 for spread in encoding.sd[:count]])]
+    mean, sd = np.array(encoding.mean[:count]), np.array([spread or 1.0 for spread in encoding.sd[:count]])
+    x = draft.input("columns", count, f"the values of {', '.join(map(repr, names))} in this row", mean=mean, sd=sd)
+    return [((x - mean) / sd).named("observed")]
 
 
 def _ahead(draft: Draft, encoding: ForecastEncoding, first: int, last: int) -> Value:
@@ -173,14 +178,15 @@ def _ahead(draft: Draft, encoding: ForecastEncoding, first: int, last: int) -> V
     parts = []
     if names:
         says = f"the values of {', '.join(map(repr, names))} of {which}, row by row"
-        x = draft.input("known", rows * len(names), says)
         mean, sd = np.array(encoding.mean[-len(names) :]), np.array([one or 1.0 for one in encoding.sd[-len(names) :]])
-        parts.append((x - np.tile(mean, rows)) / np.tile(sd, rows))
+        mean, sd = np.tile(mean, rows), np.tile(sd, rows)
+        x = draft.input("known", rows * len(names), says, mean=mean, sd=sd)
+        parts.append(((x - mean) / sd).named("known_now"))
     waves = _waves(draft, encoding, rows, which)
     width = len(names)
     order = np.arange(rows * width).reshape(rows, width)
     columns = rows * width + np.arange(len(waves) * rows).reshape(-1, rows).T
-    return draft.concat(*parts, *waves)[np.concatenate([order, columns], 1).ravel().tolist()]
+    return draft.concat(*parts, *waves, name="columns_ahead")[np.concatenate([order, columns], 1).ravel().tolist()]
 
 
 def _waves(draft: Draft, encoding: ForecastEncoding, rows: int, which: str) -> list[Value]:

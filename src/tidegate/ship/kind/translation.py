@@ -82,7 +82,7 @@ def _context(draft: Draft, module: Any, hidden: Value, steps: int) -> Value:
     says = f"of the encoder at each of {steps} steps, one step behind the other, zeros behind its end"
     keys = draft.input("keys", steps * attention.width, f"the keys {says}")
     values = draft.input("values", steps * size, f"the values {says}")
-    there = draft.input("there", steps, "1 for each step of the source, else 0")
+    there = draft.input("there", steps, "1 for each step of the source, else 0", mean=1.0, sd=0.0)
     if attention.kind == "additive":
         query = draft.linear(hidden, attention.query, name="query")
         both = draft.add("tanh", query[tuple(range(query.width)) * steps] + keys)
