@@ -109,6 +109,19 @@ def difference(got, expected) -> float:
     return float(worst)
 
 
+def flow_error(flow, running, inputs, lengths, states, answer) -> float:
+    """The largest difference of an answer of a flow, relative to 1 or to its value."""
+    given = {
+        one.name: np.asarray(inputs[one.name]).astype(np.int64 if one.limit else np.float32) for one in flow.inputs
+    }
+    given |= {f"state.{name}": np.asarray(value, np.float32) for name, value in (states or {}).items()}
+    if lengths is not None:
+        given["lengths"] = np.array(lengths)
+    got = dict(zip([output.name for output in running.get_outputs()], running.run(None, given), strict=True))
+    outputs = {name if name in got else f"next.{name}": value for name, value in answer.outputs.items()}
+    return difference(got, outputs | {f"next.{name}": value for name, value in answer.states.items()})
+
+
 def lowerings(model) -> list[str]:
     """How each layer was written."""
     import json

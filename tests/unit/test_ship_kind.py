@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import tidegate as tg
+from tests.reference import shipped_onnx as shipped
 from tidegate.errors import InputError
 from tidegate.ship import Flow, flows
 from tidegate.tasks import (
@@ -49,6 +50,26 @@ def untrained(model, data, y=None, choice=None):
     model.data_, model.scores_, model.curve_, model.notes_ = task.data, [], (), ()
     model.memory_ = model._memory(task)
     return model
+
+
+@pytest.fixture(autouse=True)
+def _in_onnxruntime(monkeypatch):
+    """Every flow that these tests evaluate answers the same as ONNX models of sequences and of a step."""
+    pytest.importorskip("onnxruntime", reason="it runs the flows as ONNX")
+    evaluate, models = Flow.run, {}
+
+    def run(flow, inputs, lengths=None, states=None):
+        answer = evaluate(flow, inputs, lengths, states)
+        if flow not in models:
+            with monkeypatch.context() as plain:  # a model is written with answers of the flow
+                plain.setattr(Flow, "run", evaluate)
+                models[flow] = shipped.session(tg.ship.onnx(flow))
+                if flow.streams:
+                    assert tg.ship.selftest(tg.ship.onnx(flow, step=True)) < 5e-5
+        assert shipped.flow_error(flow, models[flow], inputs, lengths, states, answer) < 1e-5
+        return answer
+
+    monkeypatch.setattr(Flow, "run", run)
 
 
 def behind(lengths, steps):

@@ -226,12 +226,13 @@ def _layer(run: Run) -> tuple[Array, dict[str, Array]]:
 
 
 def _blocks(node: Node, x: Array) -> Array:
-    return x.reshape(*x.shape[:-1], node.attributes.get("blocks", 1), -1)
+    blocks = node.attributes.get("blocks", 1)
+    return x.reshape(*x.shape[:-1], blocks, x.shape[-1] // blocks)
 
 
 def _product(node: Node, x: Array) -> Array:
     y = _blocks(node, x) @ node.parameters["weight"].T + node.parameters.get("bias", 0.0)
-    return y.reshape(*x.shape[:-1], -1)
+    return y.reshape(*x.shape[:-1], y.shape[-2] * y.shape[-1])
 
 
 def _softmax(node: Node, x: Array) -> Array:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tidegate.cell import Graph
 from tidegate.ship.onnx.weights import Array, Weights
 from tidegate.ship.onnx.writer import Writer
@@ -64,6 +62,19 @@ class Frame:
         pads = writer.joined([self.zero, none, missing, none], "pads", axis=0)
         return writer.add("Pad", value, pads, name=name)
 
+    @property
+    def inside(self) -> str:
+        """Whether a step is one of its sequence: [T, B, 1]."""
+        writer = self.writer
+        steps = writer.squeezed(self.steps, 0, "steps.number")
+        order = writer.add("Range", writer.hold(0, "number0"), steps, writer.hold(1, "number1"), name="order")
+        inside = writer.add("Less", writer.deepened(order, 1, "order.column"), self.lengths, name="are_inside")
+        return writer.deepened(inside, 2, "is_inside")
+
+    def zeroed(self, value: str) -> str:
+        """A series that is zero after the end of each sequence."""
+        return self.writer.add("Where", self.inside, value, self.writer.hold(0.0, "zero_float"), name="zeroed")
+
     def cut(self, value: str, name: str) -> str:
         """A series without an appended step."""
         return self.writer.add("Slice", value, self.zero, self.steps, self.zero, name=name)
@@ -77,18 +88,13 @@ class Problem:
         name: of the layer, which names of its values begin with.
         graph: the cell as it runs in evaluation.
         weights: of each direction.
-        restart: for each direction the states after a reset, each [width]; None for zeros.
+        restart: for each direction the states after a reset, each [width].
     """
 
     name: str
     graph: Graph
     weights: tuple[Weights, ...]
-    restart: tuple[tuple[Array, ...] | None, ...]
-
-    def after_reset(self, direction: int) -> list[Array]:
-        """The states after a reset."""
-        starts, widths = self.restart[direction], self.weights[direction].widths
-        return [np.zeros(widths[state.axis]) for state in self.graph.states] if starts is None else [*starts]
+    restart: tuple[tuple[Array, ...], ...]
 
 
 @dataclass(frozen=True)

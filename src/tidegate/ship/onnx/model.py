@@ -1,4 +1,4 @@
-"""``onnx``: a layer as an ONNX model."""
+"""``onnx``: a layer or a whole model as an ONNX model."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import torch
 
 from tidegate.errors import InputError, explain_missing
 from tidegate.nn import Recurrent
+from tidegate.ship.flow import Flow
+from tidegate.ship.kind import flows
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 17
-OPSETS = range(14, 27)  # GRU, LSTM and RNN have their present form since 14; onnxruntime 1.31 ends at 26
+REMEMBERING = frozenset({"window", "sum", "highest"})
+OPSETS = range(15, 27)  # Shape has a part of a shape since 15; onnxruntime 1.31 ends at 26
 
 
 def onnx(
-    layer: Recurrent,
+    model: Any,
     path: str | Path | None = None,
     *,
     step: bool = False,
@@ -28,39 +31,45 @@ def onnx(
     native: bool = True,
     opset: int = OPSET,
 ) -> ModelProto:
-    """A layer as an ONNX model, for sequences or for one step.
+    """A layer or a whole trained model as an ONNX model, for sequences or for one step.
 
-    Where the equations of the cell are those of an RNN, GRU or LSTM of ONNX, whatever their names, signs and missing
-    gates, the layer is that node. Else it is a Scan, whose body is the equations. Nothing is unrolled.
+    Where the equations of a cell are those of an RNN, GRU or LSTM of ONNX, whatever their names, signs and missing
+    gates, a layer is that node. Else it is a Scan, whose body is the equations. Nothing is unrolled. A model of a task
+    becomes its whole flow: raw values in, answers in the user's units out.
 
-    Shapes of a model of sequences ([B, T, ...] for a layer with ``batch_first``):
+    Shapes of a model of sequences of a layer ([B, T, ...] for one with ``batch_first``):
         - inputs: ``x`` [T, B, I]; ``lengths`` int64 [B]; ``reset`` bool [T, B] where asked for; ``state.K.S`` [B,
           width] for each state S of each layer K, and ``state.K.S.reverse`` in two directions.
         - outputs: ``y`` [T, B, D*H], zero after the end of each sequence; ``next.K.S`` for each state after the last
           step of each sequence. A sequence without a step leaves its states as they were; T may be 0. B may not:
           onnxruntime's LSTM and GRU end the process then.
 
-    A model of a step is the same without T and ``lengths``. Weights are the same bits in both.
+    Of a flow the inputs and outputs have the names and widths of the flow's, and every state of ``Flow.states`` is an
+    input ``state.NAME`` and an output ``next.NAME``, [B, *shape]; so is an output ``next.NAME`` that has the name of an
+    input. A model of a step is the same without T and
+    ``lengths``. Weights are the same bits in both.
 
     Args:
-        layer: a layer of ``tidegate.nn`` in float32; it is written as it runs in evaluation.
+        model: a layer of ``tidegate.nn`` in float32; a flow; or what ``tidegate.ship.flows`` makes one flow of, such as
+            the folder of a trained model. It is written as it runs in evaluation.
         path: where to write the file; nowhere by default.
         step: write the model of one step, for streams.
         lengths: the model takes lengths. Without, all sequences have T steps.
         reset: the model takes resets: before a step marked True all states return to their first values. No node of
-            ONNX has them, so the layer is a Scan then, but a step may still be a node.
+            ONNX has them, so a layer is a Scan then, but a step may still be a node.
         optional: lengths and states need not be given. States then begin with zeros, or as learned. OpenVINO and
             tract make constants of such inputs; pass False for them.
-        native: use the nodes of ONNX where they fit. False writes a Scan, which is slower at small batches and right
+        native: use the nodes of ONNX where they fit. False writes Scans, which are slower at small batches and right
             in runtimes whose nodes are not: see docs/ship.md.
-        opset: of the default domain, 14 to 26.
+        opset: of the default domain, 15 to 26.
 
     Returns:
-        The ``onnx.ModelProto``. Its metadata has the version, the cell with its equations, how each layer was
-        written (``tidegate.lowering``), the states, and a self-test that ``tidegate.ship.selftest`` runs.
+        The ``onnx.ModelProto``. Its metadata has the version, the equations or the flow, how each layer was written
+        (``tidegate.lowering``), the states, and a self-test that ``tidegate.ship.selftest`` runs.
 
     Raises:
-        InputError: not a layer of ours, another dtype, a step of two directions, or an unknown opset.
+        InputError: no such model, another dtype, a step of two directions, a model of several flows, resets inside
+            sequences of a flow that remembers more than its layers do, or an unknown opset.
         MissingError: the package onnx is not installed.
 
     Example:
@@ -71,44 +80,80 @@ def onnx(
         >>> [value.name for value in model.graph.input]
         ['x', 'lengths', 'state.0.h']
     """
-    _check(layer, step=step, opset=opset)
-    with explain_missing():
-        from tidegate.ship.onnx.writing import Writing  # needs the package onnx, which is optional
-    writing = Writing(layer, reset=reset, optional=optional, native=native, opset=opset)
-    made = writing.model(step=step, lengths=lengths)
-    if path is not None:
-        Path(path).write_bytes(made.SerializeToString())
-    return made
-
-
-def _check(layer: Any, *, step: bool, opset: int) -> None:
-    """Refuse what cannot be written.
-
-    Raises:
-        InputError: with who can.
-    """
-    if not isinstance(layer, Recurrent):
-        raise InputError(
-            "SHIP_LAYER",
-            f"expected a layer of tidegate.nn, got {type(layer).__name__}",
-            fix="tidegate.accelerate makes torch's layers Tidegate's",
-        )
-    dtype = layer.layer_parameters(0)[0].dtype
-    if dtype is not torch.float32:
-        raise InputError(
-            "SHIP_DTYPE",
-            f"the layer has {dtype}, for which onnxruntime has no RNN, LSTM and GRU",
-            fix="ship copy.deepcopy(layer).float(): the file holds float32",
-        )
-    if step and layer.bidirectional:
-        raise InputError(
-            "SHIP_STEP",
-            "a layer in two directions needs the whole sequence before its first output, so it has no step",
-            fix="leave step=False, or train a layer in one direction for streams",
-        )
     if opset not in OPSETS:
         raise InputError(
             "SHIP_OPSET",
             f"opset is {opset!r:.20}, expected {OPSETS[0]} to {OPSETS[-1]}",
             fix=f"leave it at {OPSET}, which every runtime of the last years reads",
         )
+    source = model if isinstance(model, Recurrent | Flow) else _one_flow(model)
+    with explain_missing():
+        from tidegate.ship.onnx.flow import FlowWriting  # these need the package onnx, which is optional
+        from tidegate.ship.onnx.writing import Writing
+    asked: dict[str, Any] = {
+        "step": step,
+        "lengths": lengths,
+        "reset": reset,
+        "optional": optional,
+        "native": native,
+        "opset": opset,
+    }
+    if isinstance(source, Recurrent):
+        _check_layer(source, step=step)
+        made = Writing(source, **asked).model()
+    else:
+        _check_flow(source, step=step, reset=reset)
+        made = FlowWriting(source, **asked).model()
+    if path is not None:
+        Path(path).write_bytes(made.SerializeToString())
+    return made
+
+
+def _one_flow(model: Any) -> Flow:
+    made = flows(model)
+    if len(made) > 1:
+        names = ", ".join(flow.name for flow in made)
+        raise InputError(
+            "SHIP_FLOWS",
+            f"the model is several programs: {names}",
+            fix="ship each of tidegate.ship.flows(model), and call them as their facts say",
+        )
+    return made[0]
+
+
+def _check_flow(flow: Flow, *, step: bool, reset: bool) -> None:
+    if step and not flow.streams:
+        raise _no_step(f"{flow.name} has a layer in two directions, which")
+    remembering = [node.name for node in flow.nodes if node.op in REMEMBERING]
+    if reset and not step and remembering:
+        raise InputError(
+            "SHIP_RESET",
+            f"{flow.name} remembers more than its layers do: {', '.join(remembering)}",
+            fix="ship step=True with resets, or cut sequences where they are reset",
+        )
+    for node in flow.recurrent:
+        _check_dtype(node.recurrent)
+
+
+def _check_layer(layer: Recurrent, *, step: bool) -> None:
+    _check_dtype(layer)
+    if step and layer.bidirectional:
+        raise _no_step("a layer in two directions")
+
+
+def _check_dtype(layer: Recurrent) -> None:
+    dtype = layer.layer_parameters(0)[0].dtype
+    if dtype is not torch.float32:
+        raise InputError(
+            "SHIP_DTYPE",
+            f"{layer} has {dtype}, for which onnxruntime has no RNN, LSTM and GRU",
+            fix="ship copy.deepcopy(layer).float(): the file holds float32",
+        )
+
+
+def _no_step(what: str) -> InputError:
+    return InputError(
+        "SHIP_STEP",
+        f"{what} needs the whole sequence before its first output, so it has no step",
+        fix="leave step=False, or train in one direction for streams",
+    )

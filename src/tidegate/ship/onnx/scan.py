@@ -169,7 +169,7 @@ class Direction:
         name = inner.name("reset.now")
         inputs.append(booleans(name, [None, 1]))
         read.outside.append(reset)
-        starts = self.problem.after_reset(int(self.reverse))
+        starts = self.problem.restart[int(self.reverse)]
         return [
             inner.add("Where", name, inner.hold(start, "start"), value, name=value.removesuffix(".before"))
             for start, value in zip(starts, before, strict=True)

@@ -57,7 +57,7 @@ class Writer:
         self._taken.add(name)
         return name
 
-    def hold(self, value: Array | Sequence[int] | float, name: str = "constant") -> str:
+    def hold(self, value: Array | Sequence[Any] | float, name: str = "constant") -> str:
         """The name of a constant: floats as float32, integers as int64. Small equal ones are held once."""
         array = np.asarray(value)
         if array.dtype != np.bool_:
@@ -80,7 +80,7 @@ class Writer:
         given = list(inputs)
         while given and not given[-1]:
             given.pop()
-        self.nodes.append(helper.make_node(operator, given, list(outputs), **attributes))
+        self.nodes.append(helper.make_node(operator, given, list(outputs), name=outputs[0], **attributes))
         return list(outputs)
 
     def split(self, value: str, widths: Sequence[int], names: Sequence[str], axis: int = -1) -> list[str]:
