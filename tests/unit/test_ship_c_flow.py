@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import ctypes
+import io
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tidegate as tg
-from tests.unit.test_ship_c import compiled, library
+from tests.unit.test_ship_c import FLAGS, compiled, library
+from tests.unit.test_ship_kind import SERIES, SMALL, forecaster, untrained
 from tidegate.errors import InputError
 from tidegate.ship.flow import OPS, Draft, Flow
+from tidegate.tasks import Forecaster, LanguageModel, SequenceClassifier, Transcriber
+from tidegate.tasks.forecast.learn import Choice
 
 RANDOM = np.random.default_rng(0)
 STEPS = 12
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def structure(flow: Flow, group) -> type[ctypes.Structure]:
@@ -115,6 +123,29 @@ def test_every_operation_is_written_as_c(tmp_path) -> None:
     check(flow, tmp_path)
 
 
+def classifier():
+    own = {"pooling": "attention", "bidirectional": False, "frame": 4, "test_share": 0}
+    return untrained(SequenceClassifier(**SMALL, **own), SERIES, [k % 3 for k in range(24)])
+
+
+DIRECT = {"horizon": 6, "quantiles": (0.1, 0.25, 0.9), "centre": 3}
+TASKS = {
+    "direct forecast": lambda: forecaster(Choice("direct", "season"), "effect spread", **DIRECT)[0],
+    "recursive forecast": lambda: forecaster(Choice("recursive", "linear"), "", horizon=5, logarithm="yes")[0],
+    "series": classifier,
+    "speech": lambda: untrained(Transcriber(**SMALL, streaming=True, stack=2), "fsdd"),
+    "language": lambda: untrained(LanguageModel(**SMALL, embedding_size=5, tied=True, layers=2), "shakespeare"),
+}
+
+
+@compiled
+@pytest.mark.parametrize("task", TASKS)
+def test_models_of_tasks_are_written_as_c(task, tmp_path) -> None:
+    (flow,) = tg.ship.flows(TASKS[task]())
+    given = {"rolling": np.repeat([0.0, 1.0], STEPS // 2)[:, None]} if task == "recursive forecast" else {}
+    check(flow, tmp_path, **given)
+
+
 @compiled
 def test_layers_begin_again_alone_and_symbols_out_of_range_change_nothing(tmp_path) -> None:
     draft = Draft("two")
@@ -144,6 +175,48 @@ def test_layers_begin_again_alone_and_symbols_out_of_range_change_nothing(tmp_pa
         into.s = symbol_out
         assert c.model_step(state, ctypes.byref(into), ctypes.byref(out)) == 2
     assert bytes(state) == before
+
+
+def program(source: tg.ship.Source, example: str, folder: Path) -> Path:
+    """A program of the examples, compiled with the C of a model."""
+    source.write(folder)
+    made = [str(folder / f"{source.name}.o"), str(folder / "program")]
+    compiler, standard = ("g++", "-std=c++11") if example.endswith("pp") else ("gcc", "-std=c99")
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    model = ["gcc", *FLAGS, "-c", str(folder / f"{source.name}.c"), "-o", made[0]]
+    own = [compiler, standard, "-Wall", "-Wextra", "-Werror", f"-I{folder}", str(EXAMPLES / example), *made[:1]]
+    for command in (model, [*own, "-o", made[1]]):
+        subprocess.run(command, check=True)
+    return Path(made[1])
+
+
+def said(program: Path, numbers: np.ndarray) -> list[list[str]]:
+    text = "\n".join(map(repr, numbers.ravel().tolist()))
+    done = subprocess.run([program], input=text, capture_output=True, text=True, check=True)
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@compiled
+def test_the_program_in_c_forecasts_what_the_estimator_forecasts(tmp_path) -> None:
+    own = {"horizon": 12, "strategy": "direct", "logarithm": "no"}
+    model = untrained(Forecaster(**SMALL, **own), "elnino", choice=Choice("direct", "season"))
+    model.model_.share.fill_(0.5)
+    forecast = program(tg.ship.c(tg.ship.flows(model)[0], "elnino"), "forecast.c", tmp_path)
+    rows = pd.read_csv(io.StringIO(model.memory_["history"]))["temperature"].to_numpy()
+    assert len(rows) > model.context
+    printed = [float(value) for _, value in said(forecast, rows)]
+    np.testing.assert_allclose(printed, model.predict()["forecast"], rtol=1e-5)
+
+
+@compiled
+def test_the_program_in_c_plus_plus_classifies_what_the_estimator_classifies(tmp_path) -> None:
+    model = classifier()
+    classify = program(tg.ship.c(tg.ship.flows(model)[0], "series"), "classify.cpp", tmp_path)
+    for values, chances in zip(SERIES[:3], model.predict_proba(SERIES[:3]), strict=True):
+        ((label, chance),) = said(classify, values)
+        assert label == str(chances.argmax())
+        assert float(chance) == pytest.approx(chances.max(), rel=1e-5)
 
 
 def test_what_reads_from_the_end_is_refused() -> None:
