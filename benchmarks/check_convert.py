@@ -23,8 +23,10 @@ sys.path.insert(0, str(ROOT))  # the other sides are those of the tests
 os.environ.setdefault("KERAS_BACKEND", "torch")  # all are read at the first import
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)  # Keras
+warnings.filterwarnings("ignore", "the arrays do not say it", UserWarning)  # the other side is made with them
 warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN", UserWarning)  # torch
 
+from tests.peer import activation  # noqa: E402
 from tests.peer.agreement import PAIRS, error_of_dump, error_of_load, side  # noqa: E402
 from tests.peer.case import stacks  # noqa: E402
 from tests.reference import tolerance  # noqa: E402
@@ -32,6 +34,7 @@ from tests.reference import tolerance  # noqa: E402
 PAGE = ROOT / "benchmarks" / "results" / "convert.md"
 LIMIT = {"float32": tolerance.CONVERT_FLOAT32, "float64": tolerance.FLOAT64}
 PACKAGES = ("torch", "keras", "flax", "jax", "onnx", "onnxruntime")
+HEAD_OF_ACTIVATIONS = ("framework", "row", "activations of gates, candidate, output", "to, float32", "from, float32")
 HEAD = ("framework", "cell", "to, float32", "from, float32", "to, float64", "from, float64")
 
 ABOUT = """\
@@ -43,6 +46,12 @@ Worst difference between the outputs of the other side's own run and ours, relat
 of one and two layers, in one and both directions. *To*: ours with random weights, dumped and run there. *From*: theirs
 with random weights, loaded and run here. Allowed: {float32:.0e} in float32, {float64:.0e} in float64. A dash: the other
 side does not compute that in this precision, as `why_not` in `tests/peer` explains.
+"""
+
+ACTIVATIONS = """
+## Other activations
+
+Cells that differ from those above in activations alone, of one layer, in one and in both directions.
 """
 
 
@@ -69,10 +78,25 @@ def rows(targets: list[str]) -> Iterator[tuple[bool, list[str]]]:
         yield kept, line
 
 
-def page(lines: list[list[str]]) -> str:
+def of_activations(targets: list[str]) -> Iterator[tuple[bool, list[str]]]:
+    """The same of cells with other activations, in one and in both directions, in float32."""
+    for target, row, activations in activation.CASES:
+        if targets and target not in targets:
+            continue
+        both = [activation.errors(target, row, activations, bidirectional=both_ways) for both_ways in (False, True)]
+        to, back = map(max, zip(*both, strict=True))
+        shown = [target, row, " ".join(map(str, activations)), f"{to:.1e}", f"{back:.1e}"]
+        yield max(to, back) <= LIMIT["float32"], shown
+
+
+def table(head: tuple[str, ...], lines: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in [list(head), ["---"] * len(head), *lines])
+
+
+def page(lines: list[list[str]], further: list[list[str]]) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     about = ABOUT.format(packages=packages, backend=os.environ["KERAS_BACKEND"], **LIMIT)
-    return "\n".join([about, *("| " + " | ".join(line) + " |" for line in [list(HEAD), ["---"] * len(HEAD), *lines])])
+    return "\n".join([about, table(HEAD, lines), ACTIVATIONS, table(HEAD_OF_ACTIVATIONS, further)])
 
 
 def main(targets: list[str]) -> int:
@@ -82,8 +106,13 @@ def main(targets: list[str]) -> int:
         kept &= near
         lines.append(line)
         print(*(f"{part:<16}" for part in line), "" if near else "TOO FAR", flush=True)
+    further: list[list[str]] = []
+    for near, line in of_activations(targets):
+        kept &= near
+        further.append(line)
+        print(*line, "" if near else "TOO FAR", flush=True)
     if not targets:
-        PAGE.write_text(page(lines) + "\n", encoding="utf-8")
+        PAGE.write_text(page(lines, further) + "\n", encoding="utf-8")
     return 0 if kept else 1
 
 

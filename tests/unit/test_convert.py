@@ -1,5 +1,7 @@
 """Conversion where no other framework is needed: what is refused and how, and what is exact."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -227,6 +229,10 @@ GRU_LINEN = dump(layer_of("gru"), "linen")[0]["params"]["cell"]
         ("gru", "keras", [GRU_KERAS[0] * 2], "CONVERT_NAMES", "got 6 in all"),
         ("lstm", "keras", GRU_KERAS, "CONVERT_SHAPE", "expected kernel of shape (5, 24), got (5, 18)"),
         ("gru/before", "keras", GRU_KERAS, "CONVERT_SHAPE", "expected bias of shape (18,), got (2, 18)"),
+        ("lstm", "keras", [[np.ones((5, 24)), np.ones((6, 24)), np.ones(48)]], "CONVERT_SETTING", "CuDNNLSTM"),
+        ("gru", "keras", [[np.ones((5, 18)), np.ones((6, 18)), np.ones(36)]], "CONVERT_SETTING", "CuDNNGRU"),
+        ("gru", "onnx", "model.onnx", "CONVERT_INPUT", "tidegate.convert.read(path)"),
+        ("gru", "torch", Path("model.pt"), "CONVERT_INPUT", "tidegate.convert.read(path)"),
         ("gru", "torch", without(GRU_TORCH, "weight_hh_l0"), "CONVERT_NAMES", "without weight_hh"),
         ("gru", "torch", {**GRU_TORCH, "weight_ih_l1": torch.zeros(1)}, "CONVERT_NAMES", "also has weight_ih_l1"),
         ("gru", "torch", torch.nn.LSTM(*SIZES), "CONVERT_SETTING", "mode='LSTM', but for this layer it must be 'GRU'"),

@@ -124,6 +124,12 @@ class WeightLists:
                 fix=f"pass what get_weights() of keras.layers.{layout.kind} gives, of a Bidirectional if ours is",
             )
         arrays = [as_array(value) for value in foreign]
+        if arrays[0].ndim > 1 and any(array.shape == (2 * arrays[0].shape[-1],) for array in arrays):
+            raise InputError(
+                "CONVERT_SETTING",
+                f"a bias twice as long as the kernel is wide is that of a CuDNN{layout.kind}, stored in another order",
+                fix="read its file with tidegate.convert.read",
+            )
         names = [stored.name for stored in layout.arrays[:count]]  # the bias is last
         return [dict(zip(names, arrays[k * count :], strict=False)) for k in range(directions)]
 

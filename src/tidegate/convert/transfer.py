@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 from tidegate.convert.activation import KERAS
@@ -156,6 +157,12 @@ def load(
         >>> tg.convert.load(tg.nn.LSTM(3, 4), "torch", model.state_dict(), at="lstm")
     """
     own, container = Own(layer), _container(source)
+    if isinstance(weights, (str, PathLike)):
+        raise InputError(
+            "CONVERT_INPUT",
+            f"expected weights of {source}, got a path",
+            fix="tidegate.convert.read(path) finds the layers in a file",
+        )
     _refuse_options(own, source, loading=True)
     layout, held = _layouts(own, source)
     is_ours = isinstance(weights, (Recurrent, RecurrentCell))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ from tidegate.convert.own import as_array
 from tidegate.errors import InputError, visible
 
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
-DAMAGES = (RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError, OSError, AttributeError, MemoryError)
+DAMAGES = (  # what torch raises of damaged files, which may be nearly anything
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
+    *(TypeError, ValueError, struct.error, zlib.error),
+)
 
 
 def read(path: Path) -> list[FoundLayer]:
@@ -30,7 +35,7 @@ def read(path: Path) -> list[FoundLayer]:
     if zipfile.is_zipfile(path):
         with opened(path):
             pass
-    with refusing(path, *DAMAGES, AssertionError, OverflowError, RecursionError, UnicodeError):
+    with refusing(path, *DAMAGES):
         held = _loaded(path)
         tensors = dict(leaves(held, torch.Tensor))
         for tensor in tensors.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -31,7 +32,10 @@ TYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-DAMAGES = (pickle.UnpicklingError, RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError)
+DAMAGES = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, StopIteration, TypeError),
+    *(ValueError, pickle.UnpicklingError, struct.error),
+)
 
 
 def read(path: Path) -> list[FoundLayer]:
@@ -40,7 +44,7 @@ def read(path: Path) -> list[FoundLayer]:
     Raises:
         InputError: it is damaged, much larger when unpacked, or its data ask for something that no module has.
     """
-    with opened(path) as archive, refusing(path, *DAMAGES, OverflowError, RecursionError, MemoryError, UnicodeError):
+    with opened(path) as archive, refusing(path, *DAMAGES):
         root = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
         if _text(archive, f"{root}byteorder") == "big":
             raise ValueError("its numbers are big-endian")
