@@ -57,5 +57,6 @@ def _keys(nade: Any, own: dict[str, Any]) -> Flow:
     units_of = draft.add("sigmoid", hidden + draft.add("sum", added, name="heard"), name="units")
     answer = draft.add("embed", key, name="answer", table=array(nade.answer))
     logit = bias + draft.add("linear", units_of * answer, name="product", weight=dots(units))
+    draft.output("logit", logit, "the logit of this key, given those below it")
     draft.output("chance", draft.add("sigmoid", logit, name="chance"), "the chance of this key, given those below")
     return draft.flow()

@@ -1,0 +1,1 @@
+"""Artefacts run inside their task: their errors, and the metric before and after."""
