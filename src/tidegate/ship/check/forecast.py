@@ -78,8 +78,9 @@ class Asked:
         before, kept = np.minimum(first - starts, self.flow.facts["early"]), {}
         if before.any():
             earlier = self.runner.run(self.rows(series, first - before, int(before.max())), before.tolist())
-            own = {node.name for node in self.flow.recurrent}
-            kept = {state.name: earlier.states[state.name] for state in self.flow.states if state.node not in own}
+            layers = {node.name for node in self.flow.recurrent}
+            own = {state.name for state in self.flow.states if state.node in layers}
+            kept = {name: value for name, value in earlier.states.items() if name not in own}
         lengths = None if batch.lengths is None else batch.lengths.tolist()
         answer: Answer = self.runner.run(self.rows(series, first, steps, lengths), lengths, kept)
         return answer
