@@ -22,9 +22,11 @@ from tidegate.cli.evaluate import Evaluate
 from tidegate.cli.explain import Explain
 from tidegate.cli.forecast import Forecast
 from tidegate.cli.generate import Generate
+from tidegate.cli.inspect import Inspect
 from tidegate.cli.interrupt import interruptible
 from tidegate.cli.number import NUMBERS
 from tidegate.cli.predict import Predict
+from tidegate.cli.ship import Ship
 from tidegate.cli.threads import use_threads
 from tidegate.cli.trace import Trace
 from tidegate.cli.train import Train, parsed
@@ -39,6 +41,8 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Explain, tyro.conf.subcommand("explain")]
+    | Annotated[Ship, tyro.conf.subcommand("ship")]
+    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Translate, tyro.conf.subcommand("translate")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
@@ -62,7 +66,7 @@ class Exit(IntEnum):
     """Exit codes that scripts may rely on."""
 
     DONE = 0
-    FAILURE = 1  # also where nobody reads the output any more, and where explain found a fault of --fail-on
+    FAILURE = 1  # also where nobody reads the output any more, where explain found a fault of --fail-on, and where a check of ship failed
     WRONG_INPUT = 2
     INTERRUPTED = 130
 

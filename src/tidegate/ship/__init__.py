@@ -1,12 +1,36 @@
 """Trained models for other places: as ONNX, as C, and in the formats of audio plugins and small devices."""
 
 from tidegate.ship.c import Source, c
+from tidegate.ship.check import Checked, check
 from tidegate.ship.dnnw import dnnw
 from tidegate.ship.flow import Flow
+from tidegate.ship.inspect import Inspection, inspect, inspected
 from tidegate.ship.kind import flows
 from tidegate.ship.nam import nam
 from tidegate.ship.onnx import onnx, selftest
 from tidegate.ship.rtneural import rtneural
 from tidegate.ship.safetensors import safetensors
+from tidegate.ship.ship import Shipped, ship
+from tidegate.ship.target import FORMATS, Format
 
-__all__ = ["Flow", "Source", "c", "dnnw", "flows", "nam", "onnx", "rtneural", "safetensors", "selftest"]
+__all__ = [
+    "FORMATS",
+    "Checked",
+    "Flow",
+    "Format",
+    "Inspection",
+    "Shipped",
+    "Source",
+    "c",
+    "check",
+    "dnnw",
+    "flows",
+    "inspect",
+    "inspected",
+    "nam",
+    "onnx",
+    "rtneural",
+    "safetensors",
+    "selftest",
+    "ship",
+]

@@ -42,8 +42,9 @@ def safetensors(layers: Mapping[str, Any], metadata: Mapping[str, str] | None = 
         if not isinstance(module, torch.nn.Module):
             raise InputError("SHIP_LAYER", f"expected a module as {name}, got {type(module).__name__}")
         tensors |= {f"{name}.{key}": value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-        if isinstance(module, Recurrent):
-            told[f"tidegate.{name}"] = json.dumps(_said(module))
+        for path, part in module.named_modules(prefix=name):
+            if isinstance(part, Recurrent):
+                told[f"tidegate.{path}"] = json.dumps(_said(part))
     shared = {value.data_ptr() for value in tensors.values() if value.numel()}
     if len(shared) < sum(1 for value in tensors.values() if value.numel()):
         raise InputError("SHIP_NAMES", "two names stand for one tensor", fix="pass each layer once")

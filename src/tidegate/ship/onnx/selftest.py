@@ -48,19 +48,33 @@ def selftest(model: ModelProto | bytes | str | Path, run: Run | None = None) -> 
         >>> tg.ship.selftest(model) < 1e-5
         True
     """
-    with explain_missing():
-        import onnx  # optional, and only this needs it
     if isinstance(model, str | Path):
         content = Path(model).read_bytes()
     else:
         content = model if isinstance(model, bytes) else model.SerializeToString()
-    properties = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
-    if KEY not in properties:
-        raise InputError("SHIP_SELFTEST", "the file has no self-test", fix="write it with tidegate.ship.onnx")
-    test = json.loads(properties[KEY])
+    test = _stored(content)
     given = {name: _array(value) for name, value in test["inputs"].items()}
     answers = (run or by_onnxruntime)(content, given)
     return max(_difference(name, _array(value), answers) for name, value in test["outputs"].items())
+
+
+def inputs_of(content: bytes) -> dict[str, Array]:
+    """The inputs of the self-test of a file.
+
+    Raises:
+        InputError: it has none.
+    """
+    return {name: _array(value) for name, value in _stored(content)["inputs"].items()}
+
+
+def _stored(content: bytes) -> dict[str, Any]:
+    with explain_missing():
+        import onnx  # optional, and only this needs it
+    properties = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
+    if KEY not in properties:
+        raise InputError("SHIP_SELFTEST", "the file has no self-test", fix="write it with tidegate.ship.onnx")
+    stored: dict[str, Any] = json.loads(properties[KEY])
+    return stored
 
 
 def by_onnxruntime(content: bytes, given: dict[str, Array]) -> Arrays:
