@@ -66,7 +66,7 @@ class Exit(IntEnum):
     """Exit codes that scripts may rely on."""
 
     DONE = 0
-    FAILURE = 1  # also where nobody reads the output any more, where explain found a fault of --fail-on, and where a check of ship failed
+    FAILURE = 1  # also where nobody reads the output any more, or explain found a fault, or a check of ship failed
     WRONG_INPUT = 2
     INTERRUPTED = 130
 

@@ -10,11 +10,15 @@ import tyro
 
 from tidegate.cli.console import console, print_line, shown, shown_as, table
 from tidegate.cli.status import status
+from tidegate.cli.words import in_shell
 
 
 @dataclass(frozen=True)
 class Inspect:
-    """Say what a shipped file is: sizes, inputs, states, layers, operations, latency, the self-test, and what runs it."""
+    """Say what a shipped file is, and what runs it.
+
+    Prints sizes, inputs, outputs, states, layers, operations, latency, and the result of the self-test.
+    """
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """An .onnx, a .c of tidegate ship, a .nam, a .json of RTNeural, a "DNNw" file, or a .safetensors."""
@@ -38,6 +42,6 @@ class Inspect:
         rows.show_header = False
         rows.columns[1].justify, rows.columns[1].no_wrap = "left", False
         for label, text in found.lines():
-            rows.add_row(shown(label), shown(text))
+            rows.add_row(shown(label), shown(in_shell(text, ["run_c"])))
         screen.print(rows)
         return int(found.tested is not None and found.tested.passed is False)

@@ -26,16 +26,16 @@ TEST = "test"  # as DATA of --check: what training kept for the test
 class Ship:
     """Write a trained model as files that other programs run: ONNX, C, and formats of audio plugins.
 
-    onnx and c hold the whole model, from raw values to the answer in your units; the others hold its network alone. Prints
-    what each file is, how each layer was written, what stays outside, sizes, and what runs it.
+    onnx and c hold the whole model, from raw values to the answer in your units; the others hold its network alone.
+    Prints what each file is, how each layer was written, what stays outside, sizes, and what runs it.
     """
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """Folder that tidegate train wrote; or a file with recurrent layers: of torch, Keras, ONNX, RTNeural, Neural Amp Modeler,
-    safetensors."""
+    """Folder that tidegate train wrote; or a file of torch, Keras, ONNX, RTNeural, Neural Amp Modeler or safetensors,
+    whose recurrent layers are shipped."""
     to: Literal["onnx", "c", "rtneural", "nam", "dnnw", "safetensors"]
-    """onnx: models of sequences and of a step. c: C99 without libraries, for any processor. rtneural: JSON for audio plugins.
-    nam: a file of Neural Amp Modeler. dnnw: weights for RNNoise. safetensors: arrays by name."""
+    """onnx: models of sequences and of a step. c: C99 without libraries, for any processor. rtneural: JSON for audio
+    plugins. nam: a file of Neural Amp Modeler. dnnw: weights for RNNoise. safetensors: arrays by name."""
     weights: Annotated[Literal["float32", "int8"] | None, shown_as("float32|int8")] = None
     """int8 is a fourth of the size, in c and dnnw; float32 unless given."""
     target: Annotated[Literal["host", "cortex-m4", "cortex-m0"] | None, shown_as("host|cortex-m4|cortex-m0")] = None
@@ -47,8 +47,8 @@ class Ship:
     part: Literal["whole", "layers"] = "whole"
     """layers leaves out what no step can say: votes beside the layers of a classifier, spectra of a recogniser."""
     check: Annotated[str | None, shown_as("DATA")] = None
-    """Run the files inside their task on DATA, and print their error and the metric before and after. test stands for the
-    test part of bundled training data. Ends with exit code 1 if the error is too large."""
+    """Run the files inside their task on DATA, and print their error and the metric before and after. test stands for
+    the test part of bundled training data. Ends with exit code 1 if the error is too large."""
     sample_rate: Annotated[float | None, shown_as("HERTZ")] = None
     """Sample rate of the sound that the model was trained on; for nam."""
     node: Annotated[str | None, shown_as("NAME")] = None
@@ -107,7 +107,9 @@ class Ship:
         reading = read(self.model, node=self.node)
         if len(reading) > 1:
             names = ", ".join(found.name for found in reading)
-            raise InputError("NODE", f"{self.model} has {len(reading)} recurrent layers", fix=f"choose with --node: {names}")
+            raise InputError(
+                "NODE", f"{self.model} has {len(reading)} recurrent layers", fix=f"choose with --node: {names}"
+            )
         return reading[0]
 
     def _name(self) -> str:

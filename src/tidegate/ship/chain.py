@@ -1,4 +1,4 @@
-"""The network of a trained model as small targets hold it: recurrent layers, and what reads their output at each step."""
+"""The network of a trained model as small targets hold it: recurrent layers, and a head that reads their output."""
 
 from __future__ import annotations
 

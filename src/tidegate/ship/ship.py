@@ -161,7 +161,7 @@ def _rest(task: str) -> str:
 def name_of(model: Any) -> str:
     """A name for the files: that of the folder or file of a model, else of its task, as far as identifiers allow."""
     if isinstance(model, (str, os.PathLike)):
-        raw = Path(os.path.abspath(model)).name.split(".")[0]
+        raw = Path(model).absolute().name.split(".")[0]
     else:
         task = getattr(type(model), "_task_class", None)
         raw = getattr(task, "name", "model")

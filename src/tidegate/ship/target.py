@@ -88,10 +88,16 @@ def chosen(
         raise InputError("SHIP_TARGET", f"{to} has {what}, got target={target!r}", fix=fix)
     if sample_rate is None and "sample_rate" in row.needs:
         raise InputError(
-            "SHIP_RATE", f"{to} files say how many samples a second has", fix=f"pass {OPTIONS['sample_rate']}, as sample_rate=48000"
+            "SHIP_RATE",
+            f"{to} files say how many samples a second has",
+            fix=f"pass {OPTIONS['sample_rate']}, as sample_rate=48000",
         )
     if sample_rate is not None and "sample_rate" not in row.needs:
         raise InputError("SHIP_RATE", f"{to} files have no sample rate", fix="leave out sample_rate=")
     if sample_rate is not None and not 0 < sample_rate < 1e7:
-        raise InputError("SHIP_RATE", f"sample_rate={sample_rate:g} is no rate of a sound", fix="pass it in hertz, as sample_rate=48000")
+        raise InputError(
+            "SHIP_RATE",
+            f"sample_rate={sample_rate:g} is no rate of a sound",
+            fix="pass it in hertz, as sample_rate=48000",
+        )
     return row, weights or row.weights[0], target or (row.processors or ("",))[0]

@@ -68,11 +68,13 @@ class Made:
 def _onnx(order: Order) -> Made:
     made = Made()
     for name, flow in order.flows.items():
-        subject = order.layer if order.layer is not None and order.head is None else flow
+        subject: Any = order.layer if order.layer is not None and order.head is None else flow
         whole = onnx(subject)
         made.add(f"{name}.onnx", whole.SerializeToString(), "sequences [T, B, ...] of any lengths")
         if flow.streams:
-            made.add(f"{name}_step.onnx", onnx(subject, step=True).SerializeToString(), "one step [B, ...], for streams")
+            made.add(
+                f"{name}_step.onnx", onnx(subject, step=True).SerializeToString(), "one step [B, ...], for streams"
+            )
         lowered = json.loads(next(entry.value for entry in whole.metadata_props if entry.key == "tidegate.lowering"))
         made.layers += _listed(name, flow, lowered)
     return made
@@ -91,13 +93,13 @@ def _c(order: Order) -> Made:
 
 def source_of(order: Order, name: str, flow: Flow) -> Source:
     """The C of one flow."""
-    bare = order.layer is not None and order.head is None
-    return c(order.layer if bare else flow, name, target=order.target)
+    subject = order.layer if order.layer is not None and order.head is None else flow
+    return c(subject, name, target=order.target)
 
 
 def _rtneural(order: Order) -> Made:
     layer, head = order.chain("rtneural")
-    made = Made(layers=_network(layer))
+    made = Made(layers=_network(layer, f"{layer.graph.name.lower()} of RTNeural"))
     text = rtneural(layer, torch.nn.Sequential() if head is None else head)
     made.add(f"{order.name}.json", text, "layers and head")
     return made
@@ -106,8 +108,10 @@ def _rtneural(order: Order) -> Made:
 def _nam(order: Order) -> Made:
     layer, head = order.chain("nam")
     if head is None:
-        raise InputError("SHIP_HEAD", "nam holds a linear head, and these layers have none", fix="tidegate.ship.nam takes one")
-    made = Made(layers=_network(layer))
+        raise InputError(
+            "SHIP_HEAD", "nam holds a linear head, and these layers have none", fix="tidegate.ship.nam takes one"
+        )
+    made = Made(layers=_network(layer, "LSTM of Neural Amp Modeler"))
     made.add(f"{order.name}.nam", nam(layer, head, order.rate or 0.0), "layers, first states and head")
     return made
 
@@ -121,7 +125,7 @@ def _dnnw(order: Order) -> Made:
         parts[name] = module
         if module.in_features % BLOCK_IN or module.out_features % BLOCK_OUT:
             floating.append(name)
-    made = Made(layers=_network(layer))
+    made = Made(layers=_network(layer, f"GRU of nnet.c, {order.weights}"))
     own = f", float32 alone in {', '.join(floating)}, whose sizes no block fits" if floating else ""
     made.add(f"{order.name}.bin", dnnw(parts, order.weights, floating), f"{', '.join(parts)}{own}")
     return made
@@ -133,9 +137,9 @@ def _safetensors(order: Order) -> Made:
         layers = [module for module in network.modules() if isinstance(module, Recurrent)]
         parts: dict[str, Any] = {"model": network}
     else:
-        layers = [order.layer]
+        layers = [layer for layer in [order.layer] if layer is not None]
         parts = {"layer": order.layer, **({"head": order.head} if order.head is not None else {})}
-    made = Made(layers=[line for layer in layers for line in _network(layer)])
+    made = Made(layers=[line for layer in layers for line in _network(layer, "its arrays")])
     made.add(f"{order.name}.safetensors", safetensors(parts), "all arrays of the network, and what each cell is")
     return made
 
@@ -157,10 +161,10 @@ def _listed(name: str, flow: Flow, written: list[str]) -> list[dict[str, str]]:
     return [{**line, "written": text} for line, text in zip(lines, written, strict=True)]
 
 
-def _network(layer: Recurrent) -> list[dict[str, str]]:
+def _network(layer: Recurrent, written: str) -> list[dict[str, str]]:
     """A line for each layer of a network alone."""
     return [
-        {"model": "", "layer": f"layer {k}", **_described(layer, k), "written": "as it is"}
+        {"model": "", "layer": f"layer {k}", **_described(layer, k), "written": written}
         for k in range(layer.num_layers)
     ]
 

@@ -97,7 +97,7 @@ class Compiled:
             files.append(folder / "tidegate_driver.c")
             files[-1].write_text(self._driver())
         command = [*compiler(), *FLAGS, *map(str, files), "-o", str(library)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
         if done.returncode:
             raise BackendError(
                 "C_COMPILE",
@@ -134,9 +134,7 @@ class Compiled:
             BackendError: a step refuses a symbol.
         """
         answers = np.zeros(len(rows), self.written)
-        wrong = self._library.driver_run(
-            _address(state), _address(rows), _address(answers), ctypes.c_size_t(len(rows))
-        )
+        wrong = self._library.driver_run(_address(state), _address(rows), _address(answers), ctypes.c_size_t(len(rows)))
         if wrong:
             raise BackendError("C_STEP", f"{self.name}_step refuses row {wrong}: a symbol is out of range")
         return answers
@@ -189,7 +187,10 @@ class CRunner:
         for node in self.flow.recurrent:
             for state in node.recurrent.graph.states:
                 label = rf"{state.name}_*_{f'{node.name}_' * several}l\d+(_reverse)?"
-                yield f"{node.name}_{state.name}", [m for m in self.compiled.state.names or () if re.fullmatch(label, m)]
+                yield (
+                    f"{node.name}_{state.name}",
+                    [m for m in self.compiled.state.names or () if re.fullmatch(label, m)],
+                )
 
     def _state(self, states: Mapping[str, Any], row: int) -> Array:
         state = self.compiled.begun()
@@ -199,7 +200,9 @@ class CRunner:
         return state
 
     def _states(self, after: Array) -> dict[str, Array]:
-        made = {name: np.stack([after[m].reshape(len(after), -1) for m in own], 1) for name, own in self._layers.items()}
+        made = {
+            name: np.stack([after[m].reshape(len(after), -1) for m in own], 1) for name, own in self._layers.items()
+        }
         known = {member for own in self._layers.values() for member in own}
         return made | {name: after[name] for name in after.dtype.names or () if name not in known}
 
@@ -208,7 +211,8 @@ def members(text: str) -> np.dtype[Any]:
     """The layout of a structure, from the text between its braces."""
     plain = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     fields = [
-        (name, DTYPES[kind], (int(size),)) if size else (name, DTYPES[kind]) for kind, name, size in MEMBER.findall(plain)
+        (name, DTYPES[kind], (int(size),)) if size else (name, DTYPES[kind])
+        for kind, name, size in MEMBER.findall(plain)
     ]
     return np.dtype(fields, align=True)
 

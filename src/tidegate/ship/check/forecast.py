@@ -96,12 +96,14 @@ class Asked:
     def _input(self, one: Input, series: Array, places: Array) -> Array:
         encoding, width = self.encoding, one.kind.width
         if one.name == "target":
-            return self.grid.truth[places][..., None]
+            truth: Array = self.grid.truth[places][..., None]
+            return truth
         if one.name == "series":
             return np.broadcast_to(self.numbers[series], places.shape)[..., None]
         if one.name == "columns":
             mean, sd = np.array(encoding.mean[:width]), _spread(encoding.sd[:width])
-            return self.grid.inputs.numpy()[places][..., 1 : 1 + width].astype(np.float64) * sd + mean
+            columns: Array = self.grid.inputs.numpy()[places][..., 1 : 1 + width].astype(np.float64) * sd + mean
+            return columns
         if one.name in ("rest", "rolling"):
             return np.zeros((*places.shape, width))
         ahead = int(not encoding.effect)
@@ -109,7 +111,7 @@ class Asked:
             count = len(encoding.known)
             later = places[..., None] + ahead + np.arange(width // count)
             mean, sd = np.array(encoding.mean[-count:]), _spread(encoding.sd[-count:])
-            known = self.grid.ahead.numpy()[later][..., :count].astype(np.float64) * sd + mean
+            known: Array = self.grid.ahead.numpy()[later][..., :count].astype(np.float64) * sd + mean
             return known.reshape(*places.shape, width)
         return self._calendar(one.name, series, places[..., None] + ahead + np.arange(width))
 

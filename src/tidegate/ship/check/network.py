@@ -157,7 +157,8 @@ def _classification(model: Any, task: AnyTask, parts: Parts, meter: Meter) -> to
         logits = runner.run(inputs(batch), lengths_of(batch)).outputs["logits"]
         got = torch.from_numpy(logits).to(wanted.dtype)
         meter.add(got, wanted / own.temperature)
-        return got * own.temperature
+        answer: torch.Tensor = got * own.temperature
+        return answer
 
     return twin(own, _answered=answered)
 
@@ -178,9 +179,7 @@ def _translation(model: Any, task: AnyTask, parts: Parts, meter: Meter) -> torch
 
     def read(sources: torch.Tensor, lengths: torch.Tensor) -> tuple[Memory, Any]:
         answer = encoder.run({"source": sources[..., None].numpy()}, lengths.tolist())
-        values, keys = (
-            torch.from_numpy(answer.outputs[name]).float().transpose(0, 1) for name in ("values", "keys")
-        )
+        values, keys = (torch.from_numpy(answer.outputs[name]).float().transpose(0, 1) for name in ("values", "keys"))
         there = torch.arange(values.shape[1]) < lengths[:, None]
         state = [
             torch.from_numpy(answer.states[name]).float().unflatten(1, (layers, -1)).mean(2).transpose(0, 1)
@@ -244,4 +243,6 @@ BY_TASK: Mapping[str, Callable[[Any, AnyTask, Parts, Meter], torch.nn.Module]] =
 def check_task(name: str) -> None:
     """Refuse a task without a network here."""
     if name not in BY_TASK:
-        raise InputError("SHIP_CHECK", f"models of the task {name} are not scored", fix=f"ship one of {', '.join(BY_TASK)}")
+        raise InputError(
+            "SHIP_CHECK", f"models of the task {name} are not scored", fix=f"ship one of {', '.join(BY_TASK)}"
+        )

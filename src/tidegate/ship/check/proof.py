@@ -34,7 +34,7 @@ def onnx_tested(name: str, content: bytes) -> Tested:
     except MissingError as missing:
         return Tested(name, None, str(missing))
     except BackendError as wrong:
-        return Tested(name, False, str(wrong))
+        return Tested(name, passed=False, says=str(wrong))
     return Tested(name, error <= RIGHT, f"largest error {error:.2g} in onnxruntime, of at most {RIGHT:g}")
 
 
@@ -46,4 +46,3 @@ def c_tested(source: Source) -> Tested:
         return Tested(f"{source.name}.c", None if error.code == "NO_C_COMPILER" else False, str(error))
     says = "all numbers of a known answer are right" if not wrong else f"{wrong} numbers of a known answer are wrong"
     return Tested(f"{source.name}.c", wrong == 0, says)
-

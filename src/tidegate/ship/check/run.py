@@ -31,6 +31,7 @@ ITEMS = {
     "tagging": "words",
     "translation": "units",
 }
+COMPARED = ("forecast", "logits", "logit")  # what the errors are of
 RATES = ("error rate", "accuracy")
 
 
@@ -65,17 +66,16 @@ class Checked:
     passed: bool
 
     def __str__(self) -> str:
-        return (
-            f"{self.metric} {self.before:.6g} before, {self.after:.6g} after ({self.count:,} {self.items} of {self.data}); "
-            f"answers differ by {self.largest:.2g} at most, {self.mean:.2g} on average"
-        )
+        scores = f"{self.metric} {self.before:.6g} before, {self.after:.6g} after"
+        errors = f"answers differ by {self.largest:.2g} at most, {self.mean:.2g} on average"
+        return f"{scores} ({self.count:,} {self.items} of {self.data}); {errors}"
 
 
 def check(shipped: Shipped, data: Any = None) -> Checked:
     """Run a shipped model inside its task: ONNX in onnxruntime, C compiled here.
 
-    The task's own code scores it: only the network of the model is replaced, and what stays outside of the artefact is as
-    in ``evaluate``.
+    The task's own code scores it: only the network of the model is replaced, and what stays outside of the artefact is
+    as in ``evaluate``.
 
     Args:
         shipped: from ``ship``, of a trained model, to onnx or c.
@@ -108,11 +108,11 @@ def check(shipped: Shipped, data: Any = None) -> Checked:
     after, _ = scored(task, network, "scoring the artefact")
     bound, passed = _judged(shipped, task, meter, before, after, count)
     name = type(model)._task_class.name  # noqa: SLF001  of our own estimators
-    output = _answer(shipped)
+    own = data is None or task.data.hash == model.data_.hash
     return Checked(
-        task.data.name if data is not None and task.data.hash != model.data_.hash else f"the test part of {task.data.name}",
+        f"the test part of {task.data.name}" if own else task.data.name,
         task.metric, task.unit, before, after, count, ITEMS[name],
-        meter.largest, meter.mean, output, meter.scale, bound, passed,
+        meter.largest, meter.mean, _answer(shipped), meter.scale, bound, passed,
     )  # fmt: skip
 
 
@@ -141,13 +141,11 @@ def scored(task: AnyTask, model: torch.nn.Module, phase: str) -> tuple[float, in
 
 def _answer(shipped: Shipped) -> str:
     """What the errors are of."""
-    last = list(shipped.flows.values())[-1].outputs[0]
-    return f"{last.name}, in {last.unit}" if last.unit else last.name
+    outputs = [one for flow in shipped.flows.values() for one in flow.outputs if one.name in COMPARED]
+    return f"{outputs[-1].name}, in {outputs[-1].unit}" if outputs[-1].unit else outputs[-1].name
 
 
-def _judged(
-    shipped: Shipped, task: AnyTask, meter: Meter, before: float, after: float, count: int
-) -> tuple[str, bool]:
+def _judged(shipped: Shipped, task: AnyTask, meter: Meter, before: float, after: float, count: int) -> tuple[str, bool]:
     """The bound in words, and whether it is kept."""
     if shipped.weights == "float32":
         return f"at most {LARGEST:g} of the largest answer", meter.relative <= LARGEST

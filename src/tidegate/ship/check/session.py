@@ -41,14 +41,10 @@ class OnnxRunner:
         states: Mapping[str, Any] | None = None,
     ) -> Answer:
         """As ``Flow.run``."""
-        given = {
-            one.name: np.ascontiguousarray(inputs[one.name], DTYPES[one.kind.dtype]) for one in self.flow.inputs
-        }
+        given = {one.name: np.ascontiguousarray(inputs[one.name], DTYPES[one.kind.dtype]) for one in self.flow.inputs}
         if lengths is not None:
             given["lengths"] = np.asarray(lengths, np.int64)
-        given |= {
-            f"state.{name}": np.ascontiguousarray(value, np.float32) for name, value in (states or {}).items()
-        }
+        given |= {f"state.{name}": np.ascontiguousarray(value, np.float32) for name, value in (states or {}).items()}
         names = [one.name for one in self.flow.outputs]
         after = [f"next.{state.name}" for state in self.flow.states]
         values = self._session.run([*names, *after], given)

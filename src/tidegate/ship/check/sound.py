@@ -61,4 +61,8 @@ class Sounds:
                 "the task joins recordings, whose sounds do not stand side by side in any file",
                 fix="ship with part='layers', or pass other recordings",
             )
-        return sound / max(float(np.abs(sound).max()), np.finfo(np.float32).tiny) if self.encoding.filterbank.peak else sound
+        return (
+            sound / max(float(np.abs(sound).max()), np.finfo(np.float32).tiny)
+            if self.encoding.filterbank.peak
+            else sound
+        )
