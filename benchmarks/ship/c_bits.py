@@ -4,9 +4,9 @@
     python -m benchmarks.ship.c_bits --quick     # three builds, 200 steps
 
 Every cell of the zoo, layers with each option, stacks, projections and a cell of one's own run 1,000 steps in every
-build. A build prints one number for each layer, made of the bits of all outputs; all builds must print the same. Warnings
-are errors, sanitizers and valgrind must be silent, and the errors against the equations in float64 are measured on the
-same inputs. Compilers, emulators and valgrind that are missing are named. Writes benchmarks/results/ship/c_bits.md.
+build. A build prints one number for each layer, made of the bits of all outputs; all builds must print the same.
+Warnings are errors, sanitizers and valgrind must be silent, and the errors against the equations in float64 are
+measured on the same inputs. Compilers, emulators and valgrind that are missing are named. Writes benchmarks/results/ship/c_bits.md.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from benchmarks.ship.qemu import DEVICE, STRICT, TARGETS, build, run
 
 import tidegate as tg
-from benchmarks.ship.qemu import DEVICE, STRICT, TARGETS, build, run
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
 from tidegate.zoo import CELLS
@@ -36,7 +36,13 @@ from tidegate.zoo import CELLS
 RESULTS = Path(__file__).parents[1] / "results" / "ship"
 I, H = 5, 9  # no multiple of anything that is computed side by side
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Wdouble-promotion", "-Wshadow", "-Werror")
-SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-std=c99", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+AT_ONCE = {
+    "as C++": ("g++", "-x", "c++", "-O2"),
+    "as C++ too": ("clang++", "-x", "c++", "-O2"),
+    "sanitizers": ("gcc", *SANITIZED),
+    "sanitizers too": ("clang", *SANITIZED),
+}
 Layers = dict[str, Recurrent]
 
 
@@ -46,7 +52,7 @@ class Own(tg.Cell):
     gates = "a b"
     state = "h slow:S"
     inputs = "a b slow:S"
-    matrices = {"U": "a b", "M": "b"}
+    matrices = {"U": "a b", "M": "b"}  # noqa: RUF012  plain data of the cell language
 
     def step(self, x, h, slow, U, M):
         a = tg.sigmoid(x.a + U(h).a)
@@ -105,9 +111,9 @@ static uint32_t run_@(void)
 """
 
 
-def sources(chosen: Layers, folder: Path) -> list[Path]:
+def sources(chosen: Layers, folder: Path, target: str) -> list[Path]:
     """All layers as C, and a program that runs each."""
-    written = [tg.ship.c(layer, name).write(folder)[1] for name, layer in chosen.items()]
+    written = [tg.ship.c(layer, name, target=target).write(folder)[1] for name, layer in chosen.items()]
     text = '#include "device.h"\n#include <string.h>\n' + "".join(f'#include "{name}.h"\n' for name in chosen)
     for name, layer in chosen.items():
         sizes = RUN.replace("IN", str(layer.input_size)).replace("OUT", str(layer.output_size))
@@ -119,26 +125,29 @@ def sources(chosen: Layers, folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Build:
-    """One way to compile and run."""
+    """One way to compile and run; ``form`` is the target for whom the products are written."""
 
     target: str
     level: str
     flags: tuple[str, ...] = ()
+    form: str = "host"
 
     def __str__(self) -> str:
-        return " ".join([self.target, self.level, *self.flags])
+        return " ".join([self.target, self.level, *self.flags, f"(products for {self.form})"])
 
 
 def builds(*, quick: bool) -> Iterator[Build]:
     if quick:
-        yield from (Build("gcc", "-O0"), Build("gcc", "-O3", ("-march=native",)), Build("cortex-m4", "-O2"))
+        yield from (Build("gcc", "-O0"), Build("gcc", "-O3", ("-march=native",)))
+        yield Build("cortex-m4", "-O2", form="cortex-m4")
         return
     for compiler in ("gcc", "clang"):
         yield from (Build(compiler, level) for level in ("-O0", "-O1", "-O2", "-O3", "-Os"))
         yield from (Build(compiler, level, ("-march=native",)) for level in ("-O2", "-O3"))
-        yield Build(compiler, "-O1", SANITIZED)
-    yield from (Build("cortex-m4", level) for level in ("-O0", "-O2", "-O3", "-Os"))
-    yield from (Build("cortex-m0", level) for level in ("-O2", "-Os"))
+        yield Build(compiler, "-O2", form="cortex-m4")
+    yield from (Build("cortex-m4", level, form="cortex-m4") for level in ("-O0", "-O2", "-O3", "-Os"))
+    yield from (Build("cortex-m0", level, form="cortex-m0") for level in ("-O2", "-Os"))
+    yield Build("cortex-m4", "-O2", form="host")
 
 
 def seen(one: Build, files: list[Path], steps: int) -> Mapping[str, int]:
@@ -149,13 +158,13 @@ def seen(one: Build, files: list[Path], steps: int) -> Mapping[str, int]:
         return run(one.target, program, seconds=1200)
 
 
-def as_cpp(files: list[Path], compiler: str, steps: int) -> str:
-    """The same as C++."""
+def at_once(files: list[Path], steps: int, *command: str) -> str:
+    """What a program prints that one command makes of everything."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "program")
-        options = ["-O2", "-ffp-contract=off", *WARNINGS, f"-DSTEPS={steps}", f"-I{DEVICE}", f"-I{files[0].parent}"]
+        options = ["-ffp-contract=off", *WARNINGS, f"-DSTEPS={steps}", f"-I{DEVICE}", f"-I{files[0].parent}"]
         every = [*map(str, files), str(DEVICE / "host.c")]
-        subprocess.run([compiler, "-x", "c++", *options, *every, "-o", str(program)], check=True)
+        subprocess.run([*command, *options, *every, "-o", str(program)], check=True)
         return subprocess.run([program], check=True, capture_output=True, text=True).stdout
 
 
@@ -212,28 +221,29 @@ def main() -> int:
         lines.append(text)
 
     with tempfile.TemporaryDirectory() as folder:
-        files = sources(chosen, Path(folder))
+        files = {form: sources(chosen, Path(folder, form), form) for form in ("host", "cortex-m4", "cortex-m0")}
         first: Mapping[str, int] = {}
         for one in builds(quick=quick):
             if missing := TARGETS[one.target].missing:
                 say(f"- {one}: not run, {missing} is not installed")
                 continue
             begin = time.monotonic()
-            found = seen(one, files, steps)
+            found = seen(one, files[one.form], steps)
             first = first or found
             different = [name for name in chosen if found[name] != first[name] or not found[name]]
             wrong += len(different)
             say(f"- {one}: {', '.join(different) or 'all equal'} ({time.monotonic() - begin:.0f} s)")
-        expected = "".join(f"{name} {value:08x}\n" for name, value in first.items())
-        for compiler in () if quick else ("g++", "clang++"):
-            same = as_cpp(files, compiler, steps) == expected
-            wrong += not same
-            say(f"- {compiler} -O2, as C++: {'all equal' if same else 'different'}")
-        if not quick and shutil.which("valgrind"):
-            same = under_valgrind(files, steps) == expected
-            wrong += not same
-            say(f"- valgrind, gcc -O1: silent, {'all equal' if same else 'different'}")
-        found = errors(chosen, files, steps)
+        if not quick:
+            expected = "".join(f"{name} {value:08x}\n" for name, value in first.items())
+            for what, command in AT_ONCE.items():
+                same = at_once(files["host"], steps, *command) == expected
+                wrong += not same
+                say(f"- {what}, {' '.join(command)}: {'all equal' if same else 'different'}")
+            if shutil.which("valgrind"):
+                same = under_valgrind(files["host"], steps) == expected
+                wrong += not same
+                say(f"- valgrind, gcc -O1: silent, {'all equal' if same else 'different'}")
+        found = errors(chosen, files["host"], steps)
     wrong += sum(value > 1e-5 for value in found.values())
     say(f"\nLargest error against float64 over {steps} steps: {max(found.values()):.2e}.\n")
     say("| layer | largest error |\n|---|---|")
@@ -241,10 +251,11 @@ def main() -> int:
         say(f"| {name} | {value:.1e} |")
     if not quick:
         RESULTS.mkdir(parents=True, exist_ok=True)
+        tools = "; ".join(map(version, ("gcc", "clang", "arm-none-eabi-gcc", "qemu-system-arm")))
         head = (
-            f"# The bits of emitted C\n\nWritten by `python -m benchmarks.ship.c_bits`: {len(chosen)} layers, {steps:,} steps, "
-            f"one number for the bits of all outputs. {version('gcc')}; {version('clang')}; "
-            f"{version('arm-none-eabi-gcc')}; {version('qemu-system-arm')}. `-std=c99 -ffp-contract=off {' '.join(WARNINGS)}`.\n\n"
+            f"# The bits of emitted C\n\nWritten by `python -m benchmarks.ship.c_bits`: {len(chosen)} layers, {steps:,} "
+            "steps, one number for the bits of all outputs. "
+            f"{tools}. `-std=c99 -ffp-contract=off {' '.join(WARNINGS)}`.\n\n"
         )
         (RESULTS / "c_bits.md").write_text(head + "\n".join(lines) + "\n")
     return 1 if wrong else 0

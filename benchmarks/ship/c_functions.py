@@ -65,9 +65,9 @@ TABLE = """\
 INTRODUCTION = """\
 # How exact the functions of emitted C are
 
-Written by `python -m benchmarks.ship.c_functions --step {step}`: every {step}th bit pattern of float32, subnormal numbers,
-infinities and NaN among them, against the C library in double. `-std=c99 -O2 -ffp-contract=off`: the same bits as with any
-other flags, so these are the errors everywhere. sqrt is rightly rounded.
+Written by `python -m benchmarks.ship.c_functions --step {step}`: every {step}th bit pattern of float32, subnormal
+numbers, infinities and NaN among them, against the C library in double. `-std=c99 -O2 -ffp-contract=off`: the same bits
+as with any other flags, so these are the errors everywhere. sqrt is rightly rounded.
 
 """
 
@@ -77,7 +77,9 @@ def program() -> str:
     loops = [LOOP.replace("EXACT", text).replace("@", name) for name, text in EXACT.items()]
     loops = [loops[0], *(loop[loop.index("static void") :] for loop in loops[1:])]
     calls = "".join(f"    see_{name}(step);\n" for name in EXACT)
-    main = f"int main(int argc, char **argv)\n{{\n    const uint32_t step = (uint32_t)atoi(argv[argc - 1]);\n{calls}}}\n"
+    main = (
+        f"int main(int argc, char **argv)\n{{\n    const uint32_t step = (uint32_t)atoi(argv[argc - 1]);\n{calls}}}\n"
+    )
     return HEAD + functions(EXACT, "f_") + "\n".join(loops) + main
 
 

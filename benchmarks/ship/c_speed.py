@@ -72,9 +72,7 @@ def onnx_step(layer: tg.nn.GRU) -> Callable[[], object]:
         "R": parts["weight_hh_l0"].reshape(1, 3 * H, H),
         "B": np.concatenate([parts["bias_ih_l0"].ravel(), parts["bias_hh_l0"].ravel()])[None],
     }
-    node = helper.make_node(
-        "GRU", ["x", "W", "R", "B", "", "h"], ["y", "h_n"], hidden_size=H, linear_before_reset=1
-    )
+    node = helper.make_node("GRU", ["x", "W", "R", "B", "", "h"], ["y", "h_n"], hidden_size=H, linear_before_reset=1)
     shapes = {"x": [1, 1, I], "h": [1, 1, H], "y": [1, 1, 1, H], "h_n": [1, 1, H]}
     infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
     graph = helper.make_graph(
@@ -140,10 +138,21 @@ def main() -> int:
         for compiler in ("gcc", "clang"):
             for flags in FLAGS:
                 mine, theirs, error = against_rtneural(folder, chosen.rtneural, flags, compiler)
-                row = [compiler, " ".join(flags), f"{mine:.3f}", f"{theirs:.3f}", f"{mine / theirs:.2f}", f"{error:.1e}"]
+                row = [
+                    compiler,
+                    " ".join(flags),
+                    f"{mine:.3f}",
+                    f"{theirs:.3f}",
+                    f"{mine / theirs:.2f}",
+                    f"{error:.1e}",
+                ]
                 lines.append(f"| {' | '.join(row)} |")
         mine, theirs = against_onnxruntime(folder, layer)
-        lines += ["", f"onnxruntime with IOBinding: {theirs:.2f} us a step, C {mine:.3f}, ratio {mine / theirs:.3f}.", ""]
+        lines += [
+            "",
+            f"onnxruntime with IOBinding: {theirs:.2f} us a step, C {mine:.3f}, ratio {mine / theirs:.3f}.",
+            "",
+        ]
         lines += ["| | processor | bytes besides the weights at -O2 | deepest four frames |", "|---|---|---|---|"]
         for name in RAW:
             for chip in CHIPS:

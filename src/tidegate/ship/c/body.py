@@ -13,6 +13,15 @@ from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.selftest import Vector, selftest_text
 from tidegate.ship.c.stack import Unit
 
+_INCLUDED = """\
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+#define restrict __restrict
+#endif
+"""
+
 
 def body_text(
     name: str, layer: Recurrent, stack: Sequence[Unit], arrays: Arrays, kernel: Kernel, vector: Vector
@@ -30,7 +39,7 @@ def body_text(
     prefix = f"{name}_"
     multiplies = any(calls for unit in stack for calls in unit.form.calls)
     parts = [
-        f'#include "{name}.h"\n\n#include <stdint.h>\n#include <string.h>\n',
+        f'#include "{name}.h"\n\n{_INCLUDED}',
         functions({name for unit in stack for name in unit.text.functions}, prefix),
         kernel.text if multiplies else "",
         arrays.text() + "\n",
