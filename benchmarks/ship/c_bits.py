@@ -6,7 +6,8 @@
 Every cell of the zoo, layers with each option, stacks, projections and a cell of one's own run 1,000 steps in every
 build. A build prints one number for each layer, made of the bits of all outputs; all builds must print the same.
 Warnings are errors, sanitizers and valgrind must be silent, and the errors against the equations in float64 are
-measured on the same inputs. Compilers, emulators and valgrind that are missing are named. Writes benchmarks/results/ship/c_bits.md.
+measured on the same inputs. Compilers, emulators and valgrind that are missing are named. Writes
+benchmarks/results/ship/c_bits.md.
 """
 
 from __future__ import annotations
@@ -253,8 +254,8 @@ def main() -> int:
         RESULTS.mkdir(parents=True, exist_ok=True)
         tools = "; ".join(map(version, ("gcc", "clang", "arm-none-eabi-gcc", "qemu-system-arm")))
         head = (
-            f"# The bits of emitted C\n\nWritten by `python -m benchmarks.ship.c_bits`: {len(chosen)} layers, {steps:,} "
-            "steps, one number for the bits of all outputs. "
+            "# The bits of emitted C\n\nWritten by `python -m benchmarks.ship.c_bits`: "
+            f"{len(chosen)} layers, {steps:,} steps, one number for the bits of all outputs. "
             f"{tools}. `-std=c99 -ffp-contract=off {' '.join(WARNINGS)}`.\n\n"
         )
         (RESULTS / "c_bits.md").write_text(head + "\n".join(lines) + "\n")

@@ -20,6 +20,13 @@ _INCLUDED = """\
 #ifdef __cplusplus
 #define restrict __restrict
 #endif
+#ifdef __GNUC__
+#define @once __attribute__((noinline))         /* one copy of the code */
+#define @seldom __attribute__((noinline, cold)) /* small rather than quick */
+#else
+#define @once
+#define @seldom
+#endif
 """
 
 
@@ -76,7 +83,7 @@ def layer_function(unit: Unit, name: str) -> str:
 
 def _entry(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
     """What can be called."""
-    yield f"{'static ' * layer.bidirectional}void {name}_reset({name}_state *state)"
+    yield f"{'static ' * layer.bidirectional}{name}_seldom void {name}_reset({name}_state *state)"
     yield "{"
     yield "    memset(state, 0, sizeof *state);"
     for unit in stack:
@@ -88,7 +95,7 @@ def _entry(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
 
 
 def _steps(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
-    yield f"void {name}_step({name}_state *state, const float *x, float *y)"
+    yield f"{name}_once void {name}_step({name}_state *state, const float *x, float *y)"
     yield "{"
     read = "x"
     for unit in stack:

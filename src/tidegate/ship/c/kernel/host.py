@@ -1,8 +1,8 @@
 """Float32 on processors with vector registers, as many rows side by side as fit into one.
 
 Compilers at -O2 hardly use them by themselves, so blocks of rows are written out with the vector types of gcc and
-clang. Other compilers get a plain loop over the same order of storing. Eight sums at a time, and then two, keep the
-adders busy: each has to wait for its own last addition.
+clang. Other compilers get a plain loop over the same order of storing. As many sums at a time as registers have room
+for keep the adders busy: each has to wait for its own last addition.
 """
 
 from tidegate.ship.c.kernel.kind import Kernel
@@ -51,7 +51,7 @@ def _block(count: int, kind: str, function: str, width: str) -> str:
     """A loop over blocks of ``count`` registers of rows."""
     at = [""] + [f" + {i} * {width}" for i in range(1, count)]
     rows = width if count == 1 else f"{count} * {width}"
-    lines = [f"for (; j + {rows} <= rows; j += {rows}) {{", "    const float *column = w + j;"]
+    lines = [f"for (; j < rows / ({rows}) * ({rows}); j += {rows}) {{", "    const float *column = w + j;"]
     lines += [f"    {kind} s{i} = @load{function}(sum + j{at[i]});" for i in range(count)]
     lines += ["    for (k = 0; k < columns; k++, column += rows) {"]
     lines += [f"        s{i} += @load{function}(column{at[i]}) * x[k];" for i in range(count)]
@@ -60,7 +60,9 @@ def _block(count: int, kind: str, function: str, width: str) -> str:
     return "".join(f"    {line}\n" for line in [*lines, "}"])
 
 
-_BLOCKS = _block(8, "@lanes", "", "@LANES") + _block(2, "@lanes", "", "@LANES") + _block(1, "@four", "_four", "4")
+_WIDE = "".join(_block(count, "@lanes", "", "@LANES") for count in (12, 4, 1))
+_NARROW = "".join(_block(count, "@lanes", "", "@LANES") for count in (8, 2))
+_BLOCKS = f"#if @LANES > 4\n{_WIDE}#else\n{_NARROW}#endif\n" + _block(1, "@four", "_four", "4")
 
 HOST = Kernel(
     text=_LANES + _HEAD + _BLOCKS + _TAIL,
