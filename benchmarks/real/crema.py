@@ -9,7 +9,6 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from benchmarks.real.hard import HardGRU, hard_sigmoid
 from benchmarks.real.its_keras import JUDGE, compiled, its_hard_sigmoid, keras
 from benchmarks.real.subject import Package, Subject
 
@@ -36,19 +35,20 @@ PATHS = {
 }
 
 
-def load(layer: tg.nn.Recurrent, arrays: list[Any]) -> None:
-    names = [f"{n}_l0{side}" for side in ("", "_reverse") for n in ("weight_ih", "weight_hh", "bias_ih")]
-    layer.load_state_dict({name: torch.from_numpy(value.T) for name, value in zip(names, arrays, strict=True)})
+def load(path: Path, name: str) -> Any:
+    return tg.convert.read(path)[name].layer(batch_first=True)
 
 
 def subjects(folder: Path) -> Iterator[Subject]:
-    with h5py.File(folder / "crema" / "models" / "chord" / "model.h5") as file:
+    path = folder / "crema" / "models" / "chord" / "model.h5"
+    with h5py.File(path) as file:
         weights = {name: read(file["model_weights"], name) for name in (*LAYERS, *HEADS)}
-    theirs, ours = compiled(its_network(weights)), Chords(weights)
+    grus = {name: load(path, name) for name in LAYERS if name.startswith("bidirectional")}
+    theirs, ours = compiled(its_network(weights)), Chords(weights, grus)
     x = np.random.default_rng(0).standard_normal((1, FRAMES, FEATURES)).astype(np.float32)
     yield Subject(
         "crema chord", "2 x bidirectional GRU 128, reset before, hard sigmoid", "Keras 2 HDF5", JUDGE,
-        f"{FRAMES} frames", (load, HardGRU, hard_sigmoid), lambda: theirs(x), lambda: ours(torch.from_numpy(x)),
+        f"{FRAMES} frames", (load,), lambda: theirs(x), lambda: ours(torch.from_numpy(x)),
         note="from its features (drawn here) to the scores of pitch, root and bass",
     )  # fmt: skip
 
@@ -79,12 +79,8 @@ def its_network(weights: dict[str, list[Any]]) -> keras.Model:
 class Chords:
     """The same in torch, with our layers."""
 
-    def __init__(self, weights: dict[str, list[Any]]) -> None:
-        sizes = {"bidirectional_1": FEATURES, "bidirectional_2": 2 * WIDTH}
-        options = {"bidirectional": True, "batch_first": True}
-        self.grus = {name: tg.nn.Recurrent(HardGRU, size, WIDTH, **options) for name, size in sizes.items()}
-        for name, gru in self.grus.items():
-            load(gru, weights[name])
+    def __init__(self, weights: dict[str, list[Any]], grus: dict[str, tg.nn.Recurrent]) -> None:
+        self.grus = grus
         self.rest = {name: [*map(torch.from_numpy, weights[name])] for name in weights if name not in self.grus}
 
     def __call__(self, x: torch.Tensor) -> list[torch.Tensor]:

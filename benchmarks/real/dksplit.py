@@ -24,20 +24,8 @@ BATCHES = (1, 32)
 LENGTH, HIDDEN = 13, "/lstm/Transpose_4_output_0"
 
 
-def load(layer: tg.nn.LSTM, model: onnx.ModelProto) -> None:
-    held, nodes = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}, []
-    for node in model.graph.node:
-        if node.op_type == "DynamicQuantizeLSTM":
-            values = [held.get(name) for name in node.input]
-            w, r = (floating(values[k], *values[at : at + 2]) for k, at in ((1, 8), (2, 10)))
-            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-            nodes.append(tg.convert.OnnxNode("LSTM", attributes, {"W": w, "R": r, "B": values[3]}))
-    tg.convert.load(layer, "onnx", nodes)
-
-
-def floating(quantized: Any, scale: Any, zero: Any) -> Any:
-    value = (quantized.astype(np.float32) - zero[:, None, None]) * scale[:, None, None]
-    return np.ascontiguousarray(value.swapaxes(1, 2))
+def load(path: Path) -> Any:
+    return tg.convert.read(path).stacked().layer()
 
 
 def subjects(folder: Path) -> Iterator[Subject]:
@@ -48,7 +36,7 @@ def subjects(folder: Path) -> Iterator[Subject]:
     model = onnx.load(path)
     splitter, own, floats = (
         Splitter(num_threads=torch.get_num_threads()),
-        Splitting(model),
+        Splitting(model, load(path)),
         session(part(in_float(model), ["chars"], [HIDDEN])),
     )
     chosen = np.random.default_rng(0).choice(WORDS, (32, 6))
@@ -57,13 +45,13 @@ def subjects(folder: Path) -> Iterator[Subject]:
         ids = every[:rows]
         yield Subject(
             f"dksplit, {rows} at once", "3 x bidirectional LSTM 384", "onnx, int8", "its int8 network on onnxruntime",
-            f"{rows} x {LENGTH} characters", (load, floating),
+            f"{rows} x {LENGTH} characters", (load,),
             lambda ids=ids: splitter.session.run(None, {"chars": ids})[0], lambda ids=ids: own(ids),
             allowed=0.2, note="it rounds activations to int8, ours are float32",
         )  # fmt: skip
         yield Subject(
             f"dksplit's LSTMs in float32, {rows} at once", "3 x bidirectional LSTM 384", "onnx, int8",
-            "the same as LSTM nodes of float32 on onnxruntime", f"{rows} x {LENGTH} characters", (load, floating),
+            "the same as LSTM nodes of float32 on onnxruntime", f"{rows} x {LENGTH} characters", (load,),
             lambda ids=ids: floats.run(None, {"chars": ids})[0], lambda ids=ids: own.hidden(ids),
         )  # fmt: skip
 
@@ -84,10 +72,15 @@ def in_float(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
+def floating(quantized: Any, scale: Any, zero: Any) -> Any:
+    value = (quantized.astype(np.float32) - zero[:, None, None]) * scale[:, None, None]
+    return np.ascontiguousarray(value.swapaxes(1, 2))
+
+
 class Splitting:
     """Its network with float32 weights: embedding, our session, scores of the two tags."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, lstm: tg.nn.LSTM) -> None:
         held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
         def plain(name: str) -> torch.Tensor:
@@ -96,8 +89,6 @@ class Splitting:
 
         self.embedding, self.head = plain("embedding.weight"), plain("onnx::MatMul_584")
         self.bias = torch.from_numpy(held["hidden2tag.bias"].copy())
-        lstm = tg.nn.LSTM(384, 384, 3, bidirectional=True)
-        load(lstm, model)
         self.sessions = {rows: tg.Session(lstm, rows, bidirectional=True) for rows in BATCHES}
 
     def __call__(self, ids: Any) -> torch.Tensor:

@@ -25,17 +25,14 @@ ITS_NAMES = ("w_ih", "w_hh", "b_ih", "b_hh")
 SAY, STOP, LONGEST = 2, 3, 20  # "<s>", "</s>", and how many phonemes it says at most
 
 
-def load(layer: tg.nn.GRU, arrays: dict[str, Any], side: str) -> None:
-    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    tg.convert.load(layer, "torch", {ours: arrays[f"{side}_{own}"] for ours, own in zip(names, ITS_NAMES, strict=True)})
+def load(path: Path, side: str) -> Any:
+    return tg.convert.read(path)[side].layer()
 
 
 def subjects(folder: Path) -> Iterator[Subject]:
     package = its_code(folder)
-    arrays = dict(np.load(folder / "g2p_en" / "checkpoint20.npz"))
-    encoder, decoder = tg.nn.GRU(256, 256), tg.nn.GRU(256, 256)
-    load(encoder, arrays, "enc")
-    load(decoder, arrays, "dec")
+    path = folder / "g2p_en" / "checkpoint20.npz"
+    arrays, encoder, decoder = dict(np.load(path)), load(path, "enc"), load(path, "dec")
     model = Speller(encoder, decoder, arrays)
     numbers = {phoneme: k for k, phoneme in enumerate(package.phonemes)}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import struct
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,31 +21,20 @@ ENOUGH = 1 << 17  # bytes for its structures of model and state, which are small
 FLOAT, INT = 0, 1  # kinds of its arrays
 
 
-def load(layer: tg.nn.GRU, arrays: Mapping[str, Any], name: str) -> None:
-    recurrent, diagonal = dense(arrays, f"{name}_recurrent"), arrays[f"{name}_recurrent_weights_diag"]
-    for gate in np.split(np.arange(3 * WIDTH), 3):
-        recurrent[np.arange(WIDTH), gate] += diagonal[gate]
-    biases = np.stack([arrays[f"{name}_{side}_bias"] for side in ("input", "recurrent")])
-    tg.convert.load(layer, "keras", [[dense(arrays, f"{name}_input"), recurrent, biases]])
-
-
-def dense(arrays: Mapping[str, Any], name: str) -> Any:
-    blocks, index = iter(arrays[f"{name}_weights_float"].reshape(-1, 4, 8)), iter(arrays[f"{name}_weights_idx"])
-    matrix = np.zeros((WIDTH, 3 * WIDTH), np.float32)
-    for row in range(0, 3 * WIDTH, 8):
-        for _ in range(next(index)):
-            at = next(index)
-            matrix[at : at + 4, row : row + 8] = next(blocks)
-    return matrix
+def load(blob: Path, name: str) -> Any:
+    return tg.convert.read(blob)[name].layer()
 
 
 def subjects(folder: Path) -> Iterator[Subject]:
     its = Its(next(folder.rglob("librnnoise.so")))
-    ours = Ours(its.arrays)
+    with tempfile.TemporaryDirectory() as scratch:
+        blob = Path(scratch, "weights_blob.bin")
+        blob.write_bytes(its.blob())
+        ours = Ours(its.arrays, [load(blob, f"gru{k}") for k in (1, 2, 3)])
     x = np.random.default_rng(0).standard_normal((FRAMES, INPUTS)).astype(np.float32)
     about: dict[str, Any] = {
-        "cells": "3 GRU 384", "source": "arrays in the library, blocks of 4 x 8", "judge": "its compute_rnn in C",
-        "glue": (load, dense), "allowed": 0.01,
+        "cells": "3 GRU 384", "source": "arrays in the library, as RNNoise's file", "judge": "its compute_rnn in C",
+        "glue": (load,), "allowed": 0.01,
         "note": f"its sigmoid is off by up to {its.off(1, sigmoid):.0e}, its tanh by {its.off(2, np.tanh):.0e}",
     }  # fmt: skip
     for name, work, call in (
@@ -71,10 +62,21 @@ class Its:
     def __init__(self, path: Path) -> None:
         self.library = ctypes.CDLL(str(path))
         table = (Array * 1).in_dll(self.library, "rnnoise_arrays")
-        self.arrays = dict(_read(ctypes.addressof(table)))
+        self.lines = list(_lines(ctypes.addressof(table)))
+        kinds = {FLOAT: np.float32, INT: np.int32}
+        self.arrays = {name: np.frombuffer(data, kinds[kind]) for name, kind, data in self.lines if kind in kinds}
         self.model = ctypes.create_string_buffer(ENOUGH)
         if self.library.init_rnnoise(self.model, table):
             raise RuntimeError("init_rnnoise refuses its own weights")
+
+    def blob(self) -> bytes:
+        """The file that RNNoise's own ``write_weights`` makes of the table."""
+        found = b""
+        for name, kind, data in self.lines:
+            room = -len(data) % 64
+            found += struct.pack("<4siiii44s", b"DNNw", 0, kind, len(data), len(data) + room, name.encode())
+            found += data + bytes(room)
+        return found
 
     def __call__(self, x: Any) -> list[Any]:
         state, gains, speech = ctypes.create_string_buffer(ENOUGH), np.empty((len(x), 32), "f4"), np.empty(len(x), "f4")
@@ -96,11 +98,9 @@ class Its:
 class Ours:
     """Its network in torch, with our GRUs."""
 
-    def __init__(self, arrays: Mapping[str, Any]) -> None:
+    def __init__(self, arrays: Mapping[str, Any], grus: list[tg.nn.GRU]) -> None:
         self.arrays = {name: torch.from_numpy(value) for name, value in arrays.items() if value.dtype == np.float32}
-        self.grus = [tg.nn.GRU(WIDTH, WIDTH) for _ in range(3)]
-        for k, gru in enumerate(self.grus, 1):
-            load(gru, arrays, f"gru{k}")
+        self.grus = grus
         self.sessions = [tg.Session(gru) for gru in self.grus]
 
     def whole(self, x: torch.Tensor) -> list[torch.Tensor]:
@@ -137,10 +137,8 @@ class Ours:
         return torch.addmm(bias, x, self.arrays[f"{name}_weights_float"].reshape(-1, len(bias)))
 
 
-def _read(address: int) -> Iterator[tuple[str, Any]]:
-    """Its table of arrays, up to the line without a name; those of integers of one byte are left out."""
+def _lines(address: int) -> Iterator[tuple[str, int, bytes]]:
+    """Its table of arrays, up to the line without a name."""
     while (line := Array.from_address(address)).name:
-        if line.kind in (FLOAT, INT):
-            kind = {FLOAT: np.float32, INT: np.int32}[line.kind]
-            yield line.name.decode(), np.frombuffer(ctypes.string_at(line.data, line.size), kind)
+        yield line.name.decode(), line.kind, ctypes.string_at(line.data, line.size)
         address += ctypes.sizeof(Array)

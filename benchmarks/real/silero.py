@@ -22,8 +22,8 @@ RATE, FRAME, CONTEXT, BLOCK = 16000, 512, 64, 512  # samples, and frames that it
 LSTM_INPUT, LSTM_OUTPUT = "/Transpose_output_0", "/recurrent/LSTM_output_0"
 
 
-def load(layer: tg.nn.LSTM, model: onnx.ModelProto) -> None:
-    tg.convert.load(layer, "onnx", model)
+def load(path: Path) -> Any:
+    return tg.convert.read(path)[0].layer()
 
 
 def subjects(folder: Path) -> Iterator[Subject]:
@@ -33,9 +33,10 @@ def subjects(folder: Path) -> Iterator[Subject]:
     from silero_vad.utils_vad import OnnxWrapper
 
     torch.set_num_threads(threads)  # which it has set to one
-    model = onnx.load(data / "silero_vad_16k_sequence.onnx")
-    own, audio = Detector(model), speech(RATE, 20.0)
-    whole = SileroVADSequence(str(data / "silero_vad_16k_sequence.onnx"))
+    path = data / "silero_vad_16k_sequence.onnx"
+    model = onnx.load(path)
+    own, audio = Detector(model, load(path)), speech(RATE, 20.0)
+    whole = SileroVADSequence(str(path))
     about: dict[str, Any] = {"cells": "LSTM 128", "source": "onnx", "glue": (load,)}
     yield Subject(
         name="silero-vad, whole file", judge="its SileroVADSequence on onnxruntime", work="20 s of speech",
@@ -68,12 +69,10 @@ def subjects(folder: Path) -> Iterator[Subject]:
 class Detector:
     """Its network in torch, with our LSTM, or our session of it, for the recurrence."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, lstm: tg.nn.LSTM) -> None:
         held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self.weights = {name: torch.from_numpy(value.copy()) for name, value in held.items()}
-        self.lstm = tg.nn.LSTM(128, 128)
-        load(self.lstm, model)
-        self.session = tg.Session(self.lstm)
+        self.lstm, self.session = lstm, tg.Session(lstm)
 
     def whole(self, blocks: Any) -> Any:
         state, found = None, []

@@ -20,11 +20,12 @@ TEXT = "What is the best thing that has happened to you in the last year? I was 
 WINDOW = 40
 
 
-def load(layer: tg.nn.LSTM, file: h5py.File, name: str) -> None:
-    tg.convert.load(layer, "keras", [from_cudnn(file, name)])
+def load(path: Path, name: str) -> Any:
+    return tg.convert.read(path)[name].layer(batch_first=True)
 
 
 def from_cudnn(file: h5py.File, name: str) -> list[Any]:
+    """The arrays of an LSTM of Keras 3, which cannot read the file."""
     kernel, recurrent, bias = (file[f"{name}/{name}/{k}:0"][:] for k in ("kernel", "recurrent_kernel", "bias"))
     width = recurrent.shape[0]
     kernel = np.hstack([gate.T.reshape(gate.shape, order="F") for gate in np.hsplit(kernel, 4)])
@@ -36,13 +37,15 @@ def subjects(folder: Path) -> Iterator[Subject]:
     numbers = json.loads((folder / "textgenrnn" / "textgenrnn_vocab.json").read_text(encoding="utf-8"))
     ids = np.array([numbers[character] for character in TEXT])
     windows = np.lib.stride_tricks.sliding_window_view(ids, WINDOW)[:-1]
-    with h5py.File(folder / "textgenrnn" / "textgenrnn_weights.hdf5") as file:
-        theirs, ours = compiled(its_network(file, len(numbers) + 1)), Writer(file)
+    path = folder / "textgenrnn" / "textgenrnn_weights.hdf5"
+    with h5py.File(path) as file:
+        theirs = compiled(its_network(file, len(numbers) + 1))
+        ours = Writer(file, [load(path, name) for name in ("rnn_1", "rnn_2")])
     said = np.log(np.asarray(theirs(windows)))[np.arange(len(windows)), ids[WINDOW:]]
     for x in (windows[:1], windows):
         yield Subject(
             f"textgenrnn, {len(x)} window{'s' if len(x) > 1 else ''}", "2 LSTM 128", "Keras 2 HDF5, as CuDNNLSTM",
-            JUDGE, f"{len(x)} x {WINDOW} characters", (load, from_cudnn),
+            JUDGE, f"{len(x)} x {WINDOW} characters", (load,),
             lambda x=x: theirs(x), lambda x=x: ours(torch.from_numpy(x)),
             note=f"English text costs {-said.mean():.2f} nats a character, so the weights are read rightly",
         )  # fmt: skip
@@ -70,7 +73,7 @@ def its_network(file: h5py.File, symbols: int) -> keras.Model:
 class Writer:
     """Its network in torch, with our LSTMs."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: h5py.File, lstms: list[tg.nn.LSTM]) -> None:
         def tensor(path: str) -> torch.Tensor:
             return torch.from_numpy(file[path][:])
 
@@ -79,9 +82,7 @@ class Writer:
             tensor("attention/attention/attention_W:0"),
         )
         self.weight, self.bias = tensor("output/output/kernel:0"), tensor("output/output/bias:0")
-        self.lstms = [tg.nn.LSTM(width, 128, batch_first=True) for width in (100, 128)]
-        for k, lstm in enumerate(self.lstms, 1):
-            load(lstm, file, f"rnn_{k}")
+        self.lstms = lstms
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
         seen = [self.embedding[ids]]

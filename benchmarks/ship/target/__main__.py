@@ -37,7 +37,11 @@ def main() -> None:
     programs = [peer.built(arguments.peers, arguments.work) for peer in PEERS]
     revisions = [_revision(arguments.peers / peer.name) for peer in PEERS]
     torch.manual_seed(0)
-    found = [*audio(programs[0], programs[1], arguments.work), *noise(programs[2], arguments.work)]
+    found = [
+        *audio(programs[0], programs[1], arguments.work),
+        *noise(programs[2], arguments.work),
+        *theirs(dict(zip(("RTNeural", "NAM"), programs, strict=False)), arguments.peers, arguments.work),
+    ]
     text = page(found, [f"{peer.name} {revision}" for peer, revision in zip(PEERS, revisions, strict=True)])
     print(text)
     if arguments.out:
@@ -70,6 +74,18 @@ def noise(rnnoise: Path, work: Path) -> Iterator[Row]:
                 what = f"GRU, {weights}{', head in float' if plain and weights == 'int8' else ''}"
                 if weights == "int8" or plain:
                     yield "RNNoise", f"{what}, {len(content):,} bytes", shape, *errors(got, layer, head, x)
+
+
+def theirs(programs: dict[str, Path], peers: Path, work: Path) -> Iterator[Row]:
+    """Trained files that come with the programs, read by us."""
+    for name, path in {"NAM": "example_models/lstm.nam", "RTNeural": "models/lstm_1d.json"}.items():
+        (found,) = tg.convert.read(peers / name / path)
+        x = np.random.default_rng(0).uniform(-1, 1, (STEPS, found.input_size))
+        head = torch.nn.Linear(found.hidden_size, len(found.head["bias"]))
+        head.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in found.head.items()})
+        got = run(programs[name], (peers / name / path).read_text(encoding="utf-8"), x, len(found.head["bias"]), work)
+        shape = f"{found.input_size} -> {found.layers} x {found.hidden_size} -> {head.out_features}"
+        yield f"{name}, {path}", f"{found.kind}, read by us", shape, *errors(got, found.layer(), head, x)
 
 
 def errors(got: Any, layer: Any, head: torch.nn.Linear, x: Any) -> tuple[float, float]:
