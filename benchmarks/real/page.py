@@ -10,7 +10,7 @@ from benchmarks.engine.machine import cores, processor
 from benchmarks.engine.markdown import duration
 
 Row = dict[str, Any]
-NOT_HAD = {"Neural Amp Modeler, lstm.nam": "no package of the registry ships a trained one; see ../ship/targets.md"}
+NOT_HAD = {"Neural Amp Modeler, lstm.nam": "no package ships a trained one; ../ship/targets.md has that of its core"}
 LIBRARIES = ("torch", "onnxruntime", "numpy", "jax", "keras")
 HEAD = (
     *("network", "layers", "threads", "work", "weights", "lines of glue", "the other side"),
@@ -18,9 +18,9 @@ HEAD = (
 )
 HOW = """\
 Each network is loaded into our layers with the lines that a user has to write (`benchmarks/real`; 1 is the call itself:
-`tg.convert.read`, `load` or `accelerate`) and runs on the fused path. Its outputs are first held against the other side's; then both take turns, and a ratio is their time over
-ours in the same round: **above 1, Tidegate is faster**. It is the median of the rounds, in brackets stand the least
-and the most. Times are medians of one call."""
+`tg.convert.read`, `load` or `accelerate`) and runs on the fused path. Its outputs are first held against the other
+side's; then both take turns, and a ratio is their time over ours in the same round: **above 1, Tidegate is faster**. It
+is the median of the rounds, in brackets stand the least and the most. Times are medians of one call."""
 
 
 def page(rows: Sequence[Row]) -> str:

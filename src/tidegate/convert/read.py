@@ -90,6 +90,11 @@ def read(path: str | PathLike[str], at: str | None = None, node: str | None = No
     """
     file = Path(path)
     found: Sequence[FoundLayer] = import_module(f"tidegate.convert.file.{_format_of(file)}").read(file)
+    if not found:
+        raise InputError(
+            "READ_NOTHING", f"{visible(str(file))} holds no recurrent layer",
+            fix="one that is spelt out in products and sums is not found",
+        )  # fmt: skip
     if node is not None:
         return Reading(str(file), [Reading(str(file), found)[node]])
     if at is not None:
@@ -105,6 +110,8 @@ def _format_of(file: Path) -> str:
         InputError: no format looks like it.
     """
     shown = visible(str(file))
+    if file.exists() and not file.is_file():
+        raise InputError("READ_FILE", f"{shown} is no file", fix="check the path")
     try:
         with file.open("rb") as stream:
             data = stream.read(HEAD_BYTES)

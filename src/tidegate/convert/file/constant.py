@@ -90,6 +90,8 @@ class Model:
             InputError: it holds no numbers, fewer than its shape says, or lies outside the model's folder.
         """
         name, kinds = tensor.name or "a tensor", self.onnx.TensorProto
+        if any(size < 0 for size in tensor.dims):
+            raise refused(f"{name} is of shape {[*tensor.dims]}")
         if tensor.data_type in (kinds.STRING, kinds.UNDEFINED):
             raise refused(f"{name} holds no numbers")
         if tensor.data_location == kinds.EXTERNAL:

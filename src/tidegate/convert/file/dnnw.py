@@ -44,8 +44,11 @@ def _records(path: Path) -> dict[str, Array]:
         at += HEAD.size
         if magic != MAGIC or version or not 0 <= size <= room <= len(content) - at:
             raise damaged(path, f"its record at byte {at - HEAD.size} is none")
+        text = name.rstrip(b"\0").decode("latin1")
+        if text in found:
+            raise damaged(path, f"it has two arrays called {text}")
         if kind in TYPES and size % np.dtype(TYPES[kind]).itemsize == 0:
-            found[name.rstrip(b"\0").decode("latin1")] = np.frombuffer(content[at : at + size], TYPES[kind])
+            found[text] = np.frombuffer(content[at : at + size], TYPES[kind])
         at += room
     return found
 
@@ -78,6 +81,8 @@ def _matrix(path: Path, held: Mapping[str, Array], name: str, outputs: int) -> A
         weights, scale = held.get(f"{name}_weights_int8"), held.get(f"{name}_scale", scale[:0]) * INPUT_STEPS
     if weights is None or weights.dtype == np.int32 or scale.shape != (outputs,) or outputs % BLOCK_OUT:
         raise damaged(path, f"{name} lacks its weights or its scale")
+    if index is not None and index.dtype != np.int32:
+        raise damaged(path, f"the index of {name} holds {index.dtype}")
     if index is None and exact is not None:
         return exact.reshape(-1, outputs).copy() if exact.size % outputs == 0 else _misfit(path, name)
     shape = (-1, BLOCK_IN, BLOCK_OUT) if exact is not None else (-1, BLOCK_OUT, BLOCK_IN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -23,7 +24,8 @@ def read(path: Path) -> list[FoundLayer]:
         InputError: it is damaged, much larger when unpacked, or holds pickled objects.
     """
     arrays = {}
-    with opened(path) as archive, refusing(path, ValueError, TypeError, OSError, MemoryError):
+    damages = (ValueError, TypeError, OSError, MemoryError, RecursionError, SyntaxError, TokenError)
+    with opened(path) as archive, refusing(path, *damages):
         for member in archive.infolist():
             if member.filename.endswith(SUFFIX):
                 with archive.open(member) as stream:

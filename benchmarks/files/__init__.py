@@ -1,0 +1,1 @@
+"""Damaged and malicious files of every format that ``tidegate.convert.read`` knows."""
