@@ -154,7 +154,7 @@ def page(results: list[tuple[str, bool, str, str]]) -> str:
         "`python -m benchmarks.check_files`\n",
         f"{len(results)} files; {refused} are refused with one clear error, each in less than {SECONDS} s and within",
         f"{MEMORY >> 20} MiB. {read} have changed bytes in their numbers or where nobody reads, and are read. Faults",
-        f"(a file read that must not be, code that ran, a crash, an unclear error, no end, too much memory): {faults}.\n",
+        f"(a file read that must not be, code run, a crash, an unclear error, no end, too much memory): {faults}.\n",
         "| format | damaged, refused | malicious, refused | damaged in its numbers, read | faults |",
         "| --- | --- | --- | --- | --- |",
         *rows,
