@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def _format_of(file: Path) -> str:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
                 members = archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, LookupError, struct.error) as error:
         raise InputError("READ_FILE", f"{shown} cannot be read: {error}", fix="check the path and the file") from error
     head = Head(file.suffix.lower(), data, members)
     for name, looks_so in FORMATS.items():
