@@ -219,6 +219,29 @@ def test_what_is_nearly_a_layer_is_listed_with_its_fault_and_refused(tmp_path, a
         reading["lstm"].layer()
 
 
+@pytest.mark.parametrize("normed", ["weight_norm", "spectral_norm"])
+def test_parametrized_layers_are_listed_with_what_they_have_besides(tmp_path, normed):
+    model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(I, H)})
+    getattr(torch.nn.utils.parametrizations, normed)(model["lstm"], "weight_hh_l0")
+    torch.save(model.state_dict(), tmp_path / "normed.pt")
+    (found,) = read(tmp_path / "normed.pt")
+    assert found.name == "lstm"
+    assert "parametrizations.weight_hh_l0" in found.fault
+
+
+@pytest.mark.parametrize("name", ["scrn", "fgr", "mgu", "lstm1997", "ugrnn", "slstm"])
+@pytest.mark.parametrize("prefix", ["", "net."])
+def test_cells_that_torch_does_not_have_are_no_layers_of_torch(tmp_path, name, prefix):
+    state = tg.nn.Recurrent(name, I, H).state_dict()
+    save_file({prefix + key: value for key, value in state.items()}, tmp_path / "ours.safetensors")
+    assert all(found.fault for found in read(tmp_path / "ours.safetensors"))
+
+
+def test_two_names_for_one_array_are_no_layer(tmp_path):
+    save_file({**STATE, "weight_ih": STATE["weight_ih_l0"].clone()}, tmp_path / "twice.safetensors")
+    assert "also has weight_ih" in read(tmp_path / "twice.safetensors")[0].fault
+
+
 def test_a_file_without_a_recurrent_layer(tmp_path):
     save_file(torch.nn.Linear(2, 3).state_dict(), tmp_path / "linear.safetensors")
     reading = read(tmp_path / "linear.safetensors")

@@ -17,6 +17,8 @@ OF_TORCH = re.compile(
     r"(?P<at>.*?)[._/]?(?P<what>(?:weight|bias|w|b)_(?:ih|hh|hr)|p_[ifo]|initial_[hc])(?:_l(?P<layer>\d{1,3}))?(?P<back>_reverse)?"
 )
 BY_GATE = re.compile(r"(?:(?P<at>.+)\.)?(?P<piece>(?:[WUbdp]|initial)\.[a-z])")
+NUMBERED = re.compile(r"\w+_l\d+(?:_reverse)?")
+MATRICES = {"weight_ih", "weight_hh"}
 LSTM_GATES = {f"{source}.{gate}" for source in "WU" for gate in "ifgo"}
 UNSAID = "the file does not say whether it has tanh or relu; tanh is assumed"
 COPIES = "_flat_weights"  # where torch keeps its parameters a second time
@@ -43,14 +45,18 @@ def layers_of(arrays: Mapping[str, object]) -> list[FoundLayer]:
         if found := OF_TORCH.fullmatch(name):
             group = groups.setdefault(found["at"], _Group(name))
             of_pass = group.passes.setdefault((int(found["layer"] or 0), bool(found["back"])), {})
-            of_pass[SHORT.get(found["what"], found["what"])] = array  # type: ignore[assignment]
+            what = SHORT.get(found["what"], found["what"])
+            group.others += [name] * (what in of_pass)
+            of_pass[what] = array  # type: ignore[assignment]
         elif found := BY_GATE.fullmatch(name):
             pieces.setdefault(found["at"] or "", {})[found["piece"]] = array  # type: ignore[assignment]
     for name in arrays:
         owner = _owner(name, groups)
         if owner is not None and not OF_TORCH.fullmatch(name):
             groups[owner].others.append(name)
-    whole = [_layer(at, group) for at, group in groups.items() if any("weight_hh" in a for a in group.passes.values())]
+    whole = [
+        _layer(at, group) for at, group in groups.items() if any(MATRICES & a.keys() for a in group.passes.values())
+    ]
     return [*whole, *(_by_gate(at, own) for at, own in pieces.items() if own.keys() >= LSTM_GATES or "W.h" in own)]
 
 
@@ -59,6 +65,8 @@ def _owner(name: str, groups: Mapping[str, _Group]) -> str | None:
     parents = name.split(".")[:-1]
     if COPIES in parents:
         return None
+    if not parents and "" in groups and NUMBERED.fullmatch(name):
+        return ""
     return next((at for k in range(len(parents), 0, -1) if (at := ".".join(parents[:k])) in groups), None)
 
 
@@ -85,7 +93,7 @@ def _read(passes: Mapping[tuple[int, bool], Arrays]) -> tuple[str, list[list[Pie
         if array.dtype.kind != "f":
             raise _misfit(f"numbers of the type {array.dtype}")
     first = order[0][0]
-    if not {"weight_ih", "weight_hh"} <= first.keys() or first["weight_ih"].ndim != 2 or first["weight_hh"].ndim != 2:
+    if not first.keys() >= MATRICES or first["weight_ih"].ndim != 2 or first["weight_hh"].ndim != 2:
         raise _misfit("no two matrices in its first layer")
     H = first["weight_hr"].shape[-1] if "weight_hr" in first else first["weight_hh"].shape[1]
     gates, odd = divmod(len(first["weight_hh"]), H) if H else (0, 1)
