@@ -7,7 +7,7 @@ from tidegate.ship.flow import Flow
 from tidegate.ship.inspect import Inspection, inspect, inspected
 from tidegate.ship.kind import flows
 from tidegate.ship.nam import nam
-from tidegate.ship.onnx import onnx, selftest
+from tidegate.ship.onnx import onnx, onnx_translations, selftest
 from tidegate.ship.rtneural import rtneural
 from tidegate.ship.safetensors import safetensors
 from tidegate.ship.ship import Shipped, ship
@@ -29,6 +29,7 @@ __all__ = [
     "inspected",
     "nam",
     "onnx",
+    "onnx_translations",
     "rtneural",
     "safetensors",
     "selftest",

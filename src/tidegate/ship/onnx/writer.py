@@ -108,6 +108,12 @@ class Writer:
         """With a new axis of the width 1."""
         return self.add("Unsqueeze", value, self.hold([axis], f"axis{axis}"), name=name)
 
+    def make_constants_nodes(self) -> None:
+        """Turn the constants of this graph into nodes, for a graph that is to become a part of another."""
+        made = [helper.make_node("Constant", [], [one.name], name=one.name, value=one) for one in self.held]
+        self.nodes[:0] = made
+        self.held.clear()
+
     def graph(
         self, name: str, inputs: Sequence[Any], outputs: Sequence[Any], defaults: Sequence[Any] = ()
     ) -> onnx.GraphProto:
@@ -129,8 +135,8 @@ def tensor(value: Array, name: str) -> Any:
     return numpy_helper.from_array(value, name)
 
 
-def floats(name: str, shape: Sequence[int | str | None]) -> Any:
-    """The declaration of a float32 input or output."""
+def floats(name: str, shape: Sequence[int | str | None] | None) -> Any:
+    """The declaration of a float32 input or output; of any shape for None."""
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
