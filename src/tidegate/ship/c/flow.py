@@ -144,6 +144,9 @@ def _declared(step: Step) -> Iterator[str]:
         yield "/* One step. */"
     yield f"{_result(step)} {name}_step({name}_state *state, const {name}_input *in, {name}_output *out);"
     yield ""
+    yield f"/* n steps, one after another{', up to the first that is refused' if symbols else ''}. */"
+    yield f"{_result(step)} {name}_block({name}_state *state, const {name}_input *in, {name}_output *out, size_t n);"
+    yield ""
     if step.flow.again:
         yield "/* What the next row reads of this one's answer; the other inputs are the caller's. */"
         yield f"void {name}_again({name}_input *in, const {name}_output *out);"
@@ -221,6 +224,11 @@ def _functions(step: Step) -> Iterator[str]:
     arguments = f"{step.name}_state *state, const {step.name}_input *in, {step.name}_output *out"
     lines = [*_checks(step), *step.lines, *["return 0;"] * (_result(step) == "int")]
     yield from _function(f"{_result(step)} @step({arguments})", [*_unused(step), *lines])
+    block = ["for (; n > 0; --n, ++in, ++out) @step(state, in, out);"]
+    if _result(step) == "int":
+        block = ["int wrong = 0;", "for (; n > 0 && !wrong; --n, ++in, ++out) wrong = @step(state, in, out);"]
+        block.append("return wrong;")
+    yield from _function(f"{_result(step)} @block({arguments}, size_t n)", block)
     if step.flow.again:
         head = f"void @again({step.name}_input *in, const {step.name}_output *out)"
         yield from _function(head, _again(step))

@@ -28,7 +28,8 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
         part: ``"whole"``.
 
     Raises:
-        InputError: quantiles of sample paths, or a recursive model whose base looks further back than its context.
+        InputError: quantiles of sample paths, or a recursive model of several rows whose base looks
+            further back than its context.
     """
     check_part(part, ("whole",), "forecast")
     if isinstance(model.model_, DirectModel):
@@ -66,7 +67,7 @@ def _recursive(model: Any) -> Flow:
             "the quantiles of a recursive forecaster are those of sample paths, which no step can draw",
             "train with strategy='direct', or without quantiles=",
         )
-    if max(encoding.reach + 1, encoding.centre) > model.context:
+    if model.horizon > 1 and max(encoding.reach + 1, encoding.centre) > model.context:
         raise refused(
             f"its base looks {encoding.reach + 1} rows back, but its context are {model.context}",
             "train with a larger context=, or with strategy='direct'",
