@@ -207,6 +207,26 @@ def test_a_changed_equation_is_not_overlooked(cell):
     assert known < tried
 
 
+@pytest.mark.parametrize(
+    ("into", "of", "source"),
+    [
+        (tg.nn.RNN(3, 4), tg.nn.RNN(3, 4, nonlinearity="relu"), "torch"),
+        (tg.nn.RNN(3, 4), tg.nn.RNN(3, 4, nonlinearity="relu"), "keras"),
+        (tg.nn.RNN(3, 4, nonlinearity="relu"), tg.nn.RNN(3, 4), "linen"),
+        (tg.nn.LSTM(3, 4), tg.nn.Recurrent(Renamed, 3, 4), "keras"),
+        (tg.nn.Recurrent(Renamed, 3, 4), tg.nn.LSTM(3, 4), "onnx"),
+        (tg.nn.GRU(3, 4, reset="before"), tg.nn.GRU(3, 4), "onnx"),
+        (tg.nn.GRU(3, 4), tg.nn.GRU(3, 4, update="write"), "gates"),
+        (tg.nn.GRU(3, 4), tg.nn.GRU(3, 4, reset="before"), "gates"),
+    ],
+)
+def test_layers_of_ours_do_not_take_weights_with_which_they_would_compute_something_else(into, of, source):
+    before = {name: value.clone() for name, value in into.state_dict().items()}
+    with pytest.raises(InputError, match=r"compute something else|must be"):
+        load(into, source, of)
+    assert all(torch.equal(value, before[name]) for name, value in into.state_dict().items())
+
+
 # Cells of one step.
 
 

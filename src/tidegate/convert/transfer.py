@@ -11,7 +11,7 @@ from typing import Any
 from tidegate.convert.activation import KERAS
 from tidegate.convert.container import Container, StateDict, Tree, WeightLists
 from tidegate.convert.gates import Gates
-from tidegate.convert.layout import Layout, Pieces, check, from_pieces, to_pieces
+from tidegate.convert.layout import Layout, Passes, Pieces, check, from_pieces, to_pieces
 from tidegate.convert.node import OnnxNodes
 from tidegate.convert.own import Own, settings_of
 from tidegate.convert.table import FORMATS
@@ -84,19 +84,7 @@ def dump(layer: Recurrent | RecurrentCell, target: str) -> Any:
         ['U.h', 'W.h', 'b.h', 'd.h']
     """
     own, container = Own(layer), _container(target)
-    _refuse_options(own, target, loading=False)
-    layout, held = _layouts(own, target)
-    passes: list[list[dict[str, Any]]] = [[] for _ in range(own.layers)]
-    for k, reverse, widths in own.passes():
-        pieces = to_pieces(held, own.read(k, reverse=reverse), widths)
-        if unplaced := layout.unplaced(pieces):
-            raise EmitError(
-                "CONVERT_VALUE",
-                f"{layout.kind} of {target} has no place for {', '.join(unplaced)} of layer {k} of {own.name} "
-                f"({_places(unplaced)}), which are not zero",
-                fix=_alternatives(own, pieces),
-            )
-        passes[k].append(from_pieces(layout, pieces, widths))
+    passes, layout = _dumped(own, target)
     _warn_of_settings(layout, target)
     return container.wrap(passes, layout, own)
 
@@ -166,7 +154,7 @@ def load(
     _refuse_options(own, source, loading=True)
     layout, held = _layouts(own, source)
     is_ours = isinstance(weights, (Recurrent, RecurrentCell))
-    foreign = dump(weights, source) if is_ours else weights
+    foreign = _of_ours(weights, own, source) if is_ours else weights
     stated = _check_activations(own, layout, source, activation)
     passes = container.unwrap(foreign, layout, own) if at is None else _at(container).unwrap(foreign, layout, own, at)
     loaded = {}
@@ -184,6 +172,48 @@ def load(
     own.write(loaded)
     if not is_ours and not stated and container.is_bare(foreign) and layout.kind in {"LSTM", "GRU"}:
         _warn_of_activations(layout, source)
+
+
+def _dumped(own: Own, target: str) -> tuple[Passes, Layout]:
+    """The arrays of a layer as the other side holds them, and how it does.
+
+    Raises:
+        EmitError: it cannot.
+    """
+    _refuse_options(own, target, loading=False)
+    layout, held = _layouts(own, target)
+    passes: Passes = [[] for _ in range(own.layers)]
+    for k, reverse, widths in own.passes():
+        pieces = to_pieces(held, own.read(k, reverse=reverse), widths)
+        if unplaced := layout.unplaced(pieces):
+            raise EmitError(
+                "CONVERT_VALUE",
+                f"{layout.kind} of {target} has no place for {', '.join(unplaced)} of layer {k} of {own.name} "
+                f"({_places(unplaced)}), which are not zero",
+                fix=_alternatives(own, pieces),
+            )
+        passes[k].append(from_pieces(layout, pieces, widths))
+    return passes, layout
+
+
+def _of_ours(layer: Recurrent | RecurrentCell, own: Own, source: str) -> Any:
+    """Another layer of ours as the other side holds it, which must have the activations of the one to be loaded.
+
+    Raises:
+        InputError: it computes something else with the same arrays.
+    """
+    other = Own(layer)
+    passes, layout = _dumped(other, source)
+    wanted = _layouts(own, source)[0].settings
+    differs = [name for name, value in layout.settings.items() if wanted.get(name, value) != value]
+    if differs or (source == GATES and other.graph.without_bias().hash != own.graph.without_bias().hash):
+        what = ", ".join(differs) or "its equations"
+        raise InputError(
+            "CONVERT_SETTING",
+            f"{other.name} differs from {own.name} in {what}, and would compute something else with the same arrays",
+            fix="load into a layer of the same cell",
+        )
+    return _container(source).wrap(passes, layout, other)
 
 
 def _container(name: str) -> Container:
