@@ -312,7 +312,7 @@ class _Writer:
                 continue
             if self._read_later(number, carried.name):
                 place = self._array(f"next_{carried.name}", width)
-            if self.nodes[carried.after].op is Op.STATE:
+            if self.nodes[carried.after].op is Op.STATE and carried.after not in self.known:
                 yield self._line(carried.after, value, f"{carried.name}_t")
                 value = self.known[carried.after]
             stores.append(f"{place.element} = @kept({value});")
