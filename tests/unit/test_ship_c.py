@@ -15,6 +15,7 @@ import torch
 import tidegate as tg
 from tidegate import Cell, sigmoid, sqrt, tanh, variance
 from tidegate.emit.c99 import identifier, number
+from tidegate.emit.c99_function import functions
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
@@ -40,10 +41,10 @@ class Awkward(Cell):
         return m + 0.5 * float, k, sum
 
 
-def library(source: Source, folder: Path) -> ctypes.CDLL:
+def library(source: Source, folder: Path, *flags: str) -> ctypes.CDLL:
     source.write(folder)
-    target = folder / f"{source.name}.so"
-    command = [COMPILER, *FLAGS, "-fPIC", "-shared", str(folder / f"{source.name}.c"), "-o", str(target)]
+    target = folder / f"{source.name}{'_'.join(flags)}.so"
+    command = [COMPILER, *FLAGS, *flags, "-fPIC", "-shared", str(folder / f"{source.name}.c"), "-o", str(target)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert not done.stderr
     assert done.returncode == 0
@@ -115,6 +116,56 @@ def test_the_selftest_sees_a_wrong_weight(tmp_path):
     end = source.body.index(",", first)
     wrong = Source("gru", source.header, source.body[:first] + "9.0f" + source.body[end:])
     assert library(wrong, tmp_path)["gru_selftest"]() > 0
+
+
+@compiled
+def test_the_bits_are_those_of_every_compilation(tmp_path):
+    layer = drawn(LAYERS["awkward"]())
+    x = np.random.default_rng(2).normal(size=(50, 3)).astype(np.float32)
+    found = []
+    for target, flags in (("host", ["-O0"]), ("host", ["-O3", "-march=native"]), ("cortex-m4", ["-O2"])):
+        folder = tmp_path / target
+        c = library(tg.ship.c(layer, "own", target=target), folder, *flags)
+        state, y = np.zeros(64, np.float32), np.zeros((50, 5), np.float32)
+        c.own_reset(floats(state))
+        c.own_block(floats(state), floats(x), floats(y), ctypes.c_size_t(50))
+        found.append(y.tobytes())
+    assert len(set(found)) == 1
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+def test_the_files_are_cpp_too(tmp_path):
+    tg.ship.c(drawn(LAYERS["normed"]()), "normed").write(tmp_path)
+    main = '#include "normed.h"\nint main() { return normed_selftest(); }\n'
+    (tmp_path / "main.cpp").write_text(main)
+    command = ["g++", "-x", "c++", "-O1", "-ffp-contract=off", *STRICT, "main.cpp", "normed.c", "-o", "main"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    subprocess.run([tmp_path / "main"], check=True)
+
+
+LIMITS = {  # of each function: arguments and what comes out, exactly
+    "exp": ([-np.inf, -200.0, 0.0, 89.0, np.inf], [0.0, 0.0, 1.0, np.inf, np.inf]),
+    "sigmoid": ([-np.inf, -200.0, 0.0, 40.0, np.inf], [0.0, 0.0, 0.5, 1.0, 1.0]),
+    "tanh": ([-np.inf, -20.0, 0.0, 1e-40, 20.0, np.inf], [-1.0, -1.0, 0.0, 1e-40, 1.0, 1.0]),
+    "log": ([-1.0, -0.0, 0.0, 1.0, np.inf], [np.nan, -np.inf, -np.inf, 0.0, np.inf]),
+    "log_sigmoid": ([-np.inf, -3e38, 200.0, np.inf], [-np.inf, -3e38, 0.0, 0.0]),
+    "sqrt": ([-1.0, -0.0, 4.0, 2.0**-140, np.inf], [np.nan, -0.0, 2.0, 2.0**-70, np.inf]),
+    "relu": ([-np.inf, -1.0, -0.0, 1e-40, np.inf], [0.0, 0.0, 0.0, 1e-40, np.inf]),
+    "kept": ([1e-39, -1e-39, 1.2e-38, -np.inf, np.inf], [0.0, 0.0, 1.2e-38, -np.inf, np.inf]),
+}
+
+
+@compiled
+def test_functions_at_their_limits(tmp_path):
+    text = "#include <stdint.h>\n#include <string.h>\n" + functions(LIMITS, "f_")
+    for name in LIMITS:
+        text += f"float at_{name}(float v);\nfloat at_{name}(float v) {{ return f_{name}(v); }}\n"
+    c = library(Source("f", "", text), tmp_path)
+    for name, (given, wanted) in LIMITS.items():
+        function = c[f"at_{name}"]
+        function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+        got = np.array([function(v) for v in [*given, np.nan]], np.float32)
+        np.testing.assert_allclose(got, np.array([*wanted, np.nan], np.float32), rtol=2e-7, atol=0, err_msg=name)
 
 
 def test_equal_arrays_are_stored_once():

@@ -13,7 +13,7 @@ from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.selftest import Vector, selftest_text
 from tidegate.ship.c.stack import Unit
 
-_INCLUDED = """\
+INCLUDED = """\
 #include <stdint.h>
 #include <string.h>
 
@@ -46,7 +46,7 @@ def body_text(
     prefix = f"{name}_"
     multiplies = any(calls for unit in stack for calls in unit.form.calls)
     parts = [
-        f'#include "{name}.h"\n\n{_INCLUDED}',
+        f'#include "{name}.h"\n\n{INCLUDED}',
         functions({name for unit in stack for name in unit.text.functions}, prefix),
         kernel.text if multiplies else "",
         arrays.text() + "\n",

@@ -9,7 +9,7 @@ from tidegate.emit.c99 import number
 from tidegate.emit.c99_function import FUNCTIONS, functions
 from tidegate.errors import InputError
 from tidegate.ship.c.array import Arrays
-from tidegate.ship.c.body import equations_of, layer_function
+from tidegate.ship.c.body import INCLUDED, equations_of, layer_function
 from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.proof import selftest_text
 from tidegate.ship.c.rule import MORE, TYPES, Step
@@ -186,7 +186,7 @@ def _body(step: Step) -> str:
     prefix = f"{step.name}_"
     texts = "".join(MORE[name] for name in MORE if name in step.functions).replace("@inline", "static inline")
     parts = [
-        f'#include "{step.name}.h"\n\n#include <stdint.h>\n#include <string.h>\n',
+        f'#include "{step.name}.h"\n\n{INCLUDED}',
         functions(step.functions & FUNCTIONS.keys(), prefix),
         texts,
         step.kernel.text if step.multiplies else "",
