@@ -45,8 +45,8 @@ class OnnxRunner:
         if lengths is not None:
             given["lengths"] = np.asarray(lengths, np.int64)
         given |= {f"state.{name}": np.ascontiguousarray(value, np.float32) for name, value in (states or {}).items()}
-        names = [one.name for one in self.flow.outputs]
-        after = [f"next.{state.name}" for state in self.flow.states]
-        values = self._session.run([*names, *after], given)
-        ends = {state.name: value for state, value in zip(self.flow.states, values[len(names) :], strict=True)}
-        return Answer(dict(zip(names, values, strict=False)), ends)
+        values = self._session.run(None, given)  # outputs, then states, in the order of the flow
+        names, after = [one.name for one in self.flow.outputs], [state.name for state in self.flow.states]
+        return Answer(
+            dict(zip(names, values, strict=False)), dict(zip(after, values[len(names) :], strict=True))
+        )
