@@ -33,7 +33,7 @@ from tidegate.cli.train import Train, parsed
 from tidegate.cli.transcribe import Transcribe
 from tidegate.cli.translate import Translate
 from tidegate.cli.words import in_shell
-from tidegate.errors import InputError, SpecError, TidegateError, explain_missing
+from tidegate.errors import EmitError, InputError, SpecError, TidegateError, explain_missing
 from tidegate.storage import FULL
 
 Command = (
@@ -119,7 +119,7 @@ def _run(command: Any, *, speaks: bool) -> int:
         with explain_missing(), warnings_as_notes(_options(command), speaks=speaks), use_threads(own):
             code: int | None = command.run()
             sys.stdout.flush()  # while an error still has a name
-    except (InputError, SpecError) as error:
+    except (InputError, SpecError, EmitError) as error:
         return _fail(error, Exit.WRONG_INPUT, command)
     except TidegateError as error:
         return _fail(error, Exit.FAILURE, command)

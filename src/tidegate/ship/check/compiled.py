@@ -169,12 +169,12 @@ class CRunner:
         after = np.zeros(size, own.state)
         for k, end in enumerate(ends):
             state, rows = self._state(states or {}, k), np.zeros(end, own.read)
-            for name in own.read.names or ():
-                rows[name] = given[name][:end, k].reshape(rows[name].shape)
+            for one, member in zip(self.flow.inputs, own.read.names or (), strict=True):
+                rows[member] = given[one.name][:end, k].reshape(rows[member].shape)
             answers = own.run(state, rows)
             after[k] = state[0]
-            for one in self.flow.outputs:
-                value = answers[one.name].reshape(end, -1)
+            for one, member in zip(self.flow.outputs, own.written.names or (), strict=True):
+                value = answers[member].reshape(end, self.flow.kinds[one.node].width)
                 if one.last and end:
                     found[one.name][k] = value[-1]
                 elif not one.last:

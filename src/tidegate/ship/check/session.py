@@ -47,6 +47,4 @@ class OnnxRunner:
         given |= {f"state.{name}": np.ascontiguousarray(value, np.float32) for name, value in (states or {}).items()}
         values = self._session.run(None, given)  # outputs, then states, in the order of the flow
         names, after = [one.name for one in self.flow.outputs], [state.name for state in self.flow.states]
-        return Answer(
-            dict(zip(names, values, strict=False)), dict(zip(after, values[len(names) :], strict=True))
-        )
+        return Answer(dict(zip(names, values, strict=False)), dict(zip(after, values[len(names) :], strict=True)))
