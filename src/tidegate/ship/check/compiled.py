@@ -169,8 +169,8 @@ class CRunner:
         after = np.zeros(size, own.state)
         for k, end in enumerate(ends):
             state, rows = self._state(states or {}, k), np.zeros(end, own.read)
-            for one, member in zip(self.flow.inputs, own.read.names or (), strict=True):
-                rows[member] = given[one.name][:end, k].reshape(rows[member].shape)
+            for read, member in zip(self.flow.inputs, own.read.names or (), strict=True):
+                rows[member] = given[read.name][:end, k].reshape(rows[member].shape)
             answers = own.run(state, rows)
             after[k] = state[0]
             for one, member in zip(self.flow.outputs, own.written.names or (), strict=True):
