@@ -21,6 +21,9 @@ def archives(canary: Path) -> Iterator[Bad]:
         others = {"metadata.json": b"{}", "model.weights.h5": b""} if suffix == ".keras" else {}
         yield Bad("a zip bomb", suffix, zipped({**others, name: zeros}, deflated=True))
     yield Bad("a zip bomb", ".ts", zipped({"a/data.pkl": zeros, "a/constants.pkl": b""}, deflated=True))
+    later = bytearray(zipped({"gru.weight_hh_l0.npy": b""}))
+    later[later.rindex(b"PK\x01\x02") + 6] = 235
+    yield Bad("an archive of a later version", ".npz", bytes(later))
     bomb = bytearray(zipped({"gru.weight_hh_l0.npy": zeros[: 8 << 20]}, deflated=True))
     where = bomb.rindex(b"PK\x01\x02")
     bomb[where + 24 : where + 28] = struct.pack("<I", 100)

@@ -74,12 +74,11 @@ class Model:
         with explain_missing():
             import onnx  # optional, and only its files need it
             import onnx.reference
-            from google.protobuf.message import DecodeError
         self.onnx = onnx
         self.folder = path.resolve().parent
         try:
             self.proto = onnx.ModelProto.FromString(path.read_bytes())
-        except (DecodeError, OSError, ValueError) as error:
+        except Exception as error:  # protobuf's own, which only protobuf has a name for
             raise refused(f"{path.name} is no ONNX model: {error}") from error
         self.bytes = self.proto.ByteSize()
 
