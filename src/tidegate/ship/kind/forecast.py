@@ -90,11 +90,11 @@ def _recursive(model: Any) -> Flow:
 def _held(rows: Rows, horizon: int) -> Value:
     """The plain forecast of the next row: made at the last row of the data, and handed on from there."""
     draft = rows.draft
-    rest = draft.input("rest", horizon, "while rolling, the output rest of the step before; else zeros")
+    rest = draft.input("rest", horizon, "while rolling, the output later of the step before; else zeros")
     rolling = draft.input("rolling", 1, "1 for a row that is a forecast itself, 0 for a row of the data")
     plain = (rolling * rest + (1.0 - rolling) * rows.plain(horizon)).named("plain")
-    draft.output("rest", plain[[*range(1, horizon), horizon - 1]], "the plain forecast of the rows behind the next")
-    draft.again |= {"rest": "rest", "rolling": 1.0}
+    draft.output("later", plain[[*range(1, horizon), horizon - 1]], "the plain forecast of the rows behind the next")
+    draft.again |= {"rest": "later", "rolling": 1.0}
     return plain[:1]
 
 
