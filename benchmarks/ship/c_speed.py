@@ -127,6 +127,28 @@ def weights_and_more(folder: Path, name: str, chip: str) -> tuple[int, int]:
     return int(text) + int(data) + int(bss) - RAW[name], deepest
 
 
+def in_silence(folder: Path) -> tuple[list[float], list[float]]:
+    """Microseconds of a step of a GRU that has decayed, and where its state ends: as emitted, and with tiny states."""
+    layer = tg.nn.GRU(1, H)
+    with torch.no_grad():
+        layer.weight_ih_l0.zero_()
+        layer.weight_hh_l0[2 * H :].zero_()  # the candidate is 0, and z keeps 0.95
+        for bias in (layer.bias_ih_l0, layer.bias_hh_l0):
+            bias.zero_()
+        layer.bias_ih_l0[H : 2 * H] = 3.0
+    source = tg.ship.c(layer, "silent")
+    source.write(folder)
+    cut = "return silent_number((silent_bits(v) & 0x7f800000u) != 0u ? silent_bits(v) : 0u);"
+    assert source.body.count(cut) == 1
+    (folder / "tiny.c").write_text(source.body.replace(cut, "return v;"))
+    found = []
+    for name in ("silent", "tiny"):
+        files = [HERE / "silence.c", folder / f"{name}.c"]
+        run("gcc", "-std=c99", "-O3", "-ffp-contract=off", "-I", folder, *files, "-o", folder / "silence")
+        found.append([float(value) for value in run(folder / "silence").split()])
+    return found[0], found[1]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rtneural", type=Path, required=True)
@@ -164,6 +186,8 @@ def main() -> int:
             f"onnxruntime with IOBinding: {theirs:.2f} us a step, C {mine:.3f}, ratio {mine / theirs:.3f}.",
             "",
         ]
+        (mine, end), (tiny, tiny_end) = in_silence(folder)
+        lines += [f"After silence: {mine:.3f} us a step, state {end:g}; with tiny states {tiny:.3f}, {tiny_end:g}.", ""]
         lines += ["| | processor | bytes besides the weights at -O2 | deepest four frames |", "|---|---|---|---|"]
         for name in RAW:
             for chip in CHIPS:

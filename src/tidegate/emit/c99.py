@@ -7,6 +7,7 @@ every compiler that keeps to IEEE 754 and fuses nothing gives the same bits.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ _WORDS = """
     k memcpy memset size_t state sum uint32_t x y
 """
 TAKEN = frozenset(_WORDS.split())
+WORD = re.compile(r"\w+")
 WIDEST = 64  # characters of an expression without a name
 
 
@@ -126,7 +128,7 @@ def step_text(form: Form, names: Names, prefix: str) -> Text:
     """
     writer = _Writer(form, names, prefix)
     lines = [*writer.lines()]
-    return Text((*writer.declarations(), "", *lines), frozenset(writer.functions), writer.floats)
+    return Text((*writer.declarations(lines), "", *lines), frozenset(writer.functions), writer.floats)
 
 
 class _Writer:
@@ -155,9 +157,11 @@ class _Writer:
 
     # --- the function ---
 
-    def declarations(self) -> Iterator[str]:
+    def declarations(self, lines: Sequence[str]) -> Iterator[str]:
+        read = {word for line in lines for word in WORD.findall(line)}
         for state, pointer in self.pointers.items():
-            yield f"float *const {pointer} = state->{self.names.states[state]};"
+            if pointer in read:  # a state may never change, and never be read
+                yield f"float *const {pointer} = state->{self.names.states[state]};"
         if self.form.sums:
             yield f"float sum[{self.form.rows}]; /* {', '.join(map(self._summands, self.form.sums))} */"
         yield from (f"float {name}[{width}];" for name, width in self.arrays.items())
