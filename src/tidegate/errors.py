@@ -19,7 +19,7 @@ EXTRAS = {  # module that the core does not install: the extra that does
     **dict.fromkeys(("scipy", "sentencepiece", "sklearn", "soundfile", "tomli_w"), "tasks"),
     "h5py": "hdf5",
     "keras": "keras",
-    **dict.fromkeys(("onnx", "google"), "onnx"),  # google.protobuf comes with it
+    "onnx": "onnx",
     "onnxruntime": "onnx",
     "pyarrow": "parquet",
     "ray": "ray",
