@@ -58,7 +58,7 @@ def test_page_loads_without_complaint(page, tmp_path):
     done = chromium(page, tmp_path, "--dump-dom")
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert complaints == []
-    for section in ("answer", "scores", "pairs", "costs", "curves", "runs", "baselines", "cells", "protocol"):
+    for section in ("answer", "scores", "pairs", "costs", "curves", "memory", "runs", "baselines", "cells", "protocol"):
         assert f'<section id="{section}"' in done.stdout
     assert done.stdout.count('class="tip"') == 2
 

@@ -19,7 +19,9 @@ import tidegate as tg
 from tidegate.data import BUNDLED
 from tidegate.explain.trace import layer_records, packed, traced, with_traces
 from tidegate.records import (
+    AblationRecord,
     AttributionRecord,
+    ChangeRecord,
     CheckRecord,
     ContextRecord,
     CurveRecord,
@@ -36,6 +38,7 @@ from tidegate.records import (
     RemedyRecord,
     ShareRecord,
     SignalRecord,
+    SilenceRecord,
     TraceRecord,
     VerdictLine,
 )
@@ -284,6 +287,13 @@ def series_record():
         ),
         memory=(memory_of(model),),
         dynamics=(dynamics_of(model, jacobian),),
+        silences=(SilenceRecord("gru", 63.0, None, "steps", -13.0, None, "After the burst the output settles."),),
+        ablations=(
+            AblationRecord(
+                "units", 0.3125, "°C", tuple(ChangeRecord(f"gru[{k}]", 0.5 / (k + 1), 0.01) for k in range(20)), 24
+            ),
+            AblationRecord("features", 0.3125, "°C", (ChangeRecord("<b>", -0.25, None),), 1),
+        ),
         attributions=(
             AttributionRecord(
                 "next month",

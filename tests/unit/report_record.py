@@ -18,8 +18,13 @@ from tidegate.records import (
     ComparisonRecord,
     DataRecord,
     EpochRecord,
+    FlowRecord,
+    GateRecord,
+    MemoryRecord,
     PairRecord,
+    RecallRecord,
     RunRecord,
+    ShareRecord,
 )
 from tidegate.zoo import CELLS
 
@@ -175,7 +180,27 @@ def _cell(cell: str, runs: list[RunRecord]) -> CellRecord:
         step_p50_us=18 + len(graph.nodes) * 0.9,
         step_p99_us=31 + len(graph.nodes) * 1.3,
         exported_bytes=4 * _parameters(cell) + 2_000 + 90 * len(graph.nodes),
+        recall=recall(cell, 0.12 + 0.04 * len(graph.nodes) / 20),
     )
+
+
+def recall(cell: str, rate: float = 0.2, lag: int = 12) -> RecallRecord:
+    """What the best run of a cell remembers: a gradient that dies out at this rate, and units if it has a gate."""
+    lags = tuple(range(1, 161))
+    flow = FlowRecord("layer.l0", lags, *(tuple(-rate * f * k for k in lags) for f in (1.3, 1, 0.8)), 8, slope=-rate)
+    lives = (*np.geomspace(9, 0.4, 40), None) if cell != "rnn" else ()
+    gates = tuple(GateRecord(name, 0.5, 0.05, 0.25) for name in dict(CELLS[cell].graph.gates) if name != "h")
+    memory = MemoryRecord(
+        "layer.l0",
+        "f" if lives else "",
+        *((1.1, 2.0, 4.5, None) if lives else (None,) * 4),
+        units=tuple(life if life is None else float(life) for life in lives),
+        gates=gates,
+        saturated=(ShareRecord("g", 0.031),),
+    )
+    said = ("The gradient falls to 1.0e-06 of its size within 50 steps.",) if cell == "lstm" else ()
+    page = f"explain/1-{CELLS[cell].name}.html"
+    return RecallRecord("", "0" * 20, 3, lag, "the season of the training rows", flow, (memory,), said, page)
 
 
 def _pairs(cells: tuple[CellRecord, ...], runs: tuple[RunRecord, ...]) -> tuple[PairRecord, ...]:

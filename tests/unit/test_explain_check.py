@@ -253,7 +253,7 @@ def test_an_input_that_holds_the_answer_is_found(classes):
     found = check_leak(Chosen(1, classes), x, y, lambda output: output, names=["a", "b", "c"])
     assert found.passed is False
     assert found.value > 0.95
-    assert found.sentence.startswith("b at the step of the answer carries")
+    assert found.sentence.startswith("At the step of the answer, b carries")
     assert "or it is that easy" in found.sentence
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ import torch
 import tidegate as tg
 from tidegate.cli import main
 from tidegate.errors import InputError
+from tidegate.explain import ablate, attribute
 from tidegate.explain.driver import ForecastReader, drivers
 from tidegate.explain.kind import KINDS
 from tidegate.explain.kind.base import Reader, halved
 from tidegate.explain.kind.forecast import Smooth
 from tidegate.explain.lag import lag_of
+from tidegate.explain.record import _along
 from tidegate.explain.subject import subject_of
 from tidegate.records import ContextRecord
 from tidegate.tasks import (
@@ -124,7 +127,8 @@ def made(tmp_path_factory):
             kind, settings, write = MADE[name]
             folder = tmp_path_factory.mktemp(name)
             data = write(folder)
-            model = kind(**SMALL, **settings).fit(data)
+            with torch.enable_grad():  # whichever test asks first
+                model = kind(**SMALL, **settings).fit(data)
             model.save_pretrained(folder / "model")
             known[name] = folder / "model", data, model
         return known[name]
@@ -204,7 +208,8 @@ def test_contributions_sum_to_the_forecast_that_the_model_makes(made, name, hori
     made_by_model = task.forecasts(model.model_, "test")
     origins = batch.first + len(batch.levels) - 1
     places = [made_by_model.origin.tolist().index(origin) for origin in origins.tolist()]
-    records = drivers(kind, batch, horizon)
+    records, lost = drivers(kind, batch, horizon)
+    assert not lost
     assert records[0].answer == pytest.approx(made_by_model.point[places, horizon - 1].mean(), rel=1e-5)
     assert records[1].answer == pytest.approx(made_by_model.point[places[-1], horizon - 1], rel=1e-5)
     for record in records:
@@ -221,6 +226,59 @@ def _check_sum(record) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::tidegate.errors.DataWarning")
+def test_a_window_without_an_attribution_has_no_part_in_the_mean(made, monkeypatch) -> None:
+    _, data, model = made("direct")
+    kind = KINDS["forecast"](model.model_, model.tested(data))
+    batch = kind.draw(4)
+    reader = ForecastReader(kind, batch, 2)
+    whole = reader(*reader.given()).detach()
+
+    def missed(rows):
+        def attributed(*arguments, **named):
+            found = attribute(*arguments, **named)
+            found.by_lag[rows] = torch.nan
+            for name, values in found.values.items():
+                values.transpose(0, int(name == "x0"))[rows] = torch.nan
+            return replace(found, abstained="chaos")
+
+        return attributed
+
+    monkeypatch.setattr("tidegate.explain.driver.attribute", missed([1, 3]))
+    (mean, last), lost = drivers(kind, batch, 2)
+    assert lost == "attribution of 2 of 4 windows: chaos"
+    assert mean.target == "mean of 2 forecasts 2 rows ahead"
+    assert mean.answer == pytest.approx(float(whole[[0, 2]].mean()), rel=1e-9)
+    assert last.answer == pytest.approx(float(whole[2]), rel=1e-9)
+    for record in (mean, last):
+        parts = sum(part.share for part in record.parts)
+        assert record.start + parts == pytest.approx(record.answer, rel=1e-3)
+        assert not record.abstained
+    monkeypatch.setattr("tidegate.explain.driver.attribute", missed([0, 1, 2, 3]))
+    (record,), lost = drivers(kind, batch, 2)
+    assert (record.abstained, record.values, lost) == ("chaos", (), "")
+
+
+@pytest.mark.filterwarnings("ignore::tidegate.errors.DataWarning")
+@pytest.mark.parametrize("name", MADE)
+def test_a_copy_learns_from_sequences_of_the_training_part(made, name) -> None:
+    folder, data, _ = made(name)
+    subject = subject_of(str(folder), str(data), "auto", 2)
+    lesson = subject.lessons()
+    kind = copy.copy(subject.kind)
+    kind.split = "train"
+    drawn = kind.draw(64)
+    seen = 0
+    for step in range(math.ceil(kind.size(drawn) / 8)):
+        x, loss, named = lesson(step)
+        losses = loss(subject.aim.model(x, **named))
+        assert losses.shape == (kind.size(named["batch"]),)
+        assert losses.isfinite().all()
+        assert losses.requires_grad
+        seen += len(losses)
+    assert seen == kind.size(drawn)
+    assert torch.equal(lesson(0)[0], lesson(step + 1)[0])
+
+
 def test_the_gradient_of_a_recursive_forecast_is_that_of_finite_differences(made) -> None:
     _, data, model = made("recursive")
     task = model.tested(data)
@@ -448,6 +506,58 @@ class TestCommand:
         assert main(["explain", str(folder), str(data), "--sequences", "2", *words]) == 0
         assert all(file.stat().st_size > 1000 for file in files)
         assert files[0].stat().st_size < 1_000_000
+
+
+class TestAll:
+    def test_units_features_and_silence(self, made) -> None:
+        folder, data, _ = made("series")
+        record = tg.explain.run(str(folder), str(data), sequences=4, checks="all").record
+        units, features = record.ablations
+        assert (units.part, units.count, len(units.changes)) == ("units", 12, 12)
+        assert [change.name for change in features.changes] != []
+        assert {change.name for change in features.changes} == {"channel 1", "channel 2"}
+        aim = subject_of(str(folder), str(data), "auto", 4).aim
+        direct = ablate(aim.model, aim.x, aim.loss, lengths=aim.lengths)
+        assert {c.name: c.change for c in units.changes} == pytest.approx({c.name: c.change for c in direct.changes})
+        assert any("it reads from both ends, so there is no after" in text for text in record.left_out)
+        folder, data, _ = made("direct")
+        (silence,) = tg.explain.run(str(folder), str(data), sequences=2, checks="all").record.silences
+        assert (silence.layer, silence.unit) == ("layer", "steps")
+        assert "steps" in silence.sentence
+        assert " s." not in silence.sentence
+
+    @pytest.mark.filterwarnings("ignore::tidegate.errors.DataWarning")
+    def test_of_texts_features_are_left_out_and_of_speech_times_are_seconds(self, made) -> None:
+        folder, data, _ = made("texts")
+        record = tg.explain.run(str(folder), str(data), sequences=2, checks="all").record
+        assert [one.part for one in record.ablations] == ["units"]
+        assert any("tokens have no mean" in text for text in record.left_out)
+        folder, data, _ = made("speech")
+        record = tg.explain.run(str(folder), str(data), sequences=2, checks="all").record
+        assert any("silence behind" in text and "end" in text for text in record.left_out) or record.silences
+        assert all(silence.unit == "s" for silence in record.silences)
+
+    def test_of_a_fast_run_it_is_said_what_is_missing(self, made) -> None:
+        folder, data, _ = made("series")
+        record = tg.explain.run(str(folder), str(data), sequences=2).record
+        assert (record.ablations, record.silences) == ((), ())
+        assert any("checks='all'" in text and "silence" in text for text in record.left_out)
+
+
+def test_a_bound_is_the_mean_of_the_longest_sequences() -> None:
+    bound = torch.tensor([[math.nan, math.nan, math.nan], [0.0, 0.0, 0.0], [1.0, 2.0, 9.0], [2.0, 4.0, math.nan]])
+    assert _along(bound, 5) == (0.0, 1.5, 3.0, None)
+
+
+def test_a_model_with_a_test_file_of_its_own_is_explained_on_it_and_not_on_its_training(made, tmp_path) -> None:
+    data, other = series(tmp_path), tmp_path / "other.npz"
+    rng = np.random.default_rng(1)
+    np.savez(other, x=rng.normal(size=(30, 20, 2)), y=np.arange(30) % 2)
+    model = SequenceClassifier(**SMALL, votes=False).fit(data, test=other)
+    assert "30" in model.tested(other).data.split
+    for given, says in ((None, "does not hold the data"), (data, "is what the model was trained on")):
+        with pytest.raises(InputError, match=says):
+            model.tested(given)
 
 
 def test_every_task_can_be_explained() -> None:

@@ -38,7 +38,7 @@ from tidegate.report.trace import fitted, levels_of
 from tidegate.zoo import CELLS
 
 torch = pytest.importorskip("torch")
-SECTIONS = ["verdicts", "steps", "flow", "memory", "dynamics", "attribution", "history", "checks", "about"]
+SECTIONS = ["verdicts", "steps", "flow", "memory", "dynamics", "ablation", "attribution", "history", "checks", "about"]
 BARE = ExplanationRecord("Nothing", "series", "a model", "some data", 5, "given", "last", 0)
 
 
@@ -167,6 +167,14 @@ def test_the_page_holds_the_trace_of_the_layer(record, page):
 
 
 # --- the page ---
+
+
+def test_parts_that_were_held_and_silence_are_told(page):
+    text = page[page.index('<section id="ablation"') : page.index('<section id="attribution"')]
+    assert "20 of 24 units were held" in text
+    assert "The 8 smaller changes are not listed." in text
+    assert '<th scope="row">&lt;b&gt;</th><td>−0.250</td><td>–</td>' in text  # noqa: RUF001  a minus sign, a dash
+    assert "gru by itself, behind noise as loud as its data: After the burst the output settles." in page
 
 
 def test_sections_stand_in_order(page):
@@ -366,8 +374,8 @@ def test_awkward_records(record):
 def test_more_parts_than_a_page_can_draw_are_said():
     one = AttributionRecord("horizon", features=("x",), lags=(0,), values=((1.0,),))
     page = render(replace(BARE, attributions=tuple(replace(one, target=f"horizon {k}") for k in range(30))))
-    assert "<h3>horizon 5</h3>" in page
-    assert "<h3>horizon 6</h3>" not in page
+    assert "<h3>Horizon 5</h3>" in page
+    assert "<h3>Horizon 6</h3>" not in page
     assert "Attributions: the page shows the first 6 of 30." in page
 
 

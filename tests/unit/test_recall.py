@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.unit.report_record import comparison
+from tests.unit.report_record import comparison, recall
 from tidegate import compare, report, tasks, zoo
 from tidegate.compare.kept import model_path, packed, read_model, setting_of
 from tidegate.compare.recall import recalls
@@ -15,7 +15,7 @@ from tidegate.explain.kind import KINDS
 from tidegate.explain.kind.generated import AddingKind
 from tidegate.nn import GRU
 from tidegate.plain import typed
-from tidegate.records import CellRecord, FlowRecord, GateRecord, MemoryRecord, RecallRecord, ShareRecord, to_json
+from tidegate.records import CellRecord, to_json
 from tidegate.report.html import render
 from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.tasks.synthetic.setting import SyntheticSetting
@@ -149,28 +149,19 @@ def test_losses_of_generated_problems_are_those_of_the_task(name) -> None:
     assert len(kind.features(batch)) == batch.inputs.shape[-1]
 
 
-def recalled(page="explain/1-LSTM.html", text=""):
-    lags = tuple(range(1, 31))
-    flow = FlowRecord("layer", lags, (None,) * 30, tuple(-0.2 * lag for lag in lags), (None,) * 30, 8, slope=-0.4)
-    gates = (GateRecord("f", 0.5, 0.25, 0.0),)
-    saturated = (ShareRecord("g", 0.125),)
-    memory = MemoryRecord("layer", "f", 1.0, 2.0, None, None, (1.0, 2.0, None), gates=gates, saturated=saturated)
-    return RecallRecord("", "abc", 3, 12, "the season", flow, (memory,), (text,) * bool(text), page)
-
-
 def test_the_table_has_gradients_half_lives_and_saturation() -> None:
-    record = comparison(epochs=3)
-    cells = (replace(record.cells[0], recall=recalled(text="It <b>dies</b>.")), *record.cells[1:])
+    record, own = comparison(epochs=3), recall("gru", 0.2)
+    cells = (replace(record.cells[0], recall=replace(own, verdicts=("It <b>dies</b>.",))), *record.cells[1:])
     text = render(replace(record, cells=cells))
     section = text[text.index('<section id="memory"') : text.index('<section id="runs"')]
     assert "−2.40" in section  # noqa: RUF001  a minus sign
-    assert all(part in section for part in ("never", "g\N{NO-BREAK SPACE}12\N{NO-BREAK SPACE}%", "It &lt;b&gt;dies"))
-    assert section.count('class="figure"') == 4
+    assert all(part in section for part in ("never", "g\N{NO-BREAK SPACE}3\N{NO-BREAK SPACE}%", "It &lt;b&gt;dies"))
+    assert section.count('class="figure"') == 2
     assert 'href="#memory"' in text
 
 
 def test_layers_of_a_stack_have_rows_of_their_own() -> None:
-    record, own = comparison(epochs=3), recalled()
+    record, own = comparison(epochs=3), recall("gru")
     stack = replace(own, memory=(replace(own.memory[0], layer="layer.l0"), replace(own.memory[0], layer="layer.l1")))
     rows = report.recall.recall_rows(replace(record, cells=(replace(record.cells[0], recall=stack),)))
     assert [row["layer"] for row in rows] == ["layer.l0", "layer.l1"]

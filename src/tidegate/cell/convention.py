@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from tidegate.cell.evaluate import evaluate
@@ -100,12 +101,14 @@ def carries(graph: Graph) -> dict[str, Carry]:
     z for the h of a GRU, 1 - i where two gates are coupled, 1 for a plain sum. A state is left out if its share depends
     on several gates, or on a parameter.
     """
-    found = {}
-    for state, update in zip(graph.states, graph.updates, strict=True):
-        carry = _carry(graph, state.name, update)
-        if carry is not None:
-            found[state.name] = carry
-    return found
+    return dict(_carries(graph))
+
+
+@lru_cache(maxsize=256)  # it tries many numbers
+def _carries(graph: Graph) -> tuple[tuple[str, Carry], ...]:
+    updates = zip(graph.states, graph.updates, strict=True)
+    shares = [(state.name, _carry(graph, state.name, update)) for state, update in updates]
+    return tuple((name, carry) for name, carry in shares if carry is not None)
 
 
 def _carry(graph: Graph, state: str, update: int) -> Carry | None:

@@ -43,11 +43,12 @@ class Explain:
     sequences: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 8
     """Sequences to measure, spread over the data, at most 256."""
     checks: Literal["fast", "all"] = "fast"
-    """all also looks for fixed points, and for exponents of the layers when they run by themselves."""
+    """all also looks for fixed points, for exponents of the layers when they run by themselves and for what they do in
+    silence, and measures the loss without single units and features."""
     compare_init: bool = False
     """Measure the same network with fresh weights beside it."""
     try_remedy: bool = False
-    """Apply each remedy to a copy, train it on the same sequences, and say whether the verdict goes."""
+    """Apply each remedy to a copy, train it and another copy on the training part, and say whether the verdict goes."""
     fail_on: Annotated[str | None, shown_as("NAMES")] = None
     """End with exit code 1 if one of these verdicts is found, such as vanishing,leak; for scripts."""
     out: Annotated[Path | None, shown_as("FILE.html")] = None

@@ -11,6 +11,7 @@ from tidegate.cli.words import in_shell
 from tidegate.records import AttributionRecord, EvidenceRecord, ExplanationRecord, FlowRecord, VerdictLine
 
 COLOURS = {"fault": "red", "warning": "yellow", "note": "dim"}
+MOST_CHANGES = 5  # of the loss without a part
 DRIVERS = 8  # lags and columns that are printed; the page has all
 LAYERS = "layers"  # as shares name them
 INDENT = "  "
@@ -80,7 +81,7 @@ def _measured(evidence: EvidenceRecord) -> str:
 def _print_layers(screen: Console, record: ExplanationRecord) -> None:
     """A row for each layer: the gradient at the lag, its exponent, half-lives, the top exponent."""
     memory = {own.layer: own for own in record.memory}
-    driven = {d.layer: e.values[0] for d in record.dynamics for e in d.exponents if e.kind == "driven" and e.values}
+    driven = _driven(record)
     rows = table(
         "layer", f"log10 gradient at lag {record.lag}", "exponent a step", "half-life", "longest", "gate", "Lyapunov"
     )
@@ -94,6 +95,13 @@ def _print_layers(screen: Console, record: ExplanationRecord) -> None:
         screen.print()
 
 
+def _driven(record: ExplanationRecord) -> dict[str, float | None]:
+    """The top exponent along the data of each layer, by the name that its gradient has."""
+    found = {d.layer: e.values[0] for d in record.dynamics for e in d.exponents if e.kind == "driven" and e.values}
+    names = {flow.layer for flow in record.flow}
+    return {name if name in names else f"{name}.l0": value for name, value in found.items()}
+
+
 def _sentences(record: ExplanationRecord) -> Iterator[str]:
     """What is known of the history that the answers rest on, and of a model that reads its own answers."""
     context = record.context
@@ -103,6 +111,19 @@ def _sentences(record: ExplanationRecord) -> Iterator[str]:
         last = f"{first} {context.unit} with the last step alone"
         reach = f", {near} with the last {context.reach}" if context.reach not in (1, context.lengths[-1]) else ""
         yield f"history: the {context.metric} is {last}{reach}, {whole} with all {context.lengths[-1]} steps{season}"
+    for system in record.dynamics:
+        if system.starts:
+            stable = sum(point.stable for point in system.points)
+            counts = {"stable": stable, "unstable": len(system.points) - stable, "slow": system.slow}
+            kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "none"
+            yield f"fixed points of {system.layer} at {system.input}, from {system.starts} starts: {kinds}"
+    for silence in record.silences:
+        yield f"silence behind {silence.layer}: {silence.sentence}"
+    for found in record.ablations:
+        unit = f" {found.unit}" if found.unit else ""
+        worst = ", ".join(f"{one.name} {one.change:+.3g}" for one in found.changes[:MOST_CHANGES] if one.change)
+        whole = f"{_number(found.loss)}{unit}"
+        yield f"without one of its {found.part} the loss of {whole} changes by: {worst or 'nothing'}"
     forcing = record.forcing
     if forcing is not None:
         steps = zip(forcing.horizons, forcing.forced, forcing.free, strict=True)
@@ -120,6 +141,7 @@ def _print_attribution(screen: Console, found: AttributionRecord) -> None:
         for lag, values, sizes in zip(found.lags, found.values, found.sizes, strict=True)
         for k, (feature, size) in enumerate(zip(found.features, sizes, strict=True))
     ]
+    cells = [cell for cell in cells if cell[0]]
     if not cells:
         return
     whole = sum(size for size, *_ in cells) or 1.0

@@ -18,6 +18,7 @@ import torch
 from tidegate.errors import InputError
 from tidegate.explain.checked import checks_of
 from tidegate.explain.control import untrained
+from tidegate.explain.further import Further, further
 from tidegate.explain.inputs import inputs_of
 from tidegate.explain.kind import ForecastKind
 from tidegate.explain.lag import lag_of
@@ -151,9 +152,11 @@ def run(
             of a step from 1, or ``"horizon:k"`` of a forecast. ``"auto"`` is the last horizon of a forecast, ``"all"``
             for taggers and transcribers, ``"last"`` for the others.
         sequences: how many to measure, at most 256; of a module's input all are measured, and so many are shown.
-        checks: ``"all"`` adds fixed points and exponents of the free run.
+        checks: ``"all"`` adds fixed points, exponents of the free run, the loss without single units and features, and
+            each layer by itself in silence.
         compare_init: whether to measure the same network with fresh weights, too.
-        try_remedy: whether to train copies with the remedies on the same sequences.
+        try_remedy: whether to train copies with and without the remedies, on sequences of the training part, or on
+            those of a module, and to measure them on the same sequences as the model.
         loss: of a module, from what it returns to one number, or to one for each sequence. Unless given, its answer at
             the last step in a random direction.
         lengths: of a module's sequences; it is called with ``lengths=`` then.
@@ -210,6 +213,7 @@ def explained(subject: Subject, context: ContextRecord | None, asked: Asked) -> 
     """
     began = time.perf_counter()
     found, inputs = work(subject, asked.lag, asked.checks), inputs_of(subject)
+    more = further(subject, found.measured, found.importance) if asked.checks == "all" else Further()
     done, forcing = tuple(checks_of(subject, found.calls)), _forcing(subject)
     judged = verdicts(found.measured, asked.lag, done, forcing, command=subject.command)
     untried = Judgement(tuple(one.line for one in judged))
@@ -223,11 +227,13 @@ def explained(subject: Subject, context: ContextRecord | None, asked: Asked) -> 
         lag=asked.lag,
         lag_from=asked.lag_from,
         verdicts=judgement.lines,
+        silences=more.silences,
+        ablations=more.ablations,
         attributions=inputs.records,
         context=context,
         forcing=forcing,
         checks=done + fresh,
-        left_out=(*found.left_out, *judgement.left_out, *inputs.left_out, *sequence.left_out),
+        left_out=(*found.left_out, *more.left_out, *judgement.left_out, *inputs.left_out, *sequence.left_out),
         command=asked.command,
         seconds=time.perf_counter() - began,
     )
@@ -255,13 +261,14 @@ class Judgement:
 def _tried(subject: Subject, judged: Sequence[Verdict], lag: int) -> Judgement:
     """The verdicts with what their remedies did on the same sequences."""
     aim, lines, left_out = subject.aim, [], []
+    lessons = subject.lessons() if any(verdict.remedy.change for verdict in judged) else None
     for verdict in judged:
         name, line = verdict.line.name, verdict.line
         if verdict.remedy.change is None:
             left_out.append(f"the remedy of {name} was not tried: it is not a change of the network alone")
         else:
             phase(f"trying the remedy of {name}")
-            _, tried = attempt(aim.model, verdict, aim.mean, aim.x, lag=lag, steps=TRIED, **aim.named)
+            _, tried = attempt(aim.model, verdict, aim.mean, aim.x, lag=lag, steps=TRIED, batches=lessons, **aim.named)
             line = replace(line, tried=tried)
         lines.append(line)
     return Judgement(tuple(lines), tuple(left_out))

@@ -146,17 +146,14 @@ def check_chunks(
         value = max(moved(whole, _run_chunks(probed, arguments, size, step), arguments) for size in sizes)
         rounding = _rounding(probed, arguments, whole, step, seed)
     ways = " and ".join(str(size) for size in sorted(sizes))
-    done = f"The input was cut into chunks of {ways} steps, and the state carried on"
+    done = f"In chunks of {ways} steps, with the state carried on"
     if value == 0:
-        sentence = f"{done}: outputs and last states are exactly those of the whole."
+        sentence = f"{done}, outputs and last states are exactly the same."
     elif value <= rounding:
-        sentence = (
-            f"{done}: outputs and last states are those of the whole within rounding ({value:.2g}; changes in the last "
-            f"place of the input move them by up to {rounding / ROUNDING:.2g}). Other numbers of rows are multiplied "
-            f"at once, so sums are rounded in another order."
-        )
+        reach = f"which is rounding: it may reach {rounding:.2g} here"
+        sentence = f"{done}, outputs and last states differ by {value:.2g}, {reach}."
     else:
-        sentence = f"{done}: outputs or last states differ by up to {value:.3g}. State is lost between chunks."
+        sentence = f"{done}, outputs or last states differ by up to {value:.3g}. State is lost between chunks."
     return CheckRecord("chunks", value, passed=value <= rounding, sentence=sentence)
 
 

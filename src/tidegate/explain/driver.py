@@ -20,36 +20,41 @@ EFFECT = "linear effect"
 Cells = dict[tuple[int, str], torch.Tensor]  # by lag and feature, [B]
 
 
-def drivers(kind: ForecastKind, batch: Window, horizon: int) -> tuple[AttributionRecord, ...]:
+def drivers(kind: ForecastKind, batch: Window, horizon: int) -> tuple[tuple[AttributionRecord, ...], str]:
     """Integrated gradients of the forecasts of one horizon, in the target's unit: averaged, and of the last window.
 
     The baseline is the mean of the training rows in every column. The forecast there and all contributions sum to the
     forecast: those of the layers, by lag and column, those of the plain forecast, by lag, and those of the linear
-    effect of what is known ahead. Where a window has no attribution that sums well enough, none is given.
+    effect of what is known ahead. A window whose contributions do not sum well enough has no part in the mean.
 
     Args:
         kind: of the model.
         batch: windows that end at the rows from which to forecast.
         horizon: the number of rows ahead.
+
+    Returns:
+        The records, and which windows have no attribution and why; empty if all have.
     """
     reader = ForecastReader(kind, batch, horizon)
     found = attribute(reader, reader.given(), lambda forecast: forecast)
-    if found.abstained:
-        return (_record(kind, found, f"forecast {horizon} rows ahead", slice(None)),)
-    count = len(found.answer)
-    origin = kind.labels(batch, count - 1)[-1]
-    what = {
-        f"forecast {horizon} rows ahead, on average over {count} windows,": slice(None),
-        f"forecast {horizon} rows ahead of {origin}": slice(count - 1, count),
-    }
+    rows = " row" if horizon == 1 else " rows"
+    ahead, count = f"{horizon}{rows} ahead", len(found.answer)
+    kept = torch.tensor([not values.isnan().all() for values in found.by_lag]).nonzero()[:, 0]
+    if not len(kept):
+        return (_record(kind, found, f"forecast {ahead}", torch.arange(count)),), ""
+    share = f"{count - len(kept)} of {count}"
+    lost = f"attribution of {share} windows: {found.abstained.removeprefix(f'{share}: ')}" if len(kept) < count else ""
+    origin = kind.labels(batch, int(kept[-1]))[-1]
+    what = {f"mean of {len(kept)} forecasts {ahead}": kept, f"forecast {ahead} of {origin}": kept[-1:]}
     sums = {"layers": _layers(kind, found), kind.anchor: _anchor(kind, found), EFFECT: _effect(kind, found, horizon)}
-    return tuple(_summed(_record(kind, found, text, rows), sums, rows) for text, rows in what.items())
+    clean = replace(found, abstained="")
+    return tuple(_summed(_record(kind, clean, text, own), sums, own) for text, own in what.items()), lost
 
 
-def _record(kind: ForecastKind, found: Attribution, target: str, rows: slice) -> AttributionRecord:
+def _record(kind: ForecastKind, found: Attribution, target: str, rows: torch.Tensor) -> AttributionRecord:
     return AttributionRecord(
         target=target,
-        unit=kind.name,
+        unit=f"units of {kind.name}",
         baseline="the mean of the training rows in every column",
         start=float(found.start[rows].mean()),
         answer=float(found.answer[rows].mean()),
@@ -59,7 +64,7 @@ def _record(kind: ForecastKind, found: Attribution, target: str, rows: slice) ->
     )
 
 
-def _summed(record: AttributionRecord, sums: Mapping[str, Cells], rows: slice) -> AttributionRecord:
+def _summed(record: AttributionRecord, sums: Mapping[str, Cells], rows: torch.Tensor) -> AttributionRecord:
     """The record with the contributions of these windows."""
     cells = {place: value[rows] for own in sums.values() for place, value in own.items()}
     lags, features = sorted({lag for lag, _ in cells}), list(dict.fromkeys(name for _, name in cells))

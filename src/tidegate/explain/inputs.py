@@ -43,16 +43,15 @@ def inputs_of(subject: Subject) -> Inputs:
     if kind is None:
         named = aim.named.get("lengths")
         found = [attribute(aim.model, aim.x, aim.answer, lengths=named)]
-        return Inputs(
-            (_merged(found, "answer", ""),), tuple(_by_step(found[0], row, aim) for row in range(len(aim.steps)))
-        )
+        steps = tuple(_by_step(found[0], row, aim) for row in range(len(aim.steps)))
+        return Inputs((_merged(found, "answer", ""),), steps, _lost(found))
     if isinstance(kind, ForecastKind):
-        records = drivers(kind, kind.draw(len(aim.steps)), aim.horizon)
-        return Inputs(records, ((),) * len(aim.steps))
+        records, lost = drivers(kind, kind.draw(len(aim.steps)), aim.horizon)
+        return Inputs(records, ((),) * len(aim.steps), (lost,) * bool(lost))
     singles = [kind.single(aim, row) for row in range(len(aim.steps))]
     found = [_single(kind, single) for single in counted("attributing", singles)]
     steps = tuple(_by_step(one, 0, single) for one, single in zip(found, singles, strict=True))
-    left_out = tuple(dict.fromkeys(f"attribution to {text}" for one in found for text in one.left_out))
+    left_out = tuple(dict.fromkeys(f"attribution to {text}" for one in found for text in one.left_out)) + _lost(found)
     record = _merged(found, kind.says, kind.answers_in)
     votes = [single.answer.votes for single in singles if isinstance(single.answer, Lead)]
     if votes and not record.abstained and subject.shares:
@@ -78,13 +77,12 @@ def _tokens(embeddings: Sequence[str]) -> tuple[str, ...]:
 def _merged(found: list[Attribution], says: str, unit: str) -> AttributionRecord:
     """The mean over all sequences that have an attribution."""
     kept = list(_kept(found))
-    reasons = list(dict.fromkeys(one.abstained for one in found if one.abstained))
     record = AttributionRecord(
         target=says,
         unit=unit,
         baseline="zeros" if found[0].features else "no tokens",
         points=max(one.points for one in found),
-        abstained="" if kept else "; ".join(reasons),
+        abstained="" if kept else _reason(found),
     )
     if not kept:
         return replace(record, completeness_error=finite(max(float(one.error.max()) for one in found)))
@@ -93,9 +91,10 @@ def _merged(found: list[Attribution], says: str, unit: str) -> AttributionRecord
         for lag, values in zip(one.lags, one.by_lag[row], strict=True):
             if not values.isnan().all():
                 total[lag].append(values.nan_to_num())
-    lags = sorted(total)
+    lags, count = sorted(total), sum(len(one.by_lag) for one in found)
     return replace(
         record,
+        target=says if len(kept) == count else f"{says} in {len(kept)} of {count} sequences",
         features=kept[0][0].features,
         lags=tuple(lags),
         values=tuple(tuple((torch.stack(total[lag]).sum(0) / len(kept)).tolist()) for lag in lags),
@@ -105,6 +104,20 @@ def _merged(found: list[Attribution], says: str, unit: str) -> AttributionRecord
         answer=_mean(one.answer.expand(len(one.by_lag))[row] for one, row in kept),
         completeness_error=finite(max(float(one.error.expand(len(one.by_lag))[row]) for one, row in kept)),
     )
+
+
+def _lost(found: Sequence[Attribution]) -> tuple[str, ...]:
+    """How many sequences have no part in the mean, and why; nothing where none or all have one."""
+    count, kept = sum(len(one.by_lag) for one in found), len([*_kept(found)])
+    lost = f"{count - kept} of {count}"
+    reason = _reason(found).removeprefix(f"{lost}: ")
+    return (f"attribution of {lost} sequences: {reason}",) if 0 < kept < count else ()
+
+
+def _reason(found: Sequence[Attribution]) -> str:
+    """Why there is no attribution where it misses most."""
+    worst = max(found, key=lambda one: (bool(one.abstained), float(one.error.nan_to_num(torch.inf).max())))
+    return worst.abstained
 
 
 def _with_votes(record: AttributionRecord, votes: float) -> AttributionRecord:
@@ -128,7 +141,7 @@ def _mean(values: Iterable[torch.Tensor]) -> float | None:
     return finite(torch.stack([*values]).mean())
 
 
-def _kept(found: list[Attribution]) -> Iterator[tuple[Attribution, int]]:
+def _kept(found: Sequence[Attribution]) -> Iterator[tuple[Attribution, int]]:
     """Each sequence that has an attribution: where it is, and its row."""
     for one in found:
         for row, values in enumerate(one.by_lag):

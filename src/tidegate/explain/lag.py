@@ -12,9 +12,9 @@ LEAST = 2  # lag 1 is what others are compared with
 def lag_of(subject: Subject, lag: int | str, context: ContextRecord | None) -> tuple[int, str]:
     """The lag, and how it was chosen.
 
-    It is that of a season of the data, if they have one. Else, where there is an answer at every step, the shortest
-    history whose loss is level with that of the longest; and where there is one answer behind a sequence, the median
-    length.
+    It is that of a season of the data, if they have one that the layers can read. Else, where there is an answer at
+    every step, the shortest history whose loss is level with that of the longest; and where there is one answer behind
+    a sequence, the median length.
 
     Args:
         subject: who is explained.
@@ -42,6 +42,8 @@ def lag_of(subject: Subject, lag: int | str, context: ContextRecord | None) -> t
     if subject.kind is not None and subject.kind.each and context is not None and context.reach is not None:
         reach = max(LEAST, min(most, context.reach - 1))
         last = "step" if context.reach == 1 else f"{context.reach} steps"
-        return reach, f"the loss with the last {last} is level with that of all {context.lengths[-1]}"
+        why = f"the loss with the last {last} is level with that of all {context.lengths[-1]}"
+        longer = f"; a season has {subject.season} steps, more than the layers read" if subject.season > most else ""
+        return reach, why + longer
     median = int(subject.aim.spans.median())
     return max(LEAST, median), "the median number of steps before the target"

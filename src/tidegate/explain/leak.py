@@ -82,12 +82,12 @@ def check_leak(
     with torch.no_grad():
         whole = _score(reader.predictions(arguments.run(probe(model).model)), reader.y)
     leaks = share > SHARE and whole > LEARNT and alone >= whole - MARGIN
-    carried = f"{name} at the step of the answer carries {share:.0%} of the attribution"
-    scores = f"{reader.metric} {alone:.2f} by itself, and the model has {whole:.2f}"
+    carried = f"At the step of the answer, {name} carries {100 * share:.0f} % of the attribution"
+    scores = reader.compared(alone, whole)
     if leaks:
-        sentence = f"{carried} and reaches {scores}. The answer may have leaked into this input, or it is that easy."
+        sentence = f"{carried}; {scores}. The answer may have leaked into this input, or it is that easy."
     else:
-        sentence = f"No single input holds the answer: {carried}, the most of all, and reaches {scores}."
+        sentence = f"No single input holds the answer. {carried}, more than any other; {scores}."
     return CheckRecord("leak", share, passed=not leaks, sentence=sentence)
 
 
@@ -109,10 +109,12 @@ class Reader(NamedTuple):
         """Whether answers are classes."""
         return not self.y.is_floating_point()
 
-    @property
-    def metric(self) -> str:
-        """The name of the score."""
-        return "accuracy beyond the most frequent class" if self.classes else "R2"
+    def compared(self, alone: float, whole: float) -> str:
+        """What a feature alone scores, and the model."""
+        if not self.classes:
+            return f"alone it reaches an R2 of {alone:.2f}, the model {whole:.2f}"
+        way = "of the way from the most frequent class to no mistake"
+        return f"alone it comes {100 * alone:.0f} % {way}, the model {100 * whole:.0f} %"
 
     def raw(self, output: Any) -> Tensor:
         """Predictions, [B] or [B, K].

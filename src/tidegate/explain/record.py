@@ -61,8 +61,12 @@ def _flow(curve: LagCurve, name: str) -> FlowRecord:
 
 
 def _along(bound: torch.Tensor, lags: int) -> Series:
-    """A bound at each lag from 1 on, the mean of its sequences; None beyond the longest of them."""
-    found = series(bound.nanmean(1)[1:lags])
+    """A bound at each lag from 1 on, the mean of the longest of its sequences; None beyond them.
+
+    A mean over sequences that end one after the other would have a kink at each end.
+    """
+    reach = (~bound.isnan()).sum(0)
+    found = series(bound[:, reach == reach.max()].mean(1)[1:lags])
     return found + (None,) * (lags - 1 - len(found))
 
 

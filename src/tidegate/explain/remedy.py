@@ -18,7 +18,7 @@ from tidegate.explain.verdict import Verdict, verdicts
 from tidegate.records import EvidenceRecord, RemedyRecord
 
 MOST_TIMES = 12  # that a remedy whose size depends on what was measured is applied
-Batches = Callable[[int], tuple[Any, Loss]]
+Batches = Callable[[int], tuple[Any, Loss] | tuple[Any, Loss, dict[str, Any]]]
 
 
 def try_remedy(
@@ -49,7 +49,8 @@ def try_remedy(
         lag: of the verdict.
         instead: take the remedy that keeps what the model has learnt, where the first one begins anew.
         steps: of training by Adam.
-        batches: from the number of a step to the input and the loss that it learns from; x and loss unless given.
+        batches: from the number of a step to the input and the loss that it learns from, and to further arguments of
+            the model where these differ from ``named``; x and loss unless given.
         learning_rate: of Adam.
         clip: the largest norm of a gradient in training.
         **named: further arguments of the model, such as ``lengths=``.
@@ -115,7 +116,7 @@ def train(
 
     Args:
         model: that is trained.
-        batches: from the number of a step to the input and the loss that it learns from.
+        batches: from the number of a step to the input and the loss that it learns from, and further arguments.
         steps: how many.
         learning_rate: of Adam.
         clip: the largest norm of a gradient.
@@ -125,9 +126,9 @@ def train(
     optimizer = torch.optim.Adam(model.parameters(), learning_rate)
     losses = []
     for step in range(steps):
-        x, loss = batches(step)
+        x, loss, *own = batches(step)
         assert callable(loss)  # or there is nothing to learn
-        value = loss(model(*_arguments(x), **named)).mean()
+        value = loss(model(*_arguments(x), **(own[0] if own else named))).mean()
         optimizer.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), clip)

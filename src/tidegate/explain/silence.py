@@ -57,6 +57,7 @@ def settle(
     amplitude: float = 1.0,
     level: float = LEVEL,
     seed: int = 0,
+    unit: str = "s",
     batch_first: bool | None = None,
     **named: Any,
 ) -> Silence:
@@ -75,6 +76,7 @@ def settle(
         amplitude: of the noise, which lies between plus and minus this.
         level: decibels below the largest output in the burst that count as settled.
         seed: of the noise.
+        unit: what times are told in: ``"steps"`` at a rate of 1.
         batch_first: whether the axis of sequences comes first; None if as in the recurrent layers.
         **named: further arguments of the model.
 
@@ -110,7 +112,8 @@ def settle(
     x[:loud, 0] = amplitude * (2 * torch.rand(loud, x.shape[2], generator=generator, dtype=torch.float64) - 1)
     turned = layout(probed.model) if batch_first is None else batch_first
     y = _output(probed, x, named, turned=turned)
-    return _measured(y[:loud, 0], y[loud:, 0], y[loud:, 1], rate, level)
+    found = _measured(y[:loud, 0], y[loud:, 0], y[loud:, 1], rate, level)
+    return replace(found, sentence=_sentence(found, quiet / rate, unit))
 
 
 def _check(seconds: float, rate: float, burst: float, amplitude: float, level: float) -> None:
@@ -161,7 +164,7 @@ def _measured(loud: Tensor, after: Tensor, idle: Tensor, rate: float, level: flo
     falling = fall / (quarter / rate) if not still and fall > FALLS else 0.0
     period = None if still or falling else _period(rest)
     idle_offset = _mean(idle[-quarter:])
-    found = Silence(
+    return Silence(
         seconds,
         level,
         tuple(offset.tolist()),
@@ -172,7 +175,6 @@ def _measured(loud: Tensor, after: Tensor, idle: Tensor, rate: float, level: flo
         falling,
         "",
     )
-    return replace(found, sentence=_sentence(found, len(after) / rate))
 
 
 def _mean(end: Tensor) -> Tensor:
@@ -208,19 +210,19 @@ def _period(rest: Tensor) -> float | None:
     return k + (0.5 * (left - right) / bend if bend > 0 else 0.0)
 
 
-def _sentence(found: Silence, waited: float) -> str:
-    parts = []
+def _sentence(found: Silence, waited: float, unit: str) -> str:
+    parts, one = [], "second" if unit == "s" else unit.removesuffix("s")
     if found.seconds is not None:
-        parts.append(f"After the burst the output settles to {found.level:g} dB in {found.seconds:.3g} s.")
+        parts.append(f"After the burst the output settles to {found.level:g} dB in {found.seconds:.3g} {unit}.")
     elif found.falling:
         parts.append(
-            f"After {waited:.3g} s the output is at {found.rest_level:.1f} dB and falls by {found.falling:.3g} dB a "
-            f"second: listen longer."
+            f"After {waited:.4g} {unit} the output is at {found.rest_level:.1f} dB and falls by {found.falling:.3g} dB "
+            f"a {one}: listen longer."
         )
     elif found.period is not None:
+        cycle = f"{1 / found.period:.4g} Hz ({found.period:.3g} s)" if unit == "s" else f"{found.period:.3g} {unit}"
         parts.append(
-            f"The output never settles: a limit cycle of {1 / found.period:.4g} Hz ({found.period:.3g} s) at "
-            f"{found.rest_level:.1f} dB goes on by itself."
+            f"The output never settles: a limit cycle of {cycle} at {found.rest_level:.1f} dB goes on by itself."
         )
     else:
         parts.append(f"The output never settles: it goes on at {found.rest_level:.1f} dB without a period.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +24,8 @@ from tidegate.tasks import from_pretrained
 from tidegate.train.card import CONFIG
 from tidegate.train.estimator import Estimator
 
-MANY = 64  # sequences whose losses a context curve averages, and over which parts of answers vary
+MANY = 64  # sequences whose losses a context curve averages, over which parts of answers vary, and to learn from
+AT_ONCE = 8  # sequences of a step of learning
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,25 @@ class Subject:
     def many(self) -> Aim:
         """The same answers for more sequences than are explained, where a few would mislead."""
         return self.aim if self.kind is None else self.kind.aim(self.kind.draw(MANY), self.wanted)
+
+    def lessons(self) -> Callable[[int], tuple[Any, Any, dict[str, Any]]] | None:
+        """What a copy of the model may learn from: sequences of the training part, eight at a step.
+
+        None for a module, whose caller alone has more data.
+        """
+        if self.kind is None:
+            return None
+        kind = copy.copy(self.kind)
+        kind.split = "train"
+        batch = kind.draw(MANY)
+        parts = math.ceil(kind.size(batch) / AT_ONCE)
+        aims = [kind.aim(batch.share(part, parts), self.wanted) for part in range(parts)]
+
+        def lesson(step: int) -> tuple[Any, Any, dict[str, Any]]:
+            aim = aims[step % parts]
+            return aim.x, aim.loss, {**aim.named, "batch": aim.batch}
+
+        return lesson
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -114,5 +114,5 @@ def _systems(
     found = [system_of(call, checks) for call in calls]
     missing = [text for _, text in found if text]
     if checks == "fast":
-        missing.append("fixed points and the free run: they are looked for with checks='all'")
+        missing.append("fixed points, the free run, silence, and the loss without a unit: measured with checks='all'")
     return tuple(record for record, _ in found if record), tuple(missing)

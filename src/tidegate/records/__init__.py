@@ -18,23 +18,28 @@ from tidegate.records.comparison import (
     run_from_json,
 )
 from tidegate.records.explanation import (
-    AttributionRecord,
     CheckRecord,
-    ContextRecord,
     DynamicsRecord,
     EvidenceRecord,
     ExplanationRecord,
     ExponentRecord,
     FixedPointRecord,
     FlowRecord,
-    ForcingRecord,
     GateRecord,
     LayerRecord,
     MemoryRecord,
     PathRecord,
     RemedyRecord,
-    ShareRecord,
+    SilenceRecord,
     VerdictLine,
+)
+from tidegate.records.rest import (
+    AblationRecord,
+    AttributionRecord,
+    ChangeRecord,
+    ContextRecord,
+    ForcingRecord,
+    ShareRecord,
 )
 from tidegate.records.trace import CurveRecord, ExactRecord, SignalRecord, TraceRecord
 from tidegate.records.training import (
@@ -49,10 +54,12 @@ from tidegate.records.training import (
 )
 
 __all__ = [
+    "AblationRecord",
     "AnswerRecord",
     "AttributionRecord",
     "BaselineRecord",
     "CellRecord",
+    "ChangeRecord",
     "CheckRecord",
     "ComparisonRecord",
     "ContestRecord",
@@ -80,6 +87,7 @@ __all__ = [
     "ScoreRecord",
     "ShareRecord",
     "SignalRecord",
+    "SilenceRecord",
     "StepRecord",
     "TraceRecord",
     "VerdictLine",

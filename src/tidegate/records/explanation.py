@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tidegate.records.rest import AblationRecord, AttributionRecord, ContextRecord, ForcingRecord, ShareRecord
 from tidegate.records.trace import Series, TraceRecord
 
 Severity = Literal["fault", "warning", "note"]
@@ -77,20 +78,6 @@ class VerdictLine:
     code: str = ""
     command: str = ""
     tried: RemedyRecord | None = None
-
-
-@dataclass(frozen=True)
-class ShareRecord:
-    """What one part of a model, or of an answer, contributes.
-
-    Attributes:
-        part: such as ``"anchor"``, ``"votes"`` or ``"layers"``.
-        share: a fraction of the answer, or a contribution in the unit of the answer.
-    """
-
-    part: str
-    share: float | None
-    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -245,66 +232,24 @@ class DynamicsRecord:
 
 
 @dataclass(frozen=True)
-class AttributionRecord:
-    """What an answer rests on, by lag and feature.
+class SilenceRecord:
+    """What a layer does by itself once its input, noise as loud as its data, has become zero.
 
     Attributes:
-        target: the answer, such as ``"horizon 3"``.
-        unit: of the answer and of all contributions.
-        lags: steps before the step of the answer.
-        values: for each lag, for each feature, its contribution, averaged over sequences.
-        sizes: the same of its absolute value.
-        parts: contributions of whole parts of the model; ``start`` and they sum to ``answer``.
-        baseline: the input that contributions are counted from.
-        start, answer: the answer at the baseline, and at the input.
-        completeness_error: how far contributions miss the difference of the two, relative to it.
-        abstained: why there is no attribution; empty if there is one.
+        settled: the time until the output stays at its offset, within -90 dB; None if it does not.
+        period: of a limit cycle; None where there is none.
+        unit: of times.
+        offset, rest: decibels of the offset and of what still moves; None for nothing.
+        sentence: all of this in words.
     """
 
-    target: str
-    unit: str = ""
-    features: tuple[str, ...] = ()
-    lags: tuple[int, ...] = ()
-    values: tuple[Series, ...] = ()
-    sizes: tuple[Series, ...] = ()
-    parts: tuple[ShareRecord, ...] = ()
-    baseline: str = ""
-    start: float | None = None
-    answer: float | None = None
-    completeness_error: float | None = None
-    points: int = 0
-    abstained: str = ""
-
-
-@dataclass(frozen=True)
-class ContextRecord:
-    """The score with a shortened history.
-
-    Attributes:
-        lengths: of the history, in steps.
-        low, high: of the score, over sequences; empty if there is one only.
-        reach: the shortest history whose score is as good as that of the longest, within its error; None if none is.
-    """
-
-    lengths: tuple[int, ...]
-    scores: Series
-    metric: str
-    low: Series = ()
-    high: Series = ()
-    unit: str = ""
-    better: Literal["lower", "higher"] = "lower"
-    reach: int | None = None
-
-
-@dataclass(frozen=True)
-class ForcingRecord:
-    """The score by horizon, with the true past as input and with the model's own answers."""
-
-    horizons: tuple[int, ...]
-    forced: Series
-    free: Series
-    metric: str
-    unit: str = ""
+    layer: str
+    settled: float | None
+    period: float | None
+    unit: str
+    offset: float | None
+    rest: float | None
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -357,6 +302,8 @@ class ExplanationRecord:
     flow: tuple[FlowRecord, ...] = ()
     memory: tuple[MemoryRecord, ...] = ()
     dynamics: tuple[DynamicsRecord, ...] = ()
+    silences: tuple[SilenceRecord, ...] = ()
+    ablations: tuple[AblationRecord, ...] = ()
     attributions: tuple[AttributionRecord, ...] = ()
     context: ContextRecord | None = None
     forcing: ForcingRecord | None = None

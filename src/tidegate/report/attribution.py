@@ -49,11 +49,11 @@ def share_beyond(attribution: AttributionRecord, count: int) -> float:
 
 
 def ranked_features(attribution: AttributionRecord) -> list[int]:
-    """The features that are drawn, the largest first; none if there is no attribution."""
+    """The features that are drawn, the largest first; none if there is no attribution, and none that adds nothing."""
     if attribution.abstained or not attribution.lags or not attribution.values:
         return []
     sizes = feature_sizes(attribution)
-    return sorted(range(len(sizes)), key=lambda k: -sizes[k])[:MOST_FEATURES]
+    return [k for k in sorted(range(len(sizes)), key=lambda k: -sizes[k]) if sizes[k]][:MOST_FEATURES]
 
 
 def feature_rows(attribution: AttributionRecord) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from tidegate.records import (
+    AblationRecord,
     AttributionRecord,
     DynamicsRecord,
     ExplanationRecord,
@@ -40,6 +41,7 @@ LARGEST = 1_000_000  # bytes
 SPARE, TRIES = 2_000, 4  # bytes for what says that something was left out; rounds until traces fit
 BESIDE = 560  # pixels of a figure that has a table beside it
 MOST_POINTS = 24
+MOST_CHANGES = 12  # of a loss without a part, in the table
 MOST_PARTS = {"flow": 9, "memory": 9, "dynamics": 9, "attributions": 6}  # with a figure; JSON has all
 STILL = LinearSegmentedColormap.from_list("still", ["#2f62d0", "#f3f3f0", "#c8520a"])  # as the script paints
 UNMEASURED = {
@@ -47,6 +49,7 @@ UNMEASURED = {
     "flow": "The gradient by lag was",
     "memory": "Half-lives were",
     "dynamics": "Exponents and fixed points were",
+    "ablation": "The loss without single units was",
     "attribution": "Attributions were",
     "history": "The score by the length of the history was",
     "checks": "Checks were",
@@ -56,7 +59,8 @@ SECTIONS: tuple[tuple[str, str, Callable[[ExplanationRecord], Any]], ...] = (
     ("steps", "Steps", lambda record: record.traces),
     ("flow", "Gradient", lambda record: record.flow),
     ("memory", "Memory", lambda record: record.memory),
-    ("dynamics", "Dynamics", lambda record: record.dynamics),
+    ("dynamics", "Dynamics", lambda record: record.dynamics or record.silences),
+    ("ablation", "Ablation", lambda record: record.ablations),
     ("attribution", "Attribution", lambda record: record.attributions),
     ("history", "History", lambda record: record.context or record.forcing),
     ("checks", "Checks", lambda record: record.checks),
@@ -129,6 +133,7 @@ def _measures(record: ExplanationRecord) -> dict[str, Any]:
     return {
         "flows": [_flow(record, flow, k) for k, flow in enumerate(record.flow)],
         "memories": [_memory(record, memory, k) for k, memory in enumerate(record.memory)],
+        "ablations": [_ablation(one) for one in record.ablations],
         "systems": [_system(dynamics, k) for k, dynamics in enumerate(record.dynamics)],
         "attributions": [_attribution(record, in_order(one), k) for k, one in enumerate(record.attributions)],
         "context_svg": context_figure(record, context, "context") if context else "",
@@ -186,6 +191,22 @@ def _system(dynamics: DynamicsRecord, k: int) -> dict[str, Any]:
         "facts": facts,
         "points": points[:MOST_POINTS],
         "more": max(0, len(points) - MOST_POINTS),
+    }
+
+
+def _ablation(one: AblationRecord) -> dict[str, Any]:
+    unit = f" {one.unit}" if one.unit else ""
+    rows = [
+        {"name": change.name, "change": rounded(change.change), "error": rounded(change.error)}
+        for change in one.changes[:MOST_CHANGES]
+    ]
+    return {
+        "singular": one.part.removesuffix("s"),
+        "loss": f"{rounded(one.loss)}{unit}",
+        "held": len(one.changes),
+        "count": one.count,
+        "rows": rows,
+        "more": len(one.changes) - len(rows),
     }
 
 

@@ -78,8 +78,8 @@ def _recall(record: ComparisonRecord) -> dict[str, Any]:
         "recall": {
             "lag": lag_of(record),
             "why": why,
-            "flow": [recall_figure(record, width) for width in (WIDE, NARROW)],
-            "lives": [half_life_figure(record, width) for width in (WIDE, NARROW)],
+            "flow": recall_figure(record),
+            "lives": half_life_figure(record),
             "rows": recall_rows(record),
             "pages": recall_pages(record),
             "problems": recall_problems(record),

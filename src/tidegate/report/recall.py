@@ -44,7 +44,7 @@ def _rows(cell: CellRecord, index: int) -> Iterator[Row]:
             "first": place == 0,
             "gradient": _at_lag(own),
             "exponent": number.MISSING if own.flow is None else number.rounded(own.flow.slope),
-            "gate": memory.gate or "none",
+            "gate": memory.gate or number.MISSING,
             "median": _life(memory, memory.median),
             "longest": _life(memory, memory.longest),
             "saturated": _list((one.part, one.share) for one in memory.saturated),

@@ -9,7 +9,7 @@ from typing import Any
 from tidegate.data import BUNDLED, Source
 from tidegate.errors import InputError, note
 from tidegate.records import DataRecord
-from tidegate.train.opened import opened
+from tidegate.train.opened import called, opened
 from tidegate.train.task import AnyTask, Encoding
 
 DIGITS = 5  # of a mean in an encoding; the last ones depend on the number of threads
@@ -35,15 +35,21 @@ def tested(
     Raises:
         InputError: the data cannot be used, or are not given and not bundled.
     """
-    if data is None:
+    if data is None and not record.test:
         data = next((name for name, entry in BUNDLED.items() if entry.title == record.name), None)
-    if data is None or record.test:
+    if data is None:
         raise InputError(
             "TEST_DATA",
             f"a model does not hold the data that it was tested on, {record.test or record.name}",
-            fix="pass data; of the file that it was trained on, only the test part is used",
+            fix=f"pass {record.test}"
+            if record.test
+            else "pass data; of the file that it was trained on, only the test part is used",
         )
     source = opened(data, folders=kind.reader(setting).folders)
+    if record.test and called(source) == record.name:  # its hash is not that of the training, which had a further file
+        raise InputError(
+            "TEST_DATA", f"{record.name} is what the model was trained on, not tested", fix=f"pass {record.test}"
+        )
     if source.hash == record.hash:
         task = kind.load(source, setting)
         if _alike(task.encoding, encoding):

@@ -34,9 +34,9 @@ class Reader(torch.nn.Module):
         self.batch, self.ask = batch, ask
         vars(self).update({name: vars(model)[name] for name in SHARED}, inner=model)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> Any:
-        """What the model answers to inputs [T, B, ...]."""
-        return self.ask(vars(self)["inner"], replace(self.batch, inputs=x, lengths=lengths))
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None, batch: Any = None) -> Any:
+        """What the model answers to inputs [T, B, ...]; a batch takes the place of its own."""
+        return self.ask(vars(self)["inner"], replace(batch or self.batch, inputs=x, lengths=lengths))
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,11 @@ class Kind(ABC):
         self.model: Any = copy.deepcopy(model).eval().double().requires_grad_()
         self.task, self.split = task, split
 
+    @property
+    def seconds(self) -> float | None:
+        """The length of a step; None where the data do not say."""
+        return None
+
     def draw(self, count: int) -> Any:
         """At most so many sequences, spread over all of the part that is explained, in float64."""
         return drawn(self.task.batches(self.split), count)
@@ -137,6 +142,11 @@ class Kind(ABC):
     def ask(model: Any, batch: Any) -> Any:
         """What a model answers to a batch, without a state from before."""
         return model(batch)[0]
+
+    @staticmethod
+    def size(batch: Any) -> int:
+        """The number of sequences."""
+        return int(batch.inputs.shape[1])
 
     def lengths(self, batch: Any) -> torch.Tensor:
         """[B] the number of steps of each sequence."""

@@ -32,7 +32,7 @@ class ForecastKind(Kind):
         share: how much of a forecast comes from the layers.
     """
 
-    unit = "standard deviations"
+    each, unit = True, "standard deviations"
     says = "forecast"
 
     def __init__(self, model: torch.nn.Module, task: Any, split: Split = "test") -> None:
@@ -228,11 +228,12 @@ class LayerReader(Reader):
     def __init__(self, model: torch.nn.Module, batch: Window) -> None:
         super().__init__(model, batch, ForecastKind.ask)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Answers to inputs [T, B, features]; all sequences have T steps."""
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None, batch: Any = None) -> torch.Tensor:
+        """Answers to inputs [T, B, features]; all sequences have T steps. A batch takes the place of its own."""
         del lengths
-        context = len(x) - 1 if self.batch.last else 0
-        outputs: torch.Tensor = self.ask(vars(self)["inner"], replace(self.batch, inputs=x, context=context))
+        batch = batch or self.batch
+        context = len(x) - 1 if batch.last else 0
+        outputs: torch.Tensor = self.ask(vars(self)["inner"], replace(batch, inputs=x, context=context))
         return outputs
 
 

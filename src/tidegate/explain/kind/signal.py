@@ -68,9 +68,12 @@ class SpeechKind(Kind):
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
         return cross_entropy(outputs[steps, torch.arange(len(steps))], batch.targets, reduction="none")
 
+    @property
+    def seconds(self) -> float:
+        return float(self.task.encoding.seconds)
+
     def labels(self, batch: Any, row: int) -> list[str]:
-        seconds = self.task.encoding.seconds
-        return [f"{step * seconds:.2f} s" for step in range(int(self.lengths(batch)[row]))]
+        return [f"{step * self.seconds:.2f} s" for step in range(int(self.lengths(batch)[row]))]
 
     def features(self, batch: Any) -> tuple[str, ...]:
         del batch

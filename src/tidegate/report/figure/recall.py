@@ -6,13 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from tidegate.records import CellRecord, ComparisonRecord
-from tidegate.report.figure.lag import HEIGHT, gapped, known, mark_at, whole_steps
-from tidegate.report.figure.svg import drawing, tag, to_svg, wrapped
+from tidegate.report.figure.lag import gapped, known, mark_at, whole_steps
+from tidegate.report.figure.svg import drawing, tag, to_svg
 from tidegate.report.number import percent, plain
 from tidegate.report.palette import GRID, INK, SURFACE, colour, dash, mark
 
+WIDTH, HEIGHT = 500, 360
 LEAST_LAGS = 20
-MARKS = 5  # on each line
+POINTS, MARKS = 16, 2  # on each line
 
 
 def lag_of(record: ComparisonRecord) -> int:
@@ -20,21 +21,21 @@ def lag_of(record: ComparisonRecord) -> int:
     return next((cell.recall.lag for cell in record.cells if cell.recall and not cell.recall.problem), 0)
 
 
-def recall_figure(record: ComparisonRecord, width: int) -> str:
+def recall_figure(record: ComparisonRecord) -> str:
     """Gradients by lag up to three times the lag; nothing if none was measured."""
     lag = lag_of(record)
     flows = [_near(cell, max(LEAST_LAGS, 3 * lag)) for cell in record.cells]
     if not any(flows):
         return ""
-    with drawing(width, HEIGHT + 40) as (figure, axes):
+    with drawing(WIDTH, HEIGHT) as (figure, axes):
         axes.axhline(0, color=GRID, linewidth=1.6)
         for index, points in enumerate(flows):
             _line(axes, index, [x for x, _ in points], [y for _, y in points])
-        whole_steps(axes, [x for points in flows for x, _ in points], "lag (steps back from the loss)", width)
-        axes.set_ylabel(wrapped("log10 of the gradient, relative to lag 1", HEIGHT - 20))
+        whole_steps(axes, [x for points in flows for x, _ in points], "lag (steps back from the loss)", WIDTH)
+        axes.set_ylabel("log10 of the gradient, relative to lag 1")
         axes.yaxis.set_major_locator(MaxNLocator(6))
         mark_at(axes, lag, f"lag {lag}", strong=True)
-        return to_svg(figure, f"recall-{width}", "Gradient by lag of each cell; the numbers are in the table below")
+        return to_svg(figure, "recall", "Gradient by lag of each cell; the numbers are in the table below")
 
 
 def _near(cell: CellRecord, last: int) -> list[tuple[int, float]]:
@@ -45,14 +46,14 @@ def _near(cell: CellRecord, last: int) -> list[tuple[int, float]]:
     return [(lag, value) for lag, value in zip(flow.lags, gapped(flow.median), strict=True) if lag <= last]
 
 
-def half_life_figure(record: ComparisonRecord, width: int) -> str:
+def half_life_figure(record: ComparisonRecord) -> str:
     """Half-lives of the units of each cell, the longest first; nothing if no cell has any."""
     lives = [_lives(cell) for cell in record.cells]
     finite = known(*lives)
     if not finite:
         return ""
     lag, top = lag_of(record), 3 * max(*finite, lag_of(record))
-    with drawing(width, HEIGHT) as (figure, axes):
+    with drawing(WIDTH, HEIGHT) as (figure, axes):
         for index, own in enumerate(lives):
             ordered = [top] * own.count(None) + sorted(known(own), reverse=True)
             _line(axes, index, [(k + 0.5) / len(ordered) for k in range(len(ordered))], ordered)
@@ -69,7 +70,7 @@ def half_life_figure(record: ComparisonRecord, width: int) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value, 0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        return to_svg(figure, f"half-life-{width}", "Half-lives of the units of each cell")
+        return to_svg(figure, "half-life", "Half-lives of the units of each cell")
 
 
 def _lives(cell: CellRecord) -> list[float | None]:
@@ -81,8 +82,10 @@ def _lives(cell: CellRecord) -> list[float | None]:
 def _line(axes: Axes, index: int, x: list[int] | list[float], y: list[float]) -> None:
     if not x:
         return
+    kept = [round(k * (len(x) - 1) / (POINTS - 1)) for k in range(POINTS)] if len(x) > POINTS else range(len(x))
+    x, y = [x[k] for k in kept], [y[k] for k in kept]
     (line,) = axes.plot(x, y, color=colour(index), linewidth=2.2, linestyle=dash(index))
-    first = (1 + index) * len(x) // (8 * MARKS)  # so that marks of neighbours do not cover each other
+    first = (1 + index) % 8 * len(x) // (8 * MARKS)  # so that marks of neighbours do not cover each other
     places = sorted({first + k * len(x) // MARKS for k in range(MARKS)} & {*range(len(x))})
     line.set(marker=mark(index), markevery=places, markersize=7, markeredgecolor=SURFACE, markeredgewidth=0.8)
     tag(line, series=index)
