@@ -266,7 +266,7 @@ SHOPS = shops()
 
 def told(flow, encoding, table, series, first, last):
     """The inputs of rows ``first`` to ``last - 1`` of a table that has further rows, as a caller would give them."""
-    times = pd.DatetimeIndex(table["when"])
+    times = pd.DatetimeIndex(table["when"] if "when" in table else np.arange(len(table)))
     ahead = {
         "second": times.hour * 3600 + times.minute * 60 + times.second,
         "weekday": times.day_of_week,
@@ -369,6 +369,23 @@ def test_recursive_forecasts_read_their_own_rows(difference, changed) -> None:
         table = SHOPS[SHOPS["shop"] == name].reset_index(drop=True)
         values = rolled(flow, model, table, series, 395, 5)
         np.testing.assert_allclose(values, made[made["shop"] == name]["forecast"], **NEAR)
+
+
+@pytest.mark.parametrize("count", [2, 30])
+@pytest.mark.parametrize(("strategy", "difference"), [("direct", "linear"), ("recursive", "season")])
+def test_a_series_may_be_shorter_than_what_is_looked_back_at(strategy, difference, count) -> None:
+    own = {"horizon": 13, "centre": 4}
+    model = untrained(Forecaster(**SMALL, **own), "elnino", choice=Choice(strategy, difference))
+    assert model.encoding_.early > 30
+    (flow,) = flows(model)
+    values = 25 + RANDOM.normal(size=count).cumsum()
+    table = pd.DataFrame({"temperature": values, "sold": values})
+    made = model.predict(history=table[["temperature"]])["forecast"]
+    if strategy == "direct":
+        forecast = heard(flow, model, table, 0, count).outputs["forecast"][-1, 0]
+    else:
+        forecast = rolled(flow, model, pd.concat([table] * 13, ignore_index=True), 0, count, 13)
+    np.testing.assert_allclose(forecast, made, **NEAR)
 
 
 def test_what_no_step_can_say_of_a_forecast_is_refused() -> None:
