@@ -163,7 +163,7 @@ static float @total(const float *v, int n)
 {
     float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     int k, j;
-    for (k = 0; k + 4 <= n; k += 4)
+    for (k = 0; k < n / 4 * 4; k += 4)
         for (j = 0; j < 4; ++j) sum[j] += v[k + j];
     for (; k < n; ++k) sum[k & 3] += v[k];
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
@@ -175,7 +175,7 @@ static float @squares(const float *v, int n, float middle)
 {
     float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     int k, j;
-    for (k = 0; k + 4 <= n; k += 4)
+    for (k = 0; k < n / 4 * 4; k += 4)
         for (j = 0; j < 4; ++j) sum[j] += (v[k + j] - middle) * (v[k + j] - middle);
     for (; k < n; ++k) sum[k & 3] += (v[k] - middle) * (v[k] - middle);
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
