@@ -24,7 +24,7 @@ def c_array(kind: str, name: str, values: Iterable[float]) -> str:
 def sum_of_bits(values: np.ndarray) -> int:
     """``mix`` of device.h."""
     total = 2166136261
-    for word in values.view(np.uint32):
+    for word in np.ascontiguousarray(values).reshape(-1).view(np.uint32):
         total = (total ^ int(word)) * 16777619 % 2**32
     return total
 

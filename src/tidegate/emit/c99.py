@@ -18,7 +18,7 @@ from tidegate.emit.c99_function import CALLED
 from tidegate.emit.equation import ATOM, SUM, TERM, Piece, Rule, infix
 from tidegate.emit.sums import Call, Form, Sum
 from tidegate.errors import EmitError
-from tidegate.passes import Phase
+from tidegate.passes import Carried, Phase
 
 RULES: Mapping[Op, Rule] = {
     Op.ADD: infix(" + ", SUM, right=TERM),  # in C's own order, which counts: floats do not associate
@@ -126,18 +126,25 @@ def step_text(form: Form, names: Names, prefix: str) -> Text:
     Raises:
         EmitError: a cell that draws random masks.
     """
-    writer = _Writer(form, names, prefix)
-    lines = [*writer.lines()]
-    return Text((*writer.declarations(lines), "", *lines), frozenset(writer.functions), writer.floats)
+    return Writer(form, names, prefix).text()
 
 
-class _Writer:
-    """Writes the phases of one step."""
+class Writer:
+    """Writes the phases of one step. What depends on the kind of numbers is public, for numbers of other kinds.
+
+    Args:
+        form: the step.
+        names: of arrays and states.
+        prefix: of all names of the file.
+    """
+
+    NUMBER = STATE = "float"  # the types of a value and of what a state keeps of it
 
     def __init__(self, form: Form, names: Names, prefix: str) -> None:
         self.form, self.names, self.prefix, self.nodes = form, names, prefix, form.nodes
         self.functions: set[str] = set()
         self.arrays: dict[str, int] = {}  # on the stack, with their widths
+        self.types: dict[str, str] = {}  # of these arrays
         self.taken: set[str] = set()
         self.pointers = {name: identifier(name, self.taken, prefix) for name in names.states}
         self.places = {part: Place("sum", row.at) for row in form.sums for part in row.parts}
@@ -155,16 +162,45 @@ class _Writer:
             return Place(self.names.vectors[node.matrix, node.name])
         return Place("x") if node.op is Op.GIVEN else None
 
+    # --- numbers ---
+
+    def expression(self, index: int) -> Piece:
+        """What computes a node."""
+        node = self.nodes[index]
+        rule = RULES[node.op]
+        self.functions.update(CALLED.findall(rule.template))
+        parts = [at_least(need, self.read(arg)) for need, arg in zip(rule.needs, node.args, strict=True)]
+        return rule.template.format(*parts), rule.binds
+
+    def call(self, call: Call, weights: str) -> str:
+        """What adds a product onto sums."""
+        operand, first = self.places[call.operand], Place("sum", call.at)
+        return f"@add_product({first.pointer}, {weights}, {operand.pointer}, {call.rows}, {call.columns});"
+
+    def stored(self, _carried: Carried, value: str) -> str:
+        """What a state keeps of its new value."""
+        self.functions.add("kept")
+        return f"@kept({value})"
+
+    def is_state(self, _index: int) -> bool:
+        """Whether an array of this node has the type of states."""
+        return False
+
     # --- the function ---
+
+    def text(self) -> Text:
+        """The body of the function."""
+        lines = [*self.lines()]
+        return Text((*self.declarations(lines), "", *lines), frozenset(self.functions), self.floats)
 
     def declarations(self, lines: Sequence[str]) -> Iterator[str]:
         read = {word for line in lines for word in WORD.findall(line)}
         for state, pointer in self.pointers.items():
             if pointer in read:  # a state may never change, and never be read
-                yield f"float *const {pointer} = state->{self.names.states[state]};"
+                yield f"{self.STATE} *const {pointer} = state->{self.names.states[state]};"
         if self.form.sums:
-            yield f"float sum[{self.form.rows}]; /* {', '.join(map(self._summands, self.form.sums))} */"
-        yield from (f"float {name}[{width}];" for name, width in self.arrays.items())
+            yield f"{self.NUMBER} sum[{self.form.rows}]; /* {', '.join(map(self._summands, self.form.sums))} */"
+        yield from (f"{self.types[name]} {name}[{width}];" for name, width in self.arrays.items())
 
     def _summands(self, row: Sum) -> str:
         products = [self.nodes[i] for i in row.products]
@@ -194,7 +230,7 @@ class _Writer:
         for index in sorted(phase.joins, key=lambda i: (self.nodes[i].op is not Op.MEAN, i)):
             yield from self._reduction(index)
         for call, weights in zip(self.form.calls[number], self.names.weights[number], strict=True):
-            yield self._call(call, weights)
+            yield self.call(call, weights)
         inside = [*self._pointwise(phase), *self._stores(number, phase)]
         if _is_number(phase.axis):
             yield from inside
@@ -202,10 +238,6 @@ class _Writer:
             yield f"for (int k = 0; k < {self.form.widths[phase.axis]}; ++k) {{"
             yield from (f"    {line}" for line in inside)
             yield "}"
-
-    def _call(self, call: Call, weights: str) -> str:
-        operand, first = self.places[call.operand], Place("sum", call.at)
-        return f"@add_product({first.pointer}, {weights}, {operand.pointer}, {call.rows}, {call.columns});"
 
     # --- what all units share ---
 
@@ -253,10 +285,11 @@ class _Writer:
         uses.update(wanted)
         kept = {*phase.keeps}
         for index in sorted(demanded):
-            text = self._expression(index)[0]
+            text = self.expression(index)[0]
             if index in kept and not _is_number(phase.axis):
-                place = self._array(self._name(index, f"v{index}"), self.form.widths[phase.axis])
-                yield f"{place.element} = {text};"
+                kind = self.STATE if self.is_state(index) else self.NUMBER
+                place = self._array(self._name(index, f"v{index}"), self.form.widths[phase.axis], kind)
+                yield f"{place.element} = {text if kind == self.NUMBER else f'({kind})({text})'};"
                 self.places[index] = place
             elif index in self.form.names or uses[index] > 1 or len(text) > WIDEST or index in wanted:
                 yield self._line(index, text, f"v{index}")
@@ -274,7 +307,7 @@ class _Writer:
 
     def _line(self, index: int, text: str, name: str) -> str:
         self.known[index] = self._name(index, name)
-        return f"const float {self.known[index]} = {text};"
+        return f"const {self.NUMBER} {self.known[index]} = {text};"
 
     def _name(self, index: int, otherwise: str) -> str:
         if index not in self.locals:
@@ -282,18 +315,12 @@ class _Writer:
             self.locals[index] = identifier(name, self.taken, self.prefix)
         return self.locals[index]
 
-    def _array(self, name: str, width: int) -> Place:
-        self.arrays[name] = width
+    def _array(self, name: str, width: int, kind: str) -> Place:
+        self.arrays[name], self.types[name] = width, kind
         return Place(name)
 
-    def _expression(self, index: int) -> Piece:
-        node = self.nodes[index]
-        rule = RULES[node.op]
-        self.functions.update(CALLED.findall(rule.template))
-        parts = [_at_least(need, self._read(arg)) for need, arg in zip(rule.needs, node.args, strict=True)]
-        return rule.template.format(*parts), rule.binds
-
-    def _read(self, index: int) -> Piece:
+    def read(self, index: int) -> Piece:
+        """A value that is known by a name or lies in memory, or what computes it."""
         node = self.nodes[index]
         if index in self.known:
             return self.known[index], ATOM
@@ -301,25 +328,24 @@ class _Writer:
             return self.places[index].element, ATOM
         if node.op is Op.CONST:
             return number(node.value), ATOM if node.value >= 0 else SUM
-        return self._expression(index)
+        return self.expression(index)
 
     def _stores(self, number: int, phase: Phase) -> Iterator[str]:
         """New states; one that a later phase must still read as it was is put aside."""
-        self.functions.update(["kept"] * bool(phase.carries))
         stores = []
         for k in phase.carries:
             carried = self.form.program.step.carried[k]
             width = self.form.widths[carried.axis]
             place = Place(self.pointers[carried.name])
-            value = self._read(carried.after)[0]
+            value = self.read(carried.after)[0]
             if value == place.element:
                 continue
             if self._read_later(number, carried.name):
-                place = self._array(f"next_{carried.name}", width)
+                place = self._array(f"next_{carried.name}", width, self.STATE)
             if self.nodes[carried.after].op is Op.STATE and carried.after not in self.known:
                 yield self._line(carried.after, value, f"{carried.name}_t")
                 value = self.known[carried.after]
-            stores.append(f"{place.element} = @kept({value});")
+            stores.append(f"{place.element} = {self.stored(carried, value)};")
             self.places.setdefault(carried.after, place)
         yield from stores
 
@@ -337,6 +363,7 @@ def _is_number(axis: str) -> bool:
     return not axis or is_narrow(axis)
 
 
-def _at_least(need: int, piece: Piece) -> str:
+def at_least(need: int, piece: Piece) -> str:
+    """With parentheses, where what stands around it binds tighter."""
     text, binds = piece
     return text if binds >= need else f"({text})"

@@ -8,7 +8,7 @@ and results below the smallest normal number underflow gradually.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _BITS = """\
 /* The bits of a number. */
@@ -222,18 +222,19 @@ FUNCTIONS = {  # each after those that it calls
 CALLED = re.compile(r"@(\w+)\(")
 
 
-def functions(names: Iterable[str], prefix: str) -> str:
+def functions(names: Iterable[str], prefix: str, table: Mapping[str, str] = FUNCTIONS) -> str:
     """The text of functions and of all that they call.
 
     Args:
-        names: some of ``FUNCTIONS``.
+        names: some of the table's.
         prefix: of all names, such as ``gru_``.
+        table: texts by name, each after those that it calls.
     """
     wanted, left = set[str](), list(names)
     while left:
         name = left.pop()
         if name not in wanted:
             wanted.add(name)
-            left += [other for other in CALLED.findall(FUNCTIONS[name]) if other != name]
-    texts = [text for name, text in FUNCTIONS.items() if name in wanted]
+            left += [other for other in CALLED.findall(table[name]) if other != name]
+    texts = [text for name, text in table.items() if name in wanted]
     return "\n".join(texts).replace("@inline", "static inline").replace("@", prefix)

@@ -5,9 +5,11 @@ from tidegate.ship.check import Checked, check
 from tidegate.ship.dnnw import dnnw
 from tidegate.ship.flow import Flow
 from tidegate.ship.inspect import Inspection, inspect, inspected
+from tidegate.ship.int8.stack import Quantised
 from tidegate.ship.kind import flows
 from tidegate.ship.nam import nam
 from tidegate.ship.onnx import onnx, onnx_translations, selftest
+from tidegate.ship.quantise import quantise
 from tidegate.ship.rtneural import rtneural
 from tidegate.ship.safetensors import safetensors
 from tidegate.ship.ship import Shipped, ship
@@ -19,6 +21,7 @@ __all__ = [
     "Flow",
     "Format",
     "Inspection",
+    "Quantised",
     "Shipped",
     "Source",
     "c",
@@ -30,6 +33,7 @@ __all__ = [
     "nam",
     "onnx",
     "onnx_translations",
+    "quantise",
     "rtneural",
     "safetensors",
     "selftest",

@@ -47,7 +47,7 @@ def body_text(
     multiplies = any(calls for unit in stack for calls in unit.form.calls)
     parts = [
         f'#include "{name}.h"\n\n{INCLUDED}',
-        functions({name for unit in stack for name in unit.text.functions}, prefix),
+        functions({name for unit in stack for name in unit.called}, prefix, stack[0].functions),
         kernel.text if multiplies else "",
         arrays.text() + "\n",
         *(layer_function(unit, name) for unit in stack),
@@ -72,7 +72,7 @@ def layer_function(unit: Unit, name: str) -> str:
         f"/* One step of {unit.suffix}: {unit.graph.name}, {widths}.",
         *(f" *   {line}" for line in equations_of(unit)),
         " */",
-        f"static void {name}_{unit.suffix}({name}_state *restrict state, const float *restrict x)",
+        f"static void {name}_{unit.suffix}({name}_state *restrict state, const {unit.STATE[0]} *restrict x)",
         "{",
         *(f"    {line}".rstrip() for line in unit.text.lines),
         "}",
@@ -97,11 +97,12 @@ def _entry(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
 def _steps(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
     yield f"{name}_once void {name}_step({name}_state *state, const float *x, float *y)"
     yield "{"
-    read = "x"
+    yield from (f"    {line}" for line in stack[0].entered("x"))
+    read = stack[0].input("x")
     for unit in stack:
         yield f"    {name}_{unit.suffix}(state, {read});"
         read = f"state->{unit.members[0][0]}"
-    yield f"    memcpy(y, {read}, sizeof {read});"
+    yield f"    {stack[-1].left('y', read)}"
     yield from ["}", ""]
     yield f"void {name}_block({name}_state *state, const float *x, float *y, size_t n)"
     yield "{"
@@ -125,11 +126,12 @@ def _sequence(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[st
             (stack[2 * k], "for (t = 0; t < n; ++t) {", 0),
             (stack[2 * k + 1], "for (t = n; t-- > 0;) {", width // 2),
         ):
-            member = unit.members[0][0]
+            member, row = unit.members[0][0], f"{read} + {features} * t"
             yield f"    {loop}"
-            yield f"        {name}_{unit.suffix}(&state, {read} + {features} * t);"
+            yield from (f"        {line}" for line in unit.entered(row))
+            yield f"        {name}_{unit.suffix}(&state, {unit.input(row)});"
             row = f"{written} + {width} * t{f' + {at}' * bool(at)}"
-            yield f"        memcpy({row}, state.{member}, sizeof state.{member});"
+            yield f"        {unit.left(row, f'state.{member}')}"
             yield "    }"
         read, features = written, width
     yield from ["}", ""]

@@ -28,6 +28,7 @@ def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) 
         f"#define {guard}",
         "",
         "#include <stddef.h>",
+        *["#include <stdint.h>"] * any(unit.STATE[0] != "float" for unit in stack),
         "",
         f"#define {name.upper()}_INPUT_SIZE {layer.input_size}",
         f"#define {name.upper()}_OUTPUT_SIZE {layer.output_size}",
@@ -37,7 +38,7 @@ def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) 
         "#endif",
         "",
         "typedef struct {",
-        *(f"    float {member}[{width}];" for unit in stack for member, width in unit.members),
+        *(f"    {unit.STATE[0]} {member}[{width}];" for unit in stack for member, width in unit.members),
         f"}} {name}_state;",
         "",
         *(_of_sequences(name) if layer.bidirectional else _of_steps(name)),
@@ -56,8 +57,9 @@ def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) 
 
 
 def _comment(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> Iterator[str]:
-    ram = 4 * sum(width for unit in stack for _, width in unit.members)
+    ram = sum(unit.STATE[1] * width for unit in stack for _, width in unit.members)
     local = 4 * max(unit.text.floats for unit in stack) + FRAME + ram * layer.bidirectional
+    local += sum(unit.STATE[1] * layer.input_size for unit in stack if unit.entered("x"))
     yield f"/* {name}.h: {layer.graph.name}, {layer.input_size} -> {layer.output_size}. Made by Tidegate {__version__}."
     yield " *"
     described = ""

@@ -14,6 +14,7 @@ from tidegate.emit.c99 import number
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
 from tidegate.ship.c.array import listed, narrowed
+from tidegate.ship.int8.stack import Quantised
 
 STEPS, COMPARED = 4, 1  # in two directions an output in the middle is compared, which both have worked for
 TOLERANCE = 1e-5  # of an output; of larger ones than 1 the same share
@@ -31,8 +32,8 @@ class Vector:
 
 def vector_of(layer: Recurrent) -> Vector:
     """Draw an input, and run a copy of the layer in float64 on it."""
-    x = np.random.default_rng(0).normal(size=layer.input_size + STEPS - 1).round(2).astype(np.float32)
-    rows = torch.from_numpy(sliding_window_view(x, layer.input_size).astype(np.float64)).unsqueeze(1)
+    x, drawn = _drawn(layer)
+    rows = torch.from_numpy(drawn.astype(np.float64))
     exact, rounded = (_answer(layer, rows, dtype) for dtype in (torch.float64, torch.float32))
     largest = float(np.abs(exact).max(initial=1.0))
     tolerance = max(TOLERANCE * largest, ROUNDINGS * float(np.abs(exact - rounded).max(initial=0.0)))
@@ -47,6 +48,20 @@ def _answer(layer: Recurrent, rows: torch.Tensor, dtype: torch.dtype) -> npt.NDA
         y = copied(rows.to(dtype))[0][COMPARED if layer.bidirectional else STEPS - 1, 0]
     values: npt.NDArray[np.float64] = y.double().numpy()
     return values
+
+
+def whole_vector_of(layer: Recurrent, quantised: Quantised) -> Vector:
+    """The same of a layer in whole numbers, whose output has to be exact."""
+    x, rows = _drawn(layer)
+    y = quantised.run(rows.swapaxes(0, 1) if layer.batch_first else rows)[0]
+    y = y[0] if layer.batch_first else y[:, 0]
+    return Vector(x, y[COMPARED if layer.bidirectional else STEPS - 1], 0.0)
+
+
+def _drawn(layer: Recurrent) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Numbers, and the inputs that they make up, [steps, 1, features]."""
+    x = np.random.default_rng(0).normal(size=layer.input_size + STEPS - 1).round(2).astype(np.float32)
+    return x, sliding_window_view(x, layer.input_size)[:, None]
 
 
 _STEPS = """\

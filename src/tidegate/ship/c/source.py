@@ -12,10 +12,12 @@ from tidegate.ship.c.array import Arrays
 from tidegate.ship.c.body import body_text
 from tidegate.ship.c.flow import flow_texts
 from tidegate.ship.c.header import header_text
-from tidegate.ship.c.kernel import CORTEX_M, HOST
-from tidegate.ship.c.selftest import vector_of
-from tidegate.ship.c.stack import units
+from tidegate.ship.c.int8.stack import whole_units
+from tidegate.ship.c.kernel import CORTEX_M, HOST, INTEGER_STATES
+from tidegate.ship.c.selftest import vector_of, whole_vector_of
+from tidegate.ship.c.stack import Unit, units
 from tidegate.ship.flow import Flow
+from tidegate.ship.int8.stack import Quantised
 from tidegate.storage import replace_file
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}")
@@ -51,7 +53,7 @@ class Source:
         return paths
 
 
-def c(layer: Recurrent | Flow, name: str, *, target: str = "host") -> Source:
+def c(layer: Recurrent | Flow, name: str, *, target: str = "host", weights: Quantised | None = None) -> Source:
     """A layer or a flow as C99 that needs no library, allocates nothing and gives the same bits on every machine.
 
     The layer computes as in evaluation, in float32. ``NAME.h`` declares
@@ -74,6 +76,8 @@ def c(layer: Recurrent | Flow, name: str, *, target: str = "host") -> Source:
         name: of both files, and the beginning of every name in them: a letter, then letters, digits or underscores.
         target: whose products these are: ``"host"`` for processors with caches and wide registers, ``"cortex-m4"`` or
             ``"cortex-m0"`` for small ones. All give the same bits.
+        weights: the layer in whole numbers, by ``tg.ship.quantise``: weights then have 8 bits, states and inputs 16,
+            and nothing between them is a float. All targets get the same code.
 
     Returns:
         Both files; ``write`` puts them into a folder.
@@ -91,9 +95,15 @@ def c(layer: Recurrent | Flow, name: str, *, target: str = "host") -> Source:
     _check(layer, name, target)
     if isinstance(layer, Flow):
         return Source(name, *flow_texts(layer, name, TARGETS[target]))
-    kernel, arrays = TARGETS[target], Arrays()
-    stack = [*units(layer, arrays, kernel, f"{name}_")]
-    vector = vector_of(layer)
+    arrays = Arrays()
+    stack: list[Unit]
+    if weights is None:
+        kernel = TARGETS[target]
+        stack = [*units(layer, arrays, kernel, f"{name}_")]
+        vector = vector_of(layer)
+    else:
+        kernel, vector = INTEGER_STATES, whole_vector_of(layer, weights)
+        stack = [*whole_units(weights, arrays, kernel, f"{name}_")]
     return Source(
         name,
         header_text(name, layer, stack, arrays.size),

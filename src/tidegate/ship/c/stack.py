@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import torch
 
 from tidegate.cell.graph import Graph
 from tidegate.emit.c99 import Names, Text, step_text
+from tidegate.emit.c99_function import FUNCTIONS
 from tidegate.emit.sums import Call, Form, form_of
 from tidegate.nn import Recurrent
 from tidegate.ship.c.array import Arrays
@@ -30,10 +32,30 @@ class Unit:
         first: for each state the array that it begins with, "" for zeros.
     """
 
+    STATE: ClassVar[tuple[str, int]] = "float", 4  # the type of what a state keeps, and its bytes
+
     suffix: str
     form: Form
     text: Text
     first: Mapping[str, str]
+    functions: ClassVar[Mapping[str, str]] = FUNCTIONS
+
+    @property
+    def called(self) -> frozenset[str]:
+        """The functions that it calls."""
+        return self.text.functions
+
+    def entered(self, _row: str) -> list[str]:
+        """What makes of a row of floats an input of this layer."""
+        return []
+
+    def input(self, row: str) -> str:
+        """The name of that input."""
+        return row
+
+    def left(self, row: str, member: str) -> str:
+        """What makes of a member of the state a row of floats."""
+        return f"memcpy({row}, {member}, sizeof {member});"
 
     @property
     def graph(self) -> Graph:

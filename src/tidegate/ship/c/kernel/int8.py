@@ -59,7 +59,21 @@ static void @add_product(SUM *sum, const int8_t *w, const SCALE *scale, const in
     int j, k;
     for (j = rows / 4; j > 0; j--, sum += 4, scale += 4, x -= columns) {
         int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-        for (k = columns / 4; k > 0; k--, w += 16, x += 4) {
+        k = columns / 4;
+#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_BIG_ENDIAN)
+        for (; k > 1; k -= 2, w += 32, x += 8) {
+            s0 = @add_four(s0, w, x);
+            s1 = @add_four(s1, w + 4, x);
+            s2 = @add_four(s2, w + 8, x);
+            s3 = @add_four(s3, w + 12, x);
+            __asm__ volatile("" ::: "memory"); /* so that no more weights are loaded than there are registers */
+            s0 = @add_four(s0, w + 16, x + 4);
+            s1 = @add_four(s1, w + 20, x + 4);
+            s2 = @add_four(s2, w + 24, x + 4);
+            s3 = @add_four(s3, w + 28, x + 4);
+        }
+#endif
+        for (; k > 0; k--, w += 16, x += 4) {
             s0 = @add_four(s0, w, x);
             s1 = @add_four(s1, w + 4, x);
             s2 = @add_four(s2, w + 8, x);
