@@ -92,10 +92,13 @@ def session(model):
 
 def error(layer, running, call) -> float:
     """The largest difference of an output, relative to 1 or to its value."""
-    got = dict(
-        zip([output.name for output in running.get_outputs()], running.run(None, feeds(layer, call)), strict=True)
-    )
+    got = answers(running, feeds(layer, call))
     return difference(got, exact(layer, call))
+
+
+def answers(running, given) -> dict[str, np.ndarray]:
+    """The outputs of a model by name."""
+    return dict(zip([output.name for output in running.get_outputs()], running.run(None, given), strict=True))
 
 
 def difference(got, expected) -> float:
@@ -117,7 +120,7 @@ def flow_error(flow, running, inputs, lengths, states, answer) -> float:
     given |= {f"state.{name}": np.asarray(value, np.float32) for name, value in (states or {}).items()}
     if lengths is not None:
         given["lengths"] = np.array(lengths)
-    got = dict(zip([output.name for output in running.get_outputs()], running.run(None, given), strict=True))
+    got = answers(running, given)
     outputs = {name if name in got else f"next.{name}": value for name, value in answer.outputs.items()}
     return difference(got, outputs | {f"next.{name}": value for name, value in answer.states.items()})
 

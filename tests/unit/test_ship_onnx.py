@@ -90,7 +90,7 @@ def test_lengths_beyond_the_batch_are_an_error_and_not_an_answer() -> None:
     for cell in ("lstm", "fgr"):
         running = shipped.session(tg.ship.onnx(layer_of(cell)))
         x = np.zeros((3, 2, 3), np.float32)
-        with pytest.raises(Exception, match=r"out of data bounds|indices"):
+        with pytest.raises(Exception, match=r"sequence_lens|invalid index"):
             running.run(None, {"x": x, "lengths": np.array([3, 4])})
         assert np.isfinite(running.run(None, {"x": np.full_like(x, np.nan), "lengths": np.array([0, 0])})[0]).all()
 

@@ -162,10 +162,10 @@ class FlowWriting:
             if not self.step:
                 value = self._at_last(value) if output.last else self._ended(value, kind.dtype)
             name = self.outputs[output.name]
-            self.writer.node("Identity", [value], [name])
+            self.writer.output(value, name)
             declared.append((integers if kind.dtype == "int" else floats)(name, [*axes, kind.width]))
         for state in self.flow.states:
-            self.writer.node("Identity", [self.after[state.name]], [f"next.{state.name}"])
+            self.writer.output(self.after[state.name], f"next.{state.name}")
             declared.append(floats(f"next.{state.name}", ["batch", *state.first.shape]))
         return declared
 

@@ -42,6 +42,12 @@ class Form:
     settings: Mapping[str, int] = field(default_factory=dict)
     single: bool = False
 
+    @property
+    def has_matrix(self) -> bool:
+        """Whether any gate multiplies a state by a matrix."""
+        gates = [share.linear for share in self.gates.values() if isinstance(share, Gate)]
+        return any(linear.state or linear.before or linear.after for linear in gates)
+
 
 def form_of(graph: Graph) -> Form | str:
     """The node that computes a cell, or why there is none."""

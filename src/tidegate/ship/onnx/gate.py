@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tidegate.cell.function import NUMBERS
 from tidegate.cell.graph import REDUCTIONS, UNARY, Op
-from tidegate.convert.activation import LINEAR, Activation, recognised, write_onnx
+from tidegate.convert.activation import LINEAR, Activation, in_onnx, recognised
 from tidegate.ship.onnx.algebra import Algebra, Atom, Factors, Value
 
 Shares = Mapping[Value, tuple[float, float]]  # values as a v + b
@@ -228,7 +228,7 @@ class Reader:
             return args[0] if atom.op is Op.ADD else float(NUMBERS[atom.op](*args))
 
         found = recognised(lambda v: at(value, v)) if max(self._numbers(value)) <= LARGEST else None
-        return None if found is None or write_onnx([found]) is None else found
+        return found if found is not None and in_onnx(found) else None
 
     def _numbers(self, value: Value) -> set[float]:
         inside = [self._numbers(arg) for atom, _ in self._atoms(value) for arg in atom.args]

@@ -48,7 +48,8 @@ class Interface:
         writer = self.writer
         steps = writer.add("Shape", x, name="steps", start=0, end=1)
         batch = writer.add("Shape", x, name="batch", start=1, end=2)
-        return Frame(writer, steps, batch, self._lengths(steps, batch) if lengths else "", self.resets(reset))
+        known = self._lengths(steps, batch) if lengths else ""
+        return Frame(writer, steps, batch, known, self.resets(reset), spread=self.optional)
 
     def frame_of_a_step(self, x: str) -> Frame:
         """The batch that an input [B, ...] has."""
@@ -57,13 +58,14 @@ class Interface:
         )
 
     def _lengths(self, steps: str, batch: str) -> str:
-        """The lengths of all sequences. One beyond T is an error of the runtime."""
-        writer, one = self.writer, self.writer.hold(1, "number1")
+        """The lengths of all sequences."""
+        writer, zero = self.writer, self.writer.hold([0], "zero")
         given = self.input(integers("lengths", [self.rows]), np.array([EVERY_STEP]))
-        most = writer.add("Add", writer.squeezed(steps, 0, "steps.number"), one, name="steps.and_one")
-        known = writer.add("Range", writer.hold(0, "number0"), most, one, name="known_lengths")
-        checked = writer.add("Gather", known, given, name="lengths.checked")  # which gives T for -1
-        return writer.add("Expand", checked, batch, name="lengths.of_all") if self.optional else checked
+        if not self.optional:
+            return given
+        every = writer.add("Less", given, zero, name="lengths.are_missing")
+        known = writer.add("Where", every, steps, given, name="lengths.known")
+        return writer.add("Expand", known, batch, name="lengths.of_all")
 
     def resets(self, axes: Sequence[str]) -> str:
         """The input for resets by time, of these axes; "" for none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.cell import Graph
@@ -22,6 +21,7 @@ class Frame:
         batch: the name of B, as int64 [1].
         lengths: int64 [B], each from 0 to T; "" where all have T steps.
         reset: booleans [T, B]; "" for none.
+        spread: a state may be given once for all sequences.
     """
 
     writer: Writer
@@ -29,6 +29,7 @@ class Frame:
     batch: str
     lengths: str = ""
     reset: str = ""
+    spread: bool = True
 
     @property
     def zero(self) -> str:
@@ -47,9 +48,11 @@ class Frame:
             return self.writer.add("Equal", self.steps, self.zero, name="is_empty")
         return self.writer.deepened(self.writer.add("Equal", self.lengths, self.zero, name="are_empty"), 1, "is_empty")
 
-    def filled(self, value: str, width: int, name: str, ahead: Sequence[int] = ()) -> str:
-        """A state that may be given once, for all sequences: [*ahead, B, width]."""
-        parts = [self.writer.hold(list(ahead), "ahead")] if ahead else []
+    def filled(self, value: str, width: int, name: str, *, deep: bool = False) -> str:
+        """A state of all sequences: [B, width], or [1, B, width]."""
+        if not self.spread:
+            return self.writer.deepened(value, 0, name) if deep else value
+        parts = [self.one] if deep else []
         parts += [self.batch, self.writer.hold([width], f"width{width}")]
         shape = self.writer.joined(parts, f"shape{width}", axis=0)
         return self.writer.add("Expand", value, shape, name=name)

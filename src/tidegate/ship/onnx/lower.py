@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tidegate.cell import Graph
 from tidegate.ship.onnx.form import Form, form_of
 from tidegate.ship.onnx.layer import First, Frame, Problem, Results
 from tidegate.ship.onnx.native import native, native_step
@@ -13,6 +12,7 @@ from tidegate.ship.onnx.scan import scan
 from tidegate.ship.onnx.step import step
 
 form = lru_cache(maxsize=64)(form_of)
+MOST_UNITS = 64  # up to which a node is quicker than a Scan for a cell that multiplies no state by a matrix
 
 
 def lower(frame: Frame, problem: Problem, x: str, first: First, *, as_node: bool) -> tuple[Results, str]:
@@ -28,7 +28,7 @@ def lower(frame: Frame, problem: Problem, x: str, first: First, *, as_node: bool
     Returns:
         What it gives, and how it was written.
     """
-    found = _chosen(problem.graph, as_node=as_node, resets=bool(frame.reset))
+    found = _chosen(problem, as_node=as_node, resets=bool(frame.reset))
     if isinstance(found, Form):
         return native(frame, problem, found, x, first), f"native: {found.kind}"
     return scan(frame, problem, x, first), f"scan: {found}"
@@ -38,7 +38,7 @@ def lower_step(
     frame: Frame, problem: Problem, x: str, states: Sequence[str], *, as_node: bool
 ) -> tuple[list[str], str]:
     """Write one step of a layer in one direction; as ``lower``, with an input [B, I] and states [B, width]."""
-    found = _chosen(problem.graph, as_node=as_node, resets=False)
+    found = _chosen(problem, as_node=as_node, resets=False)
     if isinstance(found, Form):
         return native_step(frame, problem, found, x, states), f"native: {found.kind}"
     widths = problem.weights[0].widths
@@ -49,7 +49,13 @@ def lower_step(
     return step(frame, problem, x, filled), f"nodes: {found}"
 
 
-def _chosen(graph: Graph, *, as_node: bool, resets: bool) -> Form | str:
+def _chosen(problem: Problem, *, as_node: bool, resets: bool) -> Form | str:
+    """The node, or why it is none."""
     if not as_node:
         return "asked for"
-    return "no node has resets" if resets else form(graph)
+    if resets:
+        return "no node has resets"
+    found, width = form(problem.graph), problem.weights[0].widths[problem.graph.output.axis]
+    if isinstance(found, Form) and not found.has_matrix and width > MOST_UNITS:
+        return f"without recurrent matrices, so that a node of {width} units would multiply by zeros"
+    return found

@@ -12,7 +12,7 @@ from tidegate.ship.onnx.algebra import Algebra, Atom, Value
 from tidegate.ship.onnx.form import Form, Share, bias_for
 from tidegate.ship.onnx.gate import Gate
 from tidegate.ship.onnx.layer import First, Frame, Problem, Results
-from tidegate.ship.onnx.operation import OPERATIONS
+from tidegate.ship.onnx.operation import OF_SERIES
 from tidegate.ship.onnx.weights import ARRAYS, Array, Weights
 from tidegate.ship.onnx.writer import INT32, Writer
 
@@ -167,7 +167,7 @@ class Features:
             return self.writer.hold(self.rows.fixed(Value(terms=(((factor,), 1.0),))), atom.name or "fixed")
         args = [self.write(arg) for arg in atom.args]
         if atom.op is not Op.PRODUCT:
-            return args[0] if atom.op is Op.ADD else OPERATIONS[atom.op](self.writer, args, atom.op.value)
+            return args[0] if atom.op is Op.ADD else OF_SERIES[atom.op](self.writer, args, atom.op.value)
         weight, bias = self.rows.matrix(atom), self.rows.bias(atom)
         label = f"{atom.matrix}_{atom.name}"
         product = self.writer.add("MatMul", args[0], self.writer.hold(weight.T, f"{label}.weight"), name=label)
@@ -207,7 +207,7 @@ def native(frame: Frame, problem: Problem, form: Form, x: str, first: First, *, 
         peepholes = np.stack([own.P() for own in rows])
         inputs += [begun[0 if form.single else 1], writer.hold(peepholes, "P") if peepholes.any() else ""]
     labels = ["Y", "Y_h", "Y_c"] if form.kind == "LSTM" and not form.single else ["Y", "Y_h"]
-    settings = {**(write_onnx(form.activations * count) or {}), **form.settings}
+    settings = {**write_onnx(form.activations * count), **form.settings}
     outputs = writer.node(
         form.kind, inputs, [writer.name(label) for label in labels],
         hidden_size=size, direction=DIRECTIONS[count - 1], **settings,
@@ -241,8 +241,8 @@ def native_step(frame: Frame, problem: Problem, form: Form, x: str, states: Sequ
 def _begun(frame: Frame, problem: Problem, given: Sequence[str], size: int, state: str) -> str:
     """First states as a node reads them: [directions, B, H]."""
     if len(given) == 1:
-        return frame.filled(given[0], size, f"{problem.name}{state}.first", ahead=[1])
-    each = [frame.filled(value, size, f"{problem.name}{state}.first", ahead=[1]) for value in given]
+        return frame.filled(given[0], size, f"{problem.name}{state}.first", deep=True)
+    each = [frame.filled(value, size, f"{problem.name}{state}.first", deep=True) for value in given]
     return frame.writer.joined(each, f"{problem.name}{state}.first_of_both", axis=0)
 
 

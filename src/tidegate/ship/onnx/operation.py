@@ -37,6 +37,14 @@ def _variance(writer: Writer, args: Sequence[str], name: str) -> str:
     return writer.mean(writer.add("Mul", centred, centred, name="squares"), name)
 
 
+def _log_sigmoid_of_series(writer: Writer, args: Sequence[str], name: str) -> str:
+    """min(v, 0) - log(1 + exp(-|v|)): more nodes than a Softplus, but of many numbers in a fifth of its time."""
+    zero, one = writer.hold(0.0, "zero_float"), writer.hold(1.0, "one_float")
+    far = writer.add("Exp", writer.add("Neg", writer.add("Abs", args[0], name="size"), name="below"), name="far")
+    rest = writer.add("Log", writer.add("Add", far, one, name="one_and_far"), name="log")
+    return writer.add("Sub", writer.add("Min", args[0], zero, name="at_most_zero"), rest, name=name)
+
+
 OPERATIONS: Mapping[Op, Rule] = {
     Op.ADD: _node("Add"),
     Op.SUB: _node("Sub"),
@@ -56,3 +64,4 @@ OPERATIONS: Mapping[Op, Rule] = {
     Op.MEAN: _mean,
     Op.VARIANCE: _variance,
 }
+OF_SERIES: Mapping[Op, Rule] = {**OPERATIONS, Op.LOG_SIGMOID: _log_sigmoid_of_series}  # for all steps at once

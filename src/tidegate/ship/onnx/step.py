@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tidegate.cell.graph import Op
 from tidegate.ship.onnx.layer import Frame, Problem
@@ -30,7 +31,7 @@ def step(frame: Frame, problem: Problem, x: str, states: Sequence[str]) -> list[
     values = LateValues(plan, weights, frame.writer.scoped(problem.name), given, {})
     values.write()
     return [
-        frame.filled(values.value(index), weights.widths[state.axis], f"{state.name}.new")
+        replace(frame, spread=True).filled(values.value(index), weights.widths[state.axis], f"{state.name}.new")
         if plan.levels[index] == FIXED
         else values.value(index)
         for state, index in zip(graph.states, graph.updates, strict=True)

@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from tidegate.cell.graph import LEAVES, REDUCTIONS, Op
-from tidegate.ship.onnx.operation import OPERATIONS
+from tidegate.ship.onnx.operation import OF_SERIES, OPERATIONS
 from tidegate.ship.onnx.plan import EARLY, FIXED, Group, Plan, Sum, Term
 from tidegate.ship.onnx.weights import Array, Weights
 from tidegate.ship.onnx.writer import Writer
@@ -23,6 +23,8 @@ class Values:
         writer: of the graph that the values stand in.
         given: what is known already, by node.
     """
+
+    operations = OPERATIONS
 
     def __init__(self, plan: Plan, weights: Weights, writer: Writer, given: Mapping[int, str]) -> None:
         self.plan, self.weights, self.writer = plan, weights, writer
@@ -59,7 +61,7 @@ class Values:
         """Write a node that is no sum."""
         node = self.nodes[index]
         args = self._alike(node.args) if node.op in REDUCTIONS else [self.value(arg) for arg in node.args]
-        self.names[index] = OPERATIONS[node.op](self.writer, args, self.hint(index))
+        self.names[index] = self.operations[node.op](self.writer, args, self.hint(index))
 
     def _alike(self, args: Sequence[int]) -> list[str]:
         """Values of one shape, though one may be the same for all rows."""
@@ -112,6 +114,8 @@ class Values:
 
 class EarlyValues(Values):
     """Values that wait for no state, for all steps at once: [T, B, width]."""
+
+    operations = OF_SERIES
 
     def write(self, wanted: Sequence[int]) -> None:
         """Compute nodes, and what they are computed from."""

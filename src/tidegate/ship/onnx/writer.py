@@ -37,6 +37,7 @@ class Writer:
         self.scope = ""
         self._taken = set(taken)
         self._known: dict[tuple[Any, ...], str] = {}
+        self._renamed = dict[str, str]()  # values that are outputs
 
     def inner(self) -> Writer:
         """A writer for the body of a node of this graph, which has no name of it."""
@@ -107,6 +108,18 @@ class Writer:
     def deepened(self, value: str, axis: int, name: str) -> str:
         """With a new axis of the width 1."""
         return self.add("Unsqueeze", value, self.hold([axis], f"axis{axis}"), name=name)
+
+    def output(self, value: str, name: str) -> None:
+        """Give a value the name of an output. One that has such a name already, or that no node makes, is copied."""
+        value = self._renamed.get(value, value)
+        made = {output for node in self.nodes for output in node.output}
+        if value not in made or value in self._renamed.values():
+            self.node("Identity", [value], [name])
+            return
+        self._renamed[value] = name
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                names[:] = [name if one == value else one for one in names]
 
     def make_constants_nodes(self) -> None:
         """Turn the constants of this graph into nodes, for a graph that is to become a part of another."""

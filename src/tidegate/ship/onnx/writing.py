@@ -82,9 +82,9 @@ class Writing:
 
     def _graph(self, y: str, axes: Sequence[str], ends: Sequence[First]) -> GraphProto:
         outputs = [floats("y", [*axes, self.layer.output_size])]
-        self.writer.node("Identity", [y], ["y"])
+        self.writer.output(y, "y")
         for place in self.places:
             name = place.label("next")
-            self.writer.node("Identity", [ends[place.layer][place.direction][place.state]], [name])
+            self.writer.output(ends[place.layer][place.direction][place.state], name)
             outputs.append(floats(name, ["batch", place.width]))
         return self.writer.graph(self.layer.graph.name, self.interface.inputs, outputs, self.interface.defaults)
