@@ -226,7 +226,7 @@ EQUAL = {"GRU": "gru/before", "LSTM": "lstm", "RNN": "rnn"}
 
 
 def speed(rounds: int) -> Iterator[str]:
-    yield "Process time of one thread, the least of many short rounds in turns, as a ratio to onnxruntime's own node of the"
+    yield "Process time of one thread, the least of many short rounds in turns, relative to onnxruntime's own node of the"
     yield f"same operator and size (I = H); in brackets microseconds a step. {rounds} rounds."
     yield ""
     yield "| cell | lowering | T | H | B | own | ours | ours, `lengths=False` | Scan | Scan, `lengths=False` |"
@@ -234,11 +234,11 @@ def speed(rounds: int) -> Iterator[str]:
     small = ["mingru", "minlstm", "indrnn"]
     cells = ["lstm", "peepholelstm", "gru", "gru/before", "mgu", "janet", "ugrnn"]
     sizes = [(100, 64, 1), (1000, 64, 1), (100, 128, 1), (1000, 128, 1), (100, 64, 32), (100, 128, 32)]
-    for T, H, B in [*sizes, (100, 512, 1)]:
+    for T, H, B in [*sizes, (100, 512, 1)]:  # where every cell without a recurrent matrix is a Scan
         for cell in [*(cells if H < 512 else []), *(small if T == 100 else [])]:
             layer = tg.nn.Recurrent(cell, H, H).eval()
             kind = form_of(layer.graph).kind
-            equal = cell if cell in ("peepholelstm", "gru") else EQUAL[kind]
+            equal, lowering = cell if cell in ("peepholelstm", "gru") else EQUAL[kind], ""
             sessions = {"own": shipped.session(own_node(tg.nn.Recurrent(equal, H, H).eval()))}
             for native in (True, False):
                 for lengths in (True, False):
@@ -288,20 +288,16 @@ def runtimes(python: str) -> Iterator[str]:
     yield ""
     yield f"| file | lengths | {' | '.join(NAMES)} |"
     yield f"|---|---|{'---|' * len(NAMES)}"
-    said = {}
     with tempfile.TemporaryDirectory() as folder:
-        for label, (cell, options) in FILES.items():
-            writing = {name: value for name, value in options.items() if name in WRITING}
-            layer = layer_of(cell, **{name: value for name, value in options.items() if name not in WRITING})
-            for lengths in (True, False) if "step" not in writing else (False,):
-                path = Path(folder) / "model.onnx"
-                tg.ship.onnx(layer, path, lengths=lengths, optional=False, **writing)
-                found = [_in_runtime(python, name, path) for name in NAMES]
-                refusals = [not re.match(r"\d|\*", one) for one in found]
-                pairs = zip(NAMES, found, refusals, strict=True)
-                said |= {(name, one): None for name, one, refuses in pairs if refuses}
-                cells = ["refused" if refuses else one for one, refuses in zip(found, refusals, strict=True)]
-                yield f"| {label} | {'yes' if lengths else 'no'} | {' | '.join(cells)} |"
+        files = _written(Path(folder))
+        found = {name: _in_runtime(python, name, [*files]) for name in NAMES}
+        said = dict[tuple[str, str], None]()
+        for path, (label, lengths) in files.items():
+            answers = [found[name][path] for name in NAMES]
+            refusals = [not re.match(r"\d|\*", one) for one in answers]
+            said |= {(n, one): None for n, one, refuses in zip(NAMES, answers, refusals, strict=True) if refuses}
+            cells = ["refused" if refuses else one for one, refuses in zip(answers, refusals, strict=True)]
+            yield f"| {label} | {lengths} | {' | '.join(cells)} |"
     yield ""
     yield "What those that refuse say:"
     yield ""
@@ -309,17 +305,39 @@ def runtimes(python: str) -> Iterator[str]:
         yield f"- {name}: {one}"
 
 
-def _in_runtime(python: str, name: str, path: Path) -> str:
+def _written(folder: Path) -> dict[str, tuple[str, str]]:
+    """Files, with what they are and whether they take lengths."""
+    files = {}
+    for label, (cell, options) in FILES.items():
+        writing = {name: value for name, value in options.items() if name in WRITING}
+        layer = layer_of(cell, **{name: value for name, value in options.items() if name not in WRITING})
+        for lengths in (True, False) if "step" not in writing else (False,):
+            path = folder / f"{len(files)}.onnx"
+            tg.ship.onnx(layer, path, lengths=lengths, optional=False, **writing)
+            files[str(path)] = label, "yes" if lengths else "no"
+    return files
+
+
+def _in_runtime(python: str, name: str, paths: list[str]) -> dict[str, str]:
+    """What a runtime makes of files; where it ends its process, another one takes the rest."""
     settings = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    command = [python, "-m", "benchmarks.ship.onnx_runtime", name, str(path)]
-    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=300)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if not lines:
-        return f"ends the process ({done.returncode})"
-    found = json.loads(lines[-1])
-    if "said" in found:
-        return re.sub(r"/\S+/", "", found["said"])[:160]
-    return f"{found['error']:.0e}" if found["error"] < 1e-4 else f"**wrong: {found['error']:.2g}**"
+    found: dict[str, str] = {}
+    while left := [path for path in paths if path not in found]:
+        command = [python, "-m", "benchmarks.ship.onnx_runtime", name, *left]
+        done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+        for line in done.stdout.splitlines():
+            if line.startswith('{"path"'):
+                answer = json.loads(line)
+                found[answer["path"]] = _shown(answer)
+        if done.returncode and len(left) > (have := sum(path in found for path in left)):
+            found[left[have]] = f"ends the process ({done.returncode})"
+    return found
+
+
+def _shown(answer: dict) -> str:
+    if "said" in answer:
+        return re.sub(r"/\S+/", "", answer["said"])[:160]
+    return f"{answer['error']:.0e}" if answer["error"] < 1e-4 else f"**wrong: {answer['error']:.2g}**"
 
 
 # --- the file of results ---

@@ -1,8 +1,8 @@
-"""Run the self-test of an ONNX file in one runtime: a process of its own, because some of them end it.
+"""Run the self-tests of ONNX files in one runtime: a process of its own, because some of them end it.
 
-    python -m benchmarks.ship.onnx_runtime onnxruntime FILE
+    python -m benchmarks.ship.onnx_runtime onnxruntime FILE ...
 
-Prints one line of JSON: the error, or what the runtime said.
+Prints one line of JSON for each: the error, or what the runtime said.
 """
 
 from __future__ import annotations
@@ -60,13 +60,14 @@ def tract(content: bytes, given: dict) -> dict:
 RUNTIMES = {"onnxruntime": onnxruntime, "onnx reference": reference, "OpenVINO": openvino, "tract": tract}
 
 
-def main(name: str, path: str) -> None:
-    found = {}
-    try:
-        found["error"] = tg.ship.selftest(path, RUNTIMES[name])
-    except Exception as error:  # noqa: BLE001  whatever a runtime raises is what is asked
-        found["said"] = " ".join(str(error).split())[:300] or type(error).__name__
-    print(json.dumps(found))
+def main(name: str, *paths: str) -> None:
+    for path in paths:
+        found = {"path": path}
+        try:
+            found["error"] = tg.ship.selftest(path, RUNTIMES[name])
+        except Exception as error:  # noqa: BLE001  whatever a runtime raises is what is asked
+            found["said"] = " ".join(str(error).split())[:300] or type(error).__name__
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
