@@ -226,7 +226,7 @@ EQUAL = {"GRU": "gru/before", "LSTM": "lstm", "RNN": "rnn"}
 
 
 def speed(rounds: int) -> Iterator[str]:
-    yield "Process time of one thread, the least of many short rounds in turns, relative to onnxruntime's own node of the"
+    yield "Process time of one thread, the least of many short rounds in turns, beside onnxruntime's own node of the"
     yield f"same operator and size (I = H); in brackets microseconds a step. {rounds} rounds."
     yield ""
     yield "| cell | lowering | T | H | B | own | ours | ours, `lengths=False` | Scan | Scan, `lengths=False` |"

@@ -60,12 +60,13 @@ def feeds(layer, call) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(value) for name, value in given.items()}
 
 
-def exact(layer, call) -> dict[str, np.ndarray]:
-    """The outputs of the model in float64, by the equations. No step leaves all as it is."""
-    double = copy.deepcopy(layer).double().eval()
+def exact(layer, call, *, single=False) -> dict[str, np.ndarray]:
+    """The outputs of the model in float64, or in float32, by the equations. No step leaves all as it is."""
+    kind = torch.float32 if single else torch.float64
+    double = copy.deepcopy(layer).to(kind).eval()
     double.batch_first = False
     B, runs = call.x.shape[1], layer.num_layers * (1 + layer.bidirectional)
-    first = None if call.first is None else tuple(torch.from_numpy(state).double() for state in call.first)
+    first = None if call.first is None else tuple(torch.from_numpy(state).to(kind) for state in call.first)
     if not len(call.x):
         first = first or double.learned_states(B) or [torch.zeros(runs, B, w) for w in layer.cells[0].state_widths]
         y, last = torch.zeros(0, B, layer.output_size), first
@@ -73,11 +74,11 @@ def exact(layer, call) -> dict[str, np.ndarray]:
         hx = first[0] if first is not None and len(first) == 1 else first
         reset = None if call.reset is None else torch.from_numpy(call.reset)
         with torch.no_grad(), tg.runtime.eager_only():
-            y, last = double(torch.from_numpy(call.x).double(), hx, lengths=call.lengths, reset=reset)
+            y, last = double(torch.from_numpy(call.x).to(kind), hx, lengths=call.lengths, reset=reset)
         last = last if isinstance(last, tuple) else (last,)
     y = y.transpose(0, 1) if layer.batch_first else y
     ends = {name: last[s][at].detach().double().numpy() for name, s, at in names(layer, "next")}
-    return {"y": y.numpy(), **ends}
+    return {"y": y.double().numpy(), **ends}
 
 
 def session(model):

@@ -107,7 +107,7 @@ class Results:
     Attributes:
         output: [T, B, width of all directions].
         last: for each direction the states after the last step, each [B, width].
-        zeroed: the output is zero after the end of each sequence.
+        zeroed: the output is zero after the end of each sequence, in every runtime that the model is meant for.
     """
 
     output: str

@@ -218,7 +218,7 @@ def native(frame: Frame, problem: Problem, form: Form, x: str, first: First, *, 
     ]
     y = _joined_directions(writer, outputs[0], count, size)
     y = frame.cut(y, f"{problem.name}output.cut") if padded else y
-    return Results(y, tuple(tuple(of[k] for of in last) for k in range(count)), zeroed=True)
+    return Results(y, tuple(tuple(of[k] for of in last) for k in range(count)), zeroed=frame.spread)
 
 
 def native_step(frame: Frame, problem: Problem, form: Form, x: str, states: Sequence[str]) -> list[str]:

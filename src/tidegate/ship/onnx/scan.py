@@ -68,9 +68,11 @@ class Padded:
 
     def turned(self, value: str) -> str:
         """Each sequence from its last step to its first, and back."""
-        return self.writer.add(
-            "ReverseSequence", value, self.lengths, name=f"{value}.turned", time_axis=0, batch_axis=1
-        )
+        name = f"{value}.turned"
+        if self.frame.lengths:
+            return self.writer.add("ReverseSequence", value, self.lengths, name=name, time_axis=0, batch_axis=1)
+        last, beyond = self.writer.hold([-1], "last"), self.writer.hold([-(2**62)], "before_first")
+        return self.writer.add("Slice", value, last, beyond, self.frame.zero, last, name=name)
 
 
 class Body(NamedTuple):
@@ -105,7 +107,7 @@ class Direction:
     def run(self, x: str, first: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """Output and last states."""
         states, widths = self.graph.states, [self.weights.widths[state.axis] for state in self.graph.states]
-        body = self._body(self.padded.turned(x) if self._turns else x)
+        body = self._body(self.padded.turned(x) if self.reverse else x)
         begun = [
             self.frame.filled(value, width, f"{state.name}.first")
             for value, width, state in zip(first, widths, states, strict=True)
@@ -113,16 +115,8 @@ class Direction:
         followed = states if self.ragged else states[:1]  # only these are written down at every step
         ends = [self.writer.name(f"{state.name}.end") for state in states]
         rows = [self.writer.name(f"{state.name}.series") for state in followed]
-        flags = (
-            {}
-            if self._turns or not self.reverse
-            else {
-                "scan_input_directions": [1] * len(body.series),
-                "scan_output_directions": [1] * len(rows),
-            }
-        )
         self.writer.node(
-            "Scan", [*begun, *body.series], [*ends, *rows], body=body.graph, num_scan_inputs=len(body.series), **flags
+            "Scan", [*begun, *body.series], [*ends, *rows], body=body.graph, num_scan_inputs=len(body.series)
         )
         last = ends
         if self.ragged:
@@ -134,12 +128,7 @@ class Direction:
             self.writer.add("Where", self.frame.empty, old, new, name=f"{state.name}.last")
             for old, new, state in zip(begun, last, states, strict=True)
         ]
-        return self.padded.turned(rows[0]) if self._turns else rows[0], tuple(kept)
-
-    @property
-    def _turns(self) -> bool:
-        """Sequences of several lengths begin at several steps: they are turned round before and after."""
-        return self.reverse and self.ragged
+        return self.padded.turned(rows[0]) if self.reverse else rows[0], tuple(kept)
 
     def _body(self, x: str) -> Body:
         """The step, and what it reads of the series."""
@@ -165,7 +154,7 @@ class Direction:
 
     def _after_reset(self, inner: Writer, before: list[str], read: _Reading, inputs: list[object]) -> list[str]:
         """The states with which a step begins: the first ones where it is reset."""
-        reset = self.padded.turned(self.padded.reset) if self._turns else self.padded.reset
+        reset = self.padded.turned(self.padded.reset) if self.reverse else self.padded.reset
         name = inner.name("reset.now")
         inputs.append(booleans(name, [None, 1]))
         read.outside.append(reset)

@@ -62,7 +62,7 @@ class Writer:
         """The name of a constant: floats as float32, integers as int64. Small equal ones are held once."""
         array = np.asarray(value)
         if array.dtype != np.bool_:
-            array = np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64)
+            array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64, order="C")
         key = ("hold", array.dtype.str, array.shape, sha256(array.tobytes()).digest())
         if key not in self._known:
             self._known[key] = self.name(name)
@@ -118,6 +118,7 @@ class Writer:
             return
         self._renamed[value] = name
         for node in self.nodes:
+            node.name = name if node.name == value else node.name
             for names in (node.input, node.output):
                 names[:] = [name if one == value else one for one in names]
 
