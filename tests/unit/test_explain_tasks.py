@@ -508,6 +508,13 @@ class TestCommand:
         assert files[0].stat().st_size < 1_000_000
 
 
+def test_that_own_answers_are_taken_as_data_is_said(made) -> None:
+    for name, horizon, said in (("recursive", 3, True), ("recursive", 1, False), ("direct", 3, False)):
+        folder, data, _ = made(name)
+        subject = subject_of(str(folder), str(data), f"horizon:{horizon}", 2)
+        assert any("rows 1 to 2: they are taken as data" in text for text in subject.left_out) == said
+
+
 class TestAll:
     def test_units_features_and_silence(self, made) -> None:
         folder, data, _ = made("series")

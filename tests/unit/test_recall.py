@@ -26,7 +26,10 @@ CELLS = ("lstm", "rnn")
 
 @pytest.fixture(scope="module")
 def task():
-    return tasks.load("elnino", setting=ForecastSetting(epochs=1, horizon=3, strategy="direct", difference="last"))
+    return tasks.load(
+        "elnino",
+        setting=ForecastSetting(epochs=1, horizon=3, strategy="direct", difference="last", context=32, window=16),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -233,7 +233,14 @@ def explained(subject: Subject, context: ContextRecord | None, asked: Asked) -> 
         context=context,
         forcing=forcing,
         checks=done + fresh,
-        left_out=(*found.left_out, *more.left_out, *judgement.left_out, *inputs.left_out, *sequence.left_out),
+        left_out=(
+            *subject.left_out,
+            *found.left_out,
+            *more.left_out,
+            *judgement.left_out,
+            *inputs.left_out,
+            *sequence.left_out,
+        ),
         command=asked.command,
         seconds=time.perf_counter() - began,
     )

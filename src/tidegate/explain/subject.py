@@ -63,6 +63,11 @@ class Subject:
         """The share that each part of the model has in its answers; empty if the layers answer alone."""
         return {} if self.kind is None else self.kind.shares(self.many)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What the gradient by lag does not have, and why."""
+        return () if self.kind is None else self.kind.left_out(self.aim)
+
     @cached_property
     def many(self) -> Aim:
         """The same answers for more sequences than are explained, where a few would mislead."""

@@ -117,6 +117,11 @@ class Kind(ABC):
         """The length of a step; None where the data do not say."""
         return None
 
+    def left_out(self, aim: Aim) -> tuple[str, ...]:
+        """What the gradient by lag of these answers does not have, and why."""
+        del aim
+        return ()
+
     def draw(self, count: int) -> Any:
         """At most so many sequences, spread over all of the part that is explained, in float64."""
         return drawn(self.task.batches(self.split), count)

@@ -46,6 +46,12 @@ class ForecastKind(Kind):
             self.model.share.fill_(1.0)
         self.default = f"horizon:{task.horizon}"
 
+    def left_out(self, aim: Aim) -> tuple[str, ...]:
+        """A recursive model reads its own answers: gradients by lag take them as data, contributions do not."""
+        if aim.horizon < 2 or not isinstance(self.model, RecursiveModel):
+            return ()
+        return (f"gradients by lag through the answers to rows 1 to {aim.horizon - 1}: they are taken as data",)
+
     def draw(self, count: int) -> Window:
         grid, horizon = self.task.grid, self.task.horizon
         bounds = [span.bounds(self.split) for span in grid.spans]
@@ -117,7 +123,8 @@ class ForecastKind(Kind):
     def _onward(self, batch: Window, horizon: int, truth: torch.Tensor, change: float) -> Aim:
         """Of a recursive model: one run over the past and over its own answers, which it reads as they are."""
         read: list[torch.Tensor] = []
-        asked = replace(batch, targets=batch.targets[..., :horizon])
+        plain = None if batch.plain is None else batch.plain[..., :horizon]
+        asked = replace(batch, targets=batch.targets[..., :horizon], plain=plain)
         handle = self.model.encoder.register_forward_pre_hook(lambda _module, given: read.append(given[0]))
         with torch.no_grad():
             miss = change * (truth - self.model(asked)[0][-1, :, horizon - 1, 0])
