@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tidegate._version import __version__
 from tidegate.emit.c99 import number
@@ -10,23 +10,26 @@ from tidegate.emit.c99_function import FUNCTIONS, functions
 from tidegate.errors import InputError
 from tidegate.ship.c.array import Arrays
 from tidegate.ship.c.body import INCLUDED, equations_of, layer_function
+from tidegate.ship.c.int8.apart import whole_functions
 from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.proof import selftest_text
 from tidegate.ship.c.rule import MORE, TYPES, Step
 from tidegate.ship.flow import Flow, Input, Output
+from tidegate.ship.int8.stack import Quantised
 
 FRAME = 256  # bytes of stack that calls and registers take, besides the numbers that a step keeps
 SHOWN = 256  # most labels that the header declares
 SIDE = 100  # characters of a comment behind a member
 
 
-def flow_texts(flow: Flow, name: str, kernel: Kernel) -> tuple[str, str]:
+def flow_texts(flow: Flow, name: str, kernel: Kernel, whole: Mapping[str, Quantised]) -> tuple[str, str]:
     """``NAME.h`` and ``NAME.c`` of a flow.
 
     Args:
         flow: one that answers step by step.
         name: of both files.
         kernel: multiplies.
+        whole: the layers in whole numbers, by node; all others are floats.
 
     Raises:
         InputError: a layer reads from the end of a sequence, or weights that float32 cannot hold.
@@ -37,7 +40,7 @@ def flow_texts(flow: Flow, name: str, kernel: Kernel) -> tuple[str, str]:
             f"{flow.name} reads each sequence from its end, too, so it has no steps",
             fix="ship it as ONNX, or train with bidirectional=False (streaming=True of speech)",
         )
-    step = Step(flow, name, Arrays(), kernel).written()
+    step = Step(flow, name, Arrays(), kernel, whole).written()
     return _header(step), _body(step)
 
 
@@ -53,7 +56,7 @@ def _header(step: Step) -> str:
         f"#define {guard}",
         "",
         "#include <stddef.h>",
-        *["#include <stdint.h>"] * any(one.limit for one in flow.inputs),
+        *["#include <stdint.h>"] * (any(one.limit for one in flow.inputs) or bool(step.whole)),
         "",
         *_macros(step),
         "#ifdef __cplusplus",
@@ -76,7 +79,7 @@ def _header(step: Step) -> str:
 
 def _comment(step: Step) -> Iterator[str]:
     flow, stack = step.flow, [unit for own in step.units.values() for unit in own]
-    floats = sum(int(text.partition("[")[2].partition("]")[0]) if "[" in text else 1 for text, _ in step.members)
+    ram = sum(_bytes(text) for text, _ in step.members)
     local = 4 * (step.floats + max((unit.text.floats for unit in stack), default=0)) + FRAME
     yield f"/* {step.name}.h: {flow.name}. Made by Tidegate {__version__}."
     yield from (f" * {key}: {_plain(value)}" for key, value in flow.facts.items() if isinstance(value, str) and value)
@@ -88,9 +91,15 @@ def _comment(step: Step) -> Iterator[str]:
     yield f" * Build: cc -std=c99 -O3 -ffp-contract=off -c {step.name}.c"
     yield " *        With these flags, all compilers and processors that keep to IEEE 754 give the same bits."
     yield f" * Flash: {step.arrays.size:,} bytes of weights, besides the code."
-    yield f" * RAM:   {step.name}_state has about {4 * floats:,} bytes. A call takes at most {local:,} bytes of stack."
+    yield f" * RAM:   {step.name}_state has about {ram:,} bytes. A call takes at most {local:,} bytes of stack."
     yield " * Libraries: memcpy, memmove and memset. Nothing is allocated, and nothing is kept outside of the state."
     yield " */"
+
+
+def _bytes(member: str) -> int:
+    """The size of a member, from its declaration."""
+    count = int(member.partition("[")[2].partition("]")[0]) if "[" in member else 1
+    return count * (2 if member.startswith("int16_t") else 4)
 
 
 def _plain(text: str) -> str:
@@ -190,6 +199,7 @@ def _body(step: Step) -> str:
         functions(step.functions & FUNCTIONS.keys(), prefix),
         texts,
         step.kernel.text if step.multiplies else "",
+        whole_functions(step.whole_functions) if step.whole else "",
         step.arrays.text() + "\n",
         _tables(step),
         *(layer_function(unit, step.name) for own in step.units.values() for unit in own),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,10 +14,13 @@ from tidegate.emit.c99 import identifier
 from tidegate.emit.c99_function import CALLED
 from tidegate.emit.equation import Piece
 from tidegate.ship.c.array import Arrays
-from tidegate.ship.c.kernel import Kernel
+from tidegate.ship.c.int8.apart import apart
+from tidegate.ship.c.int8.stack import whole_units
+from tidegate.ship.c.kernel import INTEGER_STATES, Kernel
 from tidegate.ship.c.operand import ATOM, Index, Operand, array, fixed, needing, part, scalar
 from tidegate.ship.c.stack import Unit, units
 from tidegate.ship.flow import Flow, Input, Node, Output
+from tidegate.ship.int8.stack import Quantised
 
 TYPES = {"float": "float", "int": "int32_t"}
 LINE = 88  # characters of an expression without a name
@@ -69,12 +72,14 @@ class Step:
         name: of the files.
         arrays: takes the weights.
         kernel: multiplies.
+        whole: the layers in whole numbers, by node.
         lines: of the function.
         reset: lines that bring the state back to the first step, beside zeros.
         members: of the state: declaration and comment.
         units: of all recurrent layers, by node.
         tables: of places, by name.
         functions: that are called.
+        whole_functions: that layers in whole numbers call.
         floats: on the stack.
     """
 
@@ -82,12 +87,14 @@ class Step:
     name: str
     arrays: Arrays
     kernel: Kernel
+    whole: Mapping[str, Quantised] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     reset: list[str] = field(default_factory=list)
     members: list[tuple[str, str]] = field(default_factory=list)
     units: dict[str, list[Unit]] = field(default_factory=dict)
     tables: dict[str, Sequence[int]] = field(default_factory=dict)
     functions: set[str] = field(default_factory=set)
+    whole_functions: set[str] = field(default_factory=set)
     floats: int = 0
     multiplies: bool = False
 
@@ -298,6 +305,8 @@ def _sort(step: Step, node: Node) -> Operand:
 
 
 def _recurrent(step: Step, node: Node) -> Operand:
+    if node.name in step.whole:
+        return _whole(step, node, step.whole[node.name])
     label = "" if len(step.flow.recurrent) == 1 else f"{node.name}_"
     stack = [*units(node.recurrent, step.arrays, step.kernel, f"{step.name}_", label)]
     step.units[node.name] = stack
@@ -309,6 +318,29 @@ def _recurrent(step: Step, node: Node) -> Operand:
         step.add(f"@{unit.suffix}(state, {read});")
         read = f"state->{unit.members[0][0]}"
     return array(read, step.width(node.name))
+
+
+def _whole(step: Step, node: Node, quantised: Quantised) -> Operand:
+    """Layers in whole numbers, between floats that enter and leave."""
+    label = "" if len(step.flow.recurrent) == 1 else f"{node.name}_"
+    stack = [*whole_units(quantised, step.arrays, INTEGER_STATES, f"{step.name}_", label)]
+    step.units[node.name] = [
+        replace(unit, text=replace(unit.text, lines=tuple(_apart(unit.text.lines)))) for unit in stack
+    ]
+    given, name = step.stored(node.args[0]).pointer, step.local(node)
+    read, lines = stack[0].input(given), _apart(stack[0].entered(given))
+    for unit in stack:
+        step.whole_functions |= unit.called
+        step.members += [(f"{unit.STATE[0]} {member}[{width}];", "") for member, width in unit.members]
+        lines.append(f"@{unit.suffix}(state, {read});")
+        read = f"state->{unit.members[0][0]}"
+    step.floats += stack[0].form.widths[stack[0].graph.input_axis]
+    step.add("{", *(f"    {line}" for line in [*lines, apart(stack[-1].left(name, read))]), "}")
+    return array(name, step.width(node.name))
+
+
+def _apart(lines: Sequence[str]) -> list[str]:
+    return [apart(line) for line in lines]
 
 
 def _window(step: Step, node: Node) -> Operand:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,13 @@ class Source:
         return paths
 
 
-def c(layer: Recurrent | Flow, name: str, *, target: str = "host", weights: Quantised | None = None) -> Source:
+def c(
+    layer: Recurrent | Flow,
+    name: str,
+    *,
+    target: str = "host",
+    weights: Quantised | Mapping[str, Quantised] | None = None,
+) -> Source:
     """A layer or a flow as C99 that needs no library, allocates nothing and gives the same bits on every machine.
 
     The layer computes as in evaluation, in float32. ``NAME.h`` declares
@@ -77,7 +84,8 @@ def c(layer: Recurrent | Flow, name: str, *, target: str = "host", weights: Quan
         target: whose products these are: ``"host"`` for processors with caches and wide registers, ``"cortex-m4"`` or
             ``"cortex-m0"`` for small ones. All give the same bits.
         weights: the layer in whole numbers, by ``tg.ship.quantise``: weights then have 8 bits, states and inputs 16,
-            and nothing between them is a float. All targets get the same code.
+            and nothing between them is a float. All targets get the same code. Of a flow by its nodes:
+            ``{"layer": ...}``; what stands around the layers stays in floats.
 
     Returns:
         Both files; ``write`` puts them into a folder.
@@ -94,10 +102,10 @@ def c(layer: Recurrent | Flow, name: str, *, target: str = "host", weights: Quan
     """
     _check(layer, name, target)
     if isinstance(layer, Flow):
-        return Source(name, *flow_texts(layer, name, TARGETS[target]))
+        return Source(name, *flow_texts(layer, name, TARGETS[target], _by_node(layer, weights)))
     arrays = Arrays()
     stack: list[Unit]
-    if weights is None:
+    if not isinstance(weights, Quantised):
         kernel = TARGETS[target]
         stack = [*units(layer, arrays, kernel, f"{name}_")]
         vector = vector_of(layer)
@@ -109,6 +117,15 @@ def c(layer: Recurrent | Flow, name: str, *, target: str = "host", weights: Quan
         header_text(name, layer, stack, arrays.size),
         body_text(name, layer, stack, arrays, kernel, vector),
     )
+
+
+def _by_node(flow: Flow, weights: Quantised | Mapping[str, Quantised] | None) -> Mapping[str, Quantised]:
+    """The layers in whole numbers, by the nodes of a flow."""
+    nodes = [node.name for node in flow.recurrent]
+    own = dict.fromkeys(nodes, weights) if isinstance(weights, Quantised) else dict(weights or {})
+    if strange := [name for name in own if name not in nodes]:
+        raise InputError("C_WEIGHTS", f"{flow.name} has no layers {strange[0]!r}", fix=f"they are {', '.join(nodes)}")
+    return own
 
 
 def _check(layer: object, name: object, target: str) -> None:

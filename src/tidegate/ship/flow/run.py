@@ -9,16 +9,28 @@ import numpy as np
 
 from tidegate.errors import InputError
 from tidegate.ship.flow.node import Array, Input
-from tidegate.ship.flow.op import OPS, Run
+from tidegate.ship.flow.op import OPS, Evaluate, Run
 
 if TYPE_CHECKING:
     from tidegate.ship.flow.flow import Answer, Flow
 
 
 def run(
-    flow: Flow, inputs: Mapping[str, Any], lengths: Sequence[int] | None, states: Mapping[str, Any] | None
+    flow: Flow,
+    inputs: Mapping[str, Any],
+    lengths: Sequence[int] | None,
+    states: Mapping[str, Any] | None,
+    instead: Mapping[str, Evaluate] | None = None,
 ) -> Answer:
-    """As ``Flow.run`` says."""
+    """As ``Flow.run`` says.
+
+    Args:
+        flow: the flow.
+        inputs: as there.
+        lengths: as there.
+        states: as there.
+        instead: evaluates some nodes otherwise, by their names.
+    """
     from tidegate.ship.flow.flow import Answer
 
     values = _inputs(flow, inputs)
@@ -34,7 +46,8 @@ def run(
             values[node.name] = np.broadcast_to(node.parameters["value"], (steps, size, flow.kinds[node.name].width))
             continue
         own = {state.part: before[state.name] for state in flow.states if state.node == node.name}
-        made = OPS[node.op].evaluate(Run(node, [values[name] for name in node.args], own, ends))
+        evaluate = (instead or {}).get(node.name) or OPS[node.op].evaluate
+        made = evaluate(Run(node, [values[name] for name in node.args], own, ends))
         values[node.name] = made[0]
         after |= {f"{node.name}_{part}": value for part, value in made[1].items()}
     answers = {}

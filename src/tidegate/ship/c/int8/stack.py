@@ -48,7 +48,9 @@ class WholeUnit(Unit):
         return f"@leave({row}, {member}, {number(2.0**-self.whole.output.fraction)}, {width});"
 
 
-def whole_units(quantised: Quantised, arrays: Arrays, kernel: Kernel, prefix: str) -> Iterator[WholeUnit]:
+def whole_units(
+    quantised: Quantised, arrays: Arrays, kernel: Kernel, prefix: str, label: str = ""
+) -> Iterator[WholeUnit]:
     """The layers of a stack, each with its directions.
 
     Args:
@@ -56,10 +58,11 @@ def whole_units(quantised: Quantised, arrays: Arrays, kernel: Kernel, prefix: st
         arrays: takes the weights.
         kernel: lays matrices out.
         prefix: of all names.
+        label: before the number of a layer, where there are several stacks.
     """
     for k, directions in enumerate(quantised.units):
         for d, unit in enumerate(directions):
-            suffix = f"l{k}{'_reverse' if d else ''}"
+            suffix = f"{label}l{k}{'_reverse' if d else ''}"
             first = {
                 name: arrays.add(f"@first_{name}_{suffix}", values.astype(np.int16)) if values.any() else ""
                 for name, values in unit.first.items()
