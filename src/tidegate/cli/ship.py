@@ -49,6 +49,8 @@ class Ship:
     check: Annotated[str | None, shown_as("DATA")] = None
     """Run the files inside their task on DATA, and print their error and the metric before and after. test stands for
     the test part of bundled training data. Ends with exit code 1 if the error is too large."""
+    calibrate: Annotated[str | None, shown_as("DATA")] = None
+    """What int8 of C is calibrated on; the validation part of bundled training data unless given."""
     sample_rate: Annotated[float | None, shown_as("HERTZ")] = None
     """Sample rate of the sound that the model was trained on; for nam."""
     node: Annotated[str | None, shown_as("NAME")] = None
@@ -69,6 +71,9 @@ class Ship:
             from tidegate.ship.target import chosen
 
             chosen(self.to, self.weights, self.target, self.sample_rate)
+            if self.calibrate is not None and (self.to, self.weights) != ("c", "int8"):
+                what = f"--calibrate {self.calibrate} has no effect on {self.to}, {self.weights or 'float32'}"
+                raise InputError("CALIBRATE", what, fix="ship to c with --weights int8, or leave it out")
             home = self._home()
             check_folder(home, "the files")
             shipped = ship(
@@ -79,7 +84,7 @@ class Ship:
                 name=self._name(),
                 part=self.part,
                 sample_rate=self.sample_rate,
-                data=self._data(),
+                data=self.calibrate,
             ).write(home, overwrite=self.overwrite)
             now.phase("running the self-tests")
             found = inspected(shipped)
@@ -119,10 +124,6 @@ class Ship:
 
     def _home(self) -> Path:
         return self.out if self.out is not None else Path(f"{self._name()}-{self.to}")
-
-    def _data(self) -> str | None:
-        """What int8 is calibrated on."""
-        return None if self.check in (None, TEST) else self.check
 
     def _checked(self, shipped: Shipped) -> Checked | None:
         if self.check is None:

@@ -11,6 +11,7 @@ from tidegate.cli.console import fitting, print_line, shown, table
 if TYPE_CHECKING:
     from tidegate.ship import Checked, Inspection, Shipped
 
+ROUNDING = 1e-5  # share of a metric below which a difference is no share worth telling
 PASSED = {True: "passed", False: "FAILED", None: "not run"}
 
 
@@ -77,10 +78,9 @@ def print_checked(screen: Console, checked: Checked) -> None:
     rows = table("", "model", "files", "difference")
     unit = f" ({checked.unit})" if checked.unit and checked.unit != checked.metric else ""
     difference = checked.after - checked.before
-    share = f" ({100 * difference / abs(checked.before):+.2g} %)" if checked.before else ""
-    rows.add_row(
-        shown(checked.metric + unit), f"{checked.before:.6g}", f"{checked.after:.6g}", f"{difference:+.2g}{share}"
-    )
+    same = abs(difference) <= ROUNDING * abs(checked.before)
+    share = f"{100 * difference / abs(checked.before):+.2g} %" if checked.before and not same else f"{difference:+.2g}"
+    rows.add_row(shown(checked.metric + unit), f"{checked.before:.6g}", f"{checked.after:.6g}", share)
     screen.print(fitting(screen, rows))
     errors = f"largest error {checked.largest:.2g}, mean {checked.mean:.2g}; the largest answer is {checked.scale:.4g}"
     print_line(screen, f"answers ({checked.of}): {errors}")

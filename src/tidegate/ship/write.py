@@ -12,9 +12,11 @@ import torch
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.ship.c import Source, c
+from tidegate.ship.calibrate import whole_layers
 from tidegate.ship.chain import chain_of
 from tidegate.ship.dnnw import BLOCK_IN, BLOCK_OUT, dnnw
 from tidegate.ship.flow import Flow
+from tidegate.ship.int8.stack import Quantised
 from tidegate.ship.nam import nam
 from tidegate.ship.onnx import onnx
 from tidegate.ship.rtneural import rtneural
@@ -81,20 +83,32 @@ def _onnx(order: Order) -> Made:
 
 
 def _c(order: Order) -> Made:
-    made = Made()
+    made, whole = Made(), _whole(order)
     for name, flow in order.flows.items():
-        source = source_of(order, name, flow)
+        source = _source(order, name, flow, whole)
         made.add(f"{name}.h", source.header, "what can be called, with sizes and how to compile")
         made.add(f"{name}.c", source.body, "weights and code")
-        written = f"C, {order.weights}"
+        written = "C, weights of 8 bits" if whole else "C, float32"
         made.layers += _listed(name, flow, [written] * sum(_count(layer) for layer in _recurrent(flow)))
     return made
 
 
-def source_of(order: Order, name: str, flow: Flow) -> Source:
+def _whole(order: Order) -> Mapping[str, Quantised]:
+    """The layers in whole numbers, by their names; none for float32."""
+    if order.weights != "int8":
+        return {}
+    if order.model is None:
+        raise InputError(
+            "SHIP_INT8", "bare layers bring no data to be calibrated on", fix="call tidegate.ship.quantise(layer, data)"
+        )
+    return whole_layers(order.model, order.data)
+
+
+def _source(order: Order, name: str, flow: Flow, whole: Mapping[str, Quantised]) -> Source:
     """The C of one flow."""
     subject = order.layer if order.layer is not None and order.head is None else flow
-    return c(subject, name, target=order.target)
+    own = {node.name: whole[node.name] for node in flow.recurrent if node.name in whole}
+    return c(subject, name, target=order.target, weights=own or None)
 
 
 def _rtneural(order: Order) -> Made:

@@ -150,5 +150,5 @@ def _judged(shipped: Shipped, task: AnyTask, meter: Meter, before: float, after:
     if shipped.weights == "float32":
         return f"at most {LARGEST:g} of the largest answer", meter.relative <= LARGEST
     if any(word in task.metric for word in RATES):
-        return f"a {task.metric} at most one of {count:,} worse", after <= before + 1.000001 / count
-    return f"a {task.metric} at most {100 * WORSE:g} % worse", after <= before + WORSE * abs(before)
+        return f"{task.metric} at most one of {count:,} worse", after <= before + 1.000001 / count
+    return f"{task.metric} at most {100 * WORSE:g} % worse", after <= before + WORSE * abs(before)
