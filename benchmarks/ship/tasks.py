@@ -75,10 +75,10 @@ def introduction(epochs: int) -> Iterator[str]:
     yield ""
     yield f"`python -m benchmarks.ship.tasks --epochs {epochs}`"
     yield ""
-    yield f"Each model is trained for {epochs} epoch{'s' * (epochs > 1)} with the usual settings, but for those that its name"
-    yield "says, and shipped. The task's own code scores it on the test part of its data: before, and with the files in its place."
-    yield "ONNX runs in onnxruntime, C is compiled by the compiler of this machine. The largest error is that of logits, and of"
-    yield "forecasts in degrees; the bytes are those of all files but the facts."
+    yield f"Each model is trained for {epochs} epoch{'s' * (epochs > 1)} with the usual settings, but for those that"
+    yield "its name says, and shipped. The task's own code scores it on the test part of its data: before, and with the"
+    yield "files in its place. ONNX runs in onnxruntime, C is compiled by this machine's compiler. The largest error"
+    yield "is that of logits, and of forecasts in degrees; the bytes are those of all files but the facts."
     yield ""
 
 

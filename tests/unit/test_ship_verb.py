@@ -122,6 +122,41 @@ def test_wrong_weights_fail_the_selftest_and_the_check(model, tmp_path) -> None:
 
 
 @compiled
+def test_layers_in_whole_numbers_stand_beside_floats(model, tmp_path, capsys) -> None:
+    words = [
+        "ship",
+        str(model("forecast")),
+        "--to",
+        "c",
+        "--weights",
+        "int8",
+        "--out",
+        str(tmp_path),
+        "--check",
+        "test",
+    ]
+    assert main([*words, "--name", "sea", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "weights of 8 bits" in said
+    assert "check passed: MAE/sd at most 0.5 % worse" in said
+    assert "int16_t h_l0[6];" in (tmp_path / "sea.h").read_text()
+    keys = untrained(Composer(hidden_size=12, cell="lstm", nade_size=0), "jsb")  # has float sigmoids, too
+    shipped = tg.ship.ship(keys, "c", weights="int8")
+    plain = tg.ship.ship(keys, "c")
+    assert [one.tested.passed for one in tg.ship.inspected(shipped)] == [True]
+    sizes = [int(tg.ship.inspected(one)[0].facts["flash"].split()[0].replace(",", "")) for one in (shipped, plain)]
+    assert sizes[0] < 0.5 * sizes[1]
+    checked = tg.ship.check(shipped)
+    assert 0 < checked.largest < 0.1
+    assert checked.after == pytest.approx(checked.before, rel=0.005)
+    with pytest.raises(InputError, match="other scales"):
+        tg.ship.ship(model("translation"), "c", weights="int8")
+    other = {"encoder": tg.ship.quantise(tg.nn.GRU(2, 3), torch.randn(9, 1, 2))}
+    with pytest.raises(InputError, match="no layers 'encoder'"):
+        tg.ship.c(plain.flows["music"], "music", weights=other)
+
+
+@compiled
 @pytest.mark.parametrize("kind", ["c", "onnx"])
 def test_runners_keep_lengths_and_states(kind) -> None:
     layer = tg.nn.LSTM(3, 5, 2, learn_initial_state=True)
@@ -150,6 +185,7 @@ REFUSED = {
     "--to nam": "how many samples a second",
     "--to nam --sample-rate 48000": "nam has no cell|Neural Amp Modeler has no cell",
     "--to c --sample-rate 48000": "no sample rate",
+    "--to c --calibrate elnino": "has no effect",
     "--to c --name 1st": "cannot name files",
     "--to c --part layers": "no part 'layers'",
     "--to rtneural --check test": "run by other programs",

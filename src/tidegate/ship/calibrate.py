@@ -40,7 +40,8 @@ def whole_layers(model: Any, data: Any = None) -> Mapping[str, Quantised]:
             for batch in counted("calibrating", task.batches(split), task.count(split)):
                 _, state = network(batch, None if batch.starts else state)
 
-    return quantise(network, run)
+    whole: Mapping[str, Quantised] = quantise(network, run)
+    return whole
 
 
 def _split(task: AnyTask, data: Any) -> Split:

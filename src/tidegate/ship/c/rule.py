@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tidegate.emit.c99 import identifier
 from tidegate.emit.c99_function import CALLED
 from tidegate.emit.equation import Piece
 from tidegate.ship.c.array import Arrays
-from tidegate.ship.c.int8.apart import apart
+from tidegate.ship.c.int8.apart import apart, aside
 from tidegate.ship.c.int8.stack import whole_units
 from tidegate.ship.c.kernel import INTEGER_STATES, Kernel
 from tidegate.ship.c.operand import ATOM, Index, Operand, array, fixed, needing, part, scalar
@@ -323,24 +323,18 @@ def _recurrent(step: Step, node: Node) -> Operand:
 def _whole(step: Step, node: Node, quantised: Quantised) -> Operand:
     """Layers in whole numbers, between floats that enter and leave."""
     label = "" if len(step.flow.recurrent) == 1 else f"{node.name}_"
-    stack = [*whole_units(quantised, step.arrays, INTEGER_STATES, f"{step.name}_", label)]
-    step.units[node.name] = [
-        replace(unit, text=replace(unit.text, lines=tuple(_apart(unit.text.lines)))) for unit in stack
-    ]
+    stack = aside(whole_units(quantised, step.arrays, INTEGER_STATES, f"{step.name}_", label))
+    step.units[node.name] = [*stack]
     given, name = step.stored(node.args[0]).pointer, step.local(node)
-    read, lines = stack[0].input(given), _apart(stack[0].entered(given))
+    read, lines = stack[0].input(given), stack[0].entered(given)
     for unit in stack:
         step.whole_functions |= unit.called
         step.members += [(f"{unit.STATE[0]} {member}[{width}];", "") for member, width in unit.members]
         lines.append(f"@{unit.suffix}(state, {read});")
         read = f"state->{unit.members[0][0]}"
     step.floats += stack[0].form.widths[stack[0].graph.input_axis]
-    step.add("{", *(f"    {line}" for line in [*lines, apart(stack[-1].left(name, read))]), "}")
+    step.add("{", *(f"    {apart(line)}" for line in [*lines, stack[-1].left(name, read)]), "}")
     return array(name, step.width(node.name))
-
-
-def _apart(lines: Sequence[str]) -> list[str]:
-    return [apart(line) for line in lines]
 
 
 def _window(step: Step, node: Node) -> Operand:
