@@ -116,6 +116,50 @@ def test_node_case(name, tmp_path):
             np.testing.assert_allclose(state.swapaxes(0, 1) if batched else state, wanted[output], atol=1e-6)
 
 
+@pytest.mark.parametrize("name", RECURRENT)
+def test_node_case_and_back(name, tmp_path):
+    """What was read and is shipped again gives in onnxruntime what the case expects."""
+    case = CASES[name]
+    given = dict(zip((one.name for one in case.model.graph.input), case.data_sets[0][0], strict=True))
+    case.model.graph.initializer.extend(tensors({k: v for k, v in given.items() if k not in {"X", "sequence_lens"}}))
+    (found,) = read(case.model, tmp_path)
+    batched = any(one.name == "layout" for one in case.model.graph.node[0].attribute)
+    x, is_reverse = given["X"].swapaxes(0, 1) if batched else given["X"], found.is_reverse
+    shipped = tg.ship.onnx(found.layer(flipped=is_reverse))
+    session = runtime.InferenceSession(shipped.SerializeToString(), providers=["CPUExecutionProvider"])
+    lengths = given.get("sequence_lens", np.full(x.shape[1], len(x))).astype(np.int64)
+    y, *states = session.run(None, {"x": x[::-1].copy() if is_reverse else x, "lengths": lengths})
+    wanted = {one.name: array for one, array in zip(case.model.graph.output, case.data_sets[0][1], strict=True)}
+    if "Y" in wanted:
+        expected = wanted["Y"].transpose(1, 2, 0, 3) if batched else wanted["Y"]
+        ours = y.reshape(*y.shape[:2], -1, found.hidden_size).swapaxes(1, 2)
+        np.testing.assert_allclose(ours[::-1] if is_reverse else ours, expected, atol=1e-6)
+    if "Y_h" in wanted:
+        expected = wanted["Y_h"].swapaxes(0, 1) if batched else wanted["Y_h"]
+        names = [value.name for value in shipped.graph.output][1:]
+        last = [state for name, state in zip(names, states, strict=True) if name.startswith("next.0.h")]
+        np.testing.assert_allclose(np.stack(last), expected, atol=1e-6)
+
+
+SHIPPED = {
+    "LSTM": lambda: tg.nn.LSTM(I, H, num_layers=2),
+    "GRU": lambda: tg.nn.GRU(I, H, bidirectional=True),
+    "GRU/before/write": lambda: tg.nn.GRU(I, H, reset="before", update="write"),
+    "PeepholeLSTM": lambda: tg.nn.PeepholeLSTM(I, H),
+    "RNN": lambda: tg.nn.RNN(I, H, nonlinearity="relu"),
+    "CIFG": lambda: tg.nn.Recurrent("cifg", I, H),
+    "MGU": lambda: tg.nn.Recurrent("mgu", I, H),  # a GRU whose gates are one
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_was_shipped_is_read_again(name, tmp_path):
+    layer, x = SHIPPED[name](), drawn(T, B, I)
+    reading = read(tg.ship.onnx(layer), tmp_path)
+    (wanted, _), (got, _) = outputs(layer, x), outputs(reading.stacked().layer(), x)
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", [name for name in CASES if "scan" in name])
 def test_scans_of_sums_hold_no_layer(name, tmp_path):
     with pytest.raises(InputError, match="holds no recurrent layer"):

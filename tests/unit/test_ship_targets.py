@@ -277,3 +277,69 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
     torch.nn.init.constant_(layer.weight_ih_l0, float("nan"))
     with pytest.raises(InputError, match="not finite"):
         tg.ship.nam(layer, LINEAR, 48000)
+
+
+class Own(tg.Cell):
+    gates = "i f g o"
+    state = "h c"
+
+    def step(self, x, h, c, U):
+        i = tg.relu(x.i + U(h).i)
+        f = tg.sigmoid(x.f + U(h).f)
+        g = tg.tanh(x.g + U(h).g)
+        o = tg.sigmoid(x.o + U(h).o)
+        c = f * c + i * g
+        h = o * c
+        return h, c
+
+
+LAYERS = {
+    "LSTM": lambda: tg.nn.LSTM(3, 4, 2, bidirectional=True),
+    "GRU that writes": lambda: tg.nn.GRU(3, 4, update="write"),
+    "options": lambda: tg.nn.LSTM(3, 4, state_clip=0.1, zoneout={"h": 0.2}, learn_initial_state=True),
+    "layer norm": lambda: tg.nn.GRU(3, 4, layer_norm=True),
+    "projected, without bias": lambda: tg.nn.LSTM(3, 4, proj_size=2, bias=False),
+    "own cell": lambda: tg.nn.Recurrent(Own, 3, 4),
+    "own widths": lambda: tg.nn.Recurrent("scrn", 3, 4, widths={"S": 2}),
+    "float64": lambda: tg.nn.Recurrent("indrnn", 4, 4, dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_safetensors_make_the_same_layer_again(name, tmp_path) -> None:
+    layer = LAYERS[name]().eval()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(tg.ship.safetensors({"rnn": layer, "head": torch.nn.Linear(4, 1)}))
+    (found,) = tg.convert.read(path)
+    assert (found.name, found.input_size, found.hidden_size) == ("rnn", layer.input_size, 4)
+    x = torch.randn(5, 2, layer.input_size, dtype=next(layer.parameters()).dtype)
+    again = found.layer(batch_first=True)
+    torch.testing.assert_close(again(x.transpose(0, 1))[0].transpose(0, 1), layer(x)[0])
+
+
+DAMAGES = {
+    "sizes": lambda said: said.update(hidden_size=10**9),
+    "layers": lambda said: said.update(num_layers=10**9),
+    "directions": lambda said: said.update(bidirectional=True),
+    "options": lambda said: said.update(options={"state_clip": "x"}),
+    "unknown option": lambda said: said.update(options={"x": 1}),
+    "no options": lambda said: said.pop("options"),
+    "cell": lambda said: said["cell"]["nodes"].pop(),
+    "cell of other arrays": lambda said: said.update(cell=tg.zoo.GRU.graph.to_json()),
+    "no cell": lambda said: said.update(cell=3),
+    "names": lambda said: said.update(widths=[1]),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_heads_that_lie_are_refused(name, tmp_path) -> None:
+    from safetensors.torch import load, save
+
+    content = tg.ship.safetensors({"rnn": tg.nn.LSTM(3, 4)})
+    head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    said = json.loads(head["tidegate.rnn"])
+    DAMAGES[name](said)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(save(load(content), {"tidegate.rnn": json.dumps(said)}))
+    with pytest.raises(InputError, match="is damaged"):
+        tg.convert.read(path)

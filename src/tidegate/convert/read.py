@@ -45,6 +45,7 @@ class Head:
 
 # For each format, by the name of its module: does a file look like one? The first that says so reads it.
 FORMATS: Mapping[str, Callable[[Head], bool]] = {
+    "safetensors": lambda head: head.data[8:9] == b"{" and int.from_bytes(head.data[:8], "little") < LONGEST,
     "torchscript": lambda head: head.has("data.pkl", "constants.pkl"),
     "torch": lambda head: head.has("data.pkl") or (head.data[:1] == b"\x80" and head.suffix != ".onnx"),
     "npz": lambda head: head.has(".npy"),
@@ -52,7 +53,6 @@ FORMATS: Mapping[str, Callable[[Head], bool]] = {
     "dnnw": lambda head: head.data.startswith(b"DNNw"),
     "nam": lambda head: head.suffix == ".nam" and head.is_json,
     "rtneural": lambda head: head.is_json,
-    "safetensors": lambda head: head.data[8:9] == b"{" and int.from_bytes(head.data[:8], "little") < LONGEST,
     "onnx": lambda head: head.data[:1] == b"\x08" or head.suffix == ".onnx",  # its first field is the version
 }
 SUFFIXES = ".pt .pth .ts .npz .safetensors .onnx .h5 .keras .nam .json .bin"
@@ -112,7 +112,7 @@ def _format_of(file: Path) -> str:
     """
     shown = visible(str(file))
     if file.exists() and not file.is_file():
-        raise InputError("READ_FILE", f"{shown} is no file", fix="check the path")
+        raise InputError("READ_FILE", f"{shown} cannot be read: it is no file", fix="check the path")
     try:
         with file.open("rb") as stream:
             data = stream.read(HEAD_BYTES)

@@ -22,7 +22,7 @@ def safetensors(layers: Mapping[str, Any], metadata: Mapping[str, str] | None = 
 
     Returns:
         The content of the file. Its head says of each layer of ours, under ``tidegate.NAME``, the cell as a graph, the
-        options, and whether it has two directions.
+        sizes and the options, so that ``tidegate.convert.read`` makes the same layer of it, whatever its cell is.
 
     Raises:
         InputError: something else than a module, or two names for one tensor.
@@ -52,5 +52,10 @@ def safetensors(layers: Mapping[str, Any], metadata: Mapping[str, str] | None = 
 
 
 def _said(layer: Recurrent) -> dict[str, Any]:
-    options = str(layer.options).removeprefix(", ")
-    return {"cell": layer.graph.to_json(), "bidirectional": layer.bidirectional, "options": options}
+    """All that makes the same layer again; ``convert.read`` reads it."""
+    sizes = ("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "proj_size")
+    options = {name: dict(value) if isinstance(value, tuple) else value for name, value in layer.options.chosen}
+    return {
+        "cell": layer.graph.to_json(), **{name: getattr(layer, name) for name in sizes},
+        "widths": None if layer.own_widths is None else dict(layer.own_widths), "options": options,
+    }  # fmt: skip
