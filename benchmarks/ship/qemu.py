@@ -59,7 +59,15 @@ class Size:
     ram: int
 
 
-def build(target: str, sources: Sequence[Path], folder: Path, *, level: str = "-O2", flags: Sequence[str] = ()) -> Path:
+def build(
+    target: str,
+    sources: Sequence[Path],
+    folder: Path,
+    *,
+    level: str = "-O2",
+    flags: Sequence[str] = (),
+    libraries: Sequence[str] = (),
+) -> Path:
     """Compile sources with the start of the target, and link them. Returns the program."""
     where = TARGETS[target]
     objects = []
@@ -70,7 +78,7 @@ def build(target: str, sources: Sequence[Path], folder: Path, *, level: str = "-
         compile_one(target, source, objects[-1], options)
     script = ["-nostartfiles", f"-L{DEVICE}", "-T", f"{where.machine}.ld", "-Wl,--gc-sections"]
     program = folder / f"{target}.elf"
-    _run([*where.compiler, *(script if where.machine else []), *map(str, objects), "-o", str(program)])
+    _run([*where.compiler, *(script if where.machine else []), *map(str, objects), *libraries, "-o", str(program)])
     return program
 
 
