@@ -5,13 +5,16 @@
 
 Cells come from tests/property/random_cell.py and, every third time, from the zoo with drawn options. Each is written in
 a drawn form (native or not, step or sequences, resets, lengths, optional inputs, opset) and called with drawn sizes,
-lengths and states. Where the equations lose more than 1e-5 in float32 by themselves, ten times that loss is allowed.
+lengths and states. Some drawn equations, such as layer norms of two or three nearly equal numbers, lose more than 1e-5
+in float32 by themselves: twenty times what they lose, or what a change of all weights in the seventh digit does, is
+allowed.
 Ends with a line of counts, and with 1 unless all are right.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import random
 import sys
@@ -102,11 +105,23 @@ def judged(number: int) -> dict:
     running = shipped.session(model)
     wanted = shipped.exact(layer, call)
     got = _walked(layer, running, call) if writing["step"] else shipped.answers(running, shipped.feeds(layer, call))
-    off, own = shipped.difference(got, wanted), shipped.difference(shipped.exact(layer, call, single=True), wanted)
+    off, own = shipped.difference(got, wanted), _lost(layer, call, wanted)
     kinds = sorted({how.partition(":")[0] for how in shipped.lowerings(model)})
-    right = off <= max(CLOSE, 10 * own) and tg.ship.selftest(model) <= max(CLOSE, 100 * own)
+    right = off <= max(CLOSE, 20 * own) and tg.ship.selftest(model) <= max(1e-4, 100 * own)
     outcome = "right" if right else "different"
     return {"seed": number, "outcome": outcome, "error": off, "float32": own, "lowering": ", ".join(kinds)}
+
+
+def _lost(layer, call, wanted) -> float:
+    """What float32 loses: by its own arithmetic, and by what a change of all weights in the seventh digit does."""
+    lost = shipped.difference(shipped.exact(layer, call, single=True), wanted)
+    rng, moved = np.random.default_rng(0), copy.deepcopy(layer).double()
+    for _ in range(2):
+        with torch.no_grad():
+            for one, other in zip(moved.parameters(), layer.parameters(), strict=True):
+                one.copy_(other.double() * torch.from_numpy(1 + 6e-8 * rng.choice([-1, 1], tuple(other.shape))))
+        lost = max(lost, shipped.difference(shipped.exact(moved, call), wanted))
+    return lost
 
 
 def _walked(layer, running, call) -> dict:
@@ -134,17 +149,21 @@ def main() -> int:
     for number in asked.only or range(asked.count):
         if number in known:
             continue
-        known[number] = found = judged(number)
+        try:
+            found = judged(number)
+        except Exception as error:  # noqa: BLE001  no cell may end in one
+            found = {"seed": number, "outcome": "traceback", "detail": f"{type(error).__name__}: {error}"[:300]}
+        known[number] = found
         if not asked.only:
             with asked.results.open("a") as file:
                 file.write(json.dumps(found) + "\n")
-        if found["outcome"] == "different" or asked.only:
+        if found["outcome"] not in ("right", "no layer") or asked.only:
             print(found, flush=True)
     counts = Counter(found["outcome"] for found in known.values())
     kinds = Counter(found.get("lowering", "") for found in known.values() if found["outcome"] == "right")
     worst = max((found["error"] for found in known.values() if found.get("float32", 1) < 1e-6), default=0.0)
     print(", ".join(f"{name} {count}" for name, count in sorted(counts.items())), dict(kinds), f"worst {worst:.1e}")
-    return 1 if counts["different"] else 0
+    return 1 if counts["different"] + counts["traceback"] else 0
 
 
 def _known(path: Path) -> dict[int, dict]:

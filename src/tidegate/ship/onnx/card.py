@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from tidegate._version import __version__
+from tidegate.cell import Graph
 from tidegate.emit.equation import plain
+from tidegate.errors import EmitError
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
 from tidegate.ship.onnx.selftest import KEY, written
@@ -64,12 +66,20 @@ def properties(layer: Recurrent, lowerings: Sequence[str], *, step: bool, length
         "tidegate.layer": str(layer),
         "tidegate.cell": layer.graph.name,
         "tidegate.graph_hash": layer.cells[0].graph.hash,
-        "tidegate.equations": plain(layer.cells[0].graph),
+        "tidegate.equations": _equations(layer.cells[0].graph),
         "tidegate.kind": "step" if step else "sequence",
         "tidegate.lowering": json.dumps(list(lowerings)),
         "tidegate.states": json.dumps(states),
         KEY: _test(layer, step=step, lengths=lengths, reset=reset),
     }
+
+
+def _equations(graph: Graph) -> str:
+    """The equations, or why they cannot be read."""
+    try:
+        return plain(graph)
+    except EmitError as error:
+        return error.message
 
 
 def _test(layer: Recurrent, *, step: bool, lengths: bool, reset: bool) -> str:
