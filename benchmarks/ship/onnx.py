@@ -265,7 +265,7 @@ FILES = {
     "LSTM": ("lstm", {}),
     "LSTM, both directions": ("lstm", {"bidirectional": True}),
     "LSTM, peepholes": ("peepholelstm", {}),
-    "LSTM of CIFG without peepholes' use": ("np", {}),
+    "LSTM of CIFG (peepholes)": ("cifg", {}),
     "LSTM of JANET (Affine)": ("janet", {}),
     "LSTM of LSTM1997 (ScaledTanh)": ("lstm1997", {}),
     "Scan of FGR": ("fgr", {}),

@@ -54,6 +54,31 @@ def test_a_file_says_what_it_is(tmp_path) -> None:
     assert (tmp_path / "x.onnx").read_bytes() == model.SerializeToString()
 
 
+def test_a_node_that_would_multiply_by_zeros_is_a_scan() -> None:
+    for units, kind in ((64, "native"), (65, "scan")):
+        model = tg.ship.onnx(tg.nn.Recurrent("mingru", 3, units).eval())
+        assert shipped.lowerings(model)[0].startswith(kind)
+        assert tg.ship.selftest(model) < 1e-5
+
+
+class Long(tg.Cell):
+    """Equations that nobody could read."""
+
+    gates = "n"
+
+    def step(self, x, h, U):
+        n = x.n + U(h).n
+        for _ in range(150):
+            n = tg.tanh(n)
+        return n
+
+
+def test_equations_too_long_to_be_read_are_written_all_the_same() -> None:
+    model = tg.ship.onnx(layer_of(Long))
+    assert "operations" in told(model)["tidegate.equations"]
+    assert tg.ship.selftest(model) < 1e-5
+
+
 @pytest.mark.parametrize("cell", ["lstm", "janet"])
 def test_a_model_of_a_step_has_the_same_weights(cell) -> None:
     layer = layer_of(cell, num_layers=2)

@@ -19,6 +19,7 @@ from tidegate.convert.activation import LINEAR, SIGMOID, Activation
 from tidegate.ship.onnx.algebra import Algebra, Atom, Value
 from tidegate.ship.onnx.gate import Gate, Reader
 
+MOST_OPERATIONS = 150  # of a step; no node has half as many
 Share = Gate | float  # a gate, or a number that stands in its place
 
 
@@ -56,6 +57,8 @@ def form_of(graph: Graph) -> Form | str:
         return "states of several widths"
     if len(graph.states) > 2:
         return f"{len(graph.states)} states"
+    if len(graph.nodes) > MOST_OPERATIONS:
+        return f"{len(graph.nodes)} operations"
     algebra = Algebra(graph)
     for rule in RULES:
         found = rule(graph, algebra)
