@@ -92,6 +92,7 @@ def test_a_model_of_each_task_from_the_shell(task, model, tmp_path, capsys) -> N
     assert code == (2 if both else 0)
     assert ("reads each sequence from its end" in said.err) == both
     assert (tmp_path / "c").exists() != both
+    assert any("has no steps" in text for text in facts["missing"]) == both
 
 
 @compiled
@@ -186,6 +187,7 @@ REFUSED = {
     "--to nam --sample-rate 48000": "nam has no cell|Neural Amp Modeler has no cell",
     "--to c --sample-rate 48000": "no sample rate",
     "--to c --calibrate elnino": "has no effect",
+    "--to rtneural --part layers": "holds the network alone",
     "--to c --name 1st": "cannot name files",
     "--to c --part layers": "no part 'layers'",
     "--to rtneural --check test": "run by other programs",

@@ -71,9 +71,6 @@ class Ship:
             from tidegate.ship.target import chosen
 
             chosen(self.to, self.weights, self.target, self.sample_rate)
-            if self.calibrate is not None and (self.to, self.weights) != ("c", "int8"):
-                what = f"--calibrate {self.calibrate} has no effect on {self.to}, {self.weights or 'float32'}"
-                raise InputError("CALIBRATE", what, fix="ship to c with --weights int8, or leave it out")
             home = self._home()
             check_folder(home, "the files")
             shipped = ship(
@@ -84,7 +81,7 @@ class Ship:
                 name=self._name(),
                 part=self.part,
                 sample_rate=self.sample_rate,
-                data=self.calibrate,
+                calibrate=self.calibrate,
             ).write(home, overwrite=self.overwrite)
             now.phase("running the self-tests")
             found = inspected(shipped)

@@ -43,6 +43,8 @@ def print_shipped(screen: Console, shipped: Shipped, found: list[Inspection]) ->
     screen.print()
     print_line(screen, f"inside: {shipped.said.inside}")
     print_line(screen, f"outside: {shipped.said.outside}")
+    for text in shipped.missing:
+        print_line(screen, f"not written: {text}")
     for one in found:
         for text in _measured(one, several=len(found) > 1):
             print_line(screen, text)

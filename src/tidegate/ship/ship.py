@@ -42,6 +42,7 @@ class Shipped:
         says: what each of them is.
         layers: how each recurrent layer was written.
         said: what is inside, and what stays with the caller.
+        missing: files that there are none of, with the reason.
         flows: what the files compute, by the name of their files; empty for a network alone.
         model: the estimator; None for bare layers.
         folder: where the files lie; None if they were not written.
@@ -55,6 +56,7 @@ class Shipped:
     says: Mapping[str, str]
     layers: tuple[Mapping[str, str], ...]
     said: Said
+    missing: tuple[str, ...] = ()
     flows: Mapping[str, Flow] = field(default_factory=dict)
     model: Any = field(default=None, repr=False)
     folder: Path | None = None
@@ -97,7 +99,7 @@ def ship(
     name: str | None = None,
     part: Part = "whole",
     sample_rate: float | None = None,
-    data: Any = None,
+    calibrate: Any = None,
     overwrite: bool = False,
 ) -> Shipped:
     """A trained model as files that other programs run.
@@ -116,7 +118,7 @@ def ship(
         part: ``"layers"`` for a model without what stands beside or before its layers and no step can say, such as the
             votes of a classifier or the spectra of a recogniser.
         sample_rate: of ``nam``, in hertz.
-        data: what int8 of C is calibrated on, as ``evaluate`` takes it; the validation part of the training data unless
+        calibrate: what int8 of C is calibrated on, as ``evaluate`` takes it; the validation part of the training data unless
             given, if these are bundled.
         overwrite: whether files of these names may be replaced.
 
@@ -136,19 +138,39 @@ def ship(
         ['gru.h', 'gru.c', 'gru.facts.json']
     """
     row, kind, processor = chosen(to, weights, target, sample_rate)
+    _check_used(row, to, kind, part, calibrate)
     named = checked_name(name or name_of(model))
     phase("loading the model")
-    order = Order(*resolved(model), name=named, weights=kind, target=processor, rate=sample_rate, data=data)
+    order = Order(*resolved(model), name=named, weights=kind, target=processor, rate=sample_rate, data=calibrate)
     programs = _programs(order, part) if row.whole else {}
     phase(f"writing {to}")
     made = WRITERS[to](replace(order, flows=programs))
     task = "" if order.model is None else type(order.model)._task_class.name  # noqa: SLF001  of our own estimators
     about = said(task, part) if row.whole else Said(NETWORK.inside, _rest(task) or "everything else")
+    left = tuple(made.missing)
     shipped = Shipped(
-        named, to, kind, processor, made.files, made.says, tuple(made.layers), about, programs, order.model
+        named, to, kind, processor, made.files, made.says, tuple(made.layers), about, left, programs, order.model
     )
     shipped = _with_facts(shipped)
     return shipped if out is None else shipped.write(out, overwrite=overwrite)
+
+
+def _check_used(row: Format, to: str, weights: str, part: str, calibrate: Any) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        InputError: one of them would.
+    """
+    if part != "whole" and not row.whole:
+        raise InputError(
+            "SHIP_PART", f"{to} holds the network alone, whatever the part", fix=f"leave out part={part!r}"
+        )
+    if calibrate is not None and (to, weights) != ("c", "int8"):
+        raise InputError(
+            "SHIP_CALIBRATE",
+            f"calibrate={calibrate!r} has no effect on {to} with weights {weights}",
+            fix="ship to c with weights='int8', or leave it out",
+        )
 
 
 def _rest(task: str) -> str:
@@ -270,6 +292,7 @@ def _with_facts(shipped: Shipped) -> Shipped:
         "layers": list(shipped.layers),
         "inside": shipped.said.inside,
         "outside": shipped.said.outside,
+        "missing": list(shipped.missing),
         "runs": shipped.format.runs,
         "beware": shipped.format.beware,
         "models": {name: facts_of(flow) for name, flow in shipped.flows.items()},

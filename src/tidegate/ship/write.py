@@ -55,11 +55,12 @@ class Order:
 
 @dataclass
 class Made:
-    """Files, what each of them is, and how each layer was written."""
+    """Files, what each of them is, how each layer was written, and files that there are none of, with the reason."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     says: dict[str, str] = field(default_factory=dict)
     layers: list[dict[str, str]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     def add(self, name: str, content: str | bytes, says: str) -> None:
         """A file."""
@@ -76,6 +77,10 @@ def _onnx(order: Order) -> Made:
         if flow.streams:
             made.add(
                 f"{name}_step.onnx", onnx(subject, step=True).SerializeToString(), "one step [B, ...], for streams"
+            )
+        else:
+            made.missing.append(
+                f"{name}_step.onnx: {flow.name} reads each sequence from its end, too, so it has no steps"
             )
         lowered = json.loads(next(entry.value for entry in whole.metadata_props if entry.key == "tidegate.lowering"))
         made.layers += _listed(name, flow, lowered)
