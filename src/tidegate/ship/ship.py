@@ -118,8 +118,8 @@ def ship(
         part: ``"layers"`` for a model without what stands beside or before its layers and no step can say, such as the
             votes of a classifier or the spectra of a recogniser.
         sample_rate: of ``nam``, in hertz.
-        calibrate: what int8 of C is calibrated on, as ``evaluate`` takes it; the validation part of the training data unless
-            given, if these are bundled.
+        calibrate: what int8 of C is calibrated on, as ``evaluate`` takes it; the validation part of the training data
+            unless given, if these are bundled.
         overwrite: whether files of these names may be replaced.
 
     Returns:
