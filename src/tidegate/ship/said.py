@@ -53,7 +53,7 @@ LAYERS: Mapping[str, Said] = {
         "log-mel spectra, their scale and stacking (facts.json has the sizes), and the best path through the chances",
     ),
 }
-BARE = Said("the recurrent layers", "everything else")
+BARE = Said("the recurrent layers", "what they read is made by the caller, and their output is read by it")
 NETWORK = Said("the recurrent layers and the linear head", "what stands before the layers and behind the head: {rest}")
 
 

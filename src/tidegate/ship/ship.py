@@ -17,7 +17,7 @@ from tidegate.nn import Recurrent
 from tidegate.phase import phase
 from tidegate.ship.flow import Flow
 from tidegate.ship.kind import flows
-from tidegate.ship.said import NETWORK, Said, said
+from tidegate.ship.said import BARE, NETWORK, Said, said
 from tidegate.ship.target import Format, chosen
 from tidegate.ship.write import WRITERS, Order
 from tidegate.storage import replace_files
@@ -146,7 +146,8 @@ def ship(
     phase(f"writing {to}")
     made = WRITERS[to](replace(order, flows=programs))
     task = "" if order.model is None else type(order.model)._task_class.name  # noqa: SLF001  of our own estimators
-    about = said(task, part) if row.whole else Said(NETWORK.inside, _rest(task) or "everything else")
+    about = said(task, part) if row.whole else Said(NETWORK.inside, _rest(task) or BARE.outside)
+    about = about._replace(inside=NETWORK.inside) if order.head is not None else about
     left = tuple(made.missing)
     shipped = Shipped(
         named, to, kind, processor, made.files, made.says, tuple(made.layers), about, left, programs, order.model

@@ -46,7 +46,7 @@ def inspect(path: str | os.PathLike[str], *, run_c: bool = False) -> Inspection:
 
 
 def inspected(shipped: Shipped) -> list[Inspection]:
-    """The same of what ``ship`` made, before or after it is written; the self-tests are run."""
+    """The same of what ``ship`` made; the self-tests are run. Networks alone are read again where they were written."""
     found = []
     for name, content in shipped.files.items():
         if name.endswith(".onnx"):
@@ -54,4 +54,6 @@ def inspected(shipped: Shipped) -> list[Inspection]:
         elif name.endswith(".c"):
             texts = (shipped.files[f"{name[:-2]}{suffix}"].decode() for suffix in (".h", ".c"))
             found.append(c_file(Path(name), Source(name[:-2], *texts), run=True))
+        elif shipped.folder is not None and not shipped.flows and name == next(iter(shipped.files)):
+            found.append(weights_file(shipped.folder / name, content))
     return found

@@ -13,6 +13,10 @@ from tidegate.ship.target import FORMATS
 
 def weights_file(file: Path, content: bytes) -> Inspection:
     """Formats whose layers ``tidegate.convert.read`` lists."""
+    if file.name.endswith(".facts.json"):
+        raise InputError(
+            "INSPECT", f"{visible(str(file))} has the facts of shipped files", fix="pass the files that it names"
+        )
     to = {".nam": "nam", ".json": "rtneural", ".safetensors": "safetensors"}.get(file.suffix, "")
     to = "dnnw" if content[:4] == b"DNNw" else to
     if not to:
