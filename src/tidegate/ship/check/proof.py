@@ -38,11 +38,13 @@ def onnx_tested(name: str, content: bytes) -> Tested:
     return Tested(name, error <= RIGHT, f"largest error {error:.2g} in onnxruntime, of at most {RIGHT:g}")
 
 
-def c_tested(source: Source) -> Tested:
-    """The self-test of one C source."""
+def c_tested(source: Source) -> tuple[Tested, Compiled | None]:
+    """The self-test of one C source, and the same compiled, if a compiler takes it."""
+    name = f"{source.name}.c"
     try:
-        wrong = Compiled(source).selftest()
+        compiled = Compiled(source)
     except BackendError as error:
-        return Tested(f"{source.name}.c", None if error.code == "NO_C_COMPILER" else False, str(error))
-    says = "all numbers of a known answer are right" if not wrong else f"{wrong} numbers of a known answer are wrong"
-    return Tested(f"{source.name}.c", wrong == 0, says)
+        return Tested(name, None if error.code == "NO_C_COMPILER" else False, str(error)), None
+    wrong = compiled.selftest()
+    says = f"{wrong} numbers of a known answer are wrong" if wrong else "all numbers of a known answer are right"
+    return Tested(name, wrong == 0, says), compiled

@@ -11,7 +11,7 @@ import numpy as np
 from tidegate.errors import InputError, visible
 from tidegate.phase import phase
 from tidegate.ship.c import Source
-from tidegate.ship.check.compiled import MEMBER, STRUCTURE, Compiled
+from tidegate.ship.check.compiled import MEMBER, STRUCTURE
 from tidegate.ship.check.proof import Tested, c_tested
 from tidegate.ship.inspect.inspection import Inspection, content_of, damaged, shortest
 from tidegate.ship.target import FORMATS
@@ -51,11 +51,9 @@ def c_file(file: Path, source: Source, *, run: bool) -> Inspection:
         return replace(
             shown, tested=Tested(file.name, None, "it would compile and run the file; pass run_c=True if you trust it")
         )
-    shown = replace(shown, tested=c_tested(source))
-    if shown.tested is None or not shown.tested.passed:
-        return shown
-    compiled = Compiled(source)
-    if not compiled.streams:
+    tested, compiled = c_tested(source)
+    shown = replace(shown, tested=tested)
+    if compiled is None or not tested.passed or not compiled.streams:
         return shown
     phase("measuring")
     state, rows = compiled.begun(), np.zeros(STEPS, compiled.read)
