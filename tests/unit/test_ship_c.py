@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 from copy import deepcopy
@@ -131,6 +132,19 @@ def test_the_bits_are_those_of_every_compilation(tmp_path):
         c.own_block(floats(state), floats(x), floats(y), ctypes.c_size_t(50))
         found.append(y.tobytes())
     assert len(set(found)) == 1
+
+
+@compiled
+@pytest.mark.parametrize("name", ["normed", "before"])
+def test_the_header_says_how_much_stack_a_step_takes(name, tmp_path):
+    source = tg.ship.c(LAYERS[name](), name)
+    library(source, tmp_path, "-O2", "-fstack-usage")
+    (usage,) = tmp_path.glob("*.su")
+    frames = {line.split()[0].rpartition(":")[2]: int(line.split()[1]) for line in usage.read_text().splitlines()}
+    outer = sum(size for function, size in frames.items() if re.search("_(l0|step|block)$", function))
+    inner = max((size for function, size in frames.items() if not re.search("_(l0|step|block|selftest)$", function)))
+    stated = int(re.search("at most ([0-9,]+) bytes of stack", source.header)[1].replace(",", ""))
+    assert outer + inner <= stated <= outer + inner + 512
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")

@@ -10,6 +10,7 @@ from tidegate.emit.c99_function import FUNCTIONS, functions
 from tidegate.errors import InputError
 from tidegate.ship.c.array import Arrays
 from tidegate.ship.c.body import INCLUDED, equations_of, layer_function
+from tidegate.ship.c.header import FRAME
 from tidegate.ship.c.int8.apart import whole_functions
 from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.proof import selftest_text
@@ -17,7 +18,6 @@ from tidegate.ship.c.rule import MORE, TYPES, Step
 from tidegate.ship.flow import Flow, Input, Output
 from tidegate.ship.int8.stack import Quantised
 
-FRAME = 256  # bytes of stack that calls and registers take, besides the numbers that a step keeps
 SHOWN = 256  # most labels that the header declares
 SIDE = 100  # characters of a comment behind a member
 
@@ -91,7 +91,8 @@ def _comment(step: Step) -> Iterator[str]:
     yield f" * Build: cc -std=c99 -O3 -ffp-contract=off -c {step.name}.c"
     yield " *        With these flags, all compilers and processors that keep to IEEE 754 give the same bits."
     yield f" * Flash: {step.arrays.size:,} bytes of weights, besides the code."
-    yield f" * RAM:   {step.name}_state has about {ram:,} bytes. A call takes at most {local:,} bytes of stack."
+    yield f" * RAM:   {step.name}_state has about {ram:,} bytes."
+    yield f" *        An optimised step takes at most {local:,} bytes of stack."
     yield " * Libraries: memcpy, memmove and memset. Nothing is allocated, and nothing is kept outside of the state."
     yield " */"
 

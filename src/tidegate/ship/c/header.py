@@ -9,7 +9,7 @@ from tidegate.nn import Recurrent
 from tidegate.ship.c.body import equations_of
 from tidegate.ship.c.stack import Unit
 
-FRAME = 256  # bytes of stack that calls and registers take, besides the numbers that a step keeps
+FRAME = 512  # bytes of stack that calls and registers take at -O1 to -O3, besides the numbers that a step keeps
 
 
 def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> str:
@@ -75,7 +75,7 @@ def _comment(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> 
     yield f" * Build: cc -std=c99 -O3 -ffp-contract=off -c {name}.c"
     yield " *        With these flags, all compilers and processors that keep to IEEE 754 give the same bits."
     yield f" * Flash: {flash:,} bytes of weights, besides the code."
-    yield f" * RAM:   {name}_state has {ram:,} bytes. A call takes at most {local:,} bytes of stack."
+    yield f" * RAM:   {name}_state has {ram:,} bytes. An optimised step takes at most {local:,} bytes of stack."
     yield " * Libraries: memcpy and memset. Nothing is allocated, and nothing is kept outside of the state."
     yield " */"
 
