@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from benchmarks.files.sound import SOUND
 
 CUTS, FLIPS = 14, 22  # of each format
@@ -33,6 +34,7 @@ class Bad:
 def damaged() -> Iterator[Bad]:
     """Cut, flipped, mixed, and of another format than the name says."""
     rng = np.random.default_rng(0)
+    torch.manual_seed(0)
     sound = {suffix: make() for suffix, make in SOUND.items()}
     for suffix, content in sound.items():
         yield Bad("empty", suffix, b"")
