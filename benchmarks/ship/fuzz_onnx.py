@@ -107,7 +107,7 @@ def judged(number: int) -> dict:
     got = _walked(layer, running, call) if writing["step"] else shipped.answers(running, shipped.feeds(layer, call))
     off, tested = shipped.difference(got, wanted), tg.ship.selftest(model)
     lost = 0.0 if max(off, tested) <= CLOSE else _lost(layer, call, wanted)
-    right = off <= max(CLOSE, 20 * lost) and tested <= max(1e-4, 100 * lost)
+    right = off <= max(CLOSE, 20 * lost) and tested <= max(1e-3, 100 * lost)
     kinds = sorted({how.partition(":")[0] for how in shipped.lowerings(model)})
     outcome = "right" if right else "different"
     return {"seed": number, "outcome": outcome, "error": off, "float32": lost, "lowering": ", ".join(kinds)}

@@ -66,6 +66,10 @@ def test_options(options) -> None:
     assert worst(layer, reset=True) < CLOSE
 
 
+def test_means_of_the_input_alone_where_there_is_no_step() -> None:
+    assert worst(layer_of("minlstm", layer_norm=True, bidirectional=True)) < CLOSE
+
+
 def test_projection() -> None:
     assert worst(layer_of("lstm", proj_size=3, num_layers=2, bidirectional=True)) < CLOSE
 

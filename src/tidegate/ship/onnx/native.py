@@ -193,10 +193,11 @@ def native(frame: Frame, problem: Problem, form: Form, x: str, first: First, *, 
     count = len(problem.weights)
     rows = [Rows(form, weights, features, k, count) for k, weights in enumerate(problem.weights)]
     size = rows[0].size
+    # Without a step onnxruntime ends the process for a GRU, and has wrong shapes of means.
+    padded = guarded and (bool(features) or (form.kind == "GRU" and not frame.lengths))
+    x = frame.padded(x, f"{problem.name}x.padded") if padded else x
     read = [x, *(Features(form.algebra, own, writer, x).write(value) for own in rows for value in features)]
     x = writer.joined(read, "x.and_features")
-    padded = form.kind == "GRU" and guarded and not frame.lengths  # without a step onnxruntime ends the process
-    x = frame.padded(x, f"{problem.name}x.padded") if padded else x
     held = {name: writer.hold(np.stack([getattr(own, name)() for own in rows]), name) for name in ("W", "R", "B")}
     begun = [
         _begun(frame, problem, [of_direction[k] for of_direction in first], size, state.name)
