@@ -123,6 +123,12 @@ def test_wrong_weights_fail_the_selftest_and_the_check(model, tmp_path) -> None:
 
 
 @compiled
+def test_marks_stay_marks_in_a_selftest() -> None:
+    flows = tg.ship.flows(untrained(Translator(**SMALL, embedding_size=5, bidirectional=False), "cmudict"))
+    assert [CRunner(flow, tg.ship.c(flow, flow.name)).compiled.selftest() for flow in flows] == [0, 0]
+
+
+@compiled
 def test_layers_in_whole_numbers_stand_beside_floats(model, tmp_path, capsys) -> None:
     words = [
         "ship",

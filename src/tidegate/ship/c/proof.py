@@ -10,7 +10,7 @@ from tidegate.emit.c99 import number
 from tidegate.ship.c.array import listed, narrowed
 from tidegate.ship.c.rule import Step
 from tidegate.ship.flow import Flow
-from tidegate.ship.flow.node import Array
+from tidegate.ship.flow.node import Array, Input
 from tidegate.ship.flow.op import Evaluate
 from tidegate.ship.flow.run import run
 from tidegate.ship.int8.stack import Quantised
@@ -52,8 +52,15 @@ def vector(flow: Flow) -> dict[str, Array]:
 
 def _at(flow: Flow, name: str, value: Array, t: int) -> Array:
     """The same as C has it at step t."""
-    limit = next(one.limit for one in flow.inputs if one.name == name)
-    return (value + t) % limit if limit else value * np.float32(1 + t * GROWS)
+    own = next(one for one in flow.inputs if one.name == name)
+    if own.limit:
+        return (value + t) % own.limit
+    return value * np.float32(1 + t * GROWS) if _grows(own) else value
+
+
+def _grows(one: Input) -> bool:
+    """Whether other numbers than the usual ones may go in: a mark such as 1 for what is there stays as it is."""
+    return not one.sd or any(one.sd)
 
 
 def _given(flow: Flow, given: dict[str, Array]) -> Iterator[str]:
@@ -82,7 +89,8 @@ def _run(step: Step) -> Iterator[str]:
         loop, index, at = f"for (int k = 0; k < {one.kind.width}; ++k) ", "[k]", "[k]"
         if one.kind.width == 1:
             loop, index, at = "", "", "[0]"
-        grown = f"(x_{one.name}{at} + t) % {one.limit}" if one.limit else f"x_{one.name}{at} * {GROWN}"
+        grown = f"x_{one.name}{at} * {GROWN}" if _grows(one) else f"x_{one.name}{at}"
+        grown = f"(x_{one.name}{at} + t) % {one.limit}" if one.limit else grown
         yield f"    {loop}in.{step.inputs[one.name]}{index} = {grown};"
     call = f"{name}_step(&state, &in, &out);"
     yield f"    wrong += {call}" if any(one.limit for one in inputs) else f"    {call}"
