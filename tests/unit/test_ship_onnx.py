@@ -199,3 +199,13 @@ def test_a_flow_walks_step_by_step_and_is_reset() -> None:
         np.testing.assert_allclose(rows[5]["total"][at], answer.outputs["total"][sequence], atol=1e-5)
         np.testing.assert_allclose(rows[5]["highest"][at], answer.outputs["highest"][-1, sequence], atol=1e-5)
         np.testing.assert_allclose(rows[5]["next.x"][at], answer.outputs["x"][-1, sequence], atol=1e-5)
+
+
+def test_names_inside_a_running_maximum_are_those_of_nothing_else() -> None:
+    draft = Draft("named")
+    x = draft.input("x", 1, "a number")
+    draft.output("row", draft.add("highest", x) + draft.constant([1.0, 2.0]), "the highest so far, and more")
+    draft.output("before", draft.add("highest", x * 2.0), "the highest so far")
+    flow, inputs = draft.flow(), {"x": np.random.default_rng(0).standard_normal((6, 3, 1)).astype(np.float32)}
+    running = shipped.session(tg.ship.onnx(flow))
+    assert shipped.flow_error(flow, running, inputs, [6, 0, 2], None, flow.run(inputs, [6, 0, 2])) < 1e-5

@@ -107,10 +107,11 @@ def _highest(memory: Memory) -> Result:
     """ONNX has no running maximum, so it is a Scan."""
     writer, frame = memory.writer, memory.frame
     body = writer.inner()
-    body.node("Max", ["before", "x"], ["highest"])
-    body.node("Identity", ["highest"], ["row"])
-    inputs = [floats(name, [None, memory.width]) for name in ("before", "x")]
-    graph = body.graph("running maximum", inputs, [floats(name, [None, memory.width]) for name in ("highest", "row")])
+    before, x, highest, row = (writer.name(name) for name in ("before", "x", "highest", "row"))  # none comes later
+    body.node("Max", [before, x], [highest])
+    body.node("Identity", [highest], [row])
+    inputs = [floats(name, [None, memory.width]) for name in (before, x)]
+    graph = body.graph("running maximum", inputs, [floats(name, [None, memory.width]) for name in (highest, row)])
     names = [writer.name("highest.end"), writer.name("highest.series")]
     padded = frame.padded(memory.x, f"{memory.node.name}/x.padded")
     series = writer.node("Scan", [memory.states["highest"], padded], names, body=graph, num_scan_inputs=1)[1]
