@@ -371,6 +371,18 @@ def test_recursive_forecasts_read_their_own_rows(difference, changed) -> None:
         np.testing.assert_allclose(values, made[made["shop"] == name]["forecast"], **NEAR)
 
 
+def test_the_path_of_medians_of_a_model_with_quantiles() -> None:
+    model, past = forecaster(Choice("recursive", "last"), "", horizon=3, quantiles=(0.1, 0.9))
+    (flow,) = flows(model, part="point")
+    model.quantiles, module = (), model.model_
+    module.setting = replace(module.setting, quantiles=())
+    wanted = model.predict(history=past)
+    for series, name in enumerate(model.encoding_.scales):
+        table = SHOPS[SHOPS["shop"] == name].reset_index(drop=True)
+        made = rolled(flow, model, table, series, 397, 3)
+        np.testing.assert_allclose(made, wanted[wanted["shop"] == name]["forecast"], **NEAR)
+
+
 @pytest.mark.parametrize("count", [2, 30])
 @pytest.mark.parametrize(("strategy", "difference"), [("direct", "linear"), ("recursive", "season")])
 def test_a_series_may_be_shorter_than_what_is_looked_back_at(strategy, difference, count) -> None:
@@ -392,6 +404,8 @@ def test_what_no_step_can_say_of_a_forecast_is_refused() -> None:
     model, _ = forecaster(Choice("recursive", "last"), "", horizon=2, quantiles=(0.1, 0.9))
     with pytest.raises(InputError, match="sample paths"):
         flows(model)
+    with pytest.raises(InputError, match="no part 'layers'"):
+        flows(model, part="layers")
     model, _ = forecaster(Choice("recursive", "season"), "", horizon=2)
     model.context = 8
     with pytest.raises(InputError, match="25 rows back"):

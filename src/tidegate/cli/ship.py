@@ -44,8 +44,9 @@ class Ship:
     """Folder for the files; NAME-FORMAT unless given, such as sea-c."""
     name: Annotated[str | None, shown_as("NAME")] = None
     """Name of the files and of everything in the C; that of MODEL unless given."""
-    part: Literal["whole", "layers"] = "whole"
-    """layers leaves out what no step can say: votes beside the layers of a classifier, spectra of a recogniser."""
+    part: Literal["whole", "layers", "point"] = "whole"
+    """What no step can say may be left out. layers: without the votes beside the layers of a classifier, or the spectra
+    of a recogniser. point: without the sample paths of a recursive forecaster, so without its quantiles."""
     check: Annotated[str | None, shown_as("DATA")] = None
     """Run the files inside their task on DATA, and print their error and the metric before and after. test stands for
     the test part of bundled training data. Ends with exit code 1 if the error is too large."""

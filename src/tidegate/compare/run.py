@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from tidegate import tasks
 from tidegate.cell import Cell
@@ -121,15 +122,11 @@ def run(
     recipes, tested = variants(recipe, trials or task.trials), _seeds(task, seeds, first_seed)
     trials_to_run = _trials(task, kinds, tested, recipes, sizes, place.threads)
     runs_folder = Path(folder) / "runs"
-    _refuse_old(runs_folder, {trial.hash for trial in trials_to_run})
-    reused = sum(record_path(runs_folder, trial.hash).exists() for trial in trials_to_run)
+    reused = _reused(runs_folder, trials_to_run)
     records = run_all(trials_to_run, runs_folder, place, progress or Progress())
     record = ComparisonRecord(
         command=command,
-        task=task.name,
-        metric=task.metric,
-        unit=task.unit,
-        data=task.data,
+        **_about(task),
         equal=equal,
         protocol=protocol(recipes, tested, sizes.rule),
         machine=machine(place, _machines(records)),
@@ -194,6 +191,16 @@ def _seeds(task: AnyTask, count: int, first: int | None) -> range:
     if not 0 <= first <= LAST_SEED - count:
         raise InputError("NUMBER", f"first_seed={first} is out of range", fix="use at least 0 and less than 2**53")
     return range(first, first + count)
+
+
+def _reused(folder: Path, trials: Sequence[TrialSpec]) -> int:
+    """How many runs are there already."""
+    _refuse_old(folder, {trial.hash for trial in trials})
+    return sum(record_path(folder, trial.hash).exists() for trial in trials)
+
+
+def _about(task: AnyTask) -> dict[str, Any]:
+    return {"task": task.name, "metric": task.metric, "unit": task.unit, "data": task.data}
 
 
 def _refuse_old(folder: Path, known: set[str]) -> None:

@@ -193,6 +193,7 @@ class Recursive(Direct):
         values = asked.heard(batch).outputs["forecast"][batch.context :][..., None].astype(np.float64)
         places = (batch.first.numpy() + np.arange(len(batch.inputs))[:, None])[batch.context :]
         wanted, _ = network(batch)
+        wanted = wanted[..., wanted.shape[-1] // 2 :][..., :1]
         there = batch.scored()[batch.context :]
         self.meter.add(torch.from_numpy(values)[there], asked.in_units(wanted, batch, places)[there])
         return asked.as_answers(values, batch, places), None
@@ -212,6 +213,6 @@ class Recursive(Direct):
                     )
                 answer = asked.runner.run(inputs, None, answer.states)
         values = np.stack(made, -1)[None, ..., None].astype(np.float64)
-        wanted = self.network.answers(batch, steps)
+        wanted = self.network.point(batch, steps)
         self.meter.add(torch.from_numpy(values), asked.in_units(wanted, batch, last[None]))
         return asked.as_answers(values, batch, last[None])

@@ -23,7 +23,7 @@ def flows(model: Any, *, part: Part = "whole") -> tuple[Flow, ...]:
         model: the folder of a trained model, an estimator, recurrent layers, or a torch module of an encoder, layers
             and a head (``train.task.SequenceModel``) that reads numbers.
         part: of an estimator ``"whole"``, or ``"layers"`` without what stands beside or before them and cannot be
-            said step by step, such as the votes of a classifier.
+            said step by step, such as the votes of a classifier; of a recursive forecaster with quantiles ``"point"``.
 
     Returns:
         Of most models one flow. Of music with a NADE two, of the layers and of the keys of a step; of a translator the

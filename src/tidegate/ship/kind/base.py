@@ -13,7 +13,7 @@ from tidegate.errors import InputError
 from tidegate.ship.flow import Draft, Value
 from tidegate.ship.flow.node import Array
 
-Part = Literal["whole", "layers"]
+Part = Literal["whole", "layers", "point"]
 
 
 def facts(model: Any, **more: Any) -> dict[str, Any]:

@@ -25,15 +25,22 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
 
     Args:
         model: the estimator.
-        part: ``"whole"``.
+        part: ``"point"`` for the path of medians alone of a recursive model with quantiles. Its score is that of this
+            path, whereas ``Forecaster.predict`` gives the median of sample paths.
 
     Raises:
-        InputError: quantiles of sample paths, or a recursive model of several rows whose base looks
-            further back than its context.
+        InputError: quantiles of sample paths and ``part`` is not ``"point"``, or a recursive model of several rows
+            whose base looks further back than its context.
     """
-    check_part(part, ("whole",), "forecast")
     if isinstance(model.model_, DirectModel):
+        check_part(part, ("whole",), "forecast with strategy='direct'")
         return (_direct(model),)
+    check_part(part, ("whole", "point"), "forecast")
+    if model.quantiles and part == "whole":
+        raise refused(
+            "the quantiles of a recursive forecaster are those of sample paths, which no step can draw",
+            "part='point' ships the path of its medians; strategy='direct' trains quantiles that can be shipped",
+        )
     return (_recursive(model),)
 
 
@@ -62,11 +69,6 @@ def _direct(model: Any) -> Flow:
 
 def _recursive(model: Any) -> Flow:
     module, encoding = model.model_, model.encoding_
-    if model.quantiles:
-        raise refused(
-            "the quantiles of a recursive forecaster are those of sample paths, which no step can draw",
-            "train with strategy='direct', or without quantiles=",
-        )
     if model.horizon > 1 and max(encoding.reach + 1, encoding.centre) > model.context:
         raise refused(
             f"its base looks {encoding.reach + 1} rows back, but its context are {model.context}",
@@ -75,6 +77,8 @@ def _recursive(model: Any) -> Flow:
     rows = Rows.of(model, _draft(model), 1)
     draft = rows.draft
     answer = draft.linear(rows.hidden(), module.head, name="head")
+    if answer.width > 1:
+        answer = draft.add("sort", answer, name="ordered")[answer.width // 2]
     following = (rows.base(1) + float(encoding.change[0]) * answer).named("next_level")
     forecast = following
     if module.blends and encoding.plain:

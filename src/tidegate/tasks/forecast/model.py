@@ -182,7 +182,7 @@ class RecursiveModel(ForecastModel):
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, 1, quantiles] of the next row, or [1, B, steps, 1] of as many as the batch has targets."""
         if isinstance(batch, Window) and batch.last:
-            return self._point(batch, batch.targets.shape[-1]), state
+            return self.point(batch, batch.targets.shape[-1]), state
         outputs, state = super().forward(batch, state)
         outputs = outputs[:, :, None]
         return outputs if self.training else self.blended(_ordered(outputs[batch.context :]), batch), state
@@ -191,7 +191,7 @@ class RecursiveModel(ForecastModel):
         """[1, B, steps, quantiles] at the last row."""
         batch = batch.to(self.head.weight.dtype)  # a call of the model would convert it
         if not self.setting.quantiles:
-            return self._point(batch, steps)
+            return self.point(batch, steps)
         generator = torch.Generator().manual_seed(self.setting.seed)
 
         def draw(answer: torch.Tensor) -> torch.Tensor:
@@ -203,8 +203,8 @@ class RecursiveModel(ForecastModel):
         wanted = torch.tensor(forecast_levels(self.setting), dtype=paths.dtype)
         return self.shifted(self.blended(torch.quantile(paths, wanted, dim=-1).movedim(0, -1), batch))
 
-    def _point(self, batch: Window, steps: int) -> torch.Tensor:
-        """[1, B, steps, 1] the blend of the median path."""
+    def point(self, batch: Window, steps: int) -> torch.Tensor:
+        """[1, B, steps, 1] the path of medians, blended: the forecast that scores are of."""
         return self.blended(self._normal(batch, self._rolled(batch, steps, 1, _median)), batch)
 
     def _rolled(self, batch: Window, steps: int, paths: int, choose: Choose) -> torch.Tensor:
