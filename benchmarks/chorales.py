@@ -39,6 +39,7 @@ def train(folder: Path, cell: str, runs: list[RunRecord], seed: int) -> float:
     flags = [
         text for name, value in zip(TUNED, chosen, strict=True) for text in (f"--{name.replace('_', '-')}", str(value))
     ]
+    flags += ["--nade-size", "0"]  # keys by themselves, as a comparison has them
     command = ["train", "music", "jsb", "--cell", cell.lower(), *flags, "--seed", str(seed), "--out", str(folder)]
     if not (folder / "model.json").exists():
         subprocess.run([sys.executable, "-m", "tidegate", *command], check=True)  # resumes what was interrupted

@@ -22,7 +22,7 @@ import torch
 from tidegate.cli import main
 from tidegate.cli.console import console, print_line, print_note, say
 from tidegate.compare.executors import process
-from tidegate.compare.executors.work import record_of, work
+from tidegate.compare.executors.work import done_of, work
 from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.records import DataRecord, EpochRecord
@@ -217,9 +217,7 @@ def _stop_at_training(seen: dict[str, Any]) -> None:
 
 def run_trials_here() -> None:
     """From here on, comparisons run their trials in this process."""
-    process.run = lambda job: (
-        record_of(work(trial.to_text(), str(job.folder), lambda _: None)) for trial in job.trials
-    )
+    process.run = lambda job: (done_of(work(trial.to_text(), str(job.folder), lambda _: None)) for trial in job.trials)
 
 
 def child(commands: Iterable[tuple[int, list[str]]], here: Path, memory: int) -> None:

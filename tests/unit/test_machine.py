@@ -140,7 +140,7 @@ def test_a_number_of_threads_out_of_range_is_refused() -> None:
 def test_every_command_that_computes_has_the_option() -> None:
     verbs = [part.__origin__ for part in Command.__args__]
     without = {kind.__name__ for kind in verbs if "threads" not in {field.name for field in dataclasses.fields(kind)}}
-    assert without <= {"Cells", "Engine", "Trace", "Train", "Compare"}
+    assert without <= {"Cells", "Engine", "Trace", "Train", "Compare", "Inspect"}  # Inspect times one thread
     assert "threads" in {field.name for field in dataclasses.fields(Order)}  # of train
 
 
