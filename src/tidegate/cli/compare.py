@@ -75,9 +75,9 @@ class Compare:
     address: Annotated[str | None, shown_as("ADDRESS")] = None
     """Running cluster, such as HOST:6379 for ray or tcp://HOST:8786 for dask; unless given, that in RAY_ADDRESS or
     DASK_SCHEDULER_ADDRESS. All of its machines need the same versions, and the data under the same path."""
-    explain: bool = True
-    """Measure what the best run of each cell remembers, on validation sequences, and write a page on each into the
-    folder explain of the results: seconds for each cell."""
+    no_explain: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
+    """Do not measure what the best run of each cell remembers, on validation sequences, nor write a page on each into
+    the folder explain of the results. These take seconds for each cell."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
     """Folder for the results; unless given, tidegate-compare/NAME for a bundled set, and
     tidegate-compare/FILE-TASK or tidegate-compare/FILE-TASK-COLUMN for a file, with -latency at the end for --equal
@@ -108,7 +108,7 @@ class Compare:
                 workers=Workers(self.executor, self.workers, self.threads, self.address),
                 progress=LiveProgress(status, list(cells), self.seeds, task.metric),
                 command=shlex.join(["tidegate", *sys.argv[1:]]),
-                explain=self.explain,
+                explain=not self.no_explain,
             )
             status.body = None
             status.phase("writing the report")

@@ -83,6 +83,8 @@ def _onnx(order: Order) -> Made:
                 f"{name}_step.onnx: {flow.name} reads each sequence from its end, too, so it has no steps"
             )
         lowered = json.loads(next(entry.value for entry in whole.metadata_props if entry.key == "tidegate.lowering"))
+        if len(flow.recurrent) == 1:  # whose name says nothing then
+            lowered = [line.removeprefix(f"{flow.recurrent[0].name}: ") for line in lowered]
         made.layers += _listed(name, flow, lowered)
     return made
 

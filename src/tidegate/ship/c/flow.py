@@ -145,7 +145,7 @@ def _declared(step: Step) -> Iterator[str]:
     yield f"void {name}_reset({name}_state *state);"
     yield ""
     for node in _alone(step):
-        yield f"/* Let the layers {node} begin, and nothing else. */"
+        yield f"/* Put the recurrent layers {node} back to their first states, and nothing else. */"
         yield f"void {name}_reset_{node}({name}_state *state);"
         yield ""
     if symbols:
