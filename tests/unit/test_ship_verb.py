@@ -214,6 +214,20 @@ def test_what_makes_no_sense_is_refused_by_name(words, model, tmp_path, capsys) 
     assert any(text in printed.err + printed.out for text in REFUSED[words].split("|"))
 
 
+def test_what_can_be_done_is_said_in_words_of_the_shell(model, tmp_path, capsys) -> None:
+    assert main(["ship", str(model("tagging")), "--to", "c", "--out", str(tmp_path)]) == 2
+    assert "train with --no-bidirectional" in capsys.readouterr().err
+
+
+def test_whole_numbers_without_data_ask_for_some(model, monkeypatch) -> None:
+    def tested(*_):
+        raise InputError("DATA", "there are none", fix="pass data")
+
+    monkeypatch.setattr(Forecaster, "tested", tested)
+    with pytest.raises(InputError, match="there are none — name such data with calibrate="):
+        tg.ship.ship(model("forecast"), "c", weights="int8")
+
+
 def test_files_are_not_replaced_silently(model, tmp_path, capsys) -> None:
     words = ["ship", str(model("language")), "--to", "safetensors", "--out", str(tmp_path)]
     assert main(words) == 0

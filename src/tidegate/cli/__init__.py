@@ -156,4 +156,5 @@ def _options(command: Any) -> list[str]:
     """The options that messages of the library may name as arguments."""
     setting = getattr(getattr(command, "order", None), "setting", None)
     parts = [part for part in (command, setting) if part is not None]
-    return [*(field.name for part in parts for field in dataclasses.fields(part)), *FILES]
+    own = (field.name for part in parts for field in dataclasses.fields(part))
+    return [*own, *getattr(command, "of_train", ()), *FILES]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -29,6 +29,10 @@ class Ship:
     onnx and c hold the whole model, from raw values to the answer in your units; the others hold its network alone.
     Prints what each file is, how each layer was written, what stays outside, sizes, and what runs it.
     """
+
+    of_train: ClassVar[tuple[str, ...]] = (  # options of the training that messages name
+        "bidirectional", "context", "level", "normalise", "quantiles", "strategy", "streaming", "votes",
+    )  # fmt: skip
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Folder that tidegate train wrote; or a file of torch, Keras, ONNX, RTNeural, Neural Amp Modeler or safetensors,

@@ -25,14 +25,14 @@ def whole_layers(model: Any, data: Any = None) -> Mapping[str, Quantised]:
     Raises:
         InputError: the data cannot be used, or layers hand their states to others, whose numbers have other scales.
     """
-    task, network = model.tested(data), model.model_
+    task, network = _tested(model, data), model.model_
     if task.name == "translation":
         raise InputError(
             "SHIP_INT8",
             "the decoder begins with the states of the encoder, and in whole numbers those have other scales",
             fix="ship with weights='float32'",
         )
-    split = _split(task, data)
+    split = _split(task) if task.data.hash == model.data_.hash else "test"
 
     def run() -> None:
         state = None
@@ -44,10 +44,22 @@ def whole_layers(model: Any, data: Any = None) -> Mapping[str, Quantised]:
     return whole
 
 
-def _split(task: AnyTask, data: Any) -> Split:
-    """The part that is read: never what the model is scored on, where there is another."""
-    if data is not None:
-        return "test"
+def _tested(model: Any, data: Any) -> AnyTask:
+    try:
+        task: AnyTask = model.tested(data)
+    except InputError as error:
+        if data is not None:
+            raise
+        raise InputError(
+            "SHIP_INT8",
+            f"formats of whole numbers are chosen from data: {error.message}",
+            fix="name such data with calibrate=, the file of the training for example",
+        ) from error
+    return task
+
+
+def _split(task: AnyTask) -> Split:
+    """The part of the training data that is read: never what the model is scored on, where there is another."""
     try:
         return "valid" if next(iter(task.batches("valid")), None) is not None else "test"
     except KeyError:  # data that are read otherwise than in training are all the test
