@@ -153,14 +153,16 @@ def cases(count: int, seed: int) -> Iterator[Case]:
         yield zoo_case(number) if made is None else own_case(number, made)
 
 
-def compiled(sources: list[tg.ship.Source], folder: Path, level: str, target: str) -> ctypes.CDLL:
+def compiled(
+    sources: list[tg.ship.Source], folder: Path, level: str, target: str, compiler: str = "gcc"
+) -> ctypes.CDLL:
     for source in sources:
         source.write(folder)
     everything = "".join(f'#include "{source.name}.c"\n' for source in sources)
     (folder / "all.c").write_text(everything)
-    flags = ["-std=c99", level, "-ffp-contract=off", *WARNINGS, "-fPIC", "-shared"]
+    flags = ["-std=c99", *level.split(), "-ffp-contract=off", *WARNINGS, "-fPIC", "-shared"]
     library = folder / f"{target}.so"
-    subprocess.run(["gcc", *flags, str(folder / "all.c"), "-o", str(library)], check=True)
+    subprocess.run([compiler, *flags, str(folder / "all.c"), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
 
 

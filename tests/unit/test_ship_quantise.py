@@ -64,6 +64,22 @@ def test_a_cell_with_exponentials_is_refused_by_name(name) -> None:
         tg.ship.quantise(tg.nn.Recurrent(CELLS[name], 4, 4), noise(5, 1, 4))
 
 
+def test_a_state_that_no_step_reads_is_refused_by_name() -> None:
+    class Kept(tg.Cell):
+        state = "h c"
+        matrices: dict[str, str] = {}
+        biases = "W"
+        gates = "f"
+
+        def step(self, x, h, c):
+            f = tg.sigmoid(x.f)
+            c = f * c + x.f
+            return tg.tanh(c), c
+
+    with pytest.raises(EmitError, match="its step never reads its state h"):
+        tg.ship.quantise(tg.nn.Recurrent(Kept, 3, 4), noise(5, 1, 3))
+
+
 def test_a_layer_norm_is_refused_by_name() -> None:
     with pytest.raises(EmitError, match=r"LSTM.*: mean"):
         tg.ship.quantise(tg.nn.LSTM(4, 4, layer_norm=True), noise(5, 1, 4))

@@ -12,6 +12,7 @@ import torch
 
 from tidegate.cell.graph import Op
 from tidegate.emit.sums import Call, Form
+from tidegate.errors import EmitError
 from tidegate.passes.bound import bounds
 from tidegate.ship.int8.observe import Tensors, block
 from tidegate.ship.int8.plan import LARGEST, MARGIN, MOST_FRACTION, Format, Planner, fraction_of, symmetric
@@ -208,7 +209,14 @@ def _after(form: Form, name: str) -> int:
 
 
 def _state(form: Form, name: str) -> int:
-    return next(i for i, node in enumerate(form.nodes) if node.op is Op.STATE and node.name == name)
+    index = next((i for i, node in enumerate(form.nodes) if node.op is Op.STATE and node.name == name), None)
+    if index is None:
+        raise EmitError(
+            "INT8_STATE",
+            f"{form.graph.name} has no form in whole numbers: its step never reads its state {name}",
+            fix="write the cell without that state, or ship it in float32",
+        )
+    return index
 
 
 def _rounded(values: npt.NDArray[np.float64], held: Format) -> Wholes:
