@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from benchmarks.ship.program import HEAD, noise
 from benchmarks.ship.qemu import DEVICE, STRICT, TARGETS, build, run
 
 import tidegate as tg
@@ -115,7 +116,7 @@ static uint32_t run_@(void)
 def sources(chosen: Layers, folder: Path, target: str) -> list[Path]:
     """All layers as C, and a program that runs each."""
     written = [tg.ship.c(layer, name, target=target).write(folder)[1] for name, layer in chosen.items()]
-    text = '#include "device.h"\n#include <string.h>\n' + "".join(f'#include "{name}.h"\n' for name in chosen)
+    text = HEAD + "".join(f'#include "{name}.h"\n' for name in chosen)
     for name, layer in chosen.items():
         sizes = RUN.replace("IN", str(layer.input_size)).replace("OUT", str(layer.output_size))
         text += sizes.replace("@", name)
@@ -176,18 +177,9 @@ def under_valgrind(files: list[Path], steps: int) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def noise(count: int) -> np.ndarray:
-    """The numbers of device.h's noise()."""
-    seed, values = 1, np.empty(count, np.float32)
-    for k in range(count):
-        seed = (seed * 1664525 + 1013904223) % 2**32
-        values[k] = ((seed >> 16) - 32768) / 32768
-    return values
-
-
 def error(name: str, layer: Recurrent, library: ctypes.CDLL, steps: int) -> float:
     """The largest difference of outputs from the equations in float64."""
-    x = noise(steps * layer.input_size).reshape(steps, -1)
+    x = noise(steps, layer.input_size)
     state, y = np.zeros(4096, np.float32), np.zeros((steps, layer.output_size), np.float32)
     pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (state, x, y)]
     library[f"{name}_reset"](pointers[0])

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from benchmarks.ship import qemu
+from benchmarks.ship.program import HEAD, noise, run_of, sum_of_bits
 
 import tidegate as tg
 from tidegate.errors import EmitError
@@ -30,7 +31,6 @@ from tidegate.zoo import CELLS
 RESULTS = Path(__file__).parents[1] / "results" / "ship"
 I, H, MULTIPLIED = 16, 64, 3 * 64 * (16 + 64)
 STEPS, RUNS = 200, 50
-HEAD = '#include "device.h"\n#include <string.h>\n'
 STRICT = ("-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Wdouble-promotion", "-Wshadow", "-Werror")
 MEASURED = """
 int main(void)
@@ -60,44 +60,11 @@ THEIRS = {
     "STEP": "model((const void *)x, (const void *)h[t & 1], (void *)y, (void *)h[1 - (t & 1)])",
 }
 DECLARED = "void model(const void *x, const void *h, void *y, void *next);\n"
-RUN = """
-static void run_@(void)
-{
-    static @_state state;
-    static float x[IN], y[OUT];
-    uint32_t seed = 1, total = 2166136261u, bits;
-    int t, k;
-    @_reset(&state);
-    for (t = 0; t < STEPS; ++t) {
-        for (k = 0; k < IN; ++k) x[k] = noise(&seed);
-        @_step(&state, x, y);
-        for (k = 0; k < OUT; ++k) { memcpy(&bits, &y[k], 4); total = mix(total, bits); }
-    }
-    print("@", total);
-}
-"""
 BUILDS = [(c, level) for c in ("gcc", "clang") for level in ("-O0", "-O1", "-O2", "-O3", "-Os")]
 BUILDS += [("cortex-m4", level) for level in ("-O0", "-O2", "-O3", "-Os")] + [
     ("cortex-m0", "-O2"),
     ("cortex-m0", "-Os"),
 ]
-
-
-def noise(*shape: int, seed: int = 1) -> np.ndarray:
-    """What ``noise`` of device.h draws."""
-    values = np.zeros(int(np.prod(shape)), np.float32)
-    for k in range(len(values)):
-        seed = (seed * 1664525 + 1013904223) % 2**32
-        values[k] = ((seed >> 16) - 32768) / 32768
-    return values.reshape(shape)
-
-
-def sum_of_bits(values: np.ndarray) -> int:
-    """``mix`` of device.h."""
-    total = 2166136261
-    for word in np.ascontiguousarray(values).reshape(-1).view(np.uint32).tolist():
-        total = (total ^ word) * 16777619 % 2**32
-    return total
 
 
 def measured(target: str, level: str, source: Path, calls: Mapping[str, str], head: str) -> tuple[float, int, int]:
@@ -198,13 +165,12 @@ def same_integers() -> Iterator[str]:
                 refused.append(f"- {name}: {error.message}")
                 continue
             files.append(tg.ship.c(layer, f"c{k}", weights=whole).write(written)[1])
-            sizes = RUN.replace("IN", str(layer.input_size)).replace("OUT", str(layer.output_size))
-            text += f'#include "c{k}.h"\n' + sizes.replace("@", f"c{k}").replace("STEPS", str(STEPS))
+            text += f'#include "c{k}.h"\n' + run_of(f"c{k}", layer.input_size, layer.output_size, STEPS)
             calls += f"    run_c{k}();\n"
-            wanted[f"c{k}"] = sum_of_bits(whole.run(x)[0])
+            wanted |= {f"c{k}": sum_of_bits(whole.run(x)[0]), f"c{k}_wrong": 0}
         main = Path(written, "main.c")
         main.write_text(f"{text}int main(void)\n{{\n{calls}    return 0;\n}}\n")
-        yield f"\n{len(wanted)} layers in whole numbers, {STEPS} steps: all outputs against the simulation in NumPy.\n"
+        yield f"\n{len(files)} layers in whole numbers, {STEPS} steps: all outputs against the simulation in NumPy.\n"
         for target, level in BUILDS:
             if missing := qemu.TARGETS[target].missing:
                 yield f"- {target} {level}: not run, {missing} is not installed"

@@ -317,14 +317,15 @@ def made_torchscript(trap):
     return archive(x__data_dot_pkl=made_pickle(trap), x__constants_dot_pkl=b"")
 
 
+def array_of(count: int, stored: int) -> bytes:
+    """An array whose header promises so many numbers, and so many bytes behind it."""
+    said = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({count},), }}".encode()
+    return b"\x93NUMPY\x01\x00v\x00" + said.ljust(117) + b"\n" + bytes(stored)
+
+
 def made_bomb(trap):
     del trap
-    header = (
-        b"\x93NUMPY\x01\x00v\x00"
-        + b"{'descr': '<f4', 'fortran_order': False, 'shape': (30000000,), }".ljust(117)
-        + b"\n"
-    )
-    return archive(weight_ih_l0_dot_npy=header + bytes(120_000_000))
+    return archive(weight_ih_l0_dot_npy=array_of(30_000_000, 120_000_000))
 
 
 def made_torch_bomb(trap):
@@ -341,14 +342,8 @@ def made_wide(trap):
 
 
 def made_promise(trap):
-    """An array whose header promises 2^50 numbers."""
     del trap
-    header = (
-        b"\x93NUMPY\x01\x00v\x00"
-        + b"{'descr': '<f4', 'fortran_order': False, 'shape': (1125899906842624,), }".ljust(117)
-        + b"\n"
-    )
-    return archive(weight_ih_l0_dot_npy=header + bytes(64))
+    return archive(weight_ih_l0_dot_npy=array_of(2**50, 64))
 
 
 def made_safetensors(trap):

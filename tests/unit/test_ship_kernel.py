@@ -5,13 +5,13 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 from benchmarks.ship import qemu
+from benchmarks.ship.program import HEAD, sum_of_bits
 
 from tidegate.ship.c import kernel
 from tidegate.ship.c.kernel import CORTEX_M, FLOAT_STATES, HOST, INTEGER_STATES, MOST_COLUMNS
 
 SHAPES = [(192, 20), (60, 7), (7, 5), (1, 1), (33, 9), (4, 4), (9, 2)]  # with and without rows and columns left over
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wdouble-promotion")
-HEAD = '#include <stdint.h>\n#include <string.h>\n#include "device.h"\n'
 DRAWN = np.random.default_rng(0)
 PRINT = "for (j = 0; j < {rows}; j++) {{ uint32_t bits; memcpy(&bits, s + j, 4); total = mix(total, bits); }}"
 
@@ -19,14 +19,6 @@ PRINT = "for (j = 0; j < {rows}; j++) {{ uint32_t bits; memcpy(&bits, s + j, 4);
 def c_array(kind: str, name: str, values: Iterable[float]) -> str:
     texts = [f"{float(v).hex()}f" if kind == "float" else str(int(v)) for v in values]
     return f"static const {kind} {name}[] = {{{', '.join(texts)}}};\n"
-
-
-def sum_of_bits(values: np.ndarray) -> int:
-    """``mix`` of device.h."""
-    total = 2166136261
-    for word in np.ascontiguousarray(values).reshape(-1).view(np.uint32):
-        total = (total ^ int(word)) * 16777619 % 2**32
-    return total
 
 
 def run(target: str, tmp_path, text: str, arrays: str, calls: list[str], flags=()) -> int:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.ship import qemu
+from benchmarks.ship.program import HEAD, noise, run_of, sum_of_bits
 
 import tidegate as tg
-from tests.unit.test_ship_kernel import HEAD, STRICT, sum_of_bits
+from tests.unit.test_ship_kernel import STRICT
 from tidegate.errors import EmitError, InputError
 from tidegate.runtime import eager_only
 from tidegate.ship.int8 import whole
@@ -32,15 +33,6 @@ def drawn(layer: tg.nn.Recurrent, factor: float = 2.0) -> tg.nn.Recurrent:
         for parameter in layer.parameters():
             parameter.uniform_(-0.3 * factor, 0.3 * factor, generator=generator)
     return layer.eval()
-
-
-def noise(*shape: int, seed: int = 1) -> np.ndarray:
-    """What ``noise`` of device.h draws."""
-    values = np.zeros(int(np.prod(shape)), np.float32)
-    for k in range(len(values)):
-        seed = (seed * 1664525 + 1013904223) % 2**32
-        values[k] = ((seed >> 16) - 32768) / 32768
-    return values.reshape(shape)
 
 
 def relative_error(layer, quantised, x, **options) -> float:
@@ -159,24 +151,6 @@ def test_layers_are_3_4_times_smaller(cell) -> None:
 
 # --- C ---
 
-RUN = """
-static void run_@(void)
-{
-    static @_state state;
-    static float x[IN], y[OUT];
-    uint32_t seed = 1, total = 2166136261u, bits;
-    int t, k;
-    @_reset(&state);
-    for (t = 0; t < STEPS; ++t) {
-        for (k = 0; k < IN; ++k) x[k] = noise(&seed) * FACTOR;
-        @_step(&state, x, y);
-        for (k = 0; k < OUT; ++k) { memcpy(&bits, &y[k], 4); total = mix(total, bits); }
-    }
-    print("@", total);
-    print("@_wrong", (uint32_t)@_selftest());
-}
-"""
-
 
 def program(folder, layers, factor: float = 1.0, *, weights=None):
     """C of layers, a program that runs each, and the sums of bits that it has to print."""
@@ -186,8 +160,7 @@ def program(folder, layers, factor: float = 1.0, *, weights=None):
         quantised = (weights or {}).get(name) or tg.ship.quantise(layer, x)
         files.append(tg.ship.c(layer, name, weights=quantised).write(folder)[1])
         includes += f'#include "{name}.h"\n'
-        sizes = RUN.replace("IN", str(layer.input_size)).replace("OUT", str(layer.output_size))
-        runs += sizes.replace("@", name).replace("STEPS", str(STEPS)).replace("FACTOR", f"{factor:.1f}f")
+        runs += run_of(name, layer.input_size, layer.output_size, STEPS, factor)
         calls += f"run_{name}(); "
         wanted |= {name: sum_of_bits(quantised.run(x * np.float32(factor))[0]), f"{name}_wrong": 0}
     main = folder / "main.c"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate._version import __version__
-from tidegate.errors import InputError, explain_missing
+from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.phase import phase
 from tidegate.ship.flow import Flow
-from tidegate.ship.kind import flows
+from tidegate.ship.kind import estimator_of, flows
 from tidegate.ship.said import BARE, NETWORK, Said, said
 from tidegate.ship.target import Format, chosen
 from tidegate.ship.write import WRITERS, Order
@@ -240,19 +240,8 @@ def resolved(model: Any) -> tuple[Any, Recurrent | None, Any]:
                 "SHIP_REVERSE", f"{model.name} reads from the end, so it has no steps", fix="ship another layer"
             )
         return None, layer, _linear(model.head)
-    with explain_missing():
-        from tidegate.tasks import from_pretrained
-        from tidegate.train.estimator import Estimator
-    if isinstance(model, (str, os.PathLike)):
-        model = from_pretrained(model)
-    if not isinstance(model, Estimator):
-        raise InputError(
-            "SHIP_MODEL",
-            f"{type(model).__name__} is no trained model",
-            fix="pass the folder of one, an estimator, recurrent layers, or a layer of tidegate.convert.read",
-        )
-    model._check_fitted()  # noqa: SLF001
-    return model, None, None
+    fix = "pass the folder of one, an estimator, recurrent layers, or a layer of tidegate.convert.read"
+    return estimator_of(model, fix), None, None
 
 
 def _linear(head: Mapping[str, Any]) -> Any:

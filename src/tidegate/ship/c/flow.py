@@ -10,7 +10,7 @@ from tidegate.emit.c99_function import FUNCTIONS, functions
 from tidegate.errors import InputError
 from tidegate.ship.c.array import Arrays
 from tidegate.ship.c.body import INCLUDED, equations_of, layer_function
-from tidegate.ship.c.header import FRAME
+from tidegate.ship.c.header import FRAME, built, framed
 from tidegate.ship.c.int8.apart import whole_functions
 from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.proof import selftest_text
@@ -49,32 +49,14 @@ def flow_texts(flow: Flow, name: str, kernel: Kernel, whole: Mapping[str, Quanti
 
 def _header(step: Step) -> str:
     name, flow = step.name, step.flow
-    guard = f"{name.upper()}_H"
-    lines = [
-        *_comment(step),
-        f"#ifndef {guard}",
-        f"#define {guard}",
-        "",
-        "#include <stddef.h>",
-        *["#include <stdint.h>"] * (any(one.limit for one in flow.inputs) or bool(step.whole)),
-        "",
-        *_macros(step),
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
+    declared = [
         *_structure(f"{name}_input", [_member(step, one) for one in flow.inputs]),
         *_structure(f"{name}_output", [_member(step, one) for one in flow.outputs]),
         *_structure(f"{name}_state", step.members or [("char unused;", "this model remembers nothing")]),
         *_declared(step),
-        "#ifdef __cplusplus",
-        "}",
-        "#endif",
-        "",
-        f"#endif /* {guard} */",
-        "",
     ]
-    return "\n".join(lines)
+    integers = any(one.limit for one in flow.inputs) or bool(step.whole)
+    return framed(name, [*_comment(step)], [*_macros(step)], declared, integers=integers)
 
 
 def _comment(step: Step) -> Iterator[str]:
@@ -88,9 +70,7 @@ def _comment(step: Step) -> Iterator[str]:
         yield f" * {unit.suffix}, {unit.form.widths[unit.graph.output.axis]} units of {unit.graph.name}:"
         yield from (f" *     {line}" for line in equations_of(unit))
     yield " *"
-    yield f" * Build: cc -std=c99 -O3 -ffp-contract=off -c {step.name}.c"
-    yield " *        With these flags, all compilers and processors that keep to IEEE 754 give the same bits."
-    yield f" * Flash: {step.arrays.size:,} bytes of weights, besides the code."
+    yield from built(step.name, step.arrays.size)
     yield f" * RAM:   {step.name}_state has about {ram:,} bytes."
     yield f" *        An optimised step takes at most {local:,} bytes of stack."
     yield " * Libraries: memcpy, memmove and memset. Nothing is allocated, and nothing is kept outside of the state."

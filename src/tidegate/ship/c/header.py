@@ -21,22 +21,12 @@ def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) 
         stack: its units.
         flash: bytes of the weights.
     """
-    guard = f"{name.upper()}_H"
-    lines = [
-        *_comment(name, layer, stack, flash),
-        f"#ifndef {guard}",
-        f"#define {guard}",
-        "",
-        "#include <stddef.h>",
-        *["#include <stdint.h>"] * any(unit.STATE[0] != "float" for unit in stack),
-        "",
+    macros = [
         f"#define {name.upper()}_INPUT_SIZE {layer.input_size}",
         f"#define {name.upper()}_OUTPUT_SIZE {layer.output_size}",
         "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
+    ]
+    declared = [
         "typedef struct {",
         *(f"    {unit.STATE[0]} {member}[{width}];" for unit in stack for member, width in unit.members),
         f"}} {name}_state;",
@@ -46,6 +36,36 @@ def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) 
         "/* How many numbers of a known output come out wrong; 0 where all is well. */",
         f"int {name}_selftest(void);",
         "",
+    ]
+    integers = any(unit.STATE[0] != "float" for unit in stack)
+    return framed(name, [*_comment(name, layer, stack, flash)], macros, declared, integers=integers)
+
+
+def framed(name: str, comment: Sequence[str], macros: Sequence[str], declared: Sequence[str], *, integers: bool) -> str:
+    """A header that may be read twice, and by C++.
+
+    Args:
+        name: of the file.
+        comment: the lines of its comment.
+        macros: those of its macros.
+        declared: those of its types and functions.
+        integers: whether these need integers of a given size.
+    """
+    guard = f"{name.upper()}_H"
+    lines = [
+        *comment,
+        f"#ifndef {guard}",
+        f"#define {guard}",
+        "",
+        "#include <stddef.h>",
+        *["#include <stdint.h>"] * integers,
+        "",
+        *macros,
+        "#ifdef __cplusplus",
+        'extern "C" {',
+        "#endif",
+        "",
+        *declared,
         "#ifdef __cplusplus",
         "}",
         "#endif",
@@ -54,6 +74,13 @@ def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) 
         "",
     ]
     return "\n".join(lines)
+
+
+def built(name: str, flash: int) -> Iterator[str]:
+    """How the file is compiled, and what its weights take."""
+    yield f" * Build: cc -std=c99 -O3 -ffp-contract=off -c {name}.c"
+    yield " *        With these flags, all compilers and processors that keep to IEEE 754 give the same bits."
+    yield f" * Flash: {flash:,} bytes of weights, besides the code."
 
 
 def _comment(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> Iterator[str]:
@@ -72,9 +99,7 @@ def _comment(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> 
             yield equations
         described = equations
     yield " *"
-    yield f" * Build: cc -std=c99 -O3 -ffp-contract=off -c {name}.c"
-    yield " *        With these flags, all compilers and processors that keep to IEEE 754 give the same bits."
-    yield f" * Flash: {flash:,} bytes of weights, besides the code."
+    yield from built(name, flash)
     yield f" * RAM:   {name}_state has {ram:,} bytes. An optimised step takes at most {local:,} bytes of stack."
     yield " * Libraries: memcpy and memset. Nothing is allocated, and nothing is kept outside of the state."
     yield " */"

@@ -36,20 +36,31 @@ def flows(model: Any, *, part: Part = "whole") -> tuple[Flow, ...]:
         return (Flow.of(model),)
     with explain_missing():
         from tidegate.ship.kind import synthetic
-        from tidegate.tasks import from_pretrained
-        from tidegate.train.estimator import Estimator
         from tidegate.train.task import SequenceModel
     if isinstance(model, SequenceModel):
         return (synthetic.flow_of(model),)
+    model = estimator_of(model, fix="pass the folder of one, an estimator, or recurrent layers")
+    name = model._task_class.name  # noqa: SLF001
+    made: tuple[Flow, ...] = import_module(f"{__name__}.{name}").flows(model, part)
+    return made
+
+
+def estimator_of(model: Any, fix: str) -> Any:
+    """A trained model that is given as one, or by its folder.
+
+    Args:
+        model: the estimator, or the folder.
+        fix: what else the caller takes.
+
+    Raises:
+        InputError: no such model, or one that is not trained.
+    """
+    with explain_missing():
+        from tidegate.tasks import from_pretrained
+        from tidegate.train.estimator import Estimator
     if isinstance(model, (str, os.PathLike)):
         model = from_pretrained(model)
     if not isinstance(model, Estimator):
-        raise InputError(
-            "SHIP_MODEL",
-            f"{type(model).__name__} is no trained model",
-            fix="pass the folder of one, an estimator, or recurrent layers",
-        )
-    name = model._task_class.name  # noqa: SLF001
+        raise InputError("SHIP_MODEL", f"{type(model).__name__} is no trained model", fix=fix)
     model._check_fitted()  # noqa: SLF001
-    made: tuple[Flow, ...] = import_module(f"{__name__}.{name}").flows(model, part)
-    return made
+    return model

@@ -17,6 +17,7 @@ from tidegate.emit.equation import plain
 from tidegate.errors import EmitError
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
+from tidegate.ship.onnx.asked import Asked
 from tidegate.ship.onnx.selftest import KEY, written
 
 STEPS, SEQUENCES, LENGTHS = 4, 2, (4, 2)  # of a self-test
@@ -55,7 +56,7 @@ def places_of(layer: Recurrent) -> list[Place]:
     ]
 
 
-def properties(layer: Recurrent, lowerings: Sequence[str], *, step: bool, lengths: bool, reset: bool) -> dict[str, str]:
+def properties(layer: Recurrent, lowerings: Sequence[str], asked: Asked) -> dict[str, str]:
     """The metadata of a model of a layer."""
     states = [
         {"input": place.label("state"), "output": place.label("next"), "width": place.width}
@@ -67,10 +68,10 @@ def properties(layer: Recurrent, lowerings: Sequence[str], *, step: bool, length
         "tidegate.cell": layer.graph.name,
         "tidegate.graph_hash": layer.cells[0].graph.hash,
         "tidegate.equations": _equations(layer.cells[0].graph),
-        "tidegate.kind": "step" if step else "sequence",
+        "tidegate.kind": "step" if asked.step else "sequence",
         "tidegate.lowering": json.dumps(list(lowerings)),
         "tidegate.states": json.dumps(states),
-        KEY: _test(layer, step=step, lengths=lengths, reset=reset),
+        KEY: _test(layer, asked),
     }
 
 
@@ -82,18 +83,18 @@ def _equations(graph: Graph) -> str:
         return error.message
 
 
-def _test(layer: Recurrent, *, step: bool, lengths: bool, reset: bool) -> str:
+def _test(layer: Recurrent, asked: Asked) -> str:
     """Drawn inputs, and what the equations answer in float64."""
-    generator, steps = torch.Generator().manual_seed(0), 1 if step else STEPS
+    generator, steps = torch.Generator().manual_seed(0), 1 if asked.step else STEPS
     x = torch.randn(steps, SEQUENCES, layer.input_size, generator=generator)
     places = places_of(layer)
     drawn = [torch.rand(SEQUENCES, place.width, generator=generator) - 0.5 for place in places]
     inputs: dict[str, Any] = {"x": x, **{p.label("state"): state for p, state in zip(places, drawn, strict=True)}}
-    asked: dict[str, Any] = {}
-    if lengths:
-        asked["lengths"] = inputs["lengths"] = torch.tensor(LENGTHS)
-    if reset:
-        asked["reset"] = inputs["reset"] = torch.rand(steps, SEQUENCES, generator=generator) < 0.3
+    also: dict[str, Any] = {}
+    if asked.takes_lengths:
+        also["lengths"] = inputs["lengths"] = torch.tensor(LENGTHS)
+    if asked.reset:
+        also["reset"] = inputs["reset"] = torch.rand(steps, SEQUENCES, generator=generator) < 0.3
     exact = copy.deepcopy(layer).double().eval()
     exact.batch_first = False
     first = tuple(
@@ -101,13 +102,13 @@ def _test(layer: Recurrent, *, step: bool, lengths: bool, reset: bool) -> str:
         for k in range(len(layer.graph.states))
     )
     with torch.no_grad(), eager_only():
-        y, last = exact(x.double(), first if len(first) > 1 else first[0], **asked)
+        y, last = exact(x.double(), first if len(first) > 1 else first[0], **also)
     ends = last if isinstance(last, tuple) else (last,)
     directions = 1 + layer.bidirectional
     outputs = {"y": y} | {p.label("next"): ends[p.state][p.layer * directions + p.direction] for p in places}
     for tensors in (inputs, outputs):
         for name in {"x", "y", "reset"} & tensors.keys():
-            tensors[name] = tensors[name][0] if step else _turned(tensors[name], layer)
+            tensors[name] = tensors[name][0] if asked.step else _turned(tensors[name], layer)
     return written(
         {name: value.numpy() for name, value in inputs.items()},
         {name: value.numpy().astype(np.float32) for name, value in outputs.items()},

@@ -9,6 +9,7 @@ import numpy as np
 
 from tidegate._version import __version__
 from tidegate.ship.flow import Flow, Input, Node, State
+from tidegate.ship.onnx.asked import Asked
 from tidegate.ship.onnx.flow_operation import OPERATIONS, POINTWISE, Place
 from tidegate.ship.onnx.interface import Interface
 from tidegate.ship.onnx.layer import First, Frame
@@ -28,23 +29,15 @@ class FlowWriting:
 
     Args:
         flow: the flow.
-        step: the model of one step instead of that of sequences.
-        lengths: the model takes lengths.
-        reset: it takes resets.
-        optional: lengths and states need not be given.
-        native: use the nodes of ONNX where they fit.
-        opset: of the default domain.
+        asked: how it is written.
     """
 
-    def __init__(
-        self, flow: Flow, *, step: bool, lengths: bool, reset: bool, optional: bool, native: bool, opset: int
-    ) -> None:
-        self.flow, self.step, self.reset, self.native = flow, step, reset, native
-        self.lengths = lengths and not step
+    def __init__(self, flow: Flow, asked: Asked) -> None:
+        self.flow, self.asked = flow, asked
         self.outputs = output_names(flow)
-        self.writer = Writer(opset, [*self.outputs.values(), *(f"next.{state.name}" for state in flow.states)])
-        self.interface = Interface(self.writer, optional=optional)
-        self.axes = ["batch"] if step else ["time", "batch"]
+        self.writer = Writer(asked.opset, [*self.outputs.values(), *(f"next.{state.name}" for state in flow.states)])
+        self.interface = Interface(self.writer, optional=asked.optional)
+        self.axes = ["batch"] if asked.step else ["time", "batch"]
         self.values: dict[str, str] = {}
         self.fixed = set[str]()  # values that are [width], the same at every step
         self.states: dict[str, str] = {}
@@ -69,17 +62,17 @@ class FlowWriting:
         return self.interface.input(declare(one.name, [*self.axes, one.kind.width]))
 
     def _frame(self, x: str) -> Frame:
-        if self.step:
-            self.resets = self.interface.resets(["batch"]) if self.reset else ""
+        if self.asked.step:
+            self.resets = self.interface.resets(["batch"]) if self.asked.reset else ""
             return self.interface.frame_of_a_step(x)
-        return self.interface.frame(x, lengths=self.lengths, reset=self.axes if self.reset else ())
+        return self.interface.frame(x, lengths=self.asked.takes_lengths, reset=self.axes if self.asked.reset else ())
 
     def _guarded(self, one: Input, value: str) -> str:
         """Symbols behind the end of a sequence are 0; other strange ones are an error of the runtime."""
         if one.kind.dtype != "int":
             return value
         zero, beyond = self.writer.hold(0, "number0"), self.writer.hold(one.limit, f"{one.name}.limit")
-        if self.lengths:
+        if self.asked.takes_lengths:
             value = self.writer.add("Where", self.frame.inside, value, zero, name=f"{one.name}.inside")
         negative = self.writer.add("Less", value, zero, name=f"{one.name}.is_negative")
         return self.writer.add("Where", negative, beyond, value, name=f"{one.name}.checked")
@@ -114,7 +107,7 @@ class FlowWriting:
         if node.op in SEQUENCES:
             own = {state.part: self.states[state.name] for state in self.flow.states if state.node == node.name}
             memory = Memory(self.frame, node, kinds[0].width, args[0], own)
-            value, after = (STEPS if self.step else SEQUENCES)[node.op](memory)
+            value, after = (STEPS if self.asked.step else SEQUENCES)[node.op](memory)
             self.after |= {f"{node.name}_{part}": end for part, end in after.items()}
             return value
         return OPERATIONS[node.op](Place(self.writer, len(self.axes), node, kinds), *args)
@@ -123,7 +116,7 @@ class FlowWriting:
         """A value at every step: constants are laid out."""
         if name not in self.fixed:
             return self.values[name]
-        ahead = [] if self.step else [self.frame.steps]
+        ahead = [] if self.asked.step else [self.frame.steps]
         width = self.writer.hold([self.flow.kinds[name].width], "width")
         shape = self.writer.joined([*ahead, self.frame.batch, width], "shape", axis=0)
         return self.writer.add("Expand", self.values[name], shape, name=f"{name}.at_every_step")
@@ -137,10 +130,10 @@ class FlowWriting:
             tuple(tuple(own[k * directions + d] for own in each) for d in range(directions))
             for k in range(layer.num_layers)
         ]
-        if self.step:
-            y, ends, how = lower_stack_step(self.frame, layer, prefix, x, first, reset="", as_node=self.native)
+        if self.asked.step:
+            y, ends, how = lower_stack_step(self.frame, layer, prefix, x, first, reset="", as_node=self.asked.native)
         else:
-            results, ends, how = lower_stack(self.frame, layer, prefix, x, first, as_node=self.native)
+            results, ends, how = lower_stack(self.frame, layer, prefix, x, first, as_node=self.asked.native)
             y = results.output
         self.lowerings += [f"{node.name}: {one}" for one in how]
         for k, state in enumerate(states):
@@ -159,7 +152,7 @@ class FlowWriting:
         for output in self.flow.outputs:
             kind, value = self.flow.kinds[output.node], self._full(output.node)
             axes = ["batch"] if output.last else self.axes
-            if not self.step:
+            if not self.asked.step:
                 value = self._at_last(value) if output.last else self._ended(value, kind.dtype)
             name = self.outputs[output.name]
             self.writer.output(value, name)
@@ -171,7 +164,11 @@ class FlowWriting:
 
     def _ended(self, value: str, dtype: str) -> str:
         zero = self.writer.hold(0 if dtype == "int" else 0.0, "nothing")
-        return self.writer.add("Where", self.frame.inside, value, zero, name="ended") if self.lengths else value
+        return (
+            self.writer.add("Where", self.frame.inside, value, zero, name="ended")
+            if self.asked.takes_lengths
+            else value
+        )
 
     def _at_last(self, value: str) -> str:
         """The value at the last step of each sequence: zeros in front, and as many rows on as it has steps."""
@@ -203,7 +200,7 @@ class FlowWriting:
         return {
             "tidegate.version": __version__,
             "tidegate.flow": str(flow),
-            "tidegate.kind": "step" if self.step else "sequence",
+            "tidegate.kind": "step" if self.asked.step else "sequence",
             "tidegate.inputs": json.dumps(inputs),
             "tidegate.outputs": json.dumps(outputs),
             "tidegate.states": json.dumps(states),
@@ -216,19 +213,19 @@ class FlowWriting:
     def _test(self) -> str:
         """Drawn inputs, from the first states on, and what the flow answers in float64."""
         rng = np.random.default_rng(0)
-        steps, size = (1, 2) if self.step else (LENGTHS[0], len(LENGTHS))
+        steps, size = (1, 2) if self.asked.step else (LENGTHS[0], len(LENGTHS))
         inputs = {one.name: _drawn(one, rng, steps, size) for one in self.flow.inputs}
         states = {state.name: np.repeat(state.first[None], size, 0).astype(np.float32) for state in self.flow.states}
-        answer = self.flow.run(inputs, LENGTHS if self.lengths else None, states)
-        given: dict[str, Any] = {name: value[0] if self.step else value for name, value in inputs.items()}
+        answer = self.flow.run(inputs, LENGTHS if self.asked.takes_lengths else None, states)
+        given: dict[str, Any] = {name: value[0] if self.asked.step else value for name, value in inputs.items()}
         given |= {f"state.{name}": value for name, value in states.items()}
-        if self.lengths:
+        if self.asked.takes_lengths:
             given["lengths"] = np.array(LENGTHS)
-        if self.reset:
-            given["reset"] = np.zeros(size if self.step else (steps, size), bool)
+        if self.asked.reset:
+            given["reset"] = np.zeros(size if self.asked.step else (steps, size), bool)
         last = {output.name for output in self.flow.outputs if output.last}
         outputs = {
-            self.outputs[name]: _single(value[0] if self.step and name not in last else value)
+            self.outputs[name]: _single(value[0] if self.asked.step and name not in last else value)
             for name, value in answer.outputs.items()
         }
         outputs |= {f"next.{name}": _single(value) for name, value in answer.states.items()}

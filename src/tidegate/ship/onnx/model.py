@@ -11,6 +11,7 @@ from tidegate.errors import InputError, explain_missing
 from tidegate.nn import Recurrent
 from tidegate.ship.flow import Flow
 from tidegate.ship.kind import flows
+from tidegate.ship.onnx.asked import Asked
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -90,20 +91,13 @@ def onnx(
     with explain_missing():
         from tidegate.ship.onnx.flow import FlowWriting  # these need the package onnx, which is optional
         from tidegate.ship.onnx.writing import Writing
-    asked: dict[str, Any] = {
-        "step": step,
-        "lengths": lengths,
-        "reset": reset,
-        "optional": optional,
-        "native": native,
-        "opset": opset,
-    }
+    asked = Asked(step, lengths, reset, optional, native, opset)
     if isinstance(source, Recurrent):
         _check_layer(source, step=step)
-        made = Writing(source, **asked).model()
+        made = Writing(source, asked).model()
     else:
         _check_flow(source, step=step, reset=reset)
-        made = FlowWriting(source, **asked).model()
+        made = FlowWriting(source, asked).model()
     if path is not None:
         Path(path).write_bytes(made.SerializeToString())
     return made

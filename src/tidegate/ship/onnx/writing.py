@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tidegate.nn import Recurrent
+from tidegate.ship.onnx.asked import Asked
 from tidegate.ship.onnx.card import places_of, properties
 from tidegate.ship.onnx.interface import Interface
 from tidegate.ship.onnx.layer import First
@@ -23,22 +24,14 @@ class Writing:
 
     Args:
         layer: the layer.
-        step: the model of one step instead of that of sequences.
-        lengths: the model takes lengths.
-        reset: it takes resets.
-        optional: lengths and states need not be given.
-        native: use the nodes of ONNX where they fit.
-        opset: of the default domain.
+        asked: how it is written.
     """
 
-    def __init__(
-        self, layer: Recurrent, *, step: bool, lengths: bool, reset: bool, optional: bool, native: bool, opset: int
-    ) -> None:
-        self.layer, self.is_step, self.reset, self.native = layer, step, reset, native
-        self.lengths = lengths and not step
+    def __init__(self, layer: Recurrent, asked: Asked) -> None:
+        self.layer, self.asked = layer, asked
         self.places = places_of(layer)
-        self.writer = Writer(opset, ["y", *(place.label("next") for place in self.places)])
-        self.interface = Interface(self.writer, optional=optional)
+        self.writer = Writer(asked.opset, ["y", *(place.label("next") for place in self.places)])
+        self.interface = Interface(self.writer, optional=asked.optional)
         self.lowerings: list[str] = []
 
     def sequence(self) -> GraphProto:
@@ -48,26 +41,27 @@ class Writing:
         x = self.interface.input(floats("x", [*axes, self.layer.input_size]))
         if turn:
             x = writer.add("Transpose", x, name="x.by_time", perm=[1, 0, 2])
-        frame = self.interface.frame(x, lengths=self.lengths, reset=axes if self.reset else ())
-        results, ends, self.lowerings = lower_stack(frame, self.layer, "", x, self._first_states(), as_node=self.native)
-        y = results.output if results.zeroed or not self.lengths else frame.zeroed(results.output)
+        frame = self.interface.frame(x, lengths=self.asked.takes_lengths, reset=axes if self.asked.reset else ())
+        first, native = self._first_states(), self.asked.native
+        results, ends, self.lowerings = lower_stack(frame, self.layer, "", x, first, as_node=native)
+        y = results.output if results.zeroed or not self.asked.takes_lengths else frame.zeroed(results.output)
         if turn:
             y = writer.add("Transpose", y, name="y.by_batch", perm=[1, 0, 2])
         return self._graph(y, axes, ends)
 
     def model(self) -> ModelProto:
         """The model, with its metadata."""
-        graph = self.step() if self.is_step else self.sequence()
-        told = properties(self.layer, self.lowerings, step=self.is_step, lengths=self.lengths, reset=self.reset)
+        graph = self.step() if self.asked.step else self.sequence()
+        told = properties(self.layer, self.lowerings, self.asked)
         return model_of(graph, self.writer.opset, told)
 
     def step(self) -> GraphProto:
         """The model of one step."""
         x = self.interface.input(floats("x", ["batch", self.layer.input_size]))
         frame = self.interface.frame_of_a_step(x)
-        reset = self.interface.resets(["batch"]) if self.reset else ""
+        reset = self.interface.resets(["batch"]) if self.asked.reset else ""
         y, ends, self.lowerings = lower_stack_step(
-            frame, self.layer, "", x, self._first_states(), reset=reset, as_node=self.native
+            frame, self.layer, "", x, self._first_states(), reset=reset, as_node=self.asked.native
         )
         return self._graph(y, ["batch"], ends)
 
