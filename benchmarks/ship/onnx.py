@@ -30,6 +30,7 @@ from tests.reference import shipped_onnx as shipped
 import tidegate as tg
 from tidegate import zoo
 from tidegate.convert import OnnxNode
+from tidegate.convert.activation import write_onnx
 from tidegate.ship.onnx.form import Form, form_of
 
 ROOT = Path(__file__).parents[2]
@@ -191,15 +192,15 @@ def _scan_case(case):
 # --- speed ---
 
 
-def own_node(layer):
-    """The same operator and sizes as a bare node, as onnxruntime's users have it."""
+def own_node(layer, activations=None):
+    """The same operator and sizes as a bare node, as onnxruntime's users have it; with other activations if given."""
     (node,) = tg.convert.dump(layer, "onnx")
     held = [numpy_helper.from_array(value, name) for name, value in node.weights.items()]
     names = ["x", *(name if name in node.weights else "" for name in ("W", "R", "B", "lengths", "h", "c", "P"))]
     while not names[-1]:
         names.pop()
     outputs = ["Y", "Y_h", "Y_c"][: 3 if node.kind == "LSTM" else 2]
-    made = helper.make_node(node.kind, names, outputs, **node.attributes)
+    made = helper.make_node(node.kind, names, outputs, **{**node.attributes, **(activations or {})})
     x = helper.make_tensor_value_info("x", FLOAT, ["T", "B", layer.input_size])
     graph = helper.make_graph(
         [made], "own", [x], [helper.make_tensor_value_info(o, FLOAT, None) for o in outputs], held
@@ -229,17 +230,19 @@ def speed(rounds: int) -> Iterator[str]:
     yield "Process time of one thread, the least of many short rounds in turns, beside onnxruntime's own node of the"
     yield f"same operator and size (I = H); in brackets microseconds a step. {rounds} rounds."
     yield ""
-    yield "| cell | lowering | T | H | B | own | ours | ours, `lengths=False` | Scan | Scan, `lengths=False` |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    columns = ["own", "own, the cell's activations", "ours", "ours, `lengths=False`", "Scan", "Scan, `lengths=False`"]
+    yield f"| cell | lowering | T | H | B | {' | '.join(columns)} |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     small = ["mingru", "minlstm", "indrnn"]
     cells = ["lstm", "peepholelstm", "gru", "gru/before", "mgu", "janet", "ugrnn"]
     sizes = [(100, 64, 1), (1000, 64, 1), (100, 128, 1), (1000, 128, 1), (100, 64, 32), (100, 128, 32)]
     for T, H, B in [*sizes, (100, 512, 1)]:  # where every cell without a recurrent matrix is a Scan
         for cell in [*(cells if H < 512 else []), *(small if T == 100 else [])]:
             layer = tg.nn.Recurrent(cell, H, H).eval()
-            kind = form_of(layer.graph).kind
-            equal, lowering = cell if cell in ("peepholelstm", "gru") else EQUAL[kind], ""
-            sessions = {"own": shipped.session(own_node(tg.nn.Recurrent(equal, H, H).eval()))}
+            form, lowering = form_of(layer.graph), ""
+            own = tg.nn.Recurrent(cell if cell in ("peepholelstm", "gru") else EQUAL[form.kind], H, H).eval()
+            alike = own_node(own, write_onnx(form.activations))
+            sessions = {"own": shipped.session(own_node(own)), "alike": shipped.session(alike)}
             for native in (True, False):
                 for lengths in (True, False):
                     made = tg.ship.onnx(layer, native=native, lengths=lengths)

@@ -93,7 +93,7 @@ def _gru(graph: Graph, algebra: Algebra) -> Form | None:
     f = _common(z, r)
     if z is None or n is None or r is None or f is None:
         return None
-    after = not n.linear.before
+    after = bool(n.linear.after)  # without a reset gate either form would do; onnxruntime's is quicker for before
     return Form("GRU", {"z": z, "r": r, "h": n}, (f, n.activation), algebra, {"linear_before_reset": int(after)})
 
 
