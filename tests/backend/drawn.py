@@ -30,7 +30,7 @@ BY_UNIT = ("mingru", "minlstm", "indrnn", *UNITWISE)  # every unit runs through 
 SHARE_BY_UNIT = 0.15
 NORMED = ("lstm", "lstm", "gru", "mgu", "rnn")
 FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
-SPARSE = ("blocks", "scattered", "heads", "nothing")  # what is kept of matrices whose panels have lists
+SPARSE = ("blocks", "halves", "scattered", "heads", "nothing")  # what is kept of matrices whose panels have lists
 SHARE_SPARSE = 0.15
 EXTRAS = ("threads", "retain", "data", "functional", "inference", "traced", "watched")
 
@@ -220,8 +220,10 @@ def kept(weight: Tensor, which: str) -> Tensor:
         return (torch.rand(rows, columns) < 0.3).to(weight.dtype)
     if which == "nothing":
         return torch.zeros_like(weight)
-    blocks = (torch.rand(-(-rows // 64), columns) < 0.3) & (torch.rand(-(-rows // 64), 1) < 0.8)  # some keep nothing
-    return blocks.repeat_interleave(64, 0)[:rows].to(weight.dtype)
+    height = 32 if which == "halves" else 64
+    count = -(-rows // height)
+    blocks = (torch.rand(count, columns) < 0.3) & (torch.rand(count, 1) < 0.8)  # some keep nothing
+    return blocks.repeat_interleave(height, 0)[:rows].to(weight.dtype)
 
 
 def problem_of(configuration: Configuration) -> Problem:

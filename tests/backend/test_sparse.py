@@ -87,6 +87,25 @@ def test_what_is_zero_in_a_panel_is_not_multiplied() -> None:
         assert run_layer(listed, rows, 2, None, parameters)[1][0].isfinite().all()
 
 
+def test_halves_of_a_panel_have_lists_of_their_own() -> None:
+    """Units that do not read a feature do not see that it is no number, though their neighbours read it."""
+    widths = (("I", 8), ("H", 64))
+    cell = sized(find("lstm").graph, widths, BOTH)
+    torch.manual_seed(2)
+    parameters = [torch.randn(shape) for shape in cell.shapes[0]]
+    parameters[cell.parameters.index("weight_U")].zero_()
+    halves = parameters[cell.parameters.index("weight_W")].view(4, 2, 32, 8)
+    halves[:, 0, :, 1::2] = 0
+    halves[:, 1, :, ::2] = 0
+    x = torch.randn(20, 8)
+    x[:, 3] = float("nan")
+    for steps, sequences in ((20, 1), (4, 5)):
+        with engine(), torch.inference_mode():
+            _, (y, *_) = run_layer(cell, Rows(x, Steps.uniform(steps, sequences), None), sequences, None, parameters)
+        assert y[:, :32].isfinite().all()
+        assert y[:, 32:].isnan().all()
+
+
 @pytest.mark.parametrize("isa", ISAS)
 def test_drawn_sparse_layers_agree_with_the_definition(isa) -> None:
     if isa not in library._available_isas():

@@ -115,75 +115,92 @@ TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
   }
 }
 
-// One row of an operand times panels of up to kRowMatrices matrices at once: enough sums to hide how long each takes.
-constexpr int kRowMatrices = 4;  // at most; how many are best differs between processors
+// One row of an operand times panels of several matrices, or parts of such, at once: enough sums to hide how long each
+// takes.
+constexpr int kRowPanels = 4;  // at most; how many are best differs between processors
 
 template <class T, class P>
 struct RowArguments {
   const T* a;
-  int64_t k;
-  const P* panel[kRowMatrices];
-  const T* bias[kRowMatrices];  // or null
-  T* c[kRowMatrices];
+  int64_t k[kRowPanels];  // all the same, unless there are lists
+  const P* panel[kRowPanels];
+  const int32_t* index[kRowPanels];  // as in a tile; of all or of none
+  const T* bias[kRowPanels];         // or null
+  T* c[kRowPanels];
 };
 
-template <class T, class P, int kMatrices, int kVectors>
+template <class T, class P, int kPanels, int kVectors, bool kListed>
 void multiply_row(const RowArguments<T, P>& row) {
   constexpr int lanes = kLanes<T>;
-  Vector<T> sum[kMatrices][kVectors];
-  const P* panel[kMatrices];
+  Vector<T> sum[kPanels][kVectors];
+  const P* panel[kPanels];
+  int64_t shared = row.k[0];
 #pragma GCC unroll 4
-  for (int m = 0; m < kMatrices; ++m) {
+  for (int m = 0; m < kPanels; ++m) {
     panel[m] = row.panel[m];
+    if (kListed && row.k[m] < shared) shared = row.k[m];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sum[m][v] = row.bias[m] ? load(row.bias[m] + v * lanes) : Vector<T>{};
   }
   int64_t at = 0;
-  for (int64_t i = 0; i < row.k; ++i, at += kVectors * lanes) {
-    const Vector<T> element = splat(row.a[i]);
+  for (int64_t i = 0; i < shared; ++i, at += kVectors * lanes) {
+    Vector<T> element = splat(row.a[kListed ? row.index[0][i] : i]);
 #pragma GCC unroll 4
-    for (int m = 0; m < kMatrices; ++m) {
+    for (int m = 0; m < kPanels; ++m) {
+      if (kListed && m) element = splat(row.a[row.index[m][i]]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[m][v] += element * load(panel[m] + at + v * lanes);
     }
   }
 #pragma GCC unroll 4
-  for (int m = 0; m < kMatrices; ++m) {
+  for (int m = 0; m < kPanels; ++m) {
+    for (int64_t i = shared; kListed && i < row.k[m]; ++i) {
+      const Vector<T> element = splat(row.a[row.index[m][i]]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[m][v] += element * load(panel[m] + (i * kVectors + v) * lanes);
+    }
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) store(row.c[m] + v * lanes, sum[m][v]);
   }
 }
 
-template <class T, class P, int kMatrices>
+template <class T, class P, int kPanels, bool kListed>
 TIDEGATE_INLINE void multiply_row_by(int vectors, const RowArguments<T, P>& row) {
   switch (vectors) {
     case 1:
-      return multiply_row<T, P, kMatrices, 1>(row);
+      return multiply_row<T, P, kPanels, 1, kListed>(row);
     case 2:
-      return multiply_row<T, P, kMatrices, 2>(row);
+      return multiply_row<T, P, kPanels, 2, kListed>(row);
 #if defined(__AVX512VL__)
     case 3:
-      return multiply_row<T, P, kMatrices, 3>(row);
+      return multiply_row<T, P, kPanels, 3, kListed>(row);
     case 4:
-      return multiply_row<T, P, kMatrices, 4>(row);
+      return multiply_row<T, P, kPanels, 4, kListed>(row);
 #endif
   }
 }
 
-// matrices: 1 to kRowMatrices; width: of the panels, 1 to kPanel. Whole vectors are written.
-template <class T, class P>
-TIDEGATE_INLINE void multiply_one_row(int matrices, int width, const RowArguments<T, P>& row) {
-  const int vectors = (width + kLanes<T> - 1) / kLanes<T>;
-  switch (matrices) {
+template <class T, class P, bool kListed>
+TIDEGATE_INLINE void multiply_row_of(int panels, int vectors, const RowArguments<T, P>& row) {
+  switch (panels) {
     case 1:
-      return multiply_row_by<T, P, 1>(vectors, row);
+      return multiply_row_by<T, P, 1, kListed>(vectors, row);
     case 2:
-      return multiply_row_by<T, P, 2>(vectors, row);
+      return multiply_row_by<T, P, 2, kListed>(vectors, row);
     case 3:
-      return multiply_row_by<T, P, 3>(vectors, row);
+      return multiply_row_by<T, P, 3, kListed>(vectors, row);
     case 4:
-      return multiply_row_by<T, P, 4>(vectors, row);
+      return multiply_row_by<T, P, 4, kListed>(vectors, row);
   }
+}
+
+// panels: 1 to kRowPanels, all of so many vectors. Whole vectors are written.
+template <class T, class P>
+TIDEGATE_INLINE void multiply_one_row(int panels, int vectors, const RowArguments<T, P>& row) {
+  if (row.index[0])
+    multiply_row_of<T, P, true>(panels, vectors, row);
+  else
+    multiply_row_of<T, P, false>(panels, vectors, row);
 }
 
 // Elements of a packed matrix [k, n].

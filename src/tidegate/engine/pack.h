@@ -30,23 +30,91 @@ void pack_slowly(const T* from, int64_t row, int64_t column, int64_t k, int widt
     for (int j = 0; j < full; ++j) put(to + i * full + j, j < width ? from[i * row + j * column] : T(0));
 }
 
-TIDEGATE_INLINE bool is_zero(float value) { return value == 0; }
-TIDEGATE_INLINE bool is_zero(double value) { return value == 0; }
-TIDEGATE_INLINE bool is_zero(BFloat16 value) { return (value.bits & 0x7fffu) == 0; }
-
-// Leaves the rows of a packed panel that hold something, in their order, and lists them. Returns how many there are.
-template <class P>
-int64_t keep_rows(P* panel, int64_t k, int full, int32_t* index) {
-  int64_t kept = 0;
-  for (int64_t i = 0; i < k; ++i) {
-    const P* const row = panel + i * full;
-    int zeros = 0;
-    while (zeros < full && is_zero(row[zeros])) ++zeros;
-    if (zeros == full) continue;
-    if (kept < i) memcpy(panel + kept * full, row, full * sizeof(P));
-    index[kept++] = static_cast<int32_t>(i);
+// Whether any of some bytes, a whole number of words, is more than the sign of a zero. `signs` has every sign bit.
+TIDEGATE_INLINE bool is_kept(const void* bytes, int size, uint64_t signs) {
+  uint64_t all = 0;
+#pragma GCC unroll 8
+  for (int at = 0; at < size; at += 8) {
+    uint64_t word;
+    memcpy(&word, static_cast<const char*>(bytes) + at, 8);
+    all |= word;
   }
-  return kept;
+  return (all & ~signs) != 0;
+}
+TIDEGATE_INLINE uint64_t signs_of(const float*) { return 0x8000000080000000u; }
+TIDEGATE_INLINE uint64_t signs_of(const double*) { return 0x8000000000000000u; }
+TIDEGATE_INLINE uint64_t signs_of(const BFloat16*) { return 0x8000800080008000u; }
+
+// What is kept of a panel: parts of neighbouring vectors, each without the rows in which it has zeros only.
+struct Kept {
+  int64_t first;         // element of the packed matrix
+  int64_t k;             // rows that it keeps
+  const int32_t* index;  // which
+};
+
+// The list of a panel of k rows: how many vectors a part has, then of each part its first vector in the packed matrix,
+// how many rows it keeps, and which.
+struct PanelList {
+  int32_t* words;
+  int64_t k;
+
+  static int64_t size(int64_t k) { return 1 + kTileVectors * (k + 2); }
+
+  TIDEGATE_INLINE int vectors() const { return words[0]; }
+  TIDEGATE_INLINE int32_t* words_of(int part) const { return words + 1 + part * (k + 2); }
+  TIDEGATE_INLINE Kept part(int number, int lanes) const {
+    const int32_t* const own = words_of(number);
+    return {int64_t{own[0]} * lanes, own[1], own + 2};
+  }
+};
+
+// How many vectors the parts of a panel should have, given how many rows have which vectors, by bits.
+inline int best_cut(const int32_t* rows, int vectors) {
+  int best = kTileVectors;
+  int64_t least = -1;
+  for (int size = kTileVectors; size; size /= 2) {
+    int64_t cost = 0;
+    for (int mask = 1; mask < 1 << vectors; ++mask)
+      for (int first = 0; first < vectors; first += size) {
+        const int own = vectors - first < size ? vectors - first : size;
+        if (mask >> first & ((1 << own) - 1)) cost += rows[mask] * (2 * own + 1);  // to find a row costs half a vector
+      }
+    if (least < 0 || cost < least) best = size, least = cost;
+  }
+  return best;
+}
+
+// Copies what is kept of a packed panel of some vectors to `to`, and lists it; returns how many vectors that is.
+// `first` is the number of the first one in the packed matrix, `marks` room for a byte for each row.
+template <class T, class P>
+int64_t keep_parts(const P* panel, int vectors, uint8_t* marks, P* to, int64_t first, PanelList list) {
+  constexpr int lanes = kLanes<T>, bytes = lanes * static_cast<int>(sizeof(P));
+  const int64_t k = list.k;
+  int32_t rows[1 << kTileVectors] = {};
+  const P* from = panel;
+  for (int64_t i = 0; i < k; ++i) {
+    int mask = 0;
+    for (int v = 0; v < vectors; ++v, from += lanes) mask |= is_kept(from, bytes, signs_of(panel)) << v;
+    marks[i] = static_cast<uint8_t>(mask);
+    ++rows[mask];
+  }
+  const int size = best_cut(rows, vectors);
+  list.words[0] = size;
+  int64_t written = 0;
+  for (int part = 0; part * size < vectors; ++part) {
+    const int left = vectors - part * size, own = left < size ? left : size;
+    int32_t* const words = list.words_of(part);
+    words[0] = static_cast<int32_t>(first + written);
+    int32_t kept = 0;
+    for (int64_t i = 0; i < k; ++i) {
+      if (!(marks[i] >> part * size & ((1 << own) - 1))) continue;
+      memcpy(to + written * lanes, panel + (i * vectors + part * size) * lanes, own * bytes);
+      words[2 + kept++] = static_cast<int32_t>(i);
+      written += own;
+    }
+    words[1] = kept;
+  }
+  return written;
 }
 
 // A square of numbers as eight or four vectors of 32 bytes, whatever the registers are.

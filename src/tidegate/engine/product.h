@@ -59,26 +59,55 @@ class Products : public Bound<T, P> {
     }
   }
 
+  // Panels of the same row, or parts of them, that are multiplied at once.
+  struct RowGroup {
+    RowArguments<T, P> work;
+    int count = 0, vectors = 0;
+
+    TIDEGATE_INLINE void flush() {
+      if (count) multiply_one_row(count, vectors, work);
+      count = 0;
+    }
+    TIDEGATE_INLINE void add(int own_vectors, const P* panel, int64_t k, const int32_t* index, const T* bias, T* c) {
+      const bool fits = count < kRowPanels && vectors == own_vectors && !work.index[0] == !index && (index || work.k[0] == k);
+      if (count && !fits) flush();
+      vectors = own_vectors;
+      work.panel[count] = panel, work.k[count] = k, work.index[count] = index, work.bias[count] = bias, work.c[count] = c;
+      ++count;
+    }
+  };
+
   void multiply_group(const tg_phase& phase, const Rows<T>* operands, int first, int last, int64_t row, int64_t panel,
                       int width, T* tiles, bool in_order) {
-    RowArguments<T, P> work;
-    work.a = operands[first].first + row * operands[first].stride;
-    work.k = plan_.matrix[plan_.product[phase.first_product + first].matrix].k;
+    RowGroup group;
+    group.work.a = operands[first].first + row * operands[first].stride;
     bool together = !in_order;
-    for (int i = first; i < last; ++i) {
-      const int index = phase.first_product + i;
-      const tg_product& product = plan_.product[index];
-      together = together && operands[i].first + row * operands[i].stride == work.a &&
-                 plan_.matrix[product.matrix].k == work.k && !space_.lists[product.matrix];
-      work.panel[i - first] = space_.matrices[product.matrix] + panel * kPanel<T> * plan_.matrix[product.matrix].k;
-      work.bias[i - first] = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
-      work.c[i - first] = tiles + product.result * kTileRows * kPanel<T>;
-    }
-    if (together)
-      multiply_one_row(last - first, width, work);
-    else
-      for (int i = first; i < last; ++i)
+    for (int i = first; i < last; ++i) together = together && operands[i].first + row * operands[i].stride == group.work.a;
+    for (int i = first; i < last; ++i)
+      if (together)
+        add_panel(phase.first_product + i, panel, width, tiles, group);
+      else
         multiply_into_tile(phase.first_product + i, operands[i], row, 1, panel, width, tiles);
+    group.flush();
+  }
+
+  TIDEGATE_INLINE void add_panel(int index, int64_t panel, int width, T* tiles, RowGroup& group) {
+    const tg_product& product = plan_.product[index];
+    const int vectors = padded<T>(width) / kLanes<T>;
+    const P* const matrix = space_.matrices[product.matrix];
+    const T* bias = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
+    T* c = tiles + product.result * kTileRows * kPanel<T>;
+    if (!space_.lists[product.matrix]) {
+      const int64_t k = plan_.matrix[product.matrix].k;
+      return group.add(vectors, matrix + panel * kPanel<T> * k, k, nullptr, bias, c);
+    }
+    const PanelList list = space_.list_of(product.matrix, panel);
+    const int size = list.vectors();
+    for (int v = 0; v < vectors; v += size) {
+      const Kept part = list.part(v / size, kLanes<T>);
+      const int own = vectors - v < size ? vectors - v : size;
+      group.add(own, matrix + part.first, part.k, part.index, bias ? bias + v * kLanes<T> : nullptr, c + v * kLanes<T>);
+    }
   }
 
   TIDEGATE_INLINE void multiply_into_tile(int index, const Rows<T>& operand, int64_t row, int count, int64_t panel,
@@ -95,11 +124,30 @@ class Products : public Bound<T, P> {
   TIDEGATE_INLINE void multiply_panel(int index, TileArguments<T, P>& tile, int count, int64_t panel) {
     const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
     space_.find_panel(index, panel, tile);
+    if (space_.lists[plan_.product[index].matrix]) return multiply_parts(index, tile, count, panel);
     if (matrix.across || !space_.as_stored(matrix)) return multiply(count, tile);
     const int64_t unit = panel * kPanel<T>;
     const T* const weight = tensor(matrix.tensor) + (matrix.row + unit) * matrix.columns;
     const int width = static_cast<int>(at_most(matrix.n - unit, kPanel<T>));
     multiply_stored(tile.a, count, matrix.k, weight, matrix.columns, tile.bias, width, tile.c);
+  }
+
+  void multiply_parts(int index, TileArguments<T, P> tile, int count, int64_t panel) {
+    const int matrix = plan_.product[index].matrix;
+    const PanelList list = space_.list_of(matrix, panel);
+    const int width = list.vectors() * kLanes<T>;
+    int left = tile.width;
+    for (int number = 0; left > 0; ++number, left -= width) {
+      const Kept part = list.part(number, kLanes<T>);
+      tile.width = left < width ? left : width;
+      tile.k = part.k;
+      tile.index = part.index;
+      tile.panel = space_.matrices[matrix] + part.first;
+      tile.panel_step = padded<T>(tile.width);
+      multiply(count, tile);
+      for (int r = 0; r < count; ++r) tile.c[r] += width;
+      if (tile.bias) tile.bias += width;
+    }
   }
 
   // Products of the input for all steps of a chunk: they wait for no state.

@@ -100,7 +100,7 @@ class Workspace {
   int64_t chunk_rows;
   int64_t bytes;
   P** matrices;
-  int32_t** lists;  // of each matrix, or null: for each panel how many k it holds, and which
+  int32_t** lists;  // of the panels of each matrix, or null
   const T** padded_biases;  // of each product, or null
 
   Workspace(const Call& call, int members) : call_(call), plan_(*call.plan), tuning_(*call.plan->tuning) { lay_out(members); }
@@ -150,24 +150,33 @@ class Workspace {
   }
 
   void pack(const Share& share) {
-    for (int i = 0; i < plan_.matrices; ++i) pack_matrix(i, share);
+    for (int i = 0; i < plan_.matrices; ++i)
+      if (lists[i])
+        pack_listed(i, share);
+      else
+        pack_matrix(i, share);
     if (!share.member) pad_biases();
   }
 
-  // A panel of the matrix of a product, packed or where it is stored, its list if it has one, and the bias.
+  // The list of a panel of a matrix that has lists.
+  TIDEGATE_INLINE PanelList list_of(int matrix, int64_t panel) const {
+    const int64_t k = plan_.matrix[matrix].k;
+    return {lists[matrix] + panel * PanelList::size(k), k};
+  }
+
+  // A panel of the matrix of a product, packed or where it is stored, and the bias.
   TIDEGATE_INLINE void find_panel(int product, int64_t panel, TileArguments<T, P>& tile) const {
     const int index = plan_.product[product].matrix;
     const tg_matrix& matrix = plan_.matrix[index];
-    const int64_t k = matrix.k, column = panel * kPanel<T>;
-    const int32_t* const list = lists[index] ? lists[index] + panel * (k + 1) : nullptr;
+    const int64_t column = panel * kPanel<T>;
     tile.step = 1;
-    tile.k = list ? list[0] : k;
-    tile.index = list ? list + 1 : nullptr;
+    tile.k = matrix.k;
+    tile.index = nullptr;
     if (as_stored(matrix) && !is_ragged(matrix, column)) {
       tile.panel = reinterpret_cast<const P*>(tensor(matrix.tensor) + matrix.row * matrix.columns + column);
       tile.panel_step = matrix.columns;
     } else {
-      tile.panel = matrices[index] + (as_stored(matrix) ? 0 : column * k);
+      tile.panel = matrices[index] + (as_stored(matrix) ? 0 : column * matrix.k);
       tile.panel_step = padded<T>(width_of_panel(matrix, column));
     }
     tile.bias = padded_biases[product] ? padded_biases[product] + panel * kPanel<T> : nullptr;
@@ -191,6 +200,8 @@ class Workspace {
   const tg_plan& plan_;
   const tg_tuning& tuning_;
   int32_t* lists_;
+  T* whole_;  // of each member: a panel before its zeros are taken out
+  int64_t whole_size_;
   char* tables_;
   int64_t tables_size_;
   bool as_stored_[2];  // matrices that are multiplied along their rows, and across
@@ -214,7 +225,16 @@ class Workspace {
   }
 
   static int64_t panels_of(const tg_matrix& matrix) { return (matrix.n + kPanel<T> - 1) / kPanel<T>; }
-  static int64_t list_size(const tg_matrix& matrix) { return matrix.sparse ? panels_of(matrix) * (matrix.k + 1) : 0; }
+  static int64_t list_size(const tg_matrix& matrix) {
+    return matrix.sparse ? panels_of(matrix) * PanelList::size(matrix.k) : 0;
+  }
+
+  // A panel before its zeros are taken out, and a mark for each of its rows.
+  int64_t whole_elements() const {
+    int64_t most = 0;
+    for (int i = 0; i < plan_.matrices; ++i) most = plan_.matrix[i].sparse && most < plan_.matrix[i].k ? plan_.matrix[i].k : most;
+    return rounded(most * kPanel<T>, kLanes<T>) + rounded(most, 64);
+  }
 
   void count_packed(int64_t& matrices, int64_t& biases, int64_t& lists) const {
     for (int i = 0; i < plan_.matrices; ++i) matrices += packed_elements(plan_.matrix[i]);
@@ -276,6 +296,8 @@ class Workspace {
     slot_rows = plan_.by_unit ? strip_rows() : kTileRows;
     tile_size = int64_t{plan_.slots} * slot_rows * kPanel<T>;
     tiles = take(tile_size * members);
+    whole_size_ = whole_elements();
+    whole_ = take(whole_size_ * members);
     if (backward) {
       for (int i = 0; i < plan_.gradients; ++i) {
         const int64_t n = rounded(plan_.gradient[i].columns, kLanes<T>);
@@ -306,20 +328,32 @@ class Workspace {
   void pack_matrix(int index, const Share& share) {
     const tg_matrix& matrix = plan_.matrix[index];
     if (!packed_elements(matrix)) return;
-    const T* weight = tensor(matrix.tensor);
     const int64_t panels = panels_of(matrix);
     for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
       const int64_t column = p * kPanel<T>;
       if (as_stored(matrix) && !is_ragged(matrix, column)) continue;
-      const int width = width_of_panel(matrix, column);
-      P* panel = matrices[index] + (as_stored(matrix) ? 0 : column * matrix.k);
-      const int64_t begin = matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns;
-      const T* from = weight + begin;
-      pack_panel(from, matrix, width, panel);
-      if (lists[index] == nullptr) continue;
-      int32_t* const list = lists[index] + p * (matrix.k + 1);
-      list[0] = static_cast<int32_t>(keep_rows(panel, matrix.k, padded<T>(width), list + 1));
+      pack_panel(matrix, column, matrices[index] + (as_stored(matrix) ? 0 : column * matrix.k));
     }
+  }
+
+  // What a member keeps of its panels lies without gaps, so that the caches hold nothing else.
+  void pack_listed(int index, const Share& share) {
+    const tg_matrix& matrix = plan_.matrix[index];
+    const int64_t panels = panels_of(matrix);
+    P* const whole = reinterpret_cast<P*>(whole_ + share.member * whole_size_);
+    uint8_t* const marks = reinterpret_cast<uint8_t*>(whole + matrix.k * kPanel<T>);
+    int64_t first = share.first(panels) * kTileVectors * matrix.k;
+    for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
+      const int64_t column = p * kPanel<T>;
+      pack_panel(matrix, column, whole);
+      first += keep_parts<T>(whole, padded<T>(width_of_panel(matrix, column)) / kLanes<T>, marks,
+                             matrices[index] + first * kLanes<T>, first, list_of(index, p));
+    }
+  }
+
+  void pack_panel(const tg_matrix& matrix, int64_t column, P* panel) const {
+    const int64_t begin = matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns;
+    pack_panel(tensor(matrix.tensor) + begin, matrix, width_of_panel(matrix, column), panel);
   }
 
   template <class Q>

@@ -155,8 +155,8 @@ def sized(graph: Graph, widths: tuple[tuple[str, int], ...], sparse: tuple[str, 
         graph: the cell.
         widths: pairs of axis and width.
         sparse: matrices, such as ``"U"``, that are multiplied by what is not zero in them. The engine skips a number
-            where 64 neighbouring rows of a weight, such as 64 units of a gate, are zero in one column (float32 under
-            AVX-512; 32 in float64, 16 and 8 under AVX2, 8 and 4 without), backward where 64 columns are in one row.
+            where 64, 32 or 16 neighbouring rows of a weight, such as 64 units of a gate, are zero in one column
+            (float32 under AVX-512; narrower elsewhere), backward where as many columns are zero in one row.
             Results and gradients are those of the whole matrix. A matrix without zeros is multiplied a little slower.
 
     Raises:
