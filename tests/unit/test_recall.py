@@ -89,25 +89,25 @@ def test_the_report_links_to_pages_beside_it(whole) -> None:
 
 def test_what_cannot_be_measured_is_named(task, whole, tmp_path) -> None:
     record, folder = whole
-    graphs = {name: zoo.find(name).graph for name in ("LSTM", "RNN")}
+    specs = compare.named(["lstm", "rnn"])
     lost = replace(record.runs[0], valid=None, test=None, status="diverged")
     (tmp_path / "runs").mkdir()
     path = model_path(tmp_path / "runs", record.runs[1].run)
-    found = recalls(task, graphs, [lost, record.runs[1]], tmp_path, "")
+    found = recalls(task, specs, [lost, record.runs[1]], tmp_path, "")
     assert "no run finished" in found["LSTM"].problem
     assert "was not kept" in found["RNN"].problem
     content = model_path(folder / "runs", record.runs[1].run).read_bytes()
     for wrong in (content[: len(content) // 2], b"{}", content.replace(b"weight", b"height")):
         path.write_bytes(wrong)
-        assert "holds no model of this run" in recalls(task, graphs, record.runs[1:], tmp_path, "")["RNN"].problem
+        assert "holds no model of this run" in recalls(task, specs, record.runs[1:], tmp_path, "")["RNN"].problem
     cells = tuple(replace(cell, recall=found[cell.name]) for cell in record.cells)
     assert "LSTM was not measured: no run finished" in render(replace(record, cells=cells))
 
 
 def test_another_cell_is_measured_where_one_cannot_be(task, whole) -> None:
     record, folder = whole
-    graphs = {name: zoo.find(name).graph for name in ("LSTM", "RNN")}
-    found = recalls(task, graphs, record.runs[1:], folder, "")
+    specs = compare.named(["lstm", "rnn"])
+    found = recalls(task, specs, record.runs[1:], folder, "")
     assert found["LSTM"].problem
     assert found["RNN"].flow is not None
 
@@ -177,7 +177,7 @@ def test_a_page_of_a_cell_with_any_name_is_a_safe_file(task, whole, tmp_path) ->
     (tmp_path / "runs").mkdir()
     path = model_path(tmp_path / "runs", run.run)
     path.write_bytes(model_path(folder / "runs", run.run).read_bytes())
-    found = recalls(task, {run.cell: zoo.RNN.graph}, [run], tmp_path, "")[run.cell]
+    found = recalls(task, {run.cell: compare.Spec("rnn")}, [run], tmp_path, "")[run.cell]
     assert found.page == "explain/1-____b___.html"
     assert (tmp_path / found.page).exists()
 

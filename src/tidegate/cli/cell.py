@@ -13,6 +13,7 @@ from types import ModuleType
 from tidegate import zoo
 from tidegate.cell import Cell
 from tidegate.errors import InputError, TidegateError
+from tidegate.train.spec import Spec, opened, parsed
 
 FORM = "name a cell as FILE.py:CLASS"
 LONGEST_NAME = 60
@@ -39,27 +40,49 @@ def load(text: str) -> type[Cell]:
     return _from_file(name, "") if name.endswith(".py") else zoo.find(name)
 
 
-def load_all(text: str) -> dict[str, type[Cell]]:
+def load_alone(text: str) -> type[Cell]:
+    """Load the cell that ``--cell`` names, beside which a command has options for the settings of a layer.
+
+    Args:
+        text: as ``load``.
+
+    Raises:
+        InputError: as ``load``, or settings follow in brackets.
+    """
+    cell, options = opened(text.strip())
+    if options:
+        flags = (_flag(name, value) for name, value in options.items())
+        raise InputError(
+            "CELL_OPTION",
+            f"--cell {text!r} has settings in brackets, which belong to compare",
+            fix=f"write --cell {cell} {' '.join(flags)}",
+        )
+    return load(text)
+
+
+def _flag(name: str, value: object) -> str:
+    flag = name.replace("_", "-")
+    return f"--{flag} {value}" if not isinstance(value, bool) else f"--{'' if value else 'no-'}{flag}"
+
+
+def load_all(text: str) -> dict[str, Spec]:
     """Load several cells.
 
     Args:
-        text: cells separated by commas; ``name=cell`` renames one.
+        text: cells separated by commas, each perhaps with settings in brackets; ``name=cell`` renames one.
 
     Returns:
-        The classes by name.
+        The cells with their settings, by name.
 
     Raises:
-        InputError: as ``load``, or a name appears twice or cannot be printed.
+        InputError: as ``load``, a setting is wrong, or a name appears twice or cannot be printed.
     """
-    cells: dict[str, type[Cell]] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        alias, equals, cell_text = part.partition("=")
-        cell = load(cell_text if equals else part)
-        name = alias.strip() if equals else str(cell.name)
+    cells: dict[str, Spec] = {}
+    for name, spec in parsed(text, load):
         _check_name(name)
         if name in cells:
             raise InputError("CELL_TWICE", f"{name} is listed twice", fix="rename one: --cells lstm,again=lstm")
-        cells[name] = cell
+        cells[name] = spec
     if not cells:
         raise InputError("NO_CELLS", f"--cells {text!r} names no cell", fix="name some, e.g. --cells lstm,gru")
     return cells

@@ -50,7 +50,8 @@ class Compare:
     """Recipe as TOML: how to read the data, build the model and train it. tidegate train TASK --print-config prints
     one. Its cell is not used, since --cells names the cells; its hidden size sets the default of --parameters."""
     cells: Annotated[str, tyro.conf.arg(metavar="CELLS")] = "rnn,lstm,peepholelstm,gru"
-    """Cells, separated by commas: names from the zoo, FILE.py:CLASS, or NAME=CELL to rename one."""
+    """Cells, separated by commas: names from the zoo, FILE.py:CLASS, or NAME=CELL to rename one. Settings of its own
+    follow a cell in brackets: gru,gru[zoneout=0.1,layer_norm]. They are those of tidegate train."""
     parameters: Annotated[str | None, shown_as("COUNT")] = None
     """Trainable parameters of each model, e.g. 50k; unless given, those of an LSTM with the recipe's hidden size."""
     equal: Literal["parameters", "latency"] = "parameters"

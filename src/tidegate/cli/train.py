@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_t
 
 import tyro
 
-from tidegate.cli.cell import load as load_cell
+from tidegate.cli.cell import load_alone
 from tidegate.cli.check import check_folder, folder_name, read_config
 from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.number import NUMBERS
@@ -126,7 +126,7 @@ class Train:
                 f"train {task_of(setting)} needs DATA",
                 fix=f"name a file or a bundled data set; see tidegate train {task_of(setting)} --help",
             )
-        cell = load_cell(setting.cell)  # before anything slow: most mistakes are made here
+        cell = load_alone(setting.cell)  # before anything slow: most mistakes are made here
         screen = console(quiet=os.environ.get("RANK", "0") != "0")  # torchrun numbers its processes
         with TrainingProgress(screen, setting) as progress:
             progress.phase(f"reading {order.data}")

@@ -12,6 +12,7 @@ import torch
 
 from tidegate.cell import Graph
 from tidegate.compare.cost import step_ratio
+from tidegate.compare.naming import as_at_first
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.plain import read_json, typed
@@ -77,7 +78,7 @@ class Sizes:
         free = {"hidden_size", "dropout", "recurrent_dropout"}
         free |= {item.name for item in fields(Training)} - {item.name for item in fields(Layers)}
         model = {name: value for name, value in asdict(recipe).items() if name not in free}
-        facts = [self._task.to_json()["hash"], self.budget, graph.to_json(), model]
+        facts = [self._task.to_json()["hash"], self.budget, graph.to_json(), as_at_first(model, type(recipe))]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 

@@ -51,7 +51,7 @@ def setting_of(recipe: Training, record: RunRecord) -> Training:
     """The settings that a run has chosen.
 
     Args:
-        recipe: of the comparison.
+        recipe: of the comparison, with the settings of the cell.
         record: of the run.
     """
     chosen: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(Candidate)}

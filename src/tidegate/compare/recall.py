@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tidegate.cell import Cell, Graph
 from tidegate.compare.kept import model_path, read_model, setting_of
 from tidegate.errors import InputError
 from tidegate.explain.answer import Asked, explained
@@ -30,6 +29,7 @@ from tidegate.records import (
 )
 from tidegate.storage import replace_file
 from tidegate.train.setting import Training
+from tidegate.train.spec import Spec
 from tidegate.train.task import AnyTask
 from tidegate.train.toml import to_toml
 from tidegate.zoo import CELLS
@@ -59,23 +59,22 @@ class Best:
 
 
 def with_recalls(
-    record: ComparisonRecord, task: AnyTask, kinds: Mapping[str, type[Cell]], folder: Path
+    record: ComparisonRecord, task: AnyTask, specs: Mapping[str, Spec], folder: Path
 ) -> tuple[CellRecord, ...]:
     """The cells of a comparison with what the best run of each remembers; the folder gets a page on each.
 
     Args:
         record: of the comparison.
         task: the data and the recipe.
-        kinds: the cells by name.
+        specs: the cells by name.
         folder: of the comparison.
     """
-    graphs = {name: kind.graph for name, kind in kinds.items()}
-    found = recalls(task, graphs, record.runs, folder, record.command)
+    found = recalls(task, specs, record.runs, folder, record.command)
     return tuple(replace(cell, recall=found[cell.name]) for cell in record.cells)
 
 
 def recalls(
-    task: AnyTask, graphs: Mapping[str, Graph], runs: Sequence[RunRecord], folder: Path, command: str
+    task: AnyTask, specs: Mapping[str, Spec], runs: Sequence[RunRecord], folder: Path, command: str
 ) -> dict[str, RecallRecord]:
     """What the best run of each cell remembers; the folder gets a page on each.
 
@@ -84,16 +83,16 @@ def recalls(
 
     Args:
         task: the data and the recipe.
-        graphs: the cells by name.
+        specs: the cells by name.
         runs: of all cells.
         folder: of the comparison.
         command: that repeats the comparison.
     """
     found: dict[str, RecallRecord] = {}
     ready: dict[str, Best] = {}
-    places = {name: place for place, name in enumerate(graphs)}
-    for name in counted("how much history the best run of each cell needs", graphs, len(graphs)):
-        best = _tried(name, _best, task, graphs[name], [run for run in runs if run.cell == name], folder, places[name])
+    places = {name: place for place, name in enumerate(specs)}
+    for name in counted("how much history the best run of each cell needs", specs, len(specs)):
+        best = _tried(name, _best, task, specs[name], [run for run in runs if run.cell == name], folder, places[name])
         if isinstance(best, Best):
             ready[name] = best
         else:
@@ -116,7 +115,7 @@ def _tried(name: str, make: Callable[..., T], *arguments: object) -> T | RecallR
         return RecallRecord(problem=str(error) or type(error).__name__)
 
 
-def _best(task: AnyTask, graph: Graph, runs: Sequence[RunRecord], folder: Path, place: int) -> Best:
+def _best(task: AnyTask, spec: Spec, runs: Sequence[RunRecord], folder: Path, place: int) -> Best:
     """The run with the best validation score, ready to be explained."""
     scored = [(run.valid, run.seed, run) for run in runs if run.valid is not None]
     if not scored:
@@ -124,19 +123,19 @@ def _best(task: AnyTask, graph: Graph, runs: Sequence[RunRecord], folder: Path, 
     run = min(scored, key=lambda one: one[:2])[2]
     if task.name not in KINDS:
         raise InputError("RECALL", f"models of the task {task.name} cannot be explained")
-    setting = setting_of(task.setting, run)
+    setting, graph = setting_of(spec.over(task.setting), run), spec.cell.graph
     model, own = read_model(model_path(folder / "runs", run.run), task, graph, setting)
     stem = f"{place + 1}-{re.sub(r'[^A-Za-z0-9_-]', '_', run.cell)}"
     kind = KINDS[task.name](model, own, "valid")
     what = f"the run of seed {run.seed}, which validated best of {len(runs)}"
-    subject = of_kind(kind, run.cell, what, _training(task, graph, setting, folder, stem))
+    subject = of_kind(kind, run.cell, what, _training(task, spec, setting, folder, stem))
     context = subject.context()
     return Best(run, stem, subject, context, *lag_of(subject, "auto", context))
 
 
-def _training(task: AnyTask, graph: Graph, setting: Training, folder: Path, stem: str) -> str:
+def _training(task: AnyTask, spec: Spec, setting: Training, folder: Path, stem: str) -> str:
     """The command that trains such a model, with its settings in a file; of a cell of the zoo."""
-    zoo = next((name for name, cell in CELLS.items() if cell.graph == graph), None)
+    zoo = next((name for name, cell in CELLS.items() if cell.graph == spec.cell.graph), None)
     if task.reader is None or zoo is None:
         return TRAIN
     config = folder / PAGES / f"{stem}.toml"

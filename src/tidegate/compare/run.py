@@ -25,41 +25,46 @@ from tidegate.phase import counted
 from tidegate.plain import read_json
 from tidegate.records import ComparisonRecord, RunRecord
 from tidegate.train.setting import Training, compared
+from tidegate.train.spec import Spec, one, parsed
 from tidegate.train.task import AnyTask, Task
-from tidegate.zoo import find, graph_of
 
 DEFAULT_CELLS = ("rnn", "lstm", "peepholelstm", "gru")
 LAST_SEED = 1 << 53
 
-CellLike = str | type[Cell]
+CellLike = str | type[Cell] | Spec
 
 
-def named(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> dict[str, type[Cell]]:
+def named(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> dict[str, Spec]:
     """Give every cell a name.
 
     Args:
-        cells: names from the zoo (``"lstm,gru"`` or a list) or classes; a mapping gives them names of its own.
+        cells: names from the zoo (``"lstm,gru[zoneout=0.1]"`` or a list), classes, or ``Spec``s, which have settings of
+            their own; a mapping gives them names of its own.
 
     Returns:
-        The classes by name.
+        The cells with their settings, by name.
 
     Raises:
-        InputError: an entry is no cell, a name appears twice, or there are no cells at all.
+        InputError: an entry is no cell, a setting is wrong, a name appears twice, or there are no cells at all.
     """
-    if isinstance(cells, str):
-        cells = [part.strip() for part in cells.split(",") if part.strip()]
-    pairs = cells.items() if isinstance(cells, Mapping) else ((None, cell) for cell in cells)
-    classes: dict[str, type[Cell]] = {}
-    for name, cell in pairs:
-        graph_of(cell)  # raises if this is not a cell
-        kind = find(cell) if isinstance(cell, str) else cell
-        label = name or kind.name
-        if label in classes:
-            raise InputError("CELL_TWICE", f"{label} is listed twice", fix="pass a mapping from names to cells")
-        classes[label] = kind
-    if not classes:
+    specs: dict[str, Spec] = {}
+    for name, spec in _pairs(cells):
+        if name in specs:
+            raise InputError("CELL_TWICE", f"{name} is listed twice", fix="pass a mapping from names to cells")
+        specs[name] = spec
+    if not specs:
         raise InputError("NO_CELLS", "there are no cells to compare", fix="name some, e.g. lstm,gru")
-    return classes
+    return specs
+
+
+def _pairs(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> Iterator[tuple[str, Spec]]:
+    """Each cell, and its name in the comparison."""
+    if isinstance(cells, str):
+        yield from parsed(cells)
+        return
+    for alias, cell in cells.items() if isinstance(cells, Mapping) else ((None, cell) for cell in cells):
+        spec = cell if isinstance(cell, Spec) else one(cell)
+        yield alias or spec.name, spec
 
 
 def run(
@@ -85,7 +90,8 @@ def run(
 
     Args:
         data: a task from ``tidegate.tasks``, whose settings are the recipe; or a file, or the name of a bundled set.
-        cells: names from the zoo or classes, or a mapping that gives them names of its own.
+        cells: names from the zoo, such as ``"gru"`` or ``"gru[zoneout=0.1]"``, classes, or ``Spec``s, whose settings
+            differ from the recipe's; or a mapping that gives them names of its own.
         folder: for finished runs and checkpoints; another call resumes from there.
         parameters: trainable parameters of each model; unless given, those of an LSTM with the recipe's hidden size.
         equal: what is equal: ``"parameters"``, or ``"latency"`` for the time of one step on this machine, that of an
@@ -114,13 +120,13 @@ def run(
         BackendError: workers died again and again.
     """
     start, place = time.monotonic(), _place(workers)
-    task, kinds = data if isinstance(data, Task) else _loaded(data), named(cells)
+    task, specs = data if isinstance(data, Task) else _loaded(data), named(cells)
     note(*task.data.warnings)
     _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
     sizes = Sizes(task, parameters or default_budget(task), equal, Path(folder))
     recipes, tested = variants(recipe, trials or task.trials), _seeds(task, seeds, first_seed)
-    trials_to_run = _trials(task, kinds, tested, recipes, sizes, place.threads)
+    trials_to_run = _trials(task, specs, tested, recipes, sizes, place.threads)
     runs_folder = Path(folder) / "runs"
     reused = _reused(runs_folder, trials_to_run)
     records = run_all(trials_to_run, runs_folder, place, progress or Progress())
@@ -128,14 +134,14 @@ def run(
         command=command,
         **_about(task),
         equal=equal,
-        protocol=protocol(recipes, tested, sizes.rule),
+        protocol=protocol(recipes, specs, tested, sizes.rule),
         machine=machine(place, _machines(records)),
         seconds=0.0,
         reused=reused,
-        **results(task, kinds, records, sizes.budget),
+        **results(task, specs, records, sizes.budget),
     )
     if explain:
-        record = replace(record, cells=with_recalls(record, task, kinds, Path(folder)))
+        record = replace(record, cells=with_recalls(record, task, specs, Path(folder)))
     return replace(record, seconds=time.monotonic() - start)
 
 
@@ -149,21 +155,26 @@ def _loaded(data: str | Path) -> AnyTask:
 
 
 def _trials(
-    task: AnyTask, kinds: Cells, seeds: Sequence[int], recipes: Sequence[Training], sizes: Sizes, threads: int
+    task: AnyTask, cells: Cells, seeds: Sequence[int], recipes: Sequence[Training], sizes: Sizes, threads: int
 ) -> list[TrialSpec]:
     """Every run of every cell, the first run of each cell first."""
     with _said_once():
         candidates = {
-            name: tuple(Candidate(**tuned(recipe), hidden_size=sizes.of(kind.graph, recipe)) for recipe in recipes)
-            for name, kind in counted("sizing the models", kinds.items(), len(kinds))
+            name: tuple(_candidate(sizes, spec, spec.over(recipe)) for recipe in recipes)
+            for name, spec in counted("sizing the models", cells.items(), len(cells))
         }
     described = task.to_json()
     described["setting"] |= {"epochs": recipes[0].epochs}
     return [
-        TrialSpec(described, name, kind.graph.to_json(), seed, candidates[name], threads)
+        TrialSpec(described, name, spec.cell.graph.to_json(), seed, candidates[name], threads, spec.options)
         for seed in seeds
-        for name, kind in kinds.items()
+        for name, spec in cells.items()
     ]
+
+
+def _candidate(sizes: Sizes, spec: Spec, recipe: Training) -> Candidate:
+    """What a run of a cell tries: the recipe with the settings of the cell, which no search overwrites."""
+    return Candidate(**tuned(recipe), hidden_size=sizes.of(spec.cell.graph, recipe))
 
 
 def _machines(records: Sequence[RunRecord]) -> Counter[str]:
@@ -182,7 +193,7 @@ def _said_once() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    for text, kind in dict.fromkeys((str(one.message), one.category) for one in caught):
+    for text, kind in dict.fromkeys((str(found.message), found.category) for found in caught):
         warnings.warn(text, kind, stacklevel=5)
 
 
@@ -213,7 +224,7 @@ def _refuse_old(folder: Path, known: set[str]) -> None:
             data = read_json(path.read_bytes())
         except (OSError, InputError):
             continue
-        if isinstance(data, dict) and "learning_rate" in data and data.keys() != kept:
+        if isinstance(data, dict) and "learning_rate" in data and data.keys() | {"options"} != kept:
             raise InputError(
                 "COMPARISON_OLD",
                 f"{folder.parent} has runs of an earlier version, whose results do not fit",

@@ -17,7 +17,6 @@ import scipy
 import torch
 
 from tidegate._version import __version__
-from tidegate.cell import Cell
 from tidegate.compare.answer import answer, with_rivals
 from tidegate.compare.cost import flops_per_step, step_latency_us
 from tidegate.compare.executors.job import Workers
@@ -25,19 +24,20 @@ from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.tuning import TUNED, described
 from tidegate.machine import processors
 from tidegate.phase import phase
-from tidegate.records import CellRecord, PairRecord, RunRecord
+from tidegate.records import CellRecord, PairRecord, RunRecord, in_brackets
 from tidegate.train.layer import make_layer
 from tidegate.train.setting import Training, names, own_names
+from tidegate.train.spec import Spec
 from tidegate.train.task import AnyTask, SequenceModel
 
-Cells = Mapping[str, type[Cell]]
+Cells = Mapping[str, Spec]
 VARIED = ("cell", "hidden_size", "learning_rate", "seed")  # settings that differ between runs, tuned or not
 
 
-def results(task: AnyTask, kinds: Cells, records: Sequence[RunRecord], budget: int) -> dict[str, Any]:
+def results(task: AnyTask, specs: Cells, records: Sequence[RunRecord], budget: int) -> dict[str, Any]:
     """The fields of the comparison's record that depend on the runs."""
-    by_cell = {name: [record for record in records if record.cell == name] for name in kinds}
-    cells, compared = _cell_records(task, kinds, by_cell, budget), _pairs(by_cell)
+    by_cell = {name: [record for record in records if record.cell == name] for name in specs}
+    cells, compared = _cell_records(task, specs, by_cell, budget), _pairs(by_cell)
     phase("baselines")
     baselines = with_rivals(cells, task.baselines())
     return {
@@ -59,13 +59,13 @@ def _pairs(by_cell: Mapping[str, Sequence[RunRecord]]) -> tuple[PairRecord, ...]
 
 
 def _cell_records(
-    task: AnyTask, kinds: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int
+    task: AnyTask, specs: Cells, by_cell: Mapping[str, Sequence[RunRecord]], budget: int
 ) -> list[CellRecord]:
-    models = {name: _model(task, kind, _typical(by_cell[name])) for name, kind in kinds.items()}
+    models = {name: _model(task, spec, _typical(by_cell[name])) for name, spec in specs.items()}
     phase("timing single steps")
     latency = step_latency_us({name: model.layer for name, model in models.items()})
     return [
-        _cell_record(name, kind, models[name], by_cell[name], latency[name], budget) for name, kind in kinds.items()
+        _cell_record(name, spec, models[name], by_cell[name], latency[name], budget) for name, spec in specs.items()
     ]
 
 
@@ -74,17 +74,17 @@ def _typical(runs: Sequence[RunRecord]) -> tuple[int, int]:
     return Counter((run.layers, run.hidden_size) for run in runs).most_common(1)[0][0]
 
 
-def _model(task: AnyTask, kind: type[Cell], size: tuple[int, int]) -> SequenceModel:
-    setting = replace(task.setting, layers=size[0], hidden_size=size[1])
+def _model(task: AnyTask, spec: Spec, size: tuple[int, int]) -> SequenceModel:
+    setting = replace(spec.over(task.setting), layers=size[0], hidden_size=size[1])
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* has no effect$")  # said when the cell was sized
-        model: SequenceModel = task.model(make_layer(kind.graph, setting))
+        model: SequenceModel = task.model(make_layer(spec.cell.graph, setting))
         return model
 
 
 def _cell_record(
     name: str,
-    kind: type[Cell],
+    spec: Spec,
     model: SequenceModel,
     runs: Sequence[RunRecord],
     latency: tuple[float, float],
@@ -97,9 +97,9 @@ def _cell_record(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return CellRecord(
         name=name,
-        graph=kind.graph.to_json(),
-        source=kind.source,
-        differs=kind.differs,
+        graph=(model.layer.graph if spec.options else spec.cell.graph).to_json(),
+        source=spec.cell.source,
+        differs=spec.cell.differs,
         layers=layers,
         hidden_size=hidden_size,
         parameters=parameters,
@@ -114,14 +114,16 @@ def _cell_record(
         step_p50_us=latency[0],
         step_p99_us=latency[1],
         exported_bytes=len(safetensors.torch.save(model.state_dict())),
+        options=spec.options,
     )
 
 
-def protocol(recipes: Sequence[Training], seeds: Sequence[int], sizes: str) -> dict[str, str]:
+def protocol(recipes: Sequence[Training], specs: Cells, seeds: Sequence[int], sizes: str) -> dict[str, str]:
     """The rules of a comparison in words.
 
     Args:
         recipes: the settings that each run tries; the first is the recipe.
+        specs: the cells by name.
         seeds: those of the runs.
         sizes: how the hidden sizes were found.
     """
@@ -141,10 +143,17 @@ def protocol(recipes: Sequence[Training], seeds: Sequence[int], sizes: str) -> d
         "first weights",
         "tuning": tuning,
         "recipe": ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, False)),
+        **_own_settings(specs),
         "settings of the task": ", ".join(changed) or "standard",
         "test": "touched once, by the weights of the epoch that validated best",
         "decision": "each pair by the paired t test, level 0.05; a winner beats every other cell",
     }
+
+
+def _own_settings(specs: Cells) -> dict[str, str]:
+    """The settings in which cells differ from the recipe; nothing if there are none."""
+    own = [f"{name}: {spec.cell.name}{in_brackets(spec.options)}" for name, spec in specs.items() if spec.options]
+    return {"settings of cells": f"{'; '.join(own)}; no search changes them"} if own else {}
 
 
 def machine(workers: Workers, kinds: Mapping[str, int]) -> dict[str, str]:

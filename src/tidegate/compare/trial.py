@@ -14,7 +14,7 @@ import platform
 import shutil
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,7 @@ import torch
 from tidegate import tasks
 from tidegate.cell import Graph
 from tidegate.compare.kept import packed
+from tidegate.compare.naming import as_at_first
 from tidegate.compare.tuning import Candidate
 from tidegate.records import EpochRecord, RunRecord
 from tidegate.runtime import isa
@@ -49,6 +50,7 @@ class TrialSpec:
         seed: the order of the data depends on nothing else, so all cells share it.
         candidates: the settings to try; those with the best validation score are tested.
         threads: of the worker; products of torch can differ with them in the last digits.
+        options: the settings of this cell that differ from the recipe.
         protocol: version of the protocol; another version is another run.
         torch: version of torch; another version is another run.
     """
@@ -59,6 +61,7 @@ class TrialSpec:
     seed: int
     candidates: tuple[Candidate, ...]
     threads: int = 1
+    options: dict[str, Any] = field(default_factory=dict)
     protocol: int = PROTOCOL
     torch: str = str(torch.__version__)
 
@@ -68,8 +71,11 @@ class TrialSpec:
         spec = dataclasses.asdict(self)
         for address in ADDRESSES:  # the hash of the data is part of the task
             spec["task"].pop(address, None)
+        spec["task"]["setting"] = as_at_first(spec["task"]["setting"], tasks.TABLE[self.task["task"]].setting)
         if self.threads == 1:
             del spec["threads"]  # so that runs from before there was a choice keep their names
+        if not self.options:
+            del spec["options"]  # as above
         data = json.dumps(spec, sort_keys=True)
         return hashlib.sha256(data.encode()).hexdigest()[:20]
 
@@ -90,7 +96,7 @@ class TrialSpec:
             recipe: the settings of the task.
         """
         return [
-            Plan.of(replace(recipe, seed=self.seed, **dataclasses.asdict(candidate)), self.cell, attempt)
+            Plan.of(replace(recipe, seed=self.seed, **self.options | dataclasses.asdict(candidate)), self.cell, attempt)
             for attempt, candidate in enumerate(self.candidates)
         ]
 
@@ -159,6 +165,7 @@ def _record(spec: TrialSpec, chosen: Candidate, task: AnyTask, best: Outcome, ou
         train_seconds=sum(epoch.seconds for outcome in outcomes for epoch in outcome.curve),
         curve=best.curve,
         machine=instruction_sets(),
+        options=spec.options,
     )
 
 

@@ -15,6 +15,7 @@ from tidegate.records.comparison import (
     PairRecord,
     RecallRecord,
     RunRecord,
+    in_brackets,
     run_from_json,
 )
 from tidegate.records.explanation import (
@@ -92,6 +93,7 @@ __all__ = [
     "TraceRecord",
     "VerdictLine",
     "VerdictRecord",
+    "in_brackets",
     "run_from_json",
     "to_json",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tidegate.errors import InputError
@@ -24,6 +25,7 @@ class RunRecord:
         tried: the validation score with each of the settings that were tried; None if it diverged.
         train_seconds: with all of them.
         machine: the processor and its instructions, which decide how sums are rounded; empty in old records.
+        options: the settings of this cell that differ from the recipe; empty in old records.
     """
 
     run: str
@@ -42,6 +44,7 @@ class RunRecord:
     train_seconds: float
     curve: tuple[EpochRecord, ...]
     machine: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class CellRecord:
 
     Attributes:
         name: of the cell in this comparison; its definition has a name of its own in ``graph``.
-        graph: the cell as data.
+        graph: the cell as data, with what its options make of it.
         differs: how it differs from the published cell.
         layers, hidden_size: those that most runs chose; parameters, operations, latency and bytes are theirs.
         parameter_gap: relative difference from the budget.
@@ -86,6 +89,7 @@ class CellRecord:
         step_p50_us, step_p99_us: latency of one step, median and 99th percentile.
         exported_bytes: size of the exported layer.
         recall: what its best run remembers; None if that was not asked, and in old records.
+        options: the settings of this cell that differ from the recipe; empty in old records.
     """
 
     name: str
@@ -107,6 +111,7 @@ class CellRecord:
     step_p99_us: float
     exported_bytes: int
     recall: RecallRecord | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -196,3 +201,21 @@ def run_from_json(data: Any) -> RunRecord:
         if not math.isfinite(getattr(record, name)):
             raise InputError("RECORD", f"{name} is {getattr(record, name)}")
     return record
+
+
+def in_brackets(options: Mapping[str, Any]) -> str:
+    """Settings of a cell as ``--cells`` takes them; nothing if there are none.
+
+    Args:
+        options: values by name.
+
+    Examples:
+        >>> in_brackets({"layer_norm": True, "zoneout": 0.1, "forget_bias": None})
+        '[layer_norm,zoneout=0.1,forget_bias=none]'
+    """
+    shown = (name if value is True else f"{name}={_in_words(value)}" for name, value in options.items())
+    return f"[{','.join(shown)}]" if options else ""
+
+
+def _in_words(value: Any) -> str:
+    return str(value).lower() if value is None or value is False else str(value)

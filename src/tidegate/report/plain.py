@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.plain import to_csv
-from tidegate.records import ComparisonRecord, ExplanationRecord, RunRecord, to_json
+from tidegate.records import ComparisonRecord, ExplanationRecord, RunRecord, in_brackets, to_json
 from tidegate.storage import replace_file
 
 TIMING_COLUMNS = ("train_seconds",)
 COLUMNS = (
-    *("run", "cell", "seed", "layers", "hidden_size", "parameters", "recurrent_dropout", "learning_rate"),
+    *("run", "cell", "options", "seed", "layers", "hidden_size", "parameters", "recurrent_dropout", "learning_rate"),
     *("status", "valid", "test", "best_epoch", "epochs"),
     *TIMING_COLUMNS,
 )
@@ -49,6 +49,8 @@ def write_runs_csv(runs: Sequence[RunRecord], path: Path) -> None:
 
 
 def _field(run: RunRecord, column: str) -> str:
+    if column == "options":
+        return in_brackets(run.options)[1:-1]
     value = len(run.curve) if column == "epochs" else getattr(run, column)
     if value is None:
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tidegate.records import CellRecord, ComparisonRecord, PairRecord, RunRecord
+from tidegate.records import CellRecord, ComparisonRecord, PairRecord, RunRecord, in_brackets
 from tidegate.report import number
 from tidegate.report.figure.score import near_baselines
 from tidegate.report.group import all_runs, best_undiverged, ranking
@@ -70,8 +70,8 @@ def units(layers: int, hidden_size: int) -> str:
 
 
 def definition(cell: CellRecord) -> str:
-    """The name of a cell's definition, if the comparison uses another name."""
-    name = str(cell.graph.get("name", ""))
+    """The name of a cell's definition with its options, if the comparison uses another name."""
+    name = f"{cell.graph.get('name', '')}{in_brackets(cell.options)}"
     return "" if name == cell.name else name
 
 

@@ -8,13 +8,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
 from tidegate.compare.executors.job import Done, Progress
-from tidegate.compare.trial import TrialSpec, run_trial
+from tidegate.compare.trial import PROTOCOL, TrialSpec, run_trial
 from tidegate.errors import InputError
 from tidegate.plain import read_json, typed
 from tidegate.records import EpochRecord, run_from_json, to_json
@@ -37,7 +38,7 @@ def work(trial: str, folder: str, tell: Callable[[str], None]) -> str:
         InputError: this worker has other versions than the comparison, or cannot read the data.
     """
     spec = TrialSpec.from_text(trial)
-    here = TrialSpec(spec.task, spec.cell, spec.graph, spec.seed, spec.candidates, spec.threads)
+    here = replace(spec, protocol=PROTOCOL, torch=str(torch.__version__))
     if here != spec:
         raise InputError(
             "WORKER_VERSION",

@@ -1,0 +1,158 @@
+"""Cells with settings of their own: how they are written, what is refused, and that a comparison keeps to them."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from tidegate import compare, report, tasks, zoo
+from tidegate.cli.cell import load_all, load_alone
+from tidegate.compare import Spec
+from tidegate.compare.trial import TrialSpec, run_trial
+from tidegate.compare.tuning import Candidate
+from tidegate.errors import InputError
+from tidegate.records import in_brackets
+from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.train.spec import parsed
+
+OWN = "from tidegate.cell import Cell, tanh\n\nclass MyCell(Cell):\n    gates = 'n'\n\n    def step(self, x, h, U):\n"
+OWN += "        n = tanh(x.n + U(h).n)\n        return n\n"
+
+
+@pytest.fixture(scope="module")
+def task():
+    return tasks.load("elnino", setting=ForecastSetting(epochs=1, difference="last"))
+
+
+def losses(record) -> list[float]:
+    return [epoch.train for epoch in record.curve]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "options"),
+    [
+        ("gru", ["GRU"], [{}]),
+        ("gru[]", ["GRU"], [{}]),
+        ("gru,gru[zoneout=0.1]", ["GRU", "GRU[zoneout=0.1]"], [{}, {"zoneout": 0.1}]),
+        ("gru[ zoneout = 1 , layer-norm ]", ["GRU[layer_norm,zoneout=1.0]"], [{"layer_norm": True, "zoneout": 1.0}]),
+        ("small=gru[layers=2,dropout=0],lstm", ["small", "LSTM"], [{"layers": 2, "dropout": 0.0}, {}]),
+        ("gru/before[forget_bias=none]", ["GRU/before[forget_bias=none]"], [{"forget_bias": None}]),
+        ("gru[forget_bias=0]", ["GRU[forget_bias=0.0]"], [{"forget_bias": 0.0}]),
+        ("gru[orthogonal=False]", ["GRU[orthogonal=false]"], [{"orthogonal": False}]),
+        (
+            "gru[learning_rate=1e-2,clip=5]",
+            ["GRU[learning_rate=0.01,clip=5.0]"],
+            [{"learning_rate": 0.01, "clip": 5.0}],
+        ),
+        ("gru[schedule=cosine]", ["GRU[schedule=cosine]"], [{"schedule": "cosine"}]),
+    ],
+)
+def test_settings_stand_in_brackets(text, names, options) -> None:
+    specs = compare.named(text)
+    assert list(specs) == names
+    assert [spec.options for spec in specs.values()] == options
+    assert [list(spec.options) for spec in specs.values()] == [list(one) for one in options]  # the flags' order
+    again = compare.named(",".join(f"n{k}={spec.name}" for k, spec in enumerate(specs.values())))
+    assert list(again.values()) == list(specs.values())  # a name reads back as the cell
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("gru[zoneout=0.1", "is not closed"),
+        ("gru[zoneout=0.1]]", "was never opened"),
+        ("gru[a[b]]", "is not closed"),
+        ("gru[zoneouts=0.1]", r"gru\[zoneouts=0.1\]: a cell has no setting 'zoneouts'; did you mean 'zoneout'"),
+        ("gru[target=x]", "settings: layers, dropout, .*learning_rate"),
+        ("gru[zoneout]", "zoneout is true, expected a number"),
+        ("gru[zoneout=much]", "zoneout is 'much', expected a number"),
+        ("gru[zoneout=2]", "zoneout=2.0 is out of range — use at least 0 and at most 1"),
+        ("gru[dropout=nan]", "dropout=nan is out of range"),
+        ("gru[forget_bias=inf]", "forget_bias must be a finite number"),
+        ("gru[layers=1.5]", "layers is 1.5, expected an integer"),
+        ("gru[layers=0]", "use at least 1"),
+        ("gru[schedule=often]", 'expected "plateau" or "cosine" or "constant"'),
+        ("gru[chrono=true]", "chrono is true, expected a number or none"),
+        ("gru[chrono=9,forget_bias=1]", "exclude each other"),
+        ("gru[zoneout=0.1,zoneout=0.1]", "has zoneout twice"),
+        ("gru[hidden_size=8]", "hidden_size cannot differ between cells: the budget sets"),
+        ("gru[epochs=8]", "epochs cannot differ between cells: runs are paired"),
+        ("gru[zoneout=0.1],GRU[zoneout=.1]", r"GRU\[zoneout=0.1\] is listed twice"),
+        ("gruu[zoneout=0.1]", "there is no cell 'gruu'; did you mean 'gru'"),
+        ("[zoneout=0.1]", "there is no cell ''"),
+    ],
+)
+def test_what_is_no_cell_with_settings_is_refused(text, says) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        compare.named(text)
+    assert caught.value.fix
+    with pytest.raises(InputError):
+        load_all(text)
+
+
+def test_a_file_may_have_the_cell_and_brackets_in_its_name(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my[1].py").write_text(OWN)
+    specs = load_all("my[1].py:MyCell,mine=my[1].py:MyCell[zoneout=0.5],my[1].py:MyCell[zoneout=0.2]")
+    assert list(specs) == ["MyCell", "mine", "MyCell[zoneout=0.2]"]
+    assert specs["mine"].options == {"zoneout": 0.5}
+
+
+def test_train_has_options_for_settings() -> None:
+    assert load_alone("gru") is zoo.find("gru")
+    with pytest.raises(InputError, match=r"write --cell gru --layer-norm --zoneout 0\.1 --no-orthogonal"):
+        load_alone("gru[layer_norm,zoneout=0.1,orthogonal=false]")
+
+
+def test_specs_are_values_that_may_be_given_in_python() -> None:
+    spec = Spec(zoo.GRU, zoneout=0.1)
+    assert spec == Spec("gru", zoneout=0.1) != Spec("gru")
+    assert len({spec, Spec("gru", zoneout=0.1), Spec("gru")}) == 2
+    assert repr(spec) == "Spec('GRU', zoneout=0.1)"
+    assert list(compare.named([zoo.GRU, spec, "gru[zoneout=0.2]"])) == ["GRU", "GRU[zoneout=0.1]", "GRU[zoneout=0.2]"]
+    assert compare.named({"a": spec, "b": "gru[zoneout=0.1]"}) == {"a": spec, "b": spec}
+    assert next(parsed("x=gru[zoneout=0.1]")) == ("x", spec)
+    with pytest.raises(InputError, match="zoneout is true"):
+        Spec("gru", zoneout=True)
+    assert in_brackets({}) == ""
+
+
+def test_runs_from_before_there_were_settings_of_cells_keep_their_names() -> None:
+    """The name was taken before any option of lean cells existed; settings that came later must not change it."""
+    values = asdict(ForecastSetting())
+    setting = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    task = {"task": "forecast", "setting": setting, "hash": "sha256:0"}
+    trial = TrialSpec(task, "GRU", {"name": "GRU"}, 0, (Candidate(4e-3, 0.0, 1, 4),), torch="2.13.0")
+    assert trial.hash == "4594afd491ad80c6b77d"
+    others = [
+        replace(trial, options={"zoneout": 0.1}),
+        replace(trial, task={**task, "setting": {**setting, "clip": 2}}),
+    ]
+    assert len({trial.hash, *(other.hash for other in others)}) == 3
+    assert TrialSpec.from_text(others[0].to_text()) == others[0]
+
+
+def test_a_trial_is_trained_with_the_settings_of_its_cell(task, tmp_path) -> None:
+    """Also those that a search changes, and the same as if the recipe had them."""
+    own = {"weight_dropout": 0.4, "learning_rate": 0.01}
+    graph, tried = zoo.GRU.graph.to_json(), (Candidate(0.01, 0.0, 1, 4),)
+    record = run_trial(TrialSpec(task.to_json(), "GRU", graph, 0, tried, options=own), tmp_path, lambda *_: None)
+    recipe = tasks.load("elnino", setting=replace(task.setting, **own))
+    same = run_trial(TrialSpec(recipe.to_json(), "GRU", graph, 0, tried), tmp_path, lambda *_: None)
+    assert record.options == own
+    assert losses(record) == losses(same)
+    plain = run_trial(TrialSpec(task.to_json(), "GRU", graph, 0, tried), tmp_path, lambda *_: None)
+    assert losses(record) != losses(plain)
+
+
+def test_a_comparison_says_which_settings_its_cells_have(task, tmp_path) -> None:
+    cells = {"small": Spec("gru", layer_norm=True, learning_rate=0.02)}
+    record = compare.run(task, cells, folder=tmp_path, seeds=1, trials=2, parameters=300, workers=1)
+    assert {run.learning_rate for run in record.runs} == {0.02}  # which tuning varies otherwise
+    (small,) = record.cells
+    assert small.options == {"layer_norm": True, "learning_rate": 0.02}
+    assert small.graph != zoo.GRU.graph.to_json()
+    assert small.recall.problem == ""
+    assert "small: GRU[layer_norm,learning_rate=0.02]" in record.protocol["settings of cells"]
+    assert "definition: GRU[layer_norm,learning_rate=0.02]" in report.html.render(record)
+    report.write_runs_csv(record.runs, tmp_path / "runs.csv")
+    assert '"layer_norm,learning_rate=0.02"' in (tmp_path / "runs.csv").read_text()
