@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tidegate.nn import Session
     from tidegate.nn.accelerate import accelerate, restore
     from tidegate.nn.frozen import frozen
+    from tidegate.nn.sparsify import sparsify
     from tidegate.runtime import strict
 
 _ROOMS = frozenset(
@@ -69,6 +70,7 @@ _NAMES = {
     "accelerate": "tidegate.nn.accelerate",
     "frozen": "tidegate.nn.frozen",
     "restore": "tidegate.nn.accelerate",
+    "sparsify": "tidegate.nn.sparsify",
     "strict": "tidegate.runtime",
 }
 
@@ -98,6 +100,7 @@ __all__ = [
     "restore",
     "ship",
     "sigmoid",
+    "sparsify",
     "sqrt",
     "strict",
     "tanh",

@@ -17,6 +17,7 @@ from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of, shown_widths, variant
 from tidegate.nn.document import documented
 from tidegate.nn.operator import run_operator
+from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.twin import Conventions, Twin
 from tidegate.runtime import (
     Rows,
@@ -32,7 +33,7 @@ from tidegate.runtime import (
 
 
 @documented()
-class RecurrentCell(Twin, torch.nn.RNNCellBase):
+class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
     """One step of a cell, for callers who write the loop over time themselves.
 
     ``tidegate cells NAME`` prints the equations of a cell and their source. A step computes what ``Recurrent`` computes
@@ -109,7 +110,17 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
 
     def _sized_as(self, graph: Graph) -> SizedCell:
         widths = axis_widths(graph, self.input_size, self.hidden_size, self.own_widths)
-        return sized(graph if self.bias else graph.without_bias(), tuple(widths.items()))
+        return sized(graph if self.bias else graph.without_bias(), tuple(widths.items()), self._lists.get(0, ()))
+
+    def weights(self) -> dict[str, Weight]:
+        cell = self._sized
+        return {
+            step_attribute(f"weight_{matrix.name}"): Weight(matrix.name, heights_of(cell, matrix.name), 0)
+            for matrix in cell.graph.matrices
+        }
+
+    def _set_variants(self) -> None:
+        self.set_cell(self._sized.graph)
 
     @property
     def graph(self) -> Graph:
@@ -118,9 +129,10 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
 
     def extra_repr(self) -> str:
         """As torch.nn prints it; ``RecurrentCell`` puts the name of its cell first."""
-        if type(self) is not RecurrentCell:
-            return super().extra_repr()
-        return f"{self.graph.name}, {super().extra_repr()}{shown_widths(self._sized)}"
+        text = super().extra_repr()
+        if type(self) is RecurrentCell:
+            text = f"{self.graph.name}, {text}{shown_widths(self._sized)}"
+        return text + self.sparsity()
 
     def forward(self, input: torch.Tensor, hx: Any = None) -> Any:
         """Compute one step.
@@ -136,6 +148,8 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
             ValueError, TypeError, RuntimeError: for shapes that do not fit, with torch.nn's texts.
             InputError: for states that do not match the cell.
         """
+        if self._buffers or self._seen:
+            self._notice()
         batched = input.dim() == 2
         if batched and not torch.compiler.is_compiling() and (new := self._quickly(input, hx)) is not None:
             return new
@@ -157,6 +171,8 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
 
     def _quickly(self, x: torch.Tensor, hx: Any) -> Any:
         """The step of a batch, where nothing about it is unusual; None where ``forward`` must look more closely."""
+        if self.sparse and torch.is_grad_enabled():
+            return None
         cell = self.definition()
         several = len(cell.state_widths) > 1 and type(hx) in {tuple, list}
         states = hx if hx is None or several else (hx,)
@@ -191,7 +207,8 @@ class RecurrentCell(Twin, torch.nn.RNNCellBase):
         """The parameters of a step, as the cell names them."""
         own: dict[str, Any] = self._parameters
         # a parametrized parameter is an attribute only; to look up the others here is faster
-        return [own[name] if name in own else getattr(self, name) for name in self._names]
+        tensors = [own[name] if name in own else getattr(self, name) for name in self._names]
+        return self._held_all(self._names, tensors) if self.sparse else tensors
 
     def _states_of(self, hx: Any, *, batched: bool) -> States:  # noqa: ARG002  LSTMCell asks for it
         """The given states, each of one or two axes."""

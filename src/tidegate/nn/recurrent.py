@@ -108,7 +108,7 @@ class Recurrent(Stack):
         text = super().extra_repr()
         if type(self) is Recurrent:
             text = f"{self.graph.name}, {text}{shown_widths(self.cells[0])}"
-        return text + str(self.options)
+        return text + str(self.options) + self.sparsity()
 
     def forward(
         self,
@@ -225,6 +225,8 @@ class Recurrent(Stack):
         self, call: Call, first: States | None, generator: torch.Generator | None, precision: Precision | None
     ) -> tuple[torch.Tensor, list[Sequence[torch.Tensor]]]:
         """Run all layers of a call: the output of the last one, and the last states of each."""
+        if self._buffers or self._seen:
+            self._notice()
         x = call.x if precision is None else call.x.to(precision.work)
         given = None if first is None else self._by_layer(first)
         variant, numbers = None, None
@@ -276,7 +278,8 @@ class Recurrent(Stack):
         cell = variant.cells[layer]
         tensors: list[torch.Tensor] = []
         for reverse in (False, True)[: 1 + self.bidirectional]:
-            own = [self._parameter(attribute(name, layer, reverse=reverse)) for name in cell.parameters]
+            names = [attribute(name, layer, reverse=reverse) for name in cell.parameters]
+            own = self._held_all(names, [self._parameter(name) for name in names])
             parameters = dict(zip(cell.parameters, _working(own, precision), strict=True))
             if self.training:
                 parameters = self.options.transform_parameters(cell.graph, parameters, numbers)

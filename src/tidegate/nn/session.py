@@ -11,6 +11,7 @@ import torch
 from tidegate.errors import InputError
 from tidegate.nn.cell import RecurrentCell
 from tidegate.nn.recurrent import Recurrent
+from tidegate.nn.sparse import with_lists
 from tidegate.runtime import SizedCell, Stream
 
 States = dict[str, torch.Tensor]
@@ -26,9 +27,10 @@ class Snapshot:
 class Session:
     """A layer or a cell for inference, with its weights packed once, that remembers its state from call to call.
 
-    It holds a copy of the weights, so later changes of the layer have no effect on it. It computes what the layer
-    computes in evaluation, without gradients, and starts from zeros or from the learned initial states of the layer. A
-    copy, also one loaded from a pickle, goes on alone from the same state.
+    It holds a copy of the weights, so later changes of the layer have no effect on it. Blocks of zeros are not
+    multiplied; ``sparsify`` makes such. It computes what the layer computes in evaluation, without gradients, and
+    starts from zeros or from the learned initial states of the layer. A copy, also one loaded from a pickle, goes on
+    alone from the same state.
 
     ``step`` takes one row a sequence and costs a few microseconds besides the products. ``run`` takes a block of steps
     and costs no more than one ``step`` besides the products of all: pass audio in the blocks in which it comes.
@@ -221,7 +223,10 @@ class Session:
 
 
 def _parts(layer: Recurrent | RecurrentCell) -> tuple[Sequence[SizedCell], list[list[torch.Tensor]]]:
-    """For each layer its cell, and its parameters."""
+    """For each layer its cell, with lists where the weights have blocks of zeros, and its parameters."""
     if isinstance(layer, RecurrentCell):
-        return [layer.definition()], [layer.step_parameters()]
-    return layer.cells, [layer.layer_parameters(k) for k in range(layer.num_layers)]
+        cells: Sequence[SizedCell] = [layer.definition()]
+        tensors = [layer.step_parameters()]
+    else:
+        cells, tensors = layer.cells, [layer.layer_parameters(k) for k in range(layer.num_layers)]
+    return [*map(with_lists, cells, tensors)], tensors

@@ -19,6 +19,7 @@ from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of
 from tidegate.nn.device import torch_mode
 from tidegate.nn.rows import reorder
+from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.twin import Twin
 from tidegate.option import OPTIONS, Options
 from tidegate.option.options import Source
@@ -35,7 +36,7 @@ class Variant(NamedTuple):
     sources: tuple[Source, ...]
 
 
-class Stack(Twin, torch.nn.RNNBase):
+class Stack(Sparse, Twin, torch.nn.RNNBase):
     """Stacked layers of one cell, without the way to run them; ``Recurrent`` describes the arguments."""
 
     graph: Graph
@@ -97,8 +98,17 @@ class Stack(Twin, torch.nn.RNNBase):
         self._set_variants()
 
     def _set_variants(self) -> None:
+        """Make the cells anew, as options and lists ask for."""
         self._variants = self._made_variants()
         self.cells = self._variants[False, False].cells
+
+    def weights(self) -> dict[str, Weight]:
+        cells = self.cells
+        return {
+            name: Weight(matrix.name, heights_of(cells[layer], matrix.name), layer)
+            for matrix in self.graph.matrices
+            for (layer, _), name in zip(self._directions(), self._attributes(f"weight_{matrix.name}"), strict=True)
+        }
 
     def reset_parameters(self) -> None:
         """Draw all parameters as torch.nn does, and then what options ask for."""
@@ -124,7 +134,7 @@ class Stack(Twin, torch.nn.RNNBase):
         Raises:
             TypeError: an unknown option.
             InputError: a value that is not allowed, a cell that has no gate for it, a layer norm where there is one
-                already, or a parametrized layer.
+                already, a parametrized layer, or an option that changes a pruned weight.
 
         Example:
             >>> import tidegate as tg
@@ -149,7 +159,7 @@ class Stack(Twin, torch.nn.RNNBase):
 
     def _take(self, new: Options, together: Options) -> None:
         """Get new options; ``together`` are all that the layer has from now on."""
-        values = dict(self._parameters)
+        values, held = dict(self._parameters), self._dense()
         vars(self)["options"] = new
         self.set_cell(self.graph)  # which is changed already as the old options ask for
         vars(self)["options"] = together
@@ -162,6 +172,12 @@ class Stack(Twin, torch.nn.RNNBase):
                 if value is not None and name in self._parameters:
                     self._parameter(name).copy_(value)
         self._initialise(new)
+        for name, blocks in held.items():
+            if name not in self._parameters or self._parameter(name).shape != blocks.zero.shape:
+                raise InputError(
+                    "SPARSITY", f"{name} has pruned blocks, and these options change it", fix="prune the new layer"
+                )
+        self.hold_zero(held)
 
     def _initialise(self, options: Options) -> None:
         """Set the parameters that options initialise."""
@@ -190,7 +206,8 @@ class Stack(Twin, torch.nn.RNNBase):
         directions = 1 + self.bidirectional
         names = self._all_weights[layer * directions : (layer + 1) * directions]
         known: dict[str, Any] = self._parameters  # each step pays for the way through _parameter
-        return [known[name] if name in known else self._parameter(name) for own in names for name in own]
+        tensors = [known[name] if name in known else self._parameter(name) for own in names for name in own]
+        return self._held_all(chain(*names), tensors) if self.sparse else tensors
 
     def learned_states(self, sequences: int) -> States | None:
         """The learned initial states, each [L*D, B, width]; None for a layer that does not learn them."""
@@ -223,7 +240,8 @@ class Stack(Twin, torch.nn.RNNBase):
         for training, resets in product((False, True), repeat=2):
             graph = self.options.rewrite(self.graph, training=training, resets=resets)
             sources = self.options.sources(self.graph, training=training, resets=resets)
-            variants[training, resets] = Variant([sized(graph, own) for own in widths], sources)
+            cells = [sized(graph, own, self._lists.get(layer, ())) for layer, own in enumerate(widths)]
+            variants[training, resets] = Variant(cells, sources)
         return variants
 
     def _widths(self, layer: int) -> dict[str, int]:

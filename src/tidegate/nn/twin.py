@@ -14,8 +14,8 @@ from tidegate.runtime.path import FUSED, Obstacle, check_strict
 PLAIN = frozenset({torch.nn.Parameter, torch.Tensor, type(None)})
 # Attributes that our modules have and torch.nn's do not.
 ADDED = (
-    *("graph", "cells", "options", "own_widths", "last_path", "reset", "update"),
-    *("_variants", "_sized", "_names", "_by_nonlinearity"),
+    *("graph", "cells", "options", "own_widths", "sparse", "last_path", "reset", "update"),
+    *("_variants", "_sized", "_names", "_by_nonlinearity", "_lists", "_seen"),
 )
 
 

@@ -11,7 +11,7 @@ from tidegate.runtime.layer import (
     run_layer_saving,
     trace_layer,
 )
-from tidegate.runtime.library import fma_peak, isa, read_peak
+from tidegate.runtime.library import fma_peak, isa, panel_vectors, read_peak
 from tidegate.runtime.path import FUSED, TWICE, Obstacle, asked_for_eager, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.shape import check_devices, wrong_shape
@@ -46,6 +46,7 @@ __all__ = [
     "keep",
     "obstacle",
     "operator_obstacle",
+    "panel_vectors",
     "read_peak",
     "run_layer",
     "run_layer_backward",

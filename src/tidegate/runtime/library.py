@@ -42,6 +42,7 @@ FLAGS = (
     "-pthread",
 )
 ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), "baseline": ()}
+TILES = {"x86-64-v4": (64, 4), "x86-64-v3": (32, 2), "baseline": (16, 2)}  # bytes of a vector, vectors of a panel
 OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")  # LLVM's and Intel's runtimes have them too
 KEPT_BYTES = (32 << 20) - (64 << 10)  # the largest block that glibc learns from is a little less than 32 MiB
 MEASURES, ENDURES, BRIDLES = 0, 1, 2  # ``Temper`` of ``engine/patience.h``
@@ -63,6 +64,16 @@ def isa() -> str:
             "ISA", f"TIDEGATE_ISA is {wanted!r}, but this processor runs {', '.join(can)}", fix="unset it or name one"
         )
     return wanted or can[0]
+
+
+def panel_vectors(itemsize: int) -> tuple[int, int]:
+    """Of the panels in which matrices are packed: columns of a vector, and vectors of a panel (``engine/kernel.h``).
+
+    Args:
+        itemsize: bytes of a number.
+    """
+    size, vectors = TILES[isa()]
+    return size // itemsize, vectors
 
 
 @functools.cache
