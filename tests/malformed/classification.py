@@ -6,11 +6,18 @@ LINES = b"".join(b"%d a text that says %d\n" % (n % 2, n) for n in range(40))
 TABLE = b"text,label\n" + b"".join(b"a text that says %d,%d\n" % (n, n % 2) for n in range(40))
 NUMBERS = b"text,label\n" + b"".join(b"a text that says %d,%d.5\n" % (n, n) for n in range(40))
 HEADER = b"@problemName a\n@timeStamps false\n@univariate true\n@classLabel true a b\n@data\n"
+STAMPED = HEADER.replace(b"Stamps false", b"Stamps true")
+PAIRS = b"".join(b"(0,%d),(1.5,2):%s\n" % (n, b"ab"[n % 2 : n % 2 + 1]) for n in range(40))
+LONG = b"id,at,level,class\n" + b"".join(b"s%d,%d,%d,%d\n" % (n // 2, n % 2, n * n % 7, n // 2 % 2) for n in range(40))
 ROWS = b"".join(b"%d,1,2,3:%s\n" % (n, b"ab"[n % 2 : n % 2 + 1]) for n in range(40))
 
 
 def case(name, content, *says, file="a.txt", options=()):
     return Case(name, "classification", {file: content}, file, [file, *says], list(options))
+
+
+def long_case(name, content, *says, options=("--series", "id", "--time", "at")):
+    return case(name, content, *says, file="a.csv", options=options)
 
 
 CASES = [
@@ -52,7 +59,30 @@ CASES = [
     case("no @data", HEADER.replace(b"@data\n", b""), "no line @data", file="a.ts"),
     case("no series", HEADER, "no series", file="a.ts"),
     case("series without classes", HEADER.replace(b"true a b", b"false") + ROWS, "@classLabel false", file="a.ts"),
-    case("series with time stamps", HEADER.replace(b"Stamps false", b"Stamps true") + ROWS, "line 2", file="a.ts"),
+    case("time stamps without pairs", STAMPED + ROWS, "line 6", "(time,value)", file="a.ts"),
+    case("time stamps that fall", STAMPED + PAIRS + b"(1,1),(0,1):a\n", "line 46", "the time 0 behind 1", file="a.ts"),
+    case("dates as time stamps", STAMPED + b"(2024-01-31 10:00:00,1):a\n" + PAIRS, "line 6", "2024-01-31", file="a.ts"),
+    long_case("times without series", LONG, "'at'", "--series", options=["--time", "at"]),
+    long_case("no such series", LONG, "'who'", "'id'", options=["--series", "who"]),
+    long_case("series without a name", LONG + b",0,1,1\n", "row 41", "'id'"),
+    long_case("series of two classes", LONG + b"s3,2,1,0\n", "'s3'", "'1' in row 7", "'0' in row 41"),
+    long_case("series without a class", LONG + b"s77,2,1,\n", "'s77'", "no class"),
+    long_case("word among values", LONG + b"s77,2,high,1\n", "'level' in row 41", "'high'"),
+    long_case("huge value", LONG + b"s77,2,1e40,1\n", "'level' in row 41", "'1e40'"),
+    long_case("time twice", LONG + b"s3,1,1,1\n", "the time 1 twice", "'s3'"),
+    long_case("times that fall", LONG + b"s3,0.5,1,1\n", "in time order", "'s3'"),
+    long_case("row without a time", LONG + b"s3,,1,1\n", "row 41", "a date or a number"),
+    long_case(
+        "no values", b"id,at,class\n" + b"".join(b"s%d,0,%d\n" % (n, n % 2) for n in range(40)), "no column of numbers"
+    ),
+    case(
+        "series of what is no table",
+        HEADER + ROWS,
+        "--series 'id'",
+        "no table",
+        file="a.ts",
+        options=["--series", "id"],
+    ),
     case("class that the header lacks", HEADER + ROWS + b"1,2,3:c\n", "line 46", "'c'", file="a.ts"),
     case("too many channels", HEADER + ROWS + b"1,2:1,2:a\n", "line 46", "2 channels", file="a.ts"),
     case("channels of two lengths", HEADER.replace(b"@univariate true\n", b"") + b"1,2:1:a\n", "line 5", file="a.ts"),

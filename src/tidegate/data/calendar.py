@@ -125,7 +125,7 @@ def read_clock(
     cells = [cell.strip() for cell in table.cells[column]]
     reading = read_times(table.name, column, cells, list(groups.items()), dating)
     for name, rows in groups.items():
-        _check_rising(table, column, cells, reading.times[rows], rows, name)
+        check_rising(table, column, cells, reading.times[rows], rows, name)
     model, longest = max(groups.items(), key=lambda group: len(group[1]))
     step = _step(table, column, reading.times[longest], dating.step)
     gaps = _Gaps(table.name, column, cells, step, model, fill)
@@ -140,7 +140,20 @@ def read_clock(
     return clock, {name: rows for name, (_, rows, _) in parts.items()}
 
 
-def _check_rising(table: Table, column: str, cells: list[str], times: Times, rows: NDArray[np.intp], name: str) -> None:
+def check_rising(table: Table, column: str, cells: list[str], times: Times, rows: NDArray[np.intp], name: str) -> None:
+    """Refuse rows of a series that are out of order, or have the time of another.
+
+    Args:
+        table: the rows.
+        column: the name of the column of times.
+        cells: of that column.
+        times: of the rows of the series.
+        rows: of the series.
+        name: of the series; empty where there is one.
+
+    Raises:
+        InputError: there is such a row.
+    """
     steps = times.index[1:] - times.index[:-1]
     wrong = np.asarray(steps <= steps.dtype.type(0)) if not times.dated else np.asarray(steps <= pd.Timedelta(0))
     if not wrong.any():

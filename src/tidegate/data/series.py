@@ -58,7 +58,9 @@ def rows_by_name(table: Table, column: str | None) -> dict[str, Rows]:
             f"row {int(np.argmax(names == '')) + 1} below the header of {table.name} names no series in {column!r}",
             fix="fill that cell, or remove the row",
         )
-    return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+    distinct, place = np.unique(names, return_inverse=True)
+    parts = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))[:-1])
+    return {str(name): rows for name, rows in zip(distinct, parts, strict=True)}
 
 
 def series_of(table: Table, groups: Mapping[str, Rows], targets: Sequence[str]) -> list[Series]:

@@ -2,33 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tidegate.cell import Graph
+from tidegate.errors import InputError
 from tidegate.nn import Recurrent
-from tidegate.train.setting import SETTING_OPTIONS, Training
+from tidegate.train.setting import SETTING_OPTIONS, Training, task_of
 from tidegate.train.task import MakeLayer
 
 
+@dataclass(frozen=True)
+class LayerMaker:
+    """Makes the recurrent layers of a model.
+
+    Attributes:
+        graph: the cell.
+        setting: the hidden size, the number of layers, dropout and all layer options.
+    """
+
+    graph: Graph
+    setting: Training
+
+    def given(self, offered: Mapping[str, str]) -> tuple[str, ...]:
+        """What the cell asks for at every step beside its input.
+
+        Args:
+            offered: what the task has for every step, and the axis of each.
+
+        Raises:
+            InputError: the cell asks for something else.
+        """
+        asked = {value.name: value.axis for value in getattr(self.graph, "given", ())}
+        lacking = [f"{name}:{axis}" for name, axis in asked.items() if offered.get(name) != axis]
+        if lacking:
+            has = " ".join(f"{name}:{axis}" for name, axis in offered.items())
+            raise InputError(
+                "CELL_GIVEN",
+                f"the cell {self.graph.name} is given {' '.join(lacking)} at every step, but the task "
+                f"{task_of(self.setting)!r} has {has or 'nothing'} beside its inputs here",
+                fix="choose another cell" if has else "choose another cell, or train classification on series",
+            )
+        return tuple(asked)
+
+    def __call__(self, features: int, /, *, given: Sequence[str] = (), **options: Any) -> Recurrent:
+        """The layers.
+
+        Args:
+            features: the number of input features. A cell that must read as many as it has units gets that many.
+            given: what the model passes beside the input, as ``given`` names it.
+            options: of ``nn.Recurrent``, in place of the settings.
+        """
+        if not given:
+            self.given({})
+        defaults = {
+            "num_layers": self.setting.layers,
+            "dropout": self.setting.dropout if self.setting.layers > 1 else 0.0,
+            **{option.name: getattr(self.setting, option.name) for option in SETTING_OPTIONS},
+        }
+        width = self.setting.hidden_size if self.graph.input_axis == "H" else features
+        return Recurrent(self.graph, width, self.setting.hidden_size, **{**defaults, **options})
+
+
 def make_layer(graph: Graph, setting: Training) -> MakeLayer:
-    """A function that makes the recurrent layers of a model.
+    """What makes the recurrent layers of a model.
 
     Args:
         graph: the cell.
         setting: the hidden size, the number of layers, dropout and all layer options.
-
-    Returns:
-        A function from the number of input features, and options that override the settings, to the layers. A cell
-        that must read as many features as it has units gets that many.
     """
-
-    def make(features: int, /, **options: Any) -> Recurrent:
-        defaults = {
-            "num_layers": setting.layers,
-            "dropout": setting.dropout if setting.layers > 1 else 0.0,
-            **{option.name: getattr(setting, option.name) for option in SETTING_OPTIONS},
-        }
-        width = setting.hidden_size if graph.input_axis == "H" else features
-        return Recurrent(graph, width, setting.hidden_size, **{**defaults, **options})
-
-    return make
+    return LayerMaker(graph, setting)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data.foreign import foreign
-from tidegate.data.labelled.gap import filled
+from tidegate.data.labelled.gap import observed
 from tidegate.data.labelled.record import Label, Labelled, Layout, Values
 from tidegate.data.labelled.ts import LARGEST
 from tidegate.data.npz import read_npz
@@ -52,7 +52,7 @@ def _part(arrays: Arrays, part: str) -> Arrays:
 
 
 def _labelled(source: Source, arrays: Arrays, layout: Layout) -> Labelled:
-    items, warnings = filled(_series(source, arrays, layout))
+    items, warnings = observed(_series(source, arrays, layout))
     if not layout.labelled:
         return Labelled(items, (), warnings)
     if "y" not in arrays:

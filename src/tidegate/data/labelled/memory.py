@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tidegate.data.column import listed
+from tidegate.data.frame import csv_of
 from tidegate.data.labelled.record import KINDS, check_labels
 from tidegate.data.source import Source
 from tidegate.errors import InputError
@@ -20,17 +21,20 @@ OWN = "data in memory"  # whose columns we name; those of a frame are the user's
 FORMS = "pass a list of texts, an array [N, T] or [N, T, C], or a list of arrays [T] or [T, C]"
 
 
-def in_memory(items: Any, labels: Any = None) -> Source:
+def in_memory(items: Any, labels: Any = None, *, long: bool = False) -> Source:
     """Write texts as JSON lines, and series as an ``.npz`` archive.
 
     Args:
         items: strings; an array [N, T] or [N, T, C]; arrays [T] or [T, C] that may differ in T; or a frame of pandas:
             one of numbers is an array [N, T], one with texts is a table, as a file of this content.
         labels: a class for each item, all strings or all numbers.
+        long: whether a frame has a row for each step of each series, and a column that names these.
 
     Raises:
         InputError: the data have another form, or the number of classes differs.
     """
+    if long:
+        return _of_steps(items, labels)
     if isinstance(items, pd.DataFrame) and not all(map(pd.api.types.is_numeric_dtype, items.dtypes)):
         return _of_frame(items, labels)
     rows = _filled(items, "the data")
@@ -50,6 +54,18 @@ def in_memory(items: Any, labels: Any = None) -> Source:
         raise InputError("FIT_DATA", f"{texts} of {len(rows)} sequences are texts, but the others are not", fix=FORMS)
     raw = _json_lines(rows, answers) if texts else _archive(rows, answers)
     return Source("memory", OWN, raw)
+
+
+def _of_steps(frame: Any, labels: Any) -> Source:
+    """A frame with a row for each step."""
+    if not isinstance(frame, pd.DataFrame) or labels is not None:
+        got = "classes beside a frame" if isinstance(frame, pd.DataFrame) else type(frame).__name__
+        raise InputError(
+            "FIT_DATA",
+            f"series= names a column of a frame with a row for each step, but got {got}",
+            fix="pass such a frame with a column of classes and label=, or leave out series=",
+        )
+    return Source("memory", "the frame", csv_of(frame))
 
 
 def _of_frame(frame: pd.DataFrame, labels: Any) -> Source:

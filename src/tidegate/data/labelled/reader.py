@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from tidegate.data.labelled.archive import read_archive
 from tidegate.data.labelled.line import in_utf8, read_folder, read_lines
+from tidegate.data.labelled.long import read_long
 from tidegate.data.labelled.memory import OWN
 from tidegate.data.labelled.record import Label, Labelled, Layout, check_labels
 from tidegate.data.labelled.table import LABELS, TEXTS, read_columns, read_csv, read_json_lines
@@ -18,6 +19,7 @@ from tidegate.data.text import split_lines
 from tidegate.errors import InputError
 
 HEAD = 1 << 16
+NO_TABLES = (".ts", ".jsonl", ".ndjson", ".json", ".txt")
 
 
 def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
@@ -33,7 +35,9 @@ def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
     if source.title == OWN and source.address == "memory":  # its columns are ours
         layout = replace(layout, text=None, label=None)
     archive = source.raw.startswith(b"PK\3\4")
+    _check_table(source, layout, archive=archive)
     parts = read_archive(source, layout) if archive else {"train": _read(source, layout)}
+    layout = replace(layout, columns=layout.columns or parts["train"].columns)  # those of all parts
     for part, own in (("valid", source.valid), ("test", source.test)):
         if own is not None:
             parts[part] = read_labelled(replace(own, valid=None, test=None), layout)["train"]
@@ -51,9 +55,26 @@ def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
     return {part: _shortened(own, layout.label_end) for part, own in parts.items()}
 
 
+def _check_table(source: Source, layout: Layout, *, archive: bool) -> None:
+    """Refuse columns of series and times for what is no table."""
+    named = next((f"{role}={name!r}" for role, name in _roles(layout) if name is not None), None)
+    if named and (archive or source.members or PurePath(source.title).suffix.casefold() in NO_TABLES):
+        raise InputError(
+            "LONG_TABLE",
+            f"{named} names a column, but {source.title} is no table",
+            fix="leave it out, or pass CSV, TSV or Parquet with a row for each step",
+        )
+
+
+def _roles(layout: Layout) -> tuple[tuple[str, str | None], ...]:
+    return ("series", layout.series), ("time", layout.time)
+
+
 def _read(source: Source, layout: Layout) -> Labelled:
     if source.members:
         return read_folder(source, layout)
+    if layout.series is not None or layout.time is not None:
+        return read_long(in_utf8(source, layout.encoding), layout)
     if source.raw.startswith(b"PAR1"):
         return read_columns(source, layout)
     source = in_utf8(source, layout.encoding)

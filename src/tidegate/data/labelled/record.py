@@ -6,11 +6,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from tidegate.data.number import Decimal
+from tidegate.data.reading import Dating
 from tidegate.errors import InputError
 
 Label = str | int | float | bool
@@ -18,6 +20,22 @@ KINDS: dict[type, str] = {str: "texts", bool: "true or false", int: "numbers", f
 LONGEST = 1000  # characters of a class; more would widen every table and message
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How a table with a row for each step was read, which a trained model does again.
+
+    Attributes:
+        names: of the columns with values, in the order of the channels.
+        form, zone: how times are written, as ``Dating`` has them; empty without times.
+        decimal: the decimal mark; None if no number has one.
+    """
+
+    names: tuple[str, ...]
+    form: str = ""
+    zone: str = ""
+    decimal: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,11 @@ class Layout:
         flat: read [N, H, W] arrays as H * W steps.
         labelled: whether each sequence must have a class.
         classes: of a trained model, which are removed from the beginning of lines.
+        series: the column that names the series of each row, of a table with a row for each step.
+        time: the column of times in such a table, or several as ``with_times`` reads them.
+        dating: how times are read.
+        decimal: the decimal mark of such a table; unless given, found from all rows.
+        columns: how a trained model has read its training data.
     """
 
     text: str | None = None
@@ -42,6 +65,11 @@ class Layout:
     flat: bool = False
     labelled: bool = True
     classes: tuple[Label, ...] = ()
+    series: str | None = None
+    time: str | None = None
+    dating: Dating = field(default_factory=Dating)
+    decimal: Decimal | None = None
+    columns: Columns | None = None
 
 
 @dataclass(frozen=True)
@@ -49,14 +77,18 @@ class Labelled:
     """Sequences and their classes.
 
     Attributes:
-        items: texts, or series [T, C], where NaN marks a channel without any value.
+        items: texts; series [T, C] of numbers; ``Gapped`` series.
         labels: one for each item, or none.
-        warnings: what was filled, left out or cut off.
+        warnings: what is missing, was left out or cut off.
+        names: of the series, where a column has them.
+        columns: how a table with a row for each step was read.
     """
 
     items: tuple[Any, ...]
     labels: tuple[Label, ...]
     warnings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    columns: Columns | None = None
 
     @property
     def textual(self) -> bool:

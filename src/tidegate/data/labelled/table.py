@@ -144,6 +144,33 @@ def _chosen(source: Source, names: list[str], layout: Layout) -> tuple[str, str 
     return text, label
 
 
-def _known(names: list[str], known: Sequence[str], taken: str | None) -> str | None:
+def label_column(source: Source, names: Sequence[str], layout: Layout, taken: Sequence[str | None] = ()) -> str | None:
+    """The column of the classes, where sequences must have some: the one that is named, or one with a common name.
+
+    Args:
+        source: the table, for errors.
+        names: of its columns.
+        layout: which column is what.
+        taken: columns with another purpose.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not layout.labelled:
+        return None
+    if layout.label is not None:
+        check_column(source.title, layout.label, names, fix="name one with label=")
+        return layout.label
+    found = _known([name for name in names if name not in taken], LABELS, None)
+    if found is None:
+        raise InputError(
+            "LABELLED_COLUMN",
+            f"{source.title} has no column with a common name for the labels",
+            fix=f"name it with label=COLUMN; it has the columns {listed(names)}",
+        )
+    return found
+
+
+def _known(names: Sequence[str], known: Sequence[str], taken: str | None) -> str | None:
     folded = {name.strip().casefold(): name for name in names if name != taken}
     return next((folded[name] for name in known if name in folded), None)

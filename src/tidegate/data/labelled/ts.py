@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.data.labelled.gap import filled
+from tidegate.data.labelled.gap import observed
 from tidegate.data.labelled.record import Labelled, Layout
+from tidegate.data.labelled.stamped import BETWEEN, FORM, joined, pairs, rising
 from tidegate.data.source import Source
 from tidegate.data.text import decode, split_lines
 from tidegate.errors import InputError
@@ -27,13 +28,15 @@ class _Header:
     labelled: bool | None = None
     dimensions: int | None = None
     steps: int | None = None
+    stamped: bool = False
 
 
 def read_ts(source: Source, layout: Layout) -> Labelled:
     """Read a header of ``@`` lines, ``@data``, then a series on each line.
 
     ``:`` separates channels, ``,`` steps; the class comes last; ``?`` is a missing value. Series may differ in length;
-    final steps without a value in any channel are padding.
+    final steps without a value in any channel are padding. With ``@timeStamps true`` each step of a channel is
+    ``(time,value)``, and a channel has no value at the times of others.
 
     Raises:
         InputError: the header or a line is invalid; the message names the line.
@@ -44,8 +47,9 @@ def read_ts(source: Source, layout: Layout) -> Labelled:
     rows = [_row(source, number, line, header) for number, line in numbered if not line.startswith("#")]
     if not rows:
         raise InputError("TS_EMPTY", f"{source.title} has no series below @data", fix="add a line for each series")
-    items, warnings = filled([values for values, _ in rows])
-    labels = tuple(label for _, label in rows if label is not None)
+    times = [own for _, own, _ in rows if own is not None] if header.stamped else None
+    items, warnings = observed([values for values, _, _ in rows], times)
+    labels = tuple(label for _, _, label in rows if label is not None)
     return Labelled(items, labels if layout.labelled else (), warnings)
 
 
@@ -60,8 +64,8 @@ def _header(source: Source, lines: list[str], layout: Layout) -> tuple[_Header, 
                 return header, number
             case "@classlabel":
                 header.labelled, header.classes = values[:1] == ["true"], values[1:]
-            case "@timestamps" if values == ["true"]:
-                raise _error(source, number, "has time stamps", "remove them; steps must be equally far apart")
+            case "@timestamps":
+                header.stamped = [value.casefold() for value in values] == ["true"]
             case "@targetlabel" if values[:1] == ["true"]:
                 raise _error(source, number, "declares numeric targets", "pass a file with @classLabel true")
             case "@univariate" if values == ["true"]:
@@ -87,8 +91,9 @@ def _count(source: Source, number: int, values: list[str]) -> int:
     raise _error(source, number, "does not end in a count", "write a whole number above 0")
 
 
-def _row(source: Source, number: int, line: str, header: _Header) -> tuple[Floats, str | None]:
-    channels = line.split(":")
+def _row(source: Source, number: int, line: str, header: _Header) -> tuple[Floats, Floats | None, str | None]:
+    """The values [T, C] of a series, the times of its steps and its class."""
+    channels = BETWEEN.split(line) if header.stamped else line.split(":")
     label = channels.pop().strip() if header.labelled else None
     if label is not None and header.classes and label not in header.classes:
         known = ", ".join(header.classes[:20])
@@ -96,7 +101,10 @@ def _row(source: Source, number: int, line: str, header: _Header) -> tuple[Float
     if len(channels) != (header.dimensions or len(channels)) or not channels:
         problem = f"has {len(channels)} channels, but the header declares {header.dimensions or 'at least 1'}"
         raise _error(source, number, problem, "separate channels by colons, the class last")
-    values = [_channel(source, number, index, text) for index, text in enumerate(channels, 1)]
+    if header.stamped:
+        times, whole = joined(*_stamped(source, number, channels))
+        return whole, times, label
+    values = [_channel(source, number, index, text.split(",")) for index, text in enumerate(channels, 1)]
     steps = {len(channel) for channel in values}
     if len(steps) > 1:
         raise _error(source, number, f"has channels of {min(steps)} to {max(steps)} steps", "make them equally long")
@@ -104,11 +112,24 @@ def _row(source: Source, number: int, line: str, header: _Header) -> tuple[Float
         raise _error(
             source, number, f"has {steps.pop()} steps, but the header declares {header.steps}", "correct one of them"
         )
-    return np.stack(values, axis=1), label
+    return np.stack(values, axis=1), None, label
 
 
-def _channel(source: Source, number: int, index: int, text: str) -> Floats:
-    cells = [cell.strip() for cell in text.split(",")]
+def _stamped(source: Source, number: int, channels: list[str]) -> tuple[list[Floats], list[Floats]]:
+    """The times and the values of each channel."""
+    times, values = [], []
+    for index, text in enumerate(channels, 1):
+        try:
+            moments, cells = pairs(text)
+            times.append(rising(moments))
+        except ValueError as error:
+            raise _error(source, number, f"has in channel {index} {error}", FORM) from None
+        values.append(_channel(source, number, index, cells))
+    return times, values
+
+
+def _channel(source: Source, number: int, index: int, raw: list[str]) -> Floats:
+    cells = [cell.strip() for cell in raw]
     try:
         values = np.array([np.nan if cell.casefold() in MISSING else float(cell) for cell in cells])
     except ValueError:

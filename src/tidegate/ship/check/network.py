@@ -15,7 +15,7 @@ from tidegate.ship.check.meter import Meter
 from tidegate.ship.check.sound import Sounds
 from tidegate.ship.flow import Answer, Flow
 from tidegate.ship.flow.node import Array
-from tidegate.tasks.classification.encoding import Scale
+from tidegate.tasks.classification.scale import Scale
 from tidegate.tasks.translation.model import Memory
 from tidegate.train.task import AnyTask, Batch
 

@@ -18,7 +18,7 @@ from tidegate.ship.kind.base import (
     into_layers,
     refused,
 )  # fmt: skip
-from tidegate.tasks.classification.encoding import Scale
+from tidegate.tasks.classification.scale import Scale
 
 LARGEST = 60.0  # e to this and its inverse are float32 numbers, and sums of a million of them, too
 

@@ -67,11 +67,13 @@ def content_of(source: Source, setting: ClassificationSetting, encoding: Classif
     """
     if source.large and encoding is None:
         return _large(source, setting)
-    read = source.read_by(reader(setting))
+    read = source.read_by(reader(setting, encoding.columns if encoding else None))
     phase("preparing")
     parts = {"test": read["train"]} if encoding else parted(source, read, setting)
     train = None if encoding else parts["train"]
-    made = encoding or ClassificationEncoding.of(parts["train"].items, parts["train"].labels, setting)
+    made = encoding or ClassificationEncoding.of(
+        parts["train"].items, parts["train"].labels, setting, read["train"].columns
+    )
     stored = _cached(source, setting, made, train) if train and source.cache else None
     return Content(source, read, parts, made, stored, described(read, parts, setting))
 

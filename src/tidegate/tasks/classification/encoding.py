@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Literal, Self
@@ -16,35 +14,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tidegate.data.labelled import Label, Labelled, Values
+from tidegate.data.labelled import Columns, Gapped, Label, Labelled
 from tidegate.errors import InputError
 from tidegate.plain import typed
 from tidegate.tasks.classification.ballot import SeriesVotes
 from tidegate.tasks.classification.convolution import Convolution
 from tidegate.tasks.classification.model import Classifier, UnitEmbedding
 from tidegate.tasks.classification.ngram import NgramVotes
+from tidegate.tasks.classification.reading import Reading
+from tidegate.tasks.classification.scale import Observed, Scale
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.tfidf import END, FIRST, Ngrams
 from tidegate.train.task import Encoding, MakeLayer
 
 UNKNOWN = 0
 WORD = re.compile(r"\w+|[^\w\s]")
-FRAMES = 40  # steps of the longest series, unless frame says
 VOTING = {"word": 2, "character": 4}  # units of the longest n-grams, unless ngrams says
 SPELLING = 20  # most letters of a word that are read
 NAMES = 2.5  # words; texts that are shorter on average count as names and are read by character
-
-
-class Reading(ABC):
-    """How sequences become tensors, and the encoder that reads them."""
-
-    @abstractmethod
-    def encode(self, item: Any) -> torch.Tensor:
-        """The steps of a sequence: [T] int64 units, [T, 1 + L] int32 units with their letters, or [T, C] float32."""
-
-    @abstractmethod
-    def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
-        """The module before the recurrent layers, and the number of features it gives."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +70,8 @@ class Vocabulary(Reading):
         numbers = torch.from_numpy(self.numbers(units))
         return numbers if self.unit == "character" else torch.cat([numbers[:, None].int(), letters_of(units)], dim=1)
 
-    def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
+    def encoder(self, setting: ClassificationSetting, layer: MakeLayer | None = None) -> tuple[torch.nn.Module, int]:
+        del layer
         made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
         return made, setting.embedding_size
 
@@ -114,64 +102,6 @@ def _names(texts: Sequence[str]) -> bool:
 
 
 @dataclass(frozen=True)
-class Scale(Reading):
-    """Mean and standard deviation of each channel over all steps of the training series, and steps in a frame.
-
-    Equations:
-        z = (x - mean) / sd;  step k of a model reads z[k F .. (k+1) F - 1] of all channels, padded with the last value
-    """
-
-    mean: tuple[float, ...]
-    sd: tuple[float, ...]
-    frame: int
-
-    def __post_init__(self) -> None:
-        if len(self.sd) != len(self.mean) or not all(sd > 0 for sd in self.sd) or self.frame < 1:
-            raise ValueError("the scale of the series does not fit its channels")
-
-    @classmethod
-    def of(cls, series: Sequence[Values], setting: ClassificationSetting) -> Self:
-        """The scale of the training series; a constant channel keeps its unit.
-
-        Raises:
-            InputError: a frame is longer than each of them.
-        """
-        longest = max(map(len, series))
-        if setting.frame > longest:
-            raise InputError(
-                "FRAME",
-                f"frame={setting.frame} is longer than the longest training series, which has {longest} steps",
-                fix=f"set frame= to at most {longest}",
-            )
-        frame = setting.frame or math.ceil(longest / FRAMES)
-        steps = np.concatenate([np.asarray(values, dtype=np.float64) for values in series])
-        there = np.isfinite(steps)
-        count = np.maximum(there.sum(0), 1)
-        mean = np.where(there, steps, 0).sum(0) / count
-        sd = np.sqrt((np.where(there, steps - mean, 0) ** 2).sum(0) / count)
-        return cls(tuple(mean.tolist()), tuple(np.where(sd > 0, sd, 1.0).tolist()), frame)
-
-    @property
-    def channels(self) -> int:
-        """The number of channels of a series."""
-        return len(self.mean)
-
-    def scaled(self, item: Values) -> NDArray[np.float32]:
-        """[T, C] in standard deviations from the mean; missing values become the mean."""
-        scaled = (np.asarray(item, dtype=np.float64) - self.mean) / self.sd
-        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
-
-    def encode(self, item: Values) -> torch.Tensor:
-        values = torch.from_numpy(self.scaled(item))
-        rest = -len(values) % self.frame
-        return torch.cat([values, values[-1:].expand(rest, -1)]).reshape(-1, self.frame * self.channels)
-
-    def encoder(self, setting: ClassificationSetting) -> tuple[torch.nn.Module, int]:
-        del setting
-        return torch.nn.Identity(), self.frame * self.channels
-
-
-@dataclass(frozen=True)
 class ClassificationEncoding(Encoding[ClassificationSetting]):
     """The classes in order, and the reading of sequences."""
 
@@ -180,6 +110,7 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
     reading: Vocabulary | Scale
     convolution: Convolution | None = None  # of the votes of series
     ngrams: Ngrams | None = None  # of the votes of texts
+    columns: Columns | None = None  # of a table with a row for each step
 
     def __post_init__(self) -> None:
         if len(self.shares) != len(self.classes) or not self.classes:
@@ -192,12 +123,20 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
             raise ValueError("the n-grams do not fit what is read")
 
     @classmethod
-    def of(cls, items: Sequence[Any], labels: Collection[Label], setting: ClassificationSetting) -> Self:
+    def of(
+        cls,
+        items: Sequence[Any],
+        labels: Collection[Label],
+        setting: ClassificationSetting,
+        columns: Columns | None = None,
+    ) -> Self:
         """The encoding of the training part."""
-        kind: Any = Vocabulary if isinstance(items[0], str) else Scale
+        gaps = any(isinstance(item, Gapped) for item in items)
+        kind: Any = Vocabulary if isinstance(items[0], str) else Observed if gaps else Scale
         same = {str(label): label for label in labels}
         count, classes = Counter(map(str, labels)), sorted_classes(same.values())
-        return cls(classes, tuple(count[str(label)] / len(items) for label in classes), kind.of(items, setting))
+        shares = tuple(count[str(label)] / len(items) for label in classes)
+        return cls(classes, shares, kind.of(items, setting), columns=columns)
 
     def indices(self, labels: Iterable[Label], name: str) -> NDArray[np.int64]:
         """The places of labels among the classes; 1 and "1" are the same.
@@ -216,7 +155,7 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
         return np.array([place[str(label)] for label in labels], dtype=np.int64)
 
     def model(self, layer: MakeLayer, setting: ClassificationSetting) -> Classifier:
-        encoder, features = self.reading.encoder(setting)
+        encoder, features = self.reading.encoder(setting, layer)
         votes: NgramVotes | SeriesVotes | None = None
         if self.convolution is not None:
             votes = SeriesVotes(self.convolution, len(self.classes))
@@ -237,17 +176,24 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
             raise InputError(
                 "CLASSIFICATION_KIND", f"{name} holds {got}, but the model was trained on {want}", fix=f"pass {want}"
             )
+        timed = isinstance(self.reading, Observed) and self.reading.step > 0
+        if wanted is not None and timed != any(isinstance(item, Gapped) and item.timed for item in rows.items):
+            got, want = ("steps with times" if own else "steps without times" for own in (not timed, timed))
+            raise InputError(
+                "CLASSIFICATION_TIMES", f"{name} has {got}, but the model was trained on {want}", fix=f"pass {want}"
+            )
 
     def to_json(self) -> dict[str, Any]:
-        kind = "vocabulary" if isinstance(self.reading, Vocabulary) else "scale"
+        kind = next(name for name, own in READINGS.items() if type(self.reading) is own)
         name, plan = ("ngrams", self.ngrams) if kind == "vocabulary" else ("convolution", self.convolution)
         votes = {name: None if plan is None else dataclasses.asdict(plan)}
         reading = {kind: dataclasses.asdict(self.reading)}
-        return {"classes": list(self.classes), "shares": list(self.shares), **reading, **votes}
+        columns = {} if self.columns is None else {"columns": dataclasses.asdict(self.columns)}
+        return {"classes": list(self.classes), "shares": list(self.shares), **reading, **votes, **columns}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        name, kind = ("vocabulary", Vocabulary) if "vocabulary" in data else ("scale", Scale)
+        name, kind = next(((name, own) for name, own in READINGS.items() if name in data), ("scale", Scale))
         if kind is Vocabulary and "ngrams" not in data:
             raise ValueError("it is of an earlier build, in which layers learnt n-grams in tables")
         return cls(
@@ -256,7 +202,11 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
             typed(data.get(name), kind, name),
             typed(data.get("convolution"), Convolution | None, "convolution"),
             typed(data.get("ngrams"), Ngrams | None, "ngrams"),
+            typed(data.get("columns"), Columns | None, "columns"),
         )
+
+
+READINGS: Mapping[str, type[Vocabulary | Scale]] = {"vocabulary": Vocabulary, "scale": Scale, "observed": Observed}
 
 
 def sorted_classes(labels: Collection[Label]) -> tuple[Label, ...]:

@@ -17,8 +17,8 @@ from tidegate.errors import note
 from tidegate.phase import counted
 from tidegate.records import ScoreRecord
 from tidegate.tasks.classification.batch import padded
-from tidegate.tasks.classification.encoding import Scale
 from tidegate.tasks.classification.fold import SeriesTask
+from tidegate.tasks.classification.scale import Scale
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import layout
 from tidegate.tasks.classification.task import ClassificationTask, length_notes
@@ -37,7 +37,8 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
     ``fit(X, y)`` takes a list of texts, an array [N, T] or [N, T, C], or a list of arrays [T] or [T, C]. It works in
     scikit-learn's searches and cross-validation; set ``test_share=0`` there, since they hold out test rows
     themselves. ``fit(data)`` takes a file, a folder, the name of a bundled set, or a frame of pandas with a column of
-    texts and one of classes, as a file has them. A frame of numbers alone is an array [N, T].
+    texts and one of classes, as a file has them. A frame of numbers alone is an array [N, T], but with ``series=`` a
+    frame is a table with a row for each step. NaN is a missing value.
 
     Attributes:
         classes_: the classes, in the order of the columns of ``predict_proba``.
@@ -55,7 +56,7 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
     def _source(self, data: Any, y: Any) -> Source | str | os.PathLike[str]:
         if isinstance(data, (str, os.PathLike, Source)):
             return super()._source(data, y)
-        return in_memory(data, y)
+        return in_memory(data, y, long=self.series is not None)
 
     def _read_task(
         self, source: Source | str | os.PathLike[str], setting: ClassificationSetting, **files: Any
@@ -113,8 +114,9 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         """
         self._check_fitted()
         sequences, classes = self._read(data), self.classes_.tolist()
-        for item, chances in zip(sequences.items, self._probabilities(sequences), strict=True):
-            yield _answer(item if isinstance(item, str) else None, chances, classes)
+        names = sequences.names or [None] * len(sequences.items)
+        for item, name, chances in zip(sequences.items, names, self._probabilities(sequences), strict=True):
+            yield _answer(item if isinstance(item, str) else None, name, chances, classes)
 
     def _probabilities(self, data: Labelled) -> NDArray[np.float64]:
         sequences = [self.encoding_.reading.encode(item) for item in data.items]
@@ -130,7 +132,8 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         source = self._source(data, None)
         if not isinstance(source, Source):
             source = locate(source, folders=True)
-        options = layout(self._current(), labelled=False, classes=self.encoding_.classes)
+        learnt = {"classes": self.encoding_.classes, "columns": self.encoding_.columns}
+        options = layout(self._current(), labelled=False, **learnt)
         sequences = read_labelled(source, options)["train"]
         self.encoding_.check(sequences, source.title)
         note(*sequences.warnings, *length_notes(sequences.items, self.encoding_.reading))
@@ -140,13 +143,14 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         return super()._scores(task) if next(iter(task.batches("test")), None) else []
 
 
-def _answer(text: str | None, chances: NDArray[np.float64], classes: list[Any]) -> Answer:
+def _answer(text: str | None, name: str | None, chances: NDArray[np.float64], classes: list[Any]) -> Answer:
     best = int(chances.argmax())
     probabilities = {str(name): round(float(chance), 6) for name, chance in zip(classes, chances, strict=True)}
-    first = {} if text is None else {"text": text}
+    first = {key: value for key, value in (("series", name), ("text", text)) if value is not None}
     record = {**first, "label": classes[best], "probability": probabilities[str(classes[best])]}
     row = {**record, **{f"p({name})": chance for name, chance in probabilities.items()}}
-    shown = [str(classes[best]), f"{record['probability']:.3f}", *([_shortened(text)] if text else [])]
+    end = [_shortened(what) for what in (name, text) if what]
+    shown = [str(classes[best]), f"{record['probability']:.3f}", *end]
     return Answer("\t".join(shown), [row], {**record, "probabilities": probabilities})
 
 

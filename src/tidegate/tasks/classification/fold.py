@@ -89,6 +89,10 @@ class SeriesTask(VotingTask):
             return super().batches(split, order)
         return map(self._joined, self._held() if split == "valid" else self._steps(order))
 
+    def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
+        series = self._kept(model).series
+        return (*((series.says,) if series and series.observed else ()), *super().remarks(model))
+
     def _steps(self, order: torch.Generator | None) -> Iterator[list[tuple[int, Rows]]]:
         """For each training step, the rows of each member."""
         holding, turns = self.known.holding, []

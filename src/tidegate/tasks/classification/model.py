@@ -9,6 +9,7 @@ import torch
 
 from tidegate.tasks.classification.ballot import SeriesVotes
 from tidegate.tasks.classification.ngram import NgramVotes
+from tidegate.tasks.classification.scale import SeriesEncoder
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.train.task import Batch, MakeLayer, dropped
 
@@ -52,8 +53,8 @@ class Classifier(torch.nn.Module):
     Votes are fitted by themselves, and u and v say how much layers and votes count.
 
     Shapes:
-        inputs: [T, B] units, [T, B, 1 + L] units each followed by its letters, or [T, B, C] float; logits
-        [B, classes].
+        inputs: [T, B] units, [T, B, 1 + L] units each followed by its letters, or [T, B, F] float as ``Scale`` and
+        ``Observed`` encode series; logits [B, classes].
 
     References:
         attention: Yang et al. 2016, doi 10.18653/v1/N16-1174. temperature: Guo et al. 2017, arXiv 1706.04599; it is
@@ -75,7 +76,8 @@ class Classifier(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.layer = layer(features, bidirectional=setting.bidirectional)
+        given = {"given": encoder.given_names} if isinstance(encoder, SeriesEncoder) and encoder.given_names else {}
+        self.layer = layer(features, bidirectional=setting.bidirectional, **given)
         if self.layer.input_size != features:
             self.encoder = torch.nn.Sequential(encoder, torch.nn.Linear(features, self.layer.input_size))
         self.pooling, width = setting.pooling, self.layer.output_size
@@ -100,6 +102,12 @@ class Classifier(torch.nn.Module):
         self.votes = votes.to(self.head.weight.dtype)
         self.register_buffer("shares", self.head.weight.new_tensor(shares))
 
+    @property
+    def series(self) -> SeriesEncoder | None:
+        """What reads series; None for texts."""
+        first = self.encoder[0] if isinstance(self.encoder, torch.nn.Sequential) else self.encoder
+        return first if isinstance(first, SeriesEncoder) else None
+
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
         """Logits; batches share no state."""
         del state
@@ -113,8 +121,8 @@ class Classifier(torch.nn.Module):
         assert self.votes is not None
         assert batch.lengths is not None
         heard = (batch.inputs, batch.lengths)
-        if isinstance(self.votes, SeriesVotes):
-            heard = unframed(batch, self.votes.channels)
+        if self.series is not None:
+            heard = self.series.unframed(batch.inputs), batch.lengths * self.series.frame
         return self._answered(batch) / self.temperature, self.votes(*heard)
 
     def _answered(self, batch: Batch) -> torch.Tensor:
@@ -122,7 +130,8 @@ class Classifier(torch.nn.Module):
         assert batch.lengths is not None
         series = batch.inputs.is_floating_point()
         inputs = batch.inputs.to(self.head.weight.dtype) if series else batch.inputs
-        hidden, _ = self.layer(self.encoder(inputs), lengths=batch.lengths)
+        given = {} if self.series is None else self.series.given(inputs)
+        hidden, _ = self.layer(self.encoder(inputs), lengths=batch.lengths, **({"given": given} if given else {}))
         logits: torch.Tensor = self.head(dropped(self, self._pooled(hidden, batch.lengths), self.dropout))
         return logits
 
@@ -149,12 +158,3 @@ class Classifier(torch.nn.Module):
 def _padding(steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """[T, B, 1] bool: the steps after the end of each sequence."""
     return (torch.arange(len(steps))[:, None] >= lengths)[..., None]
-
-
-def unframed(batch: Batch, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch of series read in frames of F steps, [T, B, F * C], as values [T * F, B, C] and their lengths [B]."""
-    assert batch.lengths is not None
-    steps, rows, width = batch.inputs.shape
-    frame = width // channels
-    values = batch.inputs.view(steps, rows, frame, channels).transpose(1, 2).reshape(-1, rows, channels)
-    return values, batch.lengths * frame

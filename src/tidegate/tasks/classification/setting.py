@@ -22,8 +22,28 @@ class ClassificationSetting(Tabular):
     """Character encoding of text files."""
     flat: bool = False
     """Read an array [N, H, W] value by value, as H*W steps of one channel, instead of as H steps of W channels."""
+    series: Annotated[str | None, Column()] = None
+    """Column that names the series of each row, in a table with a row for each step; columns of numbers are channels,
+    and empty cells are missing values."""
+    time: Annotated[str | None, Column()] = None
+    """Column of dates or numbers in such a table that says when each step was, or several with commas between them:
+    date,hour. Steps need not be equally far apart."""
+    day_first: bool | None = None
+    """Whether the day comes before the month in dates such as 01/02/2024 (day_first=False: the month before the day);
+    decided from all rows unless given."""
+    date_format: str | None = None
+    """Format of the dates in the letters of Python's strptime, such as %d/%m/%Y; found in the rows unless given."""
+    time_zone: str | None = None
+    """Time zone of the dates, such as Europe/Berlin."""
+    decimal: Literal["auto", ",", "."] = "auto"
+    """The decimal mark of numbers, where 1.497 may be 1497. auto decides from all rows, or asks."""
+    missing: Literal["fill", "inputs"] = "fill"
+    """What layers read of series with missing values or times: values filled by straight lines (fill), or also which
+    values were missing and the time since the step before (inputs). A cell that is given a mask m or times dt reads
+    these either way."""
     frame: Annotated[int, Range(0, 1 << 16)] = 0
-    """Steps of a series that are read together as one step; 0 chooses so that the longest series has 40 steps."""
+    """Steps of a series that are read together as one step; 0 chooses so that the longest series has 40 steps, and 1
+    where steps have times."""
     unit: Literal["auto", "character", "word"] = "auto"
     """What one step of a text is; auto chooses characters for names and words for everything else."""
     vocabulary: Annotated[int, Range(1, 1 << 24)] = 20_000

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidegate.data import Reader
-from tidegate.data.labelled import Labelled, Layout, read_labelled
+from tidegate.data import Dating, Reader
+from tidegate.data.labelled import Columns, Labelled, Layout, read_labelled
 from tidegate.tasks.classification.setting import ClassificationSetting
 
+ANY_SIZE = (".csv", ".tsv", ".jsonl", ".ndjson")  # of texts
 
-def reader(setting: ClassificationSetting) -> Reader[dict[str, Labelled]]:
-    """What reads the sequences and their classes, by part."""
-    return Reader(read_labelled, (layout(setting),), folders=True, any_size=(".csv", ".tsv", ".jsonl", ".ndjson"))
+
+def reader(setting: ClassificationSetting, columns: Columns | None = None) -> Reader[dict[str, Labelled]]:
+    """What reads the sequences and their classes, by part.
+
+    Args:
+        setting: how to read files.
+        columns: how a trained model has read its training data.
+    """
+    sizes = ANY_SIZE if setting.series is None else ()
+    return Reader(read_labelled, (layout(setting, columns=columns),), folders=True, any_size=sizes)
 
 
 def layout(setting: ClassificationSetting, **changes: Any) -> Layout:
     """How files are read under these settings."""
-    names = ("text", "label", "separator", "label_end", "encoding", "flat")
-    return Layout(**{**{name: getattr(setting, name) for name in names}, **changes})
+    names = ("text", "label", "separator", "label_end", "encoding", "flat", "series", "time")
+    dating = Dating(setting.day_first, setting.date_format, setting.time_zone)
+    decimal = None if setting.decimal == "auto" else setting.decimal
+    own = {name: getattr(setting, name) for name in names}
+    return Layout(**{**own, "dating": dating, "decimal": decimal, **changes})

@@ -21,10 +21,11 @@ from tidegate.tasks.classification.baseline import Chances, Part, Rival, majorit
 from tidegate.tasks.classification.batch import Batches, Beside, Sequences
 from tidegate.tasks.classification.content import content_of
 from tidegate.tasks.classification.content import length_notes as said_of
-from tidegate.tasks.classification.encoding import ClassificationEncoding, Scale, Vocabulary, cut
+from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
 from tidegate.tasks.classification.hold import Choice
 from tidegate.tasks.classification.known import Known, ragged
 from tidegate.tasks.classification.ngram import NgramBallot
+from tidegate.tasks.classification.scale import Scale
 from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, samples, scored
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import reader
@@ -215,7 +216,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         """The steps of a series that is read in frames."""
         reading = self.encoding.reading
         assert isinstance(reading, Scale)
-        return sequence.reshape(-1, reading.channels)
+        return reading.unframed(sequence)
 
     @cached_property
     def _rivals(self) -> list[Rival]:
