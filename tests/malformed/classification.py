@@ -78,7 +78,7 @@ CASES = [
     case(
         "series of what is no table",
         HEADER + ROWS,
-        "--series 'id'",
+        "--series id",
         "no table",
         file="a.ts",
         options=["--series", "id"],

@@ -180,10 +180,8 @@ class ClassificationKind(Kind):
     def features(self, batch: Any) -> tuple[str, ...]:
         if not batch.inputs.is_floating_point():
             return ()
-        channels = self.task.encoding.reading.channels
-        frames = batch.inputs.shape[-1] // channels
-        later = [f" of step {frame + 1} of the frame" if frames > 1 else "" for frame in range(frames)]
-        return tuple(f"channel {channel + 1}{frame}" for frame in later for channel in range(channels))
+        named: tuple[str, ...] = self.task.encoding.reading.named
+        return named
 
     def target(self, target: str) -> str:
         del target

@@ -148,8 +148,7 @@ def _classification(model: Any, task: AnyTask, parts: Parts, meter: Meter) -> to
     def inputs(batch: Batch) -> dict[str, Array]:
         x = batch.inputs
         if isinstance(reading, Scale):
-            mean, sd = (np.tile(values, reading.frame) for values in (reading.mean, reading.sd))
-            return {"values": x.double().numpy() * sd + mean}
+            return reading.raw(x.double().numpy(), own.series.beside)
         return {"unit": (x if x.dim() == 2 else x[..., 0])[..., None].numpy()}
 
     def answered(batch: Batch) -> torch.Tensor:

@@ -18,7 +18,7 @@ from tidegate.ship.kind.base import (
     into_layers,
     refused,
 )  # fmt: skip
-from tidegate.tasks.classification.scale import Scale
+from tidegate.tasks.classification.scale import Observed, Scale
 
 LARGEST = 60.0  # e to this and its inverse are float32 numbers, and sums of a million of them, too
 
@@ -43,7 +43,7 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
             "part='layers' ships what the recurrent layers answer without them; votes=False trains without votes",
         )
     draft = Draft("classification", facts(model, classes=[str(name) for name in encoding.classes], part=part))
-    x = _values(draft, encoding.reading) if isinstance(encoding.reading, Scale) else _units(draft, model)
+    x = _series(draft, model) if isinstance(encoding.reading, Scale) else _units(draft, model)
     hidden = draft.recurrent(into_layers(draft, x, module.encoder), module.layer)
     pooled = POOLED[module.pooling](draft, hidden, module)
     logits = draft.linear(pooled, module.head, name="head") / float(module.temperature)
@@ -53,12 +53,33 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
     return (draft.flow(),)
 
 
+def _series(draft: Draft, model: Any) -> Value:
+    """The values of a series, and what else its layers read of gaps and times."""
+    scale, series = model.encoding_.reading, model.model_.series
+    if series.given_names:
+        raise refused(
+            f"the cell {model.graph_.name} is given {' and '.join(series.given_names)} beside the input, which an "
+            "artefact of a whole model has no place for",
+            "train a cell that is given nothing, or ship the layers by themselves with tidegate.ship.onnx or .c",
+        )
+    parts = [_values(draft, scale)]
+    if "dt" in series.beside:
+        unit = "seconds or the unit of the times in training" if scale.step else "steps in a frame"
+        dt = draft.input("dt", 1, f"the time since the step before, in {unit}; 0 at the first")
+        parts.append((dt / (scale.step or scale.frame)).named("elapsed"))
+    if "m" in series.beside:
+        says = "for each of the values 1 if it was observed, 0 if it was filled"
+        parts.append(draft.input("observed", scale.width, says))
+    return draft.concat(*parts, name="read") if len(parts) > 1 else parts[0]
+
+
 def _values(draft: Draft, scale: Scale) -> Value:
     """Raw values of a series in standard deviations from the mean."""
     frame, channels = scale.frame, scale.channels
     draft.facts |= {"channels": channels, "frame": frame}
     rows = f"{frame} steps in a row, the first first, each with its " if frame > 1 else "one step: its "
-    says = f"{rows}{channels} value{'s' * (channels > 1)}, as the data have them; in place of a missing one the mean"
+    gaps = "the straight line in time across the gap" if isinstance(scale, Observed) else "the mean"
+    says = f"{rows}{channels} value{'s' * (channels > 1)}, as the data have them; in place of a missing one {gaps}"
     if frame > 1:
         says += ". The last frame repeats the last step where steps are missing"
     mean, sd = np.tile(scale.mean, frame), np.tile(scale.sd, frame)

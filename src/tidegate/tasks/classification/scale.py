@@ -69,6 +69,12 @@ class Scale(Reading):
         return {"frame": setting.frame or math.ceil(longest / FRAMES)}
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """What each number of a step is."""
+        later = [f" of step {place + 1} of the frame" if self.frame > 1 else "" for place in range(self.frame)]
+        return tuple(f"channel {channel + 1}{place}" for place in later for channel in range(self.channels))
+
+    @property
     def channels(self) -> int:
         """The number of channels of a series."""
         return len(self.mean)
@@ -92,6 +98,17 @@ class Scale(Reading):
         del setting
         made = SeriesEncoder(self.frame, self.channels, layer)
         return made, made.features
+
+    def raw(self, inputs: Floats, beside: Sequence[str]) -> dict[str, Floats]:
+        """What ``encode`` made its steps of, as a shipped model reads them.
+
+        Args:
+            inputs: [T, B, F] float64.
+            beside: which further inputs the model has, as ``SeriesEncoder`` names them.
+        """
+        mean, sd = (np.tile(values, self.frame) for values in (self.mean, self.sd))
+        del beside
+        return {"values": inputs[..., : self.width] * sd + mean}
 
     def unframed(self, sequence: torch.Tensor) -> torch.Tensor:
         """The values [T, C] of a series, from what ``encode`` made of it."""
@@ -129,6 +146,11 @@ class Observed(Scale):
         frame = setting.frame or (1 if times else math.ceil(longest / FRAMES))
         return {"frame": frame, "step": step if times else 0.0, "beside": setting.missing == "inputs"}
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        values = super().named
+        return (*values, *(f"{value} observed" for value in values), "time since the step before")
+
     def encode(self, item: Values | Gapped) -> torch.Tensor:
         """[T, 2 F + 1] float32: the values of each frame, which of them were observed, and dt."""
         last = np.minimum(np.arange(0, len(item), self.frame) + self.frame, len(item)) - 1
@@ -137,6 +159,11 @@ class Observed(Scale):
         mask = np.concatenate([there, np.zeros((-len(there) % self.frame, self.channels))])
         seen = torch.from_numpy(mask.astype(np.float32).reshape(-1, self.width))
         return torch.cat([super().encode(item), seen, torch.from_numpy(np.nan_to_num(between)).float()[:, None]], 1)
+
+    def raw(self, inputs: Floats, beside: Sequence[str]) -> dict[str, Floats]:
+        dt, seen = inputs[..., -1:] * (self.step or self.frame), inputs[..., self.width : 2 * self.width]
+        further = {name: part for key, name, part in (("dt", "dt", dt), ("m", "observed", seen)) if key in beside}
+        return {**super().raw(inputs, beside), **further}
 
     def encoder(self, setting: ClassificationSetting, layer: MakeLayer | None = None) -> tuple[torch.nn.Module, int]:
         del setting
