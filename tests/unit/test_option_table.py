@@ -42,7 +42,7 @@ def test_a_declaration_is_complete(option: Option) -> None:
     sentences = re.findall(r"[.](?: |$)", option.doc)
     assert 1 <= len(sentences) <= 3
     assert option.doc.endswith(".")
-    assert option.setting in (bool, float, float | None)
+    assert option.setting in (bool, int, float, float | None)
     assert isinstance(option.default, get_args(option.setting) or option.setting)
     assert set(option.excludes) <= set(OPTIONS)
 

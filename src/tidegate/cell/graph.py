@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, TypeVar
+from math import lcm
+from typing import Any
 
-from tidegate.errors import SpecError
-
-FORMAT = 2
 AXES = ("I", "H", "P")  # input features, units, projected output; a cell may have more of its own
 
 
@@ -147,11 +144,15 @@ class Matrix:
         name: of the matrix.
         blocks: its row blocks in storage order.
         columns: the axis of what it multiplies.
+        heads: how many groups of units see nothing of each other. Head k of a block of rows, and of the columns, is
+            the k-th of as many equal parts; its rows multiply its columns and no others. So the matrix is stored as
+            [rows, columns / heads].
     """
 
     name: str
     blocks: tuple[Block, ...]
     columns: str
+    heads: int = 1
 
     @property
     def has_bias(self) -> bool:
@@ -261,6 +262,11 @@ class Graph:
         """``"I"``, or ``"H"`` where the input must be as wide as the units."""
         return self.matrices[0].columns
 
+    @property
+    def unit_widths(self) -> dict[str, int]:
+        """The least width of each axis."""
+        return dict.fromkeys((*AXES, *self.own_axes), lcm(*(matrix.heads for matrix in self.matrices)))
+
     @cached_property
     def own_axes(self) -> tuple[str, ...]:
         """The axes other than input, units and projected output; a layer may choose their widths."""
@@ -306,10 +312,9 @@ class Graph:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that ``Graph.from_json`` reads back."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        # tuples to lists; asdict would take twenty times as long
-        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **own}, default=vars))
-        return plain
+        from tidegate.cell.saved import to_plain  # which imports this module
+
+        return to_plain(self)
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Graph:
@@ -318,27 +323,9 @@ class Graph:
         Raises:
             SpecError: ``data`` is not a graph, or not a valid one.
         """
-        from tidegate.cell.verify import verify  # the verifier imports this module
+        from tidegate.cell.saved import from_plain  # which imports this module
 
-        try:
-            if _typed(data, dict)["format"] != FORMAT:
-                raise SpecError("GRAPH_FORMAT", f"graph has format {data['format']!r}, expected {FORMAT}")
-            graph = Graph(
-                name=_typed(data["name"], str),
-                matrices=tuple(_matrix(item) for item in _typed(data["matrices"], list)),
-                states=tuple(_built(State, item) for item in _typed(data["states"], list)),
-                vectors=tuple(_vector(item) for item in _typed(data["vectors"], list)),
-                nodes=tuple(_node(item) for item in _typed(data["nodes"], list)),
-                updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
-                gates=tuple(_gate(item) for item in _typed(data["gates"], list)),
-                masks=tuple(_built(Mask, item) for item in _typed(data.get("masks", []), list)),
-            )
-        except KeyError as error:
-            raise SpecError("GRAPH_DATA", f"this is not a saved cell: it lacks {error}") from error
-        except ValueError as error:
-            raise SpecError("GRAPH_DATA", f"this is not a saved cell: {error}") from error
-        verify(graph)
-        return graph
+        return from_plain(data)
 
     @cached_property
     def hash(self) -> str:
@@ -346,55 +333,3 @@ class Graph:
         data = self.to_json()
         del data["name"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-
-
-T = TypeVar("T")
-WORDS = {str: "a text", int: "an integer", float: "a number", bool: "true or false", list: "a list", dict: "an object"}
-
-
-def _typed(value: Any, kind: type[T]) -> T:
-    """Exactly this type: True is no number here, and 7.5 no index."""
-    if type(value) is not kind:
-        raise ValueError(f"expected {WORDS[kind]}, got {WORDS.get(type(value), 'nothing')} {reprlib.repr(value)}")
-    return value
-
-
-def _built(kind: type[T], item: Any) -> T:
-    """A dataclass whose fields all have the types of their defaults or annotations."""
-    kinds = {"str": str, "float": float, "bool": bool}
-    wanted = {field.name: kinds[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
-    _typed(_typed(item, dict)["name"], str)
-    if odd := [name for name in item if name not in wanted]:
-        raise ValueError(f"a {kind.__name__.lower()} has no {reprlib.repr(odd[0])}")
-    return kind(**{name: _typed(value, wanted[name]) for name, value in item.items()})
-
-
-def _blocks(item: Any) -> tuple[Block, ...]:
-    return tuple(_built(Block, block) for block in _typed(_typed(item, dict)["blocks"], list))
-
-
-def _matrix(item: Any) -> Matrix:
-    return Matrix(_typed(_typed(item, dict)["name"], str), _blocks(item), _typed(item["columns"], str))
-
-
-def _vector(item: Any) -> Vector:
-    return Vector(_typed(_typed(item, dict)["name"], str), _blocks(item))
-
-
-def _gate(item: Any) -> tuple[str, int]:
-    if len(_typed(item, list)) != 2:
-        raise ValueError(f"expected a gate's name and node, got {reprlib.repr(item)}")
-    return _typed(item[0], str), _typed(item[1], int)
-
-
-def _node(item: Any) -> Node:
-    if _typed(_typed(item, dict)["op"], str) not in set(Op):
-        raise ValueError(f"there is no operation {reprlib.repr(item['op'])}")
-    return Node(
-        op=Op(item["op"]),
-        args=tuple(_typed(arg, int) for arg in _typed(item["args"], list)),
-        name=_typed(item["name"], str),
-        matrix=_typed(item["matrix"], str),
-        value=_typed(item["value"], float),
-        axis=_typed(item["axis"], str),
-    )

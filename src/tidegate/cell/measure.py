@@ -12,7 +12,7 @@ def parameters(graph: Graph, axes: Mapping[str, int]) -> int:
     total = sum(axes[block.axis] for vector in graph.vectors for block in vector.blocks)
     for matrix in graph.matrices:
         for block in matrix.blocks:
-            total += axes[block.axis] * (axes[matrix.columns] + block.bias)
+            total += axes[block.axis] * (axes[matrix.columns] // matrix.heads + block.bias)
     return total
 
 
@@ -25,7 +25,7 @@ def flops(graph: Graph, axes: Mapping[str, int]) -> int:
     total = 0
     for matrix in graph.matrices:
         for block in matrix.blocks:
-            total += axes[block.axis] * (2 * axes[matrix.columns] + block.bias)
+            total += axes[block.axis] * (2 * axes[matrix.columns] // matrix.heads + block.bias)
     widths = all_widths(axes)
     total += sum(widths[node.axis] for node in graph.nodes if node.op in BINARY | UNARY and node.axis)
     reductions = [node for node in graph.nodes if node.op in REDUCTIONS]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tidegate.cell.graph import Graph
+from tidegate.cell.graph import Graph, Matrix
+from tidegate.errors import InputError
 
 TORCH_NAMES = {"W": "ih", "U": "hh"}
 PROJECTION = "hr"  # the matrix that projects the output: weight_hr_l0
+COUNTED = {"H": "units", "I": "features", "P": "projected units"}  # what is as many as an axis is wide
 KINDS = ("weight", "bias", "norm")  # of what is named after a matrix or a state
 
 
@@ -15,17 +17,37 @@ def parameter_shapes(graph: Graph, widths: Mapping[str, int]) -> dict[str, tuple
     """Shapes by the names that the runtime knows, in the order in which torch.nn registers them.
 
     Weights, then biases, then the vectors of the cell, then the projection.
+
+    Raises:
+        InputError: heads that do not divide the rows or columns of their matrix.
     """
     weights, biases = {}, {}
     for matrix in graph.matrices:
         rows = [widths[block.axis] for block in matrix.blocks]
-        weights[f"weight_{matrix.name}"] = (sum(rows), widths[matrix.columns])
+        weights[f"weight_{matrix.name}"] = (sum(rows), stored_columns(matrix, widths))
         if matrix.has_bias:
             biased = [r for r, block in zip(rows, matrix.blocks, strict=True) if block.bias]
             biases[f"bias_{matrix.name}"] = (sum(biased),)
     projection = {name: shape for name, shape in weights.items() if name == f"weight_{PROJECTION}"}
     vectors = {vector.name: (sum(widths[block.axis] for block in vector.blocks),) for vector in graph.vectors}
     return {**{name: weights[name] for name in weights if name not in projection}, **biases, **vectors, **projection}
+
+
+def stored_columns(matrix: Matrix, widths: Mapping[str, int]) -> int:
+    """How many numbers a row of a matrix has: of the columns, those of one head.
+
+    Raises:
+        InputError: heads that do not divide the rows or columns.
+    """
+    for axis in [matrix.columns, *(block.axis for block in matrix.blocks)]:
+        if widths[axis] % matrix.heads:
+            raise InputError(
+                "HEADS",
+                f"{matrix.heads} heads cannot share the {widths[axis]} {COUNTED.get(axis, f'units of {axis}')} of "
+                f"{matrix.name} evenly",
+                fix=f"choose a multiple of {matrix.heads}, or other heads",
+            )
+    return widths[matrix.columns] // matrix.heads
 
 
 def gain_of(name: str) -> str:

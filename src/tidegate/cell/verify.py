@@ -10,6 +10,7 @@ import keyword
 import math
 import re
 from collections.abc import Container, Iterator
+from math import lcm
 
 from tidegate.cell.graph import (
     AXES,
@@ -35,6 +36,7 @@ CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
 AXIS = re.compile(r"[A-Z][A-Za-z]{0,31}")
 SETTING = re.compile(r"[A-Za-z0-9_]{0,64}")  # of a constant; it stands in comments of emitted C++
 PREFIXES = tuple(f"{kind}_" for kind in KINDS)
+MOST_HEADS = 1 << 16
 EACH = ("step", "sequence")  # how long a mask stays the same
 RESERVED = frozenset({"x", "raw", "self", "weight", "bias", *TORCH_NAMES.values(), PROJECTION})
 ARITY = dict.fromkeys(LEAVES, 0) | dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | {Op.PRODUCT: 1}
@@ -112,6 +114,12 @@ def _fields(graph: Graph) -> Iterator[str]:
         for field in {"name", "matrix", "value"} - uses.get(node.op, set()):
             if getattr(node, field) != getattr(plain, field):
                 yield f"%{index}: {node.op} has no {field}"
+    for matrix in graph.matrices:
+        if type(matrix.heads) is not int or matrix.heads < 1:
+            yield f"{matrix.name} has {matrix.heads!r:.40} heads, not 1 or more"
+            return
+    if (together := lcm(*(matrix.heads for matrix in graph.matrices))) > MOST_HEADS:
+        yield f"widths must be multiples of {together} for the heads of all matrices, more than {MOST_HEADS}"
     blocks = [block for parameter in graph.parameters for block in parameter.blocks]
     axes = {state.axis for state in graph.states} | {block.axis for block in blocks}
     axes |= {matrix.columns for matrix in graph.matrices} | {mask.axis for mask in graph.masks}

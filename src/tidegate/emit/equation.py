@@ -38,6 +38,7 @@ class Notation:
         input: the input.
         leaf: the name of a vector or a mask.
         matrix: the name of a row block of a matrix.
+        heads: template of a matrix with heads, of its name and their number.
         bias: the name of a row block of a bias.
         number: a constant.
         scale: a constant times a vector.
@@ -52,6 +53,7 @@ class Notation:
     input: str
     leaf: Callable[[str], str]
     matrix: Callable[[str, str], str]
+    heads: str
     bias: Callable[[str, str], str]
     number: Callable[[float], str]
     scale: Rule
@@ -142,7 +144,8 @@ class Writer:
         first = self.graph.nodes[normal.values[0]]
         group = {(matrix, operand): nodes for matrix, operand, nodes in self.graph.products}
         if first.op is Op.PRODUCT and group[first.matrix, first.args[0]] == normal.values and len(normal.values) > 1:
-            text = f"{self.notation.leaf(first.matrix)} {self._at_least(ATOM, self.write(first.args[0]))}"
+            matrix = self._with_heads(first.matrix, self.notation.leaf(first.matrix))
+            text = f"{matrix} {self._at_least(ATOM, self.write(first.args[0]))}"
             return self.notation.norm[1].format(text, self.graph.nodes[normal.chosen].name), ATOM
         text = ", ".join(self.write(value)[0] for value in normal.values)
         if len(normal.values) == 1:
@@ -154,8 +157,13 @@ class Writer:
 
     def _product(self, node: Node) -> Piece:
         block = next(b for b in self.graph.matrix(node.matrix).blocks if b.name == node.name)
-        text = f"{self.notation.matrix(node.matrix, node.name)} {self._at_least(ATOM, self.write(node.args[0]))}"
+        matrix = self._with_heads(node.matrix, self.notation.matrix(node.matrix, node.name))
+        text = f"{matrix} {self._at_least(ATOM, self.write(node.args[0]))}"
         return (f"{text} + {self.notation.bias(node.matrix, node.name)}", SUM) if block.bias else (text, TERM)
+
+    def _with_heads(self, matrix: str, name: str) -> str:
+        heads = self.graph.matrix(matrix).heads
+        return name if heads == 1 else self.notation.heads.format(name, heads)
 
     def _at_least(self, need: int, piece: Piece) -> str:
         text, binds = piece
@@ -180,6 +188,7 @@ PLAIN = Notation(
     input="x[t]",
     leaf=lambda name: name,
     matrix=lambda matrix, block: f"{matrix}_{block}",
+    heads="{0}[{1} heads]",
     bias=lambda matrix, block: f"b_{block}" if matrix == "W" else f"b{matrix}_{block}",
     number=lambda value: f"{value:.12g}",
     scale=infix(" * ", TERM),

@@ -74,6 +74,7 @@ NOTATION = Notation(
     input="x_{t}",
     leaf=_name,
     matrix=lambda matrix, block: _name(matrix, _word(block)),
+    heads=r"\mathrm{{diag}}_{{{1}}}\left({0}\right)",
     bias=_bias,
     number=_number,
     scale=infix(r" \, ", TERM),

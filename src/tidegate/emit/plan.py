@@ -51,7 +51,8 @@ class Place(NamedTuple):
 class Weight(NamedTuple):
     """A block of rows of a weight: multiplied as it is stored (``across``) or, like W in W x, transposed.
 
-    Where it is ``sparse``, what is zero in a whole row of a panel is neither kept nor multiplied.
+    Where it is ``sparse``, what is zero in a whole row of a panel is neither kept nor multiplied. With ``heads``, each
+    has an equal part of the rows and multiplies an equal part of the operand; a stored row has the columns of its part.
     """
 
     tensor: str
@@ -60,10 +61,12 @@ class Weight(NamedTuple):
     columns: int
     across: bool = False
     sparse: bool = False
+    heads: int = 1
 
     def __str__(self) -> str:
         block = f"{self.tensor}[{self.row}:{self.row + self.rows}, :{self.columns}]"
-        return f"{block}{'' if self.across else '.T'}{' sparse' if self.sparse else ''}"
+        heads = f" {self.heads} heads" if self.heads > 1 else ""
+        return f"{block}{'' if self.across else '.T'}{' sparse' if self.sparse else ''}{heads}"
 
 
 class Product(NamedTuple):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tidegate.cell import Graph, Node, Op
 from tidegate.cell.graph import all_widths, is_narrow
+from tidegate.cell.parameter import stored_columns
 from tidegate.emit.compiled import Compiled, Name
 from tidegate.emit.layout import Offsets, backward_chunk, saved_offsets, series_of_states, side_by_side
 from tidegate.emit.plan import CarriedRow, Gradient, Kind, PhasePlan, Place, Plan, Product, Reduction, Sum, Weight
@@ -310,35 +311,37 @@ def _products_of_node(inside: _Inside, index: int, slot: int) -> list[Product]:
 def _product(memory: _Memory, node: Node, operand: Place, result: int) -> Product:
     """Rows of an operand times a block of rows of a matrix."""
     row, rows, bias = memory.blocks[node.matrix, node.name]
-    weight = Weight(f"weight_{node.matrix}", row, rows, _columns(memory, node.matrix))
+    heads = memory.cell.graph.matrix(node.matrix).heads
+    weight = Weight(f"weight_{node.matrix}", row, rows, _columns(memory, node.matrix), heads=heads)
     if bias is None:
         return Product(operand, weight, result)
     return Product(operand, weight, result, bias=f"bias_{node.matrix}", bias_offset=bias)
 
 
 def _columns(memory: _Memory, matrix: str) -> int:
-    return memory.widths[memory.cell.graph.matrix(matrix).columns]
+    return stored_columns(memory.cell.graph.matrix(matrix), memory.widths)
 
 
 def _transposed(
     memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]], result: int, *, add: bool
 ) -> list[Product]:
     """The sum over blocks of rows of adjoints times the block."""
-    tensor, columns = f"weight_{matrix}", _columns(memory, matrix)
+    tensor, columns, heads = f"weight_{matrix}", _columns(memory, matrix), memory.cell.graph.matrix(matrix).heads
     return [
-        Product(place, Weight(tensor, row, rows, columns, across=True), result, add=add or number > 0)
+        Product(place, Weight(tensor, row, rows, columns, across=True, heads=heads), result, add=add or number > 0)
         for number, (row, rows, place) in enumerate(_runs(memory, matrix, blocks))
     ]
 
 
 def _runs(memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]]) -> list[tuple[int, int, Place]]:
-    """First row, number of rows and adjoint of blocks; those that are neighbours in both are one."""
+    """First row, number of rows and adjoint of blocks; those that are neighbours in both are one, but for heads."""
+    whole = memory.cell.graph.matrix(matrix).heads == 1
     runs: list[tuple[int, int, Place]] = []
     for block, place in blocks:
         row, rows, _ = memory.blocks[matrix, block]
         first, count, at = runs[-1] if runs else (0, 0, place)
         following = (first + count, at.kind, at.tensor, at.offset + count)
-        if runs and following == (row, place.kind, place.tensor, place.offset):
+        if runs and whole and following == (row, place.kind, place.tensor, place.offset):
             runs[-1] = (first, count + rows, at)
         else:
             runs.append((row, rows, place))
@@ -349,12 +352,16 @@ def _runs(memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]]) -> 
 
 
 def _gradients(memory: _Memory, gradient: MatrixGradient) -> list[Gradient]:
-    """The gradient of some blocks of a matrix; neighbours are one product."""
+    """The gradient of some blocks of a matrix, head by head; neighbours are one product."""
     operand, columns = _operand_place(memory, gradient.operand), _columns(memory, gradient.matrix)
-    return [
-        Gradient(adjoint.offset, rows, columns, operand, f"d weight_{gradient.matrix}", row)
-        for row, rows, adjoint in _runs(memory, gradient.matrix, _adjoints(memory, gradient))
-    ]
+    tensor, heads = f"d weight_{gradient.matrix}", memory.cell.graph.matrix(gradient.matrix).heads
+    found = []
+    for row, rows, adjoint in _runs(memory, gradient.matrix, _adjoints(memory, gradient)):
+        of_head = rows // heads
+        for first, head in zip(range(0, rows, of_head), range(heads), strict=True):
+            own = operand._replace(offset=operand.offset + head * columns)
+            found.append(Gradient(adjoint.offset + first, of_head, columns, own, tensor, row + first))
+    return found
 
 
 def _adjoints(memory: _Memory, gradient: MatrixGradient) -> list[tuple[str, Place]]:

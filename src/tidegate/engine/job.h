@@ -25,10 +25,13 @@ class FlushDenormals {
 #endif
 };
 
+inline double multiplications(const tg_matrix& matrix) {
+  return static_cast<double>(matrix.k) * static_cast<double>(matrix.n) / static_cast<double>(matrix.heads);
+}
+
 inline double multiplications(const Call& call) {
   double weights = 0;
-  for (int i = 0; i < call.plan->matrices; ++i)
-    weights += static_cast<double>(call.plan->matrix[i].k) * static_cast<double>(call.plan->matrix[i].n);
+  for (int i = 0; i < call.plan->matrices; ++i) weights += multiplications(call.plan->matrix[i]);
   for (int i = 0; i < call.plan->gradients; ++i)
     weights += static_cast<double>(call.plan->gradient[i].rows) * static_cast<double>(call.plan->gradient[i].columns);
   return weights * static_cast<double>(call.offsets[call.steps]);
@@ -39,10 +42,8 @@ inline double multiplications_of_phase(const tg_plan& plan) {
   double most = 0;
   for (int p = 0; p < plan.phases; ++p) {
     double sum = 0;
-    for (int i = 0; i < plan.phase[p].products; ++i) {
-      const tg_matrix& matrix = plan.matrix[plan.product[plan.phase[p].first_product + i].matrix];
-      sum += static_cast<double>(matrix.k) * static_cast<double>(matrix.n);
-    }
+    for (int i = 0; i < plan.phase[p].products; ++i)
+      sum += multiplications(plan.matrix[plan.product[plan.phase[p].first_product + i].matrix]);
     most = most < sum ? sum : most;
   }
   return most;

@@ -37,8 +37,9 @@ typedef struct {
   int32_t across;  // 1: entry (i, j) is weight[row + i][j]; 0: weight[row + j][i]
   int64_t row;
   int64_t k, n;
-  int64_t columns;  // of the weight
+  int64_t columns;  // of the weight, as it is stored
   int64_t sparse;   // 1: a panel holds only the i whose entries are not all zeros, and a list of them
+  int64_t heads;    // equal parts of k and of n: each part of n multiplies its own part of k, and the weight has no more
 } tg_matrix;
 
 typedef struct {

@@ -82,13 +82,39 @@ class Products : public Bound<T, P> {
     RowGroup group;
     group.work.a = operands[first].first + row * operands[first].stride;
     bool together = !in_order;
-    for (int i = first; i < last; ++i) together = together && operands[i].first + row * operands[i].stride == group.work.a;
+    const int one = plan_.product[phase.first_product + first].matrix;
+    const bool cut = space_.pieces[one] != nullptr;
+    for (int i = first; i < last; ++i) {
+      const int matrix = plan_.product[phase.first_product + i].matrix;
+      together = together && operands[i].first + row * operands[i].stride == group.work.a &&
+                 cut == (space_.pieces[matrix] != nullptr) && plan_.matrix[matrix].heads == plan_.matrix[one].heads;
+    }
+    if (together && cut) return multiply_pieces_of_row(phase.first_product + first, last - first, panel, tiles, group);
     for (int i = first; i < last; ++i)
       if (together)
         add_panel(phase.first_product + i, panel, width, tiles, group);
       else
         multiply_into_tile(phase.first_product + i, operands[i], row, 1, panel, width, tiles);
     group.flush();
+  }
+
+  // Matrices of as many heads are cut alike. Whole vectors are written: the next piece puts right what is too much.
+  void multiply_pieces_of_row(int first, int count, int64_t panel, T* tiles, RowGroup& group) {
+    const T* const a = group.work.a;
+    const Piece* const pieces = space_.pieces_of(plan_.product[first].matrix, panel);
+    for (int at = 0;; ++at) {
+      const Piece& piece = pieces[at];
+      group.work.a = a + piece.first;
+      for (int i = first; i < first + count; ++i) {
+        const tg_product& product = plan_.product[i];
+        const T* const bias = space_.padded_biases[i];
+        group.add(padded<T>(piece.width) / kLanes<T>, space_.matrices[product.matrix] + piece.packed, piece.k, nullptr,
+                  bias ? bias + panel * kPanel<T> + piece.column : nullptr,
+                  tiles + product.result * kTileRows * kPanel<T> + piece.column);
+      }
+      group.flush();
+      if (piece.last) return;
+    }
   }
 
   TIDEGATE_INLINE void add_panel(int index, int64_t panel, int width, T* tiles, RowGroup& group) {
@@ -125,6 +151,7 @@ class Products : public Bound<T, P> {
     const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
     space_.find_panel(index, panel, tile);
     if (space_.lists[plan_.product[index].matrix]) return multiply_parts(index, tile, count, panel);
+    if (space_.pieces[plan_.product[index].matrix]) return multiply_pieces(index, tile, count, panel);
     if (matrix.across || !space_.as_stored(matrix)) return multiply(count, tile);
     const int64_t unit = panel * kPanel<T>;
     const T* const weight = tensor(matrix.tensor) + (matrix.row + unit) * matrix.columns;
@@ -147,6 +174,23 @@ class Products : public Bound<T, P> {
       multiply(count, tile);
       for (int r = 0; r < count; ++r) tile.c[r] += width;
       if (tile.bias) tile.bias += width;
+    }
+  }
+
+  void multiply_pieces(int index, const TileArguments<T, P>& whole, int count, int64_t panel) {
+    const int number = plan_.product[index].matrix;
+    const tg_matrix& matrix = plan_.matrix[number];
+    for (const Piece* piece = space_.pieces_of(number, panel);; ++piece) {
+      TileArguments<T, P> tile = whole;
+      space_.find_piece(number, *piece, tile);
+      for (int r = 0; r < count; ++r) tile.a[r] += piece->first, tile.c[r] += piece->column;
+      if (tile.bias) tile.bias += piece->column;
+      if (matrix.across || piece->packed >= 0)
+        multiply(count, tile);
+      else
+        multiply_stored(tile.a, count, tile.k, tensor(matrix.tensor) + piece->stored, matrix.columns, tile.bias,
+                        tile.width, tile.c);
+      if (piece->last) return;
     }
   }
 
@@ -221,7 +265,8 @@ class Products : public Bound<T, P> {
     const int64_t before = call_.descending ? t - 1 : t + 1;  // backward runs the other way
     if (before >= 0 && before < call_.steps && sequence < call_.sizes[before])
       return series + (call_.offsets[before] + sequence) * stride;
-    return row_of(place.initial, sequence);
+    const T* const initial = row_of(place.initial, sequence);
+    return initial ? initial + place.offset : nullptr;
   }
 
   // Operands are packed in turns to two places: who is done with one may begin the next, and one meeting is enough.

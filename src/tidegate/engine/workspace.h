@@ -81,6 +81,15 @@ TIDEGATE_INLINE int64_t at_most(int64_t count, int64_t most) { return count < mo
 TIDEGATE_INLINE int64_t at_least(int64_t count, int64_t least) { return count < least ? least : count; }
 TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
+// Neighbouring columns of a panel that multiply the same part of k: those of one head.
+struct Piece {
+  int32_t column, width;  // in the panel
+  int64_t first, k;       // of the operand
+  int64_t stored;         // its first element in the weight
+  int64_t packed;         // and in the packed matrix, or -1: it is read as it is stored
+  bool last;              // of its panel
+};
+
 // T: the type of numbers and sums; P: the type in which matrices are packed.
 template <class T, class P>
 class Workspace {
@@ -101,6 +110,7 @@ class Workspace {
   int64_t bytes;
   P** matrices;
   int32_t** lists;  // of the panels of each matrix, or null
+  Piece** pieces;   // of the panels of each matrix with heads and without lists, or null
   const T** padded_biases;  // of each product, or null
 
   Workspace(const Call& call, int members) : call_(call), plan_(*call.plan), tuning_(*call.plan->tuning) { lay_out(members); }
@@ -115,18 +125,22 @@ class Workspace {
   void locate() {
     P* matrix = packed;
     int32_t* list = lists_;
+    Piece* piece = pieces_;
     for (int i = 0; i < plan_.matrices; ++i) {
       matrices[i] = matrix;
       lists[i] = plan_.matrix[i].sparse && !as_stored(plan_.matrix[i]) ? list : nullptr;
+      pieces[i] = plan_.matrix[i].heads > 1 && !lists[i] ? piece : nullptr;
+      if (pieces[i]) cut(plan_.matrix[i], piece);
       matrix += packed_elements(plan_.matrix[i]);
       list += list_size(plan_.matrix[i]);
+      piece += pieces_size(plan_.matrix[i]);
     }
     const T* bias = biases;
     for (int i = 0; i < plan_.products; ++i) {
       padded_biases[i] = nullptr;
       if (plan_.product[i].bias < 0) continue;
       padded_biases[i] = bias;
-      bias += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
+      bias += bias_size(plan_.matrix[plan_.product[i].matrix]);
     }
   }
 
@@ -153,6 +167,8 @@ class Workspace {
     for (int i = 0; i < plan_.matrices; ++i)
       if (lists[i])
         pack_listed(i, share);
+      else if (pieces[i])
+        pack_pieces(i, share);
       else
         pack_matrix(i, share);
     if (!share.member) pad_biases();
@@ -162,6 +178,21 @@ class Workspace {
   TIDEGATE_INLINE PanelList list_of(int matrix, int64_t panel) const {
     const int64_t k = plan_.matrix[matrix].k;
     return {lists[matrix] + panel * PanelList::size(k), k};
+  }
+
+  // The first piece of a panel of a matrix that has pieces; others follow up to the last one.
+  TIDEGATE_INLINE const Piece* pieces_of(int matrix, int64_t panel) const {
+    return pieces[matrix] + panel * most_pieces(plan_.matrix[matrix]);
+  }
+
+  // The same of a piece as of a whole panel, which has been found.
+  TIDEGATE_INLINE void find_piece(int matrix, const Piece& piece, TileArguments<T, P>& tile) const {
+    const tg_matrix& own = plan_.matrix[matrix];
+    const bool stored = piece.packed < 0;
+    tile.k = piece.k;
+    tile.width = piece.width;
+    tile.panel = stored ? reinterpret_cast<const P*>(tensor(own.tensor) + piece.stored) : matrices[matrix] + piece.packed;
+    tile.panel_step = stored ? own.columns : padded<T>(piece.width);
   }
 
   // A panel of the matrix of a product, packed or where it is stored, and the bias.
@@ -189,9 +220,10 @@ class Workspace {
       const tg_product& product = plan_.product[i];
       if (product.bias < 0) continue;
       const int64_t n = plan_.matrix[product.matrix].n;
+      const int64_t size = bias_size(plan_.matrix[product.matrix]);
       const T* from = tensor(product.bias) + product.bias_offset;
-      for (int64_t j = 0; j < rounded(n, kLanes<T>); ++j) bias[j] = j < n ? from[j] : T(0);
-      bias += rounded(n, kLanes<T>);
+      for (int64_t j = 0; j < size; ++j) bias[j] = j < n ? from[j] : T(0);
+      bias += size;
     }
   }
 
@@ -200,6 +232,7 @@ class Workspace {
   const tg_plan& plan_;
   const tg_tuning& tuning_;
   int32_t* lists_;
+  Piece* pieces_;
   T* whole_;  // of each member: a panel before its zeros are taken out
   int64_t whole_size_;
   char* tables_;
@@ -217,8 +250,50 @@ class Workspace {
     return width_of_panel(matrix, column) % kLanes<T> != 0;
   }
 
+  // At most so many heads reach into a panel.
+  TIDEGATE_INLINE static int64_t most_pieces(const tg_matrix& matrix) {
+    return at_most(kPanel<T>, kPanel<T> * matrix.heads / matrix.n + 2);
+  }
+  static int64_t pieces_size(const tg_matrix& matrix) {
+    return matrix.heads > 1 ? panels_of(matrix) * most_pieces(matrix) : 0;
+  }
+
+  // What follows from this column of a panel on, which begins at `unit`.
+  static Piece piece_at(const tg_matrix& matrix, int64_t unit, int64_t column) {
+    const int64_t k = matrix.k / matrix.heads, n = matrix.n / matrix.heads;
+    const int64_t head = (unit + column) / n, within = unit + column - head * n;
+    const int64_t end = at_most(matrix.n - unit, kPanel<T>);
+    const int64_t width = at_most(end - column, n - within);
+    const int64_t stored = matrix.across ? (matrix.row + head * k) * matrix.columns + within
+                                         : (matrix.row + unit + column) * matrix.columns;
+    return {static_cast<int32_t>(column), static_cast<int32_t>(width), head * k, k, stored, -1, column + width == end};
+  }
+
+  // Cuts all panels; returns how many elements are packed.
+  int64_t cut(const tg_matrix& matrix, Piece* to) const {
+    int64_t size = 0;
+    for (int64_t unit = 0; unit < matrix.n; unit += kPanel<T>, to += to ? most_pieces(matrix) : 0) {
+      Piece piece = piece_at(matrix, unit, 0);
+      for (int at = 0;; ++at, piece = piece_at(matrix, unit, piece.column + piece.width)) {
+        if (!as_stored(matrix) || (matrix.across && piece.width % kLanes<T> != 0)) {
+          piece.packed = size;
+          size += piece.k * padded<T>(piece.width);
+        }
+        if (to) to[at] = piece;
+        if (piece.last) break;
+      }
+    }
+    return size;
+  }
+
+  // Whole vectors are read of a bias, also where a head begins within one.
+  static int64_t bias_size(const tg_matrix& matrix) {
+    return rounded(matrix.n, kLanes<T>) + (matrix.heads > 1 ? kLanes<T> : 0);
+  }
+
   // What is packed of a matrix.
   int64_t packed_elements(const tg_matrix& matrix) const {
+    if (matrix.heads > 1 && !(matrix.sparse && !as_stored(matrix))) return cut(matrix, nullptr);
     if (!as_stored(matrix)) return packed_size<T>(matrix.k, matrix.n);
     const int64_t last = matrix.n / kPanel<T> * kPanel<T>;
     return matrix.across && is_ragged(matrix, last) ? packed_size<T>(matrix.k, matrix.n - last) : 0;
@@ -240,7 +315,7 @@ class Workspace {
     for (int i = 0; i < plan_.matrices; ++i) matrices += packed_elements(plan_.matrix[i]);
     for (int i = 0; i < plan_.matrices; ++i) lists += list_size(plan_.matrix[i]);
     for (int i = 0; i < plan_.products; ++i)
-      if (plan_.product[i].bias >= 0) biases += rounded(plan_.matrix[plan_.product[i].matrix].n, kLanes<T>);
+      if (plan_.product[i].bias >= 0) biases += bias_size(plan_.matrix[plan_.product[i].matrix]);
   }
 
   // Whole tiles that fit half a first-level cache, all products of a panel together.
@@ -315,6 +390,10 @@ class Workspace {
     at += tables_size_ * members;
     put(matrices, at, plan_.matrices);
     put(lists, at, plan_.matrices);
+    put(pieces, at, plan_.matrices);
+    int64_t most = 0;
+    for (int i = 0; i < plan_.matrices; ++i) most += pieces_size(plan_.matrix[i]);
+    put(pieces_, at, most);
     put(padded_biases, at, plan_.products);
     bytes = at - begin;
   }
@@ -336,6 +415,17 @@ class Workspace {
     }
   }
 
+  void pack_pieces(int index, const Share& share) {
+    const tg_matrix& matrix = plan_.matrix[index];
+    const int64_t panels = panels_of(matrix);
+    for (int64_t p = share.first(panels); p < share.last(panels); ++p)
+      for (const Piece* piece = pieces_of(index, p);; ++piece) {
+        if (piece->packed >= 0)
+          pack_panel(tensor(matrix.tensor) + piece->stored, matrix, piece->k, piece->width, matrices[index] + piece->packed);
+        if (piece->last) break;
+      }
+  }
+
   // What a member keeps of its panels lies without gaps, so that the caches hold nothing else.
   void pack_listed(int index, const Share& share) {
     const tg_matrix& matrix = plan_.matrix[index];
@@ -352,22 +442,37 @@ class Workspace {
   }
 
   void pack_panel(const tg_matrix& matrix, int64_t column, P* panel) const {
+    if (matrix.heads > 1) return pack_panel_of_heads(matrix, column, panel);
     const int64_t begin = matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns;
-    pack_panel(tensor(matrix.tensor) + begin, matrix, width_of_panel(matrix, column), panel);
+    pack_panel(tensor(matrix.tensor) + begin, matrix, matrix.k, width_of_panel(matrix, column), panel);
+  }
+
+  // A whole panel, with zeros where a column and a row are of different heads.
+  void pack_panel_of_heads(const tg_matrix& matrix, int64_t unit, P* panel) const {
+    const int full = padded<T>(width_of_panel(matrix, unit));
+    const int64_t row = matrix.across ? matrix.columns : 1, column = matrix.across ? 1 : matrix.columns;
+    memset(panel, 0, matrix.k * full * sizeof(P));
+    for (Piece piece = piece_at(matrix, unit, 0);; piece = piece_at(matrix, unit, piece.column + piece.width)) {
+      const T* const from = tensor(matrix.tensor) + piece.stored;
+      for (int64_t i = 0; i < piece.k; ++i)
+        for (int j = 0; j < piece.width; ++j)
+          tidegate::put(panel + (piece.first + i) * full + piece.column + j, from[i * row + j * column]);
+      if (piece.last) return;
+    }
   }
 
   template <class Q>
-  static void pack_panel(const T* from, const tg_matrix& matrix, int width, Q* panel) {
+  static void pack_panel(const T* from, const tg_matrix& matrix, int64_t k, int width, Q* panel) {
     if (matrix.across)
-      pack_slowly(from, matrix.columns, 1, matrix.k, width, panel);
+      pack_slowly(from, matrix.columns, 1, k, width, panel);
     else
-      pack_slowly(from, 1, matrix.columns, matrix.k, width, panel);
+      pack_slowly(from, 1, matrix.columns, k, width, panel);
   }
-  static void pack_panel(const T* from, const tg_matrix& matrix, int width, T* panel) {
+  static void pack_panel(const T* from, const tg_matrix& matrix, int64_t k, int width, T* panel) {
     if (matrix.across)
-      pack_across(from, matrix.columns, matrix.k, width, panel);
+      pack_across(from, matrix.columns, k, width, panel);
     else
-      pack_along(from, matrix.columns, matrix.k, width, panel);
+      pack_along(from, matrix.columns, k, width, panel);
   }
 };
 

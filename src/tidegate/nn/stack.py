@@ -134,7 +134,8 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         Raises:
             TypeError: an unknown option.
             InputError: a value that is not allowed, a cell that has no gate for it, a layer norm where there is one
-                already, a parametrized layer, or an option that changes a pruned weight.
+                already, a parametrized layer, an option that changes a pruned weight, or one that gives parameters
+                other shapes.
 
         Example:
             >>> import tidegate as tg
@@ -150,6 +151,12 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             )
         if new.layer_norm and self.options.layer_norm:
             raise InputError("NORMALISED", f"{self} has a layer norm already", fix="leave layer_norm out")
+        for name in (name for name, _ in new.chosen if OPTIONS[name].reshapes):
+            raise InputError(
+                "OPTION",
+                f"{name} gives parameters other shapes, so {self} cannot get it later",
+                fix="pass it where the layer is made",
+            )
         excluded = {other for name in options for other in OPTIONS[name].excludes}
         before = {name: dict(value) if isinstance(value, tuple) else value for name, value in self.options.chosen}
         kept = {name: value for name, value in before.items() if name not in excluded}

@@ -33,6 +33,7 @@ class Option:
         by_state: a mapping from states to numbers is accepted too.
         random: the option draws random numbers in training.
         excludes: options that cannot be combined with this one.
+        reshapes: parameters get other shapes, so that a layer has the option from the start or never.
         on_recurrent_matrices: the option acts on recurrent matrices only, so it has no effect on a cell without one.
     """
 
@@ -49,6 +50,7 @@ class Option:
     by_state: ClassVar[bool] = False
     random: ClassVar[bool] = False
     excludes: ClassVar[tuple[str, ...]] = ()
+    reshapes: ClassVar[bool] = False
     on_recurrent_matrices: ClassVar[bool] = False
 
     def read(self, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from tidegate.passes.bound import Interval, bounds
 from tidegate.passes.clip import clip
 from tidegate.passes.drop import drop_recurrent
+from tidegate.passes.heads import split_into_heads
 from tidegate.passes.hold import hold
 from tidegate.passes.lower import (
     INPUT,
@@ -55,5 +56,6 @@ __all__ = [
     "restart",
     "runs_unit_by_unit",
     "schedule",
+    "split_into_heads",
     "zoneout",
 ]

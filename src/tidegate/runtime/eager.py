@@ -13,6 +13,7 @@ from torch.nn.functional import linear
 
 from tidegate.cell.evaluate import evaluate
 from tidegate.cell.graph import Graph, Matrix, Node, Op, Vector, all_widths
+from tidegate.runtime.heads import by_heads
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.tensor import TENSORS
 
@@ -164,8 +165,11 @@ class _Cell:
         weight, bias = self._row_blocks(matrix, chosen)
         widths = [self.widths[block.axis] for block in matrix.blocks if block.name in chosen]
 
+        in_heads = by_heads(weight, bias, widths, matrix.heads) if matrix.heads > 1 else None
+
         def multiply(operand: torch.Tensor) -> dict[str, torch.Tensor]:
-            return dict(zip(chosen, linear(operand, weight, bias).split(widths, dim=-1), strict=True))
+            parts = in_heads(operand) if in_heads else linear(operand, weight, bias).split(widths, dim=-1)
+            return dict(zip(chosen, parts, strict=True))
 
         return multiply
 

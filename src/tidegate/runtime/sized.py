@@ -11,7 +11,7 @@ import torch
 
 from tidegate._version import __version__
 from tidegate.cell import Graph
-from tidegate.cell.graph import AXES, all_widths
+from tidegate.cell.graph import all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
 from tidegate.emit.layout import Watched, watched_columns
@@ -59,7 +59,7 @@ def check_size(graph: Graph, variant: Variant = "plain") -> None:
             fix="call the layer under tidegate.runtime.eager_only()",
         )
     cell = compiled(graph, variant)
-    widths = dict.fromkeys((*AXES, *graph.own_axes), 1)  # how much there is in a plan does not depend on widths
+    widths = graph.unit_widths  # how much there is in a plan does not depend on widths
     if "forward" in cell.programs:
         native(forward_plan(cell, widths, "f32", saving=True), "f32", lambda _: 0, Tuning())
     if "backward" in cell.programs:

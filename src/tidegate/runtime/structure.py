@@ -25,7 +25,15 @@ def _structure(name: str, **fields: Any) -> type[ctypes.Structure]:
 
 PlaceStruct = _structure("tg_place", kind=c_int32, tensor=c_int32, offset=c_int64, initial=c_int32, one=c_int32)
 MatrixStruct = _structure(
-    "tg_matrix", tensor=c_int32, across=c_int32, row=c_int64, k=c_int64, n=c_int64, columns=c_int64, sparse=c_int64
+    "tg_matrix",
+    tensor=c_int32,
+    across=c_int32,
+    row=c_int64,
+    k=c_int64,
+    n=c_int64,
+    columns=c_int64,
+    sparse=c_int64,
+    heads=c_int64,
 )
 ProductStruct = _structure(
     "tg_product",
@@ -263,8 +271,9 @@ def _place(index: Index, place: Place) -> Fields:
 
 
 def _matrix(index: Index, weight: Weight) -> Fields:
-    tensor, row, rows, columns, across, sparse = weight
-    return index[tensor], across, row, *((rows, columns) if across else (columns, rows)), columns, sparse
+    tensor, row, rows, columns, across, sparse, heads = weight
+    k, n = (rows, columns * heads) if across else (columns * heads, rows)
+    return index[tensor], across, row, k, n, columns, sparse, heads
 
 
 def _product(index: Index, number: int, product: Product) -> Fields:
