@@ -2,9 +2,8 @@
 #pragma once
 
 #include "gradient.h"
-#include "pack.h"
+#include "matrix.h"
 #include "patience.h"
-#include "plan.h"
 #include "pool.h"
 #include "reduce.h"
 
@@ -81,15 +80,6 @@ TIDEGATE_INLINE int64_t at_most(int64_t count, int64_t most) { return count < mo
 TIDEGATE_INLINE int64_t at_least(int64_t count, int64_t least) { return count < least ? least : count; }
 TIDEGATE_INLINE int64_t rounded(int64_t count, int64_t to) { return (count + to - 1) / to * to; }
 
-// Neighbouring columns of a panel that multiply the same part of k: those of one head.
-struct Piece {
-  int32_t column, width;  // in the panel
-  int64_t first, k;       // of the operand
-  int64_t stored;         // its first element in the weight
-  int64_t packed;         // and in the packed matrix, or -1: it is read as it is stored
-  bool last;              // of its panel
-};
-
 // T: the type of numbers and sums; P: the type in which matrices are packed.
 template <class T, class P>
 class Workspace {
@@ -130,10 +120,10 @@ class Workspace {
       matrices[i] = matrix;
       lists[i] = plan_.matrix[i].sparse && !as_stored(plan_.matrix[i]) ? list : nullptr;
       pieces[i] = plan_.matrix[i].heads > 1 && !lists[i] ? piece : nullptr;
-      if (pieces[i]) cut(plan_.matrix[i], piece);
+      if (pieces[i]) cut_panels<T>(plan_.matrix[i], as_stored(plan_.matrix[i]), piece);
       matrix += packed_elements(plan_.matrix[i]);
       list += list_size(plan_.matrix[i]);
-      piece += pieces_size(plan_.matrix[i]);
+      piece += pieces_size<T>(plan_.matrix[i]);
     }
     const T* bias = biases;
     for (int i = 0; i < plan_.products; ++i) {
@@ -182,7 +172,7 @@ class Workspace {
 
   // The first piece of a panel of a matrix that has pieces; others follow up to the last one.
   TIDEGATE_INLINE const Piece* pieces_of(int matrix, int64_t panel) const {
-    return pieces[matrix] + panel * most_pieces(plan_.matrix[matrix]);
+    return pieces[matrix] + panel * most_pieces<T>(plan_.matrix[matrix]);
   }
 
   // The same of a piece as of a whole panel, which has been found.
@@ -203,12 +193,12 @@ class Workspace {
     tile.step = 1;
     tile.k = matrix.k;
     tile.index = nullptr;
-    if (as_stored(matrix) && !is_ragged(matrix, column)) {
+    if (as_stored(matrix) && !is_ragged<T>(matrix, column)) {
       tile.panel = reinterpret_cast<const P*>(tensor(matrix.tensor) + matrix.row * matrix.columns + column);
       tile.panel_step = matrix.columns;
     } else {
       tile.panel = matrices[index] + (as_stored(matrix) ? 0 : column * matrix.k);
-      tile.panel_step = padded<T>(width_of_panel(matrix, column));
+      tile.panel_step = padded<T>(width_of_panel<T>(matrix, column));
     }
     tile.bias = padded_biases[product] ? padded_biases[product] + panel * kPanel<T> : nullptr;
     tile.start = plan_.product[product].add ? Start::kAdd : tile.bias ? Start::kBias : Start::kZero;
@@ -241,51 +231,6 @@ class Workspace {
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
 
-  static int width_of_panel(const tg_matrix& matrix, int64_t column) {
-    return static_cast<int>(at_most(matrix.n - column, kPanel<T>));
-  }
-
-  // Whole vectors of the last columns would be read past the end of the matrix.
-  static bool is_ragged(const tg_matrix& matrix, int64_t column) {
-    return width_of_panel(matrix, column) % kLanes<T> != 0;
-  }
-
-  // At most so many heads reach into a panel.
-  TIDEGATE_INLINE static int64_t most_pieces(const tg_matrix& matrix) {
-    return at_most(kPanel<T>, kPanel<T> * matrix.heads / matrix.n + 2);
-  }
-  static int64_t pieces_size(const tg_matrix& matrix) {
-    return matrix.heads > 1 ? panels_of(matrix) * most_pieces(matrix) : 0;
-  }
-
-  // What follows from this column of a panel on, which begins at `unit`.
-  static Piece piece_at(const tg_matrix& matrix, int64_t unit, int64_t column) {
-    const int64_t k = matrix.k / matrix.heads, n = matrix.n / matrix.heads;
-    const int64_t head = (unit + column) / n, within = unit + column - head * n;
-    const int64_t end = at_most(matrix.n - unit, kPanel<T>);
-    const int64_t width = at_most(end - column, n - within);
-    const int64_t stored = matrix.across ? (matrix.row + head * k) * matrix.columns + within
-                                         : (matrix.row + unit + column) * matrix.columns;
-    return {static_cast<int32_t>(column), static_cast<int32_t>(width), head * k, k, stored, -1, column + width == end};
-  }
-
-  // Cuts all panels; returns how many elements are packed.
-  int64_t cut(const tg_matrix& matrix, Piece* to) const {
-    int64_t size = 0;
-    for (int64_t unit = 0; unit < matrix.n; unit += kPanel<T>, to += to ? most_pieces(matrix) : 0) {
-      Piece piece = piece_at(matrix, unit, 0);
-      for (int at = 0;; ++at, piece = piece_at(matrix, unit, piece.column + piece.width)) {
-        if (!as_stored(matrix) || (matrix.across && piece.width % kLanes<T> != 0)) {
-          piece.packed = size;
-          size += piece.k * padded<T>(piece.width);
-        }
-        if (to) to[at] = piece;
-        if (piece.last) break;
-      }
-    }
-    return size;
-  }
-
   // Whole vectors are read of a bias, also where a head begins within one.
   static int64_t bias_size(const tg_matrix& matrix) {
     return rounded(matrix.n, kLanes<T>) + (matrix.heads > 1 ? kLanes<T> : 0);
@@ -293,15 +238,14 @@ class Workspace {
 
   // What is packed of a matrix.
   int64_t packed_elements(const tg_matrix& matrix) const {
-    if (matrix.heads > 1 && !(matrix.sparse && !as_stored(matrix))) return cut(matrix, nullptr);
+    if (matrix.heads > 1 && !(matrix.sparse && !as_stored(matrix))) return cut_panels<T>(matrix, as_stored(matrix), nullptr);
     if (!as_stored(matrix)) return packed_size<T>(matrix.k, matrix.n);
     const int64_t last = matrix.n / kPanel<T> * kPanel<T>;
-    return matrix.across && is_ragged(matrix, last) ? packed_size<T>(matrix.k, matrix.n - last) : 0;
+    return matrix.across && is_ragged<T>(matrix, last) ? packed_size<T>(matrix.k, matrix.n - last) : 0;
   }
 
-  static int64_t panels_of(const tg_matrix& matrix) { return (matrix.n + kPanel<T> - 1) / kPanel<T>; }
   static int64_t list_size(const tg_matrix& matrix) {
-    return matrix.sparse ? panels_of(matrix) * PanelList::size(matrix.k) : 0;
+    return matrix.sparse ? panels_of<T>(matrix) * PanelList::size(matrix.k) : 0;
   }
 
   // A panel before its zeros are taken out, and a mark for each of its rows.
@@ -392,7 +336,7 @@ class Workspace {
     put(lists, at, plan_.matrices);
     put(pieces, at, plan_.matrices);
     int64_t most = 0;
-    for (int i = 0; i < plan_.matrices; ++i) most += pieces_size(plan_.matrix[i]);
+    for (int i = 0; i < plan_.matrices; ++i) most += pieces_size<T>(plan_.matrix[i]);
     put(pieces_, at, most);
     put(padded_biases, at, plan_.products);
     bytes = at - begin;
@@ -407,17 +351,17 @@ class Workspace {
   void pack_matrix(int index, const Share& share) {
     const tg_matrix& matrix = plan_.matrix[index];
     if (!packed_elements(matrix)) return;
-    const int64_t panels = panels_of(matrix);
+    const int64_t panels = panels_of<T>(matrix);
     for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
       const int64_t column = p * kPanel<T>;
-      if (as_stored(matrix) && !is_ragged(matrix, column)) continue;
-      pack_panel(matrix, column, matrices[index] + (as_stored(matrix) ? 0 : column * matrix.k));
+      if (as_stored(matrix) && !is_ragged<T>(matrix, column)) continue;
+      pack_whole(matrix, column, matrices[index] + (as_stored(matrix) ? 0 : column * matrix.k));
     }
   }
 
   void pack_pieces(int index, const Share& share) {
     const tg_matrix& matrix = plan_.matrix[index];
-    const int64_t panels = panels_of(matrix);
+    const int64_t panels = panels_of<T>(matrix);
     for (int64_t p = share.first(panels); p < share.last(panels); ++p)
       for (const Piece* piece = pieces_of(index, p);; ++piece) {
         if (piece->packed >= 0)
@@ -429,50 +373,22 @@ class Workspace {
   // What a member keeps of its panels lies without gaps, so that the caches hold nothing else.
   void pack_listed(int index, const Share& share) {
     const tg_matrix& matrix = plan_.matrix[index];
-    const int64_t panels = panels_of(matrix);
+    const int64_t panels = panels_of<T>(matrix);
     P* const whole = reinterpret_cast<P*>(whole_ + share.member * whole_size_);
     uint8_t* const marks = reinterpret_cast<uint8_t*>(whole + matrix.k * kPanel<T>);
     int64_t first = share.first(panels) * kTileVectors * matrix.k;
     for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
       const int64_t column = p * kPanel<T>;
-      pack_panel(matrix, column, whole);
-      first += keep_parts<T>(whole, padded<T>(width_of_panel(matrix, column)) / kLanes<T>, marks,
+      pack_whole(matrix, column, whole);
+      first += keep_parts<T>(whole, padded<T>(width_of_panel<T>(matrix, column)) / kLanes<T>, marks,
                              matrices[index] + first * kLanes<T>, first, list_of(index, p));
     }
   }
 
-  void pack_panel(const tg_matrix& matrix, int64_t column, P* panel) const {
-    if (matrix.heads > 1) return pack_panel_of_heads(matrix, column, panel);
+  void pack_whole(const tg_matrix& matrix, int64_t column, P* panel) const {
+    if (matrix.heads > 1) return pack_with_zeros(tensor(matrix.tensor), matrix, column, panel);
     const int64_t begin = matrix.across ? matrix.row * matrix.columns + column : (matrix.row + column) * matrix.columns;
-    pack_panel(tensor(matrix.tensor) + begin, matrix, matrix.k, width_of_panel(matrix, column), panel);
-  }
-
-  // A whole panel, with zeros where a column and a row are of different heads.
-  void pack_panel_of_heads(const tg_matrix& matrix, int64_t unit, P* panel) const {
-    const int full = padded<T>(width_of_panel(matrix, unit));
-    const int64_t row = matrix.across ? matrix.columns : 1, column = matrix.across ? 1 : matrix.columns;
-    memset(panel, 0, matrix.k * full * sizeof(P));
-    for (Piece piece = piece_at(matrix, unit, 0);; piece = piece_at(matrix, unit, piece.column + piece.width)) {
-      const T* const from = tensor(matrix.tensor) + piece.stored;
-      for (int64_t i = 0; i < piece.k; ++i)
-        for (int j = 0; j < piece.width; ++j)
-          tidegate::put(panel + (piece.first + i) * full + piece.column + j, from[i * row + j * column]);
-      if (piece.last) return;
-    }
-  }
-
-  template <class Q>
-  static void pack_panel(const T* from, const tg_matrix& matrix, int64_t k, int width, Q* panel) {
-    if (matrix.across)
-      pack_slowly(from, matrix.columns, 1, k, width, panel);
-    else
-      pack_slowly(from, 1, matrix.columns, k, width, panel);
-  }
-  static void pack_panel(const T* from, const tg_matrix& matrix, int64_t k, int width, T* panel) {
-    if (matrix.across)
-      pack_across(from, matrix.columns, k, width, panel);
-    else
-      pack_along(from, matrix.columns, k, width, panel);
+    pack_panel(tensor(matrix.tensor) + begin, matrix, matrix.k, width_of_panel<T>(matrix, column), panel);
   }
 };
 
