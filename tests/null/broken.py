@@ -369,10 +369,10 @@ def axis_in_lower_case():
             return n, s
 
 
-def axis_of_the_input():
+def axis_of_the_output():
     class Broken(Cell):
         gates = "n"
-        state = "h s:I"
+        state = "h s:P"
 
         def step(self, x, h, s, U):
             n = tanh(x.n + U(h).n)

@@ -59,7 +59,7 @@ ELSEWHERE = {  # the code and what the text must say
     broken.unknown_bias: ("BIASES", "V"),
     broken.axis_without_a_name: ("NAME", "state: '' is not an axis"),
     broken.axis_in_lower_case: ("NAME", "state: 's' is not an axis: use a capital"),
-    broken.axis_of_the_input: ("NAME", "state: the axis 'I' is reserved"),
+    broken.axis_of_the_output: ("NAME", "state: the axis 'P' is reserved"),
     broken.output_of_another_axis: ("GRAPH_INVALID", "first state, which is the output, has axis S, not H"),
     broken.matrix_on_two_axes: ("GRAPH_INVALID", "U has columns H, its operand 'S'"),
     broken.input_of_another_axis: ("DECLARATION", "input is 'S' .*as wide as h"),

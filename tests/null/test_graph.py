@@ -194,7 +194,7 @@ BREAKAGES = {
     ),
     "W on what is no input": (
         lambda g: with_node(g, first(g, Op.PRODUCT), args=(first(g, Op.STATE),)),
-        "W multiplies state(",
+        "W has columns I, its operand 'H'",
     ),
     "output of an axis of its own": (
         lambda g: replace(g, states=(State("h", "S"), *g.states[1:])),

@@ -253,11 +253,12 @@ def test_the_forget_gate_is_read_off_the_equations():
     assert forget_gate(Mixed.graph) is None
 
 
-def test_a_pass_that_masks_the_input_is_refused():
+def test_a_pass_that_masks_the_input_takes_its_products_into_the_step():
     def change(rewriter, index, args):
         if LSTM.graph.nodes[index].op is not Op.INPUT:
             return None
         return rewriter.copy(LSTM.graph.nodes[index], args) * rewriter.mask("dropout_I", "I", "sequence")
 
-    with pytest.raises(InternalError, match=r"W multiplies mul.*, not the input"):  # an InputTransform is the way
-        Rewriter("mask_input", LSTM.graph, change).finished()
+    masked = Rewriter("mask_input", LSTM.graph, change).finished()  # so an InputTransform is the way
+    multiplied = [{n.matrix for n in lower(g).forward.nodes if n.op is Op.PRODUCT} for g in (LSTM.graph, masked)]
+    assert multiplied == [{"U"}, {"U", "W"}]

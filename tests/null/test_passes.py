@@ -77,7 +77,7 @@ def slopes(op: Op, *point: float) -> list[float]:
     primal = []
     for node in graph.nodes:
         primal.append(tracer.copy(node, tuple(primal[arg] for arg in node.args)))
-    upstream = tracer.add(Node(Op.GIVEN, name=UPSTREAM, axis="H"))
+    upstream = tracer.add(Node(Op.SERIES, name=UPSTREAM, axis="H"))
     found = differentiate(graph, tracer, primal, {graph.updates[0]: upstream}).leaves
     leaves = dict(zip("ab", point, strict=False)) | {UPSTREAM: 1.0}
     values: list[float] = []
@@ -179,7 +179,7 @@ def test_a_derivative_through_rows_is_the_limit_of_differences(name):
     simple, primal = Simplifier(), []
     for node in graph.nodes:
         primal.append(simple.copy(node, tuple(primal[arg] for arg in node.args)))
-    upstream = simple.add(Node(Op.GIVEN, name=UPSTREAM, axis="H"))
+    upstream = simple.add(Node(Op.SERIES, name=UPSTREAM, axis="H"))
     found = differentiate(graph, simple, primal, {update.index: upstream}).leaves
     values = on_rows(simple.nodes, rows)
 
@@ -238,7 +238,7 @@ class Machine:
         return after, written
 
     def _leaf(self, node: Node, carried: Numbers, series: Numbers) -> float:
-        tables = {Op.STATE: carried, Op.GIVEN: series, Op.MASK: series, Op.VECTOR: self.parameters}
+        tables = {Op.STATE: carried, Op.SERIES: series, Op.MASK: series, Op.VECTOR: self.parameters}
         return node.value if node.op is Op.CONST else tables[node.op][node.label]
 
     def _product(self, node: Node, memory: Mapping[int, float]) -> float:
@@ -429,7 +429,7 @@ def test_an_rnn_saves_nothing_beside_its_output():
 @every_cell
 def test_nothing_is_saved_that_backward_does_not_read(cell):
     lowered = lower(CELLS[cell].graph)
-    read = {node.name for node in lowered.backward.nodes if node.op is Op.GIVEN}
+    read = {node.name for node in lowered.backward.nodes if node.op is Op.SERIES}
     read |= {gradient.operand for gradient in lowered.matrices}
     assert {series.name for series in lowered.forward.series if series.saved} <= read
 

@@ -15,7 +15,7 @@ from tidegate.cell.function import (
     tanh,
     variance,
 )
-from tidegate.cell.graph import Block, Graph, Mask, Matrix, Node, Op, State, Vector
+from tidegate.cell.graph import Block, Given, Graph, Mask, Matrix, Node, Op, State, Vector
 from tidegate.cell.norm import layer_norm
 from tidegate.cell.trace import trace
 from tidegate.cell.verify import verify
@@ -23,6 +23,7 @@ from tidegate.cell.verify import verify
 __all__ = [
     "Block",
     "Cell",
+    "Given",
     "Graph",
     "Mask",
     "Matrix",

@@ -20,7 +20,8 @@ class Cell:
     """Base of all cells. See the zoo for examples; ``zoo/mgu.py`` is the shortest gated one.
 
     A subclass declares, as strings of names separated by blanks. A state (but the first), a row block or a vector may
-    have a width of its own, named by a capital letter: ``"h s:S"``. The layer sets the width of S.
+    have a width of its own, named by a capital letter: ``"h s:S"``. The layer sets the width of S. States and vectors
+    may be as wide as the input: ``"h last:I"``.
 
     Attributes:
         gates: the row blocks of ``W`` and ``U`` in storage order, and the values to report.
@@ -28,6 +29,8 @@ class Cell:
         input: ``"H"`` where ``x.raw`` meets values of the units, so that the input must be as wide as they are.
         inputs: the row blocks of ``W``, where they are not the gates.
         matrices: recurrent matrices and their row blocks; ``{"U": gates}`` unless given.
+        given: what the caller passes at every step beside the input, each with its width: ``"dt:1 m:I"`` for one number
+            a row and a value as wide as the input. H, and widths of the cell's own, are the others.
         vectors: per-unit parameters; ``"p_i p_f"`` reach ``step`` as ``p.i`` and ``p.f``, ``"u"`` as ``u``.
         biases: the matrices with a bias, ``"W U"`` unless given, or a mapping from matrix to
             the blocks with one.
@@ -37,8 +40,8 @@ class Cell:
         differs: how the equations here differ from that source.
 
     ``step`` names what it needs among ``x`` (row blocks of ``W x_t + b``, or ``x.raw`` for x_t itself),
-    the states, the matrices (``U(v).i`` is row block i of ``U v``) and the vectors. It returns the
-    new states in order.
+    the states, the matrices (``U(v).i`` is row block i of ``U v``), the vectors and what is given. ``W(v).i`` applies
+    W to a value as wide as the input in its place. It returns the new states in order.
 
     Raises:
         SpecError: the declarations or ``step`` are invalid; raised when the class is created, with the offending line.
@@ -67,6 +70,7 @@ class Cell:
     inputs: ClassVar[str | None] = None
     matrices: ClassVar[Mapping[str, str] | None] = None
     vectors: ClassVar[str] = ""
+    given: ClassVar[str] = ""
     biases: ClassVar[str | Mapping[str, str]] = "W U"
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     source: ClassVar[str] = ""

@@ -23,6 +23,7 @@ class Op(StrEnum):
     """What a node computes. Arguments are other nodes; leaves have none."""
 
     INPUT = "input"  # x_t, all features
+    GIVEN = "given"  # what the caller passes beside it at every step, such as the time since the last one
     STATE = "state"  # a state before this step
     VECTOR = "vector"  # one block of a vector parameter
     MASK = "mask"  # random factors that the caller draws
@@ -46,23 +47,24 @@ class Op(StrEnum):
     MEAN = "mean"  # of all units of its arguments: one number for each row
     VARIANCE = "variance"  # of the same, around their mean, over their number
     # The following occur only in programs that passes derive, never in a cell.
-    GIVEN = "given"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
+    SERIES = "series"  # one row of a series: a product made for all steps at once, a saved value, an upstream gradient
     TRANSPOSE = "transpose"  # sum over row blocks of a matrix, each transposed, times an argument
     GREATER = "greater"  # 1 where the first argument is greater than the second, else 0
     SELECT = "select"  # the second argument where the first is not 0, else 0, whatever the second is
     SPREAD = "spread"  # the number of each row, for every unit of it
 
 
-DERIVED = frozenset({Op.GIVEN, Op.TRANSPOSE, Op.GREATER, Op.SELECT, Op.SPREAD})
-LEAVES = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.MASK, Op.CONST})
+DERIVED = frozenset({Op.SERIES, Op.TRANSPOSE, Op.GREATER, Op.SELECT, Op.SPREAD})
+LEAVES = frozenset({Op.INPUT, Op.GIVEN, Op.STATE, Op.VECTOR, Op.MASK, Op.CONST})
 BINARY = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP})
 UNARY = frozenset({Op.NEG, Op.SIGMOID, Op.TANH, Op.RELU, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.SQRT})
+OUTSIDE = frozenset({Op.INPUT, Op.GIVEN})  # what a caller knows of all steps beforehand
 REDUCTIONS = frozenset({Op.MEAN, Op.VARIANCE})
 ONE = "1"
 
 
 def narrow(axis: str) -> str:
-    """The axis of one number for each row of ``axis``: H1 for H."""
+    """The axis of one number for each row of ``axis``: H1 for H, and 1 for what is one number a row everywhere."""
     return axis + ONE
 
 
@@ -73,16 +75,17 @@ def is_narrow(axis: str) -> bool:
 def common_axis(axes: Iterable[str]) -> str | None:
     """The axis of what pointwise work makes of values of these axes, or None if they do not fit.
 
-    Numbers ("") fit everything, one number a row (H1) its own axis (H).
+    Numbers ("") fit everything, and so does what is one number a row everywhere (1); that of one axis (H1) fits it (H).
     """
-    given = set(axes) - {""}
-    left = given - {narrow(axis) for axis in given}
+    some = set(axes) - {""}
+    left = some - {narrow(axis) for axis in some}
+    left = left - {ONE} or left
     return None if len(left) > 1 else "".join(left)
 
 
 def all_widths(widths: Mapping[str, int]) -> dict[str, int]:
     """The widths of axes, and of one number for each row of them."""
-    return {**widths, **{narrow(axis): 1 for axis in widths}}
+    return {**widths, ONE: 1, **{narrow(axis): 1 for axis in widths}}
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Node:
         name: of a leaf, or of the block of a matrix or vector; of a constant that is a setting.
         matrix: the matrix or vector that the block belongs to.
         value: of a constant.
-        axis: the width; "" for numbers, H1 for one number per row.
+        axis: the width; "" for numbers, H1 for one number per row, 1 for one that holds for every axis.
     """
 
     op: Op
@@ -191,6 +194,19 @@ class State:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What the caller passes at every step beside the input, such as time or what is missing.
+
+    Attributes:
+        name: of the value.
+        axis: its width; ``"1"`` for one number for each row.
+    """
+
+    name: str
+    axis: str
+
+
+@dataclass(frozen=True)
 class Mask:
     """Factors from outside without a derivative, such as those of dropout.
 
@@ -218,6 +234,7 @@ class Graph:
         updates: for each state, the node that holds its new value.
         gates: reported values, as pairs of name and node.
         masks: random factors that the caller draws, in addition to input, states and parameters.
+        given: what the caller passes at every step beside the input.
     """
 
     name: str
@@ -228,13 +245,14 @@ class Graph:
     updates: tuple[int, ...]
     gates: tuple[tuple[str, int], ...]
     masks: tuple[Mask, ...] = ()
+    given: tuple[Given, ...] = ()
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:  # computed once: graphs are keys of caches that every call of a layer looks into
-        declared = (self.name, self.matrices, self.states, self.vectors, self.masks)
+        declared = (self.name, self.matrices, self.states, self.vectors, self.masks, self.given)
         return hash((declared, self.nodes, self.updates, self.gates))
 
     def matrix(self, name: str) -> Matrix:
@@ -271,6 +289,7 @@ class Graph:
     def own_axes(self) -> tuple[str, ...]:
         """The axes other than input, units and projected output; a layer may choose their widths."""
         axes = [state.axis for state in self.states] + [b.axis for p in self.parameters for b in p.blocks]
+        axes += [value.axis for value in self.given if value.axis != ONE]
         return tuple(dict.fromkeys(axis for axis in axes if axis not in AXES))
 
     @cached_property
@@ -290,6 +309,11 @@ class Graph:
 
     def _storage_position(self, node: Node) -> int:
         return [block.name for block in self.matrix(node.matrix).blocks].index(node.name)
+
+    def is_recurrent(self, operand: int) -> bool:
+        """Whether what a matrix multiplies is made of the units, and not a form of the input or of what is given."""
+        node = self.nodes[operand]
+        return node.op not in OUTSIDE and node.axis != "I"
 
     def reaches(self, roots: tuple[int, ...]) -> frozenset[int]:
         """Every node that the roots depend on, the roots themselves included."""

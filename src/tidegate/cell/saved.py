@@ -7,17 +7,21 @@ import reprlib
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from tidegate.cell.graph import Block, Graph, Mask, Matrix, Node, Op, State, Vector
+from tidegate.cell.graph import Block, Given, Graph, Mask, Matrix, Node, Op, State, Vector
 from tidegate.cell.verify import verify
 from tidegate.errors import SpecError
 
 FORMAT = 2
-LATER = {"heads": 1}  # fields that graphs did not always have, and their defaults, at which they are not written
+LATER = {
+    "heads": 1,
+    "given": (),
+}  # fields that graphs did not always have, and their defaults, at which they are not written
 
 
 def to_plain(graph: Graph) -> dict[str, Any]:
     """What ``from_plain`` reads back: dictionaries, lists, texts and numbers."""
     own = {field.name: getattr(graph, field.name) for field in fields(graph)}
+    own = {name: value for name, value in own.items() if LATER.get(name) != value}
     # tuples to lists; asdict would take twenty times as long
     plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **own}, default=_declared))
     return plain
@@ -41,6 +45,7 @@ def from_plain(data: dict[str, Any]) -> Graph:
             updates=tuple(_typed(index, int) for index in _typed(data["updates"], list)),
             gates=tuple(_gate(item) for item in _typed(data["gates"], list)),
             masks=tuple(_built(Mask, item) for item in _typed(data.get("masks", []), list)),
+            given=tuple(_built(Given, item) for item in _typed(data.get("given", []), list)),
         )
     except KeyError as error:
         raise SpecError("GRAPH_DATA", f"this is not a saved cell: it lacks {error}") from error

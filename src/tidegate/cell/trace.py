@@ -14,7 +14,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cell.convention import check_conventions
-from tidegate.cell.graph import Block, Graph, Matrix, Node, Op, State, Vector, is_narrow
+from tidegate.cell.graph import ONE, Block, Given, Graph, Matrix, Node, Op, State, Vector, is_narrow
 from tidegate.cell.symbol import Namespace, Symbol, Tracer
 from tidegate.cell.verify import check_axis, check_name, verify
 from tidegate.errors import SpecError
@@ -47,6 +47,7 @@ def trace(cell: type[Cell]) -> Graph:
         nodes=tuple(tracer.nodes),
         updates=updates,
         gates=tuple((name, symbol.index) for name, symbol in gates.items()),
+        given=declared.given,
     )
     graph = _prune(graph)
     verify(graph)
@@ -60,8 +61,9 @@ class _Declarations:
     def __init__(self, cell: type[Cell]) -> None:
         self.gates = _names(cell, "gates", cell.gates)
         self.input_axis = _input_axis(cell)
-        self.states = tuple(State(name, axis) for name, axis in _declared(cell, "state", cell.state))
-        self.vectors = dict(_declared(cell, "vectors", cell.vectors))
+        self.states = tuple(State(*pair) for pair in _declared(cell, "state", cell.state, ("H", "I")))
+        self.vectors = dict(_declared(cell, "vectors", cell.vectors, ("H", "I")))
+        self.given = tuple(Given(*pair) for pair in _declared(cell, "given", cell.given, (ONE, "H", "I"), default=""))
         inputs = cell.gates if cell.inputs is None else cell.inputs
         recurrent = {"U": cell.gates} if cell.matrices is None else cell.matrices
         declared = {"W": inputs, **recurrent}
@@ -76,6 +78,7 @@ class _Declarations:
         )
         taken: dict[str, str] = {}
         kinds = {"state": [s.name for s in self.states], "matrix": list(declared), "vector": list(self.vectors)}
+        kinds["given value"] = [value.name for value in self.given]
         for kind, name in ((kind, name) for kind, names in kinds.items() for name in names):
             if name in taken:
                 raise SpecError(
@@ -108,7 +111,9 @@ def _names(cell: type[Cell], attribute: str, text: object) -> list[str]:
     return [name for name, _ in _declared(cell, attribute, text)]
 
 
-def _declared(cell: type[Cell], attribute: str, text: object) -> list[tuple[str, str]]:
+def _declared(
+    cell: type[Cell], attribute: str, text: object, free: tuple[str, ...] = ("H",), default: str = "H"
+) -> list[tuple[str, str]]:
     """Parse and check a declaration of names separated by blanks, each perhaps with its axis, as ``h s:S``."""
     if not isinstance(text, str):
         raise SpecError(
@@ -117,8 +122,8 @@ def _declared(cell: type[Cell], attribute: str, text: object) -> list[tuple[str,
             fix='declare names separated by blanks, e.g. gates = "i f g o"',
         )
     parts = [word.partition(":") for word in text.split()]
-    pairs = [(name, axis if colon else "H") for name, colon, axis in parts]
-    for wrong in (check_name(name) or check_axis(axis) for name, axis in pairs):
+    pairs = [(name, axis if colon else default) for name, colon, axis in parts]
+    for wrong in (check_name(name) or check_axis(axis, free) for name, axis in pairs):
         if wrong:
             raise SpecError("NAME", f"{cell.__name__}.{attribute}: {wrong}", fix="choose another name")
     return pairs
@@ -143,8 +148,8 @@ def _bind(cell: type[Cell], declared: _Declarations, tracer: Tracer) -> dict[str
     blocks = {
         block.name: (lambda n=block.name: getattr(matrices["W"](x_t), n)) for block in declared.matrices[0].blocks
     }
-    offered: dict[str, Any] = {"x": Namespace("x", {**blocks, "raw": lambda: x_t}), **states, **vectors}
-    offered |= {name: product for name, product in matrices.items() if name != "W"}
+    offered: dict[str, Any] = {"x": Namespace("x", {**blocks, "raw": lambda: x_t}), **states, **vectors, **matrices}
+    offered |= {v.name: tracer.add(Node(Op.GIVEN, name=v.name, axis=v.axis)) for v in declared.given}
     for prefix in {name.split("_", 1)[0] for name in vectors if "_" in name} - offered.keys():
         parts = {n.split("_", 1)[1]: (lambda n=n: vectors[n]) for n in vectors if n.startswith(prefix + "_")}
         offered[prefix] = Namespace(prefix, parts)

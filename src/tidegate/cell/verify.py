@@ -54,11 +54,18 @@ def check_name(name: object) -> str | None:
     return None
 
 
-def check_axis(axis: str) -> str | None:
-    """Say what is wrong with the axis of a declared name, or nothing."""
+def check_axis(axis: str, free: Container[str] = ("H",)) -> str | None:
+    """Say what is wrong with the axis of a declared name, or nothing.
+
+    Args:
+        axis: as declared.
+        free: which of the axes that every cell has may be named.
+    """
+    if axis in free:
+        return None
     if not AXIS.fullmatch(axis):
         return f"{axis!r} is not an axis: use a capital letter, then letters, at most 32"
-    if axis != "H" and axis in AXES:
+    if axis in AXES:
         return f"the axis {axis!r} is reserved"
     return None
 
@@ -105,7 +112,7 @@ def _listing(graph: Graph) -> str:
 
 def _fields(graph: Graph) -> Iterator[str]:
     """A field that a node does not use holds its default, so that equal programs have equal hashes."""
-    uses = {op: {"name"} for op in (Op.STATE, Op.MASK)}
+    uses = {op: {"name"} for op in (Op.STATE, Op.MASK, Op.GIVEN)}
     uses |= {Op.CONST: {"name", "value"}, Op.PRODUCT: {"name", "matrix"}, Op.VECTOR: {"name", "matrix"}}
     plain = Node(Op.INPUT)
     for index, node in enumerate(graph.nodes):
@@ -123,7 +130,7 @@ def _fields(graph: Graph) -> Iterator[str]:
     blocks = [block for parameter in graph.parameters for block in parameter.blocks]
     axes = {state.axis for state in graph.states} | {block.axis for block in blocks}
     axes |= {matrix.columns for matrix in graph.matrices} | {mask.axis for mask in graph.masks}
-    axes |= {node.axis.removesuffix(ONE) for node in graph.nodes} - {""}
+    axes |= ({node.axis.removesuffix(ONE) for node in graph.nodes} | {value.axis for value in graph.given}) - {"", ONE}
     yield from (
         f"{axis!r:.40} is not an axis: begin with a capital" for axis in sorted(axes) if not AXIS.fullmatch(axis)
     )
@@ -137,6 +144,7 @@ def _names(graph: Graph) -> Iterator[str]:
         "state": [s.name for s in graph.states],
         "vector": [vector.name for vector in graph.vectors],
         "mask": [mask.name for mask in graph.masks],
+        "given value": [value.name for value in graph.given],
         "gate": [name for name, _ in graph.gates],
     } | {f"block of {p.name}": [block.name for block in p.blocks] for p in graph.parameters}
     derived = _norm_vectors(graph)
@@ -177,7 +185,11 @@ def _order(graph: Graph) -> Iterator[str]:
 def _leaves(graph: Graph) -> Iterator[str]:
     states = {state.name: state.axis for state in graph.states}
     masks = {mask.name: mask.axis for mask in graph.masks}
+    given = {value.name: value.axis for value in graph.given}
     yield from (f"{v.name!r} is a vector and a mask" for v in graph.vectors if v.name in masks)
+    taken = masks.keys() | {item.name for item in (*graph.parameters, *graph.states)}
+    yield from (f"given value {name!r} has a name that is taken" for name in given if name in taken)
+    yield from (f"given value {name!r} has the axis of a projected output" for name in given if given[name] == "P")
     yield from (f"mask {m.name} is one each {m.each!r}: {' '.join(EACH)}" for m in graph.masks if m.each not in EACH)
     blocks = {(vector.name, block.name): block.axis for vector in graph.vectors for block in vector.blocks}
     inputs = [index for index, node in enumerate(graph.nodes) if node.op is Op.INPUT]
@@ -189,6 +201,8 @@ def _leaves(graph: Graph) -> Iterator[str]:
             yield f"%{index}: no vector {node.label!r} with axis {node.axis!r}"
         if node.op is Op.MASK and masks.get(node.name) != node.axis:
             yield f"%{index}: no mask {node.name!r} with axis {node.axis!r}"
+        if node.op is Op.GIVEN and given.get(node.name) != node.axis:
+            yield f"%{index}: nothing with the name {node.name!r} and axis {node.axis!r} is given"
         if node.op is Op.INPUT and node.axis != graph.input_axis:
             yield f"%{index}: the input has axis {graph.input_axis}, not {node.axis!r}"
         if node.op is Op.CONST and (node.axis or not isinstance(node.value, float) or not math.isfinite(node.value)):
@@ -231,8 +245,6 @@ def _product(graph: Graph, index: int, node: Node, declared: Container[tuple[str
     if (node.matrix, node.name) not in declared:
         yield f"%{index}: no block {node.name!r} in a matrix {node.matrix!r}"
         return
-    if node.matrix == "W" and graph.nodes[node.args[0]].op is not Op.INPUT:
-        yield f"%{index}: W multiplies {graph.nodes[node.args[0]]}, not the input"
     matrix = graph.matrix(node.matrix)
     block = next(block for block in matrix.blocks if block.name == node.name)
     if graph.nodes[node.args[0]].axis != matrix.columns:
@@ -263,6 +275,8 @@ def _results(graph: Graph) -> Iterator[str]:
     yield from (f"block {node.name} of {node.matrix} does not influence any state" for node in idle)
     drawn = {graph.nodes[i].name for i in used if graph.nodes[i].op is Op.MASK}
     yield from (f"mask {m.name} is declared but never used" for m in graph.masks if m.name not in drawn)
+    read_of_given = {graph.nodes[i].name for i in used if graph.nodes[i].op is Op.GIVEN}
+    yield from (f"given {v.name} is declared but never used" for v in graph.given if v.name not in read_of_given)
     for name, index in graph.gates:
         if index not in used:
             yield f"gate {name} does not influence any state"

@@ -160,7 +160,7 @@ class Writer:
             return Place(self.pointers[node.name])
         if node.op is Op.VECTOR:
             return Place(self.names.vectors[node.matrix, node.name])
-        return Place("x") if node.op is Op.GIVEN else None
+        return Place("x") if node.op is Op.SERIES else None
 
     # --- numbers ---
 
@@ -221,7 +221,7 @@ class Writer:
         for state, pointer in self.pointers.items():
             if (later := f"next_{state}") in self.arrays:
                 yield f"memcpy({pointer}, {later}, sizeof {later});"
-        if not any(node.op is Op.GIVEN for node in self.nodes):
+        if not any(node.op is Op.SERIES for node in self.nodes):
             yield "(void)x;"
 
     def _phase(self, number: int) -> Iterator[str]:

@@ -117,6 +117,8 @@ class Writer:
             return self.notation.before(node.name), ATOM
         if node.op is Op.INPUT:
             return self.notation.input, ATOM
+        if node.op is Op.GIVEN:
+            return self.notation.now(node.name), ATOM
         if node.op is Op.VECTOR:
             return self._vector(node), ATOM
         if node.op is Op.MASK:

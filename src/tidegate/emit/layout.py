@@ -6,9 +6,10 @@ from collections.abc import Hashable, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
+from tidegate.cell import Graph
 from tidegate.cell.graph import all_widths
 from tidegate.emit.compiled import Compiled
-from tidegate.passes import INPUT, OF_STATE, PREVIOUS, Lowered
+from tidegate.passes import BESIDE, INPUT, OF_STATE, PREVIOUS, Lowered
 
 Key = TypeVar("Key", bound=Hashable)
 Offsets = dict[Key, int]  # first columns of values that lie side by side
@@ -22,6 +23,11 @@ def side_by_side(parts: Iterable[tuple[Key, int]]) -> tuple[Offsets[Key], int]:
         offsets[name] = at
         at += width
     return offsets, at
+
+
+def beside(graph: Graph) -> list[str]:
+    """What is given beside the input, among the tensors of a call."""
+    return [BESIDE.format(value.name) for value in graph.given]
 
 
 def saved_offsets(cell: Compiled, widths: Mapping[str, int]) -> tuple[Offsets[str], int]:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tidegate.cell import Graph, Node, Op
-from tidegate.cell.graph import all_widths, is_narrow
+from tidegate.cell.graph import OUTSIDE, all_widths, is_narrow
 from tidegate.cell.parameter import stored_columns
 from tidegate.emit.compiled import Compiled, Name
-from tidegate.emit.layout import Offsets, backward_chunk, saved_offsets, series_of_states, side_by_side
+from tidegate.emit.layout import Offsets, backward_chunk, beside, saved_offsets, series_of_states, side_by_side
 from tidegate.emit.plan import CarriedRow, Gradient, Kind, PhasePlan, Place, Plan, Product, Reduction, Sum, Weight
 from tidegate.passes import (
+    BESIDE,
     INPUT,
     OF_INPUT,
     OUTPUT,
@@ -64,7 +65,7 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
     """The plan of a forward run: products of the input for a whole chunk, then the phases of each step.
 
     A call passes the tensors x, y, saved (if saving), the reported values (if traced), the first and then the last
-    values of each state, and the parameters and masks, in this order.
+    values of each state, the parameters, what is given, and masks, in this order.
 
     Args:
         cell: its programs, or those of ``cell.traced``.
@@ -73,7 +74,7 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
         saving: keep what a backward run needs.
     """
     graph, widths, step = cell.graph, all_widths(widths), cell.programs["forward"].step
-    hoisted = [i for _, arg, group in graph.products if graph.nodes[arg].op is Op.INPUT for i in group]
+    hoisted = [i for _, arg, group in graph.products if graph.nodes[arg].op in OUTSIDE for i in group]
     lanes = VECTOR_BYTES // (4 if dtype == "f32" else 8)
     padded = [1 if cell.by_unit else -(-widths[graph.nodes[i].axis] // lanes) * lanes for i in hoisted]
     chunk, chunk_width = side_by_side(zip(map(_block, (graph.nodes[i] for i in hoisted)), padded, strict=True))
@@ -83,8 +84,8 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
     chunk_at = Place(Kind.PRODUCT if cell.by_unit else Kind.CHUNK)  # products, where the phase makes those of the input
     memory = _Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, _spans(graph, widths), asked)
     phases, scratch_width = _phases(memory, "forward")
-    x = Place(Kind.SERIES, tensor=INPUT)
-    before = tuple(_product(memory, node, x, chunk[_block(node)]) for node in (graph.nodes[i] for i in hoisted))
+    products = [graph.nodes[i] for i in hoisted]
+    before = tuple(_product(memory, p, _outside(graph.nodes[p.args[0]]), chunk[_block(p)]) for p in products)
     if cell.by_unit:
         phases, before, chunk_width = (phases[0]._replace(products=before),), (), 0
     return Plan(
@@ -106,7 +107,7 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
 
     A call passes the tensors x, y, saved, dy, dx (if asked for), the adjoints of states and the chunk (if watched), for
     each state its first values, the adjoints of its last values, then for each state the adjoints of its first values,
-    the parameters, masks, and the gradients of the parameters.
+    the parameters, what is given, masks, and the gradients of the parameters.
 
     Args:
         cell: its programs, or those of ``cell.watched``.
@@ -166,9 +167,9 @@ def _spans(graph: Graph, widths: Mapping[str, int]) -> dict[tuple[str, str], _Sp
 
 
 def _tensors(cell: Compiled, series: list[str], states: list[str]) -> tuple[str, ...]:
-    """The tensors of a call: series, rows of states, parameters, masks."""
+    """The tensors of a call: series, rows of states, parameters, what is given, masks."""
     rows = [f"{which} {state.name}" for which in states for state in cell.graph.states]
-    return (*series, *rows, *cell.parameters, *(_mask(mask.name) for mask in cell.graph.masks))
+    return (*series, *rows, *cell.parameters, *beside(cell.graph), *(_mask(mask.name) for mask in cell.graph.masks))
 
 
 def _brought(cell: Compiled) -> tuple[str, ...]:
@@ -179,6 +180,11 @@ def _brought(cell: Compiled) -> tuple[str, ...]:
 def _mask(name: str) -> str:
     """A mask among the tensors of a call, where a parameter may have the same name."""
     return f"mask {name}"
+
+
+def _outside(leaf: Node) -> Place:
+    """Where the input lies, or what is given."""
+    return Place(Kind.SERIES, tensor=INPUT if leaf.op is Op.INPUT else BESIDE.format(leaf.name))
 
 
 def _block(product: Node) -> str:
@@ -277,6 +283,8 @@ def _node_place(inside: _Inside, index: int) -> Place:
         mask = next(mask for mask in memory.cell.graph.masks if mask.name == node.name)
         return Place(Kind.SERIES if mask.each == "step" else Kind.ROWS, tensor=_mask(node.name))
     if node.op is Op.GIVEN:
+        return _outside(node)
+    if node.op is Op.SERIES:
         return _series_place(memory, node.name)
     carried = next((c for c in step.carried if c.after == index), None)
     if carried:
@@ -291,7 +299,7 @@ def _series_place(memory: _Memory, name: str) -> Place:
         if not memory.saving:  # never touched, but it must lie somewhere
             return Place(Kind.VECTOR, tensor=OUTPUT)
         return Place(Kind.SERIES, memory.saved[name], SAVED)
-    if name in (INPUT, OUTPUT, UPSTREAM, memory.cell.lowered.input, *memory.asked):
+    if name in (INPUT, OUTPUT, UPSTREAM, memory.cell.lowered.input, *memory.asked, *beside(memory.cell.graph)):
         return Place(Kind.SERIES, tensor=name)
     return Place(Kind.ROWS, tensor=f"d first {name[2:]}")  # the ending program writes "d h"
 

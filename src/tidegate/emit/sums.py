@@ -130,7 +130,7 @@ def _live(graph: Graph) -> tuple[Step, Mapping[int, str]]:
     for index in sorted(graph.reaches(graph.updates)):
         node = graph.nodes[index]
         if node.op is Op.INPUT:
-            node = Node(Op.GIVEN, name=INPUT, axis=node.axis)  # it lies in memory
+            node = Node(Op.SERIES, name=INPUT, axis=node.axis)  # it lies in memory
         values[index] = tracer.add(replace(node, args=tuple(values[arg] for arg in node.args))).index
     carried = [Carried(s.name, s.axis, values[n]) for s, n in zip(graph.states, graph.updates, strict=True)]
     names = {c.after: f"{c.name}_t" for c in reversed(carried)}

@@ -9,7 +9,7 @@ from tidegate.cell.graph import REDUCTIONS, Graph, Op
 from tidegate.cell.norm import normal_at
 from tidegate.emit.equation import ATOM, PLAIN, SUM, TERM, Rule, Writer, check_length, infix
 
-READ = frozenset({Op.INPUT, Op.STATE, Op.VECTOR, Op.MASK, Op.PRODUCT}) | REDUCTIONS
+READ = frozenset({Op.INPUT, Op.GIVEN, Op.STATE, Op.VECTOR, Op.MASK, Op.PRODUCT}) | REDUCTIONS
 NUMBERS = replace(
     PLAIN,
     rules={

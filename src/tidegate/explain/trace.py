@@ -115,7 +115,7 @@ def _terms(
 ) -> list[dict[str, Array]]:
     """For each direction of layer k every term of its equations, by the definition of the cell."""
     cell, directions = layer.cells[k], 1 + layer.bidirectional
-    if cell.masked or (reset is not None and layer.options.run_differently):
+    if cell.beside or (reset is not None and layer.options.run_differently):
         return [{}] * directions
     batch = full(x, reset) if lengths is None else padded(x, lengths, reset)
     rows: Rows = batch.rows

@@ -37,6 +37,12 @@ class Outside:
             return mask
         return self.enter(mask)
 
+    def outer(self, steps: int, size: int) -> tuple[int, ...]:
+        """The shape of the caller's batch without its features."""
+        if not self.batched:
+            return (steps,)
+        return (size, steps) if self.batch_first else (steps, size)
+
     def leave(self, y: Any) -> Any:
         """Convert from [T, B, ...] to the caller's layout."""
         if not self.batched:

@@ -29,6 +29,7 @@ class Call(Protocol):
             same.
         back: the inverse of ``order``.
         obstacle: why the first layer that did not run on the engine could not; None if all did.
+        given: what is given beside the input, each [rows, width], in the order of this call.
     """
 
     x: Tensor
@@ -38,6 +39,7 @@ class Call(Protocol):
     order: Tensor | None
     back: Tensor | None
     obstacle: Obstacle | None
+    given: Sequence[Tensor]
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """Run one layer.
@@ -46,7 +48,7 @@ class Call(Protocol):
             cell: the cell with its widths.
             x: the input of the layer.
             first: for each state its first values; None for zeros.
-            tensors: parameters and masks, in the order of ``cell.names``, direction after direction.
+            tensors: parameters, what is given, and masks, in the order of ``cell.names``, direction after direction.
             layer: its number in the stack.
 
         Returns:
@@ -76,7 +78,7 @@ class Call(Protocol):
         """
 
     def place(self, mask: Tensor, each: str) -> Tensor:
-        """Bring a mask from the caller's order into the order of this call."""
+        """Bring a mask, or what is given, from the caller's order into the order of this call."""
 
     def restore(self, output: Tensor) -> Any:
         """Bring the output of the last layer into the caller's layout."""
@@ -91,6 +93,7 @@ class RowCall:
         self.size, self.steps, self.order, self.back = batch.size, batch.steps, batch.order, batch.back
         self.place, self.restore = batch.place, batch.restore
         self.obstacle: Obstacle | None = None
+        self.given: Sequence[Tensor] = ()
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes."""
@@ -157,6 +160,7 @@ class OperatorCall:
         self.order: Tensor | None = None
         self.back: Tensor | None = None
         self.obstacle: Obstacle | None = None
+        self.given: Sequence[Tensor] = ()
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes; errors do not name the layer."""

@@ -16,6 +16,7 @@ from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of, shown_widths, variant
 from tidegate.nn.document import documented
+from tidegate.nn.given import taken
 from tidegate.nn.operator import run_operator
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.twin import Conventions, Twin
@@ -46,6 +47,8 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         - input: [B, I], or [I] for one row without a batch.
         - hx: for each state of the cell [B, H] (or as wide as its own axis), or [H] without a batch: a tensor for a
           cell with one state, else a tuple in the cell's order. Zeros by default.
+        - given: for a cell that reads more than its input, a mapping from the names that it declares to values: [B] for
+          one number a row, [B, I] for one as wide as the input, and so on, without B where the input has none.
         - new states: shaped and grouped as hx.
 
     Parameters:
@@ -106,7 +109,7 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
     def set_cell(self, graph: Graph) -> None:
         """Make this the cell, without its biases if the module has none. Parameters stay as they are."""
         self._sized = self._sized_as(graph)
-        self._names = [step_attribute(name) for name in self._sized.names]
+        self._names = [step_attribute(name) for name in self._sized.parameters]
 
     def _sized_as(self, graph: Graph) -> SizedCell:
         widths = axis_widths(graph, self.input_size, self.hidden_size, self.own_widths)
@@ -134,26 +137,32 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
             text = f"{self.graph.name}, {text}{shown_widths(self._sized)}"
         return text + self.sparsity()
 
-    def forward(self, input: torch.Tensor, hx: Any = None) -> Any:
+    def forward(self, input: torch.Tensor, hx: Any = None, *, given: Mapping[str, torch.Tensor] | None = None) -> Any:
         """Compute one step.
 
         Args:
             input: One row for each sequence; see Shapes.
             hx: The states before the step; zeros by default.
+            given: What the cell reads beside the input, such as ``{'dt': dt}``, by the names that it declares.
 
         Returns:
             The new states: a tensor for a cell with one state, else a tuple in the cell's order.
 
         Raises:
             ValueError, TypeError, RuntimeError: for shapes that do not fit, with torch.nn's texts.
-            InputError: for states that do not match the cell.
+            InputError: for states or given values that do not match the cell.
         """
         if self._buffers or self._seen:
             self._notice()
         batched = input.dim() == 2
-        if batched and not torch.compiler.is_compiling() and (new := self._quickly(input, hx)) is not None:
+        if (
+            batched
+            and given is None
+            and not torch.compiler.is_compiling()
+            and (new := self._quickly(input, hx)) is not None
+        ):
             return new
-        if traces() and (results := self._by_torch(input, hx)) is not None:
+        if traces() and given is None and (results := self._by_torch(input, hx)) is not None:
             return results
         if not batched:
             contract.check_step_rank(type(self).__name__, "input", input)
@@ -163,7 +172,9 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
             states = tuple([state.unsqueeze(0) for state in states])
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
         first = states and tuple([state.unsqueeze(0) for state in states])
-        output, _, *others = self._run(cell, x, first, self.step_parameters())
+        rows = taken(cell, given, input.shape[:-1], self.step_parameters()[0].dtype)
+        rows = rows if batched else [value.unsqueeze(0) for value in rows]
+        output, _, *others = self._run(cell, x, first, [*self.step_parameters(), *rows])
         if others:  # after one step the output is the first state
             new = (output, *[state.squeeze(0) for state in others])
             return new if batched else tuple([state.squeeze(0) for state in new])

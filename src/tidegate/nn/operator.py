@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,6 +43,7 @@ Tensors = tuple[Tensor, ...]
 Operation = Callable[..., list[Tensor]]
 Batched = tuple[list[Tensor], list[int | None]]  # results of a batch, and for each the axis along which it lies
 
+# ``masks`` begins with what is given beside the input; exported programs know it by this name.
 PROBLEM = "Tensor x, Tensor[] first, Tensor[] parameters, Tensor[] masks, Tensor? lengths, Tensor? resets, str cell"
 SCHEMAS = {
     "layer": f"({PROBLEM}, bool saving) -> Tensor[]",
@@ -66,8 +68,8 @@ def run_operator(
         lengths: of the B sequences; None where all have T steps.
         resets: booleans [T, B], or None.
         first: for each state [directions, B, width]; None for zeros.
-        tensors: parameters and masks as ``cell.names`` orders them, those of the second direction after those of the
-            first; a mask of each step is [T * B, width].
+        tensors: parameters, what is given, and masks as ``cell.names`` orders them, those of the second direction after
+            those of the first; what is given, and a mask of each step, is [T * B, width].
 
     Returns:
         The output [T, B, directions * width], zeros after the end of a sequence, and for each state its last values.
@@ -75,10 +77,12 @@ def run_operator(
     operation = layer if torch.compiler.is_compiling() or traces() else _layer_function
     counts = lengths if lengths is None or isinstance(lengths, Tensor) else torch.as_tensor(lengths)
     each, own = len(cell.names), len(cell.parameters)
+    end = own + len(cell.graph.given)
     parameters = [tensor for k, tensor in enumerate(tensors) if k % each < own]
-    masks = [tensor for k, tensor in enumerate(tensors) if k % each >= own]
+    given = [tensor.unflatten(0, x.shape[:2]) for tensor in tensors[own:end]]
+    masks = [tensor for k, tensor in enumerate(tensors) if k % each >= end]
     saving = x.is_cpu and (torch.is_grad_enabled() or traces())  # a trace may run with gradients or without
-    output, *rest = operation(x, [*(first or ())], parameters, masks, counts, resets, cell.text, saving)
+    output, *rest = operation(x, [*(first or ())], parameters, [*given, *masks], counts, resets, cell.text, saving)
     return output, *rest[:-1]
 
 
@@ -125,6 +129,8 @@ def _run_backward(
     if problem.elsewhere():  # where the engine has saved nothing
         gradients_of = problem.gradients_by_torch if problem.even else problem.gradients
         return _contiguous(gradients_of(*problem.differentiable, d_output, *d_last))
+    if problem.given:  # whose gradients the engine does not make
+        return _contiguous(problem.gradients(*problem.differentiable, d_output, *d_last))
     batch = problem.batch()
     first = reorder(problem.first, batch.order) or None
     run = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
@@ -163,22 +169,22 @@ def _alike(*tensors: Tensor) -> list[Tensor]:
 
 
 def _save_problem(ctx: Any, problem: Problem, *others: Tensor) -> None:
-    ctx.cell, ctx.counts = problem.cell, (len(problem.first), len(problem.parameters), len(problem.masks))
-    lists = (*problem.first, *problem.parameters, *problem.masks)
-    ctx.save_for_backward(problem.lengths, problem.resets, problem.x, *lists, *others)
+    lists = (problem.first, problem.parameters, problem.beside)
+    ctx.cell, ctx.counts = problem.cell, tuple(map(len, lists))
+    ctx.save_for_backward(problem.lengths, problem.resets, problem.x, *chain(*lists), *others)
 
 
 def _saved_problem(ctx: Any) -> tuple[Problem, list[Tensor]]:
     """The problem, and what was saved with it."""
     lengths, resets, x, *tensors = ctx.saved_tensors
-    first, parameters, masks, others = _cut(tensors, ctx.counts)
-    return Problem(x, first, parameters, masks, lengths, resets, ctx.cell), others
+    first, parameters, beside, others = _cut(tensors, ctx.counts)
+    return Problem(x, first, parameters, beside, lengths, resets, ctx.cell), others
 
 
 def _as_arguments(problem: Problem, d_x: Tensor, *gradients: Tensor) -> tuple[Any, ...]:
     """The gradients of a problem in the order of its arguments."""
-    d_first, d_parameters, _ = _cut(gradients, (len(problem.first), len(problem.parameters)))
-    return d_x, d_first, d_parameters, [None] * len(problem.masks), None, None, None
+    d_first, d_parameters, d_given = _cut(gradients, (len(problem.first), len(problem.parameters)))
+    return d_x, d_first, d_parameters, [*d_given, *[None] * len(problem.masks)], None, None, None
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
@@ -222,16 +228,21 @@ def _cut(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]
 
 
 def _vectorise(operation: Operation, info: Any, in_dims: tuple[Any, ...], *args: Any) -> Batched:
-    x, first, parameters, masks, lengths, resets, cell, saving = args
-    if any(dim is not None for dim in in_dims[2]) or masks:
+    *tensors, cell, saving = args
+    x, first, parameters, beside, lengths, resets = tensors
+    of_x, of_first, of_parameters, of_beside, of_lengths, of_resets = in_dims[: len(tensors)]
+    if any(dim is not None for dim in of_parameters) or Problem(*args[:SHARED]).masks:
         return _one_by_one(operation, info, in_dims, *args)
     size = info.batch_size
     x, lengths, resets = (
         None if value is None else _joined(value, dim, axis, size)
-        for value, dim, axis in ((x, in_dims[0], 1), (lengths, in_dims[4], 0), (resets, in_dims[5], 1))
+        for value, dim, axis in ((x, of_x, 1), (lengths, of_lengths, 0), (resets, of_resets, 1))
     )
-    first = [_joined(state, dim, 1, size) for state, dim in zip(first, in_dims[1], strict=True)]
-    *results, saved = operation(x, first, parameters, masks, lengths, resets, cell, saving and lengths is None)
+    first, beside = (
+        [_joined(value, dim, 1, size) for value, dim in zip(values, dims, strict=True)]
+        for values, dims in ((first, of_first), (beside, of_beside))
+    )
+    *results, saved = operation(x, first, parameters, beside, lengths, resets, cell, saving and lengths is None)
     dims: list[int | None] = [1] * len(results)
     parts = [result.unflatten(1, (size, -1)) for result in results]
     if not saved.numel():  # that of a ragged batch cannot be split by members

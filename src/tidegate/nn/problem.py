@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tidegate.cell.graph import all_widths
 from tidegate.errors import InputError
 from tidegate.nn import device
 from tidegate.nn.rows import Batch, check_resets, full, padded, reorder
@@ -23,7 +24,8 @@ class Problem(NamedTuple):
         x: [T, B, I].
         first: for each state [directions, B, width]; nothing for zeros.
         parameters: of all directions.
-        masks: of all directions, in the caller's order.
+        beside: what is given beside the input, each [T, B, width], the same for all directions; then the masks of all
+            directions, in the caller's order.
         lengths: of the sequences; None where all have T steps.
         resets: booleans [T, B], or None.
         cell: as text; see ``SizedCell.text``.
@@ -32,7 +34,7 @@ class Problem(NamedTuple):
     x: Tensor
     first: Sequence[Tensor]
     parameters: Sequence[Tensor]
-    masks: Sequence[Tensor]
+    beside: Sequence[Tensor]
     lengths: Tensor | None
     resets: Tensor | None
     cell: str
@@ -43,6 +45,16 @@ class Problem(NamedTuple):
         return described(self.cell)
 
     @property
+    def given(self) -> Sequence[Tensor]:
+        """What is given beside the input."""
+        return self.beside[: len(self.sized.graph.given)]
+
+    @property
+    def masks(self) -> Sequence[Tensor]:
+        """The masks of all directions."""
+        return self.beside[len(self.sized.graph.given) :]
+
+    @property
     def directions(self) -> int:
         """1, or 2 where a second set of parameters runs backward in time."""
         return len(self.parameters) // len(self.sized.parameters)
@@ -51,13 +63,22 @@ class Problem(NamedTuple):
         """Refuse what the other operations would misread; ``run_layer`` checks each tensor of a layer.
 
         Raises:
-            InputError: the input is not [T, B, I], resets are not booleans [T, B], or parameters are not those of
-                one or two directions.
+            InputError: the input is not [T, B, I], resets are not booleans [T, B], other values are given than the cell
+                declares, or parameters are not those of one or two directions.
         """
         if self.x.dim() != 3:
             raise InputError("SHAPE", f"x has the shape {list(self.x.shape)}", fix="pass an input [T, B, I]")
         if self.resets is not None:
             check_resets(self.resets, self.x)
+        axes = all_widths(self.sized.widths)
+        shapes = [(*self.x.shape[:2], axes[value.axis]) for value in self.sized.graph.given]
+        if [tuple(value.shape) for value in self.given] != shapes:
+            raise InputError(
+                "SHAPE",
+                f"what is given has the shapes {[list(value.shape) for value in self.given]}, but this cell reads "
+                f"{[list(shape) for shape in shapes]}",
+                fix="pass each value that the cell declares, [T, B, width]",
+            )
         own, masks = len(self.sized.parameters), len(self.sized.graph.masks)
         counts = len(self.parameters), len(self.masks)
         if counts not in ((own, masks), (2 * own, 2 * masks)):
@@ -96,23 +117,25 @@ class Problem(NamedTuple):
     @property
     def differentiable(self) -> Tensors:
         """The tensors that have gradients."""
-        return self.x, *self.first, *self.parameters
+        return self.x, *self.first, *self.parameters, *self.given
 
     def with_differentiable(self, x: Tensor, *tensors: Tensor) -> Problem:
         """The same problem with these tensors in the place of ``differentiable``."""
-        count = len(self.first)
-        return self._replace(x=x, first=tensors[:count], parameters=tensors[count:])
+        count, given = len(self.first), len(tensors) - len(self.given)
+        beside = [*tensors[given:], *self.masks]
+        return self._replace(x=x, first=tensors[:count], parameters=tensors[count:given], beside=beside)
 
     def batch(self) -> Batch:
         """The sequences as rows."""
         return full(self.x, self.resets) if self.lengths is None else padded(self.x, self.lengths, self.resets)
 
     def tensors(self, batch: Batch) -> list[Tensor]:
-        """Parameters and masks as the runtime expects them: direction by direction, masks in the order of the rows."""
+        """Parameters, what is given and masks as the runtime expects them: direction by direction, as rows."""
+        given = [batch.place(value.flatten(0, 1), "step") for value in self.given]
         kinds, own = self.sized.graph.masks, len(self.sized.parameters)
         tensors: list[Tensor] = []
         for d in range(self.directions):
-            tensors += self.parameters[d * own : (d + 1) * own]
+            tensors += [*self.parameters[d * own : (d + 1) * own], *given]
             masks = self.masks[d * len(kinds) : (d + 1) * len(kinds)]
             tensors += [batch.place(mask, kind.each) for kind, mask in zip(kinds, masks, strict=True)]
         return tensors
@@ -138,7 +161,7 @@ class Problem(NamedTuple):
 
     def elsewhere(self) -> bool:
         """Whether torch's own function runs the layer, on another device."""
-        tensors = (*self.parameters, *self.masks)
+        tensors = (*self.parameters, *self.beside)
         return device.obstacle(self.sized.graph, self.x, tuple(self.first), tensors) is not None
 
     def by_torch(self, *tensors: Tensor) -> Tensors:

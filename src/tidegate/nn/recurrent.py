@@ -19,6 +19,7 @@ from tidegate.nn.device import is_elsewhere
 from tidegate.nn.document import documented
 from tidegate.nn.draw import RandomNumbers, dropout_mask
 from tidegate.nn.dynamo import admit
+from tidegate.nn.given import taken
 from tidegate.nn.precision import Precision
 from tidegate.nn.rows import Batch, Lengths, check_resets, full, packed, padded, reorder
 from tidegate.nn.stack import Stack, Variant
@@ -42,6 +43,10 @@ class Recurrent(Stack):
         - lengths: B integers from 0 to T.
         - reset: booleans [T, B] (the shape of the input without its features): before a step marked True, all states
           return to zeros, or to the learned initial states.
+        - given: for a cell that reads more than its input, a mapping from the names that it declares to values: [T, B]
+          (the shape of the input without its features) for one number a row, [T, B, I] for one as wide as the input,
+          and so on. Booleans count as 0 and 1. All layers and directions get the same. Beside a PackedSequence they
+          are padded, in the order of the batch. A NaN spreads as one in the input does.
         - output: [T, B, D*H], or [T, B, D*P] where projected; zero after the end of each sequence. A PackedSequence
           for one.
         - final states: shaped as hx; the states of each sequence after its own last step.
@@ -117,6 +122,7 @@ class Recurrent(Stack):
         *,
         lengths: Lengths | None = None,
         reset: torch.Tensor | None = None,
+        given: Mapping[str, torch.Tensor] | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Any, Any]:
         """Run all layers over whole sequences; the class has all shapes under Shapes.
@@ -126,6 +132,7 @@ class Recurrent(Stack):
             hx: The states before the first step; zeros, or the learned initial states, by default.
             lengths: The number of steps of each sequence; T by default. The output is zero after them.
             reset: Booleans [T, B]; True starts the sequence afresh at this step.
+            given: What the cell reads beside the input, such as ``{'dt': dt}``, by the names that it declares.
             generator: Draws the masks of options and of dropout; torch's global generator by default.
 
         Returns:
@@ -134,20 +141,20 @@ class Recurrent(Stack):
 
         Raises:
             ValueError, TypeError, RuntimeError: for what torch.nn refuses, with its texts.
-            InputError: for lengths, resets or states that do not fit.
+            InputError: for lengths, resets, states or given values that do not fit.
         """
         special = traces() or not PLAIN.issuperset(map(type, self._parameters.values()))
-        if special and lengths is reset is None:
+        if special and lengths is reset is None and given is None:
             results: tuple[Any, Any] | None = self._by_torch(input, hx)
             if results is not None:
                 return results
         data = input.data if isinstance(input, PackedSequence) else input
         precision = Precision.of(data, keeps_dtype=self.autocast_keeps_dtype)
         if precision is None:
-            return self._run(input, hx, lengths, reset, generator, None)
+            return self._run(input, hx, lengths, reset, given, generator, None)
         cast = input.to(self._dtype) if torch.is_autocast_enabled("cpu") else input
         with torch.autocast("cpu", enabled=False):
-            return self._run(cast, hx, lengths, reset, generator, precision)
+            return self._run(cast, hx, lengths, reset, given, generator, precision)
 
     def trace(
         self,
@@ -156,6 +163,7 @@ class Recurrent(Stack):
         *,
         lengths: Lengths | None = None,
         reset: torch.Tensor | None = None,
+        given: Mapping[str, torch.Tensor] | None = None,
         generator: torch.Generator | None = None,
     ) -> dict[str, Any]:
         """Compute every gate and every new state at every step.
@@ -168,6 +176,7 @@ class Recurrent(Stack):
             hx: The states before the first step, as in a call.
             lengths: The number of steps of each sequence, as in a call.
             reset: Steps before which all states are reset, as in a call.
+            given: What the cell reads beside the input, as in a call.
             generator: Draws masks and dropout, as in a call.
 
         Returns:
@@ -177,10 +186,11 @@ class Recurrent(Stack):
 
         Raises:
             ValueError, TypeError, RuntimeError: for what torch.nn refuses, with its texts.
-            InputError: for lengths, resets or states that do not fit.
+            InputError: for lengths, resets, states or given values that do not fit.
         """
         batch, outside = self._entered(input, lengths, reset)
         call = TraceCall(batch)
+        call.given = self._beside(given, call, batched=outside.batched)
         self._walk(call, self._first_states(hx, call.size, call.order, batched=outside.batched), generator, None)
         self._note(call.obstacle)
         return {name: outside.leave(values) for name, values in call.values.items()}
@@ -191,6 +201,7 @@ class Recurrent(Stack):
         hx: Any,
         lengths: Lengths | None,
         reset: torch.Tensor | None,
+        given: Mapping[str, torch.Tensor] | None,
         generator: torch.Generator | None,
         precision: Precision | None,
     ) -> tuple[Any, Any]:
@@ -208,6 +219,7 @@ class Recurrent(Stack):
         else:
             batch, outside = self._entered(input, lengths, reset)
             call = RowCall(batch)
+        call.given = self._beside(given, call, batched=outside.batched)
         first = self._first_states(hx, call.size, call.order, batched=outside.batched)
         x, last = self._walk(call, first, generator, precision)
         if not torch.compiler.is_compiling():
@@ -228,7 +240,8 @@ class Recurrent(Stack):
         if self._buffers or self._seen:
             self._notice()
         x = call.x if precision is None else call.x.to(precision.work)
-        given = None if first is None else self._by_layer(first)
+        begun = None if first is None else self._by_layer(first)
+        given = _working(call.given, precision)
         variant, numbers = None, None
         if self.options.run_differently:
             variant = self._variants[self.training, call.resets is not None]
@@ -243,11 +256,11 @@ class Recurrent(Stack):
                 return results[0], [results[1:]]
         last: list[Sequence[torch.Tensor]] = []
         for layer, cell in enumerate(cells):
-            own = None if given is None else tuple(_working(given[layer], precision))
+            own = None if begun is None else tuple(_working(begun[layer], precision))
             if variant is None or numbers is None:
-                tensors = _working(self.layer_parameters(layer), precision)
+                tensors = _beside(given, _working(self.layer_parameters(layer), precision), cell)
             else:
-                tensors = self._drawn_tensors(layer, variant, numbers, precision)
+                tensors = self._drawn_tensors(layer, variant, numbers, given, precision)
             x, *ends = call.run(cell, x, own, tensors, layer)
             last.append(ends)
             if self.dropout and self.training and layer < self.num_layers - 1:
@@ -272,9 +285,14 @@ class Recurrent(Stack):
         return [*zip(*[state.split_with_sizes(parts) for state in first], strict=True)]
 
     def _drawn_tensors(
-        self, layer: int, variant: Variant, numbers: RandomNumbers, precision: Precision | None
+        self,
+        layer: int,
+        variant: Variant,
+        numbers: RandomNumbers,
+        given: Sequence[torch.Tensor],
+        precision: Precision | None,
     ) -> list[torch.Tensor]:
-        """Parameters and masks of a layer, as ``cell.names`` orders them; the second direction's follow the first's."""
+        """Parameters, what is given and masks of a layer, as ``cell.names`` orders them, direction by direction."""
         cell = variant.cells[layer]
         tensors: list[torch.Tensor] = []
         for reverse in (False, True)[: 1 + self.bidirectional]:
@@ -283,7 +301,7 @@ class Recurrent(Stack):
             parameters = dict(zip(cell.parameters, _working(own, precision), strict=True))
             if self.training:
                 parameters = self.options.transform_parameters(cell.graph, parameters, numbers)
-            tensors += [*parameters.values(), *self.options.masks(variant.sources, numbers)]
+            tensors += [*parameters.values(), *given, *self.options.masks(variant.sources, numbers)]
         return tensors
 
     def _dropped(self, output: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
@@ -291,6 +309,14 @@ class Recurrent(Stack):
         if generator is None:
             return dropout(output, self.dropout)  # draws the masks that torch.nn draws
         return output * dropout_mask(output.shape, output, self.dropout, generator)
+
+    def _beside(self, given: Mapping[str, torch.Tensor] | None, call: Call, *, batched: bool) -> Sequence[torch.Tensor]:
+        """What is given to a call, each [rows, width] in its order."""
+        if given is None and not self.graph.given:
+            return ()
+        outside = Outside(batched=batched, batch_first=self.batch_first and batched)
+        values = taken(self.cells[0], given, outside.outer(call.steps, call.size), self._dtype)
+        return [call.place(outside.enter(value).flatten(0, 1), "step") for value in values]
 
     def _entered(
         self, x: torch.Tensor | PackedSequence, lengths: Lengths | None, reset: torch.Tensor | None
@@ -323,6 +349,14 @@ class Recurrent(Stack):
 def _working(tensors: Sequence[torch.Tensor], precision: Precision | None) -> list[torch.Tensor]:
     """Tensors in the type in which the layer computes."""
     return [*tensors] if precision is None else precision.working(tensors)
+
+
+def _beside(given: Sequence[torch.Tensor], tensors: list[torch.Tensor], cell: SizedCell) -> list[torch.Tensor]:
+    """The parameters of a layer, and what is given behind those of each direction."""
+    if not given:
+        return tensors
+    own = len(cell.parameters)
+    return [tensor for at in range(0, len(tensors), own) for tensor in (*tensors[at : at + own], *given)]
 
 
 admit(Recurrent)

@@ -87,15 +87,30 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             raise InputError(
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass proj_size, the width of its output"
             )
-        if graph.input_axis == "H" and self.bidirectional and self.num_layers > 1:
+        self._check_widths(graph)
+        self.options.check(self.graph)
+        self._set_variants()
+
+    def _check_widths(self, graph: Graph) -> None:
+        """Refuse a second layer whose input has another width than the cell asks for."""
+        if self.num_layers == 1:
+            return
+        if graph.input_axis == "H" and self.bidirectional:
             raise InputError(
                 "INPUT_WIDTH",
                 f"{graph.name} takes {self.hidden_size} features, but its second layer would get both directions, "
                 f"{self.output_size}",
                 fix=f"stack layers yourself, with torch.nn.Linear({self.output_size}, {self.hidden_size}) between them",
             )
-        self.options.check(self.graph)
-        self._set_variants()
+        axes = {state.name: state.axis for state in graph.states} | {value.name: value.axis for value in graph.given}
+        as_input = [name for name, axis in axes.items() if axis == "I"]
+        if as_input and self.input_size != self.output_size:
+            raise InputError(
+                "INPUT_WIDTH",
+                f"{' and '.join(as_input)} of {graph.name} are as wide as the input, {self.input_size}, but its second "
+                f"layer would read {self.output_size} features",
+                fix="stack layers yourself, of other cells above the first",
+            )
 
     def _set_variants(self) -> None:
         """Make the cells anew, as options and lists ask for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tidegate.cell import Block, Graph, Op
+from tidegate.cell import Block, Graph
 from tidegate.cell.convention import forget_gate
 from tidegate.cell.parameter import PROJECTION, bias_of
 from tidegate.errors import InputError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def recurrent_matrices(graph: Graph) -> list[str]:
     """The matrices that multiply something other than the input, in storage order. The projection is none of them."""
-    recurrent = {name for name, operand, _ in graph.products if graph.nodes[operand].op is not Op.INPUT}
+    recurrent = {name for name, operand, _ in graph.products if graph.is_recurrent(operand)}
     return [matrix.name for matrix in graph.matrices if matrix.name in recurrent - {PROJECTION}]
 
 

@@ -6,6 +6,7 @@ from tidegate.passes.drop import drop_recurrent
 from tidegate.passes.heads import split_into_heads
 from tidegate.passes.hold import hold
 from tidegate.passes.lower import (
+    BESIDE,
     INPUT,
     OF_INPUT,
     OF_STATE,
@@ -26,6 +27,7 @@ from tidegate.passes.schedule import schedule
 from tidegate.passes.zoneout import zoneout
 
 __all__ = [
+    "BESIDE",
     "INPUT",
     "OF_INPUT",
     "OF_STATE",

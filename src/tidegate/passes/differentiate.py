@@ -17,13 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegate.cell.function import sigmoid
-from tidegate.cell.graph import Graph, Node, Op, is_narrow
+from tidegate.cell.graph import OUTSIDE, Graph, Node, Op, is_narrow
 from tidegate.cell.symbol import Symbol
 from tidegate.errors import InternalError
 from tidegate.passes.simplify import Simplifier
 
 Rule = Callable[..., tuple[Symbol, ...]]
-DEFERRED = frozenset({Op.STATE, Op.INPUT})  # operands whose adjoint waits for the next step, or for the end
+DEFERRED = frozenset({Op.STATE, *OUTSIDE})  # operands whose adjoint waits for the next step, or for the end
+FIXED = frozenset({Op.GIVEN, Op.MASK, Op.CONST})  # leaves that nobody asks the adjoints of
 
 
 def _greater(v: Symbol, w: Symbol | float) -> Symbol:
@@ -93,7 +94,7 @@ class Adjoints:
     Attributes:
         products: product node of the graph to its adjoint.
         leaves: leaf node of the graph to its adjoint. A state or the input as operand of a matrix is not
-            counted: its share is made of the adjoints of the products.
+            counted: its share is made of the adjoints of the products. What is given has none.
     """
 
     products: Mapping[int, int]
@@ -112,12 +113,13 @@ def differentiate(
         upstream: for each new state's node the sum of the adjoints of the states that take its value.
     """
     adjoints = dict(upstream)
+    varying = _varying(graph)
     by_units: dict[
         int, Symbol
     ] = {}  # adjoints of one number a row where it met vectors, summed before the mean is taken
 
     def add(index: int, grad: Symbol | None) -> None:
-        if grad is not None:
+        if grad is not None and varying[index]:
             table = by_units if is_narrow(graph.nodes[index].axis) and not is_narrow(grad.axis) else adjoints
             table[index] = table[index] + grad if index in table else grad
 
@@ -136,6 +138,15 @@ def differentiate(
         {i: s.index for i, s in adjoints.items() if graph.nodes[i].op is Op.PRODUCT},
         {i: s.index for i, s in adjoints.items() if not graph.nodes[i].args},
     )
+
+
+def _varying(graph: Graph) -> list[bool]:
+    """For each node whether it depends on anything that has an adjoint."""
+    varying: list[bool] = []
+    for node in graph.nodes:
+        own = node.op is Op.PRODUCT or (not node.args and node.op not in FIXED)
+        varying.append(own or any(varying[arg] for arg in node.args))
+    return varying
 
 
 def transposed(

@@ -25,7 +25,7 @@ def drop_recurrent(graph: Graph, *, each_gate: bool = False) -> Graph:
 
     def change(rewriter: Rewriter, index: int, args: Sequence[Symbol]) -> Symbol | None:
         node = graph.nodes[index]
-        if node.op is not Op.PRODUCT or node.matrix == PROJECTION or graph.nodes[node.args[0]].op is Op.INPUT:
+        if node.op is not Op.PRODUCT or node.matrix == PROJECTION or not graph.is_recurrent(node.args[0]):
             return None
         (operand,) = args
         name = MASK.format(f"{node.matrix}_{node.name}" if each_gate else operand.axis)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tidegate.cell.graph import Graph, Node, Op
+from tidegate.cell.graph import OUTSIDE, Graph, Node, Op
 from tidegate.cell.symbol import Symbol
 from tidegate.passes.differentiate import differentiate, transposed
 from tidegate.passes.program import Carried, Series, Step
@@ -17,6 +17,7 @@ from tidegate.passes.simplify import Simplifier
 INPUT = "x[t]"  # the input, as far as a step reads it itself
 OUTPUT = "y[t]"  # the output state after each step
 PREVIOUS = "y[t-1]"  # the same before it
+BESIDE = "given {}[t]"  # what the caller passes beside the input
 UPSTREAM = "dy[t]"  # the adjoint of the output from outside
 OF_INPUT = "dx[t]"  # the adjoint of the input, as far as a step reads it itself
 VALUE = "value {}[t]"  # a reported value
@@ -30,7 +31,7 @@ class MatrixGradient:
     Attributes:
         matrix: its name.
         blocks: pairs of a block and the series that holds the adjoint of its product.
-        operand: what the matrix was applied to: ``INPUT``, ``PREVIOUS``, or a saved series.
+        operand: what the matrix was applied to: ``INPUT``, ``PREVIOUS``, what is given, or a saved series.
     """
 
     matrix: str
@@ -74,8 +75,8 @@ def lower(graph: Graph) -> Lowered:
         primal.append(tracer.copy(node, tuple(primal[arg] for arg in node.args)))
     count = len(tracer.nodes)
     ends = _adjoints_of_states(graph, tracer)
-    given = tracer.add(Node(Op.GIVEN, name=UPSTREAM, axis=graph.output.axis))
-    totals = ends | {graph.output.name: ends[graph.output.name] + given}
+    upstream = tracer.add(Node(Op.SERIES, name=UPSTREAM, axis=graph.output.axis))
+    totals = ends | {graph.output.name: ends[graph.output.name] + upstream}
     adjoints = differentiate(graph, tracer, primal, _of_updates(graph, totals))
 
     carried, alias = _carried(graph, tracer, adjoints.products, adjoints.leaves)
@@ -91,20 +92,21 @@ def lower(graph: Graph) -> Lowered:
 
     roots = [*(c.after for c in carried), *(s.node for s in written)]
     operands = {operand: primal[operand].index for _, operand, _ in graph.products}
-    plain = {o for o in operands if graph.nodes[o].op is Op.INPUT or o == _output_leaf(graph)}
+    plain = {o for o in operands if graph.nodes[o].op in OUTSIDE or o == _output_leaf(graph)}
     forced = {index for operand, index in operands.items() if operand not in plain}
     read = _read(tracer.nodes, roots, count)
     output = primal[graph.updates[0]].index  # which is written down anyway
     saved = {i: OUTPUT if i == output else f"s.{i}" for i in remember(tracer.nodes, read, forced)}
 
     def place(operand: int) -> str:
-        if graph.nodes[operand].op is Op.INPUT:
-            return INPUT
+        node = graph.nodes[operand]
+        if node.op in OUTSIDE:
+            return INPUT if node.op is Op.INPUT else BESIDE.format(node.name)
         return PREVIOUS if operand in plain else saved[operands[operand]]
 
     kept = [Series(name, tracer.nodes[i].axis, i, saved=True) for i, name in saved.items()]
     forward = partial(_forward, graph, tracer.nodes[:count], [primal[u].index for u in graph.updates])
-    given_back = {s.node: Node(Op.GIVEN, name=s.name, axis=s.axis) for s in kept} | alias
+    given_back = {s.node: Node(Op.SERIES, name=s.name, axis=s.axis) for s in kept} | alias
     return Lowered(
         graph,
         forward([s for s in kept if s.name != OUTPUT]),
@@ -196,16 +198,16 @@ def _read(nodes: Sequence[Node], roots: Iterable[int], count: int) -> set[int]:
     return read
 
 
-def _forward(graph: Graph, nodes: Sequence[Node], updates: Sequence[int], series: Sequence[Series]) -> Step:
-    """Products of the input come from outside: they are made for all steps at once."""
-    given = {
-        i: Node(Op.GIVEN, name=f"{node.matrix}.{node.name}", axis=node.axis)
+def _forward(graph: Graph, nodes: Sequence[Node], updates: Sequence[int], written: Sequence[Series]) -> Step:
+    """Products of the input and of what is given come from outside: they are made for all steps at once."""
+    series = {
+        i: Node(Op.SERIES, name=f"{node.matrix}.{node.name}", axis=node.axis)
         for i, node in enumerate(nodes)
-        if node.op is Op.PRODUCT and nodes[node.args[0]].op is Op.INPUT
-    } | {i: Node(Op.GIVEN, name=INPUT, axis=node.axis) for i, node in enumerate(nodes) if node.op is Op.INPUT}
+        if node.op is Op.PRODUCT and nodes[node.args[0]].op in OUTSIDE
+    } | {i: Node(Op.SERIES, name=INPUT, axis=node.axis) for i, node in enumerate(nodes) if node.op is Op.INPUT}
     carried = [Carried(s.name, s.axis, u) for s, u in zip(graph.states, updates, strict=True)]
     output = Series(OUTPUT, graph.output.axis, updates[0])
-    return _step(nodes, carried, [output, *series], given)
+    return _step(nodes, carried, [output, *written], series)
 
 
 def _step(

@@ -13,7 +13,9 @@ from enum import StrEnum
 from tidegate.cell import Node, Op
 from tidegate.errors import InternalError
 
-MEMORY = frozenset({Op.STATE, Op.GIVEN, Op.VECTOR, Op.MASK})  # leaves that lie in memory before a step begins
+MEMORY = frozenset(
+    {Op.STATE, Op.SERIES, Op.GIVEN, Op.VECTOR, Op.MASK}
+)  # leaves that lie in memory before a step begins
 
 
 def is_literal(node: Node) -> bool:
@@ -101,6 +103,13 @@ class Phase:
     carries: tuple[int, ...]
     writes: tuple[int, ...]
     reduces: tuple[int, ...]
+
+    @property
+    def does_something(self) -> bool:
+        """Whether it is more than what later phases make again."""
+        return bool(
+            self.body or self.loads or self.products or self.joins or self.reduces or self.carries or self.writes
+        )
 
     @property
     def places(self) -> tuple[tuple[Use, int], ...]:

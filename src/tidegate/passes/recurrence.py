@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from tidegate.cell import Graph, Node, Op
-from tidegate.cell.graph import REDUCTIONS
+from tidegate.cell.graph import OUTSIDE, REDUCTIONS
 
 SUMS = frozenset({Op.ADD, Op.SUB, Op.NEG})
 
@@ -50,7 +50,7 @@ def runs_unit_by_unit(graph: Graph) -> bool:
         graph: the cell.
     """
     alone = all(kind <= Recurrence.UNITWISE for kind in recurrences(graph).values())
-    of_input = (graph.nodes[operand].op is Op.INPUT for _, operand, _ in graph.products)
+    of_input = (graph.nodes[operand].op in OUTSIDE for _, operand, _ in graph.products)
     return alone and all(of_input) and not any(node.op in REDUCTIONS for node in graph.nodes)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from tidegate.cell.graph import Node, Op, is_narrow
 
-FREE = frozenset({Op.CONST, Op.VECTOR, Op.MASK})  # there without being saved
+FREE = frozenset({Op.CONST, Op.VECTOR, Op.MASK, Op.GIVEN})  # there without being saved
 CHEAP = frozenset({Op.ADD, Op.SUB, Op.MUL, Op.NEG, Op.MAXIMUM, Op.MINIMUM, Op.CLAMP, Op.RELU})
 CHEAP |= {Op.GREATER, Op.SELECT, Op.SPREAD}
 FUNCTIONS = frozenset({Op.SIGMOID, Op.TANH, Op.EXP, Op.LOG, Op.LOG_SIGMOID, Op.SQRT, Op.DIV})
@@ -27,7 +27,7 @@ def remember(nodes: Sequence[Node], needed: Iterable[int], forced: Iterable[int]
     """
     needed = sorted(needed)
     saved = set(forced)
-    saved |= {i for i in needed if nodes[i].op not in FREE | CHEAP or is_narrow(nodes[i].axis)}
+    saved |= {i for i in needed if nodes[i].op not in FREE | CHEAP or (is_narrow(nodes[i].axis) and nodes[i].args)}
     for index in needed:
         if nodes[index].op in CHEAP:
             missing = _sources(nodes, index, saved) - saved

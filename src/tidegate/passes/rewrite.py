@@ -79,7 +79,7 @@ class Rewriter(Tracer):
         if complaint := check_name(name):
             message = f"{self._maker} adds a name to {self.graph.name}, but {complaint}"
             raise SpecError("NAME_DERIVED", message, fix="shorten the name in the cell that it is made from")
-        declared = [*self.graph.parameters, *self.graph.states]
+        declared = [*self.graph.parameters, *self.graph.states, *self.graph.given]
         if name in {item.name for item in declared} | {gate for gate, _ in self.graph.gates}:
             raise SpecError(
                 "NAME_TAKEN",

@@ -44,7 +44,7 @@ def schedule(step: Step) -> Program:
         loads, body = _work(nodes, where, key, again, {*handed, *keeps})
         kept.update(i for i in loads if where[i] and i not in products)
         phases.append(Phase(key[1], joins, products, loads, body, keeps, carries, writes, reduces))
-    program = Program(step, tuple(reversed(phases)))
+    program = Program(step, tuple(phase for phase in reversed(phases) if phase.does_something))
     verify_program(program)
     return program
 

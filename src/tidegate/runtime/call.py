@@ -89,7 +89,8 @@ def forward_strides(
 ) -> Sequence[int]:
     """From row to row of what a forward run reads and writes, given those of the input and the output.
 
-    The plan's tensors are: input, output, saved, reported values; first states; last states; parameters and masks.
+    The plan's tensors are: input, output, saved, reported values; first states; last states; parameters, what is given
+    and masks.
     """
     return x, output, plan.saved_width, *values, *cell.state_widths * 2, *cell.strides
 
@@ -100,7 +101,8 @@ def backward_strides(
     """The same of a backward run.
 
     The plan's tensors are: input, output, saved, gradients of the output and of the input, what a watched run writes;
-    first states, gradients of the last ones and of the first ones; parameters and masks; gradients of the parameters.
+    first states, gradients of the last ones and of the first ones; parameters, what is given and masks; gradients of
+    the parameters.
     """
     series = x, output, plan.saved_width, d_output, cell.features, *watched
     return *series, *cell.state_widths * 3, *cell.strides, *[0] * len(cell.parameters)
@@ -151,8 +153,8 @@ def forward(
         job: the layer.
         x: the input [..., I], rows without padding; as ``in_rows`` leaves it.
         first: for each state [directions, B, width], contiguous; None for zeros.
-        parameters: those of the first direction, then those of the second, contiguous. Those of a cell with masks end
-            with them: rows as the input's for a mask of each step, one for each sequence for the others.
+        parameters: those of the first direction, then those of the second, contiguous. They end with what is given and
+            with masks: rows as the input's, but one for each sequence for masks that stay the same.
         saving: keep what a backward run needs.
         saved_rows: rows to make for the saved values, where there should be more than the input has.
         variant: ``"traced"`` to keep every reported value.
@@ -189,7 +191,7 @@ class Series(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Of the input (if asked for), of the first states (if there were any) and of the parameters; None for masks.
+    """Of the input (if asked for), of the first states (if there were any) and of the parameters; None for rows beside.
 
     And for each direction what a watched run wrote.
     """

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import linear
 
 from tidegate.cell.evaluate import evaluate
-from tidegate.cell.graph import Graph, Matrix, Node, Op, Vector, all_widths
+from tidegate.cell.graph import OUTSIDE, Graph, Matrix, Node, Op, Vector, all_widths
 from tidegate.runtime.heads import by_heads
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.tensor import TENSORS
@@ -35,8 +35,9 @@ def run(
 
     Args:
         graph: the cell.
-        parameters: ``weight_M`` and ``bias_M`` of each matrix M, each vector and each mask, by their names in the
-            graph. A mask of each step is laid out as ``rows.data``, others have a row for each sequence.
+        parameters: ``weight_M`` and ``bias_M`` of each matrix M, each vector, what is given and each mask, by their
+            names in the graph. What is given, and a mask of each step, is laid out as ``rows.data``, other masks have a
+            row for each sequence.
         widths: the width of each axis of the graph.
         rows: the input sequences.
         initial: the states before the first step in the order of the graph, each [B, width]. B may
@@ -50,7 +51,7 @@ def run(
     wanted = graph.updates[:1] if wanted is None else wanted
     widths = all_widths(widths)
     cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates})
-    inputs = cell.input_products(rows) | cell.masks(rows.steps.counts)
+    inputs = cell.from_outside(rows) | cell.masks(rows.steps.counts)
     sizes = rows.steps.counts
     resets = None if rows.resets is None else rows.resets.split(sizes)
     values_of: dict[int, list[torch.Tensor]] = {t: [] for t in range(len(sizes))}
@@ -90,7 +91,7 @@ def _resized(states: Tensors, size: int, initial: Tensors, finished: list[Tensor
 
 def _varies(graph: Graph, index: int) -> bool:
     """Whether a value depends on the input or a state, and not on parameters alone."""
-    return any(graph.nodes[i].op in (Op.INPUT, Op.STATE, Op.MASK) for i in graph.reaches((index,)))
+    return any(graph.nodes[i].op in (*OUTSIDE, Op.STATE, Op.MASK) for i in graph.reaches((index,)))
 
 
 class _Cell:
@@ -111,17 +112,17 @@ class _Cell:
             for name, operand, group in graph.products
         }
 
-    def input_products(self, rows: Rows) -> dict[int, Sequence[torch.Tensor]]:
-        """The products that wait for no state, for all steps at once: node to values by step."""
-        products: dict[int, Sequence[torch.Tensor]] = {}
+    def from_outside(self, rows: Rows) -> dict[int, Sequence[torch.Tensor]]:
+        """The input, what is given, and their products, which wait for no state: node to values by step."""
+        nodes, counts = self.graph.nodes, rows.steps.counts
+        leaves = {i: node for i, node in enumerate(nodes) if node.op in OUTSIDE}
+        data = {i: rows.data if node.op is Op.INPUT else self.parameters[node.name] for i, node in leaves.items()}
+        values: dict[int, Sequence[torch.Tensor]] = {i: every.split(counts) for i, every in data.items()}
         for name, operand, group in self.graph.products:
-            if self.graph.nodes[operand].op is Op.INPUT:
-                blocks = self.multiply[name, operand](rows.data)
-                products |= {i: blocks[self.graph.nodes[i].name].split(rows.steps.counts) for i in group}
-        if any(node.op is Op.INPUT for node in self.graph.nodes):
-            index = next(i for i, node in enumerate(self.graph.nodes) if node.op is Op.INPUT)
-            products[index] = rows.data.split(rows.steps.counts)
-        return products
+            if operand in data:
+                blocks = self.multiply[name, operand](data[operand])
+                values |= {i: blocks[nodes[i].name].split(counts) for i in group}
+        return values
 
     def masks(self, sizes: Sequence[int]) -> dict[int, Sequence[torch.Tensor]]:
         """The values of masks: node to values by step."""

@@ -28,6 +28,7 @@ INSIDE = torch._C  # noqa: SLF001  torch offers no other way to ask what it is d
 COMPILER = Obstacle("torch.compile or torch.export", "call the layer outside of what is compiled", BackendError)
 JIT_TRACE = Obstacle("torch.jit.trace", "tidegate.restore(model) gives back torch's modules for it", BackendError)
 FUNCTORCH = Obstacle("a transform of torch.func", "call the layer outside of torch.func", BackendError)
+OF_GIVEN = Obstacle("what is given wants a gradient", "pass it detached: given={'dt': dt.detach()}", InputError)
 FORWARD_MODE = Obstacle("forward-mode differentiation", "use backward()", BackendError)
 DISPATCH_MODE = Obstacle("a torch dispatch mode is active", "leave the mode around the layer", BackendError)
 AUTOCAST = Obstacle("autocast is on", "call the layer under torch.autocast('cpu', enabled=False)", BackendError)
@@ -42,6 +43,8 @@ def obstacle(
     """
     if asked_for_eager():
         return ASKED
+    if cell.graph.given and torch.is_grad_enabled() and any(t.requires_grad for t in given_tensors(cell, parameters)):
+        return OF_GIVEN
     return transform() or tensor_obstacle(cell.graph, x, first, parameters)
 
 
@@ -56,6 +59,12 @@ def tensor_obstacle(
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
             return _reason(tensor, dtype)
     return unavailable(graph)
+
+
+def given_tensors(cell: SizedCell, parameters: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    """What is given, among the tensors of one or two directions, which share it."""
+    own = len(cell.parameters)
+    return parameters[own : own + len(cell.graph.given)]
 
 
 def transform() -> Obstacle | None:

@@ -37,9 +37,9 @@ def run_layer(
         rows: the input sequences.
         sequences: how many there are, those of length zero included (B).
         first: for each state [directions, B, width]; None for zeros.
-        parameters: and masks, as ``cell.names`` orders them; those of the first direction, then
-            those of the second if there is one. A mask of each step is laid out as ``rows.data``, others have a row
-            for each sequence.
+        parameters: what is given, and masks, as ``cell.names`` orders them; those of the first direction, then
+            those of the second if there is one. What is given, and a mask of each step, is laid out as ``rows.data``,
+            other masks have a row for each sequence.
         layer: its number in a stack, for the names of parameters in errors.
 
     Returns:

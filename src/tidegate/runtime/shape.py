@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from tidegate.cell.graph import all_widths
 from tidegate.cell.parameter import attribute, step_attribute
 from tidegate.errors import InputError
 from tidegate.runtime.job import Job, Tensors
@@ -22,14 +23,14 @@ def check_shapes(
         job: the layer.
         x: the input.
         first: for each state its values before the first step; None for zeros.
-        tensors: parameters and masks of all directions.
+        tensors: parameters, what is given, and masks, of all directions.
         layer: its number in a stack, for the names in errors. Of a layer above the first only parameters are checked.
 
     Raises:
         InputError: a tensor has another shape than the layer reads; the message names it.
     """
     cell, steps = job.cell, job.steps
-    if cell.masked or [tensor.shape for tensor in tensors] != cell.shapes[job.directions > 1]:  # each step pays
+    if cell.beside or [tensor.shape for tensor in tensors] != cell.shapes[job.directions > 1]:  # each step pays
         check_parameters(job, tensors, layer)
     if layer:
         return  # its input is the output of the layer before it, and its states are cut from those of all layers
@@ -46,9 +47,9 @@ def check_shapes(
 
 
 def check_parameters(job: Job, tensors: Sequence[torch.Tensor], layer: int | None = None) -> None:
-    """Refuse parameters and masks of other shapes; arguments and errors are those of ``check_shapes``."""
+    """Refuse parameters and rows of other shapes; arguments and errors are those of ``check_shapes``."""
     cell = job.cell
-    expected = _with_masks(job) if cell.masked else cell.shapes[job.directions > 1]
+    expected = _with_rows(job) if cell.beside else cell.shapes[job.directions > 1]
     if [tensor.shape for tensor in tensors] != expected:
         raise _wrong_tensors(job, [tuple(tensor.shape) for tensor in tensors], expected, layer)
 
@@ -77,10 +78,12 @@ def wrong_shape(name: str, got: Sequence[int], expected: Sequence[int]) -> Input
     )
 
 
-def _with_masks(job: Job) -> list[Shape]:
+def _with_rows(job: Job) -> list[Shape]:
+    graph, widths = job.cell.graph, all_widths(job.cell.widths)
     rows = {"sequence": job.sequences, "step": job.steps.rows}
-    masks = [(rows[mask.each], job.cell.widths[mask.axis]) for mask in job.cell.graph.masks]
-    return [*job.cell.shapes[0], *masks] * job.directions
+    given = [(job.steps.rows, widths[value.axis]) for value in graph.given]
+    masks = [(rows[mask.each], widths[mask.axis]) for mask in graph.masks]
+    return [*job.cell.shapes[0], *given, *masks] * job.directions
 
 
 def _wrong_states(job: Job, first: Tensors, expected: Sequence[Shape]) -> InputError:
@@ -95,7 +98,7 @@ def _wrong_tensors(job: Job, got: list[Shape], expected: list[Shape], layer: int
     if len(got) != len(expected):
         return InputError(
             "SHAPE",
-            f"{job.cell.graph.name} reads {len(expected)} parameters and masks, got {len(got)}",
+            f"{job.cell.graph.name} reads {len(expected)} parameters and rows beside the input, got {len(got)}",
             fix="pass each of them, direction after direction",
         )
     at = next(k for k, (own, wanted) in enumerate(zip(got, expected, strict=True)) if own != wanted)

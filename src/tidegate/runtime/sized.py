@@ -78,9 +78,9 @@ class SizedCell:
         graph: the cell.
         widths: of each axis.
         parameters: the names of those of one direction, as ``cell.parameter.parameter_shapes`` orders them.
-        names: of the further tensors that one direction reads: its parameters, then its masks.
+        names: of the further tensors that one direction reads: its parameters, what is given, then its masks.
         shapes: of the parameters of one direction, and of two.
-        masked: whether it reads masks.
+        beside: whether it reads more rows than the input: what is given, or masks.
         features: the width of its input.
         strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
@@ -99,13 +99,14 @@ class SizedCell:
         self._listed = [f"weight_{name}" for name in sparse]
         shapes = parameter_shapes(graph, widths)
         self.parameters = tuple(shapes)
-        self.names = (*self.parameters, *(mask.name for mask in graph.masks))
+        rows = {item.name: item.axis for item in graph.given} | {mask.name: mask.axis for mask in graph.masks}
+        self.names = (*self.parameters, *rows)
         self.shapes = [*shapes.values()], [*shapes.values()] * 2
-        self.masked, self.features = bool(graph.masks), widths["I"]
-        self.strides = (*(0 for _ in self.parameters), *(widths[mask.axis] for mask in graph.masks))
+        self.beside, self.features = bool(rows), widths["I"]
+        every, nodes = all_widths(widths), graph.nodes
+        self.strides = (*(0 for _ in self.parameters), *(every[axis] for axis in rows.values()))
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
-        every, nodes = all_widths(widths), graph.nodes
         self.values = {n: every[nodes[i].axis] for n, i in graph.reported.items() if n != graph.output.name}
         description = {"tidegate": __version__, "widths": self.widths, "graph": graph.to_json()}
         self.text = json.dumps(description | ({"sparse": sparse} if sparse else {}), separators=(",", ":"))

@@ -62,7 +62,7 @@ def run_step(
 def _prepared(cell: SizedCell, shape: torch.Size, dtype: torch.dtype, given: int | None) -> Step | None:
     """The step of inputs of this shape and type with so many states, if the engine runs it."""
     usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and dtype in DTYPES
-    if not usual or cell.masked or given not in {None, len(cell.state_widths)} or fused.unavailable(cell.graph):
+    if not usual or cell.beside or given not in {None, len(cell.state_widths)} or fused.unavailable(cell.graph):
         return None
     return Step(cell, shape[0], dtype, given=given is not None)
 

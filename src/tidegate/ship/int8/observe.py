@@ -50,7 +50,7 @@ def _step(form: Form, parameters: Tensors, x: torch.Tensor, states: Tensors) -> 
             values.append(_product(form, parameters, node, values[node.args[0]]))
         elif node.op is Op.STATE:
             values.append(states[node.name])
-        elif node.op is Op.GIVEN:
+        elif node.op is Op.SERIES:
             values.append(x)
         elif node.op is Op.VECTOR:
             values.append(block(form, parameters, node.matrix, node.matrix, node.name))

@@ -54,7 +54,7 @@ class Draft:
 
     @property
     def most_input(self) -> int:
-        return next((self.most.get(i, SHORT) for i, n in enumerate(self.form.nodes) if n.op is Op.GIVEN), SHORT)
+        return next((self.most.get(i, SHORT) for i, n in enumerate(self.form.nodes) if n.op is Op.SERIES), SHORT)
 
     @cached_property
     def biases(self) -> npt.NDArray[np.float64]:
@@ -110,7 +110,7 @@ class Unit:
 
     @property
     def input(self) -> Format:
-        return next(self.formats[i] for i, n in enumerate(self.form.nodes) if n.op is Op.GIVEN)
+        return next(self.formats[i] for i, n in enumerate(self.form.nodes) if n.op is Op.SERIES)
 
     @property
     def size(self) -> int:
@@ -147,7 +147,7 @@ class Unit:
         for index, node in enumerate(self.form.nodes):
             if node.op is Op.STATE:
                 values[index] = states[node.name]
-            elif node.op is Op.GIVEN:
+            elif node.op is Op.SERIES:
                 values[index] = x
             elif node.op is Op.VECTOR:
                 values[index] = self.vectors[index]
@@ -247,7 +247,7 @@ def _leaves(
             most = min(most, room) if node.name == form.graph.output.name else most
             most = min(most, draft.most.get(_after(form, node.name), SHORT))
             formats[index] = symmetric(fraction_of(min(ranges[index] * MARGIN, proven[node.name]), most), most)
-        elif node.op is Op.GIVEN:
+        elif node.op is Op.SERIES:
             formats[index] = entering or symmetric(fraction_of(ranges[index] * MARGIN, most), most)
         elif node.op is Op.VECTOR:
             values = block(form, draft.parameters, node.matrix, node.matrix, node.name).numpy()
