@@ -10,11 +10,12 @@ import warnings
 
 import pytest
 
-from tidegate import compare
+from tidegate import compare, zoo
 from tidegate.cli import cells, main
 from tidegate.cli.cell import load, load_all
 from tidegate.cli.compare import Compare, folder_name, parse_count
 from tidegate.cli.console import warnings_as_notes
+from tidegate.cli.listing import ALONE, OF_ONE, OF_SEVERAL, SUMS, kind_of
 from tidegate.errors import InputError, SpecError, TidegateError, TidegateWarning
 from tidegate.zoo import CELLS
 
@@ -279,6 +280,38 @@ def test_the_zoo_is_listed(capsys) -> None:
     printed = capsys.readouterr().out
     assert all(cell.name in printed for cell in CELLS.values())
     assert "33,280" in printed  # an LSTM of 64 inputs and 64 units has 4 * 64 * (64 + 64 + 2) parameters
+    said = " ".join(printed.split())
+    assert all(" ".join(cell.source.split()[:4]) in said for cell in CELLS.values())
+    assert f"{len(zoo.FAMILIES)} cells and {len(CELLS) - len(zoo.FAMILIES)} variants" in said
+
+
+def test_cells_stand_in_groups_by_how_they_recur() -> None:
+    groups = {name: kind_of(zoo.find(name).graph) for name in ("gru", "lstm", "scrn", "indrnn", "mingru")}
+    assert groups == {"gru": OF_ONE, "lstm": OF_SEVERAL, "scrn": OF_SEVERAL, "indrnn": ALONE, "mingru": SUMS}
+
+
+def test_a_filter_lists_cells_that_have_all_of_its_words(capsys) -> None:
+    assert main(["cells", "--filter", "Feng 2024"]) == 0
+    printed = capsys.readouterr().out
+    assert "MinGRU" in printed
+    assert "MinLSTM" in printed
+    assert "2 cells and 0 variants" in printed
+    assert OF_ONE not in printed
+    assert "no cell has 'gru aardvark'" in fails(capsys, "cells", "--filter", "gru aardvark")
+    assert "leave out --filter or gru" in fails(capsys, "cells", "gru", "--filter", "gru")
+
+
+def test_a_cell_shows_its_settings_and_what_they_make_of_it(capsys) -> None:
+    assert main(["cells", "mingru"]) == 0
+    printed = capsys.readouterr().out
+    assert "weight_dropout       in [0, 1]        MinGRU has no recurrent matrix" in printed
+    assert "zoneout              in [0, 1]        Probability that a unit keeps" in printed
+    assert main(["cells", "rnn[layer_norm]"]) == 0
+    normed = capsys.readouterr().out
+    assert normed.startswith("RNN[layer_norm]  ")
+    assert "norm_W" in normed
+    assert "forget_bias needs a gate that keeps the state" in normed
+    assert "RNN has the gates h" in fails(capsys, "cells", "rnn[forget_bias=1]")
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -309,7 +342,7 @@ def test_only_a_comparison_goes_on_after_an_interruption(here, capsys, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Compare, "run", interrupt)
-    monkeypatch.setattr(cells, "load", interrupt)
+    monkeypatch.setattr(cells, "load_spec", interrupt)
     monkeypatch.setattr("tidegate.cli.trace.load", interrupt)
     assert main([verb, *(["lstm"] if verb != "compare" else [])]) == 130
     said = capsys.readouterr().err.strip()

@@ -13,7 +13,7 @@ from types import ModuleType
 from tidegate import zoo
 from tidegate.cell import Cell
 from tidegate.errors import InputError, TidegateError
-from tidegate.train.spec import Spec, opened, parsed
+from tidegate.train.spec import Spec, one, opened, parsed
 
 FORM = "name a cell as FILE.py:CLASS"
 LONGEST_NAME = 60
@@ -38,6 +38,18 @@ def load(text: str) -> type[Cell]:
     if colon:
         return _from_file(path.strip(), name.strip())
     return _from_file(name, "") if name.endswith(".py") else zoo.find(name)
+
+
+def load_spec(text: str) -> Spec:
+    """Load a cell, perhaps with settings in brackets.
+
+    Args:
+        text: as ``load``, such as ``gru[layer_norm]``.
+
+    Raises:
+        InputError: as ``load``, or a setting is wrong.
+    """
+    return one(text, load)
 
 
 def load_alone(text: str) -> type[Cell]:

@@ -1,34 +1,40 @@
-"""``tidegate cells``: a table of all cells, or one cell's equations."""
+"""``tidegate cells``: a list of all cells, or one cell's equations and options."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 from rich.text import Text
 
-from tidegate.cell import Cell, Graph
+from tidegate.cell import Graph
 from tidegate.cell.convention import output_gate_sees, reset_side, update_convention
 from tidegate.cell.measure import flops, parameters
 from tidegate.cell.parameter import TORCH_NAMES, attribute
-from tidegate.cell.width import axis_widths
-from tidegate.cli.cell import load
+from tidegate.cli.cell import load_spec
 from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.listing import kind_of, print_list, variants_of, widths_of
 from tidegate.emit import latex
 from tidegate.emit.equation import plain
-from tidegate.zoo import CELLS
+from tidegate.errors import InputError, TidegateError
+from tidegate.option import Option, Options
+from tidegate.train.setting import SETTING_OPTIONS
+from tidegate.train.spec import Spec
 
 LARGEST = 10**9  # larger sizes are useless, and their counts too long to print
 
 
 @dataclass(frozen=True)
 class Cells:
-    """List all cells, or show one: its equations, its parameters and its source."""
+    """List all cells by what they keep from step to step, or show one: equations, parameters, source and options."""
 
     cell: Annotated[str, tyro.conf.Positional, shown_as("[CELL]")] = ""
-    """Cell to show, such as PeepholeLSTM, gru/before or my.py:MyCell; all cells unless given."""
+    """Cell to show, such as PeepholeLSTM, gru/before, my.py:MyCell or gru[layer_norm]; all cells unless given."""
+    filter: Annotated[str | None, shown_as("TEXT")] = None
+    """List only cells with these words in name, gates, description, group, source or what differs from it."""
     input: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 64
     """Input features assumed when counting parameters and operations."""
     hidden: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 64
@@ -38,49 +44,19 @@ class Cells:
         """Print the table or the cell."""
         check_number("input", self.input, high=LARGEST)
         check_number("hidden", self.hidden, high=LARGEST)
-        if self.cell:
-            _show(load(self.cell), self.input, self.hidden)
+        if not self.cell:
+            print_list(self.filter or "", self.input, self.hidden)
+        elif self.filter is None:
+            _show(load_spec(self.cell), self.input, self.hidden)
         else:
-            _list(self.input, self.hidden)
+            raise InputError("CELLS", "--filter chooses among all cells", fix=f"leave out --filter or {self.cell}")
 
 
-def _widths(graph: Graph, inputs: int, units: int) -> dict[str, int]:
-    """The width of each axis; some cells read as many features as they have units."""
-    return axis_widths(graph, units if graph.input_axis == "H" else inputs, units)
-
-
-def _list(inputs: int, units: int) -> None:
-    listing = table("cell", "gates", "states", "parameters", "FLOPs per step", "")
-    listing.columns[1].justify = listing.columns[2].justify = listing.columns[5].justify = "left"
-    listing.columns[5].no_wrap = False
-    for cell in CELLS.values():
-        graph = cell.graph
-        widths = _widths(graph, inputs, units)
-        listing.add_row(
-            cell.name,
-            " ".join(name for name, _ in graph.gates),
-            " ".join(state.name for state in graph.states),
-            f"{parameters(graph, widths):,}",
-            f"{flops(graph, widths):,}",
-            _summary(cell),
-        )
-    screen = console()
-    screen.print(listing)
-    screen.print(f"\nCounts assume {inputs} inputs and {units} units. tidegate cells NAME shows a cell's equations.")
-
-
-def _summary(cell: type[Cell]) -> Text:
-    chosen = ", ".join(f"{option} {getattr(cell, option)}" for option in cell.options)
-    first_line = (cell.__doc__ or "").strip().splitlines()[0]
-    return Text(f"{first_line} [{chosen}]" if chosen else first_line)
-
-
-def _show(cell: type[Cell], inputs: int, units: int) -> None:
-    screen = console()
-    graph = cell.graph
-    widths = _widths(graph, inputs, units)
+def _show(spec: Spec, inputs: int, units: int) -> None:
+    screen, cell, graph = console(), spec.cell, spec.graph
+    widths = widths_of(graph, inputs, units)
     sizes = [f"{widths['I']} inputs", f"{units} units", *(f"{axis} = {widths[axis]}" for axis in graph.own_axes)]
-    screen.print(Text.assemble((graph.name, "bold"), "  ", (cell.__doc__ or "").strip(), "\n"))
+    screen.print(Text.assemble((spec.name, "bold"), "  ", (cell.__doc__ or "").strip(), "\n"))
     screen.print(plain(graph), markup=False)
     screen.print()
     screen.print(_parameter_table(graph, widths))
@@ -90,8 +66,10 @@ def _show(cell: type[Cell], inputs: int, units: int) -> None:
         ("reset gate", reset_side(graph) and f"acts {reset_side(graph)} the recurrent product"),
         ("update gate", _update_words(graph)),
         ("output gate", output_gate_sees(graph) and f"sees the {output_gate_sees(graph)} cell state"),
+        ("recurrence", kind_of(graph).lower()),
         ("source", cell.source),
         ("differs by", cell.differs),
+        ("variants", ", ".join(variants_of(cell)[1:])),
     ]
     screen.print()
     for name, fact in facts:
@@ -99,6 +77,36 @@ def _show(cell: type[Cell], inputs: int, units: int) -> None:
             screen.print(f"{name:<15} {fact}", markup=False, soft_wrap=True)
     screen.print("\nLaTeX:", style="bold")
     screen.print(latex.align(graph), markup=False, soft_wrap=True)
+    screen.print(
+        f"\nSettings: --NAME VALUE in tidegate train, {cell.name.lower()}[NAME=VALUE] in compare", style="bold"
+    )
+    screen.print(_settings(graph))
+
+
+def _settings(graph: Graph) -> object:
+    """A row for each option of a layer: what it does, or why this cell has no place for it."""
+    listing = table("NAME", "VALUE", "")
+    listing.columns[1].justify = listing.columns[2].justify = "left"
+    listing.columns[2].no_wrap = False
+    for option in SETTING_OPTIONS:
+        reason = _obstacle(option, graph)
+        words = Text(reason, "dim") if reason else Text(re.split(r"(?<=[.:]) ", option.doc)[0].rstrip(":."))
+        listing.add_row(option.name, _values(option), words)
+    return listing
+
+
+def _values(option: Option) -> str:
+    return "" if option.setting is bool else option.rule.removeprefix("be ").removeprefix("lie ")
+
+
+def _obstacle(option: Option, graph: Graph) -> str:
+    """Why an option is refused by a cell, or has no effect; empty if it has one."""
+    try:
+        options = Options(**{option.name: option.sample})
+        options.check(changed := options.define(graph))
+    except TidegateError as error:
+        return error.message
+    return next(iter(options.without_effect(changed)), "")
 
 
 def _update_words(graph: Graph) -> str | None:

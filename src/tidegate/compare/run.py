@@ -63,7 +63,7 @@ def _pairs(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> Iterator
         yield from parsed(cells)
         return
     for alias, cell in cells.items() if isinstance(cells, Mapping) else ((None, cell) for cell in cells):
-        spec = cell if isinstance(cell, Spec) else one(cell)
+        spec = cell if isinstance(cell, Spec) else one(cell) if isinstance(cell, str) else Spec(cell)
         yield alias or spec.name, spec
 
 

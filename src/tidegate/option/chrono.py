@@ -27,6 +27,9 @@ class Chrono(Initialisation):
     order = 80
     excludes = ("forget_bias",)
 
+    def check(self, value: float, graph: Graph) -> None:  # noqa: ARG002  any value needs the gate
+        keeping_gate(graph, self.name)
+
     def initialise(
         self, graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor], value: float
     ) -> None:

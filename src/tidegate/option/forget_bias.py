@@ -24,6 +24,9 @@ class ForgetBias(Initialisation):
     example = "1.0"
     order = 70
 
+    def check(self, value: float, graph: Graph) -> None:  # noqa: ARG002  any value needs the gate
+        keeping_gate(graph, self.name)
+
     def initialise(
         self, graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor], value: float
     ) -> None:

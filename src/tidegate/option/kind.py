@@ -80,6 +80,14 @@ class Option:
         )
 
     @property
+    def sample(self) -> Any:
+        """A value that changes something."""
+        if isinstance(self.default, bool):
+            return not self.default
+        values = (value for value in (2, 0.5) if self.accepts(value) and value != self.default)
+        return next(values, self.default)
+
+    @property
     def annotation(self) -> str:
         """The type of the keyword argument, as a signature shows it."""
         one = "bool" if isinstance(self.default, bool) else "float"
@@ -95,10 +103,14 @@ class Option:
         return f"lie in [{self.low:g}, {self.high:g}]"
 
     def check(self, value: Any, graph: Graph) -> None:
-        """Refuse states that the cell does not have.
+        """Refuse a cell that does not have what the option acts on: a state that the value names, or a gate.
+
+        Args:
+            value: of the option.
+            graph: the cell, with what options have made of it.
 
         Raises:
-            InputError: with the states that it has.
+            InputError: with what it has.
         """
         states = [state.name for state in graph.states]
         unknown = [name for name, _ in value if name not in states] if isinstance(value, tuple) else []

@@ -88,10 +88,10 @@ class Options:
         return "".join(f", {name}={value}" for name, value in shown)
 
     def check(self, graph: Graph) -> None:
-        """Refuse options that name states which the cell does not have.
+        """Refuse options that need a state or a gate which the cell does not have.
 
         Raises:
-            InputError: with the states of the cell.
+            InputError: with those of the cell.
         """
         for name, value in self.chosen:
             OPTIONS[name].check(value, graph)

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar, get_type_hints
 
 from tidegate.cell import Cell
-from tidegate.errors import InputError, did_you_mean
+from tidegate.errors import InputError, TidegateError, did_you_mean
 from tidegate.option import Options
 from tidegate.plain import in_json, in_words, typed
 from tidegate.records import in_brackets
@@ -36,12 +36,14 @@ class Spec:
 
     Attributes:
         cell: the class.
+        graph: the cell, with what options of its layers make of it.
         options: the settings, plain data, in the order of the flags of ``tidegate train``.
         name: such as ``"GRU[heads=4]"``.
 
     Raises:
         InputError: there is no such cell or setting, a comparison holds the setting equal for all cells, or its value
-            has another type or is out of range.
+            has another type or is out of range, or the cell has no gate for it.
+        SpecError: the cell has what an option would give it.
 
     Example:
         >>> from tidegate.compare import Spec
@@ -56,7 +58,9 @@ class Spec:
         given = {name: _fitted(name, value, hints) for name, value in options.items()}
         self.options = {name: given[name] for name in OWN if name in given}
         check(replace(Training(), **self.options))
-        Options(**{option.name: given[option.name] for option in SETTING_OPTIONS if option.name in given})
+        layer = Options(**{option.name: given[option.name] for option in SETTING_OPTIONS if option.name in given})
+        self.graph = layer.define(self.cell.graph)
+        layer.check(self.graph)
         self.name = f"{self.cell.name}{in_brackets(self.options)}"
 
     def __eq__(self, other: object) -> bool:
@@ -94,19 +98,18 @@ def parsed(text: str, load: Callable[[str], type[Cell]] = find) -> Iterator[tupl
         yield alias.strip() if renamed else spec.name, spec
 
 
-def one(cell: str | type[Cell]) -> Spec:
-    """A single cell as it stands in a list of cells, perhaps with settings in brackets.
+def one(text: str, load: Callable[[str], type[Cell]] = find) -> Spec:
+    """A single cell, perhaps with settings in brackets.
 
     Args:
-        cell: a name of the zoo such as ``"gru"`` or ``"gru[heads=4]"``, or a class.
+        text: such as ``"gru"`` or ``"gru[heads=4]"``.
+        load: the class of a name.
 
     Raises:
         InputError: as ``Spec``.
     """
-    if not isinstance(cell, str):
-        return Spec(cell)
-    head, options = opened(cell.strip())
-    return _spec(cell, find(head), options)
+    head, options = opened(text.strip())
+    return _spec(text, load(head), options)
 
 
 def opened(part: str) -> tuple[str, dict[str, Any]]:
@@ -154,8 +157,8 @@ def _split(text: str) -> Iterable[str]:
 def _spec(part: str, cell: type[Cell], options: Mapping[str, Any]) -> Spec:
     try:
         return Spec(cell, **options)
-    except InputError as error:
-        raise InputError(error.code, f"{part}: {error.message}", fix=error.fix) from None
+    except TidegateError as error:
+        raise type(error)(error.code, f"{part}: {error.message}", fix=error.fix) from None
 
 
 def _value(text: str) -> Any:
