@@ -20,7 +20,7 @@ SMALL = replace(
 
 # Each takes seconds to compile. These differ in what options change: one state and several, gates and vectors that
 # read a state, a state of another width, an input as wide as the state, no recurrent matrix, a memory in logarithms.
-VARIED = ("rnn", "lstm", "gru/before", "peepholelstm", "adaptivescrn", "mut1", "minlstm", "indrnn", "slstm/exp", "fgr")
+VARIED = ("rnn", "lstm", "gru/before", "peepholelstm", "adaptivescrn", "mut1", "hgrn", "indrnn", "slstm/exp", "fgr")
 
 
 def test_those_that_differ_are_among_the_cells():

@@ -15,6 +15,7 @@ from tests.backend.agreement import threads
 from tests.backend.unrolled import Problem
 from tests.reference import tolerance
 from tests.reference.compare import assert_equal, relative_error
+from tests.sample import VARIED
 from tidegate.cell import Cell, layer_norm, mean, sigmoid, tanh
 from tidegate.errors import BackendError, InputError
 from tidegate.nn import GRU, LSTM, Recurrent
@@ -28,7 +29,7 @@ except library.BackendError as none:
 
 T, B, I, H = 5, 4, 3, 4
 LENGTHS = (5, 2, 4, 0)
-every_cell = pytest.mark.parametrize("name", CELLS)
+every_cell = pytest.mark.parametrize("name", VARIED)
 
 
 class Everything(Cell):
@@ -100,7 +101,7 @@ def by_name(p: Problem, found: WatchedCall) -> dict[tuple, torch.Tensor]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("name", [*CELLS, Everything], ids=str)
+@pytest.mark.parametrize("name", [*VARIED, Everything], ids=str)
 def test_a_trace_is_that_of_the_definition(name, dtype):
     p = problem(name)
     layer, x, hx = p.layer.to(dtype), p.x.to(dtype), as_hx(tuple(s.to(dtype) for s in p.first))
@@ -179,7 +180,7 @@ def test_values_of_a_trace_may_be_changed():
 # Adjoints
 
 
-@pytest.mark.parametrize("name", [*CELLS, Everything], ids=str)
+@pytest.mark.parametrize("name", [*VARIED, Everything], ids=str)
 def test_adjoints_and_operands_are_those_of_the_unrolled_equations(name):
     p = problem(name)
     found = watched(p)

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from tests.reference.further import FURTHER
+from tests.reference.lean import LEAN
+from tests.reference.peers import PEERS
 from tests.reference.unroll import Reference, Step, Tensors
 
 sigma = torch.sigmoid
@@ -398,6 +400,8 @@ REFERENCES: dict[str, Reference] = {
     ),
     "janet": _one_biased("van der Westhuizen & Lasenby 2018: beta = 1, as in its experiments; h is c", janet, 1, 2),
     **FURTHER,
+    **LEAN,
+    **PEERS,
     "mingru": Reference("Feng et al. 2024, sequential mode, not in log space", min_gru, 1, {"ih": 2}, {"ih": 2}),
     "minlstm": Reference(
         "Feng et al. 2024, sequential mode, not in log space; f and i divided by their sum",

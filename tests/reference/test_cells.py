@@ -7,9 +7,11 @@ from tests.reference import measure, tolerance
 from tests.reference.compare import assert_equal, by_layer, by_reference, draw, errors, layer_of
 from tests.reference.equations import REFERENCES
 from tests.reference.unroll import gradients_by_autograd, gradients_by_hand
+from tests.sample import LATER, VARIED
 from tidegate.zoo import CELLS
 
 every_cell = pytest.mark.parametrize("cell", CELLS)
+varied = pytest.mark.parametrize("cell", VARIED)
 BY_HAND = [name for name, reference in REFERENCES.items() if reference.back]
 
 
@@ -37,21 +39,25 @@ def test_parameters(cell):
     assert found == REFERENCES[cell].shapes(case.x.shape[-1], 3)
 
 
-@every_cell
-@pytest.mark.parametrize(("T", "B", "H"), measure.SOME)
+def sizes_of(some, few):
+    """Cells and sizes: how sizes are treated is no matter of a cell, so later ones are run at few of them."""
+    pairs = [(cell, *size) for cell in CELLS for size in (few if cell in LATER else some)]
+    return pytest.mark.parametrize(("cell", "T", "B", "H"), pairs)
+
+
+@sizes_of(measure.SOME, measure.SOME[5:8:2])
 def test_forward_and_gradients(cell, T, B, H):
     for case in measure.plain(cell, T, B, H):
         assert_equal(by_layer(case), by_reference(case))
 
 
-@every_cell
-@pytest.mark.parametrize(("T", "B", "H"), [(1, 1, 1), (2, 3, 64), (63, 3, 17)])
+@sizes_of([(1, 1, 1), (2, 3, 64), (63, 3, 17)], [(63, 3, 17)])
 def test_saturating_input(cell, T, B, H):
     case = measure.saturated(cell, T, B, H)
     assert_equal(by_layer(case), by_reference(case), floor=tolerance.SATURATED_FLOOR)
 
 
-@every_cell
+@varied
 @pytest.mark.parametrize(("T", "B", "H"), [(2, 1, 17), (63, 3, 17)])
 def test_input_that_is_not_contiguous(cell, T, B, H):
     case = measure.not_contiguous(cell, T, B, H)
@@ -59,12 +65,12 @@ def test_input_that_is_not_contiguous(cell, T, B, H):
     assert_equal(by_layer(case), by_reference(case))
 
 
-@every_cell
+@varied
 def test_first_and_second_derivatives_equal_differences(cell):
     assert measure.gradients_check(cell, fast=True)
 
 
-@every_cell
+@varied
 def test_a_trace_ends_in_the_states_and_shows_every_gate(cell):
     case = draw(cell, 4, 3, 5)
     layer = layer_of(case)
@@ -79,7 +85,7 @@ def test_a_trace_ends_in_the_states_and_shows_every_gate(cell):
     assert_equal({"y": seen[f"{graph.output.name}_l0"]}, {"y": y})
 
 
-@pytest.mark.parametrize("cell", [name for name, reference in REFERENCES.items() if reference.biases])
+@pytest.mark.parametrize("cell", [name for name in VARIED if REFERENCES[name].biases])
 def test_without_bias_equals_bias_zero(cell):
     from tidegate.nn import Recurrent
 

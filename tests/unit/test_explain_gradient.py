@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import tidegate as tg
 from tests.backend.test_series import Everything
+from tests.sample import VARIED
 from tidegate.cell import Cell, sigmoid
 from tidegate.errors import InputError
 from tidegate.explain import StepFunction, gradient_by_lag, probe, textbook_form
@@ -26,7 +27,7 @@ except library.BackendError as none:
 
 T, B, I, H = 6, 3, 3, 4
 STEP = 1e-6  # of finite differences
-every_cell = pytest.mark.parametrize("cell", [*CELLS, Everything, "own"], ids=str)
+every_cell = pytest.mark.parametrize("cell", [*VARIED, Everything, "own"], ids=str)
 
 
 class Squared(Cell):

@@ -34,6 +34,10 @@ class Cell:
         vectors: per-unit parameters; ``"p_i p_f"`` reach ``step`` as ``p.i`` and ``p.f``, ``"u"`` as ``u``.
         biases: the matrices with a bias, ``"W U"`` unless given, or a mapping from matrix to
             the blocks with one.
+        settings: declared numbers and their defaults, such as a step size ``{"dt": 0.1}``; ``step`` reads it as
+            ``self.dt``. Layers that differ in them alone share one compiled cell.
+        initial: how biases and vectors begin, where the paper says it: a rule of ``cell.initial`` by parameter or
+            block, e.g. ``{"bias_W.f": "constant 1"}``. All else is drawn as in torch.nn.
         options: declared choices, e.g. ``{"reset": ("after", "before")}``; the first is the default, and
             ``step`` reads it as ``self.reset``.
         source: where the equations were published.
@@ -72,6 +76,8 @@ class Cell:
     vectors: ClassVar[str] = ""
     given: ClassVar[str] = ""
     biases: ClassVar[str | Mapping[str, str]] = "W U"
+    settings: ClassVar[Mapping[str, float]] = {}
+    initial: ClassVar[Mapping[str, str]] = {}
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     source: ClassVar[str] = ""
     differs: ClassVar[str] = ""
@@ -88,32 +94,36 @@ class Cell:
         for option, choices in cls.options.items():
             if not hasattr(cls, option):
                 setattr(cls, option, choices[0])
+        for setting, value in cls.settings.items():
+            if not hasattr(cls, setting):
+                setattr(cls, setting, value)
         cls.graph = trace(cls)
 
     @classmethod
     @cache
-    def variant(cls, **choices: str) -> type[Cell]:
-        """The same cell with other options, e.g. ``GRU.variant(reset="before")``.
+    def variant(cls, **choices: str | float) -> type[Cell]:
+        """The same cell with other options or settings, e.g. ``GRU.variant(reset="before")``, ``LEM.variant(dt=0.5)``.
 
         Args:
-            choices: for each option to change, one of its declared choices.
+            choices: for each option to change, one of its declared choices; for each setting, a number.
 
         Returns:
             A subclass; the same class for the same choices.
 
         Raises:
-            SpecError: no such option, or no such choice.
+            SpecError: no such option or setting, or no such choice.
         """
+        numbers = {name: choices.pop(name) for name in cls.settings if name in choices}
         for option, choice in choices.items():
             if choice not in cls.options.get(option, ()):
                 raise SpecError(
                     "OPTION",
                     f"{cls.__name__} has no {option}={choice!r}",
-                    fix=f"options: {dict(cls.options) or 'none'}",
+                    fix=f"options: {dict(cls.options) or 'none'}; settings: {dict(cls.settings) or 'none'}",
                 )
         chosen = [choices.get(option, getattr(cls, option)) for option in cls.options]
         labels = [choice for choice, listed in zip(chosen, cls.options.values(), strict=True) if choice != listed[0]]
-        body = {**dict(zip(cls.options, chosen, strict=True)), "name": "/".join([cls.__name__, *labels])}
+        body = {**dict(zip(cls.options, chosen, strict=True)), **numbers, "name": "/".join([cls.__name__, *labels])}
         return type(cls.__name__, (cls,), {**body, "__doc__": cls.__doc__, "__module__": cls.__module__})
 
     @classmethod

@@ -16,6 +16,8 @@ from functools import cached_property
 from math import lcm
 from typing import Any
 
+from tidegate.cell.initial import Initial
+
 AXES = ("I", "H", "P")  # input features, units, projected output; a cell may have more of its own
 
 
@@ -235,6 +237,7 @@ class Graph:
         gates: reported values, as pairs of name and node.
         masks: random factors that the caller draws, in addition to input, states and parameters.
         given: what the caller passes at every step beside the input.
+        initial: how biases and vectors begin, where that is not as torch.nn draws them.
     """
 
     name: str
@@ -246,13 +249,14 @@ class Graph:
     gates: tuple[tuple[str, int], ...]
     masks: tuple[Mask, ...] = ()
     given: tuple[Given, ...] = ()
+    initial: tuple[Initial, ...] = ()
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:  # computed once: graphs are keys of caches that every call of a layer looks into
-        declared = (self.name, self.matrices, self.states, self.vectors, self.masks, self.given)
+        declared = (self.name, self.matrices, self.states, self.vectors, self.masks, self.given, self.initial)
         return hash((declared, self.nodes, self.updates, self.gates))
 
     def matrix(self, name: str) -> Matrix:
@@ -332,7 +336,8 @@ class Graph:
             replace(matrix, blocks=tuple(replace(block, bias=False) for block in matrix.blocks))
             for matrix in self.matrices
         )
-        return replace(self, matrices=plain)
+        biases = {f"bias_{matrix.name}" for matrix in self.matrices}
+        return replace(self, matrices=plain, initial=tuple(i for i in self.initial if i.name not in biases))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that ``Graph.from_json`` reads back."""

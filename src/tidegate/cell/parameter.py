@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tidegate.cell.graph import Graph, Matrix
+from tidegate.cell.graph import Block, Graph, Matrix
 from tidegate.errors import InputError
 
 TORCH_NAMES = {"W": "ih", "U": "hh"}
@@ -58,6 +58,12 @@ def gain_of(name: str) -> str:
 def bias_of(name: str) -> str:
     """The bias of a matrix, even with a norm in between, or of a normalised state."""
     return f"bias_{name}"
+
+
+def blocks_of(graph: Graph, name: str) -> list[Block]:
+    """The blocks of a bias or of a vector, by its name; none if the cell has no such parameter."""
+    biases = {bias_of(m.name): [block for block in m.blocks if block.bias] for m in graph.matrices if m.has_bias}
+    return (biases | {vector.name: [*vector.blocks] for vector in graph.vectors}).get(name, [])
 
 
 def step_attribute(name: str) -> str:

@@ -8,14 +8,12 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from tidegate.cell.graph import Block, Given, Graph, Mask, Matrix, Node, Op, State, Vector
+from tidegate.cell.initial import Initial
 from tidegate.cell.verify import verify
 from tidegate.errors import SpecError
 
 FORMAT = 2
-LATER = {
-    "heads": 1,
-    "given": (),
-}  # fields that graphs did not always have, and their defaults, at which they are not written
+LATER: dict[str, object] = {"heads": 1, "given": (), "initial": ()}  # not written where they have these values
 
 
 def to_plain(graph: Graph) -> dict[str, Any]:
@@ -46,6 +44,7 @@ def from_plain(data: dict[str, Any]) -> Graph:
             gates=tuple(_gate(item) for item in _typed(data["gates"], list)),
             masks=tuple(_built(Mask, item) for item in _typed(data.get("masks", []), list)),
             given=tuple(_built(Given, item) for item in _typed(data.get("given", []), list)),
+            initial=tuple(_built(Initial, item) for item in _typed(data.get("initial", []), list)),
         )
     except KeyError as error:
         raise SpecError("GRAPH_DATA", f"this is not a saved cell: it lacks {error}") from error

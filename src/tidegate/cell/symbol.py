@@ -7,10 +7,11 @@ here, with a fix.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from tidegate.cell.function import register
+from tidegate.cell.function import NUMBERS, register
 from tidegate.cell.graph import BINARY, REDUCTIONS, UNARY, Node, Op, common_axis, is_narrow, narrow
 from tidegate.errors import SpecError
 
@@ -32,10 +33,26 @@ class Tracer:
 
     def pointwise(self, op: Op, *args: Symbol | Number) -> Symbol:
         symbols = [self.lift(arg) for arg in args]
+        if (number := self.folded(op, symbols)) is not None:
+            return number
         axis = common_axis(symbol.axis for symbol in symbols)
         if axis is None:
             raise _widths(op, symbols, "bring one of them to the other's width with a matrix")
         return self.add(Node(op, tuple(symbol.index for symbol in symbols), axis=axis))
+
+    def folded(self, op: Op, symbols: Sequence[Symbol]) -> Symbol | None:
+        """The number that an operation on numbers gives; of a setting it is a setting again, named by what was done."""
+        args = [self.nodes[symbol.index] for symbol in symbols]
+        if op not in NUMBERS or any(arg.op is not Op.CONST for arg in args):
+            return None
+        try:
+            value = NUMBERS[op](*(arg.value for arg in args))
+        except (ArithmeticError, ValueError):
+            return None
+        if not math.isfinite(value):
+            return None
+        named = f"{op}({', '.join(arg.name or repr(arg.value) for arg in args)})"
+        return self.add(Node(Op.CONST, name=named if any(arg.name for arg in args) else "", value=float(value)))
 
     def reduce(self, op: Op, *args: Symbol | Number) -> Symbol:
         """One number for each row, of all units of the arguments."""

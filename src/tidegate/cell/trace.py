@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import math
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.cell.convention import check_conventions
 from tidegate.cell.graph import ONE, Block, Given, Graph, Matrix, Node, Op, State, Vector, is_narrow
+from tidegate.cell.initial import initials
 from tidegate.cell.symbol import Namespace, Symbol, Tracer
 from tidegate.cell.verify import check_axis, check_name, verify
 from tidegate.errors import SpecError
@@ -36,7 +38,7 @@ def trace(cell: type[Cell]) -> Graph:
     tracer = Tracer()
     with _located(cell):
         arguments = _bind(cell, declared, tracer)
-        returned, values = _run_and_capture(cell, arguments)
+        returned, values = _run_and_capture(cell, _with_settings(cell, tracer), arguments)
         updates = tuple(tracer.lift(update).index for update in _as_updates(declared, returned))
     gates = _reported(cell, declared, values)
     graph = Graph(
@@ -48,6 +50,7 @@ def trace(cell: type[Cell]) -> Graph:
         updates=updates,
         gates=tuple((name, symbol.index) for name, symbol in gates.items()),
         given=declared.given,
+        initial=initials(cell.initial),
     )
     graph = _prune(graph)
     verify(graph)
@@ -182,7 +185,21 @@ def _product_of(matrix: Matrix, tracer: Tracer) -> Callable[[Any], Namespace]:
     return product
 
 
-def _run_and_capture(cell: type[Cell], arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _with_settings(cell: type[Cell], tracer: Tracer) -> Cell:
+    """What ``step`` sees as ``self``: its settings are numbers of the graph that have a name."""
+    own = cell()
+    for name in cell.settings:
+        value = getattr(cell, name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+            message = f"{cell.__name__}.{name} is {value!r:.60}, expected a finite number"
+            raise SpecError("SETTING", message, fix=f"declare one: settings = {{{name!r}: 0.1}}")
+        if wrong := check_name(name):
+            raise SpecError("NAME", f"{cell.__name__}.settings: {wrong}", fix="choose another name")
+        setattr(own, name, tracer.add(Node(Op.CONST, name=name, value=float(value))))
+    return own
+
+
+def _run_and_capture(cell: type[Cell], own: Cell, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Call ``step`` and read its local names at return, which is where gates get their names.
 
     In a thread of its own: a profile hook belongs to one thread, so no profiler or debugger of the
@@ -198,7 +215,7 @@ def _run_and_capture(cell: type[Cell], arguments: dict[str, Any]) -> tuple[Any, 
     def run() -> Any:
         sys.setprofile(profile)
         try:
-            return cell().step(**arguments)
+            return own.step(**arguments)
         finally:
             sys.setprofile(None)
 

@@ -28,13 +28,13 @@ from tidegate.cell.graph import (
     is_narrow,
     narrow,
 )
-from tidegate.cell.parameter import KINDS, PROJECTION, TORCH_NAMES, bias_of, gain_of
+from tidegate.cell.parameter import KINDS, PROJECTION, TORCH_NAMES, bias_of, blocks_of, gain_of
 from tidegate.errors import InternalError, SpecError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 CELL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z0-9_]{1,31})*")
 AXIS = re.compile(r"[A-Z][A-Za-z]{0,31}")
-SETTING = re.compile(r"[A-Za-z0-9_]{0,64}")  # of a constant; it stands in comments of emitted C++
+SETTING = re.compile(r"[A-Za-z0-9_(),. +-]{0,64}")  # of a constant, e.g. sub(1.0, dt); emitted comments have it
 PREFIXES = tuple(f"{kind}_" for kind in KINDS)
 MOST_HEADS = 1 << 16
 EACH = ("step", "sequence")  # how long a mask stays the same
@@ -100,7 +100,8 @@ def verify_derived(graph: Graph, maker: str) -> None:
 
 
 def _broken_rules(graph: Graph) -> str:
-    for rule in (_fields, _names, _order, _leaves, _axes, _products, _results):  # later rules rely on earlier ones
+    rules = (_fields, _names, _order, _leaves, _axes, _products, _results, _initial)  # later ones rely on earlier ones
+    for rule in rules:
         if complaints := list(rule(graph)):
             return "; ".join(complaints)
     return ""
@@ -282,3 +283,18 @@ def _results(graph: Graph) -> Iterator[str]:
             yield f"gate {name} does not influence any state"
         if name in (names := [s.name for s in graph.states]) and graph.updates[names.index(name)] != index:
             yield f"gate {name} has the name of a state but not its value"
+
+
+def _initial(graph: Graph) -> Iterator[str]:
+    vectors = {vector.name for vector in graph.vectors}
+    for initial in graph.initial:
+        blocks = [block.name for block in blocks_of(graph, initial.name)]
+        if not blocks or initial.block not in ("", *blocks):
+            yield f"{initial.name}.{initial.block} begins as {initial.rule!r:.60}, but is no bias and no vector"
+        try:
+            _, arguments = initial.words
+        except SpecError as error:
+            yield f"{error.message}: {error.fix}"
+        else:
+            unknown = [a for a in arguments if isinstance(a, str) and a not in vectors]
+            yield from (f"{initial.rule!r:.60} names {name!r:.40}, which is no vector" for name in unknown)

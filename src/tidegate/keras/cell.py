@@ -15,6 +15,7 @@ from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError
 from tidegate.keras.backend import own_errors
 from tidegate.nn.argument import graph_of
+from tidegate.nn.initial import begin
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
 
 KINDS = ("kernel", "recurrent", "bias")  # of weights, as Keras's arguments name them
@@ -36,7 +37,7 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         use_bias: False drops every bias of the cell.
         kernel_initializer: of the matrix of the input, and of the vectors of the cell.
         recurrent_initializer: of every other matrix.
-        bias_initializer: of the biases.
+        bias_initializer: of the biases. Where the definition of a cell says how a bias or a vector begins, it does so.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: of the same weights.
         kernel_constraint, recurrent_constraint, bias_constraint: of the same weights.
         dropout: share of the inputs that are zeroed in training, the same ones at every step.
@@ -117,6 +118,8 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         self.sized: SizedCell = sized(self.graph, tuple(widths.items()))
         shapes = parameter_shapes(self.graph, widths)
         self.held = [self._made(name, shape[::-1]) for name, shape in shapes.items()]
+        with torch.no_grad():
+            begin(self.graph, widths, dict(zip(shapes, map(value_of, self.held), strict=True)))
 
     def values(self) -> list[torch.Tensor]:
         """The parameters as the runtime takes them."""

@@ -17,6 +17,7 @@ from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of, shown_widths, variant
 from tidegate.nn.document import documented
 from tidegate.nn.given import taken
+from tidegate.nn.initial import begin
 from tidegate.nn.operator import run_operator
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.twin import Conventions, Twin
@@ -105,6 +106,13 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         # only now: torch has rejected sizes such as 4.0, for which the cache of cells would return those of 4
         self.set_cell(graph)
         self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters as torch.nn does, and then what the definition of the cell asks for."""
+        super().reset_parameters()
+        with torch.no_grad():
+            own = dict(zip(self._sized.parameters, self.step_parameters(), strict=True))
+            begin(self._sized.graph, self._sized.widths, own)
 
     def set_cell(self, graph: Graph) -> None:
         """Make this the cell, without its biases if the module has none. Parameters stay as they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from itertools import chain, product
 from typing import Any, NamedTuple, Self
@@ -18,6 +18,7 @@ from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of
 from tidegate.nn.device import torch_mode
+from tidegate.nn.initial import begin
 from tidegate.nn.rows import reorder
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.twin import Twin
@@ -126,14 +127,14 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         }
 
     def reset_parameters(self) -> None:
-        """Draw all parameters as torch.nn does, and then what options ask for."""
+        """Draw all parameters as torch.nn does, and then what the definition of the cell and options ask for."""
         super().reset_parameters()
         for vector in self.graph.vectors:
             start = NORM_START.get(vector.name.partition("_")[0])
             if start is not None:
                 for name in self._attributes(vector.name):
                     torch.nn.init.constant_(self._parameter(name), start)
-        self._initialise(self.options)
+        self._initialise(self.options, begin)
         for name in chain(*self._initial_names()):
             torch.nn.init.zeros_(self._parameter(name))
 
@@ -201,13 +202,14 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
                 )
         self.hold_zero(held)
 
-    def _initialise(self, options: Options) -> None:
-        """Set the parameters that options initialise."""
+    def _initialise(self, options: Options, *first: Callable[..., None]) -> None:
+        """Set the parameters that these initialise, and then those that options do."""
         with torch.no_grad():
             for layer, reverse in self._directions():
                 cell = self.cells[layer]
                 own = {name: self._parameter(attribute(name, layer, reverse=reverse)) for name in cell.parameters}
-                options.initialise(self.graph, cell.widths, own)
+                for initialise in (*first, options.initialise):
+                    initialise(self.graph, cell.widths, own)
 
     def flatten_parameters(self) -> None:
         """On a GPU lay the parameters out in one block, as cuDNN reads them; elsewhere they stay where they are."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-from tidegate.cell.function import NUMBERS
 from tidegate.cell.graph import BINARY, UNARY, Node, Op
 from tidegate.cell.symbol import Number, Symbol, Tracer
 
@@ -22,7 +19,7 @@ class Simplifier(Tracer):
         symbols = [self.lift(arg) for arg in args]
         if op in COMMUTATIVE:
             symbols.sort(key=lambda symbol: symbol.index)
-        for simpler in (self._folded(op, symbols), self._unchanged(op, symbols)):
+        for simpler in (self.folded(op, symbols), self._unchanged(op, symbols)):
             if simpler is not None:
                 return simpler
         return super().pointwise(op, *symbols)
@@ -33,20 +30,6 @@ class Simplifier(Tracer):
             return self.pointwise(node.op, *args)
         indices = tuple(arg.index for arg in args)
         return self.add(Node(node.op, indices, node.name, node.matrix, node.value, node.axis))
-
-    def _folded(self, op: Op, symbols: list[Symbol]) -> Symbol | None:
-        """The number that an operation on numbers gives; of a setting it is a setting again, named by what was done."""
-        args = [self.nodes[symbol.index] for symbol in symbols]
-        if op not in NUMBERS or any(arg.op is not Op.CONST for arg in args):
-            return None
-        try:
-            value = NUMBERS[op](*(arg.value for arg in args))
-        except (ArithmeticError, ValueError):
-            return None
-        if not math.isfinite(value):
-            return None
-        named = f"{op}({', '.join(arg.name or repr(arg.value) for arg in args)})"
-        return self.add(Node(Op.CONST, name=named if any(arg.name for arg in args) else "", value=float(value)))
 
     def _literal(self, symbol: Symbol) -> float | None:
         """The value of a constant that no setting can change."""

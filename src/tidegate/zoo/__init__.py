@@ -4,20 +4,47 @@ from __future__ import annotations
 
 from tidegate.cell import Cell, Graph
 from tidegate.errors import InputError, did_you_mean
+from tidegate.zoo.atr import ATR
+from tidegate.zoo.bistable import BRC, NBRC
+from tidegate.zoo.cfn import CFN
+from tidegate.zoo.fast import FastGRNN, FastRNN
 from tidegate.zoo.greff import CIFG, FGR, NFG, NIAF, NIG, NOAF, NOG, NP, V
 from tidegate.zoo.gru import GRU
+from tidegate.zoo.hgrn import HGRN
 from tidegate.zoo.indrnn import IndRNN
+from tidegate.zoo.intersection import IntersectionRNN
 from tidegate.zoo.janet import JANET
+from tidegate.zoo.lem import LEM
+from tidegate.zoo.lightru import LightRU
 from tidegate.zoo.ligru import LiGRU
+from tidegate.zoo.lru import LRU
 from tidegate.zoo.lstm import LSTM, LSTM1997, PeepholeLSTM
+from tidegate.zoo.mclstm import MCLSTM
 from tidegate.zoo.mgu import MGU
 from tidegate.zoo.minimal import MinGRU, MinLSTM
+from tidegate.zoo.minimalrnn import MinimalRNN
+from tidegate.zoo.miru import MiRU1, MiRU2
 from tidegate.zoo.misprint import MisprintGRU, MisprintLSTM
+from tidegate.zoo.multiplicative import MultiplicativeLSTM
 from tidegate.zoo.mut import MUT1, MUT2, MUT3
+from tidegate.zoo.nas import NAS
+from tidegate.zoo.oscillator import CoRNN, UnICORNN
+from tidegate.zoo.qrnn import QRNN, QRNN2
+from tidegate.zoo.ran import RAN
+from tidegate.zoo.reslstm import ResLSTM
+from tidegate.zoo.rglru import RGLRU
+from tidegate.zoo.rhn import RHN
 from tidegate.zoo.rnn import RNN
 from tidegate.zoo.scrn import SCRN, AdaptiveSCRN
+from tidegate.zoo.sgrn import SGRN
+from tidegate.zoo.sgu import DSGU, SGU
 from tidegate.zoo.slstm import SLSTM
+from tidegate.zoo.sru import SRU
+from tidegate.zoo.star import STAR
+from tidegate.zoo.typed import TypedGRU, TypedLSTM
 from tidegate.zoo.ugrnn import UGRNN
+from tidegate.zoo.urlstm import URLSTM
+from tidegate.zoo.wmclstm import WMCLSTM
 
 FAMILIES: tuple[type[Cell], ...] = (
     RNN,
@@ -28,6 +55,10 @@ FAMILIES: tuple[type[Cell], ...] = (
     *(V, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR),
     *(MGU, JANET, LiGRU, UGRNN, MUT1, MUT2, MUT3),
     *(IndRNN, SCRN, AdaptiveSCRN, MinGRU, MinLSTM, SLSTM),
+    *(SRU, QRNN, QRNN2, RGLRU, LRU, HGRN, URLSTM, MultiplicativeLSTM, RHN),
+    *(LEM, CoRNN, UnICORNN, BRC, NBRC, STAR, FastRNN, FastGRNN, RAN, CFN),
+    *(ATR, IntersectionRNN, LightRU, MCLSTM, MinimalRNN, MiRU1, MiRU2, NAS, ResLSTM),
+    *(SGRN, SGU, DSGU, TypedGRU, TypedLSTM, WMCLSTM),
     *(MisprintLSTM, MisprintGRU),
 )
 CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
@@ -73,36 +104,70 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
 
 
 __all__ = [
+    "ATR",
+    "BRC",
     "CELLS",
+    "CFN",
     "CIFG",
+    "DSGU",
     "FAMILIES",
     "FGR",
     "GRU",
+    "HGRN",
     "JANET",
+    "LEM",
+    "LRU",
     "LSTM",
     "LSTM1997",
+    "MCLSTM",
     "MGU",
     "MUT1",
     "MUT2",
     "MUT3",
+    "NAS",
+    "NBRC",
     "NFG",
     "NIAF",
     "NIG",
     "NOAF",
     "NOG",
     "NP",
+    "QRNN",
+    "QRNN2",
+    "RAN",
+    "RGLRU",
+    "RHN",
     "RNN",
     "SCRN",
+    "SGRN",
+    "SGU",
     "SLSTM",
+    "SRU",
+    "STAR",
     "UGRNN",
+    "URLSTM",
+    "WMCLSTM",
     "AdaptiveSCRN",
+    "CoRNN",
+    "FastGRNN",
+    "FastRNN",
     "IndRNN",
+    "IntersectionRNN",
     "LiGRU",
+    "LightRU",
+    "MiRU1",
+    "MiRU2",
     "MinGRU",
     "MinLSTM",
+    "MinimalRNN",
     "MisprintGRU",
     "MisprintLSTM",
+    "MultiplicativeLSTM",
     "PeepholeLSTM",
+    "ResLSTM",
+    "TypedGRU",
+    "TypedLSTM",
+    "UnICORNN",
     "V",
     "find",
     "graph_of",

@@ -1,0 +1,18 @@
+"""The stackable recurrent cell."""
+
+from tidegate.cell import Cell, sigmoid, tanh
+
+
+class STAR(Cell):
+    """One gate, and a state that keeps the size of gradients in deep stacks."""
+
+    source = "Turkoglu, D'Aronco, Wegner & Schindler 2021, Gating Revisited, arXiv 1911.11033"
+    gates = "z k"
+    matrices = {"U": "k"}
+    biases = "W"
+
+    def step(self, x, h, U):
+        z = tanh(x.z)
+        k = sigmoid(x.k + U(h).k)
+        h = tanh((1 - k) * h + k * z)
+        return h
