@@ -18,11 +18,15 @@ VALUES = {  # of each option, each of which must change something in training, i
     "layer_norm": [True],
     "learn_initial_state": [True],
     "orthogonal": [True],
+    "rank": [2],
     "recurrent_dropout": [0.5],
+    "semi_tied": [True],
+    "spectral": [0.3],
     "state_clip": [0.1, {"c": 0.1}, {"h": 0.1}],
     "weight_dropout": [0.5],
     "zoneout": [0.5, {"h": 0.5}, {"c": 0.5}],
 }
+PARAMETERS = ("learn_initial_state", "layer_norm", "rank", "semi_tied")  # options that bring parameters
 KINDS = {"lstm": tg.nn.LSTM, "gru": tg.nn.GRU, "rnn": tg.nn.RNN}
 CASES = [
     (target, kind, name, value)
@@ -32,7 +36,8 @@ CASES = [
     for value in values
     if not (isinstance(value, dict) and "c" in value and kind != "lstm")
     and not (kind == "rnn" and name in ("chrono", "forget_bias"))
-    and not (kind != "rnn" and name == "layer_norm")  # which is compiled anew
+    and not (kind != "rnn" and name in ("layer_norm", "rank"))  # which are compiled anew
+    and not (kind != "gru" and name == "semi_tied")  # as well, and a simple network has nothing to tie
     and not (target == "nnx/optimized" and kind != "lstm")
 ]
 
@@ -53,7 +58,7 @@ def outputs(layer):
 
 
 def test_every_option_is_here():
-    assert VALUES.keys() == OPTIONS.keys()
+    assert VALUES.keys() | {"share"} == OPTIONS.keys()  # which needs two layers, and has a test of its own
 
 
 @pytest.mark.parametrize(("target", "kind", "name", "value"), CASES)
@@ -65,13 +70,23 @@ def test_an_option_is_handed_on_refused_by_name_or_idle_in_evaluation(target, ki
     except EmitError as error:
         assert f"{name}=" in str(error)  # noqa: PT017  the other way out is no error
         plain = drawn(KINDS[kind](3, 4))
-        held = {key: v for key, v in layer.state_dict().items() if key in plain.state_dict()}
-        plain.load_state_dict(held)
+        own = plain.state_dict()
+        held = {key: v for key, v in layer.state_dict().items() if key in own and v.shape == own[key].shape}
+        plain.load_state_dict(held, strict=False)
         assert (outputs(plain) - expected).abs().max() > 1e-3, "it was refused and changes nothing"
         return
-    back = KINDS[kind](3, 4, **({name: value} if name in ("learn_initial_state", "layer_norm") else {})).eval()
+    back = KINDS[kind](3, 4, **({name: value} if name in PARAMETERS else {})).eval()
     load(back, target, there)
     assert torch.allclose(outputs(back), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", [name for name in CONTAINERS if name != "nnx/optimized"])
+def test_shared_layers_are_written_out_and_come_back(target):
+    layer = drawn(tg.nn.GRU(4, 4, 2, share="layers"))
+    x = torch.linspace(-3, 3, 5 * 2 * 4).reshape(5, 2, 4)
+    for back in (tg.nn.GRU(4, 4, 2), tg.nn.GRU(4, 4, 2, share="layers")):
+        load(back, target, dump(layer, target))
+        assert torch.allclose(back(x)[0], layer(x)[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("target", [name for name in CONTAINERS if name != "nnx/optimized"])

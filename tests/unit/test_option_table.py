@@ -6,7 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 import torch
@@ -42,8 +42,12 @@ def test_a_declaration_is_complete(option: Option) -> None:
     sentences = re.findall(r"[.](?: |$)", option.doc)
     assert 1 <= len(sentences) <= 3
     assert option.doc.endswith(".")
-    assert option.setting in (bool, int, float, float | None)
-    assert isinstance(option.default, get_args(option.setting) or option.setting)
+    if option.choices:
+        assert option.setting == Literal[option.choices] | None
+        assert option.default is None
+    else:
+        assert option.setting in (bool, int, float, float | None, int | None)
+        assert isinstance(option.default, get_args(option.setting) or option.setting)
     assert set(option.excludes) <= set(OPTIONS)
 
 
@@ -90,9 +94,9 @@ def test_options_are_values() -> None:
 
 
 def run(**options: object) -> tuple[list[torch.Tensor], dict[str, torch.Tensor], list[torch.Tensor]]:
-    """Results in training, initial parameters, and their gradients, of an LSTM whose states grow."""
+    """Results in training, initial parameters, and their gradients, of LSTMs whose states grow."""
     torch.manual_seed(0)
-    layer, x = LSTM(3, 16, **options), (10 * torch.randn(1, 4, 3)).expand(40, 4, 3)
+    layer, x = LSTM(32, 32, 2, **options), (10 * torch.randn(1, 4, 32)).expand(40, 4, 32)
     y, (h, c) = layer(x, reset=torch.arange(40)[:, None].expand(40, 4) == 20)
     gradients = torch.autograd.grad(y.square().sum() + c.square().sum(), [*layer.parameters()])
     return [y, h, c], {name: p.detach() for name, p in layer.named_parameters()}, [*gradients]
@@ -101,12 +105,12 @@ def run(**options: object) -> tuple[list[torch.Tensor], dict[str, torch.Tensor],
 @every_option
 def test_no_option_prints_itself_and_does_nothing(option: Option) -> None:
     value = True if isinstance(option.default, bool) else ast.literal_eval(option.example.split(" or ")[0])
-    assert f"{option.name}=" in repr(LSTM(3, 16, **{option.name: value}))
+    assert f"{option.name}=" in repr(LSTM(32, 32, 2, **{option.name: value}))
     plain, (results, parameters, gradients) = run(), run(**{option.name: value})
     added = [gradient for name, gradient in zip(parameters, gradients, strict=True) if name not in plain[1]]
     assert all(gradient.any() for gradient in added)
     changed = any(not torch.equal(a, b) for a, b in zip(results, plain[0], strict=True))
-    begun = any(not torch.equal(parameters[name], value) for name, value in plain[1].items())
+    begun = any(name not in parameters or not torch.equal(parameters[name], v) for name, v in plain[1].items())
     assert changed or begun or added
     if not begun and not added:
         assert any(not torch.equal(a, b) for a, b in zip(gradients, plain[2], strict=True))

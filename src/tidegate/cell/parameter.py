@@ -10,6 +10,7 @@ from tidegate.errors import InputError
 TORCH_NAMES = {"W": "ih", "U": "hh"}
 PROJECTION = "hr"  # the matrix that projects the output: weight_hr_l0
 COUNTED = {"H": "units", "I": "features", "P": "projected units"}  # what is as many as an axis is wide
+FACTOR = "_rank"  # weight_U_rank is B, and weight_hh A, of a matrix U = A B of low rank
 KINDS = ("weight", "bias", "norm")  # of what is named after a matrix or a state
 
 
@@ -75,3 +76,14 @@ def step_attribute(name: str) -> str:
 def attribute(name: str, layer: int, *, reverse: bool) -> str:
     """The name of a parameter on a layer, e.g. ``weight_U`` to ``weight_hh_l0_reverse``."""
     return f"{step_attribute(name)}_l{layer}{'_reverse' if reverse else ''}"
+
+
+def factor_of(name: str) -> str:
+    """The matrix B of a matrix that is a product A B; A keeps the name."""
+    return name + FACTOR
+
+
+def factored(graph: Graph) -> list[str]:
+    """The matrices that are products of two."""
+    names = [matrix.name for matrix in graph.matrices]
+    return [name for name in names if factor_of(name) in names]

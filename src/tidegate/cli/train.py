@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -79,6 +79,8 @@ def _value(hint: Any, word: str | None) -> dict[str, Any]:
     options = [option for option in get_args(hint) if option is not NoneType] or [hint]
     if options == [bool] and options != [hint]:
         return {"metavar": "", "help_behavior_hint": ""}
+    if get_origin(options[0]) is Literal and options != [hint]:
+        return {"metavar": f"{{{','.join(get_args(options[0]))}}}", "help_behavior_hint": ""}
     if len(options) > 1 or options[0] not in WORDS:
         return {}
     optional = {} if options == [hint] else {"help_behavior_hint": ""}

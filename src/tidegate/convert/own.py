@@ -12,7 +12,7 @@ import torch
 from tidegate.cell import Graph
 from tidegate.cell.graph import Block as StoredBlock
 from tidegate.cell.graph import Matrix, State, Vector
-from tidegate.cell.parameter import attribute, parameter_shapes, step_attribute
+from tidegate.cell.parameter import parameter_shapes, step_attribute
 from tidegate.convert.activation import Activation, in_onnx, write_onnx
 from tidegate.convert.layout import Array, Arrays, Block, Layout, Stored, Widths
 from tidegate.convert.structure import Identity, identify
@@ -83,11 +83,19 @@ class Own:
 
     def write(self, arrays: dict[tuple[int, bool], Arrays]) -> None:
         """All arrays of all passes, rounded to the layer's dtype."""
-        new = {
-            self._attribute(name, layer, reverse=reverse): torch.from_numpy(np.ascontiguousarray(value))
-            for (layer, reverse), of_pass in arrays.items()
-            for name, value in of_pass.items()
-        }
+        new: dict[str, torch.Tensor] = {}
+        for (layer, reverse), of_pass in arrays.items():
+            for name, value in of_pass.items():
+                here, tensor = (
+                    self._attribute(name, layer, reverse=reverse),
+                    torch.from_numpy(np.ascontiguousarray(value)),
+                )
+                if not torch.equal(new.setdefault(here, tensor), tensor):
+                    raise InputError(
+                        "CONVERT_LAYER",
+                        f"{here} is shared in {self.layer}, but what is loaded has different values for it",
+                        fix="load into a layer without share=",
+                    )
         held = self.layer.state_dict()
         if not new.keys() <= held.keys():
             raise InputError(
@@ -98,7 +106,7 @@ class Own:
         self.layer.load_state_dict({**held, **new})
 
     def _attribute(self, name: str, layer: int, *, reverse: bool) -> str:
-        return step_attribute(name) if self.is_step else attribute(name, layer, reverse=reverse)
+        return step_attribute(name) if self.is_step else self.layer.attribute_of(name, layer, reverse=reverse)
 
 
 def settings_of(own: Own, layout: Layout) -> dict[str, Any] | str:

@@ -255,9 +255,8 @@ def _refuse_options(own: Own, other: str, *, loading: bool) -> None:
         option = OPTIONS[name]
         if not isinstance(option, Pass):
             continue
-        defines = type(option).define is not Pass.define
         runs = not loading and option.rewrite(own.graph, value, training=False, resets=False) != own.graph
-        if runs or (defines and other != GATES):
+        if runs or (option.is_in_graph and other != GATES):
             shown = dict(value) if isinstance(value, tuple) else value
             raise EmitError(
                 "CONVERT_OPTION",

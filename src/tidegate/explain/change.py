@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from tidegate.cell.convention import carries
-from tidegate.cell.parameter import attribute
+from tidegate.cell.parameter import attribute, factor_of, factored
 from tidegate.errors import InputError
 from tidegate.explain.memory import part_name, parts
 from tidegate.nn import Recurrent
@@ -91,7 +91,7 @@ class Rescale:
         layer = _at(model, path)
         with torch.no_grad():
             for name in self.names:
-                getattr(layer, name).mul_(self.factor)
+                layer.get_parameter(name).mul_(self.factor)
         return model
 
 
@@ -206,7 +206,7 @@ def bias_code(layer: Recurrent, path: str, gate: str, value: float) -> str:
             for block in blocks:
                 end = at + layer.cells[number].widths[block.axis]
                 if block.name == gate:
-                    where = f"{place(path)}.{attribute(name, number, reverse=reverse)}.data[{at}:{end}]"
+                    where = f"{place(path)}.{layer.attribute_of(name, number, reverse=reverse)}.data[{at}:{end}]"
                     statements.append(f"{where} = {left:.3g}")
                     left = 0.0
                 at = end
@@ -215,12 +215,19 @@ def bias_code(layer: Recurrent, path: str, gate: str, value: float) -> str:
 
 def rescale(layer: Recurrent, path: str, command: str, sentence: str, factor: float) -> Remedy:
     """Multiply all recurrent matrices by a factor."""
+    halves = {factor_of(name) for name in factored(layer.graph)}  # of U = A B, A is scaled
     names = [
-        attribute(f"weight_{name}", number, reverse=reverse)
+        held(layer, layer.attribute_of(f"weight_{name}", number, reverse=reverse))
         for number, reverse in parts(layer)
         for name in recurrent_matrices(layer.graph)
+        if name not in halves
     ]
-    return _rescale(tuple(names), path, command, sentence, factor)
+    return _rescale(tuple(dict.fromkeys(names)), path, command, sentence, factor)
+
+
+def held(layer: Recurrent, name: str) -> str:
+    """Where the Parameter behind a name is found; it is another one where a norm is bound."""
+    return name if name in dict(layer.named_parameters()) else f"parametrizations.{name}.original"
 
 
 def _rescale(names: tuple[str, ...], path: str, command: str, sentence: str, factor: float) -> Remedy:
@@ -239,7 +246,7 @@ def desaturate(layer: Recurrent, path: str, command: str, name: str, size: float
         size: the root mean square of the inputs of the stack.
     """
     number, reverse = next(own for own in parts(layer) if part_name(path, own[0], reverse=own[1]) == name)
-    weight = attribute("weight_W", number, reverse=reverse)
+    weight = layer.attribute_of("weight_W", number, reverse=reverse)
     begins = 1 / math.sqrt(3 * layer.hidden_size)  # a uniform draw from -1/sqrt(H) to 1/sqrt(H)
     now = float(getattr(layer, weight).detach().square().mean().sqrt())
     factor = min(1.0, begins / now) / (max(1.0, size) if number == 0 else 1.0)
@@ -295,13 +302,13 @@ def _parameters(layer: Recurrent) -> Iterator[tuple[int, dict[str, torch.Tensor]
     """For each layer of a stack and direction its number, and its parameters by their names in the graph."""
     for number, reverse in parts(layer):
         names = layer.cells[number].parameters
-        yield number, {name: getattr(layer, attribute(name, number, reverse=reverse)) for name in names}
+        yield number, {name: getattr(layer, layer.attribute_of(name, number, reverse=reverse)) for name in names}
 
 
 def _with_units(layer: Recurrent, keep: torch.Tensor) -> Recurrent:
     """A layer of these units alone."""
     size, graph = layer.hidden_size, layer.graph
-    chosen = {name: value for name, value in layer.options.chosen if name != "layer_norm"}  # which is in the graph
+    chosen = {name: value for name, value in layer.options.chosen if not OPTIONS[name].is_in_graph}
     plain: dict[str, Any] = {name: dict(value) if isinstance(value, tuple) else value for name, value in chosen.items()}
     new = Recurrent(
         graph,
@@ -317,6 +324,6 @@ def _with_units(layer: Recurrent, keep: torch.Tensor) -> Recurrent:
         for name, parameter in new.named_parameters():
             value = layer.get_parameter(name)
             rows = torch.cat([keep + at for at in range(0, len(value), size)])
-            is_square = name in {attribute(own, 0, reverse=False) for own in square}
+            is_square = name in {held(layer, attribute(own, 0, reverse=False)) for own in square}
             parameter.copy_(value[rows][:, keep] if is_square else value[rows])
     return new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import torch
@@ -50,9 +51,9 @@ class Outside:
         return y.transpose(0, 1) if self.batch_first else y
 
 
-def shown_widths(cell: SizedCell) -> str:
-    """How a module prints the widths of the cell's own axes; empty if it has none."""
-    own = {axis: cell.widths[axis] for axis in cell.graph.own_axes}
+def shown_widths(cell: SizedCell, said: Container[str] = ()) -> str:
+    """How a module prints the widths of the cell's own axes but for those that are said otherwise; empty for none."""
+    own = {axis: cell.widths[axis] for axis in cell.graph.own_axes if axis not in said}
     return f", widths={own}" if own else ""
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch.nn.functional import dropout
+from torch.nn.utils.parametrize import type_before_parametrizations
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.cell import Cell, Graph
-from tidegate.cell.parameter import attribute
 from tidegate.errors import InputError
 from tidegate.nn import contract
 from tidegate.nn.argument import Outside, States, shown_widths
@@ -111,8 +111,8 @@ class Recurrent(Stack):
     def extra_repr(self) -> str:
         """As torch.nn prints it; ``Recurrent`` puts the name of its cell first."""
         text = super().extra_repr()
-        if type(self) is Recurrent:
-            text = f"{self.graph.name}, {text}{shown_widths(self.cells[0])}"
+        if type_before_parametrizations(self) is Recurrent:
+            text = f"{self.graph.name}, {text}{shown_widths(self.cells[0], self.options.widths)}"
         return text + str(self.options) + self.sparsity()
 
     def forward(
@@ -296,7 +296,7 @@ class Recurrent(Stack):
         cell = variant.cells[layer]
         tensors: list[torch.Tensor] = []
         for reverse in (False, True)[: 1 + self.bidirectional]:
-            names = [attribute(name, layer, reverse=reverse) for name in cell.parameters]
+            names = [self.attribute_of(name, layer, reverse=reverse) for name in cell.parameters]
             own = self._held_all(names, [self._parameter(name) for name in names])
             parameters = dict(zip(cell.parameters, _working(own, precision), strict=True))
             if self.training:

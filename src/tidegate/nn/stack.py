@@ -9,7 +9,7 @@ from itertools import chain, product
 from typing import Any, NamedTuple, Self
 
 import torch
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization, type_before_parametrizations
 
 from tidegate.cell import Cell, Graph
 from tidegate.cell.parameter import attribute, parameter_shapes
@@ -21,6 +21,7 @@ from tidegate.nn.device import torch_mode
 from tidegate.nn.initial import begin
 from tidegate.nn.rows import reorder
 from tidegate.nn.sparse import Sparse, Weight, heights_of
+from tidegate.nn.spectral import SpectralBound
 from tidegate.nn.twin import Twin
 from tidegate.option import OPTIONS, Options
 from tidegate.option.options import Source
@@ -79,6 +80,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         self._make_parameters(device, dtype)
         self._init_flat_weights()
         self.reset_parameters()
+        self._bound_norms()
 
     def set_cell(self, graph: Graph) -> None:
         """Make this the cell, changed as bias, options and projection ask for. Parameters stay as they are."""
@@ -90,6 +92,9 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             )
         self._check_widths(graph)
         self.options.check(self.graph)
+        inputs = [self._features(layer) for layer in range(self.num_layers)]
+        self.options.check_ties(inputs, bidirectional=self.bidirectional)
+        self.options.check_widths(self.graph, self._widths(0))
         self._set_variants()
 
     def _check_widths(self, graph: Graph) -> None:
@@ -123,7 +128,10 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         return {
             name: Weight(matrix.name, heights_of(cells[layer], matrix.name), layer)
             for matrix in self.graph.matrices
-            for (layer, _), name in zip(self._directions(), self._attributes(f"weight_{matrix.name}"), strict=True)
+            for (layer, reverse), name in zip(
+                self._directions(), self._attributes(f"weight_{matrix.name}"), strict=True
+            )
+            if self.options.owner(layer, reverse=reverse) == (layer, reverse)
         }
 
     def reset_parameters(self) -> None:
@@ -133,10 +141,12 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             start = NORM_START.get(vector.name.partition("_")[0])
             if start is not None:
                 for name in self._attributes(vector.name):
-                    torch.nn.init.constant_(self._parameter(name), start)
+                    torch.nn.init.constant_(self._original(name), start)
         self._initialise(self.options, begin)
         for name in chain(*self._initial_names()):
-            torch.nn.init.zeros_(self._parameter(name))
+            torch.nn.init.zeros_(self._original(name))
+        for name, bound in self._norm_bounds().items():
+            bound.find(self._original(name))
 
     def with_options(self, **options: Any) -> Self:
         """A copy of this layer with further options, or with other values of those that it has.
@@ -159,7 +169,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             LSTM(4, 8, layer_norm=all, chrono=50)
         """
         new = Options(**options)
-        if is_parametrized(self):
+        if len(self._parametrizations()) > len(self._norm_bounds()):
             raise InputError(
                 "PARAMETRIZED",
                 f"parameters of {self} are parametrized",
@@ -177,6 +187,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         before = {name: dict(value) if isinstance(value, tuple) else value for name, value in self.options.chosen}
         kept = {name: value for name, value in before.items() if name not in excluded}
         copied = deepcopy(self)
+        copied._free_norms()  # noqa: SLF001  of the same class
         copied._take(new, Options(**kept | options))  # noqa: SLF001  of the same class
         return copied
 
@@ -195,6 +206,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
                 if value is not None and name in self._parameters:
                     self._parameter(name).copy_(value)
         self._initialise(new)
+        self._bound_norms()
         for name, blocks in held.items():
             if name not in self._parameters or self._parameter(name).shape != blocks.zero.shape:
                 raise InputError(
@@ -207,9 +219,30 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         with torch.no_grad():
             for layer, reverse in self._directions():
                 cell = self.cells[layer]
-                own = {name: self._parameter(attribute(name, layer, reverse=reverse)) for name in cell.parameters}
+                if (layer, reverse) != options.owner(layer, reverse=reverse):
+                    continue  # initialised already
+                names = {name: self.attribute_of(name, layer, reverse=reverse) for name in cell.parameters}
+                own = {name: self._original(here) for name, here in names.items()}
                 for initialise in (*first, options.initialise):
                     initialise(self.graph, cell.widths, own)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """As torch's; of a layer that shares parameters it takes what layers without ``share`` have saved, too."""
+        if self.options.ties:
+            errors: list[str] = args[-1]
+            for layer, reverse in self._directions():
+                for name in parameter_shapes(self.graph, self.cells[layer].widths):
+                    own, shared = (
+                        attribute(name, layer, reverse=reverse),
+                        self.attribute_of(name, layer, reverse=reverse),
+                    )
+                    value = state_dict.pop(prefix + own, None) if own != shared else None
+                    if value is not None and not _same(value, state_dict.get(prefix + shared)):
+                        errors.append(
+                            f"{own} differs from {shared}, which is the same Parameter here: "
+                            f"load it into a layer without share={self.options.share!r}"
+                        )
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def flatten_parameters(self) -> None:
         """On a GPU lay the parameters out in one block, as cuDNN reads them; elsewhere they stay where they are."""
@@ -218,12 +251,18 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
 
     def matches_torch(self) -> bool:
         """Whether torch's class computes the same: only without options that change how the layer runs."""
-        return super().matches_torch() and not self.options.run_differently
+        return super().matches_torch() and not (self.options.run_differently or self.options.ties)
 
     @property
     def output_size(self) -> int:
         """Width of the output: D*H, or D*P where projected."""
         return (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
+
+    def attribute_of(self, name: str, layer: int, *, reverse: bool) -> str:
+        """The attribute that holds a parameter of a layer and direction; it may be another one's that is shared."""
+        if self.options.ties and name not in self.options.first_states(self.graph):
+            layer, reverse = self.options.owner(layer, reverse=reverse)
+        return attribute(name, layer, reverse=reverse)
 
     def layer_parameters(self, layer: int) -> list[torch.Tensor]:
         """The parameters of a layer as ``parameter_shapes`` orders them; the second direction's follow the first's."""
@@ -248,7 +287,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         names: list[list[str]] = []
         for layer, reverse in self._directions():
             own = parameter_shapes(self.graph, self.cells[layer].widths)
-            named = {attribute(name, layer, reverse=reverse): shape for name, shape in own.items()}
+            named = {self.attribute_of(name, layer, reverse=reverse): shape for name, shape in own.items()}
             shapes |= named
             names.append([*named])
         for width, initial in zip(self.cells[0].state_widths, self._initial_names(), strict=False):
@@ -264,18 +303,64 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         for training, resets in product((False, True), repeat=2):
             graph = self.options.rewrite(self.graph, training=training, resets=resets)
             sources = self.options.sources(self.graph, training=training, resets=resets)
-            cells = [sized(graph, own, self._lists.get(layer, ())) for layer, own in enumerate(widths)]
+            owners = [self.options.owner(layer, reverse=False)[0] for layer in range(self.num_layers)]
+            cells = [sized(graph, own, self._lists.get(of, ())) for of, own in zip(owners, widths, strict=True)]
             variants[training, resets] = Variant(cells, sources)
         return variants
 
     def _widths(self, layer: int) -> dict[str, int]:
         projected = {"P": self.proj_size} if self.proj_size else {}
-        features = self.input_size if layer == 0 else self.output_size
-        return axis_widths(self.graph, features, self.hidden_size, self.own_widths) | projected
+        added = self.added_widths()
+        own = self.own_widths
+        if isinstance(own, Mapping) and added.keys() & own.keys():
+            axes = " ".join(added)
+            raise InputError("WIDTHS", f"widths names {axes}, whose width an option says", fix=f"leave {axes} out")
+        own = {**own, **added} if isinstance(own, Mapping) else added if own is None else own
+        return axis_widths(self.graph, self._features(layer), self.hidden_size, own) | projected
+
+    def added_widths(self) -> dict[str, int]:
+        """The widths of the axes that options have added to the cell."""
+        return {axis: width for axis, width in self.options.widths.items() if axis in self.graph.own_axes}
+
+    def _features(self, layer: int) -> int:
+        """How many features a layer reads."""
+        return self.input_size if layer == 0 else self.output_size
 
     def _parameter(self, name: str) -> torch.Tensor:
         parameter = self._parameters.get(name)  # much faster than the attribute, which a parametrization replaces
         return getattr(self, name) if parameter is None else parameter
+
+    def _original(self, name: str) -> torch.Tensor:
+        """The Parameter behind a name, which differs from what calls read where a norm is bound."""
+        own = self._parametrizations().get(name)
+        return self._parameter(name) if own is None or name not in self._norm_bounds() else own.original
+
+    def _norm_bounds(self) -> dict[str, SpectralBound]:
+        """The bounds of norms that options have put on parameters."""
+        chains = self._parametrizations().items()
+        return {name: chain[0] for name, chain in chains if len(chain) == 1 and isinstance(chain[0], SpectralBound)}
+
+    def _parametrizations(self) -> dict[str, Any]:
+        """The parametrizations of torch of each parameter."""
+        return {**self.parametrizations} if is_parametrized(self) else {}  # type: ignore[dict-item]
+
+    def _free_norms(self) -> None:
+        """Make plain parameters of bound ones. torch's function would take the attribute from copies, too."""
+        values = {name: getattr(self, name).detach() for name in self._norm_bounds()}
+        if values:
+            self.__class__ = type_before_parametrizations(self)
+            del self._modules["parametrizations"]
+        for name, value in values.items():
+            setattr(self, name, torch.nn.Parameter(value))
+
+    def _bound_norms(self) -> None:
+        """Put the bounds on that options ask for."""
+        for layer, reverse in self._directions():
+            for name, (rows, bound) in self.options.bounds(self.graph, self.cells[layer].widths).items():
+                here = self.attribute_of(name, layer, reverse=reverse)
+                if here not in self._norm_bounds():
+                    weight = self._parameter(here)
+                    register_parametrization(self, here, SpectralBound(rows, bound, weight))
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -288,7 +373,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
 
     def _attributes(self, name: str) -> list[str]:
         """The attributes of a parameter of the cell, one for each layer and direction."""
-        return [attribute(name, layer, reverse=reverse) for layer, reverse in self._directions()]
+        return [self.attribute_of(name, layer, reverse=reverse) for layer, reverse in self._directions()]
 
     def _initial_names(self) -> list[list[str]]:
         """For each state the parameters with which a sequence begins; nothing where those are zeros."""
@@ -303,3 +388,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         expected = [(runs, size, width) for width in self.cells[0].state_widths]
         contract.check_states(states, expected, batched=batched)
         return reorder(states if batched else tuple(state.unsqueeze(1) for state in states), order)
+
+
+def _same(value: Any, other: Any) -> bool:
+    return isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor) and torch.equal(value, other)

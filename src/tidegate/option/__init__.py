@@ -1,6 +1,6 @@
 """The options of a layer, one file each: an option is declared once, and signatures, docs, checks and flags follow."""
 
-from tidegate.option.kind import Draws, Initialisation, InputTransform, Option, ParameterTransform, Pass
+from tidegate.option.kind import Draws, Initialisation, InputTransform, NormBound, Option, ParameterTransform, Pass, Tie
 from tidegate.option.options import Options
 from tidegate.option.table import OPTIONS
 
@@ -9,8 +9,10 @@ __all__ = [
     "Draws",
     "Initialisation",
     "InputTransform",
+    "NormBound",
     "Option",
     "Options",
     "ParameterTransform",
     "Pass",
+    "Tie",
 ]

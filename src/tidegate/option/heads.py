@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tidegate.cell import Graph
 from tidegate.option.kind import Pass
 from tidegate.option.parameter import recurrent_matrices
@@ -25,14 +23,7 @@ class Heads(Pass):
     order = 7
     reshapes = True
     on_recurrent_matrices = True
-    annotation = "int"
-
-    def accepts(self, value: Any) -> bool:
-        return isinstance(value, int) and super().accepts(value)
-
-    @property
-    def rule(self) -> str:
-        return f"be an integer from {self.low} to {self.high}"
+    whole = True
 
     def define(self, graph: Graph, value: int) -> Graph:
         return split_into_heads(graph, value, recurrent_matrices(graph))

@@ -1,10 +1,10 @@
-"""What an option of a layer declares, and the four kinds: what an option can change."""
+"""What an option of a layer declares, and the six kinds: what an option can change."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from numbers import Real
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tidegate.cell import Graph, Mask
@@ -27,6 +27,8 @@ class Option:
         setting: the type of the setting of ``tidegate train``; None if it cannot be one.
         low: the least number allowed; None for no bound.
         high: the greatest number allowed; None for no bound.
+        whole: only whole numbers are allowed.
+        choices: the texts that are allowed, for an option whose value is a text.
         example: values that an error message suggests.
         source: the paper, if there is one.
         order: options take effect, and are listed, in this order.
@@ -44,6 +46,8 @@ class Option:
     setting: ClassVar[Any] = None
     low: ClassVar[float | None] = None
     high: ClassVar[float | None] = None
+    whole: ClassVar[bool] = False
+    choices: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[str] = ""
     source: ClassVar[str] = ""
     order: ClassVar[int]
@@ -70,7 +74,10 @@ class Option:
             return isinstance(value, bool)
         if value is None:
             return self.default is None
-        is_number = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+        if self.choices:
+            return isinstance(value, str) and value in self.choices
+        kind = Integral if self.whole else Real
+        is_number = not isinstance(value, bool) and isinstance(value, kind) and math.isfinite(value)
         return is_number and (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
     def refusal(self, value: Any) -> InputError:
@@ -90,7 +97,7 @@ class Option:
     @property
     def annotation(self) -> str:
         """The type of the keyword argument, as a signature shows it."""
-        one = "bool" if isinstance(self.default, bool) else "float"
+        one = "bool" if isinstance(self.default, bool) else "int" if self.whole else "str" if self.choices else "float"
         return one + " | Mapping[str, float]" * self.by_state + " | None" * (self.default is None)
 
     @property
@@ -98,8 +105,13 @@ class Option:
         """What a value must do, e.g. ``"lie in [0, 1]"``."""
         if isinstance(self.default, bool):
             return "be True or False"
+        if self.choices:
+            return f"be {' or '.join(map(repr, self.choices))}"
         if self.low is None or self.high is None:
-            return "be a finite number" if self.low is None else f"be at least {self.low:g}"
+            number, least = ("an integer", "an integer of at least") if self.whole else ("a finite number", "at least")
+            return f"be {number}" if self.low is None else f"be {least} {self.low:g}"
+        if self.whole:
+            return f"be an integer from {self.low:g} to {self.high:g}"
         return f"lie in [{self.low:g}, {self.high:g}]"
 
     def check(self, value: Any, graph: Graph) -> None:
@@ -121,6 +133,24 @@ class Option:
                 f"{' '.join(states)}",
                 fix="name states of the cell",
             )
+
+    @property
+    def is_in_graph(self) -> bool:
+        """Whether the graph of a layer has the option in it, so that a layer made of this graph needs it no more."""
+        return isinstance(self, Pass) and type(self).define is not Pass.define
+
+    def initialise(self, graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor], value: Any) -> None:
+        """Set initial parameters in place, after torch's own draw; most options leave that as it is.
+
+        Args:
+            graph: the cell.
+            widths: of its axes.
+            parameters: of one layer and direction, by their names in the graph.
+            value: of the option.
+
+        Raises:
+            InputError: the cell does not have what the option initialises.
+        """
 
 
 def each_state(value: float | ByState, graph: Graph) -> dict[str, float]:
@@ -153,6 +183,17 @@ class Pass(Option):
     def define(self, graph: Graph, value: Any) -> Graph:  # noqa: ARG002  most passes leave the definition alone
         """The cell of the layer, before it is projected. Parameters that the pass adds are parameters of the layer."""
         return graph
+
+    def widths(self, value: Any) -> dict[str, int]:  # noqa: ARG002  most passes add no axis
+        """The widths of the axes that ``define`` adds to the cell."""
+        return {}
+
+    def check_widths(self, graph: Graph, widths: Mapping[str, int], value: Any) -> None:
+        """Refuse a value that makes no sense for these widths.
+
+        Raises:
+            InputError: with what would.
+        """
 
     def rewrite(self, graph: Graph, value: Any, *, training: bool, resets: bool) -> Graph:  # noqa: ARG002
         """The cell that runs.
@@ -202,18 +243,41 @@ class InputTransform(Option):
 
 
 class Initialisation(Option):
-    """Changes the initial values of parameters."""
+    """Changes the initial values of parameters, and nothing else: it has an ``initialise`` of its own."""
 
-    def initialise(self, graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor], value: Any) -> None:
-        """Set parameters in place, after torch's own draw.
+
+class Tie(Option):
+    """Lets layers or directions have their parameters in common."""
+
+    reshapes = True
+
+    def check_tie(self, value: Any, inputs: Sequence[int], *, bidirectional: bool) -> None:
+        """Refuse what there is nothing to tie in.
+
+        Args:
+            value: of the option.
+            inputs: how many features each layer reads.
+            bidirectional: whether there are two directions.
+
+        Raises:
+            InputError: with what can be done instead.
+        """
+        raise NotImplementedError
+
+    def owner(self, value: Any, layer: int, *, reverse: bool) -> tuple[int, bool]:
+        """The layer and the direction whose parameters these ones are."""
+        raise NotImplementedError
+
+
+class NormBound(Option):
+    """Keeps parameters within a norm: calls read them through a parametrization of torch."""
+
+    def bounds(self, graph: Graph, widths: Mapping[str, int], value: Any) -> dict[str, tuple[tuple[int, ...], float]]:
+        """For each parameter that is bound, by its name in the graph: the rows of its parts, and the bound of each.
 
         Args:
             graph: the cell.
             widths: of its axes.
-            parameters: of one layer and direction, by their names in the graph.
             value: of the option.
-
-        Raises:
-            InputError: the cell does not have what the option initialises.
         """
         raise NotImplementedError

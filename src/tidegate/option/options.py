@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tidegate.cell import Graph, Mask
 from tidegate.errors import InputError, did_you_mean
-from tidegate.option.kind import Draws, Initialisation, InputTransform, Option, ParameterTransform, Pass
+from tidegate.option.kind import Draws, InputTransform, NormBound, Option, ParameterTransform, Pass, Tie
 from tidegate.option.parameter import recurrent_matrices
 from tidegate.option.table import OPTIONS
 
@@ -60,10 +60,10 @@ class Options:
         read = {name: option.read(values[name]) for name, option in OPTIONS.items() if name in values}
         self.chosen = tuple((name, value) for name, value in read.items() if value != OPTIONS[name].default)
         self._refuse_exclusive()
-        self._passes, self._initialisations = self._of(Pass), self._of(Initialisation)
+        self._passes, self._ties, self._norm_bounds = self._of(Pass), self._of(Tie), self._of(NormBound)
         self._parameter_transforms, self._input_transforms = self._of(ParameterTransform), self._of(InputTransform)
         self.drawn = any(OPTIONS[name].random for name, _ in self.chosen)
-        self.run_differently = len(self._initialisations) < len(self.chosen)
+        self.run_differently = bool(self._passes or self._parameter_transforms or self._input_transforms)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Options) and self.chosen == other.chosen
@@ -112,6 +112,48 @@ class Options:
             graph = option.define(graph, value)
         return graph
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """The widths of the axes that options add to the cell."""
+        return {axis: width for option, value in self._passes for axis, width in option.widths(value).items()}
+
+    def check_widths(self, graph: Graph, widths: Mapping[str, int]) -> None:
+        """Refuse options that make no sense for the widths of a layer.
+
+        Raises:
+            InputError: with values that would.
+        """
+        for option, value in self._passes:
+            option.check_widths(graph, widths, value)
+
+    @property
+    def ties(self) -> bool:
+        """Whether layers or directions have parameters in common."""
+        return bool(self._ties)
+
+    def check_ties(self, inputs: Sequence[int], *, bidirectional: bool) -> None:
+        """Refuse to tie layers that read other numbers of features, or where there is nothing to tie.
+
+        Raises:
+            InputError: with what can be done instead.
+        """
+        for option, value in self._ties:
+            option.check_tie(value, inputs, bidirectional=bidirectional)
+
+    def owner(self, layer: int, *, reverse: bool) -> tuple[int, bool]:
+        """The layer and the direction whose parameters these ones have."""
+        for option, value in self._ties:
+            layer, reverse = option.owner(value, layer, reverse=reverse)
+        return layer, reverse
+
+    def bounds(self, graph: Graph, widths: Mapping[str, int]) -> dict[str, tuple[tuple[int, ...], float]]:
+        """For each parameter that is kept within a norm the rows of its parts, and the bound of each."""
+        return {
+            name: own
+            for option, value in self._norm_bounds
+            for name, own in option.bounds(graph, widths, value).items()
+        }
+
     def rewrite(self, graph: Graph, *, training: bool, resets: bool) -> Graph:
         """The cell that runs.
 
@@ -152,8 +194,8 @@ class Options:
         Raises:
             InputError: the cell does not have what an option initialises.
         """
-        for option, value in self._initialisations:
-            option.initialise(graph, widths, parameters, value)
+        for name, value in self.chosen:
+            OPTIONS[name].initialise(graph, widths, parameters, value)
 
     def _of(self, kind: type[Kind]) -> list[tuple[Kind, Any]]:
         """The chosen options of a kind, with their values."""

@@ -3,6 +3,7 @@
 from tidegate.passes.bound import Interval, bounds
 from tidegate.passes.clip import clip
 from tidegate.passes.drop import drop_recurrent
+from tidegate.passes.factor import factor
 from tidegate.passes.heads import split_into_heads
 from tidegate.passes.hold import hold
 from tidegate.passes.lower import (
@@ -24,6 +25,7 @@ from tidegate.passes.project import project
 from tidegate.passes.recurrence import Recurrence, recurrences, runs_unit_by_unit
 from tidegate.passes.restart import restart
 from tidegate.passes.schedule import schedule
+from tidegate.passes.tie import tie_gates
 from tidegate.passes.zoneout import zoneout
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "bounds",
     "clip",
     "drop_recurrent",
+    "factor",
     "hold",
     "is_literal",
     "lower",
@@ -59,5 +62,6 @@ __all__ = [
     "runs_unit_by_unit",
     "schedule",
     "split_into_heads",
+    "tie_gates",
     "zoneout",
 ]

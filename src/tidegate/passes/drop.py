@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidegate.cell.graph import Graph, Op
-from tidegate.cell.parameter import PROJECTION
+from tidegate.cell.parameter import PROJECTION, factored
 from tidegate.cell.symbol import Symbol
 from tidegate.passes.rewrite import Rewriter
 
@@ -22,10 +22,13 @@ def drop_recurrent(graph: Graph, *, each_gate: bool = False) -> Graph:
         graph: the cell.
         each_gate: every block of rows has a mask of its own, as in Keras.
     """
+    halves = factored(graph)  # of U = A B, B is applied to h
 
     def change(rewriter: Rewriter, index: int, args: Sequence[Symbol]) -> Symbol | None:
         node = graph.nodes[index]
         if node.op is not Op.PRODUCT or node.matrix == PROJECTION or not graph.is_recurrent(node.args[0]):
+            return None
+        if node.matrix in halves:
             return None
         (operand,) = args
         name = MASK.format(f"{node.matrix}_{node.name}" if each_gate else operand.axis)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tidegate.cell.graph import Block, Graph, Node, Op, Vector
 from tidegate.cell.norm import layer_norm
-from tidegate.cell.parameter import PROJECTION, bias_of, gain_of
+from tidegate.cell.parameter import PROJECTION, bias_of, factor_of, factored, gain_of
 from tidegate.cell.symbol import Symbol, Tracer
 from tidegate.cell.verify import verify_derived
 from tidegate.errors import SpecError
@@ -51,6 +51,7 @@ class _Normaliser:
 
     def __init__(self, graph: Graph, over: Over) -> None:
         self.graph, self.over = graph, over
+        self.plain = {PROJECTION, *map(factor_of, factored(graph))}  # matrices that are left alone
         self.tracer = Tracer()
         self.inner = _inner_state(graph)
         self.products: dict[int, Symbol] = {}  # normalised, with gain and bias
@@ -61,7 +62,7 @@ class _Normaliser:
             self.seen.append(self._as_seen(index))
 
     def _value(self, index: int, node: Node) -> Symbol:
-        if node.op is not Op.PRODUCT or node.matrix == PROJECTION:
+        if node.op is not Op.PRODUCT or node.matrix in self.plain:
             return self._copied(node)
         if index not in self.products:
             group = next(group for _, _, group in self.graph.products if index in group)
@@ -102,7 +103,7 @@ class _Normaliser:
     def graph_of(self) -> Graph:
         matrices = self.graph.matrices
         biased = [Vector(bias_of(m.name), tuple(_plain(b) for b in m.blocks if b.bias)) for m in matrices if m.has_bias]
-        gains = [Vector(gain_of(m.name), tuple(map(_plain, m.blocks))) for m in matrices if m.name != PROJECTION]
+        gains = [Vector(gain_of(m.name), tuple(map(_plain, m.blocks))) for m in matrices if m.name not in self.plain]
         if self.inner:
             names = [gain_of, bias_of] if self.inner.bias else [gain_of]
             gains += [Vector(name(self.inner.name), (_plain(self.inner),)) for name in names]

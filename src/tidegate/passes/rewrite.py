@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tidegate.cell.graph import Graph, Mask, Node, Op, Vector
+from tidegate.cell.graph import Graph, Mask, Matrix, Node, Op, Vector
 from tidegate.cell.symbol import Symbol, Tracer
 from tidegate.cell.verify import check_name, verify_derived
 from tidegate.errors import SpecError
@@ -87,11 +87,27 @@ class Rewriter(Tracer):
                 fix="give it another name in the definition of the cell",
             )
 
-    def finished(self, updates: Sequence[Symbol] | None = None) -> Graph:
+    def free(self, name: str) -> str:
+        """The name of a parameter that the pass adds.
+
+        Raises:
+            SpecError: the definition of the cell uses this name, or it is too long.
+        """
+        self._check_free(name)
+        return name
+
+    def finished(
+        self,
+        updates: Sequence[Symbol] | None = None,
+        matrices: tuple[Matrix, ...] | None = None,
+        vectors: tuple[Vector, ...] | None = None,
+    ) -> Graph:
         """The new graph.
 
         Args:
             updates: the new values of the states; unless given, what stands for the old ones.
+            matrices: in the place of those of the graph.
+            vectors: in the place of those of the graph and of those that the pass has declared.
 
         Raises:
             InternalError: the pass broke a rule of ``cell.verify``.
@@ -102,8 +118,9 @@ class Rewriter(Tracer):
         gates = [(name, of_state.get(name, values[index]).index) for name, index in graph.gates]
         rewritten = replace(
             graph,
+            matrices=graph.matrices if matrices is None else matrices,
             nodes=tuple(self.nodes),
-            vectors=tuple(self._vectors.values()),
+            vectors=tuple(self._vectors.values()) if vectors is None else vectors,
             updates=tuple(update.index for update in updates),
             gates=tuple(gates),
             masks=tuple(self._masks.values()),

@@ -57,5 +57,5 @@ def _said(layer: Recurrent) -> dict[str, Any]:
     options = {name: dict(value) if isinstance(value, tuple) else value for name, value in layer.options.chosen}
     return {
         "cell": layer.graph.to_json(), **{name: getattr(layer, name) for name in sizes},
-        "widths": None if layer.own_widths is None else dict(layer.own_widths), "options": options,
+        "widths": {**(layer.own_widths or {}), **layer.added_widths()} or None, "options": options,
     }  # fmt: skip

@@ -19,7 +19,6 @@ from tidegate.convert.own import Own, as_array
 from tidegate.errors import InputError, TidegateError, visible
 from tidegate.nn import Recurrent
 from tidegate.option import OPTIONS
-from tidegate.option.kind import Pass
 from tidegate.plain import read_json
 
 OURS = "tidegate."  # before the name of a layer that ``ship.safetensors`` wrote
@@ -94,12 +93,8 @@ def _ours(path: Path, name: str, text: str, held: Mapping[str, torch.Tensor]) ->
     """A layer from what the head says of it, held to the arrays before memory is asked for."""
     said = read_json(text)
     state = {key.removeprefix(f"{name}."): value for key, value in held.items() if key.startswith(f"{name}.")}
-    defining = {
-        key for key, option in OPTIONS.items() if isinstance(option, Pass) and type(option).define is not Pass.define
-    }
-    options = {
-        key: value for key, value in said["options"].items() if key not in defining
-    }  # those are in the equations
+    in_equations = {key for key, option in OPTIONS.items() if option.is_in_graph}
+    options = {key: value for key, value in said["options"].items() if key not in in_equations}
     if not 0 < said["num_layers"] <= len(state):
         raise _damaged(path, name, f"{said['num_layers']} layers of {len(state)} arrays")
     try:

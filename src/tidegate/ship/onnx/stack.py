@@ -68,7 +68,7 @@ def first_values(layer: Recurrent, k: int, direction: int) -> tuple[Array, ...]:
 def _problem(layer: Recurrent, k: int, name: str) -> Problem:
     cell, directions = layer.cells[k], range(1 + layer.bidirectional)
     held = [
-        {own: _array(layer, attribute(own, k, reverse=bool(direction))) for own in cell.parameters}
+        {own: _array(layer, layer.attribute_of(own, k, reverse=bool(direction))) for own in cell.parameters}
         for direction in directions
     ]
     return Problem(
