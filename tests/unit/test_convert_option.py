@@ -14,6 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the arrays of keras do not say:t
 VALUES = {  # of each option, each of which must change something in training, in evaluation or at the beginning
     "chrono": [50.0],
     "forget_bias": [1.0],
+    "heads": [2],
     "input_dropout": [0.5],
     "layer_norm": [True],
     "learn_initial_state": [True],
@@ -26,7 +27,7 @@ VALUES = {  # of each option, each of which must change something in training, i
     "weight_dropout": [0.5],
     "zoneout": [0.5, {"h": 0.5}, {"c": 0.5}],
 }
-PARAMETERS = ("learn_initial_state", "layer_norm", "rank", "semi_tied")  # options that bring parameters
+PARAMETERS = ("heads", "learn_initial_state", "layer_norm", "rank", "semi_tied")  # options that bring parameters
 KINDS = {"lstm": tg.nn.LSTM, "gru": tg.nn.GRU, "rnn": tg.nn.RNN}
 CASES = [
     (target, kind, name, value)
@@ -36,7 +37,7 @@ CASES = [
     for value in values
     if not (isinstance(value, dict) and "c" in value and kind != "lstm")
     and not (kind == "rnn" and name in ("chrono", "forget_bias"))
-    and not (kind != "rnn" and name in ("layer_norm", "rank"))  # which are compiled anew
+    and not (kind != "rnn" and name in ("heads", "layer_norm", "rank"))  # which are compiled anew
     and not (kind != "gru" and name == "semi_tied")  # as well, and a simple network has nothing to tie
     and not (target == "nnx/optimized" and kind != "lstm")
 ]
