@@ -147,7 +147,8 @@ def _layout(graph: Graph, identity: Identity | None, initial: tuple[str, ...]) -
     words = _Words(graph, identity)
     weights, biases = [], []
     for matrix in graph.matrices:
-        rows = [words.block(matrix, block, matrix.columns) for block in matrix.blocks]
+        columns = f"{matrix.columns}/{matrix.heads}" if matrix.heads > 1 else matrix.columns
+        rows = [words.block(matrix, block, columns) for block in matrix.blocks]
         weights.append(Stored(f"weight_{matrix.name}", tuple(rows)))
         if matrix.has_bias:
             of_bias = [words.bias(matrix, block) for block in matrix.blocks if block.bias]

@@ -38,7 +38,7 @@ def factor(graph: Graph) -> Graph:
     products = {
         (name, operand): group
         for name, operand, group in graph.products
-        if name != PROJECTION and graph.nodes[operand].op is not Op.INPUT
+        if name != PROJECTION and graph.is_recurrent(operand)
     }
     names: dict[tuple[str, int], str] = {}
     for (name, operand), group in products.items():
