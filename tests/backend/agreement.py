@@ -238,6 +238,7 @@ def _nudged(problem: Problem, number: int) -> Problem:
         problem,
         parameters={n: moved(p) for n, p in problem.parameters.items()},
         x=moved(problem.x),
+        given={n: moved(value) for n, value in problem.given.items()},
         states=problem.states and tuple(moved(s) for s in problem.states),
     )
 

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
+from tests.reference.given import Timed
 from tests.reference.unitwise import UNITWISE
 from tidegate.cell import Cell
+from tidegate.cell.graph import all_widths
 from tidegate.nn import Recurrent
 from tidegate.runtime import SizedCell, sized
 from tidegate.zoo import CELLS, find
@@ -29,6 +31,7 @@ ALL_OPTIONS = {"zoneout": 0.2, "recurrent_dropout": 0.3, "state_clip": 0.5, "lea
 BY_UNIT = ("mingru", "minlstm", "indrnn", *UNITWISE)  # every unit runs through time by itself
 SHARE_BY_UNIT = 0.15
 NORMED = ("lstm", "lstm", "gru", "mgu", "rnn")
+SHARE_GIVEN = 0.05  # of configurations: these too have cells that read time and what is missing
 FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
 SPARSE = ("blocks", "halves", "scattered", "heads", "nothing")  # what is kept of matrices whose panels have lists
 SHARE_SPARSE = 0.15
@@ -83,12 +86,15 @@ def draw(seed: int) -> Configuration:
     cell = other.choice(NORMED) if norm else cell
     layers, bidirectional = random.choice((1, 1, 1, 2, 3)), random.random() < 0.4
     cell = third.choice(BY_UNIT) if not norm and third.random() < SHARE_BY_UNIT else cell
+    cell = "timed" if not norm and Random(f"given {seed}").random() < SHARE_GIVEN else cell
     graph = cell_of(cell).graph
     layout = random.choice(LAYOUTS)
     features, hidden = _width(random), _width(random)
     hidden = max(hidden, FEWEST_NORMED) if norm else hidden
     if graph.input_axis == "H":  # which two directions below another layer are not
         features, bidirectional = hidden, bidirectional and layers == 1
+    if any(item.axis == "I" for item in (*graph.states, *graph.given)):  # as wide as the input of every layer
+        layers, features = (layers, hidden) if layers > 1 and not bidirectional else (1, features)
     T, B = _sizes(random, layers * (1 + bidirectional), features, hidden)
     B = min(B, third.choice((B, third.randint(1, 12)))) if cell in BY_UNIT else B  # few run one after the other
     B = 1 if layout == "single" else max(B, layout == "packed")  # torch packs no empty batch
@@ -124,7 +130,7 @@ def draw(seed: int) -> Configuration:
 
 def cell_of(name: str) -> type[Cell]:
     """The cell of that name in the zoo, or among those that only tests have."""
-    return UNITWISE.get(name) or find(name)
+    return UNITWISE.get(name) or (Timed if name == "timed" else find(name))
 
 
 def _options(random: Random) -> dict[str, object]:
@@ -176,6 +182,7 @@ class Problem:
     resets: Tensor | None  # [T, B]
     states: tuple[Tensor, ...] | None  # each [passes, B, width]
     seed: int
+    given: dict[str, Tensor]  # each [T, B] or [T, B, width]
 
 
 def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
@@ -246,7 +253,15 @@ def problem_of(configuration: Configuration) -> Problem:
         torch.rand(c.T, c.B) < 0.1 if c.resets else None,
         states if c.given else None,
         c.seed,
+        _given(c, layer),
     )
+
+
+def _given(c: Configuration, layer: Recurrent) -> dict[str, Tensor]:
+    """What the cell reads beside its input: times, and shares of what is there."""
+    axes = all_widths(layer.cells[0].widths)
+    shapes = {v.name: (c.T, c.B) if v.axis == "1" else (c.T, c.B, axes[v.axis]) for v in layer.graph.given}
+    return {name: torch.rand(shape, dtype=c.dtype) for name, shape in shapes.items()}
 
 
 def placed(x: Tensor, place: str) -> Tensor:
@@ -274,6 +289,13 @@ def arguments_of(problem: Problem, dtype: torch.dtype) -> tuple[tuple, dict, dic
     if c.batch_first and c.layout != "single":
         x, resets = x.transpose(0, 1), None if resets is None else resets.transpose(0, 1)
     named: dict = {"reset": resets} if resets is not None else {}
+    if problem.given:
+        given = {name: value.to(dtype) for name, value in problem.given.items()}
+        if c.layout == "single":
+            given = {name: value[:, 0] for name, value in given.items()}
+        elif c.batch_first:
+            given = {name: value.transpose(0, 1) for name, value in given.items()}
+        named["given"] = given
     if c.options:
         named["generator"] = torch.Generator().manual_seed(c.seed)  # the same masks in every run
     if c.layout == "packed":

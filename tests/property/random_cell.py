@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -68,11 +68,14 @@ class RandomCell:
     observed: Callable[..., tuple[tuple[Tensor, ...], Tensors]]
     source: str
 
-    def run(self, params: Tensors, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...], Tensors]:
+    def run(
+        self, params: Tensors, x: Tensor, states: tuple[Tensor, ...], given: Mapping[str, Tensor] = MappingProxyType({})
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensors]:
         """Outputs, last states and gates, by calling ``step`` on tensors once for each x_t."""
         outputs, seen = [], []
-        for x_t in x:
-            states, gates = self.observed(**self._arguments(params, x_t, states))
+        for t, x_t in enumerate(x):
+            beside = {name: value[t] for name, value in given.items()}
+            states, gates = self.observed(**self._arguments(params, x_t, states), **beside)
             outputs.append(states[0])
             seen.append(gates)
         return torch.stack(outputs), states, {name: torch.stack([g[name] for g in seen]) for name in seen[0]}
@@ -110,17 +113,19 @@ def cut(rows: Tensor, blocks: Sequence[Block], widths: Mapping[str, int]) -> Ten
 
 
 @st.composite
-def random_cells(draw: st.DrawFn) -> RandomCell:
+def random_cells(draw: st.DrawFn, *, timed: bool = False) -> RandomCell:
     """A cell of one to three states, one to three gates, perhaps a second matrix and vectors, perhaps biased.
 
     It may have a further state of another width, which then has a gate of that width too, and may read its input raw.
+    Where it may be ``timed``, half of them read time and what is missing.
     """
     states = ["h", "c", "s"][: draw(st.integers(1, 3))]
     gates = ["i", "f", "n"][: draw(st.integers(1, 3))]
     extra = draw(st.lists(st.sampled_from(gates), unique=True).map(sorted))
     vectors = draw(st.lists(st.sampled_from(["a", "b"]), unique=True).map(sorted))
     raw, context = draw(st.booleans()), draw(st.booleans())
-    leaves = [*states, *["x.raw"] * raw]
+    timed = timed and draw(st.booleans())
+    leaves = [*states, *["x.raw"] * raw, *["m"] * (raw and timed)]
     lines = []
     if context:
         lines.append(f"k = sigmoid(x.k + Q({draw(expressions(leaves))}).k + {draw(expressions(['q']))})")
@@ -134,6 +139,9 @@ def random_cells(draw: st.DrawFn) -> RandomCell:
             terms.append(f"P({draw(expressions(['q', 'k']))}).{gate}")
         lines.append(f"{gate} = {draw(st.sampled_from(['sigmoid', 'tanh', '']))}({' + '.join(terms)})")
         lines.append(f"{gate} = {draw(expressions([gate, *known]))} + {gate}")
+        if timed:
+            number = draw(st.sampled_from(["dt", *(one.format("dt") for one in UNARY)]))
+            lines.append(f"{gate} = {number} * {gate} + V(m).{gate}")
     everything = " + ".join(gates)
     new = [f"tanh({draw(expressions([*states, *gates]))} + {everything})"]
     new += [
@@ -143,7 +151,8 @@ def random_cells(draw: st.DrawFn) -> RandomCell:
     result = ", ".join([*new, *["q"] * context]) + ","
     matrices = {"U": " ".join(gates)} | ({"R": " ".join(extra)} if extra else {})
     matrices |= {"P": gates[0], "Q": "k:S"} if context else {}
-    parameters = ", ".join(["x", *states, *["q"] * context, *matrices, *["p"] * bool(vectors)])
+    matrices |= {"V": " ".join(gates)} if timed else {}
+    parameters = ", ".join(["x", *states, *["q"] * context, *matrices, *["p"] * bool(vectors), *["dt", "m"] * timed])
     body = "".join(f"    {line}\n" for line in lines)
     shown = ", ".join(f"{gate}={gate}" for gate in gates)
     source = (
@@ -158,6 +167,7 @@ def random_cells(draw: st.DrawFn) -> RandomCell:
         state=" ".join([*states, *["q:S"] * context]),
         vectors=" ".join(f"p_{v}" for v in vectors),
         matrices=matrices,
+        given=f"dt:1 m:{'H' if raw else 'I'}" if timed else "",
         biases=draw(st.sampled_from(["W U", "W", "U", "", *["W R"] * bool(extra), *["W U P Q"] * context])),
     )
 

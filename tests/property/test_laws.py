@@ -12,6 +12,7 @@ from tests.property.random_cell import compiled, random_cells
 from tests.reference import tolerance
 from tests.reference.compare import as_state, assert_equal, draw, errors, from_state, layer_of
 from tidegate.cell import Graph
+from tidegate.cell.graph import all_widths
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
 from tidegate.zoo import CELLS
@@ -107,14 +108,16 @@ def test_a_saved_cell_runs_as_the_cell(cell, T, B, H):
 
 
 def random_case(made, T, B, H):
-    """A layer of a random cell and leaves to run it on: parameters, input and states."""
+    """A layer of a random cell and what to run it on: input, states, and what is given."""
     torch.manual_seed(T + 10 * B + 100 * H)
     graph = made.cell.graph
     features = H if graph.input_axis == "H" else 3
     layer = Recurrent(graph, features, H, dtype=torch.float64, widths=dict.fromkeys(graph.own_axes, H // 2 + 1))
     widths = layer.cells[0].state_widths
     states = tuple(torch.randn(B, width, dtype=torch.float64, requires_grad=True) for width in widths)
-    return layer, torch.randn(T, B, features, dtype=torch.float64, requires_grad=True), states
+    axes = all_widths(layer.cells[0].widths)
+    beside = {v.name: torch.rand(T, B, axes[v.axis], dtype=torch.float64) for v in graph.given}
+    return layer, torch.randn(T, B, features, dtype=torch.float64, requires_grad=True), states, beside
 
 
 def with_gradients(found: dict[str, Tensor], leaves: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -125,9 +128,9 @@ def with_gradients(found: dict[str, Tensor], leaves: dict[str, Tensor]) -> dict[
     return found | {f"d {name}": grad for name, grad in zip(leaves, grads, strict=True)}
 
 
-def by_hand(made, params, x, states):
+def by_hand(made, params, x, states, beside):
     """Results of the step and their gradients, and the gates."""
-    y, last, gates = made.run(params, x, states)
+    y, last, gates = made.run(params, x, states, beside)
     leaves = {"x": x, **params, **{f"state{k}": s for k, s in enumerate(states)}}
     return with_gradients({"y": y, **{f"last {k}": s for k, s in enumerate(last)}}, leaves), leaves, gates
 
@@ -139,20 +142,20 @@ def nudged(value: Tensor) -> Tensor:
 
 
 def compare_with_its_step(made, T, B, H):
-    layer, x, states = random_case(made, T, B, H)
+    layer, x, states, beside = random_case(made, T, B, H)
     params = dict(layer.named_parameters())
-    want, leaves, gates = by_hand(made, params, x, states)
-    got = with_gradients(outputs(*layer(x, as_state(states))), leaves)
+    want, leaves, gates = by_hand(made, params, x, states, beside)
+    got = with_gradients(outputs(*layer(x, as_state(states), given=beside or None)), leaves)
     # a norm of units that are nearly equal magnifies what was rounded before it, hundreds of times in every step
-    near, _, _ = by_hand(made, {n: nudged(p) for n, p in params.items()}, nudged(x), tuple(map(nudged, states)))
+    near, _, _ = by_hand(made, {n: nudged(p) for n, p in params.items()}, nudged(x), tuple(map(nudged, states)), beside)
     found, spread = errors(got, want), errors(near, want)
     wrong = {name: error for name, error in found.items() if not error <= max(tolerance.FLOAT64, spread[name])}
     assert not wrong, "; ".join(f"{name} off by {error:.1e}" for name, error in wrong.items())
-    seen = layer.trace(x, as_state(states))
+    seen = layer.trace(x, as_state(states), given=beside or None)
     assert_equal({name: seen[f"{name}_l0"] for name in gates}, gates)
 
 
-@given(random_cells(), st.integers(1, 4), sizes, sizes)
+@given(random_cells(timed=True), st.integers(1, 4), sizes, sizes)
 @settings(max_examples=25)
 def test_a_random_cell_as_an_eager_layer_equals_its_step_run_by_hand(made, T, B, H):
     note(made.source)
@@ -160,7 +163,7 @@ def test_a_random_cell_as_an_eager_layer_equals_its_step_run_by_hand(made, T, B,
         compare_with_its_step(made, T, B, H)
 
 
-@given(random_cells(), st.integers(1, 4), sizes, sizes)
+@given(random_cells(timed=True), st.integers(1, 4), sizes, sizes)
 @settings(max_examples=3)  # each is compiled, which takes about two seconds
 def test_a_random_cell_as_a_fused_layer_equals_its_step_run_by_hand(made, T, B, H):
     note(made.source)

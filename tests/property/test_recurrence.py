@@ -52,7 +52,7 @@ def together(graph: Graph, layer: Recurrent, x: Tensor, states: tuple[Tensor, ..
 def claims_hold(made: RandomCell) -> None:
     """No unit sees another one and no mixture is bent where the compiler says so."""
     graph = made.cell.graph
-    layer, x, states = random_case(made, T, 1, H)
+    layer, x, states, _ = random_case(made, T, 1, H)
     for k, (name, kind) in enumerate(recurrences(graph).items()):
         own = together(graph, layer, x, states, k)
         assert not (kind is Recurrence.NONE and own), name
@@ -89,7 +89,7 @@ def test_what_is_said_of_any_cell_holds_in_numbers(made):
 @settings(max_examples=10)
 def test_a_dense_state_sees_other_units_and_no_other_does(drawn):
     made, kinds = drawn
-    layer, x, states = random_case(made, T, 1, H)
+    layer, x, states, _ = random_case(made, T, 1, H)
     for k, kind in enumerate(kinds.values()):
         found = slopes(layer, x, states, k, k)
         assert (kind is Recurrence.DENSE) == (not torch.equal(found, found.diag().diag()))

@@ -62,12 +62,12 @@ class ProductColumns(NamedTuple):
     Attributes:
         matrix: its name.
         adjoints: for each block the columns of the chunk.
-        operand: the columns of what the forward run saved, or where else it is.
+        operand: the columns of what the forward run saved, or where else it is: of what is given, its number.
     """
 
     matrix: str
     adjoints: Mapping[str, slice]
-    operand: slice | Operand
+    operand: slice | Operand | int
 
 
 class Watched(NamedTuple):
@@ -83,11 +83,12 @@ def watched_columns(cell: Compiled, widths: Mapping[str, int]) -> Watched:
     axes = {s.name: s.axis for s in (*lowered.forward.series, *lowered.backward.series)}
     first = saved_offsets(cell, widths)[0] | backward_chunk(lowered, widths, input_gradient=True)[0]
     at = {name: slice(start, start + widths[axes[name]]) for name, start in first.items()}
+    there: dict[str, slice | int] = {**at, **{name: number for number, name in enumerate(beside(cell.graph))}}
     products = [
         ProductColumns(
             gradient.matrix,
             {block: at[series] for block, series in gradient.blocks},
-            at[gradient.operand] if gradient.operand in at else Operand(gradient.operand),
+            there[gradient.operand] if gradient.operand in there else Operand(gradient.operand),
         )
         for gradient in lowered.matrices
     ]

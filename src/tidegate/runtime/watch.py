@@ -77,6 +77,7 @@ class WatchedRun(NamedTuple):
     output: torch.Tensor
     saved: torch.Tensor
     series: Sequence[Series]
+    given: Sequence[torch.Tensor] = ()
 
 
 class WatchedCall:
@@ -111,7 +112,9 @@ class WatchedCall:
         assert forward_run.saved is not None
         first = None if first is None else tuple([state.detach() for state in first])
         job = job._replace(watch=None)  # which would refer to this call: memory would be freed late
-        self._run = WatchedRun(job, x.detach(), first, forward_run.output.detach(), forward_run.saved, series)
+        own = len(job.cell.parameters)
+        given = [rows.detach() for rows in self.parameters[own : own + len(self.graph.given)]]
+        self._run = WatchedRun(job, x.detach(), first, forward_run.output.detach(), forward_run.saved, series, given)
         self.__dict__.pop("directions", None)
 
 
@@ -197,7 +200,7 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
                 known[at.start, at.stop] = laid(run.series[d].chunk[:, at])
         return {name: known[at.start, at.stop] for name, at in columns.items()}
 
-    def operand(where: slice | Operand) -> Any:
+    def operand(where: slice | Operand | int) -> Any:
         return laid(_operand(run, where, d))
 
     of, states = job.cell.watched, zip(job.cell.graph.states, run.series[d].states, strict=True)
@@ -205,10 +208,12 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
     return Adjoints({state.name: laid(rows) for state, rows in states}, tuple(products), taken(of.vectors))
 
 
-def _operand(run: WatchedRun, where: slice | Operand, d: int) -> torch.Tensor:
+def _operand(run: WatchedRun, where: slice | Operand | int, d: int) -> torch.Tensor:
     """What a matrix was applied to, in rows."""
     if isinstance(where, slice):
         return run.saved[d, : run.job.steps.rows, where]
+    if isinstance(where, int):
+        return run.given[where]
     if where is Operand.INPUT:
         return run.x.flatten(0, -2)
     width = run.job.cell.output_width
