@@ -79,6 +79,9 @@ class Product(NamedTuple):
         add: to what is there already.
         bias: the tensor of the bias, if any.
         bias_offset: first element of it.
+        group: of a delta run: neighbours of one operand share a list of what changed; else -1.
+        sum: first column of the sum in what a delta run remembers,
+        sent: and of the operand as it was last sent.
     """
 
     operand: Place
@@ -87,10 +90,14 @@ class Product(NamedTuple):
     add: bool = False
     bias: str = ""
     bias_offset: int = 0
+    group: int = -1
+    sum: int = 0
+    sent: int = 0
 
     def __str__(self) -> str:
         bias = f" + {self.bias}[{self.bias_offset}:]" if self.bias else ""
-        return f"@{self.result} {'+=' if self.add else '='} ({self.operand}) x {self.weight}{bias}"
+        delta = f", group {self.group}: sum @{self.sum} sent @{self.sent}" if self.group >= 0 else ""
+        return f"@{self.result} {'+=' if self.add else '='} ({self.operand}) x {self.weight}{bias}{delta}"
 
 
 class Reduction(NamedTuple):

@@ -61,7 +61,9 @@ class _Inside(NamedTuple):
     scratch: Offsets[int]
 
 
-def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, saving: bool) -> Plan:
+def forward_plan(
+    cell: Compiled, widths: Mapping[str, int], dtype: str, *, saving: bool, by_steps: bool = False
+) -> Plan:
     """The plan of a forward run: products of the input for a whole chunk, then the phases of each step.
 
     A call passes the tensors x, y, saved (if saving), the reported values (if traced), the first and then the last
@@ -72,21 +74,23 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
         widths: of each axis of the cell.
         dtype: ``"f32"`` or ``"f64"``.
         saving: keep what a backward run needs.
+        by_steps: step after step, also where each unit could run through time by itself.
     """
     graph, widths, step = cell.graph, all_widths(widths), cell.programs["forward"].step
+    by_unit = cell.by_unit and not by_steps
     hoisted = [i for _, arg, group in graph.products if graph.nodes[arg].op in OUTSIDE for i in group]
     lanes = VECTOR_BYTES // (4 if dtype == "f32" else 8)
-    padded = [1 if cell.by_unit else -(-widths[graph.nodes[i].axis] // lanes) * lanes for i in hoisted]
+    padded = [1 if by_unit else -(-widths[graph.nodes[i].axis] // lanes) * lanes for i in hoisted]
     chunk, chunk_width = side_by_side(zip(map(_block, (graph.nodes[i] for i in hoisted)), padded, strict=True))
     saved, saved_width = saved_offsets(cell, widths)
     carried, carried_width = _carried(step, widths)
     asked = [s.name for s in step.series if s.name != OUTPUT and not s.saved]
-    chunk_at = Place(Kind.PRODUCT if cell.by_unit else Kind.CHUNK)  # products, where the phase makes those of the input
+    chunk_at = Place(Kind.PRODUCT if by_unit else Kind.CHUNK)  # products, where the phase makes those of the input
     memory = _Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, _spans(graph, widths), asked)
     phases, scratch_width = _phases(memory, "forward")
     products = [graph.nodes[i] for i in hoisted]
     before = tuple(_product(memory, p, _outside(graph.nodes[p.args[0]]), chunk[_block(p)]) for p in products)
-    if cell.by_unit:
+    if by_unit:
         phases, before, chunk_width = (phases[0]._replace(products=before),), (), 0
     return Plan(
         (*_tensors(cell, [INPUT, OUTPUT, SAVED, *asked], ["first", "last"]), *_brought(cell)),
@@ -98,7 +102,7 @@ def forward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, savin
         phases,
         before=before,
         settings=tuple(cell.settings.values()),
-        by_unit=cell.by_unit,
+        by_unit=by_unit,
     )
 
 

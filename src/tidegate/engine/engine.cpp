@@ -102,8 +102,8 @@ TIDEGATE_EXPORT void tg_share(int most, int temper) {
 TIDEGATE_EXPORT int64_t tg_size(int which) {
   const int64_t sizes[] = {sizeof(tg_place),       sizeof(tg_matrix),    sizeof(tg_product), sizeof(tg_reduction),
                            sizeof(tg_phase),       sizeof(tg_carried),   sizeof(tg_gradient), sizeof(tg_sum),
-                           sizeof(tg_tuning),      sizeof(tg_plan),      sizeof(tg_call),    tidegate::kMaxProducts,
-                           tidegate::kMaxPlaces};
+                           sizeof(tg_tuning),      sizeof(tg_plan),      sizeof(tg_delta),   sizeof(tg_call),
+                           tidegate::kMaxProducts, tidegate::kMaxPlaces};
   return which >= 0 && which < static_cast<int>(sizeof(sizes) / sizeof(sizes[0])) ? sizes[which] : -1;
 }
 

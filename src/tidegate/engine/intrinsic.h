@@ -46,6 +46,30 @@ TIDEGATE_INTRINSIC void _mm512_mask_storeu_pd(double* to, __mmask8 mask, __m512d
   __builtin_ia32_storeupd512_mask(to, value, mask);
 }
 
+typedef long long __m256i __attribute__((vector_size(32), may_alias));
+typedef long long __m512i __attribute__((vector_size(64), may_alias));
+
+TIDEGATE_INTRINSIC __mmask16 _mm512_movepi32_mask(__m512i lanes) {
+  return static_cast<__mmask16>(__builtin_ia32_cvtd2mask512((int __attribute__((vector_size(64))))lanes));
+}
+TIDEGATE_INTRINSIC __mmask8 _mm512_movepi64_mask(__m512i lanes) {
+  return static_cast<__mmask8>(__builtin_ia32_cvtq2mask512(lanes));
+}
+TIDEGATE_INTRINSIC __m512 _mm512_maskz_compress_ps(__mmask16 mask, __m512 lanes) {
+  return __builtin_ia32_compresssf512_mask(lanes, __m512{}, mask);
+}
+TIDEGATE_INTRINSIC __m512d _mm512_maskz_compress_pd(__mmask8 mask, __m512d lanes) {
+  return __builtin_ia32_compressdf512_mask(lanes, __m512d{}, mask);
+}
+TIDEGATE_INTRINSIC __m512i _mm512_maskz_compress_epi32(__mmask16 mask, __m512i lanes) {
+  typedef int Lanes __attribute__((vector_size(64)));
+  return (__m512i)__builtin_ia32_compresssi512_mask((Lanes)lanes, Lanes{}, mask);
+}
+TIDEGATE_INTRINSIC __m256i _mm256_maskz_compress_epi32(__mmask8 mask, __m256i lanes) {
+  typedef int Lanes __attribute__((vector_size(32)));
+  return (__m256i)__builtin_ia32_compresssi256_mask((Lanes)lanes, Lanes{}, mask);
+}
+
 #else
 
 #define _mm256_max_ps __builtin_ia32_maxps256

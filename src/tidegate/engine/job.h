@@ -73,6 +73,7 @@ Division divide(const Call& call, int members) {
     return {static_cast<int>(most < members ? most : members), false};
   }
   const int64_t widest = call.sizes[0];
+  if (call.delta) return {static_cast<int>(widest < members ? widest : members), false};  // each row has its own list
   if (widest >= members * kRowsEach) return {members, false};
   if (multiplications_of_phase(*call.plan) * static_cast<double>(widest) / members >= static_cast<double>(call.plan->tuning->meeting_work))
     return {members, true};

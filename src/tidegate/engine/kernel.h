@@ -129,8 +129,12 @@ struct RowArguments {
   T* c[kRowPanels];
 };
 
-template <class T, class P, int kPanels, int kVectors, bool kListed>
+// Which numbers of a row meet which rows of a panel: all in order; by a list of numbers; by a list of rows of the panel.
+enum class Meet { kAll, kNumbers, kRows };
+
+template <class T, class P, int kPanels, int kVectors, Meet kMeet>
 void multiply_row(const RowArguments<T, P>& row) {
+  constexpr bool kListed = kMeet == Meet::kNumbers;
   constexpr int lanes = kLanes<T>;
   Vector<T> sum[kPanels][kVectors];
   const P* panel[kPanels];
@@ -144,6 +148,7 @@ void multiply_row(const RowArguments<T, P>& row) {
   }
   int64_t at = 0;
   for (int64_t i = 0; i < shared; ++i, at += kVectors * lanes) {
+    if (kMeet == Meet::kRows) at = int64_t{row.index[0][i]} * kVectors * lanes;
     Vector<T> element = splat(row.a[kListed ? row.index[0][i] : i]);
 #pragma GCC unroll 4
     for (int m = 0; m < kPanels; ++m) {
@@ -164,43 +169,43 @@ void multiply_row(const RowArguments<T, P>& row) {
   }
 }
 
-template <class T, class P, int kPanels, bool kListed>
+template <class T, class P, int kPanels, Meet kMeet>
 TIDEGATE_INLINE void multiply_row_by(int vectors, const RowArguments<T, P>& row) {
   switch (vectors) {
     case 1:
-      return multiply_row<T, P, kPanels, 1, kListed>(row);
+      return multiply_row<T, P, kPanels, 1, kMeet>(row);
     case 2:
-      return multiply_row<T, P, kPanels, 2, kListed>(row);
+      return multiply_row<T, P, kPanels, 2, kMeet>(row);
 #if defined(__AVX512VL__)
     case 3:
-      return multiply_row<T, P, kPanels, 3, kListed>(row);
+      return multiply_row<T, P, kPanels, 3, kMeet>(row);
     case 4:
-      return multiply_row<T, P, kPanels, 4, kListed>(row);
+      return multiply_row<T, P, kPanels, 4, kMeet>(row);
 #endif
   }
 }
 
-template <class T, class P, bool kListed>
+// panels: 1 to kRowPanels, all of so many vectors. Whole vectors are written.
+template <Meet kMeet, class T, class P>
 TIDEGATE_INLINE void multiply_row_of(int panels, int vectors, const RowArguments<T, P>& row) {
   switch (panels) {
     case 1:
-      return multiply_row_by<T, P, 1, kListed>(vectors, row);
+      return multiply_row_by<T, P, 1, kMeet>(vectors, row);
     case 2:
-      return multiply_row_by<T, P, 2, kListed>(vectors, row);
+      return multiply_row_by<T, P, 2, kMeet>(vectors, row);
     case 3:
-      return multiply_row_by<T, P, 3, kListed>(vectors, row);
+      return multiply_row_by<T, P, 3, kMeet>(vectors, row);
     case 4:
-      return multiply_row_by<T, P, 4, kListed>(vectors, row);
+      return multiply_row_by<T, P, 4, kMeet>(vectors, row);
   }
 }
 
-// panels: 1 to kRowPanels, all of so many vectors. Whole vectors are written.
 template <class T, class P>
 TIDEGATE_INLINE void multiply_one_row(int panels, int vectors, const RowArguments<T, P>& row) {
   if (row.index[0])
-    multiply_row_of<T, P, true>(panels, vectors, row);
+    multiply_row_of<Meet::kNumbers>(panels, vectors, row);
   else
-    multiply_row_of<T, P, false>(panels, vectors, row);
+    multiply_row_of<Meet::kAll>(panels, vectors, row);
 }
 
 // Elements of a packed matrix [k, n].

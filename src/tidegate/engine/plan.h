@@ -48,7 +48,9 @@ typedef struct {
   int32_t add;     // to what is there already
   int64_t result;  // number of the product in its tile; for products of a chunk its column
   int32_t bias;    // tensor, or -1
+  int32_t group;   // of a delta run: neighbours of one operand, which share a list of what changed; or -1
   int64_t bias_offset;
+  int64_t sum, sent;  // of a delta run, in what a sequence remembers: the product so far, the operand as it was sent
 } tg_product;
 
 // One tile of pointwise work, as emitted code sees it.
@@ -132,6 +134,21 @@ typedef struct {
   const tg_tuning* tuning;
 } tg_plan;
 
+// What a delta run remembers, beside the plan: of each sequence a row of sums and of operands as they were last sent.
+typedef struct {
+  int64_t left;  // steps until the sums are made afresh
+  int64_t sent;  // columns that were multiplied so far
+} tg_sent;
+
+typedef struct {
+  double inputs, states;  // what changed by no more than this is not sent
+  void* rows;             // one for each sequence
+  int64_t stride;         // from row to row
+  tg_sent* sent;          // of each sequence, of each group
+  int64_t groups;
+  int64_t period;         // steps from sums made afresh to the next
+} tg_delta;
+
 typedef struct {
   const tg_plan* plan;
   int64_t steps, sequences;
@@ -142,6 +159,7 @@ typedef struct {
   const void* packed;      // matrices packed by tg_pack, or null: they are packed first
   int64_t descending;      // from the last step to the first
   int64_t resets_behind;   // the resets act behind the step: this is a backward run
+  const tg_delta* delta;   // of a delta run, or null
 } tg_call;
 
 }  // extern "C"

@@ -64,13 +64,18 @@ class Products : public Bound<T, P> {
     RowArguments<T, P> work;
     int count = 0, vectors = 0;
 
+    template <Meet kMeet = Meet::kNumbers>
     TIDEGATE_INLINE void flush() {
-      if (count) multiply_one_row(count, vectors, work);
+      if (count && kMeet == Meet::kRows)
+        multiply_row_of<Meet::kRows>(count, vectors, work);
+      else if (count)
+        multiply_one_row(count, vectors, work);
       count = 0;
     }
+    template <Meet kMeet = Meet::kNumbers>
     TIDEGATE_INLINE void add(int own_vectors, const P* panel, int64_t k, const int32_t* index, const T* bias, T* c) {
       const bool fits = count < kRowPanels && vectors == own_vectors && !work.index[0] == !index && (index || work.k[0] == k);
-      if (count && !fits) flush();
+      if (count && !fits) flush<kMeet>();
       vectors = own_vectors;
       work.panel[count] = panel, work.k[count] = k, work.index[count] = index, work.bias[count] = bias, work.c[count] = c;
       ++count;

@@ -5,15 +5,15 @@
 // number is computed in the same order, so that results do not depend on the number of threads.
 #pragma once
 
-#include "product.h"
+#include "delta.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
 template <class T, class P = T>
-class Run : public Products<T, P> {
+class Run : public Deltas<T, P> {
  protected:
-  using Base = Products<T, P>;
+  using Base = Deltas<T, P>;
   using Chunk = typename Base::Chunk;
   using Moment = typename Base::Moment;
   using Range = typename Base::Range;
@@ -21,6 +21,7 @@ class Run : public Products<T, P> {
   using Base::carried_rows, Base::chunk_end, Base::chunk_of, Base::copy_or_clear, Base::initial_row, Base::moment_of;
   using Base::own_rows, Base::resolve, Base::rows_at, Base::tensor, Base::time, Base::wanted, Base::whole_rows;
   using Base::clear_products, Base::multiplies_nothing, Base::multiply_input, Base::multiply_into_tile;
+  using Base::follow, Base::follow_input, Base::remembers, Base::take_sums;
   using Base::gradient_of_input, Base::gradient_of_matrix, Base::multiply_row_into_tile;
 
  public:
@@ -36,7 +37,10 @@ class Run : public Products<T, P> {
       if (step && call_.sizes[0] != call_.sizes[call_.steps - 1]) share.meet();
       const int64_t end = chunk_end(step);
       const Chunk chunk = chunk_of(step, end);
-      multiply_input(chunk, share);
+      if (remembers(plan_.products - plan_.before_chunk - plan_.behind_chunk, plan_.before_chunk))
+        follow_input(chunk, share);
+      else
+        multiply_input(chunk, share);
       for (; step < end; ++step) {
         const bool may_part = share.by_units && share.patience;
         if (may_part && !share.member) share.patience->consider(step, call_.steps);
@@ -171,6 +175,10 @@ class Run : public Products<T, P> {
     const int64_t tiles_of_rows = (own + kTileRows - 1) / kTileRows;
     if (phase.joins && first_panel < last_panel) join(phase, range);
     const bool nothing = moment.first && multiplies_nothing(phase);
+    const bool delta = remembers(phase.first_product, phase.products);
+    for (int64_t row = 0; delta && row < own; ++row)
+      follow(phase.first_product, phase.products, operands, row, range.first + row * range.step,
+             static_cast<T>(call_.delta->states), share.member);
     for (int64_t turn = first_panel; turn < last_panel; ++turn) {
       // Every other step goes through the matrices the other way: what was read last is still in a cache.
       const int64_t p = moment.half ? last_panel - 1 - (turn - first_panel) : turn;
@@ -185,7 +193,9 @@ class Run : public Products<T, P> {
           const Resolved<T>& at = tables.place[phase.first_place + i];
           if (at.counts == kSeries && !at.one) fetch(place[i], row, end, unit, width);
         }
-        if (nothing)
+        if (delta)
+          take_sums(phase, range, row, count, p, width, tiles);
+        else if (nothing)
           clear_products(phase, count, tiles);
         else if (count == 1)
           multiply_row_into_tile(phase, operands, row, p, width, tiles, moment.half);

@@ -100,6 +100,39 @@ TIDEGATE_INLINE void store(T* to, Vector<T> value, int count) {
 }
 #endif
 
+// Writes the lanes that are marked, and where they are, counted from `first`, to the fronts of two arrays of which whole
+// vectors are written. Returns how many there are.
+#if defined(__AVX512VL__)
+TIDEGATE_INLINE int compress(Vector<float> value, Bits<float> marked, int32_t first, float* to, int32_t* index) {
+  const __mmask16 mask = _mm512_movepi32_mask((__m512i)marked);
+  const Bits<float> lane = first + Bits<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  store(to, (Vector<float>)_mm512_maskz_compress_ps(mask, (__m512)value));
+  const __m512i kept = _mm512_maskz_compress_epi32(mask, (__m512i)lane);
+  memcpy(index, &kept, sizeof kept);
+  return __builtin_popcount(mask);
+}
+TIDEGATE_INLINE int compress(Vector<double> value, Bits<double> marked, int32_t first, double* to, int32_t* index) {
+  typedef int32_t Lanes __attribute__((vector_size(32)));
+  const __mmask8 mask = _mm512_movepi64_mask((__m512i)marked);
+  const Lanes lane = first + Lanes{0, 1, 2, 3, 4, 5, 6, 7};
+  store(to, (Vector<double>)_mm512_maskz_compress_pd(mask, (__m512d)value));
+  const __m256i kept = _mm256_maskz_compress_epi32(mask, (__m256i)lane);
+  memcpy(index, &kept, sizeof kept);
+  return __builtin_popcount(mask);
+}
+#else
+template <class V, class B, class T>
+TIDEGATE_INLINE int compress(V value, B marked, int32_t first, T* to, int32_t* index) {
+  int count = 0;
+  for (int lane = 0; lane < kLanes<T>; ++lane) {  // no branch: which lanes are marked cannot be foreseen
+    to[count] = value[lane];
+    index[count] = first + lane;
+    count -= static_cast<int>(marked[lane]);
+  }
+  return count;
+}
+#endif
+
 // The upper half of a float32: as many values, seven bits behind the point. Matrices may be stored so; sums never are.
 struct BFloat16 {
   uint16_t bits;

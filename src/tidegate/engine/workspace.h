@@ -93,6 +93,8 @@ class Workspace {
   T* tiles;     // of each member
   T* gradient;  // packed operands of gradients, two of them
   T* adjoints;  // of each member, packed too
+  T* changes;   // of each member, in a delta run: of an operand, and behind them where they are
+  int64_t changes_size;
   int64_t carried_width, scratch_width, chunk_width, tile_size, gradient_size;
   int64_t slot_rows;  // of each product in a member's tiles
   int64_t part_panels, parts_width;  // of a reduction, and of all in a row
@@ -315,6 +317,10 @@ class Workspace {
     slot_rows = plan_.by_unit ? strip_rows() : kTileRows;
     tile_size = int64_t{plan_.slots} * slot_rows * kPanel<T>;
     tiles = take(tile_size * members);
+    int64_t most_k = 0;
+    for (int i = 0; call_.delta && i < plan_.matrices; ++i) most_k = at_least(plan_.matrix[i].k, most_k);
+    changes_size = 2 * rounded(most_k + kLanes<T>, kLanes<T>);  // whole vectors are written
+    changes = take(call_.delta ? changes_size * members : 0);
     whole_size_ = whole_elements();
     whole_ = take(whole_size_ * members);
     if (backward) {

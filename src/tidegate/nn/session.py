@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from tidegate.errors import InputError
 from tidegate.nn.cell import RecurrentCell
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.sparse import with_lists
-from tidegate.runtime import SizedCell, Stream
+from tidegate.runtime import Delta, Sent, SizedCell, Stream
 
 States = dict[str, torch.Tensor]
 
@@ -45,6 +46,20 @@ class Session:
         weights: ``"float32"`` (``"float64"`` for such a layer), or ``"bfloat16"``: matrices in half the memory and up
             to twice as quick where they do not fit the caches; sums, biases and states stay float32.
         bidirectional: whether the layer has two directions, so that each ``run`` is a whole sequence.
+        delta: a threshold, or a pair of them for inputs and for states, to multiply only what changed; see below.
+
+    **Delta networks** (Neil et al., ICML 2017). With ``delta=d``, each product M v is a sum that is kept from step to
+    step. An element v_k whose value differs from the one that was last sent by more than d is sent again:
+
+        change_k = v_k - sent_k if |v_k - sent_k| > d else 0;  sum += M change;  sent += change
+
+    so columns of M whose v_k hardly moved are neither read nor multiplied. This holds for every product: with the
+    input, with states, and with what a step makes of states, of any cell. What a deeper layer of a stack reads counts
+    as a state. ``sent`` says which share was multiplied. With a threshold of 0 everything is, and with ``delta=0`` a
+    session is the plain one to the last bit. Every 1,000 steps, and after ``restore``, sums are made afresh of whole
+    operands, since their roundings add up; ``reset`` forgets what was sent. Each sequence has changes of its own and
+    is multiplied by itself, so that a batch gains less than one sequence does. Matrices called sparse are read in
+    whole columns.
 
     Shapes:
         - step: x [B, I] to y [B, H], or [I] to [H] where B is 1. For a cell, y is its first state.
@@ -53,7 +68,7 @@ class Session:
 
     Raises:
         InputError: another number of directions than ``bidirectional`` says, a layer not on the CPU, or of another
-            dtype; an input of another shape; a step of a stack in two directions.
+            dtype; a threshold below 0; an input of another shape; a step of a stack in two directions.
         BackendError: the engine is not available here.
 
     Example:
@@ -71,6 +86,10 @@ class Session:
         >>> words = tg.Session(tg.nn.LSTM(8, 16, num_layers=3, bidirectional=True), bidirectional=True)
         >>> words.run(torch.zeros(13, 1, 8)).shape
         torch.Size([13, 1, 32])
+        >>> lazy = tg.Session(tg.nn.GRU(8, 16), delta=(0.01, 0.05))
+        >>> y = lazy.run(torch.ones(100, 1, 8))  # an input that never changes
+        >>> lazy.sent.inputs
+        0.01
     """
 
     def __init__(
@@ -80,6 +99,7 @@ class Session:
         *,
         weights: str | None = None,
         bidirectional: bool = False,
+        delta: float | tuple[float, float] = 0.0,
     ) -> None:
         if not isinstance(layer, (Recurrent, RecurrentCell)):
             raise InputError(
@@ -101,7 +121,7 @@ class Session:
         self.graph, self.batch_size, self.input_size = layer.graph, batch_size, layer.input_size
         self._row = torch.Size([batch_size, layer.input_size])
         with torch.inference_mode(mode=False), torch.no_grad():  # states are written at any time
-            self._stream = Stream(*_parts(layer), batch_size, weights)
+            self._stream = Stream(*_parts(layer), batch_size, weights, _thresholds(delta))
             learned = layer.learned_states(batch_size) if isinstance(layer, Recurrent) else None
             self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
             self.reset()
@@ -113,6 +133,11 @@ class Session:
     def state(self) -> States:
         """The present states by name, each [L, B, width]; copies, so that later steps do not change them."""
         return {s.name: value.clone() for s, value in zip(self.graph.states, self._stream.states, strict=True)}
+
+    @property
+    def sent(self) -> Sent:
+        """Which share of the multiplications by matrices was made in all steps so far: of inputs, of states, of all."""
+        return self._stream.sent
 
     def step(self, x: torch.Tensor) -> torch.Tensor:
         """Advance all sequences by one step.
@@ -173,6 +198,7 @@ class Session:
                 state.copy_(first)
             else:
                 state[:, rows] = first[:, rows]
+        self._stream.forget(rows)
 
     def snapshot(self) -> Snapshot:
         """Copy the present states.
@@ -207,6 +233,7 @@ class Session:
                     fix="restore snapshots of a session of the same cell and sizes",
                 )
             state.copy_(value)
+        self._stream.start_afresh()
 
     def _check_one_direction(self) -> None:
         if self.bidirectional:
@@ -220,6 +247,17 @@ class Session:
         return InputError(
             "SESSION_INPUT", f"the input has shape {list(x.shape)}, expected {expected}", fix="pass that shape"
         )
+
+
+def _thresholds(delta: float | tuple[float, float]) -> Delta:
+    pair = delta if isinstance(delta, tuple) else (delta, delta)
+    if len(pair) != 2 or not all(isinstance(value, int | float) and 0 <= value < math.inf for value in pair):
+        raise InputError(
+            "SESSION_DELTA",
+            f"delta is {delta!r:.60}, expected a number from 0 on, or a pair of them",
+            fix="pass 0.1, or (0.05, 0.1) for inputs and states",
+        )
+    return Delta(*map(float, pair))
 
 
 def _parts(layer: Recurrent | RecurrentCell) -> tuple[Sequence[SizedCell], list[list[torch.Tensor]]]:

@@ -1,6 +1,7 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
 from tidegate.runtime.call import Forward
+from tidegate.runtime.delta import Delta, Sent
 from tidegate.runtime.frozen import keep
 from tidegate.runtime.fused import JIT_TRACE, obstacle, traces, transform, unavailable, wants_operator
 from tidegate.runtime.layer import (
@@ -27,10 +28,12 @@ __all__ = [
     "TENSORS",
     "TWICE",
     "Adjoints",
+    "Delta",
     "Forward",
     "Obstacle",
     "Product",
     "Rows",
+    "Sent",
     "SizedCell",
     "Steps",
     "Stream",

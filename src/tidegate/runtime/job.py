@@ -50,13 +50,14 @@ def packed_call(
     packed: int = 0,
     descending: bool = False,
     backward: bool = False,
+    delta: int = 0,
 ) -> bytes:
     """A call, as the engine reads it; see ``engine/plan.h``."""
     resets = 0 if job.resets is None else job.resets.data_ptr()
     steps = job.steps
     words: bytes = plan.call.pack(
         plan.address, steps.count, job.sequences, *steps.addresses, resets, workspace, packed, descending, backward,
-        *addresses, *plan.brought, *strides, *(0 for _ in plan.brought),
+        delta, *addresses, *plan.brought, *strides, *(0 for _ in plan.brought),
     )  # fmt: skip
     return words
 

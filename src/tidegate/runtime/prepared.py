@@ -30,6 +30,7 @@ class Binding(NamedTuple):
         kind: the engine's number of the type.
         descending: whether it begins at the last step.
         backward: whether it is a backward run.
+        delta: the address of what a delta run remembers; 0 for other runs.
     """
 
     job: Job
@@ -38,13 +39,14 @@ class Binding(NamedTuple):
     kind: int
     descending: bool = False
     backward: bool = False
+    delta: int = 0
 
     def words(self, addresses: Sequence[int], *, workspace: int = 0, packed: int = 0) -> bytes:
         """The call with these tensors."""
-        job, plan, strides, _, descending, backward = self
+        job, plan, strides, _, descending, backward, delta = self
         return packed_call(
             job, plan, addresses, strides,
-            workspace=workspace, packed=packed, descending=descending, backward=backward,
+            workspace=workspace, packed=packed, descending=descending, backward=backward, delta=delta,
         )  # fmt: skip
 
     def pack(self, addresses: Sequence[int]) -> torch.Tensor:

@@ -14,6 +14,7 @@ from tidegate.cell import Graph
 from tidegate.cell.graph import all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
+from tidegate.emit.delta import Remembered, with_delta
 from tidegate.emit.layout import Watched, watched_columns
 from tidegate.emit.plan import Plan
 from tidegate.emit.planner import backward_plan, forward_plan
@@ -112,6 +113,7 @@ class SizedCell:
         self.text = json.dumps(description | ({"sparse": sparse} if sparse else {}), separators=(",", ":"))
         self._forward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
         self._backward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
+        self._delta: dict[tuple[torch.dtype, bool, bool], tuple[NativePlan, Remembered]] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         return sized, (self.graph, tuple(self.widths.items()), self.sparse)
@@ -136,6 +138,19 @@ class SizedCell:
             kind = DTYPES[dtype][0]
             plan = with_lists(forward_plan(cell, self.widths, kind, saving=saving), self._listed)
             known = self._forward[dtype, saving, variant] = _native(cell, plan, kind)
+        return known
+
+    def delta_plan(self, dtype: torch.dtype, *, inputs: bool, states: bool) -> tuple[NativePlan, Remembered]:
+        """The plan of forward runs whose products of the input, of states, or of both are sums of what changed.
+
+        Its matrices have no lists: what is sent is whole columns.
+        """
+        known = self._delta.get((dtype, inputs, states))
+        if known is None:
+            cell, (kind, size) = compiled(self.graph), DTYPES[dtype]
+            plain = forward_plan(cell, self.widths, kind, saving=False, by_steps=True)
+            plan, remembered = with_delta(plain, size, inputs=inputs, states=states)
+            known = self._delta[dtype, inputs, states] = _native(cell, plan, kind), remembered
         return known
 
     def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool, variant: Variant = "plain") -> NativePlan:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from tidegate.errors import InputError
 from tidegate.runtime.call import forward_strides
+from tidegate.runtime.delta import Delta, DeltaMemory, Sent, share_sent
 from tidegate.runtime.job import Job
 from tidegate.runtime.prepared import Binding, PreparedCall
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.shape import check_parameters
 from tidegate.runtime.sized import DTYPES, SizedCell
+from tidegate.runtime.structure import NativePlan
 
 BFLOAT16 = 2  # the engine's number for float32 with matrices packed as bfloat16
 MOST_CALLS = 16  # numbers of steps for which a layer keeps its call
@@ -26,6 +29,7 @@ class Stream:
         parameters: for each layer, as the cell names them; those of a second direction follow.
         sequences: how many sequences it follows (B).
         weights: ``"bfloat16"`` for matrices in half the memory; None for the layer's own type.
+        delta: thresholds below which a change is not multiplied; None, or both 0, to multiply everything.
 
     Raises:
         InputError: parameters of another shape than their cell reads.
@@ -40,9 +44,10 @@ class Stream:
         parameters: Sequence[Sequence[torch.Tensor]],
         sequences: int,
         weights: str | None = None,
+        delta: Delta | None = None,
     ) -> None:
         like = parameters[0][0]
-        self.dtype = like.dtype
+        self.dtype, self._delta = like.dtype, delta or Delta(0.0, 0.0)
         self._type = _engine_type(like, weights)
         directions = len(parameters[0]) // len(cells[0].names)
         self.states = tuple(
@@ -51,16 +56,42 @@ class Stream:
         jobs = [Job(cell, Steps.uniform(1, sequences), sequences, directions, None) for cell in cells]
         for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True)):
             check_parameters(job, tensors, k)
+        deeper = self._delta._replace(inputs=self._delta.states)  # which read states of the layer below
         self._layers = [
-            _StreamLayer(job, tensors, [state[k * directions :] for state in self.states], self._type)
+            _StreamLayer(
+                *(job, tensors, [state[k * directions :] for state in self.states], self._type),
+                deeper if k else self._delta,
+            )
             for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True))
         ]
+        self._rows = 0  # that went through the stack
 
     def __reduce__(self) -> tuple[object, ...]:
         """Copies and pickles bind the engine anew: addresses hold in one place of one process."""
         cells, parameters = zip(*((layer.cell, layer.parameters) for layer in self._layers), strict=True)
         weights = "bfloat16" if self._type == BFLOAT16 else None
-        return _rebuilt, (cells, parameters, self.states[0].shape[1], weights, self.states)
+        memory = [(own.rows, own.sent) for layer in self._layers for own in layer.memory]
+        states = self.states, memory, self._rows
+        return _rebuilt, ((cells, parameters, self.states[0].shape[1], weights, self._delta), *states)
+
+    @property
+    def sent(self) -> Sent:
+        """Which share of the multiplications was made, in all steps so far."""
+        inputs, *others = [layer.made(self._rows, kind) for layer in self._layers for kind in (0, 1)]
+        return share_sent(inputs, (sum(part for part, _ in others), sum(whole for _, whole in others)))
+
+    def forget(self, rows: torch.Tensor | None = None) -> None:
+        """Forget what was sent, of some sequences or of all: their states are those of a beginning."""
+        for memory in self._memories():
+            memory.reset(rows)
+
+    def start_afresh(self) -> None:
+        """Make all sums afresh at the next step, as somebody wrote other states."""
+        for memory in self._memories():
+            memory.start_afresh()
+
+    def _memories(self) -> list[DeltaMemory]:
+        return [memory for layer in self._layers for memory in layer.memory]
 
     def step(self, x: torch.Tensor) -> torch.Tensor:
         """[B, I] to [B, width]."""
@@ -81,6 +112,7 @@ class Stream:
                 fix=f"pass x.to('cpu', {self.dtype})",
             )
         rows = rows if rows.is_contiguous() else rows.contiguous()
+        self._rows += len(rows)
         for layer in self._layers:
             out = rows.new_empty((len(rows), layer.width))
             layer.run(rows, out, steps)
@@ -89,15 +121,18 @@ class Stream:
 
 
 def _rebuilt(
-    cells: Sequence[SizedCell],
-    parameters: Sequence[Sequence[torch.Tensor]],
-    sequences: int,
-    weights: str | None,
+    arguments: tuple[Any, ...],
     states: Sequence[torch.Tensor],
+    memories: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    rows: int,
 ) -> Stream:
-    stream = Stream(cells, parameters, sequences, weights)
+    stream = Stream(*arguments)
     for own, state in zip(stream.states, states, strict=True):
         own.copy_(state)
+    for memory, (remembered, sent) in zip(stream._memories(), memories, strict=True):  # noqa: SLF001
+        memory.rows.copy_(remembered)
+        memory.sent.copy_(sent)
+    stream._rows = rows  # noqa: SLF001
     return stream
 
 
@@ -125,15 +160,29 @@ class _StreamLayer:
         parameters: of all directions; they are copied.
         states: for each state [directions or more, B, width].
         kind: the engine's number of the type.
+        delta: thresholds.
+
+    Attributes:
+        memory: of each direction, where a threshold is more than 0.
     """
 
-    def __init__(self, job: Job, parameters: Sequence[torch.Tensor], states: Sequence[torch.Tensor], kind: int) -> None:
+    def __init__(
+        self,
+        job: Job,
+        parameters: Sequence[torch.Tensor],
+        states: Sequence[torch.Tensor],
+        kind: int,
+        delta: Delta,
+    ) -> None:
         self._job, self.cell = job, job.cell
         self.width = job.directions * job.cell.output_width
         self.parameters = [parameter.detach().clone().contiguous() for parameter in parameters]
-        plan = job.cell.forward_plan(parameters[0].dtype, saving=False)
+        plan = self._plan(parameters[0].dtype, delta)
         strides = forward_strides(job.cell, job.cell.features, self.width, plan)
-        self._bindings = [Binding(job, plan, strides, kind, descending=d > 0) for d in range(job.directions)]
+        addresses = [memory.address for memory in self.memory] or [0] * job.directions
+        self._bindings = [
+            Binding(job, plan, strides, kind, descending=d > 0, delta=own) for d, own in enumerate(addresses)
+        ]
         count, size = len(job.cell.names), parameters[0].element_size()
         self._behind = job.cell.output_width * size  # from a row of the first direction's output to the second's
         self._addresses = []
@@ -145,6 +194,23 @@ class _StreamLayer:
             binding.pack(addresses) for binding, addresses in zip(self._bindings, self._addresses, strict=True)
         ]
         self._calls: dict[tuple[int, int], PreparedCall] = {}
+
+    def _plan(self, dtype: torch.dtype, delta: Delta) -> NativePlan:
+        cell, count = self.cell, len(self.cell.names)
+        self.memory: list[DeltaMemory] = []
+        plan, remembered = cell.delta_plan(dtype, inputs=delta.inputs > 0, states=delta.states > 0)
+        self._multiplications, self._delta = remembered.multiplications, delta
+        if not any(delta):
+            return cell.forward_plan(dtype, saving=False)
+        for d in range(self._job.directions):
+            own = dict(zip(cell.names, self.parameters[d * count : (d + 1) * count], strict=True))
+            self.memory.append(DeltaMemory(remembered, own, self._job.sequences, delta))
+        return plan
+
+    def made(self, rows: int, kind: int) -> tuple[int, int]:
+        """In so many rows: multiplications that were made of operands of this kind, and all."""
+        whole = rows * self._job.directions * self._multiplications[kind]
+        return sum(memory.made(kind) for memory in self.memory) if self._delta[kind] else whole, whole
 
     def run(self, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
         alone = steps == 1 and self._job.sequences == self._job.directions == 1

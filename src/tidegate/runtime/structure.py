@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable, Mapping
-from ctypes import c_int32, c_int64, c_void_p
+from ctypes import c_double, c_int32, c_int64, c_void_p
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, islice, starmap
@@ -42,7 +42,10 @@ ProductStruct = _structure(
     add=c_int32,
     result=c_int64,
     bias=c_int32,
+    group=c_int32,
     bias_offset=c_int64,
+    sum=c_int64,
+    sent=c_int64,
 )
 ReductionStruct = _structure(
     "tg_reduction", width=c_int64, first_place=c_int32, places=c_int32, mean=c_int64, variance=c_int64
@@ -103,7 +106,17 @@ PlanStruct = _structure(
     sum=c_void_p,
     tuning=c_void_p,
 )
-CALL_FIELDS = 10  # of tg_call, eight bytes each
+DeltaStruct = _structure(
+    "tg_delta",
+    inputs=c_double,
+    states=c_double,
+    rows=c_void_p,
+    stride=c_int64,
+    sent=c_void_p,
+    groups=c_int64,
+    period=c_int64,
+)
+CALL_FIELDS = 11  # of tg_call, eight bytes each
 STRUCTURES = (
     PlaceStruct,
     MatrixStruct,
@@ -115,12 +128,13 @@ STRUCTURES = (
     SumStruct,
     TuningStruct,
     PlanStruct,
+    DeltaStruct,
 )
 
 
 def _format(kind: Any) -> str:
     """The fields as the module struct names them; none of these structures ends with padding."""
-    letters = {c_int32: "i", c_int64: "q", c_void_p: "P"}
+    letters = {c_int32: "i", c_int64: "q", c_void_p: "P", c_double: "d"}
     return "".join(letters.get(field) or _format(field) for _, field in kind._fields_)
 
 
@@ -277,8 +291,9 @@ def _matrix(index: Index, weight: Weight) -> Fields:
 
 
 def _product(index: Index, number: int, product: Product) -> Fields:
-    operand, _, result, add, bias, bias_offset = product
-    return *_place(index, operand), number, add, result, index[bias], bias_offset
+    operand, _, result, add, bias, bias_offset, *delta = product
+    group, *columns = delta
+    return *_place(index, operand), number, add, result, index[bias], group, bias_offset, *columns
 
 
 def _gradient(index: Index, gradient: Gradient) -> Fields:
