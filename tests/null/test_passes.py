@@ -252,7 +252,7 @@ class Machine:
 
     def forward(self, xs: Sequence[float], first: Numbers) -> tuple[Numbers, list[Numbers]]:
         """Last states, and the series of every step."""
-        blocks = [block.name for block in self.lowered.graph.matrix("W").blocks]
+        blocks = [block.name for matrix in self.lowered.graph.matrices if matrix.name == "W" for block in matrix.blocks]
         states, written = first, []
         for x, masks in zip(xs, self.masks, strict=True):
             series = masks | {INPUT: x} | {f"W.{block}": self.product("W", block, x) for block in blocks}

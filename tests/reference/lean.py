@@ -140,6 +140,28 @@ def multiplicative_lstm(p, x, h, c):
     return tanh(c_new) * sigma(o), c_new
 
 
+def mogrifier(p, x, h, c):
+    def rows(name, k, width, v):
+        return v @ p.tensors[f"weight_{name}_l0"][k * width : (k + 1) * width].T
+
+    for k in range(5):
+        if k % 2 == 0:
+            x = 2 * sigma(rows("Q", k // 2, x.shape[-1], h)) * x
+        else:
+            h = 2 * sigma(rows("R", k // 2, p.H, x)) * h
+    i, f, g, o = (p.times("V", k, x) + p.U(k, h) + p.cut("bias_V_l0", k) for k in range(4))
+    c_new = sigma(f) * c + sigma(i) * tanh(g)
+    return sigma(o) * tanh(c_new), c_new
+
+
+class Mogrified(Reference):
+    """A cell that multiplies the input by no matrix before it has changed it."""
+
+    def shapes(self, I, H):
+        shapes = {"weight_Q_l0": (3 * I, H), "weight_R_l0": (2 * H, I), "weight_V_l0": (4 * H, I)}
+        return shapes | {"weight_hh_l0": (4 * H, H), "bias_V_l0": (4 * H,)}
+
+
 def ran(p, x, h, c):
     i, f = sigma(p.U(0, h) + p.W(1, x) + p.b(0)), sigma(p.U(1, h) + p.W(2, x) + p.b(1))
     c_new = i * p.W(0, x) + f * c
@@ -194,6 +216,7 @@ LEAN: dict[str, Reference] = {
     "multiplicativelstm": Reference(
         "Krause et al. 2016: gates of m; tanh of c alone", multiplicative_lstm, 2, {"ih": 5, "hh": 1, "M": 4}, {"ih": 4}
     ),
+    "mogrifierlstm": Mogrified("Melis et al. 2020: five rounds, Q and R of full rank", mogrifier, 2, {}, {}),
     "ran": Reference("Lee et al. 2017: tanh for the output", ran, 2, {"ih": 3, "hh": 2}, {"ih": 2}),
     "cfn": Reference("Laurent & von Brecht 2017: theta and eta", cfn, 1, {"ih": 3, "hh": 2}, {"ih": 2}),
 }  # fmt: skip

@@ -79,7 +79,7 @@ def test_a_trace_ends_in_the_states_and_shows_every_gate(cell):
         seen = layer.trace(case.x, None)
     graph = CELLS[cell].graph
     assert set(seen) == {f"{name}_l0" for name in graph.reported}
-    widths = {"H": 5} | case.reference.further(5)
+    widths = {"H": 5, "I": case.x.shape[-1]} | case.reference.further(5)
     for name, index in graph.reported.items():
         assert seen[f"{name}_l0"].shape == (4, 3, widths[graph.nodes[index].axis])
     assert_equal({"y": seen[f"{graph.output.name}_l0"]}, {"y": y})

@@ -229,7 +229,7 @@ class Graph:
 
     Attributes:
         name: the display name of the cell.
-        matrices: ``W`` (applied to the input) first, then the recurrent ones.
+        matrices: ``W`` (applied to the input) first, where there is one, then the recurrent ones.
         states: the values passed from step to step; the first is the output.
         vectors: vector parameters.
         nodes: the program.
@@ -279,10 +279,12 @@ class Graph:
     def output(self) -> State:
         return self.states[0]
 
-    @property
+    @cached_property
     def input_axis(self) -> str:
         """``"I"``, or ``"H"`` where the input must be as wide as the units."""
-        return self.matrices[0].columns
+        if self.matrices and self.matrices[0].name == "W":
+            return self.matrices[0].columns
+        return next((node.axis for node in self.nodes if node.op is Op.INPUT), "")
 
     @property
     def unit_widths(self) -> dict[str, int]:

@@ -43,7 +43,7 @@ def trace(cell: type[Cell]) -> Graph:
     gates = _reported(cell, declared, values)
     graph = Graph(
         name=cell.name,
-        matrices=_with_columns(declared.matrices, tracer.nodes),
+        matrices=_with_columns(tuple(m for m in declared.matrices if m.blocks or m.name != "W"), tracer.nodes),
         states=declared.states,
         vectors=tuple(Vector.of_units(name, axis) for name, axis in declared.vectors.items()),
         nodes=tuple(tracer.nodes),
@@ -74,7 +74,7 @@ class _Declarations:
         self.matrices = tuple(
             Matrix(
                 name,
-                tuple(Block(b, a, b in biased.get(name, ())) for b, a in _declared(cell, name, blocks)),
+                tuple(Block(b, a, b in biased.get(name, ())) for b, a in _declared(cell, name, blocks, ("H", "I"))),
                 self.input_axis,
             )
             for name, blocks in declared.items()

@@ -158,7 +158,9 @@ def _names(graph: Graph) -> Iterator[str]:
         yield "a cell needs at least one state"
     elif graph.output.axis not in ("H", "P"):
         yield f"the first state, which is the output, has axis {graph.output.axis}, not H"
-    if not graph.matrices or graph.matrices[0].name != "W" or graph.input_axis not in ("I", "H"):
+    if not graph.input_axis or not graph.matrices:
+        yield "a cell reads its input, and has at least one matrix"
+    elif "W" in [matrix.name for matrix in graph.matrices[1:]] or graph.input_axis not in ("I", "H"):
         yield "the first matrix must be W, applied to the input (axis I, or H where it is as wide as the units)"
 
 

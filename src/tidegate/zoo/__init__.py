@@ -25,6 +25,7 @@ from tidegate.zoo.minimal import MinGRU, MinLSTM
 from tidegate.zoo.minimalrnn import MinimalRNN
 from tidegate.zoo.miru import MiRU1, MiRU2
 from tidegate.zoo.misprint import MisprintGRU, MisprintLSTM
+from tidegate.zoo.mogrifier import MogrifierLSTM
 from tidegate.zoo.multiplicative import MultiplicativeLSTM
 from tidegate.zoo.mut import MUT1, MUT2, MUT3
 from tidegate.zoo.nas import NAS
@@ -55,7 +56,7 @@ FAMILIES: tuple[type[Cell], ...] = (
     *(V, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR),
     *(MGU, JANET, LiGRU, UGRNN, MUT1, MUT2, MUT3),
     *(IndRNN, SCRN, AdaptiveSCRN, MinGRU, MinLSTM, SLSTM),
-    *(SRU, QRNN, QRNN2, RGLRU, LRU, HGRN, URLSTM, MultiplicativeLSTM, RHN),
+    *(SRU, QRNN, QRNN2, RGLRU, LRU, HGRN, URLSTM, MultiplicativeLSTM, MogrifierLSTM, RHN),
     *(LEM, CoRNN, UnICORNN, BRC, NBRC, STAR, FastRNN, FastGRNN, RAN, CFN),
     *(ATR, IntersectionRNN, LightRU, MCLSTM, MinimalRNN, MiRU1, MiRU2, NAS, ResLSTM),
     *(SGRN, SGU, DSGU, TypedGRU, TypedLSTM, WMCLSTM),
@@ -162,6 +163,7 @@ __all__ = [
     "MinimalRNN",
     "MisprintGRU",
     "MisprintLSTM",
+    "MogrifierLSTM",
     "MultiplicativeLSTM",
     "PeepholeLSTM",
     "ResLSTM",
