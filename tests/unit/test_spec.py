@@ -7,6 +7,7 @@ import pytest
 from tidegate import compare, report, tasks, zoo
 from tidegate.cli.cell import load_all, load_alone
 from tidegate.compare import Spec
+from tidegate.compare.budget import Sizes, count_parameters, solve_hidden_size
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.compare.tuning import Candidate
 from tidegate.errors import InputError
@@ -156,3 +157,25 @@ def test_a_comparison_says_which_settings_its_cells_have(task, tmp_path) -> None
     assert "definition: GRU[layer_norm,learning_rate=0.02]" in report.html.render(record)
     report.write_runs_csv(record.runs, tmp_path / "runs.csv")
     assert '"layer_norm,learning_rate=0.02"' in (tmp_path / "runs.csv").read_text()
+
+
+def test_heads_divide_the_size_that_fits_the_budget(task, tmp_path) -> None:
+    sizes = Sizes(task, 30_000, "parameters", tmp_path)
+    plain, split = (sizes.of(zoo.GRU.graph, Spec("gru", heads=heads).over(task.setting)) for heads in (1, 8))
+    assert split % 8 == 0
+    assert split > 1.5 * plain
+    recipe = Spec("gru", heads=8).over(task.setting)
+    counts = [count_parameters(task, zoo.GRU.graph, split + step, recipe) for step in (-8, 0, 8)]
+    assert min(counts, key=lambda count: abs(count - 30_000)) == counts[1]
+    with pytest.raises(InputError, match="with 64 units"):
+        solve_hidden_size(task, zoo.GRU.graph, 100, Spec("gru", heads=64).over(task.setting))
+
+
+def test_an_lstm_with_settings_of_its_own_is_measured_like_any_other_cell(task, tmp_path, monkeypatch) -> None:
+    """A size as fast as an LSTM's is that of the LSTM only without them."""
+    monkeypatch.setattr("tidegate.compare.budget.step_ratio", lambda layer, _: layer.hidden_size / 37)
+    sizes = Sizes(task, 30_000, "latency", tmp_path)
+    own = sizes.of(zoo.LSTM.graph, task.setting)
+    assert own == solve_hidden_size(task, zoo.LSTM.graph, 30_000)[0]
+    assert sizes.of(zoo.LSTM.graph, Spec("lstm", heads=4).over(task.setting)) == 36
+    assert sizes.of(zoo.LSTM.graph, Spec("lstm", layer_norm=True).over(task.setting)) in (37, 38)

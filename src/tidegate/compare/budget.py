@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -75,11 +76,16 @@ class Sizes:
 
     def _key(self, graph: Graph, recipe: Training) -> str:
         """Names everything that a size depends on."""
-        free = {"hidden_size", "dropout", "recurrent_dropout"}
-        free |= {item.name for item in fields(Training)} - {item.name for item in fields(Layers)}
-        model = {name: value for name, value in asdict(recipe).items() if name not in free}
-        facts = [self._task.to_json()["hash"], self.budget, graph.to_json(), as_at_first(model, type(recipe))]
+        facts = [self._task.to_json()["hash"], self.budget, graph.to_json(), _shape(recipe)]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _shape(recipe: Training) -> dict[str, Any]:
+    """The settings on which the size of a model and the time of its steps depend."""
+    free = {"hidden_size", "dropout", "recurrent_dropout"}
+    free |= {item.name for item in fields(Training)} - {item.name for item in fields(Layers)}
+    settings = {name: value for name, value in asdict(recipe).items() if name not in free}
+    return as_at_first(settings, type(recipe))
 
 
 def _read_sizes(path: Path) -> dict[str, int]:
@@ -112,7 +118,7 @@ def count_parameters(task: AnyTask, graph: Graph, hidden_size: int, recipe: Trai
 
 
 def solve_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training | None = None) -> tuple[int, int]:
-    """Find the hidden size whose model comes closest to the budget, by bisection.
+    """Find the hidden size whose model comes closest to the budget, by bisection; heads divide it.
 
     Args:
         task: makes the model.
@@ -126,24 +132,41 @@ def solve_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training
     Raises:
         InputError: no hidden size from 1 to 65,536 comes within half of the budget.
     """
-    low, high = 1, 2
-    while count_parameters(task, graph, high, recipe) < budget and high < LARGEST:
+    unit = _unit(recipe or task.setting)
+    count = cache(lambda size: count_parameters(task, graph, size, recipe))
+    low, high = unit, 2 * unit
+    while count(high) < budget and high < LARGEST:
         low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count_parameters(task, graph, middle, recipe) < budget else (low, middle)
-    sizes = {size: count_parameters(task, graph, size, recipe) for size in (low, high)}
+    while high - low > unit:
+        middle = _middle(low, high, unit)
+        low, high = (middle, high) if count(middle) < budget else (low, middle)
+    sizes = {size: count(size) for size in (low, high)}
     best = min(sizes, key=lambda size: abs(sizes[size] - budget))
     if not 0.5 * budget <= sizes[best] <= 1.5 * budget:
         layers = (recipe or task.setting).layers
         what = f"{graph.name} with {layers} layers" if layers > 1 else graph.name
         raise InputError(
             "BUDGET",
-            f"{what} cannot have about {budget:,} parameters: the closest are {sizes[best]:,}, with {best:,} "
-            f"unit{'s' if best > 1 else ''}",
+            f"{what} cannot have about {budget:,} parameters: the closest are {sizes[best]:,}, with "
+            f"{_counted(best, 'unit')}",
             fix=f"set a budget of at {'least' if sizes[best] > budget else 'most'} {sizes[best]:,}",
         )
     return best, sizes[best]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number > 1 else ''}"
+
+
+def _unit(recipe: Training) -> int:
+    """What divides every hidden size."""
+    heads: int = vars(recipe)["heads"]
+    return heads
+
+
+def _middle(low: int, high: int, unit: int) -> int:
+    """The size halfway between two others; all are multiples of a unit."""
+    return unit * ((low + high) // 2 // unit)
 
 
 def measure_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training) -> int:
@@ -164,24 +187,25 @@ def measure_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Traini
         InputError: even with one unit, a step takes longer.
     """
     own = solve_hidden_size(task, LSTM.graph, budget)[0]
-    if graph == LSTM.graph and recipe.layers == task.setting.layers:
+    if graph == LSTM.graph and _shape(recipe) == _shape(task.setting):
         return own
     reference = _layer(task, LSTM.graph, task.setting, own)
 
     def slower(size: int) -> bool:
         return step_ratio(_layer(task, graph, recipe, size), reference) > EQUALLY_FAST
 
-    low, high = 1, own
+    unit = _unit(recipe)
+    low, high = unit, max(unit, own // unit * unit)
     while not slower(high) and high < LARGEST:
         low, high = high, 2 * high
-    while high - low > 1 + high // 100:
-        middle = (low + high) // 2
+    while high - low > max(unit, 1 + high // 100):
+        middle = _middle(low, high, unit)
         low, high = (low, middle) if slower(middle) else (middle, high)
-    if low == 1 and slower(1):
-        layers = f"{recipe.layers} layer{'s' if recipe.layers > 1 else ''}"
+    if low == unit and slower(low):
+        units, layers = _counted(low, "unit"), _counted(recipe.layers, "layer")
         raise InputError(
             "LATENCY",
-            f"even with 1 unit, a step of {graph.name} with {layers} takes longer than one of LSTM with {own:,}",
+            f"even with {units}, a step of {graph.name} with {layers} takes longer than one of LSTM with {own:,}",
             fix="set more parameters, leave this cell out, or compare at equal parameters",
         )
     return low
