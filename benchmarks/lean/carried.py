@@ -129,7 +129,8 @@ class Carried:
         order |= {vector.name: [b.name for b in vector.blocks] for vector in graph.vectors}
         for name, parameter in named.items():
             blocks += [
-                Block(name, gate, part) for gate, part in zip(order[name], parameter.data.split(self.units), strict=True)
+                Block(name, gate, part)
+                for gate, part in zip(order[name], parameter.data.split(self.units), strict=True)
             ]
         return blocks
 

@@ -312,6 +312,12 @@ def test_a_cell_shows_its_settings_and_what_they_make_of_it(capsys) -> None:
     assert "norm_W" in normed
     assert "forget_bias needs a gate that keeps the state" in normed
     assert "RNN has the gates h" in fails(capsys, "cells", "rnn[forget_bias=1]")
+    assert main(["cells", "gru[rank=8]"]) == 0
+    assert "14,720 (64 inputs, 64 units, R = 8)" in capsys.readouterr().out
+    assert main(["cells", "gru[heads=4]"]) == 0
+    assert "192 x 16" in capsys.readouterr().out
+    assert "multiple of 3" in fails(capsys, "cells", "gru[heads=3]")
+    assert "rank=65, but U" in fails(capsys, "cells", "gru[rank=65]")
 
 
 @pytest.mark.parametrize("name", CELLS)

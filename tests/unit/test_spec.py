@@ -171,6 +171,14 @@ def test_heads_divide_the_size_that_fits_the_budget(task, tmp_path) -> None:
         solve_hidden_size(task, zoo.GRU.graph, 100, Spec("gru", heads=64).over(task.setting))
 
 
+def test_a_low_rank_is_below_every_size_that_is_tried(task) -> None:
+    """At 48 units and fewer, this rank would be refused."""
+    size, _ = solve_hidden_size(task, zoo.GRU.graph, 30_000, Spec("gru", rank=48).over(task.setting))
+    assert size > solve_hidden_size(task, zoo.GRU.graph, 30_000)[0] > 48
+    with pytest.raises(InputError, match="with 48 units"):
+        solve_hidden_size(task, zoo.GRU.graph, 1000, Spec("gru", rank=48).over(task.setting))
+
+
 def test_an_lstm_with_settings_of_its_own_is_measured_like_any_other_cell(task, tmp_path, monkeypatch) -> None:
     """A size as fast as an LSTM's is that of the LSTM only without them."""
     monkeypatch.setattr("tidegate.compare.budget.step_ratio", lambda layer, _: layer.hidden_size / 37)

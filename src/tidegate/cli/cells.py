@@ -12,7 +12,7 @@ from rich.text import Text
 from tidegate.cell import Graph
 from tidegate.cell.convention import output_gate_sees, reset_side, update_convention
 from tidegate.cell.measure import flops, parameters
-from tidegate.cell.parameter import TORCH_NAMES, attribute
+from tidegate.cell.parameter import TORCH_NAMES, attribute, stored_columns
 from tidegate.cli.cell import load_spec
 from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
@@ -54,7 +54,8 @@ class Cells:
 
 def _show(spec: Spec, inputs: int, units: int) -> None:
     screen, cell, graph = console(), spec.cell, spec.graph
-    widths = widths_of(graph, inputs, units)
+    widths = widths_of(graph, inputs, units, spec.layer.widths)
+    spec.layer.check_widths(graph, widths)
     sizes = [f"{widths['I']} inputs", f"{units} units", *(f"{axis} = {widths[axis]}" for axis in graph.own_axes)]
     screen.print(Text.assemble((spec.name, "bold"), "  ", (cell.__doc__ or "").strip(), "\n"))
     screen.print(plain(graph), markup=False)
@@ -80,7 +81,7 @@ def _show(spec: Spec, inputs: int, units: int) -> None:
     screen.print(
         f"\nSettings: --NAME VALUE in tidegate train, {cell.name.lower()}[NAME=VALUE] in compare", style="bold"
     )
-    screen.print(_settings(graph))
+    screen.print(_settings(cell.graph))
 
 
 def _settings(graph: Graph) -> object:
@@ -90,7 +91,7 @@ def _settings(graph: Graph) -> object:
     listing.columns[2].no_wrap = False
     for option in SETTING_OPTIONS:
         reason = _obstacle(option, graph)
-        words = Text(reason, "dim") if reason else Text(re.split(r"(?<=[.:]) ", option.doc)[0].rstrip(":."))
+        words = Text(reason, "dim") if reason else Text(re.split(r"(?<=\.) ", option.doc)[0].rstrip("."))
         listing.add_row(option.name, _values(option), words)
     return listing
 
@@ -121,7 +122,9 @@ def _parameter_table(graph: Graph, widths: dict[str, int]) -> object:
         blocks = " ".join(block.name for block in matrix.blocks)
         rows = sum(widths[block.axis] for block in matrix.blocks)
         layer_name = TORCH_NAMES.get(matrix.name, matrix.name)
-        listing.add_row(f"{matrix.name}  (weight_{layer_name}_l0)", f"{rows} x {widths[matrix.columns]}", blocks)
+        listing.add_row(
+            f"{matrix.name}  (weight_{layer_name}_l0)", f"{rows} x {stored_columns(matrix, widths)}", blocks
+        )
         biased = [block for block in matrix.blocks if block.bias]
         if biased:
             name = "b" if matrix.name == "W" else f"b{matrix.name}"

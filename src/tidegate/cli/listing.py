@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from rich.table import Table
 from rich.text import Text
@@ -38,15 +39,17 @@ def kind_of(graph: Graph) -> str:
     return KINDS.get(kind, OF_SEVERAL if len(graph.states) > 1 else OF_ONE)
 
 
-def widths_of(graph: Graph, inputs: int, units: int) -> dict[str, int]:
+def widths_of(graph: Graph, inputs: int, units: int, own: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
     """The width of each axis; some cells read as many features as they have units.
 
     Args:
         graph: the cell.
         inputs: input features.
         units: hidden units.
+        own: of axes that options add.
     """
-    return axis_widths(graph, units if graph.input_axis == "H" else inputs, units)
+    added = {axis: width for axis, width in own.items() if axis in graph.own_axes}
+    return axis_widths(graph, units if graph.input_axis == "H" else inputs, units, added)
 
 
 def variants_of(cell: type[Cell]) -> list[str]:

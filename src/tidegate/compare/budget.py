@@ -132,9 +132,9 @@ def solve_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training
     Raises:
         InputError: no hidden size from 1 to 65,536 comes within half of the budget.
     """
-    unit = _unit(recipe or task.setting)
+    unit, low = _fitting(recipe or task.setting)
     count = cache(lambda size: count_parameters(task, graph, size, recipe))
-    low, high = unit, 2 * unit
+    high = low + unit
     while count(high) < budget and high < LARGEST:
         low, high = high, 2 * high
     while high - low > unit:
@@ -158,10 +158,10 @@ def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' if number > 1 else ''}"
 
 
-def _unit(recipe: Training) -> int:
-    """What divides every hidden size."""
-    heads: int = vars(recipe)["heads"]
-    return heads
+def _fitting(recipe: Training) -> tuple[int, int]:
+    """What divides every hidden size, and the smallest size: heads divide it, and no matrix has a higher rank."""
+    heads, rank = (vars(recipe)[name] or 1 for name in ("heads", "rank"))
+    return heads, -(-rank // heads) * heads
 
 
 def _middle(low: int, high: int, unit: int) -> int:
@@ -194,14 +194,14 @@ def measure_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Traini
     def slower(size: int) -> bool:
         return step_ratio(_layer(task, graph, recipe, size), reference) > EQUALLY_FAST
 
-    unit = _unit(recipe)
-    low, high = unit, max(unit, own // unit * unit)
+    unit, low = _fitting(recipe)
+    least, high = low, max(low, own // unit * unit)
     while not slower(high) and high < LARGEST:
         low, high = high, 2 * high
     while high - low > max(unit, 1 + high // 100):
         middle = _middle(low, high, unit)
         low, high = (low, middle) if slower(middle) else (middle, high)
-    if low == unit and slower(low):
+    if low == least and slower(low):
         units, layers = _counted(low, "unit"), _counted(recipe.layers, "layer")
         raise InputError(
             "LATENCY",

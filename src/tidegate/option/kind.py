@@ -91,7 +91,7 @@ class Option:
         """A value that changes something."""
         if isinstance(self.default, bool):
             return not self.default
-        values = (value for value in (2, 0.5) if self.accepts(value) and value != self.default)
+        values = (value for value in (*self.choices, 2, 0.5) if self.accepts(value) and value != self.default)
         return next(values, self.default)
 
     @property

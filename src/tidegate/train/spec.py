@@ -37,6 +37,7 @@ class Spec:
     Attributes:
         cell: the class.
         graph: the cell, with what options of its layers make of it.
+        layer: these options.
         options: the settings, plain data, in the order of the flags of ``tidegate train``.
         name: such as ``"GRU[heads=4]"``.
 
@@ -59,7 +60,7 @@ class Spec:
         self.options = {name: given[name] for name in OWN if name in given}
         check(replace(Training(), **self.options))
         layer = Options(**{option.name: given[option.name] for option in SETTING_OPTIONS if option.name in given})
-        self.graph = layer.define(self.cell.graph)
+        self.graph, self.layer = layer.define(self.cell.graph), layer
         layer.check(self.graph)
         self.name = f"{self.cell.name}{in_brackets(self.options)}"
 
