@@ -366,8 +366,10 @@ def _gradients_made(layer: Recurrent, adjoints: Adjoints) -> Iterator[tuple[str,
     for product in adjoints.products:
         if matrices.count(product.matrix) == 1:
             terms = [flat(a).flatten(0, -2).double() for a in product.adjoints.values()]
-            a, o = torch.cat(terms, -1), flat(product.operand).flatten(0, -2).double()
-            yield f"weight_{product.matrix}", a.T @ o, a.abs().T @ o.abs(), len(o)
+            o = flat(product.operand).flatten(0, -2).double()
+            pairs = [pair for a in terms for pair in zip(*(v.chunk(product.heads, -1) for v in (a, o)), strict=True)]
+            made, size = (torch.cat([a.T @ o for a, o in each]) for each in (pairs, [(a.abs(), o.abs()) for a, o in pairs]))
+            yield f"weight_{product.matrix}", made, size, len(o)
 
 
 CHECKS: Mapping[str, Callable[[Problem, Judge, Tensors], Iterable[Tensors]]] = {

@@ -35,6 +35,7 @@ SHARE_GIVEN = 0.05  # of configurations: these too have cells that read time and
 FEWEST_NORMED = 8  # units: of a row of one nothing is left, and of two the signs; gradients are then rounding errors
 SPARSE = ("blocks", "halves", "scattered", "heads", "nothing")  # what is kept of matrices whose panels have lists
 SHARE_SPARSE = 0.15
+SHARE_HEADS = 0.3
 EXTRAS = ("threads", "retain", "data", "functional", "inference", "traced", "watched")
 
 
@@ -68,6 +69,7 @@ class Configuration:
     options: Mapping[str, object] = field(default_factory=dict)
     norm: str | bool = False
     sparse: str = ""  # one of SPARSE
+    heads: int = 1
 
     @property
     def passes(self) -> int:
@@ -98,15 +100,17 @@ def draw(seed: int) -> Configuration:
     T, B = _sizes(random, layers * (1 + bidirectional), features, hidden)
     B = min(B, third.choice((B, third.randint(1, 12)))) if cell in BY_UNIT else B  # few run one after the other
     B = 1 if layout == "single" else max(B, layout == "packed")  # torch packs no empty batch
+    projected = random.randint(1, hidden - 1) if cell == "lstm" and hidden > 1 and random.random() < 0.4 else 0
+    own = {axis: _width(random) for axis in graph.own_axes}
     return Configuration(
         seed=seed,
         cell=cell,
-        projected=random.randint(1, hidden - 1) if cell == "lstm" and hidden > 1 and random.random() < 0.4 else 0,
+        projected=projected,
         T=T,
         B=B,
         features=features,
         hidden=hidden,
-        own={axis: _width(random) for axis in graph.own_axes},
+        own=own,
         layers=layers,
         bidirectional=bidirectional,
         bias=random.random() < 0.8,
@@ -125,6 +129,7 @@ def draw(seed: int) -> Configuration:
         options=_options(random) if seed % 16 == 0 else {},  # seldom: each takes seconds to compile
         norm=norm,
         sparse=_sparse(Random(f"sparse {seed}")),
+        heads=_heads(Random(f"heads {seed}"), hidden, projected, *own.values()),
     )
 
 
@@ -141,6 +146,12 @@ def _options(random: Random) -> dict[str, object]:
 
 def _sparse(random: Random) -> str:
     return random.choice(SPARSE) if random.random() < SHARE_SPARSE else ""
+
+
+def _heads(random: Random, *widths: int) -> int:
+    """A divisor of all widths, if any."""
+    divisors = [n for n in range(2, max(widths) + 1) if not any(width % n for width in widths)]
+    return random.choice(divisors) if divisors and random.random() < SHARE_HEADS else 1
 
 
 def _width(random: Random) -> int:
@@ -202,6 +213,7 @@ def layer_of(configuration: Configuration, dtype: torch.dtype) -> Recurrent:
             dtype=dtype,
             widths=c.own,
             layer_norm=c.norm,
+            heads=c.heads,
             **options,
         )
     if c.sparse:

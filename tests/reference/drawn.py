@@ -43,6 +43,7 @@ ALL = {"zoneout": 0.2, "recurrent_dropout": 0.3, "weight_dropout": 0.25, "input_
        "learn_initial_state": True}  # fmt: skip
 SPECIAL = {"huge": 1e30, "denormal": 1e-40, "infinite": float("inf"), "nan": float("nan")}
 EPS = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
+SHARE_HEADS = 0.3
 NOISE_FACTOR, ROUNDINGS, MORE_DRAWS = 8.0, 128.0, 6
 OF_ONE = 4.0  # roundings of numbers of size 1, which gates and upstream gradients are, however small a result is
 LARGEST = 64.0  # of a state by which they are multiplied; beyond it rounding must show in the draws
@@ -73,6 +74,7 @@ class Drawn:
     special: str
     frozen: float
     scale: float
+    heads: int = 1
 
 
 def draw(seed: int, *, options: bool = True) -> Drawn:
@@ -109,7 +111,12 @@ def draw(seed: int, *, options: bool = True) -> Drawn:
         special=r.choice(["", "", "", "", *SPECIAL]),
         frozen=r.choice([0.0, 0.0, 0.3, 1.0]),
         scale=r.choice([1.0, 1.0, 3.0]),
+        heads=_heads(Random(f"heads {seed}"), H),
     )  # fmt: skip
+
+
+def _heads(r: Random, H: int) -> int:
+    return r.choice([n for n in range(1, H + 1) if H % n == 0]) if r.random() < SHARE_HEADS else 1
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,13 @@ class Problem:
 def problem_of(drawn: Drawn) -> Problem:
     """The layer and its call, with weights, inputs and upstream gradients drawn."""
     g = torch.Generator().manual_seed(drawn.seed)
+    options = drawn.options | {"heads": drawn.heads}
     kind, _, rest = drawn.cell.partition("/")
     if kind == "gru":
         how = {"reset": "before" if "before" in rest else "after", "update": "write" if "write" in rest else "keep"}
-        layer = GRU(drawn.I, drawn.H, bias=drawn.bias, bidirectional=drawn.both, **how, **drawn.options)
+        layer = GRU(drawn.I, drawn.H, bias=drawn.bias, bidirectional=drawn.both, **how, **options)
     else:
-        layer = Recurrent(drawn.cell, drawn.I, drawn.H, bias=drawn.bias, bidirectional=drawn.both, **drawn.options)
+        layer = Recurrent(drawn.cell, drawn.I, drawn.H, bias=drawn.bias, bidirectional=drawn.both, **options)
     layer = layer.to(drawn.dtype).train(drawn.training)
     r = Random(drawn.seed + 1)
     with torch.no_grad():
@@ -240,10 +248,10 @@ def asked(drawn: Drawn, masks: Iterator[Tensor]) -> Asked:
     norm = "all" if norm is True else norm
     rate = options.get("zoneout", 0.0)
     if not drawn.training:
-        return Asked(dict.fromkeys(names, rate), bound=bound, norm=norm)
+        return Asked(dict.fromkeys(names, rate), bound=bound, norm=norm, heads=drawn.heads)
     weights = next(masks) if "weight_dropout" in options else None
     zoneout = {name: next(masks) for name in names} if rate else {}
-    return Asked(zoneout, next(masks) if "recurrent_dropout" in options else None, weights, bound, norm)
+    return Asked(zoneout, next(masks) if "recurrent_dropout" in options else None, weights, bound, norm, drawn.heads)
 
 
 def nearby(seed: int, dtype: torch.dtype) -> Any:

@@ -29,6 +29,7 @@ class Asked:
         weights: a factor of the recurrent matrix.
         bound: of each state; None for none.
         norm: None, ``"all"`` or ``"each"``.
+        heads: of the recurrent matrix, each of which has its own units alone.
     """
 
     zoneout: Mapping[str, Tensor | float] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Asked:
     weights: Tensor | None = None
     bound: float | None = None
     norm: str | None = None
+    heads: int = 1
 
 
 class Hand:
@@ -50,12 +52,19 @@ class Hand:
         weight = self.tensors[f"weight_{side}_l0"]
         weight = weight * self.asked.weights if side == "hh" and self.asked.weights is not None else weight
         rows = slice(first * self.H, None if last is None else last * self.H)
-        product = v @ weight[rows].T
+        product = self.by_heads(weight[rows], v) if side == "hh" else v @ weight[rows].T
         if self.asked.norm:
             parts = [product] if self.asked.norm == "all" else list(product.split(self.H, -1))
             product = self.tensors[f"norm_{side}_l0"] * torch.cat([standard(part) for part in parts], -1)
         bias = self.tensors.get(f"bias_{side}_l0")
         return list((product if bias is None else product + bias[rows]).split(self.H, -1))
+
+    def by_heads(self, weight: Tensor, v: Tensor) -> Tensor:
+        """Unit by unit of each block, each times the units of its head."""
+        n, own = self.asked.heads, self.H // self.asked.heads
+        blocks = [[weight[at + k * own : at + (k + 1) * own] for k in range(n)] for at in range(0, len(weight), self.H)]
+        seen = [v[:, k * own : (k + 1) * own] for k in range(n)]
+        return torch.cat([torch.cat([w @ s.T for w, s in zip(block, seen, strict=True)]) for block in blocks]).T
 
     def U(self, h: Tensor, first: int = 0, last: int | None = None) -> list[Tensor]:
         return self.blocks("hh", h if self.drop is None else h * self.drop, first, last)

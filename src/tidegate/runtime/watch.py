@@ -33,10 +33,13 @@ class Product:
     Attributes:
         matrix: the name of M in the equations: ``"W"``, applied to the input, ``"U"``, or another.
         adjoints: for each block of rows of M, by its name (a gate), dL/dp[t], [T, B, rows of the block].
+        heads: of M. Where there are several, all of this is true of each: the k-th part of a block's adjoints meets the
+            k-th part of the operand, and no other.
     """
 
     matrix: str
     adjoints: Mapping[str, Any]
+    heads: int
     _operand: Callable[[], Any] = field(repr=False)
 
     @cached_property
@@ -204,7 +207,10 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
         return laid(_operand(run, where, d))
 
     of, states = job.cell.watched, zip(job.cell.graph.states, run.series[d].states, strict=True)
-    products = [Product(p.matrix, taken(p.adjoints), partial(operand, p.operand)) for p in of.products]
+    heads = {matrix.name: matrix.heads for matrix in job.cell.graph.matrices}
+    products = [
+        Product(p.matrix, taken(p.adjoints), heads[p.matrix], partial(operand, p.operand)) for p in of.products
+    ]
     return Adjoints({state.name: laid(rows) for state, rows in states}, tuple(products), taken(of.vectors))
 
 
