@@ -7,9 +7,9 @@
 - **layer**: as many features as units, in a session, which packs its matrices once, and as a call of the layer.
 - **training**: forward and backward of a layer with as many features as units.
 
-Results in float64 must be those of the dense layer with a block diagonal matrix. All take turns on one thread; times are
-those of the thread, the best of all rounds. Next to each stands what U holds: a dense U of more than the second-level
-cache is read from the third one at every step, which one with heads is not.
+Results in float64 must be those of the dense layer with a block diagonal matrix. All take turns on one thread; times
+are those of the thread, the best of all rounds. Next to each stands what U holds: a dense U of more than the
+second-level cache is read from the third one at every step, which one with heads is not.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def tables(arguments: argparse.Namespace) -> Iterator[str]:
                 }
                 for what, make in kinds.items():
                     if arguments.only in (None, what):
-                        yield row(cell, units, batch, what, make(), arguments.rounds if batch == 1 else arguments.rounds // 3)
+                        yield row(
+                            cell, units, batch, what, make(), arguments.rounds if batch == 1 else arguments.rounds // 3
+                        )
 
 
 def main() -> None:
@@ -126,7 +128,12 @@ def main() -> None:
         print(line, flush=True)
         text.append(line)
     if arguments.output:
-        head = ["# Heads", "", f"`python -m benchmarks.lean.heads` on {processor()}, one thread. Speed over the dense layer.", ""]
+        head = [
+            "# Heads",
+            "",
+            f"`python -m benchmarks.lean.heads` on {processor()}, one thread. Speed over the dense layer.",
+            "",
+        ]
         arguments.output.mkdir(parents=True, exist_ok=True)
         path = arguments.output / f"heads-{processor().slug}.md"
         path.write_text("\n".join([*head, *text]) + "\n", encoding="utf-8")

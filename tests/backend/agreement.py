@@ -368,8 +368,8 @@ def _gradients_made(layer: Recurrent, adjoints: Adjoints) -> Iterator[tuple[str,
             terms = [flat(a).flatten(0, -2).double() for a in product.adjoints.values()]
             o = flat(product.operand).flatten(0, -2).double()
             pairs = [pair for a in terms for pair in zip(*(v.chunk(product.heads, -1) for v in (a, o)), strict=True)]
-            made, size = (torch.cat([a.T @ o for a, o in each]) for each in (pairs, [(a.abs(), o.abs()) for a, o in pairs]))
-            yield f"weight_{product.matrix}", made, size, len(o)
+            size = torch.cat([a.abs().T @ own.abs() for a, own in pairs])
+            yield f"weight_{product.matrix}", torch.cat([a.T @ own for a, own in pairs]), size, len(o)
 
 
 CHECKS: Mapping[str, Callable[[Problem, Judge, Tensors], Iterable[Tensors]]] = {

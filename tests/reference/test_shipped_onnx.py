@@ -22,6 +22,7 @@ OPTIONS = [
     {"state_clip": 0.2},
     {"zoneout": 0.3},
     {"learn_initial_state": True},
+    {"heads": 3},
     {"layer_norm": True, "state_clip": {"c": 0.3}, "zoneout": {"h": 0.2}, "learn_initial_state": True},
 ]
 CLOSE = 1e-5

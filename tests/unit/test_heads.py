@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.backend.agreement import engine, poisoned, threads
+from tidegate import Session, convert
 from tidegate.errors import InputError, TidegateWarning
-from tidegate.nn import GRU, LSTM, Recurrent
+from tidegate.nn import GRU, LSTM, Recurrent, RecurrentCell
 
 DOUBLE = torch.float64
 
@@ -89,3 +90,45 @@ def test_heads_are_chosen_when_a_layer_is_made() -> None:
 def test_a_cell_without_recurrent_matrix_says_that_heads_do_nothing() -> None:
     with pytest.warns(TidegateWarning, match="MinGRU has no recurrent matrix, so heads has no effect"):
         Recurrent("mingru", 4, 8, heads=2)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru/before", "slstm"])
+def test_steps_of_a_cell_are_those_of_the_layer(cell: str) -> None:
+    torch.manual_seed(0)
+    layer = Recurrent(cell, 3, 12, heads=3, dtype=DOUBLE)
+    step = RecurrentCell(cell, 3, 12, heads=3, dtype=DOUBLE)
+    step.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
+    x = torch.randn(7, 2, 3, dtype=DOUBLE)
+    y, _ = layer(x)
+    states = None
+    for row, expected in zip(x, y, strict=True):
+        states = step(row, states)
+        h = states[0] if isinstance(states, tuple) else states
+        torch.testing.assert_close(h, expected, rtol=1e-12, atol=1e-14)
+    assert "heads=3" in repr(step)
+    with pytest.raises(InputError, match="heads must be"):
+        RecurrentCell(cell, 3, 12, heads=0)
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16"])
+def test_a_session_has_heads_too(weights: str) -> None:
+    torch.manual_seed(0)
+    layer = LSTM(5, 96, heads=4)
+    whole = LSTM(5, 96)
+    whole.load_state_dict(written_out(layer))
+    x = torch.randn(12, 3, 5)
+    ours, dense = (Session(one, 3, weights=weights).run(x) for one in (layer, whole))
+    torch.testing.assert_close(ours, dense, rtol=1e-5, atol=1e-6)
+
+
+def test_what_torch_holds_is_the_matrix_written_out_and_comes_back() -> None:
+    layer, again = LSTM(3, 12, heads=3), LSTM(3, 12, heads=3)
+    arrays = convert.dump(layer, "torch")
+    torch_layer = torch.nn.LSTM(3, 12)
+    torch_layer.load_state_dict({name: torch.as_tensor(value) for name, value in arrays.items()})
+    x = torch.randn(4, 2, 3)
+    torch.testing.assert_close(torch_layer(x)[0], layer(x)[0])
+    convert.load(again, "torch", arrays)
+    assert torch.equal(again(x)[0], layer(x)[0])
+    with pytest.raises(InputError, match="U of LSTM has 3 heads, but units of the matrix to be loaded see other heads"):
+        convert.load(again, "torch", torch.nn.LSTM(3, 12).state_dict())

@@ -75,7 +75,7 @@ LAYERS = {
     "before": lambda: tg.nn.GRU(3, 8, reset="before", state_clip=0.5),
     "normed": lambda: tg.nn.LSTM(4, 6, layer_norm=True, zoneout=0.2),
     "scrn": lambda: Recurrent("adaptivescrn", 4, 5, widths={"S": 3}),
-    "slstm": lambda: Recurrent("slstm", 3, 5),
+    "slstm": lambda: Recurrent("slstm", 3, 12, heads=3),
     "mut": lambda: Recurrent("mut1", 6, 6, bias=False),
     "awkward": lambda: Recurrent(Awkward, 3, 5),
 }

@@ -30,6 +30,7 @@ OPTIONS = {
     "first": {"learn_initial_state": True},
     "clipped": {"state_clip": 0.3},
     "kept": {"zoneout": 0.1},
+    "heads": {"heads": 3},
 }
 
 

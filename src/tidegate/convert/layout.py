@@ -213,8 +213,7 @@ def _block_rows(block: Block, pieces: Pieces, widths: Widths) -> Array:
 
 def _shape(block: Block, widths: Widths) -> tuple[int, ...]:
     if block.axes:
-        parts = [axis.partition("/") for axis in block.axes]  # H/4 of a matrix with four heads
-        return tuple(widths[axis] // int(heads or 1) for axis, _, heads in parts)
+        return tuple(widths[axis] for axis in block.axes)
     H, output = widths["H"], widths.get("P", widths["H"])
     shapes = {"W": (H, widths["I"]), "U": (H, output), "hr": (output, H)}
     return (output,) if block.pieces[0] == "initial.h" else shapes.get(block.sources[0], (H,))

@@ -18,6 +18,7 @@ from tidegate.convert.layout import Array, Arrays, Block, Layout, Stored, Widths
 from tidegate.convert.structure import Identity, identify
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent, RecurrentCell
+from tidegate.runtime.heads import stored, whole
 
 BIAS_OF = {"W": "b", "U": "d"}
 
@@ -79,10 +80,21 @@ class Own:
     def read(self, layer: int, *, reverse: bool) -> Arrays:
         widths = self.layer.definition().widths if self.is_step else self.layer.cells[layer].widths
         names = [*parameter_shapes(self.graph, widths), *self.initial]
-        return {name: as_array(getattr(self.layer, self._attribute(name, layer, reverse=reverse))) for name in names}
+        held = {n: as_array(getattr(self.layer, self._attribute(n, layer, reverse=reverse))) for n in names}
+        for matrix in self._in_heads:
+            weight = torch.from_numpy(held[f"weight_{matrix.name}"])
+            held[f"weight_{matrix.name}"] = whole(weight, _rows(matrix, widths), matrix.heads).numpy()
+        return held
 
     def write(self, arrays: dict[tuple[int, bool], Arrays]) -> None:
-        """All arrays of all passes, rounded to the layer's dtype."""
+        """All arrays of all passes, rounded to the layer's dtype.
+
+        Raises:
+            InputError: a parametrized layer, a matrix in which units see other heads than the layer lets them, or
+                different values for what is shared.
+        """
+        for layer, reverse, widths in self.passes():
+            self._cut_heads(arrays[layer, reverse], widths)
         new: dict[str, torch.Tensor] = {}
         for (layer, reverse), of_pass in arrays.items():
             for name, value in of_pass.items():
@@ -105,8 +117,30 @@ class Own:
             )
         self.layer.load_state_dict({**held, **new})
 
+    @property
+    def _in_heads(self) -> list[Matrix]:
+        """The matrices that the layer stores without the zeros between heads, which others store with them."""
+        return [matrix for matrix in self.graph.matrices if matrix.heads > 1]
+
+    def _cut_heads(self, arrays: Arrays, widths: Widths) -> None:
+        for matrix in self._in_heads:
+            name = f"weight_{matrix.name}"
+            kept = stored(torch.from_numpy(np.ascontiguousarray(arrays[name])), _rows(matrix, widths), matrix.heads)
+            if kept is None:
+                raise InputError(
+                    "CONVERT_HEADS",
+                    f"{matrix.name} of {self.name} has {matrix.heads} heads, but units of the matrix to be loaded see "
+                    "other heads",
+                    fix="load it into a layer without heads",
+                )
+            arrays[name] = kept.numpy()
+
     def _attribute(self, name: str, layer: int, *, reverse: bool) -> str:
         return step_attribute(name) if self.is_step else self.layer.attribute_of(name, layer, reverse=reverse)
+
+
+def _rows(matrix: Matrix, widths: Widths) -> list[int]:
+    return [widths[block.axis] for block in matrix.blocks]
 
 
 def settings_of(own: Own, layout: Layout) -> dict[str, Any] | str:
@@ -147,8 +181,7 @@ def _layout(graph: Graph, identity: Identity | None, initial: tuple[str, ...]) -
     words = _Words(graph, identity)
     weights, biases = [], []
     for matrix in graph.matrices:
-        columns = f"{matrix.columns}/{matrix.heads}" if matrix.heads > 1 else matrix.columns
-        rows = [words.block(matrix, block, columns) for block in matrix.blocks]
+        rows = [words.block(matrix, block, matrix.columns) for block in matrix.blocks]
         weights.append(Stored(f"weight_{matrix.name}", tuple(rows)))
         if matrix.has_bias:
             of_bias = [words.bias(matrix, block) for block in matrix.blocks if block.bias]

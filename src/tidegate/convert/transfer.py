@@ -253,7 +253,7 @@ def _refuse_options(own: Own, other: str, *, loading: bool) -> None:
     """
     for name, value in () if own.is_step else own.layer.options.chosen:
         option = OPTIONS[name]
-        if not isinstance(option, Pass):
+        if not isinstance(option, Pass) or option.written_out:
             continue
         runs = not loading and option.rewrite(own.graph, value, training=False, resets=False) != own.graph
         if runs or (option.is_in_graph and other != GATES):

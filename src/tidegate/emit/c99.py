@@ -39,7 +39,7 @@ _WORDS = """
     sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef typeid
     typename union unsigned using virtual void volatile wchar_t while xor xor_eq
     NULL EOF INT_MAX assert errno near far huge interrupt linux unix arm avr vax sun i386
-    k memcpy memset size_t state sum uint32_t x y
+    j k memcpy memset size_t state sum uint32_t x y
 """
 TAKEN = frozenset(_WORDS.split())
 WORD = re.compile(r"\w+")
@@ -174,8 +174,12 @@ class Writer:
 
     def call(self, call: Call, weights: str) -> str:
         """What adds a product onto sums."""
-        operand, first = self.places[call.operand], Place("sum", call.at)
-        return f"@add_product({first.pointer}, {weights}, {operand.pointer}, {call.rows}, {call.columns});"
+        into, x = Place("sum", call.at).pointer, self.places[call.operand].pointer
+        if call.heads == 1:
+            return f"@add_product({into}, {weights}, {x}, {call.rows}, {call.columns});"
+        rows, columns = call.rows // call.heads, call.columns
+        into, weights, x = f"{into} + {rows} * j", f"{weights} + {rows * columns} * j", f"{x} + {columns} * j"
+        return f"for (int j = 0; j < {call.heads}; ++j) @add_product({into}, {weights}, {x}, {rows}, {columns});"
 
     def stored(self, _carried: Carried, value: str) -> str:
         """What a state keeps of its new value."""

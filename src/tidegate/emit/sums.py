@@ -45,7 +45,8 @@ class Call:
         operand: the node of the vector.
         at: the first of the sums.
         rows: of all blocks.
-        columns: as many as the vector has numbers.
+        columns: as many as the vector has numbers, or a head of it.
+        heads: equal parts of the rows and of the vector, each multiplied by itself; there is then one block.
     """
 
     matrix: str
@@ -54,6 +55,7 @@ class Call:
     at: int
     rows: int
     columns: int
+    heads: int = 1
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def form_of(graph: Graph, widths: Mapping[str, int]) -> Form:
     for phase, matrix, operand in keys:
         of_root = {row.node: row for row in sums}
         rows = sorted((of_root[root] for root in groups[phase, matrix, operand]), key=lambda row: row.at)
-        calls[phase] += [_call(nodes, matrix, operand, piece, widths) for piece in _pieces(rows)]
+        heads = graph.matrix(matrix).heads
+        pieces = _pieces(rows) if heads == 1 else [[row] for row in rows]
+        calls[phase] += [_call(nodes, matrix, operand, piece, widths, heads) for piece in pieces]
     return Form(graph, widths, program, sums, tuple(map(tuple, calls)), names)
 
 
@@ -199,9 +203,12 @@ def _pieces(rows: Sequence[Sum]) -> list[list[Sum]]:
     return pieces
 
 
-def _call(nodes: Sequence[Node], matrix: str, operand: int, piece: Sequence[Sum], widths: Mapping[str, int]) -> Call:
+def _call(
+    nodes: Sequence[Node], matrix: str, operand: int, piece: Sequence[Sum], widths: Mapping[str, int], heads: int
+) -> Call:
     def block(row: Sum) -> str:
         return next(nodes[i].name for i in row.products if (nodes[i].matrix, nodes[i].args[0]) == (matrix, operand))
 
     rows = sum(row.width for row in piece)
-    return Call(matrix, tuple(map(block, piece)), operand, piece[0].at, rows, widths[nodes[operand].axis])
+    columns = widths[nodes[operand].axis] // heads
+    return Call(matrix, tuple(map(block, piece)), operand, piece[0].at, rows, columns, heads)

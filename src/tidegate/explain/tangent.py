@@ -23,6 +23,7 @@ from tidegate.cell.evaluate import evaluate
 from tidegate.cell.graph import REDUCTIONS, Matrix, Vector
 from tidegate.passes.differentiate import RULES
 from tidegate.runtime import TENSORS, SizedCell
+from tidegate.runtime.heads import whole_parameters
 
 By = Mapping[Hashable, torch.Tensor]
 # Their rules are written with operators alone, which work on tensors as on symbols; torch differentiates the others.
@@ -60,6 +61,7 @@ def evaluated(
     graph, own = cell.graph, dict(zip(cell.names, parameters, strict=True))
     named = {state.name: value for state, value in zip(graph.states, states, strict=True)}
     blocks = {v.name: _blocks(v, own[v.name], cell.widths) for v in graph.vectors}
+    own = whole_parameters(graph, cell.widths, own)
     weights = {m.name: _blocks(m, own[f"weight_{m.name}"], cell.widths) for m in graph.matrices}
     biases = {m.name: _biases(graph, m.name, own, cell.widths) for m in graph.matrices}
 

@@ -21,6 +21,7 @@ from tidegate.nn.initial import begin
 from tidegate.nn.operator import run_operator
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.twin import Conventions, Twin
+from tidegate.option import Options
 from tidegate.runtime import (
     Rows,
     SizedCell,
@@ -63,7 +64,7 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where its cells raise.
         InputError: an unknown or a projected cell, a vector with the name of an attribute of modules, states that do
-            not match the cell, or unknown axes in ``widths``.
+            not match the cell, unknown axes in ``widths``, or heads that do not divide the units.
 
     Example:
         >>> import torch, tidegate as tg
@@ -87,9 +88,10 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         dtype: torch.dtype | None = None,
         *,
         widths: Mapping[str, int] | None = None,
+        heads: int = 1,
     ) -> None:
         torch.nn.Module.__init__(self)  # RNNCellBase's own constructor knows cells of two matrices only
-        graph = graph_of(cell)
+        graph = Options(heads=heads).define(graph_of(cell))
         if graph.output.axis == "P":
             raise InputError(
                 "PROJECTION", f"{graph.name} is a projected cell", fix="pass the cell itself, or use Recurrent"
@@ -142,7 +144,8 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         """As torch.nn prints it; ``RecurrentCell`` puts the name of its cell first."""
         text = super().extra_repr()
         if type(self) is RecurrentCell:
-            text = f"{self.graph.name}, {text}{shown_widths(self._sized)}"
+            heads = max(matrix.heads for matrix in self.graph.matrices)
+            text = f"{self.graph.name}, {text}{shown_widths(self._sized)}{f', heads={heads}' if heads > 1 else ''}"
         return text + self.sparsity()
 
     def forward(self, input: torch.Tensor, hx: Any = None, *, given: Mapping[str, torch.Tensor] | None = None) -> Any:

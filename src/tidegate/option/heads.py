@@ -21,7 +21,7 @@ class Heads(Pass):
     example = "4"
     source = "Beck et al. 2024, xLSTM: Extended Long Short-Term Memory, arXiv 2405.04517"
     order = 7
-    reshapes = True
+    reshapes = written_out = True
     on_recurrent_matrices = True
     whole = True
 

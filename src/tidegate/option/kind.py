@@ -36,6 +36,7 @@ class Option:
         random: the option draws random numbers in training.
         excludes: options that cannot be combined with this one.
         reshapes: parameters get other shapes, so that a layer has the option from the start or never.
+        written_out: the plain cell computes the same with matrices that are written out, so other frameworks hold it.
         on_recurrent_matrices: the option acts on recurrent matrices only, so it has no effect on a cell without one.
     """
 
@@ -55,6 +56,7 @@ class Option:
     random: ClassVar[bool] = False
     excludes: ClassVar[tuple[str, ...]] = ()
     reshapes: ClassVar[bool] = False
+    written_out: ClassVar[bool] = False
     on_recurrent_matrices: ClassVar[bool] = False
 
     def read(self, value: Any) -> Any:

@@ -4,7 +4,7 @@ from tidegate.passes.bound import Interval, bounds
 from tidegate.passes.clip import clip
 from tidegate.passes.drop import drop_recurrent
 from tidegate.passes.factor import factor
-from tidegate.passes.heads import split_into_heads
+from tidegate.passes.heads import split_into_heads, without_heads
 from tidegate.passes.hold import hold
 from tidegate.passes.lower import (
     BESIDE,
@@ -63,5 +63,6 @@ __all__ = [
     "schedule",
     "split_into_heads",
     "tie_gates",
+    "without_heads",
     "zoneout",
 ]

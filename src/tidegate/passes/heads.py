@@ -10,6 +10,11 @@ from tidegate.cell.verify import verify_derived
 from tidegate.errors import SpecError
 
 
+def without_heads(graph: Graph) -> Graph:
+    """The same cell with whole matrices, which have zeros between heads; parameters are stored in another form."""
+    return replace(graph, matrices=tuple(replace(matrix, heads=1) for matrix in graph.matrices))
+
+
 def split_into_heads(graph: Graph, heads: int, names: Collection[str]) -> Graph:
     """The same cell with some of its matrices block diagonal.
 

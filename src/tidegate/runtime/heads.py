@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+
+from tidegate.cell import Graph
 
 Multiply = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 
@@ -41,3 +43,33 @@ def whole(weight: torch.Tensor, rows: Sequence[int], heads: int) -> torch.Tensor
         return weight
     blocks = [torch.block_diag(*block.unflatten(0, (heads, -1))) for block in weight.split(list(rows))]
     return torch.cat(blocks)
+
+
+def stored(weight: torch.Tensor, rows: Sequence[int], heads: int) -> torch.Tensor | None:
+    """What ``whole`` makes this matrix of; None where a unit sees units of other heads.
+
+    Args:
+        weight: [rows, columns].
+        rows: of each block.
+        heads: as many divide the columns and the rows of each block.
+    """
+    blocks = [block.unflatten(0, (heads, -1)).unflatten(-1, (heads, -1)) for block in weight.split(list(rows))]
+    kept = torch.cat([block[torch.arange(heads), :, torch.arange(heads)].flatten(0, 1) for block in blocks])
+    return kept if torch.equal(whole(kept, rows, heads), weight) else None
+
+
+def whole_parameters(
+    graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The parameters of the same cell without heads (``passes.without_heads``).
+
+    Args:
+        graph: the cell.
+        widths: of its axes.
+        parameters: of one layer and direction, as ``cell.parameter.parameter_shapes`` names them.
+    """
+    found = dict(parameters)
+    for matrix in graph.matrices:
+        name = f"weight_{matrix.name}"
+        found[name] = whole(found[name], [widths[block.axis] for block in matrix.blocks], matrix.heads)
+    return found

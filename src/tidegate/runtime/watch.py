@@ -208,9 +208,7 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
 
     of, states = job.cell.watched, zip(job.cell.graph.states, run.series[d].states, strict=True)
     heads = {matrix.name: matrix.heads for matrix in job.cell.graph.matrices}
-    products = [
-        Product(p.matrix, taken(p.adjoints), heads[p.matrix], partial(operand, p.operand)) for p in of.products
-    ]
+    products = [Product(p.matrix, taken(p.adjoints), heads[p.matrix], partial(operand, p.operand)) for p in of.products]
     return Adjoints({state.name: laid(rows) for state, rows in states}, tuple(products), taken(of.vectors))
 
 

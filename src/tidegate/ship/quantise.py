@@ -14,6 +14,8 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from tidegate.emit.sums import form_of
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
+from tidegate.passes import without_heads
+from tidegate.runtime.heads import whole_parameters
 from tidegate.ship.int8 import observe
 from tidegate.ship.int8.stack import Quantised, backwards
 from tidegate.ship.int8.unit import Draft, Unit, quantised_unit
@@ -161,11 +163,12 @@ def _drafts(layer: Recurrent) -> list[list[Draft]]:
     learned = layer.learned_states(1)
     drafts: list[list[Draft]] = []
     for k, cell in enumerate(layer.cells):
-        form, size = form_of(cell.graph, cell.widths), len(cell.parameters)
+        form, size = form_of(without_heads(cell.graph), cell.widths), len(cell.parameters)
         tensors = [tensor.detach().double().cpu() for tensor in layer.layer_parameters(k)]
         drafts.append([])
         for d in range(1 + layer.bidirectional):
             own = dict(zip(cell.parameters, tensors[d * size : (d + 1) * size], strict=True))
+            own = whole_parameters(cell.graph, cell.widths, own)
             at = k * (1 + layer.bidirectional) + d
             first = {s.name: torch.zeros(cell.widths[s.axis], dtype=torch.float64) for s in cell.graph.states}
             if learned is not None:

@@ -124,7 +124,8 @@ class _Weights:
         rows = [self._block(f"weight_{call.matrix}", call.matrix, block) for block in call.blocks]
         of_all = len(rows) == len(self.form.graph.matrix(call.matrix).blocks)
         label = f"{call.matrix}_{self.suffix}" if of_all else self._label(call.matrix, "_".join(call.blocks))
-        return arrays.add(f"@{label}", kernel.arrange(np.concatenate(rows)))
+        heads = np.split(np.concatenate(rows), call.heads)
+        return arrays.add(f"@{label}", np.concatenate([kernel.arrange(head) for head in heads]))
 
     def _label(self, name: str, block: str) -> str:
         return f"{name}_{self.suffix}" if block == name else f"{name}_{block}_{self.suffix}"

@@ -7,16 +7,18 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tidegate.cell.function import ARITHMETIC, Table
 from tidegate.cell.graph import Block, Graph, Node, Op
+from tidegate.runtime.heads import whole
 
 Array = NDArray[np.float64]
 
 
 class Weights:
-    """Row blocks of matrices, biases and vectors by name.
+    """Row blocks of matrices, biases and vectors by name. Matrices with heads are whole, with zeros between heads.
 
     Args:
         graph: the cell.
@@ -28,7 +30,9 @@ class Weights:
         self.graph, self.widths = graph, dict(widths)
         self._blocks = dict[tuple[str, str, str], Array]()
         for matrix in graph.matrices:
-            self._cut("weight", matrix.name, matrix.blocks, arrays[f"weight_{matrix.name}"])
+            rows = [widths[block.axis] for block in matrix.blocks]
+            weight = torch.tensor(arrays[f"weight_{matrix.name}"], dtype=torch.float64)
+            self._cut("weight", matrix.name, matrix.blocks, whole(weight, rows, matrix.heads).numpy())
             if matrix.has_bias:
                 biased = tuple(block for block in matrix.blocks if block.bias)
                 self._cut("bias", matrix.name, biased, arrays[f"bias_{matrix.name}"])
