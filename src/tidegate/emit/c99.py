@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tidegate.cell.graph import Op, is_narrow
+from tidegate.cell.graph import ONE, Op, all_widths, is_narrow
 from tidegate.emit.c99_function import CALLED
 from tidegate.emit.equation import ATOM, SUM, TERM, Piece, Rule, infix
 from tidegate.emit.sums import Call, Form, Sum
@@ -116,7 +116,7 @@ class Names:
 
 
 def step_text(form: Form, names: Names, prefix: str) -> Text:
-    """The body of the function of one step, which has ``state`` and ``x``.
+    """The body of the function of one step, which has ``state`` and ``x``: the input, and behind it what is given.
 
     Args:
         form: the step.
@@ -150,7 +150,7 @@ class Writer:
         self.places = {part: Place("sum", row.at) for row in form.sums for part in row.parts}
         self.places |= {i: place for i, node in enumerate(self.nodes) if (place := self._leaf(i))}
         self.locals: dict[int, str] = {}
-        self.known: dict[int, str] = {}  # numbers of the whole row, and values of this turn of a loop
+        self.known = self._numbers()  # numbers of the whole row, and values of this turn of a loop
 
     def _leaf(self, index: int) -> Place | None:
         node = self.nodes[index]
@@ -160,7 +160,21 @@ class Writer:
             return Place(self.pointers[node.name])
         if node.op is Op.VECTOR:
             return Place(self.names.vectors[node.matrix, node.name])
+        if node.op is Op.GIVEN and node.axis != ONE:
+            return Place("x", self._behind_input(node.name))
         return Place("x") if node.op is Op.SERIES else None
+
+    def _behind_input(self, name: str) -> int:
+        """Where what is given begins in the row of the input."""
+        graph, widths = self.form.graph, all_widths(self.form.widths)
+        names = [value.name for value in graph.given]
+        before = graph.given[: names.index(name)]
+        return widths[graph.input_axis] + sum(widths[value.axis] for value in before)
+
+    def _numbers(self) -> dict[int, str]:
+        """What is given as one number a row."""
+        given = {i: node for i, node in enumerate(self.nodes) if node.op is Op.GIVEN and node.axis == ONE}
+        return {i: f"x[{self._behind_input(node.name)}]" for i, node in given.items()}
 
     # --- numbers ---
 
@@ -225,7 +239,7 @@ class Writer:
         for state, pointer in self.pointers.items():
             if (later := f"next_{state}") in self.arrays:
                 yield f"memcpy({pointer}, {later}, sizeof {later});"
-        if not any(node.op is Op.SERIES for node in self.nodes):
+        if not any(node.op in {Op.SERIES, Op.GIVEN} for node in self.nodes):
             yield "(void)x;"
 
     def _phase(self, number: int) -> Iterator[str]:

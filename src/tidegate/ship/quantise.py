@@ -12,7 +12,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from tidegate.emit.sums import form_of
-from tidegate.errors import InputError
+from tidegate.errors import EmitError, InputError
 from tidegate.nn import Recurrent
 from tidegate.passes import without_heads
 from tidegate.runtime.heads import whole_parameters
@@ -122,10 +122,10 @@ def _recorded(layers: Mapping[str, Recurrent]) -> Iterator[dict[str, list[Call]]
             handle.remove()
 
 
-def _noted(layer: Recurrent, given: Any, hx: Any = None, *, lengths: Any = None, **_: Any) -> Call:
-    if isinstance(given, PackedSequence):
-        given, lengths = pad_packed_sequence(given, batch_first=layer.batch_first)
-    x = given.detach().double().cpu()
+def _noted(layer: Recurrent, passed: Any, hx: Any = None, *, lengths: Any = None, **_: Any) -> Call:
+    if isinstance(passed, PackedSequence):
+        passed, lengths = pad_packed_sequence(passed, batch_first=layer.batch_first)
+    x = passed.detach().double().cpu()
     x = x.unsqueeze(int(not layer.batch_first)) if x.dim() == 2 else x
     x = x.transpose(0, 1) if layer.batch_first else x
     states = None if hx is None else tuple(s.detach().double().cpu() for s in (hx if isinstance(hx, tuple) else (hx,)))
@@ -135,6 +135,13 @@ def _noted(layer: Recurrent, given: Any, hx: Any = None, *, lengths: Any = None,
 
 
 def _quantised(layer: Recurrent, calls: Sequence[Call]) -> Quantised:
+    if layer.graph.given:
+        names = " and ".join(value.name for value in layer.graph.given)
+        raise EmitError(
+            "INT8_GIVEN",
+            f"{layer.graph.name} reads {names} beside its input, for which whole numbers have no format",
+            fix="ship it in float32, without weights=",
+        )
     if not calls:
         raise InputError("INT8_DATA", "there are no data", fix="pass at least one sequence")
     drafts = _drafts(layer)

@@ -11,7 +11,7 @@ from tidegate.nn import Recurrent
 from tidegate.ship.c.array import Arrays
 from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.selftest import Vector, selftest_text
-from tidegate.ship.c.stack import Unit
+from tidegate.ship.c.stack import Unit, row_widths
 
 INCLUDED = """\
 #include <stdint.h>
@@ -106,7 +106,8 @@ def _steps(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[str]:
     yield from ["}", ""]
     yield f"void {name}_block({name}_state *state, const float *x, float *y, size_t n)"
     yield "{"
-    yield f"    for (; n > 0; --n, x += {layer.input_size}, y += {layer.output_size}) {name}_step(state, x, y);"
+    width = sum(row_widths(layer).values())
+    yield f"    for (; n > 0; --n, x += {width}, y += {layer.output_size}) {name}_step(state, x, y);"
     yield from ["}", ""]
 
 
@@ -119,7 +120,7 @@ def _sequence(name: str, layer: Recurrent, stack: Sequence[Unit]) -> Iterator[st
     yield "    size_t t;"
     yield f"    {name}_reset(&state);"
     yield from ["    (void)work;"] * (layer.num_layers == 1)
-    read, features = "x", layer.input_size
+    read, features = "x", sum(row_widths(layer).values())
     for k in range(layer.num_layers):
         written = "y" if (layer.num_layers - 1 - k) % 2 == 0 else "work"
         for unit, loop, at in (

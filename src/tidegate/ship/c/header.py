@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tidegate._version import __version__
 from tidegate.nn import Recurrent
 from tidegate.ship.c.body import equations_of
-from tidegate.ship.c.stack import Unit
+from tidegate.ship.c.stack import Unit, row_widths
 
 FRAME = 512  # bytes of stack that calls and registers take at -O1 to -O3, besides the numbers that a step keeps
 
@@ -22,7 +22,7 @@ def header_text(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) 
         flash: bytes of the weights.
     """
     macros = [
-        f"#define {name.upper()}_INPUT_SIZE {layer.input_size}",
+        f"#define {name.upper()}_INPUT_SIZE {sum(row_widths(layer).values())}",
         f"#define {name.upper()}_OUTPUT_SIZE {layer.output_size}",
         "",
     ]
@@ -89,6 +89,10 @@ def _comment(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> 
     local += sum(unit.STATE[1] * layer.input_size for unit in stack if unit.entered("x"))
     yield f"/* {name}.h: {layer.graph.name}, {layer.input_size} -> {layer.output_size}. Made by Tidegate {__version__}."
     yield " *"
+    if layer.graph.given:
+        parts = ", ".join(f"{part} [{width}]" for part, width in row_widths(layer).items())
+        yield f" * A row of x holds, one behind the other: {parts}."
+        yield " *"
     described = ""
     for unit in stack:
         equations = "\n".join(f" *     {line}" for line in equations_of(unit))

@@ -310,7 +310,7 @@ def _recurrent(step: Step, node: Node) -> Operand:
     label = "" if len(step.flow.recurrent) == 1 else f"{node.name}_"
     stack = [*units(node.recurrent, step.arrays, step.kernel, f"{step.name}_", label)]
     step.units[node.name] = stack
-    read = step.stored(node.args[0]).pointer
+    read = step.stored(node.args[0]).pointer if len(node.args) == 1 else _row(step, node)
     for unit in stack:
         step.functions |= unit.text.functions
         step.multiplies |= any(unit.form.calls)
@@ -318,6 +318,18 @@ def _recurrent(step: Step, node: Node) -> Operand:
         step.add(f"@{unit.suffix}(state, {read});")
         read = f"state->{unit.members[0][0]}"
     return array(read, step.width(node.name))
+
+
+def _row(step: Step, node: Node) -> str:
+    """The input of a layer, and behind it what its cell reads beside: one array."""
+    name, at = identifier(f"{node.name}_row", step.taken, f"{step.name}_"), 0
+    width = sum(step.width(arg) for arg in node.args)
+    step.floats += width
+    step.add(f"float {name}[{width}];")
+    for arg in node.args:
+        step.fill(name, step.values[arg], at)
+        at += step.width(arg)
+    return name
 
 
 def _whole(step: Step, node: Node, quantised: Quantised) -> Operand:

@@ -14,6 +14,7 @@ from tidegate.emit.c99 import number
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
 from tidegate.ship.c.array import listed, narrowed
+from tidegate.ship.c.stack import row_widths
 from tidegate.ship.int8.stack import Quantised
 
 STEPS, COMPARED = 4, 1  # in two directions an output in the middle is compared, which both have worked for
@@ -44,8 +45,10 @@ def _answer(layer: Recurrent, rows: torch.Tensor, dtype: torch.dtype) -> npt.NDA
     """The output that is compared, by the definition of the cell in one type of numbers."""
     copied = deepcopy(layer).cpu().to(dtype).eval()
     copied.batch_first = False
+    x, *beside = rows.to(dtype).split([*row_widths(layer).values()], -1)
+    given = dict(zip([value.name for value in layer.graph.given], beside, strict=True)) or None
     with eager_only(), torch.no_grad():
-        y = copied(rows.to(dtype))[0][COMPARED if layer.bidirectional else STEPS - 1, 0]
+        y = copied(x, given=given)[0][COMPARED if layer.bidirectional else STEPS - 1, 0]
     values: npt.NDArray[np.float64] = y.double().numpy()
     return values
 
@@ -60,8 +63,10 @@ def whole_vector_of(layer: Recurrent, quantised: Quantised) -> Vector:
 
 def _drawn(layer: Recurrent) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Numbers, and the inputs that they make up, [steps, 1, features]."""
-    x = np.random.default_rng(0).normal(size=layer.input_size + STEPS - 1).round(2).astype(np.float32)
-    return x, sliding_window_view(x, layer.input_size)[:, None]
+    width = sum(row_widths(layer).values())
+    x = np.random.default_rng(0).normal(size=width + STEPS - 1).round(2).astype(np.float32)
+    x = np.abs(x) if layer.graph.given else x  # time does not run backward
+    return x, sliding_window_view(x, width)[:, None]
 
 
 _STEPS = """\

@@ -67,7 +67,8 @@ def c(
 
         - ``NAME_state``: all states, as named members such as ``h_l0``; whoever has one runs one sequence.
         - ``NAME_reset(state)``: zeros, or the initial states that the layer has learned.
-        - ``NAME_step(state, x, y)``: one step, from I features to the output of the last layer.
+        - ``NAME_step(state, x, y)``: one step, from I features to the output of the last layer. What a cell reads
+          beside its input, such as time, stands behind the features.
         - ``NAME_block(state, x, y, n)``: n steps, one after another.
         - ``NAME_selftest()``: how many numbers are wrong after four steps; 0 where all is well.
 

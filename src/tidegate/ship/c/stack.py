@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tidegate.cell.graph import Graph
+from tidegate.cell.graph import Graph, all_widths
 from tidegate.emit.c99 import Names, Text, step_text
 from tidegate.emit.c99_function import FUNCTIONS
 from tidegate.emit.sums import Call, Form, form_of
+from tidegate.errors import EmitError
 from tidegate.nn import Recurrent
 from tidegate.ship.c.array import Arrays
 from tidegate.ship.c.kernel import Kernel
@@ -67,6 +68,23 @@ class Unit:
         return [(f"{state.name}_{self.suffix}", self.form.widths[state.axis]) for state in self.graph.states]
 
 
+def row_widths(layer: Recurrent) -> dict[str, int]:
+    """What stands in a row of the input, one behind the other: features, and what the cell reads beside them.
+
+    Raises:
+        EmitError: layers above the first would read it too, whose rows hold the output of another layer.
+    """
+    graph, widths = layer.graph, all_widths(layer.cells[0].widths)
+    if graph.given and layer.num_layers > 1:
+        names = " and ".join(value.name for value in graph.given)
+        raise EmitError(
+            "C_GIVEN",
+            f"layers of {graph.name} above the first read {names} beside the output of another layer",
+            fix="ship a single layer, or to onnx",
+        )
+    return {"x": layer.input_size, **{value.name: widths[value.axis] for value in graph.given}}
+
+
 def units(layer: Recurrent, arrays: Arrays, kernel: Kernel, prefix: str, label: str = "") -> Iterator[Unit]:
     """The layers of a stack, each with its directions.
 
@@ -77,6 +95,7 @@ def units(layer: Recurrent, arrays: Arrays, kernel: Kernel, prefix: str, label: 
         prefix: of all names.
         label: before the number of a layer, where there are several stacks.
     """
+    row_widths(layer)
     directions = 1 + layer.bidirectional
     learned = layer.learned_states(1)
     for k, cell in enumerate(layer.cells):

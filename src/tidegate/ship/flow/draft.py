@@ -144,9 +144,9 @@ class Draft:
         own: dict[str, Any] = {**weights(module), **({"blocks": blocks} if blocks > 1 else {})}
         return self.add("linear", x, name=name, **own)
 
-    def recurrent(self, x: Value, layer: Recurrent, name: str = "layer") -> Value:
-        """Recurrent layers."""
-        return self.add("recurrent", x, name=name, layer=layer)
+    def recurrent(self, x: Value, layer: Recurrent, name: str = "layer", given: Sequence[Value] = ()) -> Value:
+        """Recurrent layers, and what their cell reads beside the input, in its order."""
+        return self.add("recurrent", x, *given, name=name, layer=layer)
 
     def window(self, x: Value, rows: int, before: str | float = "first", name: str = "") -> Value:
         """The last rows of a value side by side, the oldest first; one row is the value itself."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 
+from tidegate.cell.graph import all_widths
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.ship.flow.node import Array, Input, Kind, Node, Output, State
@@ -166,11 +167,13 @@ class Flow:
         Raises:
             InputError: the parts do not fit each other.
         """
-        inputs = (Input("x", Kind(layer.input_size), f"the input of {layer.graph.name}"),)
-        nodes = [Node("layer", "recurrent", ("x",), layer=plain(layer))]
+        axes, graph = all_widths(layer.cells[0].widths), layer.graph
+        inputs = [Input("x", Kind(layer.input_size), f"the input of {graph.name}")]
+        inputs += [Input(v.name, Kind(axes[v.axis]), f"what {graph.name} reads as {v.name}") for v in graph.given]
+        nodes = [Node("layer", "recurrent", tuple(one.name for one in inputs), layer=plain(layer))]
         if head is not None:
             nodes.append(Node("head", "linear", ("layer",), parameters=weights(head)))
-        return cls(name, inputs, tuple(nodes), (Output("y", nodes[-1].name, "the output at each step"),))
+        return cls(name, tuple(inputs), tuple(nodes), (Output("y", nodes[-1].name, "the output at each step"),))
 
     def __str__(self) -> str:
         lines = [f"{one.name} {one.kind}: {one.says}" + (f" ({one.unit})" if one.unit else "") for one in self.inputs]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from tidegate.cell.graph import all_widths
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
@@ -171,11 +172,14 @@ def _linear(node: Node, kinds: Sequence[Kind]) -> Kind:
 
 
 def _recurrent(node: Node, kinds: Sequence[Kind]) -> Kind:
-    _arguments(kinds, "float")
     _need(isinstance(node.layer, Recurrent), "has no recurrent layer")
     layer = node.recurrent
+    _arguments(kinds, "float", *["float"] * len(layer.graph.given))
     _need(not layer.training and not layer.batch_first, "has a layer in training mode or with batch_first=True")
-    _need(layer.input_size == kinds[0].width, f"gives {kinds[0].width} numbers to a layer of {layer.input_size}")
+    axes = all_widths(layer.cells[0].widths)
+    widths = [layer.input_size, *(axes[value.axis] for value in layer.graph.given)]
+    got = [kind.width for kind in kinds]
+    _need(got == widths, f"gives {got} numbers to a layer that reads {widths}")
     return Kind(layer.output_size)
 
 
@@ -212,15 +216,16 @@ def _rows_before(node: Node, kinds: Sequence[Kind]) -> dict[str, Array]:
 
 
 def _layer(run: Run) -> tuple[Array, dict[str, Array]]:
-    (x,), layer = run.values, copy.deepcopy(run.node.recurrent).double()
+    (x, *beside), layer = run.values, copy.deepcopy(run.node.recurrent).double()
     names = [state.name for state in layer.graph.states]
     if not len(x):
         return np.zeros((0, x.shape[1], layer.output_size)), dict(run.states)
     first = tuple(torch.tensor(run.states[name]).movedim(0, 1).contiguous() for name in names)
     there = np.arange(len(x))[:, None] < run.lengths  # padding may be anything, NaN too
-    inputs = torch.from_numpy(np.where(there[..., None], x, 0.0))
+    inputs, *rest = (torch.from_numpy(np.where(there[..., None], value, 0.0)) for value in (x, *beside))
+    given = dict(zip([value.name for value in layer.graph.given], rest, strict=True)) or None
     with torch.no_grad(), eager_only():
-        y, last = layer(inputs, first if len(first) > 1 else first[0], lengths=run.lengths.tolist())
+        y, last = layer(inputs, first if len(first) > 1 else first[0], lengths=run.lengths.tolist(), given=given)
     ends = last if isinstance(last, tuple) else (last,)
     return y.numpy(), {name: end.movedim(1, 0).numpy() for name, end in zip(names, ends, strict=True)}
 
@@ -319,7 +324,8 @@ OPS: Mapping[str, Op] = {
     "sort": Op("ascending in each of ``blocks`` blocks, one unless given", _grouped,
                _stateless(lambda node, x: np.sort(_blocks(node, x), -1).reshape(x.shape)), ("blocks?",)),
     # what remembers
-    "recurrent": Op("the output of ``layer``; parts: the states of its cell", _recurrent, _layer, (), _hidden),
+    "recurrent": Op("the output of ``layer``, of x and of what its cell reads beside; parts: the states of its cell",
+                    _recurrent, _layer, (), _hidden),
     "window": Op(
         "the last ``rows`` values of x, the oldest first: x[t - rows + 1] to x[t] side by side. Before the first step "
         "they are ``before``, a number, or with before='first' the value of the first step. Parts: rows "

@@ -13,6 +13,7 @@ import torch
 
 from tidegate._version import __version__
 from tidegate.cell import Graph
+from tidegate.cell.graph import ONE, all_widths
 from tidegate.emit.equation import plain
 from tidegate.errors import EmitError
 from tidegate.nn import Recurrent
@@ -91,6 +92,14 @@ def _test(layer: Recurrent, asked: Asked) -> str:
     drawn = [torch.rand(SEQUENCES, place.width, generator=generator) - 0.5 for place in places]
     inputs: dict[str, Any] = {"x": x, **{p.label("state"): state for p, state in zip(places, drawn, strict=True)}}
     also: dict[str, Any] = {}
+    widths = all_widths(layer.cells[0].widths)
+    given = {
+        v.name: torch.rand(steps, SEQUENCES, *[widths[v.axis]] * (v.axis != ONE), generator=generator)
+        for v in layer.graph.given
+    }
+    if given:
+        inputs |= {f"given.{name}": value for name, value in given.items()}
+        also["given"] = {name: value.double() for name, value in given.items()}
     if asked.takes_lengths:
         also["lengths"] = inputs["lengths"] = torch.tensor(LENGTHS)
     if asked.reset:
@@ -107,7 +116,7 @@ def _test(layer: Recurrent, asked: Asked) -> str:
     directions = 1 + layer.bidirectional
     outputs = {"y": y} | {p.label("next"): ends[p.state][p.layer * directions + p.direction] for p in places}
     for tensors in (inputs, outputs):
-        for name in {"x", "y", "reset"} & tensors.keys():
+        for name in {"x", "y", "reset", *(f"given.{name}" for name in given)} & tensors.keys():
             tensors[name] = tensors[name][0] if asked.step else _turned(tensors[name], layer)
     return written(
         {name: value.numpy() for name, value in inputs.items()},

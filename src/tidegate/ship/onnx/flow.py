@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class FlowWriting:
         args = [self.values[name] if plain else self._full(name) for name in node.args]
         kinds = [self.flow.kinds[name] for name in node.args]
         if node.op == "recurrent":
-            return self._recurrent(node, args[0])
+            return self._recurrent(node, *args)
         if node.op in SEQUENCES:
             own = {state.part: self.states[state.name] for state in self.flow.states if state.node == node.name}
             memory = Memory(self.frame, node, kinds[0].width, args[0], own)
@@ -121,8 +122,10 @@ class FlowWriting:
         shape = self.writer.joined([*ahead, self.frame.batch, width], "shape", axis=0)
         return self.writer.add("Expand", self.values[name], shape, name=f"{name}.at_every_step")
 
-    def _recurrent(self, node: Node, x: str) -> str:
+    def _recurrent(self, node: Node, x: str, *given: str) -> str:
         layer, prefix = node.recurrent, f"{node.name}/"
+        names = [value.name for value in layer.graph.given]
+        frame = replace(self.frame, given=dict(zip(names, given, strict=True)))
         states = [state for state in self.flow.states if state.node == node.name]
         directions = 1 + layer.bidirectional
         each = [self._apart(state) for state in states]  # of each state, of each layer and direction
@@ -131,9 +134,9 @@ class FlowWriting:
             for k in range(layer.num_layers)
         ]
         if self.asked.step:
-            y, ends, how = lower_stack_step(self.frame, layer, prefix, x, first, reset="", as_node=self.asked.native)
+            y, ends, how = lower_stack_step(frame, layer, prefix, x, first, reset="", as_node=self.asked.native)
         else:
-            results, ends, how = lower_stack(self.frame, layer, prefix, x, first, as_node=self.asked.native)
+            results, ends, how = lower_stack(frame, layer, prefix, x, first, as_node=self.asked.native)
             y = results.output
         self.lowerings += [f"{node.name}: {one}" for one in how]
         for k, state in enumerate(states):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ def inlined(
     Args:
         cell: with its widths.
         parameters: those of one direction after the other.
-        inputs: ``x``, and which of ``lengths``, ``reset``, ``first0`` and so on there are.
+        inputs: ``x``, and which of ``lengths``, ``reset``, ``first0``, ``given0`` and so on there are.
         name: what all names in it begin with.
         opset: of the default domain.
         native: use a node where the cell is one.
@@ -40,6 +41,7 @@ def inlined(
     batch = writer.add("Shape", x, name=f"{name}batch", start=1, end=2)
     scoped = writer.scoped(name)
     frame = Frame(scoped, steps, batch, names.get("lengths", ""), names.get("reset", ""))
+    frame = replace(frame, given={value.name: names[f"given{k}"] for k, value in enumerate(cell.graph.given)})
     held = [dict(zip(cell.parameters, parameters[k * each :], strict=False)) for k in range(count)]
     weights = tuple(Weights(cell.graph, cell.widths, arrays) for arrays in held)
     zeros = tuple(np.zeros(width) for width in cell.state_widths)

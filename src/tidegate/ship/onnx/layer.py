@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tidegate.cell import Graph
 from tidegate.ship.onnx.weights import Array, Weights
@@ -22,6 +23,7 @@ class Frame:
         lengths: int64 [B], each from 0 to T; "" where all have T steps.
         reset: booleans [T, B]; "" for none.
         spread: a state may be given once for all sequences.
+        given: what cells read beside the input, by name: each [T, B, width], or [B, width] in a step.
     """
 
     writer: Writer
@@ -30,6 +32,7 @@ class Frame:
     lengths: str = ""
     reset: str = ""
     spread: bool = True
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def zero(self) -> str:

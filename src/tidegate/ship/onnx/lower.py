@@ -55,6 +55,8 @@ def _chosen(problem: Problem, *, as_node: bool, resets: bool) -> Form | str:
         return "asked for"
     if resets:
         return "no node has resets"
+    if problem.graph.given:
+        return "no node reads more than its input"
     found, width = form(problem.graph), problem.weights[0].widths[problem.graph.output.axis]
     if isinstance(found, Form) and not found.has_matrix and width > MOST_UNITS:
         return f"without recurrent matrices, so that a node of {width} units would multiply by zeros"

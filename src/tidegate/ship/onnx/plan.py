@@ -65,7 +65,7 @@ class Plan:
 
     Args:
         graph: the cell.
-        hoisted: the input is multiplied before the loop; else it is read inside it.
+        hoisted: the input, and what is given, is multiplied before the loop; else it is read inside it.
 
     Attributes:
         levels: of each node.
@@ -98,7 +98,7 @@ class Plan:
         level: dict[int, int] = {}
         for index in self.needed:
             node = self.graph.nodes[index]
-            own = {Op.INPUT: of_input, Op.STATE: LATE}.get(node.op, FIXED)
+            own = {Op.INPUT: of_input, Op.GIVEN: of_input, Op.STATE: LATE}.get(node.op, FIXED)
             level[index] = max([own, *(level[arg] for arg in node.args)])
         return level
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tidegate.cell.graph import LEAVES, Op
+from tidegate.cell.graph import LEAVES, OUTSIDE, Node, Op
 from tidegate.ship.onnx.layer import First, Frame, Problem, Results
 from tidegate.ship.onnx.plan import FIXED, LATE, Plan
 from tidegate.ship.onnx.values import EarlyValues, LateValues
@@ -51,6 +51,10 @@ class Padded:
         bits = writer.add("Cast", self.frame.reset, name="reset.bits", to=FLOAT)  # booleans cannot be padded
         column = self.frame.padded(writer.deepened(bits, 2, "reset.column"), "reset.padded")
         return writer.add("Cast", column, name="reset.series", to=BOOL)
+
+    def given(self, name: str) -> str:
+        """What is given beside the input: [T, B, width]."""
+        return self.frame.padded(self.frame.given[name], f"given.{name}.padded")
 
     @property
     def lengths(self) -> str:
@@ -107,7 +111,7 @@ class Direction:
     def run(self, x: str, first: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """Output and last states."""
         states, widths = self.graph.states, [self.weights.widths[state.axis] for state in self.graph.states]
-        body = self._body(self.padded.turned(x) if self.reverse else x)
+        body = self._body(self._walked(x))
         begun = [
             self.frame.filled(value, width, f"{state.name}.first")
             for value, width, state in zip(first, widths, states, strict=True)
@@ -129,6 +133,14 @@ class Direction:
             for old, new, state in zip(begun, last, states, strict=True)
         ]
         return self.padded.turned(rows[0]) if self.reverse else rows[0], tuple(kept)
+
+    def _walked(self, value: str) -> str:
+        """A series as the direction walks through it."""
+        return self.padded.turned(value) if self.reverse else value
+
+    def outside(self, node: Node, x: str) -> str:
+        """The series of the input, or of what is given."""
+        return x if node.op is Op.INPUT else self._walked(self.padded.given(node.name))
 
     def _body(self, x: str) -> Body:
         """The step, and what it reads of the series."""
@@ -187,7 +199,8 @@ class _Reading:
 
     def __init__(self, direction: Direction, x: str) -> None:
         plan, graph = direction.plan, direction.graph
-        inputs = {i: x for i in plan.needed if graph.nodes[i].op is Op.INPUT}
+        nodes = ((i, graph.nodes[i]) for i in plan.needed)
+        inputs = {i: direction.outside(node, x) for i, node in nodes if node.op in OUTSIDE}
         self.direction, self.plan = direction, plan
         self.outside: list[str] = []
         self.early = EarlyValues(plan, direction.weights, direction.writer, inputs)
@@ -198,7 +211,7 @@ class _Reading:
         """Whether an early value is read inside, other than by a sum that adds it before the loop."""
         node, plan = self.direction.graph.nodes[index], self.plan
         if plan.levels[index] == LATE:
-            return node.op is Op.INPUT
+            return node.op in OUTSIDE
         if plan.levels[index] == FIXED or index in plan.inlined:
             return False
         readers = [i for i in plan.needed if index in self.direction.graph.nodes[i].args and plan.levels[i] == LATE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.cell.graph import Op
+from tidegate.cell.graph import OUTSIDE, Op
 from tidegate.ship.onnx.layer import Frame, Problem
 from tidegate.ship.onnx.plan import FIXED, Plan
 from tidegate.ship.onnx.values import LateValues
@@ -26,7 +26,8 @@ def step(frame: Frame, problem: Problem, x: str, states: Sequence[str]) -> list[
     graph, weights = problem.graph, problem.weights[0]
     plan = Plan(graph, hoisted=False)
     named = dict(zip([state.name for state in graph.states], states, strict=True))
-    given = {i: x for i, node in enumerate(graph.nodes) if node.op is Op.INPUT}
+    nodes = enumerate(graph.nodes)
+    given = {i: x if node.op is Op.INPUT else frame.given[node.name] for i, node in nodes if node.op in OUTSIDE}
     given |= {i: named[node.name] for i, node in enumerate(graph.nodes) if node.op is Op.STATE}
     values = LateValues(plan, weights, frame.writer.scoped(problem.name), given, {})
     values.write()

@@ -49,7 +49,8 @@ def onnx_translations(model: torch.nn.Module, *, native: bool = True) -> dict[An
     ) -> list[Any]:  # fmt: skip
         del saving
         sized = described(cell)
-        if masks:
+        count_given = len(sized.graph.given)
+        if masks[count_given:]:
             raise EmitError(
                 "SHIP_EXPORT",
                 f"{sized.graph.name} reads masks: it is training, or resets lead to learned initial states",
@@ -57,6 +58,7 @@ def onnx_translations(model: torch.nn.Module, *, native: bool = True) -> dict[An
             )
         arrays = [_value(held, parameter, sized) for parameter in parameters]
         given = {"x": x, "lengths": lengths, "reset": resets, **{f"first{k}": state for k, state in enumerate(first)}}
+        given |= {f"given{k}": value for k, value in enumerate(masks)}
         return _transplanted(
             sized, arrays, {name: value for name, value in given.items() if value is not None},
             name=f"tidegate{next(count)}/", native=native,

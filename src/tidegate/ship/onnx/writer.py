@@ -40,8 +40,10 @@ class Writer:
         self._renamed = dict[str, str]()  # values that are outputs
 
     def inner(self) -> Writer:
-        """A writer for the body of a node of this graph, which has no name of it."""
-        return Writer(self.opset, self._taken)
+        """A writer for the body of a node of this graph: no name of one is ever a name of the other."""
+        body = Writer(self.opset)
+        body._taken = self._taken
+        return body
 
     def scoped(self, scope: str) -> Writer:
         """A writer of the same graph whose new names begin with this."""

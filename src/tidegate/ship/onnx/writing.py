@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tidegate.cell.graph import ONE, all_widths
 from tidegate.nn import Recurrent
 from tidegate.ship.onnx.asked import Asked
 from tidegate.ship.onnx.card import places_of, properties
@@ -42,6 +44,7 @@ class Writing:
         if turn:
             x = writer.add("Transpose", x, name="x.by_time", perm=[1, 0, 2])
         frame = self.interface.frame(x, lengths=self.asked.takes_lengths, reset=axes if self.asked.reset else ())
+        frame = replace(frame, given=self._given(axes))
         first, native = self._first_states(), self.asked.native
         results, ends, self.lowerings = lower_stack(frame, self.layer, "", x, first, as_node=native)
         y = results.output if results.zeroed or not self.asked.takes_lengths else frame.zeroed(results.output)
@@ -58,12 +61,24 @@ class Writing:
     def step(self) -> GraphProto:
         """The model of one step."""
         x = self.interface.input(floats("x", ["batch", self.layer.input_size]))
-        frame = self.interface.frame_of_a_step(x)
+        frame = replace(self.interface.frame_of_a_step(x), given=self._given(["batch"]))
         reset = self.interface.resets(["batch"]) if self.asked.reset else ""
         y, ends, self.lowerings = lower_stack_step(
             frame, self.layer, "", x, self._first_states(), reset=reset, as_node=self.asked.native
         )
         return self._graph(y, ["batch"], ends)
+
+    def _given(self, axes: Sequence[str]) -> dict[str, str]:
+        """The inputs beside x, by time: one number a row without an axis of its own."""
+        writer, found, widths = self.writer, dict[str, str](), all_widths(self.layer.cells[0].widths)
+        for value in self.layer.graph.given:
+            width = [] if value.axis == ONE else [widths[value.axis]]
+            given = self.interface.input(floats(f"given.{value.name}", [*axes, *width]))
+            given = given if width else writer.deepened(given, len(axes), f"{given}.column")
+            turned = len(axes) > 1 and self.layer.batch_first
+            name = f"{given}.by_time"
+            found[value.name] = writer.add("Transpose", given, name=name, perm=[1, 0, 2]) if turned else given
+        return found
 
     def _first_states(self) -> list[First]:
         """The inputs for states, by layer, direction and state."""
