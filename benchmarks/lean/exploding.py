@@ -171,7 +171,7 @@ def table(runs: Iterable[Run]) -> str:
     for run in runs:
         groups.setdefault((run.contender, run.rate), []).append(run)
     lines = [
-        "| contender | rate | learnt | level | diverged | steps until learnt | last error | least error | gradient norm |",
+        "| contender | rate | learnt | level | diverged | steps until learnt | error | least error | gradient norm |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for (contender, rate), own in groups.items():
@@ -214,9 +214,9 @@ def save(folder: Path, runs: list[Run], steps: int) -> None:
         writer.writeheader()
         writer.writerows(map(asdict, runs))
     head = (
-        f"Adding task of {T} steps, RNN of {UNITS} units, gain {GAIN:g}, Adam, batches of {BATCH}, to an error of {LEARNT} "
-        f"or {steps:,} steps; chance is {CHANCE:.3f}. Steps, last errors and norms are medians over seeds; a norm is that of "
-        "a gradient before clipping. `python -m benchmarks.lean.exploding`\n\n"
+        f"Adding task of {T} steps, RNN of {UNITS} units, gain {GAIN:g}, Adam, batches of {BATCH}, to an error of "
+        f"{LEARNT} or {steps:,} steps; chance is {CHANCE:.3f}. Steps, last errors and norms are medians over seeds; a "
+        "norm is that of a gradient before clipping. `python -m benchmarks.lean.exploding`\n\n"
     )
     (folder / "exploding.md").write_text(head + table(runs) + os.linesep)
 

@@ -467,3 +467,24 @@ def test_torch_compile_leaves_the_engine_and_keeps_the_numbers():
         warnings.simplefilter("ignore")  # torch's own, of its compiler
         got = torch.compile(layer, backend="eager")(x)
     assert_equal({"y": got.detach()}, {"y": wanted.detach()}, tolerance.KERAS_FLOAT32)
+
+
+@pytest.mark.parametrize("changes", [{"rank": 2}, {"semi_tied": True}, {"heads": 2}], ids=str)
+def test_lean_cells_are_those_of_the_layers(changes, tmp_path):
+    layer = tk.Recurrent("gru", 4, return_sequences=True, **changes)
+    model = keras.Sequential([keras.Input((T, I)), layer])
+    x = torch.randn(B, T, I)
+    y = model(x)
+    assert layer.last_path == "fused"
+    model.save(tmp_path / "lean.keras")
+    again = keras.saving.load_model(tmp_path / "lean.keras")
+    assert torch.equal(again(x), y)
+    ours = tg.nn.GRU(I, 4, batch_first=True, **changes)
+    with torch.no_grad():
+        for parameter, value in zip(ours.parameters(), layer.cell.values(), strict=True):
+            parameter.copy_(value)
+    assert torch.allclose(ours(x)[0], y, atol=1e-6)
+    if "semi_tied" in changes:
+        assert torch.equal(ours.tied_l0, torch.ones(12))
+    with pytest.raises(InputError, match="rank=5, but U of GRU has 4 columns"):
+        tk.Recurrent("gru", 4, rank=5)(x)

@@ -14,6 +14,7 @@ from tidegate.cell.parameter import parameter_shapes
 from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError
 from tidegate.keras.backend import own_errors
+from tidegate.nn import Options
 from tidegate.nn.argument import graph_of
 from tidegate.nn.initial import begin
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
@@ -43,6 +44,10 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         dropout: share of the inputs that are zeroed in training, the same ones at every step.
         seed: of the dropout.
         widths: of axes that a cell has of its own, as ``{"S": 16}`` for SCRN; each is H unless given.
+        heads: groups of units that see only their own states, as in ``tidegate.nn``.
+        rank: of recurrent matrices that are products, as in ``tidegate.nn``; ``recurrent_kernel_U_rank`` is the second
+            factor. Both begin as ``recurrent_initializer`` says.
+        semi_tied: whether all gates share one block of each matrix, as in ``tidegate.nn``.
         kwargs: ``name``, ``dtype`` and ``trainable``, as every layer of Keras takes them.
 
     Weights:
@@ -57,7 +62,7 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         - output: [B, H].
 
     Raises:
-        InputError: no such cell, or a projected one.
+        InputError: no such cell, a projected one, or a rank or heads that it cannot have.
 
     Example:
         >>> import keras, tidegate.keras
@@ -85,18 +90,16 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         dropout: float = 0.0,
         seed: int | None = None,
         widths: Mapping[str, int] | None = None,
+        heads: int = 1,
+        rank: int | None = None,
+        semi_tied: bool = False,
         **kwargs: Any,
     ) -> None:
-        given = graph_of(cell)
-        if given.output.axis == "P":
-            raise InputError("PROJECTION", f"{given.name} is a projected cell", fix="pass the cell itself")
-        if units <= 0:  # as every cell of Keras says it
-            raise ValueError(
-                f"Received an invalid value for argument `units`, expected a positive integer, got {units}."
-            )
+        given = _checked(graph_of(cell), units)
         super().__init__(**kwargs)
         self.given, self.units, self.use_bias = given, units, use_bias
-        self.graph = given if use_bias else given.without_bias()
+        self.options = Options(heads=heads, rank=rank, semi_tied=semi_tied)
+        self.graph = self.options.define(given if use_bias else given.without_bias())
         self.initializers = [
             *map(keras.initializers.get, (kernel_initializer, recurrent_initializer, bias_initializer))
         ]
@@ -114,7 +117,9 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
     def build(self, input_shape: Any) -> None:
         """Make the weights."""
         with own_errors():
-            widths = axis_widths(self.graph, input_shape[-1], self.units, self.widths)
+            added = {axis: width for axis, width in self.options.widths.items() if axis in self.graph.own_axes}
+            widths = axis_widths(self.graph, input_shape[-1], self.units, {**self.widths, **added})
+            self.options.check_widths(self.graph, widths)
         self.sized: SizedCell = sized(self.graph, tuple(widths.items()))
         shapes = parameter_shapes(self.graph, widths)
         self.held = [self._made(name, shape[::-1]) for name, shape in shapes.items()]
@@ -156,6 +161,7 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
             config[f"{kind}_constraint"] = keras.constraints.serialize(self.constraints[k])
         return {
             **super().get_config(), **config, "dropout": self.dropout, "seed": self.seed, "widths": self.widths or None,
+            **dict(self.options.chosen),
         }  # fmt: skip
 
     def _check_shapes(self, inputs: torch.Tensor, states: Any) -> None:
@@ -185,6 +191,14 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
             SpecError: the cell in it is no graph that could have been saved.
         """
         return cls(**{**config, "cell": Graph.from_json(config["cell"])})
+
+
+def _checked(graph: Graph, units: int) -> Graph:
+    if graph.output.axis == "P":
+        raise InputError("PROJECTION", f"{graph.name} is a projected cell", fix="pass the cell itself")
+    if units <= 0:  # as every cell of Keras says it
+        raise ValueError(f"Received an invalid value for argument `units`, expected a positive integer, got {units}.")
+    return graph
 
 
 def _weight(name: str) -> tuple[str, int]:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from tidegate.cell import Graph
 from tidegate.option.kind import Pass
 from tidegate.passes import tie_gates
-from tidegate.passes.tie import SCALE
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class SemiTied(Pass):
@@ -29,13 +22,6 @@ class SemiTied(Pass):
     def define(self, graph: Graph, value: bool) -> Graph:
         del value
         return tie_gates(graph)
-
-    def initialise(
-        self, graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor], value: bool
-    ) -> None:
-        del graph, widths, value
-        if SCALE in parameters:
-            parameters[SCALE].fill_(1)
 
 
 OPTION = SemiTied()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tidegate.cell.graph import Graph, Mask, Matrix, Node, Op, Vector
+from tidegate.cell.initial import Initial
 from tidegate.cell.symbol import Symbol, Tracer
 from tidegate.cell.verify import check_name, verify_derived
 from tidegate.errors import SpecError
@@ -101,6 +102,7 @@ class Rewriter(Tracer):
         updates: Sequence[Symbol] | None = None,
         matrices: tuple[Matrix, ...] | None = None,
         vectors: tuple[Vector, ...] | None = None,
+        initial: tuple[Initial, ...] | None = None,
     ) -> Graph:
         """The new graph.
 
@@ -108,6 +110,7 @@ class Rewriter(Tracer):
             updates: the new values of the states; unless given, what stands for the old ones.
             matrices: in the place of those of the graph.
             vectors: in the place of those of the graph and of those that the pass has declared.
+            initial: how parameters begin, in the place of what the graph says.
 
         Raises:
             InternalError: the pass broke a rule of ``cell.verify``.
@@ -124,6 +127,7 @@ class Rewriter(Tracer):
             updates=tuple(update.index for update in updates),
             gates=tuple(gates),
             masks=tuple(self._masks.values()),
+            initial=graph.initial if initial is None else initial,
         )
         verify_derived(rewritten, self._maker)
         return rewritten

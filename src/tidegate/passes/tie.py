@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tidegate.cell.graph import Block, Graph, Matrix, Node, Op, Vector
+from tidegate.cell.initial import Initial
 from tidegate.cell.parameter import PROJECTION, bias_of
 from tidegate.cell.symbol import Symbol
 from tidegate.cell.verify import check_name
@@ -50,7 +51,9 @@ def tie_gates(graph: Graph) -> Graph:
     ]
     scales = [Vector(SCALE, tuple(Block(name, axis) for name, axis in scaled.items()))] if scaled else []
     matrices = tuple(_tied(matrix, shared) if matrix.name in touched else matrix for matrix in graph.matrices)
-    return Rewriter("tie_gates", graph, change).finished(matrices=matrices, vectors=(*biases, *graph.vectors, *scales))
+    vectors = (*biases, *graph.vectors, *scales)
+    initial = (*graph.initial, *(Initial(scale.name, "constant 1") for scale in scales))
+    return Rewriter("tie_gates", graph, change).finished(matrices=matrices, vectors=vectors, initial=initial)
 
 
 def _shared_blocks(graph: Graph) -> dict[Key, str]:
