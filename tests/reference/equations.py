@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from tests.reference.further import FURTHER
+from tests.reference.irregular import DELAYED
 from tests.reference.lean import LEAN
 from tests.reference.peers import PEERS
 from tests.reference.unroll import Reference, Step, Tensors
@@ -402,6 +403,7 @@ REFERENCES: dict[str, Reference] = {
     **FURTHER,
     **LEAN,
     **PEERS,
+    **DELAYED,
     "mingru": Reference("Feng et al. 2024, sequential mode, not in log space", min_gru, 1, {"ih": 2}, {"ih": 2}),
     "minlstm": Reference(
         "Feng et al. 2024, sequential mode, not in log space; f and i divided by their sum",

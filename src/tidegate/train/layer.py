@@ -34,7 +34,7 @@ class LayerMaker:
         Raises:
             InputError: the cell asks for something else.
         """
-        asked = {value.name: value.axis for value in getattr(self.graph, "given", ())}
+        asked = {value.name: value.axis for value in self.graph.given}
         lacking = [f"{name}:{axis}" for name, axis in asked.items() if offered.get(name) != axis]
         if lacking:
             has = " ".join(f"{name}:{axis}" for name, axis in offered.items())

@@ -11,6 +11,8 @@ from tidegate.zoo.fast import FastGRNN, FastRNN
 from tidegate.zoo.greff import CIFG, FGR, NFG, NIAF, NIG, NOAF, NOG, NP, V
 from tidegate.zoo.gru import GRU
 from tidegate.zoo.hgrn import HGRN
+from tidegate.zoo.cfc import CfC
+from tidegate.zoo.grud import GRUD
 from tidegate.zoo.indrnn import IndRNN
 from tidegate.zoo.intersection import IntersectionRNN
 from tidegate.zoo.janet import JANET
@@ -43,6 +45,8 @@ from tidegate.zoo.slstm import SLSTM
 from tidegate.zoo.sru import SRU
 from tidegate.zoo.star import STAR
 from tidegate.zoo.typed import TypedGRU, TypedLSTM
+from tidegate.zoo.taugru import TauGRU
+from tidegate.zoo.tlstm import TLSTM
 from tidegate.zoo.ugrnn import UGRNN
 from tidegate.zoo.urlstm import URLSTM
 from tidegate.zoo.wmclstm import WMCLSTM
@@ -60,6 +64,7 @@ FAMILIES: tuple[type[Cell], ...] = (
     *(LEM, CoRNN, UnICORNN, BRC, NBRC, STAR, FastRNN, FastGRNN, RAN, CFN),
     *(ATR, IntersectionRNN, LightRU, MCLSTM, MinimalRNN, MiRU1, MiRU2, NAS, ResLSTM),
     *(SGRN, SGU, DSGU, TypedGRU, TypedLSTM, WMCLSTM),
+    *(GRUD, CfC, TLSTM, TauGRU),
     *(MisprintLSTM, MisprintGRU),
 )
 CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
@@ -115,6 +120,7 @@ __all__ = [
     "FGR",
     "GRU",
     "HGRN",
+    "GRUD",
     "JANET",
     "LEM",
     "LRU",
@@ -145,6 +151,7 @@ __all__ = [
     "SLSTM",
     "SRU",
     "STAR",
+    "TLSTM",
     "UGRNN",
     "URLSTM",
     "WMCLSTM",
@@ -152,6 +159,7 @@ __all__ = [
     "CoRNN",
     "FastGRNN",
     "FastRNN",
+    "CfC",
     "IndRNN",
     "IntersectionRNN",
     "LiGRU",
@@ -170,6 +178,7 @@ __all__ = [
     "TypedGRU",
     "TypedLSTM",
     "UnICORNN",
+    "TauGRU",
     "V",
     "find",
     "graph_of",

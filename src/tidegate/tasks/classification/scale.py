@@ -95,8 +95,17 @@ class Scale(Reading):
         return torch.cat([values, values[-1:].expand(rest, -1)]).reshape(-1, self.width)
 
     def encoder(self, setting: ClassificationSetting, layer: MakeLayer | None = None) -> tuple[torch.nn.Module, int]:
-        del setting
-        made = SeriesEncoder(self.frame, self.channels, layer)
+        return self._encoder(setting, SeriesEncoder(self.frame, self.channels, layer))
+
+    @staticmethod
+    def _encoder(setting: ClassificationSetting, made: SeriesEncoder) -> tuple[SeriesEncoder, int]:
+        if "dt" in made.given_names and setting.bidirectional:
+            raise InputError(
+                "CELL_TIME",
+                f"cell={setting.cell!r} is given dt, the time since the step before, which is not the time since the "
+                "step behind it, where a layer that reads from the end comes from",
+                fix="set bidirectional=False",
+            )
         return made, made.features
 
     def raw(self, inputs: Floats, beside: Sequence[str]) -> dict[str, Floats]:
@@ -166,9 +175,8 @@ class Observed(Scale):
         return {**super().raw(inputs, beside), **further}
 
     def encoder(self, setting: ClassificationSetting, layer: MakeLayer | None = None) -> tuple[torch.nn.Module, int]:
-        del setting
         made = SeriesEncoder(self.frame, self.channels, layer, observed=True, beside=self.beside)
-        return made, made.features
+        return self._encoder(setting, made)
 
 
 class SeriesEncoder(torch.nn.Module):
