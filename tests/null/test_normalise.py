@@ -15,7 +15,7 @@ from tidegate.passes import lower, normalise, project, schedule
 from tidegate.passes.lower import Lowered
 from tidegate.zoo import CELLS, LSTM
 
-WIDTHS = {"I": 3, "H": 4, "P": 2, "S": 5}
+WIDTHS = {"I": 3, "H": 4, "P": 2, "S": 5, "K": 6}
 every_cell = pytest.mark.parametrize("cell", CELLS)
 either_way = pytest.mark.parametrize("over", ["all", "each"])
 

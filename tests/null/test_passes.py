@@ -50,7 +50,7 @@ FUNCTIONS = {
 }
 
 every_op = pytest.mark.parametrize("op", sorted(UNARY | BINARY))
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if not cell.graph.given])
 
 Numbers = dict[str, float]
 

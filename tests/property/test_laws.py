@@ -11,6 +11,7 @@ from torch import Tensor
 from tests.property.random_cell import compiled, random_cells
 from tests.reference import tolerance
 from tests.reference.compare import as_state, assert_equal, draw, errors, from_state, layer_of
+from tests.sample import ALONE
 from tidegate.cell import Graph
 from tidegate.cell.graph import all_widths
 from tidegate.nn import Recurrent
@@ -18,7 +19,7 @@ from tidegate.runtime import eager_only
 from tidegate.zoo import CELLS
 
 few = settings(max_examples=6)
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", ALONE)
 steps = st.integers(1, 6)
 sizes = st.integers(1, 4)
 

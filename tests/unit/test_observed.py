@@ -190,3 +190,44 @@ class TestModel:
             alone = [model(padded([row], torch.zeros(1, dtype=torch.int64)))[0][0] for row in rows]
             beside = model(padded(rows, torch.zeros(3, dtype=torch.int64)))[0]
         assert torch.allclose(torch.stack(alone), beside, atol=1e-6)
+
+
+class TestGiven:
+    """Cells that read dt and m in their equations."""
+
+    def test_they_get_what_was_observed_and_when(self, tmp_path):
+        settings = {**QUICK, "cell": "grud", "bidirectional": False, "pooling": "last"}
+        model = SequenceClassifier(**settings, time="hour").fit(visits())
+        assert model.notes_[0].endswith("the layers read dt and m beside the input")
+        net, reading = model.model_, model.encoding_.reading
+        new = visits(seed=1)
+        model.save_pretrained(tmp_path / "m")
+        chances = from_pretrained(tmp_path / "m").predict_proba(new)
+        for (_, rows), wanted in zip(new.groupby("who"), chances, strict=True):
+            times = torch.tensor(rows["hour"].to_numpy(), dtype=torch.float32)
+            values = torch.tensor(rows[["level", "other"]].to_numpy())
+            m = values.isfinite()
+            x = ((values - torch.tensor(reading.mean)) / torch.tensor(reading.sd)).nan_to_num(nan=-7.0).float()
+            dt = times.diff(prepend=times[:1]) / reading.step
+            with torch.no_grad():
+                h = net.layer(x, given={"dt": dt, "m": m})[0][-1]
+                found = (net.head(h) / net.temperature).softmax(-1)
+            assert found.tolist() == pytest.approx(wanted, abs=1e-5)
+
+    def test_complete_series_at_even_steps_have_dt_1_and_nothing_missing(self):
+        series, labels = np.random.default_rng(0).normal(size=(20, 6, 2)), [0, 1] * 10
+        settings = {**QUICK, "series": None, "cell": "grud", "bidirectional": False, "pooling": "last"}
+        model = SequenceClassifier(**settings).fit(series, labels)
+        inputs = model.encoding_.reading.encode(series[0])
+        given = {"dt": torch.tensor([0.0, 1, 1, 1, 1, 1]), "m": torch.ones(6, 2)}
+        with torch.no_grad():
+            h = model.model_.layer(inputs, given=given)[0][-1]
+            found = (model.model_.head(h) / model.model_.temperature).softmax(-1)
+        assert found.tolist() == pytest.approx(model.predict_proba(series[:1])[0], abs=1e-5)
+
+    def test_what_has_no_time_or_no_backward_direction_is_refused(self):
+        settings = {"cell": "cfc", "epochs": 1}
+        both = SequenceClassifier(**settings, series="who", time="hour")
+        refused("CELL_TIME", lambda: both.fit(visits()), "dt", "bidirectional=False")
+        texts, labels = [f"a text of {k}" for k in range(20)], [0, 1] * 10
+        refused("CELL_GIVEN", lambda: SequenceClassifier(**settings).fit(texts, labels), "CfC", "dt:1", "series")

@@ -6,13 +6,13 @@ from tidegate.cell import Cell, Graph
 from tidegate.errors import InputError, did_you_mean
 from tidegate.zoo.atr import ATR
 from tidegate.zoo.bistable import BRC, NBRC
+from tidegate.zoo.cfc import CfC
 from tidegate.zoo.cfn import CFN
 from tidegate.zoo.fast import FastGRNN, FastRNN
 from tidegate.zoo.greff import CIFG, FGR, NFG, NIAF, NIG, NOAF, NOG, NP, V
 from tidegate.zoo.gru import GRU
-from tidegate.zoo.hgrn import HGRN
-from tidegate.zoo.cfc import CfC
 from tidegate.zoo.grud import GRUD
+from tidegate.zoo.hgrn import HGRN
 from tidegate.zoo.indrnn import IndRNN
 from tidegate.zoo.intersection import IntersectionRNN
 from tidegate.zoo.janet import JANET
@@ -44,9 +44,9 @@ from tidegate.zoo.sgu import DSGU, SGU
 from tidegate.zoo.slstm import SLSTM
 from tidegate.zoo.sru import SRU
 from tidegate.zoo.star import STAR
-from tidegate.zoo.typed import TypedGRU, TypedLSTM
 from tidegate.zoo.taugru import TauGRU
 from tidegate.zoo.tlstm import TLSTM
+from tidegate.zoo.typed import TypedGRU, TypedLSTM
 from tidegate.zoo.ugrnn import UGRNN
 from tidegate.zoo.urlstm import URLSTM
 from tidegate.zoo.wmclstm import WMCLSTM
@@ -119,8 +119,8 @@ __all__ = [
     "FAMILIES",
     "FGR",
     "GRU",
-    "HGRN",
     "GRUD",
+    "HGRN",
     "JANET",
     "LEM",
     "LRU",
@@ -156,10 +156,10 @@ __all__ = [
     "URLSTM",
     "WMCLSTM",
     "AdaptiveSCRN",
+    "CfC",
     "CoRNN",
     "FastGRNN",
     "FastRNN",
-    "CfC",
     "IndRNN",
     "IntersectionRNN",
     "LiGRU",
@@ -175,10 +175,10 @@ __all__ = [
     "MultiplicativeLSTM",
     "PeepholeLSTM",
     "ResLSTM",
+    "TauGRU",
     "TypedGRU",
     "TypedLSTM",
     "UnICORNN",
-    "TauGRU",
     "V",
     "find",
     "graph_of",
