@@ -168,3 +168,26 @@ def test_half_precision_computes_in_float32():
     close([halved(x.bfloat16(), given=given | {"dt": given["dt"].bfloat16()})[0].float()], [y], 0.02)
     with torch.autocast("cpu", torch.bfloat16):
         close([layer(x, given=given)[0].float()], [y], 0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sessions_read_them_step_by_step_and_in_blocks(dtype):
+    layer, (x, given) = layer_of(dtype).eval(), batch(dtype)
+    y = layer(x, given=given)[0].detach()
+    session = tg.Session(layer, B)
+    steps = [session.step(x[t], {name: value[t] for name, value in given.items()}) for t in range(2)]
+    rest = session.run(x[2:], given={name: value[2:] for name, value in given.items()})
+    assert torch.equal(torch.cat([torch.stack(steps), rest]), y) or torch.allclose(
+        torch.cat([*steps, *rest]), y.flatten(0, 1), atol=1e-6
+    )
+    alone = tg.Session(layer)
+    own = {name: value[:, 0] for name, value in given.items()}
+    close([alone.step(x[t, 0], {name: value[t] for name, value in own.items()}) for t in range(T)], y[:, 0], 1e-6)
+    delta = tg.Session(layer, B, delta=1e-9)
+    close([delta.run(x, given)], [y], 1e-5)
+    both = layer_of(dtype, bidirectional=True).eval()
+    close([tg.Session(both, B, bidirectional=True).run(x, given)], [both(x, given=given)[0]], 1e-6)
+    with pytest.raises(InputError, match="given 'dt' has the shape"):
+        session.step(x[0], given)
+    with pytest.raises(InputError, match="reads dt and m beside its input, got nothing"):
+        session.step(x[0])

@@ -11,6 +11,7 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.nn.cell import RecurrentCell
+from tidegate.nn.given import taken
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.sparse import with_lists
 from tidegate.runtime import Delta, Sent, SizedCell, Stream
@@ -64,6 +65,8 @@ class Session:
     Shapes:
         - step: x [B, I] to y [B, H], or [I] to [H] where B is 1. For a cell, y is its first state.
         - run: x [T, B, I] to y [T, B, D*H].
+        - given: for a cell that reads more than its input, what it declares by name, [B] or [B, width] for a step and
+          [T, B] or [T, B, width] for a run, as for the layer.
         - state: each [L*D, B, width]; L is 1 for a cell.
 
     Raises:
@@ -121,7 +124,9 @@ class Session:
         self.graph, self.batch_size, self.input_size = layer.graph, batch_size, layer.input_size
         self._row = torch.Size([batch_size, layer.input_size])
         with torch.inference_mode(mode=False), torch.no_grad():  # states are written at any time
-            self._stream = Stream(*_parts(layer), batch_size, weights, _thresholds(delta))
+            cells, parameters = _parts(layer)
+            self._cell = cells[0]
+            self._stream = Stream(cells, parameters, batch_size, weights, _thresholds(delta))
             learned = layer.learned_states(batch_size) if isinstance(layer, Recurrent) else None
             self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
             self.reset()
@@ -139,44 +144,52 @@ class Session:
         """Which share of the multiplications by matrices was made in all steps so far: of inputs, of states, of all."""
         return self._stream.sent
 
-    def step(self, x: torch.Tensor) -> torch.Tensor:
+    def step(self, x: torch.Tensor, given: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         """Advance all sequences by one step.
 
         Args:
             x: input [B, I], or [I] where B is 1; of the dtype of the layer, on the CPU.
+            given: what the cell reads beside it, such as ``{"dt": dt}``.
 
         Returns:
             The output [B, H], or [H].
 
         Raises:
-            InputError: another shape, dtype or device; a stack in two directions.
+            InputError: another shape, dtype or device, or given values that do not fit; a stack in two directions.
         """
         self._check_one_direction()
         if x.shape == self._row:
-            return self._stream.step(x)
+            return self._stream.step(x, self._beside(given, x))
         if self.batch_size == 1 and x.shape == (self.input_size,):
-            return self._stream.step(x)[0]
+            return self._stream.step(x, [value[None] for value in self._beside(given, x)])[0]
         raise self._wrong(x, f"[{self.batch_size}, {self.input_size}]")
 
-    def run(self, x: torch.Tensor) -> torch.Tensor:
+    def run(self, x: torch.Tensor, given: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         """Advance all sequences by several steps: the same as calling ``step`` for each, and quicker.
 
         In two directions: run whole sequences, each from the initial states.
 
         Args:
             x: input [T, B, I]; of the dtype of the layer, on the CPU.
+            given: what the cell reads beside it, such as ``{"dt": dt}``.
 
         Returns:
             The output [T, B, D*H].
 
         Raises:
-            InputError: another shape, dtype or device.
+            InputError: another shape, dtype or device, or given values that do not fit.
         """
         if x.dim() != 3 or x.shape[1:] != (self.batch_size, self.input_size):
             raise self._wrong(x, f"[T, {self.batch_size}, {self.input_size}]")
         if self.bidirectional:
             self.reset()
-        return self._stream.run(x)
+        return self._stream.run(x, self._beside(given, x))
+
+    def _beside(self, given: Mapping[str, torch.Tensor] | None, x: torch.Tensor) -> Sequence[torch.Tensor]:
+        """What is given, each shaped as the input but for its width."""
+        if given is None and not self.graph.given:
+            return ()
+        return taken(self._cell, given, x.shape[:-1], self._stream.dtype)
 
     def reset(self, rows: torch.Tensor | None = None) -> None:
         """Return to the initial states: zeros, or those that the layer has learned.

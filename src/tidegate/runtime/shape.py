@@ -46,10 +46,19 @@ def check_shapes(
         raise wrong_shape("the batch", (steps.widest,), (job.sequences,))
 
 
-def check_parameters(job: Job, tensors: Sequence[torch.Tensor], layer: int | None = None) -> None:
-    """Refuse parameters and rows of other shapes; arguments and errors are those of ``check_shapes``."""
+def check_parameters(
+    job: Job, tensors: Sequence[torch.Tensor], layer: int | None = None, *, alone: bool = False
+) -> None:
+    """Refuse parameters and rows of other shapes; arguments and errors are those of ``check_shapes``.
+
+    Args:
+        job: the layer.
+        tensors: parameters, and rows beside the input unless they come ``alone``.
+        layer: its number in a stack.
+        alone: without rows.
+    """
     cell = job.cell
-    expected = _with_rows(job) if cell.beside else cell.shapes[job.directions > 1]
+    expected = _with_rows(job) if cell.beside and not alone else cell.shapes[job.directions > 1]
     if [tensor.shape for tensor in tensors] != expected:
         raise _wrong_tensors(job, [tuple(tensor.shape) for tensor in tensors], expected, layer)
 
@@ -102,7 +111,7 @@ def _wrong_tensors(job: Job, got: list[Shape], expected: list[Shape], layer: int
             fix="pass each of them, direction after direction",
         )
     at = next(k for k, (own, wanted) in enumerate(zip(got, expected, strict=True)) if own != wanted)
-    reverse, place = divmod(at, len(job.cell.names))
+    reverse, place = divmod(at, len(expected) // job.directions)
     name = job.cell.names[place]
     shown = step_attribute(name) if layer is None else attribute(name, layer, reverse=bool(reverse))
     return wrong_shape(shown, got[at], expected[at])

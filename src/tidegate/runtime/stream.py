@@ -26,7 +26,7 @@ class Stream:
 
     Args:
         cells: for each layer the cell with its widths.
-        parameters: for each layer, as the cell names them; those of a second direction follow.
+        parameters: for each layer, without what is given; those of a second direction follow.
         sequences: how many sequences it follows (B).
         weights: ``"bfloat16"`` for matrices in half the memory; None for the layer's own type.
         delta: thresholds below which a change is not multiplied; None, or both 0, to multiply everything.
@@ -49,13 +49,13 @@ class Stream:
         like = parameters[0][0]
         self.dtype, self._delta = like.dtype, delta or Delta(0.0, 0.0)
         self._type = _engine_type(like, weights)
-        directions = len(parameters[0]) // len(cells[0].names)
+        directions = len(parameters[0]) // len(cells[0].parameters)
         self.states = tuple(
             like.new_zeros(len(cells) * directions, sequences, width) for width in cells[0].state_widths
         )
         jobs = [Job(cell, Steps.uniform(1, sequences), sequences, directions, None) for cell in cells]
         for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True)):
-            check_parameters(job, tensors, k)
+            check_parameters(job, tensors, k, alone=True)
         deeper = self._delta._replace(inputs=self._delta.states)  # which read states of the layer below
         self._layers = [
             _StreamLayer(
@@ -93,31 +93,37 @@ class Stream:
     def _memories(self) -> list[DeltaMemory]:
         return [memory for layer in self._layers for memory in layer.memory]
 
-    def step(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, I] to [B, width]."""
-        return self._through(x, 1)
+    def step(self, x: torch.Tensor, given: Sequence[torch.Tensor] = ()) -> torch.Tensor:
+        """[B, I] to [B, width], with what is given [B, width]."""
+        return self._through(x, 1, given)
 
-    def run(self, x: torch.Tensor) -> torch.Tensor:
-        """[T, B, I] to [T, B, width]."""
+    def run(self, x: torch.Tensor, given: Sequence[torch.Tensor] = ()) -> torch.Tensor:
+        """[T, B, I] to [T, B, width], with what is given [T, B, width]."""
         steps, sequences = x.shape[:2]
         if not steps:
             return x.new_zeros(0, sequences, self._layers[-1].width)
-        return self._through(x.reshape(steps * sequences, -1), steps).view(steps, sequences, -1)
+        beside = [value.flatten(0, 1) for value in given]
+        return self._through(x.reshape(steps * sequences, -1), steps, beside).view(steps, sequences, -1)
 
-    def _through(self, rows: torch.Tensor, steps: int) -> torch.Tensor:
-        if rows.dtype != self.dtype or not rows.is_cpu:
-            raise InputError(
-                "SESSION_DTYPE",
-                f"the input is {rows.dtype} on {rows.device}, the session {self.dtype} on cpu",
-                fix=f"pass x.to('cpu', {self.dtype})",
-            )
-        rows = rows if rows.is_contiguous() else rows.contiguous()
+    def _through(self, rows: torch.Tensor, steps: int, given: Sequence[torch.Tensor]) -> torch.Tensor:
+        rows = self._readable(rows, "the input")
+        given = [self._readable(value, "what is given") for value in given] if given else ()
         self._rows += len(rows)
         for layer in self._layers:
             out = rows.new_empty((len(rows), layer.width))
-            layer.run(rows, out, steps)
+            layer.run(rows, out, steps, given)
             rows = out
         return rows
+
+    def _readable(self, rows: torch.Tensor, what: str) -> torch.Tensor:
+        """Rows as the engine reads them."""
+        if rows.dtype != self.dtype or not rows.is_cpu:
+            raise InputError(
+                "SESSION_DTYPE",
+                f"{what} is {rows.dtype} on {rows.device}, the session {self.dtype} on cpu",
+                fix=f"pass x.to('cpu', {self.dtype})",
+            )
+        return rows if rows.is_contiguous() else rows.contiguous()
 
 
 def _rebuilt(
@@ -183,27 +189,28 @@ class _StreamLayer:
         self._bindings = [
             Binding(job, plan, strides, kind, descending=d > 0, delta=own) for d, own in enumerate(addresses)
         ]
-        count, size = len(job.cell.names), parameters[0].element_size()
+        count, size = len(job.cell.parameters), parameters[0].element_size()
+        self._given = len(job.cell.graph.given)
         self._behind = job.cell.output_width * size  # from a row of the first direction's output to the second's
         self._addresses = []
         for d in range(job.directions):
             places = [state[d].data_ptr() for state in states]
             own = [parameter.data_ptr() for parameter in self.parameters[d * count : (d + 1) * count]]
-            self._addresses.append([0, 0, 0, *places, *places, *own])
+            self._addresses.append([0, 0, 0, *places, *places, *own, *[0] * self._given])
         self._packed = [
             binding.pack(addresses) for binding, addresses in zip(self._bindings, self._addresses, strict=True)
         ]
         self._calls: dict[tuple[int, int], PreparedCall] = {}
 
     def _plan(self, dtype: torch.dtype, delta: Delta) -> NativePlan:
-        cell, count = self.cell, len(self.cell.names)
+        cell, count = self.cell, len(self.cell.parameters)
         self.memory: list[DeltaMemory] = []
         plan, remembered = cell.delta_plan(dtype, inputs=delta.inputs > 0, states=delta.states > 0)
         self._multiplications, self._delta = remembered.multiplications, delta
         if not any(delta):
             return cell.forward_plan(dtype, saving=False)
         for d in range(self._job.directions):
-            own = dict(zip(cell.names, self.parameters[d * count : (d + 1) * count], strict=True))
+            own = dict(zip(cell.parameters, self.parameters[d * count : (d + 1) * count], strict=True))
             self.memory.append(DeltaMemory(remembered, own, self._job.sequences, delta))
         return plan
 
@@ -212,19 +219,26 @@ class _StreamLayer:
         whole = rows * self._job.directions * self._multiplications[kind]
         return sum(memory.made(kind) for memory in self.memory) if self._delta[kind] else whole, whole
 
-    def run(self, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
+    def run(self, x: torch.Tensor, y: torch.Tensor, steps: int, given: Sequence[torch.Tensor]) -> None:
         alone = steps == 1 and self._job.sequences == self._job.directions == 1
         threads = 1 if alone else torch.get_num_threads()
         call = self._calls.get((steps, threads)) or self._prepare(steps, threads)
         rows, to = x.data_ptr(), y.data_ptr()
-        call.run(((rows, to), (rows, to + self._behind))[: len(self._bindings)])
+        ends = ((rows, to), (rows, to + self._behind))[: len(self._bindings)]
+        if given:
+            beside = [value.data_ptr() for value in given]
+            ends = tuple(
+                (*end, *own[2 : -self._given], *beside) for end, own in zip(ends, self._addresses, strict=True)
+            )
+        call.run(ends)
 
     def _prepare(self, steps: int, threads: int) -> PreparedCall:
         job = self._job._replace(steps=Steps.uniform(steps, self._job.sequences))
         bindings = [binding._replace(job=job) for binding in self._bindings]
         if len(self._calls) == MOST_CALLS:
             self._calls.clear()
+        varying = len(self._addresses[0]) if self._given else 2
         call = self._calls[steps, threads] = PreparedCall(
-            bindings, threads, self._addresses, 2, self._packed, keep=True
+            bindings, threads, self._addresses, varying, self._packed, keep=True
         )
         return call
