@@ -224,7 +224,8 @@ class _StreamLayer:
         threads = 1 if alone else torch.get_num_threads()
         call = self._calls.get((steps, threads)) or self._prepare(steps, threads)
         rows, to = x.data_ptr(), y.data_ptr()
-        ends = ((rows, to), (rows, to + self._behind))[: len(self._bindings)]
+        both: tuple[tuple[int, ...], ...] = (rows, to), (rows, to + self._behind)
+        ends = both[: len(self._bindings)]
         if given:
             beside = [value.data_ptr() for value in given]
             ends = tuple(
