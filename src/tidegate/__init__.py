@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tidegate.nn import Session
     from tidegate.nn.accelerate import accelerate, restore
     from tidegate.nn.frozen import frozen
+    from tidegate.nn.penalty import group_penalty
+    from tidegate.nn.shrink import shrink
     from tidegate.nn.sparsify import sparsify
     from tidegate.runtime import strict
 
@@ -69,7 +71,9 @@ _NAMES = {
     "Session": "tidegate.nn",
     "accelerate": "tidegate.nn.accelerate",
     "frozen": "tidegate.nn.frozen",
+    "group_penalty": "tidegate.nn.penalty",
     "restore": "tidegate.nn.accelerate",
+    "shrink": "tidegate.nn.shrink",
     "sparsify": "tidegate.nn.sparsify",
     "strict": "tidegate.runtime",
 }
@@ -88,6 +92,7 @@ __all__ = [
     "exp",
     "explain",
     "frozen",
+    "group_penalty",
     "layer_norm",
     "log",
     "log_sigmoid",
@@ -99,6 +104,7 @@ __all__ = [
     "report",
     "restore",
     "ship",
+    "shrink",
     "sigmoid",
     "sparsify",
     "sqrt",

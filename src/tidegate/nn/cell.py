@@ -132,7 +132,7 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
             for matrix in cell.graph.matrices
         }
 
-    def _set_variants(self) -> None:
+    def set_variants(self) -> None:
         self.set_cell(self._sized.graph)
 
     @property

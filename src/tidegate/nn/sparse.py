@@ -174,10 +174,11 @@ class Sparse(torch.nn.Module):
         """All weights, by attribute."""
         raise NotImplementedError
 
-    def _set_variants(self) -> None:
+    def set_variants(self) -> None:
+        """Make the cells anew, as options and lists ask for."""
         raise NotImplementedError
 
-    def _dense(self) -> Mapping[str, Blocks]:
+    def release(self) -> Mapping[str, Blocks]:
         """Hold nothing at zero any more; returns what was held."""
         held = self.sparse
         for name in ("sparse", "_lists", "_seen"):
@@ -189,7 +190,7 @@ class Sparse(torch.nn.Module):
         lists = self._listed()
         if lists != self._lists:
             vars(self)["_lists"] = lists
-            self._set_variants()
+            self.set_variants()
 
     def hold_zero(self, blocks: Mapping[str, Blocks]) -> None:
         """Set these blocks to zero and keep them there: their gradients are zero, and optimizers do not move them.

@@ -95,7 +95,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         inputs = [self._features(layer) for layer in range(self.num_layers)]
         self.options.check_ties(inputs, bidirectional=self.bidirectional)
         self.options.check_widths(self.graph, self._widths(0))
-        self._set_variants()
+        self.set_variants()
 
     def _check_widths(self, graph: Graph) -> None:
         """Refuse a second layer whose input has another width than the cell asks for."""
@@ -118,7 +118,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
                 fix="stack layers yourself, of other cells above the first",
             )
 
-    def _set_variants(self) -> None:
+    def set_variants(self) -> None:
         """Make the cells anew, as options and lists ask for."""
         self._variants = self._made_variants()
         self.cells = self._variants[False, False].cells
@@ -193,11 +193,11 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
 
     def _take(self, new: Options, together: Options) -> None:
         """Get new options; ``together`` are all that the layer has from now on."""
-        values, held = dict(self._parameters), self._dense()
+        values, held = dict(self._parameters), self.release()
         vars(self)["options"] = new
         self.set_cell(self.graph)  # which is changed already as the old options ask for
         vars(self)["options"] = together
-        self._set_variants()
+        self.set_variants()
         self._make_parameters(self._parameter(self._flat_weights_names[0]).device, self._dtype)
         self._init_flat_weights()
         self.reset_parameters()
