@@ -62,8 +62,15 @@ class TrainingProgress(Status):
         ahead = f"; at most {left} more epoch{'s' * (left > 1)}, about {most}" if left else ""
         self.print(
             f"epoch {record.epoch}: loss {record.train:.4g}, validation {self._row.task.metric} {record.valid:.4g}, "
-            f"gradient {record.gradient_norm:.3g}, rate {record.learning_rate:.2g}, {clock(record.seconds)}{ahead}"
+            f"gradient {record.gradient_norm:.3g}, rate {record.learning_rate:.2g}{self._density(record.epoch)}, "
+            f"{clock(record.seconds)}{ahead}"
         )
+
+    def _density(self, epoch: int) -> str:
+        """The share of the recurrent weights that is kept at the end of an epoch, unless all are."""
+        from tidegate.train.state import density_after  # slow to load
+
+        return f", density {density_after(self._setting, epoch):.3g}" if self._setting.density < 1 else ""
 
     def _detail(self, record: StepRecord, now: float) -> str:
         done, elapsed = f"batch {record.step}/{record.steps}, loss {record.loss:.4g}", now - self._begin

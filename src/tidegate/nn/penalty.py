@@ -53,8 +53,9 @@ class GroupPenalty:
         for k, direction in enumerate(self._directions):
             _scale(direction, ~self.gone[k])  # which the optimizer may have moved
             norms = _norms(direction)
-            loss = rate * self.strength * math.sqrt(_size(direction))
-            share = (1 - loss / norms.clamp(min=torch.finfo(norms.dtype).tiny)).clamp(min=0)
+            alive = (~self.gone[k]).sum().clamp(min=1)
+            loss = rate * self.strength * math.sqrt(_size(direction)) * norms.sum() / alive
+            share = (1 - loss / norms.square().clamp(min=torch.finfo(norms.dtype).tiny)).clamp(min=0)
             self.gone[k] = share == 0
             _scale(direction, share)
         self._silence()
@@ -73,25 +74,26 @@ class GroupPenalty:
         return f"GroupPenalty(strength={self.strength:g}, alive={self.alive:.3g})"
 
 
-def group_penalty(model: torch.nn.Module, strength: float = 0.05) -> GroupPenalty:
+def group_penalty(model: torch.nn.Module, strength: float = 0.02) -> GroupPenalty:
     """Penalise whole units of the recurrent layers of a model, so that some fall silent and ``shrink`` takes them out.
 
     The group of a unit is all its rows in the matrices of a layer, in every gate, and all its columns in those that
-    read the units. Each step shortens the vector of these weights by the same length, however long it is. A unit that
-    the loss does not hold up reaches zero, loses its biases as well, and stays zero: it is silent. Each direction of
-    each layer has units of its own.
+    read the units. Each step shortens the vector of these weights, and the more, the shorter it is beside those of the
+    other units. A unit that the loss does not hold up reaches zero, loses its biases as well, and stays zero: it is
+    silent. Each direction of each layer has units of its own.
 
     Equations:
-        w_g := max(0, 1 - rate strength sqrt(n) / |w_g|) w_g,  for the n weights w_g of each unit
+        w_g := max(0, 1 - rate strength sqrt(n) m / |w_g|^2) w_g,  for the n weights w_g of each unit, where m is the
+        mean of |w_g| of the units of a layer that are not silent
 
-    This is the proximal step of the penalty strength sqrt(n) |w_g|, apart from the optimizer's step, as the decay of
-    AdamW is: a penalty in the loss would have Adam divide it by the size of the gradients, and nothing would become
-    exactly zero.
+    This is the proximal step of the penalty strength sqrt(n) |w_g|, with weights m / |w_g| as Candes et al. choose
+    them, apart from the optimizer's step, as the decay of AdamW is. Both is for Adam, whose steps are as long in all
+    weights whatever the gradient: a penalty in the loss it would divide by the size of the gradients, and without the
+    weights m / |w_g| its noise keeps all units at equal length, none of them zero.
 
     Args:
         model: any module; it may be a layer itself.
-        strength: of the penalty, at least 0. With Adam, whose steps change each weight by about the learning rate, 1
-            would shorten all weights as quickly as the loss can lengthen them.
+        strength: of the penalty, at least 0. At 1 a unit of mean length loses as much as a step of Adam can add.
 
     Returns:
         The penalty; call its ``step`` after each step of the optimizer.
@@ -101,13 +103,15 @@ def group_penalty(model: torch.nn.Module, strength: float = 0.05) -> GroupPenalt
             could take no units, or a cell whose units never fall silent.
 
     References:
-        Wen et al. 2017, arXiv 1709.05027 (ISS). The columns of what reads a layer are not part of a group here.
+        Groups: Wen et al. 2017, arXiv 1709.05027 (ISS); here without the columns of what reads a layer, which silent
+        units do not need. Weights: Candes, Wakin and Boyd 2008, arXiv 0711.1612.
 
     Example:
         >>> import torch, tidegate as tg
         >>> layer = tg.nn.LSTM(4, 32)
-        >>> optimizer, penalty = torch.optim.Adam(layer.parameters(), 0.01), tg.group_penalty(layer, 0.5)
-        >>> for _ in range(50):
+        >>> optimizer, penalty = torch.optim.Adam(layer.parameters(), 0.01), tg.group_penalty(layer, 0.1)
+        >>> while penalty.alive > 0.9:
+        ...     optimizer.zero_grad()
         ...     layer(torch.ones(5, 1, 4))[0][..., 0].sub(0.5).square().mean().backward()
         ...     optimizer.step()
         ...     penalty.step(0.01)
@@ -115,9 +119,7 @@ def group_penalty(model: torch.nn.Module, strength: float = 0.05) -> GroupPenalt
         True
     """
     if not (isinstance(strength, (int, float)) and 0 <= strength < math.inf):
-        raise InputError(
-            "PENALTY", f"strength={strength!r:.40} is no strength", fix="pass a number from 0, such as 0.05"
-        )
+        raise InputError("PENALTY", f"strength={strength!r:.40} is not a strength", fix="pass a number from 0 on")
     if not isinstance(model, torch.nn.Module):
         raise InputError(
             "MODEL",

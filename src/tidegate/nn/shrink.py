@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tidegate.errors import InputError
 from tidegate.nn.recurrent import Recurrent
-from tidegate.nn.units import UNITS, columns, keep, silent, unread
+from tidegate.nn.units import UNITS, columns, directions, keep, silent, unread
 
 Readers = Mapping[str, Sequence[str]]
 
@@ -100,6 +100,16 @@ def first_units(model: torch.nn.Module, units: Mapping[str, int]) -> torch.nn.Mo
     ]
     _resize(model, {path: (torch.arange(count),) * times for path, count, times in counts}, None)
     return model
+
+
+def check(model: torch.nn.Module) -> None:
+    """Refuse a model out of which units could not be taken.
+
+    Raises:
+        InputError: as ``shrink`` does.
+    """
+    for _, layer, _ in _layers(model, None):
+        directions(layer)
 
 
 def _layers(

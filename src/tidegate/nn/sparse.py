@@ -28,7 +28,7 @@ class Blocks:
     Attributes:
         zero: booleans, shaped as the weight.
         size: a block is so many neighbouring rows of one column.
-        heights: the rows of each gate; in each of them blocks begin anew.
+        heights: the rows of each gate, or of each head of it; in each of them blocks begin anew.
     """
 
     zero: Tensor
@@ -105,9 +105,9 @@ def multiplied(zero: Tensor, heights: Sequence[int], itemsize: int) -> float:
 
 
 def heights_of(cell: SizedCell, matrix: str) -> tuple[int, ...]:
-    """The rows of each gate of a matrix."""
-    (own,) = [m for m in cell.graph.matrices if m.name == matrix]
-    return tuple(cell.widths[block.axis] for block in own.blocks)
+    """The rows of each gate of a matrix, or of each head of a gate."""
+    own = cell.graph.matrix(matrix)
+    return tuple(cell.widths[block.axis] // own.heads for block in own.blocks for _ in range(own.heads))
 
 
 def with_lists(cell: SizedCell, tensors: Sequence[Tensor]) -> SizedCell:

@@ -16,7 +16,6 @@ from safetensors.torch import load, save
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from tidegate import zoo
 from tidegate.cell import Graph
 from tidegate.data import Source
 from tidegate.errors import InputError, TidegateError, note
@@ -27,7 +26,9 @@ from tidegate.storage import replace_files
 from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
 from tidegate.train.folder import locked, overflowing, with_weights
 from tidegate.train.layer import make_layer
+from tidegate.train.lean import finished, listed, shaped
 from tidegate.train.loop import evaluate, train
+from tidegate.train.name import choice, other_cell, shortest
 from tidegate.train.plan import Plan
 from tidegate.train.search import clean, search
 from tidegate.train.setting import Training, check, documented, names, older
@@ -79,6 +80,7 @@ class Estimator(BaseEstimator, Generic[S]):
         data_: the training data: name, hash, split, warnings.
         memory_: other texts from training that the methods need, such as the last rows of a series.
         notes_: what training chose by itself, and what the layers add.
+        units_: by path in the model, the units of recurrent layers that have fewer than ``hidden_size``.
     """
 
     _task_class: ClassVar[type[AnyTask]]
@@ -91,6 +93,7 @@ class Estimator(BaseEstimator, Generic[S]):
     data_: DataRecord
     memory_: dict[str, str]
     notes_: tuple[str, ...]
+    units_: dict[str, int]
 
     __eq__ = object.__eq__  # an estimator is not equal to another with the same settings, which may be trained
     __hash__ = object.__hash__
@@ -183,12 +186,13 @@ class Estimator(BaseEstimator, Generic[S]):
                 f"training diverged in epoch {len(outcome.curve)}: {problem}",
                 fix=f"lower learning_rate={task.setting.learning_rate:g}",
             )
-        self.model_ = task.settle(outcome.model).eval()
+        model, self.units_, told = finished(outcome.model, task.setting)
+        self.model_ = task.settle(model).eval()
         self.encoding_, self.data_ = task.encoding, task.data
         self.curve_, self._fitted_setting = outcome.curve, task.setting
         phase("scoring")
         self.scores_, self.memory_ = self._scores(task), self._memory(task)
-        self.notes_ = found.notes + task.remarks(outcome.model)
+        self.notes_ = found.notes + told + task.remarks(model)
         if home and checkpoint and World().first:
             self._save(home)
             clean(checkpoint)
@@ -198,12 +202,12 @@ class Estimator(BaseEstimator, Generic[S]):
         """Become the model in the folder, if it is the one that this fit would produce."""
         wanted, saved = task.setting, other._current()
         differences = [
-            f"{name}={getattr(saved, name)!r} instead of {_choice(name, getattr(wanted, name))}"
+            f"{name}={getattr(saved, name)!r} instead of {choice(name, getattr(wanted, name))}"
             for name in names(type(wanted))
             if name != "cell" and getattr(wanted, name) != getattr(saved, name)
         ]
         if self.graph_ != other.graph_:
-            differences.insert(0, _other_cell(self.graph_, other.graph_))
+            differences.insert(0, other_cell(self.graph_, other.graph_))
         if not differences and other.data_.hash != task.data.hash:
             differences = [
                 f"other data: {other.data_.name} of SHA-256 {other.data_.hash[:12]}..., not {task.data.hash[:12]}..."
@@ -325,6 +329,7 @@ class Estimator(BaseEstimator, Generic[S]):
             "curve": [dataclasses.asdict(epoch) for epoch in self.curve_],
             "memory": self.memory_,
             "notes": self.notes_,
+            **({"units": self.units_} if self.units_ else {}),
         }
         replace_files(home, {**files, CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()})
 
@@ -362,9 +367,12 @@ class Estimator(BaseEstimator, Generic[S]):
 
     def _restore(self, card: dict[str, Any], setting: Training, weights: dict[str, torch.Tensor]) -> None:
         self.graph_, self._fitted_setting = Graph.from_json(typed(card.get("cell"), dict[str, Any], "cell")), setting
-        self.cell = _shortest(self.cell, self.graph_)
+        self.cell = shortest(self.cell, self.graph_)
         self.encoding_ = _encoding(self._task_class, typed(card.get("encoding"), dict[str, Any], "encoding"))
-        self.model_ = with_weights(lambda: self.encoding_.model(make_layer(self.graph_, setting), setting), weights)
+        self.units_ = typed(card.get("units", {}), dict[str, int], "units")
+        make = make_layer(self.graph_, setting)
+        model = with_weights(lambda: shaped(self.encoding_.model(make, setting), self.units_), weights)
+        self.model_ = listed(model, setting)
         self.data_ = typed(card.get("data"), DataRecord, "data")
         self.scores_ = typed(card.get("scores"), list[ScoreRecord], "scores")
         self.curve_ = typed(card.get("curve"), tuple[EpochRecord, ...], "curve")
@@ -379,19 +387,3 @@ class Estimator(BaseEstimator, Generic[S]):
 def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:
     encoding: Encoding[Any] = kind.encoding_type.from_json(data)
     return encoding
-
-
-def _choice(name: str, value: object) -> str:
-    """A value after "instead of"; on the command line true and false are options of their own."""
-    return f"{name}={value}" if isinstance(value, bool) else repr(value)
-
-
-def _other_cell(wanted: Graph, saved: Graph) -> str:
-    if wanted.name == saved.name:
-        return f"another {saved.name} cell"
-    return f"cell={saved.name!r} instead of {wanted.name!r}"
-
-
-def _shortest(name: str, graph: Graph) -> str | Graph:
-    """The name, if it is that of the same cell in the zoo; otherwise the graph, which needs no file of the user's."""
-    return name if name.strip().lower() in zoo.CELLS and graph_of(name) == graph else graph

@@ -23,6 +23,7 @@ from tidegate.records import EpochRecord, StepRecord
 from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.crowd import unhindered
+from tidegate.train.lean import Lean
 from tidegate.train.plan import Plan
 from tidegate.train.setting import Training
 from tidegate.train.state import EpochState, RunState, decay
@@ -149,6 +150,8 @@ class _Run:
         if self.setting.precision == "float64":
             doubled(self.model)
         self.dtype = _dtype(self.model)
+        layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
+        self.made = [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers]
         self.joined = self.world.joined(self.model)
         if not self.world.first:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows
@@ -156,6 +159,7 @@ class _Run:
         self.order = torch.Generator().manual_seed(plan.order_seed)
         self.order_state = self.order.get_state()  # at the beginning of the current epoch
         self.state = RunState(rate=self.setting.learning_rate)
+        self.lean = Lean(self.model, self.setting, self._count_steps)
         self.best = _copied(self.model.state_dict())
         self.mean = _copied(dict(self.model.named_parameters())) if self.setting.averaging else {}
         self.carry: Any = None
@@ -244,6 +248,7 @@ class _Run:
         if math.isfinite(norm):
             self.optimizer.step()
             self._average_in()
+            self.lean.step(self.optimizer.param_groups[0]["lr"], self.mean)
         return loss, int(count), norm, bool(due)
 
     def _average_in(self) -> None:
@@ -317,12 +322,7 @@ class _Run:
 
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a checkpoint to belong to this run: plan, data, layers, number of processes."""
-        layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
-        own = {
-            **identity(self.task, self.plan),
-            "layers": [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers],
-            "processes": self.world.size,
-        }
+        own = {**identity(self.task, self.plan), "layers": self.made, "processes": self.world.size}
         comparable: dict[str, Any] = json.loads(json.dumps(own))  # as in the file, where tuples are lists
         return comparable
 
@@ -358,6 +358,7 @@ class _Run:
         if len({frozenset(moment) for moment in moments.values()}) != min(1, self.state.steps):
             raise ValueError("moments of some parameters are missing")  # the optimizer would not notice
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.lean.resume(self.state.steps)
         own = compartment(f"process{self.world.rank}", checkpoint.tensors)
         self.carry = unflattened(compartment("carry", own))
         torch.set_rng_state(own["random"])

@@ -115,6 +115,17 @@ class Training(Layers):
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
     """Type of the weights; bfloat16 keeps float32 weights and runs matrix products outside the recurrent layers in
     bfloat16."""
+    density: Annotated[float, Range(1e-3, 1)] = 1.0
+    """Share of the weights of the recurrent layers that is kept. Blocks of small ones are set to zero as the share
+    falls; layers do not multiply them."""
+    block: Annotated[int, Range(1, 4096)] = 32
+    """With density below 1: units of a block, in one gate and one column of a weight."""
+    density_epochs: Annotated[int | None, Range(1)] = None
+    """Epochs over which the density falls; half of epochs unless given. Models before its end do not count as the
+    best."""
+    group_penalty: Annotated[float, Range(0, 10)] = 0.0
+    """Penalty on each unit of the recurrent layers as a whole, such as 0.01. Units that training does not hold up fall
+    silent, and the finished model is without them."""
 
     _task: ClassVar[str] = ""
     _older: ClassVar[Mapping[str, Any]] = {}

@@ -48,8 +48,8 @@ class RunState:
 
     def finished(self, setting: Training) -> bool:
         """Whether training ends here: all epochs done, patience exhausted, or diverged."""
-        epoch = len(self.curve)
-        return self.diverged or epoch >= setting.epochs or epoch - self.best_epoch >= setting.patience
+        epoch, since = len(self.curve), max(self.best_epoch, dense_epochs(setting))
+        return self.diverged or epoch >= setting.epochs or epoch - since >= setting.patience
 
     def step_rate(self, setting: Training, step: int) -> float:
         """The learning rate of a step of the current epoch.
@@ -67,8 +67,11 @@ class RunState:
         return rate * min(1.0, (step + 1) / setting.warmup) if setting.warmup else rate
 
     def take(self, record: EpochRecord, setting: Training) -> bool:
-        """Add an epoch; True if it is the best so far."""
+        """Add an epoch; True if it is the best so far. Those before the density is reached do not count."""
         self.curve.append(record)
+        if record.epoch <= dense_epochs(setting):
+            self.rate_epoch = record.epoch
+            return False
         if record.valid < self.best_valid:
             self.best_valid, self.best_epoch, self.rate_epoch = record.valid, record.epoch, record.epoch
             return True
@@ -85,6 +88,21 @@ class RunState:
         """
         state: Self = typed(data, cls, "state")
         return state
+
+
+def falling_epochs(setting: Training) -> int:
+    """The epochs over which the density falls; 0 where all weights are kept."""
+    return min(setting.epochs, setting.density_epochs or -(-setting.epochs // 2)) if setting.density < 1 else 0
+
+
+def dense_epochs(setting: Training) -> int:
+    """The epochs at whose end more weights are kept than in the end."""
+    return max(0, falling_epochs(setting) - 1)
+
+
+def density_after(setting: Training, epoch: int) -> float:
+    """The density at the end of an epoch, by the curve of ``tidegate.sparsify``."""
+    return setting.density + (1 - setting.density) * max(0.0, 1 - epoch / max(1, falling_epochs(setting))) ** 3
 
 
 def decay(setting: Training, step: int) -> float:

@@ -125,6 +125,10 @@ class SequenceModel(torch.nn.Module):
         self.dropout = dropout
         self.head = torch.nn.Linear(self.layer.output_size, outputs)
 
+    def readers(self) -> dict[str, list[str]]:
+        """What reads the recurrent layers, by paths in the model: see ``tidegate.shrink``."""
+        return {"layer": ["head"]}
+
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, outputs] and the state after the last valid step."""
         hidden, state = self.layer(self.encoder(batch.inputs), state, lengths=batch.lengths)

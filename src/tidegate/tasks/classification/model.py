@@ -92,6 +92,10 @@ class Classifier(torch.nn.Module):
         if votes is not None:
             self.hear(votes, (1.0, 1.0))
 
+    def readers(self) -> dict[str, list[str]]:
+        """The head, and attention: what reads the recurrent layers, see ``tidegate.shrink``."""
+        return {"layer": ["head", *(["attention.0"] if self.pooling == "attention" else [])]}
+
     def hear(self, votes: NgramVotes | SeriesVotes, shares: Sequence[float]) -> None:
         """Take votes.
 

@@ -134,6 +134,10 @@ class DirectModel(ForecastModel):
                 for parameter in self.local[-1].parameters():
                     torch.nn.init.zeros_(parameter)
 
+    def readers(self) -> dict[str, list[str]]:
+        """The head, and the map beside inputs known ahead."""
+        return {"layer": ["head", *(["mix"] if self.mix is not None else [])]}
+
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs [T, B, steps, quantiles], in evaluation only those after the context, and the state."""
         hidden, state = self.layer(self.encoder(batch.inputs), state, lengths=batch.lengths)

@@ -25,6 +25,10 @@ class MusicModel(SequenceModel):
         super().__init__(torch.nn.Identity(), KEYS, layer, dropout, KEYS)
         self.nade = Nade(self.layer.output_size, units) if units else None
 
+    def readers(self) -> dict[str, list[str]]:
+        """The head, and what a ``Nade`` has of its own."""
+        return {"layer": ["head", *(["nade.hidden"] if self.nade else [])]}
+
     def forward(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Logits [T, B, 88] of each key given the steps before, and with a ``Nade`` the keys below; and the state."""
         hidden, state = self.layer(self.encoder(batch.inputs), state, lengths=batch.lengths)
