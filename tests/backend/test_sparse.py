@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -34,11 +35,13 @@ def parameters_of(cell: SizedCell, which: str, dtype: torch.dtype) -> list[Tenso
     return [value * kept(value, which) if name.startswith("weight") else value for name, value in named]
 
 
-def results(cell: SizedCell, which: str, steps: int, sequences: int, dtype: torch.dtype) -> list[Tensor]:
-    """The output, then all gradients."""
+def results(
+    cell: SizedCell, which: str, steps: Steps, dtype: torch.dtype, resets: Tensor | None = None
+) -> list[Tensor]:
+    """The output, the gradient of the input, then those of the parameters."""
     parameters = [value.requires_grad_() for value in parameters_of(cell, which, dtype)]
-    x = torch.randn(steps * sequences, 70, dtype=torch.float64).to(dtype).requires_grad_()
-    _, (y, *_) = run_layer(cell, Rows(x, Steps.uniform(steps, sequences), None), sequences, None, parameters)
+    x = torch.randn(steps.rows, 70, dtype=torch.float64).to(dtype).requires_grad_()
+    _, (y, *_) = run_layer(cell, Rows(x, steps, resets), steps.widest, None, parameters)
     return [y.detach(), *torch.autograd.grad(y.square().sum(), [x, *parameters])]
 
 
@@ -48,13 +51,14 @@ def results(cell: SizedCell, which: str, steps: int, sequences: int, dtype: torc
 def test_lists_change_no_bit(name, which, dtype) -> None:
     """Of one row and few, whole tiles and rows that are shared by units."""
     whole, listed = pair(name)
-    for steps, sequences, count in ((30, 1, 1), (9, 4, 2), (11, 40, 1), (2, 3, 1)):
+    for count, steps in ((1, (30, 1)), (2, (9, 4)), (1, (11, 40)), (1, (2, 3))):
+        uniform = Steps.uniform(*steps)
         with engine(), poisoned(), threads(count):
-            dense = results(whole, which, steps, sequences, dtype)
-            sparse = results(listed, which, steps, sequences, dtype)
+            dense = results(whole, which, uniform, dtype)
+            sparse = results(listed, which, uniform, dtype)
         assert all(map(torch.equal, sparse, dense))
         with eager_only():  # the masked product as torch makes it
-            right = results(whole, which, steps, sequences, torch.float64)
+            right = results(whole, which, uniform, torch.float64)
         for own, exact in zip(sparse, right, strict=True):
             allowed = (1e-12 if dtype == torch.float64 else 1e-4) * exact.abs().max()
             assert (own - exact).abs().max() <= allowed
@@ -85,6 +89,31 @@ def test_what_is_zero_in_a_panel_is_not_multiplied() -> None:
     with engine(), torch.inference_mode():
         assert run_layer(whole, rows, 2, None, parameters)[1][0].isnan().all()
         assert run_layer(listed, rows, 2, None, parameters)[1][0].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("which", [*SPARSE, "all"])
+@pytest.mark.parametrize("name", CELLS)
+def test_only_what_is_kept_has_a_gradient(name, which, dtype) -> None:
+    """The same bits as of the whole matrix there, by few sequences and many, shared by units and by rows."""
+    whole, listed = pair(name)
+    keeping = sized(whole.graph, WIDTHS, listed.sparse, kept=True)
+    weights = parameters_of(whole, which, dtype)
+    named = zip(whole.parameters, weights, strict=True)
+    masks = [(value != 0) | (not part.startswith("weight")) for part, value in named]
+    ragged = Steps(np.array([90, 90, 70, 70, 9, 8, 3, 1]))
+    resets = (torch.arange(ragged.rows) % 7 == 2).to(torch.uint8)
+    for count, steps, where in (
+        (1, Steps.uniform(12, 1), None), (2, Steps.uniform(5, 10), None), (3, ragged, resets), (1, ragged, None),
+    ):  # fmt: skip
+        with engine(), poisoned(), threads(count):
+            y, dx, *dense = results(whole, which, steps, dtype, where)
+            found = results(keeping, which, steps, dtype, where)
+        expected = [y, dx, *(gradient * mask for gradient, mask in zip(dense, masks, strict=True))]
+        assert all(map(torch.equal, found, expected))
+    with eager_only():
+        defined = results(keeping, which, Steps.uniform(5, 10), dtype)
+    assert all((gradient[~mask] == 0).all() for gradient, mask in zip(defined[2:], masks, strict=True))
 
 
 def test_halves_of_a_panel_have_lists_of_their_own() -> None:
@@ -122,6 +151,10 @@ def test_a_sparse_cell_is_described_and_pickled() -> None:
     assert described(listed.text) is listed
     assert described(whole.text) is whole
     assert pickle.loads(pickle.dumps(listed)) is listed
+    keeping = sized(whole.graph, WIDTHS, BOTH, kept=True)
+    assert described(keeping.text) is keeping
+    assert pickle.loads(pickle.dumps(keeping)) is keeping
+    assert keeping.text != listed.text
     assert listed.sparse == BOTH
 
 

@@ -153,7 +153,7 @@ class CarriedRow(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """``tensor[row ..] +=`` the sum over steps of adjoint times operand."""
+    """``tensor[row ..] +=`` the sum over steps of adjoint times operand; if sparse, where the weight is not zero."""
 
     adjoint: int
     rows: int
@@ -161,11 +161,16 @@ class Gradient(NamedTuple):
     operand: Place
     tensor: str
     row: int
+    sparse: bool = False
+
+    @property
+    def weight(self) -> str:
+        """The tensor that it is the gradient of."""
+        return self.tensor.removeprefix("d ")
 
     def __str__(self) -> str:
-        return (
-            f"{self.tensor}[{self.row}:{self.row + self.rows}, :{self.columns}] += @{self.adjoint} x ({self.operand})"
-        )
+        block = f"{self.tensor}[{self.row}:{self.row + self.rows}, :{self.columns}]"
+        return f"{block} += @{self.adjoint} x ({self.operand}){' sparse' if self.sparse else ''}"
 
 
 class Sum(NamedTuple):

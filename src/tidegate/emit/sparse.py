@@ -7,7 +7,7 @@ from collections.abc import Collection
 from tidegate.emit.plan import PhasePlan, Plan, Product
 
 
-def with_lists(plan: Plan, weights: Collection[str]) -> Plan:
+def with_lists(plan: Plan, weights: Collection[str], *, kept: bool = False) -> Plan:
     """The same plan, where the panels of these weights hold only what is not zero.
 
     The engine packs a matrix in panels of neighbouring columns. Of a sparse one, a panel keeps a row only if one of its
@@ -18,6 +18,7 @@ def with_lists(plan: Plan, weights: Collection[str]) -> Plan:
     Args:
         plan: a forward or a backward run.
         weights: the tensors, such as ``"weight_U"``.
+        kept: make the gradients of these weights where they are not zero, and zeros elsewhere.
     """
 
     def listed(products: tuple[Product, ...]) -> tuple[Product, ...]:
@@ -27,5 +28,9 @@ def with_lists(plan: Plan, weights: Collection[str]) -> Plan:
         return tuple(phase._replace(products=listed(phase.products)) for phase in program)
 
     return plan._replace(
-        phases=phases(plan.phases), ending=phases(plan.ending), before=listed(plan.before), after=listed(plan.after)
+        phases=phases(plan.phases),
+        ending=phases(plan.ending),
+        before=listed(plan.before),
+        after=listed(plan.after),
+        gradients=tuple(g._replace(sparse=kept and g.weight in weights) for g in plan.gradients),
     )

@@ -5,7 +5,7 @@
 // all products of an operand. Roundings of sums add up, so every so often they are made afresh of the whole operand.
 #pragma once
 
-#include "product.h"
+#include "backward.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
@@ -26,9 +26,9 @@ int64_t list_changes(const T* row, T* sent, int64_t width, T threshold, int32_t*
 }
 
 template <class T, class P = T>
-class Deltas : public Products<T, P> {
+class Deltas : public Gradients<T, P> {
  protected:
-  using Base = Products<T, P>;
+  using Base = Gradients<T, P>;
   using Range = typename Base::Range;
   using Chunk = typename Base::Chunk;
   using Base::call_, Base::plan_, Base::space_;

@@ -16,7 +16,7 @@ constexpr int kTileVectors = kRegisters == 32 ? 4 : 2;
 template <class T>
 constexpr int kPanel = kTileVectors * kLanes<T>;
 
-enum class Start { kZero, kBias, kAdd };
+enum class Start { kZero, kBias, kAdd, kGoOn };  // kAdd: a sum of its own, added at the end; kGoOn: the sum that is there
 
 // T: the type of numbers and sums; P: the type in which a matrix is packed.
 template <class T, class P = T>
@@ -47,6 +47,7 @@ void multiply_tile(const TileArguments<T, P>& tile) {
     for (int v = 0; v < kVectors; ++v) {
       sum[row][v] = Vector<T>{};
       if (tile.start == Start::kBias) sum[row][v] = load(tile.bias + v * lanes);
+      if (tile.start == Start::kGoOn) sum[row][v] = load(tile.c[row] + v * lanes);  // whole vectors
       if (tile.start == Start::kAdd) __builtin_prefetch(tile.c[row] + v * lanes, 1);  // needed when the sums are done
     }
   }

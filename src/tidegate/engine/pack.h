@@ -84,7 +84,8 @@ inline int best_cut(const int32_t* rows, int vectors) {
   return best;
 }
 
-// Copies what is kept of a packed panel of some vectors to `to`, and lists it; returns how many vectors that is.
+// Copies what is kept of a packed panel of some vectors to `to`, if that is not null, and lists it; returns how many
+// vectors it is.
 // `first` is the number of the first one in the packed matrix, `marks` room for a byte for each row.
 template <class T, class P>
 int64_t keep_parts(const P* panel, int vectors, uint8_t* marks, P* to, int64_t first, PanelList list) {
@@ -108,7 +109,7 @@ int64_t keep_parts(const P* panel, int vectors, uint8_t* marks, P* to, int64_t f
     int32_t kept = 0;
     for (int64_t i = 0; i < k; ++i) {
       if (!(marks[i] >> part * size & ((1 << own) - 1))) continue;
-      memcpy(to + written * lanes, panel + (i * vectors + part * size) * lanes, own * bytes);
+      if (to) memcpy(to + written * lanes, panel + (i * vectors + part * size) * lanes, own * bytes);
       words[2 + kept++] = static_cast<int32_t>(i);
       written += own;
     }
@@ -185,13 +186,12 @@ TIDEGATE_INLINE void pack_square(const T* from, int64_t stride, T* to, int full)
 }
 #endif
 
-// Entry (i, j) of the panel is from[j * stride + i]. Squares, so that both sides are touched line by line; two of them
-// side by side are a line of the panel.
+// Entry (i, j) of the panel, whose rows are `full` apart, is from[j * stride + i]. Squares, so that both sides are
+// touched line by line; two of them side by side are a line of the panel.
 template <class T>
-void pack_along(const T* from, int64_t stride, int64_t k, int width, T* to) {
+void pack_along(const T* from, int64_t stride, int64_t k, int width, T* to, int full) {
   constexpr int side = Square<T>::kSide;
-  const int full = padded<T>(width);
-  for (int j = 0, end; j < full; j = end) {
+  for (int j = 0, end; j < padded<T>(width); j = end) {
     const bool pair = j + 2 * side <= width;
     end = pair ? j + 2 * side : j + side;
     int64_t i = 0;
@@ -205,6 +205,11 @@ void pack_along(const T* from, int64_t stride, int64_t k, int width, T* to) {
     for (; i < k; ++i)
       for (int c = j; c < end && c < full; ++c) to[i * full + c] = c < width ? from[c * stride + i] : T(0);
   }
+}
+
+template <class T>
+void pack_along(const T* from, int64_t stride, int64_t k, int width, T* to) {
+  pack_along(from, stride, k, width, to, padded<T>(width));
 }
 
 }  // namespace TIDEGATE_ISA

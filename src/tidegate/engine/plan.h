@@ -92,6 +92,7 @@ typedef struct {
   int64_t rows, columns;
   tg_place operand;
   int32_t tensor;
+  int32_t weight;  // only what is not zero in this tensor has a gradient; -1: all of it
   int64_t row;
 } tg_gradient;
 

@@ -21,6 +21,7 @@ class Run : public Deltas<T, P> {
   using Base::carried_rows, Base::chunk_end, Base::chunk_of, Base::copy_or_clear, Base::initial_row, Base::moment_of;
   using Base::own_rows, Base::resolve, Base::rows_at, Base::tensor, Base::time, Base::wanted, Base::whole_rows;
   using Base::clear_products, Base::multiplies_nothing, Base::multiply_input, Base::multiply_into_tile;
+  using Base::any_turned, Base::multiply_turned_phase, Base::spread_kept, Base::take_turned;
   using Base::follow, Base::follow_input, Base::remembers, Base::take_sums;
   using Base::gradient_of_input, Base::gradient_of_matrix, Base::multiply_row_into_tile;
 
@@ -55,6 +56,7 @@ class Run : public Deltas<T, P> {
         share.meet();
       }
     }
+    if (call_.steps) spread_kept(share);
   }
 
  protected:
@@ -62,6 +64,7 @@ class Run : public Deltas<T, P> {
   Tables<T> prepare(const Share& share) {
     if (call_.packed == nullptr) {
       space_.pack(share);
+      space_.list_kept(share);
       share.meet();
     }
     const Tables<T> tables = space_.tables_of(share.member);
@@ -176,6 +179,8 @@ class Run : public Deltas<T, P> {
     if (phase.joins && first_panel < last_panel) join(phase, range);
     const bool nothing = moment.first && multiplies_nothing(phase);
     const bool delta = remembers(phase.first_product, phase.products);
+    const bool turned = !nothing && any_turned(phase);
+    if (turned) multiply_turned_phase(phase, operands, own, first_panel, last_panel, share.member);
     for (int64_t row = 0; delta && row < own; ++row)
       follow(phase.first_product, phase.products, operands, row, range.first + row * range.step,
              static_cast<T>(call_.delta->states), share.member);
@@ -197,6 +202,8 @@ class Run : public Deltas<T, P> {
           take_sums(phase, range, row, count, p, width, tiles);
         else if (nothing)
           clear_products(phase, count, tiles);
+        else if (turned)
+          take_turned(phase, operands, own, row, count, p, width, tiles, share.member);
         else if (count == 1)
           multiply_row_into_tile(phase, operands, row, p, width, tiles, moment.half);
         else
@@ -259,7 +266,7 @@ class Run : public Deltas<T, P> {
     const bool first = call_.descending ? chunk.last_step == call_.steps : chunk.first_step == 0;
     const int64_t rows = chunk.last_row - chunk.first_row;
     int64_t turn = 0;
-    for (int i = 0; i < plan_.gradients; ++i) gradient_of_matrix(plan_.gradient[i], chunk, first, turn, share);
+    for (int i = 0; i < plan_.gradients; ++i) gradient_of_matrix(i, chunk, first, turn, share);
     for (int i = 0; i < plan_.sums; ++i) {
       const tg_sum& sum = plan_.sum[i];
       const int64_t begin = share.first(sum.count), end = share.last(sum.count);

@@ -39,6 +39,7 @@ class UnitRun : public Run<T, P> {
         share.meet();
       }
     }
+    if (call_.steps) this->spread_kept(share);
   }
 
  private:

@@ -189,6 +189,8 @@ def node_values(
     runs = []
     for d in range(job.directions):
         own = dict(zip(names, parameters[d * count : (d + 1) * count], strict=True))
+        for name in job.cell.zeros_stay:
+            own[name] = torch.where(own[name] != 0, own[name], 0)
         states = tuple(state[d] for state in first)
         values, last = eager.run(job.cell.graph, own, job.cell.widths, rows, states, reverse=bool(d), wanted=wanted)
         runs.append(([value.unflatten(0, x.shape[:-1]) for value in values], last))

@@ -86,18 +86,23 @@ class SizedCell:
         strides: from row to row of each of them; parameters have no rows.
         state_widths: the width of each state.
         sparse: the matrices that are multiplied by what is not zero in them, see ``emit.sparse``.
+        kept: whether only what is not zero in these has a gradient.
+        zeros_stay: the parameters of which that is so.
         values: the names of the values that a trace shows, but for the output, and their widths.
         text: the graph and the widths as text, which ``described`` reads without running code. It names our version
             too: torch keeps compiled calls on disk by this text, and another version may need other calls.
     """
 
-    def __init__(self, graph: Graph, widths: Mapping[str, int], sparse: tuple[str, ...] = ()) -> None:
-        self.graph, self.widths, self.sparse = graph, dict(widths), sparse
+    def __init__(
+        self, graph: Graph, widths: Mapping[str, int], sparse: tuple[str, ...] = (), *, kept: bool = False
+    ) -> None:
+        self.graph, self.widths, self.sparse, self.kept = graph, dict(widths), sparse, kept and bool(sparse)
         unknown = set(sparse) - {matrix.name for matrix in graph.matrices}
         if unknown:
             names = ", ".join(matrix.name for matrix in graph.matrices)
             raise SpecError("SPARSE", f"{graph.name} has no matrix {min(unknown)!r}", fix=f"name some of {names}")
         self._listed = [f"weight_{name}" for name in sparse]
+        self.zeros_stay = self._listed if self.kept else []
         shapes = parameter_shapes(graph, widths)
         self.parameters = tuple(shapes)
         rows = {item.name: item.axis for item in graph.given} | {mask.name: mask.axis for mask in graph.masks}
@@ -110,13 +115,14 @@ class SizedCell:
         self.output_width = self.state_widths[0]
         self.values = {n: every[nodes[i].axis] for n, i in graph.reported.items() if n != graph.output.name}
         description = {"tidegate": __version__, "widths": self.widths, "graph": graph.to_json()}
-        self.text = json.dumps(description | ({"sparse": sparse} if sparse else {}), separators=(",", ":"))
+        lists = ({"sparse": sparse} if sparse else {}) | ({"kept": True} if self.kept else {})
+        self.text = json.dumps(description | lists, separators=(",", ":"))
         self._forward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
         self._backward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
         self._delta: dict[tuple[torch.dtype, bool, bool], tuple[NativePlan, Remembered]] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return sized, (self.graph, tuple(self.widths.items()), self.sparse)
+        return _made, (self.graph, tuple(self.widths.items()), self.sparse, self.kept)
 
     @cached_property
     def saved_width(self) -> int:
@@ -159,12 +165,15 @@ class SizedCell:
         if known is None:
             cell = compiled(self.graph, variant)
             kind = DTYPES[dtype][0]
-            plan = with_lists(backward_plan(cell, self.widths, kind, input_gradient=input_gradient), self._listed)
+            plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient)
+            plan = with_lists(plan, self._listed, kept=self.kept)
             known = self._backward[dtype, input_gradient, variant] = _native(cell, plan, kind)
         return known
 
 
-def sized(graph: Graph, widths: tuple[tuple[str, int], ...], sparse: tuple[str, ...] = ()) -> SizedCell:
+def sized(
+    graph: Graph, widths: tuple[tuple[str, int], ...], sparse: tuple[str, ...] = (), *, kept: bool = False
+) -> SizedCell:
     """The cell at these widths, given as pairs of axis and width; the same object for the same arguments.
 
     Args:
@@ -172,18 +181,21 @@ def sized(graph: Graph, widths: tuple[tuple[str, int], ...], sparse: tuple[str, 
         widths: pairs of axis and width.
         sparse: matrices, such as ``"U"``, that are multiplied by what is not zero in them. The engine skips a number
             where 64, 32 or 16 neighbouring rows of a weight, such as 64 units of a gate, are zero in one column
-            (float32 under AVX-512; narrower elsewhere), backward where as many columns are zero in one row.
+            (float32 under AVX-512; narrower elsewhere), forward, and backward for eight sequences or more.
             Results and gradients are those of the whole matrix. A matrix without zeros is multiplied a little slower.
+
+        kept: a number of these matrices that is zero has the gradient zero, so that only blocks that are kept are made.
+            For weights whose zeros stay zero.
 
     Raises:
         SpecError: the cell has no such matrix.
     """
-    return _made(graph, widths, sparse)
+    return _made(graph, widths, sparse, kept)
 
 
 @lru_cache(maxsize=512)
-def _made(graph: Graph, widths: tuple[tuple[str, int], ...], sparse: tuple[str, ...]) -> SizedCell:
-    return SizedCell(graph, dict(widths), sparse)
+def _made(graph: Graph, widths: tuple[tuple[str, int], ...], sparse: tuple[str, ...], kept: bool) -> SizedCell:
+    return SizedCell(graph, dict(widths), sparse, kept=kept)
 
 
 @lru_cache(maxsize=512)
@@ -198,6 +210,6 @@ def described(text: str) -> SizedCell:
         graph, widths = Graph.from_json(data["graph"]), data["widths"]
         if not all(type(width) is int and 0 < width < 1 << 31 for width in widths.values()):
             raise SpecError("CELL_TEXT", f"the widths {widths!r:.60} are not counts", fix="pass SizedCell.text")
-        return sized(graph, tuple(widths.items()), tuple(data.get("sparse", ())))
+        return sized(graph, tuple(widths.items()), tuple(data.get("sparse", ())), kept=data.get("kept") is True)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError("CELL_TEXT", f"{text!r:.60} does not describe a cell", fix="pass SizedCell.text") from error

@@ -71,6 +71,7 @@ GradientStruct = _structure(
     columns=c_int64,
     operand=PlaceStruct,
     tensor=c_int32,
+    weight=c_int32,
     row=c_int64,
 )
 SumStruct = _structure("tg_sum", adjoint=c_int64, count=c_int64, tensor=c_int32, offset=c_int64)
@@ -297,5 +298,6 @@ def _product(index: Index, number: int, product: Product) -> Fields:
 
 
 def _gradient(index: Index, gradient: Gradient) -> Fields:
-    adjoint, rows, columns, operand, tensor, row = gradient
-    return adjoint, rows, columns, *_place(index, operand), index[tensor], row
+    adjoint, rows, columns, operand, tensor, row, sparse = gradient
+    weight = index[gradient.weight] if sparse else -1
+    return adjoint, rows, columns, *_place(index, operand), index[tensor], weight, row

@@ -1,0 +1,185 @@
+// What a backward run makes of a chunk: the gradients of the input and of matrices.
+#pragma once
+
+#include "turned.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+template <class T, class P = T>
+class Gradients : public TurnedProducts<T, P> {
+ protected:
+  using Base = TurnedProducts<T, P>;
+  using Chunk = typename Base::Chunk;
+  using Base::call_, Base::plan_, Base::space_;
+  using Base::multiply_rows_of_chunk, Base::multiply_turned, Base::row_of, Base::tensor;
+
+ public:
+  using Base::Base;
+
+ protected:
+  void gradient_of_input(const Chunk& chunk, const Share& share) {
+    const int first = plan_.products - plan_.behind_chunk;
+    const int64_t rows = chunk.last_row - chunk.first_row;
+    const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
+    const T* a[kTileRows];
+    T* c[kTileRows];
+    for (int i = first; i < plan_.products; ++i) {
+      const tg_product& product = plan_.product[i];
+      if (space_.is_turned(plan_.matrix[product.matrix])) {
+        const int64_t first_row = rows * share.first(tiles) / at_least(tiles, 1);
+        turned_gradient_of_input(i, chunk, first_row, rows * share.last(tiles) / at_least(tiles, 1), share.member);
+        continue;
+      }
+      const int64_t panels = (plan_.matrix[product.matrix].n + kPanel<T> - 1) / kPanel<T>;
+      const int64_t stride = call_.strides[plan_.input_gradient];
+      for (int64_t p = 0; p < panels; ++p)
+        for (int64_t tile = share.first(tiles); tile < share.last(tiles); ++tile) {
+          const int64_t row = rows * tile / tiles;
+          const int count = static_cast<int>(rows * (tile + 1) / tiles - row);
+          for (int r = 0; r < count; ++r) {
+            a[r] = chunk.rows + (row + r) * space_.chunk_width + product.operand.offset;
+            c[r] = tensor(plan_.input_gradient) + (chunk.first_row + row + r) * stride + product.result;
+          }
+          multiply_rows_of_chunk(i, a, c, count, p);
+        }
+    }
+  }
+
+  // What a matrix was applied to in row `row` of a chunk; null for zeros.
+  const T* operand_row(const tg_place& place, int64_t t, int64_t sequence) const {
+    const int64_t stride = call_.strides[place.tensor];
+    const int64_t row = call_.offsets[t] + sequence;
+    const T* series = tensor(place.tensor) + place.offset;
+    if (place.kind == TG_SERIES) return series + row * stride;
+    if (call_.resets && call_.resets[row]) return nullptr;
+    const int64_t before = call_.descending ? t - 1 : t + 1;  // backward runs the other way
+    if (before >= 0 && before < call_.steps && sequence < call_.sizes[before])
+      return series + (call_.offsets[before] + sequence) * stride;
+    const T* const initial = row_of(place.initial, sequence);
+    return initial ? initial + place.offset : nullptr;
+  }
+
+  // Operands are packed in turns to two places: who is done with one may begin the next, and one meeting is enough.
+  void gradient_of_matrix(int number, const Chunk& chunk, bool fresh, int64_t& turn, const Share& share) {
+    const tg_gradient& gradient = plan_.gradient[number];
+    const int64_t total = chunk.last_row - chunk.first_row;
+    const int64_t depth = space_.gradient_depth(total);
+    for (int64_t begin = 0; begin < total; begin += depth, ++turn) {
+      T* const packed = space_.gradient + (turn & 1) * space_.gradient_size;
+      const int64_t rows = total - begin < depth ? total - begin : depth;
+      int64_t at = chunk.first_step;
+      for (int64_t row = share.first(rows); row < share.last(rows); ++row) {
+        const int64_t index = chunk.first_row + begin + row;
+        while (call_.offsets[at + 1] <= index) ++at;
+        const T* from = operand_row(gradient.operand, at, index - call_.offsets[at]);
+        pack_operand_row(from, gradient.columns, rows, row, packed);
+      }
+      share.meet();
+      if (space_.kept[number]) {
+        kept_gradient(number, chunk.rows + begin * space_.chunk_width + gradient.adjoint, rows, packed,
+                      fresh && begin == 0, share);
+        continue;
+      }
+      T* to = tensor(gradient.tensor) + gradient.row * gradient.columns;
+      const int64_t rows_of_matrix = (gradient.rows + kTileRows - 1) / kTileRows;
+      const int64_t low = share.first(rows_of_matrix) * kTileRows;
+      int64_t high = share.last(rows_of_matrix) * kTileRows;
+      high = high < gradient.rows ? high : gradient.rows;
+      T* const adjoints = space_.adjoints + share.member * space_.adjoints_room;
+      multiply_over_rows(chunk.rows + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
+                         rows, packed, gradient.columns, adjoints, to, fresh && begin == 0);
+    }
+  }
+
+  void turned_gradient_of_input(int index, const Chunk& chunk, int64_t first, int64_t last, int member) {
+    const tg_product& product = plan_.product[index];
+    const int64_t columns = plan_.matrix[product.matrix].n, stride = call_.strides[plan_.input_gradient];
+    T* const side = space_.turned + member * space_.turned_size;  // the adjoints have been multiplied
+    for (int64_t row = first; row < last; row += kPanel<T>) {
+      const int count = static_cast<int>(at_most(last - row, kPanel<T>));
+      const T* const from = chunk.rows + row * space_.chunk_width + product.operand.offset;
+      const T* const result = multiply_turned(index, from, space_.chunk_width, count, 0, columns, member);
+      for (int64_t j = 0; j < columns; j += kPanel<T>) {
+        const int width = static_cast<int>(at_most(columns - j, kPanel<T>));
+        pack_along(result + j * padded<T>(count), padded<T>(count), count, width, side, kPanel<T>);
+        for (int r = 0; r < count; ++r) {
+          T* const to = tensor(plan_.input_gradient) + (chunk.first_row + row + r) * stride + product.result + j;
+          for (int v = 0; v < width; v += kLanes<T>) {
+            const int lanes = width - v < kLanes<T> ? width - v : kLanes<T>;
+            const Vector<T> own = load(side + r * kPanel<T> + v);
+            store(to + v, product.add ? load(to + v, lanes) + own : own, lanes);
+          }
+        }
+      }
+    }
+  }
+
+  // The gradient of what is kept of a matrix: for each kept column of some neighbouring rows, the sum over steps of its
+  // number in the operand times the adjoints of these rows.
+  void kept_gradient(int number, const T* adjoint, int64_t rows, const T* operand, bool fresh, const Share& share) {
+    const tg_gradient& gradient = plan_.gradient[number];
+    const int64_t panels = (gradient.rows + kPanel<T> - 1) / kPanel<T>;
+    T* const packed = space_.adjoints + share.member * space_.adjoints_room;
+    TileArguments<T> tile;
+    tile.k = rows;
+    tile.index = nullptr;
+    tile.bias = nullptr;
+    tile.start = fresh ? Start::kZero : Start::kAdd;
+    for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
+      const int width = static_cast<int>(at_most(gradient.rows - p * kPanel<T>, kPanel<T>));
+      const PanelList list = space_.kept_list(number, p);
+      const int size = list.vectors() * kLanes<T>;
+      for (int first = 0; first < width; first += size) {
+        const Kept part = list.part(first / size, kLanes<T>);
+        if (!part.k) continue;
+        const int own = width - first < size ? width - first : size, full = padded<T>(own);
+        pack_across(adjoint + p * kPanel<T> + first, space_.chunk_width, rows, own, packed);
+        tile.panel = packed;
+        tile.panel_step = tile.width = full;
+        for (int64_t i = 0, count; i < part.k; i += count) {
+          const int64_t edge = gradient.columns / kPanel<T> * kPanel<T>;  // behind it a panel of the operand is narrower
+          const bool behind = part.index[i] >= edge;
+          tile.step = behind ? padded<T>(static_cast<int>(gradient.columns - edge)) : kPanel<T>;
+          for (count = 0; count < kTileRows && i + count < part.k; ++count) {
+            const int64_t column = part.index[i + count], unit = column / kPanel<T> * kPanel<T>;
+            if ((column >= edge) != behind) break;
+            tile.a[count] = operand + unit * rows + (column - unit);
+            tile.c[count] = space_.kept[number] + part.first + (i + count) * full;
+          }
+          multiply(static_cast<int>(count), tile);
+        }
+      }
+    }
+  }
+
+  // Sums of what is kept to where gradients belong; all else is zero.
+  void spread_kept(const Share& share) {
+    for (int n = 0; n < plan_.gradients; ++n) {
+      if (!space_.kept[n]) continue;
+      const tg_gradient& gradient = plan_.gradient[n];
+      const int64_t panels = (gradient.rows + kPanel<T> - 1) / kPanel<T>, columns = gradient.columns;
+      for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
+        const int width = static_cast<int>(at_most(gradient.rows - p * kPanel<T>, kPanel<T>));
+        const int64_t begin = (gradient.row + p * kPanel<T>) * columns;
+        const T* const weight = tensor(gradient.weight) + begin;
+        T* const to = tensor(gradient.tensor) + begin;
+        memset(to, 0, width * columns * sizeof(T));
+        const PanelList list = space_.kept_list(n, p);
+        const int size = list.vectors() * kLanes<T>;
+        for (int first = 0; first < width; first += size) {
+          const Kept part = list.part(first / size, kLanes<T>);
+          const int own = width - first < size ? width - first : size;
+          for (int64_t i = 0; i < part.k; ++i)
+            for (int r = 0; r < own; ++r) {
+              const int64_t at = (first + r) * columns + part.index[i];
+              if (weight[at] != 0) to[at] = space_.kept[n][part.first + i * padded<T>(own) + r];
+            }
+        }
+      }
+    }
+  }
+};
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate
