@@ -3,13 +3,14 @@
     python -m benchmarks.lean.sparse
     python -m benchmarks.lean.sparse --only product --output benchmarks/results/lean
 
-Blocks of neighbouring rows times one column of U (and of W) are kept at random, equally many in all rows. Three tables:
+Blocks of neighbouring rows times one column of U (and of W) are kept at random, equally many in all rows. Four tables:
 
 - **product**: of an LSTM of 256 units, whose U fits the second-level cache. What a step takes with nothing kept is
   taken off, so what is compared is the product alone; "of the ideal" is the speed over the dense product's, times the
   density.
 - **recurrence**: a whole step, with one feature of input: U, and everything but W.
 - **layer**: as many features as units; as a layer, which packs its matrices at each call, and as a session.
+- **training**: forward, and the gradients of the input and of all parameters; of sparse matrices, of what is kept.
 
 Results must be those of dense matrices with zeros to the last bit. All take turns on one thread; times are those of the
 thread, the best of all rounds. Next to each stands what U holds: from 512 units on a dense U leaves the second-level
@@ -37,7 +38,7 @@ DENSITIES = (0.5, 0.2, 0.1)
 BLOCKS = (64, 32, 16)
 BATCHES = (1, 32)
 UNITS = (256, 384, 512)
-STEPS = 128
+STEPS, TRAINED_STEPS = 128, 32
 KEPT = 0.1
 GRAPH = zoo.LSTM.graph
 
@@ -48,8 +49,8 @@ def mask(rows: int, columns: int, block: int, density: float) -> torch.Tensor:
     return (order < density * columns).repeat_interleave(block, 0)
 
 
-def cell(features: int, units: int, sparse: tuple[str, ...] = ()) -> SizedCell:
-    return sized(GRAPH, (("I", features), ("H", units)), sparse)
+def cell(features: int, units: int, sparse: tuple[str, ...] = (), *, kept: bool = False) -> SizedCell:
+    return sized(GRAPH, (("I", features), ("H", units)), sparse, kept=kept)
 
 
 def parameters(features: int, units: int, masks: Mapping[str, tuple[int, float]]) -> Tensors:
@@ -133,14 +134,16 @@ def recurrence(rounds: int) -> Iterator[str]:
                 )
 
 
-def _layer_calls(units: int, block: int) -> dict[str, tuple[SizedCell, Tensors]]:
-    """Of a dense layer, one with a sparse U, and one with both."""
-    own = {"weight_U": (block, KEPT)}
-    both = own | {"weight_W": (block, KEPT)}
+def _layers(
+    units: int, block: int, density: float = KEPT, *, kept: bool = False
+) -> dict[str, tuple[SizedCell, Tensors]]:
+    """A dense layer, one with a sparse U, and one with both."""
+    own = {"weight_U": (block, density)}
+    both = own | {"weight_W": (block, density)}
     return {
         "dense": (cell(units, units), parameters(units, units, {})),
-        "U": (cell(units, units, ("U",)), parameters(units, units, own)),
-        "W and U": (cell(units, units, ("W", "U")), parameters(units, units, both)),
+        "U": (cell(units, units, ("U",), kept=kept), parameters(units, units, own)),
+        "W and U": (cell(units, units, ("W", "U"), kept=kept), parameters(units, units, both)),
     }
 
 
@@ -151,7 +154,7 @@ def layer(rounds: int) -> Iterator[str]:
     for units in UNITS:
         for batch in BATCHES:
             x, rows = torch.randn(STEPS, batch, units), Steps.uniform(STEPS, batch)
-            made = _layer_calls(units, 64)
+            made = _layers(units, 64)
             calls: dict[str, Call] = {}
             for name, (own, tensors) in made.items():
                 calls[f"session {name}"] = partial(Stream([own], [tensors], batch).run, x)
@@ -166,7 +169,38 @@ def layer(rounds: int) -> Iterator[str]:
                     yield f"| {units} | {batch} | {kind} | {name} | {ratio} |"
 
 
-TABLES = {"product": product, "recurrence": recurrence, "layer": layer}
+def _training_step(own: SizedCell, tensors: Tensors, x: torch.Tensor, batch: int, upstream: torch.Tensor) -> Tensors:
+    steps = Steps.uniform(len(x) // batch, batch)
+    _, (y, *_) = run_layer(own, Rows(x, steps, None), batch, None, tensors)
+    return [y.detach(), *torch.autograd.grad(y, [x, *tensors], upstream)]
+
+
+def training(rounds: int) -> Iterator[str]:
+    """Forward and backward."""
+    yield f"| H = I | B | block | kept | of | dense, ms of {TRAINED_STEPS} steps | kept, ms | over dense |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for units, batch, block, density in (
+        (512, 32, 64, 0.1), (512, 32, 32, 0.1), (512, 32, 64, 0.2), (512, 32, 64, 0.5),
+        (256, 32, 64, 0.1), (512, 8, 64, 0.1), (512, 128, 64, 0.1),
+    ):  # fmt: skip
+        x = torch.randn(TRAINED_STEPS * batch, units, requires_grad=True)
+        upstream, calls = torch.randn(len(x), units), dict[str, Call]()
+        for name, (own, tensors) in _layers(units, block, density, kept=True).items():
+            for tensor in tensors:
+                tensor.requires_grad_()
+            calls[name] = partial(_training_step, own, tensors, x, batch, upstream)
+            y, dx, *found = calls[name]()  # type: ignore[misc]
+            expected = _training_step(cell(units, units), tensors, x, batch, upstream)
+            held = [f"weight_{matrix}" for matrix in own.sparse]
+            masks = [value != 0 if part in held else 1 for part, value in zip(own.parameters, tensors, strict=True)]
+            same([y, dx, *found], [*expected[:2], *(g * mask for g, mask in zip(expected[2:], masks, strict=True))])
+        times = best(calls, rounds // 2)
+        for name in ("U", "W and U"):
+            ratio = f"{times['dense'] * 1e3:.2f} | {times[name] * 1e3:.2f} | {times['dense'] / times[name]:.2f}"
+            yield f"| {units} | {batch} | {block}x1 | {density:.0%} | {name} | {ratio} |"
+
+
+TABLES = {"product": product, "recurrence": recurrence, "layer": layer, "training": training}
 
 
 def main() -> None:
@@ -178,11 +212,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     text = ["# Blocks kept of an LSTM", "", f"`python -m benchmarks.lean.sparse` on {processor()}, one thread.", ""]
-    with torch.inference_mode():
-        for name, table in TABLES.items():
-            if arguments.only in (None, name):
-                text += [f"## {name.capitalize()}", "", *table(arguments.rounds), ""]
-                print(*text, sep="\n", flush=True)
+    for name, table in TABLES.items():
+        with torch.set_grad_enabled(name == "training"):
+            lines = list(table(arguments.rounds)) if arguments.only in (None, name) else []
+        text += [f"## {name.capitalize()}", "", *lines, ""] if lines else []
+        print(*lines, sep="\n", flush=True)
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
         path = arguments.output / f"sparse-{processor().slug}.md"

@@ -123,7 +123,9 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
 
     def _sized_as(self, graph: Graph) -> SizedCell:
         widths = axis_widths(graph, self.input_size, self.hidden_size, self.own_widths)
-        return sized(graph if self.bias else graph.without_bias(), tuple(widths.items()), self._lists.get(0, ()), kept=True)
+        return sized(
+            graph if self.bias else graph.without_bias(), tuple(widths.items()), self._lists.get(0, ()), kept=True
+        )
 
     def weights(self) -> dict[str, Weight]:
         cell = self._sized
