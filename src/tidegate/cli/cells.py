@@ -12,7 +12,7 @@ from rich.text import Text
 from tidegate.cell import Graph
 from tidegate.cell.convention import output_gate_sees, reset_side, update_convention
 from tidegate.cell.measure import flops, parameters
-from tidegate.cell.parameter import TORCH_NAMES, attribute, stored_columns
+from tidegate.cell.parameter import TORCH_NAMES, attribute, parameter_shapes
 from tidegate.cli.cell import load_spec
 from tidegate.cli.check import check_number
 from tidegate.cli.console import console, shown_as, table
@@ -56,11 +56,12 @@ def _show(spec: Spec, inputs: int, units: int) -> None:
     screen, cell, graph = console(), spec.cell, spec.graph
     widths = widths_of(graph, inputs, units, spec.layer.widths)
     spec.layer.check_widths(graph, widths)
+    shapes = parameter_shapes(graph, widths)  # raises where heads do not divide them
     sizes = [f"{widths['I']} inputs", f"{units} units", *(f"{axis} = {widths[axis]}" for axis in graph.own_axes)]
     screen.print(Text.assemble((spec.name, "bold"), "  ", (cell.__doc__ or "").strip(), "\n"))
     screen.print(plain(graph), markup=False)
     screen.print()
-    screen.print(_parameter_table(graph, widths))
+    screen.print(_parameter_table(graph, widths, shapes))
     facts = [
         ("parameters", f"{parameters(graph, widths):,} ({', '.join(sizes)})"),
         ("FLOPs per step", f"{flops(graph, widths):,} per sequence"),
@@ -115,16 +116,14 @@ def _update_words(graph: Graph) -> str | None:
     return convention and {"keep": "z = 1 keeps the old state", "write": "z = 1 writes the new one"}[convention]
 
 
-def _parameter_table(graph: Graph, widths: dict[str, int]) -> object:
+def _parameter_table(graph: Graph, widths: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> object:
     listing = table("parameter", "shape", "row blocks in storage order")
     listing.columns[2].justify = "left"
     for matrix in graph.matrices:
         blocks = " ".join(block.name for block in matrix.blocks)
-        rows = sum(widths[block.axis] for block in matrix.blocks)
         layer_name = TORCH_NAMES.get(matrix.name, matrix.name)
-        listing.add_row(
-            f"{matrix.name}  (weight_{layer_name}_l0)", f"{rows} x {stored_columns(matrix, widths)}", blocks
-        )
+        shape = " x ".join(map(str, shapes[f"weight_{matrix.name}"]))
+        listing.add_row(f"{matrix.name}  (weight_{layer_name}_l0)", shape, blocks)
         biased = [block for block in matrix.blocks if block.bias]
         if biased:
             name = "b" if matrix.name == "W" else f"b{matrix.name}"
