@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, combinations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 from tidegate.nn import Recurrent
 
+T = TypeVar("T")
 SAME = 1e-9  # in float64
 STEPS, ROWS = 10, 3
 
@@ -30,9 +31,9 @@ class Block(NamedTuple):
 
 
 class Way(NamedTuple):
-    """A reading of theirs: parameters that are zero, and gates of ours that are named the other way round."""
+    """A reading of theirs: blocks that are zero, by parameter and number, and gates of ours that are turned round."""
 
-    zero: tuple[str, ...]
+    zero: frozenset[tuple[str, str]]
     turned: tuple[str, ...]
 
 
@@ -63,15 +64,18 @@ class Carried:
         return None
 
     def _ways(self) -> Iterator[Way]:
-        biases = [name for name, _ in self.theirs.named_parameters() if "bias" in name]
         gates = list(dict.fromkeys(block.gate for block in self._own()))
-        for turned in _subsets(gates[:6]):
-            for zero in _subsets(biases):
-                yield Way(zero, turned)
+        biases = [block for block in self._other() if "bias" in block.parameter]
+        whole = _subsets(list(dict.fromkeys(block.parameter for block in biases)))
+        zeros = [[block for block in biases if block.parameter in names] for names in whole]
+        zeros += _subsets([block for block in biases if block.parameter != "cells.0.bias_ih"])
+        for turned in ((), *((gate,) for gate in gates)):
+            for zero in zeros:
+                yield Way(frozenset(block[:2] for block in zero), turned)
 
     def _fill(self, way: Way) -> None:
         for block in self._other():
-            _write(block, torch.zeros_like(self.matrix) if block.parameter in way.zero else self.matrix)
+            _write(block, torch.zeros_like(self.matrix) if block[:2] in way.zero else self.matrix)
         for block in self._own():
             _write(block, self._sign(block, way) * self.matrix)
 
@@ -82,7 +86,7 @@ class Carried:
         """Each block of theirs that changes something, and the block of ours that changes the same."""
         free, pairs = self._own(), []
         for block in self._other():
-            if block.parameter in way.zero:
+            if block[:2] in way.zero:
                 continue
             _write(block, self.matrix + self.change)
             if self._differ() > SAME:
@@ -140,5 +144,5 @@ def _write(block: Block, value: torch.Tensor) -> None:
     block.values.copy_(value if block.values.dim() == 2 else value[0, 0].expand_as(block.values))
 
 
-def _subsets(names: list[str]) -> list[tuple[str, ...]]:
-    return [subset for size in range(len(names) + 1) for subset in combinations(names, size)]
+def _subsets(items: list[T]) -> list[tuple[T, ...]]:
+    return [subset for size in range(len(items) + 1) for subset in combinations(items, size)]
