@@ -16,6 +16,8 @@ from tidegate.compare.cost import step_ratio
 from tidegate.compare.naming import as_at_first
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
+from tidegate.nn.sparse import Sparse
+from tidegate.nn.sparsify import sparsify
 from tidegate.plain import read_json, typed
 from tidegate.storage import replace_file
 from tidegate.train.layer import make_layer
@@ -83,7 +85,7 @@ class Sizes:
 def _shape(recipe: Training) -> dict[str, Any]:
     """The settings on which the size of a model and the time of its steps depend."""
     free = {"hidden_size", "dropout", "recurrent_dropout"}
-    free |= {item.name for item in fields(Training)} - {item.name for item in fields(Layers)}
+    free |= {item.name for item in fields(Training)} - {item.name for item in fields(Layers)} - {"density", "block"}
     settings = {name: value for name, value in asdict(recipe).items() if name not in free}
     return as_at_first(settings, type(recipe))
 
@@ -106,15 +108,36 @@ def default_budget(task: AnyTask) -> int:
 def count_parameters(task: AnyTask, graph: Graph, hidden_size: int, recipe: Training | None = None) -> int:
     """Count the trainable parameters of the whole model, encoder and head included, without allocating them.
 
+    Of weights with a density, those count that are kept; what is shared counts once.
+
     Args:
         task: makes the model.
         graph: the cell.
         hidden_size: units of each layer.
         recipe: the other settings of the layers, those of the task unless given.
     """
+    setting = replace(recipe or task.setting, hidden_size=hidden_size)
     with torch.device("meta"):
-        model = task.model(make_layer(graph, replace(recipe or task.setting, hidden_size=hidden_size)))
-    return sum(parameter.numel() for parameter in model.parameters())
+        model = task.model(make_layer(graph, setting))
+    sparse = [module for module in model.modules() if isinstance(module, Sparse)] if setting.density < 1 else []
+    weights = {id(weight): weight for layer in sparse for weight in map(layer.get_parameter, layer.weights())}
+    pruned = sum(weight.numel() - int(setting.density * weight.numel()) for weight in weights.values())
+    return sum(parameter.numel() for parameter in model.parameters()) - pruned
+
+
+def made(task: AnyTask, graph: Graph, setting: Training) -> Any:
+    """An untrained model that costs what a trained one does: pruned at once, where training prunes step by step.
+
+    Args:
+        task: makes the model.
+        graph: the cell.
+        setting: of the model.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = task.model(make_layer(graph, setting))
+    if setting.density < 1:
+        sparsify(model, setting.density, setting.block)
+    return model
 
 
 def solve_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Training | None = None) -> tuple[int, int]:
@@ -212,6 +235,5 @@ def measure_hidden_size(task: AnyTask, graph: Graph, budget: int, recipe: Traini
 
 
 def _layer(task: AnyTask, graph: Graph, recipe: Training, hidden_size: int) -> Recurrent:
-    with torch.random.fork_rng(devices=[]):
-        layer: Recurrent = task.model(make_layer(graph, replace(recipe, hidden_size=hidden_size))).layer
+    layer: Recurrent = made(task, graph, replace(recipe, hidden_size=hidden_size)).layer
     return layer.eval()

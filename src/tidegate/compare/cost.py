@@ -18,12 +18,16 @@ WARM_UP = 30
 
 
 def flops_per_step(model: Any) -> int:
-    """Operations of all recurrent layers in all directions, and of the linear map in front of them, if there is one."""
+    """Operations of all recurrent layers in all directions, and of the linear map in front of them, if there is one.
+
+    What a layer holds at zero is not multiplied.
+    """
     maps = [module for module in model.encoder.modules() if isinstance(module, torch.nn.Linear)]
     projection = sum(linear.out_features * (2 * linear.in_features + 1) for linear in maps)
     directions: int = 1 + model.layer.bidirectional
     layers = sum(flops(model.layer.graph, cell.widths) for cell in model.layer.cells)
-    return projection + directions * layers
+    zeros = sum(int(zero.sum()) for zero in model.layer.masks().values())
+    return projection + directions * layers - 2 * zeros
 
 
 def step_latency_us(layers: Mapping[str, Recurrent]) -> dict[str, tuple[float, float]]:

@@ -18,19 +18,21 @@ import torch
 
 from tidegate._version import __version__
 from tidegate.compare.answer import answer, with_rivals
+from tidegate.compare.budget import made
 from tidegate.compare.cost import flops_per_step, step_latency_us
 from tidegate.compare.executors.job import Workers
 from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.tuning import TUNED, described
 from tidegate.machine import processors
+from tidegate.nn.sparse import nonzeros
 from tidegate.phase import phase
 from tidegate.records import CellRecord, PairRecord, RunRecord, in_brackets
-from tidegate.train.layer import make_layer
 from tidegate.train.setting import Training, names, own_names
 from tidegate.train.spec import Spec
 from tidegate.train.task import AnyTask, SequenceModel
 
 Cells = Mapping[str, Spec]
+LEAN = ("density", "heads", "rank", "share", "semi_tied")  # settings that leave out weights
 VARIED = ("cell", "hidden_size", "learning_rate", "seed")  # settings that differ between runs, tuned or not
 
 
@@ -76,9 +78,9 @@ def _typical(runs: Sequence[RunRecord]) -> tuple[int, int]:
 
 def _model(task: AnyTask, spec: Spec, size: tuple[int, int]) -> SequenceModel:
     setting = replace(spec.over(task.setting), layers=size[0], hidden_size=size[1])
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* has no effect$")  # said when the cell was sized
-        model: SequenceModel = task.model(make_layer(spec.cell.graph, setting))
+        model: SequenceModel = made(task, spec.cell.graph, setting)
         return model
 
 
@@ -94,7 +96,7 @@ def _cell_record(
     estimate = interval(tests) if tests else None
     has_interval = estimate is not None and math.isfinite(estimate.low)
     layers, hidden_size = _typical(runs)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = nonzeros(model)
     return CellRecord(
         name=name,
         graph=(model.layer.graph if spec.options else spec.cell.graph).to_json(),
@@ -139,6 +141,7 @@ def protocol(recipes: Sequence[Training], specs: Cells, seeds: Sequence[int], si
     changed = [f"{name} {value!r}" for name, value in own.items() if value != getattr(defaults, name)]
     return {
         "budget": sizes,
+        **_counting([setting, *(spec.over(setting) for spec in specs.values())]),
         "seeds": f"{len(seeds)} paired, from {seeds[0]} on: runs of one seed share the order of the data, but not the "
         "first weights",
         "tuning": tuning,
@@ -147,6 +150,17 @@ def protocol(recipes: Sequence[Training], specs: Cells, seeds: Sequence[int], si
         "settings of the task": ", ".join(changed) or "standard",
         "test": "touched once, by the weights of the epoch that validated best",
         "decision": "each pair by the paired t test, level 0.05; a winner beats every other cell",
+    }
+
+
+def _counting(settings: Sequence[Training]) -> dict[str, str]:
+    """What counts as a parameter, where cells have fewer weights than full matrices would."""
+    full = type(settings[0])()
+    if all(getattr(setting, name) == getattr(full, name) for setting in settings for name in LEAN):
+        return {}
+    return {
+        "parameters": "those that are multiplied: with a density, the share of the weights that is kept; what layers or "
+        "directions share, once; heads and low ranks as they are stored"
     }
 
 

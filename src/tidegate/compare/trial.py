@@ -26,6 +26,7 @@ from tidegate.cell import Graph
 from tidegate.compare.kept import packed
 from tidegate.compare.naming import as_at_first
 from tidegate.compare.tuning import Candidate
+from tidegate.nn.sparse import nonzeros
 from tidegate.records import EpochRecord, RunRecord
 from tidegate.runtime import isa
 from tidegate.train.card import CHECKPOINT
@@ -148,7 +149,6 @@ def _train(
 
 
 def _record(spec: TrialSpec, chosen: Candidate, task: AnyTask, best: Outcome, outcomes: Sequence[Outcome]) -> RunRecord:
-    parameters = sum(parameter.numel() for parameter in best.model.parameters())
     test = math.nan if best.diverged else evaluate(task, task.settle(best.model), "test")
     finished = math.isfinite(test)
     return RunRecord(
@@ -156,7 +156,7 @@ def _record(spec: TrialSpec, chosen: Candidate, task: AnyTask, best: Outcome, ou
         cell=spec.cell,
         seed=spec.seed,
         **dataclasses.asdict(chosen),
-        parameters=parameters,
+        parameters=nonzeros(best.model),
         status="finished" if finished else "diverged",
         valid=best.best_valid if finished else None,
         test=test if finished else None,

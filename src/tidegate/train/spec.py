@@ -21,6 +21,7 @@ PAIRED = "runs are paired: all cells have the same data in the same order"
 EQUAL = {
     "cell": "the name before the bracket is the cell",
     "hidden_size": "the budget sets the size of each cell",
+    "group_penalty": "no budget foresees how many units it takes out",
     **dict.fromkeys(("batch_size", "epochs", "steps", "seed", "precision"), PAIRED),
 }
 OWN = tuple(field.name for field in fields(Training) if field.name not in EQUAL)
