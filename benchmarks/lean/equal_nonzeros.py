@@ -118,13 +118,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/equal_nonzeros"))
     parser.add_argument("--output", type=Path, help="folder for equal_nonzeros.md")
     options = parser.parse_args()
-    lines = [
-        "# GRUs at equally many weights that are not zero",
-        "",
+    how = (
         f"{processor()}; `python -m benchmarks.lean.equal_nonzeros`, {options.seeds} seeds. sparse: density {DENSITY}, "
-        f"blocks of 32; heads: {HEADS}; low rank: rank {RANK}. Lower is better.",
-        "",
-    ]
+    )
+    how += f"blocks of 32; heads: {HEADS}; low rank: rank {RANK}. Lower is better."
+    lines = ["# GRUs at equally many weights that are not zero", "", how, ""]
     for name in [options.only] if options.only else PROBLEMS:
         lean, large = compared(name, options.seeds, options.workers, options.epochs, options.folder)
         lines += section(name, lean, large)

@@ -7,12 +7,16 @@ import pytest
 from tidegate import compare, report, tasks, zoo
 from tidegate.cli.cell import load_all, load_alone
 from tidegate.compare import Spec
-from tidegate.compare.budget import Sizes, count_parameters, solve_hidden_size
+from tidegate.compare.budget import Sizes, count_parameters, made, solve_hidden_size
+from tidegate.compare.cost import flops_per_step
 from tidegate.compare.trial import TrialSpec, run_trial
 from tidegate.compare.tuning import Candidate
 from tidegate.errors import InputError
+from tidegate.nn.sparse import nonzeros
 from tidegate.records import in_brackets
 from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.speech.setting import SpeechSetting
+from tidegate.train.layer import make_layer
 from tidegate.train.spec import parsed
 
 OWN = "from tidegate.cell import Cell, tanh\n\nclass MyCell(Cell):\n    gates = 'n'\n\n    def step(self, x, h, U):\n"
@@ -76,6 +80,7 @@ def test_settings_stand_in_brackets(text, names, options) -> None:
         ("gru[chrono=9,forget_bias=1]", "exclude each other"),
         ("gru[zoneout=0.1,zoneout=0.1]", "has zoneout twice"),
         ("gru[hidden_size=8]", "hidden_size cannot differ between cells: the budget sets"),
+        ("gru[group_penalty=0.1]", "group_penalty cannot differ between cells: no budget"),
         ("gru[epochs=8]", "epochs cannot differ between cells: runs are paired"),
         ("gru[zoneout=0.1],GRU[zoneout=.1]", r"GRU\[zoneout=0.1\] is listed twice"),
         ("gruu[zoneout=0.1]", "there is no cell 'gruu'; did you mean 'gru'"),
@@ -187,3 +192,35 @@ def test_an_lstm_with_settings_of_its_own_is_measured_like_any_other_cell(task, 
     assert own == solve_hidden_size(task, zoo.LSTM.graph, 30_000)[0]
     assert sizes.of(zoo.LSTM.graph, Spec("lstm", heads=4).over(task.setting)) == 36
     assert sizes.of(zoo.LSTM.graph, Spec("lstm", layer_norm=True).over(task.setting)) in (37, 38)
+
+
+def test_a_budget_counts_what_a_sparse_cell_keeps(task, tmp_path) -> None:
+    """The size that fits has as many weights that are not zero, and so has the model after training."""
+    sparse = Spec("gru", density=0.25, block=8)
+    plain = solve_hidden_size(task, zoo.GRU.graph, 6000)[0]
+    size, counted = solve_hidden_size(task, zoo.GRU.graph, 6000, sparse.over(task.setting))
+    assert size > 1.6 * plain
+    model = made(task, zoo.GRU.graph, replace(sparse.over(task.setting), hidden_size=size))
+    assert nonzeros(model) == pytest.approx(counted, rel=0.01)
+    dense = task.model(make_layer(zoo.GRU.graph, replace(task.setting, hidden_size=size)))
+    zeros = sum(parameter.numel() for parameter in dense.parameters()) - nonzeros(model)
+    assert flops_per_step(dense) - flops_per_step(model) == 2 * zeros
+    record = compare.run(task, {"sparse": sparse}, folder=tmp_path, seeds=1, parameters=6000, workers=1, explain=False)
+    (run,), (cell,) = record.runs, record.cells
+    assert (run.hidden_size, cell.hidden_size) == (size, size)
+    assert run.parameters == pytest.approx(6000, rel=0.02)
+    assert abs(cell.parameter_gap) < 0.02
+    assert "the share of the weights that is kept" in record.protocol["parameters"]
+
+
+def test_what_directions_share_counts_once() -> None:
+    task = tasks.load("fsdd", setting=SpeechSetting())
+    shared = replace(task.setting, share="directions")
+    alone, both = (count_parameters(task, zoo.GRU.graph, 32, setting) for setting in (task.setting, shared))
+    layer = 3 * 32 * (16 + 32 + 2)
+    assert alone - both == layer
+    sparse = replace(shared, density=0.5)
+    assert both - count_parameters(task, zoo.GRU.graph, 32, sparse) == 3 * 32 * (16 + 32) // 2
+    model = made(task, zoo.GRU.graph, replace(sparse, hidden_size=32, block=8))
+    full = made(task, zoo.GRU.graph, replace(shared, hidden_size=32))
+    assert flops_per_step(full) - flops_per_step(model) == 2 * 3 * 32 * (16 + 32)  # a half in each direction

@@ -122,7 +122,8 @@ def count_parameters(task: AnyTask, graph: Graph, hidden_size: int, recipe: Trai
     sparse = [module for module in model.modules() if isinstance(module, Sparse)] if setting.density < 1 else []
     weights = {id(weight): weight for layer in sparse for weight in map(layer.get_parameter, layer.weights())}
     pruned = sum(weight.numel() - int(setting.density * weight.numel()) for weight in weights.values())
-    return sum(parameter.numel() for parameter in model.parameters()) - pruned
+    total: int = sum(parameter.numel() for parameter in model.parameters())
+    return total - pruned
 
 
 def made(task: AnyTask, graph: Graph, setting: Training) -> Any:

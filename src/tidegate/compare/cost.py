@@ -26,8 +26,14 @@ def flops_per_step(model: Any) -> int:
     projection = sum(linear.out_features * (2 * linear.in_features + 1) for linear in maps)
     directions: int = 1 + model.layer.bidirectional
     layers = sum(flops(model.layer.graph, cell.widths) for cell in model.layer.cells)
-    zeros = sum(int(zero.sum()) for zero in model.layer.masks().values())
-    return projection + directions * layers - 2 * zeros
+    return projection + directions * layers - 2 * _zeros(model.layer)
+
+
+def _zeros(layer: Recurrent) -> int:
+    """How many products are spared in all directions; a weight that several share spares as many times its zeros."""
+    products = len(layer.graph.matrices) * len(layer.cells) * (1 + layer.bidirectional)
+    zeros = sum(int(zero.sum()) for zero in layer.masks().values())
+    return zeros * products // len(layer.weights())
 
 
 def step_latency_us(layers: Mapping[str, Recurrent]) -> dict[str, tuple[float, float]]:

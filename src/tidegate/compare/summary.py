@@ -158,10 +158,8 @@ def _counting(settings: Sequence[Training]) -> dict[str, str]:
     full = type(settings[0])()
     if all(getattr(setting, name) == getattr(full, name) for setting in settings for name in LEAN):
         return {}
-    return {
-        "parameters": "those that are multiplied: with a density, the share of the weights that is kept; what layers or "
-        "directions share, once; heads and low ranks as they are stored"
-    }
+    counted = "with a density, the share of the weights that is kept; what is shared, once; heads and ranks as stored"
+    return {"parameters": f"those that are multiplied: {counted}"}
 
 
 def _own_settings(specs: Cells) -> dict[str, str]:
