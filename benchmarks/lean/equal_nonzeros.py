@@ -1,10 +1,10 @@
 """Sparse, heads or low rank: which loses least at equally many weights that are not zero?
 
-    python -m benchmarks.lean.equal_nonzeros                    # an hour on two cores; it goes on where it was stopped
+    python -m benchmarks.lean.equal_nonzeros                    # an hour of one core; it goes on where it was stopped
     python -m benchmarks.lean.equal_nonzeros --only digits --seeds 2 --epochs 1
     python -m benchmarks.lean.equal_nonzeros --output benchmarks/results/lean
 
-`tidegate compare` with five seeds on characters (bundled Shakespeare, passages of 200,000 symbols an epoch) and on
+`tidegate compare` with five seeds on characters (bundled Shakespeare, passages of 150,000 symbols an epoch) and on
 spoken digits: a dense GRU, one with 20 % of its weights in blocks of 32, one with four heads, one of low rank. All have
 as many weights that are not zero, so that the dense one is the smallest. A second comparison, with the same seeds,
 trains the dense GRU that has as many units as the sparse one, thus several times the weights. The verdicts are the
@@ -50,8 +50,8 @@ class Problem(NamedTuple):
 
 
 PROBLEMS = {
-    "characters": Problem("shakespeare", LanguageSetting(epoch_size=200_000, scored_size=50_000), 60_000),
-    "digits": Problem("fsdd", SpeechSetting(), 30_000),
+    "characters": Problem("shakespeare", LanguageSetting(epoch_size=150_000, scored_size=50_000), 60_000),
+    "digits": Problem("fsdd", SpeechSetting(epochs=20), 30_000),
 }
 
 
