@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from tests.backend.agreement import engine, poisoned, threads
-from tidegate import Session, convert
+from tidegate import Session, convert, zoo
 from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import GRU, LSTM, Recurrent, RecurrentCell
+from tidegate.passes import split_into_heads
+from tidegate.runtime import eager_only
 
 DOUBLE = torch.float64
 
@@ -55,6 +57,19 @@ def test_a_layer_with_heads_is_the_one_with_a_block_diagonal_matrix(kind, heads,
     for own, right in zip(ours, exact, strict=True):
         right_here = right if own.shape == right.shape else right[inside].view_as(own)  # a gradient of U
         assert (own - right_here).abs().max() <= 1e-12 * right.abs().max()
+
+
+def test_the_input_may_be_read_in_heads_too() -> None:
+    torch.manual_seed(0)
+    layer = Recurrent(split_into_heads(zoo.GRU.graph, 3, ["W", "U"]), 36, 96, dtype=DOUBLE)
+    x = torch.randn(20, 5, 36, dtype=DOUBLE, requires_grad=True)
+    with engine(), poisoned():
+        ours = outcome(layer, x)
+    with eager_only():
+        exact = outcome(layer, x)
+    assert layer.weight_ih_l0.shape == (288, 12)
+    for own, right in zip(ours, exact, strict=True):
+        assert (own - right).abs().max() <= 1e-12 * right.abs().max()
 
 
 def test_a_nan_stays_in_its_head() -> None:

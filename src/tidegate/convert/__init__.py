@@ -6,5 +6,6 @@ from tidegate.convert.node import OnnxNode
 from tidegate.convert.read import read
 from tidegate.convert.reverse import Reverse
 from tidegate.convert.transfer import dump, load
+from tidegate.convert.xlstm import from_xlstm
 
-__all__ = ["Activation", "FoundLayer", "OnnxNode", "Reading", "Reverse", "dump", "load", "read"]
+__all__ = ["Activation", "FoundLayer", "OnnxNode", "Reading", "Reverse", "dump", "from_xlstm", "load", "read"]

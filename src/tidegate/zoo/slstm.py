@@ -14,7 +14,8 @@ class SLSTM(Cell):
 
     source = "Beck et al. 2024, xLSTM: Extended Long Short-Term Memory, arXiv 2405.04517"
     differs = (
-        "one head, so that U is a full matrix; what stands around the cell in an xLSTM block is not part of it; "
+        "one head, unless heads= gives a layer more, those of U alone (in layers of tidegate.convert.from_xlstm W has "
+        "heads too, as theirs has); what stands around the cell in an xLSTM block is not part of it; "
         "a memory with n below 1/2, which no step leaves, is empty whatever its m, so that states of zeros are safe"
     )
     gates = "i f z o"
