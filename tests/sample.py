@@ -28,6 +28,7 @@ def made_of(graph: Graph) -> set[object]:
         ("vectors", bool(graph.vectors)),
         ("input", graph.input_axis, graph.own_axes),
         ("phases", len(schedule(lower(graph).forward).phases)),
+        ("mirrored", any(matrix.mirror for matrix in graph.matrices)),
         ("settings", any(node.is_setting for node in graph.nodes)),
         ("recurrences", frozenset(recurrences(graph).values())),
     }

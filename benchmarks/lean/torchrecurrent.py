@@ -66,7 +66,7 @@ PER_UNIT = "the two numbers of the paper are vectors here, one number a unit"
 OURS: dict[str, Ours] = {
     "AntisymmetricRNN": Ours("antisymmetricrnn", ONE_BIAS),
     "GatedAntisymmetricRNN": Ours(
-        "antisymmetricrnn/gated", "theirs leaves the recurrent bias out of the gate; ours has one bias a gate"
+        "gatedantisymmetricrnn", "theirs leaves the recurrent bias out of the gate; ours has one bias a gate"
     ),
     "ATR": Ours("atr", ONE_BIAS),
     "BR": Ours("brc", ONE_BIAS),

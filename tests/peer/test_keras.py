@@ -16,7 +16,7 @@ keras = pytest.importorskip("keras", reason="Keras is not installed")
 import tidegate as tg  # noqa: E402
 import tidegate.keras as tk  # noqa: E402
 from tests.reference import keras_loop, tolerance  # noqa: E402
-from tests.reference.compare import assert_equal  # noqa: E402
+from tests.reference.compare import assert_equal, public  # noqa: E402
 from tests.sample import VARIED  # noqa: E402
 from tidegate.cell import Cell, sigmoid, tanh  # noqa: E402
 from tidegate.errors import InputError, SpecError  # noqa: E402
@@ -265,8 +265,9 @@ def test_a_layer_of_any_cell_has_the_numbers_of_ours_in_torch(cell):
     layer.build(x.shape)
     own = tg.nn.Recurrent(cell, features, H, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
-        for parameter, weight in zip(own.parameters(), layer.weights, strict=True):
-            parameter.copy_(weight.value.T if parameter.dim() == 2 else weight.value)
+        held = {public(name): value for name, value in own.named_parameters()}
+        for name, weight in zip(own._flat_weights_names, layer.weights, strict=True):
+            held[name].copy_(weight.value.T if held[name].dim() == 2 else weight.value)
     wanted, _ = own(x)
     generic = keras.layers.RNN(layer.cell, return_sequences=True, dtype="float64")
     got = {"on the engine": layer(x).detach(), "by Keras's loop": generic(x).detach()}

@@ -112,7 +112,8 @@ def by_layer(case: Case) -> Tensors:
     y, state = layer(x, as_state(states))
     last = from_state(state)
     loss = (y * case.dy).sum() + sum((a * b).sum() for a, b in zip(last, case.dlast, strict=True))
-    leaves = {"x": x, **{f"state{k}": s for k, s in enumerate(states or ())}, **dict(layer.named_parameters())}
+    own = {public(name): value for name, value in layer.named_parameters()}
+    leaves = {"x": x, **{f"state{k}": s for k, s in enumerate(states or ())}, **own}
     found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True, allow_unused=True)
     grads = {f"d {name}": grad for name, grad in zip(leaves, found, strict=True)}
     return _outputs(y.detach(), tuple(s.detach() for s in last)) | grads
@@ -132,8 +133,14 @@ def layer_of(case: Case) -> torch.nn.Module:
         widths=case.reference.further(case.hidden),
         layer_norm=over or False,
     )
-    layer.load_state_dict(case.params)  # strict: names and shapes are the reference's
+    held = {public(name): name for name in layer.state_dict()}
+    layer.load_state_dict({held[name]: value for name, value in case.params.items()})  # strict: as the reference's
     return layer
+
+
+def public(name: str) -> str:
+    """The name of a parameter without what torch's parametrizations add."""
+    return name.removeprefix("parametrizations.").removesuffix(".original")
 
 
 def relative_error(got: Tensor, ref: Tensor, floor: float = 0.0) -> float:

@@ -74,6 +74,29 @@ def ur_lstm(p, x, h, c):
     return sigma(p.W(3, x) + p.b(3) + p.U(3, h) + p.d(3)) * tanh(c_new), c_new
 
 
+def _skew(p, x, h, k):
+    M = p.tensors["weight_hh_l0"]
+    A = M - M.T - 0.01 * torch.eye(p.H, dtype=M.dtype)
+    return h @ A.T + p.W(k, x) + p.b(k)
+
+
+def antisymmetric(p, x, h):
+    return (h + 0.1 * tanh(_skew(p, x, h, 0)),)
+
+
+def gated_antisymmetric(p, x, h):
+    return (h + 0.1 * sigma(_skew(p, x, h, 0)) * tanh(_skew(p, x, h, 1)),)
+
+
+def lipschitz(p, x, h):
+    def made(name):
+        M, beta = p.tensors[f"weight_{name}_l0"], 0.75
+        return (1 - beta) * (M + M.T) + beta * (M - M.T) - 0.001 * torch.eye(p.H, dtype=M.dtype)
+
+    rate = h @ made("A").T + tanh(h @ made("hh").T + p.W(0, x) + p.b(0))
+    return (h + 0.03 * rate,)
+
+
 def co_rnn(p, x, h, z):
     dt, gamma, epsilon = 0.042, 2.7, 4.7
     force = tanh(p.W(0, x) + p.b(0) + p.U(0, h) + p.times("Z", 0, z))
@@ -195,6 +218,15 @@ LEAN: dict[str, Reference] = {
     "urlstm": Reference(
         "Gu et al. 2020: g = (1 - r) f^2 + r (1 - (1 - f)^2), the input gate is 1 - g; one bias u for f, -u for r",
         ur_lstm, 2, {"ih": 4, "hh": 4}, {"ih": 4, "hh": 4}, ("u",),
+    ),
+    "antisymmetricrnn": Reference(
+        "Chang et al. 2019: W - W^T - gamma I, epsilon 0.1, gamma 0.01", antisymmetric, 1, {"ih": 1, "hh": 1}, {"ih": 1}
+    ),
+    "gatedantisymmetricrnn": Reference(
+        "the same with a gate of the same matrix", gated_antisymmetric, 1, {"ih": 2, "hh": 1}, {"ih": 2}
+    ),
+    "lipschitzrnn": Reference(
+        "Erichson et al. 2021: beta 0.75, gamma 0.001, Euler", lipschitz, 1, {"ih": 1, "hh": 1, "A": 1}, {"ih": 1}
     ),
     "cornn": Reference(
         "Rusch & Mishra 2021: the authors' code, damped by the old z", co_rnn, 2, {"ih": 1, "hh": 1, "Z": 1}, {"ih": 1}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.reference import tolerance
-from tests.reference.compare import Case, as_state, draw, from_state, layer_of, strided
+from tests.reference.compare import Case, as_state, draw, from_state, layer_of, public, strided
 
 STEPS = (1, 2, 63)
 BATCHES = (1, 3)
@@ -41,7 +41,8 @@ def differentiable(cell: str, *, steps: int = 2, batch: int = 1, width: int = 2)
     """A layer as a function of its input, states and parameters, and a point to differentiate it at."""
     case = draw(cell, steps, batch, width, features=2, seed=3)
     layer = layer_of(case)
-    names = list(case.params)
+    held = {public(name): name for name in layer.state_dict()}
+    names = [held[name] for name in case.params]
     count = len(case.dlast)
 
     def function(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:

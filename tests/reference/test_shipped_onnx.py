@@ -16,6 +16,7 @@ NATIVE = {
     *("rnn", "rnn/relu", "lstm", "peepholelstm", "gru", "gru/write", "gru/before", "gru/before/write", "lstm1997"),
     *("v", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "mgu", "janet", "ligru", "ugrnn", "mut1", "mut2"),
     *("indrnn", "mingru", "minlstm", "qrnn", "ran", "atr", "lightru", "minimalrnn", "miru1", "miru2"),
+    *("antisymmetricrnn", "gatedantisymmetricrnn"),
 }
 OPTIONS = [
     {"layer_norm": True},

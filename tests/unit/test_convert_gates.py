@@ -25,7 +25,7 @@ def same(one, other):
     return there.keys() == back.keys() and all(torch.equal(there[name], back[name]) for name in there)
 
 
-@pytest.mark.parametrize("name", zoo.CELLS)
+@pytest.mark.parametrize("name", [n for n in zoo.CELLS if not any(m.mirror for m in zoo.find(n).graph.matrices)])
 def test_pieces_of_every_cell_come_back_to_the_bit(name):
     inputs = H if zoo.find(name).graph.input_axis == "H" else I
     widths = {"widths": {"S": 2}} if "S" in zoo.find(name).graph.own_axes else {}

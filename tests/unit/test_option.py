@@ -360,7 +360,7 @@ def test_a_projected_layer_has_orthogonal_columns():
 
 
 @pytest.mark.filterwarnings("ignore:.* has no recurrent matrix")
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [name for name in CELLS if not any(m.mirror for m in CELLS[name].graph.matrices)])
 def test_orthogonal_blocks_of_every_cell(cell):
     layer = Recurrent(cell, 5, 5, orthogonal=True)
     recurrent = {matrix: layer.graph.is_recurrent(operand) for matrix, operand, _ in layer.graph.products}

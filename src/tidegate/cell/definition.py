@@ -31,6 +31,8 @@ class Cell:
         matrices: recurrent matrices and their row blocks; ``{"U": gates}`` unless given.
         given: what the caller passes at every step beside the input, each with its width: ``"dt:1 m:I"`` for one number
             a row and a value as wide as the input. H, and widths of the cell's own, are the others.
+        mirrored: matrices of which layers hold a part M, by the share s in ``M + s M^T``: ``{"U": -1.0}`` makes U
+            antisymmetric. Their blocks are square.
         vectors: per-unit parameters; ``"p_i p_f"`` reach ``step`` as ``p.i`` and ``p.f``, ``"u"`` as ``u``.
         biases: the matrices with a bias, ``"W U"`` unless given, or a mapping from matrix to
             the blocks with one.
@@ -73,6 +75,7 @@ class Cell:
     input: ClassVar[str] = "I"
     inputs: ClassVar[str | None] = None
     matrices: ClassVar[Mapping[str, str] | None] = None
+    mirrored: ClassVar[Mapping[str, float]] = {}
     vectors: ClassVar[str] = ""
     given: ClassVar[str] = ""
     biases: ClassVar[str | Mapping[str, str]] = "W U"

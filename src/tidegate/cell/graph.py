@@ -152,12 +152,14 @@ class Matrix:
         heads: how many groups of units see nothing of each other. Head k of a block of rows, and of the columns, is
             the k-th of as many equal parts; its rows multiply its columns and no others. So the matrix is stored as
             [rows, columns / heads].
+        mirror: layers hold M in its place, of which it is ``M + mirror M^T``, block by block; 0 for the matrix itself.
     """
 
     name: str
     blocks: tuple[Block, ...]
     columns: str
     heads: int = 1
+    mirror: float = 0.0
 
     @property
     def has_bias(self) -> bool:

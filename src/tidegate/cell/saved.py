@@ -13,7 +13,8 @@ from tidegate.cell.verify import verify
 from tidegate.errors import SpecError
 
 FORMAT = 2
-LATER: dict[str, object] = {"heads": 1, "given": (), "initial": ()}  # not written where they have these values
+# Fields that are not written where they have these values, since graphs did not always have them.
+LATER: dict[str, object] = {"heads": 1, "mirror": 0.0, "given": (), "initial": ()}
 
 
 def to_plain(graph: Graph) -> dict[str, Any]:
@@ -85,7 +86,8 @@ def _blocks(item: Any) -> tuple[Block, ...]:
 
 def _matrix(item: Any) -> Matrix:
     name, columns = _typed(_typed(item, dict)["name"], str), _typed(item["columns"], str)
-    return Matrix(name, _blocks(item), columns, _typed(item.get("heads", LATER["heads"]), int))
+    heads, share = _typed(item.get("heads", LATER["heads"]), int), _typed(item.get("mirror", LATER["mirror"]), float)
+    return Matrix(name, _blocks(item), columns, heads, share)
 
 
 def _vector(item: Any) -> Vector:

@@ -76,9 +76,13 @@ class _Declarations:
                 name,
                 tuple(Block(b, a, b in biased.get(name, ())) for b, a in _declared(cell, name, blocks, ("H", "I"))),
                 self.input_axis,
+                mirror=float(cell.mirrored.get(name, 0.0)),
             )
             for name, blocks in declared.items()
         )
+        if unknown := cell.mirrored.keys() - recurrent.keys():
+            message = f"{cell.__name__}.mirrored names {' '.join(sorted(unknown))}, which is no recurrent matrix"
+            raise SpecError("MIRRORED", message, fix=f"matrices are {' '.join(recurrent)}")
         taken: dict[str, str] = {}
         kinds = {"state": [s.name for s in self.states], "matrix": list(declared), "vector": list(self.vectors)}
         kinds["given value"] = [value.name for value in self.given]

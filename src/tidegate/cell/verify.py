@@ -123,6 +123,10 @@ def _fields(graph: Graph) -> Iterator[str]:
             if getattr(node, field) != getattr(plain, field):
                 yield f"%{index}: {node.op} has no {field}"
     for matrix in graph.matrices:
+        if not math.isfinite(matrix.mirror):
+            yield f"{matrix.name} is mirrored by {matrix.mirror!r}, not by a finite number"
+        if matrix.mirror and (matrix.heads > 1 or {block.axis for block in matrix.blocks} != {matrix.columns}):
+            yield f"{matrix.name} is mirrored, so its blocks must be square, without heads"
         if type(matrix.heads) is not int or matrix.heads < 1:
             yield f"{matrix.name} has {matrix.heads!r:.40} heads, not 1 or more"
             return

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from tidegate.cell.convention import carries
 from tidegate.cell.parameter import attribute, factor_of, factored
@@ -184,13 +185,14 @@ def constructor(layer: Recurrent, *, units: int | None = None, **options: Any) -
     excluded = {other for name in options for other in OPTIONS[name].excludes}
     kept = {name: dict(value) if isinstance(value, tuple) else value for name, value in layer.options.chosen}
     together = Options(**{name: value for name, value in kept.items() if name not in excluded} | options)
-    text, name = repr(layer).removesuffix(")").replace(str(layer.options), "", 1), layer.graph.name
+    kind, name = type_before_parametrizations(layer), layer.graph.name
+    text = f"{kind.__name__}({layer.extra_repr()}".replace(str(layer.options), "", 1)
     text = re.sub(r"=([a-z]\w*)", r"='\1'", text)  # choices such as reset=before
     if getattr(layer, "nonlinearity", "tanh") != "tanh":
         text += ", nonlinearity='relu'"  # which torch's layers do not print
     if units is not None:
         text = text.replace(f"{layer.input_size}, {layer.hidden_size}", f"{layer.input_size}, {units}", 1)
-    if type(layer) is Recurrent and name.lower() in CELLS:
+    if kind is Recurrent and name.lower() in CELLS:
         text = text.replace(f"({name}", f'("{name.lower()}"', 1)
     shown = ((name, dict(value) if isinstance(value, tuple) else value) for name, value in together.chosen)
     return f"tg.nn.{text}{''.join(f', {name}={value!r}' for name, value in shown)})"

@@ -17,6 +17,7 @@ from tidegate.keras.backend import own_errors
 from tidegate.nn import Options
 from tidegate.nn.argument import graph_of
 from tidegate.nn.initial import begin
+from tidegate.nn.mirror import Mirrored
 from tidegate.runtime import Rows, SizedCell, Steps, run_layer, sized
 
 KINDS = ("kernel", "recurrent", "bias")  # of weights, as Keras's arguments name them
@@ -129,7 +130,12 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
     def values(self) -> list[torch.Tensor]:
         """The parameters as the runtime takes them."""
         held = map(value_of, self.held)
-        return [value.T if value.dim() == 2 else value for value in held]
+        values = [value.T if value.dim() == 2 else value for value in held]
+        for matrix in self.graph.matrices:
+            if matrix.mirror:
+                k = self.sized.parameters.index(f"weight_{matrix.name}")
+                values[k] = Mirrored(matrix.mirror)(values[k])
+        return values
 
     def call(
         self, inputs: torch.Tensor, states: Any, training: bool = False

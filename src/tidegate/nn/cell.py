@@ -18,6 +18,7 @@ from tidegate.nn.argument import States, as_states, graph_of, shown_widths, vari
 from tidegate.nn.document import documented
 from tidegate.nn.given import taken
 from tidegate.nn.initial import begin
+from tidegate.nn.mirror import mirror
 from tidegate.nn.operator import run_operator
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.twin import Conventions, Twin
@@ -108,6 +109,7 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         # only now: torch has rejected sizes such as 4.0, for which the cache of cells would return those of 4
         self.set_cell(graph)
         self.reset_parameters()
+        mirror(self, graph, lambda name: [step_attribute(name)])
 
     def reset_parameters(self) -> None:
         """Draw all parameters as torch.nn does, and then what the definition of the cell asks for."""

@@ -19,6 +19,7 @@ from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of
 from tidegate.nn.device import torch_mode
 from tidegate.nn.initial import begin
+from tidegate.nn.mirror import Mirrored, check_mirrored, mirror
 from tidegate.nn.rows import reorder
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.spectral import SpectralBound
@@ -80,10 +81,12 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         self._make_parameters(device, dtype)
         self._init_flat_weights()
         self.reset_parameters()
+        mirror(self, self.graph, self._attributes)
         self._bound_norms()
 
     def set_cell(self, graph: Graph) -> None:
         """Make this the cell, changed as bias, options and projection ask for. Parameters stay as they are."""
+        check_mirrored(graph, self.options)
         graph = self.options.define(graph if self.bias else graph.without_bias())
         self.graph = project(graph) if self.proj_size and graph.output.axis != "P" else graph
         if self.graph.output.axis == "P" and not self.proj_size:
@@ -169,7 +172,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             LSTM(4, 8, layer_norm=all, chrono=50)
         """
         new = Options(**options)
-        if len(self._parametrizations()) > len(self._norm_bounds()):
+        if self._parametrizations().keys() - self._norm_bounds().keys() - self._mirrored().keys():
             raise InputError(
                 "PARAMETRIZED",
                 f"parameters of {self} are parametrized",
@@ -187,7 +190,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         before = {name: dict(value) if isinstance(value, tuple) else value for name, value in self.options.chosen}
         kept = {name: value for name, value in before.items() if name not in excluded}
         copied = deepcopy(self)
-        copied._free_norms()  # noqa: SLF001  of the same class
+        copied._free()  # noqa: SLF001  of the same class
         copied._take(new, Options(**kept | options))  # noqa: SLF001  of the same class
         return copied
 
@@ -206,6 +209,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
                 if value is not None and name in self._parameters:
                     self._parameter(name).copy_(value)
         self._initialise(new)
+        mirror(self, self.graph, self._attributes)
         self._bound_norms()
         for name, blocks in held.items():
             if name not in self._parameters or self._parameter(name).shape != blocks.zero.shape:
@@ -333,22 +337,29 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         return getattr(self, name) if parameter is None else parameter
 
     def _original(self, name: str) -> torch.Tensor:
-        """The Parameter behind a name, which differs from what calls read where a norm is bound."""
+        """The Parameter behind a name, which calls do not read as it is where it is bound or mirrored."""
         own = self._parametrizations().get(name)
-        return self._parameter(name) if own is None or name not in self._norm_bounds() else own.original
+        held = own is not None and (name in self._norm_bounds() or name in self._mirrored())
+        return own.original if held else self._parameter(name)
 
     def _norm_bounds(self) -> dict[str, SpectralBound]:
         """The bounds of norms that options have put on parameters."""
         chains = self._parametrizations().items()
         return {name: chain[0] for name, chain in chains if len(chain) == 1 and isinstance(chain[0], SpectralBound)}
 
+    def _mirrored(self) -> dict[str, torch.Tensor]:
+        """What the layer holds of matrices that the cell mirrors."""
+        chains = self._parametrizations().items()
+        return {name: chain.original for name, chain in chains if len(chain) == 1 and isinstance(chain[0], Mirrored)}
+
     def _parametrizations(self) -> dict[str, Any]:
         """The parametrizations of torch of each parameter."""
         return {**self.parametrizations} if is_parametrized(self) else {}  # type: ignore[dict-item]
 
-    def _free_norms(self) -> None:
-        """Make plain parameters of bound ones. torch's function would take the attribute from copies, too."""
+    def _free(self) -> None:
+        """Make plain parameters of bound and mirrored ones. torch's function would take the attribute from copies."""
         values = {name: getattr(self, name).detach() for name in self._norm_bounds()}
+        values |= {name: held.detach() for name, held in self._mirrored().items()}
         if values:
             self.__class__ = type_before_parametrizations(self)
             del self._modules["parametrizations"]

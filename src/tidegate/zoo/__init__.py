@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidegate.cell import Cell, Graph
 from tidegate.errors import InputError, did_you_mean
+from tidegate.zoo.antisymmetric import AntisymmetricRNN, GatedAntisymmetricRNN
 from tidegate.zoo.atr import ATR
 from tidegate.zoo.bistable import BRC, NBRC
 from tidegate.zoo.cfc import CfC
@@ -19,6 +20,7 @@ from tidegate.zoo.janet import JANET
 from tidegate.zoo.lem import LEM
 from tidegate.zoo.lightru import LightRU
 from tidegate.zoo.ligru import LiGRU
+from tidegate.zoo.lipschitz import LipschitzRNN
 from tidegate.zoo.lru import LRU
 from tidegate.zoo.lstm import LSTM, LSTM1997, PeepholeLSTM
 from tidegate.zoo.mclstm import MCLSTM
@@ -61,6 +63,7 @@ FAMILIES: tuple[type[Cell], ...] = (
     *(MGU, JANET, LiGRU, UGRNN, MUT1, MUT2, MUT3),
     *(IndRNN, SCRN, AdaptiveSCRN, MinGRU, MinLSTM, SLSTM),
     *(SRU, QRNN, QRNN2, RGLRU, LRU, HGRN, URLSTM, MultiplicativeLSTM, MogrifierLSTM, RHN),
+    *(AntisymmetricRNN, GatedAntisymmetricRNN, LipschitzRNN),
     *(LEM, CoRNN, UnICORNN, BRC, NBRC, STAR, FastRNN, FastGRNN, RAN, CFN),
     *(ATR, IntersectionRNN, LightRU, MCLSTM, MinimalRNN, MiRU1, MiRU2, NAS, ResLSTM),
     *(SGRN, SGU, DSGU, TypedGRU, TypedLSTM, WMCLSTM),
@@ -156,14 +159,17 @@ __all__ = [
     "URLSTM",
     "WMCLSTM",
     "AdaptiveSCRN",
+    "AntisymmetricRNN",
     "CfC",
     "CoRNN",
     "FastGRNN",
     "FastRNN",
+    "GatedAntisymmetricRNN",
     "IndRNN",
     "IntersectionRNN",
     "LiGRU",
     "LightRU",
+    "LipschitzRNN",
     "MiRU1",
     "MiRU2",
     "MinGRU",

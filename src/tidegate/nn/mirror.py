@@ -1,0 +1,65 @@
+"""Matrices that are made of one matrix and its mirror image, as definitions declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.utils.parametrize import register_parametrization
+
+from tidegate.cell import Graph
+from tidegate.errors import InputError
+from tidegate.option import Options
+
+WITHOUT = ("heads", "rank", "spectral", "orthogonal")  # what changes the matrix that is held, and means the other
+
+
+class Mirrored(torch.nn.Module):
+    """``M + share M^T`` for each square block M of a matrix: antisymmetric for -1, symmetric for 1.
+
+    Args:
+        share: of the mirror image.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """The matrix that calls multiply by."""
+        blocks = weight.unflatten(0, (-1, weight.shape[1]))
+        return (blocks + self.share * blocks.mT).flatten(0, 1)
+
+    def extra_repr(self) -> str:
+        return f"share={self.share:g}"
+
+
+def check_mirrored(graph: Graph, options: Options) -> None:
+    """Refuse options that a mirrored matrix has no place for.
+
+    Raises:
+        InputError: with their names.
+    """
+    mirrored = [matrix.name for matrix in graph.matrices if matrix.mirror]
+    chosen = [name for name, _ in options.chosen if name in WITHOUT]
+    if mirrored and chosen:
+        raise InputError(
+            "OPTION",
+            f"{graph.name} makes {' and '.join(mirrored)} of another matrix and its mirror image, so "
+            f"{', '.join(chosen)} has no place in it",
+            fix=f"leave {', '.join(chosen)} out",
+        )
+
+
+def mirror(module: torch.nn.Module, graph: Graph, attributes: Callable[[str], list[str]]) -> None:
+    """Let a module hold M where its cell multiplies by ``M + share M^T``.
+
+    Args:
+        module: with the parameters.
+        graph: its cell.
+        attributes: the names of a parameter of the cell on the module.
+    """
+    for matrix in graph.matrices:
+        if matrix.mirror:
+            for name in attributes(f"weight_{matrix.name}"):
+                register_parametrization(module, name, Mirrored(matrix.mirror), unsafe=False)
