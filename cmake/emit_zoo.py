@@ -24,7 +24,7 @@ from tidegate.zoo.keras import STORED  # noqa: E402
 
 def cells() -> dict[str, str]:
     """Emitted text by key; cells that differ only in their conventions share one."""
-    graphs = [cell.graph for cell in (*zoo.CELLS.values(), *STORED)]
+    graphs = [cell.graph for cell in (*zoo.IN_WHEEL, *STORED)]
     plain = [Compiled(graph) for graph in (*graphs, passes.project(zoo.LSTM.graph))]
     return {own.source.key: own.source.text for cell in plain for own in cell.variants}
 

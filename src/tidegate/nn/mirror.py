@@ -28,7 +28,8 @@ class Mirrored(torch.nn.Module):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The matrix that calls multiply by."""
         blocks = weight.unflatten(0, (-1, weight.shape[1]))
-        return (blocks + self.share * blocks.mT).flatten(0, 1)
+        both: torch.Tensor = (blocks + self.share * blocks.mT).flatten(0, 1)
+        return both
 
     def extra_repr(self) -> str:
         return f"share={self.share:g}"

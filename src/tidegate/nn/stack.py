@@ -338,9 +338,11 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
 
     def _original(self, name: str) -> torch.Tensor:
         """The Parameter behind a name, which calls do not read as it is where it is bound or mirrored."""
-        own = self._parametrizations().get(name)
-        held = own is not None and (name in self._norm_bounds() or name in self._mirrored())
-        return own.original if held else self._parameter(name)
+        if name in self._norm_bounds():
+            bound: torch.Tensor = self._parametrizations()[name].original
+            return bound
+        mirrored = self._mirrored()
+        return mirrored[name] if name in mirrored else self._parameter(name)
 
     def _norm_bounds(self) -> dict[str, SpectralBound]:
         """The bounds of norms that options have put on parameters."""

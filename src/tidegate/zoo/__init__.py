@@ -71,6 +71,16 @@ FAMILIES: tuple[type[Cell], ...] = (
     *(MisprintLSTM, MisprintGRU),
 )
 CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
+AT_FIRST_USE: frozenset[type[Cell]] = frozenset(
+    {
+        *(QRNN2, URLSTM, MultiplicativeLSTM, MogrifierLSTM, RHN, AntisymmetricRNN, GatedAntisymmetricRNN, LipschitzRNN),
+        *(LEM, CoRNN, UnICORNN, BRC, NBRC, STAR, FastRNN, RAN, CFN, ATR, IntersectionRNN, LightRU, MCLSTM, MinimalRNN),
+        *(MiRU1, MiRU2, NAS, ResLSTM, SGRN, SGU, DSGU, TypedGRU, TypedLSTM, WMCLSTM, TLSTM, TauGRU),
+    }
+)
+"""Families that few need: a machine compiles them when it first runs one. In the wheel each would take 60 KB."""
+IN_WHEEL: tuple[type[Cell], ...] = tuple(c for f in FAMILIES if f not in AT_FIRST_USE for c in f.variants())
+"""The cells of which the wheel has machine code."""
 
 
 def find(name: str) -> type[Cell]:
@@ -114,6 +124,7 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
 
 __all__ = [
     "ATR",
+    "AT_FIRST_USE",
     "BRC",
     "CELLS",
     "CFN",
@@ -124,6 +135,7 @@ __all__ = [
     "GRU",
     "GRUD",
     "HGRN",
+    "IN_WHEEL",
     "JANET",
     "LEM",
     "LRU",
