@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from tidegate.cell.graph import all_widths
 from tidegate.cell.measure import flops
 from tidegate.errors import BackendError
 from tidegate.nn import Recurrent, Session
@@ -78,9 +80,12 @@ def _timed(layers: Sequence[Recurrent], rounds: int) -> np.ndarray:
 
 def _stepper(layer: Recurrent) -> Callable[[torch.Tensor], object]:
     """One step of a session, or of the layer itself if it is bidirectional or the engine cannot run it."""
+    axes = all_widths(layer.cells[0].widths)
+    given = {value.name: torch.zeros(1, axes[value.axis]) for value in layer.graph.given}
+    beside = {"given": given} if given else {}
     if layer.bidirectional:
-        return layer
+        return partial(layer, **beside)
     try:
-        return Session(layer).step
+        return partial(Session(layer).step, **beside)
     except BackendError:
-        return layer
+        return partial(layer, **beside)
