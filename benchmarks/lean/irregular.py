@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from benchmarks.series_classification import DATA
 from numpy.typing import NDArray
 
-from benchmarks.series_classification import DATA
 from tidegate import compare, tasks
 from tidegate.data import locate
 from tidegate.data.labelled import Labelled, Layout, read_labelled
@@ -127,9 +127,9 @@ class Count(compare.Progress):
 def written(how: str, record: ComparisonRecord) -> list[str]:
     """A section of the results."""
     rows = [
-        f"| {cell.name} | {cell.hidden_size} | {cell.parameters:,} | {cell.mean:.4f} | {cell.low:.4f} to {cell.high:.4f} "
-        f"| {cell.train_seconds:.0f} |"
-        for cell in record.cells
+        f"| {c.name} | {c.hidden_size} | {c.parameters:,} | {c.mean:.4f} | {c.low:.4f} to {c.high:.4f} "
+        f"| {c.train_seconds:.0f} |"
+        for c in record.cells
     ]
     pairs = [
         f"| {pair.a} - {pair.b} | {pair.difference:+.4f} | {pair.low:+.4f} to {pair.high:+.4f} | {pair.wins} of "
@@ -168,8 +168,7 @@ def main() -> int:
     text = [
         "# Irregular time: GRU-D, CfC and T-LSTM against a GRU that reads gaps and times as inputs",
         "",
-        f"`python -m benchmarks.lean.irregular` on {SET}: {PARAMETERS:,} parameters, {options.seeds} seeds, the recipe of "
-        "`compare`, without votes, forward only.",
+        f"`python -m benchmarks.lean.irregular` on {SET}: {PARAMETERS:,} parameters, {options.seeds} seeds.",
         "",
         *(line for how, record in records.items() for line in written(how, record)),
     ]
