@@ -113,7 +113,7 @@ class Scale(Reading):
 
         Args:
             inputs: [T, B, F] float64.
-            beside: which further inputs the model has, as ``SeriesEncoder`` names them.
+            beside: what else the model reads, as ``SeriesEncoder`` names it.
         """
         mean, sd = (np.tile(values, self.frame) for values in (self.mean, self.sd))
         del beside
