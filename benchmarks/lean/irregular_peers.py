@@ -172,6 +172,7 @@ def main() -> None:
     rows = [f"| {name} | {off:.1e} | {ratios[name]:.1f} |" for name, off in differences.items()]
     head = ["| cell | largest difference, float64 | its time over ours, float32 |", "|---|---|---|"]
     text = "\n".join(["`python -m benchmarks.lean.irregular_peers`", "", *head, *rows, ""])
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
 
