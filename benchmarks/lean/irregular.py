@@ -140,7 +140,7 @@ def written(how: str, record: ComparisonRecord) -> list[str]:
     return [
         f"## Values lost {'at random' if how == 'random' else 'in bursts'}",
         "",
-        f"{record.data.description}. {' '.join(record.data.warnings)}.",
+        f"{record.data.description}. {'; '.join(record.data.warnings)} (training, then test).",
         "",
         f"| cell | units | parameters | {record.metric} ({record.unit}) | 95 % interval | seconds |",
         "|---|---|---|---|---|---|",

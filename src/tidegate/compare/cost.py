@@ -82,7 +82,7 @@ def _stepper(layer: Recurrent) -> Callable[[torch.Tensor], object]:
     """One step of a session, or of the layer itself if it is bidirectional or the engine cannot run it."""
     axes = all_widths(layer.cells[0].widths)
     given = {value.name: torch.zeros(1, axes[value.axis]) for value in layer.graph.given}
-    beside = {"given": given} if given else {}
+    beside: dict[str, Any] = {"given": given} if given else {}
     if layer.bidirectional:
         return partial(layer, **beside)
     try:
