@@ -225,6 +225,16 @@ def test_a_renamed_cell_shows_its_definition_and_what_differs():
     assert "Differs: reset after the product unless asked for" in page
 
 
+def test_a_cell_with_settings_of_its_own_shows_them():
+    record = comparison(epochs=3)
+    own = {"heads": 4, "layer_norm": True}
+    cells = [replace(cell, name="small", options=own) if cell.name == "GRU" else cell for cell in record.cells]
+    answer = replace(record.answer, recommended="small")
+    page = render(replace(record, cells=tuple(cells), answer=answer))
+    assert page.count('class="settings">GRU[heads=4,layer_norm]<') == 2  # in the recommendation and in the table
+    assert 'class="settings"' not in render(record)
+
+
 def test_a_resumed_comparison_says_so():
     record = comparison(epochs=3)
     assert "from earlier sessions" not in render(record)

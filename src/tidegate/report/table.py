@@ -40,6 +40,7 @@ def _cell_row(cell: CellRecord, index: int, rank: int, digits: int) -> Row:
         "rank": rank,
         "name": cell.name,
         "definition": definition(cell),
+        "settings": definition(cell) if cell.options else "",
         "key": key(index),
         "mean": number.fixed(cell.mean, digits),
         "interval": interval(cell.low, cell.high, digits),
