@@ -18,6 +18,7 @@ class PackedMatrices {
   Piece** pieces;   // of the panels of each matrix with heads and without lists, or null
   T** kept;         // of each gradient of what is kept alone: the sums, as its matrix would be packed; or null
   const T** padded_biases;  // of each product, or null
+  bool any_turned = false;
 
   // Packing reads a matrix and writes it, which a few rows do not pay back.
   explicit PackedMatrices(const Call& call) : call_(call), plan_(*call.plan), tuning_(*call.plan->tuning) {
@@ -26,6 +27,7 @@ class PackedMatrices {
     as_stored_[0] = storable && total <= tuning_.unpacked_rows;
     as_stored_[1] = storable && call.steps * ((widest + kTileRows - 1) / kTileRows) <= tuning_.across_tiles;
     turns_ = storable && widest >= kLanes<T> / 2;  // matrices that are kept packed are kept for all batches
+    for (int i = 0; i < plan_.matrices; ++i) any_turned = any_turned || is_turned(plan_.matrix[i]);
   }
 
   // Whether so few rows want a matrix that it is read as it is stored.

@@ -86,14 +86,16 @@ class Products : public Bound<T, P> {
                       int width, T* tiles, bool in_order) {
     RowGroup group;
     group.work.a = operands[first].first + row * operands[first].stride;
-    bool together = !in_order;
+    bool together = !in_order, whole = true;
     const int one = plan_.product[phase.first_product + first].matrix;
     const bool cut = space_.pieces[one] != nullptr;
     for (int i = first; i < last; ++i) {
       const int matrix = plan_.product[phase.first_product + i].matrix;
       together = together && operands[i].first + row * operands[i].stride == group.work.a &&
                  cut == (space_.pieces[matrix] != nullptr) && plan_.matrix[matrix].heads == plan_.matrix[one].heads;
+      whole = whole && !cut && !space_.lists[matrix] && plan_.matrix[matrix].k == plan_.matrix[one].k;
     }
+    if (together && whole) return multiply_whole_row(phase.first_product + first, last - first, panel, width, tiles, group.work);
     if (together && cut) return multiply_pieces_of_row(phase.first_product + first, last - first, panel, tiles, group);
     for (int i = first; i < last; ++i)
       if (together)
@@ -101,6 +103,19 @@ class Products : public Bound<T, P> {
       else
         multiply_into_tile(phase.first_product + i, operands[i], row, 1, panel, width, tiles);
     group.flush();
+  }
+
+  // Of matrices that are packed whole, which is what steps of one sequence are made of.
+  TIDEGATE_INLINE void multiply_whole_row(int first, int count, int64_t panel, int width, T* tiles, RowArguments<T, P>& work) {
+    work.k[0] = plan_.matrix[plan_.product[first].matrix].k;
+    for (int i = 0; i < count; ++i) {
+      const tg_product& product = plan_.product[first + i];
+      const T* const bias = space_.padded_biases[first + i];
+      work.panel[i] = space_.matrices[product.matrix] + panel * kPanel<T> * work.k[0];
+      work.bias[i] = bias ? bias + panel * kPanel<T> : nullptr;
+      work.c[i] = tiles + product.result * kTileRows * kPanel<T>;
+    }
+    multiply_row_of<Meet::kAll>(count, padded<T>(width) / kLanes<T>, work);
   }
 
   // Matrices of as many heads are cut alike. Whole vectors are written: the next piece puts right what is too much.

@@ -67,6 +67,7 @@ class TurnedProducts : public Products<T, P> {
   }
 
   bool any_turned(const tg_phase& phase) const {
+    if (!space_.any_turned) return false;
     for (int i = phase.first_product; i < phase.first_product + phase.products; ++i)
       if (space_.is_turned(plan_.matrix[plan_.product[i].matrix])) return true;
     return false;
