@@ -9,7 +9,7 @@
 - **stream**: the sea surface temperature of El Nino, month after month, each predicting the next: trained on what
   came before 1994, measured on the rest.
 
-Shares are of multiplications by matrices. Times are those of a thread, the best of all rounds in turns, in blocks of the
+Shares are of multiplications by matrices. Times are those of a thread, the best of all rounds in turns, in blocks of a
 whole stream; the thresholds of inputs, which have a variance of 1, are twice those of states, which lie in -1 to 1.
 """
 
