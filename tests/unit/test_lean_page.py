@@ -17,8 +17,8 @@ G, M, H = 3, 6, 36
 def formed() -> dict:
     torch.manual_seed(0)
     names: dict = {"__name__": "page", "torch": torch, "tg": tg}
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for block in blocks[-2:]:
+    section = PAGE.read_text(encoding="utf-8").split("\n## Matrices of any form\n")[1].split("\n## ")[0]
+    for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
         exec(compile(block, str(PAGE), "exec"), names)
     return names["formed"]
 
