@@ -110,6 +110,17 @@ DATA = [
         model="series",
     ),
     _data("series ts", "a.ts", seed.ts, "classification", PLAIN, ["predict"], model="series"),
+    _data("series stamped", "a.ts", seed.stamped, "classification", PLAIN, ["predict"], model="stamped"),
+    _data(
+        "series long",
+        "a.csv",
+        lambda: seed.table(seed.soundings()),
+        "classification",
+        CSV,
+        ["predict"],
+        options=["--series", "buoy", "--time", "hour", "--label", "tide"],
+        model="long",
+    ),
     _data(
         "forecast csv",
         "a.csv",
@@ -232,6 +243,8 @@ DATA = [
 MODELS = {  # with the kind whose data train it, and what uses it
     "classification": ("texts csv", ["predict"]),
     "series": ("series npz", ["predict"]),
+    "stamped": ("series stamped", ["predict"]),
+    "long": ("series long", ["predict"]),
     "forecast": ("forecast csv", ["forecast"]),
     "level": ("forecast tsv", ["forecast"]),
     "parallel": ("pairs folder", ["translate", "tide", "--beam", "1"]),

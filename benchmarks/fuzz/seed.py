@@ -81,6 +81,25 @@ def ts() -> bytes:
     return (head + "".join(rows)).encode()
 
 
+def stamped() -> bytes:
+    """Series of two channels whose steps have times of their own."""
+    head = "@problemName tide\n@timeStamps true\n@classLabel true ebb flow\n@data\n"
+    rows = [f"(0,{row}),(1.5,{row / 2}):(0,1),(4,?):{'ebb' if row % 2 else 'flow'}\n" for row in range(ROWS)]
+    return (head + "".join(rows)).encode()
+
+
+def soundings() -> dict[str, list]:
+    """A row for each step of each series, at uneven times, with gaps."""
+    rows = [(row, step) for row in range(ROWS) for step in range(3)]
+    return {
+        "buoy": [f"b{row:02}" for row, _ in rows],
+        "hour": [f"{step * step + row % 3 / 4}" for row, step in rows],
+        "depth": ["" if (row + step) % 4 == 0 else f"{10 + math.sin(row + step):.3f}" for row, step in rows],
+        "salt": ["" if (row * step) % 5 == 1 else f"{row % 7 + step / 8}" for row, step in rows],
+        "tide": ["ebb" if row % 2 else "flow" for row, _ in rows],
+    }
+
+
 def measured() -> dict[str, list]:
     """Two series of 50 days each."""
     days = [str(date(2021, 1, 1) + timedelta(day)) for day in range(50)]

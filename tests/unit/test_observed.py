@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from tests.unit.refusal import refused
+from tidegate import nn
+from tidegate.compare.cost import step_latency_us
 from tidegate.data import Source
 from tidegate.data.labelled import Columns, Gapped, Layout, complete, in_memory, read_labelled
 from tidegate.errors import InputError
@@ -224,6 +226,10 @@ class TestGiven:
             h = model.model_.layer(inputs, given=given)[0][-1]
             found = (model.model_.head(h) / model.model_.temperature).softmax(-1)
         assert found.tolist() == pytest.approx(model.predict_proba(series[:1])[0], abs=1e-5)
+
+    def test_a_comparison_times_their_steps(self):
+        layers = {"grud": nn.Recurrent("grud", 3, 5), "gru": nn.GRU(3, 5)}
+        assert all(median > 0 for median, _ in step_latency_us(layers).values())
 
     def test_what_has_no_time_or_no_backward_direction_is_refused(self):
         settings = {"cell": "cfc", "epochs": 1}
