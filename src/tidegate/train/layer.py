@@ -50,7 +50,8 @@ class LayerMaker:
         """The layers.
 
         Args:
-            features: the number of input features. A cell that must read as many as it has units gets that many.
+            features: the number of input features. A cell that must read as many as it has units gets that many, and
+                layers that share their parameters get as many as they give.
             given: what the model passes beside the input, as ``given`` names it.
             options: of ``nn.Recurrent``, in place of the settings.
         """
@@ -61,8 +62,11 @@ class LayerMaker:
             "dropout": self.setting.dropout if self.setting.layers > 1 else 0.0,
             **{option.name: getattr(self.setting, option.name) for option in SETTING_OPTIONS},
         }
-        width = self.setting.hidden_size if self.graph.input_axis == "H" else features
-        return Recurrent(self.graph, width, self.setting.hidden_size, **{**defaults, **options})
+        chosen = {**defaults, **options}
+        units, shared = self.setting.hidden_size, chosen["share"] == "layers" and chosen["num_layers"] > 1
+        given_out = units * (1 + bool(chosen.get("bidirectional")))
+        width = given_out if shared else units if self.graph.input_axis == "H" else features
+        return Recurrent(self.graph, width, units, **chosen)
 
 
 def make_layer(graph: Graph, setting: Training) -> MakeLayer:
