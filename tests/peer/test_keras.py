@@ -288,6 +288,10 @@ def test_a_cell_with_a_width_of_its_own():
 def test_what_is_no_cell_is_refused():
     with pytest.raises(InputError, match="is not a cell"):
         tk.Recurrent(3, H)
+    with pytest.raises(
+        InputError, match="GRUD reads dt and m beside its input, which layers of Keras have no place for"
+    ):
+        tk.Recurrent("grud", 4)
     with pytest.raises(InputError, match="is a projected cell"):
         tk.Recurrent(tg.passes.project(tg.zoo.LSTM.graph), H)
     with pytest.raises(SpecError, match="not a saved cell"):

@@ -14,6 +14,7 @@ from tidegate.compare.cost import step_latency_us
 from tidegate.data import Source
 from tidegate.data.labelled import Columns, Gapped, Layout, complete, in_memory, read_labelled
 from tidegate.errors import InputError
+from tidegate.ship import flows
 from tidegate.tasks import SequenceClassifier, from_pretrained
 from tidegate.tasks.classification.batch import padded
 from tidegate.tasks.classification.encoding import ClassificationEncoding
@@ -215,6 +216,11 @@ class TestGiven:
                 h = net.layer(x, given={"dt": dt, "m": m})[0][-1]
                 found = (net.head(h) / net.temperature).softmax(-1)
             assert found.tolist() == pytest.approx(wanted, abs=1e-5)
+        (flow,) = flows(model)
+        inputs = reading.raw(
+            reading.encode(Gapped(values.numpy(), times.numpy()))[:, None].double().numpy(), ("dt", "m")
+        )
+        assert flow.run(inputs).outputs["chances"][0].tolist() == pytest.approx(wanted, abs=1e-5)
 
     def test_complete_series_at_even_steps_have_dt_1_and_nothing_missing(self):
         series, labels = np.random.default_rng(0).normal(size=(20, 6, 2)), [0, 1] * 10
@@ -226,6 +232,9 @@ class TestGiven:
             h = model.model_.layer(inputs, given=given)[0][-1]
             found = (model.model_.head(h) / model.model_.temperature).softmax(-1)
         assert found.tolist() == pytest.approx(model.predict_proba(series[:1])[0], abs=1e-5)
+        (flow,) = flows(model)
+        shipped = flow.run({"values": series[0][:, None]}).outputs["chances"][0]
+        assert shipped.tolist() == pytest.approx(found.tolist(), abs=1e-5)
 
     def test_a_comparison_times_their_steps(self):
         layers = {"grud": nn.Recurrent("grud", 3, 5), "gru": nn.GRU(3, 5)}

@@ -63,7 +63,8 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         - output: [B, H].
 
     Raises:
-        InputError: no such cell, a projected one, or a rank or heads that it cannot have.
+        InputError: no such cell, a projected one, one that reads more than its input or has a state as wide as that, or
+            a rank or heads that it cannot have.
 
     Example:
         >>> import keras, tidegate.keras
@@ -202,6 +203,20 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
 def _checked(graph: Graph, units: int) -> Graph:
     if graph.output.axis == "P":
         raise InputError("PROJECTION", f"{graph.name} is a projected cell", fix="pass the cell itself")
+    if graph.given:
+        names = " and ".join(value.name for value in graph.given)
+        raise InputError(
+            "KERAS_GIVEN",
+            f"{graph.name} reads {names} beside its input, which layers of Keras have no place for",
+            fix="use tidegate.nn.Recurrent, or put them among the inputs of a cell that reads nothing else",
+        )
+    if as_input := [state.name for state in graph.states if state.axis == "I"]:
+        raise InputError(
+            "KERAS_STATE",
+            f"{as_input[0]} of {graph.name} is as wide as the input, but Keras asks for the widths of states before it "
+            "knows the input",
+            fix="use tidegate.nn.Recurrent",
+        )
     if units <= 0:  # as every cell of Keras says it
         raise ValueError(f"Received an invalid value for argument `units`, expected a positive integer, got {units}.")
     return graph

@@ -148,7 +148,7 @@ def _classification(model: Any, task: AnyTask, parts: Parts, meter: Meter) -> to
     def inputs(batch: Batch) -> dict[str, Array]:
         x = batch.inputs
         if isinstance(reading, Scale):
-            return reading.raw(x.double().numpy(), own.series.beside)
+            return reading.raw(x.double().numpy(), (*own.series.beside, *own.series.given_names))
         return {"unit": (x if x.dim() == 2 else x[..., 0])[..., None].numpy()}
 
     def answered(batch: Batch) -> torch.Tensor:

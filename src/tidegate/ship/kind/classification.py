@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
             "part='layers' ships what the recurrent layers answer without them; votes=False trains without votes",
         )
     draft = Draft("classification", facts(model, classes=[str(name) for name in encoding.classes], part=part))
-    x = _series(draft, model) if isinstance(encoding.reading, Scale) else _units(draft, model)
-    hidden = draft.recurrent(into_layers(draft, x, module.encoder), module.layer)
+    x, given = _series(draft, model) if isinstance(encoding.reading, Scale) else (_units(draft, model), ())
+    hidden = draft.recurrent(into_layers(draft, x, module.encoder), module.layer, given=given)
     pooled = POOLED[module.pooling](draft, hidden, module)
     logits = draft.linear(pooled, module.head, name="head") / float(module.temperature)
     logits = logits.named("tempered")
@@ -53,24 +54,29 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
     return (draft.flow(),)
 
 
-def _series(draft: Draft, model: Any) -> Value:
-    """The values of a series, and what else its layers read of gaps and times."""
+def _series(draft: Draft, model: Any) -> tuple[Value, Sequence[Value]]:
+    """The values of a series with what else its layers read as input, and what their cell is given beside it."""
     scale, series = model.encoding_.reading, model.model_.series
-    if series.given_names:
-        raise refused(
-            f"the cell {model.graph_.name} is given {' and '.join(series.given_names)} beside the input, which an "
-            "artefact of a whole model has no place for",
-            "train a cell that is given nothing, or ship the layers by themselves with tidegate.ship.onnx or .c",
-        )
-    parts = [_values(draft, scale)]
-    if "dt" in series.beside:
-        unit = "seconds or the unit of the times in training" if scale.step else "steps in a frame"
+    values = _values(draft, scale)
+    aside = {
+        name: _aside(draft, scale, name, observed=series.observed) for name in (*series.beside, *series.given_names)
+    }
+    read = draft.concat(values, *(aside[name] for name in series.beside), name="read")
+    return read, [aside[name] for name in series.given_names]
+
+
+def _aside(draft: Draft, scale: Scale, name: str, *, observed: bool) -> Value:
+    """The time since the step before, or which values were observed; both are known of complete series."""
+    if name == "dt" and not observed:
+        return draft.add("minimum", draft.add("sum", 1.0, name="begun") - 1.0, 1.0, name="elapsed")
+    if name == "dt":
+        step = getattr(scale, "step", 0.0)
+        unit = "seconds or the unit of the times in training" if step else "steps in a frame"
         dt = draft.input("dt", 1, f"the time since the step before, in {unit}; 0 at the first")
-        parts.append((dt / (scale.step or scale.frame)).named("elapsed"))
-    if "m" in series.beside:
-        says = "for each of the values 1 if it was observed, 0 if it was filled"
-        parts.append(draft.input("observed", scale.width, says))
-    return draft.concat(*parts, name="read") if len(parts) > 1 else parts[0]
+        return (dt / (step or scale.frame)).named("elapsed")
+    if not observed:
+        return draft.constant(np.ones(scale.width), name="observed")
+    return draft.input("observed", scale.width, "for each of the values 1 if it was observed, 0 if it was filled")
 
 
 def _values(draft: Draft, scale: Scale) -> Value:
