@@ -130,6 +130,8 @@ class Arguments:
         """With another value, [T, B, ...], for each argument that has steps."""
 
         def changed(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {name: changed(one) for name, one in value.items()}
             return self.time_major(change(self.time_major(value))) if self.timed(value) else value
 
         named = {name: changed(value) for name, value in self.named.items()}

@@ -247,7 +247,7 @@ def _exponents(probed: Probe, path: Path, missed: Tensor) -> Iterator[tuple[floa
                 continue
             rows = missed if len(missed) == call.x.shape[1] else torch.ones(call.x.shape[1], dtype=torch.bool)
             for steps in call.lengths[rows].unique().tolist():
-                x = call.x[:steps, rows & (call.lengths == steps)]
+                x, named = call.cut(steps, rows & (call.lengths == steps))
                 if steps:
-                    found = lyapunov(call.layer, x.transpose(0, 1) if call.layer.batch_first else x, k=1, discard=0)
+                    found = lyapunov(call.layer, x, k=1, discard=0, **named)
                     yield found.each.max().item(), call.name, where

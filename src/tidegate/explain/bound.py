@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 
 from tidegate.cell import Graph, Op
-from tidegate.cell.graph import UNARY
+from tidegate.cell.graph import OUTSIDE, UNARY
 from tidegate.explain.probe import Trajectory
 from tidegate.explain.step import StepFunction
 from tidegate.runtime import TENSORS
 
 TEXTBOOK, SUPREMUM = "(beta_f beta_W)^lag", "sup |J|^lag"
-LINEAR = frozenset({Op.VECTOR, Op.CONST, Op.INPUT})
+LINEAR = frozenset({Op.VECTOR, Op.CONST, *OUTSIDE})
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _is_linear(graph: Graph, index: int) -> bool:
     if node.op in {Op.ADD, Op.SUB, Op.NEG}:
         return all(_is_linear(graph, arg) for arg in node.args)
     if node.op is Op.PRODUCT:
-        return graph.nodes[node.args[0]].op in {Op.INPUT, Op.STATE}
+        return graph.nodes[node.args[0]].op in {*OUTSIDE, Op.STATE}
     if node.op is Op.MUL:
         return {graph.nodes[arg].op for arg in node.args} in ({Op.VECTOR, Op.STATE}, {Op.CONST, Op.STATE})
     return node.op in LINEAR or node.op is Op.STATE

@@ -46,12 +46,11 @@ def _layer_checks(call: LayerCall) -> Iterator[CheckRecord]:
         return
     phase(f"checking chunks and resets of {own}")
     steps = min(int(call.lengths.min()), STEPS)
-    x = call.x[:steps]
-    reset = torch.zeros(x.shape[:2], dtype=torch.bool)
+    x, named = call.cut(steps)
+    reset = torch.zeros(call.x[:steps].shape[:2], dtype=torch.bool)
     reset[steps // 2] = True
-    x, reset = (x.transpose(0, 1), reset.T) if layer.batch_first else (x, reset)
     if steps > 1:
-        for check in (check_chunks(layer, x), check_resets(layer, x, reset)):
+        for check in (check_chunks(layer, x, **named), check_resets(layer, x, call.laid(reset), **named)):
             yield replace(check, sentence=f"Of {own}: {check.sentence}")
 
 

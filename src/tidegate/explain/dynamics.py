@@ -9,7 +9,7 @@ References:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -131,6 +131,7 @@ def lyapunov(
     free_running: Feed | str | None = None,
     steps: int | None = None,
     hx: Any = None,
+    given: Mapping[str, torch.Tensor] | None = None,
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
 ) -> Exponents:
@@ -150,6 +151,7 @@ def lyapunov(
             drives it by zeros, a function or module gives the next input [B, I] from the output [B, H], row by row.
         steps: of the free run; as many as x has by default.
         hx: the state before x, as the layer takes it.
+        given: what the cell reads beside x, as the layer takes it. Such a layer does not run by itself.
         seed: of the first directions.
         dtype: in which it is computed.
 
@@ -172,8 +174,15 @@ def lyapunov(
     if not isinstance(x, torch.Tensor) or x.dim() not in {2, 3} or not x.numel():
         raise InputError("EXPLAIN_INPUT", "expected inputs [T, B, I] or [T, I]", fix="pass one tensor with steps")
     with torch.no_grad():
-        _, (call,) = captured(probed, x, hx)
+        beside: dict[str, Any] = {} if given is None else {"given": given}
+        _, (call,) = captured(probed, x, hx, **beside)
     driven = call.trajectory()
+    if free_running is not None and step.graph.given:
+        names = " and ".join(value.name for value in step.graph.given)
+        raise InputError(
+            "EXPLAIN_FREE", f"{step.graph.name} reads {names} at every step, so it does not run by itself",
+            fix="leave free_running out",
+        )  # fmt: skip
     if free_running is None:
         if steps is not None:
             raise InputError("EXPLAIN_STEPS", "steps= is for a free run", fix="pass free_running=, or cut x")

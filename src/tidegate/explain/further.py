@@ -88,6 +88,9 @@ def _silences(subject: Subject, measured: Sequence[LayerMeasures], left_out: lis
         if own.layer.bidirectional:
             left_out.append(f"silence behind {own.path}: it reads from both ends, so there is no after")
             continue
+        if given := [value.name for value in own.layer.graph.given]:
+            left_out.append(f"silence behind {own.path}: it reads {' and '.join(given)} at every step")
+            continue
         phase(f"silence behind {own.path}")
         try:
             found = settle(

@@ -16,6 +16,7 @@ from tidegate.errors import InputError
 from tidegate.nn import Recurrent, RecurrentCell
 from tidegate.nn.accelerate import ROOT, accelerate
 from tidegate.nn.argument import as_states
+from tidegate.nn.given import taken
 from tidegate.runtime import WatchedCall
 
 IN_A_LOOP = "it is one step that the model repeats in a loop of its own; a layer that runs whole sequences is explained"
@@ -114,6 +115,7 @@ class LayerCall:
         reset: where states were reset before a step, [T, B] booleans; None for nowhere.
         output: what the layer returned first, in its own layout and as autograd knows it.
         watched: for each layer of the stack what a backward run left; empty where none was watched.
+        given: what its cell reads beside the input, by name, each [T, B, width].
     """
 
     name: str
@@ -124,6 +126,7 @@ class LayerCall:
     reset: torch.Tensor | None
     output: Any = field(repr=False)
     watched: tuple[WatchedCall, ...] = ()
+    given: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def valid(self) -> torch.Tensor:
@@ -133,16 +136,29 @@ class LayerCall:
     @cached_property
     def trace(self) -> dict[str, torch.Tensor]:
         """Every gate and new state, by names such as ``"f_l0"``: [T, B, width], NaN after the end of a sequence."""
-        turned = self.layer.batch_first
-
-        def laid(values: torch.Tensor) -> torch.Tensor:
-            return values.transpose(0, 1) if turned else values
-
         hx = self.first if self.first is None or len(self.first) > 1 else self.first[0]
-        reset = None if self.reset is None else laid(self.reset)
+        reset = None if self.reset is None else self.laid(self.reset)
+        x, named = self.cut(len(self.x))
         with torch.no_grad():
-            values = self.layer.trace(laid(self.x), hx, lengths=self.lengths, reset=reset)
-        return {name: laid(value) for name, value in values.items()}
+            values = self.layer.trace(x, hx, lengths=self.lengths, reset=reset, **named)
+        return {name: self.laid(value) for name, value in values.items()}
+
+    def laid(self, values: torch.Tensor) -> torch.Tensor:
+        """[T, B, ...] in the layout of the layer, and back."""
+        return values.transpose(0, 1) if self.layer.batch_first else values
+
+    def cut(self, steps: int, rows: Any = slice(None)) -> tuple[torch.Tensor, dict[str, Any]]:
+        """The first steps of some sequences, as the layer takes them.
+
+        Args:
+            steps: how many.
+            rows: of the batch; all by default.
+
+        Returns:
+            The input, and named arguments with what the cell reads beside it.
+        """
+        given = {name: self.laid(value[:steps, rows]) for name, value in self.given.items()}
+        return self.laid(self.x[:steps, rows]), {"given": given} if given else {}
 
     def start(self, number: int, *, reverse: bool = False) -> list[torch.Tensor]:
         """The states before the first step of a layer of the stack, each [B, width]."""
@@ -179,7 +195,10 @@ class LayerCall:
         return Trajectory(self._read(numbers[0]), before, now, self.valid)
 
     def _read(self, number: int) -> torch.Tensor:
-        """What a layer of the stack read, [T, B, features]."""
+        """What a layer of the stack read, [T, B, features], and behind it what its cell reads beside."""
+        return torch.cat([self._input(number), *self.given.values()], -1)
+
+    def _input(self, number: int) -> torch.Tensor:
         if not number:
             return self.x
         output = self.layer.graph.output.name
@@ -270,22 +289,27 @@ def _call(
     *,
     lengths: Any = None,
     reset: torch.Tensor | None = None,
+    given: Mapping[str, torch.Tensor] | None = None,
     **_: Any,
 ) -> LayerCall:
     """A call in one layout, from what the layer was called with."""
     batched = True
     if isinstance(input, PackedSequence):
         x, lengths = pad_packed_sequence(input)
+        outer = x.shape[1::-1] if layer.batch_first else x.shape[:2]
     else:
+        outer = input.shape[:-1]
         batched = input.dim() == 3
         x = _time_first(input, layer, batched=batched)
         reset = None if reset is None else _time_first(reset, layer, batched=batched)
     counts = torch.full((x.shape[1],), len(x)) if lengths is None else torch.as_tensor(lengths).cpu().long()
     first = None
     if hx is not None:
-        given = as_states(hx, [state.name for state in layer.graph.states])
-        first = tuple(s.detach() if batched else s.detach().unsqueeze(1) for s in given)
-    return LayerCall(name, layer, x.detach(), first, counts, reset, output, watched)
+        begun = as_states(hx, [state.name for state in layer.graph.states])
+        first = tuple(s.detach() if batched else s.detach().unsqueeze(1) for s in begun)
+    values = [_time_first(v.detach(), layer, batched=batched) for v in taken(layer.cells[0], given, outer, x.dtype)]
+    beside = dict(zip([value.name for value in layer.graph.given], values, strict=True))
+    return LayerCall(name, layer, x.detach(), first, counts, reset, output, watched, beside)
 
 
 def _time_first(values: torch.Tensor, layer: Recurrent, *, batched: bool) -> torch.Tensor:

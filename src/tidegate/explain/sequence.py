@@ -82,12 +82,10 @@ def shown(
 
 
 def _traced(call: LayerCall) -> Traced:
-    turned = call.layer.batch_first
-    x, reset = call.x, call.reset
-    if turned:
-        x, reset = x.transpose(0, 1), None if reset is None else reset.T
+    x, named = call.cut(len(call.x))
+    reset = None if call.reset is None else call.laid(call.reset)
     hx = call.first if call.first is None or len(call.first) > 1 else call.first[0]
-    return traced(call.name, call.layer, x, hx, lengths=call.lengths, reset=reset)
+    return traced(call.name, call.layer, x, hx, lengths=call.lengths, reset=reset, **named)
 
 
 def _labels(subject: Subject, row: int) -> list[str]:

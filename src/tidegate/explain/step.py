@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
 
+from tidegate.cell.graph import all_widths
 from tidegate.errors import InputError
 from tidegate.explain.tangent import Tangent, evaluated, placed, variable
 from tidegate.nn import Recurrent
@@ -33,7 +35,7 @@ class StepFunction:
 
     Attributes:
         size: the width S of the state.
-        features: the width I of the input.
+        features: the width I of the input, and of what a cell reads beside it: it stands behind the input.
         output: where the output of the topmost layer lies in the state.
         slices: from the number of a layer and the name of a state to where it lies.
         graph: the cell as it runs, the same in all layers.
@@ -79,7 +81,7 @@ class StepFunction:
         at = 0
         for k in range(layer.num_layers) if number is None else (number,):
             cell = layer.cells[k]
-            own = layer.layer_parameters(k)[reverse * len(cell.names) :][: len(cell.names)]
+            own = layer.layer_parameters(k)[reverse * len(cell.parameters) :][: len(cell.parameters)]
             tensors = [parameter.detach().to("cpu", dtype).contiguous() for parameter in own]
             where = []
             for state, width in zip(layer.graph.states, cell.state_widths, strict=True):
@@ -88,14 +90,16 @@ class StepFunction:
                 at += width
             self._parts.append((cell, tensors, where))
         self.size, self.output = at, self._parts[-1][2][0]
-        self.features, self.graph = self._parts[0][0].features, self._parts[0][0].graph
+        first, axes = self._parts[0][0], all_widths(self._parts[0][0].widths)
+        self._read = [first.features, *(axes[value.axis] for value in first.graph.given)]
+        self.features, self.graph = sum(self._read), first.graph
 
     def __call__(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """New states [B, S] from inputs [B, I] and states [B, S]."""
-        x, state = x.to(self.dtype), state.to(self.dtype)
+        (x, *given), state = x.to(self.dtype).split(self._read, -1), state.to(self.dtype)
         made: list[torch.Tensor] = []
         for cell, parameters, where in self._parts:
-            new = _step(cell, x, [state[:, at] for at in where], parameters)
+            new = _step(cell, x, [state[:, at] for at in where], [*parameters, *given])
             x = new[0]
             made += new
         return torch.cat(made, -1)
@@ -114,7 +118,8 @@ class StepFunction:
         """
         ((cell, parameters, where),) = self._parts
         states = [variable(state[:, at].to(self.dtype), k) for k, at in enumerate(where)]
-        return evaluated(cell, parameters, Tangent(x.to(self.dtype), {}), states)
+        first, *given = (Tangent(part, {}) for part in x.to(self.dtype).split(self._read, -1))
+        return evaluated(cell, parameters, first, states, given)
 
     def join(self, hx: Any, sequences: int = 1) -> torch.Tensor:
         """States [B, S] from what a layer takes and returns as its states; zeros from None.
@@ -166,18 +171,28 @@ class StepFunction:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The same, and ``ds'_i / dx_j``, [N, S, I], if it is asked for."""
         x, state = x.detach().to(self.dtype), state.detach().to(self.dtype)
-        given, made = variable(x, INPUT) if of_input else Tangent(x, {}), list[Tangent]()
+        parts = enumerate(x.split(self._read, -1))
+        read, *given = (_read(part, k) if of_input else Tangent(part, {}) for k, part in parts)
         columns: dict[Hashable, slice] = {}
+        made: list[Tangent] = []
         for k, (cell, parameters, where) in enumerate(self._parts):
             own = {(k, index): at for index, at in enumerate(where)}
-            values = evaluated(cell, parameters, given, [variable(state[:, at], name) for name, at in own.items()])
+            states = [variable(state[:, at], name) for name, at in own.items()]
+            values = evaluated(cell, parameters, read, states, given)
             new = [values[index] for index in cell.graph.updates]
-            given, columns = new[0], columns | own
+            read, columns = new[0], columns | own
             made += new
         if of_input:
-            columns[INPUT] = slice(self.size, self.size + self.features)
+            ends = [self.size + end for end in accumulate(self._read)]
+            columns |= {(INPUT, k): slice(end - self._read[k], end) for k, end in enumerate(ends)}
         whole = placed(made, columns, len(state))
         return whole[..., : self.size], whole[..., self.size :] if of_input else None
+
+
+def _read(value: torch.Tensor, number: int) -> Tangent:
+    """What a step reads, as a variable; one number a row as a matrix of one column, since it meets all units."""
+    made = variable(value, (INPUT, number))
+    return made if value.shape[-1] > 1 else Tangent(value, {name: one[..., None] for name, one in made.by.items()})
 
 
 def as_recurrent(layer: torch.nn.Module) -> Recurrent:

@@ -35,13 +35,17 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
     phase(f"exponents of {call.name}")
     rows = call.lengths.argsort(descending=True, stable=True)[:ROWS]
     steps = min(int(call.lengths[rows].min()), STEPS)
-    x = call.x[:steps, rows]
-    x = x.transpose(0, 1) if layer.batch_first else x
+    x, named = call.cut(steps, rows)
     k = min(EXPONENTS, size)
-    found = [lyapunov(layer, x, k)]
+    found = [lyapunov(layer, x, k, **named)]
     record = DynamicsRecord(call.name, (exponent_record(found[0]),))
     if checks == "fast":
         return record, ""
+    if call.given:
+        return (
+            record,
+            f"the free run and fixed points of {call.name}: it reads {' and '.join(call.given)} at every step",
+        )
     found.append(lyapunov(layer, x, k, free_running="zeros"))
     exponents = tuple(map(exponent_record, found))
     if size > WIDEST:

@@ -48,17 +48,23 @@ def variable(value: torch.Tensor, name: Hashable) -> Tangent:
 
 
 def evaluated(
-    cell: SizedCell, parameters: Sequence[torch.Tensor], x: Tangent, states: Sequence[Tangent]
+    cell: SizedCell,
+    parameters: Sequence[torch.Tensor],
+    x: Tangent,
+    states: Sequence[Tangent],
+    given: Sequence[Tangent] = (),
 ) -> list[Tangent]:
     """Every node of a cell in one step.
 
     Args:
         cell: with its widths.
-        parameters: as ``cell.names`` orders them.
+        parameters: as the cell orders them.
         x: the input.
         states: before the step.
+        given: what the cell reads beside the input, in its order.
     """
-    graph, own = cell.graph, dict(zip(cell.names, parameters, strict=True))
+    graph, own = cell.graph, dict(zip(cell.parameters, parameters, strict=True))
+    beside = dict(zip([value.name for value in graph.given], given, strict=True))
     named = {state.name: value for state, value in zip(graph.states, states, strict=True)}
     blocks = {v.name: _blocks(v, own[v.name], cell.widths) for v in graph.vectors}
     own = whole_parameters(graph, cell.widths, own)
@@ -68,6 +74,8 @@ def evaluated(
     def leaf(node: Node) -> Tangent:
         if node.op is Op.INPUT:
             return x
+        if node.op is Op.GIVEN:
+            return beside[node.name]
         if node.op is Op.STATE:
             return named[node.name]
         number = torch.tensor(node.value, dtype=x.value.dtype) if node.op is Op.CONST else None

@@ -33,7 +33,8 @@ class Traced(NamedTuple):
     Attributes:
         layers: each layer and direction as a record.
         signals: for each of them its gates and states, [T, B, width], NaN after the end of a sequence.
-        exact: for each of them the terms of its equations, likewise; empty where the layer reads masks.
+        exact: for each of them the terms of its equations, likewise; empty where the layer reads masks or more
+            than its input.
     """
 
     layers: tuple[LayerRecord, ...]
@@ -49,6 +50,7 @@ def traced(
     *,
     lengths: Lengths | None = None,
     reset: torch.Tensor | None = None,
+    given: Mapping[str, torch.Tensor] | None = None,
 ) -> Traced:
     """All gates and states of a layer at all steps, and every number in its equations.
 
@@ -59,9 +61,10 @@ def traced(
         hx: the states before the first step, as in a call.
         lengths: as in a call.
         reset: as in a call.
+        given: as in a call.
     """
     with torch.no_grad():
-        values = layer.trace(x, hx, lengths=lengths, reset=reset)
+        values = layer.trace(x, hx, lengths=lengths, reset=reset, given=given)
         time_first = x.transpose(0, 1) if layer.batch_first else x
         marks = None if reset is None else reset.T if layer.batch_first else reset
         signals = [{n: _array(values[f"{n}_{at}"], layer) for n in layer.graph.reported} for at in _places(layer)]
