@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -129,6 +131,19 @@ def test_operators_of_torch_see_them():
         torch.stack([x, 2 * x]), torch.stack([dt, 3 * dt])
     )
     close(several, [y, layer(2 * x, given={"dt": 3 * dt, "m": given["m"]})[0]])
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_compiled_layers_make_their_gradients_too(wanted):
+    layer, (x, given) = layer_of(), batch()
+    given["dt"].requires_grad_(wanted)
+
+    def run(function):
+        y, _ = function(x, given=given, lengths=torch.tensor(LENGTHS))
+        return torch.autograd.grad(y.square().sum(), [*layer.parameters(), *[given["dt"]] * wanted])
+
+    with tg.strict() if not wanted else nullcontext():  # only what is given makes it run by its definition
+        close(run(torch.compile(layer, backend="aot_eager", fullgraph=True)), run(layer))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ PROBLEM = "Tensor x, Tensor[] first, Tensor[] parameters, Tensor[] masks, Tensor
 SCHEMAS = {
     "layer": f"({PROBLEM}, bool saving) -> Tensor[]",
     "layer_backward": f"({PROBLEM}, Tensor output, Tensor saved, Tensor d_output, Tensor[] d_last) -> Tensor[]",
+    "layer_gradients": f"({PROBLEM}, Tensor d_output, Tensor[] d_last) -> Tensor[]",
     "layer_second": f"({PROBLEM}, Tensor d_output, Tensor[] d_last, Tensor[] grads) -> Tensor[]",
 }
 
@@ -122,15 +123,14 @@ def _run_backward(
 ) -> list[Tensor]:
     """Gradients of the differentiable tensors, given those of the output and the last states.
 
-    ``saved`` may be empty: then it is computed again.
+    ``saved`` may be empty: then it is computed again. The engine makes no gradients of what is given: zeros stand for
+    them, and whoever wants them runs ``layer_gradients`` instead.
     """
     problem.check()
     problem.check_results(output, saved, d_output, d_last)
     if problem.elsewhere():  # where the engine has saved nothing
         gradients_of = problem.gradients_by_torch if problem.even else problem.gradients
         return _contiguous(gradients_of(*problem.differentiable, d_output, *d_last))
-    if problem.given:  # whose gradients the engine does not make
-        return _contiguous(problem.gradients(*problem.differentiable, d_output, *d_last))
     batch = problem.batch()
     first = reorder(problem.first, batch.order) or None
     run = Forward(batch.take(output).contiguous(), (), saved.contiguous().flatten(1, 2) if saved.numel() else None)
@@ -139,7 +139,14 @@ def _run_backward(
     if gradients is None:
         return _contiguous(problem.gradients(*problem.differentiable, d_output, *d_last))
     d_parameters = [gradient for gradient in gradients.parameters if gradient is not None]  # masks have none
-    return [batch.restore(gradients.x), *reorder(gradients.first or (), batch.back), *d_parameters]
+    d_given = map(torch.zeros_like, problem.given)
+    return [batch.restore(gradients.x), *reorder(gradients.first or (), batch.back), *d_parameters, *d_given]
+
+
+def _run_gradients(problem: Problem, d_output: Tensor, d_last: list[Tensor]) -> list[Tensor]:
+    """The same by the definition, of what is given too."""
+    problem.check()
+    return _contiguous(problem.gradients(*problem.differentiable, d_output, *d_last))
 
 
 def _shapes_of_backward(problem: Problem, *_: Any) -> list[Tensor]:
@@ -189,22 +196,29 @@ def _as_arguments(problem: Problem, d_x: Tensor, *gradients: Tensor) -> tuple[An
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
     ctx.set_materialize_grads(False)
-    _save_problem(ctx, Problem(*inputs[:SHARED]), output[0], output[-1])
+    problem = Problem(*inputs[:SHARED])
+    ctx.of_given = any(value.requires_grad for value in problem.given)
+    _save_problem(ctx, problem, output[0], output[-1])
 
 
-def _differentiate(backward: Operation, ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
+def _differentiate(
+    backward: Operation, gradients: Operation, ctx: Any, grads: Sequence[Tensor | None]
+) -> tuple[Any, ...]:
     problem, (output, saved) = _saved_problem(ctx)
     d_output, *d_last = grads[:-1]
     size, widths = problem.x.shape[1], problem.sized.state_widths
     zeros = [output.new_zeros(()).expand(problem.directions, size, width) for width in widths]
     d_output = output.new_zeros(()).expand(output.shape) if d_output is None else d_output
     d_last = [zero if d is None else d for d, zero in zip(d_last, zeros, strict=True)]
+    if ctx.of_given:
+        return *_as_arguments(problem, *gradients(*problem, d_output, d_last)), None
     return *_as_arguments(problem, *backward(*problem, output, saved, d_output, d_last)), None
 
 
 def _save_again(ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
     del output
-    _, _, d_output, d_last = inputs[SHARED:]
+    *_, d_output, d_last = inputs[SHARED:]
+    ctx.between = len(inputs) - SHARED - 2  # arguments without a gradient
     _save_problem(ctx, Problem(*inputs[:SHARED]), d_output, *d_last)
 
 
@@ -212,7 +226,8 @@ def _differentiate_again(second: Operation, ctx: Any, grads: Sequence[Tensor]) -
     problem, (d_output, *d_last) = _saved_problem(ctx)
     gradients = second(*problem, d_output, d_last, [*grads])
     own = len(problem.differentiable)
-    return *_as_arguments(problem, *gradients[:own]), None, None, gradients[own], gradients[own + 1 :]
+    nothing = [None] * ctx.between
+    return *_as_arguments(problem, *gradients[:own]), *nothing, gradients[own], gradients[own + 1 :]
 
 
 def _cut(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
@@ -322,15 +337,21 @@ def _function(
 
 _second_function = _of_problem(_run_second)
 _backward_function = _function(_run_backward, _save_again, partial(_differentiate_again, _second_function), _one_by_one)
-_layer_function = _function(_run, _save, partial(_differentiate, _backward_function), _vectorise)
+_gradients_function = _function(
+    _run_gradients, _save_again, partial(_differentiate_again, _second_function), _one_by_one
+)
+_layer_function = _function(_run, _save, partial(_differentiate, _backward_function, _gradients_function), _vectorise)
 
 layer_second = _registered("layer_second", _run_second, _shapes_of_second)
 layer_second.register_vmap(partial(_one_by_one, layer_second))
 layer_backward = _registered("layer_backward", _run_backward, _shapes_of_backward)
 layer_backward.register_autograd(partial(_differentiate_again, layer_second), setup_context=_save_again)
 layer_backward.register_vmap(partial(_one_by_one, layer_backward))
+layer_gradients = _registered("layer_gradients", _run_gradients, _shapes_of_backward)
+layer_gradients.register_autograd(partial(_differentiate_again, layer_second), setup_context=_save_again)
+layer_gradients.register_vmap(partial(_one_by_one, layer_gradients))
 layer = _registered("layer", _run, _shapes)
-layer.register_autograd(partial(_differentiate, layer_backward), setup_context=_save)
+layer.register_autograd(partial(_differentiate, layer_backward, layer_gradients), setup_context=_save)
 layer.register_vmap(partial(_vectorise, layer))
 for kind in ("cpu", "cuda"):
     layer.register_autocast(kind, torch.float32)
