@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 from tidegate.explain.dynamics import lyapunov
 from tidegate.explain.fixed import fixed_points
@@ -33,19 +35,14 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
     if size > WIDEST_RUN:
         return None, f"exponents of {call.name}: its state has {size:,} numbers, more than {WIDEST_RUN:,}"
     phase(f"exponents of {call.name}")
-    rows = call.lengths.argsort(descending=True, stable=True)[:ROWS]
-    steps = min(int(call.lengths[rows].min()), STEPS)
-    x, named = call.cut(steps, rows)
+    x, named = _driven(call)
     k = min(EXPONENTS, size)
     found = [lyapunov(layer, x, k, **named)]
     record = DynamicsRecord(call.name, (exponent_record(found[0]),))
     if checks == "fast":
         return record, ""
     if call.given:
-        return (
-            record,
-            f"the free run and fixed points of {call.name}: it reads {' and '.join(call.given)} at every step",
-        )
+        return record, f"how {call.name} runs by itself: it reads {' and '.join(call.given)} at every step"
     found.append(lyapunov(layer, x, k, free_running="zeros"))
     exponents = tuple(map(exponent_record, found))
     if size > WIDEST:
@@ -67,3 +64,9 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
         tuple(points.share.tolist()),
         paths,
     ), ""
+
+
+def _driven(call: LayerCall) -> tuple[torch.Tensor, dict[str, Any]]:
+    """What the longest sequences drive the layer with."""
+    rows = call.lengths.argsort(descending=True, stable=True)[:ROWS]
+    return call.cut(min(int(call.lengths[rows].min()), STEPS), rows)

@@ -14,11 +14,10 @@ from tidegate.emit.c99 import identifier
 from tidegate.emit.c99_function import CALLED
 from tidegate.emit.equation import Piece
 from tidegate.ship.c.array import Arrays
-from tidegate.ship.c.int8.apart import apart, aside
-from tidegate.ship.c.int8.stack import whole_units
-from tidegate.ship.c.kernel import INTEGER_STATES, Kernel
+from tidegate.ship.c.kernel import Kernel
 from tidegate.ship.c.operand import ATOM, Index, Operand, array, fixed, needing, part, scalar
-from tidegate.ship.c.stack import Unit, units
+from tidegate.ship.c.recurrent import recurrent
+from tidegate.ship.c.stack import Unit
 from tidegate.ship.flow import Flow, Input, Node, Output
 from tidegate.ship.int8.stack import Quantised
 
@@ -304,51 +303,6 @@ def _sort(step: Step, node: Node) -> Operand:
     return array(name, size * blocks)
 
 
-def _recurrent(step: Step, node: Node) -> Operand:
-    if node.name in step.whole:
-        return _whole(step, node, step.whole[node.name])
-    label = "" if len(step.flow.recurrent) == 1 else f"{node.name}_"
-    stack = [*units(node.recurrent, step.arrays, step.kernel, f"{step.name}_", label)]
-    step.units[node.name] = stack
-    read = step.stored(node.args[0]).pointer if len(node.args) == 1 else _row(step, node)
-    for unit in stack:
-        step.functions |= unit.text.functions
-        step.multiplies |= any(unit.form.calls)
-        step.members += [(f"float {member}[{width}];", "") for member, width in unit.members]
-        step.add(f"@{unit.suffix}(state, {read});")
-        read = f"state->{unit.members[0][0]}"
-    return array(read, step.width(node.name))
-
-
-def _row(step: Step, node: Node) -> str:
-    """The input of a layer, and behind it what its cell reads beside: one array."""
-    name, at = identifier(f"{node.name}_row", step.taken, f"{step.name}_"), 0
-    width = sum(step.width(arg) for arg in node.args)
-    step.floats += width
-    step.add(f"float {name}[{width}];")
-    for arg in node.args:
-        step.fill(name, step.values[arg], at)
-        at += step.width(arg)
-    return name
-
-
-def _whole(step: Step, node: Node, quantised: Quantised) -> Operand:
-    """Layers in whole numbers, between floats that enter and leave."""
-    label = "" if len(step.flow.recurrent) == 1 else f"{node.name}_"
-    stack = aside(whole_units(quantised, step.arrays, INTEGER_STATES, f"{step.name}_", label))
-    step.units[node.name] = [*stack]
-    given, name = step.stored(node.args[0]).pointer, step.local(node)
-    read, lines = stack[0].input(given), stack[0].entered(given)
-    for unit in stack:
-        step.whole_functions |= unit.called
-        step.members += [(f"{unit.STATE[0]} {member}[{width}];", "") for member, width in unit.members]
-        lines.append(f"@{unit.suffix}(state, {read});")
-        read = f"state->{unit.members[0][0]}"
-    step.floats += stack[0].form.widths[stack[0].graph.input_axis]
-    step.add("{", *(f"    {apart(line)}" for line in [*lines, stack[-1].left(name, read)]), "}")
-    return array(name, step.width(node.name))
-
-
 def _window(step: Step, node: Node) -> Operand:
     """The last rows lie in the state, the oldest first, and move by one at each step."""
     rows, before, x = node.attributes["rows"], node.attributes["before"], step.values[node.args[0]]
@@ -403,7 +357,7 @@ RULES: Mapping[str, Written] = {
     "wave": _wave,
     "softmax": _softmax,
     "sort": _sort,
-    "recurrent": _recurrent,
+    "recurrent": recurrent,
     "window": _window,
     "sum": _sum,
     "highest": _highest,
