@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import tidegate.nn.draw
-from tests.reference.layers import CELLS, NORMALISED, Asked, Sequences, Tensors, direction
+from tests.reference.given import Fading
+from tests.reference.layers import CELLS, GIVEN, NORMALISED, Asked, Sequences, Tensors, direction
 from tidegate.errors import TidegateError
 from tidegate.nn import GRU, Recurrent
 from tidegate.runtime.library import ENDURES, load
@@ -43,7 +44,8 @@ ALL = {"zoneout": 0.2, "recurrent_dropout": 0.3, "weight_dropout": 0.25, "input_
        "learn_initial_state": True}  # fmt: skip
 SPECIAL = {"huge": 1e30, "denormal": 1e-40, "infinite": float("inf"), "nan": float("nan")}
 EPS = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
-SHARE_HEADS = 0.3
+SHARE_HEADS, SHARE_GIVEN = 0.3, 0.04
+EVERY = CELLS | GIVEN
 NOISE_FACTOR, ROUNDINGS, MORE_DRAWS = 8.0, 128.0, 6
 OF_ONE = 4.0  # roundings of numbers of size 1, which gates and upstream gradients are, however small a result is
 LARGEST = 64.0  # of a state by which they are multiplied; beyond it rounding must show in the draws
@@ -81,6 +83,7 @@ def draw(seed: int, *, options: bool = True) -> Drawn:
     """The configuration of a seed; most are small, so that thousands take minutes."""
     r = Random(seed)
     cell = r.choice([*CELLS])
+    cell = next(iter(GIVEN)) if Random(f"given {seed}").random() < SHARE_GIVEN else cell
     size = r.random()
     H, B, T, I = r.randint(1, 24), r.randint(0, 9), r.randint(1, 12), r.randint(1, 12)
     if size > 0.82:
@@ -137,7 +140,14 @@ def problem_of(drawn: Drawn) -> Problem:
         how = {"reset": "before" if "before" in rest else "after", "update": "write" if "write" in rest else "keep"}
         layer = GRU(drawn.I, drawn.H, bias=drawn.bias, bidirectional=drawn.both, **how, **options)
     else:
-        layer = Recurrent(drawn.cell, drawn.I, drawn.H, bias=drawn.bias, bidirectional=drawn.both, **options)
+        layer = Recurrent(
+            Fading if kind in GIVEN else drawn.cell,
+            drawn.I,
+            drawn.H,
+            bias=drawn.bias,
+            bidirectional=drawn.both,
+            **options,
+        )
     layer = layer.to(drawn.dtype).train(drawn.training)
     r = Random(drawn.seed + 1)
     with torch.no_grad():
@@ -146,9 +156,12 @@ def problem_of(drawn: Drawn) -> Problem:
             parameter.requires_grad_(r.random() >= drawn.frozen)
     T, B, H, D = drawn.T, drawn.B, drawn.H, 1 + drawn.both
     shapes = {"x": (T, B, drawn.I), "dy": (T, B, D * H)}
-    for state in CELLS[drawn.cell][1]:
+    for state in EVERY[drawn.cell][1]:
         shapes |= {f"state {state}": (D, B, H), f"d last {state}": (D, B, H)}
     tensors = {name: torch.randn(shape, generator=g).to(drawn.dtype) for name, shape in shapes.items()}
+    if drawn.cell in GIVEN:
+        beside = {"dt": (T, B, 1), "m": (T, B, drawn.I)}
+        tensors |= {name: torch.rand(shape, generator=g).to(drawn.dtype) for name, shape in beside.items()}
     if drawn.memory == "expanded" and B:
         tensors["x"] = tensors["x"][:, :1].expand(T, B, drawn.I)
     elif drawn.special and B:
@@ -187,12 +200,14 @@ def by_layer(drawn: Drawn, problem: Problem) -> tuple[Tensors, list[Tensor]]:
     """Results and gradients of the layer, and the masks that it drew."""
     torch.set_num_threads(drawn.threads)
     load().share(drawn.threads, ENDURES)  # also where there are fewer processors, or other programs on them
-    layer, names = problem.layer, CELLS[drawn.cell][1]
+    layer, names = problem.layer, EVERY[drawn.cell][1]
     x = laid_out(problem.tensors["x"], drawn.memory).requires_grad_(drawn.frozen < 1)
     states = [problem.tensors[f"state {name}"].clone().requires_grad_(drawn.frozen < 0.3) for name in names]
     hx = (states[0] if len(names) == 1 else tuple(states)) if drawn.given else None
     call = {} if drawn.layout != "lengths" else {"lengths": list(drawn.lengths)}
     call |= {} if problem.reset is None else {"reset": problem.reset}
+    if drawn.cell in GIVEN:
+        call["given"] = {name: problem.tensors[name] for name in ("dt", "m")}
     sequences = x if drawn.layout != "packed" else pack_padded_sequence(x, list(drawn.lengths), enforce_sorted=False)
     torch.manual_seed(drawn.seed)
     with recorded() as masks:
@@ -217,7 +232,7 @@ def gradients(found: Tensors, leaves: Tensors, upstream: Tensors) -> Tensors:
 
 def by_hand(drawn: Drawn, problem: Problem, masks: list[Tensor], change: Any) -> Tensors:
     """The same from the equations, all tensors changed by a function first."""
-    names, options = CELLS[drawn.cell][1], drawn.options
+    names, options = EVERY[drawn.cell][1], drawn.options
     tensors = {name: change(tensor) for name, tensor in problem.tensors.items()}
     own = dict(problem.layer.named_parameters())
     parameters = {n: change(p.detach()).requires_grad_(p.requires_grad) for n, p in own.items()}
@@ -232,7 +247,8 @@ def by_hand(drawn: Drawn, problem: Problem, masks: list[Tensor], change: Any) ->
         if not drawn.given:
             zero = x.new_zeros(drawn.B, drawn.H)
             first = {n: zero + ours[f"initial_{n}_l0"] if "learn_initial_state" in options else zero for n in names}
-        given = Sequences(read, drawn.lengths, problem.reset)
+        beside = {name: tensors[name] for name in ("dt", "m") if name in tensors}
+        given = Sequences(read, drawn.lengths, problem.reset, beside)
         y, last = direction(drawn.cell, ours, given, first, asked(drawn, left), reverse=bool(d))
         outputs.append(y)
         lasts.append(last)
@@ -243,7 +259,7 @@ def by_hand(drawn: Drawn, problem: Problem, masks: list[Tensor], change: Any) ->
 
 def asked(drawn: Drawn, masks: Iterator[Tensor]) -> Asked:
     """The options of one direction, with the next masks in the order in which a layer draws them."""
-    options, names = drawn.options, CELLS[drawn.cell][1]
+    options, names = drawn.options, EVERY[drawn.cell][1]
     bound, norm = options.get("state_clip"), options.get("layer_norm")
     norm = "all" if norm is True else norm
     rate = options.get("zoneout", 0.0)

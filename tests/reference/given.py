@@ -25,6 +25,22 @@ class Timed(Cell):
         return (1 - z) * h + z * n, m * x.raw + (1 - m) * last
 
 
+class Fading(Cell):
+    """A state that fades with time, and is told what is missing; its units are all as wide as H."""
+
+    gates = "z n"
+    matrices = {"U": "z n", "V": "n"}
+    vectors = "tau"
+    biases = "W U"
+    given = "dt:1 m:I"
+
+    def step(self, x, h, U, V, tau, dt, m):
+        h = h * exp(-relu(tau) * dt)
+        z = sigmoid(x.z + U(h).z)
+        n = tanh(x.n + U(h).n + dt * V(m).n)
+        return z * h + (1 - z) * n
+
+
 def timed(own, x, h, last, dt, m):
     """One step of ``Timed`` on rows: x [B, I], h [B, H], last [B, I], dt [B], m [B, I]."""
     wz, wn = own["weight_ih"].chunk(2)

@@ -46,6 +46,7 @@ class Hand:
     def __init__(self, tensors: Mapping[str, Tensor], H: int, asked: Asked) -> None:
         self.tensors, self.H, self.asked = tensors, H, asked
         self.drop: Tensor | None = None
+        self.beside: Tensors = {}
 
     def blocks(self, side: str, v: Tensor, first: int = 0, last: int | None = None) -> list[Tensor]:
         """``M v + b``, or ``gain LN(M v) + b``, cut into blocks; of the rows of these blocks alone."""
@@ -127,6 +128,16 @@ def gru(*, before: bool, write: bool) -> Callable[..., Any]:
     return step
 
 
+def fading(s, w, h):
+    """``given.Fading``."""
+    dt, m = s.beside["dt"], s.beside["m"]
+    h = h * torch.exp(-torch.relu(s.tensors["tau_l0"]) * dt)
+    u = s.U(h)
+    n = tanh(w[1] + u[1] + dt * (m @ s.tensors["weight_V_l0"].T))
+    z = sigma(w[0] + u[0])
+    return (s.clip(z * h + (1 - z) * n),)
+
+
 CELLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "rnn": (rnn, ("h",)),
     "rnn/relu": (rnn_relu, ("h",)),
@@ -139,16 +150,18 @@ CELLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "gru/before": (gru(before=True, write=False), ("h",)),
     "gru/before/write": (gru(before=True, write=True), ("h",)),
 }
+GIVEN = {"fading": (fading, ("h",))}  # cells that read more than their input; they stand in tests alone
 NORMALISED = ("rnn", "lstm", "gru")  # what a norm does to the others, no paper says
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """What runs: inputs [T, B, I], how long each sequence is, and where it begins anew, [T, B]."""
+    """What runs: inputs [T, B, I], how long each sequence is, where it begins anew, [T, B], and what is read beside."""
 
     x: Tensor
     lengths: Sequence[int]
     reset: Tensor | None = None
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def direction(
@@ -159,7 +172,7 @@ def direction(
 
     Rows that have ended are never computed with, so that nothing of theirs, NaN above all, can reach a gradient.
     """
-    step, names = CELLS[cell]
+    step, names = (CELLS | GIVEN)[cell]
     x, (T, B) = given.x, given.x.shape[:2]
     hand = Hand(tensors, first["h"].shape[-1], asked)
     lengths = torch.tensor(list(given.lengths), dtype=torch.long)
@@ -173,6 +186,7 @@ def direction(
             old = {name: value.masked_fill(anew, 0.0) for name, value in old.items()}
             r = anew.to(x)  # with learned states the equation is (1 - r) s + r initial, in which 0 times NaN is NaN
             old = {n: v if (start := begin[n]) is None else (1 - r) * v + r * start for n, v in old.items()}
+        hand.beside = {name: value[t, rows] for name, value in given.beside.items()}
         hand.drop = None if asked.drop is None else asked.drop[rows]
         new = dict(zip(names, step(hand, hand.blocks("ih", x[t, rows]), *old.values()), strict=True))
         for name in names:
