@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import tidegate as tg
 from tests.reference.given import Timed, timed
 from tidegate.errors import InputError
-from tidegate.runtime import eager_only
+from tidegate.runtime import eager_only, frozen
 
 T, B, I, H = 5, 4, 3, 6
 LENGTHS = [5, 2, 0, 3]
@@ -183,6 +183,14 @@ def test_half_precision_computes_in_float32():
     close([halved(x.bfloat16(), given=given | {"dt": given["dt"].bfloat16()})[0].float()], [y], 0.02)
     with torch.autocast("cpu", torch.bfloat16):
         close([layer(x, given=given)[0].float()], [y], 0.02)
+
+
+def test_frozen_weights_are_packed_once():
+    layer, (x, given) = layer_of(bidirectional=True), batch()
+    y, _ = layer(x, given=given)
+    with torch.no_grad(), tg.frozen(layer):
+        close([layer(x, given=given)[0] for _ in range(2)], [y, y])
+        assert all(len(weights._packed) == 1 for weights in frozen.kept.values())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

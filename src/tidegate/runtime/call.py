@@ -56,7 +56,7 @@ def _run(
             if len(plan.prepared) == MOST_PREPARED:
                 plan.prepared.clear()
             plan.prepared[key] = calls
-    calls.run(bound, _by_direction(parameters, len(bound)) if frozen.kept else ())
+    calls.run(bound, _weights(job, parameters) if frozen.kept else ())
 
 
 def _large(tensor: torch.Tensor) -> torch.Tensor:
@@ -113,6 +113,12 @@ def _parts(direction: int, tensors: Sequence[torch.Tensor | None]) -> list[int]:
     if not direction:
         return [0 if t is None else t.data_ptr() for t in tensors]
     return [0 if t is None else t.data_ptr() + t.nbytes // 2 for t in tensors]
+
+
+def _weights(job: Job, parameters: Sequence[torch.Tensor]) -> list[Sequence[torch.Tensor]]:
+    """The parameters of each direction, without rows beside the input."""
+    own = len(job.cell.parameters)
+    return [part[:own] for part in _by_direction(parameters, job.directions)]
 
 
 def _by_direction(parameters: Sequence[torch.Tensor], directions: int) -> Sequence[Sequence[torch.Tensor]]:
