@@ -170,12 +170,7 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         if self._buffers or self._seen:
             self._notice()
         batched = input.dim() == 2
-        if (
-            batched
-            and given is None
-            and not torch.compiler.is_compiling()
-            and (new := self._quickly(input, hx)) is not None
-        ):
+        if batched and not torch.compiler.is_compiling() and (new := self._quickly(input, hx, given)) is not None:
             return new
         if traces() and given is None and (results := self._by_torch(input, hx)) is not None:
             return results
@@ -195,7 +190,7 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
             return new if batched else tuple([state.squeeze(0) for state in new])
         return output if batched else output.squeeze(0)
 
-    def _quickly(self, x: torch.Tensor, hx: Any) -> Any:
+    def _quickly(self, x: torch.Tensor, hx: Any, given: Mapping[str, torch.Tensor] | None) -> Any:
         """The step of a batch, where nothing about it is unusual; None where ``forward`` must look more closely."""
         if self.sparse and torch.is_grad_enabled():
             return None
@@ -207,7 +202,8 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
             parameters = [own[name] for name in self._names]
         except KeyError:  # parametrized
             return None
-        new = run_step(cell, x, states, parameters)
+        beside = taken(cell, given, x.shape[:-1], parameters[0].dtype) if given or cell.graph.given else ()
+        new = run_step(cell, x, states, parameters, beside)
         if new is not None:
             self._note(None)
             return new if len(new) > 1 else new[0]

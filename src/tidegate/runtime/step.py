@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tidegate.cell.graph import all_widths
 from tidegate.runtime import frozen, fused
 from tidegate.runtime.call import backward_strides, forward_strides
 from tidegate.runtime.job import Job, Tensors
@@ -30,7 +31,11 @@ Gradients = Sequence[torch.Tensor | None]
 
 
 def run_step(
-    cell: SizedCell, x: torch.Tensor, states: Sequence[torch.Tensor] | None, parameters: Sequence[torch.Tensor]
+    cell: SizedCell,
+    x: torch.Tensor,
+    states: Sequence[torch.Tensor] | None,
+    parameters: Sequence[torch.Tensor],
+    given: Sequence[torch.Tensor] = (),
 ) -> Tensors | None:
     """Run one step of a batch, if the engine runs it and nothing about it is unusual.
 
@@ -38,12 +43,13 @@ def run_step(
         cell: with its widths.
         x: the input [B, I].
         states: each [B, width]; None for zeros.
-        parameters: as ``cell.names`` orders them.
+        parameters: as the cell orders them.
+        given: what it reads beside the input, each [B, width].
 
     Returns:
         The new states, each [B, width]. None for what ``run_layer`` has to run, to convert or to refuse.
     """
-    tensors = (x, *(states or ()), *parameters)
+    tensors = (x, *(states or ()), *parameters, *given)
     if not PLAIN.issuperset(map(type, tensors)) or asked_for_eager() or fused.transform() is not None:
         return None
     step = _prepared(cell, x.shape, x.dtype, None if states is None else len(states))
@@ -51,7 +57,7 @@ def run_step(
         return None
     laid_out = [*map(CONTIGUOUS, tensors)]
     if torch.is_grad_enabled() and any(map(REQUIRES_GRAD, laid_out)):
-        if watching():
+        if watching() or any(map(REQUIRES_GRAD, given)):
             return None
         results: Tensors = _FusedStep.apply(step, *laid_out)  # type: ignore[no-untyped-call]
         return results
@@ -62,7 +68,7 @@ def run_step(
 def _prepared(cell: SizedCell, shape: torch.Size, dtype: torch.dtype, given: int | None) -> Step | None:
     """The step of inputs of this shape and type with so many states, if the engine runs it."""
     usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and dtype in DTYPES
-    if not usual or cell.beside or given not in {None, len(cell.state_widths)} or fused.unavailable(cell.graph):
+    if not usual or cell.graph.masks or given not in {None, len(cell.state_widths)} or fused.unavailable(cell.graph):
         return None
     return Step(cell, shape[0], dtype, given=given is not None)
 
@@ -74,7 +80,8 @@ class Step:
         cell: with its widths.
         sequences: how many there are (B).
         dtype: of all tensors.
-        given: whether its tensors are the input, the states and the parameters; else zeros stand for the states.
+        given: whether its tensors are the input, the states, the parameters and what is given beside the input; else
+            zeros stand for the states.
     """
 
     def __init__(self, cell: SizedCell, sequences: int, dtype: torch.dtype, *, given: bool) -> None:
@@ -82,7 +89,9 @@ class Step:
         self._dtype = dtype
         self._states = [(sequences, width) for width in cell.state_widths]
         first = self._states if given else []
-        self._shapes = [(sequences, cell.features), *first, *cell.shapes[0]]
+        self._weights, axes = len(cell.parameters), all_widths(cell.widths)
+        beside = [(sequences, axes[value.axis]) for value in cell.graph.given]
+        self._shapes = [(sequences, cell.features), *first, *cell.shapes[0], *beside]
         self._end = 1 + len(first)  # of the states among its tensors
         self._zeros = () if given else (0,) * len(self._states)  # addresses of states that nobody gives
         self._saved = sequences, cell.forward_plan(dtype, saving=True).saved_width
@@ -118,7 +127,7 @@ class Step:
         self._call(calls, (x, output, saved, *self._zeros, *own[:end], 0, *last, *own[end:]), tensors)
 
     def _call(self, calls: PreparedCalls, addresses: Sequence[int], tensors: Sequence[torch.Tensor]) -> None:
-        calls.run((addresses,), (tensors[self._end :],) if frozen.kept else ())
+        calls.run((addresses,), (tensors[self._end :][: self._weights],) if frozen.kept else ())
 
     def backward(
         self,
@@ -130,7 +139,8 @@ class Step:
         input_gradient: bool,
     ) -> Gradients:
         """The gradients of all tensors, None for the input if it is not asked for, given those of the new states."""
-        made = [torch.empty_like(tensor) for tensor in (tensors if input_gradient else tensors[1:])]
+        wanted = tensors[: self._end + self._weights]
+        made = [torch.empty_like(tensor) for tensor in (wanted if input_gradient else wanted[1:])]
         x, *own = map(ADDRESS, tensors)
         d_x, *d_own = map(ADDRESS, made) if input_gradient else (0, *map(ADDRESS, made))
         d_output, *d_last = [0 if grad is None else grad.data_ptr() for grad in grads]
@@ -139,7 +149,8 @@ class Step:
         calls = self._backward if input_gradient else self._backward_without_input
         series = (x, output.data_ptr(), 0 if saved is None else saved.data_ptr(), d_output, d_x)
         self._call(calls, (*series, *states, *own[end:], *d_own[end:]), tensors)
-        return made if input_gradient else [None, *made]
+        beside = [None] * (len(tensors) - len(wanted))
+        return [*made, *beside] if input_gradient else [None, *made, *beside]
 
     @cached_property
     def _inference(self) -> PreparedCalls:
