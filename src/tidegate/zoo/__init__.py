@@ -73,6 +73,7 @@ FAMILIES: tuple[type[Cell], ...] = (
 CELLS: dict[str, type[Cell]] = {cell.name.lower(): cell for family in FAMILIES for cell in family.variants()}
 AT_FIRST_USE: frozenset[type[Cell]] = frozenset(
     {
+        *(V, NIG, NFG, NOG, NIAF, NOAF, NP, FGR, MUT1, MUT2, MUT3, MisprintLSTM, MisprintGRU, HGRN),
         *(QRNN2, URLSTM, MultiplicativeLSTM, MogrifierLSTM, RHN, AntisymmetricRNN, GatedAntisymmetricRNN, LipschitzRNN),
         *(LEM, CoRNN, UnICORNN, BRC, NBRC, STAR, FastRNN, RAN, CFN, ATR, IntersectionRNN, LightRU, MCLSTM, MinimalRNN),
         *(MiRU1, MiRU2, NAS, ResLSTM, SGRN, SGU, DSGU, TypedGRU, TypedLSTM, WMCLSTM, TLSTM, TauGRU),
