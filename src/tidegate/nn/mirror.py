@@ -8,10 +8,6 @@ import torch
 from torch.nn.utils.parametrize import register_parametrization
 
 from tidegate.cell import Graph
-from tidegate.errors import InputError
-from tidegate.option import Options
-
-WITHOUT = ("heads", "rank", "spectral", "orthogonal")  # what changes the matrix that is held, and means the other
 
 
 class Mirrored(torch.nn.Module):
@@ -33,23 +29,6 @@ class Mirrored(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"share={self.share:g}"
-
-
-def check_mirrored(graph: Graph, options: Options) -> None:
-    """Refuse options that a mirrored matrix has no place for.
-
-    Raises:
-        InputError: with their names.
-    """
-    mirrored = [matrix.name for matrix in graph.matrices if matrix.mirror]
-    chosen = [name for name, _ in options.chosen if name in WITHOUT]
-    if mirrored and chosen:
-        raise InputError(
-            "OPTION",
-            f"{graph.name} makes {' and '.join(mirrored)} of another matrix and its mirror image, so "
-            f"{', '.join(chosen)} has no place in it",
-            fix=f"leave {', '.join(chosen)} out",
-        )
 
 
 def mirror(module: torch.nn.Module, graph: Graph, attributes: Callable[[str], list[str]]) -> None:

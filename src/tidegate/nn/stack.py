@@ -19,7 +19,7 @@ from tidegate.nn import contract
 from tidegate.nn.argument import States, as_states, graph_of
 from tidegate.nn.device import torch_mode
 from tidegate.nn.initial import begin
-from tidegate.nn.mirror import Mirrored, check_mirrored, mirror
+from tidegate.nn.mirror import Mirrored, mirror
 from tidegate.nn.rows import reorder
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.spectral import SpectralBound
@@ -86,7 +86,6 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
 
     def set_cell(self, graph: Graph) -> None:
         """Make this the cell, changed as bias, options and projection ask for. Parameters stay as they are."""
-        check_mirrored(graph, self.options)
         graph = self.options.define(graph if self.bias else graph.without_bias())
         self.graph = project(graph) if self.proj_size and graph.output.axis != "P" else graph
         if self.graph.output.axis == "P" and not self.proj_size:

@@ -23,6 +23,7 @@ class Heads(Pass):
     order = 7
     reshapes = written_out = True
     on_recurrent_matrices = True
+    takes_mirrored = False
     whole = True
 
     def define(self, graph: Graph, value: int) -> Graph:

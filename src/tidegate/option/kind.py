@@ -38,6 +38,7 @@ class Option:
         reshapes: parameters get other shapes, so that a layer has the option from the start or never.
         written_out: the plain cell computes the same with matrices that are written out, so other frameworks hold it.
         on_recurrent_matrices: the option acts on recurrent matrices only, so it has no effect on a cell without one.
+        takes_mirrored: the option has a place where a matrix is made of another one and its mirror image.
     """
 
     name: ClassVar[str]
@@ -58,6 +59,7 @@ class Option:
     reshapes: ClassVar[bool] = False
     written_out: ClassVar[bool] = False
     on_recurrent_matrices: ClassVar[bool] = False
+    takes_mirrored: ClassVar[bool] = True
 
     def read(self, value: Any) -> Any:
         """The value as ``Options`` stores it: a mapping becomes pairs, which can be hashed and which nobody changes.

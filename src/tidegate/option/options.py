@@ -107,7 +107,20 @@ class Options:
         ]
 
     def define(self, graph: Graph) -> Graph:
-        """The cell of the layer, before it is projected."""
+        """The cell of the layer, before it is projected.
+
+        Raises:
+            InputError: an option has no place in a matrix of the cell that is made of another one.
+        """
+        mirrored = [matrix.name for matrix in graph.matrices if matrix.mirror]
+        without = [name for name, _ in self.chosen if not OPTIONS[name].takes_mirrored]
+        if mirrored and without:
+            raise InputError(
+                "OPTION",
+                f"{graph.name} makes {' and '.join(mirrored)} of another matrix and its mirror image, so "
+                f"{', '.join(without)} has no place in it",
+                fix=f"leave {', '.join(without)} out",
+            )
         for option, value in self._passes:
             graph = option.define(graph, value)
         return graph

@@ -20,6 +20,7 @@ class Orthogonal(Initialisation):
     setting = bool
     order = 60
     on_recurrent_matrices = True
+    takes_mirrored = False
 
     def initialise(
         self, graph: Graph, widths: Mapping[str, int], parameters: Mapping[str, Tensor], value: bool

@@ -29,6 +29,7 @@ class Rank(Pass):
     source = "Sak, Senior & Beaufays 2014, arXiv 1402.1128; Kuchaiev & Ginsburg 2017, arXiv 1703.10722"
     order = 15
     on_recurrent_matrices = True
+    takes_mirrored = False
     reshapes = True
     excludes = ("heads",)
 

@@ -24,6 +24,7 @@ class Spectral(NormBound):
     source = "Kanai, Fujiwara & Iwamura 2017, Preventing Gradient Explosions in Gated Recurrent Units, NIPS"
     order = 65
     on_recurrent_matrices = True
+    takes_mirrored = False
 
     def bounds(self, graph: Graph, widths: Mapping[str, int], value: float) -> dict[str, tuple[tuple[int, ...], float]]:
         halves = {half for name in factored(graph) for half in (name, factor_of(name))}
