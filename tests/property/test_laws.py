@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.property.random_cell import compiled, random_cells
 from tests.reference import tolerance
-from tests.reference.compare import as_state, assert_equal, draw, errors, from_state, layer_of
+from tests.reference.compare import as_state, assert_equal, draw, errors, from_state, layer_of, public
 from tests.sample import ALONE
 from tidegate.cell import Graph
 from tidegate.cell.graph import all_widths
@@ -91,8 +91,9 @@ def test_no_state_is_a_state_of_zeros(cell, T, B, H):
 def test_the_second_direction_is_a_layer_on_the_reversed_sequence(cell, T, B, H):
     layer, x, _ = drawn(cell, T, B, H)
     both = like(layer, bidirectional=True)
-    params = layer.state_dict()
-    both.load_state_dict({**params, **{f"{name}_reverse": value for name, value in params.items()}})
+    held = {public(name): name for name in both.state_dict()}
+    params = {public(name): value for name, value in layer.state_dict().items()}
+    both.load_state_dict({held[n + end]: value for n, value in params.items() for end in ("", "_reverse")})
     y, _ = both(x)
     want = torch.cat([layer(x)[0], layer(x.flip(0))[0].flip(0)], dim=-1)
     assert_equal({"y": y}, {"y": want})
