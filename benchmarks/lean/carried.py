@@ -9,11 +9,12 @@ are zero once: all ways are tried.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain, combinations
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from tidegate.nn import Recurrent
 
@@ -125,9 +126,16 @@ class Carried:
             blocks += [Block(name, str(k), part) for k, part in enumerate(parts or parameter.data.view(-1).split(1))]
         return [block for block in blocks if self.theirs.get_parameter(block.parameter).dim()]
 
+    def _original(self, attribute: str) -> torch.nn.Parameter:
+        """What is stored of a weight: of one that mirrors itself, a part."""
+        if is_parametrized(self.ours, attribute):
+            attribute = f"parametrizations.{attribute}.original"
+        return self.ours.get_parameter(attribute)
+
     def _own(self) -> list[Block]:
         graph, blocks = self.ours.graph, list[Block]()
-        named: Mapping[str, Any] = dict(zip(self.ours.cells[0].names, self.ours.all_weights[0], strict=True))
+        names = zip(self.ours.cells[0].names, self.ours._all_weights[0], strict=True)  # noqa: SLF001  as torch's has it
+        named = {name: self._original(attribute) for name, attribute in names}
         order = {f"weight_{matrix.name}": [b.name for b in matrix.blocks] for matrix in graph.matrices}
         order |= {f"bias_{matrix.name}": [b.name for b in matrix.blocks if b.bias] for matrix in graph.matrices}
         order |= {vector.name: [b.name for b in vector.blocks] for vector in graph.vectors}
