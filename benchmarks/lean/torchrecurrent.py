@@ -205,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=list(OURS), default=list(OURS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--output", type=Path, help="folder for torchrecurrent.md")
+    parser.add_argument("--output", type=Path, help="a folder for the page, which is named after the processor")
     options = parser.parse_args()
     torch.set_num_threads(1)
     lines = []
@@ -214,7 +214,7 @@ def main() -> None:
         lines.append(line)
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "torchrecurrent.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (options.output / f"torchrecurrent-{processor().slug}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ def _show(spec: Spec, inputs: int, units: int) -> None:
         ("recurrence", kind_of(graph).lower()),
         ("source", cell.source),
         ("differs by", cell.differs),
+        ("numbers", ", ".join(f"{name} = {getattr(cell, name):g}" for name in cell.settings)),
         ("variants", ", ".join(variants_of(cell)[1:])),
     ]
     screen.print()

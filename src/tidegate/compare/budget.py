@@ -135,6 +135,7 @@ def made(task: AnyTask, graph: Graph, setting: Training) -> Any:
         setting: of the model.
     """
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # which blocks are pruned, and so how many numbers, depends on the weights
         model = task.model(make_layer(graph, setting))
     if setting.density < 1:
         sparsify(model, setting.density, setting.block)
