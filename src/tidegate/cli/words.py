@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# "horizon=24", "strategy='recursive'", "known=" or "streaming=True", not inside a longer word
-SETTING = re.compile(r"""(?<![\w.\-'"/])(?P<name>[a-z][a-z0-9_]*)=(?P<value>'[^']*'|"[^"]*"|[\w.+\-]*\w)?""")
+# "horizon=24", "strategy='recursive'", "known=" or "streaming=True", not in a longer word or the brackets of a cell
+SETTING = re.compile(r"""(?<![\w.\-'"/\[,])(?P<name>[a-z][a-z0-9_]*)=(?P<value>'[^']*'|"[^"]*"|[\w.+\-]*\w)?""")
 
 
 def in_shell(text: str, names: Iterable[str]) -> str:
@@ -24,6 +24,8 @@ def in_shell(text: str, names: Iterable[str]) -> str:
         'train it with --horizon 24, or with --strategy recursive'
         >>> in_shell("raise longest=, or set stress=False or calibrate=True", ["longest", "stress", "calibrate"])
         'raise --longest, or set --no-stress or --calibrate'
+        >>> in_shell("GRU[heads=4,rank=2] has heads=4", ["heads", "rank"])
+        'GRU[heads=4,rank=2] has --heads 4'
     """
     known = set(names)
 
