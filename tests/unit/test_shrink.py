@@ -25,7 +25,7 @@ def made(cell="gru", features=FEATURES, **options):
 def silence(layer, gone=GONE, name=""):
     """Clear all rows of these units, in every direction of every layer; ``name`` chooses parameters."""
     for parameter, value in layer.named_parameters():
-        if name in parameter and not parameter.startswith("weight_hr"):
+        if name in parameter and not parameter.startswith(("weight_hr", "weight_U_rank")):
             value.unflatten(0, (-1, UNITS))[:, gone] = 0
     return layer
 
@@ -64,6 +64,7 @@ def test_silent_units_go(cell) -> None:
         {"zoneout": 0.3, "state_clip": 0.5, "batch_first": True},
         {"learn_initial_state": True, "num_layers": 2},
         {"bias": False},
+        {"rank": 3},
     ],
     ids=str,
 )
@@ -174,7 +175,7 @@ def test_a_model_whose_readers_are_not_known_is_refused() -> None:
     for names, message in ((["c"], "but there is none"), (["a"], r"but it is Recurrent\(GRU")):
         with pytest.raises(InputError, match=r"expected a torch.nn.Linear of 12 features at .*" + message):
             tg.shrink(model, {"a": names})
-    with pytest.raises(InputError, match=r"Linear has no recurrent layer of tidegate.nn"):
+    with pytest.raises(InputError, match=r"torch.nn.modules.linear.Linear has no recurrent layer of tidegate.nn"):
         tg.shrink(model["b"])
 
 
@@ -247,5 +248,5 @@ def test_a_penalty_that_cannot_silence_is_refused() -> None:
         tg.group_penalty(made("slstm"))
     with pytest.raises(InputError, match=r"strength=-1 is not a strength"):
         tg.group_penalty(made(), -1)
-    with pytest.raises(InputError, match=r"Linear has no recurrent layer"):
+    with pytest.raises(InputError, match=r"torch.nn.modules.linear.Linear has no recurrent layer"):
         tg.group_penalty(torch.nn.Linear(1, 1))

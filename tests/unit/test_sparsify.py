@@ -341,6 +341,29 @@ def test_nonzeros_are_counted() -> None:
     assert nonzeros(torch.nn.ModuleList([layer, layer])) == whole - zeros
 
 
+def test_inspect_says_how_many_weights_are_zero(tmp_path) -> None:
+    layer, _ = layer_of(density=0.2)
+    zeros = sum(int((w == 0).sum()) for w in weights_of(layer).values())
+    tg.ship.ship(layer, "safetensors", name="pruned").write(tmp_path)
+    (line,) = tg.ship.inspect(tmp_path / "pruned.safetensors").layers
+    assert line.endswith(f", {zeros:,} of its weights are zero")
+
+
+@pytest.mark.parametrize("options", [{"heads": 4}, {"rank": 8}, {"share": "layers", "num_layers": 2}], ids=str)
+def test_fewer_weights_of_several_kinds(options) -> None:
+    torch.manual_seed(0)
+    layer = tg.nn.GRU(UNITS, UNITS, **options)
+    tg.sparsify(layer, 0.3, 8)
+    x = torch.randn(5, 20, UNITS)
+    y = layer(x)[0]
+    y.square().sum().backward()
+    assert all(cell.sparse[:2] == ("W", "U") for cell in layer.cells)
+    assert not any(w.grad[w == 0].any() for w in weights_of(layer).values())
+    with tg.runtime.eager_only(), torch.no_grad():
+        right = copy.deepcopy(layer).double()(x.double())[0]
+    assert (y - right).abs().max() < 1e-6
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -358,7 +381,7 @@ def test_what_cannot_be_done_is_refused(arguments, message) -> None:
 
 
 def test_what_cannot_be_pruned_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match=r"GRU has no layer or cell of tidegate.nn"):
+    with pytest.raises(InputError, match=r"torch.nn.modules.rnn.GRU has no layer or cell of tidegate.nn"):
         tg.sparsify(torch.nn.GRU(4, 8))
     with pytest.raises(InputError, match=r"expected a torch.nn.Module, got int"):
         tg.sparsify(3)

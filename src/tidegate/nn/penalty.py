@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tidegate.errors import InputError
 from tidegate.nn.recurrent import Recurrent
+from tidegate.nn.sparse import class_of
 from tidegate.nn.units import UNITS, Direction, directions, silent
 
 
@@ -128,7 +129,9 @@ def group_penalty(model: torch.nn.Module, strength: float = 0.02) -> GroupPenalt
         )
     if not any(isinstance(module, Recurrent) for module in model.modules()):
         raise InputError(
-            "PENALTY", f"{type(model).__name__} has no recurrent layer of tidegate.nn", fix="pass a model with one"
+            "PENALTY",
+            f"{class_of(model)} has no recurrent layer of tidegate.nn",
+            fix="pass a model with one",
         )
     return GroupPenalty(model, strength)
 

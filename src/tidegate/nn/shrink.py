@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tidegate.errors import InputError
 from tidegate.nn.recurrent import Recurrent
+from tidegate.nn.sparse import class_of
 from tidegate.nn.units import UNITS, columns, directions, keep, silent, unread
 
 Readers = Mapping[str, Sequence[str]]
@@ -128,7 +129,9 @@ def _layers(
     layers = {path: module for path, module in model.named_modules() if isinstance(module, Recurrent)}
     if not layers:
         raise InputError(
-            "SHRINK", f"{type(model).__name__} has no recurrent layer of tidegate.nn", fix="pass a model with one"
+            "SHRINK",
+            f"{class_of(model)} has no recurrent layer of tidegate.nn",
+            fix="pass a model with one",
         )
     said = readers if readers is not None else getattr(model, "readers", dict)()
     for path, layer in layers.items():

@@ -288,6 +288,11 @@ class Sparse(torch.nn.Module):
             self.hold_zero({name: blocks.read(getattr(self, name)) for name, blocks in self.sparse.items()})
 
 
+def class_of(module: torch.nn.Module) -> str:
+    """The class as errors name it: torch.nn, Keras and we have some of the same name."""
+    return f"{type(module).__module__}.{type(module).__name__}"
+
+
 def nonzeros(model: torch.nn.Module) -> int:
     """The numbers in the parameters of a model, without those that layers hold at zero; what is shared counts once.
 

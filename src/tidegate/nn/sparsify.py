@@ -8,7 +8,7 @@ import torch
 from torch.nn.utils.parametrize import is_parametrized
 
 from tidegate.errors import InputError
-from tidegate.nn.sparse import Blocks, Sparse
+from tidegate.nn.sparse import Blocks, Sparse, class_of
 
 
 class Sparsity:
@@ -187,7 +187,7 @@ def sparse_modules(model: torch.nn.Module) -> list[Sparse]:
     if not layers:
         raise InputError(
             "SPARSITY",
-            f"{type(model).__name__} has no layer or cell of tidegate.nn",
-            fix="tidegate.accelerate(model) makes some of torch's layers",
+            f"{class_of(model)} has no layer or cell of tidegate.nn",
+            fix="pass a model with some; tidegate.accelerate makes them of torch's",
         )
     return layers

@@ -205,8 +205,9 @@ def keep(layer: Recurrent, kept: Sequence[Tensor]) -> None:
                 value = value[:, columns(kept[(direction.number - 1) * count :][:count], layer.hidden_size)]
             new[direction.attribute(name)] = value
         new |= {name: start[units] for name, start in direction.starts().items()}
-    if layer.graph.own_axes:
-        vars(layer)["own_widths"] = {axis: layer.cells[0].widths[axis] for axis in layer.graph.own_axes}
+    stay = [axis for axis in layer.graph.own_axes if axis not in layer.added_widths()]
+    if stay:
+        vars(layer)["own_widths"] = {axis: layer.cells[0].widths[axis] for axis in stay}
     layer.hidden_size = len(kept[0])
     layer.set_variants()
     for name, value in new.items():

@@ -10,6 +10,8 @@ from tidegate.errors import InputError, visible
 from tidegate.ship.inspect.inspection import Inspection
 from tidegate.ship.target import FORMATS
 
+PRUNED = 0.01  # a layer of which a larger share is zero says so
+
 
 def weights_file(file: Path, content: bytes) -> Inspection:
     """Formats whose layers ``tidegate.convert.read`` lists."""
@@ -45,16 +47,22 @@ def _line(found: Any) -> str:
         return f"{found.name}: {found.fault}"
     stack = f", {found.layers} layers" if found.layers > 1 else ""
     head = f", linear head of {len(found.head['weight'])}" if found.head else ""
-    return f"{found.name} {found.kind} {found.input_size} -> {found.hidden_size}{stack}, {found.directions}{head}"
+    size = f"{found.input_size} -> {found.hidden_size}"
+    return f"{found.name} {found.kind} {size}{stack}, {found.directions}{head}{_zeros(found)}"
+
+
+def _zeros(found: Any) -> str:
+    """How many weights of a pruned layer are zero; nothing of others."""
+    zeros = sum(int((matrix == 0).sum()) for matrix in _matrices(found))
+    return f", {zeros:,} of its weights are zero" if zeros > PRUNED * _weighed(found) else ""
+
+
+def _matrices(found: Any) -> list[Any]:
+    pieces = [value for of_layer in found.passes for own in of_layer for value in own.values()]
+    return [value for value in pieces if getattr(value, "ndim", 0) == 2]
 
 
 def _weighed(found: Any) -> int:
     """Multiplications of a step."""
-    matrices = [
-        value.size
-        for of_layer in found.passes
-        for pieces in of_layer
-        for name, value in pieces.items()
-        if getattr(value, "ndim", 0) == 2
-    ]
-    return int(sum(matrices)) + (found.head["weight"].size if found.head else 0)
+    own = sum(matrix.size for matrix in _matrices(found))
+    return int(own) + (found.head["weight"].size if found.head else 0)
