@@ -11,8 +11,8 @@ as have the weights that this density keeps. Models lie in FOLDER and are not tr
 - **speed** is that of the recurrent layers of the first seed: a session of one sequence, a batch of 16 in evaluation,
   and a step of training on it. All take turns on one thread, times are those of the thread, the best of many rounds.
 - **exported**: the model with fewer units as ONNX and as C, scored by the task itself.
-- **equal**: a model is trained for a few epochs with a strong penalty, and compared with what `tidegate.shrink` makes
-  of it, on the test part.
+- **equal**: a model is trained with a strong penalty until a quarter of its units is silent, and compared with what
+  `tidegate.shrink` makes of it, on the test part.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from itertools import chain, count
 from pathlib import Path
 from statistics import mean
 
@@ -32,11 +33,10 @@ from tidegate.nn.sparse import nonzeros
 from tidegate.tasks import Composer, load
 from tidegate.tasks.music.setting import MusicSetting
 from tidegate.train.layer import make_layer
-from tidegate.train.loop import train
-from tidegate.train.plan import Plan
 
 DATA, FEATURES, UNITS = "jsb", 88, MusicSetting().hidden_size
 DENSITY, PENALTY = 0.2, 0.05
+STRONG, GONE = 0.3, 0.25  # of the penalty that makes silent units quickly, and how many it makes
 SMALL = round((math.sqrt(FEATURES**2 + 4 * DENSITY * UNITS * (FEATURES + UNITS)) - FEATURES) / 2)  # as many weights
 WAYS = {
     "dense": {},
@@ -129,11 +129,21 @@ def exported(model: Composer) -> str:
 
 def equal() -> str:
     """How far the outputs of a model without its silent units are from its own, and how many those were."""
-    setting = MusicSetting(cell="gru", epochs=6, group_penalty=0.5, nade_size=0)
+    setting = MusicSetting(nade_size=0)
     task = load(DATA, "music", setting)
-    model = train(task, make_layer(tg.zoo.GRU.graph, setting), Plan.of(setting, "gru")).model.eval()
-    found = tg.shrink(model)
-    far, largest = 0.0, 0.0
+    torch.manual_seed(0)
+    model = task.model(make_layer(tg.zoo.GRU.graph, setting))
+    penalty, optimizer = tg.group_penalty(model, STRONG), torch.optim.Adam(model.parameters(), setting.learning_rate)
+    order = torch.Generator().manual_seed(0)
+    for batch in chain.from_iterable(task.batches("train", order) for _ in count()):
+        optimizer.zero_grad()
+        measure = task.measure(model(batch)[0], batch)
+        (measure.loss / measure.count).backward()
+        optimizer.step()
+        penalty.step(setting.learning_rate)
+        if penalty.alive < 1 - GONE:
+            break
+    found, far, largest = tg.shrink(model.eval()), 0.0, 0.0
     with torch.no_grad():
         for batch in task.batches("test"):
             whole, small = model(batch)[0], found.model(batch)[0]

@@ -1,4 +1,4 @@
-"""``group_penalty``: a penalty on whole units, which falls silent those that a layer can do without."""
+"""``group_penalty``: a penalty on whole units, under which those fall silent that a layer can do without."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class GroupPenalty:
 
 
 def group_penalty(model: torch.nn.Module, strength: float = 0.02) -> GroupPenalty:
-    """Penalise whole units of the recurrent layers of a model, so that some fall silent and ``shrink`` takes them out.
+    """Penalise whole units of the recurrent layers of a model, so that some fall silent and ``shrink`` can take them out.
 
     The group of a unit is all its rows in the matrices of a layer, in every gate, and all its columns in those that
     read the units. Each step shortens the vector of these weights, and the more, the shorter it is beside those of the
