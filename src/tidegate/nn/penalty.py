@@ -75,8 +75,8 @@ class GroupPenalty:
         return f"GroupPenalty(strength={self.strength:g}, alive={self.alive:.3g})"
 
 
-def group_penalty(model: torch.nn.Module, strength: float = 0.02) -> GroupPenalty:
-    """Penalise whole units of the recurrent layers of a model, so that some fall silent and ``shrink`` can take them out.
+def group_penalty(model: torch.nn.Module, strength: float = 0.05) -> GroupPenalty:
+    """Penalise whole units of the recurrent layers of a model: some fall silent, and ``shrink`` takes those out.
 
     The group of a unit is all its rows in the matrices of a layer, in every gate, and all its columns in those that
     read the units. Each step shortens the vector of these weights, and the more, the shorter it is beside those of the

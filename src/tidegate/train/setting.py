@@ -124,7 +124,7 @@ class Training(Layers):
     """Epochs over which the density falls; half of epochs unless given. Models before its end do not count as the
     best."""
     group_penalty: Annotated[float, Range(0, 10)] = 0.0
-    """Penalty on each unit of the recurrent layers as a whole, such as 0.01. Units that training does not hold up fall
+    """Penalty on each unit of the recurrent layers as a whole, such as 0.05. Units that training does not hold up fall
     silent, and the finished model is without them."""
 
     _task: ClassVar[str] = ""
