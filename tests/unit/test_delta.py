@@ -122,6 +122,16 @@ def test_heads(units, heads):
     assert (reduced[:, 0] - expected).abs().max() < 0.05
 
 
+def test_what_is_given_is_an_input():
+    torch.manual_seed(0)
+    layer, x = tg.nn.Recurrent("grud", 5, 17), walk_of(30, 1, 5, dtype=torch.float32)
+    given = {"dt": torch.rand(30, 1, 1), "m": (torch.rand(30, 1, 5) > 0.3).float()}
+    tiny, wide = tg.Session(layer, delta=1e-7), tg.Session(layer, delta=(10.0, 0.0))
+    assert_close(tiny.run(x, given=given), tg.Session(layer).run(x, given=given), atol=1e-5, rtol=0)
+    wide.run(x, given=given)
+    assert wide.sent[:2] == (0, 1)
+
+
 def test_bfloat16_weights():
     layer, x = layer_of("gru"), walk_of(30, 1, 5, dtype=torch.float32)
     found = tg.Session(layer, weights="bfloat16", delta=(0.05, 0.0)).run(x)
