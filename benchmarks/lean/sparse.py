@@ -20,6 +20,7 @@ cache, so part of what is won there is won by fitting into it again.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -211,7 +212,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="a folder for the page, which is named after the processor")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    text = ["# Blocks kept of an LSTM", "", f"`python -m benchmarks.lean.sparse` on {processor()}, one thread.", ""]
+    forced = os.environ.get("TIDEGATE_ISA", "")
+    command = f"{f'TIDEGATE_ISA={forced} ' * bool(forced)}python -m benchmarks.lean.sparse"
+    text = ["# Blocks kept of an LSTM", "", f"`{command}` on {processor()}, one thread.", ""]
     for name, table in TABLES.items():
         with torch.set_grad_enabled(name == "training"):
             lines = list(table(arguments.rounds)) if arguments.only in (None, name) else []
@@ -219,7 +222,7 @@ def main() -> None:
         print(*lines, sep="\n", flush=True)
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
-        path = arguments.output / f"sparse-{processor().slug}.md"
+        path = arguments.output / f"sparse-{processor().slug}{f'-as-{forced}' * bool(forced)}.md"
         path.write_text("\n".join(text), encoding="utf-8")
 
 
