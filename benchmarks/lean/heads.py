@@ -1,7 +1,8 @@
 """How much quicker is a layer whose recurrent matrices have heads than a dense one?
 
     python -m benchmarks.lean.heads
-    python -m benchmarks.lean.heads --only recurrence --output benchmarks/results/lean
+    python -m benchmarks.lean.heads --units 256 512 --output benchmarks/results/lean
+    python -m benchmarks.lean.heads --units 256 --cells lstm --heads 32 64 128 256    # of less than 16 units
 
 - **recurrence**: a step with one feature of input: U, the pointwise work, and everything but W.
 - **layer**: as many features as units, in a session, which packs its matrices once, and as a call of the layer.
@@ -16,7 +17,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -51,32 +53,32 @@ def check(cell: str, units: int) -> None:
                 sys.exit(f"{cell} with {heads} heads is not the dense layer with a block diagonal matrix")
 
 
-def sessions(cell: str, features: int, units: int, batch: int) -> Mapping[int, Call]:
+def sessions(cell: str, features: int, units: int, batch: int, numbers: Sequence[int]) -> Mapping[int, Call]:
     """A run of a session by heads."""
     x = torch.randn(STEPS, batch, features)
     found = {}
-    for heads in (1, *HEADS):
+    for heads in (1, *numbers):
         session = Session(layer_of(cell, features, units, heads), batch)
         found[heads] = lambda session=session: session.run(x)
     return found
 
 
-def calls(cell: str, units: int, batch: int) -> Mapping[int, Call]:
+def calls(cell: str, units: int, batch: int, numbers: Sequence[int]) -> Mapping[int, Call]:
     """A call of a layer by heads."""
     x = torch.randn(STEPS, batch, units)
     found = {}
-    for heads in (1, *HEADS):
+    for heads in (1, *numbers):
         layer = layer_of(cell, units, units, heads)
         found[heads] = lambda layer=layer: layer(x)
     return found
 
 
-def trainings(cell: str, units: int, batch: int) -> Mapping[int, Call]:
+def trainings(cell: str, units: int, batch: int, numbers: Sequence[int]) -> Mapping[int, Call]:
     """Forward and backward by heads."""
     x = torch.randn(STEPS, batch, units, requires_grad=True)
     dy = torch.randn(STEPS, batch, units)
     found = {}
-    for heads in (1, *HEADS):
+    for heads in (1, *numbers):
         layer = layer_of(cell, units, units, heads)
         leaves = [*layer.parameters(), x]
         found[heads] = lambda layer=layer, leaves=leaves: torch.autograd.grad(layer(x)[0], leaves, dy)
@@ -87,24 +89,25 @@ def row(cell: str, units: int, batch: int, what: str, made: Mapping[int, Call], 
     with torch.set_grad_enabled(what == "training"):
         times = best({str(heads): call for heads, call in made.items()}, rounds)
     dense = times["1"]
-    ratios = " | ".join(f"{dense / times[str(heads)]:.2f}" for heads in HEADS)
+    ratios = " | ".join(f"{dense / times[str(heads)]:.2f}" for heads in made if heads > 1)
     gates = len(layer_of(cell, 1, units, 1).weight_hh_l0) // units
     kept = gates * units * units * 4 / 1024
     return f"| {cell} | {units} | {batch} | {what} | {kept:.0f} | {dense / STEPS * 1e6:.1f} | {ratios} |"
 
 
 def tables(arguments: argparse.Namespace) -> Iterator[str]:
-    yield f"| cell | H | B | | KiB of dense U | dense, us a step | {' | '.join(f'{n} heads' for n in HEADS)} |"
-    yield "|" + " --- |" * (6 + len(HEADS))
+    numbers = " | ".join(f"{heads} heads" for heads in arguments.heads)
+    yield f"| cell | H | B | | KiB of dense U | dense, us a step | {numbers} |"
+    yield "|" + " --- |" * (6 + len(arguments.heads))
     for cell in arguments.cells:
         check(cell, UNITS[0])
         for units in arguments.units:
             for batch in BATCHES:
                 kinds: dict[str, Callable[[], Mapping[int, Call]]] = {
-                    "recurrence": lambda units=units, batch=batch, cell=cell: sessions(cell, 1, units, batch),
-                    "session": lambda units=units, batch=batch, cell=cell: sessions(cell, units, units, batch),
-                    "layer": lambda units=units, batch=batch, cell=cell: calls(cell, units, batch),
-                    "training": lambda units=units, batch=batch, cell=cell: trainings(cell, units, batch),
+                    "recurrence": partial(sessions, cell, 1, units, batch, arguments.heads),
+                    "session": partial(sessions, cell, units, units, batch, arguments.heads),
+                    "layer": partial(calls, cell, units, batch, arguments.heads),
+                    "training": partial(trainings, cell, units, batch, arguments.heads),
                 }
                 for what, make in kinds.items():
                     if arguments.only in (None, what):
@@ -119,6 +122,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("recurrence", "session", "layer", "training"))
     parser.add_argument("--cells", nargs="+", default=["lstm", "gru"])
     parser.add_argument("--units", nargs="+", type=int, default=UNITS)
+    parser.add_argument("--heads", nargs="+", type=int, default=HEADS)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--output", type=Path, help="a folder for the page, which is named after the processor")
     arguments = parser.parse_args()
@@ -135,7 +139,8 @@ def main() -> None:
             "",
         ]
         arguments.output.mkdir(parents=True, exist_ok=True)
-        path = arguments.output / f"heads-{processor().slug}.md"
+        own = "" if tuple(arguments.heads) == HEADS else f"-{max(arguments.heads)}"
+        path = arguments.output / f"heads{own}-{processor().slug}.md"
         path.write_text("\n".join([*head, *text]) + "\n", encoding="utf-8")
 
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.backend.agreement import engine, poisoned, threads
-from tidegate import Session, convert, zoo
+from tidegate import Session, convert, explain, zoo
 from tidegate.errors import InputError, TidegateWarning
+from tidegate.explain.change import can_shrink
 from tidegate.nn import GRU, LSTM, Recurrent, RecurrentCell
 from tidegate.passes import split_into_heads
 from tidegate.runtime import eager_only
@@ -89,6 +90,12 @@ def test_what_is_no_number_of_heads_is_refused(wrong: object) -> None:
         GRU(4, 8, heads=wrong)
 
 
+def test_each_head_begins_orthogonal() -> None:
+    layer = LSTM(3, 24, heads=3, orthogonal=True, dtype=DOUBLE)
+    for block in layer.weight_hh_l0.view(12, 8, 8):
+        torch.testing.assert_close(block @ block.T, torch.eye(8, dtype=DOUBLE))
+
+
 def test_heads_that_do_not_divide_the_units_are_refused() -> None:
     with pytest.raises(InputError, match="3 heads cannot share the 8 units of U evenly"):
         GRU(4, 8, heads=3)
@@ -147,3 +154,49 @@ def test_what_torch_holds_is_the_matrix_written_out_and_comes_back() -> None:
     assert torch.equal(again(x)[0], layer(x)[0])
     with pytest.raises(InputError, match="U of LSTM has 3 heads, but units of the matrix to be loaded see other heads"):
         convert.load(again, "torch", torch.nn.LSTM(3, 12).state_dict())
+
+
+def test_a_jacobian_is_that_of_the_step_and_units_are_not_taken_out_one_by_one() -> None:
+    torch.manual_seed(0)
+    layer = GRU(3, 12, heads=3, dtype=DOUBLE)
+    x, h = torch.randn(3, dtype=DOUBLE), torch.randn(12, dtype=DOUBLE)
+
+    def step(state: Tensor) -> Tensor:
+        return layer(x[None, None], state[None, None])[0].flatten()
+
+    with eager_only():
+        exact = torch.autograd.functional.jacobian(step, h)
+    torch.testing.assert_close(explain.jacobian(layer, x, h), exact, rtol=1e-11, atol=1e-12)
+    assert not can_shrink(layer)
+    assert can_shrink(GRU(3, 12))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"layer_norm": True, "proj_size": 6},
+        {
+            "zoneout": 0.1,
+            "recurrent_dropout": 0.2,
+            "weight_dropout": 0.1,
+            "learn_initial_state": True,
+            "state_clip": 1.0,
+        },
+    ],
+    ids=str,
+)
+def test_heads_go_with_other_options(options: dict) -> None:
+    layer = LSTM(3, 12, heads=3, dtype=DOUBLE, **options)
+    x = torch.randn(8, 2, 3, dtype=DOUBLE, requires_grad=True)
+    found = []
+    for run in (engine, eager_only):
+        torch.manual_seed(1)  # of masks
+        with run():
+            found.append(outcome(layer, x))
+    for own, right in zip(*found, strict=True):
+        torch.testing.assert_close(own, right, rtol=1e-9, atol=1e-12)
+
+
+def test_heads_exclude_a_low_rank() -> None:
+    with pytest.raises(InputError, match="heads and rank exclude each other"):
+        LSTM(3, 12, heads=3, rank=2)

@@ -323,24 +323,23 @@ def _products_of_node(inside: _Inside, index: int, slot: int) -> list[Product]:
 def _product(memory: _Memory, node: Node, operand: Place, result: int) -> Product:
     """Rows of an operand times a block of rows of a matrix."""
     row, rows, bias = memory.blocks[node.matrix, node.name]
-    heads = memory.cell.graph.matrix(node.matrix).heads
-    weight = Weight(f"weight_{node.matrix}", row, rows, _columns(memory, node.matrix), heads=heads)
+    weight = _weight(memory, node.matrix, row, rows)
     if bias is None:
         return Product(operand, weight, result)
     return Product(operand, weight, result, bias=f"bias_{node.matrix}", bias_offset=bias)
 
 
-def _columns(memory: _Memory, matrix: str) -> int:
-    return stored_columns(memory.cell.graph.matrix(matrix), memory.widths)
+def _weight(memory: _Memory, matrix: str, row: int, rows: int, *, across: bool = False) -> Weight:
+    own = memory.cell.graph.matrix(matrix)
+    return Weight(f"weight_{matrix}", row, rows, stored_columns(own, memory.widths), across=across, heads=own.heads)
 
 
 def _transposed(
     memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]], result: int, *, add: bool
 ) -> list[Product]:
     """The sum over blocks of rows of adjoints times the block."""
-    tensor, columns, heads = f"weight_{matrix}", _columns(memory, matrix), memory.cell.graph.matrix(matrix).heads
     return [
-        Product(place, Weight(tensor, row, rows, columns, across=True, heads=heads), result, add=add or number > 0)
+        Product(place, _weight(memory, matrix, row, rows, across=True), result, add=add or number > 0)
         for number, (row, rows, place) in enumerate(_runs(memory, matrix, blocks))
     ]
 
@@ -365,14 +364,13 @@ def _runs(memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]]) -> 
 
 def _gradients(memory: _Memory, gradient: MatrixGradient) -> list[Gradient]:
     """The gradient of some blocks of a matrix, head by head; neighbours are one product."""
-    operand, columns = _operand_place(memory, gradient.operand), _columns(memory, gradient.matrix)
-    tensor, heads = f"d weight_{gradient.matrix}", memory.cell.graph.matrix(gradient.matrix).heads
-    found = []
+    place, own = _operand_place(memory, gradient.operand), memory.cell.graph.matrix(gradient.matrix)
+    columns, found = stored_columns(own, memory.widths), []
     for row, rows, adjoint in _runs(memory, gradient.matrix, _adjoints(memory, gradient)):
-        of_head = rows // heads
-        for first, head in zip(range(0, rows, of_head), range(heads), strict=True):
-            own = operand._replace(offset=operand.offset + head * columns)
-            found.append(Gradient(adjoint.offset + first, of_head, columns, own, tensor, row + first))
+        for head in range(own.heads):
+            first, operand = head * rows // own.heads, place._replace(offset=place.offset + head * columns)
+            at, here = adjoint.offset + first, row + first
+            found.append(Gradient(at, rows // own.heads, columns, operand, f"d weight_{own.name}", here))
     return found
 
 

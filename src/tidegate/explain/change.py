@@ -291,6 +291,7 @@ def has_bias(layer: Recurrent, gate: str) -> bool:
 def can_shrink(layer: Recurrent) -> bool:
     """Whether single units can be taken out: of one layer in one direction, whose widths are all that of its units."""
     single = layer.num_layers == 1 and not (layer.bidirectional or layer.proj_size)
+    single = single and all(matrix.heads == 1 for matrix in layer.graph.matrices)  # heads have equally many units
     return single and layer.graph.input_axis == "I" and not layer.graph.own_axes
 
 

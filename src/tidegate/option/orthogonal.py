@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 class Orthogonal(Initialisation):
     name = "orthogonal"
     default = False
-    doc = "Initialises the block of each gate in the recurrent matrices as an orthogonal matrix of its own."
+    doc = (
+        "Initialises the block of each gate in the recurrent matrices as an orthogonal matrix of its own, with heads "
+        "one for each of them."
+    )
     setting = bool
     order = 60
     on_recurrent_matrices = True
@@ -29,7 +32,8 @@ class Orthogonal(Initialisation):
 
         del value
         for name in recurrent_matrices(graph):
-            rows = [widths[block.axis] for block in graph.matrix(name).blocks]
+            matrix = graph.matrix(name)
+            rows = [widths[block.axis] // matrix.heads for block in matrix.blocks for _ in range(matrix.heads)]
             for block in parameters[f"weight_{name}"].split(rows):
                 orthogonal_(block)
 
