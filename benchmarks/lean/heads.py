@@ -16,6 +16,7 @@ second-level cache is read from the third one at every step, which one with head
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -132,12 +133,8 @@ def main() -> None:
         print(line, flush=True)
         text.append(line)
     if arguments.output:
-        head = [
-            "# Heads",
-            "",
-            f"`python -m benchmarks.lean.heads` on {processor()}, one thread. Speed over the dense layer.",
-            "",
-        ]
+        command = f"`python -m benchmarks.lean.heads {shlex.join(sys.argv[1:])}` on {processor()}, one thread."
+        head = ["# Heads", "", f"{command} Speed over the dense layer.", ""]
         arguments.output.mkdir(parents=True, exist_ok=True)
         own = "" if tuple(arguments.heads) == HEADS else f"-{max(arguments.heads)}"
         path = arguments.output / f"heads{own}-{processor().slug}.md"
