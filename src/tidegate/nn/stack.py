@@ -21,6 +21,7 @@ from tidegate.nn.device import torch_mode
 from tidegate.nn.initial import begin
 from tidegate.nn.mirror import Mirrored, mirror
 from tidegate.nn.rows import reorder
+from tidegate.nn.share import drop_equal
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.spectral import SpectralBound
 from tidegate.nn.twin import Twin
@@ -232,19 +233,10 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """As torch's; of a layer that shares parameters it takes what layers without ``share`` have saved, too."""
         if self.options.ties:
-            errors: list[str] = args[-1]
-            for layer, reverse in self._directions():
-                for name in parameter_shapes(self.graph, self.cells[layer].widths):
-                    own, shared = (
-                        attribute(name, layer, reverse=reverse),
-                        self.attribute_of(name, layer, reverse=reverse),
-                    )
-                    value = state_dict.pop(prefix + own, None) if own != shared else None
-                    if value is not None and not _same(value, state_dict.get(prefix + shared)):
-                        errors.append(
-                            f"{own} differs from {shared}, which is the same Parameter here: "
-                            f"load it into a layer without share={self.options.share!r}"
-                        )
+            names = [*parameter_shapes(self.graph, self.cells[0].widths)]
+            own = [attribute(name, layer, reverse=back) for name in names for layer, back in self._directions()]
+            shared = [held for name in names for held in self._attributes(name)]
+            args[-1].extend(drop_equal(state_dict, prefix, own, shared))  # errors, of which torch raises one
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def flatten_parameters(self) -> None:
@@ -402,7 +394,3 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         expected = [(runs, size, width) for width in self.cells[0].state_widths]
         contract.check_states(states, expected, batched=batched)
         return reorder(states if batched else tuple(state.unsqueeze(1) for state in states), order)
-
-
-def _same(value: Any, other: Any) -> bool:
-    return isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor) and torch.equal(value, other)
