@@ -40,6 +40,8 @@ def stored_columns(matrix: Matrix, widths: Mapping[str, int]) -> int:
     Raises:
         InputError: heads that do not divide the rows or columns.
     """
+    if matrix.heads == 1:
+        return widths[matrix.columns]  # whatever it is: torch refuses widths that are no integers in its own words
     for axis in [matrix.columns, *(block.axis for block in matrix.blocks)]:
         if widths[axis] % matrix.heads:
             raise InputError(
