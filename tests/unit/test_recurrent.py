@@ -197,7 +197,8 @@ def test_the_signature_of_a_layer_has_every_option(kind) -> None:
 
 @pytest.mark.parametrize("kind", CELLS, ids=lambda kind: kind.__name__)
 def test_the_signature_of_a_single_step_cell_has_no_option_of_layers(kind) -> None:
-    assert not set(OPTIONS) & set(inspect.signature(kind).parameters)
+    known = {"heads", "rank", "semi_tied"}  # they change the equations, whoever steps through time
+    assert not (set(OPTIONS) - known) & set(inspect.signature(kind).parameters)
 
 
 @pytest.mark.parametrize("kind", LAYERS[:-1] + CELLS[:-1], ids=lambda kind: kind.__name__)

@@ -47,7 +47,7 @@ def untrained(model, data, y=None, choice=None):
         for parameter in module.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     model.encoding_, model.model_, model._fitted_setting = encoding, module.eval(), task.setting
-    model.data_, model.scores_, model.curve_, model.notes_ = task.data, [], (), ()
+    model.data_, model.scores_, model.curve_, model.notes_, model.units_ = task.data, [], (), (), {}
     model.memory_ = model._memory(task)
     return model
 

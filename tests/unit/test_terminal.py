@@ -154,7 +154,7 @@ CLASSES = ["=HYPERLINK(1)", HOSTILE.replace("\ud800", ""), "-1", "@x"]
 
 
 def test_predictions_are_harmless(tmp_path, monkeypatch, capsys) -> None:
-    answers = [_answer("=1+1", np.array(row), CLASSES) for row in np.eye(4)]
+    answers = [_answer("=1+1", None, np.array(row), CLASSES) for row in np.eye(4)]
     _write(answers, tmp_path / "a.csv")
     text = (tmp_path / "a.csv").read_bytes().decode()
     header, *rows = csv.reader(io.StringIO(text, newline=""))
@@ -231,7 +231,7 @@ def test_a_full_disk_names_the_file_and_ends_with_2(tmp_path, capsys, monkeypatc
 def test_a_system_error_names_its_file(capsys, monkeypatch) -> None:
     for number, code in ((errno.ENOSPC, 2), (errno.EIO, 1)):
         error = OSError(number, os.strerror(number), "/x/file")
-        monkeypatch.setattr("tidegate.cli.cells.load", lambda *_, error=error: (_ for _ in ()).throw(error))
+        monkeypatch.setattr("tidegate.cli.cells.load_spec", lambda *_, error=error: (_ for _ in ()).throw(error))
         assert main(["cells", "lstm"]) == code
         assert capsys.readouterr().err == f"tidegate: /x/file: {os.strerror(number)}\n"
 

@@ -13,8 +13,9 @@ class Share(Tie):
     name = "share"
     default = None
     doc = (
-        "'layers': all layers have the parameters of the first. 'directions': the backward direction has those of the "
-        "forward one. They are one Parameter each, counted and saved once; learned initial states are not shared."
+        "One set of parameters: 'layers' gives all layers those of the first, 'directions' the backward direction "
+        "those of the forward one. They are one Parameter each, counted and saved once; learned initial states are "
+        "not shared."
     )
     setting = Literal["layers", "directions"] | None
     choices = ("layers", "directions")
