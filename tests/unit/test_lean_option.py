@@ -170,6 +170,8 @@ def test_a_bound_travels():
     assert norms(other).max() < 0.501
     other.reset_parameters()
     assert norms(other).max() < 0.501
+    copied = deepcopy(other.to(torch.float64))
+    assert torch.equal(copied(x.double())[0], other(x.double())[0])
     plain = parametrize.remove_parametrizations(layer, "weight_hh_l0")
     assert type(plain) is tg.nn.LSTM
     assert torch.allclose(plain(x)[0], y)

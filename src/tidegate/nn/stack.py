@@ -239,6 +239,12 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             args[-1].extend(drop_equal(state_dict, prefix, own, shared))  # errors, of which torch raises one
         super()._load_from_state_dict(state_dict, prefix, *args)
 
+    def _init_flat_weights(self) -> None:
+        super()._init_flat_weights()
+        self._flat_weights = [
+            self._parameters.get(name) for name in self._flat_weights_names
+        ]  # no value that is computed
+
     def flatten_parameters(self) -> None:
         """On a GPU lay the parameters out in one block, as cuDNN reads them; elsewhere they stay where they are."""
         if self.mode == torch_mode(self.graph):
