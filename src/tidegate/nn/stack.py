@@ -371,8 +371,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             for name, (rows, bound) in self.options.bounds(self.graph, self.cells[layer].widths).items():
                 here = self.attribute_of(name, layer, reverse=reverse)
                 if here not in self._norm_bounds():
-                    weight = self._parameter(here)
-                    register_parametrization(self, here, SpectralBound(rows, bound, weight))
+                    register_parametrization(self, here, SpectralBound(rows, bound, self._parameter(here)))
 
     @property
     def _dtype(self) -> torch.dtype:
