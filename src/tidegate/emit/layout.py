@@ -93,3 +93,24 @@ def watched_columns(cell: Compiled, widths: Mapping[str, int]) -> Watched:
         for gradient in lowered.matrices
     ]
     return Watched(tuple(products), {names: at[series] for names, series in lowered.vectors.items()})
+
+
+class Span(NamedTuple):
+    """The rows of a block in its parameter, and the first element of its bias, if it has one."""
+
+    row: int
+    rows: int
+    bias: int | None
+
+
+def spans(graph: Graph, widths: Mapping[str, int]) -> dict[tuple[str, str], Span]:
+    """Where each block of each parameter lies, by the names of both."""
+    found = {}
+    for parameter in graph.parameters:
+        row = bias = 0
+        for block in parameter.blocks:
+            rows = widths[block.axis]
+            found[parameter.name, block.name] = Span(row, rows, bias if block.bias else None)
+            row += rows
+            bias += rows if block.bias else 0
+    return found

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tidegate.cell import Graph, Node, Op
+from tidegate.cell import Node, Op
 from tidegate.cell.graph import OUTSIDE, all_widths, is_narrow
 from tidegate.cell.parameter import stored_columns
 from tidegate.emit.compiled import Compiled, Name
-from tidegate.emit.layout import Offsets, backward_chunk, beside, saved_offsets, series_of_states, side_by_side
+from tidegate.emit.layout import (
+    Offsets,
+    Span,
+    backward_chunk,
+    beside,
+    saved_offsets,
+    series_of_states,
+    side_by_side,
+    spans,
+)
 from tidegate.emit.plan import CarriedRow, Gradient, Kind, PhasePlan, Place, Plan, Product, Reduction, Sum, Weight
 from tidegate.passes import (
     BESIDE,
@@ -30,14 +39,6 @@ ADJOINTS = "adjoints[t]"  # the tensor that takes the chunk of a backward run th
 VECTOR_BYTES = 64  # of the widest register: the engine writes whole ones
 
 
-class _Span(NamedTuple):
-    """The rows of a block in its parameter, and the first element of its bias, if it has one."""
-
-    row: int
-    rows: int
-    bias: int | None
-
-
 class _Memory(NamedTuple):
     """Where the values of a run lie: first columns by name."""
 
@@ -49,7 +50,7 @@ class _Memory(NamedTuple):
     chunk: Offsets[str]
     chunk_at: Place  # where its first column lies
     carried: Offsets[str]
-    blocks: Mapping[tuple[str, str], _Span]
+    blocks: Mapping[tuple[str, str], Span]
     asked: Sequence[str] = ()  # series that are tensors of their own, since somebody asked for them
 
 
@@ -86,7 +87,7 @@ def forward_plan(
     carried, carried_width = _carried(step, widths)
     asked = [s.name for s in step.series if s.name != OUTPUT and not s.saved]
     chunk_at = Place(Kind.PRODUCT if by_unit else Kind.CHUNK)  # products, where the phase makes those of the input
-    memory = _Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, _spans(graph, widths), asked)
+    memory = _Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, spans(graph, widths), asked)
     phases, scratch_width = _phases(memory, "forward")
     products = [graph.nodes[i] for i in hoisted]
     before = tuple(_product(memory, p, _outside(graph.nodes[p.args[0]]), chunk[_block(p)]) for p in products)
@@ -125,8 +126,8 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
     carried, carried_width = _carried(lowered.backward, widths)
     asked = series_of_states(lowered)
     chunk_at = Place(Kind.SERIES, tensor=ADJOINTS) if asked else Place(Kind.CHUNK)
-    spans = _spans(graph, widths)
-    memory = _Memory(cell, widths, dtype, True, saved, chunk, chunk_at, carried, spans, asked)  # noqa: FBT003
+    blocks = spans(graph, widths)
+    memory = _Memory(cell, widths, dtype, True, saved, chunk, chunk_at, carried, blocks, asked)  # noqa: FBT003
     phases, scratch_width = _phases(memory, "backward")
     ending, ending_width = _phases(memory, "ending")
     series = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT, *asked, *([ADJOINTS] if asked else [])]
@@ -155,19 +156,6 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
 
 def _carried(step: Step, widths: Mapping[str, int]) -> tuple[Offsets[str], int]:
     return side_by_side((c.name, widths[c.axis]) for c in step.carried)
-
-
-def _spans(graph: Graph, widths: Mapping[str, int]) -> dict[tuple[str, str], _Span]:
-    """Where each block of each parameter lies, by the names of both."""
-    spans = {}
-    for parameter in graph.parameters:
-        row = bias = 0
-        for block in parameter.blocks:
-            rows = widths[block.axis]
-            spans[parameter.name, block.name] = _Span(row, rows, bias if block.bias else None)
-            row += rows
-            bias += rows if block.bias else 0
-    return spans
 
 
 def _tensors(cell: Compiled, series: list[str], states: list[str]) -> tuple[str, ...]:

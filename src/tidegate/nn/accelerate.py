@@ -16,9 +16,10 @@ from torch.nn.utils.parametrize import is_parametrized
 from tidegate import zoo
 from tidegate.cell import Graph
 from tidegate.errors import InputError
-from tidegate.nn.cell import GRUCell, LSTMCell, RecurrentCell, RNNCell
+from tidegate.nn.cell import RecurrentCell
 from tidegate.nn.layer import GRU, LSTM, RNN
 from tidegate.nn.recurrent import Recurrent
+from tidegate.nn.step import GRUCell, LSTMCell, RNNCell
 from tidegate.nn.stranger import strangers
 from tidegate.nn.twin import ADDED
 from tidegate.runtime import isa, unavailable
