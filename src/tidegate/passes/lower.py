@@ -8,7 +8,7 @@ from functools import partial
 
 from tidegate.cell.graph import OUTSIDE, Graph, Node, Op
 from tidegate.cell.symbol import Symbol
-from tidegate.passes.differentiate import differentiate, transposed
+from tidegate.passes.differentiate import Adjoints, differentiate, transposed
 from tidegate.passes.program import Carried, Series, Step
 from tidegate.passes.remember import remember
 from tidegate.passes.simplify import Simplifier
@@ -80,30 +80,9 @@ def lower(graph: Graph) -> Lowered:
     adjoints = differentiate(graph, tracer, primal, _of_updates(graph, totals))
 
     carried, alias = _carried(graph, tracer, adjoints.products, adjoints.leaves)
-    series = {index: f"g.{k}" for k, index in enumerate(dict.fromkeys(adjoints.products.values()))}
-    leaves = {graph.nodes[i]: a for i, a in adjoints.leaves.items()}
-    own = {(node.matrix, node.name): a for node, a in leaves.items() if node.op is Op.VECTOR}
-    of_input = next((a for i, a in adjoints.leaves.items() if graph.nodes[i].op is Op.INPUT), None)
-    for index in own.values():
-        series.setdefault(index, f"g.{len(series)}")
-    written = [Series(name, tracer.nodes[i].axis, i) for i, name in series.items()]
-    if of_input is not None:  # in a place of its own, even where it equals the adjoint of a product
-        written.append(Series(OF_INPUT, tracer.nodes[of_input].axis, of_input))
-
+    series, own, written = _written(graph, tracer, adjoints)
     roots = [*(c.after for c in carried), *(s.node for s in written)]
-    operands = {operand: primal[operand].index for _, operand, _ in graph.products}
-    plain = {o for o in operands if graph.nodes[o].op in OUTSIDE or o == _output_leaf(graph)}
-    forced = {index for operand, index in operands.items() if operand not in plain}
-    read = _read(tracer.nodes, roots, count)
-    output = primal[graph.updates[0]].index  # which is written down anyway
-    saved = {i: OUTPUT if i == output else f"s.{i}" for i in remember(tracer.nodes, read, forced)}
-
-    def place(operand: int) -> str:
-        node = graph.nodes[operand]
-        if node.op in OUTSIDE:
-            return INPUT if node.op is Op.INPUT else BESIDE.format(node.name)
-        return PREVIOUS if operand in plain else saved[operands[operand]]
-
+    saved, names = _saved(graph, tracer.nodes, primal, _read(tracer.nodes, roots, count))
     kept = [Series(name, tracer.nodes[i].axis, i, saved=True) for i, name in saved.items()]
     forward = partial(_forward, graph, tracer.nodes[:count], [primal[u].index for u in graph.updates])
     given_back = {s.node: Node(Op.SERIES, name=s.name, axis=s.axis) for s in kept} | alias
@@ -115,12 +94,47 @@ def lower(graph: Graph) -> Lowered:
         _step(tracer.nodes, carried, [*written, *_of_states(OF_STATE, totals)], given_back),
         _step(tracer.nodes, [], _of_states("d {}", ends), alias),
         tuple(
-            MatrixGradient(m, tuple((graph.nodes[i].name, series[adjoints.products[i]]) for i in group), place(operand))
+            MatrixGradient(m, tuple((graph.nodes[i].name, series[adjoints.products[i]]) for i in group), names[operand])
             for m, operand, group in graph.products
         ),
         {name: series[index] for name, index in own.items()},
-        None if of_input is None else OF_INPUT,
+        OF_INPUT if written and written[-1].name == OF_INPUT else None,
     )
+
+
+def _written(
+    graph: Graph, tracer: Simplifier, adjoints: Adjoints
+) -> tuple[dict[int, str], dict[tuple[str, str], int], list[Series]]:
+    """What a backward run writes: the series of each adjoint, the adjoint of each block of vectors, and all series."""
+    series = {index: f"g.{k}" for k, index in enumerate(dict.fromkeys(adjoints.products.values()))}
+    leaves = {graph.nodes[i]: a for i, a in adjoints.leaves.items()}
+    own = {(node.matrix, node.name): a for node, a in leaves.items() if node.op is Op.VECTOR}
+    for index in own.values():
+        series.setdefault(index, f"g.{len(series)}")
+    written = [Series(name, tracer.nodes[i].axis, i) for i, name in series.items()]
+    of_input = next((a for i, a in adjoints.leaves.items() if graph.nodes[i].op is Op.INPUT), None)
+    if of_input is not None:  # in a place of its own, even where it equals the adjoint of a product
+        written.append(Series(OF_INPUT, tracer.nodes[of_input].axis, of_input))
+    return series, own, written
+
+
+def _saved(
+    graph: Graph, nodes: Sequence[Node], primal: Sequence[Symbol], read: set[int]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """The series of each value that is saved for a backward run, and of each operand of a product."""
+    operands = {operand: primal[operand].index for _, operand, _ in graph.products}
+    plain = {o for o in operands if graph.nodes[o].op in OUTSIDE or o == _output_leaf(graph)}
+    forced = {index for operand, index in operands.items() if operand not in plain}
+    output = primal[graph.updates[0]].index  # which is written down anyway
+    saved = {i: OUTPUT if i == output else f"s.{i}" for i in remember(nodes, read, forced)}
+
+    def name(operand: int) -> str:
+        node = graph.nodes[operand]
+        if node.op in OUTSIDE:
+            return INPUT if node.op is Op.INPUT else BESIDE.format(node.name)
+        return PREVIOUS if operand in plain else saved[operands[operand]]
+
+    return saved, {operand: name(operand) for operand in operands}
 
 
 def _output_leaf(graph: Graph) -> int | None:
