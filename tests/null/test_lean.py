@@ -14,7 +14,10 @@ def test_the_gate_that_keeps_stays_the_same(name):
     assert forget_gate(factor(graph)) == forget_gate(tie_gates(graph)) == forget_gate(graph)
 
 
-@pytest.mark.parametrize("name", CELLS)
+MIRRORED = {name for name, cell in CELLS.items() if any(matrix.mirror for matrix in cell.graph.matrices)}  # no rank
+
+
+@pytest.mark.parametrize("name", [name for name in CELLS if name not in MIRRORED])
 def test_every_cell_has_a_lean_form(name):
     graph = CELLS[name].graph
     narrow, tied = factor(graph), tie_gates(graph)
