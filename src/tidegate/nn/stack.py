@@ -336,8 +336,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
     def _original(self, name: str) -> torch.Tensor:
         """The Parameter behind a name, which calls do not read as it is where it is bound or mirrored."""
         if name in self._norm_bounds():
-            bound: torch.Tensor = self._parametrizations()[name].original
-            return bound
+            return self._parametrizations()[name].original  # type: ignore[no-any-return]
         mirrored = self._mirrored()
         return mirrored[name] if name in mirrored else self._parameter(name)
 
@@ -379,7 +378,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
 
     def _directions(self) -> list[tuple[int, bool]]:
         """Each layer and direction, in the order in which torch.nn stacks states."""
-        directions = (False, True) if self.bidirectional else (False,)
+        directions = (False, True)[: 1 + self.bidirectional]
         return [(layer, reverse) for layer in range(self.num_layers) for reverse in directions]
 
     def _attributes(self, name: str) -> list[str]:
