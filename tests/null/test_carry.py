@@ -6,7 +6,7 @@ import pytest
 
 from tidegate import zoo
 from tidegate.cell import Cell, sigmoid, tanh
-from tidegate.cell.convention import Carry, carries, output_gate
+from tidegate.cell.convention import Carry, carries, output_gate, reset_side
 from tidegate.option import Options
 from tidegate.passes import bounds, normalise, zoneout
 
@@ -81,3 +81,12 @@ def test_bounds_of_values(name, limits):
 def test_a_clip_bounds_what_it_clips():
     graph = Options(state_clip=3.0).rewrite(zoo.LSTM.graph, training=False, resets=False)
     assert bounds(graph)[graph.reported["c"]] == (-3, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("gru", "after"), ("gru/before", "before"), ("mut2", "before"), ("grud", "before"), ("misprintgru", "after")]
+    + [(name, None) for name in ("sru", "rglru", "urlstm", "lem", "lstm")],
+)
+def test_a_gate_r_is_a_reset_gate_only_where_it_scales_a_recurrent_product_or_its_operand(name, side) -> None:
+    assert reset_side(zoo.CELLS[name].graph) == side

@@ -38,13 +38,23 @@ class Carry(NamedTuple):
 def reset_side(graph: Graph, gate: str = "r") -> str | None:
     """``"before"`` if the reset gate acts before a recurrent product, ``"after"`` if it acts after one.
 
-    None if the cell has no such gate.
+    None if the cell has no such gate, or one that does something else, such as the highway gate of an SRU.
     """
-    gates = dict(graph.gates)
-    if gate not in gates:
+    at = dict(graph.gates).get(gate)
+    if at is None:
         return None
-    operands = tuple(operand for _, operand, _ in graph.products)
-    return "before" if gates[gate] in graph.reaches(operands) else "after"
+    if at in graph.reaches(tuple(operand for _, operand, _ in graph.products)):
+        return "before"
+    scaled = (arg for node in graph.nodes if node.op is Op.MUL and at in node.args for arg in node.args if arg != at)
+    return "after" if any(_holds_recurrent_product(graph, arg) for arg in scaled) else None
+
+
+def _holds_recurrent_product(graph: Graph, index: int) -> bool:
+    """Whether a value is a product of something other than the input, or a sum with such a product in it."""
+    node = graph.nodes[index]
+    if node.op in (Op.ADD, Op.SUB, Op.MUL):
+        return any(_holds_recurrent_product(graph, arg) for arg in node.args)
+    return node.op is Op.PRODUCT and graph.nodes[node.args[0]].op is not Op.INPUT
 
 
 def update_convention(graph: Graph, gate: str = "z") -> str | None:
