@@ -127,6 +127,13 @@ class TestEncoding:
 
     def test_frames_hold_the_values_and_masks_of_their_steps(self):
         found = Observed((0.0, 0.0), (1.0, 1.0), frame=2, step=2.0)
+        first, later = (f" of step {place} of the frame" for place in (1, 2))
+        names = [f"pulse{first}", f"age{first}", f"pulse{later}", f"age{later}"]
+        assert found.named(("pulse", "age")) == (
+            *names,
+            *(f"{n} observed" for n in names),
+            "time since the step before",
+        )
         item = Gapped(np.array([[1.0, 2.0], [np.nan, 3.0], [4.0, np.nan]]), np.array([0.0, 4.0, 10.0]))
         first, second = found.encode(item).tolist()
         assert first == [1, 2, pytest.approx(2.2), 3, 1, 1, 0, 1, 0]

@@ -180,7 +180,8 @@ class ClassificationKind(Kind):
     def features(self, batch: Any) -> tuple[str, ...]:
         if not batch.inputs.is_floating_point():
             return ()
-        named: tuple[str, ...] = self.task.encoding.reading.named
+        encoding = self.task.encoding
+        named: tuple[str, ...] = encoding.reading.named(encoding.columns and encoding.columns.names)
         return named
 
     def target(self, target: str) -> str:

@@ -68,11 +68,15 @@ class Scale(Reading):
         del series
         return {"frame": setting.frame or math.ceil(longest / FRAMES)}
 
-    @property
-    def named(self) -> tuple[str, ...]:
-        """What each number of a step is."""
+    def named(self, channels: Sequence[str] | None = None) -> tuple[str, ...]:
+        """What each number of a step is.
+
+        Args:
+            channels: their names; numbers unless given.
+        """
+        names = channels or [f"channel {channel + 1}" for channel in range(self.channels)]
         later = [f" of step {place + 1} of the frame" if self.frame > 1 else "" for place in range(self.frame)]
-        return tuple(f"channel {channel + 1}{place}" for place in later for channel in range(self.channels))
+        return tuple(name + place for place in later for name in names)
 
     @property
     def channels(self) -> int:
@@ -155,9 +159,8 @@ class Observed(Scale):
         frame = setting.frame or (1 if times else math.ceil(longest / FRAMES))
         return {"frame": frame, "step": step if times else 0.0, "beside": setting.missing == "inputs"}
 
-    @property
-    def named(self) -> tuple[str, ...]:
-        values = super().named
+    def named(self, channels: Sequence[str] | None = None) -> tuple[str, ...]:
+        values = super().named(channels)
         return (*values, *(f"{value} observed" for value in values), "time since the step before")
 
     def encode(self, item: Values | Gapped) -> torch.Tensor:
