@@ -101,7 +101,7 @@ OURS: dict[str, Ours] = {
     "ResLSTM": Ours("reslstm", ONE_BIAS),
     "SCRN": Ours("scrn", other="it has two more matrices behind the hidden layer, and tanh around them"),
     "SGU": Ours("sgu", theirs={"gate_nonlinearity": HARD}),
-    "SGRN": Ours("sgrn"),
+    "SGRN": Ours("sgrn", "theirs gives the candidate a bias, which is zero for this comparison"),
     "STAR": Ours("star", ONE_BIAS),
     "tauGRU": Ours("taugru"),
     "TRNN": Ours("mingru", "the same equations: its gate f is 1 - z"),

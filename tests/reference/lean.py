@@ -246,7 +246,8 @@ LEAN: dict[str, Reference] = {
     ),
     "rhn": Reference("Zilly et al. 2017: three layers, c = 1 - t", rhn, 1, {"ih": 2, "hh": 6}, {"hh": 6}),
     "multiplicativelstm": Reference(
-        "Krause et al. 2016: gates of m; tanh of c alone", multiplicative_lstm, 2, {"ih": 5, "hh": 1, "M": 4}, {"ih": 4}
+        "Krause et al. 2016, their later code: gates of m; tanh of c alone",
+        multiplicative_lstm, 2, {"ih": 5, "hh": 1, "M": 4}, {"ih": 4},
     ),
     "mogrifierlstm": Mogrified("Melis et al. 2020: five rounds, Q and R of full rank", mogrifier, 2, {}, {}),
     "ran": Reference("Lee et al. 2017: tanh for the output", ran, 2, {"ih": 3, "hh": 2}, {"ih": 2}),

@@ -68,7 +68,7 @@ def res_lstm(p, x, h, c):
 
 
 def sgrn(p, x, h):
-    into = p.W(0, x) + p.b(0)
+    into = p.W(0, x)
     f = sigma(into + p.U(0, h) + p.d(0))
     return (tanh((1 - f) * into + f * h),)
 
@@ -125,7 +125,10 @@ PEERS: dict[str, Reference] = {
         "Kim et al. 2017: peepholes, a projection and a shortcut of x", res_lstm, 2, {"ih": 5, "hh": 4, "P": 1},
         {"ih": 4}, ("p_i", "p_f", "p_o"),
     ),
-    "sgrn": Reference("as in torchrecurrent 0.2.5", sgrn, 1, {"ih": 1, "hh": 1}, {"ih": 1, "hh": 1}),
+    "sgrn": Reference(
+        "Zu & Wei 2020 as LuxRecurrentLayers.jl has it: W x is the candidate, without the bias of the gate",
+        sgrn, 1, {"ih": 1, "hh": 1}, {"hh": 1},
+    ),
     "sgu": Reference(
         "Gao & Glowacka 2016: tanh, softplus, hard sigmoid", sgu, 1, {"ih": 2, "G": 1, "hh": 1}, {"ih": 2, "G": 1}
     ),

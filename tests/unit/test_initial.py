@@ -45,9 +45,23 @@ def test_numbers_and_blocks():
         "nu": [-4],
         "b_z": [1],
     }
+    assert vectors("fastrnn")["bias_ih"].unique().tolist() == [1]
     bias = vectors("cfn")["bias_ih"]
     assert bias.unflatten(0, (2, H)).unique(dim=1).tolist() == [[1], [-1]]
     between(vectors("unicornn")["c"], -0.1, 0.1)
+
+
+def test_highways_begin_closed():
+    """The authors' own start: -2 for the gate of each layer, and what torch draws for the candidates."""
+    bias = vectors("rhn")["bias_hh"].unflatten(0, (3, 2, H))
+    assert bias[:, 1].unique().tolist() == [-2]
+    between(bias[:, 0] * H**0.5, -1, 1)
+
+
+def test_angles_of_a_hierarchically_gated_unit_are_spread_over_all_periods():
+    angles = 2 * torch.atan(vectors("hgrn")["u"])
+    assert angles[0] == 1
+    torch.testing.assert_close(angles[1:] / angles[:-1], torch.full((H - 1,), 10000 ** (-2 / H), dtype=torch.float64))
 
 
 def test_everything_else_is_drawn_as_if_nothing_were_said():
@@ -79,7 +93,7 @@ def test_layers_directions_and_steps_begin_alike():
 
 @pytest.mark.parametrize("H", [1, 2])
 def test_few_units(H):
-    for cell in ("urlstm", "lru", "rglru"):
+    for cell in ("urlstm", "lru", "rglru", "hgrn"):
         layer = tg.nn.Recurrent(cell, H, H)
         assert all(torch.isfinite(value).all() for value in layer.parameters())
 

@@ -20,6 +20,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "ring": (NUMBER, NUMBER),  # log(-log(r)), r^2 uniform in [a^2, b^2]
     "ring_gain": (VECTOR,),  # log(sqrt(1 - r^2)), r that of a ring
     "phase": (NUMBER, NUMBER),  # tan(angle / 2), the angle uniform in [a, b]
+    "frequencies": (NUMBER,),  # tan(angle / 2), the angle of unit k of n a^(-2 k / n)
 }
 
 

@@ -36,6 +36,11 @@ def _phase(v: Tensor, low: float, high: float) -> Tensor:
     return torch.tan(_uniform(v, low, high) / 2)
 
 
+def _frequencies(v: Tensor, base: float) -> Tensor:
+    units = torch.arange(v.numel(), dtype=v.dtype, device=v.device)
+    return torch.tan(base ** (-2 * units / max(v.numel(), 1)) / 2)
+
+
 RULES: Mapping[str, Callable[..., Tensor]] = {
     "constant": torch.full_like,
     "uniform": _uniform,
@@ -44,6 +49,7 @@ RULES: Mapping[str, Callable[..., Tensor]] = {
     "ring": _ring,
     "ring_gain": lambda v, nu: 0.5 * torch.log(-torch.expm1(-2 * torch.exp(nu))) + 0 * v,
     "phase": _phase,
+    "frequencies": _frequencies,
 }
 
 

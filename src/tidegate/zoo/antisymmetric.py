@@ -3,12 +3,14 @@
 from tidegate.cell import Cell, sigmoid, tanh
 
 SOURCE = "Chang, Chen, Haber & Chi 2019, AntisymmetricRNN, arXiv 1902.09689"
+DIFFERS = "held to torchrecurrent 0.2.5, as the paper was not at hand"
 
 
 class AntisymmetricRNN(Cell):
     """Units push each other as hard as they are pushed, so that nothing explodes or dies."""
 
     source = SOURCE
+    differs = DIFFERS
     gates = "n"
     mirrored = {"U": -1.0}
     biases = "W"
@@ -24,6 +26,7 @@ class GatedAntisymmetricRNN(Cell):
     """The same with a gate that has the recurrent product in common with the candidate."""
 
     source = SOURCE
+    differs = DIFFERS
     gates = "z n"
     matrices = {"U": "a"}
     mirrored = {"U": -1.0}

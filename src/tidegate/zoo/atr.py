@@ -7,6 +7,7 @@ class ATR(Cell):
     """Two gates of one sum and one difference, so that a step has only two products."""
 
     source = "Zhang, Xiong, Su, Lin & Zhang 2018, Simplifying NMT with ATR, arXiv 1810.12546"
+    differs = "a bias of W, which the authors' code does not have"
     gates = "i f"
     inputs = "p"
     matrices = {"U": "q"}

@@ -7,6 +7,7 @@ class CFN(Cell):
     """Without input every unit decays to zero: its dynamics cannot be chaotic."""
 
     source = "Laurent & von Brecht 2017, A Recurrent Neural Network without Chaos, arXiv 1612.06212"
+    differs = "held to torchrecurrent 0.2.5, as the paper was not at hand"
     gates = "f i n"
     matrices = {"U": "f i"}
     biases = {"W": "f i"}

@@ -14,7 +14,7 @@ class FastRNN(Cell):
     gates = "n"
     vectors = "alpha beta"
     biases = "W"
-    initial = {"alpha": "constant -3", "beta": "constant 3"}
+    initial = {"alpha": "constant -3", "beta": "constant 3", "bias_W": "constant 1"}
 
     def step(self, x, h, U, alpha, beta):
         n = tanh(x.n + U(h).n)

@@ -13,7 +13,8 @@ class GRUD(Cell):
     source = "Che et al. 2018, Recurrent Neural Networks for Multivariate Time Series with Missing Values, 1606.01865"
     differs = (
         "the mean of every variable is 0, so inputs must be standardised by their observed values; last values and the "
-        "time since each was seen are states, which begin as 0"
+        "time since each was seen are states, which begin as 0; the authors' later code gives the gates 1 - m, not m, "
+        "and keeps h as it was before it faded"
     )
     gates = "unseen value faded r z n"
     state = "h last:I gap:I"

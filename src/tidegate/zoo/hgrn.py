@@ -9,7 +9,8 @@ class HGRN(Cell):
     source = "Qin, Yang & Zhong 2023, Hierarchically Gated Recurrent Neural Network, arXiv 2311.04823"
     differs = (
         "the bound is sigmoid(low) of each layer by itself, not a cumulative softmax over layers; the output is the "
-        "real part alone, without layer norm; the angle is held as u = tan(angle / 2), which takes no sine"
+        "real part alone, without layer norm; the output gate is logistic, where the authors' code has v sigmoid(v); "
+        "the angle is held as u = tan(angle / 2), which takes no sine"
     )
     gates = "f o"
     state = "h p q"
@@ -17,7 +18,7 @@ class HGRN(Cell):
     matrices: dict[str, str] = {}
     vectors = "low u"
     biases = "W"
-    initial = {"u": "phase 0 6.2831853"}
+    initial = {"u": "frequencies 10000"}
 
     def step(self, x, h, p, q, low, u):
         bound = sigmoid(low)

@@ -6,7 +6,8 @@ from tidegate.cell import Cell, sigmoid, tanh
 class LightRU(Cell):
     """One gate, and a candidate that sees the input alone."""
 
-    source = "Ye, Zhang, Liu, Li & Zhou 2024, Light Recurrent Unit, Electronics 13 (16) 3204"
+    source = "Ye, Zhang, Liu, Li, Chang & Zheng 2024, Light Recurrent Unit, Electronics 13 (16) 3204"
+    differs = "a bias of the candidate, too; read in three other implementations, as the paper was not at hand"
     gates = "n f"
     matrices = {"U": "f"}
     biases = "W"

@@ -2,7 +2,7 @@
 
 from tidegate.cell import Cell, sigmoid, tanh
 
-SOURCE = "MiRU, Neurocomputing 2026, doi 10.1016/j.neucom.2026.132847"
+SOURCE = "Zyarah & Kudithipudi 2026, Minion Gated Recurrent Unit for Continual Learning, arXiv 2503.06175"
 DIFFERS = "read in torchrecurrent 0.2.5, as the paper was not at hand"
 
 

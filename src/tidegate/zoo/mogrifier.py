@@ -7,7 +7,10 @@ class MogrifierLSTM(Cell):
     """An LSTM before which input and state gate each other, five times in turns."""
 
     source = "Melis, Kocisky & Blunsom 2020, Mogrifier LSTM, arXiv 1909.01792"
-    differs = "five rounds; Q and R are full matrices, which the paper also factors; the output gate sees no cell state"
+    differs = (
+        "five rounds; Q and R are full matrices, which the paper also factors; as in the paper's equations rounds have "
+        "no bias, and i is not held below 1 - f, where the authors' code has both"
+    )
     gates = "x1 h2 x3 h4 x5 i f g o"
     state = "h c"
     inputs = ""

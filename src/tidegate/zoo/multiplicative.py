@@ -7,7 +7,10 @@ class MultiplicativeLSTM(Cell):
     """An LSTM whose gates see m, the past multiplied by the input, in place of h."""
 
     source = "Krause, Lu, Murray & Renals 2016, Multiplicative LSTM for Sequence Modelling, arXiv 1609.07959"
-    differs = "the output gate acts on tanh(c); no bias of m, and no weight normalisation"
+    differs = (
+        "as the authors' later code has it, without weight normalisation; in their first, g has no tanh, and h is "
+        "tanh(o * c + b)"
+    )
     gates = "m i f g o"
     state = "h c"
     matrices = {"U": "m", "M": "i f g o"}

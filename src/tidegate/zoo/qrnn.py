@@ -9,7 +9,10 @@ class QRNN(Cell):
     """Gates that see the input of this step alone, with fo-pooling."""
 
     source = SOURCE
-    differs = "a window of one step, as in the authors' layers by default; fo-pooling"
+    differs = (
+        "a window of one step, as in the authors' layers by default; fo-pooling; f keeps, as in the paper, where it "
+        "writes in their layers"
+    )
     gates = "z f o"
     state = "h c"
     matrices: dict[str, str] = {}

@@ -7,7 +7,10 @@ class ResLSTM(Cell):
     """An LSTM with peepholes whose output gate also lets the input through."""
 
     source = "Kim, El-Khamy & Lee 2017, Residual LSTM, arXiv 1701.03360"
-    differs = "the shortcut has a matrix, W_s, at every width"
+    differs = (
+        "the shortcut has a matrix, W_s, at every width; held to torchrecurrent 0.2.5 and RecurrentLayers.jl, as the "
+        "paper was not at hand"
+    )
     gates = "i f g o"
     state = "h c"
     inputs = "i f g o s"

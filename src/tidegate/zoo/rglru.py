@@ -11,7 +11,8 @@ class RGLRU(Cell):
     source = "De et al. 2024, Griffin, arXiv 2402.19427"
     differs = (
         "full matrices for both gates, where the authors' are block diagonal; 1 - a^2 is held above 1e-6, where they "
-        "bound the slope of its root"
+        "bound the slope of its root; the first step scales its input as all do, which their code leaves out; it is "
+        "a^8 that begins between 0.9 and 0.999, as in the paper, where a does in their code"
     )
     gates = "r i"
     input = "H"

@@ -12,6 +12,7 @@ class RHN(Cell):
     inputs = "n1 t1"
     matrices = {"U": "n1 t1 n2 t2 n3 t3"}
     biases = "U"
+    initial = {f"bias_U.{gate}": "constant -2" for gate in ("t1", "t2", "t3")}
 
     def step(self, x, h, U):
         n1 = tanh(x.n1 + U(h).n1)

@@ -3,6 +3,7 @@
 from tidegate.cell import Cell, log_sigmoid, minimum, relu, sigmoid, tanh
 
 SOURCE = "Gao & Glowacka 2016, Deep Gate Recurrent Neural Network, arXiv 1604.02910"
+DIFFERS = "held to torchrecurrent 0.2.5, as the paper was not at hand; like its cell, with a bias of G, too"
 
 
 def hard_sigmoid(v):
@@ -14,6 +15,7 @@ class SGU(Cell):
     """The past is multiplied by the input before and after a matrix; softplus makes the candidate of it."""
 
     source = SOURCE
+    differs = DIFFERS
     gates = "g n z"
     inputs = "g z"
     matrices = {"G": "g", "U": "z"}
@@ -31,6 +33,7 @@ class DSGU(Cell):
     """An SGU with one more matrix, and a logistic candidate."""
 
     source = SOURCE
+    differs = DIFFERS
     gates = "g n z"
     inputs = "g z"
     matrices = {"G": "g", "O": "n", "U": "z"}

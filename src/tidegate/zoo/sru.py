@@ -7,7 +7,10 @@ class SRU(Cell):
     """Gates see the input and the unit's own memory; the output is a highway around it."""
 
     source = "Lei, Zhang, Wang, Dai & Artzi 2018, Simple Recurrent Units, arXiv 1709.02755 (its second version)"
-    differs = "the input on the highway is not scaled, and its width is that of the units"
+    differs = (
+        "the input on the highway is not scaled, and its width is that of the units; weights begin as torch.nn's, with "
+        "a third of the variance that the paper asks for"
+    )
     gates = "n f r"
     state = "h c"
     input = "H"

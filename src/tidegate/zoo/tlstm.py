@@ -9,7 +9,10 @@ class TLSTM(Cell):
     """An LSTM whose short-term memory, a learnt part s of c, fades with the time dt since the step before."""
 
     source = "Baytas et al. 2017, Patient Subtyping via Time-Aware LSTM Networks, doi 10.1145/3097983.3097997"
-    differs = "the decay is 1 / log(e + dt), one of the two that the paper names"
+    differs = (
+        "the decay is 1 / log(e + dt), one of the two that the paper names; s is a tanh, as in the paper and in the "
+        "authors' autoencoder, while their classifier has a logistic s"
+    )
     gates = "s f i o n"
     state = "h c"
     inputs = "f i o n"

@@ -3,7 +3,10 @@
 from tidegate.cell import Cell, sigmoid, tanh
 
 SOURCE = "Balduzzi & Ghifary 2016, Strongly-Typed Recurrent Neural Networks, arXiv 1602.02218"
-DIFFERS = "what the last input adds to the gates is kept in place of the input itself"
+DIFFERS = (
+    "what the last input adds to the gates is kept in place of the input itself; held to torchrecurrent 0.2.5, as the "
+    "paper was not at hand"
+)
 
 
 class TypedGRU(Cell):

@@ -7,6 +7,7 @@ class WMCLSTM(Cell):
     """Gates see the cell state through a matrix and tanh, in place of peepholes."""
 
     source = "Landi, Baraldi, Cornia & Cucchiara 2021, Working Memory Connections for LSTM, arXiv 2109.00020"
+    differs = "held to torchrecurrent 0.2.5, as the paper was not at hand; like its cell, with a bias of M"
     gates = "i f g o"
     state = "h c"
     matrices = {"U": "i f g o", "M": "i f o"}
