@@ -10,7 +10,10 @@ class TauGRU(Cell):
     """
 
     source = "Erichson et al. 2022, Gated Recurrent Neural Networks with Weighted Time-Delay Feedback, arXiv 2212.00228"
-    differs = "a delay of one step, weights alpha and beta of 1, and two biases, as torchrecurrent has it by default"
+    differs = (
+        "a delay of one step, weights alpha and beta of 1, and two biases, as torchrecurrent 0.2.5 has it by default; "
+        "held to that, as the paper was not at hand"
+    )
     gates = "u z g a"
     state = "h p"
 
