@@ -117,6 +117,8 @@ def with_lists(cell: SizedCell, tensors: Sequence[Tensor]) -> SizedCell:
         cell: of a layer.
         tensors: its parameters, of all directions.
     """
+    if [tensor.shape for tensor in tensors] != cell.shapes[len(tensors) > len(cell.parameters)]:
+        return cell  # whoever runs it refuses them by name
     names = []
     for matrix in cell.graph.matrices:
         own = tensors[cell.parameters.index(f"weight_{matrix.name}") :: len(cell.parameters)]
@@ -308,9 +310,7 @@ def nonzeros(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters()) - sum(held.values())
 
 
-_followed = (
-    WeakIdKeyDictionary()
-)  # from parameters to the modules that hold some of them at zero, and their names there
+_followed = WeakIdKeyDictionary()  # from parameters to the modules that hold some of them at zero, and their names
 _hooks: list[Any] = []  # one, from the first sparse weight on
 
 
