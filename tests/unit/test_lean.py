@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,6 +114,22 @@ def test_a_penalised_model_is_saved_without_its_silent_units(tmp_path) -> None:
     assert read.evaluate() == model.evaluate()
     again = kind(**setting).fit("elnino", folder=tmp_path)  # the same command finds its model
     assert again.units_ == model.units_
+
+
+def test_of_models_in_folds_the_one_that_is_kept_loses_its_silent_units(tmp_path) -> None:
+    kind, generator = tasks.SequenceClassifier, np.random.default_rng(0)
+    series, labels = [generator.normal(size=(6, 1)) for _ in range(40)], [0, 1] * 20
+    penalty = {"group_penalty": 2.0, "learning_rate": 0.01}
+    model = kind(cell="gru", hidden_size=16, epochs=4, votes=False, calibrate=True, **penalty).fit(series, labels)
+    assert "folds" in model.data_.split
+    assert [*model.units_] == ["layer"]
+    units = model.units_["layer"]
+    assert 1 <= units < 16
+    assert sum(text.startswith("units: ") for text in model.notes_) == 1
+    model.save_pretrained(tmp_path)
+    read = kind.from_pretrained(tmp_path)
+    assert read.model_.layer.hidden_size == units
+    assert np.array_equal(read.predict_proba(series), model.predict_proba(series))
 
 
 def test_what_has_no_penalty_is_refused_before_training() -> None:

@@ -186,13 +186,12 @@ class Estimator(BaseEstimator, Generic[S]):
                 f"training diverged in epoch {len(outcome.curve)}: {problem}",
                 fix=f"lower learning_rate={task.setting.learning_rate:g}",
             )
-        model, self.units_, told = finished(outcome.model, task.setting)
-        self.model_ = task.settle(model).eval()
+        self.model_, self.units_, told = finished(task.settle(outcome.model).eval(), task.setting)
         self.encoding_, self.data_ = task.encoding, task.data
         self.curve_, self._fitted_setting = outcome.curve, task.setting
         phase("scoring")
         self.scores_, self.memory_ = self._scores(task), self._memory(task)
-        self.notes_ = found.notes + told + task.remarks(model)
+        self.notes_ = found.notes + told + task.remarks(outcome.model)
         if home and checkpoint and World().first:
             self._save(home)
             clean(checkpoint)

@@ -32,6 +32,14 @@ class Members(torch.nn.Module):
         super().__init__()
         self.members = torch.nn.ModuleList(members)
 
+    def readers(self) -> dict[str, list[str]]:
+        """What reads the recurrent layers of each, see ``tidegate.shrink``."""
+        return {
+            f"members.{number}.{path}": [f"members.{number}.{name}" for name in names]
+            for number, member in enumerate(self.members)
+            for path, names in member.readers().items()
+        }
+
     def forward(self, batch: Sequences, state: Any = None) -> tuple[torch.Tensor, None]:
         """Logits [B, classes]; batches share no state."""
         del state
