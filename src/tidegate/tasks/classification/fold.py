@@ -34,11 +34,12 @@ class Members(torch.nn.Module):
 
     def readers(self) -> dict[str, list[str]]:
         """What reads the recurrent layers of each, see ``tidegate.shrink``."""
-        return {
-            f"members.{number}.{path}": [f"members.{number}.{name}" for name in names]
-            for number, member in enumerate(self.members)
-            for path, names in member.readers().items()
-        }
+        said = {}
+        for number, member in enumerate(self.members):
+            assert isinstance(member, Classifier)
+            for path, names in member.readers().items():
+                said[f"members.{number}.{path}"] = [f"members.{number}.{name}" for name in names]
+        return said
 
     def forward(self, batch: Sequences, state: Any = None) -> tuple[torch.Tensor, None]:
         """Logits [B, classes]; batches share no state."""
