@@ -140,5 +140,5 @@ def test_what_has_no_penalty_is_refused_before_training() -> None:
         (reader, "nobody says what reads"),
         (tied, "expected a torch.nn.Linear of 16 features at head"),
     ):
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match=f"{message}.* — leave group_penalty at 0 here"):
             Lean(model, replace(BASE, group_penalty=0.1), lambda: 1)

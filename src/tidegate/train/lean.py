@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from tidegate.errors import InputError
 from tidegate.nn.penalty import GroupPenalty, group_penalty
 from tidegate.nn.shrink import check, first_units, shrink
 from tidegate.nn.sparse import Sparse
@@ -37,7 +38,7 @@ class Lean:
             end = falling_epochs(setting) * steps()
             self._pruning = sparsify(model, setting.density, setting.block, end=end, every=max(1, end // UPDATES))
         if setting.group_penalty:
-            check(model)
+            _check(model)
             self._penalty = group_penalty(model, setting.group_penalty)
 
     def step(self, rate: float, mean: Mapping[str, torch.Tensor]) -> None:
@@ -61,6 +62,15 @@ class Lean:
             self._pruning.load_state_dict({"steps": steps})
         if self._penalty:
             self._penalty.read()
+
+
+def _check(model: torch.nn.Module) -> None:
+    """Refuse a penalty whose silent units could not be taken out, with what settings can do about it."""
+    try:
+        check(model)
+    except InputError as error:
+        fix = "leave group_penalty at 0 here, and choose fewer hidden units or a density"
+        raise InputError(error.code, error.message, fix=fix) from error
 
 
 def finished(model: torch.nn.Module, setting: Training) -> tuple[torch.nn.Module, dict[str, int], tuple[str, ...]]:
