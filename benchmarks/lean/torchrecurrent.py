@@ -15,8 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 from benchmarks.engine import processor
 from benchmarks.lean.carried import Carried
+from benchmarks.lean.sparse import best
 
 from tidegate import zoo
 from tidegate.cell import Cell
@@ -143,20 +143,9 @@ def times(name: str, steps: int, sequences: int, units: int, rounds: int) -> lis
     layers = pair(name, units)
     found = []
     for call in (infer, train):
-        best = [float("inf")] * 2
-        for _ in range(rounds):
-            for k, layer in enumerate(layers):
-                best[k] = min(best[k], seconds(partial(call, layer, x)))
-        found += [1e3 * one for one in best]
+        calls = {side: partial(call, layer, x) for side, layer in zip(("theirs", "ours"), layers, strict=True)}
+        found += [1e3 * one for one in best(calls, rounds).values()]
     return found
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """The thread's time for a call; a second one, since others have used the caches."""
-    call()
-    start = time.thread_time()
-    call()
-    return time.thread_time() - start
 
 
 @torch.no_grad()
