@@ -17,6 +17,7 @@ from typing import Any
 EXTRAS = {  # module that the core does not install: the extra that does
     **dict.fromkeys(("jinja2", "jiwer", "markupsafe", "matplotlib", "mido", "pandas", "sacrebleu"), "tasks"),
     **dict.fromkeys(("scipy", "sentencepiece", "sklearn", "soundfile", "tomli_w"), "tasks"),
+    "dp_accounting": "private",
     "h5py": "hdf5",
     "keras": "keras",
     "onnx": "onnx",
