@@ -15,7 +15,7 @@ from tidegate.machine import wait_briefly
 wait_briefly()  # before torch is loaded
 
 if TYPE_CHECKING:
-    from tidegate import cell, compare, convert, data, emit, explain, nn, report, ship, tasks, train, zoo
+    from tidegate import cell, compare, convert, data, emit, explain, nn, private, report, ship, tasks, train, zoo
     from tidegate.cell import (
         Cell,
         clamp,
@@ -53,6 +53,7 @@ _ROOMS = frozenset(
         "nn",
         "option",
         "passes",
+        "private",
         "records",
         "report",
         "runtime",
@@ -100,6 +101,7 @@ __all__ = [
     "mean",
     "minimum",
     "nn",
+    "private",
     "relu",
     "report",
     "restore",

@@ -28,6 +28,7 @@ MODULES = (
     "tidegate.nn",
     "tidegate.option",
     "tidegate.passes",
+    "tidegate.private",
     "tidegate.records",
     "tidegate.report",
     "tidegate.runtime",
