@@ -7,10 +7,9 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,13 @@ from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import Recurrent
 from tidegate.phase import counted, phase
 from tidegate.records import EpochRecord, StepRecord
-from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.crowd import unhindered
 from tidegate.train.lean import Lean
 from tidegate.train.plan import Plan
-from tidegate.train.setting import Training
 from tidegate.train.state import EpochState, RunState, decay
-from tidegate.train.task import AnyTask, Batch, MakeLayer, Split, doubled
+from tidegate.train.step import Step, Taken, dtype_of
+from tidegate.train.task import AnyTask, MakeLayer, Split, doubled
 from tidegate.train.world import World
 
 SAVE_EVERY_SECONDS = 2.0  # at most one checkpoint in this time; resuming is exact from any of them
@@ -119,7 +117,7 @@ def evaluate(task: AnyTask, model: torch.nn.Module, split: Split) -> float:
     Returns:
         The score, in the unit of the task; lower is better.
     """
-    world, dtype = World(), _dtype(model)
+    world, dtype = World(), dtype_of(model)
     model.eval()
     error, count, state = 0.0, 0, None
     with torch.inference_mode():
@@ -149,20 +147,15 @@ class _Run:
         self.model = task.model(layer, self.setting)
         if self.setting.precision == "float64":
             doubled(self.model)
-        self.dtype = _dtype(self.model)
         layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
         self.made = [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers]
-        self.joined = self.world.joined(self.model)
+        self.step = Step(task, self.model, plan, self.world)
         if not self.world.first:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows
-        self.optimizer = _optimizer(self.model, self.setting)
-        self.order = torch.Generator().manual_seed(plan.order_seed)
-        self.order_state = self.order.get_state()  # at the beginning of the current epoch
         self.state = RunState(rate=self.setting.learning_rate)
-        self.lean = Lean(self.model, self.setting, self._count_steps)
+        self.lean = Lean(self.model, self.setting, self.step.count)
         self.best = _copied(self.model.state_dict())
         self.mean = _copied(dict(self.model.named_parameters())) if self.setting.averaging else {}
-        self.carry: Any = None
         self.steps = 0  # in an epoch; 0 until counted
         self.saved, self.pause = time.monotonic(), SAVE_EVERY_SECONDS
 
@@ -187,69 +180,39 @@ class _Run:
             self.state.diverged = not math.isfinite(valid)
             if self.state.take(record, self.setting):
                 self.best = _copied(self.model.state_dict())
-        self.state.now, self.carry, self.order_state = EpochState(), None, self.order.get_state()
+        self.state.now = EpochState()
+        self.step.end_epoch()
         return record
 
     def _train_epoch(self, start: float) -> bool:
         """Take the remaining steps of the epoch that began at ``start``; False as soon as a gradient is not finite."""
         self.model.train()
-        for batch in self._remaining_batches():
+        if self.on_step and not self.steps:
+            self.steps = self.step.count()
+        for batch in self.step.batches(self.state.now.steps):
             begun = time.perf_counter()
-            loss, count, norm, due = self._step(batch)
-            now = self.state.now
-            now.norms, now.steps, self.state.steps = now.norms + norm, now.steps + 1, self.state.steps + 1
-            if not math.isfinite(norm):
+            rate = self.state.step_rate(self.setting, self.state.steps)
+            taken = self.step.take(batch, rate, due=self._due())
+            finite = self._count(taken, rate)
+            if not finite:
                 return False
-            now.loss, now.count = now.loss + loss, now.count + count
-            now.seconds = time.perf_counter() - start
+            self.state.now.seconds = time.perf_counter() - start
             if self.on_step:
-                self.on_step(self._record(loss, count, norm, time.perf_counter() - begun))
-            if due:
+                self.on_step(self._record(taken, time.perf_counter() - begun))
+            if taken.due:
                 self.save()
             self.look()
         return True
 
-    def _remaining_batches(self) -> Iterator[Batch]:
-        """The batches of the current epoch from the current step on."""
-        if self.on_step and not self.steps:
-            self.steps = self._count_steps()
-        self.order.set_state(self.order_state)
-        batches, first = self.task.batches("train", self.order), self.state.now.steps
-        if not isinstance(batches, Sequence):
-            yield from islice(batches, first, self.setting.steps)
-            return
-        for place in range(first, self._capped(len(batches))):  # those before are not even read
-            yield batches[place]
-
-    def _count_steps(self) -> int:
-        order = torch.Generator()
-        order.set_state(self.order_state)
-        batches = self.task.batches("train", order)
-        if isinstance(batches, Sequence):
-            return self._capped(len(batches))
-        return sum(1 for _ in islice(batches, self.setting.steps))
-
-    def _capped(self, steps: int) -> int:
-        return steps if self.setting.steps is None else min(steps, self.setting.steps)
-
-    def _step(self, whole: Batch) -> tuple[float, int, float, bool]:
-        """Take a step; returns loss and count over all processes, the gradient norm, and whether to save."""
-        batch, counts = self.world.share(whole.to(self.dtype))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.state.step_rate(self.setting, self.state.steps)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.setting.precision == "bfloat16"):
-            outputs, self.carry = self.joined(batch, None if batch.starts else detached(self.carry))
-            measure = self.task.measure(outputs, batch)
-        share = measure.loss * float(counts)
-        loss, count, due = self.world.total(float(share.detach()), counts * measure.count, self._due())
-        self.optimizer.zero_grad(set_to_none=True)
-        (share * (self.world.size / max(1, count))).backward()  # the mean over all terms of all processes
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.setting.clip))
-        if math.isfinite(norm):
-            self.optimizer.step()
+    def _count(self, taken: Taken, rate: float) -> bool:
+        """Add a step to what was done; False if its gradient is not finite."""
+        now, finite = self.state.now, math.isfinite(taken.norm)
+        if finite:
             self._average_in()
-            self.lean.step(self.optimizer.param_groups[0]["lr"], self.mean)
-        return loss, int(count), norm, bool(due)
+            self.lean.step(rate, self.mean)
+            now.loss, now.count = now.loss + taken.loss, now.count + taken.count
+        now.norms, now.steps, self.state.steps = now.norms + taken.norm, now.steps + 1, self.state.steps + 1
+        return finite
 
     def _average_in(self) -> None:
         share = 1 - decay(self.setting, self.state.steps)
@@ -267,10 +230,10 @@ class _Run:
         yield
         self.model.load_state_dict(own, strict=False)
 
-    def _record(self, loss: float, count: int, norm: float, seconds: float) -> StepRecord:
+    def _record(self, taken: Taken, seconds: float) -> StepRecord:
         epoch, step = len(self.state.curve) + 1, self.state.now.steps
-        mean = loss / max(1, count)
-        return StepRecord(epoch, step, self.steps, mean, norm, count, seconds, self.state.steps)
+        mean = taken.loss / max(1, taken.count)
+        return StepRecord(epoch, step, self.steps, mean, taken.norm, taken.count, seconds, self.state.steps)
 
     def finished(self, until: int | None) -> bool:
         """Whether training ends or pauses here."""
@@ -302,18 +265,12 @@ class _Run:
         return checkpoint
 
     def checkpoint(self) -> Checkpoint:
-        own = {"random": torch.get_rng_state(), **prefixed("carry", flattened(self.carry))}
-        moments = {
-            f"{k}.{name}": tensor
-            for k, moment in self.optimizer.state_dict()["state"].items()
-            for name, tensor in moment.items()
-        }
+        own = {"random": torch.get_rng_state(), **self.step.own()}
         tensors = {
             **prefixed("model", self.model.state_dict()),
             **prefixed("best", self.best),
             **prefixed("mean", self.mean),
-            **prefixed("adam", moments),
-            "order": self.order_state,
+            **self.step.tensors(),
         }
         for rank, process in [*enumerate(self.world.gathered(own)), (self.world.rank, own)]:
             tensors |= prefixed(f"process{rank}", process)
@@ -351,18 +308,10 @@ class _Run:
             self.model.load_state_dict(part)
         mean = compartment("mean", checkpoint.tensors)
         self.mean = {name: mean[name] for name in self.mean}
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for key, tensor in compartment("adam", checkpoint.tensors).items():
-            k, name = key.split(".")
-            moments.setdefault(int(k), {})[name] = tensor
-        if len({frozenset(moment) for moment in moments.values()}) != min(1, self.state.steps):
-            raise ValueError("moments of some parameters are missing")  # the optimizer would not notice
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        self.lean.resume(self.state.steps)
         own = compartment(f"process{self.world.rank}", checkpoint.tensors)
-        self.carry = unflattened(compartment("carry", own))
+        self.step.load(checkpoint.tensors, own, self.state.steps)
+        self.lean.resume(self.state.steps)
         torch.set_rng_state(own["random"])
-        self.order_state = checkpoint.tensors["order"]
         before, now = checkpoint.data.get("threads"), torch.get_num_threads()
         if before not in (None, now):
             text = f"this run began with {before} threads and goes on with {now}, so its last digits may differ"
@@ -373,19 +322,6 @@ def identity(task: AnyTask, plan: Plan) -> dict[str, Any]:
     """The plan and the data of a run as plain data, wherever the data are."""
     described = {name: value for name, value in task.to_json().items() if name not in ADDRESSES}
     return {"plan": dataclasses.asdict(plan), "task": {**described, **({"title": task.title} if task.title else {})}}
-
-
-def _dtype(model: torch.nn.Module) -> torch.dtype:
-    """The type of the parameters; float32 if there are none."""
-    return next((parameter.dtype for parameter in model.parameters()), torch.float32)
-
-
-def _optimizer(model: torch.nn.Module, setting: Training) -> torch.optim.Optimizer:
-    if setting.weight_decay:
-        return torch.optim.AdamW(
-            model.parameters(), lr=setting.learning_rate, weight_decay=setting.weight_decay, fused=True
-        )
-    return torch.optim.Adam(model.parameters(), lr=setting.learning_rate, fused=True)
 
 
 def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
