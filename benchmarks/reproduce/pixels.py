@@ -14,8 +14,9 @@ from torch.nn.functional import cross_entropy
 from tidegate.data import Source, locate
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.synthetic.task import Final, SyntheticEncoding
+from tidegate.train.batch import Batch, Measure
 from tidegate.train.setting import Training
-from tidegate.train.task import Batch, Measure, Split, Task
+from tidegate.train.task import Split, Task
 
 from .case import DATA, Case
 

@@ -19,7 +19,7 @@ from tidegate.tasks.language.generate import Beam, Choice, drawn, opening, spell
 from tidegate.tasks.language.reader import Reader
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.unit import Characters, Pieces
-from tidegate.train.task import Batch
+from tidegate.train.batch import Batch
 
 LETTERS = "abc"
 ENCODING = LanguageEncoding(Characters(LETTERS), start=1)

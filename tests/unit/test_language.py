@@ -21,10 +21,10 @@ from tidegate.tasks.language.ngram import _kneser_ney, strongest, uniform
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.task import LanguageTask
 from tidegate.tasks.language.unit import Characters, Pieces
+from tidegate.train.batch import Batch
 from tidegate.train.estimator import graph_of, make_layer
 from tidegate.train.loop import _Run, evaluate
 from tidegate.train.plan import Plan
-from tidegate.train.task import Batch
 
 WORDS = ("tide", "gate", "river", "the", "of", "naïve", "ebb", "and", "flow", "sea")
 

@@ -27,8 +27,8 @@ from tidegate.tasks.forecast.learn import Choice, with_choice
 from tidegate.tasks.speech.task import SpeechBatch
 from tidegate.tasks.synthetic.setting import SyntheticSetting
 from tidegate.tasks.synthetic.task import Adding
+from tidegate.train.batch import Batch
 from tidegate.train.layer import make_layer
-from tidegate.train.task import Batch
 from tidegate.zoo import graph_of
 
 RANDOM = np.random.default_rng(0)

@@ -22,7 +22,7 @@ from tidegate.tasks.language.task import LanguageTask
 from tidegate.tasks.music.task import MusicTask
 from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.tasks.translation.task import TranslationTask
-from tidegate.train.task import Batch
+from tidegate.train.batch import Batch
 
 NOTES = {
     "train": [[[21], [21, 22], [22], []], [[21], [21]], [[22], [21, 22], [21]]],

@@ -13,11 +13,12 @@ from tidegate.nn import Recurrent
 from tidegate.records import EpochRecord
 from tidegate.tasks.forecast.setting import ForecastSetting
 from tidegate.train import loop
+from tidegate.train.batch import Batch
 from tidegate.train.checkpoint import Checkpoint, compartment
 from tidegate.train.loop import Outcome, evaluate, train
 from tidegate.train.plan import Plan
 from tidegate.train.state import RunState
-from tidegate.train.task import Batch, Task
+from tidegate.train.task import Task
 
 PLAN = Plan(ForecastSetting(learning_rate=4e-3, dropout=0.1, epochs=6, patience=6), initial_seed=1, order_seed=2)
 

@@ -24,6 +24,7 @@ from tidegate.plain import typed
 from tidegate.records import DataRecord, EpochRecord, ScoreRecord, VerdictRecord
 from tidegate.storage import replace_files
 from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
+from tidegate.train.fitted import is_private
 from tidegate.train.folder import locked, overflowing, with_weights
 from tidegate.train.layer import make_layer
 from tidegate.train.lean import finished, listed, shaped
@@ -187,10 +188,10 @@ class Estimator(BaseEstimator, Generic[S]):
                 fix=f"lower learning_rate={task.setting.learning_rate:g}",
             )
         self.model_, self.units_, told = finished(task.settle(outcome.model).eval(), task.setting)
-        self.encoding_, self.data_ = task.encoding, task.data
+        self.encoding_, self.data_ = task.encoding, task.kept
         self.curve_, self._fitted_setting = outcome.curve, task.setting
         phase("scoring")
-        self.scores_, self.memory_ = self._scores(task), self._memory(task)
+        self.scores_, self.memory_ = self._scores(task), {} if is_private(task.setting) else self._memory(task)
         self.notes_ = found.notes + told + task.remarks(outcome.model)
         if home and checkpoint and World().first:
             self._save(home)
@@ -207,9 +208,9 @@ class Estimator(BaseEstimator, Generic[S]):
         ]
         if self.graph_ != other.graph_:
             differences.insert(0, other_cell(self.graph_, other.graph_))
-        if not differences and other.data_.hash != task.data.hash:
+        if not differences and other.data_.hash != task.kept.hash:
             differences = [
-                f"other data: {other.data_.name} of SHA-256 {other.data_.hash[:12]}..., not {task.data.hash[:12]}..."
+                f"other data: {other.data_.name} of SHA-256 {other.data_.hash[:12]}..., not {task.kept.hash[:12]}..."
             ]
         if differences:
             raise InputError(

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
+from tidegate.train.batch import Batch, Measure
 from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import compartment, prefixed
 from tidegate.train.plan import Plan
 from tidegate.train.setting import Training
-from tidegate.train.task import AnyTask, Batch, Measure
+from tidegate.train.task import AnyTask
 from tidegate.train.world import World
 
 

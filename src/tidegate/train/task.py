@@ -7,7 +7,7 @@ import dataclasses
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sized
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
@@ -19,7 +19,10 @@ from tidegate.nn import Recurrent
 from tidegate.phase import heard
 from tidegate.plain import typed
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.train.batch import Batch, Measure
+from tidegate.train.fitted import OFF, ROW, Fitted, is_private, withheld
 from tidegate.train.opened import called, completed, opened
+from tidegate.train.protected import Protected
 from tidegate.train.sample import Sample
 from tidegate.train.setting import Training
 
@@ -35,65 +38,6 @@ class MakeLayer(Protocol):
     """
 
     def __call__(self, features: int, /, **options: Any) -> Recurrent: ...
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Sequences that are run together.
-
-    Attributes:
-        inputs: [T, B, features] float, or [T, B] token ids.
-        targets: the targets of the loss.
-        lengths: [B] valid steps of each row, or None if all rows are full.
-        starts: True for the first batch of a stream; False continues from the (detached) state of the previous batch.
-        context: the number of leading steps that only warm up the state: they are neither scored nor learnt from.
-    """
-
-    inputs: torch.Tensor
-    targets: torch.Tensor
-    lengths: torch.Tensor | None = None
-    starts: bool = True
-    context: int = 0
-
-    def share(self, rank: int, size: int) -> Self:
-        """The rows of one of several processes: every size-th row, from row ``rank`` on."""
-        rows: dict[str, Any] = {
-            field.name: value[:, rank::size] if value.dim() > 1 else value[rank::size]
-            for field in dataclasses.fields(self)
-            if isinstance(value := getattr(self, field.name), torch.Tensor)
-        }
-        return replace(self, **rows)
-
-    def to(self, dtype: torch.dtype) -> Self:
-        """The same batch with all floating-point tensors converted to ``dtype``."""
-        floats: dict[str, Any] = {
-            field.name: value.to(dtype)
-            for field in dataclasses.fields(self)
-            if isinstance(value := getattr(self, field.name), torch.Tensor) and value.is_floating_point()
-        }
-        return replace(self, **floats)
-
-    def scored(self) -> torch.Tensor:
-        """[T, B] bool: the steps that count, neither context nor padding."""
-        steps, rows = self.inputs.shape[:2]
-        time = torch.arange(steps, device=self.inputs.device)[:, None]
-        ends = torch.full((rows,), steps) if self.lengths is None else self.lengths
-        return (time >= self.context) & (time < ends.to(time.device))
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Sums over one batch.
-
-    Attributes:
-        loss: the loss to minimise.
-        error: the metric's error.
-        count: the number of terms in each sum.
-    """
-
-    loss: torch.Tensor
-    error: float
-    count: int
 
 
 class SequenceModel(torch.nn.Module):
@@ -316,6 +260,49 @@ class Task(ABC, Generic[S, E]):
     def measure(self, outputs: Any, batch: Batch) -> Measure:
         """Loss and error of a model's outputs on a batch, summed."""
 
+    def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """The losses [B] of the rows of a batch, whose sum is that of ``measure``."""
+        raise NotImplementedError
+
+    def measure_each(self, outputs: Any, batch: Batch, owner: torch.Tensor, units: int) -> torch.Tensor:
+        """The losses [units] of the units of a batch, summed over their rows.
+
+        Args:
+            outputs: of the model.
+            batch: from ``Protected.batch``.
+            owner: [B] the unit of each row.
+            units: the number of units.
+        """
+        losses = self.losses(outputs, batch)
+        return losses.new_zeros(units).index_add(0, owner, losses)
+
+    def protected(self, unit: str = ROW) -> Protected:
+        """The training part as units, for private training.
+
+        Args:
+            unit: ``"row"``, or the column of a table whose value says whom a row belongs to, which the settings name.
+
+        Raises:
+            InputError: there is no honest unit, or no such column.
+        """
+        del unit
+        raise InputError("PRIVATE_TASK", f"the task {self.name} has no rows to protect", fix="train another task")
+
+    @property
+    def fitted(self) -> tuple[Fitted, ...]:
+        """What was learnt from training rows beside the weights and is part of the model."""
+        return ()
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        """What a private model does without, since it would be learnt from training rows without noise."""
+        return OFF
+
+    @property
+    def kept(self) -> DataRecord:
+        """What the model says of its data."""
+        return withheld(self.data) if is_private(self.setting) else self.data
+
     @property
     def title(self) -> str:
         """What was chosen among ``candidates``, in words."""
@@ -332,7 +319,7 @@ class Task(ABC, Generic[S, E]):
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
         """What is worth saying of a trained model besides its scores, such as what the layers add."""
         del model
-        return ()
+        return (f"private training does without: {'; '.join(self.off)}",) if is_private(self.setting) else ()
 
     def settle(self, model: torch.nn.Module) -> torch.nn.Module:
         """Fit what a model takes from the validation split after training, such as a temperature.

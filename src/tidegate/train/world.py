@@ -12,7 +12,7 @@ from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from tidegate.train.task import Batch
+from tidegate.train.batch import Batch
 
 
 class World:

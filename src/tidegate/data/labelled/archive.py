@@ -12,6 +12,7 @@ from tidegate.data.labelled.gap import observed
 from tidegate.data.labelled.record import Label, Labelled, Layout, Values
 from tidegate.data.labelled.ts import LARGEST
 from tidegate.data.npz import read_npz
+from tidegate.data.owner import check_no_column
 from tidegate.data.source import Source
 from tidegate.errors import InputError
 
@@ -35,6 +36,7 @@ def read_archive(source: Source, layout: Layout) -> dict[str, Labelled]:
     named = {part: _part(arrays, part) for part in PARTS}
     if "x" in arrays:
         named = {"train": arrays}
+    check_no_column(source.title, layout.owner, "an archive of arrays")
     parts = {part: _labelled(source, own, layout) for part, own in named.items() if "x" in own}
     if "train" not in parts:
         names = ", ".join(map(repr, arrays)) or "nothing"

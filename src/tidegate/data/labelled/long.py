@@ -19,6 +19,7 @@ from tidegate.data.labelled.table import label_column
 from tidegate.data.labelled.ts import LARGEST
 from tidegate.data.moment import with_times
 from tidegate.data.number import MISSING, Numbers
+from tidegate.data.owner import owners_of, same_owner
 from tidegate.data.parquet import MAGIC
 from tidegate.data.reading import Dating, read_times
 from tidegate.data.series import Rows, rows_by_name
@@ -58,14 +59,22 @@ def read_long(source: Source, layout: Layout) -> Labelled:
     check_column(table.name, names, table.header, fix="name another with series=")
     groups = rows_by_name(table, names)
     learnt = layout.columns.names if layout.columns else ()
-    label = label_column(source, table.header, layout, taken=(names, time, *learnt))
-    channels = _channels(table, layout, (names, time, label))
+    label = label_column(source, table.header, layout, taken=(names, time, layout.owner, *learnt))
+    owners = _owners(table, layout.owner, groups)
+    channels = _channels(table, layout, (names, time, label, layout.owner))
     times = _Clock.of(table, time, groups, layout)
     items, notes = observed([channels.cells[rows] for rows in groups.values()], times.places)
     labels = () if label is None else _labels(table, label, groups)
     columns = Columns(channels.names, times.form, times.zone, channels.numbers.mark(channels.names))
     said = (*table.notes, *times.notes, *channels.notes, *channels.numbers.notes(channels.names), *notes)
-    return Labelled(items, labels, said, tuple(groups), columns)
+    return Labelled(items, labels, said, tuple(groups), columns, owners)
+
+
+def _owners(table: Table, column: str | None, groups: Mapping[str, Rows]) -> tuple[str, ...]:
+    if column is None:
+        return ()
+    rows = owners_of(table.name, table.cells, column, lambda row: f"row {row + 1} below the header")
+    return same_owner(table.name, {name: [rows[row] for row in own] for name, own in groups.items()}, column)
 
 
 def _marks(source: Source, layout: Layout) -> Layout:

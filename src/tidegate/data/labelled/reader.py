@@ -13,6 +13,7 @@ from tidegate.data.labelled.memory import OWN
 from tidegate.data.labelled.record import Label, Labelled, Layout, check_labels
 from tidegate.data.labelled.table import LABELS, TEXTS, read_columns, read_csv, read_json_lines
 from tidegate.data.labelled.ts import read_ts
+from tidegate.data.owner import check_no_column
 from tidegate.data.row import checked
 from tidegate.data.source import Source
 from tidegate.data.text import split_lines
@@ -40,7 +41,7 @@ def read_labelled(source: Source, layout: Layout) -> dict[str, Labelled]:
     layout = replace(layout, columns=layout.columns or parts["train"].columns)  # those of all parts
     for part, own in (("valid", source.valid), ("test", source.test)):
         if own is not None:
-            parts[part] = read_labelled(replace(own, valid=None, test=None), layout)["train"]
+            parts[part] = read_labelled(replace(own, valid=None, test=None), replace(layout, owner=None))["train"]
     kinds = {
         (part.textual, None if isinstance(part.items[0], str) else part.items[0].shape[1]) for part in parts.values()
     }
@@ -72,6 +73,7 @@ def _roles(layout: Layout) -> tuple[tuple[str, str | None], ...]:
 
 def _read(source: Source, layout: Layout) -> Labelled:
     if source.members:
+        check_no_column(source.title, layout.owner, "a folder of texts")
         return read_folder(source, layout)
     if layout.series is not None or layout.time is not None:
         return read_long(in_utf8(source, layout.encoding), layout)
@@ -80,10 +82,14 @@ def _read(source: Source, layout: Layout) -> Labelled:
     source = in_utf8(source, layout.encoding)
     suffix, head = PurePath(source.title).suffix.casefold(), source.raw[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()
     if suffix == ".ts" or head.startswith(b"@") or (head.startswith(b"#") and b"\n@" in head):
+        check_no_column(source.title, layout.owner, "a .ts file")
         return read_ts(source, layout)
     if suffix in (".jsonl", ".ndjson", ".json") or head.startswith(b"{"):
         return read_json_lines(source, layout)
-    return read_csv(source, layout) if _is_table(suffix, head, layout) else read_lines(source, layout)
+    if _is_table(suffix, head, layout):
+        return read_csv(source, layout)
+    check_no_column(source.title, layout.owner, "a file of lines")
+    return read_lines(source, layout)
 
 
 def _is_table(suffix: str, head: bytes, layout: Layout) -> bool:

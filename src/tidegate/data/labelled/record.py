@@ -55,6 +55,7 @@ class Layout:
         dating: how times are read.
         decimal: the decimal mark of such a table; unless given, found from all rows.
         columns: how a trained model has read its training data.
+        owner: the column whose values say whom a row belongs to.
     """
 
     text: str | None = None
@@ -70,6 +71,7 @@ class Layout:
     dating: Dating = field(default_factory=Dating)
     decimal: Decimal | None = None
     columns: Columns | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Labelled:
         warnings: what is missing, was left out or cut off.
         names: of the series, where a column has them.
         columns: how a table with a row for each step was read.
+        owners: whom each item belongs to, where a column was named.
     """
 
     items: tuple[Any, ...]
@@ -89,6 +92,7 @@ class Labelled:
     warnings: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     columns: Columns | None = None
+    owners: tuple[str, ...] = ()
 
     @property
     def textual(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from tidegate.data.column import absent, check_column, described, listed
 from tidegate.data.json_lines import read_objects
 from tidegate.data.labelled.record import KINDS, Label, Labelled, Layout, check_labels
+from tidegate.data.owner import owners_of
 from tidegate.data.parquet import read_parquet
 from tidegate.data.source import Source
 from tidegate.data.stream import Stream
@@ -88,7 +89,8 @@ def _labelled(source: Source, columns: Columns, layout: Layout, place: Place) ->
     cells = [] if label is None else columns[label]
     labels = tuple(_checked(source, cell, place(index), str(label)) for index, cell in enumerate(cells))
     check_labels(source.title, labels, place)
-    return Labelled(tuple(columns[text]), labels)
+    owners = () if layout.owner is None else owners_of(source.title, columns, layout.owner, place)
+    return Labelled(tuple(columns[text]), labels, owners=owners)
 
 
 def _check_keys(source: Source, place: str, row: Mapping[str, Any], keys: Sequence[str]) -> None:

@@ -12,7 +12,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from tidegate.errors import InputError
-from tidegate.train.task import Batch, Split
+from tidegate.train.batch import Batch
+from tidegate.train.task import Split
 
 SHARED = ("_modules", "_parameters", "_buffers")
 LONGEST = 512  # steps of a sequence that is explained; of a longer one its last

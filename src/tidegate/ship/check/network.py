@@ -17,7 +17,8 @@ from tidegate.ship.flow import Answer, Flow
 from tidegate.ship.flow.node import Array
 from tidegate.tasks.classification.scale import Scale
 from tidegate.tasks.translation.model import Memory
-from tidegate.train.task import AnyTask, Batch
+from tidegate.train.batch import Batch
+from tidegate.train.task import AnyTask
 
 MOST = 1 << 24  # numbers of an input that are held at once
 

@@ -11,7 +11,8 @@ from tidegate.errors import InputError
 from tidegate.phase import counted
 from tidegate.ship.flow.node import Array
 from tidegate.tasks.speech.encoding import SpeechEncoding
-from tidegate.train.task import AnyTask, Batch
+from tidegate.train.batch import Batch
+from tidegate.train.task import AnyTask
 
 
 class Sounds:

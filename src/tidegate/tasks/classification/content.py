@@ -14,15 +14,17 @@ from tidegate.data import Source
 from tidegate.data.cache import Cache, Draft, Facts, Stored
 from tidegate.data.labelled import Label, Labelled, check_labels, each_row
 from tidegate.data.large import in_megabytes
+from tidegate.data.owner import check_no_column
 from tidegate.data.piecewise import Text
 from tidegate.errors import InputError
 from tidegate.phase import phase
 from tidegate.plain import typed
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, sorted_classes
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.tasks.classification.source import layout, reader
+from tidegate.tasks.classification.source import again, layout, reader
 from tidegate.tasks.classification.split import check_classes, described, key_of, parted
 from tidegate.tasks.classification.stored import ROWS, StoredTexts, write_texts
+from tidegate.train.fitted import owner_of
 
 LEARNT = 8 << 20  # bytes of a large file whose rows the vocabulary and the baselines learn from
 SCORED = 4 << 20  # bytes of a large file whose rows validate, and of those that test
@@ -67,7 +69,7 @@ def content_of(source: Source, setting: ClassificationSetting, encoding: Classif
     """
     if source.large and encoding is None:
         return _large(source, setting)
-    read = source.read_by(reader(setting, encoding.columns if encoding else None))
+    read = source.read_by(again(setting, encoding.columns) if encoding else reader(setting))
     phase("preparing")
     parts = {"test": read["train"]} if encoding else parted(source, read, setting)
     train = None if encoding else parts["train"]
@@ -98,6 +100,7 @@ def _settings(setting: ClassificationSetting) -> Facts:
 
 
 def _large(source: Source, setting: ClassificationSetting) -> Content:
+    check_no_column(source.title, owner_of(setting), "larger than memory and read text by text")
     if setting.encoding != "utf-8":
         raise InputError(
             "FILE_LARGE",
@@ -202,7 +205,8 @@ def _write(source: Source, setting: ClassificationSetting, draft: Draft) -> Fact
     train = scan.count["train"]
     made = ClassificationEncoding.of(items, labels, setting)
     classes = sorted_classes([scan.labels[name] for name in train])
-    encoding = replace(made, classes=classes, shares=tuple(train[str(label)] / train.total() for label in classes))
+    shares = tuple(train[str(label)] / train.total() for label in classes) if made.shares else ()
+    encoding = replace(made, classes=classes, shares=shares)
     reading = encoding.reading
     assert isinstance(reading, Vocabulary)
     places = {str(label): place for place, label in enumerate(classes)}

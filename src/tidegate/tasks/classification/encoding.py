@@ -25,6 +25,7 @@ from tidegate.tasks.classification.reading import Reading
 from tidegate.tasks.classification.scale import Observed, Scale
 from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.tfidf import END, FIRST, Ngrams
+from tidegate.train.fitted import Fitted, is_private
 from tidegate.train.task import Encoding, MakeLayer
 
 UNKNOWN = 0
@@ -75,6 +76,11 @@ class Vocabulary(Reading):
         made = UnitEmbedding(self.size, setting.embedding_size, setting.unit_dropout, setting.dropout)
         return made, setting.embedding_size
 
+    def fitted(self, setting: ClassificationSetting) -> tuple[Fitted, ...]:
+        kind = Fitted("unit", f"that a step is a {self.unit}", f"unit={self.unit!r}")
+        units = Fitted("vocabulary", f"the {len(self.units):,} most frequent {self.unit}s")
+        return (units, kind) if setting.unit == "auto" else (units,)
+
     def voting(self, setting: ClassificationSetting) -> int:
         """Units of the longest n-grams that vote."""
         return setting.ngrams or VOTING[self.unit]
@@ -106,14 +112,14 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
     """The classes in order, and the reading of sequences."""
 
     classes: tuple[Label, ...]
-    shares: tuple[float, ...]  # of the classes in training
+    shares: tuple[float, ...]  # of the classes in training; none in a private model
     reading: Vocabulary | Scale
     convolution: Convolution | None = None  # of the votes of series
     ngrams: Ngrams | None = None  # of the votes of texts
     columns: Columns | None = None  # of a table with a row for each step
 
     def __post_init__(self) -> None:
-        if len(self.shares) != len(self.classes) or not self.classes:
+        if len(self.shares) not in (0, len(self.classes)) or not self.classes:
             raise ValueError(f"there are {len(self.shares)} shares of {len(self.classes)} classes")
         channels = self.reading.channels if isinstance(self.reading, Scale) else None
         if self.convolution is not None and self.convolution.channels != channels:
@@ -135,7 +141,7 @@ class ClassificationEncoding(Encoding[ClassificationSetting]):
         kind: Any = Vocabulary if isinstance(items[0], str) else Observed if gaps else Scale
         same = {str(label): label for label in labels}
         count, classes = Counter(map(str, labels)), sorted_classes(same.values())
-        shares = tuple(count[str(label)] / len(items) for label in classes)
+        shares = () if is_private(setting) else tuple(count[str(label)] / len(items) for label in classes)
         return cls(classes, shares, kind.of(items, setting), columns=columns)
 
     def indices(self, labels: Iterable[Label], name: str) -> NDArray[np.int64]:

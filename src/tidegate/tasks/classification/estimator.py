@@ -25,6 +25,7 @@ from tidegate.tasks.classification.task import ClassificationTask, length_notes
 from tidegate.tasks.classification.text import TextTask
 from tidegate.train.bucket import by_length
 from tidegate.train.estimator import Answer, Estimator
+from tidegate.train.fitted import is_private
 from tidegate.train.task import AnyTask
 
 ROWS = 256
@@ -62,6 +63,8 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
         self, source: Source | str | os.PathLike[str], setting: ClassificationSetting, **files: Any
     ) -> ClassificationTask:
         task = ClassificationTask.load(source, setting, **files)
+        if is_private(setting):
+            return task  # votes, and models of folds, would learn from its rows without noise
         return SeriesTask(task) if isinstance(task.encoding.reading, Scale) else TextTask(task)
 
     @property

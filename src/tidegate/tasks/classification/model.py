@@ -11,7 +11,8 @@ from tidegate.tasks.classification.ballot import SeriesVotes
 from tidegate.tasks.classification.ngram import NgramVotes
 from tidegate.tasks.classification.scale import SeriesEncoder
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.train.task import Batch, MakeLayer, dropped
+from tidegate.train.batch import Batch
+from tidegate.train.task import MakeLayer, dropped
 
 DEVIATION = 0.1  # of initial embeddings; with 1, those of rare units would remain noise
 

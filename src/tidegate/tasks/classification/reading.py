@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.train.fitted import Fitted
 from tidegate.train.task import MakeLayer
 
 
@@ -26,3 +27,7 @@ class Reading(ABC):
             setting: of the model.
             layer: makes the recurrent layers, and knows what their cell is given.
         """
+
+    @abstractmethod
+    def fitted(self, setting: ClassificationSetting) -> tuple[Fitted, ...]:
+        """What of this was learnt from training sequences and not given by settings."""

@@ -15,6 +15,7 @@ from tidegate.data.labelled import Gapped, Values, complete
 from tidegate.errors import InputError
 from tidegate.tasks.classification.reading import Reading
 from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.train.fitted import Fitted
 from tidegate.train.layer import LayerMaker
 from tidegate.train.task import MakeLayer
 
@@ -67,6 +68,11 @@ class Scale(Reading):
         """The other fields."""
         del series
         return {"frame": setting.frame or math.ceil(longest / FRAMES)}
+
+    def fitted(self, setting: ClassificationSetting) -> tuple[Fitted, ...]:
+        scale = Fitted("scale", f"mean and deviation of {self.channels} channels")
+        frame = Fitted("frame", f"that {self.frame} steps are read together", f"frame={self.frame}")
+        return (scale,) if setting.frame else (scale, frame)
 
     def named(self, channels: Sequence[str] | None = None) -> tuple[str, ...]:
         """What each number of a step is.
@@ -158,6 +164,10 @@ class Observed(Scale):
         step = float(np.median(between)) if len(between) else 1.0
         frame = setting.frame or (1 if times else math.ceil(longest / FRAMES))
         return {"frame": frame, "step": step if times else 0.0, "beside": setting.missing == "inputs"}
+
+    def fitted(self, setting: ClassificationSetting) -> tuple[Fitted, ...]:
+        gaps = "which values may be missing" + (", and the median time between steps" if self.step else "")
+        return (*super().fitted(setting), Fitted("gaps", gaps))
 
     def named(self, channels: Sequence[str] | None = None) -> tuple[str, ...]:
         values = super().named(channels)

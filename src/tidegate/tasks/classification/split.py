@@ -78,7 +78,8 @@ def parted(source: Source, read: dict[str, Labelled], setting: ClassificationSet
     shares = {part: share for part, share in shares.items() if part not in read}
     names = {label: index for index, label in enumerate(dict.fromkeys(rows.labels))}
     classes = [names[label] for label in rows.labels]
-    drawn_rows = stratified([key_of(item) for item in rows.items], classes, list(shares.values()), setting.split_seed)
+    keys = rows.owners or [key_of(item) for item in rows.items]  # all rows of an owner stay in one part
+    drawn_rows = stratified(keys, classes, list(shares.values()), setting.split_seed)
     own = {part: _taken(rows, taken) for part, taken in zip((*shares, "train"), drawn_rows, strict=True)}
     parts = {**read, **own}
     empty = next((part for part in ("train", "valid") if not parts[part].items), None)
@@ -93,7 +94,10 @@ def parted(source: Source, read: dict[str, Labelled], setting: ClassificationSet
 
 
 def _taken(rows: Labelled, taken: Rows) -> Labelled:
-    return Labelled(tuple(rows.items[row] for row in taken), tuple(rows.labels[row] for row in taken))
+    items, labels, owners = (
+        tuple(own[row] for row in taken) if own else () for own in (rows.items, rows.labels, rows.owners)
+    )
+    return Labelled(items, labels, owners=owners)
 
 
 def check_classes(source: Source, count: Counter[str]) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
+from tidegate.errors import InputError
 from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.ballot import Ballot, rows_for
@@ -31,9 +32,12 @@ from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import reader
 from tidegate.tasks.classification.split import key_of, shared
 from tidegate.tasks.classification.stored import StoredTexts
+from tidegate.train.batch import Measure
 from tidegate.train.bucket import BLOCK, WINDOW, Blocks, bucketed, by_length
+from tidegate.train.fitted import ROW, Fitted, is_private
+from tidegate.train.protected import Protected, check_unit
 from tidegate.train.sample import deciding
-from tidegate.train.task import Measure, Split, Task
+from tidegate.train.task import Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
 SCORED = 256  # sequences of a batch for scoring
@@ -131,6 +135,41 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         loss = cross_entropy(logits, batch.targets, reduction="sum")
         return Measure(loss, loss.item(), len(batch.targets))
 
+    def losses(self, outputs: torch.Tensor, batch: Any) -> torch.Tensor:
+        logits = outputs.float() if batch.beside is None else outputs.float() + batch.beside.T
+        return cross_entropy(logits, batch.targets, reduction="none")
+
+    def protected(self, unit: str = ROW) -> Protected:
+        check_unit(unit, self.setting)
+        if self.setting.calibrate:
+            raise InputError(
+                "PRIVATE_CALIBRATE",
+                "a temperature is fitted to the logits of a model that learns from no row without noise",
+                fix="leave out calibrate=",
+            )
+        stored, owners = self.content.stored, self.content.parts["train"].owners
+        classes = stored.classes if stored else self.parts["train"].classes
+        sequences = self.sequences["train"]
+
+        def make(rows: list[int]) -> Sequences:
+            return Batches(sequences, classes, [rows])[0]
+
+        if owners:
+            return Protected.of(
+                owners, len(sequences), make, f"all sequences with their classes that share a value of {unit!r}"
+            )
+        kind = "text" if isinstance(self.encoding.reading, Vocabulary) else "series"
+        return Protected.each(len(sequences), make, f"one {kind} with its class")
+
+    @property
+    def fitted(self) -> tuple[Fitted, ...]:
+        return (Fitted("classes", "the names of the classes"), *self.encoding.reading.fitted(self.setting))
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        votes = "votes beside the layers, folds and a temperature of the logits"
+        return (votes, "the shares of the classes", *super().off)
+
     def baselines(self) -> list[BaselineRecord]:
         truth = self.parts["test"].classes
         return [
@@ -221,6 +260,8 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     @cached_property
     def _rivals(self) -> list[Rival]:
         test = self.parts["test"]
+        if is_private(self.setting):
+            return []
         rivals = [majority(self.encoding.shares, len(test.classes))]
         reading = self.encoding.reading
         if "train" in self.parts and isinstance(reading, Vocabulary):

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import torch
 
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
+from tidegate.train.batch import Batch
 from tidegate.train.carry import mapped
-from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
+from tidegate.train.task import MakeLayer, SequenceModel, dropped
 
 LADDER = tuple(
     (step + 0.5) / 21 for step in range(21)

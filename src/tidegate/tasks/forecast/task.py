@@ -27,8 +27,9 @@ from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.source import layout, reader
 from tidegate.tasks.forecast.split import all_test, in_time, told
 from tidegate.tasks.forecast.spread import following, with_spread
+from tidegate.train.batch import Batch, Measure
 from tidegate.train.sample import Sample, deciding
-from tidegate.train.task import Batch, Measure, Split, Task
+from tidegate.train.task import Split, Task
 
 DRAWN = 100_000  # most forecast steps, over all origins, whose quantiles are scored by sample paths
 NAMED = 12  # most targets that are listed

@@ -9,7 +9,8 @@ import torch
 from torch.nn.functional import cross_entropy, linear
 
 from tidegate.tasks.language.setting import LanguageSetting
-from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
+from tidegate.train.batch import Batch
+from tidegate.train.task import MakeLayer, SequenceModel, dropped
 
 STEPS = 1024  # scored in one call; the result does not depend on it
 

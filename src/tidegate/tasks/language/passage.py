@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tidegate.train.task import Batch
+from tidegate.train.batch import Batch
 
 Passages = tuple[torch.Tensor, torch.Tensor]  # starts and lengths, [B] each
 

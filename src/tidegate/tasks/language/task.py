@@ -20,8 +20,9 @@ from tidegate.tasks.language.passage import StreamBatch, Windows, drawn, whole
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.source import SPLITS, reader
 from tidegate.tasks.language.unit import UNKNOWN
+from tidegate.train.batch import Measure
 from tidegate.train.sample import Sample, deciding
-from tidegate.train.task import Measure, Split, Task
+from tidegate.train.task import Split, Task
 
 STREAMS, STEPS = 32, 64  # for scoring; 32 streams are fast, and all symbols are scored whatever the number
 STRETCH = 256  # symbols; what one stretch of a text is about makes it easy or hard

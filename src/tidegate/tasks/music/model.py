@@ -9,7 +9,8 @@ import torch
 from tidegate.data import KEYS
 from tidegate.tasks.music.independent import draw
 from tidegate.tasks.music.nade import Nade
-from tidegate.train.task import Batch, MakeLayer, SequenceModel, dropped
+from tidegate.train.batch import Batch
+from tidegate.train.task import MakeLayer, SequenceModel, dropped
 
 
 class MusicModel(SequenceModel):

@@ -16,9 +16,10 @@ from tidegate.tasks.music.keywise import Keywise, keywise
 from tidegate.tasks.music.model import MusicModel
 from tidegate.tasks.music.setting import MusicSetting
 from tidegate.tasks.music.source import reader
+from tidegate.train.batch import Batch, Measure
 from tidegate.train.bucket import bucketed
 from tidegate.train.sample import deciding
-from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, Split, Task
+from tidegate.train.task import Encoding, MakeLayer, Split, Task
 
 LONGEST = 1 << 30  # a window longer than any piece
 SPREAD = 8  # how far shuffling may mix lengths, in steps

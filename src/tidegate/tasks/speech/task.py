@@ -23,9 +23,10 @@ from tidegate.tasks.speech.setting import SpeechSetting
 from tidegate.tasks.speech.source import reader
 from tidegate.tasks.speech.split import Parts, shared_sounds, split
 from tidegate.tasks.speech.utterance import Utterance, joined
+from tidegate.train.batch import Batch, Measure
 from tidegate.train.bucket import bucketed
 from tidegate.train.sample import deciding
-from tidegate.train.task import Batch, Measure, Split, Task
+from tidegate.train.task import Split, Task
 
 SPREAD = 8  # how far shuffling may mix lengths, in steps
 NEAREST = "nearest template"

@@ -15,8 +15,9 @@ from torch.nn.functional import cross_entropy, one_hot
 from tidegate.data import Source, locate
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.synthetic.setting import SyntheticSetting
+from tidegate.train.batch import Batch, Measure
 from tidegate.train.sample import Sample, deciding
-from tidegate.train.task import Batch, Encoding, MakeLayer, Measure, SequenceModel, Split, Task
+from tidegate.train.task import Encoding, MakeLayer, SequenceModel, Split, Task
 
 HELD_OUT = 1000  # sequences in each of validation and test
 SEEDS = {"train": 0, "valid": 1, "test": 2}

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from tidegate.tasks.tagging.encoding import STRANGE
+from tidegate.train.batch import Batch
 from tidegate.train.bucket import bucketed
-from tidegate.train.task import Batch
 
 ROWS = 64  # of a batch for prediction
 

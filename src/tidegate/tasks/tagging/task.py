@@ -25,9 +25,10 @@ from tidegate.tasks.tagging.score import SCORES, Truth, log_loss, samples, score
 from tidegate.tasks.tagging.setting import TaggingSetting
 from tidegate.tasks.tagging.source import reader
 from tidegate.tasks.tagging.split import described, filled, parted, shared
+from tidegate.train.batch import Measure
 from tidegate.train.bucket import bucketed
 from tidegate.train.sample import deciding
-from tidegate.train.task import Measure, Split, Task
+from tidegate.train.task import Split, Task
 
 STEPS = 24  # the least number of batches in an epoch: small sets are passed through several times
 TAGS = 10  # most tags that a message lists

@@ -7,8 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
+from tidegate.train.batch import Batch
 from tidegate.train.carry import mapped
-from tidegate.train.task import Batch, MakeLayer, dropped
+from tidegate.train.task import MakeLayer, dropped
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,10 @@ from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.tasks.translation.source import reader
 from tidegate.tasks.translation.translate import Translated, translate
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
+from tidegate.train.batch import Measure
 from tidegate.train.bucket import bucketed
 from tidegate.train.sample import deciding
-from tidegate.train.task import Measure, Split, Task
+from tidegate.train.task import Split, Task
 
 SHARES = {"valid": 0.05, "test": 0.10}
 HELD: tuple[Split, ...] = ("valid", "test")

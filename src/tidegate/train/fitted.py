@@ -1,0 +1,85 @@
+"""What a task learns from training rows beside the weights, and whether private training may use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tidegate.errors import InputError
+from tidegate.records import DataRecord
+
+ROW = "row"  # protects each row by itself
+OFF = ("baselines that learn from training rows", "the hash and the description of the data, and notes on them")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Something that a task has learnt from its training rows beside the weights.
+
+    Attributes:
+        name: as ``--public`` takes it, such as ``"vocabulary"``.
+        what: what it is, in words.
+        fix: how it is given instead; empty where nothing gives it.
+    """
+
+    name: str
+    what: str
+    fix: str = ""
+
+
+def is_private(setting: Any) -> bool:
+    """Whether these settings train with a guarantee, of which nothing else may be learnt from training rows."""
+    return getattr(setting, "epsilon", None) is not None
+
+
+def owner_of(setting: Any) -> str | None:
+    """The column whose values say whom a row belongs to; None where each row is protected by itself."""
+    column: str = getattr(setting, "protect", ROW)
+    return None if column == ROW or not is_private(setting) else column
+
+
+def accepted(fitted: Sequence[Fitted], public: Sequence[str]) -> tuple[str, ...]:
+    """What the settings accept as public, of all that a task has learnt.
+
+    Args:
+        fitted: ``Task.fitted``.
+        public: names that the settings accept as public.
+
+    Returns:
+        The names that the statement has to tell, in the order of ``fitted``.
+
+    Raises:
+        InputError: something is neither given nor public, or a name stands for nothing that was learnt.
+    """
+    known = [one.name for one in fitted]
+    strange = next((name for name in public if name not in known), None)
+    if strange is not None:
+        raise InputError(
+            "PRIVATE_PUBLIC",
+            f"public={strange!r} names nothing that is learnt from the training rows",
+            fix=f"this task learns {', '.join(known)}" if known else "leave it out: this task learns nothing else",
+        )
+    left = [one for one in fitted if one.name not in public]
+    if left:
+        ways = [f"{one.fix} gives the {one.name}" for one in left if one.fix]
+        accept = f"if they are no secret, accept them with --public {','.join(one.name for one in fitted)}"
+        raise InputError(
+            "PRIVATE_FITTED",
+            f"these are learnt from the training rows without noise: {'; '.join(_said(one) for one in left)}",
+            fix="; ".join([*ways, accept]),
+        )
+    return tuple(known)
+
+
+def withheld(data: DataRecord) -> DataRecord:
+    """What a private model says of its data: no hash, which would tell any change, no description and no notes.
+
+    Args:
+        data: of the training.
+    """
+    return replace(data, hash="", description="", warnings=())
+
+
+def _said(one: Fitted) -> str:
+    return f"{one.name} ({one.what})"

@@ -1,0 +1,122 @@
+"""Units of private training: which rows they are, and that their losses are those of the batch."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from tidegate.data import Source
+from tidegate.errors import InputError
+from tidegate.tasks import TABLE
+from tidegate.train.fitted import Fitted, accepted
+from tidegate.train.layer import make_layer
+from tidegate.train.protected import Protected
+from tidegate.zoo import graph_of
+
+WORDS = ["tide", "gate", "moon", "salt", "wave", "shore"]
+
+
+def _private(name: str, protect: str = "row", **options: Any) -> Any:
+    """The settings of a task in private training."""
+    setting = TABLE[name].setting(hidden_size=6, dropout=0, **options)
+    vars(setting).update(epsilon=8.0, protect=protect)
+    return setting
+
+
+def _texts(protect: str = "row", **options: Any) -> Any:
+    rows = [
+        {"text": " ".join(WORDS[(k + j) % 6] for j in range(1 + k % 4)), "label": "ab"[k % 2], "user": f"u{k % 7}"}
+        for k in range(40)
+    ]
+    raw = "\n".join(map(json.dumps, rows)).encode()
+    setting = _private("classification", protect, unit="word", unit_dropout=0, **options)
+    return TABLE["classification"].task(Source("rows.jsonl", "rows.jsonl", raw), setting)
+
+
+MADE = {"texts": _texts}
+
+
+def _each(task: Any, places: list[int]) -> tuple[Any, Any, torch.Tensor]:
+    """Batch, outputs and losses of some units."""
+    torch.manual_seed(0)
+    model = task.model(make_layer(graph_of("gru"), task.setting)).train()
+    batch, owner = task.protected().batch(places)
+    outputs, _ = model(batch)
+    return batch, outputs, task.measure_each(outputs, batch, owner, len(places))
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_losses_of_units_sum_to_the_loss_of_their_batch(name: str) -> None:
+    task = MADE[name]()
+    batch, outputs, each = _each(task, [3, 0, 5])
+    assert each.shape == (3,)
+    assert each.sum().item() == pytest.approx(task.measure(outputs, batch).loss.item(), rel=1e-6)
+    for place, loss in zip([3, 0, 5], each.tolist(), strict=True):
+        assert _each(task, [place])[2].tolist() == pytest.approx([loss], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_batch_without_units_has_no_rows_and_no_gradient(name: str) -> None:
+    task = MADE[name]()
+    batch, outputs, each = _each(task, [])
+    assert batch.inputs.shape[1] == 0
+    assert each.shape == (0,)
+    task.measure(outputs, batch).loss.backward()
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_every_training_row_belongs_to_one_unit(name: str) -> None:
+    task = MADE[name]()
+    protected = task.protected()
+    batch, owner = protected.batch(range(len(protected)))
+    assert sorted(set(owner.tolist())) == list(range(len(protected)))
+    assert (owner.diff() >= 0).all()
+    assert len(owner) == batch.inputs.shape[1]
+
+
+def test_owners_keep_their_rows_together() -> None:
+    rows: list[list[int]] = []
+
+    def make(own: list[int]) -> Any:
+        rows.append(own)
+
+    protected = Protected.of(["b", "a", "b", "c", "a"], 6, make, "unit")  # the last row was planted
+    assert len(protected) == 4
+    assert protected.batch([2, 0, 3])[1].tolist() == [0, 1, 1, 2]
+    assert rows == [[3, 0, 2, 5]]
+
+
+def test_texts_of_a_user_are_one_unit_and_in_one_part() -> None:
+    task = _texts("user")
+    whole = {part: set(own.owners) for part, own in task.content.parts.items()}
+    assert not whole["train"] & (whole["valid"] | whole["test"])
+    protected = task.protected("user")
+    assert len(protected) == len(whole["train"])
+    counts = protected.batch([0, 1])[1].bincount().tolist()
+    owners = list(task.content.parts["train"].owners)
+    assert counts == [owners.count(owner) for owner in list(dict.fromkeys(owners))[:2]]
+    assert protected.unit == "all sequences with their classes that share a value of 'user'"
+
+
+def test_a_missing_column_is_an_error_that_lists_the_columns() -> None:
+    with pytest.raises(InputError, match=r"no column 'person'.*'text', 'label', 'user'"):
+        _texts("person")
+
+
+def test_what_is_learnt_must_be_given_or_public() -> None:
+    learnt = (Fitted("vocabulary", "words"), Fitted("frame", "4 steps", "frame=4"))
+    assert accepted(learnt, ("frame", "vocabulary")) == ("vocabulary", "frame")
+    with pytest.raises(InputError, match=r"frame=4 gives the frame.*--public vocabulary,frame") as caught:
+        accepted(learnt, ("vocabulary",))
+    assert "vocabulary (" not in str(caught.value)
+    with pytest.raises(InputError, match="names nothing that is learnt"):
+        accepted(learnt, ("scale",))
+
+
+def test_texts_learn_classes_and_a_vocabulary() -> None:
+    assert [one.name for one in _texts().fitted] == ["classes", "vocabulary"]
+    assert _texts().encoding.shares == ()
+    assert _texts().baselines() == []
+    assert dataclasses.replace(_texts().kept, name="") == dataclasses.replace(_texts().kept, name="", hash="")
