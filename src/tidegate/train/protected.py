@@ -38,7 +38,8 @@ class Protected:
         """Units by whom rows belong to, in the order in which they first occur.
 
         Args:
-            owners: of each row; equal values are one unit. Rows behind them, which were planted, are units of their own.
+            owners: of each row; equal values are one unit. Rows behind them, which were planted, are units of
+                their own.
             count: the number of rows.
             make: makes a batch of rows, in their order.
             unit: what a unit is, as the statement says it.

@@ -69,10 +69,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     reader = staticmethod(reader)
 
     def __init__(
-        self,
-        source: Source,
-        setting: ForecastSetting | None = None,
-        encoding: ForecastEncoding | None = None,
+        self, source: Source, setting: ForecastSetting | None = None, encoding: ForecastEncoding | None = None
     ) -> None:
         self.source, self.setting = source, setting or ForecastSetting()
         panel = (
@@ -81,7 +78,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             else source.read_by(reader(self.setting))
         )
         phase("preparing")
-        self.fitted, self.blends = encoding is None, False
+        self.learns, self.blends = encoding is None, False
         self.spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
         self.panel, self.target, self.horizon = panel, panel.target, self.setting.horizon
         self.begun = encoding.lately if encoding else {}  # the spread of intervals before the first row of the test
@@ -105,13 +102,13 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             hash=self.source.hash,
             description=self.source.description or self._described(panel),
             licence=self.source.licence,
-            split=told(self.spans, fitted=self.fitted)
+            split=told(self.spans, fitted=self.learns)
             + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
             warnings=panel.warnings + self.warnings + self._left_out() + self._copies() + self._exact(),
         )
 
     def candidates(self) -> list[Self]:
-        if not self.fitted:
+        if not self.learns:
             return [self]
         made = []
         for choice in choices(self.learnt, self.setting):
@@ -283,7 +280,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             misses.append(self.grid.own(place, known, self.horizon) - found)
         mean, sd = self.grid.scales[like.series].T[..., None, None]
         point = np.concatenate(points)[..., None]
-        if not self.fitted or len(like.levels) == 1:
+        if not self.learns or len(like.levels) == 1:
             return Forecasts(like.series, like.origin, mean + sd * point, (0.5,))
         spread = np.quantile(np.concatenate(misses), like.levels, axis=0).T  # [steps, quantiles]
         spread[:, like.levels.index(0.5)] = 0  # the point forecast is the same with and without quantiles
@@ -348,7 +345,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def _left_out(self) -> tuple[str, ...]:
         present = len(self.panel.columns) - self.panel.known  # the target, and what is known up to the present
-        if not self.fitted or self.strategy == "direct" or self.horizon == 1 or present == 1:
+        if not self.learns or self.strategy == "direct" or self.horizon == 1 or present == 1:
             return ()
         return (
             "recursive forecasts read only the target and the columns known ahead; strategy='direct' reads all columns",
@@ -361,7 +358,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return (f"there is no MASE, whose unit is the error of the seasonal naive forecast: {what} exactly",)
 
     def _copies(self) -> tuple[str, ...]:
-        if not self.fitted:
+        if not self.learns:
             return ()
         copies = [
             shared_rows(self.grid.truth[span.start : span.end], span.first - span.start) for span in self.grid.spans
