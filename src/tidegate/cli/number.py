@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 NUMBERS = ConstructorRegistry()
+AUTO = "auto"
 
 
 @NUMBERS.primitive_rule
@@ -18,7 +19,9 @@ def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     if not kinds or not kinds <= {int, float}:
         return None
 
-    def read(words: list[str]) -> int | float:
+    def read(words: list[str]) -> int | float | None:
+        if words[0] == AUTO and NoneType in parts:  # as if it were not given
+            return None
         try:
             return float(words[0]) if float in kinds else int(words[0])
         except ValueError:

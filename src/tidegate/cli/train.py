@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -21,19 +22,22 @@ from tidegate.cli.training import TrainingProgress
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
 from tidegate.tasks import ESTIMATORS, read_ahead, row_of
-from tidegate.train.setting import Column, Training, check, descriptions, marks, names, task_of
+from tidegate.train.promise import check_private
+from tidegate.train.setting import PRIVACY, Column, Training, check, descriptions, marks, names, privately, task_of
 from tidegate.train.toml import from_toml, to_toml
 
 S = TypeVar("S", bound=Training)
+P = TypeVar("P")
 HELP = ("-h", "--help")
 WORDS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
 
 
 @dataclass(frozen=True)
-class Order(Generic[S]):
+class Order(Generic[S, P]):
     """The settings to train with, the data, and where the model goes."""
 
     setting: Annotated[S, tyro.conf.arg(name="model and training")]
+    privacy: Annotated[P, tyro.conf.arg(name="private training")]
     data: Annotated[str | None, tyro.conf.Positional, shown_as("DATA")] = None
     """A file or folder, or the name of a bundled set."""
     valid: Annotated[Path | None, shown_as("FILE")] = None
@@ -53,23 +57,53 @@ class Order(Generic[S]):
     print_config: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
     """Print the settings as TOML instead of training."""
 
+    @classmethod
+    def of(cls, setting: Training) -> Self:
+        """An order with these settings."""
+        task, values = task_of(setting), {name: getattr(setting, name) for name in names(type(setting))}
+        privacy = PRIVATE_OPTIONS[task](**{name: values.pop(name) for name in PRIVACY})
+        return cls(OPTIONS[task](**values), privacy)  # type: ignore[arg-type]
 
-def _shown(kind: type[Training]) -> type[Training]:
-    """The settings as options, the task's own first, each with its explanation and a word for its value."""
-    hints = get_type_hints(kind)
-    words = {"cell": "CELL", **dict.fromkeys(marks(kind, Column), "COLUMN")}
-    shown = {
+    @property
+    def chosen(self) -> Training:
+        """All settings."""
+        kind = SETTINGS[task_of(self.setting)]
+        values = {name: getattr(self.setting, name) for name in names(kind)}
+        return kind(**{**values, **vars(self.privacy)})
+
+
+def _shown(kind: type[Training], wanted: Sequence[str]) -> dict[str, Any]:
+    """The types of some settings, each with its explanation and a word for its value."""
+    hints, texts = get_type_hints(kind), descriptions(kind)
+    words = {"cell": "CELL", "protect": "row|COLUMN", **dict.fromkeys(marks(kind, Column), "COLUMN")}
+    return {
         name: Annotated[
-            hints[name], tyro.conf.arg(help=in_shell(text, names(kind)), **_value(hints[name], words.get(name)))
+            hints[name], tyro.conf.arg(help=in_shell(texts[name], names(kind)), **_value(hints[name], words.get(name)))
         ]
-        for name, text in descriptions(kind).items()
+        for name in wanted
     }
+
+
+def _options(kind: type[Training]) -> type[Training]:
+    """The settings as options, the task's own first; those of privacy stand by themselves."""
+    wanted = [name for name in names(kind) if name not in PRIVACY]
     members = {
-        "__dataclass_fields__": {name: kind.__dataclass_fields__[name] for name in names(kind)},
-        "__annotations__": {name: shown[name] for name in names(kind)},
+        "__dataclass_fields__": {name: kind.__dataclass_fields__[name] for name in wanted},
+        "__annotations__": _shown(kind, wanted),
         "__doc__": "Each is also a line of the TOML file for --config.",
     }
     return type(kind.__name__, (kind,), members)
+
+
+def _private_options(kind: type[Training]) -> type[Any]:
+    """The settings of private training as options."""
+    usual, recipe = kind(), privately(kind, 1.0)
+    others = [name for name in names(kind) if getattr(usual, name) != getattr(recipe, name) and name != "epsilon"]
+    changed = ", ".join(f"{name}={getattr(recipe, name)!r}" for name in others)
+    shown, known = _shown(kind, PRIVACY), kind.__dataclass_fields__
+    made = make_dataclass("Privacy", [(name, shown[name], field(default=known[name].default)) for name in PRIVACY])
+    made.__doc__ = in_shell(f"Differential privacy. With epsilon= other defaults hold: {changed}.", names(kind))
+    return made
 
 
 def _value(hint: Any, word: str | None) -> dict[str, Any]:
@@ -88,8 +122,9 @@ def _value(hint: Any, word: str | None) -> dict[str, Any]:
 
 
 SETTINGS = {name: row.setting for name, row in ESTIMATORS.items()}
-OPTIONS = {name: _shown(kind) for name, kind in SETTINGS.items()}
-ORDERS: dict[str, Any] = {name: Order[kind] for name, kind in OPTIONS.items()}  # type: ignore[valid-type]
+OPTIONS = {name: _options(kind) for name, kind in SETTINGS.items()}
+PRIVATE_OPTIONS = {name: _private_options(kind) for name, kind in SETTINGS.items()}
+ORDERS: dict[str, Any] = {name: Order[kind, PRIVATE_OPTIONS[name]] for name, kind in OPTIONS.items()}  # type: ignore[valid-type]
 TrainOrder: Any = None
 for _name, _kind in ORDERS.items():
     _one = Annotated[_kind, tyro.conf.subcommand(_name, description=SETTINGS[_name].__doc__)]  # type: ignore[valid-type]
@@ -117,8 +152,9 @@ class Train:
             return self._run()
 
     def _run(self) -> None:
-        order, setting = self.order, self.order.setting
+        order, setting = self.order, self.order.chosen
         check(setting)
+        check_private(setting)
         if order.print_config:
             console().print(to_toml(setting), markup=False, end="", soft_wrap=True)
             return
@@ -182,10 +218,12 @@ def parsed(arguments: list[str], config: tuple[Any, ...], *, speaks: bool) -> Tr
             registry=NUMBERS,
         )
 
-    order = read(tyro.MISSING_NONPROP)
+    order, kind = read(tyro.MISSING_NONPROP), SETTINGS[task]
+    epsilon = order.privacy.epsilon
+    base = None if epsilon is None else privately(kind, epsilon)
     if order.config is not None:
-        order = read(Order(from_toml(read_config(order.config), OPTIONS[task], str(order.config))))
-    return Train(order)
+        base = from_toml(read_config(order.config), kind, str(order.config), base)
+    return Train(order if base is None else read(Order.of(base)))
 
 
 def _with_values(arguments: list[str], kind: type[Training]) -> list[str]:

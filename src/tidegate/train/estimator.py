@@ -31,8 +31,9 @@ from tidegate.train.lean import finished, listed, shaped
 from tidegate.train.loop import evaluate, train
 from tidegate.train.name import choice, other_cell, shortest
 from tidegate.train.plan import Plan
+from tidegate.train.promise import check_private
 from tidegate.train.search import clean, search
-from tidegate.train.setting import Training, check, documented, names, older
+from tidegate.train.setting import Training, check, documented, names, older, with_recipe
 from tidegate.train.task import AnyTask, Encoding
 from tidegate.train.tested import tested
 from tidegate.train.toml import from_toml, to_toml
@@ -103,6 +104,7 @@ class Estimator(BaseEstimator, Generic[S]):
         super().__init_subclass__(**options)
         if issubclass(cls, Training):
             cls.__doc__ = documented(cls)
+            setattr(cls, "__init__", with_recipe(cls.__init__, cls._task_class.setting_type))  # noqa: B010  for mypy
 
     def fit(
         self,
@@ -145,6 +147,7 @@ class Estimator(BaseEstimator, Generic[S]):
         watch = watch or Watch()
         setting = self._setting()
         check(setting)
+        check_private(setting)
         self.graph_ = graph_of(self.cell)
         with heard_by(watch.on_phase):
             phase("reading")

@@ -149,6 +149,10 @@ class _Run:
             doubled(self.model)
         layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
         self.made = [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers]
+        if self.setting.epsilon is not None:
+            raise InputError(
+                "PRIVATE_STEP", "no step of training can keep the promise of epsilon= yet", fix="leave it out"
+            )
         self.step = Step(task, self.model, plan, self.world)
         if not self.world.first:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows

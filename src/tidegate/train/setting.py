@@ -127,11 +127,32 @@ class Training(Layers):
     """Penalty on each unit of the recurrent layers as a whole, such as 0.05. Units that training does not hold up fall
     silent, and the finished model is without them."""
 
+    epsilon: Annotated[float | None, Range(0.01, 1000)] = None
+    """Train with differential privacy: whether one row was in the training part or not changes the probability of any
+    model by a factor of exp(epsilon) at most, but for a chance of delta. Small is private and costs accuracy: 1 is
+    strong, 8 is weak, and beyond 20 there is little protection left."""
+    delta: Annotated[float | None, Range(1e-15, 0.1)] = None
+    """With epsilon: the chance that its bound does not hold; 1 / N^1.1 for N protected units unless given."""
+    clip_norm: Annotated[float, Range(1e-9)] = 1.0
+    """With epsilon: the largest norm of the gradient of one unit; larger ones are scaled down to it. The noise grows
+    with it."""
+    protect: str = "row"
+    """With epsilon: what a unit is: a row, or all rows that share a value in the column of this name, such as the rows
+    of one patient."""
+    public: tuple[str, ...] = ()
+    """With epsilon: what is learnt from training rows without noise because it is no secret, such as
+    vocabulary,scale. The model tells it beside epsilon."""
+    insecure_seed: Annotated[int | None, Range(0, 2**53)] = None
+    """With epsilon, for tests: a seed for the noise and for the draws of rows. Who knows it can take the noise off, so
+    the model states no epsilon."""
+
     _task: ClassVar[str] = ""
     _older: ClassVar[Mapping[str, Any]] = {}
     _compared: ClassVar[Mapping[str, Any]] = {}
+    _private: ClassVar[Mapping[str, Any]] = {"schedule": "cosine", "dropout": 0.0}
 
 
+PRIVACY = ("epsilon", "delta", "clip_norm", "protect", "public", "insecure_seed")  # settings of private training
 S = TypeVar("S", bound=Training)
 
 
@@ -156,6 +177,28 @@ def older(kind: type[S]) -> S:
 def compared(kind: type[S]) -> S:
     """The recipe of a comparison: the defaults, but for what takes time and is the same for every cell."""
     return kind(**kind._compared)  # noqa: SLF001  as above
+
+
+def privately(kind: type[S], epsilon: float) -> S:
+    """The recipe of a private training: the defaults, but for what suits noisy gradients."""
+    return kind(epsilon=epsilon, **kind._private)  # noqa: SLF001  as above
+
+
+def with_recipe(make: Callable[..., None], kind: type[Training]) -> Callable[..., None]:
+    """A constructor with the same arguments, whose defaults are those of private training where ``epsilon`` is given.
+
+    Args:
+        make: the constructor, with all settings as arguments.
+        kind: the class of the settings.
+    """
+
+    @wraps(make)
+    def private(self: Any, **settings: Any) -> None:
+        epsilon = settings.get("epsilon")
+        recipe = {} if epsilon is None else vars(privately(kind, epsilon))
+        make(self, **{**recipe, **settings})
+
+    return private
 
 
 def names(kind: type[Training]) -> list[str]:

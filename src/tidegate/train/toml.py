@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_type_hints
 
 from tidegate.errors import InputError, did_you_mean, explain_missing
 from tidegate.plain import in_json, in_words, typed
-from tidegate.train.setting import Training, check, names, task_of
+from tidegate.train.setting import Training, check, names, privately, task_of
 
 S = TypeVar("S", bound=Training)
 LARGEST = 1 << 20  # bytes; tomllib takes a time that grows with the square of the length of a key
@@ -42,7 +42,8 @@ def from_toml(text: str, kind: type[S], name: str = "the configuration", base: S
         text: as ``to_toml`` writes it.
         kind: the class of the settings.
         name: the name of the text in errors.
-        base: settings to start from; the defaults unless given.
+        base: settings to start from; the defaults unless given, or the recipe of private training if the text sets
+            epsilon.
 
     Returns:
         The settings.
@@ -68,6 +69,8 @@ def from_toml(text: str, kind: type[S], name: str = "the configuration", base: S
                 fix="correct or remove it",
             )
         values[key] = _fitted(value, hints[key], key, name)
+    if base is None and "epsilon" in values:
+        base = privately(kind, values["epsilon"])
     setting = replace(base or kind(), **values)
     check(setting)
     return setting
