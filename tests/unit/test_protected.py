@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tidegate.data import Source
+from tidegate.data import Source, locate
 from tidegate.errors import InputError
 from tidegate.tasks import TABLE
 from tidegate.train.fitted import Fitted, accepted
@@ -30,12 +30,74 @@ def _texts(protect: str = "row", **options: Any) -> Any:
         {"text": " ".join(WORDS[(k + j) % 6] for j in range(1 + k % 4)), "label": "ab"[k % 2], "user": f"u{k % 7}"}
         for k in range(40)
     ]
-    raw = "\n".join(map(json.dumps, rows)).encode()
     setting = _private("classification", protect, unit="word", unit_dropout=0, **options)
-    return TABLE["classification"].task(Source("rows.jsonl", "rows.jsonl", raw), setting)
+    return TABLE["classification"].task(Source("rows.jsonl", "rows.jsonl", _lines(rows)), setting)
 
 
-MADE = {"texts": _texts}
+def _lines(rows: list[dict[str, Any]]) -> bytes:
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+def _series(protect: str = "row", **options: Any) -> Any:
+    generator = torch.Generator().manual_seed(0)
+    rows = ["name,kind,patient,x,y"]
+    for k in range(30):
+        for _ in range(3 + k % 3):
+            x, y = torch.randn(2, generator=generator).tolist()
+            rows.append(f"s{k},{'ab'[k % 2]},p{k % 6},{x:.3f},{y:.3f}")
+    setting = _private("classification", protect, series="name", label="kind", frame=1, **options)
+    return TABLE["classification"].task(Source("steps.csv", "steps.csv", "\n".join(rows).encode()), setting)
+
+
+def _tagged(protect: str = "row", **options: Any) -> Any:
+    rows = [
+        {"words": [WORDS[(k + j) % 6] for j in range(1 + k % 5)], "tags": [f"T{j % 3}" for j in range(1 + k % 5)]}
+        for k in range(40)
+    ]
+    raw = _lines([{**row, "user": k % 8} for k, row in enumerate(rows)])
+    setting = _private("tagging", protect, word_dropout=0, longest=3, embedding_size=5, ends_size=4, **options)
+    return TABLE["tagging"].task(Source("rows.jsonl", "rows.jsonl", raw), setting)
+
+
+def _pairs(protect: str = "row", **options: Any) -> Any:
+    rows = [
+        {"source": f"{WORDS[k % 6]} {WORDS[k // 6]} {k}", "target": " ".join(WORDS[: 1 + k % 4]), "user": f"u{k % 25}"}
+        for k in range(36)
+    ]
+    options = {"source_unit": "character", "target_unit": "word", "embedding_size": 5, **options}
+    return TABLE["translation"].task(
+        Source("rows.jsonl", "rows.jsonl", _lines(rows)), _private("translation", protect, **options)
+    )
+
+
+def _spoken(protect: str = "row", **options: Any) -> Any:
+    source = dataclasses.replace(locate("bundled:fsdd"), title="digits")
+    setting = _private("speech", protect, mask_frames=0, mask_bands=0, **options)
+    return TABLE["speech"].task(source, setting)
+
+
+def _played(protect: str = "row", **options: Any) -> Any:
+    pieces = [[[60 + (k + t) % 12, 67] for t in range(5 + 4 * k)] for k in range(6)]
+    raw = json.dumps({"train": pieces, "valid": pieces[:1], "test": pieces[:1]}).encode()
+    setting = _private("music", protect, recurrent_dropout=0, window=6, nade_size=4, **options)
+    return TABLE["music"].task(Source("rolls.json", "rolls.json", raw), setting)
+
+
+def _written(protect: str = "row", **options: Any) -> Any:
+    text = " ".join(WORDS[(k * k) % 6] for k in range(500))
+    setting = _private("language", protect, window=16, embedding_size=5, tied=True, **options)
+    return TABLE["language"].task(Source("a.txt", "a.txt", text.encode()), setting)
+
+
+MADE = {
+    "texts": _texts,
+    "series": _series,
+    "tagging": _tagged,
+    "translation": _pairs,
+    "speech": _spoken,
+    "music": _played,
+    "language": _written,
+}
 
 
 def _each(task: Any, places: list[int]) -> tuple[Any, Any, torch.Tensor]:
@@ -98,6 +160,25 @@ def test_texts_of_a_user_are_one_unit_and_in_one_part() -> None:
     owners = list(task.content.parts["train"].owners)
     assert counts == [owners.count(owner) for owner in list(dict.fromkeys(owners))[:2]]
     assert protected.unit == "all sequences with their classes that share a value of 'user'"
+
+
+@pytest.mark.parametrize(("name", "column"), [("series", "patient"), ("tagging", "user"), ("translation", "user")])
+def test_all_rows_of_an_owner_are_one_unit(name: str, column: str) -> None:
+    task = MADE[name](column)
+    protected = task.protected(column)
+    batch, owner = protected.batch(range(len(protected)))
+    assert batch.inputs.shape[1] > len(protected) == len(set(owner.tolist()))
+    assert column in protected.unit
+    with pytest.raises(InputError, match="were read for"):
+        task.protected("row")
+
+
+def test_recordings_of_a_speaker_are_one_unit() -> None:
+    task = _spoken("speaker")
+    speakers = [utterance.owner for utterance in task.utterances["train"]]
+    assert len(task.protected("speaker")) == len(set(speakers)) == 5
+    assert task.protected("speaker").batch([1])[1].tolist() == [0] * speakers.count(list(dict.fromkeys(speakers))[1])
+    assert not set(speakers) & {utterance.owner for utterance in task.utterances["valid"]}
 
 
 def test_a_missing_column_is_an_error_that_lists_the_columns() -> None:

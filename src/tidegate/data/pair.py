@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from tidegate.data import packed
 from tidegate.data.catalogue import BUNDLED
 from tidegate.data.column import absent, check_column, described
 from tidegate.data.json_lines import read_objects
+from tidegate.data.owner import FIX, check_no_column, owners_of
 from tidegate.data.parquet import read_parquet
 from tidegate.data.row import Row as Cells
 from tidegate.data.row import by_line, checked
@@ -26,7 +27,7 @@ LONGEST = 10_000  # characters on one side; longer texts are documents
 FORMATS = "a tab between source and target (.tsv, .txt), JSON lines, CSV, Parquet or a pronouncing dictionary (.dict)"
 
 Names = tuple[str | None, str | None]
-Row = tuple[str, str, str]  # the place, the source, the target
+Row = tuple[str, str, str, str]  # the place, the source, the target, and whom they belong to
 Read = tuple[Iterator[Row], tuple[str, ...]]  # with notes
 
 
@@ -36,16 +37,23 @@ class Pairs:
 
     Attributes:
         lexicon: whether they are words and their phonemes, from a pronouncing dictionary.
+        owners: whom each pair belongs to, where a column was named.
     """
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     lexicon: bool = False
+    owners: tuple[str, ...] = ()
 
 
 def read_pairs(
-    source: Source, names: Names = (None, None), *, stress: bool = False, separator: str | None = None
+    source: Source,
+    names: Names = (None, None),
+    *,
+    stress: bool = False,
+    separator: str | None = None,
+    owner: str | None = None,
 ) -> Pairs:
     r"""Read pairs from a file. Its suffix determines the format; ``.gz`` may follow it.
 
@@ -59,6 +67,7 @@ def read_pairs(
         names: the columns; ``source`` and ``target`` unless given.
         stress: whether phonemes keep their stress digits.
         separator: what stands between the cells of ``.tsv``, ``.txt`` and ``.csv``, instead of tabs or what is found.
+        owner: the column whose values say whom a pair belongs to. Copies of a pair of another owner are kept.
 
     Raises:
         InputError: another format, a text that is too long, or no pairs.
@@ -74,7 +83,10 @@ def read_pairs(
             "PAIR_FORMAT", f"the suffix of {source.title} is not that of a format of pairs", fix=f"pass {FORMATS}"
         )
     lexicon = ending == ".dict"
-    rows, notes = (_lexicon(source, stress=stress), ()) if lexicon else READERS[ending](source, names, separator)
+    if lexicon:
+        check_no_column(source.title, owner, "a pronouncing dictionary")
+    layout = _Layout(names, separator, owner)
+    rows, notes = (_lexicon(source, stress=stress), ()) if lexicon else READERS[ending](source, layout)
     pairs = _checked(source, rows)
     return replace(pairs, warnings=notes + pairs.warnings, lexicon=lexicon)
 
@@ -91,13 +103,13 @@ def unpacked(source: Source) -> Source:
 
 def _checked(source: Source, rows: Iterator[Row]) -> Pairs:
     """Cleaned pairs; those with an empty side are dropped and counted in a warning."""
-    pairs: dict[tuple[str, str], None] = {}
+    pairs: dict[tuple[str, str, str], None] = {}
     count, empty, where = 0, 0, ""
-    for place, *sides in rows:
+    for place, *sides, owner in rows:
         left, right = (_cleaned(source, place, side) for side in sides)
         count += 1
         if left and right:
-            pairs[left, right] = None
+            pairs[left, right, owner] = None
         else:
             empty, where = empty + 1, where or place
     if not pairs:
@@ -109,7 +121,8 @@ def _checked(source: Source, rows: Iterator[Row]) -> Pairs:
     )
     repeated = count - empty - len(pairs)
     warnings += [f"{repeated} of {count} pairs are exact copies of another and count once"] if repeated else []
-    return Pairs(tuple(left for left, _ in pairs), tuple(right for _, right in pairs), tuple(warnings))
+    sources, targets, owners = zip(*pairs, strict=True)
+    return Pairs(sources, targets, tuple(warnings), owners=owners if any(owners) else ())
 
 
 def _cleaned(source: Source, place: str, text: str) -> str:
@@ -133,19 +146,37 @@ def cleaned(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _tabbed(source: Source, names: Names, separator: str | None) -> Read:
-    read = by_line(decode(source), checked(separator or "tab"))
-    return _between(source, names, [row for row in read.rows if not row.blank]), read.notes + blank_lines(source)
+@dataclass(frozen=True)
+class _Layout:
+    """The columns of a table: those of source and target, what separates cells, and whose values are owners."""
+
+    names: Names
+    separator: str | None
+    owner: str | None
+
+    def owners(self, source: Source, columns: Mapping[str, Sequence[Any]]) -> Sequence[str]:
+        """Whom each row belongs to; nobody unless a column is named."""
+        if self.owner is None:
+            return [""] * len(next(iter(columns.values())))
+        return owners_of(source.title, columns, self.owner, lambda row: f"row {row + 1}")
 
 
-def _between(source: Source, names: Names, rows: Sequence[Cells]) -> Iterator[Row]:
-    wanted = _named(names)
-    places = (0, 1)
+def _tabbed(source: Source, layout: _Layout) -> Read:
+    read = by_line(decode(source), checked(layout.separator or "tab"))
+    return _between(source, layout, [row for row in read.rows if not row.blank]), read.notes + blank_lines(source)
+
+
+def _between(source: Source, layout: _Layout, rows: Sequence[Cells]) -> Iterator[Row]:
+    wanted = _named(layout.names)
+    places, own = (0, 1), None
     for k, (line, cells) in enumerate(rows):
-        if k == 0 and (any(names) or set(wanted) <= set(cells)):
+        if k == 0 and (any(layout.names) or set(wanted) <= set(cells)):
             _check_columns(source, wanted, cells)
             places = (cells.index(wanted[0]), cells.index(wanted[1]))
-        elif len(cells) <= max(places):
+            if layout.owner is not None:
+                check_column(source.title, layout.owner, cells, fix=FIX)
+                own = cells.index(layout.owner)
+        elif len(cells) <= max(*places, own or 0):
             raise InputError(
                 "PAIR_COLUMNS",
                 f"line {line} of {source.title} has {len(cells)} column{'s' * (len(cells) > 1)}, not a source, a tab "
@@ -153,39 +184,43 @@ def _between(source: Source, names: Names, rows: Sequence[Cells]) -> Iterator[Ro
                 fix="put a tab between source and target, or name what stands there with separator=",
             )
         else:
-            yield f"line {line}", cells[places[0]], cells[places[1]]
+            if own is None:
+                check_no_column(source.title, layout.owner, "a table whose first line does not name its columns")
+            named = {layout.owner or "": [cells[own]]} if own is not None else {"": [""]}
+            yield f"line {line}", cells[places[0]], cells[places[1]], layout.owners(source, named)[0]
 
 
-def _json_lines(source: Source, names: Names, separator: str | None) -> Read:
-    del separator  # JSON has none
-    return _objects(source, _named(names)), blank_lines(source)
+def _json_lines(source: Source, layout: _Layout) -> Read:
+    return _objects(source, layout), blank_lines(source)
 
 
-def _objects(source: Source, wanted: tuple[str, str]) -> Iterator[Row]:
+def _objects(source: Source, layout: _Layout) -> Iterator[Row]:
+    wanted = _named(layout.names)
     form = "{" + ", ".join(f'"{name}": "text"' for name in wanted) + "}"
     for place, row in read_objects(source, form):
         odd = next((name for name in wanted if not isinstance(row.get(name), str)), None)
         if odd is not None:
             what = f"{described(row[odd])} in {odd!r}, not a text" if odd in row else f"no {odd!r}"
             raise InputError("PAIR_JSON", f"{place} of {source.title} has {what}", fix=f"write {form}")
-        yield place, row[wanted[0]], row[wanted[1]]
+        (owner,) = layout.owners(source, {name: [value] for name, value in row.items()})
+        yield place, row[wanted[0]], row[wanted[1]], owner
 
 
-def _csv(source: Source, names: Names, separator: str | None) -> Read:
-    table = read_table(source, separator)
-    wanted = _named(names)
+def _csv(source: Source, layout: _Layout) -> Read:
+    table = read_table(source, layout.separator)
+    wanted = _named(layout.names)
     _check_columns(source, wanted, table.header)
-    sides = zip(*(table.cells[name] for name in wanted), strict=True)
-    return ((f"row {row}", left, right) for row, (left, right) in enumerate(sides, 1)), table.notes
+    sides = zip(*(table.cells[name] for name in wanted), layout.owners(source, table.cells), strict=True)
+    return ((f"row {row}", *texts) for row, texts in enumerate(sides, 1)), table.notes
 
 
-def _parquet(source: Source, names: Names, separator: str | None) -> Read:
-    del separator  # Parquet has none
-    wanted = _named(names)
+def _parquet(source: Source, layout: _Layout) -> Read:
+    wanted = _named(layout.names)
     table = read_parquet(source)
     _check_columns(source, wanted, list(table.columns))
-    sides = (_texts(source, name, table[name].tolist()) for name in wanted)
-    return ((f"row {row}", left, right) for row, (left, right) in enumerate(zip(*sides, strict=True), 1)), ()
+    texts = (_texts(source, name, table[name].tolist()) for name in wanted)
+    sides = zip(*texts, layout.owners(source, {name: table[name].tolist() for name in table.columns}), strict=True)
+    return ((f"row {row}", *own) for row, own in enumerate(sides, 1)), ()
 
 
 def _texts(source: Source, name: str, cells: Sequence[Any]) -> Iterator[str]:
@@ -222,14 +257,14 @@ def _lexicon(source: Source, *, stress: bool) -> Iterator[Row]:
             )
         word = re.sub(r"(?<=.)\(\d+\)$", "", entry[0])
         phonemes = entry[1:] if stress else [re.sub(r"(?<=[A-Z])[012]$", "", phoneme) for phoneme in entry[1:]]
-        yield place, word, " ".join(phonemes)
+        yield place, word, " ".join(phonemes), ""
 
 
-READERS: dict[str, Callable[[Source, Names, str | None], Read]] = {
+READERS: dict[str, Callable[[Source, _Layout], Read]] = {
     ".tsv": _tabbed,
     ".txt": _tabbed,
     ".jsonl": _json_lines,
     ".csv": _csv,
     ".parquet": _parquet,
-    ".dict": lambda source, _, __: (_lexicon(source, stress=False), ()),
+    ".dict": lambda source, _: (_lexicon(source, stress=False), ()),
 }

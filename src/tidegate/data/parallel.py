@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from functools import partial
 
+from tidegate.data.owner import check_no_column
 from tidegate.data.packed import plain_name
 from tidegate.data.pair import NAMES, Names, Pairs, cleaned, read_pairs
 from tidegate.data.source import Source
@@ -21,7 +22,11 @@ Files = dict[str, dict[str, list[str]]]  # by split and language
 
 
 def read_splits(
-    source: Source, names: Names = (None, None), stress: bool = False, separator: str | None = None
+    source: Source,
+    names: Names = (None, None),
+    stress: bool = False,
+    separator: str | None = None,
+    owner: str | None = None,
 ) -> dict[str, Pairs]:
     """Pairs by split. A single file is ``train``; validation and test files, if given, are the other splits.
 
@@ -32,12 +37,15 @@ def read_splits(
         names: the columns of a file, or the languages of a folder.
         stress: whether phonemes keep their stress digits.
         separator: as ``read_pairs`` takes it.
+        owner: the column whose values say whom a training pair belongs to.
 
     Raises:
         InputError: a file cannot be read or is missing, or two parallel files differ in their number of lines.
     """
     read = partial(read_pairs, names=names, stress=stress, separator=separator)
-    pairs = _folder(source, names) if source.members else {"train": read(source)}
+    if source.members:
+        check_no_column(source.title, owner, "a folder of parallel files")
+    pairs = _folder(source, names) if source.members else {"train": read(source, owner=owner)}
     for split, part in (("valid", source.valid), ("test", source.test)):
         if part is not None:
             pairs[split] = _marked(read(part), split)

@@ -17,6 +17,7 @@ from tidegate.data.column import absent, check_column, described
 from tidegate.data.foreign import foreign
 from tidegate.data.json_lines import read_objects
 from tidegate.data.npz import read_npz
+from tidegate.data.owner import check_no_column, owners_of
 from tidegate.data.source import Source
 from tidegate.data.table import Table, read_table
 from tidegate.data.text import blank_lines, decode
@@ -29,6 +30,7 @@ DIGIT_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")
 OFFICIAL = 5  # recordings 0 to 4 of each speaker and digit are the official test set of FSDD
 TABLES = (".csv", ".tsv", ".jsonl")
 FIELDS = ("path", "text", "speaker", "split")
+SPEAKER = "speaker"
 WORDS = ("names", "texts", "speakers", "splits")  # of spectra
 FORM = '{"path": "a.wav", "text": "what is said"}'
 SPLITS = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "dev": "valid"}
@@ -49,6 +51,7 @@ class Recording:
         speaker: empty if unknown.
         split: ``"train"``, ``"valid"``, ``"test"``, or empty if undecided.
         sound: [n] samples, or [T, bands] log-mel spectra.
+        owner: whom it belongs to; empty unless that is asked for.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Recording:
     speaker: str = ""
     split: str = ""
     sound: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,11 @@ class Corpus:
 
 
 def read_speech(
-    source: Source, transcripts: str = "auto", rate: int | None = None, separator: str | None = None
+    source: Source,
+    transcripts: str = "auto",
+    rate: int | None = None,
+    separator: str | None = None,
+    owner: str | None = None,
 ) -> Corpus:
     """Read a folder of recordings, a table that names them, or an ``.npz`` of spectra.
 
@@ -83,13 +91,16 @@ def read_speech(
         transcripts: where the texts are: ``"auto"``, ``"table"``, ``"files"``, ``"folders"`` or ``"digits"``.
         rate: resample to this rate; unless given, all recordings must have the same.
         separator: what stands between the cells of a table; unless given, found from all rows.
+        owner: the column of a table whose values say whom a recording belongs to, or ``"speaker"``.
 
     Raises:
         InputError: no recordings, missing texts, an unreadable file, or different rates.
     """
     if source.raw.startswith(b"PK"):
-        return _read_spectra(source, rate)
-    recordings, notes = _located(source, transcripts, separator)
+        corpus = _read_spectra(source, rate)
+        return replace(corpus, recordings=tuple(_owned(source, list(corpus.recordings), owner)))
+    recordings, notes = _located(source, transcripts, separator, owner)
+    recordings = _owned(source, recordings, owner)
     repeated = [name for name, count in Counter(recording.name for recording in recordings).items() if count > 1]
     if repeated:
         raise InputError(
@@ -100,9 +111,22 @@ def read_speech(
     return replace(corpus, warnings=notes + corpus.warnings)
 
 
-def _located(source: Source, transcripts: str, separator: str | None) -> tuple[list[Recording], tuple[str, ...]]:
+def _owned(source: Source, recordings: list[Recording], owner: str | None) -> list[Recording]:
+    """The recordings with whom they belong to, where no table says so: their speakers."""
+    if owner is None or all(recording.owner for recording in recordings):
+        return recordings
+    check_no_column(source.title, None if owner == SPEAKER else owner, "no table of recordings")
+    speakers = owners_of(
+        source.title, {SPEAKER: [one.speaker for one in recordings]}, SPEAKER, lambda row: recordings[row].name
+    )
+    return [replace(one, owner=speaker) for one, speaker in zip(recordings, speakers, strict=True)]
+
+
+def _located(
+    source: Source, transcripts: str, separator: str | None, owner: str | None
+) -> tuple[list[Recording], tuple[str, ...]]:
     if not source.members:
-        return _table(source, separator)
+        return _table(source, separator, owner)
     sounds = [name for name in source.members if PurePosixPath(name).suffix.lower() in SUFFIXES]
     if not sounds:
         kinds = ", ".join(SUFFIXES)
@@ -117,7 +141,7 @@ def _located(source: Source, transcripts: str, separator: str | None) -> tuple[l
                 f"the folder {source.title} must have one table of texts, but has {present}",
                 fix="pass the table itself",
             )
-        return _table(replace(source, title=tables[0], raw=source.read(tables[0]), members=()), separator)
+        return _table(replace(source, title=tables[0], raw=source.read(tables[0]), members=()), separator, owner)
     if layout == "files":
         return _text_files(source, sounds), ()
     return _folders(sounds) if layout == "folders" else _digits(source, sounds)
@@ -184,7 +208,7 @@ def _digits(source: Source, sounds: list[str]) -> tuple[list[Recording], tuple[s
     return [replace(recording, split="") for recording in recordings], (note,)
 
 
-def _table(source: Source, separator: str | None) -> tuple[list[Recording], tuple[str, ...]]:
+def _table(source: Source, separator: str | None, owner: str | None) -> tuple[list[Recording], tuple[str, ...]]:
     suffix = PurePosixPath(source.title).suffix.lower()
     if suffix not in TABLES:
         raise InputError(
@@ -193,9 +217,9 @@ def _table(source: Source, separator: str | None) -> tuple[list[Recording], tupl
             fix=f"pass {LAYOUTS}",
         )
     if suffix == ".jsonl":
-        return [_entry(place, row) for place, row in _json_rows(source)], blank_lines(source)
+        return [_entry(place, row, owner) for place, row in _json_rows(source)], blank_lines(source)
     table = read_table(source, separator)
-    return [_entry(place, row) for place, row in _csv_rows(source, table)], table.notes
+    return [_entry(place, row, owner) for place, row in _csv_rows(source, table)], table.notes
 
 
 def _csv_rows(source: Source, table: Table) -> Iterator[tuple[str, dict[str, str]]]:
@@ -205,7 +229,7 @@ def _csv_rows(source: Source, table: Table) -> Iterator[tuple[str, dict[str, str
         yield f"row {k + 1} below the header of {source.title}", dict(zip(table.header, row, strict=True))
 
 
-def _json_rows(source: Source) -> Iterator[tuple[str, dict[str, str]]]:
+def _json_rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     for line, row in read_objects(source, FORM):
         place = f"{line} of {source.title}"
         kept = {key: value for key, value in row.items() if key in FIELDS and not (key in FIELDS[2:] and absent(value))}
@@ -214,10 +238,10 @@ def _json_rows(source: Source) -> Iterator[tuple[str, dict[str, str]]]:
             raise InputError(
                 "SPEECH_JSON", f"{odd!r} in {place} must be a text, not {described(kept[odd])}", fix=f"write {FORM}"
             )
-        yield place, kept
+        yield place, {**{key: value for key, value in row.items() if key not in FIELDS}, **kept}
 
 
-def _entry(place: str, row: dict[str, str]) -> Recording:
+def _entry(place: str, row: dict[str, Any], owner: str | None) -> Recording:
     for column in ("path", "text"):
         if not row.get(column, "").strip():
             raise InputError("SPEECH_EMPTY", f"{place} has no {column}", fix="fill it in, or remove the line")
@@ -227,7 +251,9 @@ def _entry(place: str, row: dict[str, str]) -> Recording:
     path = row["path"].strip()
     if "\0" in path or len(path) > 4096:
         raise InputError("SPEECH_PATH", f"{place} has a path that is no file name: {path[:40]!r}", fix="correct it")
-    return Recording(path, row["text"], row.get("speaker", "").strip(), SPLITS[split])
+    cells = {name: [cell] for name, cell in row.items()}
+    named = () if owner is None else owners_of(place, cells, owner, lambda _: "that row")
+    return Recording(path, row["text"], row.get("speaker", "").strip(), SPLITS[split], owner="".join(named))
 
 
 def _with_sounds(unread: list[Recording], read: Callable[[str], bytes], rate: int | None) -> Corpus:

@@ -90,5 +90,19 @@ class Windows(Sequence[StreamBatch]):
         return torch.from_numpy(self._symbols[time.numpy()].astype(np.int64))
 
 
+def passage_batch(symbols: NDArray[Any], passages: Passages, density: float) -> StreamBatch:
+    """Whole passages, which may differ in length, each from an initial state.
+
+    Args:
+        symbols: [symbols] in memory or on the disk.
+        passages: where each begins, behind a symbol that is given, and its length.
+        density: symbols per character in the split.
+    """
+    starts, lengths = passages
+    time = (starts + torch.arange(int(lengths.max()))[:, None]).clamp(max=len(symbols) - 1)  # [T, B]
+    inputs, targets = (torch.from_numpy(symbols[at.numpy()].astype(np.int64)) for at in (time - 1, time))
+    return StreamBatch(inputs, targets, lengths, density=density)
+
+
 def _streams(symbols: int, most: int, window: int) -> int:
     return min(most, max(1, symbols // (4 * window)))

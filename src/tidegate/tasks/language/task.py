@@ -11,16 +11,19 @@ from numpy.typing import ArrayLike
 from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
+from tidegate.data.owner import check_no_column
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.corpus import read_corpus
 from tidegate.tasks.language.encoding import LanguageEncoding
 from tidegate.tasks.language.ngram import LEARNT, Guesses, ngram, strongest, uniform
-from tidegate.tasks.language.passage import StreamBatch, Windows, drawn, whole
+from tidegate.tasks.language.passage import StreamBatch, Windows, drawn, passage_batch, whole
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.source import SPLITS, reader
 from tidegate.tasks.language.unit import UNKNOWN
 from tidegate.train.batch import Measure
+from tidegate.train.fitted import ROW, Fitted, is_private
+from tidegate.train.protected import Protected
 from tidegate.train.sample import Sample, deciding
 from tidegate.train.task import Split, Task
 
@@ -99,6 +102,35 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         loss = cross_entropy(outputs[scored], batch.targets[scored], reduction="sum") / math.log(2)
         return Measure(loss, loss.item() * batch.density, int(scored.sum()))
 
+    def losses(self, outputs: torch.Tensor, batch: StreamBatch) -> torch.Tensor:  # type: ignore[override]
+        terms = cross_entropy(outputs.movedim(-1, 1), batch.targets, reduction="none")
+        return terms.masked_fill(~batch.scored(), 0).sum(0) / math.log(2)
+
+    def protected(self, unit: str = ROW) -> Protected:
+        """Passages of ``window`` symbols that do not overlap, each with a state of its own; its first one is given."""
+        check_no_column(self.source.title, None if unit == ROW else unit, "a text")
+        (first, last), window = self.bounds["train"], self.setting.window
+        if window < 2:
+            raise InputError("PRIVATE_WINDOW", "a passage of one symbol has nothing to learn", fix="raise window=")
+        density = self._density("train")
+
+        def make(rows: list[int]) -> StreamBatch:
+            starts = first + window * torch.tensor(rows)
+            passages = starts + 1, (last - starts).clamp(max=window) - 1
+            return passage_batch(self.symbols, passages, density)
+
+        count = (last - first - 2) // window + 1  # the last one has at least two symbols
+        what = f"one passage of {window:,} {self._plural}, as the text is cut from its beginning"
+        return Protected.each(count, make, what)
+
+    @property
+    def fitted(self) -> tuple[Fitted, ...]:
+        return (Fitted("vocabulary", f"{self.encoding.vocabulary - 1:,} {self._plural}, and what precedes a text"),)
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        return ("the state of the text from passage to passage in training", *super().off)
+
     def baselines(self) -> list[BaselineRecord]:
         """n-gram models of the same symbols; for new data without a training part, a uniform guess."""
         return [guesses.record for guesses in self._guesses]
@@ -107,7 +139,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     def _guesses(self) -> list[Guesses]:
         density, vocabulary = self._density("test"), self.encoding.vocabulary
         train, test = self.bounds["train"][1], self.bounds["test"]
-        if train < 2:
+        if train < 2 or is_private(self.setting):
             return [uniform(vocabulary, test[1] - test[0], density)]
         begin = max(0, train - LEARNT)  # of what n-grams learn from
         symbols = self.symbols[begin:].astype(np.int64)

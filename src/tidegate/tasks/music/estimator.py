@@ -103,6 +103,10 @@ class Composer(Estimator[MusicSetting], MusicSetting):
 
     def _opening(self, random: torch.Generator) -> Roll:
         openings = self.encoding_.openings
+        if not openings:
+            raise InputError(
+                "PROMPT", "a private model keeps no chord of a training piece to begin with", fix="pass a prompt"
+            )
         roll = np.zeros((1, KEYS), bool)
         roll[0, np.array(openings[int(torch.randint(len(openings), (), generator=random))], int) - LOWEST] = True
         return roll

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passages
+from tidegate.data.owner import check_no_column
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.music.keywise import Keywise, keywise
 from tidegate.tasks.music.model import MusicModel
@@ -18,10 +19,13 @@ from tidegate.tasks.music.setting import MusicSetting
 from tidegate.tasks.music.source import reader
 from tidegate.train.batch import Batch, Measure
 from tidegate.train.bucket import bucketed
+from tidegate.train.fitted import ROW, is_private
+from tidegate.train.protected import Protected
 from tidegate.train.sample import deciding
 from tidegate.train.task import Encoding, MakeLayer, Split, Task
 
 LONGEST = 1 << 30  # a window longer than any piece
+USUAL = 4  # keys that sound at a step, where nothing is known
 SPREAD = 8  # how far shuffling may mix lengths, in steps
 
 
@@ -31,12 +35,13 @@ class MusicEncoding(Encoding[MusicSetting]):
 
     Attributes:
         steps_per_quarter: steps in a quarter note.
-        keys: how often each key sounds, stays and begins.
-        openings: MIDI notes of the first chords of training pieces, without repeats; a composition begins with one.
+        keys: how often each key sounds, stays and begins; None in a private model.
+        openings: MIDI notes of the first chords of training pieces, without repeats; a composition begins with one. A
+            private model has none.
     """
 
     steps_per_quarter: int
-    keys: Keywise
+    keys: Keywise | None
     openings: list[list[int]]
 
     def __post_init__(self) -> None:
@@ -49,11 +54,12 @@ class MusicEncoding(Encoding[MusicSetting]):
         """A model whose first predictions are the frequencies of the keys.
 
         Few keys sound at a time. From a bias of 0, a probability of 1/2, training would first saturate the hidden
-        units to silence the other keys, and a GRU hardly recovers from that.
+        units to silence the other keys, and a GRU hardly recovers from that. A private model begins with four of them.
         """
         model = MusicModel(layer, setting.dropout, setting.nade_size)
+        sounds = [USUAL / KEYS] * KEYS if self.keys is None else self.keys.sounds
         with torch.no_grad():
-            model.head.bias.copy_(torch.tensor(self.keys.sounds, dtype=torch.float64).logit())
+            model.head.bias.copy_(torch.tensor(sounds, dtype=torch.float64).logit())
         return model
 
     def to_json(self) -> dict[str, Any]:
@@ -105,8 +111,11 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
             "valid": [torch.from_numpy(roll).float() for roll in rolls.valid],
             "test": [torch.from_numpy(roll).float() for roll in rolls.test],
         }
+        private = is_private(self.setting)
         self.encoding = encoding or MusicEncoding(
-            rolls.steps_per_quarter, keywise(self.pieces["train"]), _openings(rolls.train)
+            rolls.steps_per_quarter,
+            None if private else keywise(self.pieces["train"]),
+            [] if private else _openings(rolls.train),
         )
         self.data = DataRecord(
             name=source.title,
@@ -132,10 +141,32 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
         loss = terms[scored].sum()
         return Measure(loss, loss.item(), int(scored.sum()))
 
+    def losses(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        terms = binary_cross_entropy_with_logits(outputs, batch.targets, reduction="none").sum(-1)
+        return terms.masked_fill(~batch.scored(), 0).sum(0)
+
+    def protected(self, unit: str = ROW) -> Protected:
+        check_no_column(self.source.title, None if unit == ROW else unit, "pieces of music")
+        pieces, window = self.pieces["train"], self.setting.window
+        cut = [(piece, begin) for piece, roll in enumerate(pieces) for begin in range(0, len(roll) - 1, window)]
+
+        def make(rows: list[int]) -> Batch:
+            own = [pieces[piece][begin : begin + window + 1] for piece, begin in map(cut.__getitem__, rows)]
+            return next(_chunks(own, LONGEST))
+
+        return Protected.of([piece for piece, _ in cut], len(cut), make, "one piece of music, with all its windows")
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        state = "the state of a piece from window to window in training"
+        return ("the frequencies of the keys", "chords that begin training pieces", state, *super().off)
+
     def baselines(self) -> list[BaselineRecord]:
-        return self.encoding.keys.baselines(self.pieces["test"])
+        return [] if self.encoding.keys is None else self.encoding.keys.baselines(self.pieces["test"])
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
+        if self.encoding.keys is None:
+            return super().scores(model, metric)
         pieces, lengths = self.pieces["test"], torch.tensor([len(piece) for piece in self.pieces["test"]])
         groups = bucketed(lengths, self.setting.batch_size)  # as ``batches`` has them
         theirs = self.encoding.keys.samples([pieces[index] for group in groups for index in group])

@@ -14,6 +14,7 @@ import torch
 from tidegate.tasks.speech.decode import BLANK
 from tidegate.tasks.speech.feature import Filterbank, stacked
 from tidegate.tasks.speech.setting import SpeechSetting
+from tidegate.train.fitted import is_private
 from tidegate.train.task import Encoding, MakeLayer, SequenceModel
 
 OFTEN = 10  # occurrences in training of the rarest word if words are to be symbols
@@ -25,7 +26,8 @@ class SpeechEncoding(Encoding[SpeechSetting]):
 
     Attributes:
         filterbank: the front end.
-        mean, sd: mean and standard deviation of each band in training.
+        mean, sd: mean and standard deviation of each band in training; 0 and 1 in a private model that does not use
+            them.
         per_recording: whether each recording is scaled by its own mean and deviation instead.
         stack: frames in one step of the network.
         words: whether symbols are words; otherwise they are characters.
@@ -55,6 +57,8 @@ class SpeechEncoding(Encoding[SpeechSetting]):
         symbols = sorted(counts if words else set("".join(texts)))
         mean, sd = frames.mean(0).tolist(), frames.std(0).clamp_min(1e-3).tolist()
         own = setting.normalise == "recording"
+        if own and is_private(setting):
+            mean, sd = [0.0] * bank.bands, [1.0] * bank.bands
         return cls(bank, tuple(mean), tuple(sd), own, setting.stack, words, tuple(symbols), setting.keep_case)
 
     @cached_property

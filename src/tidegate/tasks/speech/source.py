@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tidegate.data import Corpus, Reader, Recording, Source, read_speech
 from tidegate.errors import InputError
 from tidegate.tasks.speech.setting import SpeechSetting
+from tidegate.train.fitted import owner_of
 
 if TYPE_CHECKING:
     from tidegate.train.task import Split
@@ -19,10 +20,11 @@ def reader(setting: SpeechSetting, rate: int | None = None) -> Reader[Corpus]:
         setting: of the task.
         rate: the sampling rate that a trained model needs; that of the settings unless given.
     """
-    return Reader(_read, (setting, rate or setting.rate), folders=True)
+    owner = None if rate else owner_of(setting)
+    return Reader(_read, (setting, rate or setting.rate, owner), folders=True)
 
 
-def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
+def _read(source: Source, setting: SpeechSetting, rate: int | None, owner: str | None) -> Corpus:
     """Read all recordings; files for validation or test replace that part."""
     if setting.hold_out is not None and (source.valid or source.test):
         raise InputError(
@@ -30,7 +32,7 @@ def _read(source: Source, setting: SpeechSetting, rate: int | None) -> Corpus:
             f"the speaker {setting.hold_out} is the test, but files of their own are given for validation or test",
             fix="leave out either hold_out= or valid= and test=",
         )
-    whole = read_speech(source, setting.transcripts, rate, setting.separator)
+    whole = read_speech(source, setting.transcripts, rate, setting.separator, owner)
     own: list[tuple[Split, Source | None]] = [("valid", source.valid), ("test", source.test)]
     recordings, warnings = list(whole.recordings), list(whole.warnings)
     for name, part in own:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.data import Corpus, Recording
+from tidegate.data import Corpus, Recording, cut_by_group
 from tidegate.errors import InputError
 from tidegate.train.task import Split
 
@@ -19,7 +19,7 @@ def split(corpus: Corpus, hold_out: str | None) -> tuple[Parts, str]:
 
     A held-out speaker is the whole test. Otherwise recordings that name a part belong to it. Missing parts are drawn:
     every tenth recording in the order of speaker, text and content, so that each speaker and text has its share. Equal
-    sounds stay together.
+    sounds stay together. Where recordings have owners, a tenth of these is drawn, with all that they have.
 
     Raises:
         InputError: there is no such speaker, or a part is empty.
@@ -55,12 +55,16 @@ def _placed(recordings: list[Recording], drawn: list[Split]) -> Parts:
     chosen = _drawn([recording for recording in recordings if recording.split in ("", "train")], drawn)
     for recording in recordings:
         named: Split | None = {"valid": "valid", "test": "test"}.get(recording.split)  # type: ignore[assignment]
-        parts[named or chosen.get(_key(recording), "train")].append(recording)
+        parts[named or chosen.get(recording.owner or _key(recording), "train")].append(recording)
     return parts
 
 
 def _drawn(recordings: Sequence[Recording], drawn: list[Split]) -> dict[str, Split]:
-    """The part of each sound that is not for training, by its key."""
+    """The part of each sound, or of each owner, that is not for training, by its key."""
+    owners = [recording.owner for recording in recordings if recording.owner]
+    if owners:
+        places = cut_by_group(owners, dict.fromkeys(drawn, 1 / TENTH))
+        return {owners[place]: part for part in drawn for place in places[part]}
     turn = {TENTH - 1 - k: name for k, name in enumerate(drawn)}
     order = sorted(
         {_key(recording): recording for recording in recordings}.values(),

@@ -25,6 +25,8 @@ from tidegate.tasks.speech.split import Parts, shared_sounds, split
 from tidegate.tasks.speech.utterance import Utterance, joined
 from tidegate.train.batch import Batch, Measure
 from tidegate.train.bucket import bucketed
+from tidegate.train.fitted import ROW, Fitted, is_private
+from tidegate.train.protected import Protected, check_unit
 from tidegate.train.sample import deciding
 from tidegate.train.task import Split, Task
 
@@ -143,7 +145,8 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         )
         texts = (clean(recording.text, keep_case=self.setting.keep_case) for recording in chosen)
         return [
-            Utterance(*row) for row in zip(spectra, texts, (recording.speaker for recording in chosen), strict=True)
+            Utterance(frames, text, recording.speaker, recording.owner)
+            for frames, text, recording in zip(spectra, texts, chosen, strict=True)
         ]
 
     def _prepare(self, warnings: list[str]) -> None:
@@ -227,17 +230,50 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
         assert isinstance(batch, SpeechBatch)
         assert batch.lengths is not None
-        chances = outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
-        # Where a test recording has fewer steps than symbols, no alignment exists and the loss would be infinite.
-        loss = ctc_loss(
-            chances, batch.targets.T, batch.lengths, batch.symbols, BLANK, reduction="sum", zero_infinity=True
-        )
         answers = [best_path(outputs[:length, row]) for row, length in enumerate(batch.lengths.tolist())]
         truth = [batch.targets[:count, row].tolist() for row, count in enumerate(batch.symbols.tolist())]
-        return Measure(loss, float(edits(truth, answers)), int(batch.symbols.sum()))
+        return Measure(self.losses(outputs, batch).sum(), float(edits(truth, answers)), int(batch.symbols.sum()))
+
+    def losses(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        assert isinstance(batch, SpeechBatch)
+        assert batch.lengths is not None
+        chances = outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
+        if not len(batch.lengths):
+            return chances.sum((0, 2))  # no terms, where ctc_loss wants at least one
+        # Where a test recording has fewer steps than symbols, no alignment exists and the loss would be infinite.
+        return ctc_loss(
+            chances, batch.targets.T, batch.lengths, batch.symbols, BLANK, reduction="none", zero_infinity=True
+        )
+
+    def protected(self, unit: str = ROW) -> Protected:
+        check_unit(unit, self.setting)
+        if self.setting.join > 1:
+            raise InputError(
+                "PRIVATE_JOIN",
+                f"join={self.setting.join} makes one sequence of several recordings, whose losses have no parts",
+                fix="leave out join=",
+            )
+        utterances = self.utterances["train"]
+
+        def make(rows: list[int]) -> SpeechBatch:
+            return self._batch([utterances[row] for row in rows], torch.default_generator)
+
+        if unit == ROW:
+            return Protected.each(len(utterances), make, "one recording with its transcript")
+        owners = [utterance.owner for utterance in utterances]
+        return Protected.of(owners, len(owners), make, f"all recordings that share a value of {unit!r}")
+
+    @property
+    def fitted(self) -> tuple[Fitted, ...]:
+        encoding, setting = self.encoding, self.setting
+        kind = "words" if encoding.words else "characters"
+        symbols = Fitted("symbols", f"the {len(encoding.symbols)} {kind} of the transcripts")
+        auto = Fitted("unit", f"that {kind} are symbols", f"symbols={kind!r}")
+        scale = Fitted("scale", "mean and deviation of each band", "normalise='recording'")
+        return (symbols, *[auto] * (setting.symbols == "auto"), *[scale] * (not encoding.per_recording))
 
     def baselines(self) -> list[BaselineRecord]:
-        if not self.utterances["train"]:
+        if not self._compared:
             return []
         truth, guess = ([self.encoding.encode(text) for text in texts] for texts in self._templates())
         rate = edits(truth, guess) / max(1, sum(map(len, truth)))
@@ -257,7 +293,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
                 self.encoding.text(best_path(outputs[:length, row]))
                 for row, length in enumerate(batch.lengths.tolist())
             ]
-        texts, guess = self._templates() if self.utterances["train"] else ([], [])
+        texts, guess = self._templates() if self._compared else ([], [])
         named = [("WER", word_error_rate, "word errors per word")] if has_words(truth) else []
         named.append(("CER", character_error_rate, "per character"))
         records = [
@@ -268,6 +304,11 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
             own, theirs = error_sample(truth, answers), {NEAREST: error_sample(texts, guess)}
             records[-1] = deciding(records[-1], own, theirs, "recordings")
         return records
+
+    @property
+    def _compared(self) -> bool:
+        """Whether there are training recordings to compare with."""
+        return bool(self.utterances["train"]) and not is_private(self.setting)
 
     def _test_batches(self) -> Iterator[tuple[list[Utterance], SpeechBatch]]:
         utterances = self._test()

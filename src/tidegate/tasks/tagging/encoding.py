@@ -13,6 +13,7 @@ import torch
 from tidegate.tasks.tagging.model import WordEncoder
 from tidegate.tasks.tagging.record import Sentence
 from tidegate.tasks.tagging.setting import TaggingSetting
+from tidegate.train.fitted import is_private
 from tidegate.train.task import Encoding, MakeLayer, SequenceModel
 
 UNKNOWN = 0
@@ -61,7 +62,7 @@ class TaggingEncoding(Encoding[TaggingSetting]):
         words: the known words; number 0 stands for all others.
         ends: beginnings and ends that at least two words share.
         tags: the tags, sorted.
-        shares: the share of each tag in training.
+        shares: the share of each tag in training; none in a private model.
         scheme: how tags mark spans, or ``"plain"``.
     """
 
@@ -72,7 +73,7 @@ class TaggingEncoding(Encoding[TaggingSetting]):
     scheme: str
 
     def __post_init__(self) -> None:
-        if len(self.shares) != len(self.tags) or not self.tags:
+        if len(self.shares) not in (0, len(self.tags)) or not self.tags:
             raise ValueError(f"there are {len(self.shares)} shares of {len(self.tags)} tags")
         for name in ("words", "ends", "tags"):
             first = 0 if name == "tags" else 1
@@ -86,7 +87,8 @@ class TaggingEncoding(Encoding[TaggingSetting]):
         pieces = Counter(end for word in words for end in set(ends(word))) if setting.ends_size else Counter[str]()
         known = _ranked(words, setting.min_count)[: setting.vocabulary]
         order = tuple(sorted(tags))
-        return cls(known, _ranked(pieces, 2)[:ENDS], order, tuple(tags[tag] / tags.total() for tag in order), scheme)
+        shares = () if is_private(setting) else tuple(tags[tag] / tags.total() for tag in order)
+        return cls(known, _ranked(pieces, 2)[:ENDS], order, shares, scheme)
 
     def knows(self, word: str) -> bool:
         """Whether training has seen the word often enough to know it."""

@@ -11,6 +11,7 @@ from typing import Any
 from tidegate.data import Source, decode
 from tidegate.data.json_lines import read_objects
 from tidegate.data.labelled.memory import as_list
+from tidegate.data.owner import check_no_column, owners_of
 from tidegate.data.text import blank_lines, split_lines
 from tidegate.errors import InputError
 from tidegate.tasks.tagging.column import SPLITS, read_columns
@@ -38,6 +39,7 @@ def read_tagged(source: Source, layout: Layout) -> Tagged:
         if _prose(lines):
             sentences = (Sentence(tuple(line.split()), (), "") for line in lines if line.strip())
             return Tagged(tuple(sentences), blank_lines(source))
+    check_no_column(source.title, layout.owner, "a file of columns, each of which is one of the words")
     return read_columns(source, layout)
 
 
@@ -73,7 +75,9 @@ def _from_json(source: Source, place: str, row: Mapping[str, Any], layout: Layou
             f"{place} of {source.title} has {len(words)} words, but {len(tags)} tags",
             fix="give every word one tag",
         )
-    return Sentence(words, tags, place, SPLITS.get(split, ""))
+    cells = {name: [value] for name, value in row.items()}
+    named = () if layout.owner is None else owners_of(source.title, cells, layout.owner, lambda _: place)
+    return Sentence(words, tags, place, SPLITS.get(split, ""), *named)
 
 
 def _texts(source: Source, place: str, key: str, value: Any) -> tuple[str, ...]:
@@ -107,7 +111,7 @@ def read_parts(source: Source, layout: Layout) -> dict[str, Tagged]:
     parts = _assigned(source, whole)
     for part, own in (("valid", source.valid), ("test", source.test)):
         if own is not None:
-            parts[part] = read_tagged(own, layout)
+            parts[part] = read_tagged(own, replace(layout, owner=None))
     return parts
 
 

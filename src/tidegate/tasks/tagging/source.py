@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tidegate.data import Reader
 from tidegate.tasks.tagging.reader import read_parts
 from tidegate.tasks.tagging.record import Layout, Tagged
 from tidegate.tasks.tagging.setting import TaggingSetting
+from tidegate.train.fitted import owner_of
 
 
 def reader(setting: TaggingSetting) -> Reader[dict[str, Tagged]]:
     """What reads the sentences by part."""
+    return Reader(read_parts, (replace(layout(setting), owner=owner_of(setting)),))
+
+
+def again(setting: TaggingSetting) -> Reader[dict[str, Tagged]]:
+    """What reads sentences for a trained model."""
     return Reader(read_parts, (layout(setting),))
 
 

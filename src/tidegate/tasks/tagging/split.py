@@ -32,7 +32,7 @@ def parted(source: Source, read: Mapping[str, Tagged], setting: TaggingSetting) 
     _check(source, whole.sentences)
     shares = {"valid": setting.valid_share, "test": setting.test_share}
     shares = {part: share for part, share in shares.items() if part not in read and share}
-    names = [f"{setting.split_seed} {' '.join(sentence.words)}" for sentence in whole.sentences]
+    names = [f"{setting.split_seed} {sentence.owner or ' '.join(sentence.words)}" for sentence in whole.sentences]
     rows = cut_by_group(names, shares)
     drawn = {part: taken(whole, own, notes=part == "train") for part, own in rows.items()}
     parts = {"test": Tagged(()), **read, **drawn}

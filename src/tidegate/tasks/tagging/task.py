@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -23,10 +23,12 @@ from tidegate.tasks.tagging.record import Sentence, Tagged
 from tidegate.tasks.tagging.scheme import ABOUT, PLAIN, broken, scheme_of
 from tidegate.tasks.tagging.score import SCORES, Truth, log_loss, samples, scored
 from tidegate.tasks.tagging.setting import TaggingSetting
-from tidegate.tasks.tagging.source import reader
+from tidegate.tasks.tagging.source import again, reader
 from tidegate.tasks.tagging.split import described, filled, parted, shared
 from tidegate.train.batch import Measure
 from tidegate.train.bucket import bucketed
+from tidegate.train.fitted import ROW, Fitted, is_private
+from tidegate.train.protected import Protected, check_unit
 from tidegate.train.sample import deciding
 from tidegate.train.task import Split, Task
 
@@ -67,7 +69,8 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         self, source: Source, setting: TaggingSetting | None = None, encoding: TaggingEncoding | None = None
     ) -> None:
         self.source, self.setting = source, setting or TaggingSetting()
-        read = {part: filled(own) for part, own in source.read_by(reader(self.setting)).items()}
+        how = again(self.setting) if encoding else reader(self.setting)
+        read = {part: filled(own) for part, own in source.read_by(how).items()}
         phase("preparing")
         if encoding is None:
             parts = parted(source, read, self.setting)
@@ -112,6 +115,38 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         loss = cross_entropy(outputs.float()[known], batch.targets[known], reduction="sum")
         return Measure(loss, loss.item(), int(known.sum()))
 
+    def losses(self, outputs: torch.Tensor, batch: Words) -> torch.Tensor:  # type: ignore[override]
+        terms = cross_entropy(outputs.float().movedim(-1, 1), batch.targets, ignore_index=STRANGE, reduction="none")
+        return terms.sum(0)
+
+    def protected(self, unit: str = ROW) -> Protected:
+        check_unit(unit, self.setting)
+        inputs, targets = self.inputs["train"], self.targets["train"]
+        cut = pieces([len(words) for words in inputs], self.setting.longest)
+
+        def make(rows: list[int]) -> Words:
+            own = [cut[row] for row in rows]
+            return padded(*([whole[k][a:b] for k, a, b in own] for whole in (inputs, targets)))
+
+        if unit == ROW:
+            return Protected.of([piece.sentence for piece in cut], len(cut), make, "one sentence with its tags")
+        owners: list[Hashable] = [sentence.owner for sentence in self.parts["train"].sentences]
+        owners += range(len(owners), len(inputs))  # planted ones
+        what = f"all sentences with their tags that share a value of {unit!r}"
+        return Protected.of([owners[piece.sentence] for piece in cut], len(cut), make, what)
+
+    @property
+    def fitted(self) -> tuple[Fitted, ...]:
+        words = Fitted(
+            "vocabulary", f"{len(self.encoding.words):,} words, and {len(self.encoding.ends):,} of their ends"
+        )
+        scheme = Fitted("scheme", f"that tags mark spans as {self.encoding.scheme}", "plain=True, that they mark none")
+        return (Fitted("tags", "the names of the tags"), words, *(() if self.setting.plain else (scheme,)))
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        return ("the shares of the tags", *super().off)
+
     def baselines(self) -> list[BaselineRecord]:
         targets = self._truth.targets
         return [BaselineRecord(rival.name, log_loss(rival.chances, targets), rival.how) for rival in self._rivals]
@@ -143,6 +178,8 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
 
     @cached_property
     def _rivals(self) -> list[Rival]:
+        if is_private(self.setting):
+            return []
         if "train" not in self.parts:
             return [majority(self.encoding, len(self._truth.targets))]
         return rivals(self.encoding, *(self.parts[part].sentences for part in ("train", "valid", "test")))

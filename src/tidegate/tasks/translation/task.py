@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 import torch
@@ -20,11 +21,13 @@ from tidegate.tasks.translation.encoding import TranslationEncoding
 from tidegate.tasks.translation.model import PairBatch, SequenceToSequence
 from tidegate.tasks.translation.score import nearest, symbol_sample, symbol_scores, text_sample, text_scores
 from tidegate.tasks.translation.setting import TranslationSetting
-from tidegate.tasks.translation.source import reader
+from tidegate.tasks.translation.source import again, reader
 from tidegate.tasks.translation.translate import Translated, translate
 from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
 from tidegate.train.batch import Measure
 from tidegate.train.bucket import bucketed
+from tidegate.train.fitted import ROW, Fitted, is_private, owner_of
+from tidegate.train.protected import Protected, check_unit
 from tidegate.train.sample import deciding
 from tidegate.train.task import Split, Task
 
@@ -75,7 +78,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         encoding: TranslationEncoding | None = None,
     ) -> None:
         self.source, self.setting = source, setting or TranslationSetting()
-        splits = source.read_by(reader(self.setting))
+        splits = source.read_by(again(self.setting) if encoding else reader(self.setting))
         phase("preparing")
         drawn = [] if encoding else [split for split in HELD if split not in splits]
         parts = {"test": splits.get("test", splits["train"])} if encoding else _cut(source, splits, drawn)
@@ -107,8 +110,34 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         loss = (1 - smoothing) * error - smoothing * everywhere if smoothing else error
         return Measure(loss, error.item(), len(outputs))
 
+    def losses(self, outputs: torch.Tensor, batch: PairBatch) -> torch.Tensor:  # type: ignore[override]
+        chances = outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
+        scored, smoothing = batch.scored(), self.setting.label_smoothing
+        terms = (1 - smoothing) * nll_loss(chances, batch.targets[scored], reduction="none")
+        terms = (terms - smoothing * chances.mean(-1)) / math.log(2) if smoothing else terms / math.log(2)
+        return terms.new_zeros(scored.shape[1]).index_add(0, scored.nonzero()[:, 1], terms)
+
+    def protected(self, unit: str = ROW) -> Protected:
+        check_unit(unit, self.setting)
+        coded, owners = self.coded["train"], self.owners
+
+        def make(rows: list[int]) -> PairBatch:
+            return _batch([coded[row] for row in rows])
+
+        if unit == ROW:
+            return Protected.each(len(coded), make, "one pair of a source and its target")
+        return Protected.of(owners, len(coded), make, f"all pairs that share a value of {unit!r}")
+
+    @property
+    def fitted(self) -> tuple[Fitted, ...]:
+        left, right = self.encoding.source, self.encoding.target
+        sizes = f"{len(left.units):,} {left.unit}s of sources and {len(right.units):,} {right.unit}s of targets"
+        return (Fitted("vocabulary", f"{sizes}, and whether texts have capitals"),)
+
     def baselines(self) -> list[BaselineRecord]:
         """n-gram models of the target that ignore the source."""
+        if is_private(self.setting):
+            return []
         train, test = ([target for _, target in self.coded[split]] for split in ("train", "test"))
         if not train:
             return []
@@ -132,7 +161,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         )
         answers = [translated.text for translated in self.translate(model, sources)]
         records = [ScoreRecord(name, value, unit, better) for name, (value, unit) in judge(answers, right).items()]
-        if self.pairs["train"].sources:
+        if self.pairs["train"].sources and not is_private(self.setting):
             phase("baseline: the nearest source")
             guesses = nearest(self.pairs["train"].sources, self.pairs["train"].targets, sources)
             rivals, decides = judge(guesses, right), "PER" if symbols else "chrF"
@@ -158,7 +187,9 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         coded = [(source.encode(source.cut(left)), target.encode(target.cut(right))) for left, right in sides]
         if pairs is not self.pairs["train"]:
             return coded
-        short_enough = [pair for pair in coded if max(map(len, pair)) <= self.setting.longest + 1]
+        short = [max(map(len, pair)) <= self.setting.longest + 1 for pair in coded]
+        short_enough = list(compress(coded, short))
+        self.owners = list(compress(pairs.owners, short))
         if coded and not short_enough:
             raise InputError(
                 "PAIR_LONGEST",
@@ -176,7 +207,8 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         sizes = ", ".join(
             f"{split} {len(pairs.sources):,} ({len(set(pairs.sources)):,})" for split, pairs in self.pairs.items()
         )
-        how = f"{' and '.join(drawn)} drawn by source" if drawn else "as in the files"
+        by = owner_of(self.setting) or "source"
+        how = f"{' and '.join(drawn)} drawn by {by}" if drawn else "as in the files"
         return f"{how}, pairs (different sources): {sizes}"
 
     def _leaks(self) -> Iterator[str]:
@@ -202,12 +234,13 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
 def _cut(source: Source, splits: dict[str, Pairs], drawn: list[Split]) -> dict[str, Pairs]:
     """Draw the parts without a file of their own from the training pairs."""
     whole = splits["train"]
-    groups = [group_of(text) for text in whole.sources]
+    groups = list(whole.owners) or [group_of(text) for text in whole.sources]  # all pairs of an owner in one part
     count = len(set(groups))
+    kind = "owner" if whole.owners else "source"
     if drawn and count < LEAST:
         raise InputError(
             "PAIR_SHORT",
-            f"{source.title} has {count} different source{'s' * (count > 1)}, but at least {LEAST} are needed: "
+            f"{source.title} has {count} different {kind}{'s' * (count > 1)}, but at least {LEAST} are needed: "
             f"5 % are kept for validation and 10 % for the test",
             fix="pass more pairs, or separate files with valid= and test=",
         )
@@ -217,6 +250,7 @@ def _cut(source: Source, splits: dict[str, Pairs], drawn: list[Split]) -> dict[s
             whole,
             sources=tuple(whole.sources[place] for place in chosen),
             targets=tuple(whole.targets[place] for place in chosen),
+            owners=tuple(whole.owners[place] for place in chosen) if whole.owners else (),
         )
         for split, chosen in places.items()
     }
