@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def exposure(losses: NDArray[np.float64], drawn: NDArray[np.float64]) -> Exposur
     return Exposure(bits, beyond, len(ordered))
 
 
-def _skew_normal(values: NDArray[np.float64]) -> stats.rv_continuous:
+def _skew_normal(values: NDArray[np.float64]) -> Any:
     """The skew normal distribution with these moments; its skewness is below 0.9953."""
     mean, sd = float(values.mean()), float(values.std()) or 1e-300
     skew = float(np.clip(stats.skew(values) if sd > 1e-300 else 0.0, -0.99, 0.99))

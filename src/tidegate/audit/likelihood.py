@@ -20,7 +20,8 @@ def confidence(losses: NDArray[np.float64]) -> NDArray[np.float64]:
         losses: of any shape, not negative.
     """
     losses = np.maximum(losses, 1e-12)
-    return -losses - np.log(-np.expm1(-losses))
+    found: NDArray[np.float64] = -losses - np.log(-np.expm1(-losses))
+    return found
 
 
 def ratio(

@@ -122,6 +122,12 @@ def run(
     start, place = time.monotonic(), _place(workers)
     task, specs = data if isinstance(data, Task) else _loaded(data), named(cells)
     note(*task.data.warnings)
+    if task.setting.canaries:
+        raise InputError(
+            "COMPARE_CANARIES",
+            f"canaries={task.setting.canaries} belongs to the training of one model",
+            fix="leave it out, and use tidegate train with the cell that suits",
+        )
     _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
     sizes = Sizes(task, parameters or default_budget(task), equal, Path(folder))

@@ -283,6 +283,10 @@ def from_json(data: dict[str, Any]) -> AnyTask:
         task = row.task(Source.from_json(data, any_size), setting)
     except (KeyError, TypeError) as error:
         raise InputError("TASK_RECORD", f"this does not describe a task: {error}") from error
+    if "half" in data:
+        from tidegate.train.canary import chosen_half  # as above
+
+        task, _ = chosen_half(task, int(data["half"]))
     if task.source.large:  # whose hash is known only now
         task.source.check_hash(data["hash"])
     return task

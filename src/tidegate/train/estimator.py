@@ -23,6 +23,7 @@ from tidegate.phase import heard_by, phase
 from tidegate.plain import typed
 from tidegate.records import DataRecord, EpochRecord, ScoreRecord, VerdictRecord
 from tidegate.storage import replace_files
+from tidegate.train.canary import CANARIES, Canaries, planted
 from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
 from tidegate.train.fitted import is_private
 from tidegate.train.folder import locked, overflowing, with_weights
@@ -82,6 +83,7 @@ class Estimator(BaseEstimator, Generic[S]):
         data_: the training data: name, hash, split, warnings.
         memory_: other texts from training that the methods need, such as the last rows of a series.
         notes_: what training chose by itself, and what the layers add.
+        planted_: names the canaries among the training rows (``canaries=``); empty if there are none.
         units_: by path in the model, the units of recurrent layers that have fewer than ``hidden_size``.
     """
 
@@ -96,6 +98,8 @@ class Estimator(BaseEstimator, Generic[S]):
     memory_: dict[str, str]
     notes_: tuple[str, ...]
     units_: dict[str, int]
+    planted_: str
+    _canaries: Canaries | None = None
 
     __eq__ = object.__eq__  # an estimator is not equal to another with the same settings, which may be trained
     __hash__ = object.__hash__
@@ -152,19 +156,30 @@ class Estimator(BaseEstimator, Generic[S]):
         with heard_by(watch.on_phase):
             phase("reading")
             task = self._read_task(self._source(data, y), setting, valid=valid, test=test, cache=cache)
-            watch.on_data(task.data)
-            note(*task.data.warnings)
             if folder is None:
-                return self._fit(task, None, watch, tensorboard=tensorboard)
+                return self._learn(task, None, watch, tensorboard=tensorboard)
             with locked(Path(folder)):
-                if holds_model(Path(folder)):
-                    return self._become(self.from_pretrained(folder), task, Path(folder))
-                return self._fit(task, Path(folder), watch, tensorboard=tensorboard)
+                return self._learn(task, Path(folder), watch, tensorboard=tensorboard)
 
     @property
     def verdict_(self) -> VerdictRecord | None:
         """Whether the model is better than the baselines on the test split of the training data."""
         return verdict(self.scores_, self.curve_, self._fitted_setting)
+
+    def _learn(self, read: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
+        """Train, or become the model that lies in the folder."""
+        trained = home is not None and holds_model(home)
+        task, self._canaries = (read, None) if trained else planted(read, home)
+        task = self._ready(task)
+        watch.on_data(task.data)
+        note(*task.data.warnings)
+        if home is not None and trained:
+            return self._become(self.from_pretrained(home), task, home)
+        return self._fit(task, home, watch, tensorboard=tensorboard)
+
+    def _ready(self, task: AnyTask) -> AnyTask:
+        """The task as training takes it, once its rows are what they are."""
+        return task
 
     def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
         checkpoint, plan = home and home / CHECKPOINT, Plan.of(task.setting, self.graph_.name)
@@ -191,7 +206,7 @@ class Estimator(BaseEstimator, Generic[S]):
                 fix=f"lower learning_rate={task.setting.learning_rate:g}",
             )
         self.model_, self.units_, told = finished(task.settle(outcome.model).eval(), task.setting)
-        self.encoding_, self.data_ = task.encoding, task.kept
+        self.encoding_, self.data_, self.planted_ = task.encoding, task.kept, task.planted
         self.curve_, self._fitted_setting = outcome.curve, task.setting
         phase("scoring")
         self.scores_, self.memory_ = self._scores(task), {} if is_private(task.setting) else self._memory(task)
@@ -333,7 +348,10 @@ class Estimator(BaseEstimator, Generic[S]):
             "memory": self.memory_,
             "notes": self.notes_,
             **({"units": self.units_} if self.units_ else {}),
+            **({"planted": self.planted_} if self.planted_ else {}),
         }
+        if self._canaries:
+            files[CANARIES] = self._canaries.to_text().encode()
         replace_files(home, {**files, CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()})
 
     @classmethod
@@ -373,6 +391,7 @@ class Estimator(BaseEstimator, Generic[S]):
         self.cell = shortest(self.cell, self.graph_)
         self.encoding_ = _encoding(self._task_class, typed(card.get("encoding"), dict[str, Any], "encoding"))
         self.units_ = typed(card.get("units", {}), dict[str, int], "units")
+        self.planted_ = typed(card.get("planted", ""), str, "planted")
         make = make_layer(self.graph_, setting)
         model = with_weights(lambda: shaped(self.encoding_.model(make, setting), self.units_), weights)
         self.model_ = listed(model, setting)

@@ -325,7 +325,9 @@ class _Run:
 def identity(task: AnyTask, plan: Plan) -> dict[str, Any]:
     """The plan and the data of a run as plain data, wherever the data are."""
     described = {name: value for name, value in task.to_json().items() if name not in ADDRESSES}
-    return {"plan": dataclasses.asdict(plan), "task": {**described, **({"title": task.title} if task.title else {})}}
+    own = {"title": task.title, "canaries": task.planted}
+    named = {name: text for name, text in own.items() if text}
+    return {"plan": dataclasses.asdict(plan), "task": {**described, **named}}
 
 
 def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

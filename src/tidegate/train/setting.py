@@ -145,6 +145,9 @@ class Training(Layers):
     insecure_seed: Annotated[int | None, Range(0, 2**53)] = None
     """With epsilon, for tests: a seed for the noise and for the draws of rows. Who knows it can take the noise off, so
     the model states no epsilon."""
+    canaries: Annotated[int, Range(0, 1 << 20)] = 0
+    """Rows to make up for tidegate audit, each planted among the training rows with probability 1/2. canaries.json
+    beside the model keeps the coins. A thousand can prove much, a hundred little."""
 
     _task: ClassVar[str] = ""
     _older: ClassVar[Mapping[str, Any]] = {}

@@ -20,6 +20,7 @@ from tidegate.phase import heard
 from tidegate.plain import typed
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.train.batch import Batch, Measure
+from tidegate.train.example import Examples
 from tidegate.train.fitted import OFF, ROW, Fitted, is_private, withheld
 from tidegate.train.opened import called, completed, opened
 from tidegate.train.protected import Protected
@@ -154,6 +155,7 @@ class Task(ABC, Generic[S, E]):
         reader: a function that says how given settings read a source; None for generated data.
         trials: the default number of settings that a comparison tries in each run.
         data: name, hash, split and warnings of the data.
+        planted: names the canaries among the training rows; empty if there are none.
     """
 
     name: ClassVar[str]
@@ -164,6 +166,7 @@ class Task(ABC, Generic[S, E]):
     encoding_type: ClassVar[type[Any]]
     reader: ClassVar[Any] = None
     trials: ClassVar[int] = 1
+    planted: ClassVar[str] = ""
     source: Source
     setting: S
     encoding: E
@@ -287,6 +290,19 @@ class Task(ABC, Generic[S, E]):
         """
         del unit
         raise InputError("PRIVATE_TASK", f"the task {self.name} has no rows to protect", fix="train another task")
+
+    @property
+    def examples(self) -> Examples[Any, Any]:
+        """The rows of this task, for canaries and audits.
+
+        Raises:
+            InputError: it has none that could be exchanged for others.
+        """
+        raise InputError(
+            "AUDIT_TASK",
+            f"the task {self.name} has no rows that could be exchanged: what it learns from overlaps",
+            fix="audit a model of classification, language, music, speech, tagging or translation",
+        )
 
     @property
     def fitted(self) -> tuple[Fitted, ...]:

@@ -59,11 +59,8 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
             return super()._source(data, y)
         return in_memory(data, y, long=self.series is not None)
 
-    def _read_task(
-        self, source: Source | str | os.PathLike[str], setting: ClassificationSetting, **files: Any
-    ) -> ClassificationTask:
-        task = ClassificationTask.load(source, setting, **files)
-        if is_private(setting):
+    def _ready(self, task: Any) -> AnyTask:
+        if is_private(task.setting):
             return task  # votes, and models of folds, would learn from its rows without noise
         return SeriesTask(task) if isinstance(task.encoding.reading, Scale) else TextTask(task)
 

@@ -23,6 +23,7 @@ from tidegate.tasks.classification.batch import Batches, Beside, Sequences
 from tidegate.tasks.classification.content import content_of
 from tidegate.tasks.classification.content import length_notes as said_of
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
+from tidegate.tasks.classification.example import Labelled
 from tidegate.tasks.classification.hold import Choice
 from tidegate.tasks.classification.known import Known, ragged
 from tidegate.tasks.classification.ngram import NgramBallot
@@ -160,6 +161,10 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
             )
         kind = "text" if isinstance(self.encoding.reading, Vocabulary) else "series"
         return Protected.each(len(sequences), make, f"one {kind} with its class")
+
+    @property
+    def examples(self) -> Labelled:
+        return Labelled(self)
 
     @property
     def fitted(self) -> tuple[Fitted, ...]:

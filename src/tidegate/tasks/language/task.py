@@ -14,8 +14,9 @@ from tidegate.data import Source
 from tidegate.data.owner import check_no_column
 from tidegate.errors import InputError
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
-from tidegate.tasks.language.corpus import read_corpus
+from tidegate.tasks.language.corpus import Corpus, read_corpus
 from tidegate.tasks.language.encoding import LanguageEncoding
+from tidegate.tasks.language.example import Phrases
 from tidegate.tasks.language.ngram import LEARNT, Guesses, ngram, strongest, uniform
 from tidegate.tasks.language.passage import StreamBatch, Windows, drawn, passage_batch, whole
 from tidegate.tasks.language.setting import LanguageSetting
@@ -73,10 +74,8 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         self.setting = setting or LanguageSetting()
         self.corpus = read_corpus(source, self.setting, encoding)
         self.source, self.encoding = self.corpus.source, self.corpus.encoding
-        self.symbols = self.corpus.symbols
-        self.bounds = self._bounds()
+        self.take(self.corpus)
         self._check_bounds()
-        self.characters = {split: self._characters(split) for split in SPLITS}
         kinds = f"{self.encoding.vocabulary - 1:,} different {self._plural}"
         self.data = DataRecord(
             name=source.title,
@@ -86,6 +85,12 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
             split=self._split(),
             warnings=self._warnings(),
         )
+
+    def take(self, corpus: Corpus) -> None:
+        """Read these symbols."""
+        self.corpus, self.symbols = corpus, corpus.symbols
+        self.bounds = self._bounds()
+        self.characters = {split: self._characters(split) for split in SPLITS}
 
     def batches(self, split: Split, order: torch.Generator | None = None) -> Windows:
         """Windows of parallel streams; with ``order``, over passages of the training text that it draws."""
@@ -130,6 +135,10 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     @property
     def off(self) -> tuple[str, ...]:
         return ("the state of the text from passage to passage in training", *super().off)
+
+    @property
+    def examples(self) -> Phrases:
+        return Phrases(self)
 
     def baselines(self) -> list[BaselineRecord]:
         """n-gram models of the same symbols; for new data without a training part, a uniform guess."""

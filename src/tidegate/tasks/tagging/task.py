@@ -18,6 +18,7 @@ from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.tagging.baseline import Rival, majority, rivals
 from tidegate.tasks.tagging.batch import ROWS, Words, padded, pieces, probabilities
 from tidegate.tasks.tagging.encoding import STRANGE, TaggingEncoding
+from tidegate.tasks.tagging.example import Sentences
 from tidegate.tasks.tagging.reader import merged
 from tidegate.tasks.tagging.record import Sentence, Tagged
 from tidegate.tasks.tagging.scheme import ABOUT, PLAIN, broken, scheme_of
@@ -146,6 +147,10 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
     @property
     def off(self) -> tuple[str, ...]:
         return ("the shares of the tags", *super().off)
+
+    @property
+    def examples(self) -> Sentences:
+        return Sentences(self)
 
     def baselines(self) -> list[BaselineRecord]:
         targets = self._truth.targets

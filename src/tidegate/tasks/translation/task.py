@@ -10,7 +10,6 @@ from itertools import compress
 import numpy as np
 import torch
 from torch.nn.functional import nll_loss
-from torch.nn.utils.rnn import pad_sequence
 
 from tidegate.data import Pairs, Source, cut_by_group, group_of
 from tidegate.errors import InputError
@@ -18,12 +17,14 @@ from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.ngram import ngram
 from tidegate.tasks.translation.encoding import TranslationEncoding
+from tidegate.tasks.translation.example import CodedPairs
 from tidegate.tasks.translation.model import PairBatch, SequenceToSequence
+from tidegate.tasks.translation.pair import Coded, pairs_of
 from tidegate.tasks.translation.score import nearest, symbol_sample, symbol_scores, text_sample, text_scores
 from tidegate.tasks.translation.setting import TranslationSetting
 from tidegate.tasks.translation.source import again, reader
 from tidegate.tasks.translation.translate import Translated, translate
-from tidegate.tasks.translation.vocabulary import BEGIN, UNKNOWN
+from tidegate.tasks.translation.vocabulary import UNKNOWN
 from tidegate.train.batch import Measure
 from tidegate.train.bucket import bucketed
 from tidegate.train.fitted import ROW, Fitted, is_private, owner_of
@@ -37,8 +38,6 @@ LEAST = 20  # the fewest different sources, so that each part has one
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 EMPTY = Pairs((), ())
 NEAREST = "nearest source"
-
-Coded = tuple[torch.Tensor, torch.Tensor]
 
 
 class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
@@ -100,7 +99,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         coded = self.coded[split]
         lengths = torch.tensor([len(source) + len(target) for source, target in coded])
         for group in bucketed(lengths, self.setting.batch_size, order):
-            yield _batch([coded[index] for index in group])
+            yield pairs_of([coded[index] for index in group])
 
     def measure(self, outputs: torch.Tensor, batch: PairBatch) -> Measure:  # type: ignore[override]
         chances = outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
@@ -122,7 +121,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         coded, owners = self.coded["train"], self.owners
 
         def make(rows: list[int]) -> PairBatch:
-            return _batch([coded[row] for row in rows])
+            return pairs_of([coded[row] for row in rows])
 
         if unit == ROW:
             return Protected.each(len(coded), make, "one pair of a source and its target")
@@ -133,6 +132,10 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         left, right = self.encoding.source, self.encoding.target
         sizes = f"{len(left.units):,} {left.unit}s of sources and {len(right.units):,} {right.unit}s of targets"
         return (Fitted("vocabulary", f"{sizes}, and whether texts have capitals"),)
+
+    @property
+    def examples(self) -> CodedPairs:
+        return CodedPairs(self)
 
     def baselines(self) -> list[BaselineRecord]:
         """n-gram models of the target that ignore the source."""
@@ -254,16 +257,3 @@ def _cut(source: Source, splits: dict[str, Pairs], drawn: list[Split]) -> dict[s
         )
         for split, chosen in places.items()
     }
-
-
-def _batch(pairs: list[Coded]) -> PairBatch:
-    sources, targets = zip(*pairs, strict=True)
-    padded = pad_sequence(list(targets))
-    inputs = torch.cat([torch.full_like(padded[:1], BEGIN), padded[:-1]])
-    return PairBatch(
-        inputs,
-        padded,
-        torch.tensor([len(target) for target in targets]),
-        sources=pad_sequence(list(sources)),
-        source_lengths=torch.tensor([len(source) for source in sources]),
-    )
