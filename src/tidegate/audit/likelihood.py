@@ -62,6 +62,7 @@ def ratio(
 def _spread(squares: NDArray[np.float64], counts: NDArray[np.int64], *, single: bool) -> NDArray[np.float64]:
     """[n] standard deviations."""
     if single:
-        return np.maximum(np.sqrt(squares.sum(0) / np.maximum(counts - 1, 1)), LEAST)
+        each: NDArray[np.float64] = np.maximum(np.sqrt(squares.sum(0) / np.maximum(counts - 1, 1)), LEAST)
+        return each
     freedom = max(1, int(np.maximum(counts - 1, 0).sum()))
     return np.full(len(counts), max(float(np.sqrt(squares.sum() / freedom)), LEAST))

@@ -120,14 +120,8 @@ def run(
         BackendError: workers died again and again.
     """
     start, place = time.monotonic(), _place(workers)
-    task, specs = data if isinstance(data, Task) else _loaded(data), named(cells)
+    task, specs = _unplanted(data if isinstance(data, Task) else _loaded(data)), named(cells)
     note(*task.data.warnings)
-    if task.setting.canaries:
-        raise InputError(
-            "COMPARE_CANARIES",
-            f"canaries={task.setting.canaries} belongs to the training of one model",
-            fix="leave it out, and use tidegate train with the cell that suits",
-        )
     _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
     sizes = Sizes(task, parameters or default_budget(task), equal, Path(folder))
@@ -158,6 +152,17 @@ def _place(workers: int | Workers | None) -> Workers:
 def _loaded(data: str | Path) -> AnyTask:
     """The task of a file or a bundled set, with the recipe of a comparison."""
     return tasks.load(data, setting=compared(tasks.row_of(tasks.name_of(data)).setting))
+
+
+def _unplanted(task: AnyTask) -> AnyTask:
+    """The task, unless canaries are to be planted in it."""
+    if task.setting.canaries:
+        raise InputError(
+            "COMPARE_CANARIES",
+            f"canaries={task.setting.canaries} are planted for the audit of one model, but a comparison has many",
+            fix="leave it out, and train the cell that suits with tidegate train",
+        )
+    return task
 
 
 def _trials(

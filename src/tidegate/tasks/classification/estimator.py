@@ -59,7 +59,7 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
             return super()._source(data, y)
         return in_memory(data, y, long=self.series is not None)
 
-    def _ready(self, task: Any) -> AnyTask:
+    def _ready(self, task: Any) -> Any:
         if is_private(task.setting):
             return task  # votes, and models of folds, would learn from its rows without noise
         return SeriesTask(task) if isinstance(task.encoding.reading, Scale) else TextTask(task)
