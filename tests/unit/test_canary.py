@@ -80,7 +80,7 @@ def steps(task: Any) -> int:
     return sum(int(batch.scored().sum()) for batch in task.batches("train"))
 
 
-@pytest.mark.parametrize("name", ["classification"])
+@EACH
 def test_losses_of_rows_are_those_of_the_measure(name: str, tmp_path: Path) -> None:
     task = task_of(name, tmp_path, hidden_size=8)
     torch.manual_seed(0)
