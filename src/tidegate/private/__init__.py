@@ -1,5 +1,9 @@
 """Training with differential privacy: gradients of single units, clipped, summed and hidden in noise."""
 
+from tidegate.private.account import epsilon_of, sigma_for
+from tidegate.private.noise import add_noise
+from tidegate.private.sampler import PoissonSampler, check_participation
+from tidegate.private.stream import SecretStream
 from tidegate.private.use import Use
 
-__all__ = ["Use"]
+__all__ = ["PoissonSampler", "SecretStream", "Use", "add_noise", "check_participation", "epsilon_of", "sigma_for"]

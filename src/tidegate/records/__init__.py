@@ -34,6 +34,7 @@ from tidegate.records.explanation import (
     SilenceRecord,
     VerdictLine,
 )
+from tidegate.records.privacy import PrivacyRecord, privacy_sentence
 from tidegate.records.rest import (
     AblationRecord,
     AttributionRecord,
@@ -82,6 +83,7 @@ __all__ = [
     "Outcome",
     "PairRecord",
     "PathRecord",
+    "PrivacyRecord",
     "RecallRecord",
     "RemedyRecord",
     "RunRecord",
@@ -94,6 +96,7 @@ __all__ = [
     "VerdictLine",
     "VerdictRecord",
     "in_brackets",
+    "privacy_sentence",
     "run_from_json",
     "to_json",
 ]
