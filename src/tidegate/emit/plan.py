@@ -203,6 +203,8 @@ class Plan(NamedTuple):
         sums: of a full chunk: gradients of biases and vectors.
         input_gradient: the tensor that takes it, or "".
         chunk: the series whose rows are those of the chunk, or "": they lie in the workspace.
+        source: the series that a chunk is copied from, each row times the weight of its sequence, or "".
+        weights: the tensor of these, one number for each sequence.
         settings: numbers chosen for the layer, which lie in the last tensor; a plan brings this one itself.
         by_unit: no unit ever reads another one, so each runs through time by itself; there is one phase, whose products
             are those of the input.
@@ -222,6 +224,8 @@ class Plan(NamedTuple):
     sums: tuple[Sum, ...] = ()
     input_gradient: str = ""
     chunk: str = ""
+    source: str = ""
+    weights: str = ""
     settings: tuple[float, ...] = ()
     by_unit: bool = False
 
@@ -237,6 +241,7 @@ class Plan(NamedTuple):
         lines.append("widths: carried {}, scratch {}, chunk {}, saved {}".format(*widths))
         lines += ["each unit by itself"] * self.by_unit
         lines += [f"the chunk lies in {self.chunk}"] * bool(self.chunk)
+        lines += [f"the chunk is {self.source} by {self.weights}"] * bool(self.source)
         lines += [f"settings {', '.join(map(repr, self.settings))}"] * bool(self.settings)
         lines += [f"carried {row}" for row in self.carried]
         lines += [f"before the steps {product}" for product in self.before]

@@ -35,7 +35,8 @@ from tidegate.passes import (
 
 SETTINGS = "settings"  # the tensor of numbers chosen for the layer
 SAVED = "saved[t]"  # the tensor that holds all saved series side by side
-ADJOINTS = "adjoints[t]"  # the tensor that takes the chunk of a backward run that is watched
+ADJOINTS = "adjoints[t]"  # the tensor that takes the chunk of a backward run that is watched, or makes no gradients
+WEIGHTS = "weights"  # the tensor of the weight of each sequence
 VECTOR_BYTES = 64  # of the widest register: the engine writes whole ones
 
 
@@ -107,7 +108,9 @@ def forward_plan(
     )
 
 
-def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, input_gradient: bool) -> Plan:
+def backward_plan(
+    cell: Compiled, widths: Mapping[str, int], dtype: str, *, input_gradient: bool, apart: bool = False
+) -> Plan:
     """The plan of a backward run: phases of each step, products over a chunk of steps, and the ending phases.
 
     A call passes the tensors x, y, saved, dy, dx (if asked for), the adjoints of states and the chunk (if watched), for
@@ -119,21 +122,23 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
         widths: of each axis of the cell.
         dtype: ``"f32"`` or ``"f64"``.
         input_gradient: make the gradient of the input too.
+        apart: write the chunk into a tensor and make no gradients of parameters: ``gradient_plan`` does, later.
     """
     graph, lowered, widths = cell.graph, cell.lowered, all_widths(widths)
     chunk, chunk_width = backward_chunk(lowered, widths, input_gradient=input_gradient)
     saved, saved_width = saved_offsets(cell, widths)
     carried, carried_width = _carried(lowered.backward, widths)
     asked = series_of_states(lowered)
-    chunk_at = Place(Kind.SERIES, tensor=ADJOINTS) if asked else Place(Kind.CHUNK)
+    written = bool(asked) or apart
+    chunk_at = Place(Kind.SERIES, tensor=ADJOINTS) if written else Place(Kind.CHUNK)
     blocks = spans(graph, widths)
     memory = _Memory(cell, widths, dtype, True, saved, chunk, chunk_at, carried, blocks, asked)  # noqa: FBT003
     phases, scratch_width = _phases(memory, "backward")
     ending, ending_width = _phases(memory, "ending")
-    series = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT, *asked, *([ADJOINTS] if asked else [])]
+    series = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT, *asked, *([ADJOINTS] if written else [])]
     tensors = _tensors(cell, series, ["first", "d last", "d first"])
     return Plan(
-        (*tensors, *(f"d {name}" for name in cell.parameters), *_brought(cell)),
+        (*tensors, *([] if apart else _of_parameters(cell)), *_brought(cell)),
         carried_width,
         max(scratch_width, ending_width),
         chunk_width,
@@ -142,8 +147,8 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
         phases,
         ending,
         after=_input_gradient(memory) if input_gradient else (),
-        gradients=tuple(g for gradient in lowered.matrices for g in _gradients(memory, gradient)),
-        sums=tuple(_sums(memory)),
+        gradients=() if apart else tuple(_all_gradients(memory)),
+        sums=() if apart else tuple(_sums(memory)),
         input_gradient=OF_INPUT if input_gradient else "",
         chunk=chunk_at.tensor,
         settings=tuple(cell.settings.values()),
@@ -151,7 +156,43 @@ def backward_plan(cell: Compiled, widths: Mapping[str, int], dtype: str, *, inpu
     )
 
 
+def gradient_plan(cell: Compiled, widths: Mapping[str, int], dtype: str) -> Plan:
+    """The plan of a run that makes gradients of parameters of the chunk that a backward run ``apart`` has left.
+
+    Each sequence counts with a weight. A call passes the tensors x, y, saved, the chunk, the weights, for each state
+    its first values, the parameters, what is given, masks, and the gradients of the parameters.
+
+    Args:
+        cell: its programs.
+        widths: of each axis of the cell.
+        dtype: ``"f32"`` or ``"f64"``.
+    """
+    graph, widths = cell.graph, all_widths(widths)
+    chunk, chunk_width = backward_chunk(cell.lowered, widths, input_gradient=True)
+    saved, saved_width = saved_offsets(cell, widths)
+    memory = _Memory(cell, widths, dtype, True, saved, chunk, Place(Kind.CHUNK), {}, spans(graph, widths))  # noqa: FBT003
+    tensors = _tensors(cell, [INPUT, OUTPUT, SAVED, ADJOINTS, WEIGHTS], ["first"])
+    return Plan(
+        (*tensors, *_of_parameters(cell)),
+        carried_width=0,
+        scratch_width=0,
+        chunk_width=chunk_width,
+        saved_width=saved_width,
+        carried=(),
+        phases=(),
+        gradients=tuple(_all_gradients(memory)),
+        sums=tuple(_sums(memory)),
+        source=ADJOINTS,
+        weights=WEIGHTS,
+    )
+
+
 # Layout
+
+
+def _of_parameters(cell: Compiled) -> list[str]:
+    """The tensors of the gradients of parameters."""
+    return [f"d {name}" for name in cell.parameters]
 
 
 def _carried(step: Step, widths: Mapping[str, int]) -> tuple[Offsets[str], int]:
@@ -348,6 +389,10 @@ def _runs(memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]]) -> 
 
 
 # Gradients
+
+
+def _all_gradients(memory: _Memory) -> Iterable[Gradient]:
+    return (one for gradient in memory.cell.lowered.matrices for one in _gradients(memory, gradient))
 
 
 def _gradients(memory: _Memory, gradient: MatrixGradient) -> list[Gradient]:

@@ -46,6 +46,20 @@ class Gradients : public TurnedProducts<T, P> {
     }
   }
 
+  // Adjoints that an earlier run has left, each sequence's times its weight.
+  void take_adjoints(const Chunk& chunk, const Share& share) const {
+    const int64_t total = chunk.last_row - chunk.first_row, stride = call_.strides[plan_.source];
+    int64_t at = chunk.first_step;
+    for (int64_t row = share.first(total); row < share.last(total); ++row) {
+      const int64_t index = chunk.first_row + row;
+      while (call_.offsets[at + 1] <= index) ++at;
+      const T weight = *row_of(plan_.weights, index - call_.offsets[at]);
+      const T* const from = tensor(plan_.source) + index * stride;
+      T* const to = chunk.rows + row * space_.chunk_width;
+      for (int64_t j = 0; j < plan_.chunk_width; ++j) to[j] = weight * from[j];
+    }
+  }
+
   // What a matrix was applied to in row `row` of a chunk; null for zeros.
   const T* operand_row(const tg_place& place, int64_t t, int64_t sequence) const {
     const int64_t stride = call_.strides[place.tensor];

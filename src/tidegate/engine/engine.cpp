@@ -4,7 +4,7 @@
 #endif
 
 #include "cell.h"
-#include "job.h"
+#include "norm.h"
 #include "peak.h"
 
 namespace tidegate {
@@ -62,6 +62,15 @@ TIDEGATE_EXPORT int64_t tg_workspace(const int64_t* call, int type, int threads)
 // them and how many calls there are: each argument that Python passes takes time.
 TIDEGATE_EXPORT void tg_run(const int64_t* words) {
   TIDEGATE_BY_TYPE(words[0], run, words + 3, static_cast<int>(words[2]), static_cast<int>(words[1]));
+}
+
+// Bytes of workspace that a call needs for its norms, and the squared norms of each sequence's own gradients; norm.h says in
+// which order. `wanted` has a byte for each gradient of a matrix and for each sum.
+TIDEGATE_EXPORT int64_t tg_norms_workspace(const int64_t* call, int type, int threads) {
+  return TIDEGATE_BY_TYPE(type, norms_workspace, tidegate::Call(call), threads);
+}
+TIDEGATE_EXPORT void tg_norms(const int64_t* call, int type, int threads, const uint8_t* wanted, double* squares) {
+  TIDEGATE_BY_TYPE(type, norms, tidegate::Call(call), threads, wanted, squares);
 }
 
 // Bytes of the packed matrices of a call.

@@ -46,16 +46,16 @@ void pack_adjoints(const T* from, int64_t stride, int64_t count, int64_t rows, T
     }
 }
 
-// to[r][:] (+)= sum over i of adjoint[i][r] * operand[i][:], for r from `low` to `high`.
-template <class T>
-void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t high, int64_t rows, const T* operand,
-                        int64_t columns, T* packed, T* to, bool fresh) {
+// The sums over i of adjoint[i][r] * operand[i][:], for r from `low` to `high`, tile by tile: each(tile, count, r, column)
+// says where `count` rows of sums from r on, at most a panel of columns wide, go to, and multiplies.
+template <class T, class Each>
+void tiles_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t high, int64_t rows, const T* operand,
+                     int64_t columns, T* packed, const Each& each) {
   TileArguments<T> tile;
   tile.step = kTileRows;
   tile.k = rows;
   tile.index = nullptr;
   tile.bias = nullptr;
-  tile.start = fresh ? Start::kZero : Start::kAdd;
   for (int64_t block = low; block < high; block += kGradientBlock) {
     const int64_t end = high - block < kGradientBlock ? high : block + kGradientBlock;
     pack_adjoints(adjoint + block, stride, end - block, rows, packed);
@@ -67,11 +67,22 @@ void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t h
       for (int64_t r = block; r < end; r += kTileRows, group += group_size<T>(rows)) {
         const int count = static_cast<int>(end - r < kTileRows ? end - r : kTileRows);
         for (int c = 0; c < count; ++c) tile.a[c] = group + c;
-        for (int c = 0; c < count; ++c) tile.c[c] = to + (r + c) * columns + column;
-        multiply(count, tile);
+        each(tile, count, r, column);
       }
     }
   }
+}
+
+// to[r][:] (+)= sum over i of adjoint[i][r] * operand[i][:], for r from `low` to `high`.
+template <class T>
+void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t high, int64_t rows, const T* operand,
+                        int64_t columns, T* packed, T* to, bool fresh) {
+  const auto each = [=](TileArguments<T>& tile, int count, int64_t r, int64_t column) {
+    tile.start = fresh ? Start::kZero : Start::kAdd;
+    for (int c = 0; c < count; ++c) tile.c[c] = to + (r + c) * columns + column;
+    multiply(count, tile);
+  };
+  tiles_over_rows(adjoint, stride, low, high, rows, operand, columns, packed, each);
 }
 
 // to[:] (+)= sum of rows; sums of sixteen rows are added up, so that errors do not grow with the number of rows.

@@ -123,6 +123,8 @@ typedef struct {
   int32_t input_gradient;  // tensor, or -1
   int32_t by_unit;         // 1: no unit ever reads another one, so each runs through time by itself
   int32_t chunk;           // the series whose rows are those of the chunk, or -1: they lie in the workspace
+  int32_t source;          // the series that a chunk is copied from, each row times the weight of its sequence, or -1
+  int32_t weights;         // the tensor of these, one number for each sequence
   int64_t tensors;  // that a call brings
   const tg_matrix* matrix;
   const tg_product* product;  // those of phases, then before_chunk, then behind_chunk

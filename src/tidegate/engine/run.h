@@ -50,6 +50,7 @@ class Run : public Deltas<T, P> {
         if (share.member) return;
         share = {0, 1, false, 0, call_.sequences, 1, &alone};
       }
+      if (plan_.source >= 0) this->take_adjoints(chunk, share);
       if (plan_.gradients || plan_.sums || plan_.behind_chunk) {
         share.meet();
         gradients(chunk, share);

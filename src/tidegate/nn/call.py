@@ -89,7 +89,7 @@ class RowCall:
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        self.x, self.row_steps, self.resets, _ = batch.rows
+        self.x, self.row_steps, self.resets, *_ = batch.rows
         self.size, self.steps, self.order, self.back = batch.size, batch.steps, batch.order, batch.back
         self.place, self.restore = batch.place, batch.restore
         self.obstacle: Obstacle | None = None
@@ -97,7 +97,7 @@ class RowCall:
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """As ``Call`` describes."""
-        rows = Rows(x, self.row_steps, self.resets, self.restore)
+        rows = Rows(x, self.row_steps, self.resets, self.restore, self.order)
         obstacle = device.obstacle(cell.graph, x, first, tensors)
         if obstacle is None:
             obstacle, results = run_layer(cell, rows, self.size, first, tensors, layer=layer)

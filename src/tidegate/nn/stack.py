@@ -28,7 +28,7 @@ from tidegate.nn.twin import Twin
 from tidegate.option import OPTIONS, Options
 from tidegate.option.options import Source
 from tidegate.passes import project
-from tidegate.runtime import SizedCell, sized
+from tidegate.runtime import SizedCell, begin_with, sized, withheld_by
 
 NORM_START = {"norm": 1.0, "bias": 0.0}  # initial gain and bias of a layer norm
 
@@ -278,8 +278,11 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         names = self._initial_names()
         if not names:
             return None
-        values = [torch.stack([self._parameter(name) for name in own]) for own in names]
-        return tuple(value.unsqueeze(1).expand(-1, sequences, -1) for value in values)
+        states = []
+        for own in names:
+            learned = [self._parameter(name) for name in own]
+            states.append(begin_with(learned, torch.stack(learned).unsqueeze(1).expand(-1, sequences, -1)))
+        return tuple(states)
 
     def _make_parameters(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
         """Register all parameters, those that torch.nn has first: so they are drawn as by torch.nn."""
@@ -392,7 +395,8 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
     def _first_states(self, hx: Any, size: int, order: torch.Tensor | None, *, batched: bool) -> States | None:
         """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""
         if hx is None:
-            return self.learned_states(size) if self.options.run_differently else None
+            learned = self.learned_states(size) if self.options.run_differently else None
+            return reorder(learned, order) if learned and withheld_by() is not None else learned  # all rows are equal
         states = as_states(hx, [state.name for state in self.graph.states])
         runs = self.num_layers * (1 + self.bidirectional)
         expected = [(runs, size, width) for width in self.cells[0].state_widths]

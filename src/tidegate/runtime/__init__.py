@@ -1,5 +1,6 @@
 """Runs graphs on tensors: by fused kernels where they apply, by the eager definition everywhere."""
 
+from tidegate.runtime.apart import FirstStates, Withheld, begin_with, withheld_by, withhold
 from tidegate.runtime.call import Forward
 from tidegate.runtime.delta import Delta, Sent
 from tidegate.runtime.frozen import keep
@@ -29,6 +30,7 @@ __all__ = [
     "TWICE",
     "Adjoints",
     "Delta",
+    "FirstStates",
     "Forward",
     "Obstacle",
     "Product",
@@ -38,7 +40,9 @@ __all__ = [
     "Steps",
     "Stream",
     "WatchedCall",
+    "Withheld",
     "asked_for_eager",
+    "begin_with",
     "check_devices",
     "check_layer",
     "check_strict",
@@ -64,5 +68,7 @@ __all__ = [
     "wants_operator",
     "watch_adjoints",
     "watching",
+    "withheld_by",
+    "withhold",
     "wrong_shape",
 ]

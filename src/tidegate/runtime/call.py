@@ -22,7 +22,7 @@ ADDRESS = torch.Tensor.data_ptr
 MOST_PREPARED = 64  # shapes of calls that a plan remembers, with at most MOST_KEPT bytes each
 
 
-def _run(
+def run_plan(
     job: Job,
     plan: NativePlan,
     parameters: Sequence[torch.Tensor],
@@ -47,7 +47,7 @@ def _run(
     key = job.steps.addresses, job.sequences, len(bound), varying
     calls = plan.prepared.get(key) if usual else None
     if calls is None:
-        job = job._replace(restore=None, watch=None)  # which would live as long as the plan
+        job = job._replace(restore=None, watch=None, order=None)  # which would live as long as the plan
         kind, every = DTYPES[parameters[0].dtype][1], strides()
         calls = PreparedCalls(
             [Binding(job, plan, every, kind, (d == 1) != backward, backward) for d in range(len(bound))]
@@ -96,19 +96,19 @@ def forward_strides(
 
 
 def backward_strides(
-    cell: SizedCell, x: int, output: int, d_output: int, plan: NativePlan, watched: Sequence[int] = ()
+    cell: SizedCell, x: int, output: int, d_output: int, plan: NativePlan, written: Sequence[int] = ()
 ) -> Sequence[int]:
     """The same of a backward run.
 
-    The plan's tensors are: input, output, saved, gradients of the output and of the input, what a watched run writes;
+    The plan's tensors are: input, output, saved, gradients of the output and of the input, the series that it writes;
     first states, gradients of the last ones and of the first ones; parameters, what is given and masks; gradients of
-    the parameters.
+    the parameters, unless these are made apart.
     """
-    series = x, output, plan.saved_width, d_output, cell.features, *watched
-    return *series, *cell.state_widths * 3, *cell.strides, *[0] * len(cell.parameters)
+    series = x, output, plan.saved_width, d_output, cell.features, *written
+    return *series, *cell.state_widths * 3, *cell.strides, *[0] * (len(cell.parameters) if plan.makes_gradients else 0)
 
 
-def _parts(direction: int, tensors: Sequence[torch.Tensor | None]) -> list[int]:
+def parts_of(direction: int, tensors: Sequence[torch.Tensor | None]) -> list[int]:
     """The addresses of what a direction has of contiguous tensors [directions, ...]; 0 for None."""
     if not direction:
         return [0 if t is None else t.data_ptr() for t in tensors]
@@ -118,10 +118,10 @@ def _parts(direction: int, tensors: Sequence[torch.Tensor | None]) -> list[int]:
 def _weights(job: Job, parameters: Sequence[torch.Tensor]) -> list[Sequence[torch.Tensor]]:
     """The parameters of each direction, without rows beside the input."""
     own = len(job.cell.parameters)
-    return [part[:own] for part in _by_direction(parameters, job.directions)]
+    return [part[:own] for part in by_direction(parameters, job.directions)]
 
 
-def _by_direction(parameters: Sequence[torch.Tensor], directions: int) -> Sequence[Sequence[torch.Tensor]]:
+def by_direction(parameters: Sequence[torch.Tensor], directions: int) -> Sequence[Sequence[torch.Tensor]]:
     """The parameters of each direction."""
     half = len(parameters) // 2
     return (parameters,) if directions == 1 else (parameters[:half], parameters[half:])
@@ -175,20 +175,20 @@ def forward(
     values = tuple([_large(new(directions, *outer, own)) for own in wide]) if wide else ()
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     bound = []
-    for d, own in enumerate(_by_direction(parameters, directions)):
+    for d, own in enumerate(by_direction(parameters, directions)):
         series = x.data_ptr(), output.data_ptr() + d * cell.output_width * size
-        bound.append((*series, *_parts(d, (saved, *values, *given, *last)), *map(ADDRESS, own)))
+        bound.append((*series, *parts_of(d, (saved, *values, *given, *last)), *map(ADDRESS, own)))
     step = row_stride(x)
     strides = partial(forward_strides, cell, step, width, plan, wide)
-    _run(job, plan, parameters, bound, (step,), strides, backward=False)
+    run_plan(job, plan, parameters, bound, (step,), strides, backward=False)
     return Forward(output, last, saved, values)
 
 
 class Series(NamedTuple):
-    """What a watched backward run writes at every step of a direction.
+    """What a backward run that is watched, or makes no gradients of parameters, writes at every step of a direction.
 
     Attributes:
-        states: the adjoint of each state, [rows, width].
+        states: the adjoint of each state, [rows, width], where it is watched.
         chunk: the adjoints of products and vectors side by side, [rows, width]; ``SizedCell.watched`` says where.
     """
 
@@ -199,7 +199,7 @@ class Series(NamedTuple):
 class Gradients(NamedTuple):
     """Of the input (if asked for), of the first states (if there were any) and of the parameters; None for rows beside.
 
-    And for each direction what a watched run wrote.
+    And for each direction the series that were written.
     """
 
     x: torch.Tensor | None
@@ -218,45 +218,48 @@ def backward(
     d_last: Sequence[torch.Tensor | None],
     *,
     input_gradient: bool,
+    apart: bool = False,
 ) -> Gradients:
     """The gradients of a run, given those of its output and last states (None for zeros).
 
-    And the series of every step, if somebody watches.
+    And the series of every step, if somebody watches. ``apart`` makes these, and none of the gradients of parameters.
     """
     assert forward_run.saved is not None
     cell, directions, size, output = job.cell, job.directions, x.element_size(), forward_run.output
-    variant: Variant = "plain" if job.watch is None else "watched"
+    variant: Variant = "apart" if apart else "plain" if job.watch is None else "watched"
     plan = cell.backward_plan(x.dtype, input_gradient=input_gradient, variant=variant)
     fresh = torch.empty_like if job.steps.rows else torch.zeros_like  # without rows nothing is written
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
     d_first = None if first is None else tuple([torch.empty_like(state) for state in first])
     count, own = len(cell.names), len(cell.parameters)
-    d_parameters = tuple([fresh(p) if k % count < own else None for k, p in enumerate(parameters)])
+    made = 0 if apart else own
+    d_parameters = tuple([fresh(p) if k % count < made else None for k, p in enumerate(parameters)])
     d_output = output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else in_rows(d_output)
     nothing = (None,) * len(d_last)
     states = (*(first or nothing), *[None if d is None else d.contiguous() for d in d_last], *(d_first or nothing))
-    asked = tuple([_series(job, plan, x) for _ in range(directions)]) if job.watch else ()
+    widths = () if apart else cell.state_widths
+    asked = tuple([_series(job, plan, x, widths) for _ in range(directions)]) if apart or job.watch else ()
     bound = []
     for d, of_input in zip(range(directions), (d_x, d_other), strict=False):
         at = d * cell.output_width * size
-        series = [x.data_ptr(), output.data_ptr() + at, *_parts(d, (forward_run.saved,)), d_output.data_ptr() + at]
+        series = [x.data_ptr(), output.data_ptr() + at, *parts_of(d, (forward_run.saved,)), d_output.data_ptr() + at]
         series.append(0 if of_input is None else of_input.data_ptr())
         series += map(ADDRESS, (*asked[d].states, asked[d].chunk)) if asked else ()
         own_gradients = [g.data_ptr() for g in d_parameters[d * count : (d + 1) * count] if g is not None]
         tensors = map(ADDRESS, parameters[d * count : (d + 1) * count])
-        bound.append((*series, *_parts(d, states), *tensors, *own_gradients))
+        bound.append((*series, *parts_of(d, states), *tensors, *own_gradients))
     wide = directions * cell.output_width
-    own_strides = (*cell.state_widths, asked[0].chunk.stride(0)) if asked else ()
+    own_strides = (*widths, asked[0].chunk.stride(0)) if asked else ()
     varying = row_stride(x), row_stride(d_output)
     strides = partial(backward_strides, cell, varying[0], wide, varying[1], plan, own_strides)
-    _run(job, plan, parameters, bound, varying, strides, backward=True)
+    run_plan(job, plan, parameters, bound, varying, strides, backward=True)
     return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters, asked)
 
 
-def _series(job: Job, plan: NativePlan, x: torch.Tensor) -> Series:
-    """Memory for what a watched run writes in one direction; the rows of the chunk are as far apart as in scratch."""
+def _series(job: Job, plan: NativePlan, x: torch.Tensor, states: Sequence[int]) -> Series:
+    """Memory for what a run writes in one direction; the rows of the chunk are as far apart as in scratch."""
     lines = -(-plan.struct.chunk_width * x.element_size() // ALIGNMENT) | 1
     width = lines * ALIGNMENT // x.element_size()
     rows = _large(x.new_empty(job.steps.rows + SPARE_ROWS, width))[: job.steps.rows]
-    return Series(tuple([_large(x.new_empty(job.steps.rows, width)) for width in job.cell.state_widths]), rows)
+    return Series(tuple([_large(x.new_empty(job.steps.rows, width)) for width in states]), rows)

@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 from tidegate.cell import Graph
 from tidegate.errors import BackendError, EmitError, InputError, TidegateWarning
 from tidegate.runtime import eager
+from tidegate.runtime.apart import run_apart, withheld_by
 from tidegate.runtime.call import Forward, backward, forward, in_rows
 from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.library import load
@@ -122,6 +123,9 @@ def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[t
     x, first, parameters = laid_out(x, first, parameters)
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        entries = withheld_by()
+        if entries is not None and any(p.requires_grad for p in parameters):
+            return run_apart(job, x, first, parameters, entries)
         call = watched_call(job.cell.graph, parameters)
         if call is not None:
             if lacking := unavailable(job.cell.graph, "watched"):

@@ -29,6 +29,7 @@ class Job(NamedTuple):
         resets: for each row 1 where all states are zeros before it, uint8; or None.
         restore: brings values of the rows into the caller's layout; None where that is the same.
         watch: takes what a backward run read and the series that it wrote; None where nobody watches.
+        order: for each sequence the caller's index of it; None where that is the same.
     """
 
     cell: SizedCell
@@ -38,6 +39,7 @@ class Job(NamedTuple):
     resets: torch.Tensor | None
     restore: Callable[..., Any] | None = None
     watch: Callable[..., None] | None = None
+    order: torch.Tensor | None = None
 
 
 def packed_call(

@@ -194,6 +194,6 @@ def _job(
     """The layer, if all tensors have the shapes that it reads."""
     resets = None if rows.resets is None else rows.resets.to(torch.uint8)
     directions = 1 if len(parameters) == len(cell.names) else 2
-    job = Job(cell, rows.steps, sequences, directions, resets, rows.restore)
+    job = Job(cell, rows.steps, sequences, directions, resets, rows.restore, order=rows.order)
     check_shapes(job, rows.data, first, parameters, layer)
     return job

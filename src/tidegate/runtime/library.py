@@ -119,6 +119,10 @@ class Library:
         self.engine.tg_workspace.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
         self.engine.tg_run.restype = None
         self.engine.tg_run.argtypes = (ctypes.c_void_p,)
+        self.engine.tg_norms_workspace.restype = ctypes.c_int64
+        self.engine.tg_norms_workspace.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
+        self.engine.tg_norms.restype = None
+        self.engine.tg_norms.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
         self.engine.tg_packed.restype = ctypes.c_int64
         self.engine.tg_packed.argtypes = (ctypes.c_void_p, ctypes.c_int)
         self.engine.tg_pack.restype = None

@@ -56,9 +56,11 @@ class Rows(NamedTuple):
         resets: for each row, [sum of sizes], whether all states are zeros before it; None for nowhere.
         restore: brings values of these rows into the caller's layout, as ``nn.rows.Batch`` does; None where that is
             the same.
+        order: for each sequence the caller's index of it; None where that is the same.
     """
 
     data: torch.Tensor
     steps: Steps
     resets: torch.Tensor | None = None
     restore: Callable[..., Any] | None = None
+    order: torch.Tensor | None = None

@@ -16,8 +16,8 @@ from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
 from tidegate.emit.delta import Remembered, with_delta
 from tidegate.emit.layout import Watched, watched_columns
-from tidegate.emit.plan import Plan
-from tidegate.emit.planner import backward_plan, forward_plan
+from tidegate.emit.plan import Gradient, Plan, Sum
+from tidegate.emit.planner import backward_plan, forward_plan, gradient_plan
 from tidegate.emit.sparse import with_lists
 from tidegate.errors import EmitError, SpecError
 from tidegate.runtime.library import load
@@ -25,14 +25,14 @@ from tidegate.runtime.structure import NativePlan, native
 from tidegate.runtime.tuning import Tuning
 
 MOST_OPERATIONS = 1_000  # of a step; a compiler takes up to 20 ms for each
-Variant = Literal["plain", "traced", "watched"]  # of the programs of a cell: plain runs pay for no series
+Variant = Literal["plain", "traced", "watched", "apart"]  # plain runs pay for no series
 DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
 
 
 @lru_cache(maxsize=256)
 def compiled(graph: Graph, variant: Variant = "plain") -> Compiled:
-    """The programs of a cell, or those that write more series."""
-    if variant == "plain":
+    """The programs of a cell, or those that write more series; what is apart has other plans for the same programs."""
+    if variant in ("plain", "apart"):
         return Compiled(graph)
     cell = compiled(graph)
     return cell.traced if variant == "traced" else cell.watched
@@ -119,6 +119,7 @@ class SizedCell:
         self.text = json.dumps(description | lists, separators=(",", ":"))
         self._forward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
         self._backward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
+        self._gradient: dict[torch.dtype, NativePlan] = {}
         self._delta: dict[tuple[torch.dtype, bool, bool], tuple[NativePlan, Remembered]] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -130,6 +131,12 @@ class SizedCell:
         if not _has_room(self.graph):
             return 0
         return sum(all_widths(self.widths)[s.axis] for s in compiled(self.graph).lowered.forward.series if s.saved)
+
+    @cached_property
+    def gradients(self) -> tuple[tuple[Gradient, ...], tuple[Sum, ...]]:
+        """What a run that makes gradients adds up, of matrices and of vectors, in its order."""
+        plan = gradient_plan(compiled(self.graph), self.widths, "f32")
+        return plan.gradients, plan.sums
 
     @cached_property
     def watched(self) -> Watched:
@@ -159,13 +166,23 @@ class SizedCell:
             known = self._delta[dtype, inputs, states] = _native(cell, plan, kind), remembered
         return known
 
+    def gradient_plan(self, dtype: torch.dtype) -> NativePlan:
+        """The plan of runs that make gradients of parameters of what a backward run has left."""
+        known = self._gradient.get(dtype)
+        if known is None:
+            cell, kind = compiled(self.graph), DTYPES[dtype][0]
+            plan = with_lists(gradient_plan(cell, self.widths, kind), self._listed, kept=self.kept)
+            known = self._gradient[dtype] = _native(cell, plan, kind)
+        return known
+
     def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool, variant: Variant = "plain") -> NativePlan:
-        """The plan of backward runs; ``"watched"`` for one that writes adjoints."""
+        """The plan of backward runs; ``"watched"`` for one that writes adjoints, ``"apart"`` without gradients."""
         known = self._backward.get((dtype, input_gradient, variant))
         if known is None:
             cell = compiled(self.graph, variant)
             kind = DTYPES[dtype][0]
-            plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient)
+            apart = variant == "apart"
+            plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient, apart=apart)
             plan = with_lists(plan, self._listed, kept=self.kept)
             known = self._backward[dtype, input_gradient, variant] = _native(cell, plan, kind)
         return known

@@ -96,6 +96,8 @@ PlanStruct = _structure(
     input_gradient=c_int32,
     by_unit=c_int32,
     chunk=c_int32,
+    source=c_int32,
+    weights=c_int32,
     tensors=c_int64,
     matrix=c_void_p,
     product=c_void_p,
@@ -151,6 +153,7 @@ class NativePlan:
 
     Attributes:
         saved_width: width of the saved series, side by side.
+        makes_gradients: whether it makes gradients of parameters.
         struct: what the engine gets.
         memory: the arrays that it points to.
         settings: the numbers of the plan, in the type of its tensors.
@@ -158,6 +161,7 @@ class NativePlan:
     """
 
     saved_width: int
+    makes_gradients: bool
     struct: ctypes.Structure
     memory: ctypes.Array[ctypes.c_char]
     settings: ctypes.Array[Any]
@@ -204,7 +208,7 @@ def native(plan: Plan, dtype: str, function: Function, tuning: Tuning) -> Native
     header = _header(plan, index, steps, len(products))
     struct = PlanStruct.from_buffer_copy(PACKERS[PlanStruct].pack(*header, *islice(ends, len(parts))))
     numbers = (NUMBERS[dtype] * len(plan.settings))(*plan.settings)
-    return NativePlan(plan.saved_width, struct, memory, numbers)
+    return NativePlan(plan.saved_width, bool(plan.gradients or plan.sums), struct, memory, numbers)
 
 
 def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
@@ -214,7 +218,7 @@ def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
         *(products, products, len(steps.places), len(steps.reductions)),
         *(len(plan.phases), len(plan.ending), len(plan.carried), len(plan.gradients), len(plan.sums)),
         *(len(plan.before), len(plan.after), plan.slots, index[plan.input_gradient]),
-        *(plan.by_unit, index[plan.chunk], len(plan.tensors)),
+        *(plan.by_unit, index[plan.chunk], index[plan.source], index[plan.weights], len(plan.tensors)),
     )
 
 

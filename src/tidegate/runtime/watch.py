@@ -121,7 +121,30 @@ class WatchedCall:
         self.__dict__.pop("directions", None)
 
 
-_watched: ContextVar[list[WatchedCall] | None] = ContextVar("watched", default=None)
+class Block(NamedTuple):
+    """What a block of code keeps of the backward runs of its calls.
+
+    Attributes:
+        apart: what gradients of parameters are made of, instead of these; see ``apart.py``.
+        calls: where not, those that are watched.
+    """
+
+    calls: list[WatchedCall]
+    apart: bool = False
+
+
+_block: ContextVar[Block | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def block(kept: Block) -> Iterator[None]:
+    """Inside this block of code, only calls that the engine runs are allowed, and this is kept of them."""
+    token = _block.set(kept)
+    try:
+        with strict():
+            yield
+    finally:
+        _block.reset(token)
 
 
 @contextmanager
@@ -153,30 +176,26 @@ def watch_adjoints() -> Iterator[list[WatchedCall]]:
         True
     """
     calls: list[WatchedCall] = []
-    token = _watched.set(calls)
-    try:
-        with strict():
-            yield calls
-    finally:
-        _watched.reset(token)
+    with block(Block(calls)):
+        yield calls
 
 
 def watching() -> bool:
-    """Whether ``watch_adjoints`` is on."""
-    return _watched.get() is not None
+    """Whether ``watch_adjoints`` or ``withhold`` is on."""
+    return _block.get() is not None
 
 
 def watched_call(graph: Graph, parameters: Sequence[torch.Tensor]) -> WatchedCall | None:
-    """A new entry for a call that is recorded for autograd; None where nobody watches."""
-    calls = _watched.get()
-    if calls is None:
+    """A new entry for a call that is recorded for autograd; None where nobody watches adjoints."""
+    kept = _block.get()
+    if kept is None or kept.apart:
         return None
-    calls.append(WatchedCall(graph, tuple(parameters)))
-    return calls[-1]
+    kept.calls.append(WatchedCall(graph, tuple(parameters)))
+    return kept.calls[-1]
 
 
 def refuse_watched(obstacle: Obstacle) -> None:
-    """Refuse a call that leaves no adjoints, where ``watch_adjoints`` is on.
+    """Refuse a call that leaves no adjoints, where ``watch_adjoints`` or ``withhold`` is on.
 
     Raises:
         InputError: it is on.
@@ -185,7 +204,7 @@ def refuse_watched(obstacle: Obstacle) -> None:
         raise InputError(
             "WATCH",
             f"adjoints come from the engine's own backward run, got {obstacle.path}",
-            fix=obstacle.fix or "leave eager_only, or watch_adjoints",
+            fix=obstacle.fix or "leave eager_only, or the block",
         )
 
 
@@ -204,7 +223,7 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
         return {name: known[at.start, at.stop] for name, at in columns.items()}
 
     def operand(where: slice | Operand | int) -> Any:
-        return laid(_operand(run, where, d))
+        return laid(operand_of(run, where, d))
 
     of, states = job.cell.watched, zip(job.cell.graph.states, run.series[d].states, strict=True)
     heads = {matrix.name: matrix.heads for matrix in job.cell.graph.matrices}
@@ -212,7 +231,7 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
     return Adjoints({state.name: laid(rows) for state, rows in states}, tuple(products), taken(of.vectors))
 
 
-def _operand(run: WatchedRun, where: slice | Operand | int, d: int) -> torch.Tensor:
+def operand_of(run: WatchedRun, where: slice | Operand | int, d: int) -> torch.Tensor:
     """What a matrix was applied to, in rows."""
     if isinstance(where, slice):
         return run.saved[d, : run.job.steps.rows, where]

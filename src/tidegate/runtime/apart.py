@@ -1,0 +1,275 @@
+"""Backward runs that make no gradients of parameters, but keep what the gradients of each sequence are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from tidegate.emit.layout import Watched
+from tidegate.errors import BackendError, InputError
+from tidegate.runtime.call import ADDRESS, Forward, backward, forward, parts_of, row_stride, run_plan
+from tidegate.runtime.job import Job, Tensors, aligned, buffer, packed_call
+from tidegate.runtime.library import load
+from tidegate.runtime.sized import DTYPES
+from tidegate.runtime.watch import Block, WatchedRun, block, operand_of
+
+
+class Withheld:
+    """One call of one layer inside ``withhold``: its gradients, of each sequence by itself or as a weighted sum.
+
+    Sequences have the caller's order. A backward run makes what the methods read; another one takes its place.
+
+    Attributes:
+        job: the layer.
+        parameters: the tensors that it read, direction after direction, each in the order of the cell. Autograd knows
+            how they were made, but the layer is cut from that: nothing flows back to them.
+        sequences: how many there are.
+    """
+
+    def __init__(self, job: Job, parameters: Sequence[torch.Tensor]) -> None:
+        own, count = len(job.cell.parameters), len(job.cell.names)
+        self.job, self.sequences = job._replace(restore=None, watch=None), job.sequences
+        self.parameters = tuple([p for k, p in enumerate(parameters) if k % count < own])
+        self._rows = [p.detach() for p in parameters]  # all tensors of both directions, rows beside the input too
+        self._run: WatchedRun | None = None
+        self._versions: list[tuple[torch.Tensor, int]] = []
+
+    def keep(self, run: WatchedRun) -> None:
+        """Take what a backward run read and wrote."""
+        self._run = run
+        read = (run.x, run.output, *(run.first or ()))
+        self._versions = [(tensor, tensor._version) for tensor in read]  # noqa: SLF001  torch offers no other way
+
+    @property
+    def ran(self) -> bool:
+        """Whether a backward run came here: where nothing depends on the call, there is none."""
+        return self._run is not None and self.job.steps.rows > 0
+
+    def square_norms(self, wanted: Sequence[Sequence[bool]]) -> torch.Tensor:
+        """The squared norm of what each gradient and each sum of ``SizedCell.gradients`` adds, of each sequence.
+
+        A tile of the gradient of one sequence is added up in registers, squared there, and forgotten.
+
+        Args:
+            wanted: for each direction and each of these whether it is; else it is zero.
+
+        Returns:
+            [directions, gradients and sums, sequences] float64.
+        """
+        squares = torch.zeros(self.job.directions, len(wanted[0]), self.sequences, dtype=torch.float64)
+        if self.ran:
+            engine, kind, threads = load().engine, DTYPES[self._known.x.dtype][1], torch.get_num_threads()
+            plan, weights = self.job.cell.gradient_plan(self._known.x.dtype), self._known.x.new_ones(self.sequences)
+            for d, asked in enumerate(wanted):
+                addresses = self._addresses(d, weights, [0] * len(self.job.cell.parameters))
+                call = partial(
+                    packed_call, self.job, plan, addresses, self._strides(), descending=not d, backward=True
+                )
+                memory = buffer(engine.tg_norms_workspace(call(), kind, threads))
+                words, bytes_of = call(workspace=aligned(memory.data_ptr())), bytes(asked)
+                engine.tg_norms(words, kind, threads, bytes_of, squares[d].data_ptr())
+        return squares if self.job.order is None else squares.index_select(-1, self.job.order.argsort())
+
+    def weighted(self, weights: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The sum over sequences b of ``weights[b]`` times the gradient of b, of each of ``parameters``.
+
+        With weights of one it has the bits that a plain backward run gives (except of a cell that runs unit by unit,
+        whose roundings may differ).
+
+        Args:
+            weights: [sequences].
+        """
+        if not self.ran:
+            return tuple([torch.zeros_like(p, requires_grad=False) for p in self.parameters])
+        known, cell = self._known, self.job.cell
+        weights = weights.to(known.x.dtype)
+        weights = (weights if self.job.order is None else weights.index_select(0, self.job.order)).contiguous()
+        made = [torch.empty_like(p, requires_grad=False) for p in self.parameters]
+        own = len(cell.parameters)
+        bound = [
+            self._addresses(d, weights, [*map(ADDRESS, made[d * own : (d + 1) * own])])
+            for d in range(self.job.directions)
+        ]
+        plan, strides = cell.gradient_plan(known.x.dtype), self._strides()
+        varying = (strides[0], strides[3])
+        run_plan(self.job, plan, self._rows, bound, varying, lambda: strides, backward=True)
+        return tuple(made)
+
+    @cached_property
+    def columns(self) -> Watched:
+        """Where ``series`` finds what."""
+        return self.job.cell.watched
+
+    def adjoint(self, d: int, at: slice) -> torch.Tensor:
+        """Columns of what direction d wrote, [T, B, width]; zeros after the end of a sequence."""
+        return self._laid(self._known.series[d].chunk[:, at])
+
+    def operand(self, d: int, where: Any) -> torch.Tensor:
+        """What a matrix was applied to, [T, B, width], as ``columns`` names it."""
+        return self._laid(operand_of(self._known, where, d))
+
+    @property
+    def _known(self) -> WatchedRun:
+        assert self._run is not None
+        for tensor, version in self._versions:
+            if tensor._version != version:  # noqa: SLF001
+                raise InputError(
+                    "WITHHELD",
+                    "the input, the output or a first state of a layer was changed in place after its backward run",
+                    fix="read the gradients first",
+                )
+        return self._run
+
+    def _laid(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows in the caller's order, padded."""
+        steps = self.job.steps
+        if steps.even and steps.widest == self.sequences and self.job.order is None:
+            return rows.unflatten(0, (steps.count, self.sequences))
+        values = rows.new_zeros(self.job.steps.count * self.sequences, rows.shape[-1])
+        return values.index_copy_(0, self._places, rows).unflatten(0, (self.job.steps.count, self.sequences))
+
+    @cached_property
+    def _places(self) -> torch.Tensor:
+        """For each row its place among T * B."""
+        steps = self.job.steps
+        step = np.repeat(np.arange(steps.count), steps.sizes)
+        sequence = torch.from_numpy(np.arange(steps.rows) - steps.offsets[step])
+        sequence = sequence if self.job.order is None else self.job.order[sequence]
+        return torch.from_numpy(step) * self.sequences + sequence
+
+    def _addresses(self, d: int, weights: torch.Tensor, gradients: Sequence[int]) -> list[int]:
+        """Of the tensors of direction d, as ``emit.planner.gradient_plan`` names them."""
+        run, cell = self._known, self.job.cell
+        output = run.output.data_ptr() + d * cell.output_width * run.output.element_size()
+        first = run.first or (None,) * len(cell.state_widths)
+        series = run.x.data_ptr(), output, *parts_of(d, (run.saved,)), run.series[d].chunk.data_ptr()
+        count = len(cell.names)
+        rows = map(ADDRESS, self._rows[d * count : (d + 1) * count])
+        return [*series, weights.data_ptr(), *parts_of(d, first), *rows, *gradients]
+
+    def _strides(self) -> list[int]:
+        run, cell = self._known, self.job.cell
+        wide = self.job.directions * cell.output_width
+        series = row_stride(run.x), wide, run.saved.shape[-1], run.series[0].chunk.stride(0), 1
+        return [*series, *cell.state_widths, *cell.strides, *[0] * len(cell.parameters)]
+
+
+class FirstStates(NamedTuple):
+    """Learned first states of a call inside ``withhold``: each sequence has its own copy, whose gradient is its own.
+
+    Attributes:
+        parameters: for each layer and direction what the layer learns.
+        copies: [layers * directions, B, width], in the caller's order.
+    """
+
+    parameters: Sequence[torch.Tensor]
+    copies: torch.Tensor
+
+
+Entry = Withheld | FirstStates
+_entries: ContextVar[list[Entry] | None] = ContextVar("withheld", default=None)
+
+
+@contextmanager
+def withhold() -> Iterator[list[Entry]]:
+    """Make no gradients of the parameters of layers that are called inside this block, but keep what they are made of.
+
+    A backward run then costs one product of each matrix less. The calls give squared norms of the gradients of each
+    sequence, and sums of these gradients with weights, which cost that product. Gradients of inputs and of states
+    that are passed to a layer are as always.
+
+    Yields:
+        A list that gets one ``Withheld`` for each layer of each call that is recorded for autograd and has a parameter
+        that wants a gradient, in the order of the calls; before those of a layer that learns its first states a
+        ``FirstStates`` for each state. The backward run may be inside the block or behind it.
+
+    Raises:
+        InputError, BackendError: inside the block, for a call that the engine cannot run, or that torch compiles or
+            transforms; see ``strict``.
+    """
+    entries: list[Entry] = []
+    token = _entries.set(entries)
+    try:
+        with block(Block([], apart=True)):
+            yield entries
+    finally:
+        _entries.reset(token)
+
+
+def withheld_by() -> list[Entry] | None:
+    """The list of the block of ``withhold`` that this thread is in."""
+    return _entries.get()
+
+
+def begin_with(parameters: Sequence[torch.Tensor], values: torch.Tensor) -> torch.Tensor:
+    """Learned first states [layers * directions, B, width]; inside ``withhold`` copies that are cut from parameters."""
+    entries = _entries.get()
+    if entries is None or not values.requires_grad or not torch.is_grad_enabled():
+        return values
+    copies = values.detach().requires_grad_()
+    entries.append(FirstStates(parameters, copies))
+    return copies
+
+
+def run_apart(
+    job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor], entries: list[Entry]
+) -> Tensors:
+    """Output and last states by the engine, recorded for autograd as a function of the input and first states alone."""
+    call = Withheld(job, parameters)
+    entries.append(call)
+    token = torch.empty(0, requires_grad=True)  # autograd records what reads something that wants a gradient
+    results: Tensors = _ApartLayer.apply(  # type: ignore[no-untyped-call]
+        call, job, [p.detach() for p in parameters], token, x, *(first or ())
+    )
+    return results
+
+
+class _ApartLayer(torch.autograd.Function):
+    """A layer as one operation that has no gradients of parameters."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        call: Withheld,
+        job: Job,
+        parameters: list[torch.Tensor],
+        token: torch.Tensor,
+        x: torch.Tensor,
+        *first: torch.Tensor,
+    ) -> Any:
+        del token
+        forward_run = forward(job, x, first or None, parameters, saving=True)
+        ctx.call, ctx.job = call, job
+        ctx.save_for_backward(x, forward_run.output, forward_run.saved, *parameters, *first)
+        ctx.set_materialize_grads(False)
+        return (forward_run.output, *forward_run.last)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        batched = not all(grad is None or torch._C._has_storage(grad) for grad in grads)  # noqa: SLF001
+        if batched or torch.is_grad_enabled():
+            raise BackendError(
+                "WITHHELD",
+                "gradients that are withheld come from one plain backward run",
+                fix="drop create_graph=True and is_grads_batched=True",
+            )
+        x, output, saved, *tensors = ctx.saved_tensors
+        count = ctx.job.directions * len(ctx.job.cell.names)
+        parameters, first = tensors[:count], tuple(tensors[count:]) or None
+        gradients = backward(
+            ctx.job, x, first, parameters, Forward(output, (), saved), grads[0], grads[1:],
+            input_gradient=ctx.needs_input_grad[4], apart=True,
+        )  # fmt: skip
+        own = len(ctx.job.cell.parameters)
+        given = [rows.detach() for rows in parameters[own : own + len(ctx.job.cell.graph.given)]]
+        begun = None if first is None else tuple([state.detach() for state in first])
+        ctx.call.keep(
+            WatchedRun(ctx.call.job, x.detach(), begun, output.detach(), saved, gradients.series, given)
+        )
+        return None, None, None, None, gradients.x, *(gradients.first or ())
