@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from tidegate.cell import Graph
 from tidegate.cell.graph import all_widths
 from tidegate.emit.compiled import Compiled
-from tidegate.passes import BESIDE, INPUT, OF_STATE, PREVIOUS, Lowered
+from tidegate.passes import BESIDE, INPUT, OF_STATE, OUTPUT, PREVIOUS, Lowered
 
 Key = TypeVar("Key", bound=Hashable)
 Offsets = dict[Key, int]  # first columns of values that lie side by side
@@ -54,6 +54,7 @@ class Operand(Enum):
 
     INPUT = INPUT
     PREVIOUS = PREVIOUS  # the output of the step before
+    OUTPUT = OUTPUT
 
 
 class ProductColumns(NamedTuple):

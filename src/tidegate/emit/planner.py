@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tidegate.cell import Node, Op
 from tidegate.cell.graph import OUTSIDE, all_widths, is_narrow
 from tidegate.cell.parameter import stored_columns
 from tidegate.emit.compiled import Compiled, Name
+from tidegate.emit.gradients import adjoints, gradients_of_matrices, sums
 from tidegate.emit.layout import (
     Offsets,
-    Span,
     backward_chunk,
     beside,
     saved_offsets,
@@ -19,46 +19,26 @@ from tidegate.emit.layout import (
     side_by_side,
     spans,
 )
-from tidegate.emit.plan import CarriedRow, Gradient, Kind, PhasePlan, Place, Plan, Product, Reduction, Sum, Weight
+from tidegate.emit.place import ADJOINTS, SAVED, WEIGHTS, Memory, outside, runs, series_place
+from tidegate.emit.plan import CarriedRow, Kind, PhasePlan, Place, Plan, Product, Reduction, Weight
 from tidegate.passes import (
-    BESIDE,
     INPUT,
     OF_INPUT,
     OUTPUT,
-    PREVIOUS,
     UPSTREAM,
-    MatrixGradient,
     Phase,
     Step,
     Use,
 )
 
 SETTINGS = "settings"  # the tensor of numbers chosen for the layer
-SAVED = "saved[t]"  # the tensor that holds all saved series side by side
-ADJOINTS = "adjoints[t]"  # the tensor that takes the chunk of a backward run that is watched, or makes no gradients
-WEIGHTS = "weights"  # the tensor of the weight of each sequence
 VECTOR_BYTES = 64  # of the widest register: the engine writes whole ones
-
-
-class _Memory(NamedTuple):
-    """Where the values of a run lie: first columns by name."""
-
-    cell: Compiled
-    widths: Mapping[str, int]
-    dtype: str
-    saving: bool
-    saved: Offsets[str]
-    chunk: Offsets[str]
-    chunk_at: Place  # where its first column lies
-    carried: Offsets[str]
-    blocks: Mapping[tuple[str, str], Span]
-    asked: Sequence[str] = ()  # series that are tensors of their own, since somebody asked for them
 
 
 class _Inside(NamedTuple):
     """One program of a run, and where in scratch its phases keep values for later ones."""
 
-    memory: _Memory
+    memory: Memory
     step: Step
     scratch: Offsets[int]
 
@@ -88,10 +68,10 @@ def forward_plan(
     carried, carried_width = _carried(step, widths)
     asked = [s.name for s in step.series if s.name != OUTPUT and not s.saved]
     chunk_at = Place(Kind.PRODUCT if by_unit else Kind.CHUNK)  # products, where the phase makes those of the input
-    memory = _Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, spans(graph, widths), asked)
+    memory = Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, spans(graph, widths), asked)
     phases, scratch_width = _phases(memory, "forward")
     products = [graph.nodes[i] for i in hoisted]
-    before = tuple(_product(memory, p, _outside(graph.nodes[p.args[0]]), chunk[_block(p)]) for p in products)
+    before = tuple(_product(memory, p, outside(graph.nodes[p.args[0]]), chunk[_block(p)]) for p in products)
     if by_unit:
         phases, before, chunk_width = (phases[0]._replace(products=before),), (), 0
     return Plan(
@@ -132,7 +112,7 @@ def backward_plan(
     written = bool(asked) or apart
     chunk_at = Place(Kind.SERIES, tensor=ADJOINTS) if written else Place(Kind.CHUNK)
     blocks = spans(graph, widths)
-    memory = _Memory(cell, widths, dtype, True, saved, chunk, chunk_at, carried, blocks, asked)  # noqa: FBT003
+    memory = Memory(cell, widths, dtype, True, saved, chunk, chunk_at, carried, blocks, asked)  # noqa: FBT003
     phases, scratch_width = _phases(memory, "backward")
     ending, ending_width = _phases(memory, "ending")
     series = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT, *asked, *([ADJOINTS] if written else [])]
@@ -147,8 +127,8 @@ def backward_plan(
         phases,
         ending,
         after=_input_gradient(memory) if input_gradient else (),
-        gradients=() if apart else tuple(_all_gradients(memory)),
-        sums=() if apart else tuple(_sums(memory)),
+        gradients=() if apart else tuple(gradients_of_matrices(memory)),
+        sums=() if apart else tuple(sums(memory)),
         input_gradient=OF_INPUT if input_gradient else "",
         chunk=chunk_at.tensor,
         settings=tuple(cell.settings.values()),
@@ -170,7 +150,7 @@ def gradient_plan(cell: Compiled, widths: Mapping[str, int], dtype: str) -> Plan
     graph, widths = cell.graph, all_widths(widths)
     chunk, chunk_width = backward_chunk(cell.lowered, widths, input_gradient=True)
     saved, saved_width = saved_offsets(cell, widths)
-    memory = _Memory(cell, widths, dtype, True, saved, chunk, Place(Kind.CHUNK), {}, spans(graph, widths))  # noqa: FBT003
+    memory = Memory(cell, widths, dtype, True, saved, chunk, Place(Kind.CHUNK), {}, spans(graph, widths))  # noqa: FBT003
     tensors = _tensors(cell, [INPUT, OUTPUT, SAVED, ADJOINTS, WEIGHTS], ["first"])
     return Plan(
         (*tensors, *_of_parameters(cell)),
@@ -180,8 +160,8 @@ def gradient_plan(cell: Compiled, widths: Mapping[str, int], dtype: str) -> Plan
         saved_width=saved_width,
         carried=(),
         phases=(),
-        gradients=tuple(_all_gradients(memory)),
-        sums=tuple(_sums(memory)),
+        gradients=tuple(gradients_of_matrices(memory)),
+        sums=tuple(sums(memory)),
         source=ADJOINTS,
         weights=WEIGHTS,
     )
@@ -215,17 +195,12 @@ def _mask(name: str) -> str:
     return f"mask {name}"
 
 
-def _outside(leaf: Node) -> Place:
-    """Where the input lies, or what is given."""
-    return Place(Kind.SERIES, tensor=INPUT if leaf.op is Op.INPUT else BESIDE.format(leaf.name))
-
-
 def _block(product: Node) -> str:
     """The name of a product of the input in its chunk."""
     return f"{product.matrix}.{product.name}"
 
 
-def _carried_adjoints(memory: _Memory) -> tuple[CarriedRow, ...]:
+def _carried_adjoints(memory: Memory) -> tuple[CarriedRow, ...]:
     """Adjoints of states begin with the caller's and end as those of the first states; others with zeros."""
     states = {f"d {s.name}": s.name for s in memory.cell.graph.states}
     rows = []
@@ -239,7 +214,7 @@ def _carried_adjoints(memory: _Memory) -> tuple[CarriedRow, ...]:
 # Phases
 
 
-def _phases(memory: _Memory, name: Name) -> tuple[tuple[PhasePlan, ...], int]:
+def _phases(memory: Memory, name: Name) -> tuple[tuple[PhasePlan, ...], int]:
     """The phases of a program, and how much scratch they need."""
     program = memory.cell.programs[name]
     nodes = program.step.nodes
@@ -293,7 +268,7 @@ def _place(inside: _Inside, phase: Phase, use: Use, item: int) -> Place:
     if use is Use.CARRY:
         return Place(Kind.AFTER, inside.memory.carried[step.carried[item].name])
     series = step.series[item]
-    return _narrowed(_series_place(inside.memory, series.name), series.axis)
+    return _narrowed(series_place(inside.memory, series.name), series.axis)
 
 
 def _narrowed(place: Place, axis: str) -> Place:
@@ -316,25 +291,13 @@ def _node_place(inside: _Inside, index: int) -> Place:
         mask = next(mask for mask in memory.cell.graph.masks if mask.name == node.name)
         return Place(Kind.SERIES if mask.each == "step" else Kind.ROWS, tensor=_mask(node.name))
     if node.op is Op.GIVEN:
-        return _outside(node)
+        return outside(node)
     if node.op is Op.SERIES:
-        return _series_place(memory, node.name)
+        return series_place(memory, node.name)
     carried = next((c for c in step.carried if c.after == index), None)
     if carried:
         return Place(Kind.AFTER, memory.carried[carried.name])
-    return _series_place(memory, next(s.name for s in step.series if s.node == index and not s.saved))
-
-
-def _series_place(memory: _Memory, name: str) -> Place:
-    if name in memory.chunk:
-        return memory.chunk_at._replace(offset=memory.chunk[name])
-    if name in memory.saved:
-        if not memory.saving:  # never touched, but it must lie somewhere
-            return Place(Kind.VECTOR, tensor=OUTPUT)
-        return Place(Kind.SERIES, memory.saved[name], SAVED)
-    if name in (INPUT, OUTPUT, UPSTREAM, memory.cell.lowered.input, *memory.asked, *beside(memory.cell.graph)):
-        return Place(Kind.SERIES, tensor=name)
-    return Place(Kind.ROWS, tensor=f"d first {name[2:]}")  # the ending program writes "d h"
+    return series_place(memory, next(s.name for s in step.series if s.node == index and not s.saved))
 
 
 # Products
@@ -349,7 +312,7 @@ def _products_of_node(inside: _Inside, index: int, slot: int) -> list[Product]:
     return _transposed(inside.memory, node.matrix, blocks, slot, add=False)
 
 
-def _product(memory: _Memory, node: Node, operand: Place, result: int) -> Product:
+def _product(memory: Memory, node: Node, operand: Place, result: int) -> Product:
     """Rows of an operand times a block of rows of a matrix."""
     row, rows, bias = memory.blocks[node.matrix, node.name]
     weight = _weight(memory, node.matrix, row, rows)
@@ -358,81 +321,26 @@ def _product(memory: _Memory, node: Node, operand: Place, result: int) -> Produc
     return Product(operand, weight, result, bias=f"bias_{node.matrix}", bias_offset=bias)
 
 
-def _weight(memory: _Memory, matrix: str, row: int, rows: int, *, across: bool = False) -> Weight:
+def _weight(memory: Memory, matrix: str, row: int, rows: int, *, across: bool = False) -> Weight:
     own = memory.cell.graph.matrix(matrix)
     return Weight(f"weight_{matrix}", row, rows, stored_columns(own, memory.widths), across=across, heads=own.heads)
 
 
 def _transposed(
-    memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]], result: int, *, add: bool
+    memory: Memory, matrix: str, blocks: Iterable[tuple[str, Place]], result: int, *, add: bool
 ) -> list[Product]:
     """The sum over blocks of rows of adjoints times the block."""
     return [
         Product(place, _weight(memory, matrix, row, rows, across=True), result, add=add or number > 0)
-        for number, (row, rows, place) in enumerate(_runs(memory, matrix, blocks))
+        for number, (row, rows, place) in enumerate(runs(memory, matrix, blocks))
     ]
 
 
-def _runs(memory: _Memory, matrix: str, blocks: Iterable[tuple[str, Place]]) -> list[tuple[int, int, Place]]:
-    """First row, number of rows and adjoint of blocks; those that are neighbours in both are one, but for heads."""
-    whole = memory.cell.graph.matrix(matrix).heads == 1
-    runs: list[tuple[int, int, Place]] = []
-    for block, place in blocks:
-        row, rows, _ = memory.blocks[matrix, block]
-        first, count, at = runs[-1] if runs else (0, 0, place)
-        following = (first + count, at.kind, at.tensor, at.offset + count)
-        if runs and whole and following == (row, place.kind, place.tensor, place.offset):
-            runs[-1] = (first, count + rows, at)
-        else:
-            runs.append((row, rows, place))
-    return runs
-
-
-# Gradients
-
-
-def _all_gradients(memory: _Memory) -> Iterable[Gradient]:
-    return (one for gradient in memory.cell.lowered.matrices for one in _gradients(memory, gradient))
-
-
-def _gradients(memory: _Memory, gradient: MatrixGradient) -> list[Gradient]:
-    """The gradient of some blocks of a matrix, head by head; neighbours are one product."""
-    place, own = _operand_place(memory, gradient.operand), memory.cell.graph.matrix(gradient.matrix)
-    columns, found = stored_columns(own, memory.widths), []
-    for row, rows, adjoint in _runs(memory, gradient.matrix, _adjoints(memory, gradient)):
-        for head in range(own.heads):
-            first, operand = head * rows // own.heads, place._replace(offset=place.offset + head * columns)
-            at, here = adjoint.offset + first, row + first
-            found.append(Gradient(at, rows // own.heads, columns, operand, f"d weight_{own.name}", here))
-    return found
-
-
-def _adjoints(memory: _Memory, gradient: MatrixGradient) -> list[tuple[str, Place]]:
-    return [(block, Place(Kind.CHUNK, memory.chunk[series])) for block, series in gradient.blocks]
-
-
-def _operand_place(memory: _Memory, operand: str) -> Place:
-    if operand == PREVIOUS:
-        return Place(Kind.PREVIOUS, tensor=OUTPUT, initial=f"first {memory.cell.graph.output.name}")
-    return _series_place(memory, operand)
-
-
-def _sums(memory: _Memory) -> Iterable[Sum]:
-    for gradient in memory.cell.lowered.matrices:
-        for block, series in gradient.blocks:
-            _, rows, bias = memory.blocks[gradient.matrix, block]
-            if bias is not None:
-                yield Sum(memory.chunk[series], rows, f"d bias_{gradient.matrix}", bias)
-    for (vector, block), series in memory.cell.lowered.vectors.items():
-        row, rows, _ = memory.blocks[vector, block]
-        yield Sum(memory.chunk[series], rows, f"d {vector}", row)
-
-
-def _input_gradient(memory: _Memory) -> tuple[Product, ...]:
+def _input_gradient(memory: Memory) -> tuple[Product, ...]:
     """The adjoint of the input: what each step wrote itself, and what comes through matrices."""
     products: list[Product] = []
     for gradient in memory.cell.lowered.matrices:
         if gradient.operand == INPUT:
             add = bool(products) or memory.cell.lowered.input is not None
-            products += _transposed(memory, gradient.matrix, _adjoints(memory, gradient), 0, add=add)
+            products += _transposed(memory, gradient.matrix, adjoints(memory, gradient), 0, add=add)
     return tuple(products)

@@ -28,7 +28,7 @@ from tidegate.nn.twin import Twin
 from tidegate.option import OPTIONS, Options
 from tidegate.option.options import Source
 from tidegate.passes import project
-from tidegate.runtime import SizedCell, begin_with, sized, withheld_by
+from tidegate.runtime import SizedCell, begin_with, sized
 
 NORM_START = {"norm": 1.0, "bias": 0.0}  # initial gain and bias of a layer norm
 
@@ -273,16 +273,10 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
         tensors = [known[name] if name in known else self._parameter(name) for own in names for name in own]
         return self._held_all(chain(*names), tensors) if self.sparse else tensors
 
-    def learned_states(self, sequences: int) -> States | None:
-        """The learned initial states, each [L*D, B, width]; None for a layer that does not learn them."""
+    def learned_states(self, sequences: int, order: torch.Tensor | None = None) -> States | None:
+        """The learned initial states, each [L*D, B, width] in this order; None for a layer that does not learn them."""
         names = self._initial_names()
-        if not names:
-            return None
-        states = []
-        for own in names:
-            learned = [self._parameter(name) for name in own]
-            states.append(begin_with(learned, torch.stack(learned).unsqueeze(1).expand(-1, sequences, -1)))
-        return tuple(states)
+        return tuple([begin_with([self._parameter(n) for n in own], sequences, order) for own in names]) or None
 
     def _make_parameters(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
         """Register all parameters, those that torch.nn has first: so they are drawn as by torch.nn."""
@@ -395,8 +389,7 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
     def _first_states(self, hx: Any, size: int, order: torch.Tensor | None, *, batched: bool) -> States | None:
         """For each state of the cell [L*D, B, width], in the order of the rows; None for zeros."""
         if hx is None:
-            learned = self.learned_states(size) if self.options.run_differently else None
-            return reorder(learned, order) if learned and withheld_by() is not None else learned  # all rows are equal
+            return self.learned_states(size, order) if self.options.run_differently else None
         states = as_states(hx, [state.name for state in self.graph.states])
         runs = self.num_layers * (1 + self.bidirectional)
         expected = [(runs, size, width) for width in self.cells[0].state_widths]

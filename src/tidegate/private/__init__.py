@@ -2,8 +2,19 @@
 
 from tidegate.private.account import epsilon_of, sigma_for
 from tidegate.private.noise import add_noise
+from tidegate.private.recurrent import LayerUses, Recorder
 from tidegate.private.sampler import PoissonSampler, check_participation
 from tidegate.private.stream import SecretStream
 from tidegate.private.use import Use
 
-__all__ = ["PoissonSampler", "SecretStream", "Use", "add_noise", "check_participation", "epsilon_of", "sigma_for"]
+__all__ = [
+    "LayerUses",
+    "PoissonSampler",
+    "Recorder",
+    "SecretStream",
+    "Use",
+    "add_noise",
+    "check_participation",
+    "epsilon_of",
+    "sigma_for",
+]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 
-from tidegate.emit.layout import Watched
 from tidegate.errors import BackendError, InputError
 from tidegate.runtime.call import ADDRESS, Forward, backward, forward, parts_of, row_stride, run_plan
 from tidegate.runtime.job import Job, Tensors, aligned, buffer, packed_call
 from tidegate.runtime.library import load
 from tidegate.runtime.sized import DTYPES
-from tidegate.runtime.watch import Block, WatchedRun, block, operand_of
+from tidegate.runtime.watch import Block, WatchedRun, block, operand_at
 
 
 class Withheld:
@@ -38,11 +36,12 @@ class Withheld:
         self.parameters = tuple([p for k, p in enumerate(parameters) if k % count < own])
         self._rows = [p.detach() for p in parameters]  # all tensors of both directions, rows beside the input too
         self._run: WatchedRun | None = None
+        self._made: dict[Hashable, torch.Tensor] = {}
         self._versions: list[tuple[torch.Tensor, int]] = []
 
     def keep(self, run: WatchedRun) -> None:
         """Take what a backward run read and wrote."""
-        self._run = run
+        self._run, self._made = run, {}
         read = (run.x, run.output, *(run.first or ()))
         self._versions = [(tensor, tensor._version) for tensor in read]  # noqa: SLF001  torch offers no other way
 
@@ -68,9 +67,7 @@ class Withheld:
             plan, weights = self.job.cell.gradient_plan(self._known.x.dtype), self._known.x.new_ones(self.sequences)
             for d, asked in enumerate(wanted):
                 addresses = self._addresses(d, weights, [0] * len(self.job.cell.parameters))
-                call = partial(
-                    packed_call, self.job, plan, addresses, self._strides(), descending=not d, backward=True
-                )
+                call = partial(packed_call, self.job, plan, addresses, self._strides(), descending=not d, backward=True)
                 memory = buffer(engine.tg_norms_workspace(call(), kind, threads))
                 words, bytes_of = call(workspace=aligned(memory.data_ptr())), bytes(asked)
                 engine.tg_norms(words, kind, threads, bytes_of, squares[d].data_ptr())
@@ -101,18 +98,28 @@ class Withheld:
         run_plan(self.job, plan, self._rows, bound, varying, lambda: strides, backward=True)
         return tuple(made)
 
-    @cached_property
-    def columns(self) -> Watched:
-        """Where ``series`` finds what."""
-        return self.job.cell.watched
+    def zeros_stay(self, number: int) -> bool:
+        """Whether of this parameter only what is not zero has a gradient."""
+        cell = self.job.cell
+        return cell.parameters[number % len(cell.parameters)] in cell.zeros_stay
 
-    def adjoint(self, d: int, at: slice) -> torch.Tensor:
-        """Columns of what direction d wrote, [T, B, width]; zeros after the end of a sequence."""
-        return self._laid(self._known.series[d].chunk[:, at])
+    def adjoint(self, d: int, number: int) -> torch.Tensor:
+        """What the gradient or sum of this number of ``SizedCell.gradients`` adds up in direction d, [T, B, rows].
 
-    def operand(self, d: int, where: Any) -> torch.Tensor:
-        """What a matrix was applied to, [T, B, width], as ``columns`` names it."""
-        return self._laid(operand_of(self._known, where, d))
+        Zeros after the end of a sequence. Those of the same columns are the same tensor.
+        """
+        matrices, vectors = self.job.cell.gradients
+        first = [*(item.adjoint for item in matrices), *(item.adjoint for item in vectors)][number]
+        width = [*(item.rows for item in matrices), *(item.width for item in vectors)][number]
+        return self._laid((d, first, width), lambda: self._known.series[d].chunk[:, first : first + width])
+
+    def operand(self, d: int, number: int) -> torch.Tensor | None:
+        """What a matrix was applied to in direction d, [T, B, columns]; None for a sum."""
+        matrices, _ = self.job.cell.gradients
+        if number >= len(matrices):
+            return None
+        columns, at = matrices[number].columns, matrices[number].operand
+        return self._laid((d, at, columns), lambda: operand_at(self._known, at, columns, d))
 
     @property
     def _known(self) -> WatchedRun:
@@ -126,22 +133,25 @@ class Withheld:
                 )
         return self._run
 
-    def _laid(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows in the caller's order, padded."""
-        steps = self.job.steps
-        if steps.even and steps.widest == self.sequences and self.job.order is None:
-            return rows.unflatten(0, (steps.count, self.sequences))
-        values = rows.new_zeros(self.job.steps.count * self.sequences, rows.shape[-1])
-        return values.index_copy_(0, self._places, rows).unflatten(0, (self.job.steps.count, self.sequences))
+    def _laid(self, key: Hashable, rows: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Rows in the caller's order, padded; made once."""
+        if key not in self._made:
+            values, steps = rows(), self.job.steps
+            shape = (steps.count, self.sequences)
+            if not (steps.even and steps.widest == self.sequences and self.job.order is None):
+                padded = values.new_zeros(steps.count * self.sequences, values.shape[-1])
+                values = padded.index_copy_(0, self._places, values)
+            self._made[key] = values.unflatten(0, shape)
+        return self._made[key]
 
     @cached_property
     def _places(self) -> torch.Tensor:
         """For each row its place among T * B."""
         steps = self.job.steps
-        step = np.repeat(np.arange(steps.count), steps.sizes)
-        sequence = torch.from_numpy(np.arange(steps.rows) - steps.offsets[step])
+        step = torch.arange(steps.count).repeat_interleave(torch.from_numpy(steps.sizes))
+        sequence = torch.arange(steps.rows) - torch.from_numpy(steps.offsets)[step]
         sequence = sequence if self.job.order is None else self.job.order[sequence]
-        return torch.from_numpy(step) * self.sequences + sequence
+        return step * self.sequences + sequence
 
     def _addresses(self, d: int, weights: torch.Tensor, gradients: Sequence[int]) -> list[int]:
         """Of the tensors of direction d, as ``emit.planner.gradient_plan`` names them."""
@@ -160,16 +170,36 @@ class Withheld:
         return [*series, *cell.state_widths, *cell.strides, *[0] * len(cell.parameters)]
 
 
-class FirstStates(NamedTuple):
+class FirstStates:
     """Learned first states of a call inside ``withhold``: each sequence has its own copy, whose gradient is its own.
 
     Attributes:
         parameters: for each layer and direction what the layer learns.
-        copies: [layers * directions, B, width], in the caller's order.
+        copies: [layers * directions, B, width], in the order of the rows of the call.
     """
 
-    parameters: Sequence[torch.Tensor]
-    copies: torch.Tensor
+    def __init__(self, parameters: Sequence[torch.Tensor], values: torch.Tensor, order: torch.Tensor | None) -> None:
+        self.parameters, self.copies = tuple(parameters), values.detach().requires_grad_()
+        self._order, self._gradient = order, torch.zeros(0)
+        self.copies.register_hook(self._keep)
+
+    @property
+    def ran(self) -> bool:
+        """Whether a backward run came here."""
+        return self._gradient.dim() == self.copies.dim()
+
+    @property
+    def gradient(self) -> torch.Tensor:
+        """Of the copies, by the last backward run, in the caller's order."""
+        found = self._gradient if self.ran else torch.zeros_like(self.copies, requires_grad=False)
+        return found if self._order is None else found.index_select(1, self._order.argsort())
+
+    def weighted(self, weights: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """As ``Withheld.weighted``."""
+        return torch.einsum("b,lbw->lw", weights.to(self.gradient.dtype), self.gradient).unbind()
+
+    def _keep(self, gradient: torch.Tensor) -> None:
+        self._gradient = gradient
 
 
 Entry = Withheld | FirstStates
@@ -207,14 +237,21 @@ def withheld_by() -> list[Entry] | None:
     return _entries.get()
 
 
-def begin_with(parameters: Sequence[torch.Tensor], values: torch.Tensor) -> torch.Tensor:
-    """Learned first states [layers * directions, B, width]; inside ``withhold`` copies that are cut from parameters."""
+def begin_with(learned: Sequence[torch.Tensor], sequences: int, order: torch.Tensor | None) -> torch.Tensor:
+    """First states [layers * directions, B, width] of what is learned; inside ``withhold`` copies, cut from that.
+
+    Args:
+        learned: for each layer and direction.
+        sequences: how many there are.
+        order: for each row of the call the caller's index of its sequence; None if that is the same.
+    """
+    values = torch.stack([*learned]).unsqueeze(1).expand(-1, sequences, -1)
     entries = _entries.get()
-    if entries is None or not values.requires_grad or not torch.is_grad_enabled():
+    if entries is None or not values.requires_grad:
         return values
-    copies = values.detach().requires_grad_()
-    entries.append(FirstStates(parameters, copies))
-    return copies
+    states = FirstStates(learned, values, order)
+    entries.append(states)
+    return states.copies
 
 
 def run_apart(
@@ -269,7 +306,5 @@ class _ApartLayer(torch.autograd.Function):
         own = len(ctx.job.cell.parameters)
         given = [rows.detach() for rows in parameters[own : own + len(ctx.job.cell.graph.given)]]
         begun = None if first is None else tuple([state.detach() for state in first])
-        ctx.call.keep(
-            WatchedRun(ctx.call.job, x.detach(), begun, output.detach(), saved, gradients.series, given)
-        )
+        ctx.call.keep(WatchedRun(ctx.call.job, x.detach(), begun, output.detach(), saved, gradients.series, given))
         return None, None, None, None, gradients.x, *(gradients.first or ())

@@ -232,10 +232,9 @@ def backward(
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
     d_first = None if first is None else tuple([torch.empty_like(state) for state in first])
-    count, own = len(cell.names), len(cell.parameters)
-    made = 0 if apart else own
+    count, made = len(cell.names), 0 if apart else len(cell.parameters)
     d_parameters = tuple([fresh(p) if k % count < made else None for k, p in enumerate(parameters)])
-    d_output = output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else in_rows(d_output)
+    d_output = in_rows(output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else d_output)
     nothing = (None,) * len(d_last)
     states = (*(first or nothing), *[None if d is None else d.contiguous() for d in d_last], *(d_first or nothing))
     widths = () if apart else cell.state_widths
@@ -246,13 +245,11 @@ def backward(
         series = [x.data_ptr(), output.data_ptr() + at, *parts_of(d, (forward_run.saved,)), d_output.data_ptr() + at]
         series.append(0 if of_input is None else of_input.data_ptr())
         series += map(ADDRESS, (*asked[d].states, asked[d].chunk)) if asked else ()
-        own_gradients = [g.data_ptr() for g in d_parameters[d * count : (d + 1) * count] if g is not None]
-        tensors = map(ADDRESS, parameters[d * count : (d + 1) * count])
-        bound.append((*series, *parts_of(d, states), *tensors, *own_gradients))
-    wide = directions * cell.output_width
-    own_strides = (*widths, asked[0].chunk.stride(0)) if asked else ()
-    varying = row_stride(x), row_stride(d_output)
-    strides = partial(backward_strides, cell, varying[0], wide, varying[1], plan, own_strides)
+        own = slice(d * count, (d + 1) * count)
+        gradients = [g.data_ptr() for g in d_parameters[own] if g is not None]
+        bound.append((*series, *parts_of(d, states), *map(ADDRESS, parameters[own]), *gradients))
+    varying, own_strides = (row_stride(x), row_stride(d_output)), (*widths, asked[0].chunk.stride(0)) if asked else ()
+    strides = partial(backward_strides, cell, varying[0], output.shape[-1], varying[1], plan, own_strides)
     run_plan(job, plan, parameters, bound, varying, strides, backward=True)
     return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters, asked)
 

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from tidegate.cell import Graph
-from tidegate.emit.layout import Operand
+from tidegate.emit.layout import Operand, beside
+from tidegate.emit.plan import Kind, Place
 from tidegate.errors import InputError
 from tidegate.runtime.call import Forward, Series
 from tidegate.runtime.job import Job, Tensors
@@ -223,7 +224,7 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
         return {name: known[at.start, at.stop] for name, at in columns.items()}
 
     def operand(where: slice | Operand | int) -> Any:
-        return laid(operand_of(run, where, d))
+        return laid(_operand(run, where, d))
 
     of, states = job.cell.watched, zip(job.cell.graph.states, run.series[d].states, strict=True)
     heads = {matrix.name: matrix.heads for matrix in job.cell.graph.matrices}
@@ -231,7 +232,7 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
     return Adjoints({state.name: laid(rows) for state, rows in states}, tuple(products), taken(of.vectors))
 
 
-def operand_of(run: WatchedRun, where: slice | Operand | int, d: int) -> torch.Tensor:
+def _operand(run: WatchedRun, where: slice | Operand | int, d: int) -> torch.Tensor:
     """What a matrix was applied to, in rows."""
     if isinstance(where, slice):
         return run.saved[d, : run.job.steps.rows, where]
@@ -239,9 +240,27 @@ def operand_of(run: WatchedRun, where: slice | Operand | int, d: int) -> torch.T
         return run.given[where]
     if where is Operand.INPUT:
         return run.x.flatten(0, -2)
+    if where is Operand.OUTPUT:
+        return _output(run, d)
+    return _step_before(run.job, _output(run, d), None if run.first is None else run.first[0][d], reverse=bool(d))
+
+
+def _output(run: WatchedRun, d: int) -> torch.Tensor:
     width = run.job.cell.output_width
-    output = run.output.flatten(0, -2)[:, d * width : (d + 1) * width]
-    return _step_before(run.job, output, None if run.first is None else run.first[0][d], reverse=bool(d))
+    return run.output.flatten(0, -2)[:, d * width : (d + 1) * width]
+
+
+def operand_at(run: WatchedRun, at: Place, columns: int, d: int) -> torch.Tensor:
+    """So many columns of what a matrix was applied to in direction d, in rows, as a plan says where it lies."""
+    names = beside(run.job.cell.graph)
+    where: slice | Operand | int = slice(None)
+    if at.kind is Kind.PREVIOUS:
+        where = Operand.PREVIOUS
+    elif at.tensor in names:
+        where = names.index(at.tensor)
+    elif at.tensor in {Operand.INPUT.value, Operand.OUTPUT.value}:
+        where = Operand(at.tensor)
+    return _operand(run, where, d)[:, at.offset : at.offset + columns]
 
 
 def _step_before(job: Job, output: torch.Tensor, first: torch.Tensor | None, *, reverse: bool) -> torch.Tensor:

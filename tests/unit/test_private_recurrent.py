@@ -1,0 +1,142 @@
+"""Gradients of single sequences of recurrent layers against a loop over sequences that runs the definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tidegate.cell import Cell, layer_norm, mean, sigmoid, tanh
+from tidegate.errors import BackendError
+from tidegate.nn import GRU, LSTM, Recurrent
+from tidegate.private import Recorder, Use
+from tidegate.runtime import eager_only, library
+
+try:
+    library.load()
+except BackendError as none:
+    pytest.skip(f"no engine here: {none}", allow_module_level=True)
+
+T, B, I, H = 6, 4, 3, 8
+LIMIT = 1e-12
+FACTORS = torch.tensor([0.3, 2.0, 0.1, 1.0], dtype=torch.float64)
+
+
+class Everything(Cell):
+    """Two operands of one matrix, a number a row, a vector and a norm."""
+
+    gates = "f n m"
+    inputs = "f n"
+    matrices = {"U": "f n"}
+    state = "h c"
+    vectors = "p"
+
+    def step(self, x, h, c, U, p):
+        f = sigmoid(x.f + U(h).f + p * c)
+        m = mean(f * c)
+        n = tanh(layer_norm(x.n) + U(f * c).n + m)
+        return f * h + (1 - f) * n, f * c + n
+
+
+def single_gradients(layer, loss_of):
+    """For each sequence the gradient of every parameter, by torch's autograd alone."""
+    parameters = [p for p in layer.parameters() if p.requires_grad]
+
+    def gradient(b: int):
+        nothing = sum(0 * p.sum() for p in parameters)  # a sequence without a step depends on none of them
+        return torch.autograd.grad(loss_of(b) + nothing, parameters)
+
+    with eager_only():
+        each = [gradient(b) for b in range(B)]
+    return {p: torch.stack(own) for p, own in zip(parameters, zip(*each, strict=True), strict=True)}
+
+
+def of_uses(uses: list[Use], parameter: torch.Tensor) -> torch.Tensor:
+    """What ``Use`` says that the gradients are."""
+    total = torch.zeros(B, *parameter.shape, dtype=parameter.dtype)
+    for use in uses:
+        assert use.parameter is parameter
+        own = use.adjoint.sum(0)
+        if use.operand is not None:
+            own = torch.einsum("tbr,tbc->brc", use.adjoint, use.operand)
+        places = (slice(None), ...) if use.place is ... else (slice(None), use.place)
+        total[places] += own
+    return total
+
+
+def check(layer, run, limit: float = LIMIT) -> None:
+    """``run(b)`` is the output of sequence b, of all for None; equal random numbers each time."""
+    torch.manual_seed(5)
+    weights: dict[tuple[int, ...], torch.Tensor] = {}
+
+    def loss_of(b: int | None) -> torch.Tensor:
+        results = run(b)
+        total = torch.zeros((), dtype=torch.float64)
+        for k, result in enumerate(results):
+            generator = torch.Generator().manual_seed(k)
+            whole = (*result.shape[:1], B, *result.shape[2:])
+            weight = weights.setdefault((k, *whole), torch.randn(whole, generator=generator, dtype=torch.float64))
+            total = total + (result * (weight if b is None else weight[:, b : b + 1])).sum()
+        return total
+
+    wanted = single_gradients(layer, loss_of)
+    with Recorder() as recorder:
+        loss_of(None).backward()
+    (call,) = recorder.calls
+    assert call.module is layer
+    assert call.sequences == B
+    assert set(call.parameters) == set(wanted)
+    assert all(p.grad is None for p in layer.parameters())  # nobody made a plain gradient
+    squares, sums, uses = call.squares(), call.weighted(FACTORS), call.uses()
+    for parameter, exact in wanted.items():
+        norms = exact.flatten(1).square().sum(1)
+        scale = norms.max().clamp_min(1e-300)
+        assert ((squares[parameter] - norms).abs() <= limit * scale).all()
+        total = torch.einsum("b,b...->...", FACTORS, exact)
+        assert ((sums[parameter] - total).abs() <= limit * scale.sqrt()).all()
+        own = of_uses([use for use in uses if use.parameter is parameter], parameter)
+        assert ((own - exact).abs() <= limit * scale.sqrt()).all()
+
+
+def made(layer):
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_(std=0.5)
+    return layer.double()
+
+
+LENGTHS = [6, 2, 4, 0]
+RESET = torch.rand(T, B, generator=torch.Generator().manual_seed(3)) < 0.3
+LAYERS = {
+    "lstm": (lambda: LSTM(I, H), {}),
+    "reset before, ragged": (lambda: GRU(I, H, reset="before"), {"lengths": LENGTHS}),
+    "stacked, both ways, resets": (lambda: LSTM(I, H, 2, bidirectional=True), {"reset": RESET, "lengths": LENGTHS}),
+    "projected": (lambda: LSTM(I, H, 2, proj_size=3), {}),
+    "unit by unit": (lambda: Recurrent("mingru", I, H), {"lengths": LENGTHS}),
+    "own cell": (lambda: Recurrent(Everything, I, H, bidirectional=True), {"lengths": LENGTHS}),
+    "norm": (lambda: GRU(I, H, layer_norm=True), {"lengths": LENGTHS}),
+    "shared layers": (lambda: GRU(H, H, 3, share="layers"), {"lengths": LENGTHS}),
+    "shared directions": (lambda: LSTM(I, H, 2, bidirectional=True, share="directions"), {"lengths": LENGTHS}),
+    "heads, low rank": (lambda: LSTM(I, H, heads=2), {}),
+    "low rank": (lambda: GRU(I, H, rank=3), {}),
+    "spectral norm": (lambda: LSTM(I, H, spectral=0.5).eval(), {}),
+    "semi-tied": (lambda: GRU(I, H, semi_tied=True), {}),
+    "mirrored": (lambda: Recurrent("antisymmetricrnn", I, H), {"lengths": LENGTHS}),
+    "learned first states": (lambda: LSTM(I, H, 2, bidirectional=True, learn_initial_state=True), {"lengths": LENGTHS}),
+    "learned first states, resets": (lambda: GRU(I, H, learn_initial_state=True), {"reset": RESET}),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_norms_sums_and_uses_are_those_of_a_loop_over_sequences(name):
+    make, named = LAYERS[name]
+    layer = made(make())
+    x = torch.randn(T, B, layer.input_size, dtype=torch.float64)
+
+    def run(b: int | None):
+        chosen = slice(None) if b is None else slice(b, b + 1)
+        own = {key: value[chosen] if key == "lengths" else value[:, chosen] for key, value in named.items()}
+        y, last = layer(x[:, chosen], **own)
+        return [y, *(last if isinstance(last, tuple) else (last,))]
+
+    check(layer, run)
