@@ -133,6 +133,10 @@ class Read:
 class LayerUses:
     """What the backward run says of one call of a module; sequences have the caller's order.
 
+    Args:
+        module: the layer or cell; None for a call outside of any.
+        entries: what the call left in a block of ``tidegate.runtime.withhold``.
+
     Attributes:
         module: the layer or cell; None for a call outside of any.
         parameters: the leaves that want a gradient.
