@@ -1,0 +1,149 @@
+"""Edits of sequences of units, such as characters or words: the few that raise a loss the most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+SUBSTITUTE, INSERT, DELETE, EXCHANGE = range(4)
+NAMES = ("substitute", "insert", "delete", "exchange")
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as one edit.
+
+    Attributes:
+        becomes: [units, K] int64 units that each unit may become, or [1, K] where all may become the same.
+        inserted: [J] int64 units that may be put in, anywhere; none for no insertion.
+        features: [units, E] what a model reads of each unit: its embedding.
+        delete: whether a unit may be taken out, unless it is the last one.
+        exchange: whether two neighbours may change places.
+    """
+
+    becomes: torch.Tensor
+    inserted: torch.Tensor
+    features: torch.Tensor
+    delete: bool = True
+    exchange: bool = True
+
+
+class Edits(NamedTuple):
+    """One edit of each of N sequences.
+
+    Attributes:
+        row: [N] the sequence.
+        kind: [N] ``SUBSTITUTE``, ``INSERT``, ``DELETE`` or ``EXCHANGE``.
+        place: [N] the step of the edit; what is inserted comes before it, and its right neighbour is exchanged with it.
+        unit: [N] what stands there now; 0 for deletions and exchanges.
+    """
+
+    row: torch.Tensor
+    kind: torch.Tensor
+    place: torch.Tensor
+    unit: torch.Tensor
+
+    def taken(self, where: torch.Tensor) -> Edits:
+        """Those at these places."""
+        return Edits(*(part[where] for part in self))
+
+
+def applied(units: torch.Tensor, lengths: torch.Tensor, edits: Edits) -> tuple[torch.Tensor, torch.Tensor]:
+    """The edited sequences.
+
+    Args:
+        units: [T, B] int64.
+        lengths: [B] the units of each sequence.
+        edits: N edits of these sequences.
+
+    Returns:
+        [T + 1, N] int64, 0 behind the ends; and their lengths [N].
+    """
+    row, kind, place, unit = edits
+    time = torch.arange(len(units) + 1)[:, None]
+    source = time - ((kind == INSERT) & (time > place)).long() + ((kind == DELETE) & (time >= place)).long()
+    swapped = kind == EXCHANGE
+    source = source + (swapped & (time == place)).long() - (swapped & (time == place + 1)).long()
+    edited = units[source.clamp(0, len(units) - 1), row]
+    written = (kind <= INSERT) & (time == place)
+    after = lengths[row] + (kind == INSERT).long() - (kind == DELETE).long()
+    return torch.where(written, unit, edited).masked_fill(time >= after, 0), after
+
+
+def estimates(
+    units: torch.Tensor, lengths: torch.Tensor, slope: torch.Tensor, rules: Rules, most: int
+) -> tuple[Edits, torch.Tensor]:
+    """The edits of each kind that raise the loss the most, to first order.
+
+    Equations:
+        gain = Σ_t slope[t] . (e[x'[t]] - e[x[t]]),  x' the edited sequence, e the features, t up to the shorter end
+
+    Args:
+        units: [T, B] int64.
+        lengths: [B] the units of each sequence.
+        slope: [T, B, E] the gradient of the loss in the features.
+        rules: what may be done.
+        most: edits of each kind to return for each sequence.
+
+    Returns:
+        The edits, and their gains.
+
+    References:
+        Ebrahimi et al. 2018, arXiv 1712.06751 (HotFlip); insertions and deletions are counted here by all units that
+        move, and not as one that changes.
+    """
+    steps, rows = units.shape
+    features = rules.features
+    there = torch.arange(steps)[:, None] < lengths  # [T, B]
+    slope = slope.masked_fill(~there[..., None], 0.0)
+    own = (slope * features[units]).sum(-1)
+    right = (slope[:-1] * features[units[1:]]).sum(-1).masked_fill(~there[1:], 0.0)  # as if moved one to the left
+    left = (slope[1:] * features[units[:-1]]).sum(-1).masked_fill(~there[1:], 0.0)
+    zero = torch.zeros(1, rows, dtype=slope.dtype)
+    back, forth = torch.cat([right, zero]) - own, torch.cat([zero, left]) - own
+    options = rules.becomes[units if len(rules.becomes) > 1 else torch.zeros_like(units)]  # [T, B, K]
+    if len(rules.becomes) == 1:
+        replaced = slope @ features[rules.becomes[0]].T
+    else:
+        replaced = (slope[..., None, :] * features[options]).sum(-1)
+    last = slope[lengths - 1, torch.arange(rows)]
+    here = torch.cat([slope, zero[..., None].expand(1, rows, slope.shape[-1])])
+    ends = (torch.arange(steps + 1)[:, None] == lengths)[..., None]
+    written = torch.where(ends, last, here) @ features[rules.inserted].T  # [T + 1, B, J]
+    moved = torch.cat([_after(forth)[1:], zero, zero]) - torch.cat([own, zero])
+    moved = torch.where(ends[..., 0], -own[lengths - 1, torch.arange(rows)], moved)
+    never = -torch.inf
+    found = {
+        SUBSTITUTE: (replaced - own[..., None]).masked_fill(~there[..., None] | (options == units[..., None]), never),
+        INSERT: (written + moved[..., None]).masked_fill((torch.arange(steps + 1)[:, None] > lengths)[..., None], never),
+        DELETE: _after(back).masked_fill(~there | (lengths == 1), never)[..., None],
+        EXCHANGE: (back[:-1] + forth[1:]).masked_fill(~there[1:] | (units[1:] == units[:-1]), never)[..., None],
+    }
+    kinds = [SUBSTITUTE, INSERT, *[DELETE] * rules.delete, *[EXCHANGE] * rules.exchange]
+    parts, gains = [], []
+    for kind in kinds:
+        table = found[kind]
+        width = table.shape[-1]
+        flat = table.transpose(0, 1).flatten(1)  # [B, places * choices]
+        gain, at = flat.topk(min(most, flat.shape[1]), dim=1)
+        kept = gain > never
+        row = kept.nonzero()[:, 0]
+        place, choice = at[kept] // width, at[kept] % width
+        unit = torch.zeros_like(place)
+        if kind == SUBSTITUTE:
+            unit = options[place, row, choice]
+        elif kind == INSERT:
+            unit = rules.inserted[choice]
+        parts.append(Edits(row, torch.full_like(row, kind), place, unit))
+        gains.append(gain[kept])
+    return Edits(*map(torch.cat, zip(*parts, strict=True))), torch.cat(gains)
+
+
+def _after(values: torch.Tensor) -> torch.Tensor:
+    """[T, B] the sum of values from each step on."""
+    return values.flip(0).cumsum(0).flip(0)
