@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ SUBSTITUTE, INSERT, DELETE, EXCHANGE = range(4)
 NAMES = ("substitute", "insert", "delete", "exchange")
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Slope = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,9 @@ def estimates(
     never = -torch.inf
     found = {
         SUBSTITUTE: (replaced - own[..., None]).masked_fill(~there[..., None] | (options == units[..., None]), never),
-        INSERT: (written + moved[..., None]).masked_fill((torch.arange(steps + 1)[:, None] > lengths)[..., None], never),
+        INSERT: (written + moved[..., None]).masked_fill(
+            (torch.arange(steps + 1)[:, None] > lengths)[..., None], never
+        ),
         DELETE: _after(back).masked_fill(~there | (lengths == 1), never)[..., None],
         EXCHANGE: (back[:-1] + forth[1:]).masked_fill(~there[1:] | (units[1:] == units[:-1]), never)[..., None],
     }
@@ -142,6 +145,46 @@ def estimates(
         parts.append(Edits(row, torch.full_like(row, kind), place, unit))
         gains.append(gain[kept])
     return Edits(*map(torch.cat, zip(*parts, strict=True))), torch.cat(gains)
+
+
+def worst_edits(
+    loss: Loss, slope: Slope, units: torch.Tensor, lengths: torch.Tensor, rules: Rules, *, edits: int, tried: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sequences after some edits, each of which is the worst of a few that gradients point at.
+
+    An edit that lowers the loss is made as well: the next one starts from there.
+
+    Args:
+        loss: [N] of sequences [T, N], their lengths [N] and the rows [N] that they come from.
+        slope: [T, B, E] the gradient of the loss of each row in the features of its units.
+        units: [T, B] int64.
+        lengths: [B] the units of each sequence.
+        rules: what may be done.
+        edits: of each sequence.
+        tried: edits for which the loss is computed, of each sequence and each time.
+
+    Returns:
+        The edited sequences and their lengths; one without a possible edit stays as it is.
+    """
+    for _ in range(edits):
+        found, gain = estimates(units, lengths, slope(units, lengths), rules, tried)
+        found = found.taken(best(gain, found.row, tried))
+        changed, after = applied(units, lengths, found)
+        with torch.no_grad():
+            first = best(loss(changed, after, found.row), found.row, 1)
+        rows = found.row[first]
+        units = torch.nn.functional.pad(units, (0, 0, 0, 1))
+        units[:, rows], lengths = changed[:, first], lengths.index_put((rows,), after[first])
+        units = units[: int(lengths.max())]
+    return units, lengths
+
+
+def best(values: torch.Tensor, row: torch.Tensor, most: int) -> torch.Tensor:
+    """The places of the highest values of each row [N], at most so many of each, in the order of rows."""
+    order = values.argsort(descending=True, stable=True)
+    order = order[row[order].argsort(stable=True)]
+    rank = torch.arange(len(order)) - torch.searchsorted(row[order], row[order])
+    return order[rank < most]
 
 
 def _after(values: torch.Tensor) -> torch.Tensor:

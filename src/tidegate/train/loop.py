@@ -19,13 +19,14 @@ from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import Recurrent
 from tidegate.phase import counted, phase
 from tidegate.records import EpochRecord, StepRecord
+from tidegate.train.adversarial import AdversarialStep
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.crowd import unhindered
 from tidegate.train.lean import Lean
 from tidegate.train.plan import Plan
 from tidegate.train.state import EpochState, RunState, decay
 from tidegate.train.step import Step, Taken, dtype_of
-from tidegate.train.task import AnyTask, MakeLayer, Split, doubled
+from tidegate.train.task import AnyTask, Batch, MakeLayer, Split, doubled
 from tidegate.train.world import World
 
 SAVE_EVERY_SECONDS = 2.0  # at most one checkpoint in this time; resuming is exact from any of them
@@ -106,13 +107,16 @@ def train(
         return run.outcome(until)
 
 
-def evaluate(task: AnyTask, model: torch.nn.Module, split: Split) -> float:
+def evaluate(
+    task: AnyTask, model: torch.nn.Module, split: Split, hardened: Callable[[Batch], Batch] | None = None
+) -> float:
     """Score a model by the task's metric.
 
     Args:
         task: the data and the metric.
         model: put into evaluation mode.
         split: the part of the data.
+        hardened: makes the batch that is scored in place of one; that batch itself, unless given.
 
     Returns:
         The score, in the unit of the task; lower is better.
@@ -123,6 +127,7 @@ def evaluate(task: AnyTask, model: torch.nn.Module, split: Split) -> float:
     with torch.inference_mode():
         for whole in counted(PHASES[split], task.batches(split), task.count(split)):
             batch, counts = world.share(whole.to(dtype))
+            batch = batch if hardened is None else hardened(batch)
             outputs, state = model(batch, None if batch.starts else state)
             if counts:
                 measure = task.measure(outputs, batch)
@@ -153,7 +158,8 @@ class _Run:
             raise InputError(
                 "PRIVATE_STEP", "no step of training can keep the promise of epsilon= yet", fix="leave it out"
             )
-        self.step = Step(task, self.model, plan, self.world)
+        kind = Step if self.setting.adversarial is None else AdversarialStep
+        self.step = kind(task, self.model, plan, self.world)
         if not self.world.first:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows
         self.state = RunState(rate=self.setting.learning_rate)
@@ -172,7 +178,7 @@ class _Run:
         now = self.state.now
         loss = now.loss / max(1, now.count) if finite else math.nan
         with self._averaged():
-            valid = evaluate(self.task, self.model, "valid") if math.isfinite(loss) else math.nan
+            valid = evaluate(self.task, self.model, "valid", self.step.hardened) if math.isfinite(loss) else math.nan
             record = EpochRecord(
                 epoch=len(self.state.curve) + 1,
                 train=loss,

@@ -148,8 +148,16 @@ class Training(Layers):
     canaries: Annotated[int, Range(0, 1 << 20)] = 0
     """Rows to make up for tidegate audit, each planted among the training rows with probability 1/2. canaries.json
     beside the model keeps the coins. A thousand can prove much, a hundred little."""
+    adversarial: Annotated[float | None, Range(1e-6, 1e6)] = None
+    """Learn from the worst change of each sequence within this bound, so that the model bears an attack: for series and
+    speech the largest change of a value, in standard deviations of the training part; for names, edits of
+    characters."""
+    attack_steps: Annotated[int, Range(1, 1000)] = 3
+    """With adversarial: gradient steps by which the worst change is looked for; for names, edits that are tried for
+    each one that is made."""
 
     _task: ClassVar[str] = ""
+    _fixed: ClassVar[str] = ""
     _older: ClassVar[Mapping[str, Any]] = {}
     _compared: ClassVar[Mapping[str, Any]] = {}
     _private: ClassVar[Mapping[str, Any]] = {"schedule": "cosine", "dropout": 0.0}
@@ -275,6 +283,7 @@ def check(setting: Training) -> None:
                 "SETTING_LEVEL", f"{name}= has {wrong[0]!r}", fix="use levels between 0 and 1, such as 0.1 and 0.9"
             )
     _check_columns(setting)
+    _check_adversary(setting)
 
 
 P = ParamSpec("P")
@@ -340,6 +349,12 @@ def _check_number(name: str, value: Any, bounds: Range, kinds: list[Any]) -> Non
 
 def _exactly(bound: float) -> str:
     return str(bound) if isinstance(bound, int) else f"{bound:g}"
+
+
+def _check_adversary(setting: Training) -> None:
+    task, reason = setting._task, setting._fixed  # noqa: SLF001  as above
+    if setting.adversarial is not None and reason:
+        raise InputError("ADVERSARIAL_TASK", f"adversarial= is not for {task}: {reason}", fix="leave it out")
 
 
 def _check_columns(setting: Training) -> None:

@@ -102,9 +102,14 @@ class Step:
 
     def _measured(self, batch: Batch) -> Measure:
         """The loss on a batch of this process; the state of a stream goes on."""
+        batch = self.hardened(batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.setting.precision == "bfloat16"):
             outputs, self._carry = self.joined(batch, None if batch.starts else detached(self._carry))
             return self.task.measure(outputs, batch)
+
+    def hardened(self, batch: Batch) -> Batch:
+        """The batch to learn from, or to validate by, in place of one: the same."""
+        return batch
 
     def _learn(self, rate: float) -> None:
         """Follow the gradients."""

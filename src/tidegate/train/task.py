@@ -26,6 +26,7 @@ from tidegate.train.opened import called, completed, opened
 from tidegate.train.protected import Protected
 from tidegate.train.sample import Sample
 from tidegate.train.setting import Training
+from tidegate.train.worst import within
 
 Split = Literal["train", "valid", "test"]
 
@@ -318,6 +319,36 @@ class Task(ABC, Generic[S, E]):
     def kept(self) -> DataRecord:
         """What the model says of its data."""
         return withheld(self.data) if is_private(self.setting) else self.data
+
+    def pliable(self, batch: Batch) -> torch.Tensor:
+        """Which values of the rows an adversary may change.
+
+        Args:
+            batch: the rows.
+
+        Returns:
+            [T, B, C] bool, False at padding and at what cannot be changed, such as the calendar.
+        """
+        raise NotImplementedError
+
+    def changed(self, batch: Batch, change: torch.Tensor) -> Batch:
+        """The batch that this task would make of changed data; differentiable by the change.
+
+        Args:
+            batch: the rows.
+            change: [T, B, C] as ``pliable`` has it, in standard deviations of the training part; 0 at what is fixed.
+        """
+        raise NotImplementedError
+
+    def worst(self, model: torch.nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """The batch changed for the worse, within the bound ``setting.adversarial``.
+
+        Args:
+            model: as it is attacked, without dropout.
+            batch: the rows.
+            generator: draws where the attack begins.
+        """
+        return within(self, model, batch, generator)
 
     @property
     def title(self) -> str:

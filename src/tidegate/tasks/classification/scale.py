@@ -129,6 +129,10 @@ class Scale(Reading):
         del beside
         return {"values": inputs[..., : self.width] * sd + mean}
 
+    def observed(self, inputs: torch.Tensor) -> torch.Tensor:
+        """[T, B, width] bool: the values of a batch that were observed, all of them."""
+        return torch.ones_like(inputs[..., : self.width], dtype=torch.bool)
+
     def unframed(self, sequence: torch.Tensor) -> torch.Tensor:
         """The values [T, C] of a series, from what ``encode`` made of it."""
         return sequence[:, : self.width].reshape(-1, self.channels)
@@ -181,6 +185,10 @@ class Observed(Scale):
         mask = np.concatenate([there, np.zeros((-len(there) % self.frame, self.channels))])
         seen = torch.from_numpy(mask.astype(np.float32).reshape(-1, self.width))
         return torch.cat([super().encode(item), seen, torch.from_numpy(np.nan_to_num(between)).float()[:, None]], 1)
+
+    def observed(self, inputs: torch.Tensor) -> torch.Tensor:
+        """[T, B, width] bool: the values of a batch that were observed."""
+        return inputs[..., self.width : 2 * self.width] > 0
 
     def raw(self, inputs: Floats, beside: Sequence[str]) -> dict[str, Floats]:
         dt, seen = inputs[..., -1:] * (self.step or self.frame), inputs[..., self.width : 2 * self.width]

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
+from tidegate.adversary import free
 from tidegate.data import Source
 from tidegate.errors import InputError
 from tidegate.phase import counted
@@ -22,6 +23,7 @@ from tidegate.tasks.classification.baseline import Chances, Part, Rival, majorit
 from tidegate.tasks.classification.batch import Batches, Beside, Sequences
 from tidegate.tasks.classification.content import content_of
 from tidegate.tasks.classification.content import length_notes as said_of
+from tidegate.tasks.classification.edited import edited, edits_of
 from tidegate.tasks.classification.encoding import ClassificationEncoding, Vocabulary, cut
 from tidegate.tasks.classification.example import Labelled
 from tidegate.tasks.classification.hold import Choice
@@ -86,6 +88,8 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         self.content = content = content_of(source, self.setting, encoding)
         self.source, self.encoding, parts = content.source, content.encoding, content.parts
         self.encoding.check(content.read["train"], source.title)
+        if isinstance(self.encoding.reading, Vocabulary):
+            edits_of(self.setting)
         self.parts: dict[str, Part] = {
             split: Part(part.items, self.encoding.indices(part.labels, f"{source.title} ({split})"))
             for split, part in parts.items()
@@ -174,6 +178,22 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     def off(self) -> tuple[str, ...]:
         votes = "votes beside the layers, folds and a temperature of the logits"
         return (votes, "the shares of the classes", *super().off)
+
+    def pliable(self, batch: Any) -> torch.Tensor:
+        """The values of series, but for those that are missing and so follow from others."""
+        reading = self.encoding.reading
+        assert isinstance(reading, Scale)
+        there = free(batch.lengths, (*batch.inputs.shape[:2], reading.width))
+        return there & reading.observed(batch.inputs)
+
+    def changed(self, batch: Any, change: torch.Tensor) -> Any:
+        rest = batch.inputs.shape[-1] - change.shape[-1]
+        return dataclasses.replace(batch, inputs=batch.inputs + pad(change, (0, rest)))
+
+    def worst(self, model: torch.nn.Module, batch: Any, generator: torch.Generator | None = None) -> Any:
+        if isinstance(self.encoding.reading, Scale):
+            return super().worst(model, batch, generator)
+        return edited(model, batch, self.encoding.reading, self.setting)
 
     def baselines(self) -> list[BaselineRecord]:
         truth = self.parts["test"].classes

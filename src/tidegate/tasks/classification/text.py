@@ -44,7 +44,7 @@ class TextTask(VotingTask):
     def voting(self) -> bool:
         """Whether n-grams vote."""
         longest = self.setting.ngrams or (2 if len(self.encoding.classes) <= CLASSES else 1)
-        return self.setting.votes and longest > 1
+        return super().voting and longest > 1
 
     def model(self, layer: MakeLayer, setting: ClassificationSetting | None = None) -> Any:
         if self.voting:

@@ -40,8 +40,8 @@ class VotingTask(ClassificationTask):
 
     @property
     def voting(self) -> bool:
-        """Whether there are votes."""
-        return self.setting.votes
+        """Whether there are votes; what is fitted without an adversary does not bear one."""
+        return self.setting.votes and self.setting.adversarial is None
 
     def settle(self, model: torch.nn.Module) -> torch.nn.Module:
         """Keep the model that has learnt from all rows, and let votes have their share."""
@@ -60,6 +60,8 @@ class VotingTask(ClassificationTask):
 
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
         del model
+        if self.setting.votes and self.setting.adversarial is not None:
+            return ("the layers answer alone: votes beside them do not learn to bear an attack",)
         return (self._told,) if self._told else ()
 
     def _kept(self, model: Any) -> Classifier:

@@ -73,13 +73,22 @@ def blend_of(model: DirectModel | RecursiveModel, grid: Grid, batches: Iterable[
     return blended(net, simple, wanted, made.series, made.origin - starts[made.series])
 
 
-def remarks(blend: Blend, encoding: ForecastEncoding, cell: str) -> tuple[str, ...]:
-    """How the forecast is made, and what the layers add to the plain forecast in validation."""
+def remarks(blend: Blend, encoding: ForecastEncoding, cell: str, *, alone: bool = False) -> tuple[str, ...]:
+    """How the forecast is made, and what the layers add to the plain forecast in validation.
+
+    Args:
+        blend: what validation says.
+        encoding: of the model.
+        cell: its name.
+        alone: whether the layers answer alone in spite of that.
+    """
     name = NAMES[encoding.plain]
     first = [
         *(["the logarithm of the target is forecast"] if encoding.logs else []),
         *(["the linear effect of what is known ahead is taken out of the target"] if encoding.effect else []),
     ]
+    if alone:
+        return *first, f"the {cell} answers alone: the {name} beside it has not learnt to bear an attack"
     if not blend.share:
         return *first, f"this is the {name}: in validation the layers added nothing to its {blend.plain:.4g}"
     part = f"{100 * blend.share:.0f} % of the forecast come from the layers"

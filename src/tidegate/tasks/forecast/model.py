@@ -34,6 +34,8 @@ class Window(Batch):
         first: [B] the index of its first row among all rows.
         plain: forecasts without layers, as ``targets``; None in training.
         last: whether to forecast from the last row only; ``targets`` are [1, B, steps] then.
+        moved: [T, B, steps] by how much changed data move the base from which answers count, in the unit of answers;
+            None where the data are as they were.
     """
 
     levels: torch.Tensor = field(kw_only=True)
@@ -42,6 +44,7 @@ class Window(Batch):
     first: torch.Tensor = field(kw_only=True)
     plain: torch.Tensor | None = None
     last: bool = False
+    moved: torch.Tensor | None = None
 
 
 class Base(Protocol):

@@ -20,6 +20,7 @@ from tidegate.tasks.forecast.encoding import ForecastEncoding
 from tidegate.tasks.forecast.grid import Values, make_grid
 from tidegate.tasks.forecast.learn import Choice, choices, first_choice, learn, with_choice
 from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, pinball, trained_levels
+from tidegate.tasks.forecast.moved import moved, pliable
 from tidegate.tasks.forecast.origin import CHECKED, forecast, histories, segments, thinned
 from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores
@@ -138,6 +139,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
         assert isinstance(batch, Window)
+        if batch.moved is not None:
+            outputs = outputs + batch.moved[-len(outputs) :, :, : outputs.shape[2], None]
         scored = batch.scored()[-len(outputs) :]
         levels = self.levels if outputs.shape[-1] == len(self.levels) else (0.5,)
         miss = (batch.targets[-len(outputs) :, ..., None] - outputs)[scored]  # [N, steps, Q]
@@ -146,6 +149,14 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         middle = levels.index(0.5) if 0.5 in levels else len(levels) // 2
         error = self._missed(outputs[..., middle], batch, scored) if self.encoding.logs else miss[..., middle].abs()
         return Measure(loss, error.mean(1).sum().item(), int(scored.sum()))
+
+    def pliable(self, batch: Batch) -> torch.Tensor:
+        assert isinstance(batch, Window)
+        return pliable(self.grid, batch)
+
+    def changed(self, batch: Batch, change: torch.Tensor) -> Batch:
+        assert isinstance(batch, Window)
+        return moved(self.grid, batch, change)
 
     def _missed(self, outputs: torch.Tensor, batch: Window, scored: torch.Tensor) -> torch.Tensor:
         """[N, steps] absolute errors in standard deviations of the target, where its logarithm is forecast."""
@@ -175,8 +186,9 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         assert isinstance(model, (DirectModel, RecursiveModel))
         if not self.blends:
             return model
-        self.blend = blend_of(model, self.grid, self.batches("valid"))
-        model.share.fill_(self.blend.share)
+        self.blend = blend_of(model, self.grid, self.batches("valid"))  # the share becomes 1
+        if self.setting.adversarial is None:  # a plain forecast does not bear an attack
+            model.share.fill_(self.blend.share)
         if self.setting.quantiles:
             every = math.ceil(sum(last - first for first, last in self._bounds("valid")) / CHECKED)
             correct(model, self.grid, self.forecasts(model, "valid", max(1, every)))
@@ -187,7 +199,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
         del model
-        return remarks(self.blend, self.encoding, self.setting.cell)
+        alone = self.setting.adversarial is not None
+        return remarks(self.blend, self.encoding, self.setting.cell, alone=alone)
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Errors over the origins of the test split, and CRPS and coverage of quantiles.

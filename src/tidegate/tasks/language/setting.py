@@ -36,3 +36,4 @@ class LanguageSetting(Training):
     epochs: int = 12
 
     _task: ClassVar[str] = "language"
+    _fixed: ClassVar[str] = "the symbols that it reads are those that it has to predict"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
 from torch.nn.functional import ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 
+from tidegate.adversary import free
 from tidegate.data import Corpus, Recording, Source
 from tidegate.data.script import has_words
 from tidegate.errors import InputError
@@ -271,6 +272,14 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         auto = Fitted("unit", f"that {kind} are symbols", f"symbols={kind!r}")
         scale = Fitted("scale", "mean and deviation of each band", "normalise='recording'")
         return (symbols, *[auto] * (setting.symbols == "auto"), *[scale] * (not encoding.per_recording))
+
+    def pliable(self, batch: Batch) -> torch.Tensor:
+        """Every feature of every step: the standardised log-mel spectrum, not the waveform."""
+        assert batch.lengths is not None
+        return free(batch.lengths, batch.inputs.shape)
+
+    def changed(self, batch: Batch, change: torch.Tensor) -> Batch:
+        return replace(batch, inputs=batch.inputs + change)
 
     def baselines(self) -> list[BaselineRecord]:
         if not self._compared:

@@ -24,3 +24,4 @@ class SyntheticSetting(Training):
     patience_rate: int = 8
 
     _task: ClassVar[str] = "synthetic"
+    _fixed: ClassVar[str] = "its problems are drawn anew in every batch"

@@ -47,3 +47,4 @@ class TaggingSetting(Training):
     averaging: float = 0.99
 
     _task: ClassVar[str] = "tagging"
+    _fixed: ClassVar[str] = "an edited word is mostly an unknown one, which word_dropout= trains for"

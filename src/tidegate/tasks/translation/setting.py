@@ -51,3 +51,4 @@ class TranslationSetting(Tabular):
     patience: int = 10
 
     _task: ClassVar[str] = "translation"
+    _fixed: ClassVar[str] = "the right translation of an edited source is not known"

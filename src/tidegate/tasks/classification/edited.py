@@ -1,0 +1,95 @@
+"""Texts with the few edits that a classifier bears worst, for training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from tidegate.adversary.edit import Rules, worst_edits
+from tidegate.errors import InputError
+from tidegate.tasks.classification.batch import Sequences
+from tidegate.tasks.classification.encoding import UNKNOWN, Vocabulary
+from tidegate.tasks.classification.model import UnitEmbedding
+from tidegate.tasks.classification.setting import ClassificationSetting
+
+
+def edited(model: torch.nn.Module, batch: Sequences, reading: Vocabulary, setting: ClassificationSetting) -> Sequences:
+    """The batch after ``setting.adversarial`` edits of each text, as the model would read the edited texts.
+
+    Where units are characters, one of the vocabulary is put in or takes the place of another, one is taken out, or
+    neighbours change places. Where units are words, one becomes unknown, as it mostly does when its spelling changes.
+
+    Args:
+        model: as it is attacked, without dropout.
+        batch: the texts.
+        reading: the vocabulary.
+        setting: the number of edits, and how many are tried for each.
+    """
+    units = batch.inputs if batch.inputs.dim() == 2 else batch.inputs[..., 0].long()
+    assert batch.lengths is not None
+    found, lengths = worst_edits(
+        lambda units, lengths, row: _losses(model, Sequences(units, batch.targets[row], lengths)),
+        lambda units, lengths: slope(model, Sequences(units, batch.targets, lengths)),
+        units,
+        batch.lengths,
+        rules_of(model, reading),
+        edits=edits_of(setting),
+        tried=setting.attack_steps,
+    )
+    longest = reading.longest
+    return Sequences(found[:longest], batch.targets, lengths.clamp(max=longest))
+
+
+def edits_of(setting: ClassificationSetting) -> int:
+    """The number of edits.
+
+    Raises:
+        InputError: it is none.
+    """
+    edits = setting.adversarial or 0.0
+    if edits != int(edits):
+        raise InputError(
+            "ADVERSARIAL_EDITS",
+            f"adversarial={edits:g} is no number of edits, in which changes of texts are counted",
+            fix="use adversarial=1",
+        )
+    return int(edits)
+
+
+def rules_of(model: torch.nn.Module, reading: Vocabulary) -> Rules:
+    """What counts as an edit of what the model reads."""
+    features = table_of(model).weight.detach()
+    known = torch.arange(1, reading.size)
+    if reading.unit == "character":
+        return Rules(known[None], known, features)
+    return Rules(torch.tensor([[UNKNOWN]]), known[:0], features, delete=False, exchange=False)
+
+
+def table_of(model: torch.nn.Module) -> torch.nn.Embedding:
+    """The embedding of units."""
+    return next(module.table for module in model.modules() if isinstance(module, UnitEmbedding))
+
+
+def slope(model: torch.nn.Module, batch: Sequences) -> torch.Tensor:
+    """[T, B, E] the gradient of the loss of each text in the embeddings of its units."""
+    kept: list[torch.Tensor] = []
+
+    def keep(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        del module, inputs
+        kept.append(output.detach().requires_grad_())
+        return kept[0]
+
+    hook = table_of(model).register_forward_hook(keep)
+    try:
+        loss = _losses(model, batch).sum()
+    finally:
+        hook.remove()
+    (gradient,) = torch.autograd.grad(loss, kept[0])
+    return gradient
+
+
+def _losses(model: torch.nn.Module, batch: Sequences) -> torch.Tensor:
+    """[B] in nats."""
+    return cross_entropy(model(batch)[0].float(), batch.targets, reduction="none")
