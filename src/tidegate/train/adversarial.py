@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from tidegate.train.batch import Batch
 from tidegate.train.plan import Plan, derive
 from tidegate.train.step import Step
-from tidegate.train.task import AnyTask, Batch
+from tidegate.train.task import AnyTask
 from tidegate.train.world import World
 from tidegate.train.worst import attacked, learnable
 

@@ -12,7 +12,8 @@ import torch
 from tidegate.adversary import Ball
 
 if TYPE_CHECKING:
-    from tidegate.train.task import AnyTask, Batch
+    from tidegate.train.batch import Batch
+    from tidegate.train.task import AnyTask
 
 STRIDE = 2.5  # of all steps together, in radii, so that every change of the ball can be reached from any other
 

@@ -29,15 +29,17 @@ def moved(grid: Grid, window: Window, change: torch.Tensor) -> Window:
     steps, columns = window.targets.shape[-1], change.shape[-1]
     at = window.first + torch.arange(len(own))[:, None] - _starts(grid)[window.series]  # [T, B] rows of their series
     there = pliable(grid, window)[..., 0]
-    before = pad(own, (0, 0, 1, 0))[:-1]
-    pace = torch.where(there & (at > 0), own - before, torch.zeros_like(own)) / encoding.pace
+    early = torch.where(at[0] == 0, own[0], torch.zeros_like(own[0]))  # a series is as before as it begins
+    past = torch.cat([early.expand(max(1, encoding.early), -1), own])
+    before = past[-len(own) - 1 : -1]
+    pace = torch.where(there, own - before, torch.zeros_like(own)) / encoding.pace
     inputs = torch.cat([(own - _mean(own, at, encoding.centre))[..., None], change[..., 1:], pace[..., None]], -1)
     inputs = torch.where(there[..., None], inputs, torch.zeros_like(inputs))
     scale = per_step(encoding.change, steps).to(own.dtype)
-    base = _forecast(encoding, encoding.difference, encoding.own, own, steps) / scale
+    base = _forecast(encoding, encoding.difference, encoding.own, past, len(own), steps) / scale
     plain = window.plain
     if plain is not None:
-        beside = _forecast(encoding, encoding.plain, encoding.forecaster, own, steps) / scale
+        beside = _forecast(encoding, encoding.plain, encoding.forecaster, past, len(own), steps) / scale
         plain = plain + (beside - base)[-len(plain) :]
     return replace(
         window,
@@ -68,18 +70,17 @@ def _mean(own: torch.Tensor, at: torch.Tensor, rows: int) -> torch.Tensor:
 
 
 def _forecast(
-    encoding: ForecastEncoding, kind: str, linear: Linear | None, own: torch.Tensor, steps: int
+    encoding: ForecastEncoding, kind: str, linear: Linear | None, past: torch.Tensor, rows: int, steps: int
 ) -> torch.Tensor:
-    """[T, B, steps] how a forecast from each row moves; all of them are linear in the rows before."""
+    """[rows, B, steps] how a forecast from each of the last rows moves; all of them are linear in the rows before."""
     if kind == "linear":
         assert linear is not None
-        past = torch.eye(linear.order, dtype=torch.float64).numpy()
-        weights = torch.from_numpy(linear.continued(past, steps) - linear.continued(0 * past[:1], steps))
-        return pad(own, (0, 0, linear.order - 1, 0)).unfold(0, linear.order, 1) @ weights.to(own.dtype)
+        one = torch.eye(linear.order, dtype=torch.float64).numpy()
+        weights = torch.from_numpy(linear.continued(one, steps) - linear.continued(0 * one[:1], steps))
+        return past.unfold(0, linear.order, 1)[-rows:] @ weights.to(past.dtype)
     if kind in ("", "none"):
-        return own.new_zeros(*own.shape, steps)
+        return past.new_zeros(rows, past.shape[1], steps)
     ahead = torch.arange(1, steps + 1)
     back = 0 * ahead if kind == "last" else ahead - encoding.season * -(-ahead // encoding.season)
-    reach = encoding.season if kind == "season" else 0
-    time = torch.arange(len(own))[:, None] + reach + back
-    return pad(own, (0, 0, reach, 0))[time].movedim(1, 2)
+    time = torch.arange(len(past) - rows, len(past))[:, None] + back
+    return past[time].movedim(1, 2)
