@@ -104,11 +104,13 @@ class TestEdits:
             del lengths
             return torch.zeros(*units.shape, 1)
 
-        found, after = worst_edits(loss, slope, units, lengths, rules(torch.zeros(SYMBOLS, 1)), edits=2, tried=10_000)
+        edits, own = torch.tensor([2, 2, 1]), rules(torch.zeros(SYMBOLS, 1))
+        found, after = worst_edits(loss, slope, units, lengths, own, edits=edits, tried=10_000)
         for k, own in enumerate(ROWS):
+            count = 1 if k == 2 else 2
             once = max((by_hand(own, *edit) for edit in all_edits(own)), key=score)
             twice = max((by_hand(once, *edit) for edit in all_edits(once)), key=score)
-            assert score(found[: after[k], k].tolist()) == pytest.approx(score(twice))
+            assert score(found[: after[k], k].tolist()) == pytest.approx(score(twice if count == 2 else once))
 
 
 def forecast(rows=160, **options):
@@ -181,7 +183,9 @@ def waves(rows=40, seed=0):
 
 
 def series_task(**options):
-    setting = ClassificationSetting(hidden_size=6, dropout=0.1, votes=False, frame=1, epochs=3, cell="gru", **options)
+    setting = ClassificationSetting(
+        hidden_size=6, dropout=0.1, votes=False, frame=1, epochs=3, steps=10, cell="gru", **options
+    )
     return ClassificationTask(in_memory(waves(), [k % 2 for k in range(40)]), setting)
 
 
@@ -243,7 +247,7 @@ class TestTraining:
         whole = learnt(task)
 
         def stop(record) -> None:
-            if record.total == 40:
+            if record.total == 16:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):

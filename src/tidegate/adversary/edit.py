@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import torch
 
-SUBSTITUTE, INSERT, DELETE, EXCHANGE = range(4)
-NAMES = ("substitute", "insert", "delete", "exchange")
+KINDS = SUBSTITUTE, INSERT, DELETE, EXCHANGE = range(4)
+NEVER = -torch.inf
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 Slope = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -32,6 +32,17 @@ class Rules:
     features: torch.Tensor
     delete: bool = True
     exchange: bool = True
+
+    def options(self, units: torch.Tensor) -> torch.Tensor:
+        """[T, B, K] what each of some units [T, B] may become."""
+        alike = len(self.becomes) == 1
+        return self.becomes[torch.zeros_like(units) if alike else units]
+
+    def read(self, slope: torch.Tensor, options: torch.Tensor) -> torch.Tensor:
+        """[T, B, K] the products of slopes [T, B, E] with the features of options."""
+        if len(self.becomes) == 1:
+            return slope @ self.features[self.becomes[0]].T
+        return (slope[..., None, :] * self.features[options]).sum(-1)
 
 
 class Edits(NamedTuple):
@@ -98,57 +109,64 @@ def estimates(
         Ebrahimi et al. 2018, arXiv 1712.06751 (HotFlip); insertions and deletions are counted here by all units that
         move, and not as one that changes.
     """
+    gains = _gains(units, lengths, slope, rules)
+    found = [_highest(gains[kind], kind, units, rules, most) for kind in KINDS if kind in gains]
+    edits, values = zip(*found, strict=True)
+    return Edits(*map(torch.cat, zip(*edits, strict=True))), torch.cat(values)
+
+
+def _gains(units: torch.Tensor, lengths: torch.Tensor, slope: torch.Tensor, rules: Rules) -> dict[int, torch.Tensor]:
+    """[places, B, choices] the gain of every edit of a kind, -inf where there is none."""
     steps, rows = units.shape
-    features = rules.features
-    there = torch.arange(steps)[:, None] < lengths  # [T, B]
+    features, time = rules.features, torch.arange(steps + 1)[:, None]
+    there, end, outside = time[:-1] < lengths, time == lengths, time > lengths
     slope = slope.masked_fill(~there[..., None], 0.0)
+    none = slope.new_zeros(1, rows)
     own = (slope * features[units]).sum(-1)
-    right = (slope[:-1] * features[units[1:]]).sum(-1).masked_fill(~there[1:], 0.0)  # as if moved one to the left
+    last = lengths - 1, torch.arange(rows)
+    right = (slope[:-1] * features[units[1:]]).sum(-1).masked_fill(~there[1:], 0.0)
     left = (slope[1:] * features[units[:-1]]).sum(-1).masked_fill(~there[1:], 0.0)
-    zero = torch.zeros(1, rows, dtype=slope.dtype)
-    back, forth = torch.cat([right, zero]) - own, torch.cat([zero, left]) - own
-    options = rules.becomes[units if len(rules.becomes) > 1 else torch.zeros_like(units)]  # [T, B, K]
-    if len(rules.becomes) == 1:
-        replaced = slope @ features[rules.becomes[0]].T
-    else:
-        replaced = (slope[..., None, :] * features[options]).sum(-1)
-    last = slope[lengths - 1, torch.arange(rows)]
-    here = torch.cat([slope, zero[..., None].expand(1, rows, slope.shape[-1])])
-    ends = (torch.arange(steps + 1)[:, None] == lengths)[..., None]
-    written = torch.where(ends, last, here) @ features[rules.inserted].T  # [T + 1, B, J]
-    moved = torch.cat([_after(forth)[1:], zero, zero]) - torch.cat([own, zero])
-    moved = torch.where(ends[..., 0], -own[lengths - 1, torch.arange(rows)], moved)
-    never = -torch.inf
+    back, forth = torch.cat([right, none]) - own, torch.cat([none, left]) - own  # as if moved by one step
+    here = torch.cat([slope, slope.new_zeros(1, *slope.shape[1:])])
+    written = torch.where(end[..., None], slope[last], here) @ features[rules.inserted].T
+    behind = torch.cat([_after(forth)[1:], none, none]) - torch.cat([own, none])
+    options = rules.options(units)
     found = {
-        SUBSTITUTE: (replaced - own[..., None]).masked_fill(~there[..., None] | (options == units[..., None]), never),
-        INSERT: (written + moved[..., None]).masked_fill(
-            (torch.arange(steps + 1)[:, None] > lengths)[..., None], never
+        SUBSTITUTE: (rules.read(slope, options) - own[..., None]).masked_fill(
+            ~there[..., None] | (options == units[..., None]), NEVER
         ),
-        DELETE: _after(back).masked_fill(~there | (lengths == 1), never)[..., None],
-        EXCHANGE: (back[:-1] + forth[1:]).masked_fill(~there[1:] | (units[1:] == units[:-1]), never)[..., None],
+        INSERT: (written + torch.where(end, -own[last], behind)[..., None]).masked_fill(outside[..., None], NEVER),
+        DELETE: _after(back).masked_fill(~there | (lengths == 1), NEVER)[..., None],
+        EXCHANGE: (back[:-1] + forth[1:]).masked_fill(~there[1:] | (units[1:] == units[:-1]), NEVER)[..., None],
     }
-    kinds = [SUBSTITUTE, INSERT, *[DELETE] * rules.delete, *[EXCHANGE] * rules.exchange]
-    parts, gains = [], []
-    for kind in kinds:
-        table = found[kind]
-        width = table.shape[-1]
-        flat = table.transpose(0, 1).flatten(1)  # [B, places * choices]
-        gain, at = flat.topk(min(most, flat.shape[1]), dim=1)
-        kept = gain > never
-        row = kept.nonzero()[:, 0]
-        place, choice = at[kept] // width, at[kept] % width
-        unit = torch.zeros_like(place)
-        if kind == SUBSTITUTE:
-            unit = options[place, row, choice]
-        elif kind == INSERT:
-            unit = rules.inserted[choice]
-        parts.append(Edits(row, torch.full_like(row, kind), place, unit))
-        gains.append(gain[kept])
-    return Edits(*map(torch.cat, zip(*parts, strict=True))), torch.cat(gains)
+    left_out = {DELETE: not rules.delete, EXCHANGE: not rules.exchange}
+    return {kind: gain for kind, gain in found.items() if not left_out.get(kind)}
+
+
+def _highest(gain: torch.Tensor, kind: int, units: torch.Tensor, rules: Rules, most: int) -> tuple[Edits, torch.Tensor]:
+    """The edits of one kind with the highest gains, at most so many of each row."""
+    width = gain.shape[-1]
+    values, at = gain.transpose(0, 1).flatten(1).topk(min(most, gain.shape[0] * width), dim=1)
+    kept = values > NEVER
+    row, at = kept.nonzero()[:, 0], at[kept]
+    place, choice = at // max(1, width), at % max(1, width)
+    unit = torch.zeros_like(place)
+    if kind == SUBSTITUTE:
+        unit = rules.options(units)[place, row, choice]
+    elif kind == INSERT:
+        unit = rules.inserted[choice]
+    return Edits(row, torch.full_like(row, kind), place, unit), values[kept]
 
 
 def worst_edits(
-    loss: Loss, slope: Slope, units: torch.Tensor, lengths: torch.Tensor, rules: Rules, *, edits: int, tried: int
+    loss: Loss,
+    slope: Slope,
+    units: torch.Tensor,
+    lengths: torch.Tensor,
+    rules: Rules,
+    *,
+    edits: torch.Tensor,
+    tried: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sequences after some edits, each of which is the worst of a few that gradients point at.
 
@@ -160,18 +178,19 @@ def worst_edits(
         units: [T, B] int64.
         lengths: [B] the units of each sequence.
         rules: what may be done.
-        edits: of each sequence.
+        edits: [B] of each sequence.
         tried: edits for which the loss is computed, of each sequence and each time.
 
     Returns:
         The edited sequences and their lengths; one without a possible edit stays as it is.
     """
-    for _ in range(edits):
+    for made in range(int(edits.max())):
         found, gain = estimates(units, lengths, slope(units, lengths), rules, tried)
         found = found.taken(best(gain, found.row, tried))
         changed, after = applied(units, lengths, found)
         with torch.no_grad():
             first = best(loss(changed, after, found.row), found.row, 1)
+        first = first[edits[found.row[first]] > made]
         rows = found.row[first]
         units = torch.nn.functional.pad(units, (0, 0, 0, 1))
         units[:, rows], lengths = changed[:, first], lengths.index_put((rows,), after[first])

@@ -20,14 +20,14 @@ from tidegate.nn import Recurrent
 from tidegate.phase import counted, phase
 from tidegate.records import EpochRecord, StepRecord
 from tidegate.train.adversarial import AdversarialStep
-from tidegate.train.batch import Batch
+from tidegate.train.batch import Batch, doubled
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.crowd import unhindered
 from tidegate.train.lean import Lean
 from tidegate.train.plan import Plan
 from tidegate.train.state import EpochState, RunState, decay
 from tidegate.train.step import Step, Taken, dtype_of
-from tidegate.train.task import AnyTask, MakeLayer, Split, doubled
+from tidegate.train.task import AnyTask, MakeLayer, Split
 from tidegate.train.world import World
 
 SAVE_EVERY_SECONDS = 2.0  # at most one checkpoint in this time; resuming is exact from any of them

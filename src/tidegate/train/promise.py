@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 STEADY = "the steps of a private training are counted before it begins, and its last weights are the model"
 
-# A setting, what is wrong with values other than its default, and what to do. None of them would have an effect.
+# A setting, what is wrong with values other than its default, and what to do. None of them has an effect there.
 IDLE = {
     "patience": (f"{STEADY}: nothing stops early", "leave out patience=, and set epochs="),
     "patience_rate": (f"{STEADY}: validation changes no rate", "leave out patience_rate=, and set schedule='cosine'"),
+    "adversarial": ("private training attacks no row before it learns from it", "leave out one of them"),
     "clip": ("private training scales the gradient of each unit, not that of a batch", "set clip_norm="),
 }
 

@@ -321,14 +321,7 @@ class Task(ABC, Generic[S, E]):
         return withheld(self.data) if is_private(self.setting) else self.data
 
     def pliable(self, batch: Batch) -> torch.Tensor:
-        """Which values of the rows an adversary may change.
-
-        Args:
-            batch: the rows.
-
-        Returns:
-            [T, B, C] bool, False at padding and at what cannot be changed, such as the calendar.
-        """
+        """[T, B, C] bool: the values of a batch that an adversary may change, not padding, nor a calendar."""
         raise NotImplementedError
 
     def changed(self, batch: Batch, change: torch.Tensor) -> Batch:
@@ -415,14 +408,3 @@ class Task(ABC, Generic[S, E]):
 
 
 AnyTask = Task[Any, Any]
-
-
-def doubled(model: torch.nn.Module) -> torch.nn.Module:
-    """Convert a model to float64. It converts its input batches itself, so callers need not know its precision."""
-    model.double().register_forward_pre_hook(_cast)
-    return model
-
-
-def _cast(model: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    del model
-    return tuple(value.to(torch.float64) if isinstance(value, Batch) else value for value in arguments)

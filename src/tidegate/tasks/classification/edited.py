@@ -15,7 +15,13 @@ from tidegate.tasks.classification.model import UnitEmbedding
 from tidegate.tasks.classification.setting import ClassificationSetting
 
 
-def edited(model: torch.nn.Module, batch: Sequences, reading: Vocabulary, setting: ClassificationSetting) -> Sequences:
+def edited(
+    model: torch.nn.Module,
+    batch: Sequences,
+    reading: Vocabulary,
+    setting: ClassificationSetting,
+    generator: torch.Generator | None = None,
+) -> Sequences:
     """The batch after ``setting.adversarial`` edits of each text, as the model would read the edited texts.
 
     Where units are characters, one of the vocabulary is put in or takes the place of another, one is taken out, or
@@ -26,16 +32,21 @@ def edited(model: torch.nn.Module, batch: Sequences, reading: Vocabulary, settin
         batch: the texts.
         reading: the vocabulary.
         setting: the number of edits, and how many are tried for each.
+        generator: draws the number of edits of each text, from none to all; without one each has all of them.
     """
     units = batch.inputs if batch.inputs.dim() == 2 else batch.inputs[..., 0].long()
     assert batch.lengths is not None
+    most = edits_of(setting)
+    edits = torch.full((len(batch.targets),), most)
+    if generator is not None:
+        edits = torch.randint(most + 1, edits.shape, generator=generator)
     found, lengths = worst_edits(
         lambda units, lengths, row: _losses(model, Sequences(units, batch.targets[row], lengths)),
         lambda units, lengths: slope(model, Sequences(units, batch.targets, lengths)),
         units,
         batch.lengths,
         rules_of(model, reading),
-        edits=edits_of(setting),
+        edits=edits,
         tried=setting.attack_steps,
     )
     longest = reading.longest

@@ -193,7 +193,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     def worst(self, model: torch.nn.Module, batch: Any, generator: torch.Generator | None = None) -> Any:
         if isinstance(self.encoding.reading, Scale):
             return super().worst(model, batch, generator)
-        return edited(model, batch, self.encoding.reading, self.setting)
+        return edited(model, batch, self.encoding.reading, self.setting, generator)
 
     def baselines(self) -> list[BaselineRecord]:
         truth = self.parts["test"].classes

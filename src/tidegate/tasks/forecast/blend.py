@@ -16,6 +16,7 @@ from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window
 from tidegate.tasks.forecast.origin import answered
 from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts
+from tidegate.tasks.forecast.setting import ForecastSetting
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -73,21 +74,14 @@ def blend_of(model: DirectModel | RecursiveModel, grid: Grid, batches: Iterable[
     return blended(net, simple, wanted, made.series, made.origin - starts[made.series])
 
 
-def remarks(blend: Blend, encoding: ForecastEncoding, cell: str, *, alone: bool = False) -> tuple[str, ...]:
-    """How the forecast is made, and what the layers add to the plain forecast in validation.
-
-    Args:
-        blend: what validation says.
-        encoding: of the model.
-        cell: its name.
-        alone: whether the layers answer alone in spite of that.
-    """
-    name = NAMES[encoding.plain]
+def remarks(blend: Blend, encoding: ForecastEncoding, setting: ForecastSetting) -> tuple[str, ...]:
+    """How the forecast is made, and what the layers add to the plain forecast in validation."""
+    name, cell = NAMES[encoding.plain], setting.cell
     first = [
         *(["the logarithm of the target is forecast"] if encoding.logs else []),
         *(["the linear effect of what is known ahead is taken out of the target"] if encoding.effect else []),
     ]
-    if alone:
+    if setting.adversarial is not None:
         return *first, f"the {cell} answers alone: the {name} beside it has not learnt to bear an attack"
     if not blend.share:
         return *first, f"this is the {name}: in validation the layers added nothing to its {blend.plain:.4g}"

@@ -120,3 +120,11 @@ def quantile_scores(values: Values, truth: Values, levels: Sequence[float]) -> d
         "CRPS": float(2 * np.maximum(level * miss, (level - 1) * miss).mean()),
         "coverage": float(100 * inside.mean()),
     }
+
+
+def titled(name: str, value: float, levels: Sequence[float]) -> tuple[str, float, str, str]:
+    """The name of a score as it is shown, its value, its unit, and what is better."""
+    if name == "coverage":
+        nominal = f"{100 * (levels[-1] - levels[0]):.4g}"
+        return f"coverage of {levels[0]:g} to {levels[-1]:g}", value, "%", f"near {nominal}"
+    return name, value, "%" if name == "sMAPE" else "", "lower"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from tidegate.tasks.forecast.model import DirectModel, RecursiveModel, Window, p
 from tidegate.tasks.forecast.moved import moved, pliable
 from tidegate.tasks.forecast.origin import CHECKED, forecast, histories, segments, thinned
 from tidegate.tasks.forecast.ridge import ahead_of
-from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores
+from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores, titled
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.source import layout, reader
 from tidegate.tasks.forecast.split import all_test, in_time, told
@@ -93,19 +93,18 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def _take(self, encoding: ForecastEncoding) -> None:
         """Become the task of a model with this encoding."""
-        panel = self.panel
         self.encoding, self.strategy = encoding, encoding.strategy or self.setting.strategy
         self.levels = trained_levels(replace(self.setting, strategy=self.strategy))
-        self.grid = make_grid(panel, self.encoding, self.spans, self.horizon)
+        self.grid = make_grid(self.panel, self.encoding, self.spans, self.horizon)
         self.change = torch.tensor(self.encoding.change, dtype=torch.float32)
         self.data = DataRecord(
             name=self.source.title,
             hash=self.source.hash,
-            description=self.source.description or self._described(panel),
+            description=self.source.description or self._described(self.panel),
             licence=self.source.licence,
             split=told(self.spans, fitted=self.learns)
             + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
-            warnings=panel.warnings + self.warnings + self._left_out() + self._copies() + self._exact(),
+            warnings=self.panel.warnings + self.warnings + self._left_out() + self._copies() + self._exact(),
         )
 
     def candidates(self) -> list[Self]:
@@ -150,12 +149,10 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         error = self._missed(outputs[..., middle], batch, scored) if self.encoding.logs else miss[..., middle].abs()
         return Measure(loss, error.mean(1).sum().item(), int(scored.sum()))
 
-    def pliable(self, batch: Batch) -> torch.Tensor:
-        assert isinstance(batch, Window)
+    def pliable(self, batch: Any) -> torch.Tensor:
         return pliable(self.grid, batch)
 
-    def changed(self, batch: Batch, change: torch.Tensor) -> Batch:
-        assert isinstance(batch, Window)
+    def changed(self, batch: Any, change: torch.Tensor) -> Window:
         return moved(self.grid, batch, change)
 
     def _missed(self, outputs: torch.Tensor, batch: Window, scored: torch.Tensor) -> torch.Tensor:
@@ -199,8 +196,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
         del model
-        alone = self.setting.adversarial is not None
-        return remarks(self.blend, self.encoding, self.setting.cell, alone=alone)
+        return remarks(self.blend, self.encoding, self.setting)
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
         """Errors over the origins of the test split, and CRPS and coverage of quantiles.
@@ -221,7 +217,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         for name, value in own.items():
             baselines = {rival: values[name] for rival, values in others.items() if name in values}
             sure = doubt(self.truth(forecasts), forecasts) if name == "coverage" else ""
-            title, score, unit, better = _titled(name, value, forecast_levels(self.setting))
+            title, score, unit, better = titled(name, value, forecast_levels(self.setting))
             records.append(ScoreRecord(title, score, unit + sure, better, baselines))
         return records
 
@@ -402,10 +398,3 @@ def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncodin
             fix="resample the data, or train on this time step",
         )
     return panel
-
-
-def _titled(name: str, value: float, levels: Sequence[float]) -> tuple[str, float, str, str]:
-    if name == "coverage":
-        nominal = f"{100 * (levels[-1] - levels[0]):.4g}"
-        return f"coverage of {levels[0]:g} to {levels[-1]:g}", value, "%", f"near {nominal}"
-    return name, value, "%" if name == "sMAPE" else "", "lower"
