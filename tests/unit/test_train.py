@@ -261,7 +261,7 @@ def test_the_running_mean_by_hand(task, monkeypatch) -> None:
     """It is validated and kept; the steps themselves go on from the parameters."""
     plans = [plan_with(epochs=2, averaging=averaging) for averaging in (0.0, 0.6)]
     seen, scored = [], []
-    monkeypatch.setattr(loop, "evaluate", lambda task, model, split: scored.append(flat(model)) or 1 / len(scored))
+    monkeypatch.setattr(loop, "evaluate", lambda task, model, split, _: scored.append(flat(model)) or 1 / len(scored))
     for plan in plans:
         torch.manual_seed(0)
         run = loop._Run(task, layer, plan, None, lambda _: seen.append(flat(run.model)))  # noqa: B023
