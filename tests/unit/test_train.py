@@ -288,7 +288,7 @@ def test_training_stops_when_validation_no_longer_improves(task, monkeypatch) ->
     scores = iter([3.0, 2.0, 2.5, 2.0, 2.1, 1.0])
     weights = []
 
-    def scored(task, model, split):
+    def scored(task, model, split, _):
         weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return next(scores)
 

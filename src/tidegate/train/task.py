@@ -325,22 +325,11 @@ class Task(ABC, Generic[S, E]):
         raise NotImplementedError
 
     def changed(self, batch: Batch, change: torch.Tensor) -> Batch:
-        """The batch that this task would make of changed data; differentiable by the change.
-
-        Args:
-            batch: the rows.
-            change: [T, B, C] as ``pliable`` has it, in standard deviations of the training part; 0 at what is fixed.
-        """
+        """The batch that would be made of changed data; the change [T, B, C] is in deviations of the training part."""
         raise NotImplementedError
 
     def worst(self, model: torch.nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:
-        """The batch changed for the worse, within the bound ``setting.adversarial``.
-
-        Args:
-            model: as it is attacked, without dropout.
-            batch: the rows.
-            generator: draws where the attack begins.
-        """
+        """The batch changed for the worse within ``setting.adversarial``; ``generator`` draws where a search begins."""
         return within(self, model, batch, generator)
 
     @property
