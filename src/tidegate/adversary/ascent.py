@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from tidegate.adversary.ball import Ball
-from tidegate.adversary.slope import Loss, Slope, by_gradient
+from tidegate.adversary.slope import Judged, Loss, Slope, by_gradient
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Found:
 
 
 def projected_gradient(
-    loss: Loss,
+    loss: Loss | Judged,
     x: torch.Tensor,
     ball: Ball,
     *,
@@ -44,7 +44,6 @@ def projected_gradient(
     size: float | torch.Tensor | None = None,
     generator: torch.Generator | None = None,
     start: torch.Tensor | None = None,
-    score: Loss | None = None,
 ) -> Found:
     """The worst change of each row that projected gradient ascent finds.
 
@@ -55,7 +54,8 @@ def projected_gradient(
     that is met is judged, so a further restart is never weaker, and what is found is never weaker than no change.
 
     Args:
-        loss: [B] of inputs [T, B, ...], to be raised; rows must not depend on each other.
+        loss: [B] of inputs [T, B, ...], to be raised; or a pair of it and of the [B] by which changes are judged, which
+            need not be differentiable. Rows must not depend on each other.
         x: [T, B, ...] float.
         ball: where changes may be.
         steps: of each run.
@@ -63,22 +63,12 @@ def projected_gradient(
         size: of the first step, of every row or [B] of each; the radius, if None.
         generator: of the starts.
         start: [T, B, ...] a change to begin the first run at.
-        score: [B] by which changes are judged, if not by ``loss``; it need not be differentiable.
 
     References:
         Madry et al. 2018, arXiv 1706.06083.
     """
-    return climb(
-        by_gradient(loss),
-        x,
-        ball,
-        steps=steps,
-        restarts=restarts,
-        size=size,
-        generator=generator,
-        start=start,
-        score=score,
-    )
+    slope, named = by_gradient(loss), {"size": size, "generator": generator, "start": start}
+    return climb(slope, x, ball, steps=steps, restarts=restarts, **named)  # type: ignore[arg-type]
 
 
 def climb(
@@ -91,31 +81,28 @@ def climb(
     size: float | torch.Tensor | None = None,
     generator: torch.Generator | None = None,
     start: torch.Tensor | None = None,
-    score: Loss | None = None,
+    enough: float = math.inf,
 ) -> Found:
-    """``projected_gradient`` along any slope, such as an estimate from values alone; for the arguments see there."""
+    """``projected_gradient`` along any slope, such as an estimate from values alone; for the arguments see there.
+
+    It ends early once every row has a score above ``enough``.
+    """
     first = torch.as_tensor(ball.radius if size is None else size).to(x)
     none = torch.zeros_like(x)
     silent = torch.zeros(x.shape[1], dtype=x.dtype, device=x.device)
     best = Found(none, torch.full_like(silent, -math.inf), silent)
     if start is not None:
-        best = Found(none, _judged(slope(x), x, score), silent)
+        best = Found(none, slope(x).score, silent)
     for run in range(restarts):
         begin = none if start is None else start
         change = ball.project(begin) if run == 0 else ball.start(x, generator)
         for step in range(steps + 1):
-            here = ball.moved(x, change)
-            found = slope(here)
-            best = best.worse(Found(change, _judged(found, here, score), silent))
+            found = slope(ball.moved(x, change))
+            best = best.worse(Found(change, found.score, silent))
+            if bool((best.score > enough).all()):
+                return Found(best.change, best.score, silent)
             if step < steps:
                 move = ball.step(found.gradient, first * (1 + math.cos(math.pi * step / steps)) / 2)
                 silent = silent + (ball.size(move) == 0) / (steps * restarts)
                 change = ball.project(change + move)
     return Found(best.change, best.score, silent)
-
-
-def _judged(found: Slope, x: torch.Tensor, score: Loss | None) -> torch.Tensor:
-    if score is None:
-        return found.value.detach()
-    with torch.no_grad():
-        return score(x).detach()

@@ -8,26 +8,32 @@ from typing import NamedTuple
 import torch
 
 Loss = Callable[[torch.Tensor], torch.Tensor]
+Judged = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]  # the loss to climb, and the score that counts
 
 
 class Slope(NamedTuple):
-    """A loss [B] and its gradient by the inputs [T, B, ...]."""
+    """A score [B], and the gradient of a loss by the inputs [T, B, ...]."""
 
-    value: torch.Tensor
+    score: torch.Tensor
     gradient: torch.Tensor
 
 
-def by_gradient(loss: Loss) -> Callable[[torch.Tensor], Slope]:
-    """The slope of a loss whose rows do not depend on each other, by one backward pass."""
+def by_gradient(loss: Loss | Judged) -> Callable[[torch.Tensor], Slope]:
+    """The slope of a loss whose rows do not depend on each other, by one backward pass.
+
+    Args:
+        loss: [B] of inputs [T, B, ...]; or the same and what scores the inputs, which needs no gradient.
+    """
 
     def slope(x: torch.Tensor) -> Slope:
         with torch.enable_grad():
             inputs = x.detach().requires_grad_()
-            value = loss(inputs)
+            found = loss(inputs)
+            value, score = found if isinstance(found, tuple) else (found, found)
             if not value.requires_grad:  # nothing between inputs and loss can be differentiated
-                return Slope(value, torch.zeros_like(x))
+                return Slope(score.detach(), torch.zeros_like(x))
             (gradient,) = torch.autograd.grad(value.sum(), inputs, allow_unused=True)
-        return Slope(value.detach(), torch.zeros_like(x) if gradient is None else gradient)
+        return Slope(score.detach(), torch.zeros_like(x) if gradient is None else gradient)
 
     return slope
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from tidegate._version import __version__
+from tidegate.cli.attack import Attack
 from tidegate.cli.backtest import Backtest
 from tidegate.cli.cells import Cells
 from tidegate.cli.check import check_lists
@@ -41,6 +42,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Explain, tyro.conf.subcommand("explain")]
+    | Annotated[Attack, tyro.conf.subcommand("attack")]
     | Annotated[Ship, tyro.conf.subcommand("ship")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
@@ -66,7 +68,9 @@ class Exit(IntEnum):
     """Exit codes that scripts may rely on."""
 
     DONE = 0
-    FAILURE = 1  # also where nobody reads the output any more, or explain found a fault, or a check of ship failed
+    FAILURE = (
+        1  # also where nobody reads the output any more, or explain found a fault, or a check of attack or ship failed
+    )
     WRONG_INPUT = 2
     INTERRUPTED = 130
 

@@ -8,6 +8,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tidegate.records.attack import (
+    AttackedRecord,
+    AttackRecord,
+    BudgetRecord,
+    CertificateRecord,
+    FlipRecord,
+    HonestyRecord,
+    TraceLine,
+)
 from tidegate.records.comparison import (
     AnswerRecord,
     CellRecord,
@@ -58,9 +67,13 @@ from tidegate.records.training import (
 __all__ = [
     "AblationRecord",
     "AnswerRecord",
+    "AttackRecord",
+    "AttackedRecord",
     "AttributionRecord",
     "BaselineRecord",
+    "BudgetRecord",
     "CellRecord",
+    "CertificateRecord",
     "ChangeRecord",
     "CheckRecord",
     "ComparisonRecord",
@@ -75,9 +88,11 @@ __all__ = [
     "ExplanationRecord",
     "ExponentRecord",
     "FixedPointRecord",
+    "FlipRecord",
     "FlowRecord",
     "ForcingRecord",
     "GateRecord",
+    "HonestyRecord",
     "LayerRecord",
     "MemoryRecord",
     "Outcome",
@@ -92,6 +107,7 @@ __all__ = [
     "SignalRecord",
     "SilenceRecord",
     "StepRecord",
+    "TraceLine",
     "TraceRecord",
     "VerdictLine",
     "VerdictRecord",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.plain import to_csv
-from tidegate.records import ComparisonRecord, ExplanationRecord, RunRecord, in_brackets, to_json
+from tidegate.records import AttackRecord, ComparisonRecord, ExplanationRecord, RunRecord, in_brackets, to_json
 from tidegate.storage import replace_file
 
 TIMING_COLUMNS = ("train_seconds",)
@@ -20,11 +20,13 @@ COLUMNS = (
 )
 
 
-def write_json(record: ComparisonRecord | ExplanationRecord, path: Path) -> None:
-    """Write a comparison or an explanation as JSON. Numbers that JSON cannot hold (NaN, infinity) become null.
+def write_json(record: ComparisonRecord | ExplanationRecord | AttackRecord, path: Path) -> None:
+    """Write a comparison, an explanation or an attack as JSON.
+
+    Numbers that JSON cannot hold (NaN, infinity) become null.
 
     Args:
-        record: the comparison or explanation.
+        record: the comparison, explanation or attack.
         path: the file; it is replaced whole or not at all.
     """
     text = json.dumps(_finite(to_json(record)), indent=1, ensure_ascii=False, allow_nan=False)

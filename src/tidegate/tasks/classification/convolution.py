@@ -110,13 +110,13 @@ class Convolutions(torch.nn.Module):
             most = math.log2(min(self.plan.channels, TAPS) + 1)
             chosen = rng.permutation(self.plan.channels)[: int(2 ** rng.uniform(0, most))]
             members.zero_()[chosen] = True
-        series, found, place = _rounded(values, lengths), [], 0
+        series, found, place = rounded(values, lengths), [], 0
         for k, (dilation, count) in enumerate(zip(self.plan.dilations, self.plan.thresholds, strict=True)):
             rows = torch.from_numpy(rng.integers(values.shape[1], size=len(KERNELS)))
-            weights = self._weights(k)
-            taps = _taps(series[rows], dilation)
-            answers = torch.einsum("rct,rc->rt", taps, weights)
-            inside = self._inside(k, answers.shape[1], lengths[rows])[range(len(rows)), range(len(rows))]
+            weights = self.weights(k)
+            reads = tapped(series[rows], dilation)
+            answers = torch.einsum("rct,rc->rt", reads, weights)
+            inside = self.inside(k, answers.shape[1], lengths[rows])[range(len(rows)), range(len(rows))]
             for row, there in enumerate(inside):
                 seen = answers[row][there] if there.any() else answers[row][: lengths[rows[row]]]
                 levels = (torch.arange(place + 1, place + count + 1, dtype=torch.float64) * GOLDEN) % 1
@@ -125,7 +125,7 @@ class Convolutions(torch.nn.Module):
         self.thresholds.copy_(torch.cat(found))
 
     def forward(self, values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        series = _rounded(values, lengths)
+        series = rounded(values, lengths)
         rows = max(1, CELLS // ((len(KERNELS) + TAPS * series.shape[1]) * series.shape[2]))
         parts = zip(series.split(rows), lengths.split(rows), strict=True)
         return torch.cat([self._features(part, ends) for part, ends in parts])
@@ -133,8 +133,8 @@ class Convolutions(torch.nn.Module):
     def _features(self, series: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         found, place = [], 0
         for k, (dilation, count) in enumerate(zip(self.plan.dilations, self.plan.thresholds, strict=True)):
-            inside = self._inside(k, series.shape[2], lengths)
-            answers = (self._weights(k) @ _taps(series, dilation)).masked_fill_(~inside, -torch.inf)
+            inside = self.inside(k, series.shape[2], lengths)
+            answers = (self.weights(k) @ tapped(series, dilation)).masked_fill_(~inside, -torch.inf)
             limits = self.thresholds[place : place + count * len(KERNELS)].double().view(len(KERNELS), count)
             hit = torch.empty_like(answers)
             above = [torch.gt(answers, limit[:, None], out=hit).sum(-1) for limit in limits.T]
@@ -142,11 +142,11 @@ class Convolutions(torch.nn.Module):
             place += count * len(KERNELS)
         return torch.cat(found, 1)
 
-    def _weights(self, k: int) -> torch.Tensor:
+    def weights(self, k: int) -> torch.Tensor:
         """[84, C * 9] float64 of the k-th dilation."""
         return (self.channels[k][:, :, None] * KERNELS[:, None]).flatten(1)
 
-    def _inside(self, k: int, steps: int, lengths: torch.Tensor) -> torch.Tensor:
+    def inside(self, k: int, steps: int, lengths: torch.Tensor) -> torch.Tensor:
         """[B, 84, T] bool: the steps that count for each kernel."""
         margin = torch.zeros(len(KERNELS), dtype=torch.int64)
         margin[(k + 1) % 2 :: 2] = (TAPS // 2) * self.plan.dilations[k]
@@ -154,13 +154,13 @@ class Convolutions(torch.nn.Module):
         return (time >= margin[:, None]) & (time < lengths[:, None, None] - margin[:, None])
 
 
-def _rounded(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+def rounded(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """[T, B, C] to [B, C, T] float64, zero behind the end of each series."""
     series = values.double().clamp(-LARGEST, LARGEST).mul(GRID).round().div(GRID).permute(1, 2, 0)
     return series * (torch.arange(len(values)) < lengths[:, None])[:, None]
 
 
-def _taps(series: torch.Tensor, dilation: int) -> torch.Tensor:
+def tapped(series: torch.Tensor, dilation: int) -> torch.Tensor:
     """[B, C, T] to [B, C * 9, T]: what each tap reads at each step."""
     steps = series.shape[2]
     dilation = min(dilation, steps)  # beyond, all taps but one are outside

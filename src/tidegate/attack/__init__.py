@@ -1,0 +1,20 @@
+"""How answers hold out when inputs are changed on purpose, and whether the attack that says so was honest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tidegate.errors import explain_missing
+
+if TYPE_CHECKING:
+    from tidegate.attack.answer import Attack, run
+
+__all__ = ["Attack", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        with explain_missing():
+            from tidegate.attack import answer
+        return getattr(answer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
