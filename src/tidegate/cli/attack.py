@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from rich.console import Console
 
 from tidegate.cli.attacked import print_attack
 from tidegate.cli.check import check_file, check_model, check_number
@@ -77,6 +78,7 @@ class Attack:
             check_number(option, value)
         if self.fail_on is not None and self.no_checks:
             raise InputError("FAIL_ON", "--fail-on needs the checklist", fix="leave out --no-checks")
+        features = None if self.features is None else [name.strip() for name in self.features.split(",")]
         for option, path in (("out", self.out), ("json", self.json)):
             check_file(option, path)
         with status() as now:
@@ -94,7 +96,7 @@ class Attack:
                 steps=self.steps,
                 restarts=self.restarts,
                 only_steps=only_steps,
-                features=None if self.features is None else [name.strip() for name in self.features.split(",")],
+                features=features,
                 target_direction=self.target_direction,
                 tolerance=self.tolerance,
                 examples=self.examples,
@@ -108,7 +110,11 @@ class Attack:
         screen = console()
         print_attack(screen, found.record)
         name_written(self.out, self.json)
-        failed = [line.name for line in found.failed if wanted & {ALL, line.name}]
+        return self._judged(screen, [line.name for line in found.failed if wanted & {ALL, line.name}])
+
+    @staticmethod
+    def _judged(screen: Console, failed: Sequence[str]) -> int:
+        """The exit code."""
         if failed:
             print_line(screen, f"failed on {', '.join(failed)}")
         return FOUND if failed else 0
