@@ -10,7 +10,7 @@ import tyro
 
 from tidegate.cli.check import check_model
 from tidegate.cli.console import console, shown_as
-from tidegate.cli.score import of_test, print_scores, print_verdict
+from tidegate.cli.score import of_test, print_privacy, print_scores, print_verdict
 from tidegate.cli.status import status
 from tidegate.cli.threads import Threads
 
@@ -41,3 +41,4 @@ class Evaluate:
         screen = console()
         print_scores(screen, scores, self.data or of_test(model.data_))
         print_verdict(screen, model.verdict_ if self.data is None else verdict(scores))
+        print_privacy(screen, model.privacy_)

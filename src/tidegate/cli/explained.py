@@ -28,6 +28,8 @@ def print_explanation(screen: Console, record: ExplanationRecord) -> None:
     print_line(screen, record.title, style="bold")
     many = f"{record.sequences} sequence{'s' * (record.sequences != 1)}"
     print_line(screen, f"{record.target}; lag {record.lag}: {record.lag_from}; {many}")
+    if record.privacy:
+        print_line(screen, f"privacy: {record.privacy}")
     if record.shares:
         parts = ", ".join(f"{share.part} {_percent(share.share)}" for share in record.shares)
         print_line(screen, f"who answers: {parts}")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tidegate.cli.console import fitting, print_line, print_note, shown, table
 from tidegate.cli.words import in_shell
-from tidegate.records import DataRecord, ScoreRecord, VerdictRecord
+from tidegate.records import DataRecord, PrivacyRecord, ScoreRecord, VerdictRecord, privacy_sentence
 
 BEST: Mapping[str, Callable[..., Any]] = {"lower": min, "higher": max}
 
@@ -44,6 +44,18 @@ def print_verdict(screen: Console, verdict: VerdictRecord | None, options: Itera
     print_line(screen, f"verdict: {verdict.text}")
     if verdict.advice:
         print_line(screen, in_shell(verdict.advice, options))
+
+
+def print_privacy(screen: Console, privacy: PrivacyRecord | None) -> None:
+    """Print what a model promises to those whose data it learnt from; nothing for a model without privacy.
+
+    Args:
+        screen: where to print.
+        privacy: of the model.
+    """
+    if privacy is not None:
+        screen.print()
+        print_line(screen, f"privacy: {privacy_sentence(privacy)}")
 
 
 def _defeat(score: ScoreRecord) -> str:

@@ -49,6 +49,8 @@ def print_shipped(screen: Console, shipped: Shipped, found: list[Inspection]) ->
         for text in _measured(one, several=len(found) > 1):
             print_line(screen, text)
     print_line(screen, f"runs in: {shipped.format.runs}")
+    if shipped.privacy:
+        print_line(screen, f"privacy: {shipped.privacy}")
     if shipped.format.beware:
         print_line(screen, f"beware: {shipped.format.beware}")
 

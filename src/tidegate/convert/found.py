@@ -26,6 +26,8 @@ CLASSES: Mapping[str, tuple[Any, Mapping[str, str]]] = {  # of the rows with the
     "gru": (GRU, {}),
     "gru/before": (GRU, {"reset": "before"}),
 }
+PRIVACY = "privacy"  # among the facts: the promise under which a layer was trained
+LONGEST = 10_000  # characters of it
 HEAD = ("name", "kind", "input", "hidden", "layers", "direction", "activations", "where")
 
 
@@ -141,8 +143,14 @@ class FoundLayer:
             self._check(own, pieces, widths, k)
             loaded[k, reverse] = from_pieces(own.layout, pieces, widths)
         own.write(loaded)
-        made = made.eval()
+        made = self.promised(made).eval()
         return Reverse(made, aligned=self.is_aligned).eval() if self.is_reverse and not flipped else made
+
+    def promised(self, layer: Recurrent) -> Recurrent:
+        """A layer made of this one, with the promise of privacy that the file states."""
+        if promise := self.facts.get(PRIVACY):
+            layer.privacy = str(promise)[:LONGEST]
+        return layer
 
     def with_activations(self, names: Sequence[str | Activation]) -> FoundLayer:
         """The same layer with other activations.

@@ -73,7 +73,7 @@ def dump(layer: Recurrent | RecurrentCell, target: str) -> Any:
 
     Warns:
         TidegateWarning: the arrays of the target do not say which activations they belong to, and those of this layer
-            are not the ones that the other side has by default.
+            are not the ones that the other side has by default; or the layer was trained under a promise of privacy.
 
     Example:
         >>> import tidegate as tg
@@ -84,6 +84,8 @@ def dump(layer: Recurrent | RecurrentCell, target: str) -> Any:
         ['U.h', 'W.h', 'b.h', 'd.h']
     """
     own, container = Own(layer), _container(target)
+    if promise := getattr(layer, "privacy", ""):
+        warnings.warn(f"arrays do not say it, so keep it beside them: {promise}", TidegateWarning, stacklevel=2)
     passes, layout = _dumped(own, target)
     _warn_of_settings(layout, target)
     return container.wrap(passes, layout, own)

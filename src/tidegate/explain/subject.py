@@ -103,6 +103,7 @@ class Subject:
             "target": self.target,
             "sequences": len(self.aim.steps),
             "seasonality": self.season or None,
+            "privacy": next((text for m in self.aim.model.modules() if (text := getattr(m, "privacy", ""))), ""),
             "shares": tuple(ShareRecord(part, share) for part, share in self.shares.items()),
         }
 

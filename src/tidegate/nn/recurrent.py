@@ -66,6 +66,8 @@ class Recurrent(Stack):
         last_path: how the last call ran: ``"fused"``; ``"torch: "`` and the device, where torch's own function ran it;
             or ``"eager: "`` and the reason. None before the first call. If several threads call one layer, it is the
             path of any of them. A compiled call does not set it.
+        privacy: the promise of differential privacy under which it was trained, in words; empty if there is none. Files
+            that are made of the layer carry it.
 
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where torch.nn raises.
@@ -84,6 +86,7 @@ class Recurrent(Stack):
         GRU(8, 16, zoneout=0.1, learn_initial_state=True)
     """
 
+    privacy: str = ""
     autocast_keeps_dtype = False  # whether results under autocast have the input's type instead of autocast's
 
     def __init__(

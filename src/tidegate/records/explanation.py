@@ -283,6 +283,7 @@ class ExplanationRecord:
         sequences: how many were measured.
         seasonality: the period of the data, in steps; None if none was found.
         importance: what units are ordered by.
+        privacy: the promise under which the model was trained, in words; empty if there is none.
         left_out: what the page does not have, and why.
         seconds: how long the explanation took.
     """
@@ -310,6 +311,7 @@ class ExplanationRecord:
     checks: tuple[CheckRecord, ...] = ()
     traces: tuple[TraceRecord, ...] = ()
     importance: str = ""
+    privacy: str = ""
     left_out: tuple[str, ...] = ()
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     command: str = ""

@@ -15,6 +15,7 @@ from tidegate.convert.table import KERAS
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.ship.part import Target, affine, finite
+from tidegate.ship.statement import privacy_of
 
 TARGET = Target("RNNoise", {"gru": KERAS["gru"]})
 HEAD = struct.Struct("<4siiii44s")  # magic, version, kind, bytes of the array, bytes until the next record, name
@@ -22,6 +23,7 @@ MAGIC, VERSION, ALIGNED = b"DNNw", 0, 64
 KINDS = {"float32": 0, "int32": 1, "int8": 3}
 BLOCK_IN, BLOCK_OUT = 4, 8  # inputs and outputs of a block
 LONGEST = 43  # bytes of a name
+PRIVACY = "tidegate_privacy"  # a text among the arrays, which readers that ask for others pass over
 WIDEST = 1024  # units of a GRU that its C has room for
 Record = tuple[str, Array]
 
@@ -67,6 +69,8 @@ def dnnw(layers: Mapping[str, Any], weights: str = "int8", floating: Collection[
             records += _gru(name, layer, exact=exact)
         else:
             records += _plain(name, layer, exact=exact or name in floating, quantised=name not in floating)
+    if promise := privacy_of(layers.values()):
+        records.append((PRIVACY, np.frombuffer(promise.encode(), np.int8)))
     return b"".join(_record(name, array) for name, array in records)
 
 

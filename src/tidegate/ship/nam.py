@@ -13,6 +13,7 @@ from tidegate._version import __version__
 from tidegate.convert.table import NAM
 from tidegate.nn import Recurrent
 from tidegate.ship.part import Target, affine
+from tidegate.ship.statement import privacy_of
 
 TARGET = Target("Neural Amp Modeler", NAM)
 VERSION = "0.5.4"  # the oldest that all its readers of today take; more channels need the next one
@@ -52,6 +53,8 @@ def nam(layer: Recurrent, head: Any, sample_rate: float, metadata: Mapping[str, 
     weight, bias = affine(head, layer.hidden_size)
     config = {"input_size": layer.input_size, "hidden_size": layer.hidden_size, "num_layers": layer.num_layers}
     channels = {"in_channels": layer.input_size, "out_channels": len(weight)}
+    promise = privacy_of([layer])
+    told = {"tidegate": __version__, **({"privacy": promise} if promise else {}), **(metadata or {})}
     many = set(channels.values()) != {1}
     return json.dumps({
         "version": MANY_CHANNELS if many else VERSION,
@@ -59,5 +62,5 @@ def nam(layer: Recurrent, head: Any, sample_rate: float, metadata: Mapping[str, 
         "config": config | (channels if many else {}),
         "weights": list(chain.from_iterable(part.ravel().tolist() for part in (*numbers, weight, bias))),
         "sample_rate": sample_rate,
-        "metadata": {"tidegate": __version__, **(metadata or {})},
+        "metadata": told,
     })  # fmt: skip

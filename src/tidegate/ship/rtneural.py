@@ -12,6 +12,7 @@ from tidegate.convert.table import KERAS
 from tidegate.errors import EmitError
 from tidegate.nn import Recurrent
 from tidegate.ship.part import Target, affine
+from tidegate.ship.statement import privacy_of
 
 TARGET = Target("RTNeural", {row: KERAS[row] for row in ("lstm", "peepholelstm", "gru")})
 ACTIVATIONS: Mapping[type[torch.nn.Module], str] = {
@@ -57,7 +58,9 @@ def rtneural(layer: Recurrent, head: Any, extra: Mapping[str, Any] | None = None
             weight, bias = affine(module, width)
             width = len(bias)
             layers.append(_entry("dense", width, [weight.T, bias], ""))
-    return json.dumps({**(extra or {}), "in_shape": [None, None, layer.input_size], "layers": layers})
+    promise = privacy_of([layer])
+    told = {**({"privacy": promise} if promise else {}), **(extra or {})}
+    return json.dumps({**told, "in_shape": [None, None, layer.input_size], "layers": layers})
 
 
 def _entry(kind: str, width: int, weights: list[Any], activation: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from tidegate._version import __version__
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
+from tidegate.ship.statement import privacy_of
 
 
 def safetensors(layers: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> bytes:
@@ -36,7 +37,8 @@ def safetensors(layers: Mapping[str, Any], metadata: Mapping[str, str] | None = 
     """
     from safetensors.torch import save
 
-    told = {"tidegate": __version__, **(metadata or {})}
+    promise = privacy_of(layers.values())
+    told = {"tidegate": __version__, **({"privacy": promise} if promise else {}), **(metadata or {})}
     tensors: dict[str, torch.Tensor] = {}
     for name, module in layers.items():
         if not isinstance(module, torch.nn.Module):

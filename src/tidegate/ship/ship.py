@@ -18,6 +18,7 @@ from tidegate.phase import phase
 from tidegate.ship.flow import Flow
 from tidegate.ship.kind import estimator_of, flows
 from tidegate.ship.said import BARE, NETWORK, Said, said
+from tidegate.ship.statement import privacy_of
 from tidegate.ship.target import Format, chosen
 from tidegate.ship.write import WRITERS, Order
 from tidegate.storage import replace_files
@@ -45,6 +46,7 @@ class Shipped:
         missing: files that there are none of, with the reason.
         flows: what the files compute, by the name of their files; empty for a network alone.
         model: the estimator; None for bare layers.
+        privacy: the promise under which the model was trained, in words; empty if there is none.
         folder: where the files lie; None if they were not written.
     """
 
@@ -59,6 +61,7 @@ class Shipped:
     missing: tuple[str, ...] = ()
     flows: Mapping[str, Flow] = field(default_factory=dict)
     model: Any = field(default=None, repr=False)
+    privacy: str = ""
     folder: Path | None = None
 
     @property
@@ -149,8 +152,10 @@ def ship(
     about = said(task, part) if row.whole else Said(NETWORK.inside, _rest(task) or BARE.outside)
     about = about._replace(inside=NETWORK.inside) if order.head is not None else about
     left = tuple(made.missing)
+    files, lines = made.files, tuple(made.layers)
+    promise = privacy_of([order.layer if order.model is None else order.model.model_])
     shipped = Shipped(
-        named, to, kind, processor, made.files, made.says, tuple(made.layers), about, left, programs, order.model
+        named, to, kind, processor, files, made.says, lines, about, left, programs, order.model, privacy=promise
     )
     shipped = _with_facts(shipped)
     return shipped if out is None else shipped.write(out, overwrite=overwrite)
@@ -280,6 +285,7 @@ def _with_facts(shipped: Shipped) -> Shipped:
             for name, content in shipped.files.items()
         },
         "layers": list(shipped.layers),
+        **({"privacy": shipped.privacy} if shipped.privacy else {}),
         "inside": shipped.said.inside,
         "outside": shipped.said.outside,
         "missing": list(shipped.missing),

@@ -21,7 +21,7 @@ from tidegate.data import Source
 from tidegate.errors import InputError, TidegateError, note
 from tidegate.phase import heard_by, phase
 from tidegate.plain import typed
-from tidegate.records import DataRecord, EpochRecord, ScoreRecord, VerdictRecord
+from tidegate.records import DataRecord, EpochRecord, PrivacyRecord, ScoreRecord, VerdictRecord
 from tidegate.storage import replace_files
 from tidegate.train.canary import CANARIES, Canaries, planted
 from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
@@ -35,6 +35,7 @@ from tidegate.train.plan import Plan
 from tidegate.train.promise import check_private
 from tidegate.train.search import clean, search
 from tidegate.train.setting import Training, check, documented, names, older, with_recipe
+from tidegate.train.statement import promised
 from tidegate.train.task import AnyTask, Encoding
 from tidegate.train.tested import tested
 from tidegate.train.toml import from_toml, to_toml
@@ -83,6 +84,7 @@ class Estimator(BaseEstimator, Generic[S]):
         data_: the training data: name, hash, split, warnings.
         memory_: other texts from training that the methods need, such as the last rows of a series.
         notes_: what training chose by itself, and what the layers add.
+        privacy_: the differential privacy of the model; None if it has none.
         planted_: names the canaries among the training rows (``canaries=``); empty if there are none.
         units_: by path in the model, the units of recurrent layers that have fewer than ``hidden_size``.
     """
@@ -98,7 +100,8 @@ class Estimator(BaseEstimator, Generic[S]):
     memory_: dict[str, str]
     notes_: tuple[str, ...]
     units_: dict[str, int]
-    planted_: str
+    planted_: str = ""
+    privacy_: PrivacyRecord | None = None
     _canaries: Canaries | None = None
 
     __eq__ = object.__eq__  # an estimator is not equal to another with the same settings, which may be trained
@@ -348,6 +351,7 @@ class Estimator(BaseEstimator, Generic[S]):
             "memory": self.memory_,
             "notes": self.notes_,
             **({"units": self.units_} if self.units_ else {}),
+            **({"privacy": dataclasses.asdict(self.privacy_)} if self.privacy_ else {}),
             **({"planted": self.planted_} if self.planted_ else {}),
         }
         if self._canaries:
@@ -394,7 +398,8 @@ class Estimator(BaseEstimator, Generic[S]):
         self.planted_ = typed(card.get("planted", ""), str, "planted")
         make = make_layer(self.graph_, setting)
         model = with_weights(lambda: shaped(self.encoding_.model(make, setting), self.units_), weights)
-        self.model_ = listed(model, setting)
+        self.privacy_ = typed(card.get("privacy"), PrivacyRecord | None, "privacy")
+        self.model_ = promised(listed(model, setting), self.privacy_)
         self.data_ = typed(card.get("data"), DataRecord, "data")
         self.scores_ = typed(card.get("scores"), list[ScoreRecord], "scores")
         self.curve_ = typed(card.get("curve"), tuple[EpochRecord, ...], "curve")

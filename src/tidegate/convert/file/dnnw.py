@@ -12,7 +12,7 @@ import numpy as np
 
 from tidegate.convert.file.archive import check_size
 from tidegate.convert.file.text import damaged
-from tidegate.convert.found import FoundLayer, usual
+from tidegate.convert.found import PRIVACY, FoundLayer, usual
 from tidegate.convert.layout import Array, to_pieces
 from tidegate.convert.table import KERAS
 
@@ -22,6 +22,7 @@ TYPES = {0: "<f4", 1: "<i4", 3: "<i1"}
 BLOCK_IN, BLOCK_OUT = 4, 8  # inputs and outputs of a block
 INPUT_STEPS = 127  # to 1, of inputs of int8 layers
 SIDES = ("input", "recurrent")
+TEXT = "tidegate_privacy"  # a text that ``ship.dnnw`` puts among the arrays
 
 
 def read(path: Path) -> list[FoundLayer]:
@@ -69,7 +70,8 @@ def _gru(path: Path, held: Mapping[str, Array], name: str) -> FoundLayer:
     arrays["recurrent_kernel"][units, gates] += diagonal[gates]
     pieces = to_pieces(KERAS["gru"], arrays)
     where = "float32" if f"{name}_recurrent_weights_float" in held else "int8"
-    return FoundLayer(name, "gru", ((pieces,),), usual("gru"), where=where)
+    told = {PRIVACY: held[TEXT].tobytes().decode(errors="replace")} if TEXT in held else {}
+    return FoundLayer(name, "gru", ((pieces,),), usual("gru"), where=where, facts=told)
 
 
 def _matrix(path: Path, held: Mapping[str, Array], name: str, outputs: int) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.convert.file.text import array, damaged, facts, json_object, whole
-from tidegate.convert.found import FoundLayer, usual
+from tidegate.convert.found import PRIVACY, FoundLayer, usual
 from tidegate.convert.layout import Array, Pieces, to_pieces
 from tidegate.convert.table import NAM
 from tidegate.errors import InputError, visible
@@ -72,7 +72,13 @@ def _layer(path: Path, model: Mapping[str, Any], name: str) -> FoundLayer:
     passes = tuple((rest.layer(I if k == 0 else H, H),) for k in range(count))
     head = {"weight": rest.take(O, H), "bias": rest.take(O)}
     return FoundLayer(
-        name, "lstm", passes, usual("lstm"), where=f"version {model['version']}", head=head, facts=facts(model, *KNOWN)
+        name,
+        "lstm",
+        passes,
+        usual("lstm"),
+        where=f"version {model['version']}",
+        head=head,
+        facts=_facts(model),
     )
 
 
@@ -96,3 +102,10 @@ class _Rest:
             "c": self.take(H),
         }
         return to_pieces(NAM["lstm"], arrays)
+
+
+def _facts(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says in single values, and the promise of privacy among its metadata."""
+    metadata = model.get("metadata")
+    promise = {PRIVACY: metadata[PRIVACY]} if isinstance(metadata, dict) and PRIVACY in metadata else {}
+    return {**facts(model, *KNOWN), **promise}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 
 from tidegate.convert.activation import Activation, read_onnx
 from tidegate.convert.file.constant import FAILURES, Model, Scope, refused
-from tidegate.convert.found import FoundLayer, usual
+from tidegate.convert.found import PRIVACY, FoundLayer, usual
 from tidegate.convert.layout import Array, Arrays, Pieces, check, to_pieces
 from tidegate.convert.node import DEFAULTS, DIRECTIONS, INPUTS, STATES
 from tidegate.convert.table import GROUPS, ONNX
 from tidegate.errors import InputError
 
+OURS = "tidegate.privacy"  # an entry of the metadata that ``ship.onnx`` writes
 QUANTISED = "DynamicQuantize"  # of a contributed operator: W and R transposed and in 8 bits
 SCALED = (*INPUTS, "W_scale", "W_zero_point", "R_scale", "R_zero_point")
 OPERATORS = {
@@ -44,7 +46,9 @@ def read(path: Path) -> list[FoundLayer]:
                 f"{hidden[0].op_type} stands in the function {function.name} of the model",
                 fix="inline the functions first: onnx.inliner.inline_local_functions",
             )
-    return [node.found() for node in nodes]
+    told = {entry.key: entry.value for entry in model.proto.metadata_props}
+    promise = {PRIVACY: told[OURS]} if OURS in told else {}
+    return [replace(node.found(), facts=promise) for node in nodes]
 
 
 def _nodes(scope: Scope, where: str) -> Iterator[tuple[Any, Scope, str]]:

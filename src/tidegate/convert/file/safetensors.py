@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from tidegate.cell import Graph
 from tidegate.convert.file.archive import refusing
 from tidegate.convert.file.named import layers_of
-from tidegate.convert.found import FoundLayer
+from tidegate.convert.found import PRIVACY, FoundLayer
 from tidegate.convert.layout import to_pieces
 from tidegate.convert.own import Own, as_array
 from tidegate.errors import InputError, TidegateError, visible
@@ -34,12 +34,12 @@ def read(path: Path) -> list[FoundLayer]:
     """
     with refusing(path, *DAMAGES), safe_open(path, "pt") as file:
         held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
-        told = {
-            name.removeprefix(OURS): text for name, text in (file.metadata() or {}).items() if name.startswith(OURS)
-        }
+        head = file.metadata() or {}
+        told = {name.removeprefix(OURS): text for name, text in head.items() if name.startswith(OURS)}
         ours = [_ours(path, name, text, held) for name, text in told.items()]
     others = {name: as_array(value) for name, value in held.items() if name.partition(".")[0] not in told}
-    return [*ours, *layers_of(others)]
+    promise = {PRIVACY: head[PRIVACY]} if PRIVACY in head else {}
+    return [replace(layer, facts=promise) for layer in (*ours, *layers_of(others))]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,7 +82,7 @@ class OurLayer(FoundLayer):
         known = next(iter(self.state.values())).dtype
         made = Recurrent(**{**self.arguments, "dtype": dtype or known, **options})
         made.load_state_dict(self.state)
-        return made.eval()
+        return self.promised(made).eval()
 
     def _of(self, name: str) -> Any:
         assert self.arguments is not None

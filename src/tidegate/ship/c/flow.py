@@ -17,6 +17,7 @@ from tidegate.ship.c.proof import selftest_text
 from tidegate.ship.c.rule import MORE, TYPES, Step
 from tidegate.ship.flow import Flow, Input, Output
 from tidegate.ship.int8.stack import Quantised
+from tidegate.ship.statement import commented, in_comment, privacy_of
 
 SHOWN = 256  # most labels that the header declares
 SIDE = 100  # characters of a comment behind a member
@@ -64,8 +65,10 @@ def _comment(step: Step) -> Iterator[str]:
     ram = sum(_bytes(text) for text, _ in step.members)
     local = 4 * (step.floats + max((unit.text.floats for unit in stack), default=0)) + FRAME
     yield f"/* {step.name}.h: {flow.name}. Made by Tidegate {__version__}."
-    yield from (f" * {key}: {_plain(value)}" for key, value in flow.facts.items() if isinstance(value, str) and value)
+    told = {key: value for key, value in flow.facts.items() if isinstance(value, str) and value}
+    yield from (f" * {key}: {in_comment(value)}" for key, value in told.items())
     yield " *"
+    yield from commented(privacy_of(node.recurrent for node in flow.recurrent))
     for unit in stack:
         yield f" * {unit.suffix}, {unit.form.widths[unit.graph.output.axis]} units of {unit.graph.name}:"
         yield from (f" *     {line}" for line in equations_of(unit))
@@ -83,11 +86,6 @@ def _bytes(member: str) -> int:
     return count * (2 if member.startswith("int16_t") else 4)
 
 
-def _plain(text: str) -> str:
-    """A text that ends no comment."""
-    return " ".join(text.split()).replace("*/", "* /").replace("/*", "/ *")
-
-
 def _macros(step: Step) -> Iterator[str]:
     """Facts that are whole numbers, and what is as wide as several."""
     facts = {key: value for key, value in step.flow.facts.items() if type(value) is int}
@@ -98,7 +96,7 @@ def _macros(step: Step) -> Iterator[str]:
 def _structure(name: str, members: list[tuple[str, str]]) -> Iterator[str]:
     yield "typedef struct {"
     for text, says in members:
-        comment = f"/* {_plain(says)} */"
+        comment = f"/* {in_comment(says)} */"
         if not says:
             yield f"    {text}"
         elif len(text) + len(comment) <= SIDE:

@@ -8,6 +8,7 @@ from tidegate._version import __version__
 from tidegate.nn import Recurrent
 from tidegate.ship.c.body import equations_of
 from tidegate.ship.c.stack import Unit, row_widths
+from tidegate.ship.statement import commented, privacy_of
 
 FRAME = 512  # bytes of stack that calls and registers take at -O1 to -O3, besides the numbers that a step keeps
 
@@ -89,6 +90,7 @@ def _comment(name: str, layer: Recurrent, stack: Sequence[Unit], flash: int) -> 
     local += sum(unit.STATE[1] * layer.input_size for unit in stack if unit.entered("x"))
     yield f"/* {name}.h: {layer.graph.name}, {layer.input_size} -> {layer.output_size}. Made by Tidegate {__version__}."
     yield " *"
+    yield from commented(privacy_of([layer]))
     if layer.graph.given:
         parts = ", ".join(f"{part} [{width}]" for part, width in row_widths(layer).items())
         yield f" * A row of x holds, one behind the other: {parts}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,9 @@ from tidegate.nn import Recurrent
 from tidegate.runtime import eager_only
 from tidegate.ship.onnx.asked import Asked
 from tidegate.ship.onnx.selftest import KEY, written
+from tidegate.ship.statement import privacy_of
 
+PRIVACY = "tidegate.privacy"
 STEPS, SEQUENCES, LENGTHS = 4, 2, (4, 2)  # of a self-test
 
 
@@ -72,8 +74,15 @@ def properties(layer: Recurrent, lowerings: Sequence[str], asked: Asked) -> dict
         "tidegate.kind": "step" if asked.step else "sequence",
         "tidegate.lowering": json.dumps(list(lowerings)),
         "tidegate.states": json.dumps(states),
+        **promised([layer]),
         KEY: _test(layer, asked),
     }
+
+
+def promised(layers: Iterable[Recurrent]) -> dict[str, str]:
+    """The entry of the promise of privacy, if layers were trained under one."""
+    promise = privacy_of(layers)
+    return {PRIVACY: promise} if promise else {}
 
 
 def _equations(graph: Graph) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from tidegate._version import __version__
 from tidegate.ship.flow import Flow, Input, Node, State
 from tidegate.ship.onnx.asked import Asked
+from tidegate.ship.onnx.card import promised
 from tidegate.ship.onnx.flow_operation import OPERATIONS, POINTWISE, Place
 from tidegate.ship.onnx.interface import Interface
 from tidegate.ship.onnx.layer import First, Frame
@@ -210,6 +211,7 @@ class FlowWriting:
             "tidegate.again": json.dumps({one: self.outputs.get(str(by), by) for one, by in flow.again.items()}),
             "tidegate.facts": json.dumps(dict(flow.facts)),
             "tidegate.lowering": json.dumps(self.lowerings),
+            **promised(node.recurrent for node in flow.recurrent),
             KEY: self._test(),
         }
 
