@@ -13,6 +13,7 @@ from tidegate.tasks import TABLE
 from tidegate.train.fitted import Fitted, accepted
 from tidegate.train.layer import make_layer
 from tidegate.train.protected import Protected
+from tidegate.train.setting import privately
 from tidegate.zoo import graph_of
 
 WORDS = ["tide", "gate", "moon", "salt", "wave", "shore"]
@@ -20,9 +21,7 @@ WORDS = ["tide", "gate", "moon", "salt", "wave", "shore"]
 
 def _private(name: str, protect: str = "row", **options: Any) -> Any:
     """The settings of a task in private training."""
-    setting = TABLE[name].setting(hidden_size=6, dropout=0, **options)
-    vars(setting).update(epsilon=8.0, protect=protect)
-    return setting
+    return dataclasses.replace(privately(TABLE[name].setting, 8.0), hidden_size=6, protect=protect, **options)
 
 
 def _texts(protect: str = "row", **options: Any) -> Any:
@@ -89,6 +88,17 @@ def _written(protect: str = "row", **options: Any) -> Any:
     return TABLE["language"].task(Source("a.txt", "a.txt", text.encode()), setting)
 
 
+def _forecast(protect: str = "meter", **options: Any) -> Any:
+    generator = torch.Generator().manual_seed(0)
+    rows = ["meter,house,price,load"]
+    for k in range(24):
+        walk = torch.randn(50 + k, generator=generator).cumsum(0)
+        rows += [f"m{k},h{k % 12},{t % 5},{10 * k + value:.4f}" for t, value in enumerate(walk.tolist())]
+    options = {"target": "load", "series": "meter", "known": ("price",), "horizon": 3, "window": 12, **options}
+    source = Source("loads.csv", "loads.csv", "\n".join(rows).encode())
+    return TABLE["forecast"].task(source, _private("forecast", protect, **options))
+
+
 MADE = {
     "texts": _texts,
     "series": _series,
@@ -97,41 +107,43 @@ MADE = {
     "speech": _spoken,
     "music": _played,
     "language": _written,
+    "forecast": _forecast,
 }
 
 
-def _each(task: Any, places: list[int]) -> tuple[Any, Any, torch.Tensor]:
-    """Batch, outputs and losses of some units."""
+def _model(task: Any) -> Any:
     torch.manual_seed(0)
-    model = task.model(make_layer(graph_of("gru"), task.setting)).train()
-    batch, owner = task.protected().batch(places)
-    outputs, _ = model(batch)
-    return batch, outputs, task.measure_each(outputs, batch, owner, len(places))
+    return task.model(make_layer(graph_of("gru"), task.setting)).train()
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_losses_of_units_sum_to_the_loss_of_their_batch(name: str) -> None:
     task = MADE[name]()
-    batch, outputs, each = _each(task, [3, 0, 5])
-    assert each.shape == (3,)
+    model, (batch, owner) = _model(task), task.protected(task.setting.protect).batch([3, 0, 5])
+    outputs, _ = model(batch)
+    each = task.measure_each(outputs, batch, owner, 3)
     assert each.sum().item() == pytest.approx(task.measure(outputs, batch).loss.item(), rel=1e-6)
-    for place, loss in zip([3, 0, 5], each.tolist(), strict=True):
-        assert _each(task, [place])[2].tolist() == pytest.approx([loss], rel=1e-5)
+    alone = torch.zeros(3)
+    for row, unit in enumerate(owner.tolist()):
+        part = batch.share(row, len(owner))
+        alone[unit] += task.losses(model(part)[0], part)[0].detach()
+    assert each.tolist() == pytest.approx(alone.tolist(), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_batch_without_units_has_no_rows_and_no_gradient(name: str) -> None:
     task = MADE[name]()
-    batch, outputs, each = _each(task, [])
+    batch, owner = task.protected(task.setting.protect).batch([])
+    outputs, _ = _model(task)(batch)
     assert batch.inputs.shape[1] == 0
-    assert each.shape == (0,)
+    assert task.measure_each(outputs, batch, owner, 0).shape == (0,)
     task.measure(outputs, batch).loss.backward()
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_every_training_row_belongs_to_one_unit(name: str) -> None:
     task = MADE[name]()
-    protected = task.protected()
+    protected = task.protected(task.setting.protect)
     batch, owner = protected.batch(range(len(protected)))
     assert sorted(set(owner.tolist())) == list(range(len(protected)))
     assert (owner.diff() >= 0).all()
@@ -162,7 +174,9 @@ def test_texts_of_a_user_are_one_unit_and_in_one_part() -> None:
     assert protected.unit == "all sequences with their classes that share a value of 'user'"
 
 
-@pytest.mark.parametrize(("name", "column"), [("series", "patient"), ("tagging", "user"), ("translation", "user")])
+@pytest.mark.parametrize(
+    ("name", "column"), [("series", "patient"), ("tagging", "user"), ("translation", "user"), ("forecast", "house")]
+)
 def test_all_rows_of_an_owner_are_one_unit(name: str, column: str) -> None:
     task = MADE[name](column)
     protected = task.protected(column)

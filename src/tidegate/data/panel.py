@@ -15,6 +15,7 @@ from tidegate.data.feature import ColumnReader, Rows, Values
 from tidegate.data.frame import as_csv
 from tidegate.data.moment import with_times
 from tidegate.data.number import Decimal, Numbers
+from tidegate.data.owner import owners_of, same_owner
 from tidegate.data.parquet import MAGIC
 from tidegate.data.reading import Dating
 from tidegate.data.series import Series, check_rows, rows_by_name, series_of
@@ -36,6 +37,7 @@ class Panel:
         names: what tells each series from the others; one empty name if there is only one.
         targets: [series] the column that each is of.
         groups: [series] its name in the column of names; empty without one.
+        owners: [series] whom it belongs to; none unless the layout says where that stands.
         starts: [series + 1] the first row of each series, then the number of rows.
         future: [series] number of future rows at the end of each series.
         parts: [rows] 0 for rows of the file itself, 1 and 2 for rows of its validation and test files.
@@ -58,6 +60,7 @@ class Panel:
     decimal: Decimal | None = None
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -82,6 +85,7 @@ class Layout:
         learnt: the decimal mark of the training data, for numbers that can be read in two ways.
         categories: the texts of each column that a trained model knows; found in the rows unless given.
         fill: the largest share of the rows of a series that may be missing or empty.
+        owner: the column whose values say whom a series belongs to.
     """
 
     target: str | tuple[str, ...] | None
@@ -95,11 +99,12 @@ class Layout:
     learnt: Decimal | None = None
     categories: Mapping[str, tuple[str, ...]] | None = None
     fill: float = 0.1
+    owner: str | None = None
 
     @property
     def others(self) -> tuple[str, ...]:
         """The columns that cannot be targets or inputs."""
-        return tuple(name for name in (self.series, self.time, *self.known) if name is not None)
+        return tuple(name for name in (self.series, self.time, self.owner, *self.known) if name is not None)
 
     def of(self, source: Source) -> Layout:
         """The layout of this source: where we write the table, from a frame or from Parquet, its marks are ours."""
@@ -161,7 +166,18 @@ def read_panel(source: Source, layout: Layout, minimum: int, why: str) -> Panel:
         decimal=found.mark(columns.numbers),
         categories=columns.categories,
         warnings=tuple(dict.fromkeys([*notes, *reader.notes, *_outside(series, layout)])),
+        owners=_owners(table, layout, groups, series),
     )
+
+
+def _owners(table: Table, layout: Layout, groups: Mapping[str, Rows], series: Sequence[Series]) -> tuple[str, ...]:
+    """Whom each series belongs to, if that is asked for."""
+    if layout.owner is None:
+        return ()
+    rows = owners_of(table.name, table.cells, layout.owner, lambda row: f"row {row + 1} below the header")
+    named = {name: [rows[row] for row in own if row >= 0] for name, own in groups.items()}
+    owner = dict(zip(named, same_owner(table.name, named, layout.owner), strict=True))
+    return tuple(owner[one.name] for one in series)
 
 
 def _inputs(table: Table, layout: Layout, targets: Sequence[str]) -> Sequence[str]:
@@ -229,7 +245,9 @@ def _clock(table: Table, layout: Layout, groups: dict[str, Rows]) -> tuple[Clock
 
 def _numbers(table: Table, layout: Layout) -> Numbers:
     """The columns that may hold numbers, and how these are to be read."""
-    columns = {name: cells for name, cells in table.cells.items() if name not in (layout.series, layout.time)}
+    columns = {
+        name: cells for name, cells in table.cells.items() if name not in (layout.series, layout.time, layout.owner)
+    }
     return Numbers(table.name, columns, table.separator, layout.decimal, layout.learnt)
 
 

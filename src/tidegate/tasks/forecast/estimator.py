@@ -32,9 +32,10 @@ from tidegate.tasks.forecast.memory import clock_of, framed
 from tidegate.tasks.forecast.origin import forecast, histories
 from tidegate.tasks.forecast.score import Forecasts
 from tidegate.tasks.forecast.setting import ForecastSetting
+from tidegate.tasks.forecast.source import read_for
 from tidegate.tasks.forecast.split import Span
 from tidegate.tasks.forecast.spread import recent, rows_after, spread_at, stretched
-from tidegate.tasks.forecast.task import ForecastTask, read_for
+from tidegate.tasks.forecast.task import ForecastTask
 from tidegate.train.estimator import Estimator
 from tidegate.train.setting import Range, check_values, checked
 

@@ -160,7 +160,7 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
     Args:
         panel: rows with the columns of the encoding.
         encoding: the encoding of the training rows.
-        spans: the rows of each series. A series that training lacks is scaled by its rows before ``second``.
+        spans: the rows of each series. A series that training lacks is scaled by its rows before ``first``.
         horizon: the number of rows to leave room for.
     """
     early = encoding.early
@@ -170,7 +170,7 @@ def make_grid(panel: Panel, encoding: ForecastEncoding, spans: Sequence[Span], h
     for name, span, stop in zip(panel.names, spans, panel.starts[1:], strict=True):
         values = panel.values[span.start : stop][:, columns]
         rows, room = span.end - span.start, max(horizon, stop - span.end)
-        history = panel.values[span.start : span.second, 0]
+        history = panel.values[span.start : span.first, 0]
         scales.append(encoding.scale(name, history))
         if encoding.logs:
             logs.append(encoding.log_scale(name, _positive(history, panel.target)))

@@ -64,10 +64,22 @@ def with_choice(
     panel: Panel, spans: Sequence[Span], setting: ForecastSetting, encoding: ForecastEncoding, choice: Choice
 ) -> ForecastEncoding:
     """The encoding of a model that makes this choice."""
-    alone = choice.strategy == "recursive" and setting.horizon > 1
-    inputs = 1 if alone else len(encoding.columns)
+    chosen = taking(encoding, choice, setting)
+    if choice.difference == "season":
+        _check_season(encoding.season, spans, setting)
+    grid = make_grid(panel, chosen, spans, setting.horizon)
+    if _alone(choice, setting) and choice.difference == "linear":
+        weights = _ridge(grid, recursive=True).linear.rounded().weights
+        chosen = replace(chosen, linear=tuple(map(tuple, weights.tolist())))
+        grid = make_grid(panel, chosen, spans, setting.horizon)
+    return replace(chosen, change=changes(grid))
+
+
+def taking(encoding: ForecastEncoding, choice: Choice, setting: ForecastSetting) -> ForecastEncoding:
+    """The encoding with this choice, and the columns that it reads; nothing is fitted to it yet."""
+    inputs = 1 if _alone(choice, setting) else len(encoding.columns)
     others = len(encoding.columns) - 1
-    chosen = replace(
+    return replace(
         encoding,
         strategy=choice.strategy,
         difference=choice.difference,
@@ -75,14 +87,11 @@ def with_choice(
         mean=encoding.mean[: inputs - 1] + encoding.mean[others:],
         sd=encoding.sd[: inputs - 1] + encoding.sd[others:],
     )
-    if choice.difference == "season":
-        _check_season(encoding.season, spans, setting)
-    grid = make_grid(panel, chosen, spans, setting.horizon)
-    if alone and choice.difference == "linear":
-        weights = _ridge(grid, recursive=True).linear.rounded().weights
-        chosen = replace(chosen, linear=tuple(map(tuple, weights.tolist())))
-        grid = make_grid(panel, chosen, spans, setting.horizon)
-    return replace(chosen, change=_changes(grid))
+
+
+def _alone(choice: Choice, setting: ForecastSetting) -> bool:
+    """Whether the model reads nothing but the target and what is known ahead, since it forecasts what it reads."""
+    return choice.strategy == "recursive" and setting.horizon > 1
 
 
 def first_choice(setting: ForecastSetting) -> Choice:
@@ -118,12 +127,12 @@ def _described(
     series = [panel.values[span.start : span.first, 0] for span in spans]
     scales = dict(zip(panel.names, map(scale_of, series), strict=True))
     levels = [(values - mean) / sd for values, (mean, sd) in zip(series, scales.values(), strict=True)]
-    pace, clock = _pace(levels, panel.target), _written(panel.clock)
+    pace, clock = pace_of(levels, panel.target), written(panel.clock)
     period = _season(levels, setting, panel.clock)
     encoding = ForecastEncoding(
         columns=tuple(panel.columns[k] for k in used if k < border),
         known=tuple(panel.columns[k] for k in used if k >= border),
-        cycles=_cycles(panel, spans),
+        cycles=calendar(panel, spans),
         mean=tuple(others.mean(0).tolist()),
         sd=tuple(others.std(0).tolist()),
         step=clock["step"],
@@ -139,13 +148,13 @@ def _described(
         zone=clock["zone"],
         decimal=panel.decimal,
         targets=targets if len(targets) > 1 else (),
-        categories=_categories(panel, [panel.columns[k] for k in used]),
+        categories=categories(panel, [panel.columns[k] for k in used]),
     )
     constant = [name for name, varying in zip(panel.columns, varies, strict=True) if not varying]
     return encoding, tuple(f"column {name!r} was left out: it is constant in training" for name in constant)
 
 
-def _categories(panel: Panel, used: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def categories(panel: Panel, used: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The texts of training, by column; those that only occur later, or in every row, are no inputs."""
     texts = {
         column: tuple(text for text in texts if not text or named(column, text) in used)
@@ -169,14 +178,14 @@ def _check_varies(panel: Panel, spans: Sequence[Span], target: str) -> None:
         )
 
 
-def _written(clock: Clock | None) -> dict[str, str]:
+def written(clock: Clock | None) -> dict[str, str]:
     """The step between rows, and how times are written; empty without a time column."""
     if clock is None:
         return dict.fromkeys(("step", "dates", "zone"), "")
     return {"step": clock.step, "dates": clock.form, "zone": clock.zone}
 
 
-def _pace(levels: Sequence[Values], target: str) -> float:
+def pace_of(levels: Sequence[Values], target: str) -> float:
     """The standard deviation of the change from row to row, in standard deviations of each series."""
     pace = float(np.concatenate([np.diff(part) for part in levels]).std())
     if pace < STRAIGHT:
@@ -218,7 +227,7 @@ def _check_season(period: int, spans: Sequence[Span], setting: ForecastSetting) 
         )
 
 
-def _cycles(panel: Panel, spans: Sequence[Span]) -> tuple[str, ...]:
+def calendar(panel: Panel, spans: Sequence[Span]) -> tuple[str, ...]:
     """The calendar cycles that occur often enough in the training rows."""
     if panel.clock is None or not panel.clock.dated:
         return ()
@@ -313,7 +322,7 @@ def _error(grid: Grid) -> float:
     return total / count
 
 
-def _changes(grid: Grid) -> tuple[float, ...]:
+def changes(grid: Grid) -> tuple[float, ...]:
     """The standard deviation of the difference to forecast in training, for each step ahead."""
     encoding, horizon = grid.encoding, len(grid.encoding.change)
     step = stride((span.first - span.start - horizon for span in grid.spans), FITTED)

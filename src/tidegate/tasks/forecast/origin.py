@@ -36,6 +36,8 @@ def segments(grid: Grid, bounds: Sequence[tuple[int, int]], context: int, steps:
     by_history: dict[int, list[tuple[int, int, int]]] = defaultdict(list)  # by context: start, rows, series
     most = max(1, PARALLEL // len(grid.spans))
     for series, (span, (first, last)) in enumerate(zip(grid.spans, bounds, strict=True)):
+        if last <= first:
+            continue
         length = math.ceil((last - first) / min(most, max(1, (last - first) // SEGMENT)))
         history = min(first - span.start, context)
         by_history[history] += [(at, min(length, last - at), series) for at in range(first, last, length)]

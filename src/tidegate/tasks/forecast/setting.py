@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from tidegate.train.setting import Column, Level, Range, Tabular
+from tidegate.train.setting import Column, Level, Range, Tabular, Training
 
 Difference = Literal["last", "season", "linear", "none"]
 Plain = Literal["last", "season", "linear"]
@@ -71,6 +72,7 @@ class ForecastSetting(Tabular):
     patience: int = 15
 
     _task: ClassVar[str] = "forecast"
+    _private: ClassVar[Mapping[str, Any]] = {**Training._private, "difference": "last", "logarithm": "no"}  # noqa: SLF001  of the base
 
 
 def forecast_levels(setting: ForecastSetting) -> tuple[float, ...]:

@@ -10,10 +10,10 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tidegate.data import Panel, Source, columns_of, read_panel, shared_rows
-from tidegate.errors import InputError
+from tidegate.data import Panel, Source, shared_rows
 from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.forecast.apart import USED, by_owner, encoding_apart, fitted_apart, told_apart
 from tidegate.tasks.forecast.baseline import Naive, baselines
 from tidegate.tasks.forecast.blend import blend_of, correct, remarks
 from tidegate.tasks.forecast.encoding import ForecastEncoding
@@ -25,10 +25,13 @@ from tidegate.tasks.forecast.origin import CHECKED, forecast, histories, segment
 from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores, titled
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
-from tidegate.tasks.forecast.source import layout, reader
+from tidegate.tasks.forecast.source import read_for, reader
 from tidegate.tasks.forecast.split import all_test, in_time, told
 from tidegate.tasks.forecast.spread import following, with_spread
+from tidegate.tasks.forecast.training import one_window, windows
 from tidegate.train.batch import Batch, Measure
+from tidegate.train.fitted import ROW, Fitted, is_private
+from tidegate.train.protected import Protected, check_unit
 from tidegate.train.sample import Sample, deciding
 from tidegate.train.task import Split, Task
 
@@ -80,12 +83,19 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         )
         phase("preparing")
         self.learns, self.blends = encoding is None, False
-        self.spans = all_test(panel, self.setting) if encoding else in_time(panel, self.setting)
         self.panel, self.target, self.horizon = panel, panel.target, self.setting.horizon
         self.begun = encoding.lately if encoding else {}  # the spread of intervals before the first row of the test
-        self.learnt, self.warnings = (encoding, ()) if encoding else learn(panel, self.spans, self.setting)
-        if encoding is None:
+        self.learning: Sequence[int] = range(len(panel.names))  # the series whose windows are learnt from
+        self.warnings: tuple[str, ...] = ()
+        if encoding is None and is_private(self.setting):
+            self.spans, self.learning = by_owner(panel, self.setting)
+            encoding = encoding_apart(panel, self.spans, self.learning, self.setting)
+        elif encoding is None:
+            self.spans = in_time(panel, self.setting)
+            self.learnt, self.warnings = learn(panel, self.spans, self.setting)
             encoding = self._chosen(first_choice(self.setting))
+        else:
+            self.spans = all_test(panel, self.setting)
         self._take(encoding)
 
     def _chosen(self, choice: Choice) -> ForecastEncoding:
@@ -102,13 +112,17 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             hash=self.source.hash,
             description=self.source.description or self._described(self.panel),
             licence=self.source.licence,
-            split=told(self.spans, fitted=self.learns)
-            + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
+            split=self._told() + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
             warnings=self.panel.warnings + self.warnings + self._left_out() + self._copies() + self._exact(),
         )
 
+    def _told(self) -> str:
+        if self.learns and is_private(self.setting):
+            return told_apart(self.spans, self.setting)
+        return told(self.spans, fitted=self.learns)
+
     def candidates(self) -> list[Self]:
-        if not self.learns:
+        if not self.learns or is_private(self.setting):
             return [self]
         made = []
         for choice in choices(self.learnt, self.setting):
@@ -129,12 +143,45 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     def batches(self, split: Split, order: torch.Generator | None = None) -> Iterator[Window]:
         """Training windows that ``order`` draws; without it, the whole split with its history."""
         if order is not None and split == "train":
-            return self._windows(order)
+            return windows(self.grid, self.learning, self.setting, self.reach, order)
         if self.strategy == "direct" or self.horizon == 1:
             return segments(self.grid, self._bounds(split), self.setting.context, self.horizon)
         each = {"valid": max(1, CHECKED // len(self.grid.spans))}
         origins = [thinned(first, last, each.get(split, last - first)) for first, last in self._bounds(split)]
         return histories(self.grid, origins, self.setting.context, self.horizon)
+
+    def losses(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        assert isinstance(batch, Window)
+        outputs = outputs if batch.moved is None else outputs + batch.moved[:, :, : outputs.shape[2], None]
+        miss = (batch.targets[..., None] - outputs) * self.change[: outputs.shape[2], None]  # [T, B, steps, Q]
+        levels = self.levels if outputs.shape[-1] == len(self.levels) else (0.5,)
+        return pinball(miss, levels).mean((2, 3)).masked_fill(~batch.scored(), 0).sum(0)
+
+    def protected(self, unit: str = ROW) -> Protected:
+        """A window of each series of a unit, at a place that is drawn whenever the unit takes part in a step."""
+        check_unit(unit, self.setting)
+        owners = [self.panel.owners[series] for series in self.learning]
+
+        def make(rows: list[int]) -> Window:
+            return one_window(self.grid, [self.learning[row] for row in rows], self.setting, self.reach)
+
+        what = f"all series that share a value of {unit!r}; a step sees one window of each, at a place drawn for it"
+        return Protected.of(owners, len(owners), make, what)
+
+    @property
+    def reach(self) -> int:
+        """The rows ahead that each row of a training window has as targets."""
+        return 1 if self.strategy == "recursive" else self.horizon
+
+    @property
+    def fitted(self) -> tuple[Fitted, ...]:
+        return fitted_apart(self.encoding, self.setting)
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        left = [one.what for one in USED if one not in self.fitted]
+        ridge = "the ridge regression, its blend with the layers, and corrections of quantiles"
+        return (ridge, "the scale of each training series, and its last rows", *left, *super().off)
 
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
         assert isinstance(batch, Window)
@@ -195,7 +242,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return model
 
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
-        del model
+        if is_private(self.setting):
+            return super().remarks(model)
         return remarks(self.blend, self.encoding, self.setting)
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
@@ -289,35 +337,11 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             misses.append(self.grid.own(place, known, self.horizon) - found)
         mean, sd = self.grid.scales[like.series].T[..., None, None]
         point = np.concatenate(points)[..., None]
-        if not self.learns or len(like.levels) == 1:
+        if not self.learns or len(like.levels) == 1 or is_private(self.setting):
             return Forecasts(like.series, like.origin, mean + sd * point, (0.5,))
         spread = np.quantile(np.concatenate(misses), like.levels, axis=0).T  # [steps, quantiles]
         spread[:, like.levels.index(0.5)] = 0  # the point forecast is the same with and without quantiles
         return Forecasts(like.series, like.origin, mean + sd * np.sort(point + spread), like.levels)
-
-    def _windows(self, order: torch.Generator) -> Iterator[Window]:
-        parts = [self._starts(series, order) for series in range(len(self.grid.spans))]
-        starts, lengths, series = (torch.cat(part) for part in zip(*parts, strict=True))
-        shuffled = torch.randperm(len(starts), generator=order)
-        size = min(self.setting.batch_size, max(4, len(starts) // 8))
-        reach = 1 if self.strategy == "recursive" else self.horizon
-        for at in range(0, len(starts), size):
-            rows = shuffled[at : at + size]
-            longest = int(lengths[rows].max())
-            ragged = lengths[rows] if (lengths[rows] < longest).any() else None
-            yield self.grid.window(series[rows], starts[rows], longest, reach, lengths=ragged, blends=False)
-
-    def _starts(self, series: int, order: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Start, length and series of each training window of a series."""
-        span = self.grid.spans[series]
-        early = self.encoding.reach
-        steps = span.first - span.start - self.horizon - early
-        window = min(self.setting.window, max(1, steps // 2))
-        least = (steps - window) * len(self.grid.spans) // 16  # short series: at least some steps an epoch
-        stride = max(1, min(window // 2, least))
-        offset = int(torch.randint(stride, (1,), generator=order))
-        starts = span.start + early + torch.arange(offset, steps - window + 1, stride)
-        return starts, torch.full_like(starts, window), torch.full_like(starts, series)
 
     def _bounds(self, split: Split) -> list[tuple[int, int]]:
         """For each series, the first row whose forecast lies in the split, and one past the last."""
@@ -367,34 +391,9 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return (f"there is no MASE, whose unit is the error of the seasonal naive forecast: {what} exactly",)
 
     def _copies(self) -> tuple[str, ...]:
-        if not self.learns:
+        if not self.learns or is_private(self.setting):
             return ()
         copies = [
             shared_rows(self.grid.truth[span.start : span.end], span.first - span.start) for span in self.grid.spans
         ]
         return tuple(warning for warnings in copies for warning in warnings)[:3]
-
-
-def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncoding, minimum: int) -> Panel:
-    """Read new data with the columns that a trained model needs.
-
-    Raises:
-        InputError: the file, a column or its values cannot be used, or its rows have another time step.
-    """
-    columns = replace(
-        layout(setting),
-        target=encoding.targets or encoding.columns[:1],
-        known=columns_of(encoding.known, encoding.categories),
-        inputs=columns_of(encoding.columns[1:], encoding.categories),
-        dating=encoding.dating,
-        learnt=encoding.decimal,
-        categories=encoding.categories,
-    )
-    panel = read_panel(source, columns, minimum, f"the model forecasts {setting.horizon} rows ahead")
-    if panel.clock and panel.clock.step != encoding.step:
-        raise InputError(
-            "SERIES_OTHER_STEP",
-            f"the time step of {source.title} is {panel.clock.step!r}, but the model learnt {encoding.step!r}",
-            fix="resample the data, or train on this time step",
-        )
-    return panel
