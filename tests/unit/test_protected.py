@@ -84,7 +84,7 @@ def _played(protect: str = "row", **options: Any) -> Any:
 
 def _written(protect: str = "row", **options: Any) -> Any:
     text = " ".join(WORDS[(k * k) % 6] for k in range(500))
-    setting = _private("language", protect, window=16, embedding_size=5, tied=True, **options)
+    setting = _private("language", protect, **{"window": 16, "embedding_size": 5, "tied": True, **options})
     return TABLE["language"].task(Source("a.txt", "a.txt", text.encode()), setting)
 
 
@@ -208,6 +208,71 @@ def test_what_is_learnt_must_be_given_or_public() -> None:
     assert "vocabulary (" not in str(caught.value)
     with pytest.raises(InputError, match="names nothing that is learnt"):
         accepted(learnt, ("scale",))
+
+
+def test_what_each_task_learns_beside_the_weights() -> None:
+    learnt = {name: [one.name for one in make().fitted] for name, make in MADE.items()}
+    assert learnt == {
+        "texts": ["classes", "vocabulary"],
+        "series": ["classes", "columns", "scale"],
+        "tagging": ["tags", "vocabulary", "scheme"],
+        "translation": ["vocabulary"],
+        "speech": ["symbols", "unit", "scale"],
+        "music": [],
+        "language": ["vocabulary"],
+        "forecast": ["columns", "scale", "categories", "decimal"],
+    }
+    assert [one.name for one in _tagged(plain=True).fitted] == ["tags", "vocabulary"]
+    assert [one.name for one in _spoken(normalise="recording", symbols="words").fitted] == ["symbols"]
+    learnt["forecast"] = [one.name for one in _forecast("house", public=("changes",), decimal=".").fitted]
+    assert learnt["forecast"] == ["columns", "scale", "changes"]
+
+
+REFUSED = {
+    "votes": (_texts, {"votes": True}, "votes are fitted"),
+    "calibrate": (_texts, {"calibrate": True}, "temperature"),
+    "join": (_spoken, {"join": 3}, "losses have no parts"),
+    "rows of a series": (_forecast, {"protect": "row"}, "no row can be protected by itself"),
+    "ridge": (_forecast, {"difference": "linear"}, "ridge regression"),
+    "season": (_forecast, {"difference": "season"}, "season is estimated"),
+    "logarithm": (_forecast, {"logarithm": "yes"}, "logarithms"),
+    "one series": (_forecast, {"series": None}, "no row can be protected"),
+    "music has no columns": (_played, {"protect": "composer"}, "no columns"),
+    "text has no columns": (_written, {"protect": "author"}, "no columns"),
+    "one symbol": (_written, {"window": 1}, "nothing to learn"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_private_is_refused_by_name(name: str) -> None:
+    make, options, says = REFUSED[name]
+
+    def units() -> Any:
+        task = make(**options)
+        return task.protected(task.setting.protect)
+
+    with pytest.raises(InputError, match=says):
+        units()
+
+
+def test_a_private_forecast_draws_whole_series_and_knows_no_scale_of_them() -> None:
+    task = _forecast()
+    owner = task.panel.owners
+    parts = {part: {owner[k] for k, (a, b) in enumerate(task._bounds(part)) if b > a} for part in ("valid", "test")}
+    train = {owner[k] for k in task.learning}
+    assert not train & (parts["valid"] | parts["test"])
+    assert train | parts["valid"] | parts["test"] == set(owner)
+    assert (task.encoding.scales, task.encoding.naive, task.encoding.ridge) == ({}, {}, "")
+    assert task.encoding.change == (1.0,) * 3 != _forecast(public=("changes",)).encoding.change
+
+
+def test_windows_of_a_series_are_drawn_at_all_places_of_its_training_rows() -> None:
+    task = _forecast()
+    span = task.grid.spans[task.learning[0]]
+    torch.manual_seed(0)
+    first = {int(task.protected("meter").batch([0])[0].first) - span.start for _ in range(400)}
+    rows = span.first - span.start - 3
+    assert first == set(range(rows - 12 + 1))
 
 
 def test_texts_learn_classes_and_a_vocabulary() -> None:

@@ -72,13 +72,14 @@ def accepted(fitted: Sequence[Fitted], public: Sequence[str]) -> tuple[str, ...]
     return tuple(known)
 
 
-def withheld(data: DataRecord) -> DataRecord:
+def withheld(data: DataRecord, *, bundled: bool) -> DataRecord:
     """What a private model says of its data: no hash, which would tell any change, no description and no notes.
 
     Args:
         data: of the training.
+        bundled: whether they come with the package, so that their hash is no secret.
     """
-    return replace(data, hash="", description="", warnings=())
+    return replace(data, hash=data.hash if bundled else "", description="", warnings=())
 
 
 def _said(one: Fitted) -> str:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 import torch
 
 from tidegate.data import Reader, Source
+from tidegate.data.source import PREFIX
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.phase import heard
@@ -318,7 +319,8 @@ class Task(ABC, Generic[S, E]):
     @property
     def kept(self) -> DataRecord:
         """What the model says of its data."""
-        return withheld(self.data) if is_private(self.setting) else self.data
+        bundled = self.source.address.startswith(PREFIX)
+        return withheld(self.data, bundled=bundled) if is_private(self.setting) else self.data
 
     def pliable(self, batch: Batch) -> torch.Tensor:
         """[T, B, C] bool: the values of a batch that an adversary may change, not padding, nor a calendar."""

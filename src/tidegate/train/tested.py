@@ -55,6 +55,8 @@ def tested(
         if _alike(task.encoding, encoding):
             return task
         note(f"{source.title} is read otherwise than by the version that trained the model: all of it is the test")
+    if not record.hash:
+        note(f"a private model cannot tell which rows of {source.title} it was trained on: all of them are the test")
     return kind.load(source, setting, encoding=encoding)
 
 

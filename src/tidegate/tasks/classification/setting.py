@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from tidegate.train.setting import Column, Range, Tabular
+from tidegate.train.setting import Column, Range, Tabular, Training
 
 
 @dataclass(kw_only=True)
@@ -81,3 +82,4 @@ class ClassificationSetting(Tabular):
     epochs: int = 60
 
     _task: ClassVar[str] = "classification"
+    _private: ClassVar[Mapping[str, Any]] = {**Training._private, "votes": False, "unit_dropout": 0.0}  # noqa: SLF001  its own

@@ -6,8 +6,9 @@ from typing import Any
 
 from tidegate.data import Dating, Reader
 from tidegate.data.labelled import Columns, Labelled, Layout, read_labelled
+from tidegate.errors import InputError
 from tidegate.tasks.classification.setting import ClassificationSetting
-from tidegate.train.fitted import owner_of
+from tidegate.train.fitted import is_private, owner_of
 
 ANY_SIZE = (".csv", ".tsv", ".jsonl", ".ndjson")  # of texts
 
@@ -17,9 +18,25 @@ def reader(setting: ClassificationSetting) -> Reader[dict[str, Labelled]]:
 
     Args:
         setting: how to read files.
+
+    Raises:
+        InputError: private training would have to fit something to rows without noise.
     """
+    if is_private(setting):
+        _check_private(setting)
     sizes = ANY_SIZE if setting.series is None else ()
     return Reader(read_labelled, (layout(setting, owner=owner_of(setting)),), folders=True, any_size=sizes)
+
+
+def _check_private(setting: ClassificationSetting) -> None:
+    learnt = {"votes": "votes are fitted to training rows", "calibrate": "a temperature is fitted to rows"}
+    for name, what in learnt.items():
+        if getattr(setting, name):
+            raise InputError(
+                "PRIVATE_SETTING",
+                f"{name}=True does not go with epsilon=: {what} without noise",
+                fix=f"leave out {name}=, or set it to False",
+            )
 
 
 def again(setting: ClassificationSetting, columns: Columns | None) -> Reader[dict[str, Labelled]]:

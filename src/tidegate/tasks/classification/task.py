@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy, pad
 
 from tidegate.adversary import free
 from tidegate.data import Source
-from tidegate.errors import InputError
 from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.ballot import Ballot, rows_for
@@ -146,12 +145,6 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
 
     def protected(self, unit: str = ROW) -> Protected:
         check_unit(unit, self.setting)
-        if self.setting.calibrate:
-            raise InputError(
-                "PRIVATE_CALIBRATE",
-                "a temperature is fitted to the logits of a model that learns from no row without noise",
-                fix="leave out calibrate=",
-            )
         stored, owners = self.content.stored, self.content.parts["train"].owners
         classes = stored.classes if stored else self.parts["train"].classes
         sequences = self.sequences["train"]
@@ -172,12 +165,13 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
 
     @property
     def fitted(self) -> tuple[Fitted, ...]:
-        return (Fitted("classes", "the names of the classes"), *self.encoding.reading.fitted(self.setting))
+        classes, columns = Fitted("classes", "the names of the classes"), self.encoding.columns
+        read = Fitted("columns", "which columns hold numbers, and how these and times are written")
+        return (classes, *[read] * (columns is not None), *self.encoding.reading.fitted(self.setting))
 
     @property
     def off(self) -> tuple[str, ...]:
-        votes = "votes beside the layers, folds and a temperature of the logits"
-        return (votes, "the shares of the classes", *super().off)
+        return ("votes beside the layers, and folds", "the shares of the classes", *super().off)
 
     def pliable(self, batch: Any) -> torch.Tensor:
         """The values of series, but for those that are missing and so follow from others."""

@@ -72,7 +72,7 @@ class ForecastSetting(Tabular):
     patience: int = 15
 
     _task: ClassVar[str] = "forecast"
-    _private: ClassVar[Mapping[str, Any]] = {**Training._private, "difference": "last", "logarithm": "no"}  # noqa: SLF001  of the base
+    _private: ClassVar[Mapping[str, Any]] = {**Training._private, "difference": "last", "logarithm": "no"}  # noqa: SLF001  its own
 
 
 def forecast_levels(setting: ForecastSetting) -> tuple[float, ...]:

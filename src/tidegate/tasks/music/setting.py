@@ -37,3 +37,4 @@ class MusicSetting(Training):
     _fixed: ClassVar[str] = "a key sounds or it does not, so there is no small change of one"
     _older: ClassVar[Mapping[str, Any]] = {"nade_size": 0}
     _compared: ClassVar[Mapping[str, Any]] = {"nade_size": 0}
+    _private: ClassVar[Mapping[str, Any]] = {**Training._private, "recurrent_dropout": 0.0}  # noqa: SLF001  its own

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from tidegate.train.setting import Range, Tabular
+from tidegate.train.setting import Range, Tabular, Training
 
 Rate = Annotated[int | None, Range(1000, 768_000)]  # samples per second
 
@@ -58,3 +59,4 @@ class SpeechSetting(Tabular):
     patience: int = 30
 
     _task: ClassVar[str] = "speech"
+    _private: ClassVar[Mapping[str, Any]] = {**Training._private, "mask_frames": 0, "mask_bands": 0}  # noqa: SLF001  its own

@@ -7,21 +7,36 @@ from typing import TYPE_CHECKING
 from tidegate.data import Corpus, Reader, Recording, Source, read_speech
 from tidegate.errors import InputError
 from tidegate.tasks.speech.setting import SpeechSetting
-from tidegate.train.fitted import owner_of
+from tidegate.train.fitted import is_private, owner_of
 
 if TYPE_CHECKING:
     from tidegate.train.task import Split
 
 
-def reader(setting: SpeechSetting, rate: int | None = None) -> Reader[Corpus]:
-    """What reads all recordings.
+def reader(setting: SpeechSetting) -> Reader[Corpus]:
+    """What reads all recordings to learn from.
+
+    Raises:
+        InputError: private training cannot tell whose losses are whose.
+    """
+    if is_private(setting) and setting.join > 1:
+        raise InputError(
+            "PRIVATE_SETTING",
+            f"join={setting.join} does not go with epsilon=: it makes one sequence of several recordings, whose losses "
+            "have no parts",
+            fix="leave out join=",
+        )
+    return Reader(_read, (setting, setting.rate, owner_of(setting)), folders=True)
+
+
+def again(setting: SpeechSetting, rate: int) -> Reader[Corpus]:
+    """What reads recordings for a trained model.
 
     Args:
         setting: of the task.
-        rate: the sampling rate that a trained model needs; that of the settings unless given.
+        rate: the sampling rate that the model needs.
     """
-    owner = None if rate else owner_of(setting)
-    return Reader(_read, (setting, rate or setting.rate, owner), folders=True)
+    return Reader(_read, (setting, rate, None), folders=True)
 
 
 def _read(source: Source, setting: SpeechSetting, rate: int | None, owner: str | None) -> Corpus:

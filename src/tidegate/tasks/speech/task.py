@@ -21,7 +21,7 @@ from tidegate.tasks.speech.encoding import SpeechEncoding, clean
 from tidegate.tasks.speech.feature import Filterbank
 from tidegate.tasks.speech.score import character_error_rate, edits, error_sample, nearest, word_error_rate
 from tidegate.tasks.speech.setting import SpeechSetting
-from tidegate.tasks.speech.source import reader
+from tidegate.tasks.speech.source import again, reader
 from tidegate.tasks.speech.split import Parts, shared_sounds, split
 from tidegate.tasks.speech.utterance import Utterance, joined
 from tidegate.train.batch import Batch, Measure
@@ -85,7 +85,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         self, source: Source, setting: SpeechSetting | None = None, encoding: SpeechEncoding | None = None
     ) -> None:
         self.source, self.setting = source, setting or SpeechSetting()
-        corpus = source.read_by(reader(self.setting, encoding.filterbank.rate if encoding else self.setting.rate))
+        corpus = source.read_by(again(self.setting, encoding.filterbank.rate) if encoding else reader(self.setting))
         bank = _filterbank(corpus, self.setting, encoding, source.title)
         parts, how = split(corpus, self.setting.hold_out) if encoding is None else _all_test(corpus)
         warnings = [*corpus.warnings, *shared_sounds(parts)]
@@ -248,12 +248,6 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
 
     def protected(self, unit: str = ROW) -> Protected:
         check_unit(unit, self.setting)
-        if self.setting.join > 1:
-            raise InputError(
-                "PRIVATE_JOIN",
-                f"join={self.setting.join} makes one sequence of several recordings, whose losses have no parts",
-                fix="leave out join=",
-            )
         utterances = self.utterances["train"]
 
         def make(rows: list[int]) -> SpeechBatch:
