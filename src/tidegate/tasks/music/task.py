@@ -25,7 +25,7 @@ from tidegate.train.sample import deciding
 from tidegate.train.task import Encoding, MakeLayer, Split, Task
 
 LONGEST = 1 << 30  # a window longer than any piece
-USUAL = 4  # keys that sound at a step, where nothing is known
+NOTHING = Keywise(*[[4 / KEYS] * KEYS] * 3)  # is known of the keys but that some four of them sound
 SPREAD = 8  # how far shuffling may mix lengths, in steps
 
 
@@ -35,13 +35,13 @@ class MusicEncoding(Encoding[MusicSetting]):
 
     Attributes:
         steps_per_quarter: steps in a quarter note.
-        keys: how often each key sounds, stays and begins; None in a private model.
+        keys: how often each key sounds, stays and begins; ``NOTHING`` in a private model.
         openings: MIDI notes of the first chords of training pieces, without repeats; a composition begins with one. A
             private model has none.
     """
 
     steps_per_quarter: int
-    keys: Keywise | None
+    keys: Keywise
     openings: list[list[int]]
 
     def __post_init__(self) -> None:
@@ -54,12 +54,11 @@ class MusicEncoding(Encoding[MusicSetting]):
         """A model whose first predictions are the frequencies of the keys.
 
         Few keys sound at a time. From a bias of 0, a probability of 1/2, training would first saturate the hidden
-        units to silence the other keys, and a GRU hardly recovers from that. A private model begins with four of them.
+        units to silence the other keys, and a GRU hardly recovers from that. A private model begins with four keys, whichever they are.
         """
         model = MusicModel(layer, setting.dropout, setting.nade_size)
-        sounds = [USUAL / KEYS] * KEYS if self.keys is None else self.keys.sounds
         with torch.no_grad():
-            model.head.bias.copy_(torch.tensor(sounds, dtype=torch.float64).logit())
+            model.head.bias.copy_(torch.tensor(self.keys.sounds, dtype=torch.float64).logit())
         return model
 
     def to_json(self) -> dict[str, Any]:
@@ -114,7 +113,7 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
         private = is_private(self.setting)
         self.encoding = encoding or MusicEncoding(
             rolls.steps_per_quarter,
-            None if private else keywise(self.pieces["train"]),
+            NOTHING if private else keywise(self.pieces["train"]),
             [] if private else _openings(rolls.train),
         )
         self.data = DataRecord(
@@ -162,10 +161,10 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
         return ("the frequencies of the keys", "chords that begin training pieces", state, *super().off)
 
     def baselines(self) -> list[BaselineRecord]:
-        return [] if self.encoding.keys is None else self.encoding.keys.baselines(self.pieces["test"])
+        return [] if is_private(self.setting) else self.encoding.keys.baselines(self.pieces["test"])
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
-        if self.encoding.keys is None:
+        if is_private(self.setting):
             return super().scores(model, metric)
         pieces, lengths = self.pieces["test"], torch.tensor([len(piece) for piece in self.pieces["test"]])
         groups = bucketed(lengths, self.setting.batch_size)  # as ``batches`` has them
