@@ -55,8 +55,13 @@ def tested(
         if _alike(task.encoding, encoding):
             return task
         note(f"{source.title} is read otherwise than by the version that trained the model: all of it is the test")
-    if not record.hash:
-        note(f"a private model cannot tell which rows of {source.title} it was trained on: all of them are the test")
+    if not record.hash and called(source) == record.name:
+        task = kind.load(source, setting)
+        if _alike(task.encoding, encoding):
+            note(
+                f"a private model has no hash of its data: the test is what training keeps of {record.name} as it is now"
+            )
+            return task
     return kind.load(source, setting, encoding=encoding)
 
 

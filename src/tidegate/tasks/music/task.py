@@ -54,7 +54,7 @@ class MusicEncoding(Encoding[MusicSetting]):
         """A model whose first predictions are the frequencies of the keys.
 
         Few keys sound at a time. From a bias of 0, a probability of 1/2, training would first saturate the hidden
-        units to silence the other keys, and a GRU hardly recovers from that. A private model begins with four keys, whichever they are.
+        units to silence the other keys, and a GRU hardly recovers from that.
         """
         model = MusicModel(layer, setting.dropout, setting.nade_size)
         with torch.no_grad():
