@@ -58,9 +58,7 @@ def tested(
     if not record.hash and called(source) == record.name:
         task = kind.load(source, setting)
         if _alike(task.encoding, encoding):
-            note(
-                f"a private model has no hash of its data: the test is what training keeps of {record.name} as it is now"
-            )
+            note(f"a private model has no hash of its data: the test is that of {record.name} as it is now")
             return task
     return kind.load(source, setting, encoding=encoding)
 
