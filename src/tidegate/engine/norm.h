@@ -1,17 +1,21 @@
 // How long the gradients of one sequence are: their squared norms, of each sequence by itself.
 //
-// A tile of the gradient of one sequence is a sum over its steps in registers; it is squared where it is, and forgotten.
-// So no gradient of a sequence is ever stored, and nothing cancels as in sums of products of all pairs of steps.
+// Either a tile of the gradient of one sequence is added up over its steps in registers, squared where it is, and
+// forgotten; or pairs of steps are multiplied (pairs.h). So no gradient of a sequence is ever stored. Whatever takes
+// fewer multiplications is done, sequence by sequence, but where pairs cancel each other, tiles say it better.
 #pragma once
 
 #include "job.h"
+#include "pairs.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
+constexpr double kPairCost = 1.25;  // of a multiplication for pairs, over one for tiles of gradients
+
 template <class T, class P = T>
-class Norms : public Gradients<T, P> {
-  using Base = Gradients<T, P>;
+class Norms : public Pairs<T, P> {
+  using Base = Pairs<T, P>;
   using Base::call_, Base::plan_, Base::space_;
   using Base::operand_row, Base::tensor;
 
@@ -19,24 +23,31 @@ class Norms : public Gradients<T, P> {
   explicit Norms(const Call& call) : Base(call, 1) {}
 
   // Bytes that each member needs, where rows of a chunk are so wide.
-  static int64_t room(const Call& call, int64_t chunk_width) { return place(call, chunk_width, nullptr).bytes; }
+  static int64_t room(const Call& call, int64_t chunk_width) { return Room(call, chunk_width, nullptr).bytes; }
 
   // Of every `members`-th sequence, for each gradient of a matrix and then for each sum that is wanted, one after the
   // other [sequences] numbers.
   void member(int member, int members, char* memory, const uint8_t* wanted, double* squares) const {
-    const Room room = place(call_, space_.chunk_width, memory + member * Norms::room(call_, space_.chunk_width));
+    Room room(call_, space_.chunk_width, memory + member * Norms::room(call_, space_.chunk_width));
+    this->find_parts(room.adjoints, wanted, room.pairs);
+    double work = 0;  // of a step
+    for (int i = 0; i < plan_.gradients; ++i)
+      if (wanted[i]) work += static_cast<double>(plan_.gradient[i].rows * rounded(plan_.gradient[i].columns, kLanes<T>));
     int64_t length = call_.steps;
     for (int64_t sequence = member; sequence < call_.sequences; sequence += members) {
       while (length && call_.sizes[length - 1] <= sequence) --length;
       gather(sequence, length, room);
+      const double direct = work / kLanes<T> * static_cast<double>(length);
+      const bool by_pairs = kPairCost * this->pair_work(length, room.pairs) < direct;
+      if (by_pairs) this->multiply_pairs(sequence, length, wanted, room.pairs, squares);
       for (int i = 0; i < plan_.gradients + plan_.sums; ++i) {
         double& square = squares[i * call_.sequences + sequence];
         if (!wanted[i] || !length)
           square = 0;
-        else if (i < plan_.gradients)
-          square = of_matrix(plan_.gradient[i], sequence, length, room);
-        else
+        else if (i >= plan_.gradients)
           square = of_vector(plan_.sum[i - plan_.gradients], length, room);
+        else if (!by_pairs || square < 0)
+          square = of_matrix(plan_.gradient[i], sequence, length, room);
       }
     }
   }
@@ -48,27 +59,26 @@ class Norms : public Gradients<T, P> {
     T* packed;    // some columns of the adjoints
     T* tile;
     T* sum;
+    PairRoom<T> pairs;
     int64_t bytes;
-  };
 
-  static Room place(const Call& call, int64_t chunk_width, char* memory) {
-    const tg_plan& plan = *call.plan;
-    int64_t columns = 0, at = 0;
-    for (int i = 0; i < plan.gradients; ++i) columns = at_least(plan.gradient[i].columns, columns);
-    auto take = [memory, &at](int64_t count) {
-      T* const part = reinterpret_cast<T*>(memory + at);
-      at += rounded(count * static_cast<int64_t>(sizeof(T)), 64);
-      return part;
-    };
-    Room room;
-    room.adjoints = take(call.steps * chunk_width + 2 * kLanes<T>);  // vectors are read past its end
-    room.operand = take(call.steps * rounded(columns, kLanes<T>));
-    room.packed = take(adjoints_size<T>(call.steps));
-    room.tile = take(kTileRows * kPanel<T>);
-    room.sum = take(rounded(plan.chunk_width, kLanes<T>));
-    room.bytes = at;
-    return room;
-  }
+    Room(const Call& call, int64_t chunk_width, char* memory) : pairs(call, memory) {
+      const tg_plan& plan = *call.plan;
+      int64_t columns = 0, at = pairs.bytes;
+      for (int i = 0; i < plan.gradients; ++i) columns = at_least(plan.gradient[i].columns, columns);
+      auto take = [memory, &at](int64_t count) {
+        T* const part = reinterpret_cast<T*>(memory + at);
+        at += rounded(count * static_cast<int64_t>(sizeof(T)), 64);
+        return part;
+      };
+      adjoints = take((call.steps + kPairs<T>) * chunk_width + 2 * kLanes<T>);  // vectors are read past its end
+      operand = take(call.steps * rounded(columns, kLanes<T>));
+      packed = take(adjoints_size<T>(call.steps));
+      tile = take(kTileRows * kPanel<T>);
+      sum = take(rounded(plan.chunk_width, kLanes<T>));
+      bytes = at;
+    }
+  };
 
   // Steps of one sequence lie far apart; they are read once.
   void gather(int64_t sequence, int64_t length, const Room& room) const {
@@ -76,6 +86,7 @@ class Norms : public Gradients<T, P> {
     for (int64_t t = 0; t < length; ++t)
       memcpy(room.adjoints + t * space_.chunk_width,
              tensor(plan_.source) + (call_.offsets[t] + sequence) * stride, plan_.chunk_width * sizeof(T));
+    memset(room.adjoints + length * space_.chunk_width, 0, kLanes<T> * space_.chunk_width * sizeof(T));
   }
 
   double of_matrix(const tg_gradient& gradient, int64_t sequence, int64_t length, const Room& room) const {
