@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tidegate.cell import Cell, layer_norm, mean, sigmoid, tanh
-from tidegate.errors import BackendError
+from tidegate.errors import BackendError, InputError
 from tidegate.nn import GRU, LSTM, Recurrent
 from tidegate.private import Recorder, Use
 from tidegate.runtime import eager_only, library
@@ -140,3 +140,60 @@ def test_norms_sums_and_uses_are_those_of_a_loop_over_sequences(name):
         return [y, *(last if isinstance(last, tuple) else (last,))]
 
     check(layer, run)
+
+
+@pytest.mark.parametrize("lengths", [[64, 3, 64, 17], [33, 32, 31, 0]], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_norms_of_long_and_of_short_sequences_are_those_of_their_gradients(dtype, lengths):
+    """Short ones are measured by pairs of steps, long ones by tiles of the gradient."""
+    torch.manual_seed(2)
+    layer = GRU(I, 40, bidirectional=True, dtype=dtype)
+    x = torch.randn(max(lengths), len(lengths), I, dtype=dtype)
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            with Recorder() as recorder:
+                layer(x, lengths=lengths)[0].square().sum().backward()
+            found.append(recorder.calls[0].squares())
+        finally:
+            torch.set_num_threads(1)
+    (call,) = recorder.calls
+    for b in range(len(lengths)):
+        one = call.weighted(torch.eye(len(lengths))[b])
+        for parameter, gradient in one.items():
+            exact = gradient.double().square().sum().item()
+            assert abs(found[0][parameter][b].item() - exact) <= (1e-5 if dtype == torch.float32 else 1e-13) * exact
+    assert all(torch.equal(found[0][p], found[1][p]) for p in found[0])  # however many threads
+
+
+def test_steps_that_cancel_do_not_cost_the_norm_its_digits():
+    """The gradient of W is small beside its summands; from pairs in float32 its norm would be wrong altogether."""
+    torch.manual_seed(2)
+    layer = Recurrent("rnn", 4, 64)
+    with torch.no_grad():
+        layer.weight_hh_l0.zero_()
+    x = torch.randn(1, 2, 4).expand(8, 2, 4).contiguous()
+    signs = torch.tensor([1.0, -1.0] * 4)[:, None, None] * torch.randn(1, 2, 64) + 1e-4 * torch.randn(8, 2, 64)
+    with Recorder() as recorder:
+        (layer(x)[0] * signs).sum().backward()
+    (call,) = recorder.calls
+    squares = call.squares()[layer.weight_ih_l0]
+    for b in range(2):
+        exact = call.weighted(torch.eye(2)[b])[layer.weight_ih_l0].double().square().sum().item()
+        assert abs(squares[b].item() - exact) <= 1e-4 * exact
+
+
+def test_what_has_no_gradients_of_single_sequences_is_refused_by_name():
+    layer, x = LSTM(I, H), torch.randn(T, B, I)
+    with Recorder(), pytest.raises(BackendError, match="drop create_graph=True"):
+        torch.autograd.grad(layer(x.requires_grad_())[0].sum(), [x], create_graph=True)
+    with Recorder(), eager_only(), pytest.raises(InputError, match="adjoints come from the engine"):
+        layer(x)
+    with Recorder() as recorder:
+        y = layer(x)[0]
+        y.sum().backward()
+        with torch.no_grad():
+            y.zero_()
+    with pytest.raises(InputError, match="changed in place"):
+        recorder.calls[0].squares()

@@ -180,26 +180,24 @@ class FirstStates:
 
     def __init__(self, parameters: Sequence[torch.Tensor], values: torch.Tensor, order: torch.Tensor | None) -> None:
         self.parameters, self.copies = tuple(parameters), values.detach().requires_grad_()
-        self._order, self._gradient = order, torch.zeros(0)
-        self.copies.register_hook(self._keep)
+        self._order, kept = order, list[torch.Tensor]()
+        self._kept = kept
+        self.copies.register_hook(lambda gradient: kept.__setitem__(slice(None), [gradient]))  # no cycle to this object
 
     @property
     def ran(self) -> bool:
         """Whether a backward run came here."""
-        return self._gradient.dim() == self.copies.dim()
+        return bool(self._kept)
 
     @property
     def gradient(self) -> torch.Tensor:
         """Of the copies, by the last backward run, in the caller's order."""
-        found = self._gradient if self.ran else torch.zeros_like(self.copies, requires_grad=False)
+        found = self._kept[0] if self._kept else torch.zeros_like(self.copies, requires_grad=False)
         return found if self._order is None else found.index_select(1, self._order.argsort())
 
     def weighted(self, weights: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """As ``Withheld.weighted``."""
         return torch.einsum("b,lbw->lw", weights.to(self.gradient.dtype), self.gradient).unbind()
-
-    def _keep(self, gradient: torch.Tensor) -> None:
-        self._gradient = gradient
 
 
 Entry = Withheld | FirstStates
