@@ -58,7 +58,7 @@ def _linear(x: torch.Tensor, weight: Any, bias: Any = None) -> Made:
     return Made(output, parts, output.dim() - 1)
 
 
-def _matmul(x: torch.Tensor, weight: Any) -> Made:
+def _matmul(x: torch.Tensor, weight: Any) -> Made | None:
     if is_parameter(x) or weight.dim() != 2:
         return _anything(torch.matmul, (x, weight), {})
 
@@ -202,7 +202,7 @@ def _ends(padding: Any, reach: int) -> tuple[int, int]:
     return before, before
 
 
-def _elementwise(function: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Made:
+def _elementwise(function: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Made | None:
     """Every element by itself, such as ``x + bias`` or ``gain * x``."""
     inside = [value for value in args if is_parameter(value)]
     if len(inside) != 1 or any(map(is_parameter, kwargs.values())):
@@ -224,12 +224,12 @@ def _elementwise(function: Function, args: Sequence[Any], kwargs: Mapping[str, A
     return Made(output, parts, rows, lambda values: values.permute(order))
 
 
-def _anything(function: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Made:
-    """Functions without a rule: one backward run through them for each unit."""
+def _anything(function: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Made | None:
+    """Functions without a rule: one backward run through them for each unit. None if they answer no single tensor."""
     inside = [value for value in [*args, *kwargs.values()] if is_parameter(value)]
     output = function(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
     if not isinstance(output, torch.Tensor):
-        raise TypeError("not a single tensor")
+        return None
 
     def parts(a: torch.Tensor) -> Iterator[Part]:
         leaves = {id(value): value.detach().requires_grad_() for value in inside}
@@ -239,9 +239,13 @@ def _anything(function: Function, args: Sequence[Any], kwargs: Mapping[str, Any]
 
         with torch.enable_grad():
             again = function(*map(leaf, args), **{name: leaf(value) for name, value in kwargs.items()})
-            slopes = torch.autograd.grad(again, list(leaves.values()), a, is_grads_batched=True)
+        if not again.requires_grad:  # it read a type or a shape
+            return
+        every = list(leaves.values())
+        slopes = torch.autograd.grad(again, every, a, is_grads_batched=True, allow_unused=True)
         for value, slope in zip({id(value): value for value in inside}.values(), slopes, strict=True):
-            yield Part(value, slope, None)
+            if slope is not None:
+                yield Part(value, slope, None)
 
     return Made(output, parts, output.dim(), apart=True)
 
@@ -256,7 +260,7 @@ def plain(value: Any) -> Any:
     return value.detach() if is_parameter(value) else value
 
 
-RULES: Mapping[Function, Callable[..., Made]] = {
+RULES: Mapping[Function, Callable[..., Made | None]] = {
     F.linear: _linear,
     torch.matmul: _matmul,
     torch.Tensor.matmul: _matmul,
@@ -271,17 +275,8 @@ ARITHMETIC = ("add", "sub", "mul", "div", "true_divide", "__radd__", "__rsub__",
 ELEMENTWISE = frozenset([*ARITHMETIC, "maximum", "minimum", "pow", "expand", "expand_as"])
 
 
-def has_rule(function: Function) -> bool:
-    """Whether there is a rule beside the one for anything.
-
-    Args:
-        function: of torch.
-    """
-    return function in RULES or function.__name__ in ELEMENTWISE
-
-
-def rule(function: Function) -> Callable[..., Made]:
-    """The rule of a function.
+def rule(function: Function) -> Callable[..., Made | None]:
+    """The rule of a function, which gives None for a call that it cannot follow.
 
     Args:
         function: of torch.

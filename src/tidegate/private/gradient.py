@@ -43,7 +43,8 @@ class Gradients:
 
     def __init__(self, model: torch.nn.Module, clip_norm: float) -> None:
         self.model, self.clip_norm = model, clip_norm
-        self._names = {id(value): name for name, value in model.named_parameters() if value.requires_grad}
+        named = [*model.named_buffers(), *((name, p) for name, p in model.named_parameters() if p.requires_grad)]
+        self._names = {id(value): name for name, value in named}
         self.sums = {value: torch.zeros_like(value) for value in model.parameters() if value.requires_grad}
         self._known: dict[Hashable, Known] = {}
 
@@ -79,10 +80,12 @@ class Gradients:
         if not len(losses):
             return torch.zeros(units, dtype=torch.float64)
         found = self._backward([*record.calls, *layers.calls], losses)
-        self._refuse_escaped()
+        self._refuse_escaped(record)
         uses = list[Use]()
         for call, (own, axis) in zip(record.calls, found, strict=False):
             uses += [_through(use, owner) for use in call.uses(own, axis, len(losses))]
+        for derived in reversed(record.derived):
+            uses = derived.taken_back(uses, units)
         owned = list[Owned]()
         for entry, (own, axis) in zip(layers.left(), found[len(record.calls) :], strict=True):
             of_loss = None if own is None or axis is not None else own.clamp(min=0)
@@ -127,12 +130,12 @@ class Gradients:
                 self.sums[parameter] += total
         return squares.sqrt()
 
-    def _refuse_escaped(self) -> None:
-        for parameter in self.sums:
+    def _refuse_escaped(self, record: Record) -> None:
+        for parameter in [*self.sums, *(derived.value for derived in record.derived)]:
             if parameter.grad is not None:
                 raise InputError(
                     "PRIVATE_FUNCTION",
-                    f"a gradient came to the parameter {self._names[id(parameter)]} by a way without a rule, "
+                    f"a gradient came to {record.names[id(parameter)]} by a way without a rule, "
                     "such as an autograd function of one's own",
                     fix="compute with torch's functions, or call requires_grad_(False) on the parameter",
                 )

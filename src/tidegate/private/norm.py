@@ -187,28 +187,38 @@ def _between(a: torch.Tensor, o: torch.Tensor, e: torch.Tensor, i: torch.Tensor)
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
 
+def gradients(uses: Sequence[Use], units: int, part: slice = slice(None)) -> torch.Tensor:
+    """The gradients of single units, from all uses of one parameter.
+
+    Args:
+        uses: of the parameter.
+        units: how many units there are.
+        part: which of them to answer for.
+
+    Shapes:
+        the result [units of the part, *shape of the parameter].
+    """
+    whole, count = uses[0].parameter, len(range(*part.indices(units)))
+    found = torch.zeros(count, *whole.shape, dtype=whole.dtype)
+    for use in uses:
+        at = use.place if isinstance(use.place, tuple) else (use.place,)
+        own = found[(slice(None), *at)]
+        own += _product(grouped(use, units), part).reshape(own.shape)
+    return found
+
+
 def _dense(uses: Sequence[Use], units: int) -> torch.Tensor:
-    """Of all uses of a parameter, by its gradients."""
-    whole = uses[0].parameter
-    total = torch.zeros(units, dtype=torch.float64)
-    for part in _pieces(units, whole.numel()):
-        gradients = whole.new_zeros(part.stop - part.start, *whole.shape)
-        for use in uses:
-            at = use.place if isinstance(use.place, tuple) else (use.place,)
-            own = gradients[(slice(None), *at)]
-            own += _gradients(use, part).reshape(own.shape)
-        total[part] = _squares(gradients)
-    return total
+    parts = _pieces(units, uses[0].parameter.numel())
+    return torch.cat([torch.zeros(0, dtype=torch.float64), *(_squares(gradients(uses, units, part)) for part in parts)])
 
 
-def _gradients(use: Use, part: slice) -> torch.Tensor:
+def _product(use: Use, part: slice) -> torch.Tensor:
     a = use.adjoint[:, part]
     if use.operand is None:
         return a.sum(0)
     o = use.operand[:, part]
     if not o.is_floating_point():
-        o = torch.nn.functional.one_hot(o.long(), len(use.parameter[use.place])).to(a.dtype)
-        a, o = o, a
+        a, o = torch.nn.functional.one_hot(o.long(), len(use.parameter[use.place])).to(a.dtype), a
     return a.permute(1, 2, 0) @ o.transpose(0, 1)
 
 

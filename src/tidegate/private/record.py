@@ -9,11 +9,15 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from tidegate.errors import InputError
-from tidegate.private.function import Made, has_rule, is_parameter, rule
+from tidegate.private.derived import Derived, derive, tensors
+from tidegate.private.function import Made, is_parameter, rule
 from tidegate.private.rows import Rows
 from tidegate.private.use import Use
 
 ACCELERATE = "call tidegate.accelerate(model), whose layers compute the same"
+RULED = "use linear, matmul, embedding, conv1d, layer_norm, or arithmetic between tensors"
+SPREADING = ("expand", "expand_as", "repeat", "repeat_interleave", "tile")  # of a parameter, over units
+CASTING = ("to", "type_as")  # which read the type of a tensor of data, not its values
 RECURRENT = frozenset(name + end for name in ("lstm", "gru", "rnn_tanh", "rnn_relu") for end in ("", "_cell"))
 
 
@@ -110,17 +114,19 @@ class Record(TorchFunctionMode):
     """Inside, functions of torch read parameters as constants, and leave a ``Call`` each.
 
     Args:
-        names: of the parameters that learn, by their ``id``.
+        names: of the parameters that learn and of the buffers, by their ``id``.
         hidden: whether a layer of ours is at work, which has a record of its own.
 
     Attributes:
         calls: in their order.
+        derived: tensors computed from parameters and buffers alone, in their order.
     """
 
     def __init__(self, names: Mapping[int, str], hidden: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
-        self.names, self.hidden = names, hidden
+        self.names, self.hidden = dict(names), hidden
         self.calls: list[Call] = []
+        self.derived: list[Derived] = []
         self._anchor = torch.zeros((), requires_grad=True)
 
     def __torch_function__(
@@ -132,36 +138,30 @@ class Record(TorchFunctionMode):
         if self.hidden() or not torch.is_grad_enabled():
             return func(*args, **kwargs)
         _refuse_statistics(func, args, kwargs)
-        values = [*args, *kwargs.values()]
-        listed = [item for value in values if isinstance(value, list | tuple) for item in value]
-        read = [value for value in [*values, *listed] if is_parameter(value)]
+        values = tensors([*args, *kwargs.values()])
+        read = [value for value in values if is_parameter(value)]
         if not read:
             return func(*args, **kwargs)
-        made = self._made(func, args, kwargs, read, listed)
-        return self._kept(func, made, read, values) if isinstance(made, Made) else made
-
-    def _made(
-        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], read: Sequence[Any], listed: Sequence[Any]
-    ) -> Any:
-        """What the rule of a function says; or what it answers, where that has no gradient."""
-        name = func.__name__
-        if name in RECURRENT:
-            raise self._refused(name, read, "tells nothing of single steps", ACCELERATE)
-        if _in_place(name) or kwargs.get("out") is not None:
-            raise self._refused(name, read, "works in place", "write it as a new tensor: x = x + bias")
-        if not has_rule(func):
-            answer = func(*args, **kwargs)
-            if not any(_learns(part) for part in (answer if isinstance(answer, list | tuple) else [answer])):
-                return answer  # a shape, a type, new zeros
-            if not isinstance(answer, torch.Tensor) or any(map(is_parameter, listed)):
-                fix = "use linear, matmul, embedding, conv1d, layer_norm, or arithmetic between tensors"
-                raise self._refused(name, read, "has no rule", fix)
-        return rule(func)(*args, **kwargs)
-
-    def _kept(self, func: Any, made: Made, read: Sequence[Any], values: Sequence[Any]) -> torch.Tensor:
+        name = self._named(func.__name__, read)
+        _refuse(func, name, kwargs)
+        data = [value for value in values if id(value) not in self.names]
+        if (not data and func.__name__ not in SPREADING) or (func.__name__ in CASTING and values[0] is read[0]):
+            return self._derived(func, args, kwargs, name)
+        nested = len(values) > sum(isinstance(value, torch.Tensor) for value in [*args, *kwargs.values()])
+        made = rule(func)(*args, **kwargs) if not nested else None
+        if made is None:
+            raise InputError("PRIVATE_FUNCTION", f"private training has no rule for {name}", fix=RULED)
+        if not made.output.is_floating_point():
+            return made.output
         output = made.output if made.output.requires_grad else made.output + self._anchor
-        self.calls.append(Call(self._named(func.__name__, read), made, output, values))
+        self.calls.append(Call(name, made, output, values))
         return output
+
+    def _derived(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> Any:
+        before = len(self.derived)
+        answer = derive(func, args, kwargs, self.derived)
+        self.names.update({id(new.value): name for new in self.derived[before:]})
+        return answer
 
     def _named(self, function: str, read: Iterable[Any]) -> str:
         for parameter in read:
@@ -173,12 +173,14 @@ class Record(TorchFunctionMode):
                 )
         return f"{function}({', '.join(dict.fromkeys(self.names[id(parameter)] for parameter in read))})"
 
-    def _refused(self, function: str, read: Iterable[Any], why: str, fix: str) -> InputError:
-        return InputError("PRIVATE_FUNCTION", f"private training: {self._named(function, read)} {why}", fix=fix)
 
-
-def _learns(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.requires_grad
+def _refuse(func: Any, name: str, kwargs: Mapping[str, Any]) -> None:
+    """Refuse functions that could only be wrong."""
+    if func.__name__ in RECURRENT:
+        raise InputError("PRIVATE_FUNCTION", f"{name} tells nothing of single steps", fix=ACCELERATE)
+    if _in_place(func.__name__) or kwargs.get("out") is not None:
+        fix = "write x = x + bias, not x += bias"
+        raise InputError("PRIVATE_FUNCTION", f"{name} changes a tensor in place", fix=fix)
 
 
 def _in_place(name: str) -> bool:

@@ -135,7 +135,7 @@ def mixed(what: str) -> InputError:
     return InputError(
         "PRIVATE_MIXED",
         f"{what} belongs to several units of the batch at once, so no gradient is that of a single unit",
-        fix="let the model treat each row of a batch by itself, read parameters as they are, and give a loss for each row",
+        fix="let the model treat each row of a batch by itself, and give one loss for each row",
     )
 
 
