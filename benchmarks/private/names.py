@@ -1,13 +1,13 @@
 """Opacus's published row: nationality from a surname's bytes, with differential privacy and without.
 
     python -m benchmarks.private.names --output benchmarks/results/private/names.md
-    python -m benchmarks.private.names --seeds 0 --reading padded       # read the last step behind the padding, as they do
+    python -m benchmarks.private.names --seeds 0 --reading padded       # read behind the padding, as they do
 
-The example (pytorch/opacus, examples/char-lstm-classification.py and char-lstm_README.md): an embedding of 64 for each of
-256 bytes and marks of both ends, an LSTM of 128 units, a linear head on its last step; four fifths of the names for
-training, drawn at random. With privacy SGD at rate 2, sigma 1, C 1.5, q 0.05, 50 epochs of 20 steps, delta 8e-5: accuracy
-0.739542, epsilon 11.83. Without: rate 0.5, 0.760716. Every run is appended to ``names.csv`` beside the output, and is not
-repeated where it stands there.
+The example (pytorch/opacus, examples/char-lstm-classification.py and char-lstm_README.md): an embedding of 64 for each
+of 256 bytes and marks of both ends, an LSTM of 128 units, a linear head on its last step; four fifths of the names for
+training, drawn at random. With privacy SGD at rate 2, sigma 1, C 1.5, q 0.05, 50 epochs of 20 steps, delta 8e-5:
+accuracy 0.739542, epsilon 11.83. Without: rate 0.5, 0.760716. Every run is appended to ``names.csv`` beside the output,
+and is not repeated where it stands there.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Classifier(torch.nn.Module):
         lengths = self.names.lengths[places]
         if self.padded:
             return self.head(self.layer(self.table(self.names.symbols[:, places]))[0][-1])
-        symbols = self.names.symbols[: int(lengths.max(initial=0)) if False else max([0, *lengths.tolist()]), places]
+        symbols = self.names.symbols[: max([0, *lengths.tolist()]), places]
         return self.head(self.layer(self.table(symbols), lengths=lengths)[1][0][0])
 
 
@@ -140,10 +140,8 @@ def main() -> None:
 
 def table(rows: list[dict[str, str]]) -> str:
     """The runs, and the accountants."""
-    lines = [
-        "| names, LSTM of 128 units | last step read | accuracy of seeds | mean, deviation | Opacus's README | seconds of one processor |",
-        "|-|-|-|-|-|-|",
-    ]
+    head = ("names", "last step read", "accuracy of seeds", "mean, deviation", "Opacus's README", "processor seconds")
+    lines = [f"| {' | '.join(head)} |", "|-" * len(head) + "|"]
     for reading, words in (("last", "of the name"), ("padded", "behind the padding")):
         for mode in LEARNING:
             own = [row for row in rows if (row["reading"], row["mode"]) == (reading, mode)]

@@ -99,7 +99,7 @@ def opacus(mode: str) -> Callable[[str, torch.Tensor, torch.Tensor], Run]:
 
         model = network(kind, partial(getattr(layers, KINDS[kind]), batch_first=True))
         x = x.transpose(0, 1).contiguous()
-        learnt = dict(noise_multiplier=0.0, max_grad_norm=CLIP, expected_batch_size=1, loss_reduction="sum")
+        learnt = {"noise_multiplier": 0.0, "max_grad_norm": CLIP, "expected_batch_size": 1, "loss_reduction": "sum"}
         sgd = torch.optim.SGD(model.parameters(), lr=0.0)
         if mode in ("hooks", "functorch"):
             wrapped = GradSampleModule(model, loss_reduction="sum", force_functorch=mode == "functorch")

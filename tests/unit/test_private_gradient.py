@@ -1,12 +1,15 @@
 """Norms and clipped sums of the gradients of single units, held to a loop over the units."""
 
+import gc
 import math
+import weakref
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+import tidegate as tg
 from tidegate.errors import InputError
 from tidegate.private.gradient import Gradients
 
@@ -155,6 +158,37 @@ def test_rows_may_be_chosen_sorted_and_flattened(x) -> None:
     check(model, run)
 
 
+class Twice(torch.nn.Module):
+    """One layer that reads forwards and, batch in front and rows turned round, its own output; then a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(9, 4)
+        self.layer = tg.nn.LSTM(4, 4, bidirectional=True, proj_size=2)
+        self.again = tg.nn.LSTM(4, 4, batch_first=True)
+        self.again.weight_ih_l0 = self.again.weight_hh_l0
+        self.begin = torch.nn.Parameter(torch.randn(1, 1, 4))
+
+    def forward(self, rows: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        first = self.layer(self.table(rows), lengths=lengths)[0]
+        second, _ = self.layer(first, lengths=lengths)
+        state = self.begin.expand(1, rows.shape[1], 4)
+        turned, (_, c) = self.again(second.transpose(0, 1).flip(0), (state, state * 2), lengths=lengths.flip(0))
+        return F.linear(turned.flip(0).transpose(0, 1) + c.flip(1), self.table.weight)
+
+
+@pytest.mark.parametrize("owner", [None, torch.tensor([1, 0, 1, 2, 1])])
+def test_layers_that_are_called_twice_with_weights_that_are_shared(owner) -> None:
+    torch.manual_seed(0)
+    model, rows, lengths = Twice().double(), torch.randint(0, 9, (STEPS, UNITS)), torch.tensor([7, 2, 5, 7, 1])
+
+    def run() -> object:
+        losses = each(model(rows, lengths))
+        return losses if owner is None else (losses, owner)
+
+    check(model, run, units=UNITS if owner is None else 3)
+
+
 def test_a_unit_may_have_several_rows_or_none(x) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.LayerNorm(6), torch.nn.Linear(6, 3)).double()
     owner = torch.tensor([2, 0, 2, 3, 2])
@@ -187,7 +221,7 @@ def test_pieces_add_up_and_nobody_adds_nothing(x) -> None:
 def test_a_frozen_parameter_gets_nothing(x) -> None:
     model = Everything().double()
     for parameter in (model.first.weight, model.norm.bias, model.gain):
-        parameter.requires_grad_(False)
+        parameter.requires_grad_(False)  # noqa: FBT003  # a dtype
     gradients = Gradients(model, math.inf)
     gradients.add(lambda: each(model(x)), UNITS)
     right = torch.autograd.grad(each(model(x)).sum(), list(gradients.sums))
@@ -283,3 +317,27 @@ def test_what_only_looks_private_is_refused(x) -> None:
         with pytest.raises(InputError) as caught:
             Gradients(layer, 1.0).add(run, UNITS)
         assert caught.value.code == code
+
+
+def test_nothing_of_a_run_stays(x) -> None:
+    class Token: ...
+
+    class Same(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.token = Token()
+            made.append(weakref.ref(ctx.token))
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    made: list[weakref.ref] = []
+    layer = torch.nn.Linear(4, 4).double()
+    gradients = Gradients(layer, 1.0)
+    for _ in range(3):
+        gradients.add(lambda: each(layer(Same.apply(layer(x)))), UNITS)
+    gc.collect()
+    assert len(made) == 3
+    assert not any(token() for token in made)

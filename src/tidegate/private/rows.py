@@ -7,7 +7,9 @@ is not guessed from shapes, since a wrong guess would be a wrong guarantee.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch.autograd.graph import get_gradient_edge
@@ -44,10 +46,7 @@ class Rows:
         self.shape = arrange(tensor.detach()).shape[:count]
         self.edge = get_gradient_edge(tensor)
         self._arrived: torch.Tensor | None = None
-        tensor.register_hook(self._take)
-
-    def _take(self, adjoint: torch.Tensor) -> None:
-        self._arrived = adjoint
+        tensor.register_hook(partial(_arrive, weakref.ref(self)))  # the graph must not hold what holds its edge
 
     @property
     def adjoint(self) -> torch.Tensor | None:
@@ -70,6 +69,12 @@ class Rows:
             return torch.full(self.shape, -1)
         runs = [torch.zeros_like(self.adjoint) if run is None else self.arrange(run) for run in weighted]
         return owners(self.adjoint, runs, self.count, units, self.name)
+
+
+def _arrive(rows: weakref.ref[Rows], adjoint: torch.Tensor) -> None:
+    there = rows()
+    if there is not None:
+        there._arrived = adjoint  # noqa: SLF001
 
 
 def weightings(units: int) -> list[torch.Tensor]:
