@@ -324,4 +324,4 @@ def test_nothing_of_a_run_stays(x) -> None:
     gradients = Gradients(model, 1.0)
     gradients.add(lambda: each(model(x)), UNITS)
     gc.collect()
-    assert not any(isinstance(thing, Rows) for thing in gc.get_objects())
+    assert not any(type(thing) is Rows for thing in gc.get_objects())

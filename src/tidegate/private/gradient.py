@@ -45,7 +45,9 @@ class Gradients:
         self.model, self.clip_norm = model, clip_norm
         named = [*model.named_buffers(), *((name, p) for name, p in model.named_parameters() if p.requires_grad)]
         self._names = {id(value): name for name, value in named}
-        self.sums = {value: torch.zeros_like(value) for value in model.parameters() if value.requires_grad}
+        self.sums: dict[torch.Tensor, torch.Tensor] = {
+            value: torch.zeros_like(value) for value in model.parameters() if value.requires_grad
+        }
         self._known: dict[Hashable, Known] = {}
 
     def clear(self) -> None:
@@ -109,13 +111,12 @@ class Gradients:
         losses.sum().backward()
         measured = zip(*runs, strict=True) if runs else itertools.repeat(())
         found: list[tuple[torch.Tensor | None, int | None]] = []
-        for call, own in zip(due, known, strict=True):
+        for asked, own in zip(due, known, strict=True):
             own.seen += 1
-            if call is None:
-                found.append((None, own.axis))
-                continue
-            owner = call.owner([next(measured) for _ in call.outputs], units)
-            own.learn(owner, units)
+            owner = None
+            if asked is not None:
+                owner = asked.owner([next(measured) for _ in asked.outputs], units)
+                own.learn(owner, units)
             found.append((owner, own.axis))
         return found
 

@@ -224,7 +224,8 @@ def _product(use: Use, part: slice) -> torch.Tensor:
 
 def _squares(values: torch.Tensor) -> torch.Tensor:
     """The sum of squares of each [B, ...], float64."""
-    return torch.linalg.vector_norm(values[..., None].flatten(1), dim=1).double().square()
+    norms: torch.Tensor = torch.linalg.vector_norm(values[..., None].flatten(1), dim=1)
+    return norms.double().square()
 
 
 def _pieces(units: int, held: int) -> Iterator[slice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -118,7 +119,7 @@ class Step:
                 self._check_alone(places[:TRIED])
                 self._tried = True
             for piece in places.split(self.piece) if len(places) else ():
-                norms = self._gradients.add(lambda piece=piece: self.losses(piece), len(piece))
+                norms = self._gradients.add(partial(self.losses, piece), len(piece))
                 if not bool(norms.isfinite().all()):
                     raise InputError(
                         "PRIVATE_FINITE",
