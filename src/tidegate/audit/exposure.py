@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+MOST = 1000.0  # bits; beyond, a tail says no more than that it is far
 LEAST = 10  # draws below a canary, from which on their share is precise enough: a third of it, half a bit
 
 
@@ -28,7 +29,7 @@ class Exposure:
     draws: int
 
 
-def exposure(losses: NDArray[np.float64], drawn: NDArray[np.float64]) -> Exposure:
+def exposure(losses: NDArray[np.float64], drawn: NDArray[np.float64], space: float = math.inf) -> Exposure:
     """The exposure of canaries, from the losses of others that were drawn like them and never planted.
 
     Equations:
@@ -36,11 +37,12 @@ def exposure(losses: NDArray[np.float64], drawn: NDArray[np.float64]) -> Exposur
 
     Spaces are too large to be counted through. The probability is the share of draws, (below + 1) / (draws + 1). Where
     fewer than 10 draws lie below, it is the tail of a skew normal distribution with mean, variance and skewness of the
-    draws, but never more than that share.
+    draws, but never more than that share, nor less than 1 / |R|.
 
     Args:
         losses: [k] of the canaries.
         drawn: [n] of the draws.
+        space: log2 |R|.
 
     References:
         Carlini et al. 2019, arXiv 1802.08232, sections 4.2 (exposure) and 4.3 (its approximation by draws, and by
@@ -52,8 +54,8 @@ def exposure(losses: NDArray[np.float64], drawn: NDArray[np.float64]) -> Exposur
     tail = np.asarray(_skew_normal(ordered).logcdf(losses), dtype=np.float64) / math.log(2)
     beyond = below < LEAST
     sampled = -np.log2(shares)
-    bits = np.where(beyond, np.maximum(sampled, np.nan_to_num(-tail, nan=0.0, posinf=np.inf)), sampled)
-    return Exposure(bits, beyond, len(ordered))
+    bits = np.where(beyond, np.maximum(sampled, -tail), sampled)
+    return Exposure(np.minimum(bits, min(space, MOST)), beyond, len(ordered))
 
 
 def _skew_normal(values: NDArray[np.float64]) -> Any:

@@ -37,7 +37,7 @@ from tidegate.train.search import clean, search
 from tidegate.train.setting import Training, check, documented, names, older, with_recipe
 from tidegate.train.statement import promised
 from tidegate.train.task import AnyTask, Encoding
-from tidegate.train.tested import tested
+from tidegate.train.tested import tested, trained_on
 from tidegate.train.toml import from_toml, to_toml
 from tidegate.train.verdict import verdict
 from tidegate.train.watch import Watch, logged
@@ -85,6 +85,7 @@ class Estimator(BaseEstimator, Generic[S]):
         memory_: other texts from training that the methods need, such as the last rows of a series.
         notes_: what training chose by itself, and what the layers add.
         privacy_: the differential privacy of the model; None if it has none.
+        canaries_: which rows were planted (``canaries=``), after ``fit`` only; None if there are none.
         planted_: names the canaries among the training rows (``canaries=``); empty if there are none.
         units_: by path in the model, the units of recurrent layers that have fewer than ``hidden_size``.
     """
@@ -102,7 +103,7 @@ class Estimator(BaseEstimator, Generic[S]):
     units_: dict[str, int]
     planted_: str = ""
     privacy_: PrivacyRecord | None = None
-    _canaries: Canaries | None = None
+    canaries_: Canaries | None = None
 
     __eq__ = object.__eq__  # an estimator is not equal to another with the same settings, which may be trained
     __hash__ = object.__hash__
@@ -172,7 +173,7 @@ class Estimator(BaseEstimator, Generic[S]):
     def _learn(self, read: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
         """Train, or become the model that lies in the folder."""
         trained = home is not None and holds_model(home)
-        task, self._canaries = (read, None) if trained else planted(read, home)
+        task, self.canaries_ = (read, None) if trained else planted(read, home)
         task = self._ready(task)
         watch.on_data(task.data)
         note(*task.data.warnings)
@@ -277,6 +278,22 @@ class Estimator(BaseEstimator, Generic[S]):
         source = None if data is None else self._source(data, None)
         return tested(self._task_class, self._current(), self.encoding_, self.data_, source)
 
+    def trained_on(self, data: Any = None, *, valid: Any = None, test: Any = None) -> AnyTask:
+        """The task with the data that the model was trained on, read again, without canaries.
+
+        Args:
+            data: those of the training; they need not be given if they are bundled.
+            valid: the file for validation, if there was one.
+            test: the file for the test, if there was one.
+
+        Raises:
+            InputError: the model is not fitted, or these are not the data of its training.
+        """
+        self._check_fitted()
+        source = None if data is None else self._source(data, None)
+        own = (self._current(), self.encoding_, self.data_)
+        return trained_on(self._task_class, *own, source, valid=valid, test=test)
+
     def _scores(self, task: AnyTask) -> list[ScoreRecord]:
         metric = evaluate(task, self.model_, "test")
         with torch.inference_mode():
@@ -354,8 +371,8 @@ class Estimator(BaseEstimator, Generic[S]):
             **({"privacy": dataclasses.asdict(self.privacy_)} if self.privacy_ else {}),
             **({"planted": self.planted_} if self.planted_ else {}),
         }
-        if self._canaries:
-            files[CANARIES] = self._canaries.to_text().encode()
+        if self.canaries_:
+            files[CANARIES] = self.canaries_.to_text().encode()
         replace_files(home, {**files, CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()})
 
     @classmethod

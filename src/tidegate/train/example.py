@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
@@ -65,6 +66,15 @@ class Examples(ABC, Generic[T, R]):
             generator: draws it.
             steps: its length.
         """
+
+    def space(self, steps: int) -> float:
+        """The binary logarithm of how many different canaries there are.
+
+        Args:
+            steps: of each.
+        """
+        del steps
+        return math.inf
 
     @abstractmethod
     def batch(self, rows: Sequence[R]) -> Batch:

@@ -36,7 +36,7 @@ def tested(
         InputError: the data cannot be used, or are not given and not bundled.
     """
     if data is None and not record.test:
-        data = next((name for name, entry in BUNDLED.items() if entry.title == record.name), None)
+        data = _bundled(record)
     if data is None:
         raise InputError(
             "TEST_DATA",
@@ -61,6 +61,59 @@ def tested(
             note(f"a private model has no hash of its data: the test is that of {record.name} as it is now")
             return task
     return kind.load(source, setting, encoding=encoding)
+
+
+def trained_on(
+    kind: type[AnyTask],
+    setting: Any,
+    encoding: Encoding[Any],
+    record: DataRecord,
+    data: str | os.PathLike[str] | Source | None,
+    *,
+    valid: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+) -> AnyTask:
+    """The task with the very data that a model was trained on.
+
+    Args:
+        kind: the class of the task.
+        setting: of the model.
+        encoding: of the model.
+        record: of the data that it was trained on.
+        data: the data of the training; those of a bundled set unless given.
+        valid: the file for validation, if there was one.
+        test: the file for the test, if there was one.
+
+    Raises:
+        InputError: the data cannot be used, are not those of the training, or are not given and not bundled.
+    """
+    data = _bundled(record) if data is None else data
+    if data is None:
+        raise InputError(
+            "TRAINING_DATA",
+            f"a model does not hold the data that it was trained on, {record.name}",
+            fix=f"pass {record.name}" + (f", and test={record.test}" if record.test else ""),
+        )
+    source = opened(data, folders=kind.reader(setting).folders, valid=valid, test=test)
+    if record.hash and source.hash != record.hash:  # a private model names none
+        raise InputError(
+            "TRAINING_DATA",
+            f"{source.title} is not what the model was trained on, or its files for validation and test are others",
+            fix=f"pass {record.name}, and valid= and test= as for the training",
+        )
+    task = kind.load(source, setting)
+    if not _alike(task.encoding, encoding):
+        raise InputError(
+            "TRAINING_DATA",
+            f"{source.title} is not what the model was trained on: the model has learnt another encoding from it",
+            fix=f"pass {record.name} of the training; if it is that, train the model again with this version",
+        )
+    return task
+
+
+def _bundled(record: DataRecord) -> str | None:
+    """The bundled set of this name."""
+    return next((name for name, entry in BUNDLED.items() if entry.title == record.name), None)
 
 
 def _alike(fresh: Encoding[Any], known: Encoding[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -40,6 +41,12 @@ class Labelled(Examples[Any, Row]):
             units = [reading.units[place] for place in generator.integers(len(reading.units), size=steps)]
             return (" " if reading.unit == "word" else "").join(units), kind
         return _noise(reading, generator, steps * reading.frame), kind
+
+    def space(self, steps: int) -> float:
+        reading = self.task.encoding.reading
+        if not isinstance(reading, Vocabulary):
+            return math.inf
+        return steps * math.log2(len(reading.units)) + math.log2(len(self.task.encoding.classes))
 
     def batch(self, rows: Sequence[Row]) -> Sequences:
         items = [self.task.encoding.reading.encode(item) for item, _ in rows]

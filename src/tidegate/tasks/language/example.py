@@ -42,6 +42,9 @@ class Phrases(Examples[Any, Passage]):
     def canary(self, generator: np.random.Generator, steps: int) -> Passage:
         return generator.integers(1, self.task.encoding.vocabulary, size=steps)
 
+    def space(self, steps: int) -> float:
+        return steps * math.log2(self.task.encoding.vocabulary - 1)
+
     def batch(self, rows: Sequence[Passage]) -> StreamBatch:
         padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows])
         return StreamBatch(padded[:-1], padded[1:], torch.tensor([len(row) - 1 for row in rows]))

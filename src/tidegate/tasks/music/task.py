@@ -13,6 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passages
 from tidegate.data.owner import check_no_column
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
+from tidegate.tasks.music.example import Pieces
 from tidegate.tasks.music.keywise import Keywise, keywise
 from tidegate.tasks.music.model import MusicModel
 from tidegate.tasks.music.setting import MusicSetting
@@ -159,6 +160,10 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
     def off(self) -> tuple[str, ...]:
         state = "the state of a piece from window to window in training"
         return ("the frequencies of the keys", "chords that begin training pieces", state, *super().off)
+
+    @property
+    def examples(self) -> Pieces:
+        return Pieces(self)
 
     def baselines(self) -> list[BaselineRecord]:
         return [] if is_private(self.setting) else self.encoding.keys.baselines(self.pieces["test"])

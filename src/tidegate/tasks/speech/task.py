@@ -18,6 +18,7 @@ from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.speech.decode import BLANK, best_path
 from tidegate.tasks.speech.encoding import SpeechEncoding, clean
+from tidegate.tasks.speech.example import Recordings
 from tidegate.tasks.speech.feature import Filterbank
 from tidegate.tasks.speech.score import character_error_rate, edits, error_sample, nearest, word_error_rate
 from tidegate.tasks.speech.setting import SpeechSetting
@@ -209,6 +210,10 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         for group in bucketed(lengths, self.setting.batch_size, order, spread=SPREAD):
             yield self._batch([utterances[place] for place in group], order if training else None)
 
+    def batch(self, utterances: Sequence[Utterance]) -> SpeechBatch:
+        """Recordings as one batch, in their order."""
+        return self._batch(utterances, None)
+
     def _batch(self, utterances: Sequence[Utterance], order: torch.Generator | None) -> SpeechBatch:
         steps = [self.encoding.steps(self._masked(utterance.frames, order)) for utterance in utterances]
         symbols = [torch.tensor(self.encoding.encode(utterance.text), dtype=torch.int64) for utterance in utterances]
@@ -274,6 +279,10 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
 
     def changed(self, batch: Batch, change: torch.Tensor) -> Batch:
         return replace(batch, inputs=batch.inputs + change)
+
+    @property
+    def examples(self) -> Recordings:
+        return Recordings(self)
 
     def baselines(self) -> list[BaselineRecord]:
         if not self._compared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,9 @@ class Sentences(Examples[Any, Sentence]):
         words, tags = self.task.encoding.words, self.task.encoding.tags
         chosen, kinds = generator.integers(len(words), size=steps), generator.integers(len(tags), size=steps)
         return Sentence(tuple(words[k] for k in chosen), tuple(tags[k] for k in kinds), "canary")
+
+    def space(self, steps: int) -> float:
+        return steps * (math.log2(len(self.task.encoding.words)) + math.log2(len(self.task.encoding.tags)))
 
     def batch(self, rows: Sequence[Sentence]) -> Words:
         encoding = self.task.encoding

@@ -31,6 +31,10 @@ class CodedPairs(Examples[Any, Coded]):
     def canary(self, generator: np.random.Generator, steps: int) -> Coded:
         return _units(self.task.encoding.source, generator, steps), _units(self.task.encoding.target, generator, steps)
 
+    def space(self, steps: int) -> float:
+        sides = (self.task.encoding.source, self.task.encoding.target)
+        return max(1, steps - 1) * sum(math.log2(len(side.units)) for side in sides)
+
     def batch(self, rows: Sequence[Coded]) -> PairBatch:
         return pairs_of(rows)
 
