@@ -15,7 +15,22 @@ from tidegate.machine import wait_briefly
 wait_briefly()  # before torch is loaded
 
 if TYPE_CHECKING:
-    from tidegate import cell, compare, convert, data, emit, explain, nn, private, report, ship, tasks, train, zoo
+    from tidegate import (
+        audit,
+        cell,
+        compare,
+        convert,
+        data,
+        emit,
+        explain,
+        nn,
+        private,
+        report,
+        ship,
+        tasks,
+        train,
+        zoo,
+    )
     from tidegate.cell import (
         Cell,
         clamp,
@@ -42,6 +57,7 @@ if TYPE_CHECKING:
 
 _ROOMS = frozenset(
     {
+        "audit",
         "cell",
         "compare",
         "convert",
@@ -84,6 +100,7 @@ __all__ = [
     "Session",
     "__version__",
     "accelerate",
+    "audit",
     "cell",
     "clamp",
     "compare",

@@ -1,7 +1,7 @@
 """What a trained model gives away about the rows that it learnt from.
 
-``run`` audits a model. The parts work by themselves: ``guessed`` bounds epsilon from scores and coins, ``exposure`` ranks
-secrets, ``membership`` measures an attack, and ``ratio`` compares a model with its shadows.
+``run`` audits a model. The parts work by themselves: ``guessed`` bounds epsilon from scores and coins, ``exposure``
+ranks secrets, ``membership`` measures an attack, and ``ratio`` compares a model with its shadows.
 """
 
 from tidegate.errors import explain_missing

@@ -21,7 +21,7 @@ from tidegate.audit.shadow import by_shadows
 from tidegate.audit.verdict import verdicts
 from tidegate.errors import InputError
 from tidegate.phase import phase
-from tidegate.records import AuditRecord, ClaimRecord, MembershipRecord, VerdictLine, privacy_sentence
+from tidegate.records import AuditRecord, CanaryRecord, ClaimRecord, MembershipRecord, VerdictLine, privacy_sentence
 from tidegate.tasks import from_pretrained
 from tidegate.train.canary import CANARIES, Canaries, read_canaries
 
@@ -126,15 +126,7 @@ def run(
     examples, network = task.examples, estimator.model_
     privacy = getattr(estimator, "privacy_", None)
     claim = _claim(privacy)
-    found = None
-    if canaries is not None:
-        if not canaries.fit(examples):
-            raise InputError(
-                "CANARIES_OTHER",
-                f"{CANARIES} does not give the canaries that were planted: the data or NumPy's version are others",
-                fix="pass the data of the training, and use the version of NumPy that it had",
-            )
-        found = of_canaries(network, examples, canaries, claim.delta, 1 - confidence, draws)
+    found = None if canaries is None else _planted(network, examples, canaries, claim, 1 - confidence, draws)
     attacks, missing = _attacks(task, estimator, shadows, _place(folder, home, shadows), workers)
     sampler = of_sampler(privacy, len(examples.rows("train"))) if privacy else ()
     return Audit(
@@ -154,6 +146,18 @@ def run(
     )
 
 
+def _planted(
+    model: torch.nn.Module, examples: Any, canaries: Canaries, claim: ClaimRecord, level: float, draws: int
+) -> CanaryRecord:
+    if not canaries.fit(examples):
+        raise InputError(
+            "CANARIES_OTHER",
+            f"{CANARIES} does not give the canaries that were planted: the data or NumPy's version are others",
+            fix="pass the data of the training, and use the version of NumPy that it had",
+        )
+    return of_canaries(model, examples, canaries, claim.delta, level, draws)
+
+
 def _check(draws: int, confidence: float) -> None:
     if not 100 <= draws <= 1 << 22:
         raise InputError("AUDIT_DRAWS", f"draws={draws} is out of range", fix="use at least 100 and at most 4194304")
@@ -168,7 +172,9 @@ def _canaries(estimator: Any, home: Path | None) -> tuple[Canaries | None, tuple
         return None, (f"{lost}: the model was trained without canaries; train it again with --canaries 1000",)
     kept = estimator.canaries_ if home is None else read_canaries(home)
     if kept is None:
-        return None, (f"{lost}: canaries were planted, but {CANARIES} is not in the folder of the model; copy it there",)
+        return None, (
+            f"{lost}: canaries were planted, but {CANARIES} is not in the folder of the model; copy it there",
+        )
     if kept.hash != estimator.planted_:
         raise InputError(
             "CANARIES_OTHER", f"{CANARIES} belongs to another model", fix="copy that of this model's training"
@@ -198,7 +204,9 @@ def _attacks(
         return (), ("whether losses tell the training part: there is no test part; train with test_share=0.1",)
     missing = []
     if len(others) < LEAST:
-        missing.append(f"a share of 1 % of the others: the test part has {len(others)} {examples.what}, of {LEAST} needed")
+        missing.append(
+            f"a share of 1 % of the others: the test part has {len(others)} {examples.what}, of {LEAST} needed"
+        )
     losses = [examples.losses(estimator.model_, rows) for rows in (members, others)]
     found = [_record("the loss", "rows of low loss count as learnt from", examples.what, *(-own for own in losses))]
     if shadows and folder is not None:

@@ -69,7 +69,7 @@ def _bound(claim: ClaimRecord, canaries: CanaryRecord) -> VerdictLine:
     if claim.epsilon is not None:
         sentence = f"{bound}, which the statement of {_short(claim.epsilon)} does not contradict"
     elif low:
-        sentence = f"{bound}: no promise below it could be true of this training, and the model states none"
+        sentence = f"{bound}: no promise of less could be true of this training; the model makes none"
     else:
         sentence = f"no lower bound on epsilon: {best.right} of {best.made} guesses are right, which may be chance"
     return VerdictLine("bound", "note", "", sentence, evidence, against=BLIND)
@@ -86,10 +86,10 @@ def _memorised(claim: ClaimRecord, canaries: CanaryRecord) -> Iterator[VerdictLi
         EvidenceRecord("mean", canaries.exposure_mean, unit="bits"),
         EvidenceRecord("extrapolated", canaries.extrapolated),
     )
-    one = f"one of {2**min(median, 60):,.0f}" if much else f"one of {2**median:.3g}"
+    one = f"one of {2 ** min(median, 60):,.0f}" if much else f"one of {2**median:.3g}"
     sentence = (
-        f"planted canaries were {'memorised' if much else 'learnt from'}: half of them are likelier to the model than all "
-        f"but {one} that might have been planted; without memory that is one of 2"
+        f"planted canaries were {'memorised' if much else 'learnt from'}: half of them are likelier to the model than "
+        f"all but {one} that might have been planted; without memory that is one of 2"
     )
     private = claim.epsilon is not None
     yield VerdictLine(
@@ -106,8 +106,10 @@ def _memorised(claim: ClaimRecord, canaries: CanaryRecord) -> Iterator[VerdictLi
 
 def _membership(claim: ClaimRecord, one: MembershipRecord) -> VerdictLine:
     tells = one.found_low > FALSE
-    share = f"{_percent(one.found)} of the training {one.what} ({_percent(one.found_low)} to {_percent(one.found_high)})"
-    falsely = f"where 1 % of the others are taken for such"
+    share = (
+        f"{_percent(one.found)} of the training {one.what} ({_percent(one.found_low)} to {_percent(one.found_high)})"
+    )
+    falsely = "where 1 % of the others are taken for such"
     sentence = (
         f"{one.name} tells who was in the training part: it finds {share}, {falsely}"
         if tells
@@ -122,18 +124,27 @@ def _membership(claim: ClaimRecord, one: MembershipRecord) -> VerdictLine:
     remedy = PRIVATELY if tells and claim.epsilon is None else ""
     against = BLIND if not tells else ""
     return VerdictLine(
-        "membership", "warning" if tells else "note", "", sentence, evidence, against, remedy, "", PRIVATE if remedy else ""
+        "membership",
+        "warning" if tells else "note",
+        "",
+        sentence,
+        evidence,
+        against,
+        remedy,
+        "",
+        PRIVATE if remedy else "",
     )
 
 
 def _sampler(tests: Sequence[SamplerRecord]) -> Iterator[VerdictLine]:
     failed = [test for test in tests if not test.passed]
     if failed:
+        said = "; ".join(f"{test.name}: {test.sentence}" for test in failed)
         yield VerdictLine(
             "sampler",
             "fault",
             "",
-            f"rows are not drawn as the accountant assumes: {'; '.join(f'{test.name}: {test.sentence}' for test in failed)}",
+            f"rows are not drawn as the accountant assumes: {said}",
             tuple(EvidenceRecord(test.name, test.chance) for test in failed),
             remedy="do not rely on the statement: each row must take part in each step by a coin of its own",
         )

@@ -12,6 +12,7 @@ import tyro
 
 from tidegate._version import __version__
 from tidegate.cli.attack import Attack
+from tidegate.cli.audit import Audit
 from tidegate.cli.backtest import Backtest
 from tidegate.cli.cells import Cells
 from tidegate.cli.check import check_lists
@@ -43,6 +44,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Explain, tyro.conf.subcommand("explain")]
     | Annotated[Attack, tyro.conf.subcommand("attack")]
+    | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[Ship, tyro.conf.subcommand("ship")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]

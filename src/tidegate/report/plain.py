@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.plain import to_csv
-from tidegate.records import AttackRecord, ComparisonRecord, ExplanationRecord, RunRecord, in_brackets, to_json
+from tidegate.records import (
+    AttackRecord,
+    AuditRecord,
+    ComparisonRecord,
+    ExplanationRecord,
+    RunRecord,
+    in_brackets,
+    to_json,
+)
 from tidegate.storage import replace_file
 
 TIMING_COLUMNS = ("train_seconds",)
@@ -20,13 +28,11 @@ COLUMNS = (
 )
 
 
-def write_json(record: ComparisonRecord | ExplanationRecord | AttackRecord, path: Path) -> None:
-    """Write a comparison, an explanation or an attack as JSON.
-
-    Numbers that JSON cannot hold (NaN, infinity) become null.
+def write_json(record: ComparisonRecord | ExplanationRecord | AttackRecord | AuditRecord, path: Path) -> None:
+    """Write a record as JSON. Numbers that JSON cannot hold (NaN, infinity) become null.
 
     Args:
-        record: the comparison, explanation or attack.
+        record: what to write.
         path: the file; it is replaced whole or not at all.
     """
     text = json.dumps(_finite(to_json(record)), indent=1, ensure_ascii=False, allow_nan=False)
