@@ -1,9 +1,13 @@
 """Units of private training: which rows they are, and that their losses are those of the batch."""
 
 import dataclasses
+import io
 import json
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,103 +16,124 @@ from tidegate.errors import InputError
 from tidegate.tasks import TABLE
 from tidegate.train.fitted import Fitted, accepted
 from tidegate.train.layer import make_layer
+from tidegate.train.loop import Outcome
 from tidegate.train.protected import Protected
 from tidegate.train.setting import privately
 from tidegate.zoo import graph_of
 
 WORDS = ["tide", "gate", "moon", "salt", "wave", "shore"]
+MARK = "xyzzy"  # stands in training rows that no file of a private model may repeat
+LARGE = 98765.4321  # a value of such rows
 
 
-def _private(name: str, protect: str = "row", **options: Any) -> Any:
-    """The settings of a task in private training."""
-    return dataclasses.replace(privately(TABLE[name].setting, 8.0), hidden_size=6, protect=protect, **options)
+class Case(NamedTuple):
+    """Rows of a task, the settings that read them, and what a model may learn from them."""
+
+    task: str
+    source: Source
+    options: dict[str, Any]
+    public: tuple[str, ...]
 
 
-def _texts(protect: str = "row", **options: Any) -> Any:
-    rows = [
-        {"text": " ".join(WORDS[(k + j) % 6] for j in range(1 + k % 4)), "label": "ab"[k % 2], "user": f"u{k % 7}"}
-        for k in range(40)
-    ]
-    setting = _private("classification", protect, unit="word", unit_dropout=0, **options)
-    return TABLE["classification"].task(Source("rows.jsonl", "rows.jsonl", _lines(rows)), setting)
-
-
-def _lines(rows: list[dict[str, Any]]) -> bytes:
+def _lines(rows: Iterable[dict[str, Any]]) -> bytes:
     return "\n".join(map(json.dumps, rows)).encode()
 
 
-def _series(protect: str = "row", **options: Any) -> Any:
+def _texts() -> Case:
+    texts = [" ".join(WORDS[(k + j) % 6] for j in range(1 + k % 4)) for k in range(40)]
+    texts += [f"{MARK}{k} tide" for k in range(4)]
+    rows = [{"text": text, "label": "ab"[k % 2], "user": f"u{k % 7}"} for k, text in enumerate(texts)]
+    options = {"unit": "word", "vocabulary": 6}
+    return Case("classification", Source("a.jsonl", "a.jsonl", _lines(rows)), options, ("classes", "vocabulary"))
+
+
+def _series() -> Case:
     generator = torch.Generator().manual_seed(0)
     rows = ["name,kind,patient,x,y"]
     for k in range(30):
         for _ in range(3 + k % 3):
             x, y = torch.randn(2, generator=generator).tolist()
             rows.append(f"s{k},{'ab'[k % 2]},p{k % 6},{x:.3f},{y:.3f}")
-    setting = _private("classification", protect, series="name", label="kind", frame=1, **options)
-    return TABLE["classification"].task(Source("steps.csv", "steps.csv", "\n".join(rows).encode()), setting)
+    rows += [f"{MARK}{k},{'ab'[k % 2]},p{k % 6},0,{LARGE}" for k in range(4)]
+    options = {"series": "name", "label": "kind", "frame": 1}
+    source = Source("a.csv", "a.csv", "\n".join(rows).encode())
+    return Case("classification", source, options, ("classes", "columns", "scale"))
 
 
-def _tagged(protect: str = "row", **options: Any) -> Any:
-    rows = [
-        {"words": [WORDS[(k + j) % 6] for j in range(1 + k % 5)], "tags": [f"T{j % 3}" for j in range(1 + k % 5)]}
-        for k in range(40)
-    ]
-    raw = _lines([{**row, "user": k % 8} for k, row in enumerate(rows)])
-    setting = _private("tagging", protect, word_dropout=0, longest=3, embedding_size=5, ends_size=4, **options)
-    return TABLE["tagging"].task(Source("rows.jsonl", "rows.jsonl", raw), setting)
-
-
-def _pairs(protect: str = "row", **options: Any) -> Any:
-    rows = [
-        {"source": f"{WORDS[k % 6]} {WORDS[k // 6]} {k}", "target": " ".join(WORDS[: 1 + k % 4]), "user": f"u{k % 25}"}
-        for k in range(36)
-    ]
-    options = {"source_unit": "character", "target_unit": "word", "embedding_size": 5, **options}
-    return TABLE["translation"].task(
-        Source("rows.jsonl", "rows.jsonl", _lines(rows)), _private("translation", protect, **options)
+def _tagged() -> Case:
+    words = [[WORDS[(k + j) % 6] for j in range(1 + k % 5)] for k in range(40)] + [[f"{MARK}{k}"] for k in range(4)]
+    rows = (
+        {"words": own, "tags": [f"T{j % 3}" for j in range(len(own))], "user": k % 8} for k, own in enumerate(words)
     )
+    options = {"word_dropout": 0, "longest": 3, "embedding_size": 5, "ends_size": 4, "vocabulary": 6}
+    public = ("tags", "vocabulary", "scheme")
+    return Case("tagging", Source("a.jsonl", "a.jsonl", _lines(rows)), options, public)
 
 
-def _spoken(protect: str = "row", **options: Any) -> Any:
-    source = dataclasses.replace(locate("bundled:fsdd"), title="digits")
-    setting = _private("speech", protect, mask_frames=0, mask_bands=0, **options)
-    return TABLE["speech"].task(source, setting)
+def _pairs() -> Case:
+    pairs = [(f"{WORDS[k % 6]} {WORDS[k // 6]} {k}", " ".join(WORDS[: 1 + k % 4])) for k in range(36)]
+    pairs += [(f"{MARK} {k}", f"{MARK}{k}") for k in range(4)]
+    rows = ({"source": left, "target": right, "user": f"u{k % 25}"} for k, (left, right) in enumerate(pairs))
+    options = {"source_unit": "character", "target_unit": "word", "embedding_size": 5}
+    return Case("translation", Source("a.jsonl", "a.jsonl", _lines(rows)), options, ("vocabulary",))
 
 
-def _played(protect: str = "row", **options: Any) -> Any:
+def _spoken() -> Case:
+    data = dict(np.load(io.BytesIO(locate("bundled:fsdd").raw)))
+    kept = np.arange(0, len(data["texts"]), 12)  # of 3,000 recordings
+    frames = np.split(data["frames"], np.cumsum(data["lengths"])[:-1])
+    data["frames"] = np.concatenate([frames[row] for row in kept])
+    data |= {name: data[name][kept] for name in ("lengths", "names", "texts", "speakers", "splits")}
+    train = np.flatnonzero(data["splits"] == "train")[::30]
+    data["texts"][train] = MARK
+    raw = io.BytesIO()
+    np.savez(raw, **data)
+    public = ("symbols", "unit", "scale")
+    return Case("speech", Source("a.npz", "a.npz", raw.getvalue()), {}, public)
+
+
+def _played() -> Case:
     pieces = [[[60 + (k + t) % 12, 67] for t in range(5 + 4 * k)] for k in range(6)]
     raw = json.dumps({"train": pieces, "valid": pieces[:1], "test": pieces[:1]}).encode()
-    setting = _private("music", protect, recurrent_dropout=0, window=6, nade_size=4, **options)
-    return TABLE["music"].task(Source("rolls.json", "rolls.json", raw), setting)
+    return Case("music", Source("a.json", "a.json", raw), {"window": 6, "nade_size": 4}, ())
 
 
-def _written(protect: str = "row", **options: Any) -> Any:
-    text = " ".join(WORDS[(k * k) % 6] for k in range(500))
-    setting = _private("language", protect, **{"window": 16, "embedding_size": 5, "tied": True, **options})
-    return TABLE["language"].task(Source("a.txt", "a.txt", text.encode()), setting)
+def _written() -> Case:
+    text = " ".join(f"{MARK}" if k % 100 == 50 else WORDS[(k * k) % 6] for k in range(500))
+    options = {"window": 16, "embedding_size": 5, "tied": True}
+    return Case("language", Source("a.txt", "a.txt", text.encode()), options, ("vocabulary",))
 
 
-def _forecast(protect: str = "meter", **options: Any) -> Any:
+def _meters() -> Case:
     generator = torch.Generator().manual_seed(0)
     rows = ["meter,house,price,load"]
     for k in range(24):
-        walk = torch.randn(50 + k, generator=generator).cumsum(0)
-        rows += [f"m{k},h{k % 12},{t % 5},{10 * k + value:.4f}" for t, value in enumerate(walk.tolist())]
-    options = {"target": "load", "series": "meter", "known": ("price",), "horizon": 3, "window": 12, **options}
-    source = Source("loads.csv", "loads.csv", "\n".join(rows).encode())
-    return TABLE["forecast"].task(source, _private("forecast", protect, **options))
+        name = f"{MARK}{k}" if k % 5 == 0 else f"m{k}"
+        walk = torch.randn(50 + k, generator=generator).cumsum(0).tolist()
+        rows += [f"{name},{MARK}h{k % 12},{t % 5},{LARGE if t == 20 else value:.4f}" for t, value in enumerate(walk)]
+    options = {"target": "load", "series": "meter", "known": ("price",), "horizon": 3, "window": 12}
+    source = Source("a.csv", "a.csv", "\n".join(rows).encode())
+    return Case("forecast", source, {**options, "protect": "house"}, ("columns", "scale", "decimal"))
 
 
-MADE = {
-    "texts": _texts,
-    "series": _series,
-    "tagging": _tagged,
-    "translation": _pairs,
-    "speech": _spoken,
-    "music": _played,
-    "language": _written,
-    "forecast": _forecast,
+CASES = {
+    "texts": _texts(),
+    "series": _series(),
+    "tagging": _tagged(),
+    "translation": _pairs(),
+    "speech": _spoken(),
+    "music": _played(),
+    "language": _written(),
+    "forecast": _meters(),
 }
+
+
+def _task(name: str, **options: Any) -> Any:
+    """The task of a private training."""
+    case = CASES[name]
+    setting = privately(TABLE[case.task].setting, 8.0)
+    setting = dataclasses.replace(setting, hidden_size=6, **{**case.options, **options})
+    return TABLE[case.task].task(case.source, setting)
 
 
 def _model(task: Any) -> Any:
@@ -116,9 +141,9 @@ def _model(task: Any) -> Any:
     return task.model(make_layer(graph_of("gru"), task.setting)).train()
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", CASES)
 def test_losses_of_units_sum_to_the_loss_of_their_batch(name: str) -> None:
-    task = MADE[name]()
+    task = _task(name)
     model, (batch, owner) = _model(task), task.protected(task.setting.protect).batch([3, 0, 5])
     outputs, _ = model(batch)
     each = task.measure_each(outputs, batch, owner, 3)
@@ -130,9 +155,9 @@ def test_losses_of_units_sum_to_the_loss_of_their_batch(name: str) -> None:
     assert each.tolist() == pytest.approx(alone.tolist(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", CASES)
 def test_a_batch_without_units_has_no_rows_and_no_gradient(name: str) -> None:
-    task = MADE[name]()
+    task = _task(name)
     batch, owner = task.protected(task.setting.protect).batch([])
     outputs, _ = _model(task)(batch)
     assert batch.inputs.shape[1] == 0
@@ -140,9 +165,9 @@ def test_a_batch_without_units_has_no_rows_and_no_gradient(name: str) -> None:
     task.measure(outputs, batch).loss.backward()
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", CASES)
 def test_every_training_row_belongs_to_one_unit(name: str) -> None:
-    task = MADE[name]()
+    task = _task(name)
     protected = task.protected(task.setting.protect)
     batch, owner = protected.batch(range(len(protected)))
     assert sorted(set(owner.tolist())) == list(range(len(protected)))
@@ -163,7 +188,7 @@ def test_owners_keep_their_rows_together() -> None:
 
 
 def test_texts_of_a_user_are_one_unit_and_in_one_part() -> None:
-    task = _texts("user")
+    task = _task("texts", protect="user")
     whole = {part: set(own.owners) for part, own in task.content.parts.items()}
     assert not whole["train"] & (whole["valid"] | whole["test"])
     protected = task.protected("user")
@@ -178,7 +203,7 @@ def test_texts_of_a_user_are_one_unit_and_in_one_part() -> None:
     ("name", "column"), [("series", "patient"), ("tagging", "user"), ("translation", "user"), ("forecast", "house")]
 )
 def test_all_rows_of_an_owner_are_one_unit(name: str, column: str) -> None:
-    task = MADE[name](column)
+    task = _task(name, protect=column)
     protected = task.protected(column)
     batch, owner = protected.batch(range(len(protected)))
     assert batch.inputs.shape[1] > len(protected) == len(set(owner.tolist()))
@@ -188,7 +213,7 @@ def test_all_rows_of_an_owner_are_one_unit(name: str, column: str) -> None:
 
 
 def test_recordings_of_a_speaker_are_one_unit() -> None:
-    task = _spoken("speaker")
+    task = _task("speech", protect="speaker")
     speakers = [utterance.owner for utterance in task.utterances["train"]]
     assert len(task.protected("speaker")) == len(set(speakers)) == 5
     assert task.protected("speaker").batch([1])[1].tolist() == [0] * speakers.count(list(dict.fromkeys(speakers))[1])
@@ -197,7 +222,7 @@ def test_recordings_of_a_speaker_are_one_unit() -> None:
 
 def test_a_missing_column_is_an_error_that_lists_the_columns() -> None:
     with pytest.raises(InputError, match=r"no column 'person'.*'text', 'label', 'user'"):
-        _texts("person")
+        _task("texts", protect="person")
 
 
 def test_what_is_learnt_must_be_given_or_public() -> None:
@@ -211,7 +236,7 @@ def test_what_is_learnt_must_be_given_or_public() -> None:
 
 
 def test_what_each_task_learns_beside_the_weights() -> None:
-    learnt = {name: [one.name for one in make().fitted] for name, make in MADE.items()}
+    learnt = {name: [one.name for one in _task(name).fitted] for name in CASES}
     assert learnt == {
         "texts": ["classes", "vocabulary"],
         "series": ["classes", "columns", "scale"],
@@ -220,35 +245,35 @@ def test_what_each_task_learns_beside_the_weights() -> None:
         "speech": ["symbols", "unit", "scale"],
         "music": [],
         "language": ["vocabulary"],
-        "forecast": ["columns", "scale", "categories", "decimal"],
+        "forecast": ["columns", "scale", "decimal"],
     }
-    assert [one.name for one in _tagged(plain=True).fitted] == ["tags", "vocabulary"]
-    assert [one.name for one in _spoken(normalise="recording", symbols="words").fitted] == ["symbols"]
-    learnt["forecast"] = [one.name for one in _forecast("house", public=("changes",), decimal=".").fitted]
-    assert learnt["forecast"] == ["columns", "scale", "changes"]
+    assert [one.name for one in _task("tagging", plain=True).fitted] == ["tags", "vocabulary"]
+    assert [one.name for one in _task("speech", normalise="recording", symbols="words").fitted] == ["symbols"]
+    forecast = _task("forecast", protect="meter", public=("changes",), decimal=".")
+    assert [one.name for one in forecast.fitted] == ["columns", "scale", "categories", "changes"]
 
 
 REFUSED = {
-    "votes": (_texts, {"votes": True}, "votes are fitted"),
-    "calibrate": (_texts, {"calibrate": True}, "temperature"),
-    "join": (_spoken, {"join": 3}, "losses have no parts"),
-    "rows of a series": (_forecast, {"protect": "row"}, "no row can be protected by itself"),
-    "ridge": (_forecast, {"difference": "linear"}, "ridge regression"),
-    "season": (_forecast, {"difference": "season"}, "season is estimated"),
-    "logarithm": (_forecast, {"logarithm": "yes"}, "logarithms"),
-    "one series": (_forecast, {"series": None}, "no row can be protected"),
-    "music has no columns": (_played, {"protect": "composer"}, "no columns"),
-    "text has no columns": (_written, {"protect": "author"}, "no columns"),
-    "one symbol": (_written, {"window": 1}, "nothing to learn"),
+    "votes": ("texts", {"votes": True}, "votes are fitted"),
+    "calibrate": ("texts", {"calibrate": True}, "temperature"),
+    "join": ("speech", {"join": 3}, "losses have no parts"),
+    "rows of a series": ("forecast", {"protect": "row"}, "no row can be protected by itself"),
+    "ridge": ("forecast", {"difference": "linear"}, "ridge regression"),
+    "season": ("forecast", {"difference": "season"}, "season is estimated"),
+    "logarithm": ("forecast", {"logarithm": "yes"}, "logarithms"),
+    "one series": ("forecast", {"series": None}, "no row can be protected"),
+    "music has no columns": ("music", {"protect": "composer"}, "no columns"),
+    "text has no columns": ("language", {"protect": "author"}, "no columns"),
+    "one symbol": ("language", {"window": 1}, "nothing to learn"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_private_is_refused_by_name(name: str) -> None:
-    make, options, says = REFUSED[name]
+    case, options, says = REFUSED[name]
 
     def units() -> Any:
-        task = make(**options)
+        task = _task(case, **options)
         return task.protected(task.setting.protect)
 
     with pytest.raises(InputError, match=says):
@@ -256,27 +281,61 @@ def test_what_cannot_be_private_is_refused_by_name(name: str) -> None:
 
 
 def test_a_private_forecast_draws_whole_series_and_knows_no_scale_of_them() -> None:
-    task = _forecast()
+    task = _task("forecast")
     owner = task.panel.owners
     parts = {part: {owner[k] for k, (a, b) in enumerate(task._bounds(part)) if b > a} for part in ("valid", "test")}
     train = {owner[k] for k in task.learning}
     assert not train & (parts["valid"] | parts["test"])
     assert train | parts["valid"] | parts["test"] == set(owner)
     assert (task.encoding.scales, task.encoding.naive, task.encoding.ridge) == ({}, {}, "")
-    assert task.encoding.change == (1.0,) * 3 != _forecast(public=("changes",)).encoding.change
+    assert task.encoding.change == (1.0,) * 3 != _task("forecast", public=("changes",)).encoding.change
 
 
 def test_windows_of_a_series_are_drawn_at_all_places_of_its_training_rows() -> None:
-    task = _forecast()
+    task = _task("forecast")
     span = task.grid.spans[task.learning[0]]
     torch.manual_seed(0)
-    first = {int(task.protected("meter").batch([0])[0].first) - span.start for _ in range(400)}
+    first = {int(task.protected("house").batch([0])[0].first[0]) - span.start for _ in range(400)}
     rows = span.first - span.start - 3
     assert first == set(range(rows - 12 + 1))
 
 
 def test_texts_learn_classes_and_a_vocabulary() -> None:
-    assert [one.name for one in _texts().fitted] == ["classes", "vocabulary"]
-    assert _texts().encoding.shares == ()
-    assert _texts().baselines() == []
-    assert dataclasses.replace(_texts().kept, name="") == dataclasses.replace(_texts().kept, name="", hash="")
+    assert [one.name for one in _task("texts").fitted] == ["classes", "vocabulary"]
+    assert _task("texts").encoding.shares == ()
+    assert _task("texts").baselines() == []
+
+
+def _untrained(task: Any, layer: Any, plan: Any, **_: Any) -> Outcome:
+    """A training of no steps."""
+    return Outcome(task.model(layer, plan.setting), False, 0.0, 0, ())  # noqa: FBT003  not diverged
+
+
+def _files(name: str, home: Path, **options: Any) -> dict[str, bytes]:
+    """The files of a model of a task, whose name is in all of its training rows that are marked."""
+    case = CASES[name]
+    estimator = TABLE[case.task].estimator
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tidegate.train.estimator.train", _untrained)
+        estimator(hidden_size=6, **{**case.options, **options}).fit(case.source, folder=home)
+    return {path.name: path.read_bytes() for path in home.iterdir() if path.is_file()}
+
+
+def _found(files: dict[str, bytes]) -> set[str]:
+    """The files that repeat marked rows."""
+    traces = (MARK.encode(), b"98765", np.float32(LARGE).tobytes(), np.float64(LARGE).tobytes())
+    return {name for name, content in files.items() if any(trace in content for trace in traces)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_file_of_a_private_model_repeats_a_training_row(name: str, tmp_path: Path) -> None:
+    files = _files(name, tmp_path / "model", epsilon=8.0, public=CASES[name].public)
+    assert {"config.toml", "model.json", "model.safetensors"} <= files.keys()
+    assert _found(files) == set()
+    card = json.loads(files["model.json"])
+    assert (card["data"]["hash"], card["data"]["warnings"], card["memory"]) == ("", [], {})
+    assert any("private training does without" in note for note in card["notes"])
+
+
+def test_files_of_other_models_do_repeat_rows(tmp_path: Path) -> None:
+    assert _found(_files("tagging", tmp_path / "model", vocabulary=50)) == {"model.json"}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tidegate.data.source import PREFIX, Source
 from tidegate.errors import InputError
 from tidegate.records import DataRecord
 
@@ -72,14 +73,15 @@ def accepted(fitted: Sequence[Fitted], public: Sequence[str]) -> tuple[str, ...]
     return tuple(known)
 
 
-def withheld(data: DataRecord, *, bundled: bool) -> DataRecord:
-    """What a private model says of its data: no hash, which would tell any change, no description and no notes.
+def withheld(data: DataRecord, source: Source) -> DataRecord:
+    """What a private model says of its data: no description, no notes, and no hash, which would tell any change.
 
     Args:
         data: of the training.
-        bundled: whether they come with the package, so that their hash is no secret.
+        source: the hash of those that come with the package is no secret.
     """
-    return replace(data, hash=data.hash if bundled else "", description="", warnings=())
+    known = source.address.startswith(PREFIX)
+    return replace(data, hash=data.hash if known else "", description="", warnings=())
 
 
 def _said(one: Fitted) -> str:

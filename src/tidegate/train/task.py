@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 import torch
 
 from tidegate.data import Reader, Source
-from tidegate.data.source import PREFIX
 from tidegate.errors import InputError
 from tidegate.nn import Recurrent
 from tidegate.phase import heard
@@ -290,8 +289,7 @@ class Task(ABC, Generic[S, E]):
         Raises:
             InputError: there is no honest unit, or no such column.
         """
-        del unit
-        raise InputError("PRIVATE_TASK", f"the task {self.name} has no rows to protect", fix="train another task")
+        raise InputError("PRIVATE_TASK", f"the task {self.name} has no {unit} to protect", fix="train another task")
 
     @property
     def examples(self) -> Examples[Any, Any]:
@@ -319,8 +317,7 @@ class Task(ABC, Generic[S, E]):
     @property
     def kept(self) -> DataRecord:
         """What the model says of its data."""
-        bundled = self.source.address.startswith(PREFIX)
-        return withheld(self.data, bundled=bundled) if is_private(self.setting) else self.data
+        return withheld(self.data, self.source) if is_private(self.setting) else self.data
 
     def pliable(self, batch: Batch) -> torch.Tensor:
         """[T, B, C] bool: the values of a batch that an adversary may change, not padding, nor a calendar."""
