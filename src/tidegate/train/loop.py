@@ -25,6 +25,7 @@ from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.crowd import unhindered
 from tidegate.train.lean import Lean
 from tidegate.train.plan import Plan
+from tidegate.train.smooth import SmoothStep
 from tidegate.train.state import EpochState, RunState, decay
 from tidegate.train.step import Step, Taken, dtype_of
 from tidegate.train.task import AnyTask, MakeLayer, Split
