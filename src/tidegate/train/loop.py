@@ -161,6 +161,7 @@ class _Run:
                 "PRIVATE_STEP", "no step of training can keep the promise of epsilon= yet", fix="leave it out"
             )
         kind = Step if self.setting.adversarial is None else AdversarialStep
+        kind = kind if self.setting.smooth is None else SmoothStep
         self.step = kind(task, self.model, plan, self.world)
         if not self.world.first:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows
