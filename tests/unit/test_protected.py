@@ -306,6 +306,36 @@ def test_texts_learn_classes_and_a_vocabulary() -> None:
     assert _task("texts").baselines() == []
 
 
+@pytest.mark.parametrize("name", ["texts", "series", "tagging", "translation", "speech", "language", "forecast"])
+def test_public_data_give_what_training_rows_would(name: str, tmp_path: Path) -> None:
+    """From the same rows the same is learnt; it is not that of the training rows, which are others here."""
+    case = CASES[name]
+    kind, path = TABLE[case.task], tmp_path / case.source.title
+    path.write_bytes(case.source.raw)
+    setting = privately(kind.setting, 8.0)
+    setting = dataclasses.replace(setting, hidden_size=6, **case.options, public_data=str(path))
+    task, own = kind.task.load(case.source, setting), _task(name, public=kind.task.accepts)
+    assert task.fitted == () != own.fitted
+    assert task.encoding.to_json() == own.encoding.to_json()
+    assert task.remarks(_model(task))[0].endswith(f"learnt from {path}, which is public")
+    batch, owner = task.protected(setting.protect).batch([0, 1])
+    assert len(owner) == batch.inputs.shape[1]
+
+
+def test_public_data_are_read_in_place_of_training_rows(tmp_path: Path) -> None:
+    case = CASES["texts"]
+    path = tmp_path / "public.jsonl"
+    path.write_bytes(case.source.raw.replace(b"moon", b"star"))
+    setting = dataclasses.replace(
+        privately(TABLE["classification"].setting, 8.0), **case.options, public_data=str(path)
+    )
+    units = TABLE["classification"].task.load(case.source, setting).encoding.reading.units
+    assert "star" in units
+    assert "moon" not in units
+    with pytest.raises(InputError, match="no effect"):
+        _task("music", public_data=str(path))
+
+
 def _untrained(task: Any, layer: Any, plan: Any, **_: Any) -> Outcome:
     """A training of no steps."""
     return Outcome(task.model(layer, plan.setting), False, 0.0, 0, ())  # noqa: FBT003  not diverged

@@ -64,6 +64,7 @@ def accepted(fitted: Sequence[Fitted], public: Sequence[str]) -> tuple[str, ...]
     left = [one for one in fitted if one.name not in public]
     if left:
         ways = [f"{one.fix} gives the {one.name}" for one in left if one.fix]
+        ways.append("--public-data FILE learns them from rows that are no secret")
         accept = f"if they are no secret, accept them with --public {','.join(one.name for one in fitted)}"
         raise InputError(
             "PRIVATE_FITTED",
@@ -71,6 +72,45 @@ def accepted(fitted: Sequence[Fitted], public: Sequence[str]) -> tuple[str, ...]
             fix="; ".join([*ways, accept]),
         )
     return tuple(known)
+
+
+def learnt_from(kind: Any, setting: Any) -> Any:
+    """The encoding that a task learns from the public data that its settings name.
+
+    Args:
+        kind: the class of the task.
+        setting: of a private training.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    learning = replace(setting, public_data=None, public=kind.accepts)
+    return kind.load(setting.public_data, learning).encoding
+
+
+def check_in_memory(source: Source, given: Any) -> None:
+    """Refuse public data where what is learnt lies in a cache, with the rows.
+
+    Args:
+        source: of the training.
+        given: what was learnt from public data, if there are any.
+
+    Raises:
+        InputError: training reads its rows from the disk.
+    """
+    if given is not None and source.cached:
+        raise InputError(
+            "PRIVATE_LARGE",
+            f"public_data= is for rows in memory, and training reads {source.title} from the disk",
+            fix="accept what is learnt with public=, or leave out cache=",
+        )
+
+
+def told(task: Any) -> tuple[str, ...]:
+    """What a private model does without, and what it learnt from public data, for its notes."""
+    learnt = ", ".join(one.name for one in task.learns)
+    given = (f"{learnt}: learnt from {task.setting.public_data}, which is public",) if task.given is not None else ()
+    return (*given, f"private training does without: {'; '.join(task.off)}")
 
 
 def withheld(data: DataRecord, source: Source) -> DataRecord:

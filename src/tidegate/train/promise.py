@@ -35,7 +35,7 @@ def check_private(setting: Training) -> None:
     """
     default = {field.name: field.default for field in fields(setting)}
     if setting.epsilon is None:
-        for name in ("delta", "clip_norm", "protect", "public", "insecure_seed"):
+        for name in ("delta", "clip_norm", "protect", "public", "public_data", "insecure_seed"):
             if getattr(setting, name) != default[name]:
                 raise InputError(
                     "PRIVATE_EPSILON",

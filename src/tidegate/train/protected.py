@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from itertools import chain
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tidegate.data import Source
 from tidegate.errors import InputError
+from tidegate.records import DataRecord
 from tidegate.train.batch import Batch
-from tidegate.train.fitted import ROW, owner_of
+from tidegate.train.fitted import OFF, ROW, Fitted, is_private, owner_of, withheld
 
 Make = Callable[[list[int]], Batch]
 
@@ -82,6 +84,69 @@ class Protected:
         if not parts:
             return self._make([int(self._rows[0])]).share(1, 2), owner  # the second of every two rows of one
         return self._make(np.concatenate(parts).tolist()), owner
+
+
+class Protecting:
+    """What private training asks of a task.
+
+    Attributes:
+        given: what was learnt from public data in place of the training rows.
+        accepts: what private training does without unless it is public, or learnt from public data.
+    """
+
+    name: ClassVar[str]
+    accepts: ClassVar[tuple[str, ...]] = ()
+    given: Any = None
+    source: Source
+    setting: Any
+    data: DataRecord
+
+    def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """The losses [B] of the rows of a batch, whose sum is that of ``measure``."""
+        raise NotImplementedError
+
+    def measure_each(self, outputs: Any, batch: Batch, owner: torch.Tensor, units: int) -> torch.Tensor:
+        """The losses [units] of the units of a batch, summed over their rows.
+
+        Args:
+            outputs: of the model.
+            batch: from ``Protected.batch``.
+            owner: [B] the unit of each row.
+            units: the number of units.
+        """
+        losses = self.losses(outputs, batch)
+        return losses.new_zeros(units).index_add(0, owner, losses)
+
+    def protected(self, unit: str = ROW) -> Protected:
+        """The training part as units, for private training.
+
+        Args:
+            unit: ``"row"``, or the column of a table whose value says whom a row belongs to, which the settings name.
+
+        Raises:
+            InputError: there is no honest unit, or no such column.
+        """
+        raise InputError("PRIVATE_TASK", f"the task {self.name} has no {unit} to protect", fix="train another task")
+
+    @property
+    def fitted(self) -> tuple[Fitted, ...]:
+        """What was learnt from training rows beside the weights and is part of the model."""
+        return () if self.given is not None else self.learns
+
+    @property
+    def learns(self) -> tuple[Fitted, ...]:
+        """What is learnt from rows beside the weights, be they public or those of the training."""
+        return ()
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        """What a private model does without, since it would be learnt from training rows without noise."""
+        return OFF
+
+    @property
+    def kept(self) -> DataRecord:
+        """What the model says of its data."""
+        return withheld(self.data, self.source) if is_private(self.setting) else self.data
 
 
 def check_unit(unit: str, setting: Any) -> None:

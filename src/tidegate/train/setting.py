@@ -142,6 +142,9 @@ class Training(Layers):
     public: tuple[str, ...] = ()
     """With epsilon: what is learnt from training rows without noise because it is no secret, such as
     vocabulary,scale. The model tells it beside epsilon."""
+    public_data: str | None = None
+    """With epsilon: a file of the same kind whose rows are no secret. Vocabulary, scale and classes are learnt from it
+    in place of the training rows."""
     insecure_seed: Annotated[int | None, Range(0, 2**53)] = None
     """With epsilon, for tests: a seed for the noise and for the draws of rows. Who knows it can take the noise off, so
     the model states no epsilon."""
@@ -167,7 +170,15 @@ class Training(Layers):
     _private: ClassVar[Mapping[str, Any]] = {"schedule": "cosine", "dropout": 0.0}
 
 
-PRIVACY = ("epsilon", "delta", "clip_norm", "protect", "public", "insecure_seed")  # settings of private training
+PRIVACY = (
+    "epsilon",
+    "delta",
+    "clip_norm",
+    "protect",
+    "public",
+    "public_data",
+    "insecure_seed",
+)  # settings of private training
 S = TypeVar("S", bound=Training)
 
 

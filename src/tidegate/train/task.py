@@ -21,9 +21,9 @@ from tidegate.plain import typed
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.train.batch import Batch, Measure
 from tidegate.train.example import Examples
-from tidegate.train.fitted import OFF, ROW, Fitted, is_private, withheld
+from tidegate.train.fitted import is_private, learnt_from, told
 from tidegate.train.opened import called, completed, opened
-from tidegate.train.protected import Protected
+from tidegate.train.protected import Protecting
 from tidegate.train.sample import Sample
 from tidegate.train.setting import Training
 from tidegate.train.worst import within
@@ -138,7 +138,7 @@ class Encoding(ABC, Generic[S]):
 E = TypeVar("E", bound=Encoding[Any])
 
 
-class Task(ABC, Generic[S, E]):
+class Task(Protecting, ABC, Generic[S, E]):
     """A learning problem: a data set, a model, a loss, a metric and baselines.
 
     Args:
@@ -211,7 +211,8 @@ class Task(ABC, Generic[S, E]):
         if cache is not None and not any_size:
             raise InputError("CACHE_TASK", f"the task {cls.name} holds its data in memory", fix="leave out cache=")
         source = opened(data, folders=reader.folders, any_size=any_size, valid=valid, test=test, cache=cache)
-        task = cls(source, setting, encoding)
+        given = {} if encoding or setting.public_data is None else {"given": learnt_from(cls, setting)}
+        task = cls(source, setting, encoding, **given)
         task.data = replace(task.data, name=called(source), test="" if source.test is None else called(source.test))
         return task
 
@@ -264,33 +265,6 @@ class Task(ABC, Generic[S, E]):
     def measure(self, outputs: Any, batch: Batch) -> Measure:
         """Loss and error of a model's outputs on a batch, summed."""
 
-    def losses(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """The losses [B] of the rows of a batch, whose sum is that of ``measure``."""
-        raise NotImplementedError
-
-    def measure_each(self, outputs: Any, batch: Batch, owner: torch.Tensor, units: int) -> torch.Tensor:
-        """The losses [units] of the units of a batch, summed over their rows.
-
-        Args:
-            outputs: of the model.
-            batch: from ``Protected.batch``.
-            owner: [B] the unit of each row.
-            units: the number of units.
-        """
-        losses = self.losses(outputs, batch)
-        return losses.new_zeros(units).index_add(0, owner, losses)
-
-    def protected(self, unit: str = ROW) -> Protected:
-        """The training part as units, for private training.
-
-        Args:
-            unit: ``"row"``, or the column of a table whose value says whom a row belongs to, which the settings name.
-
-        Raises:
-            InputError: there is no honest unit, or no such column.
-        """
-        raise InputError("PRIVATE_TASK", f"the task {self.name} has no {unit} to protect", fix="train another task")
-
     @property
     def examples(self) -> Examples[Any, Any]:
         """The rows of this task, for canaries and audits.
@@ -303,21 +277,6 @@ class Task(ABC, Generic[S, E]):
             f"the task {self.name} has no rows that could be exchanged: what it learns from overlaps",
             fix="audit a model of classification, language, music, speech, tagging or translation",
         )
-
-    @property
-    def fitted(self) -> tuple[Fitted, ...]:
-        """What was learnt from training rows beside the weights and is part of the model."""
-        return ()
-
-    @property
-    def off(self) -> tuple[str, ...]:
-        """What a private model does without, since it would be learnt from training rows without noise."""
-        return OFF
-
-    @property
-    def kept(self) -> DataRecord:
-        """What the model says of its data."""
-        return withheld(self.data, self.source) if is_private(self.setting) else self.data
 
     def pliable(self, batch: Batch) -> torch.Tensor:
         """[T, B, C] bool: the values of a batch that an adversary may change, not padding, nor a calendar."""
@@ -355,7 +314,7 @@ class Task(ABC, Generic[S, E]):
     def remarks(self, model: torch.nn.Module) -> tuple[str, ...]:
         """What is worth saying of a trained model besides its scores, such as what the layers add."""
         del model
-        return (f"private training does without: {'; '.join(self.off)}",) if is_private(self.setting) else ()
+        return told(self) if is_private(self.setting) else ()
 
     def settle(self, model: torch.nn.Module) -> torch.nn.Module:
         """Fit what a model takes from the validation split after training, such as a temperature.

@@ -24,7 +24,7 @@ from tidegate.tasks.classification.setting import ClassificationSetting
 from tidegate.tasks.classification.source import again, layout, reader
 from tidegate.tasks.classification.split import check_classes, described, key_of, parted
 from tidegate.tasks.classification.stored import ROWS, StoredTexts, write_texts
-from tidegate.train.fitted import owner_of
+from tidegate.train.fitted import check_in_memory, is_private, owner_of
 
 LEARNT = 8 << 20  # bytes of a large file whose rows the vocabulary and the baselines learn from
 SCORED = 4 << 20  # bytes of a large file whose rows validate, and of those that test
@@ -56,25 +56,34 @@ class Content:
     notes: tuple[str, ...] = ()
 
 
-def content_of(source: Source, setting: ClassificationSetting, encoding: ClassificationEncoding | None) -> Content:
+def content_of(
+    source: Source,
+    setting: ClassificationSetting,
+    encoding: ClassificationEncoding | None,
+    given: ClassificationEncoding | None = None,
+) -> Content:
     """Read and split a source.
 
     Args:
         source: what ``read_labelled`` reads; CSV, TSV and JSON lines of any size.
         setting: how.
         encoding: of a trained model, which takes all rows as the test split.
+        given: learnt from public data; unless given, it is learnt from the training part.
 
     Raises:
         InputError: the source cannot be used.
     """
+    check_in_memory(source, given)
     if source.large and encoding is None:
         return _large(source, setting)
     read = source.read_by(again(setting, encoding.columns) if encoding else reader(setting))
     phase("preparing")
     parts = {"test": read["train"]} if encoding else parted(source, read, setting)
     train = None if encoding else parts["train"]
-    made = encoding or ClassificationEncoding.of(
-        parts["train"].items, parts["train"].labels, setting, read["train"].columns
+    made = (
+        encoding
+        or given
+        or ClassificationEncoding.of(parts["train"].items, parts["train"].labels, setting, read["train"].columns)
     )
     stored = _cached(source, setting, made, train) if train and source.cache else None
     return Content(source, read, parts, made, stored, described(read, parts, setting))
@@ -119,6 +128,8 @@ def _large(source: Source, setting: ClassificationSetting) -> Content:
     stored = cache.stored(source.hash, _settings(setting), lambda draft: _write(source, setting, draft))
     facts = stored.facts
     encoding = ClassificationEncoding.from_json(typed(facts.get("encoding"), dict[str, Any], "encoding"))
+    if is_private(setting):  # any training may have written the cache
+        encoding = replace(encoding, shares=())
     assert isinstance(encoding.reading, Vocabulary)
     parts = {part: _sample(stored, part, encoding) for part in SAMPLES}
     count = typed(facts.get("rows"), dict[str, int], "rows")
@@ -205,8 +216,7 @@ def _write(source: Source, setting: ClassificationSetting, draft: Draft) -> Fact
     train = scan.count["train"]
     made = ClassificationEncoding.of(items, labels, setting)
     classes = sorted_classes([scan.labels[name] for name in train])
-    shares = tuple(train[str(label)] / train.total() for label in classes) if made.shares else ()
-    encoding = replace(made, classes=classes, shares=shares)
+    encoding = replace(made, classes=classes, shares=tuple(train[str(label)] / train.total() for label in classes))
     reading = encoding.reading
     assert isinstance(reading, Vocabulary)
     places = {str(label): place for place, label in enumerate(classes)}

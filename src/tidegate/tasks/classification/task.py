@@ -82,9 +82,10 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         source: Source,
         setting: ClassificationSetting | None = None,
         encoding: ClassificationEncoding | None = None,
+        given: ClassificationEncoding | None = None,
     ) -> None:
-        self.setting = setting or ClassificationSetting()
-        self.content = content = content_of(source, self.setting, encoding)
+        self.setting, self.given = setting or ClassificationSetting(), given
+        self.content = content = content_of(source, self.setting, encoding, given)
         self.source, self.encoding, parts = content.source, content.encoding, content.parts
         self.encoding.check(content.read["train"], source.title)
         if isinstance(self.encoding.reading, Vocabulary):
@@ -165,7 +166,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         return Labelled(self)
 
     @property
-    def fitted(self) -> tuple[Fitted, ...]:
+    def learns(self) -> tuple[Fitted, ...]:
         classes, columns = Fitted("classes", "the names of the classes"), self.encoding.columns
         read = Fitted("columns", "which columns hold numbers, and how these and times are written")
         return (classes, *[read] * (columns is not None), *self.encoding.reading.fitted(self.setting))

@@ -54,8 +54,39 @@ def _check_private(setting: ForecastSetting) -> None:
             raise InputError("PRIVATE_SETTING", f"{name}={value!r} does not go with epsilon=: {what}", fix=fix)
 
 
-def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncoding, minimum: int) -> Panel:
+def rows_of(
+    source: Source, setting: ForecastSetting, encoding: ForecastEncoding | None, given: ForecastEncoding | None
+) -> Panel:
+    """The rows of a task.
+
+    Args:
+        source: the data.
+        setting: how to read them.
+        encoding: of a trained model, which is to be tested on them.
+        given: learnt from public data, to learn from these rows.
+
+    Raises:
+        InputError: they cannot be used.
+    """
+    if encoding:
+        return read_for(source, setting, encoding, 2 + setting.horizon)
+    if given is None:
+        return source.read_by(reader(setting))
+    _check_private(setting)
+    return read_for(source, setting, given, least_rows(setting), owner_of(setting))
+
+
+def read_for(
+    source: Source, setting: ForecastSetting, encoding: ForecastEncoding, minimum: int, owner: str | None = None
+) -> Panel:
     """Read new data with the columns that a trained model needs.
+
+    Args:
+        source: the data.
+        setting: of the model.
+        encoding: of the model.
+        minimum: the fewest rows of a series.
+        owner: the column whose values say whom a series belongs to.
 
     Raises:
         InputError: the file, a column or its values cannot be used, or its rows have another time step.
@@ -68,6 +99,7 @@ def read_for(source: Source, setting: ForecastSetting, encoding: ForecastEncodin
         dating=encoding.dating,
         learnt=encoding.decimal,
         categories=encoding.categories,
+        owner=owner,
     )
     panel = read_panel(source, columns, minimum, f"the model forecasts {setting.horizon} rows ahead")
     if panel.clock and panel.clock.step != encoding.step:

@@ -25,7 +25,7 @@ from tidegate.tasks.forecast.origin import CHECKED, forecast, histories, segment
 from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores, titled
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
-from tidegate.tasks.forecast.source import read_for, reader
+from tidegate.tasks.forecast.source import reader, rows_of
 from tidegate.tasks.forecast.split import all_test, in_time, told
 from tidegate.tasks.forecast.spread import following, with_spread
 from tidegate.tasks.forecast.training import one_window, windows
@@ -71,25 +71,26 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     setting_type = ForecastSetting
     encoding_type = ForecastEncoding
     reader = staticmethod(reader)
+    accepts = tuple(one.name for one in USED)
 
     def __init__(
-        self, source: Source, setting: ForecastSetting | None = None, encoding: ForecastEncoding | None = None
+        self,
+        source: Source,
+        setting: ForecastSetting | None = None,
+        encoding: ForecastEncoding | None = None,
+        given: ForecastEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or ForecastSetting()
-        panel = (
-            read_for(source, self.setting, encoding, 2 + self.setting.horizon)
-            if encoding
-            else source.read_by(reader(self.setting))
-        )
+        self.source, self.setting, self.given = source, setting or ForecastSetting(), given
+        panel = rows_of(source, self.setting, encoding, given)
         phase("preparing")
-        self.learns, self.blends = encoding is None, False
+        self.fresh, self.blends = encoding is None, False
         self.panel, self.target, self.horizon = panel, panel.target, self.setting.horizon
         self.begun = encoding.lately if encoding else {}  # the spread of intervals before the first row of the test
         self.learning: Sequence[int] = range(len(panel.names))  # the series whose windows are learnt from
         self.warnings: tuple[str, ...] = ()
         if encoding is None and is_private(self.setting):
             self.spans, self.learning = by_owner(panel, self.setting)
-            encoding = encoding_apart(panel, self.spans, self.learning, self.setting)
+            encoding = given or encoding_apart(panel, self.spans, self.learning, self.setting)
         elif encoding is None:
             self.spans = in_time(panel, self.setting)
             self.learnt, self.warnings = learn(panel, self.spans, self.setting)
@@ -117,12 +118,12 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         )
 
     def _told(self) -> str:
-        if self.learns and is_private(self.setting):
+        if self.fresh and is_private(self.setting):
             return told_apart(self.spans, self.setting)
-        return told(self.spans, fitted=self.learns)
+        return told(self.spans, fitted=self.fresh)
 
     def candidates(self) -> list[Self]:
-        if not self.learns or is_private(self.setting):
+        if not self.fresh or is_private(self.setting):
             return [self]
         made = []
         for choice in choices(self.learnt, self.setting):
@@ -174,12 +175,12 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return 1 if self.strategy == "recursive" else self.horizon
 
     @property
-    def fitted(self) -> tuple[Fitted, ...]:
+    def learns(self) -> tuple[Fitted, ...]:
         return fitted_apart(self.encoding, self.setting)
 
     @property
     def off(self) -> tuple[str, ...]:
-        left = [one.what for one in USED if one not in self.fitted]
+        left = [one.what for one in USED if self.given is None and one not in self.learns]
         ridge = "the ridge regression, its blend with the layers, and corrections of quantiles"
         return (ridge, "the scale of each training series, and its last rows", *left, *super().off)
 
@@ -337,7 +338,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             misses.append(self.grid.own(place, known, self.horizon) - found)
         mean, sd = self.grid.scales[like.series].T[..., None, None]
         point = np.concatenate(points)[..., None]
-        if not self.learns or len(like.levels) == 1 or is_private(self.setting):
+        if not self.fresh or len(like.levels) == 1 or is_private(self.setting):
             return Forecasts(like.series, like.origin, mean + sd * point, (0.5,))
         spread = np.quantile(np.concatenate(misses), like.levels, axis=0).T  # [steps, quantiles]
         spread[:, like.levels.index(0.5)] = 0  # the point forecast is the same with and without quantiles
@@ -378,7 +379,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def _left_out(self) -> tuple[str, ...]:
         present = len(self.panel.columns) - self.panel.known  # the target, and what is known up to the present
-        if not self.learns or self.strategy == "direct" or self.horizon == 1 or present == 1:
+        if not self.fresh or self.strategy == "direct" or self.horizon == 1 or present == 1:
             return ()
         return (
             "recursive forecasts read only the target and the columns known ahead; strategy='direct' reads all columns",
@@ -391,7 +392,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         return (f"there is no MASE, whose unit is the error of the seasonal naive forecast: {what} exactly",)
 
     def _copies(self) -> tuple[str, ...]:
-        if not self.learns or is_private(self.setting):
+        if not self.fresh or is_private(self.setting):
             return ()
         copies = [
             shared_rows(self.grid.truth[span.start : span.end], span.first - span.start) for span in self.grid.spans

@@ -18,6 +18,7 @@ from tidegate.plain import typed
 from tidegate.tasks.language.encoding import LanguageEncoding
 from tidegate.tasks.language.setting import LanguageSetting
 from tidegate.tasks.language.source import CHARACTERS, SPLITS, check_long, reader, surveyed, with_hashes
+from tidegate.train.fitted import check_in_memory
 from tidegate.train.task import Split
 
 LEARNT = 32 << 20  # bytes of a large file that symbols are learnt from, and that copies are looked for in
@@ -99,7 +100,12 @@ class _Memory:
         phase("preparing", sum(array.nbytes for array in self.arrays), self.size)
 
 
-def read_corpus(source: Source, setting: LanguageSetting, encoding: LanguageEncoding | None) -> Corpus:
+def read_corpus(
+    source: Source,
+    setting: LanguageSetting,
+    encoding: LanguageEncoding | None,
+    given: LanguageEncoding | None = None,
+) -> Corpus:
     """The symbols of a source.
 
     Of a large file, the symbols are learnt from a sample of the training part, and validation and test are samples:
@@ -109,11 +115,13 @@ def read_corpus(source: Source, setting: LanguageSetting, encoding: LanguageEnco
         source: text in UTF-8.
         setting: what a symbol is.
         encoding: of a trained model, which reads all of the text as the test split.
+        given: learnt from public data; unless given, it is learnt from the training part.
 
     Raises:
         InputError: the source is not text, is too short, or its cache cannot be written.
     """
     cache = Cache(source) if source.cached and encoding is None else None
+    check_in_memory(source, given)
     if encoding:
         texts: dict[Split, Text] = {"train": Text.surveyed(source)}
         check_long(texts["train"], 2)
@@ -123,7 +131,7 @@ def read_corpus(source: Source, setting: LanguageSetting, encoding: LanguageEnco
     parts = _all_test(texts) if encoding else _cut(texts)
     if cache is None:
         memory = _Memory()
-        encoding, facts = _encode(parts, setting, encoding, memory)
+        encoding, facts = _encode(parts, setting, encoding or given, memory)
         symbols = np.concatenate(memory.arrays)
     else:
         stored = cache.stored(

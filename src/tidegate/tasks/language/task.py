@@ -70,9 +70,10 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         source: Source,
         setting: LanguageSetting | None = None,
         encoding: LanguageEncoding | None = None,
+        given: LanguageEncoding | None = None,
     ) -> None:
-        self.setting = setting or LanguageSetting()
-        self.corpus = read_corpus(source, self.setting, encoding)
+        self.setting, self.given = setting or LanguageSetting(), given
+        self.corpus = read_corpus(source, self.setting, encoding, given)
         self.source, self.encoding = self.corpus.source, self.corpus.encoding
         self.take(self.corpus)
         self._check_bounds()
@@ -129,7 +130,7 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         return Protected.each(count, make, what)
 
     @property
-    def fitted(self) -> tuple[Fitted, ...]:
+    def learns(self) -> tuple[Fitted, ...]:
         return (Fitted("vocabulary", f"{self.encoding.vocabulary - 1:,} {self._plural}, and what precedes a text"),)
 
     @property

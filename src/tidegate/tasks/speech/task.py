@@ -83,15 +83,19 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     reader = staticmethod(reader)
 
     def __init__(
-        self, source: Source, setting: SpeechSetting | None = None, encoding: SpeechEncoding | None = None
+        self,
+        source: Source,
+        setting: SpeechSetting | None = None,
+        encoding: SpeechEncoding | None = None,
+        given: SpeechEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or SpeechSetting()
+        self.source, self.setting, self.given = source, setting or SpeechSetting(), given
         corpus = source.read_by(again(self.setting, encoding.filterbank.rate) if encoding else reader(self.setting))
-        bank = _filterbank(corpus, self.setting, encoding, source.title)
+        bank = _filterbank(corpus, self.setting, encoding or given, source.title)
         parts, how = split(corpus, self.setting.hold_out) if encoding is None else _all_test(corpus)
         warnings = [*corpus.warnings, *shared_sounds(parts)]
         utterances = {name: self._utterances(name, part, bank, corpus, warnings) for name, part in parts.items()}
-        self.encoding = encoding or _learnt(self.setting, bank, utterances["train"])
+        self.encoding = encoding or given or _learnt(self.setting, bank, utterances["train"])
         self.utterances: dict[Split, list[Utterance]] = {
             "train": utterances["train"],
             "valid": utterances["valid"],
@@ -264,7 +268,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         return Protected.of(owners, len(owners), make, f"all recordings that share a value of {unit!r}")
 
     @property
-    def fitted(self) -> tuple[Fitted, ...]:
+    def learns(self) -> tuple[Fitted, ...]:
         encoding, setting = self.encoding, self.setting
         kind = "words" if encoding.words else "characters"
         symbols = Fitted("symbols", f"the {len(encoding.symbols)} {kind} of the transcripts")
@@ -355,6 +359,12 @@ def _all_test(corpus: Corpus) -> tuple[Parts, str]:
 def _filterbank(corpus: Corpus, setting: SpeechSetting, encoding: SpeechEncoding | None, title: str) -> Filterbank:
     """The front end; stored spectra must come from the same one."""
     bank = encoding.filterbank if encoding else Filterbank.of(setting, corpus.rate)
+    if bank.rate != corpus.rate:
+        raise InputError(
+            "PRIVATE_DATA",
+            f"{title} has {corpus.rate:,} samples per second, but the public data {bank.rate:,}",
+            fix=f"resample both with rate={bank.rate}",
+        )
     if corpus.spectra is not None and (made := Filterbank(**corpus.spectra)) != bank:
         differing = [name for name in corpus.spectra if getattr(made, name) != getattr(bank, name)]
         differences = ", ".join(f"{name} {getattr(made, name)} (asked: {getattr(bank, name)})" for name in differing)

@@ -67,16 +67,20 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
     reader = staticmethod(reader)
 
     def __init__(
-        self, source: Source, setting: TaggingSetting | None = None, encoding: TaggingEncoding | None = None
+        self,
+        source: Source,
+        setting: TaggingSetting | None = None,
+        encoding: TaggingEncoding | None = None,
+        given: TaggingEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or TaggingSetting()
+        self.source, self.setting, self.given = source, setting or TaggingSetting(), given
         how = again(self.setting) if encoding else reader(self.setting)
         read = {part: filled(own) for part, own in source.read_by(how).items()}
         phase("preparing")
         if encoding is None:
             parts = parted(source, read, self.setting)
             scheme = PLAIN if self.setting.plain else scheme_of(merged(parts), source.title)
-            encoding = TaggingEncoding.of(parts["train"].sentences, scheme, self.setting)
+            encoding = given or TaggingEncoding.of(parts["train"].sentences, scheme, self.setting)
         else:
             parts = {"test": Tagged(tuple(merged(read)), read["train"].notes)}
         self.encoding, self.parts = encoding, parts
@@ -137,7 +141,7 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
         return Protected.of([owners[piece.sentence] for piece in cut], len(cut), make, what)
 
     @property
-    def fitted(self) -> tuple[Fitted, ...]:
+    def learns(self) -> tuple[Fitted, ...]:
         words = Fitted(
             "vocabulary", f"{len(self.encoding.words):,} words, and {len(self.encoding.ends):,} of their ends"
         )

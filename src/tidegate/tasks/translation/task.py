@@ -75,14 +75,15 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         source: Source,
         setting: TranslationSetting | None = None,
         encoding: TranslationEncoding | None = None,
+        given: TranslationEncoding | None = None,
     ) -> None:
-        self.source, self.setting = source, setting or TranslationSetting()
+        self.source, self.setting, self.given = source, setting or TranslationSetting(), given
         splits = source.read_by(again(self.setting) if encoding else reader(self.setting))
         phase("preparing")
         drawn = [] if encoding else [split for split in HELD if split not in splits]
         parts = {"test": splits.get("test", splits["train"])} if encoding else _cut(source, splits, drawn)
         self.pairs: dict[Split, Pairs] = {split: parts.get(split, EMPTY) for split in SPLITS}
-        self.encoding = encoding or TranslationEncoding.learn(self.pairs["train"], self.setting)
+        self.encoding = encoding or given or TranslationEncoding.learn(self.pairs["train"], self.setting)
         self.coded = {split: self._coded(pairs) for split, pairs in self.pairs.items()}
         warnings = [warning for part in splits.values() for warning in part.warnings]
         self.data = DataRecord(
@@ -128,7 +129,7 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
         return Protected.of(owners, len(coded), make, f"all pairs that share a value of {unit!r}")
 
     @property
-    def fitted(self) -> tuple[Fitted, ...]:
+    def learns(self) -> tuple[Fitted, ...]:
         left, right = self.encoding.source, self.encoding.target
         sizes = f"{len(left.units):,} {left.unit}s of sources and {len(right.units):,} {right.unit}s of targets"
         return (Fitted("vocabulary", f"{sizes}, and whether texts have capitals"),)
