@@ -16,7 +16,7 @@ from tidegate.cli.cell import load_alone
 from tidegate.cli.check import check_folder, folder_name, read_config
 from tidegate.cli.console import console, print_line, shown_as
 from tidegate.cli.number import NUMBERS
-from tidegate.cli.score import of_test, print_scores, print_verdict
+from tidegate.cli.score import of_test, print_privacy, print_scores, print_verdict
 from tidegate.cli.threads import Threads
 from tidegate.cli.training import TrainingProgress
 from tidegate.cli.words import in_shell
@@ -181,6 +181,7 @@ class Train:
             estimator.fit(**read, folder=out, watch=progress.watch, tensorboard=order.tensorboard, cache=order.cache)
         print_scores(screen, estimator.scores_, of_test(estimator.data_))
         print_verdict(screen, estimator.verdict_, names(type(setting)))
+        print_privacy(screen, estimator.privacy_)
         for text in estimator.notes_:
             print_line(screen, text)
         what = "this model was already trained" if trained else "model"

@@ -29,6 +29,9 @@ class TrainingProgress(Status):
         super().__init__(screen, speaks=True)
         self._setting, self._row = setting, TABLE[task_of(setting)]
         self._epoch, self._begin, self._items, self._steps = 0, 0.0, 0, 0  # the current epoch, since it was resumed
+        self._private = setting.epsilon is not None
+        self._of = " a unit" if self._private else ""  # what the loss is the mean of, unless it is a term
+        self._items_name = "units" if self._private else self._row.task.items
         self._seconds: list[float] = []  # of each epoch finished in this session
 
     @property
@@ -59,12 +62,13 @@ class TrainingProgress(Status):
         self._seconds.append(record.seconds)
         left = self._setting.epochs - record.epoch
         most = clock(left * median(self._seconds), like=record.seconds)
-        ahead = f"; at most {left} more epoch{'s' * (left > 1)}, about {most}" if left else ""
-        self.print(
-            f"epoch {record.epoch}: loss {record.train:.4g}, validation {self._row.task.metric} {record.valid:.4g}, "
-            f"gradient {record.gradient_norm:.3g}, rate {record.learning_rate:.2g}{self._density(record.epoch)}, "
-            f"{clock(record.seconds)}{ahead}"
-        )
+        bound = "" if self._private else "at most "
+        ahead = f"; {bound}{left} more epoch{'s' * (left > 1)}, about {most}" if left else ""
+        loss = f"loss {record.train or 0.0:.4g}{self._of}"
+        score = f"validation {self._row.task.metric} {record.valid:.4g}"
+        rate = f"rate {record.learning_rate:.2g}{self._density(record.epoch)}{_spent(record)}"
+        step = f"gradient {record.gradient_norm:.3g}, {rate}, {clock(record.seconds)}{ahead}"
+        self.print(f"epoch {record.epoch}: {loss}, {score}, {step}")
 
     def _density(self, epoch: int) -> str:
         """The share of the recurrent weights that is kept at the end of an epoch, unless all are."""
@@ -73,9 +77,14 @@ class TrainingProgress(Status):
         return f", density {density_after(self._setting, epoch):.3g}" if self._setting.density < 1 else ""
 
     def _detail(self, record: StepRecord, now: float) -> str:
-        done, elapsed = f"batch {record.step}/{record.steps}, loss {record.loss:.4g}", now - self._begin
+        done, elapsed = f"batch {record.step}/{record.steps}, loss {record.loss:.4g}{self._of}", now - self._begin
         if not (self._steps and elapsed):
             return done
-        rate = f"{self._items / elapsed:,.0f} {self._row.task.items}/s"
+        rate = f"{self._items / elapsed:,.0f} {self._items_name}/s"
         remaining = max(0, record.steps - record.step) * elapsed / self._steps
         return f"{done}, {rate}, {clock(remaining)} left in this epoch"
+
+
+def _spent(record: EpochRecord) -> str:
+    """What a private training has spent so far."""
+    return "" if record.epsilon is None else f", epsilon {record.epsilon:.3g}"

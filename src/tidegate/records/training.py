@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One pass over the training data. ``train`` is the loss, ``valid`` the metric on the validation split."""
+    """One pass over the training data.
+
+    Attributes:
+        train: the loss; None in what a private training keeps, since it is made of training rows without noise.
+        valid: the metric on the validation split.
+        seconds: 0 in what a private training keeps, since long rows take long.
+        epsilon: what a private training has spent so far.
+    """
 
     epoch: int
-    train: float
+    train: float | None
     valid: float
     gradient_norm: float
     learning_rate: float
     seconds: float
+    epsilon: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON data, without an epsilon that there is not."""
+        data = dataclasses.asdict(self)
+        return data if self.epsilon is not None else {name: data[name] for name in data if name != "epsilon"}
+
+    @property
+    def kept(self) -> EpochRecord:
+        """The part of the record of a private training that files may hold."""
+        return dataclasses.replace(self, train=None, seconds=0.0)
 
 
 @dataclass(frozen=True)

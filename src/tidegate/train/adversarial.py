@@ -6,7 +6,7 @@ import torch
 
 from tidegate.train.batch import Batch
 from tidegate.train.plan import Plan, derive
-from tidegate.train.step import Step
+from tidegate.train.step import Kept, Step
 from tidegate.train.task import AnyTask
 from tidegate.train.world import World
 from tidegate.train.worst import attacked, learnable
@@ -38,6 +38,6 @@ class AdversarialStep(Step):
     def own(self) -> dict[str, torch.Tensor]:
         return {**super().own(), "adversary": self._draws.get_state()}
 
-    def load(self, tensors: dict[str, torch.Tensor], own: dict[str, torch.Tensor], steps: int) -> None:
-        super().load(tensors, own, steps)
-        self._draws.set_state(own["adversary"])
+    def load(self, kept: Kept) -> None:
+        super().load(kept)
+        self._draws.set_state(kept.own["adversary"])

@@ -187,7 +187,7 @@ class Estimator(BaseEstimator, Generic[S]):
 
     def _fit(self, task: AnyTask, home: Path | None, watch: Watch, *, tensorboard: bool) -> Self:
         checkpoint, plan = home and home / CHECKPOINT, Plan.of(task.setting, self.graph_.name)
-        with logged(home, watch, tensorboard=tensorboard) as watched:
+        with logged(home, watch, tensorboard=tensorboard, private=is_private(task.setting)) as watched:
             layer = make_layer(self.graph_, task.setting)
             found = search(task, layer, plan, checkpoint, watched.on_note, watched.on_step)
             task = found.task
@@ -211,7 +211,8 @@ class Estimator(BaseEstimator, Generic[S]):
             )
         self.model_, self.units_, told = finished(task.settle(outcome.model).eval(), task.setting)
         self.encoding_, self.data_, self.planted_ = task.encoding, task.kept, task.planted
-        self.curve_, self._fitted_setting = outcome.curve, task.setting
+        self.curve_, self._fitted_setting, self.privacy_ = outcome.curve, task.setting, outcome.privacy
+        promised(self.model_, self.privacy_)
         phase("scoring")
         self.scores_, self.memory_ = self._scores(task), {} if is_private(task.setting) else self._memory(task)
         self.notes_ = found.notes + told + task.remarks(outcome.model)
@@ -364,7 +365,7 @@ class Estimator(BaseEstimator, Generic[S]):
             "data": dataclasses.asdict(self.data_),
             "scores": [dataclasses.asdict(score) for score in self.scores_],
             "verdict": self.verdict_ and dataclasses.asdict(self.verdict_),
-            "curve": [dataclasses.asdict(epoch) for epoch in self.curve_],
+            "curve": [epoch.to_json() for epoch in self.curve_],
             "memory": self.memory_,
             "notes": self.notes_,
             **({"units": self.units_} if self.units_ else {}),

@@ -22,12 +22,14 @@ class Log:
     Args:
         folder: where to write.
         tensorboard: whether to write events.
+        private: whether to leave out what is made of training rows without noise.
 
     Raises:
         MissingError: TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
+    def __init__(self, folder: Path, *, tensorboard: bool = False, private: bool = False) -> None:
+        self._private = private
         self._path, self._events = folder / "log.csv", folder / "tensorboard"
         self._make = _summary_writer() if tensorboard else None
         self._writer: Any = None
@@ -38,17 +40,21 @@ class Log:
         self._steps = record.total
         if self._make is not None:
             self._writer = self._writer or self._make(str(self._events), purge_step=self._steps)
-            self._writer.add_scalar("step/loss", record.loss, self._steps)
+            if not self._private:
+                self._writer.add_scalar("step/loss", record.loss, self._steps)
             self._writer.add_scalar("step/gradient norm", record.gradient_norm, self._steps)
 
     def epoch(self, record: EpochRecord) -> None:
         """Log an epoch."""
-        names = [field.name for field in dataclasses.fields(record)]
-        rows = [list(row.values()) for row in self._earlier(names) if int(row["epoch"]) < record.epoch]
-        replace_file(self._path, to_csv(names, [*rows, dataclasses.astuple(record)]))
+        left_out = ("train", "seconds") if self._private else ()
+        every = dataclasses.asdict(record).items()
+        values = {name: value for name, value in every if value is not None and name not in left_out}
+        rows = [list(row.values()) for row in self._earlier(list(values)) if int(row["epoch"]) < record.epoch]
+        replace_file(self._path, to_csv(list(values), [*rows, list(values.values())]))
         if self._writer is not None:
-            for name in ("train", "valid", "gradient_norm", "learning_rate", "seconds"):
-                self._writer.add_scalar(f"epoch/{name}", getattr(record, name), self._steps)
+            for name, value in values.items():
+                if name != "epoch":
+                    self._writer.add_scalar(f"epoch/{name}", value, self._steps)
             self._writer.flush()
 
     def close(self) -> None:

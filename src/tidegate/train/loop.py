@@ -18,16 +18,17 @@ import torch
 from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import Recurrent
 from tidegate.phase import counted, phase
-from tidegate.records import EpochRecord, StepRecord
+from tidegate.records import EpochRecord, PrivacyRecord, StepRecord
 from tidegate.train.adversarial import AdversarialStep
 from tidegate.train.batch import Batch, doubled
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.crowd import unhindered
+from tidegate.train.fitted import is_private
 from tidegate.train.lean import Lean
 from tidegate.train.plan import Plan
-from tidegate.train.smooth import SmoothStep
+from tidegate.train.private import PrivateStep
 from tidegate.train.state import EpochState, RunState, decay
-from tidegate.train.step import Step, Taken, dtype_of
+from tidegate.train.step import Kept, Step, Taken, dtype_of
 from tidegate.train.task import AnyTask, MakeLayer, Split
 from tidegate.train.world import World
 
@@ -50,6 +51,7 @@ class Outcome:
         best_epoch: its epoch; 0 if there is none.
         curve: the record of each epoch.
         paused: the state from which to go on, if the run has not ended.
+        privacy: what is promised to whom the training part belongs to; None for nothing.
     """
 
     model: Any
@@ -58,6 +60,7 @@ class Outcome:
     best_epoch: int
     curve: tuple[EpochRecord, ...]
     paused: Checkpoint | None = None
+    privacy: PrivacyRecord | None = None
 
 
 def train(
@@ -156,12 +159,8 @@ class _Run:
             doubled(self.model)
         layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
         self.made = [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers]
-        if self.setting.epsilon is not None:
-            raise InputError(
-                "PRIVATE_STEP", "no step of training can keep the promise of epsilon= yet", fix="leave it out"
-            )
-        kind = Step if self.setting.adversarial is None else AdversarialStep
-        kind = kind if self.setting.smooth is None else SmoothStep
+        private, hardened = is_private(self.setting), self.setting.adversarial is not None
+        kind = PrivateStep if private else AdversarialStep if hardened else Step
         self.step = kind(task, self.model, plan, self.world)
         if not self.world.first:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows
@@ -189,13 +188,19 @@ class _Run:
                 gradient_norm=now.norms / max(1, now.steps),
                 learning_rate=self.state.step_rate(self.setting, self.state.steps - 1),
                 seconds=before + time.perf_counter() - start,
+                epsilon=self._spent(),
             )
             self.state.diverged = not math.isfinite(valid)
-            if self.state.take(record, self.setting):
+            if self.state.take(record.kept if is_private(self.setting) else record, self.setting):
                 self.best = _copied(self.model.state_dict())
         self.state.now = EpochState()
         self.step.end_epoch()
         return record
+
+    def _spent(self) -> float | None:
+        """The epsilon of all steps so far, if there is one."""
+        promise = self.step.statement(self.state.steps)
+        return None if promise is None else promise.epsilon
 
     def _train_epoch(self, start: float) -> bool:
         """Take the remaining steps of the epoch that began at ``start``; False as soon as a gradient is not finite."""
@@ -253,10 +258,13 @@ class _Run:
         return self.state.finished(self.setting) or (until is not None and len(self.state.curve) >= until)
 
     def outcome(self, until: int | None = None) -> Outcome:
+        if self.step.finish():
+            self.save()
         paused = None if until is None else self.save().copied()
         self.model.load_state_dict(self.best)
         state = self.state
-        return Outcome(self.model, state.diverged, state.best_valid, state.best_epoch, tuple(state.curve), paused)
+        curve, promise = tuple(state.curve), self.step.statement(state.steps)
+        return Outcome(self.model, state.diverged, state.best_valid, state.best_epoch, curve, paused, promise)
 
     def _due(self) -> bool:
         """Whether this process asks for a checkpoint: the first one's clock decides for all."""
@@ -287,7 +295,7 @@ class _Run:
         }
         for rank, process in [*enumerate(self.world.gathered(own)), (self.world.rank, own)]:
             tensors |= prefixed(f"process{rank}", process)
-        state = {"state": dataclasses.asdict(self.state), "threads": torch.get_num_threads()}
+        state = {"state": dataclasses.asdict(self.state), "threads": torch.get_num_threads(), "step": self.step.data()}
         return Checkpoint(tensors, {**self._identity(), **state})
 
     def _identity(self) -> dict[str, Any]:
@@ -322,7 +330,8 @@ class _Run:
         mean = compartment("mean", checkpoint.tensors)
         self.mean = {name: mean[name] for name in self.mean}
         own = compartment(f"process{self.world.rank}", checkpoint.tensors)
-        self.step.load(checkpoint.tensors, own, self.state.steps)
+        ended = self.state.finished(self.setting)
+        self.step.load(Kept(checkpoint.tensors, own, checkpoint.data.get("step", {}), self.state.steps, ended))
         self.lean.resume(self.state.steps)
         torch.set_rng_state(own["random"])
         before, now = checkpoint.data.get("threads"), torch.get_num_threads()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ STEADY = "the steps of a private training are counted before it begins, and its 
 IDLE = {
     "patience": (f"{STEADY}: nothing stops early", "leave out patience=, and set epochs="),
     "patience_rate": (f"{STEADY}: validation changes no rate", "leave out patience_rate=, and set schedule='cosine'"),
-    "smooth": ("one row more would change the noise of all other rows of its batch", "leave out one of them"),
     "adversarial": ("private training attacks no row before it learns from it", "leave out one of them"),
     "clip": ("private training scales the gradient of each unit, not that of a batch", "set clip_norm="),
 }
@@ -53,6 +53,16 @@ def check_private(setting: Training) -> None:
             "PRIVATE_SCHEDULE",
             f"schedule='plateau' does not go with epsilon=: {STEADY}, so validation changes no rate",
             fix="set schedule='cosine' or schedule='constant'",
+        )
+    if math.isinf(setting.clip_norm):
+        raise InputError(
+            "PRIVATE_CLIP", "clip_norm=inf leaves nothing that noise could hide", fix="set clip_norm=1, or leave it out"
+        )
+    if setting.adversarial is not None:
+        raise InputError(
+            "PRIVATE_ADVERSARIAL",
+            "adversarial= does not go with epsilon=: the attacks on a row are not part of what is accounted for",
+            fix="leave out one of them",
         )
     if setting.precision == "bfloat16":
         raise InputError(

@@ -15,6 +15,7 @@ from tidegate.errors import InputError
 from tidegate.plain import read_json, typed
 from tidegate.storage import replace_file
 from tidegate.train.checkpoint import Checkpoint
+from tidegate.train.fitted import is_private
 from tidegate.train.loop import OnStep, Outcome, identity, train
 from tidegate.train.plan import Plan
 from tidegate.train.task import AnyTask, MakeLayer
@@ -81,6 +82,13 @@ def search(
     made = task.candidates()
     if len(made) == 1:
         return Found(made[0], checkpoint)
+    if is_private(task.setting):
+        raise InputError(
+            "PRIVATE_CANDIDATES",
+            f"epsilon= trains one model, and these settings ask to choose among {len(made)}: "
+            f"{'; '.join(one.title for one in made)}",
+            fix="settle by settings what they leave open",
+        )
     first = max(1, min(plan.setting.epochs // SHORT, math.ceil(STEPS / _steps(made[0], plan))))
     made = made[: max(1, MOST * plan.setting.epochs // first - 1)]
     memory = _Memory(checkpoint, task, plan)
@@ -121,8 +129,10 @@ def _beside(checkpoint: Path, place: int) -> Path:
 
 
 def clean(checkpoint: Path) -> None:
-    """Remove a checkpoint, those of candidates and their scores."""
-    for path in (checkpoint, *checkpoint.parent.glob(f"{checkpoint.stem}-*{checkpoint.suffix}"), _scores(checkpoint)):
+    """Remove a checkpoint, those of candidates, drafts of killed processes, and scores of candidates."""
+    name, suffix = checkpoint.stem, checkpoint.suffix
+    others = (path for pattern in (f"{name}-*{suffix}", f".{name}*.draft") for path in checkpoint.parent.glob(pattern))
+    for path in (checkpoint, *others, _scores(checkpoint)):
         path.unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from tidegate.plain import typed
 from tidegate.records import EpochRecord
+from tidegate.train.fitted import is_private
 from tidegate.train.setting import Training
 
 
@@ -49,7 +50,8 @@ class RunState:
     def finished(self, setting: Training) -> bool:
         """Whether training ends here: all epochs done, patience exhausted, or diverged."""
         epoch, since = len(self.curve), max(self.best_epoch, dense_epochs(setting))
-        return self.diverged or epoch >= setting.epochs or epoch - since >= setting.patience
+        tired = epoch - since >= setting.patience and not is_private(setting)
+        return self.diverged or epoch >= setting.epochs or tired
 
     def step_rate(self, setting: Training, step: int) -> float:
         """The learning rate of a step of the current epoch.
@@ -67,8 +69,14 @@ class RunState:
         return rate * min(1.0, (step + 1) / setting.warmup) if setting.warmup else rate
 
     def take(self, record: EpochRecord, setting: Training) -> bool:
-        """Add an epoch; True if it is the best so far. Those before the density is reached do not count."""
+        """Add an epoch; True if it is the best so far. Those before the density is reached do not count.
+
+        Of a private training the last is the best: whoever chose by the score would have to account for the choice.
+        """
         self.curve.append(record)
+        if is_private(setting):
+            self.best_valid, self.best_epoch = record.valid, record.epoch
+            return True
         if record.epoch <= dense_epochs(setting):
             self.rate_epoch = record.epoch
             return False

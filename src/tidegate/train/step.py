@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from tidegate.records import PrivacyRecord
 from tidegate.train.batch import Batch, Measure
 from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import compartment, prefixed
@@ -34,6 +35,25 @@ class Taken:
     count: int
     norm: float
     due: bool
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a checkpoint has for a step.
+
+    Attributes:
+        tensors: all of them.
+        own: those of this process.
+        data: plain data.
+        steps: the number of steps before.
+        finished: whether there are no further steps.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    own: dict[str, torch.Tensor]
+    data: dict[str, Any]
+    steps: int
+    finished: bool
 
 
 class Step:
@@ -100,6 +120,11 @@ class Step:
             self._learn(rate)
         return Taken(loss, int(count), norm, bool(asked))
 
+    def statement(self, steps: int) -> PrivacyRecord | None:
+        """What is promised after so many steps; None for nothing."""
+        del steps
+        return None
+
     def _measured(self, batch: Batch) -> Measure:
         """The loss on a batch of this process; the state of a stream goes on."""
         batch = self.hardened(batch)
@@ -123,37 +148,46 @@ class Step:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What a checkpoint keeps and is the same in every process."""
+        return {**self._moments(), "order": self._order_state}
+
+    def _moments(self) -> dict[str, torch.Tensor]:
         moments = {
             f"{k}.{name}": tensor
             for k, moment in self.optimizer.state_dict()["state"].items()
             for name, tensor in moment.items()
         }
-        return {**prefixed("adam", moments), "order": self._order_state}
+        return prefixed("adam", moments)
 
     def own(self) -> dict[str, torch.Tensor]:
         """What a checkpoint keeps of this process."""
         return prefixed("carry", flattened(self._carry))
 
-    def load(self, tensors: dict[str, torch.Tensor], own: dict[str, torch.Tensor], steps: int) -> None:
+    def data(self) -> dict[str, Any]:
+        """What a checkpoint keeps as plain data."""
+        return {}
+
+    def finish(self) -> bool:
+        """End the last step; whether the checkpoint must be written again, without what nobody may know."""
+        return False
+
+    def load(self, kept: Kept) -> None:
         """Go on from a checkpoint.
 
-        Args:
-            tensors: those of the checkpoint.
-            own: those of this process.
-            steps: the number of steps before.
-
         Raises:
-            KeyError, ValueError, RuntimeError: something is missing, or does not fit the model.
+            KeyError, ValueError, RuntimeError, InputError: something is missing, or does not fit the model.
         """
+        self._load_moments(kept)
+        self._carry = unflattened(compartment("carry", kept.own))
+        self._order_state = kept.tensors["order"]
+
+    def _load_moments(self, kept: Kept) -> None:
         moments: dict[int, dict[str, torch.Tensor]] = {}
-        for key, tensor in compartment("adam", tensors).items():
+        for key, tensor in compartment("adam", kept.tensors).items():
             k, name = key.split(".")
             moments.setdefault(int(k), {})[name] = tensor
-        if len({frozenset(moment) for moment in moments.values()}) != min(1, steps):
+        if len({frozenset(moment) for moment in moments.values()}) != min(1, kept.steps):
             raise ValueError("moments of some parameters are missing")  # the optimizer would not notice
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        self._carry = unflattened(compartment("carry", own))
-        self._order_state = tensors["order"]
 
 
 def dtype_of(model: torch.nn.Module) -> torch.dtype:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tidegate.records import ContestRecord, EpochRecord, Outcome, ScoreRecord, VerdictRecord
+from tidegate.train.fitted import is_private
 from tidegate.train.setting import Training
 
 EARLY = 0.2  # share of the epochs; a best epoch before it was followed by learning by heart
@@ -69,6 +70,9 @@ def _next(curve: Sequence[EpochRecord], setting: Training | None) -> list[str]:
     """What to try, by where in training the best epoch was."""
     if not curve or setting is None:
         return []
+    if is_private(setting):
+        more = 2 * (setting.epsilon or 0)
+        return [f"spend more: epsilon={more:g}", "learn from more rows, among which noise weighs less"]
     epochs = len(curve)
     best = min(curve, key=lambda epoch: epoch.valid).epoch
     if epochs == setting.epochs and best >= LATE * epochs:

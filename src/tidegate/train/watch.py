@@ -34,12 +34,12 @@ class Watch:
 
 
 @contextmanager
-def logged(home: Path | None, watch: Watch, *, tensorboard: bool) -> Iterator[Watch]:
+def logged(home: Path | None, watch: Watch, *, tensorboard: bool, private: bool) -> Iterator[Watch]:
     """Add the log in the folder to the callbacks; with several processes, only the first one logs and calls."""
     if not World().first:
         yield Watch()
         return
-    log = Log(home, tensorboard=tensorboard) if home else None
+    log = Log(home, tensorboard=tensorboard, private=private) if home else None
 
     def on_epoch(record: EpochRecord) -> None:
         if log:
