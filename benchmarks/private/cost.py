@@ -1,14 +1,14 @@
 """What does a private step cost over a plain one: forward, backward, gradients of single sequences, their clipped sum?
 
     python -m benchmarks.private.cost --output benchmarks/results/private/cost.md
-    python -m benchmarks.private.cost --zoo --shapes 100,64,64,128 --seconds 1 --output benchmarks/results/private/cost_zoo.md
+    python -m benchmarks.private.cost --zoo --output benchmarks/results/private/cost_zoo.md
 
 A plain step is a forward pass of a layer, the loss, and a backward pass that makes the gradients of all parameters. A
-private one makes the clipped sum of the gradients of all sequences instead (``tidegate.private.Gradients``, C = 1). Both
-take turns in one process, on one thread, by the time that the thread has a processor; a row is the quickest round of
-each, which a busy machine disturbs least. Before, in float64, the clipped sum is held against clipped gradients of
+private one makes the clipped sum of the gradients of all sequences instead (``tidegate.private.Gradients``, C = 1).
+Both take turns in one process, on one thread, by the time that the thread has a processor; a row is the quickest round
+of each, which a busy machine disturbs least. Before, in float64, the clipped sum is held against clipped gradients of
 single sequences, made one by one. Input gradients are not made: the layer is the first one. Memory is the peak of the
-resident set over what it was before the step, of each in a process of its own.
+resident set over what it was before the steps, of each in a process of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,19 @@ KINDS: dict[str, Callable[..., Recurrent]] = {
     "LSTM, layer norm": lambda *a, **k: LSTM(*a, layer_norm=True, **k),
 }
 SHAPES = ("100,64,64,128", "100,16,64,128", "20,64,64,128", "300,16,64,128", "100,64,128,256", "12,256,64,128")
-HEAD = ("layer", "T, B, I, H", "plain ms", "private ms", "ratio", "forward", "backward", "norms", "weighted sum", "MB", "MB private")
+HEAD = (
+    "layer",
+    "T, B, I, H",
+    "plain ms",
+    "private ms",
+    "ratio",
+    "forward",
+    "backward",
+    "norms",
+    "weighted sum",
+    "MB",
+    "MB private",
+)
 clock = time.thread_time
 
 
@@ -94,7 +107,7 @@ class Work(NamedTuple):
         times.append(clock())
         call.weighted((1 / norms).clamp(max=1))
         times.append(clock())
-        return [after - before for before, after in zip(times, times[1:], strict=False)]
+        return [after - before for before, after in pairwise(times)]
 
     def error(self) -> float:
         """Of the clipped sum, over clipped gradients of single sequences."""
@@ -104,8 +117,7 @@ class Work(NamedTuple):
         for loss in losses:
             own = torch.autograd.grad(loss, parameters, retain_graph=True)
             norm = torch.stack([g.norm() for g in own]).norm()
-            for total, gradient in zip(wanted, own, strict=True):
-                total += gradient * (1 / norm).clamp(max=1)
+            wanted = [total + g * (1 / norm).clamp(max=1) for total, g in zip(wanted, own, strict=True)]
         pairs = zip(parameters, wanted, strict=True)
         return max(((self.gradients.sums[p] - w).norm() / w.norm().clamp_min(1e-30)).item() for p, w in pairs)
 
@@ -164,7 +176,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--zoo", action="store_true", help="every cell of the zoo, without memory")
     parser.add_argument("--kinds", nargs="*", help="instead of all")
-    parser.add_argument("--shapes", nargs="*", default=SHAPES)
+    parser.add_argument("--shapes", nargs="*", help="T,B,I,H each; of the zoo the first of those that are usual")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each row")
     parser.add_argument("--output", type=Path, help="a file for the table")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
@@ -176,13 +188,16 @@ def main() -> int:
     kinds = arguments.kinds or ([*CELLS] if arguments.zoo else [*KINDS])
     rows = []
     for kind in kinds:
-        for shape in arguments.shapes:
+        for shape in arguments.shapes or SHAPES[: 1 if arguments.zoo else None]:
             rows.append(measured(kind, shape, arguments.seconds, memory=not arguments.zoo))
             print("| " + " | ".join(rows[-1]) + " |", flush=True)
     if arguments.zoo:
         rows.sort(key=lambda row: row[4], reverse=True)
     if arguments.output:
-        lines = [f"python -m benchmarks.private.cost, float32, one thread, {tg.runtime.isa()}.", ""]
+        lines = [
+            f"python -m benchmarks.private.cost{' --zoo' * arguments.zoo}, float32, one thread, {tg.runtime.isa()}.",
+            "",
+        ]
         lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
         lines += ["| " + " | ".join(row) + " |" for row in rows]
         arguments.output.parent.mkdir(parents=True, exist_ok=True)

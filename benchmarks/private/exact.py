@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch.nn.utils.parametrizations import weight_norm
@@ -49,7 +49,7 @@ class Everything(Cell):
 
     gates = "f n m"
     inputs = "f n"
-    matrices = {"U": "f n"}
+    matrices: ClassVar = {"U": "f n"}
     state = "h c old"
     vectors = "p"
 
@@ -64,7 +64,7 @@ class Spread(Cell):
     """An own axis, an own matrix between states, and a given number."""
 
     gates = "z"
-    matrices = {"U": "z", "A": "s:S", "C": "z"}
+    matrices: ClassVar = {"U": "z", "A": "s:S", "C": "z"}
     state = "h s:S"
     given = "dt:1"
 
@@ -144,7 +144,7 @@ OTHERS: Mapping[str, Case] = {
 
 
 def frozen(layer: torch.nn.Module, name: str) -> torch.nn.Module:
-    layer.get_parameter(name).requires_grad_(False)
+    layer.get_parameter(name).requires_grad_(requires_grad=False)
     return layer
 
 

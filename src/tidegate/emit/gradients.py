@@ -40,11 +40,29 @@ def _operand_place(memory: Memory, operand: str) -> Place:
 
 def sums(memory: Memory) -> Iterable[Sum]:
     """All sums over steps: the gradients of biases and vectors."""
+    return (
+        Sum(memory.chunk[series], rows, name, row)
+        for series, rows, name, row in _summed(memory)
+        if series in memory.chunk
+    )
+
+
+def tallied(memory: Memory) -> Iterable[Sum]:
+    """Those of them that are added up for each sequence instead: columns of the tally."""
+    return (
+        Sum(memory.tally[series], rows, name, row)
+        for series, rows, name, row in _summed(memory)
+        if series in memory.tally
+    )
+
+
+def _summed(memory: Memory) -> Iterable[tuple[str, int, str, int]]:
+    """Series that are added up, their widths, and which elements of which gradient they are."""
     for gradient in memory.cell.lowered.matrices:
         for block, series in gradient.blocks:
             _, rows, bias = memory.blocks[gradient.matrix, block]
             if bias is not None:
-                yield Sum(memory.chunk[series], rows, f"d bias_{gradient.matrix}", bias)
+                yield series, rows, f"d bias_{gradient.matrix}", bias
     for (vector, block), series in memory.cell.lowered.vectors.items():
         row, rows, _ = memory.blocks[vector, block]
-        yield Sum(memory.chunk[series], rows, f"d {vector}", row)
+        yield series, rows, f"d {vector}", row

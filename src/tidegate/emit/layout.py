@@ -43,6 +43,23 @@ def backward_chunk(lowered: Lowered, widths: Mapping[str, int], *, input_gradien
     return side_by_side((s, widths[axes[s]]) for s in dict.fromkeys([*order, *axes]) if s not in elsewhere)
 
 
+Chunk = tuple[Offsets[str], int]
+
+
+def whole_chunk(lowered: Lowered, widths: Mapping[str, int], *, input_gradient: bool) -> tuple[Chunk, Chunk]:
+    """All of a chunk, and nothing beside it."""
+    return backward_chunk(lowered, widths, input_gradient=input_gradient), ({}, 0)
+
+
+def products_and_vectors(lowered: Lowered, widths: Mapping[str, int], *, input_gradient: bool) -> tuple[Chunk, Chunk]:
+    """The same chunk in two: adjoints of products, and of vectors alone (and what is added to the input's gradient)."""
+    chunk, _ = backward_chunk(lowered, widths, input_gradient=input_gradient)
+    axes = {s.name: s.axis for s in lowered.backward.series}
+    products = dict.fromkeys(series for gradient in lowered.matrices for _, series in gradient.blocks)
+    vectors = [name for name in chunk if name not in products]
+    return side_by_side((s, widths[axes[s]]) for s in products), side_by_side((s, widths[axes[s]]) for s in vectors)
+
+
 def series_of_states(lowered: Lowered) -> list[str]:
     """The series of adjoints of states, which a backward run writes where it is watched."""
     names = {OF_STATE.format(state.name) for state in lowered.graph.states}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tidegate.cell import Node, Op
@@ -13,6 +14,7 @@ from tidegate.passes import BESIDE, INPUT, OUTPUT, UPSTREAM
 
 SAVED = "saved[t]"  # the tensor that holds all saved series side by side
 ADJOINTS = "adjoints[t]"  # the tensor that takes the chunk of a backward run that is watched, or makes no gradients
+TALLY = "tally"  # the tensor that takes the summands of gradients of vectors, added up for each sequence
 WEIGHTS = "weights"  # the tensor of the weight of each sequence
 
 
@@ -28,6 +30,7 @@ class Memory(NamedTuple):
     chunk_at: Place  # where its first column lies
     carried: Offsets[str]
     blocks: Mapping[tuple[str, str], Span]
+    tally: Mapping[str, int] = MappingProxyType({})  # columns of a second chunk, which is added up for each sequence
     asked: Sequence[str] = ()  # series that are tensors of their own, since somebody asked for them
 
 
@@ -40,6 +43,8 @@ def series_place(memory: Memory, name: str) -> Place:
     """Where a series lies."""
     if name in memory.chunk:
         return memory.chunk_at._replace(offset=memory.chunk[name])
+    if name in memory.tally:
+        return Place(Kind.CHUNK, memory.tally[name])
     if name in memory.saved:
         if not memory.saving:  # never touched, but it must lie somewhere
             return Place(Kind.VECTOR, tensor=OUTPUT)

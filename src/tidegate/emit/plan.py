@@ -203,6 +203,9 @@ class Plan(NamedTuple):
         sums: of a full chunk: gradients of biases and vectors.
         input_gradient: the tensor that takes it, or "".
         chunk: the series whose rows are those of the chunk, or "": they lie in the workspace.
+        tally: the tensor that takes for each sequence the sum of its rows of a second chunk, or "". That one lies in
+            the workspace, beside the one that is a series.
+        tally_width: of one row of it.
         source: the series that a chunk is copied from, each row times the weight of its sequence, or "".
         weights: the tensor of these, one number for each sequence.
         settings: numbers chosen for the layer, which lie in the last tensor; a plan brings this one itself.
@@ -224,6 +227,8 @@ class Plan(NamedTuple):
     sums: tuple[Sum, ...] = ()
     input_gradient: str = ""
     chunk: str = ""
+    tally: str = ""
+    tally_width: int = 0
     source: str = ""
     weights: str = ""
     settings: tuple[float, ...] = ()
@@ -241,6 +246,7 @@ class Plan(NamedTuple):
         lines.append("widths: carried {}, scratch {}, chunk {}, saved {}".format(*widths))
         lines += ["each unit by itself"] * self.by_unit
         lines += [f"the chunk lies in {self.chunk}"] * bool(self.chunk)
+        lines += [f"{self.tally} += a chunk of width {self.tally_width}"] * bool(self.tally)
         lines += [f"the chunk is {self.source} by {self.weights}"] * bool(self.source)
         lines += [f"settings {', '.join(map(repr, self.settings))}"] * bool(self.settings)
         lines += [f"carried {row}" for row in self.carried]

@@ -9,18 +9,19 @@ from tidegate.cell import Node, Op
 from tidegate.cell.graph import OUTSIDE, all_widths, is_narrow
 from tidegate.cell.parameter import stored_columns
 from tidegate.emit.compiled import Compiled, Name
-from tidegate.emit.gradients import adjoints, gradients_of_matrices, sums
+from tidegate.emit.gradients import adjoints, gradients_of_matrices, sums, tallied
 from tidegate.emit.layout import (
     Offsets,
-    backward_chunk,
     beside,
+    products_and_vectors,
     saved_offsets,
     series_of_states,
     side_by_side,
     spans,
+    whole_chunk,
 )
-from tidegate.emit.place import ADJOINTS, SAVED, WEIGHTS, Memory, outside, runs, series_place
-from tidegate.emit.plan import CarriedRow, Kind, PhasePlan, Place, Plan, Product, Reduction, Weight
+from tidegate.emit.place import ADJOINTS, SAVED, TALLY, WEIGHTS, Memory, outside, runs, series_place
+from tidegate.emit.plan import CarriedRow, Kind, PhasePlan, Place, Plan, Product, Reduction, Sum, Weight
 from tidegate.passes import (
     INPUT,
     OF_INPUT,
@@ -68,7 +69,7 @@ def forward_plan(
     carried, carried_width = _carried(step, widths)
     asked = [s.name for s in step.series if s.name != OUTPUT and not s.saved]
     chunk_at = Place(Kind.PRODUCT if by_unit else Kind.CHUNK)  # products, where the phase makes those of the input
-    memory = Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, spans(graph, widths), asked)
+    memory = Memory(cell, widths, dtype, saving, saved, chunk, chunk_at, carried, spans(graph, widths), asked=asked)
     phases, scratch_width = _phases(memory, "forward")
     products = [graph.nodes[i] for i in hoisted]
     before = tuple(_product(memory, p, outside(graph.nodes[p.args[0]]), chunk[_block(p)]) for p in products)
@@ -102,20 +103,22 @@ def backward_plan(
         widths: of each axis of the cell.
         dtype: ``"f32"`` or ``"f64"``.
         input_gradient: make the gradient of the input too.
-        apart: write the chunk into a tensor and make no gradients of parameters: ``gradient_plan`` does, later.
+        apart: write adjoints of products into a tensor and add up those of vectors for each sequence; make no gradients
+            of parameters: ``gradient_plan`` does, later.
     """
     graph, lowered, widths = cell.graph, cell.lowered, all_widths(widths)
-    chunk, chunk_width = backward_chunk(lowered, widths, input_gradient=input_gradient)
+    cut = products_and_vectors if apart else whole_chunk
+    (chunk, chunk_width), (vectors, tally_width) = cut(lowered, widths, input_gradient=input_gradient)
     saved, saved_width = saved_offsets(cell, widths)
     carried, carried_width = _carried(lowered.backward, widths)
     asked = series_of_states(lowered)
     written = bool(asked) or apart
     chunk_at = Place(Kind.SERIES, tensor=ADJOINTS) if written else Place(Kind.CHUNK)
     blocks = spans(graph, widths)
-    memory = Memory(cell, widths, dtype, True, saved, chunk, chunk_at, carried, blocks, asked)  # noqa: FBT003
+    memory = Memory(cell, widths, dtype, True, saved, chunk, chunk_at, carried, blocks, vectors, asked)  # noqa: FBT003
     phases, scratch_width = _phases(memory, "backward")
     ending, ending_width = _phases(memory, "ending")
-    series = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT, *asked, *([ADJOINTS] if written else [])]
+    series = [INPUT, OUTPUT, SAVED, UPSTREAM, OF_INPUT, *asked, *[ADJOINTS] * written, *[TALLY] * bool(vectors)]
     tensors = _tensors(cell, series, ["first", "d last", "d first"])
     return Plan(
         (*tensors, *([] if apart else _of_parameters(cell)), *_brought(cell)),
@@ -131,6 +134,8 @@ def backward_plan(
         sums=() if apart else tuple(sums(memory)),
         input_gradient=OF_INPUT if input_gradient else "",
         chunk=chunk_at.tensor,
+        tally=TALLY if vectors else "",
+        tally_width=tally_width,
         settings=tuple(cell.settings.values()),
         by_unit=cell.by_unit,
     )
@@ -148,7 +153,7 @@ def gradient_plan(cell: Compiled, widths: Mapping[str, int], dtype: str) -> Plan
         dtype: ``"f32"`` or ``"f64"``.
     """
     graph, widths = cell.graph, all_widths(widths)
-    chunk, chunk_width = backward_chunk(cell.lowered, widths, input_gradient=True)
+    (chunk, chunk_width), _ = products_and_vectors(cell.lowered, widths, input_gradient=True)
     saved, saved_width = saved_offsets(cell, widths)
     memory = Memory(cell, widths, dtype, True, saved, chunk, Place(Kind.CHUNK), {}, spans(graph, widths))  # noqa: FBT003
     tensors = _tensors(cell, [INPUT, OUTPUT, SAVED, ADJOINTS, WEIGHTS], ["first"])
@@ -165,6 +170,15 @@ def gradient_plan(cell: Compiled, widths: Mapping[str, int], dtype: str) -> Plan
         source=ADJOINTS,
         weights=WEIGHTS,
     )
+
+
+def tallied_sums(cell: Compiled, widths: Mapping[str, int]) -> tuple[Sum, ...]:
+    """What a backward run ``apart`` has added up for each sequence: which columns of its tally are what."""
+    widths = all_widths(widths)
+    _, (vectors, _) = products_and_vectors(cell.lowered, widths, input_gradient=True)
+    blocks = spans(cell.graph, widths)
+    memory = Memory(cell, widths, "f32", True, {}, {}, Place(Kind.CHUNK), {}, blocks, vectors)  # noqa: FBT003
+    return tuple(tallied(memory))
 
 
 # Layout

@@ -60,6 +60,18 @@ class Gradients : public TurnedProducts<T, P> {
     }
   }
 
+  // Adds the rows of the second chunk to those of their sequences.
+  void tally(const Chunk& chunk, const Share& share) const {
+    const int64_t begin = share.first(plan_.tally_width), end = share.last(plan_.tally_width);
+    const int64_t stride = call_.strides[plan_.tally];
+    for (int64_t sequence = 0; sequence < call_.sizes[chunk.first_step]; ++sequence)
+      for (int64_t t = chunk.first_step; t < chunk.last_step && call_.sizes[t] > sequence; ++t) {
+        const T* const from = space_.chunk + (call_.offsets[t] + sequence - chunk.first_row) * space_.own_width;
+        T* const to = tensor(plan_.tally) + sequence * stride;
+        for (int64_t j = begin; j < end; ++j) to[j] += from[j];
+      }
+  }
+
   // What a matrix was applied to in row `row` of a chunk; null for zeros.
   const T* operand_row(const tg_place& place, int64_t t, int64_t sequence) const {
     const int64_t stride = call_.strides[place.tensor];

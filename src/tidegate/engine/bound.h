@@ -104,7 +104,7 @@ class Bound {
     switch (place.kind) {
       case TG_CHUNK: {
         T* const chunk = space_.chunk + place.offset;
-        return {{chunk, chunk}, space_.chunk_width, kChunk};
+        return {{chunk, chunk}, space_.own_width, kChunk};
       }
       case TG_BEFORE:
         return {{carried, carried + half}, space_.carried_width, kNone};

@@ -125,6 +125,8 @@ typedef struct {
   int32_t chunk;           // the series whose rows are those of the chunk, or -1: they lie in the workspace
   int32_t source;          // the series that a chunk is copied from, each row times the weight of its sequence, or -1
   int32_t weights;         // the tensor of these, one number for each sequence
+  int32_t tally;           // the tensor of rows of sequences that a second chunk is added to, or -1
+  int64_t tally_width;     // of a row of that chunk, which lies in the workspace, beside one that is a series
   int64_t tensors;  // that a call brings
   const tg_matrix* matrix;
   const tg_product* product;  // those of phases, then before_chunk, then behind_chunk

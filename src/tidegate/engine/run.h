@@ -51,7 +51,7 @@ class Run : public Deltas<T, P> {
         share = {0, 1, false, 0, call_.sequences, 1, &alone};
       }
       if (plan_.source >= 0) this->take_adjoints(chunk, share);
-      if (plan_.gradients || plan_.sums || plan_.behind_chunk) {
+      if (plan_.gradients || plan_.sums || plan_.behind_chunk || plan_.tally >= 0) {
         share.meet();
         gradients(chunk, share);
         share.meet();
@@ -274,6 +274,7 @@ class Run : public Deltas<T, P> {
       add_rows(chunk.rows + sum.adjoint + begin, space_.chunk_width, rows, end - begin,
                tensor(sum.tensor) + sum.offset + begin, first);
     }
+    if (plan_.tally >= 0) this->tally(chunk, share);
     gradient_of_input(chunk, share);
   }
 };

@@ -33,7 +33,7 @@ class UnitRun : public Run<T, P> {
       for (int64_t panel = first.panel; panel <= last.panel && panel < panels(plan_); ++panel)
         run_panel(panel, panel == first.panel ? first.sequence : 0,
                   panel == last.panel ? last.sequence : call_.sequences, work);
-      if (plan_.gradients || plan_.sums || plan_.behind_chunk) {
+      if (plan_.gradients || plan_.sums || plan_.behind_chunk || plan_.tally >= 0) {
         share.meet();
         this->gradients(work.chunk, share);
         share.meet();

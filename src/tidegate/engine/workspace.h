@@ -27,6 +27,7 @@ class Workspace : public PackedMatrices<T, P> {
   T* changes;   // of each member, in a delta run: of an operand, and behind them where they are
   int64_t changes_size;
   int64_t carried_width, scratch_width, chunk_width, tile_size, gradient_size;
+  int64_t own_width;  // of a row of the chunk in the workspace: of all of it, or of what is tallied
   int64_t slot_rows;  // of each product in a member's tiles
   int64_t part_panels, parts_width;  // of a reduction, and of all in a row
   int64_t chunk_rows;
@@ -51,6 +52,10 @@ class Workspace : public PackedMatrices<T, P> {
   }
 
  private:
+  static int64_t odd_lines(int64_t width) {
+    return (rounded(width * sizeof(T), 64) / 64 | 1) * 64 / static_cast<int64_t>(sizeof(T));
+  }
+
   char* tables_;
   int64_t tables_size_;
 
@@ -84,15 +89,17 @@ class Workspace : public PackedMatrices<T, P> {
     carried_width = rounded(plan_.carried_width, kLanes<T>);
     scratch_width = rounded(plan_.scratch_width, kLanes<T>);
     // Columns of a chunk are read as streams: an odd number of cache lines spreads them over all sets of a cache.
-    chunk_width = (rounded(plan_.chunk_width * sizeof(T), 64) / 64 | 1) * 64 / static_cast<int64_t>(sizeof(T));
+    chunk_width = odd_lines(plan_.chunk_width);
     if (plan_.chunk >= 0) chunk_width = call_.strides[plan_.chunk];
-    const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk;
-    const int64_t row_width = plan_.by_unit && plan_.slots ? 2 * plan_.matrix[0].k : chunk_width;  // all panels read the input
+    own_width = plan_.chunk < 0 ? chunk_width : plan_.tally < 0 ? 0 : odd_lines(plan_.tally_width);
+    const bool backward = plan_.gradients || plan_.sums || plan_.behind_chunk || plan_.tally >= 0;
+    int64_t row_width = plan_.by_unit && plan_.slots ? 2 * plan_.matrix[0].k : chunk_width;  // all panels read the input
+    if (plan_.tally >= 0) row_width += own_width;
     const int64_t row_bytes = (row_width + 1) * static_cast<int64_t>(sizeof(T));
     int64_t rows = (backward ? tuning_.backward_chunk : tuning_.forward_chunk) / row_bytes;
     if (backward) rows = at_least(at_most(rows, tuning_.backward_rows), tuning_.fewest_rows);
     chunk_rows = at_most(at_least(rows, widest), total);
-    chunk = take(plan_.chunk < 0 ? chunk_rows * chunk_width + 2 * kLanes<T> : 0);  // vectors are read past its end
+    chunk = take(own_width ? chunk_rows * own_width + 2 * kLanes<T> : 0);  // vectors are read past its end
     carried = take(2 * call_.sequences * carried_width);
     scratch = take(call_.sequences * scratch_width);
     part_panels = 0;

@@ -50,11 +50,7 @@ class OfCall:
 
     @property
     def place(self) -> slice:
-        matrices, vectors = self.call.job.cell.gradients
-        if self.number < len(matrices):
-            return slice(matrices[self.number].row, matrices[self.number].row + matrices[self.number].rows)
-        vector = vectors[self.number - len(matrices)]
-        return slice(vector.offset, vector.offset + vector.width)
+        return self.call.job.cell.gradients.places[self.number]
 
     def adjoint(self) -> Tensor:
         return self.call.adjoint(self.direction, self.number)
@@ -213,7 +209,7 @@ class LayerUses:
         wanted = {s for read in reads for s in read.summands}
         found = {read.tensor: torch.zeros(self.sequences, dtype=torch.float64) for read in chosen.values()}
         for call in self._calls:
-            numbers = range(sum(map(len, call.job.cell.gradients)))
+            numbers = range(len(call.job.cell.gradients.tensors))
             asked = [[OfCall(call, d, k) in wanted for k in numbers] for d in range(call.job.directions)]
             if any(map(any, asked)):
                 squares = call.square_norms(asked)
@@ -328,9 +324,7 @@ def _summands(entry: Withheld | FirstStates) -> Iterator[tuple[Tensor, Any]]:
         yield from ((tensor, OfFirst(entry, k)) for k, tensor in enumerate(entry.parameters) if entry.ran)
         return
     cell = entry.job.cell
-    matrices, vectors = cell.gradients
-    tensors = [*(item.tensor for item in matrices), *(item.tensor for item in vectors)]
-    names = [tensor.removeprefix("d ") for tensor in tensors]
+    names = cell.gradients.tensors
     for d in range(entry.job.directions if entry.ran else 0):
         own = entry.parameters[d * len(cell.parameters) : (d + 1) * len(cell.parameters)]
         for number, name in enumerate(names):

@@ -51,15 +51,15 @@ class Withheld:
         return self._run is not None and self.job.steps.rows > 0
 
     def square_norms(self, wanted: Sequence[Sequence[bool]]) -> torch.Tensor:
-        """The squared norm of what each gradient and each sum of ``SizedCell.gradients`` adds, of each sequence.
+        """The squared norm of what each of ``SizedCell.gradients`` adds, of each sequence.
 
         A tile of the gradient of one sequence is added up in registers, squared there, and forgotten.
 
         Args:
-            wanted: for each direction and each of these whether it is; else it is zero.
+            wanted: for each direction and each of these whether it is; else it is zero or not.
 
         Returns:
-            [directions, gradients and sums, sequences] float64.
+            [directions, summands, sequences] float64.
         """
         squares = torch.zeros(self.job.directions, len(wanted[0]), self.sequences, dtype=torch.float64)
         if self.ran:
@@ -71,6 +71,8 @@ class Withheld:
                 memory = buffer(engine.tg_norms_workspace(call(), kind, threads))
                 words, bytes_of = call(workspace=aligned(memory.data_ptr())), bytes(asked)
                 engine.tg_norms(words, kind, threads, bytes_of, squares[d].data_ptr())
+                for number in range(self._by_engine, len(asked)):
+                    squares[d, number] = self._tally(d, number).double().square().sum(1)
         return squares if self.job.order is None else squares.index_select(-1, self.job.order.argsort())
 
     def weighted(self, weights: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -96,6 +98,11 @@ class Withheld:
         plan, strides = cell.gradient_plan(known.x.dtype), self._strides()
         varying = (strides[0], strides[3])
         run_plan(self.job, plan, self._rows, bound, varying, lambda: strides, backward=True)
+        summands = cell.gradients
+        for d in range(self.job.directions):
+            for number in range(self._by_engine, len(summands.tensors)):
+                of = made[d * own + cell.parameters.index(summands.tensors[number])]
+                of[summands.places[number]] = weights @ self._tally(d, number)
         return tuple(made)
 
     def zeros_stay(self, number: int) -> bool:
@@ -104,22 +111,34 @@ class Withheld:
         return cell.parameters[number % len(cell.parameters)] in cell.zeros_stay
 
     def adjoint(self, d: int, number: int) -> torch.Tensor:
-        """What the gradient or sum of this number of ``SizedCell.gradients`` adds up in direction d, [T, B, rows].
+        """What this one of ``SizedCell.gradients`` adds up in direction d, [T, B, rows].
 
-        Zeros after the end of a sequence. Those of the same columns are the same tensor.
+        Zeros after the end of a sequence. Those of the same columns are the same tensor. What is tallied has one step.
         """
-        matrices, vectors = self.job.cell.gradients
-        first = [*(item.adjoint for item in matrices), *(item.adjoint for item in vectors)][number]
-        width = [*(item.rows for item in matrices), *(item.width for item in vectors)][number]
-        return self._laid((d, first, width), lambda: self._known.series[d].chunk[:, first : first + width])
+        columns = self.job.cell.gradients.columns[number]
+        if number >= self._by_engine:
+            sums = self._tally(d, number)
+            return (sums if self.job.order is None else sums[self.job.order.argsort()]).unsqueeze(0)
+        key = d, columns.start, columns.stop
+        return self._laid(key, lambda: self._known.series[d].chunk[:, columns])
 
     def operand(self, d: int, number: int) -> torch.Tensor | None:
         """What a matrix was applied to in direction d, [T, B, columns]; None for a sum."""
-        matrices, _ = self.job.cell.gradients
+        matrices = self.job.cell.gradients.matrices
         if number >= len(matrices):
             return None
         columns, at = matrices[number].columns, matrices[number].operand
         return self._laid((d, at, columns), lambda: operand_at(self._known, at, columns, d))
+
+    @property
+    def _by_engine(self) -> int:
+        """How many summands are made of the chunk."""
+        summands = self.job.cell.gradients
+        return len(summands.matrices) + len(summands.sums)
+
+    def _tally(self, d: int, number: int) -> torch.Tensor:
+        """Columns of the tally of direction d, [B, width], in the order of the rows."""
+        return self._known.series[d].tally[0][:, self.job.cell.gradients.columns[number]]
 
     @property
     def _known(self) -> WatchedRun:

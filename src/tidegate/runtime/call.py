@@ -190,10 +190,23 @@ class Series(NamedTuple):
     Attributes:
         states: the adjoint of each state, [rows, width], where it is watched.
         chunk: the adjoints of products and vectors side by side, [rows, width]; ``SizedCell.watched`` says where.
+        tally: of a run that makes no gradients of parameters, the sums of each sequence for vectors, [B, width], which
+            are then not in the chunk; none where there are no vectors.
     """
 
     states: Tensors
     chunk: torch.Tensor
+    tally: Tensors = ()
+
+    @property
+    def tensors(self) -> Tensors:
+        """In the order of the plan."""
+        return *self.states, self.chunk, *self.tally
+
+    @property
+    def strides(self) -> list[int]:
+        """From row to row of each."""
+        return [tensor.stride(0) for tensor in self.tensors]
 
 
 class Gradients(NamedTuple):
@@ -224,7 +237,6 @@ def backward(
 
     And the series of every step, if somebody watches. ``apart`` makes these, and none of the gradients of parameters.
     """
-    assert forward_run.saved is not None
     cell, directions, size, output = job.cell, job.directions, x.element_size(), forward_run.output
     variant: Variant = "apart" if apart else "plain" if job.watch is None else "watched"
     plan = cell.backward_plan(x.dtype, input_gradient=input_gradient, variant=variant)
@@ -237,26 +249,31 @@ def backward(
     d_output = in_rows(output.new_zeros(output.shape[-1]).expand_as(output) if d_output is None else d_output)
     nothing = (None,) * len(d_last)
     states = (*(first or nothing), *[None if d is None else d.contiguous() for d in d_last], *(d_first or nothing))
-    widths = () if apart else cell.state_widths
-    asked = tuple([_series(job, plan, x, widths) for _ in range(directions)]) if apart or job.watch else ()
+    asked = _series(job, plan, x, () if apart else cell.state_widths) if apart or job.watch else ()
     bound = []
     for d, of_input in zip(range(directions), (d_x, d_other), strict=False):
         at = d * cell.output_width * size
-        series = [x.data_ptr(), output.data_ptr() + at, *parts_of(d, (forward_run.saved,)), d_output.data_ptr() + at]
-        series.append(0 if of_input is None else of_input.data_ptr())
-        series += map(ADDRESS, (*asked[d].states, asked[d].chunk)) if asked else ()
+        read = x.data_ptr(), output.data_ptr() + at, *parts_of(d, (forward_run.saved,)), d_output.data_ptr() + at
+        wrote = 0 if of_input is None else of_input.data_ptr(), *map(ADDRESS, asked[d].tensors if asked else ())
         own = slice(d * count, (d + 1) * count)
         gradients = [g.data_ptr() for g in d_parameters[own] if g is not None]
-        bound.append((*series, *parts_of(d, states), *map(ADDRESS, parameters[own]), *gradients))
-    varying, own_strides = (row_stride(x), row_stride(d_output)), (*widths, asked[0].chunk.stride(0)) if asked else ()
+        bound.append((*read, *wrote, *parts_of(d, states), *map(ADDRESS, parameters[own]), *gradients))
+    varying, own_strides = (
+        (row_stride(x), row_stride(d_output)),
+        [t.stride(0) for t in asked[0].tensors] if asked else (),
+    )
     strides = partial(backward_strides, cell, varying[0], output.shape[-1], varying[1], plan, own_strides)
     run_plan(job, plan, parameters, bound, varying, strides, backward=True)
     return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters, asked)
 
 
-def _series(job: Job, plan: NativePlan, x: torch.Tensor, states: Sequence[int]) -> Series:
-    """Memory for what a run writes in one direction; the rows of the chunk are as far apart as in scratch."""
+def _series(job: Job, plan: NativePlan, x: torch.Tensor, states: Sequence[int]) -> tuple[Series, ...]:
+    """Memory for what a run writes in each direction; the rows of the chunk are as far apart as in scratch."""
     lines = -(-plan.struct.chunk_width * x.element_size() // ALIGNMENT) | 1
-    width = lines * ALIGNMENT // x.element_size()
-    rows = _large(x.new_empty(job.steps.rows + SPARE_ROWS, width))[: job.steps.rows]
-    return Series(tuple([_large(x.new_empty(job.steps.rows, width)) for width in states]), rows)
+    width, rows = lines * ALIGNMENT // x.element_size(), job.steps.rows
+    found = []
+    for _ in range(job.directions):
+        chunk = _large(x.new_empty(rows + SPARE_ROWS, width))[:rows]
+        tally = (x.new_zeros(job.sequences, plan.struct.tally_width),) if plan.struct.tally_width else ()
+        found.append(Series(tuple([_large(x.new_empty(rows, width)) for width in states]), chunk, tally))
+    return tuple(found)

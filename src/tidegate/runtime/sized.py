@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -17,7 +17,7 @@ from tidegate.emit.compiled import Compiled
 from tidegate.emit.delta import Remembered, with_delta
 from tidegate.emit.layout import Watched, watched_columns
 from tidegate.emit.plan import Gradient, Plan, Sum
-from tidegate.emit.planner import backward_plan, forward_plan, gradient_plan
+from tidegate.emit.planner import backward_plan, forward_plan, gradient_plan, tallied_sums
 from tidegate.emit.sparse import with_lists
 from tidegate.errors import EmitError, SpecError
 from tidegate.runtime.library import load
@@ -70,6 +70,38 @@ def check_size(graph: Graph, variant: Variant = "plain") -> None:
 def _native(cell: Compiled, plan: Plan, kind: str) -> NativePlan:
     library = load()
     return native(plan, kind, library.function(cell.source), library.tuning)
+
+
+class Summands(NamedTuple):
+    """What the gradients of the parameters of a direction are made of, in this order.
+
+    Attributes:
+        matrices: products over steps.
+        sums: over steps.
+        tallied: those that a backward run has made already for each sequence.
+    """
+
+    matrices: tuple[Gradient, ...]
+    sums: tuple[Sum, ...]
+    tallied: tuple[Sum, ...]
+
+    @property
+    def tensors(self) -> list[str]:
+        """Whose gradient each of them is, as parameters of the cell are named."""
+        own = [*(m.tensor for m in self.matrices), *(v.tensor for v in (*self.sums, *self.tallied))]
+        return [tensor.removeprefix("d ") for tensor in own]
+
+    @property
+    def places(self) -> list[slice]:
+        """Which rows of it."""
+        vectors = [slice(v.offset, v.offset + v.width) for v in (*self.sums, *self.tallied)]
+        return [*(slice(m.row, m.row + m.rows) for m in self.matrices), *vectors]
+
+    @property
+    def columns(self) -> list[slice]:
+        """Where the adjoints are: columns of the chunk, or of the tally."""
+        vectors = [slice(v.adjoint, v.adjoint + v.width) for v in (*self.sums, *self.tallied)]
+        return [*(slice(m.adjoint, m.adjoint + m.rows) for m in self.matrices), *vectors]
 
 
 class SizedCell:
@@ -133,10 +165,10 @@ class SizedCell:
         return sum(all_widths(self.widths)[s.axis] for s in compiled(self.graph).lowered.forward.series if s.saved)
 
     @cached_property
-    def gradients(self) -> tuple[tuple[Gradient, ...], tuple[Sum, ...]]:
-        """What a run that makes gradients adds up, of matrices and of vectors, in its order."""
+    def gradients(self) -> Summands:
+        """What gradients of parameters are made of."""
         plan = gradient_plan(compiled(self.graph), self.widths, "f32")
-        return plan.gradients, plan.sums
+        return Summands(plan.gradients, plan.sums, tallied_sums(compiled(self.graph), self.widths))
 
     @cached_property
     def watched(self) -> Watched:

@@ -98,6 +98,8 @@ PlanStruct = _structure(
     chunk=c_int32,
     source=c_int32,
     weights=c_int32,
+    tally=c_int32,
+    tally_width=c_int64,
     tensors=c_int64,
     matrix=c_void_p,
     product=c_void_p,
@@ -218,7 +220,8 @@ def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
         *(products, products, len(steps.places), len(steps.reductions)),
         *(len(plan.phases), len(plan.ending), len(plan.carried), len(plan.gradients), len(plan.sums)),
         *(len(plan.before), len(plan.after), plan.slots, index[plan.input_gradient]),
-        *(plan.by_unit, index[plan.chunk], index[plan.source], index[plan.weights], len(plan.tensors)),
+        *(plan.by_unit, index[plan.chunk], index[plan.source], index[plan.weights], index[plan.tally]),
+        *(plan.tally_width, len(plan.tensors)),
     )
 
 
