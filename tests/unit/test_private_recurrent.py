@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from tidegate.cell import Cell, layer_norm, mean, sigmoid, tanh
 from tidegate.errors import BackendError, InputError
 from tidegate.nn import GRU, LSTM, Recurrent
-from tidegate.private import Recorder, Use
-from tidegate.runtime import eager_only, library
+from tidegate.private import Gradients, Recorder, Use
+from tidegate.runtime import Withheld, eager_only, library
 
 try:
     library.load()
@@ -197,3 +199,44 @@ def test_what_has_no_gradients_of_single_sequences_is_refused_by_name():
             y.zero_()
     with pytest.raises(InputError, match="changed in place"):
         recorder.calls[0].squares()
+
+
+def test_the_check_itself_finds_a_norm_that_is_a_little_wrong(monkeypatch):
+    layer, x = made(LSTM(I, H)), torch.randn(T, B, I, dtype=torch.float64)
+
+    def run(b: int | None):
+        return [layer(x if b is None else x[:, b : b + 1])[0]]
+
+    check(layer, run)
+    right = Withheld.square_norms
+    monkeypatch.setattr(Withheld, "square_norms", lambda call, wanted: right(call, wanted) * (1 + 1e-10))
+    with pytest.raises(AssertionError):
+        check(layer, run)
+
+
+@pytest.mark.parametrize("make", [lambda: LSTM(I, H, 2, bidirectional=True), lambda: GRU(I, H, reset="before")])
+def test_without_noise_and_clip_fifty_private_steps_are_those_of_plain_training(make, monkeypatch):
+    plain, private = made(make()), made(make())
+    x, y = torch.randn(T, 20, I, dtype=torch.float64), torch.randn(T, 20, plain.output_size, dtype=torch.float64)
+    draws = [torch.nonzero(torch.rand(20) < 0.3)[:, 0] for _ in range(49)] + [torch.zeros(0, dtype=torch.int64)]
+    calls, right = list[Withheld](), Withheld.weighted
+    monkeypatch.setattr(Withheld, "weighted", lambda call, weights: calls.append(call) or right(call, weights))
+    gradients = Gradients(private, math.inf)
+    optimizers = [torch.optim.Adam(layer.parameters(), 0.01) for layer in (plain, private)]
+    for rows in draws:
+
+        def losses(layer, rows=rows):
+            return (layer(x[:, rows])[0] - y[:, rows]).square().sum((0, 2))
+
+        optimizers[0].zero_grad(set_to_none=False)
+        (losses(plain).sum() / 6).backward()  # 0.3 of twenty are expected
+        gradients.clear()
+        gradients.add(lambda losses=losses: losses(private), len(rows))
+        for parameter, total in gradients.sums.items():
+            parameter.grad = total / 6
+        for optimizer in optimizers:
+            optimizer.step()
+    layers = plain.num_layers
+    assert len(calls) == layers * sum(len(rows) > 0 for rows in draws)  # the private path ran
+    for a, b in zip(plain.parameters(), private.parameters(), strict=True):
+        assert (a - b).abs().max() <= LIMIT * a.abs().max()
