@@ -23,7 +23,9 @@ class Norms : public Pairs<T, P> {
   explicit Norms(const Call& call) : Base(call, 1) {}
 
   // Bytes that each member needs, where rows of a chunk are so wide.
-  static int64_t room(const Call& call, int64_t chunk_width) { return Room(call, chunk_width, nullptr).bytes; }
+  static int64_t room(const Call& call, int64_t chunk_width) {
+    return Room(call, chunk_width, reinterpret_cast<char*>(64)).bytes;  // not null, so that parts may lie behind it
+  }
 
   // Of every `members`-th sequence, for each gradient of a matrix and then for each sum that is wanted, one after the
   // other [sequences] numbers.
