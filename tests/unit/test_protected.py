@@ -13,9 +13,7 @@ import torch
 
 from tidegate.data import Source, locate
 from tidegate.errors import InputError
-from tidegate.private.gradient import Gradients
 from tidegate.tasks import TABLE
-from tidegate.train.batch import doubled
 from tidegate.train.fitted import Fitted, accepted
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import Outcome
@@ -155,34 +153,6 @@ def test_losses_of_units_sum_to_the_loss_of_their_batch(name: str) -> None:
         part = batch.share(row, len(owner))
         alone[unit] += task.losses(model(part)[0], part)[0].detach()
     assert each.tolist() == pytest.approx(alone.tolist(), rel=1e-5)
-
-
-OPTIONS = {
-    "texts": {"pooling": "attention"},
-    "translation": {"attention": "additive"},
-    "forecast": {"horizon": 3, "quantiles": (0.1, 0.9)},
-}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_gradients_of_units_are_clipped_as_one_by_one(name: str) -> None:
-    """Every module of the models of the tasks has a rule, and no unit changes another."""
-    task = _task(name, **OPTIONS.get(name, {}))
-    model, (batch, owner) = doubled(_model(task)), task.protected(task.setting.protect).batch([3, 0, 5])
-    batch = batch.to(torch.float64)
-    gradients = Gradients(model, clip := 0.5)
-    norms = gradients.add(lambda: (task.losses(model(batch)[0], batch), owner), 3)
-    expected = {parameter: torch.zeros_like(parameter) for parameter in gradients.sums}
-    losses = task.measure_each(model(batch)[0], batch, owner, 3)
-    for unit, loss in enumerate(losses):
-        each = torch.autograd.grad(loss, list(expected), retain_graph=True, allow_unused=True, materialize_grads=True)
-        norm = torch.stack([own.square().sum() for own in each]).sum().sqrt()
-        assert norms[unit].item() == pytest.approx(norm.item(), rel=1e-10)
-        for parameter, own in zip(expected, each, strict=True):
-            expected[parameter] += own * min(1.0, clip / norm.item())
-    for parameter, total in expected.items():
-        torch.testing.assert_close(gradients.sums[parameter], total, rtol=1e-9, atol=1e-12)
-    assert (norms > clip).any()
 
 
 @pytest.mark.parametrize("name", CASES)
