@@ -160,7 +160,7 @@ def _fail(error: Exception, code: int, command: Any = None) -> int:
 
 def _options(command: Any) -> list[str]:
     """The options that messages of the library may name as arguments."""
-    setting = getattr(getattr(command, "order", None), "setting", None)
-    parts = [part for part in (command, setting) if part is not None]
+    order = getattr(command, "order", None)
+    parts = [part for part in (command, *(getattr(order, name, None) for name in ("setting", "privacy"))) if part]
     own = (field.name for part in parts for field in dataclasses.fields(part))
     return [*own, *getattr(command, "of_train", ()), *FILES]

@@ -75,7 +75,12 @@ class Order(Generic[S, P]):
 def _shown(kind: type[Training], wanted: Sequence[str]) -> dict[str, Any]:
     """The types of some settings, each with its explanation and a word for its value."""
     hints, texts = get_type_hints(kind), descriptions(kind)
-    words = {"cell": "CELL", "protect": "row|COLUMN", **dict.fromkeys(marks(kind, Column), "COLUMN")}
+    words = {
+        "cell": "CELL",
+        "protect": "row|COLUMN",
+        "public_data": "FILE",
+        **dict.fromkeys(marks(kind, Column), "COLUMN"),
+    }
     return {
         name: Annotated[
             hints[name], tyro.conf.arg(help=in_shell(texts[name], names(kind)), **_value(hints[name], words.get(name)))

@@ -244,6 +244,8 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
 
     def _split(self) -> str:
         parts = ", ".join(f"{split} {last - first:,}" for split, (first, last) in self.bounds.items() if last > first)
+        if is_private(self.setting):
+            return f"in order, {self._plural}: {parts}"
         first, last = self.bounds["train"]
         size, streams = self._epoch_size, self.setting.batch_size
         passages = f"{streams} passages of {size // streams:,} {self._plural}" if size else ""
