@@ -163,7 +163,12 @@ class Training(Layers):
     _fixed: ClassVar[str] = ""
     _older: ClassVar[Mapping[str, Any]] = {}
     _compared: ClassVar[Mapping[str, Any]] = {}
-    _private: ClassVar[Mapping[str, Any]] = {"schedule": "cosine", "dropout": 0.0}
+    _private: ClassVar[Mapping[str, Any]] = {
+        "schedule": "cosine",
+        "dropout": 0.0,
+        "batch_size": 256,
+        "learning_rate": 1e-2,
+    }
 
 
 PRIVACY = (
