@@ -414,6 +414,15 @@ def test_a_choice_among_candidates_is_refused(monkeypatch) -> None:
         fitted()
 
 
+def test_a_comparison_is_refused(tmp_path) -> None:
+    from tidegate import compare
+
+    task, _ = plan_of()
+    with pytest.raises(InputError, match="a comparison has many on the same rows"):
+        compare.run(task, ["lstm", "gru"], folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_the_recipe_of_private_training_gives_way_to_what_is_said(name) -> None:
     kind, estimator = ESTIMATORS[name].setting, ESTIMATORS[name].estimator

@@ -24,6 +24,7 @@ from tidegate.errors import InputError, TidegateWarning, note
 from tidegate.phase import counted
 from tidegate.plain import read_json
 from tidegate.records import ComparisonRecord, RunRecord
+from tidegate.train.fitted import is_private
 from tidegate.train.setting import Training, compared
 from tidegate.train.spec import Spec, one, parsed
 from tidegate.train.task import AnyTask, Task
@@ -120,7 +121,7 @@ def run(
         BackendError: workers died again and again.
     """
     start, place = time.monotonic(), _place(workers)
-    task, specs = _unplanted(data if isinstance(data, Task) else _loaded(data)), named(cells)
+    task, specs = _comparable(data if isinstance(data, Task) else _loaded(data)), named(cells)
     note(*task.data.warnings)
     _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
@@ -154,8 +155,14 @@ def _loaded(data: str | Path) -> AnyTask:
     return tasks.load(data, setting=compared(tasks.row_of(tasks.name_of(data)).setting))
 
 
-def _unplanted(task: AnyTask) -> AnyTask:
-    """The task, unless canaries are to be planted in it."""
+def _comparable(task: AnyTask) -> AnyTask:
+    """The task, unless canaries are to be planted in it, or it is to be learnt in private."""
+    if is_private(task.setting):
+        raise InputError(
+            "COMPARE_PRIVATE",
+            f"epsilon={task.setting.epsilon:g} is what one training spends, but a comparison has many on the same rows",
+            fix="compare without epsilon=, on rows that are no secret, and train the cell that you choose with it",
+        )
     if task.setting.canaries:
         raise InputError(
             "COMPARE_CANARIES",

@@ -11,6 +11,7 @@ import torch
 
 from tidegate._version import __version__
 from tidegate.errors import InputError
+from tidegate.phase import phase
 from tidegate.private.account import accountant, auto_delta, epsilon_of, sigma_for
 from tidegate.private.gradient import Gradients
 from tidegate.private.noise import add_noise
@@ -76,14 +77,9 @@ class Budget:
                 f"delta={delta:g} allows a training to publish one of {units:,} units",
                 fix=f"set delta={auto_delta(units):.1g}, or leave it out",
             )
+        phase("finding the noise for epsilon")
         steps = each * setting.epochs
         return cls(units, rate, each, steps, delta, sigma_for(setting.epsilon, rate, steps, delta))
-
-    def __str__(self) -> str:
-        return (
-            f"private: {self.units:,} units, each in a step with a probability of {self.rate:.3g}; {self.steps:,} "
-            f"steps with noise of {self.sigma:.3g} times the clip norm"
-        )
 
 
 class PrivateStep(Step):
