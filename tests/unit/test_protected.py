@@ -300,6 +300,13 @@ def test_windows_of_a_series_are_drawn_at_all_places_of_its_training_rows() -> N
     assert first == set(range(rows - 12 + 1))
 
 
+def test_the_score_of_validation_reads_no_symbol_of_training() -> None:
+    task = _task("language")
+    bounds, sizes = task.bounds, task.corpus.sizes
+    assert bounds["valid"][0] == sizes["train"] + 1
+    assert bounds["test"][0] == sizes["train"] + sizes["valid"] + 1
+
+
 def test_texts_learn_classes_and_a_vocabulary() -> None:
     assert [one.name for one in _task("texts").fitted] == ["classes", "vocabulary"]
     assert _task("texts").encoding.shares == ()
@@ -341,13 +348,12 @@ def _untrained(task: Any, layer: Any, plan: Any, **_: Any) -> Outcome:
     return Outcome(task.model(layer, plan.setting), False, 0.0, 0, ())  # noqa: FBT003  not diverged
 
 
-def _files(name: str, home: Path, *, learns: bool = False, **options: Any) -> dict[str, bytes]:
-    """The files of a model of a task, which learns or stays as it began."""
+def _files(name: str, home: Path, **options: Any) -> dict[str, bytes]:
+    """The files of a model of a task, which stays as it began."""
     case = CASES[name]
     estimator = TABLE[case.task].estimator
     with pytest.MonkeyPatch.context() as patch:
-        if not learns:
-            patch.setattr("tidegate.train.estimator.train", _untrained)
+        patch.setattr("tidegate.train.estimator.train", _untrained)
         estimator(hidden_size=6, **{**case.options, **options}).fit(case.source, folder=home)
     return {path.name: path.read_bytes() for path in home.iterdir() if path.is_file()}
 
@@ -364,16 +370,9 @@ def test_no_file_of_a_private_model_repeats_a_training_row(name: str, tmp_path: 
     assert {"config.toml", "model.json", "model.safetensors"} <= files.keys()
     assert _found(files) == set()
     card = json.loads(files["model.json"])
-    assert (card["data"]["hash"], card["data"]["warnings"], card["memory"]) == ("", [], {})
+    said = {"name": CASES[name].source.title, "licence": "", "test": "", "hash": "", "description": "", "split": ""}
+    assert (card["data"], card["memory"]) == ({**said, "warnings": []}, {})
     assert any("private training does without" in note for note in card["notes"])
-
-
-def test_no_file_of_a_model_that_has_learnt_repeats_a_row(tmp_path: Path) -> None:
-    options = {"epsilon": 8.0, "public": CASES["texts"].public, "epochs": 1, "batch_size": 16}
-    files = _files("texts", tmp_path / "model", learns=True, **options)
-    assert _found(files) == set()
-    assert files.keys() >= {"log.csv", "model.json"}
-    assert json.loads(files["model.json"])["privacy"]["public"] == ["classes", "vocabulary"]
 
 
 def test_files_of_other_models_do_repeat_rows(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tidegate.errors import InputError
 from tidegate.records import DataRecord
 
 ROW = "row"  # protects each row by itself
-OFF = ("baselines that learn from training rows", "the hash and the description of the data, and notes on them")
+OFF = ("baselines that learn from training rows", "the hash of the data, what describes them, and notes on them")
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,14 @@ def told(task: Any) -> tuple[str, ...]:
 
 
 def withheld(data: DataRecord, source: Source) -> DataRecord:
-    """What a private model says of its data: no description, no notes, and no hash, which would tell any change.
+    """What a private model says of its data: their name alone. A hash would tell any change, and counts most of them.
 
     Args:
         data: of the training.
-        source: the hash of those that come with the package is no secret.
+        source: data that come with the package are no secret, but for notes on them.
     """
-    known = source.address.startswith(PREFIX)
-    return replace(data, hash=data.hash if known else "", description="", warnings=())
+    kept = replace(data, warnings=())
+    return kept if source.address.startswith(PREFIX) else replace(kept, hash="", description="", split="")
 
 
 def _said(one: Fitted) -> str:

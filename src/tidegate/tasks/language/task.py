@@ -207,8 +207,12 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
         return 1 if self._epoch_size is not None else max(1, UPDATES // max(1, steps))
 
     def _bounds(self) -> dict[Split, tuple[int, int]]:
-        """The range of symbols that are targets in each split; the first symbol of a file is given."""
-        own = {"train": True, "valid": self.source.valid is not None, "test": self.source.test is not None}
+        """The range of symbols that are targets in each split; the first symbol of a file is given.
+
+        In private the first one of each split is, since the one before it may be of training.
+        """
+        files = {"train": True, "valid": self.source.valid is not None, "test": self.source.test is not None}
+        own = {split: file or is_private(self.setting) for split, file in files.items()}
         bounds: dict[Split, tuple[int, int]] = {}
         at = 0
         for split in SPLITS:
