@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -9,12 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from tidegate import audit, tasks
 from tidegate.audit.verdict import verdicts
 from tidegate.errors import InputError
 from tidegate.records import CanaryRecord, ClaimRecord, GuessRecord, MembershipRecord, SamplerRecord
+from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.tasks.classification.task import ClassificationTask
+from tidegate.train.canary import Canaries
 
 ROUNDS = 60
 
@@ -182,11 +187,30 @@ def memorised(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     words = {"".join(generator.choice(list("abcdefghijklmnopqrstuvwxyz"), 6)) for _ in range(260)}
     rows = home / "rows.csv"
     rows.write_text("text,label\n" + "".join(f"{word},{'ab'[word[0] < 'n']}\n" for word in sorted(words)))
-    setting = {"epochs": 40, "hidden_size": 24, "cell": "gru", "bidirectional": False, "votes": False, "patience": 40}
-    still = {"dropout": 0.0, "unit_dropout": 0.0, "averaging": 0.0, "unit": "character", "learning_rate": 0.01}
-    shares = {"valid_share": 0.1, "test_share": 0.4, "schedule": "constant"}
-    tasks.SequenceClassifier(canaries=200, **setting, **still, **shares).fit(rows, folder=home / "model")
+    setting: dict[str, Any] = {"hidden_size": 24, "cell": "gru", "bidirectional": False, "votes": False, "dropout": 0.0}
+    setting |= {"unit": "character", "unit_dropout": 0.0, "averaging": 0.0, "test_share": 0.4, "epochs": 1}
+    examples = ClassificationTask.load(rows, ClassificationSetting(**setting)).examples
+    known = Canaries(300, examples.steps, "7" * 64, "")  # the same in every run of this test
+    known = dataclasses.replace(known, rows=examples.digest(known.drawn(examples)))
+    (home / "model").mkdir()
+    (home / "model" / "canaries.json").write_text(known.to_text())
+    model = tasks.SequenceClassifier(canaries=300, **setting).fit(rows, folder=home / "model")
+    assert model.canaries_ == known
+    _overfit(model.model_, examples.task, known)
+    model.save_pretrained(home / "model")
     return home / "model", rows
+
+
+def _overfit(network: torch.nn.Module, task: Any, known: Canaries) -> None:
+    """Go on beyond the best epoch on validation, as no training does by itself."""
+    planted = [row for row, coin in zip(known.drawn(task.examples), known.coins, strict=True) if coin]
+    whole = task.examples.learning_from([*task.examples.rows("train"), *planted])
+    optimizer, order = torch.optim.Adam(network.parameters(), 0.01), torch.Generator().manual_seed(0)
+    for _ in range(8):
+        for batch in whole.batches("train", order):
+            optimizer.zero_grad()
+            whole.losses(network(batch)[0], batch).mean().backward()
+            optimizer.step()
 
 
 def test_a_model_that_learns_by_heart_is_told_so(memorised: tuple[Path, Path], tmp_path: Path) -> None:
@@ -194,9 +218,9 @@ def test_a_model_that_learns_by_heart_is_told_so(memorised: tuple[Path, Path], t
     found = audit.run(home, rows, draws=1000)
     record = found.record
     assert record.canaries is not None
-    assert record.canaries.count == 200
+    assert record.canaries.count == 300
     assert record.canaries.loss_planted < record.canaries.loss_others
-    assert found.epsilon > 0.3
+    assert found.epsilon > 1
     assert record.canaries.chance < 0.01
     assert record.membership[0].area_low > 0.5
     assert any("shadows" in text for text in record.left_out)
