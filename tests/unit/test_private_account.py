@@ -270,7 +270,7 @@ def test_the_sentence_never_promises_more_than_is_kept():
         "epsilon 8 at delta 2.13e-05 per row of the training part (add or remove one unit; noise 1.1 "
     )
     assert text.endswith("learnt without privacy: vocabulary, scale\\x1b[2J)")
-    assert "per value of 'patient'" in privacy_sentence(record(unit="patient"))
+    assert "per unit of the training part, which is one text (add" in privacy_sentence(record(unit="one text"))
     assert "epsilon" not in privacy_sentence(record(epsilon=None, insecure_seed=3))
     assert privacy_sentence(record(epsilon=9.99991)).startswith("epsilon 10 at")
 

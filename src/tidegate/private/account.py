@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
@@ -136,16 +139,31 @@ def _epsilon(rate: float, sigma: float, steps: int, delta: float) -> float:
         sigma, sampling_prob=rate, value_discretization_interval=grid, use_connect_dots=True
     )
     fine = float(one.self_compose(steps).get_epsilon_for_delta(delta - FOURIER))
-    return math.nextafter(min(fine, rough), math.inf)  # both are bounds
+    return math.nextafter(min(fine, rough) if rough else fine, math.inf)  # both are bounds
 
 
 @cache
 def _rough(rate: float, sigma: float, steps: int, delta: float) -> float:
-    """An upper bound by Rényi's divergences (Mironov 2017, arXiv 1702.07476), some percent too large, in 20 ms."""
+    """An upper bound by Rényi's divergences (Mironov 2017, arXiv 1702.07476), some percent too large; 0 for unknown.
+
+    They are lost in rounding where noise is enormous, which dp-accounting tells in its log and answers by 0.
+    """
     with explain_missing():
         from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, rdp
-    found: Any = rdp.RdpAccountant(ORDERS).compose(PoissonSampledDpEvent(rate, GaussianDpEvent(sigma)), steps)
-    return float(found.get_epsilon(delta))
+    with _silent():
+        found: Any = rdp.RdpAccountant(ORDERS).compose(PoissonSampledDpEvent(rate, GaussianDpEvent(sigma)), steps)
+        return float(found.get_epsilon(delta))
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what is no news for a user out of the log."""
+    log = logging.getLogger("absl")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _check(rate: float, steps: int, delta: float) -> None:

@@ -18,7 +18,7 @@ class PrivacyRecord:
     Attributes:
         epsilon: None if the noise came from a seed that is no secret, which promises nothing.
         delta: in (0, 1).
-        unit: what is protected: ``"row"``, or the name of the column whose equal values make one unit.
+        unit: what is protected: ``"row"``, or in words, such as ``"one text with its class"``.
         noise_multiplier: the noise's deviation over the clip norm.
         clip_norm: the largest norm of the gradient of one unit.
         sampling_rate: the probability that a unit takes part in a step.
@@ -69,7 +69,6 @@ def privacy_sentence(record: PrivacyRecord) -> str:
         'epsilon 8 at delta 1e-05 per row of the training part (add or remove one unit; noise 1.112 times a clip norm \
 of 1, 1,000 steps, Poisson sampling at 0.05; PLD of dp-accounting 0.6.0)'
     """
-    what = "row" if record.unit == "row" else f"value of {visible(record.unit)!r}"
     how = (
         f"noise {record.noise_multiplier:.4g} times a clip norm of {record.clip_norm:g}, {record.steps:,} steps, "
         f"{visible(record.sampler)} sampling at {record.sampling_rate:.4g}"
@@ -78,9 +77,15 @@ of 1, 1,000 steps, Poisson sampling at 0.05; PLD of dp-accounting 0.6.0)'
     if record.epsilon is None:
         return f"no privacy, since the noise came from the seed {record.insecure_seed} ({how}{shown})"
     return (
-        f"epsilon {_up(record.epsilon, 4)} at delta {_up(record.delta, 3)} per {what} of {visible(record.covers)} "
+        f"epsilon {_up(record.epsilon, 4)} at delta {_up(record.delta, 3)} {_per(record)} "
         f"({visible(record.adjacency)}; {how}; {visible(record.accountant)}{shown})"
     )
+
+
+def _per(record: PrivacyRecord) -> str:
+    if record.unit == "row":
+        return f"per row of {visible(record.covers)}"
+    return f"per unit of {visible(record.covers)}, which is {visible(record.unit)}"
 
 
 def _up(value: float, digits: int) -> str:
