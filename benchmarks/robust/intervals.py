@@ -19,10 +19,10 @@ LENGTHS = (5, 10, 15, 20, 25, 30, 40, 50)
 Interval = tuple[torch.Tensor, torch.Tensor]
 
 NOTE = f"""\
-`python -m benchmarks.robust.intervals`: mean width of the interval of h over units and 32 series, where every input may change
-by {EPS:g}; the widest there can be is 2. An LSTM of {UNITS} units, trained on two kinds of waves of 50 steps, means over {SEEDS} seeds.
-Beside it the width that {DRAWN} changes drawn from the corners of the cube really reach, and the same bound of an untrained
-network."""
+`python -m benchmarks.robust.intervals`: mean width of the interval of h over units and 32 series, where every input
+may change by {EPS:g}; the widest there can be is 2. An LSTM of {UNITS} units, trained on two kinds of waves of 50
+steps, means over {SEEDS} seeds. Beside it the width that {DRAWN} changes drawn from the corners of the cube really
+reach, and the same bound of an untrained network."""
 
 
 def waves(count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

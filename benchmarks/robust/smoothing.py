@@ -32,12 +32,13 @@ COPIES, STEPS, VOTES, SURE = 4, 5, 100, 10_000
 STRICT = 1e-6  # level at which many votes call an answer another one
 
 NOTE = """\
-`python -m benchmarks.robust.smoothing`: {settings} {examples} rows of each test part, {draws:,} copies a row, certain to
-{sure:g} % a row. The plain column is the accuracy of a model of the same size that was trained without noise. Radii are l2
-lengths over all values of a row together, in standard deviations of the training part; noise has a deviation of {sigma:g}.
-Certified columns are the share of rows that are right and certified at that radius. A try is a random start of
-projected gradient ({steps} steps on the mean of {copies} noisy copies) inside the row's own radius; it counts as a violation
-where {votes:,} votes have another majority and {many:,} further votes confirm it at {strict:g}."""
+`python -m benchmarks.robust.smoothing`: 32 units, all other settings the defaults but for votes, which are off.
+{examples} rows of each test part, {draws:,} copies a row, certain to {sure:g} % a row. The plain column is the accuracy
+of a model of the same size that was trained without noise. Radii are l2 lengths over all values of a row together, in
+standard deviations of the training part; noise has a deviation of {sigma:g}. Certified columns are the share of rows
+that are right and certified at that radius. A try is a random start of projected gradient ({steps} steps on the mean of
+{copies} noisy copies) inside the row's own radius; it counts as a violation where {votes:,} votes have another majority
+and {many:,} further votes confirm it at {strict:g}."""
 
 
 class Tries(NamedTuple):
@@ -137,7 +138,6 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     note = NOTE.format(
-        settings="32 units, all other settings the defaults but for votes, which are off.",
         examples=asked.examples,
         draws=asked.draws,
         sure=100 * (1 - LEVEL),
