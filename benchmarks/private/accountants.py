@@ -30,8 +30,8 @@ CASES = (  # sampling rate, noise multiplier, steps, delta
 WEIGHTS, UNITS, ROUNDS = 1_000_000, 100_000, 7
 
 NOTE = """\
-`python -m benchmarks.private.accountants`: epsilon of so many steps of the Gaussian mechanism on Poisson samples. PLD is
-what Tidegate states; PRV and RDP are those of Opacus {opacus}, and RDP 2 is that of dp-accounting {accounting}. The
+`python -m benchmarks.private.accountants`: epsilon of so many steps of the Gaussian mechanism on Poisson samples. PLD
+is what Tidegate states; PRV and RDP are those of Opacus {opacus}, and RDP 2 is that of dp-accounting {accounting}. The
 last column is the smallest noise multiplier for an epsilon of 8 by PLD."""
 
 

@@ -32,7 +32,7 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
         part: ``"layers"`` for what the recurrent layers answer, without the votes beside them.
 
     Raises:
-        InputError: votes are part of the answer and ``part`` is not ``"layers"``, or scores of attention that float32
+        InputError: votes, of n-grams or of noisy copies, are part of the answer and ``part`` is not ``"layers"``, or scores of attention that float32
             cannot hold.
     """
     check_part(part, ("whole", "layers"), "classification")
@@ -42,6 +42,11 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
         raise refused(
             f"votes of {kind} are part of this model's answer, and they read the whole sequence at once",
             "part='layers' ships what the recurrent layers answer without them; votes=False trains without votes",
+        )
+    if model.smooth is not None and part == "whole":
+        raise refused(
+            "this model answers by the votes of noisy copies, and a program of one step has one copy",
+            "part='layers' ships the network that answers to each copy; draw the noise and count the votes yourself",
         )
     draft = Draft("classification", facts(model, classes=[str(name) for name in encoding.classes], part=part))
     x, given = _series(draft, model) if isinstance(encoding.reading, Scale) else (_units(draft, model), ())
