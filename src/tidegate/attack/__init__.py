@@ -8,13 +8,14 @@ from tidegate.errors import explain_missing
 
 if TYPE_CHECKING:
     from tidegate.attack.answer import Attack, run
+    from tidegate.attack.certificate import Certified, certify
 
-__all__ = ["Attack", "run"]
+__all__ = ["Attack", "Certified", "certify", "run"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         with explain_missing():
-            from tidegate.attack import answer
-        return getattr(answer, name)
+            from tidegate.attack import answer, certificate
+        return getattr(answer if hasattr(answer, name) else certificate, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from tidegate.adversary.ball import Norm
+from tidegate.adversary.smoothing import LEVEL
+from tidegate.attack.certificate import certified_rows
 from tidegate.attack.checklist import Case, checklist
 from tidegate.attack.curve import Curve, curve_of, flips_of
 from tidegate.attack.effort import Effort
@@ -86,6 +88,7 @@ def run(
     target_direction: Direction = "error",
     tolerance: float | None = None,
     examples: int = 100,
+    draws: int = 1000,
     seed: int = 0,
     checks: bool = True,
 ) -> Attack:
@@ -104,6 +107,7 @@ def run(
         tolerance: by how much a forecast must move to count as broken, in standard deviations; its mean error unless
             given.
         examples: rows to attack, evenly drawn from the test.
+        draws: of a model that was trained with ``smooth``: noisy copies of each row whose votes certify it.
         seed: of what is drawn.
         checks: whether to run the checklist.
 
@@ -123,7 +127,7 @@ def run(
     kind, total = drawn(estimator, task, limits, examples)
     curve = curve_of(kind, budgets or kind.budgets, effort)
     flips = flips_of(kind, curve, effort)
-    facts = {
+    facts: dict[str, Any] = {
         "title": f"{estimator.graph_.name} on {task.data.name}",
         "task": task.name,
         "model": folder or type(estimator).__name__,
@@ -131,6 +135,9 @@ def run(
         "of": total,
         "command": _command(folder, data, limits, effort, curve, kind.count),
     }
+    if task.setting.smooth is not None:
+        sure = certified_rows(estimator, task, None, draws, LEVEL, examples, seed)
+        facts |= {"certificate": sure.curve, "certified": sure.sentence}
     honest = tuple(_honest(kind, curve, effort, limits)) if checks else ()
     return Attack(record_of(kind, limits, effort, curve, flips, checks=honest, **facts), kind, curve)
 

@@ -55,6 +55,8 @@ class Attack:
     """How far a forecast must be pushed to count as broken, in standard deviations; its mean error unless given."""
     examples: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 100
     """Examples to attack, evenly drawn from the test."""
+    draws: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 1000
+    """Of a model that was trained with --smooth: noisy copies of each example whose votes certify its answer."""
     seed: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 0
     """Of what is drawn."""
     no_checks: bool = False
@@ -74,8 +76,8 @@ class Attack:
             The exit code: 1 if a check failed that ``--fail-on`` names, else 0.
         """
         eps, only_steps = parse_eps(self.eps), parse_span(self.only_steps)
-        for option, value in (("steps", self.steps), ("restarts", self.restarts), ("examples", self.examples)):
-            check_number(option, value)
+        for option in ("steps", "restarts", "examples", "draws"):
+            check_number(option, getattr(self, option))
         if self.fail_on is not None and self.no_checks:
             raise InputError("FAIL_ON", "--fail-on needs the checklist", fix="leave out --no-checks")
         features = None if self.features is None else [name.strip() for name in self.features.split(",")]
@@ -100,6 +102,7 @@ class Attack:
                 target_direction=self.target_direction,
                 tolerance=self.tolerance,
                 examples=self.examples,
+                draws=self.draws,
                 seed=self.seed,
                 checks=not self.no_checks,
             )

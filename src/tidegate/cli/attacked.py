@@ -37,6 +37,13 @@ def print_attack(screen: Console, record: AttackRecord) -> None:
     if record.verified is not None:
         last = record.curve[-1]
         print_line(screen, f"asked as users ask it, the model breaks on {record.verified:,} of these {last.broken:,}")
+    if record.certificate:
+        screen.print()
+        rows = table("radius", f"certified {record.measure}")
+        for one in record.certificate:
+            rows.add_row(f"{one.radius:g}", f"{one.share:.3g}")
+        screen.print(fitting(screen, rows))
+        print_line(screen, record.certified)
     screen.print()
     for check in record.checks:
         _print_check(screen, check)

@@ -134,6 +134,8 @@ class AttackRecord:
         curve: by budget, rising.
         verified: rows of the last point whose change was put through the model as users call it and broke it there.
         checks: the checklist.
+        certificate: of a smoothed model, certified accuracy by radius; empty for others.
+        certified: what that means, in words.
         command: to repeat it.
     """
 
@@ -161,4 +163,5 @@ class AttackRecord:
     checks: tuple[HonestyRecord, ...]
     verified: int | None
     certificate: tuple[CertificateRecord, ...] = ()
+    certified: str = ""
     command: str = ""

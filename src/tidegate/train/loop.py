@@ -27,6 +27,7 @@ from tidegate.train.fitted import is_private
 from tidegate.train.lean import Lean
 from tidegate.train.plan import Plan
 from tidegate.train.private import PrivateStep
+from tidegate.train.smooth import SmoothStep
 from tidegate.train.state import EpochState, RunState, decay
 from tidegate.train.step import Kept, Step, Taken, dtype_of
 from tidegate.train.task import AnyTask, MakeLayer, Split
@@ -159,8 +160,9 @@ class _Run:
             doubled(self.model)
         layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
         self.made = [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers]
-        private, hardened = is_private(self.setting), self.setting.adversarial is not None
-        kind = PrivateStep if private else AdversarialStep if hardened else Step
+        chosen = {PrivateStep: is_private(self.setting), SmoothStep: self.setting.smooth is not None}
+        chosen |= {AdversarialStep: self.setting.adversarial is not None}
+        kind = next((kind for kind, asked in chosen.items() if asked), Step)
         self.step = kind(task, self.model, plan, self.world)
         if not self.world.first:
             torch.default_generator.manual_seed(plan.initial_seed + self.world.rank)  # other masks for other rows

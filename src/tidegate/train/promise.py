@@ -17,6 +17,7 @@ STEADY = "the steps of a private training are counted before it begins, and its 
 IDLE = {
     "patience": (f"{STEADY}: nothing stops early", "leave out patience=, and set epochs="),
     "patience_rate": (f"{STEADY}: validation changes no rate", "leave out patience_rate=, and set schedule='cosine'"),
+    "smooth": ("one row more would change the noise of all other rows of its batch", "leave out one of them"),
     "adversarial": ("private training attacks no row before it learns from it", "leave out one of them"),
     "clip": ("private training scales the gradient of each unit, not that of a batch", "set clip_norm="),
 }

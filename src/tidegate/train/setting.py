@@ -158,9 +158,13 @@ class Training(Layers):
     attack_steps: Annotated[int, Range(1, 1000)] = 3
     """With adversarial: gradient steps by which the worst change is looked for; for names, edits that are tried for
     each one that is made."""
+    smooth: Annotated[float | None, Range(1e-6, 1e6)] = None
+    """Learn with Gaussian noise of this deviation on series (in standard deviations of the training part) or on the
+    features of speech, so that tidegate attack can certify what the votes of noisy copies answer."""
 
     _task: ClassVar[str] = ""
     _fixed: ClassVar[str] = ""
+    _unsmoothed: ClassVar[str] = "it reads symbols, to which no noise can be added"
     _older: ClassVar[Mapping[str, Any]] = {}
     _compared: ClassVar[Mapping[str, Any]] = {}
     _private: ClassVar[Mapping[str, Any]] = {
@@ -368,9 +372,14 @@ def _exactly(bound: float) -> str:
 
 
 def _check_adversary(setting: Training) -> None:
-    task, reason = setting._task, setting._fixed  # noqa: SLF001  as above
-    if setting.adversarial is not None and reason:
-        raise InputError("ADVERSARIAL_TASK", f"adversarial= is not for {task}: {reason}", fix="leave it out")
+    task = setting._task  # noqa: SLF001  as above
+    reasons = {"adversarial": setting._fixed, "smooth": setting._unsmoothed}  # noqa: SLF001  as above
+    for name, reason in reasons.items():
+        if getattr(setting, name) is not None and reason:
+            raise InputError(f"{name.upper()}_TASK", f"{name}= is not for {task}: {reason}", fix="leave it out")
+    if setting.adversarial is not None and setting.smooth is not None:
+        what = "adversarial= and smooth= are two ways to bear a change, and their promises do not add up"
+        raise InputError("SMOOTH_ADVERSARIAL", what, fix="leave one of them out")
 
 
 def _check_columns(setting: Training) -> None:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sized
+from collections.abc import Hashable, Iterable, Sequence, Sized
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
@@ -284,6 +284,14 @@ class Task(Protecting, ABC, Generic[S, E]):
 
     def changed(self, batch: Batch, change: torch.Tensor) -> Batch:
         """The batch that would be made of changed data; the change [T, B, C] is in deviations of the training part."""
+        raise NotImplementedError
+
+    def answers(self, outputs: torch.Tensor, batch: Batch) -> Sequence[Hashable]:
+        """What a model answers to each row, as whole answers that are the same or not."""
+        raise NotImplementedError
+
+    def truths(self, batch: Batch) -> Sequence[Hashable]:
+        """The right answer to each row."""
         raise NotImplementedError
 
     def worst(self, model: torch.nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:

@@ -32,8 +32,8 @@ def flows(model: Any, part: Part) -> tuple[Flow, ...]:
         part: ``"layers"`` for what the recurrent layers answer, without the votes beside them.
 
     Raises:
-        InputError: votes, of n-grams or of noisy copies, are part of the answer and ``part`` is not ``"layers"``, or scores of attention that float32
-            cannot hold.
+        InputError: votes, of n-grams or of noisy copies, are part of the answer and ``part`` is not ``"layers"``, or
+            scores of attention that float32 cannot hold.
     """
     check_part(part, ("whole", "layers"), "classification")
     module, encoding = model.model_, model.encoding_

@@ -20,6 +20,7 @@ from tidegate.tasks.classification.batch import padded
 from tidegate.tasks.classification.fold import SeriesTask
 from tidegate.tasks.classification.scale import Scale
 from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.tasks.classification.smoothed import answered
 from tidegate.tasks.classification.source import layout
 from tidegate.tasks.classification.task import ClassificationTask, length_notes
 from tidegate.tasks.classification.text import TextTask
@@ -119,12 +120,13 @@ class SequenceClassifier(ClassifierMixin, Estimator[ClassificationSetting], Clas
             yield _answer(item if isinstance(item, str) else None, name, chances, classes)
 
     def _probabilities(self, data: Labelled) -> NDArray[np.float64]:
-        sequences = [self.encoding_.reading.encode(item) for item in data.items]
+        reading, setting = self.encoding_.reading, self._current()
+        sequences = [reading.encode(item) for item in data.items]
         chances = np.zeros((len(sequences), len(self.encoding_.classes)))
         with torch.inference_mode():
             for rows in counted("predicting", by_length([len(sequence) for sequence in sequences], ROWS)):
                 batch = padded([sequences[row] for row in rows], torch.zeros(len(rows), dtype=torch.int64))
-                chances[rows] = self.model_(batch)[0].double().softmax(1).numpy()
+                chances[rows] = answered(self.model_, batch, reading, setting).softmax(1).numpy()
         return chances
 
     def _read(self, data: Any) -> Labelled:

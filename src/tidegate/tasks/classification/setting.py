@@ -82,4 +82,5 @@ class ClassificationSetting(Tabular):
     epochs: int = 60
 
     _task: ClassVar[str] = "classification"
+    _unsmoothed: ClassVar[str] = ""
     _private: ClassVar[Mapping[str, Any]] = {**Training._private, "votes": False, "unit_dropout": 0.0}  # noqa: SLF001  its own

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import cross_entropy
 
-from tidegate.adversary import free
 from tidegate.data import Source
 from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
@@ -31,6 +30,7 @@ from tidegate.tasks.classification.ngram import NgramBallot
 from tidegate.tasks.classification.scale import Scale
 from tidegate.tasks.classification.score import OF_ANSWERS, SCORES, log_loss, samples, scored
 from tidegate.tasks.classification.setting import ClassificationSetting
+from tidegate.tasks.classification.smoothed import answered, changed, check_smooth, pliable
 from tidegate.tasks.classification.source import reader
 from tidegate.tasks.classification.split import key_of, shared
 from tidegate.tasks.classification.stored import StoredTexts
@@ -90,6 +90,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         self.encoding.check(content.read["train"], source.title)
         if isinstance(self.encoding.reading, Vocabulary):
             edits_of(self.setting)
+            check_smooth(self.setting)
         self.parts: dict[str, Part] = {
             split: Part(part.items, self.encoding.indices(part.labels, f"{source.title} ({split})"))
             for split, part in parts.items()
@@ -178,12 +179,17 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         """The values of series, but for those that are missing and so follow from others."""
         reading = self.encoding.reading
         assert isinstance(reading, Scale)
-        there = free(batch.lengths, (*batch.inputs.shape[:2], reading.width))
-        return there & reading.observed(batch.inputs)
+        return pliable(reading, batch)
 
     def changed(self, batch: Any, change: torch.Tensor) -> Any:
-        rest = batch.inputs.shape[-1] - change.shape[-1]
-        return dataclasses.replace(batch, inputs=batch.inputs + pad(change, (0, rest)))
+        return changed(batch, change)
+
+    def answers(self, outputs: torch.Tensor, batch: Any) -> list[int]:
+        del batch
+        return list(outputs.argmax(1).tolist())
+
+    def truths(self, batch: Any) -> list[int]:
+        return list(batch.targets.tolist())
 
     def worst(self, model: torch.nn.Module, batch: Any, generator: torch.Generator | None = None) -> Any:
         if isinstance(self.encoding.reading, Scale):
@@ -232,7 +238,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
         model.eval()
         with torch.inference_mode():
             batches = counted("scoring" if split == "test" else "calibrating", self.batches(split), self.count(split))
-            logits = [model(batch)[0].double() for batch in batches]
+            logits = [answered(model, batch, self.encoding.reading, self.setting) for batch in batches]
         return self._in_order(torch.cat(logits), split, 0)
 
     def _in_order(self, answers: torch.Tensor, split: Split, axis: int) -> torch.Tensor:

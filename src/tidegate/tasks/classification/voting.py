@@ -12,6 +12,7 @@ from tidegate.tasks.classification.hold import Rows
 from tidegate.tasks.classification.linear import Classes
 from tidegate.tasks.classification.model import Classifier
 from tidegate.tasks.classification.score import log_loss, temperature
+from tidegate.tasks.classification.smoothed import COPIES
 from tidegate.tasks.classification.stack import stacked, weighed
 from tidegate.tasks.classification.task import ClassificationTask
 
@@ -41,13 +42,13 @@ class VotingTask(ClassificationTask):
     @property
     def voting(self) -> bool:
         """Whether there are votes; what is fitted without an adversary does not bear one."""
-        return self.setting.votes and self.setting.adversarial is None
+        return self.setting.votes and self.setting.adversarial is None and self.setting.smooth is None
 
     def settle(self, model: torch.nn.Module) -> torch.nn.Module:
         """Keep the model that has learnt from all rows, and let votes have their share."""
         held, kept = self._unseen(model), self._kept(model)
         if not self.voting:
-            if self.setting.calibrate:
+            if self.setting.calibrate and self.setting.smooth is None:
                 kept.temperature.fill_(temperature(held, torch.from_numpy(self.known.classes[self.known.holding.held])))
             return kept
         rows, layers, votes = self._judged(held)
@@ -62,6 +63,8 @@ class VotingTask(ClassificationTask):
         del model
         if self.setting.votes and self.setting.adversarial is not None:
             return ("the layers answer alone: votes beside them do not learn to bear an attack",)
+        if self.setting.smooth is not None:
+            return (f"each answer is that of most of {COPIES} copies with noise of {self.setting.smooth:g}",)
         return (self._told,) if self._told else ()
 
     def _kept(self, model: Any) -> Classifier:

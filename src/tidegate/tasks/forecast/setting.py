@@ -72,6 +72,7 @@ class ForecastSetting(Tabular):
     patience: int = 15
 
     _task: ClassVar[str] = "forecast"
+    _unsmoothed: ClassVar[str] = "votes are about answers that are the same or not, and forecasts are numbers"
     _private: ClassVar[Mapping[str, Any]] = {**Training._private, "difference": "last", "logarithm": "no"}  # noqa: SLF001  its own
 
 

@@ -59,4 +59,5 @@ class SpeechSetting(Tabular):
     patience: int = 30
 
     _task: ClassVar[str] = "speech"
+    _unsmoothed: ClassVar[str] = ""
     _private: ClassVar[Mapping[str, Any]] = {**Training._private, "mask_frames": 0, "mask_bands": 0}  # noqa: SLF001  its own

@@ -288,6 +288,17 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     def examples(self) -> Recordings:
         return Recordings(self)
 
+    def answers(self, outputs: torch.Tensor, batch: Batch) -> list[str]:
+        """Transcripts, by the best path."""
+        assert batch.lengths is not None
+        lengths = batch.lengths.tolist()
+        return [self.encoding.text(best_path(outputs[:length, row])) for row, length in enumerate(lengths)]
+
+    def truths(self, batch: Batch) -> list[str]:
+        assert isinstance(batch, SpeechBatch)
+        counts = batch.symbols.tolist()
+        return [self.encoding.text(batch.targets[:count, row].tolist()) for row, count in enumerate(counts)]
+
     def baselines(self) -> list[BaselineRecord]:
         if not self._compared:
             return []
@@ -302,13 +313,9 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         truth, answers = [], []
         size = -(-len(self.utterances["test"]) // self.setting.batch_size)
         for utterances, batch in counted("scoring", self._test_batches(), size):
-            assert batch.lengths is not None
             outputs, _ = model(batch)
             truth += [utterance.text for utterance in utterances]
-            answers += [
-                self.encoding.text(best_path(outputs[:length, row]))
-                for row, length in enumerate(batch.lengths.tolist())
-            ]
+            answers += self.answers(outputs, batch)
         texts, guess = self._templates() if self._compared else ([], [])
         named = [("WER", word_error_rate, "word errors per word")] if has_words(truth) else []
         named.append(("CER", character_error_rate, "per character"))
