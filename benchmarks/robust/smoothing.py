@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import torch
 from benchmarks.series_classification import DATA
-from tidegate.adversary.smoothing import LEVEL, noise, predicted
-from tidegate.attack.certificate import SELECT, Certified, Voter, _singles, certified_rows, repeated
 
 from tidegate.adversary import Ball, cross_entropy, projected_gradient
+from tidegate.adversary.smoothing import LEVEL, noise, predicted
+from tidegate.attack.certificate import SELECT, Certified, Voter, _singles, certified_rows, repeated
 from tidegate.tasks import SequenceClassifier
 
 RESULTS = Path(__file__).parents[1] / "results" / "robust"
