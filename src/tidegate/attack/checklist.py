@@ -92,6 +92,12 @@ class Case:
         """The measure under an attack, in words."""
         return f"{self.kind.measure} {float(self.kind.valued(self.rows, found.change).mean()):.3g}"
 
+    @cached_property
+    def chancy(self) -> bool:
+        """Whether answers depend on chance, and on nothing else that changes between two calls."""
+        first, again, other = (self.answers(self.rows, seed) for seed in (1, 1, 2))
+        return torch.equal(first, again) and not torch.equal(first, other)
+
     def answers(self, rows: torch.Tensor, seed: int = 0) -> torch.Tensor:
         """The answers to unchanged rows, with chance set to a seed."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -117,10 +123,9 @@ def checklist(case: Case) -> Iterator[HonestyRecord]:
 
 def _evaluation(case: Case) -> HonestyRecord:
     training = [name or "the model" for name, module in case.kind.model.named_modules() if module.training]
-    same = torch.equal(case.answers(case.rows, 1), case.answers(case.rows, 2))
-    if same and not training:
+    if not case.chancy and not training:
         return _passed("no module is in training mode, and answers do not depend on chance")
-    what = "answers depend on chance" if not same else f"{training[0]} is in training mode"
+    what = "answers depend on chance" if case.chancy else f"{training[0]} is in training mode"
     fix = "call model.eval(): an attack on answers that chance changes sees noise in place of a gradient"
     return _failed(f"{what}; {len(training)} modules are in training mode", fix)
 
@@ -130,7 +135,7 @@ def _state(case: Case) -> HonestyRecord:
     first, turned, again = (case.answers(part) for part in (rows, back, rows))
     spread = float(first.std()) or 1.0
     between = float((first - again).abs().max()) / spread
-    order = float((first - turned.flip(0)).abs().max()) / spread
+    order = 0.0 if case.chancy else float((first - turned.flip(0)).abs().max()) / spread
     text = f"the same rows answer {between:.2g} apart when asked again, {order:.2g} in another order (of their spread)"
     if between == 0 and order <= EQUAL:
         return _passed(text)
@@ -144,7 +149,10 @@ def _padding(case: Case) -> HonestyRecord:
     moved = ball.moved(kind.x[:, rows], change)
     mask = torch.ones_like(moved) > 0 if ball.mask is None else ball.mask.expand(moved.shape)
     touched = int((moved != kind.x[:, rows])[~mask].sum())
-    stuffed, before = kind.stuffed(rows), case.answers(rows)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        stuffed = kind.stuffed(rows)
+    before = case.answers(rows)
     text = (
         f"{touched} of {int((~mask).sum())} numbers in padding, gaps or other places that may not change were changed"
     )

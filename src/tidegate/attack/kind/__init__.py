@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tidegate.attack.kind.base import Continuous, Kind
+from tidegate.attack.kind.forecast import ForecastKind
 from tidegate.attack.kind.limit import Limits
+from tidegate.attack.kind.module import ModuleKind
 from tidegate.attack.kind.series import SeriesKind
 from tidegate.errors import InputError
 from tidegate.tasks.classification.scale import Scale
@@ -19,6 +21,8 @@ def kind_of(task: Any) -> type[Kind]:
     """
     if task.name == "classification" and isinstance(task.encoding.reading, Scale):
         return SeriesKind
+    if task.name == "forecast":
+        return ForecastKind
     raise InputError(
         "ATTACK_TASK",
         f"a model of {task.data.name} ({task.name}) is not attacked: its inputs are neither series nor forecasts",
@@ -26,4 +30,4 @@ def kind_of(task: Any) -> type[Kind]:
     )
 
 
-__all__ = ["Continuous", "Kind", "Limits", "SeriesKind", "kind_of"]
+__all__ = ["Continuous", "ForecastKind", "Kind", "Limits", "ModuleKind", "SeriesKind", "kind_of"]

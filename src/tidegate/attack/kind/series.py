@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tidegate.adversary import Ball, cross_entropy, free, margin
-from tidegate.attack.kind.base import Continuous, Rows
+from tidegate.adversary import Ball, free
+from tidegate.attack.kind.base import Rows
 from tidegate.attack.kind.limit import Limits
+from tidegate.attack.kind.module import Classes
 from tidegate.attack.kind.votes import SlopedVotes
 from tidegate.data.labelled import Gapped
 from tidegate.errors import InputError
@@ -22,10 +23,9 @@ from tidegate.tasks.classification.batch import Sequences
 from tidegate.tasks.classification.scale import Observed, Scale
 
 CHANNELS = 3  # of an example that are drawn
-TIE = 1e-9  # the score of a wrong answer that is as probable as the right one
 
 
-class SeriesKind(Continuous):
+class SeriesKind(Classes):
     """A classifier of series.
 
     What changes are values that were observed, in standard deviations of training: neither gaps nor times, nor padding.
@@ -39,7 +39,7 @@ class SeriesKind(Continuous):
         limits: what may change.
     """
 
-    unit, measure, better = "standard deviations of training", "accuracy", "higher"
+    unit = "standard deviations of training"
 
     def __init__(self, estimator: Any, task: Any, rows: Sequence[int], limits: Limits) -> None:
         self.estimator, self.places = estimator, list(rows)
@@ -56,7 +56,7 @@ class SeriesKind(Continuous):
         chosen = limits.of(self.channels)
         mask = free(self.lengths, self.x.shape, steps=limits.steps, features=chosen)
         self.ball = Ball(limits.norm, 0.0, mask & self._seen)
-        self.losses = {"margin": self._margin, "cross-entropy": self._entropy}
+        self.classes, self.losses = len(estimator.encoding_.classes), self._losses()
 
     @classmethod
     def total(cls, task: Any) -> int:
@@ -72,26 +72,9 @@ class SeriesKind(Continuous):
             )
         return cls(estimator, task, rows, limits)
 
-    @property
-    def broken(self) -> str:
-        return "another class than the right one"
-
     def outputs(self, x: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Logits [K, classes]."""
         return self._asked(self._encoded(x, rows), rows)
-
-    def score(self, outputs: torch.Tensor, rows: Rows) -> torch.Tensor:
-        lead = margin(outputs, self.targets[rows])
-        wrong = outputs.argmax(1) != self.targets[rows]
-        return torch.where(wrong, lead.clamp(min=TIE), lead.clamp(max=0.0))
-
-    def value(self, outputs: torch.Tensor, rows: Rows) -> torch.Tensor:
-        return (outputs.argmax(1) == self.targets[rows]).double()
-
-    @property
-    def chance(self) -> tuple[float, str]:
-        count = len(self.estimator.encoding_.classes)
-        return 1 / count, f"1 of {count} classes"
 
     def stuffed(self, rows: Rows) -> torch.Tensor | None:
         batch = self._encoded(self.x[:, rows], rows)
@@ -221,12 +204,6 @@ class SeriesKind(Continuous):
     def _observed(self, item: Any) -> Any:
         scaled = self.reading.scaled(item)
         return np.where(np.isnan(item.values), np.float32(0), scaled) if isinstance(item, Gapped) else scaled
-
-    def _margin(self, outputs: torch.Tensor, rows: Rows) -> torch.Tensor:
-        return margin(outputs, self.targets[rows])
-
-    def _entropy(self, outputs: torch.Tensor, rows: Rows) -> torch.Tensor:
-        return cross_entropy(outputs, self.targets[rows])
 
     def _said(self, values: torch.Tensor, rows: Rows) -> str:
         with torch.no_grad():

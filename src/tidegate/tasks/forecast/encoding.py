@@ -194,6 +194,20 @@ def _linear(linear: Linear, levels: torch.Tensor, time: torch.Tensor, steps: int
     """[..., steps, (B)] the linear forecasts from rows of levels [rows, (B)]."""
     past = levels[(time[..., None] + torch.arange(1 - linear.order, 1)).clamp(min=0)]  # [..., order, (B)]
     rows = past.movedim(-2, -1) if levels.dim() > 1 else past
-    flat = linear.continued(rows.detach().reshape(-1, linear.order).double().numpy(), steps)
-    found = torch.from_numpy(flat).to(levels.dtype).reshape(*rows.shape[:-1], steps)
+    found: torch.Tensor = _Continued.apply(rows, linear, steps)  # type: ignore[no-untyped-call]
     return found.movedim(-1, -2) if levels.dim() > 1 else found
+
+
+class _Continued(torch.autograd.Function):
+    """The linear forecasts [..., steps] from the last values [..., order], which are affine in them."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, linear: Linear, steps: int) -> torch.Tensor:
+        ctx.linear, ctx.steps = linear, steps
+        flat = linear.continued(rows.detach().reshape(-1, linear.order).double().numpy(), steps)
+        return torch.from_numpy(flat).to(rows.dtype).reshape(*rows.shape[:-1], steps)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        unit = ctx.linear.continued(np.eye(ctx.linear.order + 1, ctx.linear.order), ctx.steps)  # last row: from zeros
+        return gradient @ torch.from_numpy(unit[:-1] - unit[-1:]).to(gradient.dtype).T, None, None
