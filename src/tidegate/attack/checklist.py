@@ -71,6 +71,18 @@ class Case:
         return self.kind.search(self.rows, self.budgets, self.effort)
 
     @cached_property
+    def reported(self) -> Found:
+        """The worse of that and of what the curve has within this budget."""
+        found = self.curve.found[self.curve.budgets.index(self.budget)]
+        parts = (found.change[:, self.rows], found.score[self.rows], found.silent[self.rows])
+        return self.base.worse(Found(*parts))
+
+    @cached_property
+    def harder(self) -> Found:
+        """The same with twice the steps and restarts."""
+        return self.kind.search(self.rows, self.budgets, self.effort.times(2))
+
+    @cached_property
     def clean(self) -> float:
         """The measure of unchanged rows."""
         return float(self.kind.valued(self.rows, torch.zeros_like(self.base.change)).mean())
@@ -87,6 +99,10 @@ class Case:
             return 1.0
         value = float(self.kind.valued(self.rows, self.base.change).mean())
         return max(value - self.clean, self.clean, 1e-9)
+
+    def slack(self, share: float) -> float:
+        """By how much harm may differ: a share, and a row at least."""
+        return max(share, 1.5 / len(self.rows)) if self.kind.better == "higher" else share
 
     def said(self, found: Found) -> str:
         """The measure under an attack, in words."""
@@ -197,12 +213,13 @@ def _unbounded(case: Case) -> HonestyRecord:
 
 
 def _steps(case: Case) -> HonestyRecord:
-    less, more = (case.kind.search(case.rows, case.budgets, case.effort.times(factor)) for factor in (0.5, 2))
+    less, more = case.kind.search(case.rows, case.budgets, case.effort.times(0.5)), case.harder
     harms = [case.harm(found) for found in (less, case.base, more)]
     text = f"with half, all and twice the steps and restarts: {', '.join(map(case.said, (less, case.base, more)))}"
-    if harms[2] < harms[1] - WEAKER or harms[1] < harms[0] - WEAKER:
+    slack = case.slack(WEAKER)
+    if harms[2] < harms[1] - slack or harms[1] < harms[0] - slack:
         return _failed(text, "more steps made the attack weaker: its steps are too large, or its gradient misleads")
-    if harms[2] > harms[1] + APART:
+    if harms[2] > harms[1] + case.slack(APART):
         return _failed(text, "the attack has not converged: raise --steps and --restarts")
     return _passed(text)
 
@@ -218,7 +235,7 @@ def _losses(case: Case) -> HonestyRecord:
     found = case.kind.search(case.rows, case.budgets, case.effort, loss=names[1])
     harms = [case.harm(case.base), case.harm(found)]
     text = f"by {names[0]} {case.said(case.base)}, by {names[1]} {case.said(found)}"
-    if abs(harms[0] - harms[1]) <= APART:
+    if abs(harms[0] - harms[1]) <= case.slack(APART):
         return _passed(text)
     return _failed(text, f"one loss hides the gradient: {names[harms[0] < harms[1]]} is the one to trust")
 
@@ -236,8 +253,11 @@ def _transfer(case: Case) -> HonestyRecord:
 
 
 def _not_stronger(case: Case, found: Found, how: str) -> HonestyRecord:
-    text = f"{how} {case.said(found)}, by the attack {case.said(case.base)}"
-    if case.harm(found) <= case.harm(case.base) + WEAKER:
+    text = f"{how} {case.said(found)}, by the attack {case.said(case.reported)}"
+    if case.harm(found) <= case.harm(case.reported) + case.slack(WEAKER):
+        return _passed(text)
+    text = f"{text}, with twice the steps and restarts {case.said(case.harder)}"
+    if case.harm(found) <= case.harm(case.harder.worse(case.reported)) + case.slack(WEAKER):
         return _passed(text)
     return _failed(text, "what knows less is stronger: the gradient is hidden, so the curve flatters the model")
 
