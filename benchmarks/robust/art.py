@@ -5,13 +5,13 @@
 
 FOLDER of data: NAME_TRAIN.ts and NAME_TEST.ts of five sets of the UCR and UEA archives. Models that --models lacks are
 trained by `tidegate train classification NAME_TRAIN.ts --test NAME_TEST.ts --epochs 30`. Both attacks meet the same
-function with the same gradient, on the same 40 series, with the same number of steps and restarts, and neither knows
-what it found within other budgets: the whole model as users call it (votes with a gradient on the way back), and its
-layers alone, by both norms. The toolbox has the step size 2.5 eps / steps of Madry et al. 2018, its cross-entropy, and
+function with the same gradient, on the same 40 series, with the same number of steps and restarts at each budget: the
+whole model as users call it (votes with a gradient on the way back), and its layers alone, by both norms. Ours is the
+curve that the verb reports, whose runs begin at the worst change within the budget before. The toolbox has the step size 2.5 eps / steps of Madry et al. 2018, its cross-entropy, and
 may not change padding (mask=). Its changes are clipped to the ball again and judged by the model in the same way.
 
-Writes benchmarks/results/robust/art.csv: accuracy under both attacks for each set, norm and budget, and the mean margin
-(larger is worse for the model). Ends with 1 where ours leaves more accuracy.
+Writes benchmarks/results/robust/art.csv: accuracy under both attacks for each set, norm and budget, and processor time.
+Ends with 1 where ours leaves more accuracy.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tidegate.attack.curve import curve_of
 from tidegate.attack.effort import Effort
 from tidegate.attack.kind import Limits, SeriesKind
 from tidegate.tasks import from_pretrained
@@ -86,10 +87,12 @@ def measured(name: str, part: str, norm: str, models: Path, data: Path) -> Itera
     kind = SeriesKind(estimator, task, places.tolist(), Limits(norm))
     rows = torch.arange(kind.count)
     clean = float(kind.valued(rows, torch.zeros_like(kind.x)).mean())
+    begin = time.thread_time()
+    curve = curve_of(kind, BUDGETS[norm], EFFORT)
+    spent = (time.thread_time() - begin) / len(BUDGETS[norm])
     for budget in BUDGETS[norm]:
+        ours = curve.found[curve.budgets.index(budget)].change
         begin = time.thread_time()
-        ours = kind.search(rows, torch.full((kind.count,), budget), EFFORT).change
-        middle = time.thread_time()
         np.random.seed(0)  # noqa: NPY002  the toolbox draws from it
         theirs = kind.ball.of(budget).project(toolbox(kind, norm, budget))
         end = time.thread_time()
@@ -102,8 +105,8 @@ def measured(name: str, part: str, norm: str, models: Path, data: Path) -> Itera
             "clean": f"{clean:.4f}",
             "ours": f"{accuracy[0]:.4f}",
             "toolbox": f"{accuracy[1]:.4f}",
-            "seconds ours": f"{middle - begin:.2f}",
-            "seconds toolbox": f"{end - middle:.2f}",
+            "seconds ours": f"{spent:.2f}",
+            "seconds toolbox": f"{end - begin:.2f}",
         }
 
 
