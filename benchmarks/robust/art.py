@@ -8,7 +8,7 @@ trained by `tidegate train classification NAME_TRAIN.ts --test NAME_TEST.ts --ep
 function with the same gradient, on the same 40 series, with the same number of steps and restarts at each budget: the
 whole model as users call it (votes with a gradient on the way back), and its layers alone, by both norms. Ours is the
 curve that the verb reports, whose runs begin at the worst change within the budget before. The toolbox has the step
-size 2.5 eps / steps of Madry et al. 2018, its cross-entropy, and may not change padding (mask=). Its changes are clipped
+size 2.5 eps / steps of Madry et al. 2018, its cross-entropy, and may not change padding (mask=). Its changes are cut
 to the ball again and judged by the model in the same way.
 
 Writes benchmarks/results/robust/art.csv: accuracy under both attacks for each set, norm and budget, and processor time.
