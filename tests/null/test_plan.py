@@ -6,7 +6,7 @@ import pytest
 
 from tidegate.cell import Graph
 from tidegate.emit.compiled import Compiled
-from tidegate.emit.planner import backward_plan, forward_plan
+from tidegate.emit.planner import backward_plan, forward_plan, gradient_plan, tallied_sums
 from tidegate.passes import OF_STATE, VALUE, normalise, restart
 from tidegate.zoo import CELLS, GRU, LSTM, PeepholeLSTM
 
@@ -77,6 +77,24 @@ def test_what_nobody_asks_for_is_not_planned():
     backward = backward_plan(cell, WIDTHS, "f32", input_gradient=False)
     assert not backward.after
     assert not backward.input_gradient
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru/before", "peepholelstm"])
+def test_a_backward_run_and_its_gradients_apart_make_what_a_plain_one_makes(name):
+    cell = Compiled(CELLS[name].graph)
+    plain = backward_plan(cell, WIDTHS, "f32", input_gradient=True)
+    apart = backward_plan(cell, WIDTHS, "f32", input_gradient=True, apart=True)
+    later = gradient_plan(cell, WIDTHS, "f32")
+    # it has no emitted text of its own
+    assert [phase.function for phase in apart.phases] == [phase.function for phase in plain.phases]
+    assert not apart.gradients
+    assert not apart.sums
+    assert later.gradients == plain.gradients
+    assert later.source == apart.chunk
+    made = {(s.tensor, s.offset, s.width) for s in (*later.sums, *tallied_sums(cell, WIDTHS))}
+    assert made == {(s.tensor, s.offset, s.width) for s in plain.sums}
+    assert bool(apart.tally) == bool(tallied_sums(cell, WIDTHS)) == (name == "peepholelstm")
+    assert not any(part in str(plain) for part in ("tally", "weights", "the chunk"))
 
 
 def test_doubles_fill_half_as_many_lanes():
