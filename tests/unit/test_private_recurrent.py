@@ -186,6 +186,26 @@ def test_steps_that_cancel_do_not_cost_the_norm_its_digits():
         assert abs(squares[b].item() - exact) <= 1e-4 * exact
 
 
+def test_a_batch_of_none_and_a_call_that_no_loss_depends_on_add_nothing():
+    layer = LSTM(I, H, 2, bidirectional=True, learn_initial_state=True, weight_dropout=0.2)
+    for sequences in (0, 2):
+        with Recorder() as recorder:
+            unused = layer(torch.randn(T, 2, I))[0]
+            layer(torch.randn(T, sequences, I))[0].sum().backward()
+        assert unused.requires_grad
+        idle, call = recorder.calls
+        for own, count in ((idle, 2), (call, sequences)):
+            assert {value.shape for value in own.squares().values()} == {(count,)}
+            assert set(own.squares()) == set(own.weighted(torch.ones(count))) == set(layer.parameters())
+        assert all((value == 0).all() for value in [*idle.squares().values(), *idle.weighted(torch.ones(2)).values()])
+        assert all(of_single(use).shape == (sequences, *use.parameter[use.place].shape) for use in call.uses())
+
+
+def of_single(use: Use) -> torch.Tensor:
+    own = use.adjoint.sum(0)
+    return own if use.operand is None else torch.einsum("tbr,tbc->brc", use.adjoint, use.operand)
+
+
 def test_what_has_no_gradients_of_single_sequences_is_refused_by_name():
     layer, x = LSTM(I, H), torch.randn(T, B, I)
     with Recorder(), pytest.raises(BackendError, match="drop create_graph=True"):

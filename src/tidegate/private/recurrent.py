@@ -123,6 +123,8 @@ class Read:
         """The gradients of the leaves, given that of the tensor; ``batched`` for many, each [B, *shape]."""
         if self.tensor.is_leaf:
             return (gradient,)
+        if batched and not len(gradient):  # which torch cannot vectorise
+            return [leaf.new_zeros((0, *leaf.shape), requires_grad=False) for leaf in self.leaves]
         return torch.autograd.grad(self.tensor, self.leaves, gradient, retain_graph=True, is_grads_batched=batched)
 
 
