@@ -56,14 +56,14 @@ class Asked:
         self.model, self.task, self.flow, self.runner = model, task, flow, runner
         self.encoding = model.encoding_
         strange = [name for name in self.grid.names if name not in self.encoding.scales]
-        if strange:
+        if strange and self.encoding.scales:
             raise InputError(
                 "SHIP_SERIES",
                 f"the artefact knows no series {strange[0]!r}: it scales those of the training alone",
                 fix=f"pass data of {', '.join(list(self.encoding.scales)[:8])}",
             )
         numbers = {name: number for number, name in enumerate(self.encoding.scales)}
-        self.numbers = np.array([numbers[name] for name in self.grid.names])
+        self.numbers = np.array([numbers.get(name, 0) for name in self.grid.names])
 
     @property
     def grid(self) -> Grid:
@@ -100,6 +100,8 @@ class Asked:
             return truth
         if one.name == "series":
             return np.broadcast_to(self.numbers[series], places.shape)[..., None]
+        if one.name == "scale":
+            return np.broadcast_to(self.grid.scales[series], (*places.shape, width))
         if one.name == "columns":
             mean, sd = np.array(encoding.mean[:width]), _spread(encoding.sd[:width])
             columns: Array = self.grid.inputs.numpy()[places][..., 1 : 1 + width].astype(np.float64) * sd + mean

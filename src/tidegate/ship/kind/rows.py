@@ -19,6 +19,7 @@ CALENDAR = {  # of each cycle: name, limit, and what the caller gives
     "week": ("weekday", 7, "the day of the week, 0 for Monday"),
     "year": ("yearday", 367, "the day of the year, from 1"),
 }
+UNIT = (0.0, 1.0)  # mean and standard deviation, where a private model keeps none
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Rows:
     def of(cls, model: Any, draft: Draft, steps: int) -> Rows:
         """The values for forecasts of so many rows."""
         encoding: ForecastEncoding = model.encoding_
-        mean, sd = np.mean([*encoding.scales.values()], 0)
+        mean, sd = np.mean([*encoding.scales.values()], 0) if encoding.scales else UNIT
         says = f"the value of {encoding.columns[0]!r} in this row"
         target = draft.input("target", 1, says, "the unit of the target", mean=mean, sd=sd)
         series = None
@@ -135,14 +136,18 @@ class Rows:
     def spread(self) -> Value:
         """How much wider intervals were at the end of training than in validation."""
         encoding = self.encoding
-        factors = [encoding.lately.get(name, 1.0) for name in encoding.scales]
+        factors = [encoding.lately.get(name, 1.0) for name in encoding.scales] or [1.0]
         if self.series is None:
             return self.draft.constant(factors[0], name="spread")
         return self.draft.add("embed", self.series, name="spread", table=np.array(factors)[:, None])
 
 
 def _scale(draft: Draft, encoding: ForecastEncoding, series: Value | None) -> tuple[Value, Value]:
-    """Mean and standard deviation of the target, or of its logarithm."""
+    """Mean and standard deviation of the target, or of its logarithm; inputs, where the model keeps none."""
+    if not encoding.scales:
+        says = f"mean and standard deviation of what is known of {encoding.columns[0]!r}, the same in all rows"
+        given = draft.input("scale", 2, says, "the unit of the target", mean=UNIT, sd=(1.0, 0.1))
+        return given[:1], given[1:]
     table = np.array(list((encoding.logs or encoding.scales).values()))
     if series is None:
         return draft.constant(table[0, 0], name="mean"), draft.constant(table[0, 1], name="deviation")
