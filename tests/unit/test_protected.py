@@ -13,7 +13,8 @@ import torch
 
 from tidegate.data import Source, locate
 from tidegate.errors import InputError
-from tidegate.tasks import TABLE
+from tidegate.ship import check, ship
+from tidegate.tasks import TABLE, Forecaster
 from tidegate.train.fitted import Fitted, accepted
 from tidegate.train.layer import make_layer
 from tidegate.train.loop import Outcome
@@ -377,3 +378,13 @@ def test_no_file_of_a_private_model_repeats_a_training_row(name: str, tmp_path: 
 
 def test_files_of_other_models_do_repeat_rows(tmp_path: Path) -> None:
     assert _found(_files("tagging", tmp_path / "model", vocabulary=50)) == {"model.json"}
+
+
+def test_a_shipped_private_forecaster_is_given_the_scale_of_a_series(tmp_path: Path) -> None:
+    case = CASES["forecast"]
+    path = tmp_path / case.source.title
+    path.write_bytes(case.source.raw)
+    _files("forecast", tmp_path / "model", epsilon=8.0, public=case.public)
+    shipped = ship(Forecaster.from_pretrained(tmp_path / "model"), to="onnx")
+    assert "scale" in [one.name for flow in shipped.flows.values() for one in flow.inputs]
+    assert check(shipped, path).passed
