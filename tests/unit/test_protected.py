@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tidegate.data import Source, locate
+from tidegate.data import Source, locate, read_pairs
 from tidegate.errors import InputError
 from tidegate.ship import check, ship
 from tidegate.tasks import TABLE, Forecaster
@@ -59,6 +59,19 @@ def _series() -> Case:
     options = {"series": "name", "label": "kind", "frame": 1}
     source = Source("a.csv", "a.csv", "\n".join(rows).encode())
     return Case("classification", source, options, ("classes", "columns", "scale"))
+
+
+def _irregular() -> Case:
+    generator = torch.Generator().manual_seed(0)
+    rows = ["name,kind,patient,day,x,y"]
+    for k in range(34):
+        name = f"{MARK}{k}" if k % 8 == 0 else f"s{k}"
+        days = torch.rand(4 + k % 3, generator=generator).cumsum(0).tolist()
+        x = [LARGE if k % 8 == 0 and j == 1 else j - k / 9 for j in range(len(days))]
+        rows += [f"{name},{'ab'[k % 2]},p{k % 6},{day:.3f},{x[j]},{'' if j % 3 else j}" for j, day in enumerate(days)]
+    options = {"series": "name", "label": "kind", "time": "day", "frame": 1, "missing": "inputs"}
+    source = Source("b.csv", "b.csv", "\n".join(rows).encode())
+    return Case("classification", source, options, ("classes", "columns", "scale", "gaps"))
 
 
 def _tagged() -> Case:
@@ -120,6 +133,7 @@ def _meters() -> Case:
 CASES = {
     "texts": _texts(),
     "series": _series(),
+    "irregular": _irregular(),
     "tagging": _tagged(),
     "translation": _pairs(),
     "speech": _spoken(),
@@ -201,7 +215,14 @@ def test_texts_of_a_user_are_one_unit_and_in_one_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "column"), [("series", "patient"), ("tagging", "user"), ("translation", "user"), ("forecast", "house")]
+    ("name", "column"),
+    [
+        ("series", "patient"),
+        ("irregular", "patient"),
+        ("tagging", "user"),
+        ("translation", "user"),
+        ("forecast", "house"),
+    ],
 )
 def test_all_rows_of_an_owner_are_one_unit(name: str, column: str) -> None:
     task = _task(name, protect=column)
@@ -219,6 +240,29 @@ def test_recordings_of_a_speaker_are_one_unit() -> None:
     assert len(task.protected("speaker")) == len(set(speakers)) == 5
     assert task.protected("speaker").batch([1])[1].tolist() == [0] * speakers.count(list(dict.fromkeys(speakers))[1])
     assert not set(speakers) & {utterance.owner for utterance in task.utterances["valid"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "says"),
+    [
+        ("texts", b"text,label,user\na b,x,u\nc d,y,\n" + b"e f,x,v\n" * 20, "'user' in row 2 below the header"),
+        ("texts", b"x a b\ny c d\n" * 20, "a file of lines, whose rows have no columns"),
+        ("series", b"name,kind,x,user\ns1,a,1,u\ns1,a,2,v\n" + b"s2,b,1,u\n", "'s1' .* belongs to 'u' and to 'v'"),
+        ("translation", b"hund\tdog\nkatze\tcat\n" * 20, "whose first line does not name its columns"),
+    ],
+)
+def test_whom_a_row_belongs_to_must_be_said(name: str, raw: bytes, says: str) -> None:
+    kind, suffix = TABLE[CASES[name].task], {"translation": "tsv"}.get(name, "csv" if b"," in raw else "txt")
+    options = {**CASES[name].options, "protect": "user"}
+    setting = dataclasses.replace(privately(kind.setting, 8.0), **options)
+    with pytest.raises(InputError, match=says):
+        kind.task(Source(f"a.{suffix}", f"a.{suffix}", raw), setting)
+
+
+def test_the_same_pair_of_another_owner_is_kept() -> None:
+    raw = b"source,target,user\n" + b"".join(b"a%d,b,u%d\n" % (k // 2, k % 2) for k in range(8)) + b"a0,b,u0\n"
+    assert read_pairs(Source("a.csv", "a.csv", raw), owner="user").owners == ("u0", "u1") * 4
+    assert len(read_pairs(Source("a.csv", "a.csv", raw)).sources) == 4
 
 
 def test_a_missing_column_is_an_error_that_lists_the_columns() -> None:
@@ -241,6 +285,7 @@ def test_what_each_task_learns_beside_the_weights() -> None:
     assert learnt == {
         "texts": ["classes", "vocabulary"],
         "series": ["classes", "columns", "scale"],
+        "irregular": ["classes", "columns", "scale", "gaps"],
         "tagging": ["tags", "vocabulary", "scheme"],
         "translation": ["vocabulary"],
         "speech": ["symbols", "unit", "scale"],
