@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tidegate.errors import InputError
+from tidegate.private.generator import WORDS, seed_default
 from tidegate.private.gradient import Gradients
 from tidegate.private.sampler import PoissonSampler
 from tidegate.private.stream import SecretStream
@@ -20,7 +21,7 @@ from tidegate.tasks.language.task import LanguageTask
 from tidegate.train import loop, private
 from tidegate.train.loop import train
 from tidegate.train.plan import Plan
-from tidegate.train.private import Budget, PrivateStep, seed_default
+from tidegate.train.private import Budget, PrivateStep
 from tidegate.train.promise import check_private, public_parts
 from tidegate.train.setting import privately
 from tidegate.train.state import RunState
@@ -186,7 +187,7 @@ class TestChance:
     def test_masks_of_dropout_are_secret_too(self, monkeypatch) -> None:
         """With the same noise and draws, another state of torch's generator changes the weights."""
         made = [flat(fitted(insecure_seed=1, dropout=0.5).model_)]
-        monkeypatch.setattr(private, "seed_default", lambda stream: stream.words(private.WORDS))
+        monkeypatch.setattr(private, "seed_default", lambda stream: stream.words(WORDS))
         made.append(flat(fitted(insecure_seed=1, dropout=0.5).model_))
         assert not torch.equal(*made)
 

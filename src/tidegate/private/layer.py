@@ -91,7 +91,8 @@ class Layers:
     def _keep(self, module: torch.nn.Module, arguments: Any, output: Any) -> None:
         del arguments
         if isinstance(module, Recurrent | RecurrentCell):
-            self.calls.append(LayerCall(self._names.get(id(module), type(module).__name__), module, output))
+            with torch._C.DisableTorchFunction():  # noqa: SLF001  # nothing here is the model's
+                self.calls.append(LayerCall(self._names.get(id(module), type(module).__name__), module, output))
 
 
 def _outputs(name: str, module: torch.nn.Module, output: Any) -> Iterator[Rows]:

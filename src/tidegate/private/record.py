@@ -18,6 +18,8 @@ ACCELERATE = "call tidegate.accelerate(model), whose layers compute the same"
 RULED = "use linear, matmul, embedding, conv1d, layer_norm, or arithmetic between tensors"
 SPREADING = ("expand", "expand_as", "repeat", "repeat_interleave", "tile")  # of a parameter, over units
 CASTING = ("to", "type_as")  # which read the type of a tensor of data, not its values
+OPENED = (list, tuple, torch.Size, torch.nn.Parameter)  # what may hold a parameter
+STATISTICS = (torch.nn.functional.batch_norm, torch.nn.functional.instance_norm)
 RECURRENT = frozenset(name + end for name in ("lstm", "gru", "rnn_tanh", "rnn_relu") for end in ("", "_cell"))
 
 
@@ -137,8 +139,12 @@ class Record(TorchFunctionMode):
         kwargs = kwargs or {}
         if self.hidden() or not torch.is_grad_enabled():
             return func(*args, **kwargs)
-        _refuse_statistics(func, args, kwargs)
-        values = tensors([*args, *kwargs.values()])
+        if func in STATISTICS:
+            _refuse_statistics(func, args, kwargs)
+        every = [*args, *kwargs.values()] if kwargs else args
+        if not any(id(value) in self.names or type(value) in OPENED for value in every):
+            return func(*args, **kwargs)  # the most frequent case
+        values = tensors(every)
         read = [value for value in values if is_parameter(value)]
         if not read:
             return func(*args, **kwargs)
@@ -147,7 +153,7 @@ class Record(TorchFunctionMode):
         data = [value for value in values if id(value) not in self.names]
         if (not data and func.__name__ not in SPREADING) or (func.__name__ in CASTING and values[0] is read[0]):
             return self._derived(func, args, kwargs, name)
-        nested = len(values) > sum(isinstance(value, torch.Tensor) for value in [*args, *kwargs.values()])
+        nested = len(values) > sum(isinstance(value, torch.Tensor) for value in every)
         made = rule(func)(*args, **kwargs) if not nested else None
         if made is None:
             raise InputError("PRIVATE_FUNCTION", f"private training has no rule for {name}", fix=RULED)
@@ -190,16 +196,13 @@ def _in_place(name: str) -> bool:
 
 def _refuse_statistics(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Refuse functions that let units of a batch change each other, or buffers learn from them."""
-    name = getattr(func, "__name__", "")
-    if name == "batch_norm":
+    if func is torch.nn.functional.batch_norm:
         learns = kwargs.get("training", args[5] if len(args) > 5 else False)  # its sixth argument
-    elif name == "instance_norm":
-        learns = kwargs.get("running_mean", args[1] if len(args) > 1 else None) is not None
     else:
-        return
+        learns = kwargs.get("running_mean", args[1] if len(args) > 1 else None) is not None
     if learns:
         raise InputError(
             "PRIVATE_BATCH_NORM",
-            f"{name} takes means over the units of a batch, so that each unit changes all others",
+            f"{func.__name__} takes means over the units of a batch, so that each unit changes all others",
             fix="take torch.nn.GroupNorm or torch.nn.LayerNorm, which see one unit at a time",
         )

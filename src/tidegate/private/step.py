@@ -11,6 +11,7 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.private.account import epsilon_of
+from tidegate.private.generator import seed_default
 from tidegate.private.gradient import Gradients, Losses
 from tidegate.private.noise import add_noise
 from tidegate.private.sampler import PoissonSampler
@@ -114,7 +115,7 @@ class Step:
         places = self._sampler.draw()
         self._gradients.clear()
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(self.stream.words(1)[0] >> 1))  # masks are secret, too
+            seed_default(self.stream)  # masks are secret, too
             if not self._tried and len(places) > 1:
                 self._check_alone(places[:TRIED])
                 self._tried = True

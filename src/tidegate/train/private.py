@@ -13,6 +13,7 @@ from tidegate._version import __version__
 from tidegate.errors import InputError
 from tidegate.phase import phase
 from tidegate.private.account import accountant, auto_delta, epsilon_of, sigma_for
+from tidegate.private.generator import seed_default
 from tidegate.private.gradient import Gradients
 from tidegate.private.noise import add_noise
 from tidegate.private.sampler import PoissonSampler
@@ -28,8 +29,6 @@ from tidegate.train.task import AnyTask
 from tidegate.train.world import World
 
 PIECE = 64  # units whose gradients are made at once; a draw may be larger than the memory
-WORDS = 624  # the state of the Mersenne Twister
-HEADER, WIDTH = 24, 8  # bytes of torch's state before its words, and of each
 
 
 @dataclass(frozen=True)
@@ -199,16 +198,3 @@ class PrivateStep(Step):
         if stream is None and not kept.finished:
             raise ValueError("the secret of the noise is missing")
         self._stream = None if stream is None else SecretStream.from_state(stream)
-
-
-def seed_default(stream: SecretStream) -> None:
-    """Seed torch's default generator with its whole state, so that no small seed can be guessed.
-
-    Dropout draws from it for all rows of a batch in a row: if the masks were known, one row more would change those of
-    the others, and the gradient by more than its own.
-    """
-    state = torch.get_rng_state()
-    words = (stream.words(WORDS) & 0xFFFFFFFF).astype("<u8")
-    state[:HEADER] = torch.from_numpy(np.array([0, 1 | 1 << 32, 0], "<u8").view(np.uint8))  # seed, left, seeded, next
-    state[HEADER : HEADER + WORDS * WIDTH] = torch.from_numpy(words.view(np.uint8))
-    torch.set_rng_state(state)
