@@ -257,7 +257,7 @@ class TestResume:
         assert model.privacy_.epsilon == model.curve_[-1].epsilon <= 8
         own = [(position, count) for key, position, count in drawn if key == keys[0].hex()]
         assert len({key for key, *_ in drawn}) == 2  # the second start made a key, and took the old one
-        assert [count for key, _, count in drawn if key == keys[1].hex()] == [private.WORDS]
+        assert [count for key, _, count in drawn if key == keys[1].hex()] == [WORDS]
         repeated = [position for position, _ in own if [other for other, _ in own].count(position) > 1]
         again = [draw for draw in own if draw[0] in repeated]
         assert again[: len(again) // 2] == again[len(again) // 2 :]  # the step that was not saved, drawn as before
