@@ -3,9 +3,8 @@
     python -m benchmarks.private.recipe names "batch_size=512,epochs=8,learning_rate=1e-2" ...
 
 Sets: names (16,040 texts), atis (4,274 sentences), shakespeare (15,686 passages). Epsilon is 8, the cell an LSTM, and
-what a line does not set is the recipe of private training. Nothing is scored on a test part. results/private/recipe.md
-has the
-lines that chose the defaults.
+what a line does not set is the recipe of private training. Nothing is scored on a test part. The lines
+that chose the defaults are in results/private/recipe.md.
 """
 
 from __future__ import annotations
