@@ -166,7 +166,7 @@ class PrivateStep(Step):
         return PrivacyRecord(
             epsilon=epsilon_of(budget.rate, budget.sigma, steps, budget.delta) if secret else None,
             delta=budget.delta,
-            unit=setting.protect,
+            unit=self._protected.unit,
             noise_multiplier=budget.sigma,
             clip_norm=setting.clip_norm,
             sampling_rate=budget.rate,

@@ -166,7 +166,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
         def make(rows: list[int]) -> Window:
             return one_window(self.grid, [self.learning[row] for row in rows], self.setting, self.reach)
 
-        what = f"all series that share a value of {unit!r}; a step sees one window of each, at a place drawn for it"
+        what = f"all series that share a value of {unit!r}, of each of which a step sees one window"
         return Protected.of(owners, len(owners), make, what)
 
     @property
