@@ -240,10 +240,11 @@ class TestTraining:
 
         assert under_attack(hard.model) < under_attack(plain.model)
 
-    def test_an_interrupted_run_ends_as_an_uninterrupted_one(self, tmp_path, monkeypatch) -> None:
+    @pytest.mark.parametrize("option", ["adversarial", "smooth"])
+    def test_an_interrupted_run_ends_as_an_uninterrupted_one(self, option, tmp_path, monkeypatch) -> None:
         monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", -1.0)
         monkeypatch.setattr(loop, "SAVE_SHARE", np.inf)
-        task, path = series_task(adversarial=0.3), tmp_path / "run.safetensors"
+        task, path = series_task(**{option: 0.3}), tmp_path / "run.safetensors"
         whole = learnt(task)
 
         def stop(record) -> None:
