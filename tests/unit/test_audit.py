@@ -168,7 +168,7 @@ def test_verdicts_are_in_words_and_the_worst_comes_first() -> None:
     assert "may be chance" in verdicts(none, canaries(0.0), (), ())[0].sentence
     found = verdicts(none, canaries(3.0, 14, 1e-9), (attack(0.02), attack(0.005)), ())
     assert [line.name for line in found] == ["memorised", "membership", "bound", "membership"]
-    assert "one of 16,384" in found[0].sentence
+    assert "one of 16,000 that" in found[0].sentence
     assert found[0].command == "--epsilon 8"
     tests = (
         SamplerRecord("batches", 1e-9, passed=False, sentence="sizes 10 to 10"),
@@ -233,7 +233,7 @@ def test_a_model_that_learns_by_heart_is_told_so(memorised: tuple[Path, Path], t
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "<script" not in page
     for line in found.verdicts:
-        assert line.sentence.split(":")[0].split("%")[0] in page
+        assert line.sentence[1:].split(":")[0].split("%")[0] in page
     assert json.loads((tmp_path / "audit.json").read_text())["canaries"]["epsilon"] == found.epsilon
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from tidegate.audit.membership import FALSE
@@ -49,9 +50,9 @@ def _bound(claim: ClaimRecord, canaries: CanaryRecord) -> VerdictLine:
     low, sure = canaries.epsilon, f"{100 * canaries.confidence:g} %"
     best = max(canaries.guesses, key=lambda one: one.epsilon)
     evidence = (
-        EvidenceRecord("right guesses", best.right),
-        EvidenceRecord("of", best.made),
-        EvidenceRecord("canaries", canaries.count),
+        EvidenceRecord(
+            f"right of {best.made:,} guesses on {canaries.count:,} canaries", 100 * best.right / best.made, unit="%"
+        ),
         EvidenceRecord("delta", claim.delta),
     )
     bound = f"lower bound {_short(low)} on epsilon with {sure} confidence"
@@ -84,9 +85,9 @@ def _memorised(claim: ClaimRecord, canaries: CanaryRecord) -> Iterator[VerdictLi
         EvidenceRecord("median exposure", median, MEMORISED, "above", "bits"),
         EvidenceRecord("highest", highest, unit="bits"),
         EvidenceRecord("mean", canaries.exposure_mean, unit="bits"),
-        EvidenceRecord("extrapolated", canaries.extrapolated),
+        EvidenceRecord("planted canaries beyond all draws, extrapolated", 100 * canaries.extrapolated, unit="%"),
     )
-    one = f"one of {2 ** min(median, 60):,.0f}" if much else f"one of {2**median:.3g}"
+    one = f"one of {_about(2.0**median)}"
     sentence = (
         f"planted canaries were {'memorised' if much else 'learnt from'}: half of them are likelier to the model than "
         f"all but {one} that might have been planted; without memory that is one of 2"
@@ -148,6 +149,14 @@ def _sampler(tests: Sequence[SamplerRecord]) -> Iterator[VerdictLine]:
             tuple(EvidenceRecord(test.name, test.chance) for test in failed),
             remedy="do not rely on the statement: each row must take part in each step by a coin of its own",
         )
+
+
+def _about(number: float) -> str:
+    """Two digits of a number: 1,500,000."""
+    if number < 10:
+        return f"{number:.2g}"
+    digits = math.floor(math.log10(number))
+    return f"{round(number, 1 - digits):,.0f}" if digits < 15 else f"2^{math.log2(number):.0f}"
 
 
 def _short(value: float) -> str:
