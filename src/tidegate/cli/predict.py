@@ -19,7 +19,7 @@ from tidegate.errors import InputError, visible
 from tidegate.plain import to_csv
 
 if TYPE_CHECKING:
-    from tidegate.train.estimator import Answer
+    from tidegate.train.answer import Answer
 
 SUFFIXES = (".csv", ".jsonl")
 

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -14,7 +13,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 
 from tidegate.cell import Graph
 from tidegate.data import Source
@@ -23,6 +21,7 @@ from tidegate.phase import heard_by, phase
 from tidegate.plain import typed
 from tidegate.records import DataRecord, EpochRecord, PrivacyRecord, ScoreRecord, VerdictRecord
 from tidegate.storage import replace_files
+from tidegate.train.answer import NotFitted
 from tidegate.train.canary import CANARIES, Canaries, planted
 from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
 from tidegate.train.fitted import is_private
@@ -30,11 +29,11 @@ from tidegate.train.folder import locked, overflowing, with_weights
 from tidegate.train.layer import make_layer
 from tidegate.train.lean import finished, listed, shaped
 from tidegate.train.loop import evaluate, train
-from tidegate.train.name import choice, other_cell, shortest
+from tidegate.train.name import other_cell, other_settings, shortest
 from tidegate.train.plan import Plan
 from tidegate.train.promise import check_private
 from tidegate.train.search import clean, search
-from tidegate.train.setting import Training, check, documented, names, older, with_recipe
+from tidegate.train.setting import Training, check, documented, older, with_recipe
 from tidegate.train.statement import promised
 from tidegate.train.task import AnyTask, Encoding
 from tidegate.train.tested import tested, trained_on
@@ -47,25 +46,6 @@ from tidegate.zoo import graph_of
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)  # from a bad card
 
 S = TypeVar("S", bound=Training)
-
-
-class NotFitted(InputError, NotFittedError):  # noqa: N818  after the exception of scikit-learn
-    """The model has not been trained yet. scikit-learn's ``NotFittedError`` catches it, too."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A model's prediction for one sequence.
-
-    Attributes:
-        text: the prediction as printed; it may have several lines.
-        rows: the prediction as rows of a table.
-        record: the prediction as one JSON object.
-    """
-
-    text: str
-    rows: list[dict[str, Any]]
-    record: dict[str, Any]
 
 
 class Estimator(BaseEstimator, Generic[S]):
@@ -223,14 +203,8 @@ class Estimator(BaseEstimator, Generic[S]):
 
     def _become(self, other: Self, task: AnyTask, home: Path) -> Self:
         """Become the model in the folder, if it is the one that this fit would produce."""
-        wanted, saved = task.setting, other._current()
-        differences = [
-            f"{name}={getattr(saved, name)!r} instead of {choice(name, getattr(wanted, name))}"
-            for name in names(type(wanted))
-            if name != "cell" and getattr(wanted, name) != getattr(saved, name)
-        ]
-        if self.graph_ != other.graph_:
-            differences.insert(0, other_cell(self.graph_, other.graph_))
+        saved = other._current()
+        differences = [*other_cell(self.graph_, other.graph_), *other_settings(task.setting, saved)]
         if not differences and other.data_.hash != task.kept.hash:
             differences = [
                 f"other data: {other.data_.name} of SHA-256 {other.data_.hash[:12]}..., not {task.kept.hash[:12]}..."

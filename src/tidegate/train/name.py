@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidegate import zoo
 from tidegate.cell import Graph
+from tidegate.train.setting import Training, names
 from tidegate.zoo import graph_of
 
 
@@ -12,11 +13,21 @@ def choice(name: str, value: object) -> str:
     return f"{name}={value}" if isinstance(value, bool) else repr(value)
 
 
-def other_cell(wanted: Graph, saved: Graph) -> str:
-    """How a saved cell differs from the one that is asked for."""
-    if wanted.name == saved.name:
-        return f"another {saved.name} cell"
-    return f"cell={saved.name!r} instead of {wanted.name!r}"
+def other_settings(wanted: Training, saved: Training) -> list[str]:
+    """How saved settings differ from those that are asked for, the cell aside."""
+    return [
+        f"{name}={getattr(saved, name)!r} instead of {choice(name, getattr(wanted, name))}"
+        for name in names(type(wanted))
+        if name != "cell" and getattr(wanted, name) != getattr(saved, name)
+    ]
+
+
+def other_cell(wanted: Graph, saved: Graph) -> list[str]:
+    """How a saved cell differs from the one that is asked for, if it does."""
+    if wanted == saved:
+        return []
+    same = wanted.name == saved.name
+    return [f"another {saved.name} cell" if same else f"cell={saved.name!r} instead of {wanted.name!r}"]
 
 
 def shortest(name: str, graph: Graph) -> str | Graph:

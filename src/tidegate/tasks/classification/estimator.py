@@ -24,8 +24,9 @@ from tidegate.tasks.classification.smoothed import answered
 from tidegate.tasks.classification.source import layout
 from tidegate.tasks.classification.task import ClassificationTask, length_notes
 from tidegate.tasks.classification.text import TextTask
+from tidegate.train.answer import Answer
 from tidegate.train.bucket import by_length
-from tidegate.train.estimator import Answer, Estimator
+from tidegate.train.estimator import Estimator
 from tidegate.train.fitted import is_private
 from tidegate.train.task import AnyTask
 

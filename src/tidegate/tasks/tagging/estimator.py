@@ -18,7 +18,8 @@ from tidegate.tasks.tagging.record import Sentence
 from tidegate.tasks.tagging.setting import TaggingSetting
 from tidegate.tasks.tagging.source import layout
 from tidegate.tasks.tagging.task import TaggingTask
-from tidegate.train.estimator import Answer, Estimator
+from tidegate.train.answer import Answer
+from tidegate.train.estimator import Estimator
 from tidegate.train.task import AnyTask
 
 
