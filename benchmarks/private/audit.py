@@ -40,6 +40,7 @@ BUNDLED = Path(tg.__file__).parent / "data" / "bundled"
 ROWS, CANARIES, BATCH, EPOCHS, CLIP, RATE, HIDDEN = 300, 1000, 150, 30, 0.3, 0.03, 64  # of the classifier
 TEXT, PHRASES, WINDOW = 40_000, 100, 16  # characters, secret phrases and their symbols of the language model
 DRAWS = 4096  # among which canaries stand
+TEXTS = True
 SIGMA = 9.3  # noise for an epsilon of about 1 in the classifier's steps
 FIELDS = ("case", "run", "epsilon", "sigma", "bound", "right", "made", "median_bits", "mean_bits", "found", "seconds")
 Context = Callable[[], Any]
@@ -120,8 +121,8 @@ CASES = (
         "bound above epsilon",
         lambda r: r["bound"] > r["epsilon"],
     ),
-    Case("secret phrases, no privacy", None, honest, "median of 10 bits", lambda r: r["median_bits"] >= 10, text=True),
-    Case("secret phrases, epsilon 8", 1.0, honest, "mean of at most 2 bits", lambda r: r["mean_bits"] <= 2, text=True),
+    Case("secret phrases, no privacy", None, honest, "median of 10 bits", lambda r: r["median_bits"] >= 10, TEXTS),
+    Case("secret phrases, epsilon 8", 1.0, honest, "median of 2 at most", lambda r: r["median_bits"] <= 2, TEXTS),
 )
 
 
