@@ -232,9 +232,9 @@ def _noise(case: Case) -> HonestyRecord:
 
 def _losses(case: Case) -> HonestyRecord:
     names = list(case.kind.losses)
-    found = case.kind.search(case.rows, case.budgets, case.effort, loss=names[1])
-    harms = [case.harm(case.base), case.harm(found)]
-    text = f"by {names[0]} {case.said(case.base)}, by {names[1]} {case.said(found)}"
+    founds = [case.kind.search(case.rows, case.budgets, case.effort, loss=name) for name in names]
+    harms = [*map(case.harm, founds)]
+    text = ", ".join(f"by {name} {case.said(found)}" for name, found in zip(names, founds, strict=True))
     if abs(harms[0] - harms[1]) <= case.slack(APART):
         return _passed(text)
     return _failed(text, f"one loss hides the gradient: {names[harms[0] < harms[1]]} is the one to trust")

@@ -124,7 +124,7 @@ class Continuous(Kind):
     Attributes:
         x: [T, B, ...] the inputs that users could pass, in the unit of budgets.
         ball: where changes may be; its radius is of no account.
-        losses: what gradients are of, by name: [K] of the outputs for some rows. The first one is the attack's.
+        losses: what gradients are of, by name: [K] of the outputs for some rows. Runs take them in turns.
         model: the model as its users call it.
     """
 
@@ -176,10 +176,11 @@ class Continuous(Kind):
         start: torch.Tensor | None = None,
         loss: str = "",
     ) -> Found:
-        own = self.losses[loss or next(iter(self.losses))]
+        losses = [self.losses[loss]] if loss else [*self.losses.values()]
 
-        def slope(part: Rows, ball: Ball, generator: torch.Generator) -> Any:
+        def slope(part: Rows, ball: Ball, generator: torch.Generator, run: int) -> Any:
             del ball, generator
+            own = losses[run % len(losses)]
 
             def judged(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
                 outputs = self.outputs(x, part)
@@ -192,7 +193,8 @@ class Continuous(Kind):
     def queried(self, rows: Rows, budget: torch.Tensor, effort: Effort) -> Found:
         """The worst changes that an ascent finds from answers alone, without a gradient."""
 
-        def slope(part: Rows, ball: Ball, generator: torch.Generator) -> Any:
+        def slope(part: Rows, ball: Ball, generator: torch.Generator, run: int) -> Any:
+            del run
             width = torch.as_tensor(ball.radius) * NARROW
             if ball.norm == "l2":  # a direction of signs is longer
                 width = width / ball.free(self.x[:, part]).clamp(min=1).sqrt()
@@ -206,8 +208,8 @@ class Continuous(Kind):
         """The worst changes on the way along the gradient of another model."""
         own = next(iter(self.losses.values()))
 
-        def slope(part: Rows, ball: Ball, generator: torch.Generator) -> Any:
-            del ball, generator
+        def slope(part: Rows, ball: Ball, generator: torch.Generator, run: int) -> Any:
+            del ball, generator, run
             return by_gradient(lambda x: (own(surrogate(x, part), part), self._scored(x.detach(), part)))
 
         return self._climbed(slope, rows, budget, effort)
@@ -251,7 +253,7 @@ class Continuous(Kind):
 
     def _climbed(
         self,
-        slope: Callable[[Rows, Ball, torch.Generator], Any],
+        slope: Callable[[Rows, Ball, torch.Generator, int], Any],
         rows: Rows,
         budget: torch.Tensor,
         effort: Effort,
@@ -265,15 +267,21 @@ class Continuous(Kind):
                 None if start is None else start[:, at : at + len(part)],
             )
             whole = climb(
-                slope(part, ball, generator), x, ball, steps=effort.steps, restarts=1, start=begin, enough=self._enough
+                slope(part, ball, generator, 0),
+                x,
+                ball,
+                steps=effort.steps,
+                restarts=1,
+                start=begin,
+                enough=self._enough,
             )
-            for _ in range(effort.restarts - 1):
+            for run in range(1, effort.restarts):
                 left = (whole.score <= self._enough).nonzero()[:, 0]
                 if not len(left):
                     break
                 inner = ball.rows(left)
                 drawn = inner.start(x[:, left], generator)
-                own = slope(part[left], inner, generator)
+                own = slope(part[left], inner, generator, run)
                 found = climb(own, x[:, left], inner, steps=effort.steps, restarts=1, start=drawn, enough=self._enough)
                 whole = put(whole, left, found)
             parts.append(whole)
