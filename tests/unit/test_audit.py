@@ -113,6 +113,8 @@ def test_membership_finds_what_is_known_and_its_interval_covers_it() -> None:
     assert (same.area, same.found) == (0.5, 0)
     all_found = audit.membership(np.ones(50), np.zeros(200))
     assert (all_found.area, all_found.found) == (1, 1)
+    assert all_found.found_low == 0  # the threshold of 1 % may lie above 200 others
+    assert audit.membership(np.ones(50), np.zeros(2000)).found_low > 0.9
 
 
 def test_likelihood_ratios_find_more_than_losses() -> None:

@@ -50,7 +50,8 @@ def membership(members: NDArray[np.float64], others: NDArray[np.float64]) -> Mem
         area = P[member > other] + P[member = other] / 2
 
     The interval of ``found`` counts both what is unsure: the threshold is an order statistic, which lies between two
-    others with 97.5 %, and the members above each of these have an exact interval of 97.5 % (Clopper and Pearson).
+    others with 97.5 %, and the members above each of these have an exact interval of 97.5 % (Clopper and Pearson). With
+    fewer than some 440 others it may lie above all of them, and the interval begins at 0.
     That of the area is Hanley and McNeil's.
 
     Args:
@@ -64,7 +65,8 @@ def membership(members: NDArray[np.float64], others: NDArray[np.float64]) -> Mem
     above = np.sort(others)[::-1]
     count, allowed = len(above), int(FALSE * len(above))
     fewest, most = (int(place) for place in stats.binom.interval(0.975, count, FALSE))
-    hits = [_hits(members, above, place) for place in (allowed, fewest, most)]
+    least = _hits(members, above, fewest - 1) if fewest else 0  # the threshold may lie above all others
+    hits = [_hits(members, above, allowed), least, _hits(members, above, most)]
     area = _area(members, above)
     spread = 1.96 * _error(area, len(members), count)
     return Membership(

@@ -17,6 +17,7 @@ from tidegate.records import (
 
 NAMES = ("contradiction", "sampler", "memorised", "membership")  # as --fail-on takes them
 MEMORISED = 10.0  # bits: one of a thousand secrets
+GUESS = 0.5  # the area under the curve of an attack that knows nothing
 CHANCE = 0.01  # the probability below which planted canaries do not stand in front by chance
 BLIND = "the audit looks at losses of the finished model alone: a stronger attack may find more"
 PRIVATELY = "train with differential privacy, which bounds what a row can change"
@@ -111,11 +112,9 @@ def _membership(claim: ClaimRecord, one: MembershipRecord) -> VerdictLine:
         f"{_percent(one.found)} of the training {one.what} ({_percent(one.found_low)} to {_percent(one.found_high)})"
     )
     falsely = "where 1 % of the others are taken for such"
-    sentence = (
-        f"{one.name} tells who was in the training part: it finds {share}, {falsely}"
-        if tells
-        else f"{one.name} does not tell who was in the training part: it finds {share}, {falsely}"
-    )
+    little = f"tells training {one.what} from others more often than a guess, but not surely"
+    how = "does not tell who was in the training part" if one.area_low <= GUESS else little
+    sentence = f"{one.name} {'tells who was in the training part' if tells else how}: it finds {share}, {falsely}"
     evidence = (
         EvidenceRecord("found", one.found, FALSE, "above"),
         EvidenceRecord("area under the curve", one.area),
