@@ -158,6 +158,7 @@ def test_attack_prints_and_writes_certified_accuracy(smoothed, tmp_path, capsys)
     record = json.loads((tmp_path / "a.json").read_text())
     assert record["certificate"][0]["radius"] == 0
     assert record["certified"].startswith("certified by 200 copies")
+    assert record["command"].endswith("--draws 200")
 
 
 @pytest.mark.parametrize(

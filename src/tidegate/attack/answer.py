@@ -137,7 +137,8 @@ def run(
     }
     if task.setting.smooth is not None:
         sure = certified_rows(estimator, task, None, draws, LEVEL, examples, seed)
-        facts |= {"certificate": sure.curve, "certified": sure.sentence}
+        repeat = f"{facts['command']} --draws {draws}" if facts["command"] else ""
+        facts |= {"certificate": sure.curve, "certified": sure.sentence, "command": repeat}
     honest = tuple(_honest(kind, curve, effort, limits)) if checks else ()
     return Attack(record_of(kind, limits, effort, curve, flips, checks=honest, **facts), kind, curve)
 
