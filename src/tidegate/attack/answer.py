@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from tidegate.adversary.ball import Norm
 from tidegate.adversary.smoothing import LEVEL
+from tidegate.attack.budget import Budgets, listed
 from tidegate.attack.certificate import certified_rows
 from tidegate.attack.checklist import Case, checklist
 from tidegate.attack.curve import Curve, curve_of, flips_of
 from tidegate.attack.effort import Effort
-from tidegate.attack.kind import Continuous, Kind, Limits, kind_of
+from tidegate.attack.kind import Continuous, Kind, Limits, TextKind, kind_of
 from tidegate.attack.kind.limit import Direction
 from tidegate.attack.record import record_of
 from tidegate.errors import InputError
 from tidegate.phase import phase
 from tidegate.records import AttackRecord, BudgetRecord, HonestyRecord
+from tidegate.storage import replace_file
 from tidegate.tasks import from_pretrained
 from tidegate.train.estimator import Estimator
-
-MOST = 64  # budgets
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Attack:
         write_json(self.record, Path(path))
 
     def to_html(self, path: str | Path) -> None:
-        """Write the page: one file under a megabyte, without network.
+        """Write the page: one file under a megabyte, without network; beside it the recordings that it plays.
 
         Args:
             path: the file; it is replaced whole or not at all.
@@ -73,6 +72,8 @@ class Attack:
         from tidegate.report import write_attack  # as above
 
         write_attack(self.record, Path(path))
+        for name, content in self.kind.sounds.items():
+            replace_file(Path(path).with_name(f"{Path(path).stem}-{name}"), content)
 
 
 def run(
@@ -80,6 +81,9 @@ def run(
     data: Any = None,
     *,
     eps: Sequence[float] | None = None,
+    edits: Sequence[float] | None = None,
+    audio_snr: Sequence[float] | None = None,
+    text: Literal["chars", "words"] | None = None,
     norm: Norm = "linf",
     steps: int = 40,
     restarts: int = 3,
@@ -97,7 +101,10 @@ def run(
     Args:
         model: the folder of a trained model, or a fitted estimator.
         data: as its ``evaluate`` takes them; the test part of the training data unless given, if they are bundled.
-        eps: budgets: the largest changes, in standard deviations of training.
+        eps: budgets of numbers: the largest changes, in standard deviations of training.
+        edits: budgets of texts: the largest numbers of edits.
+        audio_snr: budgets of recordings: signal-to-noise ratios in dB.
+        text: what is edited in texts, characters or words; what the model reads, unless given.
         norm: ``"linf"`` bounds each number, ``"l2"`` the length of all changes of a row together.
         steps: of each run of projected gradient ascent.
         restarts: runs.
@@ -118,29 +125,30 @@ def run(
         InputError: the model is none, its task is not attacked, the data do not fit it, or an argument is out of range.
     """
     effort = Effort(steps, restarts, seed)
-    budgets = checked(eps, effort, examples)
+    checked(effort, examples)
+    budgets = Budgets.checked(eps=eps, edits=edits, audio_snr=audio_snr)
     folder = "" if isinstance(model, Estimator) else os.fspath(model)
     estimator = from_pretrained(folder) if folder else model
     phase("reading")
     task = estimator.tested(data)
-    limits = Limits(norm, only_steps, None if features is None else tuple(features), target_direction, tolerance)
+    limits = Limits(norm, only_steps, None if features is None else tuple(features), target_direction, tolerance, text)
     kind, total = drawn(estimator, task, limits, examples)
-    curve = curve_of(kind, budgets or kind.budgets, effort)
+    curve = curve_of(kind, budgets.of(kind), effort)
     flips = flips_of(kind, curve, effort)
-    facts: dict[str, Any] = {
-        "title": f"{estimator.graph_.name} on {task.data.name}",
-        "task": task.name,
-        "model": folder or type(estimator).__name__,
-        "data": task.data.name,
-        "of": total,
-        "command": _command(folder, data, limits, effort, curve, kind.count),
-    }
+    facts = _facts(estimator, task, folder)
+    facts |= {"of": total, "command": _command(folder, data, limits, effort, kind, curve)}
     if task.setting.smooth is not None:
         sure = certified_rows(estimator, task, None, draws, LEVEL, examples, seed)
         repeat = f"{facts['command']} --draws {draws}" if facts["command"] else ""
         facts |= {"certificate": sure.curve, "certified": sure.sentence, "command": repeat}
     honest = tuple(_honest(kind, curve, effort, limits)) if checks else ()
     return Attack(record_of(kind, limits, effort, curve, flips, checks=honest, **facts), kind, curve)
+
+
+def _facts(estimator: Any, task: Any, folder: str) -> dict[str, Any]:
+    """What was attacked, in words."""
+    title, data = f"{estimator.graph_.name} on {task.data.name}", task.data.name
+    return {"title": title, "task": task.name, "model": folder or type(estimator).__name__, "data": data}
 
 
 def drawn(estimator: Any, task: Any, limits: Limits, examples: int) -> tuple[Kind, int]:
@@ -150,6 +158,9 @@ def drawn(estimator: Any, task: Any, limits: Limits, examples: int) -> tuple[Kin
         InputError: there are none, or models of the task are not attacked.
     """
     own = kind_of(task)
+    if limits.text is not None and own is not TextKind:
+        what = "text= says what is edited in texts, which these data are not"
+        raise InputError("ATTACK_TEXT", what, fix="leave it out")
     total = own.total(task)
     if not total:
         raise InputError("ATTACK_EMPTY", "the data have no row to attack", fix="pass other data")
@@ -157,8 +168,8 @@ def drawn(estimator: Any, task: Any, limits: Limits, examples: int) -> tuple[Kin
     return own.of(estimator, task, rows, limits), total
 
 
-def checked(eps: Sequence[float] | None, effort: Effort, examples: int) -> tuple[float, ...]:
-    """The budgets, rising; none if none were given.
+def checked(effort: Effort, examples: int) -> None:
+    """Check how hard an attack tries.
 
     Raises:
         InputError: a number is out of range.
@@ -166,14 +177,6 @@ def checked(eps: Sequence[float] | None, effort: Effort, examples: int) -> tuple
     for name, value in (("steps", effort.steps), ("restarts", effort.restarts), ("examples", examples)):
         if value < 1:
             raise InputError("ATTACK_NUMBER", f"{name} must be at least 1, got {value}", fix=f"change {name}")
-    budgets = tuple(sorted({float(budget) for budget in eps or ()}))
-    if any(not math.isfinite(budget) or budget < 0 for budget in budgets) or len(budgets) > MOST or budgets == (0.0,):
-        raise InputError(
-            "ATTACK_EPS",
-            f"eps must be 1 to {MOST} numbers above 0, got {', '.join(map(str, eps or ()))}",
-            fix="pass e.g. eps=(0.1, 0.2, 0.5)",
-        )
-    return budgets
 
 
 def _honest(kind: Kind, curve: Curve, effort: Effort, limits: Limits) -> Iterable[HonestyRecord]:
@@ -183,11 +186,11 @@ def _honest(kind: Kind, curve: Curve, effort: Effort, limits: Limits) -> Iterabl
     return kind.checked(effort, curve.budgets[-1])
 
 
-def _command(folder: str, data: Any, limits: Limits, effort: Effort, curve: Curve, count: int) -> str:
+def _command(folder: str, data: Any, limits: Limits, effort: Effort, kind: Kind, curve: Curve) -> str:
     """The command that repeats the attack; empty for a model that lies in no folder."""
     if not folder or not (data is None or isinstance(data, (str, os.PathLike))):
         return ""
     words = ["tidegate", "attack", folder, *([] if data is None else [os.fspath(data)])]
-    numbers = {"steps": effort.steps, "restarts": effort.restarts, "seed": effort.seed, "examples": count}
-    options = {"eps": ",".join(f"{budget:g}" for budget in curve.budgets), **limits.options, **numbers}
+    numbers = {"steps": effort.steps, "restarts": effort.restarts, "seed": effort.seed, "examples": kind.count}
+    options = {kind.asks.replace("_", "-"): listed(kind.asks, curve.budgets), **limits.options, **numbers}
     return shlex.join([*words, *(word for name, value in options.items() for word in (f"--{name}", str(value)))])

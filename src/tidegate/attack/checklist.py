@@ -246,6 +246,8 @@ def _queries(case: Case) -> HonestyRecord:
 
 
 def _transfer(case: Case) -> HonestyRecord:
+    if not case.kind.imitated:
+        return HonestyRecord("", None, "a small network does not learn to answer as this model does")
     surrogate = surrogate_of(case.kind, case.budget, case.effort)
     effort = replace(case.effort, restarts=1)
     found = case.kind.transferred(case.rows, case.budgets, effort, surrogate)

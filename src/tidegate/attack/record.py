@@ -38,7 +38,8 @@ def record_of(
         facts: further attributes of the record.
     """
     return AttackRecord(
-        norm=limits.norm,
+        norm=kind.norm or limits.norm,
+        decibels=kind.asks == "audio_snr",
         unit=kind.unit,
         factor=kind.factor,
         measure=kind.measure,

@@ -39,6 +39,12 @@ class Attack:
     """File of the kind that the model was trained on; of that file itself, only the test part is used."""
     eps: Annotated[str | None, shown_as("FROM:TO:COUNT")] = None
     """Largest changes, in standard deviations of training: 0:0.5:6, or a list such as 0.1,0.2."""
+    text: Literal["chars", "words"] | None = None
+    """What is edited in texts: characters, or words of models that read words; what the model reads, unless given."""
+    edits: Annotated[str | None, shown_as("NUMBERS")] = None
+    """Numbers of edits of a text: 1,2,3."""
+    audio_snr: Annotated[str | None, shown_as("DECIBELS")] = None
+    """How much louder a recording is than its change, in dB: 40,30,20."""
     norm: Literal["linf", "l2"] = "linf"
     """linf bounds the change of each number, l2 the length of all changes of an example together."""
     steps: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 40
@@ -75,7 +81,7 @@ class Attack:
         Returns:
             The exit code: 1 if a check failed that ``--fail-on`` names, else 0.
         """
-        eps, only_steps = parse_eps(self.eps), parse_span(self.only_steps)
+        only_steps, budgets = parse_span(self.only_steps), self._budgets()
         for option in ("steps", "restarts", "examples", "draws"):
             check_number(option, getattr(self, option))
         if self.fail_on is not None and self.no_checks:
@@ -93,7 +99,7 @@ class Attack:
             found = run(
                 str(self.model),
                 self.data,
-                eps=eps,
+                text=self.text,
                 norm=self.norm,
                 steps=self.steps,
                 restarts=self.restarts,
@@ -105,15 +111,20 @@ class Attack:
                 draws=self.draws,
                 seed=self.seed,
                 checks=not self.no_checks,
+                **budgets,
             )
             now.phase("writing")
             for write, path in ((found.to_html, self.out), (found.to_json, self.json)):
                 if path is not None:
                     write(path)
-        screen = console()
-        print_attack(screen, found.record)
+        print_attack(screen := console(), found.record)
         name_written(self.out, self.json)
         return self._judged(screen, [line.name for line in found.failed if wanted & {ALL, line.name}])
+
+    def _budgets(self) -> dict[str, Sequence[float] | None]:
+        """The budgets by the names of their arguments, of which one is given at most."""
+        edits, loudness = parse_numbers("edits", self.edits), parse_numbers("audio-snr", self.audio_snr)
+        return {"eps": parse_eps(self.eps), "edits": edits, "audio_snr": loudness}
 
     @staticmethod
     def _judged(screen: Console, failed: Sequence[str]) -> int:
@@ -145,6 +156,20 @@ def parse_eps(text: str | None) -> Sequence[float] | None:
         f"--eps {text} is neither FROM:TO:COUNT with 2 to {MOST} budgets nor a list of numbers",
         fix="write e.g. --eps 0:0.5:6 or --eps 0.1,0.2",
     )
+
+
+def parse_numbers(option: str, text: str | None) -> Sequence[float] | None:
+    """A list of numbers with commas.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            "ATTACK_NUMBERS", f"--{option} {text} is no list of numbers", fix=f"write e.g. --{option} 30,20"
+        ) from None
 
 
 def parse_span(text: str | None) -> tuple[int, int | None] | None:

@@ -30,7 +30,7 @@ def print_attack(screen: Console, record: AttackRecord) -> None:
     rows = table("change of at most", record.measure, "95 % interval", "broken")
     for point in record.curve:
         interval = f"{point.low:.3g} to {point.high:.3g}"
-        rows.add_row(f"{point.budget:g}", f"{point.value:.3g}", interval, f"{point.broken:,}")
+        rows.add_row(record.budget(point.budget), f"{point.value:.3g}", interval, f"{point.broken:,}")
     screen.print(fitting(screen, rows))
     print_line(screen, f"broken: {record.broken}")
     print_line(screen, _smallest(record))
@@ -52,14 +52,10 @@ def print_attack(screen: Console, record: AttackRecord) -> None:
 def _smallest(record: AttackRecord) -> str:
     """The quartiles of the smallest changes."""
     flips = record.flips
-    words = [_budget(value, flips.most) for value in (flips.low, flips.median, flips.high)]
+    words = [record.budget(value) for value in (flips.low, flips.median, flips.high)]
     return (
         f"smallest change that breaks an answer that was right: median {words[1]}, quartiles {words[0]} and {words[2]}"
     )
-
-
-def _budget(value: float | None, most: float) -> str:
-    return f"above {most:g}" if value is None else f"{value:.3g}"
 
 
 def _print_check(screen: Console, check: HonestyRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,8 +66,9 @@ class AttackedRecord:
         budget: within which the change is.
         size: of the change itself, in words, in the unit of the data.
         lines: of the channels that change most; empty for texts.
-        texts: the original and the changed text; empty for series.
+        texts: the original, the changed text, and that with its changes marked; empty for series.
         answers: rows ahead of a forecast, as lines; empty for classes.
+        sounds: files beside the page, original and changed, by what is added to its name; empty for others.
     """
 
     name: str
@@ -78,6 +80,7 @@ class AttackedRecord:
     lines: tuple[TraceLine, ...] = ()
     texts: tuple[str, ...] = ()
     answers: tuple[TraceLine, ...] = ()
+    sounds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class AttackRecord:
         certificate: of a smoothed model, certified accuracy by radius; empty for others.
         certified: what that means, in words.
         command: to repeat it.
+        decibels: whether budgets are shares of a loudness, which are read as signal-to-noise ratios.
     """
 
     title: str
@@ -165,3 +169,12 @@ class AttackRecord:
     certificate: tuple[CertificateRecord, ...] = ()
     certified: str = ""
     command: str = ""
+    decibels: bool = False
+
+    def budget(self, value: float | None) -> str:
+        """A budget in words; None is beyond the largest one."""
+        if value is None:
+            return f"above {self.budget(self.flips.most)}"
+        if not self.decibels:
+            return f"{value:.4g}"
+        return f"{-20 * math.log10(value):.4g} dB" if value else "as recorded"

@@ -9,7 +9,6 @@ from tidegate.records import AttackedRecord, AttackRecord, HonestyRecord
 from tidegate.report.environment import environment
 from tidegate.report.figure.attack import curve_figure, example_figure, flip_figure
 from tidegate.report.figure.svg import NARROW
-from tidegate.report.number import rounded
 from tidegate.storage import replace_file
 
 WIDTH = 560  # pixels of a figure beside another
@@ -23,19 +22,21 @@ def write_attack(record: AttackRecord, path: Path) -> None:
         record: the attack.
         path: the file; it is replaced whole or not at all.
     """
-    replace_file(Path(path), render(record))
+    replace_file(Path(path), render(record, Path(path).stem))
 
 
-def render(record: AttackRecord) -> str:
+def render(record: AttackRecord, stem: str = "") -> str:
     """The page as text.
 
     Args:
         record: the attack.
+        stem: how the names of files beside the page begin.
     """
     page = environment().get_template("attack/page.html")
     failed = [line for line in record.checks if line.passed is False]
     return page.render(
         record=record,
+        stem=stem,
         failed=failed,
         ran=sum(line.passed is not None for line in record.checks),
         lines=[_line(line) for line in record.checks],
@@ -55,7 +56,7 @@ def _line(line: HonestyRecord) -> dict[str, Any]:
 def _smallest(record: AttackRecord) -> list[tuple[str, str]]:
     flips = record.flips
     named = (("Lower quartile", flips.low), ("Median", flips.median), ("Upper quartile", flips.high))
-    return [(name, f"above {rounded(flips.most)}" if value is None else rounded(value)) for name, value in named]
+    return [(name, record.budget(value)) for name, value in named]
 
 
 def _example(one: AttackedRecord, k: int) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Kind(ABC):
         count: the number of rows.
         whole: whether budgets are whole numbers, such as edits; then nothing lies between them.
         settled: whether a row that is broken needs no further search.
+        asks: the argument by which users give budgets.
+        norm: how changes are measured, where no user can choose it.
     """
 
     unit: str
@@ -43,6 +45,13 @@ class Kind(ABC):
     count: int
     whole: ClassVar[bool] = False
     settled: bool = True
+    asks: ClassVar[str] = "eps"
+    norm: str = ""
+
+    @property
+    def sounds(self) -> Mapping[str, bytes]:
+        """Files to write beside a page, by the end of their names."""
+        return {}
 
     @classmethod
     def total(cls, task: Any) -> int:
@@ -126,8 +135,10 @@ class Continuous(Kind):
         ball: where changes may be; its radius is of no account.
         losses: what gradients are of, by name: [K] of the outputs for some rows. Runs take them in turns.
         model: the model as its users call it.
+        imitated: whether a small network can learn to answer as the model does.
     """
 
+    imitated: bool = True
     x: torch.Tensor
     ball: Ball
     losses: Mapping[str, Loss]

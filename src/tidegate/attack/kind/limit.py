@@ -21,6 +21,7 @@ class Limits:
         steps: the first step that may change, and the one behind the last; None for all.
         features: by name; None for all.
         direction: where forecasts are pushed: away from the truth, up or down.
+        text: what is edited in texts; None for what the model reads.
         tolerance: by how much a forecast must move to count as broken, in standard deviations; None for its mean error.
     """
 
@@ -29,6 +30,7 @@ class Limits:
     features: tuple[str, ...] | None = None
     direction: Direction = "error"
     tolerance: float | None = None
+    text: Literal["chars", "words"] | None = None
 
     @property
     def limited(self) -> bool:
@@ -64,6 +66,8 @@ class Limits:
             found["target-direction"] = self.direction
         if self.tolerance is not None:
             found["tolerance"] = f"{self.tolerance:g}"
+        if self.text is not None:
+            found["text"] = self.text
         return found
 
     def __str__(self) -> str:

@@ -68,5 +68,8 @@ def thinned(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[list[
 def _labelled(axes: Axes, record: AttackRecord, label: str) -> None:
     axes.set_xlabel(wrapped(f"largest change ({record.unit})", 300))
     axes.set_ylabel(wrapped(label, HEIGHT - 60))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=record.norm.startswith("edits")))
+    if record.decibels:
+        at = [point.budget for point in record.curve]
+        axes.set_xticks(at, [record.budget(budget) for budget in at])
     axes.yaxis.set_major_locator(MaxNLocator(5))

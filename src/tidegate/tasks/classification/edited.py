@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
+from tidegate.adversary import cross_entropy
 from tidegate.adversary.edit import Rules, worst_edits
 from tidegate.errors import InputError
 from tidegate.tasks.classification.batch import Sequences
 from tidegate.tasks.classification.encoding import UNKNOWN, Vocabulary
 from tidegate.tasks.classification.model import UnitEmbedding
 from tidegate.tasks.classification.setting import ClassificationSetting
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def edited(
@@ -40,8 +43,13 @@ def edited(
     edits = torch.full((len(batch.targets),), most)
     if generator is not None:
         edits = torch.randint(most + 1, edits.shape, generator=generator)
+
+    def losses(units: torch.Tensor, lengths: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+        targets = batch.targets[row]
+        return cross_entropy(model(Sequences(units, targets, lengths))[0], targets)
+
     found, lengths = worst_edits(
-        lambda units, lengths, row: _losses(model, Sequences(units, batch.targets[row], lengths)),
+        losses,
         lambda units, lengths: slope(model, Sequences(units, batch.targets, lengths)),
         units,
         batch.lengths,
@@ -83,8 +91,14 @@ def table_of(model: torch.nn.Module) -> torch.nn.Embedding:
     return next(module.table for module in model.modules() if isinstance(module, UnitEmbedding))
 
 
-def slope(model: torch.nn.Module, batch: Sequences) -> torch.Tensor:
-    """[T, B, E] the gradient of the loss of each text in the embeddings of its units."""
+def slope(model: torch.nn.Module, batch: Sequences, loss: Loss = cross_entropy) -> torch.Tensor:
+    """[T, B, E] the gradient of the loss of each text in the embeddings of its units.
+
+    Args:
+        model: the classifier.
+        batch: the texts.
+        loss: [B] of logits and classes.
+    """
     kept: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
@@ -94,13 +108,8 @@ def slope(model: torch.nn.Module, batch: Sequences) -> torch.Tensor:
 
     hook = table_of(model).register_forward_hook(keep)
     try:
-        loss = _losses(model, batch).sum()
+        total = loss(model(batch)[0].float(), batch.targets).sum()
     finally:
         hook.remove()
-    (gradient,) = torch.autograd.grad(loss, kept[0])
+    (gradient,) = torch.autograd.grad(total, kept[0])
     return gradient
-
-
-def _losses(model: torch.nn.Module, batch: Sequences) -> torch.Tensor:
-    """[B] in nats."""
-    return cross_entropy(model(batch)[0].float(), batch.targets, reduction="none")

@@ -151,7 +151,7 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
         )
         texts = (clean(recording.text, keep_case=self.setting.keep_case) for recording in chosen)
         return [
-            Utterance(frames, text, recording.speaker, recording.owner)
+            Utterance(frames, text, recording.speaker, recording.owner, recording.name)
             for frames, text, recording in zip(spectra, texts, chosen, strict=True)
         ]
 

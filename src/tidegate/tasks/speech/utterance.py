@@ -15,12 +15,13 @@ PAUSE = 10  # the largest number of silent frames between joined recordings
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording as the task sees it: log-mel spectra [T, bands], transcript, speaker, and whom it belongs to."""
+    """A recording as the task sees it: log-mel spectra [T, bands], transcript, speaker, whose it is, and its name."""
 
     frames: torch.Tensor
     text: str
     speaker: str
     owner: str = ""
+    name: str = ""
 
 
 def joined(utterances: Sequence[Utterance], most: int, order: torch.Generator) -> list[Utterance]:
