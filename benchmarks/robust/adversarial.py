@@ -141,7 +141,9 @@ def main() -> None:
                 print(name, rows[-1], flush=True)
         (RESULTS / f"adversarial-{name}.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     found = [name for name in SETS if (RESULTS / f"adversarial-{name}.json").exists()]
-    parts = [line for name in found for line in table(name, json.loads((RESULTS / f"adversarial-{name}.json").read_text()))]
+    parts = [
+        line for name in found for line in table(name, json.loads((RESULTS / f"adversarial-{name}.json").read_text()))
+    ]
     head = ["# Adversarial training: accuracy under attack\n", "`python -m benchmarks.robust.adversarial`\n"]
     (RESULTS / "adversarial.md").write_text("\n".join([*head, *parts]) + "\n", encoding="utf-8")
 

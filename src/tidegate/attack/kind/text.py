@@ -200,7 +200,7 @@ class TextKind(Kind):
         chances = self.estimator.predict_proba(list(texts))
         before, after = (f"{names[int(shares.argmax())]} ({shares.max():.3f})" for shares in chances)
         name, truth = f"text {self.places[row] + 1}", str(names[int(self.targets[row])])
-        return AttackedRecord(name, truth, before, after, budget, f"{budget:g} {self.unit}", texts=marked(*texts))
+        return AttackedRecord(name, truth, before, after, budget, f"{self.unit}: {budget:g}", texts=marked(*texts))
 
     def checked(self, effort: Effort, budget: float) -> Sequence[HonestyRecord]:
         from tidegate.attack.texts import checklist  # which imports kinds

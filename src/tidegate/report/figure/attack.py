@@ -71,5 +71,5 @@ def _labelled(axes: Axes, record: AttackRecord, label: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=record.norm.startswith("edits")))
     if record.decibels:
         at = [point.budget for point in record.curve]
-        axes.set_xticks(at, [record.budget(budget) for budget in at])
+        axes.set_xticks(at, [record.budget(budget) if budget else "" for budget in at])
     axes.yaxis.set_major_locator(MaxNLocator(5))
