@@ -3,8 +3,8 @@
     python -m benchmarks.robust.adversarial --series FOLDER --recordings FOLDER [--only names] [--seeds 0,1,2]
 
 ``--series`` holds ``ItalyPowerDemand_TRAIN.ts`` and ``..._TEST.ts`` of the UCR archive, ``--recordings`` the 3,000 WAV
-files of the Free Spoken Digit Dataset. Models are trained alike but for the adversary, without votes; each is attacked by
-``tidegate.attack``, which shares the edits and the gradient with training, but neither its steps, its starts nor its
+files of the Free Spoken Digit Dataset. Models are trained alike but for the adversary, without votes; each is attacked
+by ``tidegate.attack``, which shares edits and gradients with training, but neither its steps, its starts nor its
 losses: recordings are attacked in their samples although training changes features.
 """
 
