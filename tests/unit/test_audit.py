@@ -168,6 +168,8 @@ def test_verdicts_are_in_words_and_the_worst_comes_first() -> None:
     assert loud.sentence.startswith("the audit contradicts the statement: lower bound 8.2")
     assert "makes none" in verdicts(none, canaries(1.3), (), ())[0].sentence
     assert "may be chance" in verdicts(none, canaries(0.0), (), ())[0].sentence
+    one = dataclasses.replace(canaries(0.0), count=1, guesses=())
+    assert "0 of 0 guesses" in verdicts(none, one, (), ())[0].sentence  # too few to guess
     found = verdicts(none, canaries(3.0, 14, 1e-9), (attack(0.02), attack(0.005)), ())
     assert [line.name for line in found] == ["memorised", "membership", "bound", "membership"]
     assert "one of 16,000 that" in found[0].sentence

@@ -10,6 +10,7 @@ from tidegate.records import (
     CanaryRecord,
     ClaimRecord,
     EvidenceRecord,
+    GuessRecord,
     MembershipRecord,
     SamplerRecord,
     VerdictLine,
@@ -49,10 +50,12 @@ def verdicts(
 def _bound(claim: ClaimRecord, canaries: CanaryRecord) -> VerdictLine:
     """The lower bound beside the statement."""
     low, sure = canaries.epsilon, f"{100 * canaries.confidence:g} %"
-    best = max(canaries.guesses, key=lambda one: one.epsilon)
+    best = max(canaries.guesses, key=lambda one: (one.epsilon, one.made), default=GuessRecord(0, 0, 1.0, 0.0))
     evidence = (
         EvidenceRecord(
-            f"right of {best.made:,} guesses on {canaries.count:,} canaries", 100 * best.right / best.made, unit="%"
+            f"right of {best.made:,} guesses on {canaries.count:,} canaries",
+            100 * best.right / max(1, best.made),
+            unit="%",
         ),
         EvidenceRecord("delta", claim.delta),
     )
