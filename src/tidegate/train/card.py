@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,19 @@ CODE = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib")  # loading
 def holds_model(home: Path) -> bool:
     """Whether the folder holds a finished model."""
     return current(home, CARD).is_file()
+
+
+def written_card(task: str, files: Mapping[str, bytes], parts: Mapping[str, Any]) -> bytes:
+    """The content of ``model.json``.
+
+    Args:
+        task: the name of the task.
+        files: the other files of the model, which the card names by their hashes.
+        parts: everything else that it says, as JSON data.
+    """
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    card = {"format": FORMAT, "task": task, "sha256": hashes, **parts}
+    return (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_card(home: Path) -> dict[str, Any]:

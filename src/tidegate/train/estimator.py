@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -23,7 +21,7 @@ from tidegate.records import DataRecord, EpochRecord, PrivacyRecord, ScoreRecord
 from tidegate.storage import replace_files
 from tidegate.train.answer import NotFitted
 from tidegate.train.canary import CANARIES, Canaries, planted
-from tidegate.train.card import CARD, CHECKPOINT, CONFIG, FORMAT, WEIGHTS, damaged, holds_model, read_model
+from tidegate.train.card import CARD, CHECKPOINT, CONFIG, WEIGHTS, damaged, holds_model, read_model, written_card
 from tidegate.train.fitted import is_private
 from tidegate.train.folder import locked, overflowing, with_weights
 from tidegate.train.layer import make_layer
@@ -35,7 +33,7 @@ from tidegate.train.promise import check_private
 from tidegate.train.search import clean, search
 from tidegate.train.setting import Training, check, documented, older, with_recipe
 from tidegate.train.statement import promised
-from tidegate.train.task import AnyTask, Encoding
+from tidegate.train.task import AnyTask
 from tidegate.train.tested import tested, trained_on
 from tidegate.train.toml import from_toml, to_toml
 from tidegate.train.verdict import verdict
@@ -330,10 +328,7 @@ class Estimator(BaseEstimator, Generic[S]):
         phase("saving")
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.model_.state_dict().items()}
         files = {WEIGHTS: save(tensors), CONFIG: to_toml(self._current()).encode()}
-        card = {
-            "format": FORMAT,
-            "task": self._task_class.name,
-            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        parts = {
             "cell": self.graph_.to_json(),
             "encoding": self.encoding_.to_json(),
             "data": dataclasses.asdict(self.data_),
@@ -342,13 +337,12 @@ class Estimator(BaseEstimator, Generic[S]):
             "curve": [epoch.to_json() for epoch in self.curve_],
             "memory": self.memory_,
             "notes": self.notes_,
-            **({"units": self.units_} if self.units_ else {}),
-            **({"privacy": dataclasses.asdict(self.privacy_)} if self.privacy_ else {}),
-            **({"planted": self.planted_} if self.planted_ else {}),
         }
-        if self.canaries_:
-            files[CANARIES] = self.canaries_.to_text().encode()
-        replace_files(home, {**files, CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()})
+        promise = self.privacy_ and dataclasses.asdict(self.privacy_)
+        rare = {"units": self.units_, "privacy": promise, "planted": self.planted_}
+        card = written_card(self._task_class.name, files, parts | {name: part for name, part in rare.items() if part})
+        canaries = {CANARIES: self.canaries_.to_text().encode()} if self.canaries_ else {}
+        replace_files(home, {**files, **canaries, CARD: card})
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> Self:
@@ -385,7 +379,9 @@ class Estimator(BaseEstimator, Generic[S]):
     def _restore(self, card: dict[str, Any], setting: Training, weights: dict[str, torch.Tensor]) -> None:
         self.graph_, self._fitted_setting = Graph.from_json(typed(card.get("cell"), dict[str, Any], "cell")), setting
         self.cell = shortest(self.cell, self.graph_)
-        self.encoding_ = _encoding(self._task_class, typed(card.get("encoding"), dict[str, Any], "encoding"))
+        self.encoding_ = self._task_class.encoding_type.from_json(
+            typed(card.get("encoding"), dict[str, Any], "encoding")
+        )
         self.units_ = typed(card.get("units", {}), dict[str, int], "units")
         self.planted_ = typed(card.get("planted", ""), str, "planted")
         make = make_layer(self.graph_, setting)
@@ -401,8 +397,3 @@ class Estimator(BaseEstimator, Generic[S]):
     def _check_fitted(self) -> None:
         if "model_" not in vars(self):
             raise NotFitted("NOT_FITTED", f"this {type(self).__name__} is not fitted", fix="call fit first")
-
-
-def _encoding(kind: type[AnyTask], data: dict[str, Any]) -> Encoding[Any]:
-    encoding: Encoding[Any] = kind.encoding_type.from_json(data)
-    return encoding
