@@ -54,6 +54,12 @@ def majority(shares: Sequence[float], rows: int) -> Rival:
     return Rival("majority class", np.tile(np.array(shares), (rows, 1)), "the shares of the classes in training")
 
 
+def majority_of_test(truth: NDArray[Any], kinds: int) -> Rival:
+    """The shares of the classes in the test itself, for a private model, beside which none of training are known."""
+    shares = np.bincount(truth, minlength=kinds) / max(1, len(truth))
+    return Rival("majority of the test", np.tile(shares, (len(truth), 1)), "the shares of the classes in the test")
+
+
 def text_rivals(ballot: NgramBallot, test: Iterable[torch.Tensor], rows: int) -> list[Rival]:
     """Logistic regression on n-grams of the units that the model reads, and of the letters of words.
 

@@ -17,7 +17,15 @@ from tidegate.data import Source
 from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.ballot import Ballot, rows_for
-from tidegate.tasks.classification.baseline import Chances, Part, Rival, majority, series_rivals, text_rivals
+from tidegate.tasks.classification.baseline import (
+    Chances,
+    Part,
+    Rival,
+    majority,
+    majority_of_test,
+    series_rivals,
+    text_rivals,
+)
 from tidegate.tasks.classification.batch import Batches, Beside, Sequences
 from tidegate.tasks.classification.content import content_of
 from tidegate.tasks.classification.content import length_notes as said_of
@@ -287,7 +295,7 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     def _rivals(self) -> list[Rival]:
         test = self.parts["test"]
         if is_private(self.setting):
-            return []
+            return [majority_of_test(test.classes, len(self.encoding.classes))]
         rivals = [majority(self.encoding.shares, len(test.classes))]
         reading = self.encoding.reading
         if "train" in self.parts and isinstance(reading, Vocabulary):

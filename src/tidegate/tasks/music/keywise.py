@@ -27,12 +27,17 @@ class Keywise:
             if len(chances) != KEYS or not all(0 < chance < 1 for chance in chances):
                 raise ValueError(f"the chances of the keys are not {KEYS} numbers between 0 and 1")
 
-    def baselines(self, test: list[torch.Tensor]) -> list[BaselineRecord]:
-        """Scores of two predictors: the frequency of each key, and its transitions from the step before."""
+    def baselines(self, test: list[torch.Tensor], counted: str) -> list[BaselineRecord]:
+        """Scores of two predictors: the frequency of each key, and its transitions from the step before.
+
+        Args:
+            test: the pieces to predict.
+            counted: what the chances were counted in.
+        """
         how = {
-            FREQUENCY: "constant probability per key: (steps with the key + 1/2) / (steps + 1) in the training pieces",
+            FREQUENCY: f"constant probability per key: (steps with the key + 1/2) / (steps + 1) in {counted}",
             REPEAT: "repeats the chord: per key, the chances to stay and to begin, (count + 1/2) / (steps + 1) "
-            "in training",
+            f"in {counted}",
         }
         return [BaselineRecord(name, sample.mean, how[name]) for name, sample in self.samples(test).items()]
 
@@ -46,10 +51,10 @@ class Keywise:
         return {FREQUENCY: Sample.of(frequency, steps), REPEAT: Sample.of(repeat, steps)}
 
 
-def keywise(train: list[torch.Tensor]) -> Keywise:
-    """Count the keys in the training pieces; the first step of a piece is given and not counted."""
-    before = torch.cat([piece[:-1] for piece in train]).double()
-    after = torch.cat([piece[1:] for piece in train]).double()
+def keywise(pieces: list[torch.Tensor]) -> Keywise:
+    """Count the keys in pieces; the first step of a piece is given and not counted."""
+    before = torch.cat([piece[:-1] for piece in pieces]).double()
+    after = torch.cat([piece[1:] for piece in pieces]).double()
     sounds = (after.sum(0) + 0.5) / (len(after) + 1)
     stays = ((before * after).sum(0) + 0.5) / (before.sum(0) + 1)
     begins = (((1 - before) * after).sum(0) + 0.5) / ((1 - before).sum(0) + 1)

@@ -166,14 +166,19 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
         return Pieces(self)
 
     def baselines(self) -> list[BaselineRecord]:
-        return [] if is_private(self.setting) else self.encoding.keys.baselines(self.pieces["test"])
+        counted = "the test" if is_private(self.setting) else "the training pieces"
+        return self._keys.baselines(self.pieces["test"], counted)
+
+    @property
+    def _keys(self) -> Keywise:
+        """What is known of the keys; a private model knows none of training, so what the test itself shows."""
+        test = self.pieces["test"]
+        return keywise(test) if test and is_private(self.setting) else self.encoding.keys
 
     def scores(self, model: torch.nn.Module, metric: float) -> list[ScoreRecord]:
-        if is_private(self.setting):
-            return super().scores(model, metric)
         pieces, lengths = self.pieces["test"], torch.tensor([len(piece) for piece in self.pieces["test"]])
         groups = bucketed(lengths, self.setting.batch_size)  # as ``batches`` has them
-        theirs = self.encoding.keys.samples([pieces[index] for group in groups for index in group])
+        theirs = self._keys.samples([pieces[index] for group in groups for index in group])
         (record,) = super().scores(model, metric)
         return [deciding(record, self.sample(model), theirs, "pieces")]
 

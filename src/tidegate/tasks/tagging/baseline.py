@@ -6,14 +6,16 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from tidegate.phase import counted, phase
-from tidegate.tasks.tagging.encoding import SHAPES, TaggingEncoding, ends, shape
+from tidegate.tasks.tagging.encoding import SHAPES, STRANGE, TaggingEncoding, ends, shape
 from tidegate.tasks.tagging.record import Sentence
 from tidegate.tasks.tagging.score import Chances, log_loss
 
@@ -40,6 +42,13 @@ class Rival:
 def majority(encoding: TaggingEncoding, words: int) -> Rival:
     """The shares of the tags in training, for every word; a trained model knows no more of its training data."""
     return Rival("majority tag", np.tile(np.array(encoding.shares), (words, 1)), "the shares of the tags in training")
+
+
+def majority_of_test(targets: NDArray[Any], kinds: int) -> Rival:
+    """The shares of the tags in the test itself, for a private model, beside which none of training are known."""
+    counts = np.bincount(targets[targets != STRANGE], minlength=kinds)
+    shares = counts / max(1, counts.sum())
+    return Rival("majority of the test", np.tile(shares, (len(targets), 1)), "the shares of the tags in the test")
 
 
 def rivals(

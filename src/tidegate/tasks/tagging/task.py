@@ -15,7 +15,7 @@ from tidegate.data.column import listed
 from tidegate.errors import InputError
 from tidegate.phase import phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
-from tidegate.tasks.tagging.baseline import Rival, majority, rivals
+from tidegate.tasks.tagging.baseline import Rival, majority, majority_of_test, rivals
 from tidegate.tasks.tagging.batch import ROWS, Words, padded, pieces, probabilities
 from tidegate.tasks.tagging.encoding import STRANGE, TaggingEncoding
 from tidegate.tasks.tagging.example import Sentences
@@ -188,7 +188,7 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
     @cached_property
     def _rivals(self) -> list[Rival]:
         if is_private(self.setting):
-            return []
+            return [majority_of_test(self._truth.targets, len(self.encoding.tags))]
         if "train" not in self.parts:
             return [majority(self.encoding, len(self._truth.targets))]
         return rivals(self.encoding, *(self.parts[part].sentences for part in ("train", "valid", "test")))
