@@ -56,8 +56,9 @@ def majority(shares: Sequence[float], rows: int) -> Rival:
 
 def majority_of_test(truth: NDArray[Any], kinds: int) -> Rival:
     """The shares of the classes in the test itself, for a private model, beside which none of training are known."""
-    shares = np.bincount(truth, minlength=kinds) / max(1, len(truth))
-    return Rival("majority of the test", np.tile(shares, (len(truth), 1)), "the shares of the classes in the test")
+    shares = (np.bincount(truth, minlength=kinds) + 1) / (len(truth) + kinds)
+    how = "the shares of the classes, (rows + 1) / (all rows + classes) in the test"
+    return Rival("majority of the test", np.tile(shares, (len(truth), 1)), how)
 
 
 def text_rivals(ballot: NgramBallot, test: Iterable[torch.Tensor], rows: int) -> list[Rival]:

@@ -46,9 +46,10 @@ def majority(encoding: TaggingEncoding, words: int) -> Rival:
 
 def majority_of_test(targets: NDArray[Any], kinds: int) -> Rival:
     """The shares of the tags in the test itself, for a private model, beside which none of training are known."""
-    counts = np.bincount(targets[targets != STRANGE], minlength=kinds)
-    shares = counts / max(1, counts.sum())
-    return Rival("majority of the test", np.tile(shares, (len(targets), 1)), "the shares of the tags in the test")
+    known = targets[targets != STRANGE]
+    shares = (np.bincount(known, minlength=kinds) + 1) / (len(known) + kinds)
+    how = "the shares of the tags, (words + 1) / (all words + tags) in the test"
+    return Rival("majority of the test", np.tile(shares, (len(targets), 1)), how)
 
 
 def rivals(
