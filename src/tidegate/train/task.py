@@ -294,9 +294,11 @@ class Task(Protecting, ABC, Generic[S, E]):
         """The right answer to each row."""
         raise NotImplementedError
 
-    def worst(self, model: torch.nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:
-        """The batch changed for the worse within ``setting.adversarial``; ``generator`` draws where a search begins."""
-        return within(self, model, batch, generator)
+    def worst(
+        self, model: torch.nn.Module, batch: Batch, generator: torch.Generator | None = None, share: float = 1.0
+    ) -> Batch:
+        """The batch changed for the worse within a share of ``adversarial``; ``generator`` draws the first change."""
+        return within(self, model, batch, generator, share)
 
     @property
     def title(self) -> str:

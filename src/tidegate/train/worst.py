@@ -18,22 +18,25 @@ if TYPE_CHECKING:
 STRIDE = 2.5  # of all steps together, in radii, so that every change of the ball can be reached from any other
 
 
-def within(task: AnyTask, model: torch.nn.Module, batch: Batch, generator: torch.Generator | None) -> Batch:
+def within(
+    task: AnyTask, model: torch.nn.Module, batch: Batch, generator: torch.Generator | None, share: float = 1.0
+) -> Batch:
     """The worst change in an L-inf ball, by projected gradient.
 
     Equations:
-        d_{k+1} = clip(d_k + 2.5 eps / K sign(dloss/dd), -eps, eps),  k < K;  eps = adversarial, K = attack_steps
+        d_{k+1} = clip(d_k + 2.5 eps / K sign(dloss/dd), -eps, eps),  k < K;  eps = share adversarial, K = attack_steps
 
     Args:
         task: says which values may change, and what follows from a change.
         model: as it is attacked.
         batch: the rows; each row's change depends on that row alone.
         generator: draws d_0 from the ball; 0 without one.
+        share: of the bound that is used.
 
     References:
         Madry et al. 2018, arXiv 1706.06083.
     """
-    radius, steps = task.setting.adversarial, task.setting.attack_steps
+    radius, steps = share * task.setting.adversarial, task.setting.attack_steps
     free = task.pliable(batch)
     ball, change = Ball("linf", radius, free), torch.zeros(free.shape, dtype=batch.inputs.dtype)
     if generator is not None:

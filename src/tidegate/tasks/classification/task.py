@@ -199,9 +199,11 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     def truths(self, batch: Any) -> list[int]:
         return list(batch.targets.tolist())
 
-    def worst(self, model: torch.nn.Module, batch: Any, generator: torch.Generator | None = None) -> Any:
+    def worst(
+        self, model: torch.nn.Module, batch: Any, generator: torch.Generator | None = None, share: float = 1.0
+    ) -> Any:
         if isinstance(self.encoding.reading, Scale):
-            return super().worst(model, batch, generator)
+            return super().worst(model, batch, generator, share)
         return edited(model, batch, self.encoding.reading, self.setting, generator)
 
     def baselines(self) -> list[BaselineRecord]:
