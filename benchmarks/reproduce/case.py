@@ -105,7 +105,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def found(case: Case, seed: int, records: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The result of this case with these settings, if there is one; what a record does not name was as in ``older``."""
     wanted = json.loads(json.dumps(case.identity(seed)))
-    default = dataclasses.asdict(older(type(case.setting)))
+    default = json.loads(json.dumps(dataclasses.asdict(older(type(case.setting)))))
     for record in records:
         setting = default | record["setting"]
         if wanted == {**{name: record[name] for name in wanted}, "setting": setting}:

@@ -30,7 +30,7 @@ def test_one_wheel_serves_every_python_of_a_platform(wheel) -> None:
 
 def test_without_a_compiler_it_serves_every_platform(plain_wheel) -> None:
     assert plain_wheel.name.endswith("-py3-none-any.whl")
-    assert plain_wheel.stat().st_size < 3_300_000  # of which the data sets are 1.7
+    assert plain_wheel.stat().st_size < 3_600_000  # of which the data sets are 1.7
 
 
 @pytest.mark.parametrize("kind", ["wheel", "plain_wheel"])

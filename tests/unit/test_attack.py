@@ -360,8 +360,8 @@ def test_the_command_prints_writes_and_ends_as_asked(folder, tmp_path, capsys) -
     ("words", "said"),
     [
         (["--eps", "0:1"], "neither FROM:TO:COUNT"),
-        (["--eps", "-1"], "numbers above 0"),
-        (["--eps", "0,nan"], "numbers above 0"),
+        (["--eps", "-1"], "numbers of at least 0"),
+        (["--eps", "0,nan"], "numbers of at least 0"),
         (["--only-steps", "3"], "not FROM:TO"),
         (["--features", "chanel 1"], "did you mean"),
         (["--target-direction", "up"], "for forecasts"),

@@ -95,7 +95,7 @@ def test_the_chinese_readme_shows_the_same_code_and_commands() -> None:
 def test_links_lead_somewhere(page) -> None:
     for target in re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         path, _, heading = target.partition("#")
-        where = (ROOT / page).parent / path
+        where = (ROOT / page).parent / path if path else ROOT / page
         assert where.exists(), target
         if heading:
             headings = re.findall(r"^#+ (.*)$", where.read_text(encoding="utf-8"), re.MULTILINE)

@@ -154,7 +154,7 @@ class TestSeparator:
         )
         assert read_pairs(source("one~eins\ntwo~zwei\n", "a.txt"), separator="~").targets == ("eins", "zwei")
         assert read_pairs(source("source~target\none~eins\n"), separator="~").targets == ("eins",)
-        (recording,), _ = _table(source("path~text\na.wav~one\n"), "~")
+        (recording,), _ = _table(source("path~text\na.wav~one\n"), "~", None)
         assert (recording.name, recording.text) == ("a.wav", "one")
 
 
@@ -205,7 +205,7 @@ class TestQuotes:
 
     def test_speech_tables_and_pairs_follow(self):
         content = 'path\ttext\na.wav\t"one\nb.wav\ttwo"\n'
-        recordings, (note,) = _table(source(content, "a.tsv"), None)
+        recordings, (note,) = _table(source(content, "a.tsv"), None, None)
         assert [recording.text for recording in recordings] == ['"one', 'two"']
         assert "in line 2" in note
         assert read_pairs(source('"Hi," he said.\tEr\n"a ""b"""\tc\n', "a.tsv")).sources[0] == '"Hi," he said.'
@@ -320,12 +320,12 @@ class TestCells:
         pair = source(json.dumps({"source": "a", "target": cell}), "a.jsonl")
         refused("PAIR_JSON", lambda: read_pairs(pair), "line 1", "'target'")
         sound = source(json.dumps({"path": "a.wav", "text": cell}), "a.jsonl")
-        refused("SPEECH_JSON", lambda: _table(sound, None), "'text' in line 1")
+        refused("SPEECH_JSON", lambda: _table(sound, None, None), "'text' in line 1")
         film = source(json.dumps({"text": cell, "label": 1}), "a.jsonl")
         refused("LABELLED_TEXT", lambda: read_labelled(film, Labels()), "'text' in line 1")
 
     def test_a_speaker_of_null_is_none(self):
-        (recording,), _ = _table(source('{"path": "a", "text": "b", "speaker": null}', "a.jsonl"), None)
+        (recording,), _ = _table(source('{"path": "a", "text": "b", "speaker": null}', "a.jsonl"), None, None)
         assert recording.speaker == ""
 
 

@@ -31,8 +31,12 @@ class TrainingProgress(Status):
         self._epoch, self._begin, self._items, self._steps = 0, 0.0, 0, 0  # the current epoch, since it was resumed
         self._private = setting.epsilon is not None
         self._of = " a unit" if self._private else ""  # what the loss is the mean of, unless it is a term
-        self._items_name = "units" if self._private else self._row.task.items
         self._seconds: list[float] = []  # of each epoch finished in this session
+
+    @property
+    def _items_name(self) -> str:
+        """What is counted: a task, which says it, loads torch, so not before training begins."""
+        return "units" if self._private else self._row.task.items
 
     @property
     def watch(self) -> Watch:

@@ -263,6 +263,8 @@ def begin_with(learned: Sequence[torch.Tensor], sequences: int, order: torch.Ten
         order: for each row of the call the caller's index of its sequence; None if that is the same.
     """
     values = torch.stack([*learned]).unsqueeze(1).expand(-1, sequences, -1)
+    if torch.compiler.is_compiling():  # which traces no context; private training compiles no layer
+        return values
     entries = _entries.get()
     if entries is None or not values.requires_grad:
         return values
