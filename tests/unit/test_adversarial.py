@@ -226,6 +226,19 @@ class TestTraining:
         assert [p.requires_grad for p in model.parameters()].count(False) == 1
         assert all(parameter.grad is None for parameter in model.parameters())
 
+    def test_the_bound_rises_over_half_of_the_epochs_and_validation_has_the_whole(self, monkeypatch) -> None:
+        task, shares = series_task(adversarial=0.3), {True: [], False: []}
+        find = type(task).worst
+
+        def noted(self, model, batch, generator=None, share=1.0):
+            shares[generator is not None].append(share)
+            return find(self, model, batch, generator, share)
+
+        monkeypatch.setattr(type(task), "worst", noted)
+        learnt(task)
+        assert shares[True] == pytest.approx([2 / 3] * 10 + [1] * 20)  # 1 of 1.5 epochs, then all
+        assert set(shares[False]) == {1.0}
+
     def test_validation_is_attacked_and_the_model_bears_more(self) -> None:
         plain, hard = learnt(series_task()), learnt(series_task(adversarial=0.5))
         assert hard.curve[-1].valid > evaluate(series_task(), hard.model, "valid")
