@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# "horizon=24", "strategy='recursive'", "known=" or "streaming=True", not in a longer word or the brackets of a cell
-SETTING = re.compile(r"""(?<![\w.\-'"/\[,])(?P<name>[a-z][a-z0-9_]*)=(?P<value>'[^']*'|"[^"]*"|[\w.+\-]*\w)?""")
+# "horizon=24", "strategy='recursive'", "known=", "streaming=True" or "eps=(0.1, 0.2)", not in a longer word or the
+# brackets of a cell
+SETTING = re.compile(
+    r"""(?<![\w.\-'"/\[,])(?P<name>[a-z][a-z0-9_]*)=(?P<value>'[^']*'|"[^"]*"|\([\d., ]*\)|[\w.+\-]*\w)?"""
+)
 
 
 def in_shell(text: str, names: Iterable[str]) -> str:
@@ -26,6 +29,8 @@ def in_shell(text: str, names: Iterable[str]) -> str:
         'raise --longest, or set --no-stress or --calibrate'
         >>> in_shell("GRU[heads=4,rank=2] has heads=4", ["heads", "rank"])
         'GRU[heads=4,rank=2] has --heads 4'
+        >>> in_shell("pass edits=(1, 2, 3)", ["edits"])
+        'pass --edits 1,2,3'
     """
     known = set(names)
 
@@ -36,6 +41,8 @@ def in_shell(text: str, names: Iterable[str]) -> str:
         flag = name.replace("_", "-")
         if value in ("True", "False"):
             return f"--{'' if value == 'True' else 'no-'}{flag}"
+        if value and value[0] == "(":
+            return f"--{flag} {value[1:-1].replace(' ', '')}"
         return f"--{flag}" if value is None else f"--{flag} {value.strip(chr(39) + chr(34))}"
 
     return SETTING.sub(option, text)
