@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any, Self
 
 import torch
-from torch.nn.modules.module import register_module_forward_hook
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.overrides import _get_current_function_mode, _pop_mode, _push_mode  # torch has no public name for these
 
 from tidegate.nn import Recurrent, RecurrentCell
+from tidegate.private.record import Record
 from tidegate.private.recurrent import LayerUses, Recorder
 from tidegate.private.rows import Rows, mixed
 
@@ -69,6 +71,7 @@ class Layers:
     def __init__(self, model: torch.nn.Module) -> None:
         self._names = {id(module): name or "the model" for name, module in model.named_modules()}
         self._recorder, self._stack = Recorder(), ExitStack()
+        self._paused: list[Any] = []  # for each layer at work the record that waits, if it is the first to wait
         self.calls: list[LayerCall] = []
 
     @property
@@ -78,7 +81,8 @@ class Layers:
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._recorder)
-        self._stack.callback(register_module_forward_hook(self._keep).remove)
+        self._stack.callback(register_module_forward_pre_hook(self._pause).remove)
+        self._stack.callback(register_module_forward_hook(self._keep, always_call=True).remove)
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -88,9 +92,22 @@ class Layers:
         """What the backward run left of each call."""
         return [entry for entry in self._recorder.calls if entry.module is not None]
 
-    def _keep(self, module: torch.nn.Module, arguments: Any, output: Any) -> None:
+    def _pause(self, module: torch.nn.Module, arguments: Any) -> None:
+        """Take the record of functions off the stack, as a layer calls some sixty that say nothing."""
         del arguments
         if isinstance(module, Recurrent | RecurrentCell):
+            first = isinstance(_get_current_function_mode(), Record)
+            self._paused.append(_pop_mode() if first else None)
+
+    def _keep(self, module: torch.nn.Module, arguments: Any, output: Any) -> None:
+        """Remember a call, and put the record back; also where the layer raised an error and has no output."""
+        del arguments
+        if not (self._paused and isinstance(module, Recurrent | RecurrentCell)):
+            return
+        waiting = self._paused.pop()
+        if waiting is not None:
+            _push_mode(waiting)
+        if output is not None:
             with torch._C.DisableTorchFunction():  # noqa: SLF001  # nothing here is the model's
                 self.calls.append(LayerCall(self._names.get(id(module), type(module).__name__), module, output))
 
