@@ -16,7 +16,7 @@ from torch.nn.functional import ctc_loss, pad
 from torch.nn.utils.rnn import pad_sequence
 
 from tidegate.adversary import Ball, free
-from tidegate.attack.kind.base import Continuous, Loss, Rows
+from tidegate.attack.kind.base import Continuous, Loss, Rows, padded_otherwise
 from tidegate.attack.kind.limit import Limits
 from tidegate.data.script import has_words
 from tidegate.errors import InputError
@@ -150,12 +150,9 @@ class AudioKind(Continuous):
 
     def stuffed(self, rows: Rows) -> torch.Tensor | None:
         batch = self.batch(self.x[:, rows], rows)
-        assert batch.lengths is not None
-        behind = torch.arange(len(batch.inputs))[:, None] >= batch.lengths
-        if not behind.any():
+        inputs = padded_otherwise(batch)
+        if inputs is None:
             return None
-        other = torch.randn(batch.inputs.shape, generator=torch.Generator().manual_seed(0))
-        inputs = torch.where(behind[..., None], other, batch.inputs)
         with torch.no_grad():
             found = self._asked(SpeechBatch(inputs, batch.targets, batch.lengths, symbols=batch.symbols))
             return torch.where(self._behind(rows)[..., None], self._asked(batch), found)

@@ -13,6 +13,7 @@ from tidegate.adversary import Ball, Found, by_gradient, by_queries, climb
 from tidegate.attack.effort import Effort
 from tidegate.attack.kind.limit import Limits
 from tidegate.records import AttackedRecord, HonestyRecord
+from tidegate.train.batch import Batch
 
 TOGETHER = 128  # rows of a batch
 PAIRS = 8  # of values, for a slope from values alone
@@ -320,3 +321,13 @@ def put(whole: Found, rows: torch.Tensor, part: Found) -> Found:
     own = Found(whole.change[:, rows], whole.score[rows], whole.silent[rows]).worse(part)
     change[:, rows], score[rows], silent[rows] = own.change, own.score, part.silent
     return Found(change, score, silent)
+
+
+def padded_otherwise(batch: Batch) -> torch.Tensor | None:
+    """[T, B, C] the inputs with other numbers behind the end of each sequence; None where no sequence is padded."""
+    assert batch.lengths is not None
+    behind = torch.arange(len(batch.inputs))[:, None] >= batch.lengths
+    if not behind.any():
+        return None
+    other = torch.randn(batch.inputs.shape, generator=torch.Generator().manual_seed(0))
+    return torch.where(behind[..., None], other, batch.inputs)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tidegate.adversary import Ball, free
-from tidegate.attack.kind.base import Rows
+from tidegate.attack.kind.base import Rows, padded_otherwise
 from tidegate.attack.kind.limit import Limits
 from tidegate.attack.kind.module import Classes
 from tidegate.attack.kind.votes import SlopedVotes
@@ -78,12 +78,9 @@ class SeriesKind(Classes):
 
     def stuffed(self, rows: Rows) -> torch.Tensor | None:
         batch = self._encoded(self.x[:, rows], rows)
-        assert batch.lengths is not None
-        behind = torch.arange(len(batch.inputs))[:, None] >= batch.lengths
-        if not behind.any():
+        inputs = padded_otherwise(batch)
+        if inputs is None:
             return None
-        other = torch.randn(batch.inputs.shape, generator=torch.Generator().manual_seed(0))
-        inputs = torch.where(behind[..., None], other, batch.inputs)
         with torch.no_grad():
             return self._asked(Sequences(inputs, batch.targets, batch.lengths), rows)
 
