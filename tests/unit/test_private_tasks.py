@@ -7,7 +7,7 @@ import torch
 
 from tests.unit.test_private_gradient import check
 from tests.unit.test_protected import CASES, _model, _task
-from tidegate.train.batch import doubled
+from tidegate.train.precision import doubled
 
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in CASES},

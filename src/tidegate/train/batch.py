@@ -66,14 +66,3 @@ class Measure:
     loss: torch.Tensor
     error: float
     count: int
-
-
-def doubled(model: torch.nn.Module) -> torch.nn.Module:
-    """Convert a model to float64. It converts its input batches itself, so callers need not know its precision."""
-    model.double().register_forward_pre_hook(_cast)
-    return model
-
-
-def _cast(model: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    del model
-    return tuple(value.to(torch.float64) if isinstance(value, Batch) else value for value in arguments)

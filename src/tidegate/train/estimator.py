@@ -29,6 +29,7 @@ from tidegate.train.lean import finished, listed, shaped
 from tidegate.train.loop import evaluate, train
 from tidegate.train.name import other_cell, other_settings, shortest
 from tidegate.train.plan import Plan
+from tidegate.train.precision import noted
 from tidegate.train.promise import check_private
 from tidegate.train.search import clean, search
 from tidegate.train.setting import Training, check, documented, older, with_recipe
@@ -193,7 +194,7 @@ class Estimator(BaseEstimator, Generic[S]):
         promised(self.model_, self.privacy_)
         phase("scoring")
         self.scores_, self.memory_ = self._scores(task), {} if is_private(task.setting) else self._memory(task)
-        self.notes_ = found.notes + told + task.remarks(outcome.model)
+        self.notes_ = found.notes + told + noted(task.setting) + task.remarks(outcome.model)
         if home and checkpoint and World().first:
             self._save(home)
             clean(checkpoint)

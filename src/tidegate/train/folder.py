@@ -10,7 +10,7 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.storage import alone
-from tidegate.train.batch import doubled
+from tidegate.train.precision import doubled
 from tidegate.train.world import World
 
 LOCK = ".lock"

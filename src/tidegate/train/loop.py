@@ -20,12 +20,13 @@ from tidegate.nn import Recurrent
 from tidegate.phase import counted, phase
 from tidegate.records import EpochRecord, PrivacyRecord, StepRecord
 from tidegate.train.adversarial import AdversarialStep
-from tidegate.train.batch import Batch, doubled
+from tidegate.train.batch import Batch
 from tidegate.train.checkpoint import Checkpoint, compartment, prefixed
 from tidegate.train.crowd import unhindered
 from tidegate.train.fitted import is_private
 from tidegate.train.lean import Lean
 from tidegate.train.plan import Plan
+from tidegate.train.precision import prepared
 from tidegate.train.private import PrivateStep
 from tidegate.train.smooth import SmoothStep
 from tidegate.train.state import EpochState, RunState, decay
@@ -155,9 +156,7 @@ class _Run:
         self.task, self.plan, self.setting, self.path = task, plan, plan.setting, path
         self.on_step, self.look = on_step, look
         self.world = World()
-        self.model = task.model(layer, self.setting)
-        if self.setting.precision == "float64":
-            doubled(self.model)
+        self.model = prepared(task.model(layer, self.setting), self.setting)
         layers = [module for module in self.model.modules() if isinstance(module, Recurrent)]
         self.made = [{"graph": layer.graph.to_json(), "made": repr(layer)} for layer in layers]
         chosen = {PrivateStep: is_private(self.setting), SmoothStep: self.setting.smooth is not None}

@@ -113,8 +113,9 @@ class Training(Layers):
     seed: Seed = 0
     """Seed for initial weights, dropout and the order of the data."""
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
-    """Type of the weights; bfloat16 keeps float32 weights and runs matrix products outside the recurrent layers in
-    bfloat16."""
+    """Type of the arithmetic. bfloat16 rounds the factors of matrix products to 8 bits in training, which is quicker on
+    processors with instructions for it. Weights, states, losses and Adam stay float32, and so does whatever the model
+    does afterwards."""
     density: Annotated[float, Range(1e-3, 1)] = 1.0
     """Share of the weights of the recurrent layers that is kept. Blocks of small ones are set to zero as the share
     falls; layers do not multiply them."""

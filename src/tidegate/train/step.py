@@ -15,6 +15,7 @@ from tidegate.train.batch import Batch, Measure
 from tidegate.train.carry import detached, flattened, unflattened
 from tidegate.train.checkpoint import compartment, prefixed
 from tidegate.train.plan import Plan
+from tidegate.train.precision import in_full, rounding
 from tidegate.train.setting import Training
 from tidegate.train.task import AnyTask
 from tidegate.train.world import World
@@ -127,10 +128,10 @@ class Step:
 
     def _measured(self, batch: Batch) -> Measure:
         """The loss on a batch of this process; the state of a stream goes on."""
-        batch = self.hardened(batch)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.setting.precision == "bfloat16"):
+        with rounding(self.setting):
+            batch = self.hardened(batch)
             outputs, self._carry = self.joined(batch, None if batch.starts else detached(self._carry))
-            return self.task.measure(outputs, batch)
+        return self.task.measure(in_full(outputs), batch)
 
     def hardened(self, batch: Batch) -> Batch:
         """The batch to learn from, or to validate by, in place of one: the same."""

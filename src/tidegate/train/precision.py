@@ -1,0 +1,72 @@
+"""The types of a training: float32, float64, or float32 with products of bfloat16 numbers."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from tidegate.nn import Recurrent
+from tidegate.train.batch import Batch
+from tidegate.train.setting import Training
+
+ROUNDED = (
+    "trained with factors of matrix products rounded to bfloat16; the weights are float32, and so is whatever answers, "
+    "scores included"
+)
+
+
+def prepared(model: torch.nn.Module, setting: Training) -> torch.nn.Module:
+    """Give a model the types of a training, before its first step.
+
+    Args:
+        model: as the task makes it, float32.
+        setting: of the training.
+    """
+    if setting.precision == "float64":
+        return doubled(model)
+    if setting.precision == "bfloat16":
+        for layer in model.modules():
+            if isinstance(layer, Recurrent):  # its states go on to the next batch, and its outputs into sums over time
+                layer.autocast_keeps_dtype = True
+                layer.register_forward_pre_hook(_in_full)
+    return model
+
+
+def rounding(setting: Training) -> AbstractContextManager[Any]:
+    """Where the model runs in a training step: with bfloat16, factors of matrix products are rounded there.
+
+    Equations:
+        M v -> sum over k, in float32, of bfloat16(M[j, k]) bfloat16(v[k]),  and so in the derivative
+
+    Args:
+        setting: of the training.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=setting.precision == "bfloat16")
+
+
+def in_full(outputs: torch.Tensor) -> torch.Tensor:
+    """Outputs as losses read them: float32, or float64."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+
+def noted(setting: Training) -> tuple[str, ...]:
+    """What a finished model says of its precision, unless all was float32 or float64."""
+    return (ROUNDED,) if setting.precision == "bfloat16" else ()
+
+
+def doubled(model: torch.nn.Module) -> torch.nn.Module:
+    """Convert a model to float64. It converts its input batches itself, so callers need not know its precision."""
+    model.double().register_forward_pre_hook(_cast)
+    return model
+
+
+def _cast(model: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    del model
+    return tuple(value.to(torch.float64) if isinstance(value, Batch) else value for value in arguments)
+
+
+def _in_full(layer: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    del layer
+    return (in_full(arguments[0]), *arguments[1:])
