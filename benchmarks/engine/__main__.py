@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,8 @@ from typing import Annotated, Self
 
 import tyro
 from benchmarks.engine import BenchRecord, RowRecord, cores, page, processor, rows_of, run
+from benchmarks.engine.half import PRODUCTS
+from benchmarks.engine.row import Row
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -24,6 +27,7 @@ from tidegate.errors import InputError, InternalError, TidegateError
 
 PROGRAM = "python -m benchmarks.engine"
 RESULTS = Path(__file__).parents[1] / "results" / "engine"
+HALF_RESULTS = RESULTS.with_name("half")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Bench:
     """Numbers of threads, separated by commas."""
     seconds_per_row: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 2.5
     """Seconds for the rounds of a row; there are at least seven rounds."""
+    products: Annotated[str, tyro.conf.arg(metavar="TYPES")] = ""
+    """Measure rows of half precision or int8 instead, e.g. "bfloat16,float16,int8"; the results have a folder of their
+    own, benchmarks/results/half."""
+    thread_time: bool = False
+    """Take the time of the calling thread instead of the clock: for one thread, on a machine with other work."""
     compiled: bool = False
     """Also measure torch.compile's scans in some rows; each compiles for about a minute."""
     load: bool = False
@@ -59,19 +68,14 @@ class Bench:
             raise InputError("BENCH_SYSTEM", "the bench stops and wakes processes by signals", fix="run it on Linux")
         available = cores()
         possible = [count for count in counts if count <= available]
-        rows = rows_of(threads=possible, quick=self.quick, compiled=self.compiled, only=self.only, load=self.load)
-        if not rows:
-            raise InputError(
-                "BENCH_ROWS",
-                f"no row with {self.only!r} for {self.threads} threads on {available} cores",
-                fix="leave out --only, or ask for fewer --threads",
-            )
-        out = self.out or RESULTS
+        rows = self.rows(possible)
+        out = self.out or (HALF_RESULTS if self.products else RESULTS)
         out.mkdir(parents=True, exist_ok=True)  # before a quarter of an hour is spent
         with _Watch(len(rows)) as watch:
             if possible != counts:
                 watch.note(f"note: no rows for more than the {available} cores that are here")
-            record = run(rows, self.seconds_per_row, watch.show, command=self.command, quick=self.quick, load=self.load)
+            how = {"quick": self.quick, "load": self.load, "thread_time": self.thread_time}
+            record = run(rows, self.seconds_per_row, watch.show, command=self.command, **how)
         written, raw = out / f"{self.name}.md", out / f"{self.name}.json"
         written.write_text(page(record), encoding="utf-8")
         raw.write_text(record.to_json(), encoding="utf-8")
@@ -80,10 +84,40 @@ class Bench:
         screen.print(f"\nresults: {written}, {raw}", markup=False, soft_wrap=True)
         _refuse_failures(record)
 
+    def rows(self, threads: Sequence[int]) -> list[Row]:
+        """The rows to run.
+
+        Raises:
+            InputError: there are none, or options do not go together.
+        """
+        products = [name for name in self.products.split(",") if name]
+        unknown = set(products) - set(PRODUCTS)
+        if unknown:
+            known = ",".join(PRODUCTS)
+            raise InputError(
+                "PRODUCTS", f"--products {self.products!r} names other types", fix=f"write some of {known}"
+            )
+        if products and (self.quick or self.compiled):
+            raise InputError("PRODUCTS", "--products has rows of its own", fix="leave out --quick and --compiled")
+        if self.thread_time and threads != [1]:
+            raise InputError("THREAD_TIME", "--thread-time sees one thread alone", fix="add --threads 1")
+        chosen = {"quick": self.quick, "compiled": self.compiled, "load": self.load}
+        rows = rows_of(threads=threads, only=self.only, products=products, **chosen)
+        if not rows:
+            raise InputError(
+                "BENCH_ROWS",
+                f"no row with {self.only!r} for {self.threads} threads on {cores()} cores",
+                fix="leave out --only, or ask for fewer --threads",
+            )
+        return rows
+
     @property
     def name(self) -> str:
         """The name of the files: the processor, and which rows, so that a few never replace the full grid."""
         rows = ["load"] * self.load + ["quick"] * self.quick + re.findall(r"[a-z0-9]+", self.only.casefold())
+        if self.products:
+            some = [name for name in PRODUCTS if name in self.products.split(",")]
+            rows = ["engine", *(some if len(some) < len(PRODUCTS) else []), *rows]
         return "-".join([processor().slug, *rows])
 
     @property

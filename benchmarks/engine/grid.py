@@ -127,7 +127,7 @@ def _versus_libraries(item: Item, *, compiled: bool) -> Row:
         entrants.append(_entrant(Peak.name, item, "ceiling"))
     if Reading().supports(item) is None:
         entrants.append(_entrant(Reading.name, item, "ceiling"))
-    return Row(f"{item.cell} {item.mode}", item, _able(entrants))
+    return Row(f"{item.cell} {item.mode}", item, able(entrants))
 
 
 def _derived(item: Item) -> Row:
@@ -139,7 +139,7 @@ def _derived(item: Item) -> Row:
         _entrant("tidegate eager", item, "eager"),
         *(_entrant(name, item, "peer") for name in (*LIBRARIES, "torchrecurrent")),
     ]
-    return Row("derived cells", item, _able(entrants), "flop")
+    return Row("derived cells", item, able(entrants), "flop")
 
 
 def _normed(item: Item) -> Row:
@@ -155,7 +155,7 @@ def _own(item: Item) -> Row:
         _entrant("JAX", item, "peer"),
         _entrant("torchrecurrent", zoo, "peer"),
     ]
-    return Row("a user's own cell", item, _able(entrants))
+    return Row("a user's own cell", item, able(entrants))
 
 
 def _ragged(item: Item) -> Row:
@@ -166,12 +166,12 @@ def _ragged(item: Item) -> Row:
         _entrant("tidegate", whole, "yardstick", "a full batch"),
         *(_entrant(name, item, "peer") for name in LIBRARIES),
     ]
-    return Row("ragged batches", item, _able(entrants), "token")
+    return Row("ragged batches", item, able(entrants), "token")
 
 
 def _double(item: Item) -> Row:
     entrants = [_entrant("tidegate", item, "ours"), *(_entrant(name, item, "peer") for name in LIBRARIES)]
-    return Row("float64", item, _able(entrants))
+    return Row("float64", item, able(entrants))
 
 
 def _step(item: Item) -> Row:
@@ -194,12 +194,12 @@ def _unitwise(item: Item, *, compiled: bool) -> Row:
         if item.threads > 1:
             entrants.append(_entrant("tidegate", replace(item, threads=1), "yardstick", ONE_THREAD))
     entrants.append(_entrant("torch.mm", item, "ceiling"))
-    return Row(f"unit by unit {item.mode}", item, _able(entrants))
+    return Row(f"unit by unit {item.mode}", item, able(entrants))
 
 
 def _loop(item: Item) -> Row:
     entrants = [_entrant("tidegate cells", item, "ours"), _entrant("torch cells", item, "peer")]
-    return Row("cells in a loop", item, _able(entrants))
+    return Row("cells in a loop", item, able(entrants))
 
 
 def _short(item: Item) -> Row:
@@ -209,7 +209,7 @@ def _short(item: Item) -> Row:
         *(_entrant(name, item, "ours") for name in names),
         *(_entrant(name, item, "peer") for name in LIBRARIES),
     ]
-    return Row("short calls", item, _able(entrants))
+    return Row("short calls", item, able(entrants))
 
 
 def _growth(large: Item, small: Item) -> Row:
@@ -225,6 +225,6 @@ def _entrant(peer: str, item: Item, role: Role, label: str = "") -> Entrant:
     return Entrant(peer, item, role, label or peer)
 
 
-def _able(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
+def able(entrants: Sequence[Entrant]) -> tuple[Entrant, ...]:
     """Without those that could do the item nowhere; those that are only not installed here stay, and are noted."""
     return tuple(entrant for entrant in entrants if PEERS[entrant.peer].refuses(entrant.item) is None)

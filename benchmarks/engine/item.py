@@ -36,6 +36,7 @@ class Item:
         ragged: the rows have lengths, which sum to half of T * B; else all are T long.
         layers: one above the other.
         bidirectional: each layer runs in both directions.
+        products: the type of the matrix products where that is not ``dtype``: "bfloat16", "float16" or "int8".
     """
 
     cell: str
@@ -50,6 +51,7 @@ class Item:
     ragged: bool = False
     layers: int = 1
     bidirectional: bool = False
+    products: str = ""
 
     def layer(self, **options: Any) -> Recurrent:
         """The public layer, with weights of its own."""
@@ -119,6 +121,7 @@ class Item:
         parts = [self.cell, f"{self.T},{self.B},{self.I},{self.H}"]
         parts += [f"P={self.proj}"] if self.proj else []
         parts += [self.dtype] if self.dtype != "float32" else []
+        parts += [self.products] if self.products else []
         parts += ["ragged"] if self.ragged else []
         parts += [f"{self.layers} layers"] if self.layers > 1 else []
         parts += ["bidirectional"] if self.bidirectional else []

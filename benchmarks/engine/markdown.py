@@ -15,7 +15,8 @@ row has threads. What it computes, gradients included, is first held against flo
 shuffled order. A ratio is their time over ours in the same round: **above 1, Tidegate is faster**; in brackets the
 95 % interval of its median over the rounds. FLOPs are those of the matrix products, training counts three times the
 forward pass; a column of the peak has the time that they would take at it, so that its ratio is our share of the peak.
-Rows are named T,B,I,H. The times of all rounds are in the JSON file."""
+Rows are named T,B,I,H. With --thread-time, times are of the calling thread, else of the clock; those of all rounds are
+in the JSON file."""
 
 
 def page(record: BenchRecord) -> str:
@@ -60,7 +61,8 @@ def _cell(entrant: EntrantRecord, row: RowRecord) -> str:
     if entrant.label == row.base or entrant.ratio is None:
         return time
     ratio = entrant.ratio
-    return f"{time} **{ratio.median:.2f}** [{ratio.low:.2f}, {ratio.high:.2f}]"
+    missed = f" (below {entrant.target:g})" if entrant.missed else ""
+    return f"{time} **{ratio.median:.2f}** [{ratio.low:.2f}, {ratio.high:.2f}]{missed}"
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:

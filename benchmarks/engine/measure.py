@@ -62,6 +62,7 @@ def _admitted(entrant: Entrant, row: Row, stage: Stages, wanted: dict[Item, Arra
     """The record of an entrant, with a note if it is not to be timed."""
     item = entrant.item
     record = EntrantRecord(entrant.label, entrant.peer, entrant.role, item.title, row.units(item))
+    record = replace(record, target=entrant.target)
     missing = PEERS[entrant.peer].missing(item)
     if missing:
         return replace(record, note=missing)

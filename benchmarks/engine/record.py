@@ -21,6 +21,7 @@ class EntrantRecord:
         times: seconds of one call, round by round; empty if it was not timed.
         ratio: its time per unit over ours.
         note: why it was not timed.
+        target: what the ratio must reach, 0 for nothing.
     """
 
     label: str
@@ -33,6 +34,12 @@ class EntrantRecord:
     times: tuple[float, ...] = ()
     ratio: Ratio | None = None
     note: str | None = None
+    target: float = 0.0
+
+    @property
+    def missed(self) -> bool:
+        """Whether the interval of the ratio ends below the target."""
+        return self.ratio is not None and self.ratio.high < self.target
 
 
 @dataclass(frozen=True)

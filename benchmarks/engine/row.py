@@ -21,12 +21,14 @@ class Entrant:
         role: "ours" is what is measured, a "peer" is another library, "eager" our own eager path, a "yardstick" our
             own layer on other work, a "ceiling" what the machine allows.
         label: as tables print it.
+        target: what their time over ours must reach in this row, 0 for nothing.
     """
 
     peer: str
     item: Item
     role: Role
     label: str
+    target: float = 0.0
 
 
 @dataclass(frozen=True)

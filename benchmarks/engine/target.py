@@ -113,6 +113,17 @@ def verdicts_when_busy(rows: Sequence[RowRecord]) -> tuple[VerdictRecord, ...]:
     return tuple(demand.judge(rows) for demand in BUSY)
 
 
+def verdicts_in_half(rows: Sequence[RowRecord]) -> tuple[VerdictRecord, ...]:
+    """What rows of half precision and int8 ask for, by group and contestant."""
+    asked = dict.fromkeys((row.group, e.label, e.target) for row in rows for e in row.entrants if e.target)
+    return tuple(
+        Demand(group, f"{label}: never below {target:g}", (group,), label, target).judge(
+            [row for row in rows if any((e.label, e.target) == (label, target) for e in row.entrants)]
+        )
+        for group, label, target in asked
+    )
+
+
 def verdicts(
     rows: Sequence[RowRecord], first_call: FirstCallRecord | None, memory: Mapping[str, float]
 ) -> tuple[VerdictRecord, ...]:

@@ -20,6 +20,7 @@ from benchmarks.engine.competition import TURN_SECONDS as LOADED_TURN
 from benchmarks.engine.competition import busy, competing
 from benchmarks.engine.gate import needed, reference, verdict, worst_error
 from benchmarks.engine.grid import ONE_THREAD, full, quick
+from benchmarks.engine.half import PRODUCTS
 from benchmarks.engine.host import Crew
 from benchmarks.engine.item import NORMED, OWN, Item
 from benchmarks.engine.machine import Processor, cores, processor
@@ -32,7 +33,7 @@ from benchmarks.engine.problem import problem
 from benchmarks.engine.record import BenchRecord, EntrantRecord, FirstCallRecord, RowRecord
 from benchmarks.engine.row import Entrant, Row
 from benchmarks.engine.statistic import Ratio, geometric_mean, inverse, paired
-from benchmarks.engine.target import Demand, verdicts
+from benchmarks.engine.target import Demand, verdicts, verdicts_in_half
 
 from tidegate.cell.function import ARITHMETIC
 from tidegate.cell.graph import Op
@@ -174,6 +175,63 @@ def test_under_load_rows_of_two_threads_are_compared_with_one() -> None:
         ]
 
 
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_rows_of_half_precision_say_what_they_must_reach(name: str) -> None:
+    rows = rows_of(threads=[1, 2], products=[name])
+    assert len({(row.group, row.title) for row in rows}) == len(rows)
+    for row in rows:
+        ours, *others = row.entrants
+        assert (ours.role, ours.item.products, ours.item) == ("ours", name, row.item)
+        assert len({entrant.label for entrant in row.entrants}) == len(row.entrants)
+        assert all(entrant.target for entrant in others if entrant.role == "peer")
+    asked = {e.target for row in rows for e in row.entrants if e.label == "tidegate float32"}
+    assert asked == {"bfloat16": {0.0, 1.6}, "float16": {0.0}, "int8": set()}[name]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"products": "bfloat8"},
+        {"products": "int8", "quick": True},
+        {"thread_time": True},
+        {"products": "int8", "only": "?"},
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(wrong) -> None:
+    with pytest.raises(InputError, match=r"--products|--thread-time|no row with"):
+        Bench(**wrong).rows([1, 2])
+
+
+def test_files_of_half_precision_are_named_by_their_rows() -> None:
+    assert Bench(products="bfloat16,float16,int8").name == f"{processor().slug}-engine"
+    assert Bench(products="int8", only="lstm").name == f"{processor().slug}-engine-int8-lstm"
+
+
+def test_a_row_below_its_target_is_marked() -> None:
+    quick = EntrantRecord("ours", "tidegate", "ours", "work", 1, times=(1.0,), ratio=Ratio(1, 1, 1, 1, 1))
+    slow = EntrantRecord(
+        "torch", "torch.nn", "peer", "work", 1, times=(1.5,), ratio=Ratio(1.5, 1.4, 1.59, 1, 2), target=1.6
+    )
+    reached = replace(slow, ratio=Ratio(1.5, 1.4, 1.61, 1, 2))
+    for entrant, met in ((slow, False), (reached, True)):
+        row = RowRecord("half", "work", "call", "ours", (quick, entrant))
+        (found,) = verdicts_in_half([row])
+        record = BenchRecord(
+            "command",
+            "date",
+            quick=False,
+            seconds=1.0,
+            machine={},
+            versions={},
+            rows=(row,),
+            first_call=None,
+            memory={},
+            verdicts=(found,),
+        )
+        assert found.met is met
+        assert ("(below 1.6)" in page(record)) is not met
+
+
 def test_a_competing_loop_runs_on_each_core_and_ends(monkeypatch) -> None:
     started = []
 
@@ -261,6 +319,29 @@ def test_scans_by_halves_are_for_sums_and_products() -> None:
 def test_cells_in_a_loop_agree_with_the_reference(name: str, cell: str, mode: str) -> None:
     item = tiny(cell, mode)
     assert verdict(item, worst_error(item, results(name, item), reference(item))) is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["tidegate", "torch.nn", "tidegate cells", "torch cells"])
+def test_contestants_in_bfloat16_round_and_agree(name: str, mode: str) -> None:
+    item = tiny(mode=mode, products="bfloat16")
+    assert 1e-4 < worst_error(item, results(name, item), reference(item)) < 2e-2
+    assert PEERS["JAX"].refuses(item) == "no bfloat16"
+
+
+@needs("onnxruntime")
+@needs("onnx")
+def test_dynamic_quantisation_rounds_and_agrees() -> None:
+    item = tiny(products="int8")
+    assert 1e-4 < worst_error(item, results("onnxruntime int8", item), reference(item)) < 5e-2
+    assert PEERS["onnxruntime int8"].refuses(tiny("gru", products="int8")) == "quantises LSTM alone"
+
+
+def test_numbers_of_a_row_in_half_precision_are_of_that_type() -> None:
+    for name in ("bfloat16", "float16"):
+        x = torch.from_numpy(problem(tiny(products=name)).x)
+        assert torch.equal(x.to(getattr(torch, name)).float(), x)
+        assert (x - torch.from_numpy(problem(tiny()).x)).abs().max() > 0
 
 
 @pytest.mark.parametrize(("layers", "bidirectional"), [(1, True), (3, True), (2, False)])

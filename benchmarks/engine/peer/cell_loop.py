@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from benchmarks.engine.item import Item
-from benchmarks.engine.peer.module import prepared
+from benchmarks.engine.peer.module import HALF, prepared, torch_type
 from benchmarks.engine.peer.peer import Peer, Prepared
 from benchmarks.engine.problem import Problem
 
@@ -23,6 +23,7 @@ class Cells(Peer):
     kinds: Mapping[str, Callable[..., torch.nn.Module]] = MappingProxyType(
         {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
     )
+    products = HALF
 
     def supports(self, item: Item) -> str | None:
         if item.cell not in self.kinds or item.proj:
@@ -31,7 +32,7 @@ class Cells(Peer):
 
     def prepare(self, problem: Problem) -> Prepared:
         item = problem.item
-        cell = self.kinds[item.cell](item.I, item.H, dtype=getattr(torch, item.dtype))
+        cell = self.kinds[item.cell](item.I, item.H, dtype=torch_type(item))
         names = {name: step_attribute(name) for name in problem.weights}
         cell.load_state_dict({names[name]: torch.from_numpy(value) for name, value in problem.weights.items()})
         alone = len(item.graph.states) == 1

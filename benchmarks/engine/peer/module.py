@@ -7,12 +7,20 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from benchmarks.engine.item import Item
 from benchmarks.engine.peer.peer import Prepared
 from benchmarks.engine.problem import Array, Arrays, Problem
 
 from tidegate.cell.parameter import attribute
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, Any]]
+HALF = ("bfloat16", "float16")  # of products: then a module's parameters, its input and its output have this type
+
+
+def torch_type(item: Item) -> torch.dtype:
+    """The type of a module's parameters and of its input."""
+    found: torch.dtype = getattr(torch, item.products or item.dtype)
+    return found
 
 
 def prepared(
@@ -32,11 +40,12 @@ def prepared(
         named: turns the gradients of ``parameters`` into those of the weights in the graph.
         around: entered once for many calls.
     """
-    x = torch.from_numpy(problem.x)
+    dtype = torch_type(problem.item)
+    x = torch.from_numpy(problem.x).to(dtype)
     if problem.item.mode == "inference":
         return Prepared(lambda: forward(x), lambda result: _outputs(problem, *result), _both(_inference, around))
     x.requires_grad_()
-    upstream = torch.from_numpy(problem.upstream)
+    upstream = torch.from_numpy(problem.upstream).to(dtype)
     leaves = [x, *parameters.values()]
 
     def call() -> tuple[torch.Tensor, Any, Sequence[torch.Tensor]]:
@@ -81,5 +90,6 @@ def _outputs(problem: Problem, y: torch.Tensor, states: Any) -> dict[str, Array]
 
 
 def _array(value: torch.Tensor) -> Array:
-    found: Array = value.detach().numpy()
+    plain = value.detach()
+    found: Array = (plain.float() if plain.itemsize == 2 else plain).numpy()
     return found

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -55,13 +58,17 @@ class OnnxRuntime(Peer):
             return "no such operator"
         return None if item.dtype == "float32" else f"no {item.dtype}"
 
+    def made(self, problem: Problem) -> bytes:
+        """The file that it runs."""
+        return model(problem)
+
     def prepare(self, problem: Problem) -> Prepared:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = problem.item.threads
         options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(model(problem), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(self.made(problem), options, providers=["CPUExecutionProvider"])
         binding = session.io_binding()
         for name, value in inputs(problem).items():
             binding.bind_cpu_input(name, value)
@@ -75,6 +82,28 @@ class OnnxRuntime(Peer):
             return {"y": y.swapaxes(1, 2).reshape(problem.upstream.shape), **final}
 
         return Prepared(lambda: session.run_with_iobinding(binding), read)
+
+
+class DynamicQuantisation(OnnxRuntime):
+    """Weights of eight bits with a scale for each column; each call finds the scales of what they multiply."""
+
+    name = "onnxruntime int8"
+    products = ("int8",)
+
+    def supports(self, item: Item) -> str | None:
+        if item.products != "int8" or NODES.get(item.cell, NODES["rnn"]).kind != "LSTM":
+            return "quantises LSTM alone"
+        return super().supports(item)
+
+    def made(self, problem: Problem) -> bytes:
+        import onnx
+        from onnxruntime.quantization import quantize_dynamic
+
+        logging.getLogger().setLevel(logging.ERROR)  # it advises further passes, which change no LSTM
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "int8.onnx")
+            quantize_dynamic(onnx.load_from_string(model(problem)), path, per_channel=True)
+            return path.read_bytes()
 
 
 def inputs(problem: Problem) -> dict[str, Array]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 from benchmarks.engine.item import Item
-from benchmarks.engine.peer.module import fill, prepared
+from benchmarks.engine.peer.module import HALF, fill, prepared, torch_type
 from benchmarks.engine.peer.peer import Peer, Prepared
 from benchmarks.engine.problem import Problem
 
@@ -19,7 +20,7 @@ from tidegate.nn import Recurrent
 
 def layer_of(item: Item) -> Recurrent:
     """The public layer for an item, with weights of its own."""
-    return item.layer(dtype=getattr(torch, item.dtype))
+    return item.layer(dtype=torch_type(item))
 
 
 class Layer(Peer):
@@ -27,6 +28,7 @@ class Layer(Peer):
 
     name = "tidegate"
     stacks = True
+    products = HALF
     around: Callable[[], AbstractContextManager[Any]] = staticmethod(nullcontext)
 
     def supports(self, item: Item) -> str | None:  # noqa: ARG002  it does everything
@@ -63,14 +65,16 @@ class Session(Peer):
 
     name = "tidegate session"
     stacks = True
+    products = (*HALF, "int8")
 
     def supports(self, item: Item) -> str | None:
         return None if item.mode == "inference" and not item.ragged else "inference on full batches only"
 
     def prepare(self, problem: Problem) -> Prepared:
-        item, layer = problem.item, layer_of(problem.item)
+        item, layer = problem.item, layer_of(replace(problem.item, products=""))
         fill(layer, problem)
-        session = tidegate.Session(layer, item.B, bidirectional=item.bidirectional)
+        weights = item.products or None
+        session = tidegate.Session(layer, item.B, weights=weights, bidirectional=item.bidirectional)
         single = item.T == 1 and not item.bidirectional
         advance, x = (session.step if single else session.run), torch.from_numpy(problem.x[0] if single else problem.x)
         return Prepared(

@@ -38,11 +38,13 @@ class Peer(ABC):
         name: as tables print it.
         packages: the distributions that it needs.
         stacks: whether it runs several layers, and both directions.
+        products: the types of products that it can be asked for beside that of the numbers.
     """
 
     name: str
     packages: tuple[str, ...] = ("torch",)
     stacks: bool = False
+    products: tuple[str, ...] = ()
 
     def missing(self, item: Item) -> str | None:
         """Why this contestant cannot do the item here, None if it can."""
@@ -55,6 +57,8 @@ class Peer(ABC):
 
     def refuses(self, item: Item) -> str | None:
         """Why it cannot do the item anywhere, None if it can."""
+        if item.products and item.products not in self.products:
+            return f"no {item.products}"
         return "one layer in one direction only" if item.stacked and not self.stacks else self.supports(item)
 
     @abstractmethod

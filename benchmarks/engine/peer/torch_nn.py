@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from benchmarks.engine.item import Item
-from benchmarks.engine.peer.module import fill, prepared
+from benchmarks.engine.peer.module import HALF, fill, prepared, torch_type
 from benchmarks.engine.peer.peer import Peer, Prepared
 from benchmarks.engine.problem import Problem
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -20,6 +20,7 @@ class TorchLayer(Peer):
 
     name = "torch.nn"
     stacks = True
+    products = HALF
 
     def supports(self, item: Item) -> str | None:
         return None if item.cell in LAYERS else "no such cell"
@@ -28,7 +29,7 @@ class TorchLayer(Peer):
         item = problem.item
         options: dict[str, Any] = {"num_layers": item.layers, "bidirectional": item.bidirectional}
         options |= {"proj_size": item.proj} if item.proj else {}
-        layer = LAYERS[item.cell](item.I, item.H, dtype=getattr(torch, item.dtype), **options)
+        layer = LAYERS[item.cell](item.I, item.H, dtype=torch_type(item), **options)
         parameters = fill(layer, problem)
         if problem.lengths is None:
             return prepared(problem, layer, parameters)
