@@ -4,6 +4,7 @@
 #endif
 
 #include "cell.h"
+#include "dot.h"
 #include "norm.h"
 #include "peak.h"
 
@@ -32,6 +33,51 @@ void pack(const Call& call) {
   space.locate();
   space.pack({0, 1, false, 0, call.sequences, 1, &alone});
 }
+
+// The product of two matrices by tiles of some kind, as the layers' products are made.
+struct Product {
+  const DotTiles& tiles;
+  int64_t rows, k, n;
+
+  int64_t words() const { return tiles.words(k); }
+  int64_t operand_words() const { return rounded(words() * tiles.operand_words, 16); }
+  int64_t panel_words() const { return words() * rounded(n, kLanes<float>); }
+  int64_t bytes() const { return 4 * (rows * operand_words() + rounded(panel_words(), 16)); }
+
+  void multiply(const float* a, const float* matrix, bool across, const float* bias, Start start, float* c, Word* space) const {
+    Word* const panels = space + rows * operand_words();
+    for (int64_t row = 0; row < rows; ++row) tiles.round(a + row * k, k, words(), space + row * operand_words());
+    for (int64_t column = 0; column < n; column += kPanel<float>) {
+      Word* const panel = panels + column * words();
+      const int width = static_cast<int>(at_most(n - column, kPanel<float>));
+      if (across)
+        pack_pairs_across(matrix + column, n, k, width, words(), panel);
+      else
+        pack_pairs_along(matrix + column * k, k, k, width, words(), panel);
+      DotArguments tile = {space, operand_words(), words(), panel, padded<float>(width), bias ? bias + column : nullptr, {}, width, start};
+      for (int64_t row = 0, count; row < rows; row += count, tile.a += count * operand_words()) {
+        count = at_most(rows - row, tiles.rows);
+        for (int64_t r = 0; r < count; ++r) tile.c[r] = c + (row + r) * n + column;
+        tiles.multiply(static_cast<int>(count), tile);
+      }
+    }
+  }
+
+  // The first row by whole panels of the packed matrix, a few at once.
+  void multiply_row(int64_t at_once, const float* bias, float* c, const Word* space) const {
+    const Word* const panels = space + rows * operand_words();
+    DotRowArguments row = {space, words(), {}, {}, {}};
+    const int64_t whole = n / kPanel<float>;
+    for (int64_t first = 0, count; first < whole; first += count) {
+      count = at_most(whole - first, at_once);
+      for (int64_t p = 0; p < count; ++p) {
+        const int64_t column = (first + p) * kPanel<float>;
+        row.panel[p] = panels + column * words(), row.bias[p] = bias ? bias + column : nullptr, row.c[p] = c + column;
+      }
+      tiles.multiply_row(static_cast<int>(count), kTileVectors, row);
+    }
+  }
+};
 
 struct Peak {
   double seconds;
@@ -99,6 +145,28 @@ TIDEGATE_EXPORT void tg_large_pages(void* memory, int64_t bytes) {
 TIDEGATE_EXPORT void tg_threads(void* parallel, void* thread, void* threads) {
   tidegate::openmp = {reinterpret_cast<void (*)(void (*)(void*), void*, unsigned, unsigned)>(parallel),
                       reinterpret_cast<int (*)()>(thread), reinterpret_cast<int (*)()>(threads)};
+}
+
+// Chooses the tiles of products in bfloat16 by their name; returns 0 if this library has no such tiles.
+TIDEGATE_EXPORT int tg_tiles(const char* name) {
+  const tidegate::DotTiles* const found = tidegate::find_dot_tiles(name);
+  if (found) tidegate::dot_tiles = found;
+  return found != nullptr;
+}
+
+// For tests: c (+)= a [rows, k] times a matrix, [k, n] if across and else [n, k], with tiles of a name. `start` is a Start. With `at_once`, the
+// first row is multiplied again, by so many panels at once. Returns the bytes of workspace that this needs, and does no
+// more where there is none; 0 if there are no such tiles.
+TIDEGATE_EXPORT int64_t tg_dot(const char* name, int64_t rows, int64_t k, int64_t n, const float* a, const float* matrix, int across,
+                               const float* bias, int start, int at_once, float* c, void* workspace) {
+  const tidegate::DotTiles* const found = tidegate::find_dot_tiles(name);
+  if (!found) return 0;
+  const tidegate::Product product = {*found, rows, k, n};
+  if (!workspace) return product.bytes();
+  tidegate::Word* const space = static_cast<tidegate::Word*>(workspace);
+  product.multiply(a, matrix, across, bias, static_cast<tidegate::Start>(start), c, space);
+  if (at_once) product.multiply_row(at_once, bias, c, space);
+  return product.bytes();
 }
 
 // How many threads a call may use at most, however many it is given, and a Temper for meetings.

@@ -23,7 +23,7 @@ from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError, visible
 from tidegate.machine import most_threads
 from tidegate.runtime import cache
-from tidegate.runtime.processor import Processor
+from tidegate.runtime.processor import Processor, dot_tiles
 from tidegate.runtime.structure import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
 from tidegate.runtime.tuning import chosen
 
@@ -101,7 +101,14 @@ def sources_hash() -> str:
 
 
 class Library:
-    """The loaded engine, the choices for this processor, and the cells loaded so far."""
+    """The loaded engine, the choices for this processor, and the cells loaded so far.
+
+    Attributes:
+        path: the library.
+        engine: its functions.
+        tuning: the choices for this processor.
+        tiles: what multiplies in bfloat16, by name (``engine/dot.h``).
+    """
 
     def __init__(self, path: Path, engine: ctypes.CDLL) -> None:
         self.path = path
@@ -111,6 +118,7 @@ class Library:
         self._share_threads()
         self.share(most_threads())
         self.tuning = chosen(processor(), isa()).tuning
+        self.tiles = next(name for name in dot_tiles(processor()) if self.engine.tg_tiles(name.encode()))
         _keep_freed_memory()
         self._cells: dict[str, ctypes.CDLL] = {}
 
@@ -131,6 +139,8 @@ class Library:
         self.engine.tg_large_pages.argtypes = (ctypes.c_void_p, ctypes.c_int64)
         self.engine.tg_threads.restype = None
         self.engine.tg_threads.argtypes = (ctypes.c_void_p,) * 3
+        self.engine.tg_tiles.restype = ctypes.c_int
+        self.engine.tg_tiles.argtypes = (ctypes.c_char_p,)
         self.engine.tg_share.restype = None
         self.engine.tg_share.argtypes = (ctypes.c_int, ctypes.c_int)
         self.engine.tg_size.restype = ctypes.c_int64

@@ -1,0 +1,255 @@
+// Tiles of products of numbers with fewer bits: a few rows of words times a panel of words.
+//
+// Every kind of tile stands behind the same table of functions. It says how an operand must lie, since tiles differ in
+// that alone: a panel is the same for all (words.h). Numbers are multiplied exactly and added in float32.
+#pragma once
+
+#include "words.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+constexpr int kMostDotRows = 16;  // of a tile of any kind
+
+struct DotArguments {
+  const Word* a;       // rows of the operand, as `round` of the table has written them
+  ptrdiff_t a_stride;  // from row to row
+  int64_t words;       // of k
+  const Word* panel;
+  int64_t panel_step;  // from row to row of the panel
+  const float* bias;   // padded to whole vectors
+  float* c[kMostDotRows];
+  int width;  // of the result; the panel is padded to whole vectors
+  Start start;
+};
+
+// One row times panels of several matrices, as in RowArguments.
+struct DotRowArguments {
+  const Word* a;
+  int64_t words;
+  const Word* panel[kRowPanels];
+  const float* bias[kRowPanels];  // or null
+  float* c[kRowPanels];
+};
+
+struct DotTiles {
+  const char* name;
+  int rows;           // of a tile, at most
+  int multiple;       // k is filled up with zeros to so many words
+  int operand_words;  // of an operand for each word of k: 1, or 2 where its numbers are kept as float32
+  void (*round)(const float* from, int64_t k, int64_t words, Word* to);  // a row of an operand
+  void (*multiply)(int rows, const DotArguments& tile);
+  void (*multiply_row)(int panels, int vectors, const DotRowArguments& row);  // whole vectors are written
+
+  int64_t words(int64_t k) const { return ((k + 1) / 2 + multiple - 1) / multiple * multiple; }
+};
+
+TIDEGATE_INLINE WordVector splat_word(const Word* from) { return *from - WordVector{}; }
+
+// Float32 arithmetic: matrices take half the memory. Operands are kept as floats, which need not be taken apart.
+struct PlainDot {
+  static constexpr int kOperandWords = 2;
+
+  template <int kVectors>
+  struct Panel {
+    Vector<float> of[2][kVectors];
+
+    TIDEGATE_INLINE explicit Panel(const Word* from) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        const WordVector words = load_words(from + v * kLanes<float>);
+        of[0][v] = (Vector<float>)(words << 16);
+        of[1][v] = (Vector<float>)(words & kUpper);
+      }
+    }
+  };
+
+  template <int kVectors>
+  TIDEGATE_INLINE static void add(Vector<float> (&sum)[kVectors], const Word* a, const Panel<kVectors>& panel) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      const Vector<float> element = (Vector<float>)splat_word(a + half);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[v] += element * panel.of[half][v];
+    }
+  }
+
+  static void round(const float* from, int64_t k, int64_t words, Word* to) {
+    constexpr int lanes = kLanes<float>;
+    int64_t i = 0;
+    for (; i + lanes <= k; i += lanes) store_words(to + i, round_up(load(from + i)) & kUpper);
+    for (; i < 2 * words; ++i) to[i] = i < k ? paired(0.0f, from[i]) : 0;
+  }
+};
+
+// gcc 10 brings an assembler that knows it. Written so, it needs no functions for processors of their own.
+#if defined(__AVX512VL__) && (defined(__clang__) || __GNUC__ >= 10)
+#define TIDEGATE_AVX512_BF16
+
+struct Avx512Dot {
+  static constexpr int kOperandWords = 1;
+
+  template <int kVectors>
+  struct Panel {
+    WordVector of[kVectors];
+
+    TIDEGATE_INLINE explicit Panel(const Word* from) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) of[v] = load_words(from + v * kLanes<float>);
+    }
+  };
+
+  template <int kVectors>
+  TIDEGATE_INLINE static void add(Vector<float> (&sum)[kVectors], const Word* a, const Panel<kVectors>& panel) {
+    const WordVector element = splat_word(a);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum[v]) : "v"(panel.of[v]), "v"(element));
+  }
+
+  static void round(const float* from, int64_t k, int64_t words, Word* to) {
+    constexpr int lanes = kLanes<float>;
+    for (int64_t i = 0; i < words; i += lanes) {
+      Vector<float> part[2] = {};
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        const int64_t left = k - 2 * i - half * lanes;
+        const float* const own = from + 2 * i + half * lanes;
+        if (left > 0) part[half] = left >= lanes ? load(own) : load(own, static_cast<int>(left));
+      }
+      Vector<float> pairs;
+      __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(pairs) : "v"(part[0]), "v"(part[1]));
+      const int own = static_cast<int>(words - i < lanes ? words - i : lanes);
+      store(reinterpret_cast<float*>(to) + i, pairs, own);
+    }
+  }
+};
+#endif
+
+template <class Dot, int kRows, int kVectors>
+void multiply_dot_tile(const DotArguments& tile) {
+  constexpr int lanes = kLanes<float>;
+  const int tail = tile.width - (kVectors - 1) * lanes;  // valid lanes of the last vector
+  Vector<float> sum[kRows][kVectors];
+  const Word* a[kRows];
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+    a[row] = tile.a + row * tile.a_stride;
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      sum[row][v] = Vector<float>{};
+      if (tile.start == Start::kBias) sum[row][v] = load(tile.bias + v * lanes);
+      if (tile.start == Start::kGoOn) sum[row][v] = load(tile.c[row] + v * lanes);  // whole vectors
+      if (tile.start == Start::kAdd) __builtin_prefetch(tile.c[row] + v * lanes, 1);
+    }
+  }
+  const Word* panel = tile.panel;
+  for (int64_t i = 0; i < tile.words; ++i, panel += tile.panel_step) {
+    const typename Dot::template Panel<kVectors> b(panel);
+#pragma GCC unroll 8
+    for (int row = 0; row < kRows; ++row) Dot::add(sum[row], a[row] + i * Dot::kOperandWords, b);
+  }
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      float* const to = tile.c[row] + v * lanes;
+      const bool whole = v + 1 < kVectors || tail == lanes;
+      if (tile.start == Start::kAdd) sum[row][v] += whole ? load(to) : load(to, tail);
+      if (whole)
+        store(to, sum[row][v]);
+      else
+        store(to, sum[row][v], tail);
+    }
+  }
+}
+
+template <class Dot, int kVectors>
+TIDEGATE_INLINE void multiply_dot_rows(int rows, const DotArguments& tile) {
+  constexpr void (*tiles[kTileRows])(const DotArguments&) = {
+      multiply_dot_tile<Dot, 1, kVectors>, multiply_dot_tile<Dot, 2, kVectors>, multiply_dot_tile<Dot, 3, kVectors>,
+      multiply_dot_tile<Dot, 4, kVectors>, multiply_dot_tile<Dot, 5, kVectors>, multiply_dot_tile<Dot, 6, kVectors>};
+  tiles[rows - 1](tile);
+}
+
+template <class Dot>
+void multiply_dot(int rows, const DotArguments& tile) {
+  switch ((tile.width + kLanes<float> - 1) / kLanes<float>) {
+    case 1:
+      return multiply_dot_rows<Dot, 1>(rows, tile);
+    case 2:
+      return multiply_dot_rows<Dot, 2>(rows, tile);
+#if defined(__AVX512VL__)
+    case 3:
+      return multiply_dot_rows<Dot, 3>(rows, tile);
+    case 4:
+      return multiply_dot_rows<Dot, 4>(rows, tile);
+#endif
+  }
+}
+
+template <class Dot, int kPanels, int kVectors>
+void multiply_dot_panels(const DotRowArguments& row) {
+  constexpr int lanes = kLanes<float>;
+  Vector<float> sum[kPanels][kVectors];
+#pragma GCC unroll 4
+  for (int m = 0; m < kPanels; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) sum[m][v] = row.bias[m] ? load(row.bias[m] + v * lanes) : Vector<float>{};
+  const Word* a = row.a;
+  for (int64_t i = 0; i < row.words; ++i, a += Dot::kOperandWords)
+#pragma GCC unroll 4
+    for (int m = 0; m < kPanels; ++m)
+      Dot::add(sum[m], a, typename Dot::template Panel<kVectors>(row.panel[m] + i * kVectors * lanes));
+#pragma GCC unroll 4
+  for (int m = 0; m < kPanels; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) store(row.c[m] + v * lanes, sum[m][v]);
+}
+
+template <class Dot, int kVectors>
+TIDEGATE_INLINE void multiply_dot_panels_of(int panels, const DotRowArguments& row) {
+  constexpr void (*several[kRowPanels])(const DotRowArguments&) = {
+      multiply_dot_panels<Dot, 1, kVectors>, multiply_dot_panels<Dot, 2, kVectors>,
+      multiply_dot_panels<Dot, 3, kVectors>, multiply_dot_panels<Dot, 4, kVectors>};
+  several[panels - 1](row);
+}
+
+template <class Dot>
+void multiply_dot_row(int panels, int vectors, const DotRowArguments& row) {
+  switch (vectors) {
+    case 1:
+      return multiply_dot_panels_of<Dot, 1>(panels, row);
+    case 2:
+      return multiply_dot_panels_of<Dot, 2>(panels, row);
+#if defined(__AVX512VL__)
+    case 3:
+      return multiply_dot_panels_of<Dot, 3>(panels, row);
+    case 4:
+      return multiply_dot_panels_of<Dot, 4>(panels, row);
+#endif
+  }
+}
+
+template <class Dot>
+constexpr DotTiles dot_tiles_of(const char* name) {
+  return {name, kTileRows, 1, Dot::kOperandWords, Dot::round, multiply_dot<Dot>, multiply_dot_row<Dot>};
+}
+
+constexpr DotTiles kDotTiles[] = {
+    dot_tiles_of<PlainDot>("plain"),
+#ifdef TIDEGATE_AVX512_BF16
+    dot_tiles_of<Avx512Dot>("avx512_bf16"),
+#endif
+};
+
+// The table of this name, if this library has one; whether the processor does what it asks for, the caller knows.
+inline const DotTiles* find_dot_tiles(const char* name) {
+  for (const DotTiles& tiles : kDotTiles)
+    if (!strcmp(tiles.name, name)) return &tiles;
+  return nullptr;
+}
+
+inline const DotTiles* dot_tiles __attribute__((visibility("hidden"))) = kDotTiles;  // chosen when the library is loaded
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate

@@ -1,0 +1,92 @@
+// bfloat16 numbers side by side in words of 32 bits along k, the even one in the low half; matrices packed so.
+//
+// A panel holds word of k by word of k its columns, filled up with zeros where k ends within a word.
+#pragma once
+
+#include "pack.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+typedef uint32_t WordVector __attribute__((vector_size(kVectorBytes)));
+typedef uint32_t UnalignedWordVector __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+typedef uint32_t Word __attribute__((may_alias));
+
+constexpr Word kUpper = 0xffff0000u;
+
+TIDEGATE_INLINE WordVector load_words(const Word* from) { return *reinterpret_cast<const UnalignedWordVector*>(from); }
+TIDEGATE_INLINE void store_words(Word* to, WordVector words) { *reinterpret_cast<UnalignedWordVector*>(to) = words; }
+
+// To nearest, ties to even: in the upper halves; the lower ones hold nothing.
+TIDEGATE_INLINE WordVector round_up(Vector<float> value) {
+  const WordVector word = (WordVector)value;
+  return (WordVector)(value != value) & (word | 0x400000u) | (WordVector)(value == value) & (word + 0x7fffu + (word >> 16 & 1u));
+}
+TIDEGATE_INLINE WordVector paired(Vector<float> even, Vector<float> odd) {
+  return round_up(even) >> 16 | (round_up(odd) & kUpper);
+}
+TIDEGATE_INLINE uint32_t paired(float even, float odd) {
+  BFloat16 half[2];
+  put(half, even), put(half + 1, odd);
+  return half[0].bits | uint32_t{half[1].bits} << 16;
+}
+
+// Entry (i, j) of the panel is from[i * stride + j].
+inline void pack_pairs_across(const float* from, int64_t stride, int64_t k, int width, int64_t words, Word* to) {
+  constexpr int lanes = kLanes<float>;
+  for (int64_t i = 0; i < words; ++i)
+    for (int j = 0; j < width; j += lanes, to += lanes) {
+      const int count = width - j < lanes ? width - j : lanes;
+      const float* const own = from + 2 * i * stride + j;
+      Vector<float> pair[2] = {};
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half)
+        if (2 * i + half < k) pair[half] = count == lanes ? load(own + half * stride) : load(own + half * stride, count);
+      store_words(to, paired(pair[0], pair[1]));
+    }
+}
+
+#ifdef TIDEGATE_SHUFFLES
+constexpr int kPairSide = 2 * Square<float>::kSide;  // numbers of a row of words
+
+// A square of words: eight columns, sixteen numbers of each.
+TIDEGATE_INLINE void pack_square_of_pairs(const float* from, int64_t stride, Word* to, int full) {
+  using S = Square<float>;
+  typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+  S::Row row[S::kSide];
+#pragma GCC unroll 8
+  for (int c = 0; c < S::kSide; ++c) {
+    BFloat16 halves[kPairSide];
+#pragma GCC unroll 4
+    for (int i = 0; i < kPairSide; i += kLanes<float>)
+      *reinterpret_cast<Halves*>(halves + i) =
+          __builtin_convertvector(round_up(load(from + c * stride + i)) >> 16, uint16_t __attribute__((vector_size(kVectorBytes / 2))));
+    memcpy(&row[c], halves, sizeof halves);
+  }
+  transpose(row);
+#pragma GCC unroll 8
+  for (int c = 0; c < S::kSide; ++c) memcpy(to + c * full, &row[c], sizeof row[c]);
+}
+#endif
+
+// Entry (i, j) of the panel is from[j * stride + i].
+inline void pack_pairs_along(const float* from, int64_t stride, int64_t k, int width, int64_t words, Word* to) {
+  const int full = padded<float>(width);
+  constexpr int side = Square<float>::kSide;
+  for (int j = 0; j < full; j += side) {
+    const int end = j + side < full ? j + side : full;
+    int64_t i = 0;
+#ifdef TIDEGATE_SHUFFLES
+    if (j + side <= width)
+      for (; 2 * i + kPairSide <= k; i += side) pack_square_of_pairs(from + j * stride + 2 * i, stride, to + i * full + j, full);
+#endif
+    for (; i < words; ++i)
+      for (int c = j; c < end; ++c) {
+        const float* const pair = from + c * stride + 2 * i;
+        to[i * full + c] = c < width && 2 * i < k ? paired(pair[0], 2 * i + 1 < k ? pair[1] : 0.0f) : 0;
+      }
+  }
+}
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate
