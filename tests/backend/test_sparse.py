@@ -65,13 +65,14 @@ def test_lists_change_no_bit(name, which, dtype) -> None:
 
 
 @pytest.mark.parametrize("which", SPARSE)
-@pytest.mark.parametrize("weights", [None, "bfloat16"])
-def test_lists_are_packed_with_the_weights_of_a_stream(which, weights) -> None:
+@pytest.mark.parametrize("products", [None, "bfloat16"])
+def test_lists_are_packed_with_the_weights_of_a_stream(which, products) -> None:
     whole, listed = pair("lstm")
     for sequences in (1, 7):
         x = torch.randn(20, sequences, 70)
         streams = [
-            Stream([cell], [parameters_of(cell, which, torch.float32)], sequences, weights) for cell in (whole, listed)
+            Stream([cell.with_products(products)], [parameters_of(cell, which, torch.float32)], sequences)
+            for cell in (whole, listed)
         ]
         dense, sparse = (torch.cat([s.run(x), s.step(x[0])[None]]) for s in streams)
         assert torch.equal(sparse, dense)

@@ -1,4 +1,4 @@
-"""Half precision and autocast on a CPU: a layer computes in float32 and rounds its results."""
+"""Half precision and autocast on a CPU: a layer multiplies in it, and computes everything else in float32."""
 
 from __future__ import annotations
 
@@ -7,23 +7,32 @@ from typing import NamedTuple
 
 import torch
 
+from tidegate.runtime import Products, SizedCell
+
 HALF = (torch.float16, torch.bfloat16)
+PRODUCTS: dict[torch.dtype, Products] = {torch.bfloat16: "bfloat16"}
+
+
+def working_type(dtype: torch.dtype) -> torch.dtype:
+    """The type in which a layer of this type computes on a CPU."""
+    return torch.float32 if dtype in HALF else dtype
 
 
 class Precision(NamedTuple):
     """The types of a call that does not compute in the type of its input.
 
-    The engine is faster in float32 than a CPU is in half precision, and float32 keeps the state of a recurrent network
-    more exact. So in half precision or under autocast, a layer converts its inputs to float32, and rounds its results
-    once.
+    In half precision or under autocast, products round both factors to that type, see ``runtime.sized``. States, gates
+    and sums are float32, since float32 keeps the state of a recurrent network more exact, and results are rounded once.
 
     Attributes:
         work: the type in which the layer computes.
         result: the type of the output and the final states.
+        products: the type in which it multiplies; None for ``work``.
     """
 
     work: torch.dtype
     result: torch.dtype
+    products: Products | None = None
 
     @staticmethod
     def of(x: torch.Tensor, *, keeps_dtype: bool) -> Precision | None:
@@ -39,7 +48,14 @@ class Precision(NamedTuple):
             return None
         if x.dtype == torch.float64:  # autocast does not change it
             return Precision(torch.float64, torch.float64)
-        return Precision(torch.float32, torch.get_autocast_dtype("cpu") if cast and not keeps_dtype else x.dtype)
+        low = torch.get_autocast_dtype("cpu") if cast else x.dtype
+        return Precision(torch.float32, x.dtype if keeps_dtype else low, PRODUCTS.get(low))
+
+    @staticmethod
+    def cells(precision: Precision | None, cells: list[SizedCell]) -> list[SizedCell]:
+        """The cells as they run in this precision; None for that of their tensors."""
+        products = None if precision is None else precision.products
+        return cells if products is None else [cell.with_products(products) for cell in cells]
 
     def working(self, tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
         """The same values in the type in which the layer computes."""

@@ -12,9 +12,10 @@ import torch
 from tidegate.errors import InputError
 from tidegate.nn.cell import RecurrentCell
 from tidegate.nn.given import taken
+from tidegate.nn.precision import working_type
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.sparse import with_lists
-from tidegate.runtime import Delta, Sent, SizedCell, Stream
+from tidegate.runtime import KINDS, Delta, Products, Sent, SizedCell, Stream
 
 States = dict[str, torch.Tensor]
 
@@ -124,9 +125,9 @@ class Session:
         self.graph, self.batch_size, self.input_size = layer.graph, batch_size, layer.input_size
         self._row = torch.Size([batch_size, layer.input_size])
         with torch.inference_mode(mode=False), torch.no_grad():  # states are written at any time
-            cells, parameters = _parts(layer)
-            self._cell = cells[0]
-            self._stream = Stream(cells, parameters, batch_size, weights, _thresholds(delta))
+            cells, parameters = _parts(layer, weights)
+            self._cell, self._dtype = cells[0], next(layer.parameters()).dtype
+            self._stream = Stream(cells, parameters, batch_size, _thresholds(delta))
             learned = layer.learned_states(batch_size) if isinstance(layer, Recurrent) else None
             self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
             self.reset()
@@ -159,9 +160,10 @@ class Session:
         """
         self._check_one_direction()
         if x.shape == self._row:
-            return self._stream.step(x, self._beside(given, x))
+            return self._left(self._stream.step(self._entered(x), self._beside(given, x)))
         if self.batch_size == 1 and x.shape == (self.input_size,):
-            return self._stream.step(x, [value[None] for value in self._beside(given, x)])[0]
+            beside = [value[None] for value in self._beside(given, x)]
+            return self._left(self._stream.step(self._entered(x)[None], beside)[0])
         raise self._wrong(x, f"[{self.batch_size}, {self.input_size}]")
 
     def run(self, x: torch.Tensor, given: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
@@ -183,13 +185,28 @@ class Session:
             raise self._wrong(x, f"[T, {self.batch_size}, {self.input_size}]")
         if self.bidirectional:
             self.reset()
-        return self._stream.run(x, self._beside(given, x))
+        return self._left(self._stream.run(self._entered(x), self._beside(given, x)))
+
+    def _entered(self, x: torch.Tensor) -> torch.Tensor:
+        """The input in the type in which the session computes."""
+        dtype = self._dtype
+        if x.dtype is not dtype or not x.is_cpu:
+            raise InputError(
+                "SESSION_DTYPE",
+                f"the input is {x.dtype} on {x.device}, the session {dtype} on cpu",
+                fix=f"pass x.to('cpu', {dtype})",
+            )
+        return x if dtype is self._stream.dtype else x.to(self._stream.dtype)
+
+    def _left(self, output: torch.Tensor) -> torch.Tensor:
+        """The output in the type of the layer."""
+        return output if self._dtype is self._stream.dtype else output.to(self._dtype)
 
     def _beside(self, given: Mapping[str, torch.Tensor] | None, x: torch.Tensor) -> Sequence[torch.Tensor]:
         """What is given, each shaped as the input but for its width."""
         if given is None and not self.graph.given:
             return ()
-        return taken(self._cell, given, x.shape[:-1], self._stream.dtype)
+        return [value.to(self._stream.dtype) for value in taken(self._cell, given, x.shape[:-1], self._dtype)]
 
     def reset(self, rows: torch.Tensor | None = None) -> None:
         """Return to the initial states: zeros, or those that the layer has learned.
@@ -273,11 +290,32 @@ def _thresholds(delta: float | tuple[float, float]) -> Delta:
     return Delta(*map(float, pair))
 
 
-def _parts(layer: Recurrent | RecurrentCell) -> tuple[Sequence[SizedCell], list[list[torch.Tensor]]]:
+def _products(dtype: torch.dtype, weights: str | None) -> Products | None:
+    """The type of the products of a layer of this dtype."""
+    work = working_type(dtype)
+    own, given = _name(dtype), _name(work)
+    products = {kind or given: kind for of, kind in KINDS if of == work}
+    name = own if weights is None else weights
+    if name not in products:
+        allowed = " or ".join(map(repr, products)) or "nothing"
+        raise InputError("SESSION_WEIGHTS", f"weights={weights!r} for a layer of {own}", fix=f"pass {allowed}")
+    return products[name]
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _parts(
+    layer: Recurrent | RecurrentCell, weights: str | None
+) -> tuple[Sequence[SizedCell], list[list[torch.Tensor]]]:
     """For each layer its cell, with lists where the weights have blocks of zeros, and its parameters."""
     if isinstance(layer, RecurrentCell):
         cells: Sequence[SizedCell] = [layer.definition()]
         tensors = [layer.step_parameters()]
     else:
         cells, tensors = layer.cells, [layer.layer_parameters(k) for k in range(layer.num_layers)]
-    return [*map(with_lists, cells, tensors)], tensors
+    dtype = tensors[0][0].dtype
+    products, work = _products(dtype, weights), working_type(dtype)
+    tensors = [[tensor.to(work) for tensor in own] for own in tensors]
+    return [with_lists(cell.with_products(products), own) for cell, own in zip(cells, tensors, strict=True)], tensors

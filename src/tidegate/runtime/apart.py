@@ -14,7 +14,6 @@ from tidegate.errors import BackendError, InputError
 from tidegate.runtime.call import ADDRESS, Forward, backward, forward, parts_of, row_stride, run_plan
 from tidegate.runtime.job import Job, Tensors, aligned, buffer, packed_call
 from tidegate.runtime.library import load
-from tidegate.runtime.sized import DTYPES
 from tidegate.runtime.watch import Block, WatchedRun, block, operand_at
 
 
@@ -32,7 +31,8 @@ class Withheld:
 
     def __init__(self, job: Job, parameters: Sequence[torch.Tensor]) -> None:
         own, count = len(job.cell.parameters), len(job.cell.names)
-        self.job, self.sequences = job._replace(restore=None, watch=None), job.sequences
+        cell = job.cell.with_products(None)  # norms and sums of gradients must agree to the last digits
+        self.job, self.sequences = job._replace(cell=cell, restore=None, watch=None), job.sequences
         self.parameters = tuple([p for k, p in enumerate(parameters) if k % count < own])
         self._rows = [p.detach() for p in parameters]  # all tensors of both directions, rows beside the input too
         self._run: WatchedRun | None = None
@@ -63,7 +63,7 @@ class Withheld:
         """
         squares = torch.zeros(self.job.directions, len(wanted[0]), self.sequences, dtype=torch.float64)
         if self.ran:
-            engine, kind, threads = load().engine, DTYPES[self._known.x.dtype][1], torch.get_num_threads()
+            engine, kind, threads = load().engine, self.job.cell.kind(self._known.x.dtype), torch.get_num_threads()
             plan, weights = self.job.cell.gradient_plan(self._known.x.dtype), self._known.x.new_ones(self.sequences)
             for d, asked in enumerate(wanted):
                 addresses = self._addresses(d, weights, [0] * len(self.job.cell.parameters))

@@ -13,7 +13,7 @@ from tidegate.runtime import frozen
 from tidegate.runtime.job import ALIGNMENT, Job, Tensors
 from tidegate.runtime.library import load
 from tidegate.runtime.prepared import Binding, PreparedCalls
-from tidegate.runtime.sized import DTYPES, SizedCell, Variant
+from tidegate.runtime.sized import SizedCell, Variant
 from tidegate.runtime.structure import NativePlan
 
 LARGE_BYTES = 8 << 20
@@ -48,7 +48,8 @@ def run_plan(
     calls = plan.prepared.get(key) if usual else None
     if calls is None:
         job = job._replace(restore=None, watch=None, order=None)  # which would live as long as the plan
-        kind, every = DTYPES[parameters[0].dtype][1], strides()
+        kind, every = job.cell.kind(parameters[0].dtype), strides()
+        assert kind is not None
         calls = PreparedCalls(
             [Binding(job, plan, every, kind, (d == 1) != backward, backward) for d in range(len(bound))]
         )

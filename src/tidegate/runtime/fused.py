@@ -20,7 +20,7 @@ from tidegate.runtime.library import load
 from tidegate.runtime.path import ASKED, TWICE, Obstacle, asked_for_eager, check_strict
 from tidegate.runtime.rows import Rows
 from tidegate.runtime.shape import check_devices
-from tidegate.runtime.sized import DTYPES, SizedCell, Variant, check_size, compiled
+from tidegate.runtime.sized import SizedCell, Variant, check_size, compiled
 from tidegate.runtime.watch import watched_call
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -46,20 +46,20 @@ def obstacle(
         return ASKED
     if cell.graph.given and torch.is_grad_enabled() and any(t.requires_grad for t in given_tensors(cell, parameters)):
         return OF_GIVEN
-    return transform() or tensor_obstacle(cell.graph, x, first, parameters)
+    return transform() or tensor_obstacle(cell, x, first, parameters)
 
 
 def tensor_obstacle(
-    graph: Graph, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+    cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
     """The same, leaving torch's transforms aside."""
     dtype = x.dtype
-    if dtype not in DTYPES:
-        return _reason(x, dtype)
+    if cell.kind(dtype) is None:
+        return _reason(cell, x, dtype)
     for tensor in (x, *(first or ()), *parameters):
         if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
-            return _reason(tensor, dtype)
-    return unavailable(graph)
+            return _reason(cell, tensor, dtype)
+    return unavailable(cell.graph)
 
 
 def given_tensors(cell: SizedCell, parameters: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -102,7 +102,7 @@ def wants_operator() -> bool:
     return c._functorch.TransformType.Jvp not in kinds  # noqa: SLF001
 
 
-def _reason(tensor: torch.Tensor, dtype: torch.dtype) -> Obstacle:
+def _reason(cell: SizedCell, tensor: torch.Tensor, dtype: torch.dtype) -> Obstacle:
     """What is wrong with a tensor of a call whose input has this dtype."""
     if type(tensor) not in PLAIN:
         return Obstacle(f"tensor subclass {type(tensor).__name__}", "pass plain tensors", InputError)
@@ -111,6 +111,9 @@ def _reason(tensor: torch.Tensor, dtype: torch.dtype) -> Obstacle:
     if tensor.dtype != dtype:
         reason = f"dtypes are {_name(dtype)} and {_name(tensor.dtype)}"
         return Obstacle(reason, "use one dtype for input, states and parameters", InputError)
+    if cell.products:
+        reason = f"dtype is {_name(dtype)}, products in {cell.products}"
+        return Obstacle(reason, "use float32, or multiply in the layer's own type", InputError)
     return Obstacle(f"dtype is {_name(dtype)}", "use float32 or float64", InputError)
 
 

@@ -132,7 +132,7 @@ def operator_obstacle(
     cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
     """Why the engine cannot run a layer that torch's transforms see as one operation; None if it can."""
-    return ASKED if asked_for_eager() else fused.tensor_obstacle(cell.graph, x, first, parameters)
+    return ASKED if asked_for_eager() else fused.tensor_obstacle(cell, x, first, parameters)
 
 
 def _by_engine(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> bool:

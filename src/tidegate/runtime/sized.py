@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 
@@ -26,7 +26,13 @@ from tidegate.runtime.tuning import Tuning
 
 MOST_OPERATIONS = 1_000  # of a step; a compiler takes up to 20 ms for each
 Variant = Literal["plain", "traced", "watched", "apart"]  # plain runs pay for no series
-DTYPES = {torch.float32: ("f32", 4), torch.float64: ("f64", 8)}
+Products = Literal["bfloat16", "float16", "int8"]  # the type in which a cell multiplies, where it is another
+DTYPES = {torch.float32: "f32", torch.float64: "f64"}  # the engine's names of the types that it computes in
+KINDS: dict[tuple[torch.dtype, Products | None], int] = {  # its numbers of these and of the type of products
+    (torch.float32, None): 4,
+    (torch.float64, None): 8,
+    (torch.float32, "bfloat16"): 2,
+}
 
 
 @lru_cache(maxsize=256)
@@ -119,6 +125,7 @@ class SizedCell:
         state_widths: the width of each state.
         sparse: the matrices that are multiplied by what is not zero in them, see ``emit.sparse``.
         kept: whether only what is not zero in these has a gradient.
+        products: the type in which it multiplies by its matrices; None for that of its tensors. See ``sized``.
         zeros_stay: the parameters of which that is so.
         values: the names of the values that a trace shows, but for the output, and their widths.
         text: the graph and the widths as text, which ``described`` reads without running code. It names our version
@@ -126,9 +133,19 @@ class SizedCell:
     """
 
     def __init__(
-        self, graph: Graph, widths: Mapping[str, int], sparse: tuple[str, ...] = (), *, kept: bool = False
+        self,
+        graph: Graph,
+        widths: Mapping[str, int],
+        sparse: tuple[str, ...] = (),
+        *,
+        kept: bool = False,
+        products: Products | None = None,
     ) -> None:
         self.graph, self.widths, self.sparse, self.kept = graph, dict(widths), sparse, kept and bool(sparse)
+        if products not in (None, *get_args(Products)):
+            names = ", ".join(get_args(Products))
+            raise SpecError("PRODUCTS", f"products in {products!r:.40}", fix=f"name one of {names}, or None")
+        self.products = products
         unknown = set(sparse) - {matrix.name for matrix in graph.matrices}
         if unknown:
             names = ", ".join(matrix.name for matrix in graph.matrices)
@@ -148,14 +165,35 @@ class SizedCell:
         self.values = {n: every[nodes[i].axis] for n, i in graph.reported.items() if n != graph.output.name}
         description = {"tidegate": __version__, "widths": self.widths, "graph": graph.to_json()}
         lists = ({"sparse": sparse} if sparse else {}) | ({"kept": True} if self.kept else {})
-        self.text = json.dumps(description | lists, separators=(",", ":"))
+        multiplied = {"products": products} if products else {}
+        self.text = json.dumps(description | lists | multiplied, separators=(",", ":"))
+        self._siblings: dict[Products | None, SizedCell] = {products: self}
         self._forward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
         self._backward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
         self._gradient: dict[torch.dtype, NativePlan] = {}
         self._delta: dict[tuple[torch.dtype, bool, bool], tuple[NativePlan, Remembered]] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _made, (self.graph, tuple(self.widths.items()), self.sparse, self.kept)
+        return _made, (self.graph, tuple(self.widths.items()), self.sparse, self.kept, self.products)
+
+    def with_products(self, products: Products | None) -> SizedCell:
+        """The same cell, which multiplies in this type.
+
+        Args:
+            products: see ``sized``.
+
+        Raises:
+            SpecError: there is no such type.
+        """
+        known = self._siblings.get(products)
+        if known is None:
+            known = sized(self.graph, tuple(self.widths.items()), self.sparse, kept=self.kept, products=products)
+            self._siblings[products] = known
+        return known
+
+    def kind(self, dtype: torch.dtype) -> int | None:
+        """The engine's number for tensors of this type and the products of this cell; None if it has none."""
+        return KINDS.get((dtype, self.products))
 
     @cached_property
     def saved_width(self) -> int:
@@ -180,7 +218,7 @@ class SizedCell:
         known = self._forward.get((dtype, saving, variant))
         if known is None:
             cell = compiled(self.graph, variant)
-            kind = DTYPES[dtype][0]
+            kind = DTYPES[dtype]
             plan = with_lists(forward_plan(cell, self.widths, kind, saving=saving), self._listed)
             known = self._forward[dtype, saving, variant] = _native(cell, plan, kind)
         return known
@@ -192,9 +230,9 @@ class SizedCell:
         """
         known = self._delta.get((dtype, inputs, states))
         if known is None:
-            cell, (kind, size) = compiled(self.graph), DTYPES[dtype]
+            cell, kind = compiled(self.graph), DTYPES[dtype]
             plain = forward_plan(cell, self.widths, kind, saving=False, by_steps=True)
-            plan, remembered = with_delta(plain, size, inputs=inputs, states=states)
+            plan, remembered = with_delta(plain, dtype.itemsize, inputs=inputs, states=states)
             known = self._delta[dtype, inputs, states] = _native(cell, plan, kind), remembered
         return known
 
@@ -202,7 +240,7 @@ class SizedCell:
         """The plan of runs that make gradients of parameters of what a backward run has left."""
         known = self._gradient.get(dtype)
         if known is None:
-            cell, kind = compiled(self.graph), DTYPES[dtype][0]
+            cell, kind = compiled(self.graph), DTYPES[dtype]
             plan = with_lists(gradient_plan(cell, self.widths, kind), self._listed, kept=self.kept)
             known = self._gradient[dtype] = _native(cell, plan, kind)
         return known
@@ -212,7 +250,7 @@ class SizedCell:
         known = self._backward.get((dtype, input_gradient, variant))
         if known is None:
             cell = compiled(self.graph, variant)
-            kind = DTYPES[dtype][0]
+            kind = DTYPES[dtype]
             apart = variant == "apart"
             plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient, apart=apart)
             plan = with_lists(plan, self._listed, kept=self.kept)
@@ -221,7 +259,12 @@ class SizedCell:
 
 
 def sized(
-    graph: Graph, widths: tuple[tuple[str, int], ...], sparse: tuple[str, ...] = (), *, kept: bool = False
+    graph: Graph,
+    widths: tuple[tuple[str, int], ...],
+    sparse: tuple[str, ...] = (),
+    *,
+    kept: bool = False,
+    products: Products | None = None,
 ) -> SizedCell:
     """The cell at these widths, given as pairs of axis and width; the same object for the same arguments.
 
@@ -235,16 +278,27 @@ def sized(
 
         kept: a number of these matrices that is zero has the gradient zero, so that only blocks that are kept are made.
             For weights whose zeros stay zero.
+        products: the type in which it multiplies by its matrices. A product M v in ``"bfloat16"`` rounds M and v to
+            bfloat16 (to the nearest, ties to even), multiplies exactly and adds in the type of its tensors; the same
+            holds for its derivative, M' dv and dv v', where the adjoint dv is rounded, too. In ``"float16"`` M and v
+            are rounded and adjoints are not. Everything else (states, gates, biases, vectors) is not rounded. None for
+            no rounding.
 
     Raises:
-        SpecError: the cell has no such matrix.
+        SpecError: the cell has no such matrix, or there is no such type of products.
     """
-    return _made(graph, widths, sparse, kept)
+    return _made(graph, widths, sparse, kept, products)
 
 
 @lru_cache(maxsize=512)
-def _made(graph: Graph, widths: tuple[tuple[str, int], ...], sparse: tuple[str, ...], kept: bool) -> SizedCell:
-    return SizedCell(graph, dict(widths), sparse, kept=kept)
+def _made(
+    graph: Graph,
+    widths: tuple[tuple[str, int], ...],
+    sparse: tuple[str, ...],
+    kept: bool,
+    products: Products | None = None,
+) -> SizedCell:
+    return SizedCell(graph, dict(widths), sparse, kept=kept, products=products)
 
 
 @lru_cache(maxsize=512)
@@ -259,6 +313,7 @@ def described(text: str) -> SizedCell:
         graph, widths = Graph.from_json(data["graph"]), data["widths"]
         if not all(type(width) is int and 0 < width < 1 << 31 for width in widths.values()):
             raise SpecError("CELL_TEXT", f"the widths {widths!r:.60} are not counts", fix="pass SizedCell.text")
-        return sized(graph, tuple(widths.items()), tuple(data.get("sparse", ())), kept=data.get("kept") is True)
+        lists, kept = tuple(data.get("sparse", ())), data.get("kept") is True
+        return sized(graph, tuple(widths.items()), lists, kept=kept, products=data.get("products"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError("CELL_TEXT", f"{text!r:.60} does not describe a cell", fix="pass SizedCell.text") from error

@@ -20,7 +20,7 @@ from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.path import TWICE, asked_for_eager, check_strict
 from tidegate.runtime.prepared import Binding, PreparedCalls
 from tidegate.runtime.rows import Steps
-from tidegate.runtime.sized import DTYPES, SizedCell
+from tidegate.runtime.sized import SizedCell
 from tidegate.runtime.watch import watching
 
 PLAIN = frozenset(fused.PLAIN)
@@ -67,7 +67,7 @@ def run_step(
 @lru_cache(maxsize=512)
 def _prepared(cell: SizedCell, shape: torch.Size, dtype: torch.dtype, given: int | None) -> Step | None:
     """The step of inputs of this shape and type with so many states, if the engine runs it."""
-    usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and dtype in DTYPES
+    usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and cell.kind(dtype)
     if not usual or cell.graph.masks or given not in {None, len(cell.state_widths)} or fused.unavailable(cell.graph):
         return None
     return Step(cell, shape[0], dtype, given=given is not None)
@@ -86,7 +86,9 @@ class Step:
 
     def __init__(self, cell: SizedCell, sequences: int, dtype: torch.dtype, *, given: bool) -> None:
         self.job = Job(cell, Steps.uniform(1, sequences), sequences, 1, None)
-        self._dtype = dtype
+        kind = cell.kind(dtype)
+        assert kind is not None
+        self._dtype, self._kind = dtype, kind
         self._states = [(sequences, width) for width in cell.state_widths]
         first = self._states if given else []
         self._weights, axes = len(cell.parameters), all_widths(cell.widths)
@@ -172,13 +174,13 @@ class Step:
         cell = self.job.cell
         plan = cell.forward_plan(self._dtype, saving=saving)
         strides = forward_strides(cell, cell.features, cell.output_width, plan)
-        return PreparedCalls([Binding(self.job, plan, strides, DTYPES[self._dtype][1])])
+        return PreparedCalls([Binding(self.job, plan, strides, self._kind)])
 
     def _backward_calls(self, *, input_gradient: bool) -> PreparedCalls:
         cell = self.job.cell
         plan = cell.backward_plan(self._dtype, input_gradient=input_gradient)
         strides = backward_strides(cell, cell.features, cell.output_width, cell.output_width, plan)
-        return PreparedCalls([Binding(self.job, plan, strides, DTYPES[self._dtype][1], descending=True, backward=True)])
+        return PreparedCalls([Binding(self.job, plan, strides, self._kind, descending=True, backward=True)])
 
 
 class _FusedStep(torch.autograd.Function):

@@ -14,10 +14,9 @@ from tidegate.runtime.job import Job
 from tidegate.runtime.prepared import Binding, PreparedCall
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.shape import check_parameters
-from tidegate.runtime.sized import DTYPES, SizedCell
+from tidegate.runtime.sized import SizedCell
 from tidegate.runtime.structure import NativePlan
 
-BFLOAT16 = 2  # the engine's number for float32 with matrices packed as bfloat16
 MOST_CALLS = 16  # numbers of steps for which a layer keeps its call
 
 
@@ -25,14 +24,14 @@ class Stream:
     """Runs a stack of layers of one cell from the states that it holds, on one thread for single steps.
 
     Args:
-        cells: for each layer the cell with its widths.
+        cells: for each layer the cell with its widths and the type of its products, the same for all.
         parameters: for each layer, without what is given; those of a second direction follow.
         sequences: how many sequences it follows (B).
-        weights: ``"bfloat16"`` for matrices in half the memory; None for the layer's own type.
         delta: thresholds below which a change is not multiplied; None, or both 0, to multiply everything.
 
     Raises:
-        InputError: parameters of another shape than their cell reads.
+        InputError: parameters of another shape than their cell reads, or of a type or device that the engine does not
+            run.
 
     Attributes:
         states: for each state [L*D, B, width]; the engine reads and writes them in place.
@@ -43,12 +42,11 @@ class Stream:
         cells: Sequence[SizedCell],
         parameters: Sequence[Sequence[torch.Tensor]],
         sequences: int,
-        weights: str | None = None,
         delta: Delta | None = None,
     ) -> None:
         like = parameters[0][0]
         self.dtype, self._delta = like.dtype, delta or Delta(0.0, 0.0)
-        self._type = _engine_type(like, weights)
+        kind = _engine_kind(cells[0], like)
         directions = len(parameters[0]) // len(cells[0].parameters)
         self.states = tuple(
             like.new_zeros(len(cells) * directions, sequences, width) for width in cells[0].state_widths
@@ -59,7 +57,7 @@ class Stream:
         deeper = self._delta._replace(inputs=self._delta.states)  # which read states of the layer below
         self._layers = [
             _StreamLayer(
-                *(job, tensors, [state[k * directions :] for state in self.states], self._type),
+                *(job, tensors, [state[k * directions :] for state in self.states], kind),
                 deeper if k else self._delta,
             )
             for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True))
@@ -69,10 +67,9 @@ class Stream:
     def __reduce__(self) -> tuple[object, ...]:
         """Copies and pickles bind the engine anew: addresses hold in one place of one process."""
         cells, parameters = zip(*((layer.cell, layer.parameters) for layer in self._layers), strict=True)
-        weights = "bfloat16" if self._type == BFLOAT16 else None
         memory = [(own.rows, own.sent) for layer in self._layers for own in layer.memory]
         states = self.states, memory, self._rows
-        return _rebuilt, ((cells, parameters, self.states[0].shape[1], weights, self._delta), *states)
+        return _rebuilt, ((cells, parameters, self.states[0].shape[1], self._delta), *states)
 
     @property
     def sent(self) -> Sent:
@@ -142,20 +139,18 @@ def _rebuilt(
     return stream
 
 
-def _engine_type(like: torch.Tensor, weights: str | None) -> int:
-    if like.dtype not in DTYPES or not like.is_cpu:
+def _engine_kind(cell: SizedCell, like: torch.Tensor) -> int:
+    """The engine's number for a cell with tensors like this."""
+    kind = cell.kind(like.dtype)
+    if kind is None or not like.is_cpu:
+        products = f" with products in {cell.products}" if cell.products else ""
         raise InputError(
             "SESSION_LAYER",
-            f"the layer is {like.dtype} on {like.device}; a session runs float32 and float64 on the CPU",
+            f"the layer is {like.dtype} on {like.device}{products}; a session runs float32 with any type of products, "
+            "and float64, on the CPU",
             fix="convert it: layer.float().cpu()",
         )
-    own = str(like.dtype).removeprefix("torch.")
-    if weights in (None, own):
-        return DTYPES[like.dtype][1]
-    if weights == "bfloat16" and like.dtype == torch.float32:
-        return BFLOAT16
-    allowed = "'float32' or 'bfloat16'" if own == "float32" else f"'{own}'"
-    raise InputError("SESSION_WEIGHTS", f"weights={weights!r} for a layer of {own}", fix=f"pass {allowed}")
+    return kind
 
 
 class _StreamLayer:
