@@ -65,7 +65,7 @@ class Hand:
         n, own = self.asked.heads, self.H // self.asked.heads
         blocks = [[weight[at + k * own : at + (k + 1) * own] for k in range(n)] for at in range(0, len(weight), self.H)]
         seen = [v[:, k * own : (k + 1) * own] for k in range(n)]
-        return torch.cat([torch.cat([w @ s.T for w, s in zip(block, seen, strict=True)]) for block in blocks]).T
+        return torch.cat([s @ w.T for block in blocks for w, s in zip(block, seen, strict=True)], -1)
 
     def U(self, h: Tensor, first: int = 0, last: int | None = None) -> list[Tensor]:
         return self.blocks("hh", h if self.drop is None else h * self.drop, first, last)

@@ -1,0 +1,165 @@
+"""The cells of the zoo as steps of ``stepping``, and layers of the library as what it examines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from tests.reference.compare import EVERY, as_state, from_state, public
+from tests.reference.irregular import TIMED
+from tests.reference.stepping import Call, Layer, Results, States, Step, Tensors
+from tests.reference.unroll import Parameters
+from tidegate.nn import Recurrent
+from tidegate.nn.call import RowCall
+from tidegate.zoo import CELLS
+
+sigma, tanh = torch.sigmoid, torch.tanh
+
+
+def mirrored(matrix: Tensor, share: float) -> Tensor:
+    """The matrix that a layer multiplies by."""
+    return matrix + share * matrix.T
+
+
+def antisymmetric(p: Parameters, x: Tensor, h: Tensor) -> States:
+    product = h @ mirrored(p.tensors["weight_hh_l0"], -1.0).T
+    return (h + 0.1 * tanh(p.W(0, x) + p.b(0) + product - 0.01 * h),)
+
+
+def gated_antisymmetric(p: Parameters, x: Tensor, h: Tensor) -> States:
+    product = h @ mirrored(p.tensors["weight_hh_l0"], -1.0).T - 0.01 * h
+    return (h + 0.1 * sigma(p.W(0, x) + p.b(0) + product) * tanh(p.W(1, x) + p.b(1) + product),)
+
+
+def lipschitz(p: Parameters, x: Tensor, h: Tensor) -> States:
+    linear = h @ mirrored(p.tensors["weight_A_l0"], -0.5).T - 0.001 * h
+    inner = h @ mirrored(p.tensors["weight_hh_l0"], -0.5).T - 0.001 * h
+    return (h + 0.03 * (linear + tanh(inner + p.W(0, x) + p.b(0))),)
+
+
+OTHERWISE = {  # a product's matrix is made of two, or of one on the diagonal, where the equations have it as one
+    "antisymmetricrnn": antisymmetric,
+    "gatedantisymmetricrnn": gated_antisymmetric,
+    "lipschitzrnn": lipschitz,
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of a case: steps, sequences, units, features."""
+
+    T: int
+    B: int
+    H: int
+    I: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """A cell of the zoo with parameters, and a call of it, in float32."""
+
+    cell: str
+    shape: Shape
+    parameters: Tensors
+    call: Call
+    step: Step
+
+
+def equations(cell: str, H: int, given: Mapping[str, Tensor]) -> Step:
+    """A step of the cell by the equations of its paper."""
+    if cell in TIMED:
+        timed = TIMED[cell]
+
+        def with_given(own: Tensors, t: int, rows: Tensor, x: Tensor, old: States) -> States:
+            short = {name.removesuffix("_l0"): value for name, value in own.items()}
+            return timed.step(short, x, old, *(given[name][t, rows].to(x.dtype) for name in timed.given))
+
+        return with_given
+    step = OTHERWISE.get(cell) or EVERY[cell].step
+
+    def plain(own: Tensors, t: int, rows: Tensor, x: Tensor, old: States) -> States:
+        del t, rows
+        return step(Parameters(own, H), x, *old)
+
+    return plain
+
+
+def draw(cell: str, shape: Shape, *, seed: int = 0, lengths: tuple[int, ...] | None = None, scale: float = 1.0) -> Case:
+    """A random case; parameters spread as in torch.nn, inputs, states and upstream gradients normal."""
+    T, B, H, I = shape.T, shape.B, shape.H, shape.I
+    g = torch.Generator().manual_seed(seed)
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(size, generator=g)
+
+    given: Tensors = {}
+    if cell in TIMED:
+        shapes = {f"{name}_l0": size for name, size in TIMED[cell].shapes(I, H).items()}
+        widths = TIMED[cell].states(I, H)
+        first = tuple(normal(B, width) for width in widths)
+        first = (*first[:2], first[2].abs()) if cell == "grud" else first
+        every = {"dt": 3 * torch.rand(T, B, 1, generator=g), "m": (torch.rand(T, B, I, generator=g) > 0.4).float()}
+        given = {name: every[name] for name in TIMED[cell].given}
+    else:
+        reference = EVERY[cell]
+        I = reference.features(H, I)
+        shapes, widths = reference.shapes(I, H), reference.state_widths(H)
+        first = reference.reachable(*(normal(B, width) for width in widths))
+    parameters = {n: scale * (2 * torch.rand(s, generator=g) - 1) / H**0.5 for n, s in shapes.items()}
+    dlast = tuple(normal(B, width) for width in widths)
+    call = Call(normal(T, B, I), lengths or (T,) * B, first, normal(T, B, widths[0]), dlast, given=given)
+    return Case(cell, shape, parameters, call, equations(cell, H, given))
+
+
+def layer_of(case: Case, **options: Any) -> Recurrent:
+    """The library's layer with the parameters of the case."""
+    cell, H = case.cell, case.shape.H
+    name, _, over = cell.partition("|")
+    widths = TIMED[cell].widths(H) if cell in TIMED else EVERY[cell].further(H)
+    layer = Recurrent(CELLS[name], case.call.x.shape[-1], H, widths=widths, layer_norm=over or False, **options)
+    held = {public(name): name for name in layer.state_dict()}
+    layer.load_state_dict({held[name]: value for name, value in case.parameters.items()})
+    return layer
+
+
+@contextmanager
+def multiplying(products: str | None) -> Iterator[None]:
+    """In here layers of float32 multiply in fewer bits and keep float32 results, which no public call gives whole."""
+    plain = RowCall.run
+
+    def run(self: RowCall, cell: Any, *rest: Any) -> Any:
+        return plain(self, cell.with_products(products) if products else cell, *rest)
+
+    with mock.patch.object(RowCall, "run", run):
+        yield
+
+
+def examined(layer: Recurrent, products: str | None, *, check: Callable[[Recurrent], None] | None = None) -> Layer:
+    """A layer of one direction as ``stepping`` calls it."""
+
+    def run(call: Call) -> Results:
+        x = call.x.clone().requires_grad_()
+        first = tuple(state.clone().requires_grad_() for state in call.first)
+        how: dict[str, Any] = {"lengths": list(call.lengths)} if min(call.lengths, default=0) < len(x) else {}
+        how |= {"given": dict(call.given)} if call.given else {}
+        how |= {} if call.reset is None else {"reset": call.reset}
+        with multiplying(products):
+            y, state = layer(x, as_state(first), **how)
+            own = {public(name): value for name, value in layer.named_parameters()}
+            last = from_state(state)
+            wanted = [x, *first, *own.values()]
+            found = torch.autograd.grad([y, *last], wanted, [call.dy, *call.dlast], allow_unused=True)
+        if check is not None:
+            check(layer)
+        grads = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+        split = 1 + len(first)
+        parameters = dict(zip(own, grads[split:], strict=True))
+        return Results(y.detach(), tuple(s.detach() for s in last), grads[0], tuple(grads[1:split]), parameters)
+
+    return run

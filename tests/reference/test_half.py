@@ -1,0 +1,88 @@
+"""The emulation of fewer bits itself, and that the comparison by steps sees what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from tests.reference import half_zoo, stepping
+from tests.reference.half import BFLOAT16, FORMATS, Rounding, rounded
+from tests.reference.half_zoo import Shape
+
+TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+every_format = pytest.mark.parametrize("name", FORMATS)
+
+
+def every_tie(dtype: torch.dtype) -> torch.Tensor:
+    """All numbers of a type, what lies in the middle between neighbours, and the float32 beside these."""
+    numbers = torch.arange(-(1 << 15), 1 << 15, dtype=torch.int32).to(torch.int16).view(dtype).float()
+    finite = numbers[numbers.isfinite()].double().unique()
+    ties = ((finite[1:] + finite[:-1]) / 2).float()
+    end = torch.finfo(dtype).max * (1 + torch.finfo(dtype).eps / torch.tensor([2.0, 4.0, 0.5], dtype=torch.float64))
+    beside = [torch.nextafter(ties, torch.tensor(float(to))) for to in ("inf", "-inf")]
+    return torch.cat([numbers, ties, *beside, end.float(), -end.float()])
+
+
+@every_format
+def test_rounding_is_that_of_torch_for_all_numbers_and_ties(name):
+    points = every_tie(TYPES[name])
+    ours = rounded(points, replace(FORMATS[name], subnormal=True))
+    torch.testing.assert_close(ours, points.to(TYPES[name]).float(), rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(ours.signbit(), points.signbit())
+
+
+def test_numbers_that_the_engine_flushes_are_zero():
+    points = torch.tensor([2.0**-126, 2.0**-127, -(2.0**-140), 2.0**-24], dtype=torch.float64)
+    assert rounded(points, BFLOAT16).tolist() == [2.0**-126, 0, 0, 2.0**-24]
+    assert rounded(points, FORMATS["float16"]).tolist() == [0, 0, 0, 2.0**-24]
+
+
+@every_format
+def test_a_product_rounds_both_factors_and_perhaps_its_adjoint(name):
+    v, matrix, dp = (torch.randn(shape, requires_grad=True) for shape in ((3, 4), (5, 4), (3, 5)))
+    with Rounding(FORMATS[name]):
+        product = v @ matrix.T
+    found = torch.autograd.grad(product, [v, matrix], dp)
+    a, m, d = (value.detach().to(TYPES[name]).float() for value in (v, matrix, dp))
+    d = d if name == "bfloat16" else dp.detach()
+    for ours, right in zip((product, *found), (a @ m.T, d @ m, d.T @ a), strict=True):
+        torch.testing.assert_close(ours, right, rtol=1e-6, atol=1e-6)
+
+
+class Planted(Rounding):
+    """Leaves one of the factors as it is."""
+
+    def __init__(self, name, left) -> None:
+        super().__init__(FORMATS[name])
+        self.left = left
+
+    def factor(self, number, name, value):
+        return value if name == self.left else super().factor(number, name, value)
+
+
+def compared(name, left="", cell="gru/before", **changed):
+    case = half_zoo.draw(cell, Shape(3, 2, 19, 5))
+    imitated = stepping.imitation(case.step, case.parameters, partial(Planted, name, left))
+    return stepping.compare(case.call, imitated, case.step, case.parameters, FORMATS[name], **changed)
+
+
+@every_format
+def test_an_imitation_agrees_to_the_accuracy_of_float32(name):
+    verdict = compared(name)
+    assert (verdict.share < 0.2, verdict.steps) == (True, 6)
+    assert verdict.typical < 1e-7
+    assert verdict.draws == 0
+
+
+@pytest.mark.parametrize("left", ["v", "matrix", "dp"])
+@every_format
+def test_a_factor_that_is_not_rounded_is_found(name, left):
+    if (name, left) != ("float16", "dp"):  # whose adjoints are left as they are
+        assert compared(name, left).share > 10
+
+
+def test_a_step_the_other_way_round_is_found():
+    assert compared("bfloat16", reverse=True).share > 100
