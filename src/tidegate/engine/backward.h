@@ -90,32 +90,56 @@ class Gradients : public TurnedProducts<T, P> {
   void gradient_of_matrix(int number, const Chunk& chunk, bool fresh, int64_t& turn, const Share& share) {
     const tg_gradient& gradient = plan_.gradient[number];
     const int64_t total = chunk.last_row - chunk.first_row;
-    const int64_t depth = space_.gradient_depth(total);
+    const bool words = space_.pairs_rows(number);
+    const int64_t depth = space_.gradient_depth(total, words);
     for (int64_t begin = 0; begin < total; begin += depth, ++turn) {
       T* const packed = space_.gradient + (turn & 1) * space_.gradient_size;
       const int64_t rows = total - begin < depth ? total - begin : depth;
-      int64_t at = chunk.first_step;
-      for (int64_t row = share.first(rows); row < share.last(rows); ++row) {
-        const int64_t index = chunk.first_row + begin + row;
-        while (call_.offsets[at + 1] <= index) ++at;
-        const T* from = operand_row(gradient.operand, at, index - call_.offsets[at]);
-        pack_operand_row(from, gradient.columns, rows, row, packed);
-      }
+      pack_operand(gradient, chunk, begin, rows, words, packed, share);
       share.meet();
-      if (space_.kept[number]) {
-        kept_gradient(number, chunk.rows + begin * space_.chunk_width + gradient.adjoint, rows, packed,
-                      fresh && begin == 0, share);
-        continue;
-      }
-      T* to = tensor(gradient.tensor) + gradient.row * gradient.columns;
-      const int64_t rows_of_matrix = (gradient.rows + kTileRows - 1) / kTileRows;
-      const int64_t low = share.first(rows_of_matrix) * kTileRows;
-      int64_t high = share.last(rows_of_matrix) * kTileRows;
-      high = high < gradient.rows ? high : gradient.rows;
-      T* const adjoints = space_.adjoints + share.member * space_.adjoints_room;
-      multiply_over_rows(chunk.rows + begin * space_.chunk_width + gradient.adjoint, space_.chunk_width, low, high,
-                         rows, packed, gradient.columns, adjoints, to, fresh && begin == 0);
+      const T* const adjoint = chunk.rows + begin * space_.chunk_width + gradient.adjoint;
+      if (space_.kept[number])
+        kept_gradient(number, adjoint, rows, packed, fresh && begin == 0, share);
+      else
+        whole_gradient(gradient, adjoint, rows, words, packed, fresh && begin == 0, share);
     }
+  }
+
+  // This member's part of the rows from `begin` on of a chunk.
+  void pack_operand(const tg_gradient& gradient, const Chunk& chunk, int64_t begin, int64_t rows, bool words, T* packed,
+                    const Share& share) const {
+    int64_t at = chunk.first_step;
+    const auto row_at = [&](int64_t row) {
+      const int64_t index = chunk.first_row + begin + row;
+      while (call_.offsets[at + 1] <= index) ++at;
+      return operand_row(gradient.operand, at, index - call_.offsets[at]);
+    };
+    if constexpr (Factors<T, P>::kPaired) {
+      const int64_t all = dot_tiles->words(rows);
+      for (int64_t word = share.first(all); words && word < share.last(all); ++word) {
+        const T* const even = 2 * word < rows ? row_at(2 * word) : nullptr;
+        const T* const odd = 2 * word + 1 < rows ? row_at(2 * word + 1) : nullptr;
+        pack_operand_words(even, odd, gradient.columns, all, word, reinterpret_cast<Word*>(packed));
+      }
+    }
+    for (int64_t row = share.first(rows); !words && row < share.last(rows); ++row)
+      pack_operand_row<T, P>(row_at(row), gradient.columns, rows, row, packed);
+  }
+
+  // The gradient of a matrix of which all is wanted.
+  void whole_gradient(const tg_gradient& gradient, const T* adjoint, int64_t rows, bool words, const T* operand, bool fresh,
+                      const Share& share) const {
+    T* const to = tensor(gradient.tensor) + gradient.row * gradient.columns;
+    T* const adjoints = space_.adjoints + share.member * space_.adjoints_room;
+    const int64_t height = words ? dot_tiles->rows : kTileRows;
+    const int64_t tiles = (gradient.rows + height - 1) / height;
+    const int64_t low = share.first(tiles) * height, high = at_most(share.last(tiles) * height, gradient.rows);
+    if constexpr (Factors<T, P>::kPaired)
+      if (words)
+        return multiply_words_over_rows(*dot_tiles, adjoint, space_.chunk_width, low, high, rows,
+                                        reinterpret_cast<const Word*>(operand), gradient.columns,
+                                        reinterpret_cast<Word*>(adjoints), to, fresh);
+    multiply_over_rows<T, P>(adjoint, space_.chunk_width, low, high, rows, operand, gradient.columns, adjoints, to, fresh);
   }
 
   void turned_gradient_of_input(int index, const Chunk& chunk, int64_t first, int64_t last, int member) {
@@ -161,6 +185,7 @@ class Gradients : public TurnedProducts<T, P> {
         if (!part.k) continue;
         const int own = width - first < size ? width - first : size, full = padded<T>(own);
         pack_across(adjoint + p * kPanel<T> + first, space_.chunk_width, rows, own, packed);
+        Factors<T, P>::round_adjoints(packed, rows * full);
         tile.panel = packed;
         tile.panel_step = tile.width = full;
         for (int64_t i = 0, count; i < part.k; i += count) {

@@ -35,8 +35,15 @@ class Workspace : public PackedMatrices<T, P> {
 
   Workspace(const Call& call, int members) : Base(call) { lay_out(members); }
 
-  // Rows that are summed before a sum is written, of so many.
-  int64_t gradient_depth(int64_t rows) const { return at_most(rows, tuning_.gradient_rows); }
+  // Rows that are summed before a sum is written, of so many: a word holds two.
+  int64_t gradient_depth(int64_t rows, bool words) const {
+    return at_most(rows, words ? 2 * tuning_.gradient_rows : tuning_.gradient_rows);
+  }
+
+  // Whether a gradient is made of words of two rows. Without an instruction for these, rounded numbers are quicker.
+  bool pairs_rows(int gradient) const {
+    return Factors<T, P>::kPaired && dot_tiles->operand_words == 1 && plan_.gradient[gradient].weight < 0;
+  }
 
   Tables<T> tables_of(int member) const {
     char* at = tables_ + member * tables_size_;
@@ -122,10 +129,12 @@ class Workspace : public PackedMatrices<T, P> {
         const int64_t n = rounded(plan_.gradient[i].columns, kLanes<T>);
         operand = operand < n ? n : operand;
       }
-      const int64_t depth = gradient_depth(chunk_rows);
-      gradient_size = depth * operand;
+      const int64_t depth = gradient_depth(chunk_rows, false);
+      const int64_t words = Factors<T, P>::kPaired ? dot_tiles->words(gradient_depth(chunk_rows, true)) : 0;
+      gradient_size = at_least(depth, words) * operand;
       gradient = take(2 * gradient_size);
       adjoints_room = at_least(adjoints_size<T>(depth), depth * kPanel<T>);
+      if (words) adjoints_room = at_least(kWordBlock * word_stride(words), adjoints_room);
       adjoints = take(members * adjoints_room);
     }
     turned_size = turned_elements();
