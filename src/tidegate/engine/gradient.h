@@ -19,10 +19,10 @@ struct Factors {
 template <>
 struct Factors<float, BFloat16> {
   static constexpr bool kPaired = true;
-  static TIDEGATE_INLINE Vector<float> operand(Vector<float> value) { return as_stored_in<BFloat16>(value); }
+  static TIDEGATE_INLINE Vector<float> operand(Vector<float> value) { return (Vector<float>)(round_up(value) & kUpper); }
   static void round_adjoints(float* adjoints, int64_t count) {  // whole vectors
     for (int64_t i = 0; i < count; i += kLanes<float>)
-      store(adjoints + i, as_stored_in<BFloat16>(load(adjoints + i)));
+      store(adjoints + i, operand(load(adjoints + i)));
   }
 };
 

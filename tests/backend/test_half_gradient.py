@@ -1,0 +1,80 @@
+"""Gradients of matrices in bfloat16, against sums of rounded factors in float64.
+
+A watched backward run leaves the adjoints of products and their operands: the very numbers that gradients are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tidegate.nn import Recurrent
+from tidegate.runtime import Adjoints, library, watch_adjoints
+from tidegate.runtime.processor import dot_tiles
+
+try:
+    TILES = [name for name in dot_tiles(library.processor()) if library.load().engine.tg_tiles(name.encode())]
+except library.BackendError as none:
+    pytest.skip(f"no engine here: {none}", allow_module_level=True)
+
+T, B = 91, 7  # more rows than are added up at a time; an odd number of them
+
+
+@pytest.fixture(params=TILES, autouse=True)
+def tiles(request: pytest.FixtureRequest) -> Iterator[str]:
+    engine = library.load().engine
+    engine.tg_tiles(request.param.encode())
+    yield request.param
+    engine.tg_tiles(library.load().tiles.encode())
+
+
+def rounded(values: torch.Tensor) -> torch.Tensor:
+    return values.bfloat16().double()
+
+
+def by_hand(adjoints: Adjoints, matrix: str, factor: object = rounded) -> torch.Tensor:
+    """The gradient of a matrix, block of rows by block of rows; heads meet their own part of the operand."""
+    blocks: dict[str, torch.Tensor] = {}
+    for product in adjoints.products:
+        if product.matrix != matrix:
+            continue
+        operand = factor(product.operand).flatten(0, 1).chunk(product.heads, 1)
+        for name, values in product.adjoints.items():
+            heads = factor(values).flatten(0, 1).chunk(product.heads, 1)
+            blocks[name] = torch.cat([a.mT @ o for a, o in zip(heads, operand, strict=True)])
+    return torch.cat([*blocks.values()])
+
+
+def error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found.double() - expected).norm() / expected.norm())
+
+
+def run(layer: Recurrent, *, ragged: bool) -> tuple[Adjoints, ...]:
+    """The loss of all outputs, each with a weight of its own."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(T, B, layer.input_size, generator=generator)
+    lengths = [T, 3, T - 1, 0, 40, 77, 1] if ragged else None
+    reset = torch.rand(T, B, generator=generator) < 0.1 if ragged else None
+    with watch_adjoints() as calls, torch.autocast("cpu", torch.bfloat16):
+        y, _ = layer(x, lengths=lengths, reset=reset)
+    assert layer.last_path == "fused"
+    (y.float() * torch.randn(y.shape, generator=generator)).sum().backward()
+    return calls[0].directions
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "hidden", "options"),
+    [("lstm", 35, {}), ("gru/before", 70, {}), ("lstm", 40, {"heads": 4}), ("mingru", 33, {})],
+)
+def test_both_factors_are_rounded_and_sums_are_float32(cell, hidden, options, ragged) -> None:
+    torch.manual_seed(1)
+    layer = Recurrent(cell, 21, hidden, bidirectional=True, **options)
+    for d, adjoints in enumerate(run(layer, ragged=ragged)):
+        for name in dict.fromkeys(product.matrix for product in adjoints.products):
+            weight = layer.get_parameter(layer.attribute_of(f"weight_{name}", 0, reverse=bool(d)))
+            exact = by_hand(adjoints, name)
+            assert error(weight.grad, exact) < 1e-6
+            assert error(by_hand(adjoints, name, torch.Tensor.double), exact) > 1e-3, "rounding that shows"
