@@ -70,8 +70,20 @@ TIDEGATE_INTRINSIC __m256i _mm256_maskz_compress_epi32(__mmask8 mask, __m256i la
   return (__m256i)__builtin_ia32_compresssi256_mask((Lanes)lanes, Lanes{}, mask);
 }
 
+TIDEGATE_INTRINSIC __m512i _mm512_madd_epi16(__m512i a, __m512i b) {
+  typedef short Halves __attribute__((vector_size(64)));
+  typedef int Words __attribute__((vector_size(64)));
+  return (__m512i)__builtin_ia32_pmaddwd512_mask((Halves)a, (Halves)b, Words{}, 0xffff);
+}
+
 #else
 
+typedef long long __m256i __attribute__((vector_size(32), may_alias));
+#define TIDEGATE_INTRINSIC inline __attribute__((always_inline))
+TIDEGATE_INTRINSIC __m256i _mm256_madd_epi16(__m256i a, __m256i b) {
+  typedef short Halves __attribute__((vector_size(32)));
+  return (__m256i)__builtin_ia32_pmaddwd256((Halves)a, (Halves)b);
+}
 #define _mm256_max_ps __builtin_ia32_maxps256
 #define _mm256_max_pd __builtin_ia32_maxpd256
 #define _mm256_min_ps __builtin_ia32_minps256
