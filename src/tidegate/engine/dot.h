@@ -34,14 +34,19 @@ struct DotRowArguments {
 
 struct DotTiles {
   const char* name;
-  int rows;           // of a tile, at most
-  int multiple;       // k is filled up with zeros to so many words
-  int operand_words;  // of an operand for each word of k: 1, or 2 where its numbers are kept as float32
-  void (*round)(const float* from, int64_t k, int64_t words, Word* to);  // a row of an operand
+  int rows;      // of a tile, at most
+  int numbers;   // of a word of a panel
+  int multiple;  // k is filled up with zeros to so many words
+  int behind;    // words of each column that lie behind a panel
+  int operand_words, operand_behind;  // of a row of an operand: for each word of k, and behind all
+  void (*pack)(const float* from, int64_t row, int64_t column, int64_t k, int width, int64_t words, Word* to);  // a panel
+  void (*round)(const float* from, int64_t k, int64_t words, Word* to);                                        // a row
   void (*multiply)(int rows, const DotArguments& tile);
   void (*multiply_row)(int panels, int vectors, const DotRowArguments& row);  // whole vectors are written
 
-  int64_t words(int64_t k) const { return ((k + 1) / 2 + multiple - 1) / multiple * multiple; }
+  int64_t words(int64_t k) const { return (k + numbers * multiple - 1) / (numbers * multiple) * multiple; }
+  int64_t panel_words(int64_t k) const { return words(k) + behind; }  // of each column
+  int64_t operand_size(int64_t k) const { return words(k) * operand_words + operand_behind; }
 };
 
 TIDEGATE_INLINE WordVector splat_word(const Word* from) { return *from - WordVector{}; }
@@ -232,7 +237,7 @@ void multiply_dot_row(int panels, int vectors, const DotRowArguments& row) {
 
 template <class Dot>
 constexpr DotTiles dot_tiles_of(const char* name) {
-  return {name, kTileRows, 1, Dot::kOperandWords, Dot::round, multiply_dot<Dot>, multiply_dot_row<Dot>};
+  return {name, kTileRows, 2, 1, 0, Dot::kOperandWords, 0, pack_pairs, Dot::round, multiply_dot<Dot>, multiply_dot_row<Dot>};
 }
 
 constexpr DotTiles kDotTiles[] = {
@@ -241,13 +246,6 @@ constexpr DotTiles kDotTiles[] = {
     dot_tiles_of<Avx512Dot>("avx512_bf16"),
 #endif
 };
-
-// The table of this name, if this library has one; whether the processor does what it asks for, the caller knows.
-inline const DotTiles* find_dot_tiles(const char* name) {
-  for (const DotTiles& tiles : kDotTiles)
-    if (!strcmp(tiles.name, name)) return &tiles;
-  return nullptr;
-}
 
 inline const DotTiles* dot_tiles __attribute__((visibility("hidden"))) = kDotTiles;  // chosen when the library is loaded
 

@@ -4,7 +4,7 @@
 #endif
 
 #include "cell.h"
-#include "dot.h"
+#include "int8.h"
 #include "norm.h"
 #include "peak.h"
 
@@ -40,20 +40,17 @@ struct Product {
   int64_t rows, k, n;
 
   int64_t words() const { return tiles.words(k); }
-  int64_t operand_words() const { return rounded(words() * tiles.operand_words, 16); }
-  int64_t panel_words() const { return words() * rounded(n, kLanes<float>); }
-  int64_t bytes() const { return 4 * (rows * operand_words() + rounded(panel_words(), 16)); }
+  int64_t operand_words() const { return rounded(tiles.operand_size(k), 16); }
+  int64_t bytes() const { return 4 * (rows * operand_words() + rounded(tiles.panel_words(k) * rounded(n, kLanes<float>), 16)); }
 
   void multiply(const float* a, const float* matrix, bool across, const float* bias, Start start, float* c, Word* space) const {
     Word* const panels = space + rows * operand_words();
     for (int64_t row = 0; row < rows; ++row) tiles.round(a + row * k, k, words(), space + row * operand_words());
     for (int64_t column = 0; column < n; column += kPanel<float>) {
-      Word* const panel = panels + column * words();
+      Word* const panel = panels + column * tiles.panel_words(k);
       const int width = static_cast<int>(at_most(n - column, kPanel<float>));
-      if (across)
-        pack_pairs_across(matrix + column, n, k, width, words(), panel);
-      else
-        pack_pairs_along(matrix + column * k, k, k, width, words(), panel);
+      const int64_t way = across ? 1 : k;  // from column to column
+      tiles.pack(matrix + column * way, across ? n : 1, way, k, width, words(), panel);
       DotArguments tile = {space, operand_words(), words(), panel, padded<float>(width), bias ? bias + column : nullptr, {}, width, start};
       for (int64_t row = 0, count; row < rows; row += count, tile.a += count * operand_words()) {
         count = at_most(rows - row, tiles.rows);
@@ -72,12 +69,21 @@ struct Product {
       count = at_most(whole - first, at_once);
       for (int64_t p = 0; p < count; ++p) {
         const int64_t column = (first + p) * kPanel<float>;
-        row.panel[p] = panels + column * words(), row.bias[p] = bias ? bias + column : nullptr, row.c[p] = c + column;
+        row.panel[p] = panels + column * tiles.panel_words(k), row.bias[p] = bias ? bias + column : nullptr, row.c[p] = c + column;
       }
       tiles.multiply_row(static_cast<int>(count), kTileVectors, row);
     }
   }
 };
+
+// The table of this name, if this library has one; whether the processor does what it asks for, the caller knows.
+const DotTiles* find_tiles(const char* name) {
+  for (const DotTiles& tiles : kDotTiles)
+    if (!strcmp(tiles.name, name)) return &tiles;
+  for (const DotTiles& tiles : kInt8Tiles)
+    if (!strcmp(tiles.name, name)) return &tiles;
+  return nullptr;
+}
 
 struct Peak {
   double seconds;
@@ -147,10 +153,10 @@ TIDEGATE_EXPORT void tg_threads(void* parallel, void* thread, void* threads) {
                       reinterpret_cast<int (*)()>(thread), reinterpret_cast<int (*)()>(threads)};
 }
 
-// Chooses the tiles of products in bfloat16 by their name; returns 0 if this library has no such tiles.
+// Chooses the tiles of products in bfloat16, or of int8, by their name; returns 0 if this library has no such tiles.
 TIDEGATE_EXPORT int tg_tiles(const char* name) {
-  const tidegate::DotTiles* const found = tidegate::find_dot_tiles(name);
-  if (found) tidegate::dot_tiles = found;
+  const tidegate::DotTiles* const found = tidegate::find_tiles(name);
+  if (found) (found->numbers == tidegate::kBytes ? tidegate::int8_tiles : tidegate::dot_tiles) = found;
   return found != nullptr;
 }
 
@@ -159,7 +165,7 @@ TIDEGATE_EXPORT int tg_tiles(const char* name) {
 // more where there is none; 0 if there are no such tiles.
 TIDEGATE_EXPORT int64_t tg_dot(const char* name, int64_t rows, int64_t k, int64_t n, const float* a, const float* matrix, int across,
                                const float* bias, int start, int at_once, float* c, void* workspace) {
-  const tidegate::DotTiles* const found = tidegate::find_dot_tiles(name);
+  const tidegate::DotTiles* const found = tidegate::find_tiles(name);
   if (!found) return 0;
   const tidegate::Product product = {*found, rows, k, n};
   if (!workspace) return product.bytes();

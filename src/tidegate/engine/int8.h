@@ -21,10 +21,8 @@ struct Int8 {
 typedef int32_t WholeVector __attribute__((vector_size(kVectorBytes)));
 
 constexpr int kBytes = 4;       // of a word
-constexpr int kTail = 2;        // words of each column behind a panel: 128 times its sum, and its scale
+constexpr int kBehind = 2;        // words of each column behind a panel: 128 times its sum, and its scale
 constexpr float kLargest = 127;  // a weight
-
-TIDEGATE_INLINE constexpr int64_t words_of_bytes(int64_t k) { return (k + kBytes - 1) / kBytes; }
 
 // Numbers to whole numbers, to nearest, ties to even, below 2^22; in two steps, which no compiler may take as one.
 constexpr float kShift = 12582912.0f;  // 1.5 * 2^23
@@ -32,7 +30,7 @@ constexpr float kShift = 12582912.0f;  // 1.5 * 2^23
 // Entry (i, j) of the panel is from[i * row + j * column]; a column with a number that is none has the scale NaN.
 inline void pack_bytes(const float* from, int64_t row, int64_t column, int64_t k, int width, int64_t words, Word* to) {
   const int full = padded<float>(width);
-  memset(to, 0, (words + kTail) * full * sizeof(Word));
+  memset(to, 0, (words + kBehind) * full * sizeof(Word));
   int8_t* const bytes = reinterpret_cast<int8_t*>(to);
   for (int j = 0; j < width; ++j) {
     const float* const own = from + j * column;
@@ -281,6 +279,20 @@ void multiply_whole_row(int panels, int vectors, const DotRowArguments& row) {
 #endif
   }
 }
+
+template <class Whole>
+constexpr DotTiles int8_tiles_of(const char* name) {
+  return {name, kTileRows, kBytes, 1, kBehind, 2, 1, pack_bytes, round_to_bytes, multiply_whole<Whole>, multiply_whole_row<Whole>};
+}
+
+constexpr DotTiles kInt8Tiles[] = {
+    int8_tiles_of<PlainWhole>("plain_int8"),
+#ifdef TIDEGATE_VNNI
+    int8_tiles_of<VnniWhole>(kLanes<float> == 16 ? "avx512_vnni" : "avx_vnni"),
+#endif
+};
+
+inline const DotTiles* int8_tiles __attribute__((visibility("hidden"))) = kInt8Tiles;  // chosen when the library is loaded
 
 }  // namespace TIDEGATE_ISA
 }  // namespace tidegate

@@ -88,5 +88,13 @@ inline void pack_pairs_along(const float* from, int64_t stride, int64_t k, int w
   }
 }
 
+// Entry (i, j) of the panel is from[i * row + j * column], one of the two of which is 1.
+inline void pack_pairs(const float* from, int64_t row, int64_t column, int64_t k, int width, int64_t words, Word* to) {
+  if (column == 1)
+    pack_pairs_across(from, row, k, width, words, to);
+  else
+    pack_pairs_along(from, column, k, width, words, to);
+}
+
 }  // namespace TIDEGATE_ISA
 }  // namespace tidegate

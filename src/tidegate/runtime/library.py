@@ -23,7 +23,7 @@ from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError, visible
 from tidegate.machine import most_threads
 from tidegate.runtime import cache
-from tidegate.runtime.processor import Processor, dot_tiles
+from tidegate.runtime.processor import Processor, dot_tiles, int8_tiles
 from tidegate.runtime.structure import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
 from tidegate.runtime.tuning import chosen
 
@@ -108,6 +108,7 @@ class Library:
         engine: its functions.
         tuning: the choices for this processor.
         tiles: what multiplies in bfloat16, by name (``engine/dot.h``).
+        int8_tiles: what multiplies in int8 (``engine/int8.h``).
     """
 
     def __init__(self, path: Path, engine: ctypes.CDLL) -> None:
@@ -118,7 +119,10 @@ class Library:
         self._share_threads()
         self.share(most_threads())
         self.tuning = chosen(processor(), isa()).tuning
-        self.tiles = next(name for name in dot_tiles(processor()) if self.engine.tg_tiles(name.encode()))
+        self.tiles, self.int8_tiles = (
+            next(name for name in names if self.engine.tg_tiles(name.encode()))
+            for names in (dot_tiles(processor()), int8_tiles(processor()))
+        )
         _keep_freed_memory()
         self._cells: dict[str, ctypes.CDLL] = {}
 

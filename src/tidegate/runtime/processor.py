@@ -17,6 +17,11 @@ DOT_TILES = {
     "avx512_bf16": frozenset(("avx512_bf16",)),
     "plain": frozenset[str](),
 }  # of engine/dot.h, the quickest first
+INT8_TILES = {
+    "avx512_vnni": frozenset(("avx512_vnni",)),
+    "avx_vnni": frozenset(("avx_vnni",)),
+    "plain_int8": frozenset[str](),
+}  # of engine/int8.h
 LIBC_NAMES = (188, 191, 194)  # glibc's numbers for the sizes of L1 (data), L2 and L3, which it reads by cpuid
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
@@ -56,6 +61,11 @@ class Processor(NamedTuple):
 def dot_tiles(processor: Processor) -> tuple[str, ...]:
     """The tiles of products in bfloat16 that a processor runs, the quickest first; a library may lack some."""
     return tuple(name for name, needs in DOT_TILES.items() if needs <= processor.flags)
+
+
+def int8_tiles(processor: Processor) -> tuple[str, ...]:
+    """Those of products in int8."""
+    return tuple(name for name, needs in INT8_TILES.items() if needs <= processor.flags)
 
 
 def _facts(cpuinfo: str) -> Iterator[tuple[str, str]]:
