@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+
 from tests.backend.test_dot import ADD, BIAS, CASES, ROOM, ZERO, Case, drawn, multiply
 from tests.reference import whole
-
 from tidegate.runtime import library
 from tidegate.runtime.processor import int8_tiles
 
