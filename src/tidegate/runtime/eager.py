@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch.nn.functional import linear
 
 from tidegate.cell.evaluate import evaluate
 from tidegate.cell.graph import OUTSIDE, Graph, Matrix, Node, Op, Vector, all_widths
-from tidegate.runtime.heads import by_heads
+from tidegate.runtime.rounding import rounding_multiplier
 from tidegate.runtime.rows import Rows
+from tidegate.runtime.sized import Products
 from tidegate.runtime.tensor import TENSORS
 
 Tensors = tuple[torch.Tensor, ...]
@@ -30,6 +30,7 @@ def run(
     *,
     reverse: bool = False,
     wanted: Sequence[int] | None = None,
+    products: Products | None = None,
 ) -> tuple[list[torch.Tensor], Tensors]:
     """Run a cell over sequences, in one direction.
 
@@ -44,13 +45,14 @@ def run(
             exceed ``rows.steps.sizes[0]``: the rows beyond it have length zero and keep their state.
         reverse: from the last step of each sequence to its first.
         wanted: nodes whose values are returned; the output alone unless given.
+        products: the type to which factors of products are rounded, see ``sized.sized``; None for no rounding.
 
     Returns:
         For each wanted node its values, laid out as ``rows.data``, and the final states [B, width].
     """
     wanted = graph.updates[:1] if wanted is None else wanted
     widths = all_widths(widths)
-    cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates})
+    cell = _Cell(graph, parameters, widths, {*wanted, *graph.updates}, products)
     inputs = cell.from_outside(rows) | cell.masks(rows.steps.counts)
     sizes = rows.steps.counts
     resets = None if rows.resets is None else rows.resets.split(sizes)
@@ -98,9 +100,14 @@ class _Cell:
     """A graph with the parameters of one layer and direction."""
 
     def __init__(
-        self, graph: Graph, parameters: Mapping[str, torch.Tensor], widths: Mapping[str, int], results: set[int]
+        self,
+        graph: Graph,
+        parameters: Mapping[str, torch.Tensor],
+        widths: Mapping[str, int],
+        results: set[int],
+        products: Products | None,
     ) -> None:
-        self.graph, self.parameters, self.widths = graph, parameters, widths
+        self.graph, self.parameters, self.widths, self.products = graph, parameters, widths, products
         self.vectors = {
             (vector.name, block.name): part
             for vector in graph.vectors
@@ -166,13 +173,8 @@ class _Cell:
         weight, bias = self._row_blocks(matrix, chosen)
         widths = [self.widths[block.axis] for block in matrix.blocks if block.name in chosen]
 
-        in_heads = by_heads(weight, bias, widths, matrix.heads) if matrix.heads > 1 else None
-
-        def multiply(operand: torch.Tensor) -> dict[str, torch.Tensor]:
-            parts = in_heads(operand) if in_heads else linear(operand, weight, bias).split(widths, dim=-1)
-            return dict(zip(chosen, parts, strict=True))
-
-        return multiply
+        multiply = rounding_multiplier(weight, bias, widths, matrix.heads, self.products)
+        return lambda operand: dict(zip(chosen, multiply(operand), strict=True))
 
     def _row_blocks(self, matrix: Matrix, chosen: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor | None]:
         weight = self.parameters[f"weight_{matrix.name}"]

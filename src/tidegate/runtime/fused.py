@@ -199,7 +199,10 @@ def node_values(
         for name in job.cell.zeros_stay:
             own[name] = torch.where(own[name] != 0, own[name], 0)
         states = tuple(state[d] for state in first)
-        values, last = eager.run(job.cell.graph, own, job.cell.widths, rows, states, reverse=bool(d), wanted=wanted)
+        cell = job.cell
+        values, last = eager.run(
+            cell.graph, own, cell.widths, rows, states, reverse=bool(d), wanted=wanted, products=cell.products
+        )
         runs.append(([value.unflatten(0, x.shape[:-1]) for value in values], last))
     return runs
 

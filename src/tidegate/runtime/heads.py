@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch.nn.functional import linear
 
 from tidegate.cell import Graph
 
@@ -29,6 +30,13 @@ def by_heads(weight: torch.Tensor, bias: torch.Tensor | None, rows: Sequence[int
         return [part + own for part, own in zip(parts, biases, strict=True)] if biases else parts
 
     return multiply
+
+
+def multiplier(weight: torch.Tensor, bias: torch.Tensor | None, rows: Sequence[int], heads: int) -> Multiply:
+    """What multiplies an operand by a matrix, with heads or without; arguments are those of ``by_heads``."""
+    if heads > 1:
+        return by_heads(weight, bias, rows, heads)
+    return lambda operand: linear(operand, weight, bias).split(list(rows), dim=-1)
 
 
 def whole(weight: torch.Tensor, rows: Sequence[int], heads: int) -> torch.Tensor:
