@@ -209,6 +209,7 @@ class Plan(NamedTuple):
         source: the series that a chunk is copied from, each row times the weight of its sequence, or "".
         weights: the tensor of these, one number for each sequence.
         settings: numbers chosen for the layer, which lie in the last tensor; a plan brings this one itself.
+        narrow: the tensors that have the type of the products, where that has fewer bits, instead of the plan's.
         by_unit: no unit ever reads another one, so each runs through time by itself; there is one phase, whose products
             are those of the input.
     """
@@ -233,6 +234,7 @@ class Plan(NamedTuple):
     weights: str = ""
     settings: tuple[float, ...] = ()
     by_unit: bool = False
+    narrow: tuple[str, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -245,6 +247,7 @@ class Plan(NamedTuple):
         lines = [f"tensors: {', '.join(self.tensors)}"]
         lines.append("widths: carried {}, scratch {}, chunk {}, saved {}".format(*widths))
         lines += ["each unit by itself"] * self.by_unit
+        lines += [f"narrow: {', '.join(self.narrow)}"] * bool(self.narrow)
         lines += [f"the chunk lies in {self.chunk}"] * bool(self.chunk)
         lines += [f"{self.tally} += a chunk of width {self.tally_width}"] * bool(self.tally)
         lines += [f"the chunk is {self.source} by {self.weights}"] * bool(self.source)

@@ -136,6 +136,7 @@ typedef struct {
   const tg_carried* carry;
   const tg_gradient* gradient;
   const tg_sum* sum;
+  const uint8_t* narrow;  // of each tensor: 1 if it holds numbers in the type in which matrices are packed
   const tg_tuning* tuning;
 } tg_plan;
 

@@ -30,6 +30,7 @@ class Call(Protocol):
         back: the inverse of ``order``.
         obstacle: why the first layer that did not run on the engine could not; None if all did.
         given: what is given beside the input, each [rows, width], in the order of this call.
+        reads_half: whether layers take input and parameters in half precision as they are.
     """
 
     x: Tensor
@@ -40,6 +41,7 @@ class Call(Protocol):
     back: Tensor | None
     obstacle: Obstacle | None
     given: Sequence[Tensor]
+    reads_half: bool
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
         """Run one layer.
@@ -86,6 +88,8 @@ class Call(Protocol):
 
 class RowCall:
     """A call over rows without padding. Each layer runs on the engine if it can, else by its definition."""
+
+    reads_half = True
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
@@ -153,6 +157,8 @@ class TraceCall(RowCall):
 
 class OperatorCall:
     """A call over a padded batch [T, B, I] in the caller's order. Each layer runs as one operation of torch."""
+
+    reads_half = False
 
     def __init__(self, x: Tensor, lengths: Lengths | None, resets: Tensor | None) -> None:
         self.x, self.lengths, self.resets = x, lengths, resets

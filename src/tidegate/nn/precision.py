@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from tidegate.runtime import Products, SizedCell
+from tidegate.runtime import HALVES, Products, SizedCell
 
 HALF = (torch.float16, torch.bfloat16)
 PRODUCTS: dict[torch.dtype, Products] = {torch.bfloat16: "bfloat16"}
@@ -56,6 +56,10 @@ class Precision(NamedTuple):
         """The cells as they run in this precision; None for that of their tensors."""
         products = None if precision is None else precision.products
         return cells if products is None else [cell.with_products(products) for cell in cells]
+
+    def reads(self, x: torch.Tensor) -> bool:
+        """Whether a cell of this precision reads the input, and parameters of the same type, as they are."""
+        return self.products is not None and x.dtype is HALVES[self.products]
 
     def working(self, tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
         """The same values in the type in which the layer computes."""

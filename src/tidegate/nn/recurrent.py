@@ -242,12 +242,14 @@ class Recurrent(Stack):
         """Run all layers of a call: the output of the last one, and the last states of each."""
         if self._buffers or self._seen:
             self._notice()
-        x = call.x if precision is None else call.x.to(precision.work)
+        variant = self._variants[self.training, call.resets is not None] if self.options.run_differently else None
+        as_it_is = precision is not None and variant is None and call.reads_half and precision.reads(call.x)
+        cast = None if as_it_is else precision
+        x = call.x if cast is None else call.x.to(cast.work)
         begun = None if first is None else self._by_layer(first)
         given = _working(call.given, precision)
-        variant, numbers = None, None
-        if self.options.run_differently:
-            variant = self._variants[self.training, call.resets is not None]
+        numbers = None
+        if variant is not None:
             drawing = self.training and self.options.drawn
             if drawing or variant.sources:
                 numbers = RandomNumbers(call, x, self.cells[0].widths, generator)
@@ -261,7 +263,7 @@ class Recurrent(Stack):
         for layer, cell in enumerate(cells):
             own = None if begun is None else tuple(_working(begun[layer], precision))
             if variant is None or numbers is None:
-                tensors = _beside(given, _working(self.layer_parameters(layer), precision), cell)
+                tensors = _beside(given, _working(self.layer_parameters(layer), cast), cell)
             else:
                 tensors = self._drawn_tensors(layer, variant, numbers, given, precision)
             x, *ends = call.run(cell, x, own, tensors, layer)

@@ -17,7 +17,7 @@ from tidegate.runtime.library import fma_peak, isa, panel_vectors, read_peak
 from tidegate.runtime.path import FUSED, TWICE, Obstacle, asked_for_eager, check_strict, eager_only, strict
 from tidegate.runtime.rows import Rows, Steps
 from tidegate.runtime.shape import check_devices, wrong_shape
-from tidegate.runtime.sized import KINDS, Products, SizedCell, described, sized
+from tidegate.runtime.sized import HALVES, KINDS, Products, SizedCell, described, sized
 from tidegate.runtime.step import run_step
 from tidegate.runtime.stream import Stream
 from tidegate.runtime.tensor import TENSORS
@@ -25,6 +25,7 @@ from tidegate.runtime.watch import Adjoints, Product, WatchedCall, watch_adjoint
 
 __all__ = [
     "FUSED",
+    "HALVES",
     "JIT_TRACE",
     "KINDS",
     "TENSORS",

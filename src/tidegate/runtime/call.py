@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import torch
 
+from tidegate.passes import INPUT
 from tidegate.runtime import frozen
 from tidegate.runtime.job import ALIGNMENT, Job, Tensors
 from tidegate.runtime.library import load
 from tidegate.runtime.prepared import Binding, PreparedCalls
-from tidegate.runtime.sized import SizedCell, Variant
+from tidegate.runtime.sized import WHOLE, Half, SizedCell, Variant
 from tidegate.runtime.structure import NativePlan
 
 LARGE_BYTES = 8 << 20
@@ -48,7 +49,7 @@ def run_plan(
     calls = plan.prepared.get(key) if usual else None
     if calls is None:
         job = job._replace(restore=None, watch=None, order=None)  # which would live as long as the plan
-        kind, every = job.cell.kind(parameters[0].dtype), strides()
+        kind, every = job.cell.kind(job.cell.work_type(parameters[0].dtype)), strides()
         assert kind is not None
         calls = PreparedCalls(
             [Binding(job, plan, every, kind, (d == 1) != backward, backward) for d in range(len(bound))]
@@ -128,6 +129,26 @@ def by_direction(parameters: Sequence[torch.Tensor], directions: int) -> Sequenc
     return (parameters,) if directions == 1 else (parameters[:half], parameters[half:])
 
 
+def types_of(cell: SizedCell, x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> tuple[torch.dtype, Half]:
+    """The type in which a cell computes on these tensors, and which of them have that of its products."""
+    dtype, of_parameters = x.dtype, parameters[0].dtype if parameters else x.dtype
+    half = Half(dtype is cell.half, of_parameters is cell.half)
+    return cell.work_type(dtype), half
+
+
+def as_read(
+    job: Job, plan: NativePlan, half: Half, x: torch.Tensor, parameters: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+    """Input and parameters in the types in which a plan reads them."""
+    if half.inputs and INPUT not in plan.narrow:
+        x = x.to(torch.float32)
+    if half.parameters:
+        names = job.cell.names * job.directions
+        pairs = zip(names, parameters, strict=True)
+        parameters = [p if name in plan.narrow else p.to(torch.float32) for name, p in pairs]
+    return x, parameters
+
+
 class Forward(NamedTuple):
     """What a forward run leaves.
 
@@ -166,14 +187,17 @@ def forward(
         saved_rows: rows to make for the saved values, where there should be more than the input has.
         variant: ``"traced"`` to keep every reported value.
     """
-    cell, directions, size, outer, new = job.cell, job.directions, x.element_size(), x.shape[:-1], x.new_empty
-    plan = cell.forward_plan(x.dtype, saving=saving, variant=variant)
+    cell, directions, outer = job.cell, job.directions, x.shape[:-1]
+    dtype, half = types_of(cell, x, parameters)
+    new, size = partial(x.new_empty, dtype=dtype), dtype.itemsize
+    plan = cell.forward_plan(dtype, saving=saving, variant=variant, half=half)
+    x, parameters = as_read(job, plan, half, x, parameters)
     width = directions * cell.output_width
-    output = new(*outer, width)
-    last = tuple([new(directions, job.sequences, own) for own in cell.state_widths])
-    saved = _large(new(directions, max(saved_rows, job.steps.rows), plan.saved_width)) if saving else None
+    output = new((*outer, width))
+    last = tuple([new((directions, job.sequences, own)) for own in cell.state_widths])
+    saved = _large(new((directions, max(saved_rows, job.steps.rows), plan.saved_width))) if saving else None
     wide = () if variant == "plain" else tuple(cell.values.values())
-    values = tuple([_large(new(directions, *outer, own)) for own in wide]) if wide else ()
+    values = tuple([_large(new((directions, *outer, own))) for own in wide]) if wide else ()
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     bound = []
     for d, own in enumerate(by_direction(parameters, directions)):
@@ -237,11 +261,36 @@ def backward(
     """The gradients of a run, given those of its output and last states (None for zeros).
 
     And the series of every step, if somebody watches. ``apart`` makes these, and none of the gradients of parameters.
+    Gradients have the types of their tensors; sums are those of the type in which the cell computes.
     """
-    cell, directions, size, output = job.cell, job.directions, x.element_size(), forward_run.output
     variant: Variant = "apart" if apart else "plain" if job.watch is None else "watched"
-    plan = cell.backward_plan(x.dtype, input_gradient=input_gradient, variant=variant)
-    fresh = torch.empty_like if job.steps.rows else torch.zeros_like  # without rows nothing is written
+    dtype, half = types_of(job.cell, x, parameters)
+    plan = job.cell.backward_plan(dtype, input_gradient=input_gradient, variant=variant, half=half)
+    read_x, read = as_read(job, plan, half, x, parameters)
+    found = _backward(job, plan, read_x, first, read, forward_run, d_output, d_last, apart=apart)
+    if half == WHOLE:
+        return found
+    d_parameters = [d if d is None else d.to(p.dtype) for d, p in zip(found.parameters, parameters, strict=True)]
+    return found._replace(x=None if found.x is None else found.x.to(x.dtype), parameters=tuple(d_parameters))
+
+
+def _backward(
+    job: Job,
+    plan: NativePlan,
+    x: torch.Tensor,
+    first: Tensors | None,
+    parameters: Sequence[torch.Tensor],
+    forward_run: Forward,
+    d_output: torch.Tensor | None,
+    d_last: Sequence[torch.Tensor | None],
+    *,
+    apart: bool,
+) -> Gradients:
+    """The same of what a plan reads."""
+    cell, directions, output = job.cell, job.directions, forward_run.output
+    size, input_gradient = output.element_size(), plan.struct.input_gradient >= 0
+    # without rows nothing is written
+    fresh = partial(torch.empty_like if job.steps.rows else torch.zeros_like, dtype=output.dtype)
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
     d_first = None if first is None else tuple([torch.empty_like(state) for state in first])

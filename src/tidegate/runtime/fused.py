@@ -53,11 +53,11 @@ def tensor_obstacle(
     cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
     """The same, leaving torch's transforms aside."""
-    dtype = x.dtype
+    dtype, half = cell.work_type(x.dtype), cell.half
     if cell.kind(dtype) is None:
         return _reason(cell, x, dtype)
     for tensor in (x, *(first or ()), *parameters):
-        if type(tensor) not in PLAIN or tensor.dtype != dtype or not tensor.is_cpu:
+        if type(tensor) not in PLAIN or tensor.dtype not in (dtype, half) or not tensor.is_cpu:
             return _reason(cell, tensor, dtype)
     return unavailable(cell.graph)
 
@@ -123,14 +123,16 @@ def _name(dtype: torch.dtype) -> str:
 
 def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """Output and last states by the engine, recorded for autograd where that is wanted."""
-    x, first, parameters = laid_out(x, first, parameters)
+    x, first, parameters = laid_out(x, _in_work_type(job, first), parameters)
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         entries = withheld_by()
         if entries is not None and any(p.requires_grad for p in parameters):
-            return run_apart(job, x, first, parameters, entries)
+            return run_apart(job, *in_work_type(job, x, first, parameters), entries)
         call = watched_call(job.cell.graph, parameters)
         if call is not None:
+            x, first, parameters = in_work_type(job, x, first, parameters)
+            inputs = (x, *(first or ()), *parameters)
             if lacking := unavailable(job.cell.graph, "watched"):
                 check_strict(lacking)
             job = job._replace(watch=call.keep)
@@ -175,6 +177,23 @@ def laid_out(
     return in_rows(x), first, [parameter.contiguous() for parameter in parameters]
 
 
+def in_work_type(
+    job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, Tensors | None, Sequence[torch.Tensor]]:
+    """Input, first states and parameters in the type in which the cell computes."""
+    if job.cell.half is None:
+        return x, first, parameters
+    own_x, *own = _in_work_type(job, (x, *parameters)) or ()
+    return own_x, _in_work_type(job, first), own
+
+
+def _in_work_type(job: Job, tensors: Tensors | None) -> Tensors | None:
+    half = job.cell.half
+    if half is None or tensors is None:
+        return tensors
+    return tuple([tensor.to(torch.float32) if tensor.dtype is half else tensor for tensor in tensors])
+
+
 def run_eagerly(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """The same layer by its definition."""
     runs = node_values(job, x, first, parameters, job.cell.graph.updates[:1])
@@ -188,6 +207,7 @@ def node_values(
     """For each direction the values of these nodes at every step, laid out as ``x``, and the last states."""
     if not x.is_meta:  # torch refuses others beside it by itself
         check_devices((x, *(first or ()), *parameters))
+    x, first, parameters = in_work_type(job, x, first, parameters)
     if first is None:
         shapes = [(job.directions, job.sequences, width) for width in job.cell.state_widths]
         first = tuple(x.new_zeros(shape) for shape in shapes)

@@ -16,6 +16,7 @@ from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
 from tidegate.emit.delta import Remembered, with_delta
 from tidegate.emit.layout import Watched, watched_columns
+from tidegate.emit.narrow import with_narrow
 from tidegate.emit.plan import Gradient, Plan, Sum
 from tidegate.emit.planner import backward_plan, forward_plan, gradient_plan, tallied_sums
 from tidegate.emit.sparse import with_lists
@@ -33,6 +34,18 @@ KINDS: dict[tuple[torch.dtype, Products | None], int] = {  # its numbers of thes
     (torch.float64, None): 8,
     (torch.float32, "bfloat16"): 2,
 }
+
+
+class Half(NamedTuple):
+    """Which tensors of a call have the type of the products, where the cell computes in another."""
+
+    inputs: bool
+    parameters: bool
+
+
+WHOLE = Half(inputs=False, parameters=False)
+NARROW: frozenset[Products] = frozenset()  # of which the engine reads tensors as they are
+HALVES: dict[Products, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @lru_cache(maxsize=256)
@@ -126,6 +139,7 @@ class SizedCell:
         sparse: the matrices that are multiplied by what is not zero in them, see ``emit.sparse``.
         kept: whether only what is not zero in these has a gradient.
         products: the type in which it multiplies by its matrices; None for that of its tensors. See ``sized``.
+        half: the same as torch's type, of which its input and parameters may be; None where there is none.
         zeros_stay: the parameters of which that is so.
         values: the names of the values that a trace shows, but for the output, and their widths.
         text: the graph and the widths as text, which ``described`` reads without running code. It names our version
@@ -145,7 +159,7 @@ class SizedCell:
         if products not in (None, *get_args(Products)):
             names = ", ".join(get_args(Products))
             raise SpecError("PRODUCTS", f"products in {products!r:.40}", fix=f"name one of {names}, or None")
-        self.products = products
+        self.products, self.half = products, None if products is None else HALVES.get(products)
         unknown = set(sparse) - {matrix.name for matrix in graph.matrices}
         if unknown:
             names = ", ".join(matrix.name for matrix in graph.matrices)
@@ -168,8 +182,8 @@ class SizedCell:
         multiplied = {"products": products} if products else {}
         self.text = json.dumps(description | lists | multiplied, separators=(",", ":"))
         self._siblings: dict[Products | None, SizedCell] = {products: self}
-        self._forward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
-        self._backward: dict[tuple[torch.dtype, bool, Variant], NativePlan] = {}
+        self._forward: dict[tuple[torch.dtype, bool, Variant, Half], NativePlan] = {}
+        self._backward: dict[tuple[torch.dtype, bool, Variant, Half], NativePlan] = {}
         self._gradient: dict[torch.dtype, NativePlan] = {}
         self._delta: dict[tuple[torch.dtype, bool, bool], tuple[NativePlan, Remembered]] = {}
 
@@ -190,6 +204,10 @@ class SizedCell:
             known = sized(self.graph, tuple(self.widths.items()), self.sparse, kept=self.kept, products=products)
             self._siblings[products] = known
         return known
+
+    def work_type(self, dtype: torch.dtype) -> torch.dtype:
+        """The type in which it computes on tensors of this type: float32 where they have that of its products."""
+        return torch.float32 if dtype is self.half else dtype
 
     def kind(self, dtype: torch.dtype) -> int | None:
         """The engine's number for tensors of this type and the products of this cell; None if it has none."""
@@ -213,15 +231,21 @@ class SizedCell:
         """Where a watched backward run leaves what it tells."""
         return watched_columns(compiled(self.graph), self.widths)
 
-    def forward_plan(self, dtype: torch.dtype, *, saving: bool, variant: Variant = "plain") -> NativePlan:
+    def forward_plan(
+        self, dtype: torch.dtype, *, saving: bool, variant: Variant = "plain", half: Half = WHOLE
+    ) -> NativePlan:
         """The plan of forward runs, with or without what a backward run needs; ``"traced"`` for what a trace shows."""
-        known = self._forward.get((dtype, saving, variant))
+        known = self._forward.get((dtype, saving, variant, half))
         if known is None:
             cell = compiled(self.graph, variant)
             kind = DTYPES[dtype]
             plan = with_lists(forward_plan(cell, self.widths, kind, saving=saving), self._listed)
-            known = self._forward[dtype, saving, variant] = _native(cell, plan, kind)
+            known = self._forward[dtype, saving, variant, half] = _native(cell, self._narrowed(plan, half), kind)
         return known
+
+    def _narrowed(self, plan: Plan, half: Half) -> Plan:
+        """The plan for tensors of which some are of half precision, as far as the engine reads them so."""
+        return with_narrow(plan, **half._asdict()) if self.products in NARROW else plan
 
     def delta_plan(self, dtype: torch.dtype, *, inputs: bool, states: bool) -> tuple[NativePlan, Remembered]:
         """The plan of forward runs whose products of the input, of states, or of both are sums of what changed.
@@ -245,16 +269,19 @@ class SizedCell:
             known = self._gradient[dtype] = _native(cell, plan, kind)
         return known
 
-    def backward_plan(self, dtype: torch.dtype, *, input_gradient: bool, variant: Variant = "plain") -> NativePlan:
+    def backward_plan(
+        self, dtype: torch.dtype, *, input_gradient: bool, variant: Variant = "plain", half: Half = WHOLE
+    ) -> NativePlan:
         """The plan of backward runs; ``"watched"`` for one that writes adjoints, ``"apart"`` without gradients."""
-        known = self._backward.get((dtype, input_gradient, variant))
+        known = self._backward.get((dtype, input_gradient, variant, half))
         if known is None:
             cell = compiled(self.graph, variant)
             kind = DTYPES[dtype]
             apart = variant == "apart"
             plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient, apart=apart)
             plan = with_lists(plan, self._listed, kept=self.kept)
-            known = self._backward[dtype, input_gradient, variant] = _native(cell, plan, kind)
+            plan = self._narrowed(plan, half)
+            known = self._backward[dtype, input_gradient, variant, half] = _native(cell, plan, kind)
         return known
 
 

@@ -109,6 +109,7 @@ PlanStruct = _structure(
     carry=c_void_p,
     gradient=c_void_p,
     sum=c_void_p,
+    narrow=c_void_p,
     tuning=c_void_p,
 )
 DeltaStruct = _structure(
@@ -159,6 +160,7 @@ class NativePlan:
         struct: what the engine gets.
         memory: the arrays that it points to.
         settings: the numbers of the plan, in the type of its tensors.
+        narrow: the tensors that have the type of the products instead.
         prepared: calls of batches of even length, by the tables of their steps, sequences and strides.
     """
 
@@ -167,6 +169,7 @@ class NativePlan:
     struct: ctypes.Structure
     memory: ctypes.Array[ctypes.c_char]
     settings: ctypes.Array[Any]
+    narrow: frozenset[str] = frozenset()
     prepared: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
     @cached_property
@@ -210,7 +213,9 @@ def native(plan: Plan, dtype: str, function: Function, tuning: Tuning) -> Native
     header = _header(plan, index, steps, len(products))
     struct = PlanStruct.from_buffer_copy(PACKERS[PlanStruct].pack(*header, *islice(ends, len(parts))))
     numbers = (NUMBERS[dtype] * len(plan.settings))(*plan.settings)
-    return NativePlan(plan.saved_width, bool(plan.gradients or plan.sums), struct, memory, numbers)
+    return NativePlan(
+        plan.saved_width, bool(plan.gradients or plan.sums), struct, memory, numbers, frozenset(plan.narrow)
+    )
 
 
 def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
@@ -279,7 +284,14 @@ def _arrays(plan: Plan, index: Index, steps: _Flat, products: list[Product]) -> 
         "carry": _packed(CarriedStruct, [(c.width, c.offset, index[c.initial], index[c.last]) for c in plan.carried]),
         "gradient": _packed(GradientStruct, [_gradient(index, gradient) for gradient in plan.gradients]),
         "sum": _packed(SumStruct, [(s.adjoint, s.width, index[s.tensor], s.offset) for s in plan.sums]),
+        "narrow": _marks(plan),
     }
+
+
+def _marks(plan: Plan) -> bytes:
+    """A byte for each tensor, whole words of them."""
+    marks = bytes(name in plan.narrow for name in plan.tensors)
+    return marks.ljust(-(-len(marks) // 8) * 8, b"\0")
 
 
 def _packed(kind: type[ctypes.Structure], items: Iterable[Fields]) -> bytes:

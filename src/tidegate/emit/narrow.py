@@ -1,0 +1,44 @@
+"""Plans of which some tensors have fewer bits: the type in which products round them anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tidegate.emit.plan import PhasePlan, Place, Plan, Product
+from tidegate.passes import INPUT
+
+
+def with_narrow(plan: Plan, *, inputs: bool, parameters: bool) -> Plan:
+    """The same plan, for tensors in the type of the products where nothing else reads them.
+
+    These are whole matrices and their biases, and the input where its products are made for a chunk of steps. Other
+    tensors keep the type in which the cell computes: vectors, states, matrices that have lists or heads.
+
+    Args:
+        plan: a forward or a backward run.
+        inputs: whether the input is in this type.
+        parameters: whether these are.
+    """
+    products = _products(plan)
+    names = {p.weight.tensor for p in products} | {p.bias for p in products if p.bias} if parameters else set()
+    names |= {p.operand.tensor for p in plan.before} & {INPUT} if inputs else set()
+    return plan._replace(narrow=tuple(name for name in plan.tensors if name in names - _read_otherwise(plan)))
+
+
+def _products(plan: Plan) -> list[Product]:
+    of_phases = (product for phase in (*plan.phases, *plan.ending) for product in phase.products)
+    return [*of_phases, *plan.before, *plan.after]
+
+
+def _read_otherwise(plan: Plan) -> set[str]:
+    """The tensors that more than a product of a chunk or a whole matrix reads or writes."""
+    places = [place for phase in (*plan.phases, *plan.ending) for place in _places(phase)]
+    places += [gradient.operand for gradient in plan.gradients]
+    cut = {p.weight.tensor for p in _products(plan) if p.weight.sparse or p.weight.heads > 1}
+    return cut | {name for place in places for name in (place.tensor, place.initial)}
+
+
+def _places(phase: PhasePlan) -> Iterator[Place]:
+    yield from phase.places
+    yield from (product.operand for product in phase.products)
+    yield from (place for reduction in phase.reductions for place in reduction.places)
