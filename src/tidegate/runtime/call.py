@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 
-from tidegate.passes import INPUT
 from tidegate.runtime import frozen
 from tidegate.runtime.job import ALIGNMENT, Job, Tensors
 from tidegate.runtime.library import load
@@ -140,7 +139,7 @@ def as_read(
     job: Job, plan: NativePlan, half: Half, x: torch.Tensor, parameters: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
     """Input and parameters in the types in which a plan reads them."""
-    if half.inputs and INPUT not in plan.narrow:
+    if half.inputs and not plan.narrow_input:
         x = x.to(torch.float32)
     if half.parameters:
         names = job.cell.names * job.directions

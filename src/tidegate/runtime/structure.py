@@ -161,6 +161,7 @@ class NativePlan:
         memory: the arrays that it points to.
         settings: the numbers of the plan, in the type of its tensors.
         narrow: the tensors that have the type of the products instead.
+        narrow_input: whether the input is one of them.
         prepared: calls of batches of even length, by the tables of their steps, sequences and strides.
     """
 
@@ -170,6 +171,7 @@ class NativePlan:
     memory: ctypes.Array[ctypes.c_char]
     settings: ctypes.Array[Any]
     narrow: frozenset[str] = frozenset()
+    narrow_input: bool = False
     prepared: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
     @cached_property
@@ -213,9 +215,9 @@ def native(plan: Plan, dtype: str, function: Function, tuning: Tuning) -> Native
     header = _header(plan, index, steps, len(products))
     struct = PlanStruct.from_buffer_copy(PACKERS[PlanStruct].pack(*header, *islice(ends, len(parts))))
     numbers = (NUMBERS[dtype] * len(plan.settings))(*plan.settings)
-    return NativePlan(
-        plan.saved_width, bool(plan.gradients or plan.sums), struct, memory, numbers, frozenset(plan.narrow)
-    )
+    makes_gradients, narrow = bool(plan.gradients or plan.sums), frozenset(plan.narrow)
+    narrow_input = plan.tensors[0] in narrow
+    return NativePlan(plan.saved_width, makes_gradients, struct, memory, numbers, narrow, narrow_input)
 
 
 def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
