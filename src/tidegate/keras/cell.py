@@ -14,6 +14,7 @@ from tidegate.cell.parameter import parameter_shapes
 from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError
 from tidegate.keras.backend import own_errors
+from tidegate.keras.precision import precision_of, unrounded
 from tidegate.nn import Options
 from tidegate.nn.argument import graph_of
 from tidegate.nn.initial import begin
@@ -24,7 +25,7 @@ KINDS = ("kernel", "recurrent", "bias")  # of weights, as Keras's arguments name
 
 
 def value_of(weight: Any) -> torch.Tensor:
-    """A weight as a step of Keras would see it: in the dtype that the layer computes in."""
+    """A weight as a step of Keras would see it: in the dtype that the layer computes in, unless ``unrounded``."""
     value: torch.Tensor = keras.ops.convert_to_tensor(weight)
     return value
 
@@ -149,11 +150,14 @@ class RecurrentCell(keras.layers.Layer, DropoutRNNCell):
         self._check_shapes(inputs, states)
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)
-        rows = Rows(inputs.unsqueeze(0), Steps.uniform(1, len(inputs)))
-        first = tuple(state.unsqueeze(0) for state in states)
+        precision = precision_of(self)
+        with unrounded(self):
+            values = precision.working(self.values())
+        x, *first = precision.working(tensor.unsqueeze(0) for tensor in (inputs, *states))
+        cell, rows = self.sized.with_products(precision.products), Rows(x, Steps.uniform(1, len(inputs)))
         with own_errors():
-            _, (output, *last) = run_layer(self.sized, rows, len(inputs), first, self.values())
-        return output[0], [state[0] for state in last]
+            _, (output, *last) = run_layer(cell, rows, len(inputs), tuple(first), values)
+        return output[0].to(precision.result), [state[0] for state in precision.results(last)]
 
     def get_initial_state(self, batch_size: int | None = None) -> list[torch.Tensor]:
         """Zeros."""

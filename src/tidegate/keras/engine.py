@@ -94,15 +94,17 @@ class OnEngine:
         if training and cell.dropout and getattr(cell, "dropout_mask_count", None):
             return GATE_DROPOUT
         listed = keras.tree.is_nested(states)
-        first = tuple(states) if listed else (states,)
+        first = tuple(form.precision.working(states if listed else [states]))
         if [tuple(state.shape) for state in first] != [(len(x), units) for units in form.cell.state_widths]:
             return OTHER_STATES
         if self.stateful:
             first = tuple(state.clone() for state in first)  # Keras overwrites its own before a backward run
-        input_mask = cell.get_dropout_mask(x.new_empty(len(x), form.cell.widths["I"])) if training else None
-        masks = _masks(cell, first[0]) if training else []
+        one = x.new_empty(len(x), width, dtype=form.precision.result)
+        input_mask = cell.get_dropout_mask(one) if training else None
+        masks = _masks(cell, first[0].to(form.precision.result)) if training else []
         form = dropped(form) if masks else form
-        return obstacle(form.cell, x, first, form.parameters) or Stage(form, first, input_mask, masks, listed)
+        read = x[:0].to(form.precision.work)
+        return obstacle(form.cell, read, first, form.parameters) or Stage(form, first, input_mask, masks, listed)
 
     def _batch(self, x: torch.Tensor, mask: Any) -> Batch:
         mask = _only(mask)
@@ -114,13 +116,15 @@ class OnEngine:
     def _run(self, stages: list[Stage], batch: Batch) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
         rows, last = batch.rows, list[Any]()
         for stage in stages:
-            data = rows.data if stage.input_mask is None else rows.data * batch.of_rows(stage.input_mask)
+            precision = stage.form.precision
+            data = rows.data.to(precision.result)  # as Keras casts what a cell is called with
+            data = data if stage.input_mask is None else data * batch.of_rows(stage.input_mask)
             first = tuple(batch.enter(state) for state in stage.first)
-            read = Rows(data, rows.steps)
-            tensors = [*stage.form.parameters, *(batch.enter(mask)[0] for mask in stage.masks)]
+            masks = precision.working(batch.enter(mask)[0] for mask in stage.masks)
+            read, tensors = Rows(data.to(precision.work), rows.steps), [*stage.form.parameters, *masks]
             _, (output, *final) = run_layer(stage.form.cell, read, batch.shape[0], first, tensors)
-            rows = Rows(output, rows.steps)
-            states = [batch.leave(state) for state in final]
+            rows = Rows(output.to(precision.result), rows.steps)
+            states = [batch.leave(state) for state in precision.results(final)]
             last.append(states if stage.listed else states[0])
         last_output = batch.last_output(states[0])
         every = batch.outputs(rows.data) if self.return_sequences else last_output.unsqueeze(1)

@@ -13,20 +13,24 @@ from tidegate.cell import Graph
 from tidegate.errors import InputError
 from tidegate.keras import activation
 from tidegate.keras.cell import PeepholeLSTMCell, RecurrentCell, value_of
+from tidegate.keras.precision import precision_of, unrounded
+from tidegate.nn.precision import Precision
 from tidegate.passes import drop_recurrent
 from tidegate.runtime import Obstacle, SizedCell, sized
 from tidegate.zoo import keras as stored
 
+WHOLE = Precision(torch.float32, torch.float32)
 NAMES = {  # by identity, since some callables cannot be hashed
     id(getattr(keras.activations, name, None) or getattr(activation, name)): name for name in stored.FUNCTIONS
 }
 
 
 class Form(NamedTuple):
-    """A cell of ours, and the parameters as ``cell.names`` orders them."""
+    """A cell of ours, the parameters as ``cell.names`` orders them, and the types of its call."""
 
     cell: SizedCell
     parameters: list[torch.Tensor]
+    precision: Precision = WHOLE
 
 
 class _UnknownFunctionError(Exception):
@@ -42,16 +46,19 @@ def form_of(cell: Any) -> Form | Obstacle:
     if make is None:
         fix = f"use one of {', '.join(kind.__name__ for kind in FORMS)}"
         return Obstacle(f"cell is {type(cell).__name__}", fix, InputError)
+    precision = precision_of(cell)
     try:
-        return make(cell)
+        with unrounded(cell):
+            form = make(cell)
     except _UnknownFunctionError as error:
         return Obstacle(f"activation is {error}", f"use one of {', '.join(stored.FUNCTIONS)}", InputError)
+    return Form(form.cell.with_products(precision.products), precision.working(form.parameters), precision)
 
 
 def dropped(form: Form) -> Form:
     """The same cell with a state mask for each gate; ``parameters`` leaves the masks out."""
     widths = tuple(form.cell.widths.items())
-    return Form(sized(_dropped(form.cell.graph), widths), form.parameters)
+    return form._replace(cell=sized(_dropped(form.cell.graph), widths, products=form.cell.products))
 
 
 @lru_cache(maxsize=256)
