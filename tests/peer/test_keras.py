@@ -180,8 +180,6 @@ def test_recurrent_dropout_is_fused(name, options, rate, mask):
         ({"recurrent_dropout": 0.3, "dropout": 0.2, "seed": 1}, "one dropout mask for each gate"),
         ({"implementation": 1, "dropout": 0.2, "seed": 1, "use_cudnn": False}, "one dropout mask for each gate"),
         ({"activation": "gelu"}, "activation is gelu"),
-        ({"dtype": "mixed_bfloat16"}, "dtype is bfloat16"),
-        ({"dtype": "bfloat16", "recurrent_initializer": "glorot_uniform"}, "dtype is bfloat16"),
     ],
 )
 def test_what_the_engine_cannot_do_runs_as_keras_does_it(options, reason):
