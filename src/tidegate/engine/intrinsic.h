@@ -69,6 +69,13 @@ TIDEGATE_INTRINSIC __m256i _mm256_maskz_compress_epi32(__mmask8 mask, __m256i la
   typedef int Lanes __attribute__((vector_size(32)));
   return (__m256i)__builtin_ia32_compresssi256_mask((Lanes)lanes, Lanes{}, mask);
 }
+TIDEGATE_INTRINSIC __m512 _mm512_cvtph_ps(__m256i halves) {
+  typedef short Halves __attribute__((vector_size(32)));
+  return __builtin_ia32_vcvtph2ps512_mask((Halves)halves, __m512{}, static_cast<__mmask16>(-1), TIDEGATE_THIS_ROUNDING);
+}
+#define _mm512_cvtps_ph(numbers, rounding)                                                    \
+  ((__m256i)__builtin_ia32_vcvtps2ph512_mask(numbers, rounding, (short __attribute__((vector_size(32)))){}, \
+                                             static_cast<__mmask16>(-1)))
 
 TIDEGATE_INTRINSIC __m512i _mm512_madd_epi16(__m512i a, __m512i b) {
   typedef short Halves __attribute__((vector_size(64)));
@@ -88,5 +95,10 @@ TIDEGATE_INTRINSIC __m256i _mm256_madd_epi16(__m256i a, __m256i b) {
 #define _mm256_max_pd __builtin_ia32_maxpd256
 #define _mm256_min_ps __builtin_ia32_minps256
 #define _mm256_min_pd __builtin_ia32_minpd256
+
+typedef float __m256 __attribute__((vector_size(32), may_alias));
+typedef long long __m128i __attribute__((vector_size(16), may_alias));
+#define _mm256_cvtph_ps(halves) __builtin_ia32_vcvtph2ps256((short __attribute__((vector_size(16))))(halves))
+#define _mm256_cvtps_ph(numbers, rounding) ((__m128i)__builtin_ia32_vcvtps2ph256(numbers, rounding))
 
 #endif

@@ -28,13 +28,6 @@ TIDEGATE_INLINE bool is_ragged(const tg_matrix& matrix, int64_t column) {
 template <class T, class P>
 void pack_panel(const T* from, const tg_matrix& matrix, int64_t k, int width, P* panel) {
   if (matrix.across)
-    pack_slowly(from, matrix.columns, 1, k, width, panel);
-  else
-    pack_slowly(from, 1, matrix.columns, k, width, panel);
-}
-template <class T>
-void pack_panel(const T* from, const tg_matrix& matrix, int64_t k, int width, T* panel) {
-  if (matrix.across)
     pack_across(from, matrix.columns, k, width, panel);
   else
     pack_along(from, matrix.columns, k, width, panel);

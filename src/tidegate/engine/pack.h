@@ -22,14 +22,6 @@ void pack_across(const T* from, int64_t stride, int64_t k, int width, T* to) {
   }
 }
 
-// The same for a matrix that is stored in fewer bits; not quick, since it is done once for many runs.
-template <class T, class P>
-void pack_slowly(const T* from, int64_t row, int64_t column, int64_t k, int width, P* to) {
-  const int full = padded<T>(width);
-  for (int64_t i = 0; i < k; ++i)
-    for (int j = 0; j < full; ++j) put(to + i * full + j, j < width ? from[i * row + j * column] : T(0));
-}
-
 // Whether any of some bytes, a whole number of words, is more than the sign of a zero. `signs` has every sign bit.
 TIDEGATE_INLINE bool is_kept(const void* bytes, int size, uint64_t signs) {
   uint64_t all = 0;
@@ -44,6 +36,7 @@ TIDEGATE_INLINE bool is_kept(const void* bytes, int size, uint64_t signs) {
 TIDEGATE_INLINE uint64_t signs_of(const float*) { return 0x8000000080000000u; }
 TIDEGATE_INLINE uint64_t signs_of(const double*) { return 0x8000000000000000u; }
 TIDEGATE_INLINE uint64_t signs_of(const BFloat16*) { return 0x8000800080008000u; }
+TIDEGATE_INLINE uint64_t signs_of(const Float16*) { return 0x8000800080008000u; }
 
 // What is kept of a panel: parts of neighbouring vectors, each without the rows in which it has zeros only.
 struct Kept {
@@ -210,6 +203,26 @@ void pack_along(const T* from, int64_t stride, int64_t k, int width, T* to, int 
 template <class T>
 void pack_along(const T* from, int64_t stride, int64_t k, int width, T* to) {
   pack_along(from, stride, k, width, to, padded<T>(width));
+}
+
+// The same two into numbers of fewer bits.
+template <class T, class P>
+void pack_across(const T* from, int64_t stride, int64_t k, int width, P* to) {
+  for (int64_t i = 0; i < k; ++i, from += stride)
+    for (int j = 0; j < width; j += kLanes<T>, to += kLanes<T>)
+      store(to, width - j < kLanes<T> ? load(from + j, width - j) : load(from + j));
+}
+template <class T, class P>
+void pack_along(const T* from, int64_t stride, int64_t k, int width, P* to) {
+  constexpr int lanes = kLanes<T>, side = Square<T>::kSide;
+  const int full = padded<T>(width);
+  T part[side * lanes];
+  for (int j = 0; j < full; j += lanes)
+    for (int64_t i = 0; i < k; i += side) {
+      const int rows = static_cast<int>(k - i < side ? k - i : side);
+      pack_along(from + j * stride + i, stride, rows, width - j < lanes ? width - j : lanes, part, lanes);
+      for (int r = 0; r < rows; ++r) store(to + (i + r) * full + j, load(part + r * lanes));
+    }
 }
 
 }  // namespace TIDEGATE_ISA

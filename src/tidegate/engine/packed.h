@@ -2,7 +2,7 @@
 #pragma once
 
 #include "call.h"
-#include "matrix.h"
+#include "operand.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {

@@ -1,17 +1,17 @@
 // The products of a call with its matrices: of a tile, of a chunk of the input, and the gradients of the matrices.
 #pragma once
 
-#include "bound.h"
 #include "gradient.h"
+#include "rounded.h"
 #include "stored.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
 template <class T, class P = T>
-class Products : public Bound<T, P> {
+class Products : public RoundedOperands<T, P> {
  protected:
-  using Base = Bound<T, P>;
+  using Base = RoundedOperands<T, P>;
   using Range = typename Base::Range;
   using Chunk = typename Base::Chunk;
   using Base::call_, Base::plan_, Base::space_;
@@ -239,6 +239,42 @@ class Products : public Bound<T, P> {
         }
         if (count) multiply_rows_of_chunk(i, a, c, count, p);
       }
+    }
+  }
+
+  // The same where operands are rounded: some rows at a time by all panels.
+  void multiply_rounded_input(const Chunk& chunk, const Share& share) {
+    int64_t rows[kBlockRows];
+    int count = 0;
+    for (int64_t t = chunk.first_step; t < chunk.last_step; ++t) {
+      const Range range = own_rows(0, call_.sizes[t], share);
+      for (int64_t own = range.first; own < range.last; own += range.step) {
+        rows[count] = call_.offsets[t] + own;
+        if (++count == kBlockRows) multiply_block(rows, count, chunk, share), count = 0;
+      }
+    }
+    if (count) multiply_block(rows, count, chunk, share);
+  }
+
+  void multiply_block(const int64_t* rows, int count, const Chunk& chunk, const Share& share) {
+    const int first = plan_.products - plan_.before_chunk - plan_.behind_chunk;
+    const T* a[kTileRows];
+    T* c[kTileRows];
+    for (int i = first; i < first + plan_.before_chunk; ++i) {
+      const tg_product& product = plan_.product[i];
+      const Rows<T> operand = this->operand_of_block(i, i == first, rows, count, share.member);
+      const int64_t panels = (plan_.matrix[product.matrix].n + kPanel<T> - 1) / kPanel<T>;
+      const int64_t first_panel = share.by_units ? share.first(panels) : 0;
+      const int64_t last_panel = share.by_units ? share.last(panels) : panels;
+      for (int64_t p = first_panel; p < last_panel; ++p)
+        for (int row = 0, own; row < count; row += own) {
+          own = static_cast<int>(at_most(count - row, kTileRows));
+          for (int r = 0; r < own; ++r) {
+            a[r] = operand.first + (row + r) * operand.stride;
+            c[r] = chunk.rows + (rows[row + r] - chunk.first_row) * space_.chunk_width + product.result;
+          }
+          multiply_rows_of_chunk(i, a, c, own, p);
+        }
     }
   }
 

@@ -40,6 +40,8 @@ class Run : public Deltas<T, P> {
       const Chunk chunk = chunk_of(step, end);
       if (remembers(plan_.products - plan_.before_chunk - plan_.behind_chunk, plan_.before_chunk))
         follow_input(chunk, share);
+      else if (kRounds<P> && !call_.delta)
+        this->multiply_rounded_input(chunk, share);
       else
         multiply_input(chunk, share);
       for (; step < end; ++step) {
@@ -182,6 +184,7 @@ class Run : public Deltas<T, P> {
     const bool delta = remembers(phase.first_product, phase.products);
     const bool turned = !nothing && any_turned(phase);
     if (turned) multiply_turned_phase(phase, operands, own, first_panel, last_panel, share.member);
+    if (kRounds<P> && !call_.delta && !nothing) this->round_operands(phase, operands, own, share.member);
     for (int64_t row = 0; delta && row < own; ++row)
       follow(phase.first_product, phase.products, operands, row, range.first + row * range.step,
              static_cast<T>(call_.delta->states), share.member);

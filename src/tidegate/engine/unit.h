@@ -182,7 +182,7 @@ class UnitRun : public Run<T, P> {
   }
 
   void run_strip(const tg_phase& phase, const Panel& panel, const Strip& strip, const Work& work) {
-    for (int i = 0; i < phase.products; ++i) multiply_strip(phase.first_product + i, panel, strip, work);
+    for (int i = 0; i < phase.products; ++i) multiply_strip(phase.first_product + i, i == 0, panel, strip, work);
     const Tables<T>& tables = work.tables;
     for (int i = 0; i < phase.places; ++i) {
       const Resolved<T>& at = tables.place[phase.first_place + i];
@@ -196,11 +196,11 @@ class UnitRun : public Run<T, P> {
     phase.pointwise(&tile);
   }
 
-  void multiply_strip(int index, const Panel& panel, const Strip& strip, const Work& work) {
+  void multiply_strip(int index, bool first, const Panel& panel, const Strip& strip, const Work& work) {
     const tg_product& product = plan_.product[index];
     const Resolved<T>& operand = work.tables.operand[index];
-    const T* const from = operand.base[0] + operand.stride * strip.row;
-    const int64_t way = operand.stride * strip.row_step;
+    const Rows<T> rows = {operand.base[0] + operand.stride * strip.row, operand.stride * strip.row_step};
+    const Rows<T> own = this->operand_of_strip(index, first, rows, strip.count, work.member);
     T* const to = space_.tiles + work.member * space_.tile_size + product.result * space_.slot_rows * kPanel<T>;
     TileArguments<T, P> tile;
     tile.width = padded<T>(panel.width);
@@ -208,7 +208,7 @@ class UnitRun : public Run<T, P> {
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t row = strip.count * i / tiles;
       const int count = static_cast<int>(strip.count * (i + 1) / tiles - row);
-      for (int r = 0; r < count; ++r) tile.a[r] = from + (row + r) * way;
+      for (int r = 0; r < count; ++r) tile.a[r] = own.first + (row + r) * own.stride;
       for (int r = 0; r < count; ++r) tile.c[r] = to + (row + r) * kPanel<T>;
       this->multiply_panel(index, tile, count, panel.number);
     }

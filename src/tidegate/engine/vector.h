@@ -137,20 +137,81 @@ TIDEGATE_INLINE int compress(V value, B marked, int32_t first, T* to, int32_t* i
 struct BFloat16 {
   uint16_t bits;
 };
-TIDEGATE_INLINE Vector<float> load(const BFloat16* from) {
-  typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
-  typedef uint32_t Words __attribute__((vector_size(kVectorBytes)));
-  return (Vector<float>)(__builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words) << 16);
+
+// IEEE 754's half: ten bits behind the point, from 2^-24 to 65504.
+struct Float16 {
+  uint16_t bits;
+};
+
+// Numbers in fewer bits, as many as a register has of float32: to nearest, ties to even.
+typedef uint16_t HalfLanes __attribute__((vector_size(kVectorBytes / 2)));
+typedef uint16_t HalvesInMemory __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+typedef uint32_t WordLanes __attribute__((vector_size(kVectorBytes)));
+
+TIDEGATE_INLINE Vector<float> widened(HalfLanes halves, const BFloat16*) {
+  return (Vector<float>)(__builtin_convertvector(halves, WordLanes) << 16);
 }
+TIDEGATE_INLINE HalfLanes narrowed(Vector<float> value, const BFloat16*) {
+  const WordLanes word = (WordLanes)value, rounded = word + 0x7fffu + (word >> 16 & 1u);
+  return __builtin_convertvector((value != value ? word | 0x400000u : rounded) >> 16, HalfLanes);
+}
+
+// What the processor converts knows denormal halves whatever the control register says; so does what stands for it.
+#if defined(__AVX512VL__)
+TIDEGATE_INLINE Vector<float> widened(HalfLanes halves, const Float16*) {
+  return (Vector<float>)_mm512_cvtph_ps((__m256i)halves);
+}
+TIDEGATE_INLINE HalfLanes narrowed(Vector<float> value, const Float16*) {
+  return (HalfLanes)_mm512_cvtps_ph((__m512)value, 0);
+}
+#elif defined(__F16C__)
+TIDEGATE_INLINE Vector<float> widened(HalfLanes halves, const Float16*) {
+  return (Vector<float>)_mm256_cvtph_ps((__m128i)halves);
+}
+TIDEGATE_INLINE HalfLanes narrowed(Vector<float> value, const Float16*) {
+  return (HalfLanes)_mm256_cvtps_ph((__m256)value, 0);
+}
+#else
+TIDEGATE_INLINE Vector<float> widened(HalfLanes halves, const Float16*) {
+  const WordLanes bits = __builtin_convertvector(halves, WordLanes), sign = (bits & 0x8000u) << 16, rest = bits & 0x7fffu;
+  const WordLanes normal = (rest << 13) + ((127u - 15u) << 23), none = 0x7f800000u | rest << 13 | (rest > 0x7c00u ? WordLanes{} + 0x400000u : WordLanes{});
+  const WordLanes small = (WordLanes)(__builtin_convertvector((Bits<float>)rest, Vector<float>) * 0x1p-24f);
+  return (Vector<float>)(sign | (rest < 0x400u ? small : rest < 0x7c00u ? normal : none));
+}
+TIDEGATE_INLINE HalfLanes narrowed(Vector<float> value, const Float16*) {
+  const WordLanes word = (WordLanes)value, sign = word >> 16 & 0x8000u, rest = word & 0x7fffffffu;
+  const WordLanes normal = (rest - ((127u - 15u) << 23) + 0xfffu + (rest >> 13 & 1u)) >> 13;  // may carry into the exponent
+  const WordLanes small = (WordLanes)((Vector<float>)rest + 0.5f) - 0x3f000000u;  // the sum rounds at 2^-24
+  const WordLanes none = rest > 0x7f800000u ? 0x7e00u | (rest >> 13 & 0x3ffu) : WordLanes{} + 0x7c00u;
+  return __builtin_convertvector(sign | (rest < 0x38800000u ? small : rest < 0x477ff000u ? normal : none), HalfLanes);
+}
+#endif
+
+template <class P>
+struct Half {
+  static TIDEGATE_INLINE Vector<float> load(const P* from) {
+    return widened(*reinterpret_cast<const HalvesInMemory*>(from), from);
+  }
+  static TIDEGATE_INLINE void store(P* to, Vector<float> value) {
+    *reinterpret_cast<HalvesInMemory*>(to) = narrowed(value, to);
+  }
+  static TIDEGATE_INLINE void put(P* to, float value) { to->bits = narrowed(splat(value), to)[0]; }
+};
+TIDEGATE_INLINE Vector<float> load(const BFloat16* from) { return Half<BFloat16>::load(from); }
+TIDEGATE_INLINE Vector<float> load(const Float16* from) { return Half<Float16>::load(from); }
+TIDEGATE_INLINE void store(BFloat16* to, Vector<float> value) { Half<BFloat16>::store(to, value); }
+TIDEGATE_INLINE void store(Float16* to, Vector<float> value) { Half<Float16>::store(to, value); }
 
 // A number as it is stored.
 TIDEGATE_INLINE void put(float* to, float value) { *to = value; }
 TIDEGATE_INLINE void put(double* to, double value) { *to = value; }
-TIDEGATE_INLINE void put(BFloat16* to, float value) {
-  uint32_t word;
-  memcpy(&word, &value, sizeof word);
-  const uint32_t rounded = word + 0x7fffu + (word >> 16 & 1u);  // to nearest, ties to even
-  to->bits = static_cast<uint16_t>((value != value ? word | 0x400000u : rounded) >> 16);
+TIDEGATE_INLINE void put(BFloat16* to, float value) { Half<BFloat16>::put(to, value); }
+TIDEGATE_INLINE void put(Float16* to, float value) { Half<Float16>::put(to, value); }
+
+// What is left of numbers when they have been stored as P.
+template <class P>
+TIDEGATE_INLINE Vector<float> rounded_to(Vector<float> value) {
+  return widened(narrowed(value, static_cast<const P*>(nullptr)), static_cast<const P*>(nullptr));
 }
 
 // As std::fmax would be wrong here: a NaN in either argument comes through.

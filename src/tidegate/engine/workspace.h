@@ -26,6 +26,8 @@ class Workspace : public PackedMatrices<T, P> {
   int64_t turned_size, adjoints_room;
   T* changes;   // of each member, in a delta run: of an operand, and behind them where they are
   int64_t changes_size;
+  T* operands;  // of each member: operands of a phase, of a chunk of the input, or of a strip, as products read them
+  int64_t operands_size;
   int64_t carried_width, scratch_width, chunk_width, tile_size, gradient_size;
   int64_t own_width;  // of a row of the chunk in the workspace: of all of it, or of what is tallied
   int64_t slot_rows;  // of each product in a member's tiles
@@ -74,6 +76,20 @@ class Workspace : public PackedMatrices<T, P> {
     for (int p = 0; p < plan_.phases + plan_.ending_phases; ++p)
       all = at_least(plan_.phase[p].products * columns * call_.sequences, all);
     return columns ? (kPanel<T> + columns) * kPanel<T> + all : 0;
+  }
+
+  // Room for what is made of the operands of a phase, of a block of a chunk, or of a strip, for all members. Fewer
+  // members than there are places for may have more rows each.
+  int64_t most_operands(int members) {
+    int64_t of_block = 0, of_phase = 0;
+    for (int i = 0; i < plan_.products; ++i) of_block = at_least(operands_width<T, P>(plan_, i, 1), of_block);
+    for (int p = 0; p < plan_.phases + plan_.ending_phases; ++p)
+      of_phase = at_least(operands_width<T, P>(plan_, plan_.phase[p].first_product, plan_.phase[p].products), of_phase);
+    const int64_t widest = call_.steps ? call_.sizes[0] : 0, block = of_block * at_least(kBlockRows, plan_.by_unit ? slot_rows : 0);
+    const bool by_units = members > 1 && widest < members * kTileRows;
+    const int64_t rows = plan_.by_unit ? 0 : by_units ? call_.sequences : (call_.sequences + members - 1) / members;
+    operands_size = at_least(rows * of_phase, block);
+    return at_least(members * operands_size, (call_.sequences + members) * of_phase);
   }
 
   // Whole tiles that fit half a first-level cache, all products of a panel together.
@@ -137,6 +153,7 @@ class Workspace : public PackedMatrices<T, P> {
       if (words) adjoints_room = at_least(kWordBlock * word_stride(words), adjoints_room);
       adjoints = take(members * adjoints_room);
     }
+    operands = take(most_operands(members));
     turned_size = turned_elements();
     turned = take(turned_size * members);
     constexpr int64_t of_place = sizeof(Resolved<T>) + sizeof(Rows<T>) + 3 * sizeof(void*);

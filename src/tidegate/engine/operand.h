@@ -1,0 +1,76 @@
+// What a product reads of its operand: the numbers themselves, or what is left of them in the type of its matrix.
+#pragma once
+
+#include "matrix.h"
+
+namespace tidegate {
+inline namespace TIDEGATE_ISA {
+
+// Which operands of a matrix of type P are rounded to it. Adjoints are often smaller than any float16; what a matrix
+// multiplies across its rows is an adjoint, since only a derivative transposes.
+template <class P>
+struct Operand {
+  static constexpr bool kValues = false, kAdjoints = false;
+};
+template <>
+struct Operand<BFloat16> {
+  static constexpr bool kValues = true, kAdjoints = true;
+};
+template <>
+struct Operand<Float16> {
+  static constexpr bool kValues = true, kAdjoints = false;
+};
+
+template <class P>
+constexpr bool kRounds = Operand<P>::kValues || Operand<P>::kAdjoints;
+
+template <class P>
+TIDEGATE_INLINE bool is_rounded(const tg_matrix& matrix) {
+  return matrix.across ? Operand<P>::kAdjoints : Operand<P>::kValues;
+}
+
+template <class P>
+TIDEGATE_INLINE bool is_rounded(const tg_plan& plan, const tg_product& product) {
+  return is_rounded<P>(plan.matrix[product.matrix]);
+}
+
+// Whether two products read the same numbers.
+inline bool read_alike(const tg_plan& plan, const tg_product& a, const tg_product& b) {
+  return a.operand.kind == b.operand.kind && a.operand.tensor == b.operand.tensor &&
+         a.operand.offset == b.operand.offset && a.operand.initial == b.operand.initial &&
+         plan.matrix[a.matrix].k == plan.matrix[b.matrix].k && plan.matrix[a.matrix].across == plan.matrix[b.matrix].across;
+}
+
+// Of `count` numbers what is left in P; whole vectors are written.
+template <class P, class T>
+TIDEGATE_INLINE void round_row(const T* from, int64_t count, T* to) {
+  if constexpr (kRounds<P>)
+    for (int64_t i = 0; i < count; i += kLanes<T>) {
+      const int64_t left = count - i;
+      const Vector<T> own = left < kLanes<T> ? load(from + i, static_cast<int>(left)) : load(from + i);
+      store(to + i, rounded_to<P>(own));
+    }
+}
+
+constexpr int kBlockRows = 16 * kTileRows;  // of a chunk that are rounded together, to be multiplied by all panels
+
+// From row to row of what is made of an operand.
+template <class T>
+TIDEGATE_INLINE int64_t operand_stride(int64_t k) {
+  return (k + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
+
+// What is made of the operands of some products that are multiplied together: numbers for each row.
+template <class T, class P>
+int64_t operands_width(const tg_plan& plan, int first, int count) {
+  int64_t width = 0;
+  for (int i = first; kRounds<P> && i < first + count; ++i) {
+    int before = first;
+    while (before < i && !read_alike(plan, plan.product[before], plan.product[i])) ++before;
+    if (before == i && is_rounded<P>(plan, plan.product[i])) width += operand_stride<T>(plan.matrix[plan.product[i].matrix].k);
+  }
+  return width;
+}
+
+}  // namespace TIDEGATE_ISA
+}  // namespace tidegate
