@@ -10,7 +10,7 @@ import torch
 from tidegate.runtime import HALVES, Products, SizedCell
 
 HALF = (torch.float16, torch.bfloat16)
-PRODUCTS: dict[torch.dtype, Products] = {torch.bfloat16: "bfloat16"}
+PRODUCTS: dict[torch.dtype, Products] = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
 
 
 def working_type(dtype: torch.dtype) -> torch.dtype:

@@ -33,6 +33,7 @@ KINDS: dict[tuple[torch.dtype, Products | None], int] = {  # its numbers of thes
     (torch.float32, None): 4,
     (torch.float64, None): 8,
     (torch.float32, "bfloat16"): 2,
+    (torch.float32, "float16"): 3,
 }
 
 
