@@ -188,7 +188,6 @@ def test_no_steps_at_all():
         (lambda: tg.Session(layer_of("gru"), 0), "batch_size is 0"),
         (lambda: tg.Session(layer_of("gru"), weights="int3"), "weights='int3'"),
         (lambda: tg.Session(layer_of("gru", dtype=torch.float64), weights="bfloat16"), "for a layer of float64"),
-        (lambda: tg.Session(layer_of("gru", dtype=torch.float16)), "float16"),
         (lambda: tg.Session(layer_of("gru")).step(torch.zeros(1, 4)), r"\[1, 4\], expected \[1, 5\]"),
         (lambda: tg.Session(layer_of("gru")).run(torch.zeros(7, 5)), r"expected \[T, 1, 5\]"),
         (lambda: tg.Session(layer_of("gru")).step(torch.zeros(1, 5).double()), "float64 on cpu"),
@@ -208,6 +207,7 @@ def test_what_cannot_be_meant_is_refused(make, message):
         ({}, None, 1),
         ({"num_layers": 2, "dtype": torch.float64}, None, 3),
         ({"learn_initial_state": True}, "bfloat16", 2),
+        ({"dtype": torch.float16}, None, 2),
     ],
 )
 def test_a_copy_goes_on_alone(duplicate, options, weights, batch):

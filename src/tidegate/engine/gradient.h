@@ -26,6 +26,13 @@ struct Factors<float, BFloat16> {
   }
 };
 
+template <>
+struct Factors<float, Float16> {
+  static constexpr bool kPaired = false;
+  static TIDEGATE_INLINE Vector<float> operand(Vector<float> value) { return rounded_to<Float16>(value); }
+  static void round_adjoints(float*, int64_t) {}
+};
+
 // Row `row` of the operand [rows, columns], into the panels of a packed matrix with k = rows.
 template <class T, class P = T>
 void pack_operand_row(const T* from, int64_t columns, int64_t rows, int64_t row, T* to) {
