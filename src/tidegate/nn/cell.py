@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -19,6 +19,7 @@ from tidegate.nn.given import taken
 from tidegate.nn.initial import begin
 from tidegate.nn.mirror import mirror
 from tidegate.nn.operator import run_operator
+from tidegate.nn.precision import HALF, Precision
 from tidegate.nn.sparse import Sparse, Weight, heights_of
 from tidegate.nn.twin import Twin
 from tidegate.option import Options
@@ -77,6 +78,7 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
     """
 
     own_widths: Mapping[str, int] | None = None
+    autocast_keeps_dtype = True  # whether new states under autocast have the type of the old ones
 
     def __init__(
         self,
@@ -169,31 +171,52 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         if self._buffers or self._seen:
             self._notice()
         batched = input.dim() == 2
-        if batched and not torch.compiler.is_compiling() and (new := self._quickly(input, hx, given)) is not None:
+        if input.dtype not in HALF and not torch.is_autocast_enabled("cpu"):  # each step pays for what follows
+            return self._step(input, hx, given, None, batched=batched)
+        cast = torch.is_autocast_enabled("cpu")
+        precision = Precision.of_step(input, hx, keeps_dtype=self.autocast_keeps_dtype)
+        if precision is None or not cast:
+            return self._step(input, hx, given, precision, batched=batched)
+        with torch.autocast("cpu", enabled=False):
+            x, hx, given = precision.cast(input), precision.cast(hx), precision.cast(given)
+            new = self._step(x, hx, given, precision, batched=batched)
+        return precision.cast(new, precision.result)
+
+    def _step(
+        self,
+        input: torch.Tensor,
+        hx: Any,
+        given: Mapping[str, torch.Tensor] | None,
+        precision: Precision | None,
+        *,
+        batched: bool,
+    ) -> Any:
+        """One step of tensors of one type."""
+        cell = Precision.cell(precision, self.definition())
+        if batched and not torch.compiler.is_compiling() and (new := self._quickly(cell, input, hx, given)) is not None:
             return new
         if traces() and given is None and (results := self._by_torch(input, hx)) is not None:
             return results
         if not batched:
             contract.check_step_rank(type(self).__name__, "input", input)
         states = None if hx is None else self._states_of(hx, batched=batched)
-        x, cell = input if batched else input.unsqueeze(0), self.definition()
+        x = input if batched else input.unsqueeze(0)
         if states and not batched:
             states = tuple([state.unsqueeze(0) for state in states])
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)
         first = states and tuple([state.unsqueeze(0) for state in states])
         rows = taken(cell, given, input.shape[:-1], self.step_parameters()[0].dtype)
         rows = rows if batched else [value.unsqueeze(0) for value in rows]
-        output, _, *others = self._run(cell, x, first, [*self.step_parameters(), *rows])
+        output, _, *others = self._run(cell, x, first, [*self.step_parameters(), *rows], precision)
         if others:  # after one step the output is the first state
             new = (output, *[state.squeeze(0) for state in others])
             return new if batched else tuple([state.squeeze(0) for state in new])
         return output if batched else output.squeeze(0)
 
-    def _quickly(self, x: torch.Tensor, hx: Any, given: Mapping[str, torch.Tensor] | None) -> Any:
+    def _quickly(self, cell: SizedCell, x: torch.Tensor, hx: Any, given: Mapping[str, torch.Tensor] | None) -> Any:
         """The step of a batch, where nothing about it is unusual; None where ``forward`` must look more closely."""
         if self.sparse and torch.is_grad_enabled():
             return None
-        cell = self.definition()
         several = len(cell.state_widths) > 1 and type(hx) in {tuple, list}
         states = hx if hx is None or several else (hx,)
         own: dict[str, Any] = self._parameters
@@ -208,8 +231,19 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
             return new if len(new) > 1 else new[0]
         return None
 
-    def _run(self, cell: SizedCell, x: torch.Tensor, first: States | None, parameters: list[torch.Tensor]) -> States:
+    def _run(
+        self,
+        cell: SizedCell,
+        x: torch.Tensor,
+        first: States | None,
+        parameters: list[torch.Tensor],
+        precision: Precision | None,
+    ) -> Sequence[torch.Tensor]:
         """As a layer of one step: the output [B, H], and the last value of each state [1, B, H]."""
+        if precision is not None and all(tensor.dtype is x.dtype for tensor in (*(first or ()), *parameters)):
+            first = None if first is None else tuple(precision.working(first))
+            results = self._run(cell, x.to(precision.work), first, precision.working(parameters), None)
+            return [result.to(x.dtype) for result in results]
         if wants_operator():
             output, *last = run_operator(cell, x.unsqueeze(0), None, None, first, parameters)
             if not torch.compiler.is_compiling():

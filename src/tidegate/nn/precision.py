@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import Any, NamedTuple
 
 import torch
 
@@ -52,10 +53,27 @@ class Precision(NamedTuple):
         return Precision(torch.float32, x.dtype if keeps_dtype else low, PRODUCTS.get(low))
 
     @staticmethod
-    def cells(precision: Precision | None, cells: list[SizedCell]) -> list[SizedCell]:
-        """The cells as they run in this precision; None for that of their tensors."""
-        products = None if precision is None else precision.products
-        return cells if products is None else [cell.with_products(products) for cell in cells]
+    def of_step(x: torch.Tensor, hx: Any, *, keeps_dtype: bool) -> Precision | None:
+        """The types for a single step, whose results under autocast may have the type of the states before it."""
+        precision = Precision.of(x, keeps_dtype=False)
+        if precision is None or not keeps_dtype or not torch.is_autocast_enabled("cpu"):
+            return precision
+        states = [hx] if isinstance(hx, torch.Tensor) else hx or [x]
+        kinds = [state.dtype for state in states if isinstance(state, torch.Tensor)]
+        return precision._replace(result=reduce(torch.promote_types, kinds, precision.result))
+
+    @staticmethod
+    def cell(precision: Precision | None, cell: SizedCell) -> SizedCell:
+        """The cell as it runs in this precision; None for that of its tensors."""
+        return cell if precision is None or precision.products is None else cell.with_products(precision.products)
+
+    def cast(self, value: Any, dtype: torch.dtype | None = None) -> Any:
+        """Floating-point tensors, alone, in a tuple or by name, in this type, or in the one in which it computes."""
+        if isinstance(value, torch.Tensor):
+            return value.to(dtype or self.work) if value.is_floating_point() else value
+        if isinstance(value, Mapping):
+            return {name: self.cast(own, dtype) for name, own in value.items()}
+        return tuple([self.cast(own, dtype) for own in value]) if isinstance(value, (tuple, list)) else value
 
     def reads(self, x: torch.Tensor) -> bool:
         """Whether a cell of this precision reads the input, and parameters of the same type, as they are."""

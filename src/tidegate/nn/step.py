@@ -39,6 +39,7 @@ class RNNCell(RecurrentCell, torch.nn.RNNCell):
     """
 
     _torch_class = torch.nn.RNNCell
+    autocast_keeps_dtype = False
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from tidegate.runtime.call import backward_strides, forward_strides
 from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.path import TWICE, asked_for_eager, check_strict
 from tidegate.runtime.prepared import Binding, PreparedCalls
+from tidegate.runtime.rounding import FACTORS
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.sized import SizedCell
 from tidegate.runtime.watch import watching
@@ -38,6 +39,8 @@ def run_step(
     given: Sequence[torch.Tensor] = (),
 ) -> Tensors | None:
     """Run one step of a batch, if the engine runs it and nothing about it is unusual.
+
+    Tensors of the type of the cell's products are converted to float32 inside, and results and gradients back to it.
 
     Args:
         cell: with its widths.
@@ -67,10 +70,15 @@ def run_step(
 @lru_cache(maxsize=512)
 def _prepared(cell: SizedCell, shape: torch.Size, dtype: torch.dtype, given: int | None) -> Step | None:
     """The step of inputs of this shape and type with so many states, if the engine runs it."""
-    usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and cell.kind(dtype)
+    usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and cell.kind(_working(cell, dtype))
     if not usual or cell.graph.masks or given not in {None, len(cell.state_widths)} or fused.unavailable(cell.graph):
         return None
     return Step(cell, shape[0], dtype, given=given is not None)
+
+
+def _working(cell: SizedCell, dtype: torch.dtype) -> torch.dtype:
+    """The type in which a step with tensors of this type computes."""
+    return torch.float32 if cell.products is not None and dtype is FACTORS.get(cell.products) else dtype
 
 
 class Step:
@@ -86,9 +94,10 @@ class Step:
 
     def __init__(self, cell: SizedCell, sequences: int, dtype: torch.dtype, *, given: bool) -> None:
         self.job = Job(cell, Steps.uniform(1, sequences), sequences, 1, None)
-        kind = cell.kind(dtype)
+        self.dtype, self.work = dtype, _working(cell, dtype)
+        kind = cell.kind(self.work)
         assert kind is not None
-        self._dtype, self._kind = dtype, kind
+        self._kind, self._narrow = kind, dtype is not self.work
         self._states = [(sequences, width) for width in cell.state_widths]
         first = self._states if given else []
         self._weights, axes = len(cell.parameters), all_widths(cell.widths)
@@ -96,11 +105,11 @@ class Step:
         self._shapes = [(sequences, cell.features), *first, *cell.shapes[0], *beside]
         self._end = 1 + len(first)  # of the states among its tensors
         self._zeros = () if given else (0,) * len(self._states)  # addresses of states that nobody gives
-        self._saved = sequences, cell.forward_plan(dtype, saving=True).saved_width
+        self._saved = sequences, cell.forward_plan(self.work, saving=True).saved_width
 
     def reads(self, tensors: Sequence[torch.Tensor]) -> bool:
         """Whether these tensors have the shapes and the type that the step reads, on the CPU."""
-        dtype = self._dtype
+        dtype = self.dtype
         for tensor in tensors:
             if tensor.dtype is not dtype or not tensor.is_cpu:
                 return False
@@ -108,13 +117,23 @@ class Step:
 
     def forward(self, tensors: Sequence[torch.Tensor]) -> Tensors:
         """The new states."""
+        tensors = self.widened(tensors)
         empty = tensors[0].new_empty
         new = tuple([empty(shape) for shape in self._states])
         self._go(self._inference, tensors, new, 0)
-        return new
+        return self.narrowed(new)
+
+    def widened(self, tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        """Tensors in the type in which the step computes."""
+        return [tensor.to(self.work) for tensor in tensors] if self._narrow else tensors
+
+    def narrowed(self, new: Tensors) -> Tensors:
+        """Results in the type of the tensors."""
+        return tuple([state.to(self.dtype) for state in new]) if self._narrow else new
 
     def forward_saving(self, tensors: Sequence[torch.Tensor]) -> tuple[Tensors, torch.Tensor | None]:
-        """The same, and what else a backward run needs; None if that is nothing."""
+        """The same, before they are rounded, and what else a backward run needs; None if that is nothing."""
+        tensors = self.widened(tensors)
         empty = tensors[0].new_empty
         new = tuple([empty(shape) for shape in self._states])
         saved = empty(self._saved) if self._saved[1] else None
@@ -141,6 +160,7 @@ class Step:
         input_gradient: bool,
     ) -> Gradients:
         """The gradients of all tensors, None for the input if it is not asked for, given those of the new states."""
+        tensors = self.widened(tensors)
         wanted = tensors[: self._end + self._weights]
         made = [torch.empty_like(tensor) for tensor in (wanted if input_gradient else wanted[1:])]
         x, *own = map(ADDRESS, tensors)
@@ -151,6 +171,8 @@ class Step:
         calls = self._backward if input_gradient else self._backward_without_input
         series = (x, output.data_ptr(), 0 if saved is None else saved.data_ptr(), d_output, d_x)
         self._call(calls, (*series, *states, *own[end:], *d_own[end:]), tensors)
+        if self._narrow:
+            made = [gradient.to(self.dtype) for gradient in made]
         beside = [None] * (len(tensors) - len(wanted))
         return [*made, *beside] if input_gradient else [None, *made, *beside]
 
@@ -172,13 +194,13 @@ class Step:
 
     def _forward_calls(self, *, saving: bool) -> PreparedCalls:
         cell = self.job.cell
-        plan = cell.forward_plan(self._dtype, saving=saving)
+        plan = cell.forward_plan(self.work, saving=saving)
         strides = forward_strides(cell, cell.features, cell.output_width, plan)
         return PreparedCalls([Binding(self.job, plan, strides, self._kind)])
 
     def _backward_calls(self, *, input_gradient: bool) -> PreparedCalls:
         cell = self.job.cell
-        plan = cell.backward_plan(self._dtype, input_gradient=input_gradient)
+        plan = cell.backward_plan(self.work, input_gradient=input_gradient)
         strides = backward_strides(cell, cell.features, cell.output_width, cell.output_width, plan)
         return PreparedCalls([Binding(self.job, plan, strides, self._kind, descending=True, backward=True)])
 
@@ -192,7 +214,7 @@ class _FusedStep(torch.autograd.Function):
         ctx.step = step
         ctx.save_for_backward(*tensors, new[0], saved)
         ctx.set_materialize_grads(False)
-        return new
+        return step.narrowed(new)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
@@ -200,20 +222,27 @@ class _FusedStep(torch.autograd.Function):
         batched = not all([grad is None or torch._C._has_storage(grad) for grad in grads])  # noqa: SLF001, C419
         if batched or torch.is_grad_enabled():
             check_strict(fused.FUNCTORCH if batched else TWICE)
-            return (None, *_eager_gradients(ctx.step.job, ctx.needs_input_grad[1:], tensors, grads))
-        laid_out = [None if grad is None else grad.contiguous() for grad in grads]
+            return (None, *_eager_gradients(ctx.step, ctx.needs_input_grad[1:], tensors, grads))
+        laid_out = [None if grad is None else grad.to(ctx.step.work).contiguous() for grad in grads]
         if laid_out[0] is None:
             laid_out[0] = torch.zeros_like(output)
         return (None, *ctx.step.backward(tensors, output, saved, laid_out, input_gradient=ctx.needs_input_grad[1]))
 
 
-def _eager_gradients(job: Job, needed: Sequence[bool], tensors: Sequence[torch.Tensor], grads: Gradients) -> Gradients:
+def _eager_gradients(
+    step: Step, needed: Sequence[bool], tensors: Sequence[torch.Tensor], grads: Gradients
+) -> Gradients:
     """The gradients of a step as those of a layer of one step."""
+    job = step.job
+    with torch.enable_grad():
+        tensors = step.widened(tensors)
     end = len(tensors) - len(job.cell.names)  # of the states
     with torch.enable_grad():
         states = [state.unsqueeze(0) for state in tensors[1:end]]
+    grads = [None if grad is None else grad.to(step.work) for grad in grads]
     of_last = [None if grad is None else grad.unsqueeze(0) for grad in grads[1:]]
     found = fused.eager_gradients(
         job, fused.run_eagerly, needed, (tensors[0], *states, *tensors[end:]), (grads[0], None, *of_last)
     )
-    return [*found[:1], *[None if grad is None else grad.squeeze(0) for grad in found[1:end]], *found[end:]]
+    flat = [*found[:1], *[None if grad is None else grad.squeeze(0) for grad in found[1:end]], *found[end:]]
+    return [None if grad is None else grad.to(step.dtype) for grad in flat]
