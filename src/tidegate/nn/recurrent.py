@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -151,13 +152,28 @@ class Recurrent(Stack):
             results: tuple[Any, Any] | None = self._by_torch(input, hx)
             if results is not None:
                 return results
-        data = input.data if isinstance(input, PackedSequence) else input
-        precision = Precision.of(data, keeps_dtype=self.autocast_keeps_dtype)
+        precision = self._precision(input)
         if precision is None:
             return self._run(input, hx, lengths, reset, given, generator, None)
-        cast = input.to(self._dtype) if torch.is_autocast_enabled("cpu") else input
+        x, given = self._cast(input, given, precision)
         with torch.autocast("cpu", enabled=False):
-            return self._run(cast, hx, lengths, reset, given, generator, precision)
+            return self._run(x, hx, lengths, reset, given, generator, precision)
+
+    def _precision(self, input: torch.Tensor | PackedSequence) -> Precision | None:
+        """The types of a call that does not compute in the type of its input."""
+        data = input.data if isinstance(input, PackedSequence) else input
+        return Precision.of(data, keeps_dtype=self.autocast_keeps_dtype)
+
+    def _cast(
+        self,
+        input: torch.Tensor | PackedSequence,
+        given: Mapping[str, torch.Tensor] | None,
+        precision: Precision | None,
+    ) -> tuple[Any, Mapping[str, torch.Tensor] | None]:
+        """Input and what is given as autocast brings them to the type of the parameters."""
+        if precision is None or not torch.is_autocast_enabled("cpu"):
+            return input, given
+        return input.to(self._dtype), precision.cast(given, self._dtype)
 
     def trace(
         self,
@@ -184,19 +200,24 @@ class Recurrent(Stack):
 
         Returns:
             A dictionary from names such as ``"f_l0"`` and ``"c_l1_reverse"`` to values [T, B, H] in the layout of the
-            output, NaN after the end of each sequence. A value of the reverse direction has the index of the step whose
-            input it read. Gradients flow through the values, by the definition of the cell.
+            output, NaN after the end of each sequence; float32 in half precision and under autocast, as they are
+            computed. A value of the reverse direction has the index of the step whose input it read. Gradients flow
+            through the values, by the definition of the cell.
 
         Raises:
             ValueError, TypeError, RuntimeError: for what torch.nn refuses, with its texts.
             InputError: for lengths, resets, states or given values that do not fit.
         """
-        batch, outside = self._entered(input, lengths, reset)
-        call = TraceCall(batch)
-        call.given = self._beside(given, call, batched=outside.batched)
-        self._walk(call, self._first_states(hx, call.size, call.order, batched=outside.batched), generator, None)
-        self._note(call.obstacle)
-        return {name: outside.leave(values) for name, values in call.values.items()}
+        precision = self._precision(input)
+        x, given = self._cast(input, given, precision)
+        with nullcontext() if precision is None else torch.autocast("cpu", enabled=False):
+            batch, outside = self._entered(x, lengths, reset)
+            call = TraceCall(batch)
+            call.given = self._beside(given, call, batched=outside.batched)
+            first = self._first_states(hx, call.size, call.order, batched=outside.batched)
+            self._walk(call, first, generator, precision)
+            self._note(call.obstacle)
+            return {name: outside.leave(values) for name, values in call.values.items()}
 
     def _run(
         self,

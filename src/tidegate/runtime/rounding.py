@@ -15,9 +15,8 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.runtime.heads import Multiply, multiplier
-from tidegate.runtime.sized import Products
+from tidegate.runtime.sized import HALVES, Products
 
-FACTORS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 ADJOINTS = {"bfloat16": torch.bfloat16, "float16": None}
 
 
@@ -38,9 +37,9 @@ def rounding_multiplier(
     """
     if products is None:
         return multiplier(weight, bias, rows, heads)
-    if products not in FACTORS:
+    if products not in HALVES:
         raise InputError("PRODUCTS", f"the definition has no products in {products}", fix="run it by the engine")
-    factor, adjoint = FACTORS[products], ADJOINTS[products]
+    factor, adjoint = HALVES[products], ADJOINTS[products]
     product = multiplier(_rounded(weight, factor), None, rows, heads)
     biases = [] if bias is None else bias.split(list(rows))
 

@@ -19,7 +19,6 @@ from tidegate.runtime.call import backward_strides, forward_strides
 from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.path import TWICE, asked_for_eager, check_strict
 from tidegate.runtime.prepared import Binding, PreparedCalls
-from tidegate.runtime.rounding import FACTORS
 from tidegate.runtime.rows import Steps
 from tidegate.runtime.sized import SizedCell
 from tidegate.runtime.watch import watching
@@ -70,15 +69,10 @@ def run_step(
 @lru_cache(maxsize=512)
 def _prepared(cell: SizedCell, shape: torch.Size, dtype: torch.dtype, given: int | None) -> Step | None:
     """The step of inputs of this shape and type with so many states, if the engine runs it."""
-    usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and cell.kind(_working(cell, dtype))
+    usual = len(shape) == 2 and shape[0] > 0 and shape[1] == cell.features and cell.kind(cell.work_type(dtype))
     if not usual or cell.graph.masks or given not in {None, len(cell.state_widths)} or fused.unavailable(cell.graph):
         return None
     return Step(cell, shape[0], dtype, given=given is not None)
-
-
-def _working(cell: SizedCell, dtype: torch.dtype) -> torch.dtype:
-    """The type in which a step with tensors of this type computes."""
-    return torch.float32 if cell.products is not None and dtype is FACTORS.get(cell.products) else dtype
 
 
 class Step:
@@ -94,7 +88,7 @@ class Step:
 
     def __init__(self, cell: SizedCell, sequences: int, dtype: torch.dtype, *, given: bool) -> None:
         self.job = Job(cell, Steps.uniform(1, sequences), sequences, 1, None)
-        self.dtype, self.work = dtype, _working(cell, dtype)
+        self.dtype, self.work = dtype, cell.work_type(dtype)
         kind = cell.kind(self.work)
         assert kind is not None
         self._kind, self._narrow = kind, dtype is not self.work
