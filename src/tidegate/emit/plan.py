@@ -26,6 +26,13 @@ class Kind(IntEnum):
     PREVIOUS = 8  # of a series one step earlier, or of the initial rows where there is none
 
 
+class Halved(IntEnum):
+    """What a run does with a series in bfloat16; the numbers of ``tg_halved`` in ``engine/plan.h``."""
+
+    READ = 1
+    WRITTEN = 2
+
+
 class Place(NamedTuple):
     """Where a row of values lies.
 
@@ -210,6 +217,7 @@ class Plan(NamedTuple):
         weights: the tensor of these, one number for each sequence.
         settings: numbers chosen for the layer, which lie in the last tensor; a plan brings this one itself.
         narrow: the tensors that have the type of the products, where that has fewer bits, instead of the plan's.
+        halved: series that a call holds in bfloat16, which this run reads (READ) or writes (WRITTEN).
         by_unit: no unit ever reads another one, so each runs through time by itself; there is one phase, whose products
             are those of the input.
     """
@@ -235,6 +243,7 @@ class Plan(NamedTuple):
     settings: tuple[float, ...] = ()
     by_unit: bool = False
     narrow: tuple[str, ...] = ()
+    halved: tuple[tuple[str, Halved], ...] = ()
 
     @property
     def slots(self) -> int:
@@ -251,6 +260,7 @@ class Plan(NamedTuple):
         lines += [f"the chunk lies in {self.chunk}"] * bool(self.chunk)
         lines += [f"{self.tally} += a chunk of width {self.tally_width}"] * bool(self.tally)
         lines += [f"the chunk is {self.source} by {self.weights}"] * bool(self.source)
+        lines += [f"{tensor} in bfloat16, {half.name.lower()}" for tensor, half in self.halved]
         lines += [f"settings {', '.join(map(repr, self.settings))}"] * bool(self.settings)
         lines += [f"carried {row}" for row in self.carried]
         lines += [f"before the steps {product}" for product in self.before]

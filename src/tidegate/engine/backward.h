@@ -72,10 +72,16 @@ class Gradients : public TurnedProducts<T, P> {
       }
   }
 
-  // What a matrix was applied to in row `row` of a chunk; null for zeros.
-  const T* operand_row(const tg_place& place, int64_t t, int64_t sequence) const {
+  // What the matrix of a gradient was applied to in a step of a sequence; null for zeros. What lies in bfloat16 is widened
+  // to `side`.
+  const T* operand_row(const tg_gradient& gradient, int64_t t, int64_t sequence, T* side) const {
+    const tg_place& place = gradient.operand;
     const int64_t stride = call_.strides[place.tensor];
     const int64_t row = call_.offsets[t] + sequence;
+    if (place.kind == TG_SERIES && this->is_half(place.tensor)) {
+      widen_row(static_cast<const BFloat16*>(call_.tensors[place.tensor]) + place.offset + row * stride, side, gradient.columns);
+      return side;
+    }
     const T* series = tensor(place.tensor) + place.offset;
     if (place.kind == TG_SERIES) return series + row * stride;
     if (call_.resets && call_.resets[row]) return nullptr;
@@ -109,10 +115,11 @@ class Gradients : public TurnedProducts<T, P> {
   void pack_operand(const tg_gradient& gradient, const Chunk& chunk, int64_t begin, int64_t rows, bool words, T* packed,
                     const Share& share) const {
     int64_t at = chunk.first_step;
+    T* const side = space_.side + share.member * space_.side_size;
     const auto row_at = [&](int64_t row) {
       const int64_t index = chunk.first_row + begin + row;
       while (call_.offsets[at + 1] <= index) ++at;
-      return operand_row(gradient.operand, at, index - call_.offsets[at]);
+      return operand_row(gradient, at, index - call_.offsets[at], side + (row & 1) * (space_.side_size / 2));
     };
     if constexpr (Factors<T, P>::kPaired) {
       const int64_t all = dot_tiles->words(rows);

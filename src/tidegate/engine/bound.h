@@ -94,8 +94,11 @@ class Bound {
   Resolved<T> resolved(const tg_place& place, int member) const {
     Resolved<T> found = located(place, member);
     found.one = place.one;
+    found.half = found.counts == kSeries && is_half(place.tensor);
     return found;
   }
+
+  TIDEGATE_INLINE bool is_half(int tensor) const { return plan_.halves && plan_.halved[tensor] != TG_WHOLE; }
 
   Resolved<T> located(const tg_place& place, int member) const {
     const int64_t half = call_.sequences * space_.carried_width;
@@ -117,7 +120,9 @@ class Bound {
         return {{product, product}, kPanel<T>, kTile};
       }
       default: {
-        T* const first = tensor(place.tensor) + place.offset;
+        T* first = tensor(place.tensor) + place.offset;
+        if (place.kind == TG_SERIES && is_half(place.tensor))
+          first = reinterpret_cast<T*>(static_cast<BFloat16*>(call_.tensors[place.tensor]) + place.offset);
         const int64_t stride = place.kind == TG_VECTOR ? 0 : call_.strides[place.tensor];
         return {{first, first}, stride, place.kind == TG_SERIES ? kSeries : kNone};
       }

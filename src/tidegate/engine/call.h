@@ -47,6 +47,7 @@ struct Resolved {
   int64_t stride;
   Counts counts;
   bool one = false;
+  bool half = false;  // base[0] and the stride count numbers in bfloat16; see half.h
 };
 
 // The row of sequence 0 at a place, and the way from row to row.

@@ -58,6 +58,7 @@ class Norms : public Pairs<T, P> {
   struct Room {
     T* adjoints;  // of all steps
     T* operand;   // of all steps, packed
+    T* side;      // a row of it, where it lies in bfloat16
     T* packed;    // some columns of the adjoints
     T* tile;
     T* sum;
@@ -75,6 +76,7 @@ class Norms : public Pairs<T, P> {
       };
       adjoints = take((call.steps + kPairs<T>) * chunk_width + 2 * kLanes<T>);  // vectors are read past its end
       operand = take(call.steps * rounded(columns, kLanes<T>));
+      side = take(columns);
       packed = take(adjoints_size<T>(call.steps));
       tile = take(kTileRows * kPanel<T>);
       sum = take(rounded(plan.chunk_width, kLanes<T>));
@@ -93,7 +95,7 @@ class Norms : public Pairs<T, P> {
 
   double of_matrix(const tg_gradient& gradient, int64_t sequence, int64_t length, const Room& room) const {
     for (int64_t t = 0; t < length; ++t)
-      pack_operand_row(operand_row(gradient.operand, t, sequence), gradient.columns, length, t, room.operand);
+      pack_operand_row(operand_row(gradient, t, sequence, room.side), gradient.columns, length, t, room.operand);
     double square = 0;
     const auto each = [&](TileArguments<T>& tile, int count, int64_t, int64_t) {
       tile.start = Start::kZero;

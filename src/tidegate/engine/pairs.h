@@ -185,9 +185,11 @@ class Pairs : public Gradients<T, P> {
     for (int i = 0; i < plan_.gradients; ++i) {
       if (!wanted[i] || room.item[i].operand != next) continue;
       const PairRows<T>& part = room.part[next++];
-      for (int64_t t = 0; t < length + kLanes<T>; ++t)
-        this->copy_or_clear(part.rows + t * part.stride,
-                            t < length ? operand_row(plan_.gradient[i].operand, t, sequence) : nullptr, part.k);
+      for (int64_t t = 0; t < length + kLanes<T>; ++t) {
+        T* const to = part.rows + t * part.stride;
+        const T* const from = t < length ? operand_row(plan_.gradient[i], t, sequence, to) : nullptr;
+        if (from != to) this->copy_or_clear(to, from, part.k);
+      }
     }
   }
 

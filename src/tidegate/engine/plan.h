@@ -10,6 +10,13 @@
 
 extern "C" {
 
+// A series in bfloat16: a run reads it, or writes it.
+enum tg_halved {
+  TG_WHOLE = 0,
+  TG_READ = 1,
+  TG_WRITTEN = 2,
+};
+
 // Where a row of values lies.
 enum tg_kind {
   TG_ROWS = 0,      // of a tensor with one row for each sequence
@@ -128,6 +135,7 @@ typedef struct {
   int32_t tally;           // the tensor of rows of sequences that a second chunk is added to, or -1
   int64_t tally_width;     // of a row of that chunk, which lies in the workspace, beside one that is a series
   int64_t tensors;  // that a call brings
+  int64_t halves;   // how many of them are series in bfloat16
   const tg_matrix* matrix;
   const tg_product* product;  // those of phases, then before_chunk, then behind_chunk
   const tg_place* place;
@@ -138,6 +146,7 @@ typedef struct {
   const tg_sum* sum;
   const uint8_t* narrow;  // of each tensor: 1 if it holds numbers in the type in which matrices are packed
   const tg_tuning* tuning;
+  const uint8_t* halved;  // of each tensor a tg_halved
 } tg_plan;
 
 // What a delta run remembers, beside the plan: of each sequence a row of sums and of operands as they were last sent.

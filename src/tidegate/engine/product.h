@@ -2,16 +2,16 @@
 #pragma once
 
 #include "gradient.h"
-#include "rounded.h"
+#include "half.h"
 #include "stored.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
 template <class T, class P = T>
-class Products : public RoundedOperands<T, P> {
+class Products : public Halves<T, P> {
  protected:
-  using Base = RoundedOperands<T, P>;
+  using Base = Halves<T, P>;
   using Range = typename Base::Range;
   using Chunk = typename Base::Chunk;
   using Base::call_, Base::plan_, Base::space_;

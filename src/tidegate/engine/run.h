@@ -171,6 +171,7 @@ class Run : public Deltas<T, P> {
       place[i] = rows_at(tables.place[phase.first_place + i], moment, range);
       strides[i] = place[i].stride;
     }
+    if (plan_.halves) this->locate_halves(phase, all_places, moment, range, tables);
     for (int i = 0; i < phase.products; ++i)
       operands[i] = rows_at(tables.operand[phase.first_product + i], moment, range);
 
@@ -200,7 +201,11 @@ class Run : public Deltas<T, P> {
         const int count = static_cast<int>(end - row);
         for (int i = 0; phase.products && i < phase.places; ++i) {
           const Resolved<T>& at = tables.place[phase.first_place + i];
-          if (at.counts == kSeries && !at.one) fetch(place[i], row, end, unit, width);
+          if (at.counts != kSeries || at.one) continue;
+          if (at.half)
+            this->fetch_halves(place[i], row, end, unit, width);
+          else
+            fetch(place[i], row, end, unit, width);
         }
         if (delta)
           take_sums(phase, range, row, count, p, width, tiles);
@@ -218,7 +223,9 @@ class Run : public Deltas<T, P> {
           rows[i] = place[i].first + (at.counts == kTile ? 0 : row * place[i].stride + (at.one ? 0 : unit));
         }
         const tg_tile work = {rows, strides, count, width};
+        if (plan_.halves) this->template pass_halves<true>(phase, all_places, tables, row, count, unit, width, share.member);
         phase.pointwise(&work);
+        if (plan_.halves) this->template pass_halves<false>(phase, all_places, tables, row, count, unit, width, share.member);
         if (phase.reductions) reduce(phase, work, tables.reduced, range.first + row * range.step, range.step, p);
       }
     }

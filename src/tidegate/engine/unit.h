@@ -125,7 +125,7 @@ class UnitRun : public Run<T, P> {
   // From a step on as many of a sequence as lie at even distances, with no reset between them.
   Strip strip_of(int64_t step, int64_t sequence, const Work& work) const {
     const int64_t left = work.last_step - step;
-    const int64_t most = plan_.slots && space_.slot_rows < left ? space_.slot_rows : left;
+    const int64_t most = (plan_.slots || plan_.halves) && space_.slot_rows < left ? space_.slot_rows : left;
     Strip strip = {row(step, sequence), 0, sequence, 0, 1};
     for (int64_t next = step + 1; strip.count < most; ++next, ++strip.count) {
       if (size(next) <= sequence || resets(call_.resets_behind ? next - 1 : next, sequence)) break;
@@ -192,8 +192,15 @@ class UnitRun : public Run<T, P> {
       tables.tile[i] = at.base[after] + at.stride * rows[at.counts] + (at.counts == kTile || at.one ? 0 : panel.unit);
       tables.strides[i] = at.stride * steps[at.counts];
     }
-    const tg_tile tile = {tables.tile, tables.strides, static_cast<int32_t>(strip.count), panel.width};
+    const int count = static_cast<int>(strip.count);
+    const tg_tile tile = {tables.tile, tables.strides, count, panel.width};
+    if (plan_.halves) {
+      this->locate_halves(phase, phase.places, {0, {0, strip.row, 0}, false}, {0, 0, strip.row_step}, tables);
+      this->template pass_halves<true>(phase, phase.places, tables, 0, count, panel.unit, panel.width, work.member);
+    }
     phase.pointwise(&tile);
+    if (plan_.halves)
+      this->template pass_halves<false>(phase, phase.places, tables, 0, count, panel.unit, panel.width, work.member);
   }
 
   void multiply_strip(int index, bool first, const Panel& panel, const Strip& strip, const Work& work) {

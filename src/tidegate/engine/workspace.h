@@ -24,6 +24,10 @@ class Workspace : public PackedMatrices<T, P> {
   T* adjoints;  // of each member, packed too
   T* turned;    // of each member, for turned products: adjoints, results side by side, and their rows
   int64_t turned_size, adjoints_room;
+  T* halves;    // of each member: for each place of a phase that is a series in bfloat16 a tile of numbers
+  int64_t halves_size;
+  T* side;      // of each member: two rows of an operand that lies in bfloat16
+  int64_t side_size;
   T* changes;   // of each member, in a delta run: of an operand, and behind them where they are
   int64_t changes_size;
   T* operands;  // of each member: operands of a phase, of a chunk of the input, or of a strip, as products read them
@@ -92,6 +96,21 @@ class Workspace : public PackedMatrices<T, P> {
     return at_least(members * operands_size, (call_.sequences + members) * of_phase);
   }
 
+  // Places of one phase that are series in bfloat16.
+  int64_t most_halves() const {
+    int64_t most = 0;
+    for (int p = 0; plan_.halves && p < plan_.phases + plan_.ending_phases; ++p) {
+      int64_t here = 0;
+      const tg_phase& phase = plan_.phase[p];
+      int last = phase.first_place + phase.places;
+      for (int i = 0; i < phase.reductions; ++i) last += plan_.reduction[phase.first_reduction + i].places;
+      for (int i = phase.first_place; i < last; ++i)
+        here += plan_.place[i].kind == TG_SERIES && plan_.halved[plan_.place[i].tensor] != TG_WHOLE;
+      most = at_least(here, most);
+    }
+    return most;
+  }
+
   // Whole tiles that fit half a first-level cache, all products of a panel together.
   int64_t strip_rows() const {
     const int64_t fit = kStripBytes / static_cast<int64_t>(sizeof(T)) / kPanel<T> / at_least(plan_.slots, 1);
@@ -139,6 +158,9 @@ class Workspace : public PackedMatrices<T, P> {
     for (int i = 0; call_.delta && i < plan_.matrices; ++i) most_k = at_least(plan_.matrix[i].k, most_k);
     changes_size = 2 * rounded(most_k + kLanes<T>, kLanes<T>);  // whole vectors are written
     changes = take(call_.delta ? changes_size * members : 0);
+    halves_size = most_halves() * slot_rows * kPanel<T>;
+    halves = take(halves_size * members);
+    side_size = 0;
     int64_t operand = 0;
     if (backward) {
       for (int i = 0; i < plan_.gradients; ++i) {
@@ -149,6 +171,8 @@ class Workspace : public PackedMatrices<T, P> {
       const int64_t words = Factors<T, P>::kPaired ? dot_tiles->words(gradient_depth(chunk_rows, true)) : 0;
       gradient_size = at_least(depth, words) * operand;
       gradient = take(2 * gradient_size);
+      side_size = plan_.halves ? 2 * operand : 0;
+      side = take(members * side_size);
       adjoints_room = at_least(adjoints_size<T>(depth), depth * kPanel<T>);
       if (words) adjoints_room = at_least(kWordBlock * word_stride(words), adjoints_room);
       adjoints = take(members * adjoints_room);

@@ -99,7 +99,8 @@ class Problem(NamedTuple):
         results = (*self.x.shape[:2], width)
         expected = [("output", output, results), ("d_output", d_output, results)]
         if saved.numel():
-            expected.append(("saved", saved, self.empty_saved(saving=True).shape))
+            like = self.empty_saved(saving=True)
+            expected.append(("saved", saved.to(self.x.dtype) if saved.dtype == like.dtype else saved, like.shape))
         states = [(self.directions, size, own) for own in self.sized.state_widths]
         if len(d_last) != len(states):
             raise InputError("SHAPE", f"got {len(d_last)} gradients of {len(states)} states", fix="pass one of each")
@@ -143,7 +144,7 @@ class Problem(NamedTuple):
     def empty_saved(self, *, saving: bool) -> Tensor:
         """Room for what the gradients need, or an empty tensor."""
         shape = (self.directions, *self.x.shape[:2], self.sized.saved_width) if saving else (0,)
-        return self.x.new_empty(shape)
+        return self.x.new_empty(shape, dtype=self.sized.saved_type(self.x.dtype))
 
     def by_definition(self, *tensors: Tensor) -> Tensors:
         """Output and last states, given the differentiable tensors."""

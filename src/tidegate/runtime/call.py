@@ -194,7 +194,8 @@ def forward(
     width = directions * cell.output_width
     output = new((*outer, width))
     last = tuple([new((directions, job.sequences, own)) for own in cell.state_widths])
-    saved = _large(new((directions, max(saved_rows, job.steps.rows), plan.saved_width))) if saving else None
+    saved_shape = directions, max(saved_rows, job.steps.rows), plan.saved_width
+    saved = _large(x.new_empty(saved_shape, dtype=cell.saved_type(dtype))) if saving else None
     wide = () if variant == "plain" else tuple(cell.values.values())
     values = tuple([_large(new((directions, *outer, own))) for own in wide]) if wide else ()
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)

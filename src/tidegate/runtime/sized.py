@@ -15,9 +15,10 @@ from tidegate.cell.graph import all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
 from tidegate.emit.delta import Remembered, with_delta
+from tidegate.emit.halves import with_halves
 from tidegate.emit.layout import Watched, watched_columns
 from tidegate.emit.narrow import with_narrow
-from tidegate.emit.plan import Gradient, Plan, Sum
+from tidegate.emit.plan import Gradient, Halved, Plan, Sum
 from tidegate.emit.planner import backward_plan, forward_plan, gradient_plan, tallied_sums
 from tidegate.emit.sparse import with_lists
 from tidegate.errors import EmitError, SpecError
@@ -28,6 +29,7 @@ from tidegate.runtime.tuning import Tuning
 MOST_OPERATIONS = 1_000  # of a step; a compiler takes up to 20 ms for each
 Variant = Literal["plain", "traced", "watched", "apart"]  # plain runs pay for no series
 Products = Literal["bfloat16", "float16", "int8"]  # the type in which a cell multiplies, where it is another
+Saved = Literal["bfloat16"]  # the type of what is saved for a backward run, where it is another than that of tensors
 DTYPES = {torch.float32: "f32", torch.float64: "f64"}  # the engine's names of the types that it computes in
 KINDS: dict[tuple[torch.dtype, Products | None], int] = {  # its numbers of these and of the type of products
     (torch.float32, None): 4,
@@ -141,6 +143,7 @@ class SizedCell:
         kept: whether only what is not zero in these has a gradient.
         products: the type in which it multiplies by its matrices; None for that of its tensors. See ``sized``.
         half: the same as torch's type, of which its input and parameters may be; None where there is none.
+        saved: the type of what the engine saves for a backward run; None for that of its tensors. See ``sized``.
         zeros_stay: the parameters of which that is so.
         values: the names of the values that a trace shows, but for the output, and their widths.
         text: the graph and the widths as text, which ``described`` reads without running code. It names our version
@@ -155,12 +158,16 @@ class SizedCell:
         *,
         kept: bool = False,
         products: Products | None = None,
+        saved: Saved | None = None,
     ) -> None:
         self.graph, self.widths, self.sparse, self.kept = graph, dict(widths), sparse, kept and bool(sparse)
         if products not in (None, *get_args(Products)):
             names = ", ".join(get_args(Products))
             raise SpecError("PRODUCTS", f"products in {products!r:.40}", fix=f"name one of {names}, or None")
         self.products, self.half = products, None if products is None else HALVES.get(products)
+        if saved not in (None, *get_args(Saved)):
+            raise SpecError("SAVED", f"saved in {saved!r:.40}", fix="pass 'bfloat16' or None")
+        self.saved = saved
         unknown = set(sparse) - {matrix.name for matrix in graph.matrices}
         if unknown:
             names = ", ".join(matrix.name for matrix in graph.matrices)
@@ -178,18 +185,20 @@ class SizedCell:
         self.state_widths = tuple(widths[state.axis] for state in graph.states)
         self.output_width = self.state_widths[0]
         self.values = {n: every[nodes[i].axis] for n, i in graph.reported.items() if n != graph.output.name}
-        description = {"tidegate": __version__, "widths": self.widths, "graph": graph.to_json()}
-        lists = ({"sparse": sparse} if sparse else {}) | ({"kept": True} if self.kept else {})
-        multiplied = {"products": products} if products else {}
-        self.text = json.dumps(description | lists | multiplied, separators=(",", ":"))
+        self.text = self._described()
         self._siblings: dict[Products | None, SizedCell] = {products: self}
         self._forward: dict[tuple[torch.dtype, bool, Variant, Half], NativePlan] = {}
         self._backward: dict[tuple[torch.dtype, bool, Variant, Half], NativePlan] = {}
         self._gradient: dict[torch.dtype, NativePlan] = {}
         self._delta: dict[tuple[torch.dtype, bool, bool], tuple[NativePlan, Remembered]] = {}
 
+    def _described(self) -> str:
+        description = {"tidegate": __version__, "widths": self.widths, "graph": self.graph.to_json()}
+        others = {"sparse": self.sparse, "kept": self.kept, "products": self.products, "saved": self.saved}
+        return json.dumps(description | {name: value for name, value in others.items() if value}, separators=(",", ":"))
+
     def __reduce__(self) -> tuple[object, ...]:
-        return _made, (self.graph, tuple(self.widths.items()), self.sparse, self.kept, self.products)
+        return _made, (self.graph, tuple(self.widths.items()), self.sparse, self.kept, self.products, self.saved)
 
     def with_products(self, products: Products | None) -> SizedCell:
         """The same cell, which multiplies in this type.
@@ -202,7 +211,8 @@ class SizedCell:
         """
         known = self._siblings.get(products)
         if known is None:
-            known = sized(self.graph, tuple(self.widths.items()), self.sparse, kept=self.kept, products=products)
+            widths = tuple(self.widths.items())
+            known = sized(self.graph, widths, self.sparse, kept=self.kept, products=products, saved=self.saved)
             self._siblings[products] = known
         return known
 
@@ -213,6 +223,14 @@ class SizedCell:
     def kind(self, dtype: torch.dtype) -> int | None:
         """The engine's number for tensors of this type and the products of this cell; None if it has none."""
         return KINDS.get((dtype, self.products))
+
+    def saved_type(self, dtype: torch.dtype) -> torch.dtype:
+        """The type of what a run on tensors of this type saves; float64 is for checks, and saved as it is."""
+        return torch.bfloat16 if self.saved and dtype == torch.float32 else dtype
+
+    def _saving(self, plan: Plan, halved: Halved, dtype: torch.dtype) -> Plan:
+        """A plan that writes or reads saved values, in the type in which they are kept."""
+        return plan if self.saved_type(dtype) == dtype else with_halves(plan, halved)
 
     @cached_property
     def saved_width(self) -> int:
@@ -241,6 +259,7 @@ class SizedCell:
             cell = compiled(self.graph, variant)
             kind = DTYPES[dtype]
             plan = with_lists(forward_plan(cell, self.widths, kind, saving=saving), self._listed)
+            plan = self._saving(plan, Halved.WRITTEN, dtype) if saving else plan
             known = self._forward[dtype, saving, variant, half] = _native(cell, self._narrowed(plan, half), kind)
         return known
 
@@ -267,6 +286,7 @@ class SizedCell:
         if known is None:
             cell, kind = compiled(self.graph), DTYPES[dtype]
             plan = with_lists(gradient_plan(cell, self.widths, kind), self._listed, kept=self.kept)
+            plan = self._saving(plan, Halved.READ, dtype)
             known = self._gradient[dtype] = _native(cell, plan, kind)
         return known
 
@@ -280,7 +300,7 @@ class SizedCell:
             kind = DTYPES[dtype]
             apart = variant == "apart"
             plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient, apart=apart)
-            plan = with_lists(plan, self._listed, kept=self.kept)
+            plan = self._saving(with_lists(plan, self._listed, kept=self.kept), Halved.READ, dtype)
             plan = self._narrowed(plan, half)
             known = self._backward[dtype, input_gradient, variant, half] = _native(cell, plan, kind)
         return known
@@ -293,6 +313,7 @@ def sized(
     *,
     kept: bool = False,
     products: Products | None = None,
+    saved: Saved | None = None,
 ) -> SizedCell:
     """The cell at these widths, given as pairs of axis and width; the same object for the same arguments.
 
@@ -311,11 +332,14 @@ def sized(
             holds for its derivative, M' dv and dv v', where the adjoint dv is rounded, too. In ``"float16"`` M and v
             are rounded and adjoints are not. Everything else (states, gates, biases, vectors) is not rounded. None for
             no rounding.
+        saved: ``"bfloat16"`` for half the memory between the forward run and the backward run of float32 tensors: what
+            the derivative reads of gates and states is rounded when the engine saves it. Results are not rounded,
+            gradients take the rounding. None for no rounding; what runs eagerly has none either.
 
     Raises:
-        SpecError: the cell has no such matrix, or there is no such type of products.
+        SpecError: the cell has no such matrix, or there is no such type of products or of what is saved.
     """
-    return _made(graph, widths, sparse, kept, products)
+    return _made(graph, widths, sparse, kept, products, saved)
 
 
 @lru_cache(maxsize=512)
@@ -325,8 +349,9 @@ def _made(
     sparse: tuple[str, ...],
     kept: bool,
     products: Products | None = None,
+    saved: Saved | None = None,
 ) -> SizedCell:
-    return SizedCell(graph, dict(widths), sparse, kept=kept, products=products)
+    return SizedCell(graph, dict(widths), sparse, kept=kept, products=products, saved=saved)
 
 
 @lru_cache(maxsize=512)
@@ -342,6 +367,7 @@ def described(text: str) -> SizedCell:
         if not all(type(width) is int and 0 < width < 1 << 31 for width in widths.values()):
             raise SpecError("CELL_TEXT", f"the widths {widths!r:.60} are not counts", fix="pass SizedCell.text")
         lists, kept = tuple(data.get("sparse", ())), data.get("kept") is True
-        return sized(graph, tuple(widths.items()), lists, kept=kept, products=data.get("products"))
+        types = {name: data.get(name) for name in ("products", "saved")}
+        return sized(graph, tuple(widths.items()), lists, kept=kept, **types)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError("CELL_TEXT", f"{text!r:.60} does not describe a cell", fix="pass SizedCell.text") from error

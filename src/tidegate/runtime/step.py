@@ -100,6 +100,7 @@ class Step:
         self._end = 1 + len(first)  # of the states among its tensors
         self._zeros = () if given else (0,) * len(self._states)  # addresses of states that nobody gives
         self._saved = sequences, cell.forward_plan(self.work, saving=True).saved_width
+        self._saved_type = cell.saved_type(self.work)
 
     def reads(self, tensors: Sequence[torch.Tensor]) -> bool:
         """Whether these tensors have the shapes and the type that the step reads, on the CPU."""
@@ -130,7 +131,7 @@ class Step:
         tensors = self.widened(tensors)
         empty = tensors[0].new_empty
         new = tuple([empty(shape) for shape in self._states])
-        saved = empty(self._saved) if self._saved[1] else None
+        saved = empty(self._saved, dtype=self._saved_type) if self._saved[1] else None
         self._go(self._training, tensors, new, 0 if saved is None else saved.data_ptr())
         return new, saved
 

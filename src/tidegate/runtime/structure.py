@@ -101,6 +101,7 @@ PlanStruct = _structure(
     tally=c_int32,
     tally_width=c_int64,
     tensors=c_int64,
+    halves=c_int64,
     matrix=c_void_p,
     product=c_void_p,
     place=c_void_p,
@@ -111,6 +112,7 @@ PlanStruct = _structure(
     sum=c_void_p,
     narrow=c_void_p,
     tuning=c_void_p,
+    halved=c_void_p,
 )
 DeltaStruct = _structure(
     "tg_delta",
@@ -210,6 +212,7 @@ def native(plan: Plan, dtype: str, function: Function, tuning: Tuning) -> Native
     products += [*plan.before, *plan.after]
     _check_size(len(products), len(steps.places))
     parts = _arrays(plan, index, steps, products) | {"tuning": PACKERS[TuningStruct].pack(*tuning)}
+    parts["halved"] = bytes(dict(plan.halved).get(tensor, 0) for tensor in plan.tensors)  # last, as bytes need no alignment
     memory = ctypes.create_string_buffer(b"".join(parts.values()))
     ends = accumulate(map(len, parts.values()), initial=ctypes.addressof(memory))
     header = _header(plan, index, steps, len(products))
@@ -228,7 +231,7 @@ def _header(plan: Plan, index: Index, steps: _Flat, products: int) -> Fields:
         *(len(plan.phases), len(plan.ending), len(plan.carried), len(plan.gradients), len(plan.sums)),
         *(len(plan.before), len(plan.after), plan.slots, index[plan.input_gradient]),
         *(plan.by_unit, index[plan.chunk], index[plan.source], index[plan.weights], index[plan.tally]),
-        *(plan.tally_width, len(plan.tensors)),
+        *(plan.tally_width, len(plan.tensors), len(plan.halved)),
     )
 
 

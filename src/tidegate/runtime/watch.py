@@ -235,7 +235,7 @@ def _direction(run: WatchedRun, d: int) -> Adjoints:
 def _operand(run: WatchedRun, where: slice | Operand | int, d: int) -> torch.Tensor:
     """What a matrix was applied to, in rows."""
     if isinstance(where, slice):
-        return run.saved[d, : run.job.steps.rows, where]
+        return run.saved[d, : run.job.steps.rows, where].to(run.output.dtype)  # bfloat16, if the cell saves so
     if isinstance(where, int):
         return run.given[where]
     if where is Operand.INPUT:
