@@ -35,12 +35,8 @@ SIZES = {"one": [1] * 9, "even": [13] * 20, "ragged": [23, 23, 20, 7, 7, 1]}
 
 def pair(name: str, products: object = None) -> tuple[SizedCell, SizedCell]:
     graph = find(name).graph
-    widths = tuple({axis: 70 for axis in sized_axes(graph)}.items())
+    widths = tuple(dict.fromkeys(("I", "H", *graph.own_axes), 70).items())
     return sized(graph, widths, products=products), sized(graph, widths, products=products, saved="bfloat16")
-
-
-def sized_axes(graph: object) -> list[str]:
-    return ["I", "H", *graph.own_axes]
 
 
 class Run:

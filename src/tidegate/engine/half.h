@@ -20,14 +20,14 @@ void widen_row(const BFloat16* from, T* to, int64_t count) {
     to[j] = value;
   }
 }
-TIDEGATE_INLINE void store(BFloat16* to, Vector<float> value) {  // STAND-IN
-  for (int i = 0; i < kLanes<float>; ++i) put(to + i, value[i]);
-}
 template <class T>
 void narrow_row(const T* from, BFloat16* to, int64_t count) {
+  typedef uint16_t Bits __attribute__((vector_size(kVectorBytes / 2)));
+  typedef uint16_t Unaligned __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
   int64_t j = 0;
   for (; sizeof(T) == sizeof(float) && j + kLanes<float> <= count; j += kLanes<float>)
-    store(to + j, load(reinterpret_cast<const float*>(from) + j));
+    *reinterpret_cast<Unaligned*>(to + j) =
+        __builtin_convertvector(round_up(load(reinterpret_cast<const float*>(from) + j)) >> 16, Bits);
   for (; j < count; ++j) put(to + j, static_cast<float>(from[j]));
 }
 

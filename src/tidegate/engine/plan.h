@@ -145,8 +145,8 @@ typedef struct {
   const tg_gradient* gradient;
   const tg_sum* sum;
   const uint8_t* narrow;  // of each tensor: 1 if it holds numbers in the type in which matrices are packed
-  const tg_tuning* tuning;
   const uint8_t* halved;  // of each tensor a tg_halved
+  const tg_tuning* tuning;
 } tg_plan;
 
 // What a delta run remembers, beside the plan: of each sequence a row of sums and of operands as they were last sent.

@@ -111,8 +111,8 @@ PlanStruct = _structure(
     gradient=c_void_p,
     sum=c_void_p,
     narrow=c_void_p,
-    tuning=c_void_p,
     halved=c_void_p,
+    tuning=c_void_p,
 )
 DeltaStruct = _structure(
     "tg_delta",
@@ -212,7 +212,6 @@ def native(plan: Plan, dtype: str, function: Function, tuning: Tuning) -> Native
     products += [*plan.before, *plan.after]
     _check_size(len(products), len(steps.places))
     parts = _arrays(plan, index, steps, products) | {"tuning": PACKERS[TuningStruct].pack(*tuning)}
-    parts["halved"] = bytes(dict(plan.halved).get(tensor, 0) for tensor in plan.tensors)  # last, as bytes need no alignment
     memory = ctypes.create_string_buffer(b"".join(parts.values()))
     ends = accumulate(map(len, parts.values()), initial=ctypes.addressof(memory))
     header = _header(plan, index, steps, len(products))
@@ -289,13 +288,14 @@ def _arrays(plan: Plan, index: Index, steps: _Flat, products: list[Product]) -> 
         "carry": _packed(CarriedStruct, [(c.width, c.offset, index[c.initial], index[c.last]) for c in plan.carried]),
         "gradient": _packed(GradientStruct, [_gradient(index, gradient) for gradient in plan.gradients]),
         "sum": _packed(SumStruct, [(s.adjoint, s.width, index[s.tensor], s.offset) for s in plan.sums]),
-        "narrow": _marks(plan),
+        "narrow": _marks(plan, dict.fromkeys(plan.narrow, 1)),
+        "halved": _marks(plan, dict(plan.halved)),
     }
 
 
-def _marks(plan: Plan) -> bytes:
-    """A byte for each tensor, whole words of them."""
-    marks = bytes(name in plan.narrow for name in plan.tensors)
+def _marks(plan: Plan, numbers: Mapping[str, int]) -> bytes:
+    """A byte for each tensor of a plan; structures behind it stay aligned."""
+    marks = bytes(numbers.get(name, 0) for name in plan.tensors)
     return marks.ljust(-(-len(marks) // 8) * 8, b"\0")
 
 
