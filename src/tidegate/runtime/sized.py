@@ -161,13 +161,9 @@ class SizedCell:
         saved: Saved | None = None,
     ) -> None:
         self.graph, self.widths, self.sparse, self.kept = graph, dict(widths), sparse, kept and bool(sparse)
-        if products not in (None, *get_args(Products)):
-            names = ", ".join(get_args(Products))
-            raise SpecError("PRODUCTS", f"products in {products!r:.40}", fix=f"name one of {names}, or None")
-        self.products, self.half = products, None if products is None else HALVES.get(products)
-        if saved not in (None, *get_args(Saved)):
-            raise SpecError("SAVED", f"saved in {saved!r:.40}", fix="pass 'bfloat16' or None")
-        self.saved = saved
+        _check_type("products", products, get_args(Products))
+        _check_type("saved", saved, get_args(Saved))
+        self.products, self.half, self.saved = products, None if products is None else HALVES.get(products), saved
         unknown = set(sparse) - {matrix.name for matrix in graph.matrices}
         if unknown:
             names = ", ".join(matrix.name for matrix in graph.matrices)
@@ -304,6 +300,11 @@ class SizedCell:
             plan = self._narrowed(plan, half)
             known = self._backward[dtype, input_gradient, variant, half] = _native(cell, plan, kind)
         return known
+
+
+def _check_type(name: str, value: object, types: tuple[str, ...]) -> None:
+    if value not in (None, *types):
+        raise SpecError(name.upper(), f"{name} in {value!r:.40}", fix=f"name one of {', '.join(types)}, or None")
 
 
 def sized(
