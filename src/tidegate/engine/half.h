@@ -2,7 +2,7 @@
 // own, which are widened before it and rounded behind it.
 #pragma once
 
-#include "bound.h"
+#include "rounded.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
@@ -22,19 +22,16 @@ void widen_row(const BFloat16* from, T* to, int64_t count) {
 }
 template <class T>
 void narrow_row(const T* from, BFloat16* to, int64_t count) {
-  typedef uint16_t Bits __attribute__((vector_size(kVectorBytes / 2)));
-  typedef uint16_t Unaligned __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
   int64_t j = 0;
   for (; sizeof(T) == sizeof(float) && j + kLanes<float> <= count; j += kLanes<float>)
-    *reinterpret_cast<Unaligned*>(to + j) =
-        __builtin_convertvector(round_up(load(reinterpret_cast<const float*>(from) + j)) >> 16, Bits);
+    store(to + j, load(reinterpret_cast<const float*>(from) + j));
   for (; j < count; ++j) put(to + j, static_cast<float>(from[j]));
 }
 
 template <class T, class P = T>
-class Halves : public Bound<T, P> {
+class Halves : public RoundedOperands<T, P> {
  protected:
-  using Base = Bound<T, P>;
+  using Base = RoundedOperands<T, P>;
   using Base::call_, Base::plan_, Base::space_;
 
  public:
