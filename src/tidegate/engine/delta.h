@@ -64,7 +64,7 @@ class Deltas : public Gradients<T, P> {
   void take_sums(const tg_phase& phase, const Range& range, int64_t row, int count, int64_t panel, int width, T* tiles) {
     for (int i = phase.first_product; i < phase.first_product + phase.products; ++i)
       for (int r = 0; r < count; ++r)
-        memcpy(tiles + (plan_.product[i].result * kTileRows + r) * kPanel<T>,
+        memcpy(tiles + (plan_.product[i].result * tile_rows<P>() + r) * kPanel<T>,
                remembered(range.first + (row + r) * range.step) + plan_.product[i].sum + panel * kPanel<T>,
                padded<T>(width) * sizeof(T));
   }

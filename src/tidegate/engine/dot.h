@@ -9,8 +9,6 @@
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
-constexpr int kMostDotRows = 16;  // of a tile of any kind
-
 struct DotArguments {
   const Word* a;       // rows of the operand, as `round` of the table has written them
   ptrdiff_t a_stride;  // from row to row
@@ -248,6 +246,23 @@ constexpr DotTiles kDotTiles[] = {
 };
 
 inline const DotTiles* dot_tiles __attribute__((visibility("hidden"))) = kDotTiles;  // chosen when the library is loaded
+
+// The tiles of a type that is packed in words.
+template <class P>
+const DotTiles& tiles_of();
+template <>
+inline const DotTiles& tiles_of<BFloat16>() {
+  return *dot_tiles;
+}
+
+// Rows of a tile of a product, at most.
+template <class P>
+TIDEGATE_INLINE int tile_rows() {
+  if constexpr (kWords<P>)
+    return tiles_of<P>().rows;
+  else
+    return kTileRows;
+}
 
 }  // namespace TIDEGATE_ISA
 }  // namespace tidegate

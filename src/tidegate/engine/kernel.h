@@ -12,6 +12,16 @@ namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
 constexpr int kTileRows = 6;
+constexpr int kMostDotRows = 16;  // of a tile of words of any kind (dot.h)
+
+// Whether a whole matrix of this type is packed in words, several numbers in each.
+template <class P>
+constexpr bool kWords = false;
+template <>
+inline constexpr bool kWords<BFloat16> = true;
+
+template <class P>
+constexpr int kMostTileRows = kWords<P> ? kMostDotRows : kTileRows;
 constexpr int kTileVectors = kRegisters == 32 ? 4 : 2;
 template <class T>
 constexpr int kPanel = kTileVectors * kLanes<T>;
@@ -21,14 +31,14 @@ enum class Start { kZero, kBias, kAdd, kGoOn };  // kAdd: a sum of its own, adde
 // T: the type of numbers and sums; P: the type in which a matrix is packed.
 template <class T, class P = T>
 struct TileArguments {
-  const T* a[kTileRows];  // rows of the operand
+  const T* a[kMostTileRows<P>];  // rows of the operand
   ptrdiff_t step;         // from element to element of such a row
   int64_t k;
   const P* panel;
   int64_t panel_step;    // from row to row of the panel
   const int32_t* index;  // of a panel that holds some k only: the k elements of a row that it multiplies; else null
   const T* bias;         // padded to whole vectors
-  T* c[kTileRows];
+  T* c[kMostTileRows<P>];
   int width;  // of the result; the panel is padded to whole vectors
   Start start;
 };
@@ -98,9 +108,25 @@ TIDEGATE_INLINE void multiply_rows(int rows, const TileArguments<T, P>& tile) {
     kTiles<T, P, kVectors, false>[rows - 1](tile);
 }
 
-// rows: 1 to kTileRows; tile.width: 1 to kPanel.
+// The rows of a tile that are too many for the registers.
+template <class T, class P>
+TileArguments<T, P> rows_behind(const TileArguments<T, P>& tile) {
+  TileArguments<T, P> rest = tile;
+  for (int row = kTileRows; row < kMostTileRows<P>; ++row) {
+    rest.a[row - kTileRows] = tile.a[row];
+    rest.c[row - kTileRows] = tile.c[row];
+  }
+  return rest;
+}
+
+// rows: 1 to kMostTileRows; tile.width: 1 to kPanel.
 template <class T, class P>
 TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
+  if constexpr (kWords<P>)
+    if (rows > kTileRows) {
+      multiply(kTileRows, tile);
+      return multiply(rows - kTileRows, rows_behind(tile));
+    }
   const int vectors = (tile.width + kLanes<T> - 1) / kLanes<T>;
   switch (vectors) {
     case 1:

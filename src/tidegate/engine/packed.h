@@ -2,6 +2,7 @@
 #pragma once
 
 #include "call.h"
+#include "dot.h"
 #include "operand.h"
 
 namespace tidegate {
@@ -38,6 +39,12 @@ class PackedMatrices {
   TIDEGATE_INLINE bool is_turned(const tg_matrix& matrix) const {
     return turns_ && matrix.across && matrix.sparse && matrix.heads == 1 && !as_stored(matrix);
   }
+
+  // Whether a matrix is packed in words: a whole one. Changes of a delta run are multiplied as they are.
+  TIDEGATE_INLINE bool in_words(const tg_matrix& matrix) const {
+    return kWords<P> && !matrix.sparse && matrix.heads == 1 && !call_.delta;
+  }
+
   TIDEGATE_INLINE tg_matrix as_packed(const tg_matrix& m) const {
     return is_turned(m) ? tg_matrix{m.tensor, 0, m.row, m.n, m.k, m.columns, m.sparse, m.heads} : m;
   }
@@ -125,6 +132,11 @@ class PackedMatrices {
     tile.width = piece.width;
     tile.panel = stored ? reinterpret_cast<const P*>(tensor(own.tensor) + piece.stored) : matrices[matrix] + piece.packed;
     tile.panel_step = stored ? own.columns : padded<T>(piece.width);
+  }
+
+  // A panel of a matrix that is packed in words.
+  TIDEGATE_INLINE Word* words_of_panel(int matrix, int64_t panel) const {
+    return reinterpret_cast<Word*>(matrices[matrix]) + panel * kPanel<T> * tiles_of<P>().panel_words(plan_.matrix[matrix].k);
   }
 
   // A panel of the matrix of a product, packed or where it is stored, and the bias.
@@ -224,6 +236,12 @@ class PackedMatrices {
   // What is packed of a matrix.
   int64_t packed_elements(const tg_matrix& matrix) const {
     if (matrix.heads > 1 && !(matrix.sparse && !as_stored(matrix))) return cut_panels<T>(matrix, as_stored(matrix), nullptr);
+    if constexpr (kWords<P>) {
+      constexpr int64_t line = 64 / static_cast<int>(sizeof(P));  // panels of words begin at whole vectors
+      if (!in_words(matrix)) return rounded(packed_size<T>(matrix.k, matrix.n), line);
+      const int64_t words = tiles_of<P>().panel_words(matrix.k) * rounded(matrix.n, kLanes<T>);
+      return rounded(words * static_cast<int64_t>(sizeof(Word) / sizeof(P)), line);
+    }
     if (!as_stored(matrix)) return packed_size<T>(matrix.k, matrix.n);
     const int64_t last = matrix.n / kPanel<T> * kPanel<T>;
     return matrix.across && is_ragged<T>(matrix, last) ? packed_size<T>(matrix.k, matrix.n - last) : 0;
@@ -258,11 +276,24 @@ class PackedMatrices {
     const tg_matrix& matrix = plan_.matrix[index];
     if (!packed_elements(matrix)) return;
     const int64_t panels = panels_of<T>(matrix);
+    if constexpr (kWords<P>)
+      if (in_words(matrix)) {
+        for (int64_t p = share.first(panels); p < share.last(panels); ++p) pack_words(index, p);
+        return;
+      }
     for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
       const int64_t column = p * kPanel<T>;
       if (as_stored(matrix) && !is_ragged<T>(matrix, column)) continue;
       pack_whole(matrix, column, matrices[index] + (as_stored(matrix) ? 0 : column * matrix.k));
     }
+  }
+
+  void pack_words(int index, int64_t panel) {
+    const tg_matrix& m = plan_.matrix[index];
+    const int64_t column = panel * kPanel<T>;
+    const T* const from = tensor(m.tensor) + (m.across ? m.row * m.columns + column : (m.row + column) * m.columns);
+    tiles_of<P>().pack(from, m.across ? m.columns : 1, m.across ? 1 : m.columns, m.k, width_of_panel<T>(m, column),
+                       tiles_of<P>().words(m.k), words_of_panel(index, panel));
   }
 
   void pack_pieces(int index, const Share& share) {

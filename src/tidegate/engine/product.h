@@ -38,7 +38,7 @@ class Products : public Halves<T, P> {
 
   void clear_products(const tg_phase& phase, int count, T* tiles) const {
     for (int i = phase.first_product; i < phase.first_product + phase.products; ++i)
-      memset(tiles + plan_.product[i].result * kTileRows * kPanel<T>, 0, count * kPanel<T> * sizeof(T));
+      memset(tiles + plan_.product[i].result * tile_rows<P>() * kPanel<T>, 0, count * kPanel<T> * sizeof(T));
   }
 
   // Products of the same row are made a few at a time; in every other step the last ones first, as with panels.
@@ -95,7 +95,12 @@ class Products : public Halves<T, P> {
                  cut == (space_.pieces[matrix] != nullptr) && plan_.matrix[matrix].heads == plan_.matrix[one].heads;
       whole = whole && !cut && !space_.lists[matrix] && plan_.matrix[matrix].k == plan_.matrix[one].k;
     }
-    if (together && whole) return multiply_whole_row(phase.first_product + first, last - first, panel, width, tiles, group.work);
+    if (together && whole) {
+      if constexpr (kWords<P>)
+        if (space_.in_words(plan_.matrix[one]))
+          return multiply_words_of_row(phase.first_product + first, last - first, panel, width, tiles, group.work.a);
+      return multiply_whole_row(phase.first_product + first, last - first, panel, width, tiles, group.work);
+    }
     if (together && cut) return multiply_pieces_of_row(phase.first_product + first, last - first, panel, tiles, group);
     for (int i = first; i < last; ++i)
       if (together)
@@ -113,9 +118,24 @@ class Products : public Halves<T, P> {
       const T* const bias = space_.padded_biases[first + i];
       work.panel[i] = space_.matrices[product.matrix] + panel * kPanel<T> * work.k[0];
       work.bias[i] = bias ? bias + panel * kPanel<T> : nullptr;
-      work.c[i] = tiles + product.result * kTileRows * kPanel<T>;
+      work.c[i] = tiles + product.result * tile_rows<P>() * kPanel<T>;
     }
     multiply_row_of<Meet::kAll>(count, padded<T>(width) / kLanes<T>, work);
+  }
+
+  // The same in words.
+  TIDEGATE_INLINE void multiply_words_of_row(int first, int count, int64_t panel, int width, T* tiles, const T* a) {
+    DotRowArguments work;
+    work.a = reinterpret_cast<const Word*>(a);
+    work.words = tiles_of<P>().words(plan_.matrix[plan_.product[first].matrix].k);
+    for (int i = 0; i < count; ++i) {
+      const tg_product& product = plan_.product[first + i];
+      const T* const bias = space_.padded_biases[first + i];
+      work.panel[i] = space_.words_of_panel(product.matrix, panel);
+      work.bias[i] = bias ? bias + panel * kPanel<T> : nullptr;
+      work.c[i] = tiles + product.result * tile_rows<P>() * kPanel<T>;
+    }
+    tiles_of<P>().multiply_row(count, padded<T>(width) / kLanes<T>, work);
   }
 
   // Matrices of as many heads are cut alike. Whole vectors are written: the next piece puts right what is too much.
@@ -130,7 +150,7 @@ class Products : public Halves<T, P> {
         const T* const bias = space_.padded_biases[i];
         group.add(padded<T>(piece.width) / kLanes<T>, space_.matrices[product.matrix] + piece.packed, piece.k, nullptr,
                   bias ? bias + panel * kPanel<T> + piece.column : nullptr,
-                  tiles + product.result * kTileRows * kPanel<T> + piece.column);
+                  tiles + product.result * tile_rows<P>() * kPanel<T> + piece.column);
       }
       group.flush();
       if (piece.last) return;
@@ -142,7 +162,7 @@ class Products : public Halves<T, P> {
     const int vectors = padded<T>(width) / kLanes<T>;
     const P* const matrix = space_.matrices[product.matrix];
     const T* bias = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
-    T* c = tiles + product.result * kTileRows * kPanel<T>;
+    T* c = tiles + product.result * tile_rows<P>() * kPanel<T>;
     if (!space_.lists[product.matrix]) {
       const int64_t k = plan_.matrix[product.matrix].k;
       return group.add(vectors, matrix + panel * kPanel<T> * k, k, nullptr, bias, c);
@@ -161,7 +181,7 @@ class Products : public Halves<T, P> {
     const tg_product& product = plan_.product[index];
     TileArguments<T, P> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = operand.first + (row + r) * operand.stride;
-    for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * kTileRows + r) * kPanel<T>;
+    for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * tile_rows<P>() + r) * kPanel<T>;
     tile.width = padded<T>(width);
     multiply_panel(index, tile, count, panel);
   }
@@ -170,6 +190,8 @@ class Products : public Halves<T, P> {
   TIDEGATE_INLINE void multiply_panel(int index, TileArguments<T, P>& tile, int count, int64_t panel) {
     const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
     space_.find_panel(index, panel, tile);
+    if constexpr (kWords<P>)
+      if (space_.in_words(matrix)) return multiply_words(index, tile, count, panel);
     if (space_.lists[plan_.product[index].matrix]) return multiply_parts(index, tile, count, panel);
     if (space_.pieces[plan_.product[index].matrix]) return multiply_pieces(index, tile, count, panel);
     if (matrix.across || !space_.as_stored(matrix)) return multiply(count, tile);
@@ -177,6 +199,22 @@ class Products : public Halves<T, P> {
     const T* const weight = tensor(matrix.tensor) + (matrix.row + unit) * matrix.columns;
     const int width = static_cast<int>(at_most(matrix.n - unit, kPanel<T>));
     multiply_stored(tile.a, count, matrix.k, weight, matrix.columns, tile.bias, width, tile.c);
+  }
+
+  // The same in words, of rows at even distances.
+  TIDEGATE_INLINE void multiply_words(int index, const TileArguments<T, P>& tile, int count, int64_t panel) {
+    const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
+    DotArguments work;
+    work.a = reinterpret_cast<const Word*>(tile.a[0]);
+    work.a_stride = count > 1 ? tile.a[1] - tile.a[0] : 0;
+    work.words = tiles_of<P>().words(matrix.k);
+    work.panel = space_.words_of_panel(plan_.product[index].matrix, panel);
+    work.panel_step = padded<T>(width_of_panel<T>(matrix, panel * kPanel<T>));
+    work.bias = tile.bias;
+    for (int r = 0; r < count; ++r) work.c[r] = tile.c[r];
+    work.width = tile.width;
+    work.start = tile.start;
+    tiles_of<P>().multiply(count, work);
   }
 
   void multiply_parts(int index, TileArguments<T, P> tile, int count, int64_t panel) {

@@ -179,7 +179,7 @@ class Run : public Deltas<T, P> {
     const int64_t panels = (phase.width + kPanel<T> - 1) / kPanel<T>;
     const int64_t first_panel = share.by_units ? share.first(panels) : 0;
     const int64_t last_panel = share.by_units ? share.last(panels) : panels;
-    const int64_t tiles_of_rows = (own + kTileRows - 1) / kTileRows;
+    const int64_t tiles_of_rows = (own + tile_rows<P>() - 1) / tile_rows<P>();
     if (phase.joins && first_panel < last_panel) join(phase, range);
     const bool nothing = moment.first && multiplies_nothing(phase);
     const bool delta = remembers(phase.first_product, phase.products);

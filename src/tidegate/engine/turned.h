@@ -104,7 +104,7 @@ class TurnedProducts : public Products<T, P> {
         continue;
       }
       const T* const from = turned_rows(i, matrix.n, member) + (panel * rows + row) * kPanel<T>;
-      T* const to = tiles + product.result * kTileRows * kPanel<T>;
+      T* const to = tiles + product.result * tile_rows<P>() * kPanel<T>;
       for (int at = 0; at < count * kPanel<T>; at += kLanes<T>)
         store(to + at, product.add ? load(to + at) + load(from + at) : load(from + at));
     }

@@ -211,7 +211,7 @@ class UnitRun : public Run<T, P> {
     T* const to = space_.tiles + work.member * space_.tile_size + product.result * space_.slot_rows * kPanel<T>;
     TileArguments<T, P> tile;
     tile.width = padded<T>(panel.width);
-    const int64_t tiles = (strip.count + kTileRows - 1) / kTileRows;
+    const int64_t tiles = (strip.count + tile_rows<P>() - 1) / tile_rows<P>();
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t row = strip.count * i / tiles;
       const int count = static_cast<int>(strip.count * (i + 1) / tiles - row);

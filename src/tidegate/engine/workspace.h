@@ -114,8 +114,8 @@ class Workspace : public PackedMatrices<T, P> {
   // Whole tiles that fit half a first-level cache, all products of a panel together.
   int64_t strip_rows() const {
     const int64_t fit = kStripBytes / static_cast<int64_t>(sizeof(T)) / kPanel<T> / at_least(plan_.slots, 1);
-    const int64_t tiles = fit / kTileRows;
-    return kTileRows * at_least(at_most(tiles, kMostStripTiles), 1);
+    const int64_t tiles = fit / tile_rows<P>();
+    return tile_rows<P>() * at_least(at_most(tiles, kMostStripTiles), 1);
   }
 
   void lay_out(int members) {
@@ -151,7 +151,7 @@ class Workspace : public PackedMatrices<T, P> {
     }
     parts_width = part_panels * plan_.reductions;
     parts = reinterpret_cast<Part<T>*>(take(2 * call_.sequences * parts_width));
-    slot_rows = plan_.by_unit ? strip_rows() : kTileRows;
+    slot_rows = plan_.by_unit ? strip_rows() : tile_rows<P>();
     tile_size = int64_t{plan_.slots} * slot_rows * kPanel<T>;
     tiles = take(tile_size * members);
     int64_t most_k = 0;
