@@ -108,25 +108,9 @@ TIDEGATE_INLINE void multiply_rows(int rows, const TileArguments<T, P>& tile) {
     kTiles<T, P, kVectors, false>[rows - 1](tile);
 }
 
-// The rows of a tile that are too many for the registers.
+// rows: 1 to kTileRows; tile.width: 1 to kPanel.
 template <class T, class P>
-TileArguments<T, P> rows_behind(const TileArguments<T, P>& tile) {
-  TileArguments<T, P> rest = tile;
-  for (int row = kTileRows; row < kMostTileRows<P>; ++row) {
-    rest.a[row - kTileRows] = tile.a[row];
-    rest.c[row - kTileRows] = tile.c[row];
-  }
-  return rest;
-}
-
-// rows: 1 to kMostTileRows; tile.width: 1 to kPanel.
-template <class T, class P>
-TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
-  if constexpr (kWords<P>)
-    if (rows > kTileRows) {
-      multiply(kTileRows, tile);
-      return multiply(rows - kTileRows, rows_behind(tile));
-    }
+TIDEGATE_INLINE void multiply_few(int rows, const TileArguments<T, P>& tile) {
   const int vectors = (tile.width + kLanes<T> - 1) / kLanes<T>;
   switch (vectors) {
     case 1:
@@ -140,6 +124,18 @@ TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
       return multiply_rows<T, P, 4>(rows, tile);
 #endif
   }
+}
+
+// The same of up to kMostTileRows.
+template <class T, class P>
+TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
+  if constexpr (!kWords<P>) return multiply_few(rows, tile);
+  TileArguments<T, P> some = tile;
+  for (; rows > kTileRows; rows -= kTileRows) {
+    multiply_few(kTileRows, some);
+    for (int row = kTileRows; row < rows; ++row) some.a[row - kTileRows] = some.a[row], some.c[row - kTileRows] = some.c[row];
+  }
+  multiply_few(rows, some);
 }
 
 // One row of an operand times panels of several matrices, or parts of such, at once: enough sums to hide how long each
