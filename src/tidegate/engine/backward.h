@@ -12,13 +12,15 @@ class Gradients : public TurnedProducts<T, P> {
   using Base = TurnedProducts<T, P>;
   using Chunk = typename Base::Chunk;
   using Base::call_, Base::plan_, Base::space_;
-  using Base::multiply_rows_of_chunk, Base::multiply_turned, Base::row_of, Base::tensor;
+  using Base::multiply_all, Base::multiply_rows_of_chunk, Base::multiply_turned, Base::operand_of_strip, Base::row_of;
+  using Base::tensor;
 
  public:
   using Base::Base;
 
  protected:
   void gradient_of_input(const Chunk& chunk, const Share& share) {
+    if (kRounds<P> && !call_.delta) return rounded_gradient_of_input(chunk, share);
     const int first = plan_.products - plan_.behind_chunk;
     const int64_t rows = chunk.last_row - chunk.first_row;
     const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
@@ -43,6 +45,23 @@ class Gradients : public TurnedProducts<T, P> {
           }
           multiply_rows_of_chunk(i, a, c, count, p);
         }
+    }
+  }
+
+  // The same where adjoints are rounded: some rows at a time by all panels.
+  void rounded_gradient_of_input(const Chunk& chunk, const Share& share) {
+    const int64_t total = chunk.last_row - chunk.first_row, stride = call_.strides[plan_.input_gradient];
+    for (int64_t row = share.first(total), count; row < share.last(total); row += count) {
+      count = at_most(share.last(total) - row, kBlockRows);
+      for (int i = plan_.products - plan_.behind_chunk; i < plan_.products; ++i) {
+        const tg_product& product = plan_.product[i];
+        const Rows<T> adjoints = {chunk.rows + row * space_.chunk_width + product.operand.offset, space_.chunk_width};
+        const auto result = [&](int64_t r) {
+          return tensor(plan_.input_gradient) + (chunk.first_row + row + r) * stride + product.result;
+        };
+        multiply_all(i, operand_of_strip(i, true, adjoints, count, share.member), count, 0,
+                     panels_of<T>(plan_.matrix[product.matrix]), result);
+      }
     }
   }
 

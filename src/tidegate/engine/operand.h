@@ -29,18 +29,6 @@ TIDEGATE_INLINE bool is_rounded(const tg_matrix& matrix) {
   return matrix.across ? Operand<P>::kAdjoints : Operand<P>::kValues;
 }
 
-template <class P>
-TIDEGATE_INLINE bool is_rounded(const tg_plan& plan, const tg_product& product) {
-  return is_rounded<P>(plan.matrix[product.matrix]);
-}
-
-// Whether two products read the same numbers.
-inline bool read_alike(const tg_plan& plan, const tg_product& a, const tg_product& b) {
-  return a.operand.kind == b.operand.kind && a.operand.tensor == b.operand.tensor &&
-         a.operand.offset == b.operand.offset && a.operand.initial == b.operand.initial &&
-         plan.matrix[a.matrix].k == plan.matrix[b.matrix].k && plan.matrix[a.matrix].across == plan.matrix[b.matrix].across;
-}
-
 // Of `count` numbers what is left in P; whole vectors are written.
 template <class P, class T>
 TIDEGATE_INLINE void round_row(const T* from, int64_t count, T* to) {
@@ -53,24 +41,6 @@ TIDEGATE_INLINE void round_row(const T* from, int64_t count, T* to) {
 }
 
 constexpr int kBlockRows = 16 * kTileRows;  // of a chunk that are rounded together, to be multiplied by all panels
-
-// From row to row of what is made of an operand.
-template <class T>
-TIDEGATE_INLINE int64_t operand_stride(int64_t k) {
-  return (k + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
-}
-
-// What is made of the operands of some products that are multiplied together: numbers for each row.
-template <class T, class P>
-int64_t operands_width(const tg_plan& plan, int first, int count) {
-  int64_t width = 0;
-  for (int i = first; kRounds<P> && i < first + count; ++i) {
-    int before = first;
-    while (before < i && !read_alike(plan, plan.product[before], plan.product[i])) ++before;
-    if (before == i && is_rounded<P>(plan, plan.product[i])) width += operand_stride<T>(plan.matrix[plan.product[i].matrix].k);
-  }
-  return width;
-}
 
 }  // namespace TIDEGATE_ISA
 }  // namespace tidegate

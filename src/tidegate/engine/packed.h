@@ -45,6 +45,32 @@ class PackedMatrices {
     return kWords<P> && !matrix.sparse && matrix.heads == 1 && !call_.delta;
   }
 
+  // Whether the products of a matrix read something else than the numbers of their operands.
+  TIDEGATE_INLINE bool converts(const tg_matrix& matrix) const { return is_rounded<P>(matrix) && !call_.delta; }
+
+  // What they read instead: rows of so many numbers, or words; and how such a row is made.
+  TIDEGATE_INLINE int64_t operand_width(const tg_matrix& matrix) const {
+    if constexpr (kWords<P>)
+      if (in_words(matrix)) return rounded(tiles_of<P>().operand_words(tiles_of<P>().words(matrix.k)), kLanes<T>);
+    return rounded(matrix.k, kLanes<T>);
+  }
+  TIDEGATE_INLINE void make_operand(const tg_matrix& matrix, const T* from, T* to) const {
+    if constexpr (kWords<P>)
+      if (in_words(matrix)) {
+        const DotTiles& tiles = tiles_of<P>();
+        return tiles.round(from, matrix.k, tiles.words(matrix.k), reinterpret_cast<Word*>(to));
+      }
+    round_row<P>(from, matrix.k, to);
+  }
+
+  // Whether two products read the same.
+  bool read_alike(const tg_product& a, const tg_product& b) const {
+    const tg_matrix &own = plan_.matrix[a.matrix], &other = plan_.matrix[b.matrix];
+    return a.operand.kind == b.operand.kind && a.operand.tensor == b.operand.tensor &&
+           a.operand.offset == b.operand.offset && a.operand.initial == b.operand.initial && own.k == other.k &&
+           own.across == other.across && in_words(own) == in_words(other);
+  }
+
   TIDEGATE_INLINE tg_matrix as_packed(const tg_matrix& m) const {
     return is_turned(m) ? tg_matrix{m.tensor, 0, m.row, m.n, m.k, m.columns, m.sparse, m.heads} : m;
   }

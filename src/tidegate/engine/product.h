@@ -296,24 +296,31 @@ class Products : public Halves<T, P> {
 
   void multiply_block(const int64_t* rows, int count, const Chunk& chunk, const Share& share) {
     const int first = plan_.products - plan_.before_chunk - plan_.behind_chunk;
-    const T* a[kTileRows];
-    T* c[kTileRows];
     for (int i = first; i < first + plan_.before_chunk; ++i) {
       const tg_product& product = plan_.product[i];
       const Rows<T> operand = this->operand_of_block(i, i == first, rows, count, share.member);
-      const int64_t panels = (plan_.matrix[product.matrix].n + kPanel<T> - 1) / kPanel<T>;
-      const int64_t first_panel = share.by_units ? share.first(panels) : 0;
-      const int64_t last_panel = share.by_units ? share.last(panels) : panels;
-      for (int64_t p = first_panel; p < last_panel; ++p)
-        for (int row = 0, own; row < count; row += own) {
-          own = static_cast<int>(at_most(count - row, kTileRows));
-          for (int r = 0; r < own; ++r) {
-            a[r] = operand.first + (row + r) * operand.stride;
-            c[r] = chunk.rows + (rows[row + r] - chunk.first_row) * space_.chunk_width + product.result;
-          }
-          multiply_rows_of_chunk(i, a, c, own, p);
-        }
+      const int64_t panels = panels_of<T>(plan_.matrix[product.matrix]);
+      const auto result = [&](int64_t row) {
+        return chunk.rows + (rows[row] - chunk.first_row) * space_.chunk_width + product.result;
+      };
+      multiply_all(i, operand, count, share.by_units ? share.first(panels) : 0, share.by_units ? share.last(panels) : panels,
+                   result);
     }
+  }
+
+  // Rows that have been made for a product times panels of its matrix; the results go to rows that result(row) names.
+  template <class Result>
+  void multiply_all(int product, const Rows<T>& operand, int64_t count, int64_t first_panel, int64_t last_panel,
+                    const Result& result) {
+    const T* a[kMostTileRows<P>];
+    T* c[kMostTileRows<P>];
+    for (int64_t p = first_panel; p < last_panel; ++p)
+      for (int64_t row = 0, own; row < count; row += own) {
+        own = at_most(count - row, tile_rows<P>());
+        for (int64_t r = 0; r < own; ++r) a[r] = operand.first + (row + r) * operand.stride;
+        for (int64_t r = 0; r < own; ++r) c[r] = result(row + r);
+        multiply_rows_of_chunk(product, a, c, static_cast<int>(own), p);
+      }
   }
 
   TIDEGATE_INLINE void multiply_rows_of_chunk(int index, const T* const* a, T* const* c, int count, int64_t panel) {

@@ -16,45 +16,53 @@ class RoundedOperands : public Bound<T, P> {
   using Base::Base;
 
  protected:
-  // Rows of an operand of k numbers, rounded to `to`; they lie at distances of whole vectors there.
-  static Rows<T> rounded_rows(const Rows<T>& from, int64_t rows, int64_t k, T* to) {
-    const Rows<T> own = {to, operand_stride<T>(k)};
-    for (int64_t row = 0; row < rows; ++row) round_row<P>(from.first + row * from.stride, k, own.first + row * own.stride);
+  TIDEGATE_INLINE const tg_matrix& matrix_of(int product) const { return plan_.matrix[plan_.product[product].matrix]; }
+
+  // Rows of the operand of a product, as it reads them, at `to`.
+  Rows<T> made_rows(int product, const Rows<T>& from, int64_t rows, T* to) const {
+    const tg_matrix& matrix = matrix_of(product);
+    const Rows<T> own = {to, space_.operand_width(matrix)};
+    for (int64_t row = 0; row < rows; ++row)
+      space_.make_operand(matrix, from.first + row * from.stride, own.first + row * own.stride);
     return own;
   }
 
   T* room(int member) const { return space_.operands + member * space_.operands_size; }
 
+  // Whether the product before this one has left in the room what this one reads.
+  bool is_there(int product, bool first) const {
+    return !first && space_.read_alike(plan_.product[product - 1], plan_.product[product]);
+  }
+
   // Puts in place of the operands of a phase what its products read of them.
   void round_operands(const tg_phase& phase, Rows<T>* operands, int64_t rows, int member) const {
     T* to = room(member);
     for (int i = 0; i < phase.products; ++i) {
-      const tg_product& product = plan_.product[phase.first_product + i];
-      if (!is_rounded<P>(plan_, product)) continue;
+      const int product = phase.first_product + i;
+      if (!space_.converts(matrix_of(product))) continue;
       int before = 0;
-      while (before < i && !read_alike(plan_, plan_.product[phase.first_product + before], product)) ++before;
-      operands[i] = before < i ? operands[before] : rounded_rows(operands[i], rows, plan_.matrix[product.matrix].k, to);
+      while (before < i && !space_.read_alike(plan_.product[phase.first_product + before], plan_.product[product])) ++before;
+      operands[i] = before < i ? operands[before] : made_rows(product, operands[i], rows, to);
       if (before == i) to += rows * operands[i].stride;
     }
   }
 
   // The rows that a product of a strip reads; neighbours that read alike share what is made.
-  Rows<T> operand_of_strip(int index, bool first, const Rows<T>& rows, int64_t count, int member) const {
-    const tg_product& product = plan_.product[index];
-    if (!is_rounded<P>(plan_, product)) return rows;
-    const int64_t k = plan_.matrix[product.matrix].k;
-    if (!first && read_alike(plan_, plan_.product[index - 1], product)) return {room(member), operand_stride<T>(k)};
-    return rounded_rows(rows, count, k, room(member));
+  Rows<T> operand_of_strip(int product, bool first, const Rows<T>& rows, int64_t count, int member) const {
+    if (!space_.converts(matrix_of(product))) return rows;
+    if (is_there(product, first)) return {room(member), space_.operand_width(matrix_of(product))};
+    return made_rows(product, rows, count, room(member));
   }
 
   // Rows of a chunk of the input, as its products read them, one behind the other.
-  Rows<T> operand_of_block(int index, bool first, const int64_t* rows, int count, int member) const {
-    const tg_product& product = plan_.product[index];
-    const int64_t k = plan_.matrix[product.matrix].k, stride = call_.strides[product.operand.tensor];
-    const Rows<T> own = {room(member), operand_stride<T>(k)};
-    if (!first && read_alike(plan_, plan_.product[index - 1], product)) return own;
-    const T* const x = this->tensor(product.operand.tensor) + product.operand.offset;
-    for (int r = 0; r < count; ++r) round_row<P>(x + rows[r] * stride, k, own.first + r * own.stride);
+  Rows<T> operand_of_block(int product, bool first, const int64_t* rows, int count, int member) const {
+    const tg_matrix& matrix = matrix_of(product);
+    const tg_place& operand = plan_.product[product].operand;
+    const Rows<T> own = {room(member), space_.operand_width(matrix)};
+    if (is_there(product, first)) return own;
+    const T* const x = this->tensor(operand.tensor) + operand.offset;
+    for (int r = 0; r < count; ++r)
+      space_.make_operand(matrix, x + rows[r] * call_.strides[operand.tensor], own.first + r * own.stride);
     return own;
   }
 };

@@ -82,13 +82,25 @@ class Workspace : public PackedMatrices<T, P> {
     return columns ? (kPanel<T> + columns) * kPanel<T> + all : 0;
   }
 
+  // What is made of the operands of some products that are multiplied together: numbers for each row.
+  int64_t operands_width(int first, int count) const {
+    int64_t width = 0;
+    for (int i = first; i < first + count; ++i) {
+      const tg_matrix& matrix = plan_.matrix[plan_.product[i].matrix];
+      int before = first;
+      while (before < i && !this->read_alike(plan_.product[before], plan_.product[i])) ++before;
+      if (before == i && this->converts(matrix)) width += this->operand_width(matrix);
+    }
+    return width;
+  }
+
   // Room for what is made of the operands of a phase, of a block of a chunk, or of a strip, for all members. Fewer
   // members than there are places for may have more rows each.
   int64_t most_operands(int members) {
     int64_t of_block = 0, of_phase = 0;
-    for (int i = 0; i < plan_.products; ++i) of_block = at_least(operands_width<T, P>(plan_, i, 1), of_block);
+    for (int i = 0; i < plan_.products; ++i) of_block = at_least(operands_width(i, 1), of_block);
     for (int p = 0; p < plan_.phases + plan_.ending_phases; ++p)
-      of_phase = at_least(operands_width<T, P>(plan_, plan_.phase[p].first_product, plan_.phase[p].products), of_phase);
+      of_phase = at_least(operands_width(plan_.phase[p].first_product, plan_.phase[p].products), of_phase);
     const int64_t widest = call_.steps ? call_.sizes[0] : 0, block = of_block * at_least(kBlockRows, plan_.by_unit ? slot_rows : 0);
     const bool by_units = members > 1 && widest < members * kTileRows;
     const int64_t rows = plan_.by_unit ? 0 : by_units ? call_.sequences : (call_.sequences + members - 1) / members;
