@@ -51,7 +51,7 @@ class PackedMatrices {
   // What they read instead: rows of so many numbers, or words; and how such a row is made.
   TIDEGATE_INLINE int64_t operand_width(const tg_matrix& matrix) const {
     if constexpr (kWords<P>)
-      if (in_words(matrix)) return rounded(tiles_of<P>().operand_words(tiles_of<P>().words(matrix.k)), kLanes<T>);
+      if (in_words(matrix)) return rounded(tiles_of<P>().operand_size(matrix.k), kLanes<T>);
     return rounded(matrix.k, kLanes<T>);
   }
   TIDEGATE_INLINE void make_operand(const tg_matrix& matrix, const T* from, T* to) const {
