@@ -102,5 +102,5 @@ def test_what_is_kept_of_a_matrix_has_the_same_gradient() -> None:
     kept = gradients_of(sized(graph, widths, ("W", "U"), kept=True, products="bfloat16"))
     plain = gradients_of(sized(graph, widths, ("W", "U"), kept=True))
     for own, other, unrounded in zip(kept, whole, plain, strict=True):
-        assert error(own, other) < 1e-4  # sums in another order, which may change how the next factor is rounded
+        assert error(own, other) < 5e-4  # sums in another order, which may change how the next factor is rounded
         assert error(unrounded, other) > 1e-3

@@ -1,0 +1,32 @@
+"""Which tiles multiply in bfloat16: those of this processor, or for a while others of this library."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tidegate.runtime import library
+from tidegate.runtime.processor import DOT_TILES, dot_tiles
+from tidegate.runtime.sized import _made
+
+
+def names() -> list[str]:
+    """Those that this processor runs and this library has."""
+    try:
+        engine = library.load()
+    except library.BackendError:
+        return []
+    found = [name for name in dot_tiles(library.processor()) if engine.engine.tg_tiles(name.encode())]
+    engine.engine.tg_tiles(engine.tiles.encode())
+    return found
+
+
+@contextmanager
+def tiles(name: str) -> Iterator[None]:
+    """Layers that are made in the block run with these; sizes of prepared calls follow from them."""
+    engine = library.load()
+    assert engine.engine.tg_tiles(name.encode()), f"this library has no tiles {name}"
+    _made.cache_clear()
+    try:
+        yield
+    finally:
+        engine.engine.tg_tiles(engine.tiles.encode())
+        _made.cache_clear()
