@@ -10,25 +10,22 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from tests.backend.tiles import names, tiles
 from tidegate.nn import Recurrent
-from tidegate.runtime import Adjoints, Rows, SizedCell, Steps, library, run_layer, sized, watch_adjoints
-from tidegate.runtime.processor import dot_tiles
+from tidegate.runtime import Adjoints, Rows, SizedCell, Steps, run_layer, sized, watch_adjoints
 from tidegate.zoo import find
 
-try:
-    TILES = [name for name in dot_tiles(library.processor()) if library.load().engine.tg_tiles(name.encode())]
-except library.BackendError as none:
-    pytest.skip(f"no engine here: {none}", allow_module_level=True)
+TILES = names()
+if not TILES:
+    pytest.skip("no engine here", allow_module_level=True)
 
 T, B = 91, 7  # more rows than are added up at a time; an odd number of them
 
 
 @pytest.fixture(params=TILES, autouse=True)
-def tiles(request: pytest.FixtureRequest) -> Iterator[str]:
-    engine = library.load().engine
-    engine.tg_tiles(request.param.encode())
-    yield request.param
-    engine.tg_tiles(library.load().tiles.encode())
+def each_kind_of_tile(request: pytest.FixtureRequest) -> Iterator[None]:
+    with tiles(request.param):
+        yield
 
 
 def rounded(values: torch.Tensor) -> torch.Tensor:

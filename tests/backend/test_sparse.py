@@ -75,7 +75,10 @@ def test_lists_are_packed_with_the_weights_of_a_stream(which, products) -> None:
             for cell in (whole, listed)
         ]
         dense, sparse = (torch.cat([s.run(x), s.step(x[0])[None]]) for s in streams)
-        assert torch.equal(sparse, dense)
+        if products:  # lists are multiplied number by number, whole matrices word by word
+            torch.testing.assert_close(sparse, dense, rtol=0, atol=2e-3)
+        else:
+            assert torch.equal(sparse, dense)
         assert torch.equal(copy.deepcopy(streams[1]).run(x), streams[1].run(x))
 
 

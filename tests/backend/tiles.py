@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tidegate.runtime import library
-from tidegate.runtime.processor import DOT_TILES, dot_tiles
+from tidegate.runtime.processor import dot_tiles
 from tidegate.runtime.sized import _made
 
 
