@@ -10,8 +10,9 @@ import torch
 import tidegate as tg
 from tests.unit.test_adversarial import learnt, series_task
 from tests.unit.test_protected import CASES, _model, _task
-from tidegate.errors import InputError
+from tidegate.errors import InputError, TidegateWarning
 from tidegate.nn import Recurrent
+from tidegate.runtime.processor import Processor
 from tidegate.tasks import SequenceClassifier, from_pretrained
 from tidegate.train import loop
 from tidegate.train.plan import Plan
@@ -90,6 +91,12 @@ def test_a_run_in_another_precision_does_not_go_on(tmp_path, monkeypatch) -> Non
     learnt(series_task(precision="bfloat16"), checkpoint=path)
     with pytest.raises(InputError, match="other settings"):
         learnt(series_task(), checkpoint=path)
+
+
+def test_a_processor_without_instructions_says_that_nothing_is_won(monkeypatch) -> None:
+    monkeypatch.setattr("tidegate.nn.precision.processor", Processor)
+    with pytest.warns(TidegateWarning, match="no instructions for bfloat16"):
+        learnt(series_task(precision="bfloat16"), until=0)
 
 
 def test_a_finished_model_answers_in_float32_and_says_how_it_was_trained(tmp_path) -> None:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 
 from tidegate.runtime import HALVES, Products, SizedCell
+from tidegate.runtime.library import processor
+from tidegate.runtime.processor import dot_tiles
 
 HALF = (torch.float16, torch.bfloat16)
 PRODUCTS: dict[torch.dtype, Products] = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
@@ -17,6 +19,15 @@ PRODUCTS: dict[torch.dtype, Products] = {torch.bfloat16: "bfloat16", torch.float
 def working_type(dtype: torch.dtype) -> torch.dtype:
     """The type in which a layer of this type computes on a CPU."""
     return torch.float32 if dtype in HALF else dtype
+
+
+def has_instructions(dtype: torch.dtype) -> bool:
+    """Whether this processor multiplies in a type by instructions of its own; else products take float32's time.
+
+    Args:
+        dtype: of half precision.
+    """
+    return dtype == torch.bfloat16 and any(name != "plain" for name in dot_tiles(processor()))
 
 
 class Precision(NamedTuple):

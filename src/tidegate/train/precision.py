@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
+from tidegate.errors import TidegateWarning
 from tidegate.nn import Recurrent
+from tidegate.nn.precision import has_instructions
 from tidegate.train.batch import Batch
 from tidegate.train.setting import Training
 
-ROUNDED = (
-    "trained with factors of matrix products rounded to bfloat16; the weights are float32, and so is whatever answers, "
-    "scores included"
-)
+ROUNDED = "trained with matrix products in bfloat16; weights, scores and answers are float32"
+SLOW = "this processor has no instructions for bfloat16: training in it works, but is no quicker than in float32"
 
 
 def prepared(model: torch.nn.Module, setting: Training) -> torch.nn.Module:
@@ -23,10 +24,15 @@ def prepared(model: torch.nn.Module, setting: Training) -> torch.nn.Module:
     Args:
         model: as the task makes it, float32.
         setting: of the training.
+
+    Warns:
+        TidegateWarning: bfloat16 brings nothing on this processor.
     """
     if setting.precision == "float64":
         return doubled(model)
     if setting.precision == "bfloat16":
+        if not has_instructions(torch.bfloat16):
+            warnings.warn(SLOW, TidegateWarning, stacklevel=2)
         for layer in model.modules():
             if isinstance(layer, Recurrent):  # its states go on to the next batch, and its outputs into sums over time
                 layer.autocast_keeps_dtype = True

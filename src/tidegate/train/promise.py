@@ -68,6 +68,7 @@ def check_private(setting: Training) -> None:
     if setting.precision == "bfloat16":
         raise InputError(
             "PRIVATE_PRECISION",
-            "precision='bfloat16' does not go with epsilon=: rounding moves gradients beyond what the noise hides",
+            "precision='bfloat16' does not go with epsilon=: gradients are scaled by norms that are found apart from "
+            "them, and rounding would let the two differ",
             fix="set precision='float32'",
         )
