@@ -8,9 +8,13 @@ keras = pytest.importorskip("keras", reason="Keras is not installed")
 
 import tidegate as tg  # noqa: E402
 import tidegate.keras as tk  # noqa: E402
-from tests.peer.test_keras import THEIRS, B, H, I, T, x_of  # noqa: E402
+from tests.peer.test_keras import LAYERS, MASKS, THEIRS, B, H, I, T, x_of  # noqa: E402
+from tests.reference import keras_loop  # noqa: E402
+from tests.reference.half import FORMATS, Rounding  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's
+FLOAT32 = 1e-6  # sums of a few products
+POLICIES = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16, "bfloat16": torch.bfloat16}
 RETURNS = {"return_sequences": True, "return_state": True}
 
 
@@ -40,6 +44,47 @@ def by_layer(layer, mask, dtype, training=False):
     x, *states = leaves = [value.requires_grad_() for value in (x_of(torch.float32), *states_of(layer))]
     results = layer(x, initial_state=states, mask=mask, training=training)
     return graded([*leaves, *(w.value for w in layer.trainable_weights)], [*results], dtype)
+
+
+def by_loop(step, layer, mask, dtype, to):
+    """The same by the equations in float64, with factors of products rounded to a format."""
+    held = [value.to(dtype) for value in (x_of(torch.float32), *states_of(layer))]  # as Keras casts its arguments
+    held += [weight.value.detach() for weight in layer.trainable_weights]
+    x, *rest = leaves = [value.double().requires_grad_() for value in held]
+    first, weights = tuple(rest[: len(layer.state_size)]), rest[len(layer.state_size) :]
+    with Rounding(to):
+        outputs, last = keras_loop.run(step, weights, x, first, mask)
+        return graded(leaves, [outputs, *last], dtype)
+
+
+def apart(found, wanted, units):
+    """The typical and the largest difference, over the largest number; what is itself rounded may be off by a unit."""
+    differences = []
+    for own, right, unit in zip(found, wanted, units, strict=True):
+        off = ((own.double() - right).abs() - unit * right.abs()).clamp(min=0) / right.abs().max()
+        differences.append((float(off.median()), float(off.max())))
+    return tuple(map(max, zip(*differences, strict=True)))
+
+
+@pytest.mark.parametrize("mask", ["none", "holes"])
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_outputs_states_and_gradients_are_those_of_rounded_products(name, policy, mask):
+    kind, options, step = LAYERS[name]
+    layer, dtype = made(kind, policy, **options), POLICIES[policy]
+    to = FORMATS[str(dtype).removeprefix("torch.")]
+    with tg.strict():
+        found = by_layer(layer, MASKS[mask], dtype)
+    assert layer.last_path == "fused"
+    held = torch.float32 if policy.startswith("mixed") else dtype
+    count = 1 + len(layer.state_size)
+    assert {result.dtype for result in found[:count]} == {dtype}
+    assert {weight.value.dtype for weight in layer.weights} == {slope.dtype for slope in found[2 * count :]} == {held}
+    units = [to.unit] * 2 * count + [0.0 if held == torch.float32 else to.unit] * len(layer.weights)
+    typical, most = apart(found, by_loop(step, layer, MASKS[mask], dtype, to), units)
+    assert typical < FLOAT32
+    assert most < 4 * to.unit  # a number next to a tie may be rounded to either side
+    assert apart(found, by_loop(step, layer, MASKS[mask], dtype, None), units)[1] > 20 * FLOAT32
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])

@@ -114,21 +114,22 @@ class OnEngine:
         return masked(x, used, backwards=self.go_backwards, zeros=self.zero_output_for_mask)
 
     def _run(self, stages: list[Stage], batch: Batch) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
-        rows, last = batch.rows, list[Any]()
+        rows, last, given = batch.rows, list[Any](), batch.rows.data.dtype
         for stage in stages:
             precision = stage.form.precision
-            data = rows.data.to(precision.result)  # as Keras casts what a cell is called with
+            data = rows.data.to(given).to(precision.result)  # as Keras casts what a cell gives and what it is given
             data = data if stage.input_mask is None else data * batch.of_rows(stage.input_mask)
             first = tuple(batch.enter(state) for state in stage.first)
             masks = precision.working(batch.enter(mask)[0] for mask in stage.masks)
             read, tensors = Rows(data.to(precision.work), rows.steps), [*stage.form.parameters, *masks]
             _, (output, *final) = run_layer(stage.form.cell, read, batch.shape[0], first, tensors)
-            rows = Rows(output.to(precision.result), rows.steps)
-            states = [batch.leave(state) for state in precision.results(final)]
-            last.append(states if stage.listed else states[0])
+            rows, given, states = Rows(output, rows.steps), precision.result, [batch.leave(state) for state in final]
+            kept = precision.results(states)
+            last.append(kept if stage.listed else kept[0])
+        # Steps that show the same output are rounded one by one, so their adjoints are added up in float32.
         last_output = batch.last_output(states[0])
         every = batch.outputs(rows.data) if self.return_sequences else last_output.unsqueeze(1)
-        return last_output, every, last if len(last) > 1 else last[0]
+        return last_output.to(given), every.to(given), last if len(last) > 1 else last[0]
 
 
 def _masks(cell: Any, state: torch.Tensor) -> list[torch.Tensor]:
