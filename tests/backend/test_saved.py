@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tests.backend.agreement import poisoned, threads
 from tidegate.errors import SpecError
+from tidegate.nn import Recurrent
 from tidegate.runtime import (
     Forward,
     Rows,
@@ -127,3 +128,24 @@ def test_a_layer_saves_half_as_much() -> None:
 
     saved = 2 * sum(SIZES["even"]) * plain.saved_width
     assert kept(plain) - kept(half) == 2 * saved  # two bytes of four
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_option_of_a_layer_is_what_its_cells_save(half) -> None:
+    torch.manual_seed(0)
+    x, sizes = torch.randn(20, 6, 8), []
+    found = []
+    for saved in (None, "bfloat16"):
+        torch.manual_seed(1)
+        layer = Recurrent("lstm", 8, 16, 2, bidirectional=True, saved_activations=saved)
+        layer, own = (layer.bfloat16(), x.bfloat16()) if half else (layer, x)
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.nbytes) or t, lambda t: t):
+            y, _ = layer(own)
+        assert layer.last_path == "fused"
+        y.float().square().sum().backward()
+        found.append((sum(sizes), y.detach(), layer.weight_hh_l1.grad))
+        sizes.clear()
+    (bytes_, y, gradient), (fewer, same, rounded) = found
+    assert bytes_ - fewer == 2 * 2 * 20 * 6 * 5 * 16 * 2  # layers, directions, rows, five series, bytes
+    assert torch.equal(y, same)
+    assert 0 < (gradient - rounded).norm() / gradient.norm() < 0.01

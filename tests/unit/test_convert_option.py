@@ -22,6 +22,7 @@ VALUES = {  # of each option, each of which must change something in training, i
     "rank": [2],
     "recurrent_dropout": [0.5],
     "semi_tied": [True],
+    "saved_activations": ["bfloat16"],
     "spectral": [0.3],
     "state_clip": [0.1, {"c": 0.1}, {"h": 0.1}],
     "weight_dropout": [0.5],

@@ -126,7 +126,7 @@ def with_lists(cell: SizedCell, tensors: Sequence[Tensor]) -> SizedCell:
         heights, itemsize = heights_of(cell, matrix.name), tensors[0].element_size()
         if worth(multiplied(zero, heights, itemsize) for zero in zeros):
             names.append(matrix.name)
-    return sized(cell.graph, tuple(cell.widths.items()), tuple(names), products=cell.products)
+    return sized(cell.graph, tuple(cell.widths.items()), tuple(names), products=cell.products, saved=cell.saved)
 
 
 def worth(shares: Iterable[float]) -> bool:

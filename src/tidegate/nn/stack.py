@@ -303,7 +303,8 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
             sources = self.options.sources(self.graph, training=training, resets=resets)
             owners = [self.options.owner(layer, reverse=False)[0] for layer in range(self.num_layers)]
             cells = [
-                sized(graph, own, self._lists.get(of, ()), kept=True) for of, own in zip(owners, widths, strict=True)
+                sized(graph, own, self._lists.get(of, ()), kept=True, saved=self.options.saved)
+                for of, own in zip(owners, widths, strict=True)
             ]
             variants[training, resets] = Variant(cells, sources)
         return variants

@@ -1,6 +1,16 @@
 """The options of a layer, one file each: an option is declared once, and signatures, docs, checks and flags follow."""
 
-from tidegate.option.kind import Draws, Initialisation, InputTransform, NormBound, Option, ParameterTransform, Pass, Tie
+from tidegate.option.kind import (
+    Draws,
+    Initialisation,
+    InputTransform,
+    NormBound,
+    Option,
+    ParameterTransform,
+    Pass,
+    Storage,
+    Tie,
+)
 from tidegate.option.options import Options
 from tidegate.option.table import OPTIONS
 
@@ -14,5 +24,6 @@ __all__ = [
     "Options",
     "ParameterTransform",
     "Pass",
+    "Storage",
     "Tie",
 ]

@@ -1,4 +1,4 @@
-"""What an option of a layer declares, and the six kinds: what an option can change."""
+"""What an option of a layer declares, and the seven kinds: what an option can change."""
 
 from __future__ import annotations
 
@@ -282,6 +282,18 @@ class NormBound(Option):
         Args:
             graph: the cell.
             widths: of its axes.
+            value: of the option.
+        """
+        raise NotImplementedError
+
+
+class Storage(Option):
+    """Changes the type in which the engine keeps what a backward pass reads; results are those of the plain layer."""
+
+    def saved(self, value: Any) -> Any:
+        """The type, as ``runtime.sized`` names it.
+
+        Args:
             value: of the option.
         """
         raise NotImplementedError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tidegate.cell import Graph, Mask
 from tidegate.errors import InputError, did_you_mean
-from tidegate.option.kind import Draws, InputTransform, NormBound, Option, ParameterTransform, Pass, Tie
+from tidegate.option.kind import Draws, InputTransform, NormBound, Option, ParameterTransform, Pass, Storage, Tie
 from tidegate.option.parameter import recurrent_matrices
 from tidegate.option.table import OPTIONS
 
@@ -138,6 +138,11 @@ class Options:
         """
         for option, value in self._passes:
             option.check_widths(graph, widths, value)
+
+    @property
+    def saved(self) -> Any:
+        """The type of what is saved for a backward pass; None for that of the layer."""
+        return next((option.saved(value) for option, value in self._of(Storage)), None)
 
     @property
     def ties(self) -> bool:
