@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tidegate.emit.plan import PhasePlan, Place, Plan, Product
+from tidegate.emit.plan import PhasePlan, Place, Plan, Product, Weight
 from tidegate.passes import INPUT
 
 
@@ -21,7 +21,7 @@ def with_narrow(plan: Plan, *, inputs: bool, parameters: bool) -> Plan:
     """
     products = _products(plan)
     names = {p.weight.tensor for p in products} | {p.bias for p in products if p.bias} if parameters else set()
-    names |= {p.operand.tensor for p in plan.before} & {INPUT} if inputs else set()
+    names |= {INPUT} if inputs and all(_is_whole(p.weight) for p in plan.before) else set()
     return plan._replace(narrow=tuple(name for name in plan.tensors if name in names - _read_otherwise(plan)))
 
 
@@ -34,8 +34,12 @@ def _read_otherwise(plan: Plan) -> set[str]:
     """The tensors that more than a product of a chunk or a whole matrix reads or writes."""
     places = [place for phase in (*plan.phases, *plan.ending) for place in _places(phase)]
     places += [gradient.operand for gradient in plan.gradients]
-    cut = {p.weight.tensor for p in _products(plan) if p.weight.sparse or p.weight.heads > 1}
+    cut = {p.weight.tensor for p in _products(plan) if not _is_whole(p.weight)}
     return cut | {name for place in places for name in (place.tensor, place.initial)}
+
+
+def _is_whole(weight: Weight) -> bool:
+    return not weight.sparse and weight.heads == 1
 
 
 def _places(phase: PhasePlan) -> Iterator[Place]:

@@ -4,6 +4,7 @@
 // that alone: a panel is the same for all (words.h). Numbers are multiplied exactly and added in float32.
 #pragma once
 
+#include "stored.h"
 #include "words.h"
 
 namespace tidegate {
@@ -30,6 +31,19 @@ struct DotRowArguments {
   float* c[kRowPanels];
 };
 
+// A few rows times a matrix of bfloat16 as it is stored, along its rows.
+struct StoredArguments {
+  const Word* a;
+  ptrdiff_t a_stride;
+  int rows;
+  int64_t k;
+  const BFloat16* matrix;
+  int64_t stride;      // from row to row of the matrix
+  const float* bias;   // or null
+  float* const* c;
+  int width;
+};
+
 struct DotTiles {
   const char* name;
   int rows;      // of a tile, at most
@@ -42,10 +56,32 @@ struct DotTiles {
   void (*multiply)(int rows, const DotArguments& tile);
   void (*multiply_row)(int panels, int vectors, const DotRowArguments& row);  // whole vectors are written
 
+  void (*multiply_stored)(const StoredArguments& few) = nullptr;  // null where a few rows are packed as well
+
   int64_t words(int64_t k) const { return (k + numbers * multiple - 1) / (numbers * multiple) * multiple; }
   int64_t panel_words(int64_t k) const { return words(k) + behind; }  // of each column
   int64_t operand_size(int64_t k) const { return words(k) * operand_words + operand_behind; }
 };
+
+// Whether rows of numbers that have the type of the matrix are what a tile reads.
+inline bool are_words(const DotTiles& tiles, const BFloat16* from, int64_t stride, int64_t k) {
+  const bool aligned = reinterpret_cast<uintptr_t>(from) % sizeof(Word) == 0 && stride % 2 == 0;
+  return tiles.operand_words == 1 && aligned && 2 * tiles.words(k) == k;
+}
+
+// Else such a row is made of one.
+inline void take_row(const DotTiles& tiles, const BFloat16* from, int64_t k, Word* to) {
+  const int64_t words = tiles.words(k);
+  if (tiles.operand_words == 1) {
+    memcpy(to, from, k * sizeof *from);
+    memset(reinterpret_cast<BFloat16*>(to) + k, 0, (2 * words - k) * sizeof *from);
+    return;
+  }
+  constexpr int lanes = kLanes<float>;
+  int64_t i = 0;
+  for (; i + lanes <= k; i += lanes) store_words(to + i, (WordVector)load(from + i));
+  for (; i < 2 * words; ++i) to[i] = i < k ? uint32_t{from[i].bits} << 16 : 0;
+}
 
 TIDEGATE_INLINE WordVector splat_word(const Word* from) { return *from - WordVector{}; }
 
@@ -75,6 +111,12 @@ struct PlainDot {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[v] += element * panel.of[half][v];
     }
+  }
+
+  static constexpr int kAlong = kLanes<float>;  // numbers of a row that are multiplied at once
+  TIDEGATE_INLINE static WordVector along(const BFloat16* from) { return (WordVector)load(from); }
+  TIDEGATE_INLINE static void add_along(Vector<float>& sum, WordVector a, WordVector row) {
+    sum += (Vector<float>)a * (Vector<float>)row;
   }
 
   static void round(const float* from, int64_t k, int64_t words, Word* to) {
@@ -107,6 +149,16 @@ struct Avx512Dot {
     const WordVector element = splat_word(a);
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum[v]) : "v"(panel.of[v]), "v"(element));
+  }
+
+  static constexpr int kAlong = 2 * kLanes<float>;
+  TIDEGATE_INLINE static WordVector along(const BFloat16* from) {
+    WordVector words;
+    memcpy(&words, from, sizeof words);
+    return words;
+  }
+  TIDEGATE_INLINE static void add_along(Vector<float>& sum, WordVector a, WordVector row) {
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(row), "v"(a));
   }
 
   static void round(const float* from, int64_t k, int64_t words, Word* to) {
@@ -233,9 +285,68 @@ void multiply_dot_row(int panels, int vectors, const DotRowArguments& row) {
   }
 }
 
+// sum[r][j] += the products of some numbers of an operand and of a row, from `word` and from `i` on.
+template <class Dot, int kRows>
+TIDEGATE_INLINE void add_along_rows(Vector<float> (&sum)[kRows][kStoredSide<float>], const Word* const* a, int64_t word,
+                                    const BFloat16* const* row, int64_t i) {
+  WordVector part[kRows];
+#pragma GCC unroll 2
+  for (int r = 0; r < kRows; ++r) part[r] = load_words(a[r] + word);
+#pragma GCC unroll 8
+  for (int j = 0; j < kStoredSide<float>; ++j) {
+    const WordVector own = Dot::along(row[j] + i);
+#pragma GCC unroll 2
+    for (int r = 0; r < kRows; ++r) Dot::add_along(sum[r][j], part[r], own);
+  }
+}
+
+// total[r][j] = sum over i of a[r][i] * row[j][i]; what is left behind whole registers is copied first.
+template <class Dot, int kRows>
+TIDEGATE_INLINE void multiply_stored_words(const Word* const* a, int64_t k, const BFloat16* const* row,
+                                           float (*total)[kStoredSide<float>]) {
+  constexpr int side = kStoredSide<float>;
+  Vector<float> sum[kRows][side] = {};
+  int64_t i = 0, word = 0;
+  for (; i + Dot::kAlong <= k; i += Dot::kAlong, word += kLanes<float>) add_along_rows<Dot, kRows>(sum, a, word, row, i);
+  if (i < k) {
+    const int64_t rest = k - i, words = (rest * Dot::kOperandWords + 1) / 2;
+    BFloat16 of_rows[side][Dot::kAlong] = {};
+    Word of_operands[kRows][kLanes<float>] = {};
+    const BFloat16* own_row[side];
+    const Word* own_a[kRows];
+    for (int j = 0; j < side; ++j) own_row[j] = of_rows[j], memcpy(of_rows[j], row[j] + i, rest * sizeof(BFloat16));
+    for (int r = 0; r < kRows; ++r) own_a[r] = of_operands[r], memcpy(of_operands[r], a[r] + word, words * sizeof(Word));
+    add_along_rows<Dot, kRows>(sum, own_a, 0, own_row, 0);
+  }
+#pragma GCC unroll 2
+  for (int r = 0; r < kRows; ++r) add_lanes<float>(sum[r], total[r]);
+}
+
+template <class Dot>
+void multiply_stored_dot(const StoredArguments& few) {
+  constexpr int side = kStoredSide<float>;
+  for (int j = 0; j < few.width; j += side) {
+    const int count = few.width - j < side ? few.width - j : side;
+    const BFloat16* row[side];
+    for (int n = 0; n < side; ++n) row[n] = few.matrix + (j + (n < count ? n : 0)) * few.stride;
+    for (int r = 0; r < few.rows; r += kStoredRows) {
+      float total[kStoredRows][side];
+      const bool all = few.rows - r >= kStoredRows;
+      const Word* const a[2] = {few.a + r * few.a_stride, few.a + (all ? r + kStoredRows - 1 : r) * few.a_stride};
+      if (all)
+        multiply_stored_words<Dot, kStoredRows>(a, few.k, row, total);
+      else
+        multiply_stored_words<Dot, 1>(a, few.k, row, total);
+      for (int of = 0; of < (all ? kStoredRows : 1); ++of)
+        for (int n = 0; n < count; ++n) few.c[r + of][j + n] = total[of][n] + (few.bias ? few.bias[j + n] : 0.0f);
+    }
+  }
+}
+
 template <class Dot>
 constexpr DotTiles dot_tiles_of(const char* name) {
-  return {name, kTileRows, 2, 1, 0, Dot::kOperandWords, 0, pack_pairs, Dot::round, multiply_dot<Dot>, multiply_dot_row<Dot>};
+  return {name, kTileRows, 2, 1, 0, Dot::kOperandWords, 0, pack_pairs<float>, Dot::round, multiply_dot<Dot>, multiply_dot_row<Dot>,
+          multiply_stored_dot<Dot>};
 }
 
 constexpr DotTiles kDotTiles[] = {

@@ -27,6 +27,7 @@ class PackedMatrices {
     const bool storable = call.packed == nullptr && sizeof(P) == sizeof(T);
     as_stored_[0] = storable && total <= tuning_.unpacked_rows;
     as_stored_[1] = storable && call.steps * ((widest + kTileRows - 1) / kTileRows) <= tuning_.across_tiles;
+    words_stored_ = kWords<P> && call.packed == nullptr && total <= tuning_.unpacked_rows;
     turns_ = storable && widest >= kLanes<T> / 2;  // matrices that are kept packed are kept for all batches
     for (int i = 0; i < plan_.matrices; ++i) any_turned = any_turned || is_turned(plan_.matrix[i]);
   }
@@ -43,6 +44,13 @@ class PackedMatrices {
   // Whether a matrix is packed in words: a whole one. Changes of a delta run are multiplied as they are.
   TIDEGATE_INLINE bool in_words(const tg_matrix& matrix) const {
     return kWords<P> && !matrix.sparse && matrix.heads == 1 && !call_.delta;
+  }
+
+  // The same for a matrix that would be packed in words. One of floats is rounded at less cost as it is packed.
+  TIDEGATE_INLINE bool words_as_stored(const tg_matrix& matrix) const {
+    if constexpr (kWords<P>)
+      return words_stored_ && !matrix.across && in_words(matrix) && plan_.narrow[matrix.tensor] && tiles_of<P>().multiply_stored;
+    return false;
   }
 
   // Whether the products of a matrix read something else than the numbers of their operands.
@@ -191,8 +199,7 @@ class PackedMatrices {
       if (product.bias < 0) continue;
       const int64_t n = plan_.matrix[product.matrix].n;
       const int64_t size = bias_size(plan_.matrix[product.matrix]);
-      const T* from = tensor(product.bias) + product.bias_offset;
-      for (int64_t j = 0; j < size; ++j) bias[j] = j < n ? from[j] : T(0);
+      for (int64_t j = 0; j < size; ++j) bias[j] = j < n ? number(product.bias, product.bias_offset + j) : T(0);
       bias += size;
     }
   }
@@ -245,7 +252,7 @@ class PackedMatrices {
   }
 
  private:
-  bool as_stored_[2], turns_;  // matrices that are multiplied along their rows, and across
+  bool as_stored_[2], words_stored_, turns_;  // matrices that are multiplied along their rows, and across
   int32_t *lists_, *kept_lists_;
   Piece* pieces_;
   T* sums_;
@@ -253,6 +260,13 @@ class PackedMatrices {
   int64_t whole_size_;
 
   T* tensor(int index) const { return static_cast<T*>(call_.tensors[index]); }
+  const P* narrow(int index) const { return static_cast<const P*>(call_.tensors[index]); }
+
+  T number(int tensor_index, int64_t at) const {
+    if constexpr (kRounded<P>)
+      if (plan_.narrow[tensor_index]) return widened(narrow(tensor_index)[at]);
+    return tensor(tensor_index)[at];
+  }
 
   // Whole vectors are read of a bias, also where a head begins within one.
   static int64_t bias_size(const tg_matrix& matrix) {
@@ -265,6 +279,7 @@ class PackedMatrices {
     if constexpr (kWords<P>) {
       constexpr int64_t line = 64 / static_cast<int>(sizeof(P));  // panels of words begin at whole vectors
       if (!in_words(matrix)) return rounded(packed_size<T>(matrix.k, matrix.n), line);
+      if (words_as_stored(matrix)) return 0;
       const int64_t words = tiles_of<P>().panel_words(matrix.k) * rounded(matrix.n, kLanes<T>);
       return rounded(words * static_cast<int64_t>(sizeof(Word) / sizeof(P)), line);
     }
@@ -316,10 +331,14 @@ class PackedMatrices {
 
   void pack_words(int index, int64_t panel) {
     const tg_matrix& m = plan_.matrix[index];
-    const int64_t column = panel * kPanel<T>;
-    const T* const from = tensor(m.tensor) + (m.across ? m.row * m.columns + column : (m.row + column) * m.columns);
-    tiles_of<P>().pack(from, m.across ? m.columns : 1, m.across ? 1 : m.columns, m.k, width_of_panel<T>(m, column),
-                       tiles_of<P>().words(m.k), words_of_panel(index, panel));
+    const int64_t column = panel * kPanel<T>, words = tiles_of<P>().words(m.k);
+    const int64_t first = m.across ? m.row * m.columns + column : (m.row + column) * m.columns;
+    const int64_t row = m.across ? m.columns : 1, way = m.across ? 1 : m.columns;
+    const int width = width_of_panel<T>(m, column);
+    Word* const to = words_of_panel(index, panel);
+    if constexpr (kRounded<P>)
+      if (plan_.narrow[m.tensor]) return pack_pairs(narrow(m.tensor) + first, row, way, m.k, width, words, to);
+    tiles_of<P>().pack(tensor(m.tensor) + first, row, way, m.k, width, words, to);
   }
 
   void pack_pieces(int index, const Share& share) {

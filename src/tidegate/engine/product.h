@@ -49,7 +49,8 @@ class Products : public Halves<T, P> {
     bool in_order = false;
     for (int i = 0; i < phase.products; ++i) {
       const tg_product& product = plan_.product[phase.first_product + i];
-      in_order = in_order || product.add || space_.as_stored(plan_.matrix[product.matrix]);
+      const tg_matrix& matrix = plan_.matrix[product.matrix];
+      in_order = in_order || product.add || space_.as_stored(matrix) || space_.words_as_stored(matrix);
     }
     for (int turn = 0; turn < groups; ++turn) {
       const int group = last_first && !in_order ? groups - 1 - turn : turn;
@@ -204,6 +205,7 @@ class Products : public Halves<T, P> {
   // The same in words, of rows at even distances.
   TIDEGATE_INLINE void multiply_words(int index, const TileArguments<T, P>& tile, int count, int64_t panel) {
     const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
+    if (space_.words_as_stored(matrix)) return multiply_stored_panel(matrix, tile, count, panel);
     DotArguments work;
     work.a = reinterpret_cast<const Word*>(tile.a[0]);
     work.a_stride = count > 1 ? tile.a[1] - tile.a[0] : 0;
@@ -215,6 +217,21 @@ class Products : public Halves<T, P> {
     work.width = tile.width;
     work.start = tile.start;
     tiles_of<P>().multiply(count, work);
+  }
+
+  void multiply_stored_panel(const tg_matrix& matrix, const TileArguments<T, P>& tile, int count, int64_t panel) {
+    const int64_t unit = panel * kPanel<T>;
+    StoredArguments few;
+    few.a = reinterpret_cast<const Word*>(tile.a[0]);
+    few.a_stride = count > 1 ? tile.a[1] - tile.a[0] : 0;
+    few.rows = count;
+    few.k = matrix.k;
+    few.matrix = reinterpret_cast<const BFloat16*>(call_.tensors[matrix.tensor]) + (matrix.row + unit) * matrix.columns;
+    few.stride = matrix.columns;
+    few.bias = tile.bias;
+    few.c = tile.c;
+    few.width = static_cast<int>(at_most(matrix.n - unit, kPanel<T>));
+    tiles_of<P>().multiply_stored(few);
   }
 
   void multiply_parts(int index, TileArguments<T, P> tile, int count, int64_t panel) {

@@ -59,10 +59,20 @@ class RoundedOperands : public Bound<T, P> {
     const tg_matrix& matrix = matrix_of(product);
     const tg_place& operand = plan_.product[product].operand;
     const Rows<T> own = {room(member), space_.operand_width(matrix)};
+    const int64_t stride = call_.strides[operand.tensor];
+    if constexpr (kRounded<P>)
+      if (plan_.narrow[operand.tensor]) {
+        P* const x = reinterpret_cast<P*>(this->tensor(operand.tensor)) + operand.offset;
+        const bool together = rows[count - 1] - rows[0] == count - 1;
+        if (together && are_words(tiles_of<P>(), x, stride, matrix.k))
+          return {reinterpret_cast<T*>(x + rows[0] * stride), stride / 2};
+        for (int r = 0; r < count && !is_there(product, first); ++r)
+          take_row(tiles_of<P>(), x + rows[r] * stride, matrix.k, reinterpret_cast<Word*>(own.first + r * own.stride));
+        return own;
+      }
     if (is_there(product, first)) return own;
     const T* const x = this->tensor(operand.tensor) + operand.offset;
-    for (int r = 0; r < count; ++r)
-      space_.make_operand(matrix, x + rows[r] * call_.strides[operand.tensor], own.first + r * own.stride);
+    for (int r = 0; r < count; ++r) space_.make_operand(matrix, x + rows[r] * stride, own.first + r * own.stride);
     return own;
   }
 };

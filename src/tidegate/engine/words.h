@@ -31,36 +31,64 @@ TIDEGATE_INLINE uint32_t paired(float even, float odd) {
   return half[0].bits | uint32_t{half[1].bits} << 16;
 }
 
+// The same of numbers that are bfloat16 already, seen as float32.
+TIDEGATE_INLINE WordVector paired_halves(Vector<float> even, Vector<float> odd) {
+  return (WordVector)even >> 16 | (WordVector)odd;
+}
+TIDEGATE_INLINE uint32_t paired(BFloat16 even, BFloat16 odd) { return even.bits | uint32_t{odd.bits} << 16; }
+TIDEGATE_INLINE float widened(BFloat16 number) {
+  const uint32_t word = uint32_t{number.bits} << 16;
+  float value;
+  memcpy(&value, &word, sizeof value);
+  return value;
+}
+TIDEGATE_INLINE Vector<float> load(const BFloat16* from, int count) {
+  BFloat16 some[kLanes<float>] = {};
+  memcpy(some, from, count * sizeof *some);
+  return load(some);
+}
+
+// What a matrix may be packed from: numbers that are rounded, or that have been.
+template <class Source>
+constexpr bool kRounded = false;
+template <>
+inline constexpr bool kRounded<BFloat16> = true;
+
 // Entry (i, j) of the panel is from[i * stride + j].
-inline void pack_pairs_across(const float* from, int64_t stride, int64_t k, int width, int64_t words, Word* to) {
+template <class Source>
+void pack_pairs_across(const Source* from, int64_t stride, int64_t k, int width, int64_t words, Word* to) {
   constexpr int lanes = kLanes<float>;
   for (int64_t i = 0; i < words; ++i)
     for (int j = 0; j < width; j += lanes, to += lanes) {
       const int count = width - j < lanes ? width - j : lanes;
-      const float* const own = from + 2 * i * stride + j;
+      const Source* const own = from + 2 * i * stride + j;
       Vector<float> pair[2] = {};
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half)
         if (2 * i + half < k) pair[half] = count == lanes ? load(own + half * stride) : load(own + half * stride, count);
-      store_words(to, paired(pair[0], pair[1]));
+      store_words(to, kRounded<Source> ? paired_halves(pair[0], pair[1]) : paired(pair[0], pair[1]));
     }
 }
 
 #ifdef TIDEGATE_SHUFFLES
 constexpr int kPairSide = 2 * Square<float>::kSide;  // numbers of a row of words
 
+// A row of a square of words.
+TIDEGATE_INLINE void take_halves(const BFloat16* from, BFloat16 (&to)[kPairSide]) { memcpy(to, from, sizeof to); }
+TIDEGATE_INLINE void take_halves(const float* from, BFloat16 (&to)[kPairSide]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < kPairSide; i += kLanes<float>) store(to + i, load(from + i));
+}
+
 // A square of words: eight columns, sixteen numbers of each.
-TIDEGATE_INLINE void pack_square_of_pairs(const float* from, int64_t stride, Word* to, int full) {
+template <class Source>
+TIDEGATE_INLINE void pack_square_of_pairs(const Source* from, int64_t stride, Word* to, int full) {
   using S = Square<float>;
-  typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
   S::Row row[S::kSide];
 #pragma GCC unroll 8
   for (int c = 0; c < S::kSide; ++c) {
     BFloat16 halves[kPairSide];
-#pragma GCC unroll 4
-    for (int i = 0; i < kPairSide; i += kLanes<float>)
-      *reinterpret_cast<Halves*>(halves + i) =
-          __builtin_convertvector(round_up(load(from + c * stride + i)) >> 16, uint16_t __attribute__((vector_size(kVectorBytes / 2))));
+    take_halves(from + c * stride, halves);
     memcpy(&row[c], halves, sizeof halves);
   }
   transpose(row);
@@ -70,7 +98,8 @@ TIDEGATE_INLINE void pack_square_of_pairs(const float* from, int64_t stride, Wor
 #endif
 
 // Entry (i, j) of the panel is from[j * stride + i].
-inline void pack_pairs_along(const float* from, int64_t stride, int64_t k, int width, int64_t words, Word* to) {
+template <class Source>
+void pack_pairs_along(const Source* from, int64_t stride, int64_t k, int width, int64_t words, Word* to) {
   const int full = padded<float>(width);
   constexpr int side = Square<float>::kSide;
   for (int j = 0; j < full; j += side) {
@@ -82,14 +111,15 @@ inline void pack_pairs_along(const float* from, int64_t stride, int64_t k, int w
 #endif
     for (; i < words; ++i)
       for (int c = j; c < end; ++c) {
-        const float* const pair = from + c * stride + 2 * i;
-        to[i * full + c] = c < width && 2 * i < k ? paired(pair[0], 2 * i + 1 < k ? pair[1] : 0.0f) : 0;
+        const Source* const pair = from + c * stride + 2 * i;
+        to[i * full + c] = c < width && 2 * i < k ? paired(pair[0], 2 * i + 1 < k ? pair[1] : Source{}) : 0;
       }
   }
 }
 
 // Entry (i, j) of the panel is from[i * row + j * column], one of the two of which is 1.
-inline void pack_pairs(const float* from, int64_t row, int64_t column, int64_t k, int width, int64_t words, Word* to) {
+template <class Source>
+void pack_pairs(const Source* from, int64_t row, int64_t column, int64_t k, int width, int64_t words, Word* to) {
   if (column == 1)
     pack_pairs_across(from, row, k, width, words, to);
   else

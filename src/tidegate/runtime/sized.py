@@ -47,7 +47,7 @@ class Half(NamedTuple):
 
 
 WHOLE = Half(inputs=False, parameters=False)
-NARROW: frozenset[Products] = frozenset()  # of which the engine reads tensors as they are
+NARROW: frozenset[Products] = frozenset({"bfloat16"})  # of which the engine reads tensors as they are
 HALVES: dict[Products, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
