@@ -18,12 +18,13 @@ from tidegate.cell import Graph
 from tidegate.errors import InputError
 from tidegate.nn.cell import RecurrentCell
 from tidegate.nn.layer import GRU, LSTM, RNN
+from tidegate.nn.precision import PRODUCTS, working_type
 from tidegate.nn.recurrent import Recurrent
 from tidegate.nn.step import GRUCell, LSTMCell, RNNCell
 from tidegate.nn.stranger import strangers
 from tidegate.nn.twin import ADDED
-from tidegate.runtime import isa, unavailable
-from tidegate.runtime.sized import DTYPES
+from tidegate.runtime import KINDS, isa, unavailable
+from tidegate.runtime.library import load, processor
 
 Layer = torch.nn.RNNBase | torch.nn.RNNCellBase  # a cell is a layer of one step
 OURS: dict[type[torch.nn.Module] | None, type[Recurrent | RecurrentCell]] = {
@@ -65,9 +66,12 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     These are left as they are, and the result gives the reason for each: subclasses of torch's layers and cells; layers
     with a method replaced; layers whose parameters are not torch's own (parametrized, weight-normed, pruned or extra
     ones); and those that torch runs more quickly: layers and cells that the engine cannot run because of their device
-    or dtype, or because it is not available, and cells where it has no instruction set wider than the baseline. Layers
-    that are Tidegate's already are not mentioned. Layers that torch has scripted, traced, exported or quantized are no
-    modules of torch.nn any more; they are left too, and listed with what can be done.
+    or dtype, or because it is not available, cells where it has no instruction set wider than the baseline, and LSTMs
+    of bfloat16 where torch multiplies by AMX and the engine does not. Layers in half precision multiply as before in
+    that type, and compute everything else in float32; see ``Recurrent``.
+
+    Layers that are Tidegate's already are not mentioned. Layers that torch has scripted, traced, exported or quantized
+    are no modules of torch.nn any more; they are left too, and listed with what can be done.
 
     A model that calls a cell step by step in a loop becomes quicker too, at any batch size, in inference and in
     training (``benchmarks/cell_steps.py``); ``Session`` and ``frozen`` spare further work where weights stay.
@@ -87,7 +91,7 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
         >>> acceleration = tg.accelerate(model)
         >>> print(acceleration)
         encoder  swapped: LSTM(4, 8)
-        decoder  left: its parameters are bfloat16, and the engine runs float32 and float64
+        decoder  swapped: GRU(8, 8)
         >>> output, (h, c) = model["encoder"](torch.zeros(5, 3, 4))
         >>> model["encoder"].last_path
         'fused'
@@ -235,8 +239,10 @@ def _why_not_quicker(layer: Layer) -> str | None:
         dtype = str(parameter.dtype).removeprefix("torch.")
         if not parameter.is_cpu:
             return f"its parameters are on {parameter.device.type}, and the engine runs on the CPU"
-        if parameter.dtype not in DTYPES:
-            return f"its parameters are {dtype}, and the engine runs float32 and float64"
+        if (working_type(parameter.dtype), PRODUCTS.get(parameter.dtype)) not in KINDS:
+            return f"its parameters are {dtype}, in which the engine does not compute"
+        if parameter.dtype is torch.bfloat16 and isinstance(layer, torch.nn.LSTM) and _only_torch_has_amx():
+            return "torch multiplies bfloat16 by AMX here, and the engine does not"
         if type(parameter) is not torch.nn.Parameter:
             return f"its parameters are of a subclass, {type(parameter).__name__}"
     missing = unavailable(_graph_of(layer))
@@ -245,6 +251,10 @@ def _why_not_quicker(layer: Layer) -> str | None:
     if isinstance(layer, torch.nn.RNNCellBase) and isa() == "baseline":
         return "the engine has no instruction set wider than the baseline here, and torch's own cells may be quicker"
     return None
+
+
+def _only_torch_has_amx() -> bool:
+    return "amx_bf16" in processor().flags and "amx" not in load().tiles
 
 
 def _expected_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:

@@ -39,10 +39,20 @@ class Gradients:
 
     Attributes:
         sums: of each parameter that learns.
+
+    Raises:
+        InputError: a parameter of half precision: to round a sum of clipped gradients is to leave the bound.
     """
 
     def __init__(self, model: torch.nn.Module, clip_norm: float) -> None:
         self.model, self.clip_norm = model, clip_norm
+        for name, value in model.named_parameters():
+            if value.requires_grad and value.dtype in (torch.float16, torch.bfloat16):
+                raise InputError(
+                    "PRIVATE_PRECISION",
+                    f"{name} is {value.dtype}, whose roundings move gradients beyond what the noise hides",
+                    fix="train in float32: model.float()",
+                )
         named = [*model.named_buffers(), *((name, p) for name, p in model.named_parameters() if p.requires_grad)]
         self._names = {id(value): name for name, value in named}
         self.sums: dict[torch.Tensor, torch.Tensor] = {

@@ -31,8 +31,7 @@ class Withheld:
 
     def __init__(self, job: Job, parameters: Sequence[torch.Tensor]) -> None:
         own, count = len(job.cell.parameters), len(job.cell.names)
-        cell = job.cell.with_products(None)  # norms and sums of gradients must agree to the last digits
-        self.job, self.sequences = job._replace(cell=cell, restore=None, watch=None), job.sequences
+        self.job, self.sequences = job._replace(restore=None, watch=None), job.sequences
         self.parameters = tuple([p for k, p in enumerate(parameters) if k % count < own])
         self._rows = [p.detach() for p in parameters]  # all tensors of both directions, rows beside the input too
         self._run: WatchedRun | None = None
@@ -237,8 +236,8 @@ def withhold() -> Iterator[list[Entry]]:
         ``FirstStates`` for each state. The backward run may be inside the block or behind it.
 
     Raises:
-        InputError, BackendError: inside the block, for a call that the engine cannot run, or that torch compiles or
-            transforms; see ``strict``.
+        InputError, BackendError: inside the block, for a call that the engine cannot run, that multiplies in half
+            precision, or that torch compiles or transforms; see ``strict``.
     """
     entries: list[Entry] = []
     token = _entries.set(entries)
@@ -276,7 +275,18 @@ def begin_with(learned: Sequence[torch.Tensor], sequences: int, order: torch.Ten
 def run_apart(
     job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor], entries: list[Entry]
 ) -> Tensors:
-    """Output and last states by the engine, recorded for autograd as a function of the input and first states alone."""
+    """Output and last states by the engine, recorded for autograd as a function of the input and first states alone.
+
+    Raises:
+        BackendError: products are rounded, so that norms and sums of gradients would not agree.
+    """
+    if job.cell.products:
+        raise BackendError(
+            "WITHHELD",
+            f"gradients that are withheld need products that are not rounded, but {job.cell.graph.name} multiplies in "
+            f"{job.cell.products}",
+            fix="run the layer in float32: layer.float(), outside of autocast",
+        )
     call = Withheld(job, parameters)
     entries.append(call)
     token = torch.empty(0, requires_grad=True)  # autograd records what reads something that wants a gradient
