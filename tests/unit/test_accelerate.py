@@ -419,7 +419,7 @@ LEFT = {
         "its parameters are parametrized",
     ),
     "a cell of another shape": (lambda: resized(nn.LSTMCell(3, 4)), r"torch's own \(weight_hh\)"),
-    "a cell's dtype": (lambda: nn.GRUCell(3, 4, dtype=torch.bfloat16), "its parameters are bfloat16"),
+    "a cell's dtype": (lambda: nn.GRUCell(3, 4).to(torch.float8_e5m2), "its parameters are float8_e5m2"),
     "subclass": (lambda: Own(3, 4), "it is a subclass, Own"),
     "parametrized": (parametrized, "its parameters are parametrized"),
     "weight norm": (weight_normed, r"torch's own \(weight_hh_l0, weight_hh_l0_g, weight_hh_l0_v\)"),
@@ -429,7 +429,7 @@ LEFT = {
     "a forward": (lambda: changed(forward=lambda x: x), "its method 'forward' has been replaced"),
     "an attribute that ours have": (lambda: changed(cells=3), "it has an attribute 'cells'"),
     "a submodule": (lambda: changed(norm=nn.Identity()), "it has a submodule, norm"),
-    "a dtype": (lambda: nn.LSTM(3, 4, dtype=torch.bfloat16), "its parameters are bfloat16, and the engine"),
+    "a dtype": (lambda: nn.LSTM(3, 4).to(torch.float8_e5m2), "its parameters are float8_e5m2, in which the engine"),
     "a device": (lambda: nn.LSTM(3, 4, device="meta"), "its parameters are on meta, and the engine"),
 }
 

@@ -457,7 +457,7 @@ def test_under_vmap_masks_are_drawn_as_it_is_told(randomness):
     assert torch.equal(y[0], y[1]) == (randomness == "same")
 
 
-def test_under_autocast_and_in_bfloat16_layers_run_eagerly_with_masks():
+def test_under_autocast_and_in_bfloat16_layers_draw_the_same_masks():
     layer, x = GRU(3, 4, **ALL), torch.randn(5, 2, 3)
     y = layer(x, generator=seeded())[0]
     z = layer.bfloat16()(x.bfloat16(), generator=seeded())[0]

@@ -340,7 +340,7 @@ def sized(
     Raises:
         SpecError: the cell has no such matrix, or there is no such type of products or of what is saved.
     """
-    return _made(graph, widths, sparse, kept, products, saved)
+    return _made(graph, widths, sparse, kept and bool(sparse), products, saved)
 
 
 @lru_cache(maxsize=512)
