@@ -11,7 +11,7 @@ import torch
 from tests.backend.tiles import names, tiles
 from tidegate import zoo
 from tidegate.nn import Recurrent
-from tidegate.runtime import Rows, Steps, run_layer
+from tidegate.runtime import Rows, Steps, run_layer, run_step
 from tidegate.runtime.sized import Half
 
 TILES = names()
@@ -89,6 +89,23 @@ def reference(layer: Recurrent, x: torch.Tensor) -> torch.Tensor:
     return torch.cat(found, -1)
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru/before", "peepholelstm"])
+def test_a_step_reads_its_tensors_as_a_layer_does(name: str) -> None:
+    layer = layer_of(name, 19, 22)
+    cell, own = layer.cells[0].with_products("bfloat16"), layer.layer_parameters(0)[: len(layer.cells[0].names)]
+    x, state = torch.randn(5, 19).bfloat16(), torch.randn(5, 22).bfloat16()
+    states = [state] * len(cell.state_widths)
+    first = tuple(state.float()[None] for state in states)
+    new = run_step(cell, x, states, own)
+    _, (output, *_) = run_layer(cell, Rows(x.float(), Steps.uniform(1, 5)), 5, first, [p.float() for p in own])
+    assert torch.equal(new[0], output.bfloat16())
+    x.requires_grad_()
+    found = torch.autograd.grad(run_step(cell, x, states, own)[0].float().sum(), [x, *own])
+    _, (output, *_) = run_layer(cell, Rows(x, Steps.uniform(1, 5)), 5, first, own)
+    for step, of_layer in zip(found, torch.autograd.grad(output.sum(), [x, *own]), strict=True):
+        assert torch.equal(step, of_layer)
+
+
 def test_what_is_read_as_it_is() -> None:
     def narrow(name: str, half: Half = BOTH) -> set[str]:
         cell = layer_of(name, 8, 8).cells[0].with_products("bfloat16")
@@ -102,4 +119,4 @@ def test_what_is_read_as_it_is() -> None:
     cell = layer_of("lstm", 8, 8).cells[0]
     assert not cell.forward_plan(torch.float32, saving=False, half=BOTH).narrow  # products in float32
     backward = cell.with_products("bfloat16").backward_plan(torch.float32, input_gradient=True, half=BOTH)
-    assert backward.narrow == {"weight_W", "weight_U"}
+    assert backward.narrow == whole  # biases are not read at all

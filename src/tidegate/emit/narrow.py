@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tidegate.emit.plan import PhasePlan, Place, Plan, Product, Weight
 from tidegate.passes import INPUT
 
 
-def with_narrow(plan: Plan, *, inputs: bool, parameters: bool) -> Plan:
+def with_narrow(plan: Plan, parameters: Collection[str], *, inputs: bool) -> Plan:
     """The same plan, for tensors in the type of the products where nothing else reads them.
 
     These are whole matrices and their biases, and the input where its products are made for a chunk of steps. Other
@@ -16,12 +16,10 @@ def with_narrow(plan: Plan, *, inputs: bool, parameters: bool) -> Plan:
 
     Args:
         plan: a forward or a backward run.
-        inputs: whether the input is in this type.
-        parameters: whether these are.
+        parameters: those in this type.
+        inputs: whether the input is.
     """
-    products = _products(plan)
-    names = {p.weight.tensor for p in products} | {p.bias for p in products if p.bias} if parameters else set()
-    names |= {INPUT} if inputs and all(_is_whole(p.weight) for p in plan.before) else set()
+    names = {*parameters, *([INPUT] if inputs and all(_is_whole(p.weight) for p in plan.before) else [])}
     return plan._replace(narrow=tuple(name for name in plan.tensors if name in names - _read_otherwise(plan)))
 
 
@@ -35,6 +33,7 @@ def _read_otherwise(plan: Plan) -> set[str]:
     places = [place for phase in (*plan.phases, *plan.ending) for place in _places(phase)]
     places += [gradient.operand for gradient in plan.gradients]
     cut = {p.weight.tensor for p in _products(plan) if not _is_whole(p.weight)}
+    cut |= {gradient.weight for gradient in plan.gradients if gradient.sparse}
     return cut | {name for place in places for name in (place.tensor, place.initial)}
 
 

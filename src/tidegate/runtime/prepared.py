@@ -120,6 +120,11 @@ class PreparedCalls:
         self._bindings = bindings
         self._waiting: list[PreparedCall] = []
 
+    @property
+    def plan(self) -> NativePlan:
+        """What the steps of the first direction do."""
+        return self._bindings[0].plan
+
     def run(self, addresses: Sequence[Sequence[int]], parameters: Sequence[Sequence[torch.Tensor]] = ()) -> None:
         """Run a call.
 

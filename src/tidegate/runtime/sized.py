@@ -261,7 +261,9 @@ class SizedCell:
 
     def _narrowed(self, plan: Plan, half: Half) -> Plan:
         """The plan for tensors of which some are of half precision, as far as the engine reads them so."""
-        return with_narrow(plan, **half._asdict()) if self.products in NARROW else plan
+        if self.products not in NARROW:
+            return plan
+        return with_narrow(plan, self.parameters if half.parameters else (), inputs=half.inputs)
 
     def delta_plan(self, dtype: torch.dtype, *, inputs: bool, states: bool) -> tuple[NativePlan, Remembered]:
         """The plan of forward runs whose products of the input, of states, or of both are sums of what changed.

@@ -14,13 +14,15 @@ from typing import Any
 import torch
 
 from tidegate.cell.graph import all_widths
+from tidegate.emit.layout import Operand
 from tidegate.runtime import frozen, fused
 from tidegate.runtime.call import backward_strides, forward_strides
 from tidegate.runtime.job import Job, Tensors
 from tidegate.runtime.path import TWICE, asked_for_eager, check_strict
 from tidegate.runtime.prepared import Binding, PreparedCalls
 from tidegate.runtime.rows import Steps
-from tidegate.runtime.sized import SizedCell
+from tidegate.runtime.sized import Half, SizedCell
+from tidegate.runtime.structure import NativePlan
 from tidegate.runtime.watch import watching
 
 PLAIN = frozenset(fused.PLAIN)
@@ -98,7 +100,9 @@ class Step:
         beside = [(sequences, axes[value.axis]) for value in cell.graph.given]
         self._shapes = [(sequences, cell.features), *first, *cell.shapes[0], *beside]
         self._end = 1 + len(first)  # of the states among its tensors
+        self._names = [Operand.INPUT.value, *[""] * len(first), *cell.names]
         self._zeros = () if given else (0,) * len(self._states)  # addresses of states that nobody gives
+        self._half = Half(self._narrow, self._narrow)
         self._saved = sequences, cell.forward_plan(self.work, saving=True).saved_width
         self._saved_type = cell.saved_type(self.work)
 
@@ -112,15 +116,26 @@ class Step:
 
     def forward(self, tensors: Sequence[torch.Tensor]) -> Tensors:
         """The new states."""
-        tensors = self.widened(tensors)
-        empty = tensors[0].new_empty
-        new = tuple([empty(shape) for shape in self._states])
+        new = self._new(tensors[0])
         self._go(self._inference, tensors, new, 0)
         return self.narrowed(new)
+
+    def _new(self, x: torch.Tensor) -> Tensors:
+        empty = x.new_empty
+        if self._narrow:
+            return tuple([empty(shape, dtype=self.work) for shape in self._states])
+        return tuple([empty(shape) for shape in self._states])
 
     def widened(self, tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Tensors in the type in which the step computes."""
         return [tensor.to(self.work) for tensor in tensors] if self._narrow else tensors
+
+    def _as_read(self, plan: NativePlan, tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        """The same, but for those that a plan reads as they are."""
+        if not self._narrow:
+            return tensors
+        names, work, narrow = self._names, self.work, plan.narrow
+        return [t if name in narrow else t.to(work) for t, name in zip(tensors, names, strict=True)]
 
     def narrowed(self, new: Tensors) -> Tensors:
         """Results in the type of the tensors."""
@@ -128,14 +143,13 @@ class Step:
 
     def forward_saving(self, tensors: Sequence[torch.Tensor]) -> tuple[Tensors, torch.Tensor | None]:
         """The same, before they are rounded, and what else a backward run needs; None if that is nothing."""
-        tensors = self.widened(tensors)
-        empty = tensors[0].new_empty
-        new = tuple([empty(shape) for shape in self._states])
-        saved = empty(self._saved, dtype=self._saved_type) if self._saved[1] else None
+        new = self._new(tensors[0])
+        saved = tensors[0].new_empty(self._saved, dtype=self._saved_type) if self._saved[1] else None
         self._go(self._training, tensors, new, 0 if saved is None else saved.data_ptr())
         return new, saved
 
     def _go(self, calls: PreparedCalls, tensors: Sequence[torch.Tensor], new: Tensors, saved: int) -> None:
+        tensors = self._as_read(calls.plan, tensors)
         x, *own = map(ADDRESS, tensors)
         output, *last = map(ADDRESS, new)
         end = self._end - 1
@@ -155,15 +169,15 @@ class Step:
         input_gradient: bool,
     ) -> Gradients:
         """The gradients of all tensors, None for the input if it is not asked for, given those of the new states."""
-        tensors = self.widened(tensors)
+        calls = self._backward if input_gradient else self._backward_without_input
+        tensors = self._as_read(calls.plan, tensors)
         wanted = tensors[: self._end + self._weights]
-        made = [torch.empty_like(tensor) for tensor in (wanted if input_gradient else wanted[1:])]
+        made = [torch.empty_like(tensor, dtype=self.work) for tensor in (wanted if input_gradient else wanted[1:])]
         x, *own = map(ADDRESS, tensors)
         d_x, *d_own = map(ADDRESS, made) if input_gradient else (0, *map(ADDRESS, made))
         d_output, *d_last = [0 if grad is None else grad.data_ptr() for grad in grads]
         end, zeros = self._end - 1, self._zeros
         states = (*zeros, *own[:end], 0, *d_last, *zeros, *d_own[:end])
-        calls = self._backward if input_gradient else self._backward_without_input
         series = (x, output.data_ptr(), 0 if saved is None else saved.data_ptr(), d_output, d_x)
         self._call(calls, (*series, *states, *own[end:], *d_own[end:]), tensors)
         if self._narrow:
@@ -189,13 +203,13 @@ class Step:
 
     def _forward_calls(self, *, saving: bool) -> PreparedCalls:
         cell = self.job.cell
-        plan = cell.forward_plan(self.work, saving=saving)
+        plan = cell.forward_plan(self.work, saving=saving, half=self._half)
         strides = forward_strides(cell, cell.features, cell.output_width, plan)
         return PreparedCalls([Binding(self.job, plan, strides, self._kind)])
 
     def _backward_calls(self, *, input_gradient: bool) -> PreparedCalls:
         cell = self.job.cell
-        plan = cell.backward_plan(self.work, input_gradient=input_gradient)
+        plan = cell.backward_plan(self.work, input_gradient=input_gradient, half=self._half)
         strides = backward_strides(cell, cell.features, cell.output_width, cell.output_width, plan)
         return PreparedCalls([Binding(self.job, plan, strides, self._kind, descending=True, backward=True)])
 
