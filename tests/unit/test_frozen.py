@@ -34,14 +34,21 @@ def assert_current(model, x):
     torch.testing.assert_close(model(x)[0], copy.deepcopy(model)(x)[0], atol=1e-6, rtol=1e-6)
 
 
-@every_model
-def test_numbers_are_those_of_plain_calls_and_weights_are_packed_once(make, monkeypatch):
-    model = make().eval()
+@pytest.fixture
+def packings(monkeypatch):
+    """A list that grows with each packing of weights that are kept."""
     made = []
     original = kept.Weights.packed
     monkeypatch.setattr(
         kept.Weights, "packed", lambda self, plan, pack: original(self, plan, lambda: made.append(1) or pack())
     )
+    return made
+
+
+@every_model
+def test_numbers_are_those_of_plain_calls_and_weights_are_packed_once(make, packings):
+    model = make().eval()
+    made = packings
     inputs = [input_of(model, steps) for steps in (4, 1, 9, 1)]
     with torch.no_grad():
         wanted = [model(x)[0] for x in inputs]
@@ -165,9 +172,40 @@ def test_weights_that_nobody_can_watch_are_not_kept():
             layer(x)
             layer.weight_hh_l0.mul_(2)
             assert_current(layer, x)
-    half = tg.nn.GRU(5, 7).bfloat16()
-    with torch.no_grad(), tg.frozen(half):
-        assert torch.equal(half(x.bfloat16())[0], copy.deepcopy(half)(x.bfloat16())[0])
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("make", [lambda: tg.nn.LSTM(5, 7, 2), lambda: tg.nn.PeepholeLSTM(5, 7, bidirectional=True)])
+def test_weights_of_half_precision_are_kept_and_watched(half, make, packings):
+    layer = make().to(half)
+    x = torch.randn(20, 3, 5, dtype=half)
+
+    def current() -> bool:
+        return torch.equal(layer(x)[0], copy.deepcopy(layer)(x)[0])
+
+    with torch.no_grad(), tg.frozen(layer):
+        assert current()
+        before = len(packings)
+        assert torch.equal(layer(x)[0], layer(x)[0])
+        assert len(packings) == before
+        layer.weight_hh_l0.mul_(2)
+        assert current()
+        layer(x)
+    assert not kept.kept
+
+    def unseen() -> None:
+        with torch.no_grad(), tg.frozen(layer):
+            layer(x)
+            layer.weight_hh_l0.data.mul_(2)
+
+    with pytest.raises(InputError, match="does not count"):
+        unseen()
+    assert not kept.kept
+    with torch.autocast("cpu", half), torch.no_grad(), tg.frozen(plain := make()):
+        first = plain(x.float())[0]
+        before = len(packings)
+        assert torch.equal(plain(x.float())[0], first)
+        assert len(packings) == before
 
 
 def test_only_modules_are_frozen():

@@ -142,10 +142,19 @@ def as_read(
     if half.inputs and not plan.narrow_input:
         x = x.to(torch.float32)
     if half.parameters:
-        names = job.cell.names * job.directions
-        pairs = zip(names, parameters, strict=True)
-        parameters = [p if name in plan.narrow else p.to(torch.float32) for name, p in pairs]
+        as_they_are = [name in plan.narrow for name in job.cell.names]
+        parameters = [p for own in by_direction(parameters, job.directions) for p in _widened(job, own, as_they_are)]
     return x, parameters
+
+
+def _widened(job: Job, parameters: Sequence[torch.Tensor], as_they_are: Sequence[bool]) -> list[torch.Tensor]:
+    """What one direction reads, float32 where a plan does not read it as it is."""
+    own = len(job.cell.parameters)
+    weights = frozen.find(parameters[:own])
+    done = weights.read(as_they_are[:own]) if weights else []
+    rest = slice(len(done), None)
+    pairs = zip(parameters[rest], as_they_are[rest], strict=True)
+    return [*done, *[p if same else p.to(torch.float32) for p, same in pairs]]
 
 
 class Forward(NamedTuple):

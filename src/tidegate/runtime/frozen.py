@@ -9,7 +9,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tidegate.errors import InputError
-from tidegate.runtime.sized import DTYPES
+from tidegate.runtime.sized import DTYPES, HALVES
 from tidegate.runtime.structure import NativePlan
 
 Key = tuple[int, ...]
@@ -17,10 +17,14 @@ Pack = Callable[[], torch.Tensor]
 
 
 class Weights:
-    """The tensors of one direction of a layer, and their matrices as each plan packs them."""
+    """The tensors of one direction of a layer, and their matrices as each plan packs them.
+
+    Plans read some tensors of half precision as float32: these copies are kept, too, and found as the tensors are.
+    """
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self._tensors = tensors
+        self._read: dict[tuple[bool, ...], list[torch.Tensor]] = {}
         self._note()
 
     def _now(self) -> list[tuple[int, int]]:
@@ -30,6 +34,29 @@ class Weights:
         self._seen = self._now()
         self._packed: dict[int, tuple[torch.Tensor, Pack]] = {}
         self._held = [tensor.detach() for tensor in self._tensors]  # so that no other tensor can have their addresses
+        self.hide_copies()
+        self._read = {}
+
+    def hide_copies(self) -> None:
+        """Let nobody find the copies any more."""
+        for copies in self._read.values():
+            kept.pop(_key(copies), None)
+
+    def read(self, as_they_are: Sequence[bool]) -> list[torch.Tensor]:
+        """The tensors, those that a plan does not read as they are in float32; made anew if torch has counted a write.
+
+        Args:
+            as_they_are: for each tensor.
+        """
+        if self._seen != self._now():
+            self._note()
+        which = tuple(as_they_are)
+        known = self._read.get(which)
+        if known is None:
+            pairs = zip(self._held, as_they_are, strict=True)
+            known = self._read[which] = [t if same else t.to(torch.float32) for t, same in pairs]
+            kept[_key(known)] = self
+        return known
 
     def packed(self, plan: NativePlan, pack: Pack) -> torch.Tensor:
         """The matrices as a plan reads them; packed anew if torch has counted a write, or the memory is another."""
@@ -50,7 +77,7 @@ class Weights:
         Raises:
             InputError: the weights are not what was packed.
         """
-        if self._seen == self._now() and not all(torch.equal(memory, pack()) for memory, pack in self._packed.values()):
+        if self._seen == self._now() and not (self._copies_hold() and all(map(_holds, self._packed.values()))):
             shapes = ", ".join(str(list(tensor.shape)) for tensor in self._tensors)
             raise InputError(
                 "FROZEN",
@@ -60,8 +87,21 @@ class Weights:
                 "block around the write",
             )
 
+    def _copies_hold(self) -> bool:
+        return all(
+            torch.equal(copy, tensor.to(copy.dtype))
+            for copies in self._read.values()
+            for copy, tensor in zip(copies, self._held, strict=True)
+        )
 
-kept: dict[Key, Weights] = {}  # by the tensors' ids
+
+def _holds(packed: tuple[torch.Tensor, Pack]) -> bool:
+    """Whether to pack again makes the same memory."""
+    memory, pack = packed
+    return torch.equal(memory, pack())
+
+
+kept: dict[Key, Weights] = {}  # by the tensors' ids, or those of their copies
 
 
 @contextmanager
@@ -82,7 +122,7 @@ def keep(groups: Iterable[Sequence[torch.Tensor]]) -> Iterator[None]:
     finally:
         steps.remove()
         for key in added:
-            del kept[key]
+            kept.pop(key).hide_copies()
     for weights in added.values():
         weights.check()
 
@@ -104,4 +144,5 @@ def _key(tensors: Sequence[torch.Tensor]) -> Key:
 
 def _countable(tensor: torch.Tensor) -> bool:
     """Whether the engine reads such a tensor, and torch counts the writes to it."""
-    return tensor.is_cpu and tensor.dtype in DTYPES and not tensor.is_inference()
+    known = tensor.dtype in DTYPES or tensor.dtype in HALVES.values()
+    return tensor.is_cpu and known and not tensor.is_inference()
