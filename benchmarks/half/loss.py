@@ -23,6 +23,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -177,33 +178,57 @@ def rows(found: Mapping[tuple[str, str], Sequence[Result]]) -> list[str]:
     return lines
 
 
+def read(path: Path, again: Sequence[str]) -> dict[tuple[str, str, int], Result]:
+    """What an earlier run has found, but for the precisions that are to be run again."""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = [line for line in csv.DictReader(file) if line["precision"] not in again]
+    return {
+        (line["task"], line["precision"], int(line["seed"])): Result(
+            float(line["train"]), float(line["valid"]), int(line["skipped"])
+        )
+        for line in lines
+    }
+
+
+def write(path: Path, found: Mapping[tuple[str, str, int], Result]) -> None:
+    """All results so far, one a line."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["task", "precision", "seed", "train", "valid", "skipped"])
+        writer.writerows([*key, repr(one.train), repr(one.valid), one.skipped] for key, one in found.items())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, help="where results lie; those that are there are not run again")
+    parser.add_argument("--again", nargs="+", choices=PRECISIONS, default=[], help="but for these")
     asked = parser.parse_args()
-    found: dict[tuple[str, str], list[Result]] = {}
-    raw: list[list[object]] = [["task", "precision", "seed", "train", "valid", "skipped"]]
-    for name in asked.tasks:
-        for precision in dict.fromkeys(["float32", *asked.precisions]):
-            for seed in range(asked.seeds):
-                result = run(NETWORKS[name], precision, seed, asked.steps)
-                found.setdefault((name, precision), []).append(result)
-                raw.append([name, precision, seed, repr(result.train), repr(result.valid), result.skipped])
-                print(*raw[-1], flush=True)
-    lines = rows(found)
+    stem = asked.output and asked.output / f"{processor().slug}-loss"
+    found = read(stem.with_suffix(".csv"), asked.again) if stem else {}
+    by_row: dict[tuple[str, str], list[Result]] = {}
+    for name, precision, seed in product(
+        asked.tasks, dict.fromkeys(["float32", *asked.precisions]), range(asked.seeds)
+    ):
+        key = name, precision, seed
+        if key not in found:
+            found[key] = run(NETWORKS[name], precision, seed, asked.steps)
+            print(*key, found[key], flush=True)
+            if stem:
+                stem.parent.mkdir(parents=True, exist_ok=True)
+                write(stem.with_suffix(".csv"), found)
+        by_row.setdefault((name, precision), []).append(found[key])
+    lines = rows(by_row)
     print("\n".join(lines))
-    if asked.output:
-        asked.output.mkdir(parents=True, exist_ok=True)
-        stem = asked.output / f"{processor().slug}-loss"
+    if stem:
         command = shlex.join(["python", "-m", "benchmarks.half.loss", *sys.argv[1:]])
         head = [f"`{command}`, {processor()}, torch {torch.__version__}", ""]
         stem.with_suffix(".md").write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
-        with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(raw)
 
 
 if __name__ == "__main__":
