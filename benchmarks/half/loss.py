@@ -9,7 +9,7 @@ dropout draws are the same in all precisions. Two numbers are taken: the mean tr
 the validation loss after the last one, computed in float32 for all. A precision passes where the mean over seeds lies
 within one standard deviation of the seeds of float32, for both.
 
-- **bfloat16** is ``tidegate train --precision bfloat16``.
+- **bfloat16** is ``tidegate train --precision bfloat16``; **-saved** adds ``--saved-activations bfloat16``.
 - **float16** is torch's autocast with a ``GradScaler``, which ``tidegate train`` does not offer: on a CPU it computes
   in float32 and is no quicker.
 """
@@ -111,13 +111,18 @@ class Result:
     skipped: int
 
 
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "bfloat16": {"precision": "bfloat16"},
+    "bfloat16-saved": {"precision": "bfloat16", "saved_activations": "bfloat16"},
+    "float32-saved": {"saved_activations": "bfloat16"},
+    "float16": {"precision": "bfloat16"},  # prepared as that is, and run by a step of its own
+}
 
 
 def task_of(network: Network, precision: str, seed: int) -> AnyTask:
     kind = tasks.TABLE[tasks.name_of(network.data, None)].setting
-    plain = "float32" if precision == "float32" else "bfloat16"  # float16 is prepared as bfloat16 is
-    setting: Training = replace(kind(**network.options), precision=plain, seed=seed)
+    setting: Training = replace(kind(**network.options), **PRECISIONS[precision], seed=seed)
     return tasks.load(network.data, setting=setting)
 
 
