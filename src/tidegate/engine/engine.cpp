@@ -99,10 +99,11 @@ void peak_member(void* argument, int member, int) {
 }  // namespace TIDEGATE_ISA
 }  // namespace tidegate
 
-// Number types by a number: 4 float32, 8 float64; float32 with products in bfloat16 (2) or in float16 (3).
+// Number types by a number: 1 float32 with matrices of int8, of which nothing is derived, 4 float32, 8 float64; float32 with products in bfloat16 (2) or in float16 (3).
 #define TIDEGATE_BY_TYPE(type, function, ...)                       \
   (type == 4   ? tidegate::function<float, float>(__VA_ARGS__)      \
    : type == 8 ? tidegate::function<double, double>(__VA_ARGS__)    \
+   : type == 1 ? tidegate::function<float, tidegate::Int8>(__VA_ARGS__)    \
    : type == 3 ? tidegate::function<float, tidegate::Float16>(__VA_ARGS__) \
                : tidegate::function<float, tidegate::BFloat16>(__VA_ARGS__))
 

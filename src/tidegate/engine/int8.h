@@ -14,10 +14,6 @@
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
-struct Int8 {
-  int8_t bits;
-};
-
 typedef int32_t WholeVector __attribute__((vector_size(kVectorBytes)));
 
 constexpr int kBytes = 4;       // of a word
@@ -293,6 +289,11 @@ constexpr DotTiles kInt8Tiles[] = {
 };
 
 inline const DotTiles* int8_tiles __attribute__((visibility("hidden"))) = kInt8Tiles;  // chosen when the library is loaded
+
+template <>
+inline const DotTiles& tiles_of<Int8>() {
+  return *int8_tiles;
+}
 
 }  // namespace TIDEGATE_ISA
 }  // namespace tidegate

@@ -19,6 +19,14 @@ template <class P>
 constexpr bool kWords = false;
 template <>
 inline constexpr bool kWords<BFloat16> = true;
+template <>
+inline constexpr bool kWords<Int8> = true;
+
+// Whether every matrix of it is, since its numbers mean nothing by themselves.
+template <class P>
+constexpr bool kOnlyWords = false;
+template <>
+inline constexpr bool kOnlyWords<Int8> = true;
 
 template <class P>
 constexpr int kMostTileRows = kWords<P> ? kMostDotRows : kTileRows;
@@ -130,12 +138,14 @@ TIDEGATE_INLINE void multiply_few(int rows, const TileArguments<T, P>& tile) {
 template <class T, class P>
 TIDEGATE_INLINE void multiply(int rows, const TileArguments<T, P>& tile) {
   if constexpr (!kWords<P>) return multiply_few(rows, tile);
-  TileArguments<T, P> some = tile;
-  for (; rows > kTileRows; rows -= kTileRows) {
-    multiply_few(kTileRows, some);
-    for (int row = kTileRows; row < rows; ++row) some.a[row - kTileRows] = some.a[row], some.c[row - kTileRows] = some.c[row];
+  if constexpr (kWords<P> && !kOnlyWords<P>) {
+    TileArguments<T, P> some = tile;
+    for (; rows > kTileRows; rows -= kTileRows) {
+      multiply_few(kTileRows, some);
+      for (int row = kTileRows; row < rows; ++row) some.a[row - kTileRows] = some.a[row], some.c[row - kTileRows] = some.c[row];
+    }
+    multiply_few(rows, some);
   }
-  multiply_few(rows, some);
 }
 
 // One row of an operand times panels of several matrices, or parts of such, at once: enough sums to hide how long each
@@ -211,16 +221,16 @@ TIDEGATE_INLINE void multiply_row_by(int vectors, const RowArguments<T, P>& row)
 // panels: 1 to kRowPanels, all of so many vectors. Whole vectors are written.
 template <Meet kMeet, class T, class P>
 TIDEGATE_INLINE void multiply_row_of(int panels, int vectors, const RowArguments<T, P>& row) {
-  switch (panels) {
-    case 1:
-      return multiply_row_by<T, P, 1, kMeet>(vectors, row);
-    case 2:
-      return multiply_row_by<T, P, 2, kMeet>(vectors, row);
-    case 3:
-      return multiply_row_by<T, P, 3, kMeet>(vectors, row);
-    case 4:
-      return multiply_row_by<T, P, 4, kMeet>(vectors, row);
-  }
+  if constexpr (!kOnlyWords<P>) switch (panels) {
+      case 1:
+        return multiply_row_by<T, P, 1, kMeet>(vectors, row);
+      case 2:
+        return multiply_row_by<T, P, 2, kMeet>(vectors, row);
+      case 3:
+        return multiply_row_by<T, P, 3, kMeet>(vectors, row);
+      case 4:
+        return multiply_row_by<T, P, 4, kMeet>(vectors, row);
+    }
 }
 
 template <class T, class P>

@@ -20,6 +20,10 @@ template <>
 struct Operand<Float16> {
   static constexpr bool kValues = true, kAdjoints = false;
 };
+template <>
+struct Operand<Int8> {  // whose words multiply words alone
+  static constexpr bool kValues = true, kAdjoints = true;
+};
 
 template <class P>
 constexpr bool kRounds = Operand<P>::kValues || Operand<P>::kAdjoints;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "call.h"
-#include "dot.h"
+#include "int8.h"
 #include "operand.h"
 
 namespace tidegate {
@@ -43,6 +43,7 @@ class PackedMatrices {
 
   // Whether a matrix is packed in words: a whole one. Changes of a delta run are multiplied as they are.
   TIDEGATE_INLINE bool in_words(const tg_matrix& matrix) const {
+    if constexpr (kOnlyWords<P>) return true;
     return kWords<P> && !matrix.sparse && matrix.heads == 1 && !call_.delta;
   }
 
@@ -68,7 +69,7 @@ class PackedMatrices {
         const DotTiles& tiles = tiles_of<P>();
         return tiles.round(from, matrix.k, tiles.words(matrix.k), reinterpret_cast<Word*>(to));
       }
-    round_row<P>(from, matrix.k, to);
+    if constexpr (!kOnlyWords<P>) round_row<P>(from, matrix.k, to);
   }
 
   // Whether two products read the same.
@@ -94,8 +95,8 @@ class PackedMatrices {
     for (int i = 0; i < plan_.matrices; ++i) {
       const tg_matrix own = as_packed(plan_.matrix[i]);
       matrices[i] = matrix;
-      lists[i] = own.sparse && !as_stored(own) ? list : nullptr;
-      pieces[i] = own.heads > 1 && !lists[i] ? piece : nullptr;
+      lists[i] = own.sparse && !as_stored(own) && !in_words(own) ? list : nullptr;
+      pieces[i] = own.heads > 1 && !lists[i] && !in_words(own) ? piece : nullptr;
       if (pieces[i]) cut_panels<T>(own, as_stored(own), piece);
       matrix += packed_elements(own);
       list += list_size(own);
@@ -126,20 +127,20 @@ class PackedMatrices {
   }
 
   void pack(const Share& share) {
-    for (int i = 0; i < plan_.matrices; ++i)
-      if (lists[i])
-        pack_listed(as_packed(plan_.matrix[i]), lists[i], matrices[i], share);
-      else if (pieces[i])
-        pack_pieces(i, share);
-      else
-        pack_matrix(i, share);
+    for (int i = 0; i < plan_.matrices; ++i) {
+      if constexpr (kWords<P>)
+        if (in_words(plan_.matrix[i])) pack_words(i, share);
+      if constexpr (!kOnlyWords<P>)
+        if (!in_words(plan_.matrix[i])) pack_numbers(i, share);
+    }
     if (!share.member) pad_biases();
   }
 
   // Lists what is kept where only that has a gradient.
   void list_kept(const Share& share) {
-    for (int i = 0; i < plan_.gradients; ++i)
-      if (kept[i]) pack_listed(matrix_of(plan_.gradient[i]), lists[plan_.matrices + i], nullptr, share);
+    if constexpr (!kOnlyWords<P>)
+      for (int i = 0; i < plan_.gradients; ++i)
+        if (kept[i]) pack_listed(matrix_of(plan_.gradient[i]), lists[plan_.matrices + i], nullptr, share);
   }
 
   // The list of a panel of a matrix that has lists.
@@ -275,14 +276,15 @@ class PackedMatrices {
 
   // What is packed of a matrix.
   int64_t packed_elements(const tg_matrix& matrix) const {
+    constexpr int64_t line = 64 / static_cast<int>(sizeof(P));  // panels of words begin at whole vectors
+    if constexpr (kWords<P>)
+      if (in_words(matrix)) {
+        if (words_as_stored(matrix)) return 0;
+        const int64_t words = tiles_of<P>().panel_words(matrix.k) * rounded(matrix.n, kLanes<T>);
+        return rounded(words * static_cast<int64_t>(sizeof(Word) / sizeof(P)), line);
+      }
     if (matrix.heads > 1 && !(matrix.sparse && !as_stored(matrix))) return cut_panels<T>(matrix, as_stored(matrix), nullptr);
-    if constexpr (kWords<P>) {
-      constexpr int64_t line = 64 / static_cast<int>(sizeof(P));  // panels of words begin at whole vectors
-      if (!in_words(matrix)) return rounded(packed_size<T>(matrix.k, matrix.n), line);
-      if (words_as_stored(matrix)) return 0;
-      const int64_t words = tiles_of<P>().panel_words(matrix.k) * rounded(matrix.n, kLanes<T>);
-      return rounded(words * static_cast<int64_t>(sizeof(Word) / sizeof(P)), line);
-    }
+    if (kWords<P>) return rounded(packed_size<T>(matrix.k, matrix.n), line);
     if (!as_stored(matrix)) return packed_size<T>(matrix.k, matrix.n);
     const int64_t last = matrix.n / kPanel<T> * kPanel<T>;
     return matrix.across && is_ragged<T>(matrix, last) ? packed_size<T>(matrix.k, matrix.n - last) : 0;
@@ -300,7 +302,8 @@ class PackedMatrices {
   int64_t whole_elements() const {
     int64_t most = 0;
     for (int i = 0; i < plan_.matrices; ++i)
-      if (plan_.matrix[i].sparse) most = at_least(as_packed(plan_.matrix[i]).k, most);
+      if (plan_.matrix[i].sparse || (kOnlyWords<P> && plan_.matrix[i].heads > 1))
+        most = at_least(as_packed(plan_.matrix[i]).k, most);
     for (int i = 0; i < plan_.gradients; ++i)
       if (plan_.gradient[i].weight >= 0) most = at_least(plan_.gradient[i].columns, most);
     return rounded(most * kPanel<T>, kLanes<T>) + rounded(most, 64);
@@ -313,15 +316,19 @@ class PackedMatrices {
       if (plan_.product[i].bias >= 0) biases += bias_size(plan_.matrix[plan_.product[i].matrix]);
   }
 
+  void pack_numbers(int index, const Share& share) {
+    if (lists[index])
+      pack_listed(as_packed(plan_.matrix[index]), lists[index], matrices[index], share);
+    else if (pieces[index])
+      pack_pieces(index, share);
+    else
+      pack_matrix(index, share);
+  }
+
   void pack_matrix(int index, const Share& share) {
     const tg_matrix& matrix = plan_.matrix[index];
     if (!packed_elements(matrix)) return;
     const int64_t panels = panels_of<T>(matrix);
-    if constexpr (kWords<P>)
-      if (in_words(matrix)) {
-        for (int64_t p = share.first(panels); p < share.last(panels); ++p) pack_words(index, p);
-        return;
-      }
     for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
       const int64_t column = p * kPanel<T>;
       if (as_stored(matrix) && !is_ragged<T>(matrix, column)) continue;
@@ -329,16 +336,28 @@ class PackedMatrices {
     }
   }
 
-  void pack_words(int index, int64_t panel) {
+  void pack_words(int index, const Share& share) {
+    const DotTiles& tiles = tiles_of<P>();
     const tg_matrix& m = plan_.matrix[index];
-    const int64_t column = panel * kPanel<T>, words = tiles_of<P>().words(m.k);
-    const int64_t first = m.across ? m.row * m.columns + column : (m.row + column) * m.columns;
-    const int64_t row = m.across ? m.columns : 1, way = m.across ? 1 : m.columns;
-    const int width = width_of_panel<T>(m, column);
-    Word* const to = words_of_panel(index, panel);
-    if constexpr (kRounded<P>)
-      if (plan_.narrow[m.tensor]) return pack_pairs(narrow(m.tensor) + first, row, way, m.k, width, words, to);
-    tiles_of<P>().pack(tensor(m.tensor) + first, row, way, m.k, width, words, to);
+    if (words_as_stored(m)) return;
+    const int64_t panels = panels_of<T>(m), words = tiles.words(m.k), row = m.across ? m.columns : 1, way = m.across ? 1 : m.columns;
+    for (int64_t p = share.first(panels); p < share.last(panels); ++p) {
+      const int64_t column = p * kPanel<T>, first = m.across ? m.row * m.columns + column : (m.row + column) * m.columns;
+      const int width = width_of_panel<T>(m, column);
+      Word* const to = words_of_panel(index, p);
+      if constexpr (kRounded<P>)
+        if (plan_.narrow[m.tensor]) {
+          pack_pairs(narrow(m.tensor) + first, row, way, m.k, width, words, to);
+          continue;
+        }
+      if (m.heads == 1) {
+        tiles.pack(tensor(m.tensor) + first, row, way, m.k, width, words, to);
+      } else {
+        T* const whole = whole_ + share.member * whole_size_;
+        pack_with_zeros(tensor(m.tensor), m, column, whole);
+        tiles.pack(whole, padded<T>(width), 1, m.k, width, words, to);
+      }
+    }
   }
 
   void pack_pieces(int index, const Share& share) {

@@ -143,6 +143,11 @@ struct Float16 {
   uint16_t bits;
 };
 
+// A whole number of a matrix that has scales beside it (int8.h).
+struct Int8 {
+  int8_t bits;
+};
+
 // Numbers in fewer bits, as many as a register has of float32: to nearest, ties to even.
 typedef uint16_t HalfLanes __attribute__((vector_size(kVectorBytes / 2)));
 typedef uint16_t HalvesInMemory __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
