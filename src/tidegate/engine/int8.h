@@ -18,6 +18,7 @@ typedef int32_t WholeVector __attribute__((vector_size(kVectorBytes)));
 
 constexpr int kBytes = 4;       // of a word
 constexpr int kBehind = 2;        // words of each column behind a panel: 128 times its sum, and its scale
+constexpr int kInt8Rows = 15;   // that read a panel while the first-level cache holds it
 constexpr float kLargest = 127;  // a weight
 
 // Numbers to whole numbers, to nearest, ties to even, below 2^22; in two steps, which no compiler may take as one.
@@ -46,17 +47,28 @@ inline void pack_bytes(const float* from, int64_t row, int64_t column, int64_t k
   }
 }
 
+// Numbers in units of the operand to their bytes, of which so many are written.
+TIDEGATE_INLINE void put_bytes(Vector<float> units, uint8_t* upper, uint8_t* lower, int count) {
+  typedef uint8_t Bytes __attribute__((vector_size(kLanes<float>)));
+  WordVector whole = (WordVector)(units + kShift) - 0x4b3f8000u;  // the shift is taken off, and 32768 added
+  whole = whole > 65535u ? WordVector{} + 65535u : whole;
+  const Bytes high = __builtin_convertvector(whole >> 8, Bytes), low = __builtin_convertvector(whole & 255u, Bytes);
+  memcpy(upper, &high, count);
+  memcpy(lower, &low, count);
+}
+
 // A row of an operand: upper bytes, lower bytes, 2^-e; NaN if one of its numbers is none or infinite.
 inline void round_to_bytes(const float* from, int64_t k, int64_t words, Word* to) {
   constexpr int lanes = kLanes<float>;
-  typedef uint8_t Bytes __attribute__((vector_size(lanes)));
-  auto part = [&](int64_t i) { return k - i < lanes ? load(from + i, static_cast<int>(k - i)) : load(from + i); };
-  WordVector most_of = {};
-  for (int64_t i = 0; i < k; i += lanes) {
-    const WordVector size = (WordVector)part(i) & 0x7fffffffu;
+  const int64_t whole = k / lanes * lanes;
+  const Vector<float> rest = whole < k ? load(from + whole, static_cast<int>(k - whole)) : Vector<float>{};
+  WordVector most_of = (WordVector)rest & 0x7fffffffu;
+  for (int64_t i = 0; i < whole; i += lanes) {
+    const WordVector size = (WordVector)load(from + i) & 0x7fffffffu;  // numbers without sign are in order, NaN last
     most_of = size > most_of ? size : most_of;
   }
   uint32_t most = 0;
+#pragma GCC unroll 16
   for (int lane = 0; lane < lanes; ++lane) most = most_of[lane] > most ? most_of[lane] : most;
   const bool finite = most < 0x7f800000u;
   const uint32_t exponent = most >> 23 < 15 ? 15 : most >> 23;  // of the largest, so that both scales are normal numbers
@@ -64,17 +76,10 @@ inline void round_to_bytes(const float* from, int64_t k, int64_t words, Word* to
   float scale;
   memcpy(&scale, &up, sizeof scale);
   memcpy(to + 2 * words, &down, sizeof down);
+  if (!finite) return static_cast<void>(memset(to, 0, 2 * words * sizeof(Word)));
   uint8_t *upper = reinterpret_cast<uint8_t*>(to), *lower = reinterpret_cast<uint8_t*>(to + words);
-  for (int64_t i = 0; i < words * kBytes; i += lanes) {
-    WordVector whole = {};
-    if (i < k && finite) whole = (WordVector)(part(i) * scale + kShift);  // the product is exact
-    whole -= finite ? 0x4b3f8000u : 0u;                                   // the shift, and 32768 are added
-    whole = whole > 65535u ? WordVector{} + 65535u : whole;
-    const Bytes high = __builtin_convertvector(whole >> 8, Bytes), low = __builtin_convertvector(whole & 255u, Bytes);
-    const int64_t left = words * kBytes - i;
-    memcpy(upper + i, &high, left < lanes ? left : lanes);
-    memcpy(lower + i, &low, left < lanes ? left : lanes);
-  }
+  for (int64_t i = 0; i < whole; i += lanes) put_bytes(load(from + i) * scale, upper + i, lower + i, lanes);
+  if (whole < k) put_bytes(rest * scale, upper + whole, lower + whole, static_cast<int>(k - whole + kBytes - 1) / kBytes * kBytes);
 }
 
 // Instructions that both know: pairs of sixteen bits are multiplied, and their products added.
@@ -165,7 +170,7 @@ TIDEGATE_INLINE void scale_sums(const WholeVector* upper, const WholeVector* low
 }
 
 template <class Whole, int kRows, int kVectors>
-void multiply_whole_rows(const DotArguments& tile, int first) {
+void multiply_whole_rows(const DotArguments& tile, int first, int64_t ahead) {
   constexpr int lanes = kLanes<float>;
   WholeVector upper[kRows][kVectors] = {}, lower[kRows][kVectors] = {};
   const Word* a[kRows];
@@ -174,6 +179,7 @@ void multiply_whole_rows(const DotArguments& tile, int first) {
   const Word* panel = tile.panel;
   for (int64_t i = 0; i < tile.words; ++i, panel += tile.panel_step) {
     const typename Whole::template Panel<kVectors> b(panel);
+    __builtin_prefetch(panel + ahead);
 #pragma GCC unroll 3
     for (int row = 0; row < kRows; ++row) {
       Whole::add(upper[row], a[row] + i, b);
@@ -204,13 +210,13 @@ void multiply_whole_rows(const DotArguments& tile, int first) {
 
 template <class Whole, int kVectors>
 TIDEGATE_INLINE void multiply_whole_by(int rows, const DotArguments& tile) {
-  constexpr void (*several[3])(const DotArguments&, int) = {
+  constexpr void (*several[3])(const DotArguments&, int, int64_t) = {
       multiply_whole_rows<Whole, 1, kVectors>, multiply_whole_rows<Whole, Whole::kMostRows < 2 ? 1 : 2, kVectors>,
       multiply_whole_rows<Whole, Whole::kMostRows, kVectors>};
   const int parts = (rows + Whole::kMostRows - 1) / Whole::kMostRows;
   for (int part = 0; part < parts; ++part) {
     const int first = rows * part / parts;
-    several[rows * (part + 1) / parts - first - 1](tile, first);
+    several[rows * (part + 1) / parts - first - 1](tile, first, (tile.words + kBehind) * tile.panel_step + (part % 4) * 16);
   }
 }
 
@@ -278,7 +284,7 @@ void multiply_whole_row(int panels, int vectors, const DotRowArguments& row) {
 
 template <class Whole>
 constexpr DotTiles int8_tiles_of(const char* name) {
-  return {name, kTileRows, kBytes, 1, kBehind, 2, 1, pack_bytes, round_to_bytes, multiply_whole<Whole>, multiply_whole_row<Whole>};
+  return {name, kInt8Rows, kBytes, 1, kBehind, 2, 1, pack_bytes, round_to_bytes, multiply_whole<Whole>, multiply_whole_row<Whole>};
 }
 
 constexpr DotTiles kInt8Tiles[] = {
