@@ -1,6 +1,6 @@
 """What weights of fewer bits cost a task: every bundled task, scored with sessions in place of its layers.
 
-    python -m benchmarks.half.int8_tasks FOLDER     # of trained models; those that are not there are trained, a few minutes
+    python -m benchmarks.half.int8_tasks FOLDER     # of trained models; those that are not there are trained
 
 Each model is trained as ``tidegate train`` does, for a few epochs, with several seeds. Then the test is scored again
 with a ``Session`` of each kind of weights in place of every recurrent layer. Sessions know no lengths, so sequences of
@@ -68,7 +68,7 @@ class Replaced:
     sessions: dict[int, tg.Session] = field(default_factory=dict)
 
     def __call__(self, x: torch.Tensor, hx: Any = None, *, lengths: Any = None) -> tuple[torch.Tensor, Any]:
-        layer, both = self.layer, self.layer.bidirectional
+        layer = self.layer
         x = x.transpose(0, 1) if layer.batch_first else x
         steps, rows = x.shape[:2]
         counts = torch.full((rows,), steps) if lengths is None else torch.as_tensor(lengths)
@@ -80,7 +80,7 @@ class Replaced:
             session = self.sessions.get(len(chosen)) or self._session(len(chosen))
             if first is None:
                 session.reset()
-            else:
+            else:  # which a stack in two directions refuses
                 session.restore(Snapshot({n: s[:, chosen] for n, s in zip(names, first, strict=True)}))
             out = session.run(x[:count, chosen].contiguous())
             ends = [session.state[name] for name in names]
@@ -92,7 +92,8 @@ class Replaced:
             for whole, end in zip(last, ends, strict=True):
                 whole[:, chosen] = end
             self.outputs.append(out.flatten())
-        assert y is not None and last is not None and not (both and first is not None)
+        assert y is not None
+        assert last is not None
         return y.transpose(0, 1) if layer.batch_first else y, tuple(last) if len(last) > 1 else last[0]
 
     def _session(self, rows: int) -> tg.Session:
@@ -179,9 +180,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    head = "| task, cell: layers | score | float32: mean (of seeds) | bfloat16: change | error of outputs | int8: change | error of outputs |"
-    how = f"`python -m benchmarks.half.int8_tasks FOLDER --epochs {options.epochs} --steps {options.steps} --seeds {options.seeds}`"
-    lines = ["# Tasks with weights of fewer bits", "", how, "", head, "|" + "---|" * 7]
+    head = ["task, cell: layers", "score", "float32: mean (of seeds)"]
+    head += [words for kind in KINDS for words in (f"{kind}: change", "error of outputs")]
+    how = f"FOLDER --epochs {options.epochs} --steps {options.steps} --seeds {options.seeds}"
+    lines = ["# Tasks with weights of fewer bits", "", f"`python -m benchmarks.half.int8_tasks {how}`", ""]
+    lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name in options.only:
         for cell in options.cells:
             found = [examined(model(name, cell, seed, options)) for seed in range(options.seeds)]

@@ -61,7 +61,7 @@ def gru_d(p, x, states, dt, m):
 
 def cfc(p, x, states, dt):
     (h,) = states
-    k = 1.7159 * tanh(0.666 * (torch.cat([x, h], 1) @ torch.cat([p["weight_ih"], p["weight_hh"]], 1).T + p["bias_ih"]))
+    k = 1.7159 * tanh(0.666 * (x @ p["weight_ih"].T + h @ p["weight_hh"].T + p["bias_ih"]))
     f, g, a, b = (k @ p["weight_F"].T + p["bias_F"]).chunk(4, 1)
     s = sigma(a * dt + b)
     return (tanh(f) * (1 - s) + s * tanh(g),)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch.overrides import TorchFunctionMode
 
 Array = npt.NDArray[Any]
 LARGEST, UPPER, LOWER = 127, 2**15 - 1, -(2**15)
@@ -33,3 +36,16 @@ def product(rows: Array, matrix: Array) -> Array:
     q, bits = operand(np.where(finite[:, None], rows, 0))
     result = np.ldexp((q @ w.T) * scale.astype(np.float64), -bits[:, None])
     return np.where(finite[:, None] & good, result, np.nan)
+
+
+class Products(TorchFunctionMode):
+    """Inside, every ``v @ M.T`` is a product in whole numbers; all else is that of the tensors."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, arguments: tuple[Any, ...] = (), keywords: Any = None
+    ) -> Any:
+        del types
+        if function is not torch.Tensor.matmul:
+            return function(*arguments, **(keywords or {}))
+        v, matrix = (value.detach().float().numpy() for value in arguments)
+        return torch.from_numpy(product(v, matrix.T)).to(arguments[0].dtype)

@@ -127,7 +127,7 @@ class Session:
         with torch.inference_mode(mode=False), torch.no_grad():  # states are written at any time
             cells, parameters = _parts(layer, weights)
             self._cell, self._dtype = cells[0], next(layer.parameters()).dtype
-            self._stream = Stream(cells, parameters, batch_size, _thresholds(delta))
+            self._stream = Stream(cells, parameters, batch_size, _thresholds(delta, weights))
             learned = layer.learned_states(batch_size) if isinstance(layer, Recurrent) else None
             self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
             self.reset()
@@ -139,6 +139,14 @@ class Session:
     def state(self) -> States:
         """The present states by name, each [L, B, width]; copies, so that later steps do not change them."""
         return {s.name: value.clone() for s, value in zip(self.graph.states, self._stream.states, strict=True)}
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the packed matrices and biases, all of which each step reads.
+
+        A session keeps its copy of the parameters beside them, from which copies and pickles are packed anew.
+        """
+        return self._stream.packed_bytes
 
     @property
     def sent(self) -> Sent:
@@ -279,13 +287,19 @@ class Session:
         )
 
 
-def _thresholds(delta: float | tuple[float, float]) -> Delta:
+def _thresholds(delta: float | tuple[float, float], weights: str | None) -> Delta:
     pair = delta if isinstance(delta, tuple) else (delta, delta)
     if len(pair) != 2 or not all(isinstance(value, int | float) and 0 <= value < math.inf for value in pair):
         raise InputError(
             "SESSION_DELTA",
             f"delta is {delta!r:.60}, expected a number from 0 on, or a pair of them",
             fix="pass 0.1, or (0.05, 0.1) for inputs and states",
+        )
+    if weights == "int8" and any(pair):
+        raise InputError(
+            "SESSION_DELTA",
+            "what changed is multiplied column by column, and int8 weights lie four columns to a word",
+            fix="drop delta=, or pass weights='bfloat16'",
         )
     return Delta(*map(float, pair))
 

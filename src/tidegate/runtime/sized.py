@@ -21,7 +21,7 @@ from tidegate.emit.narrow import with_narrow
 from tidegate.emit.plan import Gradient, Halved, Plan, Sum
 from tidegate.emit.planner import backward_plan, forward_plan, gradient_plan, tallied_sums
 from tidegate.emit.sparse import with_lists
-from tidegate.errors import EmitError, SpecError
+from tidegate.errors import EmitError, InputError, SpecError
 from tidegate.runtime.library import load
 from tidegate.runtime.structure import NativePlan, native
 from tidegate.runtime.tuning import Tuning
@@ -36,6 +36,7 @@ KINDS: dict[tuple[torch.dtype, Products | None], int] = {  # its numbers of thes
     (torch.float64, None): 8,
     (torch.float32, "bfloat16"): 2,
     (torch.float32, "float16"): 3,
+    (torch.float32, "int8"): 1,
 }
 
 
@@ -168,7 +169,7 @@ class SizedCell:
         if unknown:
             names = ", ".join(matrix.name for matrix in graph.matrices)
             raise SpecError("SPARSE", f"{graph.name} has no matrix {min(unknown)!r}", fix=f"name some of {names}")
-        self._listed = [f"weight_{name}" for name in sparse]
+        self._listed = [] if products == "int8" else [f"weight_{name}" for name in sparse]  # which is packed whole
         self.zeros_stay = self._listed if self.kept else []
         shapes = parameter_shapes(graph, widths)
         self.parameters = tuple(shapes)
@@ -252,12 +253,21 @@ class SizedCell:
         """The plan of forward runs, with or without what a backward run needs; ``"traced"`` for what a trace shows."""
         known = self._forward.get((dtype, saving, variant, half))
         if known is None:
+            self._check_derivative(wanted=saving)
             cell = compiled(self.graph, variant)
             kind = DTYPES[dtype]
             plan = with_lists(forward_plan(cell, self.widths, kind, saving=saving), self._listed)
             plan = self._saving(plan, Halved.WRITTEN, dtype) if saving else plan
             known = self._forward[dtype, saving, variant, half] = _native(cell, self._narrowed(plan, half), kind)
         return known
+
+    def _check_derivative(self, *, wanted: bool = True) -> None:
+        if wanted and self.products == "int8":
+            raise InputError(
+                "PRODUCTS",
+                f"{self.graph.name} multiplies in int8, of which there is no derivative",
+                fix="call it under torch.no_grad(), or train in bfloat16 or float32",
+            )
 
     def _narrowed(self, plan: Plan, half: Half) -> Plan:
         """The plan for tensors of which some are of half precision, as far as the engine reads them so."""
@@ -282,6 +292,7 @@ class SizedCell:
         """The plan of runs that make gradients of parameters of what a backward run has left."""
         known = self._gradient.get(dtype)
         if known is None:
+            self._check_derivative()
             cell, kind = compiled(self.graph), DTYPES[dtype]
             plan = with_lists(gradient_plan(cell, self.widths, kind), self._listed, kept=self.kept)
             plan = self._saving(plan, Halved.READ, dtype)
@@ -294,6 +305,7 @@ class SizedCell:
         """The plan of backward runs; ``"watched"`` for one that writes adjoints, ``"apart"`` without gradients."""
         known = self._backward.get((dtype, input_gradient, variant, half))
         if known is None:
+            self._check_derivative()
             cell = compiled(self.graph, variant)
             kind = DTYPES[dtype]
             apart = variant == "apart"
@@ -333,8 +345,10 @@ def sized(
         products: the type in which it multiplies by its matrices. A product M v in ``"bfloat16"`` rounds M and v to
             bfloat16 (to the nearest, ties to even), multiplies exactly and adds in the type of its tensors; the same
             holds for its derivative, M' dv and dv v', where the adjoint dv is rounded, too. In ``"float16"`` M and v
-            are rounded and adjoints are not. Everything else (states, gates, biases, vectors) is not rounded. None for
-            no rounding.
+            are rounded and adjoints are not. ``"int8"`` is for the engine and without a derivative: M[j] is the nearest
+            of 255 multiples of its largest number / 127, for each row j, and v is rounded to 16 bits with a power of
+            two for each row of an operand, as its largest number asks for; sums are exact. Everything else (states,
+            gates, biases, vectors) is not rounded. None for no rounding.
         saved: ``"bfloat16"`` for half the memory between the forward run and the backward run of float32 tensors: what
             the derivative reads of gates and states is rounded when the engine saves it. Results are not rounded,
             gradients take the rounding. None for no rounding; what runs eagerly has none either.

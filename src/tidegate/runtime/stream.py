@@ -16,7 +16,9 @@ from tidegate.runtime.rows import Steps
 from tidegate.runtime.shape import check_parameters
 from tidegate.runtime.sized import SizedCell
 from tidegate.runtime.structure import NativePlan
+from tidegate.runtime.units import in_units, input_units
 
+MOST_COLUMNS = 66_000  # of an int8 matrix: 255 * 127 * this is below 2^31
 MOST_CALLS = 16  # numbers of steps for which a layer keeps its call
 
 
@@ -55,10 +57,12 @@ class Stream:
         for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True)):
             check_parameters(job, tensors, k, alone=True)
         deeper = self._delta._replace(inputs=self._delta.states)  # which read states of the layer below
+        units = input_units(cells[0], parameters[0]) if cells[0].products == "int8" else None
+        self._share = None if units is None else 1 / units
         self._layers = [
             _StreamLayer(
                 *(job, tensors, [state[k * directions :] for state in self.states], kind),
-                deeper if k else self._delta,
+                *((deeper, None) if k else (self._delta, units)),
             )
             for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True))
         ]
@@ -76,6 +80,11 @@ class Stream:
         """Which share of the multiplications was made, in all steps so far."""
         inputs, *others = [layer.made(self._rows, kind) for layer in self._layers for kind in (0, 1)]
         return share_sent(inputs, (sum(part for part, _ in others), sum(whole for _, whole in others)))
+
+    @property
+    def packed_bytes(self) -> int:
+        """Of the matrices and biases that a step reads."""
+        return sum(layer.packed_bytes for layer in self._layers)
 
     def forget(self, rows: torch.Tensor | None = None) -> None:
         """Forget what was sent, of some sequences or of all: their states are those of a beginning."""
@@ -104,6 +113,7 @@ class Stream:
 
     def _through(self, rows: torch.Tensor, steps: int, given: Sequence[torch.Tensor]) -> torch.Tensor:
         rows = self._readable(rows, "the input")
+        rows = rows if self._share is None else rows * self._share
         given = [self._readable(value, "what is given") for value in given] if given else ()
         self._rows += len(rows)
         for layer in self._layers:
@@ -142,6 +152,13 @@ def _rebuilt(
 def _engine_kind(cell: SizedCell, like: torch.Tensor) -> int:
     """The engine's number for a cell with tensors like this."""
     kind = cell.kind(like.dtype)
+    widest = max(cell.widths.values())
+    if cell.products == "int8" and widest > MOST_COLUMNS:
+        raise InputError(
+            "SESSION_WEIGHTS",
+            f"{cell.graph.name} has matrices of up to {widest:,} columns; sums in int8 have room for {MOST_COLUMNS:,}",
+            fix="pass weights='bfloat16'",
+        )
     if kind is None or not like.is_cpu:
         products = f" with products in {cell.products}" if cell.products else ""
         raise InputError(
@@ -162,6 +179,7 @@ class _StreamLayer:
         states: for each state [directions or more, B, width].
         kind: the engine's number of the type.
         delta: thresholds.
+        units: of its input, see ``units``; None for 1.
 
     Attributes:
         memory: of each direction, where a threshold is more than 0.
@@ -174,6 +192,7 @@ class _StreamLayer:
         states: Sequence[torch.Tensor],
         kind: int,
         delta: Delta,
+        units: torch.Tensor | None,
     ) -> None:
         self._job, self.cell = job, job.cell
         self.width = job.directions * job.cell.output_width
@@ -187,14 +206,15 @@ class _StreamLayer:
         count, size = len(job.cell.parameters), parameters[0].element_size()
         self._given = len(job.cell.graph.given)
         self._behind = job.cell.output_width * size  # from a row of the first direction's output to the second's
-        self._addresses = []
-        for d in range(job.directions):
+
+        def addresses_of(tensors: Sequence[torch.Tensor], d: int) -> list[int]:
             places = [state[d].data_ptr() for state in states]
-            own = [parameter.data_ptr() for parameter in self.parameters[d * count : (d + 1) * count]]
-            self._addresses.append([0, 0, 0, *places, *places, *own, *[0] * self._given])
-        self._packed = [
-            binding.pack(addresses) for binding, addresses in zip(self._bindings, self._addresses, strict=True)
-        ]
+            own = [tensor.data_ptr() for tensor in tensors[d * count : (d + 1) * count]]
+            return [0, 0, 0, *places, *places, *own, *[0] * self._given]
+
+        scaled = in_units(job.cell, self.parameters, units)  # as they are packed
+        self._packed = [binding.pack(addresses_of(scaled, d)) for d, binding in enumerate(self._bindings)]
+        self._addresses = [addresses_of(self.parameters, d) for d in range(job.directions)]
         self._calls: dict[tuple[int, int], PreparedCall] = {}
 
     def _plan(self, dtype: torch.dtype, delta: Delta) -> NativePlan:
@@ -208,6 +228,11 @@ class _StreamLayer:
             own = dict(zip(cell.parameters, self.parameters[d * count : (d + 1) * count], strict=True))
             self.memory.append(DeltaMemory(remembered, own, self._job.sequences, delta))
         return plan
+
+    @property
+    def packed_bytes(self) -> int:
+        """Of its matrices and biases as a step reads them."""
+        return sum(memory.nbytes for memory in self._packed)
 
     def made(self, rows: int, kind: int) -> tuple[int, int]:
         """In so many rows: multiplications that were made of operands of this kind, and all."""
