@@ -46,9 +46,22 @@ class Session:
         layer: any recurrent layer or cell of tidegate.nn, on the CPU, float32 or float64.
         batch_size: how many sequences it follows at once (B).
         weights: ``"float32"`` (``"float64"`` for such a layer), or ``"bfloat16"``: matrices in half the memory and up
-            to twice as quick where they do not fit the caches; sums, biases and states stay float32.
+            to twice as quick where they do not fit the caches; sums, biases and states stay float32. ``"int8"``:
+            matrices in a quarter; see below.
         bidirectional: whether the layer has two directions, so that each ``run`` is a whole sequence.
         delta: a threshold, or a pair of them for inputs and for states, to multiply only what changed; see below.
+
+    **Weights of int8.** Each product M v is one of whole numbers, with a scale for each row of M and one for each row
+    of an operand at each step, so no data are needed to calibrate it:
+
+        s_j = max_k |M_jk| / 127;  w_jk = round(M_jk / s_j);  q_k = round(2^e v_k), 2^14 <= 2^e max_k |v_k| < 2^15
+        (M v)_j is taken for s_j 2^-e sum_k w_jk q_k
+
+    w has 8 bits, q 16, ties are rounded to even, and sums are exact, so that all machines have the same whole numbers.
+    Gates, states, biases and vectors are float32. A row of an operand with a number that is infinite or none gives NaN.
+    Features whose columns of weights are 8 times smaller than the largest, or more, are divided by a power of two,
+    and their columns multiplied by it: scales of the input that a model has inside its weights cost no accuracy.
+    Blocks of zeros and what lies between heads are multiplied.
 
     **Delta networks** (Neil et al., ICML 2017). With ``delta=d``, each product M v is a sum that is kept from step to
     step. An element v_k whose value differs from the one that was last sent by more than d is sent again:
@@ -72,7 +85,8 @@ class Session:
 
     Raises:
         InputError: another number of directions than ``bidirectional`` says, a layer not on the CPU, or of another
-            dtype; a threshold below 0; an input of another shape; a step of a stack in two directions.
+            dtype; weights of a type that there is not for the layer, int8 weights with ``delta`` or of more than
+            66,000 columns; a threshold below 0; an input of another shape; a step of a stack in two directions.
         BackendError: the engine is not available here.
 
     Example:
