@@ -284,7 +284,8 @@ void multiply_whole_row(int panels, int vectors, const DotRowArguments& row) {
 
 template <class Whole>
 constexpr DotTiles int8_tiles_of(const char* name) {
-  return {name, kInt8Rows, kBytes, 1, kBehind, 2, 1, pack_bytes, round_to_bytes, multiply_whole<Whole>, multiply_whole_row<Whole>};
+  return {name, kInt8Rows, kBytes, 1, kBehind, 2, 1, pack_bytes, round_to_bytes, multiply_whole<Whole>, multiply_whole_row<Whole>,
+          nullptr};
 }
 
 constexpr DotTiles kInt8Tiles[] = {
