@@ -1,0 +1,206 @@
+"""Layers drawn at random whose products are of fewer bits, step by step against the equations of ``layers``.
+
+What is drawn is what ``drawn`` draws, in float32. The whole call is run as it was drawn, in both directions at once, with
+its memory and frozen parameters. It must have the bits of the runs of one direction that ``stepping`` then takes apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+import tidegate.nn.draw
+from tests.reference import drawn, stepping
+from tests.reference.drawn import EVERY, Drawn, Problem, asked
+from tests.reference.half import FORMATS
+from tests.reference.half_zoo import multiplying
+from tests.reference.layers import Asked, Sequences, Tensors, direction
+from tests.reference.stepping import Call, Results, States
+from tidegate.errors import TidegateError
+
+SEQUENCES, UNITS, STEPS = 40, 130, 24  # more are cut off: each step is a run of the layer
+
+
+def configured(seed: int, *, options: bool = True) -> Drawn:
+    """The configuration of a seed; of the largest ones a part."""
+    found = drawn.draw(seed, options=options)
+    T, B = min(found.T, STEPS), min(found.B, SEQUENCES)
+    heads = found.heads if found.H <= UNITS else 1
+    lengths = tuple(min(n, T) for n in found.lengths[:B])
+    return replace(found, dtype=torch.float32, T=T, B=B, H=min(found.H, UNITS), lengths=lengths, heads=heads)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The masks that a layer drew in a call, and which part of each a call of some of its steps draws.
+
+    Attributes:
+        masks: in the order in which they are drawn.
+        by_step: whether each is one of all steps.
+        steps: of the whole call, and how many sequences it has.
+    """
+
+    masks: tuple[Tensor, ...]
+    by_step: tuple[bool, ...]
+    steps: tuple[int, int]
+
+    @staticmethod
+    def of(drawn: Drawn, masks: list[Tensor]) -> Drawing:
+        options = drawn.options if drawn.training else {}
+        zoneout = (True,) * len(EVERY[drawn.cell][1]) if "zoneout" in options else ()
+        own = (False,) * ("weight_dropout" in options) + zoneout + (False,) * ("recurrent_dropout" in options)
+        kinds = (False,) * ("input_dropout" in options) + own * (1 + drawn.both)
+        assert len(kinds) == len(masks), "the masks of another order of options"
+        return Drawing(tuple(masks), kinds, (drawn.T, drawn.B))
+
+    @contextmanager
+    def again(self, begin: int, count: int) -> Iterator[None]:
+        """In here a layer draws what belongs to these steps."""
+        left = iter(zip(self.masks, self.by_step, strict=True))
+
+        def part(*_: Any) -> Tensor:
+            mask, by_step = next(left)
+            if by_step:
+                mask = mask.unflatten(0, self.steps)[begin : begin + count].flatten(0, 1)
+            return (mask != 0).to(mask)  # before it is scaled
+
+        with mock.patch.object(tidegate.nn.draw, "bernoulli", part):
+            yield
+
+
+@dataclass(frozen=True)
+class Side:
+    """One direction of a drawn layer."""
+
+    drawn: Drawn
+    problem: Problem
+    drawing: Drawing
+    reverse: bool
+
+    @property
+    def suffix(self) -> str:
+        return "_l0_reverse" if self.reverse else "_l0"
+
+    def own(self, parameters: Tensors) -> Tensors:
+        """Those of this direction, by the names of the first."""
+        return {n.removesuffix(self.suffix) + "_l0": p for n, p in parameters.items() if n.endswith(self.suffix)}
+
+    def call(self) -> Call:
+        drawn, tensors, parameters = (
+            self.drawn,
+            self.problem.tensors,
+            self.own(dict(self.problem.layer.named_parameters())),
+        )
+        d, H, names = int(self.reverse), drawn.H, EVERY[drawn.cell][1]
+        first = tuple(tensors[f"state {n}"][d] for n in names)
+        if not drawn.given:
+            begun = [parameters.get(f"initial_{n}_l0", torch.zeros(H)).detach() for n in names]
+            first = tuple(value.expand(drawn.B, H).contiguous() for value in begun)
+        beside = {name: tensors[name] for name in ("dt", "m") if name in tensors}
+        dlast = tuple(tensors[f"d last {n}"][d] for n in names)
+        dy = tensors["dy"][..., d * H : (d + 1) * H]
+        return Call(tensors["x"], drawn.lengths, first, dy, dlast, self.problem.reset, beside)
+
+    def layer(self, products: str) -> stepping.Layer:
+        """The layer in all its directions, of which this one is shown."""
+        layer, D, d, H = self.problem.layer, 1 + self.drawn.both, int(self.reverse), self.drawn.H
+
+        def wide(state: Tensor) -> Tensor:
+            return torch.stack([state if k == d else torch.zeros_like(state) for k in range(D)])
+
+        def run(call: Call) -> Results:
+            x, first = call.x.clone().requires_grad_(), [state.clone().requires_grad_() for state in call.first]
+            how: dict[str, Any] = {} if self.drawn.layout == "full" else {"lengths": list(call.lengths)}
+            how |= {} if call.reset is None else {"reset": call.reset}
+            how |= {"given": dict(call.given)} if call.given else {}
+            hx = tuple(map(wide, first))
+            with multiplying(products), self.drawing.again(call.begin, len(x)):
+                y, last = layer(x, hx[0] if len(hx) == 1 else hx, **how)
+            last = (last,) if len(hx) == 1 else last
+            own = self.own(dict(layer.named_parameters()))
+            wanted = [x, *first, *own.values()]
+            mine = [y[..., d * H : (d + 1) * H], *(state[d] for state in last)]
+            found = torch.autograd.grad(mine, wanted, [call.dy, *call.dlast], allow_unused=True)
+            grads = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+            split, results = 1 + len(first), [value.detach() for value in mine]
+            parameters = dict(zip(own, grads[split:], strict=True))
+            return Results(results[0], tuple(results[1:]), grads[0], tuple(grads[1:split]), parameters)
+
+        return run
+
+    def step(self) -> stepping.Step:
+        """A step of the equations."""
+        drawn, names = self.drawn, EVERY[self.drawn.cell][1]
+        left = iter(self.drawing.masks)
+        entry = next(left) if "input_dropout" in drawn.options and drawn.training else None
+        every = [asked(drawn, left) for _ in range(1 + drawn.both)][int(self.reverse)]
+        reset, tensors = self.problem.reset, self.problem.tensors
+        beside = {name: tensors[name] for name in ("dt", "m") if name in tensors}
+
+        def step(own: Tensors, t: int, rows: Tensor, x: Tensor, old: States) -> States:
+            read = x if entry is None else x * entry[rows].to(x)
+            anew = None if reset is None else reset[t, rows][None]
+            given = Sequences(
+                read[None], (1,) * len(rows), anew, {n: value[t, rows][None].to(x) for n, value in beside.items()}
+            )
+            own_asked = _at(every, (drawn.T, drawn.B), t, rows, x)
+            _, new = direction(drawn.cell, own, given, dict(zip(names, old, strict=True)), own_asked)
+            return tuple(new[name] for name in names)
+
+        return step
+
+
+def _at(every: Asked, steps: tuple[int, int], t: int, rows: Tensor, like: Tensor) -> Asked:
+    """The options at one step of some sequences."""
+    zoneout = {
+        name: mask.unflatten(0, steps)[t, rows].to(like) if isinstance(mask, Tensor) else mask
+        for name, mask in every.zoneout.items()
+    }
+    drop = None if every.drop is None else every.drop[rows].to(like)
+    return replace(every, zoneout=zoneout, drop=drop, weights=None if every.weights is None else every.weights.to(like))
+
+
+def unlike(side: Side, whole: Tensors, own: Results) -> list[str]:
+    """Results of the call as it was drawn that have not the bits of a run of one direction."""
+    d, H = int(side.reverse), side.drawn.H
+    pairs = {"y": (whole["y"][..., d * H : (d + 1) * H], own.y)}
+    pairs |= {f"last {n}": (whole[f"last {n}"][d], v) for n, v in zip(EVERY[side.drawn.cell][1], own.last, strict=True)}
+    for name, value in own.parameters.items():
+        full = f"d {name.removesuffix('_l0')}{side.suffix}"
+        if full in whole and (side.drawn.given or "initial" not in name):
+            pairs[full] = whole[full], value
+    return [name for name, (a, b) in pairs.items() if not stepping.same(a.detach(), b.detach())]
+
+
+def judge(seed: int, products: str, *, options: bool = True) -> tuple[str, str]:
+    """``right``, ``error`` or ``different``, and what was found."""
+    drawn_, found = configured(seed, options=options), list[str]()
+    problem = drawn.problem_of(drawn_)
+    try:
+        with multiplying(products):
+            whole, masks = drawn.by_layer(drawn_, problem)
+    except TidegateError as error:
+        return "error", str(error)
+    if problem.layer.last_path != "fused":
+        return "different", f"ran {problem.layer.last_path}"
+    if not drawn_.B:
+        return ("right", "") if not any(value.any() for value in whole.values()) else ("different", "not zero")
+    for parameter in problem.layer.parameters():
+        parameter.requires_grad_()
+    drawing, steps, draws = Drawing.of(drawn_, masks), 0, 0
+    for reverse in (False, True)[: 1 + drawn_.both]:
+        side = Side(drawn_, problem, drawing, reverse)
+        layer, call, own = side.layer(products), side.call(), side.own(dict(problem.layer.named_parameters()))
+        found += [f"other bits of {name}" for name in unlike(side, whole, layer(call))]
+        verdict = stepping.compare(call, layer, side.step(), own, FORMATS[products], reverse=reverse)
+        steps, draws = steps + verdict.steps, draws + verdict.draws
+        if not verdict.share <= 1:
+            found.append(f"{verdict.where} is off by {verdict.share:.3g} times what is allowed")
+    numbers = f"{steps} rows of steps, {draws} by other decisions"
+    return ("different", "; ".join([*found, numbers])) if found else ("right", numbers)
