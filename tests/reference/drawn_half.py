@@ -1,7 +1,7 @@
 """Layers drawn at random whose products are of fewer bits, step by step against the equations of ``layers``.
 
-What is drawn is what ``drawn`` draws, in float32. The whole call is run as it was drawn, in both directions at once, with
-its memory and frozen parameters. It must have the bits of the runs of one direction that ``stepping`` then takes apart.
+What is drawn is what ``drawn`` draws, in float32. The whole call is run as it was drawn, in both directions at once,
+with its memory and frozen parameters. It must have the bits of the runs that ``stepping`` then takes apart.
 """
 
 from __future__ import annotations
@@ -182,6 +182,7 @@ def judge(seed: int, products: str, *, options: bool = True) -> tuple[str, str]:
     """``right``, ``error`` or ``different``, and what was found."""
     drawn_, found = configured(seed, options=options), list[str]()
     problem = drawn.problem_of(drawn_)
+    problem.layer.autocast_keeps_dtype = True
     try:
         with multiplying(products):
             whole, masks = drawn.by_layer(drawn_, problem)

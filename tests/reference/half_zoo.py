@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -16,10 +15,10 @@ from tests.reference.irregular import TIMED
 from tests.reference.stepping import Call, Layer, Results, States, Step, Tensors
 from tests.reference.unroll import Parameters
 from tidegate.nn import Recurrent
-from tidegate.nn.call import RowCall
 from tidegate.zoo import CELLS
 
 sigma, tanh = torch.sigmoid, torch.tanh
+TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def mirrored(matrix: Tensor, share: float) -> Tensor:
@@ -124,20 +123,14 @@ def layer_of(case: Case, **options: Any) -> Recurrent:
     widths = TIMED[cell].widths(H) if cell in TIMED else EVERY[cell].further(H)
     layer = Recurrent(CELLS[name], case.call.x.shape[-1], H, widths=widths, layer_norm=over or False, **options)
     held = {public(name): name for name in layer.state_dict()}
+    layer.autocast_keeps_dtype = True
     layer.load_state_dict({held[name]: value for name, value in case.parameters.items()})
     return layer
 
 
-@contextmanager
-def multiplying(products: str | None) -> Iterator[None]:
-    """In here layers of float32 multiply in fewer bits and keep float32 results, which no public call gives whole."""
-    plain = RowCall.run
-
-    def run(self: RowCall, cell: Any, *rest: Any) -> Any:
-        return plain(self, cell.with_products(products) if products else cell, *rest)
-
-    with mock.patch.object(RowCall, "run", run):
-        yield
+def multiplying(products: str | None) -> AbstractContextManager[Any]:
+    """In here a layer that keeps its type of results multiplies in fewer bits, and all that it returns is float32."""
+    return torch.autocast("cpu", TYPES[products]) if products else nullcontext()
 
 
 def examined(layer: Recurrent, products: str | None, *, check: Callable[[Recurrent], None] | None = None) -> Layer:
@@ -151,10 +144,9 @@ def examined(layer: Recurrent, products: str | None, *, check: Callable[[Recurre
         how |= {} if call.reset is None else {"reset": call.reset}
         with multiplying(products):
             y, state = layer(x, as_state(first), **how)
-            own = {public(name): value for name, value in layer.named_parameters()}
-            last = from_state(state)
-            wanted = [x, *first, *own.values()]
-            found = torch.autograd.grad([y, *last], wanted, [call.dy, *call.dlast], allow_unused=True)
+        own = {public(name): value for name, value in layer.named_parameters()}
+        last, wanted = from_state(state), [x, *first, *own.values()]
+        found = torch.autograd.grad([y, *last], wanted, [call.dy, *call.dlast], allow_unused=True)
         if check is not None:
             check(layer)
         grads = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
