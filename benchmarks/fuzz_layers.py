@@ -3,8 +3,10 @@
     python benchmarks/fuzz_layers.py --count 10000    # about half an hour on two cores; again: only what is left
     python benchmarks/fuzz_layers.py --only 1234      # one again, which was reported
     python benchmarks/fuzz_layers.py --results mine.jsonl --workers 4
+    python benchmarks/fuzz_layers.py --products bfloat16 --count 1000 --results half.jsonl    # or float16
 
-tests/reference/drawn.py draws the configurations and judges them, tests/reference/layers.py has the equations. Each
+tests/reference/drawn.py draws the configurations and judges them, tests/reference/layers.py has the equations. Products
+of fewer bits are judged by tests/reference/drawn_half.py, step by step; with --eager the definition is what runs. Each
 seed runs in one of the instruction sets of this CPU. Results go to a file, one line each, and what the file has is not
 run again. Ends with one line of counts, and with 1 unless all are right or a clear error.
 """
@@ -36,12 +38,12 @@ def available() -> list[str]:
     return [isa for isa in ISAS if isa in _available_isas()]
 
 
-def run(seeds: Sequence[int], isa: str) -> Iterator[dict]:
+def run(seeds: Sequence[int], isa: str, judge: Sequence[str] = ("tests.reference.drawn",)) -> Iterator[dict]:
     """A line for each seed; where a process ends too early, another one takes the rest."""
     left = list(seeds)
     while left:
         running, since = None, time.monotonic()
-        command = [sys.executable, "-m", "tests.reference.drawn", *map(str, left)]
+        command = [sys.executable, "-m", *judge, *map(str, left)]
         settings = {"TIDEGATE_ISA": isa, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         with subprocess.Popen(
             command, cwd=ROOT, env=os.environ | settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -80,9 +82,12 @@ def main(arguments: argparse.Namespace) -> int:
     wanted = arguments.only or range(arguments.seed, arguments.seed + arguments.count)
     results = {} if arguments.only else known(arguments.results)
     writing = threading.Lock()
+    path = "eager" if arguments.eager else "fused"
+    half = ("tests.reference.drawn_half", arguments.products, path)
+    judge = half if arguments.products else ("tests.reference.drawn",)
 
     def work(block: tuple[list[int], str]) -> None:
-        for found in run(*block):
+        for found in run(*block, judge):
             with writing:
                 results[found["seed"]] = found
                 if not arguments.only:
@@ -104,6 +109,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the first configuration")
     parser.add_argument("--only", type=int, nargs="+", help="these seeds, whatever the file has of them")
     parser.add_argument("--results", type=Path, default=Path("fuzz_layers.jsonl"))
+    parser.add_argument("--products", choices=["bfloat16", "float16"], help="of fewer bits")
+    parser.add_argument("--eager", action="store_true", help="with --products: the definition instead of the engine")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2)))
     return parser.parse_args()
 

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from random import Random
@@ -351,7 +351,7 @@ def shown(seed: int) -> str:
     return str(replace(draw(seed), lengths=()))
 
 
-def main(seeds: Iterable[int]) -> None:
+def main(seeds: Iterable[int], judge: Callable[[int], tuple[str, str]] = judge) -> None:
     """Judge each, with a line of JSON before and after it; who asked sees which one a process ended at."""
     for seed in seeds:
         say({"start": seed})
