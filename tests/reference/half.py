@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 EPS = 2.0**-23  # of float32
+OF_ONE = 2.0**-4  # numbers below are rests of such as are of size 1, and may be off by as much
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,6 @@ class Rounding(TorchFunctionMode):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self._random = torch.Generator().manual_seed(self.seed)
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, arguments: tuple[Any, ...] = (), keywords: Any = None
@@ -113,13 +113,17 @@ class Rounding(TorchFunctionMode):
         if self.decided is not None:
             return self.decided[number, name].to(value.dtype)
         moved = value.float().to(value.dtype)  # all operands are float32's before they are rounded
-        if self.shake and name != "matrix" and value.numel():
-            move = torch.rand(value.shape, generator=self._random, dtype=value.dtype) * 2 - 1
-            size = value.detach().abs()
-            around = size.masked_fill(~size.isfinite(), 0.0).amax(-1, keepdim=True)
-            moved = value + move * (self.shake * EPS) * torch.maximum(size, around / 16)
+        if self.shake and name != "matrix":
+            moved = value + self._moves(value) * (self.shake * EPS) * value.abs().clamp_min(OF_ONE)
         self.made[number, name] = rounded(moved, self.to)
         return self.made[number, name]
+
+    def _moves(self, value: Tensor) -> Tensor:
+        """Random numbers from -1 to 1, the same for the same number: it may be a factor of several products."""
+        mixed = value.detach().double().contiguous().view(torch.int64) + (self.seed + 1) * 0x9E3779B97F4A7
+        for _ in range(2):
+            mixed = (mixed ^ (mixed >> 29)) * 0x3C79AC492BA7B653
+        return (mixed >> 11).to(value.dtype) / 2.0**52
 
 
 class _Product(torch.autograd.Function):
