@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,11 @@ from tests.reference.compare import EVERY, as_state, from_state, public
 from tests.reference.irregular import TIMED
 from tests.reference.stepping import Call, Layer, Results, States, Step, Tensors
 from tests.reference.unroll import Parameters
+from tidegate.cell.evaluate import evaluate
+from tidegate.cell.graph import Block, Node, Op, all_widths
+from tidegate.cell.parameter import attribute
 from tidegate.nn import Recurrent
+from tidegate.runtime import TENSORS, SizedCell
 from tidegate.zoo import CELLS
 
 sigma, tanh = torch.sigmoid, torch.tanh
@@ -61,13 +65,64 @@ class Shape:
 
 @dataclass(frozen=True)
 class Case:
-    """A cell of the zoo with parameters, and a call of it, in float32."""
+    """A cell with parameters, and a call of it, in float32."""
 
     cell: str
     shape: Shape
     parameters: Tensors
     call: Call
     step: Step
+
+
+def with_resets(step: Step, reset: Tensor | None) -> Step:
+    """The same, from zeros where a sequence begins anew."""
+    if reset is None:
+        return step
+
+    def anew(own: Tensors, t: int, rows: Tensor, x: Tensor, old: States) -> States:
+        begins = reset[t, rows][:, None]
+        return step(own, t, rows, x, tuple(state.masked_fill(begins, 0.0) for state in old))
+
+    return anew
+
+
+def of_graph(cell: SizedCell, given: Mapping[str, Tensor]) -> Step:
+    """A step of any cell, node by node: for cells and options that no paper has as equations of their own."""
+    graph = cell.graph
+    widths = all_widths(cell.widths)
+
+    def parts(value: Tensor, blocks: Sequence[Block]) -> dict[str, Tensor]:
+        cut = value.split([widths[block.axis] for block in blocks])
+        return {block.name: part for block, part in zip(blocks, cut, strict=True)}
+
+    def step(own: Tensors, t: int, rows: Tensor, x: Tensor, old: States) -> States:
+        held = {name: own[attribute(name, 0, reverse=False)] for name in cell.parameters}
+        held |= {name: held[name] * (held[name] != 0) for name in cell.zeros_stay}  # whose gradient is zero
+        vectors = {v.name: parts(held[v.name], v.blocks) for v in graph.vectors}
+        matrices = {m.name: parts(held[f"weight_{m.name}"], m.blocks) for m in graph.matrices}
+        biased = {m.name: [block for block in m.blocks if block.bias] for m in graph.matrices}
+        biases = {name: parts(held[f"bias_{name}"], some) for name, some in biased.items() if some}
+        states = {state.name: value for state, value in zip(graph.states, old, strict=True)}
+
+        def leaf(node: Node) -> Tensor | float:
+            if node.op is Op.CONST:
+                return node.value
+            if node.op is Op.VECTOR:
+                return vectors[node.matrix][node.name]
+            if node.op is Op.GIVEN:
+                return given[node.name][t, rows].to(x)
+            return x if node.op is Op.INPUT else states[node.name]
+
+        def product(node: Node, operand: Tensor) -> Tensor:
+            weight = matrices[node.matrix][node.name]
+            whole = torch.block_diag(*weight.chunk(graph.matrix(node.matrix).heads))
+            bias = biases.get(node.matrix, {}).get(node.name)
+            return operand @ whole.T if bias is None else operand @ whole.T + bias
+
+        values = evaluate(graph, TENSORS, leaf, product)
+        return tuple(values[i].expand(len(x), -1) for i in graph.updates)
+
+    return step
 
 
 def equations(cell: str, H: int, given: Mapping[str, Tensor]) -> Step:
@@ -89,8 +144,10 @@ def equations(cell: str, H: int, given: Mapping[str, Tensor]) -> Step:
     return plain
 
 
-def draw(cell: str, shape: Shape, *, seed: int = 0, lengths: tuple[int, ...] | None = None, scale: float = 1.0) -> Case:
-    """A random case; parameters spread as in torch.nn, inputs, states and upstream gradients normal."""
+def draw(
+    cell: str, shape: Shape, *, seed: int = 0, lengths: tuple[int, ...] | None = None, resets: bool = False
+) -> Case:
+    """A random case of the zoo; parameters spread as in torch.nn, inputs, states and upstream gradients normal."""
     T, B, H, I = shape.T, shape.B, shape.H, shape.I
     g = torch.Generator().manual_seed(seed)
 
@@ -110,10 +167,28 @@ def draw(cell: str, shape: Shape, *, seed: int = 0, lengths: tuple[int, ...] | N
         I = reference.features(H, I)
         shapes, widths = reference.shapes(I, H), reference.state_widths(H)
         first = reference.reachable(*(normal(B, width) for width in widths))
-    parameters = {n: scale * (2 * torch.rand(s, generator=g) - 1) / H**0.5 for n, s in shapes.items()}
+    parameters = {n: (2 * torch.rand(s, generator=g) - 1) / H**0.5 for n, s in shapes.items()}
     dlast = tuple(normal(B, width) for width in widths)
-    call = Call(normal(T, B, I), lengths or (T,) * B, first, normal(T, B, widths[0]), dlast, given=given)
-    return Case(cell, shape, parameters, call, equations(cell, H, given))
+    reset = torch.rand(T, B, generator=g) < 0.3 if resets else None
+    call = Call(normal(T, B, I), lengths or (T,) * B, first, normal(T, B, widths[0]), dlast, reset, given)
+    return Case(cell, shape, parameters, call, with_resets(equations(cell, H, given), reset))
+
+
+def draw_layer(
+    layer: Recurrent, shape: Shape, *, seed: int = 0, lengths: tuple[int, ...] | None = None, resets: bool = False
+) -> Case:
+    """A random case of a layer, with the layer's own parameters and the graph of its cell."""
+    cell, T, B = layer.cells[0], shape.T, shape.B
+    g = torch.Generator().manual_seed(seed)
+    own = {public(name): value.detach() for name, value in layer.named_parameters()}
+    widths = all_widths(cell.widths)
+    given = {item.name: torch.rand(T, B, widths[item.axis], generator=g) for item in cell.graph.given}
+    sizes = [(B, width) for width in cell.state_widths]
+    first, dlast = (tuple(torch.randn(size, generator=g) for size in sizes) for _ in "fl")
+    x, dy = (torch.randn(T, B, width, generator=g) for width in (cell.features, cell.output_width))
+    reset = torch.rand(T, B, generator=g) < 0.3 if resets else None
+    call = Call(x, lengths or (T,) * B, first, dy, dlast, reset, given)
+    return Case(cell.graph.name, shape, own, call, with_resets(of_graph(cell, given), reset))
 
 
 def layer_of(case: Case, **options: Any) -> Recurrent:
