@@ -133,16 +133,21 @@ def lines_of(isa_: str, extra: Sequence[str]) -> Iterator[dict]:
         raise SystemExit(f"the process of {isa_} ended with {process.returncode}")
 
 
+COLUMNS = (
+    "cell", "products", "tiles", "worst share", "forward", "gradients", "median", "rows of steps", "other decisions",
+    "to the end",
+)  # fmt: skip
+
+
 def table(found: Iterable[dict]) -> Iterator[str]:
     """The results as Markdown, a row for each cell and type."""
-    yield "| cell | products | tiles | worst share | forward | gradients | median | rows of steps | other decisions | to the end |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    yield f"| {' | '.join(COLUMNS)} |"
+    yield "|---" * len(COLUMNS) + "|"
     for f in found:
         tiles = f"{f['isa']}{', ' + f['tiles'] if f['tiles'] else ''}"
-        yield (
-            f"| {f['cell']} | {f['products']} | {tiles} | {f['share']:.2f} | {f['forward']:.1e} | {f['backward']:.1e} | "
-            f"{f['median']:.0e} | {f['steps']} | {f['draws']} | {f['agree']} of {f['sequences']} |"
-        )
+        errors = f"{f['share']:.2f}", f"{f['forward']:.1e}", f"{f['backward']:.1e}", f"{f['median']:.0e}"
+        counts = f["steps"], f["draws"], f"{f['agree']} of {f['sequences']}"
+        yield f"| {' | '.join(map(str, (f['cell'], f['products'], tiles, *errors, *counts)))} |"
 
 
 def main(arguments: argparse.Namespace) -> int:

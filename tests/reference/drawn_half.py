@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,8 @@ import torch
 from torch import Tensor
 
 import tidegate.nn.draw
+from tests.backend.choices import choices
+from tests.backend.tiles import names, tiles
 from tests.reference import drawn, stepping
 from tests.reference.drawn import EVERY, Drawn, Problem, asked
 from tests.reference.half import FORMATS
@@ -187,9 +190,24 @@ def unlike(side: Side, whole: Tensors, own: Results) -> list[str]:
     return [name for name, (a, b) in pairs.items() if not stepping.same(a.detach(), b.detach())]
 
 
+@contextmanager
+def chosen(seed: int, products: str) -> Iterator[None]:
+    """In here a layer runs with tiles, and shares its work, as the seed says, however little there is to do."""
+    r = Random(f"half {seed}")
+    some: tuple[dict[str, int], ...] = ({}, {"thread_work": 1, "meeting_work": 1}, {"thread_work": 1})
+    stored = r.choice([{}, {"unpacked_rows": 0, "across_tiles": 0}, {"unpacked_rows": 10**6}])
+    with choices(**r.choice(some), **stored), tiles(r.choice(names())) if products == "bfloat16" else nullcontext():
+        yield
+
+
 def judge(seed: int, products: str, *, options: bool = True, path: str = "fused") -> tuple[str, str]:
     """``right``, ``error`` or ``different``, and what was found."""
-    drawn_, found = configured(seed, options=options), list[str]()
+    with chosen(seed, products):
+        return _judge(seed, products, options=options, path=path)
+
+
+def _judge(seed: int, products: str, *, options: bool, path: str) -> tuple[str, str]:
+    drawn_ = configured(seed, options=options)
     problem = drawn.problem_of(drawn_)
     problem.layer.autocast_keeps_dtype = True
     try:
@@ -203,7 +221,7 @@ def judge(seed: int, products: str, *, options: bool = True, path: str = "fused"
         return ("right", "") if not any(value.any() for value in whole.values()) else ("different", "not zero")
     for parameter in problem.layer.parameters():
         parameter.requires_grad_()
-    drawing, steps, draws = Drawing.of(drawn_, masks), 0, 0
+    drawing, found, steps, draws = Drawing.of(drawn_, masks), list[str](), 0, 0
     for reverse in (False, True)[: 1 + drawn_.both]:
         side = Side(drawn_, problem, drawing, reverse)
         layer, call, own = side.layer(products), side.call(), side.own(dict(problem.layer.named_parameters()))
