@@ -175,10 +175,20 @@ def test_weights_that_nobody_can_watch_are_not_kept():
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("make", [lambda: tg.nn.LSTM(5, 7, 2), lambda: tg.nn.PeepholeLSTM(5, 7, bidirectional=True)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tg.nn.LSTM(5, 7, 2),
+        lambda: tg.nn.PeepholeLSTM(5, 7, bidirectional=True),
+        lambda: tg.nn.PeepholeLSTMCell(5, 7),
+    ],
+    ids=["a stack", "vectors, both ways", "a cell with vectors"],
+)
 def test_weights_of_half_precision_are_kept_and_watched(half, make, packings):
     layer = make().to(half)
-    x = torch.randn(20, 3, 5, dtype=half)
+    is_cell = isinstance(layer, tg.nn.RecurrentCell)
+    x = torch.randn(*((60, 5) if is_cell else (20, 3, 5)), dtype=half)
+    weight = layer.weight_hh if is_cell else layer.weight_hh_l0
 
     def current() -> bool:
         return torch.equal(layer(x)[0], copy.deepcopy(layer)(x)[0])
@@ -188,7 +198,7 @@ def test_weights_of_half_precision_are_kept_and_watched(half, make, packings):
         before = len(packings)
         assert torch.equal(layer(x)[0], layer(x)[0])
         assert len(packings) == before
-        layer.weight_hh_l0.mul_(2)
+        weight.mul_(2)
         assert current()
         layer(x)
     assert not kept.kept
@@ -196,7 +206,7 @@ def test_weights_of_half_precision_are_kept_and_watched(half, make, packings):
     def unseen() -> None:
         with torch.no_grad(), tg.frozen(layer):
             layer(x)
-            layer.weight_hh_l0.data.mul_(2)
+            weight.data.mul_(2)
 
     with pytest.raises(InputError, match="does not count"):
         unseen()

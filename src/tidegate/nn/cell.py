@@ -192,15 +192,16 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         batched: bool,
     ) -> Any:
         """One step of tensors of one type."""
-        cell = Precision.cell(precision, self.definition())
-        if batched and not torch.compiler.is_compiling() and (new := self._quickly(cell, input, hx, given)) is not None:
-            return new
+        if batched and not torch.compiler.is_compiling():
+            new = self._quickly(Precision.cell(precision, self.definition()), input, hx, given)
+            if new is not None:
+                return new
         if traces() and given is None and (results := self._by_torch(input, hx)) is not None:
             return results
         if not batched:
             contract.check_step_rank(type(self).__name__, "input", input)
         states = None if hx is None else self._states_of(hx, batched=batched)
-        x = input if batched else input.unsqueeze(0)
+        x, cell = input if batched else input.unsqueeze(0), Precision.cell(precision, self.definition())
         if states and not batched:
             states = tuple([state.unsqueeze(0) for state in states])
         contract.check_step_sizes(x, states, self.input_size, cell.state_widths)

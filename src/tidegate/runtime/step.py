@@ -134,8 +134,12 @@ class Step:
         """The same, but for those that a plan reads as they are."""
         if not self._narrow:
             return tensors
-        names, work, narrow = self._names, self.work, plan.narrow
-        return [t if name in narrow else t.to(work) for t, name in zip(tensors, names, strict=True)]
+        work, as_they_are = self.work, [name in plan.narrow for name in self._names]
+        own = slice(self._end, self._end + self._weights)
+        weights = frozen.find(tensors[own])
+        kept = weights.read(as_they_are[own]) if weights else tensors[own]
+        tensors = [*tensors[: self._end], *kept, *tensors[own.stop :]]
+        return [t if same else t.to(work) for t, same in zip(tensors, as_they_are, strict=True)]
 
     def narrowed(self, new: Tensors) -> Tensors:
         """Results in the type of the tensors."""
