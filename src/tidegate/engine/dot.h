@@ -161,20 +161,22 @@ struct Avx512Dot {
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(row), "v"(a));
   }
 
+  static TIDEGATE_INLINE Vector<float> pairs_of(Vector<float> first, Vector<float> second) {
+    Vector<float> pairs;
+    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(pairs) : "v"(first), "v"(second));
+    return pairs;
+  }
+
   static void round(const float* from, int64_t k, int64_t words, Word* to) {
     constexpr int lanes = kLanes<float>;
-    for (int64_t i = 0; i < words; i += lanes) {
-      Vector<float> part[2] = {};
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {
-        const int64_t left = k - 2 * i - half * lanes;
-        const float* const own = from + 2 * i + half * lanes;
-        if (left > 0) part[half] = left >= lanes ? load(own) : load(own, static_cast<int>(left));
-      }
-      Vector<float> pairs;
-      __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(pairs) : "v"(part[0]), "v"(part[1]));
-      const int own = static_cast<int>(words - i < lanes ? words - i : lanes);
-      store(reinterpret_cast<float*>(to) + i, pairs, own);
+    float* const pairs = reinterpret_cast<float*>(to);
+    int64_t i = 0;
+    for (; 2 * (i + lanes) <= k; i += lanes) store(pairs + i, pairs_of(load(from + 2 * i), load(from + 2 * i + lanes)));
+    for (; i < words; i += lanes) {
+      const int left = static_cast<int>(k - 2 * i < 0 ? 0 : k - 2 * i);
+      const Vector<float> first = load(from + 2 * i, left < lanes ? left : lanes);
+      const Vector<float> second = left > lanes ? load(from + 2 * i + lanes, left - lanes) : Vector<float>{};
+      store(pairs + i, pairs_of(first, second), static_cast<int>(words - i < lanes ? words - i : lanes));
     }
   }
 };

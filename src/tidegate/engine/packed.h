@@ -8,6 +8,12 @@
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
 
+// A matrix that is packed in words: the first panel, null for any other; words of k; words from panel to panel.
+struct WordMatrix {
+  Word* first;
+  int64_t words, panel;
+};
+
 // T: the type of numbers and sums; P: the type in which matrices are packed.
 template <class T, class P>
 class PackedMatrices {
@@ -19,6 +25,7 @@ class PackedMatrices {
   Piece** pieces;   // of the panels of each matrix with heads and without lists, or null
   T** kept;         // of each gradient of what is kept alone: the sums, as its matrix would be packed; or null
   const T** padded_biases;  // of each product, or null
+  WordMatrix* worded;       // of each matrix, where there are any
   bool any_turned = false;
 
   // Packing reads a matrix and writes it, which a few rows do not pay back.
@@ -98,6 +105,7 @@ class PackedMatrices {
       lists[i] = own.sparse && !as_stored(own) && !in_words(own) ? list : nullptr;
       pieces[i] = own.heads > 1 && !lists[i] && !in_words(own) ? piece : nullptr;
       if (pieces[i]) cut_panels<T>(own, as_stored(own), piece);
+      if constexpr (kWords<P>) worded[i] = words_of(own, matrix);
       matrix += packed_elements(own);
       list += list_size(own);
       piece += pieces_size<T>(own);
@@ -171,7 +179,7 @@ class PackedMatrices {
 
   // A panel of a matrix that is packed in words.
   TIDEGATE_INLINE Word* words_of_panel(int matrix, int64_t panel) const {
-    return reinterpret_cast<Word*>(matrices[matrix]) + panel * kPanel<T> * tiles_of<P>().panel_words(plan_.matrix[matrix].k);
+    return worded[matrix].first + panel * worded[matrix].panel;
   }
 
   // A panel of the matrix of a product, packed or where it is stored, and the bias.
@@ -239,6 +247,7 @@ class PackedMatrices {
     for (int i = 0; i < plan_.matrices; ++i) most += pieces_size<T>(plan_.matrix[i]);
     put(pieces_, at, most);
     put(padded_biases, at, plan_.products);
+    put(worded, at, kWords<P> ? plan_.matrices : 0);
   }
 
   template <class U>
@@ -253,6 +262,12 @@ class PackedMatrices {
   }
 
  private:
+  WordMatrix words_of(const tg_matrix& matrix, P* at) const {
+    if (!in_words(matrix) || words_as_stored(matrix)) return {nullptr, 0, 0};
+    const DotTiles& tiles = tiles_of<P>();
+    return {reinterpret_cast<Word*>(at), tiles.words(matrix.k), tiles.panel_words(matrix.k) * kPanel<T>};
+  }
+
   bool as_stored_[2], words_stored_, turns_;  // matrices that are multiplied along their rows, and across
   int32_t *lists_, *kept_lists_;
   Piece* pieces_;

@@ -128,7 +128,7 @@ class Products : public Halves<T, P> {
   TIDEGATE_INLINE void multiply_words_of_row(int first, int count, int64_t panel, int width, T* tiles, const T* a) {
     DotRowArguments work;
     work.a = reinterpret_cast<const Word*>(a);
-    work.words = tiles_of<P>().words(plan_.matrix[plan_.product[first].matrix].k);
+    work.words = space_.worded[plan_.product[first].matrix].words;
     for (int i = 0; i < count; ++i) {
       const tg_product& product = plan_.product[first + i];
       const T* const bias = space_.padded_biases[first + i];
@@ -180,6 +180,13 @@ class Products : public Halves<T, P> {
   TIDEGATE_INLINE void multiply_into_tile(int index, const Rows<T>& operand, int64_t row, int count, int64_t panel,
                                           int width, T* tiles) {
     const tg_product& product = plan_.product[index];
+    if constexpr (kWords<P>)
+      if (space_.worded[product.matrix].first) {
+        DotArguments work = words_of(index, operand, row, panel, padded<T>(width));
+        T* const to = tiles + product.result * tile_rows<P>() * kPanel<T>;
+        for (int r = 0; r < count; ++r) work.c[r] = to + r * kPanel<T>;
+        return tiles_of<P>().multiply(count, work);
+      }
     TileArguments<T, P> tile;
     for (int r = 0; r < count; ++r) tile.a[r] = operand.first + (row + r) * operand.stride;
     for (int r = 0; r < count; ++r) tile.c[r] = tiles + (product.result * tile_rows<P>() + r) * kPanel<T>;
@@ -187,12 +194,13 @@ class Products : public Halves<T, P> {
     multiply_panel(index, tile, count, panel);
   }
 
-  // `count` rows by a panel of the matrix of a product; the tile says where they and the results are.
+  // `count` rows by a panel of the matrix of a product, in words only if it is read as it is stored; the tile says where
+  // rows and results are.
   TIDEGATE_INLINE void multiply_panel(int index, TileArguments<T, P>& tile, int count, int64_t panel) {
     const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
     space_.find_panel(index, panel, tile);
     if constexpr (kWords<P>)
-      if (space_.in_words(matrix)) return multiply_words(index, tile, count, panel);
+      if (space_.words_as_stored(matrix)) return multiply_stored_panel(matrix, tile, count, panel);
     if (space_.lists[plan_.product[index].matrix]) return multiply_parts(index, tile, count, panel);
     if (space_.pieces[plan_.product[index].matrix]) return multiply_pieces(index, tile, count, panel);
     if (matrix.across || !space_.as_stored(matrix)) return multiply(count, tile);
@@ -202,21 +210,33 @@ class Products : public Halves<T, P> {
     multiply_stored(tile.a, count, matrix.k, weight, matrix.columns, tile.bias, width, tile.c);
   }
 
-  // The same in words, of rows at even distances.
-  TIDEGATE_INLINE void multiply_words(int index, const TileArguments<T, P>& tile, int count, int64_t panel) {
-    const tg_matrix& matrix = plan_.matrix[plan_.product[index].matrix];
-    if (space_.words_as_stored(matrix)) return multiply_stored_panel(matrix, tile, count, panel);
+  // Rows of words from `row` on, by a panel of a matrix in words; where results go is left to say.
+  TIDEGATE_INLINE DotArguments words_of(int index, const Rows<T>& operand, int64_t row, int64_t panel, int width) const {
+    const tg_product& product = plan_.product[index];
     DotArguments work;
-    work.a = reinterpret_cast<const Word*>(tile.a[0]);
-    work.a_stride = count > 1 ? tile.a[1] - tile.a[0] : 0;
-    work.words = tiles_of<P>().words(matrix.k);
-    work.panel = space_.words_of_panel(plan_.product[index].matrix, panel);
-    work.panel_step = padded<T>(width_of_panel<T>(matrix, panel * kPanel<T>));
-    work.bias = tile.bias;
-    for (int r = 0; r < count; ++r) work.c[r] = tile.c[r];
-    work.width = tile.width;
-    work.start = tile.start;
-    tiles_of<P>().multiply(count, work);
+    work.a = reinterpret_cast<const Word*>(operand.first + row * operand.stride);
+    work.a_stride = operand.stride;
+    work.words = space_.worded[product.matrix].words;
+    work.panel = space_.words_of_panel(product.matrix, panel);
+    work.panel_step = padded<T>(width);  // of a whole panel
+    work.bias = space_.padded_biases[index] ? space_.padded_biases[index] + panel * kPanel<T> : nullptr;
+    work.width = width;
+    work.start = product.add ? Start::kAdd : work.bias ? Start::kBias : Start::kZero;
+    return work;
+  }
+
+  // Rows of words by a panel of a matrix in words; the results go to where result(row) says.
+  template <class Result>
+  void multiply_words(int index, const Rows<T>& operand, int64_t count, int64_t panel, const Result& result) {
+    const int width = width_of_panel<T>(plan_.matrix[plan_.product[index].matrix], panel * kPanel<T>);
+    DotArguments work = words_of(index, operand, 0, panel, width);
+    const int64_t tiles = (count + tile_rows<P>() - 1) / tile_rows<P>();
+    for (int64_t tile = 0, row = 0, end; tile < tiles; ++tile, row = end) {
+      end = count * (tile + 1) / tiles;  // nearly equal heights
+      for (int64_t r = row; r < end; ++r) work.c[r - row] = result(r);
+      tiles_of<P>().multiply(static_cast<int>(end - row), work);
+      work.a += (end - row) * operand.stride;
+    }
   }
 
   void multiply_stored_panel(const tg_matrix& matrix, const TileArguments<T, P>& tile, int count, int64_t panel) {
@@ -331,6 +351,12 @@ class Products : public Halves<T, P> {
                     const Result& result) {
     const T* a[kMostTileRows<P>];
     T* c[kMostTileRows<P>];
+    if constexpr (kWords<P>)
+      if (space_.worded[plan_.product[product].matrix].first) {
+        for (int64_t p = first_panel; p < last_panel; ++p)
+          multiply_words(product, operand, count, p, [&](int64_t row) { return result(row) + p * kPanel<T>; });
+        return;
+      }
     for (int64_t p = first_panel; p < last_panel; ++p)
       for (int64_t row = 0, own; row < count; row += own) {
         own = at_most(count - row, tile_rows<P>());

@@ -209,6 +209,9 @@ class UnitRun : public Run<T, P> {
     const Rows<T> rows = {operand.base[0] + operand.stride * strip.row, operand.stride * strip.row_step};
     const Rows<T> own = this->operand_of_strip(index, first, rows, strip.count, work.member);
     T* const to = space_.tiles + work.member * space_.tile_size + product.result * space_.slot_rows * kPanel<T>;
+    if constexpr (kWords<P>)
+      if (space_.worded[product.matrix].first)
+        return this->multiply_words(index, own, strip.count, panel.number, [to](int64_t row) { return to + row * kPanel<T>; });
     TileArguments<T, P> tile;
     tile.width = padded<T>(panel.width);
     const int64_t tiles = (strip.count + tile_rows<P>() - 1) / tile_rows<P>();
