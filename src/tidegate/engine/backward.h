@@ -111,6 +111,42 @@ class Gradients : public TurnedProducts<T, P> {
     return initial ? initial + place.offset : nullptr;
   }
 
+  void gradients_of_matrices(const Chunk& chunk, bool fresh, const Share& share) {
+    int64_t turn = 0;
+    for (int i = 0, count; i < plan_.gradients; i += count) {
+      count = alike(i);
+      if (count == 1)
+        gradient_of_matrix(i, chunk, fresh, turn, share);
+      else
+        gradients_of_words(i, count, chunk, fresh, share);
+    }
+  }
+
+  // How many gradients from this one on are made of words of the same adjoints, as those of W and U often are.
+  int alike(int number) const {
+    const tg_gradient& own = plan_.gradient[number];
+    int count = 1;
+    for (; count < kMostAlike && number + count < plan_.gradients && space_.pairs_rows(number); ++count) {
+      const tg_gradient& next = plan_.gradient[number + count];
+      if (next.adjoint != own.adjoint || next.rows != own.rows || !space_.pairs_rows(number + count)) break;
+    }
+    return count;
+  }
+
+  // They need both places for operands, which nobody may use before and behind.
+  void gradients_of_words(int number, int count, const Chunk& chunk, bool fresh, const Share& share) {
+    const int64_t total = chunk.last_row - chunk.first_row, depth = space_.gradient_depth(total, true);
+    for (int64_t begin = 0; begin < total; begin += depth) {
+      const int64_t rows = total - begin < depth ? total - begin : depth;
+      if (number || begin) share.meet();
+      for (int i = 0; i < count; ++i)
+        pack_operand(plan_.gradient[number + i], chunk, begin, rows, true, space_.gradient + i * space_.gradient_size, share);
+      share.meet();
+      multiply_words(number, count, chunk.rows + begin * space_.chunk_width, rows, space_.gradient, fresh && begin == 0, share);
+    }
+    if (number + count < plan_.gradients) share.meet();
+  }
+
   // Operands are packed in turns to two places: who is done with one may begin the next, and one meeting is enough.
   void gradient_of_matrix(int number, const Chunk& chunk, bool fresh, int64_t& turn, const Share& share) {
     const tg_gradient& gradient = plan_.gradient[number];
@@ -122,11 +158,13 @@ class Gradients : public TurnedProducts<T, P> {
       const int64_t rows = total - begin < depth ? total - begin : depth;
       pack_operand(gradient, chunk, begin, rows, words, packed, share);
       share.meet();
-      const T* const adjoint = chunk.rows + begin * space_.chunk_width + gradient.adjoint;
-      if (space_.kept[number])
-        kept_gradient(number, adjoint, rows, packed, fresh && begin == 0, share);
+      const T* const adjoints = chunk.rows + begin * space_.chunk_width;
+      if (words)
+        multiply_words(number, 1, adjoints, rows, packed, fresh && begin == 0, share);
+      else if (space_.kept[number])
+        kept_gradient(number, adjoints + gradient.adjoint, rows, packed, fresh && begin == 0, share);
       else
-        whole_gradient(gradient, adjoint, rows, words, packed, fresh && begin == 0, share);
+        whole_gradient(gradient, adjoints + gradient.adjoint, rows, packed, fresh && begin == 0, share);
     }
   }
 
@@ -153,19 +191,32 @@ class Gradients : public TurnedProducts<T, P> {
   }
 
   // The gradient of a matrix of which all is wanted.
-  void whole_gradient(const tg_gradient& gradient, const T* adjoint, int64_t rows, bool words, const T* operand, bool fresh,
+  void whole_gradient(const tg_gradient& gradient, const T* adjoint, int64_t rows, const T* operand, bool fresh,
                       const Share& share) const {
     T* const to = tensor(gradient.tensor) + gradient.row * gradient.columns;
     T* const adjoints = space_.adjoints + share.member * space_.adjoints_room;
-    const int64_t height = words ? dot_tiles->rows : kTileRows;
-    const int64_t tiles = (gradient.rows + height - 1) / height;
-    const int64_t low = share.first(tiles) * height, high = at_most(share.last(tiles) * height, gradient.rows);
-    if constexpr (Factors<T, P>::kPaired)
-      if (words)
-        return multiply_words_over_rows(*dot_tiles, adjoint, space_.chunk_width, low, high, rows,
-                                        reinterpret_cast<const Word*>(operand), gradient.columns,
-                                        reinterpret_cast<Word*>(adjoints), to, fresh);
+    const int64_t tiles = (gradient.rows + kTileRows - 1) / kTileRows;
+    const int64_t low = share.first(tiles) * kTileRows, high = at_most(share.last(tiles) * kTileRows, gradient.rows);
     multiply_over_rows<T, P>(adjoint, space_.chunk_width, low, high, rows, operand, gradient.columns, adjoints, to, fresh);
+  }
+
+  // The gradients of so many matrices from one on, whose operands lie at distances of `gradient_size`.
+  void multiply_words(int number, int count, const T* chunk, int64_t rows, const T* operands, bool fresh,
+                      const Share& share) const {
+    if constexpr (Factors<T, P>::kPaired) {
+      WordGradient own[kMostAlike];
+      for (int i = 0; i < count; ++i) {
+        const tg_gradient& gradient = plan_.gradient[number + i];
+        own[i] = {reinterpret_cast<const Word*>(operands + i * space_.gradient_size), gradient.columns,
+                  tensor(gradient.tensor) + gradient.row * gradient.columns};
+      }
+      const tg_gradient& first = plan_.gradient[number];
+      const int64_t height = dot_tiles->rows, tiles = (first.rows + height - 1) / height;
+      const int64_t low = share.first(tiles) * height, high = at_most(share.last(tiles) * height, first.rows);
+      Word* const adjoints = reinterpret_cast<Word*>(space_.adjoints + share.member * space_.adjoints_room);
+      multiply_words_over_rows(*dot_tiles, chunk + first.adjoint, space_.chunk_width, low, high, rows, own, count, adjoints,
+                               fresh);
+    }
   }
 
   void turned_gradient_of_input(int index, const Chunk& chunk, int64_t first, int64_t last, int member) {

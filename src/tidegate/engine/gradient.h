@@ -183,6 +183,7 @@ inline void pack_adjoint_words(const float* from, int64_t stride, int64_t count,
       for (int i = 0; i < side; ++i) {
         const int64_t row = 2 * (word + i);
         const bool odd = whole || row + 1 < rows, even = whole || row < rows;
+        __builtin_prefetch(own + 2 * (i + side) * stride, 0), __builtin_prefetch(own + (2 * (i + side) + 1) * stride, 0);
         square[i] = paired(even ? load(own + 2 * i * stride) : Vector<float>{},
                            odd ? load(own + (2 * i + 1) * stride) : Vector<float>{});
       }
@@ -193,22 +194,31 @@ inline void pack_adjoint_words(const float* from, int64_t stride, int64_t count,
   }
 }
 
+// Gradients that read the same adjoints, each with an operand of its own.
+struct WordGradient {
+  const Word* operand;
+  int64_t columns;
+  float* to;
+};
+constexpr int kMostAlike = 2;
+
 inline void multiply_words_over_rows(const DotTiles& tiles, const float* adjoint, int64_t stride, int64_t low, int64_t high,
-                                     int64_t rows, const Word* operand, int64_t columns, Word* packed, float* to, bool fresh) {
+                                     int64_t rows, const WordGradient* gradients, int alike, Word* packed, bool fresh) {
   const int64_t words = tiles.words(rows), apart = word_stride(words);
   for (int64_t block = low; block < high; block += kWordBlock) {
     const int64_t end = high - block < kWordBlock ? high : block + kWordBlock;
     pack_adjoint_words(adjoint + block, stride, end - block, rows, words, packed);
-    for (int64_t column = 0; column < columns; column += kPanel<float>) {
-      const int width = static_cast<int>(columns - column < kPanel<float> ? columns - column : kPanel<float>);
-      DotArguments tile = {packed, apart, words, operand + column * words, padded<float>(width), nullptr, {}, width,
-                           fresh ? Start::kZero : Start::kAdd};
-      for (int64_t r = block; r < end; r += tiles.rows, tile.a += tiles.rows * apart) {
-        const int count = static_cast<int>(end - r < tiles.rows ? end - r : tiles.rows);
-        for (int c = 0; c < count; ++c) tile.c[c] = to + (r + c) * columns + column;
-        tiles.multiply(count, tile);
+    for (const WordGradient* own = gradients; own < gradients + alike; ++own)
+      for (int64_t column = 0; column < own->columns; column += kPanel<float>) {
+        const int width = static_cast<int>(own->columns - column < kPanel<float> ? own->columns - column : kPanel<float>);
+        DotArguments tile = {packed, apart, words, own->operand + column * words, padded<float>(width), nullptr, {}, width,
+                             fresh ? Start::kZero : Start::kAdd};
+        for (int64_t r = block; r < end; r += tiles.rows, tile.a += tiles.rows * apart) {
+          const int count = static_cast<int>(end - r < tiles.rows ? end - r : tiles.rows);
+          for (int c = 0; c < count; ++c) tile.c[c] = own->to + (r + c) * own->columns + column;
+          tiles.multiply(count, tile);
+        }
       }
-    }
   }
 }
 

@@ -23,7 +23,7 @@ class Run : public Deltas<T, P> {
   using Base::clear_products, Base::multiplies_nothing, Base::multiply_input, Base::multiply_into_tile;
   using Base::any_turned, Base::multiply_turned_phase, Base::spread_kept, Base::take_turned;
   using Base::follow, Base::follow_input, Base::remembers, Base::take_sums;
-  using Base::gradient_of_input, Base::gradient_of_matrix, Base::multiply_row_into_tile;
+  using Base::gradient_of_input, Base::gradients_of_matrices, Base::multiply_row_into_tile;
 
  public:
   using Base::Base;
@@ -276,8 +276,7 @@ class Run : public Deltas<T, P> {
   void gradients(const Chunk& chunk, const Share& share) {
     const bool first = call_.descending ? chunk.last_step == call_.steps : chunk.first_step == 0;
     const int64_t rows = chunk.last_row - chunk.first_row;
-    int64_t turn = 0;
-    for (int i = 0; i < plan_.gradients; ++i) gradient_of_matrix(i, chunk, first, turn, share);
+    gradients_of_matrices(chunk, first, share);
     for (int i = 0; i < plan_.sums; ++i) {
       const tg_sum& sum = plan_.sum[i];
       const int64_t begin = share.first(sum.count), end = share.last(sum.count);
