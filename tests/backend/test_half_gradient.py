@@ -101,3 +101,30 @@ def test_what_is_kept_of_a_matrix_has_the_same_gradient() -> None:
     for own, other, unrounded in zip(kept, whole, plain, strict=True):
         assert error(own, other) < 5e-4  # sums in another order, which may change how the next factor is rounded
         assert error(unrounded, other) > 1e-3
+
+
+@pytest.mark.parametrize(("name", "writes"), [("lstm", True), ("gru", True), ("rnn", False)])
+def test_an_output_in_bfloat16_changes_no_bit(name, writes) -> None:
+    """It is rounded anyway, and products read it so."""
+    torch.manual_seed(3)
+    layer = Recurrent(name, 20, 37, 2, bidirectional=True).bfloat16()
+    x, weights = torch.randn(T, B, 20).bfloat16(), torch.randn(T, B, 74).bfloat16()
+    lengths, reset = [T, 3, T - 1, 0, 40, 77, 1], torch.rand(T, B) < 0.1
+    cells = [cell.with_products("bfloat16") for cell in layer.cells]
+    found, kept = [], []
+    for plain in (False, True):
+        vars(cells[1]).pop("rounds_output", None)
+        assert cells[1].rounds_output is writes
+        if plain:
+            vars(cells[1])["rounds_output"] = False
+        layer.zero_grad()
+        own, kinds = x.clone().requires_grad_(), list[torch.dtype]()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, k=kinds: k.append(t.dtype) or t, lambda t: t):
+            y, last = layer(own, lengths=lengths, reset=reset)
+        y.backward(weights)
+        found.append([y.detach(), *(last if isinstance(last, tuple) else (last,)), own.grad])
+        found[-1] += [parameter.grad for parameter in layer.parameters()]
+        kept.append(kinds.count(torch.float32))
+    vars(cells[1]).pop("rounds_output")
+    assert all(map(torch.equal, *found))
+    assert (kept[1] > kept[0]) is writes  # no float32 copy of the result is held

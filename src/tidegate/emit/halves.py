@@ -1,19 +1,42 @@
-"""Plans whose saved values lie in bfloat16."""
+"""Plans of which some series lie in bfloat16: what is saved, the output, its gradient."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tidegate.emit.place import SAVED
-from tidegate.emit.plan import Halved, Plan
+from tidegate.emit.plan import Halved, PhasePlan, Place, Plan
+from tidegate.passes import OUTPUT, UPSTREAM
 
 
-def with_halves(plan: Plan, halved: Halved) -> Plan:
-    """The same plan, where what a forward run saves for a backward run lies in bfloat16.
+def with_halves(plan: Plan, halved: Halved, *, saved: bool, output: bool) -> Plan:
+    """The same plan, where series lie in bfloat16 that a forward run writes and a backward run reads.
 
-    The engine rounds what a tile saves behind its pointwise work, to the nearest and ties to even, and widens what a
+    The engine rounds what a tile writes behind its pointwise work, to the nearest and ties to even, and widens what a
     tile reads before it. So states and gates of the forward run are not rounded, and no emitted text differs.
 
     Args:
-        plan: a forward run that saves, or a run that reads what one has saved.
+        plan: a forward or a backward run.
         halved: which of the two.
+        saved: what is saved lies so.
+        output: the output and its gradient lie so.
     """
-    return plan._replace(halved=((SAVED, halved),) if plan.saved_width else ())
+    names = [SAVED] * (saved and plan.saved_width > 0) + [OUTPUT, UPSTREAM] * output
+    return plan._replace(halved=tuple((name, halved) for name in names if name in plan.tensors))
+
+
+def rounds_output(forward: Plan, backward: Plan) -> bool:
+    """Whether nothing but products reads the output of these runs, so that it may lie in the type of products."""
+    written = [place for place in _places(forward) if place.tensor == OUTPUT]
+    return len(written) == 1 and not any(OUTPUT in (place.tensor, place.initial) for place in _places(backward))
+
+
+def _places(plan: Plan) -> Iterator[Place]:
+    """What the pointwise work of a run reads and writes."""
+    for phase in (*plan.phases, *plan.ending):
+        yield from _places_of(phase)
+
+
+def _places_of(phase: PhasePlan) -> Iterator[Place]:
+    yield from phase.places
+    yield from (place for reduction in phase.reductions for place in reduction.places)

@@ -95,20 +95,20 @@ class Gradients : public TurnedProducts<T, P> {
   // to `side`.
   const T* operand_row(const tg_gradient& gradient, int64_t t, int64_t sequence, T* side) const {
     const tg_place& place = gradient.operand;
-    const int64_t stride = call_.strides[place.tensor];
-    const int64_t row = call_.offsets[t] + sequence;
-    if (place.kind == TG_SERIES && this->is_half(place.tensor)) {
-      widen_row(static_cast<const BFloat16*>(call_.tensors[place.tensor]) + place.offset + row * stride, side, gradient.columns);
-      return side;
+    int64_t row = call_.offsets[t] + sequence;
+    if (place.kind != TG_SERIES) {
+      if (call_.resets && call_.resets[row]) return nullptr;
+      const int64_t before = call_.descending ? t - 1 : t + 1;  // backward runs the other way
+      if (before < 0 || before >= call_.steps || sequence >= call_.sizes[before]) {
+        const T* const initial = row_of(place.initial, sequence);
+        return initial ? initial + place.offset : nullptr;
+      }
+      row = call_.offsets[before] + sequence;
     }
-    const T* series = tensor(place.tensor) + place.offset;
-    if (place.kind == TG_SERIES) return series + row * stride;
-    if (call_.resets && call_.resets[row]) return nullptr;
-    const int64_t before = call_.descending ? t - 1 : t + 1;  // backward runs the other way
-    if (before >= 0 && before < call_.steps && sequence < call_.sizes[before])
-      return series + (call_.offsets[before] + sequence) * stride;
-    const T* const initial = row_of(place.initial, sequence);
-    return initial ? initial + place.offset : nullptr;
+    const int64_t at = place.offset + row * call_.strides[place.tensor];
+    if (!this->is_half(place.tensor)) return tensor(place.tensor) + at;
+    widen_row(static_cast<const BFloat16*>(call_.tensors[place.tensor]) + at, side, gradient.columns);
+    return side;
   }
 
   void gradients_of_matrices(const Chunk& chunk, bool fresh, const Share& share) {

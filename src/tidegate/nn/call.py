@@ -30,6 +30,7 @@ class Call(Protocol):
         back: the inverse of ``order``.
         obstacle: why the first layer that did not run on the engine could not; None if all did.
         given: what is given beside the input, each [rows, width], in the order of this call.
+        half_output: whether the next layer to run may give its output in half precision.
         reads_half: whether layers take input and parameters in half precision as they are.
     """
 
@@ -41,6 +42,7 @@ class Call(Protocol):
     back: Tensor | None
     obstacle: Obstacle | None
     given: Sequence[Tensor]
+    half_output: bool
     reads_half: bool
 
     def run(self, cell: SizedCell, x: Tensor, first: Tensors | None, tensors: Sequence[Tensor], layer: int) -> Tensors:
@@ -92,7 +94,7 @@ class RowCall:
     reads_half = True
 
     def __init__(self, batch: Batch) -> None:
-        self.batch = batch
+        self.batch, self.half_output = batch, False
         self.x, self.row_steps, self.resets, *_ = batch.rows
         self.size, self.steps, self.order, self.back = batch.size, batch.steps, batch.order, batch.back
         self.place, self.restore = batch.place, batch.restore
@@ -104,7 +106,9 @@ class RowCall:
         rows = Rows(x, self.row_steps, self.resets, self.restore, self.order)
         obstacle = device.obstacle(cell.graph, x, first, tensors)
         if obstacle is None:
-            obstacle, results = run_layer(cell, rows, self.size, first, tensors, layer=layer)
+            obstacle, results = run_layer(
+                cell, rows, self.size, first, tensors, layer=layer, half_output=self.half_output
+            )
         else:
             check_layer(cell, rows, self.size, first, tensors, layer)
             directions = len(tensors) // len(cell.names)
@@ -161,6 +165,7 @@ class OperatorCall:
     reads_half = False
 
     def __init__(self, x: Tensor, lengths: Lengths | None, resets: Tensor | None) -> None:
+        self.half_output = False
         self.x, self.lengths, self.resets = x, lengths, resets
         self.steps, self.size = x.shape[:2]
         self.order: Tensor | None = None

@@ -13,7 +13,7 @@ from tidegate.runtime import frozen
 from tidegate.runtime.job import ALIGNMENT, Job, Tensors
 from tidegate.runtime.library import load
 from tidegate.runtime.prepared import Binding, PreparedCalls
-from tidegate.runtime.sized import WHOLE, Half, SizedCell, Variant
+from tidegate.runtime.sized import Half, SizedCell, Variant
 from tidegate.runtime.structure import NativePlan
 
 LARGE_BYTES = 8 << 20
@@ -197,11 +197,11 @@ def forward(
     """
     cell, directions, outer = job.cell, job.directions, x.shape[:-1]
     dtype, half = types_of(cell, x, parameters)
-    new, size = partial(x.new_empty, dtype=dtype), dtype.itemsize
+    half, new = half._replace(output=job.half_output), partial(x.new_empty, dtype=dtype)
     plan = cell.forward_plan(dtype, saving=saving, variant=variant, half=half)
     x, parameters = as_read(job, plan, half, x, parameters)
     width = directions * cell.output_width
-    output = new((*outer, width))
+    output = x.new_empty((*outer, width), dtype=cell.half if half.output else dtype)
     last = tuple([new((directions, job.sequences, own)) for own in cell.state_widths])
     saved_shape = directions, max(saved_rows, job.steps.rows), plan.saved_width
     saved = _large(x.new_empty(saved_shape, dtype=cell.saved_type(dtype))) if saving else None
@@ -210,7 +210,7 @@ def forward(
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     bound = []
     for d, own in enumerate(by_direction(parameters, directions)):
-        series = x.data_ptr(), output.data_ptr() + d * cell.output_width * size
+        series = x.data_ptr(), output.data_ptr() + d * cell.output_width * output.element_size()
         bound.append((*series, *parts_of(d, (saved, *values, *given, *last)), *map(ADDRESS, own)))
     step = row_stride(x)
     strides = partial(forward_strides, cell, step, width, plan, wide)
@@ -274,10 +274,11 @@ def backward(
     """
     variant: Variant = "apart" if apart else "plain" if job.watch is None else "watched"
     dtype, half = types_of(job.cell, x, parameters)
+    half = half._replace(output=job.half_output)
     plan = job.cell.backward_plan(dtype, input_gradient=input_gradient, variant=variant, half=half)
     read_x, read = as_read(job, plan, half, x, parameters)
-    found = _backward(job, plan, read_x, first, read, forward_run, d_output, d_last, apart=apart)
-    if half == WHOLE:
+    found = _backward(job, plan, dtype, read_x, first, read, forward_run, d_output, d_last, apart=apart)
+    if not (half.inputs or half.parameters):
         return found
     d_parameters = [d if d is None else d.to(p.dtype) for d, p in zip(found.parameters, parameters, strict=True)]
     return found._replace(x=None if found.x is None else found.x.to(x.dtype), parameters=tuple(d_parameters))
@@ -286,6 +287,7 @@ def backward(
 def _backward(
     job: Job,
     plan: NativePlan,
+    dtype: torch.dtype,
     x: torch.Tensor,
     first: Tensors | None,
     parameters: Sequence[torch.Tensor],
@@ -295,11 +297,11 @@ def _backward(
     *,
     apart: bool,
 ) -> Gradients:
-    """The same of what a plan reads."""
+    """The same of what a plan reads, in the type in which it computes."""
     cell, directions, output = job.cell, job.directions, forward_run.output
     size, input_gradient = output.element_size(), plan.struct.input_gradient >= 0
     # without rows nothing is written
-    fresh = partial(torch.empty_like if job.steps.rows else torch.zeros_like, dtype=output.dtype)
+    fresh = partial(torch.empty_like if job.steps.rows else torch.zeros_like, dtype=dtype)
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
     d_first = None if first is None else tuple([torch.empty_like(state) for state in first])
@@ -317,10 +319,7 @@ def _backward(
         own = slice(d * count, (d + 1) * count)
         gradients = [g.data_ptr() for g in d_parameters[own] if g is not None]
         bound.append((*read, *wrote, *parts_of(d, states), *map(ADDRESS, parameters[own]), *gradients))
-    varying, own_strides = (
-        (row_stride(x), row_stride(d_output)),
-        [t.stride(0) for t in asked[0].tensors] if asked else (),
-    )
+    varying, own_strides = (row_stride(x), row_stride(d_output)), asked[0].strides if asked else ()
     strides = partial(backward_strides, cell, varying[0], output.shape[-1], varying[1], plan, own_strides)
     run_plan(job, plan, parameters, bound, varying, strides, backward=True)
     return Gradients(d_x if d_x is None or d_other is None else d_x.add_(d_other), d_first, d_parameters, asked)

@@ -128,14 +128,14 @@ def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[t
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         entries = withheld_by()
         if entries is not None and any(p.requires_grad for p in parameters):
-            return run_apart(job, *in_work_type(job, x, first, parameters), entries)
+            return run_apart(job._replace(half_output=False), *in_work_type(job, x, first, parameters), entries)
         call = watched_call(job.cell.graph, parameters)
         if call is not None:
             x, first, parameters = in_work_type(job, x, first, parameters)
             inputs = (x, *(first or ()), *parameters)
             if lacking := unavailable(job.cell.graph, "watched"):
                 check_strict(lacking)
-            job = job._replace(watch=call.keep)
+            job = job._replace(watch=call.keep, half_output=False)
         result: Tensors = _FusedLayer.apply(job, *inputs)  # type: ignore[no-untyped-call]
         return result
     forward_run = forward(job, x, first, parameters, saving=False)
@@ -198,6 +198,7 @@ def run_eagerly(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Se
     """The same layer by its definition."""
     runs = node_values(job, x, first, parameters, job.cell.graph.updates[:1])
     output = torch.cat([values[0] for values, _ in runs], -1)
+    output = output.to(job.cell.half) if job.half_output else output
     return output, *(torch.stack(parts) for parts in zip(*(last for _, last in runs), strict=True))
 
 

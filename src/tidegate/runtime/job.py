@@ -29,6 +29,7 @@ class Job(NamedTuple):
         resets: for each row 1 where all states are zeros before it, uint8; or None.
         restore: brings values of the rows into the caller's layout; None where that is the same.
         watch: takes what a backward run read and the series that it wrote; None where nobody watches.
+        half_output: whether the output has the type of the products.
         order: for each sequence the caller's index of it; None where that is the same.
     """
 
@@ -40,6 +41,7 @@ class Job(NamedTuple):
     restore: Callable[..., Any] | None = None
     watch: Callable[..., None] | None = None
     order: torch.Tensor | None = None
+    half_output: bool = False
 
 
 def packed_call(

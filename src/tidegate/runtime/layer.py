@@ -26,6 +26,7 @@ def run_layer(
     parameters: Sequence[torch.Tensor],
     *,
     layer: int | None = None,
+    half_output: bool = False,
 ) -> tuple[Obstacle | None, Tensors]:
     """Run a cell over sequences, forward and perhaps also backward in time.
 
@@ -41,6 +42,7 @@ def run_layer(
             those of the second if there is one. What is given, and a mask of each step, is laid out as ``rows.data``,
             other masks have a row for each sequence.
         layer: its number in a stack, for the names of parameters in errors.
+        half_output: the output may have the type of the products, if ``cell.rounds_output``.
 
     Returns:
         Why the engine could not run it, None if it did; and the output laid out as ``rows.data``, directions
@@ -51,6 +53,7 @@ def run_layer(
         BackendError: under ``strict``, where it would run eagerly.
     """
     job = _job(cell, rows, sequences, first, parameters, layer)
+    job = job._replace(half_output=True) if half_output and cell.rounds_output else job
     obstacle = fused.obstacle(cell, rows.data, first, parameters)
     if obstacle is None:
         return None, fused.run(job, rows.data, first, parameters)

@@ -15,7 +15,7 @@ from tidegate.cell.graph import all_widths
 from tidegate.cell.parameter import parameter_shapes
 from tidegate.emit.compiled import Compiled
 from tidegate.emit.delta import Remembered, with_delta
-from tidegate.emit.halves import with_halves
+from tidegate.emit.halves import rounds_output, with_halves
 from tidegate.emit.layout import Watched, watched_columns
 from tidegate.emit.narrow import with_narrow
 from tidegate.emit.plan import Gradient, Halved, Plan, Sum
@@ -45,6 +45,7 @@ class Half(NamedTuple):
 
     inputs: bool
     parameters: bool
+    output: bool = False
 
 
 WHOLE = Half(inputs=False, parameters=False)
@@ -225,9 +226,20 @@ class SizedCell:
         """The type of what a run on tensors of this type saves; float64 is for checks, and saved as it is."""
         return torch.bfloat16 if self.saved and dtype == torch.float32 else dtype
 
-    def _saving(self, plan: Plan, halved: Halved, dtype: torch.dtype) -> Plan:
-        """A plan that writes or reads saved values, in the type in which they are kept."""
-        return plan if self.saved_type(dtype) == dtype else with_halves(plan, halved)
+    @cached_property
+    def rounds_output(self) -> bool:
+        """Whether nothing but products in bfloat16 reads its output, so that the engine may write it in this type."""
+        if self.half is not torch.bfloat16 or not _has_room(self.graph):
+            return False
+        cell = compiled(self.graph)
+        forward = forward_plan(cell, self.widths, "f32", saving=True)
+        return rounds_output(forward, backward_plan(cell, self.widths, "f32", input_gradient=True))
+
+    def _halved(
+        self, plan: Plan, halved: Halved, dtype: torch.dtype, half: Half = WHOLE, *, saving: bool = True
+    ) -> Plan:
+        """A plan that writes or reads saved values and the output, in the types in which these are kept."""
+        return with_halves(plan, halved, saved=saving and self.saved_type(dtype) != dtype, output=half.output)
 
     @cached_property
     def saved_width(self) -> int:
@@ -257,7 +269,7 @@ class SizedCell:
             cell = compiled(self.graph, variant)
             kind = DTYPES[dtype]
             plan = with_lists(forward_plan(cell, self.widths, kind, saving=saving), self._listed)
-            plan = self._saving(plan, Halved.WRITTEN, dtype) if saving else plan
+            plan = self._halved(plan, Halved.WRITTEN, dtype, half, saving=saving)
             known = self._forward[dtype, saving, variant, half] = _native(cell, self._narrowed(plan, half), kind)
         return known
 
@@ -295,7 +307,7 @@ class SizedCell:
             self._check_derivative()
             cell, kind = compiled(self.graph), DTYPES[dtype]
             plan = with_lists(gradient_plan(cell, self.widths, kind), self._listed, kept=self.kept)
-            plan = self._saving(plan, Halved.READ, dtype)
+            plan = self._halved(plan, Halved.READ, dtype)
             known = self._gradient[dtype] = _native(cell, plan, kind)
         return known
 
@@ -310,7 +322,7 @@ class SizedCell:
             kind = DTYPES[dtype]
             apart = variant == "apart"
             plan = backward_plan(cell, self.widths, kind, input_gradient=input_gradient, apart=apart)
-            plan = self._saving(with_lists(plan, self._listed, kept=self.kept), Halved.READ, dtype)
+            plan = self._halved(with_lists(plan, self._listed, kept=self.kept), Halved.READ, dtype, half)
             plan = self._narrowed(plan, half)
             known = self._backward[dtype, input_gradient, variant, half] = _native(cell, plan, kind)
         return known
