@@ -59,8 +59,13 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         the cell, its vectors by their own names, such as ``p_i``. Row blocks follow the order of ``gates`` in the cell.
         Biases are None with ``bias=False``. All are drawn from U(-1/sqrt(H), 1/sqrt(H)).
 
+    Half precision:
+        As in ``Recurrent``. Under autocast new states have the type of the old ones, or where none are given of the
+        input, as those of torch's cells; an ``RNNCell`` gives autocast's type.
+
     Attributes:
         last_path: how the last call ran; see ``Recurrent``.
+        autocast_keeps_dtype: whether new states under autocast have the type of the old ones instead of autocast's.
 
     Raises:
         ValueError, TypeError, RuntimeError: with torch.nn's texts where its cells raise.

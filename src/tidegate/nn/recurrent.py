@@ -60,6 +60,17 @@ class Recurrent(Stack):
         its gains ``norm_ih_l{k}``, ``norm_hh_l{k}`` and ``norm_c_l{k}`` begin at 1, its biases at 0. Learned initial
         states ``initial_h_l{k}`` and so on come last and begin at 0.
 
+    Half precision:
+        On a CPU, in bfloat16 and float16 (``layer.bfloat16()``, ``layer.half()``) and under autocast, a product M v
+        rounds M and v to the nearest number of that type, ties to even, multiplies exactly and adds in float32. Its
+        derivative is made of such products, M' dv and dv v', where the adjoint dv is rounded to bfloat16, but not to
+        float16. All else is float32 from the first step to the last: states, gates, biases, vectors, norms, what
+        options do. Output, final states and gradients are rounded once, to the types that torch.nn gives: the type of
+        the layer; under autocast autocast's type, or the input's where ``autocast_keeps_dtype`` says so, as in a GRU;
+        gradients of parameters to the type of the parameter. autocast leaves float64 alone. In float16, factors above
+        65,504 are infinite and factors below 3e-8 zero, and so are results and gradients of float16 tensors: scale the
+        loss, as torch.amp.GradScaler does. On other devices torch computes in the types that it is given.
+
     Random numbers:
         ``tidegate.option.Options`` states the order in which masks are drawn.
 
@@ -67,6 +78,8 @@ class Recurrent(Stack):
         last_path: how the last call ran: ``"fused"``; ``"torch: "`` and the device, where torch's own function ran it;
             or ``"eager: "`` and the reason. None before the first call. If several threads call one layer, it is the
             path of any of them. A compiled call does not set it.
+        autocast_keeps_dtype: whether results under autocast have the type of the input instead of autocast's. It may be
+            set for a layer.
         privacy: the promise of differential privacy under which it was trained, in words; empty if there is none. Files
             that are made of the layer carry it.
 

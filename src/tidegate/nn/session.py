@@ -43,11 +43,12 @@ class Session:
     the layer itself packs its weights each time.
 
     Args:
-        layer: any recurrent layer or cell of tidegate.nn, on the CPU, float32 or float64.
+        layer: any recurrent layer or cell of tidegate.nn, on the CPU. One of bfloat16 or float16 takes input and gives
+            output of that type; its states are float32.
         batch_size: how many sequences it follows at once (B).
-        weights: ``"float32"`` (``"float64"`` for such a layer), or ``"bfloat16"``: matrices in half the memory and up
-            to twice as quick where they do not fit the caches; sums, biases and states stay float32. ``"int8"``:
-            matrices in a quarter; see below.
+        weights: the type of the products, by default that of the layer: ``"float32"``, ``"bfloat16"`` and ``"float16"``
+            (factors rounded, all else float32, as in ``Recurrent`` under Half precision; matrices in half the memory),
+            ``"int8"`` (in a quarter; see below). A layer of float64 has ``"float64"`` alone.
         bidirectional: whether the layer has two directions, so that each ``run`` is a whole sequence.
         delta: a threshold, or a pair of them for inputs and for states, to multiply only what changed; see below.
 
@@ -72,9 +73,9 @@ class Session:
     input, with states, and with what a step makes of states, of any cell. What a deeper layer of a stack reads counts
     as a state. ``sent`` says which share was multiplied. With a threshold of 0 everything is, and with ``delta=0`` a
     session is the plain one to the last bit. Every 1,000 steps, and after ``restore``, sums are made afresh of whole
-    operands, since their roundings add up; ``reset`` forgets what was sent. Each sequence has changes of its own and
-    is multiplied by itself, so that a batch gains less than one sequence does. Matrices called sparse are read in
-    whole columns.
+    operands, since their roundings add up; ``reset`` forgets what was sent. With weights of half precision, matrices
+    are rounded and changes are not. Each sequence has changes of its own and is multiplied by itself, so that a batch
+    gains less than one sequence does. Matrices called sparse are read in whole columns.
 
     Shapes:
         - step: x [B, I] to y [B, H], or [I] to [H] where B is 1. For a cell, y is its first state.

@@ -30,8 +30,9 @@ def run_layer(
 ) -> tuple[Obstacle | None, Tensors]:
     """Run a cell over sequences, forward and perhaps also backward in time.
 
-    The engine runs plain CPU tensors of float32 or float64, outside of torch's transforms, compilers and
-    autocast. Everything else runs eagerly, with the same results.
+    The engine runs plain CPU tensors of float32 or float64, and where the cell multiplies in bfloat16 or float16 input
+    and parameters of that type beside float32, outside of torch's transforms, compilers and autocast. Everything else
+    runs eagerly, with the same results.
 
     Args:
         cell: with its widths.
