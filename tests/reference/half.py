@@ -120,7 +120,7 @@ class Rounding(TorchFunctionMode):
 
     def _moves(self, value: Tensor) -> Tensor:
         """Random numbers from -1 to 1, the same for the same number: it may be a factor of several products."""
-        mixed = value.detach().double().contiguous().view(torch.int64) + (self.seed + 1) * 0x9E3779B97F4A7
+        mixed = value.detach().double().contiguous().view(torch.int64) + (self.seed + 1) * 0x9E3779B97F4A7 % (1 << 62)
         for _ in range(2):
             mixed = (mixed ^ (mixed >> 29)) * 0x3C79AC492BA7B653
         return (mixed >> 11).to(value.dtype) / 2.0**52

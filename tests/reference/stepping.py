@@ -131,7 +131,14 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 def compare(
-    call: Call, layer: Layer, step: Step, parameters: Tensors, to: Format | None, *, reverse: bool = False
+    call: Call,
+    layer: Layer,
+    step: Step,
+    parameters: Tensors,
+    to: Format | None,
+    *,
+    reverse: bool = False,
+    draws: int = DRAWS,
 ) -> Verdict:
     """The layer's steps against the equations.
 
@@ -142,6 +149,7 @@ def compare(
         parameters: of the layer, in float32, by the names that the equations use.
         to: the format of the products.
         reverse: from the last step to the first.
+        draws: how often to draw the decisions of a row that does not fit.
     """
     walk, unlike = _walk(call, layer, reverse=reverse)
     verdict = Verdict(unlike=tuple(sorted(set(unlike))))
@@ -151,8 +159,8 @@ def compare(
         rows = (torch.tensor(call.lengths) > t).nonzero()[:, 0]
         if len(rows):
             places.append(_Place(call, walk, step, parameters, to, k, t, rows))
-            _compare_step(places[-1], verdict, sums)
-    sums.judge(verdict, walk.whole.parameters, places)
+            _compare_step(places[-1], verdict, sums, draws)
+    sums.judge(verdict, walk.whole.parameters, places, min(draws, FEWER_DRAWS))
     return verdict
 
 
@@ -214,7 +222,7 @@ class _Choice:
         return self.place.by_hand(again, torch.float64, self.rows)[1]
 
 
-def _compare_step(place: _Place, verdict: Verdict, sums: _Sums) -> None:
+def _compare_step(place: _Place, verdict: Verdict, sums: _Sums, draws: int) -> None:
     """Find for each row the decisions that fit it; add what they say of the parameters to ``sums``."""
     ours, first = {n: v.double() for n, v in place.ours().items()}, Rounding(place.to)
     exact, gradients = place.by_hand(first, torch.float64)
@@ -224,7 +232,7 @@ def _compare_step(place: _Place, verdict: Verdict, sums: _Sums) -> None:
     limits = {name: _Limit.of(value, single[0][name].double()) for name, value in exact.items()}
     best = torch.stack([limits[n].share(ours[n], exact[n]) for n in exact]).amax(0)
     choices = [_Choice(place, first, torch.ones_like(best, dtype=torch.bool))]
-    for draw in range(1, DRAWS if place.to else 1):
+    for draw in range(1, draws if place.to else 1):
         left = (~(best <= 1)).nonzero()[:, 0]
         if not len(left):
             break
@@ -306,7 +314,7 @@ class _Sums:
     def zeros(parameters: Tensors) -> _Sums:
         return _Sums(*({n: torch.zeros_like(p, dtype=torch.float64) for n, p in parameters.items()} for _ in "en"))
 
-    def judge(self, verdict: Verdict, ours: Tensors, places: Sequence[_Place]) -> None:
+    def judge(self, verdict: Verdict, ours: Tensors, places: Sequence[_Place], draws: int) -> None:
         """Note the worst error of each gradient.
 
         A decision that moves an adjoint by half a unit may show here alone. So where a number is off, it may be so
@@ -318,7 +326,7 @@ class _Sums:
                 errors[name] = (ours[name].double() - exact).abs().nan_to_num(torch.inf)
         allowed = {n: self._allowed(n) for n in errors}
         if any(bool((errors[n] > allowed[n]).any()) for n in errors) and places and places[0].to:
-            undecided = _undecided(places)
+            undecided = _undecided(places, draws)
         for name, error in errors.items():
             size = float(self.exact[name].abs().max())
             share = error / (allowed[name] + undecided.get(name, 0.0))
@@ -329,13 +337,13 @@ class _Sums:
         return NOISE_FACTOR * float(self.noise[name].max()) + EPS * (ROUNDINGS * size + OF_ONE)
 
 
-def _undecided(places: Sequence[_Place]) -> Tensors:
+def _undecided(places: Sequence[_Place], draws: int) -> Tensors:
     """How much of each gradient of the parameters depends on decisions that a few units of float32 change."""
     found: Tensors = {}
     for place in places:
         plain = place.by_hand(Rounding(place.to), torch.float64)[1]
         most = {name: torch.zeros_like(value) for name, value in plain.items()}
-        for draw in range(FEWER_DRAWS):
+        for draw in range(draws):
             other = place.by_hand(Rounding(place.to, shake=4.0, seed=1000 * place.k + draw), torch.float64)[1]
             most = {name: torch.maximum(m, (other[name] - plain[name]).abs()) for name, m in most.items()}
         found = {name: found.get(name, 0.0) + value for name, value in most.items()}

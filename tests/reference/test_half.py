@@ -1,4 +1,4 @@
-"""The emulation of fewer bits itself, and that the comparison by steps sees what is wrong."""
+"""The emulation of fewer bits itself, that the comparison by steps sees what is wrong, and the library by it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from functools import partial
 import pytest
 import torch
 
-from tests.reference import half_zoo, stepping
+from tests.reference import drawn_half, half_zoo, stepping
 from tests.reference.half import BFLOAT16, FORMATS, Rounding, rounded
 from tests.reference.half_zoo import Shape
+from tidegate.runtime import eager_only
+from tidegate.zoo import CELLS
 
 TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 every_format = pytest.mark.parametrize("name", FORMATS)
@@ -66,7 +68,7 @@ class Planted(Rounding):
 def compared(name, left="", cell="gru/before", **changed):
     case = half_zoo.draw(cell, Shape(3, 2, 19, 5))
     imitated = stepping.imitation(case.step, case.parameters, partial(Planted, name, left))
-    return stepping.compare(case.call, imitated, case.step, case.parameters, FORMATS[name], **changed)
+    return stepping.compare(case.call, imitated, case.step, case.parameters, FORMATS[name], draws=3, **changed)
 
 
 @every_format
@@ -86,3 +88,44 @@ def test_a_factor_that_is_not_rounded_is_found(name, left):
 
 def test_a_step_the_other_way_round_is_found():
     assert compared("bfloat16", reverse=True).share > 100
+
+
+# --- the library: benchmarks/half/exact.py has all cells and shapes, benchmarks/fuzz_layers.py thousands of calls ---
+
+WHEEL = ("lstm", "gru", "gru/before", "rnn", "peepholelstm", "mgu", "cifg", "indrnn")  # compiled with the engine
+
+
+@every_format
+@pytest.mark.parametrize("cell", WHEEL)
+def test_cells_are_their_equations_with_rounded_factors(cell, name):
+    case = half_zoo.draw(cell, Shape(3, 3, 33, 7), lengths=(3, 0, 2), resets=True)
+    layer = half_zoo.layer_of(case)
+    verdict = stepping.compare(case.call, half_zoo.examined(layer, name), case.step, case.parameters, FORMATS[name])
+    assert layer.last_path == "fused"
+    assert verdict.share <= 1, verdict.where
+    assert verdict.typical < 1e-7
+    assert verdict.unlike == ()
+
+
+@every_format
+def test_every_cell_of_the_zoo_by_its_definition(name):
+    wrong = {}
+    with eager_only():
+        for cell in CELLS:
+            case = half_zoo.draw(cell, Shape(1, 2, 9, 5))
+            layer = half_zoo.examined(half_zoo.layer_of(case), name)
+            verdict = stepping.compare(case.call, layer, case.step, case.parameters, FORMATS[name])
+            if not verdict.share <= 1:
+                wrong[cell] = verdict.where, verdict.share
+    assert wrong == {}
+
+
+def small(configuration):
+    return 0 < configuration.T * configuration.B < 40
+
+
+@every_format
+def test_drawn_layers_agree_with_the_equations(name):
+    seeds = [seed for seed in range(40) if small(drawn_half.configured(seed, options=False))][:12]
+    verdicts = {seed: drawn_half.judge(seed, name, options=False) for seed in seeds}
+    assert {seed: verdict for seed, verdict in verdicts.items() if verdict[0] != "right"} == {}
