@@ -55,8 +55,9 @@ struct DotTiles {
   void (*round)(const float* from, int64_t k, int64_t words, Word* to);                                        // a row
   void (*multiply)(int rows, const DotArguments& tile);
   void (*multiply_row)(int panels, int vectors, const DotRowArguments& row);  // whole vectors are written
-
   void (*multiply_stored)(const StoredArguments& few) = nullptr;  // null where a few rows are packed as well
+  void (*begin)() = nullptr;  // if not null, what a thread does before its first product
+  void (*end)() = nullptr;    // and behind its last one
 
   int64_t words(int64_t k) const { return (k + numbers * multiple - 1) / (numbers * multiple) * multiple; }
   int64_t panel_words(int64_t k) const { return words(k) + behind; }  // of each column
@@ -82,6 +83,20 @@ inline void take_row(const DotTiles& tiles, const BFloat16* from, int64_t k, Wor
   for (; i + lanes <= k; i += lanes) store_words(to + i, (WordVector)load(from + i));
   for (; i < 2 * words; ++i) to[i] = i < k ? uint32_t{from[i].bits} << 16 : 0;
 }
+
+// As long as a thread multiplies by tiles of a kind.
+class TileUser {
+ public:
+  explicit TileUser(const DotTiles* tiles) : tiles_(tiles) {
+    if (tiles_ && tiles_->begin) tiles_->begin();
+  }
+  ~TileUser() {
+    if (tiles_ && tiles_->end) tiles_->end();
+  }
+
+ private:
+  const DotTiles* tiles_;
+};
 
 TIDEGATE_INLINE WordVector splat_word(const Word* from) { return *from - WordVector{}; }
 

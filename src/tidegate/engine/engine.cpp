@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "amx.h"
 #include "cell.h"
-#include "int8.h"
 #include "norm.h"
 #include "peak.h"
 
@@ -81,6 +81,8 @@ const DotTiles* find_tiles(const char* name) {
   for (const DotTiles& tiles : kDotTiles)
     if (!strcmp(tiles.name, name)) return &tiles;
   for (const DotTiles& tiles : kInt8Tiles)
+    if (!strcmp(tiles.name, name)) return &tiles;
+  for (const DotTiles& tiles : kAmxTiles)
     if (!strcmp(tiles.name, name)) return &tiles;
   return nullptr;
 }
@@ -172,6 +174,7 @@ TIDEGATE_EXPORT int64_t tg_dot(const char* name, int64_t rows, int64_t k, int64_
   const tidegate::Product product = {*found, rows, k, n};
   if (!workspace) return product.bytes();
   tidegate::Word* const space = static_cast<tidegate::Word*>(workspace);
+  const tidegate::TileUser user(found);
   product.multiply(a, matrix, across, bias, static_cast<tidegate::Start>(start), c, space);
   if (at_once) product.multiply_row(at_once, bias, c, space);
   return product.bytes();

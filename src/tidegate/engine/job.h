@@ -1,6 +1,7 @@
 // How threads share a call, or the two directions of a layer.
 #pragma once
 
+#include "denormals.h"
 #include "patience.h"
 #include "seat.h"
 #include "unit.h"
@@ -12,18 +13,6 @@ constexpr int kMostCalls = 2;             // the two directions of a layer
 constexpr int64_t kRowsEach = kTileRows;  // with so many sequences a member fills its tiles by itself
 
 inline int most_members __attribute__((visibility("hidden"))) = kMostMembers;  // what the quota of this process allows
-
-// Denormal numbers cost hundreds of cycles each and mean nothing here; every thread treats them alike.
-class FlushDenormals {
- public:
-#if defined(__SSE2__)
-  FlushDenormals() : before_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(before_ | 0x8040); }
-  ~FlushDenormals() { __builtin_ia32_ldmxcsr(before_); }
-
- private:
-  unsigned before_;
-#endif
-};
 
 inline double multiplications(const tg_matrix& matrix) {
   return static_cast<double>(matrix.k) * static_cast<double>(matrix.n) / static_cast<double>(matrix.heads);
@@ -124,6 +113,7 @@ template <class T, class P>
 void member_of_job(void* argument, int member, int members) {
   const Job<T, P>& job = *static_cast<const Job<T, P>*>(argument);
   FlushDenormals flush;
+  const TileUser user(tiles_of(static_cast<const P*>(nullptr)));
   if (members == 1) {
     for (int i = 0; i < job.count; ++i) {
       Barrier alone(1);
