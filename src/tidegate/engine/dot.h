@@ -383,6 +383,15 @@ inline const DotTiles& tiles_of<BFloat16>() {
   return *dot_tiles;
 }
 
+// The same, or null for a type that is not.
+template <class P>
+TIDEGATE_INLINE const DotTiles* tiles_used() {
+  if constexpr (kWords<P>)
+    return &tiles_of<P>();
+  else
+    return nullptr;
+}
+
 // Rows of a tile of a product, at most.
 template <class P>
 TIDEGATE_INLINE int tile_rows() {

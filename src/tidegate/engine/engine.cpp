@@ -7,6 +7,7 @@
 #include "cell.h"
 #include "norm.h"
 #include "peak.h"
+#include "tile_check.h"
 
 namespace tidegate {
 inline namespace TIDEGATE_ISA {
@@ -162,6 +163,22 @@ TIDEGATE_EXPORT int tg_tiles(const char* name) {
   const tidegate::DotTiles* const found = tidegate::find_tiles(name);
   if (found) (found->numbers == tidegate::kBytes ? tidegate::int8_tiles : tidegate::dot_tiles) = found;
   return found != nullptr;
+}
+
+// Asks for tile registers, which a process must before it uses them; 0, or the number of an error.
+TIDEGATE_EXPORT int tg_ask_for_tiles() { return tidegate::ask_for_tiles(); }
+
+// Whether each instruction of AMX has the bits of its emulation: 0, or the number of the first that has not, 1 tdpbf16ps
+// and 2 tdpbusd; -1 if this library has none. `memory` is as large as what is returned without it.
+TIDEGATE_EXPORT int tg_check_tiles(void* memory) {
+  if (!memory) return sizeof(tidegate::TileCheck);
+#ifdef TIDEGATE_AMX
+  tidegate::TileCheck& check = *static_cast<tidegate::TileCheck*>(memory);
+  check.draws = {};
+  return check.disagreement<tidegate::AmxUnit>();
+#else
+  return -1;
+#endif
 }
 
 // For tests: c (+)= a [rows, k] times a matrix, [k, n] if across and else [n, k], with tiles of a name. `start` is a Start. With `at_once`, the

@@ -113,7 +113,7 @@ template <class T, class P>
 void member_of_job(void* argument, int member, int members) {
   const Job<T, P>& job = *static_cast<const Job<T, P>*>(argument);
   FlushDenormals flush;
-  const TileUser user(tiles_of(static_cast<const P*>(nullptr)));
+  const TileUser user(tiles_used<P>());
   if (members == 1) {
     for (int i = 0; i < job.count; ++i) {
       Barrier alone(1);
