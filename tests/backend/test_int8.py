@@ -6,10 +6,10 @@ import torch
 from tests.backend.test_dot import ADD, BIAS, CASES, ROOM, ZERO, Case, drawn, multiply
 from tests.reference import whole
 from tidegate.runtime import library
-from tidegate.runtime.processor import int8_tiles
+from tidegate.runtime.tiles import runnable
 
 OTHER = {"x86-64-v4": "avx_vnni", "x86-64-v3": "avx512_vnni", "baseline": "avx512_vnni avx_vnni"}
-KINDS = [name for name in int8_tiles(library.processor()) if name not in OTHER[library.isa()].split()]
+KINDS = [own.name for own in runnable(library.processor(), "int8") if own.name not in OTHER[library.isa()].split()]
 
 
 def by_hand(a: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

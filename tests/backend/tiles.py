@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tidegate.runtime import library
-from tidegate.runtime.processor import dot_tiles
 from tidegate.runtime.sized import _made
+from tidegate.runtime.tiles import runnable
 
 
 def names() -> list[str]:
@@ -14,8 +14,9 @@ def names() -> list[str]:
         engine = library.load()
     except library.BackendError:
         return []
-    found = [name for name in dot_tiles(library.processor()) if engine.engine.tg_tiles(name.encode())]
-    engine.engine.tg_tiles(engine.tiles.encode())
+    ours = [own.name for own in runnable(library.processor(), "bfloat16")]
+    found = [name for name in ours if engine.engine.tg_tiles(name.encode())]
+    engine.engine.tg_tiles(engine.tiles["bfloat16"].encode())
     return found
 
 
@@ -28,5 +29,5 @@ def tiles(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        engine.engine.tg_tiles(engine.tiles.encode())
+        engine.engine.tg_tiles(engine.tiles["bfloat16"].encode())
         _made.cache_clear()

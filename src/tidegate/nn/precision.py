@@ -10,7 +10,7 @@ import torch
 
 from tidegate.runtime import HALVES, Products, SizedCell
 from tidegate.runtime.library import processor
-from tidegate.runtime.processor import dot_tiles
+from tidegate.runtime.tiles import runnable
 
 HALF = (torch.float16, torch.bfloat16)
 PRODUCTS: dict[torch.dtype, Products] = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
@@ -27,7 +27,7 @@ def has_instructions(dtype: torch.dtype) -> bool:
     Args:
         dtype: of half precision.
     """
-    return dtype == torch.bfloat16 and any(name != "plain" for name in dot_tiles(processor()))
+    return dtype == torch.bfloat16 and any(own.needs for own in runnable(processor(), "bfloat16"))
 
 
 class Precision(NamedTuple):

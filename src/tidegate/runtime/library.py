@@ -23,8 +23,9 @@ from tidegate.emit.cpp import Source
 from tidegate.errors import BackendError, InputError, visible
 from tidegate.machine import most_threads
 from tidegate.runtime import cache
-from tidegate.runtime.processor import Processor, dot_tiles, int8_tiles
+from tidegate.runtime.processor import Processor
 from tidegate.runtime.structure import CALL_FIELDS, MOST_PLACES, MOST_PRODUCTS, STRUCTURES
+from tidegate.runtime.tiles import choose
 from tidegate.runtime.tuning import chosen
 
 FLAGS = (
@@ -107,8 +108,7 @@ class Library:
         path: the library.
         engine: its functions.
         tuning: the choices for this processor.
-        tiles: what multiplies in bfloat16, by name (``engine/dot.h``).
-        int8_tiles: what multiplies in int8 (``engine/int8.h``).
+        tiles: what multiplies in each type of products that has tiles of its own, by name (``runtime/tiles.py``).
     """
 
     def __init__(self, path: Path, engine: ctypes.CDLL) -> None:
@@ -119,10 +119,7 @@ class Library:
         self._share_threads()
         self.share(most_threads())
         self.tuning = chosen(processor(), isa()).tuning
-        self.tiles, self.int8_tiles = (
-            next(name for name in names if self.engine.tg_tiles(name.encode()))
-            for names in (dot_tiles(processor()), int8_tiles(processor()))
-        )
+        self.tiles = choose(processor(), engine)
         _keep_freed_memory()
         self._cells: dict[str, ctypes.CDLL] = {}
 
@@ -145,6 +142,10 @@ class Library:
         self.engine.tg_threads.argtypes = (ctypes.c_void_p,) * 3
         self.engine.tg_tiles.restype = ctypes.c_int
         self.engine.tg_tiles.argtypes = (ctypes.c_char_p,)
+        self.engine.tg_ask_for_tiles.restype = ctypes.c_int
+        self.engine.tg_ask_for_tiles.argtypes = ()
+        self.engine.tg_check_tiles.restype = ctypes.c_int
+        self.engine.tg_check_tiles.argtypes = (ctypes.c_void_p,)
         self.engine.tg_share.restype = None
         self.engine.tg_share.argtypes = (ctypes.c_int, ctypes.c_int)
         self.engine.tg_size.restype = ctypes.c_int64

@@ -12,16 +12,7 @@ from typing import NamedTuple
 V3 = frozenset(("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"))
 V4 = V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 NEEDS: dict[str, frozenset[str]] = {"x86-64-v4": V4, "x86-64-v3": V3, "baseline": frozenset()}
-WORTH_NAMING = ("amx_tile", "amx_bf16", "avx512_bf16", "avx512_vnni", "avx512f", "avx_vnni", "avx2", "fma")
-DOT_TILES = {
-    "avx512_bf16": frozenset(("avx512_bf16",)),
-    "plain": frozenset[str](),
-}  # of engine/dot.h, the quickest first
-INT8_TILES = {
-    "avx512_vnni": frozenset(("avx512_vnni",)),
-    "avx_vnni": frozenset(("avx_vnni",)),
-    "plain_int8": frozenset[str](),
-}  # of engine/int8.h
+WORTH_NAMING = ("amx_tile", "amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx512f", "avx_vnni", "avx2", "fma")
 LIBC_NAMES = (188, 191, 194)  # glibc's numbers for the sizes of L1 (data), L2 and L3, which it reads by cpuid
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
@@ -56,16 +47,6 @@ class Processor(NamedTuple):
         flags = frozenset(facts.get("flags", "").split()) if known else frozenset()
         sizes = _sizes(root / "sys/devices/system/cpu/cpu0/cache") or _sizes_by_libc()
         return Processor(facts.get("model name", ""), flags, (sizes.get(1, 0), sizes.get(2, 0), sizes.get(3, 0)))
-
-
-def dot_tiles(processor: Processor) -> tuple[str, ...]:
-    """The tiles of products in bfloat16 that a processor runs, the quickest first; a library may lack some."""
-    return tuple(name for name, needs in DOT_TILES.items() if needs <= processor.flags)
-
-
-def int8_tiles(processor: Processor) -> tuple[str, ...]:
-    """Those of products in int8."""
-    return tuple(name for name, needs in INT8_TILES.items() if needs <= processor.flags)
 
 
 def _facts(cpuinfo: str) -> Iterator[tuple[str, str]]:
