@@ -201,12 +201,12 @@ inline void round_to_pairs(const float* from, int64_t k, int64_t words, Word* to
 template <class Unit>
 constexpr DotTiles amx_pairs_of(const char* name) {
   return {name, kTileSide, 2, kTileSide, 0, 1, 0, pack_pairs, round_to_pairs, multiply_amx<Unit, AmxPairs>,
-          multiply_amx_row<Unit, AmxPairs>, begin_tiles<Unit>, Unit::release};
+          multiply_amx_row<Unit, AmxPairs>, nullptr, begin_tiles<Unit>, Unit::release};
 }
 template <class Unit>
 constexpr DotTiles amx_bytes_of(const char* name) {
   return {name, kTileSide, kBytes, kTileSide, kBehind, 2, 1, pack_bytes, round_to_bytes, multiply_amx<Unit, AmxBytes>,
-          multiply_amx_row<Unit, AmxBytes>, begin_tiles<Unit>, Unit::release};
+          multiply_amx_row<Unit, AmxBytes>, nullptr, begin_tiles<Unit>, Unit::release};
 }
 
 constexpr DotTiles kAmxTiles[] = {
