@@ -53,3 +53,18 @@ def _choices() -> Iterator[tuple[str, str]]:
     yield "tuning", entry.name
     for name, value in entry.tuning._asdict().items():
         yield f"  {name}", f"{value:,}"
+    yield from _tiles()
+
+
+def _tiles() -> Iterator[tuple[str, str]]:
+    """What multiplies in fewer bits, and what could but is off."""
+    from tidegate.runtime.library import load, processor
+    from tidegate.runtime.tiles import left_aside
+
+    try:
+        for products, name in load().tiles.items():
+            yield f"tiles, {products}", name
+    except BackendError:
+        return
+    for name, why in left_aside(processor()):
+        yield f"  {name}", f"off: {why}"

@@ -84,20 +84,6 @@ inline void take_row(const DotTiles& tiles, const BFloat16* from, int64_t k, Wor
   for (; i < 2 * words; ++i) to[i] = i < k ? uint32_t{from[i].bits} << 16 : 0;
 }
 
-// As long as a thread multiplies by tiles of a kind.
-class TileUser {
- public:
-  explicit TileUser(const DotTiles* tiles) : tiles_(tiles) {
-    if (tiles_ && tiles_->begin) tiles_->begin();
-  }
-  ~TileUser() {
-    if (tiles_ && tiles_->end) tiles_->end();
-  }
-
- private:
-  const DotTiles* tiles_;
-};
-
 TIDEGATE_INLINE WordVector splat_word(const Word* from) { return *from - WordVector{}; }
 
 // Float32 arithmetic: matrices take half the memory. Operands are kept as floats, which need not be taken apart.
@@ -381,15 +367,6 @@ const DotTiles& tiles_of();
 template <>
 inline const DotTiles& tiles_of<BFloat16>() {
   return *dot_tiles;
-}
-
-// The same, or null for a type that is not.
-template <class P>
-TIDEGATE_INLINE const DotTiles* tiles_used() {
-  if constexpr (kWords<P>)
-    return &tiles_of<P>();
-  else
-    return nullptr;
 }
 
 // Rows of a tile of a product, at most.

@@ -14,6 +14,29 @@ constexpr int64_t kRowsEach = kTileRows;  // with so many sequences a member fil
 
 inline int most_members __attribute__((visibility("hidden"))) = kMostMembers;  // what the quota of this process allows
 
+// As long as a thread multiplies by tiles of a kind.
+class TileUser {
+ public:
+  explicit TileUser(const DotTiles* tiles) : tiles_(tiles) {
+    if (tiles_ && tiles_->begin) tiles_->begin();
+  }
+  ~TileUser() {
+    if (tiles_ && tiles_->end) tiles_->end();
+  }
+
+ private:
+  const DotTiles* tiles_;
+};
+
+// The tiles that products with matrices of a type use; null where there are none.
+template <class P>
+TIDEGATE_INLINE const DotTiles* tiles_used() {
+  if constexpr (kWords<P>)
+    return &tiles_of<P>();
+  else
+    return nullptr;
+}
+
 inline double multiplications(const tg_matrix& matrix) {
   return static_cast<double>(matrix.k) * static_cast<double>(matrix.n) / static_cast<double>(matrix.heads);
 }

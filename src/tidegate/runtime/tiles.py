@@ -102,7 +102,9 @@ def _prove(engine: ctypes.CDLL) -> None:
     refused = engine.tg_ask_for_tiles()
     if refused:
         reason = os.strerror(refused) if refused > 0 else "this is no Linux"
-        raise InputError("TILES_AMX", f"there are no tile registers for this process: {reason}", fix="unset TIDEGATE_TILES")
+        raise InputError(
+            "TILES_AMX", f"there are no tile registers for this process: {reason}", fix="unset TIDEGATE_TILES"
+        )
     wrong = engine.tg_check_tiles(ctypes.create_string_buffer(engine.tg_check_tiles(None)))
     if wrong:
         raise InputError(
