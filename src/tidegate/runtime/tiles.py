@@ -1,4 +1,4 @@
-"""Which tiles multiply numbers of fewer bits: the quickest that the processor runs, unless ``TIDEGATE_TILES`` names some.
+"""Which tiles multiply numbers of fewer bits: the quickest that run here, unless ``TIDEGATE_TILES`` names some.
 
 A name stands for all types of products that have tiles of it; for other types the choice stays. No machine has run the
 tiles of AMX yet, so they are off until somebody names them. Then Linux is asked for the registers, and each instruction
