@@ -142,7 +142,7 @@ class Gradients : public TurnedProducts<T, P> {
       for (int i = 0; i < count; ++i)
         pack_operand(plan_.gradient[number + i], chunk, begin, rows, true, space_.gradient + i * space_.gradient_size, share);
       share.meet();
-      multiply_words(number, count, chunk.rows + begin * space_.chunk_width, rows, space_.gradient, fresh && begin == 0, share);
+      gradient_by_words(number, count, chunk.rows + begin * space_.chunk_width, rows, space_.gradient, fresh && begin == 0, share);
     }
     if (number + count < plan_.gradients) share.meet();
   }
@@ -160,7 +160,7 @@ class Gradients : public TurnedProducts<T, P> {
       share.meet();
       const T* const adjoints = chunk.rows + begin * space_.chunk_width;
       if (words)
-        multiply_words(number, 1, adjoints, rows, packed, fresh && begin == 0, share);
+        gradient_by_words(number, 1, adjoints, rows, packed, fresh && begin == 0, share);
       else if (space_.kept[number])
         kept_gradient(number, adjoints + gradient.adjoint, rows, packed, fresh && begin == 0, share);
       else
@@ -201,8 +201,8 @@ class Gradients : public TurnedProducts<T, P> {
   }
 
   // The gradients of so many matrices from one on, whose operands lie at distances of `gradient_size`.
-  void multiply_words(int number, int count, const T* chunk, int64_t rows, const T* operands, bool fresh,
-                      const Share& share) const {
+  void gradient_by_words(int number, int count, const T* chunk, int64_t rows, const T* operands, bool fresh,
+                         const Share& share) const {
     if constexpr (Factors<T, P>::kPaired) {
       WordGradient own[kMostAlike];
       for (int i = 0; i < count; ++i) {
