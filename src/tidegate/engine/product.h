@@ -227,7 +227,7 @@ class Products : public Halves<T, P> {
 
   // Rows of words by a panel of a matrix in words; the results go to where result(row) says.
   template <class Result>
-  void multiply_words(int index, const Rows<T>& operand, int64_t count, int64_t panel, const Result& result) {
+  void multiply_rows_of_words(int index, const Rows<T>& operand, int64_t count, int64_t panel, const Result& result) {
     const int width = width_of_panel<T>(plan_.matrix[plan_.product[index].matrix], panel * kPanel<T>);
     DotArguments work = words_of(index, operand, 0, panel, width);
     const int64_t tiles = (count + tile_rows<P>() - 1) / tile_rows<P>();
@@ -354,7 +354,7 @@ class Products : public Halves<T, P> {
     if constexpr (kWords<P>)
       if (space_.worded[plan_.product[product].matrix].first) {
         for (int64_t p = first_panel; p < last_panel; ++p)
-          multiply_words(product, operand, count, p, [&](int64_t row) { return result(row) + p * kPanel<T>; });
+          multiply_rows_of_words(product, operand, count, p, [&](int64_t row) { return result(row) + p * kPanel<T>; });
         return;
       }
     for (int64_t p = first_panel; p < last_panel; ++p)

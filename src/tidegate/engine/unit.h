@@ -211,7 +211,7 @@ class UnitRun : public Run<T, P> {
     T* const to = space_.tiles + work.member * space_.tile_size + product.result * space_.slot_rows * kPanel<T>;
     if constexpr (kWords<P>)
       if (space_.worded[product.matrix].first)
-        return this->multiply_words(index, own, strip.count, panel.number, [to](int64_t row) { return to + row * kPanel<T>; });
+        return this->multiply_rows_of_words(index, own, strip.count, panel.number, [to](int64_t row) { return to + row * kPanel<T>; });
     TileArguments<T, P> tile;
     tile.width = padded<T>(panel.width);
     const int64_t tiles = (strip.count + tile_rows<P>() - 1) / tile_rows<P>();
