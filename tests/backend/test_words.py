@@ -1,7 +1,7 @@
 """Products in words, in every layout of rows: each kind of tile against the definition, any number of threads the same.
 
-How exact each number is, `tests/reference` says, step by step. Here whole runs are compared, in which a number that lies
-between two numbers of bfloat16 may be rounded to either.
+How exact each number is, `tests/reference` says, step by step. Here whole runs are compared, in which a number that
+lies between two numbers of bfloat16 may be rounded to either.
 """
 
 from collections.abc import Mapping
