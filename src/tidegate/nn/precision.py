@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.runtime import HALVES, Products, SizedCell
 from tidegate.runtime.library import processor
@@ -47,7 +48,7 @@ class Precision(NamedTuple):
     products: Products | None = None
 
     @staticmethod
-    def of(x: torch.Tensor, *, keeps_dtype: bool) -> Precision | None:
+    def of(x: torch.Tensor | PackedSequence, *, keeps_dtype: bool) -> Precision | None:
         """The types for a call with this input; None if it computes in the type of the input.
 
         Args:
@@ -56,6 +57,7 @@ class Precision(NamedTuple):
                 autocast's.
         """
         cast = torch.is_autocast_enabled("cpu")
+        x = x.data if isinstance(x, PackedSequence) else x
         if not (cast or x.dtype in HALF) or not x.is_cpu:
             return None
         if x.dtype == torch.float64:  # autocast does not change it
@@ -85,6 +87,12 @@ class Precision(NamedTuple):
         if isinstance(value, Mapping):
             return {name: self.cast(own, dtype) for name, own in value.items()}
         return tuple([self.cast(own, dtype) for own in value]) if isinstance(value, (tuple, list)) else value
+
+    def enter(
+        self, x: torch.Tensor | PackedSequence, given: Mapping[str, torch.Tensor] | None, dtype: torch.dtype
+    ) -> tuple[Any, Mapping[str, torch.Tensor] | None]:
+        """Input and what is given, which autocast brings to the type of the parameters."""
+        return (x.to(dtype), self.cast(given, dtype)) if torch.is_autocast_enabled("cpu") else (x, given)
 
     def reads(self, x: torch.Tensor) -> bool:
         """Whether a cell of this precision reads the input, and parameters of the same type, as they are."""

@@ -165,28 +165,12 @@ class Recurrent(Stack):
             results: tuple[Any, Any] | None = self._by_torch(input, hx)
             if results is not None:
                 return results
-        precision = self._precision(input)
+        precision = Precision.of(input, keeps_dtype=self.autocast_keeps_dtype)
         if precision is None:
             return self._run(input, hx, lengths, reset, given, generator, None)
-        x, given = self._cast(input, given, precision)
+        x, given = precision.enter(input, given, self._dtype)
         with torch.autocast("cpu", enabled=False):
             return self._run(x, hx, lengths, reset, given, generator, precision)
-
-    def _precision(self, input: torch.Tensor | PackedSequence) -> Precision | None:
-        """The types of a call that does not compute in the type of its input."""
-        data = input.data if isinstance(input, PackedSequence) else input
-        return Precision.of(data, keeps_dtype=self.autocast_keeps_dtype)
-
-    def _cast(
-        self,
-        input: torch.Tensor | PackedSequence,
-        given: Mapping[str, torch.Tensor] | None,
-        precision: Precision | None,
-    ) -> tuple[Any, Mapping[str, torch.Tensor] | None]:
-        """Input and what is given as autocast brings them to the type of the parameters."""
-        if precision is None or not torch.is_autocast_enabled("cpu"):
-            return input, given
-        return input.to(self._dtype), precision.cast(given, self._dtype)
 
     def trace(
         self,
@@ -221,8 +205,8 @@ class Recurrent(Stack):
             ValueError, TypeError, RuntimeError: for what torch.nn refuses, with its texts.
             InputError: for lengths, resets, states or given values that do not fit.
         """
-        precision = self._precision(input)
-        x, given = self._cast(input, given, precision)
+        precision = Precision.of(input, keeps_dtype=self.autocast_keeps_dtype)
+        x, given = (input, given) if precision is None else precision.enter(input, given, self._dtype)
         with nullcontext() if precision is None else torch.autocast("cpu", enabled=False):
             batch, outside = self._entered(x, lengths, reset)
             call = TraceCall(batch)
