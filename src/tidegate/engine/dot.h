@@ -58,6 +58,7 @@ struct DotTiles {
   void (*multiply_stored)(const StoredArguments& few) = nullptr;  // null where a few rows are packed as well
   void (*begin)() = nullptr;  // if not null, what a thread does before its first product
   void (*end)() = nullptr;    // and behind its last one
+  bool converts_pairs = false;  // whether the processor rounds two vectors at once
 
   int64_t words(int64_t k) const { return (k + numbers * multiple - 1) / (numbers * multiple) * multiple; }
   int64_t panel_words(int64_t k) const { return words(k) + behind; }  // of each column
@@ -89,6 +90,7 @@ TIDEGATE_INLINE WordVector splat_word(const Word* from) { return *from - WordVec
 // Float32 arithmetic: matrices take half the memory. Operands are kept as floats, which need not be taken apart.
 struct PlainDot {
   static constexpr int kOperandWords = 2;
+  static constexpr bool kConvertsPairs = false;
 
   template <int kVectors>
   struct Panel {
@@ -114,6 +116,8 @@ struct PlainDot {
     }
   }
 
+  TIDEGATE_INLINE static WordVector pairs(Vector<float> even, Vector<float> odd) { return paired(even, odd); }
+
   static constexpr int kAlong = kLanes<float>;  // numbers of a row that are multiplied at once
   TIDEGATE_INLINE static WordVector along(const BFloat16* from) { return (WordVector)load(from); }
   TIDEGATE_INLINE static void add_along(Vector<float>& sum, WordVector a, WordVector row) {
@@ -134,6 +138,7 @@ struct PlainDot {
 
 struct Avx512Dot {
   static constexpr int kOperandWords = 1;
+  static constexpr bool kConvertsPairs = true;
 
   template <int kVectors>
   struct Panel {
@@ -150,6 +155,16 @@ struct Avx512Dot {
     const WordVector element = splat_word(a);
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum[v]) : "v"(panel.of[v]), "v"(element));
+  }
+
+  // The same halves as `paired` makes, but for denormal ones, which a product takes as zeros in any case.
+  TIDEGATE_INLINE static WordVector pairs(Vector<float> even, Vector<float> odd) {
+    typedef uint16_t Halves __attribute__((vector_size(64)));
+    Halves side_by_side, in_turns;
+    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(side_by_side) : "v"(even), "v"(odd));
+    const Halves turns = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    __asm__("vpermw %1, %2, %0" : "=v"(in_turns) : "v"(side_by_side), "v"(turns));
+    return (WordVector)in_turns;
   }
 
   static constexpr int kAlong = 2 * kLanes<float>;
@@ -349,7 +364,7 @@ void multiply_stored_dot(const StoredArguments& few) {
 template <class Dot>
 constexpr DotTiles dot_tiles_of(const char* name) {
   return {name, kTileRows, 2, 1, 0, Dot::kOperandWords, 0, pack_pairs<float>, Dot::round, multiply_dot<Dot>, multiply_dot_row<Dot>,
-          multiply_stored_dot<Dot>};
+          multiply_stored_dot<Dot>, nullptr, nullptr, Dot::kConvertsPairs};
 }
 
 constexpr DotTiles kDotTiles[] = {

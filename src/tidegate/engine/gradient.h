@@ -113,6 +113,7 @@ void multiply_over_rows(const T* adjoint, int64_t stride, int64_t low, int64_t h
 }
 
 // The same by words of two rows, the even one in the low half; behind the last row there are zeros.
+template <class Dot>
 TIDEGATE_INLINE WordVector words_at(const float* even, const float* odd, int64_t at, int64_t count) {
   Vector<float> pair[2] = {};
   const float* const rows[] = {even, odd};
@@ -120,17 +121,25 @@ TIDEGATE_INLINE WordVector words_at(const float* even, const float* odd, int64_t
   for (int half = 0; half < 2; ++half)
     if (rows[half])
       pair[half] = count < kLanes<float> ? load(rows[half] + at, static_cast<int>(count)) : load(rows[half] + at);
-  return paired(pair[0], pair[1]);
+  return Dot::pairs(pair[0], pair[1]);
 }
 
-// Two rows of the operand, null for zeros, as one row of the panels of a packed matrix.
-inline void pack_operand_words(const float* even, const float* odd, int64_t columns, int64_t words, int64_t word, Word* to) {
+template <class Dot>
+void pack_operand_words_of(const float* even, const float* odd, int64_t columns, int64_t words, int64_t word, Word* to) {
   for (int64_t column = 0; column < columns; column += kPanel<float>) {
     const int width = static_cast<int>(columns - column < kPanel<float> ? columns - column : kPanel<float>);
     const int full = padded<float>(width);
     Word* const panel = to + column * words + word * full;
-    for (int j = 0; j < full; j += kLanes<float>) store_words(panel + j, words_at(even, odd, column + j, width - j));
+    for (int j = 0; j < full; j += kLanes<float>) store_words(panel + j, words_at<Dot>(even, odd, column + j, width - j));
   }
+}
+
+// Two rows of the operand, null for zeros, as one row of the panels of a packed matrix.
+inline void pack_operand_words(const float* even, const float* odd, int64_t columns, int64_t words, int64_t word, Word* to) {
+#ifdef TIDEGATE_AVX512_BF16
+  if (dot_tiles->converts_pairs) return pack_operand_words_of<Avx512Dot>(even, odd, columns, words, word, to);
+#endif
+  pack_operand_words_of<PlainDot>(even, odd, columns, words, word, to);
 }
 
 // A square of words changes rows and columns: halves of it, then halves of these, ... trade places.
@@ -171,7 +180,8 @@ TIDEGATE_INLINE int64_t word_stride(int64_t words) {
   constexpr int64_t line = 64 / sizeof(Word);
   return ((words + line - 1) / line | 1) * line;
 }
-inline void pack_adjoint_words(const float* from, int64_t stride, int64_t count, int64_t rows, int64_t words, Word* to) {
+template <class Dot>
+void pack_adjoint_words_of(const float* from, int64_t stride, int64_t count, int64_t rows, int64_t words, Word* to) {
   constexpr int side = kLanes<float>;
   const int64_t apart = word_stride(words);
   for (int64_t word = 0; word < words; word += side) {
@@ -184,7 +194,7 @@ inline void pack_adjoint_words(const float* from, int64_t stride, int64_t count,
         const int64_t row = 2 * (word + i);
         const bool odd = whole || row + 1 < rows, even = whole || row < rows;
         __builtin_prefetch(own + 2 * (i + side) * stride, 0), __builtin_prefetch(own + (2 * (i + side) + 1) * stride, 0);
-        square[i] = paired(even ? load(own + 2 * i * stride) : Vector<float>{},
+        square[i] = Dot::pairs(even ? load(own + 2 * i * stride) : Vector<float>{},
                            odd ? load(own + (2 * i + 1) * stride) : Vector<float>{});
       }
       transpose(square);
@@ -192,6 +202,13 @@ inline void pack_adjoint_words(const float* from, int64_t stride, int64_t count,
       for (int i = 0; i < side; ++i) store_words(to + (j + i) * apart + word, square[i]);
     }
   }
+}
+
+inline void pack_adjoint_words(const float* from, int64_t stride, int64_t count, int64_t rows, int64_t words, Word* to) {
+#ifdef TIDEGATE_AVX512_BF16
+  if (dot_tiles->converts_pairs) return pack_adjoint_words_of<Avx512Dot>(from, stride, count, rows, words, to);
+#endif
+  pack_adjoint_words_of<PlainDot>(from, stride, count, rows, words, to);
 }
 
 // Gradients that read the same adjoints, each with an operand of its own.
