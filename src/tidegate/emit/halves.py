@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from tidegate.emit.place import SAVED
 from tidegate.emit.plan import Halved, PhasePlan, Place, Plan
-from tidegate.passes import OUTPUT, UPSTREAM
+from tidegate.passes import INPUT, OUTPUT, UPSTREAM
 
 
-def with_halves(plan: Plan, halved: Halved, *, saved: bool, output: bool) -> Plan:
+def with_halves(plan: Plan, halved: Halved, *, saved: bool, output: bool, read_input: bool = False) -> Plan:
     """The same plan, where series lie in bfloat16 that a forward run writes and a backward run reads.
 
     The engine rounds what a tile writes behind its pointwise work, to the nearest and ties to even, and widens what a
@@ -20,8 +20,9 @@ def with_halves(plan: Plan, halved: Halved, *, saved: bool, output: bool) -> Pla
         halved: which of the two.
         saved: what is saved lies so.
         output: the output and its gradient lie so.
+        read_input: so does the input of a backward run.
     """
-    names = [SAVED] * (saved and plan.saved_width > 0) + [OUTPUT, UPSTREAM] * output
+    names = [SAVED] * (saved and plan.saved_width > 0) + [OUTPUT, UPSTREAM] * output + [INPUT] * read_input
     return plan._replace(halved=tuple((name, halved) for name in names if name in plan.tensors))
 
 

@@ -18,12 +18,13 @@ from tidegate.emit.delta import Remembered, with_delta
 from tidegate.emit.halves import rounds_output, with_halves
 from tidegate.emit.layout import Watched, watched_columns
 from tidegate.emit.narrow import with_narrow
-from tidegate.emit.plan import Gradient, Halved, Plan, Sum
+from tidegate.emit.plan import Halved, Plan
 from tidegate.emit.planner import backward_plan, forward_plan, gradient_plan, tallied_sums
 from tidegate.emit.sparse import with_lists
 from tidegate.errors import EmitError, InputError, SpecError
 from tidegate.runtime.library import load
 from tidegate.runtime.structure import NativePlan, native
+from tidegate.runtime.summands import Summands
 from tidegate.runtime.tuning import Tuning
 
 MOST_OPERATIONS = 1_000  # of a step; a compiler takes up to 20 ms for each
@@ -94,38 +95,6 @@ def check_size(graph: Graph, variant: Variant = "plain") -> None:
 def _native(cell: Compiled, plan: Plan, kind: str) -> NativePlan:
     library = load()
     return native(plan, kind, library.function(cell.source), library.tuning)
-
-
-class Summands(NamedTuple):
-    """What the gradients of the parameters of a direction are made of, in this order.
-
-    Attributes:
-        matrices: products over steps.
-        sums: over steps.
-        tallied: those that a backward run has made already for each sequence.
-    """
-
-    matrices: tuple[Gradient, ...]
-    sums: tuple[Sum, ...]
-    tallied: tuple[Sum, ...]
-
-    @property
-    def tensors(self) -> list[str]:
-        """Whose gradient each of them is, as parameters of the cell are named."""
-        own = [*(m.tensor for m in self.matrices), *(v.tensor for v in (*self.sums, *self.tallied))]
-        return [tensor.removeprefix("d ") for tensor in own]
-
-    @property
-    def places(self) -> list[slice]:
-        """Which rows of it."""
-        vectors = [slice(v.offset, v.offset + v.width) for v in (*self.sums, *self.tallied)]
-        return [*(slice(m.row, m.row + m.rows) for m in self.matrices), *vectors]
-
-    @property
-    def columns(self) -> list[slice]:
-        """Where the adjoints are: columns of the chunk, or of the tally."""
-        vectors = [slice(v.adjoint, v.adjoint + v.width) for v in (*self.sums, *self.tallied)]
-        return [*(slice(m.adjoint, m.adjoint + m.rows) for m in self.matrices), *vectors]
 
 
 class SizedCell:
@@ -239,7 +208,13 @@ class SizedCell:
         self, plan: Plan, halved: Halved, dtype: torch.dtype, half: Half = WHOLE, *, saving: bool = True
     ) -> Plan:
         """A plan that writes or reads saved values and the output, in the types in which these are kept."""
-        return with_halves(plan, halved, saved=saving and self.saved_type(dtype) != dtype, output=half.output)
+        return with_halves(
+            plan,
+            halved,
+            saved=saving and self.saved_type(dtype) != dtype,
+            output=half.output,
+            read_input=half.inputs and halved is Halved.READ and self.half is torch.bfloat16,
+        )
 
     @cached_property
     def saved_width(self) -> int:

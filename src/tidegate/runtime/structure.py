@@ -162,7 +162,7 @@ class NativePlan:
         struct: what the engine gets.
         memory: the arrays that it points to.
         settings: the numbers of the plan, in the type of its tensors.
-        narrow: the tensors that have the type of the products instead.
+        narrow: the tensors that have fewer bits: those in the type of the products, and series in bfloat16.
         narrow_input: whether the input is one of them.
         prepared: calls of batches of even length, by the tables of their steps, sequences and strides.
     """
@@ -217,7 +217,7 @@ def native(plan: Plan, dtype: str, function: Function, tuning: Tuning) -> Native
     header = _header(plan, index, steps, len(products))
     struct = PlanStruct.from_buffer_copy(PACKERS[PlanStruct].pack(*header, *islice(ends, len(parts))))
     numbers = (NUMBERS[dtype] * len(plan.settings))(*plan.settings)
-    makes_gradients, narrow = bool(plan.gradients or plan.sums), frozenset(plan.narrow)
+    makes_gradients, narrow = bool(plan.gradients or plan.sums), frozenset((*plan.narrow, *dict(plan.halved)))
     narrow_input = plan.tensors[0] in narrow
     return NativePlan(plan.saved_width, makes_gradients, struct, memory, numbers, narrow, narrow_input)
 
