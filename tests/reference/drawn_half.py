@@ -1,7 +1,8 @@
 """Layers drawn at random whose products are of fewer bits, step by step against the equations of ``layers``.
 
 What is drawn is what ``drawn`` draws, in float32. The whole call is run as it was drawn, in both directions at once,
-with its memory and frozen parameters. It must have the bits of the runs that ``stepping`` then takes apart.
+with its memory and frozen parameters. It must have the bits of the runs that ``stepping`` then takes apart, and the
+same layer in half precision must have these bits, rounded once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -24,11 +26,12 @@ from tests.backend.tiles import names, tiles
 from tests.reference import drawn, stepping
 from tests.reference.drawn import EVERY, Drawn, Problem, asked
 from tests.reference.half import FORMATS
-from tests.reference.half_zoo import multiplying
+from tests.reference.half_zoo import TYPES, multiplying
 from tests.reference.layers import Asked, Sequences, Tensors, direction
 from tests.reference.stepping import Call, Results, States
 from tidegate.errors import TidegateError
 from tidegate.runtime import eager_only
+from tidegate.runtime.library import load
 
 SEQUENCES, UNITS, STEPS = 40, 130, 24  # more are cut off: each step is a run of the layer
 
@@ -190,6 +193,26 @@ def unlike(side: Side, whole: Tensors, own: Results) -> list[str]:
     return [name for name, (a, b) in pairs.items() if not stepping.same(a.detach(), b.detach())]
 
 
+def in_half(drawn_: Drawn, problem: Problem, products: str) -> list[str]:
+    """What differs if the layer and the tensors have the type of the products: only results are rounded, once."""
+    to = TYPES[products]
+    if load().tuning.unpacked_rows >= drawn_.T * drawn_.B or "learn_initial_state" in drawn_.options:
+        return []  # sums of another order; a sum of gradients that torch has rounded
+    layer = deepcopy(problem.layer)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(parameter.to(to))
+    wide = Problem(layer, {name: value.to(to).float() for name, value in problem.tensors.items()}, problem.reset)
+    with multiplying(products):
+        right, _ = drawn.by_layer(drawn_, wide)
+    narrow = Problem(deepcopy(layer).to(to), {n: value.to(to) for n, value in wide.tensors.items()}, problem.reset)
+    ours, _ = drawn.by_layer(drawn_, narrow)
+    if ours.keys() != right.keys():
+        return [f"gradients of {sorted(ours.keys() ^ right.keys())} in half precision"]
+    unlike = [n for n, value in right.items() if not stepping.same(value.detach().to(to), ours[n].detach())]
+    return [f"other bits of {name} in half precision" for name in unlike]
+
+
 @contextmanager
 def chosen(seed: int, products: str) -> Iterator[None]:
     """In here a layer runs with tiles, and shares its work, as the seed says, however little there is to do."""
@@ -219,9 +242,10 @@ def _judge(seed: int, products: str, *, options: bool, path: str) -> tuple[str, 
         return "different", f"ran {problem.layer.last_path}"
     if not drawn_.B:
         return ("right", "") if not any(value.any() for value in whole.values()) else ("different", "not zero")
+    found = in_half(drawn_, problem, products) if path == "fused" else []
     for parameter in problem.layer.parameters():
         parameter.requires_grad_()
-    drawing, found, steps, draws = Drawing.of(drawn_, masks), list[str](), 0, 0
+    drawing, steps, draws = Drawing.of(drawn_, masks), 0, 0
     for reverse in (False, True)[: 1 + drawn_.both]:
         side = Side(drawn_, problem, drawing, reverse)
         layer, call, own = side.layer(products), side.call(), side.own(dict(problem.layer.named_parameters()))

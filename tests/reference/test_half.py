@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
+from tests.backend.tiles import names, tiles
 from tests.reference import drawn_half, half_zoo, stepping
 from tests.reference.half import BFLOAT16, FORMATS, Rounding, rounded
 from tests.reference.half_zoo import Shape
+from tidegate.nn import GRU
 from tidegate.runtime import eager_only
 from tidegate.zoo import CELLS
 
@@ -118,6 +121,37 @@ def test_every_cell_of_the_zoo_by_its_definition(name):
             if not verdict.share <= 1:
                 wrong[cell] = verdict.where, verdict.share
     assert wrong == {}
+
+
+EDGES = (float("nan"), float("inf"), 3.4e38, 1e-39, -0.0, 6.6e4)  # 3.4e38 is infinite in bfloat16, 6.6e4 in float16
+
+
+@pytest.mark.parametrize("tile", [*names(), None])
+def test_values_at_the_edges(tile):
+    name = "bfloat16" if tile else "float16"
+    with tiles(tile) if tile else nullcontext():
+        case = half_zoo.draw("gru", Shape(2, len(EDGES), 21, 17))
+        case.call.x[0, :, 3] = torch.tensor(EDGES)
+        case.parameters["weight_ih_l0"][5, 3] = 1e38 if tile else 2e4  # shows what a flushed number would have made
+        layer = half_zoo.examined(half_zoo.layer_of(case), name)
+        verdict = stepping.compare(case.call, layer, case.step, case.parameters, FORMATS[name])
+        assert verdict.share <= 1, verdict.where
+        y = layer(case.call).y
+        assert y[:, 0].isnan().any()
+        assert y[:, 3:5].isfinite().all()
+
+
+@every_format
+def test_nothing_to_do(name):
+    layer = GRU(5, 9).to(TYPES[name])
+    y, h = layer(torch.zeros(3, 0, 5, dtype=TYPES[name]))
+    assert (y.shape, h.shape, y.dtype) == ((3, 0, 9), (1, 0, 9), TYPES[name])
+    x = torch.full((3, 2, 5), torch.nan, dtype=TYPES[name])
+    y, h = layer(x, lengths=[0, 0])
+    assert not y.any()
+    assert not h.any()
+    with pytest.raises(RuntimeError, match="larger than 0"):
+        layer(x[:0])
 
 
 def small(configuration):
