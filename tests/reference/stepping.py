@@ -222,6 +222,11 @@ class _Choice:
         return self.place.by_hand(again, torch.float64, self.rows)[1]
 
 
+def _shake(draw: int) -> float:
+    """Little at first, so that no decision changes which need not; rests of larger numbers may need more."""
+    return float(2 << 2 * min(draw // 60, 3))
+
+
 def _compare_step(place: _Place, verdict: Verdict, sums: _Sums, draws: int) -> None:
     """Find for each row the decisions that fit it; add what they say of the parameters to ``sums``."""
     ours, first = {n: v.double() for n, v in place.ours().items()}, Rounding(place.to)
@@ -236,7 +241,7 @@ def _compare_step(place: _Place, verdict: Verdict, sums: _Sums, draws: int) -> N
         left = (~(best <= 1)).nonzero()[:, 0]
         if not len(left):
             break
-        part, rounding = replace(place, rows=place.rows[left]), Rounding(place.to, 2.0 ** (1 + draw % 5), draw)
+        part, rounding = replace(place, rows=place.rows[left]), Rounding(place.to, _shake(draw), draw)
         found = part.by_hand(rounding, torch.float64)[0]
         shares = torch.stack([limits[n].share(ours[n], found[n], left) for n in found]).amax(0)
         better = shares < best[left]
@@ -344,7 +349,7 @@ def _undecided(places: Sequence[_Place], draws: int) -> Tensors:
         plain = place.by_hand(Rounding(place.to), torch.float64)[1]
         most = {name: torch.zeros_like(value) for name, value in plain.items()}
         for draw in range(draws):
-            other = place.by_hand(Rounding(place.to, shake=4.0, seed=1000 * place.k + draw), torch.float64)[1]
+            other = place.by_hand(Rounding(place.to, _shake(draw * 10), draw), torch.float64)[1]
             most = {name: torch.maximum(m, (other[name] - plain[name]).abs()) for name, m in most.items()}
         found = {name: found.get(name, 0.0) + value for name, value in most.items()}
     return found
