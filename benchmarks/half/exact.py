@@ -165,12 +165,13 @@ def main(arguments: argparse.Namespace) -> int:
     passed = [*(["--few"] if arguments.few else []), "--products", *arguments.products]
     passed += ["--only", *arguments.only] if arguments.only else []
     passed += ["--tiles", *arguments.tiles] if arguments.tiles else []
-    found = [line for name in arguments.isa or [isa()] for line in lines_of(name, passed)]
-    lines = [*table(found)]
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text("\n".join(lines) + "\n")
-    sys.stdout.write("\n".join(lines) + "\n")
+    found = []
+    for line in (line for name in arguments.isa or [isa()] for line in lines_of(name, passed)):
+        found.append(line)
+        if arguments.output:  # what is known so far
+            arguments.output.parent.mkdir(parents=True, exist_ok=True)
+            arguments.output.write_text("\n".join(table(found)) + "\n")
+    sys.stdout.write("\n".join(table(found)) + "\n")
     return 1 if any(line["wrong"] for line in found) else 0
 
 
