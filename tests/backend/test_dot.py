@@ -29,7 +29,14 @@ CASES = (Case(1, 1, 1), Case(3, 7, 5), Case(6, 16, 64), Case(13, 33, 70), Case(2
 
 
 def multiply(
-    kind: str, a: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, start: int, at_once: int = 0
+    kind: str,
+    a: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    start: int,
+    at_once: int = 0,
+    *,
+    of_states: bool = False,
 ) -> torch.Tensor:
     """A [rows, k] times the transposed weight [n, k], as rows of a weight [k, n] and as columns of one [n, k]."""
     engine = library.load().engine
@@ -40,7 +47,7 @@ def multiply(
         matrix = weight.mT.contiguous() if across else weight
         c = torch.full((rows * n + ROOM,), 0.5)
         shape = kind.encode(), rows, k, n
-        given = a.data_ptr(), matrix.data_ptr(), across, bias.data_ptr(), start, at_once, c.data_ptr()
+        given = a.data_ptr(), matrix.data_ptr(), across + 2 * of_states, bias.data_ptr(), start, at_once, c.data_ptr()
         size = engine.tg_dot(*shape, *given, None)
         assert size, f"this library has no tiles {kind}"
         space = torch.full((size + 2 * ROOM,), 0x7F, dtype=torch.uint8)  # what is not written is no zero

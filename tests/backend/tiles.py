@@ -29,5 +29,6 @@ def tiles(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        engine.engine.tg_tiles(engine.tiles["bfloat16"].encode())
+        for chosen in engine.tiles.values():
+            engine.engine.tg_tiles(chosen.encode())
         _made.cache_clear()

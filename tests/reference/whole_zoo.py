@@ -29,9 +29,10 @@ def errors(cell: str, shape: Shape = SHAPE) -> tuple[float, float]:
     for t, x in enumerate(case.call.x):
         old = tuple(state[0].double() for state in session.state.values())
         session.step(x, {name: value[t] for name, value in case.call.given.items()} or None)
-        for k, mode in enumerate((whole.Products(), torch.no_grad())):
+        own = x.double()
+        for k, mode in enumerate((whole.Products([own]), torch.no_grad())):
             with mode:
-                new = case.step(parameters, t, torch.arange(shape.B), x.double(), old)
+                new = case.step(parameters, t, torch.arange(shape.B), own, old)
             for ours, value in zip(session.state.values(), new, strict=True):
                 worst[k] = max(worst[k], float((ours[0] - value).abs().max() / (value.abs().max() + 0.1)))
     return worst[0], worst[1]

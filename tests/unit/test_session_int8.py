@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import tidegate as tg
+from tests.backend.tiles import tiles
 from tests.reference import whole_zoo
 from tidegate.errors import InputError
 from tidegate.runtime import library
@@ -45,6 +46,17 @@ def test_layers_stacks_and_directions_are_near_and_blocks_are_steps(options, bat
             assert torch.equal(torch.cat([session.run(x[:5]), *(session.step(row)[None] for row in x[5:])]), y)
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_deeper_layer_reads_its_input_as_states():
+    torch.manual_seed(4)
+    stack, x = tg.nn.LSTM(30, 40, num_layers=2), torch.randn(6, 3, 30)
+    lower, upper = tg.nn.LSTM(30, 40), tg.nn.LSTM(40, 40)
+    for k, layer in enumerate((lower, upper)):
+        layer.load_state_dict({n: stack.state_dict()[n.replace("l0", f"l{k}")] for n in layer.state_dict()})
+    between = tg.Session(lower, 3, weights="int8").run(x)
+    alone, found = tg.Session(upper, 3, weights="int8").run(between), tg.Session(stack, 3, weights="int8").run(x)
+    assert 0 < relative(found, alone) < 1e-2  # 8 bits, and 16 where it comes from outside
 
 
 def test_cells_and_heads_and_zeros():
@@ -112,17 +124,14 @@ def test_a_row_with_a_number_that_is_none_is_none_and_others_are_not(rows):
 
 
 def test_all_tiles_give_the_same_bits():
-    engine = library.load().engine
-    session, x = tg.Session(tg.nn.LSTM(50, 70), 7, weights="int8"), torch.randn(5, 7, 50)
-    chosen, results = library.load().int8_tiles, []
-    try:
-        for name in ("plain_int8", chosen):
-            assert engine.tg_tiles(name.encode())
-            session.reset()
-            results.append(session.run(x))
-    finally:
-        engine.tg_tiles(chosen.encode())
-    assert torch.equal(*results)
+    torch.manual_seed(5)
+    layer, x = tg.nn.LSTM(50, 70, num_layers=2), torch.randn(5, 20, 50)
+    results = []
+    for name in ("plain_int8", "amx-emulated_int8", library.load().tiles["int8"]):
+        with tiles(name):
+            results.append(tg.Session(layer, 20, weights="int8").run(x))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
 
 
 def test_what_is_refused():

@@ -71,9 +71,10 @@ struct AmxPairs {
   }
 };
 
-// int8: sums of the upper and of the lower bytes, which int8.h makes numbers of.
+// int8: sums of the upper and of the lower bytes, or of the only ones, which int8.h makes numbers of.
+template <int kBytesOfNumber>
 struct AmxBytes {
-  static constexpr int kParts = 2;
+  static constexpr int kParts = kBytesOfNumber;
   static constexpr bool kStarts = false;
   template <class Unit, int kSum, int kA, int kB>
   TIDEGATE_INLINE static void add() {
@@ -81,9 +82,10 @@ struct AmxBytes {
   }
   static TIDEGATE_INLINE Vector<float> result(const Word* const (&sums)[kParts], const DotArguments& tile, int row, int column,
                                               Vector<float> before) {
-    const WholeVector upper = (WholeVector)load_words(sums[0]), lower = (WholeVector)load_words(sums[1]);
-    scale_sums<1>(&upper, &lower, tile.panel + tile.words * tile.panel_step + column, static_cast<int>(tile.panel_step),
-                  tile.a + row * tile.a_stride + 2 * tile.words, &before);
+    WholeVector own[kParts][1];
+    for (int p = 0; p < kParts; ++p) own[p][0] = (WholeVector)load_words(sums[p]);
+    scale_sums<kParts, 1>(own, tile.panel + tile.words * tile.panel_step + column, tile.panel_step,
+                          tile.a + row * tile.a_stride + 2 * tile.words, &before);
     return before;
   }
 };
@@ -188,6 +190,16 @@ void multiply_amx_row(int panels, int vectors, const DotRowArguments& row) {
                                     row.bias[p] ? Start::kBias : Start::kZero});
 }
 
+template <class Unit>
+void multiply_amx_bytes(int rows, const DotArguments& tile) {
+  has_one_byte(tile.a, tile.words) ? multiply_amx<Unit, AmxBytes<1>>(rows, tile) : multiply_amx<Unit, AmxBytes<2>>(rows, tile);
+}
+template <class Unit>
+void multiply_amx_row_of_bytes(int panels, int vectors, const DotRowArguments& row) {
+  has_one_byte(row.a, row.words) ? multiply_amx_row<Unit, AmxBytes<1>>(panels, vectors, row)
+                                 : multiply_amx_row<Unit, AmxBytes<2>>(panels, vectors, row);
+}
+
 // A row of words; whole vectors of numbers are as long as tiles are deep, or shorter.
 inline void round_to_pairs(const float* from, int64_t k, int64_t words, Word* to) {
   constexpr int lanes = kLanes<float>;
@@ -205,8 +217,8 @@ constexpr DotTiles amx_pairs_of(const char* name) {
 }
 template <class Unit>
 constexpr DotTiles amx_bytes_of(const char* name) {
-  return {name, kTileSide, kBytes, kTileSide, kBehind, 2, 1, pack_bytes, round_to_bytes, multiply_amx<Unit, AmxBytes>,
-          multiply_amx_row<Unit, AmxBytes>, nullptr, begin_tiles<Unit>, Unit::release};
+  return {name, kTileSide, kBytes, kTileSide, kBehind, 2, kOperandBehind, pack_bytes, round_to_bytes,
+          multiply_amx_bytes<Unit>, multiply_amx_row_of_bytes<Unit>, nullptr, begin_tiles<Unit>, Unit::release, false, round_to_one_byte};
 }
 
 constexpr DotTiles kAmxTiles[] = {

@@ -59,6 +59,7 @@ struct DotTiles {
   void (*begin)() = nullptr;  // if not null, what a thread does before its first product
   void (*end)() = nullptr;    // and behind its last one
   bool converts_pairs = false;  // whether the processor rounds two vectors at once
+  void (*round_coarsely)(const float* from, int64_t k, int64_t words, Word* to) = nullptr;  // a row made of states, if others
 
   int64_t words(int64_t k) const { return (k + numbers * multiple - 1) / (numbers * multiple) * multiple; }
   int64_t panel_words(int64_t k) const { return words(k) + behind; }  // of each column

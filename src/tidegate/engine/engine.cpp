@@ -39,6 +39,7 @@ void pack(const Call& call) {
 struct Product {
   const DotTiles& tiles;
   int64_t rows, k, n;
+  bool of_states = false;  // which a table may round otherwise
 
   int64_t words() const { return tiles.words(k); }
   int64_t operand_words() const { return rounded(tiles.operand_size(k), 16); }
@@ -46,7 +47,8 @@ struct Product {
 
   void multiply(const float* a, const float* matrix, bool across, const float* bias, Start start, float* c, Word* space) const {
     Word* const panels = space + rows * operand_words();
-    for (int64_t row = 0; row < rows; ++row) tiles.round(a + row * k, k, words(), space + row * operand_words());
+    const auto round = of_states && tiles.round_coarsely ? tiles.round_coarsely : tiles.round;
+    for (int64_t row = 0; row < rows; ++row) round(a + row * k, k, words(), space + row * operand_words());
     for (int64_t column = 0; column < n; column += kPanel<float>) {
       Word* const panel = panels + column * tiles.panel_words(k);
       const int width = static_cast<int>(at_most(n - column, kPanel<float>));
@@ -181,18 +183,18 @@ TIDEGATE_EXPORT int tg_check_tiles(void* memory) {
 #endif
 }
 
-// For tests: c (+)= a [rows, k] times a matrix, [k, n] if across and else [n, k], with tiles of a name. `start` is a Start. With `at_once`, the
+// For tests: c (+)= a [rows, k] times a matrix, [k, n] if across is odd and else [n, k], with tiles of a name; rows are made of states if across is 2 or 3. `start` is a Start. With `at_once`, the
 // first row is multiplied again, by so many panels at once. Returns the bytes of workspace that this needs, and does no
 // more where there is none; 0 if there are no such tiles.
 TIDEGATE_EXPORT int64_t tg_dot(const char* name, int64_t rows, int64_t k, int64_t n, const float* a, const float* matrix, int across,
                                const float* bias, int start, int at_once, float* c, void* workspace) {
   const tidegate::DotTiles* const found = tidegate::find_tiles(name);
   if (!found) return 0;
-  const tidegate::Product product = {*found, rows, k, n};
+  const tidegate::Product product = {*found, rows, k, n, across > 1};
   if (!workspace) return product.bytes();
   tidegate::Word* const space = static_cast<tidegate::Word*>(workspace);
   const tidegate::TileUser user(found);
-  product.multiply(a, matrix, across, bias, static_cast<tidegate::Start>(start), c, space);
+  product.multiply(a, matrix, across & 1, bias, static_cast<tidegate::Start>(start), c, space);
   if (at_once) product.multiply_row(at_once, bias, c, space);
   return product.bytes();
 }

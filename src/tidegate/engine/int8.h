@@ -1,12 +1,12 @@
 // Matrices of whole numbers: eight bits for each number, and a scale for each row of a weight.
 //
-// M v with M[j][i] near scale[j] w[j][i], -127 <= w <= 127, and v[i] near 2^-e q[i], -32768 <= q <= 32767. An operand has
-// bytes of its own, the upper and the lower ones of q + 32768, since instructions multiply what has no sign by what has
-// one. So of each row there are two sums of products, and both are exact:
+// M v with M[j][i] near scale[j] w[j][i], -127 <= w <= 127, and v[i] near unit q[i]. The unit is that of a row at a step, so
+// that nothing need be known of what comes. What comes from outside may have any range: it keeps 16 bits, -32768 <= q <=
+// 32767, and its unit is the least power of two that has room for it. What states are made of keeps 8 bits, -127 <= q <=
+// 127. Instructions multiply what has no sign by what has one; so a row holds the upper and the lower bytes of q + 32768,
+// or the bytes of q + 128, and of each there is a sum of products, which is exact:
 //
-//   M v = scale[j] 2^-e (256 (sum of upper w - 128 sum of w) + sum of lower w)
-//
-// 2^-e is that of a row at a step, the least that has room for it, so that nothing need be known of what comes.
+//   M v = scale[j] unit (256 (sum of upper w - 128 sum of w) + sum of lower w),  or  scale[j] unit (sum of bytes w - 128 sum of w)
 #pragma once
 
 #include "dot.h"
@@ -17,9 +17,10 @@ inline namespace TIDEGATE_ISA {
 typedef int32_t WholeVector __attribute__((vector_size(kVectorBytes)));
 
 constexpr int kBytes = 4;       // of a word
-constexpr int kBehind = 2;        // words of each column behind a panel: 128 times its sum, and its scale
+constexpr int kBehind = 2;      // words of each column behind a panel: 128 times its sum, and its scale
 constexpr int kInt8Rows = 15;   // that read a panel while the first-level cache holds it
-constexpr float kLargest = 127;  // a weight
+constexpr int kOperandBehind = 2;  // words of a row of an operand behind its bytes: its unit, and how many bytes a number has
+constexpr float kLargest = 127;    // of eight bits
 
 // Numbers to whole numbers, to nearest, ties to even, below 2^22; in two steps, which no compiler may take as one.
 constexpr float kShift = 12582912.0f;  // 1.5 * 2^23
@@ -57,34 +58,84 @@ TIDEGATE_INLINE void put_bytes(Vector<float> units, uint8_t* upper, uint8_t* low
   memcpy(lower, &low, count);
 }
 
-// A row of an operand: upper bytes, lower bytes, 2^-e; NaN if one of its numbers is none or infinite.
-inline void round_to_bytes(const float* from, int64_t k, int64_t words, Word* to) {
+// The bits of the largest size of some numbers; sizes are in order of their bits, and no number is the largest.
+TIDEGATE_INLINE uint32_t largest_of(const float* from, int64_t k) {
   constexpr int lanes = kLanes<float>;
   const int64_t whole = k / lanes * lanes;
-  const Vector<float> rest = whole < k ? load(from + whole, static_cast<int>(k - whole)) : Vector<float>{};
-  WordVector most_of = (WordVector)rest & 0x7fffffffu;
+  WordVector most_of = {};
+  if (whole < k) most_of = (WordVector)load(from + whole, static_cast<int>(k - whole)) & 0x7fffffffu;
   for (int64_t i = 0; i < whole; i += lanes) {
-    const WordVector size = (WordVector)load(from + i) & 0x7fffffffu;  // numbers without sign are in order, NaN last
+    const WordVector size = (WordVector)load(from + i) & 0x7fffffffu;
     most_of = size > most_of ? size : most_of;
   }
   uint32_t most = 0;
 #pragma GCC unroll 16
   for (int lane = 0; lane < lanes; ++lane) most = most_of[lane] > most ? most_of[lane] : most;
-  const bool finite = most < 0x7f800000u;
-  const uint32_t exponent = most >> 23 < 15 ? 15 : most >> 23;  // of the largest, so that both scales are normal numbers
-  const uint32_t up = (268 - exponent) << 23, down = finite ? (exponent - 14) << 23 : 0x7fc00000u;
+  return most;
+}
+
+constexpr uint32_t kInfinite = 0x7f800000u, kNoNumber = 0x7fc00000u;
+constexpr uint32_t kLeast = 15u << 23;  // smaller numbers are zeros: units and what is divided by them are normal numbers
+
+TIDEGATE_INLINE void put_unit(uint32_t bits, uint32_t bytes, int64_t words, Word* to) {
+  to[2 * words] = bits, to[2 * words + 1] = bytes;
+}
+
+// A row of an operand in 16 bits; its unit is NaN if one of its numbers is none or infinite.
+inline void round_to_bytes(const float* from, int64_t k, int64_t words, Word* to) {
+  constexpr int lanes = kLanes<float>;
+  const uint32_t most = largest_of(from, k), exponent = (most < kLeast ? kLeast : most) >> 23, up = (268 - exponent) << 23;
+  put_unit(most < kInfinite ? (exponent - 14) << 23 : kNoNumber, 2, words, to);
+  if (most >= kInfinite) return static_cast<void>(memset(to, 0, 2 * words * sizeof(Word)));
   float scale;
   memcpy(&scale, &up, sizeof scale);
-  memcpy(to + 2 * words, &down, sizeof down);
-  if (!finite) return static_cast<void>(memset(to, 0, 2 * words * sizeof(Word)));
   uint8_t *upper = reinterpret_cast<uint8_t*>(to), *lower = reinterpret_cast<uint8_t*>(to + words);
-  for (int64_t i = 0; i < whole; i += lanes) put_bytes(load(from + i) * scale, upper + i, lower + i, lanes);
-  if (whole < k) put_bytes(rest * scale, upper + whole, lower + whole, static_cast<int>(k - whole + kBytes - 1) / kBytes * kBytes);
+  int64_t i = 0;
+  for (; i + lanes <= k; i += lanes) put_bytes(load(from + i) * scale, upper + i, lower + i, lanes);
+  const int rest = static_cast<int>(k - i);
+  if (rest) put_bytes(load(from + i, rest) * scale, upper + i, lower + i, (rest + kBytes - 1) / kBytes * kBytes);
+}
+
+// A product that no compiler may take together with what is added to it: all machines round it.
+TIDEGATE_INLINE Vector<float> settled(Vector<float> product) {
+#if defined(__AVX512VL__)
+  __asm__("" : "+v"(product));
+#elif defined(__SSE2__)
+  __asm__("" : "+x"(product));
+#else
+  volatile Vector<float> kept = product;
+  product = kept;
+#endif
+  return product;
+}
+
+TIDEGATE_INLINE void put_byte(Vector<float> units, uint8_t* to, int count) {
+  typedef uint8_t Bytes __attribute__((vector_size(kLanes<float>)));
+  const Bytes bytes = __builtin_convertvector((WordVector)(settled(units) + kShift) - 0x4b3fff80u, Bytes);  // 128 is added
+  memcpy(to, &bytes, count);
+}
+
+// The same in 8 bits.
+inline void round_to_one_byte(const float* from, int64_t k, int64_t words, Word* to) {
+  constexpr int lanes = kLanes<float>;
+  const uint32_t most = largest_of(from, k);
+  float largest;
+  memcpy(&largest, &most, sizeof largest);
+  const float unit = largest / kLargest, scale = most < kLeast ? 0.0f : kLargest / largest;
+  uint32_t bits;
+  memcpy(&bits, &unit, sizeof bits);
+  put_unit(most >= kInfinite ? kNoNumber : bits, 1, words, to);
+  if (most >= kInfinite) return static_cast<void>(memset(to, 0, words * sizeof(Word)));
+  uint8_t* const bytes = reinterpret_cast<uint8_t*>(to);
+  int64_t i = 0;
+  for (; i + lanes <= k; i += lanes) put_byte(load(from + i) * scale, bytes + i, lanes);
+  const int rest = static_cast<int>(k - i);
+  if (rest) put_byte(load(from + i, rest) * scale, bytes + i, (rest + kBytes - 1) / kBytes * kBytes);
 }
 
 // Instructions that both know: pairs of sixteen bits are multiplied, and their products added.
 struct PlainWhole {
-  static constexpr int kMostRows = kRegisters == 32 ? 2 : 1;  // that a tile multiplies at a time
+  static constexpr int kMostSums = kRegisters == 32 ? 4 : 2;  // of rows and their bytes, in registers at a time
 
   template <int kVectors>
   struct Panel {
@@ -133,7 +184,7 @@ struct PlainWhole {
 #endif
 
 struct VnniWhole {
-  static constexpr int kMostRows = 3;
+  static constexpr int kMostSums = 6;
 
   template <int kVectors>
   struct Panel {
@@ -154,116 +205,135 @@ struct VnniWhole {
 };
 #endif
 
-// What two sums say, in units of the operand; `behind` is what lies behind the panel.
-template <int kVectors>
-TIDEGATE_INLINE void scale_sums(const WholeVector* upper, const WholeVector* lower, const Word* behind, int full, const Word* down,
+// What the sums of a row say, added to what is there; `behind` is what lies behind the panel.
+template <int kParts, int kVectors>
+TIDEGATE_INLINE void scale_sums(const WholeVector (&sum)[kParts][kVectors], const Word* behind, int64_t full, const Word* unit,
                                 Vector<float>* result) {
   float scale;
-  memcpy(&scale, down, sizeof scale);
+  memcpy(&scale, unit, sizeof scale);
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
     const Word* const own = behind + v * kLanes<float>;
-    const WholeVector high = upper[v] - (WholeVector)load_words(own);
-    const Vector<float> units = __builtin_convertvector(high, Vector<float>) * 256.0f + __builtin_convertvector(lower[v], Vector<float>);
+    Vector<float> units = __builtin_convertvector(sum[0][v] - (WholeVector)load_words(own), Vector<float>);
+    if (kParts == 2) units = units * 256.0f + __builtin_convertvector(sum[kParts - 1][v], Vector<float>);
     result[v] += units * ((Vector<float>)load_words(own + full) * scale);
   }
 }
 
-template <class Whole, int kRows, int kVectors>
-void multiply_whole_rows(const DotArguments& tile, int first, int64_t ahead) {
+template <class Whole, int kParts, int kRows, int kVectors>
+void multiply_whole_rows(const DotArguments& tile, int first) {
   constexpr int lanes = kLanes<float>;
-  WholeVector upper[kRows][kVectors] = {}, lower[kRows][kVectors] = {};
+  WholeVector sum[kRows][kParts][kVectors] = {};
   const Word* a[kRows];
-#pragma GCC unroll 3
+#pragma GCC unroll 6
   for (int row = 0; row < kRows; ++row) a[row] = tile.a + (first + row) * tile.a_stride;
   const Word* panel = tile.panel;
   for (int64_t i = 0; i < tile.words; ++i, panel += tile.panel_step) {
     const typename Whole::template Panel<kVectors> b(panel);
-    __builtin_prefetch(panel + ahead);
-#pragma GCC unroll 3
-    for (int row = 0; row < kRows; ++row) {
-      Whole::add(upper[row], a[row] + i, b);
-      Whole::add(lower[row], a[row] + tile.words + i, b);
-    }
+#pragma GCC unroll 6
+    for (int row = 0; row < kRows; ++row)
+#pragma GCC unroll 2
+      for (int part = 0; part < kParts; ++part) Whole::add(sum[row][part], a[row] + part * tile.words + i, b);
   }
   const int tail = tile.width - (kVectors - 1) * lanes;  // valid lanes of the last vector
-#pragma GCC unroll 3
+#pragma GCC unroll 6
   for (int row = 0; row < kRows; ++row) {
     float* const to = tile.c[first + row];
-    Vector<float> sum[kVectors];
+    Vector<float> result[kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      sum[v] = Vector<float>{};
+      result[v] = Vector<float>{};
       const bool whole = tile.start == Start::kGoOn || v + 1 < kVectors || tail == lanes;
-      if (tile.start == Start::kBias) sum[v] = load(tile.bias + v * lanes);
-      if (tile.start == Start::kGoOn || tile.start == Start::kAdd) sum[v] = whole ? load(to + v * lanes) : load(to + v * lanes, tail);
+      if (tile.start == Start::kBias) result[v] = load(tile.bias + v * lanes);
+      if (tile.start == Start::kGoOn || tile.start == Start::kAdd)
+        result[v] = whole ? load(to + v * lanes) : load(to + v * lanes, tail);
     }
-    scale_sums<kVectors>(upper[row], lower[row], panel, static_cast<int>(tile.panel_step), a[row] + 2 * tile.words, sum);
+    scale_sums<kParts, kVectors>(sum[row], panel, tile.panel_step, a[row] + 2 * tile.words, result);
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v)
       if (v + 1 < kVectors || tail == lanes)
-        store(to + v * lanes, sum[v]);
+        store(to + v * lanes, result[v]);
       else
-        store(to + v * lanes, sum[v], tail);
+        store(to + v * lanes, result[v], tail);
   }
 }
 
-template <class Whole, int kVectors>
+template <class Whole, int kParts, int kVectors>
 TIDEGATE_INLINE void multiply_whole_by(int rows, const DotArguments& tile) {
-  constexpr void (*several[3])(const DotArguments&, int, int64_t) = {
-      multiply_whole_rows<Whole, 1, kVectors>, multiply_whole_rows<Whole, Whole::kMostRows < 2 ? 1 : 2, kVectors>,
-      multiply_whole_rows<Whole, Whole::kMostRows, kVectors>};
-  const int parts = (rows + Whole::kMostRows - 1) / Whole::kMostRows;
+  constexpr int most = Whole::kMostSums / kParts;
+  constexpr void (*several[6])(const DotArguments&, int) = {
+      multiply_whole_rows<Whole, kParts, 1, kVectors>,
+      multiply_whole_rows<Whole, kParts, most < 2 ? most : 2, kVectors>,
+      multiply_whole_rows<Whole, kParts, most < 3 ? most : 3, kVectors>,
+      multiply_whole_rows<Whole, kParts, most < 4 ? most : 4, kVectors>,
+      multiply_whole_rows<Whole, kParts, most < 5 ? most : 5, kVectors>,
+      multiply_whole_rows<Whole, kParts, most, kVectors>};
+  const int parts = (rows + most - 1) / most;
   for (int part = 0; part < parts; ++part) {
     const int first = rows * part / parts;
-    several[rows * (part + 1) / parts - first - 1](tile, first, (tile.words + kBehind) * tile.panel_step + (part % 4) * 16);
+    several[rows * (part + 1) / parts - first - 1](tile, first);
   }
+}
+
+// How many bytes a number of an operand has: the same for all of its rows.
+TIDEGATE_INLINE bool has_one_byte(const Word* a, int64_t words) { return a[2 * words + 1] == 1; }
+
+template <class Whole, int kVectors>
+TIDEGATE_INLINE void multiply_whole_of(int rows, const DotArguments& tile) {
+  if (has_one_byte(tile.a, tile.words)) return multiply_whole_by<Whole, 1, kVectors>(rows, tile);
+  multiply_whole_by<Whole, 2, kVectors>(rows, tile);
 }
 
 template <class Whole>
 void multiply_whole(int rows, const DotArguments& tile) {
   switch ((tile.width + kLanes<float> - 1) / kLanes<float>) {
     case 1:
-      return multiply_whole_by<Whole, 1>(rows, tile);
+      return multiply_whole_of<Whole, 1>(rows, tile);
     case 2:
-      return multiply_whole_by<Whole, 2>(rows, tile);
+      return multiply_whole_of<Whole, 2>(rows, tile);
 #if defined(__AVX512VL__)
     case 3:
-      return multiply_whole_by<Whole, 3>(rows, tile);
+      return multiply_whole_of<Whole, 3>(rows, tile);
     case 4:
-      return multiply_whole_by<Whole, 4>(rows, tile);
+      return multiply_whole_of<Whole, 4>(rows, tile);
 #endif
   }
 }
 
-template <class Whole, int kPanels, int kVectors>
+template <class Whole, int kParts, int kPanels, int kVectors>
 void multiply_whole_panels(const DotRowArguments& row, int first) {
   constexpr int lanes = kLanes<float>, full = kVectors * lanes;
-  WholeVector upper[kPanels][kVectors] = {}, lower[kPanels][kVectors] = {};
+  WholeVector sum[kPanels][kParts][kVectors] = {};
   for (int64_t i = 0; i < row.words; ++i)
 #pragma GCC unroll 2
     for (int m = 0; m < kPanels; ++m) {
       const typename Whole::template Panel<kVectors> b(row.panel[first + m] + i * full);
-      Whole::add(upper[m], row.a + i, b);
-      Whole::add(lower[m], row.a + row.words + i, b);
+#pragma GCC unroll 2
+      for (int part = 0; part < kParts; ++part) Whole::add(sum[m][part], row.a + part * row.words + i, b);
     }
 #pragma GCC unroll 2
   for (int m = 0; m < kPanels; ++m) {
-    Vector<float> sum[kVectors];
+    Vector<float> result[kVectors];
     const float* const bias = row.bias[first + m];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sum[v] = bias ? load(bias + v * lanes) : Vector<float>{};
-    scale_sums<kVectors>(upper[m], lower[m], row.panel[first + m] + row.words * full, full, row.a + 2 * row.words, sum);
+    for (int v = 0; v < kVectors; ++v) result[v] = bias ? load(bias + v * lanes) : Vector<float>{};
+    scale_sums<kParts, kVectors>(sum[m], row.panel[first + m] + row.words * full, full, row.a + 2 * row.words, result);
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) store(row.c[first + m] + v * lanes, sum[v]);
+    for (int v = 0; v < kVectors; ++v) store(row.c[first + m] + v * lanes, result[v]);
   }
+}
+
+template <class Whole, int kParts, int kVectors>
+TIDEGATE_INLINE void multiply_whole_panels_by(int panels, const DotRowArguments& row) {
+  int first = 0;
+  for (; first + 2 <= panels; first += 2) multiply_whole_panels<Whole, kParts, 2, kVectors>(row, first);
+  if (first < panels) multiply_whole_panels<Whole, kParts, 1, kVectors>(row, first);
 }
 
 template <class Whole, int kVectors>
 TIDEGATE_INLINE void multiply_whole_panels_of(int panels, const DotRowArguments& row) {
-  int first = 0;
-  for (; first + 2 <= panels; first += 2) multiply_whole_panels<Whole, 2, kVectors>(row, first);
-  if (first < panels) multiply_whole_panels<Whole, 1, kVectors>(row, first);
+  if (has_one_byte(row.a, row.words)) return multiply_whole_panels_by<Whole, 1, kVectors>(panels, row);
+  multiply_whole_panels_by<Whole, 2, kVectors>(panels, row);
 }
 
 template <class Whole>
@@ -284,8 +354,8 @@ void multiply_whole_row(int panels, int vectors, const DotRowArguments& row) {
 
 template <class Whole>
 constexpr DotTiles int8_tiles_of(const char* name) {
-  return {name, kInt8Rows, kBytes, 1, kBehind, 2, 1, pack_bytes, round_to_bytes, multiply_whole<Whole>, multiply_whole_row<Whole>,
-          nullptr};
+  return {name, kInt8Rows, kBytes, 1, kBehind, 2, kOperandBehind, pack_bytes, round_to_bytes, multiply_whole<Whole>, multiply_whole_row<Whole>,
+          nullptr, nullptr, nullptr, false, round_to_one_byte};
 }
 
 constexpr DotTiles kInt8Tiles[] = {

@@ -70,13 +70,21 @@ class PackedMatrices {
       if (in_words(matrix)) return rounded(tiles_of<P>().operand_size(matrix.k), kLanes<T>);
     return rounded(matrix.k, kLanes<T>);
   }
-  TIDEGATE_INLINE void make_operand(const tg_matrix& matrix, const T* from, T* to) const {
+  TIDEGATE_INLINE void make_operand(const tg_product& product, const T* from, T* to) const {
+    const tg_matrix& matrix = plan_.matrix[product.matrix];
     if constexpr (kWords<P>)
       if (in_words(matrix)) {
         const DotTiles& tiles = tiles_of<P>();
+        if (tiles.round_coarsely && !comes_from_outside(product))
+          return tiles.round_coarsely(from, matrix.k, tiles.words(matrix.k), reinterpret_cast<Word*>(to));
         return tiles.round(from, matrix.k, tiles.words(matrix.k), reinterpret_cast<Word*>(to));
       }
     if constexpr (!kOnlyWords<P>) round_row<P>(from, matrix.k, to);
+  }
+
+  // Whether an operand is what a caller measured, of whatever range, and no state of this layer or another.
+  TIDEGATE_INLINE bool comes_from_outside(const tg_product& product) const {
+    return product.operand.kind == TG_SERIES && !(call_.deeper && product.operand.tensor == TG_INPUT);
   }
 
   // Whether two products read the same.

@@ -38,6 +38,8 @@ typedef struct {
   int32_t one;      // 1: one number a row, the same for all units
 } tg_place;
 
+enum { TG_INPUT = 0 };  // the tensor of it
+
 // A matrix [k, n] to multiply rows by: block of a weight, as it is or transposed.
 typedef struct {
   int32_t tensor;
@@ -175,6 +177,7 @@ typedef struct {
   int64_t descending;      // from the last step to the first
   int64_t resets_behind;   // the resets act behind the step: this is a backward run
   const tg_delta* delta;   // of a delta run, or null
+  int64_t deeper;          // the input is the output of another layer
 } tg_call;
 
 }  // extern "C"

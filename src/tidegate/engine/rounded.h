@@ -23,7 +23,7 @@ class RoundedOperands : public Bound<T, P> {
     const tg_matrix& matrix = matrix_of(product);
     const Rows<T> own = {to, space_.operand_width(matrix)};
     for (int64_t row = 0; row < rows; ++row)
-      space_.make_operand(matrix, from.first + row * from.stride, own.first + row * own.stride);
+      space_.make_operand(plan_.product[product], from.first + row * from.stride, own.first + row * own.stride);
     return own;
   }
 
@@ -72,7 +72,7 @@ class RoundedOperands : public Bound<T, P> {
       }
     if (is_there(product, first)) return own;
     const T* const x = this->tensor(operand.tensor) + operand.offset;
-    for (int r = 0; r < count; ++r) space_.make_operand(matrix, x + rows[r] * stride, own.first + r * own.stride);
+    for (int r = 0; r < count; ++r) space_.make_operand(plan_.product[product], x + rows[r] * stride, own.first + r * own.stride);
     return own;
   }
 };

@@ -94,7 +94,7 @@ struct TileCheck {
   template <class Unit>
   int disagreement() {
     if (!agrees<Unit, AmxPairs>()) return 1;
-    return agrees<Unit, AmxBytes>() ? 0 : 2;
+    return agrees<Unit, AmxBytes<1>>() && agrees<Unit, AmxBytes<2>>() ? 0 : 2;
   }
 };
 

@@ -52,13 +52,14 @@ class Session:
         bidirectional: whether the layer has two directions, so that each ``run`` is a whole sequence.
         delta: a threshold, or a pair of them for inputs and for states, to multiply only what changed; see below.
 
-    **Weights of int8.** Each product M v is one of whole numbers, with a scale for each row of M and one for each row
-    of an operand at each step, so no data are needed to calibrate it:
+    **Weights of int8.** Each product M v is one of whole numbers, with a scale s_j for each row of M and a unit u for
+    each row of an operand at each step, so no data are needed to calibrate it:
 
-        s_j = max_k |M_jk| / 127;  w_jk = round(M_jk / s_j);  q_k = round(2^e v_k), 2^14 <= 2^e max_k |v_k| < 2^15
-        (M v)_j is taken for s_j 2^-e sum_k w_jk q_k
+        s_j = max_k |M_jk| / 127;  w_jk = round(M_jk / s_j);  q_k = round(v_k / u);  (M v)_j := s_j u sum_k w_jk q_k
+        what states are made of, the input of deeper layers too: 8 bits, u = max_k |v_k| / 127
+        the input of a stack or cell and what is given, of any range: 16 bits, u = 2^e, 2^14 <= max_k |v_k| / u < 2^15
 
-    w has 8 bits, q 16, ties are rounded to even, and sums are exact, so that all machines have the same whole numbers.
+    w has 8 bits, ties are rounded to even, and sums are exact, so that all machines have the same whole numbers.
     Gates, states, biases and vectors are float32. A row of an operand with a number that is infinite or none gives NaN.
     Features whose columns of weights are 8 times smaller than the largest, or more, are divided by a power of two,
     and their columns multiplied by it: scales of the input that a model has inside its weights cost no accuracy.

@@ -31,6 +31,7 @@ class Job(NamedTuple):
         watch: takes what a backward run read and the series that it wrote; None where nobody watches.
         half_output: whether the output has the type of the products.
         order: for each sequence the caller's index of it; None where that is the same.
+        deeper: whether the input is the output of another layer, in which products in int8 keep 8 bits.
     """
 
     cell: SizedCell
@@ -41,6 +42,7 @@ class Job(NamedTuple):
     restore: Callable[..., Any] | None = None
     watch: Callable[..., None] | None = None
     order: torch.Tensor | None = None
+    deeper: bool = False
     half_output: bool = False
 
 
@@ -61,7 +63,7 @@ def packed_call(
     steps = job.steps
     words: bytes = plan.call.pack(
         plan.address, steps.count, job.sequences, *steps.addresses, resets, workspace, packed, descending, backward,
-        delta, *addresses, *plan.brought, *strides, *(0 for _ in plan.brought),
+        delta, job.deeper, *addresses, *plan.brought, *strides, *(0 for _ in plan.brought),
     )  # fmt: skip
     return words
 

@@ -333,8 +333,8 @@ def sized(
             bfloat16 (to the nearest, ties to even), multiplies exactly and adds in the type of its tensors; the same
             holds for its derivative, M' dv and dv v', where the adjoint dv is rounded, too. In ``"float16"`` M and v
             are rounded and adjoints are not. ``"int8"`` is for the engine and without a derivative: M[j] is the nearest
-            of 255 multiples of its largest number / 127, for each row j, and v is rounded to 16 bits with a power of
-            two for each row of an operand, as its largest number asks for; sums are exact. Everything else (states,
+            of 255 multiples of its largest number / 127, for each row j, and v is rounded to 8 bits by its largest
+            number, or to 16 where it comes from outside; sums are exact (``engine/int8.h``). Everything else (states,
             gates, biases, vectors) is not rounded. None for no rounding.
         saved: ``"bfloat16"`` for half the memory between the forward run and the backward run of float32 tensors: what
             the derivative reads of gates and states is rounded when the engine saves it. Results are not rounded,

@@ -53,7 +53,8 @@ class Stream:
         self.states = tuple(
             like.new_zeros(len(cells) * directions, sequences, width) for width in cells[0].state_widths
         )
-        jobs = [Job(cell, Steps.uniform(1, sequences), sequences, directions, None) for cell in cells]
+        steps = Steps.uniform(1, sequences)
+        jobs = [Job(cell, steps, sequences, directions, None, deeper=k > 0) for k, cell in enumerate(cells)]
         for k, (job, tensors) in enumerate(zip(jobs, parameters, strict=True)):
             check_parameters(job, tensors, k, alone=True)
         deeper = self._delta._replace(inputs=self._delta.states)  # which read states of the layer below

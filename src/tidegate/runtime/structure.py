@@ -124,7 +124,7 @@ DeltaStruct = _structure(
     groups=c_int64,
     period=c_int64,
 )
-CALL_FIELDS = 11  # of tg_call, eight bytes each
+CALL_FIELDS = 12  # of tg_call, eight bytes each
 STRUCTURES = (
     PlaceStruct,
     MatrixStruct,
