@@ -53,13 +53,14 @@ def runtimes(kind: str) -> list[Path] | None:
     return found
 
 
-def environment(kind: str, isa: str) -> dict[str, str]:
+def environment(kind: str, isa: str, tiles: str = "") -> dict[str, str]:
     libraries = runtimes(kind)
     assert libraries, f"the compiler has no {kind} sanitizer"
     return os.environ | {
         "LD_PRELOAD": " ".join(map(str, libraries)),
         "TIDEGATE_FLAGS": " ".join(FLAGS[kind]),
         "TIDEGATE_ISA": isa,
+        "TIDEGATE_TILES": tiles,
         # Python and torch leave memory to the end of the process.
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -68,10 +69,15 @@ def environment(kind: str, isa: str) -> dict[str, str]:
     }
 
 
-def run(seeds: Sequence[int], kind: str, isa: str) -> Outcome:
-    """Draw and compare these, with everything that a sanitizer finds ending the process."""
-    command = [sys.executable, "-m", "tests.backend.agreement", *map(str, seeds)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(kind, isa), capture_output=True, text=True, check=False)
+def run(seeds: Sequence[int], kind: str, isa: str, products: str = "", tiles: str = "") -> Outcome:
+    """Draw and run these, with everything that a sanitizer finds ending the process.
+
+    Products in the type of the layer are compared with the definition, those of fewer bits need only be numbers.
+    """
+    what = ["tests.backend.fewer", products] if products else ["tests.backend.agreement"]
+    command = [sys.executable, "-m", *what, *map(str, seeds)]
+    settings = environment(kind, isa, tiles)
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
     outcome = Outcome(status=done.returncode, said=done.stderr)
     for line in done.stdout.splitlines():
         verdict = json.loads(line)
@@ -104,7 +110,8 @@ def seeds_of(cells: Sequence[str], count: int, first: int = 1) -> list[int]:
 def main(arguments: argparse.Namespace) -> int:
     wrong = 0
     for isa in arguments.isa:
-        outcome = run(seeds_of(arguments.cells, arguments.count, arguments.seed), arguments.kind, isa)
+        seeds = seeds_of(arguments.cells, arguments.count, arguments.seed)
+        outcome = run(seeds, arguments.kind, isa, arguments.products, arguments.tiles)
         wrong += len(outcome.complaints)
         sys.stdout.write(f"{arguments.kind} {isa}: {len(outcome.seeds)} configurations\n")
         for complaint in outcome.complaints:
@@ -120,6 +127,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="the first one")
     parser.add_argument("--cells", nargs="*", default=[], help="draw these only")
     parser.add_argument("--kind", choices=FLAGS, default="address")
+    parser.add_argument("--products", choices=("bfloat16", "float16", "int8"), default="", help="of fewer bits")
+    parser.add_argument("--tiles", default="", help="TIDEGATE_TILES")
     parser.add_argument("--isa", nargs="+", default=[isa for isa in ISAS if isa in _available_isas()])
     return parser.parse_args()
 
