@@ -1,6 +1,6 @@
 """Drawn layers whose products are of fewer bits, for sanitizers: ``python -m tests.backend.fewer bfloat16 1 2 3``.
 
-Memory that nobody wrote is NaN, so a result that is no number read some. Whether results are right, tests/reference says.
+Memory that nobody wrote is NaN, so a result that is no number read some. What is right, tests/reference says.
 """
 
 from __future__ import annotations
