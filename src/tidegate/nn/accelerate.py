@@ -254,7 +254,7 @@ def _why_not_quicker(layer: Layer) -> str | None:
 
 
 def _only_torch_has_amx() -> bool:
-    return "amx_bf16" in processor().flags and "amx" not in load().tiles
+    return "amx_bf16" in processor().flags and load().tiles["bfloat16"] != "amx"
 
 
 def _expected_shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
