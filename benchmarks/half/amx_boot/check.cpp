@@ -47,7 +47,7 @@ static void answer() {
   check.draws = {};
   for (const char* letter = "amx:"; *letter; ++letter) put(*letter);
   put(check.agrees<AmxUnit, AmxPairs>() ? 'y' : 'n');
-  put(check.agrees<AmxUnit, AmxBytes>() ? 'y' : 'n');
+  put(check.agrees<AmxUnit, AmxBytes<1>>() && check.agrees<AmxUnit, AmxBytes<2>>() ? 'y' : 'n');
   put(check.agrees<Swapped, AmxPairs>() ? 'y' : 'n');
   put('\n');
   for (const char* letter = "Shutdown"; *letter; ++letter)
