@@ -17,6 +17,7 @@ SHAPES = (  # T, B, I, H
 )
 MIDDLE, LARGE = (100, 32, 128, 128), (128, 32, 256, 256)
 FEWER = ((128, 1, 256, 256), MIDDLE, LARGE, (64, 64, 512, 512))
+STORAGE = ((128, 1, 256, 256), MIDDLE)  # of float16, in which torch takes up to 40 times as long
 LOOP = (50, 32, 128, 128)
 OTHERS = (NORMED, "peepholelstm", "gru/before", OWN)  # what torch.nn has not
 SHORT = tuple(Item("lstm", T, B, 384, 384, layers=3, bidirectional=True) for T, B in ((13, 1), (13, 32)))
@@ -34,7 +35,8 @@ def half(threads: int, products: str) -> list[Row]:
 def _layers(threads: int, products: str) -> Iterator[Row]:
     """Layers, input and output in this type. Of float16, which is storage alone, a few."""
     few = products == "float16"
-    shapes = {"lstm": FEWER if few else SHAPES, "gru": FEWER if few else SHAPES, "rnn": () if few else FEWER}
+    most = STORAGE if few else SHAPES
+    shapes = {"lstm": most, "gru": most, "rnn": () if few else FEWER}
     kinds = [
         *((cell, shape, False) for cell, of_cell in shapes.items() for shape in of_cell),
         *((cell, LARGE, True) for cell in (() if few else ("lstm", "gru"))),
