@@ -242,7 +242,7 @@ def _why_not_quicker(layer: Layer) -> str | None:
         if (working_type(parameter.dtype), PRODUCTS.get(parameter.dtype)) not in KINDS:
             return f"its parameters are {dtype}, in which the engine does not compute"
         if parameter.dtype is torch.bfloat16 and isinstance(layer, torch.nn.LSTM) and _only_torch_has_amx():
-            return "torch multiplies bfloat16 by AMX here, and the engine does not"
+            return "torch multiplies bfloat16 by AMX here, and the engine does not (TIDEGATE_TILES=amx tries it)"
         if type(parameter) is not torch.nn.Parameter:
             return f"its parameters are of a subclass, {type(parameter).__name__}"
     missing = unavailable(_graph_of(layer))
