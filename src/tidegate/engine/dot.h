@@ -31,14 +31,15 @@ struct DotRowArguments {
   float* c[kRowPanels];
 };
 
-// A few rows times a matrix of bfloat16 as it is stored, along its rows.
+// A few rows times a matrix as it is stored, along its rows: of bfloat16, or of floats that are rounded in registers.
 struct StoredArguments {
   const Word* a;
   ptrdiff_t a_stride;
   int rows;
   int64_t k;
   const BFloat16* matrix;
-  int64_t stride;      // from row to row of the matrix
+  const float* floats;  // the matrix, if it is not null
+  int64_t stride;       // from row to row of the matrix
   const float* bias;   // or null
   float* const* c;
   int width;
@@ -121,6 +122,7 @@ struct PlainDot {
 
   static constexpr int kAlong = kLanes<float>;  // numbers of a row that are multiplied at once
   TIDEGATE_INLINE static WordVector along(const BFloat16* from) { return (WordVector)load(from); }
+  TIDEGATE_INLINE static WordVector along(const float* from) { return round_up(load(from)) & kUpper; }
   TIDEGATE_INLINE static void add_along(Vector<float>& sum, WordVector a, WordVector row) {
     sum += (Vector<float>)a * (Vector<float>)row;
   }
@@ -173,6 +175,9 @@ struct Avx512Dot {
     WordVector words;
     memcpy(&words, from, sizeof words);
     return words;
+  }
+  TIDEGATE_INLINE static WordVector along(const float* from) {
+    return (WordVector)pairs_of(load(from), load(from + kLanes<float>));
   }
   TIDEGATE_INLINE static void add_along(Vector<float>& sum, WordVector a, WordVector row) {
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(row), "v"(a));
@@ -305,9 +310,9 @@ void multiply_dot_row(int panels, int vectors, const DotRowArguments& row) {
 }
 
 // sum[r][j] += the products of some numbers of an operand and of a row, from `word` and from `i` on.
-template <class Dot, int kRows>
+template <class Dot, int kRows, class From>
 TIDEGATE_INLINE void add_along_rows(Vector<float> (&sum)[kRows][kStoredSide<float>], const Word* const* a, int64_t word,
-                                    const BFloat16* const* row, int64_t i) {
+                                    const From* const* row, int64_t i) {
   WordVector part[kRows];
 #pragma GCC unroll 2
   for (int r = 0; r < kRows; ++r) part[r] = load_words(a[r] + word);
@@ -320,8 +325,8 @@ TIDEGATE_INLINE void add_along_rows(Vector<float> (&sum)[kRows][kStoredSide<floa
 }
 
 // total[r][j] = sum over i of a[r][i] * row[j][i]; what is left behind whole registers is copied first.
-template <class Dot, int kRows>
-TIDEGATE_INLINE void multiply_stored_words(const Word* const* a, int64_t k, const BFloat16* const* row,
+template <class Dot, int kRows, class From>
+TIDEGATE_INLINE void multiply_stored_words(const Word* const* a, int64_t k, const From* const* row,
                                            float (*total)[kStoredSide<float>]) {
   constexpr int side = kStoredSide<float>;
   Vector<float> sum[kRows][side] = {};
@@ -329,11 +334,11 @@ TIDEGATE_INLINE void multiply_stored_words(const Word* const* a, int64_t k, cons
   for (; i + Dot::kAlong <= k; i += Dot::kAlong, word += kLanes<float>) add_along_rows<Dot, kRows>(sum, a, word, row, i);
   if (i < k) {
     const int64_t rest = k - i, words = (rest * Dot::kOperandWords + 1) / 2;
-    BFloat16 of_rows[side][Dot::kAlong] = {};
+    From of_rows[side][Dot::kAlong] = {};
     Word of_operands[kRows][kLanes<float>] = {};
-    const BFloat16* own_row[side];
+    const From* own_row[side];
     const Word* own_a[kRows];
-    for (int j = 0; j < side; ++j) own_row[j] = of_rows[j], memcpy(of_rows[j], row[j] + i, rest * sizeof(BFloat16));
+    for (int j = 0; j < side; ++j) own_row[j] = of_rows[j], memcpy(of_rows[j], row[j] + i, rest * sizeof(From));
     for (int r = 0; r < kRows; ++r) own_a[r] = of_operands[r], memcpy(of_operands[r], a[r] + word, words * sizeof(Word));
     add_along_rows<Dot, kRows>(sum, own_a, 0, own_row, 0);
   }
@@ -341,13 +346,13 @@ TIDEGATE_INLINE void multiply_stored_words(const Word* const* a, int64_t k, cons
   for (int r = 0; r < kRows; ++r) add_lanes<float>(sum[r], total[r]);
 }
 
-template <class Dot>
-void multiply_stored_dot(const StoredArguments& few) {
+template <class Dot, class From>
+void multiply_stored_from(const StoredArguments& few, const From* matrix) {
   constexpr int side = kStoredSide<float>;
   for (int j = 0; j < few.width; j += side) {
     const int count = few.width - j < side ? few.width - j : side;
-    const BFloat16* row[side];
-    for (int n = 0; n < side; ++n) row[n] = few.matrix + (j + (n < count ? n : 0)) * few.stride;
+    const From* row[side];
+    for (int n = 0; n < side; ++n) row[n] = matrix + (j + (n < count ? n : 0)) * few.stride;
     for (int r = 0; r < few.rows; r += kStoredRows) {
       float total[kStoredRows][side];
       const bool all = few.rows - r >= kStoredRows;
@@ -360,6 +365,14 @@ void multiply_stored_dot(const StoredArguments& few) {
         for (int n = 0; n < count; ++n) few.c[r + of][j + n] = total[of][n] + (few.bias ? few.bias[j + n] : 0.0f);
     }
   }
+}
+
+template <class Dot>
+void multiply_stored_dot(const StoredArguments& few) {
+  if (few.floats)
+    multiply_stored_from<Dot>(few, few.floats);
+  else
+    multiply_stored_from<Dot>(few, few.matrix);
 }
 
 template <class Dot>

@@ -34,7 +34,12 @@ class PackedMatrices {
     const bool storable = call.packed == nullptr && sizeof(P) == sizeof(T);
     as_stored_[0] = storable && total <= tuning_.unpacked_rows;
     as_stored_[1] = storable && call.steps * ((widest + kTileRows - 1) / kTileRows) <= tuning_.across_tiles;
-    words_stored_ = kWords<P> && call.packed == nullptr && total <= tuning_.unpacked_rows;
+    words_stored_ = floats_stored_ = false;
+    if constexpr (kWords<P>) {
+      const DotTiles& tiles = tiles_of<P>();
+      words_stored_ = tiles.multiply_stored && call.packed == nullptr && total <= tuning_.unpacked_rows;
+      floats_stored_ = words_stored_ && (tiles.converts_pairs || total <= kStoredRows);
+    }
     turns_ = storable && widest >= kLanes<T> / 2;  // matrices that are kept packed are kept for all batches
     for (int i = 0; i < plan_.matrices; ++i) any_turned = any_turned || is_turned(plan_.matrix[i]);
   }
@@ -54,10 +59,10 @@ class PackedMatrices {
     return kWords<P> && !matrix.sparse && matrix.heads == 1 && !call_.delta;
   }
 
-  // The same for a matrix that would be packed in words. One of floats is rounded at less cost as it is packed.
+  // The same for a matrix that would be packed in words. One of floats is rounded anew for each pair of rows.
   TIDEGATE_INLINE bool words_as_stored(const tg_matrix& matrix) const {
     if constexpr (kWords<P>)
-      return words_stored_ && !matrix.across && in_words(matrix) && plan_.narrow[matrix.tensor] && tiles_of<P>().multiply_stored;
+      return (plan_.narrow[matrix.tensor] ? words_stored_ : floats_stored_) && !matrix.across && in_words(matrix);
     return false;
   }
 
@@ -276,7 +281,7 @@ class PackedMatrices {
     return {reinterpret_cast<Word*>(at), tiles.words(matrix.k), tiles.panel_words(matrix.k) * kPanel<T>};
   }
 
-  bool as_stored_[2], words_stored_, turns_;  // matrices that are multiplied along their rows, and across
+  bool as_stored_[2], words_stored_, floats_stored_, turns_;  // matrices that are multiplied along their rows, and across
   int32_t *lists_, *kept_lists_;
   Piece* pieces_;
   T* sums_;

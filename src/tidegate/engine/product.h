@@ -246,7 +246,9 @@ class Products : public Halves<T, P> {
     few.a_stride = count > 1 ? tile.a[1] - tile.a[0] : 0;
     few.rows = count;
     few.k = matrix.k;
-    few.matrix = reinterpret_cast<const BFloat16*>(call_.tensors[matrix.tensor]) + (matrix.row + unit) * matrix.columns;
+    const int64_t first = (matrix.row + unit) * matrix.columns;
+    few.matrix = reinterpret_cast<const BFloat16*>(call_.tensors[matrix.tensor]) + first;
+    few.floats = plan_.narrow[matrix.tensor] ? nullptr : reinterpret_cast<const float*>(call_.tensors[matrix.tensor]) + first;
     few.stride = matrix.columns;
     few.bias = tile.bias;
     few.c = tile.c;
