@@ -21,6 +21,7 @@ from tidegate.runtime import (
     run_layer_backward,
     run_layer_saving,
     sized,
+    withhold,
 )
 from tidegate.zoo import find
 
@@ -149,3 +150,20 @@ def test_the_option_of_a_layer_is_what_its_cells_save(half) -> None:
     assert bytes_ - fewer == 2 * 2 * 20 * 6 * 5 * 16 * 2  # layers, directions, rows, five series, bytes
     assert torch.equal(y, same)
     assert 0 < (gradient - rounded).norm() / gradient.norm() < 0.01
+
+
+@pytest.mark.parametrize("steps", [40, 4])  # by tiles of gradients, by pairs of steps
+def test_norms_of_single_sequences_read_what_is_saved(steps) -> None:
+    """A GRU that resets before the product saves an operand of a matrix."""
+    torch.manual_seed(2)
+    layer = Recurrent("gru/before", 12, 20, saved_activations="bfloat16")
+    x, weights = torch.randn(steps, 3, 12), torch.randn(steps, 3, 20)
+    with withhold() as entries:
+        y, _ = layer(x)
+    (y * weights).sum().backward()
+    (entry,) = entries
+    count = len(layer.cells[0].gradients.tensors)
+    squares = entry.square_norms([[True] * count]).sum((0, 1))
+    for b in range(3):
+        alone = entry.weighted(torch.eye(3)[b])
+        assert squares[b].item() == pytest.approx(sum(float(g.double().square().sum()) for g in alone), rel=1e-5)
