@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
-def digests(count: int) -> None:
+def digests(count: int, *, options: bool) -> None:
     """Print the hash of the results and gradients of each layer."""
     from tests.reference import drawn
 
@@ -29,7 +30,7 @@ def digests(count: int) -> None:
 
     sys.stdout.write(f"{Path(tidegate.__file__).parents[2]}\n")
     for seed in range(count):
-        configuration = drawn.draw(seed)
+        configuration = drawn.draw(seed, options=options)
         problem = drawn.problem_of(configuration)
         try:
             found, _ = drawn.by_layer(configuration, problem)
@@ -41,11 +42,11 @@ def digests(count: int) -> None:
         sys.stdout.write(f"{seed} {configuration.cell} {configuration.dtype} {digest}\n")
 
 
-def of_source(source: Path, isa: str, count: int) -> list[str]:
+def of_source(source: Path, isa: str, extra: Sequence[str]) -> list[str]:
     """The lines that the sources of a folder print."""
     paths = os.pathsep.join([str(source / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths, "TIDEGATE_ISA": isa}
-    command = [sys.executable, "-m", "benchmarks.half.unchanged", "--digests", "--count", str(count)]
+    command = [sys.executable, "-m", "benchmarks.half.unchanged", "--digests", *extra]
     run = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     used, *lines = run.stdout.splitlines()
     if Path(used).resolve() != source.resolve():
@@ -56,17 +57,17 @@ def of_source(source: Path, isa: str, count: int) -> list[str]:
 def main(arguments: argparse.Namespace) -> int:
     if arguments.digests:
         warnings.simplefilter("ignore")
-        digests(arguments.count)
+        digests(arguments.count, options=not arguments.plain)
         return 0
     from benchmarks.fuzz_layers import available
 
-    wrong = 0
+    wrong, extra = 0, ["--count", str(arguments.count), *(["--plain"] if arguments.plain else [])]
     with tempfile.TemporaryDirectory() as folder:
         before = Path(folder) / "before"
         subprocess.run(["git", "worktree", "add", "-q", "--detach", before, arguments.before], cwd=ROOT, check=True)
         try:
-            for isa in available():
-                pairs = [*zip(*(of_source(s, isa, arguments.count) for s in (before, ROOT)), strict=True)]
+            for isa in arguments.isa or available():
+                pairs = [*zip(*(of_source(s, isa, extra) for s in (before, ROOT)), strict=True)]
                 unlike = [pair for pair in pairs if pair[0] != pair[1]]
                 sys.stdout.write(f"{isa}: {len(pairs) - len(unlike)} of {len(pairs)} layers have the same bits\n")
                 sys.stdout.writelines(f"  {old} | {new}\n" for old, new in unlike)
@@ -80,6 +81,8 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--before", default="a515db70", help="the earlier commit")
     parser.add_argument("--count", type=int, default=40, help="of layers")
+    parser.add_argument("--isa", nargs="+", help="instruction sets; by default all of this CPU")
+    parser.add_argument("--plain", action="store_true", help="without options, each of which is a compilation")
     parser.add_argument("--digests", action="store_true", help="print those of the sources that are imported")
     return parser.parse_args()
 

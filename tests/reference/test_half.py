@@ -13,7 +13,7 @@ from tests.backend.tiles import names, tiles
 from tests.reference import drawn_half, half_zoo, stepping
 from tests.reference.half import BFLOAT16, FORMATS, Rounding, rounded
 from tests.reference.half_zoo import Shape
-from tidegate.nn import GRU
+from tidegate.nn import GRU, Recurrent, RecurrentCell, Session
 from tidegate.runtime import eager_only
 from tidegate.zoo import CELLS
 
@@ -152,6 +152,28 @@ def test_nothing_to_do(name):
     assert not h.any()
     with pytest.raises(RuntimeError, match="larger than 0"):
         layer(x[:0])
+
+
+@every_format
+@pytest.mark.parametrize("cell", ["lstm", "gru/before", "mingru"])
+def test_stacks_sessions_and_cells_have_the_bits_of_a_layer(cell, name):
+    def run(module, *call):
+        module.autocast_keeps_dtype = True
+        with torch.autocast("cpu", TYPES[name]):
+            found = module(*call)
+        return found[0] if isinstance(found, tuple) else found
+
+    stack, low, high = (Recurrent(cell, i, 19, n, bidirectional=True) for i, n in ((7, 2), (7, 1), (38, 1)))
+    own = dict(stack.named_parameters())
+    low.load_state_dict({n: own[n] for n, _ in low.named_parameters()})
+    high.load_state_dict({n: own[n.replace("l0", "l1")] for n, _ in high.named_parameters()})
+    x = torch.randn(6, 5, 7)
+    assert torch.equal(run(stack, x), run(high, run(low, x)))
+    layer = Recurrent(cell, 7, 19)
+    assert torch.equal(Session(layer, 5, weights=name).run(x), run(layer, x))
+    one = RecurrentCell(cell, 7, 19)
+    one.load_state_dict({n.removesuffix("_l0"): value for n, value in layer.state_dict().items()})
+    assert torch.equal(run(one, x[0]), run(layer, x[:1])[0])
 
 
 def small(configuration):
