@@ -18,6 +18,11 @@ POLICIES = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16, "b
 RETURNS = {"return_sequences": True, "return_state": True}
 
 
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(0)
+
+
 def made(kind, policy, **options):
     """A built layer, with biases that are not zeros; torch makes no orthogonal matrices in half precision."""
     draw = keras.initializers.RandomNormal

@@ -15,7 +15,10 @@ from tidegate.train.batch import Batch
 from tidegate.train.setting import Training
 
 ROUNDED = "trained with matrix products in bfloat16; weights, scores and answers are float32"
-SLOW = "this processor has no instructions for bfloat16: training in it works, but is no quicker than in float32"
+SLOW = (
+    "this processor has no instructions for bfloat16: training in it is no quicker than in float32, and far slower "
+    "without AVX-512, since torch's products outside the recurrent layers are"
+)
 
 
 def prepared(model: torch.nn.Module, setting: Training) -> torch.nn.Module:
