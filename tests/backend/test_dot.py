@@ -69,10 +69,10 @@ def by_hand(a: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize("start", [ZERO, BIAS, ADD])
+@pytest.mark.parametrize("start", [ZERO, BIAS, ADD, GO_ON])
 def test_a_tile_is_the_product_of_rounded_factors(kind, case, start) -> None:
     a, weight, bias = drawn(case)
-    expected = by_hand(a, weight) + {ZERO: 0, BIAS: bias[: case.n].double(), ADD: 0.5}[start]
+    expected = by_hand(a, weight) + {ZERO: 0, BIAS: bias[: case.n].double(), ADD: 0.5, GO_ON: 0.5}[start]
     torch.testing.assert_close(
         multiply(kind, a, weight, bias, start).double(), expected, rtol=0, atol=1e-6 * case.k**0.5 + 1e-6
     )

@@ -89,33 +89,39 @@ inline void take_row(const DotTiles& tiles, const BFloat16* from, int64_t k, Wor
 
 TIDEGATE_INLINE WordVector splat_word(const Word* from) { return *from - WordVector{}; }
 
+// A mask would take a register, of which sixteen are just enough.
+TIDEGATE_INLINE WordVector odd_numbers(WordVector words) {
+  if (kRegisters == 32) return words & kUpper;
+  WordVector even = words << 16;
+#if defined(__SSE2__) && !defined(__AVX512VL__)
+  __asm__("" : "+x"(even));
+#endif
+  return words ^ even >> 16;
+}
+
 // Float32 arithmetic: matrices take half the memory. Operands are kept as floats, which need not be taken apart.
 struct PlainDot {
-  static constexpr int kOperandWords = 2;
+  static constexpr int kOperandWords = 2;  // of a word's numbers, one after the other
   static constexpr bool kConvertsPairs = false;
 
   template <int kVectors>
   struct Panel {
-    Vector<float> of[2][kVectors];
+    Vector<float> of[kVectors];
 
-    TIDEGATE_INLINE explicit Panel(const Word* from) {
+    TIDEGATE_INLINE Panel(const Word* from, int half) {  // half by half: sixteen registers hold no more beside a tile
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         const WordVector words = load_words(from + v * kLanes<float>);
-        of[0][v] = (Vector<float>)(words << 16);
-        of[1][v] = (Vector<float>)(words & kUpper);
+        of[v] = (Vector<float>)(half ? odd_numbers(words) : words << 16);
       }
     }
   };
 
   template <int kVectors>
   TIDEGATE_INLINE static void add(Vector<float> (&sum)[kVectors], const Word* a, const Panel<kVectors>& panel) {
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      const Vector<float> element = (Vector<float>)splat_word(a + half);
+    const Vector<float> element = (Vector<float>)splat_word(a);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sum[v] += element * panel.of[half][v];
-    }
+    for (int v = 0; v < kVectors; ++v) sum[v] += element * panel.of[v];
   }
 
   TIDEGATE_INLINE static WordVector pairs(Vector<float> even, Vector<float> odd) { return paired(even, odd); }
@@ -147,7 +153,7 @@ struct Avx512Dot {
   struct Panel {
     WordVector of[kVectors];
 
-    TIDEGATE_INLINE explicit Panel(const Word* from) {
+    TIDEGATE_INLINE Panel(const Word* from, int) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) of[v] = load_words(from + v * kLanes<float>);
     }
@@ -223,9 +229,13 @@ void multiply_dot_tile(const DotArguments& tile) {
   }
   const Word* panel = tile.panel;
   for (int64_t i = 0; i < tile.words; ++i, panel += tile.panel_step) {
-    const typename Dot::template Panel<kVectors> b(panel);
+#pragma GCC unroll 2
+    for (int half = 0; half < Dot::kOperandWords; ++half) {
+      if (kRegisters == 16 && half) __asm__ volatile("" : : : "memory");  // nothing is loaded before a register is free
+      const typename Dot::template Panel<kVectors> b(panel, half);
 #pragma GCC unroll 8
-    for (int row = 0; row < kRows; ++row) Dot::add(sum[row], a[row] + i * Dot::kOperandWords, b);
+      for (int row = 0; row < kRows; ++row) Dot::add(sum[row], a[row] + i * Dot::kOperandWords + half, b);
+    }
   }
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) {
@@ -278,7 +288,9 @@ void multiply_dot_panels(const DotRowArguments& row) {
   for (int64_t i = 0; i < row.words; ++i, a += Dot::kOperandWords)
 #pragma GCC unroll 4
     for (int m = 0; m < kPanels; ++m)
-      Dot::add(sum[m], a, typename Dot::template Panel<kVectors>(row.panel[m] + i * kVectors * lanes));
+#pragma GCC unroll 2
+      for (int half = 0; half < Dot::kOperandWords; ++half)
+        Dot::add(sum[m], a + half, typename Dot::template Panel<kVectors>(row.panel[m] + i * kVectors * lanes, half));
 #pragma GCC unroll 4
   for (int m = 0; m < kPanels; ++m)
 #pragma GCC unroll 4
