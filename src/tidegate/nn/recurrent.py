@@ -272,7 +272,9 @@ class Recurrent(Stack):
             if drawing or variant.sources:
                 numbers = RandomNumbers(call, x, self.cells[0].widths, generator)
                 x = self.options.transform_input(x, numbers) if drawing else x
-        cells = [Precision.cell(precision, cell) for cell in (variant.cells if variant else self.cells)]
+        cells = variant.cells if variant else self.cells
+        if precision is not None:
+            cells = [Precision.cell(precision, cell) for cell in cells]
         if numbers is None and is_elsewhere(x):
             results = self._at_once(call, cells, x, first, generator)
             if results is not None:

@@ -13,7 +13,7 @@ from tidegate.runtime import frozen
 from tidegate.runtime.job import ALIGNMENT, Job, Tensors
 from tidegate.runtime.library import load
 from tidegate.runtime.prepared import Binding, PreparedCalls
-from tidegate.runtime.sized import Half, SizedCell, Variant
+from tidegate.runtime.sized import WHOLE, Half, SizedCell, Variant
 from tidegate.runtime.structure import NativePlan
 
 LARGE_BYTES = 8 << 20
@@ -130,9 +130,10 @@ def by_direction(parameters: Sequence[torch.Tensor], directions: int) -> Sequenc
 
 def types_of(cell: SizedCell, x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> tuple[torch.dtype, Half]:
     """The type in which a cell computes on these tensors, and which of them have that of its products."""
-    dtype, of_parameters = x.dtype, parameters[0].dtype if parameters else x.dtype
-    half = Half(dtype is cell.half, of_parameters is cell.half)
-    return cell.work_type(dtype), half
+    dtype, half = x.dtype, cell.half
+    if half is None:  # each step pays for what follows
+        return dtype, WHOLE
+    return cell.work_type(dtype), Half(dtype is half, bool(parameters) and parameters[0].dtype is half)
 
 
 def as_read(
@@ -197,11 +198,13 @@ def forward(
     """
     cell, directions, outer = job.cell, job.directions, x.shape[:-1]
     dtype, half = types_of(cell, x, parameters)
-    half, new = half._replace(output=job.half_output), partial(x.new_empty, dtype=dtype)
+    half = half._replace(output=True) if job.half_output else half
+    new = x.new_empty if x.dtype is dtype else partial(x.new_empty, dtype=dtype)
     plan = cell.forward_plan(dtype, saving=saving, variant=variant, half=half)
-    x, parameters = as_read(job, plan, half, x, parameters)
+    if half is not WHOLE:
+        x, parameters = as_read(job, plan, half, x, parameters)
     width = directions * cell.output_width
-    output = x.new_empty((*outer, width), dtype=cell.half if half.output else dtype)
+    output = x.new_empty((*outer, width), dtype=cell.half) if half.output else new((*outer, width))
     last = tuple([new((directions, job.sequences, own)) for own in cell.state_widths])
     saved_shape = directions, max(saved_rows, job.steps.rows), plan.saved_width
     saved = _large(x.new_empty(saved_shape, dtype=cell.saved_type(dtype))) if saving else None
@@ -274,7 +277,7 @@ def backward(
     """
     variant: Variant = "apart" if apart else "plain" if job.watch is None else "watched"
     dtype, half = types_of(job.cell, x, parameters)
-    half = half._replace(output=job.half_output)
+    half = half._replace(output=True) if job.half_output else half
     plan = job.cell.backward_plan(dtype, input_gradient=input_gradient, variant=variant, half=half)
     read_x, read = as_read(job, plan, half, x, parameters)
     found = _backward(job, plan, dtype, read_x, first, read, forward_run, d_output, d_last, apart=apart)
@@ -301,7 +304,8 @@ def _backward(
     cell, directions, output = job.cell, job.directions, forward_run.output
     size, input_gradient = output.element_size(), plan.struct.input_gradient >= 0
     # without rows nothing is written
-    fresh = partial(torch.empty_like if job.steps.rows else torch.zeros_like, dtype=dtype)
+    fresh: Callable[..., torch.Tensor] = torch.empty_like if job.steps.rows else torch.zeros_like
+    fresh = fresh if cell.half is None else partial(fresh, dtype=dtype)
     d_x = fresh(x, memory_format=torch.contiguous_format) if input_gradient else None
     d_other = fresh(d_x) if d_x is not None and directions == 2 else None
     d_first = None if first is None else tuple([torch.empty_like(state) for state in first])

@@ -57,7 +57,8 @@ def tensor_obstacle(
     if cell.kind(dtype) is None:
         return _reason(cell, x, dtype)
     for tensor in (x, *(first or ()), *parameters):
-        if type(tensor) not in PLAIN or tensor.dtype not in (dtype, half) or not tensor.is_cpu:
+        own = tensor.dtype
+        if type(tensor) not in PLAIN or (own is not dtype and own is not half) or not tensor.is_cpu:
             return _reason(cell, tensor, dtype)
     return unavailable(cell.graph)
 

@@ -7,7 +7,7 @@ numbers are those of a layer of one step: the same plans, the same kernels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from operator import attrgetter
 from typing import Any
 
@@ -132,8 +132,6 @@ class Step:
 
     def _as_read(self, plan: NativePlan, tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """The same, but for those that a plan reads as they are."""
-        if not self._narrow:
-            return tensors
         work, as_they_are = self.work, [name in plan.narrow for name in self._names]
         own = slice(self._end, self._end + self._weights)
         weights = frozen.find(tensors[own])
@@ -153,7 +151,7 @@ class Step:
         return new, saved
 
     def _go(self, calls: PreparedCalls, tensors: Sequence[torch.Tensor], new: Tensors, saved: int) -> None:
-        tensors = self._as_read(calls.plan, tensors)
+        tensors = self._as_read(calls.plan, tensors) if self._narrow else tensors
         x, *own = map(ADDRESS, tensors)
         output, *last = map(ADDRESS, new)
         end = self._end - 1
@@ -174,9 +172,10 @@ class Step:
     ) -> Gradients:
         """The gradients of all tensors, None for the input if it is not asked for, given those of the new states."""
         calls = self._backward if input_gradient else self._backward_without_input
-        tensors = self._as_read(calls.plan, tensors)
+        tensors = self._as_read(calls.plan, tensors) if self._narrow else tensors
         wanted = tensors[: self._end + self._weights]
-        made = [torch.empty_like(tensor, dtype=self.work) for tensor in (wanted if input_gradient else wanted[1:])]
+        like = partial(torch.empty_like, dtype=self.work) if self._narrow else torch.empty_like
+        made = [like(tensor) for tensor in (wanted if input_gradient else wanted[1:])]
         x, *own = map(ADDRESS, tensors)
         d_x, *d_own = map(ADDRESS, made) if input_gradient else (0, *map(ADDRESS, made))
         d_output, *d_last = [0 if grad is None else grad.data_ptr() for grad in grads]
