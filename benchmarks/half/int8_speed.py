@@ -10,20 +10,23 @@ Writes benchmarks/results/half/PROCESSOR-int8_speed-THREADS.md.
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import onnx
 import onnxruntime
 import torch
 from benchmarks.engine import processor
 from benchmarks.engine.item import Item
-from benchmarks.engine.peer.onnx_session import DynamicQuantisation, inputs, model
-from benchmarks.engine.problem import problem
+from benchmarks.engine.peer.onnx_session import inputs, model
+from benchmarks.engine.problem import Problem, problem
 from benchmarks.engine.statistic import paired
+from onnxruntime.quantization import quantize_dynamic
 
 import tidegate as tg
 
@@ -36,6 +39,7 @@ RUNS = tuple(
     for T, B, H in ((128, 1, 256), (100, 32, 128), (128, 32, 256), (64, 64, 512))
 )
 ROW = tuple(Item("lstm", 13, B, 384, 384, layers=3, bidirectional=True) for B in (1, 32))
+PEERS = {"int8, a scale for each row": True, "int8, a scale for each matrix": False, "float32": None}
 Calls = Mapping[str, Callable[[], object]]
 
 
@@ -52,12 +56,21 @@ def sessions(item: Item) -> Calls:
     return {kind: call(kind) for kind in KINDS}
 
 
-def runtime(item: Item, *, quantised: bool) -> Callable[[], object]:
-    """onnxruntime's, whose nodes are what they should be."""
+def quantised(case: Problem, *, per_channel: bool) -> bytes:
+    """The same model by ``quantize_dynamic``."""
+    logging.getLogger().setLevel(logging.ERROR)  # it advises further passes, which change no LSTM
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "int8.onnx")
+        quantize_dynamic(onnx.load_from_string(model(case)), path, per_channel=per_channel)
+        return path.read_bytes()
+
+
+def runtime(item: Item, *, per_channel: bool | None) -> Callable[[], object]:
+    """onnxruntime's in int8, or None for float32, whose nodes are what they should be."""
     case = problem(item)
-    made = DynamicQuantisation().made(case) if quantised else model(case)
+    made = model(case) if per_channel is None else quantised(case, per_channel=per_channel)
     kinds = {node.op_type for node in onnx.load_from_string(made).graph.node} - {"Transpose", "Reshape"}
-    assert kinds == {"DynamicQuantizeLSTM" if quantised else "LSTM"}, kinds
+    assert kinds == {"LSTM" if per_channel is None else "DynamicQuantizeLSTM"}, kinds
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = item.threads, 1
     session = onnxruntime.InferenceSession(made, options, providers=["CPUExecutionProvider"])
@@ -116,9 +129,7 @@ def main() -> None:
             own = replace(item, threads=options.threads)
             calls = dict(sessions(own))
             if kind == "row":
-                calls |= {
-                    f"onnxruntime {n}": runtime(own, quantised=q) for n, q in (("int8", True), ("float32", False))
-                }
+                calls |= {f"onnxruntime {name}": runtime(own, per_channel=how) for name, how in PEERS.items()}
             for line in lines(own, calls, options.rounds):
                 print(line, flush=True)
                 found.append(line)

@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, help="a folder of trained models, which are made if they are not there")
     parser.add_argument("--only", nargs="*", default=list(MODELS), choices=MODELS)
     parser.add_argument("--cells", nargs="*", default=list(CELLS))
+    parser.add_argument("--seeds", type=int, default=3, help="at most")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
@@ -181,12 +182,12 @@ def main() -> None:
     warnings.simplefilter("ignore")
     head = ["task, cell: layers", "score", "float32: mean (of seeds)"]
     head += [words for kind in KINDS for words in (f"{kind}: change", "error of outputs")]
-    how = f"FOLDER --epochs {options.epochs} --steps {options.steps}"
+    how = f"FOLDER --epochs {options.epochs} --steps {options.steps} --seeds {options.seeds}"
     lines = ["# Tasks with weights of fewer bits", "", f"`python -m benchmarks.half.int8_tasks {how}`", ""]
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name in options.only:
         for cell in options.cells:
-            found = [examined(model(name, cell, seed, options)) for seed in range(MODELS[name][2])]
+            found = [examined(model(name, cell, seed, options)) for seed in range(min(MODELS[name][2], options.seeds))]
             for line in table(name, cell, found):
                 print(line, flush=True)
                 lines.append(line)
