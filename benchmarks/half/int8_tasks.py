@@ -161,7 +161,8 @@ def table(name: str, cell: str, found: Sequence[Found]) -> Iterator[str]:
         for kind in KINDS:
             changes = [one.others[kind][k].value - one.floats[k].value for one in found]
             error = f"{100 * mean(one.errors[kind] for one in found):.2f} %" if not k else ""
-            line += f" {mean(changes):+.2g} ({min(changes):+.1g} to {max(changes):+.1g}) | {error} |"
+            ends = f" ({min(changes):+.1g} to {max(changes):+.1g})" if len(changes) > 1 else ""
+            line += f" {mean(changes):+.2g}{ends} | {error} |"
         yield line
 
 
