@@ -189,7 +189,8 @@ class Workspace : public PackedMatrices<T, P> {
       if (words) adjoints_room = at_least(kWordBlock * word_stride(words), adjoints_room);
       adjoints = take(members * adjoints_room);
     }
-    operands = take(most_operands(members));
+    operands_size = 0;
+    operands = take(kRounds<P> ? most_operands(members) : 0);
     turned_size = turned_elements();
     turned = take(turned_size * members);
     constexpr int64_t of_place = sizeof(Resolved<T>) + sizeof(Rows<T>) + 3 * sizeof(void*);

@@ -176,9 +176,9 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
         if self._buffers or self._seen:
             self._notice()
         batched = input.dim() == 2
-        if input.dtype not in HALF and not torch.is_autocast_enabled("cpu"):  # each step pays for what follows
-            return self._step(input, hx, given, None, batched=batched)
         cast = torch.is_autocast_enabled("cpu")
+        if not cast and input.dtype not in HALF:  # each step pays for what follows
+            return self._step(input, hx, given, None, batched=batched)
         precision = Precision.of_step(input, hx, keeps_dtype=self.autocast_keeps_dtype)
         if precision is None or not cast:
             return self._step(input, hx, given, precision, batched=batched)
@@ -198,7 +198,8 @@ class RecurrentCell(Sparse, Twin, torch.nn.RNNCellBase):
     ) -> Any:
         """One step of tensors of one type."""
         if batched and not torch.compiler.is_compiling():
-            new = self._quickly(Precision.cell(precision, self.definition()), input, hx, given)
+            cell = self.definition()
+            new = self._quickly(cell if precision is None else Precision.cell(precision, cell), input, hx, given)
             if new is not None:
                 return new
         if traces() and given is None and (results := self._by_torch(input, hx)) is not None:

@@ -13,7 +13,7 @@ from tidegate.runtime import HALVES, Products, SizedCell
 from tidegate.runtime.library import processor
 from tidegate.runtime.tiles import runnable
 
-HALF = (torch.float16, torch.bfloat16)
+HALF = frozenset((torch.float16, torch.bfloat16))
 PRODUCTS: dict[torch.dtype, Products] = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
 
 

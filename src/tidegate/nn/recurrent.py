@@ -286,8 +286,8 @@ class Recurrent(Stack):
                 tensors = _beside(given, _working(self.layer_parameters(layer), cast), cell)
             else:
                 tensors = self._drawn_tensors(layer, variant, numbers, given, precision)
-            if layer == self.num_layers - 1:  # whose output is a result, which is rounded anyway
-                call.half_output = precision is not None and precision.result is cell.half
+            if precision is not None and layer == self.num_layers - 1:  # whose output is a result, rounded anyway
+                call.half_output = precision.result is cell.half
             x, *ends = call.run(cell, x, own, tensors, layer)
             last.append(ends)
             if self.dropout and self.training and layer < self.num_layers - 1:

@@ -144,6 +144,7 @@ class Session:
             cells, parameters = _parts(layer, weights)
             self._cell, self._dtype = cells[0], next(layer.parameters()).dtype
             self._stream = Stream(cells, parameters, batch_size, _thresholds(delta, weights))
+            self._casts = self._dtype is not self._stream.dtype
             learned = layer.learned_states(batch_size) if isinstance(layer, Recurrent) else None
             self._first = learned or tuple(torch.zeros_like(state) for state in self._stream.states)
             self.reset()
@@ -183,12 +184,14 @@ class Session:
             InputError: another shape, dtype or device, or given values that do not fit; a stack in two directions.
         """
         self._check_one_direction()
+        own = self._entered(x) if self._casts else x
         if x.shape == self._row:
-            return self._left(self._stream.step(self._entered(x), self._beside(given, x)))
-        if self.batch_size == 1 and x.shape == (self.input_size,):
-            beside = [value[None] for value in self._beside(given, x)]
-            return self._left(self._stream.step(self._entered(x)[None], beside)[0])
-        raise self._wrong(x, f"[{self.batch_size}, {self.input_size}]")
+            y = self._stream.step(own, self._beside(given, x))
+        elif self.batch_size == 1 and x.shape == (self.input_size,):
+            y = self._stream.step(own, [value[None] for value in self._beside(given, x)])[0]
+        else:
+            raise self._wrong(x, f"[{self.batch_size}, {self.input_size}]")
+        return y.to(self._dtype) if self._casts else y
 
     def run(self, x: torch.Tensor, given: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         """Advance all sequences by several steps: the same as calling ``step`` for each, and quicker.
@@ -209,22 +212,18 @@ class Session:
             raise self._wrong(x, f"[T, {self.batch_size}, {self.input_size}]")
         if self.bidirectional:
             self.reset()
-        return self._left(self._stream.run(self._entered(x), self._beside(given, x)))
+        y = self._stream.run(self._entered(x) if self._casts else x, self._beside(given, x))
+        return y.to(self._dtype) if self._casts else y
 
     def _entered(self, x: torch.Tensor) -> torch.Tensor:
-        """The input in the type in which the session computes."""
-        dtype = self._dtype
-        if x.dtype is not dtype or not x.is_cpu:
+        """The input of a layer in half precision, in the type in which the session computes."""
+        if x.dtype is not self._dtype or not x.is_cpu:
             raise InputError(
                 "SESSION_DTYPE",
-                f"the input is {x.dtype} on {x.device}, the session {dtype} on cpu",
-                fix=f"pass x.to('cpu', {dtype})",
+                f"the input is {x.dtype} on {x.device}, the session {self._dtype} on cpu",
+                fix=f"pass x.to('cpu', {self._dtype})",
             )
-        return x if dtype is self._stream.dtype else x.to(self._stream.dtype)
-
-    def _left(self, output: torch.Tensor) -> torch.Tensor:
-        """The output in the type of the layer."""
-        return output if self._dtype is self._stream.dtype else output.to(self._dtype)
+        return x.to(self._stream.dtype)
 
     def _beside(self, given: Mapping[str, torch.Tensor] | None, x: torch.Tensor) -> Sequence[torch.Tensor]:
         """What is given, each shaped as the input but for its width."""

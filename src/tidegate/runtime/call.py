@@ -204,12 +204,14 @@ def forward(
     if half is not WHOLE:
         x, parameters = as_read(job, plan, half, x, parameters)
     width = directions * cell.output_width
-    output = x.new_empty((*outer, width), dtype=cell.half) if half.output else new((*outer, width))
-    last = tuple([new((directions, job.sequences, own)) for own in cell.state_widths])
-    saved_shape = directions, max(saved_rows, job.steps.rows), plan.saved_width
-    saved = _large(x.new_empty(saved_shape, dtype=cell.saved_type(dtype))) if saving else None
+    output = x.new_empty(*outer, width, dtype=cell.half) if half.output else new(*outer, width)
+    last = tuple([new(directions, job.sequences, own) for own in cell.state_widths])
+    saved = None
+    if saving:
+        make = new if cell.saved is None else partial(x.new_empty, dtype=cell.saved_type(dtype))
+        saved = _large(make(directions, max(saved_rows, job.steps.rows), plan.saved_width))
     wide = () if variant == "plain" else tuple(cell.values.values())
-    values = tuple([_large(new((directions, *outer, own))) for own in wide]) if wide else ()
+    values = tuple([_large(new(directions, *outer, own)) for own in wide]) if wide else ()
     given: Sequence[torch.Tensor | None] = first or (None,) * len(last)
     bound = []
     for d, own in enumerate(by_direction(parameters, directions)):

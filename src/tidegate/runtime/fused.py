@@ -53,7 +53,8 @@ def tensor_obstacle(
     cell: SizedCell, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]
 ) -> Obstacle | None:
     """The same, leaving torch's transforms aside."""
-    dtype, half = cell.work_type(x.dtype), cell.half
+    half = cell.half
+    dtype = x.dtype if half is None else cell.work_type(x.dtype)
     if cell.kind(dtype) is None:
         return _reason(cell, x, dtype)
     for tensor in (x, *(first or ()), *parameters):
@@ -124,7 +125,8 @@ def _name(dtype: torch.dtype) -> str:
 
 def run(job: Job, x: torch.Tensor, first: Tensors | None, parameters: Sequence[torch.Tensor]) -> Tensors:
     """Output and last states by the engine, recorded for autograd where that is wanted."""
-    x, first, parameters = laid_out(x, _in_work_type(job, first), parameters)
+    first = first if job.cell.half is None else _in_work_type(job, first)
+    x, first, parameters = laid_out(x, first, parameters)
     inputs = (x, *(first or ()), *parameters)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         entries = withheld_by()

@@ -118,17 +118,22 @@ class Step:
         """The new states."""
         new = self._new(tensors[0])
         self._go(self._inference, tensors, new, 0)
-        return self.narrowed(new)
+        return self.narrowed(new) if self._narrow else new
 
     def _new(self, x: torch.Tensor) -> Tensors:
-        empty = x.new_empty
-        if self._narrow:
-            return tuple([empty(shape, dtype=self.work) for shape in self._states])
-        return tuple([empty(shape) for shape in self._states])
+        if not self._narrow:
+            return tuple(map(x.new_empty, self._states))
+        return tuple([x.new_empty(shape, dtype=self.work) for shape in self._states])
 
     def widened(self, tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Tensors in the type in which the step computes."""
         return [tensor.to(self.work) for tensor in tensors] if self._narrow else tensors
+
+    def widened_some(self, grads: Gradients) -> Gradients:
+        """The same of gradients, None for those that nobody has."""
+        if not self._narrow:
+            return grads
+        return [None if grad is None else grad.to(self.work) for grad in grads]
 
     def _as_read(self, plan: NativePlan, tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """The same, but for those that a plan reads as they are."""
@@ -145,13 +150,17 @@ class Step:
 
     def forward_saving(self, tensors: Sequence[torch.Tensor]) -> tuple[Tensors, torch.Tensor | None]:
         """The same, before they are rounded, and what else a backward run needs; None if that is nothing."""
-        new = self._new(tensors[0])
-        saved = tensors[0].new_empty(self._saved, dtype=self._saved_type) if self._saved[1] else None
+        new, x = self._new(tensors[0]), tensors[0]
+        saved = None
+        if self._saved[1]:
+            same = self._saved_type is self.dtype
+            saved = x.new_empty(self._saved) if same else x.new_empty(self._saved, dtype=self._saved_type)
         self._go(self._training, tensors, new, 0 if saved is None else saved.data_ptr())
         return new, saved
 
     def _go(self, calls: PreparedCalls, tensors: Sequence[torch.Tensor], new: Tensors, saved: int) -> None:
-        tensors = self._as_read(calls.plan, tensors) if self._narrow else tensors
+        if self._narrow:
+            tensors = self._as_read(calls.plan, tensors)
         x, *own = map(ADDRESS, tensors)
         output, *last = map(ADDRESS, new)
         end = self._end - 1
@@ -174,7 +183,7 @@ class Step:
         calls = self._backward if input_gradient else self._backward_without_input
         tensors = self._as_read(calls.plan, tensors) if self._narrow else tensors
         wanted = tensors[: self._end + self._weights]
-        like = partial(torch.empty_like, dtype=self.work) if self._narrow else torch.empty_like
+        like: Any = partial(torch.empty_like, dtype=self.work) if self._narrow else torch.empty_like
         made = [like(tensor) for tensor in (wanted if input_gradient else wanted[1:])]
         x, *own = map(ADDRESS, tensors)
         d_x, *d_own = map(ADDRESS, made) if input_gradient else (0, *map(ADDRESS, made))
@@ -235,7 +244,7 @@ class _FusedStep(torch.autograd.Function):
         if batched or torch.is_grad_enabled():
             check_strict(fused.FUNCTORCH if batched else TWICE)
             return (None, *_eager_gradients(ctx.step, ctx.needs_input_grad[1:], tensors, grads))
-        laid_out = [None if grad is None else grad.to(ctx.step.work).contiguous() for grad in grads]
+        laid_out = [None if grad is None else grad.contiguous() for grad in ctx.step.widened_some(grads)]
         if laid_out[0] is None:
             laid_out[0] = torch.zeros_like(output)
         return (None, *ctx.step.backward(tensors, output, saved, laid_out, input_gradient=ctx.needs_input_grad[1]))
@@ -251,7 +260,7 @@ def _eager_gradients(
     end = len(tensors) - len(job.cell.names)  # of the states
     with torch.enable_grad():
         states = [state.unsqueeze(0) for state in tensors[1:end]]
-    grads = [None if grad is None else grad.to(step.work) for grad in grads]
+    grads = step.widened_some(grads)
     of_last = [None if grad is None else grad.unsqueeze(0) for grad in grads[1:]]
     found = fused.eager_gradients(
         job, fused.run_eagerly, needed, (tensors[0], *states, *tensors[end:]), (grads[0], None, *of_last)

@@ -47,7 +47,7 @@ class Stream:
         delta: Delta | None = None,
     ) -> None:
         like = parameters[0][0]
-        self.dtype, self._delta = like.dtype, delta or Delta(0.0, 0.0)
+        self.dtype, self._sequences, self._delta = like.dtype, sequences, delta or Delta(0.0, 0.0)
         kind = _engine_kind(cells[0], like)
         directions = len(parameters[0]) // len(cells[0].parameters)
         self.states = tuple(
@@ -101,7 +101,7 @@ class Stream:
         return [memory for layer in self._layers for memory in layer.memory]
 
     def step(self, x: torch.Tensor, given: Sequence[torch.Tensor] = ()) -> torch.Tensor:
-        """[B, I] to [B, width], with what is given [B, width]."""
+        """[B, I] to [B, width], with what is given [B, width]; [I] counts as [1, I]."""
         return self._through(x, 1, given)
 
     def run(self, x: torch.Tensor, given: Sequence[torch.Tensor] = ()) -> torch.Tensor:
@@ -116,9 +116,10 @@ class Stream:
         rows = self._readable(rows, "the input")
         rows = rows if self._share is None else rows * self._share
         given = [self._readable(value, "what is given") for value in given] if given else ()
-        self._rows += len(rows)
+        count = steps * self._sequences
+        self._rows += count
         for layer in self._layers:
-            out = rows.new_empty((len(rows), layer.width))
+            out = rows.new_empty(count, layer.width)
             layer.run(rows, out, steps, given)
             rows = out
         return rows
