@@ -25,7 +25,7 @@ def expected_isas() -> set[str]:
 def test_one_wheel_serves_every_python_of_a_platform(wheel) -> None:
     assert "-py3-none-" in wheel.name
     assert wheel.name.endswith(f"{sysconfig.get_platform().replace('-', '_').replace('.', '_')}.whl")
-    assert wheel.stat().st_size < 7_000_000  # of which the data sets are 1.7; optimised libraries are half as large
+    assert wheel.stat().st_size < 8_000_000  # of which the data sets are 1.7; optimised libraries are half as large
 
 
 def test_without_a_compiler_it_serves_every_platform(plain_wheel) -> None:

@@ -68,7 +68,9 @@ def packed_call(
     return words
 
 
-def pack(job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int) -> torch.Tensor:
+def pack(
+    job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence[int], size: int, delta: int = 0
+) -> torch.Tensor:
     """The matrices of a call as the engine reads them, aligned.
 
     Args:
@@ -77,13 +79,15 @@ def pack(job: Job, plan: NativePlan, addresses: Sequence[int], strides: Sequence
         addresses: of all tensors.
         strides: from row to row of each.
         size: the engine's number of the type.
+        delta: the address of what a delta run remembers, whose matrices lie otherwise; 0 for other runs.
     """
     engine = load().engine
-    need = engine.tg_packed(packed_call(job, plan, addresses, strides), size)
+    need = engine.tg_packed(packed_call(job, plan, addresses, strides, delta=delta), size)
     memory = torch.zeros(need + ALIGNMENT, dtype=torch.uint8, device=CPU)
     at = aligned(memory.data_ptr())
-    scratch = buffer(engine.tg_workspace(packed_call(job, plan, addresses, strides, packed=at), size, 1))
-    words = packed_call(job, plan, addresses, strides, workspace=aligned(scratch.data_ptr()), packed=at)
+    scratch = buffer(engine.tg_workspace(packed_call(job, plan, addresses, strides, packed=at, delta=delta), size, 1))
+    workspace = aligned(scratch.data_ptr())
+    words = packed_call(job, plan, addresses, strides, workspace=workspace, packed=at, delta=delta)
     engine.tg_pack(words, size)
     return memory[at - memory.data_ptr() :][:need]
 

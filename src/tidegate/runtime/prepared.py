@@ -51,7 +51,7 @@ class Binding(NamedTuple):
 
     def pack(self, addresses: Sequence[int]) -> torch.Tensor:
         """The matrices among these tensors as the engine reads them."""
-        return pack(self.job, self.plan, addresses, self.strides, self.kind)
+        return pack(self.job, self.plan, addresses, self.strides, self.kind, self.delta)
 
 
 class PreparedCall:
