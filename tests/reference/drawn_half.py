@@ -39,15 +39,27 @@ SEQUENCES, UNITS, STEPS = 40, 130, 24  # more are cut off: each step is a run of
 def configured(seed: int, *, options: bool = True) -> Drawn:
     """The configuration of a seed; of the largest ones a part.
 
-    A huge number has a variance that float32 does not hold, so with layer norm float64 says nothing of it.
+    Float64 says nothing of a variance that float32 does not hold, as huge numbers have under layer norm; of a NaN in
+    the input, which comes back through both directions, where one is examined; of a state that shut gates keep at its
+    bound, where the last bit decides the gradient.
     """
     found = drawn.draw(seed, options=options)
-    special = "" if "layer_norm" in found.options and found.special == "huge" else found.special
+    lost = {"huge": "layer_norm" in found.options, "nan": found.both}
+    special = "" if lost.get(found.special) else found.special
+    kept = {name: value for name, value in found.options.items() if found.scale <= 1 or name != "state_clip"}
     T, B = min(found.T, STEPS), min(found.B, SEQUENCES)
     heads = found.heads if found.H <= UNITS else 1
     lengths = tuple(min(n, T) for n in found.lengths[:B])
     return replace(
-        found, dtype=torch.float32, special=special, T=T, B=B, H=min(found.H, UNITS), lengths=lengths, heads=heads
+        found,
+        dtype=torch.float32,
+        special=special,
+        options=kept,
+        T=T,
+        B=B,
+        H=min(found.H, UNITS),
+        lengths=lengths,
+        heads=heads,
     )
 
 
@@ -182,11 +194,14 @@ def _at(every: Asked, steps: tuple[int, int], t: int, rows: Tensor, like: Tensor
 
 
 def unlike(side: Side, whole: Tensors, own: Results) -> list[str]:
-    """Results of the call as it was drawn that have not the bits of a run of one direction."""
+    """Results of the call as it was drawn that have not the bits of a run of one direction.
+
+    A PackedSequence has sequences of one length in an order of its own, in which gradients of parameters are summed.
+    """
     d, H = int(side.reverse), side.drawn.H
     pairs = {"y": (whole["y"][..., d * H : (d + 1) * H], own.y)}
     pairs |= {f"last {n}": (whole[f"last {n}"][d], v) for n, v in zip(EVERY[side.drawn.cell][1], own.last, strict=True)}
-    for name, value in own.parameters.items():
+    for name, value in own.parameters.items() if side.drawn.layout != "packed" else ():
         full = f"d {name.removesuffix('_l0')}{side.suffix}"
         if full in whole and (side.drawn.given or "initial" not in name):
             pairs[full] = whole[full], value
@@ -196,8 +211,10 @@ def unlike(side: Side, whole: Tensors, own: Results) -> list[str]:
 def in_half(drawn_: Drawn, problem: Problem, products: str) -> list[str]:
     """What differs if the layer and the tensors have the type of the products: only results are rounded, once."""
     to = TYPES[products]
-    if load().tuning.unpacked_rows >= drawn_.T * drawn_.B or "learn_initial_state" in drawn_.options:
-        return []  # sums of another order; a sum of gradients that torch has rounded
+    if load().tuning.unpacked_rows >= drawn_.T * drawn_.B or (
+        drawn_.resets and "learn_initial_state" in drawn_.options
+    ):
+        return []  # sums of another order; a parameter with two gradients, each of them rounded
     layer = deepcopy(problem.layer)
     with torch.no_grad():
         for parameter in layer.parameters():

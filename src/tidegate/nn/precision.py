@@ -22,6 +22,11 @@ def working_type(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in HALF else dtype
 
 
+def widened(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of half precision on a CPU as layers compute with it, so that its gradients add up in float32."""
+    return tensor.to(working_type(tensor.dtype)) if tensor.is_cpu else tensor
+
+
 def has_instructions(dtype: torch.dtype) -> bool:
     """Whether this processor multiplies in a type by instructions of its own; else products take float32's time.
 

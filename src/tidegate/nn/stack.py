@@ -15,7 +15,7 @@ from tidegate.cell import Cell, Graph
 from tidegate.cell.parameter import attribute, parameter_shapes
 from tidegate.cell.width import axis_widths
 from tidegate.errors import InputError, TidegateWarning
-from tidegate.nn import contract
+from tidegate.nn import contract, precision
 from tidegate.nn.argument import States, as_states, graph_of
 from tidegate.nn.device import torch_mode
 from tidegate.nn.initial import begin
@@ -275,8 +275,8 @@ class Stack(Sparse, Twin, torch.nn.RNNBase):
 
     def learned_states(self, sequences: int, order: torch.Tensor | None = None) -> States | None:
         """The learned initial states, each [L*D, B, width] in this order; None for a layer that does not learn them."""
-        names = self._initial_names()
-        return tuple([begin_with([self._parameter(n) for n in own], sequences, order) for own in names]) or None
+        learned = ([precision.widened(self._parameter(name)) for name in own] for own in self._initial_names())
+        return tuple([begin_with(own, sequences, order) for own in learned]) or None
 
     def _make_parameters(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
         """Register all parameters, those that torch.nn has first: so they are drawn as by torch.nn."""
