@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tidegate.emit.place import SAVED
-from tidegate.emit.plan import Halved, PhasePlan, Place, Plan
+from tidegate.emit.plan import Halved, Plan
 from tidegate.passes import INPUT, OUTPUT, UPSTREAM
 
 
@@ -28,16 +26,7 @@ def with_halves(plan: Plan, halved: Halved, *, saved: bool, output: bool, read_i
 
 def rounds_output(forward: Plan, backward: Plan) -> bool:
     """Whether nothing but products reads the output of these runs, so that it may lie in the type of products."""
-    written = [place for place in _places(forward) if place.tensor == OUTPUT]
-    return len(written) == 1 and not any(OUTPUT in (place.tensor, place.initial) for place in _places(backward))
-
-
-def _places(plan: Plan) -> Iterator[Place]:
-    """What the pointwise work of a run reads and writes."""
-    for phase in (*plan.phases, *plan.ending):
-        yield from _places_of(phase)
-
-
-def _places_of(phase: PhasePlan) -> Iterator[Place]:
-    yield from phase.places
-    yield from (place for reduction in phase.reductions for place in reduction.places)
+    phases = [(*plan.phases, *plan.ending) for plan in (forward, backward)]
+    made, read = ([place for phase in own for place in phase.worked_on] for own in phases)
+    written = [place for place in made if place.tensor == OUTPUT]
+    return len(written) == 1 and not any(OUTPUT in (place.tensor, place.initial) for place in read)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from tidegate.emit.plan import PhasePlan, Place, Plan, Product, Weight
+from tidegate.emit.plan import Plan, Product, Weight
 from tidegate.passes import INPUT
 
 
@@ -30,7 +30,8 @@ def _products(plan: Plan) -> list[Product]:
 
 def _read_otherwise(plan: Plan) -> set[str]:
     """The tensors that more than a product of a chunk or a whole matrix reads or writes."""
-    places = [place for phase in (*plan.phases, *plan.ending) for place in _places(phase)]
+    phases = (*plan.phases, *plan.ending)
+    places = [place for phase in phases for place in (*phase.worked_on, *(p.operand for p in phase.products))]
     places += [gradient.operand for gradient in plan.gradients]
     cut = {p.weight.tensor for p in _products(plan) if not _is_whole(p.weight)}
     cut |= {gradient.weight for gradient in plan.gradients if gradient.sparse}
@@ -39,9 +40,3 @@ def _read_otherwise(plan: Plan) -> set[str]:
 
 def _is_whole(weight: Weight) -> bool:
     return not weight.sparse and weight.heads == 1
-
-
-def _places(phase: PhasePlan) -> Iterator[Place]:
-    yield from phase.places
-    yield from (product.operand for product in phase.products)
-    yield from (place for reduction in phase.reductions for place in reduction.places)

@@ -138,6 +138,11 @@ class PhasePlan(NamedTuple):
     reductions: tuple[Reduction, ...]
     joins: tuple[int, ...]
 
+    @property
+    def worked_on(self) -> tuple[Place, ...]:
+        """What its pointwise work and its reductions read and write."""
+        return *self.places, *(place for reduction in self.reductions for place in reduction.places)
+
     def lines(self) -> Iterator[str]:
         """The phase as text."""
         yield f"phase {self.function}, width {self.width}"

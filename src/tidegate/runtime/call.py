@@ -128,12 +128,13 @@ def by_direction(parameters: Sequence[torch.Tensor], directions: int) -> Sequenc
     return (parameters,) if directions == 1 else (parameters[:half], parameters[half:])
 
 
-def types_of(cell: SizedCell, x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> tuple[torch.dtype, Half]:
-    """The type in which a cell computes on these tensors, and which of them have that of its products."""
-    dtype, half = x.dtype, cell.half
+def types_of(job: Job, x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> tuple[torch.dtype, Half]:
+    """The type in which a layer computes on these tensors, and which of a call's have that of its products."""
+    dtype, half = x.dtype, job.cell.half
     if half is None:  # each step pays for what follows
         return dtype, WHOLE
-    return cell.work_type(dtype), Half(dtype is half, bool(parameters) and parameters[0].dtype is half)
+    narrow = bool(parameters) and parameters[0].dtype is half
+    return job.cell.work_type(dtype), Half(dtype is half, narrow, job.half_output)
 
 
 def as_read(
@@ -197,8 +198,7 @@ def forward(
         variant: ``"traced"`` to keep every reported value.
     """
     cell, directions, outer = job.cell, job.directions, x.shape[:-1]
-    dtype, half = types_of(cell, x, parameters)
-    half = half._replace(output=True) if job.half_output else half
+    dtype, half = types_of(job, x, parameters)
     new = x.new_empty if x.dtype is dtype else partial(x.new_empty, dtype=dtype)
     plan = cell.forward_plan(dtype, saving=saving, variant=variant, half=half)
     if half is not WHOLE:
@@ -278,8 +278,7 @@ def backward(
     Gradients have the types of their tensors; sums are those of the type in which the cell computes.
     """
     variant: Variant = "apart" if apart else "plain" if job.watch is None else "watched"
-    dtype, half = types_of(job.cell, x, parameters)
-    half = half._replace(output=True) if job.half_output else half
+    dtype, half = types_of(job, x, parameters)
     plan = job.cell.backward_plan(dtype, input_gradient=input_gradient, variant=variant, half=half)
     read_x, read = as_read(job, plan, half, x, parameters)
     found = _backward(job, plan, dtype, read_x, first, read, forward_run, d_output, d_last, apart=apart)
