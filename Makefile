@@ -1,16 +1,24 @@
-# make compare: the main job on the bundled data.   make test: the whole suite.
-# Both make .venv and install what they need through constraints.txt; a second run is quick.
+# make compare: the main job on the bundled data.   make test: the whole suite.   make docs: the site, in docs/_build/html.
+# All make .venv and install what they need through constraints.txt; a second run is quick.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: compare test lint clean
+.PHONY: compare test docs lint clean
 
 compare: .venv/installed
 	@$(BIN)/tidegate compare
 
 test: .venv/installed-test
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+SITE := $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs
+
+docs: .venv/installed-docs
+	@rm -rf docs/_build/html
+	@$(SITE) -d docs/_build/trees/en . docs/_build/html
+	@$(SITE) -d docs/_build/trees/zh -D language=zh_CN . docs/_build/html/zh
+	@echo "open docs/_build/html/index.html"
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check
@@ -31,9 +39,14 @@ lint: .venv/installed-dev
 	@$(PIP) -e '.[test,peer]'
 	@touch $@
 
+.venv/installed-docs: .venv/installed
+	@echo "installing what the site needs"
+	@$(PIP) -e '.[docs]'
+	@touch $@
+
 .venv/installed-dev: .venv/installed-test
 	@$(PIP) -e '.[test,peer,dev]'
 	@touch $@
 
 clean:
-	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	rm -rf .venv build dist docs/_build .pytest_cache .hypothesis .ruff_cache .mypy_cache

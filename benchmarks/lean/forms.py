@@ -1,4 +1,4 @@
-"""What do the forms of docs/lean.md cost? ``python -m benchmarks.lean.forms [--output FOLDER]``
+"""What do the forms of docs/howto/lean.md cost? ``python -m benchmarks.lean.forms [--output FOLDER]``
 
 The classes of the page are read from it and put on the recurrent matrix of a GRU of 256 units. Each form is compared
 with the plain layer: a training step of 32 sequences, a call in evaluation, and a run of a session, which makes the

@@ -1,4 +1,4 @@
-"""The forms that docs/lean.md gives to a recurrent matrix: what their names say, and what the layer multiplies by."""
+"""The forms that docs/howto/lean.md gives to a recurrent matrix: their names, and what the layer multiplies by."""
 
 import re
 from itertools import product
@@ -9,7 +9,7 @@ import torch
 
 import tidegate as tg
 
-PAGE = Path(__file__).parents[2] / "docs" / "lean.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "lean.md"
 G, M, H = 3, 6, 36
 
 

@@ -61,7 +61,7 @@ def onnx(
         optional: lengths and states need not be given. States then begin with zeros, or as learned. OpenVINO and
             tract make constants of such inputs; pass False for them.
         native: use the nodes of ONNX where they fit. False writes Scans, which are slower at small batches and right
-            in runtimes whose nodes are not: see docs/ship.md.
+            in runtimes whose nodes are not: see docs/howto/ship.md.
         opset: of the default domain, 15 to 26.
 
     Returns:

@@ -1,0 +1,13 @@
+"""The site's own part of Sphinx: mathematics without scripts, code that runs, pages made from definitions."""
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from . import execute, mathematics
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    mathematics.setup(app)
+    execute.setup(app)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
