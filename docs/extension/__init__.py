@@ -4,10 +4,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import execute, mathematics
+from . import execute, mathematics, results
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     mathematics.setup(app)
     execute.setup(app)
+    results.setup(app)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

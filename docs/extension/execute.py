@@ -27,6 +27,7 @@ from . import figure
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs" / "_build" / "executed"
+OURS = 'python() { "$PYTHON" "$@"; }; tidegate() { python -m tidegate "$@"; }'  # those that build the site
 Output = dict[str, Any]  # {"text": what was printed, "figures": SVG}
 
 
@@ -63,11 +64,11 @@ class Page:
 
     @staticmethod
     def commands(code: str) -> Output:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "100"}
+        environment = {**os.environ, "PYTHON": sys.executable, "NO_COLOR": "1", "COLUMNS": "100"}
         text = ""
         for line in code.splitlines():
-            done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment, check=False)  # noqa: S603, S607
+            command = ["bash", "-c", f"{OURS}\n{line}"]
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)  # noqa: S603
             if done.returncode:
                 raise RuntimeError(f"{line}\nended with {done.returncode}:\n{done.stdout}{done.stderr}")
             text += f"$ {line}\n{done.stdout}"
