@@ -1,10 +1,11 @@
 # make compare: the main job on the bundled data.   make test: the whole suite.   make docs: the site, in docs/_build/html.
+# make catalogues: brings docs/locale up to date, for translators.
 # All make .venv and install what they need through constraints.txt; a second run is quick.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: compare test docs lint clean
+.PHONY: compare test docs catalogues lint clean
 
 compare: .venv/installed
 	@$(BIN)/tidegate compare
@@ -19,6 +20,9 @@ docs: .venv/installed-docs
 	@$(SITE) -d docs/_build/trees/en . docs/_build/html
 	@$(SITE) -d docs/_build/trees/zh -D language=zh_CN . docs/_build/html/zh
 	@echo "open docs/_build/html/index.html"
+
+catalogues: .venv/installed-docs
+	@$(BIN)/python docs/catalogues.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

@@ -4,11 +4,12 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import execute, mathematics, results
+from . import execute, mathematics, results, translation
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     mathematics.setup(app)
     execute.setup(app)
     results.setup(app)
+    translation.setup(app)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
