@@ -4,7 +4,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import execute, mathematics, results, translation
+from . import cells, execute, mathematics, results, translation
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -12,4 +12,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     execute.setup(app)
     results.setup(app)
     translation.setup(app)
+    cells.setup(app)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
