@@ -132,7 +132,7 @@ def test_a_model_beyond_the_limit_is_not_kept(task, monkeypatch) -> None:
     assert packed(model, task) == b""
 
 
-@pytest.mark.parametrize("name", ["adding", "copy", "selective", "order"])
+@pytest.mark.parametrize("name", ["adding", "copy", "selective", "order", "timing"])
 def test_losses_of_generated_problems_are_those_of_the_task(name) -> None:
     task = tasks.load(name, setting=SyntheticSetting(length=20, batch_size=4, steps=1))
     model = task.model(lambda features, **_: GRU(features, 5))

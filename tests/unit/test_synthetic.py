@@ -9,10 +9,10 @@ import torch
 
 from tidegate import nn, tasks
 from tidegate.tasks.synthetic.setting import SyntheticSetting
-from tidegate.tasks.synthetic.task import Adding, CopyMemory, Final, SelectiveCopy, TemporalOrder
+from tidegate.tasks.synthetic.task import Adding, CopyMemory, Final, SelectiveCopy, TemporalOrder, Timing
 from tidegate.train.loop import evaluate
 
-KINDS = (Adding, CopyMemory, SelectiveCopy, TemporalOrder)
+KINDS = (Adding, CopyMemory, SelectiveCopy, TemporalOrder, Timing)
 
 
 def made(kind, length=60, rows=8):
@@ -165,3 +165,39 @@ class TestOrder:
         other, _ = model(Final(changed, batch.targets, batch.lengths))
         assert torch.equal(outputs[batch.lengths.min() - 1, row], other[batch.lengths.min() - 1, row])
         assert task.measure(outputs, batch).count == 8
+
+
+class TestTiming:
+    def test_the_third_spike_is_as_far_from_the_second_as_the_second_from_the_first(self):
+        distances = set()
+        for batch in drawn(made(Timing, 20, 100)):
+            assert batch.inputs.shape == (151, 100, 1)
+            for row in range(100):
+                given = batch.inputs[:, row, 0].nonzero().flatten().tolist()
+                due = batch.targets[:, row].nonzero().flatten().tolist()
+                assert len(given) == 6
+                assert due == [2 * second - first for first, second in zip(given[::2], given[1::2], strict=True)]
+                assert [1 <= at - end <= 10 for at, end in zip(given[::2], [0, *due], strict=False)] == [True] * 3
+                distances |= {second - first for first, second in zip(given[::2], given[1::2], strict=True)}
+        assert distances == set(range(10, 21))
+
+    def test_its_baseline_is_the_best_constant(self):
+        task = made(Timing, 20, 100)
+        (baseline,) = task.baselines()
+        rate = math.log(3 / 148)
+        found = evaluate(task, Oracle(lambda batch: torch.tensor([0.0, rate]).expand(*batch.targets.shape, 2)), "test")
+        assert found == pytest.approx(baseline.score, rel=1e-6)
+
+    def test_one_who_counts_is_always_right(self):
+        task = made(Timing, 20, 100)
+
+        def counted(batch):
+            spikes = batch.inputs[..., 0].numpy()
+            due = torch.zeros(batch.targets.shape, dtype=torch.int64)
+            for row in range(spikes.shape[1]):
+                first, second = np.flatnonzero(spikes[:, row]).reshape(-1, 2).T
+                due[2 * second - first, row] = 1
+            return 50 * torch.nn.functional.one_hot(due, 2).float()
+
+        scores = {score.name: score.value for score in task.scores(Oracle(counted), 0.0)}
+        assert scores["accuracy"] == 1

@@ -40,7 +40,7 @@ class Compare:
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "jsb"
     """A file or folder (.csv, .txt, .ts, .mid, .dict, ...), a bundled set (jsb, elnino, shakespeare, names, fsdd,
-    tatoeba, cmudict, atis), or a generated problem (adding, copy, selective, order)."""
+    tatoeba, cmudict, atis), or a generated problem (adding, copy, selective, order, timing)."""
     task: Annotated[str | None, shown_as("TASK")] = None
     """classification, forecast, language, music, speech, tagging or translation; unless given, guessed from the file's
     suffix."""

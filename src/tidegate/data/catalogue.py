@@ -92,4 +92,5 @@ BUNDLED = {
     "copy": _generated("copy", "copy memory", "ten symbols to repeat after a long wait"),
     "selective": _generated("selective", "selective copying", "sixteen symbols among noise, to repeat in order"),
     "order": _generated("order", "temporal order", "the order of two signals among distractors"),
+    "timing": _generated("timing", "timed spikes", "the time between two spikes, to answer with a third as much later"),
 }

@@ -109,6 +109,7 @@ TABLE: Mapping[str, Row] = {
     "copy": Row("synthetic.setting:SyntheticSetting", "synthetic.task:CopyMemory"),
     "selective": Row("synthetic.setting:SyntheticSetting", "synthetic.task:SelectiveCopy"),
     "order": Row("synthetic.setting:SyntheticSetting", "synthetic.task:TemporalOrder"),
+    "timing": Row("synthetic.setting:SyntheticSetting", "synthetic.task:Timing"),
 }
 ESTIMATORS = {name: row for name, row in TABLE.items() if row.estimator_class}  # what can be trained and kept
 AHEAD = 1 << 26  # most bytes of files that are read before torch is loaded

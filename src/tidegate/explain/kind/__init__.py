@@ -2,7 +2,7 @@
 
 from tidegate.explain.kind.base import Aim, Kind, halved
 from tidegate.explain.kind.forecast import ForecastKind
-from tidegate.explain.kind.generated import AddingKind, SymbolicKind
+from tidegate.explain.kind.generated import AddingKind, SpikeKind, SymbolicKind
 from tidegate.explain.kind.module import aim_of
 from tidegate.explain.kind.signal import ClassificationKind, Lead, MusicKind, SpeechKind
 from tidegate.explain.kind.symbol import LanguageKind, TaggingKind, TranslationKind
@@ -18,6 +18,7 @@ KINDS: dict[str, type[Kind]] = {
     "selective": SymbolicKind,
     "speech": SpeechKind,
     "tagging": TaggingKind,
+    "timing": SpikeKind,
     "translation": TranslationKind,
 }
 

@@ -47,3 +47,11 @@ class SymbolicKind(GeneratedKind):
 
     def features(self, batch: Any) -> tuple[str, ...]:
         return tuple(f"symbol {symbol}" for symbol in range(batch.inputs.shape[-1]))
+
+
+class SpikeKind(SymbolicKind):
+    """Whether a spike is due at this step."""
+
+    def features(self, batch: Any) -> tuple[str, ...]:
+        del batch
+        return ("spike",)

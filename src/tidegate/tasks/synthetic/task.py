@@ -244,3 +244,43 @@ class TemporalOrder(Symbolic):
 
     def baselines(self) -> list[BaselineRecord]:
         return [BaselineRecord("chance", math.log(4), "every order with the chance 1/4")]
+
+
+class Timing(Symbolic):
+    """Measure the time between two spikes and answer with a third, as much later; three times in a row.
+
+    Shapes:
+        inputs: [T, B, 1]: 1 at two steps of each round, else 0; targets [T, B]: 1 at the step that lies as far behind
+        the second spike as the second behind the first, else 0. T is 7.5 ``length`` + 1.
+
+    The distance is drawn from half of ``length`` to ``length``, and so is a wait of 1 to half of ``length`` before each
+    round. Every step is scored. The accuracy is the share of spikes that come at the very step.
+
+    References:
+        After Gers, Schraudolph & Schmidhuber 2002, Learning Precise Timing with LSTM Recurrent Networks, JMLR 3,
+        115-143, who measure distances and generate spikes in problems of their own.
+    """
+
+    name = "timing"
+    widths = (1, 2)
+    rounds = 3
+
+    def draw(self, rows: int, random: torch.Generator) -> Batch:
+        longest, half, every = self.setting.length, self.setting.length // 2, torch.arange(rows)
+        waits = torch.randint(1, half + 1, (self.rounds, rows), generator=random)
+        distances = torch.randint(half, longest + 1, (self.rounds, rows), generator=random)
+        answers = (waits + 2 * distances).cumsum(0)
+        steps = self.rounds * (half + 2 * longest) + 1
+        spikes, targets = torch.zeros(steps, rows), torch.zeros(steps, rows, dtype=torch.int64)
+        spikes[answers - distances, every] = spikes[answers - 2 * distances, every] = 1
+        targets[answers, every] = 1
+        return Batch(spikes[..., None], targets)
+
+    def baselines(self) -> list[BaselineRecord]:
+        rate = self.rounds / (self.rounds * (self.setting.length // 2 + 2 * self.setting.length) + 1)
+        chance = -rate * math.log(rate) - (1 - rate) * math.log(1 - rate)
+        return [BaselineRecord("memoryless", chance, "a spike at every step with the same probability")]
+
+    def _answers(self) -> Iterator[tuple[Batch, torch.Tensor]]:
+        for batch in self.batches("test"):
+            yield batch, batch.targets > 0

@@ -1,0 +1,1 @@
+"""Do peepholes help? LSTM against peephole LSTM: ``python -m benchmarks.peepholes``."""
