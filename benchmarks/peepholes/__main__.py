@@ -6,9 +6,9 @@
 
 What was decided before the first run:
 
-- **Question.** Gers, Schraudolph & Schmidhuber 2002 (JMLR 3, 115-143) gave the gates a view of the cell state, for tasks
-  that need precise timing. Greff et al. 2017 (arXiv 1503.04069) left them out of an LSTM and saw no significant change
-  on speech, handwriting and music. Who is right, and where?
+- **Question.** Gers, Schraudolph & Schmidhuber 2002 (JMLR 3, 115-143) gave the gates a view of the cell state, for
+  tasks that need precise timing. Greff et al. 2017 (arXiv 1503.04069) left them out of an LSTM and saw no significant
+  change on speech, handwriting and music. Who is right, and where?
 - **Problems.** Two of timing, where peepholes are claimed to matter: the bundled problem ``timing``, in which a network
   measures the time between two spikes and fires a third as much later, with distances of 10 to 20 steps and of 25 to
   50. Three of ordinary data: forecasts of sea temperatures (elnino), chorales (jsb), names by nationality (names).
@@ -210,14 +210,17 @@ def main() -> None:
     print(text)
     if options.output:
         seconds = sum(run.train_seconds for record in records.values() for run in record.runs)
-        head = (
-            f"# Do peepholes help?\n\n{processor()}; `python -m benchmarks.peepholes --output benchmarks/results/peepholes`"
-            f", {seconds / 60:.0f} minutes of training on one thread. The protocol stands in the file's docstring and was "
-            "written before the first run. Lower is better; every run is in `runs.csv`.\n\n"
-        )
         options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "verdict.md").write_text(f"{head}{text}\n", encoding="utf-8")
+        (options.output / "verdict.md").write_text(f"{heading(seconds)}{text}\n", encoding="utf-8")
         write_runs(records, options.output / "runs.csv")
+
+
+def heading(seconds: float) -> str:
+    return (
+        f"# Do peepholes help?\n\n{processor()}; `python -m benchmarks.peepholes --output benchmarks/results/peepholes`, "
+        f"{seconds / 60:.0f} minutes of training on one thread. The protocol stands in the file's docstring and was "
+        "written before the first run. Lower is better; every run is in `runs.csv`.\n\n"
+    )
 
 
 def replace_seeds(problem: Problem, seeds: int | None) -> Problem:
