@@ -216,10 +216,11 @@ def main() -> None:
 
 
 def heading(seconds: float) -> str:
+    command = "python -m benchmarks.peepholes --output benchmarks/results/peepholes"
     return (
-        f"# Do peepholes help?\n\n{processor()}; `python -m benchmarks.peepholes --output benchmarks/results/peepholes`, "
-        f"{seconds / 60:.0f} minutes of training on one thread. The protocol stands in the file's docstring and was "
-        "written before the first run. Lower is better; every run is in `runs.csv`.\n\n"
+        f"# Do peepholes help?\n\n{processor()}; `{command}`, {seconds / 60:.0f} minutes of training on one thread. "
+        "The protocol stands in the file's docstring and was written before the first run. Lower is better; every run "
+        "is in `runs.csv`.\n\n"
     )
 
 
