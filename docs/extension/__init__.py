@@ -4,7 +4,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import cells, execute, mathematics, results, translation
+from . import cells, execute, mathematics, reference, results, translation
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -13,4 +13,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     results.setup(app)
     translation.setup(app)
     cells.setup(app)
+    reference.setup(app)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -16,6 +16,7 @@ wait_briefly()  # before torch is loaded
 
 if TYPE_CHECKING:
     from tidegate import (
+        attack,
         audit,
         cell,
         compare,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 _ROOMS = frozenset(
     {
+        "attack",
         "audit",
         "cell",
         "compare",
@@ -100,6 +102,7 @@ __all__ = [
     "Session",
     "__version__",
     "accelerate",
+    "attack",
     "audit",
     "cell",
     "clamp",

@@ -18,6 +18,8 @@ GOLDEN = Path(__file__).parent / "golden" / "names.txt"
 INNER = ("data", "passes", "records", "runtime")  # rooms whose callers are other rooms
 MODULES = (
     "tidegate",
+    "tidegate.attack",
+    "tidegate.audit",
     "tidegate.cell",
     "tidegate.compare",
     "tidegate.convert",
@@ -32,6 +34,7 @@ MODULES = (
     "tidegate.records",
     "tidegate.report",
     "tidegate.runtime",
+    "tidegate.ship",
     "tidegate.tasks",
     "tidegate.zoo",
 )
