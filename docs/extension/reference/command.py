@@ -15,7 +15,8 @@ from tidegate import cli
 
 from .table import paragraph, table
 
-BOX = re.compile(r"^ (\w[\w ]*)\n -+\n", re.MULTILINE)  # the head of a group of arguments
+BOX = re.compile(r"^ (\w[\w ]*?) *\n -+ *\n", re.MULTILINE)  # the head of a group of arguments
+SHOWN = ("positional arguments", "options")  # not the settings of a training, which have a page of their own
 ARGUMENT = re.compile(r"(\S.*?)(?:  +(.*))?$")
 
 
@@ -44,8 +45,8 @@ def parted(text: str) -> tuple[str, list[str], list[tuple[str, str]]]:
     """Usage, description and arguments with their help."""
     head, *boxes = BOX.split(text)
     usage, *texts = [part.strip() for part in head.split("\n\n") if part.strip()]
-    titles, bodies = boxes[::2], boxes[1::2]
-    arguments = [pair for title, body in zip(titles, bodies, strict=True) if title != "subcommands" for pair in read(body)]
+    groups = [body for title, body in zip(boxes[::2], boxes[1::2], strict=True) if title in SHOWN]
+    arguments = [argument for body in groups for argument in read(body)]
     return usage.removeprefix("usage: "), texts, [pair for pair in arguments if not pair[0].startswith("``-h")]
 
 
@@ -55,7 +56,7 @@ def read(body: str) -> Iterator[tuple[str, str]]:
         first, *more = argument.rstrip().split("\n")
         found = ARGUMENT.match(first)
         assert found is not None
-        yield f"``{found[1]}``", " ".join(filter(None, [found[2] or "", *map(str.strip, more)]))
+        yield f"``{found[1]}``", " ".join(" ".join([found[2] or "", *more]).split())
 
 
 def setup(app: Sphinx) -> None:

@@ -26,7 +26,8 @@ def rewrite(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: 
 def restructured(lines: list[str]) -> Iterator[str]:
     """A docstring as reStructuredText with the sections of Google's style."""
     section, indent, previous = "", 0, ""
-    for paragraph in paragraphs(without_options(lines)):
+    for whole in paragraphs(without_options(lines)):
+        paragraph = whole
         if not paragraph[0].strip():
             yield from paragraph
             continue
@@ -51,7 +52,12 @@ def written(paragraph: list[str], section: str, indent: int, previous: str) -> I
         yield from paragraph
     elif is_literal(first, section, deeper=depth > indent and not previous.lstrip().startswith("- ")):
         outer = " " * indent
-        yield from ("", f"{outer}::", "", *(f"{outer}    {line[depth:] if section else line.lstrip()}" for line in paragraph))
+        yield from (
+            "",
+            f"{outer}::",
+            "",
+            *(f"{outer}    {line[depth:] if section else line.lstrip()}" for line in paragraph),
+        )
     else:
         yield from text("\n".join(paragraph)).split("\n")
 

@@ -9,7 +9,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from tidegate.option import OPTIONS
 from tidegate.tasks import ESTIMATORS
-from tidegate.train.setting import Range, Training, descriptions, marks, own_names
+from tidegate.train.setting import Range, Training, descriptions, marks
 
 from .table import paragraph, table
 

@@ -33,7 +33,7 @@ ARGUMENTS = {
         "``'after'`` applies the reset gate to the recurrent product, as torch.nn does; ``'before'`` applies it to the "
         "state that the product reads, as in Cho et al. 2014."
     ),
-    "update": "An open update gate keeps the old state (``'keep'``, as in torch.nn) or writes the new one (``'write'``).",
+    "update": "An open update gate keeps the old state, as in torch.nn (``'keep'``), or writes the new (``'write'``).",
 }
 
 

@@ -46,7 +46,11 @@ def inspect(path: str | os.PathLike[str], *, run_c: bool = False) -> Inspection:
 
 
 def inspected(shipped: Shipped) -> list[Inspection]:
-    """The same of what ``ship`` made; the self-tests are run. Networks alone are read again where they were written."""
+    """The same of what ``ship`` made; the self-tests are run. Networks alone are read again where they were written.
+
+    Args:
+        shipped: what ``ship`` returned.
+    """
     found = []
     for name, content in shipped.files.items():
         if name.endswith(".onnx"):
