@@ -335,6 +335,22 @@ def test_a_docstring_is_shown_as_it_was_written(here, capsys) -> None:
     assert capsys.readouterr().out.splitlines()[0] == f"MyCell  {words}"
 
 
+def test_a_cell_is_drawn_into_a_new_file(here, capsys) -> None:
+    (here / "my.py").write_text(OWN)
+    for cell, title in (("gru[layer_norm]", "<title>GRU</title>"), ("my.py:MyCell", "<title>MyCell</title>")):
+        path = here / f"{title[7:10]}.svg"
+        assert main(["cells", cell, "--diagram", path.name]) == 0
+        assert capsys.readouterr().out == f"wrote {path.name}\n"
+        assert title in path.read_text(encoding="utf-8")
+    kept = path.read_bytes()
+    assert "MyC.svg exists already" in fails(capsys, "cells", "lstm", "--diagram", path.name)
+    assert path.read_bytes() == kept
+    assert "draws one cell" in fails(capsys, "cells", "--diagram", "new.svg")
+    assert "draws one cell" in fails(capsys, "cells", "--filter", "gru", "--diagram", "new.svg")
+    assert "does not end in .svg" in fails(capsys, "cells", "lstm", "--diagram", "new.png")
+    assert "no folder none" in fails(capsys, "cells", "lstm", "--diagram", "none/new.svg")
+
+
 @pytest.mark.parametrize("option", ["--hidden", "--input"])
 @pytest.mark.parametrize("number", ["0", "-3", "9" * 30])
 def test_cells_are_counted_for_sizes_that_exist(capsys, option, number) -> None:

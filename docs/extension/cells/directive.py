@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from tidegate.cell import Cell
-from tidegate.emit import latex
+from tidegate.emit import diagram, latex
 from tidegate.errors import InputError
 from tidegate.zoo import find
 
@@ -69,7 +69,15 @@ class Diagram(CellDirective):
     """The graph of a cell as a drawing."""
 
     def run(self) -> Sequence[nodes.Node]:
-        return []
+        return [nodes.raw("", self.framed(cell), format="html") for cell in self.cells]
+
+    @staticmethod
+    def framed(cell: type[Cell]) -> str:
+        """The drawing, which a narrow page may shrink by a fourth and then scrolls."""
+        text = diagram.svg(cell.graph, page=True)
+        least = 0.75 * float(text.partition('width="')[2].partition('"')[0])
+        text = text.replace("<svg ", f'<svg style="min-width:{least:.0f}px" ', 1)
+        return f'<div class="figure diagram" tabindex="0">{text}</div>'
 
 
 class Counts(CellDirective):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -14,10 +15,10 @@ from tidegate.cell.convention import output_gate_sees, reset_side, update_conven
 from tidegate.cell.measure import flops, parameters
 from tidegate.cell.parameter import TORCH_NAMES, attribute, parameter_shapes
 from tidegate.cli.cell import load_spec
-from tidegate.cli.check import check_number
-from tidegate.cli.console import console, shown_as, table
+from tidegate.cli.check import check_number, write_file
+from tidegate.cli.console import console, print_line, shown_as, table
 from tidegate.cli.listing import kind_of, print_list, variants_of, widths_of
-from tidegate.emit import latex
+from tidegate.emit import diagram, latex
 from tidegate.emit.equation import plain
 from tidegate.errors import InputError, TidegateError
 from tidegate.option import Option, Options
@@ -39,17 +40,34 @@ class Cells:
     """Input features assumed when counting parameters and operations."""
     hidden: Annotated[int, tyro.conf.arg(metavar="NUMBER")] = 64
     """Hidden units assumed when counting parameters and operations."""
+    diagram: Annotated[Path | None, shown_as("FILE.svg")] = None
+    """Draw the cell into this new SVG file instead of printing it."""
 
     def run(self) -> None:
         """Print the table or the cell."""
         check_number("input", self.input, high=LARGEST)
         check_number("hidden", self.hidden, high=LARGEST)
-        if not self.cell:
+        if self.diagram is not None:
+            _draw(self.cell, self.filter, self.diagram)
+        elif not self.cell:
             print_list(self.filter or "", self.input, self.hidden)
         elif self.filter is None:
             _show(load_spec(self.cell), self.input, self.hidden)
         else:
             raise InputError("CELLS", "--filter chooses among all cells", fix=f"leave out --filter or {self.cell}")
+
+
+def _draw(cell: str, words: str | None, path: Path) -> None:
+    if not cell or words is not None:
+        raise InputError(
+            "CELLS", "--diagram draws one cell", fix="name it, e.g. tidegate cells lstm --diagram lstm.svg"
+        )
+    if path.suffix.lower() != ".svg":
+        raise InputError("OUT", f"--diagram {path} does not end in .svg", fix="name an SVG file")
+    if path.exists() and not path.is_dir():
+        raise InputError("OUT", f"--diagram {path} exists already", fix="name a new file, or remove this one")
+    write_file("diagram", path, diagram.svg(load_spec(cell).graph))
+    print_line(console(), f"wrote {path}")
 
 
 def _show(spec: Spec, inputs: int, units: int) -> None:

@@ -132,7 +132,7 @@ class Reading:
         weighted = [term for term, negative in terms if self._is_weighted(term, index) and not negative]
         rest = [(term, negative) for term, negative in terms if term not in weighted]
         plain = [(term, negative) for term, negative in rest if not self._constant[term]]
-        numbers = [(term, negative) for term, negative in rest if self._constant[term] and not self._is_bias(term)]
+        numbers = [(n, negative) for n, negative in rest if self._constant[n] and not (weighted and self._is_bias(n))]
         text = self._formula(index, core)
         if weighted and not (plain and label.scales(text)):
             return self._layer(text, weighted, plain, numbers)
