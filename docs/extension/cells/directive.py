@@ -18,6 +18,7 @@ from tidegate.zoo import find
 
 from .counts import counts_table
 from .language import Language, catalogue_of
+from .pulse import caption, pulse, svg
 
 
 class CellDirective(SphinxDirective):
@@ -80,6 +81,17 @@ class Diagram(CellDirective):
         return f'<div class="figure diagram" tabindex="0">{text}</div>'
 
 
+class PulseFigure(CellDirective):
+    """What a pulse leaves behind."""
+
+    def run(self) -> Sequence[nodes.Node]:
+        (cell,) = self.cells
+        found = pulse(cell)
+        drawn = svg(found, self.say("What a pulse at the first step leaves behind"))
+        text = nodes.paragraph("", caption(found, self.say), translatable=False)
+        return [nodes.raw("", f'<div class="figure">{drawn}</div>', format="html"), text]
+
+
 class Counts(CellDirective):
     """A table of parameters and operations."""
 
@@ -87,7 +99,12 @@ class Counts(CellDirective):
         return self.markdown(counts_table(self.cells, self.say))
 
 
-DIRECTIVES: dict[str, type[Directive]] = {"equations": Equations, "diagram": Diagram, "counts": Counts}
+DIRECTIVES: dict[str, type[Directive]] = {
+    "equations": Equations,
+    "diagram": Diagram,
+    "counts": Counts,
+    "pulse": PulseFigure,
+}
 
 
 def setup(app: Sphinx) -> None:

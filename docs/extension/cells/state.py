@@ -60,7 +60,7 @@ def _symbol(name: str) -> str:
 def _share(graph: Graph, state: str, carry: Carry | None, say: Language) -> str:
     if carry is None:
         known = _reads_directly(graph, state)
-        return say("depends on several gates, or on parameters") if known else say("nothing: it is made anew")
+        return say("depends on more than one gate, or on other numbers") if known else say("nothing: it is made anew")
     shut, slope = round(carry.shut, 6), round(carry.open - carry.shut, 6)
     if not carry.gate:
         return say("all of it") if shut == 1 else f"${shut:g}$"
@@ -69,16 +69,11 @@ def _share(graph: Graph, state: str, carry: Carry | None, say: Language) -> str:
 
 
 def _reads_directly(graph: Graph, state: str) -> bool:
-    """Whether the new state depends on the old one otherwise than through products and reported gates."""
-    update = graph.updates[[own.name for own in graph.states].index(state)]
-    held = {index for name, index in graph.gates if index != update}
-    waiting, seen = [update], set[int]()
+    """Whether the new state depends on the old one otherwise than through products."""
+    waiting = [graph.updates[[own.name for own in graph.states].index(state)]]
     while waiting:
-        index = waiting.pop()
-        node = graph.nodes[index]
+        node = graph.nodes[waiting.pop()]
         if node.op is Op.STATE and node.name == state:
             return True
-        if node.op is not Op.PRODUCT and index not in held | seen:
-            waiting.extend(node.args)
-        seen.add(index)
+        waiting.extend(() if node.op is Op.PRODUCT else node.args)
     return False

@@ -110,7 +110,7 @@ def _settings(graph: Graph) -> object:
     listing.columns[1].justify = listing.columns[2].justify = "left"
     listing.columns[2].no_wrap = False
     for option in SETTING_OPTIONS:
-        reason = _obstacle(option, graph)
+        reason = obstacle(option, graph)
         words = Text(reason, "dim") if reason else Text(re.split(r"(?<=\.) ", option.doc)[0].rstrip("."))
         listing.add_row(option.name, _values(option), words)
     return listing
@@ -120,8 +120,13 @@ def _values(option: Option) -> str:
     return "" if option.setting is bool else option.rule.removeprefix("be ").removeprefix("lie ")
 
 
-def _obstacle(option: Option, graph: Graph) -> str:
-    """Why an option is refused by a cell, or has no effect; empty if it has one."""
+def obstacle(option: Option, graph: Graph) -> str:
+    """Why an option is refused by a cell, or has no effect; empty if it has one.
+
+    Args:
+        option: of a layer.
+        graph: the cell.
+    """
     try:
         options = Options(**{option.name: option.sample})
         options.check(changed := options.define(graph))
