@@ -11,6 +11,8 @@ from .formula import EXAMPLE, MEASURES, latex, polynomial, widths
 from .language import Language
 from .markdown import table
 
+SENTENCES = ("cell", "parameters", "operations a step", "at {size}")
+
 
 def costs(cell: type[Cell]) -> list[tuple[str, str]]:
     """For each measure the formula, and the number at the size of all examples."""
@@ -20,13 +22,13 @@ def costs(cell: type[Cell]) -> list[tuple[str, str]]:
 
 def counts_table(cells: Sequence[type[Cell]], say: Language) -> str:
     """Parameters and operations of one step on one sequence, a row for each cell."""
-    at = say("at {size}", size=EXAMPLE)
-    head = [say("cell"), say("parameters"), at, say("operations a step"), at]
-    return table(head, [[cell.name, *chain.from_iterable(costs(cell))] for cell in cells], align="lrrrr")
+    cell, first, second, at = SENTENCES
+    head = [say(cell), say(first), say(at, size=EXAMPLE), say(second), say(at, size=EXAMPLE)]
+    return table(head, [[one.name, *chain.from_iterable(costs(one))] for one in cells], align="lrrrr")
 
 
 def count_table(cell: type[Cell], say: Language) -> str:
     """The same of one cell, a row for each measure."""
-    titles = say("parameters"), say("operations a step")
+    titles = map(say, SENTENCES[1:3])
     head = ["", say("formula"), say("at {size} features and units", size=EXAMPLE)]
     return table(head, [[title, *cost] for title, cost in zip(titles, costs(cell), strict=True)], align="llr")

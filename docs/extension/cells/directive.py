@@ -87,7 +87,7 @@ class PulseFigure(CellDirective):
     def run(self) -> Sequence[nodes.Node]:
         (cell,) = self.cells
         found = pulse(cell)
-        drawn = svg(found, self.say("What a pulse at the first step leaves behind"))
+        drawn = svg(found, self.say)
         text = nodes.paragraph("", caption(found, self.say), translatable=False)
         return [nodes.raw("", f'<div class="figure">{drawn}</div>', format="html"), text]
 

@@ -13,7 +13,7 @@ from .example import shown_code
 from .formula import EXAMPLE, widths
 from .language import Language
 from .markdown import fence, file_of, link, page_of, section, table
-from .reference import linked, year
+from .reference import short, year
 from .state import GROUPS
 
 GUIDE = Path(__file__).with_name("guide.md")
@@ -47,14 +47,7 @@ def _row(name: str, cell: type[Cell], say: Language) -> list[str]:
     graph, wide = cell.graph, widths(cell.graph)
     gates = " ".join(gate for gate, _ in graph.gates)
     counts = [f"{count(graph, wide):,}" for count in (parameters, flops)]
-    when = year(cell.source)
-    return [
-        link(cell.name, name),
-        f"`{gates}`",
-        *counts,
-        when or "-",
-        linked(cell.source if when else say(cell.source)),
-    ]
+    return [link(cell.name, name), f"`{gates}`", *counts, year(cell.source) or "-", short(cell, say)]
 
 
 def _code() -> str:

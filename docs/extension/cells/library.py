@@ -10,6 +10,7 @@ from tidegate.convert.layout import UNUSED, Block, Layout
 from tidegate.convert.own import Own, settings_of
 from tidegate.convert.table import FORMATS
 from tidegate.ship.onnx.form import Form, form_of
+from tidegate.ship.onnx.lower import MOST_UNITS
 
 from .language import Language
 from .markdown import table
@@ -96,19 +97,18 @@ def _unplaced(own: Own, layout: Layout, say: Language) -> str:
 
 
 def onnx_sentence(graph: Graph, say: Language) -> str:
-    """How a file of ONNX holds a cell: as a node, or as a Scan and why."""
-    if graph.given:
-        return say("ONNX files hold it as a Scan, since no node reads more than its input.")
-    found = form_of(graph)
+    """How ``tidegate ship`` writes a cell to ONNX: as a node, or as a Scan and why."""
+    found = "no node reads more than its input" if graph.given else form_of(graph)
     if not isinstance(found, Form):
-        return say("ONNX files hold it as a Scan: {reason}.", reason=_reason(found, say))
+        count, _, noun = found.partition(" ")
+        reason = say("{count} states", count=count) if noun == "states" and count.isdigit() else say(found)
+        return say("`tidegate ship` writes it to ONNX as a Scan: {reason}.", reason=reason)
     numbers = " ".join(f"`{gate} = {share:g}`" for gate, share in found.gates.items() if isinstance(share, float))
-    node = say("ONNX files hold it as a node `{kind}`", kind=found.kind)
-    fixed = say(" with {numbers}", numbers=numbers) if numbers else ""
-    alone = "" if found.has_matrix else say(", from 64 units on as a Scan, since the node would multiply by zeros")
+    node = say("`tidegate ship` writes it to ONNX as a node `{kind}`", kind=found.kind)
+    fixed = say(", in which {numbers}", numbers=numbers) if numbers else ""
+    alone = (
+        ""
+        if found.has_matrix
+        else say("; with more than {units} units as a Scan, which multiplies no zeros", units=MOST_UNITS)
+    )
     return node + fixed + alone + say(".")
-
-
-def _reason(found: str, say: Language) -> str:
-    count, _, noun = found.partition(" ")
-    return say("{count} states", count=count) if noun == "states" and count.isdigit() else say(found)

@@ -13,9 +13,14 @@ from tidegate.runtime import eager_only
 from .language import Language
 
 STEPS, UNITS, SEED = 60, 16, 0
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 170, 46, 24, 8
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 640, 170, 46, 10, 24, 8
 TICKS = (1, 20, 40, STEPS)
 LEAST = 0.001  # smaller shares are not told
+TITLE = "What a pulse at the first step leaves behind"
+LITTLE = "less than 0.1 %"
+LASTING = "After {steps} steps {left} of it is left."
+FADING = "After {half} steps less than half of it is left, after {steps} steps {left}."
+SENTENCES = (TITLE, LITTLE, LASTING, FADING)
 GIVEN = {"1": (), "I": (UNITS,)}
 
 
@@ -50,21 +55,16 @@ def pulse(cell: type[Cell]) -> Pulse:
 
 def caption(found: Pulse, say: Language) -> str:
     """What the figure says, in a sentence."""
-    left = say("less than 0.1 %") if found.left < LEAST else f"{found.left:.1%}".replace("%", " %")
+    left = say(LITTLE) if found.left < LEAST else f"{found.left:.1%}".replace("%", " %")
     if found.half is None:
-        return say("After {steps} steps {left} of it is left.", steps=STEPS, left=left)
-    return say(
-        "After {half} steps less than half of it is left, after {steps} steps {left}.",
-        half=found.half,
-        steps=STEPS,
-        left=left,
-    )
+        return say(LASTING, steps=STEPS, left=left)
+    return say(FADING, half=found.half, steps=STEPS, left=left)
 
 
-def svg(found: Pulse, title: str) -> str:
+def svg(found: Pulse, say: Language) -> str:
     """The units as thin lines over time."""
     size = float(found.lines.abs().max())
-    across, middle = (WIDTH - LEFT - 4) / (STEPS - 1), TOP + (HEIGHT - TOP - BOTTOM) / 2
+    across, middle = (WIDTH - LEFT - RIGHT) / (STEPS - 1), TOP + (HEIGHT - TOP - BOTTOM) / 2
     scale = (HEIGHT - TOP - BOTTOM) / 2 / size
     lines = [
         "".join(f"{'L' if t else 'M'}{LEFT + t * across:.1f} {middle - value * scale:.1f}" for t, value in enumerate(y))
@@ -77,8 +77,8 @@ def svg(found: Pulse, title: str) -> str:
     ]
     paths = "".join(f'<path d="{line}"/>' for line in lines)
     return (
-        f'<svg class="pulse" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{title}</title>'
+        f'<svg class="pulse" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{say(TITLE)}</title>'
         f'<g fill="none" stroke="#3b82c4" stroke-width="1.2" stroke-opacity="0.75" stroke-linejoin="round">{paths}</g>'
-        f'<path d="M{LEFT} {middle}H{WIDTH - 4}" stroke="currentColor" stroke-opacity="0.35"/>'
+        f'<path d="M{LEFT} {middle}H{WIDTH - RIGHT}" stroke="currentColor" stroke-opacity="0.35"/>'
         f'<g fill="currentColor" font-size="11">{"".join(ticks + marks)}</g></svg>'
     )

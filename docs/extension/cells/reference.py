@@ -34,6 +34,18 @@ def year(source: str) -> str:
     return found.group() if found else ""
 
 
+def short(cell: type[Cell], say: Language) -> str:
+    """The first author, and the first link if there is one."""
+    source, when = cell.source, year(cell.source)
+    if not when:
+        return say(source)
+    authors = source.partition(when)[0].strip(" ,")
+    first = re.split(r",| & | et al", authors)[0]
+    several = say("{author} et al.", author=first) if re.search("&|et al", authors) else authors
+    number = re.search("arXiv [\\d.]+|doi [^ ,;]+", source)
+    return several + (f", {linked(number.group())}" if number else "")
+
+
 def source_lines(cell: type[Cell], say: Language) -> str:
     """The reference, and what differs from it."""
     source = say("Source: {source}.", source=linked(say(cell.source) if not year(cell.source) else cell.source))

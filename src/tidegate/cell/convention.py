@@ -63,8 +63,9 @@ def update_convention(graph: Graph, gate: str = "z") -> str | None:
     if gate not in gates:
         return None
     for convention, open_gate in (("keep", 1.0), ("write", 0.0)):
-        kept = {_keeps_state(graph, gates[gate], open_gate, seed) for seed in range(TRIES)}
-        if kept - {None} == {True}:
+        kept = (_keeps_state(graph, gates[gate], open_gate, seed) for seed in range(TRIES))
+        known = (keeps for keeps in kept if keeps is not None)
+        if next(known, False) and all(known):
             return convention
     return None
 
@@ -166,9 +167,10 @@ def _share(
 
 
 def _only(numbers: Iterable[float | None]) -> float | None:
-    """The number that all of these are, apart from unknown ones; None if they differ."""
-    known = [number for number in numbers if number is not None]
-    return known[0] if known and max(known) - min(known) < EQUAL else None
+    """The number that all of these are, apart from unknown ones; None if two differ, and no more are asked for."""
+    known = (number for number in numbers if number is not None)
+    first = next(known, None)
+    return first if first is not None and all(abs(number - first) < EQUAL for number in known) else None
 
 
 def output_gate(graph: Graph) -> str | None:

@@ -10,7 +10,9 @@ class GRUD(Cell):
     but must be a number.
     """
 
-    source = "Che et al. 2018, Recurrent Neural Networks for Multivariate Time Series with Missing Values, arXiv 1606.01865"
+    source = (
+        "Che et al. 2018, Recurrent Neural Networks for Multivariate Time Series with Missing Values, arXiv 1606.01865"
+    )
     differs = (
         "the mean of every variable is 0, so inputs must be standardised by their observed values; last values and the "
         "time since each was seen are states, which begin as 0; the authors' later code gives the gates 1 - m, not m, "
