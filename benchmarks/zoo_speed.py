@@ -45,8 +45,8 @@ TORCH = {
 FORWARD, BACKWARD = 1e-4, 1e-3  # largest error allowed, in shares of the largest number
 EXPLANATION = (
     " Medians of thread time in milliseconds, in brackets the range of all rounds; then how many times as long the "
-    "others take: the median of the ratios of paired rounds, with its 95 % interval. Numbers were compared before; `error` is "
-    "the largest difference to the others, in shares of the largest number."
+    "others take: the median of the ratios of paired rounds, with its 95 % interval. Numbers were compared before; "
+    "`error` is the largest difference to the others, in shares of the largest number."
 )
 LEAST = 1e-6  # the largest number counts as at least this
 Call = Callable[[], list[torch.Tensor]]
@@ -105,7 +105,7 @@ def check(name: str, calls: dict[str, Call], limit: float) -> float:
 
 
 def rounds(calls: dict[str, Call], seconds: float) -> Times:
-    """The contestants in turns until so many seconds of the thread are over, at least a few rounds and at most so many."""
+    """The contestants in turns until so many seconds of the thread are over, a few rounds at least and 40 at most."""
     times: Times = {who: [] for who in calls}
     end = time.thread_time() + seconds
     while len(times["tidegate"]) < (MOST if time.thread_time() < end else FEWEST):

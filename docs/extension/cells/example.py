@@ -59,5 +59,6 @@ def _steps(value: torch.Tensor) -> list[str]:
 
 def number(value: float) -> str:
     """Four decimals; of what would be wider than its column, four digits; nothing behind whole numbers."""
-    text = f"{value:.4f}" if abs(value) < WIDE else f"{value:.3e}"
-    return (f"{value:.0f}" if value == round(value) and abs(value) < WIDE else text).replace("-", "\N{MINUS SIGN}")
+    plain = f"{int(value)}" if value == int(value) else f"{value:.4f}"
+    text = plain if abs(value) < WIDE else f"{value:.3e}"
+    return text.replace("-", "\N{MINUS SIGN}")

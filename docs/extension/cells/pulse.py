@@ -18,8 +18,8 @@ TICKS = (1, 20, 40, STEPS)
 LEAST = 0.001  # smaller shares are not told
 TITLE = "What a pulse at the first step leaves behind"
 LITTLE = "less than 0.1 %"
-LASTING = "After {steps} steps {left} of it is left."
-FADING = "After {half} steps less than half of it is left, after {steps} steps {left}."
+LASTING = "At step {steps} {left} of it is left."
+FADING = "From step {half} on less than half of it is left, at step {steps} {left}."
 SENTENCES = (TITLE, LITTLE, LASTING, FADING)
 GIVEN = {"1": (), "I": (UNITS,)}
 
@@ -30,7 +30,7 @@ class Pulse(NamedTuple):
     Attributes:
         lines: of the output, [T, units].
         left: the share of its largest norm that is left at the last step.
-        half: the steps until less than half of it is left for good; none if more is left at the end.
+        half: the step, counted from 1, from which on less than half of it is left; none if more is left at the end.
     """
 
     lines: torch.Tensor
@@ -50,7 +50,7 @@ def pulse(cell: type[Cell]) -> Pulse:
     lines = y[:, 0] - y[:, 1]
     norms = lines.norm(dim=1) / lines.norm(dim=1).max()
     above = (norms >= 0.5).nonzero().flatten().tolist()
-    return Pulse(lines, float(norms[-1]), None if above[-1] == STEPS - 1 else above[-1] + 1)
+    return Pulse(lines, float(norms[-1]), None if above[-1] == STEPS - 1 else above[-1] + 2)
 
 
 def caption(found: Pulse, say: Language) -> str:
