@@ -4,13 +4,14 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import cells, execute, mathematics, reference, results, translation
+from . import cells, execute, mathematics, reference, results, sliders, translation
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     mathematics.setup(app)
     execute.setup(app)
     results.setup(app)
+    sliders.setup(app)
     translation.setup(app)
     cells.setup(app)
     reference.setup(app)

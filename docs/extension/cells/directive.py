@@ -74,9 +74,9 @@ class Diagram(CellDirective):
 
     @staticmethod
     def framed(cell: type[Cell]) -> str:
-        """The drawing, which a narrow page may shrink by a fourth and then scrolls."""
+        """The drawing, which a narrow page may shrink by three tenths and then scrolls."""
         text = diagram.svg(cell.graph, page=True)
-        least = 0.75 * float(text.partition('width="')[2].partition('"')[0])
+        least = 0.7 * float(text.partition('width="')[2].partition('"')[0])
         text = text.replace("<svg ", f'<svg style="min-width:{least:.0f}px" ', 1)
         return f'<div class="figure diagram" tabindex="0">{text}</div>'
 
