@@ -13,6 +13,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -44,9 +45,10 @@ def digests(count: int, *, options: bool) -> None:
 
 def of_source(source: Path, isa: str, extra: Sequence[str]) -> list[str]:
     """The lines that the sources of a folder print."""
-    paths = os.pathsep.join([str(source / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    libraries = sysconfig.get_paths()["purelib"]  # by path: -S leaves out what an editable installation puts first
+    paths = os.pathsep.join([str(source / "src"), str(ROOT), libraries, os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths, "TIDEGATE_ISA": isa}
-    command = [sys.executable, "-m", "benchmarks.half.unchanged", "--digests", *extra]
+    command = [sys.executable, "-S", "-m", "benchmarks.half.unchanged", "--digests", *extra]
     run = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     used, *lines = run.stdout.splitlines()
     if Path(used).resolve() != source.resolve():
