@@ -43,7 +43,8 @@ def layer_of(name: str, cell: type[Cell]) -> str:
 def code_of(name: str, cell: type[Cell]) -> str:
     """A program that runs one layer over a batch."""
     graph = cell.graph
-    states = ", ".join(state.name for state in graph.states)
+    own = [state.name for state in graph.states]
+    states, output = ", ".join(own), "output" if "y" in own else "y"
     names = ", ".join(f'"{value.name}": {value.name}' for value in graph.given)
     lines = [
         "import tidegate as tg",
@@ -52,8 +53,8 @@ def code_of(name: str, cell: type[Cell]) -> str:
         f"layer = {layer_of(name, cell)}  # features, units",
         f"x = torch.randn(20, 8, {32 if graph.input_axis == 'H' else 16})  # steps, sequences, features",
         *(f"{value.name} = {GIVEN[value.name]}" for value in graph.given),
-        f"y, {f'({states})' if len(graph.states) > 1 else states} = layer(x{f', given={{{names}}}' if names else ''})",
-        f"print(y.shape, {graph.states[-1].name}.shape)",
+        f"{output}, {f'({states})' if len(own) > 1 else states} = layer(x{f', given={{{names}}}' if names else ''})",
+        f"print({output}.shape, {own[-1]}.shape)",
     ]
     return "\n".join(lines)
 
