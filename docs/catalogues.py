@@ -45,6 +45,7 @@ def main() -> None:
     app = Sphinx(DOCS.parent, DOCS, BUILT, BUILT.with_name("trees") / "gettext", "gettext", status=None, warning=None)
     app.build()
     templates = {template for pattern in app.config.translated for template in BUILT.glob(f"{pattern}.pot")}
+    templates.add(BUILT / "cells.pot")  # the sentences of all generated pages
     for language in LANGUAGES:
         for template in sorted(templates):
             name = template.relative_to(BUILT).with_suffix("")

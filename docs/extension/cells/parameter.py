@@ -14,7 +14,6 @@ from .language import Language
 from .markdown import table
 
 BEGINS = {
-    "constant": "{0}",
     "uniform": "uniform in [{0}, {1}]",
     "gate": "$\\log(u / (1 - u))$, $u$ uniform in $[1/H, 1 - 1/H]$",
     "decay": "$\\log(v / (1 - v))$, $v^{{{0}}}$ uniform in [{1}, {2}]",
@@ -73,6 +72,7 @@ def _begins(graph: Graph, name: str, say: Language) -> str:
     for initial in graph.initial:
         if initial.name == name:
             rule, numbers = initial.words
-            text = say(BEGINS[rule]).format(*(f"{n:g}" if isinstance(n, float) else n for n in numbers))
+            form = say(BEGINS[rule]) if rule in BEGINS else "{0}"
+            text = form.format(*(f"{n:g}" if isinstance(n, float) else n for n in numbers))
             said.append(f"`{initial.block}`: {text}" if initial.block else text)
     return "; ".join(said)

@@ -61,4 +61,6 @@ def _time(seconds: list[float], say: Language) -> str:
 def _against(times: dict[str, list[float]], other: str, say: Language) -> str:
     """Its time, and how many times as long it takes in the same rounds."""
     ratios = [theirs / ours for theirs, ours in zip(times[other], times["tidegate"], strict=True)]
-    return f"{median(times[other]) * 1e3:.3g} ms, " + say("{times} times as long", times=f"{median(ratios):.2g}")
+    return say(
+        "{middle} ms, {times} times as long", middle=f"{median(times[other]) * 1e3:.3g}", times=f"{median(ratios):.2g}"
+    )

@@ -21,6 +21,8 @@ GIVEN = {
 }
 NUMBER = '`{setting}` = {value}; another one: `tg.zoo.find("{name}").variant({setting}=...)`'
 WIDTH = '`widths={{"{axis}": ...}}`: as wide as there are units unless given'
+EVERY = "all [options of layers](../design/options.md)"
+REFUSED = "but not {options}: {reason}"
 REASONS = {
     "needs a gate that keeps": "no single gate says how much of the state stays",
     "sets the bias of gate": "the gate that keeps the state has no bias",
@@ -105,11 +107,10 @@ def options(name: str, cell: type[Cell], say: Language) -> str:
     ]
     widths = ["- " + say(WIDTH, axis=axis) for axis in cell.graph.own_axes]
     without = [
-        f"{' '.join(f'`{option}`' for option in names)}, {say('since')} {say(reason)}"
+        "  - " + say(REFUSED, options=" ".join(f"`{option}`" for option in names), reason=say(reason))
         for reason, names in refused(cell.graph).items()
     ]
-    but = f"{say(', but not ')}{'; '.join(without)}" if without else ""
-    return "\n".join([*choices, *numbers, *widths, f"- {say('all [options of layers](../design/options.md)')}{but}"])
+    return "\n".join([*choices, *numbers, *widths, "- " + say(EVERY), *without])
 
 
 def plain_choice(cell: type[Cell]) -> str:
