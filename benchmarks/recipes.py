@@ -3,8 +3,8 @@
     python benchmarks/recipes.py                # five minutes of one core; stopped at any moment, it goes on from there
     python benchmarks/recipes.py --seeds 1
 
-Every row is the plain recipe with one setting changed: an LSTM of 150 units, no dropout, default rate and clipping. Each
-seed has the same first weights and the same order of the data in every row. Writes results/recipes.csv and .md.
+Every row is the plain recipe with one setting changed: an LSTM of 150 units, no dropout, default rate and clipping.
+Each seed has the same first weights and the same order of the data in every row. Writes results/recipes.csv and .md.
 """
 
 import argparse
@@ -40,6 +40,16 @@ RECIPES: dict[str, dict[str, Any]] = {
     "orthogonal": {"orthogonal": True},
     "averaging=0.99": {"averaging": 0.99},
 }
+
+HEAD = """# Single settings of one training
+
+`python benchmarks/recipes.py`: LSTM of {hidden_size} units, JSB chorales, keys by themselves, at most {epochs} epochs;
+the epoch that validated best. NLL in nats a step on the test part, and of training at that epoch; the difference is that of
+the same seeds. Runs are in `recipes.csv`.
+
+| one change | test NLL | less plain | training NLL | epochs | seeds |
+|---|---|---|---|---|---|
+"""
 
 
 def measure(name: str, seed: int, folder: str) -> dict[str, Any]:
@@ -85,15 +95,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     by_recipe: dict[str, dict[int, dict[str, Any]]] = {}
     for row in rows:
         by_recipe.setdefault(row["recipe"], {})[int(row["seed"])] = row
-    text = f"""# Single settings of one training
-
-`python benchmarks/recipes.py`: LSTM of {PLAIN["hidden_size"]} units, JSB chorales, keys by themselves, at most {PLAIN["epochs"]} epochs; the epoch
-that validated best. NLL in nats a step on the test part, and of training at that epoch; the difference is that of
-the same seeds. Runs are in `recipes.csv`.
-
-| one change | test NLL | less plain | training NLL | epochs | seeds |
-|---|---|---|---|---|---|
-"""
+    text = HEAD.format(**PLAIN)
     plain = by_recipe.get("plain", {})
     for name, runs in by_recipe.items():
         differences = [float(row["test"]) - float(plain[seed]["test"]) for seed, row in runs.items() if seed in plain]
