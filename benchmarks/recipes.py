@@ -44,8 +44,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 HEAD = """# Single settings of one training
 
 `python benchmarks/recipes.py`: LSTM of {hidden_size} units, JSB chorales, keys by themselves, at most {epochs} epochs;
-the epoch that validated best. NLL in nats a step on the test part, and of training at that epoch; the difference is that of
-the same seeds. Runs are in `recipes.csv`.
+the epoch that validated best. NLL in nats a step on the test part, and of training at that epoch; the difference is
+that of the same seeds. Runs are in `recipes.csv`.
 
 | one change | test NLL | less plain | training NLL | epochs | seeds |
 |---|---|---|---|---|---|
