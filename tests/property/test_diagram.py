@@ -7,7 +7,7 @@ from tests.property.random_cell import RandomCell, random_cells
 from tidegate.emit.diagram.picture import Picture
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(random_cells(timed=True))
 def test_any_cell_can_be_drawn(random: RandomCell) -> None:
     picture = Picture(random.cell.graph)

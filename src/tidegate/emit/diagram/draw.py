@@ -8,9 +8,9 @@ from html import escape
 from tidegate.cell.graph import Graph
 from tidegate.emit.diagram import label
 from tidegate.emit.diagram.box import CIRCLE, LAYER, PILL, VALUE
+from tidegate.emit.diagram.grid import STEPS
 from tidegate.emit.diagram.picture import RADIUS, Picture, Place, Rectangle, Stroke
 from tidegate.emit.diagram.place import JOIN, Item
-from tidegate.emit.diagram.route import STEPS
 from tidegate.emit.equation import check_length, plain
 from tidegate.errors import visible
 

@@ -101,7 +101,7 @@ KNOWN: Mapping[str, str] = {  # formulas that have a name
 def formula(graph: Graph, top: int, hole: int | None, known: Mapping[int, str] | None = None) -> str:
     """What is computed from the node ``hole`` to the node ``top``, with a hole for the former; ``known`` are names."""
     names = dict(known or {}) | ({} if hole is None else {hole: HOLE})
-    return Writer(graph, NOTATION, names).write(top)[0]
+    return re.sub(r"(^|[ (])1 (?=\w)", r"\1", Writer(graph, NOTATION, names).write(top)[0])  # a factor of 1
 
 
 def shortened(text: str) -> str:

@@ -9,10 +9,13 @@ from typing import NamedTuple
 from tidegate.cell.graph import Graph
 from tidegate.emit.diagram import label
 from tidegate.emit.diagram.box import CIRCLE, LAYER, PILL, VALUE, Reading
-from tidegate.emit.diagram.place import BELOW, ENTRY, EXIT, JOIN, Item, Line, Placing
-from tidegate.emit.diagram.route import Pin, Point, Way, routed
+from tidegate.emit.diagram.grid import Pin, Point
+from tidegate.emit.diagram.place import BELOW, ENTRY, EXIT, JOIN, Item, Line, Placing, Plan
+from tidegate.emit.diagram.route import Router, Way, routed
 
 TRACK, PITCH, LEAST_GAP, MARGIN = 11.0, 12.0, 14.0, 10.0  # between lines, pins and boxes, and around everything
+COLUMN, UNUSUAL = 60, 400  # what a column costs, and a plan that changes the order of the equations
+PLANS = (Plan(beneath=True, backwards=False), Plan(beneath=False, backwards=False), Plan(beneath=True, backwards=True))
 RADIUS = 11.0  # of a circle
 CAP = 17.0  # room for a name above its box
 HEIGHTS = {LAYER: 32.0, PILL: 24.0, CIRCLE: 2 * RADIUS, VALUE: 24.0, ENTRY: 20.0, EXIT: 20.0, BELOW: 22.0}
@@ -59,6 +62,21 @@ class Stroke:
     thick: bool
 
 
+def _best(reading: Reading) -> Router:
+    """The cheapest ways of all plans."""
+    found: dict[tuple[tuple[float, int], ...], tuple[int, Router]] = {}
+    for plan in PLANS:
+        placing = Placing(reading, plan)
+        places = tuple((item.column, item.row) for item in placing.items)
+        if places not in found:
+            router = routed(placing.items, placing.lines)
+            unusual = UNUSUAL * (plan.backwards + (not plan.beneath))
+            found[places] = router.cost + COLUMN * len(router.grid.columns) + unusual, router
+    _, best = min(found.values(), key=lambda pair: pair[0])
+    best.improve()
+    return best
+
+
 class Picture:
     """A diagram with every place in pixels.
 
@@ -73,10 +91,10 @@ class Picture:
 
     def __init__(self, graph: Graph) -> None:
         reading = Reading(graph)
-        placing = Placing(reading)
-        self.items = placing.items
+        router = _best(reading)
+        self.items = router.items
         self.notes = [(name, text) for name, (_, text) in reading.letters.items()]
-        self._router = routed(placing.items, placing.lines)
+        self._router = router
         self._measure(list(self._router.ways.values()))
         placed = [self._placed(item) for item in self.items]
         self.boxes, self.names = [box for box, _ in placed], [name for _, name in placed]
@@ -87,7 +105,7 @@ class Picture:
             for x in grid.columns[int(item.column)]
             for y in grid.rows[item.row]
         }
-        self.strokes = [self._stroke(line, self._router.ways[k]) for k, line in enumerate(placing.lines)]
+        self.strokes = [self._stroke(line, self._router.ways[k]) for k, line in enumerate(router.lines)]
 
     def _measure(self, ways: list[Way]) -> None:
         """Pixels of the grid's lines."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tidegate.cell.graph import Op
 from tidegate.emit.diagram import label
@@ -56,17 +57,34 @@ class Line:
     thick: bool = False
 
 
+_TURN = {"rail": 0, "layer": 1, "up": 1, "down": 2}  # in which inputs are placed: what descends goes above the others
+
+
+class Plan(NamedTuple):
+    """What is tried both ways.
+
+    Attributes:
+        beneath: whether a layer may stand beneath a box that does not read it.
+        backwards: whether the inputs of a box are placed from the last to the first.
+    """
+
+    beneath: bool
+    backwards: bool
+
+
 @dataclass
 class Placing:
     """Gives rows and columns to the boxes of a cell, and lines to their inputs.
 
     Attributes:
         reading: the boxes.
+        plan: how to place them.
         items: all that has a place.
         lines: all lines.
     """
 
     reading: Reading
+    plan: Plan
     items: list[Item] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
 
@@ -82,6 +100,8 @@ class Placing:
         self._height: dict[int, tuple[str, int]] = {}
         self._column: dict[int, int] = {}
         self._taken: set[tuple[tuple[str, int], int]] = set()
+        for index, box in enumerate(self.boxes):
+            self._height[index] = self._level(index, box)
         for _, end in sorted(zip(self.graph.updates, self._ends, strict=True)):
             if end.kind == "box":
                 self._place(end.at)
@@ -118,15 +138,18 @@ class Placing:
     def _is_state(self, source: Source) -> bool:
         return source.kind == "outer" and self.graph.nodes[source.at].op is Op.STATE
 
-    def _place(self, index: int) -> None:
+    def _place(self, index: int, least: int = 0) -> None:
+        """Give a box and its inputs columns, no column before ``least``."""
         if index in self._column:
             return
         box = self.boxes[index]
         made = [line.source.at for line in box.inputs if line.source.kind == "box"]
-        for source in sorted(made, key=lambda source: source not in self._railed):
-            self._place(source)
-        height = self._height[index] = self._level(index, box)
-        column = self._earliest(index, box, made)
+        made = made[::-1] if self.plan.backwards else made
+        height = self._height[index]
+        for source in sorted(made, key=lambda source: _TURN[self._height[source][0]]):
+            beside = [self._column[other] for other in made if other in self._column and other not in self._railed]
+            self._place(source, max(beside, default=0) if height[0] != "layer" else 0)
+        column = self._earliest(index, box, made, least)
         while (height, column) in self._taken or (height[0] == "rail" and self._rail_below(column)):
             column += 1
         self._column[index] = column
@@ -151,14 +174,16 @@ class Placing:
             return 0
         return self._height[source.at][1]
 
-    def _earliest(self, index: int, box: Box, made: list[int]) -> int:
+    def _earliest(self, index: int, box: Box, made: list[int], least: int) -> int:
         """The first column in which a box may stand."""
         kind, _ = self._height[index]
-        next_layer = 1 + max((c for (height, _), c in self._taken if height == "layer"), default=-1)
+        standing = {"layer"} if self.plan.beneath else {"layer", "up"}
+        next_layer = 1 + max((c for (height, _), c in self._taken if height in standing), default=-1)
         if kind == "layer":
             return max([next_layer, *(self._column[source] + 1 for source in made)])
         if kind == "down":
-            return max([next_layer, *(self._column[source] + (source in self._railed) for source in made)])
+            own = [self._column[source] + (source in self._railed) for source in made]
+            return max([least or next_layer, *own])
         columns = [self._column[source] + self._beside(source, index, box) for source in made]
         return max([0, *columns]) if columns else next_layer
 
@@ -222,8 +247,9 @@ class Placing:
                     self._line(lines, line.source).ends.append((self._of_box[index], self._entering(index, place)))
         for sources, join in joined.items():
             for source in sources:
-                sides = "BLT" if self._item(source).kind == BELOW else "LTB"
-                self._line(lines, source).ends.append((join.source, sides))
+                self._line(lines, source)
+            for item, sides in _sides([lines[source].source for source in sources], join.source).items():
+                next(line for line in lines.values() if line.source is item).ends.append((join.source, sides))
         for end, exit_ in zip(self._ends, self._exits, strict=True):
             self._line(lines, end).ends.append((exit_, "L"))
         used = [line.source for line in lines.values()]
@@ -239,10 +265,12 @@ class Placing:
             if len(sources) > 1:
                 together.setdefault(sources, []).append(index)
         joins: dict[tuple[Source, ...], Line] = {}
+        shared = [sources for sources, readers in together.items() if len(readers) > 1]
+        alone = [sources for sources in together if all(source.kind == "outer" for source in sources)]
         for sources, readers in together.items():
-            if len(readers) > 1 or all(source.kind == "outer" for source in sources):
+            if sources in (shared or alone):
                 column = min(self._column[reader] for reader in readers) - 0.9 + 0.1 * len(joins)
-                item = Item(JOIN, "", "", column, self._join_row, feet=len(sources))
+                item = Item(JOIN, "", "", column, self._join_row)
                 joins[sources] = Line(item, "R", thick=True)
                 entering = [self._item(source) for source in sources if self._item(source).kind == BELOW]
                 for below in entering[:1]:
@@ -278,3 +306,17 @@ class Placing:
 
 def _weighted(box: Box) -> tuple[Source, ...]:
     return tuple(sorted(line.source for line in box.inputs if line.weighted))
+
+
+def _sides(sources: list[Item], join: Item) -> dict[Item, str]:
+    """Where each of several lines may enter a join: from the left in the order in which they come, the best first.
+
+    What enters the cell from below comes from below. A digit is one of the places at the left, counted from the top.
+    """
+    left = sorted((item for item in sources if item.kind != BELOW), key=lambda item: (item.row, item.column))
+    below = [item for item in sources if item.kind == BELOW]
+    left = [*left, *below[1:]]
+    if len(left) == 1:
+        return {left[0]: "LTB"} | dict.fromkeys(below[:1], "BLT")
+    join.feet = len(left)
+    return {item: str(place) for place, item in enumerate(left)} | dict.fromkeys(below[:1], "B")

@@ -1,35 +1,27 @@
 """The way of each line: straight pieces on a grid that leaves boxes out.
 
-The grid has lines through the pins of every row and column, and tracks between them. A piece of it belongs to one
-line of the diagram; lines cross at right angles only, and turn or branch where no other passes. So nothing runs
-through a box or along something else, whatever the cell. Where a way is not found there is room for more tracks.
+A piece of the grid belongs to one line; lines cross at right angles only, and turn or branch where no other passes. So
+nothing runs through a box or along something else, whatever the cell. Where a way is not found there is room for more
+tracks.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
 
-from tidegate.emit.diagram.place import JOIN, Item, Line
+from tidegate.emit.diagram.grid import STEPS, Grid, Pin, Point
+from tidegate.emit.diagram.place import Item, Line
 from tidegate.errors import EmitError
 
-BEND, CROSSING, SIDE = 26, 34, 15  # what a turn, a crossing and a less natural side cost, in pixels of way
-NEAR, MOST_TRACKS = 10, 24
-STEPS = {"R": (1, 0), "L": (-1, 0), "B": (0, 1), "T": (0, -1)}
-BACK = {"R": "L", "L": "R", "B": "T", "T": "B"}
-
-Point = tuple[int, int]
-
-
-class Pin(NamedTuple):
-    """A point at which a line may touch an item, and the direction that leads away from it."""
-
-    point: Point
-    side: str
+NEAR, BEND, CROSSING, SIDE = 10, 26, 34, 15  # what a step, a turn, a crossing and a less natural side cost
+MOST_TRACKS = 24
+NOBODY = -1
+FAR = 1 << 40
+SIDES = "".join(STEPS)  # directions by number; the one back is two further
 
 
 @dataclass
@@ -40,234 +32,205 @@ class Way:
         pieces: pairs of neighbouring points.
         start: where it leaves.
         ends: for each end of the line, where it enters.
+        cost: of all of it.
     """
 
     pieces: set[tuple[Point, Point]] = field(default_factory=set)
     start: Pin | None = None
     ends: list[Pin] = field(default_factory=list)
-
-
-class Grid:
-    """Rows and columns of a diagram with ``tracks`` between each two.
-
-    Attributes:
-        columns, rows: for each, the places of the lines through it.
-    """
-
-    def __init__(self, items: list[Item], tracks: int) -> None:
-        feet: defaultdict[int, int] = defaultdict(lambda: 1)
-        hands: defaultdict[int, int] = defaultdict(lambda: 1)
-        for item in items:
-            if item.kind == JOIN:
-                hands[item.row] = max(hands[item.row], item.feet - 2)
-            else:
-                feet[int(item.column)] = max(feet[int(item.column)], item.feet)
-        self.tracks = tracks
-        self.columns = _lines([feet[k] for k in range(1 + max(int(item.column) for item in items))], tracks)
-        self.rows = _lines([hands[k] for k in range(1 + max(item.row for item in items))], tracks)
-        self.size = self.columns[-1][-1] + tracks + 1, self.rows[-1][-1] + tracks + 1
-        self.blocked = {point for item in items for point in self._covered(item)}
-
-    def _covered(self, item: Item) -> Iterator[Point]:
-        for x in self.columns[int(item.column)]:
-            for y in self.rows[item.row]:
-                yield x, y
-
-    def pins(self, item: Item, sides: str) -> list[Pin]:
-        """Where lines may touch an item, the best side first."""
-        columns, rows = self.columns[int(item.column)], self.rows[item.row]
-        x, y = columns[len(columns) // 2], rows[len(rows) // 2]
-        found = []
-        for side in sides:
-            if side in "LR":
-                places = rows if item.kind == JOIN and side == "L" else [y]
-                ordered = sorted(places, key=lambda place: abs(place - y))
-                found += [Pin((columns[0 if side == "L" else -1], place), side) for place in ordered]
-            else:
-                several = item.feet > 1 and side == "B" and item.kind != JOIN
-                feet = _middle(list(columns), item.feet) if several else [x]
-                found += [Pin((place, rows[0 if side == "T" else -1]), side) for place in feet]
-        return found
-
-
-def _middle(places: list[int], count: int) -> list[int]:
-    """As many places as there are feet, around the middle, an even number leaving it out."""
-    if count >= len(places):
-        return places
-    half = count // 2
-    centre = len(places) // 2
-    return places[centre - half : centre] + places[centre : centre + 1] * (count % 2) + places[centre + 1 :][:half]
-
-
-def _lines(counts: list[int], tracks: int) -> list[range]:
-    """For each row or column, the places of an odd number of lines, at least three."""
-    found, at = [], tracks
-    for count in counts:
-        lines = max(3, count + 1 - count % 2)
-        found.append(range(at, at + lines))
-        at += lines + tracks
-    return found
+    cost: int = 0
 
 
 class Router:
-    """Finds the ways of all lines on one grid."""
+    """Finds the ways of all lines on one grid.
+
+    A point is a number here, counted row by row, and so is a state of the search: a point and the direction in which
+    it was reached.
+    """
 
     def __init__(self, items: list[Item], lines: list[Line], tracks: int) -> None:
-        self.grid, self.lines = Grid(items, tracks), lines
+        self.grid, self.items, self.lines = Grid(items, tracks), items, lines
         self.ways: dict[int, Way] = {}
-        self.across: dict[Point, int] = {}  # the line that passes a point from left to right
-        self.down: dict[Point, int] = {}  # and from top to bottom
-        self.turns: dict[Point, int] = {}  # where a line turns, branches or ends
+        self.wide, high = self.grid.size
+        points = self.wide * high
+        self.moves = [right + down * self.wide for right, down in STEPS.values()]
+        self.across = [NOBODY] * points  # the line that passes a point from left to right
+        self.down = [NOBODY] * points  # and from top to bottom
+        self.turns = [NOBODY] * points  # where a line turns, branches or ends
+        self.late = [0] * self.wide  # a line turns up or down as early as it can, which leaves room for others
+        for column in self.grid.columns:
+            self.late[column[-1] + 1 : column[-1] + 1 + tracks] = range(tracks)
+        self.blocked = bytearray(points)
+        rim = {(x, y) for x in range(self.wide) for y in range(high) if x in {0, self.wide - 1} or y in {0, high - 1}}
+        for point in self.grid.blocked | rim:
+            self.blocked[self._number(point)] = 1
 
     def route(self, order: Iterable[int]) -> int | None:
         """Find the ways of lines in this order; the first that has none."""
-        for number in order:
-            way = self._way(number)
+        for line in order:
+            way = self._way(line)
             if way is None:
-                return number
-            self.ways[number] = way
-            self._mark(number, way)
+                return line
+            self._keep(line, way)
         return None
 
-    def again(self, number: int) -> None:
-        """Find a better way for one line among all others."""
-        old = self.ways.pop(number)
-        for marks in (self.across, self.down, self.turns):
-            for point in [point for point, owner in marks.items() if owner == number]:
-                del marks[point]
-        self.ways[number] = way = self._way(number) or old
-        self._mark(number, way)
+    def improve(self) -> None:
+        """Find each way once more, among all others."""
+        for line in sorted(self.ways, key=lambda line: _span(self.lines[line])):
+            self._again(line)
 
-    def _mark(self, number: int, way: Way) -> None:
+    def _again(self, line: int) -> None:
+        old = self.ways[line]
+        for piece in old.pieces:
+            for point in map(self._number, piece):
+                for marks in (self.across, self.down, self.turns):
+                    marks[point] = NOBODY if marks[point] == line else marks[point]
+        self._keep(line, self._way(line) or old)
+
+    @property
+    def cost(self) -> int:
+        """Of all ways."""
+        return sum(way.cost for way in self.ways.values())
+
+    def _number(self, point: Point) -> int:
+        return point[0] + point[1] * self.wide
+
+    def _point(self, number: int) -> Point:
+        return number % self.wide, number // self.wide
+
+    def _state(self, pin: Pin, *, entering: bool) -> int:
+        side = SIDES.index(pin.side)
+        return self._number(pin.point) * 4 + (side ^ 2 if entering else side)
+
+    def _keep(self, line: int, way: Way) -> None:
+        self.ways[line] = way
         seen: defaultdict[Point, set[str]] = defaultdict(set)
-        for (x, y), (x2, y2) in way.pieces:
-            marks = self.across if y == y2 else self.down
-            for point in ((x, y), (x2, y2)):
-                marks[point] = number
-            direction = "R" if y == y2 else "B"
-            seen[x, y].add(direction)
-            seen[x2, y2].add(BACK[direction])
+        for first, second in way.pieces:
+            level = first[1] == second[1]
+            marks = self.across if level else self.down
+            for point, direction in ((first, "R" if level else "B"), (second, "L" if level else "T")):
+                marks[self._number(point)] = line
+                seen[point].add(direction)
         for point, directions in seen.items():
             if directions not in ({"L", "R"}, {"T", "B"}):
-                self.turns[point] = number
+                self.turns[self._number(point)] = line
 
-    def _way(self, number: int) -> Way | None:
-        line, way = self.lines[number], Way()
-        starts = self.grid.pins(line.source, line.sides)
-        targets = [self.grid.pins(item, sides) for item, sides in line.ends]
+    def _way(self, line: int) -> Way | None:
+        wanted, way = self.lines[line], Way()
+        starts = self.grid.pins(wanted.source, wanted.sides)
+        targets = [self.grid.pins(item, sides) for item, sides in wanted.ends]
         near = [_distance(starts[0].point, pins[0].point) for pins in targets]
-        aside = [sides != "L" or item.row != line.source.row for item, sides in line.ends]
-        order = sorted(range(len(targets)), key=lambda k: (aside[k], near[k]))
+        aside = [sides != "L" or item.row != wanted.source.row for item, sides in wanted.ends]
         found: dict[int, Pin] = {}
-        for k in order:
+        for k in sorted(range(len(targets)), key=lambda k: (aside[k], near[k])):
             taken = set(found.values())
-            free = [pin for pin in targets[k] if pin.point not in self.turns and pin not in taken]
-            path = self._search(number, way, starts, free) if free else None
-            if path is None:
+            free = [pin for pin in targets[k] if self.turns[self._number(pin.point)] == NOBODY and pin not in taken]
+            path, cost = self._search(line, self._begin(line, way, starts), free, _points(way)) if free else ([], 0)
+            if not path:
                 return None
             way.start = way.start or next(pin for pin in starts if pin.point == path[0])
             way.pieces |= {(min(pair), max(pair)) for pair in pairwise(path)}
+            way.cost += cost
             found[k] = next(pin for pin in free if pin.point == path[-1])
         way.ends = [found[k] for k in range(len(targets))]
         return way
 
-    def _begin(self, number: int, way: Way, starts: list[Pin]) -> Iterator[tuple[int, Point, str]]:
-        """Where a search may begin: at the pins of the source, or anywhere on the way so far."""
+    def _begin(self, line: int, way: Way, starts: list[Pin]) -> dict[int, int]:
+        """States in which a search may begin, with their costs: pins of the source, or anywhere on the way so far."""
         if way.start is None:
-            for rank, pin in enumerate(starts):
-                if pin.point not in self.turns:
-                    yield rank * SIDE, pin.point, pin.side
-            return
-        trunk = way.start.point[1]
-        for point in sorted({point for piece in way.pieces for point in piece}):
-            if point not in self.grid.blocked and not self._crossed(number, point):
-                aside = 2 * BEND if self.lines[number].thick and point[1] != trunk else 0
-                for side in STEPS:
-                    yield aside, point, side
+            free = [pin for pin in starts if self.turns[self._number(pin.point)] == NOBODY]
+            return {self._state(pin, entering=False): starts.index(pin) * SIDE for pin in free}
+        trunk, found = way.start.point[1], dict[int, int]()
+        for point in sorted(_points(way)):
+            number = self._number(point)
+            if not self.blocked[number] and self._is_own(line, number):
+                aside = 2 * BEND if self.lines[line].thick and point[1] != trunk else 0
+                found |= {number * 4 + side: aside for side in range(4)}
+        return found
 
-    def _crossed(self, number: int, point: Point) -> bool:
-        return any(marks.get(point, number) != number for marks in (self.across, self.down, self.turns))
+    def _is_own(self, line: int, point: int) -> bool:
+        """Whether no other line passes a point."""
+        ours = (NOBODY, line)
+        return self.across[point] in ours and self.down[point] in ours and self.turns[point] in ours
 
-    def _search(self, number: int, way: Way, starts: list[Pin], targets: list[Pin]) -> list[Point] | None:
-        goals = {(pin.point, BACK[pin.side]): rank * SIDE for rank, pin in enumerate(targets)}
-        ends = [pin.point for pin in targets]
-        own = {point for piece in way.pieces for point in piece}
-        queue: list[tuple[int, int, Point, str]] = []
-        costs: dict[tuple[Point, str], int] = {}
-        came: dict[tuple[Point, str], tuple[Point, str]] = {}
-        for cost, point, side in self._begin(number, way, starts):
-            costs[point, side] = cost
-            heapq.heappush(queue, (cost + _least(point, ends), cost, point, side))
+    def _search(self, line: int, begin: dict[int, int], targets: list[Pin], own: set[Point]) -> tuple[list[Point], int]:
+        """The cheapest way to one of the targets, and its cost; empty if there is none."""
+        goals = {self._state(pin, entering=True): rank * SIDE for rank, pin in enumerate(targets)}
+        least_x, least_y = self._least(targets)
+        covered = {self._number(point) for point in own}
+        costs, came = [FAR] * (4 * len(self.blocked)), dict[int, int]()
+        queue: list[tuple[int, int, int]] = []
+        for state, cost in begin.items():
+            costs[state] = cost
+            x, y = self._point(state >> 2)
+            heapq.heappush(queue, (cost + least_x[x] + least_y[y], cost, state))
         while queue:
-            _, cost, point, side = heapq.heappop(queue)
-            here = point, side
-            if cost > costs[here]:
+            _, cost, state = heapq.heappop(queue)
+            if cost > costs[state]:
                 continue
-            if here in goals:
-                return _path(here, came)
-            for after, extra in self._steps(number, here, goals, own):
-                new = cost + extra
-                if new < costs.get(after, new + 1):
-                    costs[after], came[after] = new, here
-                    heapq.heappush(queue, (new + _least(after[0], ends), new, *after))
-        return None
+            if state in goals:
+                return self._path(state, came), cost
+            for after, extra in self._steps(line, state, goals):
+                if cost + extra < costs[after] and after >> 2 not in covered:
+                    costs[after], came[after] = cost + extra, state
+                    x, y = self._point(after >> 2)
+                    heapq.heappush(queue, (cost + extra + least_x[x] + least_y[y], cost + extra, after))
+        return [], 0
 
-    def _steps(
-        self, number: int, here: tuple[Point, str], goals: dict[tuple[Point, str], int], own: set[Point]
-    ) -> Iterator[tuple[tuple[Point, str], int]]:
-        """The neighbours of a point that a line may go on to, with what that costs."""
-        (x, y), side = here
-        in_box = (x, y) in self.grid.blocked
-        may_turn = not in_box and not self._crossed(number, (x, y))
-        for direction, (right, down) in STEPS.items():
-            if direction == BACK[side] or (direction != side and not may_turn):
+    def _steps(self, line: int, state: int, goals: dict[int, int]) -> list[tuple[int, int]]:
+        """The states that a line may go on to, with what that costs."""
+        point, side = state >> 2, state & 3
+        may_turn = not self.blocked[point] and self._is_own(line, point)
+        ours, found = (NOBODY, line), []
+        for direction in (side, side ^ 1, side ^ 3) if may_turn else (side,):
+            to = point + self.moves[direction]
+            after = to * 4 + direction
+            along, over = (self.down, self.across) if direction & 1 else (self.across, self.down)
+            if (self.blocked[to] and after not in goals) or self.turns[to] not in ours:
                 continue
-            point = x + right, y + down
-            state = point, direction
-            if not (0 <= point[0] < self.grid.size[0] and 0 <= point[1] < self.grid.size[1]):
-                continue
-            if (point in self.grid.blocked and state not in goals) or self.turns.get(point, number) != number:
-                continue
-            along, over = (self.across, self.down) if right else (self.down, self.across)
-            if along.get(point, number) != number or along.get((x, y), number) != number or point in own:
-                continue
-            crossing = over.get(point, number) != number
-            yield state, NEAR + BEND * (direction != side) + CROSSING * crossing + goals.get(state, 0)
+            if along[to] in ours and along[point] in ours:
+                crossing = CROSSING if over[to] not in ours else 0
+                turn = BEND + self.late[point % self.wide] * (direction & 1) if direction != side else 0
+                found.append((after, NEAR + turn + crossing + goals.get(after, 0)))
+        return found
+
+    def _least(self, targets: list[Pin]) -> tuple[list[int], list[int]]:
+        """The least cost to the targets from each column and each row."""
+        across, down = ([pin.point[k] for pin in targets] for k in range(2))
+        return tuple(  # type: ignore[return-value]
+            [NEAR * max(0, min(places) - place, place - max(places)) for place in range(size)]
+            for places, size in zip((across, down), self.grid.size, strict=True)
+        )
+
+    def _path(self, state: int, came: dict[int, int]) -> list[Point]:
+        path = [self._point(state >> 2)]
+        while state in came:
+            state = came[state]
+            path.append(self._point(state >> 2))
+        return path[::-1]
+
+
+def _points(way: Way) -> set[Point]:
+    return {point for piece in way.pieces for point in piece}
 
 
 def _distance(first: Point, second: Point) -> int:
     return abs(first[0] - second[0]) + abs(first[1] - second[1])
 
 
-def _least(point: Point, ends: list[Point]) -> int:
-    return NEAR * min(_distance(point, end) for end in ends)
-
-
-def _path(here: tuple[Point, str], came: dict[tuple[Point, str], tuple[Point, str]]) -> list[Point]:
-    path = [here[0]]
-    while here in came:
-        here = came[here]
-        path.append(here[0])
-    return path[::-1]
-
-
 def routed(items: list[Item], lines: list[Line]) -> Router:
-    """The ways of all lines.
+    """The ways of all lines, each found once.
 
     Raises:
         EmitError: there are more lines than any number of tracks has room for.
     """
     order = sorted(range(len(lines)), key=lambda k: _span(lines[k]))
-    tracks = 3
-    while tracks <= MOST_TRACKS:
+    for tracks in range(3, MOST_TRACKS):
         router = Router(items, lines, tracks)
         failed = router.route(order)
         if failed is None:
-            for number in order:
-                router.again(number)
             return router
-        order = [failed, *(number for number in order if number != failed)]
-        tracks += 1
+        order = [failed, *(line for line in order if line != failed)]
     raise EmitError(
         "DIAGRAM_ROOM", f"there is no room for {len(lines)} lines between {len(items)} boxes", fix="print its equations"
     )
