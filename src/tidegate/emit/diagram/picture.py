@@ -132,6 +132,10 @@ class Picture:
         x, y = self.x[columns[len(columns) // 2]], self.y[rows[len(rows) // 2]]
         wide, high = width_of(item) / 2, self._height(item)
         box = Rectangle(x - wide, y - high / 2, x + wide, y + high / 2)
+        if item.kind in {ENTRY, EXIT}:  # their lines begin, and end, below one another
+            aside = max(width_of(other) / 2 for other in self.items if other.kind == item.kind) - wide
+            aside *= 1 if item.kind == ENTRY else -1
+            box = box._replace(left=box.left + aside, right=box.right + aside)
         if not item.name:
             return box, None
         right, up = (7, 0) if item.kind == CIRCLE else (5, 2)
