@@ -38,7 +38,7 @@ def neuralforecast_rows() -> Iterator[str]:
     times, values = series()
     frame = pd.DataFrame({"unique_id": "a", "ds": times, "y": values})
 
-    def forecast(kind: type, recurrent: bool, swap: bool) -> tuple[np.ndarray, str]:
+    def forecast(kind: type, recurrent: bool, *, swap: bool) -> tuple[np.ndarray, str]:
         sizes = {"encoder_hidden_size": 16, "decoder_hidden_size": 16, "max_steps": 50}
         model = kind(h=HORIZON, input_size=24, recurrent=recurrent, random_seed=1, **sizes, **TRAINER)
         if swap:
@@ -51,7 +51,8 @@ def neuralforecast_rows() -> Iterator[str]:
     for kind in (RNN, LSTM, GRU):
         for recurrent in (False, True):
             name = f"`{kind.__name__}(recurrent={recurrent})`"
-            yield row("neuralforecast", name, *forecast(kind, recurrent, False), *forecast(kind, recurrent, True))
+            both = [forecast(kind, recurrent, swap=swap) for swap in (False, True)]
+            yield row("neuralforecast", name, *both[0], *both[1])
 
 
 def darts_rows() -> Iterator[str]:
@@ -61,7 +62,7 @@ def darts_rows() -> Iterator[str]:
     target = TimeSeries.from_times_and_values(*series())
     trainer = {name: TRAINER[name] for name in ("accelerator", "enable_progress_bar", "logger")}
 
-    def forecast(kind: str, swap: bool) -> tuple[np.ndarray, str]:
+    def forecast(kind: str, *, swap: bool) -> tuple[np.ndarray, str]:
         sizes = {"input_chunk_length": 24, "training_length": 36, "hidden_dim": 16}
         model = RNNModel(model=kind, n_epochs=3, random_state=1, pl_trainer_kwargs=trainer, **sizes)
         model.fit(target)
@@ -70,7 +71,8 @@ def darts_rows() -> Iterator[str]:
         return model.predict(HORIZON).values()[:, 0], getattr(model.model.rnn, "last_path", "torch.nn")
 
     for kind in ("RNN", "LSTM", "GRU"):
-        yield row("darts", f'`RNNModel(model="{kind}")`', *forecast(kind, False), *forecast(kind, True))
+        both = [forecast(kind, swap=swap) for swap in (False, True)]
+        yield row("darts", f'`RNNModel(model="{kind}")`', *both[0], *both[1])
 
 
 def row(package: str, name: str, plain: np.ndarray, _: str, swapped: np.ndarray, path: str) -> str:

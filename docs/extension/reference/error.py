@@ -22,15 +22,15 @@ class Errors(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         codes = raised()[self.arguments[0]]
-        rows = [(f"``{code}``", *first(codes[code])) for code in sorted(codes)]
-        return [table(("code", "says", "what to do"), rows, (24, 46, 30))]
+        rows = [(f"``{code}``", first(codes[code])) for code in sorted(codes)]
+        return [table(("code", "says"), rows, (30, 70))]
 
 
-def first(said: list[tuple[str, str]]) -> tuple[str, str]:
-    """What an error says; of a code with several messages, the first and how many others there are."""
+def first(said: list[tuple[str, str]]) -> str:
+    """What an error says and what to do; of a code with several messages, the first and how many others there are."""
     message, fix = said[0]
     more = len({text for text, _ in said}) - 1
-    return message + (f"\nand {more} more like it" if more else ""), fix
+    return "\n".join(filter(None, [message, fix and f"To do: {fix}.", f"And {more} more like it." if more else ""]))
 
 
 @cache

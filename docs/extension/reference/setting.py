@@ -26,8 +26,8 @@ class Settings(SphinxDirective):
         kind = Training if name == ALL else ESTIMATORS[name].setting
         options = set(OPTIONS) if name == ALL else {one.name for one in fields(Training)}
         shown = [one for one in fields(kind) if one.name not in options]
-        rows = [(f"``{one.name}``", f"``{one.default!r}``", said(kind, one.name)) for one in shown]
-        made: list[nodes.Node] = [table(("setting", "default", "says"), rows, (20, 15, 65))] if rows else []
+        rows = [(f"``{one.name}``\n``{one.default!r}``", said(kind, one.name)) for one in shown]
+        made: list[nodes.Node] = [table(("setting, default", "says"), rows, (28, 72))] if rows else []
         return made + ([] if name == ALL else changed(kind))
 
 
@@ -56,8 +56,8 @@ class OptionTable(SphinxDirective):
     """Every option of layers."""
 
     def run(self) -> list[nodes.Node]:
-        rows = [(f"``{name}``", f"``{one.default!r}``", option(one)) for name, one in OPTIONS.items()]
-        return [table(("option", "default", "says"), rows, (20, 10, 70))]
+        rows = [(f"``{name}``\n``{one.default!r}``", option(one)) for name, one in OPTIONS.items()]
+        return [table(("option, default", "says"), rows, (28, 72))]
 
 
 def option(one: Any) -> str:
