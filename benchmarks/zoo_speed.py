@@ -176,7 +176,7 @@ def _ratio(ratio: Ratio | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=CELLS, default=[*CELLS], metavar="CELL")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each cell and phase")
+    parser.add_argument("--seconds", type=float, default=1.2, help="of each cell and phase")
     parser.add_argument(
         "--output", type=Path, default=RESULTS, help="a folder; the files are named after the processor"
     )

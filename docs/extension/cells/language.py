@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -39,6 +40,10 @@ class Language:
         self.asked[text] = None
         said = self.sentences.get(text) or text
         return said.format(**values) if values else said
+
+    def joined(self, sentences: Iterable[str]) -> str:
+        """Sentences one after the other: with blanks between them, which Chinese does without."""
+        return ("" if self.code.startswith("zh") else " ").join(sentences)
 
     @classmethod
     def of(cls, code: str) -> Language:

@@ -35,7 +35,7 @@ def cell_page(name: str, cell: type[Cell], say: Language) -> str:
         source_lines(cell, say),
         section(say("Equations"), f"$$\n{latex.align(graph)}\n$$"),
         section(say("Diagram"), fence("{diagram}", argument=name)),
-        section(say("State"), group(graph, say), states_table(graph, say), " ".join(conventions(graph, say))),
+        section(say("State"), group(graph, say), states_table(graph, say), say.joined(conventions(graph, say))),
         section(say("Parameters"), parameter_table(graph, say), count_table(cell, say)),
         section(say("Four steps"), steps_table(cell, say)),
         section(say("A pulse"), fence("{pulse}", argument=name)),

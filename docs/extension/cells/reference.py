@@ -14,7 +14,7 @@ from .markdown import file_of, link
 
 LEARN = Path(__file__).resolve().parents[2] / "learn"
 LINKS = (
-    (re.compile(r"arXiv (\d{4}\.\d{5})"), r"[arXiv \1](https://arxiv.org/abs/\1)"),
+    (re.compile(r"arXiv (\d{4}\.\d{4,5})"), r"[arXiv \1](https://arxiv.org/abs/\1)"),
     (re.compile(r"doi (10\.[^ ,;]+)"), r"[doi \1](https://doi.org/\1)"),
 )
 YEAR = re.compile(r"(?<![\d.])(?:19|20)\d\d(?![\d.])")
@@ -48,8 +48,10 @@ def short(cell: type[Cell], say: Language) -> str:
 
 def source_lines(cell: type[Cell], say: Language) -> str:
     """The reference, and what differs from it."""
-    source = say("Source: {source}.", source=linked(say(cell.source) if not year(cell.source) else cell.source))
-    return source + (" " + say("What differs here: {what}.", what=say(cell.differs)) if cell.differs else "")
+    lines = [say("Source: {source}.", source=linked(cell.source if year(cell.source) else say(cell.source)))]
+    if cell.differs:
+        lines.append(say("What differs here: {what}.", what=say(cell.differs)))
+    return say.joined(lines)
 
 
 def family(name: str) -> list[str]:
