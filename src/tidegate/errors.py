@@ -40,6 +40,14 @@ class TidegateError(Exception):
         code: a stable upper-case identifier, e.g. ``"SHAPE_INPUT"``.
         message: what was expected and what came instead.
         fix: what the reader can do about it.
+
+    Example:
+        >>> import tidegate as tg
+        >>> try:
+        ...     tg.nn.Recurrent("lsmt", 8, 16)
+        ... except tg.errors.TidegateError as error:
+        ...     error.code, error.message
+        ('CELL_UNKNOWN', "there is no cell 'lsmt'; did you mean 'lstm'?")
     """
 
     def __init__(self, code: str, message: str, *, fix: str = "") -> None:
@@ -111,6 +119,14 @@ def explain_missing() -> Iterator[None]:
 
     Raises:
         MissingError: the package belongs to one of ``EXTRAS``. Other errors pass unchanged.
+
+    Example:
+        >>> from tidegate.errors import explain_missing
+        >>> with explain_missing():
+        ...     raise ModuleNotFoundError(name="onnx")
+        Traceback (most recent call last):
+            ...
+        tidegate.errors.MissingError: the package onnx is not installed — pip install 'tidegate[onnx]'
     """
     try:
         yield
@@ -147,6 +163,11 @@ def did_you_mean(name: str, known: Iterable[str], part: Callable[[str], str] = s
         name: what the caller wrote.
         known: the names that there are.
         part: what to compare of a name.
+
+    Example:
+        >>> from tidegate.errors import did_you_mean
+        >>> did_you_mean("lsmt", ["lstm", "gru"])
+        "; did you mean 'lstm'?"
     """
     parts: dict[str, list[str]] = {}
     for entry in known:

@@ -89,6 +89,11 @@ def whole(thing: Any) -> str:
     return f"{text} {' '.join(OPTIONS)}" if "OPTIONS" in text else text
 
 
+def has_example(thing: Any) -> bool:
+    """Whether the docstring shows the thing at work; the suite runs every such example."""
+    return ">>>" in (inspect.getdoc(thing) or "")
+
+
 def parameters(thing: Any) -> list[str]:
     """The names of its arguments, where the signature is ours: an enumeration's and Keras's are not."""
     if isinstance(thing, type) and not getattr(thing.__init__, "__module__", "").startswith("tidegate."):

@@ -1,12 +1,23 @@
 """Public names stay what they are unless somebody means it, and their docstrings have what a reader needs."""
 
+import inspect
+
 import pytest
 
 pytest.importorskip("keras", reason="the names of tidegate.keras are read, too")
 
-from tests.architecture.public import GOLDEN, INNER, documented, faults, listed
+from tests.architecture.public import GOLDEN, INNER, documented, faults, has_example, listed
 
 DOCUMENTED = documented()
+# What works on a trained model, its data or the record of a long run: the guides show it, and tests run their code.
+SHOWN_BY_GUIDES = {
+    *("tidegate.attack.certify", "tidegate.attack.run", "tidegate.audit.run", "tidegate.compare.run"),
+    *("tidegate.explain.check_leak", "tidegate.explain.try_remedy"),
+    *(f"tidegate.report.write_{what}" for what in ("attack", "audit", "explanation", "html", "json", "runs_csv")),
+    *("tidegate.ship.check", "tidegate.ship.flows", "tidegate.ship.inspect", "tidegate.ship.inspected"),
+    *("tidegate.tasks.from_pretrained", "tidegate.tasks.read_ahead"),
+    "tidegate.errors.note",  # it warns in the name of its caller, and has one only outside of the library
+}
 
 
 def test_public_names_are_those_of_the_golden_list() -> None:
@@ -19,6 +30,12 @@ def test_public_names_are_those_of_the_golden_list() -> None:
 def test_docstrings_of_public_names_are_complete(name: str) -> None:
     room = name.split(".")[1]
     assert not list(faults(DOCUMENTED[name], arguments=room not in INNER))
+
+
+def test_public_functions_have_examples() -> None:
+    outer = {name: value for name, value in DOCUMENTED.items() if name.split(".")[1] not in INNER}
+    without = {name for name, value in outer.items() if inspect.isroutine(value) and not has_example(value)}
+    assert without == SHOWN_BY_GUIDES
 
 
 # --- the measure itself ---

@@ -48,6 +48,11 @@ def p_value(canaries: int, made: int, right: int, epsilon: float, delta: float) 
 
     References:
         Steinke, Nasr and Jagielski 2023, arXiv 2305.08846, Theorem 5.2.
+
+    Example:
+        >>> import tidegate as tg
+        >>> round(tg.audit.p_value(canaries=100, made=20, right=20, epsilon=1.0, delta=0.0), 4)
+        0.0019
     """
     if not right:
         return 1.0
@@ -76,6 +81,11 @@ def lower_bound(canaries: int, made: int, right: int, delta: float, level: float
         right: as for ``p_value``.
         delta: of the claim.
         level: the probability of refuting what is true, such as 0.05.
+
+    Example:
+        >>> import tidegate as tg
+        >>> round(tg.audit.lower_bound(canaries=100, made=20, right=20, delta=0.0, level=0.05), 2)
+        1.82
     """
     if p_value(canaries, made, right, 0.0, delta) > level:
         return 0.0
@@ -107,6 +117,13 @@ def guessed(
         delta: of the claim.
         level: the probability that the largest of the bounds is above a true epsilon.
         shares: of the canaries that are guessed.
+
+    Example:
+        >>> import numpy as np, tidegate as tg
+        >>> planted = np.arange(200) % 2 == 0
+        >>> [best] = tg.audit.guessed(planted + np.linspace(0, 0.1, 200), planted, delta=1e-6, shares=(0.5,))
+        >>> best
+        Guesses(canaries=200, made=100, right=100, epsilon=3.492415729788263)
     """
     count, order = len(scores), np.argsort(-scores, kind="stable")
     found = []

@@ -47,6 +47,11 @@ def exposure(losses: NDArray[np.float64], drawn: NDArray[np.float64], space: flo
     References:
         Carlini et al. 2019, arXiv 1802.08232, sections 4.2 (exposure) and 4.3 (its approximation by draws, and by
         a skew normal distribution).
+
+    Example:
+        >>> import numpy as np, tidegate as tg
+        >>> tg.audit.exposure(np.array([0.5]), np.linspace(0, 1, 99)).bits  # in the middle: 1 bit is chance
+        array([0.97143085])
     """
     ordered = np.sort(drawn)
     below = np.searchsorted(ordered, losses, side="right")

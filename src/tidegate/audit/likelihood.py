@@ -18,6 +18,11 @@ def confidence(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Args:
         losses: of any shape, not negative.
+
+    Example:
+        >>> import numpy as np, tidegate as tg
+        >>> tg.audit.confidence(np.array([np.log(2.0)]))  # a probability of 1/2
+        array([0.])
     """
     losses = np.maximum(losses, 1e-12)
     found: NDArray[np.float64] = -losses - np.log(-np.expm1(-losses))
@@ -45,6 +50,14 @@ def ratio(
 
     References:
         Carlini et al. 2022, arXiv 2112.03570, Algorithm 1 and section VI-B (one spread for few shadows).
+
+    Example:
+        >>> import numpy as np, tidegate as tg
+        >>> inside = np.array([[True, False], [False, True], [True, False], [False, True]])
+        >>> shadows = np.where(inside, 2.0, -2.0) + np.array([[0.1], [0.2], [0.3], [0.4]])
+        >>> scores, spread = tg.audit.ratio(np.array([2.0, -2.0]), shadows, inside)
+        >>> scores > 0
+        array([ True, False])
     """
     counts = np.minimum(inside.sum(0), (~inside).sum(0))
     means, rest = {}, {}

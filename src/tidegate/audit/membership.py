@@ -61,6 +61,11 @@ def membership(members: NDArray[np.float64], others: NDArray[np.float64]) -> Mem
     References:
         Yeom et al. 2018, arXiv 1709.01604 (losses as scores); Carlini et al. 2022, arXiv 2112.03570 (why few false
         positives count); Hanley and McNeil 1982, doi 10.1148/radiology.143.1.7063747.
+
+    Example:
+        >>> import numpy as np, tidegate as tg
+        >>> tg.audit.membership(np.linspace(1, 2, 50), np.linspace(0, 1.5, 50)).area
+        0.9116
     """
     above = np.sort(others)[::-1]
     count, allowed = len(above), int(FALSE * len(above))

@@ -80,60 +80,132 @@ def _call(op: Op, *args: Any) -> Any:
 
 
 def sigmoid(v: Any) -> Any:
-    """1 / (1 + exp(-v)), element by element."""
+    """1 / (1 + exp(-v)), element by element.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.sigmoid(0.0)
+        0.5
+    """
     return _call(Op.SIGMOID, v)
 
 
 def tanh(v: Any) -> Any:
-    """The hyperbolic tangent of v, element by element."""
+    """The hyperbolic tangent of v, element by element.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.tanh(0.0)
+        0.0
+    """
     return _call(Op.TANH, v)
 
 
 def relu(v: Any) -> Any:
-    """max(v, 0), element by element."""
+    """max(v, 0), element by element.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.relu(-2.0), tg.relu(2.0)
+        (0.0, 2.0)
+    """
     return _call(Op.RELU, v)
 
 
 def exp(v: Any) -> Any:
-    """Euler's number to the power v, element by element."""
+    """Euler's number to the power v, element by element.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.exp(0.0)
+        1.0
+    """
     return _call(Op.EXP, v)
 
 
 def log(v: Any) -> Any:
-    """The natural logarithm of v, element by element."""
+    """The natural logarithm of v, element by element.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.log(1.0)
+        0.0
+    """
     return _call(Op.LOG, v)
 
 
 def log_sigmoid(v: Any) -> Any:
-    """log(sigmoid(v)), element by element; finite where sigmoid(v) is too small to be a number."""
+    """log(sigmoid(v)), element by element; finite where sigmoid(v) is too small to be a number.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.log_sigmoid(-1000.0)  # log(sigmoid(-1000.0)) would be -inf
+        -1000.0
+    """
     return _call(Op.LOG_SIGMOID, v)
 
 
 def sqrt(v: Any) -> Any:
-    """The square root of v, element by element."""
+    """The square root of v, element by element.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.sqrt(9.0)
+        3.0
+    """
     return _call(Op.SQRT, v)
 
 
 def mean(*v: Any) -> Any:
-    """The mean over all units of all arguments together: one number for each row."""
+    """The mean over all units of all arguments together: one number for each row.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.mean(1.0, 2.0, 6.0)
+        3.0
+    """
     return _call(Op.MEAN, *v)
 
 
 def variance(*v: Any) -> Any:
-    """The mean square distance from the mean, over all units of all arguments together: one number for each row."""
+    """The mean square distance from the mean, over all units of all arguments together: one number for each row.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.variance(1.0, 3.0)
+        1.0
+    """
     return _call(Op.VARIANCE, *v)
 
 
 def maximum(v: Any, w: Any) -> Any:
-    """The larger of v and w, element by element."""
+    """The larger of v and w, element by element.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.maximum(2.0, -3.0)
+        2.0
+    """
     return _call(Op.MAXIMUM, v, w)
 
 
 def minimum(v: Any, w: Any) -> Any:
-    """The smaller of v and w, element by element."""
+    """The smaller of v and w, element by element.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.minimum(2.0, -3.0)
+        -3.0
+    """
     return _call(Op.MINIMUM, v, w)
 
 
 def clamp(v: Any, bound: Any) -> Any:
-    """``v``, no further from zero than ``bound``, element by element; flat beyond it."""
+    """``v``, no further from zero than ``bound``, element by element; flat beyond it.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.clamp(5.0, 2.0), tg.clamp(-5.0, 2.0), tg.clamp(1.0, 2.0)
+        (2.0, -2.0, 1.0)
+    """
     return _call(Op.CLAMP, v, bound)

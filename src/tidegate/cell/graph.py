@@ -240,6 +240,14 @@ class Graph:
         masks: random factors that the caller draws, in addition to input, states and parameters.
         given: what the caller passes at every step beside the input.
         initial: how biases and vectors begin, where that is not as torch.nn draws them.
+
+    Example:
+        >>> from tidegate import zoo
+        >>> graph = zoo.GRU.graph
+        >>> [block.name for block in graph.matrix("U").blocks]
+        ['r', 'z', 'n']
+        >>> graph == type(graph).from_json(graph.to_json())
+        True
     """
 
     name: str

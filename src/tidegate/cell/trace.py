@@ -33,6 +33,13 @@ def trace(cell: type[Cell]) -> Graph:
 
     Raises:
         SpecError: the definition is invalid; the message names the line and a fix.
+
+    Example:
+        >>> from tidegate import zoo
+        >>> from tidegate.cell import trace
+        >>> graph = trace(zoo.MGU)
+        >>> graph.name, [state.name for state in graph.states], graph == zoo.MGU.graph
+        ('MGU', ['h'], True)
     """
     declared = _Declarations(cell)
     tracer = Tracer()

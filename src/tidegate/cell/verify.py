@@ -78,6 +78,16 @@ def verify(graph: Graph) -> None:
 
     Raises:
         SpecError: with every broken rule and the program.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from tidegate import zoo
+        >>> from tidegate.cell import verify
+        >>> verify(zoo.MGU.graph)  # sound
+        >>> verify(replace(zoo.MGU.graph, nodes=zoo.MGU.graph.nodes[1:]))
+        Traceback (most recent call last):
+            ...
+        tidegate.errors.SpecError: MGU: %1: arguments (1,) do not all stand before it; ...
     """
     if broken := _broken_rules(graph):
         fix = f"correct the declarations or step, which says\n{_listing(graph)}"

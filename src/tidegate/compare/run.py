@@ -47,6 +47,11 @@ def named(cells: str | Sequence[CellLike] | Mapping[str, CellLike]) -> dict[str,
 
     Raises:
         InputError: an entry is no cell, a setting is wrong, a name appears twice, or there are no cells at all.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.compare.named("lstm,gru[zoneout=0.1],small=gru[layers=2]").keys()
+        dict_keys(['LSTM', 'GRU[zoneout=0.1]', 'small'])
     """
     specs: dict[str, Spec] = {}
     for name, spec in _pairs(cells):

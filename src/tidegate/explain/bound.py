@@ -62,6 +62,12 @@ def textbook_form(graph: Graph) -> Form | None:
 
     Args:
         graph: the cell.
+
+    Example:
+        >>> from tidegate import zoo
+        >>> from tidegate.explain import textbook_form
+        >>> textbook_form(zoo.RNN.graph) is not None, textbook_form(zoo.LSTM.graph) is None
+        (True, True)
     """
     if len(graph.states) != 1:
         return None

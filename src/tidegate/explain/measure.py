@@ -54,6 +54,12 @@ def measure(model: torch.nn.Module | Probe, loss: Loss, x: Any, **named: Any) ->
 
     Raises:
         InputError: the model has no such layer, or the loss does not fit.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> (measured,) = tg.explain.measure(torch.nn.GRU(3, 4), "last", torch.linspace(-1, 1, 60).reshape(10, 2, 3))
+        >>> [*measured.memories]
+        ['(model).l0']
     """
     probed = probe(model)
     arguments = x if type(x) is tuple else (x,)

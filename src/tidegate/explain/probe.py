@@ -52,6 +52,12 @@ def probe(model: torch.nn.Module | Probe, *, dtype: torch.dtype = torch.float64)
 
     Raises:
         InputError: it is not a module, cannot be copied, or has no layer that can be explained.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> copy = tg.explain.probe(torch.nn.LSTM(3, 4))
+        >>> [*copy.layers]
+        ['(model)']
     """
     if isinstance(model, Probe):
         return model
@@ -249,6 +255,13 @@ def captured(
 
     Raises:
         InputError: the model called none of its layers.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> copy = tg.explain.probe(torch.nn.LSTM(3, 4))
+        >>> (y, state), calls = tg.explain.captured(copy, torch.zeros(5, 2, 3))
+        >>> y.shape, len(calls)
+        (torch.Size([5, 2, 4]), 1)
     """
     calls: list[LayerCall] = []
     begun: list[int] = []

@@ -58,6 +58,12 @@ def read_out(
 
     Raises:
         InputError: the model has no such layer, or the loss does not fit.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> shares = tg.explain.read_out(torch.nn.GRU(3, 4), "last", torch.linspace(-1, 1, 60).reshape(10, 2, 3))
+        >>> [*shares]
+        ['(model).l0']
     """
     probed = probe(model)
     with torch.enable_grad(), _final_states(probed) as finals:

@@ -51,6 +51,11 @@ def epsilon_of(rate: float, sigma: float, steps: int, delta: float) -> float:
     Raises:
         InputError: an argument is out of range.
         MissingError: dp-accounting is not installed.
+
+    Example:
+        >>> import tidegate as tg
+        >>> round(tg.private.epsilon_of(rate=0.01, sigma=1.0, steps=1000, delta=1e-5), 2)
+        1.83
     """
     _check_range("sigma", sigma, QUIETEST, LOUDEST)
     _check(rate, steps, delta)
@@ -69,6 +74,12 @@ def sigma_for(epsilon: float, rate: float, steps: int, delta: float) -> float:
     Raises:
         InputError: an argument is out of range, or no noise is enough: the message says what can be had.
         MissingError: dp-accounting is not installed.
+
+    Example:
+        >>> import tidegate as tg
+        >>> sigma = tg.private.sigma_for(epsilon=8, rate=0.1, steps=20, delta=1e-5)
+        >>> tg.private.epsilon_of(rate=0.1, sigma=sigma, steps=20, delta=1e-5) <= 8
+        True
     """
     if not 0 < epsilon < math.inf:
         raise InputError("EPSILON", f"epsilon is {epsilon:g}, expected above 0", fix="pass an epsilon such as 8")

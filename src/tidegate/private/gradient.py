@@ -42,6 +42,16 @@ class Gradients:
 
     Raises:
         InputError: a parameter of half precision: to round a sum of clipped gradients is to leave the bound.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> gradients = tg.private.Gradients(model, clip_norm=1.0)
+        >>> x = torch.tensor([[3.0, 4.0], [0.0, 0.5]])
+        >>> gradients.add(lambda: model(x)[:, 0], units=2)  # norms of two units before clipping
+        tensor([5.0000, 0.5000], dtype=torch.float64)
+        >>> gradients.sums[model.weight]  # [0.6, 0.8] + [0, 0.5]
+        tensor([[0.6000, 1.3000]])
     """
 
     def __init__(self, model: torch.nn.Module, clip_norm: float) -> None:

@@ -43,6 +43,13 @@ def add_noise(sums: Sequence[Tensor], clip: float, sigma: float, stream: SecretS
 
     Raises:
         InputError: ``clip`` is infinite or not positive, or a sum is too large for the grid.
+
+    Example:
+        >>> import torch, tidegate as tg
+        >>> sums = [torch.zeros(3)]
+        >>> tg.private.add_noise(sums, clip=1.0, sigma=0.5, stream=tg.private.SecretStream.fresh(insecure_seed=0))
+        >>> bool(sums[0].abs().max() > 0)
+        True
     """
     if sigma == 0:
         return

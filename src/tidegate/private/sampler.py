@@ -33,6 +33,13 @@ class PoissonSampler:
 
     Raises:
         InputError: ``units`` or ``rate`` is out of range.
+
+    Example:
+        >>> import tidegate as tg
+        >>> stream = tg.private.SecretStream.fresh(insecure_seed=0)
+        >>> sampler = tg.private.PoissonSampler(units=10, rate=0.3, stream=stream)
+        >>> [len(sampler.draw()) for step in range(5)]  # sizes vary
+        [5, 4, 3, 3, 3]
     """
 
     def __init__(self, units: int, rate: float, stream: SecretStream) -> None:
@@ -108,6 +115,14 @@ def check_participation(draws: Sequence[Tensor], units: int, rate: float) -> Par
     Raises:
         InputError: there are fewer than two steps, the rate is not inside (0, 1), or a place does not exist or comes
             twice in a step.
+
+    Example:
+        >>> import tidegate as tg
+        >>> stream = tg.private.SecretStream.fresh(insecure_seed=0)
+        >>> sampler = tg.private.PoissonSampler(units=100, rate=0.3, stream=stream)
+        >>> tests = tg.private.check_participation([sampler.draw() for step in range(50)], units=100, rate=0.3)
+        >>> type(tests).__name__
+        'Participation'
     """
     steps = [np.unique(np.asarray(draw, dtype=np.int64)) for draw in draws]
     whole = all(len(step) == len(draw) for step, draw in zip(steps, draws, strict=True))

@@ -33,6 +33,12 @@ class SecretStream:
         key: 32 bytes.
         position: the number of draws so far.
         insecure_seed: the number that the key was made from, if it is not secret.
+
+    Example:
+        >>> import tidegate as tg
+        >>> stream = tg.private.SecretStream.fresh(insecure_seed=0)  # of a test
+        >>> stream.words(3).dtype, stream.position
+        (dtype('uint64'), 1)
     """
 
     def __init__(self, key: bytes, position: int = 0, insecure_seed: int | None = None) -> None:

@@ -150,6 +150,11 @@ def row_of(name: str, *, trained: bool = False) -> Row:
 
     Raises:
         InputError: there is no such task.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.tasks.row_of("forecast").setting.__name__
+        'ForecastSetting'
     """
     known = ESTIMATORS if trained else TABLE
     if name not in known:
@@ -187,6 +192,12 @@ def load(
     Raises:
         InputError: the data cannot be used, the task is unknown or does not fit the bundled set, or the task has no
             target column.
+
+    Example:
+        >>> import tidegate as tg
+        >>> task = tg.tasks.load("names")
+        >>> type(task).__name__
+        'ClassificationTask'
     """
     named = task_of(setting) if setting else ""
     implied = named if named in TABLE else None  # the settings of generated problems do not name one
@@ -242,6 +253,11 @@ def name_of(data: str | os.PathLike[str] | Source, task: str | None = None) -> s
 
     Raises:
         InputError: the file does not exist, its suffix is that of no task, or the task is unknown.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.tasks.name_of("elnino"), tg.tasks.name_of("jsb")
+        ('forecast', 'music')
     """
     from tidegate.data import Source, address_of, bundled_at  # slow to load: not for --help
 
@@ -274,6 +290,12 @@ def from_json(data: dict[str, Any]) -> AnyTask:
 
     Raises:
         InputError: ``data`` does not describe a task, or the file is missing or has changed.
+
+    Example:
+        >>> import tidegate as tg
+        >>> task = tg.tasks.load("adding")
+        >>> tg.tasks.from_json(task.to_json()).to_json() == task.to_json()
+        True
     """
     from tidegate.data import Source  # slow to load: not for --help
 

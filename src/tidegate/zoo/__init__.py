@@ -92,6 +92,11 @@ def find(name: str) -> type[Cell]:
 
     Raises:
         InputError: there is none; the message suggests the nearest.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.zoo.find("gru/before").name
+        'GRU/before'
     """
     key = name.strip().lower()
     if key not in CELLS:
@@ -109,6 +114,11 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
 
     Raises:
         InputError: it is not a cell.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.zoo.graph_of("mgu") is tg.zoo.graph_of(tg.zoo.MGU)
+        True
     """
     if isinstance(cell, Graph):
         return cell

@@ -63,6 +63,11 @@ class Workers:
 
     Raises:
         InputError: there is no such engine, a number is out of range, or an option has no effect.
+
+    Example:
+        >>> import tidegate as tg
+        >>> tg.compare.Workers(count=2)
+        Workers(engine='process', count=2, threads=1, address=None)
     """
 
     engine: Engine = "process"
