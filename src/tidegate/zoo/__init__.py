@@ -117,7 +117,7 @@ def graph_of(cell: type[Cell] | Graph | str) -> Graph:
 
     Example:
         >>> import tidegate as tg
-        >>> tg.zoo.graph_of("mgu") is tg.zoo.graph_of(tg.zoo.MGU)
+        >>> tg.zoo.graph_of("mgu") == tg.zoo.graph_of(tg.zoo.MGU)
         True
     """
     if isinstance(cell, Graph):
