@@ -111,7 +111,7 @@ class Reading:
             return ()
         normal = normal_at(self.graph, index)
         args = normal.values if normal else self.graph.nodes[index].args
-        return tuple(arg for arg in dict.fromkeys(args) if not self._constant[arg])
+        return tuple(arg for arg in args if not self._constant[arg])
 
     def source(self, index: int) -> Source:
         """Where the value of a node comes from; makes its box where there is none."""
@@ -188,8 +188,7 @@ class Reading:
     ) -> Source:
         nodes = [self.graph.nodes[term] for term in weighted]
         operands = dict.fromkeys(self.source(node.args[0]) for node in nodes)
-        for term, negative in numbers:
-            text = label.with_term(text, self._formula(term), negative=negative)
+        text = label.with_terms(text, [label.signed(self._formula(n), negative=negative) for n, negative in numbers])
         symbol = label.name(nodes[0].matrix, nodes[0].name) if len(nodes) == 1 else ""
         added = [self._signed(term, negative, "−") for term, negative in plain]
         if len(added) > MOST_INPUTS - 1:
@@ -217,7 +216,7 @@ class Reading:
         parts += [self._signed(term, negative, "−") for term, negative in plain]
         total = self._several_of(CIRCLE, "+", parts) if len(parts) > 1 else parts[0]
         for term, negative in numbers:
-            text = f"{'−' if negative else '+'} {self._formula(term)}"
+            text = label.signed(self._formula(term), negative=negative)
             total = self._box(PILL, text, (Input(total),))
         return total
 

@@ -147,11 +147,17 @@ def turned(sign: str, text: str) -> str:
     return f"1 / {text}" if sign == "1 /" and re.fullmatch(r"[a-z √]+(\(.*\))?", text) else ""
 
 
-def with_term(text: str, term: str, *, negative: bool) -> str:
-    """A formula to whose argument a parameter is added."""
-    term = f"({term})" if negative and re.search(" [+−] ", term) else term
-    total = f"{HOLE} {'−' if negative else '+'} {term}"
-    return text.replace(HOLE, total if f"({HOLE})" in text or text == HOLE else f"({total})")
+def with_terms(text: str, terms: list[str]) -> str:
+    """A formula to whose argument parameters are added, each with its sign."""
+    total = " ".join([HOLE, *terms])
+    return text.replace(HOLE, total if not terms or f"({HOLE})" in text or text == HOLE else f"({total})")
+
+
+def signed(term: str, *, negative: bool) -> str:
+    """A term behind its sign."""
+    if not negative:
+        return f"+ {term}"
+    return f"− ({term})" if re.search(" [+−] ", term) else f"− {term}"
 
 
 def of_layer(text: str, symbol: str) -> str:
