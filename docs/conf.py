@@ -39,13 +39,26 @@ myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence
 myst_heading_anchors = 4
 
 html_theme = "furo"
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b6b82", "color-brand-content": "#0b6b82"},
+    "dark_css_variables": {
+        "color-brand-primary": "#63c5da",
+        "color-brand-content": "#63c5da",
+        "color-code-background": "#1c1e22",
+        "color-code-foreground": "#e4e6e8",
+    },
+    "top_of_page_buttons": ["view"],  # our template: the other languages
+}
 html_title = "Tidegate"
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_extra_path = ["extra"]  # the first page, which leads to docs/
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
+html_show_sourcelink = False
 html_show_sphinx = False
+html_show_search_summary = False  # would have to request pages, which files on a disk cannot
 templates_path = ["_templates"]
 copybutton_prompt_text = "$ "
 copybutton_exclude = ".linenos, .go"

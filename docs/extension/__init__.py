@@ -4,15 +4,12 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import cells, execute, mathematics, reference, results, sliders, translation
+from . import cells, chinese, execute, mathematics, reference, results, sliders, switch, translation
+
+PARTS = (cells, chinese, execute, mathematics, reference, results, sliders, switch, translation)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    mathematics.setup(app)
-    execute.setup(app)
-    results.setup(app)
-    sliders.setup(app)
-    translation.setup(app)
-    cells.setup(app)
-    reference.setup(app)
+    for part in PARTS:
+        part.setup(app)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
