@@ -16,7 +16,14 @@ language = "en"
 # The source is the whole repository, so that links between guides, results and examples lead to the same places
 # here as in a checkout.
 root_doc = "docs/index"
-include_patterns = ["docs/**", "benchmarks/results/**.md", "examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+include_patterns = [
+    "docs/**",
+    "benchmarks/results/**.md",
+    "examples/README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+]
 exclude_patterns = [
     "docs/_build/**",
     "docs/extra/**",

@@ -4,6 +4,7 @@ Sphinx's own search, which needs no server, leaves Chinese words out unless a se
 """
 
 import re
+from itertools import pairwise
 
 from sphinx import search
 from sphinx.application import Sphinx
@@ -25,14 +26,14 @@ function splitQuery(query) {
 }
 """
 
-    def split(self, input: str) -> list[str]:  # noqa: A002  Sphinx's name
+    def split(self, input: str) -> list[str]:
         found = []
         for word in WORDS.findall(input):
             if word.isascii():
                 self.latin_terms.add(word)
-            found += [word] if word.isascii() or len(word) < 3 else map("".join, zip(word, word[1:], strict=False))
+            found += [word] if word.isascii() or len(word) < 3 else map("".join, pairwise(word))
         return found
 
 
-def setup(app: Sphinx) -> None:
+def setup(_: Sphinx) -> None:
     search.languages["zh"] = Pairs

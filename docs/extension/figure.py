@@ -44,8 +44,10 @@ def drawn(name: str) -> list[str]:
         plt.close(number)
         text = target.getvalue()
         text = text[text.index("<svg") :].replace(INK, "currentColor")
-        text = re.sub(r'id="([\w-]+_\d+)"', rf'id="\1-{name[:8]}-{number}"', text)  # matplotlib counts anew each time
-        found.append(re.sub(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ([^"]*)"[^>]*>', partial(opening, figure), text, count=1))
+        text = re.sub(r'id="([\w-]+_\d+)"', rf'id="\1-{name}-{number}"', text)  # matplotlib counts anew each time
+        found.append(
+            re.sub(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ([^"]*)"[^>]*>', partial(opening, figure), text, count=1)
+        )
     return found
 
 
@@ -53,6 +55,8 @@ def opening(figure: Figure, found: re.Match[str]) -> str:
     """An SVG as wide as its place, within bounds that keep its text legible: narrower, it scrolls."""
     width, height = found.groups()
     least, most = (round(float(width) * pixels) for pixels in (0.95, 1.6))
-    shown = html.escape("; ".join(f"{axes.get_ylabel()} by {axes.get_xlabel()}" for axes in figure.axes).replace("$", ""))
+    shown = html.escape(
+        "; ".join(f"{axes.get_ylabel()} by {axes.get_xlabel()}" for axes in figure.axes).replace("$", "")
+    )
     size = f'style="min-width: {least}px; max-width: {most}px"'
     return f'<svg viewBox="0 0 {width} {height}" {size} role="img" aria-label="{shown}">'

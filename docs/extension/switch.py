@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from .translation import should_be_translated
 
 LANGUAGES = {"en": ("", "en", "English"), "zh_CN": ("zh/", "zh-CN", "中文")}  # folder, code in HTML, own name
-NOTES = {"zh_CN": "本页没有中文译文，以下为英文原文。"}
+NOTES = {"zh_CN": "本页没有中文译文，以下为英文原文。"}  # noqa: RUF001  Chinese
 
 
 def links(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes.document | None) -> None:
@@ -28,9 +28,14 @@ def links(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes.doc
     context["metatags"] = context.get("metatags", "") + "".join(
         f'<link rel="alternate" hreflang="{at["code"]}" href="{at["link"]}">' for at in alternates
     )
-    if language in NOTES and context.get("body") and not page.startswith("docs/cells/"):
-        if page in app.env.all_docs and not should_be_translated(app, page):
-            context["body"] = f'<p class="untranslated">{NOTES[language]}</p><div lang="en">{context["body"]}</div>'
+    if language in NOTES and context.get("body") and is_english(app, page):
+        context["body"] = f'<p class="untranslated">{NOTES[language]}</p><div lang="en">{context["body"]}</div>'
+
+
+def is_english(app: Sphinx, page: str) -> bool:
+    """Whether this page is the same in every language."""
+    translated = page.startswith("docs/cells/") or should_be_translated(app, page)
+    return page in app.env.all_docs and not translated
 
 
 def setup(app: Sphinx) -> None:
