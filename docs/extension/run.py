@@ -9,6 +9,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -36,19 +37,24 @@ class CodeError(Exception):
         return str(self.args[0])
 
 
+@cache
+def server() -> multiprocessing.context.BaseContext:
+    """Processes begin as copies of one that has imported the heavy packages, and has computed nothing."""
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch", "tidegate.nn"])
+    return context
+
+
 def apart(file: str, blocks: list[Block], name: str) -> list[Output]:
-    """The outputs of a page's blocks. A forked process has imported the heavy packages already.
+    """The outputs of a page's blocks.
 
     Raises:
         CodeError: a block failed, or did not end in time.
     """
-    import torch  # noqa: F401
-
-    import tidegate.nn  # noqa: F401  so that forks have it
-
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=answer, args=(theirs, file, blocks, name))
+    ours, theirs = server().Pipe(duplex=False)
+    process = server().Process(target=answer, args=(theirs, file, blocks, name))
     process.start()
     theirs.close()
     try:
