@@ -20,6 +20,7 @@ from tidegate.cli.status import Status
 from tidegate.cli.threads import MOST
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
+from tidegate.language import check_language, local, say, speaking, translated
 from tidegate.records import ComparisonRecord
 from tidegate.train.setting import Training, compared, names
 from tidegate.train.toml import from_toml
@@ -79,6 +80,9 @@ class Compare:
     no_explain: tyro.conf.FlagCreatePairsOff[Annotated[bool, shown_as("")]] = False
     """Do not measure what the best run of each cell remembers, on validation sequences, nor write a page on each into
     the folder explain of the results. These take seconds for each cell."""
+    language: Annotated[str, tyro.conf.arg(metavar="en|zh")] = "en"
+    """Language of what is printed and of the pages: English or Chinese. Names, options, errors, phases of the work,
+    report.json and runs.csv stay in English, and so do the other commands but explain."""
     out: Annotated[Path | None, shown_as("FOLDER")] = None
     """Folder for the results; unless given, tidegate-compare/NAME for a bundled set, and
     tidegate-compare/FILE-TASK or tidegate-compare/FILE-TASK-COLUMN for a file, with -latency at the end for --equal
@@ -87,6 +91,10 @@ class Compare:
     def run(self) -> None:
         """Compare, write the report, and print the answer last."""
         self._check()
+        with speaking(self.language):
+            self._run()
+
+    def _run(self) -> None:
         cells = load_all(self.cells)  # before anything slow: most mistakes are made here
         budget = parse_count(self.parameters)
         screen = console()
@@ -110,15 +118,17 @@ class Compare:
                 progress=LiveProgress(status, list(cells), self.seeds, task.metric),
                 command=shlex.join(["tidegate", *sys.argv[1:]]),
                 explain=not self.no_explain,
+                language=self.language,
             )
             status.body = None
             status.phase("writing the report")
-            report.write_html(record, page := out / "report.html")
+            report.write_html(record, page := out / "report.html", self.language)
             report.write_json(record, out / "report.json")
             report.write_runs_csv(record.runs, out / "runs.csv")
         _print_answer(screen, record, page)
 
     def _check(self) -> None:
+        check_language(self.language)
         for option in ("seeds", "trials", "epochs", "workers"):
             check_number(option, getattr(self, option))
         check_number("threads", self.threads, high=MOST)
@@ -127,9 +137,9 @@ class Compare:
     def _overruled(self) -> dict[str, str]:
         """The settings of the recipe that have no effect, and why."""
         given = {"hidden_size": self.parameters, "seed": self.first_seed}
-        reasons = {"hidden_size": "--parameters sets the size", "seed": "--first-seed sets the seeds"}
+        reasons = {"hidden_size": say("--parameters sets the size"), "seed": say("--first-seed sets the seeds")}
         own = {name: reasons[name] for name, value in given.items() if value is not None}
-        return {"cell": "--cells names the cells"} | own
+        return {"cell": say("--cells names the cells")} | own
 
     def _opened(self, status: Status, cells: list[str]) -> tuple[AnyTask, Path]:
         """The task and the folder for the results, after a look at the data that needs no torch."""
@@ -145,7 +155,15 @@ class Compare:
         own = folder_name(task.to_json()["source"], task.name, self.target) + end
         out = self.out or Path("tidegate-compare") / own
         check_folder(out, "the results")
-        status.print(f"Comparing {', '.join(cells)} on {task.data.name} ({task.name}), results in {out}")
+        status.print(
+            local(
+                "Comparing {cells} on {data} ({task}), results in {out}",
+                cells=", ".join(cells),
+                data=task.data.name,
+                task=task.name,
+                out=out,
+            )
+        )
         _print_notes(status.screen, [*notes, *_quicker(recipe)], recipe)
         return task, out
 
@@ -183,7 +201,13 @@ def _recipe(path: Path | None, default: Training, overruled: Mapping[str, str]) 
         return default, []
     recipe = from_toml(read_config(path), type(default), str(path), default)
     return recipe, [
-        f"{name} = {getattr(recipe, name)!r} in {path} has no effect: {instead}"
+        say(
+            "{name} = {value!r} in {path} has no effect: {why}",
+            name=name,
+            value=getattr(recipe, name),
+            path=path,
+            why=instead,
+        )
         for name, instead in overruled.items()
         if getattr(recipe, name) != getattr(default, name)
     ]
@@ -193,8 +217,13 @@ def _quicker(recipe: Training) -> list[str]:
     """A note for each setting that a comparison has for the sake of time, and ``tidegate train`` has not."""
     here, trained = compared(type(recipe)), type(recipe)()
     return [
-        f"every cell has {name}={value!r}, which is quicker than the {name}={longer!r} of tidegate train; --config "
-        "changes it"
+        say(
+            "every cell has {name}={value!r}, which is quicker than the {name}={longer!r} of tidegate train; --config "
+            "changes it",
+            name=name,
+            value=value,
+            longer=longer,
+        )
         for name in names(type(recipe))
         if (value := getattr(recipe, name)) == getattr(here, name) != (longer := getattr(trained, name))
     ]
@@ -202,29 +231,33 @@ def _quicker(recipe: Training) -> list[str]:
 
 def _print_notes(screen: Console, notes: list[str], recipe: Training) -> None:
     for note in notes:
-        print_note(screen, in_shell(note, names(type(recipe))))
+        print_note(screen, in_shell(translated(note), names(type(recipe))))
 
 
 def _print_answer(screen: Console, record: ComparisonRecord, page: Path) -> None:
     screen.print(fitting(screen, _scores(record)))
     screen.print()
-    print_line(screen, f"report: {page}   {_time(record)}")
+    print_line(screen, say("report: {page}   {time}", page=page, time=_time(record)))
     print_line(screen, record.answer.headline, style="bold")
 
 
 def _time(record: ComparisonRecord) -> str:
-    runs = "run" if record.reused == 1 else "runs"
-    earlier = f" ({record.reused} {runs} from earlier sessions)" if record.reused else ""
-    return f"{record.seconds:.0f} s{earlier}"
+    if not record.reused:
+        return say("{seconds:.0f} s", seconds=record.seconds)
+    one = say("{seconds:.0f} s (1 run from earlier sessions)", seconds=record.seconds)
+    many = say("{seconds:.0f} s ({runs} runs from earlier sessions)", seconds=record.seconds, runs=record.reused)
+    return one if record.reused == 1 else many
 
 
 def _scores(record: ComparisonRecord) -> Table:
     listing = table(
-        "cell", record.metric, "95 % interval", "runs", "units", "parameters", "step", "training", title="\ntest scores"
-    )
+        local("cell"), translated(record.metric), local("95 % interval"), local("runs"), local("units"),
+        local("parameters"), local("step"), local("training"), title="\n" + local("test scores"),
+    )  # fmt: skip
     for cell in sorted(record.cells, key=lambda cell: float("inf") if cell.mean is None else cell.mean):
-        span = "-" if cell.low is None else f"{cell.low:.4g} to {cell.high:.4g}"
-        runs = f"{cell.finished}" + (f" ({cell.diverged} diverged)" if cell.diverged else "")
+        span = "-" if cell.low is None else local("{low:.4g} to {high:.4g}", low=cell.low, high=cell.high)
+        lost = local(" ({count} diverged)", count=cell.diverged) if cell.diverged else ""
+        runs = f"{cell.finished}{lost}"
         listing.add_row(
             shown(cell.name),
             "-" if cell.mean is None else f"{cell.mean:.4g}",
@@ -236,5 +269,5 @@ def _scores(record: ComparisonRecord) -> Table:
             f"{cell.train_seconds:.1f} s",
         )
     for line in record.baselines:
-        listing.add_row(f"[dim]{shown(line.name)}[/]", f"{line.score:.4g}", "", "baseline")
+        listing.add_row(f"[dim]{shown(line.name)}[/]", f"{line.score:.4g}", "", local("baseline"))
     return listing

@@ -13,6 +13,7 @@ from tidegate.cli.estimate import Estimate
 from tidegate.cli.status import Status, clock
 from tidegate.compare import Progress
 from tidegate.compare.trial import TrialSpec
+from tidegate.language import local, say
 from tidegate.records import EpochRecord, RunRecord
 
 
@@ -38,7 +39,9 @@ class LiveProgress(Progress):
             self._estimate.known(record)
         self._start = time.monotonic()
         if done:
-            self._status.print(f"{len(done)} of {len(done) + len(waiting)} runs are already finished")
+            self._status.print(
+                local("{done} of {all} runs are already finished", done=len(done), all=len(done) + len(waiting))
+            )
         self._status.body = self._table
         self._show()
 
@@ -52,11 +55,14 @@ class LiveProgress(Progress):
         self._done[record.cell].append(record)
         self._estimate.finish(record)
         if not self._status.terminal:
-            score = "diverged" if record.test is None else f"test {record.test:.4g}"
+            score = say("diverged") if record.test is None else say("test {score:.4g}", score=record.test)
             self._status.print(
-                f"{self._counted()} {record.cell} seed {record.seed}: {score}, "
-                f"{len(record.curve)} epochs, {record.train_seconds:.1f} s; {self._clock()}"
-            )
+                local(
+                    "{counted} {cell} seed {seed}: {score}, {epochs} epochs, {seconds:.1f} s; {clock}",
+                    counted=self._counted(), cell=record.cell, seed=record.seed, score=score,
+                    epochs=len(record.curve), seconds=record.train_seconds, clock=self._clock(),
+                )
+            )  # fmt: skip
         self._show()
 
     def _finished(self) -> int:
@@ -68,26 +74,36 @@ class LiveProgress(Progress):
     def _clock(self) -> str:
         """The time so far, and an estimate of what remains."""
         elapsed, left = time.monotonic() - self._start, self._estimate.left()
-        so_far = f"{clock(elapsed)} so far"
-        return so_far if left is None else f"{so_far}, about {clock(left, like=elapsed)} left"
+        so_far = clock(elapsed)
+        if left is None:
+            return local("{time} so far", time=so_far)
+        return local("{time} so far, about {left} left", time=so_far, left=clock(left, like=elapsed))
 
     def _detail(self) -> str:
         if self._status.terminal:
-            return f"{self._counted()} runs, {self._clock()}"
-        now = ", ".join(f"{cell} seed {seed} epoch {record.epoch}" for (cell, seed), record in [*self._running.items()])
-        return f"{self._counted()} runs, {self._clock()}" + (f"; {now}" if now else "")
+            return self._so_far()
+        now = ", ".join(
+            local("{cell} seed {seed} epoch {epoch}", cell=cell, seed=seed, epoch=record.epoch)
+            for (cell, seed), record in [*self._running.items()]
+        )
+        return self._so_far() + (f"; {now}" if now else "")
+
+    def _so_far(self) -> str:
+        return local("{counted} runs, {clock}", counted=self._counted(), clock=self._clock())
 
     def _show(self) -> None:
         self._status.phase("training", self._finished(), len(self._cells) * self._seeds, self._detail)
 
     def _table(self) -> Table:
-        rows = table("cell", "runs", f"test {self._metric}", "training now")
+        rows = table(local("cell"), local("runs"), local("test {metric}", metric=self._metric), local("training now"))
         rows.columns[3].justify = "left"
         for cell in self._cells:
             tests = [record.test for record in self._done[cell] if record.test is not None]
             score = f"{mean(tests):.4g}" if tests else ""
             now = "  ".join(
-                f"seed {seed}: epoch {record.epoch}, valid {record.valid:.4g}"
+                local(
+                    "seed {seed}: epoch {epoch}, valid {score:.4g}", seed=seed, epoch=record.epoch, score=record.valid
+                )
                 for (name, seed), record in [*self._running.items()]
                 if name == cell
             )

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from tidegate.cli.words import in_shell
 from tidegate.errors import TidegateWarning, visible
+from tidegate.language import local, translated
 
 WIDE = 160  # columns for a pipe or a file, where a terminal's width means nothing
 
@@ -46,17 +47,17 @@ def console(*, quiet: bool = False) -> Console:
 
 def print_note(screen: Console, text: str) -> None:
     """Print a line about something that the user may not expect."""
-    print_line(screen, f"note: {text}", style="yellow")
+    print_line(screen, local("note: {text}", text=text), style="yellow")
 
 
 def print_line(screen: Console, text: str, **options: Any) -> None:
     """Print a text as one line, as it is: without markup, and whatever names in it contain."""
-    screen.print(visible(text), markup=False, soft_wrap=True, **options)
+    screen.print(visible(translated(text)), markup=False, soft_wrap=True, **options)
 
 
 def shown(name: object) -> str:
     """A name for a cell of a table: one line, without markup."""
-    return escape(visible(str(name)))
+    return escape(visible(str(translated(name))))
 
 
 def say(text: str) -> None:

@@ -16,6 +16,7 @@ from tidegate.cli.forecast import name_written
 from tidegate.cli.status import status
 from tidegate.cli.threads import Threads
 from tidegate.errors import InputError, did_you_mean
+from tidegate.language import check_language, say, speaking
 
 MOST = 256  # sequences
 FOUND = 1  # the exit code where a verdict of --fail-on was found
@@ -57,6 +58,9 @@ class Explain:
     """Write all measurements into this file."""
     npz: Annotated[Path | None, shown_as("FILE.npz")] = None
     """Write gates, states and gradients of every step into this file, as NumPy arrays."""
+    language: Annotated[str, tyro.conf.arg(metavar="en|zh")] = "en"
+    """Language of what is printed and of the page: English or Chinese. Names of verdicts, options, errors, phases of
+    the work and the JSON file stay in English, and so do the other commands but compare."""
     threads: Threads = None
 
     def run(self) -> int:
@@ -67,6 +71,7 @@ class Explain:
         """
         lag = parse_lag(self.lag)
         check_number("sequences", self.sequences, high=MOST)
+        check_language(self.language)
         for option, path in (("out", self.out), ("json", self.json), ("npz", self.npz)):
             check_file(option, path)
         with status() as now:
@@ -87,15 +92,17 @@ class Explain:
                 try_remedy=self.try_remedy,
             )
             now.phase("writing")
-            for write, path in ((found.to_html, self.out), (found.to_json, self.json), (found.to_npz, self.npz)):
+            if self.out is not None:
+                found.to_html(self.out, self.language)
+            for write, path in ((found.to_json, self.json), (found.to_npz, self.npz)):
                 if path is not None:
                     write(path)
-        screen = console()
-        print_explanation(screen, found.record)
-        name_written(self.out, self.json, self.npz)
-        failed = sorted(wanted & {line.name for line in found.verdicts})
-        if failed:
-            print_line(screen, f"failed on {', '.join(failed)}")
+        screen, failed = console(), sorted(wanted & {line.name for line in found.verdicts})
+        with speaking(self.language):
+            print_explanation(screen, found.record)
+            name_written(self.out, self.json, self.npz)
+            if failed:
+                print_line(screen, say("failed on {names}", names=", ".join(failed)))
         return FOUND if failed else 0
 
 

@@ -14,6 +14,7 @@ from tidegate.cli.console import console, fitting, print_line, shown, shown_as, 
 from tidegate.cli.status import status
 from tidegate.cli.threads import Threads
 from tidegate.errors import visible
+from tidegate.language import say
 from tidegate.plain import guarded
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def name_written(*paths: Path | None) -> None:
     """Say which files were written; None for those that nobody asked for."""
     for path in paths:
         if path is not None:
-            print_line(console(), f"wrote {path}")
+            print_line(console(), say("wrote {path}", path=path))
 
 
 def drawn(figure: Any, path: Path) -> bytes:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -81,7 +82,7 @@ class Status:
         self._now: Now | None = None
         self._shown = -math.inf if self.terminal else time.monotonic()  # something was shown
         self._lock, self._end = threading.RLock(), threading.Event()
-        self._clock = threading.Thread(target=self._run, daemon=True)
+        self._clock = threading.Thread(target=copy_context().run, args=(self._run,), daemon=True)
         self._heard = heard_by(self.phase)
 
     def __enter__(self) -> Self:

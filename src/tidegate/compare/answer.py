@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tidegate.compare.statistic import ENOUGH_SEEDS
+from tidegate.language import joined, listed, say
 from tidegate.records import AnswerRecord, BaselineRecord, CellRecord, PairRecord
 
 CHEAPER = 0.10  # a cell must need this share fewer operations for its cost to break a tie
@@ -47,18 +48,25 @@ def answer(
     """
     steady = _steady(cells)
     if not steady:
-        advice = "No answer: every cell diverged in at least one run. Lower the learning rate."
+        advice = say("No answer: every cell diverged in at least one run. Lower the learning rate.")
         return AnswerRecord(advice, (), tuple(_about_runs(cells)), None, None, "")
     best = steady[0]
     verdict = _verdict(cells, steady, pairs, where)
     rivals = sorted((line for line in baselines if line.rival), key=lambda line: line.score)
     alerts = [
-        f"Baseline {line.name} scores {line.score:.4g}; {best.name}, the best cell, {best.mean:.4g}." for line in rivals
+        say(
+            "Baseline {baseline} scores {score:.4g}; {best}, the best cell, {mean:.4g}.",
+            baseline=line.name,
+            score=line.score,
+            best=best.name,
+            mean=best.mean,
+        )
+        for line in rivals
     ]
     compared = [said_of(pair) for other in steady[1:] if (pair := _pair(best, other, pairs))]
     sentences = [*_rival_first(best, rivals), verdict.headline, *_failures(cells)]
     return AnswerRecord(
-        " ".join(sentences),
+        joined(sentences),
         tuple(alerts),
         (*_about_runs(cells), *compared),
         verdict.winner,
@@ -79,18 +87,39 @@ def with_rivals(cells: Sequence[CellRecord], baselines: Sequence[BaselineRecord]
 def said_of(pair: PairRecord) -> str:
     """What is said of two cells, which depends on their own scores alone."""
     if pair.difference == 0:
-        return f"{pair.a} and {pair.b} have the same mean over {pair.seeds} seeds."
+        return say("{a} and {b} have the same mean over {seeds} seeds.", a=pair.a, b=pair.b, seeds=pair.seeds)
     ahead = pair.difference < 0
     first, second = (pair.a, pair.b) if ahead else (pair.b, pair.a)
     wins = pair.wins if ahead else pair.seeds - pair.wins
     gap, half = abs(pair.difference), (pair.high - pair.low) / 2
-    better = f"by {gap:.2g} (95 % interval {gap - half:.2g} to {gap + half:.2g}), in {wins} of {pair.seeds} runs"
+    better = say(
+        "by {gap:.2g} (95 % interval {low:.2g} to {high:.2g}), in {wins} of {seeds} runs",
+        gap=gap,
+        low=gap - half,
+        high=gap + half,
+        wins=wins,
+        seeds=pair.seeds,
+    )
     if pair.reliable:
-        return f"{first} is reliably better than {second}: {better}."
-    missed = f"more than a fifth of such experiments would miss a true difference below {pair.detectable:.2g}"
+        return say("{first} is reliably better than {second}: {better}.", first=first, second=second, better=better)
+    missed = say(
+        "more than a fifth of such experiments would miss a true difference below {difference:.2g}",
+        difference=pair.detectable,
+    )
     if pair.seeds < ENOUGH_SEEDS:
-        return f"{first} looks better than {second}: {better}; so few seeds decide nothing."
-    return f"No reliable difference between {first} and {second}: {first} is better {better}; {missed}."
+        return say(
+            "{first} looks better than {second}: {better}; so few seeds decide nothing.",
+            first=first,
+            second=second,
+            better=better,
+        )
+    return say(
+        "No reliable difference between {first} and {second}: {first} is better {better}; {missed}.",
+        first=first,
+        second=second,
+        better=better,
+        missed=missed,
+    )
 
 
 def _verdict(
@@ -98,42 +127,70 @@ def _verdict(
 ) -> Verdict:
     best, seeds = steady[0], min(cell.finished + cell.diverged for cell in cells)
     if len(cells) == 1:
-        headline = f"{best.name} is the only cell on {where}: there is nothing to compare it with."
-        return Verdict(headline, None, best.name, "The only cell that ran.")
+        headline = say(
+            "{cell} is the only cell on {where}: there is nothing to compare it with.", cell=best.name, where=where
+        )
+        return Verdict(headline, None, best.name, say("The only cell that ran."))
     if seeds < ENOUGH_SEEDS:
-        runs = f"{seeds} run{'s' if seeds != 1 else ''} per cell, but at least {ENOUGH_SEEDS} are needed"
-        return Verdict(f"No evidence on {where}: {runs}; {best.name} looks best so far.")
+        one = say("1 run per cell, but at least {least} are needed", least=ENOUGH_SEEDS)
+        several = say("{seeds} runs per cell, but at least {least} are needed", seeds=seeds, least=ENOUGH_SEEDS)
+        runs = one if seeds == 1 else several
+        return Verdict(
+            say("No evidence on {where}: {runs}; {best} looks best so far.", where=where, runs=runs, best=best.name)
+        )
     if len(steady) == 1:
-        headline = f"Take {best.name}: the only cell on {where} without a diverged run."
-        return Verdict(headline, None, best.name, "The only cell without a diverged run.")
+        headline = say("Take {cell}: the only cell on {where} without a diverged run.", cell=best.name, where=where)
+        return Verdict(headline, None, best.name, say("The only cell without a diverged run."))
     worse = [cell for cell in steady[1:] if _reliable(best, cell, pairs)]
     if len(worse) < len(steady) - 1:
         return _tie(steady, worse, pairs, where)
     if any(cell.diverged and _mean(cell) < _mean(best) for cell in cells):
-        headline = f"Take {best.name}: the best of the cells without a diverged run on {where}."
-        return Verdict(headline, None, best.name, "It is reliably better than every cell without a diverged run.")
-    headline = f"Take {best.name}: reliably better on {where} than {_named(worse)}."
-    return Verdict(headline, best.name, best.name, "It is reliably better than every other cell.")
+        headline = say(
+            "Take {cell}: the best of the cells without a diverged run on {where}.", cell=best.name, where=where
+        )
+        return Verdict(headline, None, best.name, say("It is reliably better than every cell without a diverged run."))
+    headline = say(
+        "Take {cell}: reliably better on {where} than {worse}.", cell=best.name, where=where, worse=_named(worse)
+    )
+    return Verdict(headline, best.name, best.name, say("It is reliably better than every other cell."))
 
 
 def _tie(steady: Sequence[CellRecord], worse: Sequence[CellRecord], pairs: Sequence[PairRecord], where: str) -> Verdict:
     """The verdict if some cell is not reliably worse than the best: the first two decide, by cost or by mean."""
     best, second = steady[:2]
-    headline = f"No reliable difference on {where} between {_named([cell for cell in steady if cell not in worse])}: "
+    level = _named([cell for cell in steady if cell not in worse])
     cheaper = second.flops_per_step <= (1 - CHEAPER) * best.flops_per_step
     if cheaper and not _reliable(best, second, pairs):
         saved = 100 * (1 - second.flops_per_step / best.flops_per_step)
-        taken, why = second, f"{saved:.0f} % fewer operations per step than {best.name}, the best on average"
-        headline += f"take {taken.name}, with {why}."
+        taken = second
+        why = say(
+            "{saved:.0f} % fewer operations per step than {best}, the best on average", saved=saved, best=best.name
+        )
     elif best.mean == second.mean:
-        taken, why = best, f"the same mean as {second.name} and no more operations"
-        headline += f"take {taken.name}, with {why}."
+        taken, why = best, say("the same mean as {second} and no more operations", second=second.name)
     else:
-        taken, why = best, "the best mean"
-        headline += f"take {taken.name}, probably: it has {why}."
-    if worse:
-        headline += f" {_named(worse)} {'is' if len(worse) == 1 else 'are'} reliably worse than {best.name}."
-    return Verdict(headline, None, taken.name, f"No cell is reliably better than every other. This one has {why}.")
+        taken, why = best, say("the best mean")
+    if taken is best and best.mean != second.mean:
+        headline = say(
+            "No reliable difference on {where} between {cells}: take {cell}, probably: it has {why}.",
+            where=where, cells=level, cell=taken.name, why=why,
+        )  # fmt: skip
+    else:
+        headline = say(
+            "No reliable difference on {where} between {cells}: take {cell}, with {why}.",
+            where=where, cells=level, cell=taken.name, why=why,
+        )  # fmt: skip
+    reason = say("No cell is reliably better than every other. This one has {why}.", why=why)
+    return Verdict(joined([headline, _worse(worse, best)]), None, taken.name, reason)
+
+
+def _worse(worse: Sequence[CellRecord], best: CellRecord) -> str:
+    """Who is reliably worse than the best cell; nothing if nobody is."""
+    if not worse:
+        return ""
+    if len(worse) == 1:
+        return say("{cell} is reliably worse than {best}.", cell=worse[0].name, best=best.name)
+    return say("{cells} are reliably worse than {best}.", cells=_named(worse), best=best.name)
 
 
 def _steady(cells: Sequence[CellRecord]) -> list[CellRecord]:
@@ -149,13 +206,13 @@ def _rival_first(best: CellRecord, rivals: Sequence[BaselineRecord]) -> list[str
     if not rivals:
         return []
     clearly = rivals[0].score < (_mean(best) if best.low is None else best.low)
-    verdict = "beats every cell" if clearly else "does as well as the best cell"
-    return [f"A baseline without any network ({rivals[0].name}) {verdict}."]
+    verdict = say("beats every cell") if clearly else say("does as well as the best cell")
+    return [say("A baseline without any network ({baseline}) {verdict}.", baseline=rivals[0].name, verdict=verdict)]
 
 
 def _failures(cells: Sequence[CellRecord]) -> list[str]:
     failing = [cell for cell in cells if cell.diverged]
-    return [f"Runs of {_named(failing)} diverged."] if failing else []
+    return [say("Runs of {cells} diverged.", cells=_named(failing))] if failing else []
 
 
 def _pair(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> PairRecord | None:
@@ -169,12 +226,16 @@ def _reliable(a: CellRecord, b: CellRecord, pairs: Sequence[PairRecord]) -> bool
 
 def _about_runs(cells: Sequence[CellRecord]) -> list[str]:
     return [
-        f"{cell.diverged} of {cell.diverged + cell.finished} runs of {cell.name} diverged; they count as failures."
+        say(
+            "{diverged} of {runs} runs of {cell} diverged; they count as failures.",
+            diverged=cell.diverged,
+            runs=cell.diverged + cell.finished,
+            cell=cell.name,
+        )
         for cell in cells
         if cell.diverged
     ]
 
 
 def _named(cells: Sequence[CellRecord]) -> str:
-    names = [cell.name for cell in cells]
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+    return listed([cell.name for cell in cells])

@@ -15,6 +15,7 @@ from tidegate.cell import Graph
 from tidegate.compare.cost import step_ratio
 from tidegate.compare.naming import as_at_first
 from tidegate.errors import InputError
+from tidegate.language import say
 from tidegate.nn import Recurrent
 from tidegate.nn.sparse import Sparse
 from tidegate.nn.sparsify import sparsify
@@ -51,10 +52,14 @@ class Sizes:
     def rule(self) -> str:
         """How sizes are found, in words."""
         if self._equal == "parameters":
-            return f"{self.budget:,} trainable parameters per model; the hidden size is solved for each cell"
-        return (
-            "equal latency: each cell has the largest hidden size with which a step of one sequence takes no longer "
-            f"than that of an LSTM with {self.budget:,} trainable parameters, measured on this machine"
+            return say(
+                "{budget:,} trainable parameters per model; the hidden size is solved for each cell", budget=self.budget
+            )
+        return say(
+            "equal latency: each cell has the largest hidden size with which a step of one "
+            "sequence takes no longer than that of an LSTM with {budget:,} trainable "
+            "parameters, measured on this machine",
+            budget=self.budget,
         )
 
     def of(self, graph: Graph, recipe: Training) -> int:

@@ -17,6 +17,7 @@ from tidegate.explain.change import TRAIN
 from tidegate.explain.kind import KINDS
 from tidegate.explain.lag import lag_of
 from tidegate.explain.subject import Subject, of_kind
+from tidegate.language import joined, say
 from tidegate.phase import counted, within
 from tidegate.records import (
     CellRecord,
@@ -59,7 +60,7 @@ class Best:
 
 
 def with_recalls(
-    record: ComparisonRecord, task: AnyTask, specs: Mapping[str, Spec], folder: Path
+    record: ComparisonRecord, task: AnyTask, specs: Mapping[str, Spec], folder: Path, language: str = "en"
 ) -> tuple[CellRecord, ...]:
     """The cells of a comparison with what the best run of each remembers; the folder gets a page on each.
 
@@ -68,13 +69,19 @@ def with_recalls(
         task: the data and the recipe.
         specs: the cells by name.
         folder: of the comparison.
+        language: of the pages.
     """
-    found = recalls(task, specs, record.runs, folder, record.command)
+    found = recalls(task, specs, record.runs, folder, record.command, language)
     return tuple(replace(cell, recall=found[cell.name]) for cell in record.cells)
 
 
 def recalls(
-    task: AnyTask, specs: Mapping[str, Spec], runs: Sequence[RunRecord], folder: Path, command: str
+    task: AnyTask,
+    specs: Mapping[str, Spec],
+    runs: Sequence[RunRecord],
+    folder: Path,
+    command: str,
+    language: str = "en",
 ) -> dict[str, RecallRecord]:
     """What the best run of each cell remembers; the folder gets a page on each.
 
@@ -87,6 +94,7 @@ def recalls(
         runs: of all cells.
         folder: of the comparison.
         command: that repeats the comparison.
+        language: of the pages.
     """
     found: dict[str, RecallRecord] = {}
     ready: dict[str, Best] = {}
@@ -99,9 +107,9 @@ def recalls(
             found[name] = best
     lag, lag_from = max(((best.lag, best.lag_from) for best in ready.values()), default=(SHORTEST, ""))
     if any(best.lag < lag for best in ready.values()):
-        lag_from += ", of the cell that uses the longest history"
+        lag_from = joined([lag_from, say("of the cell that uses the longest history")], ", ")
     for name, best in ready.items():
-        found[name] = _tried(name, _recalled, best, Asked(lag, lag_from, command=command), folder)
+        found[name] = _tried(name, _recalled, best, Asked(lag, lag_from, command=command), folder, language)
     return found
 
 
@@ -127,7 +135,7 @@ def _best(task: AnyTask, spec: Spec, runs: Sequence[RunRecord], folder: Path, pl
     model, own = read_model(model_path(folder / "runs", run.run), task, graph, setting)
     stem = f"{place + 1}-{re.sub(r'[^A-Za-z0-9_-]', '_', run.cell)}"
     kind = KINDS[task.name](model, own, "valid")
-    what = f"the run of seed {run.seed}, which validated best of {len(runs)}"
+    what = say("the run of seed {seed}, which validated best of {runs}", seed=run.seed, runs=len(runs))
     subject = of_kind(kind, run.cell, what, _training(task, spec, setting, folder, stem))
     context = subject.context()
     return Best(run, stem, subject, context, *lag_of(subject, "auto", context))
@@ -144,10 +152,10 @@ def _training(task: AnyTask, spec: Spec, setting: Training, folder: Path, stem: 
     return shlex.join(["tidegate", "train", task.name, data, "--config", str(config), "--out", f"{stem}-mended"])
 
 
-def _recalled(best: Best, asked: Asked, folder: Path) -> RecallRecord:
+def _recalled(best: Best, asked: Asked, folder: Path, language: str) -> RecallRecord:
     found = explained(best.subject, best.context, asked)
     page = f"{PAGES}/{best.name}.html"
-    found.to_html(folder / page)
+    found.to_html(folder / page, language)
     record = found.record
     return RecallRecord(
         run=best.run.run,

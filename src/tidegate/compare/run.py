@@ -21,6 +21,7 @@ from tidegate.compare.summary import Cells, machine, protocol, results
 from tidegate.compare.trial import TrialSpec
 from tidegate.compare.tuning import Candidate, tuned, variants
 from tidegate.errors import InputError, TidegateWarning, note
+from tidegate.language import check_language
 from tidegate.phase import counted
 from tidegate.plain import read_json
 from tidegate.records import ComparisonRecord, RunRecord
@@ -88,6 +89,7 @@ def run(
     progress: Progress | None = None,
     command: str = "",
     explain: bool = True,
+    language: str = "en",
 ) -> ComparisonRecord:
     """Compare cells of equal size on paired seeds, each trained with the task's own recipe.
 
@@ -114,18 +116,20 @@ def run(
         command: the shell command that repeats the comparison, for the report.
         explain: whether to measure what the best run of each cell remembers, on validation sequences, and to write a
             page on each into the folder: seconds for each cell.
+        language: of these pages, ``"en"`` or ``"zh"``; the record stays in English.
 
     Returns:
         The answer and everything that it rests on; ``tidegate.report`` writes it as HTML, JSON and CSV. The report
         belongs into the folder, since it links to the pages there.
 
     Raises:
-        InputError: a number is out of range, a cell is unknown, the data cannot be used, no cluster answers, or the
-            folder is in use or has runs of an earlier version.
+        InputError: a number is out of range, a cell or the language is unknown, the data cannot be used, no cluster
+            answers, or the folder is in use or has runs of an earlier version.
         MissingError: the executor is not installed.
         BackendError: workers died again and again.
     """
     start, place = time.monotonic(), _place(workers)
+    check_language(language)
     task, specs = _comparable(data if isinstance(data, Task) else _loaded(data)), named(cells)
     note(*task.data.warnings)
     _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
@@ -147,7 +151,7 @@ def run(
         **results(task, specs, records, sizes.budget),
     )
     if explain:
-        record = replace(record, cells=with_recalls(record, task, specs, Path(folder)))
+        record = replace(record, cells=with_recalls(record, task, specs, Path(folder), language))
     return replace(record, seconds=time.monotonic() - start)
 
 

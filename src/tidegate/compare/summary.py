@@ -23,6 +23,7 @@ from tidegate.compare.cost import flops_per_step, step_latency_us
 from tidegate.compare.executors.job import Workers
 from tidegate.compare.statistic import interval, pairs
 from tidegate.compare.tuning import TUNED, described
+from tidegate.language import joined, say
 from tidegate.machine import processors
 from tidegate.nn.sparse import nonzeros
 from tidegate.phase import phase
@@ -130,26 +131,33 @@ def protocol(recipes: Sequence[Training], specs: Cells, seeds: Sequence[int], si
         sizes: how the hidden sizes were found.
     """
     setting, kind = recipes[0], type(recipes[0])
-    tuning = f"none: {described(setting)} for every cell"
+    tuning = say("none: {setting} for every cell", setting=described(setting))
     if len(recipes) > 1:
-        tried = "; ".join(map(described, recipes))
-        tuning = f"each run tries {len(recipes)} settings, those of every cell, and keeps what validates best: {tried}"
+        tried = joined([*map(described, recipes)], "; ")
+        tuning = say(
+            "each run tries {count} settings, those of every cell, and keeps what validates best: {tried}",
+            count=len(recipes),
+            tried=tried,
+        )
     shown = [name for name in names(kind) if name not in (*own_names(kind), *VARIED, *TUNED)]
     values = {name: getattr(setting, name) for name in shown}
     defaults = kind()
     own = {name: getattr(setting, name) for name in own_names(kind)}
     changed = [f"{name} {value!r}" for name, value in own.items() if value != getattr(defaults, name)]
     return {
-        "budget": sizes,
+        say("budget"): sizes,
         **_counting([setting, *(spec.over(setting) for spec in specs.values())]),
-        "seeds": f"{len(seeds)} paired, from {seeds[0]} on: runs of one seed share the order of the data, but not the "
-        "first weights",
-        "tuning": tuning,
-        "recipe": ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, False)),
+        say("seeds"): say(
+            "{count} paired, from {first} on: runs of one seed share the order of the data, but not the first weights",
+            count=len(seeds),
+            first=seeds[0],
+        ),
+        say("tuning"): tuning,
+        say("recipe"): ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, False)),
         **_own_settings(specs),
-        "settings of the task": ", ".join(changed) or "standard",
-        "test": "touched once, by the weights of the epoch that validated best",
-        "decision": "each pair by the paired t test, level 0.05; a winner beats every other cell",
+        say("settings of the task"): ", ".join(changed) or say("standard"),
+        say("test"): say("touched once, by the weights of the epoch that validated best"),
+        say("decision"): say("each pair by the paired t test, level 0.05; a winner beats every other cell"),
     }
 
 
@@ -158,14 +166,17 @@ def _counting(settings: Sequence[Training]) -> dict[str, str]:
     full = type(settings[0])()
     if all(getattr(setting, name) == getattr(full, name) for setting in settings for name in LEAN):
         return {}
-    counted = "with a density, the share of the weights that is kept; what is shared, once; heads and ranks as stored"
-    return {"parameters": f"those that are multiplied: {counted}"}
+    counted = say(
+        "those that are multiplied: with a density, the share of the weights that is kept; what is shared, once; heads "
+        "and ranks as stored"
+    )
+    return {say("parameters"): counted}
 
 
 def _own_settings(specs: Cells) -> dict[str, str]:
     """The settings in which cells differ from the recipe; nothing if there are none."""
     own = [f"{name}: {spec.cell.name}{in_brackets(spec.options)}" for name, spec in specs.items() if spec.options]
-    return {"settings of cells": f"{'; '.join(own)}; no search changes them"} if own else {}
+    return {say("settings of cells"): say("{cells}; no search changes them", cells="; ".join(own))} if own else {}
 
 
 def machine(workers: Workers, kinds: Mapping[str, int]) -> dict[str, str]:
@@ -175,12 +186,19 @@ def machine(workers: Workers, kinds: Mapping[str, int]) -> dict[str, str]:
         workers: what was asked for.
         kinds: how many runs there are from each kind of processor.
     """
-    count = workers.count or (processors() if workers.engine == "process" else "as many as there were")
-    threads = "one thread" if workers.threads == 1 else f"{workers.threads} threads"
+    count = workers.count or (processors() if workers.engine == "process" else say("as many as there were"))
+    threads = say("one thread") if workers.threads == 1 else say("{threads} threads", threads=workers.threads)
     return {
-        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
-        "processors of the runs": "; ".join(f"{kind} ({runs} runs)" for kind, runs in kinds.items()),
-        "workers": f"{workers.engine}: {count}, {threads} each",
+        say("system"): say(
+            "{system} {machine}, {count} processors",
+            system=platform.system(),
+            machine=platform.machine(),
+            count=os.cpu_count(),
+        ),
+        say("processors of the runs"): joined(
+            [say("{kind} ({runs} runs)", kind=kind, runs=runs) for kind, runs in kinds.items()], "; "
+        ),
+        say("workers"): say("{engine}: {count}, {threads} each", engine=workers.engine, count=count, threads=threads),
         "python": platform.python_version(),
         "tidegate": __version__,
         "torch": str(torch.__version__),

@@ -7,6 +7,7 @@ from typing import Any
 
 import scipy
 
+from tidegate.language import say
 from tidegate.train.setting import Training
 
 TUNED = ("learning_rate", "recurrent_dropout", "layers")
@@ -55,4 +56,11 @@ def tuned(recipe: Training) -> dict[str, Any]:
 def described(recipe: Training) -> str:
     """The values of what is tuned, in words."""
     rate, dropout, layers = tuned(recipe).values()
-    return f"learning rate {rate:.3g}, recurrent dropout {dropout:.2g}, {layers} layer{'s' if layers > 1 else ''}"
+    one = say("learning rate {rate:.3g}, recurrent dropout {dropout:.2g}, 1 layer", rate=rate, dropout=dropout)
+    several = say(
+        "learning rate {rate:.3g}, recurrent dropout {dropout:.2g}, {layers} layers",
+        rate=rate,
+        dropout=dropout,
+        layers=layers,
+    )
+    return several if layers > 1 else one

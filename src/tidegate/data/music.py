@@ -18,6 +18,7 @@ from tidegate.data.packed import plain_name
 from tidegate.data.source import Source
 from tidegate.data.text import decode
 from tidegate.errors import InputError
+from tidegate.language import say
 from tidegate.plain import read_json
 
 HIGHEST = LOWEST + KEYS - 1
@@ -47,7 +48,7 @@ class PianoRolls:
     test: tuple[Roll, ...]
     warnings: tuple[str, ...] = ()
     steps_per_quarter: int = 1
-    split: str = "as in the file"
+    split: str = say("as in the file")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def read_music(
     if score:
         own = "test" in pieces.parts
         scored = tuple(pieces.parts["test"] if own else pieces.joined())
-        how = "the test part of the file" if own else "all of it is the test"
+        how = say("the test part of the file") if own else say("all of it is the test")
         return PianoRolls((), (), scored, pieces.warnings, pieces.steps_per_quarter, how)
     given = {
         name: _pieces_of(part, pieces.steps_per_quarter)
@@ -96,7 +97,8 @@ def read_music(
     unsplit = "" in pieces.parts
     parts = _split(source, pieces, wanted, split_seed) if unsplit else dict(pieces.parts)
     parts |= {name: part.joined() for name, part in given.items()}
-    how = f"by pieces, seed {split_seed}" if unsplit and wanted else "as in the file" + "s" * bool(given)
+    in_files = say("as in the files") if given else say("as in the file")
+    how = say("by pieces, seed {seed}", seed=split_seed) if unsplit and wanted else in_files
     warnings = sum((part.warnings for part in given.values()), pieces.warnings)
     train, valid, test = (tuple(parts[name]) for name in SPLITS)
     return PianoRolls(train, valid, test, warnings, pieces.steps_per_quarter, how)

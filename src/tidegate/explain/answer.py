@@ -27,6 +27,7 @@ from tidegate.explain.sequence import shown
 from tidegate.explain.subject import MANY, Subject, subject_of
 from tidegate.explain.verdict import Verdict, verdicts
 from tidegate.explain.work import Arrays, work
+from tidegate.language import say
 from tidegate.phase import phase
 from tidegate.records import (
     AttributionRecord,
@@ -90,15 +91,19 @@ class Explanation:
         """Whether padding, chunks, resets or a leaky input change the answers."""
         return self.record.checks
 
-    def to_html(self, path: str | Path) -> None:
+    def to_html(self, path: str | Path, language: str = "en") -> None:
         """Write the page: one file under a megabyte, without network.
 
         Args:
             path: the file; it is replaced whole or not at all.
+            language: ``"en"`` or ``"zh"``; records stay in English.
+
+        Raises:
+            InputError: there is no such language.
         """
         from tidegate.report import write_explanation  # matplotlib is slow to load
 
-        write_explanation(self.record, Path(path))
+        write_explanation(self.record, Path(path), language)
 
     def to_json(self, path: str | Path) -> None:
         """Write all records as JSON.
@@ -254,7 +259,7 @@ def _forcing(subject: Subject) -> ForcingRecord | None:
     if not found:
         return None
     forced, free = zip(*found.values(), strict=True)
-    return ForcingRecord(tuple(found), forced, free, "mean absolute error", "standard deviations")
+    return ForcingRecord(tuple(found), forced, free, say("mean absolute error"), say("standard deviations"))
 
 
 @dataclass(frozen=True)
@@ -272,7 +277,9 @@ def _tried(subject: Subject, judged: Sequence[Verdict], lag: int) -> Judgement:
     for verdict in judged:
         name, line = verdict.line.name, verdict.line
         if verdict.remedy.change is None:
-            left_out.append(f"the remedy of {name} was not tried: it is not a change of the network alone")
+            left_out.append(
+                say("the remedy of {name} was not tried: it is not a change of the network alone", name=name)
+            )
         else:
             phase(f"trying the remedy of {name}")
             _, tried = attempt(aim.model, verdict, aim.mean, aim.x, lag=lag, steps=TRIED, batches=lessons, **aim.named)

@@ -15,15 +15,16 @@ from tidegate.explain.arguments import Answer, Arguments, Lengths
 from tidegate.explain.dynamics import lyapunov
 from tidegate.explain.path import Path, Place
 from tidegate.explain.probe import Probe, captured, probe
+from tidegate.language import joined, say
 
 POINTS = (16, 64, 128)  # of the quadrature; what comes next where fewer miss the difference
 LIMIT = 0.01  # error of completeness, of the difference of the answers, above which there is no attribution
 ALONG = {  # where exponents are looked for, as shares of the path
-    "at the input": 1.0,
-    "at 3/4 of the way to the input": 0.75,
-    "halfway to the input": 0.5,
-    "at 1/4 of the way to the input": 0.25,
-    "at the baseline": 0.0,
+    say("at the input"): 1.0,
+    say("at 3/4 of the way to the input"): 0.75,
+    say("halfway to the input"): 0.5,
+    say("at 1/4 of the way to the input"): 0.25,
+    say("at the baseline"): 0.0,
 }
 FLOOR = 1e-12  # a smaller difference, of the answers themselves, is rounding
 
@@ -203,34 +204,36 @@ def _by_lag(
 def _reason(probed: Probe, path: Path, error: Tensor, points: int) -> str:
     """Why there is no attribution, in words."""
     if not bool(path.answer.isfinite().all() and path.start.isfinite().all()):
-        return "the answer is not finite"
+        return say("the answer is not finite")
     missed = error[error > LIMIT]
-    parts = [f"{len(missed)} of {len(error)}: "] if len(error) > 1 else []
+    some = [say("{missed} of {count}", missed=len(missed), count=len(error))] if len(error) > 1 else []
     scale = torch.maximum(path.start.abs(), path.answer.abs())
     same = (path.answer - path.start).abs() <= FLOOR * scale
     if bool(same[error > LIMIT].all()):
-        return (
-            "".join(parts) + "the answer at the input is the one at the baseline: there is no difference to share out"
-        )
+        same_answer = say("the answer at the input is the one at the baseline: there is no difference to share out")
+        return joined([*some, same_answer], ": ")
     worst = missed[missed.isfinite()].max().item() if missed.isfinite().any() else math.inf
-    size = f"{100 * worst:.3g} % of" if worst < 10 else f"{worst:.2g} times"
-    parts.append(
-        f"with {points} points contributions miss up to {size} the difference that they should sum to (limit "
-        f"{100 * LIMIT:g} %). "
-    )
+    size = say("{worst:.3g} % of", worst=100 * worst) if worst < 10 else say("{worst:.2g} times", worst=worst)
+    missing = say(
+        "with {points} points contributions miss up to {size} the difference that they should sum to (limit "
+        "{limit:g} %).",
+        points=points, size=size, limit=100 * LIMIT,
+    )  # fmt: skip
     top, name, where = max(_exponents(probed, path, error > LIMIT), default=(-math.inf, "", ""))
     if top > 0:
-        parts.append(
-            f"The top Lyapunov exponent of {name} reaches {top:+.3g} a step {where}: its states part from any change "
-            f"of the input, so that the gradient along the path swings faster than points can follow"
-        )
+        why = say(
+            "The top Lyapunov exponent of {name} reaches {top:+.3g} a step {where}: its states part from any change "
+            "of the input, so that the gradient along the path swings faster than points can follow",
+            name=name, top=top, where=where,
+        )  # fmt: skip
     else:
-        shown = f" ({name}: {top:+.3g} a step {where})" if name else ""
-        parts.append(
-            f"No exponent is positive{shown}, so it is not chaos: the answer bends too sharply between baseline and "
-            f"input; choose a baseline that is nearer"
+        known = say(" ({name}: {top:+.3g} a step {where})", name=name, top=top, where=where) if name else ""
+        why = say(
+            "No exponent is positive{known}, so it is not chaos: the answer bends too sharply between baseline and "
+            "input; choose a baseline that is nearer",
+            known=known,
         )
-    return "".join(parts)
+    return joined([*some, joined([missing, why])], ": ")
 
 
 def _exponents(probed: Probe, path: Path, missed: Tensor) -> Iterator[tuple[float, str, str]]:

@@ -15,6 +15,7 @@ from tidegate.cell.convention import carries
 from tidegate.cell.parameter import attribute, factor_of, factored
 from tidegate.errors import InputError
 from tidegate.explain.memory import part_name, parts
+from tidegate.language import say
 from tidegate.nn import Recurrent
 from tidegate.nn.accelerate import ROOT
 from tidegate.option import OPTIONS, Options
@@ -150,24 +151,34 @@ def remember(layer: Recurrent, path: str, command: str, lag: int, *, longer: boo
     if longer and layer.options.chrono is not None:
         longest = max(longest, math.ceil(2 * layer.options.chrono))
     if can_keep(layer):
-        sentence = f"Let the biases of the gates begin so that units remember for 1 to {longest} steps."
+        sentence = say(
+            "Let the biases of the gates begin so that units remember for 1 to {longest} steps.", longest=longest
+        )
         return set_option(layer, path, command, sentence, "chrono", longest)
     for state, carry in carries(graph).items():
         if carry.gate and has_bias(layer, carry.gate) and abs(carry.open - carry.shut) == 1:
             value = math.copysign(math.log(lag), carry.open - carry.shut)
-            sentence = (
-                f"Set the bias of gate {carry.gate} to {value:.3g}, so that half of {state} is left after about "
-                f"{math.ceil(lag * math.log(2))} steps."
+            sentence = say(
+                "Set the bias of gate {gate} to {value:.3g}, so that half of {state} is left "
+                "after about {steps} steps.",
+                gate=carry.gate,
+                value=value,
+                state=state,
+                steps=math.ceil(lag * math.log(2)),
             )
             return Remedy(sentence, bias_code(layer, path, carry.gate, value), "", path, SetBias(carry.gate, value))
     other = f"{command} --cell lstm --chrono {longest}"
     if recurrent_matrices(graph) and not layer.options.orthogonal and not carries(graph):
-        sentence = (
-            "Let the recurrent matrix begin orthogonal, which neither shrinks nor stretches a gradient; or take a cell "
-            f"that keeps its state: {other}."
+        sentence = say(
+            "Let the recurrent matrix begin orthogonal, which neither shrinks nor stretches "
+            "a gradient; or take a cell that keeps its state: {other}.",
+            other=other,
         )
         return set_option(layer, path, command, sentence, "orthogonal", value=True)
-    sentence = f"Take a cell with a gate that keeps its state, such as an LSTM whose biases begin for {longest} steps."
+    sentence = say(
+        "Take a cell with a gate that keeps its state, such as an LSTM whose biases begin for {longest} steps.",
+        longest=longest,
+    )
     return Remedy(sentence, f"tg.nn.LSTM({layer.input_size}, {layer.hidden_size}, chrono={longest})", other)
 
 
@@ -254,16 +265,17 @@ def desaturate(layer: Recurrent, path: str, command: str, name: str, size: float
     factor = min(1.0, begins / now) / (max(1.0, size) if number == 0 else 1.0)
     norm = f"{command} --layer-norm"
     if factor < 0.5:
-        sentence = (
-            f"Scale inputs to a standard deviation of 1 and W to the size that it begins with: by {factor:.3g} in all. "
-            "A layer norm does so at every step."
+        sentence = say(
+            "Scale inputs to a standard deviation of 1 and W to the size that it begins "
+            "with: by {factor:.3g} in all. A layer norm does so at every step.",
+            factor=factor,
         )
         return _rescale((weight,), path, norm, sentence, factor)
     if layer.options.layer_norm:
         return Remedy(
-            "Train anew with a lower learning rate, and with weight decay.", "", f"{command} --weight-decay 0.01"
+            say("Train anew with a lower learning rate, and with weight decay."), "", f"{command} --weight-decay 0.01"
         )
-    sentence = "Normalise the products of the layer, whatever the size of inputs and weights."
+    sentence = say("Normalise the products of the layer, whatever the size of inputs and weights.")
     return set_option(layer, path, command, sentence, "layer_norm", value=True)
 
 

@@ -16,6 +16,7 @@ from tidegate.explain.arguments import Answer, Arguments, Lengths, tensors
 from tidegate.explain.moved import compared, difference, largest, moved, replaced
 from tidegate.explain.path import frozen, hooked
 from tidegate.explain.probe import Probe, probe
+from tidegate.language import joined, listed, say
 from tidegate.records import CheckRecord
 
 MOST_RUNS = 17  # layers times directions; an output with more rows than these has steps
@@ -81,15 +82,21 @@ def check_padding(
             changed = long.mapped(partial(replaced, where=~valid, size=size, generator=generator))
             value = max(value, moved(plain, compared(probed, changed, answer), long, valid))
     count = int((long.counts < arguments.steps).sum())
-    done = f"What follows the end of each sequence ({count} of {len(valid[0])} are padded) was replaced"
+    done = say(
+        "What follows the end of each sequence ({count} of {size} are padded) was replaced",
+        count=count,
+        size=len(valid[0]),
+    )
     if value == 0:
-        return CheckRecord("padding", value, passed=True, sentence=f"{done}: outputs moved by exactly 0.")
+        return CheckRecord(
+            "padding", value, passed=True, sentence=say("{done}: outputs moved by exactly 0.", done=done)
+        )
     told = "lengths" in arguments.told
-    fix = "a part of it does not use lengths" if told else "pass lengths= on to its layers"
-    return CheckRecord(
-        "padding", value, passed=False,
-        sentence=f"{done}: outputs moved by up to {value:.3g}. The model reads padding; {fix}.",
-    )  # fmt: skip
+    fix = say("a part of it does not use lengths") if told else say("pass lengths= on to its layers")
+    sentence = say(
+        "{done}: outputs moved by up to {value:.3g}. The model reads padding; {fix}.", done=done, value=value, fix=fix
+    )
+    return CheckRecord("padding", value, passed=False, sentence=sentence)
 
 
 def check_chunks(
@@ -145,15 +152,21 @@ def check_chunks(
         whole = _run_chunks(probed, arguments, steps, step)
         value = max(moved(whole, _run_chunks(probed, arguments, size, step), arguments) for size in sizes)
         rounding = _rounding(probed, arguments, whole, step, seed)
-    ways = " and ".join(str(size) for size in sorted(sizes))
-    done = f"In chunks of {ways} steps, with the state carried on"
+    ways = listed([str(size) for size in sorted(sizes)])
+    done = say("In chunks of {ways} steps, with the state carried on", ways=ways)
     if value == 0:
-        sentence = f"{done}, outputs and last states are exactly the same."
+        sentence = say("{done}, outputs and last states are exactly the same.", done=done)
     elif value <= rounding:
-        reach = f"which is rounding: it may reach {rounding:.2g} here"
-        sentence = f"{done}, outputs and last states differ by {value:.2g}, {reach}."
+        reach = say("which is rounding: it may reach {rounding:.2g} here", rounding=rounding)
+        sentence = say(
+            "{done}, outputs and last states differ by {value:.2g}, {reach}.", done=done, value=value, reach=reach
+        )
     else:
-        sentence = f"{done}, outputs or last states differ by up to {value:.3g}. State is lost between chunks."
+        sentence = say(
+            "{done}, outputs or last states differ by up to {value:.3g}. State is lost between chunks.",
+            done=done,
+            value=value,
+        )
     return CheckRecord("chunks", value, passed=value <= rounding, sentence=sentence)
 
 
@@ -207,20 +220,33 @@ def check_resets(
         if reverse and answer is None:
             ahead = max(ahead, _movement_before(probed, arguments, reset, after, generator))
     value = max(gradient, movement)
-    done = f"Inputs before {int(begins.sum())} resets were replaced"
+    done = say("Inputs before {count} resets were replaced", count=int(begins.sum()))
     if value == 0:
-        sentence = f"{done}: outputs from the reset on moved by exactly 0, and their gradient before it is exactly 0."
+        sentence = say(
+            "{done}: outputs from the reset on moved by exactly 0, and their gradient before it is exactly 0.",
+            done=done,
+        )
     else:
-        fix = "a part of it does not use reset" if "reset" in arguments.told else "pass reset= on to its layers"
-        sentence = (
-            f"{done}: outputs from the reset on moved by up to {movement:.3g}, and their gradient before it is up to "
-            f"{gradient:.3g}. The model remembers the episode before; {fix}."
+        fix = (
+            say("a part of it does not use reset") if "reset" in arguments.told else say("pass reset= on to its layers")
+        )
+        sentence = say(
+            "{done}: outputs from the reset on moved by up to {movement:.3g}, and their "
+            "gradient before it is up to {gradient:.3g}. The model remembers the episode "
+            "before; {fix}.",
+            done=done,
+            movement=movement,
+            gradient=gradient,
+            fix=fix,
         )
     if ahead:
-        sentence += (
-            f" The other way round, outputs before a reset move by up to {ahead:.3g} with the inputs from it on: "
-            f"{', '.join(reverse)} reads from the end, and clears its states before the marked step in that order, too."
+        other_way = say(
+            "The other way round, outputs before a reset move by up to {ahead:.3g} with the inputs from it on: {names} "
+            "reads from the end, and clears its states before the marked step in that order, too.",
+            ahead=ahead,
+            names=", ".join(reverse),
         )
+        sentence = joined([sentence, other_way])
     return CheckRecord("resets", value, passed=value == 0, sentence=sentence)
 
 

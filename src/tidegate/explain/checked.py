@@ -12,6 +12,7 @@ from tidegate.explain.kind import ClassificationKind, ForecastKind
 from tidegate.explain.leak import FEWEST, check_leak
 from tidegate.explain.probe import LayerCall
 from tidegate.explain.subject import Subject
+from tidegate.language import say
 from tidegate.phase import phase
 from tidegate.records import CheckRecord
 
@@ -31,7 +32,7 @@ def checks_of(subject: Subject, calls: Sequence[LayerCall]) -> Iterator[CheckRec
     if aim.named and bool((aim.lengths < aim.lengths.max()).any()):
         yield check_padding(aim.model, aim.x, aim.lengths, aim.loss, extra=0)
     else:
-        yield CheckRecord("padding", None, passed=None, sentence="All sequences are as long as each other.")
+        yield CheckRecord("padding", None, passed=None, sentence=say("All sequences are as long as each other."))
     for call in calls:
         yield from _layer_checks(call)
     yield from _leak(subject)
@@ -41,7 +42,7 @@ def _layer_checks(call: LayerCall) -> Iterator[CheckRecord]:
     """Chunks and resets of one layer, over the beginning of its data."""
     layer, own = call.layer, call.name
     if layer.bidirectional:
-        text = f"{own} reads from both ends: a sequence in chunks is another one."
+        text = say("{own} reads from both ends: a sequence in chunks is another one.", own=own)
         yield CheckRecord("chunks", None, passed=None, sentence=text)
         return
     phase(f"checking chunks and resets of {own}")
@@ -51,7 +52,7 @@ def _layer_checks(call: LayerCall) -> Iterator[CheckRecord]:
     reset[steps // 2] = True
     if steps > 1:
         for check in (check_chunks(layer, x, **named), check_resets(layer, x, call.laid(reset), **named)):
-            yield replace(check, sentence=f"Of {own}: {check.sentence}")
+            yield replace(check, sentence=say("Of {name}: {sentence}", name=own, sentence=check.sentence))
 
 
 def _leak(subject: Subject) -> Iterator[CheckRecord]:
@@ -69,7 +70,9 @@ def _leak(subject: Subject) -> Iterator[CheckRecord]:
         assert aim.truth is not None
         found = check_leak(aim.model, aim.x, aim.truth, aim.answer, names=names)
         if not found.passed and f" {kind.name} carries" in found.sentence:
-            text = f"{found.sentence} It is the last known value of what is forecast, which may be used."
+            text = say(
+                "{sentence} It is the last known value of what is forecast, which may be used.", sentence=found.sentence
+            )
             found = replace(found, passed=True, sentence=text)
     else:
         aim = kind.aim(batch, "last")

@@ -14,9 +14,11 @@ from tidegate.explain.inputs import inputs_of
 from tidegate.explain.kind import ForecastKind
 from tidegate.explain.record import flow_records
 from tidegate.explain.subject import Subject
+from tidegate.language import say
 from tidegate.phase import phase
 from tidegate.records import AttributionRecord, CheckRecord, FlowRecord
 
+FRESH = say("fresh weights")
 ALIKE = 0.9  # correlation from which attributions do not tell a trained network from an untrained one
 
 
@@ -46,8 +48,14 @@ def untrained(
         other = theirs.get(own.layer)
         if other is not None and lag in own.lags:
             trained, value = own.median[own.lags.index(lag)], other.median[other.lags.index(lag)]
-            text = f"log10 of the gradient of {own.layer} at lag {lag} is {_number(value)}, trained {_number(trained)}."
-            yield CheckRecord("fresh weights", value, passed=None, sentence=f"With fresh weights {text}")
+            text = say(
+                "With fresh weights log10 of the gradient of {layer} at lag {lag} is {value}, trained {trained}.",
+                layer=own.layer,
+                lag=lag,
+                value=_number(value),
+                trained=_number(trained),
+            )
+            yield CheckRecord(FRESH, value, passed=None, sentence=text)
     if isinstance(subject.kind, ForecastKind) or attribution.abstained or not attribution.values:
         return
     kind = None if subject.kind is None else _with(subject.kind, fresh)
@@ -56,10 +64,15 @@ def untrained(
         return
     pair = [torch.tensor(record.sizes, dtype=torch.float64).flatten() for record in (attribution, again)]
     value = float(torch.corrcoef(torch.stack(pair))[0, 1])
-    text = f"Attributions with fresh weights correlate with the trained ones at {value:.2f}"
     told = value < ALIKE
-    ending = "they tell what was learnt." if told else "they tell the inputs rather than what was learnt."
-    yield CheckRecord("fresh weights", value, passed=told, sentence=f"{text}: {ending}")
+    learnt = say("they tell what was learnt")
+    ending = learnt if told else say("they tell the inputs rather than what was learnt")
+    text = say(
+        "Attributions with fresh weights correlate with the trained ones at {value:.2f}: {ending}.",
+        value=value,
+        ending=ending,
+    )
+    yield CheckRecord(FRESH, value, passed=told, sentence=text)
 
 
 def renewed(model: torch.nn.Module) -> Any:

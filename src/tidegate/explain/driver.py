@@ -13,10 +13,11 @@ from tidegate.explain.attribution import Attribution, attribute
 from tidegate.explain.kind.base import Reader
 from tidegate.explain.kind.forecast import ForecastKind, Smooth
 from tidegate.explain.record import finite
+from tidegate.language import say, without_first
 from tidegate.records import AttributionRecord, ShareRecord
 from tidegate.tasks.forecast.model import RecursiveModel, Window, per_step
 
-EFFECT = "linear effect"
+EFFECT = say("linear effect")
 Cells = dict[tuple[int, str], torch.Tensor]  # by lag and feature, [B]
 
 
@@ -37,16 +38,24 @@ def drivers(kind: ForecastKind, batch: Window, horizon: int) -> tuple[tuple[Attr
     """
     reader = ForecastReader(kind, batch, horizon)
     found = attribute(reader, reader.given(), lambda forecast: forecast)
-    rows = " row" if horizon == 1 else " rows"
-    ahead, count = f"{horizon}{rows} ahead", len(found.answer)
+    one = say("{horizon} row ahead", horizon=horizon)
+    ahead, count = one if horizon == 1 else say("{horizon} rows ahead", horizon=horizon), len(found.answer)
     kept = torch.tensor([not values.isnan().all() for values in found.by_lag]).nonzero()[:, 0]
     if not len(kept):
-        return (_record(kind, found, f"forecast {ahead}", torch.arange(count)),), ""
-    share = f"{count - len(kept)} of {count}"
-    lost = f"attribution of {share} windows: {found.abstained.removeprefix(f'{share}: ')}" if len(kept) < count else ""
+        return (_record(kind, found, say("forecast {ahead}", ahead=ahead), torch.arange(count)),), ""
+    share = say("{missed} of {count}", missed=count - len(kept), count=count)
+    reason = without_first(found.abstained, share)
+    lost = say("attribution of {share} windows: {reason}", share=share, reason=reason) if len(kept) < count else ""
     origin = kind.labels(batch, int(kept[-1]))[-1]
-    what = {f"mean of {len(kept)} forecasts {ahead}": kept, f"forecast {ahead} of {origin}": kept[-1:]}
-    sums = {"layers": _layers(kind, found), kind.anchor: _anchor(kind, found), EFFECT: _effect(kind, found, horizon)}
+    what = {
+        say("mean of {count} forecasts {ahead}", count=len(kept), ahead=ahead): kept,
+        say("forecast {ahead} of {origin}", ahead=ahead, origin=origin): kept[-1:],
+    }
+    sums = {
+        say("layers"): _layers(kind, found),
+        kind.anchor: _anchor(kind, found),
+        EFFECT: _effect(kind, found, horizon),
+    }
     clean = replace(found, abstained="")
     return tuple(_summed(_record(kind, clean, text, own), sums, own) for text, own in what.items()), lost
 
@@ -54,8 +63,8 @@ def drivers(kind: ForecastKind, batch: Window, horizon: int) -> tuple[tuple[Attr
 def _record(kind: ForecastKind, found: Attribution, target: str, rows: torch.Tensor) -> AttributionRecord:
     return AttributionRecord(
         target=target,
-        unit=f"units of {kind.name}",
-        baseline="the mean of the training rows in every column",
+        unit=say("units of {name}", name=kind.name),
+        baseline=say("the mean of the training rows in every column"),
         start=float(found.start[rows].mean()),
         answer=float(found.answer[rows].mean()),
         completeness_error=finite(found.error[rows].max()),
@@ -85,7 +94,7 @@ def _layers(kind: ForecastKind, found: Attribution) -> Cells:
     """What the layers contribute. Level and change of the target are one feature; columns known ahead have lags < 0."""
     cells: Cells = defaultdict(lambda: torch.zeros(len(found.answer), dtype=torch.float64))
     inputs, ahead = found.values["x0"], found.values["x1"]
-    names = [kind.name if name == f"change of {kind.name}" else name for name in kind.features(None)]
+    names = [kind.name if name == say("change of {name}", name=kind.name) else name for name in kind.features(None)]
     for row, values in enumerate(inputs):
         for name, value in zip(names, values.T, strict=True):
             cells[len(inputs) - 1 - row, name] += value
@@ -99,7 +108,7 @@ def _layers(kind: ForecastKind, found: Attribution) -> Cells:
 def _anchor(kind: ForecastKind, found: Attribution) -> Cells:
     """What the levels contribute that are read beside the layers."""
     levels = found.values["x2"]
-    name = f"{kind.name}, by the {kind.anchor}"
+    name = say("{name}, by the {anchor}", name=kind.name, anchor=kind.anchor)
     return {(levels.shape[1] - 1 - row, name): levels[:, row] for row in range(levels.shape[1])} if kind.anchor else {}
 
 
@@ -108,7 +117,7 @@ def _effect(kind: ForecastKind, found: Attribution, horizon: int) -> Cells:
     if "x3" not in found.values:
         return {}
     rows = zip(kind.known, found.values["x3"].T, strict=True)
-    return {(-horizon, f"{name}, by its {EFFECT}"): value for name, value in rows}
+    return {(-horizon, say("{name}, by its {effect}", name=name, effect=EFFECT)): value for name, value in rows}
 
 
 class ForecastReader(Reader):

@@ -25,10 +25,11 @@ from tidegate.explain.curve import GradientByLag, LagCurve
 from tidegate.explain.loss import Loss, one_number
 from tidegate.explain.probe import LayerCall, Probe, captured, probe
 from tidegate.explain.step import StepFunction
+from tidegate.language import say
 from tidegate.runtime import watch_adjoints
 
-LAYER_ABOVE = "the layer above reads its output at every step; the stack as a whole has a bound"
-EVERY_STEP = "the loss, or what stands behind the layer, reads its output at more steps than one"
+LAYER_ABOVE = say("the layer above reads its output at every step; the stack as a whole has a bound")
+EVERY_STEP = say("the loss, or what stands behind the layer, reads its output at more steps than one")
 
 
 def gradient_by_lag(
@@ -95,21 +96,21 @@ def gradient_by_lag(
         leaves = [one.parameters[0] for call in calls for one in call.watched]  # so that their backward runs come
         found = torch.autograd.grad(goal, [*outputs, *leaves], allow_unused=True)
     left = dict(probed.left)
-    left |= dict.fromkeys(probed.layers.keys() - {call.name for call in calls}, "the model did not call it")
+    left |= dict.fromkeys(probed.layers.keys() - {call.name for call in calls}, say("the model did not call it"))
     curves: dict[str, list[LagCurve]] = {}
     for call, inflow in zip(calls, found, strict=False):
         if call.name in curves:
-            left[call.name] = "it was called again; the curve is that of its first call"
+            left[call.name] = say("it was called again; the curve is that of its first call")
             continue
         if not call.watched:
-            curves[call.name], left[call.name] = [], "the model runs it without gradients"
+            curves[call.name], left[call.name] = [], say("the model runs it without gradients")
             continue
         try:
             curves[call.name] = [_curve(part, bounded, bounded_lags) for part in _parts_of(call, inflow)]
         except InputError as error:
             if error.code != "WATCH":
                 raise
-            curves[call.name], left[call.name] = [], "the loss does not depend on it, or not on all of its layers"
+            curves[call.name], left[call.name] = [], say("the loss does not depend on it, or not on all of its layers")
     return GradientByLag(tuple(chain(*curves.values())), goal.item(), left)
 
 

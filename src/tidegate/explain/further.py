@@ -13,6 +13,7 @@ from tidegate.explain.measure import LayerMeasures
 from tidegate.explain.record import finite
 from tidegate.explain.silence import settle
 from tidegate.explain.subject import Subject
+from tidegate.language import listed, say
 from tidegate.phase import phase
 from tidegate.records import AblationRecord, ChangeRecord, SilenceRecord
 
@@ -57,7 +58,7 @@ def _ablations(
     names = kind.features(aim.batch) if kind else ()
     x = aim.x[0] if type(aim.x) is tuple else aim.x
     if not x.is_floating_point():
-        left_out.append("the loss without a feature: tokens have no mean to be held at")
+        left_out.append(say("the loss without a feature: tokens have no mean to be held at"))
         return
     phase("holding features at their means")
     count = x.shape[-1]
@@ -86,10 +87,12 @@ def _silences(subject: Subject, measured: Sequence[LayerMeasures], left_out: lis
     rate, unit = (1.0, "steps") if step is None else (1 / step, "s")
     for own in measured:
         if own.layer.bidirectional:
-            left_out.append(f"silence behind {own.path}: it reads from both ends, so there is no after")
+            left_out.append(say("silence behind {path}: it reads from both ends, so there is no after", path=own.path))
             continue
         if given := [value.name for value in own.layer.graph.given]:
-            left_out.append(f"silence behind {own.path}: it reads {' and '.join(given)} at every step")
+            left_out.append(
+                say("silence behind {path}: it reads {given} at every step", path=own.path, given=listed(given))
+            )
             continue
         phase(f"silence behind {own.path}")
         try:
@@ -102,7 +105,7 @@ def _silences(subject: Subject, measured: Sequence[LayerMeasures], left_out: lis
                 unit=unit,
             )
         except InputError as error:
-            left_out.append(f"silence behind {own.path}: {error}")
+            left_out.append(say("silence behind {path}: {error}", path=own.path, error=error))
             continue
         yield SilenceRecord(
             own.path,

@@ -13,6 +13,7 @@ from tidegate.explain.driver import drivers
 from tidegate.explain.kind import Aim, ForecastKind, Kind, Lead
 from tidegate.explain.record import finite
 from tidegate.explain.subject import Subject
+from tidegate.language import say, without_first
 from tidegate.phase import counted
 from tidegate.records import AttributionRecord, ShareRecord
 from tidegate.records.trace import Series
@@ -44,14 +45,16 @@ def inputs_of(subject: Subject) -> Inputs:
         named = aim.named.get("lengths")
         found = [attribute(aim.model, aim.x, aim.answer, lengths=named)]
         steps = tuple(_by_step(found[0], row, aim) for row in range(len(aim.steps)))
-        return Inputs((_merged(found, "answer", ""),), steps, _lost(found))
+        return Inputs((_merged(found, say("answer"), ""),), steps, _lost(found))
     if isinstance(kind, ForecastKind):
         records, lost = drivers(kind, kind.draw(len(aim.steps)), aim.horizon)
         return Inputs(records, ((),) * len(aim.steps), (lost,) * bool(lost))
     singles = [kind.single(aim, row) for row in range(len(aim.steps))]
     found = [_single(kind, single) for single in counted("attributing", singles)]
     steps = tuple(_by_step(one, 0, single) for one, single in zip(found, singles, strict=True))
-    left_out = tuple(dict.fromkeys(f"attribution to {text}" for one in found for text in one.left_out)) + _lost(found)
+    left_out = tuple(
+        dict.fromkeys(say("attribution to {text}", text=text) for one in found for text in one.left_out)
+    ) + _lost(found)
     record = _merged(found, kind.says, kind.answers_in)
     votes = [single.answer.votes for single in singles if isinstance(single.answer, Lead)]
     if votes and not record.abstained and subject.shares:
@@ -71,7 +74,7 @@ def _single(kind: Kind, aim: Aim) -> Attribution:
 
 def _tokens(embeddings: Sequence[str]) -> tuple[str, ...]:
     """What embeddings stand for, by their paths: ``encoder.shapes`` for shapes, the only one for tokens."""
-    return ("token",) if len(embeddings) == 1 else tuple(path.rpartition(".")[2] for path in embeddings)
+    return (say("token"),) if len(embeddings) == 1 else tuple(path.rpartition(".")[2] for path in embeddings)
 
 
 def _merged(found: list[Attribution], says: str, unit: str) -> AttributionRecord:
@@ -80,7 +83,7 @@ def _merged(found: list[Attribution], says: str, unit: str) -> AttributionRecord
     record = AttributionRecord(
         target=says,
         unit=unit,
-        baseline="zeros" if found[0].features else "no tokens",
+        baseline=say("zeros") if found[0].features else say("no tokens"),
         points=max(one.points for one in found),
         abstained="" if kept else _reason(found),
     )
@@ -94,7 +97,9 @@ def _merged(found: list[Attribution], says: str, unit: str) -> AttributionRecord
     lags, count = sorted(total), sum(len(one.by_lag) for one in found)
     return replace(
         record,
-        target=says if len(kept) == count else f"{says} in {len(kept)} of {count} sequences",
+        target=says
+        if len(kept) == count
+        else say("{says} in {kept} of {count} sequences", says=says, kept=len(kept), count=count),
         features=kept[0][0].features,
         lags=tuple(lags),
         values=tuple(tuple((torch.stack(total[lag]).sum(0) / len(kept)).tolist()) for lag in lags),
@@ -109,9 +114,10 @@ def _merged(found: list[Attribution], says: str, unit: str) -> AttributionRecord
 def _lost(found: Sequence[Attribution]) -> tuple[str, ...]:
     """How many sequences have no part in the mean, and why; nothing where none or all have one."""
     count, kept = sum(len(one.by_lag) for one in found), len([*_kept(found)])
-    lost = f"{count - kept} of {count}"
-    reason = _reason(found).removeprefix(f"{lost}: ")
-    return (f"attribution of {lost} sequences: {reason}",) if 0 < kept < count else ()
+    lost = say("{missed} of {count}", missed=count - kept, count=count)
+    reason = without_first(_reason(found), lost)
+    text = say("attribution of {share} sequences: {reason}", share=lost, reason=reason)
+    return (text,) if 0 < kept < count else ()
 
 
 def _reason(found: Sequence[Attribution]) -> str:
@@ -124,7 +130,7 @@ def _with_votes(record: AttributionRecord, votes: float) -> AttributionRecord:
     """The record of a classifier with what its votes add to the lead; they do not read what the layers read."""
     assert record.start is not None
     assert record.answer is not None
-    parts = (ShareRecord("layers", record.answer - record.start), ShareRecord("votes", votes))
+    parts = (ShareRecord(say("layers"), record.answer - record.start), ShareRecord(say("votes"), votes))
     return replace(record, parts=parts, answer=record.answer + votes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidegate.errors import InputError
 from tidegate.explain.subject import Subject
+from tidegate.language import joined, say
 from tidegate.records import ContextRecord
 
 LEAST = 2  # lag 1 is what others are compared with
@@ -36,14 +37,19 @@ def lag_of(subject: Subject, lag: int | str, context: ContextRecord | None) -> t
                 f"lag={lag!r} is neither 'auto' nor from {LEAST} to {most}, the most steps before a target",
                 fix=f"choose lag='auto' or lag={most}",
             )
-        return lag, "given"
+        return lag, say("given")
     if LEAST <= subject.season <= most:
         return subject.season, subject.season_from
     if subject.kind is not None and subject.kind.each and context is not None and context.reach is not None:
         reach = max(LEAST, min(most, context.reach - 1))
-        last = "step" if context.reach == 1 else f"{context.reach} steps"
-        why = f"the loss with the last {last} is level with that of all {context.lengths[-1]}"
-        longer = f"; a season has {subject.season} steps, more than the layers read" if subject.season > most else ""
-        return reach, why + longer
+        one = say("the loss with the last step is level with that of all {count}", count=context.lengths[-1])
+        several = say(
+            "the loss with the last {reach} steps is level with that of all {count}",
+            reach=context.reach,
+            count=context.lengths[-1],
+        )
+        longer = say("a season has {season} steps, more than the layers read", season=subject.season)
+        why = one if context.reach == 1 else several
+        return reach, joined([why, longer], "; ") if subject.season > most else why
     median = int(subject.aim.spans.median())
-    return max(LEAST, median), "the median number of steps before the target"
+    return max(LEAST, median), say("the median number of steps before the target")

@@ -13,6 +13,7 @@ from tidegate.errors import InputError
 from tidegate.explain.arguments import Answer, Arguments, Lengths
 from tidegate.explain.attribution import attribute
 from tidegate.explain.probe import Probe, probe
+from tidegate.language import say
 from tidegate.records import CheckRecord
 
 SHARE = 0.95  # of the squares of contributions that one feature at lag 0 must carry
@@ -68,26 +69,43 @@ def check_leak(
         model, x, reader.answer, baseline, lengths=lengths, step=step, names=names, batch_first=batch_first, **named
     )
     if 0 not in found.lags or not found.features:
-        return CheckRecord("leak", None, passed=None, sentence="No feature has a value at the step of the answer.")
+        return CheckRecord("leak", None, passed=None, sentence=say("No feature has a value at the step of the answer."))
     if not (found.by_lag.abs().nan_to_num() > 0).any():
-        return CheckRecord("leak", None, passed=None, sentence=f"There is no attribution: {found.abstained}.")
+        return CheckRecord(
+            "leak", None, passed=None, sentence=say("There is no attribution: {reason}.", reason=found.abstained)
+        )
     squares = found.by_lag.nan_to_num().square().sum(0)
     now = squares[found.lags.index(0)] / squares.sum()
     feature = int(now.argmax())
     share, name = now[feature].item(), found.features[feature]
     values = _values(arguments, step)
     if len(values) != len(found.features):
-        return CheckRecord("leak", share, passed=None, sentence=f"The values of {name} are not among the arguments.")
+        return CheckRecord(
+            "leak",
+            share,
+            passed=None,
+            sentence=say("The values of {name} are not among the arguments.", name=name),
+        )
     alone = _score(_fitted(values[feature], reader.y, classes=reader.classes), reader.y)
     with torch.no_grad():
         whole = _score(reader.predictions(arguments.run(probe(model).model)), reader.y)
     leaks = share > SHARE and whole > LEARNT and alone >= whole - MARGIN
-    carried = f"At the step of the answer, {name} carries {100 * share:.0f} % of the attribution"
+    carried = say(
+        "At the step of the answer, {name} carries {share:.0f} % of the attribution", name=name, share=100 * share
+    )
     scores = reader.compared(alone, whole)
     if leaks:
-        sentence = f"{carried}; {scores}. The answer may have leaked into this input, or it is that easy."
+        sentence = say(
+            "{carried}; {scores}. The answer may have leaked into this input, or it is that easy.",
+            carried=carried,
+            scores=scores,
+        )
     else:
-        sentence = f"No single input holds the answer. {carried}, more than any other; {scores}."
+        sentence = say(
+            "No single input holds the answer. {carried}, more than any other; {scores}.",
+            carried=carried,
+            scores=scores,
+        )
     return CheckRecord("leak", share, passed=not leaks, sentence=sentence)
 
 
@@ -112,9 +130,11 @@ class Reader(NamedTuple):
     def compared(self, alone: float, whole: float) -> str:
         """What a feature alone scores, and the model."""
         if not self.classes:
-            return f"alone it reaches an R2 of {alone:.2f}, the model {whole:.2f}"
-        way = "of the way from the most frequent class to no mistake"
-        return f"alone it comes {100 * alone:.0f} % {way}, the model {100 * whole:.0f} %"
+            return say("alone it reaches an R2 of {alone:.2f}, the model {whole:.2f}", alone=alone, whole=whole)
+        way = say("of the way from the most frequent class to no mistake")
+        return say(
+            "alone it comes {alone:.0f} % {way}, the model {whole:.0f} %", alone=100 * alone, way=way, whole=100 * whole
+        )
 
     def raw(self, output: Any) -> Tensor:
         """Predictions, [B] or [B, K].

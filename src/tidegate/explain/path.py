@@ -14,6 +14,7 @@ from torch import Tensor
 from tidegate.errors import InputError
 from tidegate.explain.arguments import Answer, Arguments, answers
 from tidegate.explain.baseline import starts
+from tidegate.language import say
 
 
 @dataclass
@@ -134,7 +135,9 @@ class Path:
                 continue
             axis = self._axis(value)
             if axis is None:
-                self.left_out.append(f"{name}: it has no axis of {self.arguments.size} sequences")
+                self.left_out.append(
+                    say("{name}: it has no axis of {size} sequences", name=name, size=self.arguments.size)
+                )
                 continue
             places.append(Place(name, start, value, index, axis, self.arguments.timed(value)))
         return places
@@ -157,7 +160,7 @@ class Path:
             )
         for name, module in self.model.named_modules():
             if isinstance(module, torch.nn.EmbeddingBag):
-                self.left_out.append(f"{name}: an EmbeddingBag has no output for each token")
+                self.left_out.append(say("{name}: an EmbeddingBag has no output for each token", name=name))
         places, calls = [], dict[str, int]()
         for (name, start), (_, end) in zip(begun, ends, strict=True):
             calls[name] = calls.get(name, 0) + 1

@@ -15,6 +15,7 @@ from tidegate.explain.measure import LayerMeasures, measure
 from tidegate.explain.probe import probe
 from tidegate.explain.rule import EXPONENT, RATIO, Case, Number
 from tidegate.explain.verdict import Verdict, verdicts
+from tidegate.language import say
 from tidegate.records import EvidenceRecord, RemedyRecord
 
 MOST_TIMES = 12  # that a remedy whose size depends on what was measured is applied
@@ -72,11 +73,11 @@ def try_remedy(
         raise InputError("REMEDY_LOSS", f"{loss!r:.40} is no loss to learn from", fix="pass batches=, or a function")
     path, before, plain = remedy.path, measure(model, loss, x, **named), copy.deepcopy(model)
     mended, times = _mended(copy.deepcopy(model), verdict, instead, loss, x, lag, named)
-    how = f"applied {times} times" if times > 1 else "applied"
+    how = say("applied {times} times", times=times) if times > 1 else say("applied")
     if steps:
         for one in (plain, mended):
             train(one, batches or (lambda _: (x, loss)), steps, learning_rate, clip, **named)
-        how += f", trained {steps} steps with and without it"
+        how = say("{how}, trained {steps} steps with and without it", how=how, steps=steps)
     after = measure(mended, loss, x, **named)
     still = {own.line.name for own in verdicts(after, lag) if own.remedy.path in ("", path)}
     return mended, RemedyRecord(

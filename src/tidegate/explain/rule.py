@@ -33,6 +33,7 @@ from tidegate.explain.curve import LagCurve
 from tidegate.explain.measure import LayerMeasures
 from tidegate.explain.memory import Memory
 from tidegate.explain.readout import UNREAD
+from tidegate.language import joined, say
 from tidegate.option.parameter import recurrent_matrices
 from tidegate.records import EvidenceRecord
 
@@ -47,7 +48,7 @@ SPIKE = 1.0  # log10 of how much more a gradient grows in one sequence than in t
 FLOAT32 = 38.5  # log10 of its largest number
 
 Severity = Literal["fault", "warning", "note"]
-RATIO, EXPONENT = "gradient at the lag over that at lag 1, log10", "exponent of the gradient, per step"
+RATIO, EXPONENT = say("gradient at the lag over that at lag 1, log10"), say("exponent of the gradient, per step")
 
 
 class Number(NamedTuple):
@@ -109,7 +110,7 @@ class Case:
     def still(self) -> Number:
         """The number that says that the output does not move."""
         way = self.memory.moved[self.measures.layer.graph.output.name] * self.lag
-        name = f"units that move less than {STILL:.1%} of their range within the lag"
+        name = say("units that move less than {still:.1%} of their range within the lag", still=STILL)
         return Number(name, float((way < STILL).mean()), MOST, "above")
 
 
@@ -152,15 +153,19 @@ def _overflow(case: Case) -> list[Number]:
     size = math.inf if math.isnan(states) else math.log10(states) if states else -math.inf
     norms = [curve.norms[~curve.norms.isnan()] for curve in case.measures.curves]
     largest = max([size, *(float(own.max()) for own in norms if len(own))])
-    return [Number("largest state or gradient, log10", largest, FLOAT32, "above"), Number(EXPONENT, case.slope)]
+    return [
+        Number(say("largest state or gradient, log10"), largest, FLOAT32, "above"),
+        Number(EXPONENT, case.slope),
+    ]
 
 
 def _overflow_words(case: Case, numbers: list[Number]) -> Words:
     layer, path = case.measures.layer, case.measures.path
-    sentence = (
-        f"Numbers grow to 1e{numbers[0].value:.0f}, and float32 ends at 3e38: states or gradients become infinite."
+    sentence = say(
+        "Numbers grow to 1e{power:.0f}, and float32 ends at 3e38: states or gradients become infinite.",
+        power=numbers[0].value,
     )
-    remedy = "Bound the states, and keep the learning rate and the recurrent matrices small."
+    remedy = say("Bound the states, and keep the learning rate and the recurrent matrices small.")
     return Words(sentence, "", set_option(layer, path, case.command, remedy, "state_clip", 10.0))
 
 
@@ -176,9 +181,14 @@ def _forget_shut(case: Case) -> list[Number]:
         return []
     shut = case.memory.carries[state].shut
     return [
-        Number(f"units of {state} that keep less than a tenth of it at 95 % of the steps", shut, MOST, "above"),
+        Number(
+            say("units of {state} that keep less than a tenth of it at 95 % of the steps", state=state),
+            shut,
+            MOST,
+            "above",
+        ),
         *case.vanished(),
-        Number("longest half-life", case.memory.half_lives[state].longest, unit="steps"),
+        Number(say("longest half-life"), case.memory.half_lives[state].longest, unit=say("steps")),
     ]
 
 
@@ -186,11 +196,19 @@ def _forget_shut_words(case: Case, numbers: list[Number]) -> Words:
     state = _most_shut(case)
     assert state is not None  # or there were no numbers
     gate = carries(case.measures.layer.graph)[state].gate
-    sentence = (
-        f"Gate {gate} throws {state} away at nearly every step, in {numbers[0].value:.0%} of the units. So the "
-        f"gradient falls to {_power(case.ratio)} within {case.lag} steps."
+    sentence = say(
+        "Gate {gate} throws {state} away at nearly every step, in {share:.0%} of the "
+        "units. So the gradient falls to {size} within {lag} steps.",
+        gate=gate,
+        state=state,
+        share=numbers[0].value,
+        size=_power(case.ratio),
+        lag=case.lag,
     )
-    against = f"If nothing counts that is older than {_steps(math.ceil(numbers[-1].value))}, this is as it should be."
+    against = say(
+        "If nothing counts that is older than {steps}, this is as it should be.",
+        steps=_steps(math.ceil(numbers[-1].value)),
+    )
     return Words(sentence, against, _remember(case))
 
 
@@ -199,24 +217,32 @@ def _output_shut(case: Case) -> list[Number]:
     if gate is None or gate not in case.memory.gates:
         return []
     own = case.memory.gates[gate]
-    return [Number(f"units whose gate {gate} is below 0.1 at 95 % of the steps", own.shut, MOST, "above"), case.still()]
+    return [
+        Number(say("units whose gate {gate} is below 0.1 at 95 % of the steps", gate=gate), own.shut, MOST, "above"),
+        case.still(),
+    ]
 
 
 def _output_shut_words(case: Case, numbers: list[Number]) -> Words:
     layer, path = case.measures.layer, case.measures.path
     gate = output_gate(layer.graph)
     assert gate is not None  # or there were no numbers
-    sentence = (
-        f"Gate {gate} hides the states: it is shut in {numbers[0].value:.0%} of the units, and "
-        f"{numbers[1].value:.0%} of the outputs hardly move."
+    sentence = say(
+        "Gate {gate} hides the states: it is shut in {share:.0%} of the units, and "
+        "{still:.0%} of the outputs hardly move.",
+        gate=gate,
+        share=numbers[0].value,
+        still=numbers[1].value,
     )
-    against = (
+    against = say(
         "A gate may open at the one step that counts. The output would move there; in these sequences it does not."
     )
     if not has_bias(layer, gate):
-        remedy = Remedy("Train anew with a lower learning rate.", command=case.command)
+        remedy = Remedy(say("Train anew with a lower learning rate."), command=case.command)
     else:
-        how = f"Set the bias of gate {gate} to zero, as it begins; or train anew with a lower learning rate."
+        how = say(
+            "Set the bias of gate {gate} to zero, as it begins; or train anew with a lower learning rate.", gate=gate
+        )
         remedy = Remedy(how, bias_code(layer, path, gate, 0.0), case.command, path, SetBias(gate, 0.0))
     return Words(sentence, against, remedy)
 
@@ -224,18 +250,27 @@ def _output_shut_words(case: Case, numbers: list[Number]) -> Words:
 def _frozen(case: Case) -> list[Number]:
     carried = carries(case.measures.layer.graph).items()
     opened = {state: case.memory.carries[state].open for state, carry in carried if carry.gate}
-    text = "units of {} that keep more than 0.9 of it at 95 % of the steps"
-    return [case.still(), *(Number(text.format(state), share) for state, share in opened.items())]
+    return [case.still(), *(Number(_kept_open(state), share) for state, share in opened.items())]
+
+
+def _kept_open(state: str) -> str:
+    return say("units of {state} that keep more than 0.9 of it at 95 % of the steps", state=state)
 
 
 def _frozen_words(case: Case, numbers: list[Number]) -> Words:
-    sentence = f"The output stands still: {numbers[0].value:.0%} of the units hardly move within {case.lag} steps."
+    sentence = say(
+        "The output stands still: {share:.0%} of the units hardly move within {lag} steps.",
+        share=numbers[0].value,
+        lag=case.lag,
+    )
     carried = carries(case.measures.layer.graph).items()
     kept = [carry.gate for state, carry in carried if carry.gate and case.memory.carries[state].open > MOST]
-    if kept:
-        sentence += f" Gate {kept[0]} keeps the old state and lets nothing new in."
-    sentence += " The gradient passes all the same, so it does not show this."
-    against = "A state that waits for a rare event moves at that event only. Were there any in these sequences?"
+    sentences = [
+        sentence,
+        *(say("Gate {gate} keeps the old state and lets nothing new in.", gate=gate) for gate in kept[:1]),
+    ]
+    sentence = joined([*sentences, say("The gradient passes all the same, so it does not show this.")])
+    against = say("A state that waits for a rare event moves at that event only. Were there any in these sequences?")
     return Words(sentence, against, _remember(case))
 
 
@@ -246,15 +281,22 @@ def _most_saturated(case: Case) -> tuple[str, float]:
 
 def _saturated(case: Case) -> list[Number]:
     name, share = _most_saturated(case)
-    return [Number(f"values of {name} within 1 % of their bounds", share, SATURATED, "above"), *case.vanished()]
+    return [
+        Number(say("values of {name} within 1 % of their bounds", name=name), share, SATURATED, "above"),
+        *case.vanished(),
+    ]
 
 
 def _saturated_words(case: Case, numbers: list[Number]) -> Words:
-    sentence = (
-        f"{numbers[0].value:.0%} of all values of {_most_saturated(case)[0]} are saturated, where their slope is zero. "
-        f"So the gradient falls to {_power(case.ratio)} within {case.lag} steps."
+    sentence = say(
+        "{share:.0%} of all values of {name} are saturated, where their slope is zero. "
+        "So the gradient falls to {size} within {lag} steps.",
+        share=numbers[0].value,
+        name=_most_saturated(case)[0],
+        size=_power(case.ratio),
+        lag=case.lag,
     )
-    against = "Units that latch are saturated on purpose: they keep a bit exactly, and no gradient shows it."
+    against = say("Units that latch are saturated on purpose: they keep a bit exactly, and no gradient shows it.")
     return Words(sentence, against, _desaturated(case))
 
 
@@ -264,19 +306,25 @@ def _exploding(case: Case) -> list[Number]:
 
 def _exploding_words(case: Case, numbers: list[Number]) -> Words:
     layer, path = case.measures.layer, case.measures.path
-    sentence = (
-        f"The gradient grows {10 ** numbers[0].value:,.0f}-fold within {case.lag} steps, by a factor of "
-        f"{math.exp(numbers[1].value):.3f} a step."
+    sentence = say(
+        "The gradient grows {growth:,.0f}-fold within {lag} steps, by a factor of {factor:.3f} a step.",
+        growth=10 ** numbers[0].value,
+        lag=case.lag,
+        factor=math.exp(numbers[1].value),
     )
-    against = (
+    against = say(
         "A network that answers well may be chaotic and need no mending, as long as clipping keeps its training stable."
     )
     if not recurrent_matrices(layer.graph):
-        how = "Lower the recurrent weights of single units below 1, and clip gradients by their norm."
+        how = say("Lower the recurrent weights of single units below 1, and clip gradients by their norm.")
         return Words(sentence, against, Remedy(how, "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"))
     exponent = numbers[1].value
     factor = math.exp(-exponent)
-    kept = f"multiply the recurrent matrices by exp(-{exponent:.3f}) = {factor:.3f}, and measure again"
+    kept = say(
+        "multiply the recurrent matrices by exp(-{exponent:.3f}) = {factor:.3f}, and measure again",
+        exponent=exponent,
+        factor=factor,
+    )
     scaled = rescale(layer, path, f"{case.command} --orthogonal", f"{kept[0].upper()}{kept[1:]}.", factor)
     if layer.options.orthogonal:
         return Words(sentence, against, scaled)
@@ -292,13 +340,17 @@ def _vanishing_words(case: Case, numbers: list[Number]) -> Words:
     layer, curve = case.measures.layer, case.curve
     assert curve is not None  # or there were no numbers
     reach = max((lag for lag in range(1, curve.lags) if curve.at(lag) >= -3), default=1)
-    sentence = (
-        f"The gradient falls to {_power(numbers[0].value)} within {case.lag} steps, so what happened so long ago is "
-        f"hardly learnt from. A thousandth is left after {_steps(reach)}."
+    sentence = say(
+        "The gradient falls to {size} within {lag} steps, so what happened so long ago "
+        "is hardly learnt from. A thousandth is left after {steps}.",
+        size=_power(numbers[0].value),
+        lag=case.lag,
+        steps=_steps(reach),
     )
-    against = f"Data that need no more than {_steps(reach)} lose nothing."
-    against += " And a network that latches, with its units at their bounds, remembers without a gradient."
-    return Words(sentence, against, remember(layer, case.measures.path, case.command, case.lag, longer=True))
+    against = say("Data that need no more than {steps} lose nothing.", steps=_steps(reach))
+    latches = say("And a network that latches, with its units at their bounds, remembers without a gradient.")
+    remedy = remember(layer, case.measures.path, case.command, case.lag, longer=True)
+    return Words(sentence, joined([against, latches]), remedy)
 
 
 def _spikes(case: Case) -> list[Number]:
@@ -310,20 +362,25 @@ def _spikes(case: Case) -> list[Number]:
         return []
     most, middle = float(grown.max()), float(np.median(grown))
     return [
-        Number("largest growth in one sequence over the median one, log10", most - middle, SPIKE, "above"),
-        Number("largest growth in one sequence, log10", most, GROWN, "above"),
-        Number("sequence", float(ratio.argmax())),
+        Number(say("largest growth in one sequence over the median one, log10"), most - middle, SPIKE, "above"),
+        Number(say("largest growth in one sequence, log10"), most, GROWN, "above"),
+        Number(say("sequence"), float(ratio.argmax())),
         Number(EXPONENT, case.slope),
     ]
 
 
 def _spikes_words(case: Case, numbers: list[Number]) -> Words:
-    sentence = (
-        f"In sequence {numbers[2].value:.0f} the gradient grows {10 ** numbers[1].value:,.0f}-fold within {case.lag} "
-        f"steps, {10 ** numbers[0].value:,.0f} times as much as in the median one; on the whole it does not grow."
+    sentence = say(
+        "In sequence {sequence:.0f} the gradient grows {growth:,.0f}-fold within {lag} "
+        "steps, {times:,.0f} times as much as in the median one; on the whole it does "
+        "not grow.",
+        sequence=numbers[2].value,
+        growth=10 ** numbers[1].value,
+        lag=case.lag,
+        times=10 ** numbers[0].value,
     )
-    against = "One sequence may be a rare one. Look at it before it is called a fault."
-    how = "Clip the gradient by its norm, at the 90th percentile of the norms that log.csv has."
+    against = say("One sequence may be a rare one. Look at it before it is called a fault.")
+    how = say("Clip the gradient by its norm, at the 90th percentile of the norms that log.csv has.")
     code = "torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)"
     return Words(sentence, against, Remedy(how, code, f"{case.command} --clip 0.5"))
 
@@ -333,34 +390,42 @@ def _unused(case: Case) -> list[Number]:
     if read is None or np.isnan(read.shares).any():
         return []
     return [
-        Number(f"units with less than {UNREAD:g} of what is read", float(read.unread.mean()), UNUSED, "above"),
-        Number("loss", read.loss),
-        Number("loss without what is read of them", read.without),
+        Number(
+            say("units with less than {least:g} of what is read", least=UNREAD),
+            float(read.unread.mean()),
+            UNUSED,
+            "above",
+        ),
+        Number(say("loss"), read.loss),
+        Number(say("loss without what is read of them"), read.without),
     ]
 
 
 def _unused_words(case: Case, numbers: list[Number]) -> Words:
     layer, path, read = case.measures.layer, case.measures.path, case.measures.reads[case.name]
     used = np.flatnonzero(~read.unread)
-    sentence = (
-        f"{numbers[0].value:.0%} of the units are read by nobody. Without them the loss is {read.without:.4g}, and "
-        f"{read.loss:.4g} with them."
+    sentence = say(
+        "{share:.0%} of the units are read by nobody. Without them the loss is "
+        "{without:.4g}, and {loss:.4g} with them.",
+        share=numbers[0].value,
+        without=read.without,
+        loss=read.loss,
     )
-    against = "They may still serve other units, through the recurrent matrices."
+    against = say("They may still serve other units, through the recurrent matrices.")
     size = max(1, len(used))
-    how = f"Train a layer of {size} units, or take out the others."
+    how = say("Train a layer of {size} units, or take out the others.", size=size)
     change = KeepUnits(tuple(map(int, used))) if can_shrink(layer) and len(used) else None
     command = f"{case.command} --hidden-size {size}"
     return Words(sentence, against, Remedy(how, constructor(layer, units=size), command, path, change))
 
 
 def _steps(count: int) -> str:
-    return f"{count} steps" if count > 1 else "one step"
+    return say("{count} steps", count=count) if count > 1 else say("one step")
 
 
 def _power(log10: float) -> str:
     """A share in words, from its logarithm."""
-    return f"{10**log10:.1e} of its size" if log10 > -300 else "nothing"
+    return say("{share:.1e} of its size", share=10**log10) if log10 > -300 else say("nothing")
 
 
 RULES = (

@@ -14,11 +14,12 @@ from tidegate.explain.kind import Aim, MusicKind
 from tidegate.explain.probe import LayerCall
 from tidegate.explain.subject import Subject
 from tidegate.explain.trace import Traced, layer_records, packed, traced, with_traces
+from tidegate.language import say
 from tidegate.phase import counted
 from tidegate.records import CurveRecord, LayerRecord, SignalRecord, TraceRecord
 from tidegate.records.trace import Series
 
-IMPORTANCE = "the share of each unit in what is read of the layer"
+IMPORTANCE = say("the share of each unit in what is read of the layer")
 CURVES = 3  # features that are drawn above the gates
 
 
@@ -63,11 +64,11 @@ def shown(
     rows = range(min(sequences, len(aim.steps)))
     records = [
         TraceRecord(
-            title=f"sequence {row + 1}",
+            title=say("sequence {number}", number=row + 1),
             labels=tuple(_labels(subject, row)),
             signals=(),
             target=int(aim.steps[row]),
-            answer=f"loss {float(losses[row] if losses.dim() else losses):.3g}",
+            answer=say("loss {loss:.3g}", loss=float(losses[row] if losses.dim() else losses)),
             curves=tuple(_curves(subject, row)),
             roll=_roll(aim, row) if isinstance(subject.kind, MusicKind) else None,
             attribution=inputs.steps[row],
@@ -76,7 +77,9 @@ def shown(
     ]
     along = [call for call in calls if torch.equal(call.lengths, aim.lengths)]
     layers = tuple(record for call in calls for record in layer_records(call.name, call.layer))
-    left_out = [f"gates of {c.name}: it reads other steps than those shown" for c in calls if c not in along]
+    left_out = [
+        say("gates of {name}: it reads other steps than those shown", name=c.name) for c in calls if c not in along
+    ]
     found = [_traced(call) for call in counted("tracing gates", along)]
     return Shown(layers, with_traces(records, rows, found, importance) if found else (), tuple(left_out))
 

@@ -12,11 +12,13 @@ from torch import Tensor
 from tidegate.errors import InputError
 from tidegate.explain.arguments import layout, tensors
 from tidegate.explain.probe import Probe, probe
+from tidegate.language import joined, say
 
 LEVEL = -90.0  # decibels: below the noise of 16 bits at full scale, 98 dB, and of most gear
 BURST = 0.1  # seconds
 REPEATS = 0.01  # of the variance by which two periods of a cycle may differ
 FALLS = 1.0  # decibels between the last two quarters of the silence: it still settles
+UNITS = {"s": ("s", say("second")), "steps": (say("steps"), say("step"))}  # and one of them
 MOST_STEPS = 50_000_000
 
 
@@ -211,25 +213,57 @@ def _period(rest: Tensor) -> float | None:
 
 
 def _sentence(found: Silence, waited: float, unit: str) -> str:
-    parts, one = [], "second" if unit == "s" else unit.removesuffix("s")
+    parts, (unit, one) = list[str](), UNITS.get(unit, (unit, unit.removesuffix("s")))
     if found.seconds is not None:
-        parts.append(f"After the burst the output settles to {found.level:g} dB in {found.seconds:.3g} {unit}.")
+        parts.append(
+            say(
+                "After the burst the output settles to {level:g} dB in {seconds:.3g} {unit}.",
+                level=found.level,
+                seconds=found.seconds,
+                unit=unit,
+            )
+        )
     elif found.falling:
         parts.append(
-            f"After {waited:.4g} {unit} the output is at {found.rest_level:.1f} dB and falls by {found.falling:.3g} dB "
-            f"a {one}: listen longer."
+            say(
+                "After {waited:.4g} {unit} the output is at {level:.1f} dB and falls by "
+                "{falling:.3g} dB a {one}: listen longer.",
+                waited=waited,
+                unit=unit,
+                level=found.rest_level,
+                falling=found.falling,
+                one=one,
+            )
         )
     elif found.period is not None:
-        cycle = f"{1 / found.period:.4g} Hz ({found.period:.3g} s)" if unit == "s" else f"{found.period:.3g} {unit}"
+        cycle = (
+            say("{frequency:.4g} Hz ({period:.3g} s)", frequency=1 / found.period, period=found.period)
+            if unit == "s"
+            else say("{period:.3g} {unit}", period=found.period, unit=unit)
+        )
         parts.append(
-            f"The output never settles: a limit cycle of {cycle} at {found.rest_level:.1f} dB goes on by itself."
+            say(
+                "The output never settles: a limit cycle of {cycle} at {level:.1f} dB goes on by itself.",
+                cycle=cycle,
+                level=found.rest_level,
+            )
         )
     else:
-        parts.append(f"The output never settles: it goes on at {found.rest_level:.1f} dB without a period.")
+        parts.append(
+            say("The output never settles: it goes on at {level:.1f} dB without a period.", level=found.rest_level)
+        )
     if found.offset_level > found.level:
-        where = f"It rests at an offset of {max(found.offset, key=abs):.3g} ({found.offset_level:.1f} dB)"
+        where = say(
+            "It rests at an offset of {offset:.3g} ({level:.1f} dB)",
+            offset=max(found.offset, key=abs),
+            level=found.offset_level,
+        )
         same = all(
             math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-12) for a, b in zip(found.offset, found.idle, strict=True)
         )
-        parts.append(f"{where}, with and without a burst." if same else f"{where} that the burst has left behind.")
-    return " ".join(parts)
+        parts.append(
+            say("{where}, with and without a burst.", where=where)
+            if same
+            else say("{where} that the burst has left behind.", where=where)
+        )
+    return joined(parts)

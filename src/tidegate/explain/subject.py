@@ -18,6 +18,7 @@ from tidegate.data import BUNDLED
 from tidegate.errors import InputError
 from tidegate.explain.change import TRAIN
 from tidegate.explain.kind import KINDS, Aim, Kind, aim_of, halved
+from tidegate.language import say
 from tidegate.phase import counted, phase
 from tidegate.records import ContextRecord, ShareRecord
 from tidegate.tasks import from_pretrained
@@ -175,7 +176,7 @@ def of_kind(kind: Kind, cell: str, model: str, command: str, target: str = "auto
     """
     task, wanted = kind.task, kind.default if target == "auto" else target
     aim = kind.aim(kind.draw(sequences), wanted)
-    title, season = f"{cell} on {task.data.name}", kind.season()
+    title, season = say("{cell} on {data}", cell=cell, data=task.data.name), kind.season()
     name, said = task.data.name, kind.target(wanted)
     return Subject(title, task.name, model, name, command, aim, wanted, said, kind, *season)
 
@@ -218,8 +219,8 @@ def _of_module(model: torch.nn.Module, data: Any, target: str, loss: Any, length
         )
     aim = aim_of(model, data, loss, lengths)
     name = type(model).__name__
-    what = "the loss that was passed" if loss else "the answer at the last step, in a random direction"
-    return Subject(name, "module", name, "the input that was passed", TRAIN, aim, "last", what)
+    what = say("the loss that was passed") if loss else say("the answer at the last step, in a random direction")
+    return Subject(name, "module", name, say("the input that was passed"), TRAIN, aim, "last", what)
 
 
 def _curve(scored: Sequence[tuple[int, torch.Tensor]], unit: str) -> ContextRecord:
@@ -234,7 +235,7 @@ def _curve(scored: Sequence[tuple[int, torch.Tensor]], unit: str) -> ContextReco
     return ContextRecord(
         lengths=tuple(context for context, _ in scored),
         scores=tuple(means),
-        metric="loss",
+        metric=say("loss"),
         low=tuple(mean - error for mean, error in zip(means, errors, strict=True)),
         high=tuple(mean + error for mean, error in zip(means, errors, strict=True)),
         unit=unit,

@@ -10,6 +10,7 @@ from tidegate.explain.dynamics import lyapunov
 from tidegate.explain.fixed import fixed_points
 from tidegate.explain.probe import LayerCall
 from tidegate.explain.record import exponent_record, point_records, series
+from tidegate.language import listed, say
 from tidegate.phase import phase
 from tidegate.records import DynamicsRecord, PathRecord
 
@@ -29,11 +30,19 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
     """
     layer = call.layer
     if layer.bidirectional:
-        return None, f"dynamics of {call.name}: it reads from both ends, so there is no step from one state to the next"
+        return None, say(
+            "dynamics of {name}: it reads from both ends, so there is no step from one state to the next",
+            name=call.name,
+        )
     run = call.trajectory()
     size = run.after.shape[-1]
     if size > WIDEST_RUN:
-        return None, f"exponents of {call.name}: its state has {size:,} numbers, more than {WIDEST_RUN:,}"
+        return None, say(
+            "exponents of {name}: its state has {size:,} numbers, more than {most:,}",
+            name=call.name,
+            size=size,
+            most=WIDEST_RUN,
+        )
     phase(f"exponents of {call.name}")
     x, named = _driven(call)
     k = min(EXPONENTS, size)
@@ -42,22 +51,32 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
     if checks == "fast":
         return record, ""
     if call.given:
-        return record, f"how {call.name} runs by itself: it reads {' and '.join(call.given)} at every step"
+        return record, say(
+            "how {name} runs by itself: it reads {given} at every step", name=call.name, given=listed([*call.given])
+        )
     found.append(lyapunov(layer, x, k, free_running="zeros"))
     exponents = tuple(map(exponent_record, found))
     if size > WIDEST:
         record = DynamicsRecord(call.name, exponents)
-        return record, f"fixed points of {call.name}: its state has {size} numbers, more than {WIDEST}"
+        return record, say(
+            "fixed points of {name}: its state has {size} numbers, more than {most}",
+            name=call.name,
+            size=size,
+            most=WIDEST,
+        )
     phase(f"fixed points of {call.name}")
     points = fixed_points(layer, 0.0, STARTS, states=run.after[call.valid])
     paths = tuple(
-        PathRecord(f"sequence {row + 1}", *map(series, points.place(run.after[: int(call.lengths[row]), row]).T))
+        PathRecord(
+            say("sequence {number}", number=row + 1),
+            *map(series, points.place(run.after[: int(call.lengths[row]), row]).T),
+        )
         for row in range(len(call.lengths))
     )
     return DynamicsRecord(
         call.name,
         exponents,
-        "zeros",
+        say("zeros"),
         STARTS,
         len(points.slow),
         tuple(point_records(points)),

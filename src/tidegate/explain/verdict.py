@@ -10,6 +10,7 @@ from tidegate.errors import InputError
 from tidegate.explain.change import TRAIN, Remedy
 from tidegate.explain.measure import LayerMeasures
 from tidegate.explain.rule import RULES, Case, Number, Rule, Severity, Words
+from tidegate.language import say
 from tidegate.records import CheckRecord, ForcingRecord, VerdictLine
 
 FORCING = 2.0  # error on own answers over error on the true past, at the last horizon
@@ -27,19 +28,19 @@ class CheckRule(NamedTuple):
 CHECKED: Mapping[str, CheckRule] = {
     "padding": CheckRule(
         "padding", "fault", "",
-        Remedy("Tell the layer how long each sequence is.", "output, state = layer(x, lengths=lengths)"),
+        Remedy(say("Tell the layer how long each sequence is."), "output, state = layer(x, lengths=lengths)"),
     ),
     "resets": CheckRule(
         "reset_leak", "fault", "",
-        Remedy("Tell the layer where episodes begin.", "output, state = layer(x, state, reset=starts)"),
+        Remedy(say("Tell the layer where episodes begin."), "output, state = layer(x, state, reset=starts)"),
     ),
     "chunks": CheckRule(
-        "state_not_carried", "fault", "Where chunks are sequences of their own, this is as it should be.",
-        Remedy("Hand each chunk the final state of the one before.", "output, state = layer(chunk, state)"),
+        "state_not_carried", "fault", say("Where chunks are sequences of their own, this is as it should be."),
+        Remedy(say("Hand each chunk the final state of the one before."), "output, state = layer(chunk, state)"),
     ),
     "leak": CheckRule(
-        "leak", "warning", "Or the task is that easy. Would the value be known when the answer is asked for?",
-        Remedy("Leave this column out, or shift it by the steps after which it is known, and train anew."),
+        "leak", "warning", say("Or the task is that easy. Would the value be known when the answer is asked for?"),
+        Remedy(say("Leave this column out, or shift it by the steps after which it is known, and train anew.")),
     ),
 }  # fmt: skip
 NAMES = (*(rule.name for rule in CHECKED.values()), *(rule.name for rule in RULES), "forcing_gap")
@@ -124,16 +125,23 @@ def _of_forcing(forcing: ForcingRecord, command: str) -> Iterator[Verdict]:
     free, forced = forcing.free[-1], forcing.forced[-1]
     if free is None or not forced:
         return
-    name = f"{forcing.metric} on own answers over that on the true past, at horizon {forcing.horizons[-1]}"
+    name = say(
+        "{metric} on own answers over that on the true past, at horizon {horizon}",
+        metric=forcing.metric,
+        horizon=forcing.horizons[-1],
+    )
     number = Number(name, free / forced, FORCING, "above")
     if number.holds:
-        sentence = (
-            f"On its own answers the {forcing.metric} is {number.value:.1f} times that on the true past, at horizon "
-            f"{forcing.horizons[-1]}: the model has not learnt to read its own mistakes."
+        sentence = say(
+            "On its own answers the {metric} is {times:.1f} times that on the true past, at "
+            "horizon {horizon}: the model has not learnt to read its own mistakes.",
+            metric=forcing.metric,
+            times=number.value,
+            horizon=forcing.horizons[-1],
         )
-        against = "Where data are noisy, errors grow with the horizon whatever is done."
+        against = say("Where data are noisy, errors grow with the horizon whatever is done.")
         remedy = Remedy(
-            "Forecast all steps at once instead of feeding answers back.", "", f"{command} --strategy direct"
+            say("Forecast all steps at once instead of feeding answers back."), "", f"{command} --strategy direct"
         )
         yield _verdict("forcing_gap", "warning", "", [number], Words(sentence, against, remedy))
 

@@ -17,6 +17,7 @@ from tidegate.explain.probe import LayerCall, Probe, captured, probe
 from tidegate.explain.record import flow_records, memory_record
 from tidegate.explain.subject import Subject
 from tidegate.explain.system import system_of
+from tidegate.language import say
 from tidegate.phase import phase
 from tidegate.records import DynamicsRecord, FlowRecord, MemoryRecord
 
@@ -76,7 +77,10 @@ def work(subject: Subject, lag: int, checks: Literal["fast", "all"]) -> Work:
     phase("gradients by lag")
     sequences, lags, unbounded = _bounded(probed, lag)
     found = gradient_by_lag(probed, aim.mean, aim.x, bounded=sequences, bounded_lags=lags, **aim.named)
-    left_out = [*unbounded, *(f"{path}: {reason}" for path, reason in found.left_out.items())]
+    left_out = [
+        *unbounded,
+        *(say("{path}: {reason}", path=path, reason=reason) for path, reason in found.left_out.items()),
+    ]
     phase("gates and states")
     with torch.no_grad():
         _, calls = captured(probed, *arguments, **aim.named)
@@ -103,8 +107,15 @@ def _bounded(probed: Probe, lag: int) -> tuple[int, int, list[str]]:
     wanted, steps = max(LEAST_LAGS, TIMES * lag), int(MOST / width**3)
     if steps >= wanted:
         return min(BOUNDED, steps // wanted), wanted, []
-    beyond = f" beyond lag {steps}" if steps > 1 else ""
-    return int(steps > 1), steps, [f"bounds of the gradient{beyond}: the state of {path} has {width:,} numbers"]
+    text = say("bounds of the gradient: the state of {path} has {width:,} numbers", path=path, width=width)
+    if steps > 1:
+        text = say(
+            "bounds of the gradient beyond lag {steps}: the state of {path} has {width:,} numbers",
+            steps=steps,
+            path=path,
+            width=width,
+        )
+    return int(steps > 1), steps, [text]
 
 
 def _systems(
@@ -114,5 +125,7 @@ def _systems(
     found = [system_of(call, checks) for call in calls]
     missing = [text for _, text in found if text]
     if checks == "fast":
-        missing.append("fixed points, the free run, silence, and the loss without a unit: measured with checks='all'")
+        missing.append(
+            say("fixed points, the free run, silence, and the loss without a unit: measured with checks='all'")
+        )
     return tuple(record for record, _ in found if record), tuple(missing)

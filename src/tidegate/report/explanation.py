@@ -14,6 +14,7 @@ import matplotlib.image
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
+from tidegate.language import local, say, speaking, translated
 from tidegate.records import (
     AblationRecord,
     AttributionRecord,
@@ -45,30 +46,30 @@ MOST_CHANGES = 12  # of a loss without a part, in the table
 MOST_PARTS = {"flow": 9, "memory": 9, "dynamics": 9, "attributions": 6}  # with a figure; JSON has all
 STILL = LinearSegmentedColormap.from_list("still", ["#2f62d0", "#f3f3f0", "#c8520a"])  # as the script paints
 UNMEASURED = {
-    "steps": "Gates and states step by step were",
-    "flow": "The gradient by lag was",
-    "memory": "Half-lives were",
-    "dynamics": "Exponents and fixed points were",
-    "ablation": "The loss without single units was",
-    "attribution": "Attributions were",
-    "history": "The score by the length of the history was",
-    "checks": "Checks were",
+    "steps": say("Gates and states step by step were not measured."),
+    "flow": say("The gradient by lag was not measured."),
+    "memory": say("Half-lives were not measured."),
+    "dynamics": say("Exponents and fixed points were not measured."),
+    "ablation": say("The loss without single units was not measured."),
+    "attribution": say("Attributions were not measured."),
+    "history": say("The score by the length of the history was not measured."),
+    "checks": say("Checks were not measured."),
 }
 SECTIONS: tuple[tuple[str, str, Callable[[ExplanationRecord], Any]], ...] = (
-    ("verdicts", "Verdicts", lambda _: True),
-    ("steps", "Steps", lambda record: record.traces),
-    ("flow", "Gradient", lambda record: record.flow),
-    ("memory", "Memory", lambda record: record.memory),
-    ("dynamics", "Dynamics", lambda record: record.dynamics or record.silences),
-    ("ablation", "Ablation", lambda record: record.ablations),
-    ("attribution", "Attribution", lambda record: record.attributions),
-    ("history", "History", lambda record: record.context or record.forcing),
-    ("checks", "Checks", lambda record: record.checks),
-    ("about", "About", lambda _: True),
+    ("verdicts", say("Verdicts"), lambda _: True),
+    ("steps", say("Steps"), lambda record: record.traces),
+    (say("flow"), say("Gradient"), lambda record: record.flow),
+    ("memory", say("Memory"), lambda record: record.memory),
+    ("dynamics", say("Dynamics"), lambda record: record.dynamics or record.silences),
+    ("ablation", say("Ablation"), lambda record: record.ablations),
+    ("attribution", say("Attribution"), lambda record: record.attributions),
+    ("history", say("History"), lambda record: record.context or record.forcing),
+    ("checks", say("Checks"), lambda record: record.checks),
+    ("about", say("About"), lambda _: True),
 )
 
 
-def write_explanation(record: ExplanationRecord, path: Path) -> None:
+def write_explanation(record: ExplanationRecord, path: Path, language: str = "en") -> None:
     """Write the page of an explanation, atomically; the same record gives the same bytes.
 
     The page has under 1,000,000 bytes. Where the traces are larger, it has the most important units, then fewer
@@ -77,18 +78,24 @@ def write_explanation(record: ExplanationRecord, path: Path) -> None:
     Args:
         record: the explanation.
         path: the file; it is replaced whole or not at all.
+        language: ``"en"`` or ``"zh"``.
+
+    Raises:
+        InputError: there is no such language.
     """
-    replace_file(Path(path), render(record))
+    with speaking(language):
+        replace_file(Path(path), render(record, language))
 
 
-def render(record: ExplanationRecord) -> str:
+def render(record: ExplanationRecord, language: str = "en") -> str:
     """The page as text.
 
     Args:
         record: the explanation.
+        language: that is spoken.
     """
     record, dropped = _drawn(record)
-    page = environment().get_template("explanation/page.html")
+    page = environment(language).get_template("explanation/page.html")
     parts = _answer(record) | _measures(record) | _cells(record) | _picture(record)
     room = 0
     for _ in range(TRIES):
@@ -103,8 +110,11 @@ def render(record: ExplanationRecord) -> str:
 def _drawn(record: ExplanationRecord) -> tuple[ExplanationRecord, list[str]]:
     """The record with no more parts than the page can draw, and what it then lacks, in words."""
     counts = {part: len(getattr(record, part)) for part in MOST_PARTS}
+    names = {part: text for part, text, _ in SECTIONS} | {"attributions": say("Attribution")}
     texts = [
-        f"{part.capitalize()}: the page shows the first {MOST_PARTS[part]} of {count}."
+        local(
+            "{part}: the page shows the first {most} of {count}.", part=names[part], most=MOST_PARTS[part], count=count
+        )
         for part, count in counts.items()
         if count > MOST_PARTS[part]
     ]
@@ -118,7 +128,13 @@ def _answer(record: ExplanationRecord) -> dict[str, Any]:
         "sections": _sections(record),
         "bars": [{"width": f"{share:.4f}"} for share in shares] if whole else [],
         "layer_facts": [
-            (one.name, f"{one.cell}, {one.input_size} to {count(one.hidden_size)}") for one in record.layers
+            (
+                one.name,
+                local(
+                    "{cell}, {inputs} to {units}", cell=one.cell, inputs=one.input_size, units=count(one.hidden_size)
+                ),
+            )
+            for one in record.layers
         ],
     }
 
@@ -142,9 +158,9 @@ def _measures(record: ExplanationRecord) -> dict[str, Any]:
 
 
 def _flow(record: ExplanationRecord, flow: FlowRecord, k: int) -> dict[str, Any]:
-    series = {"lower quartile": flow.low, "median": flow.median, "upper quartile": flow.high}
-    series |= {"product of norms": flow.product} if flow.product else {}
-    series |= {flow.bound_name or "bound": flow.bound} if flow.bound else {}
+    series = {local("lower quartile"): flow.low, local("median"): flow.median, local("upper quartile"): flow.high}
+    series |= {local("product of norms"): flow.product} if flow.product else {}
+    series |= {flow.bound_name or local("bound"): flow.bound} if flow.bound else {}
     places = [place for place, lag in enumerate(flow.lags) if _is_round(lag) or lag in (record.lag, flow.lags[-1])]
     rows = [{"lag": flow.lags[p]} | {name: rounded(values[p]) for name, values in series.items()} for p in places]
     svg = [flow_figure(record, flow, width, f"flow-{k}-{width}") for width in (WIDE, NARROW)]
@@ -159,13 +175,19 @@ def _is_round(lag: int) -> bool:
 
 def _memory(record: ExplanationRecord, memory: MemoryRecord, k: int) -> dict[str, Any]:
     def steps(value: float | None) -> str:
-        return "never" if value is None else f"{rounded(value)} steps"
+        return local("never") if value is None else local("{count} steps", count=rounded(value))
 
-    lives = [("Lower quartile", memory.low), ("Median", memory.median), ("Upper quartile", memory.high)]
-    facts = [(f"{name} half-life", steps(life)) for name, life in [*lives, ("Longest", memory.longest)]]
+    facts = [
+        (local("Lower quartile half-life"), steps(memory.low)),
+        (local("Median half-life"), steps(memory.median)),
+        (local("Upper quartile half-life"), steps(memory.high)),
+        (local("Longest half-life"), steps(memory.longest)),
+    ]
     facts = facts if memory.units else []
-    facts += [("Half-life of the gradient", "does not fall" if memory.gradient is None else steps(memory.gradient))]
-    facts += [] if memory.movement is None else [("Movement of the output in a step", rounded(memory.movement))]
+    gradient = local("does not fall") if memory.gradient is None else steps(memory.gradient)
+    facts += [(local("Half-life of the gradient"), gradient)]
+    movement = local("Movement of the output in a step")
+    facts += [] if memory.movement is None else [(movement, rounded(memory.movement))]
     return {
         "memory": memory,
         "svg": [memory_figure(record, memory, width, f"memory-{k}-{width}") for width in (BESIDE, NARROW)],
@@ -175,13 +197,16 @@ def _memory(record: ExplanationRecord, memory: MemoryRecord, k: int) -> dict[str
 
 
 def _system(dynamics: DynamicsRecord, k: int) -> dict[str, Any]:
-    names = {"driven": "Largest along the data", "free": "Largest free-running"}
+    names = {"driven": local("Largest along the data"), "free": local("Largest free-running")}
     facts = []
     for one in dynamics.exponents:
         largest = one.values[0] if one.values else None
-        facts.append((names[one.kind], f"{'−∞' if largest is None else rounded(largest)}, {count(one.steps)} steps"))  # noqa: RUF001
+        shown = "−∞" if largest is None else rounded(largest)  # noqa: RUF001
+        facts.append((names[one.kind], local("{exponent}, {count} steps", exponent=shown, count=count(one.steps))))
         if lost := sum(value is None for value in one.values):
-            facts.append(("Minus infinity", f"{lost} of {len(one.values)} exponents"))
+            facts.append(
+                (local("Minus infinity"), local("{lost} of {count} exponents", lost=lost, count=len(one.values)))
+            )
     points = sorted(dynamics.points, key=lambda one: (not one.stable, -one.reached))
     return {
         "dynamics": dynamics,
@@ -195,13 +220,15 @@ def _system(dynamics: DynamicsRecord, k: int) -> dict[str, Any]:
 
 
 def _ablation(one: AblationRecord) -> dict[str, Any]:
-    unit = f" {one.unit}" if one.unit else ""
+    unit = f" {translated(one.unit)}" if one.unit else ""
     rows = [
         {"name": change.name, "change": rounded(change.change), "error": rounded(change.error)}
         for change in one.changes[:MOST_CHANGES]
     ]
     return {
-        "singular": one.part.removesuffix("s"),
+        "part": one.part,
+        "singular": local("unit") if one.part == "units" else local("feature"),
+        "plural": local("units") if one.part == "units" else local("features"),
         "loss": f"{rounded(one.loss)}{unit}",
         "held": len(one.changes),
         "count": one.count,
@@ -211,12 +238,17 @@ def _ablation(one: AblationRecord) -> dict[str, Any]:
 
 
 def _attribution(record: ExplanationRecord, one: AttributionRecord, k: int) -> dict[str, Any]:
-    unit = f" {one.unit}" if one.unit else ""
-    facts = [] if one.start is None else [(f"At the baseline ({one.baseline})", f"{rounded(one.start)}{unit}")]
+    unit = f" {translated(one.unit)}" if one.unit else ""
+    start = local("At the baseline ({baseline})", baseline=one.baseline)
+    facts = [] if one.start is None else [(start, f"{rounded(one.start)}{unit}")]
     facts += [(part.part, f"{rounded(part.share)}{unit}") for part in one.parts]
-    facts += [] if one.answer is None else [("Answer", f"{rounded(one.answer)}{unit}")]
+    facts += [] if one.answer is None else [(local("Answer"), f"{rounded(one.answer)}{unit}")]
     error = one.completeness_error
-    facts += [] if error is None else [("Completeness error", f"{_share(error)}, {one.points} points")]
+    facts += (
+        []
+        if error is None
+        else [(local("Completeness error"), local("{share}, {count} points", share=_share(error), count=one.points))]
+    )
     shown = ranked_features(one)
     lags = shown_lags(one, record.seasonality) if shown else 0
     return {
@@ -231,7 +263,7 @@ def _attribution(record: ExplanationRecord, one: AttributionRecord, k: int) -> d
 
 
 def _share(error: float) -> str:
-    return percent(error, 3) if error >= 5e-6 else f"below {percent(1e-5, 3)}"
+    return percent(error, 3) if error >= 5e-6 else local("below {share}", share=percent(1e-5, 3))
 
 
 def _cells(record: ExplanationRecord) -> dict[str, Any]:
@@ -248,8 +280,9 @@ def _card(record: ExplanationRecord, layer: LayerRecord, typesetter: Typesetter)
 def _traces(record: ExplanationRecord, traces: Fitted, dropped: list[str]) -> dict[str, Any]:
     windows = [exact for trace in record.traces for exact in trace.exact]
     steps, units = max((e.steps for e in windows), default=0), max((len(e.units) for e in windows), default=0)
-    window = f"{steps} steps of each sequence and the first {units} units" if windows else "no step"
-    absent = [f"{what} not measured." for name, what in UNMEASURED.items() if name not in dict(_sections(record))]
+    some = local("{steps} steps of each sequence and the first {units} units", steps=steps, units=units)
+    window = some if windows else local("no step")
+    absent = [what for name, what in UNMEASURED.items() if name not in dict(_sections(record))]
     texts = [*record.left_out, *traces.left_out, *dropped, *absent]
     return {
         "data": traces.data,

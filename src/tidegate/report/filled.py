@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tidegate.language import local
 from tidegate.records import ExactRecord, LayerRecord, TraceRecord
 from tidegate.report.number import rounded
 from tidegate.report.trace import equation_lines
@@ -23,6 +24,7 @@ def filled_equations(layer: LayerRecord, trace: TraceRecord | None) -> dict[str,
     if trace is None or exact is None or not exact.steps or not exact.units:
         return {"title": "", "lines": []}
     step = exact.first + exact.steps - 1
+    title = local("Step {step} ({label}), unit {unit}", step=step + 1, label=trace.labels[step], unit=exact.units[0])
     numbers = _numbers(exact)
     lines = [
         {
@@ -32,7 +34,7 @@ def filled_equations(layer: LayerRecord, trace: TraceRecord | None) -> dict[str,
         }
         for name, pieces in equation_lines(layer.graph)
     ]
-    return {"title": f"Step {step + 1} ({trace.labels[step]}), unit {exact.units[0]}", "lines": lines}
+    return {"title": title, "lines": lines}
 
 
 def _piece(text: str, numbers: dict[str, str], *, is_key: bool) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tidegate.language import speaking
 from tidegate.records import CellRecord, ComparisonRecord
 from tidegate.report import palette
 from tidegate.report.curve import needs_thinning
@@ -22,17 +23,31 @@ from tidegate.report.table import baseline_rows, cell_rows, definition, latency_
 from tidegate.storage import replace_file
 
 
-def write_html(record: ComparisonRecord, path: Path) -> None:
+def write_html(record: ComparisonRecord, path: Path, language: str = "en") -> None:
     """Write the report of a comparison to ``path``, atomically.
 
     The same record gives the same bytes.
+
+    Args:
+        record: of the comparison.
+        path: the file; it is replaced whole or not at all.
+        language: ``"en"`` or ``"zh"``.
+
+    Raises:
+        InputError: there is no such language.
     """
-    replace_file(Path(path), render(record))
+    with speaking(language):
+        replace_file(Path(path), render(record, language))
 
 
-def render(record: ComparisonRecord) -> str:
-    """The report as text."""
-    page = environment().get_template("report.html")
+def render(record: ComparisonRecord, language: str = "en") -> str:
+    """The report as text.
+
+    Args:
+        record: of the comparison.
+        language: that is spoken.
+    """
+    page = environment(language).get_template("report.html")
     return page.render(
         record=record, **_answer(record), **_tables(record), **_figures(record), **_cells(record), **_recall(record)
     )

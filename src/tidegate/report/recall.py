@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tidegate.language import local
 from tidegate.records import CellRecord, ComparisonRecord, MemoryRecord, RecallRecord
 from tidegate.report import number
 from tidegate.report.group import ranking
 from tidegate.report.palette import key
 
 Row = dict[str, object]
-NEVER = "never"
 
 
 def recall_rows(record: ComparisonRecord) -> list[Row]:
@@ -58,13 +58,13 @@ def _at_lag(own: RecallRecord) -> str:
     if flow is None or own.lag not in flow.lags:
         return number.MISSING
     value = flow.median[flow.lags.index(own.lag)]
-    return "zero" if value is None else number.fixed(value, 2)
+    return local("zero") if value is None else number.fixed(value, 2)
 
 
 def _life(memory: MemoryRecord, value: float | None) -> str:
     if not memory.units:
         return number.MISSING
-    return NEVER if value is None else number.rounded(value)
+    return local("never") if value is None else number.rounded(value)
 
 
 def _list(shares: Iterator[tuple[str, float | None]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tidegate.language import joined, local, word
 from tidegate.records import CellRecord, ComparisonRecord, PairRecord, RunRecord, in_brackets
 from tidegate.report import number
 from tidegate.report.figure.score import near_baselines
@@ -61,7 +62,7 @@ def latency_range(record: ComparisonRecord) -> str:
     """The latencies of all cells, e.g. ``"24 to 48"``."""
     known = sorted(cell.step_p50_us for cell in record.cells if number.known(cell.step_p50_us))
     ends = dict.fromkeys(number.rounded(end, 2) for end in known[:1] + known[-1:])
-    return " to ".join(ends) or number.MISSING
+    return joined([*ends], " to ") or number.MISSING
 
 
 def units(layers: int, hidden_size: int) -> str:
@@ -80,7 +81,7 @@ def interval(low: float | None, high: float | None, digits: int) -> str:
     """``low to high``, or a dash if there is no interval."""
     if low is None or high is None or not (number.known(low) and number.known(high)):
         return number.MISSING
-    return f"{number.fixed(low, digits)} to {number.fixed(high, digits)}"
+    return local("{low} to {high}", low=number.fixed(low, digits), high=number.fixed(high, digits))
 
 
 def pair_rows(record: ComparisonRecord) -> list[Row]:
@@ -97,11 +98,11 @@ def _pair_row(pair: PairRecord, digits: int) -> Row:
         "difference": number.fixed(pair.difference, digits, sign=True),
         "interval": interval(pair.low, pair.high, digits),
         "probability": number.probability(pair.probability),
-        "wins": f"{pair.wins} of {pair.seeds}",
+        "wins": local("{wins} of {seeds}", wins=pair.wins, seeds=pair.seeds),
         "p": number.probability(pair.p),
         "detectable": number.fixed(pair.detectable, digits),
         "reliable": pair.reliable,
-        "better": "first" if pair.difference < 0 else "second",
+        "better": local("first") if pair.difference < 0 else local("second"),
     }
 
 
@@ -116,7 +117,7 @@ def _run_row(run: RunRecord, digits: int) -> Row:
     return {
         "cell": run.cell,
         "seed": run.seed,
-        "status": run.status,
+        "status": word(run.status),
         "lost": run.status != "finished",
         "valid": number.fixed(run.valid, digits),
         "test": number.fixed(run.test, digits),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tidegate.cell.graph import Graph
 from tidegate.emit.term import numbered
 from tidegate.errors import InputError, TidegateError, visible
+from tidegate.language import local, translated
 from tidegate.records import ExactRecord, ExplanationRecord, SignalRecord, TraceRecord
 
 MOST_STEPS, LEAST_STEPS = 1000, 50
@@ -54,7 +55,7 @@ def fitted(record: ExplanationRecord, room: int) -> Fitted:
             traces = traces[:-1]
         elif (steps := steps // 2) < LEAST_STEPS:
             break
-    return Fitted(_data(record, []), ["Sequences: not one fits into the page."] if record.traces else [])
+    return Fitted(_data(record, []), [local("Sequences: not one fits into the page.")] if record.traces else [])
 
 
 def _check_layers(record: ExplanationRecord) -> None:
@@ -84,21 +85,45 @@ def _left_out(record: ExplanationRecord, chosen: Sequence[TraceRecord]) -> list[
     """What the record has and the page does not."""
     texts = []
     if missing := len(record.traces) - len(chosen):
-        texts.append(f"Sequences: {missing} of {len(record.traces)} do not fit into the page.")
+        texts.append(
+            local(
+                "Sequences: {missing} of {count} do not fit into the page.", missing=missing, count=len(record.traces)
+            )
+        )
     short = [
         trace for trace, whole in zip(chosen, record.traces, strict=False) if len(trace.labels) < len(whole.labels)
     ]
     if short:
-        texts.append(f"Steps: of {len(short)} long sequences the page has {len(short[0].labels)} steps each.")
+        texts.append(
+            local(
+                "Steps: of {count} long sequences the page has {steps} steps each.",
+                count=len(short),
+                steps=len(short[0].labels),
+            )
+        )
     if any(len(trace.curves) > MOST_CURVES for trace in record.traces):
         most = max(len(trace.curves) for trace in record.traces)
-        texts.append(f"Curves: the page draws {MOST_CURVES} of {most} series; all of them are in the attribution.")
+        texts.append(
+            local(
+                "Curves: the page draws {shown} of {most} series; all of them are in the attribution.",
+                shown=MOST_CURVES,
+                most=most,
+            )
+        )
     sizes = {layer.name: layer.hidden_size for layer in record.layers}
     for layer, size in sizes.items():
         shown = max((len(s.units) for trace in chosen for s in trace.signals if s.layer == layer), default=size)
         if shown < size:
-            how = f", by {record.importance}" if record.importance else ""
-            texts.append(f"Units: the page has the {shown} most important of the {size} units of {layer}{how}.")
+            how = local(", by {importance}", importance=record.importance) if record.importance else ""
+            texts.append(
+                local(
+                    "Units: the page has the {shown} most important of the {size} units of {layer}{how}.",
+                    shown=shown,
+                    size=size,
+                    layer=layer,
+                    how=how,
+                )
+            )
     return texts
 
 
@@ -171,11 +196,13 @@ def equation_lines(graph: dict[str, Any]) -> list[list[Any]]:
 
 def _sequence(trace: TraceRecord, layers: Sequence[str]) -> dict[str, Any]:
     return {
-        "title": trace.title,
-        "labels": [label if len(label) <= MOST_LETTERS else f"{label[: MOST_LETTERS - 1]}…" for label in trace.labels],
+        "title": translated(trace.title),
+        "labels": [_fitting(translated(label)) for label in trace.labels],
         "target": trace.target,
-        "answer": trace.answer,
-        "curves": [{"name": c.name, "values": [_short(v) for v in c.values]} for c in trace.curves[:MOST_CURVES]],
+        "answer": translated(trace.answer),
+        "curves": [
+            {"name": translated(c.name), "values": [_short(v) for v in c.values]} for c in trace.curves[:MOST_CURVES]
+        ],
         "roll": None if trace.roll is None else _signal(_sounding(trace.roll), layers),
         "attribution": [_short(value) for value in trace.attribution],
         "signals": [_signal(signal, layers) for signal in trace.signals],
@@ -190,6 +217,10 @@ def _sequence(trace: TraceRecord, layers: Sequence[str]) -> dict[str, Any]:
             for e in trace.exact
         ],
     }
+
+
+def _fitting(label: str) -> str:
+    return label if len(label) <= MOST_LETTERS else f"{label[: MOST_LETTERS - 1]}…"
 
 
 def _signal(signal: SignalRecord, layers: Sequence[str]) -> dict[str, Any]:

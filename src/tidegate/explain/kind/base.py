@@ -12,6 +12,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from tidegate.errors import InputError
+from tidegate.language import say
 from tidegate.train.batch import Batch
 from tidegate.train.task import Split
 
@@ -106,7 +107,7 @@ class Kind(ABC):
     each: ClassVar[bool] = False
     beside: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = "nats"
-    says: ClassVar[str] = "log-probability of what was right"
+    says: ClassVar[str] = say("log-probability of what was right")
     answers_in: ClassVar[str] = "nats"
 
     def __init__(self, model: torch.nn.Module, task: Any, split: Split = "test") -> None:
@@ -237,9 +238,10 @@ class Kind(ABC):
     def target(self, target: str) -> str:
         """The target in words."""
         if target == "all":
-            half = "middle" if self.both_ways else "second"
-            return f"the loss at one step of each sequence, spread over their {half} halves"
-        return f"the loss at {'the last step' if target == 'last' else f'step {target}'}"
+            second = say("the loss at one step of each sequence, spread over their second halves")
+            middle = say("the loss at one step of each sequence, spread over their middle halves")
+            return middle if self.both_ways else second
+        return say("the loss at the last step") if target == "last" else say("the loss at step {step}", step=target)
 
     def shares(self, aim: Aim) -> Mapping[str, float]:
         """The share that each part of the model has in its answers; nothing where the layers answer alone."""

@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 
 from tidegate.errors import InputError
 from tidegate.explain.kind.base import Aim, Kind, Reader, in_all
+from tidegate.language import listed, say
 from tidegate.tasks.forecast.model import RecursiveModel, Window, per_step
 from tidegate.tasks.forecast.origin import histories
 from tidegate.train.task import Split
 
-PLAIN = {"last": "last value", "season": "value a season before", "linear": "ridge regression"}
+PLAIN = {
+    "last": say("last value"),
+    "season": say("value a season before"),
+    "linear": say("ridge regression"),
+}
 HORIZONS = 12
 Rows = NDArray[np.intp]
 Said = Callable[[Any], torch.Tensor]
@@ -32,7 +37,7 @@ class ForecastKind(Kind):
         share: how much of a forecast comes from the layers.
     """
 
-    each, unit = True, "standard deviations"
+    each, unit = True, say("standard deviations")
     says = "forecast"
 
     def __init__(self, model: torch.nn.Module, task: Any, split: Split = "test") -> None:
@@ -50,7 +55,9 @@ class ForecastKind(Kind):
         """A recursive model reads its own answers: gradients by lag take them as data, contributions do not."""
         if aim.horizon < 2 or not isinstance(self.model, RecursiveModel):
             return ()
-        return (f"gradients by lag through the answers to rows 1 to {aim.horizon - 1}: they are taken as data",)
+        return (
+            say("gradients by lag through the answers to rows 1 to {row}: they are taken as data", row=aim.horizon - 1),
+        )
 
     def draw(self, count: int) -> Window:
         grid, horizon = self.task.grid, self.task.horizon
@@ -162,23 +169,32 @@ class ForecastKind(Kind):
     def features(self, batch: Any) -> tuple[str, ...]:
         del batch
         others = self.task.encoding.columns[1:]
-        return (self.name, *others, f"change of {self.name}", *(f"{name} of the next row" for name in self.known))
+        return (
+            self.name,
+            *others,
+            say("change of {name}", name=self.name),
+            *(say("{name} of the next row", name=name) for name in self.known),
+        )
 
     @property
     def known(self) -> tuple[str, ...]:
         """What is known ahead: columns, and the place of a row in cycles of the calendar."""
-        waves = (f"{cycle} ({wave})" for wave in ("sine", "cosine") for cycle in self.task.encoding.cycles)
+        waves = (
+            say("{cycle} ({wave})", cycle=cycle, wave=wave)
+            for wave in (say("sine"), say("cosine"))
+            for cycle in self.task.encoding.cycles
+        )
         return (*self.task.encoding.known, *waves)
 
     @property
     def name(self) -> str:
         """The target."""
         encoding = self.task.encoding
-        return "the target" if encoding.targets else str(encoding.columns[0])
+        return say("the target") if encoding.targets else str(encoding.columns[0])
 
     def target(self, target: str) -> str:
         horizon = target.partition(":")[2] or self.task.horizon
-        return f"the error of the forecast {horizon} rows ahead"
+        return say("the error of the forecast {horizon} rows ahead", horizon=horizon)
 
     def shortened(self, aim: Aim, context: int) -> Aim:
         """The same forecasts by layers that read so many last rows only."""
@@ -194,7 +210,7 @@ class ForecastKind(Kind):
 
     def season(self) -> tuple[int, str]:
         season = self.task.encoding.season
-        return (season, "the season of the training rows") if season > 1 else (0, "")
+        return (season, say("the season of the training rows")) if season > 1 else (0, "")
 
     @torch.no_grad()
     def shares(self, aim: Aim) -> Mapping[str, float]:
@@ -206,10 +222,12 @@ class ForecastKind(Kind):
         base = encoding.base(self.task.grid.levels, origin, horizon)[:, -1]
         plain = encoding.plainly(self.task.grid.levels, origin, horizon)[:, -1] if encoding.plain else base
         layers = aim.answer(aim.model(aim.x))
-        parts = {self.anchor: (1 - self.share) * plain + self.share * base, "layers": self.share * layers}
+        parts = {self.anchor: (1 - self.share) * plain + self.share * base, say("layers"): self.share * layers}
         if encoding.effect:
             ahead = batch.ahead[len(batch.levels) - 1 + horizon]
-            parts["linear effect of what is known ahead"] = ahead @ torch.tensor(encoding.effect, dtype=ahead.dtype)
+            parts[say("linear effect of what is known ahead")] = ahead @ torch.tensor(
+                encoding.effect, dtype=ahead.dtype
+            )
         return in_all({name: float((part - part.mean()).abs().mean()) for name, part in parts.items()})
 
     @property
@@ -218,7 +236,7 @@ class ForecastKind(Kind):
         kinds = dict.fromkeys(
             k for k in (self.task.encoding.plain, self.task.encoding.difference) if k not in ("", "none")
         )
-        return " and ".join(PLAIN[kind] for kind in kinds)
+        return listed([PLAIN[kind] for kind in kinds]) if kinds else ""
 
 
 def spaced(most: int) -> list[int]:

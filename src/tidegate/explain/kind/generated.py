@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tidegate.explain.kind.base import Kind
+from tidegate.language import say
 
 
 class GeneratedKind(Kind):
@@ -20,7 +21,7 @@ class GeneratedKind(Kind):
 class AddingKind(GeneratedKind):
     """The sum of two marked numbers."""
 
-    unit, answers_in, says = "squared error", "", "sum"
+    unit, answers_in, says = say("squared error"), "", say("sum")
 
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
         truth: torch.Tensor = batch.targets[steps, torch.arange(len(steps))]
@@ -33,20 +34,20 @@ class AddingKind(GeneratedKind):
 
     def features(self, batch: Any) -> tuple[str, ...]:
         del batch
-        return ("number", "mark")
+        return (say("number"), say("mark"))
 
 
 class SymbolicKind(GeneratedKind):
     """A symbol that was seen long before."""
 
-    says = "log-probability of the right symbol"
+    says = say("log-probability of the right symbol")
 
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
         rows = torch.arange(len(steps))
         return cross_entropy(outputs[steps, rows], batch.targets[steps, rows], reduction="none")
 
     def features(self, batch: Any) -> tuple[str, ...]:
-        return tuple(f"symbol {symbol}" for symbol in range(batch.inputs.shape[-1]))
+        return tuple(say("symbol {symbol}", symbol=symbol) for symbol in range(batch.inputs.shape[-1]))
 
 
 class SpikeKind(SymbolicKind):
@@ -54,4 +55,4 @@ class SpikeKind(SymbolicKind):
 
     def features(self, batch: Any) -> tuple[str, ...]:
         del batch
-        return ("spike",)
+        return (say("spike"),)

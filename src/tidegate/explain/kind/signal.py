@@ -15,6 +15,7 @@ from tidegate.data import LOWEST
 from tidegate.errors import InputError
 from tidegate.explain.kind.base import Aim, Kind, in_all
 from tidegate.explain.kind.symbol import nearest
+from tidegate.language import say
 from tidegate.tasks.classification.encoding import Vocabulary
 from tidegate.tasks.speech.decode import BLANK
 from tidegate.train.task import Split
@@ -25,7 +26,7 @@ PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 class MusicKind(Kind):
     """The next chord of a piece."""
 
-    each, says = True, "log-probability of the next chord"
+    each, says = True, say("log-probability of the next chord")
 
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:
         rows = torch.arange(len(steps))
@@ -34,20 +35,20 @@ class MusicKind(Kind):
 
     def labels(self, batch: Any, row: int) -> list[str]:
         chords = batch.inputs[: int(self.lengths(batch)[row]), row]
-        return [" ".join(_note(key) for key in chord.nonzero()[:, 0].tolist()) or "rest" for chord in chords]
+        return [" ".join(_note(key) for key in chord.nonzero()[:, 0].tolist()) or say("rest") for chord in chords]
 
     def features(self, batch: Any) -> tuple[str, ...]:
         return tuple(map(_note, range(batch.inputs.shape[-1])))
 
     def target(self, target: str) -> str:
-        return f"{super().target(target)}, of all 88 keys"
+        return say("{target}, of all 88 keys", target=super().target(target))
 
 
 class SpeechKind(Kind):
     """A symbol of a transcript: the most probable answer at a step, where it is not the blank."""
 
     default, each = "all", True
-    says = "log-probability of the symbol that the model answers"
+    says = say("log-probability of the symbol that the model answers")
 
     def steps(self, batch: Any, target: str) -> torch.Tensor:
         """The target steps; the nearest step before them that answers with a symbol, or else the first behind them."""
@@ -73,16 +74,16 @@ class SpeechKind(Kind):
         return float(self.task.encoding.seconds)
 
     def labels(self, batch: Any, row: int) -> list[str]:
-        return [f"{step * self.seconds:.2f} s" for step in range(int(self.lengths(batch)[row]))]
+        return [say("{time:.2f} s", time=step * self.seconds) for step in range(int(self.lengths(batch)[row]))]
 
     def features(self, batch: Any) -> tuple[str, ...]:
         del batch
         bands, stack = self.task.encoding.filterbank.bands, self.task.encoding.stack
-        frames = [f" of frame {frame + 1}" if stack > 1 else "" for frame in range(stack)]
-        return tuple(f"band {band + 1}{frame}" for frame in frames for band in range(bands))
+        frames = [say(" of frame {frame}", frame=frame + 1) if stack > 1 else "" for frame in range(stack)]
+        return tuple(say("band {band}{frame}", band=band + 1, frame=frame) for frame in frames for band in range(bands))
 
     def target(self, target: str) -> str:
-        return f"{super().target(target)}, of the symbol that the model answers there"
+        return say("{target}, of the symbol that the model answers there", target=super().target(target))
 
 
 class Lead:
@@ -126,7 +127,7 @@ class ClassificationKind(Kind):
         whole: the model with its votes; ``model`` is without.
     """
 
-    says, answers_in = "lead of the class that the model answers over the next one", "logits"
+    says, answers_in = say("lead of the class that the model answers over the next one"), say("logits")
 
     def __init__(self, model: torch.nn.Module, task: Any, split: Split = "test") -> None:
         super().__init__(model, task, split)
@@ -146,7 +147,7 @@ class ClassificationKind(Kind):
     def parts(self, batch: Any) -> dict[str, torch.Tensor]:
         """[B, classes] the summands of the logits."""
         layers = self.heard * self.ask(self.model, batch)
-        return {"votes": self.whole(batch)[0] - layers, "layers": layers}
+        return {say("votes"): self.whole(batch)[0] - layers, say("layers"): layers}
 
     @property
     def heard(self) -> float:
@@ -186,7 +187,7 @@ class ClassificationKind(Kind):
 
     def target(self, target: str) -> str:
         del target
-        return "the loss of the class"
+        return say("the loss of the class")
 
 
 def _note(key: int) -> str:

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from tidegate.errors import InputError
 from tidegate.explain.kind.base import LONGEST, Aim, Kind
+from tidegate.language import say
 from tidegate.tasks.language.passage import StreamBatch, Windows
 from tidegate.tasks.tagging.batch import Words, padded
 from tidegate.tasks.tagging.encoding import STRANGE
@@ -23,7 +24,7 @@ class LanguageKind(Kind):
     """The next symbol of a text; a sequence is a passage."""
 
     each, unit, answers_in = True, "bits", "bits"
-    says = "log-probability of the next symbol"
+    says = say("log-probability of the next symbol")
 
     def draw(self, count: int) -> StreamBatch:
         first, last = self.task.bounds[self.split]
@@ -52,7 +53,7 @@ class TaggingKind(Kind):
     """The tag of a word."""
 
     default, each = "all", True
-    says = "log-probability of the right tag"
+    says = say("log-probability of the right tag")
 
     def draw(self, count: int) -> Placed:
         inputs, targets = self.task.inputs[self.split], self.task.targets[self.split]
@@ -79,7 +80,7 @@ class TranslationKind(Kind):
     """The next unit of a translation; the steps are those of the decoder."""
 
     each, unit, answers_in = True, "bits", "bits"
-    says = "log-probability of the next unit"
+    says = say("log-probability of the next unit")
     beside = ("source",)
 
     def loss(self, outputs: Any, batch: Any, steps: torch.Tensor) -> torch.Tensor:

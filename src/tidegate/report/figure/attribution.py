@@ -9,6 +9,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
+from tidegate.language import local, translated
 from tidegate.records import AttributionRecord, ExplanationRecord
 from tidegate.report.attribution import SEEN, largest, ranked_features, shown_lags
 from tidegate.report.figure.lag import gapped, mark_at
@@ -33,17 +34,21 @@ def attribution_figure(record: ExplanationRecord, attribution: AttributionRecord
     with drawing(width, high * len(chosen) + FOOT) as (figure, axes):
         for row, feature in enumerate(chosen):
             _row(axes, attribution, feature, len(chosen) - 1 - row, size)
-        texts = short_names([attribution.features[feature] for feature in chosen], 16 if width == NARROW else 30)
+        texts = short_names(
+            [translated(attribution.features[feature]) for feature in chosen], 16 if width == NARROW else 30
+        )
         axes.set_yticks(range(len(chosen) - 1, -1, -1), texts, color=INK)
         axes.set_ylim(-0.6, len(chosen) - 0.4)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel("lag (steps back from the answer)")
+        axes.set_xlabel(local("lag (steps back from the answer)"))
         axes.xaxis.set_major_locator(MaxNLocator(width // 80, integer=True))
         axes.set_xlim(min(attribution.lags) - 0.5, max(attribution.lags) + 0.5)
         if record.seasonality:
             _seasons(axes, record.seasonality)
-        return to_svg(figure, name, f"Attribution of {attribution.target} by lag and feature", hover=False)
+        return to_svg(
+            figure, name, local("Attribution of {target} by lag and feature", target=attribution.target), hover=False
+        )
 
 
 def _row(axes: Axes, attribution: AttributionRecord, feature: int, level: int, size: float) -> None:
@@ -66,5 +71,5 @@ def _seasons(axes: Axes, season: int) -> None:
     left, right = axes.get_xlim()
     named = max(1, round(NAME * (right - left) / season + 0.5))
     for k in range(1, MOST_SEASONS + 1):
-        text = "season" if k == 1 else f"{k}×"  # noqa: RUF001  times
+        text = local("season") if k == 1 else f"{k}×"  # noqa: RUF001  times
         mark_at(axes, k * season, text if (k - 1) % named == 0 else "")

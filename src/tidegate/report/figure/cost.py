@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from tidegate.language import local, say, translated
 from tidegate.records import CellRecord, ComparisonRecord
 from tidegate.report.figure.svg import LETTER, drawing, tag, to_svg, wrapped
 from tidegate.report.group import ranking
@@ -32,10 +33,10 @@ class Cost:
 
 
 COSTS = (
-    Cost("parameters", "parameters", lambda cell: cell.parameters),
-    Cost("latency", "step latency, median (µs)", lambda cell: cell.step_p50_us),
-    Cost("flops", "operations per step (FLOPs)", lambda cell: cell.flops_per_step),
-    Cost("training", "training time (s)", lambda cell: cell.train_seconds),
+    Cost("parameters", say("parameters"), lambda cell: cell.parameters),
+    Cost("latency", say("step latency, median (µs)"), lambda cell: cell.step_p50_us),
+    Cost("flops", say("operations per step (FLOPs)"), lambda cell: cell.flops_per_step),
+    Cost("training", say("training time (s)"), lambda cell: cell.train_seconds),
 )
 
 
@@ -66,13 +67,15 @@ def _panel(record: ComparisonRecord, cost: Cost) -> str:
             where: dict[str, Any] = {"xytext": (offer.x, offer.y), "textcoords": "offset points", "ha": offer.end}
             axes.annotate(text, point, **where, color=INK, fontsize=12, zorder=4)
         return to_svg(
-            figure, f"cost-{cost.name}", f"Score against {cost.label}; the numbers are in the table of scores"
+            figure,
+            f"cost-{cost.name}",
+            local("Score against {cost}; the numbers are in the table of scores", cost=cost.label),
         )
 
 
 def _scales(axes: Axes, record: ComparisonRecord, cost: Cost, values: list[float]) -> None:
-    axes.set_xlabel(cost.label)
-    axes.set_ylabel(wrapped(f"test {record.metric}", 260))
+    axes.set_xlabel(translated(cost.label))
+    axes.set_ylabel(wrapped(local("test {metric}", metric=record.metric), 260))
     if min(values) > 0 and max(values) / min(values) > 8:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
@@ -100,7 +103,16 @@ def _point(axes: Axes, cell: CellRecord, index: int, cost: Cost) -> tuple[float,
     if cell.low is not None and cell.high is not None and known(cell.low) and known(cell.high):
         axes.plot([x, x], [cell.low, cell.high], color=colour(index), linewidth=1.6, alpha=0.6)
     (dot,) = axes.plot(x, y, mark(index), color=colour(index), markersize=10, markeredgecolor=SURFACE, zorder=3)
-    tag(dot, title=f"{cell.name}: {rounded(y, 5)} at {cost.label} {rounded(x, 4)}")
+    tag(
+        dot,
+        title=local(
+            "{cell}: {score} at {cost} {value}",
+            cell=cell.name,
+            score=rounded(y, 5),
+            cost=cost.label,
+            value=rounded(x, 4),
+        ),
+    )
     return x, y
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from tidegate.language import local, word
 from tidegate.records import ComparisonRecord, RunRecord
 from tidegate.report.curve import Curve, limits, mean_curve, run_curve, thinned
 from tidegate.report.figure.svg import drawing, tag, to_svg, wrapped
@@ -50,7 +51,12 @@ def _panel(record: ComparisonRecord, axis: str) -> Panel:
             axis,
             limits([c for r, c in zip(runs, curves, strict=True) if r.status == "finished"] or curves),
         )
-        label = f"Validation {record.metric} by {axis} of {len(runs)} runs, with the mean of each cell"
+        label = local(
+            "Validation {metric} by {axis} of {count} runs, with the mean of each cell",
+            metric=record.metric,
+            axis=word(axis),
+            count=len(runs),
+        )
         svg = to_svg(figure, f"curves-{axis}", label)
         return Panel(axis, svg, _hover(record, axes, means))
 
@@ -68,8 +74,12 @@ def _thin(axes: Axes, run: RunRecord, curve: Curve, index: int, alpha: float) ->
     for place, sign, points in ends:
         if place >= 0:
             (end,) = axes.plot(curve.x[place], curve.y[place], sign, color=colour(index), markersize=points, alpha=0.85)
-            what = "last finite epoch before it diverged" if diverged else f"best epoch {run.best_epoch}"
-            tag(end, series=index, title=f"{run.cell}, seed {run.seed}: {what}")
+            what = (
+                local("last finite epoch before it diverged")
+                if diverged
+                else local("best epoch {best_epoch}", best_epoch=run.best_epoch)
+            )
+            tag(end, series=index, title=local("{cell}, seed {seed}: {what}", cell=run.cell, seed=run.seed, what=what))
 
 
 def _thick(axes: Axes, mean: Curve, index: int) -> None:
@@ -79,8 +89,8 @@ def _thick(axes: Axes, mean: Curve, index: int) -> None:
 
 
 def _frame(axes: Axes, record: ComparisonRecord, axis: str, drawn: tuple[float, float]) -> None:
-    axes.set_xlabel("epoch" if axis == "epoch" else "training time (s)")
-    axes.set_ylabel(wrapped(f"validation {record.metric}", 310))
+    axes.set_xlabel(local("epoch") if axis == "epoch" else local("training time (s)"))
+    axes.set_ylabel(wrapped(local("validation {metric}", metric=record.metric), 310))
     axes.set_ylim(drawn)
     low, high = axes.dataLim.intervalx
     if axis == "epoch" and low == high:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.ticker import MaxNLocator
 
+from tidegate.language import local
 from tidegate.records import DynamicsRecord
 from tidegate.report.figure.lag import HEIGHT, gapped, known
 from tidegate.report.figure.svg import NARROW, drawing, tag, to_svg
@@ -28,11 +29,11 @@ def exponent_figure(dynamics: DynamicsRecord, name: str) -> str:
                             color=colour(KINDS[one.kind]), alpha=0.35, linewidth=3)  # fmt: skip
             face = colour(0) if one.kind == "driven" else SURFACE
             axes.plot(places, gapped(values), "o", color=colour(KINDS[one.kind]), markersize=5, markerfacecolor=face)
-        axes.set_xlabel("exponents, the largest first")
-        axes.set_ylabel("per step")
+        axes.set_xlabel(local("exponents, the largest first"))
+        axes.set_ylabel(local("per step"))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        return to_svg(figure, name, f"Lyapunov exponents of {dynamics.layer}", hover=False)
+        return to_svg(figure, name, local("Lyapunov exponents of {layer}", layer=dynamics.layer), hover=False)
 
 
 def plane_figure(dynamics: DynamicsRecord, name: str) -> str:
@@ -49,12 +50,19 @@ def plane_figure(dynamics: DynamicsRecord, name: str) -> str:
             size = 10 if point.stable else 8
             (dot,) = axes.plot(point.x, point.y, shape, color=face, markersize=size, markeredgecolor=edge,
                                markeredgewidth=1.6, zorder=3)  # fmt: skip
-            kind = "stable" if point.stable else f"unstable in {point.unstable} directions"
-            tag(dot, title=f"{kind}, reached from {point.reached} of {dynamics.starts} starts")
+            unstable = local("unstable in {count} directions", count=point.unstable)
+            kind = local("stable") if point.stable else unstable
+            title = local(
+                "{kind}, reached from {reached} of {starts} starts",
+                kind=kind,
+                reached=point.reached,
+                starts=dynamics.starts,
+            )
+            tag(dot, title=title)
         shares = [*dynamics.plane, 0.0, 0.0]
-        axes.set_xlabel(f"first axis ({percent(shares[0], 0)} of the variance)")
-        axes.set_ylabel(f"second axis ({percent(shares[1], 0)})")
+        axes.set_xlabel(local("first axis ({share} of the variance)", share=percent(shares[0], 0)))
+        axes.set_ylabel(local("second axis ({share})", share=percent(shares[1], 0)))
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.margins(0.08)
-        return to_svg(figure, name, f"Fixed points of {dynamics.layer} in the plane of its states")
+        return to_svg(figure, name, local("Fixed points of {layer} in the plane of its states", layer=dynamics.layer))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from tidegate.language import local
 from tidegate.records import ExplanationRecord, FlowRecord
 from tidegate.report.figure.lag import HEIGHT, gapped, known, mark_at, whole_steps
 from tidegate.report.figure.svg import drawing, to_svg, wrapped
@@ -37,16 +38,21 @@ def flow_figure(record: ExplanationRecord, flow: FlowRecord, width: int, name: s
             if series:
                 axes.plot(flow.lags, gapped(series), color=colour(kind), linewidth=1.8, dashes=DASHES[kind])
         axes.plot(flow.lags, gapped(flow.median), color=colour(MEASURED), linewidth=2.4)
-        whole_steps(axes, flow.lags, "lag (steps back from the loss)", width)
-        axes.set_ylabel(wrapped("log10 of the gradient, relative to lag 1", HEIGHT - 60))
+        whole_steps(axes, flow.lags, local("lag (steps back from the loss)"), width)
+        axes.set_ylabel(wrapped(local("log10 of the gradient, relative to lag 1"), HEIGHT - 60))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         _limits(axes, flow)
         season = record.seasonality if record.seasonality != record.lag else None
         near = season is not None and abs(season - record.lag) < NEAR * max(flow.lags)
-        mark_at(axes, record.lag, f"lag {record.lag}", strong=True, raised=near)
+        mark_at(axes, record.lag, local("lag {lag}", lag=record.lag), strong=True, raised=near)
         if season:
-            mark_at(axes, season, f"season {season}")
-        return to_svg(figure, name, f"Gradient by lag in {flow.layer}; the numbers are in the table below", hover=False)
+            mark_at(axes, season, local("season {season}", season=season))
+        return to_svg(
+            figure,
+            name,
+            local("Gradient by lag in {layer}; the numbers are in the table below", layer=flow.layer),
+            hover=False,
+        )
 
 
 def _near(flow: FlowRecord, last: int) -> FlowRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from tidegate.language import local
 from tidegate.records import ExplanationRecord, MemoryRecord
 from tidegate.report.figure.lag import HEIGHT, known
 from tidegate.report.figure.svg import drawing, to_svg
@@ -27,13 +28,14 @@ def memory_figure(record: ExplanationRecord, memory: MemoryRecord, width: int, n
         axes.set_ylim(min([*lives, record.lag]) / 2, top)
         axes.set_xlim(0, len(drawn))
         axes.axhline(record.lag, color=INK, linewidth=1.2)
+        lag = local("lag {lag}", lag=record.lag)
         axes.annotate(
-            f"lag {record.lag}", (1, record.lag), (-5, 5), ("axes fraction", "data"), "offset points", ha="right",
+            lag, (1, record.lag), (-5, 5), ("axes fraction", "data"), "offset points", ha="right",
             color=INK, fontsize=12,
         )  # fmt: skip
-        axes.set_xlabel("units, the longest first")
-        axes.set_ylabel("half-life (steps)")
+        axes.set_xlabel(local("units, the longest first"))
+        axes.set_ylabel(local("half-life (steps)"))
         axes.xaxis.set_major_locator(MaxNLocator(width // 80, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        return to_svg(figure, name, f"Half-lives of the units of {memory.layer}", hover=False)
+        return to_svg(figure, name, local("Half-lives of the units of {layer}", layer=memory.layer), hover=False)

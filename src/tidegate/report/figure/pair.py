@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from tidegate.language import local
 from tidegate.records import ComparisonRecord, PairRecord
 from tidegate.report.figure.svg import LINE, NARROW, WIDE, drawing, tag, to_svg, wrapped
 from tidegate.report.group import best_cell, scores_of
@@ -31,7 +32,10 @@ def pair_figure(record: ComparisonRecord, width: int = WIDE) -> str:
         _frame(axes, record, pairs, "\n" if width == NARROW else " ")
         axes.set_xlabel(_label(record, width))
         axes.xaxis.set_major_locator(MaxNLocator(width // 80))
-        label = f"Differences per seed of {len(pairs)} pairs of cells with 95 % intervals; see the table of pairs"
+        label = local(
+            "Differences per seed of {count} pairs of cells with 95 % intervals; see the table of pairs",
+            count=len(pairs),
+        )
         return to_svg(figure, f"pairs-{width}", label, hover=width == WIDE)
 
 
@@ -60,29 +64,53 @@ def bootstrap(values: list[float]) -> tuple[float, float] | None:
 
 
 def _row(axes: Axes, pair: PairRecord, by_seed: dict[int, float], row: int) -> None:
-    name = f"{pair.a} minus {pair.b}"
+    name = local("{a} minus {b}", a=pair.a, b=pair.b)
     if known(pair.detectable):
         band = Rectangle((-pair.detectable, row - 0.4), 2 * pair.detectable, 0.8, color=BAND, linewidth=0)
-        tag(band, title=f"{name}: differences up to {rounded(pair.detectable)} would often be missed")
+        tag(
+            band,
+            title=local(
+                "{name}: differences up to {difference} would often be missed",
+                name=name,
+                difference=rounded(pair.detectable),
+            ),
+        )
         axes.add_patch(band)
     for seed, value in by_seed.items():
         (dot,) = axes.plot(value, row + 0.2, "o", color=MUTED, alpha=0.6, markersize=5.5, markeredgewidth=0)
-        tag(dot, title=f"{name}, seed {seed}: {rounded(value, 4)}")
+        tag(dot, title=local("{name}, seed {seed}: {value}", name=name, seed=seed, value=rounded(value, 4)))
     _intervals(axes, pair, list(by_seed.values()), row - 0.12)
 
 
 def _intervals(axes: Axes, pair: PairRecord, values: list[float], level: float) -> None:
-    name = f"{pair.a} minus {pair.b}"
+    name = local("{a} minus {b}", a=pair.a, b=pair.b)
     if known(pair.low) and known(pair.high):
         (line,) = axes.plot([pair.low, pair.high], [level] * 2, color=INK, linewidth=2.6)
-        tag(line, title=f"{name}: 95 % interval {rounded(pair.low, 4)} to {rounded(pair.high, 4)}")
+        tag(
+            line,
+            title=local(
+                "{name}: 95 % interval {low} to {high}", name=name, low=rounded(pair.low, 4), high=rounded(pair.high, 4)
+            ),
+        )
     if known(pair.difference):
         face = INK if pair.reliable else "white"
         (mean,) = axes.plot(pair.difference, level, "D", color=INK, markersize=7.5, markerfacecolor=face)
-        tag(mean, title=f"{name}: mean {rounded(pair.difference, 4)}", part="" if pair.reliable else "hollow")
+        tag(
+            mean,
+            title=local("{name}: mean {mean}", name=name, mean=rounded(pair.difference, 4)),
+            part="" if pair.reliable else "hollow",
+        )
     if (interval := bootstrap(values)) is not None:
         (ends,) = axes.plot(interval, [level - 0.14] * 2, color=MUTED, linewidth=1, marker="|", markersize=6)
-        tag(ends, title=f"{name}: bootstrap {rounded(interval[0], 4)} to {rounded(interval[1], 4)}, not used to decide")
+        tag(
+            ends,
+            title=local(
+                "{name}: bootstrap {low} to {high}, not used to decide",
+                name=name,
+                low=rounded(interval[0], 4),
+                high=rounded(interval[1], 4),
+            ),
+        )
 
 
 def _frame(axes: Axes, record: ComparisonRecord, pairs: list[PairRecord], between: str) -> None:
@@ -96,5 +124,6 @@ def _frame(axes: Axes, record: ComparisonRecord, pairs: list[PairRecord], betwee
 
 
 def _label(record: ComparisonRecord, width: int) -> str:
-    what = wrapped(f"difference in test {record.metric} ({record.unit})", width - BESIDE[width])
-    return f"{what}\n{wrapped('left of zero, the cell named first is better', width - BESIDE[width])}"
+    what = local("difference in test {metric} ({unit})", metric=record.metric, unit=record.unit)
+    side = local("left of zero, the cell named first is better")
+    return "\n".join(wrapped(text, width - BESIDE[width]) for text in (what, side))

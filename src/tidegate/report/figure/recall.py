@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from tidegate.language import local
 from tidegate.records import CellRecord, ComparisonRecord
 from tidegate.report.figure.lag import gapped, known, mark_at, whole_steps
 from tidegate.report.figure.svg import drawing, tag, to_svg
@@ -31,11 +32,11 @@ def recall_figure(record: ComparisonRecord) -> str:
         axes.axhline(0, color=GRID, linewidth=1.6)
         for index, points in enumerate(flows):
             _line(axes, index, [x for x, _ in points], [y for _, y in points])
-        whole_steps(axes, [x for points in flows for x, _ in points], "lag (steps back from the loss)", WIDTH)
-        axes.set_ylabel("log10 of the gradient, relative to lag 1")
+        whole_steps(axes, [x for points in flows for x, _ in points], local("lag (steps back from the loss)"), WIDTH)
+        axes.set_ylabel(local("log10 of the gradient, relative to lag 1"))
         axes.yaxis.set_major_locator(MaxNLocator(6))
-        mark_at(axes, lag, f"lag {lag}", strong=True)
-        return to_svg(figure, "recall", "Gradient by lag of each cell; the numbers are in the table below")
+        mark_at(axes, lag, local("lag {lag}", lag=lag), strong=True)
+        return to_svg(figure, "recall", local("Gradient by lag of each cell; the numbers are in the table below"))
 
 
 def _near(cell: CellRecord, last: int) -> list[tuple[int, float]]:
@@ -62,15 +63,15 @@ def half_life_figure(record: ComparisonRecord) -> str:
         axes.set_xlim(0, 1)
         axes.axhline(lag, color=INK, linewidth=1.2)
         axes.annotate(
-            f"lag {lag}", (1, lag), (-5, 5), ("axes fraction", "data"), "offset points", ha="right",
+            local("lag {lag}", lag=lag), (1, lag), (-5, 5), ("axes fraction", "data"), "offset points", ha="right",
             color=INK, fontsize=12,
         )  # fmt: skip
-        axes.set_xlabel("units, the longest first")
-        axes.set_ylabel("half-life (steps)")
+        axes.set_xlabel(local("units, the longest first"))
+        axes.set_ylabel(local("half-life (steps)"))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value, 0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        return to_svg(figure, "half-life", "Half-lives of the units of each cell")
+        return to_svg(figure, "half-life", local("Half-lives of the units of each cell"))
 
 
 def _lives(cell: CellRecord) -> list[float | None]:

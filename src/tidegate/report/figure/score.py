@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from tidegate.language import local, translated
 from tidegate.records import BaselineRecord, ComparisonRecord
 from tidegate.report.figure.svg import LINE, NARROW, WIDE, drawing, tag, to_svg, wrapped
 from tidegate.report.group import ranking, scores_of
@@ -31,7 +32,10 @@ def score_figure(record: ComparisonRecord, width: int = WIDE) -> str:
         _frame(axes, record, order, len(drawn) * HEAD / pixels)
         axes.set_xlabel(_label(record, width))
         axes.xaxis.set_major_locator(MaxNLocator(width // 80))
-        label = f"Test scores of {len(order)} cells, one dot per seed, with mean and 95 % interval; see the table below"
+        label = local(
+            "Test scores of {count} cells, one dot per seed, with mean and 95 % interval; see the table below",
+            count=len(order),
+        )
         return to_svg(figure, f"scores-{width}", label, hover=width == WIDE)
 
 
@@ -61,24 +65,33 @@ def _row(axes: Axes, record: ComparisonRecord, index: int, row: int) -> None:
     cell = record.cells[index]
     for seed, score in scores_of(record, cell.name).items():
         (dot,) = axes.plot(score, row + 0.2, "o", color=colour(index), alpha=0.7, markersize=6, markeredgewidth=0)
-        tag(dot, title=f"{cell.name}, seed {seed}: {rounded(score, 5)}")
+        tag(dot, title=local("{cell}, seed {seed}: {score}", cell=cell.name, seed=seed, score=rounded(score, 5)))
     if cell.mean is None or not known(cell.mean):
-        axes.text(0.01, row, "no run finished", transform=axes.get_yaxis_transform(), va="center", color=MUTED)
+        axes.text(0.01, row, local("no run finished"), transform=axes.get_yaxis_transform(), va="center", color=MUTED)
         return
-    title = f"{cell.name}: mean {rounded(cell.mean, 5)}"
+    mean = rounded(cell.mean, 5)
+    title = local("{cell}: mean {mean}", cell=cell.name, mean=mean)
     if cell.low is not None and cell.high is not None and known(cell.low) and known(cell.high):
         (line,) = axes.plot([cell.low, cell.high], [row - 0.12] * 2, color=colour(index), linewidth=3)
-        title += f", 95 % interval {rounded(cell.low, 5)} to {rounded(cell.high, 5)}"
+        title = local(
+            "{cell}: mean {mean}, 95 % interval {low} to {high}",
+            cell=cell.name,
+            mean=mean,
+            low=rounded(cell.low, 5),
+            high=rounded(cell.high, 5),
+        )
         tag(line, title=title)
-    (mean,) = axes.plot(cell.mean, row - 0.12, mark(index), color=colour(index), markersize=10, markeredgecolor=SURFACE)
-    tag(mean, title=title)
+    (large,) = axes.plot(
+        cell.mean, row - 0.12, mark(index), color=colour(index), markersize=10, markeredgecolor=SURFACE
+    )
+    tag(large, title=title)
 
 
 def _baseline(axes: Axes, baseline: BaselineRecord, level: float) -> None:
     axes.plot([baseline.score] * 2, [level, 99], color=INK, linewidth=1.1, dashes=(3, 2.5), solid_capstyle="butt")
     low, high = axes.get_xlim()
     right = baseline.score > (low + high) / 2
-    text = f" {short_names([baseline.name])[0]} {rounded(baseline.score, 4)} "
+    text = f" {short_names([translated(baseline.name)])[0]} {rounded(baseline.score, 4)} "
     axes.text(baseline.score, level, text, ha="right" if right else "left", va="center", color=INK, fontsize=11)
 
 
@@ -92,4 +105,6 @@ def _frame(axes: Axes, record: ComparisonRecord, order: list[int], head: float) 
 
 
 def _label(record: ComparisonRecord, width: int) -> str:
-    return wrapped(f"test {record.metric} ({record.unit}), lower is better", width - BESIDE[width])
+    return wrapped(
+        local("test {metric} ({unit}), lower is better", metric=record.metric, unit=record.unit), width - BESIDE[width]
+    )

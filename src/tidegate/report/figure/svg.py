@@ -10,6 +10,7 @@ import io
 import json
 import re
 import textwrap
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from tidegate.report.palette import GRID, INK, MUTED, VARIABLES
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 WIDE, NARROW = 760, 400  # pixels: on a screen, and on a telephone
-LETTER, LINE = 7.4, 15  # pixels: a wide estimate of a letter in a label, and the height of a line
+LETTER, SQUARE, LINE = 7.4, 12.5, 15  # pixels: a wide estimate of a letter, of a Chinese sign, the height of a line
 RULES: dict[str, Any] = {
     "svg.fonttype": "none",  # text remains text: smaller, searchable, in the font of the page
     "svg.hashsalt": "tidegate",
@@ -74,7 +75,21 @@ def drawing(width: int, height: int) -> Iterator[tuple[Figure, Axes]]:
 
 def wrapped(text: str, pixels: int) -> str:
     """A label, wrapped to a width in pixels; matplotlib would cut it off."""
-    return textwrap.fill(text, max(1, round(pixels / LETTER)))
+    if not any(map(_is_wide, text)):
+        return textwrap.fill(text, max(1, round(pixels / LETTER)))
+    lines, room = [""], float(pixels)
+    for letter in text:
+        wide = SQUARE if _is_wide(letter) else LETTER
+        if wide > room and lines[-1]:
+            lines, room = [*lines, ""], float(pixels)
+        lines[-1] += letter
+        room -= wide
+    return "\n".join(lines)
+
+
+def _is_wide(letter: str) -> bool:
+    """Whether a letter is a Chinese sign, between any two of which a line may end."""
+    return unicodedata.east_asian_width(letter) in "WF"
 
 
 def tag(artist: Artist, *, title: str = "", series: int | None = None, part: str = "") -> None:

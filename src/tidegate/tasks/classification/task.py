@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from tidegate.data import Source
+from tidegate.language import say
 from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.classification.ballot import Ballot, rows_for
@@ -79,8 +80,8 @@ class ClassificationTask(Task[ClassificationSetting, ClassificationEncoding]):
     """
 
     name = "classification"
-    metric = "NLL"
-    unit = "nats"
+    metric = say("NLL")
+    unit = say("nats")
     setting_type = ClassificationSetting
     encoding_type = ClassificationEncoding
     reader = staticmethod(reader)

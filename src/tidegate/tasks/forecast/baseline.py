@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tidegate.language import say
 from tidegate.tasks.forecast.grid import Grid
 
 Values = NDArray[np.float64]
@@ -49,17 +50,20 @@ def baselines(grid: Grid) -> list[Naive]:
         rows = torch.from_numpy(origin + grid.spans[place].start)
         return grid.restored(place, origin, grid.linearly(rows, horizon).numpy())
 
-    return [*found, Naive("ridge", _told(grid), ridge)]
+    return [*found, Naive(say("ridge"), _told(grid), ridge)]
 
 
 def _told(grid: Grid) -> str:
     encoding = grid.encoding
     assert encoding.forecaster is not None
-    of = "logarithms of " if encoding.logs else ""
-    known = ", and linear in what is known ahead" if encoding.effect else ""
-    return (
-        f"ridge regression of each step on {of}the last {encoding.forecaster.order} values{known}; fitted to training "
-        "rows, chosen on validation"
+    order = encoding.forecaster.order
+    values = say("the last {count} values", count=order)
+    if encoding.logs:
+        values = say("logarithms of the last {count} values", count=order)
+    if encoding.effect:
+        values = say("{values}, and linear in what is known ahead", values=values)
+    return say(
+        "ridge regression of each step on {values}; fitted to training rows, chosen on validation", values=values
     )
 
 
@@ -86,10 +90,13 @@ def naive(series: Sequence[Values], period: int) -> list[Naive]:
         return values
 
     found = [
-        Naive("persistence", "the last value", persistence),
-        Naive("drift", "the last value plus the mean change since the first row", drift),
+        Naive(say("persistence"), say("the last value"), persistence),
+        Naive(say("drift"), say("the last value plus the mean change since the first row"), drift),
     ]
     if period > 1:
-        how = f"the value {period} rows before, a peak of the autocorrelation of the training rows unless given"
-        found.append(Naive("seasonal naive", how, seasonal))
+        how = say(
+            "the value {period} rows before, a peak of the autocorrelation of the training rows unless given",
+            period=period,
+        )
+        found.append(Naive(say("seasonal naive"), how, seasonal))
     return found

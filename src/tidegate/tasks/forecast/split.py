@@ -10,6 +10,7 @@ import numpy as np
 
 from tidegate.data import Panel
 from tidegate.errors import InputError
+from tidegate.language import say
 from tidegate.tasks.forecast.setting import ForecastSetting
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _series(panel: Panel) -> list[tuple[int, int, str]]:
 def told(spans: Sequence[Span], *, fitted: bool) -> str:
     """The split in words."""
     if not fitted:
-        return "all rows are the test, except the first ones, which are history"
+        return say("all rows are the test, except the first ones, which are history")
     rows = {
         "train": sum(span.first - span.start for span in spans),
         "valid": sum(span.second - span.first for span in spans),
@@ -122,5 +123,10 @@ def told(spans: Sequence[Span], *, fitted: bool) -> str:
     }
     if len(spans) == 1:
         (span,) = spans
-        return f"in time: train rows 1 to {span.first}, valid to {span.second}, test to {span.end}"
-    return "each series in time: " + ", ".join(f"{name} {count:,} rows" for name, count in rows.items())
+        return say(
+            "in time: train rows 1 to {train}, valid to {valid}, test to {test}",
+            train=span.first,
+            valid=span.second,
+            test=span.end,
+        )
+    return say("each series in time: train {train:,} rows, valid {valid:,} rows, test {test:,} rows", **rows)

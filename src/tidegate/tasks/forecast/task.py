@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from tidegate.data import Panel, Source, shared_rows
+from tidegate.language import joined, say
 from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.forecast.apart import USED, by_owner, encoding_apart, fitted_apart, told_apart
@@ -65,8 +66,8 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     """
 
     name = "forecast"
-    metric = "MAE/sd"
-    unit = "standard deviations of the training target"
+    metric = say("MAE/sd")
+    unit = say("standard deviations of the training target")
     trials = 2
     setting_type = ForecastSetting
     encoding_type = ForecastEncoding
@@ -113,9 +114,12 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             hash=self.source.hash,
             description=self.source.description or self._described(self.panel),
             licence=self.source.licence,
-            split=self._told() + (f", scored at every {self.stride}th row" if self.stride > 1 else ""),
+            split=joined([self._told(), self._scored()], ", "),
             warnings=self.panel.warnings + self.warnings + self._left_out() + self._copies() + self._exact(),
         )
+
+    def _scored(self) -> str:
+        return say("scored at every {stride}th row", stride=self.stride) if self.stride > 1 else ""
 
     def _told(self) -> str:
         if self.fresh and is_private(self.setting):

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from tidegate.data import Source
 from tidegate.data.owner import check_no_column
 from tidegate.errors import InputError
+from tidegate.language import say
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.corpus import Corpus, read_corpus
 from tidegate.tasks.language.encoding import LanguageEncoding
@@ -58,8 +59,8 @@ class LanguageTask(Task[LanguageSetting, LanguageEncoding]):
     """
 
     name = "language"
-    metric = "bits per character"
-    unit = "bits per character"
+    metric = say("bits per character")
+    unit = say("bits per character")
     items = "symbols"
     setting_type = LanguageSetting
     encoding_type = LanguageEncoding

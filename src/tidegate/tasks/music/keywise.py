@@ -8,10 +8,11 @@ import torch
 from torch.special import xlog1py, xlogy
 
 from tidegate.data import KEYS
+from tidegate.language import say
 from tidegate.records import BaselineRecord
 from tidegate.train.sample import Sample
 
-FREQUENCY, REPEAT = "key frequency", "repeat last chord"
+FREQUENCY, REPEAT = say("key frequency"), say("repeat last chord")
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,14 @@ class Keywise:
             counted: what the chances were counted in.
         """
         how = {
-            FREQUENCY: f"constant probability per key: (steps with the key + 1/2) / (steps + 1) in {counted}",
-            REPEAT: "repeats the chord: per key, the chances to stay and to begin, (count + 1/2) / (steps + 1) "
-            f"in {counted}",
+            FREQUENCY: say(
+                "constant probability per key: (steps with the key + 1/2) / (steps + 1) in {counted}", counted=counted
+            ),
+            REPEAT: say(
+                "repeats the chord: per key, the chances to stay and to begin, (count + 1/2) / (steps + 1) in "
+                "{counted}",
+                counted=counted,
+            ),
         }
         return [BaselineRecord(name, sample.mean, how[name]) for name, sample in self.samples(test).items()]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tidegate.data import KEYS, LOWEST, Roll, Source, read_music, shared_passages
 from tidegate.data.owner import check_no_column
+from tidegate.language import joined, say
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.music.example import Pieces
 from tidegate.tasks.music.keywise import Keywise, keywise
@@ -92,8 +93,8 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
     """
 
     name = "music"
-    metric = "NLL"
-    unit = "nats per step"
+    metric = say("NLL")
+    unit = say("nats per step")
     setting_type = MusicSetting
     encoding_type = MusicEncoding
     reader = staticmethod(reader)
@@ -120,10 +121,9 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
         self.data = DataRecord(
             name=source.title,
             hash=source.hash,
-            description=source.description or "piano rolls, 88 keys",
+            description=source.description or say("piano rolls, 88 keys"),
             licence=source.licence,
-            split=f"{rolls.split}: "
-            + ", ".join(f"{split} {_size(pieces)}" for split, pieces in self.pieces.items() if pieces),
+            split=joined([rolls.split, _sizes(self.pieces)], ": "),
             warnings=rolls.warnings + shared_passages(rolls),
         )
 
@@ -166,7 +166,7 @@ class MusicTask(Task[MusicSetting, MusicEncoding]):
         return Pieces(self)
 
     def baselines(self) -> list[BaselineRecord]:
-        counted = "the test" if is_private(self.setting) else "the training pieces"
+        counted = say("the test") if is_private(self.setting) else say("the training pieces")
         return self._keys.baselines(self.pieces["test"], counted)
 
     @property
@@ -199,5 +199,10 @@ def _openings(pieces: tuple[Roll, ...]) -> list[list[int]]:
     return [list(notes) for notes in sorted({tuple((LOWEST + chord.nonzero()[1]).tolist()) for chord in chords})]
 
 
-def _size(pieces: list[torch.Tensor]) -> str:
-    return f"{len(pieces)} pieces ({sum(map(len, pieces)):,} steps)"
+def _sizes(parts: Mapping[Split, list[torch.Tensor]]) -> str:
+    sizes = [
+        say("{part} {count} pieces ({steps:,} steps)", part=part, count=len(pieces), steps=sum(map(len, pieces)))
+        for part, pieces in parts.items()
+        if pieces
+    ]
+    return joined(sizes, ", ")

@@ -14,6 +14,7 @@ from tidegate.adversary import free
 from tidegate.data import Corpus, Recording, Source
 from tidegate.data.script import has_words
 from tidegate.errors import InputError
+from tidegate.language import say
 from tidegate.phase import counted
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.speech.decode import BLANK, best_path
@@ -76,8 +77,8 @@ class SpeechTask(Task[SpeechSetting, SpeechEncoding]):
     """
 
     name = "speech"
-    metric = "symbol error rate"
-    unit = "edits per symbol of the transcripts"
+    metric = say("symbol error rate")
+    unit = say("edits per symbol of the transcripts")
     setting_type = SpeechSetting
     encoding_type = SpeechEncoding
     reader = staticmethod(reader)

@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy, one_hot
 
 from tidegate.data import Source, locate
+from tidegate.language import say
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.synthetic.setting import SyntheticSetting
 from tidegate.train.batch import Batch, Measure
@@ -108,7 +109,7 @@ class Adding(SyntheticTask):
     """
 
     name = "adding"
-    metric = "mean squared error"
+    metric = say("mean squared error")
     widths = (2, 1)
 
     def draw(self, rows: int, random: torch.Generator) -> Batch:
@@ -135,8 +136,8 @@ class Adding(SyntheticTask):
 class Symbolic(SyntheticTask):
     """A problem whose answers are symbols."""
 
-    metric = "cross-entropy"
-    unit = "nats"
+    metric = say("cross-entropy")
+    unit = say("nats")
 
     def measure(self, outputs: torch.Tensor, batch: Batch) -> Measure:
         scored = batch.scored()

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from tidegate.data import Source
 from tidegate.data.column import listed
 from tidegate.errors import InputError
+from tidegate.language import say
 from tidegate.phase import phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.tagging.baseline import Rival, majority, majority_of_test, rivals
@@ -59,8 +60,8 @@ class TaggingTask(Task[TaggingSetting, TaggingEncoding]):
     """
 
     name = "tagging"
-    metric = "NLL"
-    unit = "nats per word"
+    metric = say("NLL")
+    unit = say("nats per word")
     items = "words"
     setting_type = TaggingSetting
     encoding_type = TaggingEncoding

@@ -13,6 +13,7 @@ from torch.nn.functional import nll_loss
 
 from tidegate.data import Pairs, Source, cut_by_group, group_of
 from tidegate.errors import InputError
+from tidegate.language import say
 from tidegate.phase import counted, phase
 from tidegate.records import BaselineRecord, DataRecord, ScoreRecord
 from tidegate.tasks.language.ngram import ngram
@@ -64,8 +65,8 @@ class TranslationTask(Task[TranslationSetting, TranslationEncoding]):
     """
 
     name = "translation"
-    metric = "bits per unit"
-    unit = "bits per unit of the target"
+    metric = say("bits per unit")
+    unit = say("bits per unit of the target")
     setting_type = TranslationSetting
     encoding_type = TranslationEncoding
     reader = staticmethod(reader)

@@ -290,7 +290,7 @@
       const text = value === undefined || value === null ? rounded(valueOf(signal, at.step, at.unit)) : rounded(value, 4);
       return keyed(k, `${signal.name} `, make("b", "", text));
     });
-    const half = life === undefined ? [] : [make("span", "", `half-life ${life === null ? "without end" : `${rounded(life)} steps`}`)];
+    const half = life === undefined ? [] : [make("span", "", life === null ? "half-life without end" : `half-life ${rounded(life)} steps`)];
     unitTrack.label.replaceChildren(make("b", "", `unit ${at.unit}`), ...readings, ...half);
     if (signals().some((signal) => !isGate(signal))) unitTrack.label.append(make("span", "", "scales as below"));
   };
