@@ -20,7 +20,7 @@ from tidegate.cli.status import Status
 from tidegate.cli.threads import MOST
 from tidegate.cli.words import in_shell
 from tidegate.errors import InputError
-from tidegate.language import check_language, local, say, speaking, translated
+from tidegate.language import check_language, joined, local, say, speaking, translated
 from tidegate.records import ComparisonRecord
 from tidegate.train.setting import Training, compared, names
 from tidegate.train.toml import from_toml
@@ -158,7 +158,7 @@ class Compare:
         status.print(
             local(
                 "Comparing {cells} on {data} ({task}), results in {out}",
-                cells=", ".join(cells),
+                cells=joined(cells, ", "),
                 data=task.data.name,
                 task=task.name,
                 out=out,

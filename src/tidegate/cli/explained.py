@@ -50,7 +50,7 @@ def print_explanation(screen: Console, record: ExplanationRecord) -> None:
         _print_attribution(screen, attribution)
     for check in record.checks:
         verdict = {True: say("passed"), False: say("failed"), None: ""}[check.passed]
-        found = joined([verdict, check.sentence], ", ")
+        found = say("{verdict}, {sentence}", verdict=verdict, sentence=check.sentence) if verdict else check.sentence
         print_line(screen, say("{check}: {found}", check=translated(word(check.name)), found=found))
     for text in record.left_out:
         print_line(screen, say("left out: {text}", text=in_shell(translated(text), ["checks"])), style="dim")

@@ -15,6 +15,7 @@ from tidegate.explain.arguments import Answer, Arguments, Lengths
 from tidegate.explain.baseline import starts
 from tidegate.explain.hold import Found, Work, groups, units
 from tidegate.explain.probe import Probe, probe
+from tidegate.language import joined
 
 Part = Literal["units", "features", "lags"]
 
@@ -169,14 +170,15 @@ def _features(
     count = wide.shape[-1]
     if names is not None and len(names) != count:
         raise InputError("FEATURES", f"names has {len(names)} entries, but x has {count} features", fix="name all")
-    known = [str(name) for name in names] if names is not None else [f"x[{k}]" for k in range(count)]
+    given = [f"x[{k}]" for k in range(count)] if names is None else names
+    known = [name if isinstance(name, str) else str(name) for name in given]
     chosen = [*range(count)] if only is None else [_number(one, known) for one in only]
     for group in groups(chosen, together=together):
         changed = wide.clone()
         changed[..., group] = start[..., group]
         first = arguments.time_major(changed if x.dim() > 2 else changed[..., 0])
         loss = work.loss(replace(arguments, values=(first, *arguments.values[1:])))
-        yield (", ".join(known[k] for k in group), "", group[0]), loss
+        yield (joined([known[k] for k in group], ", "), "", group[0]), loss
 
 
 def _lags(work: Work, only: Sequence[Any] | None) -> Iterator[Found]:

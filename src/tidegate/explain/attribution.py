@@ -190,7 +190,7 @@ def _by_lag(
                 f"names has {len(names)} entries, but x has {len(features)} features",
                 fix=f"name all of them: {', '.join(features):.200}",
             )
-        features = [str(name) for name in names]
+        features = [name if isinstance(name, str) else str(name) for name in names]
     series = torch.cat(columns, -1) if columns else torch.zeros(arguments.steps, arguments.size, 0)
     steps, valid = torch.arange(arguments.steps)[:, None], arguments.valid()
     lag = at - steps  # [T, B]

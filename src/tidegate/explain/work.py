@@ -17,7 +17,7 @@ from tidegate.explain.probe import LayerCall, Probe, captured, probe
 from tidegate.explain.record import flow_records, memory_record
 from tidegate.explain.subject import Subject
 from tidegate.explain.system import system_of
-from tidegate.language import say
+from tidegate.language import joined, say
 from tidegate.phase import phase
 from tidegate.records import DynamicsRecord, FlowRecord, MemoryRecord
 
@@ -79,7 +79,7 @@ def work(subject: Subject, lag: int, checks: Literal["fast", "all"]) -> Work:
     found = gradient_by_lag(probed, aim.mean, aim.x, bounded=sequences, bounded_lags=lags, **aim.named)
     left_out = [
         *unbounded,
-        *(say("{path}: {reason}", path=path, reason=reason) for path, reason in found.left_out.items()),
+        *(joined([path, reason], ": ") for path, reason in found.left_out.items()),
     ]
     phase("gates and states")
     with torch.no_grad():

@@ -17,17 +17,17 @@ class Language(NamedTuple):
     Attributes:
         tag: as HTML names it.
         texts: a template for each English one, with the same placeholders.
-        joints: what stands between texts, for what does so in English.
+        join: texts in a row, by what stands between them in English.
     """
 
     tag: str
     texts: Mapping[str, str]
-    joints: Mapping[str, str]
+    join: Callable[[str, Sequence[str]], str]
 
 
 LANGUAGES: Mapping[str, Language] = {
-    "en": Language("en", {}, {}),
-    "zh": Language("zh-CN", zh.TEXTS, zh.JOINTS),
+    "en": Language("en", {}, str.join),
+    "zh": Language("zh-CN", zh.TEXTS, zh.join),
 }
 _spoken: ContextVar[str] = ContextVar("language", default="en")
 
@@ -93,7 +93,7 @@ class Joined(Said):
         return self.joint, self.parts
 
     def into(self, language: Language, say_value: Callable[[Any], Any]) -> str:
-        return language.joints.get(self.joint, self.joint).join(map(say_value, self.parts))
+        return language.join(self.joint, [say_value(part) for part in self.parts])
 
 
 def say(template: str, /, **values: Any) -> str:
@@ -185,8 +185,6 @@ def check_language(language: Any) -> str:
         InputError: there is no such language.
     """
     if not isinstance(language, str) or language not in LANGUAGES:
-        names = " and ".join(LANGUAGES)
-        raise InputError(
-            "LANGUAGE", f"language {language!r:.40} is not spoken here, only {names}", fix="choose zh or en"
-        )
+        names = ", ".join(LANGUAGES)
+        raise InputError("LANGUAGE", f"there is no language {language!r:.40}", fix=f"choose of {names}")
     return language

@@ -58,7 +58,7 @@ UNMEASURED = {
 SECTIONS: tuple[tuple[str, str, Callable[[ExplanationRecord], Any]], ...] = (
     ("verdicts", say("Verdicts"), lambda _: True),
     ("steps", say("Steps"), lambda record: record.traces),
-    (say("flow"), say("Gradient"), lambda record: record.flow),
+    ("flow", say("Gradient"), lambda record: record.flow),
     ("memory", say("Memory"), lambda record: record.memory),
     ("dynamics", say("Dynamics"), lambda record: record.dynamics or record.silences),
     ("ablation", say("Ablation"), lambda record: record.ablations),

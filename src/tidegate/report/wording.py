@@ -17,7 +17,7 @@ PIECE = re.compile(
 )
 EXPRESSION = re.compile(rf"{{{{.*?}}}}|{INLINE}", re.DOTALL)
 STRING = re.compile(r'(?<![=\w\[])(?<!== )"([^"{}]*)"')  # neither compared with nor the value of a named argument
-SHOWN = re.compile(r'\b(?:aria-label|alt)="([^"{]+)"')
+SHOWN = re.compile(r'\b(?:aria-label|alt|title)="([^"]+)"')
 SPEAKS = re.compile(r"\{%-?\s*(?:for|set|call)\b")
 SCRIPTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`')
 SHOWS = ('"", ', "textContent = ")  # a single word behind these is a text, elsewhere the name of an event or a class
@@ -62,6 +62,8 @@ def labels(source: str) -> Iterator[Place]:
             continue
         for label in found:
             start = piece.start() + label.start(1)
+            if piece["tag"] and not LETTERS.search(EXPRESSION.sub("", label[1])):
+                continue
             if not any(first <= start < last for first, last in taken):
                 yield Place(start, piece.start() + label.end(1), label[1])
 

@@ -18,6 +18,7 @@ from tidegate.tasks.forecast.model import RecursiveModel, Window, per_step
 from tidegate.tasks.forecast.origin import histories
 from tidegate.train.task import Split
 
+CYCLES = {"day": say("day"), "week": say("week"), "year": say("year")}
 PLAIN = {
     "last": say("last value"),
     "season": say("value a season before"),
@@ -180,7 +181,7 @@ class ForecastKind(Kind):
     def known(self) -> tuple[str, ...]:
         """What is known ahead: columns, and the place of a row in cycles of the calendar."""
         waves = (
-            say("{cycle} ({wave})", cycle=cycle, wave=wave)
+            say("{cycle} ({wave})", cycle=CYCLES.get(cycle, cycle), wave=wave)
             for wave in (say("sine"), say("cosine"))
             for cycle in self.task.encoding.cycles
         )

@@ -27,7 +27,7 @@ def context_figure(record: ExplanationRecord, context: ContextRecord, name: str)
         axes.plot(context.lengths, gapped(context.scores), "o-", color=colour(0), linewidth=2.2, markersize=5)
         _steps(axes, context.lengths)
         if record.seasonality:
-            mark_at(axes, record.seasonality, local("season {seasonality}", seasonality=record.seasonality))
+            mark_at(axes, record.seasonality, local("season {season}", season=record.seasonality))
         if context.reach:
             mark_at(
                 axes,
