@@ -25,9 +25,10 @@ import torch
 from benchmarks.explain import adding
 from benchmarks.explain.network import Batch, Kind, Net, Size, harmless, kinds, others
 
+from tidegate.explain.case import Case
 from tidegate.explain.measure import LayerMeasures, measure
 from tidegate.explain.remedy import train, try_remedy
-from tidegate.explain.rule import RULES, Case
+from tidegate.explain.rule import RULES
 from tidegate.explain.verdict import NAMES, verdicts
 
 CHOSEN, SCORED = range(10), range(100, 120)  # seeds

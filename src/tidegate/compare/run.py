@@ -129,17 +129,15 @@ def run(
         BackendError: workers died again and again.
     """
     start, place = time.monotonic(), _place(workers)
-    check_language(language)
     task, specs = _comparable(data if isinstance(data, Task) else _loaded(data)), named(cells)
     note(*task.data.warnings)
-    _check(seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
+    _check(language, seeds=seeds, trials=trials, epochs=epochs, parameters=parameters)
     recipe = replace(task.setting, epochs=epochs or task.setting.epochs)
     sizes = Sizes(task, parameters or default_budget(task), equal, Path(folder))
     recipes, tested = variants(recipe, trials or task.trials), _seeds(task, seeds, first_seed)
     trials_to_run = _trials(task, specs, tested, recipes, sizes, place.threads)
-    runs_folder = Path(folder) / "runs"
-    reused = _reused(runs_folder, trials_to_run)
-    records = run_all(trials_to_run, runs_folder, place, progress or Progress())
+    home = Path(folder) / "runs"
+    reused, records = _reused(home, trials_to_run), run_all(trials_to_run, home, place, progress or Progress())
     record = ComparisonRecord(
         command=command,
         **_about(task),
@@ -259,7 +257,8 @@ def _refuse_old(folder: Path, known: set[str]) -> None:
             )
 
 
-def _check(**numbers: int | None) -> None:
+def _check(language: str, **numbers: int | None) -> None:
+    check_language(language)
     for name, value in numbers.items():
         if value is not None and value < 1:
             raise InputError("NUMBER", f"{name}={value} is out of range", fix="use at least 1")

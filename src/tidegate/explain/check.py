@@ -16,7 +16,8 @@ from tidegate.explain.arguments import Answer, Arguments, Lengths, tensors
 from tidegate.explain.moved import compared, difference, largest, moved, replaced
 from tidegate.explain.path import frozen, hooked
 from tidegate.explain.probe import Probe, probe
-from tidegate.language import joined, listed, say
+from tidegate.explain.sentence import of_chunks, of_padding, of_resets, of_reverse
+from tidegate.language import joined
 from tidegate.records import CheckRecord
 
 MOST_RUNS = 17  # layers times directions; an output with more rows than these has steps
@@ -81,22 +82,9 @@ def check_padding(
         for size in (1.0, LARGE):
             changed = long.mapped(partial(replaced, where=~valid, size=size, generator=generator))
             value = max(value, moved(plain, compared(probed, changed, answer), long, valid))
-    count = int((long.counts < arguments.steps).sum())
-    done = say(
-        "What follows the end of each sequence ({count} of {size} are padded) was replaced",
-        count=count,
-        size=len(valid[0]),
-    )
-    if value == 0:
-        return CheckRecord(
-            "padding", value, passed=True, sentence=say("{done}: outputs moved by exactly 0.", done=done)
-        )
-    told = "lengths" in arguments.told
-    fix = say("a part of it does not use lengths") if told else say("pass lengths= on to its layers")
-    sentence = say(
-        "{done}: outputs moved by up to {value:.3g}. The model reads padding; {fix}.", done=done, value=value, fix=fix
-    )
-    return CheckRecord("padding", value, passed=False, sentence=sentence)
+    padded = int((long.counts < arguments.steps).sum())
+    sentence = of_padding(padded, len(valid[0]), value, told="lengths" in arguments.told)
+    return CheckRecord("padding", value, passed=value == 0, sentence=sentence)
 
 
 def check_chunks(
@@ -152,22 +140,7 @@ def check_chunks(
         whole = _run_chunks(probed, arguments, steps, step)
         value = max(moved(whole, _run_chunks(probed, arguments, size, step), arguments) for size in sizes)
         rounding = _rounding(probed, arguments, whole, step, seed)
-    ways = listed([str(size) for size in sorted(sizes)])
-    done = say("In chunks of {ways} steps, with the state carried on", ways=ways)
-    if value == 0:
-        sentence = say("{done}, outputs and last states are exactly the same.", done=done)
-    elif value <= rounding:
-        reach = say("which is rounding: it may reach {rounding:.2g} here", rounding=rounding)
-        sentence = say(
-            "{done}, outputs and last states differ by {value:.2g}, {reach}.", done=done, value=value, reach=reach
-        )
-    else:
-        sentence = say(
-            "{done}, outputs or last states differ by up to {value:.3g}. State is lost between chunks.",
-            done=done,
-            value=value,
-        )
-    return CheckRecord("chunks", value, passed=value <= rounding, sentence=sentence)
+    return CheckRecord("chunks", value, passed=value <= rounding, sentence=of_chunks(sorted(sizes), value, rounding))
 
 
 def check_resets(
@@ -220,33 +193,9 @@ def check_resets(
         if reverse and answer is None:
             ahead = max(ahead, _movement_before(probed, arguments, reset, after, generator))
     value = max(gradient, movement)
-    done = say("Inputs before {count} resets were replaced", count=int(begins.sum()))
-    if value == 0:
-        sentence = say(
-            "{done}: outputs from the reset on moved by exactly 0, and their gradient before it is exactly 0.",
-            done=done,
-        )
-    else:
-        fix = (
-            say("a part of it does not use reset") if "reset" in arguments.told else say("pass reset= on to its layers")
-        )
-        sentence = say(
-            "{done}: outputs from the reset on moved by up to {movement:.3g}, and their "
-            "gradient before it is up to {gradient:.3g}. The model remembers the episode "
-            "before; {fix}.",
-            done=done,
-            movement=movement,
-            gradient=gradient,
-            fix=fix,
-        )
+    sentence = of_resets(int(begins.sum()), movement, gradient, told="reset" in arguments.told)
     if ahead:
-        other_way = say(
-            "The other way round, outputs before a reset move by up to {ahead:.3g} with the inputs from it on: {names} "
-            "reads from the end, and clears its states before the marked step in that order, too.",
-            ahead=ahead,
-            names=", ".join(reverse),
-        )
-        sentence = joined([sentence, other_way])
+        sentence = joined([sentence, of_reverse(reverse, ahead)])
     return CheckRecord("resets", value, passed=value == 0, sentence=sentence)
 
 

@@ -13,6 +13,7 @@ from tidegate.errors import InputError
 from tidegate.explain.arguments import Answer, Arguments, Lengths
 from tidegate.explain.attribution import attribute
 from tidegate.explain.probe import Probe, probe
+from tidegate.explain.sentence import of_leak
 from tidegate.language import say
 from tidegate.records import CheckRecord
 
@@ -69,44 +70,26 @@ def check_leak(
         model, x, reader.answer, baseline, lengths=lengths, step=step, names=names, batch_first=batch_first, **named
     )
     if 0 not in found.lags or not found.features:
-        return CheckRecord("leak", None, passed=None, sentence=say("No feature has a value at the step of the answer."))
+        return _unjudged(None, say("No feature has a value at the step of the answer."))
     if not (found.by_lag.abs().nan_to_num() > 0).any():
-        return CheckRecord(
-            "leak", None, passed=None, sentence=say("There is no attribution: {reason}.", reason=found.abstained)
-        )
+        return _unjudged(None, say("There is no attribution: {reason}.", reason=found.abstained))
     squares = found.by_lag.nan_to_num().square().sum(0)
     now = squares[found.lags.index(0)] / squares.sum()
     feature = int(now.argmax())
     share, name = now[feature].item(), found.features[feature]
     values = _values(arguments, step)
     if len(values) != len(found.features):
-        return CheckRecord(
-            "leak",
-            share,
-            passed=None,
-            sentence=say("The values of {name} are not among the arguments.", name=name),
-        )
+        return _unjudged(share, say("The values of {name} are not among the arguments.", name=name))
     alone = _score(_fitted(values[feature], reader.y, classes=reader.classes), reader.y)
     with torch.no_grad():
         whole = _score(reader.predictions(arguments.run(probe(model).model)), reader.y)
     leaks = share > SHARE and whole > LEARNT and alone >= whole - MARGIN
-    carried = say(
-        "At the step of the answer, {name} carries {share:.0f} % of the attribution", name=name, share=100 * share
-    )
-    scores = reader.compared(alone, whole)
-    if leaks:
-        sentence = say(
-            "{carried}; {scores}. The answer may have leaked into this input, or it is that easy.",
-            carried=carried,
-            scores=scores,
-        )
-    else:
-        sentence = say(
-            "No single input holds the answer. {carried}, more than any other; {scores}.",
-            carried=carried,
-            scores=scores,
-        )
+    sentence = of_leak(name, share, reader.compared(alone, whole), leaks=leaks)
     return CheckRecord("leak", share, passed=not leaks, sentence=sentence)
+
+
+def _unjudged(share: float | None, sentence: str) -> CheckRecord:
+    return CheckRecord("leak", share, passed=None, sentence=sentence)
 
 
 class Reader(NamedTuple):

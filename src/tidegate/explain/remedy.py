@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from tidegate.errors import InputError
+from tidegate.explain.case import EXPONENT, RATIO, Case, Number
 from tidegate.explain.change import Remedy, Rescale
 from tidegate.explain.loss import Loss
 from tidegate.explain.measure import LayerMeasures, measure
 from tidegate.explain.probe import probe
-from tidegate.explain.rule import EXPONENT, RATIO, Case, Number
 from tidegate.explain.verdict import Verdict, verdicts
 from tidegate.language import say
 from tidegate.records import EvidenceRecord, RemedyRecord

@@ -213,57 +213,38 @@ def _period(rest: Tensor) -> float | None:
 
 
 def _sentence(found: Silence, waited: float, unit: str) -> str:
-    parts, (unit, one) = list[str](), UNITS.get(unit, (unit, unit.removesuffix("s")))
+    where = say(
+        "It rests at an offset of {offset:.3g} ({level:.1f} dB)",
+        offset=max(found.offset, key=abs),
+        level=found.offset_level,
+    )
+    same = all(math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-12) for a, b in zip(found.offset, found.idle, strict=True))
+    left = say("{where} that the burst has left behind.", where=where)
+    rest = say("{where}, with and without a burst.", where=where) if same else left
+    return joined([_settled(found, waited, unit), rest if found.offset_level > found.level else ""])
+
+
+def _settled(found: Silence, waited: float, unit: str) -> str:
+    """Whether the output falls back, and how long that takes."""
+    times, one = UNITS.get(unit, (unit, unit.removesuffix("s")))
+    level = found.rest_level
     if found.seconds is not None:
-        parts.append(
-            say(
-                "After the burst the output settles to {level:g} dB in {seconds:.3g} {unit}.",
-                level=found.level,
-                seconds=found.seconds,
-                unit=unit,
-            )
-        )
-    elif found.falling:
-        parts.append(
-            say(
-                "After {waited:.4g} {unit} the output is at {level:.1f} dB and falls by "
-                "{falling:.3g} dB a {one}: listen longer.",
-                waited=waited,
-                unit=unit,
-                level=found.rest_level,
-                falling=found.falling,
-                one=one,
-            )
-        )
-    elif found.period is not None:
-        cycle = (
-            say("{frequency:.4g} Hz ({period:.3g} s)", frequency=1 / found.period, period=found.period)
-            if unit == "s"
-            else say("{period:.3g} {unit}", period=found.period, unit=unit)
-        )
-        parts.append(
-            say(
-                "The output never settles: a limit cycle of {cycle} at {level:.1f} dB goes on by itself.",
-                cycle=cycle,
-                level=found.rest_level,
-            )
-        )
-    else:
-        parts.append(
-            say("The output never settles: it goes on at {level:.1f} dB without a period.", level=found.rest_level)
-        )
-    if found.offset_level > found.level:
-        where = say(
-            "It rests at an offset of {offset:.3g} ({level:.1f} dB)",
-            offset=max(found.offset, key=abs),
-            level=found.offset_level,
-        )
-        same = all(
-            math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-12) for a, b in zip(found.offset, found.idle, strict=True)
-        )
-        parts.append(
-            say("{where}, with and without a burst.", where=where)
-            if same
-            else say("{where} that the burst has left behind.", where=where)
-        )
-    return joined(parts)
+        return say(
+            "After the burst the output settles to {level:g} dB in {seconds:.3g} {unit}.",
+            level=found.level, seconds=found.seconds, unit=times,
+        )  # fmt: skip
+    if found.falling:
+        return say(
+            "After {waited:.4g} {unit} the output is at {level:.1f} dB and falls by {falling:.3g} dB a {one}: listen "
+            "longer.",
+            waited=waited, unit=times, level=level, falling=found.falling, one=one,
+        )  # fmt: skip
+    if found.period is None:
+        return say("The output never settles: it goes on at {level:.1f} dB without a period.", level=level)
+    cycle = say("{period:.3g} {unit}", period=found.period, unit=times)
+    if unit == "s":
+        cycle = say("{frequency:.4g} Hz ({period:.3g} s)", frequency=1 / found.period, period=found.period)
+    return say(
+        "The output never settles: a limit cycle of {cycle} at {level:.1f} dB goes on by itself.",
+        cycle=cycle, level=level,
+    )  # fmt: skip

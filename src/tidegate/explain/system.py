@@ -8,11 +8,11 @@ import torch
 
 from tidegate.explain.dynamics import lyapunov
 from tidegate.explain.fixed import fixed_points
-from tidegate.explain.probe import LayerCall
+from tidegate.explain.probe import LayerCall, Trajectory
 from tidegate.explain.record import exponent_record, point_records, series
 from tidegate.language import listed, say
 from tidegate.phase import phase
-from tidegate.records import DynamicsRecord, PathRecord
+from tidegate.records import DynamicsRecord, ExponentRecord, PathRecord
 
 EXPONENTS = 8  # the largest ones
 ROWS, STEPS = 4, 200  # sequences, and their last steps, along which exponents are taken
@@ -28,18 +28,18 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
         call: of the layer, over the data.
         checks: ``"all"`` for fixed points and the free run, too.
     """
-    layer = call.layer
+    layer, name = call.layer, call.name
     if layer.bidirectional:
-        return None, say(
-            "dynamics of {name}: it reads from both ends, so there is no step from one state to the next",
-            name=call.name,
+        text = say(
+            "dynamics of {name}: it reads from both ends, so there is no step from one state to the next", name=name
         )
+        return None, text
     run = call.trajectory()
     size = run.after.shape[-1]
     if size > WIDEST_RUN:
         return None, say(
             "exponents of {name}: its state has {size:,} numbers, more than {most:,}",
-            name=call.name,
+            name=name,
             size=size,
             most=WIDEST_RUN,
         )
@@ -51,9 +51,8 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
     if checks == "fast":
         return record, ""
     if call.given:
-        return record, say(
-            "how {name} runs by itself: it reads {given} at every step", name=call.name, given=listed([*call.given])
-        )
+        names = listed([*call.given])
+        return record, say("how {name} runs by itself: it reads {given} at every step", name=name, given=names)
     found.append(lyapunov(layer, x, k, free_running="zeros"))
     exponents = tuple(map(exponent_record, found))
     if size > WIDEST:
@@ -64,8 +63,13 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
             size=size,
             most=WIDEST,
         )
+    return _with_points(call, exponents, run), ""
+
+
+def _with_points(call: LayerCall, exponents: tuple[ExponentRecord, ...], run: Trajectory) -> DynamicsRecord:
+    """The dynamics with fixed points, and the states of each sequence in their plane."""
     phase(f"fixed points of {call.name}")
-    points = fixed_points(layer, 0.0, STARTS, states=run.after[call.valid])
+    points = fixed_points(call.layer, 0.0, STARTS, states=run.after[call.valid])
     paths = tuple(
         PathRecord(
             say("sequence {number}", number=row + 1),
@@ -82,7 +86,7 @@ def system_of(call: LayerCall, checks: Literal["fast", "all"]) -> tuple[Dynamics
         tuple(point_records(points)),
         tuple(points.share.tolist()),
         paths,
-    ), ""
+    )
 
 
 def _driven(call: LayerCall) -> tuple[torch.Tensor, dict[str, Any]]:

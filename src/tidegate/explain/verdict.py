@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tidegate.errors import InputError
+from tidegate.explain.case import Case, Number
 from tidegate.explain.change import TRAIN, Remedy
 from tidegate.explain.measure import LayerMeasures
-from tidegate.explain.rule import RULES, Case, Number, Rule, Severity, Words
+from tidegate.explain.rule import RULES, Rule, Severity, Words
 from tidegate.language import say
 from tidegate.records import CheckRecord, ForcingRecord, VerdictLine
 

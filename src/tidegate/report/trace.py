@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -110,21 +110,21 @@ def _left_out(record: ExplanationRecord, chosen: Sequence[TraceRecord]) -> list[
                 most=most,
             )
         )
-    sizes = {layer.name: layer.hidden_size for layer in record.layers}
-    for layer, size in sizes.items():
-        shown = max((len(s.units) for trace in chosen for s in trace.signals if s.layer == layer), default=size)
+    return [*texts, *_fewer_units(record, chosen)]
+
+
+def _fewer_units(record: ExplanationRecord, chosen: Sequence[TraceRecord]) -> Iterator[str]:
+    """For each layer of which the page has fewer units, how many."""
+    how = local(", by {importance}", importance=record.importance) if record.importance else ""
+    for layer in record.layers:
+        size = layer.hidden_size
+        own = (len(s.units) for trace in chosen for s in trace.signals if s.layer == layer.name)
+        shown = max(own, default=size)
         if shown < size:
-            how = local(", by {importance}", importance=record.importance) if record.importance else ""
-            texts.append(
-                local(
-                    "Units: the page has the {shown} most important of the {size} units of {layer}{how}.",
-                    shown=shown,
-                    size=size,
-                    layer=layer,
-                    how=how,
-                )
-            )
-    return texts
+            yield local(
+                "Units: the page has the {shown} most important of the {size} units of {layer}{how}.",
+                shown=shown, size=size, layer=layer.name, how=how,
+            )  # fmt: skip
 
 
 def _shortened(trace: TraceRecord, steps: int) -> TraceRecord:

@@ -112,6 +112,11 @@ def _series(panel: Panel) -> list[tuple[int, int, str]]:
     ]
 
 
+def scored(stride: int) -> str:
+    """At which rows forecasts are scored, in words; nothing for all of them."""
+    return say("scored at every {stride}th row", stride=stride) if stride > 1 else ""
+
+
 def told(spans: Sequence[Span], *, fitted: bool) -> str:
     """The split in words."""
     if not fitted:

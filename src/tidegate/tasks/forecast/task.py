@@ -27,7 +27,7 @@ from tidegate.tasks.forecast.ridge import ahead_of
 from tidegate.tasks.forecast.score import Forecasts, Rows, doubt, point_scores, quantile_scores, titled
 from tidegate.tasks.forecast.setting import ForecastSetting, forecast_levels
 from tidegate.tasks.forecast.source import reader, rows_of
-from tidegate.tasks.forecast.split import all_test, in_time, told
+from tidegate.tasks.forecast.split import all_test, in_time, scored, told
 from tidegate.tasks.forecast.spread import following, with_spread
 from tidegate.tasks.forecast.training import one_window, windows
 from tidegate.train.batch import Batch, Measure
@@ -66,8 +66,7 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
     """
 
     name = "forecast"
-    metric = say("MAE/sd")
-    unit = say("standard deviations of the training target")
+    metric, unit = say("MAE/sd"), say("standard deviations of the training target")
     trials = 2
     setting_type = ForecastSetting
     encoding_type = ForecastEncoding
@@ -114,12 +113,9 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
             hash=self.source.hash,
             description=self.source.description or self._described(self.panel),
             licence=self.source.licence,
-            split=joined([self._told(), self._scored()], ", "),
+            split=joined([self._told(), scored(self.stride)], ", "),
             warnings=self.panel.warnings + self.warnings + self._left_out() + self._copies() + self._exact(),
         )
-
-    def _scored(self) -> str:
-        return say("scored at every {stride}th row", stride=self.stride) if self.stride > 1 else ""
 
     def _told(self) -> str:
         if self.fresh and is_private(self.setting):
