@@ -4,6 +4,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -278,6 +279,12 @@ def test_a_compiler_that_does_not_work(variables, reason, monkeypatch, tmp_path)
     for name, value in variables.items():
         monkeypatch.setenv(name, program(tmp_path, value) if "printf" in value else value)
     assert_eager(reason)
+
+
+@pytest.mark.usefixtures("folder", "quick")
+def test_windows_has_no_engine_and_says_so_once(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert_eager("there is no engine for Windows yet")
 
 
 def assert_eager(reason: str) -> None:

@@ -43,6 +43,12 @@ SPARE, TRIES = 2_000, 4  # bytes for what says that something was left out; roun
 BESIDE = 560  # pixels of a figure that has a table beside it
 MOST_POINTS = 24
 MOST_CHANGES = 12  # of a loss without a part, in the table
+PARTS = {
+    "flow": say("Flow"),
+    "memory": say("Memory"),
+    "dynamics": say("Dynamics"),
+    "attributions": say("Attributions"),
+}
 MOST_PARTS = {"flow": 9, "memory": 9, "dynamics": 9, "attributions": 6}  # with a figure; JSON has all
 STILL = LinearSegmentedColormap.from_list("still", ["#2f62d0", "#f3f3f0", "#c8520a"])  # as the script paints
 UNMEASURED = {
@@ -110,10 +116,9 @@ def render(record: ExplanationRecord, language: str = "en") -> str:
 def _drawn(record: ExplanationRecord) -> tuple[ExplanationRecord, list[str]]:
     """The record with no more parts than the page can draw, and what it then lacks, in words."""
     counts = {part: len(getattr(record, part)) for part in MOST_PARTS}
-    names = {part: text for part, text, _ in SECTIONS} | {"attributions": say("Attribution")}
     texts = [
         local(
-            "{part}: the page shows the first {most} of {count}.", part=names[part], most=MOST_PARTS[part], count=count
+            "{part}: the page shows the first {most} of {count}.", part=PARTS[part], most=MOST_PARTS[part], count=count
         )
         for part, count in counts.items()
         if count > MOST_PARTS[part]

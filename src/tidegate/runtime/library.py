@@ -39,7 +39,9 @@ FLAGS = (
     "-ffp-contract=fast",
     "-fno-math-errno",
     "-fno-trapping-math",
-    "-Wl,-z,nodelete",  # the pool's threads never end
+    *(
+        () if sys.platform == "darwin" else ("-Wl,-z,nodelete",)
+    ),  # the pool's threads never end; Apple's linker has no -z
     "-pthread",
 )
 ISAS = {"x86-64-v4": ("-march=x86-64-v4",), "x86-64-v3": ("-march=x86-64-v3",), "baseline": ()}
@@ -250,8 +252,10 @@ def compiler() -> list[str]:
     """The command of the system's C++ compiler; ``CXX`` names another.
 
     Raises:
-        BackendError: there is none, or ``CXX`` is no command.
+        BackendError: there is none, ``CXX`` is no command, or this is Windows.
     """
+    if sys.platform == "win32":  # threads and memory of the engine are those of a Unix
+        raise BackendError("NO_ENGINE", "there is no engine for Windows yet", fix="use WSL, where there is one")
     chosen = _words("CXX") or next(([n] for n in ("c++", "g++", "clang++") if shutil.which(n)), [])
     if not chosen or not shutil.which(chosen[0]):
         raise BackendError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import re
 from collections.abc import Iterator
@@ -68,6 +69,8 @@ def _sizes(folder: Path) -> dict[int, int]:
 
 def _sizes_by_libc() -> dict[int, int]:
     """The same from glibc, which asks the processor: some containers show no caches."""
+    if os.name != "posix":  # where no library stands for the process itself
+        return {}
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version"):
         return {}

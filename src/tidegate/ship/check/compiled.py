@@ -95,7 +95,7 @@ class Compiled:
         files, library = [folder / f"{source.name}.c"], folder / f"{source.name}.so"
         if self.streams:
             files.append(folder / "tidegate_driver.c")
-            files[-1].write_text(self._driver())
+            files[-1].write_text(self._driver(), encoding="utf-8")
         command = [*compiler(), *FLAGS, *map(str, files), "-o", str(library)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
         if done.returncode:
