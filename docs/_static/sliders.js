@@ -64,6 +64,7 @@ function start(box) {
       [...row.querySelectorAll("td")].forEach((cell, t) => {
         cell.textContent = rows[k][t].toFixed(4);
         cell.dataset.value = rows[k][t];
+        cell.classList.toggle("negative", rows[k][t] < 0);
         cell.style.setProperty("--share", Math.min(1, Math.abs(rows[k][t])));
       });
     });
