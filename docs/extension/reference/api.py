@@ -13,6 +13,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from extension.cells.markdown import file_of
+from tidegate.cell import Cell
 from tidegate.errors import MissingError
 from tidegate.option import OPTIONS
 
@@ -83,7 +85,14 @@ class Names(Api):
     def run(self) -> list[nodes.Node]:
         module = self.arguments[0]
         loaded, names = import_module(module), expanded(module, "\n".join(self.content).split())
-        return [table(("name", "is"), [(f"``{module}.{name}``", summary(loaded, name)) for name in names], (40, 60))]
+        return [table(("name", "is"), [(title(loaded, name), summary(loaded, name)) for name in names], (40, 60))]
+
+
+def title(module: Any, name: str) -> str:
+    """The name, of a cell with a link to its page."""
+    value, full = getattr(module, name), f"{module.__name__}.{name}"
+    is_cell = inspect.isclass(value) and issubclass(value, Cell)
+    return f"[{full}](../cells/{file_of(value.graph.name.lower())}.html)" if is_cell else f"``{full}``"
 
 
 def setup(app: Sphinx) -> None:

@@ -9,18 +9,35 @@ from sphinx.application import Sphinx
 
 from tidegate.option import OPTIONS
 
+from .names import linked
+
 SECTION = re.compile(r"([A-Z][A-Za-z ]+):$")
 LISTS = {"Args", "Attributes", "Raises", "Returns", "Yields", "Warns"}  # napoleon reads these
 UNTYPED = {"Returns", "Yields"}
 RENAMED = {"Parameters": "Weights"}  # of a module; to napoleon they would be arguments
 OWN = ("Equations", "Half precision", "Random numbers", "Shapes", "Weights")
 CODE = re.compile(r"(``.+?``|`[^`]+`|\*\*[A-Z].+?\*\*)", re.DOTALL)
+NAME = re.compile(r"(?<!`)``(\w+)``(?!`)")
 ENTRY = re.compile(rf"    ({'|'.join(OPTIONS)}): ")
 MENTION = "    options: keyword arguments of the :doc:`table of options </docs/reference/options>`."
 
 
 def rewrite(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = [*restructured(lines)]
+    classes_alone = what in {"method", "property", "attribute"}  # words in small letters are members beside it
+    lines[:] = [linked_to(line, name, thing, classes_alone=classes_alone) for line in restructured(lines)]
+
+
+def linked_to(line: str, name: str, thing: Any, *, classes_alone: bool) -> str:
+    """The line with links from names of public things, but for the one that it is about and what it has itself."""
+    module = max((one for one in linked() if name.startswith(f"{one}.")), key=len)
+    known = linked()[module]
+
+    def link(found: re.Match[str]) -> str:
+        full, word = known.get(found[1]), found[1]
+        own = hasattr(thing, word) or (classes_alone and word.islower())
+        return f":py:obj:`{word} <{full}>`" if full and not own and not name.startswith(full) else found[0]
+
+    return NAME.sub(link, line)
 
 
 def restructured(lines: list[str]) -> Iterator[str]:

@@ -45,6 +45,18 @@ def named() -> frozenset[object]:
     )
 
 
+@cache
+def linked() -> dict[str, dict[str, str]]:
+    """By module the names that a docstring of it may mean, with their full names: its own, and classes of others."""
+    own: dict[str, dict[str, str]] = {}
+    for _, module, body in fences():
+        own.setdefault(module, {}).update((name, f"{module}.{name}") for name in body if name != REST)
+    classes = [(name, full) for names in own.values() for name, full in names.items() if name[0].isupper()]
+    seen = [name for name, _ in classes]
+    unique = {name: full for name, full in classes if seen.count(name) == 1}
+    return {module: {**unique, **names} for module, names in own.items()}
+
+
 def expanded(module: str, body: list[str]) -> list[str]:
     """The names of a fence, with the rest of the module in place of the star."""
     if REST not in body:

@@ -1,18 +1,21 @@
-"""Tables of generated pages, made as nodes: what stands in a cell is text, never markup, but for code."""
+"""Tables of generated pages, made as nodes: what stands in a cell is text, never markup, but for code and links."""
 
 import re
 from collections.abc import Iterable, Sequence
 
 from docutils import nodes
 
-CODE = re.compile(r"``(.+?)``|(?<![\w-])(--[a-z][\w-]*)")  # options too: two hyphens of a text would become a dash
+# code, options (two hyphens of a text would become a dash), and links
+CODE = re.compile(r"``(.+?)``|(?<![\w-])(--[a-z][\w-]*)|\[([\w. ]+)\]\((\S+)\)")
 
 
 def words(text: str) -> list[nodes.Node]:
     """A text whose code is set as such."""
     found, end = [], 0
     for code in CODE.finditer(text):
-        found += [nodes.Text(text[end : code.start()]), nodes.literal("", code[1] or code[2])]
+        literal, option, label, target = code.groups()
+        link = nodes.reference("", "", nodes.literal("", label), refuri=target) if label else None
+        found += [nodes.Text(text[end : code.start()]), link or nodes.literal("", literal or option)]
         end = code.end()
     return [node for node in (*found, nodes.Text(text[end:])) if node.astext()]
 
