@@ -13,7 +13,7 @@ from tidegate.runtime import eager_only
 from .language import Language
 
 STEPS, UNITS, SEED = 60, 16, 0
-WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 640, 170, 46, 10, 24, 8
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 640, 196, 66, 12, 30, 24
 TICKS = (1, 20, 40, STEPS)
 LEAST = 0.001  # smaller shares are not told
 TITLE = "What a pulse at the first step leaves behind"
