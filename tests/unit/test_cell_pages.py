@@ -163,7 +163,10 @@ def test_parameters_have_the_shapes_and_the_order_of_a_real_layer(page, name):
     assert [row[1].strip("`") for row in listed] == [*found] or (mirrored and len(listed) == len(found))
     widths = axis_widths(graph, layer.input_size, 7)
     for _, key, shape, blocks, *_ in listed:
-        sizes = [sum(size(term, widths) for term in side.split(" + ")) for side in shape.strip("$").split(r"\times")]
+        sizes = [
+            sum(size(term, widths) for term in side.strip(" ()").split(" + "))
+            for side in shape.strip("$").split(r"\times")
+        ]
         assert torch.Size(sizes) == found[key.strip("`")]
         matrix = next(
             (m for m in graph.matrices if attribute(f"weight_{m.name}", 0, reverse=False) == key.strip("`")), None
@@ -175,6 +178,19 @@ def test_parameters_have_the_shapes_and_the_order_of_a_real_layer(page, name):
 def size(term: str, widths: dict[str, int]) -> int:
     number, axis = re.fullmatch(r"\s*(\d*)([A-Z])\s*", term).groups()
     return int(number or 1) * widths[axis]
+
+
+def test_what_a_parameter_begins_as_is_how_a_layer_begins(english):
+    decay = next(row for row in rows(section(english[0]["rglru"], "Parameters")) if row[0] == r"$\mathrm{decay}$")
+    assert decay[-1] == r"$\log(v / (1 - v))$, $v^{8}$ uniform in [0.9, 0.999]"
+    v = torch.sigmoid(tg.nn.Recurrent("rglru", 2000, 2000).decay_l0.detach()) ** 8
+    assert 0.9 <= v.min() < 0.902
+    assert 0.997 < v.max() <= 0.999
+    ring = {row[0]: row[-1] for row in rows(section(english[0]["lru"], "Parameters"))[:-2]}
+    assert ring[r"$\gamma$"] == r"$\log \sqrt{1 - r^2}$, $r$ that of $\nu$"
+    layer = tg.nn.Recurrent("lru", 4, 50)
+    r = torch.exp(-torch.exp(layer.nu_l0.detach()))
+    torch.testing.assert_close(layer.gamma_l0.detach(), (1 - r * r).sqrt().log(), atol=1e-3, rtol=1e-3)
 
 
 # --- four steps ---

@@ -49,7 +49,9 @@ def values_of(cell: type[Cell]) -> dict[str, torch.Tensor]:
 def steps_table(cell: type[Cell], say: Language) -> str:
     """A row for what a cell reads and for each gate and state; a column for each step."""
     rows = [[f"${NOTATION.now(name)}$", *_steps(value)] for name, value in values_of(cell).items()]
-    return "{.steps}\n" + table([say("step"), *(f"$t = {t}$" for t in range(1, STEPS + 1))], rows, align="l" + "r" * STEPS)
+    return "{.steps}\n" + table(
+        [say("step"), *(f"$t = {t}$" for t in range(1, STEPS + 1))], rows, align="l" + "r" * STEPS
+    )
 
 
 def _steps(value: torch.Tensor) -> list[str]:

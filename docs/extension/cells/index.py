@@ -22,12 +22,12 @@ GUIDE = Path(__file__).with_name("guide.md")
 def index_page(say: Language) -> str:
     """All cells by what they keep from step to step, and how their pages are read."""
     families = sum("/" not in name for name in CELLS)
-    introduction, *guide = GUIDE.read_text(encoding="utf-8").strip().split("\n\n")
+    introduction, parts, *guide = GUIDE.read_text(encoding="utf-8").strip().split("\n\n")
     listed = "\n".join([":hidden:", "", *(file_of(name) for name in CELLS)])
     return page_of(
         f"# {say('Cells')}",
         say(introduction, families=families, count=len(CELLS)),
-        say("Parameters and operations are those of {size} features and {size} units.", size=EXAMPLE),
+        say(parts, size=EXAMPLE),
         *(section(say(group), _of_group(group, say)) for group in GROUPS),
         "(how-to-read-a-page)=",
         section(say("How to read a page"), *map(say, guide)),

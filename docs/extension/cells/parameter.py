@@ -16,7 +16,7 @@ from .markdown import table
 BEGINS = {
     "uniform": "uniform in [{0}, {1}]",
     "gate": "$\\log(u / (1 - u))$, $u$ uniform in $[1/H, 1 - 1/H]$",
-    "decay": "$\\log(v / (1 - v))$, $v^{{{0}}}$ uniform in [{1}, {2}]",
+    "decay": "$\\log(v / (1 - v))$, $v^{{{2}}}$ uniform in [{0}, {1}]",
     "ring": "$\\log(-\\log r)$, $r^2$ uniform between the squares of {0} and {1}",
     "ring_gain": "$\\log \\sqrt{{1 - r^2}}$, $r$ that of ${0}$",
     "phase": "$\\tan(\\theta / 2)$, $\\theta$ uniform in [{0}, {1}]",
@@ -39,7 +39,7 @@ def parameter_table(graph: Graph, say: Language) -> str:
 
 def _matrices(graph: Graph) -> list[tuple[str, str, str, str]]:
     return [
-        (NOTATION.leaf(m.name), f"weight_{m.name}", rf"{_rows(m.blocks)} \times {m.columns}", _names(m.blocks))
+        (NOTATION.leaf(m.name), f"weight_{m.name}", rf"{_factor(m.blocks)} \times {m.columns}", _names(m.blocks))
         for m in graph.matrices
     ]
 
@@ -67,12 +67,17 @@ def _rows(blocks: Sequence[Block]) -> str:
     return " + ".join(axis if count == 1 else f"{count}{axis}" for axis, count in counts.items())
 
 
+def _factor(blocks: Sequence[Block]) -> str:
+    rows = _rows(blocks)
+    return f"({rows})" if "+" in rows else rows
+
+
 def _begins(graph: Graph, name: str, say: Language) -> str:
     said = []
     for initial in graph.initial:
         if initial.name == name:
             rule, numbers = initial.words
             form = say(BEGINS[rule]) if rule in BEGINS else "{0}"
-            text = form.format(*(f"{n:g}" if isinstance(n, float) else n for n in numbers))
+            text = form.format(*(f"{n:g}" if isinstance(n, float) else NOTATION.leaf(n) for n in numbers))
             said.append(f"`{initial.block}`: {text}" if initial.block else text)
     return "; ".join(said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tidegate.cell.graph import Graph, Op
 from tidegate.emit.equation import ATOM, SUM, TERM, Notation, Rule, equations, infix
 
@@ -81,12 +83,19 @@ NOTATION = Notation(
 )
 
 
+_TWO_NUMBERS = re.compile(r"(?<=\d) \\, (?=\d)")  # a number that scales a number, which a blank would join to it
+
+
+def _equations(graph: Graph) -> list[tuple[str, str]]:
+    return [(left, _TWO_NUMBERS.sub(r" \\cdot ", right)) for left, right in equations(graph, NOTATION)]
+
+
 def lines(graph: Graph) -> list[str]:
     """One equation a line, without any surrounding environment."""
-    return [f"{left} = {right}" for left, right in equations(graph, NOTATION)]
+    return [f"{left} = {right}" for left, right in _equations(graph)]
 
 
 def align(graph: Graph) -> str:
     """All equations of a cell as an ``align*`` environment, to be pasted into a document."""
-    rows = [f"  {left} &= {right}" for left, right in equations(graph, NOTATION)]
+    rows = [f"  {left} &= {right}" for left, right in _equations(graph)]
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
