@@ -8,7 +8,11 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.writers.html5 import HTML5Translator
 
-PRIME = re.compile(r"<mi>(&#x0?203[234];)</mi>")  # an identifier to latex2mathml, which browsers draw small
+SIGN = re.compile(r"((?:<mo[^>]*>(?:&#x00028;|\(|&#x0003D;|=|,)</mo>|<mrow>|<mi />))<mo>(?=&#x02212;</mo>)")
+PRIME = "<mi>(&#x0?203[234];)</mi>"
+ABOVE = re.compile(rf"<msup>(<mi>[^<]*</mi>){PRIME}</msup>")
+ABOVE_AN_INDEX = re.compile(rf"<msubsup>(<mi>[^<]*</mi>)(<mrow>(?:(?!msubsup).)*?</mrow>){PRIME}</msubsup>")
+BESIDE = r'<mrow>\1<mo lspace="0" rspace="0">{}</mo></mrow>'  # a raised prime would be tiny
 
 
 def mathml(node: nodes.math | nodes.math_block, display: str) -> str:
@@ -18,10 +22,16 @@ def mathml(node: nodes.math | nodes.math_block, display: str) -> str:
         ExtensionError: it has LaTeX that cannot be converted.
     """
     try:
-        return PRIME.sub(r"<mo>\1</mo>", convert(node.astext(), display=display))
+        return polished(convert(node.astext(), display=display))
     except Exception as error:
         what = f"{node.source}, line {node.line}: {node.astext()!r} cannot be converted to MathML"
         raise ExtensionError(f"{what}: {type(error).__name__} {error}") from error
+
+
+def polished(text: str) -> str:
+    """Primes of full size, and a minus that begins something without the gap of a difference."""
+    text = ABOVE.sub(BESIDE.format(r"\2"), SIGN.sub(r'\1<mo form="prefix">', text))
+    return ABOVE_AN_INDEX.sub(rf"<msub>{BESIDE.format(r'\3')}\2</msub>", text)
 
 
 def inline(writer: HTML5Translator, node: nodes.math) -> None:
