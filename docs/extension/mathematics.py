@@ -10,9 +10,13 @@ from sphinx.writers.html5 import HTML5Translator
 
 SIGN = re.compile(r"((?:<mo[^>]*>(?:&#x00028;|\(|&#x0003D;|=|,)</mo>|<mrow>|<mi />))<mo>(?=&#x02212;</mo>)")
 PRIME = "<mi>(&#x0?203[234];)</mi>"
-ABOVE = re.compile(rf"<msup>(<mi>[^<]*</mi>){PRIME}</msup>")
-ABOVE_AN_INDEX = re.compile(rf"<msubsup>(<mi>[^<]*</mi>)(<mrow>(?:(?!msubsup).)*?</mrow>){PRIME}</msubsup>")
-BESIDE = r'<mrow>\1<mo lspace="0" rspace="0">{}</mo></mrow>'  # a raised prime would be tiny
+LETTER, INDEX = "(<mi>[^<]*</mi>)", "(<mrow>(?:(?!msubsup).)*?</mrow>)"
+BESIDE = r'<mrow>\1<mo lspace="0" rspace="0">\2</mo></mrow>'  # a raised prime would be tiny
+WITH_INDEX = r'<msub><mrow>\1<mo lspace="0" rspace="0">\3</mo></mrow>\2</msub>'
+PRIMES = (
+    (re.compile(f"<msup>{LETTER}{PRIME}</msup>"), BESIDE),
+    (re.compile(f"<msubsup>{LETTER}{INDEX}{PRIME}</msubsup>"), WITH_INDEX),
+)
 
 
 def mathml(node: nodes.math | nodes.math_block, display: str) -> str:
@@ -30,8 +34,10 @@ def mathml(node: nodes.math | nodes.math_block, display: str) -> str:
 
 def polished(text: str) -> str:
     """Primes of full size, and a minus that begins something without the gap of a difference."""
-    text = ABOVE.sub(BESIDE.format(r"\2"), SIGN.sub(r'\1<mo form="prefix">', text))
-    return ABOVE_AN_INDEX.sub(rf"<msub>{BESIDE.format(r'\3')}\2</msub>", text)
+    text = SIGN.sub(r'\1<mo form="prefix">', text)
+    for pattern, form in PRIMES:
+        text = pattern.sub(form, text)
+    return text
 
 
 def inline(writer: HTML5Translator, node: nodes.math) -> None:
