@@ -10,7 +10,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 SIGN = re.compile(r"((?:<mo[^>]*>(?:&#x00028;|\(|&#x0003D;|=|,)</mo>|<mrow>|<mi />))<mo>(?=&#x02212;</mo>)")
 PRIME = "<mi>(&#x0?203[234];)</mi>"
-LETTER, INDEX = "(<mi>[^<]*</mi>)", "(<mrow>(?:(?!msubsup).)*?</mrow>)"
+LETTER, INDEX = "(<mi>[^<]*</mi>)", "(<mrow>(?:(?!msubsup).)*?</mrow>|<mi>[^<]*</mi>)"
 BESIDE = r'<mrow>\1<mo lspace="0" rspace="0">\2</mo></mrow>'  # a raised prime would be tiny
 WITH_INDEX = r'<msub><mrow>\1<mo lspace="0" rspace="0">\3</mo></mrow>\2</msub>'
 PRIMES = (
