@@ -209,18 +209,16 @@ def main() -> None:
     text = "\n".join(page([verdict(chosen_problems[name], record) for name, record in records.items()]))
     print(text)
     if options.output:
-        seconds = sum(run.train_seconds for record in records.values() for run in record.runs)
         options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "verdict.md").write_text(f"{heading(seconds)}{text}\n", encoding="utf-8")
+        (options.output / "verdict.md").write_text(f"{heading()}{text}\n", encoding="utf-8")
         write_runs(records, options.output / "runs.csv")
 
 
-def heading(seconds: float) -> str:
+def heading() -> str:
     command = "python -m benchmarks.peepholes --output benchmarks/results/peepholes"
     return (
-        f"# Do peepholes help?\n\n{processor()}; `{command}`, {seconds / 60:.0f} minutes of training on one thread. "
-        "The protocol stands in the file's docstring and was written before the first run. Lower is better; every run "
-        "is in `runs.csv`.\n\n"
+        f"# Do peepholes help?\n\n{processor()}; `{command}`. The protocol stands in the file's docstring and was "
+        "written before the first run. Lower is better; every run is in `runs.csv`.\n\n"
     )
 
 
