@@ -2,7 +2,7 @@
 
 import itertools
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
@@ -201,6 +201,30 @@ def test_a_cell_of_ones_own() -> None:
     assert not faults(picture) + corners(picture)
     texts = text_of(ET.fromstring(diagram.svg(Unusual.graph)))
     assert {"LN", "LN1"} <= set(texts)
+
+
+def deep(levels: int) -> type[Cell]:
+    """A recurrent highway network of many levels."""
+    line = "n{0} = tanh(U(h).n{0}); t{0} = sigmoid(U(h).t{0}); h = s{0} = t{0} * n{0} + (1 - t{0}) * h"
+    lines = ["h = h + x.a", *map(line.format, range(levels)), "a = h", "return a"]
+    body = "".join(f"    {line}\n" for line in lines)
+    made: dict[str, Callable[..., object]] = {}
+    exec(f"def step(self, x, h, U):\n{body}", {"tanh": tanh, "sigmoid": sigmoid}, made)
+    blocks = " ".join(f"n{k} t{k}" for k in range(levels))
+    declared = {
+        "gates": " ".join([blocks, *(f"s{k}" for k in range(levels)), "a"]),
+        "inputs": "a",
+        "matrices": {"U": blocks},
+    }
+    return type("Deep", (Cell,), {**declared, "step": made["step"]})
+
+
+def test_a_long_cell_is_drawn_and_an_endless_one_refused() -> None:
+    picture = Picture(deep(12).graph)
+    assert not faults(picture) + corners(picture)
+    with pytest.raises(EmitError, match="more than 250") as refusal:
+        diagram.svg(deep(60).graph)
+    assert refusal.value.code == "DIAGRAM_SIZE"
 
 
 def test_too_large_to_read() -> None:

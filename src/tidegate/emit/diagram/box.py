@@ -13,12 +13,14 @@ from typing import NamedTuple
 from tidegate.cell.graph import REDUCTIONS, Graph, Op
 from tidegate.cell.norm import normal_at
 from tidegate.emit.diagram import label
+from tidegate.errors import EmitError
 
 LAYER, PILL, CIRCLE, VALUE = "layer", "pill", "circle", "value"
 OUTER = frozenset({Op.INPUT, Op.GIVEN, Op.STATE, Op.MASK})
 SIGNS = {Op.ADD: "+", Op.MUL: "×", Op.MAXIMUM: "max", Op.MINIMUM: "min", Op.CLAMP: "clamp"}
 MOST_INPUTS = 3  # of a circle, which has a fourth side for what comes out
 WIDEST = 110.0  # pixels of a formula in a box; longer ones are cut
+MOST_BOXES = 250  # of a drawing that anybody could read
 LONGEST_FACTOR = 90.0  # pixels of what is made of parameters; longer formulas get a letter
 
 
@@ -84,6 +86,9 @@ class Reading:
         self._cuts |= {self.graph.nodes[i].args[0] for i in reached if graph.nodes[i].op is Op.PRODUCT}
         for _, node in sorted(graph.reported.items(), key=lambda pair: pair[1]):
             self.source(node)
+        if len(self.boxes) > MOST_BOXES:
+            text = f"the diagram of {graph.name} would have {len(self.boxes)} boxes, more than {MOST_BOXES}"
+            raise EmitError("DIAGRAM_SIZE", text, fix="print its equations: tidegate cells, or emit.equation.plain")
         output = (graph.output.name, graph.updates[0])
         for name, node in graph.gates:
             if (found := self._known[node]).kind == "box" and (name, node) != output:

@@ -267,14 +267,13 @@ class Placing:
         joins: dict[tuple[Source, ...], Line] = {}
         shared = [sources for sources, readers in together.items() if len(readers) > 1]
         alone = [sources for sources in together if all(source.kind == "outer" for source in sources)]
-        for sources, readers in together.items():
-            if sources in (shared or alone):
-                column = min(self._column[reader] for reader in readers) - 0.9 + 0.1 * len(joins)
-                item = Item(JOIN, "", "", column, self._join_row)
-                joins[sources] = Line(item, "R", thick=True)
-                entering = [self._item(source) for source in sources if self._item(source).kind == BELOW]
-                for below in entering[:1]:
-                    below.column = min(column, below.column) if below.column > FIRST / 2 + 99 else column
+        for sources in shared or alone:
+            column = min(self._column[reader] for reader in together[sources]) - 0.9 + 0.1 * len(joins)
+            joins[sources] = Line(Item(JOIN, "", "", column, self._join_row), "R", thick=True)
+        for sources, join in sorted(joins.items(), key=lambda pair: -pair[1].source.column):
+            below = next((source for source in sources if self._item(source).kind == BELOW), None)
+            if below:  # what enters from below stands beneath the first join that takes it
+                self._item(below).column = join.source.column
         return joins
 
     def _line(self, lines: dict[Source, Line], source: Source) -> Line:
