@@ -19,7 +19,17 @@ from tidegate.zoo import CELLS
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh-CN.md")
-PAGES = (*READMES, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "howto").glob("*.md")))
+HOWTO, DESIGN = (
+    tuple(sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / part).glob("*.md")))
+    for part in ("howto", "design")
+)
+PAGES = (*READMES, *HOWTO)
+SOURCES = [
+    path.relative_to(ROOT).as_posix()
+    for part in ("benchmarks", "cmake", "docs", "examples", "src", "tests")
+    for path in (ROOT / part).rglob("*")
+    if path.suffix in {".py", ".h", ".cpp"}
+]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -99,6 +109,12 @@ def test_links_lead_somewhere(page) -> None:
         if heading:
             headings = re.findall(r"^#+ (.*)$", where.read_text(encoding="utf-8"), re.MULTILINE)
             assert heading in {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in headings}, target
+
+
+@pytest.mark.parametrize("page", DESIGN)
+def test_sources_that_a_design_note_names_exist(page) -> None:
+    named = re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|h|cpp))`", (ROOT / page).read_text(encoding="utf-8"))
+    assert not [path for path in named if not any(f"/{known}".endswith(f"/{path}") for known in SOURCES)]
 
 
 def test_the_example_of_a_cell_of_ones_own_is_fused_and_right(capsys) -> None:
