@@ -41,6 +41,11 @@ def spelled(node: Node) -> str:
     return {Op.STATE: label.before, Op.INPUT: lambda _: "x_{t}"}.get(node.op, label.now)(node.name)
 
 
+def normal(*values: float, place: int = 1) -> float:
+    middle, spread = NUMBERS[Op.MEAN](*values), NUMBERS[Op.VARIANCE](*values)
+    return (values[place - 1] - middle) / math.sqrt(spread + 1e-5)
+
+
 FUNCTIONS = {
     "σ": NUMBERS[Op.SIGMOID],
     "logσ": NUMBERS[Op.LOG_SIGMOID],
@@ -54,6 +59,7 @@ FUNCTIONS = {
     "hardσ": lambda v: min(max(0.2 * v + 0.5, 0), 1),
     "mean": NUMBERS[Op.MEAN],
     "var": NUMBERS[Op.VARIANCE],
+    "LN": normal,
     "softplus": lambda v: math.log1p(math.exp(v)),
 }
 
@@ -83,11 +89,6 @@ def computed(text: str, value: float, notes: dict[str, str]) -> float:
     text = text.replace("·", "HOLE").replace("×", "*").replace("−", "-").replace("√", "root")
     text = re.sub(r"(?<=[\w)]) (?=[\w(])", " * ", text)
     return eval(text, {"root": math.sqrt, **FUNCTIONS, **names, "HOLE": value})
-
-
-def normal(*values: float, place: int) -> float:
-    middle, spread = NUMBERS[Op.MEAN](*values), NUMBERS[Op.VARIANCE](*values)
-    return (values[place - 1] - middle) / math.sqrt(spread + 1e-5)
 
 
 SEVERAL = {
