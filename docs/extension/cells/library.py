@@ -33,7 +33,7 @@ def library_table(cell: type[Cell], say: Language) -> str:
     found = [(title, FORMATS[key][own.row]) for key, title in TITLES.items() if own.row in FORMATS[key]]
     head = [say("library"), say("cell"), say("gates in storage order"), say("biases"), say("made with")]
     rows = [[title, _kind(layout, say), *_row(own, layout, say)] for title, layout in found]
-    return _without_empty([*head, say("has no place for")], rows) if rows else ""
+    return _without_empty([*head, say("no place for, unless zero")], rows) if rows else ""
 
 
 def _without_empty(head: list[str], rows: list[list[str]]) -> str:
@@ -93,7 +93,7 @@ def _unplaced(own: Own, layout: Layout, say: Language) -> str:
     homes = {piece for stored in layout.arrays for piece in stored.pieces}
     pieces = [block for stored in own.layout.arrays for block in stored.blocks if not homes & set(block.pieces)]
     symbols = [f"${SYMBOLS[block.sources[0]]}_{{{block.gate}}}$" for block in pieces]
-    return " ".join(symbols) + say(", unless it is zero") if symbols else ""
+    return " ".join(symbols)
 
 
 def onnx_sentence(graph: Graph, say: Language) -> str:
