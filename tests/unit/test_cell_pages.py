@@ -25,13 +25,16 @@ from tidegate.emit import latex
 from tidegate.errors import EmitError
 from tidegate.zoo import CELLS
 
-convert = pytest.importorskip("latex2mathml.converter", reason="the extra docs is not installed").convert
+pytest.importorskip("sphinx", reason="the extra docs is not installed")
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 
-from extension.cells import source  # noqa: E402  where docs is found
-from extension.cells.language import Language, catalogue_of  # noqa: E402
-from extension.cells.markdown import file_of  # noqa: E402
-from extension.cells.usage import code_of  # noqa: E402
+from docutils import nodes
+from extension.cells import directive, source
+from extension.cells.language import Language, catalogue_of
+from extension.cells.markdown import file_of
+from extension.cells.usage import code_of
+from extension.mathematics import mathml
+from sphinx.application import Sphinx
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 
@@ -112,12 +115,39 @@ def test_equations_are_those_of_the_graph(page, name):
     graph = CELLS[name].graph
     shown = section(page, "Equations")
     assert shown == f"$$\n{latex.align(graph)}\n$$"
-    drawn = convert(shown.strip("$\n"), display="block")
+    latex_text = shown.strip("$\n")
+    drawn = mathml(nodes.math_block(latex_text, latex_text), "block")
     lines = re.findall("<mtr>(.*?)</mtr>", drawn)
     assert len(lines) == len(graph.reported)
     for line, reported in zip(lines, graph.reported, strict=True):
         left = re.sub("<[^>]*>", "", line.partition("</mtd>")[0])
         assert left == f"{reported}t", "as the left side is spoken: f t"
+
+
+def test_primes_stand_beside_their_letter_and_a_sign_has_no_gap():
+    shown = mathml(nodes.math("", r"-b'_{i} - c' + d"), "inline")
+    letter = '<mrow><mi>{}</mi><mo lspace="0" rspace="0">&#x02032;</mo></mrow>'
+    assert f"<msub>{letter.format('b')}<mrow><mi>i</mi></mrow></msub>" in shown
+    assert letter.format("c") in shown
+    assert shown.count('<mo form="prefix">&#x02212;</mo>') == 1
+
+
+def test_directives_show_cells_on_any_page(tmp_path):
+    (tmp_path / "conf.py").write_text('extensions = ["myst_parser"]\nlanguage = "zh_CN"\n', encoding="utf-8")
+    shown = "".join(f"```{{{name}}} {cells}\n```\n\n" for name, cells in SHOWN.items())
+    (tmp_path / "index.md").write_text(f"# Page\n\n{shown}", encoding="utf-8")
+    app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "trees", "pseudoxml", status=None, warning=None)
+    directive.setup(app)
+    app.build()
+    found = (tmp_path / "out" / "index.pseudoxml").read_text(encoding="utf-8")
+    assert latex.lines(CELLS["mgu"].graph)[0].partition(" = ")[2] in found
+    assert found.count("<svg") == 2
+    assert "24,960" in found
+    assert "33,280" in found
+    assert "参数量" in found
+
+
+SHOWN = {"equations": "mgu", "diagram": "gru/before", "counts": "gru lstm", "pulse": "lstm"}
 
 
 # --- parameters and operations ---

@@ -48,7 +48,7 @@ class CellDirective(SphinxDirective):
     def say(self) -> Language:
         """The language of the build."""
         self.env.note_dependency(str(catalogue_of(self.config.language)))
-        return self.env.app.cells_language
+        return Language.of(self.config.language)
 
     def markdown(self, text: str) -> list[nodes.Node]:
         """What a piece of Markdown is on this page."""
