@@ -5,6 +5,7 @@ from collections import defaultdict
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("keras", reason="the names of tidegate.keras are read, too")
 
 from tests.architecture.public import listed
 from tidegate import cli
-from tidegate.errors import TidegateError
+from tidegate.errors import MissingError, TidegateError
 from tidegate.tasks import ESTIMATORS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -39,6 +40,17 @@ def test_a_star_stands_for_what_no_fence_names() -> None:
     rest = pages.expanded("tidegate.nn", ["LSTM", "*"])
     assert rest[0] == "LSTM"
     assert not {"GRU", "Session"} & set(rest)  # on pages of their own
+
+
+def test_pages_without_an_extra_are_left_out(monkeypatch) -> None:
+    def without_keras(name: str) -> object:
+        if name == "tidegate.keras":
+            raise MissingError("MISSING", "the package keras is not installed")
+        return import_module(name)
+
+    everything = pages.named()
+    monkeypatch.setattr(pages, "importlib", SimpleNamespace(import_module=without_keras))
+    assert pages.named.__wrapped__() < everything
 
 
 def arguments(page: str, directive: str) -> list[str]:

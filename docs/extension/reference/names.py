@@ -1,5 +1,6 @@
 """Which public name stands on which page of the reference: read from the pages, without Sphinx."""
 
+import contextlib
 import importlib
 import inspect
 import re
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tidegate.errors import MissingError
 
 PAGES = Path(__file__).resolve().parents[2] / "reference"
 FENCE = re.compile(r"^```\{(?:api|names)\} (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -36,13 +39,13 @@ def fences() -> Iterator[tuple[str, str, list[str]]]:
 
 @cache
 def named() -> frozenset[object]:
-    """What fences name, but for the rest of a module."""
-    return frozenset(
-        identity(f"{module}.{name}", getattr(importlib.import_module(module), name))
-        for _, module, body in fences()
-        for name in body
-        if name != REST
-    )
+    """What fences name, but for the rest of a module; modules of extras that are not installed name nothing."""
+    found = set()
+    for _, module, body in fences():
+        with contextlib.suppress(MissingError):
+            loaded = importlib.import_module(module)
+            found |= {identity(f"{module}.{name}", getattr(loaded, name)) for name in body if name != REST}
+    return frozenset(found)
 
 
 @cache
