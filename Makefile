@@ -13,13 +13,8 @@ compare: .venv/installed
 test: .venv/installed-test
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-SITE := $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs
-
 docs: .venv/installed-docs
-	@rm -rf docs/_build/html
-	@$(SITE) -d docs/_build/trees/en . docs/_build/html
-	@$(SITE) -d docs/_build/trees/zh -D language=zh_CN . docs/_build/html/zh
-	@echo "open docs/_build/html/index.html"
+	@$(BIN)/python docs/build.py $(OPTIONS)
 
 catalogues: .venv/installed-docs
 	@$(BIN)/python docs/catalogues.py

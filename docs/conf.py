@@ -71,7 +71,7 @@ copybutton_prompt_text = "$ "
 copybutton_exclude = ".linenos, .go"
 
 locale_dirs = [str(ROOT / "docs" / "locale")]
-translated = ["docs/index", "docs/*/index", "docs/learn/*"]  # and the generated docs/cells, by their own catalogue
+translated = ["docs/index", "docs/learn/*"]  # and the generated docs/cells, by their own catalogue
 gettext_compact = False
 gettext_uuid = False
 gettext_location = False

@@ -4,9 +4,9 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import cells, chinese, execute, mathematics, reference, results, sliders, switch, translation
+from . import cells, chinese, execute, mathematics, numbers, reference, results, sliders, switch, translation
 
-PARTS = (cells, chinese, execute, mathematics, reference, results, sliders, switch, translation)
+PARTS = (cells, chinese, execute, mathematics, numbers, reference, results, sliders, switch, translation)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

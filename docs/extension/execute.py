@@ -85,6 +85,12 @@ def outdated(_: Sphinx, env: BuildEnvironment, *__: set[str]) -> list[str]:
     return [name for name, (ran, _) in executed(env).items() if ran != library()]
 
 
+def order(app: Sphinx, _: BuildEnvironment, names: list[str]) -> None:
+    """Two languages read pages from two ends, so that each page runs in the build that comes to it first."""
+    if app.config.language != "en":
+        names.reverse()
+
+
 def forget(_: Sphinx, env: BuildEnvironment, name: str) -> None:
     executed(env).pop(name, None)
 
@@ -110,5 +116,6 @@ def fail(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     app.connect("doctree-read", run_page)
     app.connect("env-get-outdated", outdated)
+    app.connect("env-before-read-docs", order)
     app.connect("env-purge-doc", forget)
     app.connect("build-finished", fail)

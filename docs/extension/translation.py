@@ -4,7 +4,6 @@ A message is what Sphinx puts into the catalogue of a page. It counts as transla
 has a translation of it that is not marked as fuzzy. Equations are the same in every language, and no messages.
 """
 
-import json
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -91,7 +90,6 @@ def gate(app: Sphinx, error: Exception | None) -> None:
         return
     least = app.config.translated_share
     found = shares(app)
-    (Path(app.outdir) / "translated.json").write_text(json.dumps(found), encoding="utf-8")
     short = [f"{name} {known} of {total}" for name, (known, total, _) in found.items() if known * 100 < least * total]
     fuzzy = sum(doubt for _, _, doubt in found.values())
     if short or (fuzzy and least):
