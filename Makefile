@@ -35,7 +35,7 @@ lint: .venv/installed-dev
 
 .venv/installed-test: .venv/installed
 	@echo "installing what the tests need"
-	@$(PIP) -e '.[test,peer]'
+	@$(PIP) -e '.[test,peer,docs]'
 	@touch $@
 
 .venv/installed-docs: .venv/installed

@@ -33,7 +33,7 @@ def library() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def outputs(name: str, blocks: list[run.Block]) -> list[run.Output]:
+def outputs(file: str, name: str, blocks: list[run.Block]) -> list[run.Output]:
     """What the blocks of a page give: from an earlier run of the same code, or from one in a process of its own.
 
     Raises:
@@ -44,7 +44,7 @@ def outputs(name: str, blocks: list[run.Block]) -> list[run.Output]:
     KEPT.mkdir(parents=True, exist_ok=True)
     with FileLock(kept.with_suffix(".lock")):
         if not kept.exists():
-            kept.write_text(json.dumps(run.apart(str(ROOT / f"{name}.md"), blocks, code)), encoding="utf-8")
+            kept.write_text(json.dumps(run.apart(file, blocks, code)), encoding="utf-8")
         return json.loads(kept.read_text(encoding="utf-8"))
 
 
@@ -55,7 +55,8 @@ def run_page(app: Sphinx, document: nodes.document) -> None:
         return
     env, name = app.env, app.env.docname
     try:
-        shown = outputs(name, list(blocks_of(found, Path(env.doc2path(name)).read_text(encoding="utf-8"))))
+        file = env.doc2path(name)
+        shown = outputs(str(file), name, list(blocks_of(found, Path(file).read_text(encoding="utf-8"))))
     except run.CodeError as error:
         LOG.error(str(error), location=(name, error.line))  # noqa: TRY400  with the traceback of the page's code alone
         env.note_reread()

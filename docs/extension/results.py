@@ -49,7 +49,7 @@ class Folders(SphinxPostTransform):
         for node in list(self.document.findall(pending_xref)):
             path = Path(self.env.doc2path(self.env.docname)).parent / node.get("reftarget", "")
             if node["reftype"] == "myst" and path.is_dir():
-                node.replace_self(self.link(path.resolve().relative_to(self.app.srcdir).as_posix(), node[0]))
+                node.replace_self(self.link(path.resolve().relative_to(self.env.srcdir).as_posix(), node[0]))
 
     def link(self, folder: str, content: nodes.Node) -> nodes.Node:
         pages = self.env.toctree_includes.items()

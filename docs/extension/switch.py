@@ -34,7 +34,7 @@ def links(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes.doc
 
 def is_english(app: Sphinx, page: str) -> bool:
     """Whether this page is the same in every language."""
-    translated = page.startswith("docs/cells/") or should_be_translated(app, page)
+    translated = page.startswith("docs/cells/") or should_be_translated(app.config, page)
     return page in app.env.all_docs and not translated
 
 

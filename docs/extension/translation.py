@@ -10,6 +10,7 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
@@ -49,14 +50,14 @@ class Count(SphinxTransform):
 
     def apply(self, **_: object) -> None:
         name, language = self.env.docname, self.config.language
-        if language != "en" and should_be_translated(self.app, name):
+        if language != "en" and should_be_translated(self.config, name):
             messages = {message for _, message in extract_messages(self.document)}
             known, fuzzy = sentences(catalogue(language, name))
             counts(self.env)[name] = (len(messages & known), len(messages), fuzzy)
 
 
-def should_be_translated(app: Sphinx, name: str) -> bool:
-    return any(fnmatch(name, pattern) for pattern in app.config.translated)
+def should_be_translated(config: Config, name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in config.translated)
 
 
 def counts(env: BuildEnvironment) -> dict[str, tuple[int, int, int]]:
