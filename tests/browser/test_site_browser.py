@@ -1,4 +1,4 @@
-"""A small site in a browser: no foreign request, no complaint, nothing cut off at 360 pixels, legible in both themes."""
+"""A small site in a browser: no foreign request, no complaint, nothing cut off at 360 pixels, enough contrast."""
 
 import sys
 from pathlib import Path
@@ -17,6 +17,8 @@ from sphinx.application import Sphinx  # noqa: E402
 from sphinx.util.docutils import docutils_namespace  # noqa: E402
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+PARTS = ("chinese", "execute", "mathematics", "switch", "translation")  # without those that generate pages
+EXTENSIONS = ["myst_parser", "sphinx_design", "sphinx_copybutton", *(f"extension.{part}" for part in PARTS)]
 PAGE = r"""# A page with everything and a long backpropagation title
 
 Of $b'_i$, `a_rather_long_name_of_code_that_does_not_break(at, any, place)` and 遗忘门.
@@ -87,6 +89,7 @@ def site(tmp_path_factory) -> Path:
         patched.setattr(run, "apart", run.outputs)
         for language, place in (("en", "html"), ("zh_CN", "html/zh")):
             settings = {"language": language, "translated_share": 0, "translated": ["docs/index", "docs/page"]}
+            settings["extensions"] = EXTENSIONS
             with docutils_namespace():
                 app = Sphinx(folder, DOCS, folder / place, folder / language, "html", settings, status=None)
                 app.build()
