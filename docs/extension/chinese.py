@@ -16,6 +16,7 @@ WORDS = re.compile("[\u4e00-\u9fff]+|[A-Za-z0-9_]+")
 class Pairs(SearchChinese):
     """The same pairs in Python, for the index, and in the page's script, for what is asked."""
 
+    language_name = "English"  # that of the stemmer in the page's script: Sphinx 9.0 looks for one that does not exist
     js_splitter_code = """
 function splitQuery(query) {
   const words = query.match(/[\\u4e00-\\u9fff]+|[A-Za-z0-9_]+/g) || [];
