@@ -12,6 +12,7 @@ from tidegate.emit.diagram.box import CIRCLE, LAYER, PILL, VALUE, Reading
 from tidegate.emit.diagram.grid import Pin, Point
 from tidegate.emit.diagram.place import BELOW, ENTRY, EXIT, JOIN, Item, Line, Placing, Plan
 from tidegate.emit.diagram.route import Router, Way, routed
+from tidegate.errors import EmitError
 
 TRACK, PITCH, LEAST_GAP, MARGIN = 11.0, 12.0, 14.0, 10.0  # between lines, pins and boxes, and around everything
 COLUMN, UNUSUAL = 60, 400  # what a column costs, and a plan that changes the order of the equations
@@ -63,15 +64,22 @@ class Stroke:
 
 
 def _best(reading: Reading) -> Router:
-    """The cheapest ways of all plans."""
+    """The cheapest ways of all plans.
+
+    Raises:
+        EmitError: no plan leaves room for all lines.
+    """
     found: dict[tuple[tuple[float, int], ...], tuple[int, Router]] = {}
     for plan in PLANS:
         placing = Placing(reading, plan)
         places = tuple((item.column, item.row) for item in placing.items)
-        if places not in found:
-            router = routed(placing.items, placing.lines)
+        router = routed(placing.items, placing.lines) if places not in found else None
+        if router:
             unusual = UNUSUAL * (plan.backwards + (not plan.beneath))
             found[places] = router.cost + COLUMN * len(router.grid.columns) + unusual, router
+    if not found:
+        text = f"no diagram of {reading.graph.name} was found in which its {len(reading.boxes)} boxes keep apart"
+        raise EmitError("DIAGRAM_ROOM", text, fix="print its equations: tidegate cells, or emit.equation.plain")
     _, best = min(found.values(), key=lambda pair: pair[0])
     best.improve()
     return best

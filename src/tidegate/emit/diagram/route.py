@@ -1,25 +1,26 @@
 """The way of each line: straight pieces on a grid that leaves boxes out.
 
 A piece of the grid belongs to one line; lines cross at right angles only, and turn or branch where no other passes. So
-nothing runs through a box or along something else, whatever the cell. Where a way is not found there is room for more
-tracks.
+nothing runs through a box or along something else, whatever the cell. A line that finds no way takes others away,
+which are then found anew.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tidegate.emit.diagram.grid import STEPS, Grid, Pin, Point
 from tidegate.emit.diagram.place import Item, Line
-from tidegate.errors import EmitError
 
 NEAR, BEND, CROSSING, SIDE = 10, 26, 34, 15  # what a step, a turn, a crossing and a less natural side cost
-MOST_TRACKS = 24
+MOST_TRACKS = 6
+PRICE, PATIENCE = 300, 8  # of going through another line; how often each line is found, in the mean
 NOBODY = -1
+STRAIGHT = ({"L", "R"}, {"T", "B"})
 FAR = 1 << 40
 SIDES = "".join(STEPS)  # directions by number; the one back is two further
 
@@ -57,6 +58,8 @@ class Router:
         self.across = [NOBODY] * points  # the line that passes a point from left to right
         self.down = [NOBODY] * points  # and from top to bottom
         self.turns = [NOBODY] * points  # where a line turns, branches or ends
+        self.contested = [0] * points  # what going through another line costs in addition
+        self.price = 0  # of going through another line; 0 where no line may
         self.late = [0] * self.wide  # a line turns up or down as early as it can, which leaves room for others
         for column in self.grid.columns:
             self.late[column[-1] + 1 : column[-1] + 1 + tracks] = range(tracks)
@@ -65,14 +68,51 @@ class Router:
         for point in self.grid.blocked | rim:
             self.blocked[self._number(point)] = 1
 
-    def route(self, order: Iterable[int]) -> int | None:
-        """Find the ways of lines in this order; the first that has none."""
-        for line in order:
+    def route(self, order: Iterable[int]) -> bool:
+        """Find the ways of lines in this order; whether all were found.
+
+        A line that finds none goes through others, which are then taken away and found anew.
+        """
+        waiting = deque(order)
+        for _ in range(PATIENCE * len(waiting)):
+            line = waiting.popleft()
             way = self._way(line)
             if way is None:
-                return line
+                self.price = PRICE
+                way = self._way(line)
+                self.price = 0
+                if way is None:
+                    return False
+                for other in sorted(self._barring(line, way)):
+                    self._remove(other)
+                    waiting.append(other)
             self._keep(line, way)
-        return None
+            if not waiting:
+                return True
+        return False
+
+    def _barring(self, line: int, way: Way) -> set[int]:
+        """The lines that a way goes through; where it does, it costs more from now on."""
+        found: set[int] = set()
+        for point, directions in _directions(way).items():
+            number = self._number(point)
+            marks = (
+                [self.turns]
+                + [self.across] * bool(directions & {"L", "R"})
+                + [self.down] * bool(directions & {"T", "B"})
+            )
+            straight = directions in STRAIGHT
+            owners = {kind[number] for kind in (marks if straight else (self.turns, self.across, self.down))}
+            if owners := owners - {NOBODY, line}:
+                found |= owners
+                self.contested[number] += PRICE
+        return found
+
+    def _remove(self, line: int) -> None:
+        for piece in self.ways.pop(line).pieces:
+            for point in map(self._number, piece):
+                for marks in (self.across, self.down, self.turns):
+                    marks[point] = NOBODY if marks[point] == line else marks[point]
 
     def improve(self) -> None:
         """Find each way once more, among all others."""
@@ -81,10 +121,7 @@ class Router:
 
     def _again(self, line: int) -> None:
         old = self.ways[line]
-        for piece in old.pieces:
-            for point in map(self._number, piece):
-                for marks in (self.across, self.down, self.turns):
-                    marks[point] = NOBODY if marks[point] == line else marks[point]
+        self._remove(line)
         self._keep(line, self._way(line) or old)
 
     @property
@@ -104,16 +141,14 @@ class Router:
 
     def _keep(self, line: int, way: Way) -> None:
         self.ways[line] = way
-        seen: defaultdict[Point, set[str]] = defaultdict(set)
-        for first, second in way.pieces:
-            level = first[1] == second[1]
-            marks = self.across if level else self.down
-            for point, direction in ((first, "R" if level else "B"), (second, "L" if level else "T")):
-                marks[self._number(point)] = line
-                seen[point].add(direction)
-        for point, directions in seen.items():
-            if directions not in ({"L", "R"}, {"T", "B"}):
-                self.turns[self._number(point)] = line
+        for point, directions in _directions(way).items():
+            number = self._number(point)
+            if directions & {"L", "R"}:
+                self.across[number] = line
+            if directions & {"T", "B"}:
+                self.down[number] = line
+            if directions not in STRAIGHT:
+                self.turns[number] = line
 
     def _way(self, line: int) -> Way | None:
         wanted, way = self.lines[line], Way()
@@ -124,7 +159,7 @@ class Router:
         found: dict[int, Pin] = {}
         for k in sorted(range(len(targets)), key=lambda k: (aside[k], near[k])):
             taken = set(found.values())
-            free = [pin for pin in targets[k] if self.turns[self._number(pin.point)] == NOBODY and pin not in taken]
+            free = [pin for pin in targets[k] if self._is_free(pin) and pin not in taken]
             path, cost = self._search(line, self._begin(line, way, starts), free, _points(way)) if free else ([], 0)
             if not path:
                 return None
@@ -138,7 +173,7 @@ class Router:
     def _begin(self, line: int, way: Way, starts: list[Pin]) -> dict[int, int]:
         """States in which a search may begin, with their costs: pins of the source, or anywhere on the way so far."""
         if way.start is None:
-            free = [pin for pin in starts if self.turns[self._number(pin.point)] == NOBODY]
+            free = [pin for pin in starts if self._is_free(pin)]
             return {self._state(pin, entering=False): starts.index(pin) * SIDE for pin in free}
         trunk, found = way.start.point[1], dict[int, int]()
         for point in sorted(_points(way)):
@@ -147,6 +182,9 @@ class Router:
                 aside = 2 * BEND if self.lines[line].thick and point[1] != trunk else 0
                 found |= {number * 4 + side: aside for side in range(4)}
         return found
+
+    def _is_free(self, pin: Pin) -> bool:
+        return self.price > 0 or self.turns[self._number(pin.point)] == NOBODY
 
     def _is_own(self, line: int, point: int) -> bool:
         """Whether no other line passes a point."""
@@ -180,18 +218,23 @@ class Router:
     def _steps(self, line: int, state: int, goals: dict[int, int]) -> list[tuple[int, int]]:
         """The states that a line may go on to, with what that costs."""
         point, side = state >> 2, state & 3
-        may_turn = not self.blocked[point] and self._is_own(line, point)
+        own = self._is_own(line, point)
         ours, found = (NOBODY, line), []
-        for direction in (side, side ^ 1, side ^ 3) if may_turn else (side,):
+        for direction in (side, side ^ 1, side ^ 3) if not self.blocked[point] and (own or self.price) else (side,):
             to = point + self.moves[direction]
             after = to * 4 + direction
             along, over = (self.down, self.across) if direction & 1 else (self.across, self.down)
-            if (self.blocked[to] and after not in goals) or self.turns[to] not in ours:
+            if self.blocked[to] and after not in goals:
                 continue
-            if along[to] in ours and along[point] in ours:
-                crossing = CROSSING if over[to] not in ours else 0
-                turn = BEND + self.late[point % self.wide] * (direction & 1) if direction != side else 0
-                found.append((after, NEAR + turn + crossing + goals.get(after, 0)))
+            barred = self.turns[to] not in ours or along[to] not in ours or along[point] not in ours
+            turns = direction != side
+            if barred and not self.price:
+                continue
+            cost = NEAR + goals.get(after, 0) + (CROSSING if over[to] not in ours else 0)
+            cost += BEND + self.late[point % self.wide] * (direction & 1) if turns else 0
+            if barred or (turns and not own):
+                cost += self.price + self.contested[to]
+            found.append((after, cost))
         return found
 
     def _least(self, targets: list[Pin]) -> tuple[list[int], list[int]]:
@@ -218,22 +261,21 @@ def _distance(first: Point, second: Point) -> int:
     return abs(first[0] - second[0]) + abs(first[1] - second[1])
 
 
-def routed(items: list[Item], lines: list[Line]) -> Router:
-    """The ways of all lines, each found once.
+def _directions(way: Way) -> dict[Point, set[str]]:
+    """For each point of a way, where it goes on to."""
+    found: defaultdict[Point, set[str]] = defaultdict(set)
+    for first, second in way.pieces:
+        level = first[1] == second[1]
+        found[first].add("R" if level else "B")
+        found[second].add("L" if level else "T")
+    return found
 
-    Raises:
-        EmitError: there are more lines than any number of tracks has room for.
-    """
+
+def routed(items: list[Item], lines: list[Line]) -> Router | None:
+    """The ways of all lines; None if there are more than any number of tracks has room for."""
     order = sorted(range(len(lines)), key=lambda k: _span(lines[k]))
-    for tracks in range(3, MOST_TRACKS):
-        router = Router(items, lines, tracks)
-        failed = router.route(order)
-        if failed is None:
-            return router
-        order = [failed, *(line for line in order if line != failed)]
-    raise EmitError(
-        "DIAGRAM_ROOM", f"there is no room for {len(lines)} lines between {len(items)} boxes", fix="print its equations"
-    )
+    routers = (Router(items, lines, tracks) for tracks in range(3, MOST_TRACKS))
+    return next((router for router in routers if router.route(order)), None)
 
 
 def _is_level(line: Line) -> bool:
