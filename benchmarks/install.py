@@ -21,8 +21,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = 7  # of each kind; the least counts
 HEAD = (
-    "`python -m benchmarks.install WHEEL` on {where}: the core's packages only, and no compiler; pip and setuptools are not counted. "
-    f"Times are of the processor, the least of {IMPORTS} fresh processes."
+    "`python -m benchmarks.install WHEEL` on {where}: the core's packages only, and no compiler. pip and setuptools "
+    f"are not counted. Times are of the processor, the least of {IMPORTS} fresh processes."
 )
 NO_COMPILER = "/nonexistent/c++"
 EXTRA = "is not installed"
