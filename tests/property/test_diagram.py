@@ -8,7 +8,7 @@ from tests.property.random_cell import RandomCell, random_cells
 from tidegate.emit.diagram.picture import Picture
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(random_cells(timed=True))
 def test_any_cell_can_be_drawn(random: RandomCell) -> None:
     picture = Picture(random.cell.graph)
@@ -16,7 +16,7 @@ def test_any_cell_can_be_drawn(random: RandomCell) -> None:
     assert not corners(picture)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(random_cells(timed=True))
 def test_its_boxes_compute_what_the_equations_compute(random: RandomCell) -> None:
     graph = random.cell.graph
