@@ -48,12 +48,7 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6b82", "color-brand-content": "#0b6b82"},
-    "dark_css_variables": {
-        "color-brand-primary": "#63c5da",
-        "color-brand-content": "#63c5da",
-        "color-code-background": "#1c1e22",
-        "color-code-foreground": "#e4e6e8",
-    },
+    "dark_css_variables": {"color-brand-primary": "#63c5da", "color-brand-content": "#63c5da"},
     "top_of_page_buttons": ["view"],  # our template: the other languages
 }
 html_title = "Tidegate"
