@@ -18,6 +18,7 @@ PIECE = re.compile(
 EXPRESSION = re.compile(rf"{{{{.*?}}}}|{INLINE}", re.DOTALL)
 STRING = re.compile(r'(?<![=\w\[])(?<!== )"([^"{}]*)"')  # neither compared with nor the value of a named argument
 SHOWN = re.compile(r'\b(?:aria-label|alt|title)="([^"]+)"')
+STYLED = re.compile(r'(?<=content: )"([A-Za-z ]{2,})"|(?<=" / )"([A-Za-z ]{2,})"')
 SPEAKS = re.compile(r"\{%-?\s*(?:for|set|call)\b")
 SCRIPTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`')
 SHOWS = ('"", ', "textContent = ")  # a single word behind these is a text, elsewhere the name of an event or a class
@@ -81,6 +82,17 @@ def scripted(source: str) -> Iterator[Place]:
             yield place
 
 
+def styled(source: str) -> Iterator[Place]:
+    """The words that a style sheet adds to a page.
+
+    Args:
+        source: of the style sheet.
+    """
+    for label in STYLED.finditer(source):
+        group = 1 if label[1] is not None else 2
+        yield Place(label.start(group), label.end(group), label[group])
+
+
 def texts(name: str, source: str) -> list[Place]:
     """All places of a file of templates that a language may change.
 
@@ -91,6 +103,7 @@ def texts(name: str, source: str) -> list[Place]:
     kinds: Mapping[str, tuple[Callable[[str], Iterator[Place]], ...]] = {
         "html": (messages, labels),
         "js": (scripted,),
+        "css": (styled,),
     }
     found = [place for kind in kinds.get(name.rpartition(".")[2], ()) for place in kind(source)]
     return sorted(found)

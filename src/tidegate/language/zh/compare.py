@@ -207,4 +207,10 @@ TEXTS: Mapping[str, str] = {
     "bits per unit of the target": "目标每个片段的比特数",
     "{verdict}, {sentence}": "{verdict}，{sentence}",
     "the time between two spikes, to answer with a third as much later": "两个脉冲之间的时间，须在同样长的时间后以第三个脉冲作答",
+    "{target} from {columns}": "{target}，依据 {columns}",
+    "{count} columns": "{count} 列",
+    "itself": "自身",
+    "{targets}, each from {columns}": "{targets}，各依据{columns}",
+    "{count:,} rows": "{count:,} 行",
+    "{count} series": "{count} 条序列",
 }

@@ -173,4 +173,6 @@ TEXTS: Mapping[str, str] = {
     "rank by mean": "按均值的名次",
     "definition: {{ row.definition }}": "定义：{{ row.definition }}",
     " (": "（",
+    "against": "对",
+    "and": "与",
 }

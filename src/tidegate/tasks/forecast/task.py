@@ -369,13 +369,13 @@ class ForecastTask(Task[ForecastSetting, ForecastEncoding]):
 
     def _described(self, panel: Panel) -> str:
         targets, others = self.encoding.targets, self.encoding.columns[1:] + self.encoding.known
-        series = f"{len(panel.names)} series, " if len(panel.names) > 1 else ""
+        what = say("{target} from {columns}", target=self.target, columns=", ".join([self.target, *others]))
         if targets:
-            named = self.target if len(targets) <= NAMED else f"{len(targets)} columns"
-            what = f"{named}, each from {', '.join(['itself', *others])}"
-        else:
-            what = f"{self.target} from {', '.join([self.target, *others])}"
-        return f"{what}; {series}{len(panel.values):,} rows"
+            named = self.target if len(targets) <= NAMED else say("{count} columns", count=len(targets))
+            what = say("{targets}, each from {columns}", targets=named, columns=joined([say("itself"), *others], ", "))
+        rows = say("{count:,} rows", count=len(panel.values))
+        series = say("{count} series", count=len(panel.names)) if len(panel.names) > 1 else ""
+        return joined([what, joined([series, rows], ", ")], "; ")
 
     def _left_out(self) -> tuple[str, ...]:
         present = len(self.panel.columns) - self.panel.known  # the target, and what is known up to the present
