@@ -5,6 +5,7 @@
 
 import inspect
 import re
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from extension.cells.markdown import file_of
 from tidegate.cell import Cell
 from tidegate.errors import MissingError
 from tidegate.option import OPTIONS
+from tidegate.train.setting import Training
 
 from .names import expanded
 from .table import table
@@ -68,15 +70,18 @@ def own(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any)
 
 
 def shortened(app: Sphinx, what: str, name: str, thing: Any, *rest: Any) -> tuple[str, str] | None:
-    """The signature of what takes all options of layers, without them."""
+    """The signature of what takes all options of layers or all settings of a training, without them."""
     try:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):
         return None
     if what != "class" or not set(OPTIONS) <= set(signature.parameters):
         return None
-    kept = [one.replace(annotation=one.empty) for name, one in signature.parameters.items() if name not in OPTIONS]
-    return str(signature.replace(parameters=kept, return_annotation=signature.empty))[:-1] + ", **options)", ""
+    is_estimator = issubclass(thing, Training)
+    elsewhere = {one.name for one in fields(Training)} if is_estimator else set(OPTIONS)
+    kept = [one.replace(annotation=one.empty) for name, one in signature.parameters.items() if name not in elsewhere]
+    rest = ", **settings)" if is_estimator else ", **options)"
+    return str(signature.replace(parameters=kept, return_annotation=signature.empty))[:-1] + rest, ""
 
 
 class Names(Api):

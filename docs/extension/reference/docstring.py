@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from itertools import groupby
 from typing import Any
 
 from sphinx.application import Sphinx
 
 from tidegate.option import OPTIONS
+from tidegate.train.setting import Training
 
 from .names import linked
 
@@ -18,13 +20,22 @@ RENAMED = {"Parameters": "Weights"}  # of a module; to napoleon they would be ar
 OWN = ("Equations", "Half precision", "Random numbers", "Shapes", "Weights")
 CODE = re.compile(r"(``.+?``|`[^`]+`|\*\*[A-Z].+?\*\*)", re.DOTALL)
 NAME = re.compile(r"(?<!`)``(\w+)``(?!`)")
-ENTRY = re.compile(rf"    ({'|'.join(OPTIONS)}): ")
-MENTION = "    options: keyword arguments of the :doc:`table of options </docs/reference/options>`."
+NUMBERED = re.compile(r"^(\s*(?:\w+: )?\w)\.(?=\s|$)", re.MULTILINE)  # "N." is a sentence, not the 14th of a list
+OF_LAYERS = (
+    re.compile(rf"    ({'|'.join(OPTIONS)}): "),
+    "    options: keyword arguments of the :doc:`table of options </docs/reference/options>`.",
+)
+SETTINGS = (
+    re.compile(rf"    ({'|'.join(setting.name for setting in fields(Training))}): "),
+    "    settings: those that :doc:`every task </docs/reference/settings>` has.",
+)
 
 
 def rewrite(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     classes_alone = what in {"method", "property", "attribute"}  # words in small letters are members beside it
-    lines[:] = [linked_to(line, name, thing, classes_alone=classes_alone) for line in restructured(lines)]
+    elsewhere = SETTINGS if isinstance(thing, type) and issubclass(thing, Training) else OF_LAYERS
+    kept = without(elsewhere, lines)
+    lines[:] = [linked_to(line, name, thing, classes_alone=classes_alone) for line in restructured(kept)]
 
 
 def linked_to(line: str, name: str, thing: Any, *, classes_alone: bool) -> str:
@@ -43,7 +54,7 @@ def linked_to(line: str, name: str, thing: Any, *, classes_alone: bool) -> str:
 def restructured(lines: list[str]) -> Iterator[str]:
     """A docstring as reStructuredText with the sections of Google's style."""
     section, indent, previous = "", 0, ""
-    for whole in paragraphs(without_options(lines)):
+    for whole in paragraphs(lines):
         paragraph = whole
         if not paragraph[0].strip():
             yield from paragraph
@@ -94,6 +105,7 @@ def text(paragraph: str) -> str:
 
 def escaped(piece: str, *, after_code: bool) -> str:
     plain = re.sub(r"([*|\\])|(?<=\w)(_)(?!\w)", r"\\\1\2", piece)
+    plain = NUMBERED.sub(r"\1\\.", plain)
     return f"\\ {plain}" if after_code and plain[:1].isalnum() else plain
 
 
@@ -102,15 +114,16 @@ def paragraphs(lines: list[str]) -> Iterator[list[str]]:
         yield [*group]
 
 
-def without_options(lines: list[str]) -> list[str]:
-    """Options of layers have a table of their own; a docstring that lists them all refers to it."""
+def without(elsewhere: tuple[re.Pattern[str], str], lines: list[str]) -> list[str]:
+    """What has a table of its own, such as all options of layers, is referred to and not listed."""
+    entry, mention = elsewhere
     kept: list[str] = []
     inside = mentioned = False
     for line in lines:
-        if ENTRY.match(line):
+        if entry.match(line):
             inside = True
             if not mentioned:
-                kept.append(MENTION)
+                kept.append(mention)
                 mentioned = True
         elif not (inside and line.startswith("        ")):
             inside = False
