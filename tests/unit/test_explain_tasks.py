@@ -445,6 +445,28 @@ class TestModule:
         with pytest.raises(InputError, match="loss= and lengths= are for a torch module"):
             tg.explain.run(str(made("texts")[0]), loss=torch.sum)
 
+    @pytest.mark.parametrize("batch_first", [False, True])
+    def test_answers_without_an_axis_of_features_are_named(self, batch_first) -> None:
+        torch.manual_seed(0)
+        layer = torch.nn.Sequential(tg.nn.GRU(3, 1, batch_first=batch_first))
+        layer.register_forward_hook(lambda module, given, outputs: outputs[0][..., 0])
+        x = torch.randn(4, 6, 3)
+        with pytest.raises(InputError, match=r"\[4, 6\].*no axis of features; expected \[., ., features\]") as caught:
+            tg.explain.run(layer, x, lag=2)
+        last = "output[:, -1]" if batch_first else "output[-1]"
+        assert f"loss=lambda output: {last}" in caught.value.fix
+        found = tg.explain.run(layer, x, lag=2, loss=lambda output: output[:, -1] if batch_first else output[-1])
+        assert found.record.attributions
+
+    def test_answers_for_each_sequence(self) -> None:
+        torch.manual_seed(0)
+        layer = torch.nn.Sequential(tg.nn.GRU(3, 1))
+        layer.register_forward_hook(lambda module, given, outputs: outputs[0][-1, :, 0])  # [B]
+        assert tg.explain.run(layer, torch.randn(4, 6, 3), lag=2).record.attributions
+        layer.register_forward_hook(lambda module, given, outputs: outputs[:2])
+        with pytest.raises(InputError, match=r"returns shape \[2\].*with B = 6"):
+            tg.explain.run(layer, torch.randn(4, 6, 3), lag=2)
+
     def test_fresh_weights_beside_the_trained_ones(self) -> None:
         torch.manual_seed(0)
         found = tg.explain.run(Tagger(), torch.randn(20, 3, 3), lag=5, compare_init=True)

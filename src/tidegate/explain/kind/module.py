@@ -51,7 +51,7 @@ def aim_of(
     batch_first = any(getattr(module, "batch_first", False) for module in model.modules())
     size, steps = first.shape[:2] if batch_first else first.shape[1::-1]
     counts = torch.full((size,), steps) if lengths is None else torch.as_tensor(lengths)
-    answer = loss or At(counts - 1, batch_first, seed)
+    answer = loss or At(counts - 1, steps, batch_first, seed)
     named = {} if lengths is None else {"lengths": counts}
     return Aim(probed.model, converted(x, probed.dtype), named, counts - 1, counts, answer, answer)
 
@@ -61,32 +61,67 @@ class At:
 
     Args:
         steps: [B], from 0.
+        length: the steps of the input, with padding.
         batch_first: whether sequences come before steps.
         seed: of the direction.
     """
 
-    def __init__(self, steps: torch.Tensor, batch_first: bool, seed: int) -> None:
-        self.steps, self.batch_first, self.seed = steps, batch_first, seed
+    def __init__(self, steps: torch.Tensor, length: int, batch_first: bool, seed: int) -> None:
+        self.steps, self.length, self.batch_first, self.seed = steps, length, batch_first, seed
 
     def __call__(self, outputs: Any) -> torch.Tensor:
         """[B] of outputs that begin with a tensor [T, B, ...]; of [B, ...] where there is no axis of steps."""
         values = outputs
         while isinstance(values, (tuple, list)) and values:
             values = values[0]
-        if (
-            not isinstance(values, torch.Tensor)
-            or not values.is_floating_point()
-            or len(self.steps) not in values.shape[:2]
-        ):
-            got = f"shape {list(values.shape)}" if isinstance(values, torch.Tensor) else type(values).__name__
-            raise InputError("EXPLAIN_LOSS", f"the model returns {got}, which names no answer", fix="pass loss=")
-        values = values.transpose(0, 1) if self.batch_first and values.dim() > 2 else values
+        self._hold(values)
         if values.dim() > 2:
+            values = values.transpose(0, 1) if self.batch_first else values
             values = values[self.steps, torch.arange(len(self.steps))]
         direction = torch.randn(
             values.shape[1:], generator=torch.Generator().manual_seed(self.seed), dtype=values.dtype
         )
-        return (values * direction).flatten(1).sum(1)
+        return (values * direction).reshape(len(values), -1).sum(1)
+
+    def _hold(self, values: Any) -> None:
+        """Refuse what is neither an answer for each sequence nor one for each step of each."""
+        size = len(self.steps)
+        if not isinstance(values, torch.Tensor) or not values.is_floating_point():
+            got = f"{values.dtype} {list(values.shape)}" if isinstance(values, torch.Tensor) else type(values).__name__
+        else:
+            shape = values.shape
+            got, (steps, sequences) = f"shape {list(shape)}", self._axes(shape)
+            if len(shape) == 2 and (steps, sequences) == (self.length, size):
+                raise InputError(
+                    "EXPLAIN_LOSS",
+                    f"the model returns {got}, one number for each step of each sequence and no axis of features; "
+                    f"expected {self.layout}, or [B, ...] of the last step",
+                    fix=f"return a last axis of size 1, or pass loss=lambda output: {self.last}",
+                )
+            whole = sequences == size and steps > int(self.steps.max())
+            if whole if len(shape) > 2 else shape[:1] == (size,):
+                return
+        raise InputError(
+            "EXPLAIN_LOSS",
+            f"the model returns {got}; expected floating-point numbers {self.layout}, or [B, ...] of the last step, "
+            f"with B = {size}",
+            fix="pass loss=, from what the model returns to one number for each sequence",
+        )
+
+    def _axes(self, shape: torch.Size) -> tuple[int, ...]:
+        """How many steps and sequences a shape that begins with both has."""
+        pair = (*shape, 0, 0)[:2]
+        return pair[::-1] if self.batch_first else pair
+
+    @property
+    def layout(self) -> str:
+        """Of answers at every step."""
+        return "[B, T, features]" if self.batch_first else "[T, B, features]"
+
+    @property
+    def last(self) -> str:
+        """Code for the answers at the last step."""
+        return "output[:, -1]" if self.batch_first else "output[-1]"
 
 
 def _takes_lengths(model: torch.nn.Module) -> bool:
