@@ -71,10 +71,10 @@ class At:
 
     def __call__(self, outputs: Any) -> torch.Tensor:
         """[B] of outputs that begin with a tensor [T, B, ...]; of [B, ...] where there is no axis of steps."""
-        values = outputs
-        while isinstance(values, (tuple, list)) and values:
-            values = values[0]
-        self._hold(values)
+        first = outputs
+        while isinstance(first, (tuple, list)) and first:
+            first = first[0]
+        values = self._held(first)
         if values.dim() > 2:
             values = values.transpose(0, 1) if self.batch_first else values
             values = values[self.steps, torch.arange(len(self.steps))]
@@ -83,8 +83,8 @@ class At:
         )
         return (values * direction).reshape(len(values), -1).sum(1)
 
-    def _hold(self, values: Any) -> None:
-        """Refuse what is neither an answer for each sequence nor one for each step of each."""
+    def _held(self, values: Any) -> torch.Tensor:
+        """The values; refuses what is neither an answer for each sequence nor one for each step of each."""
         size = len(self.steps)
         if not isinstance(values, torch.Tensor) or not values.is_floating_point():
             got = f"{values.dtype} {list(values.shape)}" if isinstance(values, torch.Tensor) else type(values).__name__
@@ -100,7 +100,7 @@ class At:
                 )
             whole = sequences == size and steps > int(self.steps.max())
             if whole if len(shape) > 2 else shape[:1] == (size,):
-                return
+                return values
         raise InputError(
             "EXPLAIN_LOSS",
             f"the model returns {got}; expected floating-point numbers {self.layout}, or [B, ...] of the last step, "
