@@ -9,6 +9,7 @@ from pathlib import Path
 
 from babel.messages import Catalog
 from babel.messages.pofile import write_po
+from filelock import FileLock
 from sphinx.application import Sphinx
 
 from extension.execute import KEPT, library
@@ -37,10 +38,10 @@ def pages(say: Language) -> Pages:
 def made(say: Language) -> Pages:
     """The same; kept, since it takes seconds, for builds in which nothing that it depends on has changed."""
     kept = KEPT / f"cells-{say.code}-{_digest(say.code)}.json"
-    if not kept.exists():
-        text = json.dumps({"pages": pages(say), "asked": say.asked})
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        _write(kept, text)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            _write(kept, json.dumps({"pages": pages(say), "asked": say.asked}))
     found = json.loads(kept.read_text(encoding="utf-8"))
     say.asked.update(found["asked"])
     return dict(found["pages"])
@@ -81,10 +82,9 @@ def write_template(file: Path, say: Language) -> None:
 
 
 def generate(app: Sphinx) -> None:
-    english = Language()
+    english, app.cells_language = Language(), Language.of(app.config.language)
+    app.cell_pages = made(app.cells_language)  # first, so that two builds at once make one language each
     write(DOCS / "cells", made(english))
-    app.cells_language = Language.of(app.config.language)
-    app.cell_pages = made(app.cells_language)
     if app.builder.name == "gettext":
         write_template(Path(app.outdir) / "cells.pot", english)
 
