@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 os.environ["KERAS_BACKEND"] = "torch"  # for the code of pages
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # its work is small, and two languages are built at once
 
 project = "Tidegate"
 author = "The Tidegate developers"
