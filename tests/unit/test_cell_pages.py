@@ -35,6 +35,7 @@ from extension.cells.markdown import file_of
 from extension.cells.usage import code_of
 from extension.mathematics import mathml
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 
@@ -136,9 +137,10 @@ def test_directives_show_cells_on_any_page(tmp_path):
     (tmp_path / "conf.py").write_text('extensions = ["myst_parser"]\nlanguage = "zh_CN"\n', encoding="utf-8")
     shown = "".join(f"```{{{name}}} {cells}\n```\n\n" for name, cells in SHOWN.items())
     (tmp_path / "index.md").write_text(f"# Page\n\n{shown}", encoding="utf-8")
-    app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "trees", "pseudoxml", status=None, warning=None)
-    directive.setup(app)
-    app.build()
+    with docutils_namespace():
+        app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "trees", "pseudoxml", status=None, warning=None)
+        directive.setup(app)
+        app.build()
     found = (tmp_path / "out" / "index.pseudoxml").read_text(encoding="utf-8")
     assert latex.lines(CELLS["mgu"].graph)[0].partition(" = ")[2] in found
     assert found.count("<svg") == 2
