@@ -43,9 +43,7 @@ def server() -> multiprocessing.context.BaseContext:
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        sys.path
-    )  # Python 3.11 does not tell the server, which then imports nothing
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # which Python 3.11 does not tell the server
     context.set_forkserver_preload([__name__, "torch", "tidegate.nn"])
     return context
 

@@ -111,7 +111,7 @@ def test_outputs_are_kept_until_the_code_or_the_library_changes(build, monkeypat
 
 
 def test_a_page_runs_in_a_process_that_may_end(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(run, "server", lambda: multiprocessing.get_context("fork"))  # quicker than a server
+    monkeypatch.setattr(run, "server", lambda: multiprocessing.get_context("spawn"))  # quicker than a server
     with pytest.raises(run.CodeError, match="ended with 3"):
         run.apart(str(tmp_path / "page.md"), [("python", "import os; os._exit(3)", 5)], "name")
 
